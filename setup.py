@@ -1,0 +1,49 @@
+"""The table of compiled modules; everything else is in pyproject.toml."""
+
+from glob import glob
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+KERNELS = sorted(glob("ext/include/*.h"))
+FLAGS = ["-std=gnu11", "-O3", "-fno-strict-aliasing", "-Wall", "-Wextra", "-Wno-unused-function"]
+
+
+def module(name: str, *, sources: tuple[str, ...] = (), depends: tuple[str, ...] = ()) -> Extension:
+    """The compiled module `name`, whose face mirrors the package under ext/."""
+    return Extension(
+        name,
+        [f"ext/{name.replace('.', '/')}.pyx", *sources],
+        include_dirs=["ext/include", "ext/hash"],
+        depends=[*KERNELS, *depends],
+        extra_compile_args=FLAGS,
+    )
+
+
+MODULES = [
+    module("sharedkit.shm._segment"),
+    module("sharedkit.shm._counter"),
+    module("sharedkit.shm._queue"),
+    module("sharedkit.shm._array"),
+    module(
+        "sharedkit._hashing",
+        sources=tuple(sorted(glob("ext/hash/*.c"))),
+        depends=tuple(sorted(glob("ext/hash/*.h"))),
+    ),
+]
+
+setup(
+    ext_modules=cythonize(
+        MODULES,
+        include_path=["ext"],
+        compiler_directives={
+            "language_level": 3,
+            "boundscheck": False,
+            "wraparound": False,
+            "initializedcheck": False,
+            "embedsignature": False,
+            "auto_pickle": False,
+            "autotestdict": False,
+        },
+    )
+)
