@@ -6,7 +6,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 KERNELS = sorted(glob("ext/include/*.h"))
-FLAGS = ["-std=gnu11", "-O3", "-fno-strict-aliasing", "-Wall", "-Wextra", "-Wno-unused-function"]
+FLAGS = ["-std=gnu11", "-D_GNU_SOURCE", "-O3", "-fno-strict-aliasing", "-Wall", "-Wextra", "-Wno-unused-function"]
 
 
 def module(name: str, *, sources: tuple[str, ...] = (), depends: tuple[str, ...] = ()) -> Extension:

@@ -11,6 +11,7 @@ __all__ = [
     "OutOfSharedMemory",
     "OwnerDiedWarning",
     "SeatsExhausted",
+    "SegmentInUse",
     "ShutDown",
     "SharedkitError",
 ]
@@ -38,6 +39,10 @@ class GoneError(SharedkitError, FileNotFoundError):
 
 class SeatsExhausted(SharedkitError, OSError):
     """Raised when more processes attach than a segment has seats; create it with a larger `seats=`."""
+
+
+class SegmentInUse(SharedkitError, OSError):
+    """Raised when a segment is to be removed that processes have attached; end them, or remove it by force."""
 
 
 class OwnerDiedWarning(RuntimeWarning):

@@ -1,0 +1,64 @@
+/* The robust lock word: 0, or its owner with a flag that says "somebody may be parked".
+ *
+ *   word                    meaning                      who moves it on
+ *   0                       free                         anybody, by compare-and-swap
+ *   owner                   taken                        the owner, by a swap to 0
+ *   owner | SK_LOCK_WAITED  taken, sleepers to be woken  the owner, by a swap to 0 and a wake
+ *   (either), owner dead    left behind                  anybody who has proof of the death, by compare-and-swap
+ *
+ * Deaths. Before the compare-and-swap: nothing happened. After it: the word names a dead owner, the next
+ * one takes it over and is told SK_OWNER_DIED, and so again if it dies repairing. Between the swap to 0 and the wake:
+ * sleepers look again after one slice. The sleeping scheme is that of U. Drepper, "Futexes Are Tricky" (mutex 2). */
+#ifndef SK_LOCK_H
+#define SK_LOCK_H
+
+#include "sk_seat.h"
+#include "sk_wait.h"
+
+#define SK_LOCK_WAITED 0x80000000u
+
+/* Take a word whose owner is dead. */
+static inline bool sk_lock_inherit(const sk_seats *s, uint32_t *word, uint32_t seen) {
+    if (sk_seat_lives(s, seen)) return false;
+    return sk_cas32_acquire(word, &seen, s->me | (seen & SK_LOCK_WAITED));
+}
+
+static inline int sk_lock_slow(const sk_seats *s, sk_waiter *w, uint32_t *word, uint64_t until) {
+    /* Once parked, others may be parked too: from then on the word is taken with the flag up. */
+    uint32_t flag = 0;
+    for (;;) {
+        uint32_t seen = sk_load32_relaxed(word);
+        if (seen == 0) {
+            if (sk_cas32_acquire(word, &seen, s->me | flag)) return SK_OK; /* A1: pairs with R1 */
+            continue;
+        }
+        if (sk_spin_while(w, word, seen)) continue;
+        if (until == 0) return SK_BUSY;
+        if (!(seen & SK_LOCK_WAITED)) {
+            if (!sk_cas32_acquire(word, &seen, seen | SK_LOCK_WAITED)) continue;
+            seen |= SK_LOCK_WAITED;
+        }
+        flag = SK_LOCK_WAITED;
+        int rc = sk_park_slice(w, word, seen, SK_LOCK_SLICE_NS, until);
+        if (rc != SK_OK) return sk_lock_inherit(s, word, seen) ? SK_OWNER_DIED : rc;
+    }
+}
+
+/* Take the word, at the latest at the monotonic time `until`; 0: do not sleep.
+ * SK_OK, SK_OWNER_DIED (taken; repair first), SK_BUSY, SK_TIMEOUT, SK_INTERRUPTED (a slice is over; come again). */
+static inline int sk_lock_take(const sk_seats *s, sk_waiter *w, uint32_t *word, uint64_t until) {
+    uint32_t seen = 0;
+    if (__builtin_expect(s->me == 0, 0)) return SK_NO_SEAT; /* after leaving, or when a fork found no seat */
+    if (__builtin_expect(sk_cas32_acquire(word, &seen, s->me), 1)) return SK_OK; /* A1: pairs with R1 */
+    return sk_lock_slow(s, w, word, until);
+}
+
+static inline void sk_lock_give(uint32_t *word) {
+    uint32_t was = sk_swap32_release(word, 0); /* R1: what was written under the lock is out before it is free */
+    if (__builtin_expect(was & SK_LOCK_WAITED, 0)) sk_wake(word, 1);
+}
+
+/* The owner word of whoever holds it now, or 0. */
+static inline uint32_t sk_lock_owner(const uint32_t *word) { return sk_load32_acquire(word) & SK_OWNER_MASK; }
+
+#endif

@@ -1,0 +1,25 @@
+/* The platform contract: every system call of the kernels, and the one place that chooses who answers it.
+ *
+ * A platform is one file that defines these functions, and nothing else of the kit knows the system:
+ *
+ *   time        sk_now_ns, sk_wall_ns, sk_relax, sk_yield, sk_nap
+ *   waiting     sk_sleep_on, sk_rouse               (a 32-bit word in memory shared by processes)
+ *   liveness    sk_file_lock, sk_file_unlock, sk_file_holder
+ *               (a byte-range lock that belongs to an open file, is freed by the system when its
+ *               last process dies however it dies, and can be asked about without taking it)
+ *   memory      sk_file_reserve, sk_file_discard, sk_file_size, sk_file_held, sk_file_peek,
+ *               sk_map, sk_unmap
+ *   names       sk_file_unborn, sk_file_publish, sk_file_open, sk_file_reopen, sk_file_named,
+ *               sk_file_is_at, sk_file_remove, sk_file_close
+ *
+ * Functions that can fail return 0 or a negative errno. Only Linux is written and tested. */
+#ifndef SK_PLATFORM_H
+#define SK_PLATFORM_H
+
+#if defined(__linux__)
+#include "sk_platform_linux.h"
+#else
+#error "sharedkit has no platform file for this system yet: see ext/include/sk_platform.h"
+#endif
+
+#endif

@@ -1,0 +1,157 @@
+/* A queue of records: a byte ring with a word for producers and a word for consumers.
+ *
+ *   offset  what                                      written by
+ *   0       put_lock, head_seen                       producers, head_seen under put_lock
+ *   128     tail: position behind the last record     under put_lock; its store commits a put
+ *   256     get_lock, tail_seen                       consumers, tail_seen under get_lock
+ *   384     head: position of the first record        under get_lock; its store commits a get
+ *   512     item_wanted, room_wanted, idle_wanted     sleepers raise, wakers lower
+ *   640     done: items declared done                 anybody, by compare-and-swap
+ *   768     geometry, state                           under both locks (state 1 under put_lock)
+ *   then    the ring, from a page of its own; it moves when it grows
+ *
+ * Deaths. Before the store of tail (head) a put (get) never happened, after it it is done; the lock left behind is taken
+ * over. Growing reserves the next ring behind the present one, carries the records over and flips `geometry`: before
+ * the flip the new part is unused space, after it the old part is; repair gives either back. Counts are differences
+ * of positions, so no count can disagree. shutdown(immediate) is one store of `state`: positions freeze,
+ * nothing is drained, and the counts are read differently from then on.
+ * Order of locks: put_lock before get_lock. head_seen and tail_seen are hints of their lock's holders, so
+ * that the other side's line is read once in many operations. */
+#ifndef SK_QUEUE_H
+#define SK_QUEUE_H
+
+#include "sk_ring.h"
+
+#define SK_QUEUE_OPEN 0u
+#define SK_QUEUE_DRAINING 1u /* no more puts; gets until empty */
+#define SK_QUEUE_ENDED 2u    /* no more of either */
+
+typedef struct sk_queue {
+    uint32_t put_lock;
+    uint32_t pad0;
+    uint64_t head_seen;
+    unsigned char line0[SK_LINE - 16];
+    uint64_t tail;
+    unsigned char line1[SK_LINE - 8];
+    uint32_t get_lock;
+    uint32_t pad2;
+    uint64_t tail_seen;
+    unsigned char line2[SK_LINE - 16];
+    uint64_t head;
+    unsigned char line3[SK_LINE - 8];
+    uint32_t item_wanted, room_wanted, idle_wanted;
+    unsigned char line4[SK_LINE - 12];
+    uint32_t done;
+    unsigned char line5[SK_LINE - 4];
+    uint64_t geometry;
+    uint32_t state;
+    unsigned char line6[SK_LINE - 12];
+} sk_queue;
+_Static_assert(offsetof(sk_queue, tail) == 128 && offsetof(sk_queue, head) == 384, "diagram and struct agree");
+_Static_assert(offsetof(sk_queue, geometry) == 768 && sizeof(sk_queue) == 896, "diagram and struct agree");
+
+/* header.param of a queue */
+#define SK_QUEUE_MAXSIZE 0 /* items at most; 0: as many as memory holds */
+#define SK_QUEUE_FLOOR 1   /* where in the file rings may begin */
+#define SK_QUEUE_LOG2 2    /* of the first ring */
+#define SK_QUEUE_START 3   /* the first position */
+
+/* What a call may wait for. */
+typedef struct sk_call {
+    uint64_t until; /* monotonic ns for every wait of the call; 0: not even for a lock */
+    bool willing;   /* wait for an item or for room, too */
+} sk_call;
+
+static inline sk_queue *sk_queue_of(const sk_segment *s) { return sk_body_of(s); }
+static inline uint64_t sk_queue_maxsize(const sk_segment *s) { return sk_header_of(s)->param[SK_QUEUE_MAXSIZE]; }
+static inline uint64_t sk_queue_floor(const sk_segment *s) { return sk_header_of(s)->param[SK_QUEUE_FLOOR]; }
+
+static inline int sk_queue_ring(sk_segment *s, const sk_queue *q, sk_ring *r) {
+    return sk_ring_of(s, sk_load64_acquire(&q->geometry), sk_queue_floor(s), r); /* A3: pairs with R3 */
+}
+
+/* Both positions within one ring? */
+static inline bool sk_queue_sound(const sk_ring *r, uint64_t head, uint64_t tail) {
+    uint32_t units = sk_units(tail) - sk_units(head), items = sk_items(tail) - sk_items(head);
+    return units <= sk_ring_units(r) && items <= units && (items == 0) == (units == 0);
+}
+
+/* --- locks and repair --------------------------------------------------------------------------- */
+
+/* Give back what a death during growth left: everything that is not the present ring. */
+static inline int sk_queue_repair_put(sk_segment *s, sk_queue *q) {
+    sk_ring r;
+    int rc = sk_queue_ring(s, q, &r);
+    if (rc != SK_OK) return rc;
+    sk_store64_relaxed(&q->head_seen, sk_load64_acquire(&q->head));
+    int64_t size = sk_file_size(s->seats.fd);
+    sk_file_discard(s->seats.fd, sk_queue_floor(s), r.from);
+    if (size > 0) sk_file_discard(s->seats.fd, r.from + sk_ring_bytes(&r), (uint64_t)size);
+    return SK_OK;
+}
+
+static inline int sk_queue_lock_put(sk_segment *s, sk_queue *q, uint64_t until) {
+    int rc = sk_lock_take(&s->seats, &s->waiter, &q->put_lock, until);
+    if (__builtin_expect(rc == SK_OWNER_DIED, 0)) {
+        rc = sk_queue_repair_put(s, q);
+        if (rc != SK_OK) sk_lock_give(&q->put_lock);
+    }
+    return rc;
+}
+
+static inline int sk_queue_lock_get(sk_segment *s, sk_queue *q, uint64_t until) {
+    int rc = sk_lock_take(&s->seats, &s->waiter, &q->get_lock, until);
+    if (__builtin_expect(rc == SK_OWNER_DIED, 0)) {
+        sk_store64_relaxed(&q->tail_seen, sk_load64_relaxed(&q->head)); /* the hint may be anything; head is safe */
+        rc = SK_OK;
+    }
+    return rc;
+}
+
+/* --- growing ------------------------------------------------------------------------------------- */
+
+static inline int sk_queue_move(sk_segment *s, sk_queue *q, const sk_ring *old, uint64_t from, uint32_t log2,
+                                uint64_t until) {
+    uint64_t geometry = sk_geometry(from, log2);
+    sk_ring wide;
+    int rc = sk_ring_of(s, geometry, sk_queue_floor(s), &wide);
+    if (rc == SK_OK) rc = sk_queue_lock_get(s, q, until);
+    if (rc != SK_OK) return rc;
+    uint64_t head = sk_load64_relaxed(&q->head), tail = sk_load64_relaxed(&q->tail);
+    if (!sk_queue_sound(old, head, tail)) rc = SK_CORRUPT;
+    else {
+        sk_ring_carry(old, &wide, sk_units(head), sk_units(tail));
+        sk_store64_release(&q->geometry, geometry); /* commits the growth. R3: pairs with A3 */
+    }
+    sk_lock_give(&q->get_lock);
+    return rc;
+}
+
+/* Under put_lock: a ring that has room for `need` more units. The old one stays good until the flip. */
+static inline int sk_queue_grow(sk_segment *s, sk_queue *q, const sk_ring *old, uint64_t used, uint64_t need,
+                                uint64_t until) {
+    if (until == 0) return SK_BUSY;
+    uint32_t log2 = old->log2 + 1;
+    while (log2 <= SK_RING_LOG2_MAX && ((uint64_t)1 << log2) < used + need) log2++;
+    if (log2 > SK_RING_LOG2_MAX) return SK_NO_MEMORY;
+    uint64_t from = sk_round_up(old->from + sk_ring_bytes(old), SK_PAGE);
+    uint64_t end = from + ((uint64_t)SK_UNIT << log2);
+    if (end > SK_LARGEST) return SK_NO_MEMORY;
+    int rc = sk_file_reserve(s->seats.fd, from, end);
+    rc = rc != 0 ? sk_system(rc) : sk_queue_move(s, q, old, from, log2, until);
+    if (rc == SK_OK) sk_file_discard(s->seats.fd, old->from, old->from + sk_ring_bytes(old));
+    else sk_file_discard(s->seats.fd, from, end);
+    return rc;
+}
+
+/* --- waiting -------------------------------------------------------------------------------------- */
+
+/* Wait for a position to move on from `seen`. SK_INTERRUPTED also at the end of every slice. */
+static inline int sk_queue_await(sk_segment *s, uint64_t *position, uint64_t seen, uint32_t *flag, uint64_t until) {
+    uint32_t *word = sk_units_word(position);
+    if (sk_spin_while(&s->waiter, word, sk_units(seen))) return SK_OK;
+    sk_flag_raise(flag);
+    return sk_park_slice(&s->waiter, word, sk_units(seen), SK_PARK_SLICE_NS, until);
+}
+
+#endif

@@ -1,0 +1,133 @@
+/* Putting records into a queue: see sk_queue.h for the words and the argument. */
+#ifndef SK_QUEUE_PUT_H
+#define SK_QUEUE_PUT_H
+
+#include "sk_queue.h"
+
+/* Bytes to be gathered into one record. */
+typedef struct sk_part {
+    const void *at;
+    uint64_t len;
+} sk_part;
+
+/* How many items there is room for (at most `most`) under put_lock; 0 leaves in *head what to wait on. */
+static inline uint32_t sk_queue_item_room(const sk_segment *s, sk_queue *q, uint64_t tail, uint32_t most,
+                                          uint64_t *head) {
+    uint64_t maxsize = sk_queue_maxsize(s);
+    if (maxsize == 0) return most;
+    for (int fresh = 0; fresh < 2; fresh++) {
+        *head = fresh ? sk_load64_acquire(&q->head) : sk_load64_relaxed(&q->head_seen); /* A4: pairs with R4 */
+        sk_store64_relaxed(&q->head_seen, *head);
+        uint64_t there = sk_items(tail) - sk_items(*head);
+        if (there < maxsize) {
+            uint64_t room = maxsize - there;
+            if (room >= most || fresh) return room < most ? (uint32_t)room : most;
+        }
+    }
+    return 0;
+}
+
+/* Under put_lock: the ring with room for `need` units behind the tail. */
+static inline int sk_queue_unit_room(sk_segment *s, sk_queue *q, uint64_t tail, uint64_t need, uint64_t until,
+                                     sk_ring *r) {
+    for (;;) {
+        int rc = sk_queue_ring(s, q, r);
+        if (rc != SK_OK) return rc;
+        uint64_t head = sk_load64_relaxed(&q->head_seen);
+        uint64_t used = (uint32_t)(sk_units(tail) - sk_units(head));
+        if (used + need <= sk_ring_units(r)) return SK_OK;
+        head = sk_load64_acquire(&q->head); /* A4: pairs with R4 */
+        sk_store64_relaxed(&q->head_seen, head);
+        if (!sk_queue_sound(r, head, tail)) return SK_CORRUPT;
+        used = (uint32_t)(sk_units(tail) - sk_units(head));
+        if (used + need <= sk_ring_units(r)) return SK_OK;
+        rc = sk_queue_grow(s, q, r, used, need, until);
+        if (rc != SK_OK) return rc;
+    }
+}
+
+/* Everything of a put before the bytes: the lock, room for 1 to *items items of at most `need` units in all.
+ * SK_OK holds put_lock. */
+static inline int sk_queue_begin_put(sk_segment *s, sk_queue *q, uint32_t *items, sk_call call, uint64_t *tail) {
+    for (;;) {
+        int rc = sk_queue_lock_put(s, q, call.until);
+        if (rc != SK_OK) return rc;
+        uint64_t head = 0;
+        uint32_t room = 0;
+        *tail = sk_load64_relaxed(&q->tail);
+        if (sk_load32_relaxed(&q->state) != SK_QUEUE_OPEN) rc = SK_SHUTDOWN;
+        else if ((room = sk_queue_item_room(s, q, *tail, *items, &head)) == 0) rc = SK_FULL;
+        if (rc == SK_OK) {
+            *items = room;
+            return SK_OK;
+        }
+        sk_lock_give(&q->put_lock);
+        if (rc != SK_FULL || !call.willing) return rc;
+        if (call.until == 0) return SK_BUSY;
+        rc = sk_queue_await(s, &q->head, head, &q->room_wanted, call.until);
+        if (rc != SK_OK) return rc;
+    }
+}
+
+static inline void sk_queue_commit_put(sk_queue *q, uint64_t tail, uint32_t items) {
+    sk_store64_release(&q->tail, tail); /* commits the put. R5: pairs with A5 */
+    sk_lock_give(&q->put_lock);
+    sk_flag_wake(&q->item_wanted, sk_units_word(&q->tail), (int)(items < 1024 ? items : 1024));
+}
+
+/* Put one record, gathered from parts. SK_FULL, SK_SHUTDOWN, SK_TOO_LARGE, SK_NO_MEMORY, SK_CORRUPT, and what waiting
+ * answers: SK_BUSY, SK_TIMEOUT, SK_INTERRUPTED (come again). */
+static inline int sk_queue_put(sk_segment *s, const sk_part *parts, uint32_t n, uint32_t kind, sk_call call) {
+    sk_queue *q = sk_queue_of(s);
+    uint64_t payload = 0, tail;
+    for (uint32_t i = 0; i < n; i++) payload += parts[i].len;
+    if (payload > SK_PAYLOAD_MAX) return SK_TOO_LARGE;
+    uint32_t units = (uint32_t)sk_record_units(payload), items = 1;
+    int rc = sk_queue_begin_put(s, q, &items, call, &tail);
+    if (rc != SK_OK) return rc;
+    sk_ring r;
+    rc = sk_queue_unit_room(s, q, tail, units, call.until, &r);
+    if (rc != SK_OK) {
+        sk_lock_give(&q->put_lock);
+        return rc;
+    }
+    uint64_t head = sk_record_head(payload, kind), offset = SK_RECORD_HEAD;
+    sk_ring_write(&r, sk_units(tail), 0, &head, SK_RECORD_HEAD);
+    for (uint32_t i = 0; i < n; i++) {
+        sk_ring_write(&r, sk_units(tail), offset, parts[i].at, parts[i].len);
+        offset += parts[i].len;
+    }
+    sk_queue_commit_put(q, sk_position_plus(tail, 1, units), 1);
+    return SK_OK;
+}
+
+/* Put as many of the `*items` whole records at `records` as there is room for, in one commit.
+ * Answers in *items and *units how many went in; statuses as for sk_queue_put. */
+static inline int sk_queue_put_records(sk_segment *s, const unsigned char *records, uint32_t *items, uint64_t *units,
+                                       sk_call call) {
+    sk_queue *q = sk_queue_of(s);
+    uint64_t tail, whole = 0;
+    uint32_t room = *items;
+    *units = 0;
+    *items = 0;
+    int rc = sk_queue_begin_put(s, q, &room, call, &tail);
+    if (rc != SK_OK) return rc;
+    for (uint32_t i = 0; i < room; i++) {
+        uint64_t head;
+        memcpy(&head, records + whole * SK_UNIT, sizeof head);
+        whole += sk_record_units(sk_record_payload(head));
+    }
+    sk_ring r;
+    rc = whole > SK_PAYLOAD_MAX / SK_UNIT ? SK_TOO_LARGE : sk_queue_unit_room(s, q, tail, whole, call.until, &r);
+    if (rc != SK_OK) {
+        sk_lock_give(&q->put_lock);
+        return rc;
+    }
+    sk_ring_write(&r, sk_units(tail), 0, records, whole * SK_UNIT);
+    sk_queue_commit_put(q, sk_position_plus(tail, room, (uint32_t)whole), room);
+    *items = room;
+    *units = whole;
+    return SK_OK;
+}
+
+#endif

@@ -1,0 +1,247 @@
+# cython: language_level=3
+"""Hot methods of the counters. One C-level call from Python; nothing waits."""
+
+from cpython.long cimport PyLong_AsLongLongAndOverflow
+from cpython.object cimport PyObject
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from sharedkit.shm._segment cimport (
+    SK_OK, SK_OVERFLOW, Handle, Segment, closed, create_segment, refuse, sk_body_of, sk_header_of, sk_plan, sk_segment,
+)
+
+import operator
+
+
+cdef extern from "sk_counter.h" nogil:
+    enum: SK_LINE
+    uint64_t *sk_counter_word(void *body, uint64_t i) noexcept
+    int64_t sk_counter_value(const uint64_t *word) noexcept
+    int sk_counter_add(uint64_t *word, int64_t n, int64_t *sum) noexcept
+    int64_t sk_counter_exchange(uint64_t *word, int64_t value) noexcept
+    bint sk_counter_compare_exchange(uint64_t *word, int64_t expected, int64_t desired) noexcept
+    int sk_counter_fill(sk_segment *s) noexcept
+    int sk_counter_refuse(const sk_segment *s, uint64_t words) noexcept
+    uint32_t sk_owner_seat(uint32_t owner) noexcept
+
+KIND_COUNTER = 1
+KIND_STRIPED = 2
+KIND_GROUP = 3
+
+
+cdef int64_t to_word(object n) except? -1:
+    """A signed 64-bit integer. TypeError, OverflowError."""
+    cdef int overflow = 0
+    cdef int64_t word
+    if type(n) is not int:
+        n = operator.index(n)
+    word = PyLong_AsLongLongAndOverflow(n, &overflow)
+    if overflow:
+        raise OverflowError(f"does not fit in 64 bits: {n}")
+    return word
+
+
+def make(str path, str name, uint32_t seats, uint32_t flags, int kind, uint64_t words, int64_t value, bytes meta):
+    """A new counter segment of `words` words; the first starts at `value`."""
+    cdef sk_plan plan
+    plan.kind = kind
+    plan.flags = flags
+    plan.seats = seats
+    plan.body_len = words * SK_LINE
+    for i in range(6):
+        plan.param[i] = 0
+    plan.param[0] = <uint64_t>value
+    plan.param[1] = words
+    plan.meta = <const char *>meta
+    plan.meta_len = len(meta)
+    plan.fill = sk_counter_fill
+    return create_segment(path, name, &plan)
+
+
+cdef class WordBase(Handle):
+    """One word of a segment, as a counter."""
+
+    cdef uint64_t *word      # NULL once closed
+
+    def _open(self, Segment segment, uint64_t i):
+        cdef int rc = sk_counter_refuse(&segment.s, i + 1)
+        if rc != SK_OK:
+            refuse(rc, 0)
+        self.bind(segment)
+        self.word = sk_counter_word(sk_body_of(self.s), i)
+
+    def close(self):
+        """close()
+        --
+
+        Let go of the segment; using the handle afterwards raises ClosedError. Closing again does nothing.
+        """
+        self.word = NULL
+        Handle.close(self)
+
+    def add(self, n=1):
+        """add($self, n=1, /)
+        --
+
+        Add `n` atomically and return the new value. OverflowError past 64 bits, value kept; TypeError.
+        """
+        cdef int64_t total
+        cdef int64_t step = to_word(n)
+        if self.word is NULL:
+            closed()
+        if sk_counter_add(self.word, step, &total) != SK_OK:
+            refuse(SK_OVERFLOW, 0)
+        return total
+
+    @property
+    def value(self):
+        """The count, a signed 64-bit integer; may be assigned."""
+        if self.word is NULL:
+            closed()
+        return sk_counter_value(self.word)
+
+    @value.setter
+    def value(self, value):
+        self.exchange(value)
+
+    def exchange(self, value):
+        """exchange($self, value, /)
+        --
+
+        Set the value and return the old one, in one step.
+        """
+        cdef int64_t desired = to_word(value)
+        if self.word is NULL:
+            closed()
+        return sk_counter_exchange(self.word, desired)
+
+    def compare_exchange(self, expected, desired):
+        """compare_exchange($self, expected, desired, /)
+        --
+
+        Set the value to `desired` if it is `expected`, in one step; whether it was.
+        """
+        cdef int64_t seen = to_word(expected), wanted = to_word(desired)
+        if self.word is NULL:
+            closed()
+        return sk_counter_compare_exchange(self.word, seen, wanted)
+
+    def reset(self):
+        """reset($self, /)
+        --
+
+        Set the value to 0 and return the old one, in one step.
+        """
+        return self.exchange(0)
+
+    def __int__(self):
+        return self.value
+
+    def __index__(self):
+        return self.value
+
+    def __iadd__(self, n):
+        self.add(n)
+        return self
+
+    def __isub__(self, n):
+        self.add(-operator.index(n))
+        return self
+
+
+cdef class StripedBase(Handle):
+    """A word a seat: adding touches only the process's own line, reading sums them all."""
+
+    cdef void *body          # NULL once closed
+
+    def _open(self, Segment segment):
+        cdef int rc = sk_counter_refuse(&segment.s, sk_header_of(&segment.s).seats)
+        if rc != SK_OK:
+            refuse(rc, 0)
+        self.bind(segment)
+        self.body = sk_body_of(self.s)
+
+    def close(self):
+        """close()
+        --
+
+        Let go of the segment; using the handle afterwards raises ClosedError. Closing again does nothing.
+        """
+        self.body = NULL
+        Handle.close(self)
+
+    def add(self, n=1):
+        """add($self, n=1, /)
+        --
+
+        Add `n` to this process's stripe. OverflowError when the stripe would pass 64 bits, value kept; TypeError.
+        """
+        cdef int64_t total
+        cdef int64_t step = to_word(n)
+        if self.body is NULL:
+            closed()
+        if sk_counter_add(sk_counter_word(self.body, sk_owner_seat(self.s.seats.me)), step, &total) != SK_OK:
+            refuse(SK_OVERFLOW, 0)
+
+    @property
+    def value(self):
+        """The sum of all stripes; every finished `add` is in it. May be assigned."""
+        if self.body is NULL:
+            closed()
+        cdef uint32_t i
+        total = 0
+        for i in range(self.s.seats.count):
+            total += sk_counter_value(sk_counter_word(self.body, i))
+        return total
+
+    @value.setter
+    def value(self, value):
+        self.exchange(value)
+
+    def exchange(self, value):
+        """exchange($self, value, /)
+        --
+
+        Take every stripe's count, put `value` in their place, and return what was taken.
+
+        Each `add` is counted once, in what is returned or in what stays; the stripes are not taken at one instant.
+        """
+        cdef int64_t desired = to_word(value), total
+        if self.body is NULL:
+            closed()
+        cdef uint32_t i
+        taken = 0
+        for i in range(self.s.seats.count):
+            taken += sk_counter_exchange(sk_counter_word(self.body, i), 0)
+        if sk_counter_add(sk_counter_word(self.body, sk_owner_seat(self.s.seats.me)), desired, &total) != SK_OK:
+            refuse(SK_OVERFLOW, 0)
+        return taken
+
+    def compare_exchange(self, expected, desired):
+        """compare_exchange($self, expected, desired, /)
+        --
+
+        TypeError: the sum of many words cannot be compared in one step.
+        """
+        raise TypeError("a striped counter has no compare_exchange: its value is a sum of many words")
+
+    def reset(self):
+        """reset($self, /)
+        --
+
+        Set the value to 0 and return what was taken; no `add` is lost or counted twice.
+        """
+        return self.exchange(0)
+
+    def __int__(self):
+        return self.value
+
+    def __index__(self):
+        return self.value
+
+    def __iadd__(self, n):
+        self.add(n)
+        return self
+
+    def __isub__(self, n):
+        self.add(-operator.index(n))
+        return self

@@ -1,0 +1,77 @@
+"""Segments and handles, for the faces of the structures."""
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libcpp cimport bool as cbool
+
+
+cdef extern from "sk_segment.h" nogil:
+    enum: SK_OK, SK_OWNER_DIED, SK_EMPTY, SK_FULL, SK_SHUTDOWN, SK_TIMEOUT, SK_INTERRUPTED, SK_BUSY
+    enum: SK_LARGER, SK_TOO_LARGE, SK_NO_MEMORY, SK_NO_SEAT, SK_GONE, SK_EXISTS, SK_FOREIGN, SK_CORRUPT
+    enum: SK_OVERFLOW, SK_EXCESS, SK_SYSTEM
+    enum: SK_PERSIST, SK_PARAMS, SK_SEATS_MAX, SK_LARGEST
+
+    ctypedef struct sk_seat_entry:
+        uint32_t epoch
+        uint32_t pid
+        uint64_t since_ns
+
+    ctypedef struct sk_seats:
+        int fd               # -1 once the process has left
+        uint32_t count
+        uint32_t me
+        sk_seat_entry *table
+
+    ctypedef struct sk_waiter:
+        uint32_t polling     # 1: poll instead of futexes
+
+    ctypedef struct sk_header:
+        uint32_t kind
+        uint32_t flags
+        uint32_t seats
+        uint64_t size
+        uint64_t meta
+        uint64_t meta_len
+        uint64_t body
+        uint64_t param[6]
+        uint64_t created_ns
+
+    ctypedef struct sk_segment:
+        sk_seats seats
+        sk_waiter waiter
+        unsigned char *base
+        uint64_t base_len    # bytes mapped at `base`
+        char path[272]
+
+    ctypedef struct sk_plan:
+        uint32_t kind
+        uint32_t flags
+        uint32_t seats
+        uint64_t body_len
+        uint64_t param[6]
+        const void *meta
+        uint64_t meta_len
+        int (*fill)(sk_segment *) noexcept nogil
+
+    sk_header *sk_header_of(const sk_segment *s) noexcept
+    void *sk_body_of(const sk_segment *s) noexcept
+    uint64_t sk_now_ns() noexcept
+
+
+cdef class Segment:
+    cdef sk_segment s
+    cdef readonly str name
+    cdef int active          # threads inside a kernel without the GIL; changed with the GIL held
+    cdef object __weakref__
+
+
+cdef class Handle:
+    cdef Segment segment     # None once closed
+    cdef sk_segment *s       # of the segment; NULL once closed
+    cdef bind(self, Segment segment)
+
+
+cdef Segment create_segment(str path, str name, sk_plan *plan)
+cdef int refuse(int status, uint64_t asked) except -1
+cdef int closed() except -1
+cdef uint64_t deadline_of(object timeout) except? 0
+cdef str holder_text(Segment segment, uint32_t owner)
