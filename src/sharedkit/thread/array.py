@@ -1,0 +1,222 @@
+"""A NumPy array for the threads of this process, with atomic operations on its elements."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from operator import index
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from sharedkit.statistics import ArrayStatistics
+from sharedkit.thread import registry
+from sharedkit.thread.handle import Handle
+from sharedkit.thread.registry import State
+from sharedkit.thread.sync import Lock
+
+__all__ = ["Array"]
+
+
+class _ArrayState(State):
+    """`mutex` makes element operations atomic; `lock` is the user's own, and no operation here takes it."""
+
+    __slots__ = ("array", "lock", "mutex")
+
+    kind = "Array"
+
+    def __init__(self, name: str, array: NDArray[Any]) -> None:
+        super().__init__(name)
+        self.array = array
+        self.mutex = threading.Lock()
+        self.lock = Lock()
+
+
+class Array(Handle[_ArrayState], kind="Array"):
+    """Array(shape, dtype="f8", *, name=None, exist_ok=False, persist=False)
+
+    An array of zeros in C order that the threads of this process share. Indexing reads and writes the
+    elements themselves; `ndarray` and `np.asarray(array)` are views of them, not copies. With
+    `exist_ok=True` and the name of an array that is there, a further handle on it.
+
+    Raises TypeError for a dtype that holds Python objects, ValueError for a negative length or where what is
+    there is not an equal array, FileExistsError when the name is taken, MemoryError.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        shape: int | tuple[int, ...],
+        dtype: DTypeLike = "f8",
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+    ) -> None:
+        wanted = np.dtype(dtype)
+        if wanted.hasobject:
+            raise TypeError(f"an array cannot hold Python objects: {wanted}")
+        lengths = tuple(index(n) for n in shape) if isinstance(shape, tuple | list) else (index(shape),)
+
+        def differs(found: State) -> str | None:
+            if not isinstance(found, _ArrayState):
+                return f"it is a {found.kind}, not an Array"
+            if (found.array.shape, found.array.dtype) != (lengths, wanted):
+                return f"it is {found.array.dtype}{found.array.shape}, not {wanted}{lengths}"
+            return None
+
+        super().__init__(
+            registry.open_state(
+                lambda name: _ArrayState(name, np.zeros(lengths, wanted)),
+                name,
+                exist_ok=exist_ok,
+                persist=persist,
+                differs=differs,
+            )
+        )
+
+    @property
+    def ndarray(self) -> NDArray[Any]:
+        """The array itself, of the handle's shape and dtype. It stays valid after `close()`."""
+        return self._state.array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        return self._state.array.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of one element."""
+        return self._state.array.dtype
+
+    @property
+    def ndim(self) -> int:
+        """How many axes there are."""
+        return self._state.array.ndim
+
+    @property
+    def size(self) -> int:
+        """How many elements there are."""
+        return self._state.array.size
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes the elements take."""
+        return self._state.array.nbytes
+
+    @property
+    def lock(self) -> Lock:
+        """A lock for whatever its users agree on; the same one for every handle. No method here takes it."""
+        return self._state.lock
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        array = self._state.array
+        if dtype is not None and np.dtype(dtype) != array.dtype:
+            if copy is False:
+                raise ValueError(f"{array.dtype} cannot become {np.dtype(dtype)} without a copy")
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    def __buffer__(self, flags: int) -> memoryview:
+        """The elements. Python asks for it from 3.12 on; before, take `memoryview(array.ndarray)`."""
+        return self._state.array.data
+
+    def __len__(self) -> int:
+        return len(self._state.array)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._state.array)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._state.array[key]
+
+    def __setitem__(self, key: Any, value: ArrayLike) -> None:
+        self._state.array[key] = value
+
+    def fetch_add(self, index: int | tuple[int, ...], n: int | float) -> Any:
+        """Add `n` to one element in one step and return what it was before, as a Python number.
+
+        Integers wrap around at the ends of their type, as NumPy's do. Raises IndexError out of range,
+        TypeError for a dtype that is neither integer nor float or for a float `n` and an integer dtype,
+        OverflowError for an `n` that the dtype cannot hold.
+        """
+        state = self._state
+        cell = _element(state.array, index)
+        summand = _number(state.array.dtype, n)
+        with state.mutex:
+            old = cell.item()
+            np.add(cell, summand, out=cell)
+        return old
+
+    def compare_exchange(
+        self, index: int | tuple[int, ...], expected: int | float, desired: int | float
+    ) -> bool:
+        """Set one element to `desired` if it is `expected`, in one step, and say whether it was.
+
+        Raises as `fetch_add` does.
+        """
+        state = self._state
+        cell = _element(state.array, index)
+        old = _number(state.array.dtype, expected)
+        new = _number(state.array.dtype, desired)
+        with state.mutex:
+            if cell[()] != old:
+                return False
+            cell[()] = new
+        return True
+
+    def add_at(self, indices: Any, values: ArrayLike) -> None:
+        """Add `values` to the elements at `indices`, one by one: an index that comes twice is added to twice.
+
+        `indices` and `values` as for `numpy.add.at`: integers of any shape for one axis, a tuple of such for
+        several, and values that broadcast to them. Raises IndexError out of range, nothing added, and
+        TypeError where the dtype is neither integer nor float or cannot take the values.
+        """
+        state = self._state
+        _require_number(state.array.dtype)
+        with state.mutex:
+            np.add.at(state.array, indices, values)
+
+    def statistics(self) -> ArrayStatistics:
+        """Geometry, size and whether the lock is held, as one frozen picture."""
+        state = self._state
+        return ArrayStatistics(
+            name=state.name,
+            kind=state.kind,
+            shape=state.array.shape,
+            dtype=str(state.array.dtype),
+            nbytes=state.array.nbytes,
+            attached=(os.getpid(),),
+            lock_owner=os.getpid() if state.lock.locked() else None,
+        )
+
+
+def _require_number(dtype: np.dtype[Any]) -> None:
+    if dtype.kind not in "iuf":
+        raise TypeError(f"atomic operations need an integer or float dtype, not {dtype}")
+
+
+def _element(array: NDArray[Any], key: int | tuple[int, ...]) -> NDArray[Any]:
+    """A view of no dimension on one element."""
+    _require_number(array.dtype)
+    position = tuple(index(n) for n in key) if isinstance(key, tuple) else (index(key),)
+    if len(position) != array.ndim:
+        raise IndexError(f"one element of {array.ndim} axes needs as many indices: {key}")
+    where: tuple[Any, ...] = (*position, ...)
+    cell: NDArray[Any] = array[where]
+    return cell
+
+
+def _number(dtype: np.dtype[Any], n: int | float) -> NDArray[Any]:
+    """`n` as an array of no dimension, of just this type."""
+    if dtype.kind == "f":
+        return np.asarray(float(n), dtype)
+    number = index(n)  # type: ignore[arg-type]  # index() itself raises the TypeError
+    limits = np.iinfo(dtype)
+    if not limits.min <= number <= limits.max:
+        raise OverflowError(f"{number} does not fit in {dtype}")
+    return np.asarray(number, dtype)

@@ -1,0 +1,365 @@
+"""A queue for the threads of this process: `queue.Queue` of Python 3.13 on every Python, with batches.
+
+The design is the standard library's, a deque behind one mutex with three conditions on it. Two things differ:
+waiters are counted, so that nobody is notified where nobody waits, and a waiter that leaves with an exception
+(Ctrl-C) hands on the notification that it may have swallowed.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Iterable
+from operator import index
+from queue import Empty, Full
+from time import monotonic
+from typing import Generic, TypeVar
+
+from sharedkit.errors import ShutDown
+from sharedkit.statistics import QueueState, QueueStatistics
+from sharedkit.thread import registry
+from sharedkit.thread.handle import Handle
+from sharedkit.thread.registry import State
+
+__all__ = ["Queue"]
+
+T = TypeVar("T")
+
+
+class _QueueState(State, Generic[T]):
+    """`state` only moves from left to right through its three values, under `mutex` like everything here."""
+
+    __slots__ = (
+        "all_done",
+        "getters",
+        "items",
+        "maxsize",
+        "mutex",
+        "not_empty",
+        "not_full",
+        "putters",
+        "state",
+        "unfinished",
+    )
+
+    kind = "Queue"
+
+    def __init__(self, name: str, maxsize: int) -> None:
+        super().__init__(name)
+        self.maxsize = maxsize
+        self.items: deque[T] = deque()
+        self.unfinished = 0
+        self.state: QueueState = "open"
+        self.mutex = threading.Lock()
+        self.not_empty = threading.Condition(self.mutex)
+        self.not_full = threading.Condition(self.mutex)
+        self.all_done = threading.Condition(self.mutex)
+        self.getters = 0
+        self.putters = 0
+
+    def await_item(self, block: bool, timeout: float | None) -> None:
+        """Return when there is an item; Empty or ShutDown when none comes in time. The mutex is held."""
+        deadline: float | None = None
+        while not self.items:
+            if self.state != "open":
+                raise ShutDown
+            if not block:
+                raise Empty
+            if deadline is None and timeout is not None:
+                deadline = monotonic() + _checked(timeout)
+            remaining = _remaining(deadline)
+            if remaining == 0:
+                raise Empty
+            self.getters += 1
+            try:
+                self.not_empty.wait(remaining)
+            except BaseException:
+                self.not_empty.notify()
+                raise
+            finally:
+                self.getters -= 1
+
+    def await_room(self, block: bool, timeout: float | None) -> None:
+        """Return when there is room; Full or ShutDown when none comes in time. The mutex is held."""
+        deadline: float | None = None
+        while 0 < self.maxsize <= len(self.items):
+            if not block:
+                raise Full
+            if deadline is None and timeout is not None:
+                deadline = monotonic() + _checked(timeout)
+            remaining = _remaining(deadline)
+            if remaining == 0:
+                raise Full
+            self.putters += 1
+            try:
+                self.not_full.wait(remaining)
+            except BaseException:
+                self.not_full.notify()
+                raise
+            finally:
+                self.putters -= 1
+            if self.state != "open":
+                raise ShutDown
+
+
+class Queue(Handle[_QueueState[T]], Generic[T], kind="Queue"):
+    """Queue(maxsize=0, *, name=None, exist_ok=False, persist=False)
+
+    A first-in, first-out queue of any objects for the threads of this process, unbounded where `maxsize` is
+    0 or less. The items themselves are handed over, not copies. With `exist_ok=True` and the name of a
+    queue that is there, a further handle on it.
+
+    Raises FileExistsError when the name is taken, ValueError when what is there is not an equal queue.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self, maxsize: int = 0, *, name: str | None = None, exist_ok: bool = False, persist: bool = False
+    ) -> None:
+        maxsize = index(maxsize)
+
+        def differs(found: State) -> str | None:
+            if not isinstance(found, _QueueState):
+                return f"it is a {found.kind}, not a Queue"
+            if found.maxsize != maxsize:
+                return f"maxsize is {found.maxsize}, not {maxsize}"
+            return None
+
+        super().__init__(
+            registry.open_state(
+                lambda name: _QueueState[T](name, maxsize),
+                name,
+                exist_ok=exist_ok,
+                persist=persist,
+                differs=differs,
+            )
+        )
+
+    @property
+    def maxsize(self) -> int:
+        """How many items fit; no bound where it is 0 or less. May be set at any time."""
+        return self._state.maxsize
+
+    @maxsize.setter
+    def maxsize(self, maxsize: int) -> None:
+        state = self._state
+        with state.mutex:
+            state.maxsize = maxsize
+            state.not_full.notify_all()
+
+    @property
+    def unfinished_tasks(self) -> int:
+        """How many items were put for which no `task_done()` came yet."""
+        return self._state.unfinished
+
+    @property
+    def is_shutdown(self) -> bool:
+        """Whether `shutdown()` was called."""
+        return self._state.state != "open"
+
+    def put(
+        self, item: T, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
+    ) -> None:
+        """Put `item`, waiting for room for up to `timeout` seconds, or for ever where it is None.
+
+        Raises Full where there is no room in time (at once where `block` is false), ShutDown after
+        `shutdown()`, ValueError for a negative timeout.
+        """
+        state = self._state
+        with state.mutex:
+            if state.state != "open":
+                raise ShutDown
+            if state.maxsize > 0:
+                if blocking is not None:
+                    block = blocking
+                if timeout is not None and block:
+                    _checked(timeout)
+                if len(state.items) >= state.maxsize:
+                    state.await_room(block, timeout)
+            state.items.append(item)
+            state.unfinished += 1
+            if state.getters:
+                state.not_empty.notify()
+
+    def get(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> T:
+        """Take the oldest item, waiting for one for up to `timeout` seconds, or for ever where it is None.
+
+        Raises Empty where there is none in time (at once where `block` is false), ShutDown after
+        `shutdown()` when none is left, ValueError for a negative timeout.
+        """
+        state = self._state
+        if blocking is not None:
+            block = blocking
+        with state.mutex:
+            if not state.items:
+                state.await_item(block, timeout)
+            elif timeout is not None and block:
+                _checked(timeout)
+            item = state.items.popleft()
+            if state.putters:
+                state.not_full.notify()
+        return item
+
+    def put_nowait(self, item: T) -> None:
+        """`put(item, block=False)`."""
+        self.put(item, False)
+
+    def get_nowait(self) -> T:
+        """`get(block=False)`."""
+        return self.get(False)
+
+    def put_many(
+        self,
+        items: Iterable[T],
+        block: bool = True,
+        timeout: float | None = None,
+        *,
+        blocking: bool | None = None,
+    ) -> None:
+        """Put `items` in their order, as many at once as there is room for; `timeout` is for all of them
+        together.
+
+        Raises what `put` does; the exception's attribute `put` says how many went in before it.
+        """
+        batch = list(items)
+        if blocking is not None:
+            block = blocking
+        deadline = None if timeout is None or not block else monotonic() + _checked(timeout)
+        state = self._state
+        put = 0
+        try:
+            with state.mutex:
+                if state.state != "open":
+                    raise ShutDown
+                while put < len(batch):
+                    state.await_room(block, _remaining(deadline))
+                    room = len(batch) - put
+                    if state.maxsize > 0:
+                        room = min(room, state.maxsize - len(state.items))
+                    state.items.extend(batch[put : put + room])
+                    state.unfinished += room
+                    put += room
+                    if state.getters:
+                        state.not_empty.notify(room)
+        except (Full, ShutDown) as error:
+            vars(error)["put"] = put
+            raise
+
+    def get_many(
+        self,
+        max_items: int | None = None,
+        block: bool = True,
+        timeout: float | None = None,
+        *,
+        blocking: bool | None = None,
+    ) -> list[T]:
+        """Wait for the first item as `get` does, and take what is there: a list of 1 to `max_items` items.
+
+        Raises what `get` does, and ValueError where `max_items` is less than 1.
+        """
+        if max_items is not None and max_items < 1:
+            raise ValueError(f"max_items must be at least 1: {max_items}")
+        if blocking is not None:
+            block = blocking
+        state = self._state
+        with state.mutex:
+            if not state.items:
+                state.await_item(block, timeout)
+            elif timeout is not None and block:
+                _checked(timeout)
+            items = state.items
+            if max_items is None or max_items >= len(items):
+                taken = list(items)
+                items.clear()
+            else:
+                taken = [items.popleft() for _ in range(max_items)]
+            if state.putters:
+                state.not_full.notify(len(taken))
+        return taken
+
+    def task_done(self) -> None:
+        """Say that one taken item is dealt with; ValueError where this is said more often than items came."""
+        state = self._state
+        with state.mutex:
+            if not state.unfinished:
+                raise ValueError("task_done() called too many times")
+            state.unfinished -= 1
+            if not state.unfinished:
+                state.all_done.notify_all()
+
+    def join(self) -> None:
+        """Wait until `task_done()` was called for every item that was put."""
+        state = self._state
+        with state.mutex:
+            while state.unfinished:
+                state.all_done.wait()
+
+    def shutdown(self, immediate: bool = False) -> None:
+        """Make every `put`, and every `get` that finds no item, raise ShutDown, those that wait now among
+        them.
+
+        With `immediate` the items that are left are thrown away and count as done.
+        """
+        state = self._state
+        with state.mutex:
+            if immediate:
+                state.state = "shutdown-immediate"
+                state.unfinished = max(0, state.unfinished - len(state.items))
+                state.items.clear()
+                state.all_done.notify_all()
+            elif state.state == "open":
+                state.state = "shutdown"
+            state.not_empty.notify_all()
+            state.not_full.notify_all()
+
+    def qsize(self) -> int:
+        """How many items are in the queue now."""
+        return len(self._state.items)
+
+    def empty(self) -> bool:
+        """Whether the queue has no item now."""
+        return not self._state.items
+
+    def full(self) -> bool:
+        """Whether the queue has no room now."""
+        state = self._state
+        return 0 < state.maxsize <= len(state.items)
+
+    def join_thread(self) -> None:
+        """Does nothing: there is no feeder thread as `multiprocessing.Queue` has one."""
+
+    def cancel_join_thread(self) -> None:
+        """Does nothing: there is no feeder thread as `multiprocessing.Queue` has one."""
+
+    def statistics(self) -> QueueStatistics:
+        """Sizes, counts of waiting threads and state, as one frozen picture."""
+        state = self._state
+        with state.mutex:
+            return QueueStatistics(
+                name=state.name,
+                kind=state.kind,
+                maxsize=max(0, state.maxsize),
+                qsize=len(state.items),
+                unfinished_tasks=state.unfinished,
+                capacity_bytes=None,
+                used_bytes=None,
+                state=state.state,
+                attached=(os.getpid(),),
+                waiting_getters=state.getters,
+                waiting_putters=state.putters,
+            )
+
+
+def _checked(timeout: float) -> float:
+    if timeout < 0:
+        raise ValueError("'timeout' must be a non-negative number")
+    return timeout
+
+
+def _remaining(deadline: float | None) -> float | None:
+    """Seconds until `deadline`, never below 0 and never more than a lock can wait; None for no deadline."""
+    if deadline is None:
+        return None
+    return min(max(0.0, deadline - monotonic()), threading.TIMEOUT_MAX)

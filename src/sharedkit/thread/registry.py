@@ -1,0 +1,117 @@
+"""The names of this process's structures: `name=`, `exist_ok=`, `persist=` and `attach` for threads.
+
+A *state* is what the handles of one structure share. Its name lives as long as some handle does (or until
+`unlink()` when it persists), as a shared-memory segment's does, so a program moves between placements
+unchanged.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
+
+__all__ = ["State", "check_name", "find", "forget", "open_state"]
+
+
+class State:
+    """What the handles of one structure share; `kind` is the name of the handle's class."""
+
+    __slots__ = ("__weakref__", "name")
+
+    kind = "State"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def ensure_open(self) -> None:
+        """Does nothing; what a closed handle holds instead of a state raises ClosedError here."""
+
+
+S = TypeVar("S", bound=State)
+
+# Reentrant, because a finalizer may close or unlink a structure while this very thread is in here.
+_lock = threading.RLock()
+_living: WeakValueDictionary[str, State] = WeakValueDictionary()
+_persistent: dict[str, State] = {}
+
+
+def _renew_lock() -> None:
+    """A lock that some other thread held at a fork would stay held in the child, which lacks that thread."""
+    global _lock
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
+
+
+def check_name(name: object) -> str:
+    """`name` itself; TypeError or ValueError where it could not be the name of a shared-memory segment."""
+    if not isinstance(name, str):
+        raise TypeError(f"a name must be a str, not {type(name).__name__}")
+    if not name or "/" in name or "\0" in name:
+        raise ValueError(f"a name must be a non-empty str without '/' and NUL: {name!r}")
+    return name
+
+
+def open_state(
+    make: Callable[[str], S],
+    name: str | None,
+    *,
+    exist_ok: bool,
+    persist: bool,
+    differs: Callable[[Any], str | None],
+) -> S:
+    """A new state made by `make(name)`, or with `exist_ok` the one of that name if it is equal.
+
+    `differs(state)` answers None for an equal one, or words for the difference. Raises FileExistsError when
+    the name is taken and `exist_ok` is false, ValueError when what is there is not equal.
+    """
+    if name is None:
+        name = f"thread-{secrets.token_hex(8)}"
+        state = make(name)
+        _register(state, persist)
+        return state
+    check_name(name)
+    with _lock:
+        found = _living.get(name)
+        if found is None:
+            state = make(name)
+            _register(state, persist)
+            return state
+    if not exist_ok:
+        raise FileExistsError(f"{found.kind} {name!r} exists; exist_ok=True attaches to it")
+    difference = differs(found)
+    if difference is not None:
+        raise ValueError(f"{name!r} exists and differs: {difference}")
+    # differs() accepts nothing but a state of the maker's own kind.
+    return found  # type: ignore[return-value]
+
+
+def _register(state: State, persist: bool) -> None:
+    with _lock:
+        _living[state.name] = state
+        if persist:
+            _persistent[state.name] = state
+
+
+def find(name: str) -> State:
+    """The state of that name; FileNotFoundError where there is none."""
+    check_name(name)
+    with _lock:
+        state = _living.get(name)
+    if state is None:
+        raise FileNotFoundError(f"no structure of this process is called {name!r}")
+    return state
+
+
+def forget(state: State) -> None:
+    """Take the name from `state`: a new structure may have it, and open handles work on. Twice is once."""
+    with _lock:
+        if _living.get(state.name) is state:
+            del _living[state.name]
+        if _persistent.get(state.name) is state:
+            del _persistent[state.name]
