@@ -1,0 +1,262 @@
+"""What each structure promises in every placement: one abstract description each.
+
+A class of a placement satisfies its protocol; annotate with these where any placement will do. Their
+docstrings say what holds everywhere, the classes' own say what a placement adds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from sharedkit.statistics import ArrayStatistics, CountersStatistics, CounterStatistics, QueueStatistics
+
+__all__ = ["Array", "Counter", "CounterView", "Counters", "Handle", "Lock", "Queue"]
+
+T = TypeVar("T")
+
+
+class Handle(Protocol):
+    """What every structure has in common. Any use after `close()` raises ClosedError, a ValueError."""
+
+    @property
+    def name(self) -> str:
+        """What `attach` takes; random where no `name=` was given."""
+
+    def close(self) -> None:
+        """Let go of the structure. Again does nothing."""
+
+    def unlink(self) -> None:
+        """Take the name away: open handles work on, nobody attaches any more."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        """Closes."""
+
+
+class CounterView(Protocol):
+    """A signed 64-bit integer whose every method is one step. OverflowError keeps the value."""
+
+    def add(self, n: int = 1, /) -> int | None:
+        """Add and return the new value; None when striped."""
+
+    @property
+    def value(self) -> int: ...
+
+    @value.setter
+    def value(self, value: int, /) -> None: ...
+
+    def exchange(self, value: int, /) -> int:
+        """Set the value and return the old one."""
+
+    def compare_exchange(self, expected: int, desired: int, /) -> bool:
+        """Set the value if it is as expected, and say whether it was; TypeError when striped."""
+
+    def reset(self) -> int:
+        """Set the value to 0 and return the old one."""
+
+    def __int__(self) -> int: ...
+
+    def __index__(self) -> int: ...
+
+    def __iadd__(self, n: int, /) -> Self: ...
+
+    def __isub__(self, n: int, /) -> Self: ...
+
+
+class Counter(CounterView, Handle, Protocol):
+    """A counter on its own."""
+
+    def __init__(
+        self,
+        value: int = 0,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        striped: bool = False,
+    ) -> None: ...
+
+    def statistics(self) -> CounterStatistics: ...
+
+
+class Counters(Handle, Protocol):
+    """A group of named counters. KeyError for an unknown name."""
+
+    def __init__(
+        self, names: Iterable[str], *, name: str | None = None, exist_ok: bool = False, persist: bool = False
+    ) -> None: ...
+
+    def add(self, name: str, n: int = 1) -> int:
+        """Add to the counter `name` and return its new value."""
+
+    def __getitem__(self, name: str, /) -> CounterView: ...
+
+    def __setitem__(self, name: str, value: Any, /) -> None:
+        """Set a value; after `c[name] += n`, nothing."""
+
+    def __contains__(self, name: object, /) -> bool: ...
+
+    def __iter__(self) -> Iterator[str]: ...
+
+    def __len__(self) -> int: ...
+
+    def keys(self) -> Iterable[str]: ...
+
+    def values(self) -> Iterable[int]: ...
+
+    def items(self) -> Iterable[tuple[str, int]]: ...
+
+    def as_dict(self) -> dict[str, int]: ...
+
+    def statistics(self) -> CountersStatistics: ...
+
+
+class Queue(Handle, Protocol[T]):
+    """`queue.Queue` of Python 3.13, with batches; raises queue.Empty, queue.Full and ShutDown as it does."""
+
+    def __init__(
+        self, maxsize: int = 0, *, name: str | None = None, exist_ok: bool = False, persist: bool = False
+    ) -> None: ...
+
+    @property
+    def maxsize(self) -> int: ...
+
+    @property
+    def unfinished_tasks(self) -> int: ...
+
+    @property
+    def is_shutdown(self) -> bool: ...
+
+    def put(
+        self, item: T, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
+    ) -> None: ...
+
+    def get(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> T: ...
+
+    def put_nowait(self, item: T) -> None: ...
+
+    def get_nowait(self) -> T: ...
+
+    def put_many(
+        self,
+        items: Iterable[T],
+        block: bool = True,
+        timeout: float | None = None,
+        *,
+        blocking: bool | None = None,
+    ) -> None:
+        """Put all in order; the attribute `put` of a Full says how many went in."""
+
+    def get_many(
+        self,
+        max_items: int | None = None,
+        block: bool = True,
+        timeout: float | None = None,
+        *,
+        blocking: bool | None = None,
+    ) -> list[T]:
+        """Wait for the first item and take what is there."""
+
+    def task_done(self) -> None: ...
+
+    def join(self) -> None: ...
+
+    def shutdown(self, immediate: bool = False) -> None: ...
+
+    def qsize(self) -> int: ...
+
+    def empty(self) -> bool: ...
+
+    def full(self) -> bool: ...
+
+    def join_thread(self) -> None: ...
+
+    def cancel_join_thread(self) -> None: ...
+
+    def statistics(self) -> QueueStatistics: ...
+
+
+class Lock(Protocol):
+    """`threading.Lock`, with `block=` for `blocking=` and None for a timeout of -1."""
+
+    def acquire(
+        self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
+    ) -> bool: ...
+
+    def release(self) -> None: ...
+
+    def locked(self) -> bool: ...
+
+    def __enter__(self) -> bool: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+
+
+class Array(Handle, Protocol):
+    """A NumPy array that its users share, zeros at first; indexing the handle reads and writes elements."""
+
+    def __init__(
+        self,
+        shape: int | tuple[int, ...],
+        dtype: DTypeLike = "f8",
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+    ) -> None: ...
+
+    @property
+    def ndarray(self) -> NDArray[Any]:
+        """A view of the elements, not a copy; it outlives `close()`."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
+    @property
+    def ndim(self) -> int: ...
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def nbytes(self) -> int: ...
+
+    @property
+    def lock(self) -> Lock:
+        """For whatever its users agree on; no method takes it."""
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]: ...
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+    def __getitem__(self, key: Any, /) -> Any: ...
+
+    def __setitem__(self, key: Any, value: ArrayLike, /) -> None: ...
+
+    def fetch_add(self, index: int | tuple[int, ...], n: int | float, /) -> Any:
+        """Add to one element in one step and return what it was."""
+
+    def compare_exchange(
+        self, index: int | tuple[int, ...], expected: int | float, desired: int | float, /
+    ) -> bool:
+        """Set one element if it is as expected, in one step, and say whether it was."""
+
+    def add_at(self, indices: Any, values: ArrayLike, /) -> None:
+        """Add to many elements, each atomically; an index that comes twice is added to twice."""
+
+    def statistics(self) -> ArrayStatistics: ...
