@@ -23,6 +23,7 @@ def module(name: str, *, sources: tuple[str, ...] = (), depends: tuple[str, ...]
 MODULES = [
     module("sharedkit.shm._segment"),
     module("sharedkit.shm._counter"),
+    module("sharedkit.shm._codec"),
     module("sharedkit.shm._queue"),
     module("sharedkit.shm._array"),
     module(

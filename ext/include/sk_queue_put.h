@@ -4,12 +4,6 @@
 
 #include "sk_queue.h"
 
-/* Bytes to be gathered into one record. */
-typedef struct sk_part {
-    const void *at;
-    uint64_t len;
-} sk_part;
-
 /* How many items there is room for (at most `most`) under put_lock; 0 leaves in *head what to wait on. */
 static inline uint32_t sk_queue_item_room(const sk_segment *s, sk_queue *q, uint64_t tail, uint32_t most,
                                           uint64_t *head) {
@@ -101,6 +95,8 @@ static inline int sk_queue_put(sk_segment *s, const sk_part *parts, uint32_t n, 
     return SK_OK;
 }
 
+#define SK_BATCH_UNITS (1u << 16) /* of one commit: a batch must not need a ring of its own size */
+
 /* Put as many of the `*items` whole records at `records` as there is room for, in one commit.
  * Answers in *items and *units how many went in; statuses as for sk_queue_put. */
 static inline int sk_queue_put_records(sk_segment *s, const unsigned char *records, uint32_t *items, uint64_t *units,
@@ -115,7 +111,9 @@ static inline int sk_queue_put_records(sk_segment *s, const unsigned char *recor
     for (uint32_t i = 0; i < room; i++) {
         uint64_t head;
         memcpy(&head, records + whole * SK_UNIT, sizeof head);
-        whole += sk_record_units(sk_record_payload(head));
+        uint64_t more = sk_record_units(sk_record_payload(head));
+        if (i > 0 && whole + more > SK_BATCH_UNITS) room = i;
+        else whole += more;
     }
     sk_ring r;
     rc = whole > SK_PAYLOAD_MAX / SK_UNIT ? SK_TOO_LARGE : sk_queue_unit_room(s, q, tail, whole, call.until, &r);

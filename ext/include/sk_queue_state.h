@@ -35,6 +35,10 @@ static inline uint32_t sk_queue_unfinished(const sk_queue *q, uint32_t done) {
     return left > 0 ? (uint32_t)left : 0;
 }
 
+static inline uint32_t sk_queue_unfinished_now(const sk_queue *q) {
+    return sk_queue_unfinished(q, sk_load32_acquire(&q->done));
+}
+
 /* SK_EXCESS when more are declared done than were put. */
 static inline int sk_queue_task_done(sk_queue *q, uint32_t n) {
     uint32_t done = sk_load32_acquire(&q->done);

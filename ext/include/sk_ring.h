@@ -48,6 +48,12 @@ static inline bool sk_record_sound(uint64_t head) {
     return head == sk_record_head(sk_record_payload(head), sk_record_kind(head));
 }
 
+/* Bytes to be gathered into one record. */
+typedef struct sk_part {
+    const void *at;
+    uint64_t len;
+} sk_part;
+
 /* A ring, mapped in this process. */
 typedef struct sk_ring {
     unsigned char *at;

@@ -13,6 +13,7 @@ import contextlib
 import errno
 import multiprocessing.context
 import multiprocessing.util
+import operator
 import os
 import secrets
 import threading
@@ -20,7 +21,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing import reduction
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from sharedkit import errors
 from sharedkit.shm import _segment
@@ -86,6 +87,18 @@ def _keep(segment: Segment) -> Segment:
     _named[segment.name] = segment
     _held.add(segment)
     return segment
+
+
+def flags_of(persist: bool) -> int:
+    """The header's flags."""
+    return _segment.PERSIST if persist else 0
+
+
+def checked_seats(seats: int) -> int:
+    """`seats`, if a segment can have so many. TypeError, ValueError."""
+    if not 1 <= operator.index(seats) <= _segment.MAX_SEATS:
+        raise ValueError(f"seats must be 1 to {_segment.MAX_SEATS}: {seats}")
+    return seats
 
 
 # --- create and attach --------------------------------------------------------------------------------
@@ -166,11 +179,11 @@ class SharedHandle:
 
     __slots__ = ()
 
-    def _segment(self) -> Segment:
-        raise NotImplementedError  # each handle's compiled base answers
+    if TYPE_CHECKING:  # the compiled base, Handle, has them
 
-    def close(self) -> None:
-        raise NotImplementedError  # each handle's compiled base answers
+        def _segment(self) -> Segment: ...
+
+        def close(self) -> None: ...
 
     @property
     def name(self) -> str:

@@ -1,6 +1,7 @@
 # cython: language_level=3
 """Hot methods of the counters. One C-level call from Python; nothing waits."""
 
+cimport cython
 from cpython.long cimport PyLong_AsLongLongAndOverflow
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -57,20 +58,26 @@ def make(str path, str name, uint32_t seats, uint32_t flags, int kind, uint64_t 
     return create_segment(path, name, &plan)
 
 
-cdef class WordBase(Handle):
-    """One word of a segment, as a counter."""
+cdef class CounterBase(Handle):
+    """A counter: one word of a segment, or, striped, a word a seat of which each process adds to its own."""
 
     cdef uint64_t *word      # NULL once closed
+    cdef readonly bint striped
 
-    def _open(self, Segment segment, uint64_t i):
-        cdef int rc = sk_counter_refuse(&segment.s, i + 1)
+    def _open(self, Segment segment, uint64_t i, bint striped):
+        cdef int rc = sk_counter_refuse(&segment.s, sk_header_of(&segment.s).seats if striped else i + 1)
         if rc != SK_OK:
             refuse(rc, 0)
         self.bind(segment)
         self.word = sk_counter_word(sk_body_of(self.s), i)
+        self.striped = striped
+
+    cdef inline uint64_t *stripe(self) noexcept:
+        """This process's own word; another after a fork, because the child has a seat of its own."""
+        return sk_counter_word(self.word, sk_owner_seat(self.s.seats.me))
 
     def close(self):
-        """close()
+        """close($self, /)
         --
 
         Let go of the segment; using the handle afterwards raises ClosedError. Closing again does nothing.
@@ -78,26 +85,37 @@ cdef class WordBase(Handle):
         self.word = NULL
         Handle.close(self)
 
-    def add(self, n=1):
+    @cython.binding(False)
+    def add(self, n=1, /):
         """add($self, n=1, /)
         --
 
-        Add `n` atomically and return the new value. OverflowError past 64 bits, value kept; TypeError.
+        Add `n` in one step and return the new value (None when striped). OverflowError past 64 bits, value kept.
         """
         cdef int64_t total
         cdef int64_t step = to_word(n)
         if self.word is NULL:
             closed()
+        if self.striped:
+            if sk_counter_add(self.stripe(), step, &total) != SK_OK:
+                refuse(SK_OVERFLOW, 0)
+            return None
         if sk_counter_add(self.word, step, &total) != SK_OK:
             refuse(SK_OVERFLOW, 0)
         return total
 
     @property
     def value(self):
-        """The count, a signed 64-bit integer; may be assigned."""
+        """The count; may be assigned. Striped: the sum, in which every finished `add` is."""
         if self.word is NULL:
             closed()
-        return sk_counter_value(self.word)
+        if not self.striped:
+            return sk_counter_value(self.word)
+        cdef uint32_t i
+        total = 0
+        for i in range(self.s.seats.count):
+            total += sk_counter_value(sk_counter_word(self.word, i))
+        return total
 
     @value.setter
     def value(self, value):
@@ -108,111 +126,19 @@ cdef class WordBase(Handle):
         --
 
         Set the value and return the old one, in one step.
-        """
-        cdef int64_t desired = to_word(value)
-        if self.word is NULL:
-            closed()
-        return sk_counter_exchange(self.word, desired)
 
-    def compare_exchange(self, expected, desired):
-        """compare_exchange($self, expected, desired, /)
-        --
-
-        Set the value to `desired` if it is `expected`, in one step; whether it was.
-        """
-        cdef int64_t seen = to_word(expected), wanted = to_word(desired)
-        if self.word is NULL:
-            closed()
-        return sk_counter_compare_exchange(self.word, seen, wanted)
-
-    def reset(self):
-        """reset($self, /)
-        --
-
-        Set the value to 0 and return the old one, in one step.
-        """
-        return self.exchange(0)
-
-    def __int__(self):
-        return self.value
-
-    def __index__(self):
-        return self.value
-
-    def __iadd__(self, n):
-        self.add(n)
-        return self
-
-    def __isub__(self, n):
-        self.add(-operator.index(n))
-        return self
-
-
-cdef class StripedBase(Handle):
-    """A word a seat: adding touches only the process's own line, reading sums them all."""
-
-    cdef void *body          # NULL once closed
-
-    def _open(self, Segment segment):
-        cdef int rc = sk_counter_refuse(&segment.s, sk_header_of(&segment.s).seats)
-        if rc != SK_OK:
-            refuse(rc, 0)
-        self.bind(segment)
-        self.body = sk_body_of(self.s)
-
-    def close(self):
-        """close()
-        --
-
-        Let go of the segment; using the handle afterwards raises ClosedError. Closing again does nothing.
-        """
-        self.body = NULL
-        Handle.close(self)
-
-    def add(self, n=1):
-        """add($self, n=1, /)
-        --
-
-        Add `n` to this process's stripe. OverflowError when the stripe would pass 64 bits, value kept; TypeError.
-        """
-        cdef int64_t total
-        cdef int64_t step = to_word(n)
-        if self.body is NULL:
-            closed()
-        if sk_counter_add(sk_counter_word(self.body, sk_owner_seat(self.s.seats.me)), step, &total) != SK_OK:
-            refuse(SK_OVERFLOW, 0)
-
-    @property
-    def value(self):
-        """The sum of all stripes; every finished `add` is in it. May be assigned."""
-        if self.body is NULL:
-            closed()
-        cdef uint32_t i
-        total = 0
-        for i in range(self.s.seats.count):
-            total += sk_counter_value(sk_counter_word(self.body, i))
-        return total
-
-    @value.setter
-    def value(self, value):
-        self.exchange(value)
-
-    def exchange(self, value):
-        """exchange($self, value, /)
-        --
-
-        Take every stripe's count, put `value` in their place, and return what was taken.
-
-        Each `add` is counted once, in what is returned or in what stays; the stripes are not taken at one instant.
+        Striped: not at one instant, but each `add` is counted once, in what is returned or in what stays.
         """
         cdef int64_t desired = to_word(value), total
-        if self.body is NULL:
+        if self.word is NULL:
             closed()
+        if not self.striped:
+            return sk_counter_exchange(self.word, desired)
         cdef uint32_t i
         taken = 0
         for i in range(self.s.seats.count):
-            taken += sk_counter_exchange(sk_counter_word(self.body, i), 0)
-        if sk_counter_add(sk_counter_word(self.body, sk_owner_seat(self.s.seats.me)), desired, &total) != SK_OK:
+            taken += sk_counter_exchange(sk_counter_word(self.word, i), 0)
+        if sk_counter_add(self.stripe(), desired, &total) != SK_OK:
             refuse(SK_OVERFLOW, 0)
         return taken
 
@@ -220,15 +146,20 @@ cdef class StripedBase(Handle):
         """compare_exchange($self, expected, desired, /)
         --
 
-        TypeError: the sum of many words cannot be compared in one step.
+        Set the value to `desired` if it is `expected`, in one step; whether it was. TypeError when striped.
         """
-        raise TypeError("a striped counter has no compare_exchange: its value is a sum of many words")
+        cdef int64_t seen = to_word(expected), wanted = to_word(desired)
+        if self.word is NULL:
+            closed()
+        if self.striped:
+            raise TypeError("a striped counter has no compare_exchange: its value is a sum of many words")
+        return bool(sk_counter_compare_exchange(self.word, seen, wanted))
 
     def reset(self):
         """reset($self, /)
         --
 
-        Set the value to 0 and return what was taken; no `add` is lost or counted twice.
+        Set the value to 0 and return the old one, as `exchange(0)` does.
         """
         return self.exchange(0)
 

@@ -227,6 +227,9 @@ cdef class Handle:
         self.segment = segment
         self.s = &segment.s
 
+    def _bind(self, Segment segment):
+        self.bind(segment)
+
     @property
     def closed(self):
         """Whether `close()` was called."""
