@@ -21,7 +21,7 @@ def module(name: str, *, sources: tuple[str, ...] = (), depends: tuple[str, ...]
 
 
 MODULES = [
-    module("sharedkit.shm._segment"),
+    module("sharedkit._segment"),
     module("sharedkit.shm._counter"),
     module("sharedkit.shm._codec"),
     module("sharedkit.shm._queue"),

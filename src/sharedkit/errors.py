@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import queue
+import sys
 
 __all__ = [
     "ClosedError",
@@ -12,8 +12,8 @@ __all__ = [
     "OwnerDiedWarning",
     "SeatsExhausted",
     "SegmentInUse",
-    "ShutDown",
     "SharedkitError",
+    "ShutDown",
 ]
 
 
@@ -26,15 +26,15 @@ class ClosedError(SharedkitError, ValueError):
 
 
 class OutOfSharedMemory(SharedkitError, MemoryError):
-    """Raised when shared memory cannot be reserved; free some, or enlarge /dev/shm. The structure stays usable."""
+    """Raised when shared memory cannot be reserved; free some, or enlarge /dev/shm. The structure stays good."""
 
 
 class CorruptSegmentError(SharedkitError, ValueError):
-    """Raised when a segment is not ours or its contents contradict themselves; remove it with `sharedkit rm`."""
+    """Raised when a segment is not ours or contradicts itself; remove it with `sharedkit rm --force`."""
 
 
 class GoneError(SharedkitError, FileNotFoundError):
-    """Raised when a handle is unpickled after its segment's last user left; keep a handle, or use `persist=True`."""
+    """Raised when a handle arrives after its segment's last user left; keep one open, or use `persist=True`."""
 
 
 class SeatsExhausted(SharedkitError, OSError):
@@ -49,9 +49,9 @@ class OwnerDiedWarning(RuntimeWarning):
     """Raised when a lock is acquired whose owner died holding it; check what the lock protects."""
 
 
-if hasattr(queue, "ShutDown"):
-    ShutDown = queue.ShutDown
+if sys.version_info >= (3, 13):
+    from queue import ShutDown as ShutDown
 else:
 
-    class ShutDown(Exception):  # noqa: N818 - the standard library's name, from Python 3.13
+    class ShutDown(Exception):
         """Raised when `put` or `get` meets a queue that was shut down; make a new queue."""

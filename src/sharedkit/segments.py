@@ -23,9 +23,8 @@ from dataclasses import dataclass
 from multiprocessing import reduction
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from sharedkit import errors
-from sharedkit.shm import _segment
-from sharedkit.shm._segment import Segment
+from sharedkit import _segment, errors
+from sharedkit._segment import Segment
 
 __all__ = ["Kind", "SegmentInfo", "SharedHandle", "attach", "live", "remove", "shared_memory_name", "sweep"]
 
@@ -61,7 +60,7 @@ _kinds: dict[int, Kind] = {}
 _gate = threading.RLock()
 _named: weakref.WeakValueDictionary[str, Segment] = weakref.WeakValueDictionary()
 _held: weakref.WeakSet[Segment] = weakref.WeakSet()
-_in_transit: list[tuple[Callable[[], Any], int]] = []
+_in_transit: list[tuple[Callable[[], Any], int, str]] = []
 _sweep_from = 0
 
 
@@ -218,7 +217,8 @@ def _send(segment: Segment) -> Any:
         return None
     fd = segment.transit(secrets.randbits(64))
     with _gate:
-        _in_transit.append((weakref.ref(popen), fd))
+        _in_transit.append((weakref.ref(popen), fd, _path_of(segment.name)))
+    weakref.finalize(segment, _close_arrived).atexit = False  # `start()` is over when its arguments are let go
     return reduction.DupFd(fd)
 
 
@@ -247,6 +247,7 @@ def _close_arrived() -> None:
             if popen is None or getattr(popen, "pid", None) is not None:
                 _in_transit.remove(entry)
                 os.close(entry[1])
+                _sweep_one(entry[2])  # the child may be gone, and ours the last thing that kept the segment
 
 
 # --- listing, removing, sweeping --------------------------------------------------------------------------
@@ -325,7 +326,7 @@ def _sweep_some() -> None:
 
 
 def _after_fork_in_child() -> None:
-    for _, fd in _in_transit:
+    for _, fd, _ in _in_transit:
         os.close(fd)
     _in_transit.clear()
     for segment in list(_held):

@@ -6,7 +6,7 @@ from cpython.long cimport PyLong_AsLongLongAndOverflow
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from sharedkit.shm._segment cimport (
+from sharedkit._segment cimport (
     SK_OK, SK_OVERFLOW, Handle, Segment, closed, create_segment, refuse, sk_body_of, sk_header_of, sk_plan, sk_segment,
 )
 

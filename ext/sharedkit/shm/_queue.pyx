@@ -17,7 +17,7 @@ from sharedkit import errors
 from sharedkit.shm._codec cimport (
     KIND_ARRAY, KIND_BYTES, KIND_PICKLE_OOB, Parcel, array_for, decode, encode, sk_part, unpickle_oob,
 )
-from sharedkit.shm._segment cimport (
+from sharedkit._segment cimport (
     SK_BUSY, SK_EMPTY, SK_FULL, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_SHUTDOWN, SK_TIMEOUT,
     Handle, Segment, closed, create_segment, deadline_of, refuse, sk_now_ns, sk_plan, sk_segment,
 )

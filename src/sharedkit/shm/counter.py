@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
-from sharedkit import segments
-from sharedkit.shm import _counter, _segment
-from sharedkit.shm._segment import Segment
+from sharedkit import _segment, segments
+from sharedkit._segment import Segment
+from sharedkit.shm import _counter
 from sharedkit.statistics import CountersStatistics, CounterStatistics
 
 __all__ = ["Counter", "CounterView", "Counters"]

@@ -6,8 +6,8 @@ import operator
 from typing import Generic, TypeVar
 
 from sharedkit import segments
+from sharedkit._segment import Segment
 from sharedkit.shm import _queue
-from sharedkit.shm._segment import Segment
 from sharedkit.statistics import QueueStatistics
 
 __all__ = ["Queue"]
