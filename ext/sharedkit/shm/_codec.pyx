@@ -11,9 +11,7 @@ import struct
 import numpy as np
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.float cimport PyFloat_AS_DOUBLE
-from cpython.long cimport PyLong_AsLongLongAndOverflow
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
@@ -22,12 +20,7 @@ from sharedkit._segment cimport SK_CORRUPT, refuse
 
 
 cdef extern from "Python.h":
-    const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
     object PyUnicode_DecodeUTF8(const char *at, Py_ssize_t size, const char *errors)
-    bint PyBytes_CheckExact(object o)
-    bint PyUnicode_CheckExact(object o)
-    bint PyLong_CheckExact(object o)
-    bint PyFloat_CheckExact(object o)
 
 cdef object ndarray = np.ndarray
 cdef object empty = np.empty
@@ -45,64 +38,21 @@ cdef int corrupt() except -1:
 
 
 cdef Parcel encode(object item):
-    """The item as parts. Raises what pickling raises."""
+    """The item as parts; for items that are not `plain`. Raises what pickling raises."""
     cdef Parcel parcel = Parcel.__new__(Parcel)
-    parcel.parts = parcel.one
-    if not parcel.put_simple(item):
-        if type(item) is ndarray and item.dtype.kind in PLAIN and item.dtype.metadata is None:
-            parcel.put_array(item)
-        else:
-            parcel.put_pickle(item)
+    parcel.parts = parcel.few
+    if type(item) is ndarray and item.dtype.kind in PLAIN and item.dtype.metadata is None:
+        parcel.put_array(item)
+    else:
+        parcel.put_pickle(item)
     return parcel
 
 
 cdef class Parcel:
 
     def __dealloc__(self):
-        if self.parts is not self.one:
+        if self.parts is not self.few:
             PyMem_Free(self.parts)
-
-    cdef int put_simple(self, object item) except -1:
-        """Types whose bytes lie ready; whether it was one."""
-        cdef Py_ssize_t size
-        cdef int overflow = 0
-        cdef double real
-        self.n = 0
-        if PyBytes_CheckExact(item):
-            self.kind = KIND_BYTES
-            self.kept = [item]
-            self.one[0].at = PyBytes_AS_STRING(item)
-            self.one[0].len = PyBytes_GET_SIZE(item)
-            self.n = 1
-            return True
-        if PyUnicode_CheckExact(item):
-            try:
-                self.one[0].at = PyUnicode_AsUTF8AndSize(item, &size)
-            except UnicodeEncodeError:    # lone surrogates
-                return False
-            self.kind = KIND_STR
-            self.kept = [item]
-            self.one[0].len = size
-            self.n = 1
-            return True
-        if PyLong_CheckExact(item):
-            self.word = <uint64_t><int64_t>PyLong_AsLongLongAndOverflow(item, &overflow)
-            self.kind = KIND_INT
-            if overflow:
-                return False
-        elif PyFloat_CheckExact(item):
-            real = PyFloat_AS_DOUBLE(item)
-            memcpy(&self.word, &real, 8)
-            self.kind = KIND_FLOAT
-        elif item is None or item is True or item is False:
-            self.kind = KIND_NONE if item is None else KIND_TRUE if item is True else KIND_FALSE
-            return True
-        else:
-            return False
-        self.one[0].at = &self.word
-        self.one[0].len = 8
-        self.n = 1
-        return True
 
     cdef int part(self, object owner) except -1:
         """Append the contiguous bytes of `owner`, which stays referenced."""
@@ -146,7 +96,7 @@ cdef class Parcel:
         table += [OOB_COUNT.pack(view.nbytes, view.readonly) for view in views]
         self.parts = <sk_part *>PyMem_Malloc((2 * len(views) + 2) * sizeof(sk_part))
         if self.parts is NULL:
-            self.parts = self.one
+            self.parts = self.few
             raise MemoryError
         self.part(b"".join(table))
         self.part(body)

@@ -15,7 +15,7 @@ from libcpp cimport bool as cbool
 
 from sharedkit import errors
 from sharedkit.shm._codec cimport (
-    KIND_ARRAY, KIND_BYTES, KIND_PICKLE_OOB, Parcel, array_for, decode, encode, sk_part, unpickle_oob,
+    KIND_ARRAY, KIND_BYTES, KIND_PICKLE_OOB, Parcel, Plain, array_for, decode, encode, plain, sk_part, unpickle_oob,
 )
 from sharedkit._segment cimport (
     SK_BUSY, SK_EMPTY, SK_FULL, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_SHUTDOWN, SK_TIMEOUT,
@@ -119,17 +119,24 @@ cdef class QueueBase(Handle):
         if self.s is NULL:
             closed()
         cdef Segment segment = self.segment
-        cdef Parcel parcel = encode(item)
+        cdef Parcel parcel
+        cdef Plain own
+        cdef const sk_part *parts = &own.part
         cdef uint64_t payload = 0
         cdef uint32_t i
         cdef sk_call call
         cdef int rc = SK_BUSY
         call.until = 0
         call.willing = False
-        for i in range(parcel.n):
-            payload += parcel.parts[i].len
+        if not plain(item, &own):
+            parcel = encode(item)
+            parts = parcel.parts
+            own.n = parcel.n
+            own.kind = parcel.kind
+        for i in range(own.n):
+            payload += parts[i].len
         if payload <= QUICK:
-            rc = sk_queue_put(&segment.s, parcel.parts, parcel.n, parcel.kind, call)
+            rc = sk_queue_put(&segment.s, parts, own.n, own.kind, call)
             if rc == SK_OK and timeout is None:
                 return
         call.willing = block if blocking is None else blocking
@@ -147,7 +154,7 @@ cdef class QueueBase(Handle):
                 refuse(rc, payload)
             segment.active += 1
             with nogil:
-                rc = sk_queue_put(&segment.s, parcel.parts, parcel.n, parcel.kind, call)
+                rc = sk_queue_put(&segment.s, parts, own.n, own.kind, call)
             segment.active -= 1
             if rc == SK_OK:
                 return
@@ -177,7 +184,7 @@ cdef class QueueBase(Handle):
         call.until = deadline_of(timeout) if call.willing else FOR_EVER
         cdef Batch batch = Batch.__new__(Batch)
         for item in items:
-            batch.add(encode(item))
+            batch.add(item)
         cdef uint32_t n
         cdef uint64_t units, done = 0, at = 0
         cdef int rc
@@ -417,12 +424,20 @@ cdef class Batch:
     def __dealloc__(self):
         PyMem_RawFree(self.at)
 
-    cdef int add(self, Parcel parcel) except -1:
+    cdef int add(self, object item) except -1:
+        cdef Parcel parcel
+        cdef Plain own
+        cdef const sk_part *parts = &own.part
         cdef uint64_t payload = 0, units, head
         cdef unsigned char *to
         cdef uint32_t i
-        for i in range(parcel.n):
-            payload += parcel.parts[i].len
+        if not plain(item, &own):
+            parcel = encode(item)
+            parts = parcel.parts
+            own.n = parcel.n
+            own.kind = parcel.kind
+        for i in range(own.n):
+            payload += parts[i].len
         units = sk_record_units(payload)
         if self.used + units > self.room:
             self.room = (self.used + units) * 2 + 64
@@ -431,12 +446,12 @@ cdef class Batch:
                 raise MemoryError
             self.at = to
         to = self.at + self.used * SK_UNIT
-        head = sk_record_head(payload, parcel.kind)
+        head = sk_record_head(payload, own.kind)
         memcpy(to, &head, SK_RECORD_HEAD)
         to += SK_RECORD_HEAD
-        for i in range(parcel.n):
-            memcpy(to, parcel.parts[i].at, parcel.parts[i].len)
-            to += parcel.parts[i].len
+        for i in range(own.n):
+            memcpy(to, parts[i].at, parts[i].len)
+            to += parts[i].len
         self.used += units
         self.items += 1
         return 0
