@@ -25,24 +25,32 @@ typedef struct sk_waiter {
 
 #define SK_PATIENCE_MIN 16u
 #define SK_PATIENCE_MAX 1024u
-#define SK_PATIENCE_START 128u
+#define SK_PATIENCE_START 256u
 /* Spins before the spinner starts to offer its core to others between looks. */
-#define SK_SPINS_BEFORE_YIELD 128u
+#define SK_SPINS_BEFORE_YIELD 256u
+/* A park that was over so soon would have been spared by more spinning (a wake-up alone costs 5 to 50 us). */
+#define SK_SHORT_PARK_NS 40000u
 
-/* Spin while *word is `seen`. True when it changed. Patience doubles when spinning pays, shrinks when not:
- * on two cores a spinner may be holding the very core that the other needs. */
-static inline bool sk_spin_while(sk_waiter *w, const uint32_t *word, uint32_t seen) {
+/* Spin while *word is `seen`. True when it changed. */
+static inline bool sk_spin_while(const sk_waiter *w, const uint32_t *word, uint32_t seen) {
     uint32_t patience = sk_load32_relaxed(&w->patience);
     for (uint32_t i = 0; i < patience; i++) {
-        if (sk_load32_relaxed(word) != seen) {
-            if (patience < SK_PATIENCE_MAX) sk_store32_relaxed(&w->patience, patience + patience / 4 + 1);
-            return true;
-        }
+        if (sk_load32_relaxed(word) != seen) return true;
         if (i >= SK_SPINS_BEFORE_YIELD && i % 16 == 0) sk_yield();
         else sk_relax();
     }
-    if (patience > SK_PATIENCE_MIN) sk_store32_relaxed(&w->patience, patience - patience / 8);
     return false;
+}
+
+/* After a park of so many ns that followed `patience` spins in vain: more patience if it was short, less if it was long.
+ * On two cores a spinner may be holding the very core that the other needs. */
+static inline void sk_learn(sk_waiter *w, uint64_t parked) {
+    uint32_t patience = sk_load32_relaxed(&w->patience);
+    if (parked < SK_SHORT_PARK_NS) patience *= 2;
+    else patience -= patience / 4;
+    if (patience < SK_PATIENCE_MIN) patience = SK_PATIENCE_MIN;
+    if (patience > SK_PATIENCE_MAX) patience = SK_PATIENCE_MAX;
+    sk_store32_relaxed(&w->patience, patience);
 }
 
 /* Poll while *word is `seen`, napping longer and longer. */
@@ -70,9 +78,10 @@ static inline int sk_park(const sk_waiter *w, uint32_t *word, uint32_t seen, uin
 
 /* The same for one slice at most, so that the caller looks up now and then: SK_INTERRUPTED when the slice is over
  * and the time is not. */
-static inline int sk_park_slice(const sk_waiter *w, uint32_t *word, uint32_t seen, uint64_t slice, uint64_t until) {
-    uint64_t end = sk_now_ns() + slice;
+static inline int sk_park_slice(sk_waiter *w, uint32_t *word, uint32_t seen, uint64_t slice, uint64_t until) {
+    uint64_t start = sk_now_ns(), end = start + slice;
     int rc = sk_park(w, word, seen, end < until ? end : until);
+    sk_learn(w, sk_now_ns() - start);
     return rc == SK_TIMEOUT && end < until ? SK_INTERRUPTED : rc;
 }
 
