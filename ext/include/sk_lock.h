@@ -32,8 +32,8 @@ static inline int sk_lock_slow(const sk_seats *s, sk_waiter *w, uint32_t *word, 
             if (sk_cas32_acquire(word, &seen, s->me | flag)) return SK_OK; /* A1: pairs with R1 */
             continue;
         }
-        if (sk_spin_while(w, word, seen)) continue;
         if (until == 0) return SK_BUSY;
+        if (sk_spin_while(w, word, seen)) continue;
         if (!(seen & SK_LOCK_WAITED)) {
             if (!sk_cas32_acquire(word, &seen, seen | SK_LOCK_WAITED)) continue;
             seen |= SK_LOCK_WAITED;
