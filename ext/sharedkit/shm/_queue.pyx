@@ -126,8 +126,8 @@ cdef class QueueBase(Handle):
         cdef uint32_t i
         cdef sk_call call
         cdef int rc = SK_BUSY
-        call.until = 0
-        call.willing = False
+        cdef cbool willing = block if blocking is None else blocking
+        cdef uint64_t until = deadline_of(timeout) if willing else FOR_EVER
         if not plain(item, &own):
             parcel = encode(item)
             parts = parcel.parts
@@ -136,13 +136,13 @@ cdef class QueueBase(Handle):
         for i in range(own.n):
             payload += parts[i].len
         if payload <= QUICK:
+            call.until = 0
+            call.willing = False
             rc = sk_queue_put(&segment.s, parts, own.n, own.kind, call)
-            if rc == SK_OK and timeout is None:
+            if rc == SK_OK:
                 return
-        call.willing = block if blocking is None else blocking
-        call.until = deadline_of(timeout) if call.willing else FOR_EVER
-        if rc == SK_OK:
-            return
+        call.until = until
+        call.willing = willing
         while True:
             if rc == SK_FULL and not call.willing or rc == SK_TIMEOUT:
                 raise Full
@@ -226,18 +226,15 @@ cdef class QueueBase(Handle):
         if self.s is NULL:
             closed()
         cdef Segment segment = self.segment
+        cdef cbool willing = block if blocking is None else blocking
+        cdef uint64_t until = deadline_of(timeout) if willing else FOR_EVER
         call.until = 0
         call.willing = False
-        if timeout is not None:
-            rc = SK_EMPTY
-        else:
-            rc = sk_queue_get(&segment.s, small, SMALL, &found, call)
-            if rc == SK_OK:
-                return decode(found.kind, small, found.payload)
-        call.willing = block if blocking is None else blocking
-        call.until = deadline_of(timeout) if call.willing else FOR_EVER
-        if not call.willing and timeout is not None:
-            rc = SK_BUSY
+        rc = sk_queue_get(&segment.s, small, SMALL, &found, call)
+        if rc == SK_OK:
+            return decode(found.kind, small, found.payload)
+        call.until = until
+        call.willing = willing
         while True:
             if rc == SK_LARGER:
                 taken, item = take_large(segment, small, SMALL, &found, call.until)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+import operator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from sharedkit import _segment, segments
 from sharedkit._segment import Segment
@@ -69,7 +71,16 @@ class Counter(segments.SharedHandle, _counter.CounterBase):
 class CounterView(_counter.CounterBase):
     """One counter of a `Counters` group, with the methods of `Counter`. It keeps the group's segment attached."""
 
-    __slots__ = ()
+    __slots__ = ("_key",)
+    _key: str
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Counters, str]]:
+        return operator.getitem, (Counters._of(self._segment()), self._key)
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return "<CounterView closed>"
+        return f"<CounterView {self._key!r} value={self.value}>"
 
 
 class Counters(segments.SharedHandle, _segment.Handle):
@@ -123,6 +134,7 @@ class Counters(segments.SharedHandle, _segment.Handle):
         for i, each in enumerate(json.loads(segment.meta)):
             view = CounterView.__new__(CounterView)
             view._open(segment, i, False)
+            view._key = each
             self._views[each] = view
 
     def close(self) -> None:
