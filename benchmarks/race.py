@@ -1,0 +1,178 @@
+"""Everything that is compared runs in the same minutes: lap by lap, in turn, never one after the other.
+
+A benchmark group is a race. The first test of the group starts all its selected entrants, runs their laps
+round robin and keeps them; each test then hands its own entrant's laps to pytest-benchmark. So a machine
+that is busy for a while is busy for everybody, and a ratio of two entrants can be taken lap by lap.
+
+pytest-benchmark's clock is `LAP_CLOCK`, which moves by what a lap measured: seconds *per operation*. In its
+table the times are those of one operation (an item, an increment), and OPS are operations per second.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import pytest
+
+FIRST_LAP = 64  # operations in the first warm-up lap
+WARM_UP = 0.03  # a warm-up lap this long (seconds) is enough to reckon the size of a real one
+CLOCKED = 20_000  # operations, at most, of the lap that times each operation by itself
+
+
+@dataclass(frozen=True)
+class Lap:
+    """One lap: how long it took from the first start to the last end, and what it says of one operation."""
+
+    seconds: float
+    per_operation: float  # seconds: the mean, unless the workload measures each one
+    each: np.ndarray[Any, np.dtype[np.int64]] | None = None  # nanoseconds, when the lap was clocked
+
+
+class Entrant(Protocol):
+    """A workload on one implementation. `lap` checks that it was exact, and raises if it was not."""
+
+    name: str
+    kind: str  # "ours", "stdlib", "rival" or "floor"
+    most: int  # operations a lap, at most (memory)
+    facts: dict[str, object]  # what the workload was, for extra_info
+
+    def start(self) -> None: ...
+
+    def lap(self, operations: int, clocked: bool = False) -> Lap: ...
+
+    def stop(self) -> None: ...
+
+
+class LapClock:
+    """The clock that the benchmarks hand to pytest-benchmark."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+LAP_CLOCK = LapClock()
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How many laps, and how long each should take (seconds)."""
+
+    laps: int
+    seconds: float
+
+
+@dataclass
+class Record:
+    """What became of one entrant."""
+
+    entrant: Entrant
+    operations: int = 0
+    laps: list[Lap] = field(default_factory=list)
+    clocked: Lap | None = None
+    load: float = 0.0
+    failure: Exception | None = None
+
+    def attempt(self, action: Callable[[], None]) -> None:
+        """Do `action` unless something failed before; a failure is this entrant's alone."""
+        if self.failure is None:
+            try:
+                action()
+            except Exception as failure:
+                self.failure = failure
+
+    def warm_up(self, pace: Pace) -> None:
+        """Run growing laps until one is long enough to say how many operations a real one takes."""
+        operations = FIRST_LAP
+        while True:
+            seconds = self.entrant.lap(operations).seconds
+            if seconds >= WARM_UP or operations >= self.entrant.most:
+                break
+            operations = min(operations * 4, self.entrant.most)
+        fitting = int(pace.seconds / seconds * operations)
+        self.operations = max(FIRST_LAP, min(fitting, self.entrant.most))
+
+    def run(self) -> None:
+        """Run one lap that counts."""
+        self.laps.append(self.entrant.lap(self.operations))
+        self.load = max(self.load, os.getloadavg()[0])
+
+    def run_clocked(self) -> None:
+        """Run the lap in which each operation is timed by itself; its rate does not count."""
+        self.clocked = self.entrant.lap(min(self.operations, CLOCKED), clocked=True)
+
+    def stop(self) -> None:
+        """Stop the entrant, whether it failed before or not."""
+        failed, self.failure = self.failure, None
+        self.attempt(self.entrant.stop)
+        self.failure = failed or self.failure
+
+    def extra_info(self) -> dict[str, object]:
+        """What the JSON file says of this entrant beside pytest-benchmark's own statistics."""
+        seconds = [lap.per_operation for lap in self.laps]
+        info: dict[str, object] = {
+            "name": self.entrant.name,
+            "kind": self.entrant.kind,
+            "operations_per_lap": self.operations,
+            "rate_per_s": round(1 / statistics.median(seconds)),
+            "laps_ns": [round(second * 1e9, 2) for second in seconds],
+            "load": self.load,
+            **self.entrant.facts,
+        }
+        if self.clocked is not None and self.clocked.each is not None:
+            p50, p99, worst = np.percentile(self.clocked.each, [50, 99, 100])
+            info |= {"p50_ns": round(p50), "p99_ns": round(p99), "max_ns": round(worst)}
+        return info
+
+
+def run_race(entrants: Iterable[Entrant], pace: Pace) -> dict[int, Record]:
+    """Run every entrant's laps in turn; the records are kept by the entrant's `id`."""
+    records = [Record(entrant) for entrant in entrants]
+    with ExitStack() as cleaning:
+        for record in records:
+            cleaning.callback(record.stop)
+            record.attempt(record.entrant.start)
+            record.attempt(lambda record=record: record.warm_up(pace))  # type: ignore[misc]
+        for number in range(pace.laps):
+            first = number % len(records)  # nobody always runs behind the same neighbour
+            for record in records[first:] + records[:first]:
+                record.attempt(record.run)
+        for record in records:
+            record.attempt(record.run_clocked)
+    return {id(record.entrant): record for record in records}
+
+
+def group(title: str) -> pytest.MarkDecorator:
+    """Mark a test as a race: `title` names the group in tables and in the report."""
+    return pytest.mark.benchmark(group=title, timer=LAP_CLOCK)
+
+
+class Enterable(Protocol):
+    """An implementation that may take part; `missing` is None or the reason why it cannot."""
+
+    name: str
+
+    def missing(self) -> str | None: ...
+
+
+Contestant = TypeVar("Contestant", bound=Enterable)
+
+
+def field_of(
+    workload: Callable[[Contestant], Entrant], implementations: Iterable[Contestant]
+) -> pytest.MarkDecorator:
+    """Parametrize a race's test: one entrant for each implementation, skipped with its reason if missing."""
+    entries = []
+    for implementation in implementations:
+        reason = implementation.missing()
+        marks = [pytest.mark.skip(reason=f"{implementation.name}: {reason}")] if reason else []
+        entries.append(pytest.param(workload(implementation), id=implementation.name, marks=marks))
+    return pytest.mark.parametrize("entrant", entries)

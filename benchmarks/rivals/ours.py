@@ -1,0 +1,105 @@
+"""sharedkit itself, in the placement shm (the names at the top of the package)."""
+
+from __future__ import annotations
+
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.ports import Receiver, Sender
+from benchmarks.rivals.rival import ArrayRival, CounterRival, QueueRival, Rival, Traffic
+
+
+class _Ours(Rival):
+    kind = "ours"
+    module = "sharedkit"
+    needs: str  # the class that must be there
+
+    def missing(self) -> str | None:
+        import sharedkit
+
+        if not hasattr(sharedkit, self.needs):
+            return f"this build of sharedkit has no {self.needs}"
+        return super().missing()
+
+
+class OurCounter(_Ours, CounterRival):
+    """`Counter.add`."""
+
+    name = "sharedkit"
+    needs = "Counter"
+    striped = False
+
+    def create(self, scratch: Path) -> None:
+        import sharedkit
+
+        self._counter: Any = sharedkit.Counter(striped=self.striped)
+
+    def count(self, times: int) -> None:
+        add = self._counter.add
+        for _ in repeat(None, times):
+            add(1)
+
+    def value(self) -> int:
+        return int(self._counter)
+
+    def destroy(self) -> None:
+        self._counter.close()
+
+
+class OurStripedCounter(OurCounter):
+    """`Counter(striped=True)`: a cache line for each process."""
+
+    name = "sharedkit, striped"
+    striped = True
+
+
+class OurQueue(_Ours, QueueRival):
+    """`Queue(maxsize)`, the same class for every kind of item."""
+
+    name = "sharedkit"
+    needs = "Queue"
+    batches = True
+
+    def create(self, traffic: Traffic, scratch: Path) -> None:
+        import sharedkit
+
+        self._queue: Any = sharedkit.Queue(traffic.capacity)
+
+    def sender(self) -> Sender:
+        return Sender(put=self._queue.put, put_many=self._queue.put_many)
+
+    def receiver(self) -> Receiver:
+        queue = self._queue
+        return Receiver(get=queue.get, get_many=lambda: queue.get_many(1000))
+
+    def destroy(self) -> None:
+        self._queue.close()
+
+
+class OurArray(_Ours, ArrayRival):
+    """`Array` of "i8" with its atomic element operations."""
+
+    name = "sharedkit"
+    needs = "Array"
+
+    def create(self, size: int, scratch: Path) -> None:
+        import sharedkit
+
+        self._array: Any = sharedkit.Array(size, "i8")
+
+    def fetch_add(self, indices: list[int]) -> None:
+        fetch_add = self._array.fetch_add
+        for index in indices:
+            fetch_add(index, 1)
+
+    def add_at(self, indices: np.ndarray[Any, Any], values: np.ndarray[Any, Any]) -> None:
+        self._array.add_at(indices, values)
+
+    def values(self) -> np.ndarray[Any, Any]:
+        return np.array(self._array.ndarray)
+
+    def destroy(self) -> None:
+        self._array.close()

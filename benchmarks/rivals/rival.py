@@ -1,0 +1,148 @@
+"""What an adaptor answers: is it here, how is the thing made, attached to, used and thrown away.
+
+An adaptor's constructor touches nothing, so that a missing package costs a skip with its reason and no more.
+`create` runs in the parent before the workers are forked, `attach` and everything hot in a worker.
+"""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.ports import Receiver, Sender
+
+
+class Rival:
+    """An implementation: its name in tables, its kind, the module it needs and where that comes from."""
+
+    name: str
+    kind: str = "rival"  # "ours", "stdlib", "rival" or "floor"
+    module: str | None = None  # what must be importable
+    package: str | None = None  # the distribution that brings it
+
+    def missing(self) -> str | None:
+        """Why it cannot take part here, or None."""
+        if self.module is None:
+            return None
+        try:
+            importlib.import_module(self.module)
+        except ImportError as error:
+            return f"not installed ({error}); see benchmarks/rivals/requirements.txt"
+        return None
+
+    def version(self) -> str | None:
+        """The version of its distribution, for the record."""
+        if self.package is None or self.missing():
+            return None
+        return metadata.version(self.package)
+
+
+class CounterRival(Rival, ABC):
+    """A number that several processes count up."""
+
+    contended = True  # False for what fails when two processes count at once; its adaptor says how
+
+    @abstractmethod
+    def create(self, scratch: Path) -> None:
+        """Make the counter at 0, in the parent; `scratch` is a folder in memory for what needs a path."""
+
+    def attach(self) -> None:
+        """Open it in a worker."""
+
+    @abstractmethod
+    def count(self, times: int) -> None:
+        """Add one, `times` times, in the way its users would write the loop."""
+
+    @abstractmethod
+    def value(self) -> int:
+        """The number, asked in the parent."""
+
+    def destroy(self) -> None:
+        """Throw it away, in the parent."""
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What a queue will have to carry."""
+
+    items: str  # "bytes" (all of `item_size`), "objects" (anything picklable) or "arrays"
+    item_size: int  # bytes, about
+    producers: int = 1
+    consumers: int = 1
+    capacity: int = 4096  # items; a ring of bytes takes room for as many
+
+    def room(self) -> int:
+        """Bytes for `capacity` items with some room for their headers, as a power of two."""
+        return 1 << (self.capacity * (self.item_size + 32) - 1).bit_length()
+
+
+class QueueRival(Rival, ABC):
+    """A queue between processes."""
+
+    carries: frozenset[str] = frozenset({"bytes", "objects", "arrays"})
+    largest: int | None = None  # bytes of an item
+    exactly: bool = False  # an item has exactly the size that the queue was made for
+    many_to_many: bool = True
+    batches: bool = False
+
+    def suits(self, traffic: Traffic, batches: bool = False) -> bool:
+        """Whether it can carry this at all; what it cannot carry it does not race for."""
+        return (
+            traffic.items in self.carries
+            and (self.largest is None or traffic.item_size <= self.largest)
+            and (self.many_to_many or traffic.producers == traffic.consumers == 1)
+            and (self.batches or not batches)
+        )
+
+    @abstractmethod
+    def create(self, traffic: Traffic, scratch: Path) -> None:
+        """Make the queue, in the parent."""
+
+    @abstractmethod
+    def sender(self) -> Sender:
+        """The producer's end, in a worker."""
+
+    @abstractmethod
+    def receiver(self) -> Receiver:
+        """The consumer's end, in a worker."""
+
+    def leave(self) -> None:
+        """Let go of this worker's end."""
+
+    def destroy(self) -> None:
+        """Throw it away, in the parent."""
+
+
+class ArrayRival(Rival, ABC):
+    """An array of 64-bit integers that several processes add to."""
+
+    @abstractmethod
+    def create(self, size: int, scratch: Path) -> None:
+        """Make the array, all 0, in the parent."""
+
+    def attach(self) -> None:
+        """Open it in a worker."""
+
+    @abstractmethod
+    def fetch_add(self, indices: list[int]) -> None:
+        """Add one at each of `indices`, one call an index."""
+
+    @abstractmethod
+    def add_at(self, indices: np.ndarray[Any, Any], values: np.ndarray[Any, Any]) -> None:
+        """Add `values` at `indices`, all in one call."""
+
+    def settle(self) -> None:
+        """Bring into the array what this worker kept to itself, off the clock; most keep nothing."""
+
+    @abstractmethod
+    def values(self) -> np.ndarray[Any, Any]:
+        """A copy of what is in it, in the parent."""
+
+    def destroy(self) -> None:
+        """Throw it away, in the parent."""
