@@ -24,6 +24,7 @@ MODULES = [
     module("sharedkit._segment"),
     module("sharedkit.shm._counter"),
     module("sharedkit.shm._codec"),
+    module("sharedkit.shm._batch"),
     module("sharedkit.shm._queue"),
     module("sharedkit.shm._array"),
     module(

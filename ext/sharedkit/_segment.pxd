@@ -67,6 +67,7 @@ cdef class Segment:
 cdef class Handle:
     cdef Segment segment     # None once closed
     cdef sk_segment *s       # of the segment; NULL once closed
+    cdef object __weakref__
     cdef bind(self, Segment segment)
 
 

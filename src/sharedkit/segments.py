@@ -21,12 +21,12 @@ import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing import reduction
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from sharedkit import _segment, errors
 from sharedkit._segment import Segment
 
-__all__ = ["Kind", "SegmentInfo", "SharedHandle", "attach", "live", "remove", "shared_memory_name", "sweep"]
+__all__ = ["Kind", "SegmentInfo", "attach", "live", "remove", "shared_memory_name", "sweep"]
 
 PREFIX = "sk_"
 DEFAULT_SEATS = 192  # with the header they fill most of one page
@@ -173,40 +173,17 @@ def _open(segment: Segment) -> Any:
 # --- handles ------------------------------------------------------------------------------------------
 
 
-class SharedHandle:
-    """What every class of the shm placement offers beside its structure's own methods."""
+def unlink(segment: Segment) -> None:
+    """Remove the segment's name, if it still leads to it."""
+    path = _path_of(segment.name)
+    if segment.is_at(path):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
 
-    __slots__ = ()
 
-    if TYPE_CHECKING:  # the compiled base, Handle, has them
-
-        def _segment(self) -> Segment: ...
-
-        def close(self) -> None: ...
-
-    @property
-    def name(self) -> str:
-        """The segment's name, as `sharedkit.attach` takes it."""
-        return self._segment().name
-
-    def unlink(self) -> None:
-        """Remove the name: who is attached goes on, nobody else can attach. Needed for `persist=True` only."""
-        segment = self._segment()
-        path = _path_of(segment.name)
-        if segment.is_at(path):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
-
-    def __enter__(self) -> Self:
-        self._segment()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        segment = self._segment()
-        return _arrive, (segment.name, _send(segment))
+def travel(segment: Segment) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """How a handle is pickled: what opens the segment on arrival."""
+    return _arrive, (segment.name, _send(segment))
 
 
 def _send(segment: Segment) -> Any:

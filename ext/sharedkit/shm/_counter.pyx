@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""Hot methods of the counters. One C-level call from Python; nothing waits."""
+"""The counter: one C-level call from Python to the word; nothing waits."""
 
 cimport cython
 from cpython.long cimport PyLong_AsLongLongAndOverflow
@@ -11,6 +11,9 @@ from sharedkit._segment cimport (
 )
 
 import operator
+
+from sharedkit import segments
+from sharedkit.statistics import CounterStatistics
 
 
 cdef extern from "sk_counter.h" nogil:
@@ -58,13 +61,47 @@ def make(str path, str name, uint32_t seats, uint32_t flags, int kind, uint64_t 
     return create_segment(path, name, &plan)
 
 
-cdef class CounterBase(Handle):
-    """A counter: one word of a segment, or, striped, a word a seat of which each process adds to its own."""
+cdef class Counter(Handle):
+    """Counter(value=0, *, name=None, exist_ok=False, persist=False, striped=False, seats=192)
+    --
+
+    A signed 64-bit integer that threads and processes change in one atomic step each.
+
+    `striped=True` gives each process a word of its own: adding never contends, reading sums up, `add` returns
+    None and `compare_exchange` raises TypeError. `seats`: how many processes can attach at once.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when what is there differs,
+    OverflowError for a value past 64 bits, OutOfSharedMemory.
+    """
 
     cdef uint64_t *word      # NULL once closed
     cdef readonly bint striped
+    cdef str key             # of a counter in a group, else None
 
-    def _open(self, Segment segment, uint64_t i, bint striped):
+    def __init__(self, value=0, *, name=None, exist_ok=False, persist=False, striped=False, seats=segments.DEFAULT_SEATS):
+        kind = KIND_STRIPED if striped else KIND_COUNTER
+        flags = segments.flags_of(persist)
+        segments.checked_seats(seats)
+        cdef int64_t first = to_word(value)
+        self._open(
+            segments.create(
+                lambda path, name: make(path, name, seats, flags, kind, seats if striped else 1, first, b""),
+                kind,
+                lambda there: there.seats == seats,
+                name=name,
+                exist_ok=exist_ok,
+            ),
+            0,
+        )
+
+    @staticmethod
+    def _of(Segment segment, uint64_t i=0, str key=None):
+        cdef Counter self = Counter.__new__(Counter)
+        self._open(segment, i)
+        self.key = key
+        return self
+
+    cdef _open(self, Segment segment, uint64_t i):
+        striped = segment.kind == KIND_STRIPED
         cdef int rc = sk_counter_refuse(&segment.s, sk_header_of(&segment.s).seats if striped else i + 1)
         if rc != SK_OK:
             refuse(rc, 0)
@@ -176,3 +213,39 @@ cdef class CounterBase(Handle):
     def __isub__(self, n):
         self.add(-operator.index(n))
         return self
+
+    def statistics(self):
+        """statistics($self, /)
+        --
+
+        The value and who is attached, at this moment: a CounterStatistics.
+        """
+        segment = self._segment()
+        return CounterStatistics(segment.name, "Counter", self.value, self.striped, segment.attached())
+
+    def __reduce__(self):
+        if self.key is None:
+            return Handle.__reduce__(self)
+        return operator.getitem, (group_of(self._segment()), self.key)
+
+    def __repr__(self):
+        if self.word is NULL:
+            return "<Counter closed>"
+        name = self.name if self.key is None else f"{self.name}[{self.key}]"
+        return f"<Counter value={self.value} name={name!r}{' striped' if self.striped else ''}>"
+
+
+def group_of(Segment segment):
+    """The group that one of its counters travels with."""
+    from sharedkit.shm.counter import Counters
+
+    return Counters._of(segment)
+
+
+def state(Segment segment):
+    """For listings."""
+    return f"value {Counter._of(segment).value}"
+
+
+segments.register_kind(segments.Kind(KIND_COUNTER, "Counter", Counter._of, state))
+segments.register_kind(segments.Kind(KIND_STRIPED, "Counter", Counter._of, state))

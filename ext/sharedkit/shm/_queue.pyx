@@ -1,82 +1,27 @@
 # cython: language_level=3
-"""Hot methods of the queue: one try with the GIL held, then waiting without it in slices that let signals through."""
+"""The queue: one try with the GIL held, then waiting without it in slices that let signals through."""
 
 import operator
 import queue
-import sys
+import types
 
-cimport cython
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
-from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from libc.stdint cimport uint32_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 from libcpp cimport bool as cbool
 
-from sharedkit import errors
-from sharedkit.shm._codec cimport (
-    KIND_ARRAY, KIND_BYTES, KIND_PICKLE_OOB, Parcel, Plain, array_for, decode, encode, plain, sk_part, unpickle_oob,
-)
+from sharedkit import errors, segments
 from sharedkit._segment cimport (
     SK_BUSY, SK_EMPTY, SK_FULL, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_SHUTDOWN, SK_TIMEOUT,
-    Handle, Segment, closed, create_segment, deadline_of, refuse, sk_now_ns, sk_plan, sk_segment,
+    Handle, Segment, closed, create_segment, deadline_of, refuse, sk_plan,
 )
-
-
-cdef extern from *:
-    """
-    #include "sk_queue_put.h"
-    #include "sk_queue_get.h"
-    #include "sk_queue_state.h"
-    """
-    enum: SK_UNIT, SK_RECORD_HEAD, SK_QUEUE_MAXSIZE, SK_QUEUE_FLOOR, SK_QUEUE_LOG2, SK_QUEUE_START
-
-    ctypedef struct sk_queue:
-        uint32_t put_lock
-        uint32_t get_lock
-        uint64_t geometry
-        uint32_t state
-
-    ctypedef struct sk_call:
-        uint64_t until
-        cbool willing
-
-    ctypedef struct sk_found:
-        uint64_t head
-        uint64_t payload
-        uint32_t kind
-
-    uint64_t sk_record_units(uint64_t payload) noexcept nogil
-    uint64_t sk_record_head(uint64_t payload, uint32_t kind) noexcept nogil
-    uint64_t sk_record_payload(uint64_t head) noexcept nogil
-    uint32_t sk_record_kind(uint64_t head) noexcept nogil
-    sk_queue *sk_queue_of(const sk_segment *s) noexcept nogil
-    uint64_t sk_queue_maxsize(const sk_segment *s) noexcept nogil
-    int sk_queue_put(sk_segment *s, const sk_part *parts, uint32_t n, uint32_t kind, sk_call call) noexcept nogil
-    int sk_queue_put_records(sk_segment *s, const unsigned char *records, uint32_t *items, uint64_t *units,
-                             sk_call call) noexcept nogil
-    int sk_queue_get(sk_segment *s, void *to, uint64_t room, sk_found *found, sk_call call) noexcept nogil
-    int sk_queue_get_found(sk_segment *s, void *to, uint64_t skip, const sk_found *wanted, uint64_t until) noexcept nogil
-    int sk_queue_get_records(sk_segment *s, unsigned char *to, uint32_t *items, uint64_t *units, sk_found *found,
-                             sk_call call) noexcept nogil
-    uint32_t sk_queue_count(const sk_queue *q) noexcept nogil
-    uint64_t sk_queue_bytes(const sk_queue *q) noexcept nogil
-    uint32_t sk_queue_unfinished_now(const sk_queue *q) noexcept nogil
-    int sk_queue_task_done(sk_queue *q, uint32_t n) noexcept nogil
-    int sk_queue_join(sk_segment *s, uint64_t until) noexcept nogil
-    int sk_queue_shutdown(sk_segment *s, cbool at_once, uint64_t until) noexcept nogil
-    uint64_t sk_queue_floor_for(uint32_t seats) noexcept nogil
-    uint64_t sk_queue_body_len(uint32_t seats, uint32_t log2) noexcept nogil
-    int sk_queue_fill(sk_segment *s) noexcept nogil
-    int sk_queue_refuse(sk_segment *s) noexcept nogil
-    uint32_t sk_lock_owner(const uint32_t *word) noexcept nogil
+from sharedkit.shm._batch cimport get_batch, put_batch, take_large
+from sharedkit.shm._codec cimport Parcel, Plain, decode, encode, plain, sk_part
+from sharedkit.statistics import QueueStatistics
 
 KIND_QUEUE = 4
 cdef uint64_t FOR_EVER = <uint64_t>-1
-cdef enum:
-    SMALL = 2048              # bytes of an item that are taken through the stack
-    QUICK = 32768             # bytes of an item that are copied with the GIL held
-    BATCH_UNITS = 1 << 14     # of a get_many at once: 256 KiB
+FIRST_LOG2 = 10              # units of the first ring: 16 KiB; it doubles as needed
 cdef object Empty = queue.Empty, Full = queue.Full, ShutDown = errors.ShutDown
 STATES = ("open", "shutdown", "shutdown-immediate")
 
@@ -97,10 +42,44 @@ def make(str path, str name, uint32_t seats, uint32_t flags, uint64_t maxsize, u
     return create_segment(path, name, &plan)
 
 
-cdef class QueueBase(Handle):
-    """The queue's own methods; sharedkit.shm.queue adds what is not hot."""
+cdef class Queue(Handle):
+    """Queue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192)
+    --
 
-    def _open(self, Segment segment):
+    A first-in, first-out queue with the face of `queue.Queue` of Python 3.13, between threads and processes.
+
+    At most `maxsize` items; 0 or less: as many as memory holds (32 GiB at once). Items are copied: `None bool int
+    float bytes str` and NumPy arrays fast, all else by pickle 5. Any number of producers and consumers; order is kept
+    per producer. `seats`: how many processes can attach at once.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when what is there differs,
+    OutOfSharedMemory. Method: a byte ring with one commit word a side, docs/decisions/0002.
+    """
+
+    __class_getitem__ = classmethod(types.GenericAlias)
+
+    def __init__(self, maxsize=0, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS):
+        bound = max(operator.index(maxsize), 0)
+        if bound >= 1 << 63:
+            raise ValueError(f"maxsize must be less than 2**63: {maxsize}")
+        flags = segments.flags_of(persist)
+        segments.checked_seats(seats)
+        self._open(
+            segments.create(
+                lambda path, name: make(path, name, seats, flags, bound, FIRST_LOG2, 0),
+                KIND_QUEUE,
+                lambda there: there.params[SK_QUEUE_MAXSIZE] == bound and there.seats == seats,
+                name=name,
+                exist_ok=exist_ok,
+            )
+        )
+
+    @staticmethod
+    def _of(Segment segment):
+        cdef Queue self = Queue.__new__(Queue)
+        self._open(segment)
+        return self
+
+    cdef _open(self, Segment segment):
         cdef int rc = sk_queue_refuse(&segment.s)
         if rc != SK_OK:
             refuse(rc, 0)
@@ -178,36 +157,10 @@ cdef class QueueBase(Handle):
         """
         if self.s is NULL:
             closed()
-        cdef Segment segment = self.segment
         cdef sk_call call
         call.willing = block if blocking is None else blocking
         call.until = deadline_of(timeout) if call.willing else FOR_EVER
-        cdef Batch batch = Batch.__new__(Batch)
-        for item in items:
-            batch.add(item)
-        cdef uint32_t n
-        cdef uint64_t units, done = 0, at = 0
-        cdef int rc
-        while done < batch.items:
-            n = <uint32_t>min(batch.items - done, <uint64_t>0x7fffffff)
-            segment.active += 1
-            with nogil:
-                rc = sk_queue_put_records(&segment.s, batch.at + at * SK_UNIT, &n, &units, call)
-            segment.active -= 1
-            done += n
-            at += units
-            if rc == SK_INTERRUPTED:
-                PyErr_CheckSignals()
-            elif rc != SK_OK:
-                try:
-                    if rc == SK_FULL or rc == SK_TIMEOUT:
-                        raise Full
-                    if rc == SK_SHUTDOWN:
-                        raise ShutDown
-                    refuse(rc, (batch.used - at) * SK_UNIT)
-                except Exception as why:
-                    why.put = done
-                    raise
+        put_batch(self.segment, items, call)
 
     # --- getting -------------------------------------------------------------------------------
 
@@ -274,33 +227,10 @@ cdef class QueueBase(Handle):
         """
         if self.s is NULL:
             closed()
-        cdef Segment segment = self.segment
-        cdef uint64_t most = FOR_EVER
-        cdef list items = []
-        if max_items is not None:
-            if operator.index(max_items) < 0:
-                raise ValueError(f"max_items must not be negative: {max_items}")
-            most = max_items
         cdef sk_call call
         call.willing = block if blocking is None else blocking
         call.until = deadline_of(timeout) if call.willing else FOR_EVER
-        failed = None
-        while <uint64_t>len(items) < most:
-            try:
-                if not take_batch(segment, items, most, call):
-                    break
-            except Exception as why:
-                if isinstance(why, (Empty, ShutDown)):
-                    if items:
-                        break
-                    raise
-                failed = failed or why
-            call.willing = False
-            call.until = FOR_EVER
-            if failed is not None:
-                failed.items = items
-                raise failed
-        return items
+        return get_batch(self.segment, max_items, call)
 
     # --- tasks, sizes, end ----------------------------------------------------------------------
 
@@ -396,147 +326,59 @@ cdef class QueueBase(Handle):
             closed()
         return sk_queue_unfinished_now(sk_queue_of(self.s))
 
-    def _look(self):
-        """State's name, ring bytes, used bytes, pids inside put and get."""
+    @property
+    def is_shutdown(self):
+        """Whether `shutdown()` was called."""
         if self.s is NULL:
             closed()
-        cdef sk_queue *q = sk_queue_of(self.s)
-        return (
-            STATES[min(q.state, 2)],
-            SK_UNIT << (q.geometry >> 40 & 31),
-            sk_queue_bytes(q),
-            self.segment.pid_of(sk_lock_owner(&q.put_lock)),
-            self.segment.pid_of(sk_lock_owner(&q.get_lock)),
+        return sk_queue_of(self.s).state != 0
+
+    def join_thread(self):
+        """join_thread($self, /)
+        --
+
+        Nothing to wait for: `put` returns when the item is in the queue. For code written for multiprocessing.
+        """
+
+    def cancel_join_thread(self):
+        """cancel_join_thread($self, /)
+        --
+
+        Nothing to cancel, as for `join_thread`.
+        """
+
+    def statistics(self):
+        """statistics($self, /)
+        --
+
+        Sizes, state, who is attached and who is inside `put` and `get`, at this moment: a QueueStatistics.
+        """
+        cdef Segment segment = self._segment()
+        cdef sk_queue *q = sk_queue_of(&segment.s)
+        return QueueStatistics(
+            name=segment.name,
+            kind="Queue",
+            maxsize=self.maxsize,
+            qsize=self.qsize(),
+            unfinished_tasks=self.unfinished_tasks,
+            capacity_bytes=SK_UNIT << (q.geometry >> 40 & 31),
+            used_bytes=sk_queue_bytes(q),
+            state=STATES[min(q.state, 2)],
+            attached=segment.attached(),
+            put_owner=segment.pid_of(sk_lock_owner(&q.put_lock)),
+            get_owner=segment.pid_of(sk_lock_owner(&q.get_lock)),
         )
 
-
-@cython.final
-cdef class Batch:
-    """Encoded items as whole records, one after the other."""
-
-    cdef unsigned char *at
-    cdef uint64_t used, room      # units
-    cdef uint64_t items
-
-    def __dealloc__(self):
-        PyMem_RawFree(self.at)
-
-    cdef int add(self, object item) except -1:
-        cdef Parcel parcel
-        cdef Plain own
-        cdef const sk_part *parts = &own.part
-        cdef uint64_t payload = 0, units, head
-        cdef unsigned char *to
-        cdef uint32_t i
-        if not plain(item, &own):
-            parcel = encode(item)
-            parts = parcel.parts
-            own.n = parcel.n
-            own.kind = parcel.kind
-        for i in range(own.n):
-            payload += parts[i].len
-        units = sk_record_units(payload)
-        if self.used + units > self.room:
-            self.room = (self.used + units) * 2 + 64
-            to = <unsigned char *>PyMem_RawRealloc(self.at, self.room * SK_UNIT)
-            if to is NULL:
-                raise MemoryError
-            self.at = to
-        to = self.at + self.used * SK_UNIT
-        head = sk_record_head(payload, own.kind)
-        memcpy(to, &head, SK_RECORD_HEAD)
-        to += SK_RECORD_HEAD
-        for i in range(own.n):
-            memcpy(to, parts[i].at, parts[i].len)
-            to += parts[i].len
-        self.used += units
-        self.items += 1
-        return 0
+    def __repr__(self):
+        if self.s is NULL:
+            return "<Queue closed>"
+        return f"<Queue qsize={self.qsize()} maxsize={self.maxsize} name={self.name!r}>"
 
 
-cdef tuple take_large(Segment segment, char *start, uint64_t have, sk_found *found, uint64_t until):
-    """Take the item that `found` describes into memory of its own: (True, item); (False, None) when another took it."""
-    cdef uint64_t skip = 0
-    cdef int rc = SK_INTERRUPTED
-    cdef char *to
-    if found.kind == KIND_ARRAY:
-        item = array_for(start, have, found.payload, &skip)
-        flat = item.reshape(-1, order="A").view("u1")
-        to = <char *><size_t>flat.ctypes.data
-    elif found.kind == KIND_PICKLE_OOB:
-        item = bytearray(found.payload)
-        to = item
-    else:
-        item = PyBytes_FromStringAndSize(NULL, found.payload)
-        to = PyBytes_AS_STRING(item)
-    while rc != SK_OK:
-        segment.active += 1
-        with nogil:
-            rc = sk_queue_get_found(&segment.s, to, skip, found, until)
-        segment.active -= 1
-        if rc == SK_LARGER:
-            return False, None
-        if rc == SK_TIMEOUT:
-            raise Empty
-        if rc == SK_SHUTDOWN:
-            raise ShutDown
-        if rc == SK_INTERRUPTED:
-            PyErr_CheckSignals()
-        elif rc != SK_OK:
-            refuse(rc, 0)
-    if found.kind == KIND_ARRAY or found.kind == KIND_BYTES:
-        return True, item
-    if found.kind == KIND_PICKLE_OOB:
-        return True, unpickle_oob(item)
-    return True, decode(found.kind, PyBytes_AS_STRING(item), found.payload)
+def state(Segment segment):
+    """For listings."""
+    queue = Queue._of(segment)
+    return f"{queue.qsize()} items, {STATES[min(sk_queue_of(&segment.s).state, 2)]}"
 
 
-cdef int take_batch(Segment segment, list items, uint64_t most, sk_call call) except -1:
-    """Append what one commit takes; 0 when the queue is empty. What decoding raises comes after all are decoded."""
-    cdef uint64_t units, at = 0, head, payload
-    cdef uint32_t n = 0, i
-    cdef sk_found found
-    cdef int rc = SK_INTERRUPTED
-    cdef unsigned char *to
-    failed = None
-    units = min(<uint64_t>BATCH_UNITS, sk_queue_bytes(sk_queue_of(&segment.s)) // SK_UNIT * 2 + SMALL // SK_UNIT)
-    cdef uint64_t room = units
-    to = <unsigned char *>PyMem_RawMalloc(room * SK_UNIT)
-    if to is NULL:
-        raise MemoryError
-    try:
-        while rc == SK_INTERRUPTED:
-            n = <uint32_t>min(most - <uint64_t>len(items), <uint64_t>0x7fffffff)
-            units = room
-            segment.active += 1
-            with nogil:
-                rc = sk_queue_get_records(&segment.s, to, &n, &units, &found, call)
-            segment.active -= 1
-            if rc == SK_INTERRUPTED:
-                PyErr_CheckSignals()
-        if rc == SK_LARGER:
-            taken, item = take_large(segment, <char *>to, room * SK_UNIT, &found, call.until)
-            if taken:
-                items.append(item)
-            return 1
-        if rc == SK_EMPTY and items:
-            return 0
-        if rc == SK_EMPTY or rc == SK_TIMEOUT:
-            raise Empty
-        if rc == SK_SHUTDOWN:
-            raise ShutDown
-        if rc != SK_OK:
-            refuse(rc, 0)
-        for i in range(n):
-            memcpy(&head, to + at * SK_UNIT, SK_RECORD_HEAD)
-            payload = sk_record_payload(head)
-            try:
-                items.append(decode(sk_record_kind(head), <char *>to + at * SK_UNIT + SK_RECORD_HEAD, payload))
-            except Exception as why:
-                failed = why
-            at += sk_record_units(payload)
-        if failed is not None:
-            raise failed
-        return 1
-    finally:
-        PyMem_RawFree(to)
+segments.register_kind(segments.Kind(KIND_QUEUE, "Queue", Queue._of, state))

@@ -1,0 +1,214 @@
+# cython: language_level=3
+"""Many items in one commit, and items too large for the stack: what stands behind put_many, get_many and get."""
+
+import operator
+import queue
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memcpy
+
+from sharedkit import errors
+from sharedkit._segment cimport (
+    SK_EMPTY, SK_FULL, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_SHUTDOWN, SK_TIMEOUT, Segment, refuse,
+)
+from sharedkit.shm._codec cimport (
+    KIND_ARRAY, KIND_BYTES, KIND_PICKLE_OOB, Parcel, Plain, array_for, decode, encode, plain, sk_part, unpickle_oob,
+)
+from sharedkit.shm._queue cimport (
+    SK_RECORD_HEAD, SK_UNIT, SMALL, sk_call, sk_found, sk_queue_bytes, sk_queue_get_found, sk_queue_get_records,
+    sk_queue_of, sk_queue_put_records, sk_record_head, sk_record_kind, sk_record_payload, sk_record_units,
+)
+
+cdef uint64_t FOR_EVER = <uint64_t>-1
+cdef enum:
+    BATCH_UNITS = 1 << 14     # of a get_many at once: 256 KiB
+cdef object Empty = queue.Empty, Full = queue.Full, ShutDown = errors.ShutDown
+
+
+cdef int put_batch(Segment segment, object items, sk_call call) except -1:
+    """Encode all, then put all; errors have the attribute `put`."""
+    cdef Batch batch = Batch.__new__(Batch)
+    for item in items:
+        batch.add(item)
+    cdef uint32_t n
+    cdef uint64_t units, done = 0, at = 0
+    cdef int rc
+    while done < batch.items:
+        n = <uint32_t>min(batch.items - done, <uint64_t>0x7fffffff)
+        segment.active += 1
+        with nogil:
+            rc = sk_queue_put_records(&segment.s, batch.at + at * SK_UNIT, &n, &units, call)
+        segment.active -= 1
+        done += n
+        at += units
+        if rc == SK_INTERRUPTED:
+            PyErr_CheckSignals()
+        elif rc != SK_OK:
+            try:
+                if rc == SK_FULL or rc == SK_TIMEOUT:
+                    raise Full
+                if rc == SK_SHUTDOWN:
+                    raise ShutDown
+                refuse(rc, (batch.used - at) * SK_UNIT)
+            except Exception as why:
+                why.put = done
+                raise
+    return 0
+
+
+cdef list get_batch(Segment segment, object max_items, sk_call call):
+    """Wait for the first as `call` says, then take what is there."""
+    cdef uint64_t most = FOR_EVER
+    cdef list items = []
+    if max_items is not None:
+        if operator.index(max_items) < 0:
+            raise ValueError(f"max_items must not be negative: {max_items}")
+        most = max_items
+    while <uint64_t>len(items) < most:
+        try:
+            if not take_batch(segment, items, most, call):
+                break
+        except (Empty, ShutDown):
+            if not items:
+                raise
+            break
+        except Exception as why:
+            why.items = items
+            raise
+        call.willing = False
+        call.until = FOR_EVER
+    return items
+
+
+cdef tuple take_large(Segment segment, char *start, uint64_t have, sk_found *found, uint64_t until):
+    """Take the item that `found` describes into memory of its own: (True, item); (False, None) when another took it."""
+    cdef uint64_t skip = 0
+    cdef int rc = SK_INTERRUPTED
+    cdef char *to
+    if found.kind == KIND_ARRAY:
+        item = array_for(start, have, found.payload, &skip)
+        flat = item.reshape(-1, order="A").view("u1")
+        to = <char *><size_t>flat.ctypes.data
+    elif found.kind == KIND_PICKLE_OOB:
+        item = bytearray(found.payload)
+        to = item
+    else:
+        item = PyBytes_FromStringAndSize(NULL, found.payload)
+        to = PyBytes_AS_STRING(item)
+    while rc != SK_OK:
+        segment.active += 1
+        with nogil:
+            rc = sk_queue_get_found(&segment.s, to, skip, found, until)
+        segment.active -= 1
+        if rc == SK_LARGER:
+            return False, None
+        if rc == SK_TIMEOUT:
+            raise Empty
+        if rc == SK_SHUTDOWN:
+            raise ShutDown
+        if rc == SK_INTERRUPTED:
+            PyErr_CheckSignals()
+        elif rc != SK_OK:
+            refuse(rc, 0)
+    if found.kind == KIND_ARRAY or found.kind == KIND_BYTES:
+        return True, item
+    if found.kind == KIND_PICKLE_OOB:
+        return True, unpickle_oob(item)
+    return True, decode(found.kind, PyBytes_AS_STRING(item), found.payload)
+
+
+cdef class Batch:
+    """Encoded items as whole records, one after the other."""
+
+    cdef unsigned char *at
+    cdef uint64_t used, room      # units
+    cdef uint64_t items
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.at)
+
+    cdef int add(self, object item) except -1:
+        cdef Parcel parcel
+        cdef Plain own
+        cdef const sk_part *parts = &own.part
+        cdef uint64_t payload = 0, units, head
+        cdef unsigned char *to
+        cdef uint32_t i
+        if not plain(item, &own):
+            parcel = encode(item)
+            parts = parcel.parts
+            own.n = parcel.n
+            own.kind = parcel.kind
+        for i in range(own.n):
+            payload += parts[i].len
+        units = sk_record_units(payload)
+        if self.used + units > self.room:
+            self.room = (self.used + units) * 2 + 64
+            to = <unsigned char *>PyMem_RawRealloc(self.at, self.room * SK_UNIT)
+            if to is NULL:
+                raise MemoryError
+            self.at = to
+        to = self.at + self.used * SK_UNIT
+        head = sk_record_head(payload, own.kind)
+        memcpy(to, &head, SK_RECORD_HEAD)
+        to += SK_RECORD_HEAD
+        for i in range(own.n):
+            memcpy(to, parts[i].at, parts[i].len)
+            to += parts[i].len
+        self.used += units
+        self.items += 1
+        return 0
+
+
+cdef int take_batch(Segment segment, list items, uint64_t most, sk_call call) except -1:
+    """Append what one commit takes; 0 when the queue is empty. What decoding raises comes after all are decoded."""
+    cdef uint64_t units, at = 0, head, payload
+    cdef uint32_t n = 0, i
+    cdef sk_found found
+    cdef int rc = SK_INTERRUPTED
+    cdef unsigned char *to
+    failed = None
+    units = min(<uint64_t>BATCH_UNITS, sk_queue_bytes(sk_queue_of(&segment.s)) // SK_UNIT * 2 + SMALL // SK_UNIT)
+    cdef uint64_t room = units
+    to = <unsigned char *>PyMem_RawMalloc(room * SK_UNIT)
+    if to is NULL:
+        raise MemoryError
+    try:
+        while rc == SK_INTERRUPTED:
+            n = <uint32_t>min(most - <uint64_t>len(items), <uint64_t>0x7fffffff)
+            units = room
+            segment.active += 1
+            with nogil:
+                rc = sk_queue_get_records(&segment.s, to, &n, &units, &found, call)
+            segment.active -= 1
+            if rc == SK_INTERRUPTED:
+                PyErr_CheckSignals()
+        if rc == SK_LARGER:
+            taken, item = take_large(segment, <char *>to, room * SK_UNIT, &found, call.until)
+            if taken:
+                items.append(item)
+            return 1
+        if rc == SK_EMPTY and items:
+            return 0
+        if rc == SK_EMPTY or rc == SK_TIMEOUT:
+            raise Empty
+        if rc == SK_SHUTDOWN:
+            raise ShutDown
+        if rc != SK_OK:
+            refuse(rc, 0)
+        for i in range(n):
+            memcpy(&head, to + at * SK_UNIT, SK_RECORD_HEAD)
+            payload = sk_record_payload(head)
+            try:
+                items.append(decode(sk_record_kind(head), <char *>to + at * SK_UNIT + SK_RECORD_HEAD, payload))
+            except Exception as why:
+                failed = why
+            at += sk_record_units(payload)
+        if failed is not None:
+            raise failed
+        return 1
+    finally:
+        PyMem_RawFree(to)

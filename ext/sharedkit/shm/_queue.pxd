@@ -1,0 +1,61 @@
+"""The queue's kernel, for the two modules that call it."""
+
+from libc.stdint cimport uint32_t, uint64_t
+from libcpp cimport bool as cbool
+
+from sharedkit._segment cimport sk_segment
+from sharedkit.shm._codec cimport sk_part
+
+
+cdef extern from *:
+    """
+    #include "sk_queue_put.h"
+    #include "sk_queue_get.h"
+    #include "sk_queue_state.h"
+    """
+    enum: SK_UNIT, SK_RECORD_HEAD, SK_QUEUE_MAXSIZE, SK_QUEUE_FLOOR, SK_QUEUE_LOG2, SK_QUEUE_START
+
+    ctypedef struct sk_queue:
+        uint32_t put_lock
+        uint32_t get_lock
+        uint64_t geometry
+        uint32_t state
+
+    ctypedef struct sk_call:
+        uint64_t until
+        cbool willing
+
+    ctypedef struct sk_found:
+        uint64_t head
+        uint64_t payload
+        uint32_t kind
+
+    uint64_t sk_record_units(uint64_t payload) noexcept nogil
+    uint64_t sk_record_head(uint64_t payload, uint32_t kind) noexcept nogil
+    uint64_t sk_record_payload(uint64_t head) noexcept nogil
+    uint32_t sk_record_kind(uint64_t head) noexcept nogil
+    sk_queue *sk_queue_of(const sk_segment *s) noexcept nogil
+    uint64_t sk_queue_maxsize(const sk_segment *s) noexcept nogil
+    int sk_queue_put(sk_segment *s, const sk_part *parts, uint32_t n, uint32_t kind, sk_call call) noexcept nogil
+    int sk_queue_put_records(sk_segment *s, const unsigned char *records, uint32_t *items, uint64_t *units,
+                             sk_call call) noexcept nogil
+    int sk_queue_get(sk_segment *s, void *to, uint64_t room, sk_found *found, sk_call call) noexcept nogil
+    int sk_queue_get_found(sk_segment *s, void *to, uint64_t skip, const sk_found *wanted, uint64_t until) noexcept nogil
+    int sk_queue_get_records(sk_segment *s, unsigned char *to, uint32_t *items, uint64_t *units, sk_found *found,
+                             sk_call call) noexcept nogil
+    uint32_t sk_queue_count(const sk_queue *q) noexcept nogil
+    uint64_t sk_queue_bytes(const sk_queue *q) noexcept nogil
+    uint32_t sk_queue_unfinished_now(const sk_queue *q) noexcept nogil
+    int sk_queue_task_done(sk_queue *q, uint32_t n) noexcept nogil
+    int sk_queue_join(sk_segment *s, uint64_t until) noexcept nogil
+    int sk_queue_shutdown(sk_segment *s, cbool at_once, uint64_t until) noexcept nogil
+    uint64_t sk_queue_floor_for(uint32_t seats) noexcept nogil
+    uint64_t sk_queue_body_len(uint32_t seats, uint32_t log2) noexcept nogil
+    int sk_queue_fill(sk_segment *s) noexcept nogil
+    int sk_queue_refuse(sk_segment *s) noexcept nogil
+    uint32_t sk_lock_owner(const uint32_t *word) noexcept nogil
+
+
+cdef enum:
+    SMALL = 2048              # bytes of an item that are taken through the stack
+    QUICK = 32768             # bytes of an item that are copied with the GIL held
