@@ -1,0 +1,117 @@
+# One verb per habit. Each sets up what it needs in a virtual environment by itself, and does nothing twice.
+#
+#   make compare    threads, processes and asyncio, measured here       ARGS="hash --workers 4"
+#   make test       the tests                                           ARGS="tests/unit -x"
+#   make stress     the slow soaks and the complete kill sweeps
+#   make lint       ruff and cython-lint
+#   make types      mypy and stubtest
+#   make bench      the benchmarks, beside the rivals that can be had   ARGS="-k queue"
+#   make kernel     the C kernels alone, every warning an error
+#   make dist       sdist and tested wheels in dist/, for every Python here
+#   make build      the compiled modules in place
+#   make clean      as cloned
+#
+# PYTHON=python3.12 chooses an interpreter, and an environment of its own for it: .venv-3.12.
+
+MAKEFLAGS += --no-print-directory
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help compare test stress lint types bench kernel dist build clean
+
+ifdef PYTHON
+VENV := .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || echo none)
+else
+VENV := .venv
+endif
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+PIP := $(PY) -m pip --disable-pip-version-check --quiet
+# Modules compile in the environment's own folder, so an editable install repeats only what has changed.
+export DIST_EXTRA_CONFIG = $(VENV)/build.cfg
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+SOURCES := $(shell find ext \( -name '*.py[xd]' -o -name '*.h' -o -path 'ext/hash/*.c' \))
+USABLE := import ensurepip, os, sys, sysconfig, venv; \
+          include = sysconfig.get_path("include"); \
+          sys.exit(sys.version_info < (3, 11) or not os.path.exists(include + "/Python.h"))
+
+help:
+	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
+
+compare: $(VENV)/with-compare
+	@"$(PY)" -m sharedkit compare $(ARGS)
+
+test: $(VENV)/with-test $(VENV)/with-compare
+	@"$(PY)" -m pytest -q -m "not stress" $(or $(ARGS),tests)
+
+stress: $(VENV)/with-test $(VENV)/with-compare
+	@"$(PY)" -m pytest -m stress $(or $(ARGS),tests)
+
+lint: $(VENV)/tools-lint
+	@ruff check --quiet .
+	@ruff format --check --quiet .
+	@cython-lint ext
+
+types: $(VENV)/tools-types $(VENV)/with-test $(VENV)/with-compare
+	@"$(PY)" -m mypy --no-error-summary
+	@"$(PY)" -m mypy.stubtest --concise sharedkit
+
+bench: $(VENV)/with-bench $(VENV)/rivals
+	@"$(PY)" -m pytest $(or $(ARGS),benchmarks)
+
+kernel:
+	@$(MAKE) -C tests/kernel
+
+dist: $(VENV)/tools-dist
+	@"$(PY)" tools/dist.py
+
+build: $(VENV)/built
+
+clean:
+	@rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .hypothesis .benchmarks src/sharedkit.egg-info
+	@find src \( -name '*.so' -o -name __pycache__ \) -prune -exec rm -rf {} +
+	@find ext/sharedkit -name '*.c' -delete
+	@find tests benchmarks tools examples -name __pycache__ -prune -exec rm -rf {} +
+	@$(MAKE) -C tests/kernel clean
+
+# --- how the environment comes about; the files named here are stamps ---
+
+$(VENV)/made:
+	@python=; for each in $(or $(PYTHON),python3.13 python3.12 python3.11 python3); do \
+	    if "$$each" -c '$(USABLE)' >/dev/null 2>&1; then python=$$each; break; fi; \
+	done; \
+	test -n "$$python" || { \
+	    echo "No Python from 3.11 on with venv and headers among: $(or $(PYTHON),python3.13 python3.12 python3.11 python3)"; \
+	    exit 1; }; \
+	echo "Setting up $(VENV) ($$("$$python" --version))"; \
+	"$$python" -m venv $(VENV)
+	@$(PIP) install --upgrade 'pip>=25.1'
+	@printf '[build_ext]\nbuild_lib = $(VENV)/build/lib\nbuild_temp = $(VENV)/build/temp\nparallel = 2\n' \
+	    >$(VENV)/build.cfg
+	@touch $@
+
+$(VENV)/tools-%: $(VENV)/made pyproject.toml
+	@$(PIP) install --group $*
+	@touch $@
+
+# Cython's "performance hint" means that a kernel call takes the GIL: no warning option fails on it, so the log is read.
+$(VENV)/built: $(VENV)/tools-build $(SOURCES) setup.py pyproject.toml
+	@echo "Compiling"
+	@"$(PY)" -m pip --verbose install --no-build-isolation --no-deps --editable . >$(VENV)/build.log 2>&1 \
+	    || { tail -n 40 $(VENV)/build.log; exit 1; }
+	@if grep -B 6 -i 'performance hint' $(VENV)/build.log; then \
+	    find ext/sharedkit -name '*.c' -delete; exit 1; \
+	fi
+	@touch $@
+
+$(VENV)/with-%: pyproject.toml | $(VENV)/built
+	@$(PIP) install --no-build-isolation --editable '.[$*]'
+	@touch $@
+
+# Not every rival has a build for every Python and machine; the suites say which ones are missing.
+$(VENV)/rivals: $(VENV)/made benchmarks/rivals/requirements.txt
+	@grep -v '^ *\(#\|$$\)' benchmarks/rivals/requirements.txt | while read -r rival; do \
+	    $(PIP) install --only-binary :all: "$$rival" 2>/dev/null || $(PIP) install "$$rival" 2>/dev/null \
+	        || echo "not to be had: $$rival"; \
+	done
+	@touch $@
