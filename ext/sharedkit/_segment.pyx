@@ -86,9 +86,7 @@ cdef str holder_text(Segment segment, uint32_t owner):
 
 
 cdef class Segment:
-    """Segment()
-    --
-
+    """Segment()\n--\n
     One process's mapping of, and seat in, one segment; shared by all handles of the process. It leaves when the last
     reference goes, and the last process to leave removes the name.
     """
@@ -251,19 +249,13 @@ cdef class Handle:
         return self._segment().name
 
     def close(self):
-        """close($self, /)
-        --
-
-        Let go of the segment; using the handle afterwards raises ClosedError. Closing again does nothing.
+        """Let go of the segment; using the handle afterwards raises ClosedError. Closing again does nothing.
         """
         self.s = NULL
         self.segment = None
 
     def unlink(self):
-        """unlink($self, /)
-        --
-
-        Remove the name: who is attached goes on, nobody else can attach. Needed for `persist=True` only.
+        """Remove the name: who is attached goes on, nobody else can attach. Needed for `persist=True` only.
         """
         from sharedkit import segments
 

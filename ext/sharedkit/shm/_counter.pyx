@@ -62,9 +62,7 @@ def make(str path, str name, uint32_t seats, uint32_t flags, int kind, uint64_t 
 
 
 cdef class Counter(Handle):
-    """Counter(value=0, *, name=None, exist_ok=False, persist=False, striped=False, seats=192)
-    --
-
+    """Counter(value=0, *, name=None, exist_ok=False, persist=False, striped=False, seats=192)\n--\n
     A signed 64-bit integer that threads and processes change in one atomic step each.
 
     `striped=True` gives each process a word of its own: adding never contends, reading sums up, `add` returns
@@ -114,19 +112,14 @@ cdef class Counter(Handle):
         return sk_counter_word(self.word, sk_owner_seat(self.s.seats.me))
 
     def close(self):
-        """close($self, /)
-        --
-
-        Let go of the segment; using the handle afterwards raises ClosedError. Closing again does nothing.
+        """Let go of the segment; using the handle afterwards raises ClosedError. Closing again does nothing.
         """
         self.word = NULL
         Handle.close(self)
 
     @cython.binding(False)
     def add(self, n=1, /):
-        """add($self, n=1, /)
-        --
-
+        """add($self, n=1, /)\n--\n
         Add `n` in one step and return the new value (None when striped). OverflowError past 64 bits, value kept.
         """
         cdef int64_t total
@@ -159,10 +152,7 @@ cdef class Counter(Handle):
         self.exchange(value)
 
     def exchange(self, value):
-        """exchange($self, value, /)
-        --
-
-        Set the value and return the old one, in one step.
+        """Set the value and return the old one, in one step.
 
         Striped: not at one instant, but each `add` is counted once, in what is returned or in what stays.
         """
@@ -180,10 +170,7 @@ cdef class Counter(Handle):
         return taken
 
     def compare_exchange(self, expected, desired):
-        """compare_exchange($self, expected, desired, /)
-        --
-
-        Set the value to `desired` if it is `expected`, in one step; whether it was. TypeError when striped.
+        """Set the value to `desired` if it is `expected`, in one step; whether it was. TypeError when striped.
         """
         cdef int64_t seen = to_word(expected), wanted = to_word(desired)
         if self.word is NULL:
@@ -193,10 +180,7 @@ cdef class Counter(Handle):
         return bool(sk_counter_compare_exchange(self.word, seen, wanted))
 
     def reset(self):
-        """reset($self, /)
-        --
-
-        Set the value to 0 and return the old one, as `exchange(0)` does.
+        """Set the value to 0 and return the old one, as `exchange(0)` does.
         """
         return self.exchange(0)
 
@@ -215,10 +199,7 @@ cdef class Counter(Handle):
         return self
 
     def statistics(self):
-        """statistics($self, /)
-        --
-
-        The value and who is attached, at this moment: a CounterStatistics.
+        """The value and who is attached, at this moment: a CounterStatistics.
         """
         segment = self._segment()
         return CounterStatistics(segment.name, "Counter", self.value, self.striped, segment.attached())

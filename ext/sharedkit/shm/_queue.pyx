@@ -43,9 +43,7 @@ def make(str path, str name, uint32_t seats, uint32_t flags, uint64_t maxsize, u
 
 
 cdef class Queue(Handle):
-    """Queue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192)
-    --
-
+    """Queue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192)\n--\n
     A first-in, first-out queue with the face of `queue.Queue` of Python 3.13, between threads and processes.
 
     At most `maxsize` items; 0 or less: as many as memory holds (32 GiB at once). Items are copied: `None bool int
@@ -88,10 +86,7 @@ cdef class Queue(Handle):
     # --- putting -------------------------------------------------------------------------------
 
     def put(self, item, block=True, timeout=None, *, blocking=None):
-        """put($self, item, block=True, timeout=None, *, blocking=None)
-        --
-
-        Put `item`, waiting for room up to `timeout` seconds (None: for ever) if `block`.
+        """Put `item`, waiting for room up to `timeout` seconds (None: for ever) if `block`.
 
         Raises queue.Full, ShutDown, OutOfSharedMemory, and at once what pickling the item raises.
         """
@@ -139,18 +134,12 @@ cdef class Queue(Handle):
                 return
 
     def put_nowait(self, item):
-        """put_nowait($self, item)
-        --
-
-        Same as put(item, block=False).
+        """Same as put(item, block=False).
         """
         self.put(item, False)
 
     def put_many(self, items, block=True, timeout=None, *, blocking=None):
-        """put_many($self, items, block=True, timeout=None, *, blocking=None)
-        --
-
-        Put the items in order, in as few commits as there is room for.
+        """Put the items in order, in as few commits as there is room for.
 
         All are encoded before the first goes in, so an item that cannot be pickled leaves the queue as it was.
         Raises as `put` does; Full, ShutDown and OutOfSharedMemory say in their attribute `put` how many went in.
@@ -165,10 +154,7 @@ cdef class Queue(Handle):
     # --- getting -------------------------------------------------------------------------------
 
     def get(self, block=True, timeout=None, *, blocking=None):
-        """get($self, block=True, timeout=None, *, blocking=None)
-        --
-
-        Take the first item, waiting for one up to `timeout` seconds (None: for ever) if `block`.
+        """Take the first item, waiting for one up to `timeout` seconds (None: for ever) if `block`.
 
         Raises queue.Empty, ShutDown, and what unpickling the item raises (it is taken then).
         """
@@ -209,18 +195,12 @@ cdef class Queue(Handle):
                 return decode(found.kind, small, found.payload)
 
     def get_nowait(self):
-        """get_nowait($self)
-        --
-
-        Same as get(block=False).
+        """Same as get(block=False).
         """
         return self.get(False)
 
     def get_many(self, max_items=None, block=True, timeout=None, *, blocking=None):
-        """get_many($self, max_items=None, block=True, timeout=None, *, blocking=None)
-        --
-
-        Wait for the first item as `get` does, then take what is there, at most `max_items`; a list, never empty
+        """Wait for the first item as `get` does, then take what is there, at most `max_items`; a list, never empty
         unless `max_items` is 0.
 
         Raises as `get` does. When an item cannot be unpickled, the error's attribute `items` has the others.
@@ -235,10 +215,7 @@ cdef class Queue(Handle):
     # --- tasks, sizes, end ----------------------------------------------------------------------
 
     def task_done(self):
-        """task_done($self)
-        --
-
-        Say that an item taken earlier is done with. ValueError when called more often than items were put.
+        """Say that an item taken earlier is done with. ValueError when called more often than items were put.
         """
         if self.s is NULL:
             closed()
@@ -247,10 +224,7 @@ cdef class Queue(Handle):
             refuse(rc, 0)
 
     def join(self):
-        """join($self)
-        --
-
-        Wait until every item that was put is done with.
+        """Wait until every item that was put is done with.
         """
         if self.s is NULL:
             closed()
@@ -266,10 +240,7 @@ cdef class Queue(Handle):
                 refuse(rc, 0)
 
     def shutdown(self, immediate=False):
-        """shutdown($self, immediate=False)
-        --
-
-        Make `put` raise ShutDown, and `get` too once the queue is empty, or at once if `immediate`.
+        """Make `put` raise ShutDown, and `get` too once the queue is empty, or at once if `immediate`.
         """
         if self.s is NULL:
             closed()
@@ -287,28 +258,19 @@ cdef class Queue(Handle):
                 refuse(rc, 0)
 
     def qsize(self):
-        """qsize($self)
-        --
-
-        How many items there are; exact at one moment, which may be past.
+        """How many items there are; exact at one moment, which may be past.
         """
         if self.s is NULL:
             closed()
         return sk_queue_count(sk_queue_of(self.s))
 
     def empty(self):
-        """empty($self)
-        --
-
-        Whether there is no item.
+        """Whether there is no item.
         """
         return self.qsize() == 0
 
     def full(self):
-        """full($self)
-        --
-
-        Whether there are `maxsize` items; never when there is no bound.
+        """Whether there are `maxsize` items; never when there is no bound.
         """
         return 0 < self.maxsize <= self.qsize()
 
@@ -334,24 +296,15 @@ cdef class Queue(Handle):
         return sk_queue_of(self.s).state != 0
 
     def join_thread(self):
-        """join_thread($self, /)
-        --
-
-        Nothing to wait for: `put` returns when the item is in the queue. For code written for multiprocessing.
+        """Nothing to wait for: `put` returns when the item is in the queue. For code written for multiprocessing.
         """
 
     def cancel_join_thread(self):
-        """cancel_join_thread($self, /)
-        --
-
-        Nothing to cancel, as for `join_thread`.
+        """Nothing to cancel, as for `join_thread`.
         """
 
     def statistics(self):
-        """statistics($self, /)
-        --
-
-        Sizes, state, who is attached and who is inside `put` and `get`, at this moment: a QueueStatistics.
+        """Sizes, state, who is attached and who is inside `put` and `get`, at this moment: a QueueStatistics.
         """
         cdef Segment segment = self._segment()
         cdef sk_queue *q = sk_queue_of(&segment.s)
