@@ -2,7 +2,6 @@
 """The counter: one C-level call from Python to the word; nothing waits."""
 
 cimport cython
-from cpython.long cimport PyLong_AsLongLongAndOverflow
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
@@ -32,16 +31,13 @@ KIND_STRIPED = 2
 KIND_GROUP = 3
 
 
-cdef int64_t to_word(object n) except? -1:
+cdef inline int64_t to_word(object n) except? -1:
     """A signed 64-bit integer. TypeError, OverflowError."""
-    cdef int overflow = 0
-    cdef int64_t word
-    if type(n) is not int:
-        n = operator.index(n)
-    word = PyLong_AsLongLongAndOverflow(n, &overflow)
-    if overflow:
-        raise OverflowError(f"does not fit in 64 bits: {n}")
-    return word
+    return <int64_t>n if type(n) is int else index_to_word(n)
+
+
+cdef int64_t index_to_word(object n) except? -1:
+    return <int64_t>operator.index(n)
 
 
 def make(str path, str name, uint32_t seats, uint32_t flags, int kind, uint64_t words, int64_t value, bytes meta):
