@@ -7,7 +7,8 @@
  *   384     head: position of the first record        under get_lock; its store commits a get
  *   512     item_wanted, room_wanted, idle_wanted     sleepers raise, wakers lower
  *   640     done: items declared done                 anybody, by compare-and-swap
- *   768     geometry, state                           under both locks (state 1 under put_lock)
+ *   768     geometry, state                           under both locks
+ *           maxsize                                   anybody, by one store
  *   then    the ring, from a page of its own; it moves when it grows
  *
  * Deaths. Before the store of tail (head) a put (get) never happened, after it it is done; the lock left behind is taken
@@ -44,14 +45,15 @@ typedef struct sk_queue {
     uint32_t done;
     unsigned char line5[SK_LINE - 4];
     uint64_t geometry;
+    uint64_t maxsize; /* items at most; 0: as many as memory holds */
     uint32_t state;
-    unsigned char line6[SK_LINE - 12];
+    unsigned char line6[SK_LINE - 20];
 } sk_queue;
 _Static_assert(offsetof(sk_queue, tail) == 128 && offsetof(sk_queue, head) == 384, "diagram and struct agree");
 _Static_assert(offsetof(sk_queue, geometry) == 768 && sizeof(sk_queue) == 896, "diagram and struct agree");
 
 /* header.param of a queue */
-#define SK_QUEUE_MAXSIZE 0 /* items at most; 0: as many as memory holds */
+#define SK_QUEUE_MAXSIZE 0 /* at birth */
 #define SK_QUEUE_FLOOR 1   /* where in the file rings may begin */
 #define SK_QUEUE_LOG2 2    /* of the first ring */
 #define SK_QUEUE_START 3   /* the first position */
@@ -63,7 +65,7 @@ typedef struct sk_call {
 } sk_call;
 
 static inline sk_queue *sk_queue_of(const sk_segment *s) { return sk_body_of(s); }
-static inline uint64_t sk_queue_maxsize(const sk_segment *s) { return sk_header_of(s)->param[SK_QUEUE_MAXSIZE]; }
+static inline uint64_t sk_queue_maxsize(const sk_queue *q) { return sk_load64_relaxed(&q->maxsize); }
 static inline uint64_t sk_queue_floor(const sk_segment *s) { return sk_header_of(s)->param[SK_QUEUE_FLOOR]; }
 
 static inline int sk_queue_ring(sk_segment *s, const sk_queue *q, sk_ring *r) {

@@ -66,10 +66,10 @@ static inline int sk_queue_look(const sk_ring *r, uint64_t head, uint64_t tail, 
     return sk_record_sound(told) && sk_record_units(found->payload) <= there ? SK_OK : SK_CORRUPT;
 }
 
-static inline void sk_queue_commit_get(const sk_segment *s, sk_queue *q, uint64_t head, uint64_t tail, uint32_t items) {
+static inline void sk_queue_commit_get(sk_queue *q, uint64_t head, uint64_t tail, uint32_t items) {
     sk_store64_release(&q->head, head); /* commits the get. R4: pairs with A4 */
     sk_lock_give(&q->get_lock);
-    if (sk_queue_maxsize(s) != 0) sk_flag_wake(&q->room_wanted, sk_units_word(&q->head), (int)(items < 1024 ? items : 1024));
+    if (sk_queue_maxsize(q) != 0) sk_flag_wake(&q->room_wanted, sk_units_word(&q->head), (int)(items < 1024 ? items : 1024));
     /* Two wakers may have met on one sleeper: pass it on while there is something left. */
     if (head != tail && sk_load32_relaxed(&q->item_wanted) != 0) sk_flag_wake(&q->item_wanted, sk_units_word(&q->tail), 1);
 }
@@ -93,7 +93,7 @@ static inline int sk_queue_get(sk_segment *s, void *to, uint64_t room, sk_found 
         return rc;
     }
     uint32_t units = (uint32_t)sk_record_units(found->payload);
-    sk_queue_commit_get(s, q, sk_position_plus(head, 1, units), tail, 1);
+    sk_queue_commit_get(q, sk_position_plus(head, 1, units), tail, 1);
     return SK_OK;
 }
 
@@ -115,7 +115,7 @@ static inline int sk_queue_get_found(sk_segment *s, void *to, uint64_t skip, con
         return rc;
     }
     uint32_t units = (uint32_t)sk_record_units(found.payload);
-    sk_queue_commit_get(s, q, sk_position_plus(head, 1, units), tail, 1);
+    sk_queue_commit_get(q, sk_position_plus(head, 1, units), tail, 1);
     return SK_OK;
 }
 
@@ -157,7 +157,7 @@ static inline int sk_queue_get_records(sk_segment *s, unsigned char *to, uint32_
         return rc;
     }
     sk_ring_read(&r, sk_units(head), 0, to, whole * SK_UNIT);
-    sk_queue_commit_get(s, q, end, tail, n);
+    sk_queue_commit_get(q, end, tail, n);
     *items = n;
     *units = whole;
     return SK_OK;

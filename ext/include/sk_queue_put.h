@@ -5,9 +5,8 @@
 #include "sk_queue.h"
 
 /* How many items there is room for (at most `most`) under put_lock; 0 leaves in *head what to wait on. */
-static inline uint32_t sk_queue_item_room(const sk_segment *s, sk_queue *q, uint64_t tail, uint32_t most,
-                                          uint64_t *head) {
-    uint64_t maxsize = sk_queue_maxsize(s);
+static inline uint32_t sk_queue_item_room(sk_queue *q, uint64_t tail, uint32_t most, uint64_t *head) {
+    uint64_t maxsize = sk_queue_maxsize(q);
     if (maxsize == 0) return most;
     for (int fresh = 0; fresh < 2; fresh++) {
         *head = fresh ? sk_load64_acquire(&q->head) : sk_load64_relaxed(&q->head_seen); /* A4: pairs with R4 */
@@ -50,7 +49,7 @@ static inline int sk_queue_begin_put(sk_segment *s, sk_queue *q, uint32_t *items
         uint32_t room = 0;
         *tail = sk_load64_relaxed(&q->tail);
         if (sk_load32_relaxed(&q->state) != SK_QUEUE_OPEN) rc = SK_SHUTDOWN;
-        else if ((room = sk_queue_item_room(s, q, *tail, *items, &head)) == 0) rc = SK_FULL;
+        else if ((room = sk_queue_item_room(q, *tail, *items, &head)) == 0) rc = SK_FULL;
         if (rc == SK_OK) {
             *items = room;
             return SK_OK;

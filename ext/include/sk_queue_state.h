@@ -83,6 +83,12 @@ static inline int sk_queue_shutdown(sk_segment *s, bool at_once, uint64_t until)
     return rc;
 }
 
+/* Another bound; those that wait for room look again. */
+static inline void sk_queue_set_maxsize(sk_queue *q, uint64_t maxsize) {
+    sk_store64_seq_cst(&q->maxsize, maxsize);
+    sk_wake(sk_units_word(&q->head), 1 << 30);
+}
+
 /* --- making ------------------------------------------------------------------------------------ */
 
 /* Where the first ring begins, and how long the body is then. */
@@ -104,6 +110,7 @@ static inline int sk_queue_fill(sk_segment *s) {
     sk_store64_relaxed(&q->head, start);
     sk_store64_relaxed(&q->head_seen, start);
     sk_store32_relaxed(&q->done, sk_items(start));
+    sk_store64_relaxed(&q->maxsize, param[SK_QUEUE_MAXSIZE]);
     sk_store64_relaxed(&q->geometry, sk_geometry(param[SK_QUEUE_FLOOR], (uint32_t)param[SK_QUEUE_LOG2]));
     return SK_OK;
 }

@@ -18,7 +18,7 @@ from sharedkit.shm._codec cimport (
     KIND_ARRAY, KIND_BYTES, KIND_PICKLE_OOB, Parcel, Plain, array_for, decode, encode, plain, sk_part, unpickle_oob,
 )
 from sharedkit.shm._queue cimport (
-    SK_RECORD_HEAD, SK_UNIT, SMALL, sk_call, sk_found, sk_queue_bytes, sk_queue_get_found, sk_queue_get_records,
+    SK_RECORD_HEAD, SK_UNIT, SMALL, sk_call, sk_found, sk_queue_bytes, sk_queue_count, sk_queue_get_found, sk_queue_get_records,
     sk_queue_of, sk_queue_put_records, sk_record_head, sk_record_kind, sk_record_payload, sk_record_units,
 )
 
@@ -63,6 +63,7 @@ cdef list get_batch(Segment segment, object max_items, sk_call call):
     """Wait for the first as `call` says, then take what is there."""
     cdef uint64_t most = FOR_EVER
     cdef list items = []
+    cdef bint first = True
     if max_items is not None:
         if operator.index(max_items) < 0:
             raise ValueError(f"max_items must not be negative: {max_items}")
@@ -78,8 +79,11 @@ cdef list get_batch(Segment segment, object max_items, sk_call call):
         except Exception as why:
             why.items = items
             raise
-        call.willing = False
-        call.until = FOR_EVER
+        if first:    # what is there now, and not what comes meanwhile
+            most = min(most, len(items) + <uint64_t>sk_queue_count(sk_queue_of(&segment.s)))
+            first = False
+            call.willing = False
+            call.until = FOR_EVER
     return items
 
 

@@ -35,7 +35,8 @@ cdef extern from *:
     uint64_t sk_record_payload(uint64_t head) noexcept nogil
     uint32_t sk_record_kind(uint64_t head) noexcept nogil
     sk_queue *sk_queue_of(const sk_segment *s) noexcept nogil
-    uint64_t sk_queue_maxsize(const sk_segment *s) noexcept nogil
+    uint64_t sk_queue_maxsize(const sk_queue *q) noexcept nogil
+    void sk_queue_set_maxsize(sk_queue *q, uint64_t maxsize) noexcept nogil
     int sk_queue_put(sk_segment *s, const sk_part *parts, uint32_t n, uint32_t kind, sk_call call) noexcept nogil
     int sk_queue_put_records(sk_segment *s, const unsigned char *records, uint32_t *items, uint64_t *units,
                              sk_call call) noexcept nogil

@@ -42,6 +42,14 @@ def make(str path, str name, uint32_t seats, uint32_t flags, uint64_t maxsize, u
     return create_segment(path, name, &plan)
 
 
+cdef object bound_of(object maxsize):
+    """0 or less is no bound. TypeError, ValueError."""
+    bound = max(operator.index(maxsize), 0)
+    if bound >= 1 << 63:
+        raise ValueError(f"maxsize must be less than 2**63: {maxsize}")
+    return bound
+
+
 cdef class Queue(Handle):
     """Queue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192)\n--\n
     A first-in, first-out queue with the face of `queue.Queue` of Python 3.13, between threads and processes.
@@ -56,9 +64,7 @@ cdef class Queue(Handle):
     __class_getitem__ = classmethod(types.GenericAlias)
 
     def __init__(self, maxsize=0, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS):
-        bound = max(operator.index(maxsize), 0)
-        if bound >= 1 << 63:
-            raise ValueError(f"maxsize must be less than 2**63: {maxsize}")
+        bound = bound_of(maxsize)
         flags = segments.flags_of(persist)
         segments.checked_seats(seats)
         self._open(
@@ -276,10 +282,16 @@ cdef class Queue(Handle):
 
     @property
     def maxsize(self):
-        """How many items fit; 0 when only memory bounds it."""
+        """How many items fit; 0 when only memory bounds it. May be assigned at any time."""
         if self.s is NULL:
             closed()
-        return sk_queue_maxsize(self.s)
+        return sk_queue_maxsize(sk_queue_of(self.s))
+
+    @maxsize.setter
+    def maxsize(self, maxsize):
+        if self.s is NULL:
+            closed()
+        sk_queue_set_maxsize(sk_queue_of(self.s), bound_of(maxsize))
 
     @property
     def unfinished_tasks(self):

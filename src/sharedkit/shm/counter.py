@@ -78,7 +78,7 @@ class Counters(Handle):
     def __setitem__(self, name: str, value: int | Counter) -> None:
         view = self[name]
         if value is not view:  # `c["ok"] += 1` has already added when it assigns the view back
-            view.exchange(int(value))
+            view.exchange(value)
 
     def add(self, name: str, n: int = 1) -> int:
         """Add `n` to the counter `name` in one step and return its new value. KeyError, OverflowError."""
