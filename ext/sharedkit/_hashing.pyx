@@ -1,0 +1,496 @@
+"""Batches of messages gathered from Python objects, hashed with the GIL released; and streams.
+
+A Batch collects sources (sk_source.h) and everything that must outlive the hashing: references to items, held
+buffers, text that had to be encoded. Which kind of input becomes which source is decided in
+sharedkit/_hash_inputs.py; lists and tuples, the common case, come straight here.
+"""
+
+cimport cython
+from cpython.buffer cimport (
+    PyBUF_FULL_RO,
+    PyBUF_SIMPLE,
+    PyBUF_WRITABLE,
+    PyBuffer_IsContiguous,
+    PyBuffer_Release,
+    PyBuffer_ToContiguous,
+    PyObject_CheckBuffer,
+    PyObject_GetBuffer,
+)
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.pycapsule cimport PyCapsule_GetPointer
+from cpython.ref cimport Py_INCREF, PyObject
+from libc.stdint cimport int64_t, uint8_t, uint64_t, uintptr_t
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memcpy, strchr
+
+cdef extern from "stdlib.h" nogil:
+    void *aligned_alloc(size_t alignment, size_t size) noexcept
+
+# Below this many messages and bytes the GIL is kept: handing it over would cost more than the hashing.
+cdef size_t FEW_MESSAGES = 16
+cdef size_t FEW_BYTES = 2048
+
+
+cdef const sk_hash_algorithm *_find(object name) except NULL:
+    if not isinstance(name, str):
+        raise TypeError(f"algorithm must be a str: {type(name).__name__}")
+    cdef bytes encoded = (<str>name).encode()
+    cdef const sk_hash_algorithm *algorithm = sk_hash_find(encoded)
+    if algorithm is NULL:
+        raise ValueError(f"unknown algorithm {name!r}; known: {', '.join(algorithms())}")
+    return algorithm
+
+
+cdef int _prepare(const sk_hash_algorithm *algorithm, sk_hash_key *key, object seed, object secret) except -1:
+    cdef str name = algorithm.name.decode()
+    cdef uint64_t number = 0
+    cdef bytes held = None
+    if seed != 0:
+        if algorithm.seed_bits == 0:
+            raise ValueError(f"{name} takes no seed: {seed!r}")
+        bits = <object>algorithm.seed_bits
+        if seed < 0 or seed >> bits:
+            raise ValueError(f"seed of {name} must be in 0 … 2**{bits} - 1: {seed!r}")
+        number = seed
+    if secret is not None:
+        if algorithm.key_size == 0:
+            raise ValueError(f"{name} takes no key")
+        held = bytes(memoryview(secret))
+        if len(held) != algorithm.key_size:
+            raise ValueError(f"key of {name} must have {algorithm.key_size} bytes: {len(held)}")
+    cdef const uint8_t *secret_bytes = NULL
+    if held is not None:
+        secret_bytes = <const uint8_t *>PyBytes_AS_STRING(held)
+    sk_hash_prepare(key, algorithm, number, secret_bytes)
+    return 0
+
+
+def algorithms():
+    """The names of all algorithms, a tuple of str."""
+    cdef size_t i = 0
+    names = []
+    while sk_hash_at(i) is not NULL:
+        names.append(sk_hash_at(i).name.decode())
+        i += 1
+    return tuple(names)
+
+
+def describe(algorithm):
+    """(digest size in bytes, size of the native word or 0, bits of seed or 0, key size or 0)."""
+    cdef const sk_hash_algorithm *found = _find(algorithm)
+    return found.digest_size, found.word_size, found.seed_bits, found.key_size
+
+
+def paths(algorithm):
+    """Names of the instruction-set paths that this machine can run, best first."""
+    cdef const sk_hash_algorithm *found = _find(algorithm)
+    cdef size_t i = 0
+    names = []
+    while found.paths[i] is not NULL:
+        if sk_hash_runs_here(found.paths[i]):
+            names.append(found.paths[i].name.decode())
+        i += 1
+    return tuple(names)
+
+
+def active_path(algorithm):
+    """The name of the path in force."""
+    return sk_hash_active(_find(algorithm)).name.decode()
+
+
+def force_path(algorithm, path=None):
+    """Use the named path from now on in this process; None returns to the best one."""
+    cdef bytes held = None if path is None else path.encode()
+    cdef const char *name = NULL
+    if held is not None:
+        name = held
+    if not sk_hash_force(_find(algorithm), name):
+        raise ValueError(f"no path {path!r} for {algorithm} on this machine; there are: {', '.join(paths(algorithm))}")
+
+
+cdef int _refuse_text(object text, size_t index) except -1:
+    """Raise what encoding `text` raises, with its index."""
+    try:
+        str.encode(text)
+    except UnicodeEncodeError as error:
+        error.add_note(f"in item {index}")
+        raise
+    raise ValueError(f"item {index} has no UTF-8 form")
+
+
+@cython.final
+cdef class Batch:
+    """Messages from one or more inputs, in order; `digest` hashes them all."""
+
+    cdef sk_source *parts
+    cdef size_t part_count
+    cdef readonly size_t count
+    cdef PyObject **held
+    cdef Py_ssize_t held_count
+    cdef sk_view_block *views
+    cdef void **blocks          # malloc'ed pieces: spans, encoded text, Arrow arrays' copies
+    cdef size_t block_count
+    cdef uint8_t *text_at       # free room of the newest text piece
+    cdef size_t text_room
+    cdef list kept              # objects that own what the sources point into
+    cdef void *allocator        # lock on a NumPy StringDType's strings, or NULL
+    cdef void **numpy_api
+    cdef ArrowArray **arrays    # chunks of an Arrow stream
+    cdef size_t array_count
+
+    def __cinit__(self):
+        self.kept = []
+
+    def __dealloc__(self):
+        cdef size_t i
+        cdef sk_view_block *block
+        self._release_strings()
+        for i in range(self.array_count):
+            if self.arrays[i].release is not NULL:
+                self.arrays[i].release(self.arrays[i])
+            free(self.arrays[i])
+        free(self.arrays)
+        while self.views is not NULL:
+            block = self.views
+            for i in range(<size_t>block.used):
+                PyBuffer_Release(&block.views[i])
+            self.views = block.next
+            free(block)
+        sk_release(self.held, self.held_count)
+        free(self.held)
+        for i in range(self.block_count):
+            free(self.blocks[i])
+        free(self.blocks)
+        free(self.parts)
+
+    cdef void *_allocate(self, size_t size) except NULL:
+        """Memory that lives as long as the batch."""
+        cdef void **grown = <void **>realloc(self.blocks, (self.block_count + 1) * sizeof(void *))
+        if grown is NULL:
+            raise MemoryError(f"{size} bytes for a batch of messages")
+        self.blocks = grown
+        cdef void *block = malloc(size if size else 1)
+        if block is NULL:
+            raise MemoryError(f"{size} bytes for a batch of messages")
+        self.blocks[self.block_count] = block
+        self.block_count += 1
+        return block
+
+    cdef uint8_t *_text(self, size_t size) except NULL:
+        """Room for `size` bytes of text among other small texts."""
+        if size > self.text_room:
+            if size > 1 << 14:
+                return <uint8_t *>self._allocate(size)
+            self.text_at = <uint8_t *>self._allocate(1 << 16)
+            self.text_room = 1 << 16
+        cdef uint8_t *place = self.text_at
+        self.text_at += size
+        self.text_room -= size
+        return place
+
+    cdef Py_buffer *_view(self, object item, int flags) except NULL:
+        """A held buffer of `item`, at an address that does not move."""
+        cdef sk_view_block *block = self.views
+        if block is NULL or block.used == SK_VIEWS_A_BLOCK:
+            block = <sk_view_block *>malloc(sizeof(sk_view_block))
+            if block is NULL:
+                raise MemoryError(f"{sizeof(sk_view_block)} bytes for a batch of messages")
+            block.used = 0
+            block.next = self.views
+            self.views = block
+        cdef Py_buffer *view = &block.views[block.used]
+        PyObject_GetBuffer(item, view, flags)
+        block.used += 1
+        return view
+
+    cdef sk_source *_part(self) except NULL:
+        """Room for one more source; it counts once `_add` is called."""
+        cdef sk_source *grown = <sk_source *>realloc(self.parts, (self.part_count + 1) * sizeof(sk_source))
+        if grown is NULL:
+            raise MemoryError(f"{(self.part_count + 1) * sizeof(sk_source)} bytes for a batch of messages")
+        self.parts = grown
+        return &grown[self.part_count]
+
+    cdef void _add(self) noexcept:
+        self.count += self.parts[self.part_count].count
+        self.part_count += 1
+
+    def add_objects(self, items not None):
+        """Add each bytes-like object or str of a list or tuple."""
+        if SK_LIST_CAN_CHANGE and isinstance(items, list):
+            items = tuple(items)
+        cdef Py_ssize_t count = PySequence_Fast_GET_SIZE(items), i = 0, k
+        cdef PyObject **objects = PySequence_Fast_ITEMS(items)
+        cdef sk_span *spans = <sk_span *>self._allocate(<size_t>count * sizeof(sk_span))
+        if isinstance(items, tuple) or self.held is not NULL:
+            if not isinstance(items, tuple):
+                items = tuple(items)
+                objects = PySequence_Fast_ITEMS(items)
+            self.kept.append(items)
+        else:
+            self.held = <PyObject **>malloc(<size_t>count * sizeof(PyObject *) + 1)
+            if self.held is NULL:
+                raise MemoryError(f"{<size_t>count * sizeof(PyObject *)} bytes for a batch of messages")
+            i = sk_plain_spans(objects, 0, count, spans, self.held)
+            for k in range(i, count):
+                Py_INCREF(<object>objects[k])
+                self.held[k] = objects[k]
+            self.held_count = count
+            objects = self.held
+        while True:
+            i = sk_plain_spans(objects, i, count, spans, NULL)
+            if i == count:
+                break
+            self._take(<object>objects[i], i, &spans[i])
+            i += 1
+        cdef sk_source *part = self._part()
+        part.kind = SK_SPANS
+        part.count = <size_t>count
+        part.spans = spans
+        self._add()
+
+    cdef int _take(self, object item, Py_ssize_t index, sk_span *span) except -1:
+        """The span of an item that is neither bytes nor ASCII text."""
+        cdef size_t size
+        cdef uint8_t *text
+        cdef Py_buffer *view
+        cdef int kind
+        if isinstance(item, str):
+            kind = PyUnicode_KIND(item)
+            size = sk_utf8_size(PyUnicode_DATA(item), kind, <size_t>PyUnicode_GET_LENGTH(item))
+            if size == SK_UTF8_BAD:
+                _refuse_text(item, <size_t>index)
+            text = self._text(size)
+            sk_utf8_write(PyUnicode_DATA(item), kind, <size_t>PyUnicode_GET_LENGTH(item), text)
+            span.data, span.size = text, size
+            return 0
+        if not PyObject_CheckBuffer(item):
+            raise TypeError(f"item {index} is of type {type(item).__name__}; items are bytes-like objects or str")
+        try:
+            view = self._view(item, PyBUF_FULL_RO)
+        except ValueError as error:
+            raise TypeError(f"item {index} of type {type(item).__name__} has no bytes to hash: {error}") from error
+        if view.format is not NULL and strchr(view.format, c"O") is not NULL:
+            raise TypeError(f"item {index} of type {type(item).__name__} holds object references, not bytes")
+        span.data, span.size = <const uint8_t *>view.buf, <size_t>view.len
+        if not PyBuffer_IsContiguous(view, c"C"):
+            text = self._text(<size_t>view.len)
+            PyBuffer_ToContiguous(text, view, view.len, c"C")
+            span.data = text
+        return 0
+
+    def add_array(self, array, *, bint trim=False):
+        """Add each item of a 1-D array, or each row of a 2-D one with contiguous rows. `trim` drops NULs at the end."""
+        cdef Py_buffer *view = self._view(array, PyBUF_FULL_RO)
+        if view.ndim not in (1, 2) or (view.ndim == 2 and view.shape[1] > 1 and view.strides[1] != view.itemsize):
+            raise ValueError(f"an array of {view.ndim} dimensions is not a column of messages")
+        cdef sk_source *part = self._part()
+        part.kind = SK_TRIMMED if trim else SK_STRIDED
+        part.count = <size_t>view.shape[0]
+        part.data = <const uint8_t *>view.buf
+        part.stride = view.strides[0]
+        part.size = <size_t>(view.itemsize * (view.shape[1] if view.ndim == 2 else 1))
+        self._add()
+
+    def add_ucs4(self, array):
+        """Add each item of a 1-D array of NumPy's `U` kind in native byte order, as UTF-8."""
+        cdef Py_buffer *view = self._view(array, PyBUF_FULL_RO)
+        cdef size_t count = <size_t>view.shape[0], i, width = <size_t>view.itemsize // 4, size, total = 0
+        cdef size_t bad = count
+        cdef const uint8_t *first = <const uint8_t *>view.buf
+        cdef const uint8_t *item
+        cdef ptrdiff_t stride = view.strides[0]
+        cdef int64_t *offsets = <int64_t *>self._allocate((count + 1) * sizeof(int64_t))
+        cdef uint8_t *text
+        cdef uint8_t *end
+        with nogil:
+            for i in range(count):
+                offsets[i] = <int64_t>total
+                item = first + <ptrdiff_t>i * stride
+                size = sk_utf8_size(item, 4, sk_ucs4_trimmed(item, width))
+                if size == SK_UTF8_BAD:
+                    bad = i
+                    break
+                total += size
+            offsets[count] = <int64_t>total
+        if bad < count:
+            _refuse_text(array[bad], bad)
+        text = <uint8_t *>self._allocate(total)
+        with nogil:
+            end = text
+            for i in range(count):
+                item = first + <ptrdiff_t>i * stride
+                end = sk_utf8_write(item, 4, sk_ucs4_trimmed(item, width), end)
+        cdef sk_source *part = self._part()
+        part.kind = SK_OFFSETS_64
+        part.count, part.data, part.size, part.offsets = count, text, total, offsets
+        self._add()
+
+    def add_spans(self, buffer, offsets, *, bint pairs=False):
+        """Add buffer[offsets[i]:offsets[i + 1]], or with `pairs` buffer[offsets[i, 0]:offsets[i, 1]]; int64 offsets."""
+        cdef Py_buffer *data = self._view(buffer, PyBUF_SIMPLE)
+        cdef Py_buffer *places = self._view(offsets, PyBUF_SIMPLE)
+        cdef size_t words = <size_t>places.len // sizeof(int64_t), bad
+        cdef sk_source *part = self._part()
+        part.kind = SK_PAIRS_64 if pairs else SK_OFFSETS_64
+        part.count = words // 2 if pairs else (words - 1 if words else 0)
+        part.data, part.size = <const uint8_t *>data.buf, <size_t>data.len
+        part.offsets = places.buf
+        with nogil:
+            bad = sk_source_first_bad(part)
+        if bad < part.count:
+            start, stop = offsets[bad] if pairs else (offsets[bad], offsets[bad + 1])
+            raise ValueError(f"span {bad} runs from {start} to {stop} in a buffer of {data.len} bytes")
+        self._add()
+
+    def add_numpy_strings(self, api, dtype, uintptr_t first, Py_ssize_t stride, size_t count):
+        """Add the strings of a StringDType array whose items lie at `first`; `api` is NumPy's API capsule."""
+        cdef sk_span *spans = <sk_span *>self._allocate(count * sizeof(sk_span))
+        self.numpy_api = <void **>PyCapsule_GetPointer(api, NULL)
+        self.allocator = sk_npy_acquire(self.numpy_api, <const void *>dtype)
+        cdef size_t missing = sk_npy_load(self.numpy_api, self.allocator, <const uint8_t *>first, stride, count, spans)
+        if missing < count:
+            self._release_strings()
+            raise TypeError(f"item {missing} is missing (NA); missing values have no bytes to hash")
+        cdef sk_source *part = self._part()
+        part.kind, part.count, part.spans = SK_SPANS, count, spans
+        self._add()
+
+    cdef void _release_strings(self) noexcept nogil:
+        if self.allocator is not NULL:
+            sk_npy_release(self.numpy_api, self.allocator)
+            self.allocator = NULL
+
+    def add_arrow_array(self, schema, array):
+        """Add the items behind two capsules of the Arrow C data interface."""
+        self.kept.append((schema, array))
+        self._add_arrow(<const ArrowSchema *>PyCapsule_GetPointer(schema, "arrow_schema"),
+                        <const ArrowArray *>PyCapsule_GetPointer(array, "arrow_array"))
+
+    def add_arrow_stream(self, stream):
+        """Add the items of all chunks behind a capsule of the Arrow C stream interface."""
+        cdef ArrowArrayStream *source = <ArrowArrayStream *>PyCapsule_GetPointer(stream, "arrow_array_stream")
+        cdef ArrowSchema schema
+        cdef ArrowArray *chunk
+        cdef ArrowArray **grown
+        self.kept.append(stream)
+        if source.get_schema(source, &schema) != 0:
+            raise ValueError(f"the Arrow stream has no schema: {_said(source.get_last_error(source))}")
+        try:
+            while True:
+                grown = <ArrowArray **>realloc(self.arrays, (self.array_count + 1) * sizeof(ArrowArray *))
+                if grown is NULL:
+                    raise MemoryError("an Arrow stream's chunks")
+                self.arrays = grown
+                chunk = <ArrowArray *>calloc(1, sizeof(ArrowArray))
+                if chunk is NULL:
+                    raise MemoryError("an Arrow stream's chunks")
+                self.arrays[self.array_count] = chunk
+                self.array_count += 1
+                if source.get_next(source, chunk) != 0:
+                    raise ValueError(f"the Arrow stream broke off: {_said(source.get_last_error(source))}")
+                if chunk.release is NULL:
+                    return
+                self._add_arrow(&schema, chunk)
+        finally:
+            if schema.release is not NULL:
+                schema.release(&schema)
+
+    cdef int _add_arrow(self, const ArrowSchema *schema, const ArrowArray *array) except -1:
+        cdef size_t where = 0
+        cdef sk_source *part = self._part()
+        cdef sk_arrow_status status = sk_arrow_source(schema, array, part, &where)
+        if status == SK_ARROW_UNSUPPORTED:
+            raise TypeError(f"Arrow type {schema.format.decode()!r} has no bytes to hash; cast it to text or a number")
+        if status == SK_ARROW_NULL:
+            raise TypeError(f"item {self.count + where} is null; nulls have no bytes to hash")
+        if status == SK_ARROW_CORRUPT:
+            raise ValueError(f"item {self.count + where} of the Arrow array reaches outside its data")
+        self._add()
+        return 0
+
+    def digest(self, algorithm, out, *, seed=0, key=None, Py_ssize_t threads=1):
+        """Hash all messages into `out`, a writable contiguous buffer of count * digest_size bytes; once only."""
+        cdef const sk_hash_algorithm *found = _find(algorithm)
+        cdef sk_hash_key prepared
+        cdef Py_buffer rows
+        cdef size_t i, few = 0
+        _prepare(found, &prepared, seed, key)
+        PyObject_GetBuffer(out, &rows, PyBUF_SIMPLE | PyBUF_WRITABLE)
+        try:
+            if <size_t>rows.len != self.count * found.digest_size:
+                raise ValueError(f"out has {rows.len} bytes, not {self.count * found.digest_size}")
+            if self.count < FEW_MESSAGES:
+                for i in range(self.part_count):
+                    few += sk_source_bytes(&self.parts[i], 0, self.parts[i].count)
+            if self.count < FEW_MESSAGES and few < FEW_BYTES:
+                self._hash(found, &prepared, <uint8_t *>rows.buf)
+            else:
+                with nogil:
+                    self._hash(found, &prepared, <uint8_t *>rows.buf)
+        finally:
+            PyBuffer_Release(&rows)
+
+    cdef void _hash(self, const sk_hash_algorithm *algorithm, const sk_hash_key *key, uint8_t *out) noexcept nogil:
+        cdef size_t i
+        for i in range(self.part_count):
+            sk_source_hash(&self.parts[i], algorithm, key, 0, self.parts[i].count, out)
+            out += self.parts[i].count * algorithm.digest_size
+        self._release_strings()
+
+
+cdef str _said(const char *words):
+    return "no reason given" if words is NULL else words.decode(errors="replace")
+
+
+def digest_list(rows, Py_ssize_t size, *, bint hex=False):
+    """Cut a contiguous buffer into a list of bytes, or hex str, of `size` bytes each."""
+    cdef Py_buffer view
+    PyObject_GetBuffer(rows, &view, PyBUF_SIMPLE)
+    try:
+        return sk_digest_list(<const uint8_t *>view.buf, view.len // size, size, hex)
+    finally:
+        PyBuffer_Release(&view)
+
+
+@cython.final
+cdef class Stream:
+    """A digest that is fed piece by piece; not for several threads at once."""
+
+    cdef sk_hash_stream *stream
+
+    def __cinit__(self, algorithm, *, seed=0, key=None):
+        cdef const sk_hash_algorithm *found = _find(algorithm)
+        cdef sk_hash_key prepared
+        _prepare(found, &prepared, seed, key)
+        self.stream = <sk_hash_stream *>aligned_alloc(64, (sizeof(sk_hash_stream) + 63) // 64 * 64)
+        if self.stream is NULL:
+            raise MemoryError(f"{sizeof(sk_hash_stream)} bytes for a stream")
+        sk_hash_start(self.stream, found, &prepared)
+
+    def __dealloc__(self):
+        free(self.stream)
+
+    def feed(self, data):
+        """Take the bytes of `data`."""
+        cdef Py_buffer view
+        PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+        try:
+            if <size_t>view.len < FEW_BYTES:
+                sk_hash_feed(self.stream, <const uint8_t *>view.buf, <size_t>view.len)
+            else:
+                with nogil:
+                    sk_hash_feed(self.stream, <const uint8_t *>view.buf, <size_t>view.len)
+        finally:
+            PyBuffer_Release(&view)
+
+    def digest(self):
+        """The digest of what was fed; more may follow."""
+        cdef uint8_t digest[64]
+        cdef sk_hash_stream *copy = <sk_hash_stream *>aligned_alloc(64, (sizeof(sk_hash_stream) + 63) // 64 * 64)
+        if copy is NULL:
+            raise MemoryError(f"{sizeof(sk_hash_stream)} bytes for a stream")
+        memcpy(copy, self.stream, sizeof(sk_hash_stream))
+        sk_hash_finish(copy, digest)
+        free(copy)
+        return PyBytes_FromStringAndSize(<const char *>digest, self.stream.algorithm.digest_size)

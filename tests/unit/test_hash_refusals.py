@@ -1,0 +1,133 @@
+"""Wrong arguments are refused with their numbers, before anything is written."""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sharedkit.hashing import hash_file, hash_many
+
+MARK = 0xAB
+
+
+@pytest.mark.parametrize("bad", [5, 1.5, None, object(), ["nested"]])
+def test_an_item_without_bytes_is_named_by_index_and_type(bad: Any) -> None:
+    out = np.full((3, 32), MARK, "u1")
+    with pytest.raises(TypeError, match=f"item 2 is of type {type(bad).__name__}"):
+        hash_many([b"x", "ü", bad], "sha256", out=out)
+    assert (out == MARK).all()
+
+
+@pytest.mark.parametrize("whole", [b"abc", "abc", bytearray(b"abc"), memoryview(b"abc")])
+def test_one_message_is_no_batch(whole: Any) -> None:
+    with pytest.raises(TypeError, match="put it into a list"):
+        hash_many(whole, "sha256")
+
+
+def test_items_that_are_no_collection() -> None:
+    with pytest.raises(TypeError, match="sequence or an array"):
+        hash_many(5, "sha256")
+
+
+def test_object_references_are_never_hashed_as_bytes() -> None:
+    with pytest.raises(TypeError, match="item 0"):
+        hash_many([np.array([object()], dtype=object)], "sha256")
+    with pytest.raises(TypeError, match="no defined bytes"):
+        hash_many(np.zeros(3, dtype=[("a", "i1"), ("b", "i8")]), "sha256")
+    with pytest.raises(TypeError, match="no defined bytes"):
+        hash_many(np.zeros(3, dtype=np.longdouble), "sha256")
+
+
+def test_arrays_of_too_many_dimensions() -> None:
+    with pytest.raises(ValueError, match=r"\(2, 2\)"):
+        hash_many(np.zeros((2, 2)), "sha256")
+    with pytest.raises(ValueError, match="one dimension"):
+        hash_many(np.array(5), "sha256")
+
+
+def test_lone_surrogates_have_no_utf8() -> None:
+    with pytest.raises(UnicodeEncodeError) as caught:
+        hash_many(["fine", "\ud800"], "sha256")
+    assert "in item 1" in str(caught.value.__notes__)
+    with pytest.raises(UnicodeEncodeError):
+        hash_many(np.array(["fine", "\ud800"]), "sha256")
+
+
+@pytest.mark.parametrize("name", ["md5", "SHA256", ""])
+def test_an_unknown_algorithm_lists_the_known(name: str) -> None:
+    with pytest.raises(ValueError, match="sha224, sha256, sha384, sha512, xxh3_64"):
+        hash_many([b"x"], name)
+    with pytest.raises(TypeError):
+        hash_many([b"x"], None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("threads", [0, -1])
+def test_threads_below_one(threads: int) -> None:
+    with pytest.raises(ValueError, match=str(threads)):
+        hash_many([b"x"], "sha256", threads=threads)
+
+
+@pytest.mark.parametrize("threads", ["many", 1.5])
+def test_threads_of_the_wrong_type(threads: Any) -> None:
+    with pytest.raises(TypeError):
+        hash_many([b"x"], "sha256", threads=threads)
+
+
+def test_seeds_and_keys_where_they_do_not_belong() -> None:
+    with pytest.raises(ValueError, match="takes no seed"):
+        hash_many([b"x"], "sha256", seed=1)
+    with pytest.raises(ValueError, match="takes no key"):
+        hash_many([b"x"], "sha256", key=bytes(32))
+    for seed in (-1, 2**64):
+        with pytest.raises(ValueError, match="seed of xxh3_64"):
+            hash_many([b"x"], "xxh3_64", seed=seed)
+
+
+@pytest.mark.parametrize(
+    "out",
+    [
+        np.zeros((2, 31), "u1"),
+        np.zeros((3, 32), "u1"),
+        np.zeros(64, "u1"),
+        np.zeros((2, 32), "i1"),
+        np.zeros((2, 64), "u1")[:, ::2],
+        np.zeros((32, 2), "u1").T,
+        bytearray(64),
+        [0] * 64,
+    ],
+)
+def test_an_out_of_the_wrong_shape_or_dtype(out: Any) -> None:
+    with pytest.raises(ValueError, match="out must"):
+        hash_many([b"x", b"y"], "sha256", out=out)
+
+
+def test_an_out_that_cannot_be_written() -> None:
+    out = np.zeros((2, 32), "u1")
+    out.flags.writeable = False
+    with pytest.raises(ValueError, match="writable"):
+        hash_many([b"x", b"y"], "sha256", out=out)
+
+
+def test_an_out_that_is_also_the_input() -> None:
+    rows = np.zeros((4, 32), "u1")
+    with pytest.raises(ValueError, match="share memory"):
+        hash_many(rows, "sha256", out=rows)
+
+
+def test_out_is_filled_and_returned() -> None:
+    out = np.zeros((2, 32), "u1")
+    assert hash_many([b"x", b"y"], "sha256", out=out) is out
+    assert out.tobytes() == hashlib.sha256(b"x").digest() + hashlib.sha256(b"y").digest()
+    words = np.zeros(2, "u8")
+    assert hash_many([b"x", b"y"], "xxh3_64", out=memoryview(words)).obj is words
+    assert words.all()
+
+
+def test_forms() -> None:
+    with pytest.raises(ValueError, match="form"):
+        hash_many([b"x"], "sha256", form="base64")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="out goes with"):
+        hash_many([b"x"], "sha256", form="hex", out=np.zeros((1, 32), "u1"))
+    with pytest.raises(ValueError, match="form"):
+        hash_file("x", "sha256", form="array")  # type: ignore[arg-type]
