@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # `benchmarks` is no install
 
 from benchmarks.race import LAP_CLOCK, Entrant, Pace, Record, run_race
 
-FULL = Pace(laps=7, seconds=0.25)
-QUICK = Pace(laps=3, seconds=0.06)
+FULL = Pace(laps=21, seconds=0.08)
+QUICK = Pace(laps=5, seconds=0.05)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -166,9 +166,7 @@ class Enterable(Protocol):
 Contestant = TypeVar("Contestant", bound=Enterable)
 
 
-def field_of(
-    workload: Callable[[Contestant], Entrant], implementations: Iterable[Contestant]
-) -> pytest.MarkDecorator:
+def field_of(workload: Callable[[Contestant], Entrant], implementations: Iterable[Contestant]) -> pytest.MarkDecorator:
     """Parametrize a race's test: one entrant for each implementation, skipped with its reason if missing."""
     entries = []
     for implementation in implementations:

@@ -10,7 +10,7 @@ from benchmarks.rivals.atomics import AtomicsCounter
 from benchmarks.rivals.atomicshm import AtomicshmCounter
 from benchmarks.rivals.lmdb import LmdbCounter
 from benchmarks.rivals.ours import OurCounter, OurStripedCounter
-from benchmarks.rivals.standard_library import EmptyCall, ManagerCounter, ValueCounter
+from benchmarks.rivals.standard_library import EmptyCall, IntCall, ManagerCounter, ValueCounter
 from benchmarks.rivals.subetha import SubethaCounter
 from benchmarks.rivals.ultradict import UltraDictCounter
 from benchmarks.workloads.counting import Counting
@@ -19,6 +19,7 @@ COUNTERS = [
     OurCounter(),
     OurStripedCounter(),
     EmptyCall(),
+    IntCall(),
     AtomicDictCounter(),
     AtomicshmCounter(),
     SubethaCounter(),

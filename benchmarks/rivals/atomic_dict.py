@@ -23,9 +23,9 @@ class AtomicDictCounter(CounterRival):
         self._value = self._dict[1]
 
     def count(self, times: int) -> None:
-        add = self._value.add
+        value = self._value
         for _ in repeat(None, times):
-            add(1)
+            value.add(1)
 
     def value(self) -> int:
         return int(self._value.load())

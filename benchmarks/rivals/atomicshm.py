@@ -26,9 +26,9 @@ class AtomicshmCounter(CounterRival):
         self._cell = self._view.cell_u64(0)
 
     def count(self, times: int) -> None:
-        add = self._cell.fetch_add
+        cell = self._cell
         for _ in repeat(None, times):
-            add(1)
+            cell.fetch_add(1)
 
     def value(self) -> int:
         return int(self._cell.load())
@@ -48,9 +48,9 @@ class AtomicshmArray(ArrayRival):
         self._view = atomicshm.AtomicView(self._memory)
 
     def fetch_add(self, indices: list[int]) -> None:
-        fetch_add = self._view.fetch_add_u64
+        view = self._view
         for index in indices:
-            fetch_add(index * 8, 1)
+            view.fetch_add_u64(index * 8, 1)
 
     def add_at(self, indices: np.ndarray[Any, Any], values: np.ndarray[Any, Any]) -> None:
         fetch_add = self._view.fetch_add_u64

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,10 @@ class _Ours(Rival):
     needs: str  # the class that must be there
 
     def missing(self) -> str | None:
-        import sharedkit
-
-        if not hasattr(sharedkit, self.needs):
+        reason = super().missing()
+        if reason is None and not hasattr(sys.modules["sharedkit"], self.needs):
             return f"this build of sharedkit has no {self.needs}"
-        return super().missing()
+        return reason
 
 
 class OurCounter(_Ours, CounterRival):
@@ -38,9 +38,9 @@ class OurCounter(_Ours, CounterRival):
         self._counter: Any = sharedkit.Counter(striped=self.striped)
 
     def count(self, times: int) -> None:
-        add = self._counter.add
+        counter = self._counter
         for _ in repeat(None, times):
-            add(1)
+            counter.add(1)
 
     def value(self) -> int:
         return int(self._counter)
@@ -91,9 +91,9 @@ class OurArray(_Ours, ArrayRival):
         self._array: Any = sharedkit.Array(size, "i8")
 
     def fetch_add(self, indices: list[int]) -> None:
-        fetch_add = self._array.fetch_add
+        array = self._array
         for index in indices:
-            fetch_add(index, 1)
+            array.fetch_add(index, 1)
 
     def add_at(self, indices: np.ndarray[Any, Any], values: np.ndarray[Any, Any]) -> None:
         self._array.add_at(indices, values)

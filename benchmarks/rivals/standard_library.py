@@ -17,7 +17,7 @@ FORK = multiprocessing.get_context("fork")
 
 
 class EmptyCall(CounterRival):
-    """No counter at all: a C method of one argument that does next to nothing: `in` of an empty set."""
+    """No counter at all: a C method of one argument that does nothing and answers a ready-made 0."""
 
     name = "empty C method call"
     kind = "floor"
@@ -27,14 +27,24 @@ class EmptyCall(CounterRival):
         self._counted = FORK.Value("q", 0)
 
     def count(self, times: int) -> None:
-        method = frozenset().__contains__
+        empty = ()
         for _ in repeat(None, times):
-            method(1)
-        with self._counted.get_lock():
-            self._counted.value += times
+            empty.count(1)
+        self._counted.value += times
 
     def value(self) -> int:
         return int(self._counted.value)
+
+
+class IntCall(EmptyCall):
+    """No counter either: a C call of one argument that does nothing but answer a new int."""
+
+    name = "C call that makes an int"
+
+    def count(self, times: int) -> None:
+        for _ in repeat(None, times):
+            id(1)
+        self._counted.value += times
 
 
 class ValueCounter(CounterRival):

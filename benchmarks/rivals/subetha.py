@@ -29,9 +29,9 @@ class SubethaCounter(CounterRival):
         self._atomic = subetha.Atomic.open(self._path)
 
     def count(self, times: int) -> None:
-        add = self._atomic.fetch_add
+        atomic = self._atomic
         for _ in repeat(None, times):
-            add(1)
+            atomic.fetch_add(1)
 
     def value(self) -> int:
         return int(self._atomic.load())

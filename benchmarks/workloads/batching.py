@@ -21,9 +21,7 @@ class BatchProducer(Producer):
 
     def prepare(self, operations: int, clocked: bool) -> None:
         super().prepare(operations, clocked)
-        self._batches = [
-            self._items[start : start + self._batch] for start in range(0, len(self._items), self._batch)
-        ]
+        self._batches = [self._items[start : start + self._batch] for start in range(0, len(self._items), self._batch)]
         self._times = np.zeros(len(self._batches) if clocked else 0, np.int64)
 
     def run(self) -> None:

@@ -1,0 +1,55 @@
+"""The numbers to reach: each row of the design's table is one comparison within one benchmark group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+BEST_RIVAL = "best rival"  # whichever entrant of kind "rival" was fastest in the same run
+OURS = "sharedkit"
+STRIPED = "sharedkit, striped"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison: `times` is how many times as fast as `beside` ours is to be.
+
+    With `at_most` it is the other way round, for floors: how many times as long as `beside` ours may take.
+    `unit` is what one operation is called where rates are shown; None shows times instead of rates.
+    """
+
+    what: str
+    group: str
+    beside: str
+    times: float
+    ours: str = OURS
+    unit: str | None = "items"
+    at_most: bool = False
+
+
+ALONE = "counter: one process"
+CONTENDED = "counter: two processes contend"
+ONE_TO_ONE = "queue: 100-byte items, 1 to 1"
+TWO_TO_TWO = "queue: 100-byte items, 2 to 2"
+BATCHES = "queue: 64-byte items in batches of 100, 1 to 1"
+ROUND_TRIP = "queue: round trip of 64 bytes through two queues"
+MEGABYTES = "queue: 1 MB arrays, 1 to 1"
+
+ROWS = [
+    Row("Counter.add, one process", ALONE, "empty C method call", 1.3, unit=None, at_most=True),
+    Row("Counter.add, one process", ALONE, "C call that makes an int", 1.3, unit=None, at_most=True),
+    Row("Counter.add, one process", ALONE, "multiprocessing.Value", 15, unit=None),
+    Row("Counter.add, two processes", CONTENDED, BEST_RIVAL, 1, unit="adds"),
+    Row("Counter.add, two processes", CONTENDED, "multiprocessing.Value", 20, unit="adds"),
+    Row("Counter.add, two processes, striped", CONTENDED, OURS, 3, ours=STRIPED, unit="adds"),
+    Row("Queue, 100 bytes, 1 to 1", ONE_TO_ONE, "multiprocessing.Queue", 15),
+    Row("Queue, 100 bytes, 1 to 1", ONE_TO_ONE, "faster-fifo", 12),
+    Row("Queue, 100 bytes, 1 to 1", ONE_TO_ONE, BEST_RIVAL, 1.2),
+    Row("Queue, 100 bytes, 2 to 2", TWO_TO_TWO, BEST_RIVAL, 1.2),
+    Row("put_many/get_many, 64 bytes", BATCHES, BEST_RIVAL, 1.2),
+    Row("put_many/get_many, 64 bytes", BATCHES, "faster-fifo", 25),
+    Row("round trip, two queues, p50", ROUND_TRIP, BEST_RIVAL, 1, unit=None),
+    Row("round trip, two queues, p50", ROUND_TRIP, "multiprocessing.Pipe", 20, unit=None),
+    Row("Queue, 1 MB arrays", MEGABYTES, BEST_RIVAL, 1, unit="arrays"),
+    Row("Queue, 1 MB arrays", MEGABYTES, "multiprocessing.Queue", 20, unit="arrays"),
+    Row("Queue, 1 MB arrays", MEGABYTES, "memcpy", 0.6, unit="arrays"),
+]
