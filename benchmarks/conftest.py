@@ -1,7 +1,6 @@
-"""`--quick`, and the fixture `race` that runs a whole benchmark group lap by lap, in turn.
+"""`--quick`, the fixture `race` that runs a whole benchmark group lap by lap, and the table at the end.
 
-pytest benchmarks --benchmark-group-by=group --benchmark-json=bench.json [--quick]
-python -m benchmarks.report bench.json
+`pytest benchmarks [--quick] [-k queue] [--benchmark-json=bench.json]`, `python -m benchmarks.report bench.json`
 """
 
 from __future__ import annotations
@@ -16,13 +15,40 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))  # `benchmarks` is no installed package
 
 from benchmarks.race import LAP_CLOCK, Entrant, Pace, Record, run_race
+from benchmarks.report import Entry, judge, table
+from benchmarks.rows import ROWS
 
-FULL = Pace(laps=21, seconds=0.08)
-QUICK = Pace(laps=5, seconds=0.05)
+# Many short laps rather than few long ones: where something else takes a core now and then, some stay whole.
+FULL = Pace(laps=31, seconds=0.05)
+QUICK = Pace(laps=7, seconds=0.025)
+
+COLUMNS = ["min", "median", "iqr", "ops", "rounds"]
+ENTRIES: pytest.StashKey[dict[str, dict[str, Entry]]] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quick", action="store_true", help="few short laps: under two minutes, noisier")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Tables by group and with the columns that say something of laps, unless others are asked for."""
+    given = " ".join(map(str, config.invocation_params.args))
+    if "--benchmark-group-by" not in given:
+        config.option.benchmark_group_by = "group"
+    if "--benchmark-columns" not in given:
+        config.option.benchmark_columns = COLUMNS
+    config.stash[ENTRIES] = {}
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """The rows of the design's table of which something was measured."""
+    entries = config.stash[ENTRIES]
+    rows = [row for row in ROWS if row.group in entries]
+    if rows:
+        terminalreporter.section("the numbers to reach")
+        terminalreporter.write_line(table(rows, [judge(row, entries[row.group]) for row in rows]))
 
 
 @pytest.fixture(scope="session")
@@ -49,12 +75,15 @@ def race(
         record = records[id(entrant)]
         if record.failure is not None:
             raise record.failure
+        info = record.extra_info()
+        entry = Entry(entrant.name, entrant.kind, info["laps_ns"])
+        request.config.stash[ENTRIES].setdefault(benchmark.group, {})[entrant.name] = entry
+        benchmark.extra_info.update(info)
         laps = iter(record.laps)
 
         def play() -> None:
             LAP_CLOCK.now += next(laps).per_operation
 
-        benchmark.extra_info.update(record.extra_info())
         benchmark.pedantic(play, rounds=len(record.laps))
 
     return report

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 FIRST_LAP = 64  # operations in the first warm-up lap
-WARM_UP = 0.03  # a warm-up lap this long (seconds) is enough to reckon the size of a real one
+WARM_UP = 0.02  # a warm-up lap this long (seconds) is enough to reckon the size of a real one
 CLOCKED = 20_000  # operations, at most, of the lap that times each operation by itself
 
 
@@ -115,10 +115,10 @@ class Record:
         self.attempt(self.entrant.stop)
         self.failure = failed or self.failure
 
-    def extra_info(self) -> dict[str, object]:
+    def extra_info(self) -> dict[str, Any]:
         """What the JSON file says of this entrant beside pytest-benchmark's own statistics."""
         seconds = [lap.per_operation for lap in self.laps]
-        info: dict[str, object] = {
+        info: dict[str, Any] = {
             "name": self.entrant.name,
             "kind": self.entrant.kind,
             "operations_per_lap": self.operations,
