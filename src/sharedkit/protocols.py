@@ -187,9 +187,7 @@ class Queue(Handle, Protocol[T]):
 class Lock(Protocol):
     """`threading.Lock`, with `block=` for `blocking=` and None for a timeout of -1."""
 
-    def acquire(
-        self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
-    ) -> bool: ...
+    def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool: ...
 
     def release(self) -> None: ...
 
@@ -251,9 +249,7 @@ class Array(Handle, Protocol):
     def fetch_add(self, index: int | tuple[int, ...], n: int | float, /) -> Any:
         """Add to one element in one step and return what it was."""
 
-    def compare_exchange(
-        self, index: int | tuple[int, ...], expected: int | float, desired: int | float, /
-    ) -> bool:
+    def compare_exchange(self, index: int | tuple[int, ...], expected: int | float, desired: int | float, /) -> bool:
         """Set one element if it is as expected, in one step, and say whether it was."""
 
     def add_at(self, indices: Any, values: ArrayLike, /) -> None:

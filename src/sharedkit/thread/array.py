@@ -152,9 +152,7 @@ class Array(Handle[_ArrayState], kind="Array"):
             np.add(cell, summand, out=cell)
         return old
 
-    def compare_exchange(
-        self, index: int | tuple[int, ...], expected: int | float, desired: int | float
-    ) -> bool:
+    def compare_exchange(self, index: int | tuple[int, ...], expected: int | float, desired: int | float) -> bool:
         """Set one element to `desired` if it is `expected`, in one step, and say whether it was.
 
         Raises as `fetch_add` does.

@@ -23,9 +23,7 @@ class Lock:
         self.release = self._lock.release
         self.locked = self._lock.locked
 
-    def acquire(
-        self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
-    ) -> bool:
+    def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
         """Take the lock, and say whether that came about before `timeout` seconds were over.
 
         Raises ValueError for a negative `timeout` other than -1, and for one together with `blocking=False`.
