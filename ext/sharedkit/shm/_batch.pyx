@@ -18,8 +18,9 @@ from sharedkit.shm._codec cimport (
     KIND_ARRAY, KIND_BYTES, KIND_PICKLE_OOB, Parcel, Plain, array_for, decode, encode, plain, sk_part, unpickle_oob,
 )
 from sharedkit.shm._queue cimport (
-    SK_RECORD_HEAD, SK_UNIT, SMALL, sk_call, sk_found, sk_queue_bytes, sk_queue_count, sk_queue_get_found, sk_queue_get_records,
-    sk_queue_of, sk_queue_put_records, sk_record_head, sk_record_kind, sk_record_payload, sk_record_units,
+    SK_RECORD_HEAD, SK_UNIT, SMALL, sk_call, sk_found, sk_queue_bytes, sk_queue_count, sk_queue_get_found,
+    sk_queue_get_records, sk_queue_of, sk_queue_put_records, sk_record_head, sk_record_kind, sk_record_payload,
+    sk_record_units,
 )
 
 cdef uint64_t FOR_EVER = <uint64_t>-1
@@ -170,7 +171,7 @@ cdef class Batch:
 cdef int take_batch(Segment segment, list items, uint64_t most, sk_call call) except -1:
     """Append what one commit takes; 0 when the queue is empty. What decoding raises comes after all are decoded."""
     cdef uint64_t units, at = 0, head, payload
-    cdef uint32_t n = 0, i
+    cdef uint32_t n = 0, _record
     cdef sk_found found
     cdef int rc = SK_INTERRUPTED
     cdef unsigned char *to
@@ -203,7 +204,7 @@ cdef int take_batch(Segment segment, list items, uint64_t most, sk_call call) ex
             raise ShutDown
         if rc != SK_OK:
             refuse(rc, 0)
-        for i in range(n):
+        for _record in range(n):
             memcpy(&head, to + at * SK_UNIT, SK_RECORD_HEAD)
             payload = sk_record_payload(head)
             try:

@@ -2,7 +2,6 @@
 """The counter: one C-level call from Python to the word; nothing waits."""
 
 cimport cython
-from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from sharedkit._segment cimport (
@@ -71,7 +70,9 @@ cdef class Counter(Handle):
     cdef readonly bint striped
     cdef str key             # of a counter in a group, else None
 
-    def __init__(self, value=0, *, name=None, exist_ok=False, persist=False, striped=False, seats=segments.DEFAULT_SEATS):
+    def __init__(
+        self, value=0, *, name=None, exist_ok=False, persist=False, striped=False, seats=segments.DEFAULT_SEATS
+    ):
         kind = KIND_STRIPED if striped else KIND_COUNTER
         flags = segments.flags_of(persist)
         segments.checked_seats(seats)

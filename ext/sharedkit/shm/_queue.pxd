@@ -41,7 +41,8 @@ cdef extern from *:
     int sk_queue_put_records(sk_segment *s, const unsigned char *records, uint32_t *items, uint64_t *units,
                              sk_call call) noexcept nogil
     int sk_queue_get(sk_segment *s, void *to, uint64_t room, sk_found *found, sk_call call) noexcept nogil
-    int sk_queue_get_found(sk_segment *s, void *to, uint64_t skip, const sk_found *wanted, uint64_t until) noexcept nogil
+    int sk_queue_get_found(sk_segment *s, void *to, uint64_t skip, const sk_found *wanted,
+                           uint64_t until) noexcept nogil
     int sk_queue_get_records(sk_segment *s, unsigned char *to, uint32_t *items, uint64_t *units, sk_found *found,
                              sk_call call) noexcept nogil
     uint32_t sk_queue_count(const sk_queue *q) noexcept nogil

@@ -342,8 +342,8 @@ cdef class Queue(Handle):
 
 def state(Segment segment):
     """For listings."""
-    queue = Queue._of(segment)
-    return f"{queue.qsize()} items, {STATES[min(sk_queue_of(&segment.s).state, 2)]}"
+    there = Queue._of(segment)
+    return f"{there.qsize()} items, {STATES[min(sk_queue_of(&segment.s).state, 2)]}"
 
 
 segments.register_kind(segments.Kind(KIND_QUEUE, "Queue", Queue._of, state))
