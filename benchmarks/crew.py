@@ -61,16 +61,21 @@ class Finish:
 
 
 class Crew:
-    """Forked processes, one for each worker; `close` ends them, however they are."""
+    """Forked processes, one for each worker; `close` ends them, however they are.
 
-    def __init__(self, workers: Sequence[Worker]) -> None:
+    `pinned` gives each a core of its own (in turn, where there are more workers than cores).
+    """
+
+    def __init__(self, workers: Sequence[Worker], pinned: bool = False) -> None:
         # Kept as long as the crew: the block it lies in would be handed to somebody else, still in use.
         self._barrier = FORK.Barrier(len(workers))
         self._pipes: list[Connection] = []
         self._processes: list[BaseProcess] = []
-        for worker in workers:
+        cores = sorted(os.sched_getaffinity(0))
+        for number, worker in enumerate(workers):
+            core = cores[number % len(cores)] if pinned else None
             ours, theirs = FORK.Pipe()
-            process = FORK.Process(target=_serve, args=(worker, theirs, self._barrier), daemon=True)
+            process = FORK.Process(target=_serve, args=(worker, theirs, self._barrier, core), daemon=True)
             process.start()
             theirs.close()
             self._pipes.append(ours)
@@ -116,9 +121,11 @@ class Crew:
             pipe.close()
 
 
-def _serve(worker: Worker, pipe: Connection, barrier: Barrier) -> None:
+def _serve(worker: Worker, pipe: Connection, barrier: Barrier, core: int | None) -> None:
     parent = os.getppid()
     gc.disable()
+    if core is not None:
+        os.sched_setaffinity(0, {core})
     try:
         _watch()
         worker.open()

@@ -67,6 +67,7 @@ class Adding(CrewWorkload):
         timed = f"add_at of {BATCH} values" if scatter else "fetch_add"
         super().__init__(rival, workers=f"{workers} adding", timed=timed)
         self._array, self._workers, self._scatter = rival, workers, scatter
+        self.pinned = workers > 1  # to contend is to run at the same time
 
     def create(self, scratch: Path) -> None:
         self._expected = np.zeros(SIZE, np.int64)

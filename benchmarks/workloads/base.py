@@ -24,6 +24,7 @@ class CrewWorkload(ABC):
     """An entrant whose laps are run by a crew."""
 
     most = 500_000
+    pinned = False  # whether each worker has a core of its own
     checked: str  # what `check` has proved of every lap
 
     def __init__(self, rival: Rival, **facts: object) -> None:
@@ -50,7 +51,7 @@ class CrewWorkload(ABC):
         self._crew: Crew | None = None
         self._scratch = Path(tempfile.mkdtemp(prefix="bench-", dir="/dev/shm"))
         self.create(self._scratch)
-        self._crew = Crew(self.workers())
+        self._crew = Crew(self.workers(), self.pinned)
 
     def lap(self, operations: int, clocked: bool = False) -> Lap:
         assert self._crew is not None

@@ -49,6 +49,7 @@ class Counting(CrewWorkload):
     def __init__(self, rival: CounterRival, workers: int) -> None:
         super().__init__(rival, workers=f"{workers} counting")
         self._counter, self._workers, self._expected = rival, workers, 0
+        self.pinned = workers > 1  # to contend is to run at the same time
 
     def create(self, scratch: Path) -> None:
         self._expected = 0

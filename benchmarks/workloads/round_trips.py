@@ -1,4 +1,7 @@
-"""One process sends and waits for the echo of another, through two queues; a lap's figure is its median."""
+"""One process sends and waits for the echo of another, through two queues; a lap's figure is its median.
+
+Each has a core of its own: on one core a round trip is two context switches, and luck would say which it is.
+"""
 
 from __future__ import annotations
 
@@ -66,6 +69,7 @@ class RoundTrips(CrewWorkload):
     """There through one queue and back through another, one item at a time."""
 
     most = 50_000
+    pinned = True
     checked = "each echo is what was sent"
 
     def __init__(self, rival: QueueRival, size: int) -> None:
