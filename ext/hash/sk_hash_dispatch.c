@@ -1,22 +1,67 @@
 /* The one place that knows which machine this is: algorithms, their paths, and the choice among them. */
 #include "sk_hash.h"
 #include "sk_sha2.h"
+#include "sk_sha2_paths.h"
 #include "sk_xxh3.h"
 
-#define SK_CPU_ANY 0u
+/* CPU features, as far as a path asks for them. */
+enum {
+    SK_CPU_ANY = 0,
+    SK_CPU_BMI2 = 1 << 0,
+    SK_CPU_AVX2 = 1 << 1,
+    SK_CPU_AVX512 = 1 << 2,      /* F, BW, VL and DQ */
+    SK_CPU_SHA = 1 << 3,
+};
+
+#if SK_HASH_X86
+#include <cpuid.h>
+
+#define SK_X86_PATH(path) &path,
 
 static uint32_t cpu_features(void) {
-    return SK_CPU_ANY;
+    static uint32_t known;      /* with the high bit once asked; a race asks twice and finds the same */
+    uint32_t found = __atomic_load_n(&known, __ATOMIC_RELAXED), a, b, c, d;
+    if (found) return found;
+    found = 1u << 31;
+    __builtin_cpu_init();       /* also asks whether the system saves the wide registers */
+    if (__builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2")) found |= SK_CPU_BMI2;
+    if (__builtin_cpu_supports("avx2")) found |= SK_CPU_AVX2;
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512dq"))
+        found |= SK_CPU_AVX512;
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & 1u << 29)) found |= SK_CPU_SHA;
+    __atomic_store_n(&known, found, __ATOMIC_RELAXED);
+    return found;
 }
+#else
+#define SK_X86_PATH(path)
+
+static uint32_t cpu_features(void) { return SK_CPU_ANY; }
+#endif
 
 #define BLOCKS(function) ((void (*)(void))(function))
 
 static const sk_hash_path SHA256_SCALAR = {"scalar", SK_CPU_ANY, sk_sha256_one_by_one, BLOCKS(sk_sha256_blocks_scalar), NULL};
 static const sk_hash_path SHA512_SCALAR = {"scalar", SK_CPU_ANY, sk_sha512_one_by_one, BLOCKS(sk_sha512_blocks_scalar), NULL};
 static const sk_hash_path XXH3_64_SCALAR = {"scalar", SK_CPU_ANY, sk_xxh3_64_batch, BLOCKS(sk_xxh3_blocks_scalar), sk_xxh3_64_column};
+#if SK_HASH_X86
+static const sk_hash_path
+    SHA256_AVX512_NI = {"avx512_sha_ni", SK_CPU_AVX512 | SK_CPU_BMI2 | SK_CPU_SHA, sk_sha256_batch_avx512_ni,
+                        BLOCKS(sk_sha256_blocks_ni), NULL},
+    SHA256_NI = {"sha_ni", SK_CPU_SHA, sk_sha256_batch_ni, BLOCKS(sk_sha256_blocks_ni), NULL},
+    SHA256_AVX512 = {"avx512", SK_CPU_AVX512 | SK_CPU_BMI2, sk_sha256_batch_avx512, BLOCKS(sk_sha256_blocks_bmi2), NULL},
+    SHA256_AVX2 = {"avx2", SK_CPU_AVX2 | SK_CPU_BMI2, sk_sha256_batch_avx2, BLOCKS(sk_sha256_blocks_bmi2), NULL},
+    SHA256_BMI2 = {"bmi2", SK_CPU_BMI2, sk_sha256_one_by_one, BLOCKS(sk_sha256_blocks_bmi2), NULL},
+    SHA512_AVX512 = {"avx512", SK_CPU_AVX512 | SK_CPU_BMI2, sk_sha512_batch_avx512, BLOCKS(sk_sha512_blocks_bmi2), NULL},
+    SHA512_AVX2 = {"avx2", SK_CPU_AVX2 | SK_CPU_BMI2, sk_sha512_batch_avx2, BLOCKS(sk_sha512_blocks_bmi2), NULL},
+    SHA512_BMI2 = {"bmi2", SK_CPU_BMI2, sk_sha512_one_by_one, BLOCKS(sk_sha512_blocks_bmi2), NULL};
+#endif
 
-static const sk_hash_path *const SHA256_PATHS[] = {&SHA256_SCALAR, NULL};
-static const sk_hash_path *const SHA512_PATHS[] = {&SHA512_SCALAR, NULL};
+static const sk_hash_path *const SHA256_PATHS[] = {
+    SK_X86_PATH(SHA256_AVX512_NI) SK_X86_PATH(SHA256_NI) SK_X86_PATH(SHA256_AVX512) SK_X86_PATH(SHA256_AVX2)
+    SK_X86_PATH(SHA256_BMI2) &SHA256_SCALAR, NULL};
+static const sk_hash_path *const SHA512_PATHS[] = {
+    SK_X86_PATH(SHA512_AVX512) SK_X86_PATH(SHA512_AVX2) SK_X86_PATH(SHA512_BMI2) &SHA512_SCALAR, NULL};
 static const sk_hash_path *const XXH3_64_PATHS[] = {&XXH3_64_SCALAR, NULL};
 
 static const sk_hash_algorithm ALGORITHMS[] = {
