@@ -3,8 +3,9 @@
  *   offset      what                     written by
  *   i * 128     word i                   anybody, by compare-and-swap; that commits
  *
- * A plain counter is word 0; a group has a word a name; a striped counter has a word a seat, to which the process
- * on that seat adds, and its value is the sum: a dead process's word keeps its count.
+ * A plain counter is word 0; a group has a word a name. A striped counter has a base in word 0 and a word a seat
+ * behind it, to which the process on that seat adds; its value is the sum of all, so a dead process's word keeps its
+ * count, and setting a value moves the base alone, in one step.
  * Compare-and-swap rather than fetch-and-add, so that a sum that does not fit is refused before anybody sees it. */
 #ifndef SK_COUNTER_H
 #define SK_COUNTER_H

@@ -26,13 +26,13 @@ static inline bool sk_lock_inherit(const sk_seats *s, uint32_t *word, uint32_t s
 static inline int sk_lock_slow(const sk_seats *s, sk_waiter *w, uint32_t *word, uint64_t until) {
     /* Once parked, others may be parked too: from then on the word is taken with the flag up. */
     uint32_t flag = 0;
+    uint64_t began = 0;
     for (;;) {
-        uint32_t seen = sk_load32_relaxed(word);
-        if (seen == 0) {
-            if (sk_cas32_acquire(word, &seen, s->me | flag)) return SK_OK; /* A1: pairs with R1 */
-            continue;
-        }
+        uint32_t seen = 0;
+        if (sk_cas32_acquire(word, &seen, s->me | flag)) return SK_OK; /* A1: pairs with R1 */
         if (until == 0) return SK_BUSY;
+        int turn = sk_turn(&began, until);
+        if (turn != SK_OK) return turn;
         if (sk_spin_while(w, word, seen)) continue;
         if (!(seen & SK_LOCK_WAITED)) {
             if (!sk_cas32_acquire(word, &seen, seen | SK_LOCK_WAITED)) continue;

@@ -100,13 +100,17 @@ static inline int64_t sk_file_holder(int fd, uint64_t from, uint64_t len) {
 /* --- memory ---------------------------------------------------------------------------------- */
 
 /* Reserve memory for [from, to) of the file and let it reach at least to `to`. -ENOSPC when there is none.
- * By pieces, because a signal undoes the whole of the call that it interrupts. */
+ * By pieces, because a signal undoes the whole of the call that it interrupts (before Linux 6.8 any pending signal):
+ * smaller pieces after an interruption, so that an interval timer cannot keep us here for ever. */
 static inline int sk_file_reserve(int fd, uint64_t from, uint64_t to) {
-    const uint64_t piece = 16u << 20;
-    while (from < to) {
+    const uint64_t most = 16u << 20, least = 4096;
+    for (uint64_t piece = most; from < to;) {
         uint64_t len = to - from < piece ? to - from : piece;
-        if (fallocate(fd, 0, (off_t)from, (off_t)len) == 0) from += len;
-        else if (errno != EINTR) return -errno;
+        if (fallocate(fd, 0, (off_t)from, (off_t)len) == 0) {
+            from += len;
+            if (piece < most) piece *= 2;
+        } else if (errno != EINTR) return -errno;
+        else if (piece > least) piece /= 2;
     }
     return 0;
 }
@@ -176,6 +180,14 @@ static inline int sk_file_reopen(int fd) {
 static inline bool sk_file_named(int fd) {
     struct stat st;
     return fstat(fd, &st) == 0 && st.st_nlink > 0;
+}
+
+/* What tells this file from every other, or 0, 0. */
+static inline void sk_file_identity(int fd, uint64_t id[2]) {
+    struct stat st;
+    bool known = fstat(fd, &st) == 0;
+    id[0] = known ? (uint64_t)st.st_dev : 0;
+    id[1] = known ? (uint64_t)st.st_ino : 0;
 }
 
 /* Whether the name still leads to this very file. */

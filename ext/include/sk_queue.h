@@ -5,7 +5,7 @@
  *   128     tail: position behind the last record     under put_lock; its store commits a put
  *   256     get_lock, tail_seen                       consumers, tail_seen under get_lock
  *   384     head: position of the first record        under get_lock; its store commits a get
- *   512     item_wanted, room_wanted, idle_wanted     sleepers raise, wakers lower
+ *   512     items, room, idle: events (sk_wait.h)     sleepers raise, wakers call
  *   640     done: items declared done                 anybody, by compare-and-swap
  *   768     geometry, state                           under both locks
  *           maxsize                                   anybody, by one store
@@ -40,7 +40,7 @@ typedef struct sk_queue {
     unsigned char line2[SK_LINE - 16];
     uint64_t head;
     unsigned char line3[SK_LINE - 8];
-    uint32_t item_wanted, room_wanted, idle_wanted;
+    uint32_t items, room, idle;
     unsigned char line4[SK_LINE - 12];
     uint32_t done;
     unsigned char line5[SK_LINE - 4];
@@ -87,8 +87,8 @@ static inline int sk_queue_repair_put(sk_segment *s, sk_queue *q) {
     if (rc != SK_OK) return rc;
     sk_store64_relaxed(&q->head_seen, sk_load64_acquire(&q->head));
     int64_t size = sk_file_size(s->seats.fd);
-    sk_file_discard(s->seats.fd, sk_queue_floor(s), r.from);
-    if (size > 0) sk_file_discard(s->seats.fd, r.from + sk_ring_bytes(&r), (uint64_t)size);
+    sk_segment_discard(s, sk_queue_floor(s), r.from);
+    if (size > 0) sk_segment_discard(s, r.from + sk_ring_bytes(&r), (uint64_t)size);
     return SK_OK;
 }
 
@@ -135,25 +135,31 @@ static inline int sk_queue_grow(sk_segment *s, sk_queue *q, const sk_ring *old, 
     if (until == 0) return SK_BUSY;
     uint32_t log2 = old->log2 + 1;
     while (log2 <= SK_RING_LOG2_MAX && ((uint64_t)1 << log2) < used + need) log2++;
-    if (log2 > SK_RING_LOG2_MAX) return SK_NO_MEMORY;
+    if (log2 > SK_RING_LOG2_MAX) return sk_system(-ENOMEM);
     uint64_t from = sk_round_up(old->from + sk_ring_bytes(old), SK_PAGE);
     uint64_t end = from + ((uint64_t)SK_UNIT << log2);
-    if (end > SK_LARGEST) return SK_NO_MEMORY;
-    int rc = sk_file_reserve(s->seats.fd, from, end);
-    rc = rc != 0 ? sk_system(rc) : sk_queue_move(s, q, old, from, log2, until);
-    if (rc == SK_OK) sk_file_discard(s->seats.fd, old->from, old->from + sk_ring_bytes(old));
-    else sk_file_discard(s->seats.fd, from, end);
+    if (end > SK_LARGEST) return sk_system(-ENOMEM);
+    int rc = sk_segment_reserve(s, from, end);
+    if (rc == SK_OK) rc = sk_queue_move(s, q, old, from, log2, until);
+    int reason = errno;
+    if (rc == SK_OK) sk_segment_discard(s, old->from, old->from + sk_ring_bytes(old));
+    else sk_segment_discard(s, from, end);
+    errno = reason;
     return rc;
 }
 
 /* --- waiting -------------------------------------------------------------------------------------- */
 
-/* Wait for a position to move on from `seen`. SK_INTERRUPTED also at the end of every slice. */
-static inline int sk_queue_await(sk_segment *s, uint64_t *position, uint64_t seen, uint32_t *flag, uint64_t until) {
-    uint32_t *word = sk_units_word(position);
-    if (sk_spin_while(&s->waiter, word, sk_units(seen))) return SK_OK;
-    sk_flag_raise(flag);
-    return sk_park_slice(&s->waiter, word, sk_units(seen), SK_PARK_SLICE_NS, until);
+/* One turn of waiting for a position to move on from `seen`, or for the state to: SK_OK to look again, SK_TIMEOUT,
+ * SK_INTERRUPTED. */
+static inline int sk_queue_await(sk_segment *s, uint64_t *position, uint64_t seen, uint32_t *event, uint32_t state,
+                                 uint64_t *began, uint64_t until) {
+    int turn = sk_turn(began, until);
+    if (turn != SK_OK) return turn;
+    if (sk_spin_while(&s->waiter, sk_units_word(position), sk_units(seen))) return SK_OK;
+    uint32_t raised = sk_event_raise(event);
+    if (sk_load64_seq_cst(position) != seen || sk_load32_seq_cst(&sk_queue_of(s)->state) != state) return SK_OK;
+    return sk_park_slice(&s->waiter, event, raised, SK_PARK_SLICE_NS, until);
 }
 
 #endif

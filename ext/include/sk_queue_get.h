@@ -25,6 +25,7 @@ static inline bool sk_queue_is_empty(const sk_queue *q, uint64_t *tail) {
 /* Everything of a get before the bytes: an item, the lock, the ring. SK_OK holds get_lock. */
 static inline int sk_queue_begin_get(sk_segment *s, sk_queue *q, sk_call call, uint64_t *head, uint64_t *tail,
                                      sk_ring *r) {
+    uint64_t began = 0;
     for (;;) {
         uint64_t seen;
         uint32_t state = sk_load32_acquire(&q->state);
@@ -51,7 +52,7 @@ static inline int sk_queue_begin_get(sk_segment *s, sk_queue *q, sk_call call, u
         if (state != SK_QUEUE_OPEN) return SK_SHUTDOWN;
         if (!call.willing) return SK_EMPTY;
         if (call.until == 0) return SK_BUSY;
-        rc = sk_queue_await(s, &q->tail, seen, &q->item_wanted, call.until);
+        rc = sk_queue_await(s, &q->tail, seen, &q->items, state, &began, call.until);
         if (rc != SK_OK) return rc;
     }
 }
@@ -66,12 +67,10 @@ static inline int sk_queue_look(const sk_ring *r, uint64_t head, uint64_t tail, 
     return sk_record_sound(told) && sk_record_units(found->payload) <= there ? SK_OK : SK_CORRUPT;
 }
 
-static inline void sk_queue_commit_get(sk_queue *q, uint64_t head, uint64_t tail, uint32_t items) {
+static inline void sk_queue_commit_get(sk_queue *q, uint64_t head, uint32_t items) {
     sk_store64_release(&q->head, head); /* commits the get. R4: pairs with A4 */
     sk_lock_give(&q->get_lock);
-    if (sk_queue_maxsize(q) != 0) sk_flag_wake(&q->room_wanted, sk_units_word(&q->head), (int)(items < 1024 ? items : 1024));
-    /* Two wakers may have met on one sleeper: pass it on while there is something left. */
-    if (head != tail && sk_load32_relaxed(&q->item_wanted) != 0) sk_flag_wake(&q->item_wanted, sk_units_word(&q->tail), 1);
+    if (sk_queue_maxsize(q) != 0) sk_event_call(&q->room, (int)(items < 1024 ? items : 1024));
 }
 
 /* Take the first record into `room` bytes at `to`. SK_LARGER: it stays; *found tells what it is, and `to` holds
@@ -93,7 +92,7 @@ static inline int sk_queue_get(sk_segment *s, void *to, uint64_t room, sk_found 
         return rc;
     }
     uint32_t units = (uint32_t)sk_record_units(found->payload);
-    sk_queue_commit_get(q, sk_position_plus(head, 1, units), tail, 1);
+    sk_queue_commit_get(q, sk_position_plus(head, 1, units), 1);
     return SK_OK;
 }
 
@@ -115,7 +114,7 @@ static inline int sk_queue_get_found(sk_segment *s, void *to, uint64_t skip, con
         return rc;
     }
     uint32_t units = (uint32_t)sk_record_units(found.payload);
-    sk_queue_commit_get(q, sk_position_plus(head, 1, units), tail, 1);
+    sk_queue_commit_get(q, sk_position_plus(head, 1, units), 1);
     return SK_OK;
 }
 
@@ -157,7 +156,7 @@ static inline int sk_queue_get_records(sk_segment *s, unsigned char *to, uint32_
         return rc;
     }
     sk_ring_read(&r, sk_units(head), 0, to, whole * SK_UNIT);
-    sk_queue_commit_get(q, end, tail, n);
+    sk_queue_commit_get(q, end, n);
     *items = n;
     *units = whole;
     return SK_OK;

@@ -42,6 +42,7 @@ static inline int sk_queue_unit_room(sk_segment *s, sk_queue *q, uint64_t tail, 
 /* Everything of a put before the bytes: the lock, room for 1 to *items items of at most `need` units in all.
  * SK_OK holds put_lock. */
 static inline int sk_queue_begin_put(sk_segment *s, sk_queue *q, uint32_t *items, sk_call call, uint64_t *tail) {
+    uint64_t began = 0;
     for (;;) {
         int rc = sk_queue_lock_put(s, q, call.until);
         if (rc != SK_OK) return rc;
@@ -57,7 +58,7 @@ static inline int sk_queue_begin_put(sk_segment *s, sk_queue *q, uint32_t *items
         sk_lock_give(&q->put_lock);
         if (rc != SK_FULL || !call.willing) return rc;
         if (call.until == 0) return SK_BUSY;
-        rc = sk_queue_await(s, &q->head, head, &q->room_wanted, call.until);
+        rc = sk_queue_await(s, &q->head, head, &q->room, SK_QUEUE_OPEN, &began, call.until);
         if (rc != SK_OK) return rc;
     }
 }
@@ -65,7 +66,7 @@ static inline int sk_queue_begin_put(sk_segment *s, sk_queue *q, uint32_t *items
 static inline void sk_queue_commit_put(sk_queue *q, uint64_t tail, uint32_t items) {
     sk_store64_release(&q->tail, tail); /* commits the put. R5: pairs with A5 */
     sk_lock_give(&q->put_lock);
-    sk_flag_wake(&q->item_wanted, sk_units_word(&q->tail), (int)(items < 1024 ? items : 1024));
+    sk_event_call(&q->items, (int)(items < 1024 ? items : 1024));
 }
 
 /* Put one record, gathered from parts. SK_FULL, SK_SHUTDOWN, SK_TOO_LARGE, SK_NO_MEMORY, SK_CORRUPT, and what waiting

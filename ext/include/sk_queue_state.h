@@ -45,19 +45,19 @@ static inline int sk_queue_task_done(sk_queue *q, uint32_t n) {
     do {
         if (sk_queue_unfinished(q, done) < n) return SK_EXCESS;
     } while (!sk_cas32_seq_cst(&q->done, &done, done + n)); /* commits */
-    if (sk_queue_unfinished(q, done + n) == 0) sk_flag_wake(&q->idle_wanted, &q->done, 1 << 30);
+    if (sk_queue_unfinished(q, done + n) == 0) sk_event_call(&q->idle, SK_EVERYBODY);
     return SK_OK;
 }
 
 /* Wait until every item put was declared done: SK_OK, SK_TIMEOUT, SK_INTERRUPTED (come again). */
 static inline int sk_queue_join(sk_segment *s, uint64_t until) {
     sk_queue *q = sk_queue_of(s);
+    uint64_t began = 0;
     for (;;) {
-        uint32_t done = sk_load32_acquire(&q->done);
-        if (sk_queue_unfinished(q, done) == 0) return SK_OK;
-        if (sk_spin_while(&s->waiter, &q->done, done)) continue;
-        sk_flag_raise(&q->idle_wanted);
-        int rc = sk_park_slice(&s->waiter, &q->done, done, SK_PARK_SLICE_NS, until);
+        uint32_t raised = sk_event_raise(&q->idle);
+        if (sk_queue_unfinished_now(q) == 0) return SK_OK;
+        int rc = sk_turn(&began, until);
+        if (rc == SK_OK) rc = sk_park_slice(&s->waiter, &q->idle, raised, SK_PARK_SLICE_NS, until);
         if (rc != SK_OK) return rc;
     }
 }
@@ -75,10 +75,10 @@ static inline int sk_queue_shutdown(sk_segment *s, bool at_once, uint64_t until)
         sk_lock_give(&q->get_lock);
     }
     sk_lock_give(&q->put_lock);
-    if (rc == SK_OK) { /* sleepers that have not quite fallen asleep look again after a slice */
-        sk_wake(sk_units_word(&q->tail), 1 << 30);
-        sk_wake(sk_units_word(&q->head), 1 << 30);
-        sk_wake(&q->done, 1 << 30);
+    if (rc == SK_OK) {
+        sk_event_call(&q->items, SK_EVERYBODY);
+        sk_event_call(&q->room, SK_EVERYBODY);
+        sk_event_call(&q->idle, SK_EVERYBODY);
     }
     return rc;
 }
@@ -86,7 +86,7 @@ static inline int sk_queue_shutdown(sk_segment *s, bool at_once, uint64_t until)
 /* Another bound; those that wait for room look again. */
 static inline void sk_queue_set_maxsize(sk_queue *q, uint64_t maxsize) {
     sk_store64_seq_cst(&q->maxsize, maxsize);
-    sk_wake(sk_units_word(&q->head), 1 << 30);
+    sk_event_call(&q->room, SK_EVERYBODY);
 }
 
 /* --- making ------------------------------------------------------------------------------------ */

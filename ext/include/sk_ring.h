@@ -40,7 +40,7 @@ static inline uint64_t sk_record_units(uint64_t payload) {
 
 static inline uint64_t sk_record_head(uint64_t payload, uint32_t kind) {
     uint64_t told = payload | (uint64_t)kind << 40;
-    return told | (told * 0x9e3779b97f4a7c15u) >> 48 << 48;
+    return told | ((told ^ 0xa5a5a5a5a5a5a5a5u) * 0x9e3779b97f4a7c15u) >> 48 << 48; /* a zeroed unit is no record */
 }
 static inline uint64_t sk_record_payload(uint64_t head) { return head & (((uint64_t)1 << 40) - 1); }
 static inline uint32_t sk_record_kind(uint64_t head) { return (uint32_t)(head >> 40) & 0xff; }
@@ -83,14 +83,14 @@ static inline int sk_ring_of(sk_segment *s, uint64_t geometry, uint64_t floor, s
 static inline void sk_ring_write(const sk_ring *r, uint32_t unit, uint64_t offset, const void *from, uint64_t len) {
     uint64_t size = sk_ring_bytes(r), at = ((uint64_t)unit * SK_UNIT + offset) & (size - 1);
     uint64_t first = len <= size - at ? len : size - at;
-    memcpy(r->at + at, from, first);
+    if (first > 0) memcpy(r->at + at, from, first);
     if (len > first) memcpy(r->at, (const char *)from + first, len - first);
 }
 
 static inline void sk_ring_read(const sk_ring *r, uint32_t unit, uint64_t offset, void *to, uint64_t len) {
     uint64_t size = sk_ring_bytes(r), at = ((uint64_t)unit * SK_UNIT + offset) & (size - 1);
     uint64_t first = len <= size - at ? len : size - at;
-    memcpy(to, r->at + at, first);
+    if (first > 0) memcpy(to, r->at + at, first);
     if (len > first) memcpy((char *)to + first, r->at, len - first);
 }
 

@@ -40,6 +40,7 @@ _Static_assert(sizeof(sk_seat_entry) == 16, "seat entries are part of the format
 /* One process's place in one segment. */
 typedef struct sk_seats {
     int fd;               /* the open file whose lock is the seat */
+    uint64_t file[2];     /* its identity: a program that closes all descriptors hands their numbers to others */
     uint32_t count;
     uint32_t me;          /* owner word: epoch and seat */
     sk_seat_entry *table; /* shared */
@@ -47,6 +48,14 @@ typedef struct sk_seats {
 
 static inline uint32_t sk_owner_seat(uint32_t owner) { return owner & SK_SEATS_MAX; }
 static inline uint32_t sk_owner_epoch(uint32_t owner) { return (owner & SK_OWNER_MASK) >> SK_SEAT_BITS; }
+
+/* Whether the descriptor is still ours. */
+static inline bool sk_seat_fd_is_ours(const sk_seats *s) {
+    uint64_t now[2];
+    if (s->fd < 0) return false;
+    sk_file_identity(s->fd, now);
+    return now[0] == s->file[0] && now[1] == s->file[1];
+}
 
 /* Take a free seat. SK_BUSY: somebody is just deciding whether to remove the file; ask again. */
 static inline int sk_seat_take(sk_seats *s) {
@@ -77,7 +86,7 @@ static inline bool sk_seat_lives(const sk_seats *s, uint32_t owner) {
     uint32_t seat = sk_owner_seat(owner);
     if (seat >= s->count) return false;
     if (sk_load32_acquire(&s->table[seat].epoch) != sk_owner_epoch(owner)) return false;
-    return sk_file_holder(s->fd, SK_BYTES + seat, 1) != 0;
+    return sk_file_holder(s->fd, SK_BYTES + seat, 1) != 0 || !sk_seat_fd_is_ours(s);
 }
 
 /* Whether somebody sits on this seat now; for listings. */

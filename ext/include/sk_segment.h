@@ -47,6 +47,7 @@ _Static_assert(sizeof(sk_header) <= SK_SEATS_AT, "the seat table comes after the
 
 /* A process's hold on a segment. Lives in the process; fields after `gate` change as the file grows. */
 typedef struct sk_segment {
+    sk_header header;    /* as it was when it was checked: what others may write into the shared one later is not read */
     sk_seats seats;
     sk_waiter waiter;
     unsigned char *base; /* first mapping: header, seats and control words; stays */
@@ -63,8 +64,8 @@ typedef struct sk_segment {
     char path[272];
 } sk_segment;
 
-static inline sk_header *sk_header_of(const sk_segment *s) { return (sk_header *)(void *)s->base; }
-static inline void *sk_body_of(const sk_segment *s) { return s->base + sk_header_of(s)->body; }
+static inline const sk_header *sk_header_of(const sk_segment *s) { return &s->header; }
+static inline void *sk_body_of(const sk_segment *s) { return s->base + s->header.body; }
 
 static inline uint64_t sk_round_up(uint64_t n, uint64_t to) { return (n + to - 1) / to * to; }
 
@@ -75,10 +76,10 @@ static inline uint64_t sk_fnv(uint64_t sum, const void *bytes, uint64_t len) {
     return sum;
 }
 
-static inline uint64_t sk_header_check(const sk_header *h) {
+static inline uint64_t sk_header_check(const sk_header *h, const unsigned char *base) {
     uint64_t from = offsetof(sk_header, layout);
     uint64_t sum = sk_fnv(0xcbf29ce484222325u, (const char *)h + from, offsetof(sk_header, check) - from);
-    return sk_fnv(sum, (const char *)h + h->meta, h->meta_len);
+    return sk_fnv(sum, base + h->meta, h->meta_len);
 }
 
 /* Where the body of a segment with so many seats and so long a description begins. */
@@ -86,14 +87,16 @@ static inline uint64_t sk_body_at(uint32_t seats, uint64_t meta_len) {
     return sk_round_up(SK_SEATS_AT + (uint64_t)seats * sizeof(sk_seat_entry) + meta_len, SK_LINE);
 }
 
-/* Everything that is read from a header is checked here; afterwards it can be relied on. */
-static inline int sk_header_refuse(const sk_header *h, uint64_t file_size) {
-    if (sk_load64_acquire(&h->magic) != SK_MAGIC || h->layout != SK_LAYOUT) return SK_FOREIGN;
+/* Copy the header at `base` and check the copy; afterwards it can be relied on. */
+static inline int sk_header_take(sk_header *h, const unsigned char *base, uint64_t file_size) {
+    if (sk_load64_acquire((const uint64_t *)(const void *)base) != SK_MAGIC) return SK_FOREIGN;
+    memcpy(h, base, sizeof *h);
+    if (h->layout != SK_LAYOUT) return SK_FOREIGN;
     if (h->seats < 1 || h->seats > SK_SEATS_MAX || h->size > file_size) return SK_CORRUPT;
     if (h->meta != SK_SEATS_AT + (uint64_t)h->seats * sizeof(sk_seat_entry)) return SK_CORRUPT;
     if (h->meta > h->size || h->meta_len > h->size - h->meta) return SK_CORRUPT;
     if (h->body != sk_body_at(h->seats, h->meta_len) || h->body > h->size) return SK_CORRUPT;
-    return h->check == sk_header_check(h) ? SK_OK : SK_CORRUPT;
+    return h->check == sk_header_check(h, base) ? SK_OK : SK_CORRUPT;
 }
 
 static inline int sk_system(int negative_errno) {
@@ -109,13 +112,21 @@ static inline int sk_system(int negative_errno) {
 
 /* --- mappings ---------------------------------------------------------------------------------- */
 
-/* Map the whole file as long as it is now. Older mappings stay: other threads may be reading through them. */
+/* Map the whole file as long as it is now. Older mappings stay: other threads may be reading through them.
+ * Through an open file of its own: a mapping keeps its open file alive, a forked child inherits the mapping, and the seat
+ * must be freed when its process closes it or dies, whoever has the memory mapped. */
 static inline int sk_segment_map(sk_segment *s) {
-    int64_t size = sk_file_size(s->seats.fd);
-    if (size < SK_SMALLEST || (uint64_t)size > SK_LARGEST) return size < 0 ? SK_SYSTEM : SK_FOREIGN;
+    if (!sk_seat_fd_is_ours(&s->seats)) return sk_system(-EBADF);
     if (s->maps == SK_MAPS) return SK_CORRUPT; /* every growth at least doubles: 48 do not fit in 2^40 bytes */
-    void *at = sk_map(s->seats.fd, (uint64_t)size);
-    if (at == NULL) return sk_system(-errno);
+    int fd = sk_file_reopen(s->seats.fd);
+    if (fd < 0) return sk_system(fd);
+    int64_t size = sk_file_size(fd);
+    bool fits = size >= SK_SMALLEST && (uint64_t)size <= SK_LARGEST;
+    void *at = fits ? sk_map(fd, (uint64_t)size) : NULL;
+    int reason = errno;
+    sk_file_close(fd);
+    if (!fits) return SK_FOREIGN;
+    if (at == NULL) return sk_system(-reason);
     s->map[s->maps].at = at;
     s->map[s->maps].len = (uint64_t)size;
     s->maps++;
@@ -142,6 +153,17 @@ static inline int sk_segment_reach(sk_segment *s, uint64_t end, unsigned char **
     }
     *at = sk_load_pointer_acquire(&s->view);
     return SK_OK;
+}
+
+/* Reserve memory up to `to`, or give some back; only while the descriptor is ours. */
+static inline int sk_segment_reserve(const sk_segment *s, uint64_t from, uint64_t to) {
+    if (!sk_seat_fd_is_ours(&s->seats)) return sk_system(-EBADF);
+    int rc = sk_file_reserve(s->seats.fd, from, to);
+    return rc == 0 ? SK_OK : sk_system(rc);
+}
+
+static inline void sk_segment_discard(const sk_segment *s, uint64_t from, uint64_t to) {
+    if (sk_seat_fd_is_ours(&s->seats)) sk_file_discard(s->seats.fd, from, to);
 }
 
 static inline void sk_segment_unmap(sk_segment *s) {
@@ -175,16 +197,29 @@ static inline int sk_segment_sweep(const char *path) {
     return rc;
 }
 
-/* Stand up; the last one out removes the name. The mappings stay (views may be in use). */
+/* Stand up; the last one out removes the name. The mappings stay (views may be in use).
+ * The seat is freed by closing and never by unlocking, and the whole range is asked for through an open file of its own:
+ * where a fork has just shared ours, the other's seat is the same lock, and must count. */
 static inline void sk_segment_leave(sk_segment *s) {
-    if (s->seats.fd < 0) return;
-    if (!s->persist && s->seats.me != 0) {
-        sk_file_unlock(s->seats.fd, SK_BYTES + sk_owner_seat(s->seats.me), 1);
-        sk_segment_remove_unused(s->seats.fd, s->path);
-    }
-    sk_file_close(s->seats.fd);
+    int fd = s->seats.fd;
+    bool ours = sk_seat_fd_is_ours(&s->seats);
     s->seats.fd = -1;
+    if (ours) {
+        int asker = s->persist || s->seats.me == 0 ? -1 : sk_file_reopen(fd);
+        sk_file_close(fd);
+        if (asker >= 0) {
+            sk_segment_remove_unused(asker, s->path);
+            sk_file_close(asker);
+        }
+    }
     s->seats.me = 0;
+}
+
+/* Before a death that is certain, while threads may still be inside: keep the seat, but if nobody else is attached
+ * remove the name now. Our own lock becomes part of the range. */
+static inline void sk_segment_leave_by_dying(const sk_segment *s) {
+    if (!s->persist && s->seats.me != 0 && sk_seat_fd_is_ours(&s->seats))
+        sk_segment_remove_unused(s->seats.fd, s->path);
 }
 
 static inline void sk_segment_abandon(sk_segment *s) {
@@ -201,7 +236,14 @@ static inline void sk_segment_clear(sk_segment *s, const char *path) {
     snprintf(s->path, sizeof s->path, "%s", path);
 }
 
+static inline void sk_segment_own(sk_segment *s, int fd) {
+    s->seats.fd = fd;
+    sk_file_identity(fd, s->seats.file);
+}
+
 static inline int sk_segment_sit(sk_segment *s) {
+    s->seats.count = s->header.seats;
+    s->seats.table = (sk_seat_entry *)(void *)(s->base + SK_SEATS_AT);
     for (int tries = 0;; tries++) {
         int rc = sk_seat_take(&s->seats);
         /* Whoever holds the whole range is between two system calls. Stopped right there, it keeps us out for so long. */
@@ -222,7 +264,7 @@ typedef struct sk_plan {
 } sk_plan;
 
 static inline int sk_segment_write(sk_segment *s, const sk_plan *plan, uint64_t size) {
-    sk_header *h = sk_header_of(s);
+    sk_header *h = &s->header;
     h->layout = SK_LAYOUT;
     h->kind = plan->kind;
     h->flags = plan->flags;
@@ -233,12 +275,12 @@ static inline int sk_segment_write(sk_segment *s, const sk_plan *plan, uint64_t 
     h->body = sk_body_at(plan->seats, plan->meta_len);
     memcpy(h->param, plan->param, sizeof h->param);
     h->created_ns = sk_wall_ns();
-    memcpy(s->base + h->meta, plan->meta, plan->meta_len);
-    h->check = sk_header_check(h);
-    s->seats.count = plan->seats;
-    s->seats.table = (sk_seat_entry *)(void *)(s->base + SK_SEATS_AT);
+    if (plan->meta_len > 0) memcpy(s->base + h->meta, plan->meta, plan->meta_len);
+    h->check = sk_header_check(h, s->base);
+    memcpy(s->base, h, sizeof *h);
     int rc = plan->fill == NULL ? SK_OK : plan->fill(s);
-    sk_store64_release(&h->magic, SK_MAGIC);
+    h->magic = SK_MAGIC;
+    sk_store64_release((uint64_t *)(void *)s->base, SK_MAGIC);
     return rc;
 }
 
@@ -249,7 +291,7 @@ static inline int sk_segment_create(sk_segment *s, const char *folder, const cha
     uint64_t size = sk_round_up(sk_body_at(plan->seats, plan->meta_len) + plan->body_len, SK_PAGE);
     int fd = sk_file_unborn(folder);
     if (fd < 0) return sk_system(fd);
-    s->seats.fd = fd;
+    sk_segment_own(s, fd);
     int rc = sk_file_reserve(fd, 0, size);
     rc = rc == 0 ? sk_segment_map(s) : sk_system(rc);
     if (rc == SK_OK) {
@@ -267,6 +309,7 @@ static inline int sk_segment_create(sk_segment *s, const char *folder, const cha
         int reason = errno;
         sk_file_close(fd);
         s->seats.fd = -1;
+        s->seats.me = 0;
         sk_segment_unmap(s);
         errno = reason;
     }
@@ -279,10 +322,10 @@ static inline int sk_segment_look(sk_segment *s) {
     if (rc != SK_OK) return rc;
     s->base = s->view;
     s->base_len = s->view_len;
-    rc = sk_header_refuse(sk_header_of(s), s->base_len);
+    rc = sk_header_take(&s->header, s->base, s->base_len);
     if (rc != SK_OK) return rc;
-    s->persist = (sk_header_of(s)->flags & SK_PERSIST) != 0;
-    s->seats.count = sk_header_of(s)->seats;
+    s->persist = (s->header.flags & SK_PERSIST) != 0;
+    s->seats.count = s->header.seats;
     s->seats.table = (sk_seat_entry *)(void *)(s->base + SK_SEATS_AT);
     return SK_OK;
 }
@@ -296,7 +339,7 @@ static inline int sk_segment_enter(sk_segment *s) {
     }
     rc = sk_segment_sit(s);
     /* The last one out may have removed the name while we came in. */
-    return rc == SK_OK && !sk_file_named(s->seats.fd) ? SK_GONE : rc;
+    return sk_file_named(s->seats.fd) ? rc : SK_GONE;
 }
 
 /* Attach to `path`, or only map it to look (`sit` false: no lock may be taken through s then).
@@ -305,7 +348,7 @@ static inline int sk_segment_attach(sk_segment *s, const char *path, bool sit) {
     sk_segment_clear(s, path);
     int fd = sk_file_open(path);
     if (fd < 0) return sk_system(fd);
-    s->seats.fd = fd;
+    sk_segment_own(s, fd);
     int rc = sit ? sk_segment_enter(s) : sk_segment_look(s);
     if (rc != SK_OK) {
         int reason = errno;
@@ -320,27 +363,31 @@ static inline int sk_segment_attach(sk_segment *s, const char *path, bool sit) {
 
 /* --- fork, and handles on their way to a child ----------------------------------------------------- */
 
-/* In the child of a fork: the open file is the parent's. Open anew, sit, then let go of the parent's. */
-static inline int sk_segment_after_fork(sk_segment *s) {
+/* In the child of a fork: the open file is the parent's. Open anew, sit, then let go of the parent's. Where that fails
+ * `me` stays 0, and operations answer SK_NO_SEAT. */
+static inline void sk_segment_after_fork(sk_segment *s) {
     int shared = s->seats.fd;
-    if (shared < 0) return SK_OK;
+    bool ours = sk_seat_fd_is_ours(&s->seats);
     s->gate = 0;
-    s->seats.fd = sk_file_reopen(shared);
-    if (s->seats.fd < 0) s->seats.fd = sk_file_open(s->path); /* a system without /proc */
     s->seats.me = 0;
-    int rc = s->seats.fd < 0 ? SK_SYSTEM : sk_segment_sit(s);
-    sk_file_close(shared);
-    if (rc != SK_OK && s->seats.fd >= 0) {
-        sk_file_close(s->seats.fd);
-        s->seats.fd = -1;
+    s->seats.fd = -1;
+    if (!ours) return;
+    int fd = sk_file_reopen(shared);
+    if (fd >= 0) {
+        s->seats.fd = fd;
+        if (sk_segment_sit(s) != SK_OK) {
+            sk_file_close(fd);
+            s->seats.fd = -1;
+            s->seats.me = 0;
+        }
     }
-    return rc;
+    sk_file_close(shared);
 }
 
 /* A descriptor that keeps the segment alive until it is closed everywhere; for a child that is being started.
  * `dice` is any random number. Answers the descriptor or a negative errno. */
 static inline int sk_segment_transit(const sk_segment *s, uint64_t dice) {
-    int fd = sk_file_reopen(s->seats.fd);
+    int fd = sk_seat_fd_is_ours(&s->seats) ? sk_file_reopen(s->seats.fd) : -EBADF;
     if (fd < 0) return fd;
     for (int tries = 0; tries < 64; tries++, dice = dice * 6364136223846793005u + 1442695040888963407u) {
         int rc = sk_file_lock(fd, SK_BYTES + SK_TRANSIT + (dice >> 44), 1);

@@ -53,6 +53,16 @@ static inline void sk_learn(sk_waiter *w, uint64_t parked) {
     sk_store32_relaxed(&w->patience, patience);
 }
 
+/* Asked at each turn of a wait but the first: a waiter that is always too late must still keep its time and let handlers
+ * run. *began is 0 before the first turn. */
+static inline int sk_turn(uint64_t *began, uint64_t until) {
+    uint64_t now = sk_now_ns();
+    if (*began == 0) *began = now;
+    else if (now >= until) return SK_TIMEOUT;
+    else if (now - *began > SK_PARK_SLICE_NS) return SK_INTERRUPTED;
+    return SK_OK;
+}
+
 /* Poll while *word is `seen`, napping longer and longer. */
 static inline int sk_poll_while(const uint32_t *word, uint32_t seen, uint64_t until) {
     uint64_t nap = 20000;
@@ -68,7 +78,7 @@ static inline int sk_poll_while(const uint32_t *word, uint32_t seen, uint64_t un
 /* Park while *word is `seen`, at most until the monotonic time `until` (ns).
  * SK_OK: something may have changed, look again. SK_TIMEOUT. SK_INTERRUPTED: a signal wants its handler. */
 static inline int sk_park(const sk_waiter *w, uint32_t *word, uint32_t seen, uint64_t until) {
-    if (w->polling) return sk_poll_while(word, seen, until);
+    if (sk_load32_relaxed(&w->polling)) return sk_poll_while(word, seen, until);
     uint64_t now = sk_now_ns();
     if (now >= until) return SK_TIMEOUT;
     int rc = sk_sleep_on(word, seen, until - now);
@@ -85,24 +95,33 @@ static inline int sk_park_slice(sk_waiter *w, uint32_t *word, uint32_t seen, uin
     return rc == SK_TIMEOUT && end < until ? SK_INTERRUPTED : rc;
 }
 
+#define SK_EVERYBODY (1 << 30)
+
 /* Wake at most n sleepers of *word. */
 static inline int sk_wake(uint32_t *word, int n) { return sk_rouse(word, n); }
 
-/* --- a flag that says "somebody may be parked" --------------------------------------------------
+/* --- events: "somebody may be parked", and how often was called ------------------------------------
  *
- * Sleeper: raise the flag, then re-read the condition, then park on the word it read.
- * Waker:   change the word, full fence, then look at the flag.
- * One of the two sees the other. The flag is no count: a dead sleeper leaves it up, and the next waker,
- * finding nobody, takes it down again. */
+ *   event   31 ....... 1   0
+ *           calls          somebody may be parked
+ *
+ * Sleeper: raise (a new value each time), re-read the condition, park on the event while it is the value raised.
+ * Waker:   change the condition, full fence, look at bit 0; if it is up, call: a new value, and a wake.
+ * Either the sleeper sees the new condition or the waker sees the bit (W1 with W2); a sleeper between raising and
+ * parking sees another value. A waker that finds nobody lowers the bit, unless anybody raised or called since. The bit
+ * is no count: a dead sleeper leaves it up, which costs one futile wake. */
 
-static inline void sk_flag_raise(uint32_t *flag) { sk_store32_seq_cst(flag, 1); /* W1: pairs with W2 */ }
+static inline uint32_t sk_event_raise(uint32_t *event) {
+    uint32_t seen = sk_load32_relaxed(event);
+    while (!sk_cas32_seq_cst(event, &seen, (seen + 2) | 1)) continue; /* W1: pairs with W2 */
+    return (seen + 2) | 1;
+}
 
-static inline void sk_flag_wake(uint32_t *flag, uint32_t *word, int n) {
-    sk_fence_seq_cst(); /* W2: the word's new value is out before the flag is read */
-    if (sk_load32_relaxed(flag) == 0) return;
-    sk_store32_seq_cst(flag, 0);
-    /* Somebody was asleep: others may be, so the flag goes up again until a waker finds nobody. */
-    if (sk_wake(word, n) > 0) sk_store32_seq_cst(flag, 1);
+static inline void sk_event_call(uint32_t *event, int n) {
+    sk_fence_seq_cst(); /* W2: the condition is out before the bit is read */
+    if (__builtin_expect((sk_load32_relaxed(event) & 1) == 0, 1)) return;
+    uint32_t called = sk_add32_seq_cst(event, 2) + 2;
+    if (sk_wake(event, n) == 0) sk_cas32_seq_cst(event, &called, called & ~1u);
 }
 
 #endif

@@ -52,15 +52,21 @@ cdef extern from "sk_segment.h" nogil:
         uint64_t meta_len
         int (*fill)(sk_segment *) noexcept nogil
 
-    sk_header *sk_header_of(const sk_segment *s) noexcept
+    const sk_header *sk_header_of(const sk_segment *s) noexcept
     void *sk_body_of(const sk_segment *s) noexcept
     uint64_t sk_now_ns() noexcept
 
 
+cdef extern from "sk_exit.h" nogil:
+    ctypedef struct sk_hold:
+        sk_segment segment
+        uint32_t inside      # threads inside a kernel without the GIL; changed with the GIL held
+
+
 cdef class Segment:
-    cdef sk_segment s
+    cdef sk_hold *hold
+    cdef sk_segment *s       # of the hold
     cdef readonly str name
-    cdef int active          # threads inside a kernel without the GIL; changed with the GIL held
     cdef object __weakref__
 
 

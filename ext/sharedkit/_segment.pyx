@@ -6,6 +6,7 @@ import os
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.errno cimport errno
+from libc.stdlib cimport free
 
 from sharedkit import errors
 
@@ -15,7 +16,7 @@ cdef extern from "sk_segment.h" nogil:
     int sk_segment_attach(sk_segment *s, const char *path, cbool sit) noexcept
     void sk_segment_leave(sk_segment *s) noexcept
     void sk_segment_abandon(sk_segment *s) noexcept
-    int sk_segment_after_fork(sk_segment *s) noexcept
+    void sk_segment_after_fork(sk_segment *s) noexcept
     int sk_segment_transit(const sk_segment *s, uint64_t dice) noexcept
     int sk_segment_sweep(const char *path) noexcept
     cbool sk_file_is_at(int fd, const char *path) noexcept
@@ -23,6 +24,16 @@ cdef extern from "sk_segment.h" nogil:
     cbool sk_seat_taken(const sk_seats *s, uint32_t seat) noexcept
     cbool sk_seat_lives(const sk_seats *s, uint32_t owner) noexcept
     uint32_t sk_owner_seat(uint32_t owner) noexcept
+
+cdef extern from "sk_exit.h" nogil:
+    sk_hold *sk_hold_new() noexcept
+    void sk_hold_drop(sk_hold *hold) noexcept
+    void sk_hold_leave(sk_hold *hold) noexcept
+    void sk_leave_all() noexcept
+
+
+cdef extern from "Python.h":
+    int Py_AtExit(void (*last)() noexcept nogil) noexcept
 
 cdef uint64_t FOR_EVER = <uint64_t>-1
 FOLDER = "/dev/shm"
@@ -72,7 +83,7 @@ cdef uint64_t deadline_of(object timeout) except? 0:
     if timeout is None:
         return FOR_EVER
     cdef double seconds = timeout
-    if seconds < 0:
+    if not seconds >= 0:    # NaN, too
         raise ValueError("'timeout' must be a non-negative number")
     if seconds >= 9e9:
         return FOR_EVER
@@ -92,10 +103,18 @@ cdef class Segment:
     """
 
     def __cinit__(self):
-        self.s.seats.fd = -1
+        self.hold = sk_hold_new()
+        if self.hold is NULL:
+            raise MemoryError
+        self.s = &self.hold.segment
 
     def __dealloc__(self):
-        sk_segment_abandon(&self.s)
+        if self.hold is NULL:
+            return
+        sk_hold_drop(self.hold)
+        with nogil:    # removing the name may give gigabytes back
+            sk_segment_abandon(self.s)
+        free(self.hold)
 
     @staticmethod
     def attach(str path, str name, cbool sit=True):
@@ -109,7 +128,7 @@ cdef class Segment:
         cdef const char *at = where
         cdef int rc
         with nogil:
-            rc = sk_segment_attach(&segment.s, at, sit)
+            rc = sk_segment_attach(segment.s, at, sit)
         if rc != SK_OK:
             refuse(rc, 0)
         return segment
@@ -117,21 +136,26 @@ cdef class Segment:
     @property
     def kind(self):
         """Number of the structure: see segments.KINDS."""
-        return sk_header_of(&self.s).kind
+        return sk_header_of(self.s).kind
+
+    @property
+    def identity(self):
+        """What tells the segment from an earlier or later one of its name: kind, and nanoseconds of its birth."""
+        return sk_header_of(self.s).kind, sk_header_of(self.s).created_ns
 
     @property
     def persist(self):
-        return (sk_header_of(&self.s).flags & SK_PERSIST) != 0
+        return (sk_header_of(self.s).flags & SK_PERSIST) != 0
 
     @property
     def seats(self):
         """How many processes can attach."""
-        return sk_header_of(&self.s).seats
+        return sk_header_of(self.s).seats
 
     @property
     def created(self):
         """Seconds since 1970."""
-        return sk_header_of(&self.s).created_ns / 1e9
+        return sk_header_of(self.s).created_ns / 1e9
 
     @property
     def memory(self):
@@ -141,13 +165,13 @@ cdef class Segment:
     @property
     def meta(self):
         """The structure's own description, bytes."""
-        cdef sk_header *h = sk_header_of(&self.s)
+        cdef const sk_header *h = sk_header_of(self.s)
         return PyBytes_FromStringAndSize(<char *>self.s.base + h.meta, h.meta_len)
 
     @property
     def params(self):
         """What the structure was made with: six integers, by kind."""
-        return tuple([sk_header_of(&self.s).param[i] for i in range(SK_PARAMS)])
+        return tuple([sk_header_of(self.s).param[i] for i in range(SK_PARAMS)])
 
     @property
     def polling(self):
@@ -179,20 +203,22 @@ cdef class Segment:
 
     def transit(self, uint64_t dice):
         """A new descriptor that keeps the segment alive on its way to a child. OSError."""
-        cdef int fd = sk_segment_transit(&self.s, dice)
+        cdef int fd = sk_segment_transit(self.s, dice)
         if fd < 0:
             raise OSError(-fd, os.strerror(-fd))
         return fd
 
     def after_fork(self):
         """In the child of a fork: sit for ourselves. Where no seat is free, handles raise SeatsExhausted."""
-        self.active = 0
-        sk_segment_after_fork(&self.s)
+        self.hold.inside = 0
+        sk_segment_after_fork(self.s)
 
-    def leave_at_exit(self):
-        """Stand up because the interpreter ends; mappings stay. Not while a thread is inside a kernel: death will do it."""
-        if self.active == 0:
-            sk_segment_leave(&self.s)
+    def leave(self):
+        """Stand up because the process ends; the mapping stays."""
+        sk_hold_leave(self.hold)
+
+
+Py_AtExit(sk_leave_all)    # after the last Python code, when no thread can get in any more
 
 
 def sweep(str path):
@@ -212,7 +238,7 @@ cdef Segment create_segment(str path, str name, sk_plan *plan):
     cdef const char *at = where
     cdef int rc
     with nogil:
-        rc = sk_segment_create(&segment.s, in_folder, at, plan)
+        rc = sk_segment_create(segment.s, in_folder, at, plan)
     if rc != SK_OK:
         refuse(rc, plan.body_len)
     return segment
@@ -227,7 +253,7 @@ cdef class Handle:
 
     cdef bind(self, Segment segment):
         self.segment = segment
-        self.s = &segment.s
+        self.s = segment.s
 
     def _bind(self, Segment segment):
         self.bind(segment)

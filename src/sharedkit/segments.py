@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import errno
+import multiprocessing
 import multiprocessing.context
 import multiprocessing.util
 import operator
@@ -60,6 +61,7 @@ _kinds: dict[int, Kind] = {}
 _gate = threading.RLock()
 _named: weakref.WeakValueDictionary[str, Segment] = weakref.WeakValueDictionary()
 _held: weakref.WeakSet[Segment] = weakref.WeakSet()
+_watched: weakref.WeakSet[Segment] = weakref.WeakSet()
 _in_transit: list[tuple[Callable[[], Any], int, str]] = []
 _sweep_from = 0
 
@@ -183,7 +185,7 @@ def unlink(segment: Segment) -> None:
 
 def travel(segment: Segment) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     """How a handle is pickled: what opens the segment on arrival."""
-    return _arrive, (segment.name, _send(segment))
+    return _arrive, (segment.name, segment.identity, _send(segment))
 
 
 def _send(segment: Segment) -> Any:
@@ -195,23 +197,28 @@ def _send(segment: Segment) -> Any:
     fd = segment.transit(secrets.randbits(64))
     with _gate:
         _in_transit.append((weakref.ref(popen), fd, _path_of(segment.name)))
-    weakref.finalize(segment, _close_arrived).atexit = False  # `start()` is over when its arguments are let go
+    if segment not in _watched:
+        _watched.add(segment)
+        weakref.finalize(segment, _close_arrived).atexit = False  # `start()` is over when its arguments are let go
     return reduction.DupFd(fd)
 
 
-def _arrive(name: str, keeper: Any) -> Any:
+def _arrive(name: str, identity: tuple[int, int], keeper: Any) -> Any:
     fd = keeper.detach() if keeper is not None else None
     try:
-        return attach(name)
+        segment = attach_segment(name)
     except FileNotFoundError:
+        segment = None
+    finally:
+        if fd is not None:
+            os.close(fd)
+    if segment is None or segment.identity != identity:
         raise errors.GoneError(
             errno.ENOENT,
             f"segment {name!r} ended while its handle was on the way: a pickled handle keeps nothing alive, so keep "
             "one open until it arrives, or create it with persist=True",
-        ) from None
-    finally:
-        if fd is not None:
-            os.close(fd)
+        )
+    return _open(segment)
 
 
 def _close_arrived() -> None:
@@ -248,18 +255,25 @@ def _look_around() -> Iterator[SegmentInfo]:
         except FileNotFoundError:
             continue
         except (errors.CorruptSegmentError, OSError) as why:
-            yield SegmentInfo(name, "?", os.path.getsize(path), False, (), str(why), 0.0)
+            yield SegmentInfo(name, "?", _size_of(path), False, (), str(why), 0.0)
             continue
         kind = _kinds.get(segment.kind)
         try:
             state = "unknown kind" if kind is None else kind.state(segment)
-        except errors.CorruptSegmentError as why:
+        except Exception as why:  # one damaged segment must not hide the others
             state = str(why)
         attached = segment.attached()
         if not attached:
             state = f"{state}, unused" if segment.persist else "orphan"
         label = f"kind {segment.kind}" if kind is None else kind.name
         yield SegmentInfo(name, label, segment.memory, segment.persist, attached, state, segment.created)
+
+
+def _size_of(path: str) -> int:
+    try:
+        return os.stat(path).st_blocks * 512
+    except OSError:
+        return 0
 
 
 def remove(name: str, force: bool = False) -> None:
@@ -303,27 +317,30 @@ def _sweep_some() -> None:
 
 
 def _after_fork_in_child() -> None:
-    for _, fd, _ in _in_transit:
-        os.close(fd)
-    _in_transit.clear()
-    for segment in list(_held):
-        segment.after_fork()
-    _gate.release()
+    try:
+        for _, fd, _ in _in_transit:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+        _in_transit.clear()
+        for segment in list(_held):
+            segment.after_fork()
+    finally:
+        _gate.release()
 
 
 def _leave_all() -> None:
-    with contextlib.suppress(OSError):
-        _close_arrived()
+    """For the children of multiprocessing, which end by os._exit; all others leave after the interpreter's end."""
     for segment in list(_held):
-        segment.leave_at_exit()
+        segment.leave()
 
 
-def _leave_all_at_exit_of_a_child(_: object = None) -> None:
-    # Children of multiprocessing end without atexit; their finalizers are cleared when they start.
+def _leave_all_at_exit_of_a_child(_: object) -> None:
+    # Their finalizers are cleared when they start, so this is registered anew in each.
     multiprocessing.util.Finalize(None, _leave_all, exitpriority=-100)
 
 
 os.register_at_fork(before=_gate.acquire, after_in_parent=_gate.release, after_in_child=_after_fork_in_child)
-atexit.register(_leave_all)
-_leave_all_at_exit_of_a_child()
 multiprocessing.util.register_after_fork(_gate, _leave_all_at_exit_of_a_child)
+if multiprocessing.parent_process() is not None:  # first imported by such a child's own code
+    _leave_all_at_exit_of_a_child(None)
+atexit.register(_close_arrived)

@@ -12,7 +12,7 @@ from libc.string cimport memcpy
 
 from sharedkit import errors
 from sharedkit._segment cimport (
-    SK_EMPTY, SK_FULL, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_SHUTDOWN, SK_TIMEOUT, Segment, refuse,
+    SK_CORRUPT, SK_EMPTY, SK_FULL, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_SHUTDOWN, SK_TIMEOUT, Segment, refuse,
 )
 from sharedkit.shm._codec cimport (
     KIND_ARRAY, KIND_BYTES, KIND_PICKLE_OOB, Parcel, Plain, array_for, decode, encode, plain, sk_part, unpickle_oob,
@@ -20,7 +20,7 @@ from sharedkit.shm._codec cimport (
 from sharedkit.shm._queue cimport (
     SK_RECORD_HEAD, SK_UNIT, SMALL, sk_call, sk_found, sk_queue_bytes, sk_queue_count, sk_queue_get_found,
     sk_queue_get_records, sk_queue_of, sk_queue_put_records, sk_record_head, sk_record_kind, sk_record_payload,
-    sk_record_units,
+    sk_record_sound, sk_record_units,
 )
 
 cdef uint64_t FOR_EVER = <uint64_t>-1
@@ -39,24 +39,26 @@ cdef int put_batch(Segment segment, object items, sk_call call) except -1:
     cdef int rc
     while done < batch.items:
         n = <uint32_t>min(batch.items - done, <uint64_t>0x7fffffff)
-        segment.active += 1
+        segment.hold.inside += 1
         with nogil:
-            rc = sk_queue_put_records(&segment.s, batch.at + at * SK_UNIT, &n, &units, call)
-        segment.active -= 1
+            rc = sk_queue_put_records(segment.s, batch.at + at * SK_UNIT, &n, &units, call)
+        segment.hold.inside -= 1
         done += n
         at += units
-        if rc == SK_INTERRUPTED:
-            PyErr_CheckSignals()
-        elif rc != SK_OK:
-            try:
-                if rc == SK_FULL or rc == SK_TIMEOUT:
-                    raise Full
-                if rc == SK_SHUTDOWN:
-                    raise ShutDown
+        if rc == SK_OK:
+            continue
+        try:
+            if rc == SK_INTERRUPTED:
+                PyErr_CheckSignals()
+            elif rc == SK_FULL or rc == SK_TIMEOUT:
+                raise Full
+            elif rc == SK_SHUTDOWN:
+                raise ShutDown
+            else:
                 refuse(rc, (batch.used - at) * SK_UNIT)
-            except Exception as why:
-                why.put = done
-                raise
+        except BaseException as why:
+            why.put = done
+            raise
     return 0
 
 
@@ -77,11 +79,11 @@ cdef list get_batch(Segment segment, object max_items, sk_call call):
             if not items:
                 raise
             break
-        except Exception as why:
+        except BaseException as why:
             why.items = items
             raise
-        if first:    # what is there now, and not what comes meanwhile
-            most = min(most, len(items) + <uint64_t>sk_queue_count(sk_queue_of(&segment.s)))
+        if first and items:    # what is there now, and not what comes meanwhile
+            most = min(most, len(items) + <uint64_t>sk_queue_count(sk_queue_of(segment.s)))
             first = False
             call.willing = False
             call.until = FOR_EVER
@@ -104,10 +106,10 @@ cdef tuple take_large(Segment segment, char *start, uint64_t have, sk_found *fou
         item = PyBytes_FromStringAndSize(NULL, found.payload)
         to = PyBytes_AS_STRING(item)
     while rc != SK_OK:
-        segment.active += 1
+        segment.hold.inside += 1
         with nogil:
-            rc = sk_queue_get_found(&segment.s, to, skip, found, until)
-        segment.active -= 1
+            rc = sk_queue_get_found(segment.s, to, skip, found, until)
+        segment.hold.inside -= 1
         if rc == SK_LARGER:
             return False, None
         if rc == SK_TIMEOUT:
@@ -176,7 +178,7 @@ cdef int take_batch(Segment segment, list items, uint64_t most, sk_call call) ex
     cdef int rc = SK_INTERRUPTED
     cdef unsigned char *to
     failed = None
-    units = min(<uint64_t>BATCH_UNITS, sk_queue_bytes(sk_queue_of(&segment.s)) // SK_UNIT * 2 + SMALL // SK_UNIT)
+    units = min(<uint64_t>BATCH_UNITS, sk_queue_bytes(sk_queue_of(segment.s)) // SK_UNIT * 2 + SMALL // SK_UNIT)
     cdef uint64_t room = units
     to = <unsigned char *>PyMem_RawMalloc(room * SK_UNIT)
     if to is NULL:
@@ -185,10 +187,10 @@ cdef int take_batch(Segment segment, list items, uint64_t most, sk_call call) ex
         while rc == SK_INTERRUPTED:
             n = <uint32_t>min(most - <uint64_t>len(items), <uint64_t>0x7fffffff)
             units = room
-            segment.active += 1
+            segment.hold.inside += 1
             with nogil:
-                rc = sk_queue_get_records(&segment.s, to, &n, &units, &found, call)
-            segment.active -= 1
+                rc = sk_queue_get_records(segment.s, to, &n, &units, &found, call)
+            segment.hold.inside -= 1
             if rc == SK_INTERRUPTED:
                 PyErr_CheckSignals()
         if rc == SK_LARGER:
@@ -207,9 +209,11 @@ cdef int take_batch(Segment segment, list items, uint64_t most, sk_call call) ex
         for _record in range(n):
             memcpy(&head, to + at * SK_UNIT, SK_RECORD_HEAD)
             payload = sk_record_payload(head)
+            if not sk_record_sound(head) or sk_record_units(payload) > units - at:
+                refuse(SK_CORRUPT, 0)    # it was sound in the ring: somebody writes there who should not
             try:
                 items.append(decode(sk_record_kind(head), <char *>to + at * SK_UNIT + SK_RECORD_HEAD, payload))
-            except Exception as why:
+            except BaseException as why:
                 failed = why
             at += sk_record_units(payload)
         if failed is not None:

@@ -79,7 +79,7 @@ cdef class Counter(Handle):
         cdef int64_t first = to_word(value)
         self._open(
             segments.create(
-                lambda path, name: make(path, name, seats, flags, kind, seats if striped else 1, first, b""),
+                lambda path, name: make(path, name, seats, flags, kind, seats + 1 if striped else 1, first, b""),
                 kind,
                 lambda there: there.seats == seats,
                 name=name,
@@ -97,7 +97,7 @@ cdef class Counter(Handle):
 
     cdef _open(self, Segment segment, uint64_t i):
         striped = segment.kind == KIND_STRIPED
-        cdef int rc = sk_counter_refuse(&segment.s, sk_header_of(&segment.s).seats if striped else i + 1)
+        cdef int rc = sk_counter_refuse(segment.s, sk_header_of(segment.s).seats + 1 if striped else i + 1)
         if rc != SK_OK:
             refuse(rc, 0)
         self.bind(segment)
@@ -106,7 +106,7 @@ cdef class Counter(Handle):
 
     cdef inline uint64_t *stripe(self) noexcept:
         """This process's own word; another after a fork, because the child has a seat of its own."""
-        return sk_counter_word(self.word, sk_owner_seat(self.s.seats.me))
+        return sk_counter_word(self.word, sk_owner_seat(self.s.seats.me) + 1)
 
     def close(self):
         """Let go of the segment; using the handle afterwards raises ClosedError. Closing again does nothing.
@@ -138,11 +138,7 @@ cdef class Counter(Handle):
             closed()
         if not self.striped:
             return sk_counter_value(self.word)
-        cdef uint32_t i
-        total = 0
-        for i in range(self.s.seats.count):
-            total += sk_counter_value(sk_counter_word(self.word, i))
-        return total
+        return sk_counter_value(self.word) + self.stripes()
 
     @value.setter
     def value(self, value):
@@ -151,20 +147,26 @@ cdef class Counter(Handle):
     def exchange(self, value):
         """Set the value and return the old one, in one step.
 
-        Striped: not at one instant, but each `add` is counted once, in what is returned or in what stays.
+        Striped: each `add` is counted once, in what is returned or in what stays.
         """
-        cdef int64_t desired = to_word(value), total
+        cdef int64_t desired = to_word(value), base
         if self.word is NULL:
             closed()
         if not self.striped:
             return sk_counter_exchange(self.word, desired)
+        while True:
+            added = self.stripes()
+            base = sk_counter_value(self.word)
+            if sk_counter_compare_exchange(self.word, base, to_word(desired - added)):
+                return base + added
+
+    cdef object stripes(self):
+        """What was added, an int of any size."""
         cdef uint32_t i
-        taken = 0
-        for i in range(self.s.seats.count):
-            taken += sk_counter_exchange(sk_counter_word(self.word, i), 0)
-        if sk_counter_add(self.stripe(), desired, &total) != SK_OK:
-            refuse(SK_OVERFLOW, 0)
-        return taken
+        total = 0
+        for i in range(1, self.s.seats.count + 1):
+            total += sk_counter_value(sk_counter_word(self.word, i))
+        return total
 
     def compare_exchange(self, expected, desired):
         """Set the value to `desired` if it is `expected`, in one step; whether it was. TypeError when striped.

@@ -33,6 +33,7 @@ cdef extern from *:
     uint64_t sk_record_units(uint64_t payload) noexcept nogil
     uint64_t sk_record_head(uint64_t payload, uint32_t kind) noexcept nogil
     uint64_t sk_record_payload(uint64_t head) noexcept nogil
+    cbool sk_record_sound(uint64_t head) noexcept nogil
     uint32_t sk_record_kind(uint64_t head) noexcept nogil
     sk_queue *sk_queue_of(const sk_segment *s) noexcept nogil
     uint64_t sk_queue_maxsize(const sk_queue *q) noexcept nogil

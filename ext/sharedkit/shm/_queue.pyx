@@ -84,7 +84,7 @@ cdef class Queue(Handle):
         return self
 
     cdef _open(self, Segment segment):
-        cdef int rc = sk_queue_refuse(&segment.s)
+        cdef int rc = sk_queue_refuse(segment.s)
         if rc != SK_OK:
             refuse(rc, 0)
         self.bind(segment)
@@ -118,7 +118,7 @@ cdef class Queue(Handle):
         if payload <= QUICK:
             call.until = 0
             call.willing = False
-            rc = sk_queue_put(&segment.s, parts, own.n, own.kind, call)
+            rc = sk_queue_put(segment.s, parts, own.n, own.kind, call)
             if rc == SK_OK:
                 return
         call.until = until
@@ -132,10 +132,10 @@ cdef class Queue(Handle):
                 PyErr_CheckSignals()
             elif rc != SK_BUSY and rc != SK_FULL:
                 refuse(rc, payload)
-            segment.active += 1
+            segment.hold.inside += 1
             with nogil:
-                rc = sk_queue_put(&segment.s, parts, own.n, own.kind, call)
-            segment.active -= 1
+                rc = sk_queue_put(segment.s, parts, own.n, own.kind, call)
+            segment.hold.inside -= 1
             if rc == SK_OK:
                 return
 
@@ -175,7 +175,7 @@ cdef class Queue(Handle):
         cdef uint64_t until = deadline_of(timeout) if willing else FOR_EVER
         call.until = 0
         call.willing = False
-        rc = sk_queue_get(&segment.s, small, SMALL, &found, call)
+        rc = sk_queue_get(segment.s, small, SMALL, &found, call)
         if rc == SK_OK:
             return decode(found.kind, small, found.payload)
         call.until = until
@@ -193,10 +193,10 @@ cdef class Queue(Handle):
                 PyErr_CheckSignals()
             elif rc != SK_BUSY and rc != SK_EMPTY:
                 refuse(rc, 0)
-            segment.active += 1
+            segment.hold.inside += 1
             with nogil:
-                rc = sk_queue_get(&segment.s, small, SMALL, &found, call)
-            segment.active -= 1
+                rc = sk_queue_get(segment.s, small, SMALL, &found, call)
+            segment.hold.inside -= 1
             if rc == SK_OK:
                 return decode(found.kind, small, found.payload)
 
@@ -238,10 +238,10 @@ cdef class Queue(Handle):
         cdef int rc = SK_INTERRUPTED
         while rc != SK_OK:
             PyErr_CheckSignals()
-            segment.active += 1
+            segment.hold.inside += 1
             with nogil:
-                rc = sk_queue_join(&segment.s, FOR_EVER)
-            segment.active -= 1
+                rc = sk_queue_join(segment.s, FOR_EVER)
+            segment.hold.inside -= 1
             if rc != SK_OK and rc != SK_INTERRUPTED:
                 refuse(rc, 0)
 
@@ -254,10 +254,10 @@ cdef class Queue(Handle):
         cdef cbool at_once = immediate
         cdef int rc = SK_INTERRUPTED
         while rc != SK_OK:
-            segment.active += 1
+            segment.hold.inside += 1
             with nogil:
-                rc = sk_queue_shutdown(&segment.s, at_once, FOR_EVER)
-            segment.active -= 1
+                rc = sk_queue_shutdown(segment.s, at_once, FOR_EVER)
+            segment.hold.inside -= 1
             if rc == SK_INTERRUPTED:
                 PyErr_CheckSignals()
             elif rc != SK_OK:
@@ -319,14 +319,14 @@ cdef class Queue(Handle):
         """Sizes, state, who is attached and who is inside `put` and `get`, at this moment: a QueueStatistics.
         """
         cdef Segment segment = self._segment()
-        cdef sk_queue *q = sk_queue_of(&segment.s)
+        cdef sk_queue *q = sk_queue_of(segment.s)
         return QueueStatistics(
             name=segment.name,
             kind="Queue",
             maxsize=self.maxsize,
             qsize=self.qsize(),
             unfinished_tasks=self.unfinished_tasks,
-            capacity_bytes=SK_UNIT << (q.geometry >> 40 & 31),
+            capacity_bytes=<uint64_t>SK_UNIT << (q.geometry >> 40 & 31),
             used_bytes=sk_queue_bytes(q),
             state=STATES[min(q.state, 2)],
             attached=segment.attached(),
@@ -343,7 +343,7 @@ cdef class Queue(Handle):
 def state(Segment segment):
     """For listings."""
     there = Queue._of(segment)
-    return f"{there.qsize()} items, {STATES[min(sk_queue_of(&segment.s).state, 2)]}"
+    return f"{there.qsize()} items, {STATES[min(sk_queue_of(segment.s).state, 2)]}"
 
 
 segments.register_kind(segments.Kind(KIND_QUEUE, "Queue", Queue._of, state))

@@ -1,0 +1,44 @@
+/* The segments that this process has attached, so that they can be left at its very end, when no Python object may be
+ * touched any more. Private to the process; the list changes with the GIL held. */
+#ifndef SK_EXIT_H
+#define SK_EXIT_H
+
+#include <stdlib.h>
+
+#include "sk_segment.h"
+
+typedef struct sk_hold {
+    sk_segment segment; /* first: a pointer to it is one to the hold */
+    uint32_t inside;    /* threads of this process inside a kernel without the GIL; changed with the GIL held */
+    struct sk_hold *next, *last;
+} sk_hold;
+
+static sk_hold *sk_holds;
+
+static inline sk_hold *sk_hold_new(void) {
+    sk_hold *hold = calloc(1, sizeof *hold);
+    if (hold == NULL) return NULL;
+    hold->segment.seats.fd = -1;
+    hold->next = sk_holds;
+    if (sk_holds != NULL) sk_holds->last = hold;
+    sk_holds = hold;
+    return hold;
+}
+
+static inline void sk_hold_drop(sk_hold *hold) {
+    if (hold->last != NULL) hold->last->next = hold->next;
+    else sk_holds = hold->next;
+    if (hold->next != NULL) hold->next->last = hold->last;
+}
+
+/* Where a thread is still inside a kernel the seat is kept until death frees it. */
+static inline void sk_hold_leave(sk_hold *hold) {
+    if (hold->inside > 0) sk_segment_leave_by_dying(&hold->segment);
+    else sk_segment_leave(&hold->segment);
+}
+
+static void sk_leave_all(void) {
+    for (sk_hold *hold = sk_holds; hold != NULL; hold = hold->next) sk_hold_leave(hold);
+}
+
+#endif
