@@ -1,3 +1,35 @@
 """Shared state for Python programs that run in many threads, processes or machines."""
 
+from sharedkit.context import get_context
+from sharedkit.errors import (
+    ClosedError,
+    CorruptSegmentError,
+    GoneError,
+    OutOfSharedMemory,
+    OwnerDiedWarning,
+    SeatsExhausted,
+    SegmentInUse,
+    SharedkitError,
+    ShutDown,
+)
+from sharedkit.segments import attach
+from sharedkit.shm import Counter, Counters, Queue
+
+__all__ = [
+    "ClosedError",
+    "CorruptSegmentError",
+    "Counter",
+    "Counters",
+    "GoneError",
+    "OutOfSharedMemory",
+    "OwnerDiedWarning",
+    "Queue",
+    "SeatsExhausted",
+    "SegmentInUse",
+    "SharedkitError",
+    "ShutDown",
+    "attach",
+    "get_context",
+]
+
 __version__ = "0.1.0"

@@ -60,17 +60,18 @@ class Array(Handle[_ArrayState], kind="Array"):
         if wanted.hasobject:
             raise TypeError(f"an array cannot hold Python objects: {wanted}")
         lengths = tuple(index(n) for n in shape) if isinstance(shape, tuple | list) else (index(shape),)
+        array = np.zeros(lengths, wanted)
 
         def differs(found: State) -> str | None:
             if not isinstance(found, _ArrayState):
                 return f"it is a {found.kind}, not an Array"
-            if (found.array.shape, found.array.dtype) != (lengths, wanted):
-                return f"it is {found.array.dtype}{found.array.shape}, not {wanted}{lengths}"
+            if (found.array.shape, found.array.dtype) != (array.shape, array.dtype):
+                return f"it is {found.array.dtype}{found.array.shape}, not {array.dtype}{array.shape}"
             return None
 
         super().__init__(
             registry.open_state(
-                lambda name: _ArrayState(name, np.zeros(lengths, wanted)),
+                lambda name: _ArrayState(name, array),
                 name,
                 exist_ok=exist_ok,
                 persist=persist,
@@ -171,13 +172,14 @@ class Array(Handle[_ArrayState], kind="Array"):
         """Add `values` to the elements at `indices`, one by one: an index that comes twice is added to twice.
 
         `indices` and `values` as for `numpy.add.at`: integers of any shape for one axis, a tuple of such for
-        several, and values that broadcast to them. Raises IndexError out of range, nothing added, and
-        TypeError where the dtype is neither integer nor float or cannot take the values.
+        several, and values that broadcast to them. Raises, nothing added: IndexError out of range, TypeError for
+        a dtype that is neither integer nor float or for fractions and an integer dtype, OverflowError for values
+        that the dtype cannot hold.
         """
         state = self._state
-        _require_number(state.array.dtype)
+        summands = _numbers(state.array.dtype, values)
         with state.mutex:
-            np.add.at(state.array, indices, values)
+            np.add.at(state.array, indices, summands)
 
     def statistics(self) -> ArrayStatistics:
         """Geometry, size and whether the lock is held, as one frozen picture."""
@@ -207,6 +209,18 @@ def _element(array: NDArray[Any], key: int | tuple[int, ...]) -> NDArray[Any]:
     where: tuple[Any, ...] = (*position, ...)
     cell: NDArray[Any] = array[where]
     return cell
+
+
+def _numbers(dtype: np.dtype[Any], values: ArrayLike) -> NDArray[Any]:
+    """`values` as an array of just this type; NumPy itself would cut fractions off in silence."""
+    _require_number(dtype)
+    given = np.asarray(values)
+    if given.dtype.kind not in ("biu" if dtype.kind in "iu" else "biuf") and given.size:
+        raise TypeError(f"{given.dtype} cannot be added to {dtype}")
+    summands = given.astype(dtype)
+    if dtype.kind in "iu" and not np.array_equal(summands, given):
+        raise OverflowError(f"some of the values do not fit in {dtype}")
+    return summands
 
 
 def _number(dtype: np.dtype[Any], n: int | float) -> NDArray[Any]:

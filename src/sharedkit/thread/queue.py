@@ -123,7 +123,7 @@ class Queue(Handle[_QueueState[T]], Generic[T], kind="Queue"):
         def differs(found: State) -> str | None:
             if not isinstance(found, _QueueState):
                 return f"it is a {found.kind}, not a Queue"
-            if found.maxsize != maxsize:
+            if max(0, found.maxsize) != max(0, maxsize):
                 return f"maxsize is {found.maxsize}, not {maxsize}"
             return None
 
@@ -159,9 +159,7 @@ class Queue(Handle[_QueueState[T]], Generic[T], kind="Queue"):
         """Whether `shutdown()` was called."""
         return self._state.state != "open"
 
-    def put(
-        self, item: T, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
-    ) -> None:
+    def put(self, item: T, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> None:
         """Put `item`, waiting for room for up to `timeout` seconds, or for ever where it is None.
 
         Raises Full where there is no room in time (at once where `block` is false), ShutDown after
@@ -255,15 +253,20 @@ class Queue(Handle[_QueueState[T]], Generic[T], kind="Queue"):
         *,
         blocking: bool | None = None,
     ) -> list[T]:
-        """Wait for the first item as `get` does, and take what is there: a list of 1 to `max_items` items.
+        """Wait for the first item as `get` does, and take what is there: at most `max_items` of them.
 
-        Raises what `get` does, and ValueError where `max_items` is less than 1.
+        The list is empty only where `max_items` is 0. Raises what `get` does, ValueError for a negative `max_items`.
         """
-        if max_items is not None and max_items < 1:
-            raise ValueError(f"max_items must be at least 1: {max_items}")
+        state = self._state
+        state.ensure_open()
+        if max_items is not None:
+            max_items = index(max_items)
+            if max_items < 0:
+                raise ValueError(f"max_items must not be negative: {max_items}")
+            if max_items == 0:
+                return []
         if blocking is not None:
             block = blocking
-        state = self._state
         with state.mutex:
             if not state.items:
                 state.await_item(block, timeout)

@@ -33,6 +33,8 @@ class State:
 
 S = TypeVar("S", bound=State)
 
+NAME_BYTES = 200
+
 # Reentrant, because a finalizer may close or unlink a structure while this very thread is in here.
 _lock = threading.RLock()
 _living: WeakValueDictionary[str, State] = WeakValueDictionary()
@@ -52,8 +54,8 @@ def check_name(name: object) -> str:
     """`name` itself; TypeError or ValueError where it could not be the name of a shared-memory segment."""
     if not isinstance(name, str):
         raise TypeError(f"a name must be a str, not {type(name).__name__}")
-    if not name or "/" in name or "\0" in name:
-        raise ValueError(f"a name must be a non-empty str without '/' and NUL: {name!r}")
+    if not name or "/" in name or "\0" in name or len(os.fsencode(name)) > NAME_BYTES:
+        raise ValueError(f"a name must be 1 to {NAME_BYTES} bytes without '/' and NUL: {name!r}")
     return name
 
 
