@@ -1,0 +1,25 @@
+"""The tables of the sweeps and soaks, printed at the end of the run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+# Arenas and test modules import their helpers by this path.
+sys.path.append(str(Path(__file__).parents[1]))
+
+_tables: dict[str, str] = {}
+
+
+@pytest.fixture(scope="session")
+def tables() -> dict[str, str]:
+    """Title to text: what the run shows in its summary."""
+    return _tables
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for title, text in _tables.items():
+        terminalreporter.section(title)
+        terminalreporter.write_line(text)

@@ -1,0 +1,77 @@
+"""What killed processes leave behind about themselves: words in memory that only they and the harness share.
+
+A producer writes how many puts it began before each, and how many are done after it: aligned 64-bit stores, so a
+SIGKILL leaves the one or the other. A consumer appends what it took to a log of its own and then counts it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import signal
+import zlib
+
+import numpy as np
+import numpy.typing as npt
+
+LOG_ROOM = 1 << 17  # items that one consumer takes before it ends by itself
+SLOTS = 4
+_HEAD = 24  # producer, serial number, length; then the body; then the checksum
+TORN = -1
+
+Words = npt.NDArray[np.int64]
+
+
+def end_with_parent() -> None:
+    """In a child: SIGKILL when the harness ends, so that a failed test leaves nobody behind."""
+    if ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL, 0, 0, 0) != 0:  # PR_SET_PDEATHSIG
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+def shared_words(n: int) -> Words:
+    """n zeroed 64-bit words, shared with every process forked from here on."""
+    return np.frombuffer(mmap.mmap(-1, 8 * n), np.int64)
+
+
+class Ledger:
+    """Words of the processes that run now, by slot; a slot is used again by the process that replaces a killed one."""
+
+    def __init__(self) -> None:
+        self.begun = shared_words(SLOTS)
+        self.done = shared_words(SLOTS)
+        self.taken = shared_words(SLOTS)
+        self.logs = [shared_words(LOG_ROOM) for _ in range(SLOTS)]
+        self.stop = shared_words(2)  # producers, consumers
+
+    def clear(self, slot: int) -> None:
+        self.begun[slot] = self.done[slot] = self.taken[slot] = 0
+
+    def log(self, slot: int, entry: int) -> None:
+        at = int(self.taken[slot])
+        self.logs[slot][at] = entry
+        self.taken[slot] = at + 1
+
+    def read(self, slot: int) -> Words:
+        return self.logs[slot][: int(self.taken[slot])].copy()
+
+
+_noise = np.random.default_rng(7).bytes(1 << 18)
+
+
+def sealed(producer: int, serial: int, size: int) -> bytes:
+    """An item of about `size` bytes that says who put it, and whether it is whole."""
+    start = (producer * 7919 + serial * 31) % (len(_noise) // 2)
+    head = producer.to_bytes(8, "little") + serial.to_bytes(8, "little") + size.to_bytes(8, "little")
+    body = head + _noise[start : start + size]
+    return body + zlib.crc32(body).to_bytes(4, "little")
+
+
+def opened(item: bytes) -> int:
+    """Producer and serial number of an item as one log entry; TORN when it is not what was put."""
+    body, check = item[:-4], item[-4:]
+    if len(item) < _HEAD + 4 or zlib.crc32(body).to_bytes(4, "little") != check:
+        return TORN
+    producer, serial, size = (int.from_bytes(body[i : i + 8], "little") for i in (0, 8, 16))
+    if len(body) != _HEAD + size:
+        return TORN
+    return producer << 32 | serial

@@ -1,0 +1,250 @@
+"""Operations of the queue: putting, taking, growing, ending, and doing so after somebody died at it."""
+
+from __future__ import annotations
+
+import contextlib
+from queue import Empty, Full
+from typing import Any
+
+import numpy as np
+from stress.operations import Operation, Outcome, QueueOperation, Stuck, payload
+from stress.stepper import CHANGED, Route, Stepper
+
+from sharedkit.errors import ShutDown
+
+
+class Put(QueueOperation):
+    commits_once = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mine = [payload("mine")]
+
+    def act(self) -> None:
+        self.queue.put(self.mine[0])
+
+
+class PutOverTheEdge(Put):
+    """The record runs over the end of the ring, and the position word over its 32 bits."""
+
+    ring_log2 = 8
+    start = (2**32 - 1) << 32 | (2**32 - 24)
+
+
+class PutArray(Put):
+    def __init__(self) -> None:
+        super().__init__()
+        self.mine = [np.frombuffer(payload("array", 2993)[:2992], "f8").copy()]
+
+
+class PutGrowing(Put):
+    """The ring is full: a put makes the next one, carries the records over and flips the geometry."""
+
+    ring_log2 = 8
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before = [payload(f"old{i}", 330) for i in range(11)]
+        self.mine = [payload("mine", 700)]
+
+
+class PutMany(QueueOperation):
+    commits_once = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mine = [payload(f"mine{i}", 40 + 60 * i) for i in range(5)]
+
+    def act(self) -> None:
+        self.queue.put_many(self.mine)
+
+
+class PutManyGrowing(PutMany):
+    ring_log2 = 8
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before = [payload(f"old{i}", 330) for i in range(10)]
+
+
+class PutWaiting(Put):
+    """The queue is full: spin, raise the flag, park, give up."""
+
+    commits_once = False
+    maxsize = 3
+
+    def act(self) -> None:
+        with contextlib.suppress(Full):
+            self.queue.put(self.mine[0], timeout=0.002)
+
+
+class Get(QueueOperation):
+    commits_once = True
+    victim_may_lose = 1
+
+    def act(self) -> None:
+        self.queue.get()
+
+
+class GetBounded(Get):
+    """Taking from a queue with a bound wakes producers."""
+
+    maxsize = 3
+
+
+class GetLarge(Get):
+    """Too large for the stack: a first try tells the size, a second takes it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before = [payload(f"old{i}", 2500) for i in range(3)]
+
+
+class GetArray(Get):
+    def __init__(self) -> None:
+        super().__init__()
+        self.before = [np.frombuffer(payload(f"array{i}", 3000)[:2992], "f8").copy() for i in range(3)]
+
+
+class GetMany(QueueOperation):
+    commits_once = True
+    victim_may_lose = 2
+
+    def act(self) -> None:
+        self.queue.get_many(2)
+
+
+class GetWaiting(QueueOperation):
+    """The queue is empty: spin, raise the flag, park, give up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before = []
+
+    def act(self) -> None:
+        with contextlib.suppress(Empty):
+            self.queue.get(timeout=0.002)
+
+
+class TaskDone(QueueOperation):
+    commits_once = True
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.queue.put(payload("more"))
+        self.before.append(payload("more"))
+
+    def act(self) -> None:
+        self.queue.task_done()
+
+    def _count_tasks(self, handle: Any, outcome: Outcome) -> None:
+        undone = handle.unfinished_tasks
+        puts = len(self.before) + 3
+        outcome.committed = puts - undone
+        if outcome.committed not in (0, 1):
+            outcome.torn += 1
+        for _ in range(undone):
+            handle.task_done()
+        handle.join()
+
+
+class Join(QueueOperation):
+    """Nothing is left undone, so that joining looks once and comes back."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        for _ in self.before:
+            self.queue.task_done()
+
+    def act(self) -> None:
+        self.queue.join()
+
+    def _count_tasks(self, handle: Any, outcome: Outcome) -> None:
+        for _ in range(3):
+            handle.task_done()
+        handle.join()
+
+
+class Shutdown(QueueOperation):
+    """Open and whole before the commit, shut after it."""
+
+    commits_once = True
+    immediate = False
+
+    def act(self) -> None:
+        self.queue.shutdown(self.immediate)
+
+    def survive(self, k: int) -> Outcome:
+        if not self.queue.is_shutdown:
+            outcome = super().survive(k)
+            self._in_time("shutdown", self.queue.shutdown)
+            return outcome
+        outcome = Outcome(committed=1)
+        seen: list[Any] = []
+        try:
+            self.queue.put(payload("late"), timeout=10)
+            outcome.torn += 1
+        except ShutDown:
+            pass
+        try:
+            while True:
+                seen.append(self.queue.get(timeout=10))
+        except ShutDown:
+            pass
+        except Empty as why:
+            raise Stuck("get on a queue that was shut down") from why
+        wanted = [] if self.immediate else self.before
+        outcome.lost = len(wanted) - len(seen)
+        outcome.torn += int(seen != wanted)
+        for _ in range(len(wanted)):
+            self.queue.task_done()
+        self.queue.join()
+        return outcome
+
+
+class ShutdownAtOnce(Shutdown):
+    immediate = True
+
+
+class AfterDeath(Operation):
+    """The second victim dies while it takes over from a first, which died at instruction `at` of its own operation.
+
+    `first` must not have committed at that point, or its items count as the victim's.
+    """
+
+    def __init__(self, first: type[QueueOperation], second: type[QueueOperation], at: int, stepper: Stepper,
+                 route: Route, committed: bool) -> None:  # fmt: skip
+        self._stepper, self._route, self._at = stepper, route, at
+        self._first = first()
+        self._second = second()
+        self._committed = committed
+
+    @property
+    def watched(self) -> str | None:
+        return self._first.name
+
+    def prepare(self) -> None:
+        self._first.prepare()
+        victim = self._stepper.fork(self._first.enter, self._first.act)
+        start, counted = self._route.to(self._at)
+        self._stepper.to(victim, start, counted)
+        self._stepper.kill(victim)
+        self._second.name, self._second.queue = self._first.name, self._first.queue
+        self._second.before = list(self._first.before)
+        if self._committed:
+            self._second.before += self._first.mine
+
+    def act(self) -> None:
+        self._second.act()
+
+    def survive(self, k: int) -> Outcome:
+        return self._second.survive(k)
+
+    def finish(self) -> int:
+        self._second.queue = None
+        return self._first.finish()
+
+
+def changes(route: Route) -> list[int]:
+    """The points right after each change of the control words."""
+    return [i + 1 for i, step in enumerate(route.steps) if step.flags & CHANGED]

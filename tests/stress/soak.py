@@ -1,0 +1,46 @@
+"""Run a soak script in a session of its own, with a watchdog, and read the books that it prints last."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def soak(script: str, *args: object, limit: float) -> dict[str, Any]:
+    """The last line of JSON of `script`. AssertionError, with what it said, when it fails or takes over `limit` s."""
+    path = Path(__file__).with_name(script)
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", str(path), *map(str, args)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            out, err = process.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            out, err = "", f"not done after {limit} s"
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    lines = out.splitlines()
+    assert process.returncode == 0, f"{script} {args}: {err[-4000:]} {lines[-1:]}"
+    books: dict[str, Any] = json.loads(lines[-1])
+    return books
+
+
+def books_table(all_books: list[dict[str, Any]]) -> str:
+    """The books of several soaks, a line each."""
+    heads = [key for key in all_books[0] if key != "clean"]
+    cells = [heads]
+    for books in all_books:
+        cells.append([f"{v:,.1f}" if isinstance(v, float) else f"{v:,}" if isinstance(v, int) else v
+                      for v in (books[head] for head in heads)])  # fmt: skip
+    widths = [max(len(line[i]) for line in cells) for i in range(len(heads))]
+    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in cells)

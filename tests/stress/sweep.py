@@ -1,0 +1,192 @@
+"""Sweep operations: run arenas, watch that they get on, and count what they tell into a table.
+
+`python tests/stress/sweep.py [OPERATION …] [--every N]` prints the table; by default of all, at every instruction.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+SILENT_AFTER = 60.0  # seconds without a word from an arena: a survivor hangs, and did not keep its timeout
+ARENA = Path(__file__).with_name("arena.py")
+
+
+@dataclass
+class Row:
+    """The sum of one sweep. `faults`: what was told of each death that was not clean, to be looked into."""
+
+    operation: str
+    instructions: int = 0
+    deaths: int = 0
+    stuck: int = 0
+    lost: int = 0
+    duplicated: int = 0
+    torn: int = 0
+    reordered: int = 0
+    left: int = 0
+    strayed: int = 0
+    flips: int = 0
+    recovery_ms: float = 0.0
+    seconds: float = 0.0
+    last: int | None = None
+    faults: list[dict[str, Any]] = field(default_factory=list)
+
+    def take(self, told: dict[str, Any]) -> None:
+        self.deaths += 1
+        self.strayed += told["strayed"]
+        if "stuck" in told or "error" in told:
+            self.stuck += 1
+            self.faults.append(told)
+            return
+        wrong = 0
+        for what in ("lost", "duplicated", "torn", "reordered", "left"):
+            setattr(self, what, getattr(self, what) + told[what])
+            wrong += told[what]
+        if wrong:
+            self.faults.append(told)
+        # What has happened must not depend on anything but how far the dead one came.
+        if self.last is not None and told["committed"] != self.last:
+            self.flips += 1
+        self.last = told["committed"]
+        self.recovery_ms = max(self.recovery_ms, told["recovery_ms"])
+
+    @property
+    def clean(self) -> bool:
+        return self.deaths > 0 and not self.faults and self.strayed == 0
+
+
+COLUMNS = ("instructions", "deaths", "stuck", "lost", "duplicated", "torn", "reordered", "left", "flips")
+
+
+def table(rows: list[Row]) -> str:
+    """The rows as text."""
+    heads = ["operation", *COLUMNS, "recovery ms", "s"]
+    cells = [heads]
+    for row in rows:
+        numbers = [f"{getattr(row, column):,}" for column in COLUMNS]
+        cells.append([row.operation, *numbers, f"{row.recovery_ms:.1f}", f"{row.seconds:.0f}"])
+    total = [f"{sum(getattr(row, column) for row in rows):,}" for column in COLUMNS]
+    worst = max((row.recovery_ms for row in rows), default=0.0)
+    cells.append(["all", *total[:-1], "", f"{worst:.1f}", f"{sum(row.seconds for row in rows):.0f}"])
+    widths = [max(len(line[i]) for line in cells) for i in range(len(heads))]
+    lines = []
+    for line in cells:
+        first, *rest = (cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths)))  # noqa: B905
+        lines.append("  ".join([first, *rest]))
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:-1], "-" * len(lines[0]), lines[-1]])
+
+
+class _Arena:
+    """One arena process; its lines, or None when it stays silent."""
+
+    def __init__(self, operation: str, every: int, start: int) -> None:
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", str(ARENA), operation, "--every", str(every), "--start", str(start)],
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            start_new_session=True,
+            env=os.environ | {"LD_BIND_NOW": "1"},  # no symbol is looked up in the middle of a victim's operation
+        )
+        assert self._process.stdout is not None
+        self._out = self._process.stdout
+        os.set_blocking(self._out.fileno(), False)
+        self._rest = b""
+        self._ready = selectors.DefaultSelector()
+        self._ready.register(self._out, selectors.EVENT_READ)
+
+    def line(self) -> dict[str, Any] | None:
+        """The next line; None at the end, or when nothing came for too long."""
+        while b"\n" not in self._rest:
+            if not self._ready.select(SILENT_AFTER):
+                return None
+            more = self._out.read()
+            if more == b"":
+                return None
+            self._rest += more or b""
+        line, self._rest = self._rest.split(b"\n", 1)
+        told: dict[str, Any] = json.loads(line)
+        return told
+
+    def end(self) -> tuple[int, str]:
+        """Its exit status and what it wrote to stderr; a silent one is ended, with a traceback there."""
+        try:
+            self._process.wait(1)
+        except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGABRT)
+            try:
+                self._process.wait(5)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._ready.close()
+        self._out.close()
+        with self._errors:
+            self._errors.seek(0)
+            return self._process.returncode, self._errors.read()
+
+
+def sweep(operation: str, every: int = 1) -> Row:
+    """All deaths of one operation. An arena that falls silent is a stuck survivor; another one goes on behind it."""
+    row, start, began = Row(operation), 0, time.monotonic()
+    while True:
+        arena = _Arena(operation, every, start)
+        try:
+            head = arena.line()
+            row.instructions = head["instructions"] if head else row.instructions
+            while head and (told := arena.line()) is not None:
+                row.take(told)
+                start = told["k"] + 1
+        finally:
+            status, said = arena.end()
+        if status == 0 and head:
+            break
+        row.deaths += 1
+        row.stuck += 1
+        row.faults.append({"k": start, "stuck": f"the arena ended with {status}", "stderr": said[-4000:]})
+        start += 1
+        if row.stuck > 20 or head is None:
+            break
+    row.seconds = time.monotonic() - began
+    return row
+
+
+def sweep_all(operations: list[str], every: int = 1, workers: int | None = None) -> list[Row]:
+    """The rows of many operations, as many at a time as there are cores."""
+    with ThreadPoolExecutor(workers or len(os.sched_getaffinity(0))) as pool:
+        return list(pool.map(lambda each: sweep(each, every), operations))
+
+
+def main() -> None:
+    sys.path.append(str(Path(__file__).parents[1]))
+    from stress.arena import NAMES
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("operation", nargs="*", default=NAMES)
+    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--workers", type=int)
+    given = parser.parse_args()
+    rows = sweep_all(given.operation, given.every, given.workers)
+    print(table(rows))
+    for row in rows:
+        for fault in row.faults[:5]:
+            print(row.operation, json.dumps(fault).replace("\\n", "\n"))
+        if row.strayed:
+            print(row.operation, "strayed:", row.strayed)
+    sys.exit(not all(row.clean for row in rows))
+
+
+if __name__ == "__main__":
+    main()

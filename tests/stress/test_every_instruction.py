@@ -1,0 +1,49 @@
+"""A death at the machine instructions of each operation: nobody is stuck, nothing lost, doubled, torn or left."""
+
+from __future__ import annotations
+
+import json
+import platform
+
+import pytest
+from stress.arena import NAMES, commits_once
+from stress.sweep import Row, sweep_all, table
+
+pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="the stepper knows x86-64 only")
+
+SAMPLE = 150  # beside the points around everything that others can see
+
+
+@pytest.fixture(scope="module")
+def sampled(tables: dict[str, str]) -> dict[str, Row]:
+    rows = sweep_all(NAMES, SAMPLE)
+    tables["deaths at sampled machine instructions"] = table(rows)
+    return {row.operation: row for row in rows}
+
+
+@pytest.fixture(scope="module")
+def complete(tables: dict[str, str]) -> dict[str, Row]:
+    rows = sweep_all(NAMES)
+    tables["deaths at every machine instruction"] = table(rows)
+    return {row.operation: row for row in rows}
+
+
+def check(row: Row) -> None:
+    assert row.deaths > 0
+    assert not row.faults, "\n".join(json.dumps(fault).replace("\\n", "\n") for fault in row.faults[:10])
+    assert row.strayed <= row.deaths // 50, "too many victims went another way than the traced one"
+    if commits_once(row.operation):
+        assert row.flips == 1, "what has happened must change once, from nothing to all of it"
+
+
+@pytest.mark.parametrize("operation", NAMES)
+def test_survivors_go_on_after_a_death_at_sampled_instructions(operation: str, sampled: dict[str, Row]) -> None:
+    check(sampled[operation])
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("operation", NAMES)
+def test_survivors_go_on_after_a_death_at_every_instruction(operation: str, complete: dict[str, Row]) -> None:
+    row = complete[operation]
+    check(row)
+    assert row.deaths >= row.instructions

@@ -1,0 +1,55 @@
+"""SIGKILL at random instants of busy processes: the others go on, and the books agree."""
+
+from __future__ import annotations
+
+import pytest
+from stress.kills_queue import MODES
+from stress.kills_words import SUBJECTS
+from stress.soak import books_table, soak
+
+SEED = 20261122
+
+
+def _show(tables: dict[str, str], title: str, books: dict[str, object], so_far: list[dict[str, object]]) -> None:
+    so_far.append(books)
+    tables[title] = books_table(so_far)
+
+
+_queues: list[dict[str, object]] = []
+_words: list[dict[str, object]] = []
+
+
+def _queue_survives(mode: str, kills: int, tables: dict[str, str]) -> None:
+    books = soak("kills_queue.py", mode, kills, SEED, limit=60 + kills)
+    _show(tables, "random kills of producers and consumers of a queue", books, _queues)
+    assert books["kills"] == kills
+    assert books["clean"], books
+
+
+def _words_survive(subject: str, kills: int, tables: dict[str, str]) -> None:
+    books = soak("kills_words.py", subject, kills, SEED, limit=60 + kills)
+    _show(tables, "random kills of processes that add to a word", books, _words)
+    assert books["kills"] == kills
+    assert books["clean"], books
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_queue_outlives_some_producers_and_consumers(mode: str, tables: dict[str, str]) -> None:
+    _queue_survives(mode, 25, tables)
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_a_word_outlives_some_of_those_who_add_to_it(subject: str, tables: dict[str, str]) -> None:
+    _words_survive(subject, 20, tables)
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("mode", MODES)
+def test_a_queue_outlives_many_producers_and_consumers(mode: str, tables: dict[str, str]) -> None:
+    _queue_survives(mode, 1000 if mode == "small" else 400, tables)
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_a_word_outlives_many_of_those_who_add_to_it(subject: str, tables: dict[str, str]) -> None:
+    _words_survive(subject, 200, tables)
