@@ -46,8 +46,8 @@ class Outcome:
 
 
 def fresh_name() -> str:
-    """A segment name that no other process uses."""
-    return f"stepped-{os.getpid()}-{next(_serial)}"
+    """A segment name that no other process uses, always of one length: victims must go the same way."""
+    return f"stepped-{os.getpid():07}-{next(_serial):06}"
 
 
 def path_of(name: str) -> Path:

