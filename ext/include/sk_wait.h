@@ -17,10 +17,11 @@
 /* Longest park for a condition (an item, room): bounds what a lost wake-up costs. */
 #define SK_PARK_SLICE_NS 50000000u
 
-/* How one process waits. Private to the process; racy updates of `patience` only cost speed. */
+/* How one process waits. Private to the process; racy updates only cost speed. */
 typedef struct sk_waiter {
     uint32_t polling;  /* 1: never sleep on the word, poll */
     uint32_t patience; /* how many spins to try before parking; adapts */
+    uint32_t one_core; /* 1: whoever we wait for seems to share our core */
 } sk_waiter;
 
 #define SK_PATIENCE_MIN 16u
@@ -31,13 +32,22 @@ typedef struct sk_waiter {
 /* A park that was over so soon would have been spared by more spinning (a wake-up alone costs 5 to 50 us). */
 #define SK_SHORT_PARK_NS 40000u
 
-/* Spin while *word is `seen`. True when it changed. */
-static inline bool sk_spin_while(const sk_waiter *w, const uint32_t *word, uint32_t seen) {
+/* Spin while *word is `seen`. True when it changed.
+ * When offering the core is what brought the change, the other end shares it with us: then offer it at once next time. */
+static inline bool sk_spin_while(sk_waiter *w, const uint32_t *word, uint32_t seen) {
     uint32_t patience = sk_load32_relaxed(&w->patience);
+    uint32_t offer = sk_load32_relaxed(&w->one_core) ? 0 : SK_SPINS_BEFORE_YIELD;
+    bool offered = false;
     for (uint32_t i = 0; i < patience; i++) {
-        if (sk_load32_relaxed(word) != seen) return true;
-        if (i >= SK_SPINS_BEFORE_YIELD && i % 16 == 0) sk_yield();
-        else sk_relax();
+        if (sk_load32_relaxed(word) != seen) {
+            if (i > 0) sk_store32_relaxed(&w->one_core, offered);
+            return true;
+        }
+        offered = i == offer;
+        if (offered) {
+            offer += 16;
+            sk_yield();
+        } else sk_relax();
     }
     return false;
 }

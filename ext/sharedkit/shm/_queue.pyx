@@ -5,6 +5,7 @@ import operator
 import queue
 import types
 
+cimport cython
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
@@ -91,8 +92,10 @@ cdef class Queue(Handle):
 
     # --- putting -------------------------------------------------------------------------------
 
+    @cython.binding(False)
     def put(self, item, block=True, timeout=None, *, blocking=None):
-        """Put `item`, waiting for room up to `timeout` seconds (None: for ever) if `block`.
+        """put($self, item, block=True, timeout=None, *, blocking=None)\n--\n
+        Put `item`, waiting for room up to `timeout` seconds (None: for ever) if `block`.
 
         Raises queue.Full, ShutDown, OutOfSharedMemory, and at once what pickling the item raises.
         """
@@ -139,8 +142,10 @@ cdef class Queue(Handle):
             if rc == SK_OK:
                 return
 
+    @cython.binding(False)
     def put_nowait(self, item):
-        """Same as put(item, block=False).
+        """put_nowait($self, item)\n--\n
+        Same as put(item, block=False).
         """
         self.put(item, False)
 
@@ -159,8 +164,10 @@ cdef class Queue(Handle):
 
     # --- getting -------------------------------------------------------------------------------
 
+    @cython.binding(False)
     def get(self, block=True, timeout=None, *, blocking=None):
-        """Take the first item, waiting for one up to `timeout` seconds (None: for ever) if `block`.
+        """get($self, block=True, timeout=None, *, blocking=None)\n--\n
+        Take the first item, waiting for one up to `timeout` seconds (None: for ever) if `block`.
 
         Raises queue.Empty, ShutDown, and what unpickling the item raises (it is taken then).
         """
@@ -200,8 +207,10 @@ cdef class Queue(Handle):
             if rc == SK_OK:
                 return decode(found.kind, small, found.payload)
 
+    @cython.binding(False)
     def get_nowait(self):
-        """Same as get(block=False).
+        """get_nowait($self)\n--\n
+        Same as get(block=False).
         """
         return self.get(False)
 
@@ -220,8 +229,10 @@ cdef class Queue(Handle):
 
     # --- tasks, sizes, end ----------------------------------------------------------------------
 
+    @cython.binding(False)
     def task_done(self):
-        """Say that an item taken earlier is done with. ValueError when called more often than items were put.
+        """task_done($self)\n--\n
+        Say that an item taken earlier is done with. ValueError when called more often than items were put.
         """
         if self.s is NULL:
             closed()
