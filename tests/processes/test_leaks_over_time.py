@@ -1,0 +1,122 @@
+"""Thousands of lives and scores of mass murders: no file, no descriptor and no mapping stays."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from processes.programs import Program, await_that, path_of
+
+from sharedkit import segments
+from sharedkit import shm as sk
+
+GROUP = """
+    import os, sys, threading
+    from sharedkit import shm as sk
+
+    def busy(q, c):
+        while True:
+            q.put(b"x" * 1000)
+            c.add(1)
+            q.get()
+
+    for line in sys.stdin:  # a round
+        ready, told = os.pipe()
+        group = os.fork()
+        if group == 0:
+            os.setsid()
+            q, c, g = sk.Queue(50), sk.Counter(), sk.Counters(["a"])
+            os.write(told, f"{q.name} {c.name} {g.name} {os.getpid()}\\n".encode())
+            if os.fork() == 0:
+                if os.fork() == 0:
+                    os.write(told, b".")
+                    busy(q, c)
+                os.write(told, b".")
+                busy(q, c)
+            os.write(told, b".")
+            busy(q, c)
+        os.close(told)
+        said = b""
+        while said.count(b".") < 3:
+            more = os.read(ready, 1000)
+            assert more
+            said += more
+        os.killpg(group, 9)
+        os.waitpid(group, 0)
+        os.close(ready)
+        print(said.replace(b".", b"").decode().strip(), flush=True)
+"""
+
+
+def test_what_the_murder_of_whole_groups_leaves_the_next_use_sweeps() -> None:
+    left: list[str] = []
+    with Program(GROUP) as program:
+        for _ in range(50):
+            program.tell("go")
+            *names, _ = program.line().split()
+            assert len(names) == 3
+            _await_nobody(names)
+            with sk.Counter():
+                left += [name for name in names if path_of(name).exists()]
+        program.close_stdin()
+        assert program.result()[2] == ""
+    assert left == []
+
+
+def _await_nobody(names: list[str]) -> None:
+    """Only the first of a killed group has been waited for; the others' seats are free when they have ended."""
+    await_that(lambda: not any(info.attached for info in segments.live() if info.name in names), "their end")
+
+
+def _resources() -> tuple[int, int]:
+    maps = Path("/proc/self/maps").read_text().splitlines()
+    return len(os.listdir("/proc/self/fd")), sum("/dev/shm" in line for line in maps)
+
+
+@pytest.mark.parametrize("what", ["Counter", "Queue", "Counters"])
+def test_ten_thousand_lives_leave_no_descriptor_no_mapping_and_no_file(what: str) -> None:
+    make = {"Counter": sk.Counter, "Queue": lambda: sk.Queue(3), "Counters": lambda: sk.Counters(["a"])}[what]
+    make().close()
+    before, names = _resources(), []
+    for i in range(10_000 // 3 + 1):
+        thing = make()
+        if i % 100 == 0:
+            names.append(thing.name)
+        thing.close()
+    assert _resources() == before
+    assert [name for name in names if path_of(name).exists()] == []
+
+
+def test_attaching_and_leaving_a_thousand_times_keeps_the_segment_and_nothing_else() -> None:
+    with sk.Queue(3) as queue:
+        queue.put("item")
+        before = _resources()
+        for _ in range(1000):
+            other = sk.attach(queue.name)
+            assert other.qsize() == 1
+            other.close()
+        assert _resources() == before
+        assert queue.statistics().attached == (os.getpid(),)
+
+
+def test_a_queue_that_grew_gives_all_its_mappings_back() -> None:
+    before = _resources()
+    for _ in range(20):
+        with sk.Queue() as queue:
+            for size in (10, 10_000, 1_000_000):
+                queue.put(bytes(size))
+    assert _resources() == before
+
+
+def test_forked_children_take_and_leave_seats_for_ever() -> None:
+    """More children, one after the other, than the segment has seats."""
+    with sk.Counter(seats=3) as counter:
+        for _ in range(100):
+            pid = os.fork()
+            if pid == 0:
+                counter.add(1)
+                os._exit(0)
+            assert os.waitpid(pid, 0)[1] == 0
+        assert counter.value == 100
+        assert counter.statistics().attached == (os.getpid(),)
