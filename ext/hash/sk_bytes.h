@@ -66,6 +66,24 @@ static inline uint64_t sk_ror64(uint64_t x, int n) { return x >> n | x << (64 - 
 static inline uint32_t sk_rol32(uint32_t x, int n) { return x << n | x >> (32 - n); }
 static inline uint64_t sk_rol64(uint64_t x, int n) { return x << n | x >> (64 - n); }
 
+/* memcpy for the ends of messages: no call, a few moves that may overlap, nothing touched beyond `size`. */
+static inline void sk_copy_short(uint8_t *to, const uint8_t *from, size_t size) {
+    if (size >= 16) {
+        for (size_t i = 0; i + 16 < size; i += 16) memcpy(to + i, from + i, 16);
+        memcpy(to + size - 16, from + size - 16, 16);
+    } else if (size >= 8) {
+        uint64_t first, last;
+        memcpy(&first, from, 8), memcpy(&last, from + size - 8, 8);
+        memcpy(to, &first, 8), memcpy(to + size - 8, &last, 8);
+    } else if (size >= 4) {
+        uint32_t first, last;
+        memcpy(&first, from, 4), memcpy(&last, from + size - 4, 4);
+        memcpy(to, &first, 4), memcpy(to + size - 4, &last, 4);
+    } else if (size) {
+        to[0] = from[0], to[size / 2] = from[size / 2], to[size - 1] = from[size - 1];
+    }
+}
+
 typedef struct sk_u128 {
     uint64_t low, high;
 } sk_u128;

@@ -1,5 +1,6 @@
 /* The one place that knows which machine this is: algorithms, their paths, and the choice among them. */
 #include "sk_hash.h"
+#include "sk_blake3.h"
 #include "sk_sha2.h"
 #include "sk_sha2_paths.h"
 #include "sk_xxh3.h"
@@ -43,6 +44,8 @@ static uint32_t cpu_features(void) { return SK_CPU_ANY; }
 
 static const sk_hash_path SHA256_SCALAR = {"scalar", SK_CPU_ANY, sk_sha256_one_by_one, BLOCKS(sk_sha256_blocks_scalar), NULL};
 static const sk_hash_path SHA512_SCALAR = {"scalar", SK_CPU_ANY, sk_sha512_one_by_one, BLOCKS(sk_sha512_blocks_scalar), NULL};
+static const sk_hash_path BLAKE3_SCALAR = {"scalar", SK_CPU_ANY, sk_blake3_batch, BLOCKS(sk_blake3_chains_scalar), NULL};
+static const sk_hash_path XXH3_128_SCALAR = {"scalar", SK_CPU_ANY, sk_xxh3_128_batch, BLOCKS(sk_xxh3_blocks_scalar), NULL};
 static const sk_hash_path XXH3_64_SCALAR = {"scalar", SK_CPU_ANY, sk_xxh3_64_batch, BLOCKS(sk_xxh3_blocks_scalar), sk_xxh3_64_column};
 #if SK_HASH_X86
 static const sk_hash_path
@@ -54,6 +57,8 @@ static const sk_hash_path
     SHA256_BMI2 = {"bmi2", SK_CPU_BMI2, sk_sha256_one_by_one, BLOCKS(sk_sha256_blocks_bmi2), NULL},
     SHA512_AVX512 = {"avx512", SK_CPU_AVX512 | SK_CPU_BMI2, sk_sha512_batch_avx512, BLOCKS(sk_sha512_blocks_bmi2), NULL},
     SHA512_AVX2 = {"avx2", SK_CPU_AVX2 | SK_CPU_BMI2, sk_sha512_batch_avx2, BLOCKS(sk_sha512_blocks_bmi2), NULL},
+    BLAKE3_AVX512 = {"avx512", SK_CPU_AVX512, sk_blake3_batch, BLOCKS(sk_blake3_chains_avx512), NULL},
+    BLAKE3_AVX2 = {"avx2", SK_CPU_AVX2, sk_blake3_batch, BLOCKS(sk_blake3_chains_avx2), NULL},
     SHA512_BMI2 = {"bmi2", SK_CPU_BMI2, sk_sha512_one_by_one, BLOCKS(sk_sha512_blocks_bmi2), NULL};
 #endif
 
@@ -62,6 +67,8 @@ static const sk_hash_path *const SHA256_PATHS[] = {
     SK_X86_PATH(SHA256_BMI2) &SHA256_SCALAR, NULL};
 static const sk_hash_path *const SHA512_PATHS[] = {
     SK_X86_PATH(SHA512_AVX512) SK_X86_PATH(SHA512_AVX2) SK_X86_PATH(SHA512_BMI2) &SHA512_SCALAR, NULL};
+static const sk_hash_path *const BLAKE3_PATHS[] = {SK_X86_PATH(BLAKE3_AVX512) SK_X86_PATH(BLAKE3_AVX2) &BLAKE3_SCALAR, NULL};
+static const sk_hash_path *const XXH3_128_PATHS[] = {&XXH3_128_SCALAR, NULL};
 static const sk_hash_path *const XXH3_64_PATHS[] = {&XXH3_64_SCALAR, NULL};
 
 static const sk_hash_algorithm ALGORITHMS[] = {
@@ -69,7 +76,9 @@ static const sk_hash_algorithm ALGORITHMS[] = {
     {"sha256", 32, 0, 0, 0, SK_SHA256_INITIAL, sk_sha256_start, sk_sha256_feed, sk_sha256_finish, SHA256_PATHS},
     {"sha384", 48, 0, 0, 0, SK_SHA384_INITIAL, sk_sha512_start, sk_sha512_feed, sk_sha512_finish, SHA512_PATHS},
     {"sha512", 64, 0, 0, 0, SK_SHA512_INITIAL, sk_sha512_start, sk_sha512_feed, sk_sha512_finish, SHA512_PATHS},
+    {"blake3", 32, 0, 0, 32, NULL, sk_blake3_start, sk_blake3_feed, sk_blake3_finish, BLAKE3_PATHS},
     {"xxh3_64", 8, 8, 64, 0, NULL, sk_xxh3_start, sk_xxh3_feed, sk_xxh3_64_finish, XXH3_64_PATHS},
+    {"xxh3_128", 16, 0, 64, 0, NULL, sk_xxh3_start, sk_xxh3_feed, sk_xxh3_128_finish, XXH3_128_PATHS},
 };
 #define COUNT (sizeof ALGORITHMS / sizeof *ALGORITHMS)
 
@@ -107,9 +116,10 @@ const sk_hash_path *sk_hash_active(const sk_hash_algorithm *algorithm) {
 }
 
 void sk_hash_prepare(sk_hash_key *key, const sk_hash_algorithm *algorithm, uint64_t seed, const uint8_t *secret) {
-    (void)secret;
     memset(key, 0, sizeof *key);
     key->seed = seed;
+    for (int i = 0; i < 8; i++) key->words[i] = secret ? sk_load_le32(secret + 4 * i) : SK_BLAKE3_INITIAL[i];
+    if (secret) key->flags = SK_KEYED_HASH;
     if (algorithm->seed_bits == 64) sk_xxh3_secret(key->secret, seed);
 }
 

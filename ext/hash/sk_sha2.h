@@ -21,7 +21,7 @@ extern const uint64_t SK_SHA384_INITIAL[8], SK_SHA512_INITIAL[8];
  * Returns how many blocks were written into `tail`. */
 static inline size_t sk_sha256_pad(uint8_t tail[128], const uint8_t *rest, size_t size, uint64_t total) {
     size_t blocks = size < 56 ? 1 : 2;
-    if (size) memcpy(tail, rest, size);
+    sk_copy_short(tail, rest, size);
     memset(tail + size, 0, 64 * blocks - size);
     tail[size] = 0x80;
     sk_store_be64(tail + 64 * blocks - 8, total << 3);
@@ -30,7 +30,7 @@ static inline size_t sk_sha256_pad(uint8_t tail[128], const uint8_t *rest, size_
 
 static inline size_t sk_sha512_pad(uint8_t tail[256], const uint8_t *rest, size_t size, uint64_t total) {
     size_t blocks = size < 112 ? 1 : 2;
-    if (size) memcpy(tail, rest, size);
+    sk_copy_short(tail, rest, size);
     memset(tail + size, 0, 128 * blocks - size);
     tail[size] = 0x80;
     sk_store_be64(tail + 128 * blocks - 16, total >> 61);

@@ -25,23 +25,14 @@
 #define SK_MIX0(x) SK_XOR3(SK_ROTATE(x, 7), SK_ROTATE(x, 18), SK_SHIFT(x, 3))
 #define SK_MIX1(x) SK_XOR3(SK_ROTATE(x, 17), SK_ROTATE(x, 19), SK_SHIFT(x, 10))
 
+#include "sk_transpose_avx2.h"
+
 SK_TARGET static inline void sk_load_block(const uint8_t *const *data, size_t offset, __m256i w[16]) {
     const __m256i swap = _mm256_broadcastsi128_si256(_mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203));
     for (int half = 0; half < 2; half++) {
-        __m256i r[8], p[8];
-        for (int k = 0; k < 8; k++)
-            r[k] = _mm256_shuffle_epi8(_mm256_loadu_si256((const __m256i *)(data[k] + offset + 32 * half)), swap);
-        for (int k = 0; k < 8; k += 2) {
-            p[k] = _mm256_unpacklo_epi32(r[k], r[k + 1]);
-            p[k + 1] = _mm256_unpackhi_epi32(r[k], r[k + 1]);
-        }
-        for (int k = 0; k < 4; k++) {     /* word k of rows 0 … 3 and 4 … 7, and word k + 4 in the upper half */
-            const int high = k / 2;
-            __m256i top = k % 2 ? _mm256_unpackhi_epi64(p[high], p[2 + high]) : _mm256_unpacklo_epi64(p[high], p[2 + high]);
-            __m256i low = k % 2 ? _mm256_unpackhi_epi64(p[4 + high], p[6 + high]) : _mm256_unpacklo_epi64(p[4 + high], p[6 + high]);
-            w[8 * half + k] = _mm256_permute2x128_si256(top, low, 0x20);
-            w[8 * half + k + 4] = _mm256_permute2x128_si256(top, low, 0x31);
-        }
+        for (int i = 0; i < 8; i++)
+            w[8 * half + i] = _mm256_shuffle_epi8(_mm256_loadu_si256((const __m256i *)(data[i] + offset + 32 * half)), swap);
+        sk_transpose_8(w + 8 * half);
     }
 }
 

@@ -10,6 +10,7 @@ from sharedkit import _hashing
 from sharedkit.hashing import algorithms, hash_many
 
 xxhash = pytest.importorskip("xxhash")
+blake3 = pytest.importorskip("blake3")
 
 SEEDS = [0, 1, 0x9E3779B97F4A7C15, 2**64 - 1]
 
@@ -18,7 +19,9 @@ REFERENCES: dict[str, Callable[[bytes], bytes]] = {
     "sha256": lambda m: hashlib.sha256(m).digest(),
     "sha384": lambda m: hashlib.sha384(m).digest(),
     "sha512": lambda m: hashlib.sha512(m).digest(),
+    "blake3": lambda m: blake3.blake3(m).digest(),
     "xxh3_64": lambda m: xxhash.xxh3_64_digest(m),
+    "xxh3_128": lambda m: xxhash.xxh3_128_digest(m),
 }
 
 # FIPS 180-4 examples ("abc", the two-block message, nothing), and xxHash's own for nothing.
@@ -43,6 +46,12 @@ VECTORS = [
         "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f",
     ),
     ("xxh3_64", b"", "2d06800538d394c2"),
+    ("xxh3_128", b"", "99aa06d3014798d86001c324468d497f"),
+    # From BLAKE3's test_vectors.json: the bytes 0, 1, … 250, 0, … of the given length.
+    ("blake3", b"", "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"),
+    ("blake3", b"\0", "2d3adedff11b61f14c886e35afa036736dcd87a74d27b5c1510225d0f592e213"),
+    ("blake3", bytes(i % 251 for i in range(1024)), "42214739f095a406f3fc83deb889744ac00df831c10daa55189b5d121c855af7"),
+    ("blake3", bytes(i % 251 for i in range(1025)), "d00278ae47eb27b34faecf67b4fe263f82d5412916c1ffd97c8cb7fb814b8444"),
 ]
 
 PATHS = [(algorithm, path) for algorithm in algorithms() for path in _hashing.paths(algorithm)]
@@ -77,7 +86,7 @@ def test_every_length_up_to_300_in_one_batch(forced: str) -> None:
 def test_equal_lengths_fill_every_lane_and_every_number_of_lanes(forced: str) -> None:
     source = random.Random(2)
     for count in range(1, 36):
-        for size in (0, 1, 55, 56, 63, 64, 65, 111, 112, 127, 128, 129, 240, 241):
+        for size in (0, 1, 55, 56, 63, 64, 65, 111, 112, 127, 128, 129, 241, 1024):
             check(forced, [source.randbytes(size) for _ in range(count)])
 
 
@@ -117,6 +126,27 @@ def test_xxh3_64_is_intdigest_with_every_seed(path: str, seed: int) -> None:
         _hashing.force_path("xxh3_64")
     assert digests.dtype == "u8"
     assert digests.tolist() == [xxhash.xxh3_64_intdigest(m, seed) for m in messages]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_xxh3_128_with_every_seed(seed: int) -> None:
+    source = random.Random(8)
+    messages = [source.randbytes(n) for n in [*range(301), 1023, 1024, 1025, 1088, 5000, 100_000]]
+    expected = [xxhash.xxh3_128_digest(m, seed) for m in messages]
+    assert hash_many(messages, "xxh3_128", seed=seed, form="bytes") == expected
+
+
+@pytest.mark.parametrize("path", _hashing.paths("blake3"))
+def test_keyed_blake3(path: str) -> None:
+    source = random.Random(9)
+    key = source.randbytes(32)
+    messages = [source.randbytes(n) for n in [*range(0, 301, 7), 1023, 1024, 1025, 2048, 2049, 65536, 65537, 300_000]]
+    _hashing.force_path("blake3", path)
+    try:
+        digests = hash_many(messages, "blake3", key=key, form="bytes")
+    finally:
+        _hashing.force_path("blake3")
+    assert digests == [blake3.blake3(m, key=key).digest() for m in messages]
 
 
 @pytest.mark.parametrize(("algorithm", "message", "digest"), VECTORS)

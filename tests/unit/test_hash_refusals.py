@@ -56,7 +56,7 @@ def test_lone_surrogates_have_no_utf8() -> None:
 
 @pytest.mark.parametrize("name", ["md5", "SHA256", ""])
 def test_an_unknown_algorithm_lists_the_known(name: str) -> None:
-    with pytest.raises(ValueError, match="sha224, sha256, sha384, sha512, xxh3_64"):
+    with pytest.raises(ValueError, match="sha224, sha256, sha384, sha512, blake3, xxh3_64"):
         hash_many([b"x"], name)
     with pytest.raises(TypeError):
         hash_many([b"x"], None)  # type: ignore[arg-type]
@@ -79,6 +79,9 @@ def test_seeds_and_keys_where_they_do_not_belong() -> None:
         hash_many([b"x"], "sha256", seed=1)
     with pytest.raises(ValueError, match="takes no key"):
         hash_many([b"x"], "sha256", key=bytes(32))
+    for size in (0, 31, 33):
+        with pytest.raises(ValueError, match=f"key of blake3 must have 32 bytes: {size}"):
+            hash_many([b"x"], "blake3", key=bytes(size))
     for seed in (-1, 2**64):
         with pytest.raises(ValueError, match="seed of xxh3_64"):
             hash_many([b"x"], "xxh3_64", seed=seed)

@@ -1,0 +1,190 @@
+/* BLAKE3 around the chains: batches of messages, the tree of a large one, streams. */
+#include "sk_blake3.h"
+
+#define PIECE 256            /* chains gathered at a time: with tails and values 44 KiB */
+#define SUBTREE 64           /* chunks compressed together in a large message: their parents fill lanes too */
+#define SUBTREE_BYTES ((size_t)SUBTREE * SK_BLAKE3_CHUNK)
+
+/* The chain of a message of at most one chunk, its short last block copied to `tail` and filled up with zeros. */
+static sk_chain chunk_chain(const uint8_t *data, size_t size, uint64_t counter, uint32_t last_flags, uint8_t tail[64]) {
+    sk_chain chain = {.data = data, .counter = counter, .first_flags = SK_CHUNK_START, .last_flags = last_flags};
+    chain.blocks = size ? (uint32_t)((size + 63) / 64) : 1;
+    const size_t before = 64 * (size_t)(chain.blocks - 1);
+    chain.last_size = (uint32_t)(size - before);
+    chain.last = data + before;
+    if (chain.last_size < 64) {
+        memset(tail, 0, 64);
+        sk_copy_short(tail, data + before, chain.last_size);
+        chain.last = tail;
+    }
+    return chain;
+}
+
+static sk_chain parent_chain(const uint8_t children[64], uint32_t extra) {
+    return (sk_chain){.last = children, .blocks = 1, .last_size = 64, .last_flags = SK_PARENT | extra};
+}
+
+static void put(const uint32_t value[8], uint8_t *out) {
+    for (int i = 0; i < 8; i++) sk_store_le32(out + 4 * i, value[i]);
+}
+
+/* Chaining values up to the one of them all, in values[0]. Pairing neighbours level by level, the odd one carried
+ * up, gives BLAKE3's tree, whose left parts are whole. */
+static void reduce(sk_blake3_chains run, const sk_hash_key *key, uint32_t (*values)[8], size_t count, bool root) {
+    uint8_t children[SUBTREE / 2][64];
+    sk_chain chains[SUBTREE / 2];
+    while (count > 1) {
+        const size_t pairs = count / 2;
+        for (size_t i = 0; i < 2 * pairs; i++) put(values[i], children[i / 2] + 32 * (i % 2));
+        for (size_t i = 0; i < pairs; i++) chains[i] = parent_chain(children[i], root && count == 2 ? SK_ROOT : 0);
+        run(key->words, key->flags, chains, pairs, values);
+        if (count % 2) memcpy(values[pairs], values[count - 1], 32);
+        count = pairs + count % 2;
+    }
+}
+
+/* The chaining value, in values[0], of `chunks` whole chunks, a power of two from 1 to SUBTREE. */
+static void subtree(sk_blake3_chains run, const sk_hash_key *key, const uint8_t *data, size_t chunks, uint64_t counter,
+                    uint32_t (*values)[8]) {
+    sk_chain chains[SUBTREE] = {0};
+    for (size_t i = 0; i < chunks; i++)
+        chains[i] = chunk_chain(data + i * SK_BLAKE3_CHUNK, SK_BLAKE3_CHUNK, counter + i, SK_CHUNK_END, NULL);
+    run(key->words, key->flags, chains, chunks, values);
+    reduce(run, key, values, chunks, false);
+}
+
+static void merge(const sk_hash_key *key, uint32_t left[8], const uint32_t right[8], uint32_t extra) {
+    uint8_t children[64];
+    put(left, children), put(right, children + 32);
+    memcpy(left, key->words, 32);
+    sk_blake3_compress(left, children, 0, 64, key->flags | SK_PARENT | extra);
+}
+
+void sk_blake3_start(sk_hash_stream *stream) {
+    stream->state.blake3.depth = 0;
+    stream->state.blake3.chunks = 0;
+}
+
+/* Adds the value of a subtree of `chunks` chunks: like a carry, equal neighbours become parents. */
+static void push(sk_hash_stream *stream, const uint32_t value[8], size_t chunks) {
+    uint32_t (*stack)[8] = stream->state.blake3.stack;
+    memcpy(stack[stream->state.blake3.depth++], value, 32);
+    stream->state.blake3.chunks += chunks;
+    for (uint64_t total = stream->state.blake3.chunks / chunks; !(total & 1); total >>= 1) {
+        unsigned depth = --stream->state.blake3.depth;
+        merge(&stream->key, stack[depth - 1], stack[depth], 0);
+    }
+}
+
+/* A chunk or subtree is compressed only when more follows: the last one is treated otherwise. */
+void sk_blake3_feed(sk_hash_stream *stream, const uint8_t *data, size_t size) {
+    sk_blake3_chains run = (sk_blake3_chains)sk_hash_active(stream->algorithm)->blocks;
+    uint32_t values[SUBTREE][8];
+    if (stream->held && stream->held + size > SK_BLAKE3_CHUNK) {
+        size_t take = SK_BLAKE3_CHUNK - stream->held;
+        memcpy(stream->buffer + stream->held, data, take);
+        data += take, size -= take;
+        subtree(run, &stream->key, stream->buffer, 1, stream->state.blake3.chunks, values);
+        push(stream, values[0], 1);
+        stream->held = 0;
+    }
+    while (size > SK_BLAKE3_CHUNK) {
+        size_t chunks = SUBTREE;
+        while (chunks * SK_BLAKE3_CHUNK >= size || stream->state.blake3.chunks % chunks) chunks /= 2;
+        subtree(run, &stream->key, data, chunks, stream->state.blake3.chunks, values);
+        push(stream, values[0], chunks);
+        data += chunks * SK_BLAKE3_CHUNK, size -= chunks * SK_BLAKE3_CHUNK;
+    }
+    if (size) memcpy(stream->buffer + stream->held, data, size);
+    stream->held += size;
+}
+
+/* Merges the last value with everything that waits on the stack; the topmost merge is the root. */
+static void conclude(sk_hash_stream *stream, uint32_t last[8], uint8_t *digest) {
+    unsigned depth = stream->state.blake3.depth;
+    while (depth--) {
+        uint32_t left[8];
+        memcpy(left, stream->state.blake3.stack[depth], 32);
+        merge(&stream->key, left, last, depth ? 0 : SK_ROOT);
+        memcpy(last, left, 32);
+    }
+    put(last, digest);
+}
+
+void sk_blake3_finish(sk_hash_stream *stream, uint8_t *digest) {
+    const uint32_t flags = SK_CHUNK_END | (stream->state.blake3.depth ? 0 : SK_ROOT);
+    uint32_t value[8];
+    uint8_t tail[64];
+    sk_chain chain = chunk_chain(stream->buffer, stream->held, stream->state.blake3.chunks, flags, tail);
+    sk_blake3_chains_scalar(stream->key.words, stream->key.flags, &chain, 1, &value);
+    conclude(stream, value, digest);
+}
+
+/* What became of one message's chunks among the chains of a piece. */
+typedef struct message_chains {
+    size_t message;
+    uint32_t first, count;
+} message_chains;
+
+static uint32_t chunks_of(size_t size) {
+    return size ? (uint32_t)((size + SK_BLAKE3_CHUNK - 1) / SK_BLAKE3_CHUNK) : 1;
+}
+
+/* Chains of all chunks of a message of at most SUBTREE chunks; `root`: it is the whole message. */
+static uint32_t add_chunks(sk_chain *chains, sk_span message, uint64_t counter, bool root, uint8_t tail[64]) {
+    const uint32_t count = chunks_of(message.size);
+    for (uint32_t i = 0; i + 1 < count; i++)
+        chains[i] = chunk_chain(message.data + (size_t)i * SK_BLAKE3_CHUNK, SK_BLAKE3_CHUNK, counter + i, SK_CHUNK_END, tail);
+    const size_t before = (size_t)(count - 1) * SK_BLAKE3_CHUNK;
+    chains[count - 1] = chunk_chain(message.data + before, message.size - before, counter + count - 1,
+                                    SK_CHUNK_END | (root && count == 1 ? SK_ROOT : 0), tail);
+    return count;
+}
+
+/* A message of more than SUBTREE chunks: whole subtrees, then what is left as one more. */
+static void large(const sk_hash_algorithm *algorithm, const sk_hash_key *key, sk_span message, uint8_t *out) {
+    sk_blake3_chains run = (sk_blake3_chains)sk_hash_active(algorithm)->blocks;
+    sk_hash_stream stream;
+    sk_chain chains[SUBTREE];
+    uint32_t values[SUBTREE][8];
+    uint8_t tail[64];
+    sk_hash_start(&stream, algorithm, key);
+    for (; message.size > SUBTREE_BYTES; message.data += SUBTREE_BYTES, message.size -= SUBTREE_BYTES) {
+        subtree(run, key, message.data, SUBTREE, stream.state.blake3.chunks, values);
+        push(&stream, values[0], SUBTREE);
+    }
+    size_t count = add_chunks(chains, message, stream.state.blake3.chunks, false, tail);
+    run(key->words, key->flags, chains, count, values);
+    reduce(run, key, values, count, false);
+    conclude(&stream, values[0], out);
+}
+
+void sk_blake3_batch(const sk_hash_algorithm *algorithm, const sk_hash_key *key, const sk_span *messages, size_t count,
+                     uint8_t *out) {
+    sk_blake3_chains run = (sk_blake3_chains)sk_hash_active(algorithm)->blocks;
+    sk_chain chains[PIECE];
+    uint32_t values[PIECE][8];
+    message_chains pieces[PIECE];
+    uint8_t tails[PIECE][64];
+    for (size_t next = 0; next < count;) {
+        uint32_t used = 0, taken = 0;
+        for (; next < count; next++) {
+            const sk_span message = messages[next];
+            if (next + 16 < count) __builtin_prefetch(messages[next + 16].data);
+            if (message.size > SUBTREE_BYTES) {
+                large(algorithm, key, message, out + 32 * next);
+                continue;
+            }
+            if (used + chunks_of(message.size) > PIECE) break;
+            uint32_t added = add_chunks(chains + used, message, 0, true, tails[taken]);
+            pieces[taken++] = (message_chains){next, used, added};
+            used += added;
+        }
+        run(key->words, key->flags, chains, used, values);
+        for (uint32_t i = 0; i < taken; i++) {
+            uint32_t (*own)[8] = values + pieces[i].first;
+            if (pieces[i].count > 1) reduce(run, key, own, pieces[i].count, true);
+            put(*own, out + 32 * pieces[i].message);
+        }
+    }
+}

@@ -1,0 +1,54 @@
+/* BLAKE3 (specification: "BLAKE3: one function, fast everywhere", O'Connor, Aumasson, Neves, Wilcox-O'Hearn).
+ *
+ * A message is cut into chunks of 1024 bytes, each a chain of up to 16 block compressions that gives a chaining
+ * value; pairs of chaining values are compressed into parents, up to one root. Chunks are independent, so are
+ * messages, so a path brings one function: compress the same number of blocks of several lanes.
+ */
+#ifndef SK_BLAKE3_H
+#define SK_BLAKE3_H
+
+#include "sk_bytes.h"
+#include "sk_hash.h"
+
+#define SK_BLAKE3_BLOCK 64
+#define SK_BLAKE3_CHUNK 1024
+#define SK_BLAKE3_LANES_MAX 16
+
+enum {
+    SK_CHUNK_START = 1 << 0,
+    SK_CHUNK_END = 1 << 1,
+    SK_PARENT = 1 << 2,
+    SK_ROOT = 1 << 3,
+    SK_KEYED_HASH = 1 << 4,
+};
+
+extern const uint32_t SK_BLAKE3_INITIAL[8];
+extern const uint8_t SK_BLAKE3_ORDER[7][16];     /* which message word each round uses where */
+
+/* One chain of block compressions. The last block may be short; `last` has 64 bytes then, zeros after the message. */
+typedef struct sk_chain {
+    const uint8_t *data;     /* the blocks before the last */
+    const uint8_t *last;
+    uint64_t counter;        /* the chunk's number; 0 for parents */
+    uint32_t blocks;         /* at least 1 */
+    uint32_t last_size;      /* bytes of the message in the last block */
+    uint32_t first_flags, last_flags;
+} sk_chain;
+
+/* Compresses each chain from `start`, with `flags` on every block, into a chaining value of 8 words. */
+typedef void (*sk_blake3_chains)(const uint32_t start[8], uint32_t flags, const sk_chain *chains, size_t count,
+                                 uint32_t (*values)[8]);
+
+void sk_blake3_chains_scalar(const uint32_t start[8], uint32_t flags, const sk_chain *, size_t, uint32_t (*values)[8]);
+void sk_blake3_chains_avx2(const uint32_t start[8], uint32_t flags, const sk_chain *, size_t, uint32_t (*values)[8]);
+void sk_blake3_chains_avx512(const uint32_t start[8], uint32_t flags, const sk_chain *, size_t, uint32_t (*values)[8]);
+
+/* One block: value = compress(value, block). */
+void sk_blake3_compress(uint32_t value[8], const uint8_t block[64], uint64_t counter, uint32_t size, uint32_t flags);
+
+void sk_blake3_batch(const sk_hash_algorithm *, const sk_hash_key *, const sk_span *, size_t, uint8_t *);
+void sk_blake3_start(sk_hash_stream *);
+void sk_blake3_feed(sk_hash_stream *, const uint8_t *, size_t);
+void sk_blake3_finish(sk_hash_stream *, uint8_t *);
+
+#endif
