@@ -1,6 +1,10 @@
 /* BLAKE3 around the chains: batches of messages, the tree of a large one, streams. */
 #include "sk_blake3.h"
 
+#include <stdlib.h>
+
+#include "sk_pool.h"
+
 #define PIECE 256            /* chains gathered at a time: with tails and values 44 KiB */
 #define SUBTREE 64           /* chunks compressed together in a large message: their parents fill lanes too */
 #define SUBTREE_BYTES ((size_t)SUBTREE * SK_BLAKE3_CHUNK)
@@ -141,22 +145,55 @@ static uint32_t add_chunks(sk_chain *chains, sk_span message, uint64_t counter, 
     return count;
 }
 
-/* A message of more than SUBTREE chunks: whole subtrees, then what is left as one more. */
-static void large(const sk_hash_algorithm *algorithm, const sk_hash_key *key, sk_span message, uint8_t *out) {
+/* A message of more than SUBTREE chunks: values of its whole subtrees, here or found before, then what is left as
+ * one more. */
+static void large(const sk_hash_algorithm *algorithm, const sk_hash_key *key, sk_span message,
+                  uint32_t (*found)[8], uint8_t *out) {
     sk_blake3_chains run = (sk_blake3_chains)sk_hash_active(algorithm)->blocks;
     sk_hash_stream stream;
     sk_chain chains[SUBTREE];
     uint32_t values[SUBTREE][8];
     uint8_t tail[64];
     sk_hash_start(&stream, algorithm, key);
-    for (; message.size > SUBTREE_BYTES; message.data += SUBTREE_BYTES, message.size -= SUBTREE_BYTES) {
-        subtree(run, key, message.data, SUBTREE, stream.state.blake3.chunks, values);
+    for (size_t i = 0; message.size > SUBTREE_BYTES; message.data += SUBTREE_BYTES, message.size -= SUBTREE_BYTES) {
+        if (found)
+            memcpy(values[0], found[i++], 32);
+        else
+            subtree(run, key, message.data, SUBTREE, stream.state.blake3.chunks, values);
         push(&stream, values[0], SUBTREE);
     }
     size_t count = add_chunks(chains, message, stream.state.blake3.chunks, false, tail);
     run(key->words, key->flags, chains, count, values);
     reduce(run, key, values, count, false);
     conclude(&stream, values[0], out);
+}
+
+typedef struct forest {
+    sk_blake3_chains run;
+    const sk_hash_key *key;
+    const uint8_t *data;
+    uint32_t (*found)[8];
+} forest;
+
+static void grow_one(void *context, size_t i) {
+    const forest *f = context;
+    uint32_t values[SUBTREE][8];
+    subtree(f->run, f->key, f->data + i * SUBTREE_BYTES, SUBTREE, (uint64_t)i * SUBTREE, values);
+    memcpy(f->found[i], values[0], 32);
+}
+
+void sk_blake3_tree(const sk_hash_algorithm *algorithm, const sk_hash_key *key, sk_span message, size_t threads,
+                    uint8_t *out) {
+    const size_t whole = message.size ? (message.size - 1) / SUBTREE_BYTES : 0;
+    forest f = {(sk_blake3_chains)sk_hash_active(algorithm)->blocks, key, message.data, NULL};
+    if (threads > 1 && whole > 1) f.found = malloc(whole * sizeof *f.found);
+    if (!f.found) {      /* too small to share out, or no memory to do it: the same digest from one thread */
+        sk_blake3_batch(algorithm, key, &message, 1, out);
+        return;
+    }
+    sk_pool_run(threads, whole, grow_one, &f);
+    large(algorithm, key, message, f.found, out);
+    free(f.found);
 }
 
 void sk_blake3_batch(const sk_hash_algorithm *algorithm, const sk_hash_key *key, const sk_span *messages, size_t count,
@@ -172,7 +209,7 @@ void sk_blake3_batch(const sk_hash_algorithm *algorithm, const sk_hash_key *key,
             const sk_span message = messages[next];
             if (next + 16 < count) __builtin_prefetch(messages[next + 16].data);
             if (message.size > SUBTREE_BYTES) {
-                large(algorithm, key, message, out + 32 * next);
+                large(algorithm, key, message, NULL, out + 32 * next);
                 continue;
             }
             if (used + chunks_of(message.size) > PIECE) break;

@@ -47,6 +47,7 @@ void sk_blake3_chains_avx512(const uint32_t start[8], uint32_t flags, const sk_c
 void sk_blake3_compress(uint32_t value[8], const uint8_t block[64], uint64_t counter, uint32_t size, uint32_t flags);
 
 void sk_blake3_batch(const sk_hash_algorithm *, const sk_hash_key *, const sk_span *, size_t, uint8_t *);
+void sk_blake3_tree(const sk_hash_algorithm *, const sk_hash_key *, sk_span, size_t threads, uint8_t *);
 void sk_blake3_start(sk_hash_stream *);
 void sk_blake3_feed(sk_hash_stream *, const uint8_t *, size_t);
 void sk_blake3_finish(sk_hash_stream *, uint8_t *);

@@ -82,6 +82,8 @@ struct sk_hash_algorithm {
     void (*finish)(sk_hash_stream *stream, uint8_t *digest);
     /* Best path first; the last one runs everywhere. */
     const sk_hash_path *const *paths;
+    /* Digests one message with several threads, or NULL when the algorithm is a chain. */
+    void (*tree)(const sk_hash_algorithm *algorithm, const sk_hash_key *key, sk_span message, size_t threads, uint8_t *out);
 };
 
 /* Lookup; NULL when there is no such algorithm or index. */

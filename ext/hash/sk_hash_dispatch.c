@@ -1,6 +1,7 @@
 /* The one place that knows which machine this is: algorithms, their paths, and the choice among them. */
 #include "sk_hash.h"
 #include "sk_blake3.h"
+#include "sk_crc32c.h"
 #include "sk_sha2.h"
 #include "sk_sha2_paths.h"
 #include "sk_xxh3.h"
@@ -12,6 +13,7 @@ enum {
     SK_CPU_AVX2 = 1 << 1,
     SK_CPU_AVX512 = 1 << 2,      /* F, BW, VL and DQ */
     SK_CPU_SHA = 1 << 3,
+    SK_CPU_SSE42 = 1 << 4,       /* and carry-less multiplication */
 };
 
 #if SK_HASH_X86
@@ -26,6 +28,7 @@ static uint32_t cpu_features(void) {
     found = 1u << 31;
     __builtin_cpu_init();       /* also asks whether the system saves the wide registers */
     if (__builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2")) found |= SK_CPU_BMI2;
+    if (__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul")) found |= SK_CPU_SSE42;
     if (__builtin_cpu_supports("avx2")) found |= SK_CPU_AVX2;
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
         __builtin_cpu_supports("avx512dq"))
@@ -45,6 +48,7 @@ static uint32_t cpu_features(void) { return SK_CPU_ANY; }
 static const sk_hash_path SHA256_SCALAR = {"scalar", SK_CPU_ANY, sk_sha256_one_by_one, BLOCKS(sk_sha256_blocks_scalar), NULL};
 static const sk_hash_path SHA512_SCALAR = {"scalar", SK_CPU_ANY, sk_sha512_one_by_one, BLOCKS(sk_sha512_blocks_scalar), NULL};
 static const sk_hash_path BLAKE3_SCALAR = {"scalar", SK_CPU_ANY, sk_blake3_batch, BLOCKS(sk_blake3_chains_scalar), NULL};
+static const sk_hash_path CRC32C_SCALAR = {"scalar", SK_CPU_ANY, sk_crc32c_batch, BLOCKS(sk_crc32c_scalar), NULL};
 static const sk_hash_path XXH3_128_SCALAR = {"scalar", SK_CPU_ANY, sk_xxh3_128_batch, BLOCKS(sk_xxh3_blocks_scalar), NULL};
 static const sk_hash_path XXH3_64_SCALAR = {"scalar", SK_CPU_ANY, sk_xxh3_64_batch, BLOCKS(sk_xxh3_blocks_scalar), sk_xxh3_64_column};
 #if SK_HASH_X86
@@ -59,6 +63,7 @@ static const sk_hash_path
     SHA512_AVX2 = {"avx2", SK_CPU_AVX2 | SK_CPU_BMI2, sk_sha512_batch_avx2, BLOCKS(sk_sha512_blocks_bmi2), NULL},
     BLAKE3_AVX512 = {"avx512", SK_CPU_AVX512, sk_blake3_batch, BLOCKS(sk_blake3_chains_avx512), NULL},
     BLAKE3_AVX2 = {"avx2", SK_CPU_AVX2, sk_blake3_batch, BLOCKS(sk_blake3_chains_avx2), NULL},
+    CRC32C_SSE42 = {"sse4.2", SK_CPU_SSE42, sk_crc32c_batch, BLOCKS(sk_crc32c_sse42), NULL},
     SHA512_BMI2 = {"bmi2", SK_CPU_BMI2, sk_sha512_one_by_one, BLOCKS(sk_sha512_blocks_bmi2), NULL};
 #endif
 
@@ -68,17 +73,19 @@ static const sk_hash_path *const SHA256_PATHS[] = {
 static const sk_hash_path *const SHA512_PATHS[] = {
     SK_X86_PATH(SHA512_AVX512) SK_X86_PATH(SHA512_AVX2) SK_X86_PATH(SHA512_BMI2) &SHA512_SCALAR, NULL};
 static const sk_hash_path *const BLAKE3_PATHS[] = {SK_X86_PATH(BLAKE3_AVX512) SK_X86_PATH(BLAKE3_AVX2) &BLAKE3_SCALAR, NULL};
+static const sk_hash_path *const CRC32C_PATHS[] = {SK_X86_PATH(CRC32C_SSE42) &CRC32C_SCALAR, NULL};
 static const sk_hash_path *const XXH3_128_PATHS[] = {&XXH3_128_SCALAR, NULL};
 static const sk_hash_path *const XXH3_64_PATHS[] = {&XXH3_64_SCALAR, NULL};
 
 static const sk_hash_algorithm ALGORITHMS[] = {
-    {"sha224", 28, 0, 0, 0, SK_SHA224_INITIAL, sk_sha256_start, sk_sha256_feed, sk_sha256_finish, SHA256_PATHS},
-    {"sha256", 32, 0, 0, 0, SK_SHA256_INITIAL, sk_sha256_start, sk_sha256_feed, sk_sha256_finish, SHA256_PATHS},
-    {"sha384", 48, 0, 0, 0, SK_SHA384_INITIAL, sk_sha512_start, sk_sha512_feed, sk_sha512_finish, SHA512_PATHS},
-    {"sha512", 64, 0, 0, 0, SK_SHA512_INITIAL, sk_sha512_start, sk_sha512_feed, sk_sha512_finish, SHA512_PATHS},
-    {"blake3", 32, 0, 0, 32, NULL, sk_blake3_start, sk_blake3_feed, sk_blake3_finish, BLAKE3_PATHS},
-    {"xxh3_64", 8, 8, 64, 0, NULL, sk_xxh3_start, sk_xxh3_feed, sk_xxh3_64_finish, XXH3_64_PATHS},
-    {"xxh3_128", 16, 0, 64, 0, NULL, sk_xxh3_start, sk_xxh3_feed, sk_xxh3_128_finish, XXH3_128_PATHS},
+    {"sha224", 28, 0, 0, 0, SK_SHA224_INITIAL, sk_sha256_start, sk_sha256_feed, sk_sha256_finish, SHA256_PATHS, NULL},
+    {"sha256", 32, 0, 0, 0, SK_SHA256_INITIAL, sk_sha256_start, sk_sha256_feed, sk_sha256_finish, SHA256_PATHS, NULL},
+    {"sha384", 48, 0, 0, 0, SK_SHA384_INITIAL, sk_sha512_start, sk_sha512_feed, sk_sha512_finish, SHA512_PATHS, NULL},
+    {"sha512", 64, 0, 0, 0, SK_SHA512_INITIAL, sk_sha512_start, sk_sha512_feed, sk_sha512_finish, SHA512_PATHS, NULL},
+    {"blake3", 32, 0, 0, 32, NULL, sk_blake3_start, sk_blake3_feed, sk_blake3_finish, BLAKE3_PATHS, sk_blake3_tree},
+    {"xxh3_64", 8, 8, 64, 0, NULL, sk_xxh3_start, sk_xxh3_feed, sk_xxh3_64_finish, XXH3_64_PATHS, NULL},
+    {"xxh3_128", 16, 0, 64, 0, NULL, sk_xxh3_start, sk_xxh3_feed, sk_xxh3_128_finish, XXH3_128_PATHS, NULL},
+    {"crc32c", 4, 4, 32, 0, NULL, sk_crc32c_start, sk_crc32c_feed, sk_crc32c_finish, CRC32C_PATHS, NULL},
 };
 #define COUNT (sizeof ALGORITHMS / sizeof *ALGORITHMS)
 

@@ -76,6 +76,12 @@ static void fill(const sk_source *source, size_t start, size_t count, sk_span *o
     }
 }
 
+sk_span sk_source_item(const sk_source *source, size_t i) {
+    sk_span item;
+    fill(source, i, 1, &item);
+    return item;
+}
+
 static bool inside(const sk_source *source, int64_t from, int64_t to) {
     return 0 <= from && from <= to && (uint64_t)to <= source->size;
 }

@@ -40,6 +40,9 @@ size_t sk_first_null(const uint8_t *bitmap, size_t offset, size_t count);
 /* How many bytes items [start, start + count) have. */
 size_t sk_source_bytes(const sk_source *source, size_t start, size_t count);
 
+/* Item i. */
+sk_span sk_source_item(const sk_source *source, size_t i);
+
 /* Digests items [start, start + count) into `out`, the row of item `start`. */
 void sk_source_hash(const sk_source *source, const sk_hash_algorithm *algorithm, const sk_hash_key *key,
                     size_t start, size_t count, uint8_t *out);

@@ -57,8 +57,11 @@ cdef extern from "sk_source.h" nogil:
 
     size_t sk_source_first_bad(const sk_source *source) noexcept
     size_t sk_source_bytes(const sk_source *source, size_t start, size_t count) noexcept
-    void sk_source_hash(const sk_source *source, const sk_hash_algorithm *algorithm, const sk_hash_key *key,
-                        size_t start, size_t count, uint8_t *out) noexcept
+
+
+cdef extern from "sk_parallel.h" nogil:
+    void sk_parallel_hash(const sk_source *sources, size_t source_count, const sk_hash_algorithm *algorithm,
+                          const sk_hash_key *key, size_t threads, uint8_t *out) noexcept
 
 
 cdef extern from "sk_utf8.h" nogil:

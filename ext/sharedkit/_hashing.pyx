@@ -409,7 +409,7 @@ cdef class Batch:
         self._add()
         return 0
 
-    def digest(self, algorithm, out, *, seed=0, key=None, Py_ssize_t threads=1):
+    def digest(self, algorithm, out, *, seed=0, key=None, size_t threads=1):
         """Hash all messages into `out`, a writable contiguous buffer of count * digest_size bytes; once only."""
         cdef const sk_hash_algorithm *found = _find(algorithm)
         cdef sk_hash_key prepared
@@ -424,19 +424,14 @@ cdef class Batch:
                 for i in range(self.part_count):
                     few += sk_source_bytes(&self.parts[i], 0, self.parts[i].count)
             if self.count < FEW_MESSAGES and few < FEW_BYTES:
-                self._hash(found, &prepared, <uint8_t *>rows.buf)
+                sk_parallel_hash(self.parts, self.part_count, found, &prepared, 1, <uint8_t *>rows.buf)
             else:
                 with nogil:
-                    self._hash(found, &prepared, <uint8_t *>rows.buf)
+                    sk_parallel_hash(self.parts, self.part_count, found, &prepared, threads, <uint8_t *>rows.buf)
+                    self._release_strings()
         finally:
+            self._release_strings()
             PyBuffer_Release(&rows)
-
-    cdef void _hash(self, const sk_hash_algorithm *algorithm, const sk_hash_key *key, uint8_t *out) noexcept nogil:
-        cdef size_t i
-        for i in range(self.part_count):
-            sk_source_hash(&self.parts[i], algorithm, key, 0, self.parts[i].count, out)
-            out += self.parts[i].count * algorithm.digest_size
-        self._release_strings()
 
 
 cdef str _said(const char *words):

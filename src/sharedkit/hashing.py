@@ -156,7 +156,7 @@ class _Shape:
 
 def _workers(threads: int | str) -> int:
     if threads == "auto":
-        return 0
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if isinstance(threads, str) or not hasattr(threads, "__index__"):
         raise TypeError(f"threads must be an int or 'auto': {threads!r}")
     if threads < 1:

@@ -11,6 +11,7 @@ from sharedkit.hashing import algorithms, hash_many
 
 xxhash = pytest.importorskip("xxhash")
 blake3 = pytest.importorskip("blake3")
+google_crc32c = pytest.importorskip("google_crc32c")
 
 SEEDS = [0, 1, 0x9E3779B97F4A7C15, 2**64 - 1]
 
@@ -22,6 +23,7 @@ REFERENCES: dict[str, Callable[[bytes], bytes]] = {
     "blake3": lambda m: blake3.blake3(m).digest(),
     "xxh3_64": lambda m: xxhash.xxh3_64_digest(m),
     "xxh3_128": lambda m: xxhash.xxh3_128_digest(m),
+    "crc32c": lambda m: google_crc32c.value(m).to_bytes(4, "big"),
 }
 
 # FIPS 180-4 examples ("abc", the two-block message, nothing), and xxHash's own for nothing.
@@ -47,6 +49,11 @@ VECTORS = [
     ),
     ("xxh3_64", b"", "2d06800538d394c2"),
     ("xxh3_128", b"", "99aa06d3014798d86001c324468d497f"),
+    # RFC 3720, B.4.
+    ("crc32c", bytes(32), "8a9136aa"),
+    ("crc32c", b"\xff" * 32, "62a8ab43"),
+    ("crc32c", bytes(range(32)), "46dd794e"),
+    ("crc32c", b"123456789", "e3069283"),
     # From BLAKE3's test_vectors.json: the bytes 0, 1, … 250, 0, … of the given length.
     ("blake3", b"", "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"),
     ("blake3", b"\0", "2d3adedff11b61f14c886e35afa036736dcd87a74d27b5c1510225d0f592e213"),
@@ -134,6 +141,20 @@ def test_xxh3_128_with_every_seed(seed: int) -> None:
     messages = [source.randbytes(n) for n in [*range(301), 1023, 1024, 1025, 1088, 5000, 100_000]]
     expected = [xxhash.xxh3_128_digest(m, seed) for m in messages]
     assert hash_many(messages, "xxh3_128", seed=seed, form="bytes") == expected
+
+
+@pytest.mark.parametrize("path", _hashing.paths("crc32c"))
+def test_the_seed_of_crc32c_is_the_checksum_of_what_went_before(path: str) -> None:
+    _hashing.force_path("crc32c", path)
+    try:
+        for seed in (1, 2**32 - 1, google_crc32c.value(b"before")):
+            digests = hash_many([b"", b"after", b"x" * 9999], "crc32c", seed=seed)
+            assert digests.dtype == "u4"
+            assert digests.tolist() == [google_crc32c.extend(seed, m) for m in (b"", b"after", b"x" * 9999)]
+    finally:
+        _hashing.force_path("crc32c")
+    with pytest.raises(ValueError, match="seed of crc32c"):
+        hash_many([b"x"], "crc32c", seed=2**32)
 
 
 @pytest.mark.parametrize("path", _hashing.paths("blake3"))
