@@ -132,7 +132,7 @@ UNRELATED = """
 
 @pytest.mark.parametrize(
     ("order", "ending"),
-    list(zip(itertools.permutations(range(3)), itertools.cycle(["q.close()", "sys.exit(0)", "pass"]))),  # noqa: B905
+    list(zip(itertools.permutations(range(3)), itertools.cycle(["q.close()", "sys.exit(0)", "pass"]))),
     ids=str,
 )
 def test_unrelated_programs_may_end_in_any_order(order: tuple[int, ...], ending: str) -> None:

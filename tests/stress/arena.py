@@ -23,7 +23,7 @@ import numpy as np
 
 sys.path.append(str(Path(__file__).parents[1]))
 
-from stress import operations_life, operations_queue, operations_words
+from stress import operations_family, operations_life, operations_queue, operations_words
 from stress.operations import Operation, Stuck, path_of
 from stress.operations_queue import AfterDeath, QueueOperation, changes
 from stress.stepper import CHANGED, Route, Stepper
@@ -62,6 +62,7 @@ PLAIN: dict[str, type[Operation]] = {
     "Counters.add": operations_words.AddInGroup,
     "Counter.exchange": operations_words.Exchange,
     "Counter.compare_exchange": operations_words.CompareExchange,
+    **operations_family.FAMILY,
 }
 
 # Taking over from a dead one: who died, after which change of the control words (from 0), had it committed; who next.
@@ -93,6 +94,19 @@ def _watch(operation: Operation) -> Iterator[tuple[int, int]]:
         del view
 
 
+def trace(stepper: Stepper, make: Callable[[], Operation]) -> Route:
+    """The instructions of one operation, done to its end."""
+    operation = make()
+    operation.prepare()
+    with _watch(operation) as watch:
+        victim = stepper.fork(operation.enter, operation.act)
+        steps = stepper.trace(victim, watch)
+    stepper.kill(victim)
+    operation.survive(0)
+    operation.finish()
+    return Route(steps)
+
+
 class Arena:
     def __init__(self, name: str) -> None:
         self._warm_up(name)
@@ -101,7 +115,7 @@ class Arena:
             self._make: Callable[[], Operation] = PLAIN[name]
         else:
             self._make = self._after(name)
-        self.route = self.trace(self._make)
+        self.route = trace(self.stepper, self._make)
 
     def _warm_up(self, name: str) -> None:
         """Do everything once, so that caches are filled before the first fork."""
@@ -126,22 +140,11 @@ class Arena:
     def _after(self, name: str) -> Callable[[], Operation]:
         first, change, committed, second = AFTER[name]
         kinds: Any = PLAIN
-        route = self.trace(PLAIN[first])
+        route = trace(self.stepper, PLAIN[first])
         at = changes(route)[change]
         one: type[QueueOperation] = kinds[first]
         two: type[QueueOperation] = kinds[second]
         return lambda: AfterDeath(one, two, at, self.stepper, route, committed)
-
-    def trace(self, make: Callable[[], Operation]) -> Route:
-        operation = make()
-        operation.prepare()
-        with _watch(operation) as watch:
-            victim = self.stepper.fork(operation.enter, operation.act)
-            steps = self.stepper.trace(victim, watch)
-        self.stepper.kill(victim)
-        operation.survive(0)
-        operation.finish()
-        return Route(steps)
 
     def die(self, k: int) -> dict[str, Any]:
         """One death, and what its survivors found."""

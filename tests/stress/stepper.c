@@ -154,6 +154,9 @@ int step_to(pid_t victim, const span *spans, int n, uint64_t from, long counted,
     return rc;
 }
 
+/* Let go of a stopped victim: it runs on, and dies with nobody. */
+int step_release(pid_t victim) { return ptrace(PTRACE_DETACH, victim, NULL, NULL) == 0 ? 0 : FAILED; }
+
 /* SIGKILL, and wait until the victim is gone. */
 int step_kill(pid_t victim) {
     int status = 0;

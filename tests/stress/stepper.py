@@ -127,6 +127,11 @@ class Stepper:
             raise RuntimeError(f"lost the victim: {rc}")
         return at.value
 
+    def release(self, victim: int) -> None:
+        """Let a stopped victim run on untraced; step_end will stop it like any process, for SIGCONT to end."""
+        if self._c.step_release(victim) != 0:
+            raise RuntimeError("lost the victim")
+
     def kill(self, victim: int) -> None:
         """SIGKILL, and wait for its end."""
         self._c.step_kill(victim)

@@ -22,6 +22,11 @@ from typing import Any
 
 SILENT_AFTER = 60.0  # seconds without a word from an arena: a survivor hangs, and did not keep its timeout
 ARENA = Path(__file__).with_name("arena.py")
+SETTINGS = {
+    "LD_BIND_NOW": "1",  # no symbol is looked up in the middle of a victim's operation
+    # Each byte of `rep movsb` is a step of its own: thousands of deaths inside one instruction, all alike.
+    "GLIBC_TUNABLES": "glibc.cpu.x86_rep_movsb_threshold=1000000000:glibc.cpu.x86_rep_stosb_threshold=1000000000",
+}
 
 
 @dataclass
@@ -99,7 +104,7 @@ class _Arena:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             start_new_session=True,
-            env=os.environ | {"LD_BIND_NOW": "1"},  # no symbol is looked up in the middle of a victim's operation
+            env=os.environ | SETTINGS,
         )
         assert self._process.stdout is not None
         self._out = self._process.stdout
@@ -165,7 +170,7 @@ def sweep(operation: str, every: int = 1) -> Row:
 
 
 def sweep_all(operations: list[str], every: int = 1, told: Callable[[Row], None] | None = None) -> list[Row]:
-    """The rows of many operations, as many at a time as there are cores; `told` hears of each as it is done."""
+    """The rows of many operations, several at a time; `told` hears of each as it is done."""
 
     def one(operation: str) -> Row:
         row = sweep(operation, every)
@@ -173,7 +178,8 @@ def sweep_all(operations: list[str], every: int = 1, told: Callable[[Row], None]
             told(row)
         return row
 
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    # Survivors wait for slices to end half of the time, so two arenas can share a core.
+    with ThreadPoolExecutor(2 * len(os.sched_getaffinity(0))) as pool:
         return list(pool.map(one, operations))
 
 
