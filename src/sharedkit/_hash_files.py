@@ -1,0 +1,110 @@
+"""Digests of files: each is read once, in large pieces, for all algorithms that are asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sharedkit._hash_many import worker_count
+from sharedkit._hashing import Stream
+
+__all__ = ["FileDigests", "hash_file", "hash_files"]
+
+# Large enough that a read and its hashing dwarf the calls, small enough to stay in the second-level cache.
+PIECE = 1 << 20
+
+Path = str | os.PathLike[str]
+Progress = Callable[[Path, int], object]
+
+
+@dataclass(frozen=True, slots=True)
+class FileDigests:
+    """What became of one file: `digests` by algorithm, or the `error` that kept it from being read."""
+
+    path: Path
+    digests: dict[str, Any]
+    size: int
+    error: OSError | None = None
+
+
+def hash_file(
+    path: Path, algorithm: str, *, seed: int = 0, key: Any = None, form: Literal["bytes", "hex"] = "bytes"
+) -> Any:
+    """The digest of a file's contents, read in large pieces with the GIL released.
+
+    Returns bytes, or with `form="hex"` a str. Raises OSError, which names the path, for a file that cannot be read.
+    """
+    _check_form(form)
+    stream = Stream(algorithm, seed=seed, key=key)
+    _feed(path, [stream], None)
+    return _formed(stream, form)
+
+
+def hash_files(
+    paths: Iterable[Path],
+    algorithms: str | Iterable[str],
+    *,
+    threads: int | Literal["auto"] = 1,
+    progress: Progress | None = None,
+    form: Literal["bytes", "hex"] = "bytes",
+) -> list[FileDigests]:
+    """Digests of many files, several algorithms in one pass over each, on `threads` threads.
+
+    The results stand in the order of `paths`. A file that cannot be read has an `error`, an OSError with its path,
+    and no digests; the others go on. `progress(path, size)` is called after each piece with the number of bytes just
+    hashed, from the thread that hashes; what it raises ends the call.
+
+    Raises ValueError for an unknown algorithm or form, or threads below 1, before any file is opened.
+    """
+    names = [algorithms] if isinstance(algorithms, str) else list(dict.fromkeys(algorithms))
+    _check_form(form)
+    if not names:
+        raise ValueError("algorithms is empty: name at least one")
+    for name in names:
+        Stream(name)
+
+    def one(path: Path) -> FileDigests:
+        streams = [Stream(name) for name in names]
+        try:
+            size = _feed(path, streams, progress)
+        except OSError as error:
+            return FileDigests(path, {}, 0, error)
+        return FileDigests(path, {name: _formed(s, form) for name, s in zip(names, streams, strict=True)}, size)
+
+    workers = worker_count(threads)
+    if workers == 1:
+        return [one(path) for path in paths]
+    with ThreadPoolExecutor(workers, thread_name_prefix="hash_files") as pool:
+        return list(pool.map(one, paths))
+
+
+def _feed(path: Path, streams: list[Stream], progress: Progress | None) -> int:
+    """Feed a file's contents to every stream; its size. OSError always has the path."""
+    total = 0
+    piece = bytearray(PIECE)
+    try:
+        with open(path, "rb", buffering=0) as file, memoryview(piece) as view:
+            while size := file.readinto(piece):
+                for stream in streams:
+                    stream.feed(view[:size])
+                total += size
+                if progress is not None:
+                    progress(path, size)
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = os.fspath(path)
+        raise
+    return total
+
+
+def _formed(stream: Stream, form: str) -> Any:
+    digest = stream.digest()
+    return digest.hex() if form == "hex" else digest
+
+
+def _check_form(form: str) -> None:
+    if form not in ("bytes", "hex"):
+        raise ValueError(f"form must be 'bytes' or 'hex': {form!r}")
