@@ -41,9 +41,9 @@ def duplicates(
     digests = hash_many(items, algorithm, key=key, threads=threads)
     if digests.ndim == 2:
         digests = digests.view(np.uint64 if digests.shape[1] % 8 == 0 else np.uint32)
-    rows = digests.reshape(len(digests), -1)
-    if len(rows) < 2:
+    if len(digests) < 2:
         return []
+    rows = digests.reshape(len(digests), -1)
     order = np.lexsort(rows.T)
     differs = (rows[order[1:]] != rows[order[:-1]]).any(axis=1)
     groups = [group for group in np.split(order, np.flatnonzero(differs) + 1) if len(group) > 1]
