@@ -67,6 +67,7 @@ dist: $(VENV)/tools-dist
 	@"$(PY)" tools/dist.py
 
 build: $(VENV)/built
+	@:
 
 clean:
 	@rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .hypothesis .benchmarks src/sharedkit.egg-info

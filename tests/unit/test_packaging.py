@@ -121,3 +121,11 @@ def test_every_compiled_module_is_in_the_table_and_has_a_stub() -> None:
         inside = face.relative_to(ROOT / "ext").with_suffix("")
         assert f'"{".".join(inside.parts)}"' in table
         assert (ROOT / "src" / inside).with_suffix(".pyi").is_file(), f"no stub of {inside}"
+
+
+def test_the_words_of_contributing_lead_somewhere() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    named = set(re.findall(r"`((?:ext|src|tests|benchmarks|docs|tools)/[\w./-]*)`", text))
+    named |= set(re.findall(r"\]\(([\w./-]+)\)", text))
+    assert len(named) > 20
+    assert not {each for each in named if not (ROOT / each).exists()}
