@@ -42,10 +42,10 @@ help:
 compare: $(VENV)/with-compare
 	@"$(PY)" -m sharedkit compare $(ARGS)
 
-test: $(VENV)/with-test $(VENV)/with-compare
+test: $(VENV)/with-test $(VENV)/with-compare $(VENV)/tools-types
 	@"$(PY)" -m pytest -q -m "not stress" $(or $(ARGS),tests)
 
-stress: $(VENV)/with-test $(VENV)/with-compare
+stress: $(VENV)/with-test $(VENV)/with-compare $(VENV)/tools-types
 	@"$(PY)" -m pytest -m stress $(or $(ARGS),tests)
 
 lint: $(VENV)/tools-lint
@@ -61,7 +61,7 @@ bench: $(VENV)/with-bench $(VENV)/rivals
 	@"$(PY)" -m pytest $(or $(ARGS),benchmarks)
 
 kernel:
-	@$(MAKE) -C tests/kernel
+	@$(MAKE) -C tests/kernel run
 
 dist: $(VENV)/tools-dist
 	@"$(PY)" tools/dist.py
