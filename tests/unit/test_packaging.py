@@ -26,6 +26,7 @@ SINGLE = (
     "pyproject.toml",
     "setup.py",
 )
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 WATCHDOG = 300  # seconds for Cython to translate every module, which is the longest part
 
 pytestmark = pytest.mark.skipif(not (ROOT / "setup.py").is_file(), reason="the tests are not beside the sources")
@@ -123,9 +124,15 @@ def test_every_compiled_module_is_in_the_table_and_has_a_stub() -> None:
         assert (ROOT / "src" / inside).with_suffix(".pyi").is_file(), f"no stub of {inside}"
 
 
-def test_the_words_of_contributing_lead_somewhere() -> None:
-    text = (ROOT / "CONTRIBUTING.md").read_text()
-    named = set(re.findall(r"`((?:ext|src|tests|benchmarks|docs|tools)/[\w./-]*)`", text))
-    named |= set(re.findall(r"\]\(([\w./-]+)\)", text))
+def test_the_paths_in_contributing_exist() -> None:
+    named = set(
+        re.findall(r"`((?:ext|src|tests|benchmarks|docs|tools)/[\w./-]*)`", (ROOT / "CONTRIBUTING.md").read_text())
+    )
     assert len(named) > 20
     assert not {each for each in named if not (ROOT / each).exists()}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([\w./-]+)(?:#[\w-]+)?\)", page.read_text())
+    assert not {each for each in links if not (page.parent / each).exists()}
