@@ -34,6 +34,31 @@ BATCHES = "queue: 64-byte items in batches of 100, 1 to 1"
 ROUND_TRIP = "queue: round trip of 64 bytes through two queues"
 MEGABYTES = "queue: 1 MB arrays, 1 to 1"
 
+TWO_THREADS = "sharedkit, 2 threads"
+
+
+def _hashes() -> list[Row]:
+    """The rows of hashing: algorithm, whose loop, and for each size how many times as fast."""
+    wanted: list[tuple[str, str, dict[int, float]]] = [
+        ("sha384", "hashlib", {16: 8, 64: 8, 256: 4.5, 1024: 3.5}),
+        ("sha256", "hashlib", {16: 9, 64: 6, 1024: 2.5}),
+        ("blake3", "blake3", {64: 20, 256: 12, 1024: 8}),
+        ("xxh3_64", "xxhash", {16: 3, 64: 2}),
+    ]
+    rows = []
+    for algorithm, beside, sizes in wanted:
+        for size, times in sizes.items():
+            what, group = f"{algorithm} of a list, {size} bytes", f"hash: {algorithm}, {size} bytes"
+            rows.append(Row(what, group, beside, times, unit=None))
+            if size >= 64:
+                rows.append(Row(f"{what}, 2 threads", group, OURS, 1.7, ours=TWO_THREADS, unit=None))
+    column = "hash: xxh3_64 of a uint64 column"
+    rows += [
+        Row("xxh3_64 of a uint64 column", column, beside, 3, unit=None) for beside in ("polars", "NumPy splitmix64")
+    ]
+    return rows
+
+
 ROWS = [
     Row("Counter.add, one process", ALONE, "empty C method call", 1.3, unit=None, at_most=True),
     Row("Counter.add, one process", ALONE, "C call that makes an int", 1.3, unit=None, at_most=True),
@@ -52,4 +77,5 @@ ROWS = [
     Row("Queue, 1 MB arrays", MEGABYTES, BEST_RIVAL, 1, unit="arrays"),
     Row("Queue, 1 MB arrays", MEGABYTES, "multiprocessing.Queue", 20, unit="arrays"),
     Row("Queue, 1 MB arrays", MEGABYTES, "memcpy", 0.6, unit="arrays"),
+    *_hashes(),
 ]
