@@ -49,10 +49,10 @@ cdef int refuse(int status, uint64_t asked) except -1:
     cdef int reason = errno
     if status == SK_NO_MEMORY:
         room = os.statvfs(FOLDER)
-        free = room.f_bavail * room.f_frsize
+        left = room.f_bavail * room.f_frsize
         wanted = f"{asked:,} bytes were asked for" if asked else "no more memory could be reserved"
         raise errors.OutOfSharedMemory(
-            f"{wanted}, {free:,} are free in {FOLDER} ({os.strerror(reason)}): free some, or enlarge it "
+            f"{wanted}, {left:,} are free in {FOLDER} ({os.strerror(reason)}): free some, or enlarge it "
             f"(docker run --shm-size=…, mount -o remount,size=… {FOLDER})"
         )
     if status == SK_TOO_LARGE:
