@@ -1,0 +1,140 @@
+/* What the kernel programs have in common: checks, dice, threads that each are a "process" of their own.
+ *
+ * A participant is one thread with an sk_segment of its own: its own open file, seat and owner word, as a process has.
+ * Mappings, one of two ways:
+ *   own      each participant maps the file for itself, as processes do. What address and undefined sanitizers see.
+ *   shared   all use one mapping (made longer than the file, so that growth never maps anew). ThreadSanitizer
+ *            keeps its books by virtual address, so only here can it see two participants touch one byte.
+ *
+ * Arguments of every program:  [millis] [polling 0|1] [shared 0|1] [seed] */
+#ifndef HARNESS_H
+#define HARNESS_H
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "sk_segment.h"
+
+#define CHECK(what)                                                                            \
+    do {                                                                                       \
+        if (!(what)) {                                                                         \
+            fprintf(stderr, "%s:%d: not so: %s (errno %d)\n", __FILE__, __LINE__, #what, errno); \
+            fflush(stderr);                                                                    \
+            _exit(1);                                                                          \
+        }                                                                                      \
+    } while (0)
+
+#define FOLDER "/dev/shm"
+#define FOR_EVER UINT64_MAX
+#define SHARED_LEN ((uint64_t)1 << 28)
+
+typedef struct options {
+    uint64_t millis;
+    bool polling, shared;
+    uint64_t seed;
+} options;
+
+static options opt;
+static char path[96];
+static void *shared_at;
+
+static inline uint64_t dice(uint64_t *state) { /* splitmix64 (Steele, Lea, Flood) */
+    uint64_t z = *state += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return z ^ z >> 31;
+}
+
+static inline void remove_path(void) { unlink(path); }
+
+static inline void watchdog(int signal) {
+    (void)signal;
+    static const char word[] = "watchdog: a wait never ended\n";
+    if (write(2, word, sizeof word - 1)) {}
+    unlink(path);
+    _exit(3);
+}
+
+static inline void begin(int argc, char **argv, const char *name) {
+    opt.millis = argc > 1 ? strtoull(argv[1], NULL, 10) : 500;
+    opt.polling = argc > 2 && atoi(argv[2]) != 0;
+    opt.shared = argc > 3 && atoi(argv[3]) != 0;
+    opt.seed = argc > 4 ? strtoull(argv[4], NULL, 10) : 1;
+    snprintf(path, sizeof path, FOLDER "/sk_kernel_%s_%d", name, (int)getpid());
+    atexit(remove_path);
+    signal(SIGALRM, watchdog);
+    alarm(60 + (unsigned)(opt.millis / 100));
+}
+
+static inline uint64_t deadline_in(uint64_t millis) { return sk_now_ns() + millis * 1000000u; }
+
+/* Go over to the mapping that all share. */
+static inline void share(sk_segment *s) {
+    if (!opt.shared) return;
+    if (shared_at == NULL) {
+        int through = sk_file_reopen(s->seats.fd); /* a mapping keeps the open file that it was made from */
+        CHECK(through >= 0 && (shared_at = sk_map(through, SHARED_LEN)) != NULL);
+        sk_file_close(through);
+    }
+    sk_segment_unmap(s);
+    s->base = shared_at;
+    s->view = shared_at;
+    s->view_len = s->base_len = SHARED_LEN;
+    s->seats.table = (sk_seat_entry *)(void *)(s->base + SK_SEATS_AT);
+}
+
+static inline void create(sk_segment *s, const sk_plan *plan) {
+    CHECK(sk_segment_create(s, FOLDER, path, plan) == SK_OK);
+    share(s);
+    s->waiter.polling = opt.polling;
+}
+
+static inline void attach(sk_segment *s) {
+    int rc;
+    /* Somebody of the same program may just be looking whether the file is unused. */
+    while ((rc = sk_segment_attach(s, path, true)) == SK_BUSY) sk_yield();
+    CHECK(rc == SK_OK);
+    share(s);
+    s->waiter.polling = opt.polling;
+}
+
+static inline void leave(sk_segment *s) {
+    sk_segment_leave(s);
+    if (!opt.shared) sk_segment_unmap(s);
+}
+
+/* Die without a word, as far as the others can tell: the open file goes, nothing else is done. */
+static inline void die(sk_segment *s) {
+    sk_file_close(s->seats.fd);
+    s->seats.fd = -1;
+    if (!opt.shared) sk_segment_unmap(s);
+}
+
+typedef struct crew {
+    pthread_t thread[32];
+    int n;
+} crew;
+
+static inline void hire(crew *c, void *(*work)(void *), void *with) {
+    CHECK(c->n < 32 && pthread_create(&c->thread[c->n], NULL, work, with) == 0);
+    c->n++;
+}
+
+static inline void gather(crew *c) {
+    while (c->n > 0) CHECK(pthread_join(c->thread[--c->n], NULL) == 0);
+}
+
+#if defined(__SANITIZE_THREAD__)
+/* The system orders what a process did before what others do after they learnt of its death (its locks are
+ * freed and asked for under one lock of the system's). ThreadSanitizer cannot know, so a test says it. */
+void __tsan_acquire(void *);
+void __tsan_release(void *);
+static inline void before_death(void *of) { __tsan_release(of); }
+static inline void after_death(void *of) { __tsan_acquire(of); }
+#else
+static inline void before_death(void *of) { (void)of; }
+static inline void after_death(void *of) { (void)of; }
+#endif
+
+#endif

@@ -1,0 +1,211 @@
+"""Mutates segments and uses them, each time in a child with a watchdog; run by test_corruption.py.
+
+    mutate.py KIND WHEN COUNT SEED      prints one JSON line: outcomes counted, and every fault with what was done
+
+WHEN is `before` (the file is changed, then somebody attaches) or `during` (somebody is attached while it is changed).
+"""
+
+import json
+import mmap
+import os
+import random
+import resource
+import select
+import signal
+import struct
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from sharedkit import segments, shm
+
+WATCHDOG = 30.0
+HEADER = 152  # bytes of sk_header
+SEATS_AT, SEAT_BYTES = 256, 16
+BODY_AT = HEADER - 16 - 6 * 8 - 8  # where the header says where the body is
+
+
+class Late(Exception):
+    """A wait that has no timeout of its own took too long; it was left all the same."""
+
+
+def late(*_: object) -> None:
+    raise Late
+
+
+def patiently(call: Callable[[], object]) -> None:
+    signal.setitimer(signal.ITIMER_REAL, 0.03)
+    try:
+        call()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+# --- what is made, and everything that is done with it ------------------------------------------------
+
+
+def make(kind: str, name: str) -> Any:
+    if kind == "counter":
+        return shm.Counter(5, name=name, seats=8)
+    if kind == "striped":
+        return shm.Counter(5, name=name, seats=8, striped=True)
+    if kind == "group":
+        return shm.Counters(["first", "second", "third"], name=name, seats=8)
+    if kind == "array":
+        return shm.Array((4, 5), "i8", name=name, seats=8)  # type: ignore[attr-defined]
+    queue: Any = shm.Queue(8 if kind == "bounded" else 0, name=name, seats=8)
+    for item in (1, "two", b"three", 4.0, None, [5], bytes(3000)):
+        queue.put(item)
+    return queue
+
+
+def uses(kind: str, it: Any) -> Iterator[Callable[[], object]]:
+    yield lambda: repr(it)
+    yield it.statistics
+    yield segments.live
+    if kind in ("counter", "striped"):
+        yield lambda: it.add(3)
+        yield lambda: it.value
+        yield lambda: it.exchange(7)
+        yield lambda: it.reset()
+    elif kind == "group":
+        yield lambda: it.add("second", 3)
+        yield it.as_dict
+        yield lambda: it["third"].exchange(4)
+    elif kind == "array":
+        yield lambda: it.ndarray.sum()
+        yield lambda: it.fetch_add((1, 1), 2)
+        yield lambda: it.add_at([0, 1], [1, 1])
+        yield lambda: it.lock.acquire(timeout=0.02) and it.lock.release()
+    else:
+        yield it.qsize
+        for size in (1, 300, 40_000):
+            yield lambda size=size: it.put(bytes(size), timeout=0.02)
+        yield lambda: it.put_many([1, "x", bytes(500)], timeout=0.02)
+        for _ in range(5):
+            yield lambda: it.get(timeout=0.01)
+        yield it.task_done
+        yield lambda: it.get_many(timeout=0.02)
+        yield lambda: it.get_many(3, block=False)
+        yield lambda: patiently(it.join)
+        yield lambda: it.unfinished_tasks
+        yield lambda: patiently(it.shutdown)
+    yield lambda: segments.attach(it.name)
+
+
+# --- mutations ---------------------------------------------------------------------------------------
+
+
+def places(kind: str, raw: bytes) -> list[tuple[int, int]]:
+    """The regions of the file to hit: where each begins and how long it is."""
+    (body,) = struct.unpack_from("<Q", raw, BODY_AT)
+    regions = [(0, HEADER), (SEATS_AT, 8 * SEAT_BYTES), (body, 128)]
+    if kind in ("queue", "bounded"):
+        (floor,) = struct.unpack_from("<Q", raw, BODY_AT + 8 + 8)  # param[1]
+        words = [(body + at, 16) for at in (0, 128, 256, 384, 512, 640, 768)]
+        regions += words * 2 + [(body, 896), (floor, 16), (floor, 256), (floor, 4096)]
+    return regions
+
+
+def mutate(raw: "mmap.mmap", at: int, length: int, dice: random.Random) -> str:
+    form = dice.choice(["bit", "bit", "byte", "word", "zero", "ones", "more", "other"])
+    size = {"bit": 1, "byte": 1}.get(form, 8)
+    at += dice.randrange(max(length - size + 1, 1)) if size == 1 else dice.randrange(0, max(length - 7, 1), 8)
+    before = int.from_bytes(raw[at : at + size], "little")
+    after = {
+        "bit": before ^ 1 << dice.randrange(8),
+        "byte": dice.randrange(256),
+        "word": dice.getrandbits(64),
+        "zero": 0,
+        "ones": 2 ** (8 * size) - 1,
+        "more": before + dice.choice([-(1 << 32), -16, -1, 1, 15, 16, 4096, 1 << 31, 1 << 32]),
+        "other": before ^ 1 << dice.randrange(64),
+    }[form] % (1 << 8 * size)
+    raw[at : at + size] = after.to_bytes(size, "little")
+    return f"{form} at {at}: {before:#x} -> {after:#x}"
+
+
+def child(kind: str, when: str, seed: int, told: int) -> None:
+    dice = random.Random(seed)
+    signal.signal(signal.SIGALRM, late)
+    name = f"mutated-{os.getpid()}"
+    it = make(kind, name)
+    path = Path("/dev/shm") / segments.shared_memory_name(name)
+    with path.open("r+b") as file:
+        raw = mmap.mmap(file.fileno(), 0)
+    try:
+        regions = places(kind, raw[:])
+        hits = [mutate(raw, *dice.choice(regions), dice) for _ in range(dice.choice([1, 1, 1, 2, 4]))]
+        os.write(told, json.dumps(hits).encode() + b"\n")
+        outcomes: Counter[str] = Counter()
+        if when == "before":
+            # Attached anew, as another process does it: this one's own handle is not used any more.
+            segments._named.clear()
+            try:
+                it = segments.attach(name)
+            except Exception as why:
+                outcomes[type(why).__name__] += 1
+                it = None
+        for use in uses(kind, it) if it is not None else ():
+            try:
+                use()
+                outcomes["worked"] += 1
+            except Exception as why:
+                outcomes[type(why).__name__] += 1
+        os.write(told, json.dumps(outcomes).encode())
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def one(kind: str, when: str, seed: int) -> tuple[list[str], dict[str, int] | str]:
+    told, tell = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        status = 1
+        try:
+            child(kind, when, seed, tell)
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(tell)
+    said, deadline = b"", time.monotonic() + WATCHDOG
+    hung = False
+    while not hung:
+        ready, _, _ = select.select([told], [], [], max(deadline - time.monotonic(), 0))
+        more = os.read(told, 65536) if ready else b""
+        said += more
+        hung = not ready
+        if ready and not more:
+            break
+    if hung:
+        os.kill(pid, signal.SIGKILL)
+    _, status = os.waitpid(pid, 0)
+    os.close(told)
+    (Path("/dev/shm") / segments.shared_memory_name(f"mutated-{pid}")).unlink(missing_ok=True)
+    hits, _, outcomes = said.partition(b"\n")
+    done = json.loads(hits or b"[]")
+    if hung:
+        return done, "hung"
+    if status != 0:
+        return done, f"killed by signal {status}" if os.WIFSIGNALED(status) else f"ended with {status}"
+    return done, json.loads(outcomes)
+
+
+def main(kind: str, when: str, count: int, seed: int) -> None:
+    outcomes: Counter[str] = Counter()
+    faults: list[dict[str, object]] = []
+    for i in range(count):
+        hits, outcome = one(kind, when, seed * 1_000_003 + i)
+        if isinstance(outcome, str):
+            faults.append({"seed": seed * 1_000_003 + i, "hits": hits, "fault": outcome})
+        else:
+            outcomes.update(outcome)
+    print(json.dumps({"outcomes": outcomes, "faults": faults}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

@@ -1,0 +1,265 @@
+"""The walls of the house: who may know what. A wall that has to move is moved here first, with its reason."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+INCLUDE = ROOT / "ext" / "include"
+SOURCE = ROOT / "src" / "sharedkit"
+HEADERS = sorted(INCLUDE.glob("*.h"))
+KERNELS = {each.name: each.read_text() for each in HEADERS}
+PYTHON = sorted(SOURCE.rglob("*.py"))
+CYTHON = sorted((ROOT / "ext" / "sharedkit").rglob("*.py[xd]"))
+LONGEST = 400
+
+# The strata, lowest first: a header includes only what lies in strata before its own.
+STRATA = [
+    {"sk_status.h", "sk_platform_linux.h"},
+    {"sk_platform.h", "sk_atomic.h"},
+    {"sk_wait.h", "sk_seat.h"},
+    {"sk_lock.h"},
+    {"sk_segment.h"},
+]
+FOUNDATION = set[str]().union(*STRATA)
+
+# What only the platform may call; names as they stand in C.
+SYSTEM_CALLS = re.compile(
+    r"(?<![\w.>])("
+    "accept|close|dup|dup2|dup3|fallocate|fcntl|flock|fork|fstat|ftruncate|getpid|kill|linkat|lstat|"
+    "mkdir|mmap|mremap|munmap|nanosleep|open|openat|pread|pwrite|read|rename|sched_yield|sendfile|"
+    "shm_open|stat|syscall|unlink|usleep|write|clock_gettime"
+    r")\s*\("
+)
+# Headers that bring them.
+SYSTEM_HEADERS = re.compile(r"#include <(sys/|linux/|fcntl|unistd|sched|time|pthread|semaphore|dirent)")
+
+
+def without_comments(text: str) -> str:
+    text = re.sub(r"/\*.*?\*/", " ", text, flags=re.DOTALL)
+    return re.sub(r"//[^\n]*|\"(\\.|[^\"\\\n])*\"", " ", text)
+
+
+def includes(name: str) -> set[str]:
+    return set(re.findall(r'#include "(sk_\w+\.h)"', KERNELS[name]))
+
+
+def stratum(name: str) -> int:
+    for level, names in enumerate(STRATA):
+        if name in names:
+            return level
+    return len(STRATA)
+
+
+def imported(path: Path) -> set[str]:
+    """Every module that a Python file names in an import, absolute."""
+    found: set[str] = set()
+    package = ("sharedkit", *path.relative_to(SOURCE).parent.parts)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {each.name for each in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = (
+                ".".join((*package[: len(package) + 1 - node.level], node.module or "")) if node.level else node.module
+            )
+            assert base is not None
+            found |= {base.rstrip(".")} | {f"{base.rstrip('.')}.{each.name}" for each in node.names}
+    return found
+
+
+def cython_imported(path: Path) -> set[str]:
+    return set(re.findall(r"^\s*(?:from|c?import)\s+([\w.]+)", path.read_text(), flags=re.MULTILINE))
+
+
+def within(modules: set[str], package: str) -> set[str]:
+    return {each for each in modules if each == package or each.startswith(package + ".")}
+
+
+# --- kernels ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(KERNELS))
+def test_only_one_header_has_atomic_built_ins(name: str) -> None:
+    text = without_comments(KERNELS[name])
+    used = re.findall(r"\b(?:__atomic_\w+|__sync_\w+|_Atomic|atomic_\w+|volatile)\b|<stdatomic\.h>", text)
+    if name == "sk_atomic.h":
+        assert used
+    else:
+        assert [each for each in used if each != "__volatile__"] == []
+
+
+@pytest.mark.parametrize("name", sorted(KERNELS))
+def test_only_the_platform_calls_the_system(name: str) -> None:
+    if name.startswith("sk_platform_"):
+        return
+    text = without_comments(KERNELS[name])
+    assert SYSTEM_CALLS.findall(text) == []
+    assert SYSTEM_HEADERS.findall(KERNELS[name]) == []
+
+
+@pytest.mark.parametrize("name", sorted(KERNELS))
+def test_headers_include_downwards_only(name: str) -> None:
+    for other in includes(name):
+        if name in FOUNDATION:
+            assert stratum(other) < stratum(name), f"{name} includes {other}"
+        assert name not in includes(other)
+    if name not in FOUNDATION:
+        assert KERNELS[name].count("#include") > 0
+
+
+def test_headers_never_include_each_other_in_a_circle() -> None:
+    def below(name: str, above: tuple[str, ...]) -> None:
+        assert name not in above, " -> ".join((*above, name))
+        for other in includes(name):
+            below(other, (*above, name))
+
+    for name in KERNELS:
+        below(name, ())
+
+
+@pytest.mark.parametrize("name", sorted(KERNELS))
+def test_kernels_know_no_python_and_allocate_nothing(name: str) -> None:
+    text = without_comments(KERNELS[name])
+    assert "Python.h" not in KERNELS[name]
+    assert re.findall(r"\b(?:malloc|calloc|realloc|free|alloca|PyMem_\w+)\s*\(", text) == []
+    assert re.findall(r"\b(?:printf|fprintf|abort|exit|_exit)\s*\(", text) == []
+
+
+@pytest.mark.parametrize("name", sorted(KERNELS))
+def test_only_the_platform_asks_which_system_this_is(name: str) -> None:
+    if name.startswith("sk_platform"):
+        return
+    conditions = re.findall(r"^\s*#\s*(?:if|ifdef|elif)\b(.*)$", KERNELS[name], flags=re.MULTILINE)
+    assert [each for each in conditions if re.search(r"linux|APPLE|WIN32|BSD|x86|aarch64", each)] == []
+
+
+# --- faces ------------------------------------------------------------------------------------------
+
+
+def test_one_function_turns_a_status_into_an_exception() -> None:
+    """Outside of `refuse`, faces raise only the queue's own answers and what Python callers did wrong."""
+    assert sum(len(re.findall(r"^cdef int refuse\(", each.read_text(), re.MULTILINE)) for each in CYTHON) == 1
+    statuses = "NO_MEMORY|TOO_LARGE|CORRUPT|FOREIGN|NO_SEAT|GONE|EXISTS|OVERFLOW|EXCESS|SYSTEM"
+    exceptions = "OutOfSharedMemory|CorruptSegmentError|SeatsExhausted|FileExistsError"
+    for path in CYTHON:
+        if path.name == "_segment.pyx":
+            continue
+        for test, answer in re.findall(r"if ([^\n]*):\n\s+([^\n]*)", path.read_text()):
+            if re.search(rf"\bSK_(?:{statuses})\b", test):
+                assert not answer.startswith("raise"), f"{path}: {test}: {answer}"
+        assert re.findall(rf"raise \w*\.?(?:{exceptions})\b", path.read_text()) == [], path
+
+
+@pytest.mark.parametrize("path", CYTHON, ids=lambda path: path.name)
+def test_every_kernel_is_declared_noexcept_and_nogil(path: Path) -> None:
+    block = re.compile(r"^cdef extern from [^\n]*?(nogil)?:\n((?:[ \t]+[^\n]*\n|\n)+)", re.MULTILINE)
+    for always, body in block.findall(path.read_text()):
+        for line in body.splitlines():
+            if re.search(r"\bsk_\w+\(", line) and line.rstrip().endswith(")") and "*)" not in line:
+                assert line.rstrip().endswith("noexcept") and always, f"{path.name}: {line.strip()}"
+
+
+@pytest.mark.parametrize("path", CYTHON, ids=lambda path: path.name)
+def test_faces_use_no_tricks_of_the_preprocessor(path: Path) -> None:
+    text = path.read_text()
+    assert re.findall(r"^\s*(?:include \"|DEF |from [\w.]+ cimport \*)", text, re.MULTILINE) == []
+    assert "__atomic_" not in text
+
+
+# --- packages ---------------------------------------------------------------------------------------
+
+PLACEMENTS = ("thread", "shm", "manager", "redis")
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS)
+def test_placements_do_not_import_each_other(placement: str) -> None:
+    others = [each for each in PLACEMENTS if each != placement]
+    files = [path for path in PYTHON if path.relative_to(SOURCE).parts[0] == placement]
+    faces = [path for path in CYTHON if path.parent.name == placement]
+    for path in files:
+        assert [each for other in others for each in within(imported(path), f"sharedkit.{other}")] == [], path
+    for path in faces:
+        assert [each for other in others for each in within(cython_imported(path), f"sharedkit.{other}")] == [], path
+
+
+def test_nothing_below_the_contexts_imports_them() -> None:
+    for path in PYTHON:
+        first = path.relative_to(SOURCE).parts[0]
+        if first in ("thread", "shm") or path.name in ("segments.py", "errors.py", "statistics.py", "protocols.py"):
+            assert within(imported(path), "sharedkit.context") == set(), path
+            assert "sharedkit" not in {each for each in imported(path) if each == "sharedkit.compare"}, path
+
+
+def test_only_segments_touches_the_machinery_of_multiprocessing() -> None:
+    machinery = ("multiprocessing.shared_memory", "multiprocessing.resource_tracker", "multiprocessing.reduction")
+    for path in PYTHON:
+        found = {each for module in machinery for each in within(imported(path), module)}
+        if path != SOURCE / "segments.py" and SOURCE / "compare" not in path.parents:
+            assert found == set(), path
+    for path in CYTHON:
+        assert not any(each.startswith("multiprocessing") for each in cython_imported(path)), path
+
+
+def test_nobody_speaks_to_the_resource_tracker() -> None:
+    for path in [*PYTHON, *CYTHON]:
+        if SOURCE / "compare" in path.parents:  # the comparison runs the standard library's shared memory, too
+            continue
+        text = path.read_text()
+        assert not re.search(r"resource_tracker\.(register|unregister|ensure_running|getfd)", text), path
+        assert not re.search(r"\bresource_tracker\.\w+ = ", text), path
+
+
+def test_the_library_imports_only_numpy_and_the_standard_library() -> None:
+    """`compare` and the command line have extras of their own; they import them where they use them."""
+    ours = {"sharedkit", "numpy", "__future__"} | sys.stdlib_module_names
+    for path in PYTHON:
+        if SOURCE / "compare" in path.parents or path.name == "cli.py":
+            continue
+        assert {each for each in imported(path) if each.split(".")[0] not in ours} == set(), path
+    cython = {"cython", "cpython", "libc", "libcpp", "posix"}
+    for path in CYTHON:
+        assert {each for each in cython_imported(path) if each.split(".")[0] not in ours | cython} == set(), path
+
+
+def test_importing_changes_nothing_outside_of_the_package() -> None:
+    for path in PYTHON:
+        for node in ast.parse(path.read_text()).body:
+            targets = node.targets if isinstance(node, ast.Assign) else []
+            assert not any(isinstance(each, ast.Attribute) for each in targets), (
+                f"{path}:{node.lineno} patches something"
+            )
+
+
+# --- sizes and flags --------------------------------------------------------------------------------
+
+WRITTEN = [
+    path
+    for folder in ("ext/include", "ext/hash", "ext/sharedkit", "src", "tests", "benchmarks", "examples", "tools")
+    for path in sorted((ROOT / folder).rglob("*"))
+    if path.suffix in (".py", ".pyi", ".pyx", ".pxd", ".h", ".c")
+    and not (path.suffix == ".c" and path.with_suffix(".pyx").exists())
+    and "build" not in path.parts
+]
+
+
+def test_no_file_has_more_than_400_lines() -> None:
+    assert {str(each.relative_to(ROOT)): n for each in WRITTEN if (n := each.read_text().count("\n")) > LONGEST} == {}
+
+
+def test_half_of_the_files_are_short() -> None:
+    sizes = sorted(path.read_text().count("\n") for path in WRITTEN if path.suffix != ".pyi")
+    assert sizes[len(sizes) // 2] <= 180
+
+
+def test_nothing_is_compiled_for_one_machine_only() -> None:
+    for name in ("setup.py", "pyproject.toml", "Makefile"):
+        text = (ROOT / name).read_text()
+        assert re.findall(r"-march=native|-mtune=native|-m(?:avx|sse|sha)\w*|-ffast-math|-Ofast", text) == [], name
+
+
+def test_no_file_leaves_a_note_to_do() -> None:
+    mark = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|X" + r"XX|HA" + r"CK)\b")
+    assert [str(path.relative_to(ROOT)) for path in WRITTEN if mark.search(path.read_text())] == []
