@@ -3,8 +3,6 @@
 #ifndef SK_EXIT_H
 #define SK_EXIT_H
 
-#include <stdlib.h>
-
 #include "sk_segment.h"
 
 typedef struct sk_hold {
@@ -15,14 +13,12 @@ typedef struct sk_hold {
 
 static sk_hold *sk_holds;
 
-static inline sk_hold *sk_hold_new(void) {
-    sk_hold *hold = calloc(1, sizeof *hold);
-    if (hold == NULL) return NULL;
+/* `hold` is zeroed memory of the caller's, until it is dropped. */
+static inline void sk_hold_add(sk_hold *hold) {
     hold->segment.seats.fd = -1;
     hold->next = sk_holds;
     if (sk_holds != NULL) sk_holds->last = hold;
     sk_holds = hold;
-    return hold;
 }
 
 static inline void sk_hold_drop(sk_hold *hold) {
@@ -37,7 +33,7 @@ static inline void sk_hold_leave(sk_hold *hold) {
     else sk_segment_leave(&hold->segment);
 }
 
-static void sk_leave_all(void) {
+static inline void sk_leave_all(void) {
     for (sk_hold *hold = sk_holds; hold != NULL; hold = hold->next) sk_hold_leave(hold);
 }
 

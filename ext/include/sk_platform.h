@@ -9,6 +9,7 @@
  *               last process dies however it dies, and can be asked about without taking it)
  *   memory      sk_file_reserve, sk_file_discard, sk_file_size, sk_file_held, sk_file_peek,
  *               sk_map, sk_unmap
+ *   people      sk_pid
  *   names       sk_file_unborn, sk_file_publish, sk_file_open, sk_file_reopen, sk_file_named,
  *               sk_file_identity, sk_file_is_at, sk_file_remove, sk_file_close
  *

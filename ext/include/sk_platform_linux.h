@@ -54,6 +54,9 @@ static inline int sk_nap(uint64_t ns) {
     return nanosleep(&span, NULL) == 0 ? 0 : -errno;
 }
 
+/* Who we are in our own pid namespace: for people, never for a decision. */
+static inline uint32_t sk_pid(void) { return (uint32_t)getpid(); }
+
 /* --- waiting --------------------------------------------------------------------------------- */
 
 /* Sleep while *word is `seen`, at most ns. 0 when woken; -EAGAIN (it differs), -ETIMEDOUT, -EINTR. */

@@ -70,7 +70,7 @@ static inline int sk_seat_take(sk_seats *s) {
         sk_seat_entry *entry = &s->table[seat];
         uint32_t epoch = (sk_load32_relaxed(&entry->epoch) + 1) & SK_EPOCH_MASK;
         if (epoch == 0) epoch = 1;
-        sk_store32_relaxed(&entry->pid, (uint32_t)getpid());
+        sk_store32_relaxed(&entry->pid, sk_pid());
         sk_store64_relaxed(&entry->since_ns, sk_wall_ns());
         sk_store32_release(&entry->epoch, epoch); /* commits: words of the seat's earlier owners are dead now */
         s->me = epoch << SK_SEAT_BITS | seat;

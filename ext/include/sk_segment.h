@@ -1,47 +1,17 @@
-/* One segment: its header, its mappings, and its life from birth to the last one out.
- *
- *   offset        what                                                    written by
- *   0             sk_header: kind, geometry, checksum; magic last         the creator, once, before the file has a name
- *   SK_SEATS_AT   seat table, `seats` entries of 16 bytes                 whoever holds the seat's lock byte
- *   meta          the structure's own description (dtype, names)         the creator, once
- *   body          the structure                                          its kernel
+/* One segment: its mappings, and its life from birth to the last one out. Its bytes are described in sk_header.h.
  *
  * Birth: an unnamed file is reserved, written, sat in, and then given its name in one step (sk_file_publish commits).
  * A death before leaves nothing at all; after it there is a whole segment with one (dead) seat.
- * Life: while any lock byte is held. Whoever leaves unlocks its byte and tries the whole range; the one
- * who gets it removes the name, unless the segment is persistent. A death in between leaves a name with no lock
- * byte held: an orphan, which attachers refuse and sweepers remove in the same way. */
+ * Life: while any lock byte is held. Whoever leaves closes its open file, which frees its byte, and tries the whole
+ * range through another; the one who gets it removes the name, unless the segment is persistent. A death in between
+ * leaves a name with no lock byte held: an orphan, which attachers refuse and sweepers remove in the same way. */
 #ifndef SK_SEGMENT_H
 #define SK_SEGMENT_H
 
-#include <stddef.h>
 #include <string.h>
 
+#include "sk_header.h"
 #include "sk_lock.h"
-
-#define SK_MAGIC 0x32544b4445524853u /* "SHREDKT2" */
-#define SK_LAYOUT 1u
-#define SK_SEATS_AT 256u
-#define SK_PERSIST 1u /* flag: lives until it is unlinked */
-#define SK_PAGE 4096u
-#define SK_PARAMS 6
-#define SK_SMALLEST SK_PAGE
-#define SK_LARGEST SK_BYTES
-
-typedef struct sk_header {
-    uint64_t magic;
-    uint32_t layout;
-    uint32_t kind;             /* which structure; segments.py knows the names */
-    uint32_t flags;            /* SK_PERSIST */
-    uint32_t seats;
-    uint64_t size;             /* bytes at birth; the file never shrinks */
-    uint64_t meta, meta_len;   /* where the description is */
-    uint64_t body;             /* where the structure is */
-    uint64_t param[SK_PARAMS]; /* what the structure was made with */
-    uint64_t created_ns;       /* wall clock */
-    uint64_t check;            /* over all of the above but the magic, and the description */
-} sk_header;
-_Static_assert(sizeof(sk_header) <= SK_SEATS_AT, "the seat table comes after the header");
 
 #define SK_MAPS 48
 
@@ -66,38 +36,6 @@ typedef struct sk_segment {
 
 static inline const sk_header *sk_header_of(const sk_segment *s) { return &s->header; }
 static inline void *sk_body_of(const sk_segment *s) { return s->base + s->header.body; }
-
-static inline uint64_t sk_round_up(uint64_t n, uint64_t to) { return (n + to - 1) / to * to; }
-
-/* FNV-1a, 64 bits (Fowler, Noll, Vo). */
-static inline uint64_t sk_fnv(uint64_t sum, const void *bytes, uint64_t len) {
-    const unsigned char *p = bytes;
-    for (uint64_t i = 0; i < len; i++) sum = (sum ^ p[i]) * 0x100000001b3u;
-    return sum;
-}
-
-static inline uint64_t sk_header_check(const sk_header *h, const unsigned char *base) {
-    uint64_t from = offsetof(sk_header, layout);
-    uint64_t sum = sk_fnv(0xcbf29ce484222325u, (const char *)h + from, offsetof(sk_header, check) - from);
-    return sk_fnv(sum, base + h->meta, h->meta_len);
-}
-
-/* Where the body of a segment with so many seats and so long a description begins. */
-static inline uint64_t sk_body_at(uint32_t seats, uint64_t meta_len) {
-    return sk_round_up(SK_SEATS_AT + (uint64_t)seats * sizeof(sk_seat_entry) + meta_len, SK_LINE);
-}
-
-/* Copy the header at `base` and check the copy; afterwards it can be relied on. */
-static inline int sk_header_take(sk_header *h, const unsigned char *base, uint64_t file_size) {
-    if (sk_load64_acquire((const uint64_t *)(const void *)base) != SK_MAGIC) return SK_FOREIGN;
-    memcpy(h, base, sizeof *h);
-    if (h->layout != SK_LAYOUT) return SK_FOREIGN;
-    if (h->seats < 1 || h->seats > SK_SEATS_MAX || h->size > file_size) return SK_CORRUPT;
-    if (h->meta != SK_SEATS_AT + (uint64_t)h->seats * sizeof(sk_seat_entry)) return SK_CORRUPT;
-    if (h->meta > h->size || h->meta_len > h->size - h->meta) return SK_CORRUPT;
-    if (h->body != sk_body_at(h->seats, h->meta_len) || h->body > h->size) return SK_CORRUPT;
-    return h->check == sk_header_check(h, base) ? SK_OK : SK_CORRUPT;
-}
 
 static inline int sk_system(int negative_errno) {
     errno = -negative_errno;
@@ -185,14 +123,28 @@ static inline bool sk_segment_remove_unused(int fd, const char *path) {
 /* Whether nobody is attached to the open file. */
 static inline bool sk_segment_unused(int fd) { return sk_file_holder(fd, SK_BYTES, SK_BYTES_ALL) == 0; }
 
+/* Whether the header is whole. Another layout may keep its locks elsewhere, and a wrong check sum means that any of
+ * what the header says may be wrong, also that the segment was not to persist. */
+static inline bool sk_segment_is_sound(int fd) {
+    sk_header h;
+    int64_t size = sk_file_size(fd);
+    if (size < SK_SMALLEST || (uint64_t)size > SK_LARGEST) return false;
+    void *base = sk_map(fd, (uint64_t)size);
+    if (base == NULL) return false;
+    bool sound = sk_header_take(&h, base, (uint64_t)size) == SK_OK;
+    sk_unmap(base, (uint64_t)size);
+    return sound;
+}
+
 /* Remove the name of a segment of ours that nobody is attached to and that was not to persist. 1 when it was
  * removed, 0 when it is not for us to remove, or a negative errno. */
 static inline int sk_segment_sweep(const char *path) {
     int fd = sk_file_open(path);
     if (fd < 0) return fd;
     sk_header h;
-    bool orphan = sk_file_peek(fd, &h, sizeof h) && h.magic == SK_MAGIC && !(h.flags & SK_PERSIST);
-    int rc = orphan && sk_segment_unused(fd) && sk_segment_remove_unused(fd, path);
+    bool orphan = sk_file_peek(fd, &h, sizeof h) && h.magic == SK_MAGIC && !(h.flags & SK_PERSIST) &&
+                  sk_segment_unused(fd) && sk_segment_is_sound(fd);
+    int rc = orphan && sk_segment_remove_unused(fd, path);
     sk_file_close(fd);
     return rc;
 }

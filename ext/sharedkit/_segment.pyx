@@ -6,7 +6,7 @@ import os
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.errno cimport errno
-from libc.stdlib cimport free
+from libc.stdlib cimport calloc, free
 
 from sharedkit import errors
 
@@ -26,7 +26,7 @@ cdef extern from "sk_segment.h" nogil:
     uint32_t sk_owner_seat(uint32_t owner) noexcept
 
 cdef extern from "sk_exit.h" nogil:
-    sk_hold *sk_hold_new() noexcept
+    void sk_hold_add(sk_hold *hold) noexcept
     void sk_hold_drop(sk_hold *hold) noexcept
     void sk_hold_leave(sk_hold *hold) noexcept
     void sk_leave_all() noexcept
@@ -103,9 +103,10 @@ cdef class Segment:
     """
 
     def __cinit__(self):
-        self.hold = sk_hold_new()
+        self.hold = <sk_hold *>calloc(1, sizeof(sk_hold))
         if self.hold is NULL:
             raise MemoryError
+        sk_hold_add(self.hold)
         self.s = &self.hold.segment
 
     def __dealloc__(self):
