@@ -116,7 +116,8 @@ static inline int sk_wake(uint32_t *word, int n) { return sk_rouse(word, n); }
  *           calls          somebody may be parked
  *
  * Sleeper: raise (a new value each time), re-read the condition, park on the event while it is the value raised.
- * Waker:   change the condition, full fence, look at bit 0; if it is up, call: a new value, and a wake.
+ * Waker:   change the condition, any atomic read-modify-write (giving a lock is one), look at bit 0; if it is up,
+ *          call: a new value, and a wake.
  * Either the sleeper sees the new condition or the waker sees the bit (W1 with W2); a sleeper between raising and
  * parking sees another value. A waker that finds nobody lowers the bit, unless anybody raised or called since. The bit
  * is no count: a dead sleeper leaves it up, which costs one futile wake. */
@@ -128,7 +129,7 @@ static inline uint32_t sk_event_raise(uint32_t *event) {
 }
 
 static inline void sk_event_call(uint32_t *event, int n) {
-    sk_fence_seq_cst(); /* W2: the condition is out before the bit is read */
+    sk_fence_after_rmw(); /* W2: the condition is out before the bit is read */
     if (__builtin_expect((sk_load32_relaxed(event) & 1) == 0, 1)) return;
     uint32_t called = sk_add32_seq_cst(event, 2) + 2;
     if (sk_wake(event, n) == 0) sk_cas32_seq_cst(event, &called, called & ~1u);
