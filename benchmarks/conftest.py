@@ -71,7 +71,7 @@ def race(
 
     def report(entrant: Entrant) -> None:
         if id(entrant) not in records:
-            records.update(run_race(_entrants(request), pace))
+            records.update(run_race(_entrants(request, benchmark.group), pace))
         record = records[id(entrant)]
         if record.failure is not None:
             raise record.failure
@@ -89,14 +89,13 @@ def race(
     return report
 
 
-def _entrants(request: pytest.FixtureRequest) -> list[Entrant]:
+def _entrants(request: pytest.FixtureRequest, title: str) -> list[Entrant]:
     """The entrants of the tests of this group that were selected and are not skipped."""
-    test = request.node.originalname
     return [
         cast("Entrant", item.callspec.params["entrant"])
         for item in request.session.items
         if isinstance(item, pytest.Function)
-        and item.originalname == test
-        and item.path == request.path
+        and (mark := item.get_closest_marker("benchmark")) is not None
+        and mark.kwargs["group"] == title
         and item.get_closest_marker("skip") is None
     ]

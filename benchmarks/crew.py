@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Barrier
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 FORK = multiprocessing.get_context("fork")
@@ -53,10 +53,11 @@ class Worker(ABC):
 
 @dataclass(frozen=True)
 class Finish:
-    """When one worker started and ended (seconds of perf_counter), and what it answered."""
+    """When one worker started and ended (seconds of perf_counter), its CPU time, and what it answered."""
 
     start: float
     end: float
+    cpu: float
     answer: Any
 
 
@@ -133,10 +134,10 @@ def _serve(worker: Worker, pipe: Connection, barrier: Barrier, core: int | None)
             _watch()
             worker.prepare(*order)
             barrier.wait(PATIENCE)
-            start = perf_counter()
+            cpu, start = process_time(), perf_counter()
             worker.run()
             end = perf_counter()
-            pipe.send(Finish(start, end, worker.finish()))
+            pipe.send(Finish(start, end, process_time() - cpu, worker.finish()))
         _watch()
         worker.close()
     except BaseException:

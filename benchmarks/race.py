@@ -32,6 +32,7 @@ class Lap:
     seconds: float
     per_operation: float  # seconds: the mean, unless the workload measures each one
     each: np.ndarray[Any, np.dtype[np.int64]] | None = None  # nanoseconds, when the lap was clocked
+    cpu: float | None = None  # seconds of CPU time an operation, all workers together
 
 
 class Entrant(Protocol):
@@ -127,6 +128,9 @@ class Record:
             "load": self.load,
             **self.entrant.facts,
         }
+        cpu = [lap.cpu for lap in self.laps if lap.cpu is not None]
+        if cpu:
+            info["cpu_ns"] = round(statistics.median(cpu) * 1e9, 2)
         if self.clocked is not None and self.clocked.each is not None:
             p50, p99, worst = np.percentile(self.clocked.each, [50, 99, 100])
             info |= {"p50_ns": round(p50), "p99_ns": round(p99), "max_ns": round(worst)}

@@ -63,7 +63,7 @@ class CrewWorkload(ABC):
         """The lap's duration, and the times of single operations if they were asked for."""
         seconds = duration(finishes)
         each = np.concatenate([finish.answer["times"] for finish in finishes]) if clocked else None
-        return Lap(seconds, seconds / operations, each)
+        return Lap(seconds, seconds / operations, each, sum(finish.cpu for finish in finishes) / operations)
 
     def stop(self) -> None:
         try:

@@ -90,7 +90,8 @@ class RoundTrips(CrewWorkload):
 
     def timed(self, operations: int, finishes: list[Finish], clocked: bool) -> Lap:
         times = finishes[0].answer["times"]
-        return Lap(duration(finishes), float(np.median(times)) * 1e-9, times)
+        cpu = sum(finish.cpu for finish in finishes) / operations
+        return Lap(duration(finishes), float(np.median(times)) * 1e-9, times, cpu)
 
     def destroy(self) -> None:
         self.there.destroy()
