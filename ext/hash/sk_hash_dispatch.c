@@ -63,6 +63,10 @@ static const sk_hash_path
     SHA512_AVX2 = {"avx2", SK_CPU_AVX2 | SK_CPU_BMI2, sk_sha512_batch_avx2, BLOCKS(sk_sha512_blocks_bmi2), NULL},
     BLAKE3_AVX512 = {"avx512", SK_CPU_AVX512, sk_blake3_batch, BLOCKS(sk_blake3_chains_avx512), NULL},
     BLAKE3_AVX2 = {"avx2", SK_CPU_AVX2, sk_blake3_batch, BLOCKS(sk_blake3_chains_avx2), NULL},
+    XXH3_64_AVX512 = {"avx512", SK_CPU_AVX512, sk_xxh3_64_batch, BLOCKS(sk_xxh3_blocks_avx512), sk_xxh3_64_column_avx512},
+    XXH3_64_AVX2 = {"avx2", SK_CPU_AVX2, sk_xxh3_64_batch, BLOCKS(sk_xxh3_blocks_avx2), sk_xxh3_64_column},
+    XXH3_128_AVX512 = {"avx512", SK_CPU_AVX512, sk_xxh3_128_batch, BLOCKS(sk_xxh3_blocks_avx512), NULL},
+    XXH3_128_AVX2 = {"avx2", SK_CPU_AVX2, sk_xxh3_128_batch, BLOCKS(sk_xxh3_blocks_avx2), NULL},
     CRC32C_SSE42 = {"sse4.2", SK_CPU_SSE42, sk_crc32c_batch, BLOCKS(sk_crc32c_sse42), NULL},
     SHA512_BMI2 = {"bmi2", SK_CPU_BMI2, sk_sha512_one_by_one, BLOCKS(sk_sha512_blocks_bmi2), NULL};
 #endif
@@ -74,8 +78,10 @@ static const sk_hash_path *const SHA512_PATHS[] = {
     SK_X86_PATH(SHA512_AVX512) SK_X86_PATH(SHA512_AVX2) SK_X86_PATH(SHA512_BMI2) &SHA512_SCALAR, NULL};
 static const sk_hash_path *const BLAKE3_PATHS[] = {SK_X86_PATH(BLAKE3_AVX512) SK_X86_PATH(BLAKE3_AVX2) &BLAKE3_SCALAR, NULL};
 static const sk_hash_path *const CRC32C_PATHS[] = {SK_X86_PATH(CRC32C_SSE42) &CRC32C_SCALAR, NULL};
-static const sk_hash_path *const XXH3_128_PATHS[] = {&XXH3_128_SCALAR, NULL};
-static const sk_hash_path *const XXH3_64_PATHS[] = {&XXH3_64_SCALAR, NULL};
+static const sk_hash_path *const XXH3_128_PATHS[] = {
+    SK_X86_PATH(XXH3_128_AVX512) SK_X86_PATH(XXH3_128_AVX2) &XXH3_128_SCALAR, NULL};
+static const sk_hash_path *const XXH3_64_PATHS[] = {
+    SK_X86_PATH(XXH3_64_AVX512) SK_X86_PATH(XXH3_64_AVX2) &XXH3_64_SCALAR, NULL};
 
 static const sk_hash_algorithm ALGORITHMS[] = {
     {"sha224", 28, 0, 0, 0, SK_SHA224_INITIAL, sk_sha256_start, sk_sha256_feed, sk_sha256_finish, SHA256_PATHS, NULL},

@@ -122,6 +122,11 @@ void sk_xxh3_secret(uint8_t secret[192], uint64_t seed);
 void sk_xxh3_blocks_scalar(uint64_t accumulators[8], const uint8_t *data, size_t blocks, size_t stripes,
                            const uint8_t *last, const uint8_t secret[192]);
 
+void sk_xxh3_blocks_avx2(uint64_t[8], const uint8_t *, size_t, size_t, const uint8_t *, const uint8_t[192]);
+void sk_xxh3_blocks_avx512(uint64_t[8], const uint8_t *, size_t, size_t, const uint8_t *, const uint8_t[192]);
+void sk_xxh3_64_column_avx512(const sk_hash_algorithm *, const sk_hash_key *, const uint8_t *, ptrdiff_t, size_t, size_t,
+                              uint8_t *);
+
 void sk_xxh3_64_batch(const sk_hash_algorithm *, const sk_hash_key *, const sk_span *, size_t, uint8_t *);
 void sk_xxh3_64_column(const sk_hash_algorithm *, const sk_hash_key *, const uint8_t *, ptrdiff_t, size_t, size_t, uint8_t *);
 void sk_xxh3_128_batch(const sk_hash_algorithm *, const sk_hash_key *, const sk_span *, size_t, uint8_t *);

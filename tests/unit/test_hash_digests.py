@@ -4,6 +4,7 @@ import hashlib
 import random
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import pytest
 
 from sharedkit import _hashing
@@ -135,12 +136,38 @@ def test_xxh3_64_is_intdigest_with_every_seed(path: str, seed: int) -> None:
     assert digests.tolist() == [xxhash.xxh3_64_intdigest(m, seed) for m in messages]
 
 
+@pytest.mark.parametrize("path", _hashing.paths("xxh3_64"))
 @pytest.mark.parametrize("seed", SEEDS)
-def test_xxh3_128_with_every_seed(seed: int) -> None:
+def test_columns_are_hashed_like_lists_of_their_items(path: str, seed: int) -> None:
+    numbers = np.random.default_rng(4).integers(0, 2**63, 1003)
+    _hashing.force_path("xxh3_64", path)
+    try:
+        for column in (
+            numbers,
+            numbers[::2],
+            numbers.astype("i4"),
+            numbers.astype("u2"),
+            numbers.astype("c16"),
+            numbers[:5],
+        ):
+            items = [item.tobytes() for item in column]
+            expected = [xxhash.xxh3_64_intdigest(item, seed) for item in items]
+            assert hash_many(column, "xxh3_64", seed=seed).tolist() == expected
+    finally:
+        _hashing.force_path("xxh3_64")
+
+
+@pytest.mark.parametrize("path", _hashing.paths("xxh3_128"))
+@pytest.mark.parametrize("seed", SEEDS)
+def test_xxh3_128_with_every_seed(path: str, seed: int) -> None:
     source = random.Random(8)
     messages = [source.randbytes(n) for n in [*range(301), 1023, 1024, 1025, 1088, 5000, 100_000]]
     expected = [xxhash.xxh3_128_digest(m, seed) for m in messages]
-    assert hash_many(messages, "xxh3_128", seed=seed, form="bytes") == expected
+    _hashing.force_path("xxh3_128", path)
+    try:
+        assert hash_many(messages, "xxh3_128", seed=seed, form="bytes") == expected
+    finally:
+        _hashing.force_path("xxh3_128")
 
 
 @pytest.mark.parametrize("path", _hashing.paths("crc32c"))

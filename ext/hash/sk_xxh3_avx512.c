@@ -1,0 +1,53 @@
+/* XXH3 in AVX-512: the eight accumulators are one register; eight integers of a column are hashed at once. */
+#include "sk_hash.h"
+#if SK_HASH_X86
+#include <immintrin.h>
+
+#include "sk_xxh3.h"
+
+#define SK_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq")))
+
+SK_TARGET static inline __m512i eat(__m512i acc, const uint8_t *data, const uint8_t *secret) {
+    __m512i value = _mm512_loadu_si512(data), key = _mm512_xor_si512(value, _mm512_loadu_si512(secret));
+    __m512i product = _mm512_mul_epu32(key, _mm512_srli_epi64(key, 32));
+    __m512i neighbours = _mm512_shuffle_epi32(value, (_MM_PERM_ENUM)0x4e);
+    return _mm512_add_epi64(acc, _mm512_add_epi64(product, neighbours));
+}
+
+SK_TARGET void sk_xxh3_blocks_avx512(uint64_t accumulators[8], const uint8_t *data, size_t blocks, size_t stripes,
+                                     const uint8_t *last, const uint8_t secret[192]) {
+    const __m512i prime = _mm512_set1_epi64(SK_P32_1);
+    __m512i acc = _mm512_loadu_si512(accumulators);
+    for (; blocks; blocks--) {
+        for (size_t i = 0; i < 16; i++, data += SK_XXH3_STRIPE) {
+            _mm_prefetch((const char *)data + 512, _MM_HINT_T0);
+            acc = eat(acc, data, secret + 8 * i);
+        }
+        acc = _mm512_xor_si512(_mm512_xor_si512(acc, _mm512_srli_epi64(acc, 47)), _mm512_loadu_si512(secret + 128));
+        acc = _mm512_mullo_epi64(acc, prime);
+    }
+    for (size_t i = 0; i < stripes; i++, data += SK_XXH3_STRIPE) acc = eat(acc, data, secret + 8 * i);
+    if (last) acc = eat(acc, last, secret + 192 - 64 - 7);
+    _mm512_storeu_si512(accumulators, acc);
+}
+
+/* Eight-byte items that lie side by side; the rest, and other shapes, as everywhere. */
+SK_TARGET void sk_xxh3_64_column_avx512(const sk_hash_algorithm *algorithm, const sk_hash_key *key, const uint8_t *first,
+                                        ptrdiff_t stride, size_t size, size_t count, uint8_t *out) {
+    if (size == 8 && stride == 8) {
+        const uint64_t seed = key->seed ^ (uint64_t)__builtin_bswap32((uint32_t)key->seed) << 32;
+        const __m512i flip = _mm512_set1_epi64((long long)(sk_xxh3_flip(8) - seed));
+        const __m512i prime = _mm512_set1_epi64((long long)SK_MIX_2), eight = _mm512_set1_epi64(8);
+        for (; count >= 8; count -= 8, first += 64, out += 64) {
+            /* the halves of each item change places: the first four bytes are the high ones */
+            __m512i h = _mm512_xor_si512(_mm512_rol_epi64(_mm512_loadu_si512(first), 32), flip);
+            h = _mm512_ternarylogic_epi64(h, _mm512_rol_epi64(h, 49), _mm512_rol_epi64(h, 24), 0x96);
+            h = _mm512_mullo_epi64(h, prime);
+            h = _mm512_xor_si512(h, _mm512_add_epi64(_mm512_srli_epi64(h, 35), eight));
+            h = _mm512_mullo_epi64(h, prime);
+            _mm512_storeu_si512(out, _mm512_xor_si512(h, _mm512_srli_epi64(h, 28)));
+        }
+    }
+    sk_xxh3_64_column(algorithm, key, first, stride, size, count, out);
+}
+#endif
