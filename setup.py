@@ -26,6 +26,8 @@ MODULES = [
     module("sharedkit.shm._codec"),
     module("sharedkit.shm._batch"),
     module("sharedkit.shm._queue"),
+    module("sharedkit.shm._sync"),
+    module("sharedkit.shm._elements"),
     module("sharedkit.shm._array"),
     module(
         "sharedkit._hashing",

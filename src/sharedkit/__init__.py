@@ -5,6 +5,7 @@ from sharedkit.errors import (
     ClosedError,
     CorruptSegmentError,
     GoneError,
+    NotLockedError,
     OutOfSharedMemory,
     OwnerDiedWarning,
     SeatsExhausted,
@@ -13,14 +14,16 @@ from sharedkit.errors import (
     ShutDown,
 )
 from sharedkit.segments import attach
-from sharedkit.shm import Counter, Counters, Queue
+from sharedkit.shm import Array, Counter, Counters, Queue
 
 __all__ = [
+    "Array",
     "ClosedError",
     "CorruptSegmentError",
     "Counter",
     "Counters",
     "GoneError",
+    "NotLockedError",
     "OutOfSharedMemory",
     "OwnerDiedWarning",
     "Queue",

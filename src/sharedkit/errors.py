@@ -8,6 +8,7 @@ __all__ = [
     "ClosedError",
     "CorruptSegmentError",
     "GoneError",
+    "NotLockedError",
     "OutOfSharedMemory",
     "OwnerDiedWarning",
     "SeatsExhausted",
@@ -35,6 +36,10 @@ class CorruptSegmentError(SharedkitError, ValueError):
 
 class GoneError(SharedkitError, FileNotFoundError):
     """Raised when a handle arrives after its segment's last user left; keep one open, or use `persist=True`."""
+
+
+class NotLockedError(SharedkitError, RuntimeError, ValueError):
+    """Raised when a lock is released that nobody holds; pair each `release()` with one `acquire()`."""
 
 
 class SeatsExhausted(SharedkitError, OSError):

@@ -1,7 +1,8 @@
 """Placement `shm`: the state lives in shared memory, for the threads and processes of one machine."""
 
 from sharedkit.segments import attach
+from sharedkit.shm.array import Array
 from sharedkit.shm.counter import Counter, Counters
 from sharedkit.shm.queue import Queue
 
-__all__ = ["Counter", "Counters", "Queue", "attach"]
+__all__ = ["Array", "Counter", "Counters", "Queue", "attach"]

@@ -1,0 +1,322 @@
+# cython: language_level=3
+"""The array: NumPy's face on elements in shared memory, atomic steps on them, and a lock."""
+
+cimport cython
+from cpython.buffer cimport PyObject_GetBuffer
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.number cimport PyNumber_AsSsize_t
+from cpython.ref cimport Py_DECREF
+from libc cimport errno
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memset
+
+from sharedkit._segment cimport (
+    SK_CORRUPT, SK_EXISTS, SK_LARGEST, SK_NO_MEMORY, Handle, Segment, closed, create_segment, refuse, sk_plan,
+)
+from sharedkit.shm._elements cimport Elements, elements_of
+
+import math
+import os
+
+import numpy as np
+
+from sharedkit import _segment, errors, segments
+from sharedkit.shm import described, scatter
+from sharedkit.shm._sync import Lock
+from sharedkit.statistics import ArrayStatistics
+
+
+cdef extern from "sk_array.h" nogil:
+    enum: SK_ARRAY_ITEMSIZE, SK_ARRAY_COUNT, SK_ARRAY_DATA
+
+    uint64_t sk_body_at(uint32_t seats, uint64_t meta_len) noexcept
+    uint64_t sk_array_data_at(uint64_t body, uint64_t bytes) noexcept
+
+KIND_ARRAY = 5
+LARGEST = SK_LARGEST // 2
+LOCK_AT = 0         # in the body: see sk_array.h
+
+
+def make(str path, str name, uint32_t seats, uint32_t flags, uint64_t itemsize, uint64_t count, bytes meta):
+    """A new array segment of zeros; the caller has made sure that the elements take at most LARGEST bytes."""
+    cdef sk_plan plan
+    cdef uint64_t size = itemsize * count, body = sk_body_at(seats, len(meta))
+    memset(&plan, 0, sizeof(plan))
+    if os.path.lexists(path):    # before memory is reserved in vain
+        refuse(SK_EXISTS, 0)
+    plan.kind = KIND_ARRAY
+    plan.flags = flags
+    plan.seats = seats
+    plan.param[SK_ARRAY_ITEMSIZE] = itemsize
+    plan.param[SK_ARRAY_COUNT] = count
+    plan.param[SK_ARRAY_DATA] = sk_array_data_at(body, size)
+    plan.body_len = plan.param[SK_ARRAY_DATA] - body + size
+    plan.meta = <const char *>meta
+    plan.meta_len = len(meta)
+    room = os.statvfs(_segment.FOLDER)
+    if plan.body_len > room.f_bavail * room.f_frsize:  # before every free page is taken in the attempt
+        errno.errno = errno.ENOSPC
+        refuse(SK_NO_MEMORY, size)
+    return create_segment(path, name, &plan)
+
+
+cdef class Array(Handle):
+    """Array(shape, dtype="f8", *, name=None, exist_ok=False, persist=False, seats=192)\n--\n
+    A NumPy array of zeros, in C order, that threads and processes share; any dtype without Python objects.
+
+    Indexing, `len` and iteration act on the elements themselves; `ndarray`, `np.asarray(array)` and
+    `memoryview(array)` are views of them, which keep the segment attached even after `close()`. Elements change in one
+    atomic step each by `fetch_add`, `compare_exchange` and `add_at`; `array[i] += 1` is several steps, for which there
+    is `lock`. A handle equals only itself; compare elements by `np.array_equal`. `seats`: how many processes can
+    attach at once.
+    Raises TypeError for a dtype with Python objects, ValueError for a negative length, FileExistsError when `name` is
+    taken and not `exist_ok`, ValueError when what is there differs, OutOfSharedMemory.
+    """
+
+    cdef Elements elements
+    cdef object array            # ndarray over all elements; None once closed
+    cdef object users_lock
+    cdef bint exports            # whether a buffer tells the dtype, so that np.asarray may go by it
+    cdef uint32_t axes
+    cdef Py_ssize_t *lengths     # of the axes
+
+    def __init__(
+        self, shape, dtype="f8", *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS
+    ):
+        lengths, element = described.geometry(shape, dtype)
+        meta = described.encode(lengths, element)
+        flags = segments.flags_of(persist)
+        segments.checked_seats(seats)
+        count = math.prod(lengths)
+        if element.itemsize * count > LARGEST:
+            raise errors.OutOfSharedMemory(
+                f"{element.itemsize * count:,} bytes were asked for, a segment holds at most {LARGEST:,}"
+            )
+        segment = segments.create(
+            lambda path, name: make(path, name, seats, flags, element.itemsize, count, meta),
+            KIND_ARRAY,
+            lambda there: described.decode(there.meta) == (lengths, element) and there.seats == seats,
+            name=name,
+            exist_ok=exist_ok,
+        )
+        self._open(segment, lengths, element)
+
+    @staticmethod
+    def _of(Segment segment):
+        cdef Array self = Array.__new__(Array)
+        shape, dtype = described.decode(segment.meta)
+        self._open(segment, shape, dtype)
+        return self
+
+    def __dealloc__(self):
+        PyMem_Free(self.lengths)
+
+    cdef _open(self, Segment segment, tuple shape, dtype):
+        """Bind to the elements, described as `shape` and `dtype`. CorruptSegmentError when that cannot be."""
+        cdef Elements elements = elements_of(segment, dtype)
+        if math.prod(shape) != elements.count:
+            refuse(SK_CORRUPT, 0)
+        array = np.ndarray(shape, dtype, buffer=elements)
+        PyMem_Free(self.lengths)
+        self.axes = 0
+        self.lengths = <Py_ssize_t *>PyMem_Malloc(max(len(shape), 1) * sizeof(Py_ssize_t))
+        if self.lengths is NULL:
+            raise MemoryError
+        for length in shape:
+            self.lengths[self.axes] = length
+            self.axes += 1
+        self.exports = dtype.kind != "V" or comes_back(array[:0] if shape else array)
+        self.users_lock = Lock._in(segment, LOCK_AT)
+        self.array = array
+        self.elements = elements
+        self.bind(segment)
+
+    def close(self):
+        """Let go of the segment; using the handle afterwards raises ClosedError, its views and its lock go on.
+        """
+        self.array = self.elements = self.users_lock = None
+        Handle.close(self)
+
+    cdef object all(self):
+        if self.s is NULL:
+            closed()
+        return self.array
+
+    # --- the face of an array --------------------------------------------------------------------
+
+    @property
+    def ndarray(self):
+        """A view of the elements, not a copy. It keeps the segment attached, also after `close()`."""
+        return self.all().view()
+
+    @property
+    def lock(self):
+        """A lock for whatever its users agree on; the same one for every handle. No method here takes it."""
+        if self.s is NULL:
+            closed()
+        return self.users_lock
+
+    @property
+    def shape(self):
+        """The length of each axis."""
+        return self.all().shape
+
+    @property
+    def dtype(self):
+        """The type of one element."""
+        return self.all().dtype
+
+    @property
+    def ndim(self):
+        """How many axes there are."""
+        return self.all().ndim
+
+    @property
+    def size(self):
+        """How many elements there are."""
+        return self.all().size
+
+    @property
+    def nbytes(self):
+        """How many bytes the elements take."""
+        return self.all().nbytes
+
+    def __getbuffer__(self, Py_buffer *buffer, int flags):
+        array = self.all()
+        if not self.exports:
+            raise BufferError(f"a buffer cannot describe {array.dtype} in full: take .ndarray")
+        PyObject_GetBuffer(array, buffer, flags)
+        Py_DECREF(None)  # Cython had set the buffer's `obj` to None; NumPy has set it anew
+
+    def __array__(self, dtype=None, copy=None):
+        array = self.ndarray
+        if dtype is not None and np.dtype(dtype) != array.dtype:
+            if copy is False:
+                raise ValueError(f"{array.dtype} cannot become {np.dtype(dtype)} without a copy")
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    def __len__(self):
+        return len(self.all())
+
+    def __iter__(self):
+        return iter(self.all())
+
+    def __getitem__(self, key):
+        if self.s is NULL:
+            closed()
+        return self.array[key]
+
+    def __setitem__(self, key, value):
+        if self.s is NULL:
+            closed()
+        self.array[key] = value
+
+    # --- atomic steps ------------------------------------------------------------------------------
+
+    cdef Py_ssize_t along(self, object index, uint32_t axis) except -1:
+        """A place on one axis. IndexError, TypeError."""
+        cdef Py_ssize_t length = self.lengths[axis]
+        cdef Py_ssize_t place = PyNumber_AsSsize_t(index, IndexError)
+        if place < 0:
+            place += length
+        if not 0 <= place < length:
+            raise IndexError(f"index {index} is out of bounds for axis {axis} with size {length}")
+        return place
+
+    cdef Py_ssize_t place(self, object index) except -1:
+        """The flat position of the one element `index`. IndexError, TypeError."""
+        cdef Py_ssize_t flat = 0
+        cdef uint32_t axis
+        if self.axes == 1 and not isinstance(index, tuple):
+            return self.along(index, 0)
+        key = index if isinstance(index, tuple) else (index,)
+        if len(key) != self.axes:
+            raise IndexError(f"one element of {self.axes} axes needs as many indices: {index!r}")
+        for axis in range(self.axes):
+            flat = flat * self.lengths[axis] + self.along(key[axis], axis)
+        return flat
+
+    @cython.binding(False)
+    def fetch_add(self, index, n):
+        """fetch_add($self, index, n)\n--\n
+        Add `n` to one element in one step and return what it was before, as a Python number.
+
+        Integers of 8 to 64 bits, which wrap around at the ends of their type as NumPy's do, and floats of 32 and 64.
+        Raises IndexError; TypeError for another dtype or byte order, or for a float `n` and an integer dtype;
+        OverflowError for an `n` that the dtype cannot hold.
+        """
+        if self.s is NULL:
+            closed()
+        self.elements.require_number()
+        return self.elements.add(self.place(index), n)
+
+    @cython.binding(False)
+    def compare_exchange(self, index, expected, desired):
+        """compare_exchange($self, index, expected, desired)\n--\n
+        Set one element to `desired` if it is `expected`, in one step; whether it was.
+
+        For every dtype of 1, 2, 4 or 8 bytes. It is the bytes that are compared: 0.0 is not -0.0, a NaN equals itself.
+        Raises IndexError, OverflowError as `fetch_add` does, TypeError for another size and for values of a wrong type.
+        """
+        if self.s is NULL:
+            closed()
+        if self.elements.itemsize not in (1, 2, 4, 8):
+            raise TypeError(f"compare_exchange needs elements of 1, 2, 4 or 8 bytes: {self.array.dtype}")
+        return self.elements.exchange_if(self.place(index), expected, desired)
+
+    def add_at(self, indices, values):
+        """Add `values` to the elements at `indices`, each in one atomic step: what comes twice is added to twice.
+
+        `indices` and `values` as for `numpy.add.at`: integers of any shape for one axis, a tuple of such for several,
+        or any other index, and values that broadcast to it. Dtypes as for `fetch_add`. Large batches let the GIL go;
+        where they hit each element many times, the additions of one call to an element may become one.
+        Raises, nothing added: IndexError out of range, TypeError for another dtype or for values of a wrong type,
+        OverflowError for values that the dtype cannot hold, ValueError for values that do not broadcast.
+        """
+        cdef Elements elements = self.elements
+        if self.s is NULL:
+            closed()
+        elements.require_number()
+        positions = scatter.positions_of(self.array.shape, indices)
+        elements.add_many(positions, scatter.summands_of(self.array.dtype, values, positions.shape))
+
+    # --- about itself -------------------------------------------------------------------------------
+
+    def statistics(self):
+        """Geometry, who is attached and who holds the lock, at this moment: an ArrayStatistics.
+        """
+        segment = self._segment()
+        return ArrayStatistics(
+            name=segment.name,
+            kind="Array",
+            shape=self.array.shape,
+            dtype=str(self.array.dtype),
+            nbytes=self.array.nbytes,
+            attached=segment.attached(),
+            lock_owner=self.users_lock.owner,
+        )
+
+    def __repr__(self):
+        if self.s is NULL:
+            return "<Array closed>"
+        return f"<Array shape={self.shape} dtype={self.dtype} name={self.name!r}>"
+
+
+cdef bint comes_back(array) except -1:
+    """Whether NumPy makes the same dtype again from the array's buffer."""
+    try:
+        again = np.asarray(memoryview(array)).dtype
+    except (ValueError, BufferError, TypeError):
+        return False
+    return again == array.dtype and again.type is array.dtype.type
+
+
+def state(Segment segment):
+    """For listings."""
+    array = Array._of(segment)
+    owner = array.lock.owner
+    return f"{array.dtype} {array.shape}, {'unlocked' if owner is None else f'locked by pid {owner}'}"
+
+
+segments.register_kind(segments.Kind(KIND_ARRAY, "Array", Array._of, state))

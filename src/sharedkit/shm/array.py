@@ -1,0 +1,5 @@
+"""An array in shared memory."""
+
+from sharedkit.shm._array import Array
+
+__all__ = ["Array"]

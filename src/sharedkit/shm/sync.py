@@ -1,0 +1,5 @@
+"""Locks in shared memory."""
+
+from sharedkit.shm._sync import Lock
+
+__all__ = ["Lock"]
