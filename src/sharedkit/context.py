@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sharedkit import protocols, thread
+from sharedkit import protocols, segments, shm, thread
 
 __all__ = ["Context", "get_context"]
 
@@ -34,7 +33,13 @@ class Context:
         return get_context, (self.method,)
 
 
-_THREAD = Context("thread", thread.Counter, thread.Counters, thread.Queue, thread.Array, thread.attach)
+_CONTEXTS = {
+    context.method: context
+    for context in (
+        Context("thread", thread.Counter, thread.Counters, thread.Queue, thread.Array, thread.attach),
+        Context("shm", shm.Counter, shm.Counters, shm.Queue, shm.Array, segments.attach),
+    )
+}
 
 
 def get_context(method: str | None = None) -> Context:
@@ -42,11 +47,8 @@ def get_context(method: str | None = None) -> Context:
 
     Raises ValueError for an unknown method.
     """
-    if method == "thread":
-        return _THREAD
-    if method in ("shm", None):
-        # Until every class of that placement is there, the thread placement is to be had without it.
-        shm = importlib.import_module("sharedkit.shm")
-        segments = importlib.import_module("sharedkit.segments")
-        return Context("shm", shm.Counter, shm.Counters, shm.Queue, shm.Array, segments.attach)
-    raise ValueError(f"unknown context {method!r}; the known ones are 'thread', 'shm'")
+    try:
+        return _CONTEXTS["shm" if method is None else method]
+    except (KeyError, TypeError):
+        known = ", ".join(repr(known) for known in _CONTEXTS)
+        raise ValueError(f"unknown context {method!r}; the known ones are {known}") from None

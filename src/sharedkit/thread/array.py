@@ -215,7 +215,10 @@ def _numbers(dtype: np.dtype[Any], values: ArrayLike) -> NDArray[Any]:
     """`values` as an array of just this type; NumPy itself would cut fractions off in silence."""
     _require_number(dtype)
     given = np.asarray(values)
-    if given.dtype.kind not in ("biu" if dtype.kind in "iu" else "biuf") and given.size:
+    if given.dtype.kind == "O" and all(isinstance(value, int) for value in given.flat):
+        if dtype.kind in "iu":  # NumPy keeps integers as objects where 64 bits are too few
+            raise OverflowError(f"some of the values do not fit in {dtype}")
+    elif given.dtype.kind not in ("biu" if dtype.kind in "iu" else "biuf") and given.size:
         raise TypeError(f"{given.dtype} cannot be added to {dtype}")
     summands = given.astype(dtype)
     if dtype.kind in "iu" and not np.array_equal(summands, given):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from types import TracebackType
 
+from sharedkit.errors import NotLockedError
+
 __all__ = ["Lock"]
 
 
@@ -15,13 +17,10 @@ class Lock:
     `timeout` of None waits for ever as -1 does.
     """
 
-    __slots__ = ("__weakref__", "_lock", "locked", "release")
+    __slots__ = ("__weakref__", "_lock")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        # The lock's own methods, so that these two cost what they cost in `threading`.
-        self.release = self._lock.release
-        self.locked = self._lock.locked
 
     def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
         """Take the lock, and say whether that came about before `timeout` seconds were over.
@@ -30,13 +29,24 @@ class Lock:
         """
         return self._lock.acquire(blocking if block is None else block, -1 if timeout is None else timeout)
 
+    def release(self) -> None:
+        """Let the lock go, whichever thread took it; NotLockedError, a RuntimeError, where nobody holds it."""
+        try:
+            self._lock.release()
+        except RuntimeError as error:
+            raise NotLockedError(str(error)) from None
+
+    def locked(self) -> bool:
+        """Whether somebody holds the lock now."""
+        return self._lock.locked()
+
     def __enter__(self) -> bool:
         return self._lock.acquire()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._lock.release()
+        self.release()
 
     def __repr__(self) -> str:
         return f"<{'locked' if self.locked() else 'unlocked'} {type(self).__module__}.{type(self).__name__}>"

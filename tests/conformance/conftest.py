@@ -1,0 +1,104 @@
+"""Fixtures that make the structures of each subject, close them, and see that nothing of them stays."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Children of `spawn` and `forkserver` import the functions they run, by this path too.
+sys.path.append(str(Path(__file__).parents[1]))
+
+from conformance.subjects import BY_FIXTURE, Subject
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "needs(*promises): skip the subjects that do not make these promises")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    wanted = [name for name in BY_FIXTURE if name in metafunc.fixturenames]
+    if not wanted:
+        return
+    needs = [promise for mark in metafunc.definition.iter_markers("needs") for promise in mark.args]
+    params = []
+    for subject in BY_FIXTURE[wanted[0]]:
+        missing = subject.missing(tuple(needs))
+        marks = [] if missing is None else [pytest.mark.skip(reason=missing)]
+        params.append(pytest.param(subject, id=subject.name, marks=marks))
+    metafunc.parametrize("subject", params)
+
+
+def _maker(subject: Subject, method: str | None) -> Iterator[Callable[..., Any]]:
+    """The subject's constructor; what it made is closed afterwards, and its segments must be gone then."""
+    make = subject.make
+    if method is not None:
+        assert subject.for_processes is not None
+        make = subject.for_processes(method)
+    made: list[Any] = []
+    names: list[str] = []
+
+    def tracked(*args: Any, **kwargs: Any) -> Any:
+        structure = make(*args, **kwargs)
+        made.append(structure)
+        if isinstance(getattr(structure, "name", None), str):
+            names.append(structure.name)
+        return structure
+
+    yield tracked
+    for structure in made:
+        if hasattr(structure, "close"):
+            structure.close()
+        if hasattr(structure, "join_thread"):
+            structure.join_thread()
+    left = [name for name in names if Path(f"/dev/shm/sk_{name}").exists()]
+    assert not left, f"segments outlived their last handle: {left}"
+
+
+@pytest.fixture
+def make_queue(subject: Subject, request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
+    yield from _maker(subject, _method(request))
+
+
+@pytest.fixture
+def make_counter(subject: Subject, request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
+    yield from _maker(subject, _method(request))
+
+
+@pytest.fixture
+def make_group(subject: Subject, request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
+    yield from _maker(subject, _method(request))
+
+
+@pytest.fixture
+def make_array(subject: Subject, request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
+    yield from _maker(subject, _method(request))
+
+
+@pytest.fixture
+def make_lock(subject: Subject) -> Iterator[Callable[..., Any]]:
+    owners: list[Any] = []
+
+    def make() -> Any:
+        owner = subject.make()
+        owners.append(owner)
+        return getattr(owner, "lock", owner)
+
+    yield make
+    for owner in owners:
+        if hasattr(owner, "close"):
+            owner.close()
+
+
+@pytest.fixture
+def context(subject: Subject) -> Any:
+    return subject.make()
+
+
+def _method(request: pytest.FixtureRequest) -> str | None:
+    """The start method of a test that has processes, which are parametrized by it."""
+    callspec = getattr(request.node, "callspec", None)
+    return None if callspec is None else callspec.params.get("start_method")

@@ -1,0 +1,153 @@
+"""Every kind of structure that has a handle: how to make one, change it, look at it, and use it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Kind:
+    """`change` alters the state, `look` answers what can be compared; `others` differ in what must be equal."""
+
+    name: str
+    cls: str
+    make: Callable[..., Any]
+    change: Callable[[Any], Any]
+    look: Callable[[Any], Any]
+    uses: tuple[Callable[[Any], Any], ...]
+    others: tuple[Callable[..., Any], ...]
+
+
+def counter(context: Any, **options: Any) -> Any:
+    return context.Counter(**options)
+
+
+def striped(context: Any, **options: Any) -> Any:
+    return context.Counter(striped=True, **options)
+
+
+def counters(context: Any, **options: Any) -> Any:
+    return context.Counters(["a", "b"], **options)
+
+
+def queue(context: Any, **options: Any) -> Any:
+    return context.Queue(5, **options)
+
+
+def array(context: Any, **options: Any) -> Any:
+    return context.Array((2, 3), "i4", **options)
+
+
+COUNTER_USES = (
+    lambda h: h.add(1),
+    lambda h: h.value,
+    lambda h: setattr(h, "value", 3),
+    lambda h: h.exchange(1),
+    lambda h: h.reset(),
+    lambda h: int(h),
+    lambda h: h.__iadd__(1),
+    lambda h: h.__isub__(1),
+)
+
+KINDS = (
+    Kind(
+        "counter",
+        "Counter",
+        counter,
+        lambda h: h.add(1),
+        lambda h: h.value,
+        (*COUNTER_USES, lambda h: h.compare_exchange(0, 1)),
+        (striped, counters, queue, array),
+    ),
+    Kind(
+        "striped",
+        "Counter",
+        striped,
+        lambda h: h.add(1),
+        lambda h: h.value,
+        COUNTER_USES,
+        (counter, counters, queue, array),
+    ),
+    Kind(
+        "counters",
+        "Counters",
+        counters,
+        lambda h: h.add("a"),
+        lambda h: h.as_dict(),
+        (
+            lambda h: h.add("a"),
+            lambda h: h["a"],
+            lambda h: h.__setitem__("a", 1),
+            lambda h: h.keys(),
+            lambda h: h.values(),
+            lambda h: h.items(),
+            lambda h: h.as_dict(),
+            lambda h: len(h),
+            lambda h: list(h),
+            lambda h: "a" in h,
+        ),
+        (
+            counter,
+            lambda context, **options: context.Counters(["a", "c"], **options),
+            lambda context, **options: context.Counters(["b", "a"], **options),
+            lambda context, **options: context.Counters(["a", "b", "c"], **options),
+            queue,
+        ),
+    ),
+    Kind(
+        "queue",
+        "Queue",
+        queue,
+        lambda h: h.put("item", block=False),
+        lambda h: h.qsize(),
+        (
+            lambda h: h.put(1),
+            lambda h: h.get(),
+            lambda h: h.put_nowait(1),
+            lambda h: h.get_nowait(),
+            lambda h: h.put_many([1]),
+            lambda h: h.get_many(),
+            lambda h: h.task_done(),
+            lambda h: h.join(),
+            lambda h: h.shutdown(),
+            lambda h: h.qsize(),
+            lambda h: h.empty(),
+            lambda h: h.full(),
+            lambda h: h.maxsize,
+            lambda h: h.unfinished_tasks,
+            lambda h: h.is_shutdown,
+        ),
+        (lambda context, **options: context.Queue(6, **options), counter, array),
+    ),
+    Kind(
+        "array",
+        "Array",
+        array,
+        lambda h: h.fetch_add((0, 0), 1),
+        lambda h: np.asarray(h).tolist(),
+        (
+            lambda h: h[0, 0],
+            lambda h: h.__setitem__((0, 0), 1),
+            lambda h: h.ndarray,
+            lambda h: np.asarray(h),
+            lambda h: len(h),
+            lambda h: list(h),
+            lambda h: h.fetch_add((0, 0), 1),
+            lambda h: h.compare_exchange((0, 0), 0, 1),
+            lambda h: h.add_at(([0], [0]), 1),
+            lambda h: h.lock.acquire(False),
+        ),
+        (
+            lambda context, **options: context.Array((3, 2), "i4", **options),
+            lambda context, **options: context.Array((2, 3), "u4", **options),
+            lambda context, **options: context.Array((6,), "i4", **options),
+            counter,
+            queue,
+        ),
+    ),
+)
+BY_NAME = {kind.name: kind for kind in KINDS}

@@ -1,0 +1,153 @@
+"""Who is examined, and which promises each one does not make.
+
+A test names the promises it needs by `@pytest.mark.needs("batches")`; a subject that lacks one is skipped
+with the reason given here. The standard library's own types are subjects too, which examines the suite.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import queue
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from conformance import stdlib
+
+import sharedkit as sk
+
+METHODS = ("fork", "spawn", "forkserver")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One implementation: `make` takes its constructor's arguments, `lacks` maps a promise to the reason.
+
+    `for_processes(method)` answers a `make` whose structures go to processes started by that method.
+    """
+
+    name: str
+    make: Callable[..., Any]
+    lacks: Mapping[str, str] = field(default_factory=dict)
+    for_processes: Callable[[str], Callable[..., Any]] | None = None
+
+    def missing(self, promises: tuple[str, ...]) -> str | None:
+        """Why this subject is not held to a test that needs `promises`; None where it is."""
+        for promise in promises:
+            if promise in self.lacks:
+                return f"{self.name}: {self.lacks[promise]}"
+        return None
+
+
+THREAD = sk.get_context("thread")
+SHM = sk.get_context("shm")
+
+NOT_OURS = dict.fromkeys(
+    ("batches", "names", "close", "statistics", "spellings", "refuses-pickling"), "the kit's own promise"
+)
+ONE_PROCESS = {"processes": "its state lives in one process"}
+MANY_PROCESSES = {"refuses-pickling": "it can be pickled", "any-object": "its items are pickled"}
+
+QUEUES = (
+    Subject("thread", THREAD.Queue, ONE_PROCESS),
+    Subject("shm", SHM.Queue, MANY_PROCESSES, lambda method: SHM.Queue),
+    Subject(
+        "queue",
+        queue.Queue,
+        NOT_OURS
+        | ONE_PROCESS
+        | ({} if sys.version_info >= (3, 13) else {"shutdown": "queue.Queue has it from Python 3.13"}),
+    ),
+    Subject(
+        "multiprocessing",
+        multiprocessing.JoinableQueue,
+        NOT_OURS
+        | {
+            "any-object": "its items are pickled",
+            "shutdown": "multiprocessing.Queue has none",
+            "at-once": "a feeder thread puts later, so neither qsize nor get_nowait sees an item at once",
+            "public-state": "maxsize and unfinished_tasks are private in multiprocessing.Queue",
+            "timeout-check": "multiprocessing.Queue takes a negative timeout for none at all",
+            "pickling-errors": "the feeder thread prints them",
+            "raw-signature": "put's first argument is called obj",
+        },
+        lambda method: multiprocessing.get_context(method).JoinableQueue,  # type: ignore[attr-defined]
+    ),
+)
+
+COUNTERS = (
+    Subject("thread", THREAD.Counter, ONE_PROCESS),
+    Subject("shm", SHM.Counter, MANY_PROCESSES, lambda method: SHM.Counter),
+    Subject(
+        "multiprocessing",
+        stdlib.ValueCounter,
+        NOT_OURS
+        | {
+            "overflow": "ctypes wraps around in silence",
+            "checks-types": "ctypes refuses floats, but takes no object with __index__",
+            "striped": "the kit's own promise",
+        },
+        lambda method: stdlib.value_counter_for(method),
+    ),
+)
+
+GROUPS = (
+    Subject("thread", THREAD.Counters, ONE_PROCESS),
+    Subject("shm", SHM.Counters, MANY_PROCESSES, lambda method: SHM.Counters),
+)
+
+ARRAYS = (
+    Subject(
+        "thread",
+        THREAD.Array,
+        ONE_PROCESS
+        | (
+            {}
+            if sys.version_info >= (3, 12)
+            else {"buffer": "a Python class can export a buffer from 3.12 on; .ndarray has one before"}
+        ),
+    ),
+    Subject("shm", SHM.Array, MANY_PROCESSES, lambda method: SHM.Array),
+    Subject(
+        "numpy",
+        np.zeros,
+        NOT_OURS
+        | ONE_PROCESS
+        | {
+            "atomics": "NumPy has none",
+            "checks-dtype": "NumPy's arrays hold objects, too",
+            "lock": "NumPy's arrays have none",
+        },
+    ),
+)
+
+LOCKS = (
+    Subject("thread", lambda: THREAD.Array(1), ONE_PROCESS),
+    Subject("shm", lambda: SHM.Array(1)),
+    Subject("threading", threading.Lock, {"spellings": "threading.Lock takes blocking= alone"}),
+    Subject(
+        "multiprocessing",
+        multiprocessing.Lock,
+        {
+            "spellings": "multiprocessing.Lock takes block= alone",
+            "threading-arguments": "multiprocessing.Lock takes a negative timeout for 0",
+            "release-unlocked": "multiprocessing.Lock raises ValueError",
+            "locked": "multiprocessing.Lock has locked() from Python 3.14",
+        },
+    ),
+)
+
+CONTEXTS = (Subject("thread", lambda: THREAD, ONE_PROCESS), Subject("shm", lambda: SHM, MANY_PROCESSES))
+
+# What a test asks for by the name of a fixture, and who is then examined.
+BY_FIXTURE = {
+    "make_queue": QUEUES,
+    "make_counter": COUNTERS,
+    "make_group": GROUPS,
+    "make_array": ARRAYS,
+    "make_lock": LOCKS,
+    "context": CONTEXTS,
+}

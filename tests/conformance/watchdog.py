@@ -1,0 +1,114 @@
+"""Threads and processes that cannot outlive their test: each has a time limit, and meeting it fails."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+LIMIT = 60.0
+
+
+class Task:
+    """A call in a thread of its own."""
+
+    def __init__(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        self._result: Any = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, args=(call, args, kwargs), daemon=True)
+        self._thread.start()
+
+    def _run(self, call: Callable[..., Any], args: Any, kwargs: Any) -> None:
+        try:
+            self._result = call(*args, **kwargs)
+        except BaseException as error:
+            self._error = error
+
+    @property
+    def done(self) -> bool:
+        return not self._thread.is_alive()
+
+    def result(self, limit: float = LIMIT) -> Any:
+        """What the call returned, or the exception it raised; AssertionError where it hangs."""
+        self._thread.join(limit)
+        assert self.done, f"still not back after {limit} s"
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+def in_threads(calls: Iterable[Callable[[], Any]]) -> list[Any]:
+    """The results of `calls`, each run in a thread of its own, all at the same time."""
+    tasks = [Task(call) for call in calls]
+    return [task.result() for task in tasks]
+
+
+def until(condition: Callable[[], bool], limit: float = LIMIT) -> None:
+    """Return as soon as the condition holds; AssertionError where it never does."""
+    deadline = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < deadline, f"not so after {limit} s"
+        time.sleep(0.001)
+
+
+def end_by_alarm(limit: float = LIMIT) -> None:
+    """Let the kernel end this process when its time is over, whatever it hangs in."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, limit)
+
+
+def _guarded(target: Callable[..., Any], args: tuple[Any, ...], answer: Any) -> None:
+    end_by_alarm()
+    try:
+        answer.send((True, target(*args)))
+    except BaseException as error:
+        answer.send((False, repr(error)))
+        raise
+
+
+class Child:
+    """A call in a process of its own, started by `method`; `target` is a function of an importable module."""
+
+    def __init__(self, method: str, target: Callable[..., Any], *args: Any) -> None:
+        context = multiprocessing.get_context(method)
+        self._answer, theirs = context.Pipe(duplex=False)
+        self._process = context.Process(  # type: ignore[attr-defined]
+            target=_guarded, args=(target, args, theirs), daemon=True
+        )
+        self._process.start()
+        theirs.close()
+
+    def result(self, limit: float = LIMIT) -> Any:
+        """What the call returned; AssertionError where it raised, hangs, or the process died."""
+        try:
+            answered = self._answer.poll(limit)
+            fine, result = self._answer.recv() if answered else (False, f"no answer after {limit} s")
+            assert fine, result
+            self._process.join(limit)
+            assert self._process.exitcode == 0, f"the child ended with {self._process.exitcode}"
+            return result
+        except EOFError:
+            self._process.join(limit)
+            raise AssertionError(f"the child ended with {self._process.exitcode} and no answer") from None
+        finally:
+            self.end()
+
+    def end(self) -> None:
+        if self._process.is_alive():
+            self._process.kill()
+        self._process.join()
+        self._answer.close()
+
+
+def in_children(method: str, target: Callable[..., Any], each: Iterable[tuple[Any, ...]]) -> list[Any]:
+    """The results of `target(*args)` for the args in `each`, a process for each, all at the same time."""
+    children: list[Child] = []
+    try:
+        children.extend(Child(method, target, *args) for args in each)
+        return [child.result() for child in children]
+    finally:
+        for child in children:
+            child.end()

@@ -1,0 +1,83 @@
+"""`get_context` chooses the placement; its classes satisfy the protocols."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+
+import pytest
+
+import sharedkit as sk
+from sharedkit import protocols, segments, shm, thread
+from sharedkit.context import Context
+
+CLASSES = ("Counter", "Counters", "Queue", "Array")
+
+
+@pytest.mark.parametrize("method", ["thread", "shm"])
+def test_a_context_knows_its_method_and_offers_the_classes(method: str) -> None:
+    context = sk.get_context(method)
+    assert context.method == method
+    assert method in repr(context)
+    for name in CLASSES:
+        assert getattr(context, name).__name__ == name
+
+
+def test_each_context_has_the_classes_of_its_placement() -> None:
+    for method, placement, attach in (("thread", thread, thread.attach), ("shm", shm, segments.attach)):
+        context = sk.get_context(method)
+        for name in CLASSES:
+            assert getattr(context, name) is getattr(placement, name)
+        assert context.attach is attach
+
+
+def test_the_default_is_shm_and_so_are_the_names_at_the_top() -> None:
+    assert sk.get_context() is sk.get_context(None) is sk.get_context("shm")
+    for name in (*CLASSES, "attach"):
+        assert getattr(sk, name) is getattr(sk.get_context(), name)
+
+
+@pytest.mark.parametrize("method", ["", "threads", "SHM", "manager", 5, ["shm"]], ids=repr)
+def test_an_unknown_method_is_a_value_error_that_names_the_known_ones(method: object) -> None:
+    with pytest.raises(ValueError, match=r"'thread'.*'shm'"):
+        sk.get_context(method)  # type: ignore[arg-type]
+
+
+def test_a_context_is_one_object_however_it_is_come_by() -> None:
+    for method in ("thread", "shm"):
+        context = sk.get_context(method)
+        assert sk.get_context(method) is context
+        assert pickle.loads(pickle.dumps(context)) is context
+        assert copy.deepcopy(context) is context
+
+
+def test_a_context_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        sk.get_context("thread").method = "shm"  # type: ignore[misc]
+    assert isinstance(sk.get_context("thread"), Context)
+
+
+def _promised(protocol: type) -> dict[str, object]:
+    return {
+        name: value
+        for base in protocol.__mro__[:-1]
+        for name, value in vars(base).items()
+        if base.__module__ == protocols.__name__ and (not name.startswith("_") or name in ("__enter__", "__exit__"))
+    }
+
+
+@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize("method", ["thread", "shm"])
+def test_every_promised_method_is_there_and_documented(method: str, name: str) -> None:
+    cls = getattr(sk.get_context(method), name)
+    for promise in _promised(getattr(protocols, name)):
+        found = inspect.getattr_static(cls, promise)
+        if not promise.startswith("_"):
+            assert getattr(cls, promise).__doc__ or getattr(found, "__doc__", None), f"{name}.{promise}"
+    assert cls.__doc__
+
+
+def test_what_is_no_context_of_a_placement_stays_apart() -> None:
+    for name in CLASSES:
+        assert getattr(thread, name) is not getattr(shm, name)

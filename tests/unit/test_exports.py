@@ -1,0 +1,81 @@
+"""The names at the top: each is there once, comes from where it lives, and nothing else is public."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import sharedkit as sk
+from sharedkit import errors
+
+EXPECTED = {
+    "Array",
+    "ClosedError",
+    "CorruptSegmentError",
+    "Counter",
+    "Counters",
+    "GoneError",
+    "NotLockedError",
+    "OutOfSharedMemory",
+    "OwnerDiedWarning",
+    "Queue",
+    "SeatsExhausted",
+    "SegmentInUse",
+    "SharedkitError",
+    "ShutDown",
+    "attach",
+    "get_context",
+}
+
+
+def test_each_public_name_appears_once() -> None:
+    assert len(sk.__all__) == len(set(sk.__all__))
+    assert set(sk.__all__) == EXPECTED
+    assert list(sk.__all__) == sorted(sk.__all__, key=_isort_key)
+
+
+def _isort_key(name: str) -> tuple[bool, str]:
+    return (name[0].islower(), name)
+
+
+def test_every_exported_name_is_there() -> None:
+    for name in sk.__all__:
+        assert getattr(sk, name) is not None
+
+
+def test_no_two_names_mean_the_same() -> None:
+    values = [getattr(sk, name) for name in sk.__all__]
+    assert len({id(value) for value in values}) == len(values)
+
+
+def test_nothing_public_is_left_out_of_all() -> None:
+    modules = {name for name in vars(sk) if isinstance(vars(sk)[name], type(sk))}
+    assert {name for name in vars(sk) if not name.startswith("_")} - modules == EXPECTED
+
+
+def test_every_exception_is_exported() -> None:
+    for name in errors.__all__:
+        assert getattr(sk, name) is getattr(errors, name)
+
+
+PROBE = """
+import sys
+before = set(sys.modules)
+import sharedkit
+print(sharedkit.__version__)
+print(*sorted(name for name in set(sys.modules) - before if "." not in name))
+print("sharedkit.hashing" in sys.modules, "sharedkit.cli" in sys.modules)
+from sharedkit import hashing
+print(hashing is sharedkit.hashing)
+"""
+
+
+def test_importing_needs_numpy_alone_and_leaves_hashing_for_later() -> None:
+    done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    version, tops, lazy, same = done.stdout.splitlines()
+    assert version == sk.__version__
+    foreign = set(tops.split()) - set(sys.stdlib_module_names) - {"sharedkit", "numpy", "cython_runtime"}
+    assert not {name for name in foreign if not name.startswith("_")}
+    assert lazy == "False False"
+    assert same == "True"
