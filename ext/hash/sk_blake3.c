@@ -196,14 +196,40 @@ void sk_blake3_tree(const sk_hash_algorithm *algorithm, const sk_hash_key *key, 
     free(f.found);
 }
 
+static uint32_t blocks_of(size_t size) {
+    return size ? (uint32_t)((size + 63) / 64) : 1;
+}
+
+/* Digests leading groups of messages with equally many blocks, a group a lane each; returns how many messages. */
+static size_t uniform_groups(const sk_hash_path *path, const sk_hash_key *key, const sk_span *messages, size_t count,
+                             uint8_t *out) {
+    sk_blake3_uniform uniform = (sk_blake3_uniform)path->uniform;
+    const size_t lanes = path->lanes;
+    size_t done = 0;
+    for (; uniform && count - done >= lanes; done += lanes) {
+        const sk_span *group = messages + done;
+        const uint32_t blocks = blocks_of(group[0].size);
+        uint32_t different = group[0].size > SK_BLAKE3_CHUNK;
+        for (size_t i = 0; i < lanes; i++) {
+            different |= (blocks_of(group[i].size) ^ blocks) | (group[i].size > SK_BLAKE3_CHUNK);
+            if (done + 2 * lanes <= count) __builtin_prefetch(group[lanes + i].data);
+        }
+        if (different) break;
+        uniform(key->words, key->flags, group, blocks, out + 32 * done);
+    }
+    return done;
+}
+
 void sk_blake3_batch(const sk_hash_algorithm *algorithm, const sk_hash_key *key, const sk_span *messages, size_t count,
                      uint8_t *out) {
-    sk_blake3_chains run = (sk_blake3_chains)sk_hash_active(algorithm)->blocks;
+    const sk_hash_path *path = sk_hash_active(algorithm);
+    sk_blake3_chains run = (sk_blake3_chains)path->blocks;
     sk_chain chains[PIECE];
     uint32_t values[PIECE][8];
     message_chains pieces[PIECE];
     uint8_t tails[PIECE][64];
     for (size_t next = 0; next < count;) {
+        next += uniform_groups(path, key, messages + next, count - next, out + 32 * next);
         uint32_t used = 0, taken = 0;
         for (; next < count; next++) {
             const sk_span message = messages[next];

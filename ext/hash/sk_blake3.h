@@ -43,6 +43,13 @@ void sk_blake3_chains_scalar(const uint32_t start[8], uint32_t flags, const sk_c
 void sk_blake3_chains_avx2(const uint32_t start[8], uint32_t flags, const sk_chain *, size_t, uint32_t (*values)[8]);
 void sk_blake3_chains_avx512(const uint32_t start[8], uint32_t flags, const sk_chain *, size_t, uint32_t (*values)[8]);
 
+/* Digests a path's number of lanes of messages, each of `blocks` blocks and at most one chunk, into rows of 32 bytes. */
+typedef void (*sk_blake3_uniform)(const uint32_t start[8], uint32_t flags, const sk_span *messages, uint32_t blocks,
+                                  uint8_t *out);
+
+void sk_blake3_uniform_avx2(const uint32_t start[8], uint32_t flags, const sk_span *, uint32_t blocks, uint8_t *out);
+void sk_blake3_uniform_avx512(const uint32_t start[8], uint32_t flags, const sk_span *, uint32_t blocks, uint8_t *out);
+
 /* One block: value = compress(value, block). */
 void sk_blake3_compress(uint32_t value[8], const uint8_t block[64], uint64_t counter, uint32_t size, uint32_t flags);
 

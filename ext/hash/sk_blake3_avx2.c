@@ -27,11 +27,16 @@ SK_TARGET static inline void sk_load_block(const uint8_t *const *data, size_t of
     }
 }
 
-SK_TARGET static inline void sk_store_values(const __m256i value[8], uint32_t (*values)[8]) {
+SK_TARGET static inline void sk_store_values(const __m256i value[8], uint8_t *out) {
     __m256i r[8];
     for (int i = 0; i < 8; i++) r[i] = value[i];
     sk_transpose_8(r);
-    for (int i = 0; i < 8; i++) _mm256_storeu_si256((__m256i *)values[i], r[i]);
+    for (int i = 0; i < 8; i++) _mm256_storeu_si256((__m256i *)(out + 32 * i), r[i]);
+}
+
+static inline void sk_tail(uint8_t tail[64], const uint8_t *rest, size_t size) {
+    memset(tail, 0, 64);
+    sk_copy_short(tail, rest, size);
 }
 
 #include "sk_blake3_lanes.h"
@@ -39,5 +44,9 @@ SK_TARGET static inline void sk_store_values(const __m256i value[8], uint32_t (*
 void sk_blake3_chains_avx2(const uint32_t start[8], uint32_t flags, const sk_chain *chains, size_t count,
                            uint32_t (*values)[8]) {
     sk_chains(start, flags, chains, count, values);
+}
+
+void sk_blake3_uniform_avx2(const uint32_t start[8], uint32_t flags, const sk_span *messages, uint32_t blocks, uint8_t *out) {
+    sk_uniform_messages(start, flags, messages, blocks, out);
 }
 #endif

@@ -23,11 +23,15 @@ SK_TARGET static inline void sk_load_block(const uint8_t *const *data, size_t of
     sk_transpose_16(m);
 }
 
-SK_TARGET static inline void sk_store_values(const __m512i value[8], uint32_t (*values)[8]) {
+SK_TARGET static inline void sk_store_values(const __m512i value[8], uint8_t *out) {
     __m512i r[16];
     for (int i = 0; i < 8; i++) r[i] = value[i], r[8 + i] = _mm512_setzero_si512();
     sk_transpose_16(r);
-    for (int i = 0; i < 16; i++) _mm256_storeu_si256((__m256i *)values[i], _mm512_castsi512_si256(r[i]));
+    for (int i = 0; i < 16; i++) _mm256_storeu_si256((__m256i *)(out + 32 * i), _mm512_castsi512_si256(r[i]));
+}
+
+SK_TARGET static inline void sk_tail(uint8_t tail[64], const uint8_t *rest, size_t size) {
+    _mm512_store_si512(tail, _mm512_maskz_loadu_epi8(((__mmask64)1 << size) - 1, rest));     /* touches no byte past the message */
 }
 
 #include "sk_blake3_lanes.h"
@@ -35,5 +39,9 @@ SK_TARGET static inline void sk_store_values(const __m512i value[8], uint32_t (*
 void sk_blake3_chains_avx512(const uint32_t start[8], uint32_t flags, const sk_chain *chains, size_t count,
                              uint32_t (*values)[8]) {
     sk_chains(start, flags, chains, count, values);
+}
+
+void sk_blake3_uniform_avx512(const uint32_t start[8], uint32_t flags, const sk_span *messages, uint32_t blocks, uint8_t *out) {
+    sk_uniform_messages(start, flags, messages, blocks, out);
 }
 #endif

@@ -2,7 +2,8 @@
  *
  * Including files define SK_TARGET, SK_LANES, SK_VECTOR and its operations SK_ADD, SK_XOR, SK_ROR16, SK_ROR12, SK_ROR8,
  * SK_ROR7, SK_BROADCAST, and sk_load_block(data, offset, m), which fills m[0 … 15] with word i of every lane, and
- * sk_store_values(value, values), which writes the eight words of every lane to its row. They get sk_chains. A lane whose chain ends takes the next one, so chains of different lengths keep all lanes busy.
+ * sk_store_values(value, out), which writes the eight words of every lane to its 32-byte row, and sk_tail(tail, rest, size),
+ * which fills a short last block up with zeros. They get sk_chains and sk_uniform_messages. A lane whose chain ends takes the next one, so chains of different lengths keep all lanes busy.
  */
 #include "sk_blake3.h"
 
@@ -127,7 +128,7 @@ SK_TARGET static void sk_uniform(sk_lanes *lanes, const uint32_t start[8], uint3
         lanes->data[i] = chains[i].last;
     }
     sk_lanes_compress(lanes, flags, 1);
-    sk_store_values(value, values);
+    sk_store_values(value, (uint8_t *)values);
 }
 
 SK_TARGET static void sk_chains(const uint32_t start[8], uint32_t flags, const sk_chain *chains, size_t count,
@@ -179,4 +180,32 @@ SK_TARGET static void sk_chains(const uint32_t start[8], uint32_t flags, const s
     for (int i = 0; i < SK_LANES; i++)
         if (lanes.chain[i] != SIZE_MAX)
             sk_lane_finish_alone(&lanes, i, flags, &chains[lanes.chain[i]], values[lanes.chain[i]]);
+}
+
+/* SK_LANES whole messages of one chunk and equally many blocks, with no chain made for each. */
+SK_TARGET static void sk_uniform_messages(const uint32_t start[8], uint32_t flags, const sk_span *messages, uint32_t blocks,
+                                          uint8_t *out) {
+    _Alignas(64) uint8_t tails[SK_LANES][64];
+    const size_t before = 64 * (size_t)(blocks - 1);
+    sk_lanes lanes;
+    SK_VECTOR *value = (SK_VECTOR *)lanes.value;
+    for (int k = 0; k < 8; k++) value[k] = SK_BROADCAST(start[k]);
+    *(SK_VECTOR *)lanes.counter_low = *(SK_VECTOR *)lanes.counter_high = SK_BROADCAST(0);
+    if (blocks > 1) {
+        *(SK_VECTOR *)lanes.size = SK_BROADCAST(64);
+        *(SK_VECTOR *)lanes.flags = SK_BROADCAST(flags | SK_CHUNK_START);
+        for (int i = 0; i < SK_LANES; i++) lanes.data[i] = messages[i].data;
+        sk_lanes_compress(&lanes, flags, blocks - 1);
+    }
+    *(SK_VECTOR *)lanes.flags = SK_BROADCAST(flags | SK_CHUNK_END | SK_ROOT | (blocks == 1 ? SK_CHUNK_START : 0));
+    for (int i = 0; i < SK_LANES; i++) {
+        const size_t rest = messages[i].size - before;
+        lanes.size[i] = (uint32_t)rest;
+        lanes.data[i] = messages[i].data + before;
+        if (rest == 64) continue;
+        sk_tail(tails[i], lanes.data[i], rest);
+        lanes.data[i] = tails[i];
+    }
+    sk_lanes_compress(&lanes, flags, 1);
+    sk_store_values(value, out);
 }

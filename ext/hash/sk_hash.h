@@ -68,6 +68,9 @@ typedef struct sk_hash_path {
     /* The same as `batch` for messages of one size at a fixed distance, or NULL. */
     void (*column)(const sk_hash_algorithm *algorithm, const sk_hash_key *key,
                    const uint8_t *first, ptrdiff_t stride, size_t size, size_t count, uint8_t *out);
+    /* `lanes` messages of equally many blocks at once, or NULL; its real type is the family's. */
+    void (*uniform)(void);
+    uint32_t lanes;
 } sk_hash_path;
 
 struct sk_hash_algorithm {

@@ -44,31 +44,35 @@ static uint32_t cpu_features(void) { return SK_CPU_ANY; }
 #endif
 
 #define BLOCKS(function) ((void (*)(void))(function))
+#define PATH(path_name, features, batches, one, columns) \
+    {.name = path_name, .needs = features, .batch = batches, .blocks = one, .column = columns}
 
-static const sk_hash_path SHA256_SCALAR = {"scalar", SK_CPU_ANY, sk_sha256_one_by_one, BLOCKS(sk_sha256_blocks_scalar), NULL};
-static const sk_hash_path SHA512_SCALAR = {"scalar", SK_CPU_ANY, sk_sha512_one_by_one, BLOCKS(sk_sha512_blocks_scalar), NULL};
-static const sk_hash_path BLAKE3_SCALAR = {"scalar", SK_CPU_ANY, sk_blake3_batch, BLOCKS(sk_blake3_chains_scalar), NULL};
-static const sk_hash_path CRC32C_SCALAR = {"scalar", SK_CPU_ANY, sk_crc32c_batch, BLOCKS(sk_crc32c_scalar), NULL};
-static const sk_hash_path XXH3_128_SCALAR = {"scalar", SK_CPU_ANY, sk_xxh3_128_batch, BLOCKS(sk_xxh3_blocks_scalar), NULL};
-static const sk_hash_path XXH3_64_SCALAR = {"scalar", SK_CPU_ANY, sk_xxh3_64_batch, BLOCKS(sk_xxh3_blocks_scalar), sk_xxh3_64_column};
+static const sk_hash_path SHA256_SCALAR = PATH("scalar", SK_CPU_ANY, sk_sha256_one_by_one, BLOCKS(sk_sha256_blocks_scalar), NULL);
+static const sk_hash_path SHA512_SCALAR = PATH("scalar", SK_CPU_ANY, sk_sha512_one_by_one, BLOCKS(sk_sha512_blocks_scalar), NULL);
+static const sk_hash_path BLAKE3_SCALAR = PATH("scalar", SK_CPU_ANY, sk_blake3_batch, BLOCKS(sk_blake3_chains_scalar), NULL);
+static const sk_hash_path CRC32C_SCALAR = PATH("scalar", SK_CPU_ANY, sk_crc32c_batch, BLOCKS(sk_crc32c_scalar), NULL);
+static const sk_hash_path XXH3_128_SCALAR = PATH("scalar", SK_CPU_ANY, sk_xxh3_128_batch, BLOCKS(sk_xxh3_blocks_scalar), NULL);
+static const sk_hash_path XXH3_64_SCALAR = PATH("scalar", SK_CPU_ANY, sk_xxh3_64_batch, BLOCKS(sk_xxh3_blocks_scalar), sk_xxh3_64_column);
 #if SK_HASH_X86
 static const sk_hash_path
-    SHA256_AVX512_NI = {"avx512_sha_ni", SK_CPU_AVX512 | SK_CPU_BMI2 | SK_CPU_SHA, sk_sha256_batch_avx512_ni,
-                        BLOCKS(sk_sha256_blocks_ni), NULL},
-    SHA256_NI = {"sha_ni", SK_CPU_SHA, sk_sha256_batch_ni, BLOCKS(sk_sha256_blocks_ni), NULL},
-    SHA256_AVX512 = {"avx512", SK_CPU_AVX512 | SK_CPU_BMI2, sk_sha256_batch_avx512, BLOCKS(sk_sha256_blocks_bmi2), NULL},
-    SHA256_AVX2 = {"avx2", SK_CPU_AVX2 | SK_CPU_BMI2, sk_sha256_batch_avx2, BLOCKS(sk_sha256_blocks_bmi2), NULL},
-    SHA256_BMI2 = {"bmi2", SK_CPU_BMI2, sk_sha256_one_by_one, BLOCKS(sk_sha256_blocks_bmi2), NULL},
-    SHA512_AVX512 = {"avx512", SK_CPU_AVX512 | SK_CPU_BMI2, sk_sha512_batch_avx512, BLOCKS(sk_sha512_blocks_bmi2), NULL},
-    SHA512_AVX2 = {"avx2", SK_CPU_AVX2 | SK_CPU_BMI2, sk_sha512_batch_avx2, BLOCKS(sk_sha512_blocks_bmi2), NULL},
-    BLAKE3_AVX512 = {"avx512", SK_CPU_AVX512, sk_blake3_batch, BLOCKS(sk_blake3_chains_avx512), NULL},
-    BLAKE3_AVX2 = {"avx2", SK_CPU_AVX2, sk_blake3_batch, BLOCKS(sk_blake3_chains_avx2), NULL},
-    XXH3_64_AVX512 = {"avx512", SK_CPU_AVX512, sk_xxh3_64_batch, BLOCKS(sk_xxh3_blocks_avx512), sk_xxh3_64_column_avx512},
-    XXH3_64_AVX2 = {"avx2", SK_CPU_AVX2, sk_xxh3_64_batch, BLOCKS(sk_xxh3_blocks_avx2), sk_xxh3_64_column},
-    XXH3_128_AVX512 = {"avx512", SK_CPU_AVX512, sk_xxh3_128_batch, BLOCKS(sk_xxh3_blocks_avx512), NULL},
-    XXH3_128_AVX2 = {"avx2", SK_CPU_AVX2, sk_xxh3_128_batch, BLOCKS(sk_xxh3_blocks_avx2), NULL},
-    CRC32C_SSE42 = {"sse4.2", SK_CPU_SSE42, sk_crc32c_batch, BLOCKS(sk_crc32c_sse42), NULL},
-    SHA512_BMI2 = {"bmi2", SK_CPU_BMI2, sk_sha512_one_by_one, BLOCKS(sk_sha512_blocks_bmi2), NULL};
+    SHA256_AVX512_NI = PATH("avx512_sha_ni", SK_CPU_AVX512 | SK_CPU_BMI2 | SK_CPU_SHA, sk_sha256_batch_avx512_ni,
+                        BLOCKS(sk_sha256_blocks_ni), NULL),
+    SHA256_NI = PATH("sha_ni", SK_CPU_SHA, sk_sha256_batch_ni, BLOCKS(sk_sha256_blocks_ni), NULL),
+    SHA256_AVX512 = PATH("avx512", SK_CPU_AVX512 | SK_CPU_BMI2, sk_sha256_batch_avx512, BLOCKS(sk_sha256_blocks_bmi2), NULL),
+    SHA256_AVX2 = PATH("avx2", SK_CPU_AVX2 | SK_CPU_BMI2, sk_sha256_batch_avx2, BLOCKS(sk_sha256_blocks_bmi2), NULL),
+    SHA256_BMI2 = PATH("bmi2", SK_CPU_BMI2, sk_sha256_one_by_one, BLOCKS(sk_sha256_blocks_bmi2), NULL),
+    SHA512_AVX512 = PATH("avx512", SK_CPU_AVX512 | SK_CPU_BMI2, sk_sha512_batch_avx512, BLOCKS(sk_sha512_blocks_bmi2), NULL),
+    SHA512_AVX2 = PATH("avx2", SK_CPU_AVX2 | SK_CPU_BMI2, sk_sha512_batch_avx2, BLOCKS(sk_sha512_blocks_bmi2), NULL),
+    BLAKE3_AVX512 = {.name = "avx512", .needs = SK_CPU_AVX512, .batch = sk_blake3_batch, .blocks = BLOCKS(sk_blake3_chains_avx512),
+                     .uniform = BLOCKS(sk_blake3_uniform_avx512), .lanes = 16},
+    BLAKE3_AVX2 = {.name = "avx2", .needs = SK_CPU_AVX2, .batch = sk_blake3_batch, .blocks = BLOCKS(sk_blake3_chains_avx2),
+                     .uniform = BLOCKS(sk_blake3_uniform_avx2), .lanes = 8},
+    XXH3_64_AVX512 = PATH("avx512", SK_CPU_AVX512, sk_xxh3_64_batch, BLOCKS(sk_xxh3_blocks_avx512), sk_xxh3_64_column_avx512),
+    XXH3_64_AVX2 = PATH("avx2", SK_CPU_AVX2, sk_xxh3_64_batch, BLOCKS(sk_xxh3_blocks_avx2), sk_xxh3_64_column),
+    XXH3_128_AVX512 = PATH("avx512", SK_CPU_AVX512, sk_xxh3_128_batch, BLOCKS(sk_xxh3_blocks_avx512), NULL),
+    XXH3_128_AVX2 = PATH("avx2", SK_CPU_AVX2, sk_xxh3_128_batch, BLOCKS(sk_xxh3_blocks_avx2), NULL),
+    CRC32C_SSE42 = PATH("sse4.2", SK_CPU_SSE42, sk_crc32c_batch, BLOCKS(sk_crc32c_sse42), NULL),
+    SHA512_BMI2 = PATH("bmi2", SK_CPU_BMI2, sk_sha512_one_by_one, BLOCKS(sk_sha512_blocks_bmi2), NULL);
 #endif
 
 static const sk_hash_path *const SHA256_PATHS[] = {
