@@ -52,7 +52,7 @@ static inline int sk_queue_begin_get(sk_segment *s, sk_queue *q, sk_call call, u
         if (state != SK_QUEUE_OPEN) return SK_SHUTDOWN;
         if (!call.willing) return SK_EMPTY;
         if (call.until == 0) return SK_BUSY;
-        rc = sk_queue_await(s, &q->tail, seen, &q->items, state, &began, call.until);
+        rc = sk_queue_await(s, &q->tail, seen, &q->items, state, sk_queue_maxsize(q), &began, call.until);
         if (rc != SK_OK) return rc;
     }
 }

@@ -49,6 +49,7 @@ static inline int sk_queue_begin_put(sk_segment *s, sk_queue *q, uint32_t *items
         uint64_t head = 0;
         uint32_t room = 0;
         *tail = sk_load64_relaxed(&q->tail);
+        uint64_t maxsize = sk_queue_maxsize(q);
         if (sk_load32_relaxed(&q->state) != SK_QUEUE_OPEN) rc = SK_SHUTDOWN;
         else if ((room = sk_queue_item_room(q, *tail, *items, &head)) == 0) rc = SK_FULL;
         if (rc == SK_OK) {
@@ -58,7 +59,7 @@ static inline int sk_queue_begin_put(sk_segment *s, sk_queue *q, uint32_t *items
         sk_lock_give(&q->put_lock);
         if (rc != SK_FULL || !call.willing) return rc;
         if (call.until == 0) return SK_BUSY;
-        rc = sk_queue_await(s, &q->head, head, &q->room, SK_QUEUE_OPEN, &began, call.until);
+        rc = sk_queue_await(s, &q->head, head, &q->room, SK_QUEUE_OPEN, maxsize, &began, call.until);
         if (rc != SK_OK) return rc;
     }
 }

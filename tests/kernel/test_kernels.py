@@ -53,6 +53,20 @@ def test_participants_keep_every_promise(built: Path, kind: str, program: str, p
     run(built, kind, program, 200, polling, seed=1)
 
 
+def enumerate_schedules(built: Path, preemptions: int) -> None:
+    done = subprocess.run([built / "model", str(preemptions)], capture_output=True, text=True, timeout=10 * WATCHDOG)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
+def test_no_schedule_of_a_few_participants_leaves_anybody_stuck(built: Path) -> None:
+    enumerate_schedules(built, 2)
+
+
+@pytest.mark.stress
+def test_no_schedule_with_one_more_preemption_leaves_anybody_stuck(built: Path) -> None:
+    enumerate_schedules(built, 3)
+
+
 @pytest.mark.stress
 @pytest.mark.parametrize("polling", [False, True], ids=["futexes", "polling"])
 @pytest.mark.parametrize("program", PROGRAMS)

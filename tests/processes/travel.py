@@ -9,6 +9,7 @@ import os
 import pickle
 import sys
 import threading
+import warnings
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
@@ -334,6 +335,8 @@ def what_a_thread_alone_holds_survives_the_fork(ctx: BaseContext) -> None:
 SCENARIOS = {name: each for name, each in list(globals().items()) if callable(each) and not name.startswith("_")}
 
 if __name__ == "__main__":
+    # That a process with threads forks is just what is tried here.
+    warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
     method = sys.argv[2]
     SCENARIOS[sys.argv[1]](multiprocessing.get_context(method))
     for left in multiprocessing.active_children():

@@ -1,0 +1,223 @@
+/* Every schedule of a few participants, one atomic step at a time: the real kernel code over atomics and a platform
+ * that hand control to a scheduler before each step. Included in place of sk_atomic.h and sk_platform.h.
+ *
+ * Schedules are enumerated with at most `preemptions` switches away from a participant that could go on (Musuvathi and
+ * Qadeer, "Iterative Context Bounding", 2007); which sleeper a wake-up meets is fixed (the longest asleep). Memory is
+ * sequentially consistent here: orderings are for ThreadSanitizer and for reading. Time stands still and nothing times
+ * out, so a wake-up that is lost is a schedule in which nobody can go on. */
+#ifndef MODEL_H
+#define MODEL_H
+
+#define SK_ATOMIC_H
+#define SK_PLATFORM_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#define SK_LINE 128u
+#define MOST_PARTICIPANTS 4
+#define MOST_STEPS 4096
+
+enum { READY, ASLEEP, DONE };
+
+typedef struct participant {
+    ucontext_t context;
+    char stack[64 * 1024];
+    void (*work)(int);
+    int state;
+    uint32_t *on; /* what it sleeps on */
+    uint64_t since;
+} participant;
+
+static struct {
+    participant who[MOST_PARTICIPANTS];
+    ucontext_t scheduler;
+    int n, current;
+    bool running;
+    uint64_t now;
+    /* The schedule: at each step the participant that ran, and a bit for each other that is still to be tried there. */
+    unsigned char chosen[MOST_STEPS], rest[MOST_STEPS];
+    int length, replay, preemptions;
+    uint64_t schedules, steps;
+} model;
+
+static unsigned char shared[64 * 1024] __attribute__((aligned(4096)));
+
+static inline bool is_shared(const void *p) {
+    return (const unsigned char *)p >= shared && (const unsigned char *)p < shared + sizeof shared;
+}
+
+/* The participant offers to be interrupted before it touches a shared word. */
+static inline void step(const void *p) {
+    if (model.running && is_shared(p)) swapcontext(&model.who[model.current].context, &model.scheduler);
+}
+
+#define WORD(bits, T)                                                                                            \
+    static inline T sk_load##bits##_relaxed(const T *p) { step(p); return *(const volatile T *)p; }               \
+    static inline T sk_load##bits##_acquire(const T *p) { step(p); return *(const volatile T *)p; }               \
+    static inline T sk_load##bits##_seq_cst(const T *p) { step(p); return *(const volatile T *)p; }               \
+    static inline void sk_store##bits##_relaxed(T *p, T v) { step(p); *(volatile T *)p = v; }                     \
+    static inline void sk_store##bits##_release(T *p, T v) { step(p); *(volatile T *)p = v; }                     \
+    static inline void sk_store##bits##_seq_cst(T *p, T v) { step(p); *(volatile T *)p = v; }                     \
+    static inline T sk_swap##bits##_seq_cst(T *p, T v) { step(p); T was = *p; *p = v; return was; }               \
+    static inline T sk_swap##bits##_release(T *p, T v) { step(p); T was = *p; *p = v; return was; }               \
+    static inline T sk_add##bits##_relaxed(T *p, T v) { step(p); T was = *p; *p = (T)(was + v); return was; }     \
+    static inline T sk_add##bits##_seq_cst(T *p, T v) { step(p); T was = *p; *p = (T)(was + v); return was; }     \
+    static inline bool sk_cas##bits##_seq_cst(T *p, T *seen, T v) {                                              \
+        step(p);                                                                                                 \
+        if (*p != *seen) { *seen = *p; return false; }                                                           \
+        *p = v;                                                                                                  \
+        return true;                                                                                             \
+    }                                                                                                            \
+    static inline bool sk_cas##bits##_acquire(T *p, T *seen, T v) { return sk_cas##bits##_seq_cst(p, seen, v); }
+WORD(32, uint32_t)
+WORD(64, uint64_t)
+
+static inline void *sk_load_pointer_acquire(void *const *p) { return *p; }
+static inline void sk_store_pointer_release(void **p, void *v) { *p = v; }
+static inline void sk_fence_seq_cst(void) {}
+static inline void sk_fence_after_rmw(void) {}
+
+/* --- the platform ------------------------------------------------------------------------------------ */
+
+static inline uint64_t sk_now_ns(void) { return 1; }
+static inline uint64_t sk_wall_ns(void) { return 1; }
+static inline uint32_t sk_pid(void) { return 1; }
+static inline void sk_relax(void) {}
+static inline void sk_yield(void) {}
+static inline int sk_nap(uint64_t ns) { (void)ns; return 0; }
+
+static inline int sk_sleep_on(uint32_t *word, uint32_t seen, uint64_t ns) {
+    (void)ns;
+    step(word);
+    if (*word != seen) return -EAGAIN;
+    participant *me = &model.who[model.current];
+    me->state = ASLEEP;
+    me->on = word;
+    me->since = ++model.now;
+    step(word);
+    return 0;
+}
+
+static inline int sk_rouse(uint32_t *word, int n) {
+    step(word);
+    int woken = 0;
+    while (woken < n) {
+        participant *longest = NULL;
+        for (int i = 0; i < model.n; i++) {
+            participant *p = &model.who[i];
+            if (p->state == ASLEEP && p->on == word && (longest == NULL || p->since < longest->since)) longest = p;
+        }
+        if (longest == NULL) break;
+        longest->state = READY;
+        woken++;
+    }
+    return woken;
+}
+
+static inline int sk_file_lock(int fd, uint64_t from, uint64_t len) { (void)fd; (void)from; (void)len; return 0; }
+static inline int64_t sk_file_holder(int fd, uint64_t from, uint64_t len) { (void)fd; (void)from; (void)len; return 1; }
+static inline int sk_file_reserve(int fd, uint64_t from, uint64_t to) { (void)fd; (void)from; (void)to; return -ENOSPC; }
+static inline int sk_file_discard(int fd, uint64_t from, uint64_t to) { (void)fd; (void)from; (void)to; return 0; }
+static inline int64_t sk_file_size(int fd) { (void)fd; return -EBADF; }
+static inline bool sk_file_peek(int fd, void *to, uint64_t len) { (void)fd; (void)to; (void)len; return false; }
+static inline void *sk_map(int fd, uint64_t len) { (void)fd; (void)len; return NULL; }
+static inline void sk_unmap(void *at, uint64_t len) { (void)at; (void)len; }
+static inline int sk_file_unborn(const char *folder) { (void)folder; return -ENOSYS; }
+static inline int sk_file_publish(int fd, const char *path) { (void)fd; (void)path; return -ENOSYS; }
+static inline int sk_file_open(const char *path) { (void)path; return -ENOSYS; }
+static inline int sk_file_reopen(int fd) { (void)fd; return -ENOSYS; }
+static inline bool sk_file_named(int fd) { (void)fd; return true; }
+static inline void sk_file_identity(int fd, uint64_t id[2]) { (void)fd; id[0] = id[1] = 0; }
+static inline bool sk_file_is_at(int fd, const char *path) { (void)fd; (void)path; return true; }
+static inline int sk_file_remove(const char *path) { (void)path; return 0; }
+static inline void sk_file_close(int fd) { (void)fd; }
+
+/* --- the scheduler ------------------------------------------------------------------------------------ */
+
+static void enter(void) {
+    participant *me = &model.who[model.current];
+    me->work(model.current);
+    me->state = DONE;
+    swapcontext(&me->context, &model.scheduler);
+}
+
+/* Who may run now, a bit each; `last` is who ran before, and to leave it while it could go on costs a preemption. */
+static unsigned runnable(int last, int spent) {
+    unsigned all = 0;
+    for (int i = 0; i < model.n; i++)
+        if (model.who[i].state == READY) all |= 1u << i;
+    bool goes_on = last >= 0 && (all >> last & 1) != 0;
+    return goes_on && spent == model.preemptions ? 1u << last : all;
+}
+
+/* Run one schedule: as recorded as far as that goes, then each participant for as long as it can. True when all ended. */
+static bool run_one(void) {
+    model.now = 0;
+    for (int i = 0; i < model.n; i++) {
+        participant *p = &model.who[i];
+        p->state = READY;
+        getcontext(&p->context);
+        p->context.uc_stack.ss_sp = p->stack;
+        p->context.uc_stack.ss_size = sizeof p->stack;
+        makecontext(&p->context, enter, 0);
+    }
+    int last = -1, spent = 0;
+    model.running = true;
+    for (model.length = 0; model.length < MOST_STEPS; model.length++) {
+        int i = model.length;
+        unsigned may = runnable(last, spent);
+        if (may == 0) break;
+        if (i >= model.replay) {
+            int who = last >= 0 && (may >> last & 1) != 0 ? last : __builtin_ctz(may);
+            model.chosen[i] = (unsigned char)who;
+            model.rest[i] = (unsigned char)(may & ~(1u << who));
+        }
+        int who = model.chosen[i];
+        if (last >= 0 && who != last && model.who[last].state == READY) spent++;
+        last = model.current = who;
+        swapcontext(&model.scheduler, &model.who[who].context);
+    }
+    model.running = false;
+    model.schedules++;
+    model.steps += (uint64_t)model.length;
+    for (int i = 0; i < model.n; i++)
+        if (model.who[i].state != DONE) return false;
+    return true;
+}
+
+/* On to the next schedule: the last step at which somebody else is still to be tried. */
+static bool another(void) {
+    for (int i = model.length - 1; i >= 0; i--)
+        if (model.rest[i] != 0) {
+            model.chosen[i] = (unsigned char)__builtin_ctz(model.rest[i]);
+            model.rest[i] &= (unsigned char)(model.rest[i] - 1);
+            model.replay = i + 1;
+            return true;
+        }
+    return false;
+}
+
+/* How many schedules leave somebody who can never go on; `prepare` makes everything as new, `right` judges the end. */
+static uint64_t stuck_in_any(void (*prepare)(void), bool (*right)(void)) {
+    uint64_t stuck = 0;
+    model.replay = 0;
+    model.schedules = model.steps = 0;
+    do {
+        prepare();
+        if (!run_one()) stuck++;
+        else if (!right()) {
+            fprintf(stderr, "a schedule of %d steps ended wrong\n", model.length);
+            exit(1);
+        }
+    } while (another());
+    return stuck;
+}
+
+#endif
