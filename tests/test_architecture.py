@@ -143,8 +143,8 @@ def test_only_the_platform_asks_which_system_this_is(name: str) -> None:
 def test_one_function_turns_a_status_into_an_exception() -> None:
     """Outside of `refuse`, faces raise only the queue's own answers and what Python callers did wrong."""
     assert sum(len(re.findall(r"^cdef int refuse\(", each.read_text(), re.MULTILINE)) for each in CYTHON) == 1
-    statuses = "NO_MEMORY|TOO_LARGE|CORRUPT|FOREIGN|NO_SEAT|GONE|EXISTS|OVERFLOW|EXCESS|SYSTEM"
-    exceptions = "OutOfSharedMemory|CorruptSegmentError|SeatsExhausted|FileExistsError"
+    statuses = "NO_MEMORY|TOO_LARGE|CORRUPT|FOREIGN|NO_SEAT|GONE|EXISTS|OVERFLOW|SYSTEM"
+    exceptions = "CorruptSegmentError|SeatsExhausted|FileExistsError"
     for path in CYTHON:
         if path.name == "_segment.pyx":
             continue

@@ -128,7 +128,7 @@ static inline uint64_t sk_array_fold(int64_t *positions, const int64_t *indices,
  * function with fewer than n when somebody changed an index after the check to one that is out of range. */
 #define SK_ARRAY_EACH(add)                                                                          \
     for (uint64_t i = 0; i < n; i++, v += step) {                                                   \
-        int64_t index = *(const volatile int64_t *)&indices[i];                                     \
+        int64_t index = (int64_t)sk_load64_relaxed((const uint64_t *)(const void *)&indices[i]);       \
         uint64_t place = (uint64_t)index + (index < 0 ? count : 0);                                 \
         if (__builtin_expect(place >= count, 0)) return i;                                          \
         add;                                                                                        \
