@@ -1,0 +1,306 @@
+/* Writing to a dict, repairing it, carrying it to another region: see sk_dict.h for the words and the argument. */
+#ifndef SK_DICT_WRITE_H
+#define SK_DICT_WRITE_H
+
+#include "sk_dict.h"
+
+/* When a write happens. */
+enum sk_when {
+    SK_ALWAYS = 0,
+    SK_IF_MISSING = 1, /* SK_EXISTS otherwise */
+    SK_IF_SAME = 2,    /* only over the very version that a lookup named; SK_GONE otherwise */
+};
+
+/* Fill the hints from what the table says. */
+static inline int sk_dict_recount(sk_dict *d, const sk_region *r) {
+    uint64_t live = 0, filled = 0, bytes = 0, tail = 2 * SK_ENTRY_UNIT, born = 0;
+    for (uint64_t i = 0; i <= r->mask; i++) {
+        uint64_t bucket = sk_load64_relaxed(&r->table[i]);
+        filled += bucket != SK_BUCKET_EMPTY;
+        if (!sk_bucket_has(bucket)) continue;
+        sk_entry e;
+        int rc = sk_entry_at(r, bucket, &e);
+        if (rc != SK_OK) return rc;
+        uint64_t size = sk_entry_bytes(sk_entry_key_len(&e), e.value), end = sk_bucket_offset(bucket) + size;
+        live++;
+        bytes += size;
+        if (end > tail) tail = end;
+        if (e.born >= born) born = e.born + 1;
+    }
+    sk_store64_release(&d->live, live);
+    sk_store64_relaxed(&d->filled, filled);
+    sk_store64_relaxed(&d->live_bytes, bytes);
+    sk_store64_relaxed(&d->tail, tail);
+    sk_store64_relaxed(&d->born, born);
+    return SK_OK;
+}
+
+/* A region may be used again only after this. */
+static inline void sk_dict_count_flip(sk_dict *d) { sk_add64_seq_cst(&d->flips, 1); /* R7: pairs with A7 */ }
+
+/* Take the lock; what a death left is put right. SK_OK with the region, or what waiting answers. */
+static inline int sk_dict_begin(sk_segment *s, sk_dict *d, uint64_t until, sk_region *r) {
+    int rc = sk_lock_take(&s->seats, &s->waiter, &d->lock, until);
+    if (rc != SK_OK && rc != SK_OWNER_DIED) return rc;
+    bool died = rc == SK_OWNER_DIED;
+    if (died) sk_dict_count_flip(d);
+    rc = sk_region_of(s, sk_load64_relaxed(&d->geometry), r);
+    if (rc == SK_OK && died) rc = sk_dict_recount(d, r);
+    if (rc == SK_OK && sk_load64_relaxed(&d->tail) > r->room) rc = SK_CORRUPT;
+    if (rc != SK_OK) sk_lock_give(&d->lock);
+    return rc;
+}
+
+/* --- rebuilding ------------------------------------------------------------------------------------------------------- */
+
+/* Carry the live entries of `old` (all or none) to `new`, whose table is zeroed first. */
+static inline int sk_dict_carry(const sk_region *old, const sk_region *new, bool all, uint64_t *tail) {
+    for (uint64_t i = 0; i <= new->mask; i++) sk_store64_relaxed(&new->table[i], SK_BUCKET_EMPTY);
+    *tail = 2 * SK_ENTRY_UNIT; /* offsets 0 and 1 mean empty and deleted */
+    for (uint64_t i = 0; all && i <= old->mask; i++) {
+        uint64_t bucket = sk_load64_relaxed(&old->table[i]);
+        if (!sk_bucket_has(bucket)) continue;
+        sk_entry e;
+        int rc = sk_entry_at(old, bucket, &e);
+        if (rc != SK_OK) return rc;
+        uint64_t size = sk_entry_bytes(sk_entry_key_len(&e), e.value);
+        if (size > new->room - *tail) return SK_CORRUPT;
+        sk_copy_in(new->arena + *tail, old->arena + sk_bucket_offset(bucket),
+                   sizeof e + sk_pad8(sk_entry_key_len(&e)) + sk_pad8(e.value));
+        uint64_t n = 0, at = e.hash & new->mask;
+        while (sk_load64_relaxed(&new->table[at]) != SK_BUCKET_EMPTY) {
+            if (n++ > new->mask) return SK_CORRUPT;
+            at = (at + 1) & new->mask;
+        }
+        sk_store64_relaxed(&new->table[at], sk_bucket(e.hash, *tail));
+        *tail += size;
+    }
+    return SK_OK;
+}
+
+/* Under the lock: a region with room for `need` more bytes and one more key; *r is the new one afterwards.
+ * Without `keep` it is empty. */
+static inline int sk_dict_rebuild(sk_segment *s, sk_dict *d, uint64_t need, bool keep, uint64_t until, sk_region *r) {
+    if (until == 0) return SK_BUSY;
+    uint64_t live = keep ? sk_load64_relaxed(&d->live) : 0, bytes = keep ? sk_load64_relaxed(&d->live_bytes) : 0;
+    uint32_t table = SK_TABLE_LOG2_MIN, arena = SK_ARENA_LOG2_MIN;
+    while (table <= SK_TABLE_LOG2_MAX && ((uint64_t)1 << table) < 2 * (live + 1)) table++;
+    /* Half of it free after the move, or the next move would come too soon. */
+    while (arena <= SK_ARENA_LOG2_MAX && ((uint64_t)1 << arena) < 2 * (bytes + need + 2 * SK_ENTRY_UNIT)) arena++;
+    if (table > SK_TABLE_LOG2_MAX || arena > SK_ARENA_LOG2_MAX) return SK_NO_MEMORY;
+    uint64_t size = sk_region_size(table, arena), from = sk_dict_floor(s);
+    if (from + size > r->from) from = r->from + r->size; /* does not fit in front of the present one: behind it */
+    if (from + size > SK_LARGEST) return SK_NO_MEMORY;
+    int rc = sk_file_reserve(s->seats.fd, from, from + size);
+    if (rc != 0) return sk_system(rc);
+    sk_region wide;
+    uint64_t tail;
+    rc = sk_region_of(s, sk_region_geometry(from, table, arena), &wide);
+    if (rc == SK_OK) rc = sk_dict_carry(r, &wide, keep, &tail);
+    if (rc != SK_OK) return rc;
+    sk_store64_release(&d->geometry, sk_region_geometry(from, table, arena)); /* commits the rebuild */
+    sk_dict_count_flip(d);
+    sk_store64_relaxed(&d->tail, tail);
+    sk_store64_relaxed(&d->filled, live);
+    sk_store64_release(&d->live, live);
+    sk_store64_relaxed(&d->live_bytes, bytes);
+    *r = wide;
+    return SK_OK;
+}
+
+/* --- one key ------------------------------------------------------------------------------------------------------------ */
+
+/* A value, encoded. */
+typedef struct sk_value {
+    const void *at;
+    uint64_t len;
+    uint32_t kind;
+} sk_value;
+
+static inline bool sk_dict_has_room(const sk_dict *d, const sk_region *r, uint64_t need, bool fresh) {
+    uint64_t filled = sk_load64_relaxed(&d->filled) + fresh;
+    return need <= r->room - sk_load64_relaxed(&d->tail) && filled <= (r->mask + 1) - (r->mask + 1) / 4;
+}
+
+/* Under the lock: append the entry and publish it. */
+static inline void sk_dict_publish(sk_dict *d, const sk_region *r, const sk_key *key, const sk_value *value,
+                                   const sk_place *place, bool there) {
+    uint64_t tail = sk_load64_relaxed(&d->tail), size = sk_entry_bytes(key->len, value->len);
+    uint64_t born = there ? place->entry.born : sk_load64_relaxed(&d->born);
+    sk_entry e = {key->hash, born, key->len | (uint64_t)key->kind << 48 | (uint64_t)value->kind << 56, value->len};
+    unsigned char *to = r->arena + tail;
+    sk_copy_in(to, &e, sizeof e);
+    sk_copy_in(to + sizeof e, key->at, key->len);
+    sk_copy_in(to + sizeof e + sk_pad8(key->len), value->at, value->len);
+    sk_store64_relaxed(&d->tail, tail + size);
+    sk_store64_release(&r->table[place->i], sk_bucket(key->hash, tail)); /* commits. R6: pairs with A6 */
+    uint64_t bytes = sk_load64_relaxed(&d->live_bytes) + size;
+    if (there) bytes -= sk_entry_bytes(key->len, place->entry.value);
+    else {
+        sk_store64_relaxed(&d->born, born + 1);
+        sk_store64_release(&d->live, sk_load64_relaxed(&d->live) + 1);
+        if (place->bucket == SK_BUCKET_EMPTY) sk_store64_relaxed(&d->filled, sk_load64_relaxed(&d->filled) + 1);
+    }
+    sk_store64_relaxed(&d->live_bytes, bytes);
+}
+
+/* Under the lock: is what `place` found the version that an earlier lookup named? */
+static inline bool sk_dict_is_same(const sk_dict *d, const sk_region *r, const sk_place *place, const sk_hit *same) {
+    if (place->bucket != same->bucket || sk_load64_relaxed(&d->flips) != same->flips) return false;
+    if (same->len != 8) return true;
+    uint64_t word;
+    sk_copy_out(&word, sk_entry_value_at(r, place->bucket, &place->entry), 8);
+    return word == same->word;
+}
+
+/* Lock, find, and decide: SK_OK holds the lock and says whether the key is there; *r and *place are its region and place. */
+static inline int sk_dict_approach(sk_segment *s, const sk_key *key, enum sk_when when, const sk_hit *same,
+                                   uint64_t until, sk_region *r, sk_place *place, bool *there) {
+    sk_dict *d = sk_dict_of(s);
+    int rc = sk_dict_begin(s, d, until, r);
+    if (rc != SK_OK) return rc;
+    rc = sk_dict_find(r, key, place);
+    *there = rc == SK_OK;
+    if (rc == SK_EMPTY) rc = SK_OK;
+    if (rc == SK_OK && when == SK_IF_MISSING && *there) rc = SK_EXISTS;
+    if (rc == SK_OK && when == SK_IF_SAME && !(*there && sk_dict_is_same(d, r, place, same))) rc = SK_GONE;
+    if (rc != SK_OK) sk_lock_give(&d->lock);
+    return rc;
+}
+
+/* Under the lock: the value, in place where that is one store, else as a new entry. */
+static inline int sk_dict_store(sk_segment *s, sk_region *r, const sk_key *key, const sk_value *value, sk_place *place,
+                                bool there, uint64_t until) {
+    sk_dict *d = sk_dict_of(s);
+    if (there && value->len == 8 && place->entry.value == 8 && sk_entry_value_kind(&place->entry) == value->kind) {
+        sk_copy_in(sk_entry_value_at(r, place->bucket, &place->entry), value->at, 8); /* commits */
+        return SK_OK;
+    }
+    uint64_t need = sk_entry_bytes(key->len, value->len);
+    if (!sk_dict_has_room(d, r, need, !there && place->bucket == SK_BUCKET_EMPTY)) {
+        int rc = sk_dict_rebuild(s, d, need, true, until, r);
+        if (rc == SK_OK && sk_dict_find(r, key, place) != (there ? SK_OK : SK_EMPTY)) rc = SK_CORRUPT;
+        if (rc != SK_OK) return rc;
+    }
+    sk_dict_publish(d, r, key, value, place, there);
+    return SK_OK;
+}
+
+/* Set `key` to `value`. SK_OK, SK_EXISTS, SK_GONE (see sk_when), SK_NO_MEMORY, SK_TOO_LARGE, SK_CORRUPT, and what
+ * waiting for the lock answers. */
+static inline int sk_dict_set(sk_segment *s, const sk_key *key, const sk_value *value, enum sk_when when,
+                              const sk_hit *same, uint64_t until) {
+    if (key->len > UINT32_MAX || value->len > (uint64_t)1 << (SK_ARENA_LOG2_MAX - 2)) return SK_TOO_LARGE;
+    sk_region r;
+    sk_place place;
+    bool there;
+    int rc = sk_dict_approach(s, key, when, same, until, &r, &place, &there);
+    if (rc != SK_OK) return rc;
+    rc = sk_dict_store(s, &r, key, value, &place, there, until);
+    sk_lock_give(&sk_dict_of(s)->lock);
+    return rc;
+}
+
+/* Add n to the integer of kind `kind` (a missing one is 0); *sum is the new value. SK_FOREIGN: the value is something else.
+ * SK_OVERFLOW: it would not fit and is kept. Else as sk_dict_set. */
+static inline int sk_dict_add(sk_segment *s, const sk_key *key, uint32_t kind, int64_t n, int64_t *sum, uint64_t until) {
+    if (key->len > UINT32_MAX) return SK_TOO_LARGE;
+    sk_region r;
+    sk_place place;
+    bool there;
+    int64_t old = 0;
+    int rc = sk_dict_approach(s, key, SK_ALWAYS, NULL, until, &r, &place, &there);
+    if (rc != SK_OK) return rc;
+    if (there) {
+        if (sk_entry_value_kind(&place.entry) != kind || place.entry.value != 8) rc = SK_FOREIGN;
+        else sk_copy_out(&old, sk_entry_value_at(&r, place.bucket, &place.entry), 8);
+    }
+    if (rc == SK_OK && __builtin_add_overflow(old, n, sum)) rc = SK_OVERFLOW;
+    if (rc == SK_OK) {
+        sk_value value = {sum, 8, kind};
+        rc = sk_dict_store(s, &r, key, &value, &place, there, until);
+    }
+    sk_lock_give(&sk_dict_of(s)->lock);
+    return rc;
+}
+
+/* Delete `key`. SK_EMPTY: there is none. SK_GONE as sk_when says. */
+static inline int sk_dict_delete(sk_segment *s, const sk_key *key, enum sk_when when, const sk_hit *same, uint64_t until) {
+    sk_dict *d = sk_dict_of(s);
+    sk_region r;
+    sk_place place;
+    bool there;
+    int rc = sk_dict_approach(s, key, when, same, until, &r, &place, &there);
+    if (rc != SK_OK) return rc;
+    if (there) {
+        sk_store64_release(&r.table[place.i], SK_BUCKET_DELETED); /* commits. R6: pairs with A6 */
+        sk_store64_release(&d->live, sk_load64_relaxed(&d->live) - 1);
+        sk_store64_relaxed(&d->live_bytes,
+                           sk_load64_relaxed(&d->live_bytes) - sk_entry_bytes(key->len, place.entry.value));
+    } else rc = SK_EMPTY;
+    sk_lock_give(&d->lock);
+    return rc;
+}
+
+/* --- all keys ----------------------------------------------------------------------------------------------------------- */
+
+/* Delete everything, in one commit. */
+static inline int sk_dict_clear(sk_segment *s, uint64_t until) {
+    sk_dict *d = sk_dict_of(s);
+    sk_region r;
+    int rc = sk_dict_begin(s, d, until, &r);
+    if (rc != SK_OK) return rc;
+    rc = sk_dict_rebuild(s, d, 0, false, until, &r);
+    sk_lock_give(&d->lock);
+    return rc;
+}
+
+/* Copy every entry as it lies in the arena to `to` (`room` bytes), all of one moment. *len: bytes used, or needed with SK_LARGER. */
+static inline int sk_dict_snapshot(sk_segment *s, unsigned char *to, uint64_t room, uint64_t *len, uint64_t until) {
+    sk_dict *d = sk_dict_of(s);
+    sk_region r;
+    int rc = sk_dict_begin(s, d, until, &r);
+    if (rc != SK_OK) return rc;
+    *len = 0;
+    for (uint64_t i = 0; rc == SK_OK && i <= r.mask; i++) {
+        uint64_t bucket = sk_load64_relaxed(&r.table[i]);
+        sk_entry e;
+        if (!sk_bucket_has(bucket)) continue;
+        rc = sk_entry_at(&r, bucket, &e);
+        if (rc != SK_OK) break;
+        uint64_t size = sizeof e + sk_pad8(sk_entry_key_len(&e)) + sk_pad8(e.value);
+        if (*len + size <= room) sk_copy_out(to + *len, r.arena + sk_bucket_offset(bucket), size);
+        *len += size;
+    }
+    if (rc == SK_OK && *len > room) rc = SK_LARGER;
+    sk_lock_give(&d->lock);
+    return rc;
+}
+
+/* --- making --------------------------------------------------------------------------------------------------------------- */
+
+static inline uint64_t sk_dict_floor_for(uint32_t seats) { return sk_round_up(sk_body_at(seats, 0) + sizeof(sk_dict), SK_PAGE); }
+
+static inline uint64_t sk_dict_body_len(uint32_t seats, uint32_t table_log2, uint32_t arena_log2) {
+    return sk_dict_floor_for(seats) + sk_region_size(table_log2, arena_log2) - sk_body_at(seats, 0);
+}
+
+/* sk_plan.fill of a dict. */
+static inline int sk_dict_fill(sk_segment *s) {
+    sk_dict *d = sk_dict_of(s);
+    const uint64_t *param = sk_header_of(s)->param;
+    uint32_t table = (uint32_t)param[SK_DICT_LOG2] & 0xff, arena = (uint32_t)(param[SK_DICT_LOG2] >> 8);
+    sk_store64_relaxed(&d->geometry, sk_region_geometry(param[SK_DICT_FLOOR], table, arena));
+    sk_store64_relaxed(&d->tail, 2 * SK_ENTRY_UNIT);
+    return SK_OK;
+}
+
+/* What an attacher must find before it trusts the rest; every operation checks the words that move. */
+static inline int sk_dict_refuse(sk_segment *s) {
+    const sk_header *h = sk_header_of(s);
+    if (s->base_len < h->body + sizeof(sk_dict) || sk_dict_floor(s) != sk_dict_floor_for(h->seats)) return SK_CORRUPT;
+    sk_region r;
+    return sk_region_of(s, sk_load64_acquire(&sk_dict_of(s)->geometry), &r);
+}
+
+#endif
