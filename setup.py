@@ -29,6 +29,9 @@ MODULES = [
     module("sharedkit.shm._sync"),
     module("sharedkit.shm._elements"),
     module("sharedkit.shm._array"),
+    module("sharedkit.shm._keys"),
+    module("sharedkit.shm._entries"),
+    module("sharedkit.shm._dict"),
     module(
         "sharedkit._hashing",
         sources=tuple(sorted(glob("ext/hash/*.c"))),

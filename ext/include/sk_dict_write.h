@@ -51,6 +51,17 @@ static inline int sk_dict_begin(sk_segment *s, sk_dict *d, uint64_t until, sk_re
     return rc;
 }
 
+/* Put right what a dead writer left; nothing to wait for while a living one writes. */
+static inline int sk_dict_settle(sk_segment *s, uint64_t until) {
+    sk_dict *d = sk_dict_of(s);
+    sk_region r;
+    uint32_t owner = sk_lock_owner(&d->lock);
+    if (owner == 0 || sk_seat_lives(&s->seats, owner)) return SK_OK;
+    int rc = sk_dict_begin(s, d, until, &r);
+    if (rc == SK_OK) sk_lock_give(&d->lock);
+    return rc;
+}
+
 /* --- rebuilding ------------------------------------------------------------------------------------------------------- */
 
 /* Carry the live entries of `old` (all or none) to `new`, whose table is zeroed first. */
@@ -87,12 +98,12 @@ static inline int sk_dict_rebuild(sk_segment *s, sk_dict *d, uint64_t need, bool
     while (table <= SK_TABLE_LOG2_MAX && ((uint64_t)1 << table) < 2 * (live + 1)) table++;
     /* Half of it free after the move, or the next move would come too soon. */
     while (arena <= SK_ARENA_LOG2_MAX && ((uint64_t)1 << arena) < 2 * (bytes + need + 2 * SK_ENTRY_UNIT)) arena++;
-    if (table > SK_TABLE_LOG2_MAX || arena > SK_ARENA_LOG2_MAX) return SK_NO_MEMORY;
+    if (table > SK_TABLE_LOG2_MAX || arena > SK_ARENA_LOG2_MAX) return sk_system(-ENOMEM);
     uint64_t size = sk_region_size(table, arena), from = sk_dict_floor(s);
     if (from + size > r->from) from = r->from + r->size; /* does not fit in front of the present one: behind it */
-    if (from + size > SK_LARGEST) return SK_NO_MEMORY;
-    int rc = sk_file_reserve(s->seats.fd, from, from + size);
-    if (rc != 0) return sk_system(rc);
+    if (from + size > SK_LARGEST) return sk_system(-ENOMEM);
+    int rc = sk_segment_reserve(s, from, from + size);
+    if (rc != SK_OK) return rc;
     sk_region wide;
     uint64_t tail;
     rc = sk_region_of(s, sk_region_geometry(from, table, arena), &wide);

@@ -14,6 +14,7 @@ __all__ = [
     "ArrayStatistics",
     "CounterStatistics",
     "CountersStatistics",
+    "DictStatistics",
     "QueueState",
     "QueueStatistics",
 ]
@@ -76,5 +77,22 @@ class ArrayStatistics:
     shape: tuple[int, ...]
     dtype: str
     nbytes: int
+    attached: tuple[int, ...]
+    lock_owner: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DictStatistics:
+    """One dict: `length` keys in a table of `buckets`; `capacity_bytes` of memory, `used_bytes` by live entries.
+
+    `lock_owner` is the process id of the one who is writing now, None for nobody.
+    """
+
+    name: str
+    kind: str
+    length: int
+    buckets: int
+    capacity_bytes: int
+    used_bytes: int
     attached: tuple[int, ...]
     lock_owner: int | None = None

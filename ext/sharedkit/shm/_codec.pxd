@@ -86,6 +86,7 @@ cdef class Parcel:
     cdef int put_array(self, object item) except -1
     cdef int put_pickle(self, object item) except -1
     cdef int part(self, object owner) except -1
+    cdef bytes joined(self)
 
 
 cdef Parcel encode(object item)

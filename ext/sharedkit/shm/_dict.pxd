@@ -1,0 +1,58 @@
+"""The dict's kernel, for the modules that call it."""
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from sharedkit._segment cimport sk_segment
+
+
+cdef extern from *:
+    """
+    #include "sk_dict_write.h"
+    #include "sk_dict_read.h"
+    """
+    enum: SK_DICT_FLOOR, SK_DICT_SEED, SK_DICT_LOG2, SK_ALWAYS, SK_IF_MISSING, SK_IF_SAME
+
+    ctypedef struct sk_dict:
+        uint32_t lock
+
+    ctypedef struct sk_key:
+        const void *at
+        uint64_t len
+        uint64_t hash
+        uint32_t kind
+
+    ctypedef struct sk_value:
+        const void *at
+        uint64_t len
+        uint32_t kind
+
+    ctypedef struct sk_entry:
+        uint64_t born
+        uint64_t value
+
+    ctypedef struct sk_hit:
+        uint64_t len
+        uint32_t kind
+
+    sk_dict *sk_dict_of(const sk_segment *s) noexcept nogil
+    uint64_t sk_key_hash(const void *at, uint64_t len, uint64_t seed) noexcept nogil
+    int sk_dict_get(sk_segment *s, const sk_key *key, void *to, uint64_t room, sk_hit *hit) noexcept nogil
+    int sk_dict_set(sk_segment *s, const sk_key *key, const sk_value *value, int when, const sk_hit *same,
+                    uint64_t until) noexcept nogil
+    int sk_dict_add(sk_segment *s, const sk_key *key, uint32_t kind, int64_t n, int64_t *sum,
+                    uint64_t until) noexcept nogil
+    int sk_dict_delete(sk_segment *s, const sk_key *key, int when, const sk_hit *same, uint64_t until) noexcept nogil
+    int sk_dict_clear(sk_segment *s, uint64_t until) noexcept nogil
+    int sk_dict_snapshot(sk_segment *s, unsigned char *to, uint64_t room, uint64_t *len, uint64_t until) noexcept nogil
+    uint64_t sk_dict_count(const sk_dict *d) noexcept nogil
+    int sk_dict_settle(sk_segment *s, uint64_t until) noexcept nogil
+    int sk_dict_memory(sk_segment *s, uint64_t *size, uint64_t *used, uint64_t *buckets) noexcept nogil
+    uint64_t sk_dict_floor_for(uint32_t seats) noexcept nogil
+    uint64_t sk_dict_body_len(uint32_t seats, uint32_t table_log2, uint32_t arena_log2) noexcept nogil
+    int sk_dict_fill(sk_segment *s) noexcept nogil
+    int sk_dict_refuse(sk_segment *s) noexcept nogil
+    uint64_t sk_entry_key_len(const sk_entry *e) noexcept nogil
+    uint32_t sk_entry_key_kind(const sk_entry *e) noexcept nogil
+    uint32_t sk_entry_value_kind(const sk_entry *e) noexcept nogil
+    uint64_t sk_pad8(uint64_t n) noexcept nogil
+    uint32_t sk_lock_owner(const uint32_t *word) noexcept nogil

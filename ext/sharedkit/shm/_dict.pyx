@@ -1,0 +1,321 @@
+# cython: language_level=3
+"""The dict: reading takes no lock; writing tries once with the GIL held, then waits without it in slices."""
+
+import collections.abc
+import secrets
+import types
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.string cimport memset
+
+from sharedkit import segments
+from sharedkit._segment cimport (
+    SK_BUSY, SK_EMPTY, SK_EXISTS, SK_FOREIGN, SK_GONE, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_OVERFLOW,
+    Segment, closed, create_segment, refuse, sk_header_of, sk_plan,
+)
+from sharedkit.shm._codec cimport KIND_BYTES, KIND_INT, KIND_STR, Parcel, Plain, decode, encode, plain
+from sharedkit.shm._dict cimport (
+    SK_ALWAYS, SK_DICT_FLOOR, SK_DICT_LOG2, SK_DICT_SEED, SK_IF_MISSING, SK_IF_SAME, sk_dict_add, sk_dict_body_len,
+    sk_dict_delete, sk_dict_fill, sk_dict_floor_for, sk_dict_get, sk_dict_refuse, sk_dict_set, sk_hit, sk_key,
+    sk_key_hash, sk_value,
+)
+from sharedkit.shm._entries cimport Entries
+from sharedkit.shm._keys cimport KeyBytes, key_bytes
+
+KIND_DICT = 7
+cdef uint64_t FOR_EVER = <uint64_t>-1
+cdef enum:
+    SMALL = 1024              # bytes of a value that are read through the stack
+    QUICK = 32768             # bytes of a value that are written with the GIL held
+    TABLE_LOG2 = 7            # buckets of the first table
+    ARENA_LOG2 = 14           # bytes of the first arena
+cdef object MISSING = object()
+
+
+def make(str path, str name, uint32_t seats, uint32_t flags, uint64_t seed):
+    """A new dict segment whose hash has this seed."""
+    cdef sk_plan plan
+    memset(&plan, 0, sizeof(plan))
+    plan.kind = KIND_DICT
+    plan.flags = flags
+    plan.seats = seats
+    plan.body_len = sk_dict_body_len(seats, TABLE_LOG2, ARENA_LOG2)
+    plan.param[SK_DICT_FLOOR] = sk_dict_floor_for(seats)
+    plan.param[SK_DICT_SEED] = seed
+    plan.param[SK_DICT_LOG2] = TABLE_LOG2 | ARENA_LOG2 << 8
+    plan.fill = sk_dict_fill
+    return create_segment(path, name, &plan)
+
+
+cdef class Dict(Entries):
+    """Dict(mapping_or_pairs=(), /, *, name=None, exist_ok=False, persist=False, seats=192, **items)\n--\n
+    A `MutableMapping` in shared memory: any hashable picklable keys, any picklable values, in order of insertion.
+
+    Reading takes no lock and never sees half of a write. Each single operation is atomic, `setdefault`, `pop`, `add`
+    and `compare_exchange` among them; iteration goes over a snapshot. Values are copies: changing one that was read
+    changes nothing here. `update` and other operations on many keys are one atomic step a key.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when what is there differs,
+    OutOfSharedMemory. Method: docs/decisions/0004.
+    """
+
+    __class_getitem__ = classmethod(types.GenericAlias)
+    cdef uint64_t seed
+
+    def __init__(self, mapping_or_pairs=(), /, *, name=None, exist_ok=False, persist=False,
+                 seats=segments.DEFAULT_SEATS, **items):
+        flags = segments.flags_of(persist)
+        segments.checked_seats(seats)
+        self._open(
+            segments.create(
+                lambda path, name: make(path, name, seats, flags, secrets.randbits(64)),
+                KIND_DICT,
+                lambda there: there.seats == seats,
+                name=name,
+                exist_ok=exist_ok,
+            )
+        )
+        self.update(mapping_or_pairs, **items)
+
+    @staticmethod
+    def _of(Segment segment):
+        cdef Dict self = Dict.__new__(Dict)
+        self._open(segment)
+        return self
+
+    cdef _open(self, Segment segment):
+        cdef int rc = sk_dict_refuse(segment.s)
+        if rc != SK_OK:
+            refuse(rc, 0)
+        self.bind(segment)
+        self.seed = sk_header_of(segment.s).param[SK_DICT_SEED]
+
+    # --- one key -------------------------------------------------------------------------------
+
+    cdef object aim(self, object key, sk_key *to, Plain *own):
+        """Encode and hash the key; what is returned owns its bytes and must outlive their use."""
+        cdef KeyBytes other
+        if self.s is NULL:
+            closed()
+        if plain(key, own) and (own.kind == KIND_STR or own.kind == KIND_INT or own.kind == KIND_BYTES):
+            to.at = own.part.at
+            to.len = own.part.len
+            to.kind = own.kind
+            owner = key
+        else:
+            other = key_bytes(key)
+            to.at = PyBytes_AS_STRING(other.body)
+            to.len = len(other.body)
+            to.kind = other.kind
+            owner = other
+        to.hash = sk_key_hash(to.at, to.len, self.seed + to.kind)
+        return owner
+
+    cdef object look(self, const sk_key *key, sk_hit *hit):
+        """The value, or MISSING; `hit` names its version."""
+        cdef char small[SMALL]
+        cdef char *to
+        cdef uint64_t room
+        cdef Segment segment = self.segment
+        cdef int rc = sk_dict_get(segment.s, key, small, SMALL, hit)
+        if rc == SK_OK:
+            return decode(hit.kind, small, hit.len)
+        while rc == SK_LARGER:
+            room = hit.len
+            body = PyBytes_FromStringAndSize(NULL, room)
+            to = PyBytes_AS_STRING(body)
+            segment.hold.inside += 1
+            with nogil:
+                rc = sk_dict_get(segment.s, key, to, room, hit)
+            segment.hold.inside -= 1
+            if rc == SK_OK:
+                return decode(hit.kind, to, hit.len)
+        if rc != SK_EMPTY:
+            refuse(rc, 0)
+        return MISSING
+
+    cdef int write(self, const sk_key *key, object item, int when, const sk_hit *same) except -100:
+        """SK_OK, or SK_EXISTS or SK_GONE as `when` says."""
+        cdef Segment segment = self.segment
+        cdef Parcel parcel
+        cdef Plain own
+        cdef sk_value value
+        cdef int rc = SK_BUSY
+        if plain(item, &own):
+            value.at = own.part.at if own.n else NULL
+            value.len = own.part.len if own.n else 0
+            value.kind = own.kind
+        else:
+            parcel = encode(item)
+            body = parcel.joined()
+            value.at = PyBytes_AS_STRING(body)
+            value.len = len(body)
+            value.kind = parcel.kind
+        if value.len <= QUICK:
+            rc = sk_dict_set(segment.s, key, &value, when, same, 0)
+        while rc == SK_BUSY or rc == SK_INTERRUPTED:
+            if rc == SK_INTERRUPTED:
+                PyErr_CheckSignals()
+            segment.hold.inside += 1
+            with nogil:
+                rc = sk_dict_set(segment.s, key, &value, when, same, FOR_EVER)
+            segment.hold.inside -= 1
+        if rc != SK_OK and rc != SK_EXISTS and rc != SK_GONE:
+            refuse(rc, value.len)
+        return rc
+
+    cdef int remove(self, const sk_key *key, int when, const sk_hit *same) except -100:
+        """SK_OK, SK_EMPTY, or SK_GONE as `when` says."""
+        cdef Segment segment = self.segment
+        cdef int rc = sk_dict_delete(segment.s, key, when, same, 0)
+        while rc == SK_BUSY or rc == SK_INTERRUPTED:
+            if rc == SK_INTERRUPTED:
+                PyErr_CheckSignals()
+            segment.hold.inside += 1
+            with nogil:
+                rc = sk_dict_delete(segment.s, key, when, same, FOR_EVER)
+            segment.hold.inside -= 1
+        if rc != SK_OK and rc != SK_EMPTY and rc != SK_GONE:
+            refuse(rc, 0)
+        return rc
+
+    def __getitem__(self, key):
+        cdef sk_key at
+        cdef Plain own
+        cdef sk_hit hit
+        owner = self.aim(key, &at, &own)
+        value = self.look(&at, &hit)
+        if value is MISSING:
+            raise KeyError(key)
+        return value
+
+    def get(self, key, default=None, /):
+        """The value of `key`, or `default`."""
+        cdef sk_key at
+        cdef Plain own
+        cdef sk_hit hit
+        owner = self.aim(key, &at, &own)
+        value = self.look(&at, &hit)
+        return default if value is MISSING else value
+
+    def __contains__(self, key):
+        cdef sk_key at
+        cdef Plain own
+        cdef sk_hit hit
+        cdef char small[SMALL]
+        owner = self.aim(key, &at, &own)
+        cdef int rc = sk_dict_get(self.s, &at, small, SMALL, &hit)
+        if rc != SK_OK and rc != SK_EMPTY and rc != SK_LARGER:
+            refuse(rc, 0)
+        return rc != SK_EMPTY
+
+    def __setitem__(self, key, value):
+        cdef sk_key at
+        cdef Plain own
+        owner = self.aim(key, &at, &own)
+        self.write(&at, value, SK_ALWAYS, NULL)
+
+    def __delitem__(self, key):
+        cdef sk_key at
+        cdef Plain own
+        owner = self.aim(key, &at, &own)
+        if self.remove(&at, SK_ALWAYS, NULL) == SK_EMPTY:
+            raise KeyError(key)
+
+    def setdefault(self, key, default=None, /):
+        """The value of `key`, set to `default` if it was missing, in one step."""
+        cdef sk_key at
+        cdef Plain own
+        cdef sk_hit hit
+        owner = self.aim(key, &at, &own)
+        while True:
+            value = self.look(&at, &hit)
+            if value is not MISSING:
+                return value
+            if self.write(&at, default, SK_IF_MISSING, NULL) == SK_OK:
+                return default
+
+    def pop(self, key, *default):
+        """Remove `key` and return its value in one step; `default` if it is missing, or KeyError without one."""
+        if len(default) > 1:
+            raise TypeError(f"pop expected at most 2 arguments, got {1 + len(default)}")
+        cdef sk_key at
+        cdef Plain own
+        cdef sk_hit hit
+        owner = self.aim(key, &at, &own)
+        while True:
+            value = self.look(&at, &hit)
+            if value is MISSING:
+                if default:
+                    return default[0]
+                raise KeyError(key)
+            if self.remove(&at, SK_IF_SAME, &hit) == SK_OK:
+                return value
+
+    def add(self, key, n=1, /):
+        """Add `n` to the number at `key` (a missing one is 0) in one step, and return the new value."""
+        cdef sk_key at
+        cdef Plain own
+        cdef sk_hit hit
+        cdef int64_t total, step
+        cdef int rc = SK_FOREIGN
+        cdef Segment segment
+        owner = self.aim(key, &at, &own)
+        segment = self.segment
+        if type(n) is int and -(1 << 63) <= n < 1 << 63:
+            step = n
+            rc = sk_dict_add(segment.s, &at, KIND_INT, step, &total, 0)
+            while rc == SK_BUSY or rc == SK_INTERRUPTED:
+                if rc == SK_INTERRUPTED:
+                    PyErr_CheckSignals()
+                segment.hold.inside += 1
+                with nogil:
+                    rc = sk_dict_add(segment.s, &at, KIND_INT, step, &total, FOR_EVER)
+                segment.hold.inside -= 1
+            if rc == SK_OK:
+                return total
+        if rc != SK_FOREIGN and rc != SK_OVERFLOW:
+            refuse(rc, 0)
+        while True:    # past 64 bits, floats, anything with +
+            value = self.look(&at, &hit)
+            after = n if value is MISSING else value + n
+            if self.write(&at, after, SK_IF_MISSING if value is MISSING else SK_IF_SAME, &hit) == SK_OK:
+                return after
+
+    def compare_exchange(self, key, expected, desired, /):
+        """Set `key` to `desired` if its value equals `expected`, in one step; whether it did. A missing key never equals."""
+        cdef sk_key at
+        cdef Plain own
+        cdef sk_hit hit
+        owner = self.aim(key, &at, &own)
+        while True:
+            value = self.look(&at, &hit)
+            if value is MISSING or not value == expected:
+                return False
+            if self.write(&at, desired, SK_IF_SAME, &hit) == SK_OK:
+                return True
+
+    def popitem(self):
+        """Remove and return the pair that was inserted last, in one step. KeyError when there is none."""
+        cdef sk_key at
+        cdef Plain own
+        cdef sk_hit hit
+        while True:
+            keys = self.snapshot(True, False)
+            if not keys:
+                raise KeyError("popitem(): dictionary is empty")
+            key = keys[len(keys) - 1]
+            owner = self.aim(key, &at, &own)
+            value = self.look(&at, &hit)
+            if value is not MISSING and self.remove(&at, SK_IF_SAME, &hit) == SK_OK:
+                return key, value
+
+
+def state(Segment segment):
+    """For listings."""
+    return f"{len(Dict._of(segment))} keys"
+
+
+collections.abc.MutableMapping.register(Dict)
+segments.register_kind(segments.Kind(KIND_DICT, "Dict", Dict._of, state))

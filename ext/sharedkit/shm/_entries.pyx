@@ -1,0 +1,192 @@
+# cython: language_level=3
+"""A dict as a whole: what goes over all of its keys, from snapshots."""
+
+import collections.abc
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport uint64_t
+
+from sharedkit._segment cimport SK_BUSY, SK_INTERRUPTED, SK_LARGER, SK_OK, Handle, Segment, closed, refuse
+from sharedkit.shm._codec cimport decode
+from sharedkit.shm._dict cimport (
+    sk_dict_clear, sk_dict_count, sk_dict_memory, sk_dict_of, sk_dict_settle, sk_dict_snapshot, sk_entry,
+    sk_entry_key_kind, sk_entry_key_len, sk_entry_value_kind, sk_lock_owner, sk_pad8,
+)
+from sharedkit.shm._keys cimport key_object
+from sharedkit.statistics import DictStatistics
+
+cdef uint64_t FOR_EVER = <uint64_t>-1
+
+
+cdef class Entries(Handle):
+    """The cold half of Dict."""
+
+    __hash__ = None
+
+    cdef list snapshot(self, bint keys, bint values):
+        """Keys, values or pairs as they were at one moment, in order of insertion."""
+        if self.s is NULL:
+            closed()
+        cdef Segment segment = self.segment
+        cdef uint64_t size = 4096, used = 0, at = 0
+        cdef int rc = SK_INTERRUPTED
+        cdef char *to
+        cdef sk_entry *entry
+        while rc != SK_OK:
+            body = PyBytes_FromStringAndSize(NULL, size)
+            to = PyBytes_AS_STRING(body)
+            segment.hold.inside += 1
+            with nogil:
+                rc = sk_dict_snapshot(segment.s, <unsigned char *>to, size, &used, FOR_EVER)
+            segment.hold.inside -= 1
+            if rc == SK_INTERRUPTED:
+                PyErr_CheckSignals()
+            elif rc == SK_LARGER:
+                size = used + used // 8
+            elif rc != SK_OK:
+                refuse(rc, 0)
+        found = []
+        while at < used:
+            entry = <sk_entry *>(to + at)
+            at += 32
+            key = key_object(sk_entry_key_kind(entry), to + at, sk_entry_key_len(entry)) if keys else None
+            at += sk_pad8(sk_entry_key_len(entry))
+            value = decode(sk_entry_value_kind(entry), to + at, entry.value) if values else None
+            at += sk_pad8(entry.value)
+            found.append((entry.born, (key, value) if keys and values else key if keys else value))
+        found.sort(key=by_birth)
+        return [each[1] for each in found]
+
+    def __len__(self):
+        if self.s is NULL:
+            closed()
+        cdef Segment segment = self.segment
+        cdef int rc = sk_dict_settle(segment.s, 0)
+        while rc == SK_BUSY or rc == SK_INTERRUPTED:
+            PyErr_CheckSignals()
+            segment.hold.inside += 1
+            with nogil:
+                rc = sk_dict_settle(segment.s, FOR_EVER)
+            segment.hold.inside -= 1
+        if rc != SK_OK:
+            refuse(rc, 0)
+        return sk_dict_count(sk_dict_of(segment.s))
+
+    def __iter__(self):
+        return iter(self.snapshot(True, False))
+
+    def __reversed__(self):
+        return reversed(self.snapshot(True, False))
+
+    def keys(self):
+        """A view of the keys; iterating it goes over a snapshot."""
+        return collections.abc.KeysView(self)
+
+    def values(self):
+        """A view of the values; iterating it goes over a snapshot."""
+        return SnapshotValues(self)
+
+    def items(self):
+        """A view of the pairs; iterating it goes over a snapshot."""
+        return SnapshotItems(self)
+
+    def _values(self):
+        return self.snapshot(False, True)
+
+    def _items(self):
+        return self.snapshot(True, True)
+
+    def copy(self):
+        """A plain dict of a snapshot."""
+        return dict(self.snapshot(True, True))
+
+    def clear(self):
+        """Remove everything, in one step."""
+        if self.s is NULL:
+            closed()
+        cdef Segment segment = self.segment
+        cdef int rc = SK_INTERRUPTED
+        while rc != SK_OK:
+            segment.hold.inside += 1
+            with nogil:
+                rc = sk_dict_clear(segment.s, FOR_EVER)
+            segment.hold.inside -= 1
+            if rc == SK_INTERRUPTED:
+                PyErr_CheckSignals()
+            elif rc != SK_OK:
+                refuse(rc, 0)
+
+    def update(self, mapping_or_pairs=(), /, **items):
+        """Set many keys, each in one step."""
+        if self.s is NULL:
+            closed()
+        for key, value in dict(mapping_or_pairs, **items).items():
+            self[key] = value
+
+    def __or__(self, other):
+        if not isinstance(other, (dict, Entries)):
+            return NotImplemented
+        return self.copy() | dict(other)
+
+    def __ror__(self, other):
+        if not isinstance(other, (dict, Entries)):
+            return NotImplemented
+        return dict(other) | self.copy()
+
+    def __ior__(self, other):
+        self.update(other)
+        return self
+
+    def __eq__(self, other):
+        if not isinstance(other, collections.abc.Mapping):
+            return NotImplemented
+        return self.copy() == dict(other.items())
+
+    def statistics(self):
+        """Sizes, who is attached and who is writing, at this moment: a DictStatistics."""
+        cdef Segment segment = self._segment()
+        cdef uint64_t size = 0, used = 0, buckets = 0
+        cdef int rc = sk_dict_memory(segment.s, &size, &used, &buckets)
+        if rc != SK_OK:
+            refuse(rc, 0)
+        return DictStatistics(
+            name=segment.name,
+            kind="Dict",
+            length=len(self),
+            buckets=buckets,
+            capacity_bytes=size,
+            used_bytes=used,
+            attached=segment.attached(),
+            lock_owner=segment.pid_of(sk_lock_owner(&sk_dict_of(segment.s).lock)),
+        )
+
+    def __repr__(self):
+        return "<Dict closed>" if self.s is NULL else f"Dict({self.copy()!r}, name={self.name!r})"
+
+
+class SnapshotValues(collections.abc.ValuesView):
+    """Values of a Dict."""
+
+    def __iter__(self):
+        return iter(self._mapping._values())
+
+    def __contains__(self, value):
+        return value in self._mapping._values()
+
+    def __reversed__(self):
+        return reversed(self._mapping._values())
+
+
+class SnapshotItems(collections.abc.ItemsView):
+    """Pairs of a Dict."""
+
+    def __iter__(self):
+        return iter(self._mapping._items())
+
+    def __reversed__(self):
+        return reversed(self._mapping._items())
+
+
+def by_birth(pair):
+    return pair[0]
