@@ -83,7 +83,8 @@ class ArrayStatistics:
 
 @dataclass(frozen=True, slots=True)
 class DictStatistics:
-    """One dict: `length` keys in a table of `buckets`; `capacity_bytes` of memory, `used_bytes` by live entries.
+    """One dict: `length` keys in a table of `buckets`; `capacity_bytes` of memory, `used_bytes` by live entries (None
+    where they are plain objects).
 
     `lock_owner` is the process id of the one who is writing now, None for nobody.
     """
@@ -91,8 +92,8 @@ class DictStatistics:
     name: str
     kind: str
     length: int
-    buckets: int
-    capacity_bytes: int
-    used_bytes: int
+    buckets: int | None
+    capacity_bytes: int | None
+    used_bytes: int | None
     attached: tuple[int, ...]
     lock_owner: int | None = None

@@ -23,7 +23,7 @@ import numpy as np
 
 sys.path.append(str(Path(__file__).parents[1]))
 
-from stress import operations_family, operations_life, operations_queue, operations_words
+from stress import operations_dict, operations_family, operations_life, operations_queue, operations_words
 from stress.operations import Operation, Stuck, path_of
 from stress.operations_queue import AfterDeath, QueueOperation, changes
 from stress.stepper import CHANGED, Route, Stepper
@@ -63,6 +63,16 @@ PLAIN: dict[str, type[Operation]] = {
     "Counter.exchange": operations_words.Exchange,
     "Counter.compare_exchange": operations_words.CompareExchange,
     **operations_family.FAMILY,
+    "Dict set new": operations_dict.SetNew,
+    "Dict set over": operations_dict.SetOver,
+    "Dict set in place": operations_dict.SetInPlace,
+    "Dict set growing": operations_dict.SetGrowing,
+    "Dict.add": operations_dict.Add,
+    "Dict delete": operations_dict.Delete,
+    "Dict.pop": operations_dict.Pop,
+    "Dict.setdefault": operations_dict.SetDefault,
+    "Dict.compare_exchange": operations_dict.CompareExchange,
+    "Dict.clear": operations_dict.Clear,
 }
 
 # Taking over from a dead one: who died, after which change of the control words (from 0), had it committed; who next.

@@ -97,9 +97,18 @@ cdef class Entries(Handle):
     def _items(self):
         return self.snapshot(True, True)
 
-    def copy(self):
+    def as_dict(self):
         """A plain dict of a snapshot."""
         return dict(self.snapshot(True, True))
+
+    def copy(self):
+        """A new dict without a name of its own choosing, made from a snapshot."""
+        return type(self)(self.as_dict())
+
+    @classmethod
+    def fromkeys(cls, keys, value=None, /):
+        """A new dict of these keys, each with this value."""
+        return cls(dict.fromkeys(keys, value))
 
     def clear(self):
         """Remove everything, in one step."""
@@ -127,12 +136,12 @@ cdef class Entries(Handle):
     def __or__(self, other):
         if not isinstance(other, (dict, Entries)):
             return NotImplemented
-        return self.copy() | dict(other)
+        return self.as_dict() | dict(other)
 
     def __ror__(self, other):
         if not isinstance(other, (dict, Entries)):
             return NotImplemented
-        return dict(other) | self.copy()
+        return dict(other) | self.as_dict()
 
     def __ior__(self, other):
         self.update(other)
@@ -141,7 +150,7 @@ cdef class Entries(Handle):
     def __eq__(self, other):
         if not isinstance(other, collections.abc.Mapping):
             return NotImplemented
-        return self.copy() == dict(other.items())
+        return self.as_dict() == dict(other.items())
 
     def statistics(self):
         """Sizes, who is attached and who is writing, at this moment: a DictStatistics."""
@@ -162,7 +171,7 @@ cdef class Entries(Handle):
         )
 
     def __repr__(self):
-        return "<Dict closed>" if self.s is NULL else f"Dict({self.copy()!r}, name={self.name!r})"
+        return "<Dict closed>" if self.s is NULL else f"Dict({self.as_dict()!r}, name={self.name!r})"
 
 
 class SnapshotValues(collections.abc.ValuesView):

@@ -1,0 +1,213 @@
+"""A dict for the threads of this process."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, MutableMapping, ValuesView
+from types import GenericAlias
+from typing import Any, ClassVar
+
+from sharedkit.statistics import DictStatistics
+from sharedkit.thread import registry
+from sharedkit.thread.handle import Handle
+from sharedkit.thread.registry import State
+
+__all__ = ["Dict"]
+
+_MISSING: Any = object()
+
+
+class _DictState(State):
+    __slots__ = ("lock", "table")
+
+    kind = "Dict"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.table: dict[Any, Any] = {}
+        self.lock = threading.RLock()  # a key's __eq__ may come back here
+
+
+class Dict(Handle[_DictState], kind="Dict"):
+    """Dict(mapping_or_pairs=(), /, *, name=None, exist_ok=False, persist=False, **items)
+
+    A `MutableMapping` for the threads of this process, in order of insertion. Each single operation is atomic,
+    `setdefault`, `pop`, `add` and `compare_exchange` among them; iteration goes over a snapshot. The values themselves
+    are handed out, not copies.
+
+    Raises FileExistsError when the name is taken, ValueError when what is there is not a dict.
+    """
+
+    __slots__ = ()
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+    __class_getitem__ = classmethod(GenericAlias)
+
+    def __init__(
+        self,
+        mapping_or_pairs: Mapping[Any, Any] | Iterable[tuple[Any, Any]] = (),
+        /,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        **items: Any,
+    ) -> None:
+        def differs(found: State) -> str | None:
+            return None if isinstance(found, _DictState) else f"it is a {found.kind}, not a Dict"
+
+        super().__init__(registry.open_state(_DictState, name, exist_ok=exist_ok, persist=persist, differs=differs))
+        self.update(mapping_or_pairs, **items)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._state.table[key]
+
+    def get(self, key: Any, default: Any = None, /) -> Any:
+        """The value of `key`, or `default`."""
+        return self._state.table.get(key, default)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._state.table
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        state = self._state
+        with state.lock:
+            state.table[key] = value
+
+    def __delitem__(self, key: Any) -> None:
+        state = self._state
+        with state.lock:
+            del state.table[key]
+
+    def setdefault(self, key: Any, default: Any = None, /) -> Any:
+        """The value of `key`, set to `default` if it was missing, in one step."""
+        state = self._state
+        with state.lock:
+            return state.table.setdefault(key, default)
+
+    def pop(self, key: Any, /, *default: Any) -> Any:
+        """Remove `key` and return its value in one step; `default` if it is missing, or KeyError without one."""
+        state = self._state
+        with state.lock:
+            return state.table.pop(key, *default)
+
+    def popitem(self) -> tuple[Any, Any]:
+        """Remove and return the pair that was inserted last, in one step. KeyError when there is none."""
+        state = self._state
+        with state.lock:
+            return state.table.popitem()
+
+    def add(self, key: Any, n: Any = 1, /) -> Any:
+        """Add `n` to the number at `key` (a missing one is 0) in one step, and return the new value."""
+        state = self._state
+        with state.lock:
+            after = state.table[key] + n if key in state.table else n
+            state.table[key] = after
+            return after
+
+    def compare_exchange(self, key: Any, expected: Any, desired: Any, /) -> bool:
+        """Set `key` to `desired` if its value equals `expected`, in one step; whether it did."""
+        state = self._state
+        with state.lock:
+            value = state.table.get(key, _MISSING)
+            if value is _MISSING or not value == expected:
+                return False
+            state.table[key] = desired
+            return True
+
+    def update(self, mapping_or_pairs: Mapping[Any, Any] | Iterable[tuple[Any, Any]] = (), /, **items: Any) -> None:
+        """Set many keys, each in one step."""
+        self._state.ensure_open()
+        for key, value in dict(mapping_or_pairs, **items).items():
+            self[key] = value
+
+    def clear(self) -> None:
+        """Remove everything, in one step."""
+        state = self._state
+        with state.lock:
+            state.table.clear()
+
+    def as_dict(self) -> dict[Any, Any]:
+        """A plain dict of a snapshot."""
+        state = self._state
+        with state.lock:
+            return state.table.copy()
+
+    def copy(self) -> Dict:
+        """A new dict, made from a snapshot."""
+        return Dict(self.as_dict())
+
+    @classmethod
+    def fromkeys(cls, keys: Iterable[Any], value: Any = None, /) -> Dict:
+        """A new dict of these keys, each with this value."""
+        return cls(dict.fromkeys(keys, value))
+
+    def __len__(self) -> int:
+        return len(self._state.table)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.as_dict())
+
+    def __reversed__(self) -> Iterator[Any]:
+        return reversed(self.as_dict())
+
+    def keys(self) -> KeysView[Any]:
+        """A view of the keys; iterating it goes over a snapshot."""
+        return KeysView(self)  # type: ignore[arg-type]
+
+    def values(self) -> ValuesView[Any]:
+        """A view of the values; iterating it goes over a snapshot."""
+        return _Values(self)  # type: ignore[arg-type]
+
+    def items(self) -> ItemsView[Any, Any]:
+        """A view of the pairs; iterating it goes over a snapshot."""
+        return _Items(self)  # type: ignore[arg-type]
+
+    def __or__(self, other: Any) -> dict[Any, Any]:
+        if not isinstance(other, (dict, Dict)):
+            return NotImplemented
+        return self.as_dict() | dict(other)
+
+    def __ror__(self, other: Any) -> dict[Any, Any]:
+        if not isinstance(other, (dict, Dict)):
+            return NotImplemented
+        return dict(other) | self.as_dict()
+
+    def __ior__(self, other: Any) -> Dict:
+        self.update(other)
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        return self.as_dict() == dict(other.items())
+
+    def statistics(self) -> DictStatistics:
+        """The number of keys and who is attached, at this moment."""
+        state = self._state
+        return DictStatistics(self.name, "Dict", len(state.table), None, None, None, (os.getpid(),))
+
+    def __repr__(self) -> str:
+        return "<Dict closed>" if self.closed else f"Dict({self.as_dict()!r}, name={self.name!r})"
+
+
+class _Values(ValuesView[Any]):
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._mapping.as_dict().values())  # type: ignore[attr-defined]
+
+    def __contains__(self, value: object) -> bool:
+        return value in self._mapping.as_dict().values()  # type: ignore[attr-defined]
+
+    def __reversed__(self) -> Iterator[Any]:
+        return reversed(self._mapping.as_dict().values())  # type: ignore[attr-defined]
+
+
+class _Items(ItemsView[Any, Any]):
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        return iter(self._mapping.as_dict().items())  # type: ignore[attr-defined]
+
+    def __reversed__(self) -> Iterator[tuple[Any, Any]]:
+        return reversed(self._mapping.as_dict().items())  # type: ignore[attr-defined]
+
+
+MutableMapping.register(Dict)

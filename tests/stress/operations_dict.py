@@ -1,0 +1,131 @@
+"""Operations on a dict: before the commit the old entry, after it the new one, and every other key as it was."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from stress.operations import Operation, Outcome, fresh_name, newcomer, path_of
+
+from sharedkit.shm.dict import Dict
+
+ABSENT = "absent"
+
+
+class DictOperation(Operation):
+    """An operation on one key of a dict that holds others."""
+
+    commits_once = True
+    key: Any = "key"
+    old: Any = ABSENT
+    new: Any = "n" * 100
+    others = 5
+
+    def __init__(self) -> None:
+        self.name = fresh_name()
+        self.dict: Any = None
+        self.rest = {f"other{i}": f"value{i}" * (i + 1) for i in range(self.others)}
+
+    @property
+    def watched(self) -> str | None:
+        return self.name
+
+    def prepare(self) -> None:
+        self.dict = Dict(name=self.name)
+        self.dict.update(self.rest)
+        if self.old is not ABSENT:
+            self.dict[self.key] = self.old
+
+    def act(self) -> None:
+        self.dict[self.key] = self.new
+
+    def survive(self, k: int) -> Outcome:
+        began = time.perf_counter()
+        other = newcomer(Dict, self.name)
+        reader, writer = (self.dict, other) if k % 2 else (other, self.dict)
+        value = reader.get(self.key, ABSENT)
+        outcome = Outcome(committed=int(value != self.old))
+        outcome.torn += int(value not in (self.old, self.new))
+        expected = dict(self.rest) if value is ABSENT or value == ABSENT else {**self.rest, self.key: value}
+        outcome.lost += int({each: reader.get(each) for each in expected} != expected)
+        writer["after"] = "w" * 50
+        outcome.recovery_ms = (time.perf_counter() - began) * 1e3
+        writer.add("count", 3)
+        writer[self.key] = "again"
+        del writer["after"]
+        expected |= {"count": 3, self.key: "again"}
+        outcome.lost += int(reader.as_dict() != expected or len(reader) != len(expected))
+        writer.clear()
+        outcome.lost += int(len(reader) != 0)
+        other.close()
+        return outcome
+
+    def finish(self) -> int:
+        if self.dict is not None:
+            self.dict.close()
+        return int(path_of(self.name).exists())
+
+
+class SetNew(DictOperation):
+    pass
+
+
+class SetOver(DictOperation):
+    """Another entry for a key that has one."""
+
+    old = "o" * 60
+
+
+class SetInPlace(DictOperation):
+    """Eight bytes over eight bytes."""
+
+    old, new = (1 << 40) + 1, (1 << 50) + 7
+
+
+class Add(SetInPlace):
+    def act(self) -> None:
+        self.dict.add(self.key, self.new - self.old)
+
+
+class Delete(DictOperation):
+    old, new = "o" * 60, ABSENT
+
+    def act(self) -> None:
+        del self.dict[self.key]
+
+
+class Pop(Delete):
+    def act(self) -> None:
+        self.dict.pop(self.key)
+
+
+class SetDefault(DictOperation):
+    def act(self) -> None:
+        self.dict.setdefault(self.key, self.new)
+
+
+class CompareExchange(SetOver):
+    def act(self) -> None:
+        self.dict.compare_exchange(self.key, self.old, self.new)
+
+
+class SetGrowing(DictOperation):
+    """The arena is full: everything is carried to another region first."""
+
+    new = "n" * 12000
+    others = 12
+    commits_once = False  # the flip changes the words that are watched, too
+
+
+class Clear(DictOperation):
+    """Everything goes in one step."""
+
+    old, new = "o" * 60, ABSENT
+
+    def act(self) -> None:
+        self.dict.clear()
+
+    def survive(self, k: int) -> Outcome:
+        if len(self.dict) == 0:
+            self.rest = {}
+        return super().survive(k)
