@@ -9,7 +9,6 @@ from sharedkit.statistics import DictStatistics
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 
-@disjoint_base
 class Entries(Handle, Generic[_K, _V]):
     """The cold half of Dict."""
 

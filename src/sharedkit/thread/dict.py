@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, MutableMapping, ValuesView
-from types import GenericAlias
 from typing import Any, ClassVar
 
 from sharedkit.statistics import DictStatistics
@@ -41,7 +40,6 @@ class Dict(Handle[_DictState], kind="Dict"):
 
     __slots__ = ()
     __hash__: ClassVar[None]  # type: ignore[assignment]
-    __class_getitem__ = classmethod(GenericAlias)
 
     def __init__(
         self,
@@ -149,19 +147,19 @@ class Dict(Handle[_DictState], kind="Dict"):
         return iter(self.as_dict())
 
     def __reversed__(self) -> Iterator[Any]:
-        return reversed(self.as_dict())
+        return iter(list(self.as_dict())[::-1])
 
     def keys(self) -> KeysView[Any]:
         """A view of the keys; iterating it goes over a snapshot."""
-        return KeysView(self)  # type: ignore[arg-type]
+        return KeysView(self)
 
     def values(self) -> ValuesView[Any]:
         """A view of the values; iterating it goes over a snapshot."""
-        return _Values(self)  # type: ignore[arg-type]
+        return _Values(self)
 
     def items(self) -> ItemsView[Any, Any]:
         """A view of the pairs; iterating it goes over a snapshot."""
-        return _Items(self)  # type: ignore[arg-type]
+        return _Items(self)
 
     def __or__(self, other: Any) -> dict[Any, Any]:
         if not isinstance(other, (dict, Dict)):
@@ -191,23 +189,28 @@ class Dict(Handle[_DictState], kind="Dict"):
         return "<Dict closed>" if self.closed else f"Dict({self.as_dict()!r}, name={self.name!r})"
 
 
+def _snapshot(view: Any) -> dict[Any, Any]:
+    taken: dict[Any, Any] = view._mapping.as_dict()
+    return taken
+
+
 class _Values(ValuesView[Any]):
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._mapping.as_dict().values())  # type: ignore[attr-defined]
+        return iter(_snapshot(self).values())
 
     def __contains__(self, value: object) -> bool:
-        return value in self._mapping.as_dict().values()  # type: ignore[attr-defined]
+        return value in _snapshot(self).values()
 
     def __reversed__(self) -> Iterator[Any]:
-        return reversed(self._mapping.as_dict().values())  # type: ignore[attr-defined]
+        return reversed(_snapshot(self).values())
 
 
 class _Items(ItemsView[Any, Any]):
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        return iter(self._mapping.as_dict().items())  # type: ignore[attr-defined]
+        return iter(_snapshot(self).items())
 
     def __reversed__(self) -> Iterator[tuple[Any, Any]]:
-        return reversed(self._mapping.as_dict().items())  # type: ignore[attr-defined]
+        return reversed(_snapshot(self).items())
 
 
 MutableMapping.register(Dict)
