@@ -76,6 +76,7 @@ static inline void sk_fence_after_rmw(void) {
     sk_fence_seq_cst();
 #endif
 }
+
 /* Orders earlier loads before later ones. */
 static inline void sk_fence_acquire(void) { __atomic_thread_fence(__ATOMIC_ACQUIRE); }
 

@@ -14,7 +14,7 @@ from sharedkit.errors import (
     ShutDown,
 )
 from sharedkit.segments import attach
-from sharedkit.shm import Array, Counter, Counters, Queue
+from sharedkit.shm import Array, Counter, Counters, Dict, Queue
 
 __all__ = [
     "Array",
@@ -22,6 +22,7 @@ __all__ = [
     "CorruptSegmentError",
     "Counter",
     "Counters",
+    "Dict",
     "GoneError",
     "NotLockedError",
     "OutOfSharedMemory",
