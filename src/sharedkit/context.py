@@ -24,6 +24,7 @@ class Context:
     Counters: type[protocols.Counters]
     Queue: type[protocols.Queue[Any]]
     Array: type[protocols.Array]
+    Dict: type[protocols.Dict]
     attach: Callable[[str], Any]
 
     def __repr__(self) -> str:
@@ -36,8 +37,8 @@ class Context:
 _CONTEXTS = {
     context.method: context
     for context in (
-        Context("thread", thread.Counter, thread.Counters, thread.Queue, thread.Array, thread.attach),
-        Context("shm", shm.Counter, shm.Counters, shm.Queue, shm.Array, segments.attach),
+        Context("thread", thread.Counter, thread.Counters, thread.Queue, thread.Array, thread.Dict, thread.attach),
+        Context("shm", shm.Counter, shm.Counters, shm.Queue, shm.Array, shm.Dict, segments.attach),
     )
 }
 

@@ -6,16 +6,22 @@ docstrings say what holds everywhere, the classes' own say what a placement adds
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, ValuesView
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from sharedkit.statistics import ArrayStatistics, CountersStatistics, CounterStatistics, QueueStatistics
+from sharedkit.statistics import (
+    ArrayStatistics,
+    CountersStatistics,
+    CounterStatistics,
+    DictStatistics,
+    QueueStatistics,
+)
 
-__all__ = ["Array", "Counter", "CounterView", "Counters", "Handle", "Lock", "Queue"]
+__all__ = ["Array", "Counter", "CounterView", "Counters", "Dict", "Handle", "Lock", "Queue"]
 
 T = TypeVar("T")
 
@@ -256,3 +262,65 @@ class Array(Handle, Protocol):
         """Add to many elements, each atomically; an index that comes twice is added to twice."""
 
     def statistics(self) -> ArrayStatistics: ...
+
+
+class Dict(Handle, Protocol):
+    """A mapping in order of insertion whose every operation on one key is one step; iteration goes over a snapshot."""
+
+    def __init__(
+        self,
+        mapping_or_pairs: Any = (),
+        /,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        **items: Any,
+    ) -> None: ...
+
+    def __getitem__(self, key: Any, /) -> Any: ...
+
+    def __setitem__(self, key: Any, value: Any, /) -> None: ...
+
+    def __delitem__(self, key: Any, /) -> None: ...
+
+    def __contains__(self, key: object, /) -> bool: ...
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+    def __reversed__(self) -> Iterator[Any]: ...
+
+    def get(self, key: Any, default: Any = None, /) -> Any: ...
+
+    def setdefault(self, key: Any, default: Any = None, /) -> Any:
+        """The value of `key`, set to `default` if it was missing."""
+
+    def pop(self, key: Any, *default: Any) -> Any:
+        """Remove `key` and return its value; `default` if it is missing, or KeyError without one."""
+
+    def popitem(self) -> tuple[Any, Any]:
+        """Remove and return the pair inserted last; KeyError when there is none."""
+
+    def add(self, key: Any, n: Any = 1, /) -> Any:
+        """Add to the number at `key`, a missing one being 0, and return the new value."""
+
+    def compare_exchange(self, key: Any, expected: Any, desired: Any, /) -> bool:
+        """Set `key` if its value equals `expected`, and say whether it did."""
+
+    def update(self, mapping_or_pairs: Any = (), /, **items: Any) -> None:
+        """Set many keys, each in one step."""
+
+    def clear(self) -> None: ...
+
+    def as_dict(self) -> dict[Any, Any]:
+        """A plain dict of a snapshot."""
+
+    def keys(self) -> KeysView[Any]: ...
+
+    def values(self) -> ValuesView[Any]: ...
+
+    def items(self) -> ItemsView[Any, Any]: ...
+
+    def statistics(self) -> DictStatistics: ...

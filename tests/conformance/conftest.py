@@ -102,3 +102,8 @@ def _method(request: pytest.FixtureRequest) -> str | None:
     """The start method of a test that has processes, which are parametrized by it."""
     callspec = getattr(request.node, "callspec", None)
     return None if callspec is None else callspec.params.get("start_method")
+
+
+@pytest.fixture
+def make_dict(subject: Subject, request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
+    yield from _maker(subject, _method(request))

@@ -143,11 +143,14 @@ LOCKS = (
 CONTEXTS = (Subject("thread", lambda: THREAD, ONE_PROCESS), Subject("shm", lambda: SHM, MANY_PROCESSES))
 
 # What a test asks for by the name of a fixture, and who is then examined.
+DICTS = (Subject("thread", THREAD.Dict, ONE_PROCESS), Subject("shm", SHM.Dict, MANY_PROCESSES, lambda method: SHM.Dict))
+
 BY_FIXTURE = {
     "make_queue": QUEUES,
     "make_counter": COUNTERS,
     "make_group": GROUPS,
     "make_array": ARRAYS,
+    "make_dict": DICTS,
     "make_lock": LOCKS,
     "context": CONTEXTS,
 }

@@ -14,6 +14,7 @@ EXPECTED = {
     "CorruptSegmentError",
     "Counter",
     "Counters",
+    "Dict",
     "GoneError",
     "NotLockedError",
     "OutOfSharedMemory",

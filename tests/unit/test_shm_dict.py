@@ -13,7 +13,21 @@ import pytest
 
 from sharedkit.shm.dict import Dict
 
-KEYS: list[Any] = [0, -1, 2**63 - 1, 2**70, "", "a", "\ud800", b"", b"a", None, 0.5, (1, ("x", 2.0)), frozenset({1, "b"})]
+KEYS: list[Any] = [
+    0,
+    -1,
+    2**63 - 1,
+    2**70,
+    "",
+    "a",
+    "\ud800",
+    b"",
+    b"a",
+    None,
+    0.5,
+    (1, ("x", 2.0)),
+    frozenset({1, "b"}),
+]
 VALUES: list[Any] = [None, True, 7, 2**80, 0.25, b"bytes" * 500, "text", [1, {"a": (2,)}], "x" * 200_000]
 
 

@@ -184,7 +184,7 @@ cdef class Dict(Entries):
         cdef sk_key at
         cdef Plain own
         cdef sk_hit hit
-        owner = self.aim(key, &at, &own)
+        _owner = self.aim(key, &at, &own)
         value = self.look(&at, &hit)
         if value is MISSING:
             raise KeyError(key)
@@ -195,7 +195,7 @@ cdef class Dict(Entries):
         cdef sk_key at
         cdef Plain own
         cdef sk_hit hit
-        owner = self.aim(key, &at, &own)
+        _owner = self.aim(key, &at, &own)
         value = self.look(&at, &hit)
         return default if value is MISSING else value
 
@@ -204,7 +204,7 @@ cdef class Dict(Entries):
         cdef Plain own
         cdef sk_hit hit
         cdef char small[SMALL]
-        owner = self.aim(key, &at, &own)
+        _owner = self.aim(key, &at, &own)
         cdef int rc = sk_dict_get(self.s, &at, small, SMALL, &hit)
         if rc != SK_OK and rc != SK_EMPTY and rc != SK_LARGER:
             refuse(rc, 0)
@@ -213,13 +213,13 @@ cdef class Dict(Entries):
     def __setitem__(self, key, value):
         cdef sk_key at
         cdef Plain own
-        owner = self.aim(key, &at, &own)
+        _owner = self.aim(key, &at, &own)
         self.write(&at, value, SK_ALWAYS, NULL)
 
     def __delitem__(self, key):
         cdef sk_key at
         cdef Plain own
-        owner = self.aim(key, &at, &own)
+        _owner = self.aim(key, &at, &own)
         if self.remove(&at, SK_ALWAYS, NULL) == SK_EMPTY:
             raise KeyError(key)
 
@@ -228,7 +228,7 @@ cdef class Dict(Entries):
         cdef sk_key at
         cdef Plain own
         cdef sk_hit hit
-        owner = self.aim(key, &at, &own)
+        _owner = self.aim(key, &at, &own)
         while True:
             value = self.look(&at, &hit)
             if value is not MISSING:
@@ -243,7 +243,7 @@ cdef class Dict(Entries):
         cdef sk_key at
         cdef Plain own
         cdef sk_hit hit
-        owner = self.aim(key, &at, &own)
+        _owner = self.aim(key, &at, &own)
         while True:
             value = self.look(&at, &hit)
             if value is MISSING:
@@ -261,7 +261,7 @@ cdef class Dict(Entries):
         cdef int64_t total, step
         cdef int rc = SK_FOREIGN
         cdef Segment segment
-        owner = self.aim(key, &at, &own)
+        _owner = self.aim(key, &at, &own)
         segment = self.segment
         if type(n) is int and -(1 << 63) <= n < 1 << 63:
             step = n
@@ -284,14 +284,14 @@ cdef class Dict(Entries):
                 return after
 
     def compare_exchange(self, key, expected, desired, /):
-        """Set `key` to `desired` if its value equals `expected`, in one step; whether it did. A missing key never equals."""
+        """Set `key` to `desired` if its value equals `expected`, in one step; whether it did. A missing key never does."""
         cdef sk_key at
         cdef Plain own
         cdef sk_hit hit
-        owner = self.aim(key, &at, &own)
+        _owner = self.aim(key, &at, &own)
         while True:
             value = self.look(&at, &hit)
-            if value is MISSING or not value == expected:
+            if value is MISSING or value != expected:
                 return False
             if self.write(&at, desired, SK_IF_SAME, &hit) == SK_OK:
                 return True
@@ -306,7 +306,7 @@ cdef class Dict(Entries):
             if not keys:
                 raise KeyError("popitem(): dictionary is empty")
             key = keys[len(keys) - 1]
-            owner = self.aim(key, &at, &own)
+            _owner = self.aim(key, &at, &own)
             value = self.look(&at, &hit)
             if value is not MISSING and self.remove(&at, SK_IF_SAME, &hit) == SK_OK:
                 return key, value

@@ -108,7 +108,10 @@ cdef class Entries(Handle):
     @classmethod
     def fromkeys(cls, keys, value=None, /):
         """A new dict of these keys, each with this value."""
-        return cls(dict.fromkeys(keys, value))
+        made = cls()
+        for key in keys:
+            made[key] = value
+        return made
 
     def clear(self):
         """Remove everything, in one step."""

@@ -83,7 +83,7 @@ class Dict(Handle[_DictState], kind="Dict"):
         with state.lock:
             return state.table.setdefault(key, default)
 
-    def pop(self, key: Any, /, *default: Any) -> Any:
+    def pop(self, key: Any, *default: Any) -> Any:
         """Remove `key` and return its value in one step; `default` if it is missing, or KeyError without one."""
         state = self._state
         with state.lock:
@@ -108,7 +108,7 @@ class Dict(Handle[_DictState], kind="Dict"):
         state = self._state
         with state.lock:
             value = state.table.get(key, _MISSING)
-            if value is _MISSING or not value == expected:
+            if value is _MISSING or value != expected:
                 return False
             state.table[key] = desired
             return True
@@ -138,7 +138,10 @@ class Dict(Handle[_DictState], kind="Dict"):
     @classmethod
     def fromkeys(cls, keys: Iterable[Any], value: Any = None, /) -> Dict:
         """A new dict of these keys, each with this value."""
-        return cls(dict.fromkeys(keys, value))
+        made = cls()
+        for key in keys:
+            made[key] = value
+        return made
 
     def __len__(self) -> int:
         return len(self._state.table)
