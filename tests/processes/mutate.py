@@ -78,7 +78,7 @@ def uses(kind: str, it: Any) -> Iterator[Callable[[], object]]:
     elif kind == "array":
         yield lambda: it.ndarray.sum()
         yield lambda: it.fetch_add((1, 1), 2)
-        yield lambda: it.add_at([0, 1], [1, 1])
+        yield lambda: it.add_at(([0, 1], [1, 1]), 2)
         yield lambda: it.lock.acquire(timeout=0.02) and it.lock.release()
     else:
         yield it.qsize

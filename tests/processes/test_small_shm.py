@@ -187,7 +187,6 @@ def test_many_queues_share_what_there_is_without_harm() -> None:
     """)
 
 
-@pytest.mark.skipif("not __import__('importlib').util.find_spec('sharedkit.shm._array')", reason="no array yet")
 def test_an_array_of_64_mib_is_refused_with_what_was_asked_and_what_is_free() -> None:
     in_small_shm("""
         try:

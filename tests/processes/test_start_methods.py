@@ -69,8 +69,22 @@ def program(place: list[str]) -> Program:
     return program
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("scenario", BY_METHOD)
+# A spawned child starts an interpreter: what forkserver shares with spawn is tried with it in the long run only.
+SLOW = {
+    "race_to_create",
+    "by_initializer",
+    "through_our_queue",
+    "through_their_queue_and_pipe",
+    "one_counter_of_a_group",
+}
+WAYS = [
+    pytest.param(each, method, marks=pytest.mark.stress if method == "forkserver" and each in SLOW else ())
+    for each in BY_METHOD
+    for method in METHODS
+]
+
+
+@pytest.mark.parametrize(("scenario", "method"), WAYS)
 def test_handles_travel(place: list[str], scenario: str, method: str) -> None:
     run(place, [str(TRAVEL), scenario, method])
 

@@ -51,7 +51,7 @@ def ended(process: Any) -> None:
 
 def as_argument(ctx: BaseContext) -> None:
     counter, queue = shm.Counter(), shm.Queue[Any]()
-    started = [ctx.Process(target=use, args=(counter, queue)) for _ in range(3)]  # type: ignore[attr-defined]
+    started = [ctx.Process(target=use, args=(counter, queue)) for _ in range(2)]  # type: ignore[attr-defined]
     for each in started:
         each.start()
     for each in started:
@@ -100,7 +100,7 @@ def task(counter: Any, queue: Any) -> int:
 
 def by_submit(ctx: BaseContext) -> None:
     counter, queue = shm.Counter(), shm.Queue[Any]()
-    with ProcessPoolExecutor(2, mp_context=ctx) as pool:
+    with ProcessPoolExecutor(1, mp_context=ctx) as pool:
         told = [pool.submit(task, counter, queue) for _ in range(4)]
         pids = [each.result(PATIENCE) for each in told]
     assert counter.value == 40 and queue.qsize() == 40
@@ -120,10 +120,10 @@ def use_kept(_: object = None) -> int:
 
 def by_initializer(ctx: BaseContext) -> None:
     counter, queue = shm.Counter(), shm.Queue[Any]()
-    with ProcessPoolExecutor(2, mp_context=ctx, initializer=keep, initargs=(counter, queue)) as pool:
+    with ProcessPoolExecutor(1, mp_context=ctx, initializer=keep, initargs=(counter, queue)) as pool:
         for each in [pool.submit(use_kept) for _ in range(4)]:
             each.result(PATIENCE)
-    with ctx.Pool(2, keep, (counter, queue)) as other:
+    with ctx.Pool(1, keep, (counter, queue)) as other:
         other.map_async(use_kept, range(4)).get(PATIENCE)
         other.close()
         other.join()
