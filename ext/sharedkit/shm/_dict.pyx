@@ -284,7 +284,7 @@ cdef class Dict(Entries):
                 return after
 
     def compare_exchange(self, key, expected, desired, /):
-        """Set `key` to `desired` if its value equals `expected`, in one step; whether it did. A missing key never does."""
+        """Set `key` to `desired` if its value equals `expected`, in one step; whether it did."""
         cdef sk_key at
         cdef Plain own
         cdef sk_hit hit

@@ -7,7 +7,7 @@ equal tuples may differ; any other hashable object is its pickle, so objects tha
 
 import pickle
 
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
 
 from sharedkit.shm._codec cimport KIND_BYTES, KIND_FLOAT, KIND_INT, KIND_NONE, KIND_PICKLE, KIND_STR, corrupt, decode
