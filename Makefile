@@ -25,7 +25,7 @@ VENV := .venv
 endif
 BIN := $(VENV)/bin
 PY := $(BIN)/python
-PIP := $(PY) -m pip --disable-pip-version-check --quiet
+PIP := $(PY) -m pip --disable-pip-version-check --quiet --quiet
 # Modules compile in the environment's own folder, so an editable install repeats only what has changed.
 export DIST_EXTRA_CONFIG = $(VENV)/build.cfg
 export PATH := $(CURDIR)/$(BIN):$(PATH)
