@@ -8,7 +8,7 @@ import pytest
 
 click_testing = pytest.importorskip("click.testing")
 
-from sharedkit.hash_cli import hash_command  # noqa: E402 - after click is known to be there
+from sharedkit.commands.hash import hash_command  # noqa: E402 - after click is known to be there
 
 
 def run(*arguments: object, input: bytes | None = None) -> "click_testing.Result":

@@ -1,0 +1,16 @@
+"""Open by name, from an unrelated program, what another one made."""
+
+import subprocess
+import sys
+import uuid
+
+import sharedkit as sk
+
+OTHER = "import sys, sharedkit as sk; sk.attach(sys.argv[1]).put('hello from afar')"
+
+if __name__ == "__main__":
+    with sk.Queue(name=f"example-{uuid.uuid4().hex}") as letters:
+        subprocess.run([sys.executable, "-c", OTHER, letters.name], check=True)
+        letter = letters.get(timeout=10)
+    print(letter)
+    assert letter == "hello from afar"

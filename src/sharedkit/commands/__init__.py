@@ -1,0 +1,1 @@
+"""The commands of `sharedkit`, a file each; they need the extra `compare`."""

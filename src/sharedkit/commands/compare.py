@@ -1,0 +1,159 @@
+"""`sharedkit compare`."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+from click.core import ParameterSource
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from sharedkit.compare import chart
+from sharedkit.compare.catalogue import WORKLOADS
+from sharedkit.compare.machine import this_machine, versions
+from sharedkit.compare.report import Report
+from sharedkit.compare.runner import laps_of, measure
+from sharedkit.compare.table import print_heading, print_result
+from sharedkit.compare.workload import BadInput, Settings, Workload
+
+__all__ = ["compare"]
+
+CHART, JSON = Path("compare.svg"), Path("compare.json")
+OWN_OPTIONS = {"corpus": "hash", "pattern": "hash", "algorithm": "hash", "item_bytes": "queue"}
+INTERRUPTED = 130
+TERMINATED = 143
+"""Exit codes, as shells give them: 128 and the signal."""
+
+
+@click.command()
+@click.argument("workloads", nargs=-1, metavar="[hash|counter|queue|array]...")
+@click.option("--workers", type=click.IntRange(1), default=None, help="How many.  [default: cores, 2 at least]")
+@click.option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="Laps a variant.")
+@click.option("--seconds", type=click.FloatRange(0.0, min_open=True), default=0.3, show_default=True,
+              help="How long a lap aims at; one of `hash` is always the whole corpus.")  # fmt: skip
+@click.option("--patience", type=click.FloatRange(0.0, min_open=True), default=120.0, show_default=True,
+              help="Seconds after which a lap has failed.")  # fmt: skip
+@click.option("--start-method", type=click.Choice(multiprocessing.get_all_start_methods()), default="forkserver",
+              show_default=True, help="How processes are started.")  # fmt: skip
+@click.option("--only", default="", metavar="TEXT", help="The first variant, and those with TEXT in their name.")
+@click.option("--corpus", type=click.Path(path_type=Path), help="hash: a directory.  [default: this Python's library]")
+@click.option("--pattern", default="*", show_default=True, help="hash: which files of --corpus.")
+@click.option("--algorithm", default="sha384", show_default=True, help="hash: what to digest with.")
+@click.option("--item-bytes", type=click.IntRange(1), default=100, show_default=True, help="queue: bytes a message.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write every number there.")
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw a chart: .svg, .png or .html.")
+@click.pass_context
+def compare(
+    context: click.Context,
+    /,
+    workloads: tuple[str, ...],
+    workers: int | None,
+    json_file: Path | None,
+    plot: Path | None,
+    **options: Any,
+) -> None:
+    """Run the same work over threads, processes and asyncio, beside the standard library, and compare.
+
+    Without a workload: all of them, with a chart in compare.svg and the numbers in compare.json. Exits with 1 if a
+    variant does not come to the right result.
+    """
+    if not workloads:
+        workloads = tuple(WORKLOADS)
+        json_file, plot = json_file or JSON, plot or CHART
+    settings = Settings(workers=workers or max(2, len(os.sched_getaffinity(0))), **options)
+    _check_names(context, workloads)
+    _check_files(json_file, plot)
+    chosen = [WORKLOADS[name](settings) for name in dict.fromkeys(workloads)]
+    for workload in chosen:
+        try:
+            workload.prepare()
+            workload.chosen()
+        except BadInput as bad:
+            raise click.UsageError(str(bad)) from bad
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        report = _run(settings, chosen)
+    except KeyboardInterrupt:
+        click.echo("\nstopped; nothing of it is left running", err=True)
+        context.exit(INTERRUPTED)
+    if json_file is not None:
+        report.write(json_file)
+        click.echo(f"numbers: {json_file}")
+    if plot is not None:
+        chart.draw(report, plot)
+        click.echo(f"chart:   {plot}")
+    if report.bad:
+        click.echo(f"not all variants came to the same: {'; '.join(report.bad)}", err=True)
+        context.exit(1)
+
+
+def _check_names(context: click.Context, workloads: Sequence[str]) -> None:
+    """Refuse what would be ignored: unknown workloads, and options of a workload that is not asked for."""
+    for name in workloads:
+        if name not in WORKLOADS:
+            raise click.UsageError(f"unknown workload {name!r}; known: {', '.join(WORKLOADS)}")
+    given = [option for option in OWN_OPTIONS if context.get_parameter_source(option) is not ParameterSource.DEFAULT]
+    for option in given:
+        if OWN_OPTIONS[option] not in workloads:
+            flag = f"--{option.replace('_', '-')}"
+            raise click.UsageError(f"{flag} is for the workload {OWN_OPTIONS[option]}, which is not among those to run")
+    if "pattern" in given and "corpus" not in given:
+        raise click.UsageError("--pattern chooses files of a --corpus, and none is given")
+
+
+def _check_files(json_file: Path | None, plot: Path | None) -> None:
+    """Find out now, not after a minute of measuring, that a file cannot be written."""
+    if plot is not None and plot.suffix not in chart.SUFFIXES:
+        raise click.UsageError(f"--plot {plot}: the suffix must be one of {', '.join(chart.SUFFIXES)}")
+    for path in (json_file, plot):
+        if path is None:
+            continue
+        folder = path.absolute().parent
+        if not folder.is_dir():
+            raise click.UsageError(f"{path}: {folder} is not a directory")
+        if not os.access(path if path.exists() else folder, os.W_OK):
+            raise click.UsageError(f"{path} cannot be written")
+
+
+def _run(settings: Settings, chosen: Sequence[Workload]) -> Report:
+    out, bars = Console(), Console(stderr=True)
+    date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    report = Report(date, this_machine(), versions(), settings)
+    print_heading(out, report)
+    # The bar moves between laps and never by itself: a thread that redraws it would be measured, too.
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=out if out.is_terminal else bars,
+        auto_refresh=False,
+        transient=True,
+        disable=not (out.is_terminal or bars.is_terminal),
+    )
+    task = progress.add_task("", total=sum(laps_of(workload) for workload in chosen))
+    with progress:
+        for workload in chosen:
+
+            def tick(label: str, lap: int, name: str = workload.name) -> None:
+                what = f"lap {lap}" if lap else "warm-up"
+                progress.update(task, description=f"{name}: {label}, {what}"[:60], refresh=True)
+                progress.advance(task)
+
+            result = measure(workload, tick)
+            report.results.append(result)
+            print_result(out, result)
+    return report
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    """Leave by the way that ends every worker."""
+    raise SystemExit(TERMINATED)

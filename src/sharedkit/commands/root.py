@@ -1,0 +1,22 @@
+"""The command group."""
+
+from __future__ import annotations
+
+import click
+
+import sharedkit
+from sharedkit.commands.compare import compare
+from sharedkit.commands.hash import hash_command
+from sharedkit.commands.segments import ls, rm
+
+__all__ = ["root"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(sharedkit.__version__, prog_name="sharedkit")
+def root() -> None:
+    """Shared state for programs of many threads and processes: measure it, list it, remove it; hash files."""
+
+
+for command in (compare, hash_command, ls, rm):
+    root.add_command(command)

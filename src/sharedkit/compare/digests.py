@@ -1,0 +1,127 @@
+"""The workload `hash`: digest every line and every file of a corpus; one root digest must come out of every variant.
+
+Reading the files and splitting them into lines is part of the work, as it is for whoever has such work. The jobs are
+the same for all variants; each worker takes the next when it is free.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
+from importlib.util import find_spec
+
+from sharedkit import hashing
+from sharedkit.compare import interpreters, kernels, plain, pools
+from sharedkit.compare.corpus import Corpus, Job, standard_library
+from sharedkit.compare.machine import gil_enabled, why_gil
+from sharedkit.compare.workload import BadInput, Course, Lap, Mismatch, Variant, Workload
+
+__all__ = ["HashWorkload", "known_algorithms"]
+
+
+def known_algorithms() -> list[str]:
+    """What `--algorithm` takes."""
+    return sorted({*plain.plain_algorithms(), *hashing.algorithms()})
+
+
+def _digest_plainly(job: Job, algorithm: str) -> bytes:
+    return plain.digest_files(job.paths, algorithm)
+
+
+class HashWorkload(Workload):
+    """An amount is one pass over the corpus, and a lap is always one pass."""
+
+    name = "hash"
+    unit = "digests"
+    corpus: Corpus
+
+    def prepare(self) -> None:
+        """Read the corpus once. Raises BadInput."""
+        algorithm = self.settings.algorithm
+        if algorithm not in known_algorithms():
+            raise BadInput(f"unknown algorithm {algorithm!r}; known: {', '.join(known_algorithms())}")
+        if self.settings.corpus is None:
+            self.corpus = standard_library()
+        else:
+            self.corpus = Corpus.read(self.settings.corpus, self.settings.pattern)
+
+    @property
+    def title(self) -> str:
+        """One line on what every variant does."""
+        corpus = self.corpus
+        return (
+            f"{self.settings.algorithm} of {corpus.lines:,} lines and {corpus.files:,} files, "
+            f"{corpus.size / 1e6:,.1f} MB of {corpus.root}"
+        )
+
+    def variants(self) -> list[Variant]:
+        """One call a message, as people do it today, then the kit's batches."""
+        return [*self._plain(), *self._batched()]
+
+    def _plain(self) -> list[Variant]:
+        settings, jobs = self.settings, self.corpus.jobs
+        package = plain.package_of(settings.algorithm)
+        work = partial(_digest_plainly, algorithm=settings.algorithm)
+        missing = "" if find_spec(package) else f"the package {package} is not installed"
+
+        def row(where: str, name: str, start: _Start, why_not: str = "") -> Variant:
+            return Variant(where, name, "stdlib", start, missing or why_not)
+
+        over_threads = partial(pools.thread_course, work, jobs, settings)
+        over_interpreters = partial(interpreters.interpreter_course, self.corpus, settings)
+        rows = [
+            row("serial", package, partial(pools.serial_course, work, jobs)),
+            row("threads", package if gil_enabled() else f"{package}, no GIL", over_threads),
+            row("asyncio", f"{package}, to_thread", partial(pools.asyncio_course, work, jobs, settings)),
+            row("processes", package, partial(pools.process_course, work, jobs, settings)),
+            row("interpreters", package, over_interpreters, interpreters.why_not(settings.algorithm)),
+        ]
+        if gil_enabled():
+            rows.append(row("threads", f"{package}, no GIL", over_threads, why_gil()))
+        return rows
+
+    def _batched(self) -> list[Variant]:
+        settings, jobs = self.settings, self.corpus.jobs
+        algorithm, workers = settings.algorithm, settings.workers
+        missing = "" if algorithm in hashing.algorithms() else f"sharedkit has no {algorithm}"
+        work = partial(kernels.digest_job, algorithm=algorithm)
+        spread = partial(kernels.digest_job, algorithm=algorithm, threads=workers)
+
+        def row(where: str, name: str, start: _Start) -> Variant:
+            return Variant(where, f"sharedkit {name}", "sharedkit", start, missing)
+
+        return [
+            row("serial", "hash_many", partial(pools.serial_course, work, jobs)),
+            row("serial", f"hash_many(threads={workers})", partial(pools.serial_course, spread, jobs)),
+            row("threads", "hash_many", partial(pools.thread_course, work, jobs, settings)),
+            row("asyncio", "hash_many, to_thread", partial(pools.asyncio_course, work, jobs, settings)),
+            row("processes", "hash_many", partial(kernels.shared_memory_course, self.corpus, settings)),
+        ]
+
+    def operations(self, amount: int) -> int:
+        """Digests."""
+        return amount * self.corpus.rows
+
+    def volume(self, amount: int) -> int:
+        """Bytes hashed: each is in a line and in a file."""
+        return amount * self.corpus.size
+
+    def verify(self, amount: int, lap: Lap) -> str:
+        """The root digest: the SHA-256 of all digests in the order of the corpus."""
+        root, size = hashlib.sha256(), 0
+        for result in lap.results:
+            digests = kernels.as_bytes(result)
+            size += len(digests)
+            root.update(digests)
+        if size == 0 or size % self.corpus.rows:
+            raise Mismatch(f"{size:,} bytes are not {self.corpus.rows:,} digests; did the corpus change meanwhile?")
+        return root.hexdigest()
+
+    def agreement(self, fingerprint: str) -> str:
+        """What the check proves."""
+        return f"every variant came to the root digest {fingerprint[:32]}…"
+
+
+_Start = Callable[[], AbstractContextManager[Course]]

@@ -1,0 +1,116 @@
+"""Workloads over one shared structure: each way to do the work is one `Entry`, a row of a table."""
+
+from __future__ import annotations
+
+import multiprocessing
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from sharedkit import get_context
+from sharedkit.compare.crew import ProcessCrew, Program, ThreadCrew, interrupts_held
+from sharedkit.compare.workload import Course, Family, Lap, Settings, Variant, Workload
+from sharedkit.context import Context
+
+__all__ = ["PLACEMENTS", "Entry", "Placement", "SharedStateWorkload", "local", "managed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A placement of the kit, who works on it, and what tells its rows from others of the same workers."""
+
+    method: str
+    where: str
+    suffix: str = ""
+
+    @property
+    def context(self) -> Context:
+        """Its classes."""
+        return get_context(self.method)
+
+    def name(self, what: str) -> str:
+        """How a row calls `what` in this placement."""
+        return f"sharedkit {what}{self.suffix}"
+
+
+PLACEMENTS = (Placement("thread", "threads"), Placement("shm", "processes"))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """`make(context)` gives the shared state for the `roles`; `read` copies it, where it outlives a lap."""
+
+    where: str
+    name: str
+    family: Family
+    make: Callable[[Any], AbstractContextManager[Any]]
+    roles: Sequence[Program]
+    read: Callable[[Any], Any] | None = None
+
+
+class SharedStateWorkload(Workload):
+    """A workload whose variants are entries; subclasses give the table and the check."""
+
+    @abstractmethod
+    def entries(self) -> list[Entry]:
+        """The table; the first is the one that the others are compared with."""
+
+    def variants(self) -> list[Variant]:
+        """One a row."""
+        return [
+            Variant(entry.where, entry.name, entry.family, partial(_course, entry, self.settings))
+            for entry in self.entries()
+        ]
+
+
+@contextmanager
+def _course(entry: Entry, settings: Settings) -> Iterator[Course]:
+    context = multiprocessing.get_context(settings.start_method)
+    with ExitStack() as stack:
+        shared = stack.enter_context(entry.make(context))
+        if entry.where == "processes":
+            crew: ProcessCrew | ThreadCrew = ProcessCrew(entry.roles, shared, context, settings.patience)
+        else:
+            crew = ThreadCrew(entry.roles, shared, settings.patience)
+        stack.enter_context(crew)
+        if entry.read is None:
+            yield crew.lap
+        else:
+            yield partial(_watched, crew.lap, partial(entry.read, shared))
+
+
+def _watched(course: Course, read: Callable[[], Any], amount: int) -> Lap:
+    before = read()
+    lap = course(amount)
+    return Lap(lap.seconds, lap.results, before, read())
+
+
+def local(make: Callable[[], Any]) -> Callable[[Any], AbstractContextManager[Any]]:
+    """`Entry.make` for state that any process can make and that closes as a context manager, if at all."""
+
+    @contextmanager
+    def made(_context: Any) -> Iterator[Any]:
+        state = make()
+        if isinstance(state, AbstractContextManager):
+            with state:
+                yield state
+        else:
+            yield state
+
+    return made
+
+
+def managed(make: Callable[[Any], Any]) -> Callable[[Any], AbstractContextManager[Any]]:
+    """`Entry.make` for state in the server process of a `multiprocessing` manager."""
+
+    @contextmanager
+    def made(context: Any) -> Iterator[Any]:
+        with interrupts_held():
+            manager = context.Manager()
+        with manager:
+            yield make(manager)
+
+    return made

@@ -1,0 +1,76 @@
+"""The kit's kernels at the jobs of the workload `hash`: one call, without the GIL, for the messages of many files."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sharedkit import get_context
+from sharedkit.compare.corpus import Corpus, Job
+from sharedkit.compare.crew import Clock, ProcessCrew
+from sharedkit.compare.plain import messages
+from sharedkit.compare.workload import Course, Lap, Settings
+from sharedkit.hashing import hash_many
+
+__all__ = ["as_bytes", "digest_job", "shared_memory_course"]
+
+
+def digest_job(job: Job, algorithm: str, threads: int = 1) -> Any:
+    """The digests of the job's messages, as an array of rows."""
+    return hash_many(_messages(job), algorithm, threads=threads)
+
+
+def as_bytes(digests: Any) -> bytes:
+    """What any variant came to, as digests one after the other; native words become the bytes that they stand for."""
+    if isinstance(digests, np.ndarray):
+        return digests.astype(digests.dtype.newbyteorder(">")).tobytes()
+    return bytes(digests)
+
+
+def _messages(job: Job) -> list[bytes]:
+    return [message for path in job.paths for message in messages(path)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """Numbers of jobs come through `numbers`; a job's digests go to its own rows of `digests`."""
+
+    numbers: Any
+    digests: Any
+    jobs: Sequence[Job]
+    algorithm: str
+    workers: int
+
+
+def _digest(shared: _Shared, rank: int, _amount: int, clock: Clock) -> None:
+    rows = shared.digests.ndarray
+    with clock:
+        if rank == 0:
+            shared.numbers.put_many([*range(len(shared.jobs)), *[None] * shared.workers])
+        while (number := shared.numbers.get()) is not None:
+            job = shared.jobs[number]
+            hash_many(_messages(job), shared.algorithm, out=rows[job.first : job.first + job.rows])
+
+
+@contextmanager
+def shared_memory_course(corpus: Corpus, settings: Settings) -> Iterator[Course]:
+    """Processes that take jobs from a shared Queue and write digests into a shared Array: nothing is sent back."""
+    kit = get_context("shm")
+    row = hash_many([b""], settings.algorithm)
+    with kit.Queue() as numbers, kit.Array((corpus.rows, *row.shape[1:]), row.dtype) as digests:
+        shared = _Shared(numbers, digests, corpus.jobs, settings.algorithm, settings.workers)
+        context = multiprocessing.get_context(settings.start_method)
+        roles = [_digest] * settings.workers
+        with ProcessCrew(roles, shared, context, settings.patience) as crew:
+
+            def course(amount: int) -> Lap:
+                digests.ndarray[:] = 0
+                lap = crew.lap(amount)
+                return Lap(lap.seconds, [np.array(digests)])
+
+            yield course

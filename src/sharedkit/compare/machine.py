@@ -1,0 +1,79 @@
+"""The machine and the versions that a measurement belongs to; a number without them says nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import sysconfig
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import sharedkit
+
+__all__ = ["Machine", "gil_enabled", "this_machine", "versions", "why_gil"]
+
+PACKAGES = ("numpy", "xxhash", "blake3", "google-crc32c")
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """`cores` are those that this process may use; `load` is the one-minute average when the run began."""
+
+    processor: str
+    cores: int
+    system: str
+    memory: int
+    load: float
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        key, _, value = line.partition(":")
+        if key.strip() in ("model name", "Model", "Hardware"):
+            return " ".join(value.split())
+    return platform.processor() or platform.machine()
+
+
+def this_machine() -> Machine:
+    """Measure nothing, only ask."""
+    return Machine(
+        processor=_processor(),
+        cores=len(os.sched_getaffinity(0)),
+        system=f"{platform.system()} {platform.release()} {platform.machine()}",
+        memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        load=round(os.getloadavg()[0], 2),
+    )
+
+
+def why_gil() -> str:
+    """Why this interpreter runs one thread at a time, and what to run instead."""
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return "a module has turned the GIL of this free-threaded build on; PYTHON_GIL=0 keeps it off"
+    return "this interpreter has a GIL; a free-threaded build, such as python3.13t, has none"
+
+
+def gil_enabled() -> bool:
+    """Whether one lock keeps Python threads from running at once in this interpreter."""
+    ask = getattr(sys, "_is_gil_enabled", None)
+    return True if ask is None else bool(ask())
+
+
+def versions() -> dict[str, str]:
+    """The interpreter, the kit, and the packages whose speed shows in the rows."""
+    build = "" if gil_enabled() else " free-threaded"
+    found = {
+        "python": f"{platform.python_implementation()} {platform.python_version()}{build}",
+        "sharedkit": sharedkit.__version__,
+    }
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

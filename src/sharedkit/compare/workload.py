@@ -1,0 +1,121 @@
+"""What a workload is: a list of variants that do the same work, and the check that each of them did it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+__all__ = ["BadInput", "Course", "Lap", "Mismatch", "Settings", "Variant", "WorkerFailed", "Workload"]
+
+
+class BadInput(ValueError):
+    """Raised when what the user asked for cannot be measured; the message says what to give instead."""
+
+
+class Mismatch(AssertionError):
+    """Raised when a variant's result is not what the work must give; its numbers mean nothing then."""
+
+
+class WorkerFailed(RuntimeError):
+    """Raised when a worker raised, died or did not finish in time; the message says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What one run measures. `seconds` is the length that a lap aims at; a lap longer than `patience` has failed."""
+
+    workers: int
+    repeats: int = 3
+    seconds: float = 0.3
+    patience: float = 120.0
+    start_method: str = "forkserver"
+    corpus: Path | None = None
+    pattern: str = "*"
+    algorithm: str = "sha384"
+    item_bytes: int = 100
+    only: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lap:
+    """One pass over the work: `results` of the workers by rank, the shared state `before` and `after` it."""
+
+    seconds: float
+    results: list[Any] = field(default_factory=list)
+    before: Any = None
+    after: Any = None
+
+
+Family = Literal["stdlib", "sharedkit"]
+Course = Callable[[int], Lap]
+"""Runs a lap of the given amount with workers that are already warm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way to do the work: `start()` warms its workers up and gives the course that they run laps on."""
+
+    where: str
+    name: str
+    family: Family
+    start: Callable[[], AbstractContextManager[Course]]
+    missing: str = ""
+    """Why this interpreter or algorithm cannot run it; empty when it can."""
+
+    @property
+    def label(self) -> str:
+        """Where and what, as messages name it."""
+        return f"{self.where} · {self.name}"
+
+
+class Workload(ABC):
+    """Work that can be done in several ways. An *amount* is its own measure of how much one lap does."""
+
+    name: ClassVar[str]
+    unit: ClassVar[str]
+    smallest: ClassVar[int] = 1
+    largest: int = 1
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def prepare(self) -> None:  # noqa: B027 - most workloads have no input
+        """Read and check the input, once. Raises BadInput."""
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """One line on what every variant does."""
+
+    @abstractmethod
+    def variants(self) -> list[Variant]:
+        """All ways to do it; the first is the one that the others are compared with."""
+
+    def chosen(self) -> list[Variant]:
+        """The first variant, and those whose label has `only` in it. Raises BadInput if none has."""
+        first, *others = self.variants()
+        kept = [other for other in others if self.settings.only in other.label]
+        if not kept and self.settings.only not in first.label:
+            labels = ", ".join(variant.label for variant in (first, *others))
+            raise BadInput(f"no variant of {self.name} has {self.settings.only!r} in its name; there are: {labels}")
+        return [first, *kept]
+
+    @abstractmethod
+    def operations(self, amount: int) -> int:
+        """How many `unit`s one lap of `amount` does, all workers together."""
+
+    def volume(self, amount: int) -> int | None:
+        """How many bytes one lap moves, or None where that says nothing."""
+        return None
+
+    @abstractmethod
+    def verify(self, amount: int, lap: Lap) -> str:
+        """A fingerprint that is the same for all variants. Raises Mismatch."""
+
+    def agreement(self, fingerprint: str) -> str:
+        """What the equal fingerprints prove, as a line under the table."""
+        return fingerprint

@@ -1,0 +1,161 @@
+"""`sharedkit ls` and `sharedkit rm`, and the command line where its packages are missing."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import uuid
+
+import pytest
+from click.testing import CliRunner
+
+import sharedkit as sk
+from sharedkit import segments
+from sharedkit.commands.root import root
+
+WATCHDOG = 60.0
+HOLDER = """
+import sys, sharedkit as sk
+queue = sk.Queue(name=sys.argv[1], persist=sys.argv[2] == "persist")
+queue.put_many([1, 2, 3])
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def name():
+    made = f"test-cli-{uuid.uuid4().hex}"
+    yield made
+    with contextlib.suppress(FileNotFoundError):
+        segments.remove(made, force=True)
+
+
+@pytest.fixture
+def holder(name):
+    """A process that holds the queue `name` with three items in it, and is killed at the end."""
+    holders = []
+
+    def start(how="plain"):
+        child = subprocess.Popen(
+            [sys.executable, "-c", HOLDER, name, how], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        holders.append(child)
+        assert child.stdout.readline() == "ready\n"
+        return child
+
+    yield start
+    for child in holders:
+        child.kill()
+        child.communicate(timeout=WATCHDOG)
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(root, arguments)
+
+
+def listed(name):
+    """What `ls --json` says of the segment, or None."""
+    found = {segment["name"]: segment for segment in json.loads(invoke("ls", "--json").output)}
+    return found.get(name)
+
+
+def test_ls_tells_the_truth_about_a_queue_in_use(name):
+    with sk.Queue(name=name) as queue:
+        queue.put_many(range(5))
+        before = listed(name)
+        queue.get_many(3)
+        after = listed(name)
+    assert before["kind"] == "Queue"
+    assert before["attached"] == [os.getpid()]
+    assert before["size"] > 0
+    assert not before["persist"]
+    assert "5 items" in before["state"]
+    assert "2 items" in after["state"]
+    assert listed(name) is None
+
+
+def test_ls_names_every_process_that_is_attached(name, holder):
+    child = holder()
+    with sk.attach(name):
+        assert sorted(listed(name)["attached"]) == sorted([child.pid, os.getpid()])
+    assert listed(name)["attached"] == [child.pid]
+
+
+def test_ls_prints_a_table(name, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    with sk.Counter(7, name=name):
+        output = invoke("ls").output
+    (line,) = [line for line in output.splitlines() if name in line]
+    assert "Counter" in line
+    assert str(os.getpid()) in line
+
+
+def test_rm_refuses_what_is_in_use_and_removes_it_when_forced(name, holder):
+    child = holder()
+    refused = invoke("rm", name)
+    assert refused.exit_code == 1
+    assert str(child.pid) in refused.output
+    assert listed(name) is not None
+    assert invoke("rm", "--force", name).exit_code == 0
+    assert listed(name) is None
+
+
+def test_rm_removes_a_segment_that_outlived_its_processes(name, holder):
+    child = holder("persist")
+    child.communicate("", timeout=WATCHDOG)
+    assert listed(name)["persist"]
+    done = invoke("rm", name)
+    assert (done.exit_code, done.output) == (0, f"removed {name}\n")
+    assert listed(name) is None
+
+
+def test_rm_orphans_removes_what_killed_processes_left(name, holder):
+    child = holder()
+    child.send_signal(signal.SIGKILL)
+    child.wait(timeout=WATCHDOG)
+    assert listed(name)["state"] == "orphan"
+    done = invoke("rm", "--orphans")
+    assert done.exit_code == 0
+    assert f"removed {name}" in done.output
+    assert listed(name) is None
+
+
+def test_rm_of_an_unknown_name_fails_and_still_removes_the_others(name, holder):
+    holder("persist").communicate("", timeout=WATCHDOG)
+    done = invoke("rm", f"{name}-unknown", name)
+    assert done.exit_code == 1
+    assert "no segment named" in done.output
+    assert f"removed {name}\n" in done.output
+
+
+@pytest.mark.parametrize("arguments", [[], ["rm"], ["nonsense"], ["ls", "--nonsense"]])
+def test_commands_that_make_no_sense_exit_with_2(arguments):
+    assert invoke(*arguments).exit_code == 2
+
+
+def test_a_name_that_cannot_be_one_is_refused():
+    done = invoke("rm", "../etc/passwd")
+    assert done.exit_code == 1
+    assert "without '/'" in done.output
+
+
+@pytest.mark.parametrize("missing", ["click", "rich", "matplotlib"])
+def test_without_the_extra_the_command_says_how_to_install_it(missing):
+    program = (
+        f"import sys; sys.modules[{missing!r}] = None; from sharedkit.cli import main; sys.argv[1:] = ['ls']; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=WATCHDOG)
+    assert done.returncode == 2
+    assert 'pip install "sharedkit[compare]"' in done.stderr
+    assert missing in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_module_runs_as_a_program():
+    done = subprocess.run(
+        [sys.executable, "-m", "sharedkit", "--version"], capture_output=True, text=True, timeout=WATCHDOG
+    )
+    assert done.stdout == f"sharedkit, version {sk.__version__}\n"
