@@ -16,6 +16,7 @@ _D = TypeVar("_D")
 KIND_DICT: int
 
 def make(path: str, name: str, seats: int, flags: int, seed: int) -> Segment: ...
+
 @disjoint_base
 class Dict(Entries[_K, _V]):
     """A `MutableMapping` in shared memory: any hashable picklable keys, any picklable values, in order of insertion."""
