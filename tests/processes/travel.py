@@ -133,7 +133,8 @@ def by_initializer(ctx: BaseContext) -> None:
 
 def use_and_tell(counter: Any, queue: Any, told: Connection) -> None:
     use(counter, queue)
-    told.send((counter.value, queue.qsize(), counter.name, len(counter.statistics().attached)))
+    told.recv()  # the parent has let go by now
+    told.send((counter.value, queue.qsize(), counter.name, counter.statistics().attached))
     told.recv()
 
 
@@ -147,8 +148,9 @@ def dropped_right_after_start(ctx: BaseContext) -> None:
     queue.close()
     del counter, queue
     gc.collect()
+    here.send(None)
     assert here.poll(PATIENCE)
-    assert here.recv() == (10, 10, name, 1)
+    assert here.recv() == (10, 10, name, (child.pid,))
     assert is_there(name)
     here.send(None)
     ended(child)
@@ -337,7 +339,9 @@ SCENARIOS = {name: each for name, each in list(globals().items()) if callable(ea
 if __name__ == "__main__":
     # That a process with threads forks is just what is tried here.
     warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
-    method = sys.argv[2]
-    SCENARIOS[sys.argv[1]](multiprocessing.get_context(method))
-    for left in multiprocessing.active_children():
-        left.join(PATIENCE)
+    try:
+        SCENARIOS[sys.argv[1]](multiprocessing.get_context(sys.argv[2]))
+    except BaseException:
+        for left in multiprocessing.active_children():
+            left.kill()  # else they would be waited for
+        raise
