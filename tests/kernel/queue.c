@@ -81,6 +81,11 @@ static void *produce(void *number) {
     label l = {(uint32_t)(uintptr_t)number, 0};
     uint64_t dices = opt.seed * 77 + l.producer, until = deadline_in(opt.millis);
     while (sk_now_ns() < until) {
+        /* Without a bound, producers that outrun starved consumers would take all memory there is. */
+        if (sk_queue_bytes(sk_queue_of(&s)) > 64u << 20) {
+            sk_yield();
+            continue;
+        }
         uint32_t n = dice(&dices) % 8 == 0 ? 1 + (uint32_t)(dice(&dices) % 40) : 1;
         if (n == 1) put_one(&s, l, &dices);
         else put_batch(&s, l, n);
