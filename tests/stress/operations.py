@@ -66,7 +66,8 @@ def payload(tag: str, size: int = 100) -> bytes:
     return tag.encode() + b":" + body
 
 
-def key(item: Any) -> bytes:
+def key(item: Any) -> Any:
+    """What tells items apart, and can be in a set."""
     return item.tobytes() if isinstance(item, np.ndarray) else item
 
 
@@ -185,9 +186,9 @@ class QueueOperation(Operation):
             putter.put(item, timeout=STUCK_AFTER)
         seen.append(taker.get(timeout=STUCK_AFTER))
 
-    @staticmethod
-    def _take_rest(taker: Any, new: list[Any], seen: list[Any]) -> None:
-        while key(seen[-1]) != key(new[-1]):
+    def _take_rest(self, taker: Any, new: list[Any], seen: list[Any]) -> None:
+        most = 2 * (len(self.before) + len(self.mine) + len(new))
+        while key(seen[-1]) != key(new[-1]) and len(seen) < most:
             seen.append(taker.get(timeout=STUCK_AFTER))
 
     def _count_tasks(self, handle: Any, outcome: Outcome) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 SILENT_AFTER = 60.0  # seconds without a word from an arena: a survivor hangs, and did not keep its timeout
+GIVE_UP = 5  # arenas of one operation
 ARENA = Path(__file__).with_name("arena.py")
 SETTINGS = {
     "LD_BIND_NOW": "1",  # no symbol is looked up in the middle of a victim's operation
@@ -146,7 +147,7 @@ class _Arena:
 
 def sweep(operation: str, every: int = 1) -> Row:
     """All deaths of one operation. An arena that falls silent is a stuck survivor; another one goes on behind it."""
-    row, start, began = Row(operation), 0, time.monotonic()
+    row, start, began, ended = Row(operation), 0, time.monotonic(), 0
     while True:
         arena = _Arena(operation, every, start)
         try:
@@ -163,7 +164,8 @@ def sweep(operation: str, every: int = 1) -> Row:
         row.stuck += 1
         row.faults.append({"k": start, "stuck": f"the arena ended with {status}", "stderr": said[-4000:]})
         start += 1
-        if row.stuck > 20 or head is None:
+        ended += 1
+        if ended == GIVE_UP or head is None:
             break
     row.seconds = time.monotonic() - began
     return row
