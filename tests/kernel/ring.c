@@ -69,7 +69,7 @@ static void misuse(uint64_t *dices) {
         CHECK(sk_segment_create(&s, FOLDER, path, &plan) == SK_OK);
         sk_queue *q = sk_queue_of(&s);
         for (int i = 0; i < 20; i++) {
-            sk_part part = {bytes, dice(dices) % 300};
+            sk_part part = {bytes, dice(dices) % 180};
             CHECK(sk_queue_put(&s, &part, 1, 5, (sk_call){0, false}) == SK_OK);
         }
         for (int i = 0; i < 4; i++) {

@@ -23,7 +23,7 @@ from typing import Any
 from sharedkit import segments, shm
 
 WATCHDOG = 30.0
-HEADER = 152  # bytes of sk_header
+HEADER = 120  # bytes of sk_header
 SEATS_AT, SEAT_BYTES = 256, 16
 BODY_AT = HEADER - 16 - 6 * 8 - 8  # where the header says where the body is
 
@@ -56,6 +56,11 @@ def make(kind: str, name: str) -> Any:
         return shm.Counters(["first", "second", "third"], name=name, seats=8)
     if kind == "array":
         return shm.Array((4, 5), "i8", name=name, seats=8)  # type: ignore[attr-defined]
+    if kind == "dict":
+        table = shm.Dict({i: str(i) * i for i in range(40)}, name=name, seats=8)
+        table.update({"text": 1.5, b"bytes": 7, (1, "two"): [3], "long": bytes(3000)})
+        del table[3], table[30]
+        return table
     queue: Any = shm.Queue(8 if kind == "bounded" else 0, name=name, seats=8)
     for item in (1, "two", b"three", 4.0, None, [5], bytes(3000)):
         queue.put(item)
@@ -80,6 +85,22 @@ def uses(kind: str, it: Any) -> Iterator[Callable[[], object]]:
         yield lambda: it.fetch_add((1, 1), 2)
         yield lambda: it.add_at(([0, 1], [1, 1]), 2)
         yield lambda: it.lock.acquire(timeout=0.02) and it.lock.release()
+    elif kind == "dict":
+        yield lambda: len(it)
+        for key in (0, 7, 39, 3, "text", b"bytes", (1, "two"), "long", "missing"):
+            yield lambda key=key: it.get(key)
+            yield lambda key=key: key in it
+        yield lambda: it.update({i: bytes(i) for i in range(30, 60)})
+        yield lambda: it.add(b"bytes", 2)
+        yield lambda: it.setdefault("new", "value")
+        yield lambda: it.compare_exchange("text", 1.5, 2.5)
+        yield lambda: it.pop("long", None)
+        yield lambda: it.pop(5, None)
+        yield lambda: dict(it.items())
+        yield it.popitem
+        yield lambda: it.update({i: bytes(200) for i in range(100, 300)})  # grows
+        yield lambda: sorted(map(repr, it))
+        yield it.clear
     else:
         yield it.qsize
         for size in (1, 300, 40_000):
@@ -102,9 +123,16 @@ def uses(kind: str, it: Any) -> Iterator[Callable[[], object]]:
 def places(kind: str, raw: bytes) -> list[tuple[int, int]]:
     """The regions of the file to hit: where each begins and how long it is."""
     (body,) = struct.unpack_from("<Q", raw, BODY_AT)
+    assert SEATS_AT < body < len(raw)
     regions = [(0, HEADER), (SEATS_AT, 8 * SEAT_BYTES), (body, 128)]
+    if kind == "dict":
+        (floor,) = struct.unpack_from("<Q", raw, BODY_AT + 8)  # param[0]
+        assert body < floor < len(raw)
+        regions += [(body + at, 40) for at in (0, 128, 256, 384)] * 2
+        regions += [(floor, 2048), (floor, len(raw) - floor), (floor, len(raw) - floor)]
     if kind in ("queue", "bounded"):
         (floor,) = struct.unpack_from("<Q", raw, BODY_AT + 8 + 8)  # param[1]
+        assert body < floor < len(raw)
         words = [(body + at, 16) for at in (0, 128, 256, 384, 512, 640, 768)]
         regions += words * 2 + [(body, 896), (floor, 16), (floor, 256), (floor, 4096)]
     return regions

@@ -15,7 +15,7 @@ import pytest
 from sharedkit import errors, segments, shm
 
 MUTATE = Path(__file__).parent / "mutate.py"
-KINDS = ["counter", "striped", "group", "queue", "bounded", "array"]
+KINDS = ["counter", "striped", "group", "queue", "bounded", "array", "dict"]
 WATCHDOG = 1800
 MAGIC, LAYOUT = 0, 8  # offsets in the header
 KIND, META_LEN, CHECK = 12, 40, 112
