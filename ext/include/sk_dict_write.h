@@ -38,6 +38,13 @@ static inline int sk_dict_recount(sk_dict *d, const sk_region *r) {
 /* A region may be used again only after this. */
 static inline void sk_dict_count_flip(sk_dict *d) { sk_add64_seq_cst(&d->flips, 1); /* R7: pairs with A7 */ }
 
+/* Hints that no writer wrote: sizes are reckoned from them, so a wrong one would ask for all the memory there is. */
+static inline bool sk_dict_hints_sound(const sk_dict *d, const sk_region *r) {
+    uint64_t tail = sk_load64_relaxed(&d->tail), filled = sk_load64_relaxed(&d->filled);
+    return tail <= r->room && filled <= r->mask + 1 && sk_load64_relaxed(&d->live) <= filled &&
+           sk_load64_relaxed(&d->live_bytes) <= tail;
+}
+
 /* Take the lock; what a death left is put right. SK_OK with the region, or what waiting answers. */
 static inline int sk_dict_begin(sk_segment *s, sk_dict *d, uint64_t until, sk_region *r) {
     int rc = sk_lock_take(&s->seats, &s->waiter, &d->lock, until);
@@ -46,7 +53,7 @@ static inline int sk_dict_begin(sk_segment *s, sk_dict *d, uint64_t until, sk_re
     if (died) sk_dict_count_flip(d);
     rc = sk_region_of(s, sk_load64_relaxed(&d->geometry), r);
     if (rc == SK_OK && died) rc = sk_dict_recount(d, r);
-    if (rc == SK_OK && sk_load64_relaxed(&d->tail) > r->room) rc = SK_CORRUPT;
+    if (rc == SK_OK && !sk_dict_hints_sound(d, r)) rc = SK_CORRUPT;
     if (rc != SK_OK) sk_lock_give(&d->lock);
     return rc;
 }

@@ -23,6 +23,7 @@ from typing import Any
 from sharedkit import segments, shm
 
 WATCHDOG = 30.0
+LARGEST_FILE = 256 << 20  # a mutation must not make anybody ask for all the memory there is: it is an OSError then
 HEADER = 120  # bytes of sk_header
 SEATS_AT, SEAT_BYTES = 256, 16
 BODY_AT = HEADER - 16 - 6 * 8 - 8  # where the header says where the body is
@@ -193,6 +194,7 @@ def one(kind: str, when: str, seed: int) -> tuple[list[str], dict[str, int] | st
     pid = os.fork()
     if pid == 0:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_FILE, LARGEST_FILE))
         status = 1
         try:
             child(kind, when, seed, tell)

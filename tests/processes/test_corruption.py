@@ -20,11 +20,11 @@ WATCHDOG = 1800
 MAGIC, LAYOUT = 0, 8  # offsets in the header
 KIND, META_LEN, CHECK = 12, 40, 112
 
-# What a mutated segment may answer: the structure's own refusals, or word that it is corrupt.
+# What a mutated segment may answer: what its structure may always answer, word that it is corrupt, and, since payloads
+# have no check sums, what decoding of changed bytes raises. Late: a wait without a timeout was left by a signal.
 HONEST = {
-    "worked", "Late", "Empty", "Full", "ShutDown", "OverflowError", "ValueError", "KeyError",
-    "CorruptSegmentError", "OutOfSharedMemory", "SeatsExhausted", "FileNotFoundError", "BlockingIOError",
-    "UnicodeDecodeError", "UnpicklingError", "EOFError", "TypeError", "MemoryError",
+    "worked", "Late", "Empty", "Full", "ShutDown", "OverflowError", "ValueError", "KeyError", "CorruptSegmentError",
+    "SeatsExhausted", "FileNotFoundError", "UnicodeDecodeError", "UnpicklingError", "EOFError", "TypeError",
 }  # fmt: skip
 
 
@@ -40,6 +40,7 @@ def mutations(kind: str, when: str, count: int, seed: int) -> dict[str, Any]:
 
 def judge(told: dict[str, Any]) -> None:
     assert told["faults"] == []
+    assert set(told["outcomes"]) <= HONEST
     assert told["outcomes"].get("worked", 0) > 0  # some mutations hit what nobody reads
 
 

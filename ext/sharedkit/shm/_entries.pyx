@@ -7,7 +7,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport uint64_t
 
-from sharedkit._segment cimport SK_BUSY, SK_INTERRUPTED, SK_LARGER, SK_OK, Handle, Segment, closed, refuse
+from sharedkit._segment cimport SK_BUSY, SK_CORRUPT, SK_INTERRUPTED, SK_LARGER, SK_OK, Handle, Segment, closed, refuse
 from sharedkit.shm._codec cimport decode
 from sharedkit.shm._dict cimport (
     sk_dict_clear, sk_dict_count, sk_dict_memory, sk_dict_of, sk_dict_settle, sk_dict_snapshot, sk_entry,
@@ -71,7 +71,10 @@ cdef class Entries(Handle):
             segment.hold.inside -= 1
         if rc != SK_OK:
             refuse(rc, 0)
-        return sk_dict_count(sk_dict_of(segment.s))
+        cdef uint64_t live = sk_dict_count(sk_dict_of(segment.s))
+        if live >> 40:    # more than a table can have
+            refuse(SK_CORRUPT, 0)
+        return live
 
     def __iter__(self):
         return iter(self.snapshot(True, False))
