@@ -12,14 +12,22 @@ from typing import Literal
 
 __all__ = [
     "ArrayStatistics",
+    "BarrierState",
+    "BarrierStatistics",
+    "ConditionStatistics",
     "CounterStatistics",
     "CountersStatistics",
     "DictStatistics",
+    "EventStatistics",
+    "LockStatistics",
     "QueueState",
     "QueueStatistics",
+    "RWLockStatistics",
+    "SemaphoreStatistics",
 ]
 
 QueueState = Literal["open", "shutdown", "shutdown-immediate"]
+BarrierState = Literal["filling", "acting", "draining", "resetting", "broken"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +105,98 @@ class DictStatistics:
     used_bytes: int | None
     attached: tuple[int, ...]
     lock_owner: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LockStatistics:
+    """One Lock or RLock, enough to explain a wait that timed out.
+
+    `owner` is the process id of the holder, `since` the wall clock (seconds since 1970, as `time.time()`) at which it
+    took the lock; both None when it is free. `waiting` counts the threads of all processes that sleep in `acquire`.
+    `owner_died` is true from a hand-over by death until the release that ends it. `count` says how often the holder
+    has taken it: 0 when it is free, above 1 for an RLock only.
+    """
+
+    name: str
+    kind: str
+    owner: int | None
+    since: float | None
+    waiting: int
+    owner_died: bool
+    count: int
+    attached: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SemaphoreStatistics:
+    """One Semaphore or BoundedSemaphore: `value` permits are free, of at most `bound` (None where there is none).
+
+    `holders` gives the permits that each process holds, by process id; empty for a Semaphore, whose permits
+    nobody owns. `waiting` counts the threads of all processes that sleep in `acquire`.
+    """
+
+    name: str
+    kind: str
+    value: int
+    bound: int | None
+    waiting: int
+    holders: Mapping[int, int]
+    attached: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EventStatistics:
+    """One event; `waiting` counts the threads of all processes that sleep in `wait`."""
+
+    name: str
+    kind: str
+    is_set: bool
+    waiting: int
+    attached: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionStatistics:
+    """One condition: `lock` is its lock, `waiting` counts the threads of all processes in `wait` whom nobody has
+    notified, `notified` those who were and have not come back.
+    """
+
+    name: str
+    kind: str
+    lock: LockStatistics
+    waiting: int
+    notified: int
+    attached: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BarrierStatistics:
+    """One barrier: `waiting` of `parties` have come; `owners` holds the process id of each of them."""
+
+    name: str
+    kind: str
+    parties: int
+    waiting: int
+    state: BarrierState
+    owners: tuple[int, ...]
+    attached: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RWLockStatistics:
+    """One RWLock: the process id of the `writer` and the wall clock (seconds since 1970) `since` which it writes, None
+    for nobody; `readers` gives how many threads of each process read, by process id.
+
+    `waiting_readers` and `waiting_writers` count sleeping threads of all processes. `owner_died` is true from a
+    writer's death until the release of the next one.
+    """
+
+    name: str
+    kind: str
+    writer: int | None
+    since: float | None
+    readers: Mapping[int, int]
+    waiting_readers: int
+    waiting_writers: int
+    owner_died: bool
+    attached: tuple[int, ...]

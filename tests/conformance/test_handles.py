@@ -97,6 +97,27 @@ def test_exist_ok_refuses_what_is_not_equal(context: Any, kind: Kind, name: str)
         assert kind.look(one) == before
 
 
+@each_kind
+@pytest.mark.usefixtures("gone")
+def test_exist_ok_refuses_another_number_of_seats(context: Any, kind: Kind, name: str) -> None:
+    with kind.make(context, name=name, seats=5) as one:
+        with kind.make(context, name=name, seats=5, exist_ok=True) as two:
+            kind.change(one)
+            assert kind.look(two) == kind.look(one)
+        for other in ({}, {"seats": 6}):
+            with pytest.raises(ValueError, match=name):
+                kind.make(context, name=name, exist_ok=True, **other)
+
+
+@each_kind
+def test_a_number_of_seats_that_cannot_be_is_refused(context: Any, kind: Kind) -> None:
+    for seats in (0, -1, 1 << 40):
+        with pytest.raises(ValueError, match="seats"):
+            kind.make(context, seats=seats)
+    with pytest.raises(TypeError):
+        kind.make(context, seats="many")
+
+
 @pytest.mark.usefixtures("gone")
 def test_attaching_keeps_the_value_that_is_there(context: Any, name: str) -> None:
     with context.Counter(5, name=name), context.Counter(9, name=name, exist_ok=True) as two:
@@ -175,7 +196,7 @@ def test_closing_twice_is_closing_once(context: Any, kind: Kind) -> None:
 def test_every_use_after_close_is_a_value_error(context: Any, kind: Kind) -> None:
     handle = kind.make(context)
     handle.close()
-    for use in (*kind.uses, lambda h: h.statistics(), lambda h: h.__enter__()):
+    for use in (*kind.uses, lambda h: h.name, lambda h: h.statistics(), lambda h: h.__enter__(), lambda h: h.unlink()):
         with pytest.raises(sk.ClosedError, match="closed"):
             use(handle)
     assert issubclass(sk.ClosedError, ValueError)

@@ -63,7 +63,8 @@ def _promised(protocol: type) -> dict[str, object]:
         name: value
         for base in protocol.__mro__[:-1]
         for name, value in vars(base).items()
-        if base.__module__ == protocols.__name__ and (not name.startswith("_") or name in ("__enter__", "__exit__"))
+        if base.__module__.startswith(protocols.__name__)
+        and (not name.startswith("_") or name in ("__enter__", "__exit__"))
     }
 
 

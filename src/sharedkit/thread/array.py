@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from sharedkit.statistics import ArrayStatistics
 from sharedkit.thread import registry
 from sharedkit.thread.handle import Handle
-from sharedkit.thread.registry import State
+from sharedkit.thread.registry import DEFAULT_SEATS, State
 from sharedkit.thread.sync import Lock
 
 __all__ = ["Array"]
@@ -35,7 +35,7 @@ class _ArrayState(State):
 
 
 class Array(Handle[_ArrayState], kind="Array"):
-    """Array(shape, dtype="f8", *, name=None, exist_ok=False, persist=False)
+    """Array(shape, dtype="f8", *, name=None, exist_ok=False, persist=False, seats=192)
 
     An array of zeros in C order that the threads of this process share. Indexing reads and writes the
     elements themselves; `ndarray` and `np.asarray(array)` are views of them, not copies. With
@@ -55,6 +55,7 @@ class Array(Handle[_ArrayState], kind="Array"):
         name: str | None = None,
         exist_ok: bool = False,
         persist: bool = False,
+        seats: int = DEFAULT_SEATS,
     ) -> None:
         wanted = np.dtype(dtype)
         if wanted.hasobject:
@@ -75,6 +76,7 @@ class Array(Handle[_ArrayState], kind="Array"):
                 name,
                 exist_ok=exist_ok,
                 persist=persist,
+                seats=seats,
                 differs=differs,
             )
         )

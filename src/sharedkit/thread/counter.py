@@ -9,7 +9,7 @@ from typing import TypeVar
 from sharedkit.statistics import CountersStatistics, CounterStatistics
 from sharedkit.thread import registry
 from sharedkit.thread.handle import Handle
-from sharedkit.thread.registry import State
+from sharedkit.thread.registry import DEFAULT_SEATS, State
 from sharedkit.thread.words import StripedWord, Word, checked
 
 __all__ = ["Counter", "CounterView", "Counters"]
@@ -98,7 +98,7 @@ class _Arithmetic:
 
 
 class Counter(_Arithmetic, Handle[_CounterState], kind="Counter"):
-    """Counter(value=0, *, name=None, exist_ok=False, persist=False, striped=False)
+    """Counter(value=0, *, name=None, exist_ok=False, persist=False, striped=False, seats=192)
 
     A signed 64-bit counter for the threads of this process. With `exist_ok=True` and the name of a counter
     that is there, a further handle on it, whose value stays. `striped=True` gives each thread a cell of its
@@ -118,6 +118,7 @@ class Counter(_Arithmetic, Handle[_CounterState], kind="Counter"):
         exist_ok: bool = False,
         persist: bool = False,
         striped: bool = False,
+        seats: int = DEFAULT_SEATS,
     ) -> None:
         value = checked(value)
 
@@ -134,6 +135,7 @@ class Counter(_Arithmetic, Handle[_CounterState], kind="Counter"):
                 name,
                 exist_ok=exist_ok,
                 persist=persist,
+                seats=seats,
                 differs=differs,
             )
         )
@@ -175,7 +177,7 @@ class CounterView(_Arithmetic):
 
 
 class Counters(Handle[_CountersState], kind="Counters"):
-    """Counters(names, *, name=None, exist_ok=False, persist=False)
+    """Counters(names, *, name=None, exist_ok=False, persist=False, seats=192)
 
     A group of named counters that starts at 0 each: `c.add("ok")`, `c["ok"] += 1`, `c.as_dict()`. Iterating
     and `len` speak of the names, in their order.
@@ -187,7 +189,13 @@ class Counters(Handle[_CountersState], kind="Counters"):
     __slots__ = ()
 
     def __init__(
-        self, names: Iterable[str], *, name: str | None = None, exist_ok: bool = False, persist: bool = False
+        self,
+        names: Iterable[str],
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        seats: int = DEFAULT_SEATS,
     ) -> None:
         keys = _checked_names(names)
 
@@ -204,6 +212,7 @@ class Counters(Handle[_CountersState], kind="Counters"):
                 name,
                 exist_ok=exist_ok,
                 persist=persist,
+                seats=seats,
                 differs=differs,
             )
         )

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from sharedkit.statistics import DictStatistics
 from sharedkit.thread import registry
 from sharedkit.thread.handle import Handle
-from sharedkit.thread.registry import State
+from sharedkit.thread.registry import DEFAULT_SEATS, State
 
 __all__ = ["Dict"]
 
@@ -29,7 +29,7 @@ class _DictState(State):
 
 
 class Dict(Handle[_DictState], kind="Dict"):
-    """Dict(mapping_or_pairs=(), /, *, name=None, exist_ok=False, persist=False, **items)
+    """Dict(mapping_or_pairs=(), /, *, name=None, exist_ok=False, persist=False, seats=192, **items)
 
     A `MutableMapping` for the threads of this process, in order of insertion. Each single operation is atomic,
     `setdefault`, `pop`, `add` and `compare_exchange` among them; iteration goes over a snapshot. The values themselves
@@ -49,12 +49,15 @@ class Dict(Handle[_DictState], kind="Dict"):
         name: str | None = None,
         exist_ok: bool = False,
         persist: bool = False,
+        seats: int = DEFAULT_SEATS,
         **items: Any,
     ) -> None:
         def differs(found: State) -> str | None:
             return None if isinstance(found, _DictState) else f"it is a {found.kind}, not a Dict"
 
-        super().__init__(registry.open_state(_DictState, name, exist_ok=exist_ok, persist=persist, differs=differs))
+        super().__init__(
+            registry.open_state(_DictState, name, exist_ok=exist_ok, persist=persist, seats=seats, differs=differs)
+        )
         self.update(mapping_or_pairs, **items)
 
     def __getitem__(self, key: Any) -> Any:

@@ -46,6 +46,7 @@ class Handle(Generic[S]):
     @property
     def name(self) -> str:
         """The name by which `attach` finds the structure; a random one where none was given."""
+        self._state.ensure_open()
         return self._name
 
     @property

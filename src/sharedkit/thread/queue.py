@@ -20,7 +20,7 @@ from sharedkit.errors import ShutDown
 from sharedkit.statistics import QueueState, QueueStatistics
 from sharedkit.thread import registry
 from sharedkit.thread.handle import Handle
-from sharedkit.thread.registry import State
+from sharedkit.thread.registry import DEFAULT_SEATS, State
 
 __all__ = ["Queue"]
 
@@ -104,7 +104,7 @@ class _QueueState(State, Generic[T]):
 
 
 class Queue(Handle[_QueueState[T]], Generic[T], kind="Queue"):
-    """Queue(maxsize=0, *, name=None, exist_ok=False, persist=False)
+    """Queue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192)
 
     A first-in, first-out queue of any objects for the threads of this process, unbounded where `maxsize` is
     0 or less. The items themselves are handed over, not copies. With `exist_ok=True` and the name of a
@@ -116,7 +116,13 @@ class Queue(Handle[_QueueState[T]], Generic[T], kind="Queue"):
     __slots__ = ()
 
     def __init__(
-        self, maxsize: int = 0, *, name: str | None = None, exist_ok: bool = False, persist: bool = False
+        self,
+        maxsize: int = 0,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        seats: int = DEFAULT_SEATS,
     ) -> None:
         maxsize = index(maxsize)
 
@@ -133,6 +139,7 @@ class Queue(Handle[_QueueState[T]], Generic[T], kind="Queue"):
                 name,
                 exist_ok=exist_ok,
                 persist=persist,
+                seats=seats,
                 differs=differs,
             )
         )

@@ -14,18 +14,24 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
-__all__ = ["State", "check_name", "find", "forget", "open_state"]
+from sharedkit.segments import DEFAULT_SEATS, checked_seats
+
+__all__ = ["DEFAULT_SEATS", "State", "check_name", "find", "forget", "open_state"]
 
 
 class State:
-    """What the handles of one structure share; `kind` is the name of the handle's class."""
+    """What the handles of one structure share; `kind` is the name of the handle's class.
 
-    __slots__ = ("__weakref__", "name")
+    `seats` bounds nothing where there is one process; it is kept to tell equal structures from others.
+    """
+
+    __slots__ = ("__weakref__", "name", "seats")
 
     kind = "State"
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.seats = DEFAULT_SEATS
 
     def ensure_open(self) -> None:
         """Does nothing; what a closed handle holds instead of a state raises ClosedError here."""
@@ -65,39 +71,41 @@ def open_state(
     *,
     exist_ok: bool,
     persist: bool,
+    seats: int,
     differs: Callable[[Any], str | None],
 ) -> S:
     """A new state made by `make(name)`, or with `exist_ok` the one of that name if it is equal.
 
     `differs(state)` answers None for an equal one, or words for the difference. Raises FileExistsError when
-    the name is taken and `exist_ok` is false, ValueError when what is there is not equal.
+    the name is taken and `exist_ok` is false, ValueError when what is there is not equal or for a number of `seats`
+    that no segment has.
     """
+    checked_seats(seats)
     if name is None:
-        name = f"thread-{secrets.token_hex(8)}"
-        state = make(name)
-        _register(state, persist)
-        return state
+        return _register(make(f"thread-{secrets.token_hex(8)}"), persist, seats)
     check_name(name)
     with _lock:
         found = _living.get(name)
         if found is None:
-            state = make(name)
-            _register(state, persist)
-            return state
+            return _register(make(name), persist, seats)
     if not exist_ok:
         raise FileExistsError(f"{found.kind} {name!r} exists; exist_ok=True attaches to it")
     difference = differs(found)
+    if difference is None and found.seats != seats:
+        difference = f"it has {found.seats} seats, not {seats}"
     if difference is not None:
         raise ValueError(f"{name!r} exists and differs: {difference}")
     # differs() accepts nothing but a state of the maker's own kind.
     return found  # type: ignore[return-value]
 
 
-def _register(state: State, persist: bool) -> None:
+def _register(state: S, persist: bool, seats: int) -> S:
+    state.seats = seats
     with _lock:
         _living[state.name] = state
         if persist:
             _persistent[state.name] = state
+    return state
 
 
 def find(name: str) -> State:

@@ -1,18 +1,15 @@
-"""What each structure promises in every placement: one abstract description each.
-
-A class of a placement satisfies its protocol; annotate with these where any placement will do. Their
-docstrings say what holds everywhere, the classes' own say what a placement adds.
-"""
+"""What holds data: counters, queues, arrays and dicts."""
 
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, ValuesView
-from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from sharedkit.protocols.handle import Handle
+from sharedkit.protocols.locks import Lockable
 from sharedkit.statistics import (
     ArrayStatistics,
     CountersStatistics,
@@ -21,30 +18,9 @@ from sharedkit.statistics import (
     QueueStatistics,
 )
 
-__all__ = ["Array", "Counter", "CounterView", "Counters", "Dict", "Handle", "Lock", "Queue"]
+__all__ = ["Array", "Counter", "CounterView", "Counters", "Dict", "Queue"]
 
 T = TypeVar("T")
-
-
-class Handle(Protocol):
-    """What every structure has in common. Any use after `close()` raises ClosedError, a ValueError."""
-
-    @property
-    def name(self) -> str:
-        """What `attach` takes; random where no `name=` was given."""
-
-    def close(self) -> None:
-        """Let go of the structure. Again does nothing."""
-
-    def unlink(self) -> None:
-        """Take the name away: open handles work on, nobody attaches any more."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None:
-        """Closes."""
 
 
 class CounterView(Protocol):
@@ -87,6 +63,7 @@ class Counter(CounterView, Handle, Protocol):
         name: str | None = None,
         exist_ok: bool = False,
         persist: bool = False,
+        seats: int = 192,
         striped: bool = False,
     ) -> None: ...
 
@@ -97,7 +74,13 @@ class Counters(Handle, Protocol):
     """A group of named counters. KeyError for an unknown name."""
 
     def __init__(
-        self, names: Iterable[str], *, name: str | None = None, exist_ok: bool = False, persist: bool = False
+        self,
+        names: Iterable[str],
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        seats: int = 192,
     ) -> None: ...
 
     def add(self, name: str, n: int = 1) -> int:
@@ -129,7 +112,13 @@ class Queue(Handle, Protocol[T]):
     """`queue.Queue` of Python 3.13, with batches; raises queue.Empty, queue.Full and ShutDown as it does."""
 
     def __init__(
-        self, maxsize: int = 0, *, name: str | None = None, exist_ok: bool = False, persist: bool = False
+        self,
+        maxsize: int = 0,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        seats: int = 192,
     ) -> None: ...
 
     @property
@@ -190,22 +179,6 @@ class Queue(Handle, Protocol[T]):
     def statistics(self) -> QueueStatistics: ...
 
 
-class Lock(Protocol):
-    """`threading.Lock`, with `block=` for `blocking=` and None for a timeout of -1."""
-
-    def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool: ...
-
-    def release(self) -> None: ...
-
-    def locked(self) -> bool: ...
-
-    def __enter__(self) -> bool: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None: ...
-
-
 class Array(Handle, Protocol):
     """A NumPy array that its users share, zeros at first; indexing the handle reads and writes elements."""
 
@@ -217,6 +190,7 @@ class Array(Handle, Protocol):
         name: str | None = None,
         exist_ok: bool = False,
         persist: bool = False,
+        seats: int = 192,
     ) -> None: ...
 
     @property
@@ -239,7 +213,7 @@ class Array(Handle, Protocol):
     def nbytes(self) -> int: ...
 
     @property
-    def lock(self) -> Lock:
+    def lock(self) -> Lockable:
         """For whatever its users agree on; no method takes it."""
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]: ...
@@ -275,6 +249,7 @@ class Dict(Handle, Protocol):
         name: str | None = None,
         exist_ok: bool = False,
         persist: bool = False,
+        seats: int = 192,
         **items: Any,
     ) -> None: ...
 
