@@ -14,7 +14,7 @@ from sharedkit.errors import (
     ShutDown,
 )
 from sharedkit.segments import attach
-from sharedkit.shm import Array, Counter, Counters, Dict, Queue
+from sharedkit.shm import Array, Counter, Counters, Dict, Event, Queue
 
 __all__ = [
     "Array",
@@ -23,6 +23,7 @@ __all__ = [
     "Counter",
     "Counters",
     "Dict",
+    "Event",
     "GoneError",
     "NotLockedError",
     "OutOfSharedMemory",

@@ -15,6 +15,7 @@ EXPECTED = {
     "Counter",
     "Counters",
     "Dict",
+    "Event",
     "GoneError",
     "NotLockedError",
     "OutOfSharedMemory",

@@ -4,6 +4,7 @@ from sharedkit.segments import attach
 from sharedkit.shm.array import Array
 from sharedkit.shm.counter import Counter, Counters
 from sharedkit.shm.dict import Dict
+from sharedkit.shm.event import Event
 from sharedkit.shm.queue import Queue
 
-__all__ = ["Array", "Counter", "Counters", "Dict", "Queue", "attach"]
+__all__ = ["Array", "Counter", "Counters", "Dict", "Event", "Queue", "attach"]

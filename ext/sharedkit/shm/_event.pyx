@@ -1,0 +1,195 @@
+# cython: language_level=3
+"""The event: one look at a word with the GIL held, then waiting without it in slices that let signals through."""
+
+import threading
+import warnings
+
+cimport cython
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memset
+
+from sharedkit import segments
+from sharedkit._segment cimport (
+    SK_INTERRUPTED, SK_OK, SK_TIMEOUT,
+    Handle, Segment, closed, create_segment, deadline_of, refuse, sk_plan, sk_segment,
+)
+from sharedkit.statistics import EventStatistics
+
+
+cdef extern from "sk_flag.h" nogil:
+    enum: SK_FLAG_UP
+
+    ctypedef struct sk_flag:
+        uint64_t *roll           # how many threads of each process wait
+
+    uint64_t sk_flag_body_len(uint32_t seats) noexcept
+    sk_flag *sk_flag_of(const sk_segment *s) noexcept
+    int sk_flag_refuse(const sk_segment *s) noexcept
+    uint32_t sk_flag_look(const sk_flag *f) noexcept
+    void sk_flag_set(sk_flag *f) noexcept
+    void sk_flag_clear(sk_flag *f) noexcept
+    int sk_flag_wait(sk_segment *s, sk_flag *f, uint32_t came, uint64_t until) noexcept
+    uint64_t sk_roll_sum(const sk_segment *s, const uint64_t *roll) noexcept
+
+KIND_EVENT = 11
+cdef uint64_t FOR_EVER = <uint64_t>-1
+cdef double LONGEST = threading.TIMEOUT_MAX
+
+
+cdef uint64_t until_of_wait(object timeout) except? 1:
+    """Monotonic nanoseconds at which to give up, 0 for at once; the rule of threading.Condition.wait. OverflowError."""
+    if timeout is None:
+        return FOR_EVER
+    cdef double seconds = timeout
+    if not seconds > 0:
+        return 0
+    if seconds > LONGEST:
+        raise OverflowError(f"timeout is larger than threading.TIMEOUT_MAX: {timeout}")
+    return deadline_of(seconds)
+
+
+def make(str path, str name, uint32_t seats, uint32_t flags):
+    """A new event segment; the flag is down."""
+    cdef sk_plan plan
+    memset(&plan, 0, sizeof(plan))
+    plan.kind = KIND_EVENT
+    plan.flags = flags
+    plan.seats = seats
+    plan.body_len = sk_flag_body_len(seats)
+    return create_segment(path, name, &plan)
+
+
+cdef class Event(Handle):
+    """Event(*, name=None, exist_ok=False, persist=False, seats=192)\n--\n
+    A flag that threads and processes wait for, with the face of `threading.Event`.
+
+    `set` is one atomic change and a wake-up: it waits for nobody, so a dead or stopped waiter cannot hold it up. A set
+    that is cleared at once still releases all who waited. `seats`: how many processes can attach at once.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when what is there differs,
+    OutOfSharedMemory. Method: one futex word that counts how often it was set (ext/include/sk_flag.h).
+    """
+
+    cdef sk_flag *flag           # NULL once closed
+
+    def __init__(self, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS):
+        flags = segments.flags_of(persist)
+        segments.checked_seats(seats)
+        self._open(
+            segments.create(
+                lambda path, name: make(path, name, seats, flags),
+                KIND_EVENT,
+                lambda there: there.seats == seats,
+                name=name,
+                exist_ok=exist_ok,
+            )
+        )
+
+    @staticmethod
+    def _of(Segment segment):
+        cdef Event self = Event.__new__(Event)
+        self._open(segment)
+        return self
+
+    cdef _open(self, Segment segment):
+        cdef int rc = sk_flag_refuse(segment.s)
+        if rc != SK_OK:
+            refuse(rc, 0)
+        self.bind(segment)
+        self.flag = sk_flag_of(self.s)
+
+    def close(self):
+        """Let go of the segment; using the handle afterwards raises ClosedError. Closing again does nothing.
+        """
+        self.flag = NULL
+        Handle.close(self)
+
+    @cython.binding(False)
+    def is_set(self):
+        """is_set($self)\n--\n
+        Whether the flag is set.
+        """
+        if self.flag is NULL:
+            closed()
+        return sk_flag_look(self.flag) & SK_FLAG_UP != 0
+
+    def isSet(self):
+        """The old name of `is_set`; gives a DeprecationWarning.
+        """
+        warnings.warn("isSet() is deprecated, use is_set() instead", DeprecationWarning, stacklevel=1)
+        return self.is_set()
+
+    @cython.binding(False)
+    def set(self):
+        """set($self)\n--\n
+        Set the flag and release all who wait.
+        """
+        if self.flag is NULL:
+            closed()
+        sk_flag_set(self.flag)
+
+    @cython.binding(False)
+    def clear(self):
+        """clear($self)\n--\n
+        Take the flag down.
+        """
+        if self.flag is NULL:
+            closed()
+        sk_flag_clear(self.flag)
+
+    @cython.binding(False)
+    def wait(self, timeout=None):
+        """wait($self, timeout=None)\n--\n
+        Wait until the flag is set, up to `timeout` seconds (None: for ever; 0 or less: not at all). Whether it was.
+
+        Raises OverflowError for a timeout past threading.TIMEOUT_MAX.
+        """
+        if self.flag is NULL:
+            closed()
+        cdef sk_flag *flag = self.flag
+        cdef uint32_t came = sk_flag_look(flag)
+        if came & SK_FLAG_UP:
+            return True
+        cdef uint64_t until = until_of_wait(timeout)
+        if until == 0:
+            return False
+        cdef Segment segment = self.segment
+        cdef int rc
+        while True:
+            segment.hold.inside += 1
+            with nogil:
+                rc = sk_flag_wait(segment.s, flag, came, until)
+            segment.hold.inside -= 1
+            if rc == SK_OK:
+                return True
+            if rc == SK_TIMEOUT:
+                return False
+            if rc != SK_INTERRUPTED:
+                refuse(rc, 0)
+            PyErr_CheckSignals()
+
+    def statistics(self):
+        """Whether it is set, how many threads of all processes wait, who is attached: an EventStatistics.
+        """
+        cdef Segment segment = self._segment()
+        return EventStatistics(
+            name=segment.name,
+            kind="Event",
+            is_set=self.is_set(),
+            waiting=sk_roll_sum(segment.s, self.flag.roll),
+            attached=segment.attached(),
+        )
+
+    def __repr__(self):
+        if self.flag is NULL:
+            return f"<sharedkit.Event at {id(self):#x}: closed>"
+        return f"<sharedkit.Event at {id(self):#x} name={self.name!r}: {'set' if self.is_set() else 'unset'}>"
+
+
+def state(Segment segment):
+    """For listings."""
+    there = Event._of(segment).statistics()
+    return f"{'set' if there.is_set else 'unset'}, {there.waiting} waiting"
+
+
+segments.register_kind(segments.Kind(KIND_EVENT, "Event", Event._of, state))

@@ -1,0 +1,125 @@
+"""What the child processes of the tests of Event, Barrier, Condition and RWLock do; how they are started and watched.
+
+A module of its own, because the children of `spawn` and `forkserver` import their functions by name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+LIMIT = 60.0
+
+
+def _guarded(target: Callable[..., None], args: tuple[Any, ...]) -> None:
+    faulthandler.dump_traceback_later(LIMIT, exit=True)
+    target(*args)
+
+
+def start(method: str, target: Callable[..., None], *args: Any) -> Any:
+    """A process that ends after LIMIT seconds if it does not end before."""
+    context: Any = multiprocessing.get_context(method)
+    process = context.Process(target=_guarded, args=(target, args), daemon=True)
+    process.start()
+    return process
+
+
+@contextlib.contextmanager
+def crew(target: Callable[..., None], *args: Any, n: int, method: str = "fork") -> Iterator[list[Any]]:
+    """n such processes; those that are left are killed at the end."""
+    processes = [start(method, target, *args) for _ in range(n)]
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+        for process in processes:
+            process.join()
+
+
+def finish(*processes: Any) -> None:
+    """Every process has ended well."""
+    for process in processes:
+        process.join(LIMIT)
+        assert process.exitcode == 0, f"the child ended with {process.exitcode}"
+
+
+def kill(*processes: Any) -> None:
+    for process in processes:
+        os.kill(process.pid, signal.SIGKILL)
+    for process in processes:
+        process.join(LIMIT)
+        assert process.exitcode == -signal.SIGKILL
+
+
+def until(true: Callable[[], Any]) -> None:
+    """Come back as soon as it is true."""
+    end = time.monotonic() + LIMIT
+    while not true():
+        assert time.monotonic() < end, "it never became true"
+        time.sleep(0.0005)
+
+
+@contextlib.contextmanager
+def signalled_when(ready: Callable[[], Any], number: int = signal.SIGINT) -> Iterator[None]:
+    """Send this process a signal as soon as `ready()`."""
+
+    def send() -> None:
+        until(ready)
+        os.kill(os.getpid(), number)
+
+    sender = threading.Thread(target=send, daemon=True)
+    sender.start()
+    yield
+    sender.join(LIMIT)
+    assert not sender.is_alive()
+
+
+def in_thread(call: Callable[[], Any]) -> Callable[[], Any]:
+    """Call it in a thread; answers what waits for the result."""
+    results: list[Any] = []
+
+    def run() -> None:
+        try:
+            results.append((True, call()))
+        except BaseException as why:
+            results.append((False, why))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+
+    def result() -> Any:
+        thread.join(LIMIT)
+        assert results, "the thread never came back"
+        fine, value = results[0]
+        if not fine:
+            raise value
+        return value
+
+    return result
+
+
+# --- events -----------------------------------------------------------------------------------------------
+
+
+def wait_and_say(event: Any, said: Any) -> None:
+    assert event.wait() is True
+    said.add()
+
+
+def set_it(event: Any) -> None:
+    event.set()
+
+
+def set_by_name(name: str) -> None:
+    import sharedkit
+
+    with sharedkit.attach(name) as event:
+        event.set()
