@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass, field, fields
+from types import ModuleType
 from typing import Any
 
-from sharedkit import protocols, segments, shm, thread
+from sharedkit import protocols, shm, thread
 
 __all__ = ["Context", "get_context"]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Context:
     """The classes of one placement, in the manner of `multiprocessing.get_context()`.
 
@@ -20,12 +21,25 @@ class Context:
     """
 
     method: str
-    Counter: type[protocols.Counter]
-    Counters: type[protocols.Counters]
-    Queue: type[protocols.Queue[Any]]
-    Array: type[protocols.Array]
-    Dict: type[protocols.Dict]
-    attach: Callable[[str], Any]
+    placement: InitVar[ModuleType]
+    Array: type[protocols.Array] = field(init=False)
+    Barrier: type[protocols.Barrier] = field(init=False)
+    BoundedSemaphore: type[protocols.BoundedSemaphore] = field(init=False)
+    Condition: type[protocols.Condition] = field(init=False)
+    Counter: type[protocols.Counter] = field(init=False)
+    Counters: type[protocols.Counters] = field(init=False)
+    Dict: type[protocols.Dict] = field(init=False)
+    Event: type[protocols.Event] = field(init=False)
+    Lock: type[protocols.Lock] = field(init=False)
+    Queue: type[protocols.Queue[Any]] = field(init=False)
+    RLock: type[protocols.RLock] = field(init=False)
+    RWLock: type[protocols.RWLock] = field(init=False)
+    Semaphore: type[protocols.Semaphore] = field(init=False)
+    attach: Callable[[str], Any] = field(init=False)
+
+    def __post_init__(self, placement: ModuleType) -> None:
+        for offered in {each.name for each in fields(self)} & set(placement.__all__):
+            object.__setattr__(self, offered, getattr(placement, offered))
 
     def __repr__(self) -> str:
         return f"<sharedkit context {self.method!r}>"
@@ -34,13 +48,7 @@ class Context:
         return get_context, (self.method,)
 
 
-_CONTEXTS = {
-    context.method: context
-    for context in (
-        Context("thread", thread.Counter, thread.Counters, thread.Queue, thread.Array, thread.Dict, thread.attach),
-        Context("shm", shm.Counter, shm.Counters, shm.Queue, shm.Array, shm.Dict, segments.attach),
-    )
-}
+_CONTEXTS = {context.method: context for context in (Context("thread", thread), Context("shm", shm))}
 
 
 def get_context(method: str | None = None) -> Context:

@@ -1,9 +1,31 @@
 """Placement `thread`: the state lives in this process, for its threads; the baseline of every comparison."""
 
 from sharedkit.thread.array import Array
+from sharedkit.thread.barrier import Barrier
+from sharedkit.thread.condition import Condition
 from sharedkit.thread.counter import Counter, Counters
 from sharedkit.thread.dict import Dict
+from sharedkit.thread.event import Event
 from sharedkit.thread.handle import attach
+from sharedkit.thread.lock import Lock
 from sharedkit.thread.queue import Queue
+from sharedkit.thread.rlock import RLock
+from sharedkit.thread.rwlock import RWLock
+from sharedkit.thread.semaphore import BoundedSemaphore, Semaphore
 
-__all__ = ["Array", "Counter", "Counters", "Dict", "Queue", "attach"]
+__all__ = [
+    "Array",
+    "Barrier",
+    "BoundedSemaphore",
+    "Condition",
+    "Counter",
+    "Counters",
+    "Dict",
+    "Event",
+    "Lock",
+    "Queue",
+    "RLock",
+    "RWLock",
+    "Semaphore",
+    "attach",
+]

@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from sharedkit.statistics import ArrayStatistics
 from sharedkit.thread import registry
 from sharedkit.thread.handle import Handle
+from sharedkit.thread.lock import Lock, LockState
 from sharedkit.thread.registry import DEFAULT_SEATS, State
-from sharedkit.thread.sync import Lock
 
 __all__ = ["Array"]
 
@@ -31,7 +31,7 @@ class _ArrayState(State):
         super().__init__(name)
         self.array = array
         self.mutex = threading.Lock()
-        self.lock = Lock()
+        self.lock = LockState(name)
 
 
 class Array(Handle[_ArrayState], kind="Array"):
@@ -45,7 +45,9 @@ class Array(Handle[_ArrayState], kind="Array"):
     there is not an equal array, FileExistsError when the name is taken, MemoryError.
     """
 
-    __slots__ = ()
+    __slots__ = ("_lock",)
+
+    _lock: Lock
 
     def __init__(
         self,
@@ -114,7 +116,13 @@ class Array(Handle[_ArrayState], kind="Array"):
     @property
     def lock(self) -> Lock:
         """A lock for whatever its users agree on; the same one for every handle. No method here takes it."""
-        return self._state.lock
+        state = self._state
+        state.ensure_open()
+        try:
+            return self._lock
+        except AttributeError:
+            self._lock = Lock._of(state.lock)
+            return self._lock
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         array = self._state.array

@@ -9,10 +9,11 @@ from sharedkit.errors import ClosedError
 from sharedkit.thread import registry
 from sharedkit.thread.registry import State
 
-__all__ = ["Handle", "attach"]
+__all__ = ["Handle", "Structure", "attach"]
 
 S = TypeVar("S", bound=State)
 H = TypeVar("H", bound="Handle[Any]")
+T = TypeVar("T", bound="Structure[Any]")
 
 
 class _Closed:
@@ -27,12 +28,12 @@ class _Closed:
         raise ClosedError(f"{self._what} is closed")
 
 
-class Handle(Generic[S]):
+class Structure(Generic[S]):
     """A handle on shared state. It keeps the state alive until it is closed or forgotten itself."""
 
     __slots__ = ("__weakref__", "_name", "_state")
 
-    _handles: ClassVar[dict[str, type[Handle[Any]]]] = {}
+    _handles: ClassVar[dict[str, type[Structure[Any]]]] = {}
 
     def __init__(self, state: S) -> None:
         self._state = state
@@ -41,7 +42,14 @@ class Handle(Generic[S]):
     def __init_subclass__(cls, *, kind: str = "") -> None:
         super().__init_subclass__()
         if kind:
-            Handle._handles[kind] = cls
+            Structure._handles[kind] = cls
+
+    @classmethod
+    def _of(cls: type[T], state: Any) -> T:
+        """A further handle on `state`."""
+        handle = cls.__new__(cls)
+        Structure.__init__(handle, state)
+        return handle
 
     @property
     def name(self) -> str:
@@ -64,15 +72,6 @@ class Handle(Generic[S]):
         self._state.ensure_open()
         registry.forget(self._state)
 
-    def __enter__(self: H) -> H:
-        self._state.ensure_open()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def __reduce__(self) -> NoReturn:
         raise TypeError(
             f"cannot pickle {type(self).__name__} {self._name!r}: thread state cannot leave its process; "
@@ -83,13 +82,25 @@ class Handle(Generic[S]):
         return f"<{type(self).__name__} name={self._name!r}{' closed' if self.closed else ''}>"
 
 
-def attach(name: str) -> Handle[Any]:
+class Handle(Structure[S]):
+    """A handle that a `with` statement closes."""
+
+    __slots__ = ()
+
+    def __enter__(self: H) -> H:
+        self._state.ensure_open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def attach(name: str) -> Structure[Any]:
     """A further handle on the structure of that name in this process, whatever it is.
 
     Raises FileNotFoundError where there is none.
     """
     state = registry.find(name)
-    cls = Handle._handles[state.kind]
-    handle = cls.__new__(cls)
-    Handle.__init__(handle, state)
-    return handle
+    return Structure._handles[state.kind]._of(state)

@@ -1,0 +1,262 @@
+"""A condition for the threads of this process.
+
+The design is threading's, a lock for each waiter to sleep on. It differs in two ways: who was notified just when its
+time was over returns True, and who leaves with an exception (Ctrl-C) hands its notification on.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections.abc import Callable
+from time import monotonic
+from types import TracebackType
+from typing import Any, Protocol, TypeVar
+
+from sharedkit.statistics import ConditionStatistics, LockStatistics
+from sharedkit.thread import registry
+from sharedkit.thread.handle import Structure
+from sharedkit.thread.lock import Lock, LockState
+from sharedkit.thread.registry import DEFAULT_SEATS, State
+from sharedkit.thread.rlock import RLock, RLockState
+
+__all__ = ["Condition"]
+
+T = TypeVar("T")
+
+
+class _Core(Protocol):
+    """What a condition needs of a lock."""
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool: ...
+
+    def release(self) -> None: ...
+
+
+class _Foreign:
+    """A lock that is not of the kit, threading's for example."""
+
+    def __init__(self, lock: Any) -> None:
+        self.lock = lock
+        self.acquire = lock.acquire
+        self.release = lock.release
+        for method in ("_is_owned", "_release_save", "_acquire_restore"):
+            if hasattr(lock, method):
+                setattr(self, method, getattr(lock, method))
+
+    def picture(self) -> LockStatistics:
+        locked = not self.acquire(False)
+        if not locked:
+            self.release()
+        here = (os.getpid(),)
+        return LockStatistics(
+            "", type(self.lock).__name__, here[0] if locked else None, None, 0, False, int(locked), here
+        )
+
+
+class _ConditionState(State):
+    """`waiters` in the order in which they came, and how many were `notified` and are not back, under the lock."""
+
+    __slots__ = ("given", "lock", "notified", "waiters")
+
+    kind = "Condition"
+
+    def __init__(self, name: str, lock: Any) -> None:
+        super().__init__(name)
+        self.given = lock is not None
+        self.lock: Any = RLockState(name) if lock is None else lock
+        self.waiters: dict[Any, bool | None] = {}
+        self.notified = 0
+
+    def is_owned(self) -> bool:
+        """Whether this thread has the lock; where the lock does not know that, whether anybody has."""
+        lock = self.lock
+        if hasattr(lock, "_is_owned"):
+            return bool(lock._is_owned())
+        if lock.acquire(False):
+            lock.release()
+            return False
+        return True
+
+    def release_save(self) -> Any:
+        lock = self.lock
+        return lock._release_save() if hasattr(lock, "_release_save") else lock.release()
+
+    def acquire_restore(self, saved: Any) -> None:
+        lock = self.lock
+        if hasattr(lock, "_acquire_restore"):
+            lock._acquire_restore(saved)
+        else:
+            lock.acquire()
+
+    def wait(self, timeout: float | None) -> bool:
+        if not self.is_owned():
+            raise RuntimeError("cannot wait on un-acquired lock")
+        bed = threading.Lock()
+        bed.acquire()
+        self.waiters[bed] = None
+        saved = self.release_save()
+        done = False
+        try:
+            try:
+                if timeout is None:
+                    bed.acquire()
+                elif timeout > 0:
+                    bed.acquire(True, timeout)
+            finally:
+                self.acquire_restore(saved)
+            done = True
+        finally:
+            told = self.waiters.pop(bed, True) is True
+            if told:
+                self.notified -= 1
+                if not done:
+                    self.notify(1)
+        return told
+
+    def notify(self, n: int) -> None:
+        for bed in list(self.waiters)[: max(0, n)]:
+            if self.waiters.pop(bed, True) is None:
+                self.notified += 1
+                bed.release()
+
+
+def _core_of(lock: Any) -> Any:
+    """What is shared by all handles on `lock`."""
+    if lock is None:
+        return None
+    if isinstance(lock, Lock | RLock):
+        lock._state.ensure_open()
+        return lock._state
+    return _Foreign(lock)
+
+
+class Condition(Structure[_ConditionState], kind="Condition"):
+    """Condition(lock=None, *, name=None, exist_ok=False, persist=False, seats=192)
+
+    `threading.Condition` over `lock`, a Lock or RLock of this placement or of threading, or over an RLock of its own.
+    `with` takes the lock; it does not close the handle.
+
+    Raises FileExistsError when the name is taken, ValueError when what is there is not a condition over the same lock.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        lock: Any = None,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        seats: int = DEFAULT_SEATS,
+    ) -> None:
+        core = _core_of(lock)
+
+        def differs(found: State) -> str | None:
+            if not isinstance(found, _ConditionState):
+                return f"it is a {found.kind}, not a Condition"
+            theirs = found.lock if found.given else None
+            if theirs is not core and getattr(theirs, "lock", theirs) is not lock:
+                return "it is over another lock"
+            return None
+
+        super().__init__(
+            registry.open_state(
+                lambda name: _ConditionState(name, core),
+                name,
+                exist_ok=exist_ok,
+                persist=persist,
+                seats=seats,
+                differs=differs,
+            )
+        )
+
+    def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
+        """Take the lock, with the arguments of the lock's own `acquire`."""
+        acquire: Callable[..., bool] = self._state.lock.acquire
+        if block is None and blocking is True and (timeout is None or timeout == -1):
+            return acquire()  # whatever a foreign lock calls its arguments
+        return acquire(blocking if block is None else block, -1 if timeout is None else timeout)
+
+    def release(self) -> None:
+        """Let the lock go; a RuntimeError where it is not held."""
+        self._state.lock.release()
+
+    def __enter__(self) -> bool:
+        got: bool = self._state.lock.acquire()
+        return got
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._state.lock.release()
+
+    def _is_owned(self) -> bool:
+        return self._state.is_owned()
+
+    def _release_save(self) -> Any:
+        return self._state.release_save()
+
+    def _acquire_restore(self, saved: Any) -> None:
+        self._state.acquire_restore(saved)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Let the lock go, sleep until notified or `timeout` seconds are over (None: for ever), and take it again.
+
+        Whether a notification came. Raises RuntimeError without the lock.
+        """
+        return self._state.wait(timeout)
+
+    def wait_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T:
+        """Wait until `predicate()` is true or `timeout` seconds are over, and answer what it answered last."""
+        deadline = None if timeout is None else monotonic() + timeout
+        result = predicate()
+        while not result:
+            remaining = None if deadline is None else deadline - monotonic()
+            if remaining is not None and remaining <= 0:
+                break
+            self._state.wait(remaining)
+            result = predicate()
+        return result
+
+    def notify(self, n: int = 1) -> None:
+        """Wake up to `n` of those that wait, the longest first. RuntimeError without the lock."""
+        state = self._state
+        if not state.is_owned():
+            raise RuntimeError("cannot notify on un-acquired lock")
+        state.notify(n)
+
+    def notify_all(self) -> None:
+        """Wake everybody who waits. RuntimeError without the lock."""
+        self.notify(len(self._state.waiters))
+
+    def notifyAll(self) -> None:
+        """Deprecated spelling of `notify_all`."""
+        warnings.warn("notifyAll() is deprecated, use notify_all() instead", DeprecationWarning, stacklevel=2)
+        self.notify_all()
+
+    def statistics(self) -> ConditionStatistics:
+        """The lock's picture, and how many threads wait or are on their way back, as one frozen picture."""
+        state = self._state
+        return ConditionStatistics(
+            name=state.name,
+            kind=state.kind,
+            lock=state.lock.picture(),
+            waiting=len(state.waiters),
+            notified=state.notified,
+            attached=(os.getpid(),),
+        )
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return super().__repr__()
+        state = self._state
+        return f"<Condition({_shown(state.lock)}, {len(state.waiters)}) name={state.name!r}>"
+
+
+def _shown(lock: Any) -> str:
+    if isinstance(lock, LockState):
+        return repr(Lock._of(lock))
+    return repr(RLock._of(lock) if isinstance(lock, RLockState) else lock.lock)

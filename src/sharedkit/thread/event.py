@@ -1,0 +1,99 @@
+"""A flag for the threads of this process to wait for."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+
+from sharedkit.statistics import EventStatistics
+from sharedkit.thread import registry
+from sharedkit.thread.handle import Handle
+from sharedkit.thread.registry import DEFAULT_SEATS, State
+
+__all__ = ["Event"]
+
+
+class _EventState(State):
+    __slots__ = ("core", "waiters")
+
+    kind = "Event"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.core = threading.Event()
+        self.waiters: set[int] = set()
+
+
+class Event(Handle[_EventState], kind="Event"):
+    """Event(*, name=None, exist_ok=False, persist=False, seats=192)
+
+    `threading.Event`: a flag, at first not set. `with` closes the handle.
+
+    Raises FileExistsError when the name is taken, ValueError when what is there is not an event.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        seats: int = DEFAULT_SEATS,
+    ) -> None:
+        def differs(found: State) -> str | None:
+            return None if isinstance(found, _EventState) else f"it is a {found.kind}, not an Event"
+
+        super().__init__(
+            registry.open_state(_EventState, name, exist_ok=exist_ok, persist=persist, seats=seats, differs=differs)
+        )
+
+    def is_set(self) -> bool:
+        """Whether the flag is set."""
+        return self._state.core.is_set()
+
+    def isSet(self) -> bool:
+        """Deprecated spelling of `is_set`."""
+        warnings.warn("isSet() is deprecated, use is_set() instead", DeprecationWarning, stacklevel=2)
+        return self.is_set()
+
+    def set(self) -> None:
+        """Set the flag, and wake everybody who waits for it."""
+        self._state.core.set()
+
+    def clear(self) -> None:
+        """Clear the flag; who was woken before returns True all the same."""
+        self._state.core.clear()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the flag is set, for up to `timeout` seconds or for ever where it is None; whether it was.
+
+        Raises OverflowError for a timeout past threading.TIMEOUT_MAX.
+        """
+        state = self._state
+        if state.core.is_set():
+            return True
+        me = threading.get_ident()
+        state.waiters.add(me)
+        try:
+            return state.core.wait(timeout)
+        finally:
+            state.waiters.discard(me)
+
+    def statistics(self) -> EventStatistics:
+        """Whether it is set, and how many threads wait, as one frozen picture."""
+        state = self._state
+        return EventStatistics(
+            name=state.name,
+            kind=state.kind,
+            is_set=state.core.is_set(),
+            waiting=len(state.waiters),
+            attached=(os.getpid(),),
+        )
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return super().__repr__()
+        return f"<sharedkit.Event at {id(self):#x} name={self._name!r}: {'set' if self.is_set() else 'unset'}>"

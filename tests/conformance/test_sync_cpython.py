@@ -1,0 +1,64 @@
+"""CPython's own tests of threading's primitives (`test.lock_tests`), out of the running interpreter, run on ours.
+
+Left out are tests of private attributes that the promises do not name.
+"""
+
+from __future__ import annotations
+
+import threading
+import types
+import unittest
+from typing import Any
+
+import pytest
+from conformance.subjects import offers
+
+theirs: Any = pytest.importorskip("test.lock_tests", reason="this interpreter ships no test package")
+
+# Who is examined by which of their classes, and the attribute by which that class makes one.
+SUITES = {
+    "Lock": ("LockTests", "locktype", "Lock"),
+    "RLock": ("RLockTests", "locktype", "RLock"),
+    "Event": ("EventTests", "eventtype", "Event"),
+    "Condition": ("ConditionTests", "condtype", "Condition"),
+    "Condition as a lock": ("RLockTests", "locktype", "Condition"),
+    "Semaphore": ("SemaphoreTests", "semtype", "Semaphore"),
+    "BoundedSemaphore": ("BoundedSemaphoreTests", "semtype", "BoundedSemaphore"),
+    "Barrier": ("BarrierTests", "barriertype", "Barrier"),
+}
+PRIVATE = {
+    ("Lock", "test_at_fork_reinit"): "calls Lock._at_fork_reinit",
+    ("Event", "test_at_fork_reinit"): "looks into Event._cond",
+    ("Condition as a lock", "test_recursion_count"): "threading.Condition has none either",
+}
+CASES = [
+    pytest.param(
+        suite,
+        name,
+        id=f"{suite}-{name}",
+        marks=[pytest.mark.skip(reason=PRIVATE[suite, name])] if (suite, name) in PRIVATE else [],
+    )
+    for suite, (cls, _, _) in SUITES.items()
+    for name in unittest.defaultTestLoader.getTestCaseNames(getattr(theirs, cls))
+]
+
+
+@pytest.mark.parametrize(("suite", "name"), CASES)
+def test_cpythons_own_test_passes(context: Any, suite: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    cls, attribute, ours = SUITES[suite]
+    made = offers(context, ours)
+    if suite == "Condition":  # over a lock of its own placement; all else of threading stays what it is
+        others = {**vars(threading), "Lock": offers(context, "Lock")}
+        monkeypatch.setattr(theirs, "threading", types.SimpleNamespace(**others))
+    case = type("Ours", (getattr(theirs, cls),), {attribute: staticmethod(made)})
+    result = unittest.TestResult()
+    case(name).run(result)
+    assert result.testsRun == 1
+    assert not result.skipped
+    for _, trace in result.errors + result.failures:
+        pytest.fail(trace)
+
+
+def test_there_are_cases_to_run() -> None:
+    assert {case.values[0] for case in CASES} == set(SUITES)
+    assert len(CASES) > 100

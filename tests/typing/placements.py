@@ -1,0 +1,46 @@
+"""Every class of a placement is what its protocol says: mypy checks the assignments, and nothing else is done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sharedkit import protocols, shm, thread
+
+in_threads: tuple[
+    type[protocols.Array],
+    type[protocols.Barrier],
+    type[protocols.BoundedSemaphore],
+    type[protocols.Condition],
+    type[protocols.Counter],
+    type[protocols.Counters],
+    type[protocols.Dict],
+    type[protocols.Event],
+    type[protocols.Lock],
+    type[protocols.Queue[Any]],
+    type[protocols.RLock],
+    type[protocols.RWLock],
+    type[protocols.Semaphore],
+] = (
+    thread.Array,
+    thread.Barrier,
+    thread.BoundedSemaphore,
+    thread.Condition,
+    thread.Counter,
+    thread.Counters,
+    thread.Dict,
+    thread.Event,
+    thread.Lock,
+    thread.Queue,
+    thread.RLock,
+    thread.RWLock,
+    thread.Semaphore,
+)
+
+in_shared_memory: tuple[
+    type[protocols.Array],
+    type[protocols.Counter],
+    type[protocols.Counters],
+    type[protocols.Dict],
+    type[protocols.Event],
+    type[protocols.Queue[Any]],
+] = (shm.Array, shm.Counter, shm.Counters, shm.Dict, shm.Event, shm.Queue)
