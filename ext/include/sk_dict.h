@@ -2,6 +2,7 @@
  *
  *   offset  what                                                written by
  *   0       lock                                                writers
+ *   4       damaged: 1 until what a death left is put right     under lock
  *   128     geometry: where the present region is               under lock; its store commits a rebuild
  *   256     flips: rebuilds so far                              under lock, after geometry
  *   384     tail, live, filled, live_bytes, born                under lock; hints that repair recomputes
@@ -14,13 +15,14 @@
  *             arena log2    table log2    page of the file
  *
  * Writers append an entry to the arena and then store its bucket word: that store commits. A value of 8 bytes over one
- * of the same kind is stored in place, which is one store, too. Where the arena or the table is full, the live entries are
- * carried to another region and `geometry` is flipped. A region may be used again only after `flips` has moved on,
+ * of the same kind is stored in place, which is one store, too. Where the arena or the table is full, the live entries
+ * are carried to another region and `geometry` is flipped. A region may be used again only after `flips` has moved on,
  * and a reader whose `flips` has moved on starts again: so whatever a reader keeps was not written to while it read.
  *
  * Deaths. Before the bucket's store a write never happened (its bytes are waste), after it it is done. Before the flip
  * the other region is waste; between the flip and `flips` nobody reuses the old region, for that takes the lock, and
- * whoever inherits the lock moves `flips` on first. Hints are recomputed by one pass over the table.
+ * whoever inherits the lock moves `flips` on first. Hints are recomputed by one pass over the table; until that is done
+ * the dict is `damaged`, because who inherits may be unable to (no room for a mapping) and must then free the lock.
  * Memory of a region left behind stays reserved for the next rebuild: readers without a lock may still be in it.
  * Probing is linear, after D. E. Knuth, The Art of Computer Programming 3, algorithm L. */
 #ifndef SK_DICT_H
@@ -41,7 +43,8 @@
 
 typedef struct sk_dict {
     uint32_t lock;
-    unsigned char line0[SK_LINE - 4];
+    uint32_t damaged;
+    unsigned char line0[SK_LINE - 8];
     uint64_t geometry;
     unsigned char line1[SK_LINE - 8];
     uint64_t flips;
@@ -53,7 +56,8 @@ typedef struct sk_dict {
     uint64_t born;       /* the next new key's number: iteration goes by it */
     unsigned char line3[SK_LINE - 40];
 } sk_dict;
-_Static_assert(offsetof(sk_dict, flips) == 256 && sizeof(sk_dict) == 512, "diagram and struct agree");
+_Static_assert(offsetof(sk_dict, damaged) == 4 && offsetof(sk_dict, flips) == 256, "diagram and struct agree");
+_Static_assert(sizeof(sk_dict) == 512, "diagram and struct agree");
 
 /* All but the value is written before the entry is published and never again. */
 typedef struct sk_entry {
@@ -105,7 +109,7 @@ static inline bool sk_bucket_has(uint64_t bucket) {
     return sk_bucket_offset(bucket) > SK_BUCKET_DELETED * SK_ENTRY_UNIT;
 }
 
-/* --- bytes that another process may be writing: word by word, so that no word is torn -------------------------------- */
+/* --- bytes that another process may be writing: word by word, so that no word is torn --------------- */
 
 static inline void sk_copy_out(void *to, const unsigned char *from, uint64_t len) {
     unsigned char *at = to;
@@ -133,6 +137,12 @@ static inline void sk_copy_in(unsigned char *to, const void *from, uint64_t len)
     }
 }
 
+/* Between two places that others may look at; whole words. */
+static inline void sk_copy_across(unsigned char *to, const unsigned char *from, uint64_t len) {
+    for (uint64_t at = 0; at < len; at += 8)
+        sk_store64_relaxed((uint64_t *)(void *)(to + at), sk_load64_relaxed((const uint64_t *)(const void *)(from + at)));
+}
+
 static inline bool sk_same_bytes(const unsigned char *there, const void *mine, uint64_t len) {
     const unsigned char *at = mine;
     for (; len >= 8; len -= 8, at += 8, there += 8) {
@@ -146,7 +156,7 @@ static inline bool sk_same_bytes(const unsigned char *there, const void *mine, u
     return sk_load64_relaxed((const uint64_t *)(const void *)there) == word; /* the padding is zero */
 }
 
-/* --- hashing: products folded to 64 bits, after Wang Yi, wyhash ----------------------------------------------------- */
+/* --- hashing: products folded to 64 bits, after Wang Yi, wyhash -------------------------------------- */
 
 static inline uint64_t sk_fold(uint64_t a, uint64_t b) {
     __uint128_t product = (__uint128_t)a * b;
@@ -168,7 +178,7 @@ static inline uint64_t sk_key_hash(const void *bytes, uint64_t len, uint64_t see
     return sk_fold(sum ^ 0x8ebc6af09c88c6e3u, seed | 1);
 }
 
-/* --- regions --------------------------------------------------------------------------------------------------------- */
+/* --- regions ------------------------------------------------------------------------------------------ */
 
 static inline uint64_t sk_region_geometry(uint64_t from, uint32_t table_log2, uint32_t arena_log2) {
     return from / SK_PAGE | (uint64_t)table_log2 << 40 | (uint64_t)arena_log2 << 48;

@@ -4,7 +4,8 @@
 
 #include "sk_dict.h"
 
-/* Copy the value of `key` to `to` (`room` >= 8 bytes). SK_LARGER: hit->len tells how large. SK_EMPTY: no such key. SK_CORRUPT. */
+/* Copy the value of `key` to `to` (`room` >= 8 bytes). SK_LARGER: hit->len tells how large. SK_EMPTY: no such key.
+ * SK_CORRUPT. */
 static inline int sk_dict_get(sk_segment *s, const sk_key *key, void *to, uint64_t room, sk_hit *hit) {
     sk_dict *d = sk_dict_of(s);
     for (;;) {
@@ -21,7 +22,7 @@ static inline int sk_dict_get(sk_segment *s, const sk_key *key, void *to, uint64
             else sk_copy_out(to, sk_entry_value_at(&r, place.bucket, &place.entry), hit->len);
             if (rc == SK_OK && hit->len == 8) memcpy(&hit->word, to, 8);
         }
-        sk_fence_acquire(); /* what was copied was read before flips is read again */
+        sk_fence_acquire(); /* A8: pairs with R8. What was copied was read before flips is read again */
         if (__builtin_expect(sk_load64_relaxed(&d->flips) == hit->flips, 1)) return rc;
     }
 }

@@ -48,11 +48,13 @@ static inline bool sk_dict_hints_sound(const sk_dict *d, const sk_region *r) {
 /* Take the lock; what a death left is put right. SK_OK with the region, or what waiting answers. */
 static inline int sk_dict_begin(sk_segment *s, sk_dict *d, uint64_t until, sk_region *r) {
     int rc = sk_lock_take(&s->seats, &s->waiter, &d->lock, until);
-    if (rc != SK_OK && rc != SK_OWNER_DIED) return rc;
-    bool died = rc == SK_OWNER_DIED;
-    if (died) sk_dict_count_flip(d);
+    if (rc == SK_OWNER_DIED) sk_store32_relaxed(&d->damaged, 1);
+    else if (rc != SK_OK) return rc;
+    bool damaged = __builtin_expect(sk_load32_relaxed(&d->damaged) != 0, 0);
+    if (damaged) sk_dict_count_flip(d);
+    sk_fence_after_rmw(); /* R8: pairs with A8. Who sees what is written under this lock sees the flips before it */
     rc = sk_region_of(s, sk_load64_relaxed(&d->geometry), r);
-    if (rc == SK_OK && died) rc = sk_dict_recount(d, r);
+    if (rc == SK_OK && damaged && (rc = sk_dict_recount(d, r)) == SK_OK) sk_store32_relaxed(&d->damaged, 0);
     if (rc == SK_OK && !sk_dict_hints_sound(d, r)) rc = SK_CORRUPT;
     if (rc != SK_OK) sk_lock_give(&d->lock);
     return rc;
@@ -63,13 +65,14 @@ static inline int sk_dict_settle(sk_segment *s, uint64_t until) {
     sk_dict *d = sk_dict_of(s);
     sk_region r;
     uint32_t owner = sk_lock_owner(&d->lock);
-    if (owner == 0 || sk_seat_lives(&s->seats, owner)) return SK_OK;
+    bool left_behind = owner != 0 && !sk_seat_lives(&s->seats, owner);
+    if (!left_behind && sk_load32_relaxed(&d->damaged) == 0) return SK_OK;
     int rc = sk_dict_begin(s, d, until, &r);
     if (rc == SK_OK) sk_lock_give(&d->lock);
     return rc;
 }
 
-/* --- rebuilding ------------------------------------------------------------------------------------------------------- */
+/* --- rebuilding --------------------------------------------------------------------------------------- */
 
 /* Carry the live entries of `old` (all or none) to `new`, whose table is zeroed first. */
 static inline int sk_dict_carry(const sk_region *old, const sk_region *new, bool all, uint64_t *tail) {
@@ -83,8 +86,8 @@ static inline int sk_dict_carry(const sk_region *old, const sk_region *new, bool
         if (rc != SK_OK) return rc;
         uint64_t size = sk_entry_bytes(sk_entry_key_len(&e), e.value);
         if (size > new->room - *tail) return SK_CORRUPT;
-        sk_copy_in(new->arena + *tail, old->arena + sk_bucket_offset(bucket),
-                   sizeof e + sk_pad8(sk_entry_key_len(&e)) + sk_pad8(e.value));
+        sk_copy_across(new->arena + *tail, old->arena + sk_bucket_offset(bucket),
+                       sizeof e + sk_pad8(sk_entry_key_len(&e)) + sk_pad8(e.value));
         uint64_t n = 0, at = e.hash & new->mask;
         while (sk_load64_relaxed(&new->table[at]) != SK_BUCKET_EMPTY) {
             if (n++ > new->mask) return SK_CORRUPT;
@@ -126,7 +129,7 @@ static inline int sk_dict_rebuild(sk_segment *s, sk_dict *d, uint64_t need, bool
     return SK_OK;
 }
 
-/* --- one key ------------------------------------------------------------------------------------------------------------ */
+/* --- one key ------------------------------------------------------------------------------------------ */
 
 /* A value, encoded. */
 typedef struct sk_value {
@@ -171,7 +174,8 @@ static inline bool sk_dict_is_same(const sk_dict *d, const sk_region *r, const s
     return word == same->word;
 }
 
-/* Lock, find, and decide: SK_OK holds the lock and says whether the key is there; *r and *place are its region and place. */
+/* Lock, find, and decide: SK_OK holds the lock and says whether the key is there; *r and *place are its region and
+ * place. */
 static inline int sk_dict_approach(sk_segment *s, const sk_key *key, enum sk_when when, const sk_hit *same,
                                    uint64_t until, sk_region *r, sk_place *place, bool *there) {
     sk_dict *d = sk_dict_of(s);
@@ -219,9 +223,10 @@ static inline int sk_dict_set(sk_segment *s, const sk_key *key, const sk_value *
     return rc;
 }
 
-/* Add n to the integer of kind `kind` (a missing one is 0); *sum is the new value. SK_FOREIGN: the value is something else.
- * SK_OVERFLOW: it would not fit and is kept. Else as sk_dict_set. */
-static inline int sk_dict_add(sk_segment *s, const sk_key *key, uint32_t kind, int64_t n, int64_t *sum, uint64_t until) {
+/* Add n to the integer of kind `kind` (a missing one is 0); *sum is the new value. SK_FOREIGN: the value is something
+ * else. SK_OVERFLOW: it would not fit and is kept. Else as sk_dict_set. */
+static inline int sk_dict_add(sk_segment *s, const sk_key *key, uint32_t kind, int64_t n, int64_t *sum,
+                              uint64_t until) {
     if (key->len > UINT32_MAX) return SK_TOO_LARGE;
     sk_region r;
     sk_place place;
@@ -243,7 +248,8 @@ static inline int sk_dict_add(sk_segment *s, const sk_key *key, uint32_t kind, i
 }
 
 /* Delete `key`. SK_EMPTY: there is none. SK_GONE as sk_when says. */
-static inline int sk_dict_delete(sk_segment *s, const sk_key *key, enum sk_when when, const sk_hit *same, uint64_t until) {
+static inline int sk_dict_delete(sk_segment *s, const sk_key *key, enum sk_when when, const sk_hit *same,
+                                 uint64_t until) {
     sk_dict *d = sk_dict_of(s);
     sk_region r;
     sk_place place;
@@ -260,7 +266,7 @@ static inline int sk_dict_delete(sk_segment *s, const sk_key *key, enum sk_when 
     return rc;
 }
 
-/* --- all keys ----------------------------------------------------------------------------------------------------------- */
+/* --- all keys ----------------------------------------------------------------------------------------- */
 
 /* Delete everything, in one commit. */
 static inline int sk_dict_clear(sk_segment *s, uint64_t until) {
@@ -273,7 +279,8 @@ static inline int sk_dict_clear(sk_segment *s, uint64_t until) {
     return rc;
 }
 
-/* Copy every entry as it lies in the arena to `to` (`room` bytes), all of one moment. *len: bytes used, or needed with SK_LARGER. */
+/* Copy every entry as it lies in the arena to `to` (`room` bytes), all of one moment. *len: bytes used, or needed with
+ * SK_LARGER. */
 static inline int sk_dict_snapshot(sk_segment *s, unsigned char *to, uint64_t room, uint64_t *len, uint64_t until) {
     sk_dict *d = sk_dict_of(s);
     sk_region r;
@@ -295,9 +302,11 @@ static inline int sk_dict_snapshot(sk_segment *s, unsigned char *to, uint64_t ro
     return rc;
 }
 
-/* --- making --------------------------------------------------------------------------------------------------------------- */
+/* --- making ------------------------------------------------------------------------------------------- */
 
-static inline uint64_t sk_dict_floor_for(uint32_t seats) { return sk_round_up(sk_body_at(seats, 0) + sizeof(sk_dict), SK_PAGE); }
+static inline uint64_t sk_dict_floor_for(uint32_t seats) {
+    return sk_round_up(sk_body_at(seats, 0) + sizeof(sk_dict), SK_PAGE);
+}
 
 static inline uint64_t sk_dict_body_len(uint32_t seats, uint32_t table_log2, uint32_t arena_log2) {
     return sk_dict_floor_for(seats) + sk_region_size(table_log2, arena_log2) - sk_body_at(seats, 0);

@@ -185,6 +185,8 @@ cdef object array_for(const char *head, uint64_t have, uint64_t payload, uint64_
 cdef object unpickle_oob(object raw):
     """Unpickle from a payload of our own; the buffers stay where they are in it."""
     view = memoryview(raw)
+    if len(raw) < OOB_COUNT.size:
+        corrupt()
     count, body = OOB_COUNT.unpack_from(raw)
     table = OOB_COUNT.size * (1 + count)
     if table + body > len(raw):
@@ -194,7 +196,7 @@ cdef object unpickle_oob(object raw):
     for i in range(count):
         size, readonly = OOB_COUNT.unpack_from(raw, OOB_COUNT.size * (1 + i))
         at += -at % ALIGN
-        if size > len(raw) - at:
+        if at + size > len(raw):
             corrupt()
         buffers.append(view[at:at + size].toreadonly() if readonly else view[at:at + size])
         at += size

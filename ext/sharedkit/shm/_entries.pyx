@@ -29,7 +29,7 @@ cdef class Entries(Handle):
         if self.s is NULL:
             closed()
         cdef Segment segment = self.segment
-        cdef uint64_t size = 4096, used = 0, at = 0
+        cdef uint64_t size = 4096, used = 0, at = 0, left
         cdef int rc = SK_INTERRUPTED
         cdef char *to
         cdef sk_entry *entry
@@ -49,7 +49,10 @@ cdef class Entries(Handle):
         found = []
         while at < used:
             entry = <sk_entry *>(to + at)
-            at += 32
+            at += sizeof(sk_entry)
+            left = used - at if at <= used else 0
+            if sk_pad8(sk_entry_key_len(entry)) > left or entry.value > left - sk_pad8(sk_entry_key_len(entry)):
+                refuse(SK_CORRUPT, 0)    # it was sound in the arena: somebody writes there who should not
             key = key_object(sk_entry_key_kind(entry), to + at, sk_entry_key_len(entry)) if keys else None
             at += sk_pad8(sk_entry_key_len(entry))
             value = decode(sk_entry_value_kind(entry), to + at, entry.value) if values else None

@@ -1,0 +1,340 @@
+/* The dict: a reader finds a whole value of a version that was there, however often the table moves under it; each
+ * write happens once or not at all, also when its writer dies at it.
+ *
+ * Each key has one writer, so every reader must see its versions grow. A value is its key, its version, and bytes that
+ * both determine. Some keys are deleted now and then, the others are always there. Besides, all writers add to
+ * one number, exchange one value, and race to be the first to set each of some keys. */
+#include "harness.h"
+#include "sk_dict_read.h"
+#include "sk_dict_write.h"
+
+#define WRITERS 3
+#define READERS 3
+#define KEYS 120u
+#define ALWAYS_THERE 60u
+#define FIRSTS 64u
+#define MORTAL KEYS /* the key of those who die */
+#define SUM (KEYS + 1)
+#define SWAPPED (KEYS + 2)
+#define FIRST_OF (KEYS + 3)
+#define ALL_KEYS (FIRST_OF + FIRSTS)
+#define LONGEST 3000
+
+typedef struct label {
+    uint32_t key, version;
+} label;
+
+static uint64_t seed, added, swapped, won, lookups, writes, deaths;
+static uint32_t newest[ALL_KEYS]; /* each kept by the key's writer */
+static uint8_t there[ALL_KEYS];
+
+static sk_key key_of(uint32_t n, unsigned char bytes[64]) {
+    uint64_t len = 4 + n * 7 % 50;
+    for (uint64_t i = 0; i < len; i++) bytes[i] = (unsigned char)(n * 13 + i);
+    memcpy(bytes, &n, 4);
+    return (sk_key){bytes, len, sk_key_hash(bytes, len, seed), 3};
+}
+
+static uint64_t length_of(label l) {
+    uint64_t state = ((uint64_t)l.key << 32 | l.version) ^ opt.seed, roll = dice(&state);
+    if (roll % 2 == 0) return sizeof(label); /* stored in place over one of its length */
+    return sizeof(label) + dice(&state) % (roll % 16 == 1 ? LONGEST - sizeof(label) : 200);
+}
+
+static uint64_t write_value(unsigned char *to, label l) {
+    uint64_t len = length_of(l);
+    memcpy(to, &l, sizeof l);
+    for (uint64_t i = sizeof l; i < len; i++) to[i] = (unsigned char)(l.version * 31 + i * 7 + l.key);
+    return len;
+}
+
+static label read_value(const unsigned char *at, uint64_t len, uint32_t key) {
+    label l;
+    CHECK(len >= sizeof l);
+    memcpy(&l, at, sizeof l);
+    CHECK(l.key == key && len == length_of(l));
+    for (uint64_t i = sizeof l; i < len; i++) CHECK(at[i] == (unsigned char)(l.version * 31 + i * 7 + l.key));
+    return l;
+}
+
+#define PATIENTLY(call) \
+    ({ \
+        int rc_; \
+        while ((rc_ = (call)) == SK_INTERRUPTED || rc_ == SK_BUSY) {} \
+        rc_; \
+    })
+
+static void put_version(sk_segment *s, uint32_t n, uint32_t version, uint64_t until) {
+    unsigned char bytes[64], value[LONGEST];
+    sk_key key = key_of(n, bytes);
+    sk_value v = {value, write_value(value, (label){n, version}), 1};
+    int rc = sk_dict_set(s, &key, &v, SK_ALWAYS, NULL, until);
+    if (rc == SK_BUSY || rc == SK_TIMEOUT || rc == SK_INTERRUPTED)
+        rc = PATIENTLY(sk_dict_set(s, &key, &v, SK_ALWAYS, NULL, FOR_EVER));
+    CHECK(rc == SK_OK);
+    newest[n] = version;
+    there[n] = 1;
+}
+
+/* The version of a key as a reader finds it, or -1. */
+static int64_t look_up(sk_segment *s, uint32_t n, uint64_t room) {
+    unsigned char bytes[64], value[LONGEST];
+    sk_key key = key_of(n, bytes);
+    sk_hit hit = {0};
+    int rc = sk_dict_get(s, &key, value, room, &hit);
+    if (rc == SK_LARGER) {
+        CHECK(hit.len > room);
+        rc = sk_dict_get(s, &key, value, sizeof value, &hit);
+    }
+    CHECK(rc == SK_OK || rc == SK_EMPTY);
+    if (rc == SK_EMPTY) return -1;
+    CHECK(hit.kind == 1);
+    return read_value(value, hit.len, n).version;
+}
+
+/* --- what all do to the same keys ---------------------------------------------------------------------- */
+
+static void add_one(sk_segment *s) {
+    unsigned char bytes[64];
+    sk_key key = key_of(SUM, bytes);
+    int64_t sum;
+    CHECK(PATIENTLY(sk_dict_add(s, &key, 2, 1, &sum, FOR_EVER)) == SK_OK && sum > 0);
+    sk_add64_relaxed(&added, 1);
+}
+
+static void swap_once(sk_segment *s) {
+    unsigned char bytes[64];
+    uint64_t value[2] = {0, 0};
+    sk_key key = key_of(SWAPPED, bytes);
+    sk_value v = {value, sizeof value, 1};
+    sk_hit hit;
+    int rc = sk_dict_get(s, &key, value, sizeof value, &hit);
+    CHECK(rc == SK_OK && hit.len == sizeof value && value[1] == ~value[0]);
+    value[1] = ~++value[0];
+    rc = PATIENTLY(sk_dict_set(s, &key, &v, SK_IF_SAME, &hit, FOR_EVER));
+    CHECK(rc == SK_OK || rc == SK_GONE);
+    if (rc == SK_OK) sk_add64_relaxed(&swapped, 1);
+}
+
+static void be_first(sk_segment *s, uint32_t i) {
+    unsigned char bytes[64];
+    sk_key key = key_of(FIRST_OF + i, bytes);
+    sk_value v = {&i, sizeof i, 1};
+    int rc = PATIENTLY(sk_dict_set(s, &key, &v, SK_IF_MISSING, NULL, FOR_EVER));
+    CHECK(rc == SK_OK || rc == SK_EXISTS);
+    if (rc == SK_OK) sk_add64_relaxed(&won, 1);
+}
+
+/* --- who takes part --------------------------------------------------------------------------------------- */
+
+static void *write_keys(void *number) {
+    sk_segment s;
+    attach(&s);
+    uint32_t me = (uint32_t)(uintptr_t)number;
+    uint64_t dices = opt.seed * 77 + me, until = deadline_in(opt.millis), n;
+    for (n = 0; sk_now_ns() < until; n++) {
+        uint32_t k = (uint32_t)(dice(&dices) % (KEYS / WRITERS)) * WRITERS + me, roll = (uint32_t)(dice(&dices) % 16);
+        unsigned char bytes[64];
+        if (roll == 0) add_one(&s);
+        else if (roll == 1) swap_once(&s);
+        else if (roll == 2 && n % 512 < FIRSTS) be_first(&s, (uint32_t)(n % 512));
+        else if (roll < 6 && k >= ALWAYS_THERE) {
+            sk_key key = key_of(k, bytes);
+            CHECK(PATIENTLY(sk_dict_delete(&s, &key, SK_ALWAYS, NULL, FOR_EVER)) == (there[k] ? SK_OK : SK_EMPTY));
+            there[k] = 0;
+        } else put_version(&s, k, newest[k] + 1, roll < 12 ? 0 : sk_now_ns() + 100000);
+        CHECK(look_up(&s, k, 64) == (there[k] ? (int64_t)newest[k] : -1)); /* its own writes it sees at once */
+    }
+    sk_add64_relaxed(&writes, n);
+    leave(&s);
+    return NULL;
+}
+
+/* Every entry of one moment: whole, each key once, those that are always there among them. */
+static void look_at_all(sk_segment *s, int64_t last[ALL_KEYS]) {
+    static __thread unsigned char all[1u << 20] __attribute__((aligned(16)));
+    uint64_t len;
+    uint32_t found = 0;
+    bool seen[ALL_KEYS] = {false};
+    CHECK(PATIENTLY(sk_dict_snapshot(s, all, sizeof all, &len, FOR_EVER)) == SK_OK);
+    for (uint64_t at = 0; at < len;) {
+        sk_entry e;
+        uint32_t n;
+        memcpy(&e, all + at, sizeof e);
+        memcpy(&n, all + at + sizeof e, 4);
+        CHECK(n < ALL_KEYS && !seen[n]);
+        seen[n] = true;
+        at += sizeof e + sk_pad8(sk_entry_key_len(&e));
+        if (n <= KEYS) {
+            int64_t version = read_value(all + at, e.value, n).version;
+            CHECK(version >= last[n]);
+            last[n] = version;
+            found += n < ALWAYS_THERE;
+        }
+        at += sk_pad8(e.value);
+    }
+    CHECK(found == ALWAYS_THERE);
+}
+
+static void *read_keys(void *number) {
+    sk_segment s;
+    attach(&s);
+    uint64_t dices = opt.seed * 99 + (uintptr_t)number, until = deadline_in(opt.millis), n;
+    int64_t last[ALL_KEYS];
+    for (uint32_t i = 0; i < ALL_KEYS; i++) last[i] = -1;
+    for (n = 0; n % 64 != 0 || sk_now_ns() < until; n++) {
+        uint32_t k = (uint32_t)(dice(&dices) % KEYS);
+        int64_t version = look_up(&s, k, dice(&dices) % 2 == 0 ? 16 : LONGEST);
+        CHECK(version >= last[k] || (version < 0 && k >= ALWAYS_THERE));
+        if (version >= 0) last[k] = version;
+        if (n % 4096 == 77) look_at_all(&s, last);
+    }
+    sk_add64_relaxed(&lookups, n);
+    leave(&s);
+    return NULL;
+}
+
+/* --- deaths ------------------------------------------------------------------------------------------------- */
+
+/* All of a rebuild before the flip, and the flip itself if `flip`. */
+static void half_rebuild(sk_segment *s, sk_dict *d, sk_region *r, bool flip) {
+    uint64_t from = sk_dict_floor(s), tail;
+    if (from + r->size > r->from) from = r->from + r->size;
+    uint64_t geometry = sk_region_geometry(from, r->table_log2, r->arena_log2);
+    sk_region other;
+    CHECK(sk_segment_reserve(s, from, from + r->size) == SK_OK && sk_region_of(s, geometry, &other) == SK_OK);
+    CHECK(sk_dict_carry(r, &other, true, &tail) == SK_OK);
+    if (flip) sk_store64_release(&d->geometry, geometry);
+}
+
+/* Take the lock and do some of a write; whether it was committed. */
+static bool die_writing(sk_segment *s, uint32_t version, uint64_t stage) {
+    sk_dict *d = sk_dict_of(s);
+    sk_region r;
+    sk_place place;
+    unsigned char bytes[64], value[LONGEST];
+    sk_key key = key_of(MORTAL, bytes);
+    sk_value v = {value, write_value(value, (label){MORTAL, version}), 1};
+    CHECK(PATIENTLY(sk_dict_begin(s, d, FOR_EVER, &r)) == SK_OK);
+    CHECK(sk_dict_find(&r, &key, &place) == SK_OK);
+    uint64_t tail = sk_load64_relaxed(&d->tail), need = sk_entry_bytes(key.len, v.len);
+    if (stage < 2 && need <= r.room - tail) {
+        sk_dict_publish(d, &r, &key, &v, &place, true);
+        if (stage == 0) sk_store64_relaxed(&r.table[place.i], place.bucket); /* as before its commit */
+    } else if (stage >= 3) half_rebuild(s, d, &r, stage == 4);
+    if (stage != 4) { /* hints may be anything that a writer stores on its way */
+        sk_store64_relaxed(&d->live, 7);
+        sk_store64_relaxed(&d->filled, 3);
+        sk_store64_relaxed(&d->live_bytes, 1);
+    }
+    return stage == 1 && need <= r.room - tail;
+}
+
+static void *perish(void *number) {
+    uint64_t dices = opt.seed * 55 + (uintptr_t)number, until = deadline_in(opt.millis);
+    while (sk_now_ns() < until) {
+        sk_segment s;
+        attach(&s);
+        uint32_t version = newest[MORTAL];
+        CHECK(look_up(&s, MORTAL, 16) == version);
+        if (die_writing(&s, version + 1, dice(&dices) % 5)) newest[MORTAL]++;
+        sk_add64_relaxed(&deaths, 1);
+        die(&s);
+    }
+    return NULL;
+}
+
+/* --- phases --------------------------------------------------------------------------------------------------- */
+
+static void make(sk_segment *s) {
+    sk_plan plan = {.kind = 7, .seats = 16, .body_len = sk_dict_body_len(16, 4, 12), .fill = sk_dict_fill};
+    plan.param[SK_DICT_FLOOR] = sk_dict_floor_for(16);
+    plan.param[SK_DICT_SEED] = seed = opt.seed * 3;
+    plan.param[SK_DICT_LOG2] = 4 | 12 << 8;
+    shared_at = NULL;
+    create(s, &plan);
+    CHECK(sk_dict_refuse(s) == SK_OK);
+}
+
+static void together(bool with_deaths) {
+    sk_segment s;
+    crew c = {.n = 0};
+    uint64_t zero[2] = {0, ~(uint64_t)0};
+    unsigned char bytes[64];
+    memset(newest, 0, sizeof newest);
+    memset(there, 0, sizeof there);
+    added = swapped = won = deaths = 0;
+    make(&s);
+    for (uint32_t i = 0; i <= KEYS; i++) put_version(&s, i, 1, FOR_EVER);
+    sk_key key = key_of(SWAPPED, bytes);
+    sk_value v = {zero, sizeof zero, 1};
+    CHECK(sk_dict_set(&s, &key, &v, SK_ALWAYS, NULL, FOR_EVER) == SK_OK);
+    for (uintptr_t i = 0; i < WRITERS; i++) hire(&c, write_keys, (void *)i);
+    for (uintptr_t i = 0; i < READERS; i++) hire(&c, read_keys, (void *)i);
+    if (with_deaths) hire(&c, perish, NULL);
+    gather(&c);
+    sk_dict *d = sk_dict_of(&s);
+    CHECK(PATIENTLY(sk_dict_settle(&s, FOR_EVER)) == SK_OK);
+    CHECK(sk_load32_relaxed(&d->damaged) == 0);
+    uint64_t live = 1 + won + (added > 0);
+    for (uint32_t i = 0; i <= KEYS; i++) {
+        live += there[i];
+        CHECK(look_up(&s, i, 16) == (there[i] ? (int64_t)newest[i] : -1));
+    }
+    CHECK(sk_dict_count(d) == live && (deaths > 0) == with_deaths);
+    sk_hit hit;
+    int64_t sum;
+    CHECK(sk_dict_get(&s, &key, zero, sizeof zero, &hit) == SK_OK && zero[0] == swapped && swapped > 0);
+    key = key_of(SUM, bytes);
+    CHECK(sk_dict_add(&s, &key, 2, 0, &sum, FOR_EVER) == SK_OK && (uint64_t)sum == added && added > 0);
+    CHECK(sk_dict_clear(&s, FOR_EVER) == SK_OK && sk_dict_count(d) == 0 && look_up(&s, 0, 16) == -1);
+    printf("%llu lookups, %llu writes, %llu flips, %llu deaths\n", (unsigned long long)lookups,
+           (unsigned long long)writes, (unsigned long long)sk_load64_relaxed(&d->flips), (unsigned long long)deaths);
+    leave(&s);
+}
+
+/* One participant, step by step: what is refused leaves everything as it was. */
+static void alone(void) {
+    sk_segment s;
+    unsigned char bytes[64], back[64];
+    uint64_t word = 5;
+    int64_t sum;
+    sk_hit hit, old;
+    make(&s);
+    sk_dict *d = sk_dict_of(&s);
+    sk_key key = key_of(9, bytes);
+    sk_value v = {&word, 8, 2}, text = {"twelve bytes", 12, 1}, huge = {NULL, UINT64_MAX / 2, 1};
+    CHECK(sk_dict_get(&s, &key, back, sizeof back, &hit) == SK_EMPTY);
+    CHECK(sk_dict_delete(&s, &key, SK_ALWAYS, NULL, 0) == SK_EMPTY);
+    CHECK(sk_dict_set(&s, &key, &huge, SK_ALWAYS, NULL, FOR_EVER) == SK_TOO_LARGE);
+    CHECK(sk_dict_set(&s, &key, &v, SK_IF_MISSING, NULL, 0) == SK_OK && sk_dict_count(d) == 1);
+    CHECK(sk_dict_set(&s, &key, &v, SK_IF_MISSING, NULL, 0) == SK_EXISTS);
+    CHECK(sk_dict_get(&s, &key, back, sizeof back, &old) == SK_OK && old.len == 8 && old.kind == 2);
+    CHECK(sk_dict_add(&s, &key, 2, -6, &sum, 0) == SK_OK && sum == -1);
+    CHECK(sk_dict_set(&s, &key, &v, SK_IF_SAME, &old, 0) == SK_GONE); /* the same entry with another value */
+    CHECK(sk_dict_add(&s, &key, 2, INT64_MIN, &sum, 0) == SK_OVERFLOW);
+    CHECK(sk_dict_add(&s, &key, 1, 1, &sum, 0) == SK_FOREIGN);
+    CHECK(sk_dict_add(&s, &key, 2, 0, &sum, 0) == SK_OK && sum == -1);
+    CHECK(sk_dict_set(&s, &key, &text, SK_ALWAYS, NULL, 0) == SK_OK && sk_dict_count(d) == 1);
+    CHECK(sk_dict_get(&s, &key, back, 8, &hit) == SK_LARGER && hit.len == 12);
+    CHECK(sk_dict_get(&s, &key, back, 12, &hit) == SK_OK && memcmp(back, text.at, 12) == 0);
+    CHECK(sk_dict_delete(&s, &key, SK_IF_SAME, &old, 0) == SK_GONE);
+    CHECK(sk_dict_delete(&s, &key, SK_IF_SAME, &hit, 0) == SK_OK && sk_dict_count(d) == 0);
+    for (uint32_t i = 0; i < 1000; i++) put_version(&s, i % KEYS, i, 0); /* table and arena grow, waste is swept */
+    CHECK(sk_dict_count(d) == KEYS && sk_load64_relaxed(&d->flips) > 3);
+    sk_store64_relaxed(&d->live_bytes, (uint64_t)1 << 40); /* hints that nobody wrote */
+    CHECK(sk_dict_set(&s, &key, &v, SK_ALWAYS, NULL, FOR_EVER) == SK_CORRUPT);
+    sk_store32_relaxed(&d->damaged, 1); /* are put right where a death is to blame */
+    CHECK(sk_dict_settle(&s, FOR_EVER) == SK_OK && sk_load32_relaxed(&d->damaged) == 0);
+    CHECK(sk_dict_set(&s, &key, &v, SK_ALWAYS, NULL, FOR_EVER) == SK_OK && sk_dict_count(d) == KEYS);
+    leave(&s);
+}
+
+int main(int argc, char **argv) {
+    begin(argc, argv, "dict");
+    alone();
+    opt.millis /= 2;
+    together(false);
+    together(true);
+    return 0;
+}
