@@ -36,11 +36,24 @@ class Subject:
     read: Callable[[Any], int]
 
 
+def add_locked(array: Any) -> None:
+    """Three steps that only the lock makes one."""
+    with array.lock:
+        array[1] = int(array[1]) + STEP
+
+
 SUBJECTS = {
     "Counter": Subject(lambda name: sk.Counter(name=name), lambda c: c.add(STEP), lambda c: c.value),
     "Counter, striped": Subject(
         lambda name: sk.Counter(name=name, striped=True), lambda c: c.add(STEP), lambda c: c.value
     ),
+    "Array.fetch_add": Subject(
+        lambda name: sk.Array(4, "i8", name=name), lambda a: a.fetch_add(1, STEP), lambda a: int(a.ndarray[1])
+    ),
+    "Array.add_at": Subject(
+        lambda name: sk.Array(4, "i8", name=name), lambda a: a.add_at([1], STEP), lambda a: int(a.ndarray[1])
+    ),
+    "Array.lock": Subject(lambda name: sk.Array(4, "i8", name=name), lambda a: add_locked(a), lambda a: int(a[1])),
     "Counters": Subject(
         lambda name: sk.Counters(["a", "b"], name=name), lambda c: c.add("b", STEP), lambda c: c["b"].value
     ),

@@ -9,6 +9,8 @@ from typing import Any
 from stress.operations import QueueOperation, path_of
 from stress.operations_queue import Get, Put, PutGrowing
 
+from sharedkit import shm as sk
+
 
 class WithChild(QueueOperation):
     """The victim forks a child before its operation; the child stays until the survivors have gone on."""
@@ -19,6 +21,8 @@ class WithChild(QueueOperation):
 
     def enter(self) -> None:
         super().enter()
+        self.queue.close()  # mappings of its own, which the child then shares
+        self.queue = sk.attach(self.name)
         if os.fork() == 0:
             os.close(self._gate)
             os.read(self._until, 1)  # ends when the arena closes the gate, or dies

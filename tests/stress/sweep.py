@@ -74,7 +74,7 @@ class Row:
         return self.deaths > 0 and not self.faults
 
 
-COLUMNS = ("instructions", "deaths", "stuck", "lost", "duplicated", "torn", "reordered", "left", "flips")
+COLUMNS = ("instructions", "deaths", "stuck", "lost", "duplicated", "torn", "reordered", "left", "strayed", "flips")
 
 
 def table(rows: list[Row]) -> str:
@@ -198,8 +198,6 @@ def main() -> None:
     for row in rows:
         for fault in row.faults[:5]:
             print(row.operation, json.dumps(fault).replace("\\n", "\n"))
-        if row.strayed:
-            print(row.operation, "strayed:", row.strayed)
     sys.exit(not all(row.clean for row in rows))
 
 

@@ -32,9 +32,9 @@ def complete(tables: dict[str, str]) -> dict[str, Row]:
 def check(row: Row) -> None:
     assert row.deaths > 0
     assert not row.faults, "\n".join(json.dumps(fault).replace("\\n", "\n") for fault in row.faults[:10])
-    # The allocator's way depends on what was freed before; the kernels' own does not.
-    assert row.strayed <= 8 + row.deaths // 50, "too many victims went another way than the traced one"
     if commits_once(row.operation):
+        # Waits end earlier or later, sweeps find more or less; these operations go one way.
+        assert row.strayed <= 2 + row.deaths // 100, "too many victims went another way than the traced one"
         assert row.flips == 1, "what has happened must change once, from nothing to all of it"
 
 
