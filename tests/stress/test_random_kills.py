@@ -17,6 +17,7 @@ def _show(tables: dict[str, str], title: str, books: dict[str, object], so_far: 
 
 _queues: list[dict[str, object]] = []
 _words: list[dict[str, object]] = []
+_dicts: list[dict[str, object]] = []
 
 
 def _queue_survives(mode: str, kills: int, tables: dict[str, str]) -> None:
@@ -33,6 +34,13 @@ def _words_survive(subject: str, kills: int, tables: dict[str, str]) -> None:
     assert books["clean"], books
 
 
+def _dict_survives(kills: int, tables: dict[str, str]) -> None:
+    books = soak("kills_dict.py", "Dict", kills, SEED, limit=60 + kills)
+    _show(tables, "random kills of writers and readers of a dict", books, _dicts)
+    assert books["kills"] == kills
+    assert books["clean"], books
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_a_queue_outlives_some_producers_and_consumers(mode: str, tables: dict[str, str]) -> None:
     _queue_survives(mode, 25, tables)
@@ -41,6 +49,10 @@ def test_a_queue_outlives_some_producers_and_consumers(mode: str, tables: dict[s
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_a_word_outlives_some_of_those_who_add_to_it(subject: str, tables: dict[str, str]) -> None:
     _words_survive(subject, 20, tables)
+
+
+def test_a_dict_outlives_some_of_its_writers_and_readers(tables: dict[str, str]) -> None:
+    _dict_survives(40, tables)
 
 
 @pytest.mark.stress
@@ -53,3 +65,8 @@ def test_a_queue_outlives_many_producers_and_consumers(mode: str, tables: dict[s
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_a_word_outlives_many_of_those_who_add_to_it(subject: str, tables: dict[str, str]) -> None:
     _words_survive(subject, 200, tables)
+
+
+@pytest.mark.stress
+def test_a_dict_outlives_many_of_its_writers_and_readers(tables: dict[str, str]) -> None:
+    _dict_survives(1000, tables)

@@ -1,0 +1,226 @@
+"""Random SIGKILLs of two writers and two readers of one dict: `python kills_dict.py DICT KILLS SEED`.
+
+Each writer has keys of its own and gives each a new version in turn, of changing sizes, so that the table is rebuilt
+all the time; it writes down how many it began and how many are done. After each kill the survivors must go on without a
+replacement, and every key of the dead must have the last version that was done, or the one that was in the dead hand.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import json
+import os
+import random
+import signal
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.append(str(Path(__file__).parents[1]))
+
+from stress.ledger import SLOTS, TORN, Ledger, end_with_parent, opened, sealed
+
+from sharedkit import shm as sk
+
+STUCK_AFTER = 20.0
+WRITERS = (0, 1)
+READERS = (2, 3)
+KEYS = 60  # of each writer
+KILLS_A_ROUND = 100
+
+
+@dataclass
+class Books:
+    """The sum over all rounds."""
+
+    subject: str
+    kills: int = 0
+    writers: int = 0
+    readers: int = 0
+    writes: int = 0
+    reads: int = 0
+    in_dead_hands: int = 0
+    hung: int = 0
+    lost: int = 0
+    duplicated: int = 0
+    torn: int = 0
+    left: int = 0
+    recovery_ms: float = 0.0
+
+    @property
+    def clean(self) -> bool:
+        return not (self.hung or self.lost or self.duplicated or self.torn or self.left)
+
+
+def size_of(serial: int) -> int:
+    return 8000 if serial % 97 == 0 else 16 + serial * 37 % 500
+
+
+def deletes(serial: int) -> bool:
+    """Every key whose number ends in 0 is deleted by every third of its writes."""
+    return serial % 10 == 0 and serial // KEYS % 3 == 2
+
+
+def key_of(slot: int, serial: int) -> str | tuple[int, int]:
+    number = serial % KEYS
+    return (slot, number) if number % 7 == 0 else f"writer {slot}, key {number}"
+
+
+def write(table: Any, ledger: Ledger, slot: int, serial: int) -> None:
+    """Go on from `serial`, which a predecessor may have done or not."""
+    while not ledger.stop[0]:
+        ledger.begun[slot] = serial + 1
+        key = key_of(slot, serial)
+        if deletes(serial):
+            table.pop(key, None)
+        else:
+            table[key] = sealed(slot, serial, size_of(serial))
+        table.add(("writes", slot))
+        serial += 1
+        ledger.done[slot] = serial
+
+
+def torn(value: Any, slot: int, number: int, last: int) -> bool:
+    """Whether a value is not one that was written to this key, or is older than one seen before."""
+    entry = opened(value)
+    if entry == TORN:
+        return True
+    serial = entry & 0xFFFFFFFF
+    return entry >> 32 != slot or serial % KEYS != number or serial < last
+
+
+def read(table: Any, ledger: Ledger, slot: int, seed: int) -> None:
+    """Look keys up, now and then all at one moment; `taken` counts what was not whole."""
+    dice = random.Random(seed)
+    last = {(writer, number): -1 for writer in WRITERS for number in range(KEYS)}
+    while not ledger.stop[1]:
+        if dice.randrange(50) == 0:
+            found = table.as_dict()
+            pairs = list(last)
+        else:
+            pairs = [(dice.choice(WRITERS), dice.randrange(KEYS))]
+            found = {key_of(*pair): table.get(key_of(*pair)) for pair in pairs}
+        for writer, number in pairs:
+            value = found.get(key_of(writer, number))
+            if value is None:
+                ledger.taken[slot] += last[writer, number] >= 0 and number % 10 != 0  # it is never deleted
+                continue
+            ledger.taken[slot] += torn(value, writer, number, last[writer, number])
+            last[writer, number] = max(opened(value) & 0xFFFFFFFF, last[writer, number])
+        ledger.done[slot] += 1
+
+
+class Round:
+    """One dict, four processes, some kills."""
+
+    def __init__(self, books: Books, dice: random.Random, serial: int) -> None:
+        self.books, self.dice, self.ledger = books, dice, Ledger()
+        self.name = f"kills-{os.getpid()}-{serial}"
+        self.table: Any = sk.Dict(name=self.name)
+        self.pids = [0] * SLOTS
+        self.next = [0] * SLOTS
+        self.repeated = [0] * SLOTS
+
+    def start(self, slot: int) -> None:
+        seed = self.dice.randrange(1 << 30)
+        self.ledger.done[slot] = self.next[slot]
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                end_with_parent()
+                if slot in WRITERS:
+                    write(self.table, self.ledger, slot, self.next[slot])
+                else:
+                    read(self.table, self.ledger, slot, seed)
+                status = 0
+            finally:
+                os._exit(status)
+        self.pids[slot] = pid
+
+    def await_progress(self, slots: list[int]) -> None:
+        began = time.monotonic()
+        for slot in slots:
+            since = int(self.ledger.done[slot])
+            while int(self.ledger.done[slot]) == since:
+                if time.monotonic() - began > STUCK_AFTER:
+                    self.books.hung += 1
+                    raise TimeoutError(f"process {slot} stands still at {since}: {self.table.statistics()}")
+                time.sleep(0.0001)
+        self.books.recovery_ms = max(self.books.recovery_ms, (time.monotonic() - began) * 1e3)
+
+    def check(self, slot: int) -> None:
+        """Every key of a writer that has ended: the newest done, or what was in its hand."""
+        begun, done = int(self.ledger.begun[slot]), int(self.ledger.done[slot])
+        for number in range(KEYS):
+            value = self.table.get(key_of(slot, number))
+            newest = {serial for serial in range(max(done - KEYS, 0), done) if serial % KEYS == number}
+            allowed = newest or {-1}
+            if begun > done and (begun - 1) % KEYS == number:
+                allowed.add(begun - 1)
+                self.books.in_dead_hands += 1
+            there = {None if serial < 0 or deletes(serial) else serial for serial in allowed}
+            if value is not None and torn(value, slot, number, -1):
+                self.books.torn += 1
+            elif (None if value is None else opened(value) & 0xFFFFFFFF) not in there:
+                self.books.lost += 1
+
+    def settle(self, slot: int) -> None:
+        """Take over what a process that has ended had written down."""
+        done = self.next[slot] = int(self.ledger.done[slot])
+        if slot in WRITERS:
+            self.check(slot)
+            self.repeated[slot] += int(self.ledger.begun[slot]) > done  # the next one does it, perhaps once more
+            counted = self.table.get(("writes", slot), 0)
+            self.books.lost += max(done - counted, 0)
+            self.books.duplicated += max(counted - done - self.repeated[slot], 0)
+        else:
+            self.books.torn += int(self.ledger.taken[slot])
+            self.ledger.taken[slot] = 0
+
+    def run(self, kills: int) -> None:
+        for slot in range(SLOTS):
+            self.start(slot)
+        for _ in range(kills):
+            slot = self.dice.randrange(SLOTS)
+            time.sleep(self.dice.random() * 0.004)  # the random instant
+            os.kill(self.pids[slot], signal.SIGKILL)
+            os.waitpid(self.pids[slot], 0)
+            self.books.kills += 1
+            self.books.writers += slot in WRITERS
+            self.books.readers += slot in READERS
+            self.await_progress([each for each in range(SLOTS) if each != slot])
+            self.settle(slot)
+            self.start(slot)
+        self.ledger.stop[:] = 1
+        for slot in range(SLOTS):
+            _, status = os.waitpid(self.pids[slot], 0)
+            assert status == 0, f"process {slot} ended with {status}"
+            self.settle(slot)
+        self.books.writes += sum(self.next[slot] for slot in WRITERS)
+        self.books.reads += sum(self.next[slot] for slot in READERS)
+        self.books.lost += int(len(self.table) != len(list(self.table)))
+        self.table.close()
+        self.books.left += Path(f"/dev/shm/sk_{self.name}").exists()
+
+
+def main() -> None:
+    subject, kills, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    faulthandler.enable()
+    gc.freeze()
+    books, dice, serial = Books(subject), random.Random(seed), 0
+    while books.kills < kills:
+        try:
+            Round(books, dice, serial).run(min(KILLS_A_ROUND, kills - books.kills))
+        except TimeoutError as why:
+            print(json.dumps({"hung": str(why)}), flush=True)
+            break
+        serial += 1
+    print(json.dumps(asdict(books) | {"clean": books.clean}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
