@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
-
-@dataclass(frozen=True)
-class Kind:
-    """`change` alters the state, `look` answers what can be compared; `others` differ in what must be equal."""
-
-    name: str
-    cls: str
-    make: Callable[..., Any]
-    change: Callable[[Any], Any]
-    look: Callable[[Any], Any]
-    uses: tuple[Callable[[Any], Any], ...]
-    others: tuple[Callable[..., Any], ...]
+from conformance.kind import Kind
+from conformance.kinds_sync import SYNC_KINDS
 
 
 def counter(context: Any, **options: Any) -> Any:
@@ -40,6 +27,10 @@ def queue(context: Any, **options: Any) -> Any:
 
 def array(context: Any, **options: Any) -> Any:
     return context.Array((2, 3), "i4", **options)
+
+
+def mapping(context: Any, **options: Any) -> Any:
+    return context.Dict(**options)
 
 
 COUNTER_USES = (
@@ -149,5 +140,31 @@ KINDS = (
             queue,
         ),
     ),
+    Kind(
+        "dict",
+        "Dict",
+        mapping,
+        lambda h: h.add("k"),
+        lambda h: h.as_dict(),
+        (
+            lambda h: h["k"],
+            lambda h: h.get("k"),
+            lambda h: h.__setitem__("k", 1),
+            lambda h: h.__delitem__("k"),
+            lambda h: h.setdefault("k", 1),
+            lambda h: h.pop("k", None),
+            lambda h: h.popitem(),
+            lambda h: h.add("k"),
+            lambda h: h.compare_exchange("k", 0, 1),
+            lambda h: h.update(k=1),
+            lambda h: h.clear(),
+            lambda h: h.as_dict(),
+            lambda h: len(h),
+            lambda h: list(h),
+            lambda h: "k" in h,
+        ),
+        (counter, queue),
+    ),
+    *SYNC_KINDS,
 )
 BY_NAME = {kind.name: kind for kind in KINDS}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -11,19 +12,18 @@ import pytest
 from conformance.kinds import KINDS, Kind
 from conformance.watchdog import Task, until
 
-from sharedkit.statistics import ArrayStatistics, CountersStatistics, CounterStatistics, QueueStatistics
+from sharedkit import statistics as pictures
 
 CLASSES = {
-    "Counter": CounterStatistics,
-    "Counters": CountersStatistics,
-    "Queue": QueueStatistics,
-    "Array": ArrayStatistics,
+    **{kind.cls: getattr(pictures, f"{kind.cls}Statistics", None) for kind in KINDS},
+    "RLock": pictures.LockStatistics,
+    "BoundedSemaphore": pictures.SemaphoreStatistics,
 }
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_it_is_a_frozen_picture_that_says_what_and_who(context: Any, kind: Kind) -> None:
-    with kind.make(context) as handle:
+    with closing(kind.make(context)) as handle:
         statistics = handle.statistics()
         assert type(statistics) is CLASSES[kind.cls]
         assert statistics.kind == kind.cls
