@@ -2,7 +2,7 @@
  *
  *   offset in the body   what                                      written by
  *   0                    lock: see sk_mutex.h                      see there; no operation here takes it
- *   128, or the next     elements, param[SK_ARRAY_COUNT] of        anybody: through views by plain stores, through
+ *   next line or         elements, param[SK_ARRAY_COUNT] of        anybody: through views by plain stores, through
  *   page of the file     param[SK_ARRAY_ITEMSIZE] bytes            the functions below by one atomic step each
  *
  * Elements that fill a page or more begin on one. The description of the element type and the shape are the meta of
@@ -35,8 +35,8 @@ static inline uint64_t sk_array_bytes(const sk_segment *s) {
 }
 
 /* Where the elements of a segment whose body begins at `body` begin. */
-static inline uint64_t sk_array_data_at(uint64_t body, uint64_t bytes) {
-    return sk_round_up(body + sizeof(sk_mutex), bytes >= SK_PAGE ? SK_PAGE : SK_LINE);
+static inline uint64_t sk_array_data_at(uint64_t body, uint32_t seats, uint64_t bytes) {
+    return sk_round_up(body + sk_mutex_len(seats), bytes >= SK_PAGE ? SK_PAGE : SK_LINE);
 }
 
 /* Whether the params agree with each other and with the file. */
@@ -44,7 +44,7 @@ static inline int sk_array_refuse(const sk_segment *s) {
     const sk_header *h = sk_header_of(s);
     uint64_t bytes, data = h->param[SK_ARRAY_DATA];
     if (__builtin_mul_overflow(h->param[SK_ARRAY_ITEMSIZE], h->param[SK_ARRAY_COUNT], &bytes)) return SK_CORRUPT;
-    if (data != sk_array_data_at(h->body, bytes)) return SK_CORRUPT;
+    if (data != sk_array_data_at(h->body, h->seats, bytes)) return SK_CORRUPT;
     return data <= s->base_len && bytes <= s->base_len - data ? SK_OK : SK_CORRUPT;
 }
 

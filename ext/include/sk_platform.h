@@ -2,7 +2,7 @@
  *
  * A platform is one file that defines these functions, and nothing else of the kit knows the system:
  *
- *   time        sk_now_ns, sk_wall_ns, sk_relax, sk_yield, sk_nap
+ *   time        sk_now_ns, sk_wall_ns, sk_wall_coarse_ns, sk_relax, sk_yield, sk_nap
  *   waiting     sk_sleep_on, sk_rouse               (a 32-bit word in memory shared by processes)
  *   liveness    sk_file_lock, sk_file_unlock, sk_file_holder
  *               (a byte-range lock that belongs to an open file, is freed by the system when its

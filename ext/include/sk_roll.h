@@ -1,7 +1,12 @@
 /* A roll: a count for each process, which dies with it.
  *
  *   entry i, 64 bits   63 ... 32   31 ... 0
- *                      epoch       count       of whoever sits on seat i; of another epoch it counts as 0 */
+ *                      epoch       count       of whoever sits on seat i; of another epoch it counts as 0
+ *
+ *   written by         the process on that seat, its threads by compare-and-swap; that commits. Where a rule says
+ *                      so (sk_permits.h) also others, by compare-and-swap
+ *
+ * Deaths. The entry of the dead stays as it was and counts for nothing: its epoch has moved on, or its seat is free. */
 #ifndef SK_ROLL_H
 #define SK_ROLL_H
 
@@ -9,6 +14,17 @@
 
 static inline uint64_t *sk_roll_entry(const sk_segment *s, uint64_t *roll) {
     return &roll[sk_owner_seat(s->seats.me)];
+}
+
+/* The owner word of whoever wrote what was read from entry `seat`. */
+static inline uint32_t sk_roll_owner(uint64_t seen, uint32_t seat) {
+    return (uint32_t)(seen >> 32) << SK_SEAT_BITS | seat;
+}
+
+/* This process's own count. */
+static inline uint32_t sk_roll_mine(const sk_segment *s, uint64_t *roll) {
+    uint64_t seen = sk_load64_relaxed(sk_roll_entry(s, roll));
+    return seen >> 32 == sk_owner_epoch(s->seats.me) ? (uint32_t)seen : 0;
 }
 
 /* Add n to this process's own count. */
@@ -22,13 +38,19 @@ static inline void sk_roll_add(const sk_segment *s, uint64_t *roll, int32_t n) {
     } while (!sk_cas64_seq_cst(entry, &seen, epoch << 32 | count));
 }
 
+/* The count of whoever sits on `seat`, and who that is; 0 when it is dead. */
+static inline uint32_t sk_roll_of(const sk_segment *s, const uint64_t *roll, uint32_t seat, uint32_t *owner) {
+    uint64_t seen = sk_load64_acquire(&roll[seat]);
+    *owner = sk_roll_owner(seen, seat);
+    return (uint32_t)seen != 0 && sk_seat_lives(&s->seats, *owner) ? (uint32_t)seen : 0;
+}
+
 /* The sum over all who live. */
 static inline uint64_t sk_roll_sum(const sk_segment *s, const uint64_t *roll) {
     uint64_t sum = 0;
     for (uint32_t seat = 0; seat < s->seats.count; seat++) {
-        uint64_t seen = sk_load64_acquire(&roll[seat]);
-        if ((uint32_t)seen == 0) continue;
-        if (sk_seat_lives(&s->seats, (uint32_t)(seen >> 32) << SK_SEAT_BITS | seat)) sum += (uint32_t)seen;
+        uint32_t owner;
+        sum += sk_roll_of(s, roll, seat, &owner);
     }
     return sum;
 }

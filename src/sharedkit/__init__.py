@@ -7,6 +7,7 @@ from sharedkit.errors import (
     GoneError,
     NotLockedError,
     OutOfSharedMemory,
+    OwnerDiedError,
     OwnerDiedWarning,
     SeatsExhausted,
     SegmentInUse,
@@ -14,7 +15,7 @@ from sharedkit.errors import (
     ShutDown,
 )
 from sharedkit.segments import attach
-from sharedkit.shm import Array, Counter, Counters, Dict, Event, Queue
+from sharedkit.shm import Array, Counter, Counters, Dict, Event, Lock, Queue
 
 __all__ = [
     "Array",
@@ -25,8 +26,10 @@ __all__ = [
     "Dict",
     "Event",
     "GoneError",
+    "Lock",
     "NotLockedError",
     "OutOfSharedMemory",
+    "OwnerDiedError",
     "OwnerDiedWarning",
     "Queue",
     "SeatsExhausted",

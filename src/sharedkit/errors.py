@@ -10,6 +10,7 @@ __all__ = [
     "GoneError",
     "NotLockedError",
     "OutOfSharedMemory",
+    "OwnerDiedError",
     "OwnerDiedWarning",
     "SeatsExhausted",
     "SegmentInUse",
@@ -48,6 +49,10 @@ class SeatsExhausted(SharedkitError, OSError):
 
 class SegmentInUse(SharedkitError, OSError):
     """Raised when a segment is to be removed that processes have attached; end them, or remove it by force."""
+
+
+class OwnerDiedError(SharedkitError, RuntimeError):
+    """Raised when a lock's owner died holding it and it was made to refuse then; repair, then `mark_consistent()`."""
 
 
 class OwnerDiedWarning(RuntimeWarning):

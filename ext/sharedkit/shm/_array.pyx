@@ -30,7 +30,7 @@ cdef extern from "sk_array.h" nogil:
     enum: SK_ARRAY_ITEMSIZE, SK_ARRAY_COUNT, SK_ARRAY_DATA
 
     uint64_t sk_body_at(uint32_t seats, uint64_t meta_len) noexcept
-    uint64_t sk_array_data_at(uint64_t body, uint64_t bytes) noexcept
+    uint64_t sk_array_data_at(uint64_t body, uint32_t seats, uint64_t bytes) noexcept
 
 KIND_ARRAY = 5
 LARGEST = SK_LARGEST // 2
@@ -49,7 +49,7 @@ def make(str path, str name, uint32_t seats, uint32_t flags, uint64_t itemsize, 
     plan.seats = seats
     plan.param[SK_ARRAY_ITEMSIZE] = itemsize
     plan.param[SK_ARRAY_COUNT] = count
-    plan.param[SK_ARRAY_DATA] = sk_array_data_at(body, size)
+    plan.param[SK_ARRAY_DATA] = sk_array_data_at(body, seats, size)
     plan.body_len = plan.param[SK_ARRAY_DATA] - body + size
     plan.meta = <const char *>meta
     plan.meta_len = len(meta)

@@ -1,40 +1,38 @@
 # cython: language_level=3
-"""The lock: one try with the GIL held, then waiting without it in slices that let signals through."""
+"""What waits in common, and the lock: one try with the GIL held, then waiting without it in slices for signals."""
 
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals, PyErr_WarnEx
+from cpython.pystate cimport PyThreadState, PyThreadState_Get
 from libc.math cimport isnan
 from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memset
 from libcpp cimport bool as cbool
 
-from sharedkit import errors
+from sharedkit import errors, segments
 from sharedkit._segment cimport (
     SK_BUSY, SK_CORRUPT, SK_EXCESS, SK_INTERRUPTED, SK_OK, SK_OWNER_DIED, SK_TIMEOUT,
-    Handle, Segment, closed, deadline_of, refuse, sk_body_of, sk_header_of, sk_segment,
+    Handle, Segment, closed, create_segment, deadline_of, refuse, sk_body_of, sk_header_of, sk_plan, sk_segment,
 )
+from sharedkit.statistics import LockStatistics
 
 import threading
 
 
-cdef extern from "sk_mutex.h" nogil:
-    ctypedef struct sk_mutex:
-        uint32_t word
-        uint32_t torn        # 1 from a hand-over by death to the release that ends it
+cdef extern from "Python.h":
+    uint64_t PyThreadState_GetID(PyThreadState *state) noexcept
 
-    int sk_mutex_try(const sk_segment *s, sk_mutex *m) noexcept
-    int sk_mutex_take(sk_segment *s, sk_mutex *m, uint64_t until) noexcept
-    int sk_mutex_give(const sk_segment *s, sk_mutex *m) noexcept
-    void sk_mutex_pass_on(sk_mutex *m) noexcept
-    cbool sk_mutex_taken(const sk_segment *s, const sk_mutex *m) noexcept
-    uint32_t sk_lock_owner(const uint32_t *word) noexcept
-
+KIND_LOCK = 6
 cdef uint64_t FOR_EVER = <uint64_t>-1
 cdef object MINUS_ONE = -1
 cdef double LONGEST = threading.TIMEOUT_MAX
 
 
+# --- waiting ------------------------------------------------------------------------------------------
+
+
 cdef uint64_t until_of(cbool willing, object timeout) except? 0:
-    """Monotonic nanoseconds at which to give up, 0 for at once; threading's rules. ValueError, OverflowError."""
+    """Monotonic nanoseconds at which to give up, 0 for at once; a Lock's rules. ValueError, OverflowError."""
     if timeout is None:
         return FOR_EVER if willing else 0
     cdef double seconds = timeout
@@ -53,31 +51,71 @@ cdef uint64_t until_of(cbool willing, object timeout) except? 0:
     return 0 if seconds == 0 else deadline_of(seconds)
 
 
-cdef class Lock(Handle):
-    """Lock()\n--\n
-    A lock between threads and processes with the face of `threading.Lock`; `Array.lock` is one.
+cdef uint64_t until_of_span(object timeout) except? 1:
+    """The same by the rules of a Semaphore, a Condition or an Event: None for ever, negative at once. OverflowError."""
+    if timeout is None:
+        return FOR_EVER
+    cdef double seconds = timeout
+    if not seconds > 0:
+        return 0
+    if seconds > LONGEST:
+        raise OverflowError(f"timeout is larger than threading.TIMEOUT_MAX: {timeout}")
+    return deadline_of(seconds)
 
-    Any thread of any process may release it. It is held in the name of a process: when that dies, the next one takes
-    the lock over, finds `owner_died` true and gets an OwnerDiedWarning; a process that is stopped keeps it. After a
-    fork the parent holds it, and the child does not. `acquire` takes `block=` for `blocking=` and a timeout of None
-    for -1; `owner` tells who holds it. Method: a robust futex word (ext/include/sk_mutex.h).
+
+cdef uint32_t this_thread() noexcept:
+    """A number that no other thread of the process has or had: unlike idents, these are not used again."""
+    return <uint32_t>PyThreadState_GetID(PyThreadState_Get())
+
+
+cdef int wait_in(Segment segment, slice_of step, end_of end, void *what, uint64_t until) except? -99:
+    """Wait in slices without the GIL and let signals through: SK_OK, SK_OWNER_DIED, SK_TIMEOUT or SK_BUSY.
+
+    Raises what handlers raise, after `end`, and what `refuse` makes of other statuses.
     """
+    cdef sk_stay stay
+    cdef int rc
+    memset(&stay, 0, sizeof(stay))
+    stay.thread = this_thread()
+    while True:
+        segment.hold.inside += 1
+        with nogil:
+            rc = step(segment.s, what, until, &stay)
+        segment.hold.inside -= 1
+        if rc == SK_INTERRUPTED:
+            try:
+                PyErr_CheckSignals()
+            except BaseException:
+                end(segment.s, what, &stay)
+                raise
+        elif rc == SK_OK or rc == SK_OWNER_DIED or rc == SK_TIMEOUT or rc == SK_BUSY:
+            return rc
+        else:
+            refuse(rc, 0)
 
-    cdef sk_mutex *mutex         # NULL once closed
 
-    def __init__(self):
-        raise TypeError("a Lock is part of a structure: take the one of sharedkit.Array(…).lock")
+cdef int take_slice(sk_segment *s, void *mutex, uint64_t until, sk_stay *stay) noexcept nogil:
+    return sk_mutex_take(s, <sk_mutex *>mutex, until, stay)
 
-    @staticmethod
-    def _in(Segment segment, uint64_t offset):
-        """The lock whose mutex is `offset` bytes into the body of the segment."""
-        cdef Lock self = Lock.__new__(Lock)
+
+cdef void quit_waiting(const sk_segment *s, void *mutex, sk_stay *stay) noexcept nogil:
+    sk_mutex_quit(s, <sk_mutex *>mutex, stay)
+
+
+# --- the mutex of Lock and RLock ------------------------------------------------------------------------
+
+
+cdef class Mutex(Handle):
+    """What a Lock and an RLock have in common: who holds it, since when, and word of a death."""
+
+    cdef _hold(self, Segment segment, uint64_t offset):
+        """The mutex is `offset` bytes into the body. CorruptSegmentError."""
         cdef uint64_t room = segment.s.base_len - sk_header_of(segment.s).body
-        if offset > room or room - offset < sizeof(sk_mutex) or offset % sizeof(sk_mutex) != 0:
+        cdef uint64_t needed = sk_mutex_len(sk_header_of(segment.s).seats)
+        if offset > room or room - offset < needed or offset % 128 != 0:
             refuse(SK_CORRUPT, 0)
         self.bind(segment)
         self.mutex = <sk_mutex *>(<unsigned char *>sk_body_of(self.s) + offset)
-        return self
 
     def close(self):
         """Let go of the segment, not of the lock if it is held. Using the handle afterwards raises ClosedError.
@@ -86,27 +124,158 @@ cdef class Lock(Handle):
         Handle.close(self)
 
     cdef bint wait(self, uint64_t until) except -1:
+        """Take it, at the latest at `until`. Whether it was taken; OwnerDiedWarning, OwnerDiedError."""
         cdef Segment segment = self.segment
         cdef sk_mutex *mutex = self.mutex
-        cdef int rc = SK_BUSY
+        cdef int rc
         if until == 0:
-            rc = sk_mutex_take(segment.s, mutex, 0)
-            if rc == SK_BUSY:
-                return False
-        while rc != SK_OK and rc != SK_OWNER_DIED:
-            if rc == SK_TIMEOUT:
-                return False
-            if rc == SK_INTERRUPTED:
-                PyErr_CheckSignals()
-            elif rc != SK_BUSY:
+            rc = sk_mutex_take(segment.s, mutex, 0, NULL)
+            if rc != SK_OK and rc != SK_OWNER_DIED and rc != SK_BUSY:
                 refuse(rc, 0)
-            segment.hold.inside += 1
-            with nogil:
-                rc = sk_mutex_take(segment.s, mutex, until)
-            segment.hold.inside -= 1
+        else:
+            rc = wait_in(segment, take_slice, quit_waiting, mutex, until)
         if rc == SK_OWNER_DIED:
-            warn(segment, mutex)
-        return True
+            warn(segment, mutex, self.strict)
+        return rc == SK_OK or rc == SK_OWNER_DIED
+
+    cdef int tell(self) except -1:
+        """It has just been taken from a dead process."""
+        return warn(self.segment, self.mutex, self.strict)
+
+    @property
+    def owner(self):
+        """Pid of the process that holds it, in its own pid namespace; None when it is free or the holder is dead."""
+        if self.mutex is NULL:
+            closed()
+        return self.segment.pid_of(sk_lock_owner(&self.mutex.word))
+
+    @property
+    def owner_died(self):
+        """True from the moment that it is taken over from a dead process until it is released in order."""
+        if self.mutex is NULL:
+            closed()
+        return self.mutex.torn != 0
+
+    def mark_consistent(self):
+        """Say that what the lock protects is in order again: `owner_died` is false from now on.
+        """
+        if self.mutex is NULL:
+            closed()
+        cdef int rc = sk_mutex_mend(self.s, self.mutex)
+        if rc != SK_OK:
+            refuse(rc, 0)
+
+    cdef object picture(self, str kind, object count):
+        """A LockStatistics. Who holds it is read before and after `since`, so that the two belong together."""
+        cdef Segment segment = self._segment()
+        cdef uint32_t owner = 0
+        cdef uint64_t since = 0
+        for _ in range(100):
+            owner = sk_lock_owner(&self.mutex.word)
+            since = self.mutex.since
+            if sk_lock_owner(&self.mutex.word) == owner and (owner == 0 or since != 0):
+                break
+        pid = segment.pid_of(owner)
+        return LockStatistics(
+            name=segment.name,
+            kind=kind,
+            owner=pid,
+            since=None if pid is None or since == 0 else since / 1e9,
+            waiting=sk_roll_sum(segment.s, self.mutex.roll),
+            owner_died=self.mutex.torn != 0,
+            count=0 if pid is None else count,
+            attached=segment.attached(),
+        )
+
+
+cdef int warn(Segment segment, sk_mutex *mutex, bint strict) except -1:
+    """Say that the lock, which is held now, comes from the dead. If that is an error, let the next one have it."""
+    text = f"the process that held the lock of {segment.name!r} has died: check what the lock protects"
+    if strict:
+        sk_mutex_pass_on(mutex)
+        raise errors.OwnerDiedError(f"{text}, then call mark_consistent()")
+    try:
+        PyErr_WarnEx(errors.OwnerDiedWarning, <bytes>text.encode(), 1)
+    except BaseException:
+        sk_mutex_pass_on(mutex)
+        raise
+    return 0
+
+
+def checked_manner(on_owner_died):
+    """1 for "raise", 0 for "warn". ValueError for another."""
+    if on_owner_died not in ("warn", "raise"):
+        raise ValueError(f"on_owner_died must be 'warn' or 'raise': {on_owner_died!r}")
+    return int(on_owner_died == "raise")
+
+
+def make(str path, str name, uint32_t seats, uint32_t flags, uint32_t kind, uint64_t strict):
+    """A new segment with a mutex, which is free."""
+    cdef sk_plan plan
+    memset(&plan, 0, sizeof(plan))
+    plan.kind = kind
+    plan.flags = flags
+    plan.seats = seats
+    plan.body_len = sk_mutex_len(seats)
+    plan.param[0] = strict
+    return create_segment(path, name, &plan)
+
+
+def segment_of(kind, on_owner_died, name, exist_ok, persist, seats):
+    """The segment of a new Lock or RLock, or of an equal one that is there."""
+    strict = checked_manner(on_owner_died)
+    flags = segments.flags_of(persist)
+    segments.checked_seats(seats)
+    return segments.create(
+        lambda path, name: make(path, name, seats, flags, kind, strict),
+        kind,
+        lambda there: there.seats == seats and there.params[0] == strict,
+        name=name,
+        exist_ok=exist_ok,
+    )
+
+
+# --- the lock ---------------------------------------------------------------------------------------------
+
+
+cdef class Lock(Mutex):
+    """Lock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192)\n--\n
+    A lock between threads and processes with the face of `threading.Lock`; `Array.lock` is one.
+
+    Any thread of any process may release it. It is held in the name of a process: when that dies, the next one takes
+    the lock over, finds `owner_died` true and gets an OwnerDiedWarning; a process that is stopped keeps it. With
+    `on_owner_died="raise"` everybody who asks gets an OwnerDiedError instead of the lock, until `mark_consistent()`.
+    After a fork the parent holds it, and the child does not. Who has waited for a millisecond has the next turn.
+    `acquire` takes `block=` for `blocking=` and a timeout of None for -1; `owner` and `statistics()` tell who holds it.
+    `seats`: how many processes can attach at once.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when what is there differs,
+    OutOfSharedMemory. Method: a robust futex word (ext/include/sk_mutex.h).
+    """
+
+    cdef bint part               # of a structure, whose attribute `lock` it is
+
+    def __init__(
+        self, *, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=segments.DEFAULT_SEATS
+    ):
+        self._open(segment_of(KIND_LOCK, on_owner_died, name, exist_ok, persist, seats))
+
+    @staticmethod
+    def _of(Segment segment):
+        cdef Lock self = Lock.__new__(Lock)
+        self._open(segment)
+        return self
+
+    @staticmethod
+    def _in(Segment segment, uint64_t offset):
+        """The lock whose mutex is `offset` bytes into the body of the segment of another structure."""
+        cdef Lock self = Lock.__new__(Lock)
+        self._hold(segment, offset)
+        self.part = True
+        return self
+
+    cdef _open(self, Segment segment):
+        self._hold(segment, 0)
+        self.strict = sk_header_of(segment.s).param[0] != 0
 
     cdef bint take(self) except -1:
         """Take it, for ever waiting."""
@@ -116,7 +285,7 @@ cdef class Lock(Handle):
         if rc == SK_OK:
             return True
         if rc == SK_OWNER_DIED:
-            warn(self.segment, self.mutex)
+            self.tell()
             return True
         return self.wait(FOR_EVER)
 
@@ -125,7 +294,8 @@ cdef class Lock(Handle):
         """acquire($self, blocking=True, timeout=-1, *, block=None)\n--\n
         Take the lock; with `blocking`, wait up to `timeout` seconds (-1 or None: for ever). Whether it was taken.
 
-        If the process that held it has died, it is taken over: `owner_died` is true and an OwnerDiedWarning is given.
+        If the process that held it has died, it is taken over: `owner_died` is true and an OwnerDiedWarning is given;
+        or an OwnerDiedError is raised, if that was asked for, and the lock is not taken.
         Raises ValueError for another negative timeout, or any with `blocking=False`; OverflowError for one past
         threading.TIMEOUT_MAX.
         """
@@ -161,19 +331,10 @@ cdef class Lock(Handle):
             closed()
         return bool(sk_mutex_taken(self.s, self.mutex))
 
-    @property
-    def owner(self):
-        """Pid of the process that holds it, in its own pid namespace; None when it is free or the holder is dead."""
-        if self.mutex is NULL:
-            closed()
-        return self.segment.pid_of(sk_lock_owner(&self.mutex.word))
-
-    @property
-    def owner_died(self):
-        """True from the moment that it is taken over from a dead process until it is released."""
-        if self.mutex is NULL:
-            closed()
-        return self.mutex.torn != 0
+    def statistics(self):
+        """Who holds it, since when, how many threads wait, whether a holder died: a LockStatistics.
+        """
+        return self.picture("Lock", 1)
 
     def __enter__(self):
         return self.take()
@@ -184,14 +345,16 @@ cdef class Lock(Handle):
         self.free()
 
     def __reduce__(self):
-        return lock_of, Handle.__reduce__(self)
+        if self.part:
+            return lock_of, Handle.__reduce__(self)
+        return Handle.__reduce__(self)
 
     def __repr__(self):
-        where = f"{type(self).__module__}.{type(self).__qualname__} object"
         if self.mutex is NULL:
-            return f"<closed {where} at {id(self):#x}>"
+            return f"<closed sharedkit.Lock object at {id(self):#x}>"
         owner = self.owner
-        return f"<{'unlocked' if owner is None else 'locked'} {where} owner={owner} at {id(self):#x}>"
+        state = "unlocked" if owner is None else "locked"
+        return f"<{state} sharedkit.Lock object name={self.name!r} owner={owner} at {id(self):#x}>"
 
 
 def lock_of(arrive, arguments):
@@ -199,14 +362,20 @@ def lock_of(arrive, arguments):
     return arrive(*arguments).lock
 
 
-cdef int warn(Segment segment, sk_mutex *mutex) except -1:
-    """Say that the lock, which is held now, comes from the dead. If that is an error, let the next one have it."""
-    cdef bytes text = (
-        f"the process that held the lock of {segment.name!r} has died: check what the lock protects".encode()
-    )
-    try:
-        PyErr_WarnEx(errors.OwnerDiedWarning, text, 1)
-    except BaseException:
-        sk_mutex_pass_on(mutex)
-        raise
-    return 0
+def told(picture):
+    """A LockStatistics for listings."""
+    held = "unlocked"
+    if picture.owner is not None:
+        held = f"locked by pid {picture.owner}"
+        if picture.count > 1:
+            held += f" {picture.count} times"
+    torn = ", an owner died" if picture.owner_died else ""
+    return f"{held}, {picture.waiting} waiting{torn}"
+
+
+def state(Segment segment):
+    """For listings."""
+    return told(Lock._of(segment).statistics())
+
+
+segments.register_kind(segments.Kind(KIND_LOCK, "Lock", Lock._of, state))

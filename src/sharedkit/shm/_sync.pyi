@@ -1,31 +1,58 @@
-"""A lock in shared memory."""
+"""A lock in shared memory, and what it has in common with the other primitives."""
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 from typing_extensions import disjoint_base
 
 from sharedkit._segment import Handle, Segment
+from sharedkit.statistics import LockStatistics
+
+KIND_LOCK: int
 
 @disjoint_base
-class Lock(Handle):
+class Mutex(Handle):
+    """What a Lock and an RLock have in common: who holds it, since when, and word of a death."""
+
+    @property
+    def owner(self) -> int | None: ...
+    @property
+    def owner_died(self) -> bool: ...
+    def mark_consistent(self) -> None: ...
+
+@disjoint_base
+class Lock(Mutex):
     """A lock between threads and processes with the face of `threading.Lock`; `Array.lock` is one."""
 
-    def __init__(self) -> None: ...
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        on_owner_died: Literal["warn", "raise"] = "warn",
+        seats: int = 192,
+    ) -> None: ...
+    @staticmethod
+    def _of(segment: Segment) -> Lock: ...
     @staticmethod
     def _in(segment: Segment, offset: int) -> Lock: ...
     def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool: ...
     def release(self) -> None: ...
     def locked(self) -> bool: ...
-    @property
-    def owner(self) -> int | None: ...
-    @property
-    def owner_died(self) -> bool: ...
+    def statistics(self) -> LockStatistics: ...
     # `with` takes the lock; it does not close the handle.
     def __enter__(self) -> bool: ...  # type: ignore[override]
     def __exit__(  # type: ignore[override]
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
+def checked_manner(on_owner_died: object) -> int: ...
+def make(path: str, name: str, seats: int, flags: int, kind: int, strict: int) -> Segment: ...
+def segment_of(
+    kind: int, on_owner_died: object, name: str | None, exist_ok: bool, persist: bool, seats: int
+) -> Segment: ...
 def lock_of(arrive: Callable[..., Any], arguments: tuple[Any, ...]) -> Lock: ...
+def told(picture: LockStatistics) -> str: ...
+def state(segment: Segment) -> str: ...

@@ -1,0 +1,52 @@
+"""What the synchronization primitives have in common: time-outs, waiting in slices, the mutex."""
+
+from libc.stdint cimport uint32_t, uint64_t
+from libcpp cimport bool as cbool
+
+from sharedkit._segment cimport Handle, Segment, sk_segment
+
+
+cdef extern from "sk_mutex.h" nogil:
+    ctypedef struct sk_stay:
+        uint32_t thread      # tells it from the others of its process
+        cbool enrolled
+
+    ctypedef struct sk_mutex:
+        uint32_t word
+        uint32_t torn        # 1 from a hand-over by death to the release that ends it
+        uint64_t since       # nanoseconds of wall clock, or 0
+        uint64_t thread      # of a re-entrant one: who holds it
+        uint64_t count       # and how often
+        uint64_t *roll       # how many threads of each process wait
+
+    uint64_t sk_mutex_len(uint32_t seats) noexcept
+    int sk_mutex_try(const sk_segment *s, sk_mutex *m) noexcept
+    int sk_mutex_take(sk_segment *s, sk_mutex *m, uint64_t until, sk_stay *stay) noexcept
+    void sk_mutex_quit(const sk_segment *s, sk_mutex *m, sk_stay *stay) noexcept
+    int sk_mutex_give(const sk_segment *s, sk_mutex *m) noexcept
+    void sk_mutex_pass_on(sk_mutex *m) noexcept
+    int sk_mutex_mend(const sk_segment *s, sk_mutex *m) noexcept
+    cbool sk_mutex_taken(const sk_segment *s, const sk_mutex *m) noexcept
+    uint32_t sk_lock_owner(const uint32_t *word) noexcept
+    uint64_t sk_roll_sum(const sk_segment *s, const uint64_t *roll) noexcept
+
+
+# One slice of waiting for what `what` points to; SK_INTERRUPTED: come again with the same stay.
+ctypedef int (*slice_of)(sk_segment *s, void *what, uint64_t until, sk_stay *stay) noexcept nogil
+# The wait is given up in between.
+ctypedef void (*end_of)(const sk_segment *s, void *what, sk_stay *stay) noexcept nogil
+
+cdef uint64_t until_of(cbool willing, object timeout) except? 0
+cdef uint64_t until_of_span(object timeout) except? 1
+cdef uint32_t this_thread() noexcept
+cdef int wait_in(Segment segment, slice_of step, end_of end, void *what, uint64_t until) except? -99
+
+
+cdef class Mutex(Handle):
+    cdef sk_mutex *mutex     # NULL once closed
+    cdef bint strict         # OwnerDiedError instead of a warning
+
+    cdef _hold(self, Segment segment, uint64_t offset)
+    cdef bint wait(self, uint64_t until) except -1
+    cdef int tell(self) except -1
+    cdef object picture(self, str kind, object count)
