@@ -20,10 +20,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sharedkit import segments, shm
 
 WATCHDOG = 30.0
-LARGEST_FILE = 256 << 20  # a mutation must not make anybody ask for all the memory there is: it is an OSError then
+# A mutation must not make anybody ask for more memory than use does: an OSError or a MemoryError then.
+LARGEST_FILE = 8 << 20
+ADDRESS_SPACE = 8 << 30
 HEADER = 120  # bytes of sk_header
 SEATS_AT, SEAT_BYTES = 256, 16
 BODY_AT = HEADER - 16 - 6 * 8 - 8  # where the header says where the body is
@@ -59,11 +63,12 @@ def make(kind: str, name: str) -> Any:
         return shm.Array((4, 5), "i8", name=name, seats=8)  # type: ignore[attr-defined]
     if kind == "dict":
         table = shm.Dict({i: str(i) * i for i in range(40)}, name=name, seats=8)
-        table.update({"text": 1.5, b"bytes": 7, (1, "two"): [3], "long": bytes(3000)})
+        table.update({"text": 1.5, b"bytes": 7, (1, "two"): [3], "long": bytes(3000), "rows": np.arange(9.0)})
         del table[3], table[30]
         return table
     queue: Any = shm.Queue(8 if kind == "bounded" else 0, name=name, seats=8)
-    for item in (1, "two", b"three", 4.0, None, [5], bytes(3000)):
+    beside = {"rows": np.arange(40.0), "more": bytearray(b"more")}  # pickled with its buffers beside the pickle
+    for item in (1, "two", b"three", np.arange(6, dtype="i2").reshape(2, 3), beside, [5], bytes(3000)):
         queue.put(item)
     return queue
 
@@ -88,7 +93,7 @@ def uses(kind: str, it: Any) -> Iterator[Callable[[], object]]:
         yield lambda: it.lock.acquire(timeout=0.02) and it.lock.release()
     elif kind == "dict":
         yield lambda: len(it)
-        for key in (0, 7, 39, 3, "text", b"bytes", (1, "two"), "long", "missing"):
+        for key in (0, 7, 39, 3, "text", b"bytes", (1, "two"), "long", "rows", "missing"):
             yield lambda key=key: it.get(key)
             yield lambda key=key: key in it
         yield lambda: it.update({i: bytes(i) for i in range(30, 60)})
@@ -135,7 +140,7 @@ def places(kind: str, raw: bytes) -> list[tuple[int, int]]:
         (floor,) = struct.unpack_from("<Q", raw, BODY_AT + 8 + 8)  # param[1]
         assert body < floor < len(raw)
         words = [(body + at, 16) for at in (0, 128, 256, 384, 512, 640, 768)]
-        regions += words * 2 + [(body, 896), (floor, 16), (floor, 256), (floor, 4096)]
+        regions += words * 2 + [(body, 896), (floor, 16), (floor, 256)] + [(floor, 1024), (floor, 4096)] * 4
     return regions
 
 
@@ -195,6 +200,7 @@ def one(kind: str, when: str, seed: int) -> tuple[list[str], dict[str, int] | st
     if pid == 0:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_FILE, LARGEST_FILE))
+        resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
         status = 1
         try:
             child(kind, when, seed, tell)

@@ -25,6 +25,7 @@ KIND, META_LEN, CHECK = 12, 40, 112
 HONEST = {
     "worked", "Late", "Empty", "Full", "ShutDown", "OverflowError", "ValueError", "KeyError", "CorruptSegmentError",
     "SeatsExhausted", "FileNotFoundError", "UnicodeDecodeError", "UnpicklingError", "EOFError", "TypeError",
+    "AttributeError", "ModuleNotFoundError",
 }  # fmt: skip
 
 

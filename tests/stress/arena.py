@@ -32,7 +32,7 @@ from stress import (
     operations_words,
 )
 from stress.operations import Operation, Stuck, path_of
-from stress.operations_queue import AfterDeath, QueueOperation, changes
+from stress.operations_queue import AfterDeath, changes
 from stress.stepper import CHANGED, IN_OWN, Route, Stepper
 
 TRIES = 5  # of one death, when the victim's way was another than the trace's
@@ -71,19 +71,11 @@ PLAIN: dict[str, type[Operation]] = {
     "Counter.compare_exchange": operations_words.CompareExchange,
     **operations_array.ARRAY,
     **operations_family.FAMILY,
-    "Dict set new": operations_dict.SetNew,
-    "Dict set over": operations_dict.SetOver,
-    "Dict set in place": operations_dict.SetInPlace,
-    "Dict set growing": operations_dict.SetGrowing,
-    "Dict.add": operations_dict.Add,
-    "Dict delete": operations_dict.Delete,
-    "Dict.pop": operations_dict.Pop,
-    "Dict.setdefault": operations_dict.SetDefault,
-    "Dict.compare_exchange": operations_dict.CompareExchange,
-    "Dict.clear": operations_dict.Clear,
+    **operations_dict.DICT,
 }
 
-# Taking over from a dead one: who died, after which change of the control words (from 0), had it committed; who next.
+# Taking over from a dead one: who died, after which change of the control words (from 0, or from the end), had it
+# committed; who next.
 AFTER: dict[str, tuple[str, int, bool, str]] = {
     "put after a death in put": ("put", 0, False, "put"),
     "put after a death growing": ("put, growing", 2, False, "put, growing"),
@@ -91,6 +83,10 @@ AFTER: dict[str, tuple[str, int, bool, str]] = {
     "get after a death in get": ("get", 0, False, "get"),
     "get after a death growing": ("put, growing", 2, False, "get"),
     "shutdown after a death growing": ("put, growing", 2, False, "shutdown"),
+    "Dict set after a death in set": ("Dict set new", 0, False, "Dict set new"),
+    "Dict set after a death set": ("Dict set new", -6, True, "Dict set new"),
+    "Dict set after a death cleared": ("Dict.clear", 1, True, "Dict set new"),
+    "Dict len after a death set": ("Dict set new", -6, True, "Dict len"),
 }
 NAMES = [*PLAIN, *AFTER]
 
@@ -157,12 +153,9 @@ class Arena:
 
     def _after(self, name: str) -> Callable[[], Operation]:
         first, change, committed, second = AFTER[name]
-        kinds: Any = PLAIN
         route = trace(self.stepper, PLAIN[first])
         at = changes(route)[change]
-        one: type[QueueOperation] = kinds[first]
-        two: type[QueueOperation] = kinds[second]
-        return lambda: AfterDeath(one, two, at, self.stepper, route, committed)
+        return lambda: AfterDeath(PLAIN[first], PLAIN[second], at, self.stepper, route, committed)
 
     def die(self, k: int) -> dict[str, Any]:
         """One death, and what its survivors found."""

@@ -125,6 +125,10 @@ class Operation(ABC):
     def finish(self) -> int:
         """Let go of everything; how many segments stay behind."""
 
+    def adopt(self, first: Any, committed: bool) -> None:
+        """Go on with the structure of another operation, whose victim died after or before its commit."""
+        raise NotImplementedError(f"nobody has died before {type(self).__name__} yet")
+
 
 class QueueOperation(Operation):
     """An operation on a queue that holds `before`; survivors put three more items and take all there is.
@@ -204,6 +208,10 @@ class QueueOperation(Operation):
         except ValueError:
             return
         outcome.duplicated += 1
+
+    def adopt(self, first: Any, committed: bool) -> None:
+        self.name, self.queue = first.name, first.queue
+        self.before = first.before + (first.mine if committed else [])
 
     def finish(self) -> int:
         if self.queue is not None:

@@ -60,9 +60,19 @@ class DictOperation(Operation):
         other.close()
         return outcome
 
+    def left(self, committed: bool) -> dict[str, Any]:
+        """What there must be after a death."""
+        value = self.new if committed else self.old
+        return self.rest if value == ABSENT else {**self.rest, self.key: value}
+
+    def adopt(self, first: Any, committed: bool) -> None:
+        self.name, self.dict, self.rest = first.name, first.dict, first.left(committed)
+        self.key = "another key"
+
     def finish(self) -> int:
         if self.dict is not None:
             self.dict.close()
+            self.dict = None
         return int(path_of(self.name).exists())
 
 
@@ -129,3 +139,56 @@ class Clear(DictOperation):
         if len(self.dict) == 0:
             self.rest = {}
         return super().survive(k)
+
+    def left(self, committed: bool) -> dict[str, Any]:
+        return {} if committed else super().left(False)
+
+
+class Get(DictOperation):
+    """Looking up changes nothing, wherever it ends."""
+
+    commits_once = False
+    old = new = "o" * 100
+
+    def act(self) -> None:
+        self.dict[self.key]
+
+
+class GetLarge(Get):
+    """Too large for the stack: a first try tells the size, a second copies it."""
+
+    old = new = "o" * 3000
+
+
+class Items(Get):
+    """A snapshot is taken under the lock."""
+
+    def act(self) -> None:
+        list(self.dict.items())
+
+
+class Len(Get):
+    """Counting puts right what a dead writer left."""
+
+    old = new = ABSENT
+
+    def act(self) -> None:
+        len(self.dict)
+
+
+DICT: dict[str, type[Operation]] = {
+    "Dict set new": SetNew,
+    "Dict set over": SetOver,
+    "Dict set in place": SetInPlace,
+    "Dict set growing": SetGrowing,
+    "Dict.add": Add,
+    "Dict delete": Delete,
+    "Dict.pop": Pop,
+    "Dict.setdefault": SetDefault,
+    "Dict.compare_exchange": CompareExchange,
+    "Dict.clear": Clear,
+    "Dict get": Get,
+    "Dict get, large": GetLarge,
+    "Dict items": Items,
+    "Dict len": Len,
+}

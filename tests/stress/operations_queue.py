@@ -207,12 +207,9 @@ class ShutdownAtOnce(Shutdown):
 
 
 class AfterDeath(Operation):
-    """The second victim dies while it takes over from a first, which died at instruction `at` of its own operation.
+    """The second victim dies while it takes over from a first, which died at instruction `at` of its own operation."""
 
-    `first` must not have committed at that point, or its items count as the victim's.
-    """
-
-    def __init__(self, first: type[QueueOperation], second: type[QueueOperation], at: int, stepper: Stepper,
+    def __init__(self, first: type[Operation], second: type[Operation], at: int, stepper: Stepper,
                  route: Route, committed: bool) -> None:  # fmt: skip
         self._stepper, self._route, self._at = stepper, route, at
         self._first = first()
@@ -221,7 +218,7 @@ class AfterDeath(Operation):
 
     @property
     def watched(self) -> str | None:
-        return self._first.name
+        return self._first.watched
 
     def prepare(self) -> None:
         self._first.prepare()
@@ -229,10 +226,7 @@ class AfterDeath(Operation):
         start, counted = self._route.to(self._at)
         self._stepper.to(victim, start, counted)
         self._stepper.kill(victim)
-        self._second.name, self._second.queue = self._first.name, self._first.queue
-        self._second.before = list(self._first.before)
-        if self._committed:
-            self._second.before += self._first.mine
+        self._second.adopt(self._first, self._committed)
 
     def act(self) -> None:
         self._second.act()
@@ -241,7 +235,6 @@ class AfterDeath(Operation):
         return self._second.survive(k)
 
     def finish(self) -> int:
-        self._second.queue = None
         return self._first.finish()
 
 

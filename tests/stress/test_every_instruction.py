@@ -12,7 +12,10 @@ from stress.sweep import Row, sweep_all, table
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="the stepper knows x86-64 only")
 
 SAMPLE = 400  # beside the points around everything that others can see
-SLOW = {"Dict set growing", "create by class", "put after a death growing", "put after a death grown"}
+SLOW = {
+    "Dict set growing", "create by class", "put after a death growing", "put after a death grown",
+    "Dict set after a death in set", "Dict set after a death cleared", "Dict len after a death set",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
