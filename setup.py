@@ -27,6 +27,7 @@ MODULES = [
     module("sharedkit.shm._batch"),
     module("sharedkit.shm._queue"),
     module("sharedkit.shm._sync"),
+    module("sharedkit.shm._rlock"),
     module("sharedkit.shm._event"),
     module("sharedkit.shm._elements"),
     module("sharedkit.shm._array"),

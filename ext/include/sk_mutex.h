@@ -7,7 +7,7 @@
  *   8       turn: see sk_stay.h                                      those who wait, by compare-and-swap
  *   16      since: wall clock (ns) at which it was taken, 0 while    the holder; for people
  *           that is not yet, or no longer, known
- *   24      thread, 32 count: of a re-entrant one (sk_remutex.h)     the holder
+ *   24      thread, 32 count: of a re-entrant one (sk_rlock.h)       the holder
  *   128     roll: how many threads of each process wait              the process on that seat (sk_roll.h); for people
  *
  * The word names a process, not a thread: threads of one process exclude each other all the same, because the word
@@ -153,7 +153,10 @@ static inline int sk_mutex_give(const sk_segment *s, sk_mutex *m) {
 }
 
 /* Free it although what it guards was not looked after: the next holder is told again. */
-static inline void sk_mutex_pass_on(sk_mutex *m) { sk_mutex_free(m); }
+static inline void sk_mutex_pass_on(sk_mutex *m) {
+    sk_store64_relaxed(&m->thread, 0);
+    sk_mutex_free(m);
+}
 
 /* What it guards is in order again, says whoever holds it or looks after what a dead one left. */
 static inline int sk_mutex_mend(const sk_segment *s, sk_mutex *m) {

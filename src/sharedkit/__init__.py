@@ -15,7 +15,7 @@ from sharedkit.errors import (
     ShutDown,
 )
 from sharedkit.segments import attach
-from sharedkit.shm import Array, Counter, Counters, Dict, Event, Lock, Queue
+from sharedkit.shm import Array, Counter, Counters, Dict, Event, Lock, Queue, RLock
 
 __all__ = [
     "Array",
@@ -32,6 +32,7 @@ __all__ = [
     "OwnerDiedError",
     "OwnerDiedWarning",
     "Queue",
+    "RLock",
     "SeatsExhausted",
     "SegmentInUse",
     "SharedkitError",

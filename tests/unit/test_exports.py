@@ -23,6 +23,7 @@ EXPECTED = {
     "OwnerDiedError",
     "OwnerDiedWarning",
     "Queue",
+    "RLock",
     "SeatsExhausted",
     "SegmentInUse",
     "SharedkitError",

@@ -95,7 +95,7 @@ def test_releasing_an_unlocked_lock_is_an_error_of_both_families(array: Array) -
 
 
 def test_its_repr_has_threadings_form(array: Array) -> None:
-    pattern = r"<(locked|unlocked) [\w.]*\.Lock object (name='\w+' owner=\w+ )at 0x[0-9a-f]+>"
+    pattern = r"<(locked|unlocked) [\w.]*\.Lock object (owner=\w+ name='\w+' )at 0x[0-9a-f]+>"
     told = re.fullmatch(pattern, repr(array.lock))
     assert told is not None and told[1] == "unlocked"
     with array.lock:

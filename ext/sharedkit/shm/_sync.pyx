@@ -354,7 +354,7 @@ cdef class Lock(Mutex):
             return f"<closed sharedkit.Lock object at {id(self):#x}>"
         owner = self.owner
         state = "unlocked" if owner is None else "locked"
-        return f"<{state} sharedkit.Lock object name={self.name!r} owner={owner} at {id(self):#x}>"
+        return f"<{state} sharedkit.Lock object owner={owner} name={self.name!r} at {id(self):#x}>"
 
 
 def lock_of(arrive, arguments):

@@ -6,6 +6,6 @@ from sharedkit.shm.counter import Counter, Counters
 from sharedkit.shm.dict import Dict
 from sharedkit.shm.event import Event
 from sharedkit.shm.queue import Queue
-from sharedkit.shm.sync import Lock
+from sharedkit.shm.sync import Lock, RLock
 
-__all__ = ["Array", "Counter", "Counters", "Dict", "Event", "Lock", "Queue", "attach"]
+__all__ = ["Array", "Counter", "Counters", "Dict", "Event", "Lock", "Queue", "RLock", "attach"]

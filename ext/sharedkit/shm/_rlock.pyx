@@ -1,0 +1,223 @@
+# cython: language_level=3
+"""The re-entrant lock."""
+
+cimport cython
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memset
+from libcpp cimport bool as cbool
+
+from sharedkit import errors, segments
+from sharedkit._segment cimport (
+    SK_BUSY, SK_EXCESS, SK_OK, SK_OWNER_DIED, Handle, Segment, closed, refuse, sk_header_of, sk_segment,
+)
+from sharedkit.shm._sync cimport (
+    Mutex, sk_mutex, sk_mutex_quit, sk_mutex_taken, sk_stay, this_thread, until_of, wait_in,
+)
+from sharedkit.shm._sync import segment_of, told
+
+
+cdef extern from "sk_rlock.h" nogil:
+    cbool sk_rlock_mine(const sk_segment *s, const sk_mutex *m, uint32_t thread) noexcept
+    int sk_rlock_try(const sk_segment *s, sk_mutex *m, uint32_t thread) noexcept
+    int sk_rlock_take(sk_segment *s, sk_mutex *m, uint64_t count, uint64_t until, sk_stay *stay) noexcept
+    int sk_rlock_free(const sk_segment *s, sk_mutex *m) noexcept
+    int sk_rlock_give(const sk_segment *s, sk_mutex *m, uint32_t thread) noexcept
+
+KIND_RLOCK = 8
+cdef uint64_t FOR_EVER = <uint64_t>-1
+cdef object MINUS_ONE = -1
+
+
+cdef struct Wanted:
+    sk_mutex *mutex
+    uint64_t count
+
+
+cdef int take_slice(sk_segment *s, void *what, uint64_t until, sk_stay *stay) noexcept nogil:
+    cdef Wanted *wanted = <Wanted *>what
+    return sk_rlock_take(s, wanted.mutex, wanted.count, until, stay)
+
+
+cdef void quit_waiting(const sk_segment *s, void *what, sk_stay *stay) noexcept nogil:
+    sk_mutex_quit(s, (<Wanted *>what).mutex, stay)
+
+
+cdef class RLock(Mutex):
+    """RLock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192)\n--\n
+    A re-entrant lock between threads and processes with the face of `threading.RLock`.
+
+    The thread that holds it may take it again, and it alone may release it, as often as it has taken it. When its process
+    dies, the next one takes the lock over, finds `owner_died` true and gets an OwnerDiedWarning; a process that is
+    stopped keeps it. With `on_owner_died="raise"` everybody who asks gets an OwnerDiedError instead of the lock, until
+    `mark_consistent()`. After a fork the parent's thread holds it, and the child does not.
+    `acquire` takes `block=` for `blocking=` and a timeout of None for -1; `owner` and `statistics()` tell who holds it.
+    `seats`: how many processes can attach at once.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when what is there differs,
+    OutOfSharedMemory. Method: a robust futex word that names a process, and its thread (ext/include/sk_rlock.h).
+    """
+
+    def __init__(
+        self, *, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=segments.DEFAULT_SEATS
+    ):
+        self._open(segment_of(KIND_RLOCK, on_owner_died, name, exist_ok, persist, seats))
+
+    @staticmethod
+    def _of(Segment segment):
+        cdef RLock self = RLock.__new__(RLock)
+        self._open(segment)
+        return self
+
+    @staticmethod
+    def _in(Segment segment, uint64_t offset):
+        """The lock whose mutex is `offset` bytes into the body of the segment of another structure."""
+        cdef RLock self = RLock.__new__(RLock)
+        self._hold(segment, offset)
+        self.part = True
+        return self
+
+    cdef _open(self, Segment segment):
+        self._hold(segment, 0)
+        self.strict = sk_header_of(segment.s).param[0] != 0
+
+    cdef bint take(self, uint64_t until) except -1:
+        """Take it once more, at the latest at `until`. Whether it was taken."""
+        if self.mutex is NULL:
+            closed()
+        cdef int rc = sk_rlock_try(self.s, self.mutex, this_thread())
+        if rc == SK_OK:
+            return True
+        if rc == SK_OWNER_DIED:
+            self.tell()
+            return True
+        return self.take_times(until, 1)
+
+    cdef bint take_times(self, uint64_t until, uint64_t count) except -1:
+        """Take it `count` times, which this thread does not hold."""
+        cdef Segment segment = self.segment
+        cdef sk_stay stay
+        cdef Wanted wanted
+        cdef int rc
+        wanted.mutex = self.mutex
+        wanted.count = count
+        if until == 0:
+            memset(&stay, 0, sizeof(stay))
+            stay.thread = this_thread()
+            rc = sk_rlock_take(segment.s, wanted.mutex, count, 0, &stay)
+            if rc != SK_OK and rc != SK_OWNER_DIED and rc != SK_BUSY:
+                refuse(rc, 0)
+        else:
+            rc = wait_in(segment, take_slice, quit_waiting, &wanted, until)
+        if rc == SK_OWNER_DIED:
+            self.tell()
+        return rc == SK_OK or rc == SK_OWNER_DIED
+
+    @cython.binding(False)
+    def acquire(self, blocking=True, timeout=MINUS_ONE, *, block=None):
+        """acquire($self, blocking=True, timeout=-1, *, block=None)\n--\n
+        Take the lock once more; with `blocking`, wait up to `timeout` seconds (-1 or None: for ever). Whether it was
+        taken.
+
+        If the process that held it has died, it is taken over: `owner_died` is true and an OwnerDiedWarning is given;
+        or an OwnerDiedError is raised, if that was asked for, and the lock is not taken.
+        Raises ValueError for another negative timeout, or any with `blocking=False`; OverflowError for one past
+        threading.TIMEOUT_MAX.
+        """
+        if blocking is True and timeout is MINUS_ONE and block is None:
+            return self.take(FOR_EVER)
+        cdef cbool willing = blocking if block is None else block
+        return self.take(until_of(willing, timeout))
+
+    @cython.binding(False)
+    def release(self):
+        """release($self)\n--\n
+        Undo one `acquire` of this thread. NotLockedError, a RuntimeError and ValueError, if it does not hold the lock.
+        """
+        if self.mutex is NULL:
+            closed()
+        self.free()
+
+    cdef int free(self) except -1:
+        cdef int rc = sk_rlock_give(self.s, self.mutex, this_thread())
+        if rc == SK_EXCESS:
+            raise errors.NotLockedError("cannot release un-acquired lock")
+        if rc != SK_OK:
+            refuse(rc, 0)
+        return 0
+
+    def locked(self):
+        """Whether somebody holds it; not a dead process, whose lock can be taken over.
+        """
+        if self.mutex is NULL:
+            closed()
+        return bool(sk_mutex_taken(self.s, self.mutex))
+
+    def statistics(self):
+        """Who holds it, how often and since when, how many threads wait, whether a holder died: a LockStatistics.
+        """
+        return self.picture("RLock", self.mutex.count if self.mutex is not NULL else 0)
+
+    # --- what threading.Condition asks of its lock ----------------------------------------------------
+
+    def _is_owned(self):
+        if self.mutex is NULL:
+            closed()
+        return bool(sk_rlock_mine(self.s, self.mutex, this_thread()))
+
+    def _recursion_count(self):
+        return self.mutex.count if self._is_owned() else 0
+
+    def _release_save(self):
+        if not self._is_owned():
+            raise errors.NotLockedError("cannot release un-acquired lock")
+        cdef uint64_t count = self.mutex.count
+        cdef int rc = sk_rlock_free(self.s, self.mutex)
+        if rc != SK_OK:
+            refuse(rc, 0)
+        return count
+
+    def _acquire_restore(self, saved):
+        """Take it as often as it was taken before `_release_save()`.
+
+        Who waits here is on its way out of a `with` block that will release the lock. So what a signal handler raises
+        waits until the lock is taken; a second exception is let through, and the lock is not taken then.
+        """
+        if self.mutex is NULL:
+            closed()
+        try:
+            self.take_times(FOR_EVER, saved)
+        except errors.OwnerDiedError:
+            raise
+        except BaseException:
+            if self.mutex is NULL or self._is_owned():
+                raise
+            self.take_times(FOR_EVER, saved)
+            raise
+
+    def __enter__(self):
+        return self.take(FOR_EVER)
+
+    def __exit__(self, kind, error, trace):
+        if self.mutex is NULL:
+            closed()
+        self.free()
+
+    def __reduce__(self):
+        if self.part:
+            raise TypeError("this RLock is a part of another structure: pickle that one")
+        return Handle.__reduce__(self)
+
+    def __repr__(self):
+        if self.mutex is NULL:
+            return f"<closed sharedkit.RLock object at {id(self):#x}>"
+        owner = self.owner
+        state = "unlocked" if owner is None else "locked"
+        count = 0 if owner is None else self.mutex.count
+        return f"<{state} sharedkit.RLock object owner={owner} count={count} name={self.name!r} at {id(self):#x}>"
+
+
+def state(Segment segment):
+    """For listings."""
+    return told(RLock._of(segment).statistics())
+
+
+segments.register_kind(segments.Kind(KIND_RLOCK, "RLock", RLock._of, state))

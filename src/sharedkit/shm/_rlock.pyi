@@ -1,0 +1,45 @@
+"""A re-entrant lock in shared memory."""
+
+from types import TracebackType
+from typing import Any, Literal
+
+from typing_extensions import disjoint_base
+
+from sharedkit._segment import Segment
+from sharedkit.shm._sync import Mutex
+from sharedkit.statistics import LockStatistics
+
+KIND_RLOCK: int
+
+@disjoint_base
+class RLock(Mutex):
+    """A re-entrant lock between threads and processes with the face of `threading.RLock`."""
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        on_owner_died: Literal["warn", "raise"] = "warn",
+        seats: int = 192,
+    ) -> None: ...
+    @staticmethod
+    def _of(segment: Segment) -> RLock: ...
+    @staticmethod
+    def _in(segment: Segment, offset: int) -> RLock: ...
+    def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool: ...
+    def release(self) -> None: ...
+    def locked(self) -> bool: ...
+    def statistics(self) -> LockStatistics: ...
+    def _is_owned(self) -> bool: ...
+    def _recursion_count(self) -> int: ...
+    def _release_save(self) -> Any: ...
+    def _acquire_restore(self, saved: Any) -> None: ...
+    # `with` takes the lock; it does not close the handle.
+    def __enter__(self) -> bool: ...  # type: ignore[override]
+    def __exit__(  # type: ignore[override]
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+def state(segment: Segment) -> str: ...
