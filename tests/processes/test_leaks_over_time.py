@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from processes.programs import Program, await_that, path_of
@@ -15,10 +17,12 @@ GROUP = """
     import os, sys, threading
     from sharedkit import shm as sk
 
-    def busy(q, c):
+    def busy(q, c, a, d):
         while True:
             q.put(b"x" * 1000)
-            c.add(1)
+            d[c.add(1) % 1000] = "value" * 20
+            with a.lock:
+                a.fetch_add(0, 1)
             q.get()
 
     for line in sys.stdin:  # a round
@@ -26,16 +30,16 @@ GROUP = """
         group = os.fork()
         if group == 0:
             os.setsid()
-            q, c, g = sk.Queue(50), sk.Counter(), sk.Counters(["a"])
-            os.write(told, f"{q.name} {c.name} {g.name} {os.getpid()}\\n".encode())
+            q, c, g, a, d = sk.Queue(50), sk.Counter(), sk.Counters(["a"]), sk.Array(100), sk.Dict()
+            os.write(told, f"{q.name} {c.name} {g.name} {a.name} {d.name}\\n".encode())
             if os.fork() == 0:
                 if os.fork() == 0:
                     os.write(told, b".")
-                    busy(q, c)
+                    busy(q, c, a, d)
                 os.write(told, b".")
-                busy(q, c)
+                busy(q, c, a, d)
             os.write(told, b".")
-            busy(q, c)
+            busy(q, c, a, d)
         os.close(told)
         said = b""
         while said.count(b".") < 3:
@@ -54,8 +58,8 @@ def test_what_the_murder_of_whole_groups_leaves_the_next_use_sweeps() -> None:
     with Program(GROUP) as program:
         for _ in range(50):
             program.tell("go")
-            *names, _ = program.line().split()
-            assert len(names) == 3
+            names = program.line().split()
+            assert len(names) == 5
             _await_nobody(names)
             with sk.Counter():
                 left += [name for name in names if path_of(name).exists()]
@@ -74,12 +78,21 @@ def _resources() -> tuple[int, int]:
     return len(os.listdir("/proc/self/fd")), sum("/dev/shm" in line for line in maps)
 
 
-@pytest.mark.parametrize("what", ["Counter", "Queue", "Counters"])
+LIVES: dict[str, Callable[[], Any]] = {
+    "Counter": sk.Counter,
+    "Counters": lambda: sk.Counters(["a"]),
+    "Queue": lambda: sk.Queue(3),
+    "Array": lambda: sk.Array(10),
+    "Dict": lambda: sk.Dict(a=1),
+}
+
+
+@pytest.mark.parametrize("what", LIVES)
 def test_ten_thousand_lives_leave_no_descriptor_no_mapping_and_no_file(what: str) -> None:
-    make = {"Counter": sk.Counter, "Queue": lambda: sk.Queue(3), "Counters": lambda: sk.Counters(["a"])}[what]
+    make = LIVES[what]
     make().close()
     before, names = _resources(), []
-    for i in range(10_000 // 3 + 1):
+    for i in range(10_000 // len(LIVES)):
         thing = make()
         if i % 100 == 0:
             names.append(thing.name)
