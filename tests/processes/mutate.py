@@ -34,15 +34,15 @@ BODY_AT = HEADER - 16 - 6 * 8 - 8  # where the header says where the body is
 
 
 class Late(Exception):
-    """A wait that has no timeout of its own took too long; it was left all the same."""
+    """A wait without a timeout took too long, and was left all the same. A lock word may name somebody who lives."""
 
 
 def late(*_: object) -> None:
     raise Late
 
 
-def patiently(call: Callable[[], object]) -> None:
-    signal.setitimer(signal.ITIMER_REAL, 0.03)
+def patiently(call: Callable[[], object], seconds: float = 1.0) -> None:
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         call()
     finally:
@@ -117,9 +117,9 @@ def uses(kind: str, it: Any) -> Iterator[Callable[[], object]]:
         yield it.task_done
         yield lambda: it.get_many(timeout=0.02)
         yield lambda: it.get_many(3, block=False)
-        yield lambda: patiently(it.join)
+        yield lambda: patiently(it.join, 0.03)
         yield lambda: it.unfinished_tasks
-        yield lambda: patiently(it.shutdown)
+        yield it.shutdown
     yield lambda: segments.attach(it.name)
 
 
@@ -185,7 +185,7 @@ def child(kind: str, when: str, seed: int, told: int) -> None:
                 it = None
         for use in uses(kind, it) if it is not None else ():
             try:
-                use()
+                patiently(use)
                 outcomes["worked"] += 1
             except Exception as why:
                 outcomes[type(why).__name__] += 1
