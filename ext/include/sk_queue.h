@@ -151,12 +151,12 @@ static inline int sk_queue_grow(sk_segment *s, sk_queue *q, const sk_ring *old, 
 /* --- waiting -------------------------------------------------------------------------------------- */
 
 /* One turn of waiting for a position to move on from `seen`, or the state or the bound from what they were before:
- * SK_OK to look again, SK_TIMEOUT, SK_INTERRUPTED. */
+ * SK_OK to look again, SK_TIMEOUT, SK_INTERRUPTED. `next` is what will be read then. */
 static inline int sk_queue_await(sk_segment *s, uint64_t *position, uint64_t seen, uint32_t *event, uint32_t state,
-                                 uint64_t maxsize, uint64_t *began, uint64_t until) {
+                                 uint64_t maxsize, const void *next, uint64_t *began, uint64_t until) {
     int turn = sk_turn(began, until);
     if (turn != SK_OK) return turn;
-    if (sk_spin_while(&s->waiter, sk_units_word(position), sk_units(seen))) return SK_OK;
+    if (sk_spin_for(&s->waiter, sk_units_word(position), sk_units(seen), next)) return SK_OK;
     uint32_t raised = sk_event_raise(event);
     const sk_queue *q = sk_queue_of(s);
     if (sk_load64_seq_cst(position) != seen || sk_load32_seq_cst(&q->state) != state) return SK_OK;

@@ -59,7 +59,7 @@ static inline int sk_queue_begin_put(sk_segment *s, sk_queue *q, uint32_t *items
         sk_lock_give(&q->put_lock);
         if (rc != SK_FULL || !call.willing) return rc;
         if (call.until == 0) return SK_BUSY;
-        rc = sk_queue_await(s, &q->head, head, &q->room, SK_QUEUE_OPEN, maxsize, &began, call.until);
+        rc = sk_queue_await(s, &q->head, head, &q->room, SK_QUEUE_OPEN, maxsize, q, &began, call.until);
         if (rc != SK_OK) return rc;
     }
 }

@@ -64,6 +64,9 @@ typedef struct sk_ring {
 
 static inline uint64_t sk_ring_units(const sk_ring *r) { return (uint64_t)r->mask + 1; }
 static inline uint64_t sk_ring_bytes(const sk_ring *r) { return sk_ring_units(r) * SK_UNIT; }
+static inline unsigned char *sk_ring_at(const sk_ring *r, uint32_t unit) {
+    return r->at + (uint64_t)(unit & r->mask) * SK_UNIT;
+}
 static inline uint64_t sk_geometry(uint64_t from, uint32_t log2) { return from / SK_PAGE | (uint64_t)log2 << 40; }
 
 /* The ring that a geometry word describes, bounds-checked and mapped. */
@@ -97,7 +100,7 @@ static inline void sk_ring_read(const sk_ring *r, uint32_t unit, uint64_t offset
 /* Headers never run over the end: a unit holds one. */
 static inline uint64_t sk_ring_head_at(const sk_ring *r, uint32_t unit) {
     uint64_t head;
-    memcpy(&head, r->at + ((uint64_t)(unit & r->mask)) * SK_UNIT, sizeof head);
+    memcpy(&head, sk_ring_at(r, unit), sizeof head);
     return head;
 }
 
@@ -108,8 +111,7 @@ static inline void sk_ring_carry(const sk_ring *old, const sk_ring *wide, uint32
         uint64_t here = sk_ring_units(old) - (from & old->mask), there = sk_ring_units(wide) - (from & wide->mask);
         uint64_t span = left < here ? left : here;
         if (span > there) span = there;
-        memcpy(wide->at + (uint64_t)(from & wide->mask) * SK_UNIT, old->at + (uint64_t)(from & old->mask) * SK_UNIT,
-               span * SK_UNIT);
+        memcpy(sk_ring_at(wide, from), sk_ring_at(old, from), span * SK_UNIT);
         from += (uint32_t)span;
     }
 }

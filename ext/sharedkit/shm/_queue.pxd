@@ -41,6 +41,7 @@ cdef extern from *:
     int sk_queue_put(sk_segment *s, const sk_part *parts, uint32_t n, uint32_t kind, sk_call call) noexcept nogil
     int sk_queue_put_records(sk_segment *s, const unsigned char *records, uint32_t *items, uint64_t *units,
                              sk_call call) noexcept nogil
+    cbool sk_queue_glance(sk_segment *s) noexcept nogil
     int sk_queue_get(sk_segment *s, void *to, uint64_t room, sk_found *found, sk_call call) noexcept nogil
     int sk_queue_get_found(sk_segment *s, void *to, uint64_t skip, const sk_found *wanted,
                            uint64_t until) noexcept nogil

@@ -14,7 +14,7 @@ from libcpp cimport bool as cbool
 from sharedkit import errors, segments
 from sharedkit._segment cimport (
     SK_BUSY, SK_EMPTY, SK_FULL, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_SHUTDOWN, SK_TIMEOUT,
-    Handle, Segment, closed, create_segment, deadline_of, refuse, sk_plan,
+    Handle, Segment, alone, closed, create_segment, deadline_of, refuse, sk_plan,
 )
 from sharedkit.shm._batch cimport get_batch, put_batch, take_large
 from sharedkit.shm._codec cimport Parcel, Plain, decode, encode, plain, sk_part
@@ -183,6 +183,8 @@ cdef class Queue(Handle):
         call.until = 0
         call.willing = False
         rc = sk_queue_get(segment.s, small, SMALL, &found, call)
+        if rc == SK_EMPTY and willing and alone() and sk_queue_glance(segment.s):
+            rc = sk_queue_get(segment.s, small, SMALL, &found, call)
         if rc == SK_OK:
             return decode(found.kind, small, found.payload)
         call.until = until
