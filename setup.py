@@ -29,6 +29,7 @@ MODULES = [
     module("sharedkit.shm._sync"),
     module("sharedkit.shm._rlock"),
     module("sharedkit.shm._event"),
+    module("sharedkit.shm._barrier"),
     module("sharedkit.shm._elements"),
     module("sharedkit.shm._array"),
     module("sharedkit.shm._keys"),

@@ -23,6 +23,7 @@ enum sk_status {
     SK_OVERFLOW = -15,  /* the result does not fit; the value is kept */
     SK_EXCESS = -16,    /* given back more often than taken */
     SK_SYSTEM = -17,    /* the system refused: errno says why */
+    SK_BROKEN = -18,    /* the barrier is broken */
 };
 
 #endif

@@ -15,10 +15,11 @@ from sharedkit.errors import (
     ShutDown,
 )
 from sharedkit.segments import attach
-from sharedkit.shm import Array, Counter, Counters, Dict, Event, Lock, Queue, RLock
+from sharedkit.shm import Array, Barrier, Counter, Counters, Dict, Event, Lock, Queue, RLock
 
 __all__ = [
     "Array",
+    "Barrier",
     "ClosedError",
     "CorruptSegmentError",
     "Counter",

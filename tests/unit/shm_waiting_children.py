@@ -123,3 +123,33 @@ def set_by_name(name: str) -> None:
 
     with sharedkit.attach(name) as event:
         event.set()
+
+
+# --- barriers ---------------------------------------------------------------------------------------------
+
+
+def meet(barrier: Any, indices: Any, rounds: int) -> None:
+    for _ in range(rounds):
+        indices.add_at(barrier.wait(), 1)
+
+
+def meet_until_broken(barrier: Any, indices: Any) -> None:
+    with contextlib.suppress(threading.BrokenBarrierError):
+        while True:
+            indices.add_at(barrier.wait(), 1)
+
+
+def meet_in_vain(barrier: Any) -> None:
+    try:
+        barrier.wait()
+    except threading.BrokenBarrierError:
+        return
+    raise AssertionError("the barrier let us go")
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def count_up(counter: Any) -> None:
+    counter.add()

@@ -10,6 +10,7 @@ from sharedkit import errors
 
 EXPECTED = {
     "Array",
+    "Barrier",
     "ClosedError",
     "CorruptSegmentError",
     "Counter",

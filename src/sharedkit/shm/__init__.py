@@ -2,10 +2,11 @@
 
 from sharedkit.segments import attach
 from sharedkit.shm.array import Array
+from sharedkit.shm.barrier import Barrier
 from sharedkit.shm.counter import Counter, Counters
 from sharedkit.shm.dict import Dict
 from sharedkit.shm.event import Event
 from sharedkit.shm.queue import Queue
 from sharedkit.shm.sync import Lock, RLock
 
-__all__ = ["Array", "Counter", "Counters", "Dict", "Event", "Lock", "Queue", "RLock", "attach"]
+__all__ = ["Array", "Barrier", "Counter", "Counters", "Dict", "Event", "Lock", "Queue", "RLock", "attach"]

@@ -1,0 +1,328 @@
+# cython: language_level=3
+"""The barrier: coming in is tried with the GIL held, waiting is done without it in slices that let signals through."""
+
+import operator
+import threading
+
+cimport cython
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memcpy, memset
+from libcpp cimport bool as cbool
+
+from sharedkit import segments
+from sharedkit._segment cimport (
+    SK_BUSY, SK_INTERRUPTED, SK_OK, SK_TIMEOUT,
+    Handle, Segment, closed, create_segment, refuse, sk_header_of, sk_plan, sk_segment,
+)
+from sharedkit.shm._event cimport until_of_wait
+from sharedkit.statistics import BarrierStatistics
+
+
+cdef extern from "sk_barrier.h" nogil:
+    enum: SK_BROKEN, SK_BARRIER_PARTIES, SK_PARTIES_MAX, SK_FILLING, SK_RESETTING, SK_IS_BROKEN
+
+    ctypedef struct sk_barrier:
+        uint32_t *slot           # owner words, one a party
+
+    ctypedef struct sk_party:
+        uint32_t slot
+        cbool last
+
+    uint64_t sk_barrier_body_len(uint32_t parties) noexcept
+    sk_barrier *sk_barrier_of(const sk_segment *s) noexcept
+    uint32_t sk_barrier_parties(const sk_segment *s) noexcept
+    int sk_barrier_refuse(const sk_segment *s) noexcept
+    uint32_t sk_barrier_look(const sk_barrier *b) noexcept
+    uint32_t sk_barrier_phase(uint32_t state) noexcept
+    uint32_t sk_barrier_inside(const sk_segment *s, const sk_barrier *b) noexcept
+    int sk_barrier_enter(sk_segment *s, sk_barrier *b, cbool acts, uint64_t until, sk_party *p) noexcept
+    int sk_barrier_wait(sk_segment *s, sk_barrier *b, uint32_t slot, uint64_t until) noexcept
+    int sk_barrier_acted(sk_barrier *b, cbool well) noexcept
+    void sk_barrier_leave(const sk_segment *s, sk_barrier *b, uint32_t slot) noexcept
+    int sk_barrier_reset(sk_segment *s, sk_barrier *b, uint64_t until) noexcept
+    void sk_barrier_break(sk_barrier *b, uint32_t last) noexcept
+    void sk_barrier_notice(const sk_segment *s, sk_barrier *b) noexcept
+
+KIND_BARRIER = 13
+cdef uint64_t FOR_EVER = <uint64_t>-1
+cdef object BrokenBarrierError = threading.BrokenBarrierError
+STATES = ("filling", "acting", "draining", "resetting", "broken", "broken")
+cdef int HAS_TIMEOUT = 1, TIMEOUT = 2      # indices in sk_plan.param, beside SK_BARRIER_PARTIES
+
+
+cdef object seconds_of(object timeout):
+    """A float, or None. TypeError."""
+    cdef double seconds
+    if timeout is None:
+        return None
+    seconds = timeout
+    return seconds
+
+
+def make(str path, str name, uint32_t seats, uint32_t flags, uint32_t parties, object timeout):
+    """A new barrier segment for so many parties; `timeout` is what `wait` takes for None."""
+    cdef sk_plan plan
+    cdef double seconds
+    memset(&plan, 0, sizeof(plan))
+    plan.kind = KIND_BARRIER
+    plan.flags = flags
+    plan.seats = seats
+    plan.body_len = sk_barrier_body_len(parties)
+    plan.param[SK_BARRIER_PARTIES] = parties
+    if timeout is not None:
+        seconds = timeout
+        plan.param[HAS_TIMEOUT] = 1
+        memcpy(&plan.param[TIMEOUT], &seconds, sizeof(seconds))
+    return create_segment(path, name, &plan)
+
+
+cdef object timeout_of(Segment segment):
+    """The timeout that the barrier was made with."""
+    cdef double seconds
+    if not sk_header_of(segment.s).param[HAS_TIMEOUT]:
+        return None
+    memcpy(&seconds, &sk_header_of(segment.s).param[TIMEOUT], sizeof(seconds))
+    return seconds
+
+
+cdef class Barrier(Handle):
+    """Barrier(parties, action=None, timeout=None, *, name=None, exist_ok=False, persist=False, seats=192)\n--\n
+    A place where `parties` threads and processes wait for each other, with the face of `threading.Barrier`.
+
+    `action` is called by the last to come, before all are let go; each handle has its own (it travels with the handle
+    when that is pickled), so make all alike. `timeout`: seconds, what `wait` takes for None. A process that dies
+    inside, waiting or acting, breaks the barrier, also when nobody else has come yet. `seats`: how many processes can
+    attach at once. Raises ValueError for less than one party, FileExistsError when `name` is taken and not `exist_ok`,
+    ValueError when what is there differs, OutOfSharedMemory. Method: ext/include/sk_barrier.h.
+    """
+
+    cdef sk_barrier *barrier     # NULL once closed
+    cdef object action           # None, or what to call
+    cdef object timeout
+
+    def __init__(
+        self,
+        parties,
+        action=None,
+        timeout=None,
+        *,
+        name=None,
+        exist_ok=False,
+        persist=False,
+        seats=segments.DEFAULT_SEATS,
+    ):
+        parties = operator.index(parties)
+        if parties < 1:
+            raise ValueError(f"parties must be > 0: {parties}")
+        if parties > SK_PARTIES_MAX:
+            raise ValueError(f"parties must be at most {SK_PARTIES_MAX}: {parties}")
+        timeout = seconds_of(timeout)
+        flags = segments.flags_of(persist)
+        segments.checked_seats(seats)
+        self._open(
+            segments.create(
+                lambda path, name: make(path, name, seats, flags, parties, timeout),
+                KIND_BARRIER,
+                lambda there: equal(there, parties, timeout, seats),
+                name=name,
+                exist_ok=exist_ok,
+            )
+        )
+        self.action = action
+
+    @staticmethod
+    def _of(Segment segment):
+        cdef Barrier self = Barrier.__new__(Barrier)
+        self._open(segment)
+        return self
+
+    cdef _open(self, Segment segment):
+        cdef int rc = sk_barrier_refuse(segment.s)
+        if rc != SK_OK:
+            refuse(rc, 0)
+        self.bind(segment)
+        self.barrier = sk_barrier_of(self.s)
+        self.timeout = timeout_of(segment)
+
+    def close(self):
+        """Let go of the segment; using the handle afterwards raises ClosedError. Closing again does nothing.
+        """
+        self.barrier = NULL
+        Handle.close(self)
+
+    @cython.binding(False)
+    def wait(self, timeout=None):
+        """wait($self, timeout=None)\n--\n
+        Wait until all parties have come; a number of one's own from 0 to parties - 1.
+
+        If they do not come within `timeout` seconds (None: what the barrier was made with), the barrier breaks. The
+        time that the action takes is not counted. Raises threading.BrokenBarrierError, what the action raises, and
+        OverflowError for a timeout past threading.TIMEOUT_MAX.
+        """
+        if self.barrier is NULL:
+            closed()
+        cdef Segment segment = self.segment
+        cdef sk_barrier *barrier = self.barrier
+        cdef sk_party party
+        if timeout is None:
+            timeout = self.timeout
+        cdef uint64_t until = until_of_wait(timeout)
+        cdef cbool acts = self.action is not None
+        cdef int rc = sk_barrier_enter(segment.s, barrier, acts, 0, &party)
+        if rc == SK_BUSY:
+            come_in(segment, barrier, acts, until if until != 0 else 1, &party)
+            until = until_of_wait(timeout)
+        elif rc != SK_OK:
+            judge(rc)
+        try:
+            if not party.last:
+                wait_inside(segment, barrier, party.slot, until)
+            elif acts:
+                self.act(barrier)
+        finally:
+            sk_barrier_leave(segment.s, barrier, party.slot)
+        return party.slot
+
+    cdef int act(self, sk_barrier *barrier) except -1:
+        """Run the action; let all go if it went well."""
+        try:
+            self.action()
+        except BaseException:
+            sk_barrier_acted(barrier, False)
+            raise
+        if sk_barrier_acted(barrier, True) != SK_OK:
+            raise BrokenBarrierError
+        return 0
+
+    def reset(self):
+        """Make it empty and whole again; those that wait get a BrokenBarrierError.
+        """
+        if self.barrier is NULL:
+            closed()
+        cdef Segment segment = self.segment
+        cdef sk_barrier *barrier = self.barrier
+        cdef int rc = sk_barrier_reset(segment.s, barrier, 0)
+        while rc != SK_OK:
+            if rc == SK_INTERRUPTED:
+                PyErr_CheckSignals()
+            elif rc != SK_BUSY:
+                refuse(rc, 0)
+            segment.hold.inside += 1
+            with nogil:
+                rc = sk_barrier_reset(segment.s, barrier, FOR_EVER)
+            segment.hold.inside -= 1
+
+    def abort(self):
+        """Break it until `reset()`: those that wait, and come, get a BrokenBarrierError.
+        """
+        if self.barrier is NULL:
+            closed()
+        sk_barrier_break(self.barrier, SK_RESETTING)
+
+    cdef uint32_t phase(self) except? 99:
+        """The phase, once the dead inside have been noticed."""
+        if self.barrier is NULL:
+            closed()
+        sk_barrier_notice(self.s, self.barrier)
+        return sk_barrier_phase(sk_barrier_look(self.barrier))
+
+    @property
+    def parties(self):
+        """How many must come."""
+        if self.barrier is NULL:
+            closed()
+        return sk_barrier_parties(self.s)
+
+    @property
+    def n_waiting(self):
+        """How many have come and wait for the others."""
+        return sk_barrier_inside(self.s, self.barrier) if self.phase() == SK_FILLING else 0
+
+    @property
+    def broken(self):
+        """Whether it is broken."""
+        return self.phase() >= SK_IS_BROKEN
+
+    def statistics(self):
+        """How many of how many parties have come, who they are, who is attached: a BarrierStatistics.
+        """
+        cdef Segment segment = self._segment()
+        cdef uint32_t i
+        state = STATES[min(self.phase(), 5)]
+        return BarrierStatistics(
+            name=segment.name,
+            kind="Barrier",
+            parties=self.parties,
+            waiting=self.n_waiting,
+            state=state,
+            owners=tuple([
+                pid
+                for i in range(sk_barrier_parties(self.s))
+                if self.barrier.slot[i] != 0 and (pid := segment.pid_of(self.barrier.slot[i])) is not None
+            ]),
+            attached=segment.attached(),
+        )
+
+    def __reduce__(self):
+        arrive, arguments = Handle.__reduce__(self)
+        return (arrive, arguments) if self.action is None else (acting, (arrive, arguments, self.action))
+
+    def __repr__(self):
+        if self.barrier is NULL:
+            return f"<sharedkit.Barrier at {id(self):#x}: closed>"
+        how = "broken" if self.broken else f"waiters={self.n_waiting}/{self.parties}"
+        return f"<sharedkit.Barrier at {id(self):#x} name={self.name!r}: {how}>"
+
+
+cdef int come_in(Segment segment, sk_barrier *barrier, cbool acts, uint64_t until, sk_party *party) except -1:
+    """Take a slot, waiting for those of the last round to leave theirs."""
+    cdef int rc = SK_INTERRUPTED
+    while rc == SK_INTERRUPTED:
+        PyErr_CheckSignals()
+        segment.hold.inside += 1
+        with nogil:
+            rc = sk_barrier_enter(segment.s, barrier, acts, until, party)
+        segment.hold.inside -= 1
+    return 0 if rc == SK_OK else judge(rc)
+
+
+cdef int wait_inside(Segment segment, sk_barrier *barrier, uint32_t slot, uint64_t until) except -1:
+    cdef int rc = SK_INTERRUPTED
+    while rc == SK_INTERRUPTED:
+        segment.hold.inside += 1
+        with nogil:
+            rc = sk_barrier_wait(segment.s, barrier, slot, until)
+        segment.hold.inside -= 1
+        if rc == SK_INTERRUPTED:
+            PyErr_CheckSignals()
+    return 0 if rc == SK_OK else judge(rc)
+
+
+cdef int judge(int rc) except -1:
+    """Raise what the kernel answered."""
+    if rc == SK_BROKEN or rc == SK_TIMEOUT:
+        raise BrokenBarrierError
+    return refuse(rc, 0)
+
+
+cdef bint equal(Segment there, uint32_t parties, object timeout, uint32_t seats):
+    return (
+        there.seats == seats and there.params[SK_BARRIER_PARTIES] == parties and timeout_of(there) == timeout
+    )
+
+
+def acting(arrive, arguments, action):
+    """A barrier that arrives together with its action."""
+    cdef Barrier barrier = arrive(*arguments)
+    barrier.action = action
+    return barrier
+
+
+def state(Segment segment):
+    """For listings."""
+    there = Barrier._of(segment).statistics()
+    return f"{there.state}, {there.waiting} of {there.parties} waiting"
+
+
+segments.register_kind(segments.Kind(KIND_BARRIER, "Barrier", Barrier._of, state))

@@ -1,0 +1,5 @@
+"""Barriers in shared memory."""
+
+from sharedkit.shm._barrier import Barrier
+
+__all__ = ["Barrier"]
