@@ -15,7 +15,7 @@ from sharedkit._segment cimport (
     SK_BUSY, SK_INTERRUPTED, SK_OK, SK_TIMEOUT,
     Handle, Segment, closed, create_segment, refuse, sk_header_of, sk_plan, sk_segment,
 )
-from sharedkit.shm._event cimport until_of_wait
+from sharedkit.shm._sync cimport until_of_span
 from sharedkit.statistics import BarrierStatistics
 
 
@@ -167,12 +167,12 @@ cdef class Barrier(Handle):
         cdef sk_party party
         if timeout is None:
             timeout = self.timeout
-        cdef uint64_t until = until_of_wait(timeout)
+        cdef uint64_t until = until_of_span(timeout)
         cdef cbool acts = self.action is not None
         cdef int rc = sk_barrier_enter(segment.s, barrier, acts, 0, &party)
         if rc == SK_BUSY:
             come_in(segment, barrier, acts, until if until != 0 else 1, &party)
-            until = until_of_wait(timeout)
+            until = until_of_span(timeout)
         elif rc != SK_OK:
             judge(rc)
         try:

@@ -1,7 +1,6 @@
 # cython: language_level=3
 """The event: one look at a word with the GIL held, then waiting without it in slices that let signals through."""
 
-import threading
 import warnings
 
 cimport cython
@@ -12,8 +11,9 @@ from libc.string cimport memset
 from sharedkit import segments
 from sharedkit._segment cimport (
     SK_INTERRUPTED, SK_OK, SK_TIMEOUT,
-    Handle, Segment, closed, create_segment, deadline_of, refuse, sk_plan, sk_segment,
+    Handle, Segment, closed, create_segment, refuse, sk_plan, sk_segment,
 )
+from sharedkit.shm._sync cimport sk_roll_sum, until_of_span
 from sharedkit.statistics import EventStatistics
 
 
@@ -30,23 +30,8 @@ cdef extern from "sk_flag.h" nogil:
     void sk_flag_set(sk_flag *f) noexcept
     void sk_flag_clear(sk_flag *f) noexcept
     int sk_flag_wait(sk_segment *s, sk_flag *f, uint32_t came, uint64_t until) noexcept
-    uint64_t sk_roll_sum(const sk_segment *s, const uint64_t *roll) noexcept
 
 KIND_EVENT = 11
-cdef uint64_t FOR_EVER = <uint64_t>-1
-cdef double LONGEST = threading.TIMEOUT_MAX
-
-
-cdef uint64_t until_of_wait(object timeout) except? 1:
-    """Monotonic nanoseconds at which to give up, 0 for at once; the rule of threading.Condition.wait. OverflowError."""
-    if timeout is None:
-        return FOR_EVER
-    cdef double seconds = timeout
-    if not seconds > 0:
-        return 0
-    if seconds > LONGEST:
-        raise OverflowError(f"timeout is larger than threading.TIMEOUT_MAX: {timeout}")
-    return deadline_of(seconds)
 
 
 def make(str path, str name, uint32_t seats, uint32_t flags):
@@ -150,7 +135,7 @@ cdef class Event(Handle):
         cdef uint32_t came = sk_flag_look(flag)
         if came & SK_FLAG_UP:
             return True
-        cdef uint64_t until = until_of_wait(timeout)
+        cdef uint64_t until = until_of_span(timeout)
         if until == 0:
             return False
         cdef Segment segment = self.segment
