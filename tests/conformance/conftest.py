@@ -12,7 +12,10 @@ import pytest
 # Children of `spawn` and `forkserver` import the functions they run, by this path too.
 sys.path.append(str(Path(__file__).parents[1]))
 
-from conformance.subjects import BY_FIXTURE, Subject
+from conformance import subjects, subjects_sync
+from conformance.subjects import Subject
+
+BY_FIXTURE = {**subjects.BY_FIXTURE, **subjects_sync.BY_FIXTURE}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -58,52 +61,45 @@ def _maker(subject: Subject, method: str | None) -> Iterator[Callable[..., Any]]
     assert not left, f"segments outlived their last handle: {left}"
 
 
-@pytest.fixture
-def make_queue(subject: Subject, request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
-    yield from _maker(subject, _method(request))
-
-
-@pytest.fixture
-def make_counter(subject: Subject, request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
-    yield from _maker(subject, _method(request))
-
-
-@pytest.fixture
-def make_group(subject: Subject, request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
-    yield from _maker(subject, _method(request))
-
-
-@pytest.fixture
-def make_array(subject: Subject, request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
-    yield from _maker(subject, _method(request))
-
-
-@pytest.fixture
-def make_lock(subject: Subject) -> Iterator[Callable[..., Any]]:
-    owners: list[Any] = []
-
-    def make() -> Any:
-        owner = subject.make()
-        owners.append(owner)
-        return getattr(owner, "lock", owner)
-
-    yield make
-    for owner in owners:
-        if hasattr(owner, "close"):
-            owner.close()
-
-
-@pytest.fixture
-def context(subject: Subject) -> Any:
-    return subject.make()
-
-
 def _method(request: pytest.FixtureRequest) -> str | None:
     """The start method of a test that has processes, which are parametrized by it."""
     callspec = getattr(request.node, "callspec", None)
     return None if callspec is None else callspec.params.get("start_method")
 
 
+def _makes() -> Any:
+    """A fixture that answers the constructor of its subject."""
+
+    @pytest.fixture
+    def made(subject: Subject, request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
+        yield from _maker(subject, _method(request))
+
+    return made
+
+
+make_queue = _makes()
+make_counter = _makes()
+make_group = _makes()
+make_array = _makes()
+make_dict = _makes()
+make_rlock = _makes()
+make_semaphore = _makes()
+make_bounded = _makes()
+make_event = _makes()
+make_condition = _makes()
+make_barrier = _makes()
+make_rwlock = _makes()
+
+
 @pytest.fixture
-def make_dict(subject: Subject, request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
-    yield from _maker(subject, _method(request))
+def make_lock(subject: Subject, request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
+    """Makes locks, also those that are part of a structure."""
+    makers = _maker(subject, _method(request))
+    make = next(makers)
+    yield lambda **options: getattr(owner := make(**options), "lock", owner)
+    next(makers, None)
+
+
+@pytest.fixture
+def context(subject: Subject) -> Any:
+    return subject.make()

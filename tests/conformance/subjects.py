@@ -9,7 +9,6 @@ from __future__ import annotations
 import multiprocessing
 import queue
 import sys
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -132,22 +131,6 @@ ARRAYS = (
     ),
 )
 
-LOCKS = (
-    Subject("thread", lambda: THREAD.Array(1), ONE_PROCESS),
-    Subject("shm", lambda: SHM.Array(1)),
-    Subject("threading", threading.Lock, {"spellings": "threading.Lock takes blocking= alone"}),
-    Subject(
-        "multiprocessing",
-        multiprocessing.Lock,
-        {
-            "spellings": "multiprocessing.Lock takes block= alone",
-            "threading-arguments": "multiprocessing.Lock takes a negative timeout for 0",
-            "release-unlocked": "multiprocessing.Lock raises ValueError",
-            "locked": "multiprocessing.Lock has locked() from Python 3.14",
-        },
-    ),
-)
-
 CONTEXTS = (Subject("thread", lambda: THREAD, ONE_PROCESS), Subject("shm", lambda: SHM, MANY_PROCESSES))
 
 # What a test asks for by the name of a fixture, and who is then examined.
@@ -159,6 +142,5 @@ BY_FIXTURE = {
     "make_group": GROUPS,
     "make_array": ARRAYS,
     "make_dict": DICTS,
-    "make_lock": LOCKS,
     "context": CONTEXTS,
 }

@@ -1,13 +1,16 @@
-"""The lock of an array, with the face of `threading.Lock`."""
+"""Locks, also those of arrays, with the face of `threading.Lock`."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conformance.watchdog import Task, in_threads
+from conformance.watchdog import Task, in_threads, until
+
+import sharedkit as sk
 
 MakeLock = Callable[[], Any]
 
@@ -130,3 +133,61 @@ def test_one_thread_at_a_time_is_inside(make_lock: MakeLock) -> None:
 
     in_threads([work] * 4)
     assert (most, count) == (1, 2000)
+
+
+@pytest.mark.needs("not-locked-error")
+def test_releasing_an_unlocked_lock_is_both_errors_of_the_standard_library(make_lock: MakeLock) -> None:
+    with pytest.raises(sk.NotLockedError) as caught:
+        make_lock().release()
+    assert isinstance(caught.value, RuntimeError) and isinstance(caught.value, ValueError)
+
+
+@pytest.mark.needs("owner")
+def test_the_process_that_holds_it_is_told(make_lock: MakeLock) -> None:
+    lock = make_lock()
+    assert (lock.owner, lock.owner_died) == (None, False)
+    with lock:
+        assert lock.owner == os.getpid()
+    assert lock.owner is None
+    lock.mark_consistent()
+    assert lock.owner_died is False
+
+
+@pytest.mark.needs("statistics")
+def test_a_wait_that_timed_out_can_be_explained(make_lock: MakeLock) -> None:
+    lock = make_lock()
+    s = lock.statistics()
+    assert (s.owner, s.since, s.waiting, s.owner_died, s.count) == (None, None, 0, False, 0)
+    before = time.time()
+    lock.acquire()
+    waiters = [Task(lock.acquire), Task(lock.acquire, timeout=60)]
+    until(lambda: lock.statistics().waiting == 2)
+    s = lock.statistics()
+    assert (s.owner, s.count) == (os.getpid(), 1)
+    assert before - 0.1 <= s.since <= time.time() + 0.1  # a coarse clock ticks every few milliseconds
+    for _ in waiters:
+        lock.release()
+        until(lock.locked)
+    assert [waiter.result() for waiter in waiters] == [True, True]
+    assert lock.statistics().waiting == 0
+    lock.release()
+
+
+@pytest.mark.needs("names")
+def test_what_to_do_about_a_dead_owner_is_one_of_two(make_lock: MakeLock) -> None:
+    for answer in ("warn", "raise"):
+        with make_lock(on_owner_died=answer) as held:
+            assert held is True
+    with pytest.raises(ValueError, match="on_owner_died"):
+        make_lock(on_owner_died="ignore")
+
+
+@pytest.mark.needs("names")
+def test_two_handles_of_one_name_are_one_lock(make_lock: MakeLock) -> None:
+    one = make_lock(name="conformance-lock")
+    two = make_lock(name="conformance-lock", exist_ok=True)
+    with one:
+        assert two.locked() and not two.acquire(False)
+        assert "locked" in repr(two) and "conformance-lock" in repr(two)
+    assert two.acquire(False)
+    one.release()

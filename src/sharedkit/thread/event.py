@@ -15,14 +15,17 @@ __all__ = ["Event"]
 
 
 class _EventState(State):
-    __slots__ = ("core", "waiters")
+    """As threading's own, with a count of those who wait: `flag` and `waiting` change under the condition's lock."""
+
+    __slots__ = ("changed", "flag", "waiting")
 
     kind = "Event"
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        self.core = threading.Event()
-        self.waiters: set[int] = set()
+        self.changed = threading.Condition(threading.Lock())
+        self.flag = False
+        self.waiting = 0
 
 
 class Event(Handle[_EventState], kind="Event"):
@@ -52,7 +55,7 @@ class Event(Handle[_EventState], kind="Event"):
 
     def is_set(self) -> bool:
         """Whether the flag is set."""
-        return self._state.core.is_set()
+        return self._state.flag
 
     def isSet(self) -> bool:
         """Deprecated spelling of `is_set`."""
@@ -61,11 +64,16 @@ class Event(Handle[_EventState], kind="Event"):
 
     def set(self) -> None:
         """Set the flag, and wake everybody who waits for it."""
-        self._state.core.set()
+        state = self._state
+        with state.changed:
+            state.flag = True
+            state.changed.notify_all()
 
     def clear(self) -> None:
         """Clear the flag; who was woken before returns True all the same."""
-        self._state.core.clear()
+        state = self._state
+        with state.changed:
+            state.flag = False
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the flag is set, for up to `timeout` seconds or for ever where it is None; whether it was.
@@ -73,14 +81,14 @@ class Event(Handle[_EventState], kind="Event"):
         Raises OverflowError for a timeout past threading.TIMEOUT_MAX.
         """
         state = self._state
-        if state.core.is_set():
-            return True
-        me = threading.get_ident()
-        state.waiters.add(me)
-        try:
-            return state.core.wait(timeout)
-        finally:
-            state.waiters.discard(me)
+        with state.changed:
+            if state.flag:
+                return True
+            state.waiting += 1
+            try:
+                return state.changed.wait(timeout)  # once: who was woken returns, set or not by now
+            finally:
+                state.waiting -= 1
 
     def statistics(self) -> EventStatistics:
         """Whether it is set, and how many threads wait, as one frozen picture."""
@@ -88,8 +96,8 @@ class Event(Handle[_EventState], kind="Event"):
         return EventStatistics(
             name=state.name,
             kind=state.kind,
-            is_set=state.core.is_set(),
-            waiting=len(state.waiters),
+            is_set=state.flag,
+            waiting=state.waiting,
             attached=(os.getpid(),),
         )
 

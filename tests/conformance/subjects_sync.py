@@ -1,0 +1,64 @@
+"""Which synchronization primitives are examined, and which promises each one does not make."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from conformance.subjects import MANY_PROCESSES, ONE_PROCESS, SHM, THREAD, Subject
+
+KITS_OWN = dict.fromkeys(("statistics", "spellings", "names", "not-locked-error", "owner"), "the kit's own promise")
+MULTIPROCESSING = KITS_OWN | {
+    "threading-arguments": "multiprocessing takes a negative timeout for 0, and one without blocking",
+    "locked": "multiprocessing has locked() from Python 3.14",
+    "release-unlocked": "multiprocessing.Lock raises ValueError",
+}
+
+
+def of(cls: str, thread_lacks: Mapping[str, str] | None = None, mp_lacks: Mapping[str, str] | None = None) -> list[Any]:
+    """The class of that name in every placement, in threading and in multiprocessing."""
+    found = [Subject("thread", getattr(THREAD, cls), ONE_PROCESS)]
+    if hasattr(SHM, cls):
+        found.append(Subject("shm", getattr(SHM, cls), MANY_PROCESSES, lambda method: getattr(SHM, cls)))
+    lacks = KITS_OWN | ONE_PROCESS | dict(thread_lacks or {})
+    found.append(Subject("threading", getattr(threading, cls), lacks))
+    found.append(
+        Subject("multiprocessing", getattr(multiprocessing, cls), MULTIPROCESSING | dict(mp_lacks or {}), _started(cls))
+    )
+    return found
+
+
+def _started(cls: str) -> Callable[[str], Callable[..., Any]]:
+    return lambda method: getattr(multiprocessing.get_context(method), cls)
+
+
+def of_array(context: Any) -> Callable[..., Any]:
+    """A maker of locks that come with an array."""
+    return lambda **options: context.Array(1, **options)
+
+
+PART = {"names": "it is part of an array", "owner": "it is part of an array", "statistics": "it is part of an array"}
+LOCKS = [
+    *of("Lock"),
+    Subject("thread-array", of_array(THREAD), ONE_PROCESS | PART),
+    Subject("shm-array", of_array(SHM), MANY_PROCESSES | PART, lambda method: of_array(SHM)),
+]
+RWLOCKS = [
+    Subject("thread", THREAD.RWLock, ONE_PROCESS),
+    *([Subject("shm", SHM.RWLock, MANY_PROCESSES, lambda method: SHM.RWLock)] if hasattr(SHM, "RWLock") else []),
+]
+
+BY_FIXTURE = {
+    "make_lock": LOCKS,
+    "make_rlock": of("RLock", {"locked": "threading.RLock has locked() from Python 3.14"}),
+    "make_semaphore": of("Semaphore", mp_lacks={"release-many": "its release() takes no number"}),
+    "make_bounded": of("BoundedSemaphore", mp_lacks={"release-many": "its release() takes no number"}),
+    "make_event": of("Event", mp_lacks={"late-set": "wait() answers whether it is set now (CPython gh-57711)"}),
+    "make_condition": of(
+        "Condition", mp_lacks={"any-timeout": "multiprocessing.Condition asserts", "arguments": "another face"}
+    ),
+    "make_barrier": of("Barrier"),
+    "make_rwlock": RWLOCKS,
+}
