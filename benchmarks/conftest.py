@@ -15,7 +15,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))  # `benchmarks` is no installed package
 
 from benchmarks.race import LAP_CLOCK, Entrant, Pace, Record, run_race
-from benchmarks.report import Entry, judge, table
+from benchmarks.report import Entry, judge, shares, table
 from benchmarks.rows import ROWS
 
 # Many short laps rather than few long ones: where something else takes a core now and then, some stay whole.
@@ -49,6 +49,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if rows:
         terminalreporter.section("the numbers to reach")
         terminalreporter.write_line(table(rows, [judge(row, entries[row.group]) for row in rows]))
+    for line in shares(entries):
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")
@@ -76,7 +78,7 @@ def race(
         if record.failure is not None:
             raise record.failure
         info = record.extra_info()
-        entry = Entry(entrant.name, entrant.kind, info["laps_ns"])
+        entry = Entry(entrant.name, entrant.kind, info["laps_ns"], info.get("smallest_share"))
         request.config.stash[ENTRIES].setdefault(benchmark.group, {})[entrant.name] = entry
         benchmark.extra_info.update(info)
         laps = iter(record.laps)

@@ -24,11 +24,12 @@ from benchmarks.rows import BEST_RIVAL, ROWS, Row
 
 @dataclass(frozen=True)
 class Entry:
-    """One entrant of one group: nanoseconds an operation, lap by lap."""
+    """One entrant of one group: nanoseconds an operation, lap by lap; of what is contended, the smallest share."""
 
     name: str
     kind: str
     laps: list[float]
+    share: float | None = None
 
     @property
     def median(self) -> float:
@@ -56,7 +57,9 @@ def groups(benchmarks: Iterable[dict[str, Any]]) -> dict[str, dict[str, Entry]]:
         info = benchmark["extra_info"]
         name = info.get("name", benchmark["name"])
         laps = info.get("laps_ns") or [benchmark["stats"]["median"] * 1e9]
-        found.setdefault(benchmark["group"], {})[name] = Entry(name, info.get("kind", ""), laps)
+        found.setdefault(benchmark["group"], {})[name] = Entry(
+            name, info.get("kind", ""), laps, info.get("smallest_share")
+        )
     return found
 
 
@@ -137,6 +140,16 @@ def table(rows: list[Row], results: list[Result]) -> str:
     return "\n".join([padded[0], rule, *padded[1:]])
 
 
+def shares(found: dict[str, dict[str, Entry]]) -> list[str]:
+    """For each race for one thing, what part of it the least lucky process had: a line an entrant."""
+    return [
+        f"{group}: smallest share with {entry.name}: {entry.share:.1%}"
+        for group, entries in found.items()
+        for entry in entries.values()
+        if entry.share is not None
+    ]
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Print the table; with --strict answer 1 when a row is missed or was not measured."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__.split("\n")[0])
@@ -147,7 +160,7 @@ def main(arguments: list[str] | None = None) -> int:
     run = json.loads(options.run.read_text())
     found = groups(run["benchmarks"])
     results = [judge(row, found.get(row.group, {})) for row in ROWS]
-    print(heading(run), "", table(ROWS, results), sep="\n")
+    print(heading(run), "", table(ROWS, results), "", *shares(found), sep="\n")
     if options.json:
         options.json.write_text(json.dumps({"heading": heading(run), "rows": [*map(asdict, results)]}, indent=1))
     return 1 if options.strict and not all(result.met for result in results) else 0

@@ -34,6 +34,15 @@ BATCHES = "queue: 64-byte items in batches of 100, 1 to 1"
 ROUND_TRIP = "queue: round trip of 64 bytes through two queues"
 MEGABYTES = "queue: 1 MB arrays, 1 to 1"
 
+LOCK_ALONE = "lock: acquire and release, one process"
+LOCK_CONTENDED = "lock: two processes contend"
+LOCK_CROWDED = "lock: four processes contend"
+EVENTS = "event: round trip through two events"
+CONDITIONS = "condition: round trip"
+BARRIERS = "barrier: two processes pass"
+DICT_GET = "dict: get, str keys"
+DICT_UPDATE = "dict: update, str keys"
+
 TWO_THREADS = "sharedkit, 2 threads"
 
 
@@ -77,5 +86,29 @@ ROWS = [
     Row("Queue, 1 MB arrays", MEGABYTES, BEST_RIVAL, 1, unit="arrays"),
     Row("Queue, 1 MB arrays", MEGABYTES, "multiprocessing.Queue", 20, unit="arrays"),
     Row("Queue, 1 MB arrays", MEGABYTES, "memcpy", 0.6, unit="arrays"),
+    *(
+        row
+        for what, group, floor, best, managed in (
+            ("Dict get", DICT_GET, 4, 2, 150),
+            ("Dict update", DICT_UPDATE, 4, 8, 150),
+        )
+        for row in (
+            Row(what, group, "dict", floor, unit=None, at_most=True),
+            Row(what, group, BEST_RIVAL, best, unit=None),
+            Row(what, group, "Manager().dict", managed, unit=None),
+        )
+    ),
+    Row("Lock acquire + release", LOCK_ALONE, "multiprocessing.Lock", 1, unit=None),
+    Row("contended Lock, two processes", LOCK_CONTENDED, BEST_RIVAL, 1, unit="acquisitions"),
+    Row("contended Lock, two processes", LOCK_CONTENDED, "multiprocessing.Lock", 1.4, unit="acquisitions"),
+    *(
+        row
+        for what, group, beside in (
+            ("Event round trip", EVENTS, "multiprocessing.Event"),
+            ("Condition round trip", CONDITIONS, "multiprocessing.Condition"),
+            ("Barrier passage", BARRIERS, "multiprocessing.Barrier"),
+        )
+        for row in (Row(what, group, beside, 3, unit=None), Row(what, group, "bare pipe", 1.2, unit=None))
+    ),
     *_hashes(),
 ]

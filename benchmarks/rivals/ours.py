@@ -13,7 +13,7 @@ from benchmarks.ports import Receiver, Sender
 from benchmarks.rivals.rival import ArrayRival, CounterRival, QueueRival, Rival, Traffic
 
 
-class _Ours(Rival):
+class Ours(Rival):
     kind = "ours"
     module = "sharedkit"
     needs: str  # the class that must be there
@@ -25,7 +25,7 @@ class _Ours(Rival):
         return reason
 
 
-class OurCounter(_Ours, CounterRival):
+class OurCounter(Ours, CounterRival):
     """`Counter.add`."""
 
     name = "sharedkit"
@@ -56,7 +56,7 @@ class OurStripedCounter(OurCounter):
     striped = True
 
 
-class OurQueue(_Ours, QueueRival):
+class OurQueue(Ours, QueueRival):
     """`Queue(maxsize)`, the same class for every kind of item."""
 
     name = "sharedkit"
@@ -79,7 +79,7 @@ class OurQueue(_Ours, QueueRival):
         self._queue.close()
 
 
-class OurArray(_Ours, ArrayRival):
+class OurArray(Ours, ArrayRival):
     """`Array` of "i8" with its atomic element operations."""
 
     name = "sharedkit"

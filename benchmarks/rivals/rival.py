@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import metadata
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +145,90 @@ class ArrayRival(Rival, ABC):
     @abstractmethod
     def values(self) -> np.ndarray[Any, Any]:
         """A copy of what is in it, in the parent."""
+
+    def destroy(self) -> None:
+        """Throw it away, in the parent."""
+
+
+class LockRival(Rival, ABC):
+    """A lock that one process at a time holds."""
+
+    lock: Any  # what `create` makes, or `attach` where that is another
+
+    @abstractmethod
+    def create(self, scratch: Path) -> None:
+        """Make the lock, in the parent."""
+
+    def attach(self) -> None:
+        """Open it in a worker."""
+
+    def pairs(self, times: int) -> None:
+        """Acquire and release, `times` times, in the way its users would write the loop."""
+        acquire, release = self.lock.acquire, self.lock.release
+        for _ in repeat(None, times):
+            acquire()
+            release()
+
+    def held(self) -> AbstractContextManager[Any]:
+        """What a `with` statement takes."""
+        lock: AbstractContextManager[Any] = self.lock
+        return lock
+
+    def contend(self, cell: memoryview, goal: int) -> int:
+        """Add to `cell[0]` under the lock until it is `goal`; how often it was this worker who added."""
+        lock, mine = self.lock, 0
+        while True:
+            with lock:
+                if cell[0] >= goal:
+                    return mine
+                cell[0] += 1
+            mine += 1
+
+    def destroy(self) -> None:
+        """Throw it away, in the parent."""
+
+
+class MeetingRival(Rival, ABC):
+    """What two processes pass a turn to and fro with; `cell` is theirs, [0] the asker's number and [1] the echo."""
+
+    @abstractmethod
+    def create(self, scratch: Path) -> None:
+        """Make it, in the parent."""
+
+    @abstractmethod
+    def ask(self, number: int, cell: memoryview) -> None:
+        """Give the turn away with `number`, and return when it is back."""
+
+    @abstractmethod
+    def answer(self, number: int, cell: memoryview) -> None:
+        """Wait for the turn, echo what came with it, and give it back."""
+
+    def destroy(self) -> None:
+        """Throw it away, in the parent."""
+
+
+class DictRival(Rival, ABC):
+    """A mapping from str to small integers."""
+
+    mapping: Any  # what `create` makes, or `attach` where that is another
+
+    @abstractmethod
+    def create(self, first: dict[str, int], scratch: Path) -> None:
+        """Make it with these items, in the parent."""
+
+    def attach(self) -> None:
+        """Open it in a worker."""
+
+    def get(self, keys: list[str]) -> list[int]:
+        """Every value, one call a key."""
+        mapping = self.mapping
+        return [mapping[key] for key in keys]
+
+    def update(self, keys: list[str], value: int) -> None:
+        """Set every key to `value`, one call a key."""
+        mapping = self.mapping
+        for key in keys:
+            mapping[key] = value
 
     def destroy(self) -> None:
         """Throw it away, in the parent."""

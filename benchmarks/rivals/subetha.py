@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.ports import Receiver, Sender
-from benchmarks.rivals.rival import CounterRival, QueueRival, Traffic
+from benchmarks.rivals.rival import CounterRival, LockRival, QueueRival, Traffic
 
 
 class SubethaCounter(CounterRival):
@@ -98,3 +98,40 @@ class SubethaFrames(QueueRival):
         ring = subetha.Ring.open(self._path, self._capacity)
         consumer, receive = ring.register_consumer(), ring.recv_frame
         return Receiver(try_get=lambda: receive(consumer))
+
+
+class SubethaLock(LockRival):
+    """The writing side of an `RWLock`, its lock between processes: objects to hold, not acquire and release."""
+
+    name = "subetha-ipc RWLock"
+    module = "subetha"
+    package = "subetha-ipc"
+
+    def create(self, scratch: Path) -> None:
+        import subetha
+
+        self._path = str(scratch / "subetha-rwlock")
+        self.lock: Any = subetha.RWLock(self._path)
+
+    def attach(self) -> None:
+        import subetha
+
+        self.lock = subetha.RWLock.open(self._path)
+
+    def held(self) -> Any:
+        return self.lock.write()
+
+    def pairs(self, times: int) -> None:
+        write = self.lock.write
+        for _ in repeat(None, times):
+            with write():
+                pass
+
+    def contend(self, cell: memoryview, goal: int) -> int:
+        write, mine = self.lock.write, 0
+        while True:
+            with write():
+                if cell[0] >= goal:
+                    return mine
+                cell[0] += 1
+            mine += 1

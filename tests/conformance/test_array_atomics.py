@@ -204,3 +204,25 @@ def test_the_lock_guards_what_is_no_single_step(make_array: MakeArray) -> None:
 
     in_threads([work] * 4)
     assert np.asarray(a).tolist() == [3200, -3200]
+
+
+@pytest.mark.parametrize("values", [3, [1, 2, 3, 4], [[1], [2], [3]], [[5]]], ids=str)
+@pytest.mark.parametrize("dtype", ["i2", "i8", "f4"])
+def test_add_at_broadcasts_values_to_indices_of_two_dimensions(make_array: MakeArray, dtype: str, values: Any) -> None:
+    line, grid = make_array(5, dtype), make_array((3, 4), dtype)
+    indices = np.array([[0, 1, 2, 2], [4, 4, 4, 4], [0, 2, 0, 1]])
+    rows, columns = np.array([[0], [2], [0]]), np.array([3, 1, 1, 0])
+    for _ in range(50):
+        line.add_at(indices, values)
+        grid.add_at((rows, columns), values)
+    spread = np.broadcast_to(values, (3, 4)).ravel()
+    expected_line, expected_grid = np.zeros(5), np.zeros((3, 4))
+    for place, value in zip(indices.ravel(), spread, strict=True):
+        expected_line[place] += 50 * value
+    for row, column, value in zip(np.repeat(rows, 4), np.tile(columns, 3), spread, strict=True):
+        expected_grid[row, column] += 50 * value
+    assert np.asarray(line).tolist() == expected_line.tolist()
+    assert np.asarray(grid).tolist() == expected_grid.tolist()
+    with pytest.raises(ValueError):
+        line.add_at(indices, [1, 2, 3])
+    assert np.asarray(line).tolist() == expected_line.tolist()

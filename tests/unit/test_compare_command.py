@@ -64,7 +64,7 @@ def test_algorithms_beyond_hashlib_agree_with_their_packages(tmp_path, corpus):
     assert {row["family"] for row in hashed["rows"] if row["state"] == "ok"} >= {"sharedkit"}
 
 
-@pytest.mark.parametrize("workload", ["counter", "queue", "array"])
+@pytest.mark.parametrize("workload", ["counter", "queue", "array", "dict", "locks"])
 def test_the_kit_is_exact_beside_the_first_of_the_standard_library(tmp_path, workload):
     done = run("compare", workload, "--only", "sharedkit", "--json", "out.json", *QUICK, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -78,9 +78,9 @@ def test_the_kit_is_exact_beside_the_first_of_the_standard_library(tmp_path, wor
     assert compared["rows"][1]["speedup"] > 0
 
 
-@pytest.mark.parametrize("workload", ["counter", "queue", "array"])
+@pytest.mark.parametrize("workload", ["counter", "queue", "array", "dict", "locks"])
 def test_the_standard_library_is_exact_too(tmp_path, workload):
-    only = "multiprocessing" if workload != "counter" else "threads · int"
+    only = {"counter": "threads · int", "dict": "threads · dict"}.get(workload, "multiprocessing")
     done = run("compare", workload, "--only", only, *QUICK, "--workers", "3", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "every" in done.stdout
@@ -106,7 +106,7 @@ def test_a_variant_that_lies_is_named_and_the_command_fails(monkeypatch, corpus)
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["everything"], "unknown workload 'everything'; known: hash, counter, queue, array"),
+        (["everything"], "unknown workload 'everything'; known: hash, counter, queue, array, dict, locks"),
         (["hash", "--algorithm", "md6"], "unknown algorithm 'md6'; known: "),
         (["hash", "--algorithm", "md6"], "sha384"),
         (["hash", "--corpus", "nowhere"], "no corpus: nowhere is not a directory"),

@@ -218,7 +218,8 @@ cdef class Queue(Handle):
 
     def get_many(self, max_items=None, block=True, timeout=None, *, blocking=None):
         """Wait for the first item as `get` does, then take what is there, at most `max_items`; a list, never empty
-        unless `max_items` is 0.
+        unless `max_items` is 0. What others put while the first part is being copied out may be among it: the list is
+        bounded by that part and what the queue holds then, so by twice `maxsize` where there is one.
 
         Raises as `get` does. When an item cannot be unpickled, the error's attribute `items` has the others.
         """

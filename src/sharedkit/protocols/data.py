@@ -158,7 +158,11 @@ class Queue(Handle, Protocol[T]):
         *,
         blocking: bool | None = None,
     ) -> list[T]:
-        """Wait for the first item and take what is there."""
+        """Wait for the first item and take what is there, in the order in which it was put.
+
+        What others put while the first part is being taken may be among it, so that the list may be longer than
+        `maxsize`, but never than twice that.
+        """
 
     def task_done(self) -> None: ...
 

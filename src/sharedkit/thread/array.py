@@ -184,10 +184,14 @@ class Array(Handle[_ArrayState], kind="Array"):
         `indices` and `values` as for `numpy.add.at`: integers of any shape for one axis, a tuple of such for
         several, and values that broadcast to them. Raises, nothing added: IndexError out of range, TypeError for
         a dtype that is neither integer nor float or for fractions and an integer dtype, OverflowError for values
-        that the dtype cannot hold.
+        that the dtype cannot hold, ValueError for values that do not broadcast.
         """
         state = self._state
         summands = _numbers(state.array.dtype, values)
+        # NumPy 2.4 reads past the end of values that it has to broadcast to indices of two dimensions.
+        shape = np.shape(state.array[indices])
+        if summands.shape != shape:
+            summands = np.broadcast_to(summands, shape).copy()
         with state.mutex:
             np.add.at(state.array, indices, summands)
 

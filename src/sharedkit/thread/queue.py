@@ -262,7 +262,8 @@ class Queue(Handle[_QueueState[T]], Generic[T], kind="Queue"):
     ) -> list[T]:
         """Wait for the first item as `get` does, and take what is there: at most `max_items` of them.
 
-        The list is empty only where `max_items` is 0. Raises what `get` does, ValueError for a negative `max_items`.
+        The list is empty only where `max_items` is 0. All of it was there at one moment; other placements may add what
+        comes meanwhile, up to twice `maxsize` in all. Raises what `get` does, ValueError for a negative `max_items`.
         """
         state = self._state
         state.ensure_open()

@@ -1,0 +1,99 @@
+"""The workload `dict`: every worker sets keys of its own in one dict and reads those of all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sharedkit.compare.crew import Clock
+from sharedkit.compare.entry import PLACEMENTS, Entry, SharedStateWorkload, local, managed
+from sharedkit.compare.workload import Lap, Mismatch
+
+__all__ = ["DictWorkload"]
+
+KEYS = 64
+"""Keys of each worker."""
+READS = 4
+"""Reads in a round: the key just set, and the others of all workers in turn."""
+
+
+def _key(rank: int, number: int) -> str:
+    return f"worker-{rank}:{number}"
+
+
+def _first(workers: int) -> dict[str, int]:
+    return {_key(rank, number): -1 for rank in range(workers) for number in range(KEYS)}
+
+
+def _work(shared: Any, rank: int, amount: int, clock: Clock) -> int:
+    """Answers how many reads found something that nobody can have written."""
+    own = [_key(rank, number) for number in range(KEYS)]
+    everybody = list(shared.keys())
+    wrong = turn = 0
+    with clock:
+        for i in range(amount):
+            key = own[i % KEYS]
+            shared[key] = i
+            if shared[key] != i:
+                wrong += 1
+            for _ in range(READS - 1):
+                turn += 1
+                if shared[everybody[turn % len(everybody)]] < -1:
+                    wrong += 1
+    return wrong
+
+
+def _read(shared: Any) -> dict[str, int]:
+    return dict(shared.items())
+
+
+class DictWorkload(SharedStateWorkload):
+    """An amount is one round of every worker: one key set, then four read."""
+
+    name = "dict"
+    unit = "gets and sets"
+    smallest = 200
+    largest = 20_000_000
+
+    @property
+    def title(self) -> str:
+        """One line on what every variant does."""
+        return f"{self.settings.workers} workers use one dict of {self.settings.workers * KEYS} keys, 1 set to 4 gets"
+
+    def entries(self) -> list[Entry]:
+        """The standard library's dicts, then the kit's in every placement."""
+        workers = self.settings.workers
+        roles = [_work] * workers
+        first = _first(workers)
+        return [
+            Entry("processes", "Manager().dict", "stdlib", managed(lambda manager: manager.dict(first)), roles, _read),
+            Entry("threads", "dict", "stdlib", local(lambda: dict(first)), roles, _read),
+            *(
+                Entry(
+                    placement.where,
+                    placement.name("Dict"),
+                    "sharedkit",
+                    local(lambda placement=placement: placement.context.Dict(first)),  # type: ignore[misc]
+                    roles,
+                    _read,
+                )
+                for placement in PLACEMENTS
+            ),
+        ]
+
+    def operations(self, amount: int) -> int:
+        """Gets and sets."""
+        return amount * self.settings.workers * (1 + READS)
+
+    def verify(self, amount: int, lap: Lap) -> str:
+        """Every worker found what it had set, and the last of each key is what is there in the end."""
+        if any(lap.results):
+            raise Mismatch(f"{sum(lap.results):,} reads found what nobody can have written")
+        last = range(amount - KEYS, amount)
+        expected = {_key(rank, i % KEYS): i for rank in range(self.settings.workers) for i in last}
+        if lap.after != expected:
+            raise Mismatch(f"{len(expected.items() ^ lap.after.items())} pairs are not what was set last")
+        return "exact"
+
+    def agreement(self, fingerprint: str) -> str:
+        """What the check proves."""
+        return "every key has what was set last, and every read found what had been written"
