@@ -28,6 +28,7 @@ from stress import (
     operations_dict,
     operations_family,
     operations_life,
+    operations_lock,
     operations_queue,
     operations_words,
 )
@@ -70,6 +71,7 @@ PLAIN: dict[str, type[Operation]] = {
     "Counter.exchange": operations_words.Exchange,
     "Counter.compare_exchange": operations_words.CompareExchange,
     **operations_array.ARRAY,
+    **operations_lock.LOCKS,
     **operations_family.FAMILY,
     **operations_dict.DICT,
 }

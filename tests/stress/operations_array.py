@@ -1,14 +1,12 @@
-"""Operations of the array: atomic additions to elements, and its lock."""
+"""Operations of the array: atomic additions to its elements."""
 
 from __future__ import annotations
 
-import os
 import time
-import warnings
 from typing import Any
 
 import numpy as np
-from stress.operations import STUCK_AFTER, Operation, Outcome, Stuck, fresh_name, newcomer, path_of
+from stress.operations import Operation, Outcome, fresh_name, newcomer, path_of
 from stress.operations_words import Add
 
 from sharedkit import shm as sk
@@ -104,133 +102,6 @@ class AddAtFloat(AddAt):
     dtype = "f8"
 
 
-class Acquire(Operation):
-    """The next one gets the lock, and hears of the death exactly when the dead one had it; nobody hears of it twice."""
-
-    commits_once = True
-
-    def __init__(self) -> None:
-        self.name = fresh_name()
-        self.array: Any = None
-
-    @property
-    def watched(self) -> str | None:
-        return self.name
-
-    def prepare(self) -> None:
-        self.array = sk.Array(4, name=self.name)
-
-    def act(self) -> None:
-        self.array.lock.acquire()
-
-    def survive(self, k: int) -> Outcome:
-        other = newcomer(sk.Array, self.name)
-        outcome = Outcome(committed=0)
-        first, second = (other, self.array) if k % 2 else (self.array, other)
-        began = time.perf_counter()
-        with warnings.catch_warnings(record=True) as told:
-            warnings.simplefilter("always")
-            if not first.lock.acquire(timeout=STUCK_AFTER):
-                raise Stuck("acquire")
-        outcome.recovery_ms = (time.perf_counter() - began) * 1e3
-        outcome.committed = int(first.lock.owner_died)
-        outcome.torn += int(len(told) != outcome.committed)
-        outcome.torn += int(second.lock.acquire(blocking=False))  # two owners
-        first.lock.release()
-        with second.lock:
-            outcome.torn += int(second.lock.owner_died)
-        other.close()
-        return outcome
-
-    def finish(self) -> int:
-        if self.array is not None:
-            self.array.close()
-            self.array = None
-        return int(path_of(self.name).exists())
-
-
-class Release(Acquire):
-    def enter(self) -> None:
-        self.array.lock.acquire()
-
-    def act(self) -> None:
-        self.array.lock.release()
-
-
-class AcquireFromTheDead(Acquire):
-    """Somebody died with the lock; the victim dies while it takes over. Word of a death comes all the same, once."""
-
-    commits_once = False
-
-    def prepare(self) -> None:
-        super().prepare()
-        pid = os.fork()
-        if pid == 0:
-            self.array.lock.acquire()
-            os._exit(0)
-        os.waitpid(pid, 0)
-
-    def act(self) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            self.array.lock.acquire()
-
-    def survive(self, k: int) -> Outcome:
-        outcome = super().survive(k)
-        outcome.lost += 1 - outcome.committed
-        return outcome
-
-
-class ReleaseOfTheDead(AcquireFromTheDead):
-    """What another left is freed, and its death is not lost by that."""
-
-    def act(self) -> None:
-        self.array.lock.release()
-
-
-class ReleaseToldOfDeath(AcquireFromTheDead):
-    """Who was told of a death releases in order: from then on nobody is told."""
-
-    commits_once = True
-
-    def enter(self) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            self.array.lock.acquire()
-
-    def act(self) -> None:
-        self.array.lock.release()
-
-    def survive(self, k: int) -> Outcome:
-        return Acquire.survive(self, k)
-
-
-class AcquireWaiting(Acquire):
-    """Somebody alive has the lock: spin, raise the flag, park, give up. It stays that one's, and no death is told."""
-
-    commits_once = False
-
-    def prepare(self) -> None:
-        super().prepare()
-        self.array.lock.acquire()
-
-    def act(self) -> None:
-        self.array.lock.acquire(timeout=0.002)
-
-    def survive(self, k: int) -> Outcome:
-        other = newcomer(sk.Array, self.name)
-        outcome = Outcome(committed=0, torn=int(other.lock.acquire(timeout=0.0)))
-        began = time.perf_counter()
-        self.array.lock.release()
-        if not other.lock.acquire(timeout=STUCK_AFTER):
-            raise Stuck("acquire")
-        outcome.recovery_ms = (time.perf_counter() - began) * 1e3
-        outcome.torn += int(other.lock.owner_died)
-        other.lock.release()
-        other.close()
-        return outcome
-
-
 ARRAY: dict[str, type[Operation]] = {
     "Array.fetch_add": FetchAdd,
     "Array.fetch_add, float": FetchAddFloat,
@@ -238,10 +109,4 @@ ARRAY: dict[str, type[Operation]] = {
     "Array.compare_exchange": ExchangeElement,
     "Array.add_at": AddAt,
     "Array.add_at, float": AddAtFloat,
-    "Array.lock.acquire": Acquire,
-    "Array.lock.acquire, waiting": AcquireWaiting,
-    "Array.lock.acquire, from the dead": AcquireFromTheDead,
-    "Array.lock.release": Release,
-    "Array.lock.release, told of a death": ReleaseToldOfDeath,
-    "Array.lock.release, of the dead": ReleaseOfTheDead,
 }

@@ -15,6 +15,7 @@ SAMPLE = 400  # beside the points around everything that others can see
 SLOW = {
     "Dict set growing", "create by class", "put after a death growing", "put after a death grown",
     "Dict set after a death in set", "Dict set after a death cleared", "Dict len after a death set",
+    "Lock.acquire, waiting", "Lock.acquire, from the dead", "RLock.acquire, from the dead",
 }  # fmt: skip
 
 
