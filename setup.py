@@ -28,6 +28,8 @@ MODULES = [
     module("sharedkit.shm._queue"),
     module("sharedkit.shm._sync"),
     module("sharedkit.shm._rlock"),
+    module("sharedkit.shm._semaphore"),
+    module("sharedkit.shm._bounded"),
     module("sharedkit.shm._event"),
     module("sharedkit.shm._barrier"),
     module("sharedkit.shm._elements"),

@@ -15,11 +15,24 @@ from sharedkit.errors import (
     ShutDown,
 )
 from sharedkit.segments import attach
-from sharedkit.shm import Array, Barrier, Counter, Counters, Dict, Event, Lock, Queue, RLock
+from sharedkit.shm import (
+    Array,
+    Barrier,
+    BoundedSemaphore,
+    Counter,
+    Counters,
+    Dict,
+    Event,
+    Lock,
+    Queue,
+    RLock,
+    Semaphore,
+)
 
 __all__ = [
     "Array",
     "Barrier",
+    "BoundedSemaphore",
     "ClosedError",
     "CorruptSegmentError",
     "Counter",
@@ -36,6 +49,7 @@ __all__ = [
     "RLock",
     "SeatsExhausted",
     "SegmentInUse",
+    "Semaphore",
     "SharedkitError",
     "ShutDown",
     "attach",

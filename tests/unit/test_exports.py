@@ -11,6 +11,7 @@ from sharedkit import errors
 EXPECTED = {
     "Array",
     "Barrier",
+    "BoundedSemaphore",
     "ClosedError",
     "CorruptSegmentError",
     "Counter",
@@ -27,6 +28,7 @@ EXPECTED = {
     "RLock",
     "SeatsExhausted",
     "SegmentInUse",
+    "Semaphore",
     "SharedkitError",
     "ShutDown",
     "attach",

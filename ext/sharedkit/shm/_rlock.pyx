@@ -46,10 +46,10 @@ cdef class RLock(Mutex):
     """RLock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192)\n--\n
     A re-entrant lock between threads and processes with the face of `threading.RLock`.
 
-    The thread that holds it may take it again, and it alone may release it, as often as it has taken it. When its process
-    dies, the next one takes the lock over, finds `owner_died` true and gets an OwnerDiedWarning; a process that is
-    stopped keeps it. With `on_owner_died="raise"` everybody who asks gets an OwnerDiedError instead of the lock, until
-    `mark_consistent()`. After a fork the parent's thread holds it, and the child does not.
+    The thread that holds it may take it again, and it alone may release it, as often as it has taken it. When its
+    process dies, the next one takes the lock over, finds `owner_died` true and gets an OwnerDiedWarning; a process that
+    is stopped keeps it. With `on_owner_died="raise"` everybody who asks gets an OwnerDiedError instead of the lock,
+    until `mark_consistent()`. After a fork the parent's thread holds it, and the child does not.
     `acquire` takes `block=` for `blocking=` and a timeout of None for -1; `owner` and `statistics()` tell who holds it.
     `seats`: how many processes can attach at once.
     Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when what is there differs,

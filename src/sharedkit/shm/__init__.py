@@ -7,6 +7,20 @@ from sharedkit.shm.counter import Counter, Counters
 from sharedkit.shm.dict import Dict
 from sharedkit.shm.event import Event
 from sharedkit.shm.queue import Queue
+from sharedkit.shm.semaphore import BoundedSemaphore, Semaphore
 from sharedkit.shm.sync import Lock, RLock
 
-__all__ = ["Array", "Barrier", "Counter", "Counters", "Dict", "Event", "Lock", "Queue", "RLock", "attach"]
+__all__ = [
+    "Array",
+    "Barrier",
+    "BoundedSemaphore",
+    "Counter",
+    "Counters",
+    "Dict",
+    "Event",
+    "Lock",
+    "Queue",
+    "RLock",
+    "Semaphore",
+    "attach",
+]

@@ -1,0 +1,234 @@
+/* Permits that processes hold, the kernel of BoundedSemaphore: what the dead held comes back.
+ *
+ *   offset  what                                                     written by
+ *   0       lock: see sk_lock.h                                      anybody, by compare-and-swap
+ *   4       free: permits that nobody holds                          the holder of the lock; derived from `held`
+ *   8       turn: see sk_stay.h                                      those who wait, by compare-and-swap
+ *   16      event of those who wait: see sk_wait.h                   sleepers and wakers
+ *   128     held: a roll of the permits of each process              the holder of the lock; one store commits
+ *   …       waiting: a roll of the threads of each process that      the process on that seat; for people
+ *           wait
+ *
+ * The roll is the truth: free = bound - what the living hold. The entries of the dead count as held until somebody asks,
+ * who finds no permit free, or until their seat is taken again; both bury them, which makes their permits free.
+ * A release takes from the caller's own entry, then, for programs that acquire in one process and release in another,
+ * from those of the dead and then of the living.
+ *
+ * Deaths. Holding the lock: the next one recounts. Before the store to the entry nothing has happened, after it
+ * it is held (taking) or free (giving; of several that come out of several entries some may be free and others not).
+ * Giving, after it and before the call: sleepers look again when their slice is over. Turn and waiting: see sk_stay.h. */
+#ifndef SK_PERMITS_H
+#define SK_PERMITS_H
+
+#include "sk_stay.h"
+
+#define SK_PERMITS_MOST 0x7fffffffu
+#define SK_PERMITS_BOUND 0 /* header.param: how many there are */
+
+typedef struct sk_permits {
+    uint32_t lock;
+    uint32_t free;
+    uint64_t turn;
+    uint32_t event;
+    unsigned char line[SK_LINE - 20];
+    uint64_t rolls[]; /* held, waiting */
+} sk_permits;
+_Static_assert(offsetof(sk_permits, free) == 4 && offsetof(sk_permits, turn) == 8 &&
+                   offsetof(sk_permits, event) == 16 && offsetof(sk_permits, rolls) == SK_LINE,
+               "diagram and struct agree");
+
+static inline uint64_t sk_permits_body_len(uint32_t seats) { return sizeof(sk_permits) + 2 * seats * sizeof(uint64_t); }
+
+static inline sk_permits *sk_permits_of(const sk_segment *s) { return sk_body_of(s); }
+static inline uint64_t *sk_permits_waiting(const sk_segment *s) {
+    return sk_permits_of(s)->rolls + s->seats.count;
+}
+static inline uint32_t sk_permits_bound(const sk_segment *s) {
+    return (uint32_t)sk_header_of(s)->param[SK_PERMITS_BOUND];
+}
+
+static inline int sk_permits_fill(sk_segment *s) {
+    sk_store32_relaxed(&sk_permits_of(s)->free, sk_permits_bound(s));
+    return SK_OK;
+}
+
+/* What an attacher must find; the words can be anything. */
+static inline int sk_permits_refuse(const sk_segment *s) {
+    if (sk_header_of(s)->param[SK_PERMITS_BOUND] > SK_PERMITS_MOST) return SK_CORRUPT;
+    return sk_permits_body_len(s->seats.count) <= s->base_len - sk_header_of(s)->body ? SK_OK : SK_CORRUPT;
+}
+
+/* How many are free, those of the dead among them; without the lock, so a moment old. */
+static inline uint32_t sk_permits_value(const sk_segment *s) {
+    uint64_t held = sk_roll_sum(s, sk_permits_of(s)->rolls), bound = sk_permits_bound(s);
+    return held < bound ? (uint32_t)(bound - held) : 0;
+}
+
+/* --- under the lock ------------------------------------------------------------------------------- */
+
+/* Bury the dead and count what the living hold. How many came free. */
+static inline uint32_t sk_permits_recount(const sk_segment *s, sk_permits *p) {
+    uint64_t sum = 0, bound = sk_permits_bound(s);
+    for (uint32_t seat = 0; seat < s->seats.count; seat++) {
+        uint32_t owner, count = sk_roll_of(s, p->rolls, seat, &owner);
+        sum += count;
+        if (count == 0) sk_store64_relaxed(&p->rolls[seat], 0);
+    }
+    uint32_t was = sk_load32_relaxed(&p->free), now = sum < bound ? (uint32_t)(bound - sum) : 0;
+    sk_store32_relaxed(&p->free, now);
+    return now > was ? now - was : 0;
+}
+
+/* SK_OK with the lock; else SK_BUSY, SK_TIMEOUT, SK_INTERRUPTED, SK_NO_SEAT. */
+static inline int sk_permits_enter(sk_segment *s, sk_permits *p, uint64_t until) {
+    int rc = sk_lock_take(&s->seats, &s->waiter, &p->lock, until);
+    if (rc == SK_OWNER_DIED) sk_permits_recount(s, p);
+    return rc == SK_OWNER_DIED ? SK_OK : rc;
+}
+
+static inline void sk_permits_leave(sk_permits *p) { sk_lock_give(&p->lock); }
+
+static inline uint32_t sk_permits_free(const sk_segment *s, const sk_permits *p) {
+    uint32_t unheld = sk_load32_relaxed(&p->free), bound = sk_permits_bound(s);
+    return unheld < bound ? unheld : bound;
+}
+
+/* One more is held by this process, whose entry may be that of a dead one who sat here. */
+static inline void sk_permits_hold_one(const sk_segment *s, sk_permits *p) {
+    uint64_t *entry = sk_roll_entry(s, p->rolls), epoch = sk_owner_epoch(s->seats.me);
+    uint64_t seen = sk_load64_relaxed(entry);
+    if (seen >> 32 != epoch && (uint32_t)seen != 0) sk_permits_recount(s, p);
+    uint32_t unheld = sk_permits_free(s, p);
+    sk_store64_release(entry, epoch << 32 | (sk_roll_mine(s, p->rolls) + 1)); /* commits */
+    sk_store32_relaxed(&p->free, unheld > 0 ? unheld - 1 : 0);
+}
+
+/* Take at most n out of the entries of the dead, or of the living but this process. How many were there. */
+static inline uint32_t sk_permits_take_from(const sk_segment *s, sk_permits *p, uint32_t n, bool living) {
+    uint32_t taken = 0;
+    for (uint32_t seat = 0; seat < s->seats.count && taken < n; seat++) {
+        uint64_t seen = sk_load64_relaxed(&p->rolls[seat]);
+        uint32_t count = (uint32_t)seen, owner = sk_roll_owner(seen, seat);
+        if (count == 0 || owner == s->seats.me || sk_seat_lives(&s->seats, owner) != living) continue;
+        uint32_t some = count < n - taken ? count : n - taken;
+        sk_store64_release(&p->rolls[seat], seen - some); /* commits */
+        taken += some;
+    }
+    return taken;
+}
+
+/* --- taking and giving ------------------------------------------------------------------------------ */
+
+/* Take one if there is any and it is nobody's turn; for the first look. SK_OK, SK_BUSY, SK_NO_SEAT. */
+static inline int sk_permits_try(sk_segment *s, sk_permits *p) {
+    if (__builtin_expect(sk_load64_relaxed(&p->turn) != 0 || sk_load32_relaxed(&p->free) == 0, 0)) return SK_BUSY;
+    int rc = sk_permits_enter(s, p, 0);
+    if (rc != SK_OK) return rc;
+    rc = sk_permits_free(s, p) > 0 ? SK_OK : SK_BUSY;
+    if (rc == SK_OK) sk_permits_hold_one(s, p);
+    sk_permits_leave(p);
+    return rc;
+}
+
+/* Whether a dead process holds any. */
+static inline bool sk_permits_left_behind(const sk_segment *s, const sk_permits *p) {
+    for (uint32_t seat = 0; seat < s->seats.count; seat++) {
+        uint32_t owner;
+        if ((uint32_t)sk_load64_relaxed(&p->rolls[seat]) != 0 && sk_roll_of(s, p->rolls, seat, &owner) == 0) return true;
+    }
+    return false;
+}
+
+/* Make free what the dead held. Whether there was any. */
+static inline bool sk_permits_reclaim(sk_segment *s, sk_permits *p, uint64_t until) {
+    if (!sk_permits_left_behind(s, p) || sk_permits_enter(s, p, until) != SK_OK) return false;
+    uint32_t came = sk_permits_recount(s, p);
+    sk_permits_leave(p);
+    if (came > 0) sk_event_call(&p->event, SK_EVERYBODY);
+    return came > 0;
+}
+
+/* Sleep for one slice at most while `seen` are free: none, or they are left for whose turn it is. */
+static inline int sk_permits_park(sk_segment *s, sk_permits *p, uint32_t seen, uint64_t until, sk_stay *stay) {
+    uint64_t slice = sk_stay_ask(s, &p->turn, stay, SK_LOCK_SLICE_NS);
+    if (seen != 0) slice = SK_STAY_LONG_NS;
+    sk_stay_enrol(s, sk_permits_waiting(s), stay);
+    uint32_t raised = sk_event_raise(&p->event); /* W1: pairs with W2 in sk_event_call */
+    if (sk_load32_relaxed(&p->free) != seen) return SK_OK;
+    return sk_park_slice(&s->waiter, &p->event, raised, slice, until);
+}
+
+/* One look: SK_OK, SK_BUSY with how many are free, or what entering says. */
+static inline int sk_permits_look(sk_segment *s, sk_permits *p, bool barges, uint64_t until, sk_stay *stay,
+                                  uint32_t *unheld) {
+    int rc = sk_permits_enter(s, p, until);
+    if (rc != SK_OK) return rc;
+    *unheld = sk_permits_free(s, p);
+    if (*unheld == 0) stay->freed = 0;
+    rc = *unheld > 0 && (barges || !sk_stay_barred(s, &p->turn, stay)) ? SK_OK : SK_BUSY;
+    if (rc == SK_OK) sk_permits_hold_one(s, p);
+    sk_permits_leave(p);
+    return rc;
+}
+
+static inline int sk_permits_slow(sk_segment *s, sk_permits *p, bool willing, uint64_t until, sk_stay *stay) {
+    uint64_t began = 0;
+    for (bool asked = false;;) {
+        uint32_t seen = 0;
+        int rc = sk_permits_look(s, p, !willing, until, stay, &seen);
+        if (rc != SK_BUSY) return rc;
+        if (seen == 0 && !asked) {
+            asked = true;
+            if (sk_permits_reclaim(s, p, until)) continue;
+        }
+        if (!willing) return SK_BUSY;
+        rc = sk_turn(&began, until);
+        if (rc == SK_OK) {
+            if (seen == 0 && sk_spin_while(&s->waiter, &p->free, 0)) continue;
+            rc = sk_permits_park(s, p, seen, until, stay);
+        }
+        if (rc == SK_OK) continue;
+        if (rc == SK_TIMEOUT && sk_permits_look(s, p, true, 0, stay, &seen) == SK_OK) return SK_OK;
+        return rc;
+    }
+}
+
+/* Take one; if not `willing` waits for the lock alone, and answers SK_BUSY when all are held by the living.
+ * SK_OK, SK_BUSY, SK_TIMEOUT, SK_NO_SEAT, and SK_INTERRUPTED: come again with the same stay, or end it by
+ * sk_permits_quit. */
+static inline int sk_permits_take(sk_segment *s, bool willing, uint64_t until, sk_stay *stay) {
+    sk_permits *p = sk_permits_of(s);
+    int rc = sk_permits_slow(s, p, willing, until, stay);
+    if (rc != SK_INTERRUPTED) sk_stay_end(s, &p->turn, sk_permits_waiting(s), stay);
+    return rc;
+}
+
+/* Wait no longer. A call that woke this one may have been meant for the next. */
+static inline void sk_permits_quit(const sk_segment *s, sk_stay *stay) {
+    sk_permits *p = sk_permits_of(s);
+    sk_stay_end(s, &p->turn, sk_permits_waiting(s), stay);
+    if (sk_load32_relaxed(&p->free) != 0) sk_event_call(&p->event, sk_stay_call(&p->turn));
+}
+
+/* Give n back: SK_OK; SK_EXCESS, none given, when fewer are held; SK_NO_SEAT, SK_BUSY, SK_TIMEOUT, SK_INTERRUPTED. */
+static inline int sk_permits_give(sk_segment *s, uint32_t n, uint64_t until) {
+    sk_permits *p = sk_permits_of(s);
+    int rc = sk_permits_enter(s, p, until);
+    if (rc != SK_OK) return rc;
+    uint32_t unheld = sk_permits_free(s, p);
+    if (n > sk_permits_bound(s) - unheld) {
+        sk_permits_leave(p);
+        return SK_EXCESS;
+    }
+    uint64_t *entry = sk_roll_entry(s, p->rolls), epoch = sk_owner_epoch(s->seats.me);
+    uint32_t mine = sk_roll_mine(s, p->rolls), own = n < mine ? n : mine;
+    if (own > 0) sk_store64_release(entry, epoch << 32 | (mine - own)); /* commits */
+    if (own < n) own += sk_permits_take_from(s, p, n - own, false);
+    if (own < n) own += sk_permits_take_from(s, p, n - own, true);
+    sk_store32_relaxed(&p->free, unheld + own);
+    sk_permits_leave(p);
+    sk_event_call(&p->event, n == 1 ? sk_stay_call(&p->turn) : SK_EVERYBODY);
+    return SK_OK;
+}
+
+#endif

@@ -1,0 +1,203 @@
+# cython: language_level=3
+"""The bounded semaphore: permits that processes hold."""
+
+cimport cython
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memset
+from libcpp cimport bool as cbool
+
+from sharedkit import segments
+from sharedkit._segment cimport (
+    SK_BUSY, SK_EXCESS, SK_OK, Segment, closed, create_segment, refuse, sk_plan, sk_segment,
+)
+from sharedkit.shm._semaphore cimport Semaphore, number_of_permits, until_of_permit
+from sharedkit.shm._sync cimport sk_roll_sum, sk_stay, wait_in
+from sharedkit.shm._semaphore import checked_value
+from sharedkit.statistics import SemaphoreStatistics
+
+
+cdef extern from "sk_permits.h" nogil:
+    enum: SK_PERMITS_BOUND
+
+    ctypedef struct sk_permits:
+        uint64_t *rolls          # first how many permits each process holds
+
+    uint64_t sk_permits_body_len(uint32_t seats) noexcept
+    sk_permits *sk_permits_of(const sk_segment *s) noexcept
+    uint64_t *sk_permits_waiting(const sk_segment *s) noexcept
+    uint32_t sk_permits_bound(const sk_segment *s) noexcept
+    int sk_permits_fill(sk_segment *s) noexcept
+    int sk_permits_refuse(const sk_segment *s) noexcept
+    uint32_t sk_permits_value(const sk_segment *s) noexcept
+    int sk_permits_try(sk_segment *s, sk_permits *p) noexcept
+    int sk_permits_take(sk_segment *s, cbool willing, uint64_t until, sk_stay *stay) noexcept
+    void sk_permits_quit(const sk_segment *s, sk_stay *stay) noexcept
+    int sk_permits_give(sk_segment *s, uint32_t n, uint64_t until) noexcept
+    uint32_t sk_roll_of(const sk_segment *s, const uint64_t *roll, uint32_t seat, uint32_t *owner) noexcept
+
+KIND_BOUNDED = 10
+cdef uint64_t FOR_EVER = <uint64_t>-1
+cdef object ONE = 1
+
+
+cdef int take_slice(sk_segment *s, void *willing, uint64_t until, sk_stay *stay) noexcept nogil:
+    return sk_permits_take(s, willing is not NULL, until, stay)
+
+
+cdef void quit_waiting(const sk_segment *s, void *willing, sk_stay *stay) noexcept nogil:
+    sk_permits_quit(s, stay)
+
+
+cdef int give_slice(sk_segment *s, void *n, uint64_t until, sk_stay *stay) noexcept nogil:
+    cdef int rc = sk_permits_give(s, (<uint32_t *>n)[0], until)
+    return SK_BUSY if rc == SK_EXCESS else rc
+
+
+cdef void nothing(const sk_segment *s, void *n, sk_stay *stay) noexcept nogil:
+    pass
+
+
+def make(str path, str name, uint32_t seats, uint32_t flags, uint32_t value):
+    """A new segment of a bounded semaphore with so many permits."""
+    cdef sk_plan plan
+    memset(&plan, 0, sizeof(plan))
+    plan.kind = KIND_BOUNDED
+    plan.flags = flags
+    plan.seats = seats
+    plan.body_len = sk_permits_body_len(seats)
+    plan.param[SK_PERMITS_BOUND] = value
+    plan.fill = sk_permits_fill
+    return create_segment(path, name, &plan)
+
+
+cdef class BoundedSemaphore(Semaphore):
+    """BoundedSemaphore(value=1, *, name=None, exist_ok=False, persist=False, seats=192)\n--\n
+    `value` permits between threads and processes with the face of `threading.BoundedSemaphore`.
+
+    A permit is held by the process that took it: when that dies or ends, its permits are free again; a process that is
+    stopped keeps them, and the child of a fork holds none. A release by a process that holds none is taken from what
+    others hold. Who has waited for a millisecond has the next turn. `acquire` takes `block=` for `blocking=`. `seats`:
+    how many processes can attach at once.
+    Raises as Semaphore does. Method: a count for each process (ext/include/sk_permits.h).
+    """
+
+    def __init__(
+        self, value=1, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS
+    ):
+        bound = checked_value(value)
+        flags = segments.flags_of(persist)
+        segments.checked_seats(seats)
+        self._open(
+            segments.create(
+                lambda path, name: make(path, name, seats, flags, bound),
+                KIND_BOUNDED,
+                lambda there: there.seats == seats and there.params[SK_PERMITS_BOUND] == bound,
+                name=name,
+                exist_ok=exist_ok,
+            )
+        )
+
+    @staticmethod
+    def _of(Segment segment):
+        cdef BoundedSemaphore self = BoundedSemaphore.__new__(BoundedSemaphore)
+        self._open(segment)
+        return self
+
+    cdef _open(self, Segment segment):
+        cdef int rc = sk_permits_refuse(segment.s)
+        if rc != SK_OK:
+            refuse(rc, 0)
+        self.bind(segment)
+
+    cdef bint look(self, uint64_t until) except -1:
+        """Take one, at the latest at `until`. Whether there was one in time."""
+        if self.s is NULL:
+            closed()
+        cdef sk_permits *permits = sk_permits_of(self.s)
+        if sk_permits_try(self.s, permits) == SK_OK:
+            return True
+        if until == 0:
+            return wait_in(self.segment, take_slice, quit_waiting, NULL, FOR_EVER) == SK_OK
+        return wait_in(self.segment, take_slice, quit_waiting, permits, until) == SK_OK
+
+    @cython.binding(False)
+    def acquire(self, blocking=True, timeout=None, *, block=None):
+        """acquire($self, blocking=True, timeout=None, *, block=None)\n--\n
+        Take one permit; with `blocking`, wait up to `timeout` seconds (None: for ever). Whether it was taken.
+
+        Raises ValueError for a timeout with `blocking=False`, OverflowError for one past threading.TIMEOUT_MAX.
+        """
+        if blocking is True and timeout is None and block is None:
+            return self.look(FOR_EVER)
+        return self.look(until_of_permit(blocking, timeout, block))
+
+    @cython.binding(False)
+    def release(self, n=1):
+        """release($self, n=1)\n--\n
+        Give `n` permits back and wake as many who wait. ValueError below 1, or when fewer are held.
+        """
+        self.give(1 if n is ONE else number_of_permits(n))
+
+    cdef int give(self, uint32_t n) except -1:
+        if self.s is NULL:
+            closed()
+        cdef int rc = sk_permits_give(self.s, n, 0)
+        if rc == SK_BUSY:
+            rc = wait_in(self.segment, give_slice, nothing, &n, FOR_EVER)
+            rc = SK_EXCESS if rc == SK_BUSY else rc
+        if rc == SK_EXCESS:
+            raise ValueError("Semaphore released too many times")
+        if rc != SK_OK:
+            refuse(rc, 0)
+        return 0
+
+    def get_value(self):
+        """How many permits are free now, those of dead processes among them.
+        """
+        if self.s is NULL:
+            closed()
+        return sk_permits_value(self.s)
+
+    def statistics(self):
+        """How many permits are free, who holds how many, how many threads wait: a SemaphoreStatistics.
+        """
+        cdef Segment segment = self._segment()
+        cdef sk_permits *permits = sk_permits_of(segment.s)
+        cdef uint32_t seat, count, owner = 0
+        holders = {}
+        for seat in range(segment.s.seats.count):
+            count = sk_roll_of(segment.s, permits.rolls, seat, &owner)
+            if count > 0:
+                pid = segment.s.seats.table[seat].pid
+                holders[pid] = holders.get(pid, 0) + count
+        return SemaphoreStatistics(
+            name=segment.name,
+            kind="BoundedSemaphore",
+            value=max(sk_permits_bound(segment.s) - sum(holders.values()), 0),
+            bound=sk_permits_bound(segment.s),
+            waiting=sk_roll_sum(segment.s, sk_permits_waiting(segment.s)),
+            holders=holders,
+            attached=segment.attached(),
+        )
+
+    def __enter__(self):
+        return self.look(FOR_EVER)
+
+    def __exit__(self, kind, error, trace):
+        self.give(1)
+
+    def __repr__(self):
+        if self.s is NULL:
+            return f"<closed sharedkit.BoundedSemaphore at {id(self):#x}>"
+        value = f"{self.get_value()}/{sk_permits_bound(self.s)}"
+        return f"<sharedkit.BoundedSemaphore at {id(self):#x} name={self.name!r}: value={value}>"
+
+
+def state(Segment segment):
+    """For listings."""
+    there = BoundedSemaphore._of(segment).statistics()
+    held = ", ".join(f"{count} held by pid {pid}" for pid, count in there.holders.items())
+    return f"{there.value} of {there.bound} free, {held or 'none held'}, {there.waiting} waiting"
+
+
+segments.register_kind(segments.Kind(KIND_BOUNDED, "BoundedSemaphore", BoundedSemaphore._of, state))

@@ -1,0 +1,208 @@
+# cython: language_level=3
+"""The semaphore: permits that nobody owns."""
+
+import operator
+
+cimport cython
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memset
+
+from sharedkit import segments
+from sharedkit._segment cimport (
+    SK_OK, SK_OVERFLOW, Handle, Segment, closed, create_segment, refuse, sk_plan, sk_segment,
+)
+from sharedkit.shm._sync cimport sk_roll_sum, sk_stay, until_of_span, wait_in
+from sharedkit.statistics import SemaphoreStatistics
+
+
+cdef extern from "sk_semaphore.h" nogil:
+    enum: SK_SEMAPHORE_MOST, SK_SEMAPHORE_FIRST
+
+    ctypedef struct sk_semaphore:
+        uint64_t *roll           # how many threads of each process wait
+
+    uint64_t sk_semaphore_body_len(uint32_t seats) noexcept
+    sk_semaphore *sk_semaphore_of(const sk_segment *s) noexcept
+    int sk_semaphore_fill(sk_segment *s) noexcept
+    int sk_semaphore_refuse(const sk_segment *s) noexcept
+    uint32_t sk_semaphore_value(const sk_semaphore *p) noexcept
+    int sk_semaphore_grab(sk_semaphore *p) noexcept
+    int sk_semaphore_try(sk_semaphore *p) noexcept
+    int sk_semaphore_take(sk_segment *s, sk_semaphore *p, uint64_t until, sk_stay *stay) noexcept
+    void sk_semaphore_quit(const sk_segment *s, sk_semaphore *p, sk_stay *stay) noexcept
+    int sk_semaphore_give(sk_semaphore *p, uint32_t n) noexcept
+
+KIND_SEMAPHORE = 9
+MOST = SK_SEMAPHORE_MOST
+cdef uint64_t FOR_EVER = <uint64_t>-1
+cdef object ONE = 1
+
+
+cdef uint64_t until_of_permit(object blocking, object timeout, object block) except? 1:
+    """Monotonic nanoseconds at which to give up, 0 for at once. ValueError, OverflowError."""
+    if blocking if block is None else block:
+        return until_of_span(timeout)
+    if timeout is not None:
+        raise ValueError("can't specify timeout for non-blocking acquire")
+    return 0
+
+
+cdef object number_of_permits(object n):
+    """How many to release. TypeError, ValueError, OverflowError."""
+    n = operator.index(n)
+    if n < 1:
+        raise ValueError("n must be one or more")
+    if n > MOST:
+        refuse(SK_OVERFLOW, 0)
+    return n
+
+
+def checked_value(value):
+    """With how many permits to begin. TypeError, ValueError, OverflowError."""
+    value = operator.index(value)
+    if value < 0:
+        raise ValueError(f"semaphore initial value must be >= 0: {value}")
+    if value > MOST:
+        raise OverflowError(f"a semaphore counts to {MOST:,}: {value:,}")
+    return value
+
+
+cdef int take_slice(sk_segment *s, void *semaphore, uint64_t until, sk_stay *stay) noexcept nogil:
+    return sk_semaphore_take(s, <sk_semaphore *>semaphore, until, stay)
+
+
+cdef void quit_waiting(const sk_segment *s, void *semaphore, sk_stay *stay) noexcept nogil:
+    sk_semaphore_quit(s, <sk_semaphore *>semaphore, stay)
+
+
+def make(str path, str name, uint32_t seats, uint32_t flags, uint32_t value):
+    """A new segment of a semaphore with so many free permits."""
+    cdef sk_plan plan
+    memset(&plan, 0, sizeof(plan))
+    plan.kind = KIND_SEMAPHORE
+    plan.flags = flags
+    plan.seats = seats
+    plan.body_len = sk_semaphore_body_len(seats)
+    plan.param[SK_SEMAPHORE_FIRST] = value
+    plan.fill = sk_semaphore_fill
+    return create_segment(path, name, &plan)
+
+
+cdef class Semaphore(Handle):
+    """Semaphore(value=1, *, name=None, exist_ok=False, persist=False, seats=192)\n--\n
+    Permits between threads and processes with the face of `threading.Semaphore`: `value` are free at first.
+
+    Nobody owns a permit: any thread of any process may release some, also more than were taken, so that it serves as a
+    signal, too. What a process had taken when it dies stays taken; those of a BoundedSemaphore come back. Who has
+    waited for a millisecond has the next turn. `acquire` takes `block=` for `blocking=`. `seats`: how many processes
+    can attach at once.
+    Raises ValueError for a negative `value`, OverflowError for one past 2**31 - 1, FileExistsError when `name` is taken
+    and not `exist_ok`, ValueError when what is there began with another value, OutOfSharedMemory. Method: one word
+    that is counted down by compare-and-swap (ext/include/sk_semaphore.h).
+    """
+
+    def __init__(
+        self, value=1, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS
+    ):
+        first = checked_value(value)
+        flags = segments.flags_of(persist)
+        segments.checked_seats(seats)
+        self._open(
+            segments.create(
+                lambda path, name: make(path, name, seats, flags, first),
+                KIND_SEMAPHORE,
+                lambda there: there.seats == seats and there.params[SK_SEMAPHORE_FIRST] == first,
+                name=name,
+                exist_ok=exist_ok,
+            )
+        )
+
+    @staticmethod
+    def _of(Segment segment):
+        cdef Semaphore self = Semaphore.__new__(Semaphore)
+        self._open(segment)
+        return self
+
+    cdef _open(self, Segment segment):
+        cdef int rc = sk_semaphore_refuse(segment.s)
+        if rc != SK_OK:
+            refuse(rc, 0)
+        self.bind(segment)
+
+    cdef bint look(self, uint64_t until) except -1:
+        """Take one, at the latest at `until`. Whether there was one in time."""
+        if self.s is NULL:
+            closed()
+        cdef sk_semaphore *semaphore = sk_semaphore_of(self.s)
+        if until == 0:
+            return sk_semaphore_grab(semaphore) == SK_OK
+        if sk_semaphore_try(semaphore) == SK_OK:
+            return True
+        return wait_in(self.segment, take_slice, quit_waiting, semaphore, until) == SK_OK
+
+    @cython.binding(False)
+    def acquire(self, blocking=True, timeout=None, *, block=None):
+        """acquire($self, blocking=True, timeout=None, *, block=None)\n--\n
+        Take one permit; with `blocking`, wait up to `timeout` seconds (None: for ever). Whether it was taken.
+
+        Raises ValueError for a timeout with `blocking=False`, OverflowError for one past threading.TIMEOUT_MAX.
+        """
+        if blocking is True and timeout is None and block is None:
+            return self.look(FOR_EVER)
+        return self.look(until_of_permit(blocking, timeout, block))
+
+    @cython.binding(False)
+    def release(self, n=1):
+        """release($self, n=1)\n--\n
+        Give `n` permits and wake as many who wait. ValueError below 1, OverflowError past 2**31 - 1 free ones.
+        """
+        self.give(1 if n is ONE else number_of_permits(n))
+
+    cdef int give(self, uint32_t n) except -1:
+        if self.s is NULL:
+            closed()
+        cdef int rc = sk_semaphore_give(sk_semaphore_of(self.s), n)
+        if rc != SK_OK:
+            refuse(rc, 0)
+        return 0
+
+    def get_value(self):
+        """How many permits are free now.
+        """
+        if self.s is NULL:
+            closed()
+        return sk_semaphore_value(sk_semaphore_of(self.s))
+
+    def statistics(self):
+        """How many permits are free, how many threads wait, who is attached: a SemaphoreStatistics.
+        """
+        cdef Segment segment = self._segment()
+        return SemaphoreStatistics(
+            name=segment.name,
+            kind="Semaphore",
+            value=self.get_value(),
+            bound=None,
+            waiting=sk_roll_sum(segment.s, sk_semaphore_of(segment.s).roll),
+            holders={},
+            attached=segment.attached(),
+        )
+
+    def __enter__(self):
+        return self.look(FOR_EVER)
+
+    def __exit__(self, kind, error, trace):
+        self.give(1)
+
+    def __repr__(self):
+        if self.s is NULL:
+            return f"<closed sharedkit.Semaphore at {id(self):#x}>"
+        return f"<sharedkit.Semaphore at {id(self):#x} name={self.name!r}: value={self.get_value()}>"
+
+
+def state(Segment segment):
+    """For listings."""
+    there = Semaphore._of(segment).statistics()
+    return f"{there.value} free, {there.waiting} waiting"
+
+
+segments.register_kind(segments.Kind(KIND_SEMAPHORE, "Semaphore", Semaphore._of, state))

@@ -1,0 +1,38 @@
+"""A semaphore in shared memory."""
+
+from types import TracebackType
+from typing import SupportsIndex
+
+from sharedkit._segment import Handle, Segment
+from sharedkit.statistics import SemaphoreStatistics
+
+KIND_SEMAPHORE: int
+MOST: int
+
+class Semaphore(Handle):
+    """Permits between threads and processes with the face of `threading.Semaphore`."""
+
+    def __init__(
+        self,
+        value: SupportsIndex = 1,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        seats: int = 192,
+    ) -> None: ...
+    @staticmethod
+    def _of(segment: Segment) -> Semaphore: ...
+    def acquire(self, blocking: bool = True, timeout: float | None = None, *, block: bool | None = None) -> bool: ...
+    def release(self, n: SupportsIndex = 1) -> None: ...
+    def get_value(self) -> int: ...
+    def statistics(self) -> SemaphoreStatistics: ...
+    # `with` takes a permit; it does not close the handle.
+    def __enter__(self) -> bool: ...  # type: ignore[override]
+    def __exit__(  # type: ignore[override]
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+def checked_value(value: SupportsIndex) -> int: ...
+def make(path: str, name: str, seats: int, flags: int, value: int) -> Segment: ...
+def state(segment: Segment) -> str: ...
