@@ -120,3 +120,88 @@ def hold(handle: Any, ready: Any, go: Any) -> tuple[int, ...]:
     go.get()
     attached: tuple[int, ...] = handle.statistics().attached
     return attached
+
+
+def count_under(lock: Any, number: Any, times: int) -> None:
+    """Add to a number of several bytes that has no lock of its own, in two steps."""
+    for _ in range(times):
+        with lock:
+            seen = number.value
+            number.value = seen + 1
+
+
+def count_under_twice(lock: Any, number: Any, times: int) -> None:
+    for _ in range(times):
+        with lock, lock:
+            seen = number.value
+            number.value = seen + 1
+
+
+def try_to_take(lock: Any) -> tuple[bool, bool]:
+    """What a process finds that another's lock is held by: at once, and after a while."""
+    return lock.acquire(False), lock.acquire(timeout=0.05)
+
+
+def take_and_keep(lock: Any, held: Any, go: Any) -> None:
+    lock.acquire()
+    held.put("held")
+    go.get()
+    lock.release()
+
+
+def crowd(semaphore: Any, inside: Any, times: int) -> int:
+    """The most that were inside at once, this one among them."""
+    most = 0
+    for _ in range(times):
+        with semaphore:
+            most = max(most, inside.add(1))
+            inside.add(-1)
+    return most
+
+
+def wait_for(event: Any, waiting: Any) -> bool:
+    waiting.add(1)
+    came: bool = event.wait(60)
+    return came
+
+
+def set_it(event: Any) -> None:
+    event.set()
+
+
+def take_turns(condition: Any, turn: Any, mine: int, players: int, times: int) -> int:
+    """Wait for one's turn, pass it on; how often one had it."""
+    had = 0
+    with condition:
+        for _ in range(times):
+            while turn.value % players != mine:
+                assert condition.wait(60)
+            turn.value += 1
+            had += 1
+            condition.notify_all()
+    return had
+
+
+def pass_often(barrier: Any, came: Any, parties: int, times: int) -> list[int]:
+    indices = []
+    for turn in range(times):
+        came.add(1)
+        indices.append(barrier.wait(60))
+        assert came.value >= parties * (turn + 1), "somebody passed before all had come"
+    return indices
+
+
+def write_pairs(rw: Any, first: Any, second: Any, times: int) -> None:
+    for _ in range(times):
+        with rw.writer:
+            first.value += 1
+            second.value += 1
+
+
+def read_pairs(rw: Any, first: Any, second: Any, times: int) -> int:
+    """How many reads saw half of a write."""
+    torn = 0
+    for _ in range(times):
+        with rw.reader:
+            torn += first.value != second.value
+    return torn

@@ -81,6 +81,11 @@ class Child:
         self._process.start()
         theirs.close()
 
+    @property
+    def pid(self) -> int | None:
+        """Its process id."""
+        return self._process.pid  # type: ignore[no-any-return]
+
     def result(self, limit: float = LIMIT) -> Any:
         """What the call returned; AssertionError where it raised, hangs, or the process died."""
         try:
