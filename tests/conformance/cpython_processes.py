@@ -1,0 +1,75 @@
+"""CPython's own tests of multiprocessing's primitives, run on ours: `main(start method, placement, suite)`.
+
+A program of its own, since those tests go by the process-wide start method and leave threads and processes to be
+reaped. Its test cases are classes of this module, because children import them.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import unittest
+from typing import Any
+
+from test import _test_multiprocessing as theirs
+
+import sharedkit as sk
+
+# What a suite makes; all of it has to be there.
+SUITES = {
+    "_TestLock": ("Lock", "RLock"),
+    "_TestSemaphore": ("Semaphore", "BoundedSemaphore"),
+    "_TestCondition": ("Condition", "Semaphore"),
+    "_TestEvent": ("Event",),
+    "_TestBarrier": ("Barrier", "Event", "Lock"),
+}
+OTHERWISE = {
+    "_TestSemaphore.test_timeout": "threading's face refuses a timeout for a call that does not wait",
+    "_TestEvent.test_repr": "threading's form of repr, not multiprocessing's",
+}
+
+theirs.DELTA = 0.25  # their patience with a woken process; a busy machine needs more than their 0.1 s
+
+
+class _Patient:
+    """What the suites look for behind the face of multiprocessing's own types is left out."""
+
+    TYPE: str
+
+    def check_invariant(self, _condition: Any) -> None:
+        """Looks at private semaphores of multiprocessing.Condition."""
+
+
+def cases_of(placement: str) -> dict[str, type[unittest.TestCase]]:
+    """The suites that this placement can run."""
+    made = {}
+    for suite, classes in SUITES.items():
+        ours: dict[str, Any] = {}
+        if placement != "multiprocessing":
+            context = sk.get_context(placement)
+            if not all(hasattr(context, cls) for cls in classes):
+                continue
+            ours = {cls: staticmethod(getattr(context, cls)) for cls in classes}
+            ours |= {
+                name: unittest.skip(reason)(getattr(getattr(theirs, suite), name))
+                for where, reason in OTHERWISE.items()
+                for of, name in [where.split(".")]
+                if of == suite and hasattr(getattr(theirs, suite), name)
+            }
+        name = f"{placement.capitalize()}{suite}"
+        bases = (_Patient, getattr(theirs, suite), theirs.ProcessesMixin, unittest.TestCase)
+        made[suite] = type(name, bases, {**ours, "__module__": __name__, "__qualname__": name})
+    return made
+
+
+for _placement in ("shm", "multiprocessing"):
+    for _case in cases_of(_placement).values():
+        globals()[_case.__name__] = _case
+
+
+def main(start_method: str, placement: str, suite: str) -> None:
+    """Run one suite and exit with 0 where all of it passes."""
+    multiprocessing.set_start_method(start_method)
+    tests = unittest.defaultTestLoader.loadTestsFromTestCase(cases_of(placement)[suite])
+    result = unittest.TextTestRunner(sys.stderr, verbosity=2).run(tests)
+    sys.exit(0 if result.wasSuccessful() and result.testsRun else 1)
