@@ -62,14 +62,13 @@ def cases_of(placement: str) -> dict[str, type[unittest.TestCase]]:
     return made
 
 
-for _placement in ("shm", "multiprocessing"):
-    for _case in cases_of(_placement).values():
-        globals()[_case.__name__] = _case
+CASES = {placement: cases_of(placement) for placement in ("shm", "multiprocessing")}
+globals().update({case.__name__: case for cases in CASES.values() for case in cases.values()})
 
 
 def main(start_method: str, placement: str, suite: str) -> None:
     """Run one suite and exit with 0 where all of it passes."""
-    multiprocessing.set_start_method(start_method)
-    tests = unittest.defaultTestLoader.loadTestsFromTestCase(cases_of(placement)[suite])
+    multiprocessing.set_start_method(start_method, force=True)
+    tests = unittest.defaultTestLoader.loadTestsFromTestCase(CASES[placement][suite])
     result = unittest.TextTestRunner(sys.stderr, verbosity=2).run(tests)
     sys.exit(0 if result.wasSuccessful() and result.testsRun else 1)

@@ -46,7 +46,10 @@ def run(start_method: str, placement: str, suites: list[str]) -> None:
                 program.communicate()
 
 
-@pytest.mark.parametrize("start_method", METHODS)
+@pytest.mark.parametrize(
+    "start_method",
+    [pytest.param(method, marks=[pytest.mark.stress] if method == "spawn" else []) for method in METHODS],
+)
 def test_cpythons_own_suites_pass_between_processes(start_method: str) -> None:
     run(start_method, "shm", [suite for suite in SUITES if offered(suite)])
 
