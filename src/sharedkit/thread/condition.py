@@ -46,7 +46,8 @@ class _Foreign:
                 setattr(self, method, getattr(lock, method))
 
     def picture(self) -> LockStatistics:
-        locked = not self.acquire(False)
+        mine = hasattr(self, "_is_owned") and self._is_owned()
+        locked = mine or not self.acquire(False)
         if not locked:
             self.release()
         here = (os.getpid(),)
