@@ -30,6 +30,7 @@ from stress import (
     operations_life,
     operations_lock,
     operations_queue,
+    operations_sync,
     operations_words,
 )
 from stress.operations import Operation, Stuck, path_of
@@ -74,6 +75,7 @@ PLAIN: dict[str, type[Operation]] = {
     **operations_lock.LOCKS,
     **operations_family.FAMILY,
     **operations_dict.DICT,
+    **operations_sync.SYNC,
 }
 
 # Taking over from a dead one: who died, after which change of the control words (from 0, or from the end), had it

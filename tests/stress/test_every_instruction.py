@@ -16,6 +16,7 @@ SLOW = {
     "Dict set growing", "create by class", "put after a death growing", "put after a death grown",
     "Dict set after a death in set", "Dict set after a death cleared", "Dict len after a death set",
     "Lock.acquire, waiting", "Lock.acquire, from the dead", "RLock.acquire, from the dead",
+    "Event.wait", "Semaphore.acquire, waiting", "Barrier.wait",
 }  # fmt: skip
 
 
