@@ -38,9 +38,26 @@ in_threads: tuple[
 
 in_shared_memory: tuple[
     type[protocols.Array],
+    type[protocols.Barrier],
+    type[protocols.BoundedSemaphore],
     type[protocols.Counter],
     type[protocols.Counters],
     type[protocols.Dict],
     type[protocols.Event],
+    type[protocols.Lock],
     type[protocols.Queue[Any]],
-] = (shm.Array, shm.Counter, shm.Counters, shm.Dict, shm.Event, shm.Queue)
+    type[protocols.RLock],
+    type[protocols.Semaphore],
+] = (
+    shm.Array,
+    shm.Barrier,
+    shm.BoundedSemaphore,
+    shm.Counter,
+    shm.Counters,
+    shm.Dict,
+    shm.Event,
+    shm.Lock,
+    shm.Queue,
+    shm.RLock,
+    shm.Semaphore,
+)

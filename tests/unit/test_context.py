@@ -12,7 +12,19 @@ import sharedkit as sk
 from sharedkit import protocols, segments, shm, thread
 from sharedkit.context import Context
 
-CLASSES = ("Counter", "Counters", "Queue", "Array")
+CLASSES = (
+    "Counter",
+    "Counters",
+    "Queue",
+    "Array",
+    "Dict",
+    "Lock",
+    "RLock",
+    "Semaphore",
+    "BoundedSemaphore",
+    "Event",
+    "Barrier",
+)
 
 
 @pytest.mark.parametrize("method", ["thread", "shm"])
