@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 from pathlib import Path
 from time import perf_counter_ns
@@ -111,7 +112,8 @@ class Contending(CrewWorkload):
     def __init__(self, rival: LockRival, workers: int) -> None:
         super().__init__(rival, workers=f"{workers} contending")
         self._lock, self._workers = rival, workers
-        self.pinned = workers > 1  # to contend is to run at the same time
+        # To contend is to run at the same time; who has to share a core is better moved about by the scheduler.
+        self.pinned = 1 < workers <= len(os.sched_getaffinity(0))
 
     def create(self, scratch: Path) -> None:
         self._cell = cells(8)
