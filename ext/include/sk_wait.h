@@ -35,8 +35,9 @@ typedef struct sk_waiter {
 /* Spin while *word is `seen`. True when it changed. `next` is what will be read then: it is fetched at each look, so that
  * both lines come over from the other core at once and not one after the other (a tenth of a round trip).
  * When offering the core is what brought the change, the other end shares it with us: then offer it at once next time.
- * When it brought a long absence and no change, strangers have the core: each offer would cost a slice of theirs (48 of
- * them were 450 ms until a dead owner was asked for, on a busy machine), and who sleeps is woken in time. */
+ * When it brought a long absence and no change, strangers have the core: each offer costs a slice of theirs (with three of
+ * them a spin in vain took 1.1 s, and so long had a dead owner, a timeout and Ctrl-C to wait), and who sleeps is woken in
+ * time. */
 static inline bool sk_spin_for(sk_waiter *w, const uint32_t *word, uint32_t seen, const void *next) {
     uint32_t patience = sk_load32_relaxed(&w->patience);
     uint32_t offer = sk_load32_relaxed(&w->one_core) ? 0 : SK_SPINS_BEFORE_YIELD;
