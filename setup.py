@@ -37,6 +37,7 @@ MODULES = [
     module("sharedkit.shm._keys"),
     module("sharedkit.shm._entries"),
     module("sharedkit.shm._dict"),
+    module("sharedkit._held", depends=tuple(sorted(glob("ext/hash/*.h")))),
     module(
         "sharedkit._hashing",
         sources=tuple(sorted(glob("ext/hash/*.c"))),

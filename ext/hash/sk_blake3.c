@@ -6,7 +6,7 @@
 #include "sk_pool.h"
 
 #define PIECE 256            /* chains gathered at a time: with tails and values 44 KiB */
-#define SUBTREE 64           /* chunks compressed together in a large message: their parents fill lanes too */
+#define SUBTREE 256           /* chunks compressed together in a large message: their parents fill lanes too */
 #define SUBTREE_BYTES ((size_t)SUBTREE * SK_BLAKE3_CHUNK)
 
 /* The chain of a message of at most one chunk, its short last block copied to `tail` and filled up with zeros. */
@@ -24,6 +24,11 @@ static sk_chain chunk_chain(const uint8_t *data, size_t size, uint64_t counter, 
     return chain;
 }
 
+/* Words become the bytes that they stand for, in place: on little-endian machines they are. */
+static inline void in_byte_order(uint32_t *words, size_t count) {
+    for (size_t i = 0; i < count; i++) words[i] = SK_FROM_LE32(words[i]);
+}
+
 static sk_chain parent_chain(const uint8_t children[64], uint32_t extra) {
     return (sk_chain){.last = children, .blocks = 1, .last_size = 64, .last_flags = SK_PARENT | extra};
 }
@@ -33,18 +38,23 @@ static void put(const uint32_t value[8], uint8_t *out) {
 }
 
 /* Chaining values up to the one of them all, in values[0]. Pairing neighbours level by level, the odd one carried
- * up, gives BLAKE3's tree, whose left parts are whole. */
+ * up, gives BLAKE3's tree, whose left parts are whole. Two neighbours in memory are a parent's block as it stands. */
 static void reduce(sk_blake3_chains run, const sk_hash_key *key, uint32_t (*values)[8], size_t count, bool root) {
-    uint8_t children[SUBTREE / 2][64];
+    uint32_t level[SUBTREE / 2][8], (*from)[8] = values, (*to)[8] = level;
     sk_chain chains[SUBTREE / 2];
     while (count > 1) {
         const size_t pairs = count / 2;
-        for (size_t i = 0; i < 2 * pairs; i++) put(values[i], children[i / 2] + 32 * (i % 2));
-        for (size_t i = 0; i < pairs; i++) chains[i] = parent_chain(children[i], root && count == 2 ? SK_ROOT : 0);
-        run(key->words, key->flags, chains, pairs, values);
-        if (count % 2) memcpy(values[pairs], values[count - 1], 32);
+        for (size_t i = 0; i < pairs; i++) {
+            in_byte_order(from[2 * i], 16);
+            chains[i] = parent_chain((const uint8_t *)from[2 * i], root && count == 2 ? SK_ROOT : 0);
+        }
+        run(key->words, key->flags, chains, pairs, to);
+        if (count % 2) memcpy(to[pairs], from[count - 1], 32);
         count = pairs + count % 2;
+        uint32_t (*free)[8] = from;
+        from = to, to = free;
     }
+    if (from != values) memcpy(values[0], from[0], 32);
 }
 
 /* The chaining value, in values[0], of `chunks` whole chunks, a power of two from 1 to SUBTREE. */

@@ -19,8 +19,7 @@
 #include "sk_transpose_avx512.h"
 
 SK_TARGET static inline void sk_load_block(const uint8_t *const *data, size_t offset, __m512i m[16]) {
-    for (int i = 0; i < 16; i++) m[i] = _mm512_loadu_si512(data[i] + offset);
-    sk_transpose_16(m);
+    sk_load_16(data, offset, m);
 }
 
 SK_TARGET static inline void sk_store_values(const __m512i value[8], uint8_t *out) {

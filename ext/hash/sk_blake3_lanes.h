@@ -23,9 +23,9 @@ typedef struct sk_lanes {
 
 #define SK_MIX(a, b, c, d, x, y)                                                     \
     do {                                                                             \
-        a = SK_ADD(a, SK_ADD(b, x)), d = SK_ROR16(SK_XOR(d, a));                     \
+        a = SK_ADD(SK_ADD(a, x), b), d = SK_ROR16(SK_XOR(d, a));                     \
         c = SK_ADD(c, d), b = SK_ROR12(SK_XOR(b, c));                                \
-        a = SK_ADD(a, SK_ADD(b, y)), d = SK_ROR8(SK_XOR(d, a));                      \
+        a = SK_ADD(SK_ADD(a, y), b), d = SK_ROR8(SK_XOR(d, a));                      \
         c = SK_ADD(c, d), b = SK_ROR7(SK_XOR(b, c));                                 \
     } while (0)
 

@@ -12,6 +12,10 @@
 typedef void (*sk_sha256_blocks)(uint32_t state[8], const uint8_t *data, size_t blocks);
 typedef void (*sk_sha512_blocks)(uint64_t state[8], const uint8_t *data, size_t blocks);
 
+/* Keeps the compiler from adding in another order: what waits for the last round is to be added last, so that five
+ * operations, not seven, lie between one e and the next. */
+#define SK_IN_THIS_ORDER(x) __asm__("" : "+r"(x))
+
 extern const uint32_t SK_SHA256_K[64];
 extern const uint64_t SK_SHA512_K[80];
 extern const uint32_t SK_SHA224_INITIAL[8], SK_SHA256_INITIAL[8];

@@ -27,8 +27,8 @@
 
 SK_TARGET static inline void sk_load_block(const uint8_t *const *data, size_t offset, __m512i w[16]) {
     const __m512i swap = _mm512_broadcast_i32x4(_mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203));
-    for (int i = 0; i < 16; i++) w[i] = _mm512_shuffle_epi8(_mm512_loadu_si512(data[i] + offset), swap);
-    sk_transpose_16(w);
+    sk_load_16(data, offset, w);
+    for (int i = 0; i < 16; i++) w[i] = _mm512_shuffle_epi8(w[i], swap);
 }
 
 #include "sk_sha2_rounds.h"

@@ -8,6 +8,10 @@
 void sk_sha256_blocks_bmi2(uint32_t state[8], const uint8_t *data, size_t blocks);
 void sk_sha512_blocks_bmi2(uint64_t state[8], const uint8_t *data, size_t blocks);
 
+/* One SHA-512 stream whose message schedule is computed in vectors. */
+void sk_sha512_blocks_avx512(uint64_t state[8], const uint8_t *data, size_t blocks);
+void sk_sha512_blocks_avx2(uint64_t state[8], const uint8_t *data, size_t blocks);
+
 /* One stream, and four interleaved ones, through the SHA instructions. */
 void sk_sha256_blocks_ni(uint32_t state[8], const uint8_t *data, size_t blocks);
 void sk_sha256_batch_ni(const sk_hash_algorithm *, const sk_hash_key *, const sk_span *, size_t, uint8_t *);

@@ -10,7 +10,11 @@
 /* One round with the working variables named by the caller, so that nothing is shifted along. */
 #define ROUND(SUM0, SUM1, a, b, c, d, e, f, g, h, kw)          \
     do {                                                       \
-        h += SUM1(e) + CHOOSE(e, f, g) + (kw);                 \
+        h += (kw);                                             \
+        SK_IN_THIS_ORDER(h);                                   \
+        h += CHOOSE(e, f, g);                                  \
+        SK_IN_THIS_ORDER(h);                                   \
+        h += SUM1(e);                                          \
         d += h;                                                \
         h += SUM0(a) + MAJORITY(a, b, c);                      \
     } while (0)

@@ -45,7 +45,7 @@ SK_TARGET static inline void sk_load_block(const uint8_t *const *data, size_t of
 #define SK_STATE(word, lane) (4 * (word) + (lane))
 #define SK_COMPRESS sk_rounds
 #define SK_PAD sk_sha512_pad
-#define SK_SINGLE sk_sha512_blocks_bmi2
+#define SK_SINGLE sk_sha512_blocks_avx2
 #define SK_WORTHWHILE 3
 #include "sk_sha2_lanes.h"
 

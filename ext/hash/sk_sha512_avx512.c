@@ -25,28 +25,15 @@
 #define SK_MIX0(x) SK_XOR3(SK_ROTATE(x, 1), SK_ROTATE(x, 8), SK_SHIFT(x, 7))
 #define SK_MIX1(x) SK_XOR3(SK_ROTATE(x, 19), SK_ROTATE(x, 61), SK_SHIFT(x, 6))
 
-/* Eight rows of eight words become eight columns, in big-endian order. */
-SK_TARGET static inline void transpose(const uint8_t *const *data, size_t offset, __m512i w[8]) {
-    const __m512i swap = _mm512_broadcast_i32x4(_mm_set_epi64x(0x08090a0b0c0d0e0f, 0x0001020304050607));
-    __m512i r[8], p[8];
-    for (int i = 0; i < 8; i++) r[i] = _mm512_shuffle_epi8(_mm512_loadu_si512(data[i] + offset), swap);
-    for (int i = 0; i < 8; i += 2) {
-        p[i] = _mm512_unpacklo_epi64(r[i], r[i + 1]);       /* words 0 2 4 6 of rows i, i + 1 */
-        p[i + 1] = _mm512_unpackhi_epi64(r[i], r[i + 1]);   /* words 1 3 5 7 */
-    }
-    for (int odd = 0; odd < 2; odd++) {
-        __m512i low01 = _mm512_shuffle_i64x2(p[odd], p[2 + odd], 0x88), low23 = _mm512_shuffle_i64x2(p[4 + odd], p[6 + odd], 0x88);
-        __m512i high01 = _mm512_shuffle_i64x2(p[odd], p[2 + odd], 0xdd), high23 = _mm512_shuffle_i64x2(p[4 + odd], p[6 + odd], 0xdd);
-        w[odd] = _mm512_shuffle_i64x2(low01, low23, 0x88);
-        w[4 + odd] = _mm512_shuffle_i64x2(low01, low23, 0xdd);
-        w[2 + odd] = _mm512_shuffle_i64x2(high01, high23, 0x88);
-        w[6 + odd] = _mm512_shuffle_i64x2(high01, high23, 0xdd);
-    }
-}
+#include "sk_transpose_avx512.h"
 
 SK_TARGET static inline void sk_load_block(const uint8_t *const *data, size_t offset, __m512i w[16]) {
-    transpose(data, offset, w);
-    transpose(data, offset + 64, w + 8);
+    const __m512i swap = _mm512_broadcast_i32x4(_mm_set_epi64x(0x08090a0b0c0d0e0f, 0x0001020304050607));
+    for (int i = 0; i < 16; i += 2) {
+        __m512i even = _mm512_shuffle_epi8(sk_quarters(data, 2, offset + 8 * i), swap);
+        __m512i odd = _mm512_shuffle_epi8(sk_quarters(data + 1, 2, offset + 8 * i), swap);
+        w[i] = _mm512_unpacklo_epi64(even, odd), w[i + 1] = _mm512_unpackhi_epi64(even, odd);
+    }
 }
 
 #include "sk_sha2_rounds.h"
@@ -71,7 +58,7 @@ SK_TARGET static inline size_t pad(uint8_t tail[256], const uint8_t *rest, size_
 #define SK_STATE(word, lane) (8 * (word) + (lane))
 #define SK_COMPRESS sk_rounds
 #define SK_PAD pad
-#define SK_SINGLE sk_sha512_blocks_bmi2
+#define SK_SINGLE sk_sha512_blocks_avx512
 #define SK_WORTHWHILE 3
 #include "sk_sha2_lanes.h"
 

@@ -1,4 +1,4 @@
-/* Sixteen rows of sixteen 32-bit words become columns, in place; including files define SK_TARGET. */
+/* Sixteen rows of sixteen 32-bit words become columns, in registers or from memory; including files define SK_TARGET. */
 #ifndef SK_TRANSPOSE_AVX512_H
 #define SK_TRANSPOSE_AVX512_H
 
@@ -25,6 +25,27 @@ SK_TARGET static inline void sk_transpose_16(__m512i r[16]) {
         r[k + 8] = _mm512_shuffle_i32x4(even01, even23, 0xdd);
         r[k + 4] = _mm512_shuffle_i32x4(odd01, odd23, 0x88);
         r[k + 12] = _mm512_shuffle_i32x4(odd01, odd23, 0xdd);
+    }
+}
+
+/* The same 16 bytes of four lanes, each `apart` from the last, side by side: an insertion from memory leaves the one
+ * port that shuffles free, and none of these loads lies across cache lines when the data is aligned to 16. */
+SK_TARGET static inline __m512i sk_quarters(const uint8_t *const *data, int apart, size_t offset) {
+    __m512i r = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(data[0] + offset)));
+    r = _mm512_inserti32x4(r, _mm_loadu_si128((const __m128i *)(data[apart] + offset)), 1);
+    r = _mm512_inserti32x4(r, _mm_loadu_si128((const __m128i *)(data[2 * apart] + offset)), 2);
+    return _mm512_inserti32x4(r, _mm_loadu_si128((const __m128i *)(data[3 * apart] + offset)), 3);
+}
+
+/* m[0 … 15] become word 0 … 15 of the 64 bytes at data[lane] + offset, a lane each. */
+SK_TARGET static inline void sk_load_16(const uint8_t *const *data, size_t offset, __m512i m[16]) {
+    for (int i = 0; i < 16; i += 4) {
+        __m512i a = sk_quarters(data, 4, offset + 4 * i), b = sk_quarters(data + 1, 4, offset + 4 * i);
+        __m512i c = sk_quarters(data + 2, 4, offset + 4 * i), d = sk_quarters(data + 3, 4, offset + 4 * i);
+        __m512i low_ab = _mm512_unpacklo_epi32(a, b), high_ab = _mm512_unpackhi_epi32(a, b);
+        __m512i low_cd = _mm512_unpacklo_epi32(c, d), high_cd = _mm512_unpackhi_epi32(c, d);
+        m[i] = _mm512_unpacklo_epi64(low_ab, low_cd), m[i + 1] = _mm512_unpackhi_epi64(low_ab, low_cd);
+        m[i + 2] = _mm512_unpacklo_epi64(high_ab, high_cd), m[i + 3] = _mm512_unpackhi_epi64(high_ab, high_cd);
     }
 }
 

@@ -7,8 +7,10 @@
 
 #define SK_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq")))
 
-SK_TARGET static inline __m512i eat(__m512i acc, const uint8_t *data, const uint8_t *secret) {
-    __m512i value = _mm512_loadu_si512(data), key = _mm512_xor_si512(value, _mm512_loadu_si512(secret));
+#define AHEAD 1024      /* bytes to prefetch ahead */
+
+SK_TARGET static inline __m512i eat(__m512i acc, const uint8_t *data, __m512i secret) {
+    __m512i value = _mm512_loadu_si512(data), key = _mm512_xor_si512(value, secret);
     __m512i product = _mm512_mul_epu32(key, _mm512_srli_epi64(key, 32));
     __m512i neighbours = _mm512_shuffle_epi32(value, (_MM_PERM_ENUM)0x4e);
     return _mm512_add_epi64(acc, _mm512_add_epi64(product, neighbours));
@@ -16,18 +18,21 @@ SK_TARGET static inline __m512i eat(__m512i acc, const uint8_t *data, const uint
 
 SK_TARGET void sk_xxh3_blocks_avx512(uint64_t accumulators[8], const uint8_t *data, size_t blocks, size_t stripes,
                                      const uint8_t *last, const uint8_t secret[192]) {
-    const __m512i prime = _mm512_set1_epi64(SK_P32_1);
-    __m512i acc = _mm512_loadu_si512(accumulators);
-    for (; blocks; blocks--) {
-        for (size_t i = 0; i < 16; i++, data += SK_XXH3_STRIPE) {
-            _mm_prefetch((const char *)data + 512, _MM_HINT_T0);
-            acc = eat(acc, data, secret + 8 * i);
+    const __m512i prime = _mm512_set1_epi64(SK_P32_1), scrambler = _mm512_loadu_si512(secret + 128);
+    __m512i acc = _mm512_loadu_si512(accumulators), keys[16] = {0};
+    /* in registers throughout: in memory nearly each of them lies across two cache lines */
+    for (int i = 0; blocks && i < 16; i++) keys[i] = _mm512_loadu_si512(secret + 8 * i);
+    for (; blocks; blocks--, data += SK_XXH3_BLOCK) {
+#pragma GCC unroll 16
+        for (int i = 0; i < 16; i++) {
+            _mm_prefetch((const char *)data + SK_XXH3_STRIPE * i + AHEAD, _MM_HINT_T0);
+            acc = eat(acc, data + SK_XXH3_STRIPE * i, keys[i]);
         }
-        acc = _mm512_xor_si512(_mm512_xor_si512(acc, _mm512_srli_epi64(acc, 47)), _mm512_loadu_si512(secret + 128));
+        acc = _mm512_ternarylogic_epi64(acc, _mm512_srli_epi64(acc, 47), scrambler, 0x96);
         acc = _mm512_mullo_epi64(acc, prime);
     }
-    for (size_t i = 0; i < stripes; i++, data += SK_XXH3_STRIPE) acc = eat(acc, data, secret + 8 * i);
-    if (last) acc = eat(acc, last, secret + 192 - 64 - 7);
+    for (size_t i = 0; i < stripes; i++, data += SK_XXH3_STRIPE) acc = eat(acc, data, _mm512_loadu_si512(secret + 8 * i));
+    if (last) acc = eat(acc, last, _mm512_loadu_si512(secret + 192 - 64 - 7));
     _mm512_storeu_si512(accumulators, acc);
 }
 

@@ -1,8 +1,7 @@
 """Batches of messages gathered from Python objects, hashed with the GIL released; and streams.
 
-A Batch collects sources (sk_source.h) and everything that must outlive the hashing: references to items, held
-buffers, text that had to be encoded. Which kind of input becomes which source is decided in
-sharedkit/_hash_inputs.py; lists and tuples, the common case, come straight here.
+A Batch collects sources (sk_source.h); what must outlive the hashing is kept by its base, Held. Which kind of input
+becomes which source is decided in sharedkit/_hash_inputs.py; lists and tuples, the common case, come straight here.
 """
 
 cimport cython
@@ -10,10 +9,7 @@ from cpython.buffer cimport (
     PyBUF_FULL_RO,
     PyBUF_SIMPLE,
     PyBUF_WRITABLE,
-    PyBuffer_IsContiguous,
     PyBuffer_Release,
-    PyBuffer_ToContiguous,
-    PyObject_CheckBuffer,
     PyObject_GetBuffer,
 )
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -21,7 +17,9 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from cpython.ref cimport Py_INCREF, PyObject
 from libc.stdint cimport int64_t, uint8_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy, strchr
+from libc.string cimport memcpy
+
+from sharedkit._held cimport Held, refuse_text
 
 cdef extern from "stdlib.h" nogil:
     void *aligned_alloc(size_t alignment, size_t size) noexcept
@@ -108,112 +106,9 @@ def force_path(algorithm, path=None):
         raise ValueError(f"no path {path!r} for {algorithm} on this machine; there are: {', '.join(paths(algorithm))}")
 
 
-cdef int _refuse_text(object text, size_t index) except -1:
-    """Raise what encoding `text` raises, with its index."""
-    try:
-        str.encode(text)
-    except UnicodeEncodeError as error:
-        error.add_note(f"in item {index}")
-        raise
-    raise ValueError(f"item {index} has no UTF-8 form")
-
-
 @cython.final
-cdef class Batch:
+cdef class Batch(Held):
     """Messages from one or more inputs, in order; `digest` hashes them all."""
-
-    cdef sk_source *parts
-    cdef size_t part_count
-    cdef readonly size_t count
-    cdef PyObject **held
-    cdef Py_ssize_t held_count
-    cdef sk_view_block *views
-    cdef void **blocks          # malloc'ed pieces: spans, encoded text, Arrow arrays' copies
-    cdef size_t block_count
-    cdef uint8_t *text_at       # free room of the newest text piece
-    cdef size_t text_room
-    cdef list kept              # objects that own what the sources point into
-    cdef void *allocator        # lock on a NumPy StringDType's strings, or NULL
-    cdef void **numpy_api
-    cdef ArrowArray **arrays    # chunks of an Arrow stream
-    cdef size_t array_count
-
-    def __cinit__(self):
-        self.kept = []
-
-    def __dealloc__(self):
-        cdef size_t i
-        cdef sk_view_block *block
-        self._release_strings()
-        for i in range(self.array_count):
-            if self.arrays[i].release is not NULL:
-                self.arrays[i].release(self.arrays[i])
-            free(self.arrays[i])
-        free(self.arrays)
-        while self.views is not NULL:
-            block = self.views
-            for i in range(<size_t>block.used):
-                PyBuffer_Release(&block.views[i])
-            self.views = block.next
-            free(block)
-        sk_release(self.held, self.held_count)
-        free(self.held)
-        for i in range(self.block_count):
-            free(self.blocks[i])
-        free(self.blocks)
-        free(self.parts)
-
-    cdef void *_allocate(self, size_t size) except NULL:
-        """Memory that lives as long as the batch."""
-        cdef void **grown = <void **>realloc(self.blocks, (self.block_count + 1) * sizeof(void *))
-        if grown is NULL:
-            raise MemoryError(f"{size} bytes for a batch of messages")
-        self.blocks = grown
-        cdef void *block = malloc(size if size else 1)
-        if block is NULL:
-            raise MemoryError(f"{size} bytes for a batch of messages")
-        self.blocks[self.block_count] = block
-        self.block_count += 1
-        return block
-
-    cdef uint8_t *_text(self, size_t size) except NULL:
-        """Room for `size` bytes of text among other small texts."""
-        if size > self.text_room:
-            if size > 1 << 14:
-                return <uint8_t *>self._allocate(size)
-            self.text_at = <uint8_t *>self._allocate(1 << 16)
-            self.text_room = 1 << 16
-        cdef uint8_t *place = self.text_at
-        self.text_at += size
-        self.text_room -= size
-        return place
-
-    cdef Py_buffer *_view(self, object item, int flags) except NULL:
-        """A held buffer of `item`, at an address that does not move."""
-        cdef sk_view_block *block = self.views
-        if block is NULL or block.used == SK_VIEWS_A_BLOCK:
-            block = <sk_view_block *>malloc(sizeof(sk_view_block))
-            if block is NULL:
-                raise MemoryError(f"{sizeof(sk_view_block)} bytes for a batch of messages")
-            block.used = 0
-            block.next = self.views
-            self.views = block
-        cdef Py_buffer *view = &block.views[block.used]
-        PyObject_GetBuffer(item, view, flags)
-        block.used += 1
-        return view
-
-    cdef sk_source *_part(self) except NULL:
-        """Room for one more source; it counts once `_add` is called."""
-        cdef sk_source *grown = <sk_source *>realloc(self.parts, (self.part_count + 1) * sizeof(sk_source))
-        if grown is NULL:
-            raise MemoryError(f"{(self.part_count + 1) * sizeof(sk_source)} bytes for a batch of messages")
-        self.parts = grown
-        return &grown[self.part_count]
-
-    cdef void _add(self) noexcept:
-        self.count += self.parts[self.part_count].count
-        self.part_count += 1
 
     def add_objects(self, items not None):
         """Add each bytes-like object or str of a list or tuple."""
@@ -221,7 +116,7 @@ cdef class Batch:
             items = tuple(items)
         cdef Py_ssize_t count = PySequence_Fast_GET_SIZE(items), i = 0, k
         cdef PyObject **objects = PySequence_Fast_ITEMS(items)
-        cdef sk_span *spans = <sk_span *>self._allocate(<size_t>count * sizeof(sk_span))
+        cdef sk_span *spans = <sk_span *>self.allocate(<size_t>count * sizeof(sk_span))
         if isinstance(items, tuple) or self.held is not NULL:
             if not isinstance(items, tuple):
                 items = tuple(items)
@@ -241,66 +136,36 @@ cdef class Batch:
             i = sk_plain_spans(objects, i, count, spans, NULL)
             if i == count:
                 break
-            self._take(<object>objects[i], i, &spans[i])
+            self.take(<object>objects[i], i, &spans[i])
             i += 1
-        cdef sk_source *part = self._part()
+        cdef sk_source *part = self.part()
         part.kind = SK_SPANS
         part.count = <size_t>count
         part.spans = spans
-        self._add()
-
-    cdef int _take(self, object item, Py_ssize_t index, sk_span *span) except -1:
-        """The span of an item that is neither bytes nor ASCII text."""
-        cdef size_t size
-        cdef uint8_t *text
-        cdef Py_buffer *view
-        cdef int kind
-        if isinstance(item, str):
-            kind = PyUnicode_KIND(item)
-            size = sk_utf8_size(PyUnicode_DATA(item), kind, <size_t>PyUnicode_GET_LENGTH(item))
-            if size == SK_UTF8_BAD:
-                _refuse_text(item, <size_t>index)
-            text = self._text(size)
-            sk_utf8_write(PyUnicode_DATA(item), kind, <size_t>PyUnicode_GET_LENGTH(item), text)
-            span.data, span.size = text, size
-            return 0
-        if not PyObject_CheckBuffer(item):
-            raise TypeError(f"item {index} is of type {type(item).__name__}; items are bytes-like objects or str")
-        try:
-            view = self._view(item, PyBUF_FULL_RO)
-        except ValueError as error:
-            raise TypeError(f"item {index} of type {type(item).__name__} has no bytes to hash: {error}") from error
-        if view.format is not NULL and strchr(view.format, c"O") is not NULL:
-            raise TypeError(f"item {index} of type {type(item).__name__} holds object references, not bytes")
-        span.data, span.size = <const uint8_t *>view.buf, <size_t>view.len
-        if not PyBuffer_IsContiguous(view, c"C"):
-            text = self._text(<size_t>view.len)
-            PyBuffer_ToContiguous(text, view, view.len, c"C")
-            span.data = text
-        return 0
+        self.add()
 
     def add_array(self, array, *, bint trim=False):
         """Add each item of a 1-D array, or each row of a 2-D one with contiguous rows. `trim` drops NULs at the end."""
-        cdef Py_buffer *view = self._view(array, PyBUF_FULL_RO)
+        cdef Py_buffer *view = self.view(array, PyBUF_FULL_RO)
         if view.ndim not in (1, 2) or (view.ndim == 2 and view.shape[1] > 1 and view.strides[1] != view.itemsize):
             raise ValueError(f"an array of {view.ndim} dimensions is not a column of messages")
-        cdef sk_source *part = self._part()
+        cdef sk_source *part = self.part()
         part.kind = SK_TRIMMED if trim else SK_STRIDED
         part.count = <size_t>view.shape[0]
         part.data = <const uint8_t *>view.buf
         part.stride = view.strides[0]
         part.size = <size_t>(view.itemsize * (view.shape[1] if view.ndim == 2 else 1))
-        self._add()
+        self.add()
 
     def add_ucs4(self, array):
         """Add each item of a 1-D array of NumPy's `U` kind in native byte order, as UTF-8."""
-        cdef Py_buffer *view = self._view(array, PyBUF_FULL_RO)
+        cdef Py_buffer *view = self.view(array, PyBUF_FULL_RO)
         cdef size_t count = <size_t>view.shape[0], i, width = <size_t>view.itemsize // 4, size, total = 0
         cdef size_t bad = count
         cdef const uint8_t *first = <const uint8_t *>view.buf
         cdef const uint8_t *item
         cdef ptrdiff_t stride = view.strides[0]
-        cdef int64_t *offsets = <int64_t *>self._allocate((count + 1) * sizeof(int64_t))
+        cdef int64_t *offsets = <int64_t *>self.allocate((count + 1) * sizeof(int64_t))
         cdef uint8_t *text
         cdef uint8_t *end
         with nogil:
@@ -314,24 +179,24 @@ cdef class Batch:
                 total += size
             offsets[count] = <int64_t>total
         if bad < count:
-            _refuse_text(array[bad], bad)
-        text = <uint8_t *>self._allocate(total)
+            refuse_text(array[bad], bad)
+        text = <uint8_t *>self.allocate(total)
         with nogil:
             end = text
             for i in range(count):
                 item = first + <ptrdiff_t>i * stride
                 end = sk_utf8_write(item, 4, sk_ucs4_trimmed(item, width), end)
-        cdef sk_source *part = self._part()
+        cdef sk_source *part = self.part()
         part.kind = SK_OFFSETS_64
         part.count, part.data, part.size, part.offsets = count, text, total, offsets
-        self._add()
+        self.add()
 
     def add_spans(self, buffer, offsets, *, bint pairs=False):
         """Add buffer[offsets[i]:offsets[i + 1]], or with `pairs` buffer[offsets[i, 0]:offsets[i, 1]]; int64 offsets."""
-        cdef Py_buffer *data = self._view(buffer, PyBUF_SIMPLE)
-        cdef Py_buffer *places = self._view(offsets, PyBUF_SIMPLE)
+        cdef Py_buffer *data = self.view(buffer, PyBUF_SIMPLE)
+        cdef Py_buffer *places = self.view(offsets, PyBUF_SIMPLE)
         cdef size_t words = <size_t>places.len // sizeof(int64_t), bad
-        cdef sk_source *part = self._part()
+        cdef sk_source *part = self.part()
         part.kind = SK_PAIRS_64 if pairs else SK_OFFSETS_64
         part.count = words // 2 if pairs else (words - 1 if words else 0)
         part.data, part.size = <const uint8_t *>data.buf, <size_t>data.len
@@ -341,25 +206,20 @@ cdef class Batch:
         if bad < part.count:
             start, stop = offsets[bad] if pairs else (offsets[bad], offsets[bad + 1])
             raise ValueError(f"span {bad} runs from {start} to {stop} in a buffer of {data.len} bytes")
-        self._add()
+        self.add()
 
     def add_numpy_strings(self, api, dtype, uintptr_t first, Py_ssize_t stride, size_t count):
         """Add the strings of a StringDType array whose items lie at `first`; `api` is NumPy's API capsule."""
-        cdef sk_span *spans = <sk_span *>self._allocate(count * sizeof(sk_span))
+        cdef sk_span *spans = <sk_span *>self.allocate(count * sizeof(sk_span))
         self.numpy_api = <void **>PyCapsule_GetPointer(api, NULL)
         self.allocator = sk_npy_acquire(self.numpy_api, <const void *>dtype)
         cdef size_t missing = sk_npy_load(self.numpy_api, self.allocator, <const uint8_t *>first, stride, count, spans)
         if missing < count:
-            self._release_strings()
+            self.release_strings()
             raise TypeError(f"item {missing} is missing (NA); missing values have no bytes to hash")
-        cdef sk_source *part = self._part()
+        cdef sk_source *part = self.part()
         part.kind, part.count, part.spans = SK_SPANS, count, spans
-        self._add()
-
-    cdef void _release_strings(self) noexcept nogil:
-        if self.allocator is not NULL:
-            sk_npy_release(self.numpy_api, self.allocator)
-            self.allocator = NULL
+        self.add()
 
     def add_arrow_array(self, schema, array):
         """Add the items behind two capsules of the Arrow C data interface."""
@@ -398,7 +258,7 @@ cdef class Batch:
 
     cdef int _add_arrow(self, const ArrowSchema *schema, const ArrowArray *array) except -1:
         cdef size_t where = 0
-        cdef sk_source *part = self._part()
+        cdef sk_source *part = self.part()
         cdef sk_arrow_status status = sk_arrow_source(schema, array, part, &where)
         if status == SK_ARROW_UNSUPPORTED:
             raise TypeError(f"Arrow type {schema.format.decode()!r} has no bytes to hash; cast it to text or a number")
@@ -406,7 +266,7 @@ cdef class Batch:
             raise TypeError(f"item {self.count + where} is null; nulls have no bytes to hash")
         if status == SK_ARROW_CORRUPT:
             raise ValueError(f"item {self.count + where} of the Arrow array reaches outside its data")
-        self._add()
+        self.add()
         return 0
 
     def digest(self, algorithm, out, *, seed=0, key=None, size_t threads=1):
@@ -428,9 +288,9 @@ cdef class Batch:
             else:
                 with nogil:
                     sk_parallel_hash(self.parts, self.part_count, found, &prepared, threads, <uint8_t *>rows.buf)
-                    self._release_strings()
+                    self.release_strings()
         finally:
-            self._release_strings()
+            self.release_strings()
             PyBuffer_Release(&rows)
 
 
