@@ -1,7 +1,8 @@
 """Batches of messages: the loop that people write today beside one call of ours, on one thread and two.
 
 A list of messages fills about 4 MB at most, so small ones stay in cache as they do for the loop. `kind` "floor"
-is what two threads over hashlib make of it.
+is what two threads, two processes or asyncio make of today's packages; "ours" is one call, one call with threads,
+asyncio, and two processes over shared Arrays.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import pytest
 
 from benchmarks.race import Entrant, group
 from benchmarks.workloads.digesting import Digesting, Way
+from benchmarks.workloads.hash_placements import OverAsyncio, OverProcesses, OverSharedArrays, plainly
 from sharedkit.hashing import hash_many
 
 SIZES = [16, 64, 256, 1024, 1 << 20]
@@ -47,6 +49,10 @@ def byte_rows(digests: list[bytes]) -> np.ndarray[Any, Any]:
     return np.frombuffer(b"".join(digests), np.uint8).reshape(len(digests), -1)
 
 
+def big_endian_words(digests: list[bytes]) -> np.ndarray[Any, Any]:
+    return np.frombuffer(b"".join(digests), ">u8")
+
+
 def loop(make: Callable[[bytes], Any]) -> Callable[[list[bytes]], list[bytes]]:
     return lambda batch: [make(message).digest() for message in batch]
 
@@ -67,19 +73,43 @@ def ours(algorithm: str, threads: int = 1) -> Way:
     return Way(name, "ours", partial(hash_many, algorithm=algorithm, threads=threads), rows=np.asarray)
 
 
+def placed(algorithm: str, name: str, rows: Callable[[Any], Any], why: str | None) -> list[Way]:
+    """The package called `name`, and ours, with two processes and from asyncio."""
+    processes, arrays = OverProcesses(algorithm), OverSharedArrays(algorithm)
+    loop_over = OverAsyncio(partial(plainly, algorithm=algorithm), list.__add__)
+    loop_ours = OverAsyncio(partial(hash_many, algorithm=algorithm), lambda a, b: np.concatenate((a, b)))
+    shared = {"run": arrays, "rows": np.array, "place": arrays.place, "close": arrays.close}
+    return [
+        Way(f"{name}, 2 processes", "floor", processes, rows=rows, missing=why, close=processes.close),
+        Way(f"{name}, asyncio", "floor", loop_over, rows=rows, missing=why, close=loop_over.close),
+        Way("sharedkit, asyncio", "ours", loop_ours, rows=np.asarray, close=loop_ours.close),
+        Way("sharedkit, 2 processes", "ours", **shared),
+    ]
+
+
 def ways(algorithm: str) -> list[Way]:
     if algorithm == "xxh3_64":
         make = XXHASH and XXHASH.xxh3_64_intdigest
-        loops = [Way("xxhash", "rival", lambda b: [make(m) for m in b], rows=np.array, missing=NO_XXHASH)]
+        name, why, rows = "xxhash", NO_XXHASH, big_endian_words
+        loops = [
+            Way(name, "rival", lambda b: [make(m) for m in b], rows=np.array, missing=why),
+            Way(
+                f"{name}, 2 threads",
+                "floor",
+                in_two_threads(lambda b: [make(m) for m in b]),
+                rows=np.array,
+                missing=why,
+            ),
+        ]
     else:
         make = BLAKE3 and BLAKE3.blake3 if algorithm == "blake3" else getattr(hashlib, algorithm)
         name, why = ("blake3", NO_BLAKE3) if algorithm == "blake3" else ("hashlib", None)
-        kind = "rival" if algorithm == "blake3" else "stdlib"
+        kind, rows = "rival" if algorithm == "blake3" else "stdlib", byte_rows
         loops = [
-            Way(name, kind, loop(make), rows=byte_rows, missing=why),
-            Way(f"{name}, 2 threads", "floor", in_two_threads(loop(make)), rows=byte_rows, missing=why),
+            Way(name, kind, loop(make), rows=rows, missing=why),
+            Way(f"{name}, 2 threads", "floor", in_two_threads(loop(make)), rows=rows, missing=why),
         ]
-    return [*loops, ours(algorithm), ours(algorithm, 2)]
+    return [*loops, *placed(algorithm, name, rows, why), ours(algorithm), ours(algorithm, 2)]
 
 
 def expected(algorithm: str, batch: Any) -> np.ndarray[Any, Any]:

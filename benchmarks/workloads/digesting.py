@@ -13,7 +13,10 @@ from benchmarks.workloads.base import Inexact
 
 
 class Way:
-    """One way to hash a batch: `run(messages)` gives something that `rows` turns into an array of digests."""
+    """One way to hash a batch: `run(messages)` gives something that `rows` turns into an array of digests.
+
+    `place(messages)` may put them elsewhere before the race, `close()` ends what `place` or `run` started.
+    """
 
     def __init__(
         self,
@@ -23,8 +26,11 @@ class Way:
         *,
         rows: Callable[[Any], np.ndarray[Any, Any]] | None = None,
         missing: str | None = None,
+        place: Callable[[Any], Any] | None = None,
+        close: Callable[[], None] | None = None,
     ) -> None:
         self.name, self.kind, self.run, self.rows = name, kind, run, rows
+        self.place, self.close = place, close
         self._missing = missing
 
     def missing(self) -> str | None:
@@ -42,6 +48,8 @@ class Digesting:
 
     def start(self) -> None:
         self._messages = self._make()
+        if self._way.place is not None:
+            self._messages = self._way.place(self._messages)
         own = self._way.rows is None
         self._expected = self._way.run(self._messages) if own else self._expect(self._messages)
 
@@ -60,3 +68,5 @@ class Digesting:
 
     def stop(self) -> None:
         self._messages = self._expected = None
+        if self._way.close is not None:
+            self._way.close()

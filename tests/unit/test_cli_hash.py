@@ -66,3 +66,17 @@ def test_a_list_without_digests_fails_the_check(tmp_path: Path) -> None:
     result = run("--check", tmp_path / "nothing")
     assert result.exit_code == 1
     assert "no lines with digests of sha384" in result.output
+
+
+def test_blake3_is_printed_and_checked_as_b3sum_does(files: list[Path], tmp_path: Path) -> None:
+    """Two spaces, and a backslash before the digest of a name in which line ends and backslashes are escaped."""
+    blake3 = pytest.importorskip("blake3")
+    lines = []
+    for path in files:
+        name = str(path).replace("\\", "\\\\").replace("\n", "\\n")
+        mark = "\\" if name != str(path) else ""
+        lines.append(f"{mark}{blake3.blake3(path.read_bytes()).hexdigest()}  {name}\n")
+    assert run("-a", "blake3", *files).output == "".join(lines)
+    (tmp_path / "B3SUMS").write_text("".join(lines))
+    checked = run("-a", "blake3", "--check", tmp_path / "B3SUMS")
+    assert (checked.exit_code, checked.output.count(": OK\n")) == (0, len(files))
