@@ -32,6 +32,7 @@ MODULES = [
     module("sharedkit.shm._bounded"),
     module("sharedkit.shm._event"),
     module("sharedkit.shm._barrier"),
+    module("sharedkit.shm._condition"),
     module("sharedkit.shm._elements"),
     module("sharedkit.shm._array"),
     module("sharedkit.shm._keys"),

@@ -153,3 +153,31 @@ def die() -> None:
 
 def count_up(counter: Any) -> None:
     counter.add()
+
+
+# --- conditions -------------------------------------------------------------------------------------------
+
+
+def wait_once(condition: Any, said: Any) -> None:
+    with condition:
+        assert condition.wait() is True
+        said.add()
+
+
+def take_items(condition: Any, items: Any, taken: Any) -> None:
+    """Take items one by one; the two counts change in one step of their own each, the taken last."""
+    while True:
+        with condition:
+            while items[0] == 0:
+                condition.wait()
+            items[0] -= 1
+        taken.add()
+
+
+def notify_by_name(name: str) -> None:
+    import sharedkit
+
+    condition = sharedkit.attach(name)
+    with condition:
+        condition.notify_all()
+    condition.close()

@@ -14,6 +14,7 @@ EXPECTED = {
     "BoundedSemaphore",
     "ClosedError",
     "CorruptSegmentError",
+    "Condition",
     "Counter",
     "Counters",
     "Dict",

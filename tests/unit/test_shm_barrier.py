@@ -165,7 +165,7 @@ def test_one_that_dies_in_the_action_breaks_it() -> None:
 
 
 def test_random_deaths_never_leave_anybody_waiting() -> None:
-    """Whenever one of a busy crew is killed, the barrier breaks, unless it was outside: then the others wait for more."""
+    """Whenever one of a busy crew is killed, it breaks, unless that one was outside: then the others wait for more."""
     dice = random.Random(3)
     with Array(3, "i8") as indices, Barrier(3) as barrier:
         for _ in range(30):

@@ -3,6 +3,7 @@
 from sharedkit.segments import attach
 from sharedkit.shm.array import Array
 from sharedkit.shm.barrier import Barrier
+from sharedkit.shm.condition import Condition
 from sharedkit.shm.counter import Counter, Counters
 from sharedkit.shm.dict import Dict
 from sharedkit.shm.event import Event
@@ -14,6 +15,7 @@ __all__ = [
     "Array",
     "Barrier",
     "BoundedSemaphore",
+    "Condition",
     "Counter",
     "Counters",
     "Dict",

@@ -1,0 +1,211 @@
+/* A condition's sleepers: each waits on a word of its own, and is woken by ticket, first come, first served.
+ *
+ *   offset    what                                             written by
+ *   -         sk_mutex: the lock of its own, if it has one     see sk_mutex.h
+ *   0         next: how many tickets were given out            who comes, under the condition's lock
+ *   8         high: slots beyond this were never taken         who comes, before it takes one beyond
+ *   12        keeper: lock of those who pass on what the       whoever passes on
+ *             dead had been told
+ *   128       slot[SK_SLEEPERS]                                see below
+ *
+ *   slot      0   word                                         that commits
+ *             4   parked: 1 once it may sleep on the word      the sleeper
+ *             8   ticket                                       the sleeper, before the word
+ *             16  before: tickets given out when it was told   who tells it, before the word
+ *
+ *   word                 meaning               who moves it on
+ *   0                    free                  who comes, to its owner word
+ *   owner                waits                 a notifier, to told; the sleeper, to free: out of time, or it leaves
+ *   owner | SK_TOLD      told to go            the sleeper, to free, once it has the lock again
+ *   (either), dead       left behind           waiting: a notifier, to free; told: whoever passes it on, to free
+ *
+ * A notification is passed on to the oldest that still waits and came before it was given; those who came later have
+ * seen what it was about, because they looked at it under the lock.
+ *
+ * Deaths. Coming, before the word is taken: nothing happened. Waiting: notifiers ask whether the oldest lives before they
+ * tell it, free the dead and tell the next. Told, at any time before the slot is free: each who waits looks for told
+ * and dead ones when its slice is over, and passes on what they were told: first the next is told, then the dead one's
+ * slot freed. A death in between, or one that comes after the sleeper took its lock, tells one more than was
+ * asked for; none is ever swallowed. Notifying: some are told and the rest are not, as if it had asked for fewer.
+ * Between telling and the wake: the sleeper looks again when its slice is over.
+ * Nobody waits for an answer of a sleeper, so a stopped or dead one never holds up a notifier. */
+#ifndef SK_CONDITION_H
+#define SK_CONDITION_H
+
+#include "sk_mutex.h"
+
+#define SK_TOLD 0x80000000u
+#define SK_SLEEPERS 1024u
+
+typedef struct sk_sleeper {
+    uint32_t word;
+    uint32_t parked;
+    uint64_t ticket;
+    uint64_t before;
+    uint64_t room;
+} sk_sleeper;
+
+typedef struct sk_condition {
+    uint64_t next;
+    uint32_t high;
+    uint32_t keeper;
+    unsigned char line[SK_LINE - 16];
+    sk_sleeper slot[SK_SLEEPERS];
+} sk_condition;
+_Static_assert(sizeof(sk_sleeper) == 32 && offsetof(sk_sleeper, ticket) == 8 && offsetof(sk_condition, keeper) == 12 &&
+                   offsetof(sk_condition, slot) == SK_LINE,
+               "diagram and struct agree");
+
+static inline uint64_t sk_condition_body_len(uint32_t seats) { return sk_mutex_len(seats) + sizeof(sk_condition); }
+
+static inline sk_condition *sk_condition_of(const sk_segment *s) {
+    return (sk_condition *)(void *)((unsigned char *)sk_body_of(s) + sk_mutex_len(s->seats.count));
+}
+
+/* What an attacher must find; every word that moves is checked where it is used. */
+static inline int sk_condition_refuse(const sk_segment *s) {
+    return sk_condition_body_len(s->seats.count) <= s->base_len - sk_header_of(s)->body ? SK_OK : SK_CORRUPT;
+}
+
+static inline uint32_t sk_condition_high(const sk_condition *c) {
+    uint32_t high = sk_load32_acquire(&c->high);
+    return high < SK_SLEEPERS ? high : SK_SLEEPERS;
+}
+
+static inline bool sk_sleeper_waits(uint32_t word) { return word != 0 && !(word & SK_TOLD); }
+
+/* --- telling -------------------------------------------------------------------------------------- */
+
+/* Tell one that waits as `owner`, if it still does; whether that was one who came before. */
+static inline bool sk_sleeper_tell(sk_sleeper *z, uint32_t owner, uint64_t before) {
+    sk_store64_relaxed(&z->before, before);
+    if (!sk_cas32_seq_cst(&z->word, &owner, owner | SK_TOLD)) return false; /* R1: pairs with A1; commits */
+    sk_fence_after_rmw(); /* W2: pairs with W1 */
+    if (sk_load32_relaxed(&z->parked)) sk_wake(&z->word, 1);
+    return sk_load64_relaxed(&z->ticket) < before; /* where no lock is held, it may have left and come again */
+}
+
+/* The oldest that waits and whose ticket is below `before`, or NULL. */
+static inline sk_sleeper *sk_condition_oldest(sk_condition *c, uint64_t before, uint32_t *owner) {
+    sk_sleeper *oldest = NULL;
+    uint32_t high = sk_condition_high(c);
+    for (uint32_t i = 0; i < high; i++) {
+        sk_sleeper *z = &c->slot[i];
+        uint32_t word = sk_load32_acquire(&z->word); /* its ticket was written before */
+        if (!sk_sleeper_waits(word) || sk_load64_relaxed(&z->ticket) >= before) continue;
+        before = sk_load64_relaxed(&z->ticket);
+        *owner = word;
+        oldest = z;
+    }
+    return oldest;
+}
+
+/* Tell the n oldest of the living that came with tickets below `before`; how many there were. */
+static inline uint64_t sk_condition_tell(const sk_segment *s, sk_condition *c, uint64_t before, uint64_t n) {
+    uint64_t told = 0;
+    uint32_t owner;
+    sk_sleeper *z;
+    while (told < n && (z = sk_condition_oldest(c, before, &owner)) != NULL) {
+        if (!sk_seat_lives(&s->seats, owner)) sk_cas32_seq_cst(&z->word, &owner, 0);
+        else told += sk_sleeper_tell(z, owner, before);
+    }
+    return told;
+}
+
+/* Tell n of those that wait; under the condition's lock. */
+static inline void sk_condition_notify(const sk_segment *s, sk_condition *c, uint64_t n) {
+    sk_condition_tell(s, c, sk_load64_relaxed(&c->next), n);
+}
+
+/* Pass on what the dead had been told, unless somebody else is just doing so. */
+static inline void sk_condition_pass_on(const sk_segment *s, sk_condition *c) {
+    uint32_t high = sk_condition_high(c), seen = 0;
+    bool kept = false;
+    for (uint32_t i = 0; i < high; i++) {
+        uint32_t word = sk_load32_acquire(&c->slot[i].word);
+        if (!(word & SK_TOLD) || sk_seat_lives(&s->seats, word)) continue;
+        if (!kept && !sk_cas32_acquire(&c->keeper, &seen, s->seats.me) && !sk_lock_inherit(&s->seats, &c->keeper, seen))
+            return;
+        kept = true;
+        if (sk_load32_acquire(&c->slot[i].word) != word) continue;
+        sk_condition_tell(s, c, sk_load64_relaxed(&c->slot[i].before), 1);
+        sk_cas32_seq_cst(&c->slot[i].word, &word, 0);
+    }
+    if (kept) sk_lock_give(&c->keeper);
+}
+
+/* --- waiting -------------------------------------------------------------------------------------- */
+
+/* Free every dead one's slot; what they had been told was passed on. */
+static inline void sk_condition_sweep(const sk_segment *s, sk_condition *c) {
+    sk_condition_pass_on(s, c);
+    for (uint32_t i = 0; i < SK_SLEEPERS; i++) {
+        uint32_t word = sk_load32_acquire(&c->slot[i].word);
+        if (sk_sleeper_waits(word) && !sk_seat_lives(&s->seats, word)) sk_cas32_seq_cst(&c->slot[i].word, &word, 0);
+    }
+}
+
+/* Take a slot, under the condition's lock: SK_OK, SK_FULL, SK_NO_SEAT. */
+static inline int sk_condition_enter(const sk_segment *s, sk_condition *c, sk_sleeper **mine) {
+    if (s->seats.me == 0) return SK_NO_SEAT;
+    for (int tries = 0; tries < 2; tries++) {
+        for (uint32_t i = 0; i < SK_SLEEPERS; i++) {
+            sk_sleeper *z = &c->slot[i];
+            uint32_t word = sk_load32_acquire(&z->word);
+            if (word != 0) continue;
+            if (i >= sk_condition_high(c)) sk_store32_release(&c->high, i + 1);
+            sk_store32_relaxed(&z->parked, 0);
+            sk_store64_relaxed(&z->ticket, sk_add64_seq_cst(&c->next, 1));
+            if (!sk_cas32_seq_cst(&z->word, &word, s->seats.me)) continue; /* commits */
+            *mine = z;
+            return SK_OK;
+        }
+        sk_condition_sweep(s, c);
+    }
+    return SK_FULL;
+}
+
+/* Sleep until told, at the latest until the monotonic time `until`. `me` is the owner word that took the slot.
+ * SK_OK, SK_TIMEOUT, SK_INTERRUPTED (come again), SK_BUSY (in the child of a fork, which does not wait). */
+static inline int sk_condition_wait(sk_segment *s, sk_condition *c, sk_sleeper *z, uint32_t me, uint64_t until) {
+    uint64_t began = 0;
+    for (;;) {
+        if (s->seats.me != me) return SK_BUSY;
+        if (sk_load32_acquire(&z->word) != me) return SK_OK; /* A1: pairs with R1 */
+        int rc = sk_turn(&began, until);
+        if (rc == SK_OK) {
+            if (sk_spin_while(&s->waiter, &z->word, me)) continue;
+            sk_store32_seq_cst(&z->parked, 1); /* W1: out before the system compares the word */
+            rc = sk_park_slice(&s->waiter, &z->word, me, SK_PARK_SLICE_NS, until);
+        }
+        if (rc == SK_INTERRUPTED) sk_condition_pass_on(s, c);
+        if (rc != SK_OK) return sk_load32_acquire(&z->word) != me ? SK_OK : rc;
+    }
+}
+
+/* Wait no longer, without having been told: false when that has come first. */
+static inline bool sk_condition_quit(sk_sleeper *z, uint32_t me) { return sk_cas32_seq_cst(&z->word, &me, 0); }
+
+/* Told, and with the lock: done. */
+static inline void sk_condition_leave(sk_sleeper *z) { sk_store32_release(&z->word, 0); }
+
+/* Leave without having waited to the end: what it had been told goes to the next. Not in the child of a fork. */
+static inline void sk_condition_abandon(const sk_segment *s, sk_condition *c, sk_sleeper *z, uint32_t me) {
+    if (s->seats.me != me || sk_condition_quit(z, me)) return;
+    sk_condition_tell(s, c, sk_load64_relaxed(&z->before), 1);
+    sk_condition_leave(z);
+}
+
+/* How many of the living wait, and how many were told and have not come back. */
+static inline void sk_condition_count(const sk_segment *s, const sk_condition *c, uint32_t *waiting, uint32_t *told) {
+    uint32_t high = sk_condition_high(c);
+    *waiting = *told = 0;
+    for (uint32_t i = 0; i < high; i++) {
+        uint32_t word = sk_load32_acquire(&c->slot[i].word);
+        if (word == 0 || !sk_seat_lives(&s->seats, word)) continue;
+        if (word & SK_TOLD) ++*told;
+        else ++*waiting;
+    }
+}
+
+#endif

@@ -1,0 +1,365 @@
+# cython: language_level=3
+"""The condition: telling is one pass over a table with the GIL held; waiting is done without it, in slices."""
+
+import time
+import warnings
+
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.string cimport memset
+from libcpp cimport bool as cbool
+
+from sharedkit import errors, segments
+from sharedkit._segment cimport (
+    SK_BUSY, SK_FULL, SK_INTERRUPTED, SK_OK, SK_TIMEOUT,
+    Handle, Segment, closed, create_segment, refuse, sk_plan, sk_segment,
+)
+from sharedkit.shm._rlock cimport RLock
+from sharedkit.shm._sync cimport Mutex, sk_lock_owner, until_of_span
+from sharedkit.statistics import ConditionStatistics, LockStatistics
+
+
+cdef extern from "sk_condition.h" nogil:
+    enum: SK_SLEEPERS
+    ctypedef struct sk_sleeper:
+        uint32_t word
+    ctypedef struct sk_condition:
+        uint64_t next            # how many have come
+
+    uint64_t sk_condition_body_len(uint32_t seats) noexcept
+    sk_condition *sk_condition_of(const sk_segment *s) noexcept
+    int sk_condition_refuse(const sk_segment *s) noexcept
+    int sk_condition_enter(const sk_segment *s, sk_condition *c, sk_sleeper **mine) noexcept
+    int sk_condition_wait(sk_segment *s, sk_condition *c, sk_sleeper *z, uint32_t me, uint64_t until) noexcept
+    cbool sk_condition_quit(sk_sleeper *z, uint32_t me) noexcept
+    void sk_condition_leave(sk_sleeper *z) noexcept
+    void sk_condition_abandon(const sk_segment *s, sk_condition *c, sk_sleeper *z, uint32_t me) noexcept
+    void sk_condition_notify(const sk_segment *s, sk_condition *c, uint64_t n) noexcept
+    void sk_condition_count(const sk_segment *s, const sk_condition *c, uint32_t *waiting, uint32_t *told) noexcept
+
+KIND_CONDITION = 12
+cdef uint64_t FOR_EVER = <uint64_t>-1
+cdef int OWN = 0, GIVEN = 1, FOREIGN = 2      # whose lock it is: sk_plan.param[0]
+
+
+def make(str path, str name, uint32_t seats, uint32_t flags, int whose, bytes meta):
+    """A new condition segment; `meta` says which lock is its, if that is one of ours."""
+    cdef sk_plan plan
+    memset(&plan, 0, sizeof(plan))
+    plan.kind = KIND_CONDITION
+    plan.flags = flags
+    plan.seats = seats
+    plan.body_len = sk_condition_body_len(seats)
+    plan.param[0] = whose
+    plan.meta = <const char *>meta
+    plan.meta_len = len(meta)
+    return create_segment(path, name, &plan)
+
+
+cdef bytes meta_of(object lock):
+    """What finds the lock's segment again: kind, birth and name."""
+    segment = lock._segment()
+    kind, born = segment.identity
+    return f"{kind} {born} {segment.name}".encode()
+
+
+cdef object lock_named(Segment segment):
+    """The lock that the condition was made with. GoneError, TypeError."""
+    if segment.params[0] == OWN:
+        return RLock._in(segment, 0)
+    if segment.params[0] == FOREIGN:
+        raise TypeError(f"the condition {segment.name!r} was made with a lock that only its maker can use")
+    kind, born, name = segment.meta.decode().split(" ", 2)
+    try:
+        there = segments.attach_segment(name)
+    except FileNotFoundError:
+        there = None
+    if there is None or there.identity != (int(kind), int(born)):
+        raise errors.GoneError(f"the lock {name!r} of the condition {segment.name!r} is no longer there")
+    holder = segments.attach(name)
+    return holder if isinstance(holder, Mutex) else holder.lock
+
+
+cdef class Condition(Handle):
+    """Condition(lock=None, *, name=None, exist_ok=False, persist=False, seats=192)\n--\n
+    A condition variable between threads and processes with the face of `threading.Condition`.
+
+    `lock`: a Lock or RLock of this package, to be shared with other conditions; None is an RLock of its own. Any other
+    lock serves the threads of this process, and the condition cannot be pickled or attached then. At most 1,024
+    threads of all processes wait at once. Who waits longest is notified first. A waiter that is killed never swallows a
+    notification: the next one gets it, if the killed one had not done with it. `with` takes the lock.
+    `seats`: how many processes can attach at once.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when what is there differs,
+    OutOfSharedMemory. Method: a table of sleepers, each on a futex word of its own (ext/include/sk_condition.h).
+    """
+
+    cdef sk_condition *table     # NULL once closed
+    cdef readonly object lock    # None once closed
+    cdef object saves, restores  # the lock's own, or None
+    cdef bint given
+
+    def __init__(self, lock=None, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS):
+        flags = segments.flags_of(persist)
+        segments.checked_seats(seats)
+        whose = OWN if lock is None else GIVEN if isinstance(lock, Mutex) else FOREIGN
+        if whose == FOREIGN and not (hasattr(lock, "acquire") and hasattr(lock, "release")):
+            raise TypeError(f"lock must be a Lock, an RLock or None, not {type(lock).__name__}")
+        meta = meta_of(lock) if whose == GIVEN else b""
+        self._open(
+            segments.create(
+                lambda path, name: make(path, name, seats, flags, whose, meta),
+                KIND_CONDITION,
+                lambda there: there.seats == seats and there.params[0] == whose and there.meta == meta,
+                name=name,
+                exist_ok=exist_ok,
+            ),
+            lock,
+        )
+
+    @staticmethod
+    def _of(Segment segment):
+        cdef Condition self = Condition.__new__(Condition)
+        self._open(segment, None)
+        return self
+
+    cdef _open(self, Segment segment, object lock):
+        cdef int rc = sk_condition_refuse(segment.s)
+        if rc != SK_OK:
+            refuse(rc, 0)
+        self.lock = lock_named(segment) if lock is None else lock
+        self.saves = getattr(self.lock, "_release_save", None)
+        self.restores = getattr(self.lock, "_acquire_restore", None)
+        self.given = segment.params[0] != OWN
+        self.bind(segment)
+        self.table = sk_condition_of(self.s)
+
+    def close(self):
+        """Let go of the segment, not of the lock if it is held. Using the handle afterwards raises ClosedError.
+        """
+        self.table = NULL
+        self.lock = self.saves = self.restores = None
+        Handle.close(self)
+
+    # --- the lock ------------------------------------------------------------------------------
+
+    def acquire(self, blocking=True, timeout=-1, *, block=None):
+        """Take the lock, as its own `acquire` does.
+        """
+        if self.table is NULL:
+            closed()
+        return self.lock.acquire(blocking if block is None else block, timeout)
+
+    def release(self):
+        """Release the lock.
+        """
+        if self.table is NULL:
+            closed()
+        self.lock.release()
+
+    def __enter__(self):
+        if self.table is NULL:
+            closed()
+        return self.lock.__enter__()
+
+    def __exit__(self, kind, error, trace):
+        if self.table is NULL:
+            closed()
+        return self.lock.__exit__(kind, error, trace)
+
+    cdef bint owned(self) except -1:
+        """Whether this thread may wait and notify; of a lock that names no thread, whether its process holds it."""
+        if self.table is NULL:
+            closed()
+        cdef object lock = self.lock
+        if hasattr(lock, "_is_owned"):
+            return lock._is_owned()
+        if isinstance(lock, Mutex):
+            return sk_lock_owner(&(<Mutex>lock).mutex.word) == (<Mutex>lock).s.seats.me
+        if lock.acquire(False):
+            lock.release()
+            return False
+        return True
+
+    # --- waiting -------------------------------------------------------------------------------
+
+    def wait(self, timeout=None):
+        """Let the lock go, wait to be notified up to `timeout` seconds (None: for ever), and take it again.
+
+        Answers whether it was notified. Raises RuntimeError without the lock, and when 1,024 wait already; OverflowError
+        for a timeout past threading.TIMEOUT_MAX. What a signal handler raises passes a notification that has come on to
+        the next.
+        """
+        if not self.owned():
+            raise errors.NotLockedError("cannot wait on un-acquired lock")
+        cdef uint64_t until = until_of_span(timeout)
+        cdef Segment segment = self.segment
+        cdef sk_condition *table = self.table
+        cdef object lock = self.lock, saves = self.saves, restores = self.restores, saved = None
+        cdef sk_sleeper *slot = NULL
+        cdef uint32_t me = segment.s.seats.me
+        cdef int rc = sk_condition_enter(segment.s, table, &slot)
+        if rc == SK_FULL:
+            raise RuntimeError(f"{SK_SLEEPERS} threads wait for the condition {segment.name!r} already")
+        if rc != SK_OK:
+            refuse(rc, 0)
+        cdef bint told = False
+        try:
+            if saves is None:
+                lock.release()
+            else:
+                saved = saves()
+        except BaseException:
+            sk_condition_abandon(segment.s, table, slot, me)
+            raise
+        try:
+            told = sleep(segment, table, slot, me, until)
+        except BaseException:
+            sk_condition_abandon(segment.s, table, slot, me)
+            take_back(lock, restores, saved)
+            raise
+        try:
+            take_back(lock, restores, saved)
+        except BaseException:
+            if told:
+                sk_condition_abandon(segment.s, table, slot, me)
+            raise
+        if told:
+            sk_condition_leave(slot)
+        return told
+
+    def wait_for(self, predicate, timeout=None):
+        """Wait until `predicate()` is true, up to `timeout` seconds (None: for ever); answers what it answered last.
+        """
+        result = predicate()
+        if result:
+            return result
+        left = timeout
+        end = None if timeout is None else time.monotonic() + timeout
+        while not result:
+            self.wait(left)
+            result = predicate()
+            if end is not None:
+                left = end - time.monotonic()
+                if left <= 0:
+                    break
+        return result
+
+    # --- notifying -----------------------------------------------------------------------------
+
+    def notify(self, n=1):
+        """Wake the `n` that have waited longest, or as many as there are. RuntimeError without the lock.
+        """
+        if not self.owned():
+            raise errors.NotLockedError("cannot notify on un-acquired lock")
+        cdef int64_t most = n
+        if most > 0:
+            sk_condition_notify(self.s, self.table, most)
+
+    def notify_all(self):
+        """Wake all who wait. RuntimeError without the lock.
+        """
+        if not self.owned():
+            raise errors.NotLockedError("cannot notify on un-acquired lock")
+        sk_condition_notify(self.s, self.table, FOR_EVER)
+
+    def notifyAll(self):
+        """The old name of `notify_all`; gives a DeprecationWarning.
+        """
+        warnings.warn("notifyAll() is deprecated, use notify_all() instead", DeprecationWarning, stacklevel=1)
+        self.notify_all()
+
+    # --- what it shows -------------------------------------------------------------------------
+
+    def statistics(self):
+        """Its lock, how many threads of all processes wait, who is attached: a ConditionStatistics.
+        """
+        cdef Segment segment = self._segment()
+        cdef uint32_t waiting, told
+        sk_condition_count(self.s, self.table, &waiting, &told)
+        return ConditionStatistics(
+            name=segment.name,
+            kind="Condition",
+            lock=picture_of(self.lock),
+            waiting=waiting,
+            notified=told,
+            attached=segment.attached(),
+        )
+
+    def __reduce__(self):
+        arrive, arguments = Handle.__reduce__(self)
+        return (with_lock, (arrive, arguments, self.lock)) if self.given else (arrive, arguments)
+
+    def __repr__(self):
+        if self.table is NULL:
+            return f"<closed sharedkit.Condition object at {id(self):#x}>"
+        return f"<Condition({self.lock!r}, {self.statistics().waiting})>"
+
+
+cdef bint sleep(Segment segment, sk_condition *table, sk_sleeper *slot, uint32_t me, uint64_t until) except -1:
+    """Whether it was told; otherwise the slot is free again."""
+    cdef int rc = SK_INTERRUPTED
+    while True:
+        segment.hold.inside += 1
+        with nogil:
+            rc = sk_condition_wait(segment.s, table, slot, me, until)
+        segment.hold.inside -= 1
+        if rc == SK_OK:
+            return True
+        if rc == SK_TIMEOUT:
+            return not sk_condition_quit(slot, me)
+        if rc == SK_BUSY:
+            raise RuntimeError("this process was forked off by one that waits, and does not wait itself")
+        PyErr_CheckSignals()
+
+
+cdef int take_back(object lock, object restores, object saved) except -1:
+    """Take the lock again. Who waits is on its way out of a `with` block that will release it, so what a signal handler
+    raises waits until the lock is taken; a second exception is let through."""
+    if restores is not None:
+        restores(saved)
+        return 0
+    try:
+        lock.acquire()
+    except errors.OwnerDiedError:
+        raise
+    except BaseException:
+        lock.acquire()
+        raise
+    return 0
+
+
+cdef object picture_of(object lock):
+    """The lock's statistics; of a lock that has none, whether it is held."""
+    if isinstance(lock, Mutex):
+        return lock.statistics()
+    held = lock.locked() if hasattr(lock, "locked") else False
+    return LockStatistics(
+        name="",
+        kind=type(lock).__name__,
+        owner=None,
+        since=None,
+        waiting=0,
+        owner_died=False,
+        count=int(held),
+        attached=(),
+    )
+
+
+def with_lock(arrive, arguments, lock):
+    """The condition, whose lock has arrived before it."""
+    return arrive(*arguments)
+
+
+def state(Segment segment):
+    """For listings."""
+    cdef uint32_t waiting, told
+    cdef int rc = sk_condition_refuse(segment.s)
+    if rc != SK_OK:
+        refuse(rc, 0)
+    sk_condition_count(segment.s, sk_condition_of(segment.s), &waiting, &told)
+    owner = RLock._in(segment, 0).owner if segment.params[0] == OWN else None
+    held = "" if owner is None else f"locked by pid {owner}, "
+    return f"{held}{waiting} waiting, {told} notified"
+
+
+segments.register_kind(segments.Kind(KIND_CONDITION, "Condition", Condition._of, state))

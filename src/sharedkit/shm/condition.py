@@ -1,0 +1,5 @@
+"""Conditions in shared memory."""
+
+from sharedkit.shm._condition import Condition
+
+__all__ = ["Condition"]

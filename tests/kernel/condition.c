@@ -1,0 +1,173 @@
+/* The condition: no notification is lost, whoever it was given to dies of it; who waits longest goes first; a word in a
+ * table says no more than it may. */
+#include "harness.h"
+#include "sk_condition.h"
+
+#define CREW 4
+
+static uint64_t items, taken, told_in_vain; /* plain, under the lock */
+static uint32_t dead;
+
+static void lock(sk_segment *s) {
+    sk_mutex *m = sk_body_of(s);
+    int rc;
+    sk_stay stay = {.thread = (uint32_t)(uintptr_t)s | 1};
+    while ((rc = sk_mutex_take(s, m, FOR_EVER, &stay)) == SK_INTERRUPTED) {}
+    CHECK(rc == SK_OK);
+}
+
+static void unlock(sk_segment *s) { CHECK(sk_mutex_give(s, sk_body_of(s)) == SK_OK); }
+
+/* Wait with the lock held; whether it was told. */
+static bool wait(sk_segment *s, uint64_t until) {
+    sk_condition *c = sk_condition_of(s);
+    sk_sleeper *z;
+    uint32_t me = s->seats.me;
+    int rc;
+    CHECK(sk_condition_enter(s, c, &z) == SK_OK);
+    unlock(s);
+    while ((rc = sk_condition_wait(s, c, z, me, until)) == SK_INTERRUPTED) {}
+    CHECK(rc == SK_OK || rc == SK_TIMEOUT);
+    bool told = rc == SK_OK || !sk_condition_quit(z, me);
+    lock(s);
+    if (told) sk_condition_leave(z);
+    return told;
+}
+
+static void *consume(void *share) {
+    sk_segment s;
+    attach(&s);
+    uint64_t mine = *(uint64_t *)share, dices = opt.seed ^ (uint64_t)(uintptr_t)&s;
+    lock(&s);
+    while (mine > 0) {
+        while (items == 0) {
+            bool told = wait(&s, dice(&dices) % 4 ? FOR_EVER : sk_now_ns() + 20000);
+            told_in_vain += told && items == 0;
+        }
+        items--;
+        taken++;
+        mine--;
+    }
+    unlock(&s);
+    leave(&s);
+    return NULL;
+}
+
+static void *produce(void *share) {
+    sk_segment s;
+    attach(&s);
+    for (uint64_t i = *(uint64_t *)share; i > 0; i--) {
+        lock(&s);
+        items++;
+        sk_condition_notify(&s, sk_condition_of(&s), 1);
+        unlock(&s);
+        if (i % 64 == 0) sk_yield();
+    }
+    leave(&s);
+    return NULL;
+}
+
+/* Wait, be told, and die before doing anything about it. */
+static void *perish(void *nothing) {
+    (void)nothing;
+    sk_segment s;
+    attach(&s);
+    sk_condition *c = sk_condition_of(&s);
+    sk_sleeper *z;
+    lock(&s);
+    CHECK(sk_condition_enter(&s, c, &z) == SK_OK);
+    unlock(&s);
+    int rc;
+    while ((rc = sk_condition_wait(&s, c, z, s.seats.me, FOR_EVER)) == SK_INTERRUPTED) {}
+    CHECK(rc == SK_OK);
+    sk_add32_seq_cst(&dead, 1);
+    die(&s);
+    return NULL;
+}
+
+static uint32_t order[CREW], came, gone;
+
+static void *queue_up(void *place) {
+    sk_segment s;
+    attach(&s);
+    lock(&s);
+    came++;
+    CHECK(wait(&s, FOR_EVER));
+    order[gone++] = (uint32_t)(uintptr_t)place;
+    unlock(&s);
+    leave(&s);
+    return NULL;
+}
+
+static void until_waiting(sk_segment *s, uint32_t n) {
+    uint32_t waiting, told;
+    do sk_condition_count(s, sk_condition_of(s), &waiting, &told);
+    while (waiting != n);
+}
+
+int main(int argc, char **argv) {
+    begin(argc, argv, "condition");
+    sk_plan plan = {.kind = 12, .seats = 32, .body_len = sk_condition_body_len(32)};
+    sk_segment s;
+    crew c = {.n = 0};
+    create(&s, &plan);
+    sk_condition *k = sk_condition_of(&s);
+    CHECK(sk_condition_refuse(&s) == SK_OK);
+
+    /* As many notifications as items: all consumers get theirs, or somebody waits for ever. */
+    uint64_t share = 20 * opt.millis;
+    for (int i = 0; i < CREW; i++) hire(&c, consume, &share);
+    for (int i = 0; i < CREW; i++) hire(&c, produce, &share);
+    gather(&c);
+    CHECK(taken == CREW * share && items == 0);
+
+    /* First come, first served. */
+    for (uint32_t i = 0; i < CREW; i++) {
+        hire(&c, queue_up, (void *)(uintptr_t)i);
+        until_waiting(&s, i + 1);
+    }
+    for (uint32_t i = 0; i < CREW; i++) {
+        lock(&s);
+        sk_condition_notify(&s, k, 1);
+        unlock(&s);
+        uint32_t waiting, told = 1;
+        while (told > 0) sk_condition_count(&s, k, &waiting, &told);
+        CHECK(waiting == CREW - 1 - i);
+    }
+    gather(&c);
+    for (uint32_t i = 0; i < CREW; i++) CHECK(order[i] == i);
+
+    /* The oldest are told and die of it: those behind them get what they were told. */
+    for (int round = 0; round < 5; round++) {
+        dead = gone = 0;
+        for (int i = 0; i < 2; i++) hire(&c, perish, NULL);
+        until_waiting(&s, 2);
+        for (uint32_t i = 0; i < 2; i++) hire(&c, queue_up, (void *)(uintptr_t)i);
+        until_waiting(&s, 4);
+        lock(&s);
+        sk_condition_notify(&s, k, 2);
+        unlock(&s);
+        gather(&c);
+        CHECK(dead == 2 && gone == 2);
+    }
+    for (uint32_t i = 0; i < SK_SLEEPERS; i++) CHECK(k->slot[i].word == 0);
+
+    /* The dead that nobody has told are skipped, and make room. */
+    for (uint32_t i = 0; i < SK_SLEEPERS; i++) k->slot[i].word = s.seats.me - (1u << SK_SEAT_BITS);
+    sk_sleeper *z;
+    CHECK(sk_condition_enter(&s, k, &z) == SK_OK);
+    sk_condition_notify(&s, k, 1);
+    CHECK(z->word == (s.seats.me | SK_TOLD));
+    sk_condition_abandon(&s, k, z, s.seats.me);
+    CHECK(z->word == 0);
+
+    /* A full table of the living says so. */
+    for (uint32_t i = 0; i < SK_SLEEPERS; i++) k->slot[i].word = s.seats.me;
+    CHECK(sk_condition_enter(&s, k, &z) == SK_FULL);
+    k->high = UINT32_MAX;
+    k->keeper = UINT32_MAX;
+    sk_condition_notify(&s, k, UINT64_MAX);
+    sk_condition_pass_on(&s, k);
+    leave(&s);
+    return 0;
+}
