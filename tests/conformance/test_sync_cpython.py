@@ -30,6 +30,8 @@ PRIVATE = {
     ("Lock", "test_at_fork_reinit"): "calls Lock._at_fork_reinit",
     ("Event", "test_at_fork_reinit"): "looks into Event._cond",
     ("Condition as a lock", "test_recursion_count"): "threading.Condition has none either",
+    ("Condition as a lock", "test__is_owned"): "calls Condition._is_owned",
+    ("Condition as a lock", "test_release_save_unacquired"): "calls Condition._release_save",
 }
 CASES = [
     pytest.param(
