@@ -23,6 +23,7 @@ CLASSES = (
     "Semaphore",
     "BoundedSemaphore",
     "Event",
+    "Condition",
     "Barrier",
 )
 
