@@ -33,6 +33,7 @@ MODULES = [
     module("sharedkit.shm._event"),
     module("sharedkit.shm._barrier"),
     module("sharedkit.shm._condition"),
+    module("sharedkit.shm._rwlock"),
     module("sharedkit.shm._elements"),
     module("sharedkit.shm._array"),
     module("sharedkit.shm._keys"),

@@ -27,6 +27,7 @@ from sharedkit.shm import (
     Lock,
     Queue,
     RLock,
+    RWLock,
     Semaphore,
 )
 
@@ -49,6 +50,7 @@ __all__ = [
     "OwnerDiedWarning",
     "Queue",
     "RLock",
+    "RWLock",
     "SeatsExhausted",
     "SegmentInUse",
     "Semaphore",

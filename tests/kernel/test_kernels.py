@@ -9,7 +9,20 @@ import pytest
 
 HERE = Path(__file__).parent
 KINDS = ("plain", "address", "thread")
-PROGRAMS = ("counter", "lock", "queue", "segment", "ring", "flag", "dict", "barrier", "condition", "mutex", "permits")
+PROGRAMS = (
+    "counter",
+    "lock",
+    "queue",
+    "segment",
+    "ring",
+    "flag",
+    "dict",
+    "barrier",
+    "condition",
+    "rwlock",
+    "mutex",
+    "permits",
+)
 WATCHDOG = 600
 
 pytestmark = pytest.mark.skipif(

@@ -181,3 +181,40 @@ def notify_by_name(name: str) -> None:
     with condition:
         condition.notify_all()
     condition.close()
+
+
+# --- readers and writers ----------------------------------------------------------------------------------
+
+
+def read_and_write(lock: Any, pair: Any, times: int) -> None:
+    """Readers never see the two numbers differ."""
+    for i in range(times):
+        if i % 4:
+            with lock.reader:
+                assert pair[0] == pair[1]
+        else:
+            with lock.writer:
+                pair[0] += 1
+                pair[1] += 1
+
+
+def hold(lock: Any, side: str, holds: Any) -> None:
+    """Take one side and keep it until the process is killed."""
+    getattr(lock, side).acquire()
+    holds.add()
+    signal.pause()
+
+
+def take_once(lock: Any, side: str, done: Any) -> None:
+    import warnings
+
+    warnings.simplefilter("ignore")
+    with getattr(lock, side):
+        done.add()
+
+
+def write_by_name(name: str) -> None:
+    import sharedkit
+
+    with sharedkit.attach(name) as lock, lock.writer:
+        pass

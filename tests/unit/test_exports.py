@@ -27,6 +27,7 @@ EXPECTED = {
     "OwnerDiedWarning",
     "Queue",
     "RLock",
+    "RWLock",
     "SeatsExhausted",
     "SegmentInUse",
     "Semaphore",

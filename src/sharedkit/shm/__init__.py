@@ -8,6 +8,7 @@ from sharedkit.shm.counter import Counter, Counters
 from sharedkit.shm.dict import Dict
 from sharedkit.shm.event import Event
 from sharedkit.shm.queue import Queue
+from sharedkit.shm.rwlock import RWLock
 from sharedkit.shm.semaphore import BoundedSemaphore, Semaphore
 from sharedkit.shm.sync import Lock, RLock
 
@@ -23,6 +24,7 @@ __all__ = [
     "Lock",
     "Queue",
     "RLock",
+    "RWLock",
     "Semaphore",
     "attach",
 ]

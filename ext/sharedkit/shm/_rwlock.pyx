@@ -1,0 +1,303 @@
+# cython: language_level=3
+"""The lock for many readers or one writer, and its two faces of a Lock."""
+
+cimport cython
+from cpython.exc cimport PyErr_WarnEx
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memset
+from libcpp cimport bool as cbool
+
+from sharedkit import errors, segments
+from sharedkit._segment cimport (
+    SK_EXCESS, SK_OK, SK_OWNER_DIED,
+    Handle, Segment, closed, create_segment, refuse, sk_plan, sk_segment,
+)
+from sharedkit.shm._sync cimport (
+    sk_lock_owner, sk_mutex, sk_mutex_pass_on, sk_mutex_taken, sk_roll_sum, sk_stay, until_of, wait_in,
+)
+from sharedkit.statistics import RWLockStatistics
+
+
+cdef extern from "sk_rwlock.h" nogil:
+    ctypedef struct sk_rw_wait:
+        uint32_t me              # whose wait it is
+
+    uint64_t sk_rw_body_len(uint32_t seats) noexcept
+    int sk_rw_refuse(const sk_segment *s) noexcept
+    sk_mutex *sk_rw_writer(const sk_segment *s) noexcept
+    uint64_t *sk_rw_wanting(const sk_segment *s) noexcept
+    uint64_t *sk_rw_waiting(const sk_segment *s) noexcept
+    uint32_t sk_rw_reads(const sk_segment *s, uint32_t seat, uint32_t *owner) noexcept
+    cbool sk_rw_read_now(const sk_segment *s) noexcept
+    int sk_rw_try_read(const sk_segment *s) noexcept
+    int sk_rw_read(sk_segment *s, sk_rw_wait *w, uint64_t until) noexcept
+    int sk_rw_end_read(const sk_segment *s) noexcept
+    void sk_rw_quit_read(const sk_segment *s, sk_rw_wait *w) noexcept
+    int sk_rw_write(sk_segment *s, sk_rw_wait *w, uint64_t until, sk_stay *stay) noexcept
+    int sk_rw_end_write(const sk_segment *s) noexcept
+    void sk_rw_quit_write(const sk_segment *s, sk_rw_wait *w, sk_stay *stay) noexcept
+
+KIND_RWLOCK = 14
+cdef uint64_t FOR_EVER = <uint64_t>-1
+cdef object MINUS_ONE = -1
+
+
+def make(str path, str name, uint32_t seats, uint32_t flags):
+    """A new segment with such a lock, which nobody holds."""
+    cdef sk_plan plan
+    memset(&plan, 0, sizeof(plan))
+    plan.kind = KIND_RWLOCK
+    plan.flags = flags
+    plan.seats = seats
+    plan.body_len = sk_rw_body_len(seats)
+    return create_segment(path, name, &plan)
+
+
+cdef int read_slice(sk_segment *s, void *wait, uint64_t until, sk_stay *stay) noexcept nogil:
+    return sk_rw_read(s, <sk_rw_wait *>wait, until)
+
+
+cdef void read_end(const sk_segment *s, void *wait, sk_stay *stay) noexcept nogil:
+    sk_rw_quit_read(s, <sk_rw_wait *>wait)
+
+
+cdef int write_slice(sk_segment *s, void *wait, uint64_t until, sk_stay *stay) noexcept nogil:
+    return sk_rw_write(s, <sk_rw_wait *>wait, until, stay)
+
+
+cdef void write_end(const sk_segment *s, void *wait, sk_stay *stay) noexcept nogil:
+    sk_rw_quit_write(s, <sk_rw_wait *>wait, stay)
+
+
+cdef class RWLock(Handle):
+    """RWLock(*, name=None, exist_ok=False, persist=False, seats=192)\n--\n
+    A lock between threads and processes that many hold to read, or one to write.
+
+    Who wants to write goes before who wants to read. It cannot be upgraded, and who reads must not begin to read again:
+    a writer that came between would wait for the first reading to end, and the second for the writer. Reading and
+    writing are held in the name of a process. What a dead reader held is free; when a writer dies, everybody who reads
+    or writes gets an OwnerDiedWarning until a writer has released in order: `owner_died`. `reader` and `writer` have the
+    face of a Lock, for `with`. `seats`: how many processes can attach at once.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when what is there differs,
+    OutOfSharedMemory. Method: a word for the writer and a line for each reading process (ext/include/sk_rwlock.h).
+    """
+
+    def __init__(self, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS):
+        flags = segments.flags_of(persist)
+        segments.checked_seats(seats)
+        self._open(
+            segments.create(
+                lambda path, name: make(path, name, seats, flags),
+                KIND_RWLOCK,
+                lambda there: there.seats == seats,
+                name=name,
+                exist_ok=exist_ok,
+            )
+        )
+
+    @staticmethod
+    def _of(Segment segment):
+        cdef RWLock self = RWLock.__new__(RWLock)
+        self._open(segment)
+        return self
+
+    cdef _open(self, Segment segment):
+        cdef int rc = sk_rw_refuse(segment.s)
+        if rc != SK_OK:
+            refuse(rc, 0)
+        self.bind(segment)
+
+    cdef bint read(self, uint64_t until) except -1:
+        cdef sk_rw_wait wait
+        if self.s is NULL:
+            closed()
+        cdef Segment segment = self.segment
+        cdef int rc = sk_rw_try_read(segment.s)
+        if rc != SK_OK and rc != SK_OWNER_DIED:
+            memset(&wait, 0, sizeof(wait))
+            rc = wait_in(segment, read_slice, read_end, &wait, until)
+        if rc == SK_OWNER_DIED:
+            try:
+                warn(segment)
+            except BaseException:
+                sk_rw_end_read(segment.s)
+                raise
+        return rc == SK_OK or rc == SK_OWNER_DIED
+
+    cdef bint write(self, uint64_t until) except -1:
+        cdef sk_rw_wait wait
+        if self.s is NULL:
+            closed()
+        cdef Segment segment = self.segment
+        memset(&wait, 0, sizeof(wait))
+        cdef int rc = wait_in(segment, write_slice, write_end, &wait, until)
+        if rc == SK_OWNER_DIED:
+            try:
+                warn(segment)
+            except BaseException:
+                sk_mutex_pass_on(sk_rw_writer(segment.s))
+                raise
+        return rc == SK_OK or rc == SK_OWNER_DIED
+
+    def acquire_read(self, blocking=True, timeout=MINUS_ONE, *, block=None):
+        """Begin to read, beside others; waits as `Lock.acquire` does. Whether that came about in time.
+        """
+        return self.read(until_of(blocking if block is None else block, timeout))
+
+    def release_read(self):
+        """End reading. NotLockedError, a RuntimeError and ValueError, where this process does not read.
+        """
+        if self.s is NULL:
+            closed()
+        if sk_rw_end_read(self.s) == SK_EXCESS:
+            raise errors.NotLockedError("release of a lock that this process does not hold to read")
+
+    def acquire_write(self, blocking=True, timeout=MINUS_ONE, *, block=None):
+        """Begin to write, alone; waits as `Lock.acquire` does. Whether that came about in time.
+        """
+        return self.write(until_of(blocking if block is None else block, timeout))
+
+    def release_write(self):
+        """End writing. NotLockedError, a RuntimeError and ValueError, where this process does not write.
+        """
+        if self.s is NULL:
+            closed()
+        cdef int rc = sk_rw_end_write(self.s)
+        if rc == SK_EXCESS:
+            raise errors.NotLockedError("release of a lock that this process does not hold to write")
+        if rc != SK_OK:
+            refuse(rc, 0)
+
+    @property
+    def reader(self):
+        """Reading, with the face of a Lock: `with lock.reader:`."""
+        self._segment()
+        return Side(self, False)
+
+    @property
+    def writer(self):
+        """Writing, with the face of a Lock: `with lock.writer:`."""
+        self._segment()
+        return Side(self, True)
+
+    @property
+    def owner_died(self):
+        """Whether a writer died, and no other has released in order since."""
+        if self.s is NULL:
+            closed()
+        return sk_rw_writer(self.s).torn != 0
+
+    def statistics(self):
+        """Who writes, since when, who reads, how many threads wait, who is attached: an RWLockStatistics.
+        """
+        cdef Segment segment = self._segment()
+        cdef sk_mutex *mutex = sk_rw_writer(self.s)
+        cdef uint32_t seat, owner, n
+        readers = {}
+        for seat in range(self.s.seats.count):
+            n = sk_rw_reads(self.s, seat, &owner)
+            if n != 0:
+                readers[segment.pid_of(owner)] = n
+        readers.pop(None, None)
+        writer = None if readers else segment.pid_of(sk_lock_owner(&mutex.word))
+        since = mutex.since
+        return RWLockStatistics(
+            name=segment.name,
+            kind="RWLock",
+            writer=writer,
+            since=None if writer is None or since == 0 else since / 1e9,
+            readers=readers,
+            waiting_readers=sk_roll_sum(self.s, sk_rw_waiting(self.s)),
+            waiting_writers=sk_roll_sum(self.s, sk_rw_wanting(self.s)),
+            owner_died=self.owner_died,
+            attached=segment.attached(),
+        )
+
+    def __repr__(self):
+        if self.s is NULL:
+            return f"<closed sharedkit.RWLock object at {id(self):#x}>"
+        there = self.statistics()
+        held = (
+            f"written by {there.writer}" if there.writer is not None
+            else f"read by {sum(there.readers.values())}" if there.readers else "unlocked"
+        )
+        return f"<{held} sharedkit.RWLock object name={self.name!r} at {id(self):#x}>"
+
+
+cdef class Side:
+    """One side of an RWLock, reading or writing, with the face of `threading.Lock`."""
+
+    cdef RWLock whole
+    cdef bint writes
+
+    def __cinit__(self, RWLock whole, bint writes):
+        self.whole = whole
+        self.writes = writes
+
+    cdef bint take(self, uint64_t until) except -1:
+        return self.whole.write(until) if self.writes else self.whole.read(until)
+
+    @cython.binding(False)
+    def acquire(self, blocking=True, timeout=MINUS_ONE, *, block=None):
+        """acquire($self, blocking=True, timeout=-1, *, block=None)\n--\n
+        Take this side; waits as `Lock.acquire` does. Whether that came about in time.
+        """
+        return self.take(until_of(blocking if block is None else block, timeout))
+
+    @cython.binding(False)
+    def release(self):
+        """release($self)\n--\n
+        Let this side go. NotLockedError, a RuntimeError and ValueError, where this process does not hold it.
+        """
+        if self.writes:
+            self.whole.release_write()
+        else:
+            self.whole.release_read()
+
+    def locked(self):
+        """Whether anybody holds this side now.
+        """
+        if self.whole.s is NULL:
+            closed()
+        cdef sk_segment *s = self.whole.s
+        if not self.writes:
+            return bool(sk_rw_read_now(s))
+        return bool(sk_mutex_taken(s, sk_rw_writer(s)) and not sk_rw_read_now(s))
+
+    def __enter__(self):
+        return self.take(FOR_EVER)
+
+    def __exit__(self, kind, error, trace):
+        self.release()
+
+    def __reduce__(self):
+        return side_of, (self.whole, self.writes)
+
+    def __repr__(self):
+        return f"<{'writer' if self.writes else 'reader'} of {self.whole!r}>"
+
+
+def side_of(whole, writes):
+    """The side of a lock that arrives."""
+    return Side(whole, writes)
+
+
+cdef int warn(Segment segment) except -1:
+    """Say that a writer has died."""
+    text = f"a process that wrote under the lock {segment.name!r} has died: check what the lock protects"
+    PyErr_WarnEx(errors.OwnerDiedWarning, <bytes>text.encode(), 1)
+    return 0
+
+
+def state(Segment segment):
+    """For listings."""
+    there = RWLock._of(segment).statistics()
+    held = (
+        f"written by pid {there.writer}" if there.writer is not None
+        else f"read by {sum(there.readers.values())}" if there.readers else "unlocked"
+    )
+    torn = ", a writer died" if there.owner_died else ""
+    return f"{held}, {there.waiting_readers} waiting to read, {there.waiting_writers} to write{torn}"
+
+
+segments.register_kind(segments.Kind(KIND_RWLOCK, "RWLock", RWLock._of, state))

@@ -1,0 +1,168 @@
+/* Readers and writers: no reader sees half of a write, no writer starves among readers, and whoever dies holding either
+ * side holds nobody up; after a writer's death everybody is told until a writer has put things right. */
+#include "harness.h"
+#include "sk_rwlock.h"
+
+#define CREW 3
+
+static uint64_t a, b; /* plain: a sanitizer shows where the lock does not hold */
+static uint64_t reads, writes, deaths, told;
+static bool over;
+
+static int begin_read(sk_segment *s, uint64_t until) {
+    sk_rw_wait w = {0};
+    int rc;
+    while ((rc = sk_rw_read(s, &w, until)) == SK_INTERRUPTED) {}
+    if (rc == SK_OWNER_DIED) after_death(&a);
+    return rc;
+}
+
+static int begin_write(sk_segment *s, uint64_t until) {
+    sk_rw_wait w = {0};
+    sk_stay stay = {.thread = (uint32_t)(uintptr_t)s | 1};
+    int rc;
+    while ((rc = sk_rw_write(s, &w, until, &stay)) == SK_INTERRUPTED) {}
+    if (rc == SK_OWNER_DIED) {
+        after_death(&a);
+        sk_add64_relaxed(&told, 1);
+        b = a;
+    }
+    return rc;
+}
+
+static void *read_on(void *nothing) {
+    (void)nothing;
+    sk_segment s;
+    attach(&s);
+    uint64_t dices = opt.seed ^ (uint64_t)(uintptr_t)&s;
+    while (!sk_load8_relaxed((uint8_t *)&over)) {
+        uint64_t how = dice(&dices) % 8;
+        int rc = begin_read(&s, how == 0 ? 0 : how == 1 ? sk_now_ns() + 30000 : FOR_EVER);
+        if (rc == SK_BUSY || rc == SK_TIMEOUT) continue;
+        CHECK(rc == SK_OK || rc == SK_OWNER_DIED);
+        if (rc == SK_OK) CHECK(a == b);
+        sk_add64_relaxed(&reads, 1);
+        CHECK(sk_rw_end_read(&s) == SK_OK);
+    }
+    CHECK(sk_rw_end_read(&s) == SK_EXCESS);
+    leave(&s);
+    return NULL;
+}
+
+static void *write_on(void *nothing) {
+    (void)nothing;
+    sk_segment s;
+    attach(&s);
+    uint64_t until = deadline_in(opt.millis), dices = opt.seed ^ (uint64_t)(uintptr_t)&s, mine = 0;
+    while (sk_now_ns() < until || mine == 0) {
+        uint64_t how = dice(&dices) % 8;
+        int rc = begin_write(&s, how == 0 ? 0 : how == 1 ? sk_now_ns() + 30000 : FOR_EVER);
+        if (rc == SK_BUSY || rc == SK_TIMEOUT) continue;
+        CHECK(rc == SK_OK || rc == SK_OWNER_DIED);
+        CHECK(a == b);
+        a++;
+        b++;
+        mine++;
+        sk_add64_relaxed(&writes, 1);
+        CHECK(sk_rw_end_write(&s) == SK_OK);
+    }
+    leave(&s);
+    return NULL;
+}
+
+/* Die reading. */
+static void *perish_reading(void *nothing) {
+    (void)nothing;
+    uint64_t until = deadline_in(opt.millis);
+    while (sk_now_ns() < until) {
+        sk_segment s;
+        attach(&s);
+        int rc = begin_read(&s, FOR_EVER);
+        CHECK(rc == SK_OK || rc == SK_OWNER_DIED);
+        before_death(&a);
+        die(&s);
+    }
+    return NULL;
+}
+
+/* Die with half a write done, or wanting to write. */
+static void *perish_writing(void *nothing) {
+    (void)nothing;
+    uint64_t until = deadline_in(opt.millis);
+    for (bool wanting = false; sk_now_ns() < until; wanting = !wanting) {
+        sk_segment s;
+        attach(&s);
+        if (wanting) {
+            sk_rw_wait w = {0};
+            sk_rw_announce(&s, &w);
+        } else {
+            int rc = begin_write(&s, FOR_EVER);
+            CHECK(rc == SK_OK || rc == SK_OWNER_DIED);
+            a++;
+            sk_add64_relaxed(&writes, 1);
+            sk_add64_relaxed(&deaths, 1);
+        }
+        before_death(&a);
+        die(&s);
+    }
+    return NULL;
+}
+
+static void *end_it(void *nothing) {
+    (void)nothing;
+    for (uint64_t until = deadline_in(opt.millis); sk_now_ns() < until;) sk_nap(1000000);
+    sk_store8_relaxed((uint8_t *)&over, 1);
+    return NULL;
+}
+
+static void *want(void *nothing) {
+    (void)nothing;
+    sk_segment s;
+    attach(&s);
+    CHECK(begin_write(&s, FOR_EVER) == SK_OK && sk_rw_end_write(&s) == SK_OK);
+    leave(&s);
+    return NULL;
+}
+
+int main(int argc, char **argv) {
+    begin(argc, argv, "rwlock");
+    sk_plan plan = {.kind = 14, .seats = 16, .body_len = sk_rw_body_len(16)};
+    sk_segment s;
+    crew c = {.n = 0};
+    create(&s, &plan);
+    sk_rwlock *l = sk_rw_of(&s);
+    CHECK(sk_rw_refuse(&s) == SK_OK);
+
+    for (int i = 0; i < CREW; i++) hire(&c, read_on, NULL);
+    for (int i = 0; i < CREW; i++) hire(&c, write_on, NULL);
+    hire(&c, end_it, NULL);
+    gather(&c);
+    CHECK(a == b && a == writes && told == 0 && writes >= CREW && l->wanted == 0);
+
+    over = false;
+    for (int i = 0; i < CREW; i++) hire(&c, read_on, NULL);
+    hire(&c, write_on, NULL);
+    hire(&c, perish_reading, NULL);
+    hire(&c, perish_writing, NULL);
+    hire(&c, end_it, NULL);
+    gather(&c);
+    int rc = begin_write(&s, FOR_EVER); /* the last death may have nobody else to find it */
+    CHECK(rc == SK_OK || rc == SK_OWNER_DIED);
+    CHECK(a == b && a == writes && deaths > 0 && told > 0 && sk_rw_writer(&s)->torn == (rc == SK_OWNER_DIED));
+    CHECK(sk_rw_end_write(&s) == SK_OK && sk_rw_end_write(&s) == SK_EXCESS && sk_rw_writer(&s)->torn == 0);
+    CHECK(begin_read(&s, FOR_EVER) == SK_OK && begin_read(&s, FOR_EVER) == SK_OK);
+    CHECK(l->wanted == 0);
+
+    /* Who wants to write keeps new readers out, and who cannot write in time lets them in again. */
+    CHECK(begin_write(&s, 0) == SK_BUSY && begin_write(&s, deadline_in(3)) == SK_TIMEOUT);
+    CHECK(begin_read(&s, 0) == SK_OK && sk_rw_end_read(&s) == SK_OK);
+    hire(&c, want, NULL);
+    while (sk_lock_owner(&sk_rw_writer(&s)->word) == 0) sk_yield();
+    CHECK(begin_read(&s, 0) == SK_BUSY && begin_read(&s, deadline_in(3)) == SK_TIMEOUT);
+    CHECK(sk_rw_end_read(&s) == SK_OK && sk_rw_end_read(&s) == SK_OK && sk_rw_end_read(&s) == SK_EXCESS);
+    gather(&c);
+    CHECK(begin_read(&s, 0) == SK_OK && sk_rw_end_read(&s) == SK_OK);
+    leave(&s);
+    CHECK(begin_read(&s, FOR_EVER) == SK_NO_SEAT && begin_write(&s, FOR_EVER) == SK_NO_SEAT);
+    return 0;
+}
