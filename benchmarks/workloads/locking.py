@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import statistics
 from pathlib import Path
 from time import perf_counter_ns
 from typing import Any
@@ -104,7 +103,7 @@ class Taking(CrewWorkload):
 
 
 class Contending(CrewWorkload):
-    """Several processes; `smallest_share` in the facts is that of the least lucky one, the median of the laps."""
+    """Several processes; `smallest_share` in the facts is that of the least lucky one in all laps together."""
 
     most = 2_000_000
     checked = "the number is exactly the sum of what each has added"
@@ -118,7 +117,7 @@ class Contending(CrewWorkload):
     def create(self, scratch: Path) -> None:
         self._cell = cells(8)
         self._expected = 0
-        self._shares: list[float] = []
+        self._mine = [0] * self._workers
         self._lock.create(scratch)
 
     def workers(self) -> list[Worker]:
@@ -129,8 +128,8 @@ class Contending(CrewWorkload):
         mine = [answer["mine"] for answer in answers]
         if sum(mine) != operations or self._cell[0] != self._expected:
             raise Inexact(f"{self.name}: {sum(mine)} were added, {operations} wanted, the number is {self._cell[0]}")
-        self._shares.append(min(mine) / operations)
-        self.facts["smallest_share"] = round(statistics.median(self._shares), 3)
+        self._mine = [before + now for before, now in zip(self._mine, mine, strict=True)]
+        self.facts["smallest_share"] = round(min(self._mine) / self._expected, 3)
 
     def destroy(self) -> None:
         self._lock.destroy()
