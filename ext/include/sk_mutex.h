@@ -70,7 +70,7 @@ static inline int sk_mutex_grab(const sk_segment *s, sk_mutex *m) {
 /* Sleep while the word is *seen, for a slice at most. A free word, left for whose turn it is, bears no flag. */
 static inline int sk_mutex_park(sk_segment *s, sk_mutex *m, uint32_t *seen, uint64_t until, sk_stay *stay) {
     uint64_t slice = sk_stay_ask(s, &m->turn, stay, SK_LOCK_SLICE_NS);
-    if (*seen == 0) slice = SK_STAY_LONG_NS;
+    if (*seen == 0) slice = SK_STAY_STEP_NS;
     else if (!(*seen & SK_LOCK_WAITED)) {
         if (!sk_cas32_acquire(&m->word, seen, *seen | SK_LOCK_WAITED)) return SK_OK;
         *seen |= SK_LOCK_WAITED;

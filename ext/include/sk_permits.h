@@ -151,7 +151,7 @@ static inline bool sk_permits_reclaim(sk_segment *s, sk_permits *p, uint64_t unt
 /* Sleep for one slice at most while `seen` are free: none, or they are left for whose turn it is. */
 static inline int sk_permits_park(sk_segment *s, sk_permits *p, uint32_t seen, uint64_t until, sk_stay *stay) {
     uint64_t slice = sk_stay_ask(s, &p->turn, stay, SK_LOCK_SLICE_NS);
-    if (seen != 0) slice = SK_STAY_LONG_NS;
+    if (seen != 0) slice = SK_STAY_STEP_NS;
     sk_stay_enrol(s, sk_permits_waiting(s), stay);
     uint32_t raised = sk_event_raise(&p->event); /* W1: pairs with W2 in sk_event_call */
     if (sk_load32_relaxed(&p->free) != seen) return SK_OK;

@@ -62,7 +62,7 @@ static inline int sk_semaphore_try(sk_semaphore *p) {
 /* Sleep for one slice at most while the value is `seen`: 0, or left for whose turn it is. */
 static inline int sk_semaphore_park(sk_segment *s, sk_semaphore *p, uint32_t seen, uint64_t until, sk_stay *stay) {
     uint64_t slice = sk_stay_ask(s, &p->turn, stay, SK_PARK_SLICE_NS);
-    if (seen != 0) slice = SK_STAY_LONG_NS;
+    if (seen != 0) slice = SK_STAY_STEP_NS;
     sk_stay_enrol(s, p->roll, stay);
     uint32_t raised = sk_event_raise(&p->event); /* W1: pairs with W2 in sk_event_call */
     if (sk_load32_relaxed(&p->value) != seen) return SK_OK;

@@ -18,6 +18,8 @@
 
 #define SK_STAY_LONG_NS 1000000u
 #define SK_STAY_HONOUR_NS 10000000u
+/* Who steps back sleeps for so long at a time: nobody need wake it when the one whose turn it was has come and gone. */
+#define SK_STAY_STEP_NS 500000u
 
 /* Private to the thread. `thread` tells it from the others of its process; the rest starts as 0. */
 typedef struct sk_stay {

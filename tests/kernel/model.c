@@ -2,15 +2,21 @@
  * of its steps with at most so many preemptions (one less where there are four).   model [preemptions] */
 #include "model.h"
 
+#include "sk_mutex.h"
+#include "sk_permits.h"
 #include "sk_queue_get.h"
 #include "sk_queue_put.h"
 #include "sk_queue_state.h"
+#include "sk_semaphore.h"
+
+_Static_assert(NAP_NS == SK_STAY_STEP_NS, "who steps back naps");
 
 static sk_segment segment[MOST_PARTICIPANTS];
 static uint32_t got[MOST_PARTICIPANTS][4], inside;
 static int answer[MOST_PARTICIPANTS];
 static uint64_t bound;
 static uint32_t unfinished;
+static int (*fill)(sk_segment *);
 
 static void prepare(void) {
     memset(shared, 0, sizeof shared);
@@ -32,7 +38,7 @@ static void prepare(void) {
         s->header.param[SK_QUEUE_START] = sk_position(UINT32_MAX, UINT32_MAX);
         s->seats.table[i].epoch = 1;
     }
-    sk_queue_fill(&segment[0]);
+    if (fill != NULL) fill(&segment[0]);
 }
 
 static void put(int i, uint32_t item) {
@@ -81,6 +87,41 @@ static void exclude(int i) {
     }
 }
 
+/* Two of three are inside at most, or one. A stay that began at 1 has waited long: it takes the turn when it parks. */
+static void go_in_and_out(int i, uint32_t most, uint64_t began, int (*in)(sk_segment *, sk_stay *),
+                          int (*out)(sk_segment *)) {
+    for (int k = 0; k < 2; k++) {
+        sk_stay stay = {.thread = 1, .began = began};
+        segment[i].waiter.patience = 0;
+        while ((answer[i] = in(&segment[i], &stay)) == SK_INTERRUPTED) segment[i].waiter.patience = 0;
+        if (inside++ == most || answer[i] != SK_OK) exit(1);
+        sk_load32_relaxed(sk_body_of(&segment[i])); /* others may come here */
+        inside--;
+        if (out(&segment[i]) != SK_OK) exit(1);
+    }
+}
+static int in_mutex(sk_segment *s, sk_stay *stay) { return sk_mutex_take(s, sk_body_of(s), UINT64_MAX, stay); }
+static int out_of_mutex(sk_segment *s) { return sk_mutex_give(s, sk_body_of(s)); }
+static int in_semaphore(sk_segment *s, sk_stay *stay) {
+    return sk_semaphore_take(s, sk_semaphore_of(s), UINT64_MAX, stay);
+}
+static int out_of_semaphore(sk_segment *s) { return sk_semaphore_give(sk_semaphore_of(s), 1); }
+static int in_permits(sk_segment *s, sk_stay *stay) { return sk_permits_take(s, true, UINT64_MAX, stay); }
+static int out_of_permits(sk_segment *s) { return sk_permits_give(s, 1, UINT64_MAX); }
+
+static void mutex(int i) { go_in_and_out(i, 1, 0, in_mutex, out_of_mutex); }
+static void mutex_late(int i) { go_in_and_out(i, 1, 1, in_mutex, out_of_mutex); }
+static void semaphore(int i) { go_in_and_out(i, (uint32_t)bound, 0, in_semaphore, out_of_semaphore); }
+static void semaphore_late(int i) { go_in_and_out(i, (uint32_t)bound, 1, in_semaphore, out_of_semaphore); }
+static void permits(int i) { go_in_and_out(i, (uint32_t)bound, 0, in_permits, out_of_permits); }
+static void permits_late(int i) { go_in_and_out(i, (uint32_t)bound, 1, in_permits, out_of_permits); }
+static void wait_once(int i) {
+    sk_stay stay = {.thread = 1};
+    segment[i].waiter.patience = 0;
+    answer[i] = in_semaphore(&segment[i], &stay);
+}
+static void give_two(int i) { answer[i] = sk_semaphore_give(sk_semaphore_of(&segment[i]), 2); }
+
 /* Every item that was put was taken once. */
 static bool sums_to(uint32_t sum) {
     uint32_t all = 0;
@@ -99,6 +140,18 @@ static bool in_or_refused(void) { /* an item is taken if its put was not refused
     return answer[1] == SK_SHUTDOWN && sums_to(answer[0] == SK_OK ? 10 : 0);
 }
 static bool nothing_more(void) { return answer[1] == SK_SHUTDOWN && sums_to(0); }
+static bool nobody_waits(void) {
+    const sk_mutex *m = sk_body_of(&segment[0]);
+    return m->word == 0 && m->turn == 0 && sk_roll_sum(&segment[0], m->roll) == 0;
+}
+static bool all_free(void) {
+    const sk_semaphore *p = sk_semaphore_of(&segment[0]);
+    return p->value == bound && p->turn == 0 && sk_roll_sum(&segment[0], p->roll) == 0;
+}
+static bool all_permitted(void) {
+    const sk_permits *p = sk_permits_of(&segment[0]);
+    return p->free == bound && p->lock == 0 && p->turn == 0 && sk_permits_value(&segment[0]) == bound;
+}
 static bool one_in(void) { return answer[0] == SK_SHUTDOWN && sk_queue_count(sk_queue_of(&segment[0])) <= 1; }
 
 /* The scheme that was replaced by events, to show that this enumeration finds what is wrong with it: the waker lowers
@@ -129,22 +182,31 @@ typedef struct scenario {
     void (*work[MOST_PARTICIPANTS])(int);
     bool (*right)(void);
     bool faulty;
+    int (*fill)(sk_segment *);
 } scenario;
 
 static const scenario all[] = {
-    {"a put wakes the one that waits", 0, {put_one, get_one}, one_item, false},
-    {"two puts wake two that wait", 0, {put_one, put_one, get_one, get_one}, two_items, false},
-    {"one that takes two", 0, {put_two, get_two}, both_in_order, false},
-    {"two that take from one", 0, {put_two, get_one, get_one}, ten_and_twenty, false},
-    {"a full queue: room wakes", 1, {put_two, get_two}, both_in_order, false},
-    {"a full queue: two that put", 1, {put_one, put_one, get_two}, two_items, false},
-    {"a larger bound wakes", 1, {put_two, widen}, both_in, false},
-    {"join ends with the last task", 0, {put_and_join, work_one}, joined, false},
-    {"shutdown ends a wait for items", 0, {put_one, get_all, end}, in_or_refused, false},
-    {"shutdown after the last put", 0, {end, get_all}, nothing_more, false},
-    {"shutdown ends a wait for room", 1, {put_two, end}, one_in, false},
-    {"the lock excludes and wakes", 0, {exclude, exclude, exclude}, always, false},
-    {"flags instead of events", 0, {old_wake, old_wake, old_wait, old_wait}, always, true},
+    {"a put wakes the one that waits", 0, {put_one, get_one}, one_item, false, sk_queue_fill},
+    {"two puts wake two that wait", 0, {put_one, put_one, get_one, get_one}, two_items, false, sk_queue_fill},
+    {"one that takes two", 0, {put_two, get_two}, both_in_order, false, sk_queue_fill},
+    {"two that take from one", 0, {put_two, get_one, get_one}, ten_and_twenty, false, sk_queue_fill},
+    {"a full queue: room wakes", 1, {put_two, get_two}, both_in_order, false, sk_queue_fill},
+    {"a full queue: two that put", 1, {put_one, put_one, get_two}, two_items, false, sk_queue_fill},
+    {"a larger bound wakes", 1, {put_two, widen}, both_in, false, sk_queue_fill},
+    {"join ends with the last task", 0, {put_and_join, work_one}, joined, false, sk_queue_fill},
+    {"shutdown ends a wait for items", 0, {put_one, get_all, end}, in_or_refused, false, sk_queue_fill},
+    {"shutdown after the last put", 0, {end, get_all}, nothing_more, false, sk_queue_fill},
+    {"shutdown ends a wait for room", 1, {put_two, end}, one_in, false, sk_queue_fill},
+    {"the lock excludes and wakes", 0, {exclude, exclude, exclude}, always, false, sk_queue_fill},
+    {"the mutex excludes and wakes", 0, {mutex, mutex, mutex}, nobody_waits, false, NULL},
+    {"the mutex with turns", 0, {mutex_late, mutex_late, mutex}, nobody_waits, false, NULL},
+    {"the semaphore lets one in", 1, {semaphore, semaphore, semaphore}, all_free, false, sk_semaphore_fill},
+    {"the semaphore lets two in", 2, {semaphore, semaphore, semaphore}, all_free, false, sk_semaphore_fill},
+    {"the semaphore with turns", 1, {semaphore_late, semaphore_late, semaphore}, all_free, false, sk_semaphore_fill},
+    {"a signal for two", 0, {wait_once, wait_once, give_two}, all_free, false, sk_semaphore_fill},
+    {"permits let one in", 1, {permits, permits}, all_permitted, false, sk_permits_fill},
+    {"permits with turns", 1, {permits_late, permits_late}, all_permitted, false, sk_permits_fill},
+    {"flags instead of events", 0, {old_wake, old_wake, old_wait, old_wait}, always, true, sk_queue_fill},
 };
 
 int main(int argc, char **argv) {
@@ -152,6 +214,7 @@ int main(int argc, char **argv) {
     for (unsigned i = 0; i < sizeof all / sizeof all[0]; i++) {
         const scenario *it = &all[i];
         bound = it->bound;
+        fill = it->fill;
         for (model.n = 0; model.n < MOST_PARTICIPANTS && it->work[model.n] != NULL; model.n++)
             model.who[model.n].work = it->work[model.n];
         model.preemptions = most - (model.n == MOST_PARTICIPANTS);

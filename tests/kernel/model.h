@@ -4,7 +4,8 @@
  * Schedules are enumerated with at most `preemptions` switches away from a participant that could go on (Musuvathi and
  * Qadeer, "Iterative Context Bounding", 2007); which sleeper a wake-up meets is fixed (the longest asleep). Memory is
  * sequentially consistent here: orderings are for ThreadSanitizer and for reading. Time stands still and nothing times
- * out, so a wake-up that is lost is a schedule in which nobody can go on. */
+ * out but naps, which stand for stepping back and not for waiting, so a wake-up that is lost is a schedule in which nobody
+ * can go on. */
 #ifndef MODEL_H
 #define MODEL_H
 
@@ -21,6 +22,7 @@
 #include <unistd.h>
 
 #define SK_LINE 128u
+#define NAP_NS 500000u
 #define MOST_PARTICIPANTS 4
 #define MOST_STEPS 4096
 
@@ -31,6 +33,8 @@ typedef struct participant {
     char stack[64 * 1024];
     void (*work)(int);
     int state;
+    bool nap;     /* it sleeps for a moment only, which is over when nobody else can go on */
+    bool over;
     uint32_t *on; /* what it sleeps on */
     uint64_t since;
 } participant;
@@ -86,23 +90,25 @@ static inline void sk_fence_after_rmw(void) {}
 
 /* --- the platform ------------------------------------------------------------------------------------ */
 
-static inline uint64_t sk_now_ns(void) { return 1; }
+static inline uint64_t sk_now_ns(void) { return 1u << 30; } /* long after 1 */
 static inline uint64_t sk_wall_ns(void) { return 1; }
+static inline uint64_t sk_wall_coarse_ns(void) { return 1; }
 static inline uint32_t sk_pid(void) { return 1; }
 static inline void sk_relax(void) {}
 static inline void sk_yield(void) {}
 static inline int sk_nap(uint64_t ns) { (void)ns; return 0; }
 
 static inline int sk_sleep_on(uint32_t *word, uint32_t seen, uint64_t ns) {
-    (void)ns;
     step(word);
     if (*word != seen) return -EAGAIN;
     participant *me = &model.who[model.current];
     me->state = ASLEEP;
+    me->nap = ns <= NAP_NS;
+    me->over = false;
     me->on = word;
     me->since = ++model.now;
     step(word);
-    return 0;
+    return me->over ? -ETIMEDOUT : 0;
 }
 
 static inline int sk_rouse(uint32_t *word, int n) {
@@ -157,6 +163,19 @@ static unsigned runnable(int last, int spent) {
     return goes_on && spent == model.preemptions ? 1u << last : all;
 }
 
+/* Nobody can go on, so time passes: the longest nap is over. Whether anybody napped. */
+static bool end_a_nap(void) {
+    participant *longest = NULL;
+    for (int i = 0; i < model.n; i++) {
+        participant *p = &model.who[i];
+        if (p->state == ASLEEP && p->nap && (longest == NULL || p->since < longest->since)) longest = p;
+    }
+    if (longest == NULL) return false;
+    longest->state = READY;
+    longest->over = true;
+    return true;
+}
+
 /* Run one schedule: as recorded as far as that goes, then each participant for as long as it can. True when all ended. */
 static bool run_one(void) {
     model.now = 0;
@@ -173,6 +192,7 @@ static bool run_one(void) {
     for (model.length = 0; model.length < MOST_STEPS; model.length++) {
         int i = model.length;
         unsigned may = runnable(last, spent);
+        if (may == 0 && end_a_nap()) may = runnable(last, spent);
         if (may == 0) break;
         if (i >= model.replay) {
             int who = last >= 0 && (may >> last & 1) != 0 ? last : __builtin_ctz(may);
