@@ -186,8 +186,8 @@ cdef class Condition(Handle):
         """Let the lock go, wait to be notified up to `timeout` seconds (None: for ever), and take it again.
 
         Answers whether it was notified. Raises RuntimeError without the lock, and when 1,024 wait already;
-        OverflowError for a timeout past threading.TIMEOUT_MAX. What a signal handler raises passes a notification that has come on to
-        the next.
+        OverflowError for a timeout past threading.TIMEOUT_MAX. What a signal handler raises passes a notification that
+        has come on to the next.
         """
         if not self.owned():
             raise errors.NotLockedError("cannot wait on un-acquired lock")

@@ -76,8 +76,8 @@ cdef class RWLock(Handle):
     Who wants to write goes before who wants to read. It cannot be upgraded, and who reads must not begin to read again:
     a writer that came between would wait for the first reading to end, and the second for the writer. Reading and
     writing are held in the name of a process. What a dead reader held is free; when a writer dies, everybody who reads
-    or writes gets an OwnerDiedWarning until a writer has released in order: `owner_died`. `reader` and `writer` have the
-    face of a Lock, for `with`. `seats`: how many processes can attach at once.
+    or writes gets an OwnerDiedWarning until a writer has released in order: `owner_died`. `reader` and `writer` have
+    the face of a Lock, for `with`. `seats`: how many processes can attach at once.
     Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when what is there differs,
     OutOfSharedMemory. Method: a word for the writer and a line for each reading process (ext/include/sk_rwlock.h).
     """
