@@ -48,6 +48,7 @@ in_shared_memory: tuple[
     type[protocols.Lock],
     type[protocols.Queue[Any]],
     type[protocols.RLock],
+    type[protocols.RWLock],
     type[protocols.Semaphore],
 ] = (
     shm.Array,
@@ -61,5 +62,6 @@ in_shared_memory: tuple[
     shm.Lock,
     shm.Queue,
     shm.RLock,
+    shm.RWLock,
     shm.Semaphore,
 )

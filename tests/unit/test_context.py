@@ -24,6 +24,7 @@ CLASSES = (
     "BoundedSemaphore",
     "Event",
     "Condition",
+    "RWLock",
     "Barrier",
 )
 
