@@ -38,8 +38,9 @@ class Context:
     attach: Callable[[str], Any] = field(init=False)
 
     def __post_init__(self, placement: ModuleType) -> None:
-        for offered in {each.name for each in fields(self)} & set(placement.__all__):
-            object.__setattr__(self, offered, getattr(placement, offered))
+        for each in fields(self):
+            if not each.init:
+                object.__setattr__(self, each.name, getattr(placement, each.name))
 
     def __repr__(self) -> str:
         return f"<sharedkit context {self.method!r}>"

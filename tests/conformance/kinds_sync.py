@@ -5,39 +5,38 @@ from __future__ import annotations
 from typing import Any
 
 from conformance.kind import Kind
-from conformance.subjects import offers
 
 
 def lock(context: Any, **options: Any) -> Any:
-    return offers(context, "Lock")(**options)
+    return context.Lock(**options)
 
 
 def rlock(context: Any, **options: Any) -> Any:
-    return offers(context, "RLock")(**options)
+    return context.RLock(**options)
 
 
 def semaphore(context: Any, **options: Any) -> Any:
-    return offers(context, "Semaphore")(5, **options)
+    return context.Semaphore(5, **options)
 
 
 def bounded(context: Any, **options: Any) -> Any:
-    return offers(context, "BoundedSemaphore")(5, **options)
+    return context.BoundedSemaphore(5, **options)
 
 
 def event(context: Any, **options: Any) -> Any:
-    return offers(context, "Event")(**options)
+    return context.Event(**options)
 
 
 def condition(context: Any, **options: Any) -> Any:
-    return offers(context, "Condition")(**options)
+    return context.Condition(**options)
 
 
 def barrier(context: Any, **options: Any) -> Any:
-    return offers(context, "Barrier")(2, **options)
+    return context.Barrier(2, **options)
 
 
 def rwlock(context: Any, **options: Any) -> Any:
-    return offers(context, "RWLock")(**options)
+    return context.RWLock(**options)
 
 
 def a_counter(context: Any, **options: Any) -> Any:
@@ -90,7 +89,7 @@ SYNC_KINDS = (
         toggle_lock,
         lambda h: h.locked(),
         LOCK_USES,
-        (lambda context, **options: offers(context, "Lock")(on_owner_died="raise", **options), rlock, a_counter),
+        (lambda context, **options: context.Lock(on_owner_died="raise", **options), rlock, a_counter),
         closes=False,
         lasting=False,
     ),
@@ -101,7 +100,7 @@ SYNC_KINDS = (
         lambda h: h.acquire(),
         lambda h: h.statistics().count,
         LOCK_USES,
-        (lambda context, **options: offers(context, "RLock")(on_owner_died="raise", **options), lock, a_counter),
+        (lambda context, **options: context.RLock(on_owner_died="raise", **options), lock, a_counter),
         closes=False,
         lasting=False,
     ),
@@ -112,7 +111,7 @@ SYNC_KINDS = (
         lambda h: h.release(),
         lambda h: h.get_value(),
         SEMAPHORE_USES,
-        (lambda context, **options: offers(context, "Semaphore")(6, **options), bounded, a_counter),
+        (lambda context, **options: context.Semaphore(6, **options), bounded, a_counter),
         closes=False,
     ),
     Kind(
@@ -122,7 +121,7 @@ SYNC_KINDS = (
         lambda h: h.acquire(False),
         lambda h: h.get_value(),
         SEMAPHORE_USES,
-        (lambda context, **options: offers(context, "BoundedSemaphore")(6, **options), semaphore, a_counter),
+        (lambda context, **options: context.BoundedSemaphore(6, **options), semaphore, a_counter),
         closes=False,
         lasting=False,
     ),
@@ -173,7 +172,7 @@ SYNC_KINDS = (
             lambda h: h.n_waiting,
             lambda h: h.broken,
         ),
-        (lambda context, **options: offers(context, "Barrier")(3, **options), a_counter),
+        (lambda context, **options: context.Barrier(3, **options), a_counter),
     ),
     Kind(
         "rwlock",

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pytest
 from conformance import stdlib
 
 import sharedkit as sk
@@ -40,13 +39,6 @@ class Subject:
             if promise in self.lacks:
                 return f"{self.name}: {self.lacks[promise]}"
         return None
-
-
-def offers(context: Any, cls: str) -> Any:
-    """The class of that name of a placement; the test is skipped where the placement has none."""
-    if not hasattr(context, cls):
-        pytest.skip(f"{context.method} has no {cls}")
-    return getattr(context, cls)
 
 
 THREAD = sk.get_context("thread")

@@ -19,15 +19,14 @@ MULTIPROCESSING = KITS_OWN | {
 
 def of(cls: str, thread_lacks: Mapping[str, str] | None = None, mp_lacks: Mapping[str, str] | None = None) -> list[Any]:
     """The class of that name in every placement, in threading and in multiprocessing."""
-    found = [Subject("thread", getattr(THREAD, cls), ONE_PROCESS)]
-    if hasattr(SHM, cls):
-        found.append(Subject("shm", getattr(SHM, cls), MANY_PROCESSES, lambda method: getattr(SHM, cls)))
-    lacks = KITS_OWN | ONE_PROCESS | dict(thread_lacks or {})
-    found.append(Subject("threading", getattr(threading, cls), lacks))
-    found.append(
-        Subject("multiprocessing", getattr(multiprocessing, cls), MULTIPROCESSING | dict(mp_lacks or {}), _started(cls))
-    )
-    return found
+    return [
+        Subject("thread", getattr(THREAD, cls), ONE_PROCESS),
+        Subject("shm", getattr(SHM, cls), MANY_PROCESSES, lambda method: getattr(SHM, cls)),
+        Subject("threading", getattr(threading, cls), KITS_OWN | ONE_PROCESS | dict(thread_lacks or {})),
+        Subject(
+            "multiprocessing", getattr(multiprocessing, cls), MULTIPROCESSING | dict(mp_lacks or {}), _started(cls)
+        ),
+    ]
 
 
 def _started(cls: str) -> Callable[[str], Callable[..., Any]]:
@@ -47,7 +46,7 @@ LOCKS = [
 ]
 RWLOCKS = [
     Subject("thread", THREAD.RWLock, ONE_PROCESS),
-    *([Subject("shm", SHM.RWLock, MANY_PROCESSES, lambda method: SHM.RWLock)] if hasattr(SHM, "RWLock") else []),
+    Subject("shm", SHM.RWLock, MANY_PROCESSES, lambda method: SHM.RWLock),
 ]
 
 BY_FIXTURE = {

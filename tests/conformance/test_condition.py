@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conformance.subjects import SHM, THREAD, offers
+from conformance.subjects import SHM, THREAD
 from conformance.watchdog import Task, until
 
 Make = Callable[..., Any]
@@ -135,7 +135,7 @@ def test_a_negative_timeout_is_none_at_all(make_condition: Make) -> None:
 @pytest.mark.parametrize("over", ["Lock", "RLock"])
 def test_over_a_lock_that_others_use(make_condition: Make, over: str) -> None:
     context = THREAD if isinstance(make_condition(), THREAD.Condition) else SHM
-    lock = offers(context, over)()
+    lock = getattr(context, over)()
     c = make_condition(lock)
     with c:
         assert Task(lock.acquire, False).result() is False

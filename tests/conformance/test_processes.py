@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from conformance import children
 from conformance.kinds import KINDS, Kind
-from conformance.subjects import METHODS, SHM
+from conformance.subjects import METHODS
 from conformance.watchdog import LIMIT, Child
 
 pytestmark = pytest.mark.needs("processes")
-LASTING = [kind for kind in KINDS if kind.lasting and hasattr(SHM, kind.cls)]
+LASTING = [kind for kind in KINDS if kind.lasting]
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 each_lasting_kind = pytest.mark.parametrize("kind", LASTING, ids=lambda kind: kind.name)
 each_method = pytest.mark.parametrize("start_method", METHODS)
@@ -138,6 +138,6 @@ def test_statistics_name_every_process(context: Any, kind: Kind) -> None:
 
 
 def test_a_plain_pickle_is_small(context: Any) -> None:
-    for kind in (kind for kind in KINDS if hasattr(context, kind.cls)):
+    for kind in KINDS:
         with closing(kind.make(context)) as handle:
             assert len(pickle.dumps(handle)) < 300

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conformance.subjects import METHODS, SHM
+from conformance.subjects import METHODS
 
 pytest.importorskip("test._test_multiprocessing", reason="this interpreter ships no test package")
 
@@ -17,10 +17,6 @@ LIMIT = 240.0
 PROGRAM = (
     "import sys; sys.path.insert(0, sys.argv[1]); from conformance.cpython_processes import main; main(*sys.argv[2:])"
 )
-
-
-def offered(suite: str) -> bool:
-    return all(hasattr(SHM, cls) for cls in SUITES[suite])
 
 
 def run(start_method: str, placement: str, suites: list[str]) -> None:
@@ -51,7 +47,7 @@ def run(start_method: str, placement: str, suites: list[str]) -> None:
     [pytest.param(method, marks=[pytest.mark.stress] if method == "spawn" else []) for method in METHODS],
 )
 def test_cpythons_own_suites_pass_between_processes(start_method: str) -> None:
-    run(start_method, "shm", [suite for suite in SUITES if offered(suite)])
+    run(start_method, "shm", list(SUITES))
 
 
 def test_they_pass_on_the_types_that_they_were_written_for() -> None:

@@ -86,12 +86,7 @@ class LocksWorkload(SharedStateWorkload):
             theirs("processes", "Manager().Lock", managed(lambda manager: (manager.Lock(), _number()))),
             theirs("threads", "threading.Lock", _with(lambda _context: threading.Lock())),
             theirs("threads", "threading.RLock", _with(lambda _context: threading.RLock())),
-            *(
-                ours(placement, kind)
-                for kind in ("Lock", "RLock")
-                for placement in PLACEMENTS
-                if hasattr(placement.context, kind)
-            ),
+            *(ours(placement, kind) for kind in ("Lock", "RLock") for placement in PLACEMENTS),
         ]
 
     def operations(self, amount: int) -> int:
