@@ -139,6 +139,15 @@ size_t sk_source_bytes(const sk_source *source, size_t start, size_t count) {
     return bytes;
 }
 
+/* Whether no item of a trimmed source ends in a NUL, so that all have one size. */
+static bool are_full(const sk_source *source, size_t start, size_t count) {
+    if (!source->size) return false;
+    const uint8_t *last = source->data + (ptrdiff_t)start * source->stride + source->size - 1;
+    for (size_t i = 0; i < count; i++)
+        if (last[(ptrdiff_t)i * source->stride] == 0) return false;
+    return true;
+}
+
 void sk_source_hash(const sk_source *source, const sk_hash_algorithm *algorithm, const sk_hash_key *key,
                     size_t start, size_t count, uint8_t *out) {
     const sk_hash_path *path = sk_hash_active(algorithm);
@@ -154,8 +163,12 @@ void sk_source_hash(const sk_source *source, const sk_hash_algorithm *algorithm,
     }
     while (count) {
         size_t n = count < PIECE ? count : PIECE;
-        fill(source, start, n, piece);
-        path->batch(algorithm, key, piece, n, out);
+        if (source->kind == SK_TRIMMED && path->column && are_full(source, start, n)) {
+            path->column(algorithm, key, source->data + (ptrdiff_t)start * source->stride, source->stride, source->size, n, out);
+        } else {
+            fill(source, start, n, piece);
+            path->batch(algorithm, key, piece, n, out);
+        }
         start += n, count -= n, out += n * algorithm->digest_size;
     }
 }

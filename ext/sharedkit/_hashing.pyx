@@ -19,7 +19,7 @@ from libc.stdint cimport int64_t, uint8_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy
 
-from sharedkit._held cimport Held, refuse_text
+from sharedkit._held cimport Held
 
 cdef extern from "stdlib.h" nogil:
     void *aligned_alloc(size_t alignment, size_t size) noexcept
@@ -179,7 +179,7 @@ cdef class Batch(Held):
                 total += size
             offsets[count] = <int64_t>total
         if bad < count:
-            refuse_text(array[bad], bad)
+            self.refuse_text(array[bad], bad)
         text = <uint8_t *>self.allocate(total)
         with nogil:
             end = text

@@ -5,8 +5,6 @@ from libc.stdint cimport uint8_t
 
 from sharedkit._hashing cimport ArrowArray, sk_source, sk_span, sk_view_block
 
-cdef int refuse_text(object text, size_t index) except -1
-
 
 cdef class Held:
     """Its fields; a batch is filled by one thread, and only read while it is hashed."""
@@ -33,4 +31,5 @@ cdef class Held:
     cdef sk_source *part(self) except NULL
     cdef void add(self) noexcept
     cdef void release_strings(self) noexcept nogil
+    cdef int refuse_text(self, object text, size_t index) except -1
     cdef int take(self, object item, Py_ssize_t index, sk_span *span) except -1

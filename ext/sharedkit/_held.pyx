@@ -31,16 +31,6 @@ from sharedkit._hashing cimport (
 )
 
 
-cdef int refuse_text(object text, size_t index) except -1:
-    """Raise what encoding `text` raises, with its index."""
-    try:
-        str.encode(text)
-    except UnicodeEncodeError as error:
-        error.add_note(f"in item {index}")
-        raise
-    raise ValueError(f"item {index} has no UTF-8 form")
-
-
 cdef class Held:
     """Sources and everything that must outlive their hashing; `sharedkit._hashing.Batch` fills it."""
 
@@ -126,6 +116,15 @@ cdef class Held:
             sk_npy_release(self.numpy_api, self.allocator)
             self.allocator = NULL
 
+    cdef int refuse_text(self, object text, size_t index) except -1:
+        """Raise what encoding `text` raises, with its index."""
+        try:
+            str.encode(text)
+        except UnicodeEncodeError as error:
+            error.add_note(f"in item {index}")
+            raise
+        raise ValueError(f"item {index} has no UTF-8 form")
+
     cdef int take(self, object item, Py_ssize_t index, sk_span *span) except -1:
         """The span of an item that is neither bytes nor ASCII text."""
         cdef size_t size
@@ -136,7 +135,7 @@ cdef class Held:
             kind = PyUnicode_KIND(item)
             size = sk_utf8_size(PyUnicode_DATA(item), kind, <size_t>PyUnicode_GET_LENGTH(item))
             if size == SK_UTF8_BAD:
-                refuse_text(item, <size_t>index)
+                self.refuse_text(item, <size_t>index)
             text = self.text(size)
             sk_utf8_write(PyUnicode_DATA(item), kind, <size_t>PyUnicode_GET_LENGTH(item), text)
             span.data, span.size = text, size

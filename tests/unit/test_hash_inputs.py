@@ -61,6 +61,16 @@ def test_bytes_arrays_without_the_nuls_at_the_end() -> None:
     assert ours(items[::-1]) == sha(bytes(item) for item in items[::-1])
 
 
+def test_long_columns_of_bytes_whether_full_or_with_nuls_at_some_ends() -> None:
+    full = np.array([b"%016d" % i for i in range(5000)], "S16")
+    mixed = full.copy()
+    mixed[1024], mixed[3000], mixed[4999] = b"short", b"", b"inside\0too"
+    for column in (full, mixed, full[::-1], mixed[::-2], np.array([b"", b""], "S1")):
+        items = [bytes(item) for item in column]
+        assert hash_many(column, "xxh3_64").tolist() == hash_many(items, "xxh3_64").tolist()
+        assert ours(column) == sha(items)
+
+
 @pytest.mark.parametrize("dtype", ["?", "i1", "u1", "i2", "u4", "i8", "u8", "f2", "f4", "f8", "c16", "M8[ns]", "m8[s]"])
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_numbers_by_their_little_endian_bytes(dtype: str, order: str) -> None:
