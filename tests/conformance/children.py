@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -97,7 +98,7 @@ def change(kind: str, handle: Any) -> Any:
 
 
 def change_what_comes(kind: str, queue: Any) -> Any:
-    with queue.get() as handle:
+    with closing(queue.get()) as handle:
         return change(kind, handle)
 
 
