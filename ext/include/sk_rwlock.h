@@ -4,8 +4,9 @@
  *   writer    sk_mutex: who writes, or waits for readers to leave    see sk_mutex.h
  *   gone      event (sk_wait.h): a reader has left                   readers, the writer
  *   open      event: nobody writes, or wants to, any more            writers, readers
- *   wanted    how many processes' threads want to write, the dead    writers; readers put a stale one right
- *             among them; 0 is certain
+ *   wanted    low half: how many processes' threads want to write,   writers; readers put a stale one right
+ *             the dead among them; 0 is certain. High half: how
+ *             often it has changed
  *   wanting   roll (sk_roll.h): how many want to write               the process on that seat
  *   waiting   roll: how many wait to read                            the same; for people
  *   reading   a roll whose entries have a line each: how many read   the same; that commits reading
@@ -17,9 +18,12 @@
  *
  * Deaths. A reader's entry dies with its seat, and the writer who waits for it looks whenever a slice is over. Who
  * wants to write is counted first on the roll and then in `wanted`, and the other way round when it is over: so the
- * number is never too low, and where it is up and nobody on the roll lives, whoever waits puts it back to 0. A writer's
- * word is taken over by the next, reader or writer, who is told, and so is everybody until a writer has released in
- * order; a reader that takes it over lets it go at once. Between any change and its wake-up: sleepers look again. */
+ * number is never too low, and where it is up and nobody on the roll lives, whoever waits puts it back to 0. The roll
+ * is read entry by entry, so one may go and another come meanwhile, with nobody seen: but if the word is still the one
+ * that was read before the roll, those who were counted in it stood on the roll all the time, and who was not seen is
+ * dead. (The number alone would not do: it is the same when as many have come as gone.) A writer's word is taken over
+ * by the next, reader or writer, who is told, and so is everybody until a writer has released in order; a reader that
+ * takes it over lets it go at once. Between any change and its wake-up: sleepers look again. */
 #ifndef SK_RWLOCK_H
 #define SK_RWLOCK_H
 
@@ -29,12 +33,18 @@ typedef struct sk_rwlock {
     uint32_t gone;
     unsigned char line[SK_LINE - 4];
     uint32_t open;
-    uint32_t wanted;
-    unsigned char line2[SK_LINE - 8];
+    uint32_t unused;
+    uint64_t wanted;
+    unsigned char line2[SK_LINE - 16];
     uint64_t rolls[]; /* wanting, waiting; then, at the next line, reading */
 } sk_rwlock;
-_Static_assert(offsetof(sk_rwlock, open) == SK_LINE && offsetof(sk_rwlock, rolls) == 2 * SK_LINE,
+_Static_assert(offsetof(sk_rwlock, open) == SK_LINE && offsetof(sk_rwlock, wanted) == SK_LINE + 8 &&
+                   offsetof(sk_rwlock, rolls) == 2 * SK_LINE,
                "diagram and struct agree");
+
+/* What is added to `wanted` by one more and by one less: either is a change. */
+#define SK_RW_ONE_MORE (((uint64_t)1 << 32) + 1)
+#define SK_RW_ONE_LESS (((uint64_t)1 << 32) - 1)
 
 /* A thread's wait for it, over all its slices. */
 typedef struct sk_rw_wait {
@@ -100,7 +110,7 @@ static inline int sk_rw_end_read(const sk_segment *s) {
 static inline int sk_rw_try_read(const sk_segment *s) {
     uint32_t *word = &sk_rw_writer(s)->word;
     if (__builtin_expect(s->seats.me == 0, 0)) return SK_NO_SEAT;
-    if (sk_load32_relaxed(word) != 0 || sk_load32_relaxed(&sk_rw_of(s)->wanted) != 0) return SK_BUSY;
+    if (sk_load32_relaxed(word) != 0 || (uint32_t)sk_load64_relaxed(&sk_rw_of(s)->wanted) != 0) return SK_BUSY;
     uint64_t *entry = sk_rw_entry(s, sk_owner_seat(s->seats.me)), seen = sk_load64_relaxed(entry);
     uint64_t epoch = (uint64_t)sk_owner_epoch(s->seats.me) << 32;
     while (!sk_cas64_seq_cst(entry, &seen, (seen >> 32 == epoch >> 32 ? seen : epoch) + 1)) continue; /* commits */
@@ -114,14 +124,16 @@ static inline int sk_rw_try_read(const sk_segment *s) {
 static inline bool sk_rw_bury(const sk_segment *s) {
     sk_rwlock *l = sk_rw_of(s);
     sk_mutex *m = sk_rw_writer(s);
-    uint32_t seen = sk_load32_acquire(&m->word), wanted = sk_load32_seq_cst(&l->wanted);
+    uint32_t seen = sk_load32_acquire(&m->word);
+    uint64_t wanted = sk_load64_seq_cst(&l->wanted);
     bool changed = false;
     if (seen != 0 && !sk_seat_lives(&s->seats, seen)) {
         int rc = sk_mutex_grab(s, m);
         changed = rc == SK_OK || rc == SK_OWNER_DIED;
         if (changed) sk_mutex_pass_on(m);
     }
-    if (wanted != 0 && sk_roll_sum(s, sk_rw_wanting(s)) == 0) changed |= sk_cas32_seq_cst(&l->wanted, &wanted, 0);
+    if ((uint32_t)wanted != 0 && sk_roll_sum(s, sk_rw_wanting(s)) == 0)
+        changed |= sk_cas64_seq_cst(&l->wanted, &wanted, wanted - (uint32_t)wanted);
     if (changed) sk_event_call(&l->open, SK_EVERYBODY);
     return changed;
 }
@@ -174,12 +186,12 @@ static inline void sk_rw_announce(const sk_segment *s, sk_rw_wait *w) {
     w->me = s->seats.me;
     w->announced = true;
     sk_roll_add(s, sk_rw_wanting(s), 1);
-    sk_add32_seq_cst(&sk_rw_of(s)->wanted, 1);
+    sk_add64_seq_cst(&sk_rw_of(s)->wanted, SK_RW_ONE_MORE);
 }
 
 static inline void sk_rw_renounce(const sk_segment *s, sk_rw_wait *w) {
     if (w->announced && w->me == s->seats.me) {
-        sk_add32_seq_cst(&sk_rw_of(s)->wanted, UINT32_MAX);
+        sk_add64_seq_cst(&sk_rw_of(s)->wanted, SK_RW_ONE_LESS);
         sk_roll_add(s, sk_rw_wanting(s), -1);
     }
     w->announced = false;

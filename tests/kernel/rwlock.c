@@ -137,7 +137,7 @@ int main(int argc, char **argv) {
     for (int i = 0; i < CREW; i++) hire(&c, write_on, NULL);
     hire(&c, end_it, NULL);
     gather(&c);
-    CHECK(a == b && a == writes && told == 0 && writes >= CREW && l->wanted == 0);
+    CHECK(a == b && a == writes && told == 0 && writes >= CREW && (uint32_t)l->wanted == 0);
 
     over = false;
     for (int i = 0; i < CREW; i++) hire(&c, read_on, NULL);
@@ -151,7 +151,7 @@ int main(int argc, char **argv) {
     CHECK(a == b && a == writes && deaths > 0 && told > 0 && sk_rw_writer(&s)->torn == (rc == SK_OWNER_DIED));
     CHECK(sk_rw_end_write(&s) == SK_OK && sk_rw_end_write(&s) == SK_EXCESS && sk_rw_writer(&s)->torn == 0);
     CHECK(begin_read(&s, FOR_EVER) == SK_OK && begin_read(&s, FOR_EVER) == SK_OK);
-    CHECK(l->wanted == 0);
+    CHECK((uint32_t)l->wanted == 0);
 
     /* Who wants to write keeps new readers out, and who cannot write in time lets them in again. */
     CHECK(begin_write(&s, 0) == SK_BUSY && begin_write(&s, deadline_in(3)) == SK_TIMEOUT);
