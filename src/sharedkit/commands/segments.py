@@ -35,7 +35,8 @@ def ls(as_json: bool) -> None:
 
 def _table(found: list[SegmentInfo]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="dim")
-    table.add_column("name", overflow="fold")
+    longest = max(len(segment.name) for segment in found)
+    table.add_column("name", overflow="fold", min_width=min(longest, 60))  # to be copied: rather fold the state
     table.add_column("kind", no_wrap=True)
     table.add_column("size", justify="right", no_wrap=True)
     table.add_column("attached", overflow="fold")
