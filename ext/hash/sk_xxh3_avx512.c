@@ -10,7 +10,10 @@
 #define AHEAD 1024      /* bytes to prefetch ahead */
 
 SK_TARGET static inline __m512i eat(__m512i acc, const uint8_t *data, __m512i secret) {
-    __m512i value = _mm512_loadu_si512(data), key = _mm512_xor_si512(value, secret);
+    __m512i value = _mm512_loadu_si512(data);
+    /* loaded once: two operands in memory, which compilers make of it, lie across two cache lines each */
+    __asm__("" : "+v"(value));
+    __m512i key = _mm512_xor_si512(value, secret);
     __m512i product = _mm512_mul_epu32(key, _mm512_srli_epi64(key, 32));
     __m512i neighbours = _mm512_shuffle_epi32(value, (_MM_PERM_ENUM)0x4e);
     return _mm512_add_epi64(acc, _mm512_add_epi64(product, neighbours));
@@ -20,7 +23,7 @@ SK_TARGET void sk_xxh3_blocks_avx512(uint64_t accumulators[8], const uint8_t *da
                                      const uint8_t *last, const uint8_t secret[192]) {
     const __m512i prime = _mm512_set1_epi64(SK_P32_1), scrambler = _mm512_loadu_si512(secret + 128);
     __m512i acc = _mm512_loadu_si512(accumulators), keys[16] = {0};
-    /* in registers throughout: in memory nearly each of them lies across two cache lines */
+    /* on cache lines of their own, or in registers: in the secret nearly each of them lies across two */
     for (int i = 0; blocks && i < 16; i++) keys[i] = _mm512_loadu_si512(secret + 8 * i);
     for (; blocks; blocks--, data += SK_XXH3_BLOCK) {
 #pragma GCC unroll 16

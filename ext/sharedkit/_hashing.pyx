@@ -43,6 +43,8 @@ cdef int _prepare(const sk_hash_algorithm *algorithm, sk_hash_key *key, object s
     cdef str name = algorithm.name.decode()
     cdef uint64_t number = 0
     cdef bytes held = None
+    if not hasattr(seed, "__index__"):
+        raise TypeError(f"seed must be an int: {type(seed).__name__}")
     if seed != 0:
         if algorithm.seed_bits == 0:
             raise ValueError(f"{name} takes no seed: {seed!r}")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sharedkit._hash_many import worker_count
-from sharedkit._hashing import Stream
+from sharedkit._hashing import Stream, describe
 
 __all__ = ["FileDigests", "hash_file", "hash_files"]
 
@@ -47,38 +47,55 @@ def hash_files(
     paths: Iterable[Path],
     algorithms: str | Iterable[str],
     *,
+    seed: int = 0,
+    key: Any = None,
     threads: int | Literal["auto"] = 1,
     progress: Progress | None = None,
     form: Literal["bytes", "hex"] = "bytes",
 ) -> list[FileDigests]:
     """Digests of many files, several algorithms in one pass over each, on `threads` threads.
 
+    `seed` and `key` go to those of the algorithms that take one; the digests of the others are as without.
+
     The results stand in the order of `paths`. A file that cannot be read has an `error`, an OSError with its path,
     and no digests; the others go on. `progress(path, size)` is called after each piece with the number of bytes just
     hashed, from the thread that hashes; what it raises ends the call.
 
-    Raises ValueError for an unknown algorithm or form, or threads below 1, before any file is opened.
+    Raises ValueError for an unknown algorithm or form, a seed or key that none of the algorithms takes or that one
+    cannot take, or threads below 1, before any file is opened.
     """
     names = [algorithms] if isinstance(algorithms, str) else list(dict.fromkeys(algorithms))
     _check_form(form)
     if not names:
         raise ValueError("algorithms is empty: name at least one")
-    for name in names:
-        Stream(name)
+    workers, told = worker_count(threads), _told(names, seed, key)
 
     def one(path: Path) -> FileDigests:
-        streams = [Stream(name) for name in names]
+        streams = [Stream(name, seed=seed, key=key) for name, seed, key in told]
         try:
             size = _feed(path, streams, progress)
         except OSError as error:
             return FileDigests(path, {}, 0, error)
         return FileDigests(path, {name: _formed(s, form) for name, s in zip(names, streams, strict=True)}, size)
 
-    workers = worker_count(threads)
     if workers == 1:
         return [one(path) for path in paths]
     with ThreadPoolExecutor(workers, thread_name_prefix="hash_files") as pool:
         return list(pool.map(one, paths))
+
+
+def _told(names: list[str], seed: int, key: Any) -> list[tuple[str, int, Any]]:
+    """Each algorithm with the seed and key that it gets. ValueError or TypeError for what cannot be."""
+    takes = {name: describe(name)[2:] for name in names}
+    if seed != 0 and not any(bits for bits, _ in takes.values()):
+        raise ValueError(f"none of {', '.join(names)} takes a seed: {seed!r}")
+    if key is not None and not any(size for _, size in takes.values()):
+        raise ValueError(f"none of {', '.join(names)} takes a key")
+    key = None if key is None else bytes(memoryview(key))
+    told = [(name, seed if bits else 0, key if size else None) for name, (bits, size) in takes.items()]
+    for name, its_seed, its_key in told:
+        Stream(name, seed=its_seed, key=its_key)
+    return told
 
 
 def _feed(path: Path, streams: list[Stream], progress: Progress | None) -> int:

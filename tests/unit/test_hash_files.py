@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from sharedkit.hashing import hash_files
+from sharedkit.hashing import hash_file, hash_files, hash_many
+
+KEY = bytes(range(32))
 
 
 @pytest.fixture
@@ -73,3 +75,42 @@ def test_wrong_arguments_open_no_file(tmp_path: Path) -> None:
         hash_files([tmp_path], "sha256", form="array")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="threads"):
         hash_files([tmp_path], "sha256", threads=0)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_seed_and_key_go_to_the_algorithms_that_take_them(files: list[Path], threads: int) -> None:
+    names = ["sha256", "blake3", "xxh3_64", "xxh3_128", "crc32c"]
+    results = hash_files(files, names, seed=7, key=bytearray(KEY), threads=threads)
+    for path, result in zip(files, results, strict=True):
+        message = [path.read_bytes()]
+        assert result.digests == {
+            "sha256": hash_many(message, "sha256", form="bytes")[0],
+            "blake3": hash_many(message, "blake3", key=KEY, form="bytes")[0],
+            **{name: hash_many(message, name, seed=7, form="bytes")[0] for name in names[2:]},
+        }
+    assert results[1].digests["blake3"] == hash_file(files[1], "blake3", key=KEY)
+    assert results[1].digests["blake3"] != hash_file(files[1], "blake3")
+    assert results[1].digests["xxh3_64"] == hash_file(files[1], "xxh3_64", seed=7) != hash_file(files[1], "xxh3_64")
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "error", "words"),
+    [
+        (["sha256", "blake3"], {"seed": 1}, ValueError, "none of sha256, blake3 takes a seed: 1"),
+        (["sha256", "xxh3_64"], {"key": KEY}, ValueError, "none of sha256, xxh3_64 takes a key"),
+        ("blake3", {"key": KEY[1:]}, ValueError, "key of blake3 must have 32 bytes: 31"),
+        ("blake3", {"key": "text"}, TypeError, "bytes-like"),
+        (["xxh3_64", "crc32c"], {"seed": 1 << 32}, ValueError, r"seed of crc32c must be in 0 … 2\*\*32 - 1"),
+        ("xxh3_64", {"seed": -1}, ValueError, r"seed of xxh3_64 must be in 0 … 2\*\*64 - 1: -1"),
+        ("xxh3_64", {"seed": "7"}, TypeError, "seed must be an int: str"),
+    ],
+)
+def test_a_seed_or_key_that_cannot_be_opens_no_file(
+    tmp_path: Path, names: Any, options: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    def opened(path: Any, size: int) -> None:
+        raise AssertionError(f"{path} was opened")
+
+    (tmp_path / "file").write_bytes(b"contents")
+    with pytest.raises(error, match=words):
+        hash_files([tmp_path / "file"], names, progress=opened, **options)

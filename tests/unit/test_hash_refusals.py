@@ -85,6 +85,9 @@ def test_seeds_and_keys_where_they_do_not_belong() -> None:
     for seed in (-1, 2**64):
         with pytest.raises(ValueError, match="seed of xxh3_64"):
             hash_many([b"x"], "xxh3_64", seed=seed)
+    for wrong in ("7", 7.0, None):
+        with pytest.raises(TypeError, match=f"seed must be an int: {type(wrong).__name__}"):
+            hash_many([b"x"], "xxh3_64", seed=wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
