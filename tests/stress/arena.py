@@ -25,11 +25,13 @@ sys.path.append(str(Path(__file__).parents[1]))
 
 from stress import (
     operations_array,
+    operations_condition,
     operations_dict,
     operations_family,
     operations_life,
     operations_lock,
     operations_queue,
+    operations_rwlock,
     operations_sync,
     operations_words,
 )
@@ -76,6 +78,8 @@ PLAIN: dict[str, type[Operation]] = {
     **operations_family.FAMILY,
     **operations_dict.DICT,
     **operations_sync.SYNC,
+    **operations_condition.CONDITION,
+    **operations_rwlock.READ_WRITE,
 }
 
 # Taking over from a dead one: who died, after which change of the control words (from 0, or from the end), had it

@@ -17,6 +17,7 @@ SLOW = {
     "Dict set after a death in set", "Dict set after a death cleared", "Dict len after a death set",
     "Lock.acquire, waiting", "Lock.acquire, from the dead", "RLock.acquire, from the dead",
     "Event.wait", "Semaphore.acquire, waiting", "Barrier.wait",
+    "Condition.wait, passing on", "RWLock.acquire_write, from the dead",
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from stress.kills_queue import MODES
 from stress.kills_words import SUBJECTS
+from stress.primitives import PRIMITIVES
 from stress.soak import books_table, soak
 
 SEED = 20261122
@@ -18,6 +19,7 @@ def _show(tables: dict[str, str], title: str, books: dict[str, object], so_far: 
 _queues: list[dict[str, object]] = []
 _words: list[dict[str, object]] = []
 _dicts: list[dict[str, object]] = []
+_primitives: list[dict[str, object]] = []
 
 
 def _queue_survives(mode: str, kills: int, tables: dict[str, str]) -> None:
@@ -41,6 +43,13 @@ def _dict_survives(kills: int, tables: dict[str, str]) -> None:
     assert books["clean"], books
 
 
+def _primitive_survives(primitive: str, kills: int, tables: dict[str, str]) -> None:
+    books = soak("kills_sync.py", primitive, kills, SEED, limit=60 + kills)
+    _show(tables, "random kills of processes that use a primitive", books, _primitives)
+    assert books["kills"] == kills
+    assert books["clean"], books
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_a_queue_outlives_some_producers_and_consumers(mode: str, tables: dict[str, str]) -> None:
     _queue_survives(mode, 25, tables)
@@ -53,6 +62,11 @@ def test_a_word_outlives_some_of_those_who_add_to_it(subject: str, tables: dict[
 
 def test_a_dict_outlives_some_of_its_writers_and_readers(tables: dict[str, str]) -> None:
     _dict_survives(40, tables)
+
+
+@pytest.mark.parametrize("primitive", PRIMITIVES)
+def test_a_primitive_outlives_some_of_those_who_use_it(primitive: str, tables: dict[str, str]) -> None:
+    _primitive_survives(primitive, 15, tables)
 
 
 @pytest.mark.stress
@@ -70,3 +84,9 @@ def test_a_word_outlives_many_of_those_who_add_to_it(subject: str, tables: dict[
 @pytest.mark.stress
 def test_a_dict_outlives_many_of_its_writers_and_readers(tables: dict[str, str]) -> None:
     _dict_survives(1000, tables)
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("primitive", PRIMITIVES)
+def test_a_primitive_outlives_many_of_those_who_use_it(primitive: str, tables: dict[str, str]) -> None:
+    _primitive_survives(primitive, 500, tables)
