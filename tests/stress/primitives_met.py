@@ -247,9 +247,11 @@ class BarrierTrial(Trial):
     def after(self, slot: int, survivors: list[int]) -> None:
         if self.late >= 0:
             self.books.holding += 1
-            self.until("it is not broken", lambda: bool(self.handle.broken))  # one was inside
+            inside = [each for each in survivors if each != self.late]
+            # Without a look from here, which would break it: those inside must see by themselves who died beside them.
+            self.until("they do not hear", lambda: self.all_broke(inside))
             os.kill(int(self.board.pids[self.late]), signal.SIGCONT)
-            self.until("they do not hear", lambda: self.all_broke(survivors))
+            self.until("the late one does not hear", lambda: self.all_broke(survivors))
             self.late = -1
         self.until("they neither wait nor hear", lambda: self.all_broke(survivors) or self.all_wait(survivors))
         done = {int(self.rounds[each]) for each in survivors}
