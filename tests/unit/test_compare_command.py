@@ -1,6 +1,7 @@
 """`sharedkit compare` as a person runs it: whole programs, their output, exit codes and what they leave behind."""
 
 import contextlib
+import hashlib
 import json
 import os
 import pty
@@ -17,6 +18,8 @@ from click.testing import CliRunner
 from sharedkit.commands.root import root
 from sharedkit.compare import catalogue
 from sharedkit.compare.digests import HashWorkload
+from sharedkit.compare.pieces import SIZES
+from sharedkit.compare.workload import Settings
 
 WATCHDOG = 120.0
 QUICK = ["--seconds", "0.02", "--repeats", "1", "--workers", "2"]
@@ -62,6 +65,39 @@ def test_algorithms_beyond_hashlib_agree_with_their_packages(tmp_path, corpus):
     assert done.returncode == 0, done.stdout + done.stderr
     (hashed,) = json.loads((tmp_path / "o.json").read_text())["workloads"]
     assert {row["family"] for row in hashed["rows"] if row["state"] == "ok"} >= {"sharedkit"}
+
+
+def test_items_of_each_size_come_to_one_root_digest_a_size(tmp_path, monkeypatch, corpus):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    sizes = ["--size", "16", "--size", "1024", "--size", "16"]
+    done = run("compare", "hash", "--corpus", corpus, *sizes, "--json", "out.json", *QUICK, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    workloads = json.loads((tmp_path / "out.json").read_text())["workloads"]
+    data = b"".join(path.read_bytes() for path in sorted(corpus.iterdir()))
+    assert len(workloads) == 2
+    for size, hashed in zip((16, 1024), workloads, strict=True):
+        items = [data[at : at + size] for at in range(0, len(data) // size * size, size)]
+        root_digest = hashlib.sha256(b"".join(hashlib.sha384(item).digest() for item in items)).hexdigest()
+        measured = [row for row in hashed["rows"] if row["state"] == "ok"]
+        assert {row["where"] for row in measured} >= {"serial", "threads", "asyncio", "processes"}
+        assert {row["fingerprint"] for row in measured} == {root_digest}
+        assert {row["operations"] for row in measured} == {len(items)}
+        assert {row["volume"] for row in measured} == {size * len(items)}
+        assert f"{len(items):,} items of {size:,} bytes" in hashed["title"]
+        assert not [row for row in hashed["rows"] if row["state"] in ("wrong", "failed")]
+    assert not [path for path in scratch.iterdir() if path.name.startswith("sharedkit-compare-")]
+
+
+def test_size_all_stands_for_the_documented_sizes(corpus):
+    settings = Settings(workers=2, sizes=(16, 64, 256, 1024, 1 << 20))
+    assert settings.sizes == SIZES
+    assert [one.item_bytes for one in HashWorkload.of(settings)] == [*SIZES]
+    (corpus / "large").write_bytes(bytes(10_000))
+    done = CliRunner().invoke(root, ["compare", "hash", "--size", "all", "--corpus", str(corpus)])
+    assert done.exit_code == 2
+    assert "too few for one item of 1,048,576" in " ".join(done.output.split())
 
 
 @pytest.mark.parametrize("workload", ["counter", "queue", "array", "dict", "locks"])
@@ -112,6 +148,10 @@ def test_a_variant_that_lies_is_named_and_the_command_fails(monkeypatch, corpus)
         (["hash", "--corpus", "nowhere"], "no corpus: nowhere is not a directory"),
         (["hash", "--corpus", "."], "empty corpus"),
         (["hash", "--pattern", "*.c"], "none is given"),
+        (["hash", "--size", "0"], "'0' is neither a number of bytes, at least 1, nor 'all'"),
+        (["hash", "--size", "64", "--size", "big"], "'big' is neither"),
+        (["hash", "--size", "1000000000000"], "too few for one item of 1,000,000,000,000"),
+        (["counter", "--size", "64"], "--size is for the workload hash"),
         (["counter", "--workers", "0"], "--workers"),
         (["counter", "--workers", "many"], "--workers"),
         (["counter", "--repeats", "0"], "--repeats"),

@@ -1,5 +1,6 @@
 """The parts of `sharedkit compare`: what it refuses, what it notices, how it counts."""
 
+import gc
 import io
 import json
 import multiprocessing
@@ -11,11 +12,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from sharedkit.compare import chart, messages
+from sharedkit.compare import chart, messages, plain
 from sharedkit.compare.corpus import JOB_BYTES, Corpus
 from sharedkit.compare.crew import ProcessCrew, ThreadCrew
 from sharedkit.compare.machine import this_machine, versions
 from sharedkit.compare.numbers import TIMES, duration, quantity, ratio
+from sharedkit.compare.pieces import Pieces
 from sharedkit.compare.report import Report, Result, Row
 from sharedkit.compare.runner import laps_of, measure
 from sharedkit.compare.table import print_heading, print_result
@@ -134,6 +136,27 @@ def test_jobs_cover_the_corpus_without_gap_or_overlap(tmp_path):
         at += job.rows
     assert at == corpus.rows
     assert sum(len(job.paths) for job in corpus.jobs) == 8
+
+
+def test_items_of_one_size_are_cut_across_files_and_gone_with_their_owner(tmp_path):
+    contents = [bytes([number]) * (number * 100_003) for number in range(9)]
+    for number, content in enumerate(contents):
+        (tmp_path / f"{number}.bin").write_bytes(content)
+    whole = b"".join(contents)
+    for size in (16, 1000, 1 << 20):
+        pieces = Pieces(Corpus.read(tmp_path, "*"), size)
+        items = [item for job in pieces.jobs for path in job.paths for item in plain.messages(path, job.item_bytes)]
+        assert items == [whole[at * size : (at + 1) * size] for at in range(min(len(whole) // size, 100_000))]
+        assert len(items) == pieces.rows == sum(job.rows for job in pieces.jobs)
+        at = 0
+        for job in pieces.jobs:
+            assert job.first == at
+            at += job.rows
+        folder = Path(pieces.jobs[0].paths[0]).parent
+        assert folder.is_dir()
+        del pieces
+        gc.collect()
+        assert not folder.exists()
 
 
 def test_a_corpus_that_is_not_there_or_empty_is_refused(tmp_path):

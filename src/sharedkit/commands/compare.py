@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sharedkit.compare import chart
 from sharedkit.compare.catalogue import WORKLOADS
 from sharedkit.compare.machine import this_machine, versions
+from sharedkit.compare.pieces import SIZES
 from sharedkit.compare.report import Report
 from sharedkit.compare.runner import laps_of, measure
 from sharedkit.compare.table import print_heading, print_result
@@ -27,10 +28,20 @@ from sharedkit.compare.workload import BadInput, Settings, Workload
 __all__ = ["compare"]
 
 CHART, JSON = Path("compare.svg"), Path("compare.json")
-OWN_OPTIONS = {"corpus": "hash", "pattern": "hash", "algorithm": "hash", "item_bytes": "queue"}
+OWN_OPTIONS = {"corpus": "hash", "pattern": "hash", "algorithm": "hash", "sizes": "hash", "item_bytes": "queue"}
 INTERRUPTED = 130
 TERMINATED = 143
 """Exit codes, as shells give them: 128 and the signal."""
+
+
+def _sizes(_context: click.Context, _parameter: click.Parameter, given: Sequence[str]) -> tuple[int, ...]:
+    """The sizes meant, each once; "all" stands for those that the documentation shows."""
+    sizes: list[int] = []
+    for text in given:
+        if text != "all" and not (text.isdecimal() and int(text)):
+            raise click.BadParameter(f"{text!r} is neither a number of bytes, at least 1, nor 'all'")
+        sizes += SIZES if text == "all" else [int(text)]
+    return tuple(dict.fromkeys(sizes))
 
 
 @click.command()
@@ -47,6 +58,8 @@ TERMINATED = 143
 @click.option("--corpus", type=click.Path(path_type=Path), help="hash: a directory.  [default: this Python's library]")
 @click.option("--pattern", default="*", show_default=True, help="hash: which files of --corpus.")
 @click.option("--algorithm", default="sha384", show_default=True, help="hash: what to digest with.")
+@click.option("--size", "sizes", multiple=True, metavar="BYTES|all", callback=_sizes,
+              help="hash: items of just so many bytes, for each a table.  [default: lines and files]")  # fmt: skip
 @click.option("--item-bytes", type=click.IntRange(1), default=100, show_default=True, help="queue: bytes a message.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write every number there.")
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw a chart: .svg, .png or .html.")
@@ -71,7 +84,7 @@ def compare(
     settings = Settings(workers=workers or max(2, len(os.sched_getaffinity(0))), **options)
     _check_names(context, workloads)
     _check_files(json_file, plot)
-    chosen = [WORKLOADS[name](settings) for name in dict.fromkeys(workloads)]
+    chosen = [workload for name in dict.fromkeys(workloads) for workload in WORKLOADS[name].of(settings)]
     for workload in chosen:
         try:
             workload.prepare()
@@ -103,7 +116,7 @@ def _check_names(context: click.Context, workloads: Sequence[str]) -> None:
     given = [option for option in OWN_OPTIONS if context.get_parameter_source(option) is not ParameterSource.DEFAULT]
     for option in given:
         if OWN_OPTIONS[option] not in workloads:
-            flag = f"--{option.replace('_', '-')}"
+            flag = next(known.opts[0] for known in context.command.params if known.name == option)
             raise click.UsageError(f"{flag} is for the workload {OWN_OPTIONS[option]}, which is not among those to run")
     if "pattern" in given and "corpus" not in given:
         raise click.UsageError("--pattern chooses files of a --corpus, and none is given")

@@ -21,11 +21,15 @@ FOREIGN = ("site-packages", "dist-packages", "__pycache__")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Some files. Their digests are `rows` rows of the result, from row `first` on."""
+    """Some files. Their digests are `rows` rows of the result, from row `first` on.
+
+    With `item_bytes` a file is so many messages of that length; without, its lines and then the whole of it.
+    """
 
     first: int
     rows: int
     paths: tuple[str, ...]
+    item_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """The workload `hash`: digest every line and every file of a corpus; one root digest must come out of every variant.
 
+With sizes it digests items of exactly so many bytes, cut from the corpus, a table a size.
+
 Reading the files and splitting them into lines is part of the work, as it is for whoever has such work. The jobs are
 the same for all variants; each worker takes the next when it is free.
 """
@@ -7,7 +9,7 @@ the same for all variants; each worker takes the next when it is free.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from importlib.util import find_spec
@@ -16,7 +18,8 @@ from sharedkit import hashing
 from sharedkit.compare import interpreters, kernels, plain, pools
 from sharedkit.compare.corpus import Corpus, Job, standard_library
 from sharedkit.compare.machine import gil_enabled, why_gil
-from sharedkit.compare.workload import BadInput, Course, Lap, Mismatch, Variant, Workload
+from sharedkit.compare.pieces import Pieces
+from sharedkit.compare.workload import BadInput, Course, Lap, Mismatch, Settings, Variant, Workload
 
 __all__ = ["HashWorkload", "known_algorithms"]
 
@@ -27,7 +30,7 @@ def known_algorithms() -> list[str]:
 
 
 def _digest_plainly(job: Job, algorithm: str) -> bytes:
-    return plain.digest_files(job.paths, algorithm)
+    return plain.digest_files(job.paths, algorithm, job.item_bytes)
 
 
 class HashWorkload(Workload):
@@ -35,7 +38,16 @@ class HashWorkload(Workload):
 
     name = "hash"
     unit = "digests"
-    corpus: Corpus
+    corpus: Corpus | Pieces
+
+    def __init__(self, settings: Settings, item_bytes: int = 0) -> None:
+        super().__init__(settings)
+        self.item_bytes = item_bytes
+
+    @classmethod
+    def of(cls, settings: Settings) -> Sequence[Workload]:
+        """One for each size, or one for lines and files."""
+        return [cls(settings, size) for size in settings.sizes or (0,)]
 
     def prepare(self) -> None:
         """Read the corpus once. Raises BadInput."""
@@ -43,18 +55,20 @@ class HashWorkload(Workload):
         if algorithm not in known_algorithms():
             raise BadInput(f"unknown algorithm {algorithm!r}; known: {', '.join(known_algorithms())}")
         if self.settings.corpus is None:
-            self.corpus = standard_library()
+            corpus = standard_library()
         else:
-            self.corpus = Corpus.read(self.settings.corpus, self.settings.pattern)
+            corpus = Corpus.read(self.settings.corpus, self.settings.pattern)
+        self.corpus = Pieces(corpus, self.item_bytes) if self.item_bytes else corpus
 
     @property
     def title(self) -> str:
         """One line on what every variant does."""
         corpus = self.corpus
-        return (
-            f"{self.settings.algorithm} of {corpus.lines:,} lines and {corpus.files:,} files, "
-            f"{corpus.size / 1e6:,.1f} MB of {corpus.root}"
-        )
+        if isinstance(corpus, Pieces):
+            what = f"{corpus.rows:,} items of {corpus.item_bytes:,} bytes"
+        else:
+            what = f"{corpus.lines:,} lines and {corpus.files:,} files"
+        return f"{self.settings.algorithm} of {what}, {corpus.size / 1e6:,.1f} MB of {corpus.root}"
 
     def variants(self) -> list[Variant]:
         """One call a message, as people do it today, then the kit's batches."""
@@ -92,20 +106,24 @@ class HashWorkload(Workload):
         def row(where: str, name: str, start: _Start) -> Variant:
             return Variant(where, f"sharedkit {name}", "sharedkit", start, missing)
 
-        return [
+        rows = [
             row("serial", "hash_many", partial(pools.serial_course, work, jobs)),
             row("serial", f"hash_many(threads={workers})", partial(pools.serial_course, spread, jobs)),
             row("threads", "hash_many", partial(pools.thread_course, work, jobs, settings)),
             row("asyncio", "hash_many, to_thread", partial(pools.asyncio_course, work, jobs, settings)),
             row("processes", "hash_many", partial(kernels.shared_memory_course, self.corpus, settings)),
         ]
+        if self.item_bytes:
+            uncut = partial(kernels.digest_rows, algorithm=algorithm)
+            rows.append(row("serial", "hash_many of array rows", partial(pools.serial_course, uncut, jobs)))
+        return rows
 
     def operations(self, amount: int) -> int:
         """Digests."""
         return amount * self.corpus.rows
 
     def volume(self, amount: int) -> int:
-        """Bytes hashed: each is in a line and in a file."""
+        """Bytes hashed; of lines and files each byte is in both, and counted once."""
         return amount * self.corpus.size
 
     def verify(self, amount: int, lap: Lap) -> str:

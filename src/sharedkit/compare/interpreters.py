@@ -24,6 +24,7 @@ from typing import Any
 from sharedkit.compare import plain
 from sharedkit.compare.corpus import Corpus, Job
 from sharedkit.compare.crew import Clock, ProcessCrew
+from sharedkit.compare.pieces import Pieces
 from sharedkit.compare.workload import Course, Settings
 
 __all__ = ["interpreter_course", "why_not"]
@@ -34,8 +35,8 @@ def work():
     out = mmap.mmap(digests_fd, 0)
     plan = json.loads(jobs)
     while (number := struct.unpack("<i", os.read(jobs_fd, 4))[0]) >= 0:
-        at, paths = plan[number]
-        digested = digest_files(paths, algorithm)
+        at, paths, item_bytes = plan[number]
+        digested = digest_files(paths, algorithm, item_bytes)
         out[at : at + len(digested)] = digested
     out.close()
 work()
@@ -84,7 +85,7 @@ def _make() -> Run:
 
 
 @contextmanager
-def interpreter_course(corpus: Corpus, settings: Settings) -> Iterator[Course]:
+def interpreter_course(corpus: Corpus | Pieces, settings: Settings) -> Iterator[Course]:
     """A course in a process with one interpreter a worker. Raises WorkerFailed."""
     context = multiprocessing.get_context(settings.start_method)
     digest_size = len(plain.digests([b""], settings.algorithm)[0])
@@ -119,7 +120,7 @@ def _digest(shared: _Interpreters, _rank: int, _amount: int, clock: Clock) -> by
     digests_fd = os.memfd_create("sharedkit-compare")
     os.truncate(digests_fd, shared.size)
     names = {
-        "jobs": json.dumps([(job.first * shared.digest_size, job.paths) for job in shared.jobs]),
+        "jobs": json.dumps([(job.first * shared.digest_size, job.paths, job.item_bytes) for job in shared.jobs]),
         "jobs_fd": readable,
         "digests_fd": digests_fd,
         "algorithm": shared.algorithm,

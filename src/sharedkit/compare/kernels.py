@@ -13,16 +13,23 @@ import numpy as np
 from sharedkit import get_context
 from sharedkit.compare.corpus import Corpus, Job
 from sharedkit.compare.crew import Clock, ProcessCrew
+from sharedkit.compare.pieces import Pieces
 from sharedkit.compare.plain import messages
 from sharedkit.compare.workload import Course, Lap, Settings
 from sharedkit.hashing import hash_many
 
-__all__ = ["as_bytes", "digest_job", "shared_memory_course"]
+__all__ = ["as_bytes", "digest_job", "digest_rows", "shared_memory_course"]
 
 
 def digest_job(job: Job, algorithm: str, threads: int = 1) -> Any:
     """The digests of the job's messages, as an array of rows."""
     return hash_many(_messages(job), algorithm, threads=threads)
+
+
+def digest_rows(job: Job, algorithm: str) -> Any:
+    """The same for a job of items of one length, as rows of an array: no object an item."""
+    (path,) = job.paths
+    return hash_many(np.fromfile(path, np.uint8).reshape(job.rows, job.item_bytes), algorithm)
 
 
 def as_bytes(digests: Any) -> bytes:
@@ -33,7 +40,7 @@ def as_bytes(digests: Any) -> bytes:
 
 
 def _messages(job: Job) -> list[bytes]:
-    return [message for path in job.paths for message in messages(path)]
+    return [message for path in job.paths for message in messages(path, job.item_bytes)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,7 @@ def _digest(shared: _Shared, rank: int, _amount: int, clock: Clock) -> None:
 
 
 @contextmanager
-def shared_memory_course(corpus: Corpus, settings: Settings) -> Iterator[Course]:
+def shared_memory_course(corpus: Corpus | Pieces, settings: Settings) -> Iterator[Course]:
     """Processes that take jobs from a shared Queue and write digests into a shared Array: nothing is sent back."""
     kit = get_context("shm")
     row = hash_many([b""], settings.algorithm)

@@ -34,15 +34,17 @@ def digests(found: Iterable[bytes], algorithm: str) -> list[bytes]:
     return [new(message).digest() for message in found]
 
 
-def messages(path: str) -> list[bytes]:
-    """Every line of the file, without its end, and then the whole file."""
+def messages(path: str, item_bytes: int = 0) -> list[bytes]:
+    """Every line of the file, without its end, and then the whole file; or all items of so many bytes."""
     with open(path, "rb") as file:
         data = file.read()
+    if item_bytes:
+        return [data[at : at + item_bytes] for at in range(0, len(data), item_bytes)]
     lines = data.splitlines()
     lines.append(data)
     return lines
 
 
-def digest_files(paths: Sequence[str], algorithm: str) -> bytes:
-    """The digests of every line and every file, one after the other."""
-    return b"".join([b"".join(digests(messages(path), algorithm)) for path in paths])
+def digest_files(paths: Sequence[str], algorithm: str, item_bytes: int = 0) -> bytes:
+    """The digests of every message of every file, one after the other."""
+    return b"".join([b"".join(digests(messages(path, item_bytes), algorithm)) for path in paths])

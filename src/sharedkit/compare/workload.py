@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +36,7 @@ class Settings:
     corpus: Path | None = None
     pattern: str = "*"
     algorithm: str = "sha384"
+    sizes: tuple[int, ...] = ()
     item_bytes: int = 100
     only: str = ""
 
@@ -82,6 +83,11 @@ class Workload(ABC):
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+
+    @classmethod
+    def of(cls, settings: Settings) -> Sequence[Workload]:
+        """What a run measures, a table each."""
+        return [cls(settings)]
 
     def prepare(self) -> None:  # noqa: B027 - most workloads have no input
         """Read and check the input, once. Raises BadInput."""
