@@ -29,26 +29,20 @@ static inline void in_byte_order(uint32_t *words, size_t count) {
     for (size_t i = 0; i < count; i++) words[i] = SK_FROM_LE32(words[i]);
 }
 
-static sk_chain parent_chain(const uint8_t children[64], uint32_t extra) {
-    return (sk_chain){.last = children, .blocks = 1, .last_size = 64, .last_flags = SK_PARENT | extra};
-}
-
 static void put(const uint32_t value[8], uint8_t *out) {
     for (int i = 0; i < 8; i++) sk_store_le32(out + 4 * i, value[i]);
 }
 
 /* Chaining values up to the one of them all, in values[0]. Pairing neighbours level by level, the odd one carried
  * up, gives BLAKE3's tree, whose left parts are whole. Two neighbours in memory are a parent's block as it stands. */
-static void reduce(sk_blake3_chains run, const sk_hash_key *key, uint32_t (*values)[8], size_t count, bool root) {
+static void reduce(const sk_hash_path *path, const sk_hash_key *key, uint32_t (*values)[8], size_t count, bool root) {
     uint32_t level[SUBTREE / 2][8], (*from)[8] = values, (*to)[8] = level;
-    sk_chain chains[SUBTREE / 2];
     while (count > 1) {
         const size_t pairs = count / 2;
-        for (size_t i = 0; i < pairs; i++) {
-            in_byte_order(from[2 * i], 16);
-            chains[i] = parent_chain((const uint8_t *)from[2 * i], root && count == 2 ? SK_ROOT : 0);
-        }
-        run(key->words, key->flags, chains, pairs, to);
+        const sk_pieces parents = {.data = (const uint8_t *)from, .stride = 64, .blocks = 1,
+                                   .last_flags = SK_PARENT | (root && count == 2 ? SK_ROOT : 0)};
+        in_byte_order(from[0], 16 * pairs);
+        ((sk_blake3_pieces)path->pieces)(key->words, key->flags, &parents, pairs, to);
         if (count % 2) memcpy(to[pairs], from[count - 1], 32);
         count = pairs + count % 2;
         uint32_t (*free)[8] = from;
@@ -57,14 +51,12 @@ static void reduce(sk_blake3_chains run, const sk_hash_key *key, uint32_t (*valu
     if (from != values) memcpy(values[0], from[0], 32);
 }
 
-/* The chaining value, in values[0], of `chunks` whole chunks, a power of two from 1 to SUBTREE. */
-static void subtree(sk_blake3_chains run, const sk_hash_key *key, const uint8_t *data, size_t chunks, uint64_t counter,
+/* The chaining value, in values[0], of `chunks` whole chunks, 1 to SUBTREE. */
+static void subtree(const sk_hash_path *path, const sk_hash_key *key, const uint8_t *data, size_t chunks, uint64_t counter,
                     uint32_t (*values)[8]) {
-    sk_chain chains[SUBTREE] = {0};
-    for (size_t i = 0; i < chunks; i++)
-        chains[i] = chunk_chain(data + i * SK_BLAKE3_CHUNK, SK_BLAKE3_CHUNK, counter + i, SK_CHUNK_END, NULL);
-    run(key->words, key->flags, chains, chunks, values);
-    reduce(run, key, values, chunks, false);
+    const sk_pieces whole = {data, SK_BLAKE3_CHUNK, counter, true, SK_BLAKE3_CHUNK / 64, SK_CHUNK_START, SK_CHUNK_END};
+    ((sk_blake3_pieces)path->pieces)(key->words, key->flags, &whole, chunks, values);
+    reduce(path, key, values, chunks, false);
 }
 
 static void merge(const sk_hash_key *key, uint32_t left[8], const uint32_t right[8], uint32_t extra) {
@@ -92,20 +84,20 @@ static void push(sk_hash_stream *stream, const uint32_t value[8], size_t chunks)
 
 /* A chunk or subtree is compressed only when more follows: the last one is treated otherwise. */
 void sk_blake3_feed(sk_hash_stream *stream, const uint8_t *data, size_t size) {
-    sk_blake3_chains run = (sk_blake3_chains)sk_hash_active(stream->algorithm)->blocks;
+    const sk_hash_path *path = sk_hash_active(stream->algorithm);
     uint32_t values[SUBTREE][8];
     if (stream->held && stream->held + size > SK_BLAKE3_CHUNK) {
         size_t take = SK_BLAKE3_CHUNK - stream->held;
         memcpy(stream->buffer + stream->held, data, take);
         data += take, size -= take;
-        subtree(run, &stream->key, stream->buffer, 1, stream->state.blake3.chunks, values);
+        subtree(path, &stream->key, stream->buffer, 1, stream->state.blake3.chunks, values);
         push(stream, values[0], 1);
         stream->held = 0;
     }
     while (size > SK_BLAKE3_CHUNK) {
         size_t chunks = SUBTREE;
         while (chunks * SK_BLAKE3_CHUNK >= size || stream->state.blake3.chunks % chunks) chunks /= 2;
-        subtree(run, &stream->key, data, chunks, stream->state.blake3.chunks, values);
+        subtree(path, &stream->key, data, chunks, stream->state.blake3.chunks, values);
         push(stream, values[0], chunks);
         data += chunks * SK_BLAKE3_CHUNK, size -= chunks * SK_BLAKE3_CHUNK;
     }
@@ -159,7 +151,7 @@ static uint32_t add_chunks(sk_chain *chains, sk_span message, uint64_t counter, 
  * one more. */
 static void large(const sk_hash_algorithm *algorithm, const sk_hash_key *key, sk_span message,
                   uint32_t (*found)[8], uint8_t *out) {
-    sk_blake3_chains run = (sk_blake3_chains)sk_hash_active(algorithm)->blocks;
+    const sk_hash_path *path = sk_hash_active(algorithm);
     sk_hash_stream stream;
     sk_chain chains[SUBTREE];
     uint32_t values[SUBTREE][8];
@@ -169,17 +161,21 @@ static void large(const sk_hash_algorithm *algorithm, const sk_hash_key *key, sk
         if (found)
             memcpy(values[0], found[i++], 32);
         else
-            subtree(run, key, message.data, SUBTREE, stream.state.blake3.chunks, values);
+            subtree(path, key, message.data, SUBTREE, stream.state.blake3.chunks, values);
         push(&stream, values[0], SUBTREE);
     }
-    size_t count = add_chunks(chains, message, stream.state.blake3.chunks, false, tail);
-    run(key->words, key->flags, chains, count, values);
-    reduce(run, key, values, count, false);
+    if (message.size % SK_BLAKE3_CHUNK == 0) {
+        subtree(path, key, message.data, message.size / SK_BLAKE3_CHUNK, stream.state.blake3.chunks, values);
+    } else {
+        size_t count = add_chunks(chains, message, stream.state.blake3.chunks, false, tail);
+        ((sk_blake3_chains)path->blocks)(key->words, key->flags, chains, count, values);
+        reduce(path, key, values, count, false);
+    }
     conclude(&stream, values[0], out);
 }
 
 typedef struct forest {
-    sk_blake3_chains run;
+    const sk_hash_path *path;
     const sk_hash_key *key;
     const uint8_t *data;
     uint32_t (*found)[8];
@@ -188,14 +184,14 @@ typedef struct forest {
 static void grow_one(void *context, size_t i) {
     const forest *f = context;
     uint32_t values[SUBTREE][8];
-    subtree(f->run, f->key, f->data + i * SUBTREE_BYTES, SUBTREE, (uint64_t)i * SUBTREE, values);
+    subtree(f->path, f->key, f->data + i * SUBTREE_BYTES, SUBTREE, (uint64_t)i * SUBTREE, values);
     memcpy(f->found[i], values[0], 32);
 }
 
 void sk_blake3_tree(const sk_hash_algorithm *algorithm, const sk_hash_key *key, sk_span message, size_t threads,
                     uint8_t *out) {
     const size_t whole = message.size ? (message.size - 1) / SUBTREE_BYTES : 0;
-    forest f = {(sk_blake3_chains)sk_hash_active(algorithm)->blocks, key, message.data, NULL};
+    forest f = {sk_hash_active(algorithm), key, message.data, NULL};
     if (threads > 1 && whole > 1) f.found = malloc(whole * sizeof *f.found);
     if (!f.found) {      /* too small to share out, or no memory to do it: the same digest from one thread */
         sk_blake3_batch(algorithm, key, &message, 1, out);
@@ -256,7 +252,7 @@ void sk_blake3_batch(const sk_hash_algorithm *algorithm, const sk_hash_key *key,
         run(key->words, key->flags, chains, used, values);
         for (uint32_t i = 0; i < taken; i++) {
             uint32_t (*own)[8] = values + pieces[i].first;
-            if (pieces[i].count > 1) reduce(run, key, own, pieces[i].count, true);
+            if (pieces[i].count > 1) reduce(path, key, own, pieces[i].count, true);
             put(*own, out + 32 * pieces[i].message);
         }
     }

@@ -43,6 +43,24 @@ void sk_blake3_chains_scalar(const uint32_t start[8], uint32_t flags, const sk_c
 void sk_blake3_chains_avx2(const uint32_t start[8], uint32_t flags, const sk_chain *, size_t, uint32_t (*values)[8]);
 void sk_blake3_chains_avx512(const uint32_t start[8], uint32_t flags, const sk_chain *, size_t, uint32_t (*values)[8]);
 
+/* Pieces of equally many whole blocks at a fixed distance: the chunks of a large message, or parents side by side. */
+typedef struct sk_pieces {
+    const uint8_t *data;
+    size_t stride;
+    uint64_t counter;        /* of the first; each next one has one more, or with `counted` false the same */
+    bool counted;
+    uint32_t blocks;
+    uint32_t first_flags, last_flags;
+} sk_pieces;
+
+/* The chaining values of the first `count` pieces. */
+typedef void (*sk_blake3_pieces)(const uint32_t start[8], uint32_t flags, const sk_pieces *pieces, size_t count,
+                                 uint32_t (*values)[8]);
+
+void sk_blake3_pieces_scalar(const uint32_t start[8], uint32_t flags, const sk_pieces *, size_t, uint32_t (*values)[8]);
+void sk_blake3_pieces_avx2(const uint32_t start[8], uint32_t flags, const sk_pieces *, size_t, uint32_t (*values)[8]);
+void sk_blake3_pieces_avx512(const uint32_t start[8], uint32_t flags, const sk_pieces *, size_t, uint32_t (*values)[8]);
+
 /* Digests a path's number of lanes of messages, each of `blocks` blocks and at most one chunk, into rows of 32 bytes. */
 typedef void (*sk_blake3_uniform)(const uint32_t start[8], uint32_t flags, const sk_span *messages, uint32_t blocks,
                                   uint8_t *out);

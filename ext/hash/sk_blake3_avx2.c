@@ -46,6 +46,11 @@ void sk_blake3_chains_avx2(const uint32_t start[8], uint32_t flags, const sk_cha
     sk_chains(start, flags, chains, count, values);
 }
 
+void sk_blake3_pieces_avx2(const uint32_t start[8], uint32_t flags, const sk_pieces *pieces, size_t count,
+                             uint32_t (*values)[8]) {
+    sk_equal_pieces(start, flags, pieces, count, values);
+}
+
 void sk_blake3_uniform_avx2(const uint32_t start[8], uint32_t flags, const sk_span *messages, uint32_t blocks, uint8_t *out) {
     sk_uniform_messages(start, flags, messages, blocks, out);
 }

@@ -3,7 +3,7 @@
  * Including files define SK_TARGET, SK_LANES, SK_VECTOR and its operations SK_ADD, SK_XOR, SK_ROR16, SK_ROR12, SK_ROR8,
  * SK_ROR7, SK_BROADCAST, and sk_load_block(data, offset, m), which fills m[0 … 15] with word i of every lane, and
  * sk_store_values(value, out), which writes the eight words of every lane to its 32-byte row, and sk_tail(tail, rest, size),
- * which fills a short last block up with zeros. They get sk_chains and sk_uniform_messages. A lane whose chain ends takes the next one, so chains of different lengths keep all lanes busy.
+ * which fills a short last block up with zeros. They get sk_chains, sk_equal_pieces and sk_uniform_messages. A lane whose chain ends takes the next one, so chains of different lengths keep all lanes busy.
  */
 #include "sk_blake3.h"
 
@@ -180,6 +180,47 @@ SK_TARGET static void sk_chains(const uint32_t start[8], uint32_t flags, const s
     for (int i = 0; i < SK_LANES; i++)
         if (lanes.chain[i] != SIZE_MAX)
             sk_lane_finish_alone(&lanes, i, flags, &chains[lanes.chain[i]], values[lanes.chain[i]]);
+}
+
+/* Pieces of one length at a fixed distance, with no chain made for each; idle lanes do the group's first again. */
+SK_TARGET static void sk_equal_pieces(const uint32_t start[8], uint32_t flags, const sk_pieces *pieces, size_t count,
+                                      uint32_t (*values)[8]) {
+    sk_lanes lanes;
+    SK_VECTOR *value = (SK_VECTOR *)lanes.value;
+    *(SK_VECTOR *)lanes.size = SK_BROADCAST(64);
+    *(SK_VECTOR *)lanes.counter_low = SK_BROADCAST((uint32_t)pieces->counter);
+    *(SK_VECTOR *)lanes.counter_high = SK_BROADCAST((uint32_t)(pieces->counter >> 32));
+    for (size_t next = 0; next < count; next += SK_LANES) {
+        const size_t busy = count - next < SK_LANES ? count - next : SK_LANES;
+        if (busy < SK_WORTHWHILE) {
+            sk_pieces rest = *pieces;
+            rest.data += next * rest.stride, rest.counter += rest.counted ? next : 0;
+            sk_blake3_pieces_scalar(start, flags, &rest, busy, values + next);
+            return;
+        }
+        for (int k = 0; k < 8; k++) value[k] = SK_BROADCAST(start[k]);
+        for (size_t i = 0; i < SK_LANES; i++) {
+            const size_t piece = next + (i < busy ? i : 0);
+            lanes.data[i] = pieces->data + piece * pieces->stride;
+            if (!pieces->counted) continue;
+            lanes.counter_low[i] = (uint32_t)(pieces->counter + piece);
+            lanes.counter_high[i] = (uint32_t)((pieces->counter + piece) >> 32);
+        }
+        *(SK_VECTOR *)lanes.flags = SK_BROADCAST(flags | pieces->first_flags);
+        if (pieces->blocks > 1) {
+            sk_lanes_compress(&lanes, flags, pieces->blocks - 1);
+            for (int i = 0; i < SK_LANES; i++) lanes.data[i] += 64 * (size_t)(pieces->blocks - 1);
+        }
+        *(SK_VECTOR *)lanes.flags = SK_BROADCAST(flags | pieces->last_flags | (pieces->blocks == 1 ? pieces->first_flags : 0));
+        sk_lanes_compress(&lanes, flags, 1);
+        if (busy == SK_LANES) {
+            sk_store_values(value, (uint8_t *)(values + next));
+        } else {
+            uint32_t all[SK_LANES][8];
+            sk_store_values(value, (uint8_t *)all);
+            memcpy(values + next, all, 32 * busy);
+        }
+    }
 }
 
 /* SK_LANES whole messages of one chunk and equally many blocks, with no chain made for each. */

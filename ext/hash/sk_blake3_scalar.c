@@ -57,3 +57,14 @@ void sk_blake3_chains_scalar(const uint32_t start[8], uint32_t flags, const sk_c
         sk_blake3_compress(values[i], chain->last, chain->counter, chain->last_size, now | chain->last_flags);
     }
 }
+
+void sk_blake3_pieces_scalar(const uint32_t start[8], uint32_t flags, const sk_pieces *pieces, size_t count, uint32_t (*values)[8]) {
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *data = pieces->data + i * pieces->stride;
+        memcpy(values[i], start, 32);
+        for (uint32_t block = 0; block < pieces->blocks; block++) {
+            uint32_t now = flags | (block ? 0 : pieces->first_flags) | (block + 1 == pieces->blocks ? pieces->last_flags : 0);
+            sk_blake3_compress(values[i], data + 64 * (size_t)block, pieces->counter + (pieces->counted ? i : 0), 64, now);
+        }
+    }
+}

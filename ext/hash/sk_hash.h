@@ -71,6 +71,8 @@ typedef struct sk_hash_path {
     /* `lanes` messages of equally many blocks at once, or NULL; its real type is the family's. */
     void (*uniform)(void);
     uint32_t lanes;
+    /* Pieces of one message that have one length, or NULL; its real type is the family's. */
+    void (*pieces)(void);
 } sk_hash_path;
 
 struct sk_hash_algorithm {

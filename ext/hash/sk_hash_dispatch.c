@@ -49,7 +49,8 @@ static uint32_t cpu_features(void) { return SK_CPU_ANY; }
 
 static const sk_hash_path SHA256_SCALAR = PATH("scalar", SK_CPU_ANY, sk_sha256_one_by_one, BLOCKS(sk_sha256_blocks_scalar), NULL);
 static const sk_hash_path SHA512_SCALAR = PATH("scalar", SK_CPU_ANY, sk_sha512_one_by_one, BLOCKS(sk_sha512_blocks_scalar), NULL);
-static const sk_hash_path BLAKE3_SCALAR = PATH("scalar", SK_CPU_ANY, sk_blake3_batch, BLOCKS(sk_blake3_chains_scalar), NULL);
+static const sk_hash_path BLAKE3_SCALAR = {.name = "scalar", .needs = SK_CPU_ANY, .batch = sk_blake3_batch,
+    .blocks = BLOCKS(sk_blake3_chains_scalar), .pieces = BLOCKS(sk_blake3_pieces_scalar)};
 static const sk_hash_path CRC32C_SCALAR = PATH("scalar", SK_CPU_ANY, sk_crc32c_batch, BLOCKS(sk_crc32c_scalar), NULL);
 static const sk_hash_path XXH3_128_SCALAR = PATH("scalar", SK_CPU_ANY, sk_xxh3_128_batch, BLOCKS(sk_xxh3_blocks_scalar), NULL);
 static const sk_hash_path XXH3_64_SCALAR = PATH("scalar", SK_CPU_ANY, sk_xxh3_64_batch, BLOCKS(sk_xxh3_blocks_scalar), sk_xxh3_64_column);
@@ -64,9 +65,9 @@ static const sk_hash_path
     SHA512_AVX512 = PATH("avx512", SK_CPU_AVX512 | SK_CPU_BMI2, sk_sha512_batch_avx512, BLOCKS(sk_sha512_blocks_avx512), NULL),
     SHA512_AVX2 = PATH("avx2", SK_CPU_AVX2 | SK_CPU_BMI2, sk_sha512_batch_avx2, BLOCKS(sk_sha512_blocks_avx2), NULL),
     BLAKE3_AVX512 = {.name = "avx512", .needs = SK_CPU_AVX512, .batch = sk_blake3_batch, .blocks = BLOCKS(sk_blake3_chains_avx512),
-                     .uniform = BLOCKS(sk_blake3_uniform_avx512), .lanes = 16},
+                     .uniform = BLOCKS(sk_blake3_uniform_avx512), .lanes = 16, .pieces = BLOCKS(sk_blake3_pieces_avx512)},
     BLAKE3_AVX2 = {.name = "avx2", .needs = SK_CPU_AVX2, .batch = sk_blake3_batch, .blocks = BLOCKS(sk_blake3_chains_avx2),
-                     .uniform = BLOCKS(sk_blake3_uniform_avx2), .lanes = 8},
+                     .uniform = BLOCKS(sk_blake3_uniform_avx2), .lanes = 8, .pieces = BLOCKS(sk_blake3_pieces_avx2)},
     XXH3_64_AVX512 = PATH("avx512", SK_CPU_AVX512, sk_xxh3_64_batch, BLOCKS(sk_xxh3_blocks_avx512), sk_xxh3_64_column_avx512),
     XXH3_64_AVX2 = PATH("avx2", SK_CPU_AVX2, sk_xxh3_64_batch, BLOCKS(sk_xxh3_blocks_avx2), sk_xxh3_64_column),
     XXH3_128_AVX512 = PATH("avx512", SK_CPU_AVX512, sk_xxh3_128_batch, BLOCKS(sk_xxh3_blocks_avx512), NULL),
