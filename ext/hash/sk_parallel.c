@@ -50,9 +50,11 @@ void sk_parallel_hash(const sk_source *sources, size_t source_count, const sk_ha
     batch b = {sources, source_count, 0, 1, algorithm, key, out};
     for (size_t i = 0; i < source_count; i++) b.count += sources[i].count;
     if (threads > 1) {
-        size_t bytes = 0;
-        for (size_t i = 0; i < source_count; i++) bytes += sk_source_bytes(&sources[i], 0, sources[i].count);
-        const size_t by_count = b.count / ENOUGH_MESSAGES, by_bytes = bytes / ENOUGH_BYTES;
+        const size_t by_count = b.count / ENOUGH_MESSAGES;
+        size_t bytes = 0;     /* not asked where the number is enough: a look at every span, with the others idle */
+        for (size_t i = 0; i < source_count && by_count < threads; i++)
+            bytes += sk_source_bytes(&sources[i], 0, sources[i].count);
+        const size_t by_bytes = bytes / ENOUGH_BYTES;
         const size_t useful = by_count > by_bytes ? by_count : by_bytes;
         if (threads > useful) threads = useful ? useful : 1;
         if (threads > 1 && algorithm->tree && b.count < threads * PIECES_A_THREAD) {
