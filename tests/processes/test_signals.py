@@ -105,9 +105,10 @@ def test_a_handler_runs_while_the_wait_goes_on_and_may_end_it(wait: str) -> None
 
 def test_a_fork_while_another_thread_waits_leaves_both_processes_fine() -> None:
     source = """
-        import faulthandler, os, threading
+        import faulthandler, os, threading, warnings
         from sharedkit import shm as sk
         faulthandler.enable()
+        warnings.simplefilter("ignore", DeprecationWarning)    # that a fork with threads may hang: it is what we test
         q, back = sk.Queue(), sk.Queue()
         def serve():
             while (item := q.get()) is not None:
@@ -131,9 +132,10 @@ def test_a_fork_while_another_thread_waits_leaves_both_processes_fine() -> None:
 def test_a_fork_while_other_threads_are_inside_put_and_get_leaves_both_processes_fine() -> None:
     """The child's copy of those threads is gone; the locks they held are the parent's, which goes on."""
     source = """
-        import faulthandler, os, threading
+        import faulthandler, os, threading, warnings
         from sharedkit import shm as sk
         faulthandler.enable()
+        warnings.simplefilter("ignore", DeprecationWarning)    # that a fork with threads may hang: it is what we test
         busy, answers = sk.Queue(8), sk.Queue()
         stop = threading.Event()
         large = bytes(100_000)
