@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sharedkit.hashing import hash_file, hash_many
+from sharedkit.hashing import hash_file, hash_many, hash_spans
 
 MARK = 0xAB
 
@@ -119,6 +119,32 @@ def test_an_out_that_is_also_the_input() -> None:
     rows = np.zeros((4, 32), "u1")
     with pytest.raises(ValueError, match="share memory"):
         hash_many(rows, "sha256", out=rows)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "wrong"),
+    [
+        ("sha256", {"threads": 0}),
+        ("sha256", {"key": bytes(32)}),
+        ("blake3", {"key": bytes(31)}),
+        ("blake3", {"seed": 1}),
+        ("sha256", {"form": "base64"}),
+    ],
+    ids=str,
+)
+def test_a_right_out_stays_as_it_is_when_anything_else_is_wrong(algorithm: str, wrong: dict[str, Any]) -> None:
+    out = np.full((2, 32), MARK, "u1")
+    with pytest.raises(ValueError):
+        hash_many([b"x", b"y"], algorithm, out=out, **wrong)
+    assert (out == MARK).all()
+
+
+@pytest.mark.parametrize("offsets", [[0, 2, 1], [0, 1, 9], [-1, 1, 2]], ids=str)
+def test_a_right_out_stays_as_it_is_when_offsets_are_wrong(offsets: list[int]) -> None:
+    out = np.full((2, 32), MARK, "u1")
+    with pytest.raises(ValueError):
+        hash_spans(b"abc", np.array(offsets), "sha256", out=out)
+    assert (out == MARK).all()
 
 
 def test_out_is_filled_and_returned() -> None:
