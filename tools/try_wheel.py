@@ -61,8 +61,8 @@ def try_structures() -> None:
     import sharedkit as sk
 
     check("site-packages" in str(sk.__file__), f"imported from where it was installed: {sk.__file__}")
-    here = set(Path("/dev/shm").glob("sk_*"))
     with sk.Counter() as hits, sk.Queue(maxsize=8) as jobs, sk.Queue() as done, sk.Array(100, "i8") as grid:
+        names = [structure.name for structure in (hits, jobs, done, grid)]
         worker = multiprocessing.get_context("spawn").Process(target=work, args=(jobs, done, hits, grid), daemon=True)
         worker.start()
         jobs.put_many([*range(100), None], timeout=PATIENCE)
@@ -72,7 +72,7 @@ def try_structures() -> None:
         check(squares == [(n, n * n) for n in range(100)], "every item arrives once, in order")
         check(hits.value == 100, f"every count arrives: {hits.value}")
         check(np.array_equal(grid.ndarray, np.arange(100)), "every element arrives")
-    left = set(Path("/dev/shm").glob("sk_*")) - here
+    left = [name for name in names if (Path("/dev/shm") / f"sk_{name}").exists()]
     check(not left, f"nothing is left in shared memory: {left}")
 
 
