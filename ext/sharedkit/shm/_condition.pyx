@@ -87,8 +87,9 @@ cdef class Condition(Handle):
     `lock`: a Lock or RLock of this package, to be shared with other conditions; None is an RLock of its own. Any other
     lock serves the threads of this process, and the condition cannot be pickled or attached then. At most 1,024
     threads of all processes wait at once. Who waits longest is notified first. A waiter that is killed never swallows a
-    notification: the next one gets it. Killed after `wait` has returned, it dies holding the lock: whoever takes that over
-    hears of it (`owner_died`), looks after what the lock guards, and does well to `notify_all`. `with` takes the lock.
+    notification: the next one gets it. Killed after `wait` has returned, it dies holding the lock: whoever takes that
+    over hears of it (`owner_died`), looks after what the lock guards, and does well to `notify_all`. `with` takes the
+    lock.
     `seats`: how many processes can attach at once.
     Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when what is there differs,
     OutOfSharedMemory. Method: a table of sleepers, each on a futex word of its own (ext/include/sk_condition.h).
