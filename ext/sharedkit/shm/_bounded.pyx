@@ -1,7 +1,6 @@
 # cython: language_level=3
 """The bounded semaphore: permits that processes hold."""
 
-cimport cython
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 from libcpp cimport bool as cbool
@@ -10,7 +9,7 @@ from sharedkit import segments
 from sharedkit._segment cimport (
     SK_BUSY, SK_EXCESS, SK_OK, Segment, closed, create_segment, refuse, sk_plan, sk_segment,
 )
-from sharedkit.shm._semaphore cimport Semaphore, number_of_permits, until_of_permit
+from sharedkit.shm._semaphore cimport Semaphore
 from sharedkit.shm._sync cimport sk_roll_sum, sk_stay, wait_in
 from sharedkit.shm._semaphore import checked_value
 from sharedkit.statistics import SemaphoreStatistics
@@ -37,7 +36,6 @@ cdef extern from "sk_permits.h" nogil:
 
 KIND_BOUNDED = 10
 cdef uint64_t FOR_EVER = <uint64_t>-1
-cdef object ONE = 1
 
 
 cdef int take_slice(sk_segment *s, void *willing, uint64_t until, sk_stay *stay) noexcept nogil:
@@ -76,8 +74,8 @@ cdef class BoundedSemaphore(Semaphore):
 
     A permit is held by the process that took it: when that dies or ends, its permits are free again; a process that is
     stopped keeps them, and the child of a fork holds none. A release by a process that holds none is taken from what
-    others hold. Who has waited for a millisecond has the next turn. `acquire` takes `block=` for `blocking=`. `seats`:
-    how many processes can attach at once.
+    others hold; ValueError when fewer than so many are held. Who has waited for a millisecond has the next turn.
+    `acquire` takes `block=` for `blocking=`. `seats`: how many processes can attach at once.
     Raises as Semaphore does. Method: a count for each process (ext/include/sk_permits.h).
     """
 
@@ -120,24 +118,6 @@ cdef class BoundedSemaphore(Semaphore):
             return wait_in(self.segment, take_slice, quit_waiting, NULL, FOR_EVER) == SK_OK
         return wait_in(self.segment, take_slice, quit_waiting, permits, until) == SK_OK
 
-    @cython.binding(False)
-    def acquire(self, blocking=True, timeout=None, *, block=None):
-        """acquire($self, blocking=True, timeout=None, *, block=None)\n--\n
-        Take one permit; with `blocking`, wait up to `timeout` seconds (None: for ever). Whether it was taken.
-
-        Raises ValueError for a timeout with `blocking=False`, OverflowError for one past threading.TIMEOUT_MAX.
-        """
-        if blocking is True and timeout is None and block is None:
-            return self.look(FOR_EVER)
-        return self.look(until_of_permit(blocking, timeout, block))
-
-    @cython.binding(False)
-    def release(self, n=1):
-        """release($self, n=1)\n--\n
-        Give `n` permits back and wake as many who wait. ValueError below 1, or when fewer are held.
-        """
-        self.give(1 if n is ONE else number_of_permits(n))
-
     cdef int give(self, uint32_t n) except -1:
         if self.s is NULL:
             closed()
@@ -179,12 +159,6 @@ cdef class BoundedSemaphore(Semaphore):
             holders=holders,
             attached=segment.attached(),
         )
-
-    def __enter__(self):
-        return self.look(FOR_EVER)
-
-    def __exit__(self, kind, error, trace):
-        self.give(1)
 
     def __repr__(self):
         if self.s is NULL:

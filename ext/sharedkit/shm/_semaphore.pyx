@@ -154,7 +154,8 @@ cdef class Semaphore(Handle):
     @cython.binding(False)
     def release(self, n=1):
         """release($self, n=1)\n--\n
-        Give `n` permits and wake as many who wait. ValueError below 1, OverflowError past 2**31 - 1 free ones.
+        Give `n` permits and wake as many who wait. ValueError below 1, OverflowError past 2**31 - 1 free ones; of a
+        bounded one ValueError when fewer are held.
         """
         self.give(1 if n is ONE else number_of_permits(n))
 
