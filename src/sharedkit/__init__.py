@@ -4,6 +4,7 @@ from sharedkit.context import get_context
 from sharedkit.errors import (
     ClosedError,
     CorruptSegmentError,
+    ExecutorBroken,
     GoneError,
     NotLockedError,
     OutOfSharedMemory,
@@ -13,6 +14,7 @@ from sharedkit.errors import (
     SegmentInUse,
     SharedkitError,
     ShutDown,
+    WorkerDied,
 )
 from sharedkit.segments import attach
 from sharedkit.shm import (
@@ -24,6 +26,7 @@ from sharedkit.shm import (
     Counters,
     Dict,
     Event,
+    Executor,
     Lock,
     Queue,
     RLock,
@@ -42,6 +45,8 @@ __all__ = [
     "Counters",
     "Dict",
     "Event",
+    "Executor",
+    "ExecutorBroken",
     "GoneError",
     "Lock",
     "NotLockedError",
@@ -56,6 +61,7 @@ __all__ = [
     "Semaphore",
     "SharedkitError",
     "ShutDown",
+    "WorkerDied",
     "attach",
     "get_context",
 ]

@@ -30,6 +30,7 @@ class Context:
     Counters: type[protocols.Counters] = field(init=False)
     Dict: type[protocols.Dict] = field(init=False)
     Event: type[protocols.Event] = field(init=False)
+    Executor: type[protocols.Executor] = field(init=False)
     Lock: type[protocols.Lock] = field(init=False)
     Queue: type[protocols.Queue[Any]] = field(init=False)
     RLock: type[protocols.RLock] = field(init=False)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures.process import BrokenProcessPool
 
 __all__ = [
     "ClosedError",
     "CorruptSegmentError",
+    "ExecutorBroken",
     "GoneError",
     "NotLockedError",
     "OutOfSharedMemory",
@@ -16,6 +18,7 @@ __all__ = [
     "SegmentInUse",
     "SharedkitError",
     "ShutDown",
+    "WorkerDied",
 ]
 
 
@@ -57,6 +60,25 @@ class OwnerDiedError(SharedkitError, RuntimeError):
 
 class OwnerDiedWarning(RuntimeWarning):
     """Raised when a lock is acquired whose owner died holding it; check what the lock protects."""
+
+
+class ExecutorBroken(SharedkitError, BrokenProcessPool):
+    """Raised when an executor's workers cannot start, or their initializer raised; repair that, make a new one."""
+
+
+class WorkerDied(SharedkitError, BrokenProcessPool):
+    """Raised when the worker process died that ran the call; the executor goes on, so submit it again if it may be.
+
+    `pid` and `exitcode` are the worker's; a negative exit code is the signal that killed it.
+    """
+
+    def __init__(self, pid: int, exitcode: int | None) -> None:
+        super().__init__(pid, exitcode)
+        self.pid = pid
+        self.exitcode = exitcode
+
+    def __str__(self) -> str:
+        return f"worker process {self.pid} died in this call with exit code {self.exitcode}"
 
 
 if sys.version_info >= (3, 13):

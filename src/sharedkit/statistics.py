@@ -19,6 +19,7 @@ __all__ = [
     "CountersStatistics",
     "DictStatistics",
     "EventStatistics",
+    "ExecutorStatistics",
     "LockStatistics",
     "QueueState",
     "QueueStatistics",
@@ -200,3 +201,19 @@ class RWLockStatistics:
     waiting_writers: int
     owner_died: bool
     attached: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorStatistics:
+    """One executor: `workers` are the process ids of its workers (of their own process where they are threads).
+
+    `pending` tasks wait, `running` ones are with a worker. `deaths` counts workers that ended before the executor did,
+    those that had reached `max_tasks_per_child` among them.
+    """
+
+    kind: str
+    max_workers: int
+    workers: tuple[int, ...]
+    pending: int
+    running: int
+    deaths: int

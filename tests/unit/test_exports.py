@@ -19,6 +19,8 @@ EXPECTED = {
     "Counters",
     "Dict",
     "Event",
+    "Executor",
+    "ExecutorBroken",
     "GoneError",
     "Lock",
     "NotLockedError",
@@ -33,6 +35,7 @@ EXPECTED = {
     "Semaphore",
     "SharedkitError",
     "ShutDown",
+    "WorkerDied",
     "attach",
     "get_context",
 }

@@ -5,6 +5,7 @@ docstrings say what holds everywhere, the classes' own say what a placement adds
 """
 
 from sharedkit.protocols.data import Array, Counter, Counters, CounterView, Dict, Queue
+from sharedkit.protocols.executors import Executor
 from sharedkit.protocols.handle import Handle, Structure
 from sharedkit.protocols.locks import BoundedSemaphore, Lock, Lockable, RLock, RWLock, Semaphore
 from sharedkit.protocols.meetings import Barrier, Condition, Event
@@ -19,6 +20,7 @@ __all__ = [
     "Counters",
     "Dict",
     "Event",
+    "Executor",
     "Handle",
     "Lock",
     "Lockable",

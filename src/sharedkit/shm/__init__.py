@@ -7,6 +7,7 @@ from sharedkit.shm.condition import Condition
 from sharedkit.shm.counter import Counter, Counters
 from sharedkit.shm.dict import Dict
 from sharedkit.shm.event import Event
+from sharedkit.shm.executor import Executor
 from sharedkit.shm.queue import Queue
 from sharedkit.shm.rwlock import RWLock
 from sharedkit.shm.semaphore import BoundedSemaphore, Semaphore
@@ -21,6 +22,7 @@ __all__ = [
     "Counters",
     "Dict",
     "Event",
+    "Executor",
     "Lock",
     "Queue",
     "RLock",

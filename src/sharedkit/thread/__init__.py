@@ -6,6 +6,7 @@ from sharedkit.thread.condition import Condition
 from sharedkit.thread.counter import Counter, Counters
 from sharedkit.thread.dict import Dict
 from sharedkit.thread.event import Event
+from sharedkit.thread.executor import Executor
 from sharedkit.thread.handle import attach
 from sharedkit.thread.lock import Lock
 from sharedkit.thread.queue import Queue
@@ -22,6 +23,7 @@ __all__ = [
     "Counters",
     "Dict",
     "Event",
+    "Executor",
     "Lock",
     "Queue",
     "RLock",

@@ -1,0 +1,164 @@
+"""What the executors of all placements have in common: the face over one method, and how errors travel."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent import futures
+from typing import Any, ParamSpec, TypeVar
+
+__all__ = ["ExecutorFace", "Options", "RemoteTraceback", "checked_timeout"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Enter = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], futures.Future[Any]]
+
+
+class RemoteTraceback(Exception):
+    """The cause of an exception that came from a worker process: its traceback there, as text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.text}"""'
+
+
+def checked_timeout(timeout: float | None) -> float | None:
+    """A task's limit in seconds, if it can be one. ValueError."""
+    if timeout is not None and not timeout > 0:
+        raise ValueError(f"a task's timeout must be more than 0 seconds: {timeout}")
+    return timeout
+
+
+class ExecutorFace(futures.Executor):
+    """`submit`, `map` and `options` over `_enter`, which a placement has."""
+
+    @abstractmethod
+    def _enter(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], timeout: float | None = None
+    ) -> futures.Future[Any]:
+        """Have the call made by a worker, within `timeout` seconds from its start."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> futures.Future[T]:
+        """Have `fn(*args, **kwargs)` called by a worker; the future has what it returns or raises."""
+        return self._enter(fn, args, kwargs)
+
+    def submit_with(
+        self, fn: Callable[..., T], /, *args: Any, timeout: float | None = None, **kwargs: Any
+    ) -> futures.Future[T]:
+        """`submit` of a call that may run for `timeout` seconds; `options` is for calls with a `timeout` argument."""
+        return self._enter(fn, args, kwargs, checked_timeout(timeout))
+
+    def options(self, *, timeout: float | None = None) -> Options:
+        """This executor for calls that may run for `timeout` seconds each (None: for ever). ValueError."""
+        return Options(self, checked_timeout(timeout))
+
+    # `buffersize` is the standard library's from Python 3.14 on, which the stubs of older ones do not know.
+    def map(  # type: ignore[override, unused-ignore]
+        self,
+        fn: Callable[..., T],
+        /,
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+        buffersize: int | None = None,
+    ) -> Iterator[T]:
+        """`map(fn, *iterables)` by the workers, results in order.
+
+        The iterator raises TimeoutError where a result is not there `timeout` seconds after this call, and what a
+        call raised in its place. `chunksize` calls go as one task. At most `buffersize` tasks are ahead of what was
+        taken from the iterator (None: all are submitted at once). ValueError for sizes below 1.
+        """
+        return mapped(self._enter, fn, iterables, timeout, chunksize, buffersize)
+
+
+class Options:
+    """An executor with a limit for each call: `submit` and `map` as there."""
+
+    def __init__(self, executor: ExecutorFace, timeout: float | None) -> None:
+        self._executor, self._timeout = executor, timeout
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> futures.Future[T]:
+        """As the executor's; the future fails with TimeoutError, and the worker is replaced, when the time is over."""
+        return self._executor._enter(fn, args, kwargs, self._timeout)
+
+    def map(
+        self,
+        fn: Callable[..., T],
+        /,
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+        buffersize: int | None = None,
+    ) -> Iterator[T]:
+        """As the executor's; `timeout` is for the results, and the limit of `options` for each task of `chunksize`."""
+
+        def enter(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> futures.Future[Any]:
+            return self._executor._enter(fn, args, kwargs, self._timeout)
+
+        return mapped(enter, fn, iterables, timeout, chunksize, buffersize)
+
+
+def call_each(fn: Callable[..., T], chunk: list[tuple[Any, ...]]) -> list[T]:
+    """In a worker: the calls of one task."""
+    return [fn(*args) for args in chunk]
+
+
+def mapped(
+    enter: Enter,
+    fn: Callable[..., Any],
+    iterables: tuple[Iterable[Any], ...],
+    timeout: float | None,
+    chunksize: int,
+    buffersize: int | None,
+) -> Iterator[Any]:
+    """The iterator that `map` returns; the first tasks are submitted when this returns."""
+    if chunksize < 1:
+        raise ValueError(f"chunksize must be >= 1: {chunksize}")
+    if buffersize is not None and not isinstance(buffersize, int):
+        raise TypeError("buffersize must be an integer or None")
+    if buffersize is not None and buffersize < 1:
+        raise ValueError(f"buffersize must be None or >= 1: {buffersize}")
+    until = None if timeout is None else time.monotonic() + timeout
+    rows = zip(*iterables, strict=False)
+    if chunksize == 1:
+        submissions = (enter(fn, row, {}) for row in rows)
+    else:
+        submissions = (enter(call_each, (fn, chunk), {}) for chunk in _chunks(rows, chunksize))
+    ahead = deque(itertools.islice(submissions, buffersize))
+    return _results(ahead, submissions, until, chunksize > 1)
+
+
+def _chunks(rows: Iterator[tuple[Any, ...]], size: int) -> Iterator[list[tuple[Any, ...]]]:
+    while chunk := list(itertools.islice(rows, size)):
+        yield chunk
+
+
+def _results(
+    ahead: deque[futures.Future[Any]], submissions: Iterator[futures.Future[Any]], until: float | None, chunked: bool
+) -> Iterator[Any]:
+    """Closing it, or an error, cancels what is still ahead."""
+    try:
+        while ahead:
+            future = ahead.popleft()
+            try:
+                result = future.result(None if until is None else until - time.monotonic())
+            except BaseException:
+                future.cancel()
+                raise
+            finally:
+                del future  # neither a future nor its error is kept by this frame
+            ahead.extend(itertools.islice(submissions, 1))
+            results = result if chunked else [result]
+            del result
+            results.reverse()
+            while results:  # what was handed out is not kept
+                yield results.pop()
+    finally:
+        for future in ahead:
+            future.cancel()

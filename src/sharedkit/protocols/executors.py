@@ -1,0 +1,65 @@
+"""Calls made by workers: threads or processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent import futures
+from types import TracebackType
+from typing import Any, ParamSpec, Protocol, Self, TypeVar
+
+from sharedkit._executing import Options
+
+__all__ = ["Executor"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Executor(Protocol):
+    """A `concurrent.futures.Executor`, whose futures work with `wait`, `as_completed` and asyncio.
+
+    `with` waits for all calls. A future's `cancel(running=True)` ends a call that runs, where a worker can be ended.
+    """
+
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        mp_context: Any = None,
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+        *,
+        max_tasks_per_child: int | None = None,
+        thread_name_prefix: str = "",
+    ) -> None: ...
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> futures.Future[T]:
+        """Have `fn(*args, **kwargs)` called by a worker; the future has what it returns or raises."""
+
+    def submit_with(
+        self, fn: Callable[..., T], /, *args: Any, timeout: float | None = None, **kwargs: Any
+    ) -> futures.Future[T]:
+        """`submit` of a call that may run for `timeout` seconds; its future has TimeoutError then."""
+
+    def options(self, *, timeout: float | None = None) -> Options:
+        """`submit` and `map` of calls that may run for `timeout` seconds each."""
+
+    def map(
+        self,
+        fn: Callable[..., T],
+        /,
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+        buffersize: int | None = None,
+    ) -> Iterator[T]:
+        """`map(fn, *iterables)` by the workers, results in order; `chunksize` calls a task, `buffersize` ahead."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more calls; wait until all are done, or cancel those that nobody has begun."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> bool | None:
+        """Shuts down and waits."""

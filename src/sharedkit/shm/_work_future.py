@@ -1,0 +1,101 @@
+"""The future of a task in a worker process."""
+
+from __future__ import annotations
+
+import threading
+from concurrent import futures
+from typing import Any, Generic, Protocol, TypeVar
+
+__all__ = ["Future", "Keeper"]
+
+T = TypeVar("T")
+
+FINISHED = "FINISHED"
+OVER = ("FINISHED", "CANCELLED", "CANCELLED_AND_NOTIFIED")
+
+
+class Keeper(Protocol):
+    """Who has the future's task."""
+
+    settling: Any
+    """The lock under which its futures change; a reentrant one."""
+
+    def withdraw(self, future: Future[Any], running: bool) -> bool:
+        """Take the task back if nobody runs it yet; if `running`, from its worker, too, whose end that is."""
+
+    def is_running(self, task: int) -> bool:
+        """Whether a worker has claimed it."""
+
+
+class Future(futures.Future[T], Generic[T]):
+    """A `concurrent.futures.Future` that can cancel a running call, too: `cancel(running=True)`.
+
+    The base class spends most of its time on a condition for each future. Here those of one executor share its lock,
+    and a condition is made when somebody waits; `wait`, `as_completed` and the base class find it where it always was.
+    """
+
+    def __init__(self, keeper: Keeper, message: Any, size: int, timeout: float | None) -> None:
+        # In place of the base class's, with the same attributes but `_condition`.
+        self._state = "PENDING"
+        self._result: Any = None
+        self._exception: BaseException | None = None
+        self._waiters: list[Any] = []
+        self._done_callbacks: list[Any] = []
+        self._bell: threading.Condition | None = None
+        self._keeper = keeper
+        self._message = message  # the pickled call, kept for the case that it is lost with a worker
+        self._size = size  # of the message, in bytes
+        self._timeout = timeout
+        self._task = 0  # its number, 0 until it has a slot
+        self._place = 0  # which put into the queue it was
+        self._verdict: BaseException | None = None  # why its worker was killed
+
+    @property  # type: ignore[override]
+    def _condition(self) -> threading.Condition:
+        bell = self._bell
+        if bell is None:
+            with self._keeper.settling:
+                bell = self._bell
+                if bell is None:
+                    bell = self._bell = threading.Condition(self._keeper.settling)
+        return bell
+
+    def cancel(self, running: bool = False) -> bool:
+        """Cancel the call if no worker has begun it; with `running`, kill the worker that has, which is replaced.
+
+        Answers whether the call is cancelled; False where it is done, or all but done.
+        """
+        if self._state in OVER or not self._keeper.withdraw(self, running):
+            return self.cancelled()
+        super().cancel()
+        self.set_running_or_notify_cancel()
+        return True
+
+    def running(self) -> bool:
+        """Whether a worker is at it."""
+        task = self._task
+        return task != 0 and self._state not in OVER and self._keeper.is_running(task)
+
+    def done(self) -> bool:
+        """Whether the call was cancelled or is over."""
+        return self._state in OVER
+
+    def result(self, timeout: float | None = None) -> T:
+        """What the call returned or raised, waiting up to `timeout` seconds. Raises TimeoutError, CancelledError."""
+        if self._state == FINISHED and self._exception is None:
+            return self._result  # type: ignore[no-any-return]
+        return super().result(timeout)
+
+    def set_result(self, result: T) -> None:
+        """For the executor. Raises InvalidStateError where the future is over."""
+        with self._keeper.settling:
+            if self._state in OVER:
+                raise futures.InvalidStateError(f"{self._state}: {self!r}")
+            self._result = result
+            self._state = FINISHED
+            for waiter in self._waiters:
+                waiter.add_result(self)
+            if self._bell is not None:
+                self._bell.notify_all()
+        if self._done_callbacks:
+            self._invoke_callbacks()  # type: ignore[attr-defined]

@@ -1,0 +1,62 @@
+"""Claims of tasks: one word a slot in shared memory, which says who runs the task that has the slot.
+
+    bits 24 ..   serial number of the task; another task in the same slot has another
+    bits 2 ..23  number of the worker that runs it, 0 while nobody does
+    bits 0 .. 1  phase
+
+| from       | to         | by, always with one compare-and-swap              |
+|------------|------------|---------------------------------------------------|
+| open       | running    | the worker that took the task from the queue      |
+| open       | doomed     | the parent: it is cancelled, whoever takes it drops it |
+| running    | finishing  | its worker, before it puts the result             |
+| running    | doomed     | the parent, before it kills the worker            |
+
+So a task starts once at most, however often it is in the queue, and a worker is killed within the task that is to be
+ended and in no other: one that finds its task doomed ends itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["DOOMED", "FINISHING", "NEWCOMERS", "OPEN", "RUNNING", "SLOTS", "base_of", "mark_of", "slot_of", "worker_of"]
+
+SLOT_BITS = 12
+SLOTS = 1 << SLOT_BITS
+"""Tasks that are in the queue or with workers at once; the others wait in the parent."""
+NEWCOMERS = 1 << 11
+"""Words behind the slots; a worker that has come so far as to take tasks writes its number into one of them."""
+MOST_WORKERS = NEWCOMERS // 2
+WORKER_MASK = (1 << 22) - 1
+
+OPEN, RUNNING, FINISHING, DOOMED = range(4)
+
+
+def base_of(task: int) -> int:
+    """The word of an open task. A task's number is its serial number above the bits of its slot."""
+    return task >> SLOT_BITS << 24
+
+
+def slot_of(task: int) -> int:
+    """Where its word is."""
+    return task & SLOTS - 1
+
+
+def mark_of(worker: int) -> int:
+    """What a worker's number adds to a word."""
+    return worker << 2
+
+
+def worker_of(word: int) -> int:
+    """Who runs it, 0 for nobody."""
+    return word >> 2 & WORKER_MASK
+
+
+def arrive(words: Any, worker: int) -> None:
+    """Say that this worker takes tasks from now on."""
+    words[SLOTS + worker % NEWCOMERS] = worker
+
+
+def has_arrived(words: Any, worker: int) -> bool:
+    """Whether that worker has ever been ready to take tasks."""
+    return bool(words[SLOTS + worker % NEWCOMERS] == worker)

@@ -1,0 +1,397 @@
+"""The parent's side of an executor: hands tasks out, collects what comes of them, and settles deaths."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable
+from concurrent import futures
+from contextlib import suppress
+from multiprocessing.context import BaseContext
+from typing import Any
+
+from sharedkit._executing import RemoteTraceback
+from sharedkit.errors import ExecutorBroken, WorkerDied
+from sharedkit.shm import _work_ledger as ledger
+from sharedkit.shm._work_future import Future
+from sharedkit.shm._work_process import Station
+from sharedkit.shm._work_staff import Staff
+from sharedkit.shm.array import Array
+from sharedkit.shm.queue import Queue
+
+__all__ = ["Office"]
+
+BYTES_AHEAD = 64 << 20  # of pickled calls in shared memory at once; each idle worker gets its call in any case
+DEFAULT_SEATS = 192
+_Outcome = tuple[int, Any, BaseException | None]
+OFFICES: weakref.WeakSet[Office] = weakref.WeakSet()
+
+
+class Office:
+    """Knows no executor, so that one which is forgotten can be collected, and shuts this down then."""
+
+    def __init__(
+        self,
+        workers: int,
+        context: BaseContext,
+        initializer: Callable[..., object] | None,
+        initargs: tuple[Any, ...],
+        limit: int | None,
+        prefix: str,
+    ) -> None:
+        self.workers = workers
+        self._start = (initializer, initargs, limit)
+        self._pid = os.getpid()
+        self._method = context.get_start_method()
+        seats = max(DEFAULT_SEATS, 2 * workers + 8)
+        self._tasks: Queue[Any] = Queue(seats=seats)
+        self._results: Queue[Any] = Queue(seats=seats)
+        self._claims = Array(ledger.SLOTS + ledger.NEWCOMERS, "i8", seats=seats)
+        self._words: memoryview[int] = self._claims.ndarray.data  # its items are read and set faster than NumPy's
+        self._lock = threading.RLock()
+        self.settling = threading.RLock()  # never held while `_lock` is waited for
+        self._free = list(range(ledger.SLOTS))
+        self._serial = 0
+        self._puts = 0  # into the task queue, ever
+        self._flying: dict[int, Future[Any]] = {}  # tasks with a slot
+        self._bytes = 0  # of their messages
+        self._waiting: deque[Future[Any]] = deque()
+        self._closing = self._ending = self._gone = False
+        self._broken: str | None = None
+        self._staff = Staff(context, self._station, self._report, self._arrived, self._expire, self._give_up, prefix)
+        self._collector = threading.Thread(target=self._collect, name=f"{prefix}-collector", daemon=True)
+        if self._method == "fork":  # children inherit what is open, so there is no need of names that could stay
+            for structure in (self._tasks, self._results, self._claims):
+                structure.unlink()
+        OFFICES.add(self)
+
+    def _station(self, number: int) -> Station:
+        direct = self._method != "forkserver"
+        return Station(number, self._tasks, self._results, self._claims, self._pid, direct, *self._start)
+
+    # --- handing out ---------------------------------------------------------------------------------
+
+    def submit(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], timeout: float | None
+    ) -> Future[Any]:
+        """The future of a call. RuntimeError after the end, ExecutorBroken; what pickling raises is in the future."""
+        body, error = b"", None
+        buffers: list[pickle.PickleBuffer] = []
+        try:
+            body = pickle.dumps((fn, args, kwargs), protocol=5, buffer_callback=buffers.append)
+        except Exception as why:
+            error = why
+        size = len(body)
+        if buffers:
+            size += sum(each.raw().nbytes for each in buffers)
+        future: Future[Any] = Future(self, (body, buffers), size, timeout)
+        with self._lock:
+            self._check_open()
+            if error is None:
+                if not self._waiting and self._room():
+                    self._hand_out(future)
+                else:
+                    self._waiting.append(future)
+                if self._staff.size < self.workers and not self._ending:
+                    self._hire()
+                return future
+        future._message = None
+        future.set_exception(error)
+        return future
+
+    def _check_open(self) -> None:
+        if self._broken is not None:
+            raise ExecutorBroken(self._broken)
+        if self._closing:
+            raise RuntimeError("cannot schedule new futures after shutdown")
+        if os.getpid() != self._pid:
+            raise RuntimeError(f"the executor belongs to process {self._pid}; make one here")
+
+    def _room(self) -> bool:
+        return bool(self._free) and (self._bytes < BYTES_AHEAD or len(self._flying) < self.workers)
+
+    def _hire(self) -> None:
+        """Under the lock: all at once by fork, before there are threads; else as many as there are tasks."""
+        first = self._staff.size == 0 and not self._collector.is_alive()
+        if not first and self._staff.deaths and self._method == "fork":
+            return  # the staff replaces its dead
+        wanted = self.workers if self._method == "fork" else len(self._flying) + len(self._waiting)
+        count = min(wanted, self.workers) - self._staff.size
+        if count > 0:
+            self._staff.start(count)
+        if first:
+            self._collector.start()
+
+    def _hand_out(self, future: Future[Any]) -> None:
+        """Under the lock: give the task a slot and put it into the queue."""
+        slot = self._free.pop()
+        self._serial += 1
+        task = self._serial << ledger.SLOT_BITS | slot
+        self._words[slot] = ledger.base_of(task)
+        future._task = task
+        body, buffers = future._message
+        head = task << 1 | (future._timeout is not None)
+        future._message = (head, body, buffers) if buffers else head.to_bytes(8, "little") + body
+        self._flying[task] = future
+        self._bytes += future._size
+        try:
+            self._put(future)
+        except Exception as error:  # no shared memory left for it
+            self._settle(task)
+            future.set_exception(error)
+
+    def _put(self, future: Future[Any]) -> None:
+        self._tasks.put(future._message)
+        future._place = self._puts
+        self._puts += 1
+
+    def _settle(self, task: int) -> Future[Any] | None:
+        """Under the lock: take a task that is over off the books."""
+        future = self._flying.pop(task, None)
+        if future is not None:
+            self._bytes -= future._size
+            self._free.append(ledger.slot_of(task))
+            future._message = None
+        return future
+
+    def _refill(self) -> None:
+        """Under the lock."""
+        while self._waiting and self._room():
+            self._hand_out(self._waiting.popleft())
+
+    # --- collecting ----------------------------------------------------------------------------------
+
+    def _collect(self) -> None:
+        """The collecting thread. What the dead have put comes before the report of their death."""
+        try:
+            while not self._gone:
+                outcomes: list[_Outcome] = []
+                for message in self._results.get_many():
+                    outcome = _read(message)
+                    if outcome is not None:
+                        outcomes.append(outcome)
+                    elif type(message) is int:
+                        self._began(~message)
+                    else:
+                        self._deliver(outcomes)
+                        outcomes = []
+                        getattr(self, "_told_" + message[0])(*message[1:])
+                    message = outcome = None  # nothing is kept while there is nothing to do
+                self._deliver(outcomes)
+                outcomes.clear()
+                if self._closing:
+                    self._end_when_done()
+        except BaseException as error:
+            self._break(f"the collecting thread failed: {error!r}")
+            raise
+        finally:
+            self._close()
+
+    def _deliver(self, outcomes: list[_Outcome]) -> None:
+        """Settle all of them, keep the workers busy, then tell who waits: their callbacks may take their time."""
+        with self._lock:
+            settled = [self._settle(task) for task, _, _ in outcomes]
+            self._refill()
+        for future, (_, value, error) in zip(settled, outcomes, strict=True):
+            if future is not None:
+                with suppress(futures.InvalidStateError):  # somebody else has set it
+                    if error is None:
+                        future.set_result(value)
+                    else:
+                        future.set_exception(error)
+
+    def _began(self, task: int) -> None:
+        future = self._flying.get(task)
+        if future is not None and future._timeout is not None:
+            self._staff.remind(task, time.monotonic() + future._timeout)
+
+    def _told_wake(self) -> None:
+        """Somebody wants the collecting thread to look around."""
+
+    def _told_broken(self, number: int, trace: str) -> None:
+        self._break(f"the initializer of worker {number} raised", trace)
+
+    def _told_gave_up(self, why: str) -> None:
+        self._break(why)
+
+    def _told_dead(self, number: int, pid: int, exitcode: int | None) -> None:
+        """Settle a death: the task that the worker ran has failed; those it may have had in hand are put again."""
+        if number == 0:
+            self._gone = True
+            return
+        victims = []
+        with self._lock:
+            for task, future in list(self._flying.items()):
+                word = self._words[ledger.slot_of(task)]
+                if ledger.worker_of(word) == number:
+                    self._settle(task)
+                    victims.append(future)
+            # Of all that was ever put, what is not in the queue has been taken.
+            taken = self._puts - self._tasks.qsize()
+            for task, future in list(self._flying.items()):
+                if future._place < taken and self._words[ledger.slot_of(task)] == ledger.base_of(task):
+                    self._put(future)
+        for future in victims:
+            if not future.cancelled():
+                future.set_exception(future._verdict or WorkerDied(pid, exitcode))
+
+    # --- taking back ---------------------------------------------------------------------------------
+
+    def is_running(self, task: int) -> bool:
+        """Whether a worker has claimed it."""
+        with self._lock:
+            if task not in self._flying:
+                return False
+            return ledger.worker_of(self._words[ledger.slot_of(task)]) != 0
+
+    def withdraw(self, future: Future[Any], running: bool) -> bool:
+        """For `Future.cancel`."""
+        with self._lock:
+            if future._task == 0:
+                try:
+                    self._waiting.remove(future)
+                except ValueError:
+                    return False
+                future._message = None
+                self._nudge()
+                return True
+            if future._task not in self._flying:
+                return False
+            base = ledger.base_of(future._task)
+            if self._claims.compare_exchange(ledger.slot_of(future._task), base, base | ledger.DOOMED):
+                self._settle(future._task)
+                self._nudge()
+                return True
+            return running and self._doom(future._task)
+
+    def _doom(self, task: int) -> bool:
+        """Under the lock: kill the worker that runs the task, unless it is done with it."""
+        slot = ledger.slot_of(task)
+        word = self._words[slot]
+        if word & 3 != ledger.RUNNING or not self._claims.compare_exchange(slot, word, word | ledger.DOOMED):
+            return False
+        self._staff.kill(ledger.worker_of(word))
+        return True
+
+    def _expire(self, task: int) -> None:
+        """A task's time is over."""
+        with self._lock:
+            future = self._flying.get(task)
+            if future is not None:
+                future._verdict = TimeoutError(
+                    f"the call took longer than {future._timeout:g} s, so its worker was ended"
+                )
+                if not self._doom(task):
+                    future._verdict = None
+
+    # --- the end -------------------------------------------------------------------------------------
+
+    def shutdown(self, wait: bool = True, cancel_futures: bool = False) -> None:
+        """Take no more tasks; workers end when all there are is done. Again does nothing more."""
+        if os.getpid() != self._pid:
+            return
+        with self._lock:
+            self._closing = True
+            never = not self._collector.is_alive() and not self._gone
+            if never:
+                self._gone = True
+        if cancel_futures:
+            for future in [*self._waiting, *list(self._flying.values())]:
+                future.cancel()
+        if never:
+            self._close()
+            return
+        self._nudge()
+        if wait and threading.current_thread() is not self._collector:
+            self._collector.join()
+
+    def _nudge(self) -> None:
+        with suppress(ValueError):  # closed: it is over
+            self._results.put(("wake",))
+
+    def _end_when_done(self) -> None:
+        with self._lock:
+            if not self._ending and not self._flying and not self._waiting:
+                self._ending = True
+                self._staff.end()
+                self._tasks.shutdown()
+
+    def _break(self, why: str, trace: str | None = None) -> None:
+        """Fail all there is, end the workers, and take no more."""
+        with self._lock:
+            self._broken = why
+            self._closing = self._ending = True
+            doomed = [*self._flying.values(), *self._waiting]
+            for task in list(self._flying):
+                self._settle(task)
+            self._waiting.clear()
+            self._staff.end()
+            self._staff.kill_all()
+        for future in doomed:
+            error = ExecutorBroken(why)
+            error.__cause__ = None if trace is None else RemoteTraceback(trace)
+            future._message = None
+            with suppress(futures.InvalidStateError):
+                future.set_exception(error)
+
+    def _close(self) -> None:
+        """Nobody is left: give everything back."""
+        self._staff.join()
+        self._staff.close()
+        with self._lock:
+            self._words.release()
+            self._gone = True
+            for structure in (self._tasks, self._results, self._claims):
+                structure.close()
+
+    # --- from the staff's thread ---------------------------------------------------------------------
+
+    def _report(self, number: int, pid: int, exitcode: int | None) -> None:
+        self._results.put(("dead", number, pid, exitcode))
+
+    def _give_up(self, why: str) -> None:
+        self._results.put(("gave_up", why))
+
+    def _arrived(self, number: int) -> bool:
+        return ledger.has_arrived(self._words, number)
+
+    def counts(self) -> tuple[tuple[int, ...], int, int, int]:
+        """Process ids, pending and running tasks, and deaths."""
+        with self._lock:
+            running = 0
+            if not self._gone:
+                running = sum(self.is_running(task) for task in list(self._flying))
+            return self._staff.pids(), len(self._flying) + len(self._waiting) - running, running, self._staff.deaths
+
+
+def _read(message: Any) -> _Outcome | None:
+    """The outcome of a task, if the message is one."""
+    if type(message) is int:
+        return None if message < 0 else (message, None, None)
+    try:
+        if type(message) is bytes:
+            task = int.from_bytes(message[:8], "little")
+            return task, pickle.loads(memoryview(message)[8:]), None
+        if type(message[0]) is str:
+            return None
+        task = message[0]
+        value = pickle.loads(message[1], buffers=message[2])
+        error = value if len(message) > 3 else None
+    except BaseException as why:  # unpickling runs the user's code
+        error = why
+    if type(message) is tuple and len(message) > 3 and error is not None:
+        error.__cause__ = RemoteTraceback(message[3])
+    return task, None if error is not None else value, error
+
+
+def _at_exit() -> None:
+    """Before the interpreter joins its threads: what was submitted is still done, as in concurrent.futures."""
+    for office in list(OFFICES):
+        office.shutdown()
+
+
+threading._register_atexit(_at_exit)  # type: ignore[attr-defined]

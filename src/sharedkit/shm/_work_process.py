@@ -1,0 +1,163 @@
+"""The life of a worker process: take a task, claim it, run it, put what came of it."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import multiprocessing
+import os
+import pickle
+import queue
+import signal
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from sharedkit.errors import ShutDown
+from sharedkit.shm import _work_ledger as ledger
+from sharedkit.shm.array import Array
+from sharedkit.shm.queue import Queue
+
+__all__ = ["Station", "work"]
+
+SLICE = 1.0  # seconds after which an idle worker looks whether its parent lives, should no signal have told it
+PR_SET_PDEATHSIG = 1
+BEREAVED = signal.SIGRTMAX - 3  # the highest ones are taken by debuggers and C libraries
+
+
+@dataclass(frozen=True)
+class Station:
+    """What a worker is started with.
+
+    `parent` is the process id of the executor's process, which is the worker's own parent if `direct`.
+    """
+
+    number: int
+    tasks: Queue[Any]
+    results: Queue[Any]
+    words: Array
+    parent: int
+    direct: bool
+    initializer: Callable[..., object] | None
+    initargs: tuple[Any, ...]
+    limit: int | None
+
+
+def work(station: Station) -> None:
+    """Serve until the queue is shut down, the limit of tasks is reached, or the parent is gone."""
+    worker = _Worker(station)
+    try:
+        if station.initializer is not None:
+            station.initializer(*station.initargs)
+    except BaseException as error:
+        logging.getLogger("concurrent.futures").critical("Exception in initializer:", exc_info=True)
+        station.results.put(("broken", station.number, "".join(traceback.format_exception(error))))
+        return
+    ledger.arrive(station.words, station.number)
+    left = station.limit
+    while left is None or left > 0:
+        message = worker.next()
+        if message is None:
+            return
+        if worker.serve(message) and left is not None:
+            left -= 1
+        del message
+
+
+class _Worker:
+    def __init__(self, station: Station) -> None:
+        self._station = station
+        self._born_of = os.getppid()
+        self._running = False
+        signal.signal(signal.SIGINT, self._interrupted)
+        signal.signal(BEREAVED, self._bereaved)
+        with suppress(OSError, AttributeError):
+            # It comes at the end of the thread that started us, too: then our parent is still there.
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(BEREAVED), 0, 0, 0)
+        if station.direct and self._born_of != station.parent:
+            self._leave_orphaned()
+
+    def _interrupted(self, _signal: int, _frame: FrameType | None) -> None:
+        """Ctrl-C ends the task; without one it is the parent's matter."""
+        if self._running:
+            self._running = False
+            raise KeyboardInterrupt
+
+    def _bereaved(self, _signal: int, _frame: FrameType | None) -> None:
+        if self._orphaned():
+            self._leave_orphaned()
+
+    def _orphaned(self) -> bool:
+        parent = multiprocessing.parent_process()
+        return os.getppid() != self._born_of or (parent is not None and not parent.is_alive())
+
+    def _leave_orphaned(self) -> None:
+        """The names go, too, which only the parent's replacements needed."""
+        for structure in (self._station.tasks, self._station.results, self._station.words):
+            with suppress(Exception):
+                structure.unlink()
+        os._exit(1)
+
+    def next(self) -> Any:
+        """The next task's message; None at the end."""
+        while True:
+            try:
+                return self._station.tasks.get(True, SLICE)
+            except queue.Empty:
+                if self._orphaned():
+                    self._leave_orphaned()
+            except ShutDown:
+                return None
+
+    def serve(self, message: Any) -> bool:
+        """Run the task and put its result; False where it was not to be run, or not by us."""
+        buffers: Any = ()
+        if type(message) is bytes:
+            head, body = int.from_bytes(message[:8], "little"), memoryview(message)[8:]
+        else:
+            head, body, buffers = message
+        task, timed = head >> 1, head & 1
+        slot, base = ledger.slot_of(task), ledger.base_of(task)
+        mine = base | ledger.mark_of(self._station.number)
+        claim = self._station.words.compare_exchange
+        if not claim(slot, base, mine | ledger.RUNNING):
+            return False
+        if timed:
+            self._station.results.put(~task)  # its time runs from now on
+        answer = self._run(task, body, buffers)
+        if not claim(slot, mine | ledger.RUNNING, mine | ledger.FINISHING):
+            os._exit(1)  # doomed: the signal is on its way, and nobody wants the result
+        try:
+            self._station.results.put(answer)
+        except Exception as error:  # too large for what shared memory is left
+            self._station.results.put(_failure(task, error))
+        return True
+
+    def _run(self, task: int, body: memoryview, buffers: Any) -> Any:
+        """The message with what came of it: None as the task's number alone, else pickled, large data beside it."""
+        try:
+            fn, args, kwargs = pickle.loads(body, buffers=buffers)
+            self._running = True
+            value = fn(*args, **kwargs)
+            self._running = False
+            if value is None:
+                return task
+            kept: list[pickle.PickleBuffer] = []
+            pickled = pickle.dumps(value, protocol=5, buffer_callback=kept.append)
+            return (task, pickled, kept) if kept else task.to_bytes(8, "little") + pickled
+        except BaseException as error:
+            self._running = False
+            return _failure(task, error)
+
+
+def _failure(task: int, error: BaseException) -> tuple[int, bytes, list[Any], str]:
+    """The message of a task that raised: the exception, and its traceback as text."""
+    text = "".join(traceback.format_exception(error))
+    try:
+        return task, pickle.dumps(error, protocol=5), [], text
+    except Exception as why:
+        what = f"{type(error).__name__} of the task cannot be pickled: {why!r}"
+        return task, pickle.dumps(pickle.PicklingError(what), protocol=5), [], text

@@ -1,0 +1,107 @@
+"""An executor whose workers are processes, fed through the kit's queues.
+
+    submit ──► tasks (Queue) ──► worker: claims, runs ──► results (Queue) ──► collecting thread ──► Future
+                                    │                          ▲
+                 claims (Array) ◄───┘            staff thread ─┘ (deaths)
+
+One queue of tasks for all workers, so none waits behind a long one while another worker is idle; workers take one at
+a time. A call is pickled where it is submitted, NumPy data of calls and results travels beside the pickle. Up to 4,096
+tasks have a slot, a word in `claims` that says who runs it (`_work_ledger`); the rest waits in the parent.
+
+Deaths. A worker that dies has left each task in one of these states:
+- in the queue: another takes it;
+- taken, its word still open: it never started. The parent puts again what was taken and is open; should a living
+  worker have it in hand, only one of the two will win the word;
+- running, by the word: its future, and no other, fails with WorkerDied;
+- finished: the result is in the queue of results, before the report of the death, which the thread that waits for
+  the workers' ends puts into the same queue. One whose word is `finishing` and whose result is not there failed, too.
+A worker is killed for a timeout or `cancel(running=True)` after its word was changed from running to doomed: it
+cannot begin another task then.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import weakref
+from collections.abc import Callable
+from multiprocessing.context import BaseContext
+from typing import Any, ParamSpec, TypeVar
+
+from sharedkit._executing import ExecutorFace
+from sharedkit.shm._work_future import Future
+from sharedkit.shm._work_ledger import MOST_WORKERS
+from sharedkit.shm._work_office import Office
+from sharedkit.statistics import ExecutorStatistics
+
+__all__ = ["Executor"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Executor(ExecutorFace):
+    """A `concurrent.futures.Executor` of worker processes, with the arguments of `ProcessPoolExecutor`.
+
+    A worker that dies breaks the call that it ran (WorkerDied) and is replaced. Calls and results are pickled; data of
+    NumPy arrays is copied through shared memory beside the pickle, and must not change before the call is done. What
+    cannot be pickled fails its own future. `options(timeout=…)` limits the time of a call and `cancel(running=True)` of
+    a future ends one; both end its worker. Workers end with the process that made the executor, however that ends.
+
+    `mp_context` as there: by fork, all workers are started by the first `submit`, replacements later from a process
+    with threads, which "forkserver" avoids. Raises ValueError, TypeError for arguments that it cannot have.
+    """
+
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        mp_context: BaseContext | None = None,
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+        *,
+        max_tasks_per_child: int | None = None,
+        thread_name_prefix: str = "",
+    ) -> None:
+        if max_workers is None:
+            max_workers = len(os.sched_getaffinity(0))
+        if max_workers <= 0:
+            raise ValueError("max_workers must be greater than 0")
+        if max_workers > MOST_WORKERS:
+            raise ValueError(f"max_workers must be <= {MOST_WORKERS}")
+        if initializer is not None and not callable(initializer):
+            raise TypeError("initializer must be a callable")
+        if max_tasks_per_child is not None:
+            if not isinstance(max_tasks_per_child, int):
+                raise TypeError("max_tasks_per_child must be an integer")
+            if max_tasks_per_child <= 0:
+                raise ValueError("max_tasks_per_child must be >= 1")
+        context: Any = mp_context
+        if context is None:
+            context = multiprocessing.get_context("spawn" if max_tasks_per_child is not None else None)
+        if max_tasks_per_child is not None and context.get_start_method(allow_none=False) == "fork":
+            raise ValueError(
+                "max_tasks_per_child is incompatible with the 'fork' multiprocessing start method; "
+                "supply a different mp_context."
+            )
+        prefix = thread_name_prefix or "sharedkit-worker"
+        self._office = Office(max_workers, context, initializer, initargs, max_tasks_per_child, prefix)
+        self._forgotten = weakref.finalize(self, self._office.shutdown, False)
+        self._forgotten.atexit = False
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Have `fn(*args, **kwargs)` called by a worker; the future has what it returns or raises."""
+        return self._office.submit(fn, args, kwargs, None)
+
+    def _enter(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], timeout: float | None = None
+    ) -> Future[Any]:
+        return self._office.submit(fn, args, kwargs, timeout)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more calls, and wait until all are done and the workers have ended; or cancel what has not begun."""
+        self._office.shutdown(wait, cancel_futures)
+
+    def statistics(self) -> ExecutorStatistics:
+        """Workers and tasks at this moment."""
+        workers, pending, running, deaths = self._office.counts()
+        return ExecutorStatistics("Executor", self._office.workers, workers, pending, running, deaths)

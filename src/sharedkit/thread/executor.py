@@ -1,0 +1,84 @@
+"""An executor whose workers are threads: `ThreadPoolExecutor` with the kit's face."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent import futures
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from sharedkit._executing import ExecutorFace
+from sharedkit.statistics import ExecutorStatistics
+
+__all__ = ["Executor"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Future(futures.Future[T], Generic[T]):
+    """A future whose `cancel` has the argument that other placements need."""
+
+    def cancel(self, running: bool = False) -> bool:
+        """Cancel the call if no worker has begun it; a thread cannot be ended, so `running` makes no difference."""
+        return super().cancel()
+
+
+class _Gauge:
+    """How many calls run now."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.running = 0
+
+    def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """`fn`, counted while it runs."""
+        with self._lock:
+            self.running += 1
+        try:
+            return fn(*args, **kwargs)
+        finally:
+            with self._lock:
+                self.running -= 1
+
+
+class Executor(futures.ThreadPoolExecutor, ExecutorFace):
+    """A `concurrent.futures.ThreadPoolExecutor` (which asyncio wants as a loop's default) with the kit's face.
+
+    `mp_context` and `max_tasks_per_child` are for placements whose workers are processes, and are not looked at here.
+    A call cannot be limited in time: `options(timeout=…)` leads to NotImplementedError.
+    """
+
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        mp_context: object = None,
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+        *,
+        max_tasks_per_child: int | None = None,
+        thread_name_prefix: str = "",
+    ) -> None:
+        super().__init__(max_workers, thread_name_prefix, initializer, initargs)
+        self._gauge = _Gauge()
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Have `fn(*args, **kwargs)` called by a thread; the future has what it returns or raises."""
+        future = super().submit(self._gauge.call, fn, *args, **kwargs)
+        future.__class__ = Future  # the pool makes plain ones, which differ in one method
+        return future  # type: ignore[return-value]
+
+    def _enter(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], timeout: float | None = None
+    ) -> Future[Any]:
+        if timeout is not None:
+            raise NotImplementedError('a thread cannot be ended in time; get_context("shm") has processes')
+        return self.submit(fn, *args, **kwargs)
+
+    def statistics(self) -> ExecutorStatistics:
+        """Workers and tasks at this moment; threads are all of this process."""
+        pending, running = self._work_queue.qsize(), self._gauge.running
+        return ExecutorStatistics(
+            "Executor", self._max_workers, (os.getpid(),) * len(self._threads), pending, running, 0
+        )
