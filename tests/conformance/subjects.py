@@ -10,6 +10,7 @@ import multiprocessing
 import queue
 import sys
 from collections.abc import Callable, Mapping
+from concurrent import futures
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -128,7 +129,16 @@ CONTEXTS = (Subject("thread", lambda: THREAD, ONE_PROCESS), Subject("shm", lambd
 # What a test asks for by the name of a fixture, and who is then examined.
 DICTS = (Subject("thread", THREAD.Dict, ONE_PROCESS), Subject("shm", SHM.Dict, MANY_PROCESSES, lambda method: SHM.Dict))
 
+STANDARD = NOT_OURS | {"buffersize": "the standard library has it from Python 3.14", "ends-calls": "it cannot end a call"}
+EXECUTORS = (
+    Subject("thread", THREAD.Executor, ONE_PROCESS | {"ends-calls": "a thread cannot be ended"}),
+    Subject("shm", SHM.Executor, MANY_PROCESSES, lambda method: SHM.Executor),
+    Subject("threads", futures.ThreadPoolExecutor, STANDARD | ONE_PROCESS),
+    Subject("processes", futures.ProcessPoolExecutor, STANDARD),
+)
+
 BY_FIXTURE = {
+    "make_executor": EXECUTORS,
     "make_queue": QUEUES,
     "make_counter": COUNTERS,
     "make_group": GROUPS,

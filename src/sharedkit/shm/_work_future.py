@@ -50,8 +50,8 @@ class Future(futures.Future[T], Generic[T]):
         self._place = 0  # which put into the queue it was
         self._verdict: BaseException | None = None  # why its worker was killed
 
-    @property  # type: ignore[override]
-    def _condition(self) -> threading.Condition:
+    @property
+    def _condition(self) -> threading.Condition:  # type: ignore[override]
         bell = self._bell
         if bell is None:
             with self._keeper.settling:
@@ -74,7 +74,7 @@ class Future(futures.Future[T], Generic[T]):
     def running(self) -> bool:
         """Whether a worker is at it."""
         task = self._task
-        return task != 0 and self._state not in OVER and self._keeper.is_running(task)
+        return self._state == "RUNNING" or (task != 0 and self._state not in OVER and self._keeper.is_running(task))
 
     def done(self) -> bool:
         """Whether the call was cancelled or is over."""

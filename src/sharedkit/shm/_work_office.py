@@ -60,8 +60,9 @@ class Office:
         self._flying: dict[int, Future[Any]] = {}  # tasks with a slot
         self._bytes = 0  # of their messages
         self._waiting: deque[Future[Any]] = deque()
-        self._closing = self._ending = self._gone = False
+        self._begun = self._closing = self._ending = self._gone = self._closed = False
         self._broken: str | None = None
+        self._failed: dict[int, str] = {}  # workers whose initializer raised
         self._staff = Staff(context, self._station, self._report, self._arrived, self._expire, self._give_up, prefix)
         self._collector = threading.Thread(target=self._collect, name=f"{prefix}-collector", daemon=True)
         if self._method == "fork":  # children inherit what is open, so there is no need of names that could stay
@@ -116,7 +117,7 @@ class Office:
 
     def _hire(self) -> None:
         """Under the lock: all at once by fork, before there are threads; else as many as there are tasks."""
-        first = self._staff.size == 0 and not self._collector.is_alive()
+        first = not self._begun
         if not first and self._staff.deaths and self._method == "fork":
             return  # the staff replaces its dead
         wanted = self.workers if self._method == "fork" else len(self._flying) + len(self._waiting)
@@ -124,6 +125,7 @@ class Office:
         if count > 0:
             self._staff.start(count)
         if first:
+            self._begun = True
             self._collector.start()
 
     def _hand_out(self, future: Future[Any]) -> None:
@@ -213,7 +215,8 @@ class Office:
         """Somebody wants the collecting thread to look around."""
 
     def _told_broken(self, number: int, trace: str) -> None:
-        self._break(f"the initializer of worker {number} raised", trace)
+        """Its end is awaited, so that it can say what it has to say elsewhere."""
+        self._failed[number] = trace
 
     def _told_gave_up(self, why: str) -> None:
         self._break(why)
@@ -235,6 +238,8 @@ class Office:
             for task, future in list(self._flying.items()):
                 if future._place < taken and self._words[ledger.slot_of(task)] == ledger.base_of(task):
                     self._put(future)
+        if number in self._failed:
+            self._break(f"the initializer of worker {number} raised", self._failed.pop(number))
         for future in victims:
             if not future.cancelled():
                 future.set_exception(future._verdict or WorkerDied(pid, exitcode))
@@ -296,13 +301,11 @@ class Office:
             return
         with self._lock:
             self._closing = True
-            never = not self._collector.is_alive() and not self._gone
-            if never:
-                self._gone = True
+            begun, self._ending = self._begun, self._ending or not self._begun
         if cancel_futures:
             for future in [*self._waiting, *list(self._flying.values())]:
                 future.cancel()
-        if never:
+        if not begun:
             self._close()
             return
         self._nudge()
@@ -341,12 +344,13 @@ class Office:
     def _close(self) -> None:
         """Nobody is left: give everything back."""
         self._staff.join()
-        self._staff.close()
         with self._lock:
-            self._words.release()
-            self._gone = True
-            for structure in (self._tasks, self._results, self._claims):
-                structure.close()
+            if not self._closed:
+                self._closed = True
+                self._staff.close()
+                self._words.release()
+                for structure in (self._tasks, self._results, self._claims):
+                    structure.close()
 
     # --- from the staff's thread ---------------------------------------------------------------------
 
@@ -363,7 +367,7 @@ class Office:
         """Process ids, pending and running tasks, and deaths."""
         with self._lock:
             running = 0
-            if not self._gone:
+            if not self._closed:
                 running = sum(self.is_running(task) for task in list(self._flying))
             return self._staff.pids(), len(self._flying) + len(self._waiting) - running, running, self._staff.deaths
 

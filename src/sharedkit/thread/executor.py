@@ -78,7 +78,8 @@ class Executor(futures.ThreadPoolExecutor, ExecutorFace):
 
     def statistics(self) -> ExecutorStatistics:
         """Workers and tasks at this moment; threads are all of this process."""
-        pending, running = self._work_queue.qsize(), self._gauge.running
+        pending = max(0, self._work_queue.qsize() - self._shutdown)  # the end is an item, too
+        running = self._gauge.running
         return ExecutorStatistics(
             "Executor", self._max_workers, (os.getpid(),) * len(self._threads), pending, running, 0
         )

@@ -1,0 +1,136 @@
+"""CPython's own tests of executors, run on ours: `main(start method or "thread", placement, suite)`.
+
+A program of its own, since those tests look for threads and processes that stay. Its test cases are classes of this
+module, because children import them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import multiprocessing
+import sys
+import threading
+import unittest
+from collections.abc import Iterator
+from concurrent import futures
+from typing import Any
+
+import sharedkit as sk
+
+HOME = "test.test_concurrent_futures"
+# The class of each suite, by its module.
+SUITES = {
+    "ExecutorTest": "executor",
+    "ProcessPoolExecutorTest": "test_process_pool",
+    "ExecutorShutdownTest": "test_shutdown",
+    "WaitTests": "test_wait",
+    "AsCompletedTests": "test_as_completed",
+    "InitializerMixin": "test_init",
+    "FailingInitializerMixin": "test_init",
+    "ExecutorDeadlockTest": "test_deadlock",
+}
+FOR_THREADS = [
+    "ExecutorTest",
+    "ExecutorShutdownTest",
+    "WaitTests",
+    "AsCompletedTests",
+    "InitializerMixin",
+    "FailingInitializerMixin",
+]
+OTHERWISE = {
+    "test_killed_child": "a worker that dies breaks one call, not the executor",
+    "test_traceback": "the cause is our own type; tests/conformance/test_executor.py has it",
+    "test_python_finalization_error": "patches the threads of concurrent.futures",
+    "test_error_at_task_unpickle": "the call fails with what unpickling raised, and breaks nothing",
+    "test_exit_at_task_unpickle": "the call fails with SystemExit, and breaks nothing",
+    "test_error_during_result_unpickle_in_result_handler": "the call fails with what unpickling raised",
+    "test_exit_during_result_unpickle_in_result_handler": "the call fails with SystemExit, and breaks nothing",
+    "test_shutdown_deadlock_pickle": "looks at the private thread of ProcessPoolExecutor",
+    "test_gh105829_should_not_deadlock_if_wakeup_pipe_full": "patches the private pipe of ProcessPoolExecutor",
+    "test_cancel_futures": "what no worker has begun is cancelled, so it may be all; tests/conformance/test_executor.py",
+    "test_hang_gh83386": "its program does not import multiprocessing, where there is a start method",
+    "test_max_workers_too_large": "for Windows",
+    "test_saturation": "a semaphore cannot be pickled, and calls that fail at once start no worker",
+    "test_processes_terminate": "a semaphore cannot be pickled, and calls that fail at once start no worker",
+}
+
+
+class Examined(sk.Executor):
+    """Ours, with the private attributes at which the suites look."""
+
+    _processes = property(lambda self: dict(self._office._staff._processes))
+    _max_workers = property(lambda self: self._office.workers)
+    _broken = property(lambda self: self._office._broken)
+    _mp_context = property(lambda self: self._office._staff._context)
+
+
+class Threads(sk.get_context("thread").Executor):  # type: ignore[misc]
+    """The placement `thread`."""
+
+
+def cases_of(placement: str, method: str) -> dict[str, type[unittest.TestCase]]:
+    """The suites for one placement."""
+    util = importlib.import_module(f"{HOME}.util")
+    made = {}
+    for suite in FOR_THREADS if method == "thread" else SUITES:
+        try:
+            theirs = getattr(importlib.import_module(f"{HOME}.{SUITES[suite]}"), suite)
+        except (ImportError, AttributeError):  # another version of Python has it elsewhere
+            continue
+        kind: Any = {"shm": Examined, "thread": Threads, "standard": futures.ProcessPoolExecutor}[placement]
+        members: dict[str, Any] = {"executor_type": kind}
+        if method != "thread":
+            members["ctx"] = method
+            members["get_context"] = lambda self: multiprocessing.get_context(self.ctx)
+        if placement != "standard":
+            members |= {
+                name: unittest.skip(reason)(getattr(theirs, name))
+                for name, reason in OTHERWISE.items()
+                if hasattr(theirs, name)
+            }
+        name = f"{placement.capitalize()}{method.capitalize()}{suite}"
+        members |= {"__module__": __name__, "__qualname__": name}
+        bases = (theirs,) if issubclass(theirs, util.ExecutorMixin) else (theirs, util.ExecutorMixin)
+        made[suite] = type(name, (*bases, util.BaseTestCase), members)
+    return made
+
+
+METHODS = [("shm", method) for method in ("fork", "spawn", "forkserver")] + [("thread", "thread")]
+CASES = {(placement, method): cases_of(placement, method) for placement, method in [*METHODS, ("standard", "fork")]}
+for made in CASES.values():
+    globals().update({case.__name__: case for case in made.values()})
+
+
+@contextlib.contextmanager
+def programs_use_ours(suite: str) -> Iterator[None]:
+    """Their shutdown tests start programs with `from concurrent.futures import …`: these import ours."""
+    if suite != "ExecutorShutdownTest":
+        yield
+        return
+    module: Any = importlib.import_module(f"{HOME}.{SUITES[suite]}")
+    original = module.assert_python_ok
+
+    def ours(flag: str, program: str) -> Any:
+        program = program.replace("from concurrent.futures import", "from conformance.cpython_executors import")
+        lines = program.split("\n")
+        path = f"{' ' * (len(lines[1]) - len(lines[1].lstrip()))}import sys; sys.path[:] = {sys.path!r}"
+        return original(flag, "\n".join([lines[0], path, *lines[1:]]))
+
+    module.assert_python_ok = ours
+    try:
+        yield
+    finally:
+        module.assert_python_ok = original
+
+
+def main(method: str, placement: str, *suites: str) -> None:
+    """Run the suites and exit with 0 where all of them pass."""
+    failed = False
+    for suite in suites:
+        with programs_use_ours(suite):
+            tests = unittest.defaultTestLoader.loadTestsFromTestCase(CASES[placement, method][suite])
+            result = unittest.TextTestRunner(sys.stderr, verbosity=2).run(tests)
+        failed |= not result.wasSuccessful() or not result.testsRun
+    assert threading.active_count() == 1, threading.enumerate()
+    sys.exit(1 if failed else 0)

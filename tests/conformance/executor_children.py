@@ -1,0 +1,95 @@
+"""What the tests of executors have done by workers; importable, since calls are pickled by name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+LONG = 120.0  # seconds; no test waits for it
+
+
+def double(x: Any) -> Any:
+    return 2 * x
+
+
+def refuse(x: int) -> NoReturn:
+    raise ZeroDivisionError(f"refused {x}")  # a comment to be found
+
+
+def whoami(*_: object) -> int:
+    return os.getpid()
+
+
+def kill_myself() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def leave(code: int) -> None:
+    os._exit(code)
+
+
+def begin_and_sleep(path: str) -> None:
+    """Tell by a file that the call has begun, then last long."""
+    Path(path).write_text(str(os.getpid()))
+    time.sleep(LONG)
+
+
+def mark(path: str) -> None:
+    """Leave one more byte in a file."""
+    with open(path, "ab") as file:
+        file.write(b"x")
+
+
+def ones(count: int) -> Any:
+    return np.ones(count)
+
+
+def total(array: Any) -> float:
+    return float(array.sum())
+
+
+def big_pickle(size: int) -> Any:
+    """An array whose data must not be in the pickle: its size tells."""
+    return np.arange(size, dtype="u1")
+
+
+class Awkward(Exception):
+    """Cannot be unpickled: its arguments are not what it was made of."""
+
+    def __init__(self, left: int, right: int) -> None:
+        super().__init__(f"{left} {right}")
+
+
+def awkward() -> None:
+    raise Awkward(1, 2)
+
+
+def unpicklable() -> Any:
+    return threading.Lock()
+
+
+state = "untouched"
+
+
+def touch(what: str) -> None:
+    global state
+    state = what
+
+
+def touched() -> str:
+    return state
+
+
+def fail_to_start() -> None:
+    raise LookupError("no start today")
+
+
+def sleep_then(seconds: float, value: Any) -> Any:
+    time.sleep(seconds)
+    return value

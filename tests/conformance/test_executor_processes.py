@@ -1,0 +1,247 @@
+"""What executors of processes promise: of deaths, of calls that are ended, of what cannot be pickled, by all start methods."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent import futures
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conformance import executor_children as calls
+from conformance.subjects import METHODS, SHM
+from conformance.watchdog import LIMIT, until
+
+import sharedkit as sk
+
+
+@pytest.fixture(params=METHODS)
+def start(request: pytest.FixtureRequest) -> Any:
+    return multiprocessing.get_context(request.param)
+
+
+@pytest.fixture
+def executor(start: Any) -> Iterator[Any]:
+    before = segments()
+    with SHM.Executor(2, start) as made:
+        yield made
+    assert segments() <= before
+
+
+def segments() -> set[str]:
+    mine = os.getpid()
+    return {each.name for each in sk.segments.live() if mine in each.attached}
+
+
+def test_a_worker_that_dies_breaks_its_call_alone(executor: Any) -> None:
+    others = [executor.submit(calls.sleep_then, 0.01, x) for x in range(30)]
+    dead = executor.submit(calls.kill_myself)
+    left = executor.submit(calls.leave, 7)
+    others += [executor.submit(calls.double, x) for x in range(30)]
+    error = dead.exception(LIMIT)
+    assert isinstance(error, sk.WorkerDied) and isinstance(error, futures.BrokenExecutor)
+    assert error.exitcode == -signal.SIGKILL
+    assert str(error.pid) in str(error)
+    assert left.exception(LIMIT).exitcode == 7
+    assert [future.result(LIMIT) for future in others] == [*range(30), *(2 * x for x in range(30))]
+    until(lambda: len(executor.statistics().workers) == 2)
+    assert executor.statistics().deaths == 2
+
+
+def test_an_idle_worker_that_dies_is_replaced(executor: Any) -> None:
+    pids = {executor.submit(calls.whoami).result(LIMIT) for _ in range(5)}
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    assert executor.submit(calls.whoami).result(LIMIT) not in pids
+
+
+def test_what_cannot_be_pickled_fails_its_own_future(executor: Any) -> None:
+    good = executor.submit(calls.double, 1)
+    with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
+        executor.submit(lambda: 1).result(LIMIT)
+    with pytest.raises(TypeError):
+        executor.submit(calls.unpicklable).result(LIMIT)
+    with pytest.raises(TypeError) as caught:
+        executor.submit(calls.awkward).result(LIMIT)
+    assert "Awkward: 1 2" in str(caught.value.__cause__)
+    assert good.result(LIMIT) == 2
+    assert executor.statistics().deaths == 0
+
+
+def test_an_error_brings_its_traceback(executor: Any) -> None:
+    error = executor.submit(calls.refuse, 3).exception(LIMIT)
+    assert "a comment to be found" in str(error.__cause__)
+
+
+def test_the_time_of_a_call_can_be_limited(executor: Any, tmp_path: Path) -> None:
+    limited = executor.options(timeout=0.3)
+    slow = limited.submit(calls.begin_and_sleep, str(tmp_path / "pid"))
+    quick = [limited.submit(calls.double, x) for x in range(20)]
+    with pytest.raises(TimeoutError, match="longer than 0.3 s"):
+        slow.result(LIMIT)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+    assert [future.result(LIMIT) for future in quick] == [2 * x for x in range(20)]
+    with pytest.raises(TimeoutError):
+        executor.submit_with(calls.sleep_then, calls.LONG, 1, timeout=0.2).result(LIMIT)
+    with pytest.raises(TimeoutError, match="longer"):
+        list(limited.map(calls.sleep_then, [0, calls.LONG], [1, 2]))
+
+
+def test_a_running_call_can_be_ended(executor: Any, tmp_path: Path) -> None:
+    path = tmp_path / "pid"
+    slow = executor.submit(calls.begin_and_sleep, str(path))
+    until(lambda: path.exists() and path.read_text() != "")
+    assert slow.running()
+    assert not slow.cancel()
+    assert slow.cancel(running=True)
+    assert slow.cancelled() and not slow.running()
+    with pytest.raises(futures.CancelledError):
+        slow.result(LIMIT)
+    assert executor.submit(calls.double, 2).result(LIMIT) == 4
+
+
+def test_a_worker_retires_after_its_tasks() -> None:
+    with SHM.Executor(1, max_tasks_per_child=3) as executor:
+        pids = [executor.submit(calls.whoami).result(LIMIT) for _ in range(6)]
+    assert len(set(pids)) == 2
+    assert pids[0] == pids[1] == pids[2]
+    with pytest.raises(ValueError, match="fork"):
+        SHM.Executor(1, multiprocessing.get_context("fork"), max_tasks_per_child=3)
+
+
+def test_more_tasks_than_slots_wait_for_their_turn(executor: Any) -> None:
+    ahead = [executor.submit(calls.double, x) for x in range(9000)]
+    assert ahead[-1].cancel()
+    assert [future.result(LIMIT) for future in ahead[:-1]] == [2 * x for x in range(8999)]
+
+
+def test_large_arguments_do_not_fill_shared_memory(executor: Any) -> None:
+    block = b"x" * (8 << 20)
+    assert [len(each) for each in executor.map(calls.double, [block] * 30)] == [16 << 20] * 30
+
+
+def test_results_of_numpy_are_not_in_the_pickle(executor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    loads = pickle.loads
+
+    def watched(data: Any, **options: Any) -> Any:
+        read.append(len(data))
+        return loads(data, **options)
+
+    monkeypatch.setattr(pickle, "loads", watched)
+    assert executor.submit(calls.big_pickle, 1 << 20).result(LIMIT).nbytes == 1 << 20
+    assert read and max(read) < 1000
+
+
+def test_workers_that_never_start_break_the_executor() -> None:
+    spawn = multiprocessing.get_context("spawn")
+    with SHM.Executor(2, spawn, calls.leave, (3,)) as executor:
+        with pytest.raises(sk.ExecutorBroken, match="exit code 3"):
+            executor.submit(calls.double, 1).result(LIMIT)
+        with pytest.raises(sk.ExecutorBroken):
+            executor.submit(calls.double, 1)
+
+
+def rounds(executor: Any, kills: int, seed: int, folder: Path) -> None:
+    """Kill workers at random moments: each call is made once at most, and each future gets an answer of its own."""
+    chance = random.Random(seed)
+    done = made = 0
+    while done < kills:
+        ahead = [executor.submit(calls.mark, str(folder / f"{made + x}")) for x in range(40)]
+        time.sleep(chance.random() * 0.02)  # the moment is what is random here
+        workers = executor.statistics().workers
+        if workers:
+            try:
+                os.kill(chance.choice(workers), signal.SIGKILL)
+                done += 1
+            except ProcessLookupError:
+                pass  # it has just ended
+        for x, future in enumerate(ahead):
+            error = future.exception(LIMIT)
+            assert error is None or isinstance(error, sk.WorkerDied), error
+            path = folder / f"{made + x}"
+            size = path.stat().st_size if path.exists() else 0
+            assert size == 1 or (error is not None and size == 0), (size, error)
+        made += 40
+
+
+def test_kills_of_workers_lose_no_call(executor: Any, tmp_path: Path) -> None:
+    rounds(executor, 15, 1, tmp_path)
+
+
+@pytest.mark.stress
+def test_hundreds_of_kills_lose_no_call(executor: Any, tmp_path: Path) -> None:
+    rounds(executor, 250, 2, tmp_path)
+
+
+PROGRAM = """
+import sys, multiprocessing
+sys.path.insert(0, sys.argv[1])
+from conformance import executor_children as calls
+import sharedkit as sk
+if __name__ == "__main__":
+    executor = sk.Executor(2, multiprocessing.get_context(sys.argv[2]))
+    print(*{executor.submit(calls.sleep_then, 0.1, None).result() or executor.submit(calls.whoami).result()
+            for _ in range(4)}, flush=True)
+    mode = sys.argv[3]
+    if mode == "killed":
+        executor.submit(calls.begin_and_sleep, sys.argv[4])
+        sys.stdin.read()
+    executor.submit(calls.sleep_then, 0.2, "last").add_done_callback(lambda future: print(future.result(), flush=True))
+    if mode == "dropped":
+        del executor
+"""
+
+
+def program(method: str, mode: str, path: Path) -> subprocess.Popen[str]:
+    here = str(Path(__file__).parents[1])
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, here, method, mode, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def ended(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return state == "Z"  # an orphan that nobody has reaped here
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("mode", ["exit", "dropped"])
+def test_the_interpreters_end_waits_for_what_was_submitted(method: str, mode: str, tmp_path: Path) -> None:
+    running = program(method, mode, tmp_path / "pid")
+    said, _ = running.communicate(timeout=LIMIT)
+    assert running.returncode == 0
+    assert said.splitlines()[-1] == "last"
+    assert all(ended(int(pid)) for pid in said.splitlines()[0].split())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_workers_end_with_a_parent_that_is_killed_and_leave_nothing(method: str, tmp_path: Path) -> None:
+    running = program(method, "killed", tmp_path / "pid")
+    try:
+        assert running.stdout is not None
+        pids = [int(pid) for pid in running.stdout.readline().split()]
+        until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text() != "")
+        pids.append(int((tmp_path / "pid").read_text()))
+        mine = {each.name for each in sk.segments.live() if set(pids) & set(each.attached)}
+        running.kill()
+        until(lambda: all(ended(pid) for pid in pids))
+        assert not mine & {each.name for each in sk.segments.live()}
+    finally:
+        running.kill()
+        running.communicate()
