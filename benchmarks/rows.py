@@ -42,6 +42,8 @@ CONDITIONS = "condition: round trip"
 BARRIERS = "barrier: two processes pass"
 DICT_GET = "dict: get, str keys"
 DICT_UPDATE = "dict: update, str keys"
+CALLS = "executor: empty calls by submit"
+ONE_CALL = "executor: one empty call, there and back"
 
 TWO_THREADS = "sharedkit, 2 threads"
 
@@ -110,5 +112,8 @@ ROWS = [
         )
         for row in (Row(what, group, beside, 3, unit=None), Row(what, group, "bare pipe", 1.2, unit=None))
     ),
+    Row("Executor, empty calls by submit", CALLS, "ProcessPoolExecutor", 8, unit="calls"),
+    Row("Executor, empty calls by submit", CALLS, "multiprocessing.Pool", 2.5, unit="calls"),
+    Row("Executor, one call, p50", ONE_CALL, "ProcessPoolExecutor", 4, unit=None),
     *_hashes(),
 ]

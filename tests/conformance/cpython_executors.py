@@ -48,7 +48,7 @@ OTHERWISE = {
     "test_exit_during_result_unpickle_in_result_handler": "the call fails with SystemExit, and breaks nothing",
     "test_shutdown_deadlock_pickle": "looks at the private thread of ProcessPoolExecutor",
     "test_gh105829_should_not_deadlock_if_wakeup_pipe_full": "patches the private pipe of ProcessPoolExecutor",
-    "test_cancel_futures": "what no worker has begun is cancelled, so it may be all; tests/conformance/test_executor.py",
+    "test_cancel_futures": "what no worker has begun is cancelled, so it may be all; test_executor.py has it",
     "test_hang_gh83386": "its program does not import multiprocessing, where there is a start method",
     "test_max_workers_too_large": "for Windows",
     "test_saturation": "a semaphore cannot be pickled, and calls that fail at once start no worker",

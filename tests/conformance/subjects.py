@@ -129,7 +129,10 @@ CONTEXTS = (Subject("thread", lambda: THREAD, ONE_PROCESS), Subject("shm", lambd
 # What a test asks for by the name of a fixture, and who is then examined.
 DICTS = (Subject("thread", THREAD.Dict, ONE_PROCESS), Subject("shm", SHM.Dict, MANY_PROCESSES, lambda method: SHM.Dict))
 
-STANDARD = NOT_OURS | {"buffersize": "the standard library has it from Python 3.14", "ends-calls": "it cannot end a call"}
+STANDARD = NOT_OURS | {
+    "buffersize": "the standard library has it from Python 3.14",
+    "ends-calls": "it cannot end a call",
+}
 EXECUTORS = (
     Subject("thread", THREAD.Executor, ONE_PROCESS | {"ends-calls": "a thread cannot be ended"}),
     Subject("shm", SHM.Executor, MANY_PROCESSES, lambda method: SHM.Executor),

@@ -1,4 +1,4 @@
-"""What executors of processes promise: of deaths, of calls that are ended, of what cannot be pickled, by all start methods."""
+"""What executors of processes promise of deaths, of calls that are ended and of what cannot be pickled."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_the_time_of_a_call_can_be_limited(executor: Any, tmp_path: Path) -> Non
     limited = executor.options(timeout=0.3)
     slow = limited.submit(calls.begin_and_sleep, str(tmp_path / "pid"))
     quick = [limited.submit(calls.double, x) for x in range(20)]
-    with pytest.raises(TimeoutError, match="longer than 0.3 s"):
+    with pytest.raises(TimeoutError, match=r"longer than 0\.3 s"):
         slow.result(LIMIT)
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)

@@ -100,7 +100,7 @@ def test_size_all_stands_for_the_documented_sizes(corpus):
     assert "too few for one item of 1,048,576" in " ".join(done.output.split())
 
 
-@pytest.mark.parametrize("workload", ["counter", "queue", "array", "dict", "locks"])
+@pytest.mark.parametrize("workload", ["counter", "queue", "array", "dict", "locks", "executor"])
 def test_the_kit_is_exact_beside_the_first_of_the_standard_library(tmp_path, workload):
     done = run("compare", workload, "--only", "sharedkit", "--json", "out.json", *QUICK, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -114,7 +114,7 @@ def test_the_kit_is_exact_beside_the_first_of_the_standard_library(tmp_path, wor
     assert compared["rows"][1]["speedup"] > 0
 
 
-@pytest.mark.parametrize("workload", ["counter", "queue", "array", "dict", "locks"])
+@pytest.mark.parametrize("workload", ["counter", "queue", "array", "dict", "locks", "executor"])
 def test_the_standard_library_is_exact_too(tmp_path, workload):
     only = {"counter": "threads · int", "dict": "threads · dict"}.get(workload, "multiprocessing")
     done = run("compare", workload, "--only", only, *QUICK, "--workers", "3", cwd=tmp_path)
@@ -142,7 +142,7 @@ def test_a_variant_that_lies_is_named_and_the_command_fails(monkeypatch, corpus)
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["everything"], "unknown workload 'everything'; known: hash, counter, queue, array, dict, locks"),
+        (["everything"], "unknown workload 'everything'; known: hash, counter, queue, array, dict, locks, executor"),
         (["hash", "--algorithm", "md6"], "unknown algorithm 'md6'; known: "),
         (["hash", "--algorithm", "md6"], "sha384"),
         (["hash", "--corpus", "nowhere"], "no corpus: nowhere is not a directory"),
