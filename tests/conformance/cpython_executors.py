@@ -69,14 +69,21 @@ class Threads(sk.get_context("thread").Executor):  # type: ignore[misc]
     """The placement `thread`."""
 
 
+def module_of(name: str) -> Any:
+    """A part of their package, which is one module before Python 3.12."""
+    home = importlib.import_module(HOME)
+    return importlib.import_module(f"{HOME}.{name}") if hasattr(home, "__path__") else home
+
+
 def cases_of(placement: str, method: str) -> dict[str, type[unittest.TestCase]]:
     """The suites for one placement."""
-    util = importlib.import_module(f"{HOME}.util")
+    util = module_of("util")
     made = {}
-    for suite in FOR_THREADS if method == "thread" else SUITES:
+    # The tests of process pools have those of all executors among them.
+    for suite in FOR_THREADS if method == "thread" else [each for each in SUITES if each != "ExecutorTest"]:
         try:
-            theirs = getattr(importlib.import_module(f"{HOME}.{SUITES[suite]}"), suite)
-        except (ImportError, AttributeError):  # another version of Python has it elsewhere
+            theirs = getattr(module_of(SUITES[suite]), suite)
+        except AttributeError:  # another version of Python has no such suite
             continue
         kind: Any = {"shm": Examined, "thread": Threads, "standard": futures.ProcessPoolExecutor}[placement]
         members: dict[str, Any] = {"executor_type": kind}
@@ -108,7 +115,7 @@ def programs_use_ours(suite: str) -> Iterator[None]:
     if suite != "ExecutorShutdownTest":
         yield
         return
-    module: Any = importlib.import_module(f"{HOME}.{SUITES[suite]}")
+    module = module_of(SUITES[suite])
     original = module.assert_python_ok
 
     def ours(flag: str, program: str) -> Any:
