@@ -45,7 +45,7 @@ def _sizes(_context: click.Context, _parameter: click.Parameter, given: Sequence
 
 
 @click.command()
-@click.argument("workloads", nargs=-1, metavar="[hash|counter|queue|array|dict|locks]...")
+@click.argument("workloads", nargs=-1, metavar="[hash|counter|queue|array|dict|locks|executor]...")
 @click.option("--workers", type=click.IntRange(1), default=None, help="How many.  [default: cores, 2 at least]")
 @click.option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="Laps a variant.")
 @click.option("--seconds", type=click.FloatRange(0.0, min_open=True), default=0.3, show_default=True,

@@ -18,6 +18,7 @@ from sharedkit._executing import RemoteTraceback
 from sharedkit.errors import ExecutorBroken, WorkerDied
 from sharedkit.shm import _work_ledger as ledger
 from sharedkit.shm._work_future import Future
+from sharedkit.shm._work_messages import Outcome, read
 from sharedkit.shm._work_process import Station
 from sharedkit.shm._work_staff import Staff
 from sharedkit.shm.array import Array
@@ -27,7 +28,6 @@ __all__ = ["Office"]
 
 BYTES_AHEAD = 64 << 20  # of pickled calls in shared memory at once; each idle worker gets its call in any case
 DEFAULT_SEATS = 192
-_Outcome = tuple[int, Any, BaseException | None]
 OFFICES: weakref.WeakSet[Office] = weakref.WeakSet()
 
 
@@ -171,9 +171,9 @@ class Office:
         """The collecting thread. What the dead have put comes before the report of their death."""
         try:
             while not self._gone:
-                outcomes: list[_Outcome] = []
+                outcomes: list[Outcome] = []
                 for message in self._results.get_many():
-                    outcome = _read(message)
+                    outcome = read(message)
                     if outcome is not None:
                         outcomes.append(outcome)
                     elif type(message) is int:
@@ -193,7 +193,7 @@ class Office:
         finally:
             self._close()
 
-    def _deliver(self, outcomes: list[_Outcome]) -> None:
+    def _deliver(self, outcomes: list[Outcome]) -> None:
         """Settle all of them, keep the workers busy, then tell who waits: their callbacks may take their time."""
         with self._lock:
             settled = [self._settle(task) for task, _, _ in outcomes]
@@ -370,26 +370,6 @@ class Office:
             if not self._closed:
                 running = sum(self.is_running(task) for task in list(self._flying))
             return self._staff.pids(), len(self._flying) + len(self._waiting) - running, running, self._staff.deaths
-
-
-def _read(message: Any) -> _Outcome | None:
-    """The outcome of a task, if the message is one."""
-    if type(message) is int:
-        return None if message < 0 else (message, None, None)
-    try:
-        if type(message) is bytes:
-            task = int.from_bytes(message[:8], "little")
-            return task, pickle.loads(memoryview(message)[8:]), None
-        if type(message[0]) is str:
-            return None
-        task = message[0]
-        value = pickle.loads(message[1], buffers=message[2])
-        error = value if len(message) > 3 else None
-    except BaseException as why:  # unpickling runs the user's code
-        error = why
-    if type(message) is tuple and len(message) > 3 and error is not None:
-        error.__cause__ = RemoteTraceback(message[3])
-    return task, None if error is not None else value, error
 
 
 def _at_exit() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import logging
 import multiprocessing
 import os
@@ -77,6 +78,15 @@ class _Worker:
         with suppress(OSError, AttributeError):
             # It comes at the end of the thread that started us, too: then our parent is still there.
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(BEREAVED), 0, 0, 0)
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            # A fork server outlives its user as long as a child of it does, so its end cannot tell: the pipe does.
+            sentinel: int = parent.sentinel
+            fcntl.fcntl(sentinel, fcntl.F_SETOWN, os.getpid())
+            fcntl.fcntl(sentinel, fcntl.F_SETSIG, int(BEREAVED))
+            fcntl.fcntl(sentinel, fcntl.F_SETFL, fcntl.fcntl(sentinel, fcntl.F_GETFL) | os.O_ASYNC)
+            if self._orphaned():
+                self._leave_orphaned()
         if station.direct and self._born_of != station.parent:
             self._leave_orphaned()
 
