@@ -17,6 +17,7 @@ from concurrent import futures
 from typing import Any
 
 import sharedkit as sk
+from sharedkit.shm._work_future import Future
 
 HOME = "test.test_concurrent_futures"
 # The class of each suite, by its module.
@@ -29,6 +30,7 @@ SUITES = {
     "InitializerMixin": "test_init",
     "FailingInitializerMixin": "test_init",
     "ExecutorDeadlockTest": "test_deadlock",
+    "FutureTests": "test_future",
 }
 FOR_THREADS = [
     "ExecutorTest",
@@ -49,6 +51,7 @@ OTHERWISE = {
     "test_shutdown_deadlock_pickle": "looks at the private thread of ProcessPoolExecutor",
     "test_gh105829_should_not_deadlock_if_wakeup_pipe_full": "patches the private pipe of ProcessPoolExecutor",
     "test_cancel_futures": "what no worker has begun is cancelled, so it may be all; test_executor.py has it",
+    "test_cancel": "who waits is told of the end at once, so the state is a later one; test_executor.py has it",
     "test_hang_gh83386": "its program does not import multiprocessing, where there is a start method",
     "test_max_workers_too_large": "for Windows",
     "test_saturation": "a semaphore cannot be pickled, and calls that fail at once start no worker",
@@ -63,6 +66,28 @@ class Examined(sk.Executor):
     _max_workers = property(lambda self: self._office.workers)
     _broken = property(lambda self: self._office._broken)
     _mp_context = property(lambda self: self._office._staff._context)
+
+
+class Desk:
+    """Keeps futures of no executor."""
+
+    def __init__(self) -> None:
+        self.settling = threading.RLock()
+
+    def withdraw(self, future: Any, running: bool) -> bool:
+        """As where no worker has begun."""
+        return bool(future._state == "PENDING")
+
+    def is_running(self, task: int) -> bool:
+        """Never."""
+        return False
+
+
+def loose(state: str = "PENDING", exception: BaseException | None = None, result: Any = None) -> Any:
+    """A future of ours without an executor, in any state."""
+    future: Any = Future(Desk(), None, 0, None)
+    future._state, future._exception, future._result = state, exception, result
+    return future
 
 
 class Threads(sk.get_context("thread").Executor):  # type: ignore[misc]
@@ -98,8 +123,8 @@ def cases_of(placement: str, method: str) -> dict[str, type[unittest.TestCase]]:
             }
         name = f"{placement.capitalize()}{method.capitalize()}{suite}"
         members |= {"__module__": __name__, "__qualname__": name}
-        bases = (theirs,) if issubclass(theirs, util.ExecutorMixin) else (theirs, util.ExecutorMixin)
-        made[suite] = type(name, (*bases, util.BaseTestCase), members)
+        needs = [] if suite == "FutureTests" or issubclass(theirs, util.ExecutorMixin) else [util.ExecutorMixin]
+        made[suite] = type(name, (theirs, *needs, util.BaseTestCase), members)
     return made
 
 
@@ -111,11 +136,19 @@ for made in CASES.values():
 
 @contextlib.contextmanager
 def programs_use_ours(suite: str) -> Iterator[None]:
-    """Their shutdown tests start programs with `from concurrent.futures import …`: these import ours."""
+    """Their shutdown tests start programs with `from concurrent.futures import …`: these import ours.
+
+    Those of futures make some by hand, and look at a few made when they were imported.
+    """
+    module = module_of(SUITES[suite])
+    if suite == "FutureTests":
+        standing = {name: each for name, each in vars(module).items() if name.endswith("_FUTURE")}
+        for name, each in standing.items():
+            setattr(module, name, loose(each._state, each._exception, each._result))
+        module.create_future = module.Future = loose
     if suite != "ExecutorShutdownTest":
         yield
         return
-    module = module_of(SUITES[suite])
     original = module.assert_python_ok
 
     def ours(flag: str, program: str) -> Any:

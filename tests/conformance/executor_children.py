@@ -40,6 +40,11 @@ def begin_and_sleep(path: str) -> None:
     time.sleep(LONG)
 
 
+def pass_gate(event: Any) -> bool:
+    """Last as long as the event is not set."""
+    return bool(event.wait(LONG))
+
+
 def mark(path: str) -> None:
     """Leave one more byte in a file."""
     with open(path, "ab") as file:

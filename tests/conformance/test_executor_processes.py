@@ -119,8 +119,13 @@ def test_a_worker_retires_after_its_tasks() -> None:
 
 
 def test_more_tasks_than_slots_wait_for_their_turn(executor: Any) -> None:
+    gate = SHM.Event()
+    held = [executor.submit(calls.pass_gate, gate) for _ in range(2)]
     ahead = [executor.submit(calls.double, x) for x in range(9000)]
     assert ahead[-1].cancel()
+    gate.set()
+    futures.wait(held, LIMIT)
+    gate.close()
     assert [future.result(LIMIT) for future in ahead[:-1]] == [2 * x for x in range(8999)]
 
 

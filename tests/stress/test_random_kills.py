@@ -20,6 +20,7 @@ _queues: list[dict[str, object]] = []
 _words: list[dict[str, object]] = []
 _dicts: list[dict[str, object]] = []
 _primitives: list[dict[str, object]] = []
+_executors: list[dict[str, object]] = []
 
 
 def _queue_survives(mode: str, kills: int, tables: dict[str, str]) -> None:
@@ -50,6 +51,13 @@ def _primitive_survives(primitive: str, kills: int, tables: dict[str, str]) -> N
     assert books["clean"], books
 
 
+def _executor_survives(method: str, kills: int, tables: dict[str, str]) -> None:
+    books = soak("kills_executor.py", method, kills, SEED, limit=60 + 2 * kills)
+    _show(tables, "random kills of an executor's workers", books, _executors)
+    assert books["kills"] == kills
+    assert books["clean"], books
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_a_queue_outlives_some_producers_and_consumers(mode: str, tables: dict[str, str]) -> None:
     _queue_survives(mode, 25, tables)
@@ -67,6 +75,11 @@ def test_a_dict_outlives_some_of_its_writers_and_readers(tables: dict[str, str])
 @pytest.mark.parametrize("primitive", PRIMITIVES)
 def test_a_primitive_outlives_some_of_those_who_use_it(primitive: str, tables: dict[str, str]) -> None:
     _primitive_survives(primitive, 15, tables)
+
+
+@pytest.mark.parametrize(("method", "kills"), [("fork", 40), ("spawn", 8), ("forkserver", 8)])
+def test_an_executor_outlives_some_of_its_workers(method: str, kills: int, tables: dict[str, str]) -> None:
+    _executor_survives(method, kills, tables)
 
 
 @pytest.mark.stress
@@ -90,3 +103,9 @@ def test_a_dict_outlives_many_of_its_writers_and_readers(tables: dict[str, str])
 @pytest.mark.parametrize("primitive", PRIMITIVES)
 def test_a_primitive_outlives_many_of_those_who_use_it(primitive: str, tables: dict[str, str]) -> None:
     _primitive_survives(primitive, 500, tables)
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize(("method", "kills"), [("fork", 500), ("spawn", 100), ("forkserver", 100)])
+def test_an_executor_outlives_many_of_its_workers(method: str, kills: int, tables: dict[str, str]) -> None:
+    _executor_survives(method, kills, tables)
