@@ -2,6 +2,7 @@
 
 from sharedkit.context import get_context
 from sharedkit.errors import (
+    AuthkeyError,
     ClosedError,
     CorruptSegmentError,
     ExecutorBroken,
@@ -12,6 +13,7 @@ from sharedkit.errors import (
     OwnerDiedWarning,
     SeatsExhausted,
     SegmentInUse,
+    ServerGoneError,
     SharedkitError,
     ShutDown,
     WorkerDied,
@@ -36,6 +38,7 @@ from sharedkit.shm import (
 
 __all__ = [
     "Array",
+    "AuthkeyError",
     "Barrier",
     "BoundedSemaphore",
     "ClosedError",
@@ -59,6 +62,7 @@ __all__ = [
     "SeatsExhausted",
     "SegmentInUse",
     "Semaphore",
+    "ServerGoneError",
     "SharedkitError",
     "ShutDown",
     "WorkerDied",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field, fields
-from types import ModuleType
-from typing import Any
+from types import ModuleType, TracebackType
+from typing import Any, Self
 
-from sharedkit import protocols, shm, thread
+from sharedkit import manager, protocols, shm, thread
 
-__all__ = ["Context", "get_context"]
+__all__ = ["Context", "ManagerContext", "get_context"]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -21,7 +21,7 @@ class Context:
     """
 
     method: str
-    placement: InitVar[ModuleType]
+    placement: InitVar[ModuleType | manager.Placement]
     Array: type[protocols.Array] = field(init=False)
     Barrier: type[protocols.Barrier] = field(init=False)
     BoundedSemaphore: type[protocols.BoundedSemaphore] = field(init=False)
@@ -38,7 +38,7 @@ class Context:
     Semaphore: type[protocols.Semaphore] = field(init=False)
     attach: Callable[[str], Any] = field(init=False)
 
-    def __post_init__(self, placement: ModuleType) -> None:
+    def __post_init__(self, placement: ModuleType | manager.Placement) -> None:
         for each in fields(self):
             if not each.init:
                 object.__setattr__(self, each.name, getattr(placement, each.name))
@@ -50,16 +50,63 @@ class Context:
         return get_context, (self.method,)
 
 
+@dataclass(frozen=True, repr=False, eq=False)
+class ManagerContext(Context):
+    """The classes of one server. `with` starts the server, if this process is to start it, and ends it.
+
+    Leaving a context that has connected to a server ends the session of this process there: what its handles held is
+    given back, and the server goes on.
+    """
+
+    server: manager.Placement = field(init=False)
+
+    def __post_init__(self, placement: ModuleType | manager.Placement) -> None:
+        assert isinstance(placement, manager.Placement)
+        object.__setattr__(self, "server", placement)
+        for each in fields(Context):
+            if not each.init:
+                object.__setattr__(self, each.name, getattr(placement, each.name))
+
+    @property
+    def address(self) -> Any:
+        """Where the server listens, for `get_context("manager", address=...)` elsewhere: a path, or host and port."""
+        return self.server.link().address
+
+    def __enter__(self) -> Self:
+        self.server.link().open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the server, or this process's session with one that another has started. Again does nothing."""
+        self.server.end()
+
+    def __reduce__(self) -> tuple[Callable[..., Context], tuple[Any, ...]]:
+        return get_context, ("manager", self.address)
+
+
 _CONTEXTS = {context.method: context for context in (Context("thread", thread), Context("shm", shm))}
 
 
-def get_context(method: str | None = None) -> Context:
-    """The context of the placement `method`: "thread", or "shm", which is the default.
+def get_context(method: str | None = None, address: Any = None, authkey: bytes | None = None) -> Context:
+    """The context of the placement `method`: "thread", "shm", which is the default, or "manager".
 
-    Raises ValueError for an unknown method.
+    For "manager" without an `address` it is a new ManagerContext, whose server starts at the first use and ends with
+    this process or with its `with` statement. An `address`, `(host, port)` or the path of a socket, is of a server that
+    runs; `authkey` is that server's, by default `multiprocessing.current_process().authkey`.
+
+    Raises ValueError for an unknown method, or an address for another one.
     """
+    if method == "manager":
+        return ManagerContext("manager", manager.Placement() if address is None else manager.at(address, authkey))
+    if address is not None or authkey is not None:
+        raise ValueError('address and authkey are for get_context("manager")')
     try:
         return _CONTEXTS["shm" if method is None else method]
     except (KeyError, TypeError):
-        known = ", ".join(repr(known) for known in _CONTEXTS)
+        known = ", ".join(repr(known) for known in (*_CONTEXTS, "manager"))
         raise ValueError(f"unknown context {method!r}; the known ones are {known}") from None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import AuthenticationError
 
 __all__ = [
+    "AuthkeyError",
     "ClosedError",
     "CorruptSegmentError",
     "ExecutorBroken",
@@ -16,6 +18,7 @@ __all__ = [
     "OwnerDiedWarning",
     "SeatsExhausted",
     "SegmentInUse",
+    "ServerGoneError",
     "SharedkitError",
     "ShutDown",
     "WorkerDied",
@@ -24,6 +27,10 @@ __all__ = [
 
 class SharedkitError(Exception):
     """Base class of the kit's own exceptions, for `except` clauses that want them all."""
+
+
+class AuthkeyError(SharedkitError, AuthenticationError):
+    """Raised when a server has another authkey; give `get_context("manager", …, authkey=…)` the server's."""
 
 
 class ClosedError(SharedkitError, ValueError):
@@ -52,6 +59,10 @@ class SeatsExhausted(SharedkitError, OSError):
 
 class SegmentInUse(SharedkitError, OSError):
     """Raised when a segment is to be removed that processes have attached; end them, or remove it by force."""
+
+
+class ServerGoneError(SharedkitError, ConnectionError):
+    """Raised when the server of a structure does not answer or has ended; what it held is lost. Start another."""
 
 
 class OwnerDiedError(SharedkitError, RuntimeError):

@@ -44,16 +44,22 @@ class Subject:
 
 THREAD = sk.get_context("thread")
 SHM = sk.get_context("shm")
+MANAGER = sk.get_context("manager")  # one server for all of its tests, which starts at the first
 
 NOT_OURS = dict.fromkeys(
     ("batches", "names", "close", "statistics", "spellings", "refuses-pickling"), "the kit's own promise"
 )
 ONE_PROCESS = {"processes": "its state lives in one process"}
 MANY_PROCESSES = {"refuses-pickling": "it can be pickled", "any-object": "its items are pickled"}
+SERVED = MANY_PROCESSES | {
+    "view": "its elements are in the server: what is read is a copy",
+    "buffer": "its elements are in the server: what is read is a copy",
+}
 
 QUEUES = (
     Subject("thread", THREAD.Queue, ONE_PROCESS),
     Subject("shm", SHM.Queue, MANY_PROCESSES, lambda method: SHM.Queue),
+    Subject("manager", MANAGER.Queue, SERVED, lambda method: MANAGER.Queue),
     Subject(
         "queue",
         queue.Queue,
@@ -81,6 +87,7 @@ QUEUES = (
 COUNTERS = (
     Subject("thread", THREAD.Counter, ONE_PROCESS),
     Subject("shm", SHM.Counter, MANY_PROCESSES, lambda method: SHM.Counter),
+    Subject("manager", MANAGER.Counter, SERVED, lambda method: MANAGER.Counter),
     Subject(
         "multiprocessing",
         stdlib.ValueCounter,
@@ -97,6 +104,7 @@ COUNTERS = (
 GROUPS = (
     Subject("thread", THREAD.Counters, ONE_PROCESS),
     Subject("shm", SHM.Counters, MANY_PROCESSES, lambda method: SHM.Counters),
+    Subject("manager", MANAGER.Counters, SERVED, lambda method: MANAGER.Counters),
 )
 
 ARRAYS = (
@@ -111,6 +119,7 @@ ARRAYS = (
         ),
     ),
     Subject("shm", SHM.Array, MANY_PROCESSES, lambda method: SHM.Array),
+    Subject("manager", MANAGER.Array, SERVED, lambda method: MANAGER.Array),
     Subject(
         "numpy",
         np.zeros,
@@ -124,10 +133,18 @@ ARRAYS = (
     ),
 )
 
-CONTEXTS = (Subject("thread", lambda: THREAD, ONE_PROCESS), Subject("shm", lambda: SHM, MANY_PROCESSES))
+CONTEXTS = (
+    Subject("thread", lambda: THREAD, ONE_PROCESS),
+    Subject("shm", lambda: SHM, MANY_PROCESSES),
+    Subject("manager", lambda: MANAGER, SERVED),
+)
 
 # What a test asks for by the name of a fixture, and who is then examined.
-DICTS = (Subject("thread", THREAD.Dict, ONE_PROCESS), Subject("shm", SHM.Dict, MANY_PROCESSES, lambda method: SHM.Dict))
+DICTS = (
+    Subject("thread", THREAD.Dict, ONE_PROCESS),
+    Subject("shm", SHM.Dict, MANY_PROCESSES, lambda method: SHM.Dict),
+    Subject("manager", MANAGER.Dict, SERVED, lambda method: MANAGER.Dict),
+)
 
 STANDARD = NOT_OURS | {
     "buffersize": "the standard library has it from Python 3.14",

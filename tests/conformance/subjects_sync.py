@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from conformance.subjects import MANY_PROCESSES, ONE_PROCESS, SHM, THREAD, Subject
+from conformance.subjects import MANAGER, MANY_PROCESSES, ONE_PROCESS, SERVED, SHM, THREAD, Subject
 
 KITS_OWN = dict.fromkeys(("statistics", "spellings", "names", "not-locked-error", "owner"), "the kit's own promise")
 MULTIPROCESSING = KITS_OWN | {
@@ -22,6 +22,7 @@ def of(cls: str, thread_lacks: Mapping[str, str] | None = None, mp_lacks: Mappin
     return [
         Subject("thread", getattr(THREAD, cls), ONE_PROCESS),
         Subject("shm", getattr(SHM, cls), MANY_PROCESSES, lambda method: getattr(SHM, cls)),
+        Subject("manager", getattr(MANAGER, cls), SERVED, lambda method: getattr(MANAGER, cls)),
         Subject("threading", getattr(threading, cls), KITS_OWN | ONE_PROCESS | dict(thread_lacks or {})),
         Subject(
             "multiprocessing", getattr(multiprocessing, cls), MULTIPROCESSING | dict(mp_lacks or {}), _started(cls)
@@ -43,10 +44,12 @@ LOCKS = [
     *of("Lock"),
     Subject("thread-array", of_array(THREAD), ONE_PROCESS | PART),
     Subject("shm-array", of_array(SHM), MANY_PROCESSES | PART, lambda method: of_array(SHM)),
+    Subject("manager-array", of_array(MANAGER), SERVED | PART, lambda method: of_array(MANAGER)),
 ]
 RWLOCKS = [
     Subject("thread", THREAD.RWLock, ONE_PROCESS),
     Subject("shm", SHM.RWLock, MANY_PROCESSES, lambda method: SHM.RWLock),
+    Subject("manager", MANAGER.RWLock, SERVED, lambda method: MANAGER.RWLock),
 ]
 
 BY_FIXTURE = {

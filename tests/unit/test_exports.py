@@ -10,6 +10,7 @@ from sharedkit import errors
 
 EXPECTED = {
     "Array",
+    "AuthkeyError",
     "Barrier",
     "BoundedSemaphore",
     "ClosedError",
@@ -33,6 +34,7 @@ EXPECTED = {
     "SeatsExhausted",
     "SegmentInUse",
     "Semaphore",
+    "ServerGoneError",
     "SharedkitError",
     "ShutDown",
     "WorkerDied",

@@ -1,0 +1,144 @@
+"""An array behind a server: its elements are read as copies and written by the server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from operator import index
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from sharedkit.manager.handle import DEFAULT_SEATS, Handle
+from sharedkit.manager.lock import ArrayLock
+from sharedkit.statistics import ArrayStatistics
+
+__all__ = ["Array"]
+
+
+class Array(Handle):
+    """Array(shape, dtype="f8", *, name=None, exist_ok=False, persist=False, seats=192)
+
+    An array of zeros in C order. Indexing reads copies and writes through; `ndarray` and `np.asarray(array)` are
+    copies, too, that cannot be written to, so that no write is lost in one: this placement shares no memory.
+
+    Raises TypeError for a dtype that holds Python objects, ValueError for a negative length or where what is
+    there is not an equal array, FileExistsError when the name is taken, MemoryError.
+    """
+
+    kind = "Array"
+    _known: tuple[tuple[int, ...], np.dtype[Any], int]
+
+    def __init__(
+        self,
+        shape: int | tuple[int, ...],
+        dtype: DTypeLike = "f8",
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        seats: int = DEFAULT_SEATS,
+    ) -> None:
+        wanted = np.dtype(dtype)
+        if wanted.hasobject:
+            raise TypeError(f"an array cannot hold Python objects: {wanted}")
+        lengths = tuple(index(n) for n in shape) if isinstance(shape, tuple | list) else (index(shape),)
+        self._create(name, exist_ok, persist, seats, {"shape": lengths, "dtype": wanted})
+
+    def _geometry(self) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+        """Shape, type and the number of the lock, which never change."""
+        self._ensure_open()
+        if not hasattr(self, "_known"):
+            self._known = self._call("geometry")
+        return self._known
+
+    @property
+    def ndarray(self) -> NDArray[Any]:
+        """A copy of all elements, of the handle's shape and dtype, that cannot be written to."""
+        copied: NDArray[Any] = np.asarray(self._call("read", ...))
+        copied.flags.writeable = False
+        return copied
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        return self._geometry()[0]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of one element."""
+        return self._geometry()[1]
+
+    @property
+    def ndim(self) -> int:
+        """How many axes there are."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """How many elements there are."""
+        return int(np.prod(self.shape, dtype=object))
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes the elements take in the server."""
+        return self.size * self.dtype.itemsize
+
+    @property
+    def lock(self) -> ArrayLock:
+        """A lock for whatever its users agree on; the same one for every handle. No method here takes it."""
+        return ArrayLock(self, self._geometry()[2])
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        array = self.ndarray
+        if dtype is not None and np.dtype(dtype) != array.dtype:
+            if copy is False:
+                raise ValueError(f"{array.dtype} cannot become {np.dtype(dtype)} without a copy")
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    def __len__(self) -> int:
+        shape = self.shape
+        if not shape:
+            raise TypeError("len() of unsized object")
+        return shape[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.ndarray)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._call("read", key)
+
+    def __setitem__(self, key: Any, value: ArrayLike) -> None:
+        self._call("write", key, np.asarray(value) if isinstance(value, Array) else value)
+
+    def fetch_add(self, index: int | tuple[int, ...], n: int | float) -> Any:
+        """Add `n` to one element in one step and return what it was before, as a Python number.
+
+        Integers wrap around at the ends of their type, as NumPy's do. Raises IndexError out of range,
+        TypeError for a dtype that is neither integer nor float or for a float `n` and an integer dtype,
+        OverflowError for an `n` that the dtype cannot hold.
+        """
+        return self._call("fetch_add", index, n)
+
+    def compare_exchange(self, index: int | tuple[int, ...], expected: int | float, desired: int | float) -> bool:
+        """Set one element to `desired` if it is `expected`, in one step, and say whether it was.
+
+        Raises as `fetch_add` does.
+        """
+        done: bool = self._call("compare_exchange", index, expected, desired)
+        return done
+
+    def add_at(self, indices: Any, values: ArrayLike) -> None:
+        """Add `values` to the elements at `indices`, all in one step: an index that comes twice is added to twice.
+
+        `indices` and `values` as for `numpy.add.at`. Raises, nothing added: IndexError out of range, TypeError for
+        a dtype that is neither integer nor float or for fractions and an integer dtype, OverflowError for values
+        that the dtype cannot hold, ValueError for values that do not broadcast.
+        """
+        self._call("add_at", indices, np.asarray(values))
+
+    def statistics(self) -> ArrayStatistics:
+        """Geometry, size and whether the lock is held, as one frozen picture."""
+        picture: ArrayStatistics = self._call("statistics")
+        return picture

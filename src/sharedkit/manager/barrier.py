@@ -1,0 +1,106 @@
+"""A barrier behind a server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import index
+from typing import Any
+
+from sharedkit.manager.handle import DEFAULT_SEATS, Handle
+from sharedkit.statistics import BarrierStatistics
+
+__all__ = ["Barrier"]
+
+
+class Barrier(Handle):
+    """Barrier(parties, action=None, timeout=None, *, name=None, exist_ok=False, persist=False, seats=192)
+
+    `threading.Barrier`: `wait` returns when `parties` threads are in it; the last to come has called its handle's
+    `action` before, which travels with the handle. `timeout` is what `wait` takes for its own where it is given none.
+    A process that dies in it breaks it. `with` closes the handle.
+
+    Raises ValueError for `parties` below 1, FileExistsError when the name is taken, ValueError when what is there is
+    not a barrier of as many parties.
+    """
+
+    kind = "Barrier"
+    _action: Callable[[], object] | None = None
+
+    def __init__(
+        self,
+        parties: int,
+        action: Callable[[], object] | None = None,
+        timeout: float | None = None,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        seats: int = DEFAULT_SEATS,
+    ) -> None:
+        wanted = index(parties)
+        if wanted < 1:
+            raise ValueError(f"parties must be > 0: {wanted}")
+        self._action = action
+        self._create(name, exist_ok, persist, seats, {"parties": wanted}, timeout)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait until all parties have come; a number from 0 to `parties - 1`, to each its own.
+
+        Raises threading.BrokenBarrierError when the time is over, which breaks the barrier for everybody, and when it
+        is reset or aborted meanwhile, or broken already; and what the action raises, which breaks it, too.
+        """
+        number, acts = self._call("wait", timeout, self._action is not None)
+        if acts and self._action is not None:
+            try:
+                self._action()
+            except BaseException:
+                self._call("acted", False)
+                raise
+            self._call("acted", True)
+        return int(number)
+
+    def reset(self) -> None:
+        """Make it empty and whole; threads that wait get a BrokenBarrierError."""
+        self._call("reset")
+
+    def abort(self) -> None:
+        """Break it: threads that wait, and all that come until `reset()`, get a BrokenBarrierError."""
+        self._call("abort")
+
+    @property
+    def parties(self) -> int:
+        """How many have to come."""
+        return self.statistics().parties
+
+    @property
+    def n_waiting(self) -> int:
+        """How many have come."""
+        return self.statistics().waiting
+
+    @property
+    def broken(self) -> bool:
+        """Whether it is broken."""
+        return self.statistics().state == "broken"
+
+    def statistics(self) -> BarrierStatistics:
+        """Who has come and in what state it is, as one frozen picture."""
+        picture: BarrierStatistics = self._call("statistics")
+        return picture
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        arrive, arguments = super().__reduce__()
+        return (arrive, arguments) if self._action is None else (_acting, (arrive, arguments, self._action))
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return super().__repr__()
+        picture = self.statistics()
+        shown = "broken" if picture.state == "broken" else f"waiters={picture.waiting}/{picture.parties}"
+        return f"<sharedkit.Barrier at {id(self):#x} name={self._name!r}: {shown}>"
+
+
+def _acting(arrive: Callable[..., Barrier], arguments: tuple[Any, ...], action: Callable[[], object]) -> Barrier:
+    """A barrier that arrives together with its action."""
+    barrier = arrive(*arguments)
+    barrier._action = action
+    return barrier

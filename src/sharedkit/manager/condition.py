@@ -1,0 +1,122 @@
+"""A condition behind a server."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from time import monotonic
+from types import TracebackType
+from typing import Any, TypeVar
+
+from sharedkit.manager.handle import DEFAULT_SEATS, Structure
+from sharedkit.manager.lock import Lock, RLock, warn_if
+from sharedkit.statistics import ConditionStatistics
+
+__all__ = ["Condition"]
+
+T = TypeVar("T")
+
+
+class Condition(Structure):
+    """Condition(lock=None, *, name=None, exist_ok=False, persist=False, seats=192)
+
+    `threading.Condition` over `lock`, a Lock or RLock of the same server, or over an RLock of its own. A notification
+    for a client that died goes to the next. `with` takes the lock; it does not close the handle.
+
+    Raises TypeError for another lock, FileExistsError when the name is taken, ValueError when what is there is not a
+    condition over the same lock.
+    """
+
+    kind = "Condition"
+
+    def __init__(
+        self,
+        lock: Any = None,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        seats: int = DEFAULT_SEATS,
+    ) -> None:
+        if lock is not None and (not isinstance(lock, Lock | RLock) or lock.home is not self.home):
+            raise TypeError(f"lock must be a Lock or RLock of the same server or None, not {type(lock).__name__}")
+        if lock is not None:
+            lock._ensure_open()
+        self._create(name, exist_ok, persist, seats, {"lock": None if lock is None else lock._ident})
+
+    def _core(self) -> int:
+        """The number of the lock."""
+        if not hasattr(self, "_lock_ident"):
+            self._lock_ident: int = self._call("lock")
+        return self._lock_ident
+
+    def _of_lock(self, method: str, *args: Any, patience: float | None = 0.1) -> Any:
+        return self._ensure_open().call(self._core(), method, *args, patience=patience)
+
+    def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
+        """Take the lock, with the arguments of the lock's own `acquire`."""
+        wait = -1 if timeout is None else timeout
+        got, died = self._of_lock("acquire", bool(blocking if block is None else block), wait)
+        warn_if(died, self._name)
+        return bool(got)
+
+    def release(self) -> None:
+        """Let the lock go; a RuntimeError where it is not held."""
+        self._of_lock("release")
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def _is_owned(self) -> bool:
+        return bool(self._of_lock("is_owned"))
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Let the lock go, sleep until notified or `timeout` seconds are over (None: for ever), and take it again.
+
+        Whether a notification came. Raises RuntimeError without the lock.
+        """
+        told, died = self._call("wait", timeout, patience=None)
+        warn_if(died, self._name)
+        return bool(told)
+
+    def wait_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T:
+        """Wait until `predicate()` is true or `timeout` seconds are over, and answer what it answered last."""
+        self._ensure_open()
+        deadline = None if timeout is None else monotonic() + timeout
+        result = predicate()
+        while not result:
+            remaining = None if deadline is None else deadline - monotonic()
+            if remaining is not None and remaining <= 0:
+                break
+            self.wait(remaining)
+            result = predicate()
+        return result
+
+    def notify(self, n: int = 1) -> None:
+        """Wake up to `n` of those that wait, the longest first. RuntimeError without the lock."""
+        self._call("notify", n)
+
+    def notify_all(self) -> None:
+        """Wake everybody who waits. RuntimeError without the lock."""
+        self._call("notify", None)
+
+    def notifyAll(self) -> None:
+        """Deprecated spelling of `notify_all`."""
+        warnings.warn("notifyAll() is deprecated, use notify_all() instead", DeprecationWarning, stacklevel=2)
+        self.notify_all()
+
+    def statistics(self) -> ConditionStatistics:
+        """The lock's picture, and how many threads wait or are on their way back, as one frozen picture."""
+        picture: ConditionStatistics = self._call("statistics")
+        return picture
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return super().__repr__()
+        picture = self.statistics()
+        return f"<Condition({picture.lock.kind} owner={picture.lock.owner}, {picture.waiting}) name={self._name!r}>"

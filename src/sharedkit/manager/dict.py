@@ -1,0 +1,202 @@
+"""A dict behind a server."""
+
+from __future__ import annotations
+
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, MutableMapping, ValuesView
+from typing import Any, ClassVar
+
+from sharedkit.manager.handle import DEFAULT_SEATS, Handle
+from sharedkit.manager.wire import pack, unpack
+from sharedkit.statistics import DictStatistics
+
+__all__ = ["Dict"]
+
+
+class Dict(Handle):
+    """Dict(mapping_or_pairs=(), /, *, name=None, exist_ok=False, persist=False, seats=192, **items)
+
+    A `MutableMapping` in order of insertion. Each single operation is atomic, `setdefault`, `pop`, `add` and
+    `compare_exchange` among them; iteration goes over a snapshot. Values are pickled: what comes out is a copy. The
+    server unpickles keys, which it has to compare, and what `add` adds; classes of those it must be able to import.
+
+    Raises FileExistsError when the name is taken, ValueError when what is there is not a dict.
+    """
+
+    kind = "Dict"
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        mapping_or_pairs: Mapping[Any, Any] | Iterable[tuple[Any, Any]] = (),
+        /,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        seats: int = DEFAULT_SEATS,
+        **items: Any,
+    ) -> None:
+        self._create(name, exist_ok, persist, seats, {})
+        if items or mapping_or_pairs:
+            self.update(mapping_or_pairs, **items)
+
+    def __getitem__(self, key: Any) -> Any:
+        hash(key)
+        found = self._call("get", key)
+        if found is None:
+            raise KeyError(key)
+        return unpack(found)
+
+    def get(self, key: Any, default: Any = None, /) -> Any:
+        """The value of `key`, or `default`."""
+        hash(key)
+        found = self._call("get", key)
+        return default if found is None else unpack(found)
+
+    def __contains__(self, key: object) -> bool:
+        hash(key)
+        return bool(self._call("has", key))
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._ensure_open()
+        hash(key)
+        self._call("set", [(key, pack(value))])
+
+    def __delitem__(self, key: Any) -> None:
+        self.pop(key)
+
+    def setdefault(self, key: Any, default: Any = None, /) -> Any:
+        """The value of `key`, set to `default` if it was missing, in one step."""
+        self._ensure_open()
+        hash(key)
+        return unpack(self._call("setdefault", key, pack(default)))
+
+    def pop(self, key: Any, *default: Any) -> Any:
+        """Remove `key` and return its value in one step; `default` if it is missing, or KeyError without one."""
+        if len(default) > 1:
+            raise TypeError(f"pop expected at most 2 arguments, got {1 + len(default)}")
+        hash(key)
+        found = self._call("pop", key)
+        if found is not None:
+            return unpack(found)
+        if default:
+            return default[0]
+        raise KeyError(key)
+
+    def popitem(self) -> tuple[Any, Any]:
+        """Remove and return the pair that was inserted last, in one step. KeyError when there is none."""
+        key, value = self._call("popitem")
+        return key, unpack(value)
+
+    def add(self, key: Any, n: Any = 1, /) -> Any:
+        """Add `n` to the number at `key` (a missing one is 0) in one step, and return the new value."""
+        hash(key)
+        return self._call("add", key, n)
+
+    def compare_exchange(self, key: Any, expected: Any, desired: Any, /) -> bool:
+        """Set `key` to `desired` if its value equals `expected`, in one step; whether it did."""
+        self._ensure_open()
+        hash(key)
+        packed = pack(desired)
+        while (found := self._call("get", key)) is not None and unpack(found) == expected:
+            if self._call("swap", key, found, packed):
+                return True
+        return False
+
+    def update(self, mapping_or_pairs: Mapping[Any, Any] | Iterable[tuple[Any, Any]] = (), /, **items: Any) -> None:
+        """Set many keys, all in one step."""
+        self._ensure_open()
+        pairs = dict(mapping_or_pairs, **items)
+        self._call("set", [(key, pack(value)) for key, value in pairs.items()])
+
+    def clear(self) -> None:
+        """Remove everything, in one step."""
+        self._call("clear")
+
+    def as_dict(self) -> dict[Any, Any]:
+        """A plain dict of a snapshot."""
+        return {key: unpack(value) for key, value in self._call("items")}
+
+    def copy(self) -> Dict:
+        """A new dict, made from a snapshot."""
+        return type(self)(self.as_dict())
+
+    @classmethod
+    def fromkeys(cls, keys: Iterable[Any], value: Any = None, /) -> Dict:
+        """A new dict of these keys, each with this value."""
+        return cls(dict.fromkeys(keys, value))
+
+    def __len__(self) -> int:
+        return int(self._call("len"))
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.as_dict())
+
+    def __reversed__(self) -> Iterator[Any]:
+        return iter(list(self.as_dict())[::-1])
+
+    def keys(self) -> KeysView[Any]:
+        """A view of the keys; iterating it goes over a snapshot."""
+        return KeysView(self)
+
+    def values(self) -> ValuesView[Any]:
+        """A view of the values; iterating it goes over a snapshot."""
+        return _Values(self)
+
+    def items(self) -> ItemsView[Any, Any]:
+        """A view of the pairs; iterating it goes over a snapshot."""
+        return _Items(self)
+
+    def __or__(self, other: Any) -> dict[Any, Any]:
+        if not isinstance(other, (dict, Dict)):
+            return NotImplemented
+        return self.as_dict() | dict(other)
+
+    def __ror__(self, other: Any) -> dict[Any, Any]:
+        if not isinstance(other, (dict, Dict)):
+            return NotImplemented
+        return dict(other) | self.as_dict()
+
+    def __ior__(self, other: Any) -> Dict:
+        self.update(other)
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        return self.as_dict() == dict(other.items())
+
+    def statistics(self) -> DictStatistics:
+        """The number of keys and who is attached, at this moment."""
+        picture: DictStatistics = self._call("statistics")
+        return picture
+
+    def __repr__(self) -> str:
+        return "<Dict closed>" if self.closed else f"Dict({self.as_dict()!r}, name={self.name!r})"
+
+
+def _snapshot(view: Any) -> dict[Any, Any]:
+    taken: dict[Any, Any] = view._mapping.as_dict()
+    return taken
+
+
+class _Values(ValuesView[Any]):
+    def __iter__(self) -> Iterator[Any]:
+        return iter(_snapshot(self).values())
+
+    def __contains__(self, value: object) -> bool:
+        return value in _snapshot(self).values()
+
+    def __reversed__(self) -> Iterator[Any]:
+        return reversed(_snapshot(self).values())
+
+
+class _Items(ItemsView[Any, Any]):
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        return iter(_snapshot(self).items())
+
+    def __reversed__(self) -> Iterator[tuple[Any, Any]]:
+        return reversed(_snapshot(self).items())
+
+
+MutableMapping.register(Dict)

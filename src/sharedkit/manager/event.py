@@ -1,0 +1,64 @@
+"""A flag behind a server."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+
+from sharedkit.manager.handle import DEFAULT_SEATS, Handle
+from sharedkit.statistics import EventStatistics
+
+__all__ = ["Event"]
+
+
+class Event(Handle):
+    """Event(*, name=None, exist_ok=False, persist=False, seats=192)
+
+    `threading.Event`: a flag, at first not set. `with` closes the handle.
+
+    Raises FileExistsError when the name is taken, ValueError when what is there is not an event.
+    """
+
+    kind = "Event"
+
+    def __init__(
+        self, *, name: str | None = None, exist_ok: bool = False, persist: bool = False, seats: int = DEFAULT_SEATS
+    ) -> None:
+        self._create(name, exist_ok, persist, seats, {})
+
+    def is_set(self) -> bool:
+        """Whether the flag is set."""
+        return bool(self._call("is_set"))
+
+    def isSet(self) -> bool:
+        """Deprecated spelling of `is_set`."""
+        warnings.warn("isSet() is deprecated, use is_set() instead", DeprecationWarning, stacklevel=2)
+        return self.is_set()
+
+    def set(self) -> None:
+        """Set the flag, and wake everybody who waits for it."""
+        self._call("set")
+
+    def clear(self) -> None:
+        """Clear the flag; who was woken before returns True all the same."""
+        self._call("clear")
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the flag is set, for up to `timeout` seconds or for ever where it is None; whether it was.
+
+        Raises OverflowError for a timeout past threading.TIMEOUT_MAX.
+        """
+        self._ensure_open()
+        if timeout is not None and timeout > threading.TIMEOUT_MAX:
+            raise OverflowError("timeout value is too large")
+        return bool(self._call("wait", timeout))
+
+    def statistics(self) -> EventStatistics:
+        """Whether it is set, and how many threads wait, as one frozen picture."""
+        picture: EventStatistics = self._call("statistics")
+        return picture
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return super().__repr__()
+        return f"<sharedkit.Event at {id(self):#x} name={self._name!r}: {'set' if self.is_set() else 'unset'}>"

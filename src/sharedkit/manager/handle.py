@@ -1,0 +1,133 @@
+"""What every handle of this placement can do: be named, closed, and pickled to wherever the server can be reached."""
+
+from __future__ import annotations
+
+import weakref
+from multiprocessing import context as mp_context
+from operator import index
+from secrets import token_hex
+from types import TracebackType
+from typing import Any, ClassVar, TypeVar
+
+from sharedkit.errors import ClosedError
+from sharedkit.manager import placement
+from sharedkit.manager.session import Link
+from sharedkit.segments import DEFAULT_SEATS, checked_seats
+
+__all__ = ["DEFAULT_SEATS", "Handle", "Structure", "checked_name", "integer"]
+
+T = TypeVar("T", bound="Structure")
+NAME_BYTES = 200
+LOWEST, HIGHEST = -(1 << 63), (1 << 63) - 1
+
+
+def checked_name(name: object) -> str:
+    """`name` itself; TypeError or ValueError where it could not be a name in another placement."""
+    if not isinstance(name, str):
+        raise TypeError(f"a name must be a str, not {type(name).__name__}")
+    if not name or "/" in name or "\0" in name or len(name.encode("utf-8", "surrogateescape")) > NAME_BYTES:
+        raise ValueError(f"a name must be 1 to {NAME_BYTES} bytes without '/' and NUL: {name!r}")
+    return name
+
+
+def integer(value: object) -> int:
+    """`value` as an int of 64 bits; TypeError for what is no integer, OverflowError for what does not fit."""
+    number = index(value)  # type: ignore[arg-type]  # index() itself raises the TypeError
+    if not LOWEST <= number <= HIGHEST:
+        raise OverflowError(f"{number} does not fit in a signed 64-bit integer")
+    return number
+
+
+class Structure:
+    """A handle on what a server keeps, made by a context, whose classes are bound to a server by `home`."""
+
+    kind: ClassVar[str] = ""
+    home: ClassVar[placement.Placement | None] = None
+
+    _name: str
+    _ident: int
+    _link: Link | None
+    _release: weakref.finalize[..., Structure]
+
+    def _create(
+        self, name: str | None, exist_ok: bool, persist: bool, seats: int, spec: dict[str, Any], *extra: Any
+    ) -> None:
+        """Make the structure in the server, or open an equal one; `spec` is what must be equal."""
+        if self.home is None:
+            raise TypeError(f'{type(self).__name__} is made by a context: get_context("manager").{type(self).__name__}')
+        spec["seats"] = checked_seats(seats)
+        name = f"manager-{token_hex(8)}" if name is None else checked_name(name)
+        link = self.home.link()
+        self._open(link, name, link.call(0, "create", self.kind, name, exist_ok, persist, spec, extra))
+
+    def _open(self, link: Link, name: str, ident: int) -> None:
+        self._link, self._name, self._ident = link, name, ident
+        self._release = weakref.finalize(self, link.released.append, ident)
+        self._release.atexit = False
+
+    @classmethod
+    def _of(cls: type[T], link: Link, name: str, ident: int) -> T:
+        handle = cls.__new__(cls)
+        handle._open(link, name, ident)
+        return handle
+
+    def _call(self, method: str, *args: Any, patience: float | None = 0.1) -> Any:
+        link = self._link
+        if link is None:
+            raise ClosedError(f"{type(self).__name__} {self._name!r} is closed")
+        return link.call(self._ident, method, *args, patience=patience)
+
+    def _ensure_open(self) -> Link:
+        if self._link is None:
+            raise ClosedError(f"{type(self).__name__} {self._name!r} is closed")
+        return self._link
+
+    @property
+    def name(self) -> str:
+        """The name by which `attach` finds the structure; a random one where none was given."""
+        self._ensure_open()
+        return self._name
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close()` was called on this handle."""
+        return self._link is None
+
+    def close(self) -> None:
+        """Let go of the structure. Using this handle then raises ClosedError; closing again does nothing."""
+        link, self._link = self._link, None
+        if link is not None:
+            self._release.detach()
+            link.released.append(self._ident)
+            link.flush()
+
+    def unlink(self) -> None:
+        """Give the name free: handles that are open work on, and nobody attaches any more."""
+        self._call("unlink")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        link = self._ensure_open()
+        ticket = None
+        if mp_context.get_spawning_popen() is not None:
+            ticket = token_hex(8)
+            link.call(0, "ticket", ticket, self._ident)
+        return placement.arrive, (link.address, self.kind, self._name, self._ident, ticket)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self._name!r}{' closed' if self.closed else ''}>"
+
+
+H = TypeVar("H", bound="Handle")
+
+
+class Handle(Structure):
+    """A handle that a `with` statement closes."""
+
+    def __enter__(self: H) -> H:
+        self._ensure_open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,191 @@
+"""Locks behind a server. What a client held that died goes to the next, with an OwnerDiedWarning."""
+
+from __future__ import annotations
+
+import warnings
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+from sharedkit.errors import OwnerDiedWarning
+from sharedkit.manager.handle import DEFAULT_SEATS, Structure
+from sharedkit.statistics import LockStatistics
+
+if TYPE_CHECKING:
+    from sharedkit.manager.array import Array
+
+__all__ = ["ArrayLock", "Lock", "RLock", "warn_if"]
+
+
+def warn_if(died: bool, name: str) -> None:
+    """Say that what was just taken comes from the dead."""
+    if died:
+        text = f"the process that held the lock of {name!r} has died: check what the lock protects"
+        warnings.warn(text, OwnerDiedWarning, stacklevel=4)
+
+
+class _Taken:
+    """What takes and releases, given how to ask for the lock behind it."""
+
+    def _ask(self, method: str, *args: Any, patience: float | None = 0.1) -> Any:
+        raise NotImplementedError
+
+    def _called(self) -> str:
+        raise NotImplementedError
+
+    def _take(self, blocking: bool, timeout: float | None) -> bool:
+        got, died = self._ask("acquire", bool(blocking), -1 if timeout is None else timeout)
+        try:
+            warn_if(died, self._called())
+        except BaseException:  # the warning is an error: the lock is not ours then
+            self._ask("release")
+            raise
+        return bool(got)
+
+    def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
+        """Take the lock, and say whether that came about before `timeout` seconds were over.
+
+        Raises ValueError for a negative `timeout` other than -1, and for one together with `blocking=False`;
+        OverflowError for one past threading.TIMEOUT_MAX; OwnerDiedError where that was asked for. Gives an
+        OwnerDiedWarning where the process that held it before has died.
+        """
+        return self._take(blocking if block is None else block, timeout)
+
+    def release(self) -> None:
+        """Let the lock go; NotLockedError, a RuntimeError, where it is not held, or not by this thread if it is an
+        RLock.
+        """
+        self._ask("release")
+
+    def __enter__(self) -> bool:
+        return self._take(True, -1)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ask("release")
+
+    def locked(self) -> bool:
+        """Whether somebody holds the lock now."""
+        return self.statistics().count > 0
+
+    @property
+    def owner(self) -> int | None:
+        """Process id of the holder; None when it is free."""
+        return self.statistics().owner
+
+    @property
+    def owner_died(self) -> bool:
+        """Whether the one who held it before died holding it, and nobody has released it in order since."""
+        return self.statistics().owner_died
+
+    def mark_consistent(self) -> None:
+        """Say that what the lock protects is in order again: `owner_died` is false from now on."""
+        self._ask("mark_consistent")
+
+    def statistics(self) -> LockStatistics:
+        """Who holds it, how often and since when, and how many threads wait for it, as one frozen picture."""
+        picture: LockStatistics = self._ask("statistics")
+        return picture
+
+
+class _Named(_Taken, Structure):
+    """A lock that is a structure of its own."""
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        on_owner_died: Literal["warn", "raise"] = "warn",
+        seats: int = DEFAULT_SEATS,
+    ) -> None:
+        if on_owner_died not in ("warn", "raise"):
+            raise ValueError(f"on_owner_died must be 'warn' or 'raise': {on_owner_died!r}")
+        self._create(name, exist_ok, persist, seats, {"on_owner_died": on_owner_died})
+
+    def _ask(self, method: str, *args: Any, patience: float | None = 0.1) -> Any:
+        return self._call(method, *args, patience=patience)
+
+    def _called(self) -> str:
+        return self._name
+
+
+class Lock(_Named):
+    """Lock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192)
+
+    `threading.Lock`: any thread of any process may release it. If the process that held it dies, the next one takes it
+    over, finds `owner_died` true and gets an OwnerDiedWarning; with `on_owner_died="raise"` everybody who asks gets an
+    OwnerDiedError instead of the lock, until `mark_consistent()`. `with` takes the lock; it does not close the handle.
+
+    Raises FileExistsError when the name is taken, ValueError when what is there is not an equal lock.
+    """
+
+    kind = "Lock"
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return super().__repr__()
+        owner = self.owner
+        held = "unlocked" if owner is None else "locked"
+        return f"<{held} sharedkit.Lock object owner={owner} name={self._name!r} at {id(self):#x}>"
+
+
+class RLock(_Named):
+    """RLock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192)
+
+    `threading.RLock`: the thread that holds it may take it again, and is alone to release it, as often as it has taken
+    it. The owner is a thread of a process; what happens when it dies is as for Lock. `with` takes it; it does not close
+    the handle.
+
+    Raises FileExistsError when the name is taken, ValueError when what is there is not an equal lock.
+    """
+
+    kind = "RLock"
+
+    def _is_owned(self) -> bool:
+        return bool(self._call("is_owned"))
+
+    def _recursion_count(self) -> int:
+        return self.statistics().count if self._is_owned() else 0
+
+    def _release_save(self) -> int:
+        count: int = self._call("release_save")
+        return count
+
+    def _acquire_restore(self, saved: int) -> None:
+        warn_if(self._call("acquire_restore", saved, patience=None), self._name)
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return super().__repr__()
+        picture = self.statistics()
+        held = "locked" if picture.count else "unlocked"
+        return (
+            f"<{held} sharedkit.RLock object owner={picture.owner} count={picture.count} "
+            f"name={self._name!r} at {id(self):#x}>"
+        )
+
+
+class ArrayLock(_Taken):
+    """The lock that comes with an array, with the methods of a Lock. It is as open as its array."""
+
+    def __init__(self, array: Array, ident: int) -> None:
+        self._array = array
+        self._ident = ident
+
+    def _ask(self, method: str, *args: Any, patience: float | None = 0.1) -> Any:
+        return self._array._ensure_open().call(self._ident, method, *args, patience=patience)
+
+    def _called(self) -> str:
+        return self._array._name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _lock_of, (self._array,)
+
+    def __repr__(self) -> str:
+        return f"<lock of {self._array!r}>"
+
+
+def _lock_of(array: Array) -> ArrayLock:
+    return array.lock

@@ -1,0 +1,133 @@
+"""One server and the classes that are bound to it, in a process that started it or that connects to it."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import pickle
+import secrets
+import subprocess
+import sys
+import threading
+from multiprocessing import current_process
+from typing import TYPE_CHECKING, Any
+
+from sharedkit.errors import ServerGoneError
+from sharedkit.manager.session import Link
+
+if TYPE_CHECKING:
+    from sharedkit.manager.handle import Structure
+
+__all__ = ["KINDS", "Placement", "arrive", "at"]
+
+KINDS: dict[str, type[Structure]] = {}
+_known: dict[Any, Placement] = {}
+_lock = threading.Lock()
+
+
+def at(address: Any, authkey: bytes | None = None) -> Placement:
+    """The placement of the server at `address`: one a process, however often it is asked for.
+
+    With an `authkey` other than the one known, the new one counts from now on.
+    """
+    address = tuple(address) if isinstance(address, list) else address
+    with _lock:
+        found = _known.get(address)
+        if found is None:
+            found = _known[address] = Placement(Link(address, authkey))
+        elif authkey is not None:
+            found.link().authkey = bytes(authkey)
+        return found
+
+
+def arrive(address: Any, kind: str, name: str, ident: int, ticket: str | None) -> Any:
+    """The handle that was pickled, in this process. Raises GoneError, ServerGoneError, AuthkeyError."""
+    here = at(address)
+    link = here.link()
+    link.call(0, "arrive", ident, name, ticket)
+    return here.classes[kind]._of(link, name, ident)
+
+
+class Placement:
+    """The classes of one server. Where `link` is None, the first use of them starts a server that ends with us."""
+
+    def __init__(self, link: Link | None = None) -> None:
+        self._link = link
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner = 0
+        self._starting = threading.Lock()
+        self.ended = False
+        self.classes: dict[str, type[Structure]] = {}
+        for name, cls in KINDS.items():
+            members = {"__doc__": cls.__doc__, "__module__": cls.__module__, "__qualname__": name, "home": self}
+            self.classes[name] = type(name, (cls,), members)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.__dict__["classes"][name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def link(self) -> Link:
+        """The way to the server, which is started where it has to be."""
+        if self.ended:
+            raise ServerGoneError("this context has ended its server; get another by get_context('manager')")
+        if self._link is None:
+            with self._starting:
+                if self._link is None:
+                    self._start()
+        assert self._link is not None
+        return self._link
+
+    def attach(self, name: str) -> Structure:
+        """A further handle on the structure of that name in the server. Raises FileNotFoundError."""
+        from sharedkit.manager.handle import checked_name
+
+        name = checked_name(name)
+        link = self.link()
+        kind, ident = link.call(0, "attach", name)
+        return self.classes[kind]._of(link, name, ident)
+
+    def _start(self) -> None:
+        address = f"\0sharedkit-{secrets.token_hex(12)}"  # a socket without a file, so nothing is left of it
+        authkey = bytes(current_process().authkey)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sharedkit.manager"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=_environment(),
+            process_group=0,  # Ctrl-C is for us, who then end it
+        )
+        assert process.stdin is not None and process.stdout is not None
+        with process.stdin, process.stdout:
+            process.stdin.write(pickle.dumps((os.getpid(), address, authkey)))
+            process.stdin.close()
+            try:
+                pickle.load(process.stdout)
+            except EOFError:
+                raise ServerGoneError(f"the server ended with {process.wait()} before it listened") from None
+        self._process, self._owner = process, os.getpid()
+        link = Link(address, authkey)
+        with _lock:
+            _known[address] = self
+        self._link = link
+        atexit.register(self.end)
+
+    def end(self) -> None:
+        """End the server that this process has started, or the session with one that it has not. Again does nothing."""
+        if self._link is not None and not self.ended:
+            self._link.close()
+            if self._process is not None:
+                if self._owner != os.getpid():
+                    return
+                self._process.terminate()
+                self._process.wait()
+                with _lock:
+                    _known.pop(self._link.address, None)
+                atexit.unregister(self.end)
+                self.ended = True
+
+
+def _environment() -> dict[str, str]:
+    """Ours, with the path by which we found the kit: the server must be the same."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

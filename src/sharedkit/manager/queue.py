@@ -1,0 +1,172 @@
+"""A queue behind a server: the face of `queue.Queue` of Python 3.13, with batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from operator import index
+from typing import Generic, TypeVar
+
+from sharedkit.manager.handle import DEFAULT_SEATS, Handle
+from sharedkit.manager.wire import pack, unpack
+from sharedkit.statistics import QueueStatistics
+
+__all__ = ["Queue"]
+
+T = TypeVar("T")
+
+
+class Queue(Handle, Generic[T]):
+    """Queue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192)
+
+    A first-in, first-out queue, unbounded where `maxsize` is 0 or less. Items are pickled by who puts and unpickled by
+    who gets; the server never looks into them. An item that was taken for a client that died goes back to the front if
+    it could not be sent any more; one that was sent ends with that client.
+
+    Raises FileExistsError when the name is taken, ValueError when what is there is not an equal queue.
+    """
+
+    kind = "Queue"
+
+    def __init__(
+        self,
+        maxsize: int = 0,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        seats: int = DEFAULT_SEATS,
+    ) -> None:
+        maxsize = index(maxsize)
+        self._create(name, exist_ok, persist, seats, {"maxsize": max(0, maxsize)}, maxsize)
+
+    @property
+    def maxsize(self) -> int:
+        """How many items fit; no bound where it is 0 or less. May be set at any time."""
+        maxsize: int = self._call("get_maxsize")
+        return maxsize
+
+    @maxsize.setter
+    def maxsize(self, maxsize: int) -> None:
+        self._call("set_maxsize", maxsize)
+
+    @property
+    def unfinished_tasks(self) -> int:
+        """How many items were put for which no `task_done()` came yet."""
+        return self.statistics().unfinished_tasks
+
+    @property
+    def is_shutdown(self) -> bool:
+        """Whether `shutdown()` was called."""
+        return self.statistics().state != "open"
+
+    def put(self, item: T, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> None:
+        """Put `item`, waiting for room for up to `timeout` seconds, or for ever where it is None.
+
+        Raises Full where there is no room in time (at once where `block` is false), ShutDown after
+        `shutdown()`, ValueError for a negative timeout, and what pickling the item raises.
+        """
+        self._ensure_open()
+        self._put([pack(item)], block if blocking is None else blocking, timeout)
+
+    def _put(self, packed: list[bytes], block: bool, timeout: float | None) -> None:
+        if timeout is not None and block:
+            _check(timeout)
+        self._call("put_many", packed, block, timeout)
+
+    def get(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> T:
+        """Take the oldest item, waiting for one for up to `timeout` seconds, or for ever where it is None.
+
+        Raises Empty where there is none in time (at once where `block` is false), ShutDown after
+        `shutdown()` when none is left, ValueError for a negative timeout.
+        """
+        (item,) = self._get(1, block if blocking is None else blocking, timeout)
+        return item
+
+    def _get(self, most: int | None, block: bool, timeout: float | None) -> list[T]:
+        self._ensure_open()
+        if timeout is not None and block:
+            _check(timeout)
+        return [unpack(item) for item in self._call("get_many", most, block, timeout)]
+
+    def put_nowait(self, item: T) -> None:
+        """`put(item, block=False)`."""
+        self.put(item, False)
+
+    def get_nowait(self) -> T:
+        """`get(block=False)`."""
+        return self.get(False)
+
+    def put_many(
+        self, items: Iterable[T], block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
+    ) -> None:
+        """Put all `items` in order, waiting for room as `put` does, for up to `timeout` seconds in all.
+
+        Raises what `put` does. Where that is Full or ShutDown, its attribute `put` says how many went in before it.
+        """
+        self._ensure_open()
+        self._put([pack(item) for item in items], block if blocking is None else blocking, timeout)
+
+    def get_many(
+        self,
+        max_items: int | None = None,
+        block: bool = True,
+        timeout: float | None = None,
+        *,
+        blocking: bool | None = None,
+    ) -> list[T]:
+        """Wait for the first item as `get` does, and take what is there: at most `max_items` of them.
+
+        The list is empty only where `max_items` is 0. Raises what `get` does, ValueError for a negative `max_items`.
+        """
+        self._ensure_open()
+        if max_items is not None:
+            max_items = index(max_items)
+            if max_items < 0:
+                raise ValueError(f"max_items must not be negative: {max_items}")
+            if max_items == 0:
+                return []
+        return self._get(max_items, block if blocking is None else blocking, timeout)
+
+    def task_done(self) -> None:
+        """Say that one taken item is dealt with; ValueError where this is said more often than items came."""
+        self._call("task_done")
+
+    def join(self) -> None:
+        """Wait until `task_done()` was called for every item that was put."""
+        self._call("join")
+
+    def shutdown(self, immediate: bool = False) -> None:
+        """Make every `put`, and every `get` that finds no item, raise ShutDown, those that wait now among them.
+
+        With `immediate` the items that are left are thrown away and count as done.
+        """
+        self._call("shutdown", bool(immediate))
+
+    def qsize(self) -> int:
+        """How many items are in the queue now."""
+        return self.statistics().qsize
+
+    def empty(self) -> bool:
+        """Whether the queue has no item now."""
+        return not self.qsize()
+
+    def full(self) -> bool:
+        """Whether the queue has no room now."""
+        picture = self.statistics()
+        return 0 < picture.maxsize <= picture.qsize
+
+    def join_thread(self) -> None:
+        """Does nothing: there is no feeder thread as `multiprocessing.Queue` has one."""
+
+    def cancel_join_thread(self) -> None:
+        """Does nothing: there is no feeder thread as `multiprocessing.Queue` has one."""
+
+    def statistics(self) -> QueueStatistics:
+        """Sizes, counts of waiting threads and state, as one frozen picture."""
+        picture: QueueStatistics = self._call("statistics")
+        return picture
+
+
+def _check(timeout: float) -> None:
+    if timeout < 0:
+        raise ValueError("'timeout' must be a non-negative number")

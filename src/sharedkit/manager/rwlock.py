@@ -1,0 +1,120 @@
+"""A lock for many readers or one writer, behind a server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+
+from sharedkit.manager.handle import DEFAULT_SEATS, Handle
+from sharedkit.manager.lock import warn_if
+from sharedkit.statistics import RWLockStatistics
+
+__all__ = ["RWLock"]
+
+
+class _Side:
+    """Reading or writing, with the face of a Lock."""
+
+    def __init__(self, acquire: Callable[..., bool], release: Callable[[], None], locked: Callable[[], bool]) -> None:
+        self._acquire = acquire
+        self._release = release
+        self._locked = locked
+
+    def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
+        """As `RWLock.acquire_read` or `acquire_write`."""
+        return self._acquire(blocking if block is None else block, timeout)
+
+    def release(self) -> None:
+        """As `RWLock.release_read` or `release_write`."""
+        self._release()
+
+    def locked(self) -> bool:
+        """Whether somebody reads, or writes."""
+        return self._locked()
+
+    def __enter__(self) -> bool:
+        return self._acquire(True, -1)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._release()
+
+
+class RWLock(Handle):
+    """RWLock(*, name=None, exist_ok=False, persist=False, seats=192)
+
+    A lock that many threads hold to read or one to write: `with rw.reader:`, `with rw.writer:`. While somebody waits to
+    write nobody new begins to read. It cannot be upgraded, and who reads must not begin to read again. What a process
+    held that dies is free; of a writer's death those are warned who come before the next writer's release. `with` on
+    the handle itself closes it.
+
+    Raises FileExistsError when the name is taken, ValueError when what is there is not an RWLock.
+    """
+
+    kind = "RWLock"
+
+    def __init__(
+        self, *, name: str | None = None, exist_ok: bool = False, persist: bool = False, seats: int = DEFAULT_SEATS
+    ) -> None:
+        self._create(name, exist_ok, persist, seats, {})
+
+    def _take(self, what: str, blocking: bool, timeout: float | None) -> bool:
+        got, died = self._call(f"acquire_{what}", bool(blocking), -1 if timeout is None else timeout)
+        try:
+            warn_if(died, self._name)
+        except BaseException:
+            self._call(f"release_{what}")
+            raise
+        return bool(got)
+
+    def acquire_read(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
+        """Begin to read beside others, and say whether that came about before `timeout` seconds were over.
+
+        Raises as `Lock.acquire` does.
+        """
+        return self._take("read", blocking if block is None else block, timeout)
+
+    def release_read(self) -> None:
+        """End reading, in any thread; NotLockedError where this process does not read."""
+        self._call("release_read")
+
+    def acquire_write(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
+        """Begin to write alone, and say whether that came about before `timeout` seconds were over.
+
+        Raises as `Lock.acquire` does.
+        """
+        return self._take("write", blocking if block is None else block, timeout)
+
+    def release_write(self) -> None:
+        """End writing; NotLockedError where nobody writes."""
+        self._call("release_write")
+
+    @property
+    def reader(self) -> _Side:
+        """Reading, with the face of a Lock."""
+        self._ensure_open()
+        return _Side(self.acquire_read, self.release_read, lambda: bool(self.statistics().readers))
+
+    @property
+    def writer(self) -> _Side:
+        """Writing, with the face of a Lock."""
+        self._ensure_open()
+        return _Side(self.acquire_write, self.release_write, lambda: self.statistics().writer is not None)
+
+    @property
+    def owner_died(self) -> bool:
+        """Whether a writer died writing, and no other has ended in order since."""
+        return self.statistics().owner_died
+
+    def statistics(self) -> RWLockStatistics:
+        """Who writes, how many read and how many wait, as one frozen picture."""
+        picture: RWLockStatistics = self._call("statistics")
+        return picture
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return super().__repr__()
+        picture = self.statistics()
+        held = f"readers={sum(picture.readers.values())}" if picture.writer is None else f"writer={picture.writer}"
+        return f"<sharedkit.RWLock at {id(self):#x} name={self._name!r}: {held}>"

@@ -1,0 +1,92 @@
+"""Semaphores behind a server."""
+
+from __future__ import annotations
+
+from operator import index
+from types import TracebackType
+
+from sharedkit.manager.handle import DEFAULT_SEATS, Structure
+from sharedkit.statistics import SemaphoreStatistics
+
+__all__ = ["BoundedSemaphore", "Semaphore"]
+
+MOST = (1 << 31) - 1  # as in shared memory and in multiprocessing
+
+
+class Semaphore(Structure):
+    """Semaphore(value=1, *, name=None, exist_ok=False, persist=False, seats=192)
+
+    `threading.Semaphore`: `acquire` takes one of `value` permits and waits where there is none, `release` adds some,
+    also more than were taken. `block=` is `blocking=`. `with` takes a permit; it does not close the handle.
+
+    Raises ValueError for a negative `value`, FileExistsError when the name is taken, ValueError when what is there is
+    not a semaphore that began with the same value.
+    """
+
+    kind = "Semaphore"
+
+    def __init__(
+        self,
+        value: int = 1,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        seats: int = DEFAULT_SEATS,
+    ) -> None:
+        first = index(value)
+        if first < 0:
+            raise ValueError(f"semaphore initial value must be >= 0: {first}")
+        if first > MOST:
+            raise OverflowError(f"a semaphore counts to {MOST}: {first}")
+        self._create(name, exist_ok, persist, seats, {"value": first})
+
+    def acquire(self, blocking: bool = True, timeout: float | None = None, *, block: bool | None = None) -> bool:
+        """Take one permit, waiting up to `timeout` seconds, for ever where it is None; whether that came about.
+
+        Raises ValueError for a timeout together with `blocking=False`.
+        """
+        got: bool = self._call("acquire", bool(blocking if block is None else block), timeout)
+        return got
+
+    def release(self, n: int = 1) -> None:
+        """Add `n` permits and wake as many threads. ValueError for less than one, or more than were taken of a bounded
+        one; OverflowError past 2**31 - 1.
+        """
+        self._call("release", index(n))
+
+    def get_value(self) -> int:
+        """How many permits are free now."""
+        return self.statistics().value
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def statistics(self) -> SemaphoreStatistics:
+        """How many permits are free, who holds how many, and how many threads wait, as one frozen picture."""
+        picture: SemaphoreStatistics = self._call("statistics")
+        return picture
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return super().__repr__()
+        picture = self.statistics()
+        shown = f"value={picture.value}" + (f"/{picture.bound}" if picture.bound is not None else "")
+        return f"<sharedkit.{self.kind} at {id(self):#x} name={self._name!r}: {shown}>"
+
+
+class BoundedSemaphore(Semaphore):
+    """BoundedSemaphore(value=1, *, name=None, exist_ok=False, persist=False, seats=192)
+
+    `threading.BoundedSemaphore`: a Semaphore whose free permits never exceed the `value` that it began with. The
+    permits of a process that dies come back.
+
+    Raises as Semaphore does.
+    """
+
+    kind = "BoundedSemaphore"

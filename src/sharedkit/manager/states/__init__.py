@@ -1,0 +1,33 @@
+"""What the server keeps, one file a concept. Importing it makes every kind known by name."""
+
+from sharedkit.manager.states.array import ArrayState
+from sharedkit.manager.states.barrier import BarrierState
+from sharedkit.manager.states.base import Call, Session, State, kinds
+from sharedkit.manager.states.condition import ConditionState
+from sharedkit.manager.states.counter import CountersState, CounterState
+from sharedkit.manager.states.dict import DictState
+from sharedkit.manager.states.event import EventState
+from sharedkit.manager.states.lock import LockState, RLockState
+from sharedkit.manager.states.queue import QueueState
+from sharedkit.manager.states.rwlock import RWLockState
+from sharedkit.manager.states.semaphore import BoundedSemaphoreState, SemaphoreState
+
+__all__ = [
+    "ArrayState",
+    "BarrierState",
+    "BoundedSemaphoreState",
+    "Call",
+    "ConditionState",
+    "CounterState",
+    "CountersState",
+    "DictState",
+    "EventState",
+    "LockState",
+    "QueueState",
+    "RLockState",
+    "RWLockState",
+    "SemaphoreState",
+    "Session",
+    "State",
+    "kinds",
+]
