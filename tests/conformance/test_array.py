@@ -103,7 +103,7 @@ def test_length_and_iteration_are_over_the_first_axis(make_array: MakeArray) -> 
         len(make_array(()))
 
 
-@pytest.mark.needs("names")
+@pytest.mark.needs("names", "view")
 def test_the_view_is_no_copy(make_array: MakeArray) -> None:
     a = make_array((2, 3), "f4")
     view = a.ndarray
@@ -117,6 +117,7 @@ def test_the_view_is_no_copy(make_array: MakeArray) -> None:
     assert np.shares_memory(np.asarray(a), view)
 
 
+@pytest.mark.needs("view")
 def test_asarray_shares_the_elements_and_array_copies_them(make_array: MakeArray) -> None:
     a = make_array(3, "i4")
     shared, copied, converted = np.asarray(a), np.array(a), np.asarray(a, dtype="f8")
@@ -142,6 +143,7 @@ def test_it_exports_its_buffer(make_array: MakeArray) -> None:
     assert len(bytes(a)) == 24
 
 
+@pytest.mark.needs("view")
 def test_records_have_fields(make_array: MakeArray) -> None:
     a = make_array((4,), RECORD)
     a[1] = (7, (1.0, 2.0, 3.0), b"abc")
@@ -172,7 +174,7 @@ def test_a_wrong_geometry_is_refused(make_array: MakeArray) -> None:
         make_array(3, "no such type")
 
 
-@pytest.mark.needs("close")
+@pytest.mark.needs("close", "view")
 def test_a_view_outlives_its_handle(make_array: MakeArray) -> None:
     a = make_array(1000, "i8")
     a[:] = np.arange(1000)

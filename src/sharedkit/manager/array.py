@@ -19,8 +19,8 @@ __all__ = ["Array"]
 class Array(Handle):
     """Array(shape, dtype="f8", *, name=None, exist_ok=False, persist=False, seats=192)
 
-    An array of zeros in C order. Indexing reads copies and writes through; `ndarray` and `np.asarray(array)` are
-    copies, too, that cannot be written to, so that no write is lost in one: this placement shares no memory.
+    An array of zeros in C order. Indexing writes through and reads copies, as `ndarray` and `np.asarray(array)` do.
+    Such a copy cannot be written to, so that no write is lost in one: this placement shares no memory.
 
     Raises TypeError for a dtype that holds Python objects, ValueError for a negative length or where what is
     there is not an equal array, FileExistsError when the name is taken, MemoryError.
@@ -107,7 +107,10 @@ class Array(Handle):
         return iter(self.ndarray)
 
     def __getitem__(self, key: Any) -> Any:
-        return self._call("read", key)
+        found = self._call("read", key)
+        if isinstance(found, np.ndarray):
+            found.flags.writeable = False
+        return found
 
     def __setitem__(self, key: Any, value: ArrayLike) -> None:
         self._call("write", key, np.asarray(value) if isinstance(value, Array) else value)

@@ -14,7 +14,7 @@ import threading
 from multiprocessing.connection import Connection
 from multiprocessing.managers import BaseManager
 from multiprocessing.managers import Server as BaseServer
-from typing import Any, ClassVar
+from typing import Any
 
 from sharedkit.manager.house import House
 from sharedkit.manager.states import Call, Session
@@ -26,10 +26,9 @@ __all__ = ["Manager", "end_with"]
 class Server(BaseServer):
     """Answers two requests of multiprocessing's protocol, each of which turns its connection into one of ours."""
 
-    public: ClassVar[list[str]] = ["kit_session", "kit_calls"]
-
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.public = ["kit_session", "kit_calls"]
         self.house = House()
 
     def kit_session(self, connection: Connection, pid: int, ticket: str | None) -> None:
