@@ -189,7 +189,8 @@ def test_placements_do_not_import_each_other(placement: str) -> None:
 def test_nothing_below_the_contexts_imports_them() -> None:
     for path in PYTHON:
         first = path.relative_to(SOURCE).parts[0]
-        if first in ("thread", "shm", "protocols") or path.name in ("segments.py", "errors.py", "statistics.py"):
+        placed = first in ("thread", "shm", "manager", "protocols")
+        if placed or path.name in ("segments.py", "errors.py", "statistics.py"):
             assert within(imported(path), "sharedkit.context") == set(), path
             assert "sharedkit" not in {each for each in imported(path) if each == "sharedkit.compare"}, path
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sharedkit import protocols, shm, thread
+from sharedkit import manager, protocols, shm, thread
 
 in_threads: tuple[
     type[protocols.Array],
@@ -64,4 +64,34 @@ in_shared_memory: tuple[
     shm.RLock,
     shm.RWLock,
     shm.Semaphore,
+)
+
+behind_a_server: tuple[
+    type[protocols.Array],
+    type[protocols.Barrier],
+    type[protocols.BoundedSemaphore],
+    type[protocols.Condition],
+    type[protocols.Counter],
+    type[protocols.Counters],
+    type[protocols.Dict],
+    type[protocols.Event],
+    type[protocols.Lock],
+    type[protocols.Queue[Any]],
+    type[protocols.RLock],
+    type[protocols.RWLock],
+    type[protocols.Semaphore],
+] = (
+    manager.Array,
+    manager.Barrier,
+    manager.BoundedSemaphore,
+    manager.Condition,
+    manager.Counter,
+    manager.Counters,
+    manager.Dict,
+    manager.Event,
+    manager.Lock,
+    manager.Queue,
+    manager.RLock,
+    manager.RWLock,
+    manager.Semaphore,
 )

@@ -9,7 +9,7 @@ import pickle
 import pytest
 
 import sharedkit as sk
-from sharedkit import protocols, segments, shm, thread
+from sharedkit import manager, protocols, segments, shm, thread
 from sharedkit.context import Context
 
 CLASSES = (
@@ -29,7 +29,7 @@ CLASSES = (
 )
 
 
-@pytest.mark.parametrize("method", ["thread", "shm"])
+@pytest.mark.parametrize("method", ["thread", "shm", "manager"])
 def test_a_context_knows_its_method_and_offers_the_classes(method: str) -> None:
     context = sk.get_context(method)
     assert context.method == method
@@ -52,7 +52,7 @@ def test_the_default_is_shm_and_so_are_the_names_at_the_top() -> None:
         assert getattr(sk, name) is getattr(sk.get_context(), name)
 
 
-@pytest.mark.parametrize("method", ["", "threads", "SHM", "manager", 5, ["shm"]], ids=repr)
+@pytest.mark.parametrize("method", ["", "threads", "SHM", "managers", 5, ["shm"]], ids=repr)
 def test_an_unknown_method_is_a_value_error_that_names_the_known_ones(method: object) -> None:
     with pytest.raises(ValueError, match=r"'thread'.*'shm'"):
         sk.get_context(method)  # type: ignore[arg-type]
@@ -83,7 +83,7 @@ def _promised(protocol: type) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("name", CLASSES)
-@pytest.mark.parametrize("method", ["thread", "shm"])
+@pytest.mark.parametrize("method", ["thread", "shm", "manager"])
 def test_every_promised_method_is_there_and_documented(method: str, name: str) -> None:
     cls = getattr(sk.get_context(method), name)
     for promise in _promised(getattr(protocols, name)):
@@ -95,4 +95,4 @@ def test_every_promised_method_is_there_and_documented(method: str, name: str) -
 
 def test_what_is_no_context_of_a_placement_stays_apart() -> None:
     for name in CLASSES:
-        assert getattr(thread, name) is not getattr(shm, name)
+        assert len({getattr(placement, name) for placement in (thread, shm, manager)}) == 3

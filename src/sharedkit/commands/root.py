@@ -8,6 +8,7 @@ import sharedkit
 from sharedkit.commands.compare import compare
 from sharedkit.commands.hash import hash_command
 from sharedkit.commands.segments import ls, rm
+from sharedkit.commands.serve import serve
 
 __all__ = ["root"]
 
@@ -15,8 +16,8 @@ __all__ = ["root"]
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(sharedkit.__version__, prog_name="sharedkit")
 def root() -> None:
-    """Shared state for programs of many threads and processes: measure it, list it, remove it; hash files."""
+    """Shared state for programs of many threads and processes: measure it, list it, remove it, serve it; hash files."""
 
 
-for command in (compare, hash_command, ls, rm):
+for command in (compare, hash_command, ls, rm, serve):
     root.add_command(command)

@@ -1,0 +1,74 @@
+"""`sharedkit serve`: a server for programs that come by `get_context("manager", address=..., authkey=...)`."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sharedkit.manager.server import Manager
+
+__all__ = ["serve"]
+
+
+@click.command()
+@click.option("--address", required=True, metavar="HOST:PORT|PATH", help="Where to listen: TCP, or a Unix socket.")
+@click.option(
+    "--authkey-file",
+    type=click.Path(path_type=Path),
+    help="Holds the authkey. Made, for its owner's eyes only, if it is not there.",
+)
+def serve(address: str, authkey_file: Path | None) -> None:
+    """Keep structures for clients until Ctrl-C or SIGTERM. The authkey may also come in SHAREDKIT_AUTHKEY.
+
+    Whoever has the authkey can make this process run any code: give it to nobody else, and do not listen where
+    strangers can reach it, for what is sent is not encrypted.
+    """
+    authkey = _authkey(authkey_file)
+    where = listening_address(address)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        server = Manager(where, authkey).get_server()
+    except OSError as error:
+        raise click.ClickException(f"cannot listen at {address}: {error.strerror or error}") from None
+    shown = server.address if isinstance(server.address, str) else ":".join(map(str, server.address))
+    click.echo(f"serving at {shown}")
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        server.listener.close()
+
+
+def listening_address(text: str) -> Any:
+    """`(host, port)` for "host:port", which is IPv4 as in multiprocessing; else the path of a socket."""
+    host, colon, port = text.rpartition(":")
+    if not colon or "/" in text:
+        return text
+    if not port.isdecimal() or int(port) > 65535:
+        raise click.BadParameter(f"the port must be a number up to 65535: {port!r}", param_hint="--address")
+    return host or "127.0.0.1", int(port)
+
+
+def _authkey(path: Path | None) -> bytes:
+    if path is None:
+        given = os.environ.get("SHAREDKIT_AUTHKEY", "")
+        if not given:
+            raise click.UsageError("give an authkey: --authkey-file FILE, or the variable SHAREDKIT_AUTHKEY")
+        return given.encode()
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        authkey = path.read_bytes().strip()
+        if not authkey:
+            raise click.UsageError(f"{path} is empty") from None
+        return authkey
+    authkey = secrets.token_hex(32).encode()
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(authkey)
+    return authkey
