@@ -52,6 +52,7 @@ NOT_OURS = dict.fromkeys(
 ONE_PROCESS = {"processes": "its state lives in one process"}
 MANY_PROCESSES = {"refuses-pickling": "it can be pickled", "any-object": "its items are pickled"}
 SERVED = MANY_PROCESSES | {
+    "found-by-name-alone": "an unrelated program has to say which server, and with which authkey",
     "view": "its elements are in the server: what is read is a copy",
     "buffer": "its elements are in the server: what is read is a copy",
 }

@@ -32,7 +32,7 @@ def serve(address: str, authkey_file: Path | None) -> None:
     where = listening_address(address)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        server = Manager(where, authkey).get_server()
+        server: Any = Manager(where, authkey).get_server()
     except OSError as error:
         raise click.ClickException(f"cannot listen at {address}: {error.strerror or error}") from None
     shown = server.address if isinstance(server.address, str) else ":".join(map(str, server.address))

@@ -33,7 +33,7 @@ class Server(BaseServer):
 
     def kit_session(self, connection: Connection, pid: int, ticket: str | None) -> None:
         """Keep a session until its connection ends, and end calls that their threads leave."""
-        session = Session(secrets.token_hex(8), pid)
+        session = Session(secrets.token_hex(8), pid, connection)
         self.house.sessions[session.ident] = session
         try:
             if ticket is not None:

@@ -6,8 +6,10 @@ looks for itself: no notification is meant for one alone, so none can be swallow
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from time import monotonic
 from typing import Any, ClassVar
 
@@ -21,11 +23,22 @@ kinds: dict[str, type[State]] = {}
 class Session:
     """One client process, from its first connection to its end. `dead` is set once and before anybody is told."""
 
-    def __init__(self, ident: str, pid: int) -> None:
+    def __init__(self, ident: str, pid: int, connection: Connection) -> None:
         self.ident = ident
         self.pid = pid
+        self.connection = connection
         self.dead = False
         self.calls: set[Call] = set()
+
+    def is_open(self) -> bool:
+        """Whether the client lives, asked of the system: its thread here may not have heard of the end yet."""
+        try:
+            with socket.fromfd(self.connection.fileno(), socket.AF_UNIX, socket.SOCK_STREAM) as end:
+                return bool(end.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            return not self.dead
+        except OSError:
+            return False
 
 
 class Call:
@@ -76,7 +89,7 @@ class State:
 
     def attached(self) -> tuple[int, ...]:
         """The process ids of those that have it open."""
-        return tuple(sorted({session.pid for session in list(self.refs)}))
+        return tuple(sorted({session.pid for session in list(self.refs) if session.is_open()}))
 
     def parts(self) -> tuple[State, ...]:
         """Further states that live and end with this one."""
