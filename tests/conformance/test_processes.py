@@ -94,6 +94,7 @@ with sk.attach(sys.argv[1]) as counter, sk.attach(sys.argv[2]) as queue, sk.atta
 """
 
 
+@pytest.mark.needs("found-by-name-alone")
 def test_from_an_unrelated_program_by_name(context: Any) -> None:
     with context.Counter(40) as counter, context.Queue() as queue, context.Array((2, 3), "i4") as array:
         queue.put("hello")
