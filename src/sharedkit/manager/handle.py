@@ -44,9 +44,9 @@ class Structure:
     kind: ClassVar[str] = ""
     home: ClassVar[placement.Placement | None] = None
 
-    _name: str
+    _name: str = ""  # what a handle is whose constructor refused: closed and nameless
     _ident: int
-    _link: Link | None
+    _link: Link | None = None
     _release: weakref.finalize[..., Structure]
 
     def _create(
