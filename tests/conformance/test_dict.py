@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conformance.subjects import SHM, THREAD
+from conformance.subjects import MANAGER, SHM, THREAD
 from conformance.watchdog import in_threads
 
 import sharedkit as sk
@@ -73,8 +73,8 @@ def test_one_of_many_wins_a_compare_exchange(make_dict: MakeDict) -> None:
 @pytest.mark.needs("names")
 def test_it_is_found_by_name(make_dict: MakeDict) -> None:
     d = make_dict({"a": 1}, name="conformance-dict")
-    attach = THREAD.attach if isinstance(d, THREAD.Dict) else SHM.attach
-    with attach("conformance-dict") as other:
+    context = next(each for each in (THREAD, SHM, MANAGER) if isinstance(d, each.Dict))
+    with context.attach("conformance-dict") as other:
         other["b"] = 2
     assert d.as_dict() == {"a": 1, "b": 2}
     with pytest.raises(FileExistsError):

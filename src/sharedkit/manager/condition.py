@@ -119,4 +119,6 @@ class Condition(Structure):
         if self.closed:
             return super().__repr__()
         picture = self.statistics()
-        return f"<Condition({picture.lock.kind} owner={picture.lock.owner}, {picture.waiting}) name={self._name!r}>"
+        lock = picture.lock
+        held = f"{'locked' if lock.count else 'unlocked'} sharedkit.{lock.kind} object owner={lock.owner}"
+        return f"<Condition(<{held} at {self._core():#x}>, {picture.waiting}) name={self._name!r}>"
