@@ -64,7 +64,7 @@ class ManagerContext(Context):
         assert isinstance(placement, manager.Placement)
         object.__setattr__(self, "server", placement)
         for each in fields(Context):
-            if not each.init:
+            if not each.init and hasattr(placement, each.name):  # a server has no Executor
                 object.__setattr__(self, each.name, getattr(placement, each.name))
 
     @property
