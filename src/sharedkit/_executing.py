@@ -10,22 +10,11 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["ExecutorFace", "Options", "RemoteTraceback", "checked_timeout"]
+__all__ = ["ExecutorFace", "Options", "checked_timeout"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 Enter = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], futures.Future[Any]]
-
-
-class RemoteTraceback(Exception):
-    """The cause of an exception that came from a worker process: its traceback there, as text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.text = text
-
-    def __str__(self) -> str:
-        return f'\n"""\n{self.text}"""'
 
 
 def checked_timeout(timeout: float | None) -> float | None:

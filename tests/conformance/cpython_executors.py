@@ -7,6 +7,7 @@ module, because children import them.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import multiprocessing
 import sys
@@ -18,6 +19,7 @@ from typing import Any
 
 import sharedkit as sk
 from sharedkit.shm._work_future import Future
+from sharedkit.thread.executor import Future as ThreadFuture
 
 HOME = "test.test_concurrent_futures"
 # The class of each suite, by its module.
@@ -39,10 +41,10 @@ FOR_THREADS = [
     "AsCompletedTests",
     "InitializerMixin",
     "FailingInitializerMixin",
+    "FutureTests",
 ]
 OTHERWISE = {
     "test_killed_child": "a worker that dies breaks one call, not the executor",
-    "test_traceback": "the cause is our own type; tests/conformance/test_executor.py has it",
     "test_python_finalization_error": "patches the threads of concurrent.futures",
     "test_error_at_task_unpickle": "the call fails with what unpickling raised, and breaks nothing",
     "test_exit_at_task_unpickle": "the call fails with SystemExit, and breaks nothing",
@@ -83,9 +85,9 @@ class Desk:
         return False
 
 
-def loose(state: str = "PENDING", exception: BaseException | None = None, result: Any = None) -> Any:
+def loose(placement: str, state: str = "PENDING", exception: BaseException | None = None, result: Any = None) -> Any:
     """A future of ours without an executor, in any state."""
-    future: Any = Future(Desk(), None, 0, None)
+    future: Any = Future(Desk(), None, 0, None) if placement == "shm" else ThreadFuture()
     future._state, future._exception, future._result = state, exception, result
     return future
 
@@ -115,7 +117,7 @@ def cases_of(placement: str, method: str) -> dict[str, type[unittest.TestCase]]:
         if method != "thread":
             members["ctx"] = method
             members["get_context"] = lambda self: multiprocessing.get_context(self.ctx)
-        if placement != "standard":
+        if placement == "shm":
             members |= {
                 name: unittest.skip(reason)(getattr(theirs, name))
                 for name, reason in OTHERWISE.items()
@@ -135,7 +137,7 @@ for made in CASES.values():
 
 
 @contextlib.contextmanager
-def programs_use_ours(suite: str) -> Iterator[None]:
+def they_use_ours(placement: str, suite: str) -> Iterator[None]:
     """Their shutdown tests start programs with `from concurrent.futures import …`: these import ours.
 
     Those of futures make some by hand, and look at a few made when they were imported.
@@ -144,8 +146,8 @@ def programs_use_ours(suite: str) -> Iterator[None]:
     if suite == "FutureTests":
         standing = {name: each for name, each in vars(module).items() if name.endswith("_FUTURE")}
         for name, each in standing.items():
-            setattr(module, name, loose(each._state, each._exception, each._result))
-        module.create_future = module.Future = loose
+            setattr(module, name, loose(placement, each._state, each._exception, each._result))
+        module.create_future = module.Future = functools.partial(loose, placement)
     if suite != "ExecutorShutdownTest":
         yield
         return
@@ -168,7 +170,7 @@ def main(method: str, placement: str, *suites: str) -> None:
     """Run the suites and exit with 0 where all of them pass."""
     failed = False
     for suite in suites:
-        with programs_use_ours(suite):
+        with they_use_ours(placement, suite):
             tests = unittest.defaultTestLoader.loadTestsFromTestCase(CASES[placement, method][suite])
             result = unittest.TextTestRunner(sys.stderr, verbosity=2).run(tests)
         failed |= not result.wasSuccessful() or not result.testsRun

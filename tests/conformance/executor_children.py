@@ -71,6 +71,28 @@ class Awkward(Exception):
         super().__init__(f"{left} {right}")
 
 
+class Sealed(Exception):
+    """Cannot be pickled."""
+
+    def __reduce__(self) -> Any:
+        raise TypeError("not to be opened")
+
+
+class Stubborn:
+    """Can be pickled, but not unpickled."""
+
+    def __reduce__(self) -> Any:
+        return refuse_arrival, ()
+
+
+def refuse_arrival() -> NoReturn:
+    raise LookupError("no arrival")
+
+
+def fail_sealed() -> NoReturn:
+    raise Sealed
+
+
 def awkward() -> None:
     raise Awkward(1, 2)
 

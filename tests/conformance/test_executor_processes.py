@@ -9,7 +9,9 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
+import traceback
 from collections.abc import Iterator
 from concurrent import futures
 from pathlib import Path
@@ -67,18 +69,29 @@ def test_what_cannot_be_pickled_fails_its_own_future(executor: Any) -> None:
     good = executor.submit(calls.double, 1)
     with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
         executor.submit(lambda: 1).result(LIMIT)
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="pickle"):
+        executor.submit(calls.double, threading.Lock()).result(LIMIT)
+    with pytest.raises(TypeError, match="pickle"):
         executor.submit(calls.unpicklable).result(LIMIT)
+    with pytest.raises(pickle.PicklingError, match="Sealed"):
+        executor.submit(calls.fail_sealed).result(LIMIT)
     with pytest.raises(TypeError) as caught:
         executor.submit(calls.awkward).result(LIMIT)
     assert "Awkward: 1 2" in str(caught.value.__cause__)
+    with pytest.raises(LookupError, match="no arrival"):
+        executor.submit(calls.double, calls.Stubborn()).result(LIMIT)
+    with pytest.raises(LookupError, match="no arrival"):
+        executor.submit(calls.Stubborn).result(LIMIT)
     assert good.result(LIMIT) == 2
     assert executor.statistics().deaths == 0
 
 
 def test_an_error_brings_its_traceback(executor: Any) -> None:
     error = executor.submit(calls.refuse, 3).exception(LIMIT)
-    assert "a comment to be found" in str(error.__cause__)
+    assert type(error.__cause__) is futures.process._RemoteTraceback
+    shown = "".join(traceback.format_exception(error))
+    assert "a comment to be found" in shown
+    assert shown.index("a comment to be found") < shown.index("The above exception was the direct cause")
 
 
 def test_the_time_of_a_call_can_be_limited(executor: Any, tmp_path: Path) -> None:
@@ -109,11 +122,16 @@ def test_a_running_call_can_be_ended(executor: Any, tmp_path: Path) -> None:
     assert executor.submit(calls.double, 2).result(LIMIT) == 4
 
 
-def test_a_worker_retires_after_its_tasks() -> None:
-    with SHM.Executor(1, max_tasks_per_child=3) as executor:
+@pytest.mark.parametrize("method", [None, "spawn", "forkserver"])
+def test_a_worker_retires_after_its_tasks(method: str | None) -> None:
+    context: Any = multiprocessing.get_context(method) if method else None
+    with SHM.Executor(1, context, max_tasks_per_child=3) as executor:
         pids = [executor.submit(calls.whoami).result(LIMIT) for _ in range(6)]
     assert len(set(pids)) == 2
     assert pids[0] == pids[1] == pids[2]
+
+
+def test_forked_workers_do_not_retire() -> None:
     with pytest.raises(ValueError, match="fork"):
         SHM.Executor(1, multiprocessing.get_context("fork"), max_tasks_per_child=3)
 
@@ -145,6 +163,24 @@ def test_results_of_numpy_are_not_in_the_pickle(executor: Any, monkeypatch: pyte
     monkeypatch.setattr(pickle, "loads", watched)
     assert executor.submit(calls.big_pickle, 1 << 20).result(LIMIT).nbytes == 1 << 20
     assert read and max(read) < 1000
+
+
+def test_initializers_run_in_replacements_too(start: Any) -> None:
+    with SHM.Executor(1, start, calls.touch, ("touched",)) as executor:
+        assert executor.submit(calls.touched).result(LIMIT) == "touched"
+        executor.submit(calls.kill_myself).exception(LIMIT)
+        assert executor.submit(calls.touched).result(LIMIT) == "touched"
+
+
+def test_an_initializer_that_raises_breaks_it_for_every_way_to_start(start: Any) -> None:
+    with SHM.Executor(2, start, calls.fail_to_start) as executor:
+        ahead = [executor.submit(calls.double, x) for x in range(3)]
+        for future in ahead:
+            error = future.exception(LIMIT)
+            assert isinstance(error, futures.process.BrokenProcessPool)
+        assert "no start today" in str(ahead[0].exception().__cause__)
+        with pytest.raises(futures.BrokenExecutor):
+            executor.submit(calls.double, 1)
 
 
 def test_workers_that_never_start_break_the_executor() -> None:

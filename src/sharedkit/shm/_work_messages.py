@@ -11,14 +11,18 @@ bytes                          8 bytes of number, then the pickled result
 from __future__ import annotations
 
 import pickle
+from concurrent.futures.process import _RemoteTraceback
 from typing import Any
 
-from sharedkit._executing import RemoteTraceback
-
-__all__ = ["Outcome", "read"]
+__all__ = ["Outcome", "read", "remote_cause"]
 
 Outcome = tuple[int, Any, BaseException | None]
 """A task's number, its result, its exception."""
+
+
+def remote_cause(text: str) -> Exception:
+    """The cause of an exception that came from a worker: its traceback there, shown as by ProcessPoolExecutor."""
+    return _RemoteTraceback(f'\n"""\n{text}"""')  # type: ignore[arg-type]
 
 
 def read(message: Any) -> Outcome | None:
@@ -37,5 +41,5 @@ def read(message: Any) -> Outcome | None:
     except BaseException as why:  # unpickling runs the user's code
         error = why
     if type(message) is tuple and len(message) > 3 and error is not None:
-        error.__cause__ = RemoteTraceback(message[3])
+        error.__cause__ = remote_cause(message[3])
     return task, None if error is not None else value, error

@@ -14,11 +14,10 @@ from contextlib import suppress
 from multiprocessing.context import BaseContext
 from typing import Any
 
-from sharedkit._executing import RemoteTraceback
 from sharedkit.errors import ExecutorBroken, WorkerDied
 from sharedkit.shm import _work_ledger as ledger
 from sharedkit.shm._work_future import Future
-from sharedkit.shm._work_messages import Outcome, read
+from sharedkit.shm._work_messages import Outcome, read, remote_cause
 from sharedkit.shm._work_process import Station
 from sharedkit.shm._work_staff import Staff
 from sharedkit.shm.array import Array
@@ -336,7 +335,7 @@ class Office:
             self._staff.kill_all()
         for future in doomed:
             error = ExecutorBroken(why)
-            error.__cause__ = None if trace is None else RemoteTraceback(trace)
+            error.__cause__ = None if trace is None else remote_cause(trace)
             future._message = None
             with suppress(futures.InvalidStateError):
                 future.set_exception(error)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
-import fcntl
+import _thread
 import logging
 import multiprocessing
 import os
 import pickle
-import queue
+import select
 import signal
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,9 +24,7 @@ from sharedkit.shm.queue import Queue
 
 __all__ = ["Station", "work"]
 
-SLICE = 1.0  # seconds after which an idle worker looks whether its parent lives, should no signal have told it
-PR_SET_PDEATHSIG = 1
-BEREAVED = signal.SIGRTMAX - 3  # the highest ones are taken by debuggers and C libraries
+SLICE = 1.0  # seconds between two looks whether the parent lives, where the system cannot tell of its end
 
 
 @dataclass(frozen=True)
@@ -71,24 +69,13 @@ def work(station: Station) -> None:
 class _Worker:
     def __init__(self, station: Station) -> None:
         self._station = station
-        self._born_of = os.getppid()
         self._running = False
         signal.signal(signal.SIGINT, self._interrupted)
-        signal.signal(BEREAVED, self._bereaved)
-        with suppress(OSError, AttributeError):
-            # It comes at the end of the thread that started us, too: then our parent is still there.
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(BEREAVED), 0, 0, 0)
-        parent = multiprocessing.parent_process()
-        if parent is not None:
-            # A fork server outlives its user as long as a child of it does, so its end cannot tell: the pipe does.
-            sentinel: int = parent.sentinel
-            fcntl.fcntl(sentinel, fcntl.F_SETOWN, os.getpid())
-            fcntl.fcntl(sentinel, fcntl.F_SETSIG, int(BEREAVED))
-            fcntl.fcntl(sentinel, fcntl.F_SETFL, fcntl.fcntl(sentinel, fcntl.F_GETFL) | os.O_ASYNC)
-            if self._orphaned():
-                self._leave_orphaned()
-        if station.direct and self._born_of != station.parent:
+        ends = _ends_of(station.parent)
+        if self._orphaned():
             self._leave_orphaned()
+        # A thread, because a signal that comes just before a task waits would be heard after that wait.
+        _thread.start_new_thread(self._watch, (ends,))
 
     def _interrupted(self, _signal: int, _frame: FrameType | None) -> None:
         """Ctrl-C ends the task; without one it is the parent's matter."""
@@ -96,13 +83,23 @@ class _Worker:
             self._running = False
             raise KeyboardInterrupt
 
-    def _bereaved(self, _signal: int, _frame: FrameType | None) -> None:
-        if self._orphaned():
-            self._leave_orphaned()
+    def _watch(self, ends: int | None) -> None:
+        """End this process with the executor's, whatever a task does."""
+        if ends is None:
+            while not self._orphaned():
+                time.sleep(SLICE)
+        else:
+            poll = select.poll()
+            poll.register(ends, select.POLLIN)
+            poll.poll()
+        self._leave_orphaned()
 
     def _orphaned(self) -> bool:
+        if self._station.direct:
+            return os.getppid() != self._station.parent
+        # A fork server outlives its user as long as a child of it does; the pipe tells.
         parent = multiprocessing.parent_process()
-        return os.getppid() != self._born_of or (parent is not None and not parent.is_alive())
+        return parent is not None and not parent.is_alive()
 
     def _leave_orphaned(self) -> None:
         """The names go, too, which only the parent's replacements needed."""
@@ -113,14 +110,10 @@ class _Worker:
 
     def next(self) -> Any:
         """The next task's message; None at the end."""
-        while True:
-            try:
-                return self._station.tasks.get(True, SLICE)
-            except queue.Empty:
-                if self._orphaned():
-                    self._leave_orphaned()
-            except ShutDown:
-                return None
+        try:
+            return self._station.tasks.get()
+        except ShutDown:
+            return None
 
     def serve(self, message: Any) -> bool:
         """Run the task and put its result; False where it was not to be run, or not by us."""
@@ -161,6 +154,14 @@ class _Worker:
         except BaseException as error:
             self._running = False
             return _failure(task, error)
+
+
+def _ends_of(pid: int) -> int | None:
+    """What is readable when that process has ended; None where the system has no such thing."""
+    try:
+        return os.pidfd_open(pid)
+    except (OSError, AttributeError):
+        return None
 
 
 def _failure(task: int, error: BaseException) -> tuple[int, bytes, list[Any], str]:
