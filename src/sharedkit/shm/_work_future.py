@@ -27,28 +27,45 @@ class Keeper(Protocol):
         """Whether a worker has claimed it."""
 
 
+class _Listed:
+    """An attribute that is an empty list from the first look on; who never looks has none."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, future: Any, owner: type | None = None) -> list[Any]:
+        made: list[Any] = future.__dict__.setdefault(self._name, [])
+        return made
+
+
 class Future(futures.Future[T], Generic[T]):
     """A `concurrent.futures.Future` that can cancel a running call, too: `cancel(running=True)`.
 
     The base class spends most of its time on a condition for each future. Here those of one executor share its lock,
     and a condition is made when somebody waits; `wait`, `as_completed` and the base class find it where it always was.
+    What most futures never change stays with the class.
     """
 
+    # The base class's attributes, but `_condition`.
+    _state = "PENDING"
+    _result: Any = None
+    _exception: BaseException | None = None
+    _waiters: Any = _Listed()
+    _done_callbacks: Any = _Listed()
+    # Our own.
+    _bell: threading.Condition | None = None
+    _timeout: float | None = None
+    _task = 0  # its number, 0 until it has a slot
+    _place = 0  # which put into the queue it was
+    _verdict: BaseException | None = None  # why its worker was killed
+
     def __init__(self, keeper: Keeper, message: Any, size: int, timeout: float | None) -> None:
-        # In place of the base class's, with the same attributes but `_condition`.
-        self._state = "PENDING"
-        self._result: Any = None
-        self._exception: BaseException | None = None
-        self._waiters: list[Any] = []
-        self._done_callbacks: list[Any] = []
-        self._bell: threading.Condition | None = None
+        # In place of the base class's.
         self._keeper = keeper
         self._message = message  # the pickled call, kept for the case that it is lost with a worker
         self._size = size  # of the message, in bytes
-        self._timeout = timeout
-        self._task = 0  # its number, 0 until it has a slot
-        self._place = 0  # which put into the queue it was
-        self._verdict: BaseException | None = None  # why its worker was killed
+        if timeout is not None:
+            self._timeout = timeout
 
     @property
     def _condition(self) -> threading.Condition:  # type: ignore[override]
@@ -91,11 +108,26 @@ class Future(futures.Future[T], Generic[T]):
         with self._keeper.settling:
             if self._state in OVER:
                 raise futures.InvalidStateError(f"{self._state}: {self!r}")
+            self.finish(result, None)
+        self.call_back()
+
+    def finish(self, result: T | None, error: BaseException | None) -> None:
+        """Under `settling`: the call is over; who waits is told."""
+        if error is None:
             self._result = result
-            self._state = FINISHED
+        else:
+            self._exception = error
+        self._state = FINISHED
+        if "_waiters" in self.__dict__:
             for waiter in self._waiters:
-                waiter.add_result(self)
-            if self._bell is not None:
-                self._bell.notify_all()
-        if self._done_callbacks:
+                if error is None:
+                    waiter.add_result(self)
+                else:
+                    waiter.add_exception(self)
+        if self._bell is not None:
+            self._bell.notify_all()
+
+    def call_back(self) -> None:
+        """Call what was added by `add_done_callback`."""
+        if "_done_callbacks" in self.__dict__:
             self._invoke_callbacks()  # type: ignore[attr-defined]

@@ -19,9 +19,26 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["DOOMED", "FINISHING", "NEWCOMERS", "OPEN", "RUNNING", "SLOTS", "base_of", "mark_of", "slot_of", "worker_of"]
+__all__ = [
+    "DOOMED",
+    "FINISHING",
+    "MOST_WORKERS",
+    "NEWCOMERS",
+    "OPEN",
+    "RUNNING",
+    "SERIAL_SHIFT",
+    "SLOTS",
+    "SLOT_BITS",
+    "arrive",
+    "base_of",
+    "has_arrived",
+    "mark_of",
+    "slot_of",
+    "worker_of",
+]
 
 SLOT_BITS = 12
+SERIAL_SHIFT = 24
 SLOTS = 1 << SLOT_BITS
 """Tasks that are in the queue or with workers at once; the others wait in the parent."""
 NEWCOMERS = 1 << 11
@@ -34,7 +51,7 @@ OPEN, RUNNING, FINISHING, DOOMED = range(4)
 
 def base_of(task: int) -> int:
     """The word of an open task. A task's number is its serial number above the bits of its slot."""
-    return task >> SLOT_BITS << 24
+    return task >> SLOT_BITS << SERIAL_SHIFT
 
 
 def slot_of(task: int) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import threading
 import time
 import weakref
@@ -16,8 +15,8 @@ from typing import Any
 
 from sharedkit.errors import ExecutorBroken, WorkerDied
 from sharedkit.shm import _work_ledger as ledger
-from sharedkit.shm._work_future import Future
-from sharedkit.shm._work_messages import Outcome, read, remote_cause
+from sharedkit.shm._work_future import OVER, Future
+from sharedkit.shm._work_messages import Outcome, Packer, read, remote_cause
 from sharedkit.shm._work_process import Station
 from sharedkit.shm._work_staff import Staff
 from sharedkit.shm.array import Array
@@ -55,10 +54,13 @@ class Office:
         self.settling = threading.RLock()  # never held while `_lock` is waited for
         self._free = list(range(ledger.SLOTS))
         self._serial = 0
+        self._packer = Packer()
+        self._put_task = self._tasks.put
         self._puts = 0  # into the task queue, ever
         self._flying: dict[int, Future[Any]] = {}  # tasks with a slot
         self._bytes = 0  # of their messages
         self._waiting: deque[Future[Any]] = deque()
+        self._foreign = False  # in a child that was forked, which has the object but none of the threads
         self._begun = self._closing = self._ending = self._gone = self._closed = False
         self._broken: str | None = None
         self._failed: dict[int, str] = {}  # workers whose initializer raised
@@ -79,20 +81,23 @@ class Office:
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], timeout: float | None
     ) -> Future[Any]:
         """The future of a call. RuntimeError after the end, ExecutorBroken; what pickling raises is in the future."""
-        body, error = b"", None
-        buffers: list[pickle.PickleBuffer] = []
+        if self._foreign:  # whose lock may have been held when it was forked
+            raise RuntimeError(f"the executor belongs to process {self._pid}; make one here")
+        error = None
         try:
-            body = pickle.dumps((fn, args, kwargs), protocol=5, buffer_callback=buffers.append)
+            body, buffers = message = self._packer.pack(fn, args, kwargs)
         except Exception as why:
             error = why
+            body, buffers = message = b"", []
         size = len(body)
         if buffers:
             size += sum(each.raw().nbytes for each in buffers)
-        future: Future[Any] = Future(self, (body, buffers), size, timeout)
+        future: Future[Any] = Future(self, message, size, timeout)
         with self._lock:
-            self._check_open()
+            if self._closing:
+                self._refuse()
             if error is None:
-                if not self._waiting and self._room():
+                if self._free and not self._waiting and self._room():
                     self._hand_out(future)
                 else:
                     self._waiting.append(future)
@@ -103,13 +108,10 @@ class Office:
         future.set_exception(error)
         return future
 
-    def _check_open(self) -> None:
+    def _refuse(self) -> None:
         if self._broken is not None:
             raise ExecutorBroken(self._broken)
-        if self._closing:
-            raise RuntimeError("cannot schedule new futures after shutdown")
-        if os.getpid() != self._pid:
-            raise RuntimeError(f"the executor belongs to process {self._pid}; make one here")
+        raise RuntimeError("cannot schedule new futures after shutdown")
 
     def _room(self) -> bool:
         return bool(self._free) and (self._bytes < BYTES_AHEAD or len(self._flying) < self.workers)
@@ -130,9 +132,9 @@ class Office:
     def _hand_out(self, future: Future[Any]) -> None:
         """Under the lock: give the task a slot and put it into the queue."""
         slot = self._free.pop()
-        self._serial += 1
-        task = self._serial << ledger.SLOT_BITS | slot
-        self._words[slot] = ledger.base_of(task)
+        self._serial = serial = self._serial + 1
+        task = serial << ledger.SLOT_BITS | slot
+        self._words[slot] = serial << ledger.SERIAL_SHIFT
         future._task = task
         body, buffers = future._message
         head = task << 1 | (future._timeout is not None)
@@ -146,7 +148,7 @@ class Office:
             future.set_exception(error)
 
     def _put(self, future: Future[Any]) -> None:
-        self._tasks.put(future._message)
+        self._put_task(future._message)
         future._place = self._puts
         self._puts += 1
 
@@ -194,16 +196,19 @@ class Office:
 
     def _deliver(self, outcomes: list[Outcome]) -> None:
         """Settle all of them, keep the workers busy, then tell who waits: their callbacks may take their time."""
+        told = []
         with self._lock:
             settled = [self._settle(task) for task, _, _ in outcomes]
-            self._refill()
-        for future, (_, value, error) in zip(settled, outcomes, strict=True):
-            if future is not None:
-                with suppress(futures.InvalidStateError):  # somebody else has set it
-                    if error is None:
-                        future.set_result(value)
-                    else:
-                        future.set_exception(error)
+            if self._waiting:
+                self._refill()
+        with self.settling:
+            for future, (_, value, error) in zip(settled, outcomes, strict=True):
+                if future is None or future._state in OVER:  # somebody else has set it
+                    continue
+                future.finish(value, error)
+                told.append(future)
+        for future in told:
+            future.call_back()
 
     def _began(self, task: int) -> None:
         future = self._flying.get(task)
@@ -296,7 +301,7 @@ class Office:
 
     def shutdown(self, wait: bool = True, cancel_futures: bool = False) -> None:
         """Take no more tasks; workers end when all there are is done. Again does nothing more."""
-        if os.getpid() != self._pid:
+        if self._foreign:
             return
         with self._lock:
             self._closing = True
@@ -377,4 +382,11 @@ def _at_exit() -> None:
         office.shutdown()
 
 
+def _after_fork() -> None:
+    """In a child: the executors of the parent are not its own."""
+    for office in list(OFFICES):
+        office._foreign = True
+
+
+os.register_at_fork(after_in_child=_after_fork)
 threading._register_atexit(_at_exit)  # type: ignore[attr-defined]

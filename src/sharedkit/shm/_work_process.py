@@ -19,6 +19,7 @@ from typing import Any
 
 from sharedkit.errors import ShutDown
 from sharedkit.shm import _work_ledger as ledger
+from sharedkit.shm._work_messages import Calls
 from sharedkit.shm.array import Array
 from sharedkit.shm.queue import Queue
 
@@ -70,6 +71,9 @@ class _Worker:
     def __init__(self, station: Station) -> None:
         self._station = station
         self._running = False
+        self._calls = Calls()
+        self._mark = ledger.mark_of(station.number)
+        self._claim, self._put = station.words.compare_exchange, station.results.put
         signal.signal(signal.SIGINT, self._interrupted)
         ends = _ends_of(station.parent)
         if self._orphaned():
@@ -124,25 +128,25 @@ class _Worker:
             head, body, buffers = message
         task, timed = head >> 1, head & 1
         slot, base = ledger.slot_of(task), ledger.base_of(task)
-        mine = base | ledger.mark_of(self._station.number)
-        claim = self._station.words.compare_exchange
+        mine = base | self._mark
+        claim = self._claim
         if not claim(slot, base, mine | ledger.RUNNING):
             return False
         if timed:
-            self._station.results.put(~task)  # its time runs from now on
+            self._put(~task)  # its time runs from now on
         answer = self._run(task, body, buffers)
         if not claim(slot, mine | ledger.RUNNING, mine | ledger.FINISHING):
             os._exit(1)  # doomed: the signal is on its way, and nobody wants the result
         try:
-            self._station.results.put(answer)
+            self._put(answer)
         except Exception as error:  # too large for what shared memory is left
-            self._station.results.put(_failure(task, error))
+            self._put(_failure(task, error))
         return True
 
     def _run(self, task: int, body: memoryview, buffers: Any) -> Any:
         """The message with what came of it: None as the task's number alone, else pickled, large data beside it."""
         try:
-            fn, args, kwargs = pickle.loads(body, buffers=buffers)
+            fn, args, kwargs = self._calls.unpack(body, buffers)
             self._running = True
             value = fn(*args, **kwargs)
             self._running = False
