@@ -19,6 +19,7 @@ __all__ = [
     "SeatsExhausted",
     "SegmentInUse",
     "ServerGoneError",
+    "ServerMismatchError",
     "SharedkitError",
     "ShutDown",
     "WorkerDied",
@@ -63,6 +64,10 @@ class SegmentInUse(SharedkitError, OSError):
 
 class ServerGoneError(SharedkitError, ConnectionError):
     """Raised when the server of a structure does not answer or has ended; what it held is lost. Start another."""
+
+
+class ServerMismatchError(SharedkitError, ConnectionError):
+    """Raised when a server refuses this process: it is of another release, say. Use the same release on both sides."""
 
 
 class OwnerDiedError(SharedkitError, RuntimeError):

@@ -35,6 +35,7 @@ EXPECTED = {
     "SegmentInUse",
     "Semaphore",
     "ServerGoneError",
+    "ServerMismatchError",
     "SharedkitError",
     "ShutDown",
     "WorkerDied",

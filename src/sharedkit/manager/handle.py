@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeVar
 
 from sharedkit.errors import ClosedError
 from sharedkit.manager import placement
+from sharedkit.manager.awaiting import acall
 from sharedkit.manager.session import Link
 from sharedkit.segments import DEFAULT_SEATS, checked_seats
 
@@ -77,6 +78,9 @@ class Structure:
             raise ClosedError(f"{type(self).__name__} {self._name!r} is closed")
         return link.call(self._ident, method, *args, patience=patience)
 
+    async def _acall(self, method: str, *args: Any, thread: int = 0, insist: bool = False) -> Any:
+        return await acall(self._ensure_open(), self._ident, method, *args, thread=thread, insist=insist)
+
     def _ensure_open(self) -> Link:
         if self._link is None:
             raise ClosedError(f"{type(self).__name__} {self._name!r} is closed")
@@ -103,7 +107,7 @@ class Structure:
 
     def unlink(self) -> None:
         """Give the name free: handles that are open work on, and nobody attaches any more."""
-        self._call("unlink")
+        self._ensure_open().call(0, "unlink", self._ident)
 
     def __reduce__(self) -> tuple[Any, ...]:
         link = self._ensure_open()

@@ -5,13 +5,12 @@ A structure lives while a session has it open, while it is on its way (a *ticket
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from time import monotonic
 from typing import Any
 
 from sharedkit.errors import GoneError
-from sharedkit.manager.states import ConditionState, LockState, Session, State, kinds
+from sharedkit.manager.states import Call, ConditionState, LockState, Session, State, kinds
 
 __all__ = ["House"]
 
@@ -19,10 +18,9 @@ TICKET_SECONDS = 120.0
 
 
 class House:
-    """All of it under one lock, which is held for the length of a look-up and never in a wait."""
+    """What a client asks of it is a method `do_x`, as with a state."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._last = 0
         self._states: dict[int, State] = {}
         self._names: dict[str, State] = {}
@@ -30,26 +28,31 @@ class House:
         self._tickets: dict[str, tuple[float, dict[State, int]]] = {}
         self.sessions: dict[str, Session] = {}
 
+    def settle(self) -> None:
+        """Nobody waits for the house itself."""
+
     # --- structures
 
-    def create(
-        self, session: Session, kind: str, name: str, exist_ok: bool, persist: bool, spec: dict[str, Any], extra: Any
+    def do_create(
+        self, call: Call, kind: str, name: str, exist_ok: bool, persist: bool, spec: dict[str, Any], extra: Any
     ) -> int:
         """The number of a new structure, or of an equal one of that name where `exist_ok`."""
-        with self._lock:
-            self._expire()
-            found = self._names.get(name)
-            if found is not None:
-                if not exist_ok:
-                    raise FileExistsError(f"{found.kind} {name!r} exists; exist_ok=True attaches to it")
-                _refuse_other(found, kind, spec)
-                return self._refer(session, found)
-            state = self._make(kind, name, spec, extra)
-            self._adopt(state)
-            self._names[name] = state
-            if persist:
-                self._persistent.update((state, *state.parts()))
-            return self._refer(session, state)
+        self._expire()
+        found = self._names.get(name)
+        if found is not None:
+            if not exist_ok:
+                raise FileExistsError(f"{found.kind} {name!r} exists; exist_ok=True attaches to it")
+            _refuse_other(found, kind, spec)
+            return self._refer(call.session, found)
+        state = self._make(kind, name, spec, extra)
+        self._adopt(state)
+        self._names[name] = state
+        if persist:
+            self._persistent.update((state, *state.parts()))
+        return self._refer(call.session, state)
+
+    def undo_create(self, call: Call, ident: int, *args: Any) -> None:
+        self.release(call.session, (ident,))
 
     def _make(self, kind: str, name: str, spec: dict[str, Any], extra: Any) -> State:
         cls: Any = kinds[kind]
@@ -69,31 +72,33 @@ class House:
                 each.ident = self._last
                 self._states[each.ident] = each
 
-    def _refer(self, session: Session, state: State, count: int = 1) -> int:
-        if session.dead:
-            raise GoneError("the client has ended")
+    def _refer(self, session: Session, state: State) -> int:
         for each in (state, *state.parts()):
-            each.refs[session] = each.refs.get(session, 0) + count
+            each.refs[session] = each.refs.get(session, 0) + 1
         return state.ident
 
-    def attach(self, session: Session, name: str) -> tuple[str, int]:
+    def do_attach(self, call: Call, name: str) -> tuple[str, int]:
         """Kind and number of what is called `name`."""
-        with self._lock:
-            self._expire()
-            state = self._names.get(name)
-            if state is None:
-                raise FileNotFoundError(f"no structure of this server is called {name!r}")
-            return state.kind, self._refer(session, state)
+        self._expire()
+        state = self._names.get(name)
+        if state is None:
+            raise FileNotFoundError(f"no structure of this server is called {name!r}")
+        return state.kind, self._refer(call.session, state)
 
-    def arrive(self, session: Session, ident: int, name: str, ticket: str | None) -> None:
+    def undo_attach(self, call: Call, found: tuple[str, int], *args: Any) -> None:
+        self.release(call.session, (found[1],))
+
+    def do_arrive(self, call: Call, ident: int, name: str, ticket: str | None) -> None:
         """Open what was pickled; with a ticket it was kept alive on its way."""
-        with self._lock:
-            state = self._states.get(ident)
-            if state is not None:
-                self._refer(session, state)
-            self._expire(ticket)
-            if state is None:
-                raise GoneError(f"{name!r} ended while the handle was on its way; keep one open, or use persist=True")
+        state = self._states.get(ident)
+        if state is not None:
+            self._refer(call.session, state)
+        self._expire(ticket)
+        if state is None:
+            raise GoneError(f"{name!r} ended while the handle was on its way; keep one open, or use persist=True")
+
+    def undo_arrive(self, call: Call, result: None, ident: int, *args: Any) -> None:
+        self.release(call.session, (ident,))
 
     def find(self, session: Session, ident: int) -> State:
         """The structure of that number, which the session must have open."""
@@ -102,29 +107,34 @@ class House:
             raise GoneError(f"structure {ident} is not open in this process")
         return state
 
+    def do_release(self, call: Call) -> None:
+        """Nothing more: what was released came with the request."""
+
+    def do_undone(self, call: Call) -> None:
+        """Nothing more."""
+
     def release(self, session: Session, idents: Iterable[int]) -> None:
         """Some handles of the session were closed or forgotten."""
         for ident in idents:
-            with self._lock:
-                state = self._states.get(ident)
-                left = () if state is None else self._drop(session, state, 1)
-            for each in left:
-                with each.changed:
-                    each.forget(session)
+            state = self._states.get(ident)
+            if state is not None:
+                self._drop(session, state)
 
-    def _drop(self, session: Session, state: State, count: int) -> list[State]:
-        """Strike references off; those of which the session has none left."""
-        gone = []
+    def _drop(self, session: Session, state: State) -> None:
+        """Strike one reference off. What the session holds of what it has no more is given back, and its waits end."""
         whole = (state, *state.parts())
         for each in whole:
-            if session in each.refs:
-                each.refs[session] -= count
-                if each.refs[session] <= 0:
-                    del each.refs[session]
-                    gone.append(each)
+            if session not in each.refs:
+                continue
+            each.refs[session] -= 1
+            if each.refs[session] <= 0:
+                del each.refs[session]
+                for call in session.waiting_in(each):
+                    call.cancel()
+                each.forget(session)
+                each.settle()
         for each in whole:
             self._end_unused(each)
-        return gone
 
     def _end_unused(self, state: State) -> None:
         """Let the structure go if nobody has it: no session, no ticket, and it does not persist."""
@@ -134,35 +144,30 @@ class House:
         if self._names.get(state.name) is state:
             del self._names[state.name]
 
-    def unlink(self, state: State) -> None:
+    def do_unlink(self, call: Call, ident: int) -> None:
         """Give its name free; a structure that persists lives from now on as others do."""
-        with self._lock:
-            if self._names.get(state.name) is state:
-                del self._names[state.name]
-            for each in (state, *state.parts()):
-                self._persistent.discard(each)
-                self._end_unused(each)
+        state = self.find(call.session, ident)
+        if self._names.get(state.name) is state:
+            del self._names[state.name]
+        for each in (state, *state.parts()):
+            self._persistent.discard(each)
+            self._end_unused(each)
 
     # --- on the way
 
-    def ticket(self, session: Session, ticket: str, ident: int | None) -> None:
+    def do_ticket(self, call: Call, ticket: str, ident: int | None) -> None:
         """Keep a structure alive, or all that the session has open, until a process that starts has them."""
-        with self._lock:
-            self._expire()
-            if ident is None:
-                wanted = tuple(self._states.values())
-            else:
-                wanted = (self._states[ident], *self._states[ident].parts())
-            kept = {state: state.refs[session] for state in wanted if session in state.refs}
-            self._tickets[ticket] = monotonic() + TICKET_SECONDS, kept
+        self._expire()
+        wanted = self._states.values() if ident is None else (self._states[ident], *self._states[ident].parts())
+        kept = {state: state.refs[call.session] for state in wanted if call.session in state.refs}
+        self._tickets[ticket] = monotonic() + TICKET_SECONDS, kept
 
     def redeem(self, session: Session, ticket: str) -> None:
         """A process that was forked has all that its parent had."""
-        with self._lock:
-            _, kept = self._tickets.get(ticket, (0.0, {}))
-            for state, count in kept.items():
-                state.refs[session] = state.refs.get(session, 0) + count
-            self._expire(ticket)
+        _, kept = self._tickets.get(ticket, (0.0, {}))
+        for state, count in kept.items():
+            state.refs[session] = state.refs.get(session, 0) + count
+        self._expire(ticket)
 
     def _expire(self, used: str | None = None) -> None:
         now = monotonic()
@@ -175,20 +180,20 @@ class House:
 
     def end(self, session: Session) -> None:
         """A client process is gone: end its waits, take back what it held, let go of what it had open."""
+        if session.dead:
+            return
         session.dead = True
-        for call in list(session.calls):
-            call.cancel()
-        with self._lock:
-            self.sessions.pop(session.ident, None)
-            mine = [state for state in self._states.values() if session in state.refs]
+        self.sessions.pop(session.ident, None)
+        for channel in list(session.channels):
+            channel.close()
+        mine = [state for state in self._states.values() if session in state.refs]
         for state in mine:
-            with state.changed:
-                state.forget(session)
-        with self._lock:
-            for state in mine:
-                state.refs.pop(session, None)
-            for state in mine:
-                self._end_unused(state)
+            state.forget(session)
+        for state in mine:
+            del state.refs[session]
+            state.settle()
+        for state in mine:
+            self._end_unused(state)
 
 
 def _refuse_other(found: State, kind: str, spec: dict[str, Any]) -> None:

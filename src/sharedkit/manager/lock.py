@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from sharedkit.errors import OwnerDiedWarning
+from sharedkit.manager.awaiting import acall
 from sharedkit.manager.handle import DEFAULT_SEATS, Structure
 from sharedkit.statistics import LockStatistics
 
@@ -27,6 +28,9 @@ class _Taken:
     """What takes and releases, given how to ask for the lock behind it."""
 
     def _ask(self, method: str, *args: Any, patience: float | None = 0.1) -> Any:
+        raise NotImplementedError
+
+    async def _aask(self, method: str, *args: Any, thread: int = 0, insist: bool = False) -> Any:
         raise NotImplementedError
 
     def _called(self) -> str:
@@ -107,6 +111,9 @@ class _Named(_Taken, Structure):
     def _ask(self, method: str, *args: Any, patience: float | None = 0.1) -> Any:
         return self._call(method, *args, patience=patience)
 
+    async def _aask(self, method: str, *args: Any, thread: int = 0, insist: bool = False) -> Any:
+        return await self._acall(method, *args, thread=thread, insist=insist)
+
     def _called(self) -> str:
         return self._name
 
@@ -176,6 +183,9 @@ class ArrayLock(_Taken):
 
     def _ask(self, method: str, *args: Any, patience: float | None = 0.1) -> Any:
         return self._array._ensure_open().call(self._ident, method, *args, patience=patience)
+
+    async def _aask(self, method: str, *args: Any, thread: int = 0, insist: bool = False) -> Any:
+        return await acall(self._array._ensure_open(), self._ident, method, *args, thread=thread, insist=insist)
 
     def _called(self) -> str:
         return self._array._name

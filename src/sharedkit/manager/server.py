@@ -1,110 +1,167 @@
-"""The server process: a manager of `multiprocessing` whose connections are sessions and calls.
+"""The server process: a `multiprocessing.managers.Server` whose connections become channels of one loop.
 
-A client process has one *session* connection, whose end is the end of that process, and one *call* connection a
-thread, so that no wait holds up another. Each connection is served by a thread of its own.
+Listening, the authkey and the first request are multiprocessing's own, and are done by a thread a connection, which
+has not long for it. What comes then belongs to the loop.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import secrets
+import pickle
+import resource
 import select
+import socket
 import threading
-from multiprocessing.connection import Connection
+import time
+import traceback
+from functools import partial
+from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
 from multiprocessing.managers import BaseManager
 from multiprocessing.managers import Server as BaseServer
 from typing import Any
 
+from sharedkit.manager.channel import Channel
 from sharedkit.manager.house import House
-from sharedkit.manager.states import Call, Session
-from sharedkit.manager.wire import Answer, Cancelled, Request, failed
+from sharedkit.manager.loop import Loop
+from sharedkit.manager.sessions import Session
+from sharedkit.manager.wire import PROTOCOL
 
 __all__ = ["Manager", "end_with"]
 
+HANDSHAKE_SECONDS = 10.0  # within which who connects has shown the authkey and said what it wants
+OURS = ("kit_session", "kit_calls")
+
+
+class _Guest:
+    """A connection that has not shown the authkey yet. It is hung up on when its time is over."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._lock = threading.Lock()
+        self._done = False
+
+    def done(self) -> None:
+        with self._lock:
+            self._done = True
+
+    def expire(self) -> None:
+        """Have the thread that reads from it see its end."""
+        with self._lock:
+            if not self._done:
+                _end_of(self.connection).shutdown(socket.SHUT_RDWR)
+
+
+def _end_of(connection: Connection) -> socket.socket:
+    """The socket behind a connection, as another descriptor of it."""
+    return socket.socket(fileno=os.dup(connection.fileno()))
+
 
 class Server(BaseServer):
-    """Answers two requests of multiprocessing's protocol, each of which turns its connection into one of ours."""
+    """Serves our channels in the thread that calls `serve_forever`, and multiprocessing's proxies as ever."""
+
+    listener: Any
+    authkey: bytes
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.public = ["kit_session", "kit_calls"]
         self.house = House()
+        self.loop = Loop()
 
-    def kit_session(self, connection: Connection, pid: int, ticket: str | None) -> None:
-        """Keep a session until its connection ends, and end calls that their threads leave."""
-        session = Session(secrets.token_hex(8), pid, connection)
-        self.house.sessions[session.ident] = session
+    def serve_forever(self) -> None:
+        """Until an exception, KeyboardInterrupt mostly, or a `shutdown` ends it."""
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection a thread of each client
+        self.stop_event = threading.Event()
+        threading.Thread(target=self.accepter, daemon=True).start()
+        self.loop.run()
+
+    def accepter(self) -> None:
+        """Hand over each connection to a thread, as multiprocessing's does, but never spin where there is no room."""
+        while True:
+            try:
+                guest = _Guest(self.listener.accept())
+            except OSError:  # no descriptor left, or a client that has gone again
+                time.sleep(0.01)
+                continue
+            self.loop.soon(partial(self._limit, guest))
+            threading.Thread(target=self._receive, args=(guest,), daemon=True).start()
+
+    def _receive(self, guest: _Guest) -> None:
+        connection = guest.connection
         try:
+            # Nothing is unpickled before the authkey was shown, and no message is longer than 256 bytes.
+            deliver_challenge(connection, self.authkey)
+            answer_challenge(connection, self.authkey)
+            _, method, args, kwds = connection.recv()
+        except Exception:  # a stranger; it has been told what can be told
+            guest.done()
+            with contextlib.suppress(OSError):
+                connection.close()
+            return
+        guest.done()
+        if method in OURS:
+            self.loop.soon(partial(self._admit, connection, method, *args))
+        else:
+            self._serve_as_ever(connection, method, args, kwds)
+
+    def _serve_as_ever(self, connection: Connection, method: str, args: Any, kwds: Any) -> None:
+        """What `BaseManager` and its proxies ask."""
+        with contextlib.suppress(SystemExit), connection:
+            try:
+                if method not in self.public:
+                    raise AttributeError(f"a server has no method {method!r}")
+                connection.send(("#RETURN", getattr(self, method)(connection, *args, **kwds)))
+            except OSError:
+                pass
+            except Exception:
+                with contextlib.suppress(OSError):
+                    connection.send(("#TRACEBACK", traceback.format_exc()))
+
+    def shutdown(self, c: Connection) -> None:
+        """What `BaseManager.shutdown` asks for."""
+        c.send(("#RETURN", None))
+        self.loop.soon(self.loop.stop)
+
+    # --- in the loop
+
+    def _limit(self, guest: _Guest) -> None:
+        self.loop.timers.at(time.monotonic() + HANDSHAKE_SECONDS, guest.expire)
+
+    def _admit(self, connection: Connection, method: str, protocol: int, *args: Any) -> None:
+        """Begin a session, or open a further channel of one."""
+        refusal = None
+        if protocol != PROTOCOL:
+            refusal = f"it speaks protocol {PROTOCOL}, and this process {protocol}: they are of different releases"
+        elif method == "kit_calls" and args[0] not in self.house.sessions:
+            refusal = "the session of this process has ended"
+        if refusal is not None:
+            with contextlib.suppress(OSError), connection:
+                connection.send(("#REFUSED", refusal))
+            return
+        self._tune(connection)
+        if method == "kit_calls":
+            channel = Channel(self.house, self.loop, connection, self.house.sessions[args[0]])
+            answer = None
+        else:
+            pid, ticket = args
+            session = Session(pid)
+            self.house.sessions[session.ident] = session
             if ticket is not None:
                 self.house.redeem(session, ticket)
-            connection.send(("#RETURN", session.ident))
-            while True:
-                thread = connection.recv()
-                for call in list(session.calls):
-                    if call.thread == thread:
-                        call.cancel()
-        except (EOFError, OSError):
-            pass
-        finally:
-            self.house.end(session)
+            channel = session.life = Channel(self.house, self.loop, connection, session)
+            answer = session.ident
+        channel.send(pickle.dumps(("#RETURN", answer)))
 
-    def kit_calls(self, connection: Connection, ident: str, thread: int) -> None:
-        """Answer the requests of one thread, one after the other, until its connection ends."""
-        session = self.house.sessions[ident]
-        call = Call(session, thread)
-        session.calls.add(call)
-        try:
-            connection.send(("#RETURN", None))
-            while not session.dead:
-                request: Request = connection.recv()
-                if request.method != "undo":
-                    call.undo = None
-                call.cancelled = False
-                answer = self._answer(call, request)
-                try:
-                    connection.send(answer)
-                except OSError:
-                    _take_back(call)
-                    break
-        except (EOFError, OSError):
-            pass
-        finally:
-            session.calls.discard(call)
-
-    def _answer(self, call: Call, request: Request) -> Answer:
-        try:
-            self.house.release(call.session, request.released)
-            return Answer(self._do(call, request))
-        except Cancelled:
-            return Answer(cancelled=True)
-        except Exception as error:
-            return failed(error)
-
-    def _do(self, call: Call, request: Request) -> Any:
-        house, session = self.house, call.session
-        if request.ident == 0:
-            match request.method:
-                case "create" | "attach" | "arrive" | "ticket" | "release":
-                    return getattr(house, request.method)(session, *request.args)
-                case "undo":
-                    return _take_back(call)
-            raise AttributeError(f"a server has no method {request.method!r}")
-        state = house.find(session, request.ident)
-        if request.method == "unlink":
-            return house.unlink(state)
-        result = getattr(state, f"do_{request.method}")(call, *request.args)
-        if session.dead:
-            with state.changed:
-                state.forget(session)
-        return result
-
-
-def _take_back(call: Call) -> None:
-    """Undo the last request of a client that left before it had the answer."""
-    undo, call.undo = call.undo, None
-    if undo is not None:
-        undo()
+    def _tune(self, connection: Connection) -> None:
+        """Over TCP: send at once, and notice within two minutes that the client's machine has vanished."""
+        with _end_of(connection) as end:
+            if end.family != socket.AF_UNIX:
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 20)
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
 
 
 class Manager(BaseManager):

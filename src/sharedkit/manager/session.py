@@ -1,4 +1,4 @@
-"""One client process and one server: a connection a thread, and one more whose end tells the server of our death.
+"""One client process and one server: a connection a thread, and one more for what no thread waits for.
 
 Connections are opened when they are first needed, and again in a child that was forked, which is a session of its own.
 """
@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import secrets
+import socket
 import threading
 import weakref
 from collections import deque
-from multiprocessing import AuthenticationError, current_process
-from multiprocessing.connection import Client, Connection
+from collections.abc import Callable
+from multiprocessing import current_process
+from multiprocessing.connection import Connection
 from typing import Any
 
-from sharedkit.errors import AuthkeyError, ServerGoneError
-from sharedkit.manager.wire import Answer, RemoteTraceback, Request
+from sharedkit.errors import ClosedError, ServerGoneError
+from sharedkit.manager.dial import dial
+from sharedkit.manager.requests import Pending, Requests, hang_up
+from sharedkit.manager.wire import CANCELLED, RESULT, RemoteTraceback, join, split
 
 __all__ = ["Link"]
 
@@ -25,10 +30,11 @@ _links: weakref.WeakSet[Link] = weakref.WeakSet()
 
 
 class _Calls(threading.local):
-    """The connection of each thread; `epoch` says of which session it is."""
+    """The connection of each thread, and the number of its last call; `epoch` says of which session it is."""
 
     connection: Connection | None = None
     epoch = -1
+    number = 0
 
 
 class Link:
@@ -41,7 +47,8 @@ class Link:
         self.ticket: str | None = None
         self.released: deque[int] = deque()
         self._lock = threading.Lock()
-        self._session: Connection | None = None
+        self._requests: Requests | None = None
+        self._held: Requests | None = None
         self._ident = ""
         self._calls = _Calls()
         self._open: weakref.WeakSet[Connection] = weakref.WeakSet()
@@ -51,91 +58,88 @@ class Link:
 
     def _connect(self, method: str, *args: Any) -> tuple[Connection, Any]:
         """A new connection that serves `method`, and what the server answered to it."""
-        try:
-            connection = Client(self.address, authkey=self.authkey)
-        except AuthenticationError as error:
-            raise AuthkeyError(
-                f"the server at {self.shown} has another authkey ({error}); give get_context('manager', address=..., "
-                "authkey=...) the one that it was started with, once in this process before the first handle comes"
-            ) from None
-        except (OSError, EOFError) as error:
-            raise ServerGoneError(f"no server answers at {self.shown}: {error}") from error
-        self._open.add(connection)
-        try:
-            connection.send((None, method, args, {}))
-            kind, result = connection.recv()
-        except (OSError, EOFError) as error:
-            connection.close()
-            raise ServerGoneError(f"the server at {self.shown} hung up: {error or 'end of file'}") from error
-        if kind != "#RETURN":
-            connection.close()
-            raise ServerGoneError(f"what listens at {self.shown} is no server of the kit: {result}")
-        return connection, result
+        return dial(self.address, self.authkey, method, *args)
 
     @property
     def shown(self) -> str:
         """The address, for messages."""
         return repr(self.address)
 
-    def open(self) -> None:
-        """See that this process has a session. Raises ServerGoneError, AuthkeyError."""
+    def open(self) -> Requests:
+        """See that this process has a session. Raises ServerGoneError, AuthkeyError, ServerMismatchError."""
+        requests = self._requests
+        if requests is not None:
+            return requests
         with self._lock:
-            if self._session is None:
-                self._session, self._ident = self._connect("kit_session", os.getpid(), self.ticket)
+            if self._requests is None:
+                connection, self._ident = self._connect("kit_session", os.getpid(), self.ticket)
+                self._open.add(connection)
+                self._requests = Requests(connection, self.shown)
                 self.ticket = None
+            return self._requests
 
     def _connection(self) -> Connection:
         calls = self._calls
         if calls.connection is None or calls.epoch != self.epoch:
             self.open()
             epoch = self.epoch
-            calls.connection, _ = self._connect("kit_calls", self._ident, threading.get_ident())
+            calls.connection, _ = self._connect("kit_calls", self._ident)
             calls.epoch = epoch
+            with self._lock:
+                self._open.add(calls.connection)
         return calls.connection
 
     def close(self) -> None:
-        """End the session of this process, and with it all that its handles hold."""
+        """End the session of this process, and with it all that its handles hold and wait for."""
         with self._lock:
             self.epoch += 1
+            self._requests = None
             for connection in list(self._open):
-                with contextlib.suppress(OSError):
-                    connection.close()
-            self._session = None
+                hang_up(connection)
+            self._open.clear()
 
-    # --- calls
+    # --- calls that a thread waits for
 
     def call(self, ident: int, method: str, *args: Any, patience: float | None = PATIENCE) -> Any:
         """The result of `method` in the server, or its exception, with the traceback it had there as the cause.
 
         Who leaves with an exception of a signal handler leaves nothing behind: the wait is ended, and what the server
-        had done by then is taken back, as long as it answers within `patience` seconds (None: for ever).
+        had done by then is taken back. That is waited for up to `patience` seconds (None: for ever), and then goes on
+        behind the scenes.
         """
         connection = self._connection()
-        released = self._forgotten()
+        calls = self._calls
+        calls.number = number = calls.number + 1
+        thread = threading.get_ident()
+        released = self._forgotten() if self.released else ()
         try:
-            connection.send(Request(ident, method, args, released))
-        except (OSError, EOFError) as error:
-            raise self._gone(error) from error
+            message = join(number, (ident, method, args, thread, released))
         except BaseException:
             self.released.extend(released)
             raise
+        sent = False
         try:
-            answer: Answer = connection.recv()
-        except (OSError, EOFError) as error:
-            raise self._gone(error) from error
-        except BaseException:
-            self._leave(connection, patience)
+            connection.send_bytes(message)
+            sent = True
+            _, content = split(connection.recv_bytes())
+        except BaseException as end:
+            if _is_end(end):
+                raise self._gone(end) from end
+            self._leave(connection, sent, number, (ident, method, args, thread), patience)
             raise
-        if answer.error is not None:
-            raise answer.error from RemoteTraceback(answer.trace)
-        return answer.result
+        kind, payload = pickle.loads(content)
+        if kind == RESULT:
+            return payload
+        if kind == CANCELLED:
+            raise ClosedError("it was closed while this call waited")
+        error, trace = payload
+        raise error from RemoteTraceback(trace)
 
     def flush(self) -> None:
         """Tell the server of the handles that were closed; a server that is gone has forgotten them anyway."""
-        released = self._forgotten()
-        if released and self._session is not None:
+        if self.released and self._requests is not None:
             with contextlib.suppress(ServerGoneError):
-                self.call(0, "release", released)
+                self.call(0, "release")
 
     def _forgotten(self) -> tuple[int, ...]:
         released = []
@@ -154,45 +158,100 @@ class Link:
             with contextlib.suppress(OSError):
                 connection.close()
 
-    def _leave(self, connection: Connection, patience: float | None) -> None:
-        """End the wait of this thread in the server, and undo what was done before that reached it."""
+    # --- leaving them
+
+    def _leave(
+        self,
+        connection: Connection,
+        sent: bool,
+        number: int,
+        request: tuple[int, str, tuple[Any, ...], int],
+        patience: float | None,
+    ) -> None:
+        """End the wait of this thread in the server, and give back what it had answered by then."""
         try:
-            with self._lock:
-                if self._session is not None:
-                    self._session.send(threading.get_ident())
-            if not connection.poll(patience):
-                raise TimeoutError
-            answer: Answer = connection.recv()
-            if not answer.cancelled and answer.error is None:
-                connection.send(Request(0, "undo", (), ()))
-                connection.recv()
+            if sent:
+                connection.send_bytes(join(0, (0, "cancel", (number,), 0, ())))
+                if connection.poll(patience):
+                    self._give_back(connection, request)
+                    return
+            else:  # perhaps half a message: the server sees its end, and answers if it had the whole
+                with socket.socket(fileno=os.dup(connection.fileno())) as end:
+                    end.shutdown(socket.SHUT_WR)
+            self._calls.connection = None
+            later = threading.Thread(target=self._leave_later, args=(connection, request), daemon=True)
+            later.start()
+            if patience is None:
+                later.join()
         except BaseException:  # the first exception is the one to see; a connection in doubt is given up
             self._drop()
+
+    def _give_back(self, connection: Connection, request: tuple[int, str, tuple[Any, ...], int]) -> None:
+        """Read the answer of a call that was left. What it brought is of no use to anybody here."""
+        _, content = split(connection.recv_bytes())
+        kind, payload = pickle.loads(content)
+        if kind == RESULT:
+            ident, method, args, thread = request
+            self.open().tell(ident, "undo", (method, args, payload), thread)
+
+    def _leave_later(self, connection: Connection, request: tuple[int, str, tuple[Any, ...], int]) -> None:
+        with contextlib.suppress(Exception), connection:
+            self._give_back(connection, request)
+
+    # --- calls that no thread waits for
+
+    def begin(
+        self, ident: int, method: str, args: tuple[Any, ...], done: Callable[[Pending], object], thread: int = 0
+    ) -> Pending:
+        """Send a request and return at once: `done(pending)` is called when its answer is there, by another thread.
+
+        `thread` says who asks, for an RLock; by default the thread that calls. Raises ServerGoneError, AuthkeyError,
+        and what pickling the arguments raises.
+        """
+        return self.open().begin(ident, method, args, thread or threading.get_ident(), done)
 
     # --- forks
 
     def before_fork(self) -> None:
-        """Keep alive for the child what this process has open."""
-        if self._session is not None:
+        """Keep alive for the child what this process has open, and may close at once on another connection."""
+        if self._requests is not None:
             ticket = secrets.token_hex(8)
             with contextlib.suppress(Exception):
                 self.call(0, "ticket", ticket, None)
                 self.ticket = ticket
         self._lock.acquire()
+        self._held = self._requests
+        if self._held is not None:
+            self._held.hold()
 
     def after_fork(self, child: bool) -> None:
         """Go on in the parent; in the child, leave the parent's connections and open a session with what it had."""
         if not child:
             self.ticket = None
+            if self._held is not None:
+                self._held.release()
             self._lock.release()
             return
-        had = self._session is not None
+        had = self._requests is not None
         self._lock = threading.Lock()
-        self.close()
+        self.epoch += 1
+        self._requests = None
+        for connection in list(self._open):
+            with contextlib.suppress(OSError):
+                connection.close()
         self._open = weakref.WeakSet()
         if had:
             with contextlib.suppress(Exception):
                 self.open()
+
+
+def _is_end(error: BaseException) -> bool:
+    """Whether a connection raises it, and not a signal handler, which may raise a TimeoutError."""
+    return (
+        isinstance(error, EOFError)
+        or type(error) is OSError
+        or (isinstance(error, OSError) and error.errno is not None)
+    )
 
 
 _forking: list[Link] = []

@@ -1,30 +1,39 @@
-"""What server and clients say to each other: requests, answers, and exceptions with their traceback there."""
+"""What server and clients say to each other, in the frames of `multiprocessing.connection`.
+
+    client   number, then the pickle of (ident, method, args, thread, released)    a call on the structure `ident`
+    server   number, then the pickle of (kind, payload)                            its answer, whenever that comes
+
+A number is 8 bytes and known also where the rest cannot be unpickled. A connection may have many calls under way.
+`ident` 0 is the house itself; `thread` is who asks, a thread or a task of the client; `released` are handles forgotten
+since. A request of number 0 is not answered. Two methods are about requests: `cancel` (of the house) ends the wait of
+the one that it names, whose answer is CANCELLED then, if it was not answered yet; `undo` gives back what a call has
+answered to somebody who does not want it any more.
+"""
 
 from __future__ import annotations
 
 import pickle
+import struct
 import traceback
-from typing import Any, NamedTuple
+from typing import Any
 
-__all__ = ["Answer", "Cancelled", "RemoteTraceback", "Request", "failed", "pack", "unpack"]
+__all__ = [
+    "CANCELLED",
+    "ERROR",
+    "PROTOCOL",
+    "RESULT",
+    "Cancelled",
+    "RemoteTraceback",
+    "failed",
+    "frame",
+    "join",
+    "pack",
+    "split",
+    "unpack",
+]
 
-
-class Request(NamedTuple):
-    """A call of `method` on the structure `ident` (0 is the house itself); `released` are handles forgotten since."""
-
-    ident: int
-    method: str
-    args: tuple[Any, ...]
-    released: tuple[int, ...]
-
-
-class Answer(NamedTuple):
-    """A result, or an error and its traceback as text; both None and `cancelled` for a call that was left."""
-
-    result: Any = None
-    error: BaseException | None = None
-    trace: str = ""
-    cancelled: bool = False
+PROTOCOL = 1  # to be raised with every change of what is said
+RESULT, ERROR, CANCELLED = range(3)  # payload: the result; the error and its traceback as text; None
 
 
 class Cancelled(Exception):
@@ -42,14 +51,31 @@ class RemoteTraceback(Exception):
         return f'\n"""\n{self.trace}"""'
 
 
-def failed(error: BaseException) -> Answer:
-    """The answer that carries `error`, or its words where it cannot be pickled."""
+def failed(error: BaseException) -> tuple[BaseException, str]:
+    """`error`, or its words where it cannot be pickled, and its traceback."""
     trace = "".join(traceback.format_exception(error))
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
         error = RuntimeError(f"{type(error).__name__}: {error}")
-    return Answer(error=error, trace=trace)
+    return error, trace
+
+
+def join(number: int, content: object) -> bytes:
+    """A message; raises what pickling `content` does."""
+    return number.to_bytes(8, "big") + pickle.dumps(content, 5)
+
+
+def split(message: bytes) -> tuple[int, memoryview]:
+    """The number of a message, and its pickle."""
+    return int.from_bytes(message[:8], "big"), memoryview(message)[8:]
+
+
+def frame(message: bytes) -> bytes:
+    """`message` as `Connection.recv_bytes` expects it: behind its length."""
+    if len(message) > 0x7FFFFFFF:
+        return struct.pack("!iQ", -1, len(message)) + message
+    return struct.pack("!i", len(message)) + message
 
 
 def pack(item: object) -> bytes:

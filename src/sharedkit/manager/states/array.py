@@ -1,4 +1,4 @@
-"""A NumPy array in the server, whose every operation is one step; what is read is a copy."""
+"""A NumPy array in the server; what is read is a copy."""
 
 from __future__ import annotations
 
@@ -33,40 +33,35 @@ class ArrayState(State):
         return self.array.shape, self.array.dtype, self.lock.ident
 
     def do_read(self, call: Call, key: Any) -> Any:
-        with self.changed:
-            found = self.array[key]
-            return found.copy() if isinstance(found, np.ndarray) else found
+        found = self.array[key]
+        return found.copy() if isinstance(found, np.ndarray) else found
 
     def do_write(self, call: Call, key: Any, value: Any) -> None:
-        with self.changed:
-            self.array[key] = value
+        self.array[key] = value
 
     def do_fetch_add(self, call: Call, key: Any, n: int | float) -> Any:
         cell = _element(self.array, key)
         summand = _number(self.array.dtype, n)
-        with self.changed:
-            old = cell.item()
-            np.add(cell, summand, out=cell)
+        old = cell.item()
+        np.add(cell, summand, out=cell)
         return old
 
     def do_compare_exchange(self, call: Call, key: Any, expected: int | float, desired: int | float) -> bool:
         cell = _element(self.array, key)
         old = _number(self.array.dtype, expected)
         new = _number(self.array.dtype, desired)
-        with self.changed:
-            if cell[()] != old:
-                return False
-            cell[()] = new
+        if cell[()] != old:
+            return False
+        cell[()] = new
         return True
 
     def do_add_at(self, call: Call, indices: Any, values: ArrayLike) -> None:
         summands = _numbers(self.array.dtype, values)
-        with self.changed:
-            # NumPy 2.4 reads past the end of values that it has to broadcast to indices of two dimensions.
-            shape = np.shape(self.array[indices])
-            if summands.shape != shape:
-                summands = np.broadcast_to(summands, shape).copy()
-            np.add.at(self.array, indices, summands)
+        # NumPy 2.4 reads past the end of values that it has to broadcast to indices of two dimensions.
+        shape = np.shape(self.array[indices])
+        if summands.shape != shape:
+            summands = np.broadcast_to(summands, shape).copy()
+        np.add.at(self.array, indices, summands)
 
     def do_statistics(self, call: Call) -> ArrayStatistics:
         owner = self.lock.owner

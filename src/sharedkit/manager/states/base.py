@@ -1,77 +1,28 @@
-"""What the server keeps of one structure, and how a call waits in it.
+"""What the server keeps of one structure, and who may go on in it.
 
-Every state has one mutex with one condition on it. Whatever changes the state notifies all that wait in it, and each
-looks for itself: no notification is meant for one alone, so none can be swallowed by a client that dies or leaves.
+Between two requests the first of each line of a state cannot go on: after each step `settle` has let everybody go on
+who could, the longest waiting first. So a newcomer that need not wait passes nobody, nothing wakes in vain, and what
+was meant for a client that died or left goes to the next.
 """
 
 from __future__ import annotations
 
-import socket
 import threading
-from collections.abc import Callable
-from multiprocessing.connection import Connection
-from time import monotonic
 from typing import Any, ClassVar
 
-from sharedkit.manager.wire import Cancelled
+from sharedkit.manager.sessions import Session
+from sharedkit.manager.states.call import Call, Line, Wait, Waiting
 
-__all__ = ["Call", "Session", "State", "check_wait", "kinds"]
+__all__ = ["Call", "Line", "Session", "State", "Wait", "Waiting", "check_wait", "kinds"]
 
 kinds: dict[str, type[State]] = {}
-
-
-class Session:
-    """One client process, from its first connection to its end. `dead` is set once and before anybody is told."""
-
-    def __init__(self, ident: str, pid: int, connection: Connection) -> None:
-        self.ident = ident
-        self.pid = pid
-        self.connection = connection
-        self.dead = False
-        self.calls: set[Call] = set()
-
-    def is_open(self) -> bool:
-        """Whether the client lives, asked of the system: its thread here may not have heard of the end yet."""
-        try:
-            with socket.fromfd(self.connection.fileno(), socket.AF_UNIX, socket.SOCK_STREAM) as end:
-                return bool(end.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
-        except BlockingIOError:
-            return not self.dead
-        except OSError:
-            return False
-
-
-class Call:
-    """What one thread of one client asks: one connection, one request at a time.
-
-    `undo` takes the last request back, for a client that left before it had the answer.
-    """
-
-    def __init__(self, session: Session, thread: int) -> None:
-        self.session = session
-        self.thread = thread
-        self.cancelled = False
-        self.waiting_in: State | None = None
-        self.undo: Callable[[], None] | None = None
-
-    @property
-    def who(self) -> tuple[str, int]:
-        """The thread of the process that asks."""
-        return self.session.ident, self.thread
-
-    def cancel(self) -> None:
-        """End the wait that this call is in, if it is in one."""
-        self.cancelled = True
-        state = self.waiting_in
-        if state is not None:
-            with state.changed:
-                state.changed.notify_all()
 
 
 class State:
     """One structure in the server. `refs` counts the open handles of each session.
 
-    A method `do_x(call, ...)` is what a client may ask for as "x". `spec` is what an equal structure has equal.
+    A method `do_x(call, ...)` is what a client may ask for as "x", and `undo_x(call, result, ...)` takes it back for a
+    client that it did not reach. `spec` is what an equal structure has equal.
     """
 
     kind: ClassVar[str] = ""
@@ -85,38 +36,28 @@ class State:
         self.spec = spec
         self.ident = 0
         self.refs: dict[Session, int] = {}
-        self.changed = threading.Condition(threading.Lock())
+        self.lines: tuple[Line, ...] = ()
 
     def attached(self) -> tuple[int, ...]:
         """The process ids of those that have it open."""
-        return tuple(sorted({session.pid for session in list(self.refs) if session.is_open()}))
+        return tuple(sorted({session.pid for session in self.refs if session.is_open()}))
 
     def parts(self) -> tuple[State, ...]:
         """Further states that live and end with this one."""
         return ()
 
+    def settle(self) -> None:
+        """Let everybody go on who can."""
+        moved = True
+        while moved:
+            moved = False
+            for line in self.lines:
+                while line.calls and line.ready():
+                    next(iter(line.calls)).go_on(True)
+                    moved = True
+
     def forget(self, session: Session) -> None:
-        """Take back what this session held here: it died, or closed its last handle. Called with `changed` held."""
-
-    def await_it(self, call: Call, ready: Callable[[], bool], timeout: float | None) -> bool:
-        """Wait until `ready()`, for ever where `timeout` is None; False where that does not come in time.
-
-        `changed` is held. Raises Cancelled as soon as the client leaves or dies.
-        """
-        deadline = None if timeout is None else monotonic() + timeout
-        call.waiting_in = self
-        try:
-            while True:
-                if call.cancelled or call.session.dead:
-                    raise Cancelled
-                if ready():
-                    return True
-                remaining = None if deadline is None else deadline - monotonic()
-                if remaining is not None and remaining <= 0:
-                    return False
-                self.changed.wait(None if remaining is None else min(remaining, threading.TIMEOUT_MAX))
-        finally:
-            call.waiting_in = None
+        """Take back what this session held here: it died, or closed its last handle."""
 
 
 def check_wait(blocking: bool, timeout: float) -> None:

@@ -19,62 +19,50 @@ class DictState(State):
         self.table: dict[Any, bytes] = {}
 
     def do_get(self, call: Call, key: Any) -> bytes | None:
-        with self.changed:
-            return self.table.get(key)
+        return self.table.get(key)
 
     def do_has(self, call: Call, key: Any) -> bool:
-        with self.changed:
-            return key in self.table
+        return key in self.table
 
     def do_set(self, call: Call, pairs: list[tuple[Any, bytes]]) -> None:
-        with self.changed:
-            for key, value in pairs:
-                self.table[key] = value
+        for key, value in pairs:
+            self.table[key] = value
 
     def do_setdefault(self, call: Call, key: Any, default: bytes) -> bytes:
-        with self.changed:
-            return self.table.setdefault(key, default)
+        return self.table.setdefault(key, default)
 
     def do_pop(self, call: Call, key: Any) -> bytes | None:
-        with self.changed:
-            taken = self.table.pop(key, None)
+        return self.table.pop(key, None)
+
+    def undo_pop(self, call: Call, taken: bytes | None, key: Any) -> None:
         if taken is not None:
-            call.undo = lambda: self._give_back(key, taken)
-        return taken
-
-    def do_popitem(self, call: Call) -> tuple[Any, bytes]:
-        with self.changed:
-            if not self.table:
-                raise KeyError("popitem(): dictionary is empty")
-            key, taken = self.table.popitem()
-        call.undo = lambda: self._give_back(key, taken)
-        return key, taken
-
-    def _give_back(self, key: Any, taken: bytes) -> None:
-        with self.changed:
             self.table.setdefault(key, taken)
 
+    def do_popitem(self, call: Call) -> tuple[Any, bytes]:
+        if not self.table:
+            raise KeyError("popitem(): dictionary is empty")
+        return self.table.popitem()
+
+    def undo_popitem(self, call: Call, taken: tuple[Any, bytes]) -> None:
+        self.table.setdefault(*taken)
+
     def do_add(self, call: Call, key: Any, n: Any) -> Any:
-        with self.changed:
-            after = unpack(self.table[key]) + n if key in self.table else n
-            self.table[key] = pack(after)
-            return after
+        after = unpack(self.table[key]) + n if key in self.table else n
+        self.table[key] = pack(after)
+        return after
 
     def do_swap(self, call: Call, key: Any, expected: bytes, desired: bytes) -> bool:
         """Set `key` if its value is still these bytes: the client has compared what they stand for."""
-        with self.changed:
-            if self.table.get(key) != expected:
-                return False
-            self.table[key] = desired
-            return True
+        if self.table.get(key) != expected:
+            return False
+        self.table[key] = desired
+        return True
 
     def do_clear(self, call: Call) -> None:
-        with self.changed:
-            self.table.clear()
+        self.table.clear()
 
     def do_items(self, call: Call) -> list[tuple[Any, bytes]]:
-        with self.changed:
-            return list(self.table.items())
+        return list(self.table.items())
 
     def do_len(self, call: Call) -> int:
         return len(self.table)

@@ -6,7 +6,7 @@ from time import time
 from typing import Any
 
 from sharedkit.errors import NotLockedError, OwnerDiedError
-from sharedkit.manager.states.base import Call, Session, State, check_wait
+from sharedkit.manager.states.base import Call, Line, Session, State, Wait, Waiting, check_wait
 from sharedkit.manager.wire import Cancelled
 from sharedkit.statistics import LockStatistics
 
@@ -25,28 +25,33 @@ class LockState(State):
         self.thread = 0
         self.count = 0
         self.since = 0.0
-        self.waiting = 0
         self.torn = False
+        self.waiting = Line(lambda: self.owner is None)
+        self.lines = (self.waiting,)
 
     def owned_by(self, call: Call) -> bool:
         """Whether this thread has it; for a Lock, which any thread may release, whether anybody has."""
         return self.owner is not None
 
-    def do_acquire(self, call: Call, blocking: bool, timeout: float) -> tuple[bool, bool]:
+    def do_acquire(self, call: Call, blocking: bool, timeout: float) -> Waiting[tuple[bool, bool]]:
         """Whether it was taken, and whether the one who had it before died with it."""
         check_wait(blocking, timeout)
-        with self.changed:
-            if self.reentrant and self.owned_by(call):
-                self.count += 1
-                return True, False
+        if self.reentrant and self.owned_by(call):
+            self.count += 1
+            return True, False
+        self._refuse_torn()
+        if self.owner is not None:
+            if not blocking or not (yield Wait(self.waiting, None if timeout == -1 else timeout)):
+                return False, False
             self._refuse_torn()
-            if self.owner is not None:
-                if not blocking or not self._await_free(call, None if timeout == -1 else timeout):
-                    return False, False
-                self._refuse_torn()
-            self._take(call, 1)
-            call.undo = lambda: self._undo(call)
-            return True, self.torn
+        self._take(call, 1)
+        return True, self.torn
+
+    def undo_acquire(self, call: Call, got: tuple[bool, bool], *args: Any) -> None:
+        if got[0] and self.owner is call.session and self.thread == call.thread:
+            self.count -= 1
+            if not self.count:
+                self.owner = None
 
     def _refuse_torn(self) -> None:
         if self.torn and self.owner is None and self.spec["on_owner_died"] == "raise":
@@ -55,101 +60,81 @@ class LockState(State):
                 "then call mark_consistent()"
             )
 
-    def _await_free(self, call: Call, timeout: float | None) -> bool:
-        self.waiting += 1
-        try:
-            return self.await_it(call, lambda: self.owner is None, timeout)
-        finally:
-            self.waiting -= 1
-
     def _take(self, call: Call, count: int) -> None:
-        if call.session.dead:
-            raise Cancelled
         self.owner, self.thread, self.count, self.since = call.session, call.thread, count, time()
 
-    def _free(self) -> None:
-        self.owner, self.count = None, 0
-        self.changed.notify_all()
-
-    def _undo(self, call: Call) -> None:
-        with self.changed:
-            if self.owner is call.session and self.thread == call.thread:
-                self._free()
-
     def do_release(self, call: Call) -> None:
-        with self.changed:
-            self.check_owned(call)
-            self.count -= 1
-            if not self.count:
-                self.torn = False
-                self._free()
+        self.check_owned(call)
+        self.count -= 1
+        if not self.count:
+            self.torn = False
+            self.owner = None
 
     def check_owned(self, call: Call) -> None:
         """NotLockedError where this thread may not release it."""
         if self.owner is None:
             raise NotLockedError("release unlocked lock")
 
-    def release_all(self) -> tuple[int, bool]:
-        """Let go of it however often it was taken, for a condition. `changed` is held."""
-        saved = self.count, self.torn
+    def release_all(self) -> int:
+        """Let go of it for a condition; how often it was taken."""
+        saved, self.count = self.count, 0
         self.torn = False
-        self._free()
+        self.owner = None
         return saved
 
-    def take_again(self, call: Call, count: int) -> bool:
-        """Wait for it, for a condition, whose client may not leave without it; whether an owner died meanwhile."""
-        self.waiting += 1
-        try:
-            while self.owner is not None:
-                if call.session.dead:
-                    raise Cancelled
-                call.waiting_in = self
-                self.changed.wait()
-        finally:
-            call.waiting_in = None
-            self.waiting -= 1
+    def take_again(self, call: Call, count: int) -> Waiting[tuple[bool, bool]]:
+        """Wait for it, for a condition, whose client may not leave without it.
+
+        Whether an owner died meanwhile, and whether the client has asked to leave.
+        """
+        left = False
+        while self.owner is not None:
+            try:
+                yield Wait(self.waiting)
+            except Cancelled:
+                if call.session.dead or call.channel.closed:
+                    raise
+                left = True
         self._take(call, count)
-        return self.torn
+        return self.torn, left
 
     def do_mark_consistent(self, call: Call) -> None:
-        with self.changed:
-            self.torn = False
-            self.changed.notify_all()
+        self.torn = False
 
     def do_is_owned(self, call: Call) -> bool:
-        with self.changed:
-            return self.owned_by(call)
+        return self.owned_by(call)
 
     def do_release_save(self, call: Call) -> int:
-        with self.changed:
-            self.check_owned(call)
-            return self.release_all()[0]
+        self.check_owned(call)
+        return self.release_all()
 
-    def do_acquire_restore(self, call: Call, count: int) -> bool:
-        with self.changed:
-            return self.take_again(call, count)
+    def do_acquire_restore(self, call: Call, count: int) -> Waiting[bool]:
+        torn, left = yield from self.take_again(call, count)
+        if left:
+            raise Cancelled
+        return torn
 
     def forget(self, session: Session) -> None:
         if self.owner is session:
             self.torn = True
-            self._free()
+            self.owner, self.count = None, 0
 
     def do_statistics(self, call: Call) -> LockStatistics:
         return self.picture()
 
     def picture(self) -> LockStatistics:
-        with self.changed:
-            owner = self.owner
-            return LockStatistics(
-                name=self.name,
-                kind=self.kind,
-                owner=None if owner is None else owner.pid,
-                since=None if owner is None else self.since,
-                waiting=self.waiting,
-                owner_died=self.torn,
-                count=self.count,
-                attached=self.attached(),
-            )
+        """What `statistics()` returns."""
+        owner = self.owner
+        return LockStatistics(
+            name=self.name,
+            kind=self.kind,
+            owner=None if owner is None else owner.pid,
+            since=None if owner is None else self.since,
+            waiting=len(self.waiting),
+            owner_died=self.torn,
+            count=self.count,
+            attached=self.attached(),
+        )
 
 
 class RLockState(LockState):

@@ -6,7 +6,7 @@ from time import time
 from typing import Any
 
 from sharedkit.errors import NotLockedError
-from sharedkit.manager.states.base import Call, Session, State, check_wait
+from sharedkit.manager.states.base import Call, Line, Session, State, Wait, Waiting, check_wait
 from sharedkit.statistics import RWLockStatistics
 
 __all__ = ["RWLockState"]
@@ -20,92 +20,66 @@ class RWLockState(State):
         self.readers: dict[Session, int] = {}
         self.writer: Session | None = None
         self.since = 0.0
-        self.waiting_readers = 0
-        self.waiting_writers = 0
         self.torn = False
+        self.to_write = Line(lambda: self.writer is None and not self.readers)
+        self.to_read = Line(lambda: self.writer is None and not self.to_write.calls)
+        self.lines = (self.to_write, self.to_read)
 
-    def _may_read(self) -> bool:
-        return self.writer is None and not self.waiting_writers
-
-    def _may_write(self) -> bool:
-        return self.writer is None and not self.readers
-
-    def do_acquire_read(self, call: Call, blocking: bool, timeout: float) -> tuple[bool, bool]:
+    def do_acquire_read(self, call: Call, blocking: bool, timeout: float) -> Waiting[tuple[bool, bool]]:
         check_wait(blocking, timeout)
-        with self.changed:
-            if not self._may_read():
-                if not blocking:
-                    return False, False
-                self.waiting_readers += 1
-                try:
-                    if not self.await_it(call, self._may_read, None if timeout == -1 else timeout):
-                        return False, False
-                finally:
-                    self.waiting_readers -= 1
-            self.readers[call.session] = self.readers.get(call.session, 0) + 1
-            call.undo = lambda: self.do_release_read(call)
-            return True, self.torn
+        wait = Wait(self.to_read, None if timeout == -1 else timeout)
+        if not self.to_read.ready() and (not blocking or not (yield wait)):
+            return False, False
+        self.readers[call.session] = self.readers.get(call.session, 0) + 1
+        return True, self.torn
+
+    def undo_acquire_read(self, call: Call, got: tuple[bool, bool], *args: Any) -> None:
+        if got[0] and call.session in self.readers:
+            self.do_release_read(call)
 
     def do_release_read(self, call: Call) -> None:
-        with self.changed:
-            if call.session not in self.readers:
-                raise NotLockedError("release of a lock that this process does not read under")
-            self.readers[call.session] -= 1
-            if not self.readers[call.session]:
-                del self.readers[call.session]
-            self.changed.notify_all()
+        if call.session not in self.readers:
+            raise NotLockedError("release of a lock that this process does not read under")
+        self.readers[call.session] -= 1
+        if not self.readers[call.session]:
+            del self.readers[call.session]
 
-    def do_acquire_write(self, call: Call, blocking: bool, timeout: float) -> tuple[bool, bool]:
+    def do_acquire_write(self, call: Call, blocking: bool, timeout: float) -> Waiting[tuple[bool, bool]]:
         check_wait(blocking, timeout)
-        with self.changed:
-            if not self._may_write():
-                if not blocking:
-                    return False, False
-                self.waiting_writers += 1
-                try:
-                    if not self.await_it(call, self._may_write, None if timeout == -1 else timeout):
-                        return False, False
-                finally:
-                    self.waiting_writers -= 1
-                    self.changed.notify_all()  # readers had waited for this one
-            self.writer, self.since = call.session, time()
-            call.undo = lambda: self._undo_write(call.session)
-            return True, self.torn
+        wait = Wait(self.to_write, None if timeout == -1 else timeout)
+        if not self.to_write.ready() and (not blocking or not (yield wait)):
+            return False, False
+        self.writer, self.since = call.session, time()
+        return True, self.torn
 
-    def _undo_write(self, session: Session) -> None:
-        with self.changed:
-            if self.writer is session:
-                self.writer = None
-                self.changed.notify_all()
+    def undo_acquire_write(self, call: Call, got: tuple[bool, bool], *args: Any) -> None:
+        if got[0] and self.writer is call.session:
+            self.writer = None
 
     def do_release_write(self, call: Call) -> None:
-        with self.changed:
-            if self.writer is None:
-                raise NotLockedError("release of a lock that nobody writes under")
-            self.writer = None
-            self.torn = False
-            self.changed.notify_all()
+        if self.writer is None:
+            raise NotLockedError("release of a lock that nobody writes under")
+        self.writer = None
+        self.torn = False
 
     def forget(self, session: Session) -> None:
         self.readers.pop(session, None)
         if self.writer is session:
             self.writer = None
             self.torn = True
-        self.changed.notify_all()
 
     def do_statistics(self, call: Call) -> RWLockStatistics:
-        with self.changed:
-            readers: dict[int, int] = {}
-            for session, count in self.readers.items():
-                readers[session.pid] = readers.get(session.pid, 0) + count
-            return RWLockStatistics(
-                name=self.name,
-                kind=self.kind,
-                writer=None if self.writer is None else self.writer.pid,
-                since=None if self.writer is None else self.since,
-                readers=readers,
-                waiting_readers=self.waiting_readers,
-                waiting_writers=self.waiting_writers,
-                owner_died=self.torn,
-                attached=self.attached(),
-            )
+        readers: dict[int, int] = {}
+        for session, count in self.readers.items():
+            readers[session.pid] = readers.get(session.pid, 0) + count
+        return RWLockStatistics(
+            name=self.name,
+            kind=self.kind,
+            writer=None if self.writer is None else self.writer.pid,
+            since=None if self.writer is None else self.since,
+            readers=readers,
+            waiting_readers=len(self.to_read),
+            waiting_writers=len(self.to_write),
+            owner_died=self.torn,
+            attached=self.attached(),
+        )

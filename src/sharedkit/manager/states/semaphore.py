@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sharedkit.manager.states.base import Call, Session, State
+from sharedkit.manager.states.base import Call, Line, Session, State, Wait, Waiting
 from sharedkit.statistics import SemaphoreStatistics
 
 __all__ = ["BoundedSemaphoreState", "SemaphoreState"]
@@ -20,34 +20,23 @@ class SemaphoreState(State):
         super().__init__(name, spec)
         self.first: int = spec["value"]
         self.free = self.first
-        self.waiting = 0
         self.held: dict[Session, int] = {}
+        self.waiting = Line(lambda: self.free > 0)
+        self.lines = (self.waiting,)
 
-    def do_acquire(self, call: Call, blocking: bool, timeout: float | None) -> bool:
+    def do_acquire(self, call: Call, blocking: bool, timeout: float | None) -> Waiting[bool]:
         if not blocking and timeout is not None:
             raise ValueError("can't specify timeout for non-blocking acquire")
-        with self.changed:
-            if not self.free:
-                if not blocking:
-                    return False
-                self.waiting += 1
-                try:
-                    if not self.await_it(call, lambda: self.free > 0, timeout):
-                        return False
-                finally:
-                    self.waiting -= 1
-            self.free -= 1
-            if self.bounded:
-                self.held[call.session] = self.held.get(call.session, 0) + 1
-        call.undo = lambda: self._undo(call.session)
+        if not self.free and (not blocking or not (yield Wait(self.waiting, timeout))):
+            return False
+        self.free -= 1
+        if self.bounded:
+            self.held[call.session] = self.held.get(call.session, 0) + 1
         return True
 
-    def _undo(self, session: Session) -> None:
-        with self.changed:
-            if self.bounded and not self._drop(session):
-                return
+    def undo_acquire(self, call: Call, got: bool, *args: Any) -> None:
+        if got and (not self.bounded or self._drop(call.session)):
             self.free += 1
-            self.changed.notify_all()
 
     def _drop(self, session: Session) -> bool:
         """Strike one permit off what the session holds, if it holds one."""
@@ -61,28 +50,24 @@ class SemaphoreState(State):
     def do_release(self, call: Call, n: int) -> None:
         if n < 1:
             raise ValueError("n must be one or more")
-        with self.changed:
-            if self.bounded and self.free + n > self.first:
-                raise ValueError("Semaphore released too many times")
-            if self.free + n > MOST:
-                raise OverflowError(f"a semaphore counts to {MOST}: {self.free} + {n}")
-            if self.bounded:
-                for _ in range(n):  # any process may release; its own permits go first
-                    self._drop(call.session) or self._drop(next(iter(self.held)))
-            self.free += n
-            self.changed.notify_all()
+        if self.bounded and self.free + n > self.first:
+            raise ValueError("Semaphore released too many times")
+        if self.free + n > MOST:
+            raise OverflowError(f"a semaphore counts to {MOST}: {self.free} + {n}")
+        if self.bounded:
+            for _ in range(n):  # any process may release; its own permits go first
+                self._drop(call.session) or self._drop(next(iter(self.held)))
+        self.free += n
 
     def forget(self, session: Session) -> None:
         self.free += self.held.pop(session, 0)
-        self.changed.notify_all()
 
     def do_statistics(self, call: Call) -> SemaphoreStatistics:
-        with self.changed:
-            holders: dict[int, int] = {}
-            for session, count in self.held.items():
-                holders[session.pid] = holders.get(session.pid, 0) + count
-            bound = self.first if self.bounded else None
-            return SemaphoreStatistics(self.name, self.kind, self.free, bound, self.waiting, holders, self.attached())
+        holders: dict[int, int] = {}
+        for session, count in self.held.items():
+            holders[session.pid] = holders.get(session.pid, 0) + count
+        bound = self.first if self.bounded else None
+        return SemaphoreStatistics(self.name, self.kind, self.free, bound, len(self.waiting), holders, self.attached())
 
 
 class BoundedSemaphoreState(SemaphoreState):

@@ -1,0 +1,158 @@
+"""Requests of one client process that no thread waits for: they share one connection, and one thread reads it.
+
+That connection is the session's own, whose end tells the server of this process's death.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pickle
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from typing import Any
+
+from sharedkit.errors import ServerGoneError
+from sharedkit.manager.wire import CANCELLED, ERROR, RESULT, RemoteTraceback, join, split
+
+__all__ = ["Pending", "Requests", "hang_up"]
+
+
+class Pending:
+    """A request under way.
+
+    `done(self)` is called once, when `over` is true, by the thread that reads; then `result()` answers or raises.
+    """
+
+    def __init__(self, requests: Requests, ident: int, method: str, args: tuple[Any, ...], thread: int) -> None:
+        self._requests = requests
+        self._ident = ident
+        self._method = method
+        self._args = args
+        self._thread = thread
+        self._kind = RESULT
+        self._payload: Any = None
+        self._left = False
+        self.number = 0
+        self.over = False
+        self.cancelled = False
+        self.done: Callable[[Pending], object] = _nothing
+
+    def result(self) -> Any:
+        """What the server has answered, or its exception with the traceback there as the cause."""
+        if self._kind == ERROR:
+            error, trace = self._payload
+            raise error from (RemoteTraceback(trace) if trace else None)
+        return self._payload
+
+    def cancel(self) -> None:
+        """Nobody wants the answer: the wait ends in the server, or what it has answered is given back there.
+
+        Where it is not over yet, `done` is called as soon as the server has said so, with `cancelled` true.
+        To be called at most once, and not after `result()` was used.
+        """
+        self._requests.cancel(self)
+
+    def _finish(self, kind: int, payload: Any) -> None:
+        self._kind, self._payload = kind, payload
+        self.cancelled = kind == CANCELLED or self._left
+        self.over = True
+        self.done(self)
+
+
+def _nothing(pending: Pending) -> None:
+    pass
+
+
+class Requests:
+    """The requests under way on one connection."""
+
+    def __init__(self, connection: Connection, shown: str) -> None:
+        self._connection = connection
+        self._shown = shown
+        self._numbers = itertools.count(1)
+        self._pending: dict[int, Pending] = {}
+        self._lock = threading.Lock()  # of all of this but what only the reading thread touches
+        self._reader: threading.Thread | None = None
+        self._gone: ServerGoneError | None = None
+
+    def begin(
+        self, ident: int, method: str, args: tuple[Any, ...], thread: int, done: Callable[[Pending], object]
+    ) -> Pending:
+        """Send a request; `done` is called with its answer, by another thread, perhaps before this returns."""
+        pending = Pending(self, ident, method, args, thread)
+        pending.done = done
+        with self._lock:
+            pending.number = next(self._numbers)
+            message = join(pending.number, (ident, method, args, thread, ()))
+            if self._gone is not None:
+                raise ServerGoneError(str(self._gone))
+            self._pending[pending.number] = pending
+            if self._reader is None:
+                self._reader = threading.Thread(target=self._read, name="sharedkit answers", daemon=True)
+                self._reader.start()
+            with suppress(OSError):  # the thread that reads will see the end, too
+                self._connection.send_bytes(message)
+        return pending
+
+    def tell(self, ident: int, method: str, args: tuple[Any, ...], thread: int = 0) -> None:
+        """Send a request that has no answer."""
+        with self._lock, suppress(OSError):
+            self._connection.send_bytes(join(0, (ident, method, args, thread, ())))
+
+    def cancel(self, pending: Pending) -> None:
+        """As `Pending.cancel`."""
+        with self._lock:
+            pending._left = True
+            under_way = pending.number in self._pending
+        if under_way:
+            self.tell(0, "cancel", (pending.number,))
+        elif pending._kind == RESULT:
+            self._undo(pending)
+
+    def _undo(self, pending: Pending) -> None:
+        self.tell(pending._ident, "undo", (pending._method, pending._args, pending._payload), pending._thread)
+
+    def _read(self) -> None:
+        error: BaseException | None = None
+        try:
+            while True:
+                number, content = split(self._connection.recv_bytes())
+                try:
+                    kind, payload = pickle.loads(content)
+                except Exception as strange:  # a class that is not here, mostly
+                    kind, payload = ERROR, (strange, "")
+                with self._lock:
+                    pending = self._pending.pop(number)
+                    pending._kind, pending._payload = kind, payload
+                    left = pending._left
+                if left and kind == RESULT:
+                    self._undo(pending)
+                pending._finish(kind, payload)
+        except (EOFError, OSError) as end:
+            error = end
+        finally:
+            with self._lock:
+                self._gone = ServerGoneError(f"the server at {self._shown} is gone: {error or 'it hung up'}")
+                rest, self._pending = self._pending, {}
+            for pending in rest.values():
+                pending._finish(ERROR, (ServerGoneError(str(self._gone)), ""))
+
+    # --- forks, and the end
+
+    def hold(self) -> None:
+        """Nobody sends until `release`, so that a child that is forked finds whole messages."""
+        self._lock.acquire()
+
+    def release(self) -> None:
+        """Go on."""
+        self._lock.release()
+
+
+def hang_up(connection: Connection) -> None:
+    """End it for both sides and for all threads; the descriptor stays taken until the last of them has let go."""
+    with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as end:
+        end.shutdown(socket.SHUT_RDWR)

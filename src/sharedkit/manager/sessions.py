@@ -1,0 +1,42 @@
+"""What a server knows of one client process."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sharedkit.manager.channel import Channel
+    from sharedkit.manager.states.call import Call
+
+__all__ = ["Session"]
+
+
+class Session:
+    """One client process, from its first connection, `life`, to the end of that one."""
+
+    def __init__(self, pid: int) -> None:
+        self.ident = secrets.token_hex(8)
+        self.pid = pid
+        self.dead = False
+        self.life: Channel | None = None
+        self.channels: set[Channel] = set()
+
+    def waiting_in(self, state: Any) -> list[Call]:
+        """Its calls that wait in `state`."""
+        return [call for channel in self.channels for call in channel.waiting.values() if call.state is state]
+
+    def is_open(self) -> bool:
+        """Whether the client lives, asked of the system: we may not have read of its end yet."""
+        if self.dead or self.life is None:
+            return False
+        try:
+            with closing(socket.socket(fileno=os.dup(self.life.descriptor))) as end:
+                return bool(end.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False

@@ -1,0 +1,149 @@
+"""One request in the server: answered at once, or waiting in a line and going on when its turn comes.
+
+A method of a state that may wait is a generator: it yields the `Wait` that it is in and is sent whether its turn came
+in time. Where the client leaves or dies meanwhile, `Cancelled` is raised in it. So a call that waits is an object in a
+line, not a thread.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Generator
+from time import monotonic
+from types import GeneratorType
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+
+from sharedkit.manager.wire import CANCELLED, ERROR, RESULT, Cancelled, failed
+
+if TYPE_CHECKING:
+    from sharedkit.manager.channel import Channel
+    from sharedkit.manager.loop import Timer
+    from sharedkit.manager.sessions import Session
+
+__all__ = ["Call", "Line", "Wait", "Waiting"]
+
+T = TypeVar("T")
+
+
+class Line:
+    """Calls that wait for the same thing, the one that came first in front; `ready` says whether that may go on."""
+
+    __slots__ = ("calls", "ready")
+
+    def __init__(self, ready: Callable[[], bool]) -> None:
+        self.ready = ready
+        self.calls: OrderedDict[Call, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self.calls)
+
+    def release(self) -> None:
+        """Let all that wait now go on."""
+        for call in list(self.calls):
+            if call in self.calls:
+                call.go_on(True)
+
+
+class Wait(NamedTuple):
+    """Where a call waits, for how many seconds at most, and whether in front of all."""
+
+    line: Line
+    timeout: float | None = None
+    first: bool = False
+
+
+Waiting: TypeAlias = Generator[Wait, bool, T]
+
+
+class Call:
+    """What one thread or task of one client asks: `method(*args)` of `state`."""
+
+    __slots__ = ("_line", "_running", "_timer", "args", "channel", "method", "number", "state", "thread")
+
+    def __init__(self, channel: Channel, number: int, state: Any, method: str, args: tuple[Any, ...], thread: int):
+        self.channel = channel
+        self.number = number
+        self.state = state
+        self.method = method
+        self.args = args
+        self.thread = thread
+        self._running: Generator[Wait, bool, Any] | None = None
+        self._line: Line | None = None
+        self._timer: Timer | None = None
+
+    @property
+    def session(self) -> Session:
+        """The client process that asks."""
+        return self.channel.session
+
+    def begin(self) -> None:
+        """Answer it, or have it wait; then whoever can go on by what it did does."""
+        try:
+            result = getattr(self.state, f"do_{self.method}")(self, *self.args)
+        except Exception as error:
+            self.channel.answer(self, ERROR, failed(error))
+        else:
+            if type(result) is GeneratorType:
+                self._running = result
+                self._run(result.send, None)
+            else:
+                self.channel.answer(self, RESULT, result)
+        self.state.settle()
+
+    def _run(self, step: Callable[[Any], Wait], value: object) -> None:
+        """Until it waits, or is answered."""
+        assert self._running is not None
+        try:
+            while True:
+                line, timeout, first = step(value)
+                if timeout is None or timeout > 0:
+                    break
+                step, value = self._running.send, False
+        except StopIteration as end:
+            self.channel.answer(self, RESULT, end.value)
+        except Cancelled:
+            self.channel.answer(self, CANCELLED, None)
+        except Exception as error:
+            self.channel.answer(self, ERROR, failed(error))
+        else:
+            self._line = line
+            line.calls[self] = None
+            if first:
+                line.calls.move_to_end(self, last=False)
+            if timeout is not None:
+                self._timer = self.channel.loop.timers.at(monotonic() + timeout, self._expire)
+            self.channel.waiting[self.number] = self
+
+    def go_on(self, came: bool) -> None:
+        """Its turn came, or its time is over."""
+        self._leave()
+        assert self._running is not None
+        self._run(self._running.send, came)
+
+    def cancel(self) -> None:
+        """Its client has left the wait, or is dead."""
+        if self._line is not None:
+            self._leave()
+            assert self._running is not None
+            self._run(self._running.throw, Cancelled())
+            self.state.settle()
+
+    def undo(self, result: Any) -> None:
+        """Give back what it answered: that did not reach anybody."""
+        undo = getattr(self.state, f"undo_{self.method}", None)
+        if undo is not None:
+            undo(self, result, *self.args)
+
+    def _expire(self) -> None:
+        self._timer = None
+        self.go_on(False)
+        self.state.settle()
+
+    def _leave(self) -> None:
+        assert self._line is not None
+        del self._line.calls[self]
+        self._line = None
+        self.channel.waiting.pop(self.number, None)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
