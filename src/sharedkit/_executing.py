@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["ExecutorFace", "Options", "checked_timeout"]
+__all__ = ["ExecutorFace", "Options", "check_arguments", "check_retiring", "checked_timeout"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -22,6 +22,30 @@ def checked_timeout(timeout: float | None) -> float | None:
     if timeout is not None and not timeout > 0:
         raise ValueError(f"a task's timeout must be more than 0 seconds: {timeout}")
     return timeout
+
+
+def check_arguments(max_workers: int | None, most: int, initializer: object, max_tasks_per_child: object) -> None:
+    """What ProcessPoolExecutor would refuse is refused in its words. ValueError, TypeError."""
+    if max_workers is not None and max_workers <= 0:
+        raise ValueError("max_workers must be greater than 0")
+    if max_workers is not None and max_workers > most:
+        raise ValueError(f"max_workers must be <= {most}")
+    if initializer is not None and not callable(initializer):
+        raise TypeError("initializer must be a callable")
+    if max_tasks_per_child is not None:
+        if not isinstance(max_tasks_per_child, int):
+            raise TypeError("max_tasks_per_child must be an integer")
+        if max_tasks_per_child <= 0:
+            raise ValueError("max_tasks_per_child must be >= 1")
+
+
+def check_retiring(max_tasks_per_child: int | None, method: str) -> None:
+    """A forked worker would be replaced by a fork from a process with threads all the time. ValueError."""
+    if max_tasks_per_child is not None and method == "fork":
+        raise ValueError(
+            "max_tasks_per_child is incompatible with the 'fork' multiprocessing start method; "
+            "supply a different mp_context."
+        )
 
 
 class ExecutorFace(futures.Executor):

@@ -18,7 +18,7 @@ from concurrent import futures
 from typing import Any
 
 import sharedkit as sk
-from sharedkit.shm._work_future import Future
+from sharedkit._future import Future
 from sharedkit.thread.executor import Future as ThreadFuture
 
 HOME = "test.test_concurrent_futures"

@@ -20,11 +20,12 @@ from __future__ import annotations
 import pickle
 import sys
 from collections.abc import Callable
-from concurrent.futures.process import _RemoteTraceback
 from types import FunctionType
 from typing import Any
 
-__all__ = ["Calls", "Outcome", "Packer", "read", "remote_cause"]
+from sharedkit._remote import remote_cause
+
+__all__ = ["Calls", "Outcome", "Packer", "read"]
 
 NAMED = 0  # no pickle begins so
 
@@ -88,11 +89,6 @@ class Calls:
             return self._fn, (), {}
         args, kwargs = pickle.loads(body[end:], buffers=buffers)
         return self._fn, args, kwargs
-
-
-def remote_cause(text: str) -> Exception:
-    """The cause of an exception that came from a worker: its traceback there, shown as by ProcessPoolExecutor."""
-    return _RemoteTraceback(f'\n"""\n{text}"""')  # type: ignore[arg-type]
 
 
 def read(message: Any) -> Outcome | None:

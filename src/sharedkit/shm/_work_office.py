@@ -13,10 +13,11 @@ from contextlib import suppress
 from multiprocessing.context import BaseContext
 from typing import Any
 
+from sharedkit._future import OVER, Future
+from sharedkit._remote import remote_cause
 from sharedkit.errors import ExecutorBroken, WorkerDied
 from sharedkit.shm import _work_ledger as ledger
-from sharedkit.shm._work_future import OVER, Future
-from sharedkit.shm._work_messages import Outcome, Packer, read, remote_cause
+from sharedkit.shm._work_messages import Outcome, Packer, read
 from sharedkit.shm._work_process import Station
 from sharedkit.shm._work_staff import Staff
 from sharedkit.shm.array import Array

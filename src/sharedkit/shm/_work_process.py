@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
+from sharedkit._remote import packed_error
 from sharedkit.errors import ShutDown
 from sharedkit.shm import _work_ledger as ledger
 from sharedkit.shm._work_messages import Calls
@@ -170,9 +171,5 @@ def _ends_of(pid: int) -> int | None:
 
 def _failure(task: int, error: BaseException) -> tuple[int, bytes, list[Any], str]:
     """The message of a task that raised: the exception, and its traceback as text."""
-    text = "".join(traceback.format_exception(error))
-    try:
-        return task, pickle.dumps(error, protocol=5), [], text
-    except Exception as why:
-        what = f"{type(error).__name__} of the task cannot be pickled: {why!r}"
-        return task, pickle.dumps(pickle.PicklingError(what), protocol=5), [], text
+    pickled, text = packed_error(error)
+    return task, pickled, [], text

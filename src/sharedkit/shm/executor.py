@@ -28,8 +28,8 @@ from collections.abc import Callable
 from multiprocessing.context import BaseContext
 from typing import Any, ParamSpec, TypeVar
 
-from sharedkit._executing import ExecutorFace
-from sharedkit.shm._work_future import Future
+from sharedkit._executing import ExecutorFace, check_arguments, check_retiring
+from sharedkit._future import Future
 from sharedkit.shm._work_ledger import MOST_WORKERS
 from sharedkit.shm._work_office import Office
 from sharedkit.statistics import ExecutorStatistics
@@ -64,25 +64,11 @@ class Executor(ExecutorFace):
     ) -> None:
         if max_workers is None:
             max_workers = len(os.sched_getaffinity(0))
-        if max_workers <= 0:
-            raise ValueError("max_workers must be greater than 0")
-        if max_workers > MOST_WORKERS:
-            raise ValueError(f"max_workers must be <= {MOST_WORKERS}")
-        if initializer is not None and not callable(initializer):
-            raise TypeError("initializer must be a callable")
-        if max_tasks_per_child is not None:
-            if not isinstance(max_tasks_per_child, int):
-                raise TypeError("max_tasks_per_child must be an integer")
-            if max_tasks_per_child <= 0:
-                raise ValueError("max_tasks_per_child must be >= 1")
+        check_arguments(max_workers, MOST_WORKERS, initializer, max_tasks_per_child)
         context: Any = mp_context
         if context is None:
             context = multiprocessing.get_context("spawn" if max_tasks_per_child is not None else None)
-        if max_tasks_per_child is not None and context.get_start_method(allow_none=False) == "fork":
-            raise ValueError(
-                "max_tasks_per_child is incompatible with the 'fork' multiprocessing start method; "
-                "supply a different mp_context."
-            )
+        check_retiring(max_tasks_per_child, context.get_start_method(allow_none=False))
         prefix = thread_name_prefix or "sharedkit-worker"
         self._office = Office(max_workers, context, initializer, initargs, max_tasks_per_child, prefix)
         self._forgotten = weakref.finalize(self, self._office.shutdown, False)

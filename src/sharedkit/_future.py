@@ -1,4 +1,4 @@
-"""The future of a task in a worker process."""
+"""The future of a call in a worker process, in any placement."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 from concurrent import futures
 from typing import Any, Generic, Protocol, TypeVar
 
-__all__ = ["Future", "Keeper"]
+__all__ = ["OVER", "Future", "Keeper"]
 
 T = TypeVar("T")
 
@@ -84,9 +84,13 @@ class Future(futures.Future[T], Generic[T]):
         """
         if self._state in OVER or not self._keeper.withdraw(self, running):
             return self.cancelled()
+        self.take_back()
+        return True
+
+    def take_back(self) -> None:
+        """For the keeper: the call will not be made; who waits is told."""
         super().cancel()
         self.set_running_or_notify_cancel()
-        return True
 
     def running(self) -> bool:
         """Whether a worker is at it."""

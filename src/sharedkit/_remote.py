@@ -1,0 +1,24 @@
+"""How an exception comes back from the process where a call was made."""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+from concurrent.futures.process import _RemoteTraceback
+
+__all__ = ["packed_error", "remote_cause"]
+
+
+def packed_error(error: BaseException) -> tuple[bytes, str]:
+    """The pickled exception, or one that says why it cannot be pickled, and its traceback as text."""
+    text = "".join(traceback.format_exception(error))
+    try:
+        return pickle.dumps(error, protocol=5), text
+    except Exception as why:
+        what = f"{type(error).__name__} of the task cannot be pickled: {why!r}"
+        return pickle.dumps(pickle.PicklingError(what), protocol=5), text
+
+
+def remote_cause(text: str) -> Exception:
+    """The cause of an exception that came from a worker: its traceback there, shown as by ProcessPoolExecutor."""
+    return _RemoteTraceback(f'\n"""\n{text}"""')  # type: ignore[arg-type]
