@@ -85,12 +85,19 @@ class Future(futures.Future[T], Generic[T]):
         if self._state in OVER or not self._keeper.withdraw(self, running):
             return self.cancelled()
         self.take_back()
-        return True
+        return self.cancelled()
 
     def take_back(self) -> None:
-        """For the keeper: the call will not be made; who waits is told."""
-        super().cancel()
-        self.set_running_or_notify_cancel()
+        """For the keeper: the call will not be made; who waits is told. Again, or too late, does nothing."""
+        with self._keeper.settling:
+            if self._state in OVER:
+                return
+            self._state = "CANCELLED_AND_NOTIFIED"
+            for waiter in self._waiters:
+                waiter.add_cancelled(self)
+            if self._bell is not None:
+                self._bell.notify_all()
+        self.call_back()
 
     def running(self) -> bool:
         """Whether a worker is at it."""

@@ -64,7 +64,7 @@ class ManagerContext(Context):
         assert isinstance(placement, manager.Placement)
         object.__setattr__(self, "server", placement)
         for each in fields(Context):
-            if not each.init and hasattr(placement, each.name):  # a server has no Executor
+            if not each.init:
                 object.__setattr__(self, each.name, getattr(placement, each.name))
 
     @property
@@ -89,6 +89,7 @@ class ManagerContext(Context):
         return get_context, ("manager", self.address)
 
 
+manager.employ(shm.Executor)  # a server's worker processes are on one machine with it
 _CONTEXTS = {context.method: context for context in (Context("thread", thread), Context("shm", shm))}
 
 

@@ -11,6 +11,7 @@ __all__ = [
     "ClosedError",
     "CorruptSegmentError",
     "ExecutorBroken",
+    "ExecutorGoneError",
     "GoneError",
     "NotLockedError",
     "OutOfSharedMemory",
@@ -68,6 +69,10 @@ class ServerGoneError(SharedkitError, ConnectionError):
 
 class ServerMismatchError(SharedkitError, ConnectionError):
     """Raised when a server refuses this process: it is of another release, say. Use the same release on both sides."""
+
+
+class ExecutorGoneError(ServerGoneError, BrokenProcessPool):
+    """Raised when the server of an executor has ended; what became of its calls nobody knows. Start another."""
 
 
 class OwnerDiedError(SharedkitError, RuntimeError):

@@ -120,3 +120,25 @@ def fail_to_start() -> None:
 def sleep_then(seconds: float, value: Any) -> Any:
     time.sleep(seconds)
     return value
+
+
+def double_through(executor: Any, start: int) -> list[int]:
+    """In a client: calls of its own."""
+    ahead = [executor.submit(double, x) for x in range(start, start + 50)]
+    return [future.result(LONG) for future in ahead]
+
+
+def submit_marks(executor: Any, folder: str, count: int) -> None:
+    """In a client that is to be killed."""
+    for x in range(count):
+        executor.submit(mark, f"{folder}/{x}")
+    time.sleep(LONG)
+
+
+def ended(pid: int) -> bool:
+    """Whether that process is no more, or an orphan that nobody has reaped here."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return state == "Z"

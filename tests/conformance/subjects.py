@@ -154,6 +154,7 @@ STANDARD = NOT_OURS | {
 EXECUTORS = (
     Subject("thread", THREAD.Executor, ONE_PROCESS | {"ends-calls": "a thread cannot be ended"}),
     Subject("shm", SHM.Executor, MANY_PROCESSES, lambda method: SHM.Executor),
+    Subject("manager", MANAGER.Executor, SERVED, lambda method: MANAGER.Executor),
     Subject("threads", futures.ThreadPoolExecutor, STANDARD | ONE_PROCESS),
     Subject("processes", futures.ProcessPoolExecutor, STANDARD),
 )

@@ -5,12 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
-import random
 import signal
 import subprocess
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Iterator
 from concurrent import futures
@@ -19,7 +17,7 @@ from typing import Any
 
 import pytest
 from conformance import executor_children as calls
-from conformance.subjects import METHODS, SHM
+from conformance.subjects import MANAGER, METHODS, SHM
 from conformance.watchdog import LIMIT, until
 
 import sharedkit as sk
@@ -31,9 +29,20 @@ def start(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.fixture
-def executor(start: Any) -> Iterator[Any]:
+def local(start: Any) -> Iterator[Any]:
+    """In shared memory."""
     before = segments()
     with SHM.Executor(2, start) as made:
+        yield made
+    assert segments() <= before
+
+
+@pytest.fixture(params=[*METHODS, "manager"])
+def executor(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """In shared memory, with workers that start in each way, and behind a server."""
+    before = segments()
+    served = request.param == "manager"
+    with MANAGER.Executor(2) if served else SHM.Executor(2, multiprocessing.get_context(request.param)) as made:
         yield made
     assert segments() <= before
 
@@ -147,12 +156,14 @@ def test_more_tasks_than_slots_wait_for_their_turn(executor: Any) -> None:
     assert [future.result(LIMIT) for future in ahead[:-1]] == [2 * x for x in range(8999)]
 
 
-def test_large_arguments_do_not_fill_shared_memory(executor: Any) -> None:
+@pytest.mark.parametrize("placement", [SHM, MANAGER], ids=["shm", "manager"])
+def test_large_arguments_do_not_fill_shared_memory(placement: Any) -> None:
     block = b"x" * (8 << 20)
-    assert [len(each) for each in executor.map(calls.double, [block] * 30)] == [16 << 20] * 30
+    with placement.Executor(2) as executor:
+        assert [len(each) for each in executor.map(calls.double, [block] * 20)] == [16 << 20] * 20
 
 
-def test_results_of_numpy_are_not_in_the_pickle(executor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_of_numpy_are_not_in_the_pickle(local: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
     loads = pickle.loads
 
@@ -161,7 +172,7 @@ def test_results_of_numpy_are_not_in_the_pickle(executor: Any, monkeypatch: pyte
         return loads(data, **options)
 
     monkeypatch.setattr(pickle, "loads", watched)
-    assert executor.submit(calls.big_pickle, 1 << 20).result(LIMIT).nbytes == 1 << 20
+    assert local.submit(calls.big_pickle, 1 << 20).result(LIMIT).nbytes == 1 << 20
     assert read and max(read) < 1000
 
 
@@ -192,45 +203,16 @@ def test_workers_that_never_start_break_the_executor() -> None:
             executor.submit(calls.double, 1)
 
 
-def rounds(executor: Any, kills: int, seed: int, folder: Path) -> None:
-    """Kill workers at random moments: each call is made once at most, and each future gets an answer of its own."""
-    chance = random.Random(seed)
-    done = made = 0
-    while done < kills:
-        ahead = [executor.submit(calls.mark, str(folder / f"{made + x}")) for x in range(40)]
-        time.sleep(chance.random() * 0.02)  # the moment is what is random here
-        workers = executor.statistics().workers
-        if workers:
-            try:
-                os.kill(chance.choice(workers), signal.SIGKILL)
-                done += 1
-            except ProcessLookupError:
-                pass  # it has just ended
-        for x, future in enumerate(ahead):
-            error = future.exception(LIMIT)
-            assert error is None or isinstance(error, sk.WorkerDied), error
-            path = folder / f"{made + x}"
-            size = path.stat().st_size if path.exists() else 0
-            assert size == 1 or (error is not None and size == 0), (size, error)
-        made += 40
-
-
-def test_kills_of_workers_lose_no_call(executor: Any, tmp_path: Path) -> None:
-    rounds(executor, 15, 1, tmp_path)
-
-
-@pytest.mark.stress
-def test_hundreds_of_kills_lose_no_call(executor: Any, tmp_path: Path) -> None:
-    rounds(executor, 250, 2, tmp_path)
-
-
 PROGRAM = """
 import sys, multiprocessing
 sys.path.insert(0, sys.argv[1])
 from conformance import executor_children as calls
 import sharedkit as sk
 if __name__ == "__main__":
-    executor = sk.Executor(2, multiprocessing.get_context(sys.argv[2]))
+    if sys.argv[2] == "manager":
+        executor = sk.get_context("manager").Executor(2)
+    else:
+        executor = sk.Executor(2, multiprocessing.get_context(sys.argv[2]))
     print(*{executor.submit(calls.sleep_then, 0.1, None).result() or executor.submit(calls.whoami).result()
             for _ in range(4)}, flush=True)
     mode = sys.argv[3]
@@ -249,29 +231,25 @@ def program(method: str, mode: str, path: Path) -> subprocess.Popen[str]:
         [sys.executable, "-c", PROGRAM, here, method, mode, str(path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
     )
 
 
-def ended(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-    return state == "Z"  # an orphan that nobody has reaped here
-
-
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [*METHODS, "manager"])
 @pytest.mark.parametrize("mode", ["exit", "dropped"])
 def test_the_interpreters_end_waits_for_what_was_submitted(method: str, mode: str, tmp_path: Path) -> None:
     running = program(method, mode, tmp_path / "pid")
-    said, _ = running.communicate(timeout=LIMIT)
-    assert running.returncode == 0
+    said, complaints = running.communicate(timeout=LIMIT)
+    assert (running.returncode, complaints) == (0, "")
     assert said.splitlines()[-1] == "last"
-    assert all(ended(int(pid)) for pid in said.splitlines()[0].split())
+    pids = [int(pid) for pid in said.splitlines()[0].split()]
+    if method == "manager":  # whose workers end a moment after their server
+        until(lambda: all(map(calls.ended, pids)))
+    assert all(map(calls.ended, pids))
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [*METHODS, "manager"])
 def test_workers_end_with_a_parent_that_is_killed_and_leave_nothing(method: str, tmp_path: Path) -> None:
     running = program(method, "killed", tmp_path / "pid")
     try:
@@ -281,7 +259,7 @@ def test_workers_end_with_a_parent_that_is_killed_and_leave_nothing(method: str,
         pids.append(int((tmp_path / "pid").read_text()))
         mine = {each.name for each in sk.segments.live() if set(pids) & set(each.attached)}
         running.kill()
-        until(lambda: all(ended(pid) for pid in pids))
+        until(lambda: all(calls.ended(pid) for pid in pids))
         assert not mine & {each.name for each in sk.segments.live()}
     finally:
         running.kill()

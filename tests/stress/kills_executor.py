@@ -1,5 +1,7 @@
 """Random SIGKILLs of an executor's workers: `python kills_executor.py METHOD KILLS SEED`.
 
+METHOD is how workers start, in shared memory, or "manager" for those of a server.
+
 A window of calls is always on its way; at a random instant one worker is killed. Each call writes its number down when
 it begins and when it has ended, in two logs, to which the kernel appends a record wholly or not at all. So the logs and
 the futures can be compared: no call begins twice, one with a result has ended, and a death breaks one call at most.
@@ -83,8 +85,13 @@ class Soak:
         self.logs = folder / "begun", folder / "ended"
         for log in self.logs:
             log.touch()
-        context: Any = multiprocessing.get_context(books.method)
-        self.executor = sk.Executor(WORKERS, context)
+        self.context: Any = None
+        if books.method == "manager":
+            self.context = sk.get_context("manager")
+            self.executor: Any = self.context.Executor(WORKERS)
+        else:
+            start: Any = multiprocessing.get_context(books.method)
+            self.executor = sk.Executor(WORKERS, start)
         self.all: list[futures.Future[int]] = []
         self.window: deque[futures.Future[int]] = deque()
         self.killed: set[int] = set()
@@ -152,12 +159,13 @@ class Soak:
             else:
                 books.lost += ended[number] != 1
         books.wrong += sum(count - 1 for count in deaths.values())
-        books.left = sum(os.getpid() in each.attached for each in segments.live()) + _children()
-
-
-def _children() -> int:
-    """How many processes of ours there still are, but for the helpers that multiprocessing keeps."""
-    return len(multiprocessing.active_children())
+        mine = {os.getpid()}
+        if self.context is not None:
+            mine.add(self.context.server._process.pid)
+            self.executor.close()
+            self.context.close()
+        books.left = sum(bool(mine & set(each.attached)) for each in segments.live())
+        books.left += len(multiprocessing.active_children())
 
 
 def main() -> None:

@@ -77,7 +77,7 @@ def test_a_primitive_outlives_some_of_those_who_use_it(primitive: str, tables: d
     _primitive_survives(primitive, 15, tables)
 
 
-@pytest.mark.parametrize(("method", "kills"), [("fork", 40), ("spawn", 8), ("forkserver", 8)])
+@pytest.mark.parametrize(("method", "kills"), [("fork", 40), ("spawn", 8), ("forkserver", 8), ("manager", 8)])
 def test_an_executor_outlives_some_of_its_workers(method: str, kills: int, tables: dict[str, str]) -> None:
     _executor_survives(method, kills, tables)
 
@@ -106,6 +106,6 @@ def test_a_primitive_outlives_many_of_those_who_use_it(primitive: str, tables: d
 
 
 @pytest.mark.stress
-@pytest.mark.parametrize(("method", "kills"), [("fork", 500), ("spawn", 100), ("forkserver", 100)])
+@pytest.mark.parametrize(("method", "kills"), [("fork", 500), ("spawn", 100), ("forkserver", 100), ("manager", 100)])
 def test_an_executor_outlives_many_of_its_workers(method: str, kills: int, tables: dict[str, str]) -> None:
     _executor_survives(method, kills, tables)

@@ -22,6 +22,7 @@ EXPECTED = {
     "Event",
     "Executor",
     "ExecutorBroken",
+    "ExecutorGoneError",
     "GoneError",
     "Lock",
     "NotLockedError",

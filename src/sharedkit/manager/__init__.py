@@ -6,11 +6,13 @@ from sharedkit.manager.condition import Condition
 from sharedkit.manager.counter import Counter, Counters
 from sharedkit.manager.dict import Dict
 from sharedkit.manager.event import Event
+from sharedkit.manager.executor import Executor
 from sharedkit.manager.lock import Lock, RLock
 from sharedkit.manager.placement import KINDS, Placement, at
 from sharedkit.manager.queue import Queue
 from sharedkit.manager.rwlock import RWLock
 from sharedkit.manager.semaphore import BoundedSemaphore, Semaphore
+from sharedkit.manager.states import employ
 
 __all__ = [
     "Array",
@@ -21,6 +23,7 @@ __all__ = [
     "Counters",
     "Dict",
     "Event",
+    "Executor",
     "Lock",
     "Placement",
     "Queue",
@@ -28,6 +31,7 @@ __all__ = [
     "RWLock",
     "Semaphore",
     "at",
+    "employ",
 ]
 
 KINDS.update(
@@ -42,6 +46,7 @@ KINDS.update(
             Counters,
             Dict,
             Event,
+            Executor,
             Lock,
             Queue,
             RLock,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import signal
 import sys
@@ -17,6 +18,7 @@ def main() -> None:
     server = Manager(address, authkey).get_server()
     pickle.dump(server.address, sys.stdout.buffer)
     sys.stdout.buffer.flush()
+    os.dup2(2, 1)  # that was a pipe to the owner, who listens no more; calls in worker processes may print
     server.serve_forever()
 
 

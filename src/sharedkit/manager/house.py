@@ -140,7 +140,8 @@ class House:
         """Let the structure go if nobody has it: no session, no ticket, and it does not persist."""
         if state.refs or state in self._persistent or any(state in kept for _, kept in self._tickets.values()):
             return
-        self._states.pop(state.ident, None)
+        if self._states.pop(state.ident, None) is not None:
+            state.end()
         if self._names.get(state.name) is state:
             del self._names[state.name]
 

@@ -7,6 +7,7 @@ from sharedkit.manager.states.condition import ConditionState
 from sharedkit.manager.states.counter import CountersState, CounterState
 from sharedkit.manager.states.dict import DictState
 from sharedkit.manager.states.event import EventState
+from sharedkit.manager.states.executor import ExecutorState, employ
 from sharedkit.manager.states.lock import LockState, RLockState
 from sharedkit.manager.states.queue import QueueState
 from sharedkit.manager.states.rwlock import RWLockState
@@ -22,6 +23,7 @@ __all__ = [
     "CountersState",
     "DictState",
     "EventState",
+    "ExecutorState",
     "LockState",
     "QueueState",
     "RLockState",
@@ -29,5 +31,6 @@ __all__ = [
     "SemaphoreState",
     "Session",
     "State",
+    "employ",
     "kinds",
 ]

@@ -59,6 +59,9 @@ class State:
     def forget(self, session: Session) -> None:
         """Take back what this session held here: it died, or closed its last handle."""
 
+    def end(self, at_once: bool = False) -> None:
+        """Nobody has it any more; or, `at_once`, the server ends. Called once, in the loop: it waits for nothing."""
+
 
 def check_wait(blocking: bool, timeout: float) -> None:
     """The same errors for what makes no sense, whether or not one has to wait."""

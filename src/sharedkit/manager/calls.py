@@ -1,0 +1,67 @@
+"""Calls on their way: clients pack them, workers unpack them, and the server between them never looks inside."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import traceback
+from collections.abc import Callable
+from multiprocessing import spawn
+from typing import Any
+
+from sharedkit._remote import packed_error, remote_cause
+
+__all__ = ["Home", "Outcome", "failure", "home_of_client", "make_call", "prepare", "unpack_outcome"]
+
+Home = dict[str, Any]
+"""Where a client finds its modules: `sys_path`, and how its main module came about."""
+Outcome = tuple[bool, bytes, str]
+"""Whether the call returned; what it returned or raised, pickled; the traceback."""
+
+
+def home_of_client() -> Home:
+    """What workers need to find the functions of this process."""
+    known = spawn.get_preparation_data("")
+    return {key: known[key] for key in ("sys_path", "init_main_from_name", "init_main_from_path") if key in known}
+
+
+def prepare(home: Home, initializer: bytes) -> None:
+    """In a worker, first: see modules where the executor's maker saw them, its main module too, then initialize."""
+    sys.path.extend(each for each in home["sys_path"] if each not in sys.path)
+    path = home.get("init_main_from_path")
+    if path is None or os.path.exists(path):  # on another machine it is not
+        spawn.prepare({key: value for key, value in home.items() if key != "sys_path"})
+    start: tuple[Callable[..., object] | None, tuple[Any, ...]] = pickle.loads(initializer)
+    if start[0] is not None:
+        start[0](*start[1])
+
+
+def make_call(packed: bytes) -> Outcome:
+    """In a worker: the call, and what comes of it."""
+    try:
+        fn, args, kwargs = pickle.loads(packed)
+        return True, pickle.dumps(fn(*args, **kwargs), 5), ""
+    except BaseException as error:
+        return False, *packed_error(error)
+
+
+def failure(error: BaseException) -> Outcome:
+    """In the server: the outcome of a call that could not be made, or whose worker died."""
+    packed, _ = packed_error(error)
+    cause = error.__cause__
+    return False, packed, "" if cause is None else "".join(traceback.format_exception(cause))
+
+
+def unpack_outcome(outcome: Outcome) -> tuple[Any, BaseException | None]:
+    """In a client: what the call returned, or what it raised."""
+    returned, packed, trace = outcome
+    try:
+        value = pickle.loads(packed)
+    except BaseException as why:  # unpickling runs the user's code
+        returned, value = False, why
+    if returned:
+        return value, None
+    if trace:
+        value.__cause__ = remote_cause(trace)
+    return None, value

@@ -1,0 +1,176 @@
+"""A client's side of a served executor: the futures of one handle in one process.
+
+A call is a request that is answered when the call is over. Answers come from the thread that reads all of this
+process's; a thread of the desk's own unpickles them and runs callbacks, which may take their time or ask for more.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import secrets
+import threading
+import weakref
+from collections.abc import Callable
+from concurrent import futures
+from contextlib import suppress
+from functools import partial
+from queue import SimpleQueue
+from typing import Any
+
+from sharedkit._future import OVER, Future
+from sharedkit.errors import ClosedError, ExecutorGoneError, ServerGoneError, SharedkitError
+from sharedkit.manager.calls import unpack_outcome
+from sharedkit.manager.requests import Pending
+from sharedkit.manager.session import Link
+from sharedkit.manager.wire import pack
+
+__all__ = ["Desk"]
+
+_desks: weakref.WeakSet[Desk] = weakref.WeakSet()
+
+
+class Desk:
+    """Knows no handle, so that one which is forgotten can be collected; its calls are finished all the same.
+
+    The structure is let go of when nothing is to come any more, and not before.
+    """
+
+    def __init__(self, link: Link, ident: int) -> None:
+        self.settling = threading.RLock()
+        self.pid = os.getpid()
+        self.closing = False
+        self._link, self._ident = link, ident
+        self._key = secrets.token_hex(8)
+        self._numbers = itertools.count(1)
+        self._futures: dict[int, Future[Any]] = {}
+        self._answers: SimpleQueue[tuple[int, Pending] | None] = SimpleQueue()  # None: the handle is gone
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        _desks.add(self)
+
+    # --- for the handle
+
+    def submit(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], timeout: float | None
+    ) -> Future[Any]:
+        """The future of a call, which is on its way. What pickling raises is in the future."""
+        if self.closing:
+            raise RuntimeError("cannot schedule new futures after shutdown")
+        future: Future[Any] = Future(self, None, 0, timeout)
+        try:
+            packed = pack((fn, args, kwargs))
+        except Exception as error:
+            future.set_exception(error)
+            return future
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._deliver, name="sharedkit-collector", daemon=True)
+                self._thread.start()
+        number = future._task = next(self._numbers)
+        self._futures[number] = future
+        try:
+            request = self._key, number, packed, timeout
+            self._link.begin(self._ident, "run", request, partial(self._answered, number))
+        except BaseException as error:
+            self._futures.pop(number, None)
+            if isinstance(error, ServerGoneError):
+                raise ExecutorGoneError(str(error)) from error
+            raise
+        return future
+
+    def ask(self, method: str, *args: Any) -> Any:
+        """What the server answers, after all that was submitted before."""
+        over = threading.Event()
+        pending = self._link.begin(self._ident, method, args, lambda _: over.set())
+        try:
+            over.wait()
+        except BaseException:
+            pending.cancel()
+            raise
+        if pending.cancelled:
+            raise ClosedError("it was closed while this call waited")
+        return pending.result()
+
+    def join(self) -> None:
+        """Wait until all calls are over."""
+        futures.wait(list(self._futures.values()))
+
+    def abandon(self) -> None:
+        """The handle is gone. This may come at any moment of any thread, so nothing is locked or waited for."""
+        if self._thread is None:
+            self._link.released.append(self._ident)
+        else:
+            self._answers.put(None)
+
+    # --- for futures
+
+    def withdraw(self, future: Future[Any], running: bool) -> bool:
+        """For `Future.cancel`."""
+        return self._asked(future._task, "take_back", running)
+
+    def is_running(self, task: int) -> bool:
+        """Whether a worker has begun it."""
+        return self._asked(task, "is_running")
+
+    def _asked(self, number: int, method: str, *args: Any) -> bool:
+        if number not in self._futures:
+            return False
+        try:
+            return bool(self.ask(method, self._key, number, *args))
+        except SharedkitError:  # the futures will hear of it
+            return False
+
+    # --- answers
+
+    def _answered(self, number: int, pending: Pending) -> None:
+        self._answers.put((number, pending))
+
+    def _deliver(self) -> None:
+        left = False
+        while not left or self._futures:
+            answer = self._answers.get()
+            if answer is None:
+                left = True
+            else:
+                self._settle(*answer)
+            del answer  # nothing is kept while there is nothing to do
+        self._link.released.append(self._ident)
+        with suppress(SharedkitError):  # the server, or our session there, has ended
+            self._link.flush()
+
+    def _settle(self, number: int, pending: Pending) -> None:
+        future = self._futures.pop(number, None)
+        if future is None:
+            return
+        value: Any = None
+        error: BaseException | None = None
+        try:
+            if pending.cancelled:
+                raise ServerGoneError("this process has ended its session with the server")
+            outcome = pending.result()
+        except ServerGoneError as gone:
+            error = ExecutorGoneError(str(gone))
+        except Exception as why:
+            error = why
+        else:
+            if outcome is None:
+                future.take_back()
+                return
+            value, error = unpack_outcome(outcome)
+        with self.settling:
+            if future._state in OVER:
+                return
+            future.finish(value, error)
+        future.call_back()
+
+
+def _at_exit() -> None:
+    """Before the interpreter joins its threads: what was submitted is still done, as in concurrent.futures."""
+    for desk in list(_desks):
+        if desk.pid == os.getpid():
+            with suppress(SharedkitError):
+                desk.join()
+
+
+threading._register_atexit(_at_exit)  # type: ignore[attr-defined]

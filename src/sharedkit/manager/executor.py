@@ -1,0 +1,130 @@
+"""An executor behind a server: any client submits, worker processes on the server's machine make the calls."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.context import BaseContext
+from typing import Any, ParamSpec, TypeVar
+
+from sharedkit._executing import ExecutorFace, check_arguments, check_retiring
+from sharedkit._future import Future
+from sharedkit.errors import ClosedError, ServerGoneError
+from sharedkit.manager.calls import home_of_client
+from sharedkit.manager.desk import Desk
+from sharedkit.manager.handle import DEFAULT_SEATS, Structure
+from sharedkit.manager.session import Link
+from sharedkit.manager.wire import pack
+from sharedkit.statistics import ExecutorStatistics
+
+__all__ = ["Executor"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+MOST_WORKERS = 1024
+
+
+class Executor(Structure, ExecutorFace):
+    """A `concurrent.futures.Executor` whose worker processes run on the server's machine, for all of its clients.
+
+    A handle can be pickled, and attached by name; each has futures of its own. A worker that dies breaks the call that
+    it ran (WorkerDied) and is replaced; a client that dies has its calls dropped that no worker has begun; if the
+    server goes, futures fail with ExecutorGoneError. `shutdown` is for all who have the executor, as of a queue;
+    `close` lets go of a handle, whose calls are finished all the same. Calls and results are pickled, and pass through
+    the server, which does not look inside. Workers find modules where the maker of the executor has them, its main
+    module too, as far as the paths mean the same on the server's machine.
+
+    `mp_context` says how workers start, by default "forkserver", since a server has threads. Without `max_workers`
+    there is one for each core of the server. Raises ValueError, TypeError for arguments that it cannot have, and what
+    other structures do for names.
+    """
+
+    kind = "Executor"
+    _desk: Desk
+
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        mp_context: BaseContext | None = None,
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+        *,
+        max_tasks_per_child: int | None = None,
+        thread_name_prefix: str = "",
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+    ) -> None:
+        check_arguments(max_workers, MOST_WORKERS, initializer, max_tasks_per_child)
+        context: Any = mp_context
+        method = "forkserver" if context is None else context.get_start_method(allow_none=False)
+        check_retiring(max_tasks_per_child, method)
+        spec = {
+            "max_workers": max_workers,
+            "method": method,
+            "max_tasks_per_child": max_tasks_per_child,
+            "prefix": thread_name_prefix,
+        }
+        start = pack((initializer, initargs))
+        self._create(name, exist_ok, persist, DEFAULT_SEATS, spec, home_of_client(), start)
+
+    def _open(self, link: Link, name: str, ident: int) -> None:
+        self._link, self._name, self._ident = link, name, ident
+        self._sit_down(link)
+
+    def _sit_down(self, link: Link) -> Desk:
+        self._desk = desk = Desk(link, self._ident)
+        self._release = weakref.finalize(self, desk.abandon)
+        self._release.atexit = False
+        return desk
+
+    def _at_desk(self) -> Desk:
+        link = self._ensure_open()
+        desk = self._desk
+        if desk.pid != os.getpid():  # a child that was forked: the futures are the parent's, and so is the thread
+            self._release.detach()
+            desk = self._sit_down(link)
+        return desk
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Have `fn(*args, **kwargs)` called by a worker; the future has what it returns or raises.
+
+        Raises RuntimeError after `shutdown`, ExecutorGoneError. The future of a call that comes after another's
+        shutdown has the RuntimeError, and after an initializer failed ExecutorBroken.
+        """
+        return self._at_desk().submit(fn, args, kwargs, None)
+
+    def _enter(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], timeout: float | None = None
+    ) -> Future[Any]:
+        return self._at_desk().submit(fn, args, kwargs, timeout)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more calls, from nobody; wait until all are done and the workers have ended.
+
+        Or cancel what no worker has begun, whoever submitted it. Again, or without a server, does nothing more.
+        """
+        with suppress(ClosedError, ServerGoneError):
+            desk = self._at_desk()
+            desk.closing = True
+            desk.ask("shutdown", cancel_futures)
+            if wait:
+                desk.join()
+                desk.ask("join")
+
+    def close(self) -> None:
+        """Let go of the executor. Using this handle then raises ClosedError; its calls are finished all the same."""
+        link = self._link
+        if link is not None:
+            self._at_desk()
+            self._release()
+            self._link = None
+            with suppress(ServerGoneError):
+                link.flush()
+
+    def statistics(self) -> ExecutorStatistics:
+        """Workers and tasks at this moment, of all clients together."""
+        picture: ExecutorStatistics = self._at_desk().ask("statistics")
+        return picture

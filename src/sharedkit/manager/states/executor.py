@@ -1,0 +1,159 @@
+"""An executor in the server: it hands calls to worker processes of its machine, and answers with what comes of them.
+
+A call is a request that waits for its outcome. So a client that dies leaves it as any other wait, and its call is
+cancelled if no worker has begun it. Who makes the workers is told by `employ`, since placements do not know each other:
+it is the executor of shared memory. That one starts processes and has locks, so the server's loop asks nothing of it:
+one thread, the *foreman*, does in the order of the requests what is to be done there.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, ClassVar, TypeVar
+
+from sharedkit.manager.calls import Home, Outcome, failure, make_call, prepare
+from sharedkit.manager.loop import Loop
+from sharedkit.manager.sessions import Session
+from sharedkit.manager.states.base import Call, Line, State, Wait, Waiting
+from sharedkit.manager.wire import Cancelled
+from sharedkit.statistics import ExecutorStatistics
+
+__all__ = ["ExecutorState", "employ"]
+
+T = TypeVar("T")
+
+
+def employ(maker: Callable[..., Any]) -> None:
+    """Have the workers of all executors here made by `maker`, which has the arguments of an Executor."""
+    ExecutorState.maker = staticmethod(maker)
+
+
+class Job:
+    """One call: `future` is the foreman's, `outcome` and `line` are the loop's."""
+
+    def __init__(self) -> None:
+        self.future: Any = None
+        self.outcome: Outcome | None = None
+        self.line = Line(lambda: True)
+
+    def finish(self, outcome: Outcome | None) -> None:
+        """In the loop: answer who waits."""
+        self.outcome = outcome
+        self.line.release()
+
+    def cancel(self, running: bool = False) -> bool:
+        """By the foreman: take the call back, or end its worker."""
+        return self.future is not None and self.future.cancel(running)
+
+    def is_running(self) -> bool:
+        """By the foreman: whether a worker has begun it."""
+        return self.future is not None and self.future.running()
+
+
+class ExecutorState(State):
+    """`_jobs` are the calls that are not over, by session and by the client's own number."""
+
+    kind = "Executor"
+    maker: ClassVar[Callable[..., Any]]
+
+    def __init__(self, name: str, spec: dict[str, Any], home: Home, initializer: bytes) -> None:
+        super().__init__(name, spec)
+        self._executor = self.maker(
+            spec["max_workers"],
+            multiprocessing.get_context(spec["method"]),
+            prepare,
+            (home, initializer),
+            max_tasks_per_child=spec["max_tasks_per_child"],
+            thread_name_prefix=spec["prefix"],
+        )
+        self._foreman = ThreadPoolExecutor(1, "sharedkit-foreman")
+        self._jobs: dict[tuple[Session, str, int], Job] = {}
+        self._ending = self._ended = False
+        self._joiners = Line(lambda: self._ended)
+        self.lines = (self._joiners,)
+
+    def do_run(
+        self, call: Call, key: str, number: int, packed: bytes, timeout: float | None
+    ) -> Waiting[Outcome | None]:
+        """Have a call made; what comes of it, None where it was cancelled."""
+        job = Job()
+        self._jobs[call.session, key, number] = job
+        self._foreman.submit(self._begin, job, call.channel.loop, packed, timeout)
+        try:
+            yield Wait(job.line)
+        except Cancelled:
+            self._foreman.submit(job.cancel)
+            raise
+        finally:
+            del self._jobs[call.session, key, number]
+        return job.outcome
+
+    def _begin(self, job: Job, loop: Loop, packed: bytes, timeout: float | None) -> None:
+        """By the foreman."""
+
+        def over(future: Any) -> None:
+            outcome: Outcome | None = None
+            if not future.cancelled():
+                error = future.exception()
+                outcome = future.result() if error is None else failure(error)
+            loop.soon(partial(job.finish, outcome))
+
+        try:
+            job.future = self._executor.submit_with(make_call, packed, timeout=timeout)
+        except Exception as error:  # it is shut down, or broken
+            loop.soon(partial(job.finish, failure(error)))
+        else:
+            job.future.add_done_callback(over)
+
+    def _ask(self, call: Call, do: Callable[..., T], *args: Any) -> Waiting[T]:
+        """What the foreman answers when it has done that."""
+        loop = call.channel.loop
+        line = Line(lambda: True)
+        asked = self._foreman.submit(do, *args)
+        asked.add_done_callback(lambda _: loop.soon(line.release))
+        yield Wait(line)
+        return asked.result()
+
+    def do_take_back(self, call: Call, key: str, number: int, running: bool) -> Waiting[bool]:
+        """Whether the call is cancelled."""
+        job = self._jobs.get((call.session, key, number))
+        return job is not None and (yield from self._ask(call, job.cancel, running))
+
+    def do_is_running(self, call: Call, key: str, number: int) -> Waiting[bool]:
+        job = self._jobs.get((call.session, key, number))
+        return job is not None and (yield from self._ask(call, job.is_running))
+
+    def do_statistics(self, call: Call) -> Waiting[ExecutorStatistics]:
+        picture: ExecutorStatistics = yield from self._ask(call, self._executor.statistics)
+        return picture
+
+    # --- the end
+
+    def do_shutdown(self, call: Call, cancel_futures: bool) -> Waiting[None]:
+        yield from self._ask(call, partial(self._executor.shutdown, False, cancel_futures=cancel_futures))
+        if not self._ending:
+            self._ending = True
+            threading.Thread(target=self._await_end, args=(call.channel.loop,), daemon=True).start()
+
+    def _await_end(self, loop: Loop) -> None:
+        self._executor.shutdown()
+        loop.soon(self._end_came)
+
+    def _end_came(self) -> None:
+        self._ended = True
+        self.settle()
+
+    def do_join(self, call: Call) -> Waiting[None]:
+        if not self._ended:
+            yield Wait(self._joiners)
+
+    def end(self, at_once: bool = False) -> None:
+        if at_once:
+            for job in self._jobs.values():
+                self._foreman.submit(job.cancel, True)
+        self._foreman.submit(self._executor.shutdown, False, cancel_futures=True)
+        self._foreman.shutdown(wait=False)
