@@ -173,3 +173,24 @@ def test_functions_of_the_main_program_are_found(tmp_path: Path) -> None:
     path.write_text(MAIN)
     done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=LIMIT)
     assert (done.returncode, done.stdout, done.stderr) == (0, "0 3 6 9\n", "")
+
+
+def test_a_server_that_is_interrupted_ends_though_a_call_runs(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sharedkit", "serve", "--address", str(tmp_path / "s")]
+    key = tmp_path / "key"
+    server = subprocess.Popen([*command, "--authkey-file", str(key)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None and "serving" in server.stdout.readline()
+        context: Any = sk.get_context("manager", address=str(tmp_path / "s"), authkey=key.read_bytes().strip())
+        executor = context.Executor(1)
+        pid = executor.submit(calls.whoami).result(LIMIT)
+        future = executor.submit(calls.begin_and_sleep, str(tmp_path / "pid"))
+        until(lambda: (tmp_path / "pid").exists())
+        server.send_signal(signal.SIGINT)
+        assert server.wait(LIMIT) == 0
+        assert isinstance(future.exception(LIMIT), sk.ExecutorGoneError)
+        until(lambda: calls.ended(pid))
+        context.close()
+    finally:
+        server.kill()
+        server.communicate()

@@ -42,6 +42,7 @@ def serve(address: str, authkey_file: Path | None) -> None:
     except KeyboardInterrupt:
         pass
     finally:
+        server.house.close()
         server.listener.close()
 
 

@@ -196,6 +196,11 @@ class House:
         for state in mine:
             self._end_unused(state)
 
+    def close(self) -> None:
+        """The server ends."""
+        for state in list(self._states.values()):
+            state.end(at_once=True)
+
 
 def _refuse_other(found: State, kind: str, spec: dict[str, Any]) -> None:
     difference = None if found.kind == kind else f"it is a {found.kind}, not a {kind}"
