@@ -60,7 +60,7 @@ def cases_of(placement: str) -> dict[str, type[unittest.TestCase]]:
     return made
 
 
-CASES = {placement: cases_of(placement) for placement in ("shm", "multiprocessing")}
+CASES = {placement: cases_of(placement) for placement in ("shm", "manager", "multiprocessing")}
 globals().update({case.__name__: case for cases in CASES.values() for case in cases.values()})
 
 

@@ -42,12 +42,21 @@ def run(start_method: str, placement: str, suites: list[str]) -> None:
                 program.communicate()
 
 
+def _slow(placement: str, method: str) -> bool:
+    """Starting an interpreter for each of their many children takes half a minute; once in the common run is enough."""
+    return method == "spawn" or (method == "forkserver" and placement == "manager")
+
+
 @pytest.mark.parametrize(
-    "start_method",
-    [pytest.param(method, marks=[pytest.mark.stress] if method == "spawn" else []) for method in METHODS],
+    ("placement", "start_method"),
+    [
+        pytest.param(placement, method, marks=[pytest.mark.stress] if _slow(placement, method) else [])
+        for placement in ("shm", "manager")
+        for method in METHODS
+    ],
 )
-def test_cpythons_own_suites_pass_between_processes(start_method: str) -> None:
-    run(start_method, "shm", list(SUITES))
+def test_cpythons_own_suites_pass_between_processes(placement: str, start_method: str) -> None:
+    run(start_method, placement, list(SUITES))
 
 
 def test_they_pass_on_the_types_that_they_were_written_for() -> None:
