@@ -22,8 +22,7 @@ from typing import Any
 sys.path.append(str(Path(__file__).parents[1]))
 
 from stress.ledger import SLOTS, TORN, Ledger, end_with_parent, opened, sealed
-
-from sharedkit import shm as sk
+from stress.place import sk
 
 STUCK_AFTER = 20.0
 WRITERS = (0, 1)

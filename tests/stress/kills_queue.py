@@ -26,8 +26,7 @@ import numpy as np
 sys.path.append(str(Path(__file__).parents[1]))
 
 from stress.ledger import LOG_ROOM, TORN, Ledger, end_with_parent, opened, sealed
-
-from sharedkit import shm as sk
+from stress.place import sk
 
 STUCK_AFTER = 20.0
 KILLS_A_ROUND = 25

@@ -20,8 +20,7 @@ from typing import Any
 sys.path.append(str(Path(__file__).parents[1]))
 
 from stress.ledger import SLOTS, Ledger, end_with_parent
-
-from sharedkit import shm as sk
+from stress.place import sk
 
 STUCK_AFTER = 20.0
 STEP = (1 << 33) + 1  # changes both halves of the word

@@ -7,9 +7,8 @@ from abc import abstractmethod
 from typing import Any
 
 from stress.ledger import SLOTS, shared_words
+from stress.place import sk
 from stress.trial import Books, Trial
-
-from sharedkit import shm as sk
 
 PERMITS = 2
 

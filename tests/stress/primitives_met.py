@@ -10,9 +10,8 @@ from threading import BrokenBarrierError
 from typing import Any
 
 from stress.ledger import SLOTS, shared_words
+from stress.place import sk
 from stress.trial import STUCK_AFTER, Books, Hung, Trial
-
-from sharedkit import shm as sk
 
 FIRST = (0, 1, 2)  # who consume or wait
 LAST = 3  # who produces or sets

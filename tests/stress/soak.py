@@ -11,9 +11,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from stress.place import PLACE
 
-def soak(script: str, *args: object, limit: float) -> dict[str, Any]:
-    """The last line of JSON of `script`. AssertionError, with what it said, when it fails or takes over `limit` s."""
+
+def soak(script: str, *args: object, limit: float, place: str = "shm") -> dict[str, Any]:
+    """The last line of JSON of `script`, whose structures are in `place`.
+
+    AssertionError, with what it said, when it fails or takes over `limit` s.
+    """
     path = Path(__file__).with_name(script)
     with subprocess.Popen(
         [sys.executable, "-W", "ignore", str(path), *map(str, args)],
@@ -21,6 +26,7 @@ def soak(script: str, *args: object, limit: float) -> dict[str, Any]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        env={**os.environ, PLACE: place},
     ) as process:
         try:
             out, err = process.communicate(timeout=limit)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
-from sharedkit.manager.lock import ArrayLock
+from sharedkit.manager.lock import PartLock
 from sharedkit.statistics import ArrayStatistics
 
 __all__ = ["Array"]
@@ -85,9 +85,9 @@ class Array(Handle):
         return self.size * self.dtype.itemsize
 
     @property
-    def lock(self) -> ArrayLock:
+    def lock(self) -> PartLock:
         """A lock for whatever its users agree on; the same one for every handle. No method here takes it."""
-        return ArrayLock(self, self._geometry()[2])
+        return PartLock(self, self._geometry()[2])
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         array = self.ndarray

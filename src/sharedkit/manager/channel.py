@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sharedkit.manager.loop import Loop
 from sharedkit.manager.sessions import Session
 from sharedkit.manager.states.call import Call
-from sharedkit.manager.wire import ERROR, RESULT, failed, frame, join, split
+from sharedkit.manager.wire import CANCELLED, ERROR, RESULT, failed, frame, join, split
 
 if TYPE_CHECKING:
     from sharedkit.manager.house import House
@@ -121,6 +121,8 @@ class Channel:
             call = self.waiting.get(args[0])
             if call is not None:
                 call.cancel()
+            else:  # it was answered meanwhile; who has cancelled it waits for this word
+                self.send(join(args[0], (CANCELLED, None)))
             return
         state: Any = house
         if ident:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from sharedkit.manager.handle import DEFAULT_SEATS, Structure
-from sharedkit.manager.lock import Lock, RLock, warn_if
+from sharedkit.manager.lock import Lock, PartLock, RLock, warn_if
 from sharedkit.statistics import ConditionStatistics
 
 __all__ = ["Condition"]
@@ -49,6 +49,11 @@ class Condition(Structure):
         if not hasattr(self, "_lock_ident"):
             self._lock_ident: int = self._call("lock")
         return self._lock_ident
+
+    @property
+    def lock(self) -> PartLock:
+        """The lock that it is over."""
+        return PartLock(self, self._core())
 
     def _of_lock(self, method: str, *args: Any, patience: float | None = 0.1) -> Any:
         return self._ensure_open().call(self._core(), method, *args, patience=patience)

@@ -13,8 +13,9 @@ from sharedkit.statistics import LockStatistics
 
 if TYPE_CHECKING:
     from sharedkit.manager.array import Array
+    from sharedkit.manager.condition import Condition
 
-__all__ = ["ArrayLock", "Lock", "RLock", "warn_if"]
+__all__ = ["Lock", "PartLock", "RLock", "warn_if"]
 
 
 def warn_if(died: bool, name: str) -> None:
@@ -174,28 +175,28 @@ class RLock(_Named):
         )
 
 
-class ArrayLock(_Taken):
-    """The lock that comes with an array, with the methods of a Lock. It is as open as its array."""
+class PartLock(_Taken):
+    """The lock that comes with an array or a condition, with the methods of a Lock. It is as open as the whole."""
 
-    def __init__(self, array: Array, ident: int) -> None:
-        self._array = array
+    def __init__(self, whole: Array | Condition, ident: int) -> None:
+        self._whole = whole
         self._ident = ident
 
     def _ask(self, method: str, *args: Any, patience: float | None = 0.1) -> Any:
-        return self._array._ensure_open().call(self._ident, method, *args, patience=patience)
+        return self._whole._ensure_open().call(self._ident, method, *args, patience=patience)
 
     async def _aask(self, method: str, *args: Any, thread: int = 0, insist: bool = False) -> Any:
-        return await acall(self._array._ensure_open(), self._ident, method, *args, thread=thread, insist=insist)
+        return await acall(self._whole._ensure_open(), self._ident, method, *args, thread=thread, insist=insist)
 
     def _called(self) -> str:
-        return self._array._name
+        return self._whole._name
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _lock_of, (self._array,)
+        return _lock_of, (self._whole,)
 
     def __repr__(self) -> str:
-        return f"<lock of {self._array!r}>"
+        return f"<lock of {self._whole!r}>"
 
 
-def _lock_of(array: Array) -> ArrayLock:
-    return array.lock
+def _lock_of(whole: Array | Condition) -> PartLock:
+    return whole.lock

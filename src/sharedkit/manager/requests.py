@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from sharedkit.errors import ServerGoneError
+from sharedkit.manager.stream import CHUNK, Stream
 from sharedkit.manager.wire import CANCELLED, ERROR, RESULT, RemoteTraceback, join, split
 
 __all__ = ["Pending", "Requests", "hang_up"]
@@ -71,7 +72,7 @@ class Requests:
     """The requests under way on one connection."""
 
     def __init__(self, connection: Connection, shown: str) -> None:
-        self._connection = connection
+        self._stream = Stream(connection)
         self._shown = shown
         self._numbers = itertools.count(1)
         self._pending: dict[int, Pending] = {}
@@ -94,14 +95,24 @@ class Requests:
             if self._reader is None:
                 self._reader = threading.Thread(target=self._read, name="sharedkit answers", daemon=True)
                 self._reader.start()
-            with suppress(OSError):  # the thread that reads will see the end, too
-                self._connection.send_bytes(message)
+            self._send(message)
         return pending
+
+    def _send(self, message: bytes) -> None:
+        """With the lock. Of the end of the connection the thread that reads hears, too."""
+        try:
+            self._stream.send(message)
+        except OSError:
+            pass
+        except BaseException:  # of a signal handler: a large message may be torn
+            if len(message) > CHUNK:
+                hang_up(self._stream.connection)
+            raise
 
     def tell(self, ident: int, method: str, args: tuple[Any, ...], thread: int = 0) -> None:
         """Send a request that has no answer."""
-        with self._lock, suppress(OSError):
-            self._connection.send_bytes(join(0, (ident, method, args, thread, ())))
+        with self._lock:
+            self._send(join(0, (ident, method, args, thread, ())))
 
     def cancel(self, pending: Pending) -> None:
         """As `Pending.cancel`."""
@@ -120,13 +131,15 @@ class Requests:
         error: BaseException | None = None
         try:
             while True:
-                number, content = split(self._connection.recv_bytes())
+                number, content = split(self._stream.receive())
                 try:
                     kind, payload = pickle.loads(content)
                 except Exception as strange:  # a class that is not here, mostly
                     kind, payload = ERROR, (strange, "")
                 with self._lock:
-                    pending = self._pending.pop(number)
+                    pending = self._pending.pop(number, None)
+                    if pending is None:  # it was cancelled when it had been answered
+                        continue
                     pending._kind, pending._payload = kind, payload
                     left = pending._left
                 if left and kind == RESULT:

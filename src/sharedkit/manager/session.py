@@ -21,6 +21,7 @@ from typing import Any
 from sharedkit.errors import ClosedError, ServerGoneError
 from sharedkit.manager.dial import dial
 from sharedkit.manager.requests import Pending, Requests, hang_up
+from sharedkit.manager.stream import Stream
 from sharedkit.manager.wire import CANCELLED, RESULT, RemoteTraceback, join, split
 
 __all__ = ["Link"]
@@ -32,7 +33,7 @@ _links: weakref.WeakSet[Link] = weakref.WeakSet()
 class _Calls(threading.local):
     """The connection of each thread, and the number of its last call; `epoch` says of which session it is."""
 
-    connection: Connection | None = None
+    stream: Stream | None = None
     epoch = -1
     number = 0
 
@@ -78,16 +79,18 @@ class Link:
                 self.ticket = None
             return self._requests
 
-    def _connection(self) -> Connection:
+    def _stream(self) -> Stream:
+        """The connection of this thread."""
         calls = self._calls
-        if calls.connection is None or calls.epoch != self.epoch:
+        if calls.stream is None or calls.epoch != self.epoch:
             self.open()
             epoch = self.epoch
-            calls.connection, _ = self._connect("kit_calls", self._ident)
+            connection, _ = self._connect("kit_calls", self._ident)
+            calls.stream = Stream(connection)
             calls.epoch = epoch
             with self._lock:
-                self._open.add(calls.connection)
-        return calls.connection
+                self._open.add(connection)
+        return calls.stream
 
     def close(self) -> None:
         """End the session of this process, and with it all that its handles hold and wait for."""
@@ -107,7 +110,7 @@ class Link:
         had done by then is taken back. That is waited for up to `patience` seconds (None: for ever), and then goes on
         behind the scenes.
         """
-        connection = self._connection()
+        stream = self._stream()
         calls = self._calls
         calls.number = number = calls.number + 1
         thread = threading.get_ident()
@@ -117,17 +120,18 @@ class Link:
         except BaseException:
             self.released.extend(released)
             raise
-        sent = False
+        leaving = _Leaving(stream, (ident, method, args, thread), number)
         try:
-            connection.send_bytes(message)
-            sent = True
-            _, content = split(connection.recv_bytes())
+            stream.send(message)
+            leaving.sent = True
+            leaving.answer = stream.receive()
+            kind, payload = pickle.loads(split(leaving.answer)[1])
         except BaseException as end:
             if _is_end(end):
                 raise self._gone(end) from end
-            self._leave(connection, sent, number, (ident, method, args, thread), patience)
+            if leaving.answer is None or not isinstance(end, Exception):
+                self._leave(leaving, patience)
             raise
-        kind, payload = pickle.loads(content)
         if kind == RESULT:
             return payload
         if kind == CANCELLED:
@@ -153,50 +157,27 @@ class Link:
         return ServerGoneError(f"the server at {self.shown} is gone: {error or 'it hung up'}")
 
     def _drop(self) -> None:
-        connection, self._calls.connection = self._calls.connection, None
-        if connection is not None:
+        stream, self._calls.stream = self._calls.stream, None
+        if stream is not None:
             with contextlib.suppress(OSError):
-                connection.close()
+                stream.connection.close()
 
     # --- leaving them
 
-    def _leave(
-        self,
-        connection: Connection,
-        sent: bool,
-        number: int,
-        request: tuple[int, str, tuple[Any, ...], int],
-        patience: float | None,
-    ) -> None:
-        """End the wait of this thread in the server, and give back what it had answered by then."""
+    def _leave(self, leaving: _Leaving, patience: float | None) -> None:
+        """End the wait of this thread in the server, and give back what it had answered by then.
+
+        Another thread does it, which no signal handler interrupts. A further signal ends but our waiting for it.
+        """
         try:
-            if sent:
-                connection.send_bytes(join(0, (0, "cancel", (number,), 0, ())))
-                if connection.poll(patience):
-                    self._give_back(connection, request)
-                    return
-            else:  # perhaps half a message: the server sees its end, and answers if it had the whole
-                with socket.socket(fileno=os.dup(connection.fileno())) as end:
-                    end.shutdown(socket.SHUT_WR)
-            self._calls.connection = None
-            later = threading.Thread(target=self._leave_later, args=(connection, request), daemon=True)
+            later = threading.Thread(target=leaving.finish, args=(self.open(),), daemon=True)
             later.start()
-            if patience is None:
-                later.join()
-        except BaseException:  # the first exception is the one to see; a connection in doubt is given up
-            self._drop()
-
-    def _give_back(self, connection: Connection, request: tuple[int, str, tuple[Any, ...], int]) -> None:
-        """Read the answer of a call that was left. What it brought is of no use to anybody here."""
-        _, content = split(connection.recv_bytes())
-        kind, payload = pickle.loads(content)
-        if kind == RESULT:
-            ident, method, args, thread = request
-            self.open().tell(ident, "undo", (method, args, payload), thread)
-
-    def _leave_later(self, connection: Connection, request: tuple[int, str, tuple[Any, ...], int]) -> None:
-        with contextlib.suppress(Exception), connection:
-            self._give_back(connection, request)
+            later.join(patience)
+            in_order = not later.is_alive() and leaving.in_order
+        except BaseException:  # the first exception is the one to see
+            in_order = False
+        if not in_order:
+            self._calls.stream = None
 
     # --- calls that no thread waits for
 
@@ -243,6 +224,47 @@ class Link:
         if had:
             with contextlib.suppress(Exception):
                 self.open()
+
+
+class _Leaving:
+    """A call that its thread has left with an exception of a signal handler: how far it had come."""
+
+    __slots__ = ("answer", "in_order", "number", "request", "sent", "stream")
+
+    def __init__(self, stream: Stream, request: tuple[int, str, tuple[Any, ...], int], number: int) -> None:
+        self.stream = stream
+        self.request = request
+        self.number = number
+        self.sent = False
+        self.answer: bytes | None = None
+        self.in_order = False
+
+    def finish(self, requests: Requests) -> None:
+        """Come to an end of it with the server. `in_order` says that the stream can be used again."""
+        with contextlib.suppress(Exception):
+            if self.answer is not None:
+                self._give_back(requests)
+                self.in_order = True
+                return
+            if self.sent:
+                self.stream.send(join(0, (0, "cancel", (self.number,), 0, ())))
+            else:  # perhaps half a message: the server sees its end, and answers if it had the whole
+                with socket.socket(fileno=os.dup(self.stream.connection.fileno())) as end:
+                    end.shutdown(socket.SHUT_WR)
+            while True:
+                self.answer = self.stream.receive()
+                if self._give_back(requests) == CANCELLED:
+                    self.in_order = self.sent
+                    return
+
+    def _give_back(self, requests: Requests) -> int:
+        """What an answer brought is of no use to anybody here. What kind it was."""
+        assert self.answer is not None
+        kind, payload = pickle.loads(split(self.answer)[1])
+        if kind == RESULT:
+            ident, method, args, thread = self.request
+            requests.tell(ident, "undo", (method, args, payload), thread)
+        return int(kind)
 
 
 def _is_end(error: BaseException) -> bool:

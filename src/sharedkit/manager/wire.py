@@ -6,8 +6,8 @@
 A number is 8 bytes and known also where the rest cannot be unpickled. A connection may have many calls under way.
 `ident` 0 is the house itself; `thread` is who asks, a thread or a task of the client; `released` are handles forgotten
 since. A request of number 0 is not answered. Two methods are about requests: `cancel` (of the house) ends the wait of
-the one that it names, whose answer is CANCELLED then, if it was not answered yet; `undo` gives back what a call has
-answered to somebody who does not want it any more.
+the one that it names, and is always answered by CANCELLED in its name, after its result if it had one; `undo` gives
+back what a call has answered to somebody who does not want it any more.
 """
 
 from __future__ import annotations

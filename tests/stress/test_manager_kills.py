@@ -1,0 +1,40 @@
+"""SIGKILL at random instants of clients of a server: the others go on, and the books agree, as in shared memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from stress.kills_queue import MODES
+from stress.kills_words import SUBJECTS
+from stress.primitives import PRIMITIVES
+from stress.soak import books_table, soak
+
+SEED = 20261123
+USES = [
+    *(("kills_sync.py", primitive) for primitive in PRIMITIVES),
+    *(("kills_queue.py", mode) for mode in MODES),
+    *(("kills_words.py", subject) for subject in SUBJECTS),
+    ("kills_dict.py", "Dict"),
+]
+_books: dict[str, list[dict[str, Any]]] = {}
+
+
+def survives(script: str, use: str, kills: int, tables: dict[str, str]) -> None:
+    books = soak(script, use, kills, SEED, limit=60 + kills, place="manager")
+    so_far = _books.setdefault(script, [])
+    so_far.append(books)
+    tables[f"random kills of clients of a server, {script}"] = books_table(so_far)
+    assert books["kills"] == kills
+    assert books["clean"], books
+
+
+@pytest.mark.parametrize(("script", "use"), USES)
+def test_a_server_outlives_some_of_its_clients(script: str, use: str, tables: dict[str, str]) -> None:
+    survives(script, use, 6, tables)
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize(("script", "use"), USES)
+def test_a_server_outlives_many_of_its_clients(script: str, use: str, tables: dict[str, str]) -> None:
+    survives(script, use, 500, tables)

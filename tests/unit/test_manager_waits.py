@@ -1,0 +1,260 @@
+"""Waiting in a server: in line, without a thread for it there, and left without a loss."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from queue import Empty
+from types import FrameType
+from typing import Any
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1]))
+
+from conformance.watchdog import LIMIT, Task, until
+
+import sharedkit as sk
+from sharedkit.manager import stream
+from sharedkit.manager.wire import unpack
+
+
+@pytest.fixture(scope="module")
+def ctx() -> Iterator[Any]:
+    with sk.get_context("manager") as context:
+        yield context
+
+
+def threads_of_server(ctx: Any) -> int:
+    return len(os.listdir(f"/proc/{ctx.server._process.pid}/task"))
+
+
+def run(main: Callable[[], Any]) -> Any:
+    return asyncio.run(asyncio.wait_for(main(), LIMIT))
+
+
+async def until_true(true: Callable[[], bool]) -> None:
+    """As `until`, in a thread beside the loop."""
+    await asyncio.to_thread(until, true)
+
+
+def aget(q: Any) -> asyncio.Future[list[bytes]]:
+    return asyncio.ensure_future(q._acall("get_many", 1, True, None))
+
+
+def test_ten_thousand_waits_of_tasks_take_no_threads(ctx: Any) -> None:
+    before, there = threading.active_count(), threads_of_server(ctx)
+
+    async def main() -> list[Any]:
+        with ctx.Queue() as q:
+            waits = [aget(q) for _ in range(10_000)]
+            await until_true(lambda: q.statistics().waiting_getters == 10_000)
+            assert threading.active_count() <= before + 3
+            assert threads_of_server(ctx) <= there + 2
+            await asyncio.to_thread(q.put_many, range(10_000))
+            return [unpack(*await wait) for wait in waits]
+
+    assert run(main) == list(range(10_000))
+
+
+def test_a_cancelled_wait_takes_nothing(ctx: Any) -> None:
+    async def main() -> None:
+        with ctx.Queue() as q:
+            first, second = aget(q), aget(q)
+            await until_true(lambda: q.statistics().waiting_getters == 2)
+            first.cancel()
+            await until_true(lambda: q.statistics().waiting_getters == 1)
+            q.put("kept")
+            assert unpack(*await second) == "kept"
+
+    run(main)
+
+
+def test_what_a_cancelled_wait_had_been_given_goes_back(ctx: Any) -> None:
+    """The item is there before the loop, which does not run meanwhile, has told the server."""
+
+    async def main() -> None:
+        with ctx.Queue() as q:
+            waits = [aget(q) for _ in range(50)]
+            await until_true(lambda: q.statistics().waiting_getters == 50)
+            q.put_many(range(50))
+            for wait in waits:
+                wait.cancel()
+            ends = await asyncio.gather(*waits, return_exceptions=True)
+            assert all(isinstance(each, asyncio.CancelledError) for each in ends)
+            await until_true(lambda: q.qsize() == 50)
+            assert sorted(q.get_many()) == list(range(50))
+            assert q.unfinished_tasks == 50
+
+    run(main)
+
+
+@pytest.mark.parametrize("cls", ["Lock", "RLock", "Semaphore", "BoundedSemaphore"])
+def test_what_a_cancelled_acquire_had_been_given_is_free(ctx: Any, cls: str) -> None:
+    async def main() -> None:
+        thing = getattr(ctx, cls)()
+        thing.acquire()
+        arguments = (True, None) if "Semaphore" in cls else (True, -1)
+        wait = asyncio.ensure_future(thing._acall("acquire", *arguments, thread=-7))
+        await until_true(lambda: thing.statistics().waiting == 1)
+        thing.release()
+        wait.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await wait
+        assert await asyncio.to_thread(thing.acquire, timeout=LIMIT)
+
+    run(main)
+
+
+def test_a_cancelled_wait_in_a_condition_has_the_lock_and_passes_the_notification_on(ctx: Any) -> None:
+    async def main() -> None:
+        condition = ctx.Condition(ctx.Lock())
+        waits = []
+        for number in (-1, -2):
+            await condition.lock._aask("acquire", True, -1, thread=number)
+            waits.append(asyncio.ensure_future(condition._acall("wait", None, thread=number, insist=True)))
+            await until_true(lambda: condition.statistics().waiting == len(waits))
+        condition.acquire()
+        condition.notify()
+        waits[0].cancel()  # it was told, and wants the lock that we have
+        condition.release()
+        with pytest.raises(asyncio.CancelledError):
+            await waits[0]
+        assert condition.lock.locked()
+        await condition.lock._aask("release", thread=-1)
+        told, _ = await waits[1]
+        assert told
+
+    run(main)
+
+
+def test_who_came_first_is_served_first(ctx: Any) -> None:
+    waiters = 200
+    q, served = ctx.Queue(), []
+
+    async def main() -> None:
+        async def one(number: int) -> None:
+            served.append((unpack(*await q._acall("get_many", 1, True, None)), number))
+
+        tasks = [asyncio.ensure_future(one(number)) for number in range(waiters)]
+        await until_true(lambda: q.statistics().waiting_getters == waiters)
+        await asyncio.to_thread(lambda: [q.put(item) for item in range(waiters)])
+        await asyncio.gather(*tasks)
+
+    run(main)
+    assert served == [(n, n) for n in range(waiters)]
+
+
+def test_a_put_of_many_keeps_its_place(ctx: Any) -> None:
+    """Two that put more than fits do not mix: the first is through before the second begins."""
+    q = ctx.Queue(2)
+    first = Task(q.put_many, [f"a{n}" for n in range(10)])
+    until(lambda: q.statistics().waiting_putters == 1)
+    second = Task(q.put_many, [f"b{n}" for n in range(10)])
+    until(lambda: q.statistics().waiting_putters == 2)
+    got = [q.get(timeout=LIMIT) for _ in range(20)]
+    first.result(), second.result()
+    assert got == [f"a{n}" for n in range(10)] + [f"b{n}" for n in range(10)]
+
+
+def test_who_gives_up_leaves_the_line_and_nobody_else(ctx: Any) -> None:
+    q = ctx.Queue()
+    impatient = [Task(_get, q, 0.02 + n / 1000) for n in range(5)]
+    patient = Task(q.get)
+    assert [task.result() for task in impatient] == ["empty"] * 5
+    assert q.statistics().waiting_getters == 1
+    q.put(1)
+    assert patient.result() == 1
+
+
+def _get(q: Any, timeout: float) -> Any:
+    try:
+        return q.get(timeout=timeout)
+    except Empty:
+        return "empty"
+
+
+def test_closing_a_handle_ends_the_waits_of_this_process_for_it(ctx: Any) -> None:
+    q = ctx.Queue()
+    waiter = Task(q.get)
+    until(lambda: q.statistics().waiting_getters == 1)
+    q.close()
+    with pytest.raises(sk.ClosedError):
+        waiter.result()
+
+
+class Interrupted(Exception):
+    pass
+
+
+def _interrupt_calls(number: int, frame: FrameType | None) -> None:
+    """Raise where a call is under way; in the steps after it nobody could keep what it brought."""
+    while frame is not None:
+        if frame.f_code.co_filename == stream.__file__:
+            raise Interrupted
+        frame = frame.f_back
+
+
+def test_signals_in_the_midst_of_calls_lose_nothing(ctx: Any) -> None:
+    """While a request goes out, while it waits, while its answer comes in."""
+    q, total, got = ctx.Queue(), 300, []
+    ended, main, interrupts = threading.Event(), threading.get_ident(), 0
+    before = signal.signal(signal.SIGUSR1, _interrupt_calls)
+
+    def disturb() -> None:
+        while not ended.wait(0.0005):
+            signal.pthread_kill(main, signal.SIGUSR1)
+
+    def feed() -> None:
+        for n in range(total):
+            q.put(n)
+            ended.wait(0.0003)
+
+    helpers = [Task(feed), Task(disturb)]
+    end = time.monotonic() + LIMIT
+    try:
+        while len(got) < total and time.monotonic() < end:
+            try:
+                got.append(q.get(timeout=1))
+            except Interrupted:
+                interrupts += 1
+            except Empty:
+                break
+    finally:
+        ended.set()
+        for helper in helpers:
+            helper.result()
+        signal.signal(signal.SIGUSR1, before)
+    assert interrupts
+    assert sorted(got) == list(range(total))
+
+
+def test_a_large_item_comes_in_pieces_and_holds_up_nobody(ctx: Any) -> None:
+    q, counter = ctx.Queue(), ctx.Counter()
+    large = os.urandom(1 << 20) * 24
+    putting = Task(q.put, large)
+    for n in range(1, 50):
+        assert counter.add() == n
+    putting.result()
+    assert q.get() == large
+
+
+def test_a_client_that_does_not_read_holds_up_nobody(ctx: Any) -> None:
+    """Its answers wait for it in the server."""
+    requests = ctx.server.link()
+    q = ctx.Queue()
+    q.put_many([bytes(1 << 20)] * 40)
+    gate = threading.Event()
+    first = requests.begin(q._ident, "get_many", (1, True, None), lambda _: gate.wait(LIMIT))
+    rest = [requests.begin(q._ident, "get_many", (1, True, None), lambda _: None) for _ in range(39)]
+    assert ctx.Counter(3).value == 3
+    assert q.qsize() == 0
+    gate.set()
+    until(lambda: all(each.over for each in [first, *rest]))
+    assert sum(len(unpack(*each.result())) for each in [first, *rest]) == 40 << 20
