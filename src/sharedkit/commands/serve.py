@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import signal
+import socket
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +35,34 @@ def serve(address: str, authkey_file: Path | None) -> None:
     where = listening_address(address)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        _clear(where)
         server: Any = Manager(where, authkey).get_server()
     except OSError as error:
         raise click.ClickException(f"cannot listen at {address}: {error.strerror or error}") from None
-    shown = server.address if isinstance(server.address, str) else ":".join(map(str, server.address))
-    click.echo(f"serving at {shown}")
     try:
+        shown = server.address if isinstance(server.address, str) else ":".join(map(str, server.address))
+        click.echo(f"serving at {shown}")
         server.serve_forever()
     except KeyboardInterrupt:
         pass
     finally:
+        for number in (signal.SIGTERM, signal.SIGINT):  # a second one changes nothing
+            signal.signal(number, signal.SIG_IGN)
         server.house.close()
         server.listener.close()
+
+
+def _clear(where: Any) -> None:
+    """Remove the socket that a server has left which was killed. OSError where it, or another thing, is in use."""
+    if not isinstance(where, str) or not os.path.lexists(where):
+        return
+    if not stat.S_ISSOCK(os.lstat(where).st_mode):
+        raise FileExistsError(errno.EEXIST, "there is a file, and it is no socket")
+    with socket.socket(socket.AF_UNIX) as knock:
+        try:
+            knock.connect(where)
+        except ConnectionRefusedError:
+            os.unlink(where)
 
 
 def listening_address(text: str) -> Any:

@@ -1,0 +1,268 @@
+"""What does not belong there: strangers' bytes, other keys, other releases, addresses that are taken, and the end."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from multiprocessing import connection as mp_connection
+from multiprocessing.managers import BaseManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1]))
+
+from conformance.watchdog import LIMIT, Task, until
+
+import sharedkit as sk
+from sharedkit.manager import dial, server, session
+from sharedkit.manager.wire import PROTOCOL
+
+KEY = b"the key of this test"
+
+
+@pytest.fixture(scope="module")
+def ctx() -> Iterator[Any]:
+    with sk.get_context("manager") as context:
+        yield context
+
+
+@contextmanager
+def served(*address: str, key: Path | None = None, **options: Any) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server by command, and where it says that it serves."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sharedkit", "serve", "--address", *address],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "SHAREDKIT_AUTHKEY": KEY.decode()},
+        **options,
+    )
+    watchdog = threading.Timer(LIMIT, process.kill)
+    watchdog.start()
+    try:
+        assert process.stdout is not None
+        yield process, process.stdout.readline().removeprefix("serving at ").strip()
+    finally:
+        watchdog.cancel()
+        process.kill()
+        process.communicate()
+
+
+def memory_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
+
+
+# --- strangers at a server
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        os.urandom(5000),
+        b"",
+        struct.pack("!i", 200) + b"half of it",
+        struct.pack("!i", 0x7FFFFFFF) + b"more than there is memory",
+        struct.pack("!iQ", -1, 1 << 62) + b"more than there is anywhere",
+        struct.pack("!i", -5),
+    ],
+    ids=["http", "random", "nothing", "half", "long", "longer", "negative"],
+)
+def test_a_strangers_bytes_take_neither_memory_nor_a_thread(ctx: Any, noise: bytes) -> None:
+    pid = ctx.server._process.pid
+    ctx.Counter().add()
+    threads, memory = len(os.listdir(f"/proc/{pid}/task")), memory_of(pid)
+    with socket.socket(socket.AF_UNIX) as stranger:
+        stranger.connect(ctx.address)
+        stranger.sendall(noise)
+        assert ctx.Counter(4).value == 4
+        assert memory_of(pid) - memory < 32 << 20
+    until(lambda: len(os.listdir(f"/proc/{pid}/task")) <= threads)
+
+
+def test_a_silent_stranger_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "HANDSHAKE_SECONDS", 0.05)
+    here: Any = server.Manager(None, KEY).get_server()
+    serving = threading.Thread(target=here.serve_forever, daemon=True)
+    before = threading.active_count() + 2
+    serving.start()
+    with socket.socket(socket.AF_UNIX) as silent, socket.socket(socket.AF_UNIX) as slow:
+        for stranger in (silent, slow):
+            stranger.settimeout(LIMIT)
+            stranger.connect(here.address)
+        slow.sendall(struct.pack("!i", 16) + b"one byte at a")
+        for stranger in (silent, slow):
+            while stranger.recv(1000):
+                pass
+        until(lambda: threading.active_count() <= before)
+    here.loop.soon(here.loop.stop)
+    serving.join(LIMIT)
+    here.listener.close()
+
+
+def test_who_has_the_key_and_speaks_nonsense_harms_only_itself(ctx: Any) -> None:
+    link = ctx.server.link()
+    for nonsense in (struct.pack("!i", -7), struct.pack("!i", 9) + b"\0\0\0\0\0\0\0\1.", struct.pack("!i", 0)):
+        stranger, _ = dial.dial(link.address, link.authkey, "kit_session", os.getpid(), None)
+        with stranger:
+            os.write(stranger.fileno(), nonsense)
+            assert ctx.Counter(4).value == 4
+    with pytest.raises(sk.ServerGoneError, match="no method"):
+        dial.dial(link.address, link.authkey, "os.system", "true")
+
+
+def test_another_release_is_refused_by_name(ctx: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dial, "PROTOCOL", PROTOCOL + 1)
+    link = session.Link(ctx.address, None)
+    with pytest.raises(sk.ServerMismatchError, match=f"protocol {PROTOCOL}, and this process {PROTOCOL + 1}"):
+        link.call(0, "release")
+
+
+def test_what_the_server_cannot_import_fails_alone(ctx: Any) -> None:
+    d = ctx.Dict()
+    d["there"] = 1
+    with pytest.raises((ImportError, AttributeError)):
+        d[_Mine()] = 2
+    assert d.as_dict() == {"there": 1}
+
+
+class _Mine:
+    """Of a module that the server does not find."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Nowhere, ()
+
+
+class _Nowhere:
+    pass
+
+
+_Nowhere.__module__ = "a_module_that_is_nowhere"
+sys.modules["a_module_that_is_nowhere"] = type(sys)("a_module_that_is_nowhere")
+sys.modules["a_module_that_is_nowhere"]._Nowhere = _Nowhere  # type: ignore[attr-defined]
+
+
+def test_multiprocessings_own_manager_connects_too(ctx: Any) -> None:
+    other = BaseManager(ctx.address, ctx.server.link().authkey)
+    other.connect()
+    assert ctx.Counter(4).value == 4
+
+
+# --- a client at the wrong address
+
+
+def test_a_stranger_at_the_address_is_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for said, match in ((b"SSH-2.0-nobody\r\n", "no server of the kit"), (b"", "hung up")):
+        with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+            task = Task(_answer, listener, said)
+            with pytest.raises(sk.ServerGoneError, match=match):
+                sk.get_context("manager", address=listener.getsockname(), authkey=KEY).Counter()
+            task.result()
+    monkeypatch.setattr(dial, "HANDSHAKE_SECONDS", 1)
+    silent = socket.create_server(("127.0.0.1", 0))
+    with closing(silent), pytest.raises(sk.ServerGoneError, match="says nothing"):
+        sk.get_context("manager", address=silent.getsockname(), authkey=KEY).Counter()
+
+
+def _answer(listener: socket.socket, said: bytes) -> None:
+    with listener.accept()[0] as end:
+        end.sendall(said)
+
+
+def test_nobody_at_the_address() -> None:
+    with pytest.raises(sk.ServerGoneError, match="no server answers"):
+        sk.get_context("manager", address="/nowhere/socket", authkey=KEY).Counter()
+
+
+# --- addresses that are taken
+
+
+def test_a_port_that_is_taken(tmp_path: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as other:
+        port = other.getsockname()[1]
+        with served(f"127.0.0.1:{port}") as (process, _):
+            _, said = process.communicate(timeout=LIMIT)
+    assert process.returncode == 1
+    assert "cannot listen at" in said and "in use" in said
+    assert "Traceback" not in said
+
+
+def test_a_socket_that_a_dead_server_left_is_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    with served(str(path)) as (process, _):
+        process.kill()
+        process.wait(LIMIT)
+    assert path.exists()
+    with served(str(path)) as (_, shown):
+        context: Any = sk.get_context("manager", address=shown, authkey=KEY)
+        with context:
+            assert context.Counter(4).value == 4
+
+
+def test_a_socket_of_a_living_server_and_a_file_are_not(tmp_path: Path) -> None:
+    path, file = tmp_path / "socket", tmp_path / "file"
+    file.write_text("mine")
+    with served(str(path)) as (_, shown):
+        for taken, match in ((path, "in use"), (file, "no socket")):
+            with served(str(taken)) as (process, _):
+                _, said = process.communicate(timeout=LIMIT)
+            assert process.returncode == 1
+            assert match in said and "Traceback" not in said
+        context: Any = sk.get_context("manager", address=shown, authkey=KEY)
+        with context:
+            assert context.Counter(4).value == 4
+    assert file.read_text() == "mine"
+
+
+# --- the end
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_by_command_ends_without_a_word(tmp_path: Path, number: signal.Signals) -> None:
+    path = tmp_path / "socket"
+    with served(str(path)) as (process, shown):
+        context: Any = sk.get_context("manager", address=shown, authkey=KEY)
+        q = context.Queue()
+        waiter = Task(q.get)
+        until(lambda: q.statistics().waiting_getters == 1)
+        process.send_signal(number)
+        out, said = process.communicate(timeout=LIMIT)
+        assert (process.returncode, out, said) == (0, "", "")
+        with pytest.raises(sk.ServerGoneError):
+            waiter.result()
+    assert not path.exists()
+
+
+def test_a_server_that_vanishes_in_the_midst_of_an_answer(ctx: Any) -> None:
+    """The connection ends where a message has only begun."""
+    with closing(mp_connection.Listener(("127.0.0.1", 0))) as listener:
+        task = Task(_half_a_server, listener)
+        link = session.Link(listener.address, KEY)
+        with pytest.raises(sk.ServerGoneError, match="gone"):
+            link.call(0, "release")
+        task.result()
+
+
+def _half_a_server(listener: Any) -> None:
+    ends = []
+    for _ in range(2):  # a session, and the connection of a thread
+        end = listener.accept()
+        mp_connection.deliver_challenge(end, KEY)
+        mp_connection.answer_challenge(end, KEY)
+        end.recv()
+        end.send(("#RETURN", "session"))
+        ends.append(end)
+    ends[1].recv_bytes()
+    os.write(ends[1].fileno(), struct.pack("!i", 100) + pickle.dumps("half"))
+    for end in ends:
+        end.close()
