@@ -17,6 +17,9 @@ from collections.abc import Iterator
 from concurrent import futures
 from typing import Any
 
+from conformance.executor_children import ended
+from conformance.watchdog import until
+
 import sharedkit as sk
 from sharedkit._future import Future
 from sharedkit.thread.executor import Future as ThreadFuture
@@ -61,6 +64,12 @@ OTHERWISE = {
 }
 
 
+SERVED_OTHERWISE = {
+    "test_max_tasks_per_child_defaults_to_spawn_context": "a server's workers start by a fork server",
+    "test_initializer": "its queue of multiprocessing goes to own children only; test_executor_served.py has it",
+}
+
+
 class Examined(sk.Executor):
     """Ours, with the private attributes at which the suites look."""
 
@@ -68,6 +77,29 @@ class Examined(sk.Executor):
     _max_workers = property(lambda self: self._office.workers)
     _broken = property(lambda self: self._office._broken)
     _mp_context = property(lambda self: self._office._staff._context)
+
+
+class Remote:
+    """A process of the server's, which cannot be joined from here."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+
+    def join(self) -> None:
+        """Until it has ended."""
+        until(lambda: ended(self.pid))
+
+
+SERVER: Any = sk.get_context("manager")  # which starts at the first use
+
+
+class Served(SERVER.Executor):  # type: ignore[misc]
+    """The placement `manager`, with the private attributes at which the suites look."""
+
+    _processes = property(lambda self: {pid: Remote(pid) for pid in self.statistics().workers})
+    _max_workers = property(lambda self: self.statistics().max_workers)
+    _broken = False
+    _mp_context = property(lambda self: multiprocessing.get_context("forkserver"))
 
 
 class Desk:
@@ -87,7 +119,7 @@ class Desk:
 
 def loose(placement: str, state: str = "PENDING", exception: BaseException | None = None, result: Any = None) -> Any:
     """A future of ours without an executor, in any state."""
-    future: Any = Future(Desk(), None, 0, None) if placement == "shm" else ThreadFuture()
+    future: Any = Future(Desk(), None, 0, None) if placement != "thread" else ThreadFuture()
     future._state, future._exception, future._result = state, exception, result
     return future
 
@@ -112,17 +144,19 @@ def cases_of(placement: str, method: str) -> dict[str, type[unittest.TestCase]]:
             theirs = getattr(module_of(SUITES[suite]), suite)
         except AttributeError:  # another version of Python has no such suite
             continue
-        kind: Any = {"shm": Examined, "thread": Threads, "standard": futures.ProcessPoolExecutor}[placement]
+        kind: Any = KINDS[placement]
         members: dict[str, Any] = {"executor_type": kind}
         if method != "thread":
             members["ctx"] = method
             members["get_context"] = lambda self: multiprocessing.get_context(self.ctx)
-        if placement == "shm":
-            members |= {
-                name: unittest.skip(reason)(getattr(theirs, name))
-                for name, reason in OTHERWISE.items()
-                if hasattr(theirs, name)
-            }
+        otherwise = OTHERWISE if placement in ("shm", "manager") else {}
+        if placement == "manager":
+            otherwise = OTHERWISE | SERVED_OTHERWISE
+        members |= {
+            name: unittest.skip(reason)(getattr(theirs, name))
+            for name, reason in otherwise.items()
+            if hasattr(theirs, name) and (name != "test_initializer" or suite == "FailingInitializerMixin")
+        }
         name = f"{placement.capitalize()}{method.capitalize()}{suite}"
         members |= {"__module__": __name__, "__qualname__": name}
         needs = [] if suite == "FutureTests" or issubclass(theirs, util.ExecutorMixin) else [util.ExecutorMixin]
@@ -130,7 +164,11 @@ def cases_of(placement: str, method: str) -> dict[str, type[unittest.TestCase]]:
     return made
 
 
-METHODS = [("shm", method) for method in ("fork", "spawn", "forkserver")] + [("thread", "thread")]
+KINDS = {"shm": Examined, "thread": Threads, "manager": Served, "standard": futures.ProcessPoolExecutor}
+METHODS = [("shm", method) for method in ("fork", "spawn", "forkserver")] + [
+    ("thread", "thread"),
+    ("manager", "forkserver"),
+]
 CASES = {(placement, method): cases_of(placement, method) for placement, method in [*METHODS, ("standard", "fork")]}
 for made in CASES.values():
     globals().update({case.__name__: case for case in made.values()})
@@ -174,5 +212,8 @@ def main(method: str, placement: str, *suites: str) -> None:
             tests = unittest.defaultTestLoader.loadTestsFromTestCase(CASES[placement, method][suite])
             result = unittest.TextTestRunner(sys.stderr, verbosity=2).run(tests)
         failed |= not result.wasSuccessful() or not result.testsRun
+    if placement == "manager":
+        SERVER.close()
+        until(lambda: threading.active_count() == 1)
     assert threading.active_count() == 1, threading.enumerate()
     sys.exit(1 if failed else 0)

@@ -18,6 +18,10 @@ def double(x: Any) -> Any:
     return 2 * x
 
 
+def add_one(counter: Any) -> int:
+    return int(counter.add())
+
+
 def refuse(x: int) -> NoReturn:
     raise ZeroDivisionError(f"refused {x}")  # a comment to be found
 

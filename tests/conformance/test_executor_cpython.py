@@ -1,4 +1,4 @@
-"""CPython's own tests of executors, pointed at ours in threads and processes, and at its own."""
+"""CPython's own tests of executors, pointed at ours in every placement, and at its own."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ def run(method: str, placement: str, suites: list[str]) -> None:
         ("shm", "fork"),
         pytest.param("shm", "spawn", marks=pytest.mark.stress),
         pytest.param("shm", "forkserver", marks=pytest.mark.stress),
+        pytest.param("manager", "forkserver", marks=pytest.mark.stress),
     ],
 )
 def test_cpythons_own_suites_pass(placement: str, method: str) -> None:

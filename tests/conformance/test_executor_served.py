@@ -156,6 +156,14 @@ def test_an_initializer_that_raises_says_so_with_its_traceback(ctx: Any) -> None
         assert "no start today" in str(error.__cause__)
 
 
+@pytest.mark.parametrize("method", [None, "spawn"])
+def test_handles_of_the_server_can_be_arguments(ctx: Any, method: str | None) -> None:
+    hits = ctx.Counter()
+    with ctx.Executor(2, multiprocessing.get_context(method) if method else None) as executor:
+        assert sorted(executor.map(calls.add_one, [hits] * 20)) == list(range(1, 21))
+    assert hits.value == 20
+
+
 MAIN = """
 import sharedkit as sk
 
@@ -164,7 +172,8 @@ def triple(x):
 
 if __name__ == "__main__":
     with sk.get_context("manager") as ctx, ctx.Executor(2) as executor:
-        print(*executor.map(triple, range(4)))
+        print(*executor.map(triple, range(4)), flush=True)
+        executor.submit(print, "from a worker", flush=True).result()
 """
 
 
@@ -172,7 +181,7 @@ def test_functions_of_the_main_program_are_found(tmp_path: Path) -> None:
     path = tmp_path / "program.py"
     path.write_text(MAIN)
     done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=LIMIT)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "0 3 6 9\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0 3 6 9\nfrom a worker\n", "")
 
 
 def test_a_server_that_is_interrupted_ends_though_a_call_runs(tmp_path: Path) -> None:

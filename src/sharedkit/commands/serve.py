@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import multiprocessing
 import os
 import secrets
 import signal
@@ -34,6 +35,7 @@ def serve(address: str, authkey_file: Path | None) -> None:
     authkey = _authkey(authkey_file)
     where = listening_address(address)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    multiprocessing.current_process().authkey = authkey  # of an executor's workers, too
     try:
         _clear(where)
         server: Any = Manager(where, authkey).get_server()

@@ -28,6 +28,7 @@ from sharedkit.manager.wire import pack
 __all__ = ["Desk"]
 
 _desks: weakref.WeakSet[Desk] = weakref.WeakSet()
+_ending = threading.Event()  # the interpreter ends
 
 
 class Desk:
@@ -55,7 +56,7 @@ class Desk:
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], timeout: float | None
     ) -> Future[Any]:
         """The future of a call, which is on its way. What pickling raises is in the future."""
-        if self.closing:
+        if self.closing or _ending.is_set():
             raise RuntimeError("cannot schedule new futures after shutdown")
         future: Future[Any] = Future(self, None, 0, timeout)
         try:
@@ -167,6 +168,7 @@ class Desk:
 
 def _at_exit() -> None:
     """Before the interpreter joins its threads: what was submitted is still done, as in concurrent.futures."""
+    _ending.set()
     for desk in list(_desks):
         if desk.pid == os.getpid():
             with suppress(SharedkitError):

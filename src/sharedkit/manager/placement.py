@@ -91,16 +91,19 @@ class Placement:
     def _start(self) -> None:
         address = f"\0sharedkit-{secrets.token_hex(12)}"  # a socket without a file, so nothing is left of it
         authkey = bytes(current_process().authkey)
+        output = _output()
         process = subprocess.Popen(
             [sys.executable, "-m", "sharedkit.manager"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=_environment(),
             process_group=0,  # Ctrl-C is for us, who then end it
+            pass_fds=(output,),
         )
+        os.close(output)
         assert process.stdin is not None and process.stdout is not None
         with process.stdin, process.stdout:
-            process.stdin.write(pickle.dumps((os.getpid(), address, authkey)))
+            process.stdin.write(pickle.dumps((os.getpid(), address, authkey, output)))
             process.stdin.close()
             try:
                 pickle.load(process.stdout)
@@ -126,6 +129,14 @@ class Placement:
                     _known.pop(self._link.address, None)
                 atexit.unregister(self.end)
                 self.ended = True
+
+
+def _output() -> int:
+    """A descriptor of what we print to, for the server's workers; of nothing where we have closed it."""
+    try:
+        return os.dup(1)
+    except OSError:
+        return os.open(os.devnull, os.O_WRONLY)
 
 
 def _environment() -> dict[str, str]:
