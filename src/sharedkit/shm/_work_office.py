@@ -123,9 +123,7 @@ class Office:
         if not first and self._staff.deaths and self._method == "fork":
             return  # the staff replaces its dead
         wanted = self.workers if self._method == "fork" else len(self._flying) + len(self._waiting)
-        count = min(wanted, self.workers) - self._staff.size
-        if count > 0:
-            self._staff.start(count)
+        self._staff.start(min(wanted, self.workers))
         if first:
             self._begun = True
             self._collector.start()

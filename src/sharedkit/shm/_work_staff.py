@@ -66,10 +66,11 @@ class Staff:
         with self._lock:
             return tuple(process.pid for process in self._processes.values() if process.pid is not None)
 
-    def start(self, count: int) -> None:
-        """Start `count` workers. The watching thread comes after them, so that the first ones are forked without it."""
-        for _ in range(count):
-            self._start_one()
+    def start(self, wanted: int) -> None:
+        """Have `wanted` workers. The watching thread comes after them, so that the first ones are forked without it."""
+        with self._lock:
+            while len(self._processes) < wanted:
+                self._start_one()
         if self._thread is None:
             self._thread = threading.Thread(target=self._watch, name=f"{self._prefix}-staff", daemon=True)
             self._thread.start()
@@ -153,22 +154,25 @@ class Staff:
             self._expire(task)
 
     def _bury(self, number: int) -> None:
+        """In one step for others, who would start one more between a death and its replacement."""
+        why = ""
         with self._lock:
             process = self._processes.pop(number)
             process.join()
             pid, exitcode = process.pid, process.exitcode
             process.close()
+            arrived = self._arrived(number) or any(map(self._arrived, self._processes))
+            self._vain = 0 if arrived else self._vain + 1
+            if self._vain >= VAIN_STARTS:
+                why = f"{self._vain} workers in a row ended before they could take a task"
+                why += f", the last with exit code {exitcode}"
+            elif not self._ending:
+                try:
+                    self._start_one()
+                except Exception as error:
+                    why = f"a worker cannot be started: {error!r}"
+            alone = not self._processes
         assert pid is not None
         self._report(number, pid, exitcode)
-        self._vain = 0 if self._arrived(number) or any(map(self._arrived, list(self._processes))) else self._vain + 1
-        if self._ending:
-            return
-        why = f"{self._vain} workers in a row ended before they could take a task, the last with exit code {exitcode}"
-        try:
-            if self._vain < VAIN_STARTS:
-                self._start_one()
-                return
-        except Exception as error:
-            why = f"a worker cannot be started: {error!r}"
-        if not self._processes:
+        if why and alone and not self._ending:
             self._give_up(why)
