@@ -7,10 +7,11 @@ from collections.abc import Callable
 from benchmarks.race import Entrant, field_of, group
 from benchmarks.rivals.atomicshm import AtomicshmArray
 from benchmarks.rivals.ours import OurArray
+from benchmarks.rivals.ours_served import ServedArray
 from benchmarks.rivals.standard_library import LockedArray, PrivateArray, SynchronizedArray
 from benchmarks.workloads.adding import Adding
 
-ARRAYS = [OurArray(), PrivateArray(), AtomicshmArray(), LockedArray(), SynchronizedArray()]
+ARRAYS = [OurArray(), ServedArray(), PrivateArray(), AtomicshmArray(), LockedArray(), SynchronizedArray()]
 
 Race = Callable[[Entrant], None]
 

@@ -10,6 +10,7 @@ from benchmarks.rivals.atomics import AtomicsCounter
 from benchmarks.rivals.atomicshm import AtomicshmCounter
 from benchmarks.rivals.lmdb import LmdbCounter
 from benchmarks.rivals.ours import OurCounter, OurStripedCounter
+from benchmarks.rivals.ours_served import ServedCounter
 from benchmarks.rivals.standard_library import EmptyCall, IntCall, ManagerCounter, ValueCounter
 from benchmarks.rivals.subetha import SubethaCounter
 from benchmarks.rivals.ultradict import UltraDictCounter
@@ -18,6 +19,7 @@ from benchmarks.workloads.counting import Counting
 COUNTERS = [
     OurCounter(),
     OurStripedCounter(),
+    ServedCounter(),
     EmptyCall(),
     IntCall(),
     AtomicDictCounter(),

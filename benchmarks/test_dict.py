@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 from benchmarks.race import Entrant, field_of, group
 from benchmarks.rivals.lmdb import LmdbDict
+from benchmarks.rivals.ours_served import ServedDict
 from benchmarks.rivals.ours_sync import OurDict
 from benchmarks.rivals.rival import DictRival
 from benchmarks.rivals.standard_sync import ManagerDict, PlainDict
 from benchmarks.rivals.ultradict import UltraDictDict
 from benchmarks.workloads.mapping import Mapping
 
-DICTS: list[DictRival] = [OurDict(), PlainDict(), UltraDictDict(), LmdbDict(), ManagerDict()]
+DICTS: list[DictRival] = [OurDict(), ServedDict(), PlainDict(), UltraDictDict(), LmdbDict(), ManagerDict()]
 
 Race = Callable[[Entrant], None]
 

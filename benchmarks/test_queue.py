@@ -8,6 +8,7 @@ from benchmarks.race import Entrant, field_of, group
 from benchmarks.rivals.cloudtoid import Cloudtoid, CloudtoidArrays
 from benchmarks.rivals.faster_fifo import FasterFifo
 from benchmarks.rivals.ours import OurQueue
+from benchmarks.rivals.ours_served import ServedQueue
 from benchmarks.rivals.pyzmq import Pyzmq
 from benchmarks.rivals.rival import QueueRival, Traffic
 from benchmarks.rivals.standard_library import ManagerQueue, Pipe, Queue, QueueOfLists, SimpleQueue
@@ -22,6 +23,7 @@ from benchmarks.workloads.streaming import Streaming
 
 QUEUES: list[QueueRival] = [
     OurQueue(),
+    ServedQueue(),
     Zeroq(),
     Cloudtoid(),
     CloudtoidArrays(),

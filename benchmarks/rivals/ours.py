@@ -18,6 +18,10 @@ class Ours(Rival):
     module = "sharedkit"
     needs: str  # the class that must be there
 
+    def kit(self) -> Any:
+        """Where the class is."""
+        return sys.modules["sharedkit"]
+
     def missing(self) -> str | None:
         reason = super().missing()
         if reason is None and not hasattr(sys.modules["sharedkit"], self.needs):
@@ -33,9 +37,7 @@ class OurCounter(Ours, CounterRival):
     striped = False
 
     def create(self, scratch: Path) -> None:
-        import sharedkit
-
-        self._counter: Any = sharedkit.Counter(striped=self.striped)
+        self._counter: Any = self.kit().Counter(striped=self.striped)
 
     def count(self, times: int) -> None:
         counter = self._counter
@@ -64,9 +66,7 @@ class OurQueue(Ours, QueueRival):
     batches = True
 
     def create(self, traffic: Traffic, scratch: Path) -> None:
-        import sharedkit
-
-        self._queue: Any = sharedkit.Queue(traffic.capacity)
+        self._queue: Any = self.kit().Queue(traffic.capacity)
 
     def sender(self) -> Sender:
         return Sender(put=self._queue.put, put_many=self._queue.put_many)
@@ -86,9 +86,7 @@ class OurArray(Ours, ArrayRival):
     needs = "Array"
 
     def create(self, size: int, scratch: Path) -> None:
-        import sharedkit
-
-        self._array: Any = sharedkit.Array(size, "i8")
+        self._array: Any = self.kit().Array(size, "i8")
 
     def fetch_add(self, indices: list[int]) -> None:
         array = self._array

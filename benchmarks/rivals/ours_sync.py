@@ -17,9 +17,7 @@ class OurLock(Ours, LockRival):
     needs = "Lock"
 
     def create(self, scratch: Path) -> None:
-        import sharedkit
-
-        self.lock: Any = getattr(sharedkit, self.needs)()
+        self.lock: Any = getattr(self.kit(), self.needs)()
 
     def destroy(self) -> None:
         self.lock.close()
@@ -39,9 +37,7 @@ class OurEvents(Ours, EventMeeting):
     needs = "Event"
 
     def make(self) -> Any:
-        import sharedkit
-
-        return sharedkit.Event()
+        return self.kit().Event()
 
     def destroy(self) -> None:
         self.go.close()
@@ -55,9 +51,7 @@ class OurCondition(Ours, ConditionMeeting):
     needs = "Condition"
 
     def make(self) -> Any:
-        import sharedkit
-
-        return sharedkit.Condition()
+        return self.kit().Condition()
 
     def destroy(self) -> None:
         self.condition.close()
@@ -70,9 +64,7 @@ class OurBarrier(Ours, BarrierMeeting):
     needs = "Barrier"
 
     def make(self) -> Any:
-        import sharedkit
-
-        return sharedkit.Barrier(2)
+        return self.kit().Barrier(2)
 
     def destroy(self) -> None:
         self.barrier.close()
@@ -85,9 +77,7 @@ class OurDict(Ours, DictRival):
     needs = "Dict"
 
     def create(self, first: dict[str, int], scratch: Path) -> None:
-        import sharedkit
-
-        self.mapping: Any = sharedkit.Dict(first)
+        self.mapping: Any = self.kit().Dict(first)
 
     def destroy(self) -> None:
         self.mapping.close()

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharedkit.compare.crew import Clock, Program
-from sharedkit.compare.entry import PLACEMENTS, Entry, Placement, SharedStateWorkload, local, managed
+from sharedkit.compare.entry import PLACEMENTS, VIEWED, Entry, Placement, SharedStateWorkload, local, managed
 from sharedkit.compare.workload import Lap, Mismatch
 
 __all__ = ["ArrayWorkload"]
@@ -156,7 +156,7 @@ class ArrayWorkload(SharedStateWorkload):
             theirs("processes", "Manager().Array and Lock", proxies, _proxy_elements, _read_proxy),
             theirs("threads", "ndarray, Lock, np.add.at", local(_Guarded), _guarded, _read_view),
             *(ours(placement, "Array.add_at", _add_at) for placement in PLACEMENTS),
-            *(ours(placement, "Array, lock, np.add.at", _locked) for placement in PLACEMENTS),
+            *(ours(placement, "Array, lock, np.add.at", _locked) for placement in VIEWED),
             *(ours(placement, "Array.fetch_add", _fetch_add) for placement in PLACEMENTS),
         ]
 

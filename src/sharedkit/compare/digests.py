@@ -112,6 +112,7 @@ class HashWorkload(Workload):
             row("threads", "hash_many", partial(pools.thread_course, work, jobs, settings)),
             row("asyncio", "hash_many, to_thread", partial(pools.asyncio_course, work, jobs, settings)),
             row("processes", "hash_many", partial(kernels.shared_memory_course, self.corpus, settings)),
+            row("processes", "hash_many, server", partial(kernels.server_course, self.corpus, settings)),
         ]
         if self.item_bytes:
             uncut = partial(kernels.digest_rows, algorithm=algorithm)

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from sharedkit import get_context
@@ -15,7 +15,7 @@ from sharedkit.compare.crew import ProcessCrew, Program, ThreadCrew, interrupts_
 from sharedkit.compare.workload import Course, Family, Lap, Settings, Variant, Workload
 from sharedkit.context import Context
 
-__all__ = ["PLACEMENTS", "Entry", "Placement", "SharedStateWorkload", "local", "managed"]
+__all__ = ["PLACEMENTS", "VIEWED", "Entry", "Placement", "SharedStateWorkload", "local", "managed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +28,23 @@ class Placement:
 
     @property
     def context(self) -> Context:
-        """Its classes."""
-        return get_context(self.method)
+        """Its classes; of a server the same one in every row."""
+        return _context(self.method)
 
     def name(self, what: str) -> str:
         """How a row calls `what` in this placement."""
         return f"sharedkit {what}{self.suffix}"
 
 
-PLACEMENTS = (Placement("thread", "threads"), Placement("shm", "processes"))
+_context = cache(get_context)
+
+PLACEMENTS = (
+    Placement("thread", "threads"),
+    Placement("shm", "processes"),
+    Placement("manager", "processes", ", server"),
+)
+VIEWED = tuple(placement for placement in PLACEMENTS if placement.method != "manager")
+"""Where an Array has a view that many write to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +12,13 @@ import numpy as np
 
 from sharedkit import get_context
 from sharedkit.compare.corpus import Corpus, Job
-from sharedkit.compare.crew import Clock, ProcessCrew
+from sharedkit.compare.crew import Clock, ProcessCrew, Program, interrupts_held
 from sharedkit.compare.pieces import Pieces
 from sharedkit.compare.plain import messages
 from sharedkit.compare.workload import Course, Lap, Settings
 from sharedkit.hashing import hash_many
 
-__all__ = ["as_bytes", "digest_job", "digest_rows", "shared_memory_course"]
+__all__ = ["as_bytes", "digest_job", "digest_rows", "server_course", "shared_memory_course"]
 
 
 def digest_job(job: Job, algorithm: str, threads: int = 1) -> Any:
@@ -54,6 +54,15 @@ class _Shared:
     workers: int
 
 
+def _digest_over_server(shared: _Shared, rank: int, _amount: int, clock: Clock) -> None:
+    with clock:
+        if rank == 0:
+            shared.numbers.put_many([*range(len(shared.jobs)), *[None] * shared.workers])
+        while (number := shared.numbers.get()) is not None:
+            job = shared.jobs[number]
+            shared.digests[job.first : job.first + job.rows] = digest_job(job, shared.algorithm)
+
+
 def _digest(shared: _Shared, rank: int, _amount: int, clock: Clock) -> None:
     rows = shared.digests.ndarray
     with clock:
@@ -67,16 +76,31 @@ def _digest(shared: _Shared, rank: int, _amount: int, clock: Clock) -> None:
 @contextmanager
 def shared_memory_course(corpus: Corpus | Pieces, settings: Settings) -> Iterator[Course]:
     """Processes that take jobs from a shared Queue and write digests into a shared Array: nothing is sent back."""
-    kit = get_context("shm")
+    with _course(get_context("shm"), _digest, corpus, settings) as course:
+        yield course
+
+
+@contextmanager
+def server_course(corpus: Corpus | Pieces, settings: Settings) -> Iterator[Course]:
+    """The same with the Queue and the Array behind a server: numbers of jobs and digests go over a socket."""
+    with interrupts_held():
+        kit: Any = get_context("manager")
+        kit.__enter__()
+    with closing(kit), _course(kit, _digest_over_server, corpus, settings) as course:
+        yield course
+
+
+@contextmanager
+def _course(kit: Any, program: Program, corpus: Corpus | Pieces, settings: Settings) -> Iterator[Course]:
     row = hash_many([b""], settings.algorithm)
     with kit.Queue() as numbers, kit.Array((corpus.rows, *row.shape[1:]), row.dtype) as digests:
         shared = _Shared(numbers, digests, corpus.jobs, settings.algorithm, settings.workers)
         context = multiprocessing.get_context(settings.start_method)
-        roles = [_digest] * settings.workers
+        roles = [program] * settings.workers
         with ProcessCrew(roles, shared, context, settings.patience) as crew:
 
             def course(amount: int) -> Lap:
-                digests.ndarray[:] = 0
+                digests[:] = 0
                 lap = crew.lap(amount)
                 return Lap(lap.seconds, [np.array(digests)])
 
