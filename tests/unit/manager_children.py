@@ -43,3 +43,11 @@ def own_a_server(answer: Any) -> None:
     answer.send((context.server._process.pid, context.address, counter.name))
     answer.recv()
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def get_and_say_how_it_ended(queue: Any, ends: Any) -> None:
+    """Wait in a queue; the name of what was raised."""
+    try:
+        queue.get()
+    except Exception as error:
+        ends.put(type(error).__name__)
