@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
 from typing import Any
 
@@ -94,6 +95,37 @@ def _ours(placement: str, settings: Settings) -> Any:
     return get_context(placement).Executor(settings.workers, multiprocessing.get_context(settings.start_method))
 
 
+@contextmanager
+def _served(settings: Settings) -> Iterator[Course]:
+    """Ours behind a server of its own."""
+    with interrupts_held():
+        kit: Any = get_context("manager")
+        kit.__enter__()
+    start: Any = multiprocessing.get_context(settings.start_method)
+    with closing(kit), _executor(lambda settings: kit.Executor(settings.workers, start), settings) as course:
+        yield course
+
+
+@contextmanager
+def _awaited(make: Callable[[Settings], Any], settings: Settings) -> Iterator[Course]:
+    """The same calls by `loop.run_in_executor`, all of them awaited at once."""
+    pools: list[Any] = []
+
+    def kept(settings: Settings) -> Any:
+        pools.append(make(settings))
+        return pools[-1]
+
+    async def lap(amount: int) -> Lap:
+        loop = asyncio.get_running_loop()
+        start = time.perf_counter()
+        ahead = [loop.run_in_executor(pools[0], digest, number) for number in range(amount)]
+        results = await asyncio.wait_for(asyncio.gather(*ahead), settings.patience)
+        return Lap(time.perf_counter() - start, results)
+
+    with _executor(kept, settings), asyncio.Runner() as runner:
+        yield lambda amount: runner.run(lap(amount))
+
+
 class ExecutorWorkload(Workload):
     """An amount is one call."""
 
@@ -115,13 +147,19 @@ class ExecutorWorkload(Workload):
         ) -> Variant:
             return Variant(where, name, family, partial(start, self.settings))
 
+        ours = partial(_ours, "shm")
         return [
             row("processes", "ProcessPoolExecutor", "stdlib", partial(_executor, _processes)),
             row("processes", "multiprocessing.Pool", "stdlib", _pool),
             row("threads", "ThreadPoolExecutor", "stdlib", partial(_executor, _threads)),
             row("serial", "a loop", "stdlib", _serial),
             row("threads", "sharedkit Executor", "sharedkit", partial(_executor, partial(_ours, "thread"))),
-            row("processes", "sharedkit Executor", "sharedkit", partial(_executor, partial(_ours, "shm"))),
+            row("processes", "sharedkit Executor", "sharedkit", partial(_executor, ours)),
+            row("processes", "sharedkit Executor, server", "sharedkit", _served),
+            row("asyncio", "ProcessPoolExecutor, run_in_executor", "stdlib", partial(_awaited, _processes)),
+            row(
+                "asyncio", "sharedkit Executor, run_in_executor", "sharedkit", partial(_awaited, partial(_ours, "shm"))
+            ),
         ]
 
     def operations(self, amount: int) -> int:
