@@ -15,6 +15,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 from conformance import subjects, subjects_sync
 from conformance.subjects import Subject
 
+TRAFFIC = ("test_processes_traffic.py", "test_sync_processes.py")
 BY_FIXTURE = {**subjects.BY_FIXTURE, **subjects_sync.BY_FIXTURE}
 
 
@@ -33,6 +34,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         marks = [] if missing is None else [pytest.mark.skip(reason=missing)]
         params.append(pytest.param(subject, id=subject.name, marks=marks))
     metafunc.parametrize("subject", params)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Traffic between clients of a server by "spawn" is for `make stress`: to the server they are as by "forkserver",
+    and starting their interpreters would take half a minute. How handles get there is tried by all three, always.
+    """
+    for item in items:
+        params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        served = isinstance(params.get("subject"), Subject) and params["subject"].name.startswith("manager")
+        if served and params.get("start_method") == "spawn" and item.path.name in TRAFFIC:
+            item.add_marker(pytest.mark.stress)
 
 
 def _maker(subject: Subject, method: str | None) -> Iterator[Callable[..., Any]]:
