@@ -71,12 +71,12 @@ class ConditionState(State):
 
     def _notify(self, n: int) -> None:
         """Send the first `n` to wait for the lock. Those whose client has just died are not counted."""
-        for call in list(self.asleep.calls):
-            if n <= 0:
+        while n > 0:
+            call = next((each for each in self.asleep.calls if each.session.is_open()), None)
+            if call is None:
                 return
-            if call in self.asleep.calls and call.session.is_open():
-                n -= 1
-                call.go_on(True)
+            n -= 1
+            call.go_on(True)
 
     def _pass_on(self, told: bool) -> None:
         if told:
