@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Mapping
 from concurrent import futures
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -151,12 +152,13 @@ STANDARD = NOT_OURS | {
     "buffersize": "the standard library has it from Python 3.14",
     "ends-calls": "it cannot end a call",
 }
+FORKSERVER: Any = multiprocessing.get_context("forkserver")  # the tests have threads, with which a fork is a gamble
 EXECUTORS = (
     Subject("thread", THREAD.Executor, ONE_PROCESS | {"ends-calls": "a thread cannot be ended"}),
     Subject("shm", SHM.Executor, MANY_PROCESSES, lambda method: SHM.Executor),
     Subject("manager", MANAGER.Executor, SERVED, lambda method: MANAGER.Executor),
     Subject("threads", futures.ThreadPoolExecutor, STANDARD | ONE_PROCESS),
-    Subject("processes", futures.ProcessPoolExecutor, STANDARD),
+    Subject("processes", partial(futures.ProcessPoolExecutor, mp_context=FORKSERVER), STANDARD),
 )
 
 BY_FIXTURE = {

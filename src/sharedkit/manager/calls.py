@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 import sys
-import traceback
 from collections.abc import Callable
 from multiprocessing import spawn
 from typing import Any
@@ -15,7 +14,7 @@ from sharedkit._remote import packed_error, remote_cause
 __all__ = ["Home", "Outcome", "failure", "home_of_client", "make_call", "prepare", "unpack_outcome"]
 
 Home = dict[str, Any]
-"""Where a client finds its modules: `sys_path`, and how its main module came about."""
+"""Where a client finds its modules: `sys_path`, and how its main module came about, with its arguments."""
 Outcome = tuple[bool, bytes, str]
 """Whether the call returned; what it returned or raised, pickled; the traceback."""
 
@@ -23,7 +22,11 @@ Outcome = tuple[bool, bytes, str]
 def home_of_client() -> Home:
     """What workers need to find the functions of this process."""
     known = spawn.get_preparation_data("")
-    return {key: known[key] for key in ("sys_path", "init_main_from_name", "init_main_from_path") if key in known}
+    return {
+        key: known[key]
+        for key in ("sys_path", "sys_argv", "init_main_from_name", "init_main_from_path")
+        if key in known
+    }
 
 
 def prepare(home: Home, initializer: bytes) -> None:
@@ -50,7 +53,8 @@ def failure(error: BaseException) -> Outcome:
     """In the server: the outcome of a call that could not be made, or whose worker died."""
     packed, _ = packed_error(error)
     cause = error.__cause__
-    return False, packed, "" if cause is None else "".join(traceback.format_exception(cause))
+    trace = "" if cause is None else str(cause)  # of an initializer that raised, by `remote_cause`
+    return False, packed, trace.removeprefix('\n"""\n').removesuffix('"""')
 
 
 def unpack_outcome(outcome: Outcome) -> tuple[Any, BaseException | None]:
