@@ -4,6 +4,8 @@
  *
  *   time        sk_now_ns, sk_wall_ns, sk_wall_coarse_ns, sk_relax, sk_yield, sk_nap
  *   waiting     sk_sleep_on, sk_rouse               (a 32-bit word in memory shared by processes)
+ *               sk_words, sk_words_clear, sk_words_add, sk_words_is, sk_sleep_on_any    (many of them at once)
+ *   threads     sk_private, sk_private_init, sk_private_enter, sk_private_leave         (a mutex within one process)
  *   liveness    sk_file_lock, sk_file_unlock, sk_file_holder
  *               (a byte-range lock that belongs to an open file, is freed by the system when its
  *               last process dies however it dies, and can be asked about without taking it)

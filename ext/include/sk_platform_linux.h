@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -77,6 +78,51 @@ static inline int sk_rouse(uint32_t *word, int n) {
     long woken = syscall(SYS_futex, word, FUTEX_WAKE, n, NULL, NULL, 0);
     return woken < 0 ? 0 : (int)woken;
 }
+
+/* Words to sleep on at once. The system's own struct and number, which older headers lack (Linux 5.16). */
+#define SK_WORDS_MAX 128u
+
+typedef struct sk_words {
+    uint32_t count;
+    struct {
+        uint64_t seen, at;
+        uint32_t flags, unused;
+    } word[SK_WORDS_MAX];
+} sk_words;
+
+static inline void sk_words_clear(sk_words *words) { words->count = 0; }
+
+static inline void sk_words_add(sk_words *words, uint32_t *word, uint32_t seen) {
+    const uint32_t of_32_bits = 2; /* and shared between processes */
+    words->word[words->count].seen = seen;
+    words->word[words->count].at = (uint64_t)(uintptr_t)word;
+    words->word[words->count].flags = of_32_bits;
+    words->word[words->count].unused = 0;
+    words->count++;
+}
+
+static inline bool sk_words_is(const sk_words *words, uint32_t i, const uint32_t *word, uint32_t seen) {
+    return words->word[i].at == (uint64_t)(uintptr_t)word && words->word[i].seen == seen;
+}
+
+/* Sleep while each word is what was seen, until the monotonic time. Which one was woken; -EAGAIN (one differs),
+ * -ETIMEDOUT, -EINTR, -EFAULT (one is gone), -ENOSYS, -EPERM. */
+static inline int sk_sleep_on_any(sk_words *words, uint64_t until) {
+    const long futex_waitv = 449;
+    if (until > (uint64_t)INT64_MAX) until = (uint64_t)INT64_MAX;
+    struct timespec end = {(time_t)(until / 1000000000u), (long)(until % 1000000000u)};
+    long rc = syscall(futex_waitv, words->word, words->count, 0, &end, CLOCK_MONOTONIC);
+    return rc < 0 ? -errno : (int)rc;
+}
+
+/* --- threads --------------------------------------------------------------------------------- */
+
+/* A mutex for the threads of this process alone; never in shared memory, never held in a call that can wait. */
+typedef pthread_mutex_t sk_private;
+
+static inline void sk_private_init(sk_private *lock) { pthread_mutex_init(lock, NULL); }
+static inline void sk_private_enter(sk_private *lock) { pthread_mutex_lock(lock); }
+static inline void sk_private_leave(sk_private *lock) { pthread_mutex_unlock(lock); }
 
 /* --- liveness -------------------------------------------------------------------------------- */
 

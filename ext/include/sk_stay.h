@@ -27,6 +27,7 @@ typedef struct sk_stay {
     bool enrolled;
     uint64_t began; /* monotonic: when it first had to wait */
     uint64_t freed; /* since when it has stepped back, or 0 */
+    sk_aside *aside; /* of a wait that may not sleep; NULL: it may */
 } sk_stay;
 
 static inline uint64_t sk_stay_name(const sk_segment *s, const sk_stay *stay) {

@@ -24,6 +24,18 @@ typedef struct sk_waiter {
     uint32_t one_core; /* 1: whoever we wait for seems to share our core */
 } sk_waiter;
 
+/* A wait put aside: what would have been slept on. Who may not sleep, an event loop, looks with sk_waits_aside called before: where
+ * it would have slept, it is told SK_INTERRUPTED, and has this watched (sk_watch.h) before it comes again. */
+typedef struct sk_aside {
+    uint32_t *word;  /* NULL until then */
+    uint32_t seen;   /* sleep while the word is this, */
+    uint64_t until;  /* and no longer (monotonic ns) */
+} sk_aside;
+
+static _Thread_local sk_aside *sk_put_aside; /* of this thread, while it may not sleep */
+
+static inline void sk_waits_aside(sk_aside *aside) { sk_put_aside = aside; }
+
 #define SK_PATIENCE_MIN 16u
 #define SK_PATIENCE_MAX 1024u
 #define SK_PATIENCE_START 256u
@@ -42,6 +54,7 @@ static inline bool sk_spin_for(sk_waiter *w, const uint32_t *word, uint32_t seen
     uint32_t patience = sk_load32_relaxed(&w->patience);
     uint32_t offer = sk_load32_relaxed(&w->one_core) ? 0 : SK_SPINS_BEFORE_YIELD;
     bool offered = false;
+    if (__builtin_expect(sk_put_aside != NULL, 0)) return false;
     for (uint32_t i = 0; i < patience; i++) {
         __builtin_prefetch(next);
         if (sk_load32_relaxed(word) != seen) {
@@ -99,8 +112,12 @@ static inline int sk_poll_while(const uint32_t *word, uint32_t seen, uint64_t un
 /* Park while *word is `seen`, at most until the monotonic time `until` (ns).
  * SK_OK: something may have changed, look again. SK_TIMEOUT. SK_INTERRUPTED: a signal wants its handler. */
 static inline int sk_park(const sk_waiter *w, uint32_t *word, uint32_t seen, uint64_t until) {
-    if (sk_load32_relaxed(&w->polling)) return sk_poll_while(word, seen, until);
     uint64_t now = sk_now_ns();
+    if (__builtin_expect(sk_put_aside != NULL, 0) && now < until) {
+        *sk_put_aside = (sk_aside){word, seen, until};
+        return SK_INTERRUPTED;
+    }
+    if (sk_load32_relaxed(&w->polling)) return sk_poll_while(word, seen, until);
     if (now >= until) return SK_TIMEOUT;
     int rc = sk_sleep_on(word, seen, until - now);
     if (rc == -ETIMEDOUT) return SK_TIMEOUT;
@@ -112,7 +129,7 @@ static inline int sk_park(const sk_waiter *w, uint32_t *word, uint32_t seen, uin
 static inline int sk_park_slice(sk_waiter *w, uint32_t *word, uint32_t seen, uint64_t slice, uint64_t until) {
     uint64_t start = sk_now_ns(), end = start + slice;
     int rc = sk_park(w, word, seen, end < until ? end : until);
-    sk_learn(w, sk_now_ns() - start);
+    if (sk_put_aside == NULL) sk_learn(w, sk_now_ns() - start);
     return rc == SK_TIMEOUT && end < until ? SK_INTERRUPTED : rc;
 }
 

@@ -295,6 +295,16 @@ cdef class Handle:
     def __exit__(self, *exc):
         self.close()
 
+    def __aenter__(self):
+        from sharedkit import aio
+
+        return aio.enter(self.__enter__)
+
+    def __aexit__(self, *exc):
+        from sharedkit import aio
+
+        return aio.leave(self.close)
+
     def __reduce__(self):
         from sharedkit import segments
 

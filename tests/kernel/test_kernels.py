@@ -22,6 +22,7 @@ PROGRAMS = (
     "rwlock",
     "mutex",
     "permits",
+    "watch",
 )
 WATCHDOG = 600
 

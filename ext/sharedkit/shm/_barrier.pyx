@@ -15,7 +15,8 @@ from sharedkit._segment cimport (
     SK_BUSY, SK_INTERRUPTED, SK_OK, SK_TIMEOUT,
     Handle, Segment, closed, create_segment, refuse, sk_header_of, sk_plan, sk_segment,
 )
-from sharedkit.shm._sync cimport until_of_span
+from sharedkit._watch cimport Turn, pending, sk_waits_aside, waiting
+from sharedkit.shm._waiting cimport until_of_span
 from sharedkit.statistics import BarrierStatistics
 
 
@@ -84,6 +85,61 @@ cdef object timeout_of(Segment segment):
         return None
     memcpy(&seconds, &sk_header_of(segment.s).param[TIMEOUT], sizeof(seconds))
     return seconds
+
+
+cdef class PartyTurn(Turn):
+    """A task's wait at a barrier: to come in, then for the others."""
+
+    cdef Barrier handle
+    cdef sk_barrier *barrier
+    cdef sk_party party
+    cdef object timeout
+    cdef bint inside
+
+    cdef object look(self):
+        if not self.inside:
+            if not self.come_in():
+                return pending()
+            self.inside = True
+            self.set(self.segment, None, until_of_span(self.timeout))
+            if self.party.last:
+                try:
+                    if self.handle.action is not None:
+                        self.handle.act(self.barrier)
+                finally:
+                    self.end()
+                return self.party.slot
+        return self.await_others()
+
+    cdef bint come_in(self) except -1:    # whether it is inside now
+        cdef cbool acts = self.handle.action is not None
+        sk_waits_aside(&self.aside)
+        cdef int rc = sk_barrier_enter(self.segment.s, self.barrier, acts, self.until or 1, &self.party)
+        sk_waits_aside(NULL)
+        if rc != SK_OK and rc != SK_INTERRUPTED:
+            judge(rc)
+        return rc == SK_OK
+
+    cdef object await_others(self):
+        sk_waits_aside(&self.aside)
+        cdef int rc = sk_barrier_wait(self.segment.s, self.barrier, self.party.slot, self.until)
+        sk_waits_aside(NULL)
+        if rc == SK_INTERRUPTED:
+            return pending()
+        self.end()
+        if rc != SK_OK:
+            judge(rc)
+        return self.party.slot
+
+    cdef int drop(self) except -1:
+        self.handle = None
+        return Turn.drop(self)
+
+    cdef int end(self) except -1:
+        if self.inside:
+            self.inside = False
+            sk_barrier_leave(self.segment.s, self.barrier, self.party.slot)
+        return 0
 
 
 cdef class Barrier(Handle):
@@ -183,6 +239,20 @@ cdef class Barrier(Handle):
         finally:
             sk_barrier_leave(segment.s, barrier, party.slot)
         return party.slot
+
+    def await_(self, timeout=None):
+        """Wait as `wait` does, without blocking the event loop; a coroutine. (`await` is a word of the language.)
+
+        Cancelled, it is as if it had not come. The action is called in the loop, and should be short.
+        """
+        if self.barrier is NULL:
+            closed()
+        cdef PartyTurn turn = PartyTurn.__new__(PartyTurn)
+        turn.handle = self
+        turn.barrier = self.barrier
+        turn.timeout = self.timeout if timeout is None else timeout
+        turn.set(self.segment, None, until_of_span(turn.timeout))
+        return waiting(turn)
 
     cdef int act(self, sk_barrier *barrier) except -1:
         """Run the action; let all go if it went well."""

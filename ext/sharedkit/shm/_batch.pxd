@@ -6,6 +6,18 @@ from sharedkit._segment cimport Segment
 from sharedkit.shm._queue cimport sk_call, sk_found
 
 
+cdef class Batch:
+    """Encoded items as whole records, one after the other."""
+
+    cdef unsigned char *at
+    cdef uint64_t used       # units
+    cdef uint64_t room
+    cdef uint64_t items
+
+    cdef int add(self, object item) except -1
+
+
+cdef Batch batch_of(object items)
 cdef int put_batch(Segment segment, object items, sk_call call) except -1
 cdef list get_batch(Segment segment, object max_items, sk_call call)
 cdef tuple take_large(Segment segment, char *start, uint64_t have, sk_found *found, uint64_t until)

@@ -29,11 +29,17 @@ cdef enum:
 cdef object Empty = queue.Empty, Full = queue.Full, ShutDown = errors.ShutDown
 
 
-cdef int put_batch(Segment segment, object items, sk_call call) except -1:
-    """Encode all, then put all; errors have the attribute `put`."""
+cdef Batch batch_of(object items):
+    """The items, encoded. What pickling raises."""
     cdef Batch batch = Batch.__new__(Batch)
     for item in items:
         batch.add(item)
+    return batch
+
+
+cdef int put_batch(Segment segment, object items, sk_call call) except -1:
+    """Encode all, then put all; errors have the attribute `put`."""
+    cdef Batch batch = batch_of(items)
     cdef uint32_t n
     cdef uint64_t units, done = 0, at = 0
     cdef int rc
@@ -128,11 +134,6 @@ cdef tuple take_large(Segment segment, char *start, uint64_t have, sk_found *fou
 
 
 cdef class Batch:
-    """Encoded items as whole records, one after the other."""
-
-    cdef unsigned char *at
-    cdef uint64_t used, room      # units
-    cdef uint64_t items
 
     def __dealloc__(self):
         PyMem_RawFree(self.at)

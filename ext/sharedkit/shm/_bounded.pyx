@@ -10,7 +10,9 @@ from sharedkit._segment cimport (
     SK_BUSY, SK_EXCESS, SK_OK, Segment, closed, create_segment, refuse, sk_plan, sk_segment,
 )
 from sharedkit.shm._semaphore cimport Semaphore
-from sharedkit.shm._sync cimport sk_roll_sum, sk_stay, wait_in
+from sharedkit._watch cimport sk_waits_aside
+from sharedkit.shm._sync cimport sk_roll_sum
+from sharedkit.shm._waiting cimport SliceTurn, next_thread, sk_stay, wait_in
 from sharedkit.shm._semaphore import checked_value
 from sharedkit.statistics import SemaphoreStatistics
 
@@ -39,7 +41,10 @@ cdef uint64_t FOR_EVER = <uint64_t>-1
 
 
 cdef int take_slice(sk_segment *s, void *willing, uint64_t until, sk_stay *stay) noexcept nogil:
-    return sk_permits_take(s, willing is not NULL, until, stay)
+    sk_waits_aside(stay.aside)
+    cdef int rc = sk_permits_take(s, willing is not NULL, until, stay)
+    sk_waits_aside(NULL)
+    return rc
 
 
 cdef void quit_waiting(const sk_segment *s, void *willing, sk_stay *stay) noexcept nogil:
@@ -117,6 +122,14 @@ cdef class BoundedSemaphore(Semaphore):
         if until == 0:
             return wait_in(self.segment, take_slice, quit_waiting, NULL, FOR_EVER) == SK_OK
         return wait_in(self.segment, take_slice, quit_waiting, permits, until) == SK_OK
+
+    cdef SliceTurn turn(self, uint64_t until):
+        if self.s is NULL:
+            closed()
+        cdef SliceTurn turn = SliceTurn.__new__(SliceTurn)
+        turn.set(self.segment, None if until == 0 else <size_t>self.s, FOR_EVER if until == 0 else until)
+        turn.set_slices(take_slice, quit_waiting, NULL if until == 0 else sk_permits_of(self.s), next_thread())
+        return turn
 
     cdef int give(self, uint32_t n) except -1:
         if self.s is NULL:

@@ -7,35 +7,22 @@ import warnings
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
-from libcpp cimport bool as cbool
 
 from sharedkit import errors, segments
 from sharedkit._segment cimport (
-    SK_BUSY, SK_FULL, SK_INTERRUPTED, SK_OK, SK_TIMEOUT,
-    Handle, Segment, closed, create_segment, refuse, sk_plan, sk_segment,
+    SK_BUSY, SK_INTERRUPTED, SK_OK, SK_TIMEOUT,
+    Handle, Segment, closed, create_segment, refuse, sk_plan,
 )
+from sharedkit._watch cimport coroutines
 from sharedkit.shm._rlock cimport RLock
-from sharedkit.shm._sync cimport Mutex, sk_lock_owner, until_of_span
+from sharedkit.shm._sleeping cimport (
+    SleepTurn, enter, sk_condition, sk_condition_abandon, sk_condition_body_len, sk_condition_count, sk_condition_leave,
+    sk_condition_notify, sk_condition_of, sk_condition_quit, sk_condition_refuse, sk_condition_wait, sk_sleeper,
+)
+from sharedkit.shm._sync cimport Mutex, sk_lock_owner
+from sharedkit.shm._waiting cimport until_of_span
 from sharedkit.statistics import ConditionStatistics, LockStatistics
 
-
-cdef extern from "sk_condition.h" nogil:
-    enum: SK_SLEEPERS
-    ctypedef struct sk_sleeper:
-        uint32_t word
-    ctypedef struct sk_condition:
-        uint64_t next            # how many have come
-
-    uint64_t sk_condition_body_len(uint32_t seats) noexcept
-    sk_condition *sk_condition_of(const sk_segment *s) noexcept
-    int sk_condition_refuse(const sk_segment *s) noexcept
-    int sk_condition_enter(const sk_segment *s, sk_condition *c, sk_sleeper **mine) noexcept
-    int sk_condition_wait(sk_segment *s, sk_condition *c, sk_sleeper *z, uint32_t me, uint64_t until) noexcept
-    cbool sk_condition_quit(sk_sleeper *z, uint32_t me) noexcept
-    void sk_condition_leave(sk_sleeper *z) noexcept
-    void sk_condition_abandon(const sk_segment *s, sk_condition *c, sk_sleeper *z, uint32_t me) noexcept
-    void sk_condition_notify(const sk_segment *s, sk_condition *c, uint64_t n) noexcept
-    void sk_condition_count(const sk_segment *s, const sk_condition *c, uint32_t *waiting, uint32_t *told) noexcept
 
 KIND_CONDITION = 12
 cdef uint64_t FOR_EVER = <uint64_t>-1
@@ -197,13 +184,8 @@ cdef class Condition(Handle):
         cdef Segment segment = self.segment
         cdef sk_condition *table = self.table
         cdef object lock = self.lock, saves = self.saves, restores = self.restores, saved = None
-        cdef sk_sleeper *slot = NULL
         cdef uint32_t me = segment.s.seats.me
-        cdef int rc = sk_condition_enter(segment.s, table, &slot)
-        if rc == SK_FULL:
-            raise RuntimeError(f"{SK_SLEEPERS} threads wait for the condition {segment.name!r} already")
-        if rc != SK_OK:
-            refuse(rc, 0)
+        cdef sk_sleeper *slot = enter(segment, table)
         cdef bint told = False
         try:
             if saves is None:
@@ -246,6 +228,49 @@ cdef class Condition(Handle):
                     break
         return result
 
+    # --- from an event loop ----------------------------------------------------------------------
+
+    def aacquire(self, blocking=True, timeout=-1, *, block=None):
+        """Take the lock, as its own `aacquire` does; a coroutine.
+        """
+        return self.awaitable().aacquire(blocking if block is None else block, timeout)
+
+    def __aenter__(self):
+        return self.awaitable().aacquire()
+
+    def __aexit__(self, kind, error, trace):
+        return self.awaitable().__aexit__(kind, error, trace)
+
+    cdef object awaitable(self):
+        """The lock, if a task can wait for it."""
+        if self.table is NULL:
+            closed()
+        if not isinstance(self.lock, Mutex):
+            kind = type(self.lock).__name__
+            raise TypeError(f"a task cannot wait for a {kind}: make the condition with a Lock or RLock of this package")
+        return self.lock
+
+    def await_(self, timeout=None):
+        """Wait as `wait` does, without blocking the event loop; a coroutine. (`await` is a word of the language.)
+
+        The task that calls this holds the lock, by `aacquire` or `async with`, and holds it again afterwards, also when
+        it is cancelled; a notification that has come on to it then goes to the next.
+        """
+        cdef SleepTurn turn = SleepTurn.__new__(SleepTurn)
+        lock = self.awaitable()
+        if not self.owned():
+            raise errors.NotLockedError("cannot wait on un-acquired lock")
+        turn.set(self.segment, None, until_of_span(timeout))
+        turn.table = self.table
+        turn.lock = lock
+        turn.name = (<RLock>lock).asker() if isinstance(lock, RLock) else 0
+        return coroutines().sleep(turn)
+
+    def await_for(self, predicate, timeout=None):
+        """Wait as `wait_for` does, without blocking the event loop; a coroutine.
+        """
+        return coroutines().wait_for(self.await_, predicate, timeout)
+
     # --- notifying -----------------------------------------------------------------------------
 
     def notify(self, n=1):
@@ -276,13 +301,13 @@ cdef class Condition(Handle):
         """Its lock, how many threads of all processes wait, who is attached: a ConditionStatistics.
         """
         cdef Segment segment = self._segment()
-        cdef uint32_t waiting, told
-        sk_condition_count(self.s, self.table, &waiting, &told)
+        cdef uint32_t asleep, told
+        sk_condition_count(self.s, self.table, &asleep, &told)
         return ConditionStatistics(
             name=segment.name,
             kind="Condition",
             lock=picture_of(self.lock),
-            waiting=waiting,
+            waiting=asleep,
             notified=told,
             attached=segment.attached(),
         )
@@ -354,14 +379,14 @@ def with_lock(arrive, arguments, lock):
 
 def state(Segment segment):
     """For listings."""
-    cdef uint32_t waiting, told
+    cdef uint32_t asleep, told
     cdef int rc = sk_condition_refuse(segment.s)
     if rc != SK_OK:
         refuse(rc, 0)
-    sk_condition_count(segment.s, sk_condition_of(segment.s), &waiting, &told)
+    sk_condition_count(segment.s, sk_condition_of(segment.s), &asleep, &told)
     owner = RLock._in(segment, 0).owner if segment.params[0] == OWN else None
     held = "" if owner is None else f"locked by pid {owner}, "
-    return f"{held}{waiting} waiting, {told} notified"
+    return f"{held}{asleep} waiting, {told} notified"
 
 
 segments.register_kind(segments.Kind(KIND_CONDITION, "Condition", Condition._of, state))

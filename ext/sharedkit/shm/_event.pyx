@@ -13,7 +13,9 @@ from sharedkit._segment cimport (
     SK_INTERRUPTED, SK_OK, SK_TIMEOUT,
     Handle, Segment, closed, create_segment, refuse, sk_plan, sk_segment,
 )
-from sharedkit.shm._sync cimport sk_roll_sum, until_of_span
+from sharedkit._watch cimport sk_waits_aside, waiting
+from sharedkit.shm._sync cimport sk_roll_sum
+from sharedkit.shm._waiting cimport SliceTurn, next_thread, sk_stay, until_of_span
 from sharedkit.statistics import EventStatistics
 
 
@@ -34,6 +36,11 @@ cdef extern from "sk_flag.h" nogil:
 KIND_EVENT = 11
 
 
+cdef struct Wanted:
+    sk_flag *flag
+    uint32_t came            # the word when the wait began
+
+
 def make(str path, str name, uint32_t seats, uint32_t flags):
     """A new event segment; the flag is down."""
     cdef sk_plan plan
@@ -43,6 +50,23 @@ def make(str path, str name, uint32_t seats, uint32_t flags):
     plan.seats = seats
     plan.body_len = sk_flag_body_len(seats)
     return create_segment(path, name, &plan)
+
+
+cdef class FlagTurn(SliceTurn):
+    """A task's wait for a flag."""
+
+    cdef Wanted wanted
+
+    cdef int end(self) except -1:
+        return 0
+
+
+cdef int wait_slice(sk_segment *s, void *what, uint64_t until, sk_stay *stay) noexcept nogil:
+    cdef Wanted *wanted = <Wanted *>what
+    sk_waits_aside(stay.aside)
+    cdef int rc = sk_flag_wait(s, wanted.flag, wanted.came, until)
+    sk_waits_aside(NULL)
+    return rc
 
 
 cdef class Event(Handle):
@@ -152,6 +176,18 @@ cdef class Event(Handle):
             if rc != SK_INTERRUPTED:
                 refuse(rc, 0)
             PyErr_CheckSignals()
+
+    def await_(self, timeout=None):
+        """Wait as `wait` does, without blocking the event loop; a coroutine. (`await` is a word of the language.)
+        """
+        if self.flag is NULL:
+            closed()
+        cdef FlagTurn turn = FlagTurn.__new__(FlagTurn)
+        turn.wanted.flag = self.flag
+        turn.wanted.came = sk_flag_look(self.flag)
+        turn.set(self.segment, <size_t>self.s, 0 if turn.wanted.came & SK_FLAG_UP else until_of_span(timeout))
+        turn.set_slices(wait_slice, NULL, &turn.wanted, next_thread())
+        return waiting(turn)
 
     def statistics(self):
         """Whether it is set, how many threads of all processes wait, who is attached: an EventStatistics.

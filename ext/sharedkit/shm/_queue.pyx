@@ -16,8 +16,10 @@ from sharedkit._segment cimport (
     SK_BUSY, SK_EMPTY, SK_FULL, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_SHUTDOWN, SK_TIMEOUT,
     Handle, Segment, alone, closed, create_segment, deadline_of, refuse, sk_plan,
 )
+from sharedkit._watch cimport coroutines
 from sharedkit.shm._batch cimport get_batch, put_batch, take_large
 from sharedkit.shm._codec cimport Parcel, Plain, decode, encode, plain, sk_part
+from sharedkit.shm._queue_turns cimport get_one, get_some, join_all, put_all, put_one
 from sharedkit.statistics import QueueStatistics
 
 KIND_QUEUE = 4
@@ -229,6 +231,39 @@ cdef class Queue(Handle):
         call.willing = block if blocking is None else blocking
         call.until = deadline_of(timeout) if call.willing else FOR_EVER
         return get_batch(self.segment, max_items, call)
+
+    # --- from an event loop ----------------------------------------------------------------------
+
+    def aput(self, item, block=True, timeout=None, *, blocking=None):
+        """Put as `put` does, without blocking the event loop; a coroutine. Cancelled, it has put nothing.
+        """
+        return put_one(self._segment(), item, block if blocking is None else blocking, timeout)
+
+    def aput_many(self, items, block=True, timeout=None, *, blocking=None):
+        """Put as `put_many` does, without blocking the event loop; a coroutine. Cancelled, it may have put the first.
+        """
+        return put_all(self._segment(), items, block if blocking is None else blocking, timeout)
+
+    def aget(self, block=True, timeout=None, *, blocking=None):
+        """Take as `get` does, without blocking the event loop; a coroutine. Cancelled, it has taken nothing.
+
+        Tasks of a loop get their items in the order in which they came.
+        """
+        return get_one(self._segment(), block if blocking is None else blocking, timeout)
+
+    def aget_many(self, max_items=None, block=True, timeout=None, *, blocking=None):
+        """Take as `get_many` does, without blocking the event loop; a coroutine. Cancelled, it has taken nothing.
+        """
+        return get_some(self._segment(), max_items, block if blocking is None else blocking, timeout)
+
+    def ajoin(self):
+        """Wait as `join` does, without blocking the event loop; a coroutine.
+        """
+        return join_all(self._segment())
+
+    def __aiter__(self):
+        """Items, until the queue is shut down and empty: `async for item in q`."""
+        return coroutines().iterate(self.aget)
 
     # --- tasks, sizes, end ----------------------------------------------------------------------
 

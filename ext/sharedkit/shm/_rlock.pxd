@@ -1,15 +1,30 @@
 """The re-entrant lock, for a Condition."""
 
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from sharedkit._segment cimport Segment
-from sharedkit.shm._sync cimport Mutex
+from sharedkit.shm._sync cimport Mutex, MutexTurn, sk_mutex
+
+
+cdef struct Wanted:
+    sk_mutex *mutex
+    uint64_t count           # how often to take it
+
+
+cdef class RLockTurn(MutexTurn):
+    """A task's wait for a re-entrant mutex, which it will hold in its own name."""
+
+    cdef Wanted wanted
+    cdef uint32_t name
 
 
 cdef class RLock(Mutex):
     cdef bint part               # of a structure
 
     cdef _open(self, Segment segment)
+    cdef uint32_t asker(self) except 0
+    cdef RLockTurn turn(self, uint64_t until, uint64_t count, uint32_t name)
+    cdef uint64_t save_as(self, uint32_t name) except 0
     cdef bint take(self, uint64_t until) except -1
     cdef bint take_times(self, uint64_t until, uint64_t count) except -1
     cdef int free(self) except -1

@@ -10,9 +10,9 @@ from sharedkit import errors, segments
 from sharedkit._segment cimport (
     SK_BUSY, SK_EXCESS, SK_OK, SK_OWNER_DIED, Handle, Segment, closed, refuse, sk_header_of, sk_segment,
 )
-from sharedkit.shm._sync cimport (
-    Mutex, sk_mutex, sk_mutex_quit, sk_mutex_taken, sk_stay, this_thread, until_of, wait_in,
-)
+from sharedkit._watch cimport coroutines, leaving, sk_waits_aside, waiting
+from sharedkit.shm._sync cimport Mutex, MutexTurn, sk_lock_owner, sk_mutex, sk_mutex_quit, sk_mutex_taken
+from sharedkit.shm._waiting cimport sk_stay, this_thread, until_of, wait_in
 from sharedkit.shm._sync import segment_of, told
 
 
@@ -28,18 +28,25 @@ cdef uint64_t FOR_EVER = <uint64_t>-1
 cdef object MINUS_ONE = -1
 
 
-cdef struct Wanted:
-    sk_mutex *mutex
-    uint64_t count
-
-
 cdef int take_slice(sk_segment *s, void *what, uint64_t until, sk_stay *stay) noexcept nogil:
     cdef Wanted *wanted = <Wanted *>what
-    return sk_rlock_take(s, wanted.mutex, wanted.count, until, stay)
+    sk_waits_aside(stay.aside)
+    cdef int rc = sk_rlock_take(s, wanted.mutex, wanted.count, until, stay)
+    sk_waits_aside(NULL)
+    return rc
 
 
 cdef void quit_waiting(const sk_segment *s, void *what, sk_stay *stay) noexcept nogil:
     sk_mutex_quit(s, (<Wanted *>what).mutex, stay)
+
+
+cdef class RLockTurn(MutexTurn):
+
+    cdef object look(self):
+        if self.key is None:
+            sk_rlock_try(self.segment.s, self.mutex, self.name)
+            return True
+        return MutexTurn.look(self)
 
 
 cdef class RLock(Mutex):
@@ -79,11 +86,19 @@ cdef class RLock(Mutex):
         self._hold(segment, 0)
         self.strict = sk_header_of(segment.s).param[0] != 0
 
+    cdef uint32_t asker(self) except 0:
+        """Who asks: the running task, if it is a task that holds the lock, and this one; else the thread."""
+        cdef uint32_t holder = <uint32_t>self.mutex.thread
+        if holder >> 31 and sk_lock_owner(&self.mutex.word) == self.s.seats.me:
+            if holder == <uint32_t>coroutines().name_of_task():
+                return holder
+        return this_thread()
+
     cdef bint take(self, uint64_t until) except -1:
         """Take it once more, at the latest at `until`. Whether it was taken."""
         if self.mutex is NULL:
             closed()
-        cdef int rc = sk_rlock_try(self.s, self.mutex, this_thread())
+        cdef int rc = sk_rlock_try(self.s, self.mutex, self.asker())
         if rc == SK_OK:
             return True
         if rc == SK_OWNER_DIED:
@@ -127,6 +142,31 @@ cdef class RLock(Mutex):
         cdef cbool willing = blocking if block is None else block
         return self.take(until_of(willing, timeout))
 
+    cdef RLockTurn turn(self, uint64_t until, uint64_t count, uint32_t name):
+        """A task's wait to take it `count` times. Nobody stands in line for what it holds."""
+        cdef RLockTurn turn = RLockTurn.__new__(RLockTurn)
+        if self.mutex is NULL:
+            closed()
+        turn.set_mutex(self, until)
+        turn.name = name
+        if name == 0:
+            raise RuntimeError("only a task can wait for an RLock, which it will hold in its own name")
+        if sk_rlock_mine(self.s, self.mutex, turn.name):
+            turn.key = None
+        turn.wanted.mutex = self.mutex
+        turn.wanted.count = count
+        turn.set_slices(take_slice, quit_waiting, &turn.wanted, turn.name)
+        return turn
+
+    def aacquire(self, blocking=True, timeout=MINUS_ONE, *, block=None):
+        """Take the lock once more as `acquire` does, without blocking the event loop; a coroutine.
+
+        The task that calls this holds it, and it alone may release it, or take it again by this or by `acquire`. Tasks
+        of a loop get it in the order in which they came. RuntimeError where no task runs.
+        """
+        until = until_of(blocking if block is None else block, timeout)
+        return waiting(self.turn(until, 1, coroutines().name_of_task()))
+
     @cython.binding(False)
     def release(self):
         """release($self)\n--\n
@@ -137,7 +177,7 @@ cdef class RLock(Mutex):
         self.free()
 
     cdef int free(self) except -1:
-        cdef int rc = sk_rlock_give(self.s, self.mutex, this_thread())
+        cdef int rc = sk_rlock_give(self.s, self.mutex, self.asker())
         if rc == SK_EXCESS:
             raise errors.NotLockedError("cannot release un-acquired lock")
         if rc != SK_OK:
@@ -161,13 +201,21 @@ cdef class RLock(Mutex):
     def _is_owned(self):
         if self.mutex is NULL:
             closed()
-        return bool(sk_rlock_mine(self.s, self.mutex, this_thread()))
+        return bool(sk_rlock_mine(self.s, self.mutex, self.asker()))
 
     def _recursion_count(self):
         return self.mutex.count if self._is_owned() else 0
 
     def _release_save(self):
-        if not self._is_owned():
+        if self.mutex is NULL:
+            closed()
+        return self.save_as(self.asker())
+
+    cdef uint64_t save_as(self, uint32_t name) except 0:
+        """Free what the thread or task of that name holds; how often it did."""
+        if self.mutex is NULL:
+            closed()
+        if not sk_rlock_mine(self.s, self.mutex, name):
             raise errors.NotLockedError("cannot release un-acquired lock")
         cdef uint64_t count = self.mutex.count
         cdef int rc = sk_rlock_free(self.s, self.mutex)
@@ -200,6 +248,12 @@ cdef class RLock(Mutex):
         if self.mutex is NULL:
             closed()
         self.free()
+
+    def __aenter__(self):
+        return self.aacquire()
+
+    def __aexit__(self, kind, error, trace):
+        return leaving(self.release, <size_t>self.mutex)
 
     def __reduce__(self):
         if self.part:

@@ -12,9 +12,9 @@ from sharedkit._segment cimport (
     SK_EXCESS, SK_OK, SK_OWNER_DIED,
     Handle, Segment, closed, create_segment, refuse, sk_plan, sk_segment,
 )
-from sharedkit.shm._sync cimport (
-    sk_lock_owner, sk_mutex, sk_mutex_pass_on, sk_mutex_taken, sk_roll_sum, sk_stay, until_of, wait_in,
-)
+from sharedkit._watch cimport leaving, sk_waits_aside, waiting
+from sharedkit.shm._sync cimport sk_lock_owner, sk_mutex, sk_mutex_pass_on, sk_mutex_taken, sk_roll_sum
+from sharedkit.shm._waiting cimport SliceTurn, next_thread, sk_stay, until_of, wait_in
 from sharedkit.statistics import RWLockStatistics
 
 
@@ -54,7 +54,10 @@ def make(str path, str name, uint32_t seats, uint32_t flags):
 
 
 cdef int read_slice(sk_segment *s, void *wait, uint64_t until, sk_stay *stay) noexcept nogil:
-    return sk_rw_read(s, <sk_rw_wait *>wait, until)
+    sk_waits_aside(stay.aside)
+    cdef int rc = sk_rw_read(s, <sk_rw_wait *>wait, until)
+    sk_waits_aside(NULL)
+    return rc
 
 
 cdef void read_end(const sk_segment *s, void *wait, sk_stay *stay) noexcept nogil:
@@ -62,11 +65,27 @@ cdef void read_end(const sk_segment *s, void *wait, sk_stay *stay) noexcept nogi
 
 
 cdef int write_slice(sk_segment *s, void *wait, uint64_t until, sk_stay *stay) noexcept nogil:
-    return sk_rw_write(s, <sk_rw_wait *>wait, until, stay)
+    sk_waits_aside(stay.aside)
+    cdef int rc = sk_rw_write(s, <sk_rw_wait *>wait, until, stay)
+    sk_waits_aside(NULL)
+    return rc
 
 
 cdef void write_end(const sk_segment *s, void *wait, sk_stay *stay) noexcept nogil:
     sk_rw_quit_write(s, <sk_rw_wait *>wait, stay)
+
+
+cdef class SideTurn(SliceTurn):
+    """A task's wait to read or to write."""
+
+    cdef sk_rw_wait wait
+    cdef bint writes
+
+    cdef object answer(self, int rc):
+        if rc == SK_OWNER_DIED:
+            warn(self.segment, self.writes)
+            return True
+        return SliceTurn.answer(self, rc)
 
 
 cdef class RWLock(Handle):
@@ -117,11 +136,7 @@ cdef class RWLock(Handle):
             memset(&wait, 0, sizeof(wait))
             rc = wait_in(segment, read_slice, read_end, &wait, until)
         if rc == SK_OWNER_DIED:
-            try:
-                warn(segment)
-            except BaseException:
-                sk_rw_end_read(segment.s)
-                raise
+            warn(segment, False)
         return rc == SK_OK or rc == SK_OWNER_DIED
 
     cdef bint write(self, uint64_t until) except -1:
@@ -132,12 +147,32 @@ cdef class RWLock(Handle):
         memset(&wait, 0, sizeof(wait))
         cdef int rc = wait_in(segment, write_slice, write_end, &wait, until)
         if rc == SK_OWNER_DIED:
-            try:
-                warn(segment)
-            except BaseException:
-                sk_mutex_pass_on(sk_rw_writer(segment.s))
-                raise
+            warn(segment, True)
         return rc == SK_OK or rc == SK_OWNER_DIED
+
+    cdef object aside(self, bint writes, uint64_t until):
+        """A coroutine that waits for that side."""
+        if self.s is NULL:
+            closed()
+        cdef SideTurn turn = SideTurn.__new__(SideTurn)
+        memset(&turn.wait, 0, sizeof(turn.wait))
+        turn.writes = writes
+        turn.set(self.segment, (<size_t>self.s, writes), until)
+        if writes:
+            turn.set_slices(write_slice, write_end, &turn.wait, next_thread())
+        else:
+            turn.set_slices(read_slice, read_end, &turn.wait, next_thread())
+        return waiting(turn)
+
+    def aacquire_read(self, blocking=True, timeout=MINUS_ONE, *, block=None):
+        """Begin to read as `acquire_read` does, without blocking the event loop; a coroutine.
+        """
+        return self.aside(False, until_of(blocking if block is None else block, timeout))
+
+    def aacquire_write(self, blocking=True, timeout=MINUS_ONE, *, block=None):
+        """Begin to write as `acquire_write` does, without blocking the event loop; a coroutine.
+        """
+        return self.aside(True, until_of(blocking if block is None else block, timeout))
 
     def acquire_read(self, blocking=True, timeout=MINUS_ONE, *, block=None):
         """Begin to read, beside others; waits as `Lock.acquire` does. Whether that came about in time.
@@ -270,6 +305,17 @@ cdef class Side:
     def __exit__(self, kind, error, trace):
         self.release()
 
+    def aacquire(self, blocking=True, timeout=MINUS_ONE, *, block=None):
+        """Take this side as `acquire` does, without blocking the event loop; a coroutine.
+        """
+        return self.whole.aside(self.writes, until_of(blocking if block is None else block, timeout))
+
+    def __aenter__(self):
+        return self.whole.aside(self.writes, FOR_EVER)
+
+    def __aexit__(self, kind, error, trace):
+        return leaving(self.release, (<size_t>self.whole.s, not self.writes))
+
     def __reduce__(self):
         return side_of, (self.whole, self.writes)
 
@@ -282,10 +328,17 @@ def side_of(whole, writes):
     return Side(whole, writes)
 
 
-cdef int warn(Segment segment) except -1:
-    """Say that a writer has died."""
+cdef int warn(Segment segment, bint writes) except -1:
+    """Say that a writer has died. If that is an error, let go of what is held now."""
     text = f"a process that wrote under the lock {segment.name!r} has died: check what the lock protects"
-    PyErr_WarnEx(errors.OwnerDiedWarning, <bytes>text.encode(), 1)
+    try:
+        PyErr_WarnEx(errors.OwnerDiedWarning, <bytes>text.encode(), 1)
+    except BaseException:
+        if writes:
+            sk_mutex_pass_on(sk_rw_writer(segment.s))
+        else:
+            sk_rw_end_read(segment.s)
+        raise
     return 0
 
 

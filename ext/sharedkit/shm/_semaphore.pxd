@@ -3,9 +3,11 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 from sharedkit._segment cimport Handle, Segment
+from sharedkit.shm._waiting cimport SliceTurn
 
 
 cdef class Semaphore(Handle):
     cdef _open(self, Segment segment)
     cdef bint look(self, uint64_t until) except -1
+    cdef SliceTurn turn(self, uint64_t until)
     cdef int give(self, uint32_t n) except -1

@@ -11,7 +11,9 @@ from sharedkit import segments
 from sharedkit._segment cimport (
     SK_OK, SK_OVERFLOW, Handle, Segment, closed, create_segment, refuse, sk_plan, sk_segment,
 )
-from sharedkit.shm._sync cimport sk_roll_sum, sk_stay, until_of_span, wait_in
+from sharedkit._watch cimport leaving, sk_waits_aside, waiting
+from sharedkit.shm._sync cimport sk_roll_sum
+from sharedkit.shm._waiting cimport SliceTurn, next_thread, sk_stay, until_of_span, wait_in
 from sharedkit.statistics import SemaphoreStatistics
 
 
@@ -68,7 +70,10 @@ def checked_value(value):
 
 
 cdef int take_slice(sk_segment *s, void *semaphore, uint64_t until, sk_stay *stay) noexcept nogil:
-    return sk_semaphore_take(s, <sk_semaphore *>semaphore, until, stay)
+    sk_waits_aside(stay.aside)
+    cdef int rc = sk_semaphore_take(s, <sk_semaphore *>semaphore, until, stay)
+    sk_waits_aside(NULL)
+    return rc
 
 
 cdef void quit_waiting(const sk_segment *s, void *semaphore, sk_stay *stay) noexcept nogil:
@@ -151,6 +156,22 @@ cdef class Semaphore(Handle):
             return self.look(FOR_EVER)
         return self.look(until_of_permit(blocking, timeout, block))
 
+    cdef SliceTurn turn(self, uint64_t until):
+        """A task's wait for a permit."""
+        if self.s is NULL:
+            closed()
+        cdef SliceTurn turn = SliceTurn.__new__(SliceTurn)
+        turn.set(self.segment, <size_t>self.s, until)
+        turn.set_slices(take_slice, quit_waiting, sk_semaphore_of(self.s), next_thread())
+        return turn
+
+    def aacquire(self, blocking=True, timeout=None, *, block=None):
+        """Take one permit as `acquire` does, without blocking the event loop; a coroutine.
+
+        Tasks of a loop get theirs in the order in which they came.
+        """
+        return waiting(self.turn(until_of_permit(blocking, timeout, block)))
+
     @cython.binding(False)
     def release(self, n=1):
         """release($self, n=1)\n--\n
@@ -193,6 +214,12 @@ cdef class Semaphore(Handle):
 
     def __exit__(self, kind, error, trace):
         self.give(1)
+
+    def __aenter__(self):
+        return self.aacquire()
+
+    def __aexit__(self, kind, error, trace):
+        return leaving(self.release, <size_t>self.s)
 
     def __repr__(self):
         if self.s is NULL:

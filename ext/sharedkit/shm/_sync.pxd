@@ -1,16 +1,13 @@
-"""What the synchronization primitives have in common: time-outs, waiting in slices, the mutex."""
+"""The mutex, for Lock, RLock and what has them."""
 
 from libc.stdint cimport uint32_t, uint64_t
 from libcpp cimport bool as cbool
 
 from sharedkit._segment cimport Handle, Segment, sk_segment
+from sharedkit.shm._waiting cimport SliceTurn, sk_stay
 
 
 cdef extern from "sk_mutex.h" nogil:
-    ctypedef struct sk_stay:
-        uint32_t thread      # tells it from the others of its process
-        cbool enrolled
-
     ctypedef struct sk_mutex:
         uint32_t word
         uint32_t torn        # 1 from a hand-over by death to the release that ends it
@@ -31,17 +28,6 @@ cdef extern from "sk_mutex.h" nogil:
     uint64_t sk_roll_sum(const sk_segment *s, const uint64_t *roll) noexcept
 
 
-# One slice of waiting for what `what` points to; SK_INTERRUPTED: come again with the same stay.
-ctypedef int (*slice_of)(sk_segment *s, void *what, uint64_t until, sk_stay *stay) noexcept nogil
-# The wait is given up in between.
-ctypedef void (*end_of)(const sk_segment *s, void *what, sk_stay *stay) noexcept nogil
-
-cdef uint64_t until_of(cbool willing, object timeout) except? 0
-cdef uint64_t until_of_span(object timeout) except? 1
-cdef uint32_t this_thread() noexcept
-cdef int wait_in(Segment segment, slice_of step, end_of end, void *what, uint64_t until) except? -99
-
-
 cdef class Mutex(Handle):
     cdef sk_mutex *mutex     # NULL once closed
     cdef bint strict         # OwnerDiedError instead of a warning
@@ -50,3 +36,12 @@ cdef class Mutex(Handle):
     cdef bint wait(self, uint64_t until) except -1
     cdef int tell(self) except -1
     cdef object picture(self, str kind, object count)
+
+
+cdef class MutexTurn(SliceTurn):
+    """A task's wait for a mutex."""
+
+    cdef sk_mutex *mutex
+    cdef bint strict
+
+    cdef set_mutex(self, Mutex handle, uint64_t until)

@@ -1,108 +1,52 @@
 # cython: language_level=3
-"""What waits in common, and the lock: one try with the GIL held, then waiting without it in slices for signals."""
+"""The mutex and the lock: one try with the GIL held, then waiting without it in slices."""
 
 cimport cython
-from cpython.exc cimport PyErr_CheckSignals, PyErr_WarnEx
-from cpython.pystate cimport PyThreadState, PyThreadState_Get
-from libc.math cimport isnan
+from cpython.exc cimport PyErr_WarnEx
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 from libcpp cimport bool as cbool
 
 from sharedkit import errors, segments
 from sharedkit._segment cimport (
-    SK_BUSY, SK_CORRUPT, SK_EXCESS, SK_INTERRUPTED, SK_OK, SK_OWNER_DIED, SK_TIMEOUT,
-    Handle, Segment, closed, create_segment, deadline_of, refuse, sk_body_of, sk_header_of, sk_plan, sk_segment,
+    SK_BUSY, SK_CORRUPT, SK_EXCESS, SK_OK, SK_OWNER_DIED,
+    Handle, Segment, closed, create_segment, refuse, sk_body_of, sk_header_of, sk_plan, sk_segment,
 )
+from sharedkit._watch cimport leaving, sk_waits_aside, waiting
+from sharedkit.shm._waiting cimport SliceTurn, next_thread, sk_stay, until_of, wait_in
 from sharedkit.statistics import LockStatistics
-
-import threading
-
-
-cdef extern from "Python.h":
-    uint64_t PyThreadState_GetID(PyThreadState *state) noexcept
 
 KIND_LOCK = 6
 cdef uint64_t FOR_EVER = <uint64_t>-1
 cdef object MINUS_ONE = -1
-cdef double LONGEST = threading.TIMEOUT_MAX
 
 
-# --- waiting ------------------------------------------------------------------------------------------
-
-
-cdef uint64_t until_of(cbool willing, object timeout) except? 0:
-    """Monotonic nanoseconds at which to give up, 0 for at once; a Lock's rules. ValueError, OverflowError."""
-    if timeout is None:
-        return FOR_EVER if willing else 0
-    cdef double seconds = timeout
-    if isnan(seconds):
-        raise ValueError("timeout must not be NaN")
-    if not willing:
-        if seconds != -1:
-            raise ValueError("can't specify a timeout for a non-blocking call")
-        return 0
-    if seconds == -1:
-        return FOR_EVER
-    if seconds < 0:
-        raise ValueError(f"timeout must be a non-negative number, or -1 or None for ever: {timeout}")
-    if seconds > LONGEST:
-        raise OverflowError(f"timeout is larger than threading.TIMEOUT_MAX: {timeout}")
-    return 0 if seconds == 0 else deadline_of(seconds)
-
-
-cdef uint64_t until_of_span(object timeout) except? 1:
-    """The same by the rules of a Semaphore, a Condition or an Event: None for ever, negative at once. OverflowError."""
-    if timeout is None:
-        return FOR_EVER
-    cdef double seconds = timeout
-    if not seconds > 0:
-        return 0
-    if seconds > LONGEST:
-        raise OverflowError(f"timeout is larger than threading.TIMEOUT_MAX: {timeout}")
-    return deadline_of(seconds)
-
-
-cdef uint32_t this_thread() noexcept:
-    """A number that no other thread of the process has or had: unlike idents, these are not used again."""
-    return <uint32_t>PyThreadState_GetID(PyThreadState_Get())
-
-
-cdef int wait_in(Segment segment, slice_of step, end_of end, void *what, uint64_t until) except? -99:
-    """Wait in slices without the GIL and let signals through: SK_OK, SK_OWNER_DIED, SK_TIMEOUT or SK_BUSY.
-
-    Raises what handlers raise, after `end`, and what `refuse` makes of other statuses.
-    """
-    cdef sk_stay stay
-    cdef int rc
-    memset(&stay, 0, sizeof(stay))
-    stay.thread = this_thread()
-    while True:
-        segment.hold.inside += 1
-        with nogil:
-            rc = step(segment.s, what, until, &stay)
-        segment.hold.inside -= 1
-        if rc == SK_INTERRUPTED:
-            try:
-                PyErr_CheckSignals()
-            except BaseException:
-                end(segment.s, what, &stay)
-                raise
-        elif rc == SK_OK or rc == SK_OWNER_DIED or rc == SK_TIMEOUT or rc == SK_BUSY:
-            return rc
-        else:
-            refuse(rc, 0)
+# --- the mutex of Lock and RLock ------------------------------------------------------------------------
 
 
 cdef int take_slice(sk_segment *s, void *mutex, uint64_t until, sk_stay *stay) noexcept nogil:
-    return sk_mutex_take(s, <sk_mutex *>mutex, until, stay)
+    sk_waits_aside(stay.aside)
+    cdef int rc = sk_mutex_take(s, <sk_mutex *>mutex, until, stay)
+    sk_waits_aside(NULL)
+    return rc
 
 
 cdef void quit_waiting(const sk_segment *s, void *mutex, sk_stay *stay) noexcept nogil:
     sk_mutex_quit(s, <sk_mutex *>mutex, stay)
 
 
-# --- the mutex of Lock and RLock ------------------------------------------------------------------------
+cdef class MutexTurn(SliceTurn):
+
+    cdef set_mutex(self, Mutex handle, uint64_t until):
+        self.mutex = handle.mutex
+        self.strict = handle.strict
+        self.set(handle.segment, <size_t>handle.mutex, until)
+
+    cdef object answer(self, int rc):
+        if rc == SK_OWNER_DIED:
+            warn(self.segment, self.mutex, self.strict)
+            return True
+        return SliceTurn.answer(self, rc)
 
 
 cdef class Mutex(Handle):
@@ -324,6 +268,19 @@ cdef class Lock(Mutex):
             refuse(rc, 0)
         return 0
 
+    def aacquire(self, blocking=True, timeout=MINUS_ONE, *, block=None):
+        """Take the lock as `acquire` does, without blocking the event loop; a coroutine.
+
+        Tasks of a loop get it in the order in which they came. Whichever task or thread takes it, any may release it.
+        """
+        cdef MutexTurn turn = MutexTurn.__new__(MutexTurn)
+        cdef uint64_t until = until_of(blocking if block is None else block, timeout)
+        if self.mutex is NULL:
+            closed()
+        turn.set_mutex(self, until)
+        turn.set_slices(take_slice, quit_waiting, self.mutex, next_thread())
+        return waiting(turn)
+
     def locked(self):
         """Whether somebody holds it; not a dead process, whose lock can be taken over.
         """
@@ -343,6 +300,12 @@ cdef class Lock(Mutex):
         if self.mutex is NULL:
             closed()
         self.free()
+
+    def __aenter__(self):
+        return self.aacquire()
+
+    def __aexit__(self, kind, error, trace):
+        return leaving(self.release, <size_t>self.mutex)
 
     def __reduce__(self):
         if self.part:

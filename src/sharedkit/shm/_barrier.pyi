@@ -1,17 +1,21 @@
 """A barrier in shared memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from typing_extensions import disjoint_base
 
 from sharedkit._segment import Handle, Segment
+from sharedkit._watch import Turn
 from sharedkit.statistics import BarrierState, BarrierStatistics
 
 KIND_BARRIER: int
 STATES: tuple[BarrierState, ...]
 
 def make(path: str, name: str, seats: int, flags: int, parties: int, timeout: float | None) -> Segment: ...
+
+@disjoint_base
+class PartyTurn(Turn): ...
 
 @disjoint_base
 class Barrier(Handle):
@@ -31,6 +35,7 @@ class Barrier(Handle):
     @staticmethod
     def _of(segment: Segment) -> Barrier: ...
     def wait(self, timeout: float | None = None) -> int: ...
+    def await_(self, timeout: float | None = None) -> Coroutine[Any, Any, int]: ...
     def reset(self) -> None: ...
     def abort(self) -> None: ...
     @property

@@ -1,13 +1,20 @@
 """An event in shared memory."""
 
+from collections.abc import Coroutine
+from typing import Any
+
 from typing_extensions import disjoint_base
 
 from sharedkit._segment import Handle, Segment
+from sharedkit.shm._waiting import SliceTurn
 from sharedkit.statistics import EventStatistics
 
 KIND_EVENT: int
 
 def make(path: str, name: str, seats: int, flags: int) -> Segment: ...
+
+@disjoint_base
+class FlagTurn(SliceTurn): ...
 
 @disjoint_base
 class Event(Handle):
@@ -23,6 +30,7 @@ class Event(Handle):
     def set(self) -> None: ...
     def clear(self) -> None: ...
     def wait(self, timeout: float | None = None) -> bool: ...
+    def await_(self, timeout: float | None = None) -> Coroutine[Any, Any, bool]: ...
     def statistics(self) -> EventStatistics: ...
 
 def state(segment: Segment) -> str: ...

@@ -1,6 +1,6 @@
 """A queue in shared memory."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from types import GenericAlias
 from typing import Any, Generic, SupportsIndex, TypeVar
 
@@ -53,6 +53,25 @@ class Queue(Handle, Generic[_T]):
         *,
         blocking: bool | None = None,
     ) -> list[_T]: ...
+    def aput(
+        self, item: _T, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
+    ) -> Coroutine[Any, Any, None]: ...
+    def aput_many(
+        self, items: Iterable[_T], block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
+    ) -> Coroutine[Any, Any, None]: ...
+    def aget(
+        self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
+    ) -> Coroutine[Any, Any, _T]: ...
+    def aget_many(
+        self,
+        max_items: int | None = None,
+        block: bool = True,
+        timeout: float | None = None,
+        *,
+        blocking: bool | None = None,
+    ) -> Coroutine[Any, Any, list[_T]]: ...
+    def ajoin(self) -> Coroutine[Any, Any, None]: ...
+    def __aiter__(self) -> AsyncIterator[_T]: ...
     def task_done(self) -> None: ...
     def join(self) -> None: ...
     def shutdown(self, immediate: bool = False) -> None: ...

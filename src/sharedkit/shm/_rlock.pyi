@@ -1,15 +1,19 @@
 """A re-entrant lock in shared memory."""
 
+from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Literal
 
 from typing_extensions import disjoint_base
 
 from sharedkit._segment import Segment
-from sharedkit.shm._sync import Mutex
+from sharedkit.shm._sync import Mutex, MutexTurn
 from sharedkit.statistics import LockStatistics
 
 KIND_RLOCK: int
+
+@disjoint_base
+class RLockTurn(MutexTurn): ...
 
 @disjoint_base
 class RLock(Mutex):
@@ -29,6 +33,9 @@ class RLock(Mutex):
     @staticmethod
     def _in(segment: Segment, offset: int) -> RLock: ...
     def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool: ...
+    def aacquire(
+        self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
+    ) -> Coroutine[Any, Any, bool]: ...
     def release(self) -> None: ...
     def locked(self) -> bool: ...
     def statistics(self) -> LockStatistics: ...
@@ -41,5 +48,9 @@ class RLock(Mutex):
     def __exit__(  # type: ignore[override]
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+    def __aenter__(self) -> Coroutine[Any, Any, bool]: ...  # type: ignore[override]
+    def __aexit__(  # type: ignore[override]
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Coroutine[Any, Any, None]: ...
 
 def state(segment: Segment) -> str: ...

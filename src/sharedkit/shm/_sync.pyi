@@ -1,15 +1,19 @@
 """A lock in shared memory, and what it has in common with the other primitives."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Literal
 
 from typing_extensions import disjoint_base
 
 from sharedkit._segment import Handle, Segment
+from sharedkit.shm._waiting import SliceTurn
 from sharedkit.statistics import LockStatistics
 
 KIND_LOCK: int
+
+@disjoint_base
+class MutexTurn(SliceTurn): ...
 
 @disjoint_base
 class Mutex(Handle):
@@ -39,6 +43,9 @@ class Lock(Mutex):
     @staticmethod
     def _in(segment: Segment, offset: int) -> Lock: ...
     def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool: ...
+    def aacquire(
+        self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
+    ) -> Coroutine[Any, Any, bool]: ...
     def release(self) -> None: ...
     def locked(self) -> bool: ...
     def statistics(self) -> LockStatistics: ...
@@ -47,6 +54,10 @@ class Lock(Mutex):
     def __exit__(  # type: ignore[override]
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+    def __aenter__(self) -> Coroutine[Any, Any, bool]: ...  # type: ignore[override]
+    def __aexit__(  # type: ignore[override]
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Coroutine[Any, Any, None]: ...
 
 def checked_manner(on_owner_died: object) -> int: ...
 def make(path: str, name: str, seats: int, flags: int, kind: int, strict: int) -> Segment: ...

@@ -1,0 +1,208 @@
+# cython: language_level=3
+"""What a wait of an event loop is in shared memory, and the one thread of a process that watches for all of them."""
+
+import atexit
+import os
+import threading
+
+from cpython.exc cimport PyErr_WriteUnraisable
+from libc.string cimport memset
+
+from sharedkit._segment cimport Segment, sk_now_ns
+
+
+cdef extern from "sk_watch.h" nogil:
+    void sk_watch_init(sk_watch *w, cbool polling) noexcept
+    void sk_watch_add(sk_watch *w, sk_watched *x) noexcept
+    void sk_watch_remove(sk_watch *w, sk_watched *x) noexcept
+    void sk_watch_end(sk_watch *w) noexcept
+    void *sk_watch_take(sk_watch *w) noexcept
+    cbool sk_watch_wait(sk_watch *w, uint64_t idle) noexcept
+
+cdef uint64_t FOR_EVER = <uint64_t>-1
+cdef uint64_t IDLE_NS = 1000000000      # a thread with nothing to watch ends after so long
+cdef object aio = None
+cdef object PENDING = None
+
+
+cdef object coroutines():
+    """The module sharedkit.aio, which needs asyncio: imported at the first wait."""
+    global aio, PENDING
+    if aio is None:
+        from sharedkit import aio as module
+        PENDING = module.PENDING
+        aio = module
+    return aio
+
+
+cdef object pending():
+    """What `look` answers that cannot go on; only a wait of sharedkit.aio looks."""
+    return PENDING
+
+
+cdef object leaving(object release, object stirs):
+    """A coroutine that ends an `async with` block."""
+    return coroutines().leave(release, stirs)
+
+
+cdef object waiting(Turn turn):
+    """A coroutine that waits for the turn's answer."""
+    return coroutines().wait(turn)
+
+
+cdef class Watcher:
+    """The table of one process, and the thread that sleeps on it: there while anything is watched, a second more."""
+
+    cdef sk_watch table
+    cdef set turns               # those in the table, which keep their segments mapped
+    cdef object thread           # None: to be started
+    cdef readonly bint polling
+
+    def __cinit__(self, bint polling):
+        self.polling = polling
+        self.turns = set()
+        sk_watch_init(&self.table, polling)
+
+    cdef int add(self, Turn turn) except -1:
+        if self.thread is None:
+            self.table.ended = False
+            self.thread = threading.Thread(target=self.run, name="sharedkit watcher", daemon=True)
+            try:
+                self.thread.start()
+            except BaseException:
+                self.thread = None
+                raise
+        self.turns.add(turn)
+        turn.node.what = turn.aside
+        turn.node.whose = <void *>turn
+        sk_watch_add(&self.table, &turn.node)
+        return 0
+
+    cdef int remove(self, Turn turn) except -1:
+        if turn in self.turns:
+            sk_watch_remove(&self.table, &turn.node)
+            self.turns.discard(turn)
+        return 0
+
+    def run(self):
+        """What the thread does."""
+        cdef cbool fired
+        cdef void *whose
+        cdef uint64_t idle
+        while True:
+            idle = sk_now_ns() + IDLE_NS
+            with nogil:
+                fired = sk_watch_wait(&self.table, idle)
+            if not fired and (self.table.ended or not self.turns):
+                self.thread = None       # nobody adds a turn meanwhile, who would need the GIL for that
+                return
+            while True:
+                whose = sk_watch_take(&self.table)
+                if whose is NULL:
+                    break
+                turn = <Turn>whose
+                self.turns.discard(turn)
+                wake = (<Turn>turn).wake
+                try:
+                    if wake is not None and not wake():
+                        (<Turn>turn).abandon()
+                except BaseException:
+                    PyErr_WriteUnraisable(wake)
+                turn = wake = None       # nothing is kept while it sleeps
+
+    def stop(self):
+        """At the interpreter's exit: nobody waits any more."""
+        thread = self.thread
+        if thread is not None:
+            sk_watch_end(&self.table)
+            thread.join(1)
+
+
+cdef Watcher watcher = Watcher(False)
+
+
+def restart(polling=False):
+    """A table of its own for the child of a fork, and for tests of the fallback. Who waited does so no more."""
+    global watcher
+    watcher.turns.clear()
+    watcher = Watcher(polling)
+
+
+def stop():
+    """End the thread, which is waited for."""
+    watcher.stop()
+
+
+os.register_at_fork(after_in_child=restart)
+atexit.register(stop)
+
+
+cdef class Turn:
+    """One wait of one task for one thing: see sharedkit.aio."""
+
+    cdef set(self, Segment segment, object key, uint64_t until):
+        """`until`: monotonic nanoseconds; 0 for a look."""
+        self.segment = segment
+        self.key = key
+        self.until = until
+        self.deadline = None if until == FOR_EVER else until / 1e9
+        self.me = segment.s.seats.me
+        memset(&self.node, 0, sizeof(self.node))
+
+    cdef object look(self):
+        """The answer, or PENDING; `aside` then says what to watch, if there is anything."""
+        raise NotImplementedError
+
+    cdef int end(self) except -1:
+        """Wait no longer, in the kernel."""
+        return 0
+
+    cdef int abandon(self) except -1:
+        """Its loop does not run: it must not stand in the way of others. Should it go on, it begins anew."""
+        if self.begun and self.segment.s.seats.me == self.me:
+            self.begun = False
+            self.end()
+        return 0
+
+    cdef int drop(self) except -1:
+        """Keep nothing alive: an exception that somebody keeps has the frame of the wait, which has this turn."""
+        self.segment = None
+        self.wake = None
+        return 0
+
+    def step(self, wake):
+        """Look once: the answer, or PENDING, after which `wake` will be called.
+        """
+        if self.watcher is not None:
+            (<Watcher>self.watcher).remove(self)
+            self.watcher = None
+        self.aside.word = NULL
+        try:
+            answer = self.look()
+        except BaseException:
+            self.begun = False
+            self.drop()
+            raise
+        self.begun = answer is PENDING
+        if not self.begun:
+            self.drop()
+        elif wake is not None:
+            self.wake = wake
+            if self.aside.word is NULL:
+                wake()
+            else:
+                self.watcher = watcher
+                watcher.add(self)
+        return answer
+
+    def quit(self):
+        """The end: watch nothing any more, and pass on what had been promised."""
+        if self.watcher is not None:
+            (<Watcher>self.watcher).remove(self)
+            self.watcher = None
+        self.wake = None
+        if self.begun:
+            self.begun = False
+            if self.segment.s.seats.me == self.me:
+                self.end()
+        self.drop()

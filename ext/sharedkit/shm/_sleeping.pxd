@@ -1,0 +1,43 @@
+"""The kernel of conditions, and a task's wait for one."""
+
+from libc.stdint cimport uint32_t, uint64_t
+from libcpp cimport bool as cbool
+
+from sharedkit._segment cimport Segment, sk_segment
+from sharedkit._watch cimport Turn
+
+
+cdef extern from "sk_condition.h" nogil:
+    enum: SK_SLEEPERS
+    ctypedef struct sk_sleeper:
+        uint32_t word
+    ctypedef struct sk_condition:
+        uint64_t next            # how many have come
+
+    uint64_t sk_condition_body_len(uint32_t seats) noexcept
+    sk_condition *sk_condition_of(const sk_segment *s) noexcept
+    int sk_condition_refuse(const sk_segment *s) noexcept
+    int sk_condition_enter(const sk_segment *s, sk_condition *c, sk_sleeper **mine) noexcept
+    int sk_condition_wait(sk_segment *s, sk_condition *c, sk_sleeper *z, uint32_t me, uint64_t until) noexcept
+    cbool sk_condition_quit(sk_sleeper *z, uint32_t me) noexcept
+    void sk_condition_leave(sk_sleeper *z) noexcept
+    void sk_condition_abandon(const sk_segment *s, sk_condition *c, sk_sleeper *z, uint32_t me) noexcept
+    void sk_condition_notify(const sk_segment *s, sk_condition *c, uint64_t n) noexcept
+    void sk_condition_count(const sk_segment *s, const sk_condition *c, uint32_t *waiting, uint32_t *told) noexcept
+
+
+cdef sk_sleeper *enter(Segment segment, sk_condition *table) except NULL
+
+
+cdef class SleepTurn(Turn):
+    """A task's wait to be notified; its first step takes a slot and lets the lock go."""
+
+    cdef sk_condition *table
+    cdef sk_sleeper *slot        # NULL before and after
+    cdef object lock             # a Mutex
+    cdef uint32_t name           # of the task that holds it, if it is re-entrant
+    cdef uint64_t saved          # how often it was held; 0 before
+    cdef bint told
+    cdef bint gone               # given up, as the loop did not run
+
+    cdef int lie_down(self) except -1

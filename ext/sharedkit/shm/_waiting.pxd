@@ -1,0 +1,39 @@
+"""Waiting in slices, for the synchronization primitives."""
+
+from libc.stdint cimport uint32_t, uint64_t
+from libcpp cimport bool as cbool
+
+from sharedkit._segment cimport Segment, sk_segment
+from sharedkit._watch cimport Turn, sk_aside
+
+
+cdef extern from "sk_stay.h" nogil:
+    ctypedef struct sk_stay:
+        uint32_t thread      # tells it from the others of its process
+        cbool enrolled
+        sk_aside *aside      # of a wait that may not sleep, or NULL
+
+
+# One slice of waiting for what `what` points to; SK_INTERRUPTED: come again with the same stay.
+ctypedef int (*slice_of)(sk_segment *s, void *what, uint64_t until, sk_stay *stay) noexcept nogil
+# The wait is given up in between.
+ctypedef void (*end_of)(const sk_segment *s, void *what, sk_stay *stay) noexcept nogil
+
+
+cdef class SliceTurn(Turn):
+    """A wait in slices, each of which looks once instead of sleeping."""
+
+    cdef slice_of slice
+    cdef end_of quits
+    cdef void *what
+    cdef sk_stay stay
+
+    cdef set_slices(self, slice_of step, end_of end, void *what, uint32_t thread)
+    cdef object answer(self, int rc)
+
+
+cdef uint64_t until_of(cbool willing, object timeout) except? 0
+cdef uint64_t until_of_span(object timeout) except? 1
+cdef uint32_t this_thread() noexcept
+cdef uint32_t next_thread() noexcept
+cdef int wait_in(Segment segment, slice_of step, end_of end, void *what, uint64_t until) except? -99

@@ -1,0 +1,123 @@
+# cython: language_level=3
+"""Waiting in slices: a thread's with the GIL let go, so that signals come through; a task's put aside."""
+
+import threading
+
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.pystate cimport PyThreadState, PyThreadState_Get
+from libc.math cimport isnan
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memset
+from libcpp cimport bool as cbool
+
+from sharedkit._segment cimport (
+    SK_BUSY, SK_INTERRUPTED, SK_OK, SK_OWNER_DIED, SK_TIMEOUT, Segment, deadline_of, refuse,
+)
+from sharedkit._watch cimport pending
+
+
+cdef extern from "Python.h":
+    uint64_t PyThreadState_GetID(PyThreadState *state) noexcept
+
+cdef uint64_t FOR_EVER = <uint64_t>-1
+cdef double LONGEST = threading.TIMEOUT_MAX
+
+
+cdef uint64_t until_of(cbool willing, object timeout) except? 0:
+    """Monotonic nanoseconds at which to give up, 0 for at once; a Lock's rules. ValueError, OverflowError."""
+    if timeout is None:
+        return FOR_EVER if willing else 0
+    cdef double seconds = timeout
+    if isnan(seconds):
+        raise ValueError("timeout must not be NaN")
+    if not willing:
+        if seconds != -1:
+            raise ValueError("can't specify a timeout for a non-blocking call")
+        return 0
+    if seconds == -1:
+        return FOR_EVER
+    if seconds < 0:
+        raise ValueError(f"timeout must be a non-negative number, or -1 or None for ever: {timeout}")
+    if seconds > LONGEST:
+        raise OverflowError(f"timeout is larger than threading.TIMEOUT_MAX: {timeout}")
+    return 0 if seconds == 0 else deadline_of(seconds)
+
+
+cdef uint64_t until_of_span(object timeout) except? 1:
+    """The same by the rules of a Semaphore, a Condition or an Event: None for ever, negative at once. OverflowError."""
+    if timeout is None:
+        return FOR_EVER
+    cdef double seconds = timeout
+    if not seconds > 0:
+        return 0
+    if seconds > LONGEST:
+        raise OverflowError(f"timeout is larger than threading.TIMEOUT_MAX: {timeout}")
+    return deadline_of(seconds)
+
+
+cdef uint32_t this_thread() noexcept:
+    """A number that no other thread of the process has or had: unlike idents, these are not used again."""
+    return <uint32_t>PyThreadState_GetID(PyThreadState_Get())
+
+
+cdef int wait_in(Segment segment, slice_of step, end_of end, void *what, uint64_t until) except? -99:
+    """Wait in slices without the GIL and let signals through: SK_OK, SK_OWNER_DIED, SK_TIMEOUT or SK_BUSY.
+
+    Raises what handlers raise, after `end`, and what `refuse` makes of other statuses.
+    """
+    cdef sk_stay stay
+    cdef int rc
+    memset(&stay, 0, sizeof(stay))
+    stay.thread = this_thread()
+    while True:
+        segment.hold.inside += 1
+        with nogil:
+            rc = step(segment.s, what, until, &stay)
+        segment.hold.inside -= 1
+        if rc == SK_INTERRUPTED:
+            try:
+                PyErr_CheckSignals()
+            except BaseException:
+                end(segment.s, what, &stay)
+                raise
+        elif rc == SK_OK or rc == SK_OWNER_DIED or rc == SK_TIMEOUT or rc == SK_BUSY:
+            return rc
+        else:
+            refuse(rc, 0)
+
+
+cdef uint32_t turns = 0
+
+
+cdef uint32_t next_thread() noexcept:
+    """A number that stands for a wait which is no thread's."""
+    global turns
+    turns += 1
+    return turns | <uint32_t>1 << 31
+
+
+cdef class SliceTurn(Turn):
+
+    cdef set_slices(self, slice_of step, end_of end, void *what, uint32_t thread):
+        memset(&self.stay, 0, sizeof(self.stay))
+        self.stay.thread = thread
+        self.stay.aside = &self.aside
+        self.slice = step
+        self.quits = end
+        self.what = what
+
+    cdef object look(self):
+        cdef int rc = self.slice(self.segment.s, self.what, self.until, &self.stay)
+        return pending() if rc == SK_INTERRUPTED else self.answer(rc)
+
+    cdef object answer(self, int rc):
+        """What the method answers; OwnerDiedWarning and others."""
+        if rc == SK_OK:
+            return True
+        if rc == SK_TIMEOUT or rc == SK_BUSY:
+            return False
+        return refuse(rc, 0)
+
+    cdef int end(self) except -1:
+        self.quits(self.segment.s, self.what, &self.stay)
+        return 0

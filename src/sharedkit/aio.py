@@ -1,0 +1,351 @@
+"""Waiting from an event loop: what stands behind every method that begins with `a`.
+
+A wait is a *turn*, which the placement makes. It looks whether it can go on, and where it cannot, it has itself woken;
+nothing is taken but by the task that asked, in the very step in which it gets it, so that a cancelled wait has taken
+nothing. The tasks of one loop that wait for the same thing stand in a *line*: only the first looks, the others
+sleep. So ten thousand waits cost one wake-up for each thing that comes, and who came first goes first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from typing import Any, Final, Protocol, TypeVar
+from weakref import ReferenceType, WeakKeyDictionary
+
+from sharedkit.errors import ShutDown
+
+__all__ = [
+    "PENDING",
+    "PutMany",
+    "Sleep",
+    "Turn",
+    "enter",
+    "insist",
+    "iterate",
+    "leave",
+    "name_of_task",
+    "names_task",
+    "sleep",
+    "wait",
+    "wait_for",
+    "wait_to_put",
+]
+
+T = TypeVar("T")
+
+
+class Wake(Protocol):
+    """Brings a task that waits to look again; from any thread, as often as one likes."""
+
+    def __call__(self) -> bool:
+        """Whether it comes soon. Where its loop does not run now, it comes when that runs again, if ever."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether its loop runs now."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether its loop is closed, so that it never comes."""
+
+
+class _Pending:
+    """What a turn answers that cannot go on yet."""
+
+    def __repr__(self) -> str:
+        return "PENDING"
+
+
+PENDING: Final = _Pending()
+
+
+class Turn(Protocol):
+    """One wait of one task."""
+
+    key: Hashable
+    """Tasks of a loop whose turns have equal keys wait in line; None: this one waits for itself."""
+
+    deadline: float | None
+    """When to give up, as `time.monotonic()` counts; None for never, 0 for at once."""
+
+    stirs: Hashable
+    """Key of those who may go on when this one has its answer: of their loop, they look at once. None: nobody."""
+
+    def step(self, wake: Wake | None) -> Any:
+        """Look once, and never wait: the answer of the method, or what it raises, or PENDING.
+
+        `wake` is called after PENDING, from any thread and at least once, when it makes sense to look again; it may be
+        called needlessly. None: PENDING will be followed by another step at once, or by `quit`.
+        """
+
+    def quit(self) -> None:
+        """The end, once `step` has answered PENDING: `wake` is needed no more. If no answer came since, what had been
+        promised goes to others."""
+
+
+class _Sleeper:
+    """A task that waits; only its own loop touches `future`."""
+
+    __slots__ = ("called", "future", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.future = loop.create_future()
+        self.called = False
+
+    def rouse(self) -> None:
+        """From its own loop, or while that is collected."""
+        self.called = False
+        if not self.future.done() and not self.loop.is_closed():
+            self.future.set_result(None)
+
+    def __call__(self) -> bool:
+        """As `Wake` says. Called once, it need not be called again before it is roused."""
+        if not self.called:
+            self.called = True
+            try:
+                self.loop.call_soon_threadsafe(self.rouse)
+            except RuntimeError:
+                if not self.loop.is_closed():
+                    raise
+                with _lines_lock:  # its lines hold the sleepers, which hold the loop
+                    _lines.pop(self.loop, None)
+        return self.loop.is_running()
+
+    @property
+    def alive(self) -> bool:
+        return self.loop.is_running()
+
+    @property
+    def closed(self) -> bool:
+        return self.loop.is_closed()
+
+    async def sleep(self, deadline: float | None) -> None:
+        """Until it is roused, at the latest at the deadline."""
+        timer = None if deadline is None else self.loop.call_at(deadline, self.rouse)
+        try:
+            await self.future
+        finally:
+            if timer is not None:
+                timer.cancel()
+        self.future = self.loop.create_future()
+
+
+_Line = deque[_Sleeper]
+
+
+class _Lines(dict[Hashable, _Line]):
+    """The lines of one loop by key, touched by the loop's own thread alone.
+
+    Only those who stand in them hold them: a loop closed too early is collected, and with it what was waited for.
+    """
+
+    __slots__ = ("__weakref__",)
+
+
+_lines: WeakKeyDictionary[asyncio.AbstractEventLoop, ReferenceType[_Lines]] = WeakKeyDictionary()
+_lines_lock = threading.Lock()
+
+
+def _lines_there(loop: asyncio.AbstractEventLoop) -> _Lines | None:
+    """Those of the loop, where tasks stand in some."""
+    there = _lines.get(loop)
+    return None if there is None else there()
+
+
+def _lines_of(loop: asyncio.AbstractEventLoop) -> _Lines:
+    with _lines_lock:
+        lines = _lines_there(loop)
+        if lines is None:
+            lines = _Lines()
+            _lines[loop] = ReferenceType(lines)
+        return lines
+
+
+async def wait(turn: Turn) -> Any:
+    """What the turn answers in the end."""
+    loop = asyncio.get_running_loop()
+    lines = _lines_there(loop)
+    if not lines or turn.deadline == 0 or turn.key not in lines:
+        answer = turn.step(None)
+        if answer is not PENDING:
+            if lines:
+                _stir(lines, turn.stirs)
+            return answer
+    sleeper = _Sleeper(loop)
+    try:
+        if turn.key is None:
+            return await _ask(turn, sleeper)
+        lines = _lines_of(loop)
+        answer = await _stand_in_line(turn, sleeper, lines)
+        _stir(lines, turn.stirs)
+        return answer
+    finally:
+        turn.quit()
+
+
+class PutMany(Turn, Protocol):
+    """The turn of `Queue.aput_many`."""
+
+    @property
+    def done(self) -> int:
+        """How many items went in."""
+
+
+async def wait_to_put(turn: PutMany) -> None:
+    """The same; a CancelledError says in its attribute `put` how many went in."""
+    try:
+        await wait(turn)
+    except asyncio.CancelledError as error:
+        vars(error)["put"] = turn.done
+        raise
+
+
+def _stir(lines: dict[Hashable, _Line], key: Hashable) -> None:
+    """Let the first of a line look: what has just been done by a task of its own loop need not come to it by way of the
+    system and another thread (10 against 150 us)."""
+    line = lines.get(key)
+    if line:
+        line[0].rouse()
+
+
+async def _ask(turn: Turn, sleeper: _Sleeper) -> Any:
+    """Look at every wake-up until there is an answer."""
+    while True:
+        answer = turn.step(sleeper)
+        if answer is not PENDING:
+            return answer
+        await sleeper.sleep(turn.deadline)
+
+
+async def _stand_in_line(turn: Turn, sleeper: _Sleeper, lines: dict[Hashable, _Line]) -> Any:
+    """Wait until those that came before have gone, then ask; who is out of time looks once all the same."""
+    line = lines.setdefault(turn.key, deque())
+    line.append(sleeper)
+    try:
+        while line[0] is not sleeper and not _is_over(turn, sleeper.loop):
+            await sleeper.sleep(turn.deadline)
+        # What other tasks of the loop are about to do, and other processes that answer at once, spare the watching.
+        await asyncio.sleep(0)
+        answer = turn.step(None)
+        return await _ask(turn, sleeper) if answer is PENDING else answer
+    finally:
+        leads = line[0] is sleeper
+        line.remove(sleeper)
+        if not line:
+            lines.pop(turn.key, None)
+        elif leads:
+            line[0].rouse()
+
+
+def _is_over(turn: Turn, loop: asyncio.AbstractEventLoop) -> bool:
+    return turn.deadline is not None and loop.time() >= turn.deadline
+
+
+async def enter(begin: Callable[[], T]) -> T:
+    """The beginning of an `async with` block that waits for nothing."""
+    return begin()
+
+
+async def leave(end: Callable[[], object], stirs: Hashable = None) -> None:
+    """The end of an `async with` block; whose key `stirs` is may go on then."""
+    end()
+    lines = _lines_there(asyncio.get_running_loop())
+    if lines:
+        _stir(lines, stirs)
+
+
+async def insist(again: Callable[[], Awaitable[object]]) -> None:
+    """Wait to the end even when cancelled, and be cancelled then."""
+    cancelled: asyncio.CancelledError | None = None
+    while True:
+        try:
+            await again()
+            break
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+
+
+class Sleep(Turn, Protocol):
+    """A condition's wait: its first step lets the lock go."""
+
+    def left(self) -> bool:
+        """Whether the lock was let go."""
+
+    def back(self) -> Awaitable[object]:
+        """Takes it again as often as it was held."""
+
+    def done(self, well: bool) -> None:
+        """The lock is held again; or it never will be, and what had been told goes to others."""
+
+
+async def sleep(turn: Sleep) -> bool:
+    """Let a condition's lock go, wait to be notified, and take the lock again, whatever happens: was it notified?"""
+    well = False
+    try:
+        try:
+            told: bool = await wait(turn)
+        finally:
+            if turn.left():
+                await insist(turn.back)
+        well = True
+        return told
+    finally:
+        turn.done(well)
+
+
+async def wait_for(
+    once: Callable[[float | None], Awaitable[bool]], predicate: Callable[[], T], timeout: float | None
+) -> T:
+    """`Condition.wait_for`."""
+    result = predicate()
+    end = None if timeout is None else time.monotonic() + timeout
+    left = timeout
+    while not result and (left is None or left > 0):
+        await once(left)
+        result = predicate()
+        left = None if end is None else end - time.monotonic()
+    return result
+
+
+async def iterate(get: Callable[[], Any]) -> AsyncIterator[Any]:
+    """Items until the queue is shut down and empty, for `async for`."""
+    while True:
+        try:
+            item = await get()
+        except ShutDown:
+            return
+        yield item
+
+
+# --- who a task is, for locks that know their owner --------------------------------------------------
+
+_TASK: Final = 1 << 31  # no thread has so large a number
+_numbers = itertools.count()
+_names: WeakKeyDictionary[asyncio.Task[Any], int] = WeakKeyDictionary()
+
+
+def names_task(name: int) -> bool:
+    """Whether that is the name of a task and not of a thread."""
+    return bool(name & _TASK)
+
+
+def name_of_task() -> int:
+    """A number of 32 bits that stands for the running task; 0 where none runs in this thread."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return 0
+    if task is None:
+        return 0
+    name = _names.get(task)
+    if name is None:
+        name = _names[task] = _TASK | next(_numbers) & (_TASK - 1)
+    return name

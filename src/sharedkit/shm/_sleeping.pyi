@@ -1,0 +1,14 @@
+"""A task's sleep in a condition's slot."""
+
+from collections.abc import Coroutine
+from typing import Any
+
+from typing_extensions import disjoint_base
+
+from sharedkit._watch import Turn
+
+@disjoint_base
+class SleepTurn(Turn):
+    def left(self) -> bool: ...
+    def back(self) -> Coroutine[Any, Any, bool]: ...
+    def done(self, well: bool) -> None: ...

@@ -1,0 +1,8 @@
+"""Waiting in slices."""
+
+from typing_extensions import disjoint_base
+
+from sharedkit._watch import Turn
+
+@disjoint_base
+class SliceTurn(Turn): ...

@@ -1,0 +1,160 @@
+/* Waits put aside: loops that never sleep in a kernel, each with more waits than the system sleeps on at once, one thread
+ * that watches for all of them, and threads that wait as ever, all after the permits of one semaphore. No permit is lost or
+ * taken twice, no wait is forgotten, also when waits are given up at any time. */
+#include "harness.h"
+#include "sk_semaphore.h"
+#include "sk_watch.h"
+
+#define LOOPS 2
+#define WAITS 80
+#define SYNC 2
+#define PERMITS 3
+
+typedef struct loop loop;
+typedef struct wait {
+    sk_watched node;
+    sk_aside aside;
+    sk_stay stay;
+    loop *of;
+    bool watched;
+    uint32_t mail; /* 1 once fired */
+} wait;
+
+struct loop {
+    uint32_t mail; /* counts the waits that were fired */
+    uint64_t got, quit, seed;
+    wait waits[WAITS];
+};
+
+static sk_watch watch;
+static loop loops[LOOPS];
+static uint32_t held, most;
+static uint64_t until, got_by_threads;
+
+static void hold_one(sk_semaphore *p) {
+    uint32_t now = sk_add32_seq_cst(&held, 1) + 1;
+    CHECK(now <= PERMITS);
+    if (now > sk_load32_relaxed(&most)) sk_store32_relaxed(&most, now);
+    sk_add32_seq_cst(&held, (uint32_t)-1);
+    CHECK(sk_semaphore_give(p, 1) == SK_OK);
+}
+
+static void *watcher(void *nothing) {
+    (void)nothing;
+    for (;;) {
+        bool fired = sk_watch_wait(&watch, UINT64_MAX);
+        if (!fired) return NULL;
+        wait *w;
+        while ((w = sk_watch_take(&watch)) != NULL) {
+            loop *l = w->of;
+            sk_store32_release(&w->mail, 1);
+            sk_add32_seq_cst(&l->mail, 1);
+            sk_wake(&l->mail, 1);
+        }
+    }
+}
+
+/* Look once, and never sleep. */
+static void look(sk_segment *s, sk_semaphore *p, wait *w) {
+    memset(&w->aside, 0, sizeof w->aside);
+    sk_waits_aside(&w->aside);
+    int rc = sk_semaphore_take(s, p, FOR_EVER, &w->stay);
+    sk_waits_aside(NULL);
+    if (rc == SK_OK) {
+        w->of->got++;
+        w->watched = false;
+        w->stay.began = w->stay.freed = 0;
+        hold_one(p);
+        return;
+    }
+    CHECK(rc == SK_INTERRUPTED && w->aside.word != NULL);
+    w->node.what = w->aside;
+    w->node.whose = w;
+    w->watched = true;
+    sk_store32_release(&w->mail, 0);
+    sk_watch_add(&watch, &w->node);
+}
+
+static void give_up(sk_segment *s, sk_semaphore *p, wait *w) {
+    sk_watch_remove(&watch, &w->node);
+    sk_semaphore_quit(s, p, &w->stay);
+    memset(&w->stay, 0, sizeof w->stay);
+    w->watched = false;
+    w->of->quit++;
+}
+
+static void *run(void *which) {
+    loop *l = which;
+    sk_segment s;
+    attach(&s);
+    sk_semaphore *p = sk_semaphore_of(&s);
+    for (int i = 0; i < WAITS; i++) {
+        l->waits[i].of = l;
+        l->waits[i].stay.thread = (uint32_t)(l - loops) * WAITS + (uint32_t)i + 1 + 0x80000000u;
+    }
+    while (sk_now_ns() < until) {
+        uint32_t seen = sk_load32_acquire(&l->mail);
+        bool idle = true;
+        for (int i = 0; i < WAITS; i++) {
+            wait *w = &l->waits[i];
+            uint32_t thread = w->stay.thread;
+            if (w->watched && dice(&l->seed) % 64 == 0) give_up(&s, p, w);
+            w->stay.thread = thread;
+            w->stay.aside = &w->aside;
+            if (!w->watched || sk_load32_acquire(&w->mail)) {
+                if (w->watched) sk_watch_remove(&watch, &w->node);
+                look(&s, p, w);
+                idle = false;
+            }
+        }
+        if (idle) sk_sleep_on(&l->mail, seen, 20000000);
+    }
+    for (int i = 0; i < WAITS; i++)
+        if (l->waits[i].watched) give_up(&s, p, &l->waits[i]);
+    leave(&s);
+    return NULL;
+}
+
+static void *take_and_give(void *nothing) {
+    (void)nothing;
+    sk_segment s;
+    attach(&s);
+    sk_semaphore *p = sk_semaphore_of(&s);
+    while (sk_now_ns() < until) {
+        sk_stay stay = {.thread = 1};
+        int rc;
+        while ((rc = sk_semaphore_take(&s, p, until, &stay)) == SK_INTERRUPTED) continue;
+        if (rc != SK_OK) break;
+        sk_add64_seq_cst(&got_by_threads, 1);
+        hold_one(p);
+    }
+    leave(&s);
+    return NULL;
+}
+
+int main(int argc, char **argv) {
+    begin(argc, argv, "watch");
+    sk_plan plan = {.kind = 9, .seats = 16, .body_len = sk_semaphore_body_len(16), .fill = sk_semaphore_fill};
+    plan.param[SK_SEMAPHORE_FIRST] = PERMITS;
+    sk_segment s;
+    crew c = {.n = 0}, eye = {.n = 0};
+    create(&s, &plan);
+    until = deadline_in(opt.millis);
+    sk_watch_init(&watch, opt.polling);
+    CHECK(!sk_watch_wait(&watch, sk_now_ns()));
+    hire(&eye, watcher, NULL);
+    for (int i = 0; i < LOOPS; i++) {
+        loops[i].seed = opt.seed + (uint64_t)i;
+        hire(&c, run, &loops[i]);
+    }
+    for (int i = 0; i < SYNC; i++) hire(&c, take_and_give, NULL);
+    gather(&c);
+    sk_watch_end(&watch);
+    gather(&eye);
+    CHECK(sk_semaphore_value(sk_semaphore_of(&s)) == PERMITS && held == 0);
+    CHECK(sk_roll_sum(&s, sk_semaphore_of(&s)->roll) == 0);
+    for (int i = 0; i < LOOPS; i++) CHECK(loops[i].got > 0);
+    CHECK(got_by_threads > 0 && watch.count == 0);
+    leave(&s);
+    return 0;
+}
