@@ -1,7 +1,8 @@
 """A condition for the threads of this process.
 
-The design is threading's, a lock for each waiter to sleep on. It differs in two ways: who was notified just when its
-time was over returns True, and who leaves with an exception (Ctrl-C) hands its notification on.
+The design is threading's, a lock for each waiter to sleep on. It differs in three ways: tasks of an event loop may wait
+as well, who was notified just when its time was over returns True, and who leaves with an exception (Ctrl-C, or
+cancelled) hands its notification on.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from __future__ import annotations
 import os
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from time import monotonic
 from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from sharedkit.statistics import ConditionStatistics, LockStatistics
 from sharedkit.thread import registry
@@ -20,6 +21,10 @@ from sharedkit.thread.handle import Structure
 from sharedkit.thread.lock import Lock, LockState
 from sharedkit.thread.registry import DEFAULT_SEATS, State
 from sharedkit.thread.rlock import RLock, RLockState
+from sharedkit.thread.waiters import Turn, Waiters, deadline_in, pending, wait
+
+if TYPE_CHECKING:
+    from sharedkit.aio import Wake
 
 __all__ = ["Condition"]
 
@@ -56,10 +61,34 @@ class _Foreign:
         )
 
 
-class _ConditionState(State):
-    """`waiters` in the order in which they came, and how many were `notified` and are not back, under the lock."""
+class _Notices(Waiters):
+    """Those who wait to be notified. Their lock is the user's."""
 
-    __slots__ = ("given", "lock", "notified", "waiters")
+    __slots__ = ()
+
+    def let_go(self) -> Any:
+        lock = self.lock
+        return lock._release_save() if hasattr(lock, "_release_save") else lock.release()
+
+    def take_back(self, saved: Any) -> None:
+        lock = self.lock
+        if hasattr(lock, "_acquire_restore"):
+            lock._acquire_restore(saved)
+        else:
+            lock.acquire()
+
+    async def atake_back(self, saved: Any) -> None:
+        lock = self.lock
+        if isinstance(lock, RLockState):
+            await lock._aacquire_restore(saved)
+        else:
+            await lock.aacquire()
+
+
+class _ConditionState(State):
+    """`notices` change under the lock, which is somebody else's where it was `given`."""
+
+    __slots__ = ("given", "lock", "notices")
 
     kind = "Condition"
 
@@ -67,11 +96,10 @@ class _ConditionState(State):
         super().__init__(name)
         self.given = lock is not None
         self.lock: Any = RLockState(name) if lock is None else lock
-        self.waiters: dict[Any, bool | None] = {}
-        self.notified = 0
+        self.notices = _Notices(self.lock)
 
     def is_owned(self) -> bool:
-        """Whether this thread has the lock; where the lock does not know that, whether anybody has."""
+        """Whether this thread or task has the lock; where the lock does not know that, whether anybody has."""
         lock = self.lock
         if hasattr(lock, "_is_owned"):
             return bool(lock._is_owned())
@@ -80,47 +108,77 @@ class _ConditionState(State):
             return False
         return True
 
-    def release_save(self) -> Any:
-        lock = self.lock
-        return lock._release_save() if hasattr(lock, "_release_save") else lock.release()
-
-    def acquire_restore(self, saved: Any) -> None:
-        lock = self.lock
-        if hasattr(lock, "_acquire_restore"):
-            lock._acquire_restore(saved)
-        else:
-            lock.acquire()
+    def check_owned(self, what: str) -> None:
+        if not self.is_owned():
+            raise RuntimeError(f"cannot {what} on un-acquired lock")
 
     def wait(self, timeout: float | None) -> bool:
-        if not self.is_owned():
-            raise RuntimeError("cannot wait on un-acquired lock")
-        bed = threading.Lock()
-        bed.acquire()
-        self.waiters[bed] = None
-        saved = self.release_save()
-        done = False
+        self.check_owned("wait")
+        return self.notices.wait(timeout)
+
+    async def await_(self, timeout: float | None) -> bool:
+        """As `Waiters.wait`, with a turn for a bed."""
+        from sharedkit import aio
+
+        self.check_owned("wait")
+        self.check_awaitable()
+        if timeout is not None and timeout > threading.TIMEOUT_MAX:
+            raise OverflowError("timeout value is too large")
+        notices = self.notices
+        notice = _Notice(notices, deadline_in(timeout))
+        notices.line[notice] = None
+        well = False
         try:
+            saved = notices.let_go()
             try:
-                if timeout is None:
-                    bed.acquire()
-                elif timeout > 0:
-                    bed.acquire(True, timeout)
+                await wait(notice)
             finally:
-                self.acquire_restore(saved)
-            done = True
+                await aio.insist(lambda: notices.atake_back(saved))
+            well = True
         finally:
-            told = self.waiters.pop(bed, True) is True
-            if told:
-                self.notified -= 1
-                if not done:
-                    self.notify(1)
+            told = notices.leave(notice)
+            if told and not well:
+                notices.hand_on()
         return told
 
-    def notify(self, n: int) -> None:
-        for bed in list(self.waiters)[: max(0, n)]:
-            if self.waiters.pop(bed, True) is None:
-                self.notified += 1
-                bed.release()
+    def check_awaitable(self) -> None:
+        if isinstance(self.lock, _Foreign):
+            name = type(self.lock.lock).__name__
+            raise TypeError(f"no task can wait for a {name} that is not of this placement; make the condition over one")
+
+
+class _Notice(Turn):
+    """A task's wait to be notified. It is in line from the start, with the lock, and looks without it."""
+
+    __slots__ = ()
+
+    def step(self, wake: Wake | None) -> Any:
+        self._call = wake  # before it looks; who tells it does so before it calls
+        return pending() if self not in self.waiters.told and not self.over else None
+
+    def quit(self) -> None:
+        """`await_` leaves, when it has the lock."""
+
+    def wake(self) -> bool:
+        call = self._call
+        return call is None or call()  # where there is none yet, a look comes
+
+    @property
+    def alive(self) -> bool:
+        call = self._call
+        return call is None or call.alive
+
+    def gone(self) -> bool:
+        call = self._call
+        if call is None or not call.closed:
+            return False
+        _kept.append(self)
+        return True
+
+
+_kept: list[_Notice] = []
+"""Waits whose loop was closed. To collect them would end their `async with` blocks, which release a lock that is not
+theirs."""
 
 
 def _core_of(lock: Any) -> Any:
@@ -181,6 +239,15 @@ class Condition(Structure[_ConditionState], kind="Condition"):
             return acquire()  # whatever a foreign lock calls its arguments
         return acquire(blocking if block is None else block, -1 if timeout is None else timeout)
 
+    def aacquire(
+        self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
+    ) -> Coroutine[Any, Any, bool]:
+        """`acquire`, which lets the event loop go on while it waits. TypeError where the lock is one of threading."""
+        state = self._state
+        state.check_awaitable()
+        aacquire: Callable[..., Coroutine[Any, Any, bool]] = state.lock.aacquire
+        return aacquire(blocking if block is None else block, -1 if timeout is None else timeout)
+
     def release(self) -> None:
         """Let the lock go; a RuntimeError where it is not held."""
         self._state.lock.release()
@@ -194,14 +261,22 @@ class Condition(Structure[_ConditionState], kind="Condition"):
     ) -> None:
         self._state.lock.release()
 
+    async def __aenter__(self) -> bool:
+        return await self.aacquire()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._state.lock.release()
+
     def _is_owned(self) -> bool:
         return self._state.is_owned()
 
     def _release_save(self) -> Any:
-        return self._state.release_save()
+        return self._state.notices.let_go()
 
     def _acquire_restore(self, saved: Any) -> None:
-        self._state.acquire_restore(saved)
+        self._state.notices.take_back(saved)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Let the lock go, sleep until notified or `timeout` seconds are over (None: for ever), and take it again.
@@ -222,16 +297,31 @@ class Condition(Structure[_ConditionState], kind="Condition"):
             result = predicate()
         return result
 
+    async def await_(self, timeout: float | None = None) -> bool:
+        """`wait`, which lets the event loop go on meanwhile.
+
+        Cancelled, it takes the lock again before it ends, and hands on a notification that has come. TypeError where
+        the lock is one of threading, which no task can wait for.
+        """
+        return await self._state.await_(timeout)
+
+    async def await_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T:
+        """`wait_for`, which lets the event loop go on meanwhile."""
+        from sharedkit import aio
+
+        return await aio.wait_for(self._state.await_, predicate, timeout)
+
     def notify(self, n: int = 1) -> None:
         """Wake up to `n` of those that wait, the longest first. RuntimeError without the lock."""
         state = self._state
-        if not state.is_owned():
-            raise RuntimeError("cannot notify on un-acquired lock")
-        state.notify(n)
+        state.check_owned("notify")
+        state.notices.notify(n)
 
     def notify_all(self) -> None:
         """Wake everybody who waits. RuntimeError without the lock."""
-        self.notify(len(self._state.waiters))
+        state = self._state
+        state.check_owned("notify")
+        state.notices.notify_all()
 
     def notifyAll(self) -> None:
         """Deprecated spelling of `notify_all`."""
@@ -239,14 +329,14 @@ class Condition(Structure[_ConditionState], kind="Condition"):
         self.notify_all()
 
     def statistics(self) -> ConditionStatistics:
-        """The lock's picture, and how many threads wait or are on their way back, as one frozen picture."""
+        """The lock's picture, and how many threads and tasks wait or are on their way back, as one frozen picture."""
         state = self._state
         return ConditionStatistics(
             name=state.name,
             kind=state.kind,
             lock=state.lock.picture(),
-            waiting=len(state.waiters),
-            notified=state.notified,
+            waiting=len(state.notices.line),
+            notified=len(state.notices.told),
             attached=(os.getpid(),),
         )
 
@@ -254,7 +344,7 @@ class Condition(Structure[_ConditionState], kind="Condition"):
         if self.closed:
             return super().__repr__()
         state = self._state
-        return f"<Condition({_shown(state.lock)}, {len(state.waiters)}) name={state.name!r}>"
+        return f"<Condition({_shown(state.lock)}, {len(state.notices.line)}) name={state.name!r}>"
 
 
 def _shown(lock: Any) -> str:

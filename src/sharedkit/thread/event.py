@@ -5,27 +5,47 @@ from __future__ import annotations
 import os
 import threading
 import warnings
+from typing import Any
 
 from sharedkit.statistics import EventStatistics
 from sharedkit.thread import registry
 from sharedkit.thread.handle import Handle
 from sharedkit.thread.registry import DEFAULT_SEATS, State
+from sharedkit.thread.waiters import NOT_YET, Everybody, Turn, deadline_in, wait
 
 __all__ = ["Event"]
 
 
 class _EventState(State):
-    """As threading's own, with a count of those who wait: `flag` and `waiting` change under the condition's lock."""
+    """As threading's own: `flag` changes under `mutex`, where `waiters` wait for it to be set."""
 
-    __slots__ = ("changed", "flag", "waiting")
+    __slots__ = ("flag", "mutex", "waiters")
 
     kind = "Event"
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        self.changed = threading.Condition(threading.Lock())
+        self.mutex = threading.Lock()
+        self.waiters = Everybody(self.mutex)
         self.flag = False
-        self.waiting = 0
+
+
+class _Set(Turn):
+    """A task's wait for the flag; once told that it was set, it does not ask whether it still is."""
+
+    __slots__ = ("event", "timeout")
+
+    def __init__(self, event: _EventState, timeout: float | None) -> None:
+        super().__init__(event.waiters, deadline_in(timeout))
+        self.event = event
+        self.timeout = timeout
+
+    def look(self, told: bool) -> Any:
+        if self.event.flag or told:
+            return True
+        if self.timeout is not None and self.timeout > threading.TIMEOUT_MAX:
+            raise OverflowError("timeout value is too large")
+        return False if self.over else NOT_YET
 
 
 class Event(Handle[_EventState], kind="Event"):
@@ -65,14 +85,14 @@ class Event(Handle[_EventState], kind="Event"):
     def set(self) -> None:
         """Set the flag, and wake everybody who waits for it."""
         state = self._state
-        with state.changed:
+        with state.mutex:
             state.flag = True
-            state.changed.notify_all()
+            state.waiters.notify_all()
 
     def clear(self) -> None:
         """Clear the flag; who was woken before returns True all the same."""
         state = self._state
-        with state.changed:
+        with state.mutex:
             state.flag = False
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -81,23 +101,22 @@ class Event(Handle[_EventState], kind="Event"):
         Raises OverflowError for a timeout past threading.TIMEOUT_MAX.
         """
         state = self._state
-        with state.changed:
-            if state.flag:
-                return True
-            state.waiting += 1
-            try:
-                return state.changed.wait(timeout)  # once: who was woken returns, set or not by now
-            finally:
-                state.waiting -= 1
+        with state.mutex:
+            return state.flag or state.waiters.wait(timeout)  # once: who was woken returns, set or not by now
+
+    async def await_(self, timeout: float | None = None) -> bool:
+        """`wait`, which lets the event loop go on meanwhile."""
+        came: bool = await wait(_Set(self._state, timeout))
+        return came
 
     def statistics(self) -> EventStatistics:
-        """Whether it is set, and how many threads wait, as one frozen picture."""
+        """Whether it is set, and how many threads and tasks wait, as one frozen picture."""
         state = self._state
         return EventStatistics(
             name=state.name,
             kind=state.kind,
             is_set=state.flag,
-            waiting=state.waiting,
+            waiting=len(state.waiters),
             attached=(os.getpid(),),
         )
 

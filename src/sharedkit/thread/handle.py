@@ -83,7 +83,7 @@ class Structure(Generic[S]):
 
 
 class Handle(Structure[S]):
-    """A handle that a `with` statement closes."""
+    """A handle that a `with` statement closes, and an `async with` as well."""
 
     __slots__ = ()
 
@@ -92,6 +92,15 @@ class Handle(Structure[S]):
         return self
 
     def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self: H) -> H:
+        self._state.ensure_open()
+        return self
+
+    async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()

@@ -20,6 +20,8 @@ class LockState(MutexState):
             self.core.release()
         except RuntimeError as error:
             raise NotLockedError(str(error)) from None
+        if self.tasks.line:
+            self.let_tasks_look()
 
 
 class Lock(Mutex[LockState], kind="Lock"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from time import time
 from types import TracebackType
 from typing import Any, ClassVar, Literal, TypeVar
@@ -13,8 +13,9 @@ from sharedkit.statistics import LockStatistics
 from sharedkit.thread import registry
 from sharedkit.thread.handle import Structure
 from sharedkit.thread.registry import DEFAULT_SEATS, State
+from sharedkit.thread.waiters import NOT_YET, Turn, Waiters, deadline_in, wait
 
-__all__ = ["Mutex", "MutexState", "OnOwnerDied"]
+__all__ = ["Mutex", "MutexState", "OnOwnerDied", "check_wait"]
 
 OnOwnerDied = Literal["warn", "raise"]
 
@@ -39,10 +40,23 @@ def differs_from(kind: str, on_owner_died: OnOwnerDied) -> Callable[[Any], str |
     return differs
 
 
-class MutexState(State):
-    """`core` is the lock; `since` is written by who has just taken it, `waiters` holds who sleeps in it."""
+def check_wait(blocking: bool, timeout: float) -> None:
+    """The same errors for what makes no sense, whether or not one has to wait."""
+    if timeout == -1:
+        return
+    if not blocking:
+        raise ValueError("can't specify a timeout for a non-blocking call")
+    if timeout < 0:
+        raise ValueError("timeout value must be a non-negative number")
+    if timeout > threading.TIMEOUT_MAX:
+        raise OverflowError("timeout value is too large")
 
-    __slots__ = ("core", "on_owner_died", "since", "waiters")
+
+class MutexState(State):
+    """`core` is the lock; `since` is written by who has just taken it. `waiters` holds which threads sleep in it,
+    `tasks` which tasks wait for it."""
+
+    __slots__ = ("core", "on_owner_died", "since", "tasks", "waiters")
 
     def __init__(self, name: str, on_owner_died: OnOwnerDied = "warn") -> None:
         super().__init__(name)
@@ -50,6 +64,7 @@ class MutexState(State):
         self.on_owner_died = on_owner_died
         self.since = 0.0
         self.waiters: set[int] = set()
+        self.tasks = Waiters(threading.Lock())
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         core = self.core
@@ -64,6 +79,19 @@ class MutexState(State):
                 self.waiters.discard(me)
         self.since = time()
         return True
+
+    def aacquire(self, blocking: bool = True, timeout: float = -1) -> Coroutine[Any, Any, bool]:
+        return self.await_turn(lambda deadline: Take(self, deadline), blocking, timeout)
+
+    async def await_turn(self, turn: Callable[[float | None], Turn], blocking: bool, timeout: float) -> bool:
+        check_wait(blocking, timeout)
+        got: bool = await wait(turn(deadline_in(None if timeout == -1 else timeout) if blocking else 0.0))
+        return got
+
+    def let_tasks_look(self) -> None:
+        """After the lock was let go, where tasks wait."""
+        with self.tasks.lock:
+            self.tasks.notify()
 
     def release(self) -> None:
         raise NotImplementedError
@@ -82,11 +110,27 @@ class MutexState(State):
             kind=self.kind,
             owner=os.getpid() if locked else None,
             since=self.since if locked else None,
-            waiting=len(self.waiters),
+            waiting=len(self.waiters) + len(self.tasks),
             owner_died=False,
             count=self.times(locked),
             attached=(os.getpid(),),
         )
+
+
+class Take(Turn):
+    """A task's wait for a lock."""
+
+    __slots__ = ("mutex",)
+
+    def __init__(self, mutex: MutexState, deadline: float | None) -> None:
+        super().__init__(mutex.tasks, deadline, mutex)
+        self.mutex = mutex
+
+    def look(self, told: bool) -> Any:
+        if self.mutex.core.acquire(False):
+            self.mutex.since = time()
+            return True
+        return False if self.over else NOT_YET
 
 
 S = TypeVar("S", bound=MutexState)
@@ -129,8 +173,16 @@ class Mutex(Structure[S]):
         """
         return self._state.acquire(blocking if block is None else block, -1 if timeout is None else timeout)
 
+    def aacquire(
+        self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
+    ) -> Coroutine[Any, Any, bool]:
+        """`acquire`, which lets the event loop go on while it waits. Tasks of a loop get the lock in the order in which
+        they came; an RLock belongs to the task that calls this.
+        """
+        return self._state.aacquire(blocking if block is None else block, -1 if timeout is None else timeout)
+
     def locked(self) -> bool:
-        """Whether some thread holds the lock now."""
+        """Whether some thread or task holds the lock now."""
         return self._state.locked()
 
     @property
@@ -156,8 +208,16 @@ class Mutex(Structure[S]):
     ) -> None:
         self._state.release()
 
+    async def __aenter__(self) -> bool:
+        return await self._state.aacquire()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._state.release()
+
     def statistics(self) -> LockStatistics:
-        """How often it is held, since when, and how many threads wait for it, as one frozen picture."""
+        """How often it is held, since when, and how many threads and event loops wait for it, as one frozen picture."""
         return self._state.picture()
 
     def _count(self) -> str:

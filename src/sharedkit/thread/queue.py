@@ -1,109 +1,32 @@
 """A queue for the threads of this process: `queue.Queue` of Python 3.13 on every Python, with batches.
 
-The design is the standard library's, a deque behind one mutex with three conditions on it. Two things differ:
-waiters are counted, so that nobody is notified where nobody waits, and a waiter that leaves with an exception
-(Ctrl-C) hands on the notification that it may have swallowed.
+The design is the standard library's, a deque behind one mutex with three conditions on it. They are our own, on which
+tasks of an event loop may wait as well, and nobody is notified where nobody waits.
 """
 
 from __future__ import annotations
 
 import os
-import threading
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from operator import index
-from queue import Empty, Full
+from queue import Full
 from time import monotonic
 from typing import Generic, TypeVar
 
 from sharedkit.errors import ShutDown
-from sharedkit.statistics import QueueState, QueueStatistics
+from sharedkit.statistics import QueueStatistics
 from sharedkit.thread import registry
 from sharedkit.thread.handle import Handle
+from sharedkit.thread.queue_state import Get, GetMany, Join, Put, PutMany, SharedQueue, checked, remaining
 from sharedkit.thread.registry import DEFAULT_SEATS, State
+from sharedkit.thread.waiters import wait
 
 __all__ = ["Queue"]
 
 T = TypeVar("T")
 
 
-class _QueueState(State, Generic[T]):
-    """`state` only moves from left to right through its three values, under `mutex` like everything here."""
-
-    __slots__ = (
-        "all_done",
-        "getters",
-        "items",
-        "maxsize",
-        "mutex",
-        "not_empty",
-        "not_full",
-        "putters",
-        "state",
-        "unfinished",
-    )
-
-    kind = "Queue"
-
-    def __init__(self, name: str, maxsize: int) -> None:
-        super().__init__(name)
-        self.maxsize = maxsize
-        self.items: deque[T] = deque()
-        self.unfinished = 0
-        self.state: QueueState = "open"
-        self.mutex = threading.Lock()
-        self.not_empty = threading.Condition(self.mutex)
-        self.not_full = threading.Condition(self.mutex)
-        self.all_done = threading.Condition(self.mutex)
-        self.getters = 0
-        self.putters = 0
-
-    def await_item(self, block: bool, timeout: float | None) -> None:
-        """Return when there is an item; Empty or ShutDown when none comes in time. The mutex is held."""
-        deadline: float | None = None
-        while not self.items:
-            if self.state != "open":
-                raise ShutDown
-            if not block:
-                raise Empty
-            if deadline is None and timeout is not None:
-                deadline = monotonic() + _checked(timeout)
-            remaining = _remaining(deadline)
-            if remaining == 0:
-                raise Empty
-            self.getters += 1
-            try:
-                self.not_empty.wait(remaining)
-            except BaseException:
-                self.not_empty.notify()
-                raise
-            finally:
-                self.getters -= 1
-
-    def await_room(self, block: bool, timeout: float | None) -> None:
-        """Return when there is room; Full or ShutDown when none comes in time. The mutex is held."""
-        deadline: float | None = None
-        while 0 < self.maxsize <= len(self.items):
-            if not block:
-                raise Full
-            if deadline is None and timeout is not None:
-                deadline = monotonic() + _checked(timeout)
-            remaining = _remaining(deadline)
-            if remaining == 0:
-                raise Full
-            self.putters += 1
-            try:
-                self.not_full.wait(remaining)
-            except BaseException:
-                self.not_full.notify()
-                raise
-            finally:
-                self.putters -= 1
-            if self.state != "open":
-                raise ShutDown
-
-
-class Queue(Handle[_QueueState[T]], Generic[T], kind="Queue"):
+class Queue(Handle[SharedQueue[T]], Generic[T], kind="Queue"):
     """Queue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192)
 
     A first-in, first-out queue of any objects for the threads of this process, unbounded where `maxsize` is
@@ -127,7 +50,7 @@ class Queue(Handle[_QueueState[T]], Generic[T], kind="Queue"):
         maxsize = index(maxsize)
 
         def differs(found: State) -> str | None:
-            if not isinstance(found, _QueueState):
+            if not isinstance(found, SharedQueue):
                 return f"it is a {found.kind}, not a Queue"
             if max(0, found.maxsize) != max(0, maxsize):
                 return f"maxsize is {found.maxsize}, not {maxsize}"
@@ -135,7 +58,7 @@ class Queue(Handle[_QueueState[T]], Generic[T], kind="Queue"):
 
         super().__init__(
             registry.open_state(
-                lambda name: _QueueState[T](name, maxsize),
+                lambda name: SharedQueue[T](name, maxsize),
                 name,
                 exist_ok=exist_ok,
                 persist=persist,
@@ -180,12 +103,12 @@ class Queue(Handle[_QueueState[T]], Generic[T], kind="Queue"):
                 if blocking is not None:
                     block = blocking
                 if timeout is not None and block:
-                    _checked(timeout)
+                    checked(timeout)
                 if len(state.items) >= state.maxsize:
                     state.await_room(block, timeout)
             state.items.append(item)
             state.unfinished += 1
-            if state.getters:
+            if state.not_empty.line:
                 state.not_empty.notify()
 
     def get(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> T:
@@ -201,9 +124,9 @@ class Queue(Handle[_QueueState[T]], Generic[T], kind="Queue"):
             if not state.items:
                 state.await_item(block, timeout)
             elif timeout is not None and block:
-                _checked(timeout)
+                checked(timeout)
             item = state.items.popleft()
-            if state.putters:
+            if state.not_full.line:
                 state.not_full.notify()
         return item
 
@@ -231,7 +154,7 @@ class Queue(Handle[_QueueState[T]], Generic[T], kind="Queue"):
         batch = list(items)
         if blocking is not None:
             block = blocking
-        deadline = None if timeout is None or not block else monotonic() + _checked(timeout)
+        deadline = None if timeout is None or not block else monotonic() + checked(timeout)
         state = self._state
         put = 0
         try:
@@ -239,15 +162,8 @@ class Queue(Handle[_QueueState[T]], Generic[T], kind="Queue"):
                 if state.state != "open":
                     raise ShutDown
                 while put < len(batch):
-                    state.await_room(block, _remaining(deadline))
-                    room = len(batch) - put
-                    if state.maxsize > 0:
-                        room = min(room, state.maxsize - len(state.items))
-                    state.items.extend(batch[put : put + room])
-                    state.unfinished += room
-                    put += room
-                    if state.getters:
-                        state.not_empty.notify(room)
+                    state.await_room(block, remaining(deadline))
+                    put += state.add(batch, put)
         except (Full, ShutDown) as error:
             vars(error)["put"] = put
             raise
@@ -267,28 +183,16 @@ class Queue(Handle[_QueueState[T]], Generic[T], kind="Queue"):
         """
         state = self._state
         state.ensure_open()
-        if max_items is not None:
-            max_items = index(max_items)
-            if max_items < 0:
-                raise ValueError(f"max_items must not be negative: {max_items}")
-            if max_items == 0:
-                return []
+        if max_items is not None and (max_items := _most(max_items)) == 0:
+            return []
         if blocking is not None:
             block = blocking
         with state.mutex:
             if not state.items:
                 state.await_item(block, timeout)
             elif timeout is not None and block:
-                _checked(timeout)
-            items = state.items
-            if max_items is None or max_items >= len(items):
-                taken = list(items)
-                items.clear()
-            else:
-                taken = [items.popleft() for _ in range(max_items)]
-            if state.putters:
-                state.not_full.notify(len(taken))
-        return taken
+                checked(timeout)
+            return state.take(max_items)
 
     def task_done(self) -> None:
         """Say that one taken item is dealt with; ValueError where this is said more often than items came."""
@@ -306,6 +210,75 @@ class Queue(Handle[_QueueState[T]], Generic[T], kind="Queue"):
         with state.mutex:
             while state.unfinished:
                 state.all_done.wait()
+
+    async def aput(
+        self, item: T, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
+    ) -> None:
+        """`put`, which lets the event loop go on while it waits.
+
+        Tasks of a loop put in the order in which they came; one that is cancelled has put nothing.
+        """
+        await wait(Put(self._state, block if blocking is None else blocking, timeout, [item]))
+
+    async def aget(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> T:
+        """`get`, which lets the event loop go on while it waits.
+
+        Tasks of a loop get in the order in which they came; one that is cancelled has taken nothing.
+        """
+        item: T = await wait(Get(self._state, block if blocking is None else blocking, timeout))
+        return item
+
+    async def aput_many(
+        self,
+        items: Iterable[T],
+        block: bool = True,
+        timeout: float | None = None,
+        *,
+        blocking: bool | None = None,
+    ) -> None:
+        """`put_many`, which lets the event loop go on while it waits.
+
+        Cancelled half-way, it has put some; the CancelledError's attribute `put` says how many, as a Full's does.
+        """
+        from asyncio import CancelledError
+
+        if blocking is not None:
+            block = blocking
+        if timeout is not None and block:
+            checked(timeout)
+        turn = PutMany(self._state, block, timeout, list(items))
+        try:
+            await wait(turn)
+        except (Full, ShutDown, CancelledError) as error:
+            vars(error)["put"] = turn.put
+            raise
+
+    async def aget_many(
+        self,
+        max_items: int | None = None,
+        block: bool = True,
+        timeout: float | None = None,
+        *,
+        blocking: bool | None = None,
+    ) -> list[T]:
+        """`get_many`, which lets the event loop go on while it waits. A task that is cancelled has taken nothing."""
+        state = self._state
+        state.ensure_open()
+        if max_items is not None and (max_items := _most(max_items)) == 0:
+            return []
+        taken: list[T] = await wait(GetMany(state, block if blocking is None else blocking, timeout, max_items))
+        return taken
+
+    async def ajoin(self) -> None:
+        """`join`, which lets the event loop go on while it waits."""
+        await wait(Join(self._state))
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        """Items as `aget` takes them, until the queue is shut down and empty."""
+        from sharedkit import aio
+
+        self._state.ensure_open()
+        return aio.iterate(self.aget)
 
     def shutdown(self, immediate: bool = False) -> None:
         """Make every `put`, and every `get` that finds no item, raise ShutDown, those that wait now among
@@ -358,19 +331,13 @@ class Queue(Handle[_QueueState[T]], Generic[T], kind="Queue"):
                 used_bytes=None,
                 state=state.state,
                 attached=(os.getpid(),),
-                waiting_getters=state.getters,
-                waiting_putters=state.putters,
+                waiting_getters=len(state.not_empty),
+                waiting_putters=len(state.not_full),
             )
 
 
-def _checked(timeout: float) -> float:
-    if timeout < 0:
-        raise ValueError("'timeout' must be a non-negative number")
-    return timeout
-
-
-def _remaining(deadline: float | None) -> float | None:
-    """Seconds until `deadline`, never below 0 and never more than a lock can wait; None for no deadline."""
-    if deadline is None:
-        return None
-    return min(max(0.0, deadline - monotonic()), threading.TIMEOUT_MAX)
+def _most(max_items: int) -> int:
+    max_items = index(max_items)
+    if max_items < 0:
+        raise ValueError(f"max_items must not be negative: {max_items}")
+    return max_items

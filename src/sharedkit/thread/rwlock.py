@@ -4,56 +4,67 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from time import monotonic, time
 from types import TracebackType
+from typing import Any
 
 from sharedkit.errors import NotLockedError
 from sharedkit.statistics import RWLockStatistics
 from sharedkit.thread import registry
 from sharedkit.thread.handle import Handle
+from sharedkit.thread.mutex import check_wait
 from sharedkit.thread.registry import DEFAULT_SEATS, State
-from sharedkit.thread.rlock import check_wait
+from sharedkit.thread.waiters import NOT_YET, Turn, Waiters, deadline_in, wait
 
 __all__ = ["RWLock"]
 
 
 class _RWLockState(State):
-    """Everything under `mutex`, on which both conditions are."""
+    """Everything under `mutex`. Who wants to read waits until there is `no_writer`, who wants to write for `nobody`."""
 
-    __slots__ = ("mutex", "no_writer", "nobody", "readers", "since", "waiting_readers", "waiting_writers", "writing")
+    __slots__ = ("mutex", "no_writer", "nobody", "readers", "since", "writing")
 
     kind = "RWLock"
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.mutex = threading.Lock()
-        self.no_writer = threading.Condition(self.mutex)
-        self.nobody = threading.Condition(self.mutex)
+        self.no_writer = Waiters(self.mutex)
+        self.nobody = Waiters(self.mutex)
         self.readers = 0
         self.writing = False
         self.since = 0.0
-        self.waiting_readers = 0
-        self.waiting_writers = 0
 
-    def may_read(self) -> bool:
-        return not self.writing and not self.waiting_writers
+    # Steps; the mutex is held.
 
-    def may_write(self) -> bool:
-        return not self.writing and not self.readers
+    def read(self) -> bool:
+        """Begin to read if one may."""
+        if self.writing or self.nobody.anybody():
+            return False
+        self.readers += 1
+        return True
+
+    def write(self) -> bool:
+        """Begin to write if one may."""
+        if self.writing or self.readers:
+            return False
+        self.writing = True
+        self.since = time()
+        return True
+
+    def pass_on(self) -> None:
+        """Wake who may come next: a writer, or where none waits the readers."""
+        if not self.nobody.anybody():
+            if self.no_writer.line:
+                self.no_writer.notify_all()
+        elif not self.readers and not self.writing:
+            self.nobody.notify()
 
     def acquire_read(self, blocking: bool, timeout: float) -> bool:
         check_wait(blocking, timeout)
         with self.mutex:
-            if not self.may_read():
-                self.waiting_readers += 1
-                try:
-                    if not _await(self.no_writer, self.may_read, blocking, timeout):
-                        return False
-                finally:
-                    self.waiting_readers -= 1
-            self.readers += 1
-        return True
+            return self.read() or (blocking and _await(self.no_writer, self.read, timeout))
 
     def release_read(self) -> None:
         with self.mutex:
@@ -61,64 +72,109 @@ class _RWLockState(State):
                 raise NotLockedError("release of a lock that nobody reads under")
             self.readers -= 1
             if not self.readers:
-                self.nobody.notify()
+                self.pass_on()
 
     def acquire_write(self, blocking: bool, timeout: float) -> bool:
         check_wait(blocking, timeout)
         with self.mutex:
-            if not self.may_write():
-                self.waiting_writers += 1
-                came = False
+            came = self.write()
+            if not came and blocking:
                 try:
-                    came = _await(self.nobody, self.may_write, blocking, timeout)
-                    if not came:
-                        return False
+                    came = _await(self.nobody, self.write, timeout)
                 finally:
-                    self.waiting_writers -= 1
-                    if not came:  # readers had waited for this one, and a wake-up may have been for it
-                        self.nobody.notify()
-                        self.no_writer.notify_all()
-            self.writing = True
-            self.since = time()
-        return True
+                    if not came:  # readers had waited for this one
+                        self.pass_on()
+            return came
 
     def release_write(self) -> None:
         with self.mutex:
             if not self.writing:
                 raise NotLockedError("release of a lock that nobody writes under")
             self.writing = False
-            if self.waiting_writers:
-                self.nobody.notify()
-            else:
-                self.no_writer.notify_all()
+            self.pass_on()
+
+    async def aacquire(self, turn: type[Read], blocking: bool, timeout: float) -> bool:
+        check_wait(blocking, timeout)
+        got: bool = await wait(turn(self, deadline_in(None if timeout == -1 else timeout) if blocking else 0.0))
+        return got
 
 
-def _await(changed: threading.Condition, may: Callable[[], bool], blocking: bool, timeout: float) -> bool:
-    """Return True as soon as one may, or False where that does not come in time. The mutex is held."""
+def _await(waiters: Waiters, begin: Callable[[], bool], timeout: float) -> bool:
+    """Begin as soon as one may, or answer False where that does not come in time. The mutex is held."""
     deadline = None if timeout == -1 else monotonic() + timeout
-    while blocking and not may():
+    while not begin():
         remaining = None if deadline is None else deadline - monotonic()
         if remaining is not None and remaining <= 0:
-            break
-        changed.wait(remaining)
-    return may()
+            return False
+        waiters.wait(remaining)
+    return True
+
+
+class Read(Turn):
+    """A task's wait to read."""
+
+    __slots__ = ("rw",)
+
+    def __init__(self, rw: _RWLockState, deadline: float | None) -> None:
+        super().__init__(waiters := self.among(rw), deadline, waiters)
+        self.rw = rw
+
+    def among(self, rw: _RWLockState) -> Waiters:
+        return rw.no_writer
+
+    def begin(self) -> bool:
+        return self.rw.read()
+
+    def look(self, told: bool) -> Any:
+        if self.begin():
+            return True
+        return False if self.over else NOT_YET
+
+
+class Write(Read):
+    """A task's wait to write, for which readers wait as well."""
+
+    __slots__ = ("came",)
+
+    def among(self, rw: _RWLockState) -> Waiters:
+        self.came = False
+        return rw.nobody
+
+    def begin(self) -> bool:
+        self.came = self.rw.write()
+        return self.came
+
+    def quit(self) -> None:
+        if not self.came and not self.gone():
+            with self.waiters.lock:
+                self.waiters.leave(self)
+                self.rw.pass_on()
 
 
 class _Side:
     """Reading or writing, with the face of a Lock."""
 
-    __slots__ = ("_acquire", "_locked", "_release")
+    __slots__ = ("_aacquire", "_acquire", "_locked", "_release")
 
     def __init__(
-        self, acquire: Callable[[bool, float | None], bool], release: Callable[[], None], locked: Callable[[], bool]
+        self,
+        acquire: Callable[[bool, float | None], bool],
+        aacquire: Callable[[bool, float | None], Awaitable[bool]],
+        release: Callable[[], None],
+        locked: Callable[[], bool],
     ) -> None:
         self._acquire = acquire
+        self._aacquire = aacquire
         self._release = release
         self._locked = locked
 
     def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
         """As `RWLock.acquire_read` or `acquire_write`."""
         return self._acquire(blocking if block is None else block, timeout)
+
+    async def aacquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
+        """As `RWLock.aacquire_read` or `aacquire_write`."""
+        return await self._aacquire(blocking if block is None else block, timeout)
 
     def release(self) -> None:
         """As `RWLock.release_read` or `release_write`."""
@@ -132,6 +188,14 @@ class _Side:
         return self._acquire(True, -1)
 
     def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._release()
+
+    async def __aenter__(self) -> bool:
+        return await self._aacquire(True, -1)
+
+    async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._release()
@@ -171,6 +235,14 @@ class RWLock(Handle[_RWLockState], kind="RWLock"):
         """
         return self._state.acquire_read(blocking if block is None else block, -1 if timeout is None else timeout)
 
+    async def aacquire_read(
+        self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
+    ) -> bool:
+        """`acquire_read`, which lets the event loop go on while it waits."""
+        return await self._state.aacquire(
+            Read, blocking if block is None else block, -1 if timeout is None else timeout
+        )
+
     def release_read(self) -> None:
         """End reading, in any thread; NotLockedError where nobody reads."""
         self._state.release_read()
@@ -182,6 +254,14 @@ class RWLock(Handle[_RWLockState], kind="RWLock"):
         """
         return self._state.acquire_write(blocking if block is None else block, -1 if timeout is None else timeout)
 
+    async def aacquire_write(
+        self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
+    ) -> bool:
+        """`acquire_write`, which lets the event loop go on while it waits. Who is cancelled keeps no reader out."""
+        return await self._state.aacquire(
+            Write, blocking if block is None else block, -1 if timeout is None else timeout
+        )
+
     def release_write(self) -> None:
         """End writing, in any thread; NotLockedError where nobody writes."""
         self._state.release_write()
@@ -190,13 +270,13 @@ class RWLock(Handle[_RWLockState], kind="RWLock"):
     def reader(self) -> _Side:
         """Reading, with the face of a Lock."""
         self._state.ensure_open()
-        return _Side(self.acquire_read, self.release_read, lambda: self._state.readers > 0)
+        return _Side(self.acquire_read, self.aacquire_read, self.release_read, lambda: self._state.readers > 0)
 
     @property
     def writer(self) -> _Side:
         """Writing, with the face of a Lock."""
         self._state.ensure_open()
-        return _Side(self.acquire_write, self.release_write, lambda: self._state.writing)
+        return _Side(self.acquire_write, self.aacquire_write, self.release_write, lambda: self._state.writing)
 
     @property
     def owner_died(self) -> bool:
@@ -215,8 +295,8 @@ class RWLock(Handle[_RWLockState], kind="RWLock"):
                 writer=me if state.writing else None,
                 since=state.since if state.writing else None,
                 readers={me: state.readers} if state.readers else {},
-                waiting_readers=state.waiting_readers,
-                waiting_writers=state.waiting_writers,
+                waiting_readers=len(state.no_writer),
+                waiting_writers=len(state.nobody),
                 owner_died=False,
                 attached=(me,),
             )

@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from operator import index
 from time import monotonic
 from types import TracebackType
+from typing import Any
 
 from sharedkit.statistics import SemaphoreStatistics
 from sharedkit.thread import registry
 from sharedkit.thread.handle import Structure
 from sharedkit.thread.registry import DEFAULT_SEATS, State
+from sharedkit.thread.waiters import NOT_YET, Turn, Waiters, deadline_in, wait
 
 __all__ = ["BoundedSemaphore", "Semaphore"]
 
@@ -20,53 +22,52 @@ MOST = (1 << 31) - 1  # as in shared memory and in multiprocessing
 
 
 class SemaphoreState(State):
-    """`free` permits, and the `waiting` threads, under the condition's lock."""
+    """`free` permits under the lock of those who wait for `one`."""
 
-    __slots__ = ("changed", "first", "free", "waiting")
+    __slots__ = ("first", "free", "mutex", "one")
 
     kind = "Semaphore"
 
     def __init__(self, name: str, value: int) -> None:
         super().__init__(name)
-        self.changed = threading.Condition(threading.Lock())
+        self.mutex = threading.Lock()
+        self.one = Waiters(self.mutex)
         self.first = value
         self.free = value
-        self.waiting = 0
 
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
         if not blocking and timeout is not None:
             raise ValueError("can't specify timeout for non-blocking acquire")
-        with self.changed:
+        with self.mutex:
             if not self.free and not (blocking and self._await_one(timeout)):
                 return False
             self.free -= 1
             return True
 
+    async def aacquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
+        if not blocking and timeout is not None:
+            raise ValueError("can't specify timeout for non-blocking acquire")
+        got: bool = await wait(Permit(self, deadline_in(timeout) if blocking else 0.0))
+        return got
+
     def _await_one(self, timeout: float | None) -> bool:
-        """Return when there is a permit, or False when there is none in time. The lock is held."""
+        """Return when there is a permit, or False when there is none in time. The mutex is held."""
         deadline = None if timeout is None else monotonic() + timeout
-        self.waiting += 1
-        try:
-            while not self.free:
-                remaining = None if deadline is None else deadline - monotonic()
-                if remaining is not None and remaining <= 0:
-                    return False
-                self.changed.wait(remaining)
-            return True
-        except BaseException:
-            self.changed.notify()  # it may have been for this one, which leaves now
-            raise
-        finally:
-            self.waiting -= 1
+        while not self.free:
+            remaining = None if deadline is None else deadline - monotonic()
+            if remaining is not None and remaining <= 0:
+                return False
+            self.one.wait(remaining)
+        return True
 
     def release(self, n: int = 1) -> None:
         if n < 1:
             raise ValueError("n must be one or more")
-        with self.changed:
+        with self.mutex:
             self.check_release(n)
             self.free += n
-            if self.waiting:
-                self.changed.notify(n)
+            if self.one.line:
+                self.one.notify(n)
 
     def check_release(self, n: int) -> None:
         if self.free + n > MOST:
@@ -104,6 +105,22 @@ class BoundedSemaphoreState(SemaphoreState):
     def holders(self) -> Mapping[int, int]:
         held = self.first - self.free
         return {os.getpid(): held} if held else {}
+
+
+class Permit(Turn):
+    """A task's wait for one."""
+
+    __slots__ = ("semaphore",)
+
+    def __init__(self, semaphore: SemaphoreState, deadline: float | None) -> None:
+        super().__init__(semaphore.one, deadline, semaphore)
+        self.semaphore = semaphore
+
+    def look(self, told: bool) -> Any:
+        if self.semaphore.free:
+            self.semaphore.free -= 1
+            return True
+        return False if self.over else NOT_YET
 
 
 class Semaphore(Structure[SemaphoreState], kind="Semaphore"):
@@ -161,6 +178,13 @@ class Semaphore(Structure[SemaphoreState], kind="Semaphore"):
         """
         return self._state.acquire(blocking if block is None else block, timeout)
 
+    async def aacquire(self, blocking: bool = True, timeout: float | None = None, *, block: bool | None = None) -> bool:
+        """`acquire`, which lets the event loop go on while it waits.
+
+        Tasks of a loop take in the order in which they came; one that is cancelled has taken none.
+        """
+        return await self._state.aacquire(blocking if block is None else block, timeout)
+
     def release(self, n: int = 1) -> None:
         """Add `n` permits and wake as many threads. ValueError for less than one, or more than were taken of a bounded
         one; OverflowError past 2**31 - 1.
@@ -179,16 +203,24 @@ class Semaphore(Structure[SemaphoreState], kind="Semaphore"):
     ) -> None:
         self._state.release()
 
+    async def __aenter__(self) -> bool:
+        return await self._state.aacquire()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._state.release()
+
     def statistics(self) -> SemaphoreStatistics:
-        """How many permits are free, and how many threads wait for one, as one frozen picture."""
+        """How many permits are free, and how many threads and event loops wait for one, as one frozen picture."""
         state = self._state
-        with state.changed:
+        with state.mutex:
             return SemaphoreStatistics(
                 name=state.name,
                 kind=state.kind,
                 value=state.free,
                 bound=state.bound,
-                waiting=state.waiting,
+                waiting=len(state.one),
                 holders=state.holders(),
                 attached=(os.getpid(),),
             )
