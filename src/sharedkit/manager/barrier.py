@@ -6,6 +6,7 @@ from collections.abc import Callable
 from operator import index
 from typing import Any
 
+from sharedkit.manager.awaiting import ASKERS
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
 from sharedkit.statistics import BarrierStatistics
 
@@ -57,6 +58,22 @@ class Barrier(Handle):
                 self._call("acted", False)
                 raise
             self._call("acted", True)
+        return int(number)
+
+    async def await_(self, timeout: float | None = None) -> int:
+        """Wait as `wait` does, without blocking the event loop. (`await` is a word of the language.)
+
+        The action is called in the loop, and should be short.
+        """
+        me = ASKERS.task()
+        number, acts = await self._acall("wait", timeout, self._action is not None, thread=me)
+        if acts and self._action is not None:
+            try:
+                self._action()
+            except BaseException:
+                self._call("acted", False, thread=me)
+                raise
+            self._call("acted", True, thread=me)
         return int(number)
 
     def reset(self) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from time import monotonic
 from types import TracebackType
 from typing import Any, TypeVar
 
+from sharedkit.manager.awaiting import ASKERS, acall, aend
 from sharedkit.manager.handle import DEFAULT_SEATS, Structure
 from sharedkit.manager.lock import Lock, PartLock, RLock, warn_if
+from sharedkit.manager.session import Link
 from sharedkit.statistics import ConditionStatistics
 
 __all__ = ["Condition"]
@@ -50,24 +52,47 @@ class Condition(Structure):
             self._lock_ident: int = self._call("lock")
         return self._lock_ident
 
+    def _key(self) -> tuple[Link, int]:
+        return self._ensure_open(), self._core()
+
+    def _who(self) -> int:
+        """Who asks: below 0 the task that holds the lock, else 0, the thread."""
+        return ASKERS.now(self._key())
+
     @property
     def lock(self) -> PartLock:
         """The lock that it is over."""
-        return PartLock(self, self._core())
+        return PartLock(self, self._core(), owned=True)
 
     def _of_lock(self, method: str, *args: Any, patience: float | None = 0.1) -> Any:
-        return self._ensure_open().call(self._core(), method, *args, patience=patience)
+        return self._ensure_open().call(self._core(), method, *args, patience=patience, thread=self._who())
 
     def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
         """Take the lock, with the arguments of the lock's own `acquire`."""
         wait = -1 if timeout is None else timeout
+        who = self._who()
         got, died = self._of_lock("acquire", bool(blocking if block is None else block), wait)
+        ASKERS.count(self._key(), who, int(got))
+        warn_if(died, self._name)
+        return bool(got)
+
+    def aacquire(
+        self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
+    ) -> Coroutine[Any, Any, bool]:
+        """Take the lock as `acquire` does, without blocking the event loop; a coroutine."""
+        return self._atake(blocking if block is None else block, -1 if timeout is None else timeout, ASKERS.task())
+
+    async def _atake(self, blocking: bool, timeout: float, thread: int) -> bool:
+        got, died = await acall(*self._key(), "acquire", bool(blocking), timeout, thread=thread)
+        ASKERS.count(self._key(), thread, int(got))
         warn_if(died, self._name)
         return bool(got)
 
     def release(self) -> None:
         """Let the lock go; a RuntimeError where it is not held."""
+        who = self._who()
         self._of_lock("release")
+        ASKERS.count(self._key(), who, -1)
 
     def __enter__(self) -> bool:
         return self.acquire()
@@ -77,6 +102,16 @@ class Condition(Structure):
     ) -> None:
         self.release()
 
+    def __aenter__(self) -> Coroutine[Any, Any, bool]:
+        return self.aacquire()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        who = self._who()
+        ASKERS.count(self._key(), who, -1)
+        await aend(*self._key(), "release", who)
+
     def _is_owned(self) -> bool:
         return bool(self._of_lock("is_owned"))
 
@@ -85,9 +120,28 @@ class Condition(Structure):
 
         Whether a notification came. Raises RuntimeError without the lock.
         """
-        told, died = self._call("wait", timeout, patience=None)
+        told, died = self._call("wait", timeout, patience=None, thread=self._who())
         warn_if(died, self._name)
         return bool(told)
+
+    def await_(self, timeout: float | None = None) -> Coroutine[Any, Any, bool]:
+        """Wait as `wait` does, without blocking the event loop; a coroutine. (`await` is a word of the language.)
+
+        The task that calls this holds the lock, and holds it again afterwards, also when it is cancelled; a
+        notification that has come on to it then goes to the next.
+        """
+        return self._await(timeout, self._who())
+
+    async def _await(self, timeout: float | None, thread: int) -> bool:
+        told, died = await self._acall("wait", timeout, thread=thread, insist=True)
+        warn_if(died, self._name)
+        return bool(told)
+
+    async def await_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T:
+        """Wait as `wait_for` does, without blocking the event loop."""
+        from sharedkit import aio
+
+        return await aio.wait_for(self.await_, predicate, timeout)
 
     def wait_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T:
         """Wait until `predicate()` is true or `timeout` seconds are over, and answer what it answered last."""
@@ -104,11 +158,11 @@ class Condition(Structure):
 
     def notify(self, n: int = 1) -> None:
         """Wake up to `n` of those that wait, the longest first. RuntimeError without the lock."""
-        self._call("notify", n)
+        self._call("notify", n, thread=self._who())
 
     def notify_all(self) -> None:
         """Wake everybody who waits. RuntimeError without the lock."""
-        self._call("notify", None)
+        self._call("notify", None, thread=self._who())
 
     def notifyAll(self) -> None:
         """Deprecated spelling of `notify_all`."""

@@ -49,9 +49,12 @@ class Event(Handle):
         Raises OverflowError for a timeout past threading.TIMEOUT_MAX.
         """
         self._ensure_open()
-        if timeout is not None and timeout > threading.TIMEOUT_MAX:
-            raise OverflowError("timeout value is too large")
-        return bool(self._call("wait", timeout))
+        return bool(self._call("wait", _checked(timeout)))
+
+    async def await_(self, timeout: float | None = None) -> bool:
+        """Wait as `wait` does, without blocking the event loop. (`await` is a word of the language.)"""
+        self._ensure_open()
+        return bool(await self._acall("wait", _checked(timeout)))
 
     def statistics(self) -> EventStatistics:
         """Whether it is set, and how many threads wait, as one frozen picture."""
@@ -62,3 +65,9 @@ class Event(Handle):
         if self.closed:
             return super().__repr__()
         return f"<sharedkit.Event at {id(self):#x} name={self._name!r}: {'set' if self.is_set() else 'unset'}>"
+
+
+def _checked(timeout: float | None) -> float | None:
+    if timeout is not None and timeout > threading.TIMEOUT_MAX:
+        raise OverflowError("timeout value is too large")
+    return timeout

@@ -72,14 +72,16 @@ class Structure:
         handle._open(link, name, ident)
         return handle
 
-    def _call(self, method: str, *args: Any, patience: float | None = 0.1) -> Any:
+    def _call(self, method: str, *args: Any, patience: float | None = 0.1, thread: int = 0) -> Any:
         link = self._link
         if link is None:
             raise ClosedError(f"{type(self).__name__} {self._name!r} is closed")
-        return link.call(self._ident, method, *args, patience=patience)
+        return link.call(self._ident, method, *args, patience=patience, thread=thread)
 
-    async def _acall(self, method: str, *args: Any, thread: int = 0, insist: bool = False) -> Any:
-        return await acall(self._ensure_open(), self._ident, method, *args, thread=thread, insist=insist)
+    async def _acall(
+        self, method: str, *args: Any, thread: int = 0, insist: bool = False, puts: int | None = None
+    ) -> Any:
+        return await acall(self._ensure_open(), self._ident, method, *args, thread=thread, insist=insist, puts=puts)
 
     def _ensure_open(self) -> Link:
         if self._link is None:
@@ -132,6 +134,15 @@ class Handle(Structure):
         return self
 
     def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self: H) -> H:
+        self._ensure_open()
+        return self
+
+    async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()

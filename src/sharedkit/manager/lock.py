@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Coroutine
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from sharedkit.errors import OwnerDiedWarning
-from sharedkit.manager.awaiting import acall
+from sharedkit.manager.awaiting import ASKERS, acall, aend
 from sharedkit.manager.handle import DEFAULT_SEATS, Structure
+from sharedkit.manager.session import Link
 from sharedkit.statistics import LockStatistics
 
 if TYPE_CHECKING:
@@ -34,15 +36,31 @@ class _Taken:
     async def _aask(self, method: str, *args: Any, thread: int = 0, insist: bool = False) -> Any:
         raise NotImplementedError
 
+    async def _arelease(self) -> None:
+        raise NotImplementedError
+
+    def _who(self) -> int:
+        """Who asks: below 0 a task, for an RLock that it holds; else 0, the thread."""
+        return 0
+
+    def _task(self) -> int:
+        """The same of a task that wants to hold it."""
+        return 0
+
+    def _count(self, who: int, times: int) -> None:
+        """So many times more, or less, it is held by that one."""
+
     def _called(self) -> str:
         raise NotImplementedError
 
     def _take(self, blocking: bool, timeout: float | None) -> bool:
+        who = self._who()
         got, died = self._ask("acquire", bool(blocking), -1 if timeout is None else timeout)
+        self._count(who, int(got))
         try:
             warn_if(died, self._called())
         except BaseException:  # the warning is an error: the lock is not ours then
-            self._ask("release")
+            self.release()
             raise
         return bool(got)
 
@@ -55,11 +73,33 @@ class _Taken:
         """
         return self._take(blocking if block is None else block, timeout)
 
+    async def _atake(self, blocking: bool, timeout: float | None, thread: int) -> bool:
+        wait = -1 if timeout is None else timeout
+        got, died = await self._aask("acquire", bool(blocking), wait, thread=thread)
+        self._count(thread, int(got))
+        try:
+            warn_if(died, self._called())
+        except BaseException:
+            await self._arelease()
+            raise
+        return bool(got)
+
+    def aacquire(
+        self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
+    ) -> Coroutine[Any, Any, bool]:
+        """Take the lock as `acquire` does, without blocking the event loop; a coroutine.
+
+        An RLock belongs to the task that calls this.
+        """
+        return self._atake(blocking if block is None else block, timeout, self._task())
+
     def release(self) -> None:
         """Let the lock go; NotLockedError, a RuntimeError, where it is not held, or not by this thread if it is an
         RLock.
         """
+        who = self._who()
         self._ask("release")
+        self._count(who, -1)
 
     def __enter__(self) -> bool:
         return self._take(True, -1)
@@ -67,7 +107,15 @@ class _Taken:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ask("release")
+        self.release()
+
+    def __aenter__(self) -> Coroutine[Any, Any, bool]:
+        return self.aacquire()
+
+    def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Coroutine[Any, Any, None]:
+        return self._arelease()
 
     def locked(self) -> bool:
         """Whether somebody holds the lock now."""
@@ -110,10 +158,15 @@ class _Named(_Taken, Structure):
         self._create(name, exist_ok, persist, seats, {"on_owner_died": on_owner_died})
 
     def _ask(self, method: str, *args: Any, patience: float | None = 0.1) -> Any:
-        return self._call(method, *args, patience=patience)
+        return self._call(method, *args, patience=patience, thread=self._who())
 
     async def _aask(self, method: str, *args: Any, thread: int = 0, insist: bool = False) -> Any:
         return await self._acall(method, *args, thread=thread, insist=insist)
+
+    async def _arelease(self) -> None:
+        who = self._who()
+        self._count(who, -1)
+        await aend(self._ensure_open(), self._ident, "release", who)
 
     def _called(self) -> str:
         return self._name
@@ -143,26 +196,40 @@ class RLock(_Named):
     """RLock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192)
 
     `threading.RLock`: the thread that holds it may take it again, and is alone to release it, as often as it has taken
-    it. The owner is a thread of a process; what happens when it dies is as for Lock. `with` takes it; it does not close
-    the handle.
+    it. The owner is a thread of a process, or the task that runs in it; what happens when it dies is as for Lock.
+    `with` takes it; it does not close the handle.
 
     Raises FileExistsError when the name is taken, ValueError when what is there is not an equal lock.
     """
 
     kind = "RLock"
 
+    def _who(self) -> int:
+        return ASKERS.now(self._key())
+
+    def _task(self) -> int:
+        return ASKERS.task()
+
+    def _count(self, who: int, times: int) -> None:
+        ASKERS.count(self._key(), who, times)
+
+    def _key(self) -> tuple[Any, int]:
+        return self._ensure_open(), self._ident
+
     def _is_owned(self) -> bool:
-        return bool(self._call("is_owned"))
+        return bool(self._ask("is_owned"))
 
     def _recursion_count(self) -> int:
         return self.statistics().count if self._is_owned() else 0
 
     def _release_save(self) -> int:
-        count: int = self._call("release_save")
+        who = self._who()
+        count: int = self._ask("release_save")
+        self._count(who, -count)
         return count
 
     def _acquire_restore(self, saved: int) -> None:
-        warn_if(self._call("acquire_restore", saved, patience=None), self._name)
+        warn_if(self._ask("acquire_restore", saved, patience=None), self._name)
 
     def __repr__(self) -> str:
         if self.closed:
@@ -178,15 +245,34 @@ class RLock(_Named):
 class PartLock(_Taken):
     """The lock that comes with an array or a condition, with the methods of a Lock. It is as open as the whole."""
 
-    def __init__(self, whole: Array | Condition, ident: int) -> None:
+    def __init__(self, whole: Array | Condition, ident: int, owned: bool = False) -> None:
         self._whole = whole
         self._ident = ident
+        self._owned = owned  # it may be an RLock
+
+    def _key(self) -> tuple[Link, int]:
+        return self._whole._ensure_open(), self._ident
+
+    def _who(self) -> int:
+        return ASKERS.now(self._key()) if self._owned else 0
+
+    def _task(self) -> int:
+        return ASKERS.task() if self._owned else 0
+
+    def _count(self, who: int, times: int) -> None:
+        ASKERS.count(self._key(), who, times)
 
     def _ask(self, method: str, *args: Any, patience: float | None = 0.1) -> Any:
-        return self._whole._ensure_open().call(self._ident, method, *args, patience=patience)
+        link, ident = self._key()
+        return link.call(ident, method, *args, patience=patience, thread=self._who())
 
     async def _aask(self, method: str, *args: Any, thread: int = 0, insist: bool = False) -> Any:
-        return await acall(self._whole._ensure_open(), self._ident, method, *args, thread=thread, insist=insist)
+        return await acall(*self._key(), method, *args, thread=thread, insist=insist)
+
+    async def _arelease(self) -> None:
+        who = self._who()
+        self._count(who, -1)
+        await aend(*self._key(), "release", who)
 
     def _called(self) -> str:
         return self._whole._name

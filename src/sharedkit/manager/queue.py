@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from operator import index
 from typing import Generic, TypeVar
 
@@ -68,10 +68,24 @@ class Queue(Handle, Generic[T]):
         self._ensure_open()
         self._put([pack(item)], block if blocking is None else blocking, timeout)
 
+    async def aput(
+        self, item: T, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
+    ) -> None:
+        """Put as `put` does, without blocking the event loop.
+
+        Cancelled, it has put nothing, unless the server had just done so: the CancelledError's attribute `put` says.
+        """
+        await self._aput([pack(item)], block if blocking is None else blocking, timeout)
+
     def _put(self, packed: list[bytes], block: bool, timeout: float | None) -> None:
         if timeout is not None and block:
             _check(timeout)
         self._call("put_many", packed, block, timeout)
+
+    async def _aput(self, packed: list[bytes], block: bool, timeout: float | None) -> None:
+        if timeout is not None and block:
+            _check(timeout)
+        await self._acall("put_many", packed, block, timeout, puts=len(packed))
 
     def get(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> T:
         """Take the oldest item, waiting for one for up to `timeout` seconds, or for ever where it is None.
@@ -82,11 +96,30 @@ class Queue(Handle, Generic[T]):
         (item,) = self._get(1, block if blocking is None else blocking, timeout)
         return item
 
+    async def aget(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> T:
+        """Take as `get` does, without blocking the event loop. Cancelled, it has taken nothing: what the server had
+        given goes back to the front.
+        """
+        (item,) = await self._aget(1, block if blocking is None else blocking, timeout)
+        return item
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        """Items, until the queue is shut down and empty."""
+        from sharedkit import aio
+
+        return aio.iterate(self.aget)
+
     def _get(self, most: int | None, block: bool, timeout: float | None) -> list[T]:
         self._ensure_open()
         if timeout is not None and block:
             _check(timeout)
         return [unpack(item) for item in self._call("get_many", most, block, timeout)]
+
+    async def _aget(self, most: int | None, block: bool, timeout: float | None) -> list[T]:
+        self._ensure_open()
+        if timeout is not None and block:
+            _check(timeout)
+        return [unpack(item) for item in await self._acall("get_many", most, block, timeout)]
 
     def put_nowait(self, item: T) -> None:
         """`put(item, block=False)`."""
@@ -106,6 +139,16 @@ class Queue(Handle, Generic[T]):
         self._ensure_open()
         self._put([pack(item) for item in items], block if blocking is None else blocking, timeout)
 
+    async def aput_many(
+        self, items: Iterable[T], block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
+    ) -> None:
+        """Put as `put_many` does, without blocking the event loop.
+
+        Cancelled, it may have put the first: the CancelledError's attribute `put` says how many.
+        """
+        self._ensure_open()
+        await self._aput([pack(item) for item in items], block if blocking is None else blocking, timeout)
+
     def get_many(
         self,
         max_items: int | None = None,
@@ -119,13 +162,21 @@ class Queue(Handle, Generic[T]):
         The list is empty only where `max_items` is 0. Raises what `get` does, ValueError for a negative `max_items`.
         """
         self._ensure_open()
-        if max_items is not None:
-            max_items = index(max_items)
-            if max_items < 0:
-                raise ValueError(f"max_items must not be negative: {max_items}")
-            if max_items == 0:
-                return []
-        return self._get(max_items, block if blocking is None else blocking, timeout)
+        most = _checked_most(max_items)
+        return [] if most == 0 else self._get(most, block if blocking is None else blocking, timeout)
+
+    async def aget_many(
+        self,
+        max_items: int | None = None,
+        block: bool = True,
+        timeout: float | None = None,
+        *,
+        blocking: bool | None = None,
+    ) -> list[T]:
+        """Take as `get_many` does, without blocking the event loop. Cancelled, it has taken nothing."""
+        self._ensure_open()
+        most = _checked_most(max_items)
+        return [] if most == 0 else await self._aget(most, block if blocking is None else blocking, timeout)
 
     def task_done(self) -> None:
         """Say that one taken item is dealt with; ValueError where this is said more often than items came."""
@@ -134,6 +185,10 @@ class Queue(Handle, Generic[T]):
     def join(self) -> None:
         """Wait until `task_done()` was called for every item that was put."""
         self._call("join")
+
+    async def ajoin(self) -> None:
+        """Wait as `join` does, without blocking the event loop."""
+        await self._acall("join")
 
     def shutdown(self, immediate: bool = False) -> None:
         """Make every `put`, and every `get` that finds no item, raise ShutDown, those that wait now among them.
@@ -165,6 +220,15 @@ class Queue(Handle, Generic[T]):
         """Sizes, counts of waiting threads and state, as one frozen picture."""
         picture: QueueStatistics = self._call("statistics")
         return picture
+
+
+def _checked_most(max_items: int | None) -> int | None:
+    if max_items is None:
+        return None
+    most = index(max_items)
+    if most < 0:
+        raise ValueError(f"max_items must not be negative: {most}")
+    return most
 
 
 def _check(timeout: float) -> None:

@@ -49,6 +49,22 @@ class Pending:
             raise error from (RemoteTraceback(trace) if trace else None)
         return self._payload
 
+    def put(self, most: int) -> int:
+        """How many of `most` items a put has put that was left."""
+        if self._kind == RESULT:
+            return most
+        return self._payload if type(self._payload) is int else 0
+
+    @property
+    def left(self) -> bool:
+        """Whether nobody wanted the answer when it came."""
+        return self._left
+
+    @property
+    def gives_back(self) -> bool:
+        """Whether it was answered before the server knew that it was left."""
+        return self._left and self._kind == RESULT
+
     def cancel(self) -> None:
         """Nobody wants the answer: the wait ends in the server, or what it has answered is given back there.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import TracebackType
 
+from sharedkit.manager.awaiting import aend
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
 from sharedkit.manager.lock import warn_if
 from sharedkit.statistics import RWLockStatistics
@@ -15,30 +16,42 @@ __all__ = ["RWLock"]
 class _Side:
     """Reading or writing, with the face of a Lock."""
 
-    def __init__(self, acquire: Callable[..., bool], release: Callable[[], None], locked: Callable[[], bool]) -> None:
-        self._acquire = acquire
-        self._release = release
+    def __init__(self, whole: RWLock, what: str, locked: Callable[[], bool]) -> None:
+        self._whole = whole
+        self._what = what
         self._locked = locked
 
     def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
         """As `RWLock.acquire_read` or `acquire_write`."""
-        return self._acquire(blocking if block is None else block, timeout)
+        return self._whole._take(self._what, blocking if block is None else block, timeout)
+
+    async def aacquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
+        """As `RWLock.aacquire_read` or `aacquire_write`."""
+        return await self._whole._atake(self._what, blocking if block is None else block, timeout)
 
     def release(self) -> None:
         """As `RWLock.release_read` or `release_write`."""
-        self._release()
+        self._whole._call(f"release_{self._what}")
 
     def locked(self) -> bool:
         """Whether somebody reads, or writes."""
         return self._locked()
 
     def __enter__(self) -> bool:
-        return self._acquire(True, -1)
+        return self.acquire()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._release()
+        self.release()
+
+    async def __aenter__(self) -> bool:
+        return await self.aacquire()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._whole._arelease(self._what)
 
 
 class RWLock(Handle):
@@ -68,6 +81,31 @@ class RWLock(Handle):
             raise
         return bool(got)
 
+    async def _atake(self, what: str, blocking: bool, timeout: float | None) -> bool:
+        wait = -1 if timeout is None else timeout
+        got, died = await self._acall(f"acquire_{what}", bool(blocking), wait)
+        try:
+            warn_if(died, self._name)
+        except BaseException:
+            await self._arelease(what)
+            raise
+        return bool(got)
+
+    async def _arelease(self, what: str) -> None:
+        await aend(self._ensure_open(), self._ident, f"release_{what}")
+
+    async def aacquire_read(
+        self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
+    ) -> bool:
+        """Begin to read as `acquire_read` does, without blocking the event loop."""
+        return await self._atake("read", blocking if block is None else block, timeout)
+
+    async def aacquire_write(
+        self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
+    ) -> bool:
+        """Begin to write as `acquire_write` does, without blocking the event loop."""
+        return await self._atake("write", blocking if block is None else block, timeout)
+
     def acquire_read(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
         """Begin to read beside others, and say whether that came about before `timeout` seconds were over.
 
@@ -94,13 +132,13 @@ class RWLock(Handle):
     def reader(self) -> _Side:
         """Reading, with the face of a Lock."""
         self._ensure_open()
-        return _Side(self.acquire_read, self.release_read, lambda: bool(self.statistics().readers))
+        return _Side(self, "read", lambda: bool(self.statistics().readers))
 
     @property
     def writer(self) -> _Side:
         """Writing, with the face of a Lock."""
         self._ensure_open()
-        return _Side(self.acquire_write, self.release_write, lambda: self.statistics().writer is not None)
+        return _Side(self, "write", lambda: self.statistics().writer is not None)
 
     @property
     def owner_died(self) -> bool:

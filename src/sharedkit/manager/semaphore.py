@@ -5,6 +5,7 @@ from __future__ import annotations
 from operator import index
 from types import TracebackType
 
+from sharedkit.manager.awaiting import aend
 from sharedkit.manager.handle import DEFAULT_SEATS, Structure
 from sharedkit.statistics import SemaphoreStatistics
 
@@ -49,6 +50,11 @@ class Semaphore(Structure):
         got: bool = self._call("acquire", bool(blocking if block is None else block), timeout)
         return got
 
+    async def aacquire(self, blocking: bool = True, timeout: float | None = None, *, block: bool | None = None) -> bool:
+        """Take one permit as `acquire` does, without blocking the event loop."""
+        got: bool = await self._acall("acquire", bool(blocking if block is None else block), timeout)
+        return got
+
     def release(self, n: int = 1) -> None:
         """Add `n` permits and wake as many threads. ValueError for less than one, or more than were taken of a bounded
         one; OverflowError past 2**31 - 1.
@@ -66,6 +72,14 @@ class Semaphore(Structure):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+
+    async def __aenter__(self) -> bool:
+        return await self.aacquire()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await aend(self._ensure_open(), self._ident, "release_one")
 
     def statistics(self) -> SemaphoreStatistics:
         """How many permits are free, who holds how many, and how many threads wait, as one frozen picture."""

@@ -103,17 +103,17 @@ class Link:
 
     # --- calls that a thread waits for
 
-    def call(self, ident: int, method: str, *args: Any, patience: float | None = PATIENCE) -> Any:
+    def call(self, ident: int, method: str, *args: Any, patience: float | None = PATIENCE, thread: int = 0) -> Any:
         """The result of `method` in the server, or its exception, with the traceback it had there as the cause.
 
         Who leaves with an exception of a signal handler leaves nothing behind: the wait is ended, and what the server
         had done by then is taken back. That is waited for up to `patience` seconds (None: for ever), and then goes on
-        behind the scenes.
+        behind the scenes. `thread` says who asks, for an RLock; by default the thread that calls.
         """
         stream = self._stream()
         calls = self._calls
         calls.number = number = calls.number + 1
-        thread = threading.get_ident()
+        thread = thread or threading.get_ident()
         released = self._forgotten() if self.released else ()
         try:
             message = join(number, (ident, method, args, thread, released))

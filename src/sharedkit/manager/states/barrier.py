@@ -1,4 +1,4 @@
-"""A barrier in the server: one generation of parties after the other. Who dies or leaves in it breaks it."""
+"""A barrier in the server: one generation of parties after another. Who dies in it breaks it; who leaves does not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class _Generation:
     """The `parties` that meet once, and wait in `inside`; `actor` calls the action for them, in its own process."""
 
     def __init__(self) -> None:
-        self.parties: list[Session] = []
+        self.parties: dict[int, Session] = {}
         self.inside = Line(lambda: False)  # released by the last party, or by who breaks it
         self.actor: tuple[Session, int] | None = None
         self.broken = False
@@ -42,9 +42,9 @@ class BarrierState(State):
         mine = self.current
         if mine.broken:
             raise BrokenBarrierError
-        number = len(mine.parties)
-        mine.parties.append(call.session)
-        if number + 1 == self.count:
+        number = next(each for each in range(self.count) if each not in mine.parties)
+        mine.parties[number] = call.session
+        if len(mine.parties) == self.count:
             if acts:
                 mine.actor = call.session, call.thread
                 return number, True
@@ -54,7 +54,10 @@ class BarrierState(State):
             if not (yield Wait(mine.inside, timeout)):
                 self._break()
         except Cancelled:
-            self._break()
+            if call.session.dead or call.channel.closed:
+                self._break()
+            else:
+                mine.parties.pop(number, None)
             raise
         if mine.broken:
             raise BrokenBarrierError
@@ -88,11 +91,11 @@ class BarrierState(State):
         self._break()
 
     def forget(self, session: Session) -> None:
-        if session in self.current.parties:
+        if session in self.current.parties.values():
             self._break()
 
     def do_statistics(self, call: Call) -> BarrierStatistics:
         now = self.current
-        owners = tuple(session.pid for session in now.parties)
+        owners = tuple(session.pid for session in now.parties.values())
         phase: Phase = "broken" if now.broken else "filling" if now.actor is None else "acting"
         return BarrierStatistics(self.name, self.kind, self.count, len(owners), phase, owners, self.attached())

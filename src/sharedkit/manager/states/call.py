@@ -101,8 +101,8 @@ class Call:
                 step, value = self._running.send, False
         except StopIteration as end:
             self.channel.answer(self, RESULT, end.value)
-        except Cancelled:
-            self.channel.answer(self, CANCELLED, None)
+        except Cancelled as end:
+            self.channel.answer(self, CANCELLED, end.args[0] if end.args else None)
         except Exception as error:
             self.channel.answer(self, ERROR, failed(error))
         else:

@@ -13,6 +13,7 @@ from typing import Any
 
 from sharedkit.errors import ShutDown
 from sharedkit.manager.states.base import Call, Line, State, Wait, Waiting
+from sharedkit.manager.wire import Cancelled
 from sharedkit.statistics import QueueState as Phase
 from sharedkit.statistics import QueueStatistics
 
@@ -54,6 +55,8 @@ class QueueState(State):
         except (Full, ShutDown) as error:
             vars(error)["put"] = put
             raise
+        except Cancelled:
+            raise Cancelled(put) from None
 
     def _await_room(self, block: bool, deadline: float | None, first: bool) -> Waiting[None]:
         if not block:

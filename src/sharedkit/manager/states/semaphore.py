@@ -47,6 +47,9 @@ class SemaphoreState(State):
             del self.held[session]
         return True
 
+    def do_release_one(self, call: Call) -> None:
+        self.do_release(call, 1)
+
     def do_release(self, call: Call, n: int) -> None:
         if n < 1:
             raise ValueError("n must be one or more")
