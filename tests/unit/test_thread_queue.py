@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from sharedkit.thread import Queue
+from sharedkit.thread.waiters import Bed
 
 LIMIT = 60.0
 
@@ -54,15 +55,14 @@ def test_who_leaves_a_wait_by_an_exception_hands_on_its_notification(
 ) -> None:
     """The first of two is notified just as it is interrupted; the second must be woken in its stead."""
     q: Queue[int] = Queue(1)
-    condition = q._state.not_empty if side == "getters" else q._state.not_full
     if side == "putters":
         q.put(0)
     wait = q.get if side == "getters" else lambda: q.put(1)
-    real_wait = condition.wait
+    sleep = Bed.sleep
     interrupted: list[BaseException] = []
 
-    def wait_and_be_interrupted(timeout: float | None = None) -> bool:
-        real_wait(timeout)
+    def sleep_and_be_interrupted(bed: Bed, timeout: float | None) -> None:
+        sleep(bed, timeout)
         raise Interrupt
 
     def first() -> None:
@@ -71,7 +71,7 @@ def test_who_leaves_a_wait_by_an_exception_hands_on_its_notification(
         except Interrupt as error:
             interrupted.append(error)
 
-    monkeypatch.setattr(condition, "wait", wait_and_be_interrupted)
+    monkeypatch.setattr(Bed, "sleep", sleep_and_be_interrupted)
     leaver = _thread(first)
     _until(lambda: getattr(q.statistics(), f"waiting_{side}") == 1)
     monkeypatch.undo()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterable, Iterator, KeysView, ValuesView
+from collections.abc import AsyncIterator, ItemsView, Iterable, Iterator, KeysView, ValuesView
 from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
@@ -164,9 +164,39 @@ class Queue(Handle, Protocol[T]):
         `maxsize`, but never than twice that.
         """
 
+    async def aput(
+        self, item: T, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
+    ) -> None: ...
+
+    async def aget(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> T: ...
+
+    async def aput_many(
+        self,
+        items: Iterable[T],
+        block: bool = True,
+        timeout: float | None = None,
+        *,
+        blocking: bool | None = None,
+    ) -> None:
+        """As `put_many`; a CancelledError has the attribute `put`, too."""
+
+    async def aget_many(
+        self,
+        max_items: int | None = None,
+        block: bool = True,
+        timeout: float | None = None,
+        *,
+        blocking: bool | None = None,
+    ) -> list[T]: ...
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        """Items as `aget` takes them, until the queue is shut down and empty."""
+
     def task_done(self) -> None: ...
 
     def join(self) -> None: ...
+
+    async def ajoin(self) -> None: ...
 
     def shutdown(self, immediate: bool = False) -> None: ...
 

@@ -23,11 +23,18 @@ class Structure(Protocol):
 
 
 class Handle(Structure, Protocol):
-    """One that a `with` statement closes."""
+    """One that a `with` statement closes, or an `async with`."""
 
     def __enter__(self) -> Self: ...
 
     def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        """Closes."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
         """Closes."""

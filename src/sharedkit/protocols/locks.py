@@ -17,6 +17,10 @@ class Lockable(Protocol):
     def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
         """Take it, and say whether that came about in time."""
 
+    async def aacquire(
+        self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
+    ) -> bool: ...
+
     def release(self) -> None:
         """Let it go; NotLockedError, a RuntimeError and a ValueError, where it is not held."""
 
@@ -26,6 +30,12 @@ class Lockable(Protocol):
     def __enter__(self) -> bool: ...
 
     def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+
+    async def __aenter__(self) -> bool: ...
+
+    async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None: ...
 
@@ -58,7 +68,11 @@ class Lock(Lockable, Structure, Protocol):
 
 
 class RLock(Lockable, Structure, Protocol):
-    """`threading.RLock`: the thread that holds it may take it again, and it alone may release it."""
+    """`threading.RLock`: the thread that holds it may take it again, and it alone may release it.
+
+    What `aacquire` takes belongs to the task that calls it, so that two tasks of a thread exclude each other; in that
+    task `acquire` and `release` mean it as well.
+    """
 
     def __init__(
         self,
@@ -100,6 +114,10 @@ class Semaphore(Structure, Protocol):
     def acquire(self, blocking: bool = True, timeout: float | None = None, *, block: bool | None = None) -> bool:
         """Take one permit, and say whether that came about in time."""
 
+    async def aacquire(
+        self, blocking: bool = True, timeout: float | None = None, *, block: bool | None = None
+    ) -> bool: ...
+
     def release(self, n: int = 1) -> None:
         """Give `n` permits back; ValueError below 1."""
 
@@ -109,6 +127,12 @@ class Semaphore(Structure, Protocol):
     def __enter__(self) -> bool: ...
 
     def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+
+    async def __aenter__(self) -> bool: ...
+
+    async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None: ...
 
@@ -136,11 +160,19 @@ class RWLock(Handle, Protocol):
     def acquire_read(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
         """Begin to read, beside others; whether that came about in time."""
 
+    async def aacquire_read(
+        self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
+    ) -> bool: ...
+
     def release_read(self) -> None:
         """End reading; NotLockedError where this process does not read."""
 
     def acquire_write(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
         """Begin to write, alone; whether that came about in time."""
+
+    async def aacquire_write(
+        self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
+    ) -> bool: ...
 
     def release_write(self) -> None:
         """End writing; NotLockedError where nobody writes."""

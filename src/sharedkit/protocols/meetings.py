@@ -33,6 +33,8 @@ class Event(Handle, Protocol):
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it is set, or was meanwhile; False where that does not come in time."""
 
+    async def await_(self, timeout: float | None = None) -> bool: ...
+
     def statistics(self) -> EventStatistics: ...
 
 
@@ -51,13 +53,22 @@ class Condition(Structure, Protocol):
 
     def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool: ...
 
+    async def aacquire(
+        self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
+    ) -> bool: ...
+
     def release(self) -> None: ...
 
     def wait(self, timeout: float | None = None) -> bool:
         """Let the lock go, wait to be notified and take it again; False where that does not come in time."""
 
+    async def await_(self, timeout: float | None = None) -> bool:
+        """As `wait`. Cancelled, it takes the lock again before it ends, and hands on a notification that has come."""
+
     def wait_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T:
         """Wait until `predicate()` is true, and answer what it answered last."""
+
+    async def await_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T: ...
 
     def notify(self, n: int = 1) -> None:
         """Wake up to `n` of those that wait; RuntimeError without the lock."""
@@ -70,6 +81,12 @@ class Condition(Structure, Protocol):
     def __enter__(self) -> bool: ...
 
     def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+
+    async def __aenter__(self) -> bool: ...
+
+    async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None: ...
 
@@ -93,6 +110,9 @@ class Barrier(Handle, Protocol):
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for the others; a number of one's own below `parties`. Raises threading.BrokenBarrierError."""
+
+    async def await_(self, timeout: float | None = None) -> int:
+        """As `wait`. A task that is cancelled has not come."""
 
     def reset(self) -> None:
         """Make it empty and whole again; those that wait get a BrokenBarrierError."""

@@ -1,0 +1,71 @@
+"""Event loops for tests: none can outlive its test, and none may leave a task behind."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+from conformance.watchdog import LIMIT, Task
+
+
+async def _watched(main: Callable[..., Coroutine[Any, Any, Any]], args: tuple[Any, ...]) -> Any:
+    result = await asyncio.wait_for(main(*args), LIMIT)
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    assert not left, f"tasks are left: {left}"
+    return result
+
+
+def in_loop(main: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> Task:
+    """`main(*args)` in a new loop in a thread of its own."""
+    return Task(lambda: asyncio.run(_watched(main, args)))
+
+
+def run(main: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> Any:
+    """What `main(*args)` answers, in a new loop; AssertionError where it hangs or leaves a task."""
+    return in_loop(main, *args).result(LIMIT + 10)
+
+
+def start(coroutines: Iterable[Coroutine[Any, Any, Any]]) -> list[asyncio.Task[Any]]:
+    """A task for each."""
+    return [asyncio.create_task(each) for each in coroutines]
+
+
+async def settle() -> None:
+    """Let every task go as far as it comes without help."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Return as soon as the condition holds, while the loop goes on."""
+    while not condition():
+        await asyncio.sleep(0.001)
+
+
+async def cancelled(task: asyncio.Task[Any]) -> bool:
+    """Cancel the task; whether it ended so, and not with an answer of its own."""
+    task.cancel()
+    await asyncio.wait([task])
+    return task.cancelled()
+
+
+async def perhaps(chance: random.Random, call: Callable[[], Coroutine[Any, Any, Any]], nothing: Any) -> Any:
+    """What the call answers, or `nothing` where it was cancelled.
+
+    That may be at any point, at once, while it waits, as it is woken, and by its task, `asyncio.timeout` or `wait_for`.
+    """
+    way = chance.randrange(4)
+    try:
+        if way == 0:
+            async with asyncio.timeout(chance.random() * 0.002):
+                return await call()
+        if way == 1:
+            return await asyncio.wait_for(call(), chance.random() * 0.002)
+    except TimeoutError:
+        return nothing
+    (task,) = start([call()])
+    for _ in range(chance.randrange(6)):
+        await asyncio.sleep(0 if way == 2 else chance.random() * 0.001)
+    return nothing if await cancelled(task) else task.result()
