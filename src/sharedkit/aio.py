@@ -255,7 +255,8 @@ async def enter(begin: Callable[[], T]) -> T:
 async def leave(end: Callable[[], object], stirs: Hashable = None) -> None:
     """The end of an `async with` block; whose key `stirs` is may go on then."""
     end()
-    lines = _lines_there(asyncio.get_running_loop())
+    loop = asyncio._get_running_loop()
+    lines = None if loop is None else _lines_there(loop)  # none: the block is collected with its loop
     if lines:
         _stir(lines, stirs)
 
@@ -282,6 +283,9 @@ class Sleep(Turn, Protocol):
     def back(self) -> Awaitable[object]:
         """Takes it again as often as it was held."""
 
+    def lose(self) -> None:
+        """The lock will not be taken again: the `async with` block around the wait must not release it."""
+
     def done(self, well: bool) -> None:
         """The lock is held again; or it never will be, and what had been told goes to others."""
 
@@ -292,9 +296,15 @@ async def sleep(turn: Sleep) -> bool:
     try:
         try:
             told: bool = await wait(turn)
-        finally:
+        except GeneratorExit:  # collected with its loop: nobody is left to wait for the lock, or to release it
+            turn.lose()
+            raise
+        except BaseException:
             if turn.left():
                 await insist(turn.back)
+            raise
+        if turn.left():
+            await insist(turn.back)
         well = True
         return told
     finally:

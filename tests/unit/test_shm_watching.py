@@ -138,6 +138,32 @@ def test_a_wait_of_a_closed_loop_can_be_collected() -> None:
     assert queue.get() == 1
 
 
+def test_a_wait_for_a_condition_that_is_collected_releases_nobodys_lock() -> None:
+    lock = sk.Lock()
+    condition = sk.Condition(lock)
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda _loop, _context: None)  # that a task never ended
+
+    async def sleep() -> None:
+        async with condition:
+            await condition.await_()
+
+    async def begin() -> asyncio.Task[None]:
+        task = asyncio.create_task(sleep())
+        while not condition.statistics().waiting:
+            await asyncio.sleep(0)
+        return task
+
+    task = loop.run_until_complete(begin())
+    loop.close()
+    assert lock.acquire(timeout=WATCHDOG)
+    end_watchers()
+    del task, loop
+    gc.collect()
+    assert lock.locked()
+    lock.release()
+
+
 def _in_child(queue: sk.Queue[int], answers: sk.Queue[int]) -> None:
     async def main() -> None:
         answers.put(await queue.aget())

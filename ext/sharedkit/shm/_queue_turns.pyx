@@ -35,8 +35,9 @@ cdef class QueueTurn(Turn):
     cdef sk_call call
 
     cdef set_queue(self, Segment segment, str side, cbool willing, object timeout):
-        self.set(segment, (<size_t><void *>segment, side) if willing else None, deadline_of(timeout) if willing else FOR_EVER)
-        self.stirs = (<size_t><void *>segment, "put" if side == "get" else "get")
+        cdef size_t which = <size_t><void *>segment
+        self.set(segment, (which, side) if willing else None, deadline_of(timeout) if willing else FOR_EVER)
+        self.stirs = (which, "put" if side == "get" else "get")
         self.call.willing = willing
         self.call.until = self.until
 

@@ -6,6 +6,7 @@ from libc.stdint cimport uint64_t
 from sharedkit._segment cimport SK_BUSY, SK_FULL, SK_INTERRUPTED, SK_OK, Segment, refuse
 from sharedkit._watch cimport Turn, pending, sk_waits_aside, waiting
 from sharedkit.shm._rlock cimport RLock
+from sharedkit.shm._sync cimport Mutex
 
 cdef uint64_t FOR_EVER = <uint64_t>-1
 
@@ -67,6 +68,10 @@ cdef class SleepTurn(Turn):
         if isinstance(self.lock, RLock):
             return waiting((<RLock>self.lock).turn(FOR_EVER, self.saved, self.name))
         return self.lock.aacquire()
+
+    def lose(self):
+        if self.saved != 0:
+            (<Mutex>self.lock).lost += 1
 
     def done(self, well):
         if self.told and self.segment.s.seats.me == self.me:

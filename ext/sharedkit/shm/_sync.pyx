@@ -12,7 +12,7 @@ from sharedkit._segment cimport (
     SK_BUSY, SK_CORRUPT, SK_EXCESS, SK_OK, SK_OWNER_DIED,
     Handle, Segment, closed, create_segment, refuse, sk_body_of, sk_header_of, sk_plan, sk_segment,
 )
-from sharedkit._watch cimport leaving, sk_waits_aside, waiting
+from sharedkit._watch cimport coroutines, leaving, sk_waits_aside, waiting
 from sharedkit.shm._waiting cimport SliceTurn, next_thread, sk_stay, until_of, wait_in
 from sharedkit.statistics import LockStatistics
 
@@ -81,6 +81,13 @@ cdef class Mutex(Handle):
         if rc == SK_OWNER_DIED:
             warn(segment, mutex, self.strict)
         return rc == SK_OK or rc == SK_OWNER_DIED
+
+    cdef object end_block(self, object kind):
+        """A coroutine for the end of an `async with` block."""
+        if kind is GeneratorExit and self.lost > 0:
+            self.lost -= 1
+            return coroutines().enter(int)
+        return leaving(self.release, <size_t>self.mutex)
 
     cdef int tell(self) except -1:
         """It has just been taken from a dead process."""
@@ -305,7 +312,7 @@ cdef class Lock(Mutex):
         return self.aacquire()
 
     def __aexit__(self, kind, error, trace):
-        return leaving(self.release, <size_t>self.mutex)
+        return self.end_block(kind)
 
     def __reduce__(self):
         if self.part:
