@@ -76,13 +76,13 @@ def test_a_killed_server_is_an_error_soon_for_everybody_who_waits_in_it() -> Non
     with sk.get_context("manager") as context:
         ctx: Any = context
         things = {name: make(ctx) for name, (make, _, _) in WAITS.items()}
-        threads = [Task(wait, things[name]) for name, (_, wait, _) in WAITS.items()]
         q, ends = ctx.Queue(), multiprocessing.get_context("fork").SimpleQueue()
         forked = multiprocessing.get_context("fork")
         processes = [forked.Process(target=children.get_and_say_how_it_ended, args=(q, ends)) for _ in range(3)]
         for process in processes:
             process.start()
         until(lambda: q.statistics().waiting_getters == 3)
+        threads = [Task(wait, things[name]) for name, (_, wait, _) in WAITS.items()]  # after the forks
         until(lambda: all(waiting(things[name]) == 1 for name, (_, _, waiting) in WAITS.items()))
         task = Task(lambda: asyncio.run(q._acall("get_many", 1, True, None)))
         until(lambda: q.statistics().waiting_getters == 4)
