@@ -24,7 +24,7 @@ import sharedkit as sk
 # How to wait for ever in each structure that has a wait, and how many then wait by its statistics.
 WAITS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], Callable[[Any], int]]] = {
     "Lock": (lambda ctx: _taken(ctx.Lock()), lambda x: x.acquire(), lambda x: x.statistics().waiting),
-    "RLock": (lambda ctx: _taken(ctx.RLock()), lambda x: x.acquire(), lambda x: x.statistics().waiting),
+    "RLock": (lambda ctx: _taken_by_a_task(ctx.RLock()), lambda x: x.acquire(), lambda x: x.statistics().waiting),
     "Semaphore": (lambda ctx: ctx.Semaphore(0), lambda x: x.acquire(), lambda x: x.statistics().waiting),
     "BoundedSemaphore": (
         lambda ctx: _taken(ctx.BoundedSemaphore(1)),
@@ -46,8 +46,13 @@ WAITS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], Callable[[Any
 
 
 def _taken(lock: Any) -> Any:
-    """By another thread, so that we wait."""
-    Task(lock.acquire).result()
+    lock.acquire()
+    return lock
+
+
+def _taken_by_a_task(lock: Any) -> Any:
+    """Whose number no thread ever has, not even one that comes after another has ended."""
+    asyncio.run(lock._aask("acquire", True, -1, thread=-1))
     return lock
 
 
