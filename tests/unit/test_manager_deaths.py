@@ -24,7 +24,7 @@ import sharedkit as sk
 # How to wait for ever in each structure that has a wait, and how many then wait by its statistics.
 WAITS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], Callable[[Any], int]]] = {
     "Lock": (lambda ctx: _taken(ctx.Lock()), lambda x: x.acquire(), lambda x: x.statistics().waiting),
-    "RLock": (lambda ctx: _taken(ctx.RLock()), lambda x: x.acquire(), lambda x: x.statistics().waiting),
+    "RLock": (lambda ctx: _taken_by_a_task(ctx.RLock()), lambda x: x.acquire(), lambda x: x.statistics().waiting),
     "Semaphore": (lambda ctx: ctx.Semaphore(0), lambda x: x.acquire(), lambda x: x.statistics().waiting),
     "BoundedSemaphore": (
         lambda ctx: _taken(ctx.BoundedSemaphore(1)),
@@ -46,8 +46,13 @@ WAITS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], Callable[[Any
 
 
 def _taken(lock: Any) -> Any:
-    """By another thread, so that we wait."""
-    Task(lock.acquire).result()
+    lock.acquire()
+    return lock
+
+
+def _taken_by_a_task(lock: Any) -> Any:
+    """Whose number no thread ever has, not even one that comes after another has ended."""
+    asyncio.run(lock._aask("acquire", True, -1, thread=-1))
     return lock
 
 
@@ -76,13 +81,13 @@ def test_a_killed_server_is_an_error_soon_for_everybody_who_waits_in_it() -> Non
     with sk.get_context("manager") as context:
         ctx: Any = context
         things = {name: make(ctx) for name, (make, _, _) in WAITS.items()}
-        threads = [Task(wait, things[name]) for name, (_, wait, _) in WAITS.items()]
         q, ends = ctx.Queue(), multiprocessing.get_context("fork").SimpleQueue()
         forked = multiprocessing.get_context("fork")
         processes = [forked.Process(target=children.get_and_say_how_it_ended, args=(q, ends)) for _ in range(3)]
         for process in processes:
             process.start()
         until(lambda: q.statistics().waiting_getters == 3)
+        threads = [Task(wait, things[name]) for name, (_, wait, _) in WAITS.items()]  # after the forks
         until(lambda: all(waiting(things[name]) == 1 for name, (_, _, waiting) in WAITS.items()))
         task = Task(lambda: asyncio.run(q._acall("get_many", 1, True, None)))
         until(lambda: q.statistics().waiting_getters == 4)
