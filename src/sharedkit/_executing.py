@@ -6,9 +6,10 @@ import itertools
 import time
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent import futures
-from typing import Any, ParamSpec, TypeVar
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar
 
 __all__ = ["ExecutorFace", "Options", "check_arguments", "check_retiring", "checked_timeout"]
 
@@ -89,6 +90,35 @@ class ExecutorFace(futures.Executor):
         """
         return mapped(self._enter, fn, iterables, timeout, chunksize, buffersize)
 
+    def amap(
+        self,
+        fn: Callable[..., T],
+        /,
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+        buffersize: int | None = None,
+    ) -> AsyncIterator[T]:
+        """The same for `async for`: waiting for a result does not block the event loop."""
+        until = None if timeout is None else time.monotonic() + timeout
+        return _aresults(*submitted(self._enter, fn, iterables, chunksize, buffersize), until, chunksize > 1)
+
+    async def ashutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """`shutdown`, without blocking the event loop. Cancelled, it has begun all the same."""
+        self.shutdown(wait=False, cancel_futures=cancel_futures)
+        if wait:
+            from sharedkit import aio
+
+            await aio.in_thread(self.shutdown)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.ashutdown()
+
 
 class Options:
     """An executor with a limit for each call: `submit` and `map` as there."""
@@ -131,20 +161,29 @@ def mapped(
     buffersize: int | None,
 ) -> Iterator[Any]:
     """The iterator that `map` returns; the first tasks are submitted when this returns."""
+    until = None if timeout is None else time.monotonic() + timeout
+    return _results(*submitted(enter, fn, iterables, chunksize, buffersize), until, chunksize > 1)
+
+
+Ahead = deque[futures.Future[Any]]
+
+
+def submitted(
+    enter: Enter, fn: Callable[..., Any], iterables: tuple[Iterable[Any], ...], chunksize: int, buffersize: int | None
+) -> tuple[Ahead, Iterator[futures.Future[Any]]]:
+    """The futures of the tasks that go ahead, and an iterator that submits the others."""
     if chunksize < 1:
         raise ValueError(f"chunksize must be >= 1: {chunksize}")
     if buffersize is not None and not isinstance(buffersize, int):
         raise TypeError("buffersize must be an integer or None")
     if buffersize is not None and buffersize < 1:
         raise ValueError(f"buffersize must be None or >= 1: {buffersize}")
-    until = None if timeout is None else time.monotonic() + timeout
     rows = zip(*iterables, strict=False)
     if chunksize == 1:
         submissions = (enter(fn, row, {}) for row in rows)
     else:
         submissions = (enter(call_each, (fn, chunk), {}) for chunk in _chunks(rows, chunksize))
-    ahead = deque(itertools.islice(submissions, buffersize))
-    return _results(ahead, submissions, until, chunksize > 1)
+    return deque(itertools.islice(submissions, buffersize)), submissions
 
 
 def _chunks(rows: Iterator[tuple[Any, ...]], size: int) -> Iterator[list[tuple[Any, ...]]]:
@@ -153,7 +192,7 @@ def _chunks(rows: Iterator[tuple[Any, ...]], size: int) -> Iterator[list[tuple[A
 
 
 def _results(
-    ahead: deque[futures.Future[Any]], submissions: Iterator[futures.Future[Any]], until: float | None, chunked: bool
+    ahead: Ahead, submissions: Iterator[futures.Future[Any]], until: float | None, chunked: bool
 ) -> Iterator[Any]:
     """Closing it, or an error, cancels what is still ahead."""
     try:
@@ -172,6 +211,24 @@ def _results(
             results.reverse()
             while results:  # what was handed out is not kept
                 yield results.pop()
+    finally:
+        for future in ahead:
+            future.cancel()
+
+
+async def _aresults(
+    ahead: Ahead, submissions: Iterator[futures.Future[Any]], until: float | None, chunked: bool
+) -> AsyncIterator[Any]:
+    """The same, awaited."""
+    import asyncio
+
+    try:
+        while ahead:
+            async with asyncio.timeout(None if until is None else until - time.monotonic()):
+                result = await asyncio.wrap_future(ahead.popleft())
+            ahead.extend(itertools.islice(submissions, 1))
+            for each in result if chunked else [result]:
+                yield each
     finally:
         for future in ahead:
             future.cancel()

@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from contextlib import suppress
 from typing import Any, Final, Protocol, TypeVar
 from weakref import ReferenceType, WeakKeyDictionary
 
@@ -25,6 +26,7 @@ __all__ = [
     "Sleep",
     "Turn",
     "enter",
+    "in_thread",
     "insist",
     "iterate",
     "leave",
@@ -245,6 +247,32 @@ async def _stand_in_line(turn: Turn, sleeper: _Sleeper, lines: dict[Hashable, _L
 
 def _is_over(turn: Turn, loop: asyncio.AbstractEventLoop) -> bool:
     return turn.deadline is not None and loop.time() >= turn.deadline
+
+
+async def in_thread(call: Callable[[], object]) -> None:
+    """Wait for a call that can be waited for by a thread alone: one of its own, as the loop's may be what ends."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+
+    def end(error: BaseException | None) -> None:
+        if ended.done():
+            return
+        if error is None:
+            ended.set_result(None)
+        else:
+            ended.set_exception(error)
+
+    def run() -> None:
+        why = None
+        try:
+            call()
+        except BaseException as error:
+            why = error
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(end, why)
+
+    threading.Thread(target=run, name="sharedkit waits", daemon=True).start()
+    await ended
 
 
 async def enter(begin: Callable[[], T]) -> T:

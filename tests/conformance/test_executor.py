@@ -218,3 +218,24 @@ def test_statistics_count_workers_and_tasks(make_executor: Make) -> None:
         assert 1 <= now.pending + now.running <= 5
         futures.wait(ahead, LIMIT)
     assert executor.statistics().pending == 0
+
+
+def test_results_and_the_end_can_be_awaited(make_executor: Make) -> None:
+    executor = make_executor(2)
+    if not hasattr(executor, "amap"):
+        pytest.skip("the standard library's has no awaitable twins")
+
+    async def main() -> None:
+        async with executor:
+            assert [each async for each in executor.amap(calls.double, range(30), chunksize=4)] == list(range(0, 60, 2))
+            with pytest.raises(ZeroDivisionError):
+                async for each in executor.amap(calls.refuse, [1], buffersize=1):
+                    raise AssertionError(each)
+            asyncio.get_running_loop().call_later(0, slow.append, 1)
+            assert await asyncio.wrap_future(executor.submit(calls.double, 1)) == 2
+        with pytest.raises(RuntimeError):
+            executor.submit(calls.double, 1)
+        assert slow
+
+    slow: list[int] = []
+    asyncio.run(asyncio.wait_for(main(), LIMIT))

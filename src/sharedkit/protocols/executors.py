@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent import futures
 from types import TracebackType
 from typing import Any, ParamSpec, Protocol, Self, TypeVar
@@ -56,6 +56,26 @@ class Executor(Protocol):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls; wait until all are done, or cancel those that nobody has begun."""
+
+    def amap(
+        self,
+        fn: Callable[..., T],
+        /,
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+        buffersize: int | None = None,
+    ) -> AsyncIterator[T]:
+        """`map` for `async for`."""
+
+    async def ashutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None: ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        """Shuts down and waits."""
 
     def __enter__(self) -> Self: ...
 
