@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from sharedkit.manager.requests import Pending
-from sharedkit.manager.session import PATIENCE, Link
+from sharedkit.manager.session import Link
 
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["ASKERS", "Askers", "acall", "aend"]
+__all__ = ["ASKERS", "Askers", "acall", "aend", "asleep", "keep"]
+
+LEAVE = 10.0  # seconds that a cancelled task gives the server to take back what it had given
+
+_kept: list[asyncio.Future[None]] = []
+"""Waits with a lock whose loop was closed. To collect them would end their `async with` blocks, which release a lock
+that is not theirs."""
 
 
-LASTING = ("put_many", "wait")  # what was put stays put; a wait in a condition ends with its lock
+def keep(pending: Pending) -> None:
+    """What is done stays done though nobody may ever hear of it."""
 
 
 def _begin(
-    link: Link, ident: int, method: str, args: tuple[Any, ...], thread: int
+    link: Link,
+    ident: int,
+    method: str,
+    args: tuple[Any, ...],
+    thread: int,
+    leave: Callable[[Pending], object] = Pending.cancel,
 ) -> tuple[Pending, asyncio.Future[None]]:
     """Send a request; the future is done when its answer is there.
 
-    Where its loop does not run then, the answer is given back, for others; should it run again, `left` says so.
+    Where its loop does not run then, `leave` gives back what came, for others.
     """
     import asyncio  # with the first wait, not with the package
 
@@ -35,8 +48,10 @@ def _begin(
             answered.set_result(None)
 
     def done(pending: Pending) -> None:
-        if not loop.is_running() and method not in LASTING:
-            pending.cancel()
+        if not loop.is_running():
+            leave(pending)
+            if pending.forsaken and loop.is_closed():
+                _kept.append(answered)
         with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(wake)
 
@@ -44,48 +59,50 @@ def _begin(
 
 
 async def acall(
-    link: Link, ident: int, method: str, *args: Any, thread: int = 0, insist: bool = False, puts: int | None = None
+    link: Link,
+    ident: int,
+    method: str,
+    *args: Any,
+    thread: int = 0,
+    leave: Callable[[Pending], object] = Pending.cancel,
+    puts: int | None = None,
 ) -> Any:
     """`Link.call`, awaited. `thread` is who asks, where that matters: a number of the task's own for an RLock.
 
-    A task that is cancelled goes on when the server has given back what this call had been given there, or after
-    `PATIENCE`; with `insist` not before, as a wait in a condition must not, which has its lock then. `puts`: how many
-    items it puts in all; a CancelledError then says in its attribute `put` how many went in.
+    A task that is cancelled goes on when the server has taken back what this call had been given there, or after
+    `LEAVE` seconds. `leave` does that where the loop does not run when the answer comes; should it run again, the call
+    is made anew. `puts`: how many items it puts in all; a CancelledError then says in its attribute `put` how many went
+    in.
     """
     import asyncio
 
     while True:
-        pending, answered = _begin(link, ident, method, args, thread)
+        pending, answered = _begin(link, ident, method, args, thread, leave)
         try:
             await asyncio.shield(answered)
         except asyncio.CancelledError as error:
             pending.cancel()
-            await _leave(link, pending, answered, insist)
+            await _leave(link, pending, answered)
             if puts is not None:
                 vars(error)["put"] = pending.put(puts)
             raise
-        if not pending.left:
+        if not pending.gives_back:
             return pending.result()
 
 
-async def _leave(link: Link, pending: Pending, answered: asyncio.Future[None], insist: bool) -> None:
-    """See that the server has done with a call that was left. Cancelled once more, leave that, too, but if `insist`."""
+async def _leave(link: Link, pending: Pending, answered: asyncio.Future[None]) -> None:
+    """See that the server has done with a call that was left. Cancelled once more, leave that, too."""
     import asyncio
-
-    from sharedkit import aio
 
     async def done() -> None:
         await asyncio.shield(answered)
         if not pending.cancelled or pending.gives_back:  # what it gives back has only just been sent
-            _, back = _begin(link, 0, "undone", (), 0)
+            _, back = _begin(link, 0, "undone", (), 0, keep)
             await back
 
-    if insist:
-        await aio.insist(lambda: asyncio.shield(answered))
-        return
     leaving = asyncio.ensure_future(done())
     try:
-        await asyncio.wait([leaving], timeout=PATIENCE)
+        await asyncio.wait([leaving], timeout=LEAVE)
     finally:
         leaving.add_done_callback(_look)
 
@@ -96,6 +113,54 @@ def _look(leaving: asyncio.Future[None]) -> None:
         leaving.exception()
 
 
+async def asleep(link: Link, condition: int, lock: int, timeout: float | None, thread: int) -> tuple[bool, bool]:
+    """A condition's wait: whether a notification came, and whether an owner of the lock died meanwhile.
+
+    It ends with the lock, whatever happens. What came while the loop did not run went to others, the lock, too; then,
+    should it run again, the lock is taken anew, and the wait begun again.
+    """
+    import asyncio
+
+    from sharedkit import aio
+
+    while True:
+        pending, answered = _begin(link, condition, "wait", (timeout,), thread, Pending.forsake)
+        try:
+            await asyncio.shield(answered)
+        except asyncio.CancelledError:
+            pending.cancel()
+            await _with_lock(link, lock, pending, answered, thread)
+            raise
+        if not pending.forsaken:
+            told, died, _ = pending.result()
+            return told, died
+        await _with_lock(link, lock, pending, answered, thread)
+
+
+async def _with_lock(link: Link, lock: int, pending: Pending, answered: asyncio.Future[None], thread: int) -> None:
+    """Wait for the end of a wait, and see that the lock is held as often as before, however often this is cancelled."""
+    import asyncio
+
+    from sharedkit import aio
+
+    cancelled: asyncio.CancelledError | None = None
+    count: int | None = None
+    while True:
+        try:
+            await aio.insist(lambda: asyncio.shield(answered))  # noqa: B023
+        except asyncio.CancelledError as error:
+            cancelled = error
+        if not pending.forsaken:
+            break
+        if count is None:
+            count = pending.answer[-1] if type(pending.answer) is tuple else pending.answer
+        pending, answered = _begin(link, lock, "acquire_restore", (count,), thread, Pending.forsake)
+    if count is not None:
+        pending.result()
+    if cancelled is not None:
+        raise cancelled
+
+
 async def aend(link: Link, ident: int, method: str, thread: int = 0) -> None:
     """The same of what ends an `async with` block: it waits for nothing, and comes through also when the task is
     cancelled meanwhile, which goes on then.
@@ -104,7 +169,7 @@ async def aend(link: Link, ident: int, method: str, thread: int = 0) -> None:
 
     from sharedkit import aio
 
-    pending, answered = _begin(link, ident, method, (), thread)
+    pending, answered = _begin(link, ident, method, (), thread, keep)
     await aio.insist(lambda: asyncio.shield(answered))
     pending.result()
 
@@ -132,6 +197,14 @@ class Askers:
         from sharedkit import aio
 
         return held[0] if held[0] == -aio.name_of_task() else 0
+
+    def lend(self, lock: tuple[Link, int], name: int) -> int:
+        """It lets the lock go for a while, for others; how often it has held it."""
+        held = self._held.get(lock)
+        if held is None or held[0] != name:
+            return 0
+        del self._held[lock]
+        return held[1]
 
     def count(self, lock: tuple[Link, int], name: int, times: int) -> None:
         """It holds the lock so many times more, or less below 0."""

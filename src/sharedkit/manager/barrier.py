@@ -8,6 +8,7 @@ from typing import Any
 
 from sharedkit.manager.awaiting import ASKERS
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
+from sharedkit.manager.requests import Pending
 from sharedkit.statistics import BarrierStatistics
 
 __all__ = ["Barrier"]
@@ -66,7 +67,7 @@ class Barrier(Handle):
         The action is called in the loop, and should be short.
         """
         me = ASKERS.task()
-        number, acts = await self._acall("wait", timeout, self._action is not None, thread=me)
+        number, acts = await self._acall("wait", timeout, self._action is not None, thread=me, leave=_left)
         if acts and self._action is not None:
             try:
                 self._action()
@@ -114,6 +115,12 @@ class Barrier(Handle):
         picture = self.statistics()
         shown = "broken" if picture.state == "broken" else f"waiters={picture.waiting}/{picture.parties}"
         return f"<sharedkit.Barrier at {id(self):#x} name={self._name!r}: {shown}>"
+
+
+def _left(pending: Pending) -> None:
+    """Who has passed has passed; who should call the action and never will has not come."""
+    if pending.answer is not None and pending.answer[1]:
+        pending.cancel()
 
 
 def _acting(arrive: Callable[..., Barrier], arguments: tuple[Any, ...], action: Callable[[], object]) -> Barrier:

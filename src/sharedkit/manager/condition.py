@@ -8,7 +8,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, TypeVar
 
-from sharedkit.manager.awaiting import ASKERS, acall, aend
+from sharedkit.manager.awaiting import ASKERS, acall, aend, asleep
 from sharedkit.manager.handle import DEFAULT_SEATS, Structure
 from sharedkit.manager.lock import Lock, PartLock, RLock, warn_if
 from sharedkit.manager.session import Link
@@ -120,7 +120,7 @@ class Condition(Structure):
 
         Whether a notification came. Raises RuntimeError without the lock.
         """
-        told, died = self._call("wait", timeout, patience=None, thread=self._who())
+        told, died, _ = self._call("wait", timeout, patience=None, thread=self._who())
         warn_if(died, self._name)
         return bool(told)
 
@@ -133,7 +133,15 @@ class Condition(Structure):
         return self._await(timeout, self._who())
 
     async def _await(self, timeout: float | None, thread: int) -> bool:
-        told, died = await self._acall("wait", timeout, thread=thread, insist=True)
+        key = self._key()
+        times = ASKERS.lend(key, thread)
+        try:
+            told, died = await asleep(key[0], self._ident, key[1], timeout, thread)
+        except BaseException as error:
+            if not isinstance(error, GeneratorExit):  # its loop was forgotten: the lock is others' now
+                ASKERS.count(key, thread, times)
+            raise
+        ASKERS.count(key, thread, times)
         warn_if(died, self._name)
         return bool(told)
 

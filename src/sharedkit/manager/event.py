@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 
+from sharedkit.manager.awaiting import keep
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
 from sharedkit.statistics import EventStatistics
 
@@ -54,7 +55,7 @@ class Event(Handle):
     async def await_(self, timeout: float | None = None) -> bool:
         """Wait as `wait` does, without blocking the event loop. (`await` is a word of the language.)"""
         self._ensure_open()
-        return bool(await self._acall("wait", _checked(timeout)))
+        return bool(await self._acall("wait", _checked(timeout), leave=keep))
 
     def statistics(self) -> EventStatistics:
         """Whether it is set, and how many threads wait, as one frozen picture."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from multiprocessing import context as mp_context
 from operator import index
 from secrets import token_hex
@@ -12,6 +13,7 @@ from typing import Any, ClassVar, TypeVar
 from sharedkit.errors import ClosedError
 from sharedkit.manager import placement
 from sharedkit.manager.awaiting import acall
+from sharedkit.manager.requests import Pending
 from sharedkit.manager.session import Link
 from sharedkit.segments import DEFAULT_SEATS, checked_seats
 
@@ -79,9 +81,15 @@ class Structure:
         return link.call(self._ident, method, *args, patience=patience, thread=thread)
 
     async def _acall(
-        self, method: str, *args: Any, thread: int = 0, insist: bool = False, puts: int | None = None
+        self,
+        method: str,
+        *args: Any,
+        thread: int = 0,
+        leave: Callable[[Pending], object] = Pending.cancel,
+        puts: int | None = None,
     ) -> Any:
-        return await acall(self._ensure_open(), self._ident, method, *args, thread=thread, insist=insist, puts=puts)
+        link = self._ensure_open()
+        return await acall(link, self._ident, method, *args, thread=thread, leave=leave, puts=puts)
 
     def _ensure_open(self) -> Link:
         if self._link is None:

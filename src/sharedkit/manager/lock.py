@@ -33,7 +33,7 @@ class _Taken:
     def _ask(self, method: str, *args: Any, patience: float | None = 0.1) -> Any:
         raise NotImplementedError
 
-    async def _aask(self, method: str, *args: Any, thread: int = 0, insist: bool = False) -> Any:
+    async def _aask(self, method: str, *args: Any, thread: int = 0) -> Any:
         raise NotImplementedError
 
     async def _arelease(self) -> None:
@@ -160,8 +160,8 @@ class _Named(_Taken, Structure):
     def _ask(self, method: str, *args: Any, patience: float | None = 0.1) -> Any:
         return self._call(method, *args, patience=patience, thread=self._who())
 
-    async def _aask(self, method: str, *args: Any, thread: int = 0, insist: bool = False) -> Any:
-        return await self._acall(method, *args, thread=thread, insist=insist)
+    async def _aask(self, method: str, *args: Any, thread: int = 0) -> Any:
+        return await self._acall(method, *args, thread=thread)
 
     async def _arelease(self) -> None:
         who = self._who()
@@ -266,8 +266,8 @@ class PartLock(_Taken):
         link, ident = self._key()
         return link.call(ident, method, *args, patience=patience, thread=self._who())
 
-    async def _aask(self, method: str, *args: Any, thread: int = 0, insist: bool = False) -> Any:
-        return await acall(*self._key(), method, *args, thread=thread, insist=insist)
+    async def _aask(self, method: str, *args: Any, thread: int = 0) -> Any:
+        return await acall(*self._key(), method, *args, thread=thread)
 
     async def _arelease(self) -> None:
         who = self._who()

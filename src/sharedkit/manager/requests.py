@@ -15,7 +15,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
-from sharedkit.errors import ServerGoneError
+from sharedkit.errors import ClosedError, ServerGoneError
 from sharedkit.manager.stream import CHUNK, Stream
 from sharedkit.manager.wire import CANCELLED, ERROR, RESULT, RemoteTraceback, join, split
 
@@ -37,13 +37,17 @@ class Pending:
         self._kind = RESULT
         self._payload: Any = None
         self._left = False
+        self._forsaken = False
         self.number = 0
         self.over = False
         self.cancelled = False
         self.done: Callable[[Pending], object] = _nothing
 
     def result(self) -> Any:
-        """What the server has answered, or its exception with the traceback there as the cause."""
+        """What the server has answered, or its exception with the traceback there as the cause; ClosedError where the
+        handle was closed meanwhile."""
+        if self._kind == CANCELLED:
+            raise ClosedError("it was closed while this call waited")
         if self._kind == ERROR:
             error, trace = self._payload
             raise error from (RemoteTraceback(trace) if trace else None)
@@ -56,9 +60,14 @@ class Pending:
         return self._payload if type(self._payload) is int else 0
 
     @property
-    def left(self) -> bool:
-        """Whether nobody wanted the answer when it came."""
-        return self._left
+    def answer(self) -> Any:
+        """The result as it came, or what the server said of a wait that was cancelled; None for an exception."""
+        return None if self._kind == ERROR else self._payload
+
+    @property
+    def forsaken(self) -> bool:
+        """Whether `forsake` was called."""
+        return self._forsaken
 
     @property
     def gives_back(self) -> bool:
@@ -69,9 +78,13 @@ class Pending:
         """Nobody wants the answer: the wait ends in the server, or what it has answered is given back there.
 
         Where it is not over yet, `done` is called as soon as the server has said so, with `cancelled` true.
-        To be called at most once, and not after `result()` was used.
+        Not to be called after `result()` was used.
         """
         self._requests.cancel(self)
+
+    def forsake(self) -> None:
+        """The same by `done`, where nobody will ever come back: what a cancelled wait ends with is given up, too."""
+        self._requests.forsake(self)
 
     def _finish(self, kind: int, payload: Any) -> None:
         self._kind, self._payload = kind, payload
@@ -133,6 +146,8 @@ class Requests:
     def cancel(self, pending: Pending) -> None:
         """As `Pending.cancel`."""
         with self._lock:
+            if pending._left:
+                return
             pending._left = True
             under_way = pending.number in self._pending
         if under_way:
@@ -142,6 +157,13 @@ class Requests:
 
     def _undo(self, pending: Pending) -> None:
         self.tell(pending._ident, "undo", (pending._method, pending._args, pending._payload), pending._thread)
+
+    def forsake(self, pending: Pending) -> None:
+        """As `Pending.forsake`."""
+        if pending._kind != ERROR:
+            pending._forsaken = True
+            self.cancel(pending)
+            self.tell(pending._ident, "undo", (f"{pending._method}_whole", pending._args, None), pending._thread)
 
     def _read(self) -> None:
         error: BaseException | None = None

@@ -63,6 +63,17 @@ class BarrierState(State):
             raise BrokenBarrierError
         return number, False
 
+    def undo_wait(self, call: Call, result: tuple[int, bool], *args: Any) -> None:
+        """Who should have called the action has left, and so has not come; who died has broken it."""
+        mine = self.current
+        if not result[1] or mine.actor != (call.session, call.thread):
+            return
+        if call.session.dead or call.channel.closed:
+            self._break()
+        else:
+            mine.actor = None
+            del mine.parties[result[0]]
+
     def _pass(self) -> None:
         mine, self.current = self.current, _Generation()
         mine.inside.release()

@@ -33,8 +33,8 @@ class ConditionState(State):
         """The number of the lock."""
         return self.lock.ident
 
-    def do_wait(self, call: Call, timeout: float | None) -> Waiting[tuple[bool, bool]]:
-        """Whether a notification came, and whether an owner of the lock died meanwhile."""
+    def do_wait(self, call: Call, timeout: float | None) -> Waiting[tuple[bool, bool, int]]:
+        """Whether a notification came, whether an owner of the lock died meanwhile, and how often it is held."""
         if not self.lock.owned_by(call):
             raise RuntimeError("cannot wait on un-acquired lock")
         count = self.lock.release_all()
@@ -55,14 +55,18 @@ class ConditionState(State):
             self.returning -= told
         if left or late:
             self._pass_on(told)
-            raise Cancelled
-        return told, torn
+            raise Cancelled(count)
+        return told, torn, count
 
-    def undo_wait(self, call: Call, result: tuple[bool, bool], *args: Any) -> None:
+    def undo_wait(self, call: Call, result: tuple[bool, bool, int], *args: Any) -> None:
         """The notification goes on; the lock stays with a client that lives and has left its wait."""
         self._pass_on(result[0])
         if call.channel.closed and self.lock.owner is call.session and self.lock.thread == call.thread:
             self.lock.release_all()
+
+    def undo_wait_whole(self, call: Call, result: None, *args: Any) -> None:
+        """Nor does anybody want the lock, with which a wait ends that was left."""
+        self.lock.undo_acquire_restore_whole(call, result)
 
     def do_notify(self, call: Call, n: int | None) -> None:
         if not self.lock.owned_by(call):

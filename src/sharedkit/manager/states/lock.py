@@ -114,6 +114,11 @@ class LockState(State):
             raise Cancelled
         return torn
 
+    def undo_acquire_restore_whole(self, call: Call, result: None, *args: Any) -> None:
+        """It is held by who will never come back."""
+        if self.owner is call.session and self.thread == call.thread:
+            self.release_all()
+
     def forget(self, session: Session) -> None:
         if self.owner is session:
             self.torn = True
