@@ -56,6 +56,7 @@ SERVED = MANY_PROCESSES | {
     "found-by-name-alone": "an unrelated program has to say which server, and with which authkey",
     "view": "its elements are in the server: what is read is a copy",
     "buffer": "its elements are in the server: what is read is a copy",
+    "cancelled-puts": "the server may have put already when the task is cancelled; `CancelledError.put` says so",
 }
 
 QUEUES = (

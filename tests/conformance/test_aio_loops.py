@@ -12,20 +12,22 @@ from typing import Any
 
 import pytest
 from conformance import children_aio
-from conformance.loops import in_loop, run, settle, start
+from conformance.loops import eventually, in_loop, run, settle, start
 from conformance.watchdog import Child, Task, until
 
 Kit = Any
 
 
 class Left:
-    """A loop that ended while its tasks waited, closed or not."""
+    """A loop that ended while its tasks waited, closed or not; `ready` says when, if they have to come so far."""
 
-    def __init__(self, closed: bool, *coroutines: Coroutine[Any, Any, Any]) -> None:
+    def __init__(
+        self, closed: bool, *coroutines: Coroutine[Any, Any, Any], ready: Callable[[], bool] | None = None
+    ) -> None:
         self.loop = asyncio.new_event_loop()
         self.loop.set_exception_handler(lambda _loop, _context: None)  # that a task never ended
         self.tasks = [self.loop.create_task(each) for each in coroutines]
-        self.loop.run_until_complete(settle())
+        self.loop.run_until_complete(settle() if ready is None else eventually(ready))
         assert not any(task.done() for task in self.tasks)
         if closed:
             self.loop.close()
@@ -46,8 +48,8 @@ class Left:
 def leave(request: pytest.FixtureRequest) -> Iterator[Callable[..., Left]]:
     made: list[Left] = []
 
-    def left(*coroutines: Coroutine[Any, Any, Any]) -> Left:
-        made.append(Left(request.param, *coroutines))
+    def left(*coroutines: Coroutine[Any, Any, Any], ready: Callable[[], bool] | None = None) -> Left:
+        made.append(Left(request.param, *coroutines, ready=ready))
         return made[-1]
 
     yield left
@@ -102,7 +104,7 @@ def test_a_notification_is_not_lost_on_who_was_left_behind(kit: Kit, leave: Call
         with c:
             return bool(c.wait(60))
 
-    leave(wait())
+    leave(wait(), ready=lambda: c.statistics().waiting == 1)
     thread = Task(wait_here)
     until(lambda: c.statistics().waiting == 2)
     for _ in range(2):  # shared memory does not know that the first has no loop any more
@@ -141,7 +143,7 @@ def test_what_is_left_of_a_wait_frees_nobodys_lock(kit: Kit) -> None:
             finally:
                 ran.append("without the lock")
 
-    left = Left(True, wait())
+    left = Left(True, wait(), ready=lambda: c.statistics().waiting == 1)
     with c:
         c.notify()
         left.tasks.clear()
