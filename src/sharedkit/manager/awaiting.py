@@ -121,8 +121,6 @@ async def asleep(link: Link, condition: int, lock: int, timeout: float | None, t
     """
     import asyncio
 
-    from sharedkit import aio
-
     while True:
         pending, answered = _begin(link, condition, "wait", (timeout,), thread, Pending.forsake)
         try:
