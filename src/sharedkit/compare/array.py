@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import repeat
 from multiprocessing.shared_memory import SharedMemory
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharedkit.compare.crew import Clock, Program
-from sharedkit.compare.entry import PLACEMENTS, VIEWED, Entry, Placement, SharedStateWorkload, local, managed
+from sharedkit.compare.entry import AWAITED, PLACEMENTS, VIEWED, Entry, Placement, SharedStateWorkload, local, managed
 from sharedkit.compare.workload import Lap, Mismatch
 
 __all__ = ["ArrayWorkload"]
@@ -90,6 +90,10 @@ def _numpy_under_lock(view: Numbers, lock: Any, rank: int, amount: int, clock: C
                 np.add.at(view, indices, values)
 
 
+def _plain(shared: Any, rank: int, amount: int, clock: Clock) -> None:
+    _numpy_under_lock(shared.view, nullcontext(), rank, amount, clock)
+
+
 def _guarded(shared: Any, rank: int, amount: int, clock: Clock) -> None:
     _numpy_under_lock(shared.view, shared.lock, rank, amount, clock)
 
@@ -155,7 +159,8 @@ class ArrayWorkload(SharedStateWorkload):
             theirs("processes", "SharedMemory, Lock, np.add.at", _block, _guarded, _read_view),
             theirs("processes", "Manager().Array and Lock", proxies, _proxy_elements, _read_proxy),
             theirs("threads", "ndarray, Lock, np.add.at", local(_Guarded), _guarded, _read_view),
-            *(ours(placement, "Array.add_at", _add_at) for placement in PLACEMENTS),
+            theirs("asyncio", "ndarray, np.add.at", local(_Guarded), _plain, _read_view),
+            *(ours(placement, "Array.add_at", _add_at) for placement in (*PLACEMENTS, AWAITED)),
             *(ours(placement, "Array, lock, np.add.at", _locked) for placement in VIEWED),
             *(ours(placement, "Array.fetch_add", _fetch_add) for placement in PLACEMENTS),
         ]

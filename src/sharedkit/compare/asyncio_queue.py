@@ -1,50 +1,35 @@
-"""The workload `queue` in one event loop: producers and consumers are tasks of `asyncio.Queue`."""
+"""The workload `queue` from event loops: the programs of producers and consumers that await."""
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Any
 
-from sharedkit.compare.messages import Plan, arrivals, make
-from sharedkit.compare.workload import Course, Lap
+from sharedkit.compare.crew import Clock
+from sharedkit.compare.messages import Arrivals, Plan, arrivals, make
 
-__all__ = ["asyncio_course"]
+__all__ = ["consume", "produce"]
 
 
-@contextmanager
-def asyncio_course(plan: Plan, room: int) -> Iterator[Course]:
-    """A course on one event loop that lives for all laps."""
-    with asyncio.Runner() as runner:
-        yield lambda amount: runner.run(_lap(plan, room, amount))
-
-
-async def _lap(plan: Plan, room: int, amount: int) -> Lap:
-    shared: asyncio.Queue[bytes | None] = asyncio.Queue(room)
-    stores = [make(producer, amount, plan.size) for producer in range(plan.producers)]
-    taken: list[list[bytes]] = [[] for _ in range(plan.consumers)]
-
-    async def produce(items: list[bytes]) -> None:
+async def produce(plan: Plan, shared: Any, rank: int, amount: int, clock: Clock) -> None:
+    """For an `asyncio.Queue` and for ours."""
+    items = make(rank, amount, plan.size)
+    put = getattr(shared, "aput", shared.put)
+    with clock:
         for item in items:
-            await shared.put(item)
+            await put(item)
         for _ in range(plan.consumers):
-            await shared.put(None)
+            await put(None)
 
-    async def consume(items: list[bytes]) -> None:
-        marks = plan.producers
+
+async def consume(plan: Plan, shared: Any, _rank: int, _amount: int, clock: Clock) -> Arrivals:
+    """Until every producer has put its mark."""
+    taken: list[bytes] = []
+    keep, get, marks = taken.append, getattr(shared, "aget", shared.get), plan.producers
+    with clock:
         while marks:
-            item = await shared.get()
+            item = await get()
             if item is None:
                 marks -= 1
             else:
-                items.append(item)
-
-    start = time.perf_counter()
-    async with asyncio.TaskGroup() as group:
-        for items in stores:
-            group.create_task(produce(items))
-        for items in taken:
-            group.create_task(consume(items))
-    seconds = time.perf_counter() - start
-    return Lap(seconds, [arrivals(items, plan.size) for items in taken])
+                keep(item)
+    return arrivals(taken, plan.size)

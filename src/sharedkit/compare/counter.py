@@ -9,7 +9,7 @@ from itertools import repeat
 from typing import Any
 
 from sharedkit.compare.crew import Clock, Program
-from sharedkit.compare.entry import PLACEMENTS, Entry, Placement, SharedStateWorkload, local, managed
+from sharedkit.compare.entry import AWAITED, PLACEMENTS, Entry, Placement, SharedStateWorkload, local, managed
 from sharedkit.compare.workload import Lap, Mismatch
 
 __all__ = ["CounterWorkload"]
@@ -41,6 +41,12 @@ def _add_to_value(value: Any, _rank: int, amount: int, clock: Clock) -> None:
         for _ in repeat(None, amount):
             with lock:
                 value.value += 1
+
+
+def _add_plain(box: _Box, _rank: int, amount: int, clock: Clock) -> None:
+    with clock:
+        for _ in repeat(None, amount):
+            box.value += 1
 
 
 def _add_under_lock(box: _Box, _rank: int, amount: int, clock: Clock) -> None:
@@ -96,7 +102,8 @@ class CounterWorkload(SharedStateWorkload):
             theirs("processes", "multiprocessing.Value, its lock", _value, _add_to_value),
             theirs("processes", "Manager().Value and Lock", managed_value, _add_over_proxy, _read_proxy),
             theirs("threads", "int under threading.Lock", local(_Box), _add_under_lock),
-            *(ours(placement, "Counter") for placement in PLACEMENTS),
+            theirs("asyncio", "int", local(_Box), _add_plain),
+            *(ours(placement, "Counter") for placement in (*PLACEMENTS, AWAITED)),
             *(ours(placement, "Counter, striped", striped=True) for placement in PLACEMENTS),
         ]
 

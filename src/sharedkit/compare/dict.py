@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sharedkit.compare.crew import Clock
-from sharedkit.compare.entry import PLACEMENTS, Entry, SharedStateWorkload, local, managed
+from sharedkit.compare.entry import AWAITED, PLACEMENTS, Entry, SharedStateWorkload, local, managed
 from sharedkit.compare.workload import Lap, Mismatch
 
 __all__ = ["DictWorkload"]
@@ -67,6 +67,7 @@ class DictWorkload(SharedStateWorkload):
         return [
             Entry("processes", "Manager().dict", "stdlib", managed(lambda manager: manager.dict(first)), roles, _read),
             Entry("threads", "dict", "stdlib", local(lambda: dict(first)), roles, _read),
+            Entry("asyncio", "dict", "stdlib", local(lambda: dict(first)), roles, _read),
             *(
                 Entry(
                     placement.where,
@@ -76,7 +77,7 @@ class DictWorkload(SharedStateWorkload):
                     roles,
                     _read,
                 )
-                for placement in PLACEMENTS
+                for placement in (*PLACEMENTS, AWAITED)
             ),
         ]
 

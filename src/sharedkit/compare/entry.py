@@ -12,10 +12,11 @@ from typing import Any
 
 from sharedkit import get_context
 from sharedkit.compare.crew import ProcessCrew, Program, ThreadCrew, interrupts_held
+from sharedkit.compare.tasks import TaskCrew
 from sharedkit.compare.workload import Course, Family, Lap, Settings, Variant, Workload
 from sharedkit.context import Context
 
-__all__ = ["PLACEMENTS", "VIEWED", "Entry", "Placement", "SharedStateWorkload", "local", "managed"]
+__all__ = ["AWAITED", "PLACEMENTS", "VIEWED", "Entry", "Placement", "SharedStateWorkload", "local", "managed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ PLACEMENTS = (
     Placement("shm", "processes"),
     Placement("manager", "processes", ", server"),
 )
+AWAITED = Placement("shm", "asyncio")
+"""Whose rows are tasks of one event loop."""
 VIEWED = tuple(placement for placement in PLACEMENTS if placement.method != "manager")
 """Where an Array has a view that many write to."""
 
@@ -80,7 +83,9 @@ def _course(entry: Entry, settings: Settings) -> Iterator[Course]:
     with ExitStack() as stack:
         shared = stack.enter_context(entry.make(context))
         if entry.where == "processes":
-            crew: ProcessCrew | ThreadCrew = ProcessCrew(entry.roles, shared, context, settings.patience)
+            crew: ProcessCrew | ThreadCrew | TaskCrew = ProcessCrew(entry.roles, shared, context, settings.patience)
+        elif entry.where == "asyncio":
+            crew = TaskCrew(entry.roles, shared, settings.patience)
         else:
             crew = ThreadCrew(entry.roles, shared, settings.patience)
         stack.enter_context(crew)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing.sharedctypes
 import threading
 from collections.abc import Callable, Iterator
@@ -10,7 +11,8 @@ from itertools import repeat
 from typing import Any
 
 from sharedkit.compare.crew import Clock
-from sharedkit.compare.entry import PLACEMENTS, Entry, Placement, SharedStateWorkload, managed
+from sharedkit.compare.entry import AWAITED, PLACEMENTS, Entry, Placement, SharedStateWorkload, managed
+from sharedkit.compare.tasks import in_a_loop
 from sharedkit.compare.workload import Lap, Mismatch
 
 __all__ = ["LocksWorkload"]
@@ -28,6 +30,14 @@ def _add(shared: Shared, _rank: int, amount: int, clock: Clock) -> None:
     with clock:
         for _ in repeat(None, amount):
             with lock:
+                number.value += 1
+
+
+async def _add_awaited(shared: Shared, _rank: int, amount: int, clock: Clock) -> None:
+    lock, number = shared
+    with clock:
+        for _ in repeat(None, amount):
+            async with lock:
                 number.value += 1
 
 
@@ -80,13 +90,18 @@ class LocksWorkload(SharedStateWorkload):
             made = _with_ours(placement, kind)
             return Entry(placement.where, placement.name(kind), "sharedkit", made, roles, _read)
 
+        tasks: list[Any] = [_add_awaited] * self.settings.workers
+        loops = [in_a_loop(_add_awaited)] * self.settings.workers
         return [
             theirs("processes", "multiprocessing.Lock", _with(lambda context: context.Lock())),
             theirs("processes", "multiprocessing.RLock", _with(lambda context: context.RLock())),
             theirs("processes", "Manager().Lock", managed(lambda manager: (manager.Lock(), _number()))),
             theirs("threads", "threading.Lock", _with(lambda _context: threading.Lock())),
             theirs("threads", "threading.RLock", _with(lambda _context: threading.RLock())),
+            Entry("asyncio", "asyncio.Lock", "stdlib", _with(lambda _context: asyncio.Lock()), tasks, _read),
             *(ours(placement, kind) for kind in ("Lock", "RLock") for placement in PLACEMENTS),
+            Entry("asyncio", "sharedkit Lock", "sharedkit", _with_ours(AWAITED, "Lock"), tasks, _read),
+            Entry("processes", "sharedkit Lock, awaited", "sharedkit", _with_ours(AWAITED, "Lock"), loops, _read),
         ]
 
     def operations(self, amount: int) -> int:

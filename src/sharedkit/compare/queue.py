@@ -6,17 +6,19 @@ there are producers: so the last thing in the queue is always a mark, and nothin
 
 from __future__ import annotations
 
+import asyncio
 import queue
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from sharedkit.compare.asyncio_queue import asyncio_course
+from sharedkit.compare import asyncio_queue
 from sharedkit.compare.crew import Clock
-from sharedkit.compare.entry import PLACEMENTS, Entry, Placement, SharedStateWorkload, local, managed
+from sharedkit.compare.entry import AWAITED, PLACEMENTS, Entry, Placement, SharedStateWorkload, local, managed
 from sharedkit.compare.messages import SMALLEST, Arrivals, Plan, arrivals, check, make
-from sharedkit.compare.workload import BadInput, Lap, Settings, Variant
+from sharedkit.compare.tasks import in_a_loop
+from sharedkit.compare.workload import BadInput, Lap, Settings
 
 __all__ = ["QueueWorkload"]
 
@@ -146,13 +148,6 @@ class QueueWorkload(SharedStateWorkload):
             f"{plan.consumers} consumer{'s' * (plan.consumers > 1)}"
         )
 
-    def variants(self) -> list[Variant]:
-        """The entries, and tasks of one event loop."""
-        alone = Variant("asyncio", "asyncio.Queue", "stdlib", partial(asyncio_course, self.plan, ROOM))
-        theirs = [one for one in super().variants() if one.family == "stdlib"]
-        ours = [one for one in super().variants() if one.family == "sharedkit"]
-        return [*theirs, alone, *ours]
-
     def entries(self) -> list[Entry]:
         """The standard library's queues, then the kit's in every placement."""
 
@@ -167,6 +162,12 @@ class QueueWorkload(SharedStateWorkload):
         def theirs(where: str, name: str, made: Any, produce: Role = _produce, consume: Role = _consume) -> Entry:
             return Entry(where, name, "stdlib", made, crew(produce, consume))
 
+        tasks: list[Any] = crew(asyncio_queue.produce, asyncio_queue.consume)
+        loops = [
+            *[in_a_loop(asyncio_queue.produce, self.plan)] * self.plan.producers,
+            *[in_a_loop(asyncio_queue.consume, self.plan)] * self.plan.consumers,
+        ]
+        shared = local(lambda: AWAITED.context.Queue(ROOM))
         lists = "multiprocessing.Queue, lists"
         return [
             theirs("processes", "multiprocessing.Queue", _queue),
@@ -175,7 +176,10 @@ class QueueWorkload(SharedStateWorkload):
             theirs("processes", lists, _queue, _produce_lists, _consume_lists),
             theirs("threads", "queue.Queue", local(lambda: queue.Queue[Any](ROOM))),
             theirs("threads", "queue.SimpleQueue", local(queue.SimpleQueue)),
+            Entry("asyncio", "asyncio.Queue", "stdlib", local(lambda: asyncio.Queue[Any](ROOM)), tasks),
             *(ours(placement, "Queue", _produce, _consume) for placement in PLACEMENTS),
+            Entry("asyncio", "sharedkit Queue", "sharedkit", shared, tasks),
+            Entry("processes", "sharedkit Queue, awaited", "sharedkit", shared, loops),
             *(ours(placement, "Queue, batches", _produce_many, _consume_many) for placement in PLACEMENTS),
         ]
 
