@@ -5,15 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from queue import Full
 from typing import TYPE_CHECKING, Any
 
+from sharedkit.errors import ShutDown
 from sharedkit.manager.requests import Pending
 from sharedkit.manager.session import Link
 
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["ASKERS", "Askers", "acall", "aend", "asleep", "keep"]
+__all__ = ["ASKERS", "Askers", "acall", "aend", "aput", "asleep", "is_lost", "keep"]
 
 LEAVE = 10.0  # seconds that a cancelled task gives the server to take back what it had given
 
@@ -33,6 +35,7 @@ def _begin(
     args: tuple[Any, ...],
     thread: int,
     leave: Callable[[Pending], object] = Pending.cancel,
+    loop: asyncio.AbstractEventLoop | None = None,
 ) -> tuple[Pending, asyncio.Future[None]]:
     """Send a request; the future is done when its answer is there.
 
@@ -40,7 +43,8 @@ def _begin(
     """
     import asyncio  # with the first wait, not with the package
 
-    loop = asyncio.get_running_loop()
+    if loop is None:
+        loop = asyncio.get_running_loop()
     answered: asyncio.Future[None] = loop.create_future()
 
     def wake() -> None:
@@ -65,14 +69,12 @@ async def acall(
     *args: Any,
     thread: int = 0,
     leave: Callable[[Pending], object] = Pending.cancel,
-    puts: int | None = None,
 ) -> Any:
     """`Link.call`, awaited. `thread` is who asks, where that matters: a number of the task's own for an RLock.
 
     A task that is cancelled goes on when the server has taken back what this call had been given there, or after
     `LEAVE` seconds. `leave` does that where the loop does not run when the answer comes; should it run again, the call
-    is made anew. `puts`: how many items it puts in all; a CancelledError then says in its attribute `put` how many went
-    in.
+    is made anew.
     """
     import asyncio
 
@@ -80,11 +82,9 @@ async def acall(
         pending, answered = _begin(link, ident, method, args, thread, leave)
         try:
             await asyncio.shield(answered)
-        except asyncio.CancelledError as error:
+        except asyncio.CancelledError:
             pending.cancel()
             await _leave(link, pending, answered)
-            if puts is not None:
-                vars(error)["put"] = pending.put(puts)
             raise
         if not pending.gives_back:
             return pending.result()
@@ -111,6 +111,61 @@ def _look(leaving: asyncio.Future[None]) -> None:
     """Nobody needs to know how it ended."""
     if not leaving.cancelled():
         leaving.exception()
+
+
+async def aput(link: Link, ident: int, packed: list[bytes], block: bool, timeout: float | None) -> None:
+    """`Queue.put_many`, awaited. Full, ShutDown and CancelledError say in their attribute `put` how many went in.
+
+    What went in while the loop did not run is taken back as far as nobody has it yet, and put anew should it run again.
+    """
+    import asyncio
+
+    before = 0
+    while True:
+        left = _LeftPut(link, ident, packed, asyncio.get_running_loop())
+        pending, answered = _begin(link, ident, "put_many", (packed, block, timeout, True), 0, left)
+        try:
+            try:
+                await asyncio.shield(answered)
+            except asyncio.CancelledError:
+                pending.cancel()
+                await _leave(link, pending, answered)
+                raise
+            if not left.asked:
+                pending.result()
+                return
+        except (asyncio.CancelledError, Full, ShutDown) as error:
+            vars(error)["put"] = before + pending.put(len(packed)) - await left.back()
+            raise
+        went = len(packed) - await left.back()
+        before, packed = before + went, packed[went:]
+        if not packed:
+            return
+
+
+class _LeftPut:
+    """What becomes of a put whose loop does not run when it is answered."""
+
+    def __init__(self, link: Link, ident: int, packed: list[bytes], loop: asyncio.AbstractEventLoop) -> None:
+        self._link, self._ident, self._packed, self._loop = link, ident, packed, loop
+        self.asked: tuple[Pending, asyncio.Future[None]] | None = None
+
+    def __call__(self, pending: Pending) -> None:
+        if type(pending.answer) is list:
+            request = self._packed, pending.answer
+            self.asked = _begin(self._link, self._ident, "take_back", request, 0, keep, self._loop)
+
+    async def back(self) -> int:
+        """How many items, the last ones, the queue has given back."""
+        import asyncio
+
+        from sharedkit import aio
+
+        if self.asked is None:
+            return 0
+        pending, answered = self.asked
+        await aio.insist(lambda: asyncio.shield(answered))
+        return int(pending.result())
 
 
 async def asleep(link: Link, condition: int, lock: int, timeout: float | None, thread: int) -> tuple[bool, bool]:
@@ -157,6 +212,12 @@ async def _with_lock(link: Link, lock: int, pending: Pending, answered: asyncio.
         pending.result()
     if cancelled is not None:
         raise cancelled
+
+
+def is_lost(error: BaseException | None, link: Link | None, lock: int) -> bool:
+    """Whether a block ends only because its task was forgotten while it waited, so that the lock is not its own."""
+    lost = vars(error).get("lost") if isinstance(error, GeneratorExit) else None
+    return lost is not None and lost[1] == lock and link in (None, lost[0])
 
 
 async def aend(link: Link, ident: int, method: str, thread: int = 0) -> None:

@@ -86,10 +86,9 @@ class Structure:
         *args: Any,
         thread: int = 0,
         leave: Callable[[Pending], object] = Pending.cancel,
-        puts: int | None = None,
     ) -> Any:
         link = self._ensure_open()
-        return await acall(link, self._ident, method, *args, thread=thread, leave=leave, puts=puts)
+        return await acall(link, self._ident, method, *args, thread=thread, leave=leave)
 
     def _ensure_open(self) -> Link:
         if self._link is None:

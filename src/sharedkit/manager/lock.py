@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from sharedkit.errors import OwnerDiedWarning
-from sharedkit.manager.awaiting import ASKERS, acall, aend
+from sharedkit.manager.awaiting import ASKERS, acall, aend, is_lost
 from sharedkit.manager.handle import DEFAULT_SEATS, Structure
 from sharedkit.manager.session import Link
 from sharedkit.statistics import LockStatistics
@@ -49,6 +49,9 @@ class _Taken:
 
     def _count(self, who: int, times: int) -> None:
         """So many times more, or less, it is held by that one."""
+
+    def _is_lost(self, error: BaseException | None) -> bool:
+        raise NotImplementedError
 
     def _called(self) -> str:
         raise NotImplementedError
@@ -112,10 +115,11 @@ class _Taken:
     def __aenter__(self) -> Coroutine[Any, Any, bool]:
         return self.aacquire()
 
-    def __aexit__(
+    async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> Coroutine[Any, Any, None]:
-        return self._arelease()
+    ) -> None:
+        if not self._is_lost(error):
+            await self._arelease()
 
     def locked(self) -> bool:
         """Whether somebody holds the lock now."""
@@ -167,6 +171,9 @@ class _Named(_Taken, Structure):
         who = self._who()
         self._count(who, -1)
         await aend(self._ensure_open(), self._ident, "release", who)
+
+    def _is_lost(self, error: BaseException | None) -> bool:
+        return is_lost(error, self._link, self._ident)
 
     def _called(self) -> str:
         return self._name
@@ -273,6 +280,9 @@ class PartLock(_Taken):
         who = self._who()
         self._count(who, -1)
         await aend(*self._key(), "release", who)
+
+    def _is_lost(self, error: BaseException | None) -> bool:
+        return is_lost(error, self._whole._link, self._ident)
 
     def _called(self) -> str:
         return self._whole._name

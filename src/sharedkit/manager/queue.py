@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 from operator import index
 from typing import Generic, TypeVar
 
-from sharedkit.manager.awaiting import keep
+from sharedkit.manager.awaiting import aput
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
 from sharedkit.manager.wire import pack, unpack
 from sharedkit.statistics import QueueStatistics
@@ -86,7 +86,7 @@ class Queue(Handle, Generic[T]):
     async def _aput(self, packed: list[bytes], block: bool, timeout: float | None) -> None:
         if timeout is not None and block:
             _check(timeout)
-        await self._acall("put_many", packed, block, timeout, leave=keep, puts=len(packed))
+        await aput(self._ensure_open(), self._ident, packed, block, timeout)
 
     def get(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> T:
         """Take the oldest item, waiting for one for up to `timeout` seconds, or for ever where it is None.

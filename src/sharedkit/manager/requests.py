@@ -57,6 +57,8 @@ class Pending:
         """How many of `most` items a put has put that was left."""
         if self._kind == RESULT:
             return most
+        if self._kind == ERROR:
+            return int(getattr(self._payload[0], "put", 0))
         return self._payload if type(self._payload) is int else 0
 
     @property

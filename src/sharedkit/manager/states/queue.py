@@ -39,7 +39,10 @@ class QueueState(State):
     def _room(self) -> float:
         return self.maxsize - len(self.items) if self.maxsize > 0 else float("inf")
 
-    def do_put_many(self, call: Call, items: list[bytes], block: bool, timeout: float | None) -> Waiting[None]:
+    def do_put_many(
+        self, call: Call, items: list[bytes], block: bool, timeout: float | None, marks: bool = False
+    ) -> Waiting[list[int] | None]:
+        """Where `marks` are wanted, one for each item, for `take_back`."""
         put = 0
         deadline = None if timeout is None or not block else monotonic() + timeout
         try:
@@ -52,11 +55,27 @@ class QueueState(State):
                 self.items.extend(items[put : put + room])
                 self.unfinished += room
                 put += room
+            return [id(item) for item in items] if marks else None
         except (Full, ShutDown) as error:
             vars(error)["put"] = put
             raise
         except Cancelled:
             raise Cancelled(put) from None
+
+    def do_take_back(self, call: Call, items: list[bytes], marks: list[int]) -> int:
+        """Strike out what nobody has taken yet of items that were put; how many, the last ones, that was.
+
+        A mark that was given to another item since does no harm if that one is equal, too.
+        """
+        back = 0
+        for item, mark in zip(reversed(items), reversed(marks), strict=True):
+            place = next((i for i, each in enumerate(self.items) if id(each) == mark and each == item), None)
+            if place is None:
+                break
+            del self.items[place]
+            back += 1
+        self.unfinished = max(0, self.unfinished - back)
+        return back
 
     def _await_room(self, block: bool, deadline: float | None, first: bool) -> Waiting[None]:
         if not block:
