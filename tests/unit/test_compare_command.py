@@ -106,9 +106,9 @@ def test_the_kit_is_exact_beside_the_first_of_the_standard_library(tmp_path, wor
     assert done.returncode == 0, done.stdout + done.stderr
     (compared,) = json.loads((tmp_path / "out.json").read_text())["workloads"]
     assert [row["state"] for row in compared["rows"]] == ["ok"] * len(compared["rows"])
-    awaited = {("asyncio", "sharedkit")} if workload == "executor" else set()
-    assert {(row["where"], row["family"]) for row in compared["rows"]} == awaited | {
+    assert {(row["where"], row["family"]) for row in compared["rows"]} == {
         ("processes", "stdlib"),
+        ("asyncio", "sharedkit"),
         ("threads", "sharedkit"),
         ("processes", "sharedkit"),
     }
