@@ -44,6 +44,9 @@ DICT_GET = "dict: get, str keys"
 DICT_UPDATE = "dict: update, str keys"
 CALLS = "executor: empty calls by submit"
 ONE_CALL = "executor: one empty call, there and back"
+WAKE_UP = "asyncio: wake-up, all asleep"
+ANSWER = "asyncio: wake-up, the other answers at once"
+BY_THREAD = "run_in_executor(queue.get)"
 
 TWO_THREADS = "sharedkit, 2 threads"
 
@@ -115,5 +118,7 @@ ROWS = [
     Row("Executor, empty calls by submit", CALLS, "ProcessPoolExecutor", 8, unit="calls"),
     Row("Executor, empty calls by submit", CALLS, "multiprocessing.Pool", 2.5, unit="calls"),
     Row("Executor, one call, p50", ONE_CALL, "ProcessPoolExecutor", 4, unit=None),
+    Row("aget, woken from sleep, p50", WAKE_UP, BY_THREAD, 1, unit=None),
+    Row("aget, answered at once, p50", ANSWER, BY_THREAD, 1, unit=None),
     *_hashes(),
 ]
