@@ -15,7 +15,7 @@ from sharedkit.manager.session import Link
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["ASKERS", "Askers", "acall", "aend", "aput", "asleep", "is_lost", "keep"]
+__all__ = ["ASKERS", "Askers", "acall", "aend", "aput", "asleep", "keep", "outlive"]
 
 LEAVE = 10.0  # seconds that a cancelled task gives the server to take back what it had given
 
@@ -53,8 +53,9 @@ def _begin(
 
     def done(pending: Pending) -> None:
         if not loop.is_running():
+            closed = loop.is_closed()
             leave(pending)
-            if pending.forsaken and loop.is_closed():
+            if pending.forsaken and closed:
                 _kept.append(answered)
         with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(wake)
@@ -214,10 +215,13 @@ async def _with_lock(link: Link, lock: int, pending: Pending, answered: asyncio.
         raise cancelled
 
 
-def is_lost(error: BaseException | None, link: Link | None, lock: int) -> bool:
-    """Whether a block ends only because its task was forgotten while it waited, so that the lock is not its own."""
-    lost = vars(error).get("lost") if isinstance(error, GeneratorExit) else None
-    return lost is not None and lost[1] == lock and link in (None, lost[0])
+async def outlive(error: BaseException | None) -> None:
+    """Goes on only in a block that ends in order: one whose task was forgotten, and that is collected, may have lost
+    its lock to others, whoever runs now. Python says of it that it has ignored GeneratorExit."""
+    if isinstance(error, GeneratorExit):
+        import asyncio
+
+        await asyncio.sleep(0)
 
 
 async def aend(link: Link, ident: int, method: str, thread: int = 0) -> None:

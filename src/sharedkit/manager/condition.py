@@ -8,7 +8,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, TypeVar
 
-from sharedkit.manager.awaiting import ASKERS, acall, aend, asleep, is_lost
+from sharedkit.manager.awaiting import ASKERS, acall, aend, asleep, outlive
 from sharedkit.manager.handle import DEFAULT_SEATS, Structure
 from sharedkit.manager.lock import Lock, PartLock, RLock, warn_if
 from sharedkit.manager.session import Link
@@ -108,8 +108,7 @@ class Condition(Structure):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if is_lost(error, self._link, self._lock_ident):
-            return
+        await outlive(error)
         who = self._who()
         ASKERS.count(self._key(), who, -1)
         await aend(*self._key(), "release", who)
@@ -139,8 +138,7 @@ class Condition(Structure):
         times = ASKERS.lend(key, thread)
         try:
             told, died = await asleep(key[0], self._ident, key[1], timeout, thread)
-        except GeneratorExit as error:
-            vars(error)["lost"] = key
+        except GeneratorExit:
             raise
         except BaseException:
             ASKERS.count(key, thread, times)

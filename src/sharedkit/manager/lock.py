@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from sharedkit.errors import OwnerDiedWarning
-from sharedkit.manager.awaiting import ASKERS, acall, aend, is_lost
+from sharedkit.manager.awaiting import ASKERS, acall, aend, outlive
 from sharedkit.manager.handle import DEFAULT_SEATS, Structure
 from sharedkit.manager.session import Link
 from sharedkit.statistics import LockStatistics
@@ -49,9 +49,6 @@ class _Taken:
 
     def _count(self, who: int, times: int) -> None:
         """So many times more, or less, it is held by that one."""
-
-    def _is_lost(self, error: BaseException | None) -> bool:
-        raise NotImplementedError
 
     def _called(self) -> str:
         raise NotImplementedError
@@ -118,8 +115,8 @@ class _Taken:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self._is_lost(error):
-            await self._arelease()
+        await outlive(error)
+        await self._arelease()
 
     def locked(self) -> bool:
         """Whether somebody holds the lock now."""
@@ -171,9 +168,6 @@ class _Named(_Taken, Structure):
         who = self._who()
         self._count(who, -1)
         await aend(self._ensure_open(), self._ident, "release", who)
-
-    def _is_lost(self, error: BaseException | None) -> bool:
-        return is_lost(error, self._link, self._ident)
 
     def _called(self) -> str:
         return self._name
@@ -280,9 +274,6 @@ class PartLock(_Taken):
         who = self._who()
         self._count(who, -1)
         await aend(*self._key(), "release", who)
-
-    def _is_lost(self, error: BaseException | None) -> bool:
-        return is_lost(error, self._whole._link, self._ident)
 
     def _called(self) -> str:
         return self._whole._name

@@ -185,6 +185,7 @@ class Requests:
                 if left and kind == RESULT:
                     self._undo(pending)
                 pending._finish(kind, payload)
+                del pending  # its task may be forgotten before the next comes
         except (EOFError, OSError) as end:
             error = end
         finally:
