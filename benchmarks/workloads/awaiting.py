@@ -27,7 +27,7 @@ def _answer(asked: Any, answers: Any, pause: float) -> None:
 
 
 class Waking:
-    """One item after the other, each awaited: `pause` seconds are enough for everybody to be asleep by then. An operation's
+    """One item after the other, each awaited: in `pause` seconds everybody falls asleep. An operation's
     time is the median of a lap, from just before the put until the task goes on."""
 
     most = 2_000
