@@ -60,9 +60,8 @@ def test_every_header_compiles_by_itself_with_every_warning_an_error(built: Path
     assert "sk_queue" in headers
 
 
-@pytest.mark.parametrize("polling", [False, True], ids=["futexes", "polling"])
 @pytest.mark.parametrize("program", PROGRAMS)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "polling"), [*((kind, False) for kind in KINDS), ("plain", True)])
 def test_participants_keep_every_promise(built: Path, kind: str, program: str, polling: bool) -> None:
     run(built, kind, program, 200, polling, seed=1)
 

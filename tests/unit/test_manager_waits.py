@@ -114,11 +114,23 @@ def test_what_a_cancelled_acquire_had_been_given_is_free(ctx: Any, cls: str) -> 
 
 def test_a_cancelled_wait_in_a_condition_has_the_lock_and_passes_the_notification_on(ctx: Any) -> None:
     async def main() -> None:
-        condition = ctx.Condition(ctx.Lock())
-        waits = []
-        for number in (-1, -2):
-            await condition.lock._aask("acquire", True, -1, thread=number)
-            waits.append(asyncio.ensure_future(condition._acall("wait", None, thread=number, insist=True)))
+        condition, freed = ctx.Condition(ctx.Lock()), asyncio.Event()
+
+        async def first() -> None:
+            async with condition:
+                try:
+                    await condition.await_()
+                finally:
+                    assert condition.lock.locked()
+                    freed.set()
+
+        async def second() -> bool:
+            async with condition:
+                return bool(await condition.await_())
+
+        waits: list[asyncio.Task[Any]] = []
+        for wait in (first, second):
+            waits.append(asyncio.create_task(wait()))
             await until_true(lambda: condition.statistics().waiting == len(waits))
         condition.acquire()
         condition.notify()
@@ -126,10 +138,8 @@ def test_a_cancelled_wait_in_a_condition_has_the_lock_and_passes_the_notificatio
         condition.release()
         with pytest.raises(asyncio.CancelledError):
             await waits[0]
-        assert condition.lock.locked()
-        await condition.lock._aask("release", thread=-1)
-        told, _ = await waits[1]
-        assert told
+        assert freed.is_set()
+        assert await waits[1] is True
 
     run(main)
 
