@@ -29,6 +29,8 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet --quiet
 # Modules compile in the environment's own folder, so an editable install repeats only what has changed.
 export DIST_EXTRA_CONFIG = $(VENV)/build.cfg
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Whatever this machine thinks of bytecode: thousands of short-lived processes need not compile the same sources again.
+test stress compare: export PYTHONDONTWRITEBYTECODE =
 
 SOURCES := $(shell find ext \( -name '*.py[xd]' -o -name '*.h' -o -path 'ext/hash/*.c' \))
 STUBBED := $(subst /,.,$(patsubst src/%.pyi,%,$(shell find src -name '*.pyi')))

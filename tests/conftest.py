@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 
 # A job that a shell started with `&`, or nohup, is deaf to Ctrl-C, and so would be all its children: the tests send it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests are there to stay: no collection needs to look through them again, nor a forked child copy them."""
+    gc.collect()
+    gc.freeze()
