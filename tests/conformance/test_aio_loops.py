@@ -79,6 +79,7 @@ def test_putters_left_behind_keep_no_room(kit: Kit, leave: Callable[..., Left]) 
     assert q.get() == "second"
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of tasks that never ended
 def test_waits_left_behind_keep_no_lock_and_no_permit(kit: Kit, leave: Callable[..., Left]) -> None:
     for held in (kit.Lock(), kit.Semaphore(1), kit.BoundedSemaphore(1)):
         held.acquire()
@@ -93,6 +94,7 @@ def test_waits_left_behind_keep_no_lock_and_no_permit(kit: Kit, leave: Callable[
         held.release()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of tasks that never ended
 def test_a_notification_is_not_lost_on_who_was_left_behind(kit: Kit, leave: Callable[..., Left]) -> None:
     c = kit.Condition(kit.Lock())
 
@@ -131,6 +133,7 @@ def test_a_barrier_is_whole_again_after_a_reset(kit: Kit, leave: Callable[..., L
     assert sorted([here.result(), there.result()]) == [0, 1]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of tasks that never ended
 def test_what_is_left_of_a_wait_frees_nobodys_lock(kit: Kit) -> None:
     """The coroutine is collected while somebody else holds the lock that its block would release."""
     c = kit.Condition(kit.Lock())
