@@ -11,6 +11,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_collection_finish() -> None:
-    """Thousands of tests are there to stay: no collection needs to look through them, nor a forked child to copy them."""
+    """Thousands of tests are there to stay: no collection has to look through them, no forked child to copy them."""
     gc.collect()
     gc.freeze()
