@@ -7,6 +7,7 @@ from dataclasses import dataclass
 BEST_RIVAL = "best rival"  # whichever entrant of kind "rival" was fastest in the same run
 OURS = "sharedkit"
 STRIPED = "sharedkit, striped"
+SERVED = "sharedkit, server"
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,11 @@ ROWS = [
         )
         for row in (Row(what, group, beside, 3, unit=None), Row(what, group, "bare pipe", 1.2, unit=None))
     ),
+    Row("Counter.add behind a server", ALONE, "Manager().Value", 1, ours=SERVED, unit=None),
+    Row("Dict get behind a server", DICT_GET, "Manager().dict", 1, ours=SERVED, unit=None),
+    Row("Lock behind a server", LOCK_ALONE, "Manager().Lock", 1, ours=SERVED, unit=None),
+    Row("Queue behind a server, 100 bytes", ONE_TO_ONE, "Manager().Queue", 1, ours=SERVED),
+    Row("Queue behind a server, 1 MB arrays", MEGABYTES, "Manager().Queue", 1, ours=SERVED, unit="arrays"),
     Row("Executor, empty calls by submit", CALLS, "ProcessPoolExecutor", 8, unit="calls"),
     Row("Executor, empty calls by submit", CALLS, "multiprocessing.Pool", 2.5, unit="calls"),
     Row("Executor, one call, p50", ONE_CALL, "ProcessPoolExecutor", 4, unit=None),

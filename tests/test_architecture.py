@@ -29,12 +29,12 @@ FOUNDATION = set[str]().union(*STRATA)
 SYSTEM_CALLS = re.compile(
     r"(?<![\w.>])("
     "accept|close|dup|dup2|dup3|fallocate|fcntl|flock|fork|fstat|ftruncate|getpid|kill|linkat|lstat|"
-    "mkdir|mmap|mremap|munmap|nanosleep|open|openat|pread|pwrite|read|rename|sched_yield|sendfile|"
+    "mkdir|mmap|mremap|munmap|nanosleep|open|openat|poll|pread|pwrite|read|rename|sched_yield|sendfile|"
     "shm_open|stat|syscall|unlink|usleep|write|clock_gettime"
     r")\s*\("
 )
 # Headers that bring them.
-SYSTEM_HEADERS = re.compile(r"#include <(sys/|linux/|fcntl|unistd|sched|time|pthread|semaphore|dirent)")
+SYSTEM_HEADERS = re.compile(r"#include <(sys/|linux/|fcntl|unistd|poll|sched|time|pthread|semaphore|dirent)")
 
 
 def without_comments(text: str) -> str:

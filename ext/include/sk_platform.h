@@ -4,6 +4,7 @@
  *
  *   time        sk_now_ns, sk_wall_ns, sk_wall_coarse_ns, sk_relax, sk_yield, sk_nap
  *   waiting     sk_sleep_on, sk_rouse               (a 32-bit word in memory shared by processes)
+ *               sk_readable                         (whether a descriptor has something to read, or has ended)
  *               sk_words, sk_words_clear, sk_words_add, sk_words_is, sk_sleep_on_any    (many of them at once)
  *   threads     sk_private, sk_private_init, sk_private_enter, sk_private_leave         (a mutex within one process)
  *   liveness    sk_file_lock, sk_file_unlock, sk_file_holder

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -66,6 +67,12 @@ static inline int sk_nap(uint64_t ns) {
 static inline uint32_t sk_pid(void) { return (uint32_t)getpid(); }
 
 /* --- waiting --------------------------------------------------------------------------------- */
+
+/* Whether a read of this descriptor would return at once. */
+static inline bool sk_readable(int fd) {
+    struct pollfd look = {fd, POLLIN, 0};
+    return poll(&look, 1, 0) > 0;
+}
 
 /* Sleep while *word is `seen`, at most ns. 0 when woken; -EAGAIN (it differs), -ETIMEDOUT, -EINTR. */
 static inline int sk_sleep_on(uint32_t *word, uint32_t seen, uint64_t ns) {

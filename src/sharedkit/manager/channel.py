@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sharedkit.manager.loop import Loop
 from sharedkit.manager.sessions import Session
 from sharedkit.manager.states.call import Call
-from sharedkit.manager.wire import CANCELLED, ERROR, RESULT, failed, frame, join, split
+from sharedkit.manager.wire import CANCELLED, ERROR, RESULT, failed, join, split
 
 if TYPE_CHECKING:
     from sharedkit.manager.house import House
@@ -71,7 +71,11 @@ class Channel:
             else:
                 self._end()
             return
-        self._incoming += chunk
+        incoming = self._incoming
+        if not incoming and len(chunk) > 4 and int.from_bytes(chunk[:4], "big") == len(chunk) - 4:
+            self._serve(chunk[4:])  # as nearly always: one message, whole
+            return
+        incoming += chunk
         try:
             while not self.closed and (message := self._next()) is not None:
                 self._serve(message)
@@ -86,7 +90,7 @@ class Channel:
         length, long = struct.unpack_from("!iQ", self._incoming)
         return min((long if length == -1 else length) - len(self._incoming), 1 << 20)
 
-    def _next(self) -> bytes | None:
+    def _next(self) -> bytes | memoryview | None:
         """The next message, if it is there whole."""
         incoming = self._incoming
         if len(incoming) < 4:
@@ -102,12 +106,15 @@ class Channel:
             raise _Nonsense
         if len(incoming) < begin + length:
             return None
+        if len(incoming) == begin + length:  # as nearly always with a large one: it need not be copied
+            self._incoming = bytearray()
+            return memoryview(incoming)[begin:]
         with memoryview(incoming) as view:
             message = bytes(view[begin : begin + length])
         del incoming[: begin + length]
         return message
 
-    def _serve(self, message: bytes) -> None:
+    def _serve(self, message: bytes | memoryview) -> None:
         house = self.house
         number, content = split(message)
         try:
@@ -159,10 +166,10 @@ class Channel:
             if call is not None:
                 call.undo(result)
             return
-        view = memoryview(frame(message))
+        gone = 0
         if not self._outgoing:
             try:
-                view = view[os.write(self.descriptor, view) :]
+                gone = os.write(self.descriptor, message)
             except BlockingIOError:
                 pass
             except OSError:
@@ -170,12 +177,11 @@ class Channel:
                     call.undo(result)
                 self.loop.soon(self.close)
                 return
-            if not view:
+            if gone == len(message):
                 return
-            self._outgoing.append((view, call, result))
+        self._outgoing.append((memoryview(message)[gone:], call, result))
+        if len(self._outgoing) == 1:
             self.loop.watch(self.descriptor, self._interest(), self._handle)
-        else:
-            self._outgoing.append((view, call, result))
 
     def _interest(self) -> int:
         return (0 if self._ended else select.EPOLLIN) | (select.EPOLLOUT if self._outgoing else 0)

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
 
+from sharedkit._look import Looker
+
 __all__ = ["Loop", "Timer"]
 
 FEWEST = 64  # timers below which it is not worth while to look for cancelled ones
@@ -79,6 +81,7 @@ class Loop:
     def __init__(self) -> None:
         self.timers = Timers()
         self._ready = select.epoll()
+        self._looker = Looker()
         self._handlers: dict[int, Callable[[int], None]] = {}
         self._errands: deque[Callable[[], None]] = deque()
         self._stopped = False
@@ -114,7 +117,10 @@ class Loop:
         handler yet.
         """
         while not self._stopped:
-            for descriptor, events in self._ready.poll(self.timers.until_next()):
+            self._looker.look(self._ready.fileno())
+            ready = self._ready.poll(self.timers.until_next())
+            self._looker.woke()
+            for descriptor, events in ready:
                 handler = self._handlers.get(descriptor)
                 if handler is not None:
                     handler(events)

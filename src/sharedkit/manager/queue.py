@@ -200,7 +200,8 @@ class Queue(Handle, Generic[T]):
 
     def qsize(self) -> int:
         """How many items are in the queue now."""
-        return self.statistics().qsize
+        qsize: int = self._call("qsize")
+        return qsize
 
     def empty(self) -> bool:
         """Whether the queue has no item now."""

@@ -25,7 +25,7 @@ from sharedkit.manager.channel import Channel
 from sharedkit.manager.house import House
 from sharedkit.manager.loop import Loop
 from sharedkit.manager.sessions import Session
-from sharedkit.manager.wire import PROTOCOL
+from sharedkit.manager.wire import PROTOCOL, frame
 
 __all__ = ["Manager", "end_with"]
 
@@ -151,7 +151,7 @@ class Server(BaseServer):
                 self.house.redeem(session, ticket)
             channel = session.life = Channel(self.house, self.loop, connection, session)
             answer = session.ident
-        channel.send(pickle.dumps(("#RETURN", answer)))
+        channel.send(frame(pickle.dumps(("#RETURN", answer))))
 
     def _tune(self, connection: Connection) -> None:
         """Over TCP: send at once, and notice within two minutes that the client's machine has vanished."""

@@ -120,17 +120,17 @@ class Link:
         except BaseException:
             self.released.extend(released)
             raise
-        leaving = _Leaving(stream, (ident, method, args, thread), number)
+        sent, answer = False, None
         try:
             stream.send(message)
-            leaving.sent = True
-            leaving.answer = stream.receive()
-            kind, payload = pickle.loads(split(leaving.answer)[1])
+            sent = True
+            answer = stream.receive()
+            kind, payload = pickle.loads(split(answer)[1])
         except BaseException as end:
             if _is_end(end):
                 raise self._gone(end) from end
-            if leaving.answer is None or not isinstance(end, Exception):
-                self._leave(leaving, patience)
+            if answer is None or not isinstance(end, Exception):
+                self._leave(_Leaving(stream, (ident, method, args, thread), number, sent, answer), patience)
             raise
         if kind == RESULT:
             return payload
@@ -231,12 +231,19 @@ class _Leaving:
 
     __slots__ = ("answer", "in_order", "number", "request", "sent", "stream")
 
-    def __init__(self, stream: Stream, request: tuple[int, str, tuple[Any, ...], int], number: int) -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        request: tuple[int, str, tuple[Any, ...], int],
+        number: int,
+        sent: bool,
+        answer: bytes | None,
+    ) -> None:
         self.stream = stream
         self.request = request
         self.number = number
-        self.sent = False
-        self.answer: bytes | None = None
+        self.sent = sent
+        self.answer = answer
         self.in_order = False
 
     def finish(self, requests: Requests) -> None:

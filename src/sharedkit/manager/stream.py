@@ -7,7 +7,7 @@ import os
 import struct
 from multiprocessing.connection import Connection
 
-from sharedkit.manager.wire import frame
+from sharedkit._look import Looker
 
 __all__ = ["CHUNK", "Stream"]
 
@@ -24,33 +24,41 @@ class Stream:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self._reader = io.BufferedReader(io.FileIO(connection.fileno(), closefd=False), CHUNK)
+        self._looker = Looker()
         self._taken = 0
         self._incoming = bytearray()
 
     def send(self, message: bytes) -> None:
-        """Send one message whole. Raises OSError."""
-        rest = memoryview(frame(message))
-        while rest:
-            rest = rest[os.write(self.connection.fileno(), rest) :]
+        """Send one message whole, in its frame. Raises OSError."""
+        gone = os.write(self.connection.fileno(), message)
+        while gone < len(message):
+            gone += os.write(self.connection.fileno(), memoryview(message)[gone:])
 
     def receive(self) -> bytes:
         """Wait for the next message. Raises EOFError where the other side has ended it, OSError."""
         incoming = self._incoming
         while True:
-            begin, end = _bounds(incoming)
-            if 0 < end <= len(incoming):
-                message = bytes(memoryview(incoming)[begin:end])
-                del incoming[:end]
-                return message
-            self.connection.fileno()  # an OSError where we have closed it
+            if incoming:
+                begin, end = _bounds(incoming)
+                if 0 < end <= len(incoming):
+                    message = bytes(memoryview(incoming)[begin:end])
+                    del incoming[:end]
+                    return message
+            fd = self.connection.fileno()  # an OSError where we have closed it
             if self._taken:
                 n, self._taken = self._taken, 0
                 self._reader.read(n)
+            self._looker.look(fd)
             chunk = self._reader.peek()
             n = len(chunk)
+            self._looker.woke()
             if not n:
                 raise EOFError
-            incoming += chunk  # no handler runs between this step and the next
+            if not incoming and n > 4 and int.from_bytes(chunk[:4], "big") == n - 4:
+                message = chunk[4:]  # as nearly always: one message, whole
+                self._taken = n  # no handler runs between this step and the return
+                return message
+            incoming += chunk  # nor between this step and the next
             self._taken = n
 
 

@@ -61,21 +61,20 @@ def failed(error: BaseException) -> tuple[BaseException, str]:
     return error, trace
 
 
+def frame(*parts: bytes) -> bytes:
+    """A message in its frame: behind its length, as `Connection.recv_bytes` expects it."""
+    length = sum(map(len, parts))
+    return b"".join((struct.pack("!i", length) if length <= 0x7FFFFFFF else struct.pack("!iQ", -1, length), *parts))
+
+
 def join(number: int, content: object) -> bytes:
-    """A message; raises what pickling `content` does."""
-    return number.to_bytes(8, "big") + pickle.dumps(content, 5)
+    """A message with its number, in its frame; raises what pickling `content` does."""
+    return frame(number.to_bytes(8, "big"), pickle.dumps(content, 5))
 
 
-def split(message: bytes) -> tuple[int, memoryview]:
-    """The number of a message, and its pickle."""
+def split(message: bytes | memoryview) -> tuple[int, memoryview]:
+    """The number of a message that came out of its frame, and its pickle."""
     return int.from_bytes(message[:8], "big"), memoryview(message)[8:]
-
-
-def frame(message: bytes) -> bytes:
-    """`message` as `Connection.recv_bytes` expects it: behind its length."""
-    if len(message) > 0x7FFFFFFF:
-        return struct.pack("!iQ", -1, len(message)) + message
-    return struct.pack("!i", len(message)) + message
 
 
 def pack(item: object) -> bytes:

@@ -33,17 +33,25 @@ class LockState(State):
         """Whether this thread has it; for a Lock, which any thread may release, whether anybody has."""
         return self.owner is not None
 
-    def do_acquire(self, call: Call, blocking: bool, timeout: float) -> Waiting[tuple[bool, bool]]:
+    def do_acquire(
+        self, call: Call, blocking: bool, timeout: float
+    ) -> tuple[bool, bool] | Waiting[tuple[bool, bool]]:
         """Whether it was taken, and whether the one who had it before died with it."""
         check_wait(blocking, timeout)
         if self.reentrant and self.owned_by(call):
             self.count += 1
             return True, False
+        if self.owner is None:
+            return self._take_free(call)
+        return self._take_waiting(call, None if timeout == -1 else timeout) if blocking else (False, False)
+
+    def _take_waiting(self, call: Call, timeout: float | None) -> Waiting[tuple[bool, bool]]:
+        if not (yield Wait(self.waiting, timeout)):
+            return False, False
+        return self._take_free(call)
+
+    def _take_free(self, call: Call) -> tuple[bool, bool]:
         self._refuse_torn()
-        if self.owner is not None:
-            if not blocking or not (yield Wait(self.waiting, None if timeout == -1 else timeout)):
-                return False, False
-            self._refuse_torn()
         self._take(call, 1)
         return True, self.torn
 

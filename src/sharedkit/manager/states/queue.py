@@ -41,8 +41,17 @@ class QueueState(State):
 
     def do_put_many(
         self, call: Call, items: list[bytes], block: bool, timeout: float | None, marks: bool = False
-    ) -> Waiting[list[int] | None]:
+    ) -> list[int] | Waiting[list[int] | None] | None:
         """Where `marks` are wanted, one for each item, for `take_back`."""
+        if self.phase != "open" or self._room() < len(items):
+            return self._put_waiting(items, block, timeout, marks)
+        self.items.extend(items)
+        self.unfinished += len(items)
+        return [id(item) for item in items] if marks else None
+
+    def _put_waiting(
+        self, items: list[bytes], block: bool, timeout: float | None, marks: bool
+    ) -> Waiting[list[int] | None]:
         put = 0
         deadline = None if timeout is None or not block else monotonic() + timeout
         try:
@@ -86,16 +95,27 @@ class QueueState(State):
         if self.phase != "open":
             raise ShutDown
 
-    def do_get_many(self, call: Call, most: int | None, block: bool, timeout: float | None) -> Waiting[list[bytes]]:
-        if not self.items:
-            if self.phase != "open":
-                raise ShutDown
-            if not block or not (yield Wait(self.getters, timeout)):
-                raise Empty
-            if not self.items:
-                raise ShutDown
+    def do_get_many(
+        self, call: Call, most: int | None, block: bool, timeout: float | None
+    ) -> list[bytes] | Waiting[list[bytes]]:
+        if self.items:
+            return self._take(most)
+        if self.phase != "open":
+            raise ShutDown
+        if not block:
+            raise Empty
+        return self._take_waiting(most, timeout)
+
+    def _take(self, most: int | None) -> list[bytes]:
         count = len(self.items) if most is None else min(most, len(self.items))
         return [self.items.popleft() for _ in range(count)]
+
+    def _take_waiting(self, most: int | None, timeout: float | None) -> Waiting[list[bytes]]:
+        if not (yield Wait(self.getters, timeout)):
+            raise Empty
+        if not self.items:
+            raise ShutDown
+        return self._take(most)
 
     def undo_get_many(self, call: Call, taken: list[bytes], *args: Any) -> None:
         if self.phase == "shutdown-immediate":
@@ -119,6 +139,9 @@ class QueueState(State):
             self.items.clear()
         elif self.phase == "open":
             self.phase = "shutdown"
+
+    def do_qsize(self, call: Call) -> int:
+        return len(self.items)
 
     def do_set_maxsize(self, call: Call, maxsize: int) -> None:
         self.maxsize = maxsize

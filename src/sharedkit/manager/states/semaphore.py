@@ -24,11 +24,17 @@ class SemaphoreState(State):
         self.waiting = Line(lambda: self.free > 0)
         self.lines = (self.waiting,)
 
-    def do_acquire(self, call: Call, blocking: bool, timeout: float | None) -> Waiting[bool]:
+    def do_acquire(self, call: Call, blocking: bool, timeout: float | None) -> bool | Waiting[bool]:
         if not blocking and timeout is not None:
             raise ValueError("can't specify timeout for non-blocking acquire")
-        if not self.free and (not blocking or not (yield Wait(self.waiting, timeout))):
-            return False
+        if self.free:
+            return self._take(call)
+        return self._take_waiting(call, timeout) if blocking else False
+
+    def _take_waiting(self, call: Call, timeout: float | None) -> Waiting[bool]:
+        return (yield Wait(self.waiting, timeout)) and self._take(call)
+
+    def _take(self, call: Call) -> bool:
         self.free -= 1
         if self.bounded:
             self.held[call.session] = self.held.get(call.session, 0) + 1

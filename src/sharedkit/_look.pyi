@@ -1,0 +1,13 @@
+"""Looking whether a descriptor has something to read, before its reader sleeps."""
+
+from typing import final
+
+@final
+class Looker:
+    """What one thread has learnt of how long it pays to look before it sleeps."""
+
+    def __new__(cls) -> Looker: ...
+    @property
+    def looks(self) -> int: ...
+    def look(self, fd: int) -> bool: ...
+    def woke(self) -> None: ...

@@ -1,0 +1,73 @@
+"""Looking whether a descriptor has something to read: what it answers, and what it learns."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from sharedkit._look import Looker
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    ends = os.pipe()
+    yield ends
+    for end in ends:
+        os.close(end)
+
+
+def wait(looker: Looker, fd: int, seconds: float) -> None:
+    """One wait in vain, and the sleep after it."""
+    assert not looker.look(fd)
+    time.sleep(seconds)
+    looker.woke()
+
+
+def test_what_can_be_read_is_seen_and_what_cannot_is_not(pipe: tuple[int, int]) -> None:
+    looker = Looker()
+    assert not looker.look(pipe[0])
+    looker.woke()
+    os.write(pipe[1], b"x")
+    for _ in range(100_000):  # where others wanted the core it sleeps at once for a while
+        if looker.look(pipe[0]):
+            return
+        looker.woke()
+    pytest.fail("it does not see what is there")
+
+
+def test_an_end_is_something_to_read() -> None:
+    reading, writing = os.pipe()
+    os.close(writing)
+    assert Looker().look(reading)
+    os.close(reading)
+
+
+def test_long_sleeps_make_for_no_looks_and_a_short_one_brings_them_back(pipe: tuple[int, int]) -> None:
+    looker = Looker()
+    for _ in range(20):
+        wait(looker, pipe[0], 0.001)
+    assert looker.looks == 0
+    for _ in range(100_000):
+        wait(looker, pipe[0], 0)
+        if looker.looks == 32:
+            break
+    else:
+        pytest.fail(f"still {looker.looks} looks")
+
+
+def test_other_threads_run_while_it_looks(pipe: tuple[int, int]) -> None:
+    looker, stop, ran = Looker(), threading.Event(), [0]
+
+    def count() -> None:
+        while not stop.is_set():
+            ran[0] += 1
+
+    thread = threading.Thread(target=count, daemon=True)
+    thread.start()
+    before = ran[0]
+    while ran[0] == before:
+        looker.look(pipe[0])
+    stop.set()
+    thread.join()
