@@ -36,7 +36,7 @@ cdef class Looker:
         return self.looker.looks
 
     def look(self, int fd):
-        """Whether something can be read at `fd`. If not, the caller is to sleep until it can, and then to call `woke`."""
+        """Whether something can be read at `fd`. If not, its reader is to sleep until then, and to call `woke`."""
         cdef bint found
         cdef uint64_t done
         if self.looker.looks == 0 or self.looker.rest > 0:

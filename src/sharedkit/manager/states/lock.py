@@ -33,9 +33,7 @@ class LockState(State):
         """Whether this thread has it; for a Lock, which any thread may release, whether anybody has."""
         return self.owner is not None
 
-    def do_acquire(
-        self, call: Call, blocking: bool, timeout: float
-    ) -> tuple[bool, bool] | Waiting[tuple[bool, bool]]:
+    def do_acquire(self, call: Call, blocking: bool, timeout: float) -> tuple[bool, bool] | Waiting[tuple[bool, bool]]:
         """Whether it was taken, and whether the one who had it before died with it."""
         check_wait(blocking, timeout)
         if self.reentrant and self.owned_by(call):
