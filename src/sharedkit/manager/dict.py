@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, MutableMapping, ValuesView
-from typing import Any, ClassVar
+from collections.abc import Iterable, Mapping, MutableMapping
+from typing import Any
 
+from sharedkit._mapping import MappingFace
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
 from sharedkit.manager.wire import pack, unpack
 from sharedkit.statistics import DictStatistics
@@ -12,7 +13,7 @@ from sharedkit.statistics import DictStatistics
 __all__ = ["Dict"]
 
 
-class Dict(Handle):
+class Dict(MappingFace, Handle):
     """Dict(mapping_or_pairs=(), /, *, name=None, exist_ok=False, persist=False, seats=192, **items)
 
     A `MutableMapping` in order of insertion. Each single operation is atomic, `setdefault`, `pop`, `add` and
@@ -23,7 +24,6 @@ class Dict(Handle):
     """
 
     kind = "Dict"
-    __hash__: ClassVar[None]  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -129,74 +129,10 @@ class Dict(Handle):
     def __len__(self) -> int:
         return int(self._call("len"))
 
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self.as_dict())
-
-    def __reversed__(self) -> Iterator[Any]:
-        return iter(list(self.as_dict())[::-1])
-
-    def keys(self) -> KeysView[Any]:
-        """A view of the keys; iterating it goes over a snapshot."""
-        return KeysView(self)
-
-    def values(self) -> ValuesView[Any]:
-        """A view of the values; iterating it goes over a snapshot."""
-        return _Values(self)
-
-    def items(self) -> ItemsView[Any, Any]:
-        """A view of the pairs; iterating it goes over a snapshot."""
-        return _Items(self)
-
-    def __or__(self, other: Any) -> dict[Any, Any]:
-        if not isinstance(other, (dict, Dict)):
-            return NotImplemented
-        return self.as_dict() | dict(other)
-
-    def __ror__(self, other: Any) -> dict[Any, Any]:
-        if not isinstance(other, (dict, Dict)):
-            return NotImplemented
-        return dict(other) | self.as_dict()
-
-    def __ior__(self, other: Any) -> Dict:
-        self.update(other)
-        return self
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Mapping):
-            return NotImplemented
-        return self.as_dict() == dict(other.items())
-
     def statistics(self) -> DictStatistics:
         """The number of keys and who is attached, at this moment."""
         picture: DictStatistics = self._call("statistics")
         return picture
-
-    def __repr__(self) -> str:
-        return "<Dict closed>" if self.closed else f"Dict({self.as_dict()!r}, name={self.name!r})"
-
-
-def _snapshot(view: Any) -> dict[Any, Any]:
-    taken: dict[Any, Any] = view._mapping.as_dict()
-    return taken
-
-
-class _Values(ValuesView[Any]):
-    def __iter__(self) -> Iterator[Any]:
-        return iter(_snapshot(self).values())
-
-    def __contains__(self, value: object) -> bool:
-        return value in _snapshot(self).values()
-
-    def __reversed__(self) -> Iterator[Any]:
-        return reversed(_snapshot(self).values())
-
-
-class _Items(ItemsView[Any, Any]):
-    def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        return iter(_snapshot(self).items())
-
-    def __reversed__(self) -> Iterator[tuple[Any, Any]]:
-        return reversed(_snapshot(self).items())
 
 
 MutableMapping.register(Dict)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, MutableMapping, ValuesView
-from typing import Any, ClassVar
+from collections.abc import Iterable, Mapping, MutableMapping
+from typing import Any
 
+from sharedkit._mapping import MappingFace
 from sharedkit.statistics import DictStatistics
 from sharedkit.thread import registry
 from sharedkit.thread.handle import Handle
@@ -28,7 +29,7 @@ class _DictState(State):
         self.lock = threading.RLock()  # a key's __eq__ may come back here
 
 
-class Dict(Handle[_DictState], kind="Dict"):
+class Dict(MappingFace, Handle[_DictState], kind="Dict"):
     """Dict(mapping_or_pairs=(), /, *, name=None, exist_ok=False, persist=False, seats=192, **items)
 
     A `MutableMapping` for the threads of this process, in order of insertion. Each single operation is atomic,
@@ -39,7 +40,6 @@ class Dict(Handle[_DictState], kind="Dict"):
     """
 
     __slots__ = ()
-    __hash__: ClassVar[None]  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -149,74 +149,10 @@ class Dict(Handle[_DictState], kind="Dict"):
     def __len__(self) -> int:
         return len(self._state.table)
 
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self.as_dict())
-
-    def __reversed__(self) -> Iterator[Any]:
-        return iter(list(self.as_dict())[::-1])
-
-    def keys(self) -> KeysView[Any]:
-        """A view of the keys; iterating it goes over a snapshot."""
-        return KeysView(self)
-
-    def values(self) -> ValuesView[Any]:
-        """A view of the values; iterating it goes over a snapshot."""
-        return _Values(self)
-
-    def items(self) -> ItemsView[Any, Any]:
-        """A view of the pairs; iterating it goes over a snapshot."""
-        return _Items(self)
-
-    def __or__(self, other: Any) -> dict[Any, Any]:
-        if not isinstance(other, (dict, Dict)):
-            return NotImplemented
-        return self.as_dict() | dict(other)
-
-    def __ror__(self, other: Any) -> dict[Any, Any]:
-        if not isinstance(other, (dict, Dict)):
-            return NotImplemented
-        return dict(other) | self.as_dict()
-
-    def __ior__(self, other: Any) -> Dict:
-        self.update(other)
-        return self
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Mapping):
-            return NotImplemented
-        return self.as_dict() == dict(other.items())
-
     def statistics(self) -> DictStatistics:
         """The number of keys and who is attached, at this moment."""
         state = self._state
         return DictStatistics(self.name, "Dict", len(state.table), None, None, None, (os.getpid(),))
-
-    def __repr__(self) -> str:
-        return "<Dict closed>" if self.closed else f"Dict({self.as_dict()!r}, name={self.name!r})"
-
-
-def _snapshot(view: Any) -> dict[Any, Any]:
-    taken: dict[Any, Any] = view._mapping.as_dict()
-    return taken
-
-
-class _Values(ValuesView[Any]):
-    def __iter__(self) -> Iterator[Any]:
-        return iter(_snapshot(self).values())
-
-    def __contains__(self, value: object) -> bool:
-        return value in _snapshot(self).values()
-
-    def __reversed__(self) -> Iterator[Any]:
-        return reversed(_snapshot(self).values())
-
-
-class _Items(ItemsView[Any, Any]):
-    def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        return iter(_snapshot(self).items())
-
-    def __reversed__(self) -> Iterator[tuple[Any, Any]]:
-        return reversed(_snapshot(self).items())
 
 
 MutableMapping.register(Dict)

@@ -1,0 +1,88 @@
+"""What the dicts of the thread and manager placements have in common: whatever a snapshot answers."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from typing import Any, ClassVar, Self
+
+__all__ = ["MappingFace"]
+
+
+class MappingFace:
+    """The rest of a `MutableMapping` over `as_dict` and `update`, for a handle."""
+
+    __slots__ = ()
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
+    @abstractmethod
+    def as_dict(self) -> dict[Any, Any]:
+        """A plain dict of a snapshot."""
+
+    @abstractmethod
+    def update(self, mapping_or_pairs: Mapping[Any, Any] | Iterable[tuple[Any, Any]] = (), /, **items: Any) -> None:
+        """Set many keys."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.as_dict())
+
+    def __reversed__(self) -> Iterator[Any]:
+        return iter(list(self.as_dict())[::-1])
+
+    def keys(self) -> KeysView[Any]:
+        """A view of the keys; iterating it goes over a snapshot."""
+        return KeysView(self)  # type: ignore[arg-type]
+
+    def values(self) -> ValuesView[Any]:
+        """A view of the values; iterating it goes over a snapshot."""
+        return _Values(self)  # type: ignore[arg-type]
+
+    def items(self) -> ItemsView[Any, Any]:
+        """A view of the pairs; iterating it goes over a snapshot."""
+        return _Items(self)  # type: ignore[arg-type]
+
+    def __or__(self, other: Any) -> dict[Any, Any]:
+        if not isinstance(other, (dict, MappingFace)):
+            return NotImplemented
+        return self.as_dict() | dict(other.items())
+
+    def __ror__(self, other: Any) -> dict[Any, Any]:
+        if not isinstance(other, (dict, MappingFace)):
+            return NotImplemented
+        return dict(other.items()) | self.as_dict()
+
+    def __ior__(self, other: Any) -> Self:
+        self.update(other)
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        return self.as_dict() == dict(other.items())
+
+    def __repr__(self: Any) -> str:
+        return "<Dict closed>" if self.closed else f"Dict({self.as_dict()!r}, name={self.name!r})"
+
+
+def _snapshot(view: Any) -> dict[Any, Any]:
+    taken: dict[Any, Any] = view._mapping.as_dict()
+    return taken
+
+
+class _Values(ValuesView[Any]):
+    def __iter__(self) -> Iterator[Any]:
+        return iter(_snapshot(self).values())
+
+    def __contains__(self, value: object) -> bool:
+        return value in _snapshot(self).values()
+
+    def __reversed__(self) -> Iterator[Any]:
+        return reversed(_snapshot(self).values())
+
+
+class _Items(ItemsView[Any, Any]):
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        return iter(_snapshot(self).items())
+
+    def __reversed__(self) -> Iterator[tuple[Any, Any]]:
+        return reversed(_snapshot(self).items())
