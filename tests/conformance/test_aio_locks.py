@@ -216,6 +216,36 @@ def test_the_task_that_calls_owns_it_whoever_waits(kit: Kit) -> None:
     run(main)
 
 
+def test_who_owns_it_is_asked_when_it_is_awaited(kit: Kit) -> None:
+    lock = kit.RLock()
+    taken, go = asyncio.Event(), asyncio.Event()
+
+    async def other() -> None:
+        async with lock:
+            taken.set()
+            await go.wait()
+
+    async def main() -> None:
+        async with lock:
+            late = lock.aacquire(timeout=0.01)
+        task = asyncio.create_task(other())
+        await taken.wait()
+        assert await late is False
+        go.set()
+        await task
+        early = lock.aacquire(timeout=60)
+        async with lock:
+            assert await early is True
+            lock.release()
+        assert await asyncio.gather(lock.aacquire(), lock.aacquire()) == [True, True]
+        assert lock.statistics().count == 2
+        lock.release()
+        lock.release()
+        assert not lock.locked()
+
+    run(main)
+
+
 def test_what_a_thread_owns_its_tasks_do_not(kit: Kit) -> None:
     lock = kit.RLock()
 

@@ -43,10 +43,11 @@ cdef void quit_waiting(const sk_segment *s, void *what, sk_stay *stay) noexcept 
 cdef class RLockTurn(MutexTurn):
 
     cdef object look(self):
-        if self.key is None:
+        if not sk_rlock_mine(self.segment.s, self.mutex, self.name):
+            return MutexTurn.look(self)
+        for _ in range(self.wanted.count):
             sk_rlock_try(self.segment.s, self.mutex, self.name)
-            return True
-        return MutexTurn.look(self)
+        return True
 
 
 cdef class RLock(Mutex):
