@@ -343,13 +343,14 @@ async def wait_for(
     once: Callable[[float | None], Awaitable[bool]], predicate: Callable[[], T], timeout: float | None
 ) -> T:
     """`Condition.wait_for`."""
-    result = predicate()
     end = None if timeout is None else time.monotonic() + timeout
     left = timeout
-    while not result and (left is None or left > 0):
+    result = predicate()
+    while not result:
         await once(left)
         result = predicate()
-        left = None if end is None else end - time.monotonic()
+        if end is not None and (left := end - time.monotonic()) <= 0:
+            break
     return result
 
 

@@ -266,6 +266,23 @@ def test_await_for_waits_until_it_is_so(kit: Kit, lock: str) -> None:
 
 
 @each_condition
+@pytest.mark.parametrize("timeout", [0, -1])
+def test_without_time_a_predicate_has_a_second_chance(kit: Kit, lock: str, timeout: float) -> None:
+    """As threading has it: the lock is let go once (multiprocessing does not)."""
+    c = CONDITIONS[lock](kit)
+
+    async def main() -> bool:
+        answers = iter([False, True])
+        async with c:
+            return bool(await c.await_for(lambda: next(answers), timeout))
+
+    answers = iter([False, True])
+    with c:
+        assert c.wait_for(lambda: next(answers), timeout) is True
+    assert run(main) is True
+
+
+@each_condition
 def test_cancelled_waits_lose_no_notification(kit: Kit, lock: str) -> None:
     """As many notifications as things; each is taken by somebody, however many leave meanwhile."""
     c = CONDITIONS[lock](kit)

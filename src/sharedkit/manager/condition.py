@@ -157,13 +157,13 @@ class Condition(Structure):
         """Wait until `predicate()` is true or `timeout` seconds are over, and answer what it answered last."""
         self._ensure_open()
         deadline = None if timeout is None else monotonic() + timeout
+        remaining = timeout
         result = predicate()
         while not result:
-            remaining = None if deadline is None else deadline - monotonic()
-            if remaining is not None and remaining <= 0:
-                break
             self.wait(remaining)
             result = predicate()
+            if deadline is not None and (remaining := deadline - monotonic()) <= 0:
+                break
         return result
 
     def notify(self, n: int = 1) -> None:

@@ -288,13 +288,13 @@ class Condition(Structure[_ConditionState], kind="Condition"):
     def wait_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T:
         """Wait until `predicate()` is true or `timeout` seconds are over, and answer what it answered last."""
         deadline = None if timeout is None else monotonic() + timeout
+        remaining = timeout
         result = predicate()
         while not result:
-            remaining = None if deadline is None else deadline - monotonic()
-            if remaining is not None and remaining <= 0:
-                break
             self._state.wait(remaining)
             result = predicate()
+            if deadline is not None and (remaining := deadline - monotonic()) <= 0:
+                break
         return result
 
     async def await_(self, timeout: float | None = None) -> bool:
