@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import threading
 import time
 from collections import deque
@@ -152,6 +153,15 @@ class _Lines(dict[Hashable, _Line]):
 
 _lines: WeakKeyDictionary[asyncio.AbstractEventLoop, ReferenceType[_Lines]] = WeakKeyDictionary()
 _lines_lock = threading.Lock()
+
+
+def _in_child() -> None:
+    """The lock may have been held when the process was forked, by a thread that the child has not."""
+    global _lines_lock
+    _lines_lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_in_child)
 
 
 def _lines_there(loop: asyncio.AbstractEventLoop) -> _Lines | None:

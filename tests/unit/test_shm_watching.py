@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import pytest
 
 import sharedkit as sk
-from sharedkit import _watch
+from sharedkit import _watch, aio
 
 T = TypeVar("T")
 WATCHDOG = 60.0
@@ -188,6 +188,42 @@ def test_the_child_of_a_fork_watches_for_itself() -> None:
         assert child.exitcode == 0
 
     run(main())
+
+
+def _stand_in_line(queue: sk.Queue[int], answers: sk.Queue[int]) -> None:
+    async def main() -> None:
+        task = asyncio.create_task(queue.aget())
+        await asyncio.sleep(0)
+        answers.put(0)  # it waits, and the loop goes on
+        answers.put(await task)
+
+    run(main())
+
+
+def test_the_child_of_a_fork_stands_in_line_whatever_other_threads_did() -> None:
+    joining, go = threading.Event(), threading.Event()
+
+    def join_a_line() -> None:
+        with aio._lines_lock:
+            joining.set()
+            go.wait(WATCHDOG)
+
+    thread = threading.Thread(target=join_a_line)
+    thread.start()
+    assert joining.wait(WATCHDOG)
+    other: sk.Queue[int] = sk.Queue()
+    answers: sk.Queue[int] = sk.Queue()
+    child = multiprocessing.get_context("fork").Process(target=_stand_in_line, args=(other, answers))
+    child.start()
+    go.set()
+    thread.join()
+    try:
+        assert answers.get(timeout=WATCHDOG) == 0
+        other.put(5)
+        assert answers.get(timeout=WATCHDOG) == 5
+    finally:
+        child.kill()
+        child.join()
 
 
 LEAVES = """
