@@ -185,6 +185,7 @@ static inline void sk_segment_clear(sk_segment *s, const char *path) {
     memset(s, 0, sizeof *s);
     s->seats.fd = -1;
     s->waiter.patience = SK_PATIENCE_START;
+    s->waiter.short_ns = SK_SHORT_PARK_NS;
     snprintf(s->path, sizeof s->path, "%s", path);
 }
 

@@ -22,6 +22,7 @@ typedef struct sk_waiter {
     uint32_t polling;  /* 1: never sleep on the word, poll */
     uint32_t patience; /* how many spins to try before parking; adapts */
     uint32_t one_core; /* 1: whoever we wait for seems to share our core */
+    uint32_t short_ns; /* a park that was over so soon would better have been spared by more spins */
 } sk_waiter;
 
 /* A wait put aside: what would have been slept on. Who may not sleep, an event loop, looks with sk_waits_aside called before: where
@@ -41,8 +42,10 @@ static inline void sk_waits_aside(sk_aside *aside) { sk_put_aside = aside; }
 #define SK_PATIENCE_START 256u
 /* Spins before the spinner starts to offer its core to others between looks. */
 #define SK_SPINS_BEFORE_YIELD 256u
-/* A park that was over so soon would have been spared by more spinning (a wake-up alone costs 5 to 50 us). */
+/* To begin with: a wake-up alone costs 5 to 50 us. */
 #define SK_SHORT_PARK_NS 40000u
+/* Who comes back so late from an offer of its core shares it with strangers. */
+#define SK_LATE_NS 40000u
 
 /* Spin while *word is `seen`. True when it changed. `next` is what will be read then: it is fetched at each look, so that
  * both lines come over from the other core at once and not one after the other (a tenth of a round trip).
@@ -66,7 +69,7 @@ static inline bool sk_spin_for(sk_waiter *w, const uint32_t *word, uint32_t seen
             offer += 16;
             uint64_t left = sk_now_ns();
             sk_yield();
-            if (sk_load32_relaxed(word) == seen && sk_now_ns() - left > SK_SHORT_PARK_NS) return false;
+            if (sk_load32_relaxed(word) == seen && sk_now_ns() - left > SK_LATE_NS) return false;
         } else sk_relax();
     }
     return false;
@@ -80,7 +83,7 @@ static inline bool sk_spin_while(sk_waiter *w, const uint32_t *word, uint32_t se
  * On two cores a spinner may be holding the very core that the other needs. */
 static inline void sk_learn(sk_waiter *w, uint64_t parked) {
     uint32_t patience = sk_load32_relaxed(&w->patience);
-    if (parked < SK_SHORT_PARK_NS) patience *= 2;
+    if (parked < sk_load32_relaxed(&w->short_ns)) patience *= 2;
     else patience -= patience / 4;
     if (patience < SK_PATIENCE_MIN) patience = SK_PATIENCE_MIN;
     if (patience > SK_PATIENCE_MAX) patience = SK_PATIENCE_MAX;

@@ -183,6 +183,15 @@ cdef class Segment:
     def polling(self, value):
         self.s.waiter.polling = bool(value)
 
+    @property
+    def short_park(self):
+        """Microseconds: after a sleep that was over so soon, this process looks longer before the next one here."""
+        return self.s.waiter.short_ns / 1000
+
+    @short_park.setter
+    def short_park(self, double value):
+        self.s.waiter.short_ns = <uint32_t>(value * 1000)
+
     def is_at(self, str path):
         """Whether the name still leads to this segment."""
         return self.s.seats.fd >= 0 and sk_file_is_at(self.s.seats.fd, os.fsencode(path))

@@ -18,7 +18,7 @@ from sharedkit._remote import remote_cause
 from sharedkit.errors import ExecutorBroken, WorkerDied
 from sharedkit.shm import _work_ledger as ledger
 from sharedkit.shm._work_messages import Outcome, Packer, read
-from sharedkit.shm._work_process import Station
+from sharedkit.shm._work_process import SHORT_PARK, Station
 from sharedkit.shm._work_staff import Staff
 from sharedkit.shm.array import Array
 from sharedkit.shm.queue import Queue
@@ -49,6 +49,7 @@ class Office:
         seats = max(DEFAULT_SEATS, 2 * workers + 8)
         self._tasks: Queue[Any] = Queue(seats=seats)
         self._results: Queue[Any] = Queue(seats=seats)
+        self._results._segment().short_park = SHORT_PARK
         self._claims = Array(ledger.SLOTS + ledger.NEWCOMERS, "i8", seats=seats)
         self._words: memoryview[int] = self._claims.ndarray.data  # its items are read and set faster than NumPy's
         self._lock = threading.RLock()
