@@ -23,6 +23,7 @@ def module(name: str, *, sources: tuple[str, ...] = (), depends: tuple[str, ...]
 MODULES = [
     module("sharedkit._segment"),
     module("sharedkit._watch"),
+    module("sharedkit._inlet"),
     module("sharedkit._look"),
     module("sharedkit.shm._counter"),
     module("sharedkit.shm._codec"),

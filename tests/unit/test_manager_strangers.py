@@ -112,7 +112,15 @@ def test_a_silent_stranger_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_who_has_the_key_and_speaks_nonsense_harms_only_itself(ctx: Any) -> None:
     link = ctx.server.link()
-    for nonsense in (struct.pack("!i", -7), struct.pack("!i", 9) + b"\0\0\0\0\0\0\0\1.", struct.pack("!i", 0)):
+    damaged = struct.pack("!i", 17) + b"\1\0\0\0\0\0\0\1N." + b"\0\0\0\0\0\0\1"
+    for nonsense in (
+        struct.pack("!i", -7),
+        struct.pack("!i", 9) + b"\0\0\0\0\0\0\0\1.",
+        struct.pack("!i", 0),
+        struct.pack("!iQ", -1, 1 << 40) + b"is more than will ever come",
+        struct.pack("!iQ", -1, 1 << 63) + b"is more than there can be",
+        damaged,
+    ):
         stranger, _ = dial.dial(link.address, link.authkey, "kit_session", os.getpid(), None)
         with stranger:
             os.write(stranger.fileno(), nonsense)

@@ -14,6 +14,7 @@ from queue import Empty
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import pytest
 
 sys.path.append(str(Path(__file__).parents[1]))
@@ -211,7 +212,8 @@ def _interrupt_calls(number: int, frame: FrameType | None) -> None:
         frame = frame.f_back
 
 
-def test_signals_in_the_midst_of_calls_lose_nothing(ctx: Any) -> None:
+@pytest.mark.parametrize("size", [1, 100_000])
+def test_signals_in_the_midst_of_calls_lose_nothing(ctx: Any, size: int) -> None:
     """While a request goes out, while it waits, while its answer comes in."""
     q, total, got = ctx.Queue(), 300, []
     ended, main, interrupts = threading.Event(), threading.get_ident(), 0
@@ -223,7 +225,7 @@ def test_signals_in_the_midst_of_calls_lose_nothing(ctx: Any) -> None:
 
     def feed() -> None:
         for n in range(total):
-            q.put(n)
+            q.put(np.full(size, n))
             ended.wait(0.0003)
 
     helpers = [Task(feed), Task(disturb)]
@@ -231,7 +233,9 @@ def test_signals_in_the_midst_of_calls_lose_nothing(ctx: Any) -> None:
     try:
         while len(got) < total and time.monotonic() < end:
             try:
-                got.append(q.get(timeout=1))
+                item = q.get(timeout=1)
+                assert (item == item[0]).all()
+                got.append(item[0])
             except Interrupted:
                 interrupts += 1
             except Empty:

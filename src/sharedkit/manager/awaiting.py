@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sharedkit.errors import ShutDown
 from sharedkit.manager.requests import Pending
 from sharedkit.manager.session import Link
+from sharedkit.manager.wire import Packed
 
 if TYPE_CHECKING:
     import asyncio
@@ -114,7 +115,7 @@ def _look(leaving: asyncio.Future[None]) -> None:
         leaving.exception()
 
 
-async def aput(link: Link, ident: int, packed: list[bytes], block: bool, timeout: float | None) -> None:
+async def aput(link: Link, ident: int, packed: list[Packed], block: bool, timeout: float | None) -> None:
     """`Queue.put_many`, awaited. Full, ShutDown and CancelledError say in their attribute `put` how many went in.
 
     What went in while the loop did not run is taken back as far as nobody has it yet, and put anew should it run again.
@@ -147,7 +148,7 @@ async def aput(link: Link, ident: int, packed: list[bytes], block: bool, timeout
 class _LeftPut:
     """What becomes of a put whose loop does not run when it is answered."""
 
-    def __init__(self, link: Link, ident: int, packed: list[bytes], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, link: Link, ident: int, packed: list[Packed], loop: asyncio.AbstractEventLoop) -> None:
         self._link, self._ident, self._packed, self._loop = link, ident, packed, loop
         self.asked: tuple[Pending, asyncio.Future[None]] | None = None
 

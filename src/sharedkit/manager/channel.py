@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import os
-import pickle
 import select
-import struct
 from collections import deque
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from sharedkit.manager.loop import Loop
 from sharedkit.manager.sessions import Session
 from sharedkit.manager.states.call import Call
-from sharedkit.manager.wire import CANCELLED, ERROR, RESULT, failed, join, split
+from sharedkit.manager.wire import (
+    CANCELLED,
+    ERROR,
+    RESULT,
+    Message,
+    bounds,
+    content_of,
+    failed,
+    join,
+    number_of,
+    rest_of,
+)
 
 if TYPE_CHECKING:
     from sharedkit.manager.house import House
@@ -43,6 +54,8 @@ class Channel:
         self._connection = connection
         self.descriptor = connection.fileno()
         self._incoming = bytearray()
+        self._large: memoryview | None = None  # a message that is too large for that, and how much of it is there
+        self._filled = 0
         self._outgoing: deque[tuple[memoryview, Call | None, Any]] = deque()
         self._ended = False
         self.closed = False
@@ -60,16 +73,26 @@ class Channel:
 
     def _read(self, gone: bool) -> None:
         try:
-            chunk = os.read(self.descriptor, max(CHUNK, self._missing()))
+            if self._large is not None:
+                came = os.readv(self.descriptor, [self._large[self._filled :]])
+            else:
+                chunk = os.read(self.descriptor, CHUNK)
+                came = len(chunk)
         except BlockingIOError:
             return
         except OSError:
-            chunk = b""
-        if not chunk:
+            came = 0
+        if not came:
             if gone:
                 self.close()
             else:
                 self._end()
+            return
+        if self._large is not None:
+            self._filled += came
+            if self._filled == len(self._large):
+                message, self._large = self._large, None
+                self._serve(message)
             return
         incoming = self._incoming
         if not incoming and len(chunk) > 4 and int.from_bytes(chunk[:4], "big") == len(chunk) - 4:
@@ -77,48 +100,37 @@ class Channel:
             return
         incoming += chunk
         try:
-            while not self.closed and (message := self._next()) is not None:
-                self._serve(message)
+            while not self.closed and (whole := self._next()) is not None:
+                self._serve(whole)
         except _Nonsense:
             self.close()
 
-    def _missing(self) -> int:
-        """How much more a large message that has begun to come wants; at most a megabyte at a time."""
-        if len(self._incoming) < 12:
-            return 0
-        length: int
-        length, long = struct.unpack_from("!iQ", self._incoming)
-        return min((long if length == -1 else length) - len(self._incoming), 1 << 20)
-
-    def _next(self) -> bytes | memoryview | None:
-        """The next message, if it is there whole."""
+    def _next(self) -> bytes | None:
+        """The next message, if it is there whole. The rest of a large one is read to where it is to be."""
         incoming = self._incoming
-        if len(incoming) < 4:
-            return None
-        (length,) = struct.unpack_from("!i", incoming)
-        begin = 4
-        if length == -1:
-            if len(incoming) < 12:
-                return None
-            (length,) = struct.unpack_from("!Q", incoming, 4)
-            begin = 12
-        if length < 0:
+        begin, end = bounds(incoming)
+        if end < begin:
             raise _Nonsense
-        if len(incoming) < begin + length:
-            return None
-        if len(incoming) == begin + length:  # as nearly always with a large one: it need not be copied
-            self._incoming = bytearray()
-            return memoryview(incoming)[begin:]
-        with memoryview(incoming) as view:
-            message = bytes(view[begin : begin + length])
-        del incoming[: begin + length]
-        return message
+        if 0 < end <= len(incoming):
+            with memoryview(incoming) as view:
+                message = bytes(view[begin:end])
+            del incoming[:end]
+            return message
+        if end - begin > CHUNK:
+            try:
+                self._large = np.empty(end - begin, np.uint8).data
+            except (MemoryError, ValueError):
+                raise _Nonsense from None
+            self._filled = len(incoming) - begin
+            self._large[: self._filled] = incoming[begin:]
+            incoming.clear()
+        return None
 
     def _serve(self, message: bytes | memoryview) -> None:
         house = self.house
-        number, content = split(message)
+        number = number_of(message)
         try:
-            ident, method, args, thread, released = pickle.loads(content)
+            ident, method, args, thread, released = content_of(message)
         except Exception as error:  # a class that is not here, mostly
             self.answer(Call(self, number, house, "", (), 0), ERROR, failed(error))
             return
@@ -160,16 +172,19 @@ class Channel:
         if self._ended:
             self._close_if_done()
 
-    def send(self, message: bytes, call: Call | None = None, result: Any = None) -> None:
-        """Send `message`, which answers `call` with `result`, at once or as soon as the client reads."""
+    def send(self, message: Message, call: Call | None = None, result: Any = None) -> None:
+        """Send `message`, which answers `call` with `result`, at once or as soon as the client reads.
+
+        What is beside its pickle must not change any more.
+        """
         if self.closed:
             if call is not None:
                 call.undo(result)
             return
-        gone = 0
+        parts: list[bytes | memoryview] = message if isinstance(message, list) else [message]
         if not self._outgoing:
             try:
-                gone = os.write(self.descriptor, message)
+                parts = rest_of(parts, os.writev(self.descriptor, parts))
             except BlockingIOError:
                 pass
             except OSError:
@@ -177,10 +192,12 @@ class Channel:
                     call.undo(result)
                 self.loop.soon(self.close)
                 return
-            if gone == len(message):
+            if not parts:
                 return
-        self._outgoing.append((memoryview(message)[gone:], call, result))
-        if len(self._outgoing) == 1:
+        idle = not self._outgoing
+        self._outgoing.extend((memoryview(part), None, None) for part in parts[:-1])
+        self._outgoing.append((memoryview(parts[-1]), call, result))
+        if idle:
             self.loop.watch(self.descriptor, self._interest(), self._handle)
 
     def _interest(self) -> int:

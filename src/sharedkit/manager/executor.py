@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,7 +17,6 @@ from sharedkit.manager.calls import home_of_client
 from sharedkit.manager.desk import Desk
 from sharedkit.manager.handle import DEFAULT_SEATS, Structure
 from sharedkit.manager.session import Link
-from sharedkit.manager.wire import pack
 from sharedkit.statistics import ExecutorStatistics
 
 __all__ = ["Executor"]
@@ -67,7 +67,7 @@ class Executor(Structure, ExecutorFace):
             "max_tasks_per_child": max_tasks_per_child,
             "prefix": thread_name_prefix,
         }
-        start = pack((initializer, initargs))
+        start = pickle.dumps((initializer, initargs), 5)
         self._create(name, exist_ok, persist, DEFAULT_SEATS, spec, home_of_client(), start)
 
     def _open(self, link: Link, name: str, ident: int) -> None:

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from sharedkit.manager.awaiting import aput
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
-from sharedkit.manager.wire import pack, unpack
+from sharedkit.manager.wire import Packed, pack, unpack
 from sharedkit.statistics import QueueStatistics
 
 __all__ = ["Queue"]
@@ -78,12 +78,12 @@ class Queue(Handle, Generic[T]):
         """
         await self._aput([pack(item)], block if blocking is None else blocking, timeout)
 
-    def _put(self, packed: list[bytes], block: bool, timeout: float | None) -> None:
+    def _put(self, packed: list[Packed], block: bool, timeout: float | None) -> None:
         if timeout is not None and block:
             _check(timeout)
         self._call("put_many", packed, block, timeout)
 
-    async def _aput(self, packed: list[bytes], block: bool, timeout: float | None) -> None:
+    async def _aput(self, packed: list[Packed], block: bool, timeout: float | None) -> None:
         if timeout is not None and block:
             _check(timeout)
         await aput(self._ensure_open(), self._ident, packed, block, timeout)

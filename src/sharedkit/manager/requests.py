@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import pickle
 import socket
 import threading
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from typing import Any
 
 from sharedkit.errors import ClosedError, ServerGoneError
 from sharedkit.manager.stream import CHUNK, Stream
-from sharedkit.manager.wire import CANCELLED, ERROR, RESULT, RemoteTraceback, join, split
+from sharedkit.manager.wire import CANCELLED, ERROR, RESULT, Message, RemoteTraceback, content_of, join, number_of
 
 __all__ = ["Pending", "Requests", "hang_up"]
 
@@ -129,14 +128,14 @@ class Requests:
             self._send(message)
         return pending
 
-    def _send(self, message: bytes) -> None:
+    def _send(self, message: Message) -> None:
         """With the lock. Of the end of the connection the thread that reads hears, too."""
         try:
             self._stream.send(message)
         except OSError:
             pass
         except BaseException:  # of a signal handler: a large message may be torn
-            if len(message) > CHUNK:
+            if type(message) is list or len(message) > CHUNK:
                 hang_up(self._stream.connection)
             raise
 
@@ -171,11 +170,13 @@ class Requests:
         error: BaseException | None = None
         try:
             while True:
-                number, content = split(self._stream.receive())
+                message = self._stream.receive()
+                number = number_of(message)
                 try:
-                    kind, payload = pickle.loads(content)
+                    kind, payload = content_of(message)
                 except Exception as strange:  # a class that is not here, mostly
                     kind, payload = ERROR, (strange, "")
+                del message  # a large one is kept by nobody but what has come of it
                 with self._lock:
                     pending = self._pending.pop(number, None)
                     if pending is None:  # it was cancelled when it had been answered

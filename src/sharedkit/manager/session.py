@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import secrets
 import socket
 import threading
@@ -22,7 +21,7 @@ from sharedkit.errors import ClosedError, ServerGoneError
 from sharedkit.manager.dial import dial
 from sharedkit.manager.requests import Pending, Requests, hang_up
 from sharedkit.manager.stream import Stream
-from sharedkit.manager.wire import CANCELLED, RESULT, RemoteTraceback, join, split
+from sharedkit.manager.wire import CANCELLED, RESULT, RemoteTraceback, content_of, join
 
 __all__ = ["Link"]
 
@@ -125,7 +124,7 @@ class Link:
             stream.send(message)
             sent = True
             answer = stream.receive()
-            kind, payload = pickle.loads(split(answer)[1])
+            kind, payload = content_of(answer)
         except BaseException as end:
             if _is_end(end):
                 raise self._gone(end) from end
@@ -237,7 +236,7 @@ class _Leaving:
         request: tuple[int, str, tuple[Any, ...], int],
         number: int,
         sent: bool,
-        answer: bytes | None,
+        answer: bytes | memoryview | None,
     ) -> None:
         self.stream = stream
         self.request = request
@@ -267,7 +266,7 @@ class _Leaving:
     def _give_back(self, requests: Requests) -> int:
         """What an answer brought is of no use to anybody here. What kind it was."""
         assert self.answer is not None
-        kind, payload = pickle.loads(split(self.answer)[1])
+        kind, payload = content_of(self.answer)
         if kind == RESULT:
             ident, method, args, thread = self.request
             requests.tell(ident, "undo", (method, args, payload), thread)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import os
-import struct
 from multiprocessing.connection import Connection
 
+import numpy as np
+
+from sharedkit._inlet import Inlet
 from sharedkit._look import Looker
+from sharedkit.manager.wire import Message, bounds, rest_of
 
 __all__ = ["CHUNK", "Stream"]
 
@@ -18,7 +21,8 @@ class Stream:
     """What has come of a message stays until all of it is there, whoever reads on.
 
     A handler can raise as soon as a read returns, before anybody has its result. So what is read is first looked at in
-    the buffer of a BufferedReader, and leaves that only with the next read, when it is `_taken` into ours.
+    the buffer of a BufferedReader, and leaves that only with the next read, when it is `_taken` into ours. What is
+    still to come of a large message goes straight to where it is to be, by an `_inlet`, which counts it.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -27,23 +31,37 @@ class Stream:
         self._looker = Looker()
         self._taken = 0
         self._incoming = bytearray()
+        self._inlet: Inlet | None = None
 
-    def send(self, message: bytes) -> None:
+    def send(self, message: Message) -> None:
         """Send one message whole, in its frame. Raises OSError."""
+        if isinstance(message, list):
+            while message:
+                message = rest_of(message, os.writev(self.connection.fileno(), message))
+            return
         gone = os.write(self.connection.fileno(), message)
         while gone < len(message):
             gone += os.write(self.connection.fileno(), memoryview(message)[gone:])
 
-    def receive(self) -> bytes:
+    def receive(self) -> bytes | memoryview:
         """Wait for the next message. Raises EOFError where the other side has ended it, OSError."""
         incoming = self._incoming
         while True:
+            if self._inlet is not None:
+                return self._receive_rest(self._inlet)
             if incoming:
-                begin, end = _bounds(incoming)
+                begin, end = bounds(incoming)
                 if 0 < end <= len(incoming):
                     message = bytes(memoryview(incoming)[begin:end])
                     del incoming[:end]
                     return message
+                if end - begin > CHUNK:
+                    memory = np.empty(end - begin, np.uint8).data
+                    memory[: len(incoming) - begin] = memoryview(incoming)[begin:]
+                    inlet = Inlet(memory, len(incoming) - begin)
+                    self._inlet = inlet  # no handler runs between this step and the next
+                    incoming.clear()
+                    continue
             fd = self.connection.fileno()  # an OSError where we have closed it
             if self._taken:
                 n, self._taken = self._taken, 0
@@ -61,15 +79,14 @@ class Stream:
             incoming += chunk  # nor between this step and the next
             self._taken = n
 
-
-def _bounds(incoming: bytearray) -> tuple[int, int]:
-    """Where the first message begins and ends, if its length is known; 0, 0 otherwise."""
-    if len(incoming) < 4:
-        return 0, 0
-    (length,) = struct.unpack_from("!i", incoming)
-    if length >= 0:
-        return 4, 4 + length
-    if len(incoming) < 12:
-        return 0, 0
-    (length,) = struct.unpack_from("!Q", incoming, 4)
-    return 12, 12 + length
+    def _receive_rest(self, inlet: Inlet) -> memoryview:
+        """Of a large message."""
+        while inlet.filled < len(inlet.memory):
+            fd = self.connection.fileno()
+            self._looker.look(fd)
+            came = inlet.fill(fd)
+            self._looker.woke()
+            if not came:
+                raise EOFError
+        self._inlet = None  # no handler runs between this step and the return
+        return inlet.memory

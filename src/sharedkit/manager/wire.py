@@ -3,11 +3,18 @@
     client   number, then the pickle of (ident, method, args, thread, released)    a call on the structure `ident`
     server   number, then the pickle of (kind, payload)                            its answer, whenever that comes
 
-A number is 8 bytes and known also where the rest cannot be unpickled. A connection may have many calls under way.
+A number is known also where the rest cannot be unpickled. A connection may have many calls under way.
 `ident` 0 is the house itself; `thread` is who asks, a thread or a task of the client; `released` are handles forgotten
 since. A request of number 0 is not answered. Two methods are about requests: `cancel` (of the house) ends the wait of
 the one that it names, and is always answered by CANCELLED in its name, after its result if it had one; `undo` gives
 back what a call has answered to somebody who does not want it any more.
+
+Data of 64 KiB and more goes beside its pickle (protocol 5), so that it is copied neither here nor there:
+
+    byte 0          how many such buffers there are
+    byte 1 to 7     the number
+                    the pickle, the buffers
+    8 bytes each    their lengths; the highest bit is set where the data is not to be written to
 """
 
 from __future__ import annotations
@@ -15,7 +22,8 @@ from __future__ import annotations
 import pickle
 import struct
 import traceback
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, TypeAlias
 
 __all__ = [
     "CANCELLED",
@@ -23,17 +31,32 @@ __all__ = [
     "PROTOCOL",
     "RESULT",
     "Cancelled",
+    "Message",
+    "Packed",
     "RemoteTraceback",
+    "bounds",
+    "content_of",
     "failed",
     "frame",
     "join",
+    "number_of",
     "pack",
-    "split",
+    "rest_of",
+    "same",
     "unpack",
 ]
 
 PROTOCOL = 1  # to be raised with every change of what is said
 RESULT, ERROR, CANCELLED = range(3)  # payload: the result; the error and its traceback as text; None
+LARGE = 1 << 16
+MOST_BESIDE = 255
+READ_ONLY = 1 << 63
+
+Message: TypeAlias = "bytes | list[bytes | memoryview]"
+"""In its frame; in parts where there is data beside the pickle."""
+Packed: TypeAlias = "bytes | tuple[Any, ...]"
+"""A pickled item; where it is large, the pickle and what is beside it, each as something with the buffer protocol. With
+an empty pickle it is bytes."""
 
 
 class Cancelled(Exception):
@@ -63,25 +86,121 @@ def failed(error: BaseException) -> tuple[BaseException, str]:
 
 def frame(*parts: bytes) -> bytes:
     """A message in its frame: behind its length, as `Connection.recv_bytes` expects it."""
-    length = sum(map(len, parts))
-    return b"".join((struct.pack("!i", length) if length <= 0x7FFFFFFF else struct.pack("!iQ", -1, length), *parts))
+    return b"".join((_frame_head(sum(map(len, parts))), *parts))
 
 
-def join(number: int, content: object) -> bytes:
-    """A message with its number, in its frame; raises what pickling `content` does."""
-    return frame(number.to_bytes(8, "big"), pickle.dumps(content, 5))
+def _frame_head(length: int) -> bytes:
+    return struct.pack("!i", length) if length <= 0x7FFFFFFF else struct.pack("!iQ", -1, length)
 
 
-def split(message: bytes | memoryview) -> tuple[int, memoryview]:
-    """The number of a message that came out of its frame, and its pickle."""
-    return int.from_bytes(message[:8], "big"), memoryview(message)[8:]
+def bounds(incoming: bytearray) -> tuple[int, int]:
+    """Where the first message in there begins and ends, if its frame is known; 0, 0 otherwise."""
+    if len(incoming) < 4:
+        return 0, 0
+    (length,) = struct.unpack_from("!i", incoming)
+    if length != -1:
+        return 4, 4 + length
+    if len(incoming) < 12:
+        return 0, 0
+    (length,) = struct.unpack_from("!Q", incoming, 4)
+    return 12, 12 + length
 
 
-def pack(item: object) -> bytes:
-    """`item` as the server keeps it, which never looks into it: what only clients can import stays theirs."""
-    return pickle.dumps(item, 5)
+class _Beside(list[memoryview]):
+    """Data that goes beside a pickle."""
+
+    def add(self, buffer: pickle.PickleBuffer) -> bool:
+        """For `buffer_callback`: whether it goes into the pickle."""
+        try:
+            data = buffer.raw()
+        except BufferError:  # pickle says so in its own words
+            return True
+        if data.nbytes < LARGE or len(self) == MOST_BESIDE:
+            return True
+        self.append(data)
+        return False
 
 
-def unpack(packed: bytes) -> Any:
-    """What `pack` was given, as a copy."""
-    return pickle.loads(packed)
+def join(number: int, content: object) -> Message:
+    """A message with its number, in its frame; raises what pickling `content` does.
+
+    What is beside is not copied: nobody may change it before it is sent.
+    """
+    beside = _Beside()
+    pickled = pickle.dumps(content, 5, buffer_callback=beside.add)
+    head = (len(beside) << 56 | number).to_bytes(8, "big")
+    if not beside:
+        return frame(head, pickled)
+    lengths = [data.nbytes | (READ_ONLY if data.readonly else 0) for data in beside]
+    tail = struct.pack(f"!{len(lengths)}Q", *lengths)
+    length = len(head) + len(pickled) + sum(map(len, beside)) + len(tail)
+    return [_frame_head(length) + head + pickled, *beside, tail]
+
+
+def rest_of(message: list[bytes | memoryview], gone: int) -> list[bytes | memoryview]:
+    """What remains of a message of which so many bytes are gone."""
+    for place, part in enumerate(message):
+        if gone < len(part):
+            return [memoryview(part)[gone:], *message[place + 1 :]]
+        gone -= len(part)
+    return []
+
+
+def number_of(message: bytes | memoryview) -> int:
+    """The number of a message that came out of its frame."""
+    return int.from_bytes(message[1:8], "big")
+
+
+def content_of(message: bytes | memoryview) -> Any:
+    """What `join` was given; raises what unpickling raises. Data beside is not copied if there is but one."""
+    view = memoryview(message)
+    if not message[0]:
+        return pickle.loads(view[8:])
+    return pickle.loads(view[8:], buffers=_buffers(view))
+
+
+def _buffers(message: memoryview) -> Iterator[pickle.PickleBuffer]:
+    """What can be unpickled from, and pickled again. Of several each has its own memory, so that one that is kept does
+    not keep all."""
+    count = message[0]
+    end = len(message) - 8 * count
+    lengths = struct.unpack_from(f"!{count}Q", message, end)
+    begin = end - sum(length & ~READ_ONLY for length in lengths)
+    if begin < 8:
+        raise pickle.UnpicklingError("a message of the server's is damaged")
+    for length in lengths:
+        data = message[begin : begin + (length & ~READ_ONLY)]
+        begin += len(data)
+        if length & READ_ONLY:
+            yield pickle.PickleBuffer(bytes(data) if count > 1 else data.toreadonly())
+        else:
+            yield pickle.PickleBuffer(bytearray(data) if count > 1 or data.readonly else data)
+
+
+def pack(item: object) -> Packed:
+    """`item` as the server keeps it, which never looks into it: what only clients can import stays theirs.
+
+    Large data is not copied before the message has it, and bytes not pickled, which takes memory of its own twice.
+    """
+    if type(item) is bytes and len(item) >= LARGE:
+        return (b"", pickle.PickleBuffer(item))
+    beside = _Beside()
+    pickled = pickle.dumps(item, 5, buffer_callback=beside.add)
+    if not beside and len(pickled) < LARGE:
+        return pickled
+    return (pickle.PickleBuffer(pickled), *map(pickle.PickleBuffer, beside))
+
+
+def unpack(packed: Packed) -> Any:
+    """What `pack` was given, as a copy. To be unpacked once: large data is what has come."""
+    if isinstance(packed, bytes):
+        return pickle.loads(packed)
+    pickled, *beside = packed
+    return pickle.loads(pickled, buffers=map(memoryview, beside)) if len(memoryview(pickled)) else bytes(beside[0])
+
+
+def same(one: Packed | None, other: Packed) -> bool:
+    """Whether they are equal, byte for byte."""
+    if type(one) is tuple and type(other) is tuple:
+        return len(one) == len(other) and all(memoryview(a) == memoryview(b) for a, b in zip(one, other, strict=True))
+    return one == other

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sharedkit.manager.states.base import Call, State
-from sharedkit.manager.wire import pack, unpack
+from sharedkit.manager.wire import Packed, pack, same, unpack
 from sharedkit.statistics import DictStatistics
 
 __all__ = ["DictState"]
@@ -16,34 +16,34 @@ class DictState(State):
 
     def __init__(self, name: str, spec: dict[str, Any]) -> None:
         super().__init__(name, spec)
-        self.table: dict[Any, bytes] = {}
+        self.table: dict[Any, Packed] = {}
 
-    def do_get(self, call: Call, key: Any) -> bytes | None:
+    def do_get(self, call: Call, key: Any) -> Packed | None:
         return self.table.get(key)
 
     def do_has(self, call: Call, key: Any) -> bool:
         return key in self.table
 
-    def do_set(self, call: Call, pairs: list[tuple[Any, bytes]]) -> None:
+    def do_set(self, call: Call, pairs: list[tuple[Any, Packed]]) -> None:
         for key, value in pairs:
             self.table[key] = value
 
-    def do_setdefault(self, call: Call, key: Any, default: bytes) -> bytes:
+    def do_setdefault(self, call: Call, key: Any, default: Packed) -> Packed:
         return self.table.setdefault(key, default)
 
-    def do_pop(self, call: Call, key: Any) -> bytes | None:
+    def do_pop(self, call: Call, key: Any) -> Packed | None:
         return self.table.pop(key, None)
 
-    def undo_pop(self, call: Call, taken: bytes | None, key: Any) -> None:
+    def undo_pop(self, call: Call, taken: Packed | None, key: Any) -> None:
         if taken is not None:
             self.table.setdefault(key, taken)
 
-    def do_popitem(self, call: Call) -> tuple[Any, bytes]:
+    def do_popitem(self, call: Call) -> tuple[Any, Packed]:
         if not self.table:
             raise KeyError("popitem(): dictionary is empty")
         return self.table.popitem()
 
-    def undo_popitem(self, call: Call, taken: tuple[Any, bytes]) -> None:
+    def undo_popitem(self, call: Call, taken: tuple[Any, Packed]) -> None:
         self.table.setdefault(*taken)
 
     def do_add(self, call: Call, key: Any, n: Any) -> Any:
@@ -51,9 +51,9 @@ class DictState(State):
         self.table[key] = pack(after)
         return after
 
-    def do_swap(self, call: Call, key: Any, expected: bytes, desired: bytes) -> bool:
+    def do_swap(self, call: Call, key: Any, expected: Packed, desired: Packed) -> bool:
         """Set `key` if its value is still these bytes: the client has compared what they stand for."""
-        if self.table.get(key) != expected:
+        if not same(self.table.get(key), expected):
             return False
         self.table[key] = desired
         return True
@@ -61,7 +61,7 @@ class DictState(State):
     def do_clear(self, call: Call) -> None:
         self.table.clear()
 
-    def do_items(self, call: Call) -> list[tuple[Any, bytes]]:
+    def do_items(self, call: Call) -> list[tuple[Any, Packed]]:
         return list(self.table.items())
 
     def do_len(self, call: Call) -> int:

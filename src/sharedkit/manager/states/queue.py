@@ -13,7 +13,7 @@ from typing import Any
 
 from sharedkit.errors import ShutDown
 from sharedkit.manager.states.base import Call, Line, State, Wait, Waiting
-from sharedkit.manager.wire import Cancelled
+from sharedkit.manager.wire import Cancelled, Packed, same
 from sharedkit.statistics import QueueState as Phase
 from sharedkit.statistics import QueueStatistics
 
@@ -28,7 +28,7 @@ class QueueState(State):
     def __init__(self, name: str, spec: dict[str, Any], maxsize: int) -> None:
         super().__init__(name, spec)
         self.maxsize = maxsize
-        self.items: deque[bytes] = deque()
+        self.items: deque[Packed] = deque()
         self.unfinished = 0
         self.phase: Phase = "open"
         self.getters = Line(lambda: bool(self.items) or self.phase != "open")
@@ -40,7 +40,7 @@ class QueueState(State):
         return self.maxsize - len(self.items) if self.maxsize > 0 else float("inf")
 
     def do_put_many(
-        self, call: Call, items: list[bytes], block: bool, timeout: float | None, marks: bool = False
+        self, call: Call, items: list[Packed], block: bool, timeout: float | None, marks: bool = False
     ) -> list[int] | Waiting[list[int] | None] | None:
         """Where `marks` are wanted, one for each item, for `take_back`."""
         if self.phase != "open" or self._room() < len(items):
@@ -50,7 +50,7 @@ class QueueState(State):
         return [id(item) for item in items] if marks else None
 
     def _put_waiting(
-        self, items: list[bytes], block: bool, timeout: float | None, marks: bool
+        self, items: list[Packed], block: bool, timeout: float | None, marks: bool
     ) -> Waiting[list[int] | None]:
         put = 0
         deadline = None if timeout is None or not block else monotonic() + timeout
@@ -71,14 +71,14 @@ class QueueState(State):
         except Cancelled:
             raise Cancelled(put) from None
 
-    def do_take_back(self, call: Call, items: list[bytes], marks: list[int]) -> int:
+    def do_take_back(self, call: Call, items: list[Packed], marks: list[int]) -> int:
         """Strike out what nobody has taken yet of items that were put; how many, the last ones, that was.
 
         A mark that was given to another item since does no harm if that one is equal, too.
         """
         back = 0
         for item, mark in zip(reversed(items), reversed(marks), strict=True):
-            place = next((i for i, each in enumerate(self.items) if id(each) == mark and each == item), None)
+            place = next((i for i, each in enumerate(self.items) if id(each) == mark and same(each, item)), None)
             if place is None:
                 break
             del self.items[place]
@@ -97,7 +97,7 @@ class QueueState(State):
 
     def do_get_many(
         self, call: Call, most: int | None, block: bool, timeout: float | None
-    ) -> list[bytes] | Waiting[list[bytes]]:
+    ) -> list[Packed] | Waiting[list[Packed]]:
         if self.items:
             return self._take(most)
         if self.phase != "open":
@@ -106,18 +106,18 @@ class QueueState(State):
             raise Empty
         return self._take_waiting(most, timeout)
 
-    def _take(self, most: int | None) -> list[bytes]:
+    def _take(self, most: int | None) -> list[Packed]:
         count = len(self.items) if most is None else min(most, len(self.items))
         return [self.items.popleft() for _ in range(count)]
 
-    def _take_waiting(self, most: int | None, timeout: float | None) -> Waiting[list[bytes]]:
+    def _take_waiting(self, most: int | None, timeout: float | None) -> Waiting[list[Packed]]:
         if not (yield Wait(self.getters, timeout)):
             raise Empty
         if not self.items:
             raise ShutDown
         return self._take(most)
 
-    def undo_get_many(self, call: Call, taken: list[bytes], *args: Any) -> None:
+    def undo_get_many(self, call: Call, taken: list[Packed], *args: Any) -> None:
         if self.phase == "shutdown-immediate":
             self.unfinished = max(0, self.unfinished - len(taken))
         else:

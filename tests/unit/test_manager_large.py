@@ -1,0 +1,273 @@
+"""Large data on its way to a server and back: beside its pickle, in one piece, and its own at each end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+sys.path.append(str(Path(__file__).parents[1]))
+
+from conformance.watchdog import Task
+
+import sharedkit as sk
+from sharedkit._inlet import Inlet
+from sharedkit.manager.states.queue import QueueState
+from sharedkit.manager.wire import LARGE, bounds, content_of, join, number_of, pack, rest_of, same, unpack
+
+
+@pytest.fixture(scope="module")
+def ctx() -> Iterator[Any]:
+    with sk.get_context("manager") as context:
+        yield context
+
+
+def whole(message: Any) -> bytearray:
+    """All of a message, out of its frame."""
+    sent = bytearray(b"".join(message) if type(message) is list else message)
+    begin, end = bounds(sent)
+    assert end == len(sent)
+    return sent[begin:]
+
+
+def array(size: int, writable: bool = True) -> np.ndarray[Any, Any]:
+    made = np.frombuffer(os.urandom(size), np.uint8)
+    return made.copy() if writable else made
+
+
+# --- messages
+
+SIZES = st.sampled_from([0, 1, LARGE - 1, LARGE, LARGE + 1, 3 * LARGE])
+
+
+@given(st.lists(st.tuples(SIZES, st.booleans()), max_size=5), st.integers(0, 1 << 55))
+def test_a_message_has_what_was_said(sizes: list[tuple[int, bool]], number: int) -> None:
+    said = [array(*each) for each in sizes]
+    message = whole(join(number, said))
+    assert number_of(message) == number
+    for one, other in zip(said, content_of(message), strict=True):
+        assert np.array_equal(one, other)
+        assert one.flags.writeable == other.flags.writeable
+
+
+@given(st.lists(SIZES, min_size=1, max_size=3), st.data())
+def test_what_remains_of_a_message(sizes: list[int], data: st.DataObject) -> None:
+    parts: list[bytes | memoryview] = [os.urandom(size) for size in sizes]
+    sent = b"".join(parts)
+    gone = data.draw(st.integers(0, len(sent)))
+    assert b"".join(rest_of(parts, gone)) == sent[gone:]
+
+
+def test_more_than_fit_beside_go_into_the_pickle() -> None:
+    said = [np.full(LARGE, n % 256, np.uint8) for n in range(300)]
+    assert all((each == n % 256).all() for n, each in enumerate(content_of(whole(join(1, said)))))
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        None,
+        bytes(LARGE),
+        "x" * LARGE,
+        np.zeros((300, 500)),
+        np.asfortranarray(np.arange(90_000.0).reshape(300, 300)),
+        np.arange(90_000).reshape(300, 300)[::2, ::3],
+        {"a": np.arange(50_000), "b": np.arange(50_000).astype("M8[s]")},
+        bytearray(LARGE),
+    ],
+    ids=["none", "bytes", "str", "array", "fortran", "strided", "two", "bytearray"],
+)
+def test_items_are_packed_and_unpacked(item: Any) -> None:
+    (packed,) = content_of(whole(join(1, [pack(item)])))
+    again = content_of(whole(join(2, packed)))  # as a server sends on what it has received
+    assert same(packed, pack(item))
+    assert same(packed, again)
+    np.testing.assert_equal(unpack(again), item)
+
+
+def test_what_is_not_contiguous_is_refused_in_pickles_words() -> None:
+    with pytest.raises(pickle.PicklingError, match="contiguous"):
+        pack(pickle.PickleBuffer(np.arange(100_000)[::2]))
+
+
+def test_items_that_differ_are_not_the_same() -> None:
+    one, other = array(LARGE), array(LARGE)
+    assert not same(pack(one), pack(other))
+    assert not same(pack(one), pack(1))
+    assert not same(None, pack(one))
+    assert not same(pack(bytes(LARGE)), pack(bytes(LARGE + 1)))
+
+
+# --- memory that is filled
+
+
+def test_an_inlet_counts_what_has_come() -> None:
+    reading, writing = os.pipe()
+    inlet = Inlet(memoryview(bytearray(10)), 2)
+    os.write(writing, b"abc")
+    assert (inlet.fill(reading), inlet.filled) == (3, 5)
+    os.write(writing, b"defghijkl")
+    assert (inlet.fill(reading), inlet.filled) == (5, 10)
+    assert bytes(inlet.memory) == b"\0\0abcdefgh"
+    os.close(writing)
+    os.close(reading)
+    assert Inlet(memoryview(bytearray(1)), 1).filled == 1
+    with pytest.raises(ValueError):
+        Inlet(memoryview(bytearray(1)), 2)
+    with pytest.raises((BufferError, ValueError)):
+        Inlet(memoryview(b"not to be written to"), 0)
+
+
+def test_an_inlet_says_what_ends_it() -> None:
+    reading, writing = os.pipe()
+    inlet = Inlet(memoryview(bytearray(10)), 0)
+    os.close(writing)
+    assert inlet.fill(reading) == 0
+    os.close(reading)
+    with pytest.raises(OSError):
+        inlet.fill(reading)
+
+
+def test_a_signal_gets_through_to_an_inlet() -> None:
+    class Interrupted(Exception):
+        pass
+
+    def raise_it(number: int, frame: FrameType | None) -> None:
+        raise Interrupted
+
+    reading, writing = os.pipe()
+    inlet = Inlet(memoryview(bytearray(10)), 0)
+    before = signal.signal(signal.SIGUSR1, raise_it)
+    main = threading.get_ident()
+
+    def disturb() -> None:
+        time.sleep(0.05)
+        signal.pthread_kill(main, signal.SIGUSR1)
+
+    disturbing = Task(disturb)
+    try:
+        with pytest.raises(Interrupted):
+            inlet.fill(reading)
+    finally:
+        disturbing.result()
+        signal.signal(signal.SIGUSR1, before)
+        os.close(reading)
+        os.close(writing)
+    assert inlet.filled == 0
+
+
+# --- structures
+
+
+@pytest.mark.parametrize("size", [LARGE - 1000, LARGE, 2 * LARGE, 300_000, 5 << 20])
+def test_a_large_item_is_ours_when_it_comes(ctx: Any, size: int) -> None:
+    q, item = ctx.Queue(), array(size)
+    kept = item.copy()
+    q.put(item)
+    item[:] = 0  # nobody's business any more
+    got = q.get()
+    assert np.array_equal(got, kept)
+    got[0] += 1
+    assert got.flags.writeable
+
+
+def test_large_items_go_through_in_order(ctx: Any) -> None:
+    q = ctx.Queue(3)
+    items = [array(size) for size in (10, 100_000, LARGE, 2_000_000, 0) * 10]
+    putting = Task(lambda: [q.put(each) for each in items[:25]] and q.put_many(items[25:]))
+    got = [q.get() for _ in range(25)]
+    while len(got) < len(items):
+        got += q.get_many(7)
+    putting.result()
+    assert all(map(np.array_equal, got, items))
+
+
+def test_one_item_of_many_does_not_keep_the_others(ctx: Any) -> None:
+    q = ctx.Queue()
+    q.put_many([array(100_000) for _ in range(20)])
+    one = q.get_many()[7]
+    base = one
+    while getattr(base, "base", None) is not None:
+        base = base.base
+    assert memoryview(base).nbytes == 100_000
+
+
+def test_values_of_a_dict_are_copies(ctx: Any) -> None:
+    d, value = ctx.Dict(), array(200_000)
+    d["key"] = value
+    mine = d["key"]
+    mine[:] = 0
+    assert np.array_equal(d["key"], value)
+    assert np.array_equal(d.pop("key"), value)
+
+
+def test_a_large_value_is_exchanged(ctx: Any) -> None:
+    d = ctx.Dict({"key": "a" * 100_000})
+    assert not d.compare_exchange("key", "b" * 100_000, 1)
+    assert d.compare_exchange("key", "a" * 100_000, "c" * 100_000)
+    assert d["key"] == "c" * 100_000
+
+
+def test_an_array_is_read_whole_while_others_write(ctx: Any) -> None:
+    a = ctx.Array(500_000, "u4")
+    ended = threading.Event()
+
+    def write() -> None:
+        n = 0
+        while not ended.is_set():
+            n += 1
+            a[:] = np.full(500_000, n, "u4")
+
+    writing = Task(write)
+    for _ in range(30):
+        seen = a.ndarray
+        assert (seen == seen[0]).all()
+        with pytest.raises(ValueError):
+            seen[0] = 1
+    ended.set()
+    writing.result()
+
+
+def test_large_items_that_were_put_are_taken_back() -> None:
+    """As by a loop that has stopped: what comes a second time is told from its bytes."""
+    state: Any = QueueState("q", {}, 0)
+    items = [pack(array(100_000)) for _ in range(3)]
+    marks = state.do_put_many(None, items, True, None, True)
+    again = content_of(whole(join(1, items)))
+    assert state.do_take_back(None, again, marks) == 3
+    assert not state.items
+
+
+def test_a_task_puts_and_gets_large_items(ctx: Any) -> None:
+    async def main() -> None:
+        q, items = ctx.Queue(2), [array(300_000) for _ in range(12)]
+
+        async def put() -> None:
+            for each in items:
+                await q.aput(each)
+
+        putting = asyncio.create_task(put())
+        for each in items:
+            assert np.array_equal(await q.aget(), each)
+        await putting
+        waiting = asyncio.create_task(q.aget())
+        await asyncio.sleep(0.05)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        await q.aput(items[0])
+        assert np.array_equal(await q.aget(), items[0])
+
+    asyncio.run(main())
