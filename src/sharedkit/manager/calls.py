@@ -10,13 +10,14 @@ from multiprocessing import spawn
 from typing import Any
 
 from sharedkit._remote import packed_error, remote_cause
+from sharedkit.manager.wire import Packed, pack, unpack
 
-__all__ = ["Home", "Outcome", "failure", "home_of_client", "make_call", "prepare", "unpack_outcome"]
+__all__ = ["Home", "Outcome", "failure", "home_of_client", "make_call", "prepare", "sendable", "unpack_outcome"]
 
 Home = dict[str, Any]
 """Where a client finds its modules: `sys_path`, and how its main module came about, with its arguments."""
-Outcome = tuple[bool, bytes, str]
-"""Whether the call returned; what it returned or raised, pickled; the traceback."""
+Outcome = tuple[bool, Packed, str]
+"""Whether the call returned; what it returned or raised; the traceback."""
 
 
 def home_of_client() -> Home:
@@ -40,13 +41,19 @@ def prepare(home: Home, initializer: bytes) -> None:
         start[0](*start[1])
 
 
-def make_call(packed: bytes) -> Outcome:
+def make_call(packed: Packed) -> Outcome:
     """In a worker: the call, and what comes of it."""
     try:
-        fn, args, kwargs = pickle.loads(packed)
-        return True, pickle.dumps(fn(*args, **kwargs), 5), ""
+        fn, args, kwargs = unpack(packed)
+        return True, pack(fn(*args, **kwargs)), ""
     except BaseException as error:
         return False, *packed_error(error)
+
+
+def sendable(outcome: Outcome) -> Outcome:
+    """In the server: what has come from a worker, as clients can be told; memoryviews cannot be pickled."""
+    returned, packed, trace = outcome
+    return returned, packed if isinstance(packed, bytes) else tuple(map(pickle.PickleBuffer, packed)), trace
 
 
 def failure(error: BaseException) -> Outcome:
@@ -61,7 +68,7 @@ def unpack_outcome(outcome: Outcome) -> tuple[Any, BaseException | None]:
     """In a client: what the call returned, or what it raised."""
     returned, packed, trace = outcome
     try:
-        value = pickle.loads(packed)
+        value = unpack(packed)
     except BaseException as why:  # unpickling runs the user's code
         returned, value = False, why
     if returned:

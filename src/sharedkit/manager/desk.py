@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import pickle
 import secrets
 import threading
 import weakref
@@ -24,6 +23,7 @@ from sharedkit.errors import ClosedError, ExecutorGoneError, ServerGoneError, Sh
 from sharedkit.manager.calls import unpack_outcome
 from sharedkit.manager.requests import Pending
 from sharedkit.manager.session import Link
+from sharedkit.manager.wire import pack
 
 __all__ = ["Desk"]
 
@@ -60,7 +60,7 @@ class Desk:
             raise RuntimeError("cannot schedule new futures after shutdown")
         future: Future[Any] = Future(self, None, 0, timeout)
         try:
-            packed = pickle.dumps((fn, args, kwargs), 5)
+            packed = pack((fn, args, kwargs))
         except Exception as error:
             future.set_exception(error)
             return future

@@ -15,11 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
-from sharedkit.manager.calls import Home, Outcome, failure, make_call, prepare
+from sharedkit.manager.calls import Home, Outcome, failure, make_call, prepare, sendable
 from sharedkit.manager.loop import Loop
 from sharedkit.manager.sessions import Session
 from sharedkit.manager.states.base import Call, Line, State, Wait, Waiting
-from sharedkit.manager.wire import Cancelled
+from sharedkit.manager.wire import Cancelled, Packed
 from sharedkit.statistics import ExecutorStatistics
 
 __all__ = ["ExecutorState", "employ"]
@@ -77,7 +77,7 @@ class ExecutorState(State):
         self.lines = (self._joiners,)
 
     def do_run(
-        self, call: Call, key: str, number: int, packed: bytes, timeout: float | None
+        self, call: Call, key: str, number: int, packed: Packed, timeout: float | None
     ) -> Waiting[Outcome | None]:
         """Have a call made; what comes of it, None where it was cancelled."""
         job = Job()
@@ -92,14 +92,14 @@ class ExecutorState(State):
             del self._jobs[call.session, key, number]
         return job.outcome
 
-    def _begin(self, job: Job, loop: Loop, packed: bytes, timeout: float | None) -> None:
+    def _begin(self, job: Job, loop: Loop, packed: Packed, timeout: float | None) -> None:
         """By the foreman."""
 
         def over(future: Any) -> None:
             outcome: Outcome | None = None
             if not future.cancelled():
                 error = future.exception()
-                outcome = future.result() if error is None else failure(error)
+                outcome = sendable(future.result()) if error is None else failure(error)
             loop.soon(partial(job.finish, outcome))
 
         try:
