@@ -21,10 +21,11 @@ from hypothesis import strategies as st
 
 sys.path.append(str(Path(__file__).parents[1]))
 
-from conformance.watchdog import Task
+from conformance.watchdog import Task, until
 
 import sharedkit as sk
 from sharedkit._inlet import Inlet
+from sharedkit.manager.dial import dial
 from sharedkit.manager.states.queue import QueueState
 from sharedkit.manager.wire import LARGE, bounds, content_of, join, number_of, pack, rest_of, same, unpack
 
@@ -249,6 +250,22 @@ def test_large_items_that_were_put_are_taken_back() -> None:
     again = content_of(whole(join(1, items)))
     assert state.do_take_back(None, again, marks) == 3
     assert not state.items
+
+
+def test_what_was_not_sent_whole_goes_back_to_the_front(ctx: Any) -> None:
+    q = ctx.Queue()
+    q.put_many([array(5 << 20), 1, 2])
+    link = ctx.server.link()
+    stranger, _ = dial(link.address, link.authkey, "kit_session", os.getpid(), None)
+    with stranger:
+        for part in (join(1, (0, "attach", (q.name,), 0, ())), join(2, (q._ident, "get_many", (1, True, None), 0, ()))):
+            assert type(part) is bytes
+            os.write(stranger.fileno(), part)
+        until(lambda: q.qsize() == 2)
+        assert q.get() == 1
+    until(lambda: q.qsize() == 2)
+    assert q.get().nbytes == 5 << 20
+    assert q.get() == 2
 
 
 def test_a_task_puts_and_gets_large_items(ctx: Any) -> None:
