@@ -176,7 +176,7 @@ class Requests:
                     kind, payload = content_of(message)
                 except Exception as strange:  # a class that is not here, mostly
                     kind, payload = ERROR, (strange, "")
-                del message  # a large one is kept by nobody but what has come of it
+                del message
                 with self._lock:
                     pending = self._pending.pop(number, None)
                     if pending is None:  # it was cancelled when it had been answered
@@ -186,7 +186,7 @@ class Requests:
                 if left and kind == RESULT:
                     self._undo(pending)
                 pending._finish(kind, payload)
-                del pending  # its task may be forgotten before the next comes
+                del pending, payload  # nothing is kept until the next comes: its task may be forgotten before
         except (EOFError, OSError) as end:
             error = end
         finally:
