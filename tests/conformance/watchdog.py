@@ -46,11 +46,11 @@ def in_threads(calls: Iterable[Callable[[], Any]]) -> list[Any]:
     return [task.result() for task in tasks]
 
 
-def until(condition: Callable[[], bool], limit: float = LIMIT) -> None:
+def until(condition: Callable[[], bool], limit: float = LIMIT, what: str = "not so") -> None:
     """Return as soon as the condition holds; AssertionError where it never does."""
     deadline = time.monotonic() + limit
     while not condition():
-        assert time.monotonic() < deadline, f"not so after {limit} s"
+        assert time.monotonic() < deadline, f"{what} after {limit} s"
         time.sleep(0.001)
 
 
