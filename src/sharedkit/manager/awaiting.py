@@ -106,7 +106,10 @@ async def _leave(link: Link, pending: Pending, answered: asyncio.Future[None]) -
     try:
         await asyncio.wait([leaving], timeout=LEAVE)
     finally:
-        leaving.add_done_callback(_look)
+        if leaving.done():  # perhaps its loop is closed, and calls nothing back
+            _look(leaving)
+        else:
+            leaving.add_done_callback(_look)
 
 
 def _look(leaving: asyncio.Future[None]) -> None:
