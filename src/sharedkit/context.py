@@ -17,7 +17,8 @@ class Context:
     """The classes of one placement, in the manner of `multiprocessing.get_context()`.
 
     `method` is the placement's name; `attach(name)` opens whatever has that name there, and raises
-    FileNotFoundError where nothing has.
+    FileNotFoundError where nothing has. `with get_context(method) as ctx:` suits every placement; what is in threads or
+    shared memory lives as long as its handles all the same.
     """
 
     method: str
@@ -42,6 +43,14 @@ class Context:
         for each in fields(self):
             if not each.init:
                 object.__setattr__(self, each.name, getattr(placement, each.name))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
 
     def __repr__(self) -> str:
         return f"<sharedkit context {self.method!r}>"

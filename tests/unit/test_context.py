@@ -38,6 +38,18 @@ def test_a_context_knows_its_method_and_offers_the_classes(method: str) -> None:
         assert getattr(context, name).__name__ == name
 
 
+@pytest.mark.parametrize("method", ["thread", "shm", "manager"])
+def test_every_context_is_for_a_with_statement(method: str) -> None:
+    with sk.get_context(method) as context:
+        hits = context.Counter()
+        hits.add()
+    if method != "manager":
+        assert hits.value == 1
+        return
+    with pytest.raises(sk.ServerGoneError):
+        hits.add()
+
+
 def test_each_context_has_the_classes_of_its_placement() -> None:
     for method, placement, attach in (("thread", thread, thread.attach), ("shm", shm, segments.attach)):
         context = sk.get_context(method)
