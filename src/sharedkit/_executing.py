@@ -19,10 +19,12 @@ Enter = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], futures.
 
 
 def checked_timeout(timeout: float | None) -> float | None:
-    """A task's limit in seconds, if it can be one. ValueError."""
-    if timeout is not None and not timeout > 0:
+    """A task's limit in seconds, if it can be one. ValueError, TypeError, OverflowError."""
+    if timeout is None:
+        return None
+    if not timeout > 0:
         raise ValueError(f"a task's timeout must be more than 0 seconds: {timeout}")
-    return timeout
+    return float(timeout)
 
 
 def check_arguments(max_workers: int | None, most: int, initializer: object, max_tasks_per_child: object) -> None:
@@ -69,7 +71,10 @@ class ExecutorFace(futures.Executor):
         return self._enter(fn, args, kwargs, checked_timeout(timeout))
 
     def options(self, *, timeout: float | None = None) -> Options:
-        """This executor for calls that may run for `timeout` seconds each (None: for ever). ValueError."""
+        """This executor for calls that may run for `timeout` seconds each (None: for ever). ValueError.
+
+        A callback of a future that takes its time holds up other results, and also the limits of calls that begin then.
+        """
         return Options(self, checked_timeout(timeout))
 
     # `buffersize` is the standard library's from Python 3.14 on, which the stubs of older ones do not know.
@@ -85,8 +90,8 @@ class ExecutorFace(futures.Executor):
         """`map(fn, *iterables)` by the workers, results in order.
 
         The iterator raises TimeoutError where a result is not there `timeout` seconds after this call, and what a
-        call raised in its place. `chunksize` calls go as one task. At most `buffersize` tasks are ahead of what was
-        taken from the iterator (None: all are submitted at once). ValueError for sizes below 1.
+        call raised in its place. `chunksize` calls go as one task. `buffersize` tasks are submitted at once, and one
+        more whenever a result is asked for (None: all at once). ValueError for sizes below 1.
         """
         return mapped(self._enter, fn, iterables, timeout, chunksize, buffersize)
 
@@ -197,6 +202,7 @@ def _results(
     """Closing it, or an error, cancels what is still ahead."""
     try:
         while ahead:
+            ahead.extend(itertools.islice(submissions, 1))
             future = ahead.popleft()
             try:
                 result = future.result(None if until is None else until - time.monotonic())
@@ -205,7 +211,6 @@ def _results(
                 raise
             finally:
                 del future  # neither a future nor its error is kept by this frame
-            ahead.extend(itertools.islice(submissions, 1))
             results = result if chunked else [result]
             del result
             results.reverse()

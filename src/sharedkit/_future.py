@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from concurrent import futures
 from typing import Any, Generic, Protocol, TypeVar
@@ -57,6 +58,7 @@ class Future(futures.Future[T], Generic[T]):
     _timeout: float | None = None
     _task = 0  # its number, 0 until it has a slot
     _place = 0  # which put into the queue it was
+    _deaths = 0  # how many it has met while it was taken and not begun
     _verdict: BaseException | None = None  # why its worker was killed
 
     def __init__(self, keeper: Keeper, message: Any, size: int, timeout: float | None) -> None:
@@ -117,13 +119,21 @@ class Future(futures.Future[T], Generic[T]):
     def set_result(self, result: T) -> None:
         """For the executor. Raises InvalidStateError where the future is over."""
         with self._keeper.settling:
-            if self._state in OVER:
+            if not self.finish(result, None):
                 raise futures.InvalidStateError(f"{self._state}: {self!r}")
-            self.finish(result, None)
         self.call_back()
 
-    def finish(self, result: T | None, error: BaseException | None) -> None:
-        """Under `settling`: the call is over; who waits is told."""
+    def settle(self, result: T | None, error: BaseException | None) -> None:
+        """For the keeper: the call is over; who waits is told. Too late, as after `take_back`, does nothing."""
+        with self._keeper.settling:
+            if not self.finish(result, error):
+                return
+        self.call_back()
+
+    def finish(self, result: T | None, error: BaseException | None) -> bool:
+        """Under `settling`: the same without callbacks; whether it was not over before."""
+        if self._state in OVER:
+            return False
         if error is None:
             self._result = result
         else:
@@ -137,8 +147,16 @@ class Future(futures.Future[T], Generic[T]):
                     waiter.add_exception(self)
         if self._bell is not None:
             self._bell.notify_all()
+        return True
 
     def call_back(self) -> None:
-        """Call what was added by `add_done_callback`."""
-        if "_done_callbacks" in self.__dict__:
-            self._invoke_callbacks()  # type: ignore[attr-defined]
+        """Call what was added by `add_done_callback`. One that raises SystemExit ends no thread but the main one."""
+        if "_done_callbacks" not in self.__dict__:
+            return
+        for callback in self._done_callbacks:
+            try:
+                callback(self)
+            except BaseException as error:
+                if not isinstance(error, Exception) and threading.current_thread() is threading.main_thread():
+                    raise
+                logging.getLogger("concurrent.futures").exception("exception calling callback for %r", self)

@@ -6,7 +6,7 @@ import pickle
 import traceback
 from concurrent.futures.process import _RemoteTraceback
 
-__all__ = ["packed_error", "remote_cause"]
+__all__ = ["packed_error", "raised", "remote_cause"]
 
 
 def packed_error(error: BaseException) -> tuple[bytes, str]:
@@ -22,3 +22,12 @@ def packed_error(error: BaseException) -> tuple[bytes, str]:
 def remote_cause(text: str) -> Exception:
     """The cause of an exception that came from a worker: its traceback there, shown as by ProcessPoolExecutor."""
     return _RemoteTraceback(f'\n"""\n{text}"""')  # type: ignore[arg-type]
+
+
+def raised(value: object, text: str) -> BaseException:
+    """What a call raised, as it was unpickled, with its traceback there, if there is one, as the cause."""
+    if not isinstance(value, BaseException):
+        value = pickle.UnpicklingError(f"what the call raised is no exception any more, but a {type(value).__name__}")
+    if text:  # a frozen dataclass refuses to be given a cause in the usual way
+        BaseException.__setattr__(value, "__cause__", remote_cause(text))
+    return value

@@ -90,7 +90,8 @@ class ExecutorBroken(SharedkitError, BrokenProcessPool):
 class WorkerDied(SharedkitError, BrokenProcessPool):
     """Raised when the worker process died that ran the call; the executor goes on, so submit it again if it may be.
 
-    `pid` and `exitcode` are the worker's; a negative exit code is the signal that killed it.
+    `pid` and `exitcode` are the worker's; a negative exit code is the signal that killed it, None where
+    others waited for the process, or SIGCHLD is ignored.
     """
 
     def __init__(self, pid: int, exitcode: int | None) -> None:
@@ -99,7 +100,8 @@ class WorkerDied(SharedkitError, BrokenProcessPool):
         self.exitcode = exitcode
 
     def __str__(self) -> str:
-        return f"worker process {self.pid} died in this call with exit code {self.exitcode}"
+        how = "" if self.exitcode is None else f" with exit code {self.exitcode}"
+        return f"worker process {self.pid} died in this call{how}"
 
 
 if sys.version_info >= (3, 13):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import multiprocessing
 import os
+import resource
 import signal
 import threading
 import time
@@ -146,3 +149,46 @@ def ended(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return True
     return state == "Z"
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen(Exception):
+    """Refuses to be given a cause in the usual way."""
+
+
+class NoError(Exception):
+    """Arrives as something else."""
+
+    def __reduce__(self) -> Any:
+        return str, ("no error",)
+
+
+def fail_frozen() -> NoReturn:
+    raise Frozen
+
+
+def fail_as_text() -> NoReturn:
+    raise NoError
+
+
+def have_a_child(path: str) -> None:
+    """Last long, with a child process that lasts as long."""
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(LONG,), daemon=True)
+    child.start()
+    Path(path).write_text(str(child.pid))
+    time.sleep(LONG)
+
+
+def die_unless_first(path: str) -> None:
+    """As an initializer: the worker that comes first lives, each later one ends."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        os._exit(9)
+
+
+def ask_for_little(megabytes: int) -> None:
+    """As an initializer: the worker has no memory for more than that."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * os.sysconf("SC_PAGE_SIZE") + (megabytes << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

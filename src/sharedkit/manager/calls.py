@@ -9,7 +9,7 @@ from collections.abc import Callable
 from multiprocessing import spawn
 from typing import Any
 
-from sharedkit._remote import packed_error, remote_cause
+from sharedkit._remote import packed_error, raised
 from sharedkit.manager.wire import Packed, pack, unpack
 
 __all__ = ["Home", "Outcome", "failure", "home_of_client", "make_call", "prepare", "sendable", "unpack_outcome"]
@@ -71,8 +71,4 @@ def unpack_outcome(outcome: Outcome) -> tuple[Any, BaseException | None]:
         value = unpack(packed)
     except BaseException as why:  # unpickling runs the user's code
         returned, value = False, why
-    if returned:
-        return value, None
-    if trace:
-        value.__cause__ = remote_cause(trace)
-    return None, value
+    return (value, None) if returned else (None, raised(value, trace))

@@ -12,13 +12,12 @@ import secrets
 import threading
 import weakref
 from collections.abc import Callable
-from concurrent import futures
 from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
-from sharedkit._future import OVER, Future
+from sharedkit._future import Future
 from sharedkit.errors import ClosedError, ExecutorGoneError, ServerGoneError, SharedkitError
 from sharedkit.manager.calls import unpack_outcome
 from sharedkit.manager.requests import Pending
@@ -47,6 +46,7 @@ class Desk:
         self._futures: dict[int, Future[Any]] = {}
         self._answers: SimpleQueue[tuple[int, Pending] | None] = SimpleQueue()  # None: the handle is gone
         self._lock = threading.Lock()
+        self._told = threading.Condition()  # a call is over, and its callbacks
         self._thread: threading.Thread | None = None
         _desks.add(self)
 
@@ -74,7 +74,9 @@ class Desk:
             request = self._key, number, packed, timeout
             self._link.begin(self._ident, "run", request, partial(self._answered, number))
         except BaseException as error:
-            self._futures.pop(number, None)
+            with self._told:
+                self._futures.pop(number, None)
+                self._told.notify_all()
             if isinstance(error, ServerGoneError):
                 raise ExecutorGoneError(str(error)) from error
             raise
@@ -94,8 +96,12 @@ class Desk:
         return pending.result()
 
     def join(self) -> None:
-        """Wait until all calls are over."""
-        futures.wait(list(self._futures.values()))
+        """Wait until all calls are over, and the callbacks, too; but in one of those, do not wait for itself."""
+        with self._lock:
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            with self._told:
+                self._told.wait_for(lambda: not self._futures)
 
     def abandon(self) -> None:
         """The handle is gone. This may come at any moment of any thread, so nothing is locked or waited for."""
@@ -141,9 +147,17 @@ class Desk:
             self._link.flush()
 
     def _settle(self, number: int, pending: Pending) -> None:
-        future = self._futures.pop(number, None)
+        future = self._futures.get(number)
         if future is None:
             return
+        try:
+            self._tell(future, pending)
+        finally:
+            with self._told:
+                del self._futures[number]
+                self._told.notify_all()
+
+    def _tell(self, future: Future[Any], pending: Pending) -> None:
         value: Any = None
         error: BaseException | None = None
         try:
@@ -159,11 +173,7 @@ class Desk:
                 future.take_back()
                 return
             value, error = unpack_outcome(outcome)
-        with self.settling:
-            if future._state in OVER:
-                return
-            future.finish(value, error)
-        future.call_back()
+        future.settle(value, error)
 
 
 def _at_exit() -> None:

@@ -23,7 +23,7 @@ __all__ = ["Executor"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-MOST_WORKERS = 1024
+MOST_WORKERS = 500  # as in shared memory
 
 
 class Executor(Structure, ExecutorFace):

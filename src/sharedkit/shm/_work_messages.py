@@ -8,7 +8,8 @@ byte 0, byte n, n bytes of the function's pickle, then the pickle of (arguments,
 What workers put into the queue of results:
 
 int >= 0                       the task of that number returned None
-int < 0                        ~number: a task with a limit of time has begun
+int < -1                       ~number: a task with a limit of time has begun
+-1                             a task was cancelled, or another's, and is dropped
 bytes                          8 bytes of number, then the pickled result
 (number, bytes, buffers)       the same, with large data beside the pickle
 (number, bytes, [], text)      the pickled exception, and its traceback
@@ -23,10 +24,11 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
-from sharedkit._remote import remote_cause
+from sharedkit._remote import raised
 
-__all__ = ["Calls", "Outcome", "Packer", "read"]
+__all__ = ["DROPPED", "Calls", "Outcome", "Packer", "read"]
 
+DROPPED = -1
 NAMED = 0  # no pickle begins so
 
 Outcome = tuple[int, Any, BaseException | None]
@@ -103,9 +105,9 @@ def read(message: Any) -> Outcome | None:
             return None
         task = message[0]
         value = pickle.loads(message[1], buffers=message[2])
-        error = value if len(message) > 3 else None
+        if len(message) == 3:
+            return task, value, None
     except BaseException as why:  # unpickling runs the user's code
-        error = why
-    if type(message) is tuple and len(message) > 3 and error is not None:
-        error.__cause__ = remote_cause(message[3])
-    return task, None if error is not None else value, error
+        value = why
+    text = message[3] if type(message) is tuple and len(message) > 3 else ""
+    return task, None, raised(value, text)

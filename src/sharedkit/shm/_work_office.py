@@ -6,17 +6,18 @@ import os
 import threading
 import time
 import weakref
-from collections import deque
 from collections.abc import Callable
 from concurrent import futures
 from contextlib import suppress
+from multiprocessing import util
 from multiprocessing.context import BaseContext
 from typing import Any
 
-from sharedkit._future import OVER, Future
+from sharedkit._future import Future
 from sharedkit._remote import remote_cause
-from sharedkit.errors import ExecutorBroken, WorkerDied
+from sharedkit.errors import ExecutorBroken, ShutDown, WorkerDied
 from sharedkit.shm import _work_ledger as ledger
+from sharedkit.shm._work_backlog import Backlog
 from sharedkit.shm._work_messages import Outcome, Packer, read
 from sharedkit.shm._work_process import SHORT_PARK, Station
 from sharedkit.shm._work_staff import Staff
@@ -25,7 +26,6 @@ from sharedkit.shm.queue import Queue
 
 __all__ = ["Office"]
 
-BYTES_AHEAD = 64 << 20  # of pickled calls in shared memory at once; each idle worker gets its call in any case
 DEFAULT_SEATS = 192
 OFFICES: weakref.WeakSet[Office] = weakref.WeakSet()
 
@@ -54,28 +54,20 @@ class Office:
         self._words: memoryview[int] = self._claims.ndarray.data  # its items are read and set faster than NumPy's
         self._lock = threading.RLock()
         self.settling = threading.RLock()  # never held while `_lock` is waited for
-        self._free = list(range(ledger.SLOTS))
-        self._serial = 0
         self._packer = Packer()
-        self._put_task = self._tasks.put
-        self._puts = 0  # into the task queue, ever
-        self._flying: dict[int, Future[Any]] = {}  # tasks with a slot
-        self._bytes = 0  # of their messages
-        self._waiting: deque[Future[Any]] = deque()
+        self._backlog = Backlog(workers, self._claims, self._words, self._tasks)
         self._foreign = False  # in a child that was forked, which has the object but none of the threads
         self._begun = self._closing = self._ending = self._gone = self._closed = False
+        self._over = threading.Event()
         self._broken: str | None = None
         self._failed: dict[int, str] = {}  # workers whose initializer raised
-        self._staff = Staff(context, self._station, self._report, self._arrived, self._expire, self._give_up, prefix)
+        self._staff = Staff(context, self, prefix)
         self._collector = threading.Thread(target=self._collect, name=f"{prefix}-collector", daemon=True)
         if self._method == "fork":  # children inherit what is open, so there is no need of names that could stay
             for structure in (self._tasks, self._results, self._claims):
                 structure.unlink()
         OFFICES.add(self)
-
-    def _station(self, number: int) -> Station:
-        direct = self._method != "forkserver"
-        return Station(number, self._tasks, self._results, self._claims, self._pid, direct, *self._start)
+        _exit.expect()
 
     # --- handing out ---------------------------------------------------------------------------------
 
@@ -83,88 +75,60 @@ class Office:
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], timeout: float | None
     ) -> Future[Any]:
         """The future of a call. RuntimeError after the end, ExecutorBroken; what pickling raises is in the future."""
-        if self._foreign:  # whose lock may have been held when it was forked
-            raise RuntimeError(f"the executor belongs to process {self._pid}; make one here")
+        if self._foreign:
+            self._refuse()
         error = None
+        size = 0
         try:
             body, buffers = message = self._packer.pack(fn, args, kwargs)
+            size = len(body)
+            if buffers:
+                size += sum(each.raw().nbytes for each in buffers)
         except Exception as why:
             error = why
-            body, buffers = message = b"", []
-        size = len(body)
-        if buffers:
-            size += sum(each.raw().nbytes for each in buffers)
+            message = b"", []
         future: Future[Any] = Future(self, message, size, timeout)
+        backlog = self._backlog
         with self._lock:
-            if self._closing:
+            if self._closing or (_exit.came and not self._begun):
                 self._refuse()
             if error is None:
-                if self._free and not self._waiting and self._room():
-                    self._hand_out(future)
-                else:
-                    self._waiting.append(future)
+                backlog.enter(future)
                 if self._staff.size < self.workers and not self._ending:
                     self._hire()
-                return future
-        future._message = None
-        future.set_exception(error)
+        if error is not None:
+            future._message = None
+            future.settle(None, error)
+        elif backlog.unfit:
+            self._tell_unfit()
         return future
 
     def _refuse(self) -> None:
+        if self._foreign:
+            raise RuntimeError(f"the executor belongs to process {self._pid}; make one here")
         if self._broken is not None:
             raise ExecutorBroken(self._broken)
-        raise RuntimeError("cannot schedule new futures after shutdown")
-
-    def _room(self) -> bool:
-        return bool(self._free) and (self._bytes < BYTES_AHEAD or len(self._flying) < self.workers)
+        after = "shutdown" if self._closing else "interpreter shutdown"
+        raise RuntimeError(f"cannot schedule new futures after {after}")
 
     def _hire(self) -> None:
         """Under the lock: all at once by fork, before there are threads; else as many as there are tasks."""
         first = not self._begun
         if not first and self._staff.deaths and self._method == "fork":
             return  # the staff replaces its dead
-        wanted = self.workers if self._method == "fork" else len(self._flying) + len(self._waiting)
-        self._staff.start(min(wanted, self.workers))
-        if first:
-            self._begun = True
-            self._collector.start()
-
-    def _hand_out(self, future: Future[Any]) -> None:
-        """Under the lock: give the task a slot and put it into the queue."""
-        slot = self._free.pop()
-        self._serial = serial = self._serial + 1
-        task = serial << ledger.SLOT_BITS | slot
-        self._words[slot] = serial << ledger.SERIAL_SHIFT
-        future._task = task
-        body, buffers = future._message
-        head = task << 1 | (future._timeout is not None)
-        future._message = (head, body, buffers) if buffers else head.to_bytes(8, "little") + body
-        self._flying[task] = future
-        self._bytes += future._size
+        wanted = self.workers if self._method == "fork" else len(self._backlog)
         try:
-            self._put(future)
-        except Exception as error:  # no shared memory left for it
-            self._settle(task)
-            future.set_exception(error)
+            self._staff.start(min(wanted, self.workers))
+        finally:  # of what has begun shutdown must see the end, whatever came between
+            if first:
+                self._begun = True
+                self._collector.start()
 
-    def _put(self, future: Future[Any]) -> None:
-        self._put_task(future._message)
-        future._place = self._puts
-        self._puts += 1
-
-    def _settle(self, task: int) -> Future[Any] | None:
-        """Under the lock: take a task that is over off the books."""
-        future = self._flying.pop(task, None)
-        if future is not None:
-            self._bytes -= future._size
-            self._free.append(ledger.slot_of(task))
-            future._message = None
-        return future
-
-    def _refill(self) -> None:
-        """Under the lock."""
-        while self._waiting and self._room():
-            self._hand_out(self._waiting.popleft())
+    def _tell_unfit(self) -> None:
+        with suppress(IndexError):
+            while True:
+                future, error = self._backlog.unfit.pop()
+                future.settle(None, error)
 
     # --- collecting ----------------------------------------------------------------------------------
 
@@ -188,30 +152,36 @@ class Office:
                 outcomes.clear()
                 if self._closing:
                     self._end_when_done()
+        except ShutDown:  # by `fail`
+            pass
         except BaseException as error:
             self._break(f"the collecting thread failed: {error!r}")
             raise
         finally:
-            self._close()
+            try:
+                self._close()
+            finally:
+                self._over.set()
 
     def _deliver(self, outcomes: list[Outcome]) -> None:
         """Settle all of them, keep the workers busy, then tell who waits: their callbacks may take their time."""
         told = []
+        backlog = self._backlog
         with self._lock:
-            settled = [self._settle(task) for task, _, _ in outcomes]
-            if self._waiting:
-                self._refill()
+            settled = [backlog.settle(task) for task, _, _ in outcomes]
+            if backlog.waiting:
+                backlog.refill()
         with self.settling:
             for future, (_, value, error) in zip(settled, outcomes, strict=True):
-                if future is None or future._state in OVER:  # somebody else has set it
-                    continue
-                future.finish(value, error)
-                told.append(future)
+                if future is not None and future.finish(value, error):
+                    told.append(future)
         for future in told:
             future.call_back()
+        if backlog.unfit:
+            self._tell_unfit()
 
     def _began(self, task: int) -> None:
-        future = self._flying.get(task)
+        future = self._backlog.flying.get(task)
         if future is not None and future._timeout is not None:
             self._staff.remind(task, time.monotonic() + future._timeout)
 
@@ -226,76 +196,57 @@ class Office:
         self._break(why)
 
     def _told_dead(self, number: int, pid: int, exitcode: int | None) -> None:
-        """Settle a death: the task that the worker ran has failed; those it may have had in hand are put again."""
+        """A worker has died: its call has failed, whatever was awaited of it."""
         if number == 0:
             self._gone = True
             return
-        victims = []
         with self._lock:
-            for task, future in list(self._flying.items()):
-                word = self._words[ledger.slot_of(task)]
-                if ledger.worker_of(word) == number:
-                    self._settle(task)
-                    victims.append(future)
-            # Of all that was ever put, what is not in the queue has been taken.
-            taken = self._puts - self._tasks.qsize()
-            for task, future in list(self._flying.items()):
-                if future._place < taken and self._words[ledger.slot_of(task)] == ledger.base_of(task):
-                    self._put(future)
+            victims, given_up = self._backlog.bury(number)
         if number in self._failed:
             self._break(f"the initializer of worker {number} raised", self._failed.pop(number))
         for future in victims:
-            if not future.cancelled():
-                future.set_exception(future._verdict or WorkerDied(pid, exitcode))
+            if isinstance(future._verdict, futures.CancelledError):
+                future.take_back()
+            else:
+                future.settle(None, future._verdict or WorkerDied(pid, exitcode))
+        for future in given_up:
+            future.settle(None, WorkerDied(pid, exitcode))
 
     # --- taking back ---------------------------------------------------------------------------------
 
     def is_running(self, task: int) -> bool:
         """Whether a worker has claimed it."""
+        if self._foreign:
+            return False
         with self._lock:
-            if task not in self._flying:
-                return False
-            return ledger.worker_of(self._words[ledger.slot_of(task)]) != 0
+            return self._backlog.is_running(task)
 
     def withdraw(self, future: Future[Any], running: bool) -> bool:
         """For `Future.cancel`."""
-        with self._lock:
-            if future._task == 0:
-                try:
-                    self._waiting.remove(future)
-                except ValueError:
-                    return False
-                future._message = None
-                self._nudge()
-                return True
-            if future._task not in self._flying:
-                return False
-            base = ledger.base_of(future._task)
-            if self._claims.compare_exchange(ledger.slot_of(future._task), base, base | ledger.DOOMED):
-                self._settle(future._task)
-                self._nudge()
-                return True
-            return running and self._doom(future._task)
-
-    def _doom(self, task: int) -> bool:
-        """Under the lock: kill the worker that runs the task, unless it is done with it."""
-        slot = ledger.slot_of(task)
-        word = self._words[slot]
-        if word & 3 != ledger.RUNNING or not self._claims.compare_exchange(slot, word, word | ledger.DOOMED):
+        if self._foreign:
             return False
-        self._staff.kill(ledger.worker_of(word))
-        return True
-
-    def _expire(self, task: int) -> None:
-        """A task's time is over."""
         with self._lock:
-            future = self._flying.get(task)
+            if self._backlog.withdraw(future):
+                self._nudge()
+                return True
+            return running and future._task != 0 and self._doom(future, futures.CancelledError())
+
+    def _doom(self, future: Future[Any], verdict: BaseException) -> bool:
+        """Under the lock: kill the worker that runs the call, unless it is done with it. The verdict is there before
+        anybody can hear of the death."""
+        number = self._backlog.doom(future._task) if future._task in self._backlog.flying else 0
+        if number:
+            future._verdict = verdict
+            self._staff.kill(number)
+        return number != 0
+
+    def expire(self, task: int) -> None:
+        """For the staff: a task's time is over."""
+        with self._lock:
+            future = self._backlog.flying.get(task)
             if future is not None:
-                future._verdict = TimeoutError(
-                    f"the call took longer than {future._timeout:g} s, so its worker was ended"
-                )
-                if not self._doom(task):
-                    future._verdict = None
+                took = f"the call took longer than {future._timeout:g} s, so its worker was ended"
+                self._doom(future, TimeoutError(took))
 
     # --- the end -------------------------------------------------------------------------------------
 
@@ -306,23 +257,24 @@ class Office:
         with self._lock:
             self._closing = True
             begun, self._ending = self._begun, self._ending or not self._begun
-        if cancel_futures:
-            for future in [*self._waiting, *list(self._flying.values())]:
-                future.cancel()
+            cancelled = [*self._backlog.waiting, *self._backlog.flying.values()] if cancel_futures else []
+        for future in cancelled:
+            future.cancel()
         if not begun:
             self._close()
             return
         self._nudge()
         if wait and threading.current_thread() is not self._collector:
+            self._over.wait()  # Thread.join forgets before Python 3.13 that it was interrupted
             self._collector.join()
 
     def _nudge(self) -> None:
-        with suppress(ValueError):  # closed: it is over
+        with suppress(ValueError, ShutDown):  # closed: it is over
             self._results.put(("wake",))
 
     def _end_when_done(self) -> None:
         with self._lock:
-            if not self._ending and not self._flying and not self._waiting:
+            if not self._ending and not len(self._backlog):
                 self._ending = True
                 self._staff.end()
                 self._tasks.shutdown()
@@ -332,18 +284,15 @@ class Office:
         with self._lock:
             self._broken = why
             self._closing = self._ending = True
-            doomed = [*self._flying.values(), *self._waiting]
-            for task in list(self._flying):
-                self._settle(task)
-            self._waiting.clear()
+            doomed = self._backlog.clear()
             self._staff.end()
             self._staff.kill_all()
+            self._tasks.shutdown()
         for future in doomed:
             error = ExecutorBroken(why)
             error.__cause__ = None if trace is None else remote_cause(trace)
             future._message = None
-            with suppress(futures.InvalidStateError):
-                future.set_exception(error)
+            future.settle(None, error)
 
     def _close(self) -> None:
         """Nobody is left: give everything back."""
@@ -358,35 +307,72 @@ class Office:
 
     # --- from the staff's thread ---------------------------------------------------------------------
 
-    def _report(self, number: int, pid: int, exitcode: int | None) -> None:
+    def station(self, number: int) -> Station:
+        """What the worker of that number is started with."""
+        direct = self._method != "forkserver"
+        return Station(number, self._tasks, self._results, self._claims, self._pid, direct, *self._start)
+
+    def report(self, number: int, pid: int, exitcode: int | None) -> None:
+        """A worker has ended; number 0: all have, and nobody looks after them any more."""
         self._results.put(("dead", number, pid, exitcode))
 
-    def _give_up(self, why: str) -> None:
+    def give_up(self, why: str) -> None:
+        """Workers cannot be started."""
         self._results.put(("gave_up", why))
 
-    def _arrived(self, number: int) -> bool:
+    def fail(self, why: str) -> None:
+        """Nobody looks after the workers any more, and nothing more is reported."""
+        self._break(why)
+        self._results.shutdown()
+
+    def has_arrived(self, number: int) -> bool:
+        """Whether that worker has ever been ready to take tasks."""
         return ledger.has_arrived(self._words, number)
+
+    def is_wanted(self, task: int) -> bool:
+        """Whether the task is not over yet."""
+        return task in self._backlog.flying
 
     def counts(self) -> tuple[tuple[int, ...], int, int, int]:
         """Process ids, pending and running tasks, and deaths."""
+        if self._foreign:
+            self._refuse()
         with self._lock:
             running = 0
             if not self._closed:
-                running = sum(self.is_running(task) for task in list(self._flying))
-            return self._staff.pids(), len(self._flying) + len(self._waiting) - running, running, self._staff.deaths
+                running = sum(map(self._backlog.is_running, self._backlog.flying))
+            return self._staff.pids(), len(self._backlog) - running, running, self._staff.deaths
 
 
-def _at_exit() -> None:
+class _Exit:
     """Before the interpreter joins its threads: what was submitted is still done, as in concurrent.futures."""
-    for office in list(OFFICES):
-        office.shutdown()
+
+    def __init__(self) -> None:
+        self.came = False
+        self._child = 0
+
+    def expect(self) -> None:
+        """A child of multiprocessing joins its own children before its threads, and would wait for workers for ever."""
+        if self._child != os.getpid():
+            self._child = os.getpid()
+            util.Finalize(None, self.come, exitpriority=100)
+
+    def come(self) -> None:
+        self.came = True
+        for office in list(OFFICES):
+            office.shutdown()
+
+
+_exit = _Exit()
 
 
 def _after_fork() -> None:
-    """In a child: the executors of the parent are not its own."""
+    """In a child: the executors are the parent's, whose threads may have held the locks."""
+    _exit.came = False
     for office in list(OFFICES):
         office._foreign = True
+        office._lock, office.settling = threading.RLock(), threading.RLock()
 
 
 os.register_at_fork(after_in_child=_after_fork)
-threading._register_atexit(_at_exit)  # type: ignore[attr-defined]
+threading._register_atexit(_exit.come)  # type: ignore[attr-defined]

@@ -20,11 +20,11 @@ from typing import Any
 from sharedkit._remote import packed_error
 from sharedkit.errors import ShutDown
 from sharedkit.shm import _work_ledger as ledger
-from sharedkit.shm._work_messages import Calls
+from sharedkit.shm._work_messages import DROPPED, Calls
 from sharedkit.shm.array import Array
 from sharedkit.shm.queue import Queue
 
-__all__ = ["Station", "work"]
+__all__ = ["SHORT_PARK", "Station", "end_of", "work"]
 
 SLICE = 1.0  # seconds between two looks whether the parent lives, where the system cannot tell of its end
 SHORT_PARK = 300.0  # microseconds; one call at a time takes 100 there and back while both ends sleep, 20 when they look
@@ -52,8 +52,7 @@ def work(station: Station) -> None:
     """Serve until the queue is shut down, the limit of tasks is reached, or the parent is gone."""
     worker = _Worker(station)
     try:
-        if station.initializer is not None:
-            station.initializer(*station.initargs)
+        worker.initialize()
     except BaseException as error:
         logging.getLogger("concurrent.futures").critical("Exception in initializer:", exc_info=True)
         station.results.put(("broken", station.number, "".join(traceback.format_exception(error))))
@@ -77,8 +76,10 @@ class _Worker:
         self._mark = ledger.mark_of(station.number)
         station.tasks._segment().short_park = SHORT_PARK
         self._claim, self._put = station.words.compare_exchange, station.results.put
+        _forget_handlers()
         signal.signal(signal.SIGINT, self._interrupted)
-        ends = _ends_of(station.parent)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        ends = end_of(station.parent)
         if self._orphaned():
             self._leave_orphaned()
         # A thread, because a signal that comes just before a task waits would be heard after that wait.
@@ -115,6 +116,13 @@ class _Worker:
                 structure.unlink()
         os._exit(1)
 
+    def initialize(self) -> None:
+        """The user's part of the start, which Ctrl-C ends as it does a task."""
+        if self._station.initializer is not None:
+            self._running = True
+            self._station.initializer(*self._station.initargs)
+            self._running = False
+
     def next(self) -> Any:
         """The next task's message; None at the end."""
         try:
@@ -134,6 +142,7 @@ class _Worker:
         mine = base | self._mark
         claim = self._claim
         if not claim(slot, base, mine | ledger.RUNNING):
+            self._put(DROPPED)  # there may be room for others now
             return False
         if timed:
             self._put(~task)  # its time runs from now on
@@ -163,8 +172,15 @@ class _Worker:
             return _failure(task, error)
 
 
-def _ends_of(pid: int) -> int | None:
-    """What is readable when that process has ended; None where the system has no such thing."""
+def _forget_handlers() -> None:
+    """A handler of the process that was forked, an event loop's say, wakes nobody here; SIGTERM ends a worker."""
+    signal.set_wakeup_fd(-1)
+    if callable(signal.getsignal(signal.SIGTERM)):
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def end_of(pid: int) -> int | None:
+    """What is readable when that process has ended; None where the system has no such thing, or no such process."""
     try:
         return os.pidfd_open(pid)
     except (OSError, AttributeError):

@@ -3,48 +3,68 @@
 from __future__ import annotations
 
 import heapq
+import logging
 import os
+import signal
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from multiprocessing import connection
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import connection, forkserver, resource_tracker
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, Protocol
 
-from sharedkit.shm._work_process import Station, work
+from sharedkit.shm._work_ledger import WORKER_MASK
+from sharedkit.shm._work_process import Station, end_of, work
 
-__all__ = ["Staff"]
+__all__ = ["Employer", "Staff"]
 
 VAIN_STARTS = 8
+LONGEST = 3600.0  # seconds of one sleep; the system's call takes no more than 24 days
+FEWEST = 64  # deadlines below which it is not worth while to look for those of tasks that are over
+
+
+class Employer(Protocol):
+    """Who has the staff, and is told of its deaths."""
+
+    def station(self, number: int) -> Station:
+        """What the worker of that number is started with."""
+
+    def report(self, number: int, pid: int, exitcode: int | None) -> None:
+        """A worker has ended, after all that it has put; number 0: the last one, and the watching with it."""
+
+    def give_up(self, why: str) -> None:
+        """No worker is left, and none can be started."""
+
+    def fail(self, why: str) -> None:
+        """The watching has ended by an error."""
+
+    def has_arrived(self, number: int) -> bool:
+        """Whether that worker ever took tasks."""
+
+    def is_wanted(self, task: int) -> bool:
+        """Whether the task is not over yet."""
+
+    def expire(self, task: int) -> None:
+        """The task's time is over."""
 
 
 class Staff:
-    """Processes by their numbers, which are never used again.
+    """Processes by their numbers, which come again after four million others."""
 
-    `report(number, pid, exit code)` is told of each death, after the dead can have put anything; `arrived(number)`
-    says whether a worker ever took tasks. `give_up(why)` is called when one after the other dies before that.
-    """
-
-    def __init__(
-        self,
-        context: BaseContext,
-        station: Callable[[int], Station],
-        report: Callable[[int, int, int | None], None],
-        arrived: Callable[[int], bool],
-        expire: Callable[[int], None],
-        give_up: Callable[[str], None],
-        prefix: str,
-    ) -> None:
+    def __init__(self, context: BaseContext, employer: Employer, prefix: str) -> None:
         self._context: Any = context
-        self._station, self._report, self._arrived = station, report, arrived
-        self._expire, self._give_up, self._prefix = expire, give_up, prefix
+        self._method = context.get_start_method()
+        self._employer, self._prefix = employer, prefix
         self._lock = threading.RLock()
         self._processes: dict[int, BaseProcess] = {}
+        self._ends: dict[int, int] = {}  # a descriptor each that is readable when the process has ended
         self._started = 0
-        self._vain = 0
+        self._vain = 0  # how many ended before they could take a task, one after the other,
+        self._vain_since = 0  # the first of them, and none that came after it could
         self._deadlines: list[tuple[float, int]] = []
+        self._most_deadlines = FEWEST
         self._ending = False
         self._wake, self._waker = os.pipe()
         os.set_blocking(self._waker, False)
@@ -68,26 +88,31 @@ class Staff:
 
     def start(self, wanted: int) -> None:
         """Have `wanted` workers. The watching thread comes after them, so that the first ones are forked without it."""
-        with self._lock:
-            while len(self._processes) < wanted:
-                self._start_one()
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._watch, name=f"{self._prefix}-staff", daemon=True)
-            self._thread.start()
-        else:
-            self._rouse()
+        try:
+            with self._lock:
+                while len(self._processes) < wanted and self._vain < VAIN_STARTS:
+                    self._start_one()
+        finally:  # those that are there are watched, whatever came between
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name=f"{self._prefix}-staff", daemon=True)
+                self._thread.start()
+            else:
+                self._rouse()
 
     def _start_one(self) -> None:
-        with self._lock:
+        """With the lock."""
+        number = self._started % WORKER_MASK + 1
+        while number in self._processes:
+            number = number % WORKER_MASK + 1
+        station = self._employer.station(number)
+        process = self._context.Process(target=work, args=(station,), name=f"{self._prefix}-{number}")
+        with _no_interrupt(self._method):
+            process.start()
             self._started += 1
-            number = self._started
-            process = self._context.Process(target=work, args=(self._station(number),), name=f"{self._prefix}-{number}")
-            try:
-                process.start()
-            except BaseException:
-                self._started -= 1
-                raise
             self._processes[number] = process
+            # The sentinel of a forked one stays open in its children, and one of a fork server ends with that.
+            ends = end_of(process.pid)
+            self._ends[number] = process.sentinel if ends is None else ends
 
     def kill(self, number: int) -> None:
         """SIGKILL for that worker, if it is still there."""
@@ -103,8 +128,12 @@ class Staff:
                 process.kill()
 
     def remind(self, task: int, when: float) -> None:
-        """Call `expire(task)` at that time of the monotonic clock."""
+        """Tell the employer at that time of the monotonic clock that the task expires."""
         with self._lock:
+            if len(self._deadlines) >= self._most_deadlines:
+                self._deadlines = [each for each in self._deadlines if self._employer.is_wanted(each[1])]
+                heapq.heapify(self._deadlines)
+                self._most_deadlines = max(FEWEST, 2 * len(self._deadlines))
             heapq.heappush(self._deadlines, (when, task))
         self._rouse()
 
@@ -128,22 +157,31 @@ class Staff:
             os.write(self._waker, b"!")
 
     def _watch(self) -> None:
-        while True:
-            with self._lock:
-                watched = {process.sentinel: number for number, process in self._processes.items()}
-                if self._ending and not watched:
-                    break
-                first = self._deadlines[0][0] if self._deadlines else None
-            patience = None if first is None else max(0.0, first - time.monotonic())
-            ready: list[Any] = connection.wait([*watched, self._wake], patience)
-            if self._wake in ready:
-                with suppress(BlockingIOError):
-                    os.read(self._wake, 4096)
-            for sentinel in ready:
-                if sentinel != self._wake:
-                    self._bury(watched[sentinel])
-            self._look_at_clock()
-        self._report(0, 0, None)
+        try:
+            while self._look():
+                pass
+            self._employer.report(0, 0, None)
+        except BaseException as error:
+            self._employer.fail(f"the thread that watches the workers failed: {error!r}")
+            raise
+
+    def _look(self) -> bool:
+        """Sleep until something is to be done, and do it; False where nothing ever will be."""
+        with self._lock:
+            watched = {ends: number for number, ends in self._ends.items()}
+            if self._ending and not watched:
+                return False
+            first = self._deadlines[0][0] if self._deadlines else None
+        patience = None if first is None else min(max(0.0, first - time.monotonic()), LONGEST)
+        ready: list[Any] = connection.wait([*watched, self._wake], patience)
+        if self._wake in ready:
+            with suppress(BlockingIOError):
+                os.read(self._wake, 4096)
+        for ends in ready:
+            if ends != self._wake:
+                self._bury(watched[ends])
+        self._look_at_clock()
+        return True
 
     def _look_at_clock(self) -> None:
         due = []
@@ -151,18 +189,14 @@ class Staff:
             while self._deadlines and self._deadlines[0][0] <= time.monotonic():
                 due.append(heapq.heappop(self._deadlines)[1])
         for task in due:
-            self._expire(task)
+            self._employer.expire(task)
 
     def _bury(self, number: int) -> None:
         """In one step for others, who would start one more between a death and its replacement."""
         why = ""
         with self._lock:
-            process = self._processes.pop(number)
-            process.join()
-            pid, exitcode = process.pid, process.exitcode
-            process.close()
-            arrived = self._arrived(number) or any(map(self._arrived, self._processes))
-            self._vain = 0 if arrived else self._vain + 1
+            pid, exitcode = self._strike_off(number)
+            self._count_vain(number)
             if self._vain >= VAIN_STARTS:
                 why = f"{self._vain} workers in a row ended before they could take a task"
                 why += f", the last with exit code {exitcode}"
@@ -172,7 +206,42 @@ class Staff:
                 except Exception as error:
                     why = f"a worker cannot be started: {error!r}"
             alone = not self._processes
+        self._employer.report(number, pid, exitcode)
+        if why and not self._ending:
+            if alone:
+                self._employer.give_up(why)
+            else:
+                logging.getLogger("concurrent.futures").error("%s: %d are left", why, len(self._processes))
+
+    def _strike_off(self, number: int) -> tuple[int, int | None]:
+        process, ends = self._processes.pop(number), self._ends.pop(number)
+        process.join()
+        pid, exitcode = process.pid, process.exitcode
+        if ends != process.sentinel:
+            os.close(ends)
+        with suppress(ValueError):  # others, who wait for any child, have taken its exit code
+            process.close()
         assert pid is not None
-        self._report(number, pid, exitcode)
-        if why and alone and not self._ending:
-            self._give_up(why)
+        return pid, exitcode
+
+    def _count_vain(self, number: int) -> None:
+        """Those who came after the first in vain show whether a start still succeeds, not those before it."""
+        if self._vain == 0:
+            self._vain_since = number
+        later = [each for each in self._processes if each > self._vain_since]
+        arrived = self._employer.has_arrived(number) or any(map(self._employer.has_arrived, later))
+        self._vain = 0 if arrived else self._vain + 1
+
+
+@contextmanager
+def _no_interrupt(method: str) -> Iterator[None]:
+    """No Ctrl-C between the start of a process and its entry, and none for a worker that is not ready for it."""
+    if method == "forkserver":
+        forkserver.ensure_running()  # which would keep what is blocked now for all of its children
+    elif method == "spawn":
+        resource_tracker.ensure_running()  # which would unblock it
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -6,12 +6,14 @@
 
 One queue of tasks for all workers, so none waits behind a long one while another worker is idle; workers take one at
 a time. A call is pickled where it is submitted, NumPy data of calls and results travels beside the pickle. Up to 4,096
-tasks have a slot, a word in `claims` that says who runs it (`_work_ledger`); the rest waits in the parent.
+tasks have a slot, a word in `claims` that says who runs it (`_work_ledger`); the rest waits in the parent
+(`_work_backlog`).
 
 Deaths. A worker that dies has left each task in one of these states:
 - in the queue: another takes it;
 - taken, its word still open: it never started. The parent puts again what was taken and is open; should a living
-  worker have it in hand, only one of the two will win the word;
+  worker have it in hand, only one of the two will win the word. One that meets five deaths like this, or as
+  the next to be taken (it may be too large for a worker's memory), is given up;
 - running, by the word: its future, and no other, fails with WorkerDied;
 - finished: the result is in the queue of results, before the report of the death, which the thread that waits for
   the workers' ends puts into the same queue. One whose word is `finishing` and whose result is not there failed, too.

@@ -1,0 +1,271 @@
+"""What executors of processes stand: strange timeouts, errors and callbacks, strangers who reap, deaths in a row."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent import futures
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conformance import executor_children as calls
+from conformance.subjects import MANAGER, SHM
+from conformance.watchdog import LIMIT, Task, until
+
+import sharedkit as sk
+
+FORK = multiprocessing.get_context("fork")
+
+
+def make(placement: str, workers: int = 2) -> Any:
+    return MANAGER.Executor(workers) if placement == "manager" else SHM.Executor(workers, FORK)
+
+
+@pytest.fixture(params=["shm", "manager"])
+def executor(request: pytest.FixtureRequest) -> Iterator[Any]:
+    with make(request.param) as made:
+        yield made
+
+
+@pytest.mark.parametrize("timeout", [float("inf"), 30 * 86400, Fraction(10**7)])
+def test_a_limit_can_be_of_any_length_and_kind(executor: Any, timeout: Any) -> None:
+    limited = executor.options(timeout=timeout)
+    assert limited.submit(calls.double, 1).result(LIMIT) == 2
+    assert isinstance(executor.submit(calls.kill_myself).exception(LIMIT), sk.WorkerDied)
+    with pytest.raises(TimeoutError, match="longer"):
+        executor.options(timeout=Fraction(1, 5)).submit(calls.sleep_then, calls.LONG, 1).result(LIMIT)
+    assert limited.submit(calls.double, 2).result(LIMIT) == 4
+
+
+def test_strange_errors_break_their_call_alone(executor: Any) -> None:
+    others = [executor.submit(calls.double, x) for x in range(4)]
+    frozen = executor.submit(calls.fail_frozen).exception(LIMIT)
+    assert isinstance(frozen, calls.Frozen) and "fail_frozen" in str(frozen.__cause__)
+    text = executor.submit(calls.fail_as_text).exception(LIMIT)
+    assert "no exception any more, but a str" in str(text) and "fail_as_text" in str(text.__cause__)
+    others += [executor.submit(calls.double, x) for x in range(4)]
+    assert [future.result(LIMIT) for future in others] == [0, 2, 4, 6] * 2
+
+
+def test_a_callback_ends_no_thread_of_the_executors(executor: Any) -> None:
+    executor.submit(calls.double, 1).add_done_callback(lambda _: sys.exit("not ours"))
+    assert executor.submit(calls.double, 2).result(LIMIT) == 4
+
+
+def test_shutdown_waits_for_callbacks(executor: Any) -> None:
+    gate, called = threading.Event(), []
+
+    def callback(future: Any) -> None:
+        gate.wait(LIMIT)
+        called.append(future.result())
+
+    executor.submit(calls.sleep_then, 0.01, 7).add_done_callback(callback)
+    ending = Task(executor.shutdown)
+    gate.set()
+    ending.result()
+    assert called == [7]
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_worker_with_a_child_of_its_own_can_be_ended(method: str, tmp_path: Path) -> None:
+    path = tmp_path / "pid"
+    with SHM.Executor(1, multiprocessing.get_context(method)) as executor:
+        slow = executor.submit(calls.have_a_child, str(path))
+        until(lambda: path.exists() and path.read_text() != "")
+        child = int(path.read_text())
+        try:
+            assert slow.cancel(running=True)
+            assert executor.submit(calls.double, 1).result(LIMIT) == 2
+            assert not calls.ended(child)
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
+def test_strangers_may_reap_its_workers() -> None:
+    over = threading.Event()
+
+    def reap() -> None:
+        while not over.is_set():
+            multiprocessing.active_children()
+
+    reaper = threading.Thread(target=reap)
+    reaper.start()
+    try:
+        with SHM.Executor(2, FORK) as executor:
+            for _ in range(60):
+                assert isinstance(executor.submit(calls.kill_myself).exception(LIMIT), sk.WorkerDied)
+            assert executor.submit(calls.double, 1).result(LIMIT) == 2
+    finally:
+        over.set()
+        reaper.join()
+
+
+def test_a_call_that_kills_whoever_takes_it_is_given_up() -> None:
+    with SHM.Executor(1, FORK, calls.ask_for_little, (64,)) as executor:
+        large = executor.submit(len, b"x" * (256 << 20))
+        assert isinstance(large.exception(LIMIT), sk.WorkerDied)
+        assert executor.submit(calls.double, 1).result(LIMIT) == 2
+
+
+def test_starts_in_vain_end_though_others_work(tmp_path: Path) -> None:
+    with SHM.Executor(2, FORK, calls.die_unless_first, (str(tmp_path / "first"),)) as executor:
+        assert executor.submit(calls.double, 1).result(LIMIT) == 2
+        until(lambda: executor.statistics().deaths >= 8)
+        assert list(executor.map(calls.double, range(50))) == [*range(0, 100, 2)]
+        assert (executor.statistics().deaths, len(executor.statistics().workers)) == (8, 1)
+        executor.submit(calls.kill_myself).exception(LIMIT)
+        with pytest.raises(sk.ExecutorBroken, match="8 workers in a row"):
+            executor.submit(calls.double, 1).result(LIMIT)
+
+
+def test_ending_a_call_is_not_taken_for_a_death_of_its_own() -> None:
+    """Who cancels sees its own verdict, whoever comes first: the report of the death has the lock meanwhile."""
+    with SHM.Executor(1, FORK) as executor:
+        slow = executor.submit(calls.sleep_then, calls.LONG, 1)
+        until(slow.running)
+        with executor._office.settling:
+            assert executor._office.withdraw(slow, True)
+            until(lambda: executor._office._staff.deaths == 1)
+        with pytest.raises(futures.CancelledError):
+            slow.result(LIMIT)
+        assert slow.cancel(running=True)
+        assert executor.submit(calls.double, 1).result(LIMIT) == 2
+
+
+def test_cancelled_calls_count_as_long_as_they_lie_in_shared_memory() -> None:
+    gate = SHM.Event()
+    with SHM.Executor(1, FORK) as executor:
+        held = executor.submit(calls.pass_gate, gate)
+        until(held.running)
+        for _ in range(40):
+            assert executor.submit(len, b"x" * (8 << 20)).cancel()
+        last = executor.submit(calls.double, 1)
+        there = executor._office._tasks.qsize()
+        gate.set()
+        assert 0 < there < 20
+        assert last.result(LIMIT) == 2
+    gate.close()
+
+
+def test_limits_of_calls_that_are_over_are_forgotten() -> None:
+    with SHM.Executor(2, FORK) as executor:
+        limited = executor.options(timeout=3600)
+        for _ in range(20):
+            futures.wait([limited.submit(calls.double, 1) for _ in range(100)])
+        assert len(executor._office._staff._deadlines) < 1000
+
+
+def test_a_forked_child_is_told_that_the_executor_is_not_its_own() -> None:
+    with SHM.Executor(1, FORK) as executor:
+        future = executor.submit(calls.double, 1)
+        with executor._office._lock, executor._office.settling:
+            child = os.fork()
+            if child == 0:
+                signal.alarm(30)
+                refused = 0
+                for do in (executor.statistics, lambda: executor.submit(calls.double, 1)):
+                    try:
+                        do()
+                    except RuntimeError:
+                        refused += 1
+                os._exit(refused if not future.cancel() else 9)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
+
+
+def ended_well(program: str, *args: str) -> str:
+    here = str(Path(__file__).parents[1])
+    ran = subprocess.run([sys.executable, "-c", program, here, *args], capture_output=True, text=True, timeout=LIMIT)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    return ran.stdout
+
+
+IGNORED = """
+import signal, sys
+sys.path.insert(0, sys.argv[1])
+from conformance import executor_children as calls
+import sharedkit as sk
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+with sk.Executor(2) as executor:
+    print(executor.submit(calls.kill_myself).exception(30).exitcode, executor.submit(calls.double, 2).result(30))
+"""
+
+
+def test_children_may_be_reaped_by_nobody() -> None:
+    assert ended_well(IGNORED) == "None 4\n"
+
+
+LATE = """
+import atexit, sys, threading
+sys.path.insert(0, sys.argv[1])
+from conformance import executor_children as calls
+import sharedkit as sk
+def late():
+    if sys.argv[2] == "thread":
+        threading.main_thread().join()
+    try:
+        sk.Executor(1).submit(calls.double, 1)
+    except RuntimeError as error:
+        print(error, flush=True)
+if sys.argv[2] == "thread":
+    threading.Thread(target=late).start()
+else:
+    atexit.register(late)
+"""
+
+
+@pytest.mark.parametrize("when", ["thread", "atexit"])
+def test_an_executor_made_at_the_interpreters_end_takes_nothing(when: str) -> None:
+    assert "after interpreter shutdown" in ended_well(LATE, when)
+
+
+CHILD = """
+import multiprocessing, sys
+sys.path.insert(0, sys.argv[1])
+from conformance import executor_children as calls
+import sharedkit as sk
+def child():
+    global kept
+    kept = sk.Executor(2)
+    print(kept.submit(calls.double, 2).result(30), flush=True)
+process = multiprocessing.get_context("fork").Process(target=child)
+process.start()
+process.join()
+print(process.exitcode)
+"""
+
+
+def test_a_child_of_multiprocessing_ends_with_its_executor_open() -> None:
+    assert ended_well(CHILD) == "4\n0\n"
+
+
+INTERRUPTED = """
+import os, signal, sys, threading
+sys.path.insert(0, sys.argv[1])
+from conformance import executor_children as calls
+import sharedkit as sk
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+if sys.argv[2] == "start":
+    os.register_at_fork(after_in_parent=interrupt)
+executor = sk.Executor(2)
+try:
+    future = executor.submit(calls.sleep_then, 1, "done")
+    threading.Timer(0.1, interrupt).start()
+    executor.shutdown()
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+executor.shutdown()
+print("over" if sys.argv[2] == "start" else future.result(0), executor.statistics().workers)
+"""
+
+
+@pytest.mark.parametrize(("when", "what"), [("start", "over"), ("shutdown", "done")])
+def test_what_was_interrupted_is_ended_by_the_next_shutdown(when: str, what: str) -> None:
+    assert ended_well(INTERRUPTED, when) == f"interrupted\n{what} ()\n"
