@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any
 
 from sharedkit._remote import packed_error
-from sharedkit.errors import ShutDown
+from sharedkit.errors import GoneError, ShutDown
 from sharedkit.shm import _work_ledger as ledger
 from sharedkit.shm._work_messages import DROPPED, Calls
 from sharedkit.shm.array import Array
@@ -46,6 +46,23 @@ class Station:
     initializer: Callable[..., object] | None
     initargs: tuple[Any, ...]
     limit: int | None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        structures = pickle.dumps((self.tasks, self.results, self.words))
+        rest = self.initializer, self.initargs, self.limit
+        return _arrive, (self.number, structures, self.parent, self.direct, *rest)
+
+
+def _arrive(number: int, structures: bytes, parent: int, *rest: Any) -> Station:
+    """In a worker that starts: its structures are gone if the parent is, which is nothing to complain of."""
+    try:
+        tasks, results, words = pickle.loads(structures)
+    except GoneError:
+        ends = end_of(parent)
+        if ends is None or select.select([ends], [], [], 0)[0]:
+            os._exit(1)
+        raise
+    return Station(number, tasks, results, words, parent, *rest)
 
 
 def work(station: Station) -> None:
