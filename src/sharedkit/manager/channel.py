@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sharedkit.manager.loop import Loop
+from sharedkit.manager.loop import Loop, report
 from sharedkit.manager.sessions import Session
 from sharedkit.manager.states.call import Call
 from sharedkit.manager.wire import (
@@ -60,16 +60,20 @@ class Channel:
         self._ended = False
         self.closed = False
         os.set_blocking(self.descriptor, False)
-        session.channels.add(self)
         loop.watch(self.descriptor, select.EPOLLIN, self._handle)
+        session.channels.add(self)
 
     # --- what comes in
 
     def _handle(self, events: int) -> None:
-        if events & select.EPOLLOUT:
-            self._flush()
-        if events & ~select.EPOLLOUT and not self._ended:
-            self._read(gone=bool(events & (select.EPOLLHUP | select.EPOLLERR)))
+        try:
+            if events & select.EPOLLOUT:
+                self._flush()
+            if events & ~select.EPOLLOUT and not self._ended:
+                self._read(gone=bool(events & (select.EPOLLHUP | select.EPOLLERR)))
+        except Exception:  # who has the authkey asks what makes no sense
+            report()
+            self.close()
 
     def _read(self, gone: bool) -> None:
         try:

@@ -163,7 +163,7 @@ class House:
         kept = {state: state.refs[call.session] for state in wanted if call.session in state.refs}
         self._tickets[ticket] = monotonic() + TICKET_SECONDS, kept
 
-    def redeem(self, session: Session, ticket: str) -> None:
+    def redeem(self, session: Session, ticket: str | None) -> None:
         """A process that was forked has all that its parent had."""
         _, kept = self._tickets.get(ticket, (0.0, {}))
         for state, count in kept.items():

@@ -9,6 +9,7 @@ import heapq
 import itertools
 import os
 import select
+import traceback
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,9 +17,23 @@ from time import monotonic
 
 from sharedkit._look import Looker
 
-__all__ = ["Loop", "Timer"]
+__all__ = ["Loop", "Timer", "report"]
 
 FEWEST = 64  # timers below which it is not worth while to look for cancelled ones
+LONGEST = 3600.0  # seconds of one sleep; `epoll` cannot count more than 24 days
+
+
+def report() -> None:
+    """Say on the error output what was raised. Nobody's mistake ends the server, which all others share."""
+    with suppress(Exception):  # nobody may read it any more
+        traceback.print_exc()
+
+
+def _attempt(action: Callable[[], None]) -> None:
+    try:
+        action()
+    except Exception:
+        report()
 
 
 class Timer:
@@ -58,8 +73,8 @@ class Timers:
             self._dead = 0
 
     def until_next(self) -> float | None:
-        """Seconds until something is due; None where nothing is."""
-        return max(0.0, self._heap[0][0] - monotonic()) if self._heap else None
+        """Seconds until something may be due; None where nothing is."""
+        return min(max(0.0, self._heap[0][0] - monotonic()), LONGEST) if self._heap else None
 
     def run(self) -> None:
         """Do what is due."""
@@ -72,7 +87,7 @@ class Timers:
                 self._dead -= 1
             else:
                 do, action.action = action.action, None
-                do()
+                _attempt(do)
 
 
 class Loop:
@@ -114,7 +129,7 @@ class Loop:
         """Until `stop`.
 
         Errands come after what was ready: a descriptor that came up meanwhile under the number of a closed one has no
-        handler yet.
+        handler yet. What a handler raises, an action or an errand, concerns nobody else.
         """
         while not self._stopped:
             self._looker.look(self._ready.fileno())
@@ -123,10 +138,14 @@ class Loop:
             for descriptor, events in ready:
                 handler = self._handlers.get(descriptor)
                 if handler is not None:
-                    handler(events)
+                    try:
+                        handler(events)
+                    except Exception:
+                        report()
+                        self.forget(descriptor)  # or it might be ready, and raise, for ever
             self.timers.run()
             if self._errands:
                 with suppress(BlockingIOError):
                     os.eventfd_read(self._bell)
                 for _ in range(len(self._errands)):
-                    self._errands.popleft()()
+                    _attempt(self._errands.popleft())

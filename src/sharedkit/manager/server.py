@@ -23,8 +23,9 @@ from typing import Any
 
 from sharedkit.manager.channel import Channel
 from sharedkit.manager.house import House
-from sharedkit.manager.loop import Loop
+from sharedkit.manager.loop import Loop, report
 from sharedkit.manager.sessions import Session
+from sharedkit.manager.sockets import socket_of
 from sharedkit.manager.wire import PROTOCOL, frame
 
 __all__ = ["Manager", "end_with"]
@@ -45,16 +46,17 @@ class _Guest:
         with self._lock:
             self._done = True
 
+    def turn_away(self) -> None:
+        self.done()
+        with contextlib.suppress(OSError):
+            self.connection.close()
+
     def expire(self) -> None:
         """Have the thread that reads from it see its end."""
-        with self._lock:
+        with self._lock, contextlib.suppress(OSError):  # it may have reset the connection
             if not self._done:
-                _end_of(self.connection).shutdown(socket.SHUT_RDWR)
-
-
-def _end_of(connection: Connection) -> socket.socket:
-    """The socket behind a connection, as another descriptor of it."""
-    return socket.socket(fileno=os.dup(connection.fileno()))
+                with socket_of(self.connection.fileno()) as end:
+                    end.shutdown(socket.SHUT_RDWR)
 
 
 class Server(BaseServer):
@@ -85,7 +87,11 @@ class Server(BaseServer):
                 time.sleep(0.01)
                 continue
             self.loop.soon(partial(self._limit, guest))
-            threading.Thread(target=self._receive, args=(guest,), daemon=True).start()
+            try:
+                threading.Thread(target=self._receive, args=(guest,), daemon=True).start()
+            except (RuntimeError, MemoryError):  # no room for a thread now; there may be for the next
+                guest.turn_away()
+                time.sleep(0.01)
 
     def _receive(self, guest: _Guest) -> None:
         connection = guest.connection
@@ -95,13 +101,11 @@ class Server(BaseServer):
             answer_challenge(connection, self.authkey)
             _, method, args, kwds = connection.recv()
         except Exception:  # a stranger; it has been told what can be told
-            guest.done()
-            with contextlib.suppress(OSError):
-                connection.close()
+            guest.turn_away()
             return
         guest.done()
         if method in OURS:
-            self.loop.soon(partial(self._admit, connection, method, *args))
+            self.loop.soon(partial(self._admit, connection, method, args))
         else:
             self._serve_as_ever(connection, method, args, kwds)
 
@@ -128,7 +132,14 @@ class Server(BaseServer):
     def _limit(self, guest: _Guest) -> None:
         self.loop.timers.at(time.monotonic() + HANDSHAKE_SECONDS, guest.expire)
 
-    def _admit(self, connection: Connection, method: str, protocol: int, *args: Any) -> None:
+    def _admit(self, connection: Connection, method: str, args: Any) -> None:
+        try:
+            self._let_in(connection, method, *args)
+        except Exception:  # it has the authkey, and asks what makes no sense, or has gone again
+            report()
+            connection.close()
+
+    def _let_in(self, connection: Connection, method: str, protocol: int, *args: Any) -> None:
         """Begin a session, or open a further channel of one."""
         refusal = None
         if protocol != PROTOCOL:
@@ -146,16 +157,19 @@ class Server(BaseServer):
         else:
             pid, ticket = args
             session = Session(pid)
+            self.house.redeem(session, ticket)
+            try:
+                channel = session.life = Channel(self.house, self.loop, connection, session)
+            except OSError:
+                self.house.end(session)
+                raise
             self.house.sessions[session.ident] = session
-            if ticket is not None:
-                self.house.redeem(session, ticket)
-            channel = session.life = Channel(self.house, self.loop, connection, session)
             answer = session.ident
         channel.send(frame(pickle.dumps(("#RETURN", answer))))
 
     def _tune(self, connection: Connection) -> None:
         """Over TCP: send at once, and notice within two minutes that the client's machine has vanished."""
-        with _end_of(connection) as end:
+        with socket_of(connection.fileno()) as end:
             if end.family != socket.AF_UNIX:
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import socket
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
+
+from sharedkit.manager.sockets import socket_of
 
 if TYPE_CHECKING:
     from sharedkit.manager.channel import Channel
@@ -34,7 +34,7 @@ class Session:
         if self.dead or self.life is None:
             return False
         try:
-            with closing(socket.socket(fileno=os.dup(self.life.descriptor))) as end:
+            with socket_of(self.life.descriptor) as end:
                 return bool(end.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
         except BlockingIOError:
             return True

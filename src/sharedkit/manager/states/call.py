@@ -13,6 +13,7 @@ from time import monotonic
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
+from sharedkit.manager.loop import report
 from sharedkit.manager.wire import CANCELLED, ERROR, RESULT, Cancelled, failed
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class Call:
             while True:
                 line, timeout, first = step(value)
                 if timeout is None or timeout > 0:
+                    due = None if timeout is None else monotonic() + timeout
                     break
                 step, value = self._running.send, False
         except StopIteration as end:
@@ -110,8 +112,8 @@ class Call:
             line.calls[self] = None
             if first:
                 line.calls.move_to_end(self, last=False)
-            if timeout is not None:
-                self._timer = self.channel.loop.timers.at(monotonic() + timeout, self._expire)
+            if due is not None:
+                self._timer = self.channel.loop.timers.at(due, self._expire)
             self.channel.waiting[self.number] = self
 
     def go_on(self, came: bool) -> None:
@@ -129,10 +131,13 @@ class Call:
             self.state.settle()
 
     def undo(self, result: Any) -> None:
-        """Give back what it answered: that did not reach anybody."""
+        """Give back what it answered: that did not reach anybody. An error of a user's key in it is nobody's then."""
         undo = getattr(self.state, f"undo_{self.method}", None)
         if undo is not None:
-            undo(self, result, *self.args)
+            try:
+                undo(self, result, *self.args)
+            except Exception:
+                report()
 
     def _expire(self) -> None:
         self._timer = None

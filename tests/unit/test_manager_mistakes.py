@@ -1,0 +1,185 @@
+"""Somebody else's mistake, or a lack of something for a while, ends neither the server nor what others have there."""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Client, Connection, answer_challenge, deliver_challenge
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1]))
+
+from conformance.watchdog import LIMIT, Task, until
+
+import sharedkit as sk
+from sharedkit.manager import loop, server
+from sharedkit.manager.states import Call
+
+KEY = b"the key of this test"
+
+
+@pytest.fixture(scope="module")
+def ctx() -> Iterator[Any]:
+    with sk.get_context("manager") as context:
+        yield context
+
+
+@contextmanager
+def without_descriptors(pid: int, but: int = 0) -> Iterator[None]:
+    """The process can open no more than so many until the end of the block."""
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    taken = {int(each) for each in os.listdir(f"/proc/{pid}/fd")}
+    free = next(n for n in range(1 << 20) if len(set(range(n)) - taken) == but and n >= max(taken))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (free, before[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.parametrize("timeout", [3_000_000, threading.TIMEOUT_MAX, float("inf")])
+def test_a_long_timeout_does_not_end_the_server(timeout: float) -> None:
+    here = loop.Loop()  # in a server the next ten seconds have timers that are due before
+    here.timers.at(time.monotonic() + timeout, here.stop)
+    here.soon(here.stop)
+    Task(here.run).result()
+
+
+@pytest.mark.parametrize("timeout", [float("inf"), 1e18])
+def test_a_timeout_that_never_comes_is_one_for_ever(ctx: Any, timeout: float) -> None:
+    q = ctx.Queue()
+    waiter = Task(q.get, timeout=timeout)
+    until(lambda: q.statistics().waiting_getters == 1)
+    q.put("there")
+    assert waiter.result() == "there"
+
+
+def test_a_timeout_past_all_numbers_fails_alone(ctx: Any) -> None:
+    q = ctx.Queue()
+    with pytest.raises(OverflowError):
+        q.get(timeout=10**400)
+    assert q.statistics().waiting_getters == 0
+
+
+def test_what_is_due_or_asked_in_a_loop_may_raise(capfd: pytest.CaptureFixture[str]) -> None:
+    here = loop.Loop()
+    ours, theirs = socket.socketpair()
+    done: list[str] = []
+
+    def fail(*_: object) -> None:
+        done.append("tried")
+        raise LookupError("on purpose")
+
+    with ours, theirs:
+        here.watch(ours.fileno(), 1, fail)
+        theirs.send(b"x")
+        here.timers.at(0.0, fail)
+        here.soon(fail)
+        here.soon(lambda: here.soon(here.stop))
+        Task(here.run).result()
+    assert done == ["tried"] * 3
+    assert capfd.readouterr().err.count("on purpose") == 3 * 2  # as it stands in the source, too
+
+
+def test_a_connection_that_was_reset_can_be_turned_away() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        stranger = socket.create_connection(listener.getsockname())
+        end, _ = listener.accept()
+        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        stranger.close()
+        with pytest.raises(ConnectionResetError):
+            end.recv(1)
+        guest = server._Guest(Connection(end.detach()))
+        guest.expire()
+        guest.turn_away()
+        assert guest.connection.closed
+
+
+def test_a_server_that_has_no_descriptor_left_lives_on() -> None:
+    with sk.get_context("manager") as context:
+        ctx: Any = context
+        counter = ctx.Counter()
+        with without_descriptors(ctx.server._process.pid, but=1):
+            assert Task(counter.add).result() == 1  # the last one is for its connection, and none is left to tune it
+        assert counter.add() == 2
+
+
+def test_silent_strangers_take_the_last_descriptors_for_a_while_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "HANDSHAKE_SECONDS", 0.05)
+    here: Any = server.Manager(None, KEY).get_server()
+    serving = Task(here.serve_forever)
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.settimeout(LIMIT)
+        dup = os.dup
+
+        def none_left(descriptor: int) -> int:
+            raise OSError(24, f"Too many open files, {descriptor} too")
+
+        monkeypatch.setattr(os, "dup", none_left)
+        silent.connect(here.address)
+        while silent.recv(1000):
+            pass
+        monkeypatch.setattr(os, "dup", dup)
+    here.loop.soon(here.loop.stop)
+    serving.result()
+    here.listener.close()
+
+
+def test_a_server_that_can_start_no_thread_for_a_moment_lets_the_next_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    here: Any = server.Manager(None, KEY).get_server()
+    serving = Task(here.serve_forever)
+    start = threading.Thread.start
+
+    def refuse(thread: Any) -> None:
+        if getattr(thread._target, "__name__", "") == "_receive":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with socket.socket(socket.AF_UNIX) as refused:
+        refused.settimeout(LIMIT)
+        refused.connect(here.address)
+        assert refused.recv(1) == b""
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with socket.socket(socket.AF_UNIX) as guest:
+        guest.settimeout(LIMIT)
+        guest.connect(here.address)
+        assert guest.recv(1)
+    here.loop.soon(here.loop.stop)
+    serving.result()
+    here.listener.close()
+
+
+@pytest.mark.parametrize("method", ["kit_session", "kit_calls"])
+@pytest.mark.parametrize("args", [(), (1,), (1, 2, 3, 4), (1, [], []), None], ids=str)
+def test_a_first_request_that_makes_no_sense_is_hung_up_on(ctx: Any, method: str, args: Any) -> None:
+    link = ctx.server.link()
+    with Client(link.address) as stranger:
+        answer_challenge(stranger, link.authkey)
+        deliver_challenge(stranger, link.authkey)
+        stranger.send((None, method, args, {}))
+        with suppress(EOFError):
+            assert stranger.recv()[0] == "#REFUSED"
+    assert ctx.Counter(4).value == 4
+
+
+def test_what_is_taken_back_may_raise(capfd: pytest.CaptureFixture[str]) -> None:
+    """It compares a user's keys, say."""
+
+    class State:
+        def undo_pop(self, call: Any, result: Any) -> None:
+            raise LookupError("on purpose")
+
+    nobody: Any = None
+    Call(nobody, 1, State(), "pop", (), 0).undo(None)
+    assert "on purpose" in capfd.readouterr().err
