@@ -5,6 +5,7 @@ A structure lives while a session has it open, while it is on its way (a *ticket
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable
 from time import monotonic
 from typing import Any
@@ -21,7 +22,7 @@ class House:
     """What a client asks of it is a method `do_x`, as with a state."""
 
     def __init__(self) -> None:
-        self._last = 0
+        self._last = secrets.randbits(60)  # so that no handle of a server before, at this address, means one of ours
         self._states: dict[int, State] = {}
         self._names: dict[str, State] = {}
         self._persistent: set[State] = set()
