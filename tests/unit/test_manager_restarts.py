@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import pickle
 import subprocess
 import sys
@@ -14,7 +16,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[1]))
 
-from conformance.watchdog import LIMIT, Task
+from conformance.watchdog import LIMIT, end_by_alarm, until
 from unit.test_manager_strangers import KEY, served
 
 import sharedkit as sk
@@ -62,3 +64,36 @@ def test_a_handle_of_a_server_before_is_none_of_the_one_that_came(ctx: Any, star
     with pytest.raises(sk.GoneError):
         pickle.loads(sent)
     assert new.qsize() == 0
+
+
+@pytest.mark.parametrize("kind", ["Queue", "Executor"])
+def test_what_a_session_before_forgets_stays_open_in_the_next(ctx: Any, kind: str) -> None:
+    old = getattr(ctx, kind)(name="shared", persist=True)
+    other = ctx.Counter()
+    ctx.close()
+    new = ctx.attach("shared")
+    del old
+    gc.collect()
+    other.close()
+    ctx.Counter()
+    assert new.statistics().name == "shared"
+
+
+def test_what_was_forgotten_is_let_go_of_in_the_child_of_a_fork_too(ctx: Any) -> None:
+    inherited = ctx.Counter(name="inherited")
+    read, write = os.pipe()
+    pid = os.fork()
+    if not pid:
+        try:
+            end_by_alarm()
+            inherited.close()
+            os.read(read, 1)
+        finally:
+            os._exit(0)
+    try:
+        until(lambda: inherited.statistics().attached == (os.getpid(),))
+    finally:
+        os.write(write, b"x")
+        os.waitpid(pid, 0)
+        os.close(read)
+        os.close(write)

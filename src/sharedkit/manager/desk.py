@@ -11,6 +11,7 @@ import os
 import secrets
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -36,10 +37,11 @@ class Desk:
     The structure is let go of when nothing is to come any more, and not before.
     """
 
-    def __init__(self, link: Link, ident: int) -> None:
+    def __init__(self, link: Link, released: deque[int], ident: int) -> None:
         self.settling = threading.RLock()
         self.pid = os.getpid()
         self.closing = False
+        self.released = released
         self._link, self._ident = link, ident
         self._key = secrets.token_hex(8)
         self._numbers = itertools.count(1)
@@ -106,7 +108,7 @@ class Desk:
     def abandon(self) -> None:
         """The handle is gone. This may come at any moment of any thread, so nothing is locked or waited for."""
         if self._thread is None:
-            self._link.released.append(self._ident)
+            self.released.append(self._ident)
         else:
             self._answers.put(None)
 
@@ -142,7 +144,7 @@ class Desk:
             else:
                 self._settle(*answer)
             del answer  # nothing is kept while there is nothing to do
-        self._link.released.append(self._ident)
+        self.released.append(self._ident)
         with suppress(SharedkitError):  # the server, or our session there, has ended
             self._link.flush()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import weakref
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.context import BaseContext
@@ -70,12 +71,12 @@ class Executor(Structure, ExecutorFace):
         start = pickle.dumps((initializer, initargs), 5)
         self._create(name, exist_ok, persist, DEFAULT_SEATS, spec, home_of_client(), start)
 
-    def _open(self, link: Link, name: str, ident: int) -> None:
+    def _open(self, link: Link, released: deque[int], name: str, ident: int) -> None:
         self._link, self._name, self._ident = link, name, ident
-        self._sit_down(link)
+        self._sit_down(link, released)
 
-    def _sit_down(self, link: Link) -> Desk:
-        self._desk = desk = Desk(link, self._ident)
+    def _sit_down(self, link: Link, released: deque[int]) -> Desk:
+        self._desk = desk = Desk(link, released, self._ident)
         self._release = weakref.finalize(self, desk.abandon)
         self._release.atexit = False
         return desk
@@ -85,7 +86,7 @@ class Executor(Structure, ExecutorFace):
         desk = self._desk
         if desk.pid != os.getpid():  # a child that was forked: the futures are the parent's, and so is the thread
             self._release.detach()
-            desk = self._sit_down(link)
+            desk = self._sit_down(link, desk.released)
         return desk
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections import deque
 from collections.abc import Callable
 from multiprocessing import context as mp_context
 from operator import index
@@ -61,17 +62,19 @@ class Structure:
         spec["seats"] = checked_seats(seats)
         name = f"manager-{token_hex(8)}" if name is None else checked_name(name)
         link = self.home.link()
-        self._open(link, name, link.call(0, "create", self.kind, name, exist_ok, persist, spec, extra))
+        released = link.released
+        self._open(link, released, name, link.call(0, "create", self.kind, name, exist_ok, persist, spec, extra))
 
-    def _open(self, link: Link, name: str, ident: int) -> None:
+    def _open(self, link: Link, released: deque[int], name: str, ident: int) -> None:
         self._link, self._name, self._ident = link, name, ident
-        self._release = weakref.finalize(self, link.released.append, ident)
+        self._release = weakref.finalize(self, released.append, ident)
         self._release.atexit = False
 
     @classmethod
-    def _of(cls: type[T], link: Link, name: str, ident: int) -> T:
+    def _of(cls: type[T], link: Link, released: deque[int], name: str, ident: int) -> T:
+        """What was opened in the session whose `released` was read before."""
         handle = cls.__new__(cls)
-        handle._open(link, name, ident)
+        handle._open(link, released, name, ident)
         return handle
 
     def _call(self, method: str, *args: Any, patience: float | None = 0.1, thread: int = 0) -> Any:
@@ -110,8 +113,7 @@ class Structure:
         """Let go of the structure. Using this handle then raises ClosedError; closing again does nothing."""
         link, self._link = self._link, None
         if link is not None:
-            self._release.detach()
-            link.released.append(self._ident)
+            self._release()
             link.flush()
 
     def unlink(self) -> None:

@@ -38,7 +38,11 @@ class _Calls(threading.local):
 
 
 class Link:
-    """The way from this process to the server at `address`."""
+    """The way from this process to the server at `address`.
+
+    `released` are the structures whose handles were closed or forgotten since the last call. Each session has its own,
+    to which its handles hold on, so that they let go of nothing in another one.
+    """
 
     def __init__(self, address: Any, authkey: bytes | None) -> None:
         self.address = address
@@ -95,6 +99,7 @@ class Link:
         """End the session of this process, and with it all that its handles hold and wait for."""
         with self._lock:
             self.epoch += 1
+            self.released = deque()
             self._requests = None
             for connection in list(self._open):
                 hang_up(connection)
