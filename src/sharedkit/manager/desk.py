@@ -47,7 +47,7 @@ class Desk:
         self._numbers = itertools.count(1)
         self._futures: dict[int, Future[Any]] = {}
         self._answers: SimpleQueue[tuple[int, Pending] | None] = SimpleQueue()  # None: the handle is gone
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may submit, too
         self._told = threading.Condition()  # a call is over, and its callbacks
         self._thread: threading.Thread | None = None
         _desks.add(self)
@@ -156,7 +156,7 @@ class Desk:
             self._tell(future, pending)
         finally:
             with self._told:
-                del self._futures[number]
+                self._futures.pop(number, None)  # a submit that a signal has ended drops its own, too
                 self._told.notify_all()
 
     def _tell(self, future: Future[Any], pending: Pending) -> None:

@@ -106,7 +106,7 @@ class Requests:
         self._shown = shown
         self._numbers = itertools.count(1)
         self._pending: dict[int, Pending] = {}
-        self._lock = threading.Lock()  # of all of this but what only the reading thread touches
+        self._lock = threading.RLock()  # of all of this but what only the reading thread touches
         self._reader: threading.Thread | None = None
         self._gone: ServerGoneError | None = None
 

@@ -30,11 +30,10 @@ _links: weakref.WeakSet[Link] = weakref.WeakSet()
 
 
 class _Calls(threading.local):
-    """The connection of each thread, and the number of its last call; `epoch` says of which session it is."""
+    """The connections of each thread that are not in use: one, or more where signal handlers have called in a call."""
 
-    stream: Stream | None = None
-    epoch = -1
-    number = 0
+    def __init__(self) -> None:
+        self.streams: list[Stream] = []
 
 
 class Link:
@@ -50,7 +49,7 @@ class Link:
         self.epoch = 0
         self.ticket: str | None = None
         self.released: deque[int] = deque()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may call, too
         self._requests: Requests | None = None
         self._held: Requests | None = None
         self._ident = ""
@@ -76,24 +75,23 @@ class Link:
             return requests
         with self._lock:
             if self._requests is None:
-                connection, self._ident = self._connect("kit_session", os.getpid(), self.ticket)
-                self._open.add(connection)
-                self._requests = Requests(connection, self.shown)
-                self.ticket = None
+                connection, ident = self._connect("kit_session", os.getpid(), self.ticket)
+                requests = Requests(connection, self.shown)
+                if self._requests is None:  # no handler runs between this step and the next
+                    self._requests, self._ident, self.ticket = requests, ident, None
+                    self._open.add(connection)
+                else:  # one was faster
+                    connection.close()
             return self._requests
 
-    def _stream(self) -> Stream:
-        """The connection of this thread."""
-        calls = self._calls
-        if calls.stream is None or calls.epoch != self.epoch:
-            self.open()
-            epoch = self.epoch
-            connection, _ = self._connect("kit_calls", self._ident)
-            calls.stream = Stream(connection)
-            calls.epoch = epoch
-            with self._lock:
-                self._open.add(connection)
-        return calls.stream
+    def _new_stream(self) -> Stream:
+        """One more connection for a thread."""
+        self.open()
+        epoch = self.epoch
+        connection, _ = self._connect("kit_calls", self._ident)
+        with self._lock:
+            self._open.add(connection)
+        return Stream(connection, epoch)
 
     def close(self) -> None:
         """End the session of this process, and with it all that its handles hold and wait for."""
@@ -114,15 +112,18 @@ class Link:
         had done by then is taken back. That is waited for up to `patience` seconds (None: for ever), and then goes on
         behind the scenes. `thread` says who asks, for an RLock; by default the thread that calls.
         """
-        stream = self._stream()
-        calls = self._calls
-        calls.number = number = calls.number + 1
+        streams = self._calls.streams
+        stream = streams.pop() if streams else None  # while it is in use, a signal handler that calls takes another
+        if stream is None or stream.epoch != self.epoch:
+            stream = self._new_stream()
+        stream.number = number = stream.number + 1
         thread = thread or threading.get_ident()
         released = self._forgotten() if self.released else ()
         try:
             message = join(number, (ident, method, args, thread, released))
         except BaseException:
             self.released.extend(released)
+            streams.append(stream)
             raise
         sent, answer = False, None
         try:
@@ -132,10 +133,13 @@ class Link:
             kind, payload = content_of(answer)
         except BaseException as end:
             if _is_end(end):
-                raise self._gone(end) from end
-            if answer is None or not isinstance(end, Exception):
-                self._leave(_Leaving(stream, (ident, method, args, thread), number, sent, answer), patience)
+                raise self._gone(stream, end) from end
+            if (answer is not None and isinstance(end, Exception)) or self._leave(
+                _Leaving(stream, (ident, method, args, thread), number, sent, answer), patience
+            ):
+                streams.append(stream)
             raise
+        streams.append(stream)
         if kind == RESULT:
             return payload
         if kind == CANCELLED:
@@ -156,20 +160,16 @@ class Link:
                 released.append(self.released.popleft())
         return tuple(released)
 
-    def _gone(self, error: BaseException) -> ServerGoneError:
-        self._drop()
+    def _gone(self, stream: Stream, error: BaseException) -> ServerGoneError:
+        with contextlib.suppress(OSError):
+            stream.connection.close()
         return ServerGoneError(f"the server at {self.shown} is gone: {error or 'it hung up'}")
-
-    def _drop(self) -> None:
-        stream, self._calls.stream = self._calls.stream, None
-        if stream is not None:
-            with contextlib.suppress(OSError):
-                stream.connection.close()
 
     # --- leaving them
 
-    def _leave(self, leaving: _Leaving, patience: float | None) -> None:
-        """End the wait of this thread in the server, and give back what it had answered by then.
+    def _leave(self, leaving: _Leaving, patience: float | None) -> bool:
+        """End the wait of this thread in the server, and give back what it had answered by then. Whether that is over,
+        and its connection can be used again.
 
         Another thread does it, which no signal handler interrupts. A further signal ends but our waiting for it.
         """
@@ -177,11 +177,9 @@ class Link:
             later = threading.Thread(target=leaving.finish, args=(self.open(),), daemon=True)
             later.start()
             later.join(patience)
-            in_order = not later.is_alive() and leaving.in_order
+            return not later.is_alive() and leaving.in_order
         except BaseException:  # the first exception is the one to see
-            in_order = False
-        if not in_order:
-            self._calls.stream = None
+            return False
 
     # --- calls that no thread waits for
 
@@ -218,7 +216,7 @@ class Link:
             self._lock.release()
             return
         had = self._requests is not None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.epoch += 1
         self._requests = None
         for connection in list(self._open):

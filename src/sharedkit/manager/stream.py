@@ -23,10 +23,14 @@ class Stream:
     A handler can raise as soon as a read returns, before anybody has its result. So what is read is first looked at in
     the buffer of a BufferedReader, and leaves that only with the next read, when it is `_taken` into ours. What is
     still to come of a large message goes straight to where it is to be, by an `_inlet`, which counts it.
+
+    `epoch` says of which session of its process it is, and `number` is that of its last call.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, epoch: int = 0) -> None:
         self.connection = connection
+        self.epoch = epoch
+        self.number = 0
         self._reader = io.BufferedReader(io.FileIO(connection.fileno(), closefd=False), CHUNK)
         self._looker = Looker()
         self._taken = 0

@@ -1,0 +1,100 @@
+"""Signal handlers that use the server while their thread does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1]))
+
+from conformance.watchdog import LIMIT, Task, until
+
+import sharedkit as sk
+from sharedkit.manager import session
+
+
+@pytest.fixture(scope="module")
+def ctx() -> Iterator[Any]:
+    with sk.get_context("manager") as context:
+        yield context
+
+
+@contextmanager
+def on_signal(number: int, action: Callable[[], object]) -> Iterator[None]:
+    before = signal.signal(number, lambda *_: (action(), None)[1])
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(number, before)
+
+
+def test_a_handler_may_end_the_wait_that_it_interrupts(ctx: Any) -> None:
+    event, q = ctx.Event(), ctx.Queue()
+    for act, wait, waiting in (
+        (event.set, event.wait, lambda: event.statistics().waiting),
+        (lambda: q.put(True), q.get, lambda: q.statistics().waiting_getters),
+    ):
+        with on_signal(signal.SIGUSR1, act):
+            helper = Task(lambda waiting=waiting: (until(lambda: waiting() == 1), os.kill(os.getpid(), signal.SIGUSR1)))
+            assert wait(timeout=LIMIT) is True
+            helper.result()
+
+
+def test_a_handler_in_a_handler_may_wait_too(ctx: Any) -> None:
+    outer, inner = ctx.Event(), ctx.Event()
+    waits = [lambda: outer.statistics().waiting, lambda: inner.statistics().waiting]
+
+    def first() -> None:
+        helper = Task(lambda: (until(lambda: waits[1]() == 1), os.kill(os.getpid(), signal.SIGUSR2)))
+        assert inner.wait(LIMIT)
+        helper.result()
+        outer.set()
+
+    with on_signal(signal.SIGUSR1, first), on_signal(signal.SIGUSR2, inner.set):
+        helper = Task(lambda: (until(lambda: waits[0]() == 1), os.kill(os.getpid(), signal.SIGUSR1)))
+        assert outer.wait(LIMIT)
+        helper.result()
+
+
+def test_a_heartbeat_between_any_two_steps_of_calls_mixes_nothing_up(ctx: Any) -> None:
+    q, beats, beaten = ctx.Queue(), ctx.Counter(), [0]
+
+    def beat() -> None:
+        assert type(beats.add()) is int
+        beaten[0] += 1
+        signal.setitimer(signal.ITIMER_REAL, 0.0007)
+
+    with on_signal(signal.SIGALRM, beat):
+        signal.setitimer(signal.ITIMER_REAL, 0.0007)
+        for number in range(3000):
+            q.put(number)
+            assert q.get(timeout=LIMIT) == number
+    assert beats.value == beaten[0]
+    assert beaten[0] > 0
+
+
+def test_a_handler_may_be_the_first_to_call(ctx: Any) -> None:
+    """It comes at any step of the first call of a process, which opens a session."""
+    for after in range(1, 40):
+        link = session.Link(ctx.address, None)
+
+        nested: list[bool] = []
+
+        def act(link: Any = link, nested: list[bool] = nested) -> None:
+            link.call(0, "release")
+            nested.append(True)
+
+        with on_signal(signal.SIGALRM, act):
+            signal.setitimer(signal.ITIMER_REAL, after * 5e-5)
+            link.call(0, "release")
+            until(lambda nested=nested: bool(nested))
+        link.call(0, "release")
+        link.close()
