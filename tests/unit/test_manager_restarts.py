@@ -17,7 +17,7 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1]))
 
 from conformance.watchdog import LIMIT, end_by_alarm, until
-from unit.test_manager_strangers import KEY, served
+from unit.manager_serving import KEY, served
 
 import sharedkit as sk
 

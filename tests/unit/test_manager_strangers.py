@@ -7,11 +7,10 @@ import pickle
 import signal
 import socket
 import struct
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, suppress
 from multiprocessing import connection as mp_connection
 from multiprocessing.managers import BaseManager
 from pathlib import Path
@@ -22,40 +21,17 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1]))
 
 from conformance.watchdog import LIMIT, Task, until
+from unit.manager_serving import KEY, served
 
 import sharedkit as sk
 from sharedkit.manager import dial, server, session
 from sharedkit.manager.wire import PROTOCOL
-
-KEY = b"the key of this test"
 
 
 @pytest.fixture(scope="module")
 def ctx() -> Iterator[Any]:
     with sk.get_context("manager") as context:
         yield context
-
-
-@contextmanager
-def served(*address: str, key: Path | None = None, **options: Any) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A server by command, and where it says that it serves."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "sharedkit", "serve", "--address", *address],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1", "SHAREDKIT_AUTHKEY": KEY.decode()},
-        **options,
-    )
-    watchdog = threading.Timer(LIMIT, process.kill)
-    watchdog.start()
-    try:
-        assert process.stdout is not None
-        yield process, process.stdout.readline().removeprefix("serving at ").strip()
-    finally:
-        watchdog.cancel()
-        process.kill()
-        process.communicate()
 
 
 def memory_of(pid: int) -> int:
@@ -180,6 +156,36 @@ def test_a_stranger_at_the_address_is_no_server(tmp_path: Path, monkeypatch: pyt
     silent = socket.create_server(("127.0.0.1", 0))
     with closing(silent), pytest.raises(sk.ServerGoneError, match="says nothing"):
         sk.get_context("manager", address=silent.getsockname(), authkey=KEY).Counter()
+
+
+def test_what_listens_has_one_time_limit_for_all_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dial, "HANDSHAKE_SECONDS", 1)
+    enough = threading.Event()
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        task = Task(_drip, listener, enough)
+        with pytest.raises(sk.ServerGoneError, match="says nothing of use"):
+            Task(sk.get_context("manager", address=listener.getsockname(), authkey=KEY).Counter).result()
+        enough.set()
+        task.result()
+
+
+def _drip(listener: socket.socket, enough: threading.Event) -> None:
+    """A byte in each of the times that a client would give a read."""
+    with listener.accept()[0] as end, suppress(OSError):
+        end.sendall(struct.pack("!i", 200))
+        while not enough.wait(0.1):
+            end.sendall(b"x")
+
+
+def test_who_lets_nobody_in_is_not_waited_for_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dial, "HANDSHAKE_SECONDS", 1)
+    path = str(tmp_path / "socket")
+    with closing(socket.socket(socket.AF_UNIX)) as listener, closing(socket.socket(socket.AF_UNIX)) as first:
+        listener.bind(path)
+        listener.listen(0)
+        first.connect(path)
+        with pytest.raises(sk.ServerGoneError, match="says nothing"):
+            Task(sk.get_context("manager", address=path, authkey=KEY).Counter).result()
 
 
 def _answer(listener: socket.socket, said: bytes) -> None:

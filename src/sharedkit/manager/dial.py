@@ -2,43 +2,54 @@
 
 from __future__ import annotations
 
-import os
+import errno
 import pickle
 import socket
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
 from multiprocessing import AuthenticationError
-from multiprocessing.connection import Client, Connection, answer_challenge, deliver_challenge
+from multiprocessing.connection import answer_challenge, deliver_challenge
+from time import monotonic
 from typing import Any
 
 from sharedkit.errors import AuthkeyError, ServerGoneError, ServerMismatchError
-from sharedkit.manager.wire import PROTOCOL
+from sharedkit.manager.sockets import End, tune
+from sharedkit.manager.wire import PROTOCOL, frame
 
-__all__ = ["dial"]
+__all__ = ["SessionEnded", "dial"]
 
-HANDSHAKE_SECONDS = 10  # that what listens at the address may take for each step
+HANDSHAKE_SECONDS = 10  # that what listens at the address may take for all of it
+LONGEST = 1 << 20  # bytes of what it may say
 
 
-def dial(address: Any, authkey: bytes, method: str, *args: Any) -> tuple[Connection, Any]:
+class SessionEnded(Exception):
+    """Raised where a server knows nothing of the session: it is another one, or has given the session up."""
+
+
+class _Strange(Exception):
+    """Raised for an answer that makes no sense."""
+
+
+def dial(address: Any, authkey: bytes, method: str, *args: Any) -> tuple[End, Any]:
     """A new connection that serves `method`, and what the server has answered.
 
-    Raises AuthkeyError, ServerMismatchError, and ServerGoneError where no server of the kit answers.
+    Raises AuthkeyError, ServerMismatchError, SessionEnded, and ServerGoneError where no server of the kit answers.
     """
     shown = repr(address)
+    end = End(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
+    talk = _Talk(end)
     try:
-        connection = Client(address)
-    except (OSError, EOFError) as error:
-        raise ServerGoneError(f"no server answers at {shown}: {error}") from error
-    try:
-        with _patient(connection):
-            kind, result = _shake_hands(connection, authkey, (None, method, (PROTOCOL, *args), {}))
+        talk.connect(address)
+        kind, result = _shake_hands(talk, authkey, (None, method, (PROTOCOL, *args), {}))
         if kind == "#REFUSED":
             raise ServerMismatchError(f"the server at {shown} does not serve this process: {result}")
+        if kind == "#ENDED":
+            raise SessionEnded
         if kind != "#RETURN":
             raise ServerGoneError(f"what listens at {shown} is no server of the kit: {result}")
+        talk.limit(0)
+        tune(end)
     except BaseException as error:
-        connection.close()
+        end.close()
         if isinstance(error, AuthenticationError) and not isinstance(error, AuthkeyError):
             raise AuthkeyError(
                 f"the server at {shown} has another authkey ({error}); give get_context('manager', address=..., "
@@ -46,47 +57,82 @@ def dial(address: Any, authkey: bytes, method: str, *args: Any) -> tuple[Connect
             ) from None
         if isinstance(error, BlockingIOError):
             raise ServerGoneError(
-                f"what listens at {shown} says nothing for {HANDSHAKE_SECONDS} seconds: it is no server of the kit, "
-                "or one that is stopped"
+                f"what listens at {shown} says nothing of use for {HANDSHAKE_SECONDS} seconds: it is no server of the "
+                "kit, or one that is stopped"
             ) from error
         if isinstance(error, EOFError) or (isinstance(error, OSError) and error.errno is not None):
+            if not talk.connected:
+                raise ServerGoneError(f"no server answers at {shown}: {error}") from error
             raise ServerGoneError(f"what listens at {shown} hung up: {error or 'end of file'}") from error
         if isinstance(error, _Strange):
             raise ServerGoneError(f"what listens at {shown} is no server of the kit: {error}") from error
         raise
-    return connection, result
+    return end, result
 
 
-class _Strange(Exception):
-    """Raised for an answer that makes no sense."""
-
-
-def _shake_hands(connection: Connection, authkey: bytes, request: object) -> tuple[str, Any]:
+def _shake_hands(talk: Any, authkey: bytes, request: object) -> tuple[str, Any]:
     try:
-        answer_challenge(connection, authkey)
-        deliver_challenge(connection, authkey)
-        connection.send(request)
-        kind, result = connection.recv()
+        answer_challenge(talk, authkey)
+        deliver_challenge(talk, authkey)
+        talk.send_bytes(pickle.dumps(request))
+        kind, result = pickle.loads(talk.recv_bytes(LONGEST))
     except (AssertionError, ValueError, TypeError, pickle.UnpicklingError) as error:
         raise _Strange(str(error)) from error
-    except OSError as error:
-        if type(error) is OSError and error.errno is None:  # a length that makes no sense, or half a message
-            raise _Strange(str(error)) from error
-        raise
     return kind, result
 
 
-@contextmanager
-def _patient(connection: Connection) -> Iterator[None]:
-    """Each read and write within may take so long and no longer; then BlockingIOError."""
-    with socket.socket(fileno=os.dup(connection.fileno())) as end:
-        if end.family != socket.AF_UNIX:
-            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        _limit(end, HANDSHAKE_SECONDS)
-        yield
-        _limit(end, 0)
+class _Talk:
+    """What multiprocessing's handshake needs of a connection, with one time limit for all of it, the connecting too;
+    then BlockingIOError.
 
+    The limit is the system's, for Python's own would have a Unix socket refuse at once where many want to connect.
+    """
 
-def _limit(end: socket.socket, seconds: int) -> None:
-    for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-        end.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", seconds, 0))
+    def __init__(self, end: End) -> None:
+        self.connected = False
+        self._end = end
+        self._until = monotonic() + HANDSHAKE_SECONDS
+
+    def limit(self, seconds: float) -> None:
+        """Each read and write from now on may take so long and no longer; 0: for ever."""
+        whole = int(seconds)
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            self._end.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", whole, int((seconds - whole) * 1e6)))
+
+    def _limit_to_rest(self) -> None:
+        rest = self._until - monotonic()
+        if rest < 1e-6:
+            raise BlockingIOError(errno.EAGAIN, "time is over")
+        self.limit(rest)
+
+    def connect(self, address: Any) -> None:
+        """As `socket.connect`."""
+        self._limit_to_rest()
+        self._end.connect(address)
+        self.connected = True
+
+    def send_bytes(self, message: bytes) -> None:
+        """As `Connection.send_bytes`."""
+        rest = frame(message)
+        while rest:
+            self._limit_to_rest()
+            rest = rest[self._end.send(rest) :]
+
+    def recv_bytes(self, maxlength: int) -> bytes:
+        """As `Connection.recv_bytes`."""
+        (length,) = struct.unpack("!i", self._exactly(4))
+        if not 0 <= length <= maxlength:
+            raise _Strange("bad message length")
+        return self._exactly(length)
+
+    def _exactly(self, length: int) -> bytes:
+        came = b""
+        while len(came) < length:
+            self._limit_to_rest()
+            more = self._end.recv(length - len(came))
+            if not more and came:
+                raise _Strange("got end of file during message")
+            if not more:
+                raise EOFError
+            came += more
+        return came

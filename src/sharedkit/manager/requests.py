@@ -6,19 +6,16 @@ That connection is the session's own, whose end tells the server of this process
 from __future__ import annotations
 
 import itertools
-import os
-import socket
 import threading
 from collections.abc import Callable
-from contextlib import suppress
-from multiprocessing.connection import Connection
 from typing import Any
 
 from sharedkit.errors import ClosedError, ServerGoneError
+from sharedkit.manager.sockets import End
 from sharedkit.manager.stream import CHUNK, Stream
 from sharedkit.manager.wire import CANCELLED, ERROR, RESULT, Message, RemoteTraceback, content_of, join, number_of
 
-__all__ = ["Pending", "Requests", "hang_up"]
+__all__ = ["Pending", "Requests"]
 
 
 class Pending:
@@ -101,7 +98,7 @@ def _nothing(pending: Pending) -> None:
 class Requests:
     """The requests under way on one connection."""
 
-    def __init__(self, connection: Connection, shown: str) -> None:
+    def __init__(self, connection: End, shown: str) -> None:
         self._stream = Stream(connection)
         self._shown = shown
         self._numbers = itertools.count(1)
@@ -136,7 +133,7 @@ class Requests:
             pass
         except BaseException:  # of a signal handler: a large message may be torn
             if type(message) is list or len(message) > CHUNK:
-                hang_up(self._stream.connection)
+                self._stream.connection.hang_up()
             raise
 
     def tell(self, ident: int, method: str, args: tuple[Any, ...], thread: int = 0) -> None:
@@ -205,9 +202,3 @@ class Requests:
     def release(self) -> None:
         """Go on."""
         self._lock.release()
-
-
-def hang_up(connection: Connection) -> None:
-    """End it for both sides and for all threads; the descriptor stays taken until the last of them has let go."""
-    with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as end:
-        end.shutdown(socket.SHUT_RDWR)

@@ -14,12 +14,12 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from multiprocessing import current_process
-from multiprocessing.connection import Connection
 from typing import Any
 
 from sharedkit.errors import ClosedError, ServerGoneError
 from sharedkit.manager.dial import dial
-from sharedkit.manager.requests import Pending, Requests, hang_up
+from sharedkit.manager.requests import Pending, Requests
+from sharedkit.manager.sockets import End
 from sharedkit.manager.stream import Stream
 from sharedkit.manager.wire import CANCELLED, RESULT, RemoteTraceback, content_of, join
 
@@ -54,12 +54,12 @@ class Link:
         self._held: Requests | None = None
         self._ident = ""
         self._calls = _Calls()
-        self._open: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self._open: weakref.WeakSet[End] = weakref.WeakSet()
         _links.add(self)
 
     # --- connections
 
-    def _connect(self, method: str, *args: Any) -> tuple[Connection, Any]:
+    def _connect(self, method: str, *args: Any) -> tuple[End, Any]:
         """A new connection that serves `method`, and what the server answered to it."""
         return dial(self.address, self.authkey, method, *args)
 
@@ -100,7 +100,7 @@ class Link:
             self.released = deque()
             self._requests = None
             for connection in list(self._open):
-                hang_up(connection)
+                connection.hang_up()
             self._open.clear()
 
     # --- calls that a thread waits for
@@ -161,8 +161,7 @@ class Link:
         return tuple(released)
 
     def _gone(self, stream: Stream, error: BaseException) -> ServerGoneError:
-        with contextlib.suppress(OSError):
-            stream.connection.close()
+        stream.connection.close()
         return ServerGoneError(f"the server at {self.shown} is gone: {error or 'it hung up'}")
 
     # --- leaving them
@@ -220,8 +219,7 @@ class Link:
         self.epoch += 1
         self._requests = None
         for connection in list(self._open):
-            with contextlib.suppress(OSError):
-                connection.close()
+            connection.close()
         self._open = weakref.WeakSet()
         if had:
             with contextlib.suppress(Exception):
@@ -258,8 +256,7 @@ class _Leaving:
             if self.sent:
                 self.stream.send(join(0, (0, "cancel", (self.number,), 0, ())))
             else:  # perhaps half a message: the server sees its end, and answers if it had the whole
-                with socket.socket(fileno=os.dup(self.stream.connection.fileno())) as end:
-                    end.shutdown(socket.SHUT_WR)
+                self.stream.connection.shutdown(socket.SHUT_WR)
             while True:
                 self.answer = self.stream.receive()
                 if self._give_back(requests) == CANCELLED:

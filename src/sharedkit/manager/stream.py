@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
-from multiprocessing.connection import Connection
 
 import numpy as np
 
 from sharedkit._inlet import Inlet
 from sharedkit._look import Looker
+from sharedkit.manager.sockets import End
 from sharedkit.manager.wire import Message, bounds, rest_of
 
 __all__ = ["CHUNK", "Stream"]
@@ -27,7 +28,7 @@ class Stream:
     `epoch` says of which session of its process it is, and `number` is that of its last call.
     """
 
-    def __init__(self, connection: Connection, epoch: int = 0) -> None:
+    def __init__(self, connection: End, epoch: int = 0) -> None:
         self.connection = connection
         self.epoch = epoch
         self.number = 0
@@ -66,7 +67,9 @@ class Stream:
                     self._inlet = inlet  # no handler runs between this step and the next
                     incoming.clear()
                     continue
-            fd = self.connection.fileno()  # an OSError where we have closed it
+            fd = self.connection.fileno()
+            if fd < 0:  # we have closed it, and its number may be another's
+                raise OSError(errno.EBADF, "it was closed")
             if self._taken:
                 n, self._taken = self._taken, 0
                 self._reader.read(n)
