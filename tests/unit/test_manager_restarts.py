@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import pickle
@@ -16,7 +17,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[1]))
 
-from conformance.watchdog import LIMIT, end_by_alarm, until
+from conformance.watchdog import LIMIT, Task, end_by_alarm, until
 from unit.manager_serving import KEY, served
 
 import sharedkit as sk
@@ -97,3 +98,67 @@ def test_what_was_forgotten_is_let_go_of_in_the_child_of_a_fork_too(ctx: Any) ->
         os.waitpid(pid, 0)
         os.close(read)
         os.close(write)
+
+
+def test_a_client_hears_once_that_its_server_is_another_and_goes_on(ctx: Any, path: str, start: Start) -> None:
+    old, forgotten = ctx.Queue(name="orders"), ctx.Counter()
+    start()
+    with pytest.raises(sk.ServerGoneError):
+        old.put("an order")
+    again: Any = sk.get_context("manager", address=path, authkey=KEY)
+    new = again.Queue(name="payments")
+    with pytest.raises(sk.GoneError):
+        old.put("an order")
+    new.put("a payment")
+    assert new.get() == "a payment"
+    old.close()
+    forgotten.close()
+    new.put("another")
+    assert new.qsize() == 1
+
+
+def test_a_new_thread_hears_of_it_too(ctx: Any, start: Start) -> None:
+    old = ctx.Counter()
+    start()
+    with pytest.raises(sk.ServerGoneError, match="started anew"):
+        Task(old.add).result()
+    assert ctx.Counter(3).value == 3
+
+
+def test_a_task_hears_of_it_too(ctx: Any, start: Start) -> None:
+    old = ctx.Queue()
+
+    async def wait_through(q: Any) -> None:
+        waiting = asyncio.ensure_future(q.aget())
+        await asyncio.to_thread(until, lambda: q.statistics().waiting_getters == 1)
+        await asyncio.to_thread(start)
+        with pytest.raises(sk.ServerGoneError):
+            await waiting
+        with pytest.raises(sk.ServerGoneError):
+            await q.aget()
+        with pytest.raises(sk.GoneError):
+            await q.aget()
+        new = ctx.Queue()
+        await new.aput("there")
+        assert await new.aget() == "there"
+
+    asyncio.run(asyncio.wait_for(wait_through(old), LIMIT))
+
+
+def test_handles_of_a_server_before_can_be_closed(ctx: Any, start: Start) -> None:
+    handles = [ctx.Queue(), ctx.Executor(1), ctx.Queue()]
+    start()
+    for each in handles:
+        each.close()
+        assert each.closed
+    assert ctx.Counter(3).value == 3
+
+
+def test_one_connection_that_breaks_ends_no_session(ctx: Any) -> None:
+    lock = ctx.Lock()
+    Task(lock.acquire).result()
+    ctx.server.link()._calls.streams[-1].connection.hang_up()
+    with pytest.raises(sk.ServerGoneError):
+        lock.release()
+    assert lock.owner == os.getpid()
+    lock.release()

@@ -195,6 +195,10 @@ class Requests:
 
     # --- forks, and the end
 
+    def is_open(self) -> bool:
+        """Whether the server has not ended the session yet."""
+        return self._gone is None and self._stream.connection.is_open()
+
     def hold(self) -> None:
         """Nobody sends until `release`, so that a child that is forked finds whole messages."""
         self._lock.acquire()

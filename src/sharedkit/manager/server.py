@@ -141,14 +141,15 @@ class Server(BaseServer):
 
     def _let_in(self, connection: Connection, method: str, protocol: int, *args: Any) -> None:
         """Begin a session, or open a further channel of one."""
-        refusal = None
+        refusal: tuple[str, str] | None = None
         if protocol != PROTOCOL:
-            refusal = f"it speaks protocol {PROTOCOL}, and this process {protocol}: they are of different releases"
+            words = f"it speaks protocol {PROTOCOL}, and this process {protocol}: they are of different releases"
+            refusal = "#REFUSED", words
         elif method == "kit_calls" and args[0] not in self.house.sessions:
-            refusal = "the session of this process has ended"
+            refusal = "#ENDED", "the session of this process"
         if refusal is not None:
             with contextlib.suppress(OSError), connection:
-                connection.send(("#REFUSED", refusal))
+                connection.send(refusal)
             return
         self._tune(connection)
         if method == "kit_calls":

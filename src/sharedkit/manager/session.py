@@ -17,7 +17,7 @@ from multiprocessing import current_process
 from typing import Any
 
 from sharedkit.errors import ClosedError, ServerGoneError
-from sharedkit.manager.dial import dial
+from sharedkit.manager.dial import SessionEnded, dial
 from sharedkit.manager.requests import Pending, Requests
 from sharedkit.manager.sockets import End
 from sharedkit.manager.stream import Stream
@@ -86,9 +86,19 @@ class Link:
 
     def _new_stream(self) -> Stream:
         """One more connection for a thread."""
-        self.open()
-        epoch = self.epoch
-        connection, _ = self._connect("kit_calls", self._ident)
+        with self._lock:
+            requests, epoch, ident = self.open(), self.epoch, self._ident
+        try:
+            connection, _ = self._connect("kit_calls", ident)
+        except SessionEnded:
+            self._renew(requests)
+            raise ServerGoneError(
+                f"the server at {self.shown} has no session of this process any more: it was started anew, or has taken "
+                "this process for gone"
+            ) from None
+        except ServerGoneError:
+            self._renew_if_ended(requests)
+            raise
         with self._lock:
             self._open.add(connection)
         return Stream(connection, epoch)
@@ -96,6 +106,11 @@ class Link:
     def close(self) -> None:
         """End the session of this process, and with it all that its handles hold and wait for."""
         with self._lock:
+            self._end_session()
+
+    def _end_session(self) -> None:
+        """With the lock. The next call begins another."""
+        if self._requests is not None:
             self.epoch += 1
             self.released = deque()
             self._requests = None
@@ -160,8 +175,20 @@ class Link:
                 released.append(self.released.popleft())
         return tuple(released)
 
+    def _renew(self, requests: Requests) -> None:
+        """Have the next call begin another session; this one is over, if nobody has said so before."""
+        with self._lock:
+            if self._requests is requests:
+                self._end_session()
+
+    def _renew_if_ended(self, requests: Requests | None) -> None:
+        """The same where the server has hung up on the session: one thread's connection may have come to grief alone."""
+        if requests is not None and not requests.is_open():
+            self._renew(requests)
+
     def _gone(self, stream: Stream, error: BaseException) -> ServerGoneError:
         stream.connection.close()
+        self._renew_if_ended(self._requests)
         return ServerGoneError(f"the server at {self.shown} is gone: {error or 'it hung up'}")
 
     # --- leaving them
@@ -190,7 +217,12 @@ class Link:
         `thread` says who asks, for an RLock; by default the thread that calls. Raises ServerGoneError, AuthkeyError,
         and what pickling the arguments raises.
         """
-        return self.open().begin(ident, method, args, thread or threading.get_ident(), done)
+        requests = self.open()
+        try:
+            return requests.begin(ident, method, args, thread or threading.get_ident(), done)
+        except ServerGoneError:
+            self._renew(requests)
+            raise
 
     # --- forks
 
