@@ -124,16 +124,19 @@ class House:
     def _drop(self, session: Session, state: State) -> None:
         """Strike one reference off. What the session holds of what it has no more is given back, and its waits end."""
         whole = (state, *state.parts())
+        lost = []
         for each in whole:
-            if session not in each.refs:
-                continue
-            each.refs[session] -= 1
-            if each.refs[session] <= 0:
-                del each.refs[session]
-                for call in session.waiting_in(each):
-                    call.cancel()
-                each.forget(session)
-                each.settle()
+            if session in each.refs:
+                each.refs[session] -= 1
+                if each.refs[session] <= 0:
+                    del each.refs[session]
+                    lost.append(each)
+        for each in lost:
+            for call in session.waiting_in(each):
+                call.cancel()
+        for each in lost:
+            each.forget(session)
+            each.settle()
         for each in whole:
             self._end_unused(each)
 
@@ -166,7 +169,7 @@ class House:
 
     def redeem(self, session: Session, ticket: str | None) -> None:
         """A process that was forked has all that its parent had."""
-        _, kept = self._tickets.get(ticket, (0.0, {}))
+        _, kept = self._tickets.get(ticket, (0.0, {})) if ticket is not None else (0.0, {})
         for state, count in kept.items():
             state.refs[session] = state.refs.get(session, 0) + count
         self._expire(ticket)

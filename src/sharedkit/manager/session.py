@@ -93,8 +93,8 @@ class Link:
         except SessionEnded:
             self._renew(requests)
             raise ServerGoneError(
-                f"the server at {self.shown} has no session of this process any more: it was started anew, or has taken "
-                "this process for gone"
+                f"the server at {self.shown} has no session of this process any more: it was started anew, or took us "
+                "for gone"
             ) from None
         except ServerGoneError:
             self._renew_if_ended(requests)
@@ -182,7 +182,7 @@ class Link:
                 self._end_session()
 
     def _renew_if_ended(self, requests: Requests | None) -> None:
-        """The same where the server has hung up on the session: one thread's connection may have come to grief alone."""
+        """The same where the server has hung up on the session: a thread's connection may have come to grief alone."""
         if requests is not None and not requests.is_open():
             self._renew(requests)
 

@@ -42,7 +42,7 @@ class ConditionState(State):
         try:
             told = yield Wait(self.asleep, timeout)
         except Cancelled:
-            if call.session.dead or call.channel.closed:
+            if self.lock.is_nobodys(call):
                 raise
             left = True
         self.returning += told

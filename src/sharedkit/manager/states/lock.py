@@ -88,6 +88,10 @@ class LockState(State):
         self.owner = None
         return saved
 
+    def is_nobodys(self, call: Call) -> bool:
+        """Whether its client is gone, or has closed its last handle, so that nobody would let go of this again."""
+        return call.session.dead or call.channel.closed or call.session not in self.refs
+
     def take_again(self, call: Call, count: int) -> Waiting[tuple[bool, bool]]:
         """Wait for it, for a condition, whose client may not leave without it.
 
@@ -98,7 +102,7 @@ class LockState(State):
             try:
                 yield Wait(self.waiting)
             except Cancelled:
-                if call.session.dead or call.channel.closed:
+                if self.is_nobodys(call):
                     raise
                 left = True
         self._take(call, count)
