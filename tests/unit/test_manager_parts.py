@@ -86,3 +86,41 @@ def test_a_notification_arrives_though_the_server_has_no_descriptor_left() -> No
             condition.notify()
             assert condition.statistics().attached == (os.getpid(),)
         assert waiter.result() is True
+
+
+def test_unlinking_a_condition_leaves_its_lock_to_who_made_it(ctx: Any) -> None:
+    lock = ctx.Lock(name="kept", persist=True)
+    condition = ctx.Condition(lock, persist=True)
+    condition.unlink()
+    condition.close()
+    lock.close()
+    again = ctx.attach("kept")
+    assert again.acquire(timeout=LIMIT)
+    again.unlink()
+
+
+def test_a_condition_that_persists_keeps_its_lock(ctx: Any) -> None:
+    lock = ctx.Lock(name="under it")
+    condition = ctx.Condition(lock, name="over it", persist=True)
+    lock.unlink()
+    lock.close()
+    condition.close()
+    again = ctx.attach("over it")
+    assert again.acquire(timeout=LIMIT)
+    again.unlink()
+    again.close()
+    with pytest.raises(sk.SharedkitError):
+        again.acquire()
+
+
+def test_a_lock_ends_with_the_last_that_persists_over_it(ctx: Any) -> None:
+    lock = ctx.Lock(name="of two")
+    conditions = [ctx.Condition(lock, persist=True) for _ in range(2)]
+    lock.close()
+    for each in conditions:
+        assert ctx.attach("of two").acquire(False)
+        ctx.attach("of two").release()
+        each.unlink()
+        each.close()
+    with pytest.raises(FileNotFoundError):
+        ctx.attach("of two")

@@ -25,7 +25,6 @@ class House:
         self._last = secrets.randbits(60)  # so that no handle of a server before, at this address, means one of ours
         self._states: dict[int, State] = {}
         self._names: dict[str, State] = {}
-        self._persistent: set[State] = set()
         self._tickets: dict[str, tuple[float, dict[State, int]]] = {}
         self.sessions: dict[str, Session] = {}
 
@@ -49,7 +48,8 @@ class House:
         self._adopt(state)
         self._names[name] = state
         if persist:
-            self._persistent.update((state, *state.parts()))
+            for each in (state, *state.parts()):
+                each.keepers.add(state)
         return self._refer(call.session, state)
 
     def undo_create(self, call: Call, ident: int, *args: Any) -> None:
@@ -142,7 +142,7 @@ class House:
 
     def _end_unused(self, state: State) -> None:
         """Let the structure go if nobody has it: no session, no ticket, and it does not persist."""
-        if state.refs or state in self._persistent or any(state in kept for _, kept in self._tickets.values()):
+        if state.refs or state.keepers or any(state in kept for _, kept in self._tickets.values()):
             return
         if self._states.pop(state.ident, None) is not None:
             state.end()
@@ -155,7 +155,7 @@ class House:
         if self._names.get(state.name) is state:
             del self._names[state.name]
         for each in (state, *state.parts()):
-            self._persistent.discard(each)
+            each.keepers.discard(state)
             self._end_unused(each)
 
     # --- on the way

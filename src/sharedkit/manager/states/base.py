@@ -19,7 +19,8 @@ kinds: dict[str, type[State]] = {}
 
 
 class State:
-    """One structure in the server. `refs` counts the open handles of each session.
+    """One structure in the server. `refs` counts the open handles of each session; `keepers` are those that persist
+    and need it, itself among them.
 
     A method `do_x(call, ...)` is what a client may ask for as "x", and `undo_x(call, result, ...)` takes it back for a
     client that it did not reach. `spec` is what an equal structure has equal.
@@ -36,6 +37,7 @@ class State:
         self.spec = spec
         self.ident = 0
         self.refs: dict[Session, int] = {}
+        self.keepers: set[State] = set()
         self.lines: tuple[Line, ...] = ()
 
     def attached(self) -> tuple[int, ...]:
