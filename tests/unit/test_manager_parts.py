@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import resource
 import sys
@@ -124,3 +125,26 @@ def test_a_lock_ends_with_the_last_that_persists_over_it(ctx: Any) -> None:
         each.close()
     with pytest.raises(FileNotFoundError):
         ctx.attach("of two")
+
+
+def test_a_warning_that_is_an_error_gives_the_lock_of_a_condition_back(ctx: Any) -> None:
+    """As that of a lock, for no `with` block was entered."""
+    condition = ctx.Condition()
+
+    async def enter() -> None:
+        async with condition:
+            pass
+
+    def enter_in_a_loop() -> None:
+        asyncio.run(enter())
+
+    for take in (condition.__enter__, enter_in_a_loop):
+        dying = Placement(Link(ctx.address, None))
+        dying.attach(condition.name).acquire()
+        dying.link().close()
+        until(lambda: condition.statistics().lock.owner is None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with pytest.raises(sk.OwnerDiedWarning):
+                take()
+        assert not condition.lock.locked()

@@ -73,7 +73,11 @@ class Condition(Structure):
         who = self._who()
         got, died = self._of_lock("acquire", bool(blocking if block is None else block), wait)
         ASKERS.count(self._key(), who, int(got))
-        warn_if(died, self._name)
+        try:
+            warn_if(died, self._name)
+        except BaseException:  # the warning is an error: the lock is not ours then
+            self.release()
+            raise
         return bool(got)
 
     def aacquire(
@@ -85,7 +89,11 @@ class Condition(Structure):
     async def _atake(self, blocking: bool, timeout: float, thread: int) -> bool:
         got, died = await acall(*self._key(), "acquire", bool(blocking), timeout, thread=thread)
         ASKERS.count(self._key(), thread, int(got))
-        warn_if(died, self._name)
+        try:
+            warn_if(died, self._name)
+        except BaseException:
+            await self._arelease()
+            raise
         return bool(got)
 
     def release(self) -> None:
@@ -109,6 +117,9 @@ class Condition(Structure):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await outlive(error)
+        await self._arelease()
+
+    async def _arelease(self) -> None:
         who = self._who()
         ASKERS.count(self._key(), who, -1)
         await aend(*self._key(), "release", who)
