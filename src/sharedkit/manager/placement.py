@@ -9,6 +9,8 @@ import secrets
 import subprocess
 import sys
 import threading
+import weakref
+from contextlib import suppress
 from multiprocessing import current_process
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +24,8 @@ __all__ = ["KINDS", "Placement", "arrive", "at"]
 
 KINDS: dict[str, type[Structure]] = {}
 _known: dict[Any, Placement] = {}
-_lock = threading.Lock()
+_placements: weakref.WeakSet[Placement] = weakref.WeakSet()
+_lock = threading.RLock()
 
 
 def at(address: Any, authkey: bytes | None = None) -> Placement:
@@ -56,12 +59,13 @@ class Placement:
         self._link = link
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0
-        self._starting = threading.Lock()
+        self._starting = threading.RLock()  # a signal handler may come to need the server, too
         self.ended = False
         self.classes: dict[str, type[Structure]] = {}
         for name, cls in KINDS.items():
             members = {"__doc__": cls.__doc__, "__module__": cls.__module__, "__qualname__": name, "home": self}
             self.classes[name] = type(name, (cls,), members)
+        _placements.add(self)
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -94,29 +98,44 @@ class Placement:
         address = f"\0sharedkit-{secrets.token_hex(12)}"  # a socket without a file, so nothing is left of it
         authkey = bytes(current_process().authkey)
         output = _output()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "sharedkit.manager"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=_environment(),
-            process_group=0,  # Ctrl-C is for us, who then end it
-            pass_fds=(output,),
-        )
-        os.close(output)
-        assert process.stdin is not None and process.stdout is not None
-        with process.stdin, process.stdout:
-            process.stdin.write(pickle.dumps((os.getpid(), address, authkey, output)))
-            process.stdin.close()
-            try:
-                pickle.load(process.stdout)
-            except EOFError:
-                raise ServerGoneError(f"the server ended with {process.wait()} before it listened") from None
-        self._process, self._owner = process, os.getpid()
-        link = Link(address, authkey)
-        with _lock:
-            _known[address] = self
-        self._link = link
-        atexit.register(self.end)
+        listening, listens = os.pipe()  # of its own, for modules may print when they are imported
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "sharedkit.manager"],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                env=_environment(),
+                process_group=0,  # Ctrl-C is for us, who then end it
+                pass_fds=(listens,),
+            )
+        except BaseException:
+            os.close(listening)
+            raise
+        finally:
+            os.close(output)
+            os.close(listens)
+        assert process.stdin is not None
+        try:
+            with process.stdin, os.fdopen(listening, "rb") as answer:
+                try:
+                    process.stdin.write(pickle.dumps((os.getpid(), address, authkey, listens)))
+                    process.stdin.close()
+                    pickle.load(answer)
+                except (EOFError, BrokenPipeError):
+                    raise ServerGoneError(f"the server ended with {process.wait()} before it listened") from None
+            link, owner = Link(address, authkey), os.getpid()
+            with _lock:
+                _known[address] = self
+            atexit.register(self._end_at_exit)
+            if self._link is None:  # no handler runs between this step and the next
+                self._process, self._owner, self._link = process, owner, link
+            else:  # one was faster
+                process.kill()
+                process.wait()
+        except BaseException:  # Ctrl-C, say
+            process.kill()
+            process.wait()
+            raise
 
     def end(self) -> None:
         """End the server that this process has started, or the session with one that it has not. Again does nothing."""
@@ -129,8 +148,24 @@ class Placement:
                 self._process.wait()
                 with _lock:
                     _known.pop(self._link.address, None)
-                atexit.unregister(self.end)
+                atexit.unregister(self._end_at_exit)
                 self.ended = True
+
+    def _end_at_exit(self) -> None:
+        if self._link is not None:
+            self._link.ending = True
+        self.end()
+
+
+def _after_fork_in_child() -> None:
+    """Other threads of the parent, which are not here, may have had these."""
+    global _lock
+    _lock = threading.RLock()
+    for each in list(_placements):
+        each._starting = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _output() -> int:
@@ -143,4 +178,8 @@ def _output() -> int:
 
 def _environment() -> dict[str, str]:
     """Ours, with the path by which we found the kit: the server must be the same."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    paths = []
+    for path in sys.path:
+        with suppress(OSError):  # the folder in which we run may be gone
+            paths.append(os.path.abspath(path))
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}

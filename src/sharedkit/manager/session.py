@@ -47,6 +47,7 @@ class Link:
         self.address = address
         self.authkey = bytes(current_process().authkey if authkey is None else authkey)
         self.epoch = 0
+        self.ending = False  # the interpreter ends, and with it the server
         self.ticket: str | None = None
         self.released: deque[int] = deque()
         self._lock = threading.RLock()  # a signal handler may call, too
@@ -86,17 +87,23 @@ class Link:
 
     def _new_stream(self) -> Stream:
         """One more connection for a thread."""
-        with self._lock:
-            requests, epoch, ident = self.open(), self.epoch, self._ident
+        try:
+            with self._lock:
+                requests, epoch, ident = self.open(), self.epoch, self._ident
+        except ServerGoneError:
+            self._leave_if_ending()
+            raise
         try:
             connection, _ = self._connect("kit_calls", ident)
         except SessionEnded:
+            self._leave_if_ending()
             self._renew(requests)
             raise ServerGoneError(
                 f"the server at {self.shown} has no session of this process any more: it was started anew, or took us "
                 "for gone"
             ) from None
         except ServerGoneError:
+            self._leave_if_ending()
             self._renew_if_ended(requests)
             raise
         with self._lock:
@@ -186,8 +193,14 @@ class Link:
         if requests is not None and not requests.is_open():
             self._renew(requests)
 
+    def _leave_if_ending(self) -> None:
+        """End a daemon thread, the only kind that is left then, without a word, as those that wait elsewhere end."""
+        if self.ending and threading.current_thread() is not threading.main_thread():
+            raise SystemExit
+
     def _gone(self, stream: Stream, error: BaseException) -> ServerGoneError:
         stream.connection.close()
+        self._leave_if_ending()
         self._renew_if_ended(self._requests)
         return ServerGoneError(f"the server at {self.shown} is gone: {error or 'it hung up'}")
 
