@@ -24,7 +24,7 @@ from conformance.watchdog import LIMIT, Task, until
 from unit.manager_serving import KEY, served
 
 import sharedkit as sk
-from sharedkit.manager import dial, server, session
+from sharedkit.manager import dial, server, session, sockets
 from sharedkit.manager.wire import PROTOCOL
 
 
@@ -280,3 +280,33 @@ def _half_a_server(listener: Any) -> None:
     os.write(ends[1].fileno(), struct.pack("!i", 100) + pickle.dumps("half"))
     for end in ends:
         end.close()
+
+
+# --- a machine that vanishes
+
+
+def test_over_tcp_both_sides_notice_within_two_minutes() -> None:
+    here: Any = server.Manager(("127.0.0.1", 0), KEY).get_server()
+    serving = Task(here.serve_forever)
+    link = session.Link(here.address, KEY)
+    link.call(0, "release")
+    channels = [channel for each in here.house.sessions.values() for channel in each.channels]
+    assert len(channels) == len(link._open) == 2
+    for descriptor in (*(each.fileno() for each in link._open), *(each.descriptor for each in channels)):
+        with sockets.socket_of(descriptor) as end:
+            assert end.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            idle, interval, count, unheard = (
+                end.getsockopt(socket.IPPROTO_TCP, option)
+                for option in (
+                    socket.TCP_KEEPIDLE,
+                    socket.TCP_KEEPINTVL,
+                    socket.TCP_KEEPCNT,
+                    socket.TCP_USER_TIMEOUT,
+                )
+            )
+            assert idle + interval * count == 120
+            assert unheard == 120_000
+    link.close()
+    here.loop.soon(here.loop.stop)
+    serving.result()
+    here.listener.close()

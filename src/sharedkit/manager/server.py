@@ -25,7 +25,7 @@ from sharedkit.manager.channel import Channel
 from sharedkit.manager.house import House
 from sharedkit.manager.loop import Loop, report
 from sharedkit.manager.sessions import Session
-from sharedkit.manager.sockets import socket_of
+from sharedkit.manager.sockets import socket_of, tune
 from sharedkit.manager.wire import PROTOCOL, frame
 
 __all__ = ["Manager", "end_with"]
@@ -151,7 +151,8 @@ class Server(BaseServer):
             with contextlib.suppress(OSError), connection:
                 connection.send(refusal)
             return
-        self._tune(connection)
+        with socket_of(connection.fileno()) as end:
+            tune(end)
         if method == "kit_calls":
             channel = Channel(self.house, self.loop, connection, self.house.sessions[args[0]])
             answer = None
@@ -167,16 +168,6 @@ class Server(BaseServer):
             self.house.sessions[session.ident] = session
             answer = session.ident
         channel.send(frame(pickle.dumps(("#RETURN", answer))))
-
-    def _tune(self, connection: Connection) -> None:
-        """Over TCP: send at once, and notice within two minutes that the client's machine has vanished."""
-        with socket_of(connection.fileno()) as end:
-            if end.family != socket.AF_UNIX:
-                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
-                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 20)
-                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
 
 
 class Manager(BaseManager):

@@ -41,6 +41,17 @@ def socket_of(descriptor: int) -> Iterator[socket.socket]:
 
 
 def tune(end: socket.socket) -> None:
-    """Over TCP: send at once, and notice that the other machine has vanished."""
+    """Over TCP: send at once, and notice within two minutes that the other machine has vanished.
+
+    Where nothing is under way it is asked from time to time; it has the same time to say that it has what was sent.
+    """
     if end.family != socket.AF_UNIX:
-        end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in (
+            (socket.TCP_NODELAY, 1),
+            (socket.TCP_KEEPIDLE, 60),
+            (socket.TCP_KEEPINTVL, 20),
+            (socket.TCP_KEEPCNT, 3),
+            (socket.TCP_USER_TIMEOUT, 120_000),
+        ):
+            end.setsockopt(socket.IPPROTO_TCP, option, value)
