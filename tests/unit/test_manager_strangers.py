@@ -238,6 +238,19 @@ def test_a_socket_of_a_living_server_and_a_file_are_not(tmp_path: Path) -> None:
     assert file.read_text() == "mine"
 
 
+# --- the authkey
+
+
+@pytest.mark.parametrize("authkey", [b"0123abcd\n", b" \x00\xff\x0b\r\n"], ids=["with a newline", "binary"])
+def test_the_authkey_is_every_byte_of_its_file(tmp_path: Path, authkey: bytes) -> None:
+    key = tmp_path / "key"
+    key.write_bytes(authkey)
+    with served(str(tmp_path / "socket"), "--authkey-file", str(key)) as (_, shown):
+        context: Any = sk.get_context("manager", address=shown, authkey=key.read_bytes())
+        with context:
+            assert context.Counter(4).value == 4
+
+
 # --- the end
 
 

@@ -24,7 +24,7 @@ __all__ = ["serve"]
 @click.option(
     "--authkey-file",
     type=click.Path(path_type=Path),
-    help="Holds the authkey. Made, for its owner's eyes only, if it is not there.",
+    help="Holds the authkey, byte for byte. Made, for its owner's eyes only, if it is not there.",
 )
 def serve(address: str, authkey_file: Path | None) -> None:
     """Keep structures for clients until Ctrl-C or SIGTERM. The authkey may also come in SHAREDKIT_AUTHKEY.
@@ -86,7 +86,7 @@ def _authkey(path: Path | None) -> bytes:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        authkey = path.read_bytes().strip()
+        authkey = path.read_bytes()  # every byte: clients read it so, and random bytes may look like blanks
         if not authkey:
             raise click.UsageError(f"{path} is empty") from None
         return authkey
