@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 sys.path.append(str(Path(__file__).parents[1]))
@@ -98,3 +100,57 @@ def test_a_handler_may_be_the_first_to_call(ctx: Any) -> None:
             until(lambda nested=nested: bool(nested))
         link.call(0, "release")
         link.close()
+
+
+class Interrupted(Exception):
+    pass
+
+
+def _interrupt(*_: object) -> None:
+    raise Interrupted
+
+
+def test_a_signal_while_a_large_request_is_sent_ends_that_request_alone(ctx: Any) -> None:
+    """The server is stopped meanwhile, so that the request cannot be sent whole."""
+    q, lock, pid = ctx.Queue(), ctx.Lock(), ctx.server._process.pid
+    lock.acquire()
+    q.put("kept")
+    large = np.ones(20_000_000, "u1")
+    with ctx.Executor(1) as executor:
+        assert executor.submit(len, b"1").result() == 1
+
+        async def put() -> None:
+            await q.aput(large)
+
+        for send in (lambda: executor.submit(len, large), lambda: asyncio.run(put())):
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                with on_signal(signal.SIGALRM, _interrupt), pytest.raises(Interrupted):
+                    signal.setitimer(signal.ITIMER_REAL, 0.1)
+                    send()
+            finally:
+                os.kill(pid, signal.SIGCONT)
+        assert executor.submit(len, b"12").result() == 2
+    assert q.get() == "kept"
+    assert lock.owner == os.getpid()
+    lock.release()
+
+
+def test_a_handler_may_submit_while_its_thread_submits_what_is_large(ctx: Any) -> None:
+    pid = ctx.server._process.pid
+    large = np.ones(20_000_000, "u1")
+    nested: list[Any] = []
+    with ctx.Executor(1) as executor:
+
+        def act() -> None:
+            nested.append(executor.submit(len, b"123"))
+            os.kill(pid, signal.SIGCONT)
+
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            with on_signal(signal.SIGALRM, act):
+                signal.setitimer(signal.ITIMER_REAL, 0.1)
+                assert executor.submit(len, large).result() == len(large)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        assert nested[0].result() == 3

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from sharedkit.errors import ClosedError, ServerGoneError
@@ -106,6 +108,8 @@ class Requests:
         self._lock = threading.RLock()  # of all of this but what only the reading thread touches
         self._reader: threading.Thread | None = None
         self._gone: ServerGoneError | None = None
+        self._outgoing: deque[tuple[Message, threading.Event]] = deque()
+        self._sending = False
 
     def begin(
         self, ident: int, method: str, args: tuple[Any, ...], thread: int, done: Callable[[Pending], object]
@@ -113,28 +117,69 @@ class Requests:
         """Send a request; `done` is called with its answer, by another thread, perhaps before this returns."""
         pending = Pending(self, ident, method, args, thread)
         pending.done = done
-        with self._lock:
-            pending.number = next(self._numbers)
-            message = join(pending.number, (ident, method, args, thread, ()))
-            if self._gone is not None:
-                raise ServerGoneError(str(self._gone))
-            self._pending[pending.number] = pending
-            if self._reader is None:
-                self._reader = threading.Thread(target=self._read, name="sharedkit answers", daemon=True)
-                self._reader.start()
-            self._send(message)
+        try:
+            with self._lock:
+                pending.number = next(self._numbers)
+                message = join(pending.number, (ident, method, args, thread, ()))
+                if self._gone is not None:
+                    raise ServerGoneError(str(self._gone))
+                self._see_to_reader()
+                self._pending[pending.number] = pending
+                sent = self._send(message)
+            if sent is not None:
+                sent.wait()  # what is beside its pickle is the caller's, who may change it then
+        except BaseException:
+            if pending.number in self._pending:  # a signal handler raised it: nobody will want the answer
+                self.cancel(pending)
+            raise
         return pending
 
-    def _send(self, message: Message) -> None:
-        """With the lock. Of the end of the connection the thread that reads hears, too."""
-        try:
-            self._stream.send(message)
-        except OSError:
-            pass
-        except BaseException:  # of a signal handler: a large message may be torn
-            if type(message) is list or len(message) > CHUNK:
-                self._stream.connection.hang_up()
-            raise
+    def _see_to_reader(self) -> None:
+        """With the lock. Where no thread can be started, the next who asks tries again."""
+        if self._reader is None:
+            self._reader = reader = threading.Thread(target=self._read, name="sharedkit answers", daemon=True)
+            try:
+                reader.start()
+            except BaseException:
+                self._reader = None
+                raise
+
+    def _send(self, message: Message) -> threading.Event | None:
+        """With the lock. Of the end of the connection the thread that reads hears, too.
+
+        A large message may go in pieces, and a signal handler might raise between them. So it is sent by a thread that
+        no handler interrupts, with whatever is to be sent meanwhile; the answer tells when that is done.
+        """
+        if not self._outgoing and not self._sending and type(message) is bytes and len(message) <= CHUNK:
+            with suppress(OSError):
+                self._stream.send(message)
+            return None
+        entry = message, threading.Event()
+        self._outgoing.append(entry)
+        if not self._sending:
+            try:
+                threading.Thread(target=self._send_rest, name="sharedkit requests", daemon=True).start()
+            except (RuntimeError, MemoryError):  # there is no room for a thread
+                self._outgoing.remove(entry)
+                raise
+        return entry[1] if type(message) is list else None
+
+    def _send_rest(self) -> None:
+        """In that thread, until nothing is left to send."""
+        with self._lock:
+            if self._sending:
+                return
+            self._sending = True
+        while True:
+            with self._lock:
+                if not self._outgoing:
+                    self._sending = False
+                    return
+                message, sent = self._outgoing.popleft()
+            with suppress(OSError):
+                self._stream.send(message)
+            del message
+            sent.set()
 
     def tell(self, ident: int, method: str, args: tuple[Any, ...], thread: int = 0) -> None:
         """Send a request that has no answer."""
