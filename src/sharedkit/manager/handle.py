@@ -62,8 +62,10 @@ class Structure:
         spec["seats"] = checked_seats(seats)
         name = f"manager-{token_hex(8)}" if name is None else checked_name(name)
         link = self.home.link()
-        released = link.released
-        self._open(link, released, name, link.call(0, "create", self.kind, name, exist_ok, persist, spec, extra))
+        with link.opening:
+            released = link.released
+            ident = link.call(0, "create", self.kind, name, exist_ok, persist, spec, extra)
+            self._open(link, released, name, ident)
 
     def _open(self, link: Link, released: deque[int], name: str, ident: int) -> None:
         self._link, self._name, self._ident = link, name, ident

@@ -47,9 +47,10 @@ def arrive(address: Any, kind: str, name: str, ident: int, ticket: str | None) -
     """The handle that was pickled, in this process. Raises GoneError, ServerGoneError, AuthkeyError."""
     here = at(address)
     link = here.link()
-    released = link.released
-    link.call(0, "arrive", ident, name, ticket)
-    return here.classes[kind]._of(link, released, name, ident)
+    with link.opening:
+        released = link.released
+        link.call(0, "arrive", ident, name, ticket)
+        return here.classes[kind]._of(link, released, name, ident)
 
 
 class Placement:
@@ -90,9 +91,10 @@ class Placement:
 
         name = checked_name(name)
         link = self.link()
-        released = link.released
-        kind, ident = link.call(0, "attach", name)
-        return self.classes[kind]._of(link, released, name, ident)
+        with link.opening:
+            released = link.released
+            kind, ident = link.call(0, "attach", name)
+            return self.classes[kind]._of(link, released, name, ident)
 
     def _start(self) -> None:
         address = f"\0sharedkit-{secrets.token_hex(12)}"  # a socket without a file, so nothing is left of it

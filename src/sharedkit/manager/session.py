@@ -51,6 +51,7 @@ class Link:
         self.ticket: str | None = None
         self.released: deque[int] = deque()
         self._lock = threading.RLock()  # a signal handler may call, too
+        self.opening = threading.RLock()  # held from the call that opens a structure until its handle is there
         self._requests: Requests | None = None
         self._held: Requests | None = None
         self._ident = ""
@@ -241,15 +242,18 @@ class Link:
 
     def before_fork(self) -> None:
         """Keep alive for the child what this process has open, and may close at once on another connection."""
-        if self._requests is not None:
-            ticket = secrets.token_hex(8)
-            with contextlib.suppress(Exception):
-                self.call(0, "ticket", ticket, None)
-                self.ticket = ticket
-        self._lock.acquire()
-        self._held = self._requests
-        if self._held is not None:
-            self._held.hold()
+        self.opening.acquire()  # or the child would have handles of what the ticket does not name
+        try:
+            if self._requests is not None:
+                ticket = secrets.token_hex(8)
+                with contextlib.suppress(Exception):
+                    self.call(0, "ticket", ticket, None)
+                    self.ticket = ticket
+        finally:
+            self._lock.acquire()
+            self._held = self._requests
+            if self._held is not None:
+                self._held.hold()
 
     def after_fork(self, child: bool) -> None:
         """Go on in the parent; in the child, leave the parent's connections and open a session with what it had."""
@@ -258,8 +262,10 @@ class Link:
             if self._held is not None:
                 self._held.release()
             self._lock.release()
+            self.opening.release()
             return
         had = self._requests is not None
+        self.opening = threading.RLock()
         self._lock = threading.RLock()
         self.epoch += 1
         self._requests = None
@@ -327,25 +333,34 @@ def _is_end(error: BaseException) -> bool:
     )
 
 
+_gate = threading.RLock()  # one fork at a time
 _forking: list[Link] = []
 
 
 def _before_fork() -> None:
-    _forking[:] = list(_links)
-    for link in _forking:
-        link.before_fork()
+    _gate.acquire()
+    error: BaseException | None = None
+    for link in list(_links):
+        _forking.append(link)
+        try:
+            link.before_fork()
+        except BaseException as end:  # of a signal handler; the locks are held all the same
+            error = end
+    if error is not None:
+        raise error
 
 
 def _after_fork_in_parent() -> None:
-    for link in _forking:
-        link.after_fork(False)
-    _forking.clear()
+    while _forking:
+        _forking.pop().after_fork(False)
+    _gate.release()
 
 
 def _after_fork_in_child() -> None:
-    for link in _forking:
-        link.after_fork(True)
-    _forking.clear()
+    global _gate
+    _gate = threading.RLock()
+    while _forking:
+        _forking.pop().after_fork(True)
 
 
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
