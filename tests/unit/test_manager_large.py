@@ -6,6 +6,7 @@ import asyncio
 import os
 import pickle
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 
 sys.path.append(str(Path(__file__).parents[1]))
 
-from conformance.watchdog import Task, until
+from conformance.watchdog import LIMIT, Task, until
 
 import sharedkit as sk
 from sharedkit._inlet import Inlet
@@ -250,6 +251,31 @@ def test_large_items_that_were_put_are_taken_back() -> None:
     again = content_of(whole(join(1, items)))
     assert state.do_take_back(None, again, marks) == 3
     assert not state.items
+
+
+@pytest.mark.parametrize(
+    "made", ["list(wire.pack(large))", "[wire.content_of(whole) for whole in messages()]"], ids=["packed", "unpacked"]
+)
+def test_large_data_in_a_circle_is_collected(made: str) -> None:
+    """CPython dies of some that cannot be told from the outside."""
+    program = f"""
+import gc, pickle, numpy as np
+from sharedkit.manager import wire
+large = np.ones((300, 400), "u1", order="F")
+def messages():
+    for item in (pickle.PickleBuffer(large), pickle.PickleBuffer(bytes(large))):
+        whole = b"".join(map(bytes, wire.join(1, item)))[4:]
+        yield memoryview(bytearray(whole))
+        yield memoryview(whole)
+for each in {made}:
+    circle = []
+    circle.extend((each, circle))
+del each, circle
+gc.collect()
+print("lives")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=LIMIT)
+    assert (done.stdout, done.stderr) == ("lives\n", "")
 
 
 def test_what_was_not_sent_whole_goes_back_to_the_front(ctx: Any) -> None:

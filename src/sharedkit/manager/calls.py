@@ -10,7 +10,7 @@ from multiprocessing import spawn
 from typing import Any
 
 from sharedkit._remote import packed_error, raised
-from sharedkit.manager.wire import Packed, pack, unpack
+from sharedkit.manager.wire import Packed, buffer_over, pack, unpack
 
 __all__ = ["Home", "Outcome", "failure", "home_of_client", "make_call", "prepare", "sendable", "unpack_outcome"]
 
@@ -53,7 +53,7 @@ def make_call(packed: Packed) -> Outcome:
 def sendable(outcome: Outcome) -> Outcome:
     """In the server: what has come from a worker, as clients can be told; memoryviews cannot be pickled."""
     returned, packed, trace = outcome
-    return returned, packed if isinstance(packed, bytes) else tuple(map(pickle.PickleBuffer, packed)), trace
+    return returned, packed if isinstance(packed, bytes) else tuple(map(buffer_over, packed)), trace
 
 
 def failure(error: BaseException) -> Outcome:

@@ -25,6 +25,8 @@ import traceback
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
+import numpy as np
+
 __all__ = [
     "CANCELLED",
     "ERROR",
@@ -35,6 +37,7 @@ __all__ = [
     "Packed",
     "RemoteTraceback",
     "bounds",
+    "buffer_over",
     "content_of",
     "failed",
     "frame",
@@ -106,6 +109,15 @@ def bounds(incoming: bytearray) -> tuple[int, int]:
     return 12, 12 + length
 
 
+def buffer_over(data: bytes | bytearray | memoryview) -> pickle.PickleBuffer:
+    """The data as something that can be pickled.
+
+    Never right over a memoryview: where the garbage collector finds both in a circle, a frame that an exception keeps,
+    say, CPython (3.11 at least) clears the memoryview first, and dies of it.
+    """
+    return pickle.PickleBuffer(np.asarray(data) if isinstance(data, memoryview) else data)
+
+
 class _Beside(list[memoryview]):
     """Data that goes beside a pickle."""
 
@@ -172,9 +184,9 @@ def _buffers(message: memoryview) -> Iterator[pickle.PickleBuffer]:
         data = message[begin : begin + (length & ~READ_ONLY)]
         begin += len(data)
         if length & READ_ONLY:
-            yield pickle.PickleBuffer(bytes(data) if count > 1 else data.toreadonly())
+            yield buffer_over(bytes(data) if count > 1 else data.toreadonly())
         else:
-            yield pickle.PickleBuffer(bytearray(data) if count > 1 or data.readonly else data)
+            yield buffer_over(bytearray(data) if count > 1 or data.readonly else data)
 
 
 def pack(item: object) -> Packed:
@@ -188,7 +200,7 @@ def pack(item: object) -> Packed:
     pickled = pickle.dumps(item, 5, buffer_callback=beside.add)
     if not beside and len(pickled) < LARGE:
         return pickled
-    return (pickle.PickleBuffer(pickled), *map(pickle.PickleBuffer, beside))
+    return (pickle.PickleBuffer(pickled), *map(buffer_over, beside))
 
 
 def unpack(packed: Packed) -> Any:
