@@ -18,6 +18,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 from conformance.watchdog import LIMIT, Task, until
 
 import sharedkit as sk
+from sharedkit.manager import house, server
 from sharedkit.manager.placement import Placement
 from sharedkit.manager.session import Link
 
@@ -148,3 +149,32 @@ def test_a_warning_that_is_an_error_gives_the_lock_of_a_condition_back(ctx: Any)
             with pytest.raises(sk.OwnerDiedWarning):
                 take()
         assert not condition.lock.locked()
+
+
+def test_what_never_arrives_ends_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though nobody asks the server for anything any more."""
+    monkeypatch.setattr(house, "TICKET_SECONDS", 0.05)
+    here: Any = server.Manager(None, b"key").get_server()
+    serving = Task(here.serve_forever)
+    placement = Placement(Link(here.address, b"key"))
+    link = placement.link()
+    counter = placement.Counter()
+    link.call(0, "ticket", "a ticket", counter._ident)
+    counter.close()
+    until(lambda: not here.house._states and not here.house._tickets)
+    link.close()
+    here.loop.soon(here.loop.stop)
+    serving.result()
+    here.listener.close()
+
+
+def test_a_ticket_keeps_what_is_on_its_way_and_ends_when_it_is_used(ctx: Any, other: Any) -> None:
+    counter = ctx.Counter(3)
+    ctx.server.link().call(0, "ticket", "another ticket", counter._ident)
+    ident = counter._ident
+    counter.close()
+    link = other.link()
+    link.call(0, "arrive", ident, "", "another ticket")
+    assert link.call(ident, "load", "") == 3
+    with pytest.raises(sk.GoneError):
+        ctx.server.link().call(0, "ticket", "a third", ident)

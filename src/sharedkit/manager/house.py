@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
+from functools import partial
 from time import monotonic
 from typing import Any
 
 from sharedkit.errors import GoneError
+from sharedkit.manager.loop import Timer
 from sharedkit.manager.states import Call, ConditionState, LockState, Session, State, kinds
 
 __all__ = ["House"]
@@ -25,7 +27,7 @@ class House:
         self._last = secrets.randbits(60)  # so that no handle of a server before, at this address, means one of ours
         self._states: dict[int, State] = {}
         self._names: dict[str, State] = {}
-        self._tickets: dict[str, tuple[float, dict[State, int]]] = {}
+        self._tickets: dict[str, tuple[Timer, dict[State, int]]] = {}
         self.sessions: dict[str, Session] = {}
 
     def settle(self) -> None:
@@ -37,7 +39,6 @@ class House:
         self, call: Call, kind: str, name: str, exist_ok: bool, persist: bool, spec: dict[str, Any], extra: Any
     ) -> int:
         """The number of a new structure, or of an equal one of that name where `exist_ok`."""
-        self._expire()
         found = self._names.get(name)
         if found is not None:
             if not exist_ok:
@@ -80,7 +81,6 @@ class House:
 
     def do_attach(self, call: Call, name: str) -> tuple[str, int]:
         """Kind and number of what is called `name`."""
-        self._expire()
         state = self._names.get(name)
         if state is None:
             raise FileNotFoundError(f"no structure of this server is called {name!r}")
@@ -94,7 +94,7 @@ class House:
         state = self._states.get(ident)
         if state is not None:
             self._refer(call.session, state)
-        self._expire(ticket)
+        self._drop_ticket(ticket)
         if state is None:
             raise GoneError(f"{name!r} ended while the handle was on its way; keep one open, or use persist=True")
 
@@ -162,22 +162,25 @@ class House:
 
     def do_ticket(self, call: Call, ticket: str, ident: int | None) -> None:
         """Keep a structure alive, or all that the session has open, until a process that starts has them."""
-        self._expire()
-        wanted = self._states.values() if ident is None else (self._states[ident], *self._states[ident].parts())
-        kept = {state: state.refs[call.session] for state in wanted if call.session in state.refs}
-        self._tickets[ticket] = monotonic() + TICKET_SECONDS, kept
+        state = None if ident is None else self.find(call.session, ident)
+        wanted = self._states.values() if state is None else (state, *state.parts())
+        kept = {each: each.refs[call.session] for each in wanted if call.session in each.refs}
+        end = partial(self._drop_ticket, ticket)
+        self._tickets[ticket] = call.channel.loop.timers.at(monotonic() + TICKET_SECONDS, end), kept
 
     def redeem(self, session: Session, ticket: str | None) -> None:
         """A process that was forked has all that its parent had."""
-        _, kept = self._tickets.get(ticket, (0.0, {})) if ticket is not None else (0.0, {})
-        for state, count in kept.items():
-            state.refs[session] = state.refs.get(session, 0) + count
-        self._expire(ticket)
+        if ticket in self._tickets:
+            _, kept = self._tickets[ticket]
+            for state, count in kept.items():
+                state.refs[session] = state.refs.get(session, 0) + count
+            self._drop_ticket(ticket)
 
-    def _expire(self, used: str | None = None) -> None:
-        now = monotonic()
-        for ticket in [each for each, (until, _) in self._tickets.items() if each == used or until < now]:
-            _, kept = self._tickets.pop(ticket)
+    def _drop_ticket(self, ticket: str | None) -> None:
+        """It was used, or its time is over."""
+        if ticket in self._tickets:
+            timer, kept = self._tickets.pop(ticket)
+            timer.cancel()
             for state in kept:
                 self._end_unused(state)
 

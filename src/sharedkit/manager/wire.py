@@ -115,7 +115,8 @@ def buffer_over(data: bytes | bytearray | memoryview) -> pickle.PickleBuffer:
     Never right over a memoryview: where the garbage collector finds both in a circle, a frame that an exception keeps,
     say, CPython (3.11 at least) clears the memoryview first, and dies of it.
     """
-    return pickle.PickleBuffer(np.asarray(data) if isinstance(data, memoryview) else data)
+    owner: Any = np.asarray(data) if isinstance(data, memoryview) else data
+    return pickle.PickleBuffer(owner)
 
 
 class _Beside(list[memoryview]):
