@@ -244,6 +244,41 @@ def test_a_lock_that_the_thread_holds_is_the_threads_again(kit: Kit) -> None:
 
 
 @each_condition
+def test_the_task_that_calls_a_condition_has_the_lock_whoever_awaits(kit: Kit, lock: str) -> None:
+    """asyncio.wait_for of Python 3.11 awaits in a task of its own."""
+    c = CONDITIONS[lock](kit)
+    told: list[bool] = []
+    waits: list[Callable[[], Any]] = [
+        lambda: asyncio.wait_for(c.await_(), 60),
+        lambda: asyncio.wait_for(c.await_for(lambda: told), 60),
+        lambda: asyncio.create_task(c.await_()),
+        lambda: asyncio.create_task(c.await_for(lambda: told)),
+    ]
+
+    async def tell() -> None:
+        await eventually(lambda: c.statistics().waiting == 1)
+        async with c:
+            told.append(True)
+            c.notify()
+
+    async def main() -> None:
+        async with c:
+            for wait in waits:
+                told.clear()
+                (task,) = start([tell()])
+                assert await wait()
+                c.notify(0)  # RuntimeError without the lock
+                await task
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(c.await_(), 0.01)
+            c.notify(0)
+        assert await c.aacquire(timeout=60)
+        c.release()
+
+    run(main)
+
+
+@each_condition
 def test_await_for_waits_until_it_is_so(kit: Kit, lock: str) -> None:
     c, done = CONDITIONS[lock](kit), []
 

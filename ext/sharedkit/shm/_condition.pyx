@@ -256,20 +256,27 @@ cdef class Condition(Handle):
         The task that calls this holds the lock, by `aacquire` or `async with`, and holds it again afterwards, also when
         it is cancelled; a notification that has come on to it then goes to the next.
         """
+        return self.sleep_as(asker_of(self.awaitable()), timeout)
+
+    cdef object sleep_as(self, uint32_t name, object timeout):
+        """The coroutine of the task of that name, which holds the lock, whichever task runs."""
         cdef SleepTurn turn = SleepTurn.__new__(SleepTurn)
         lock = self.awaitable()
-        if not self.owned():
+        if not (<RLock>lock).held_by(name) if isinstance(lock, RLock) else not self.owned():
             raise errors.NotLockedError("cannot wait on un-acquired lock")
         turn.set(self.segment, None, until_of_span(timeout))
         turn.table = self.table
         turn.lock = lock
-        turn.name = (<RLock>lock).asker() if isinstance(lock, RLock) else 0
+        turn.name = name
         return coroutines().sleep(turn)
 
     def await_for(self, predicate, timeout=None):
         """Wait as `wait_for` does, without blocking the event loop; a coroutine.
         """
-        return coroutines().wait_for(self.await_, predicate, timeout)
+        if self.table is NULL:
+            closed()
+        cdef uint32_t name = asker_of(self.lock)
+        return coroutines().wait_for(lambda left: self.sleep_as(name, left), predicate, timeout)
 
     # --- notifying -----------------------------------------------------------------------------
 
@@ -353,6 +360,15 @@ cdef int take_back(object lock, object restores, object saved) except -1:
         lock.acquire()
         raise
     return 0
+
+
+cdef uint32_t asker_of(object lock) except? 0:
+    """Who asks, of a lock that knows its owner; else 0."""
+    if not isinstance(lock, RLock):
+        return 0
+    if (<RLock>lock).mutex is NULL:
+        closed()
+    return (<RLock>lock).asker()
 
 
 cdef object picture_of(object lock):

@@ -23,6 +23,7 @@ cdef class RLock(Mutex):
 
     cdef _open(self, Segment segment)
     cdef uint32_t asker(self) except 0
+    cdef bint held_by(self, uint32_t name) except -1
     cdef RLockTurn turn(self, uint64_t until, uint64_t count, uint32_t name)
     cdef uint64_t save_as(self, uint32_t name) except 0
     cdef bint take(self, uint64_t until) except -1

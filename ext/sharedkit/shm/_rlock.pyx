@@ -202,7 +202,12 @@ cdef class RLock(Mutex):
     def _is_owned(self):
         if self.mutex is NULL:
             closed()
-        return bool(sk_rlock_mine(self.s, self.mutex, self.asker()))
+        return self.held_by(self.asker())
+
+    cdef bint held_by(self, uint32_t name) except -1:
+        if self.mutex is NULL:
+            closed()
+        return sk_rlock_mine(self.s, self.mutex, name)
 
     def _recursion_count(self):
         return self.mutex.count if self._is_owned() else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Coroutine
+from functools import partial
 from time import monotonic
 from types import TracebackType
 from typing import Any, TypeVar
@@ -142,9 +143,9 @@ class Condition(Structure):
         The task that calls this holds the lock, and holds it again afterwards, also when it is cancelled; a
         notification that has come on to it then goes to the next.
         """
-        return self._await(timeout, self._who())
+        return self._await(self._who(), timeout)
 
-    async def _await(self, timeout: float | None, thread: int) -> bool:
+    async def _await(self, thread: int, timeout: float | None) -> bool:
         key = self._key()
         times = ASKERS.lend(key, thread)
         try:
@@ -158,11 +159,11 @@ class Condition(Structure):
         warn_if(died, self._name)
         return bool(told)
 
-    async def await_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T:
-        """Wait as `wait_for` does, without blocking the event loop."""
+    def await_for(self, predicate: Callable[[], T], timeout: float | None = None) -> Coroutine[Any, Any, T]:
+        """Wait as `wait_for` does, without blocking the event loop; a coroutine."""
         from sharedkit import aio
 
-        return await aio.wait_for(self.await_, predicate, timeout)
+        return aio.wait_for(partial(self._await, self._who()), predicate, timeout)
 
     def wait_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T:
         """Wait until `predicate()` is true or `timeout` seconds are over, and answer what it answered last."""

@@ -11,6 +11,7 @@ import os
 import threading
 import warnings
 from collections.abc import Callable, Coroutine
+from functools import partial
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -77,6 +78,10 @@ class _Notices(Waiters):
         else:
             lock.acquire()
 
+    def let_go_as(self, owner: int) -> Any:
+        lock = self.lock
+        return lock._release_save_as(owner) if isinstance(lock, RLockState) else lock.release()
+
     async def atake_back(self, saved: Any) -> None:
         lock = self.lock
         if isinstance(lock, RLockState):
@@ -116,11 +121,20 @@ class _ConditionState(State):
         self.check_owned("wait")
         return self.notices.wait(timeout)
 
-    async def await_(self, timeout: float | None) -> bool:
-        """As `Waiters.wait`, with a turn for a bed."""
+    def asker(self) -> int:
+        """Who holds the lock, the running thread or task; 0 where it does not, and where the lock does not say."""
+        lock = self.lock
+        return lock.owner if isinstance(lock, RLockState) and lock._is_owned() else 0
+
+    async def await_as(self, asker: int, timeout: float | None) -> bool:
+        """As `Waiters.wait`, with a turn for a bed. It may run in another task than the `asker`, who holds the lock."""
         from sharedkit import aio
 
-        self.check_owned("wait")
+        if isinstance(self.lock, RLockState):
+            if not asker or self.lock.owner != asker:
+                raise RuntimeError("cannot wait on un-acquired lock")
+        else:
+            self.check_owned("wait")
         self.check_awaitable()
         if timeout is not None and timeout > threading.TIMEOUT_MAX:
             raise OverflowError("timeout value is too large")
@@ -129,7 +143,7 @@ class _ConditionState(State):
         notices.line[notice] = None
         well = False
         try:
-            saved = notices.let_go()
+            saved = notices.let_go_as(asker)
             try:
                 await wait(notice)
             finally:
@@ -297,19 +311,21 @@ class Condition(Structure[_ConditionState], kind="Condition"):
                 break
         return result
 
-    async def await_(self, timeout: float | None = None) -> bool:
-        """`wait`, which lets the event loop go on meanwhile.
+    def await_(self, timeout: float | None = None) -> Coroutine[Any, Any, bool]:
+        """`wait`, which lets the event loop go on meanwhile; a coroutine.
 
-        Cancelled, it takes the lock again before it ends, and hands on a notification that has come. TypeError where
+        The task that calls this holds the lock, also where another awaits it, as `asyncio.wait_for` has it. Cancelled, it takes the lock again before it ends, and hands on a notification that has come. TypeError where
         the lock is one of threading, which no task can wait for.
         """
-        return await self._state.await_(timeout)
+        state = self._state
+        return state.await_as(state.asker(), timeout)
 
-    async def await_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T:
-        """`wait_for`, which lets the event loop go on meanwhile."""
+    def await_for(self, predicate: Callable[[], T], timeout: float | None = None) -> Coroutine[Any, Any, T]:
+        """`wait_for`, which lets the event loop go on meanwhile; a coroutine."""
         from sharedkit import aio
 
-        return await aio.wait_for(self._state.await_, predicate, timeout)
+        state = self._state
+        return aio.wait_for(partial(state.await_as, state.asker()), predicate, timeout)
 
     def notify(self, n: int = 1) -> None:
         """Wake up to `n` of those that wait, the longest first. RuntimeError without the lock."""

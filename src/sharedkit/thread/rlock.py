@@ -61,10 +61,13 @@ class RLockState(MutexState):
             raise NotLockedError(UNHELD)
         self.count -= 1
         if not self.count:
-            self.owner = 0
-            self.core.release()
-            if self.tasks.line:
-                self.let_tasks_look()
+            self._free()
+
+    def _free(self) -> None:
+        self.owner = 0
+        self.core.release()
+        if self.tasks.line:
+            self.let_tasks_look()
 
     def times(self, locked: bool) -> int:
         return self.count
@@ -78,9 +81,13 @@ class RLockState(MutexState):
     def _release_save(self) -> tuple[int, int]:
         if not self._is_owned():
             raise NotLockedError(UNHELD)
-        saved = self.owner, self.count
-        self.count = 1
-        self.release()
+        return self._release_save_as(self.owner)
+
+    def _release_save_as(self, owner: int) -> tuple[int, int]:
+        """The same for its owner, whoever runs now."""
+        saved = owner, self.count
+        self.count = 0
+        self._free()
         return saved
 
     def _acquire_restore(self, saved: tuple[int, int]) -> None:
