@@ -43,8 +43,12 @@ cdef class Turn:
     cdef int drop(self) except -1
     cdef int abandon(self) except -1
     cdef int end(self) except -1
+    cdef int called(self) except -1
+    cdef int look_after(self) except -1
 
 
+cdef int heed(Turn turn) except -1
+cdef int unheed(Turn turn) except -1
 cdef object pending()
 cdef object coroutines()
 cdef object waiting(Turn turn)

@@ -21,6 +21,7 @@ cdef extern from "sk_watch.h" nogil:
 
 cdef uint64_t FOR_EVER = <uint64_t>-1
 cdef uint64_t IDLE_NS = 1000000000      # a thread with nothing to watch ends after so long
+cdef uint64_t HEED_NS = 50000000        # how often it looks whether those that were told something still run
 cdef object aio = None
 cdef object PENDING = None
 
@@ -55,12 +56,15 @@ cdef class Watcher:
 
     cdef sk_watch table
     cdef set turns               # those in the table, which keep their segments mapped
+    cdef set heeded              # those that have been told what is lost on others if their loop ends now
+    cdef uint64_t heed           # when to look at them again
     cdef object thread           # None: to be started
     cdef readonly bint polling
 
     def __cinit__(self, bint polling):
         self.polling = polling
         self.turns = set()
+        self.heeded = set()
         sk_watch_init(&self.table, polling)
 
     cdef int add(self, Turn turn) except -1:
@@ -90,12 +94,14 @@ cdef class Watcher:
         cdef void *whose
         cdef uint64_t idle
         while True:
-            idle = sk_now_ns() + IDLE_NS
+            idle = sk_now_ns() + (HEED_NS if self.heeded else IDLE_NS)
             with nogil:
                 fired = sk_watch_wait(&self.table, idle)
-            if not fired and (self.table.ended or not self.turns):
+            if not fired and (self.table.ended or not self.turns and not self.heeded):
                 self.thread = None       # nobody adds a turn meanwhile, who would need the GIL for that
                 return
+            if self.heeded and sk_now_ns() >= self.heed:
+                self.look_after()
             while True:
                 whose = sk_watch_take(&self.table)
                 if whose is NULL:
@@ -104,11 +110,24 @@ cdef class Watcher:
                 self.turns.discard(turn)
                 wake = (<Turn>turn).wake
                 try:
-                    if wake is not None and not wake():
-                        (<Turn>turn).abandon()
+                    if wake is not None:
+                        if wake():
+                            (<Turn>turn).called()
+                        else:
+                            (<Turn>turn).abandon()
                 except BaseException:
                     PyErr_WriteUnraisable(wake)
                 turn = wake = None       # nothing is kept while it sleeps
+
+    cdef int look_after(self) except -1:
+        """What was told to tasks whose loops do not run goes to others."""
+        self.heed = sk_now_ns() + HEED_NS
+        for turn in list(self.heeded):
+            try:
+                (<Turn>turn).look_after()
+            except BaseException:
+                PyErr_WriteUnraisable(turn)
+        return 0
 
     def stop(self):
         """At the interpreter's exit: nobody waits any more."""
@@ -121,10 +140,22 @@ cdef class Watcher:
 cdef Watcher watcher = Watcher(False)
 
 
+cdef int heed(Turn turn) except -1:
+    """Until `unheed`, have the turn's `look_after` called now and then. A thread runs as long as anybody waits."""
+    watcher.heeded.add(turn)
+    return 0
+
+
+cdef int unheed(Turn turn) except -1:
+    watcher.heeded.discard(turn)
+    return 0
+
+
 def restart(polling=False):
     """A table of its own for the child of a fork, and for tests of the fallback. Who waited does so no more."""
     global watcher
     watcher.turns.clear()
+    watcher.heeded.clear()
     watcher = Watcher(polling)
 
 
@@ -162,6 +193,14 @@ cdef class Turn:
         if self.begun and self.segment.s.seats.me == self.me:
             self.begun = False
             self.end()
+        return 0
+
+    cdef int called(self) except -1:
+        """It was told to look, and its loop ran then."""
+        return 0
+
+    cdef int look_after(self) except -1:
+        """See whether its loop still runs, where it was heeded."""
         return 0
 
     cdef int drop(self) except -1:

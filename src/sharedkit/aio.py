@@ -9,7 +9,6 @@ sleep. So ten thousand waits cost one wake-up for each thing that comes, and who
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import threading
 import time
@@ -19,6 +18,7 @@ from contextlib import suppress
 from typing import Any, Final, Protocol, TypeVar
 from weakref import ReferenceType, WeakKeyDictionary
 
+from sharedkit._tasks import hold, let_go, name_of_task, names_task
 from sharedkit.errors import ShutDown
 
 __all__ = [
@@ -27,10 +27,12 @@ __all__ = [
     "Sleep",
     "Turn",
     "enter",
+    "hold",
     "in_thread",
     "insist",
     "iterate",
     "leave",
+    "let_go",
     "name_of_task",
     "names_task",
     "sleep",
@@ -315,28 +317,27 @@ async def insist(again: Callable[[], Awaitable[object]]) -> None:
 class Sleep(Turn, Protocol):
     """A condition's wait: its first step lets the lock go."""
 
+    loop: asyncio.AbstractEventLoop
+    """Where it waits."""
+
     def left(self) -> bool:
         """Whether the lock was let go."""
 
     def back(self) -> Awaitable[object]:
         """Takes it again as often as it was held."""
 
-    def lose(self) -> None:
-        """The lock will not be taken again: the `async with` block around the wait must not release it."""
-
     def done(self, well: bool) -> None:
-        """The lock is held again; or it never will be, and what had been told goes to others."""
+        """The end: the lock is held again, if it ever was. If not `well`, what had been told goes to others."""
 
 
 async def sleep(turn: Sleep) -> bool:
     """Let a condition's lock go, wait to be notified, and take the lock again, whatever happens: was it notified?"""
     well = False
+    turn.loop = asyncio.get_running_loop()
+    task = hold()
     try:
         try:
             told: bool = await wait(turn)
-        except GeneratorExit:  # collected with its loop: nobody is left to wait for the lock, or to release it
-            turn.lose()
-            raise
         except BaseException:
             if turn.left():
                 await insist(turn.back)
@@ -347,6 +348,7 @@ async def sleep(turn: Sleep) -> bool:
         return told
     finally:
         turn.done(well)
+        let_go(task)
 
 
 async def wait_for(
@@ -372,29 +374,3 @@ async def iterate(get: Callable[[], Any]) -> AsyncIterator[Any]:
         except ShutDown:
             return
         yield item
-
-
-# --- who a task is, for locks that know their owner --------------------------------------------------
-
-_TASK: Final = 1 << 31  # no thread has so large a number
-_numbers = itertools.count()
-_names: WeakKeyDictionary[asyncio.Task[Any], int] = WeakKeyDictionary()
-
-
-def names_task(name: int) -> bool:
-    """Whether that is the name of a task and not of a thread."""
-    return bool(name & _TASK)
-
-
-def name_of_task() -> int:
-    """A number of 32 bits that stands for the running task; 0 where none runs in this thread."""
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:
-        return 0
-    if task is None:
-        return 0
-    name = _names.get(task)
-    if name is None:
-        name = _names[task] = _TASK | next(_numbers) & (_TASK - 1)
-    return name

@@ -69,3 +69,35 @@ async def perhaps(chance: random.Random, call: Callable[[], Coroutine[Any, Any, 
     for _ in range(chance.randrange(6)):
         await asyncio.sleep(0 if way == 2 else chance.random() * 0.001)
     return nothing if await cancelled(task) else task.result()
+
+
+class Left:
+    """A loop that ended while its tasks waited, closed or not; `ready` says when, if they have to come so far."""
+
+    def __init__(
+        self, closed: bool, *coroutines: Coroutine[Any, Any, Any], ready: Callable[[], bool] | None = None
+    ) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.loop.set_exception_handler(lambda _loop, _context: None)  # that a task never ended
+        self.tasks = [self.loop.create_task(each) for each in coroutines]
+        if ready is None:
+            self.loop.run_until_complete(settle())
+        self.run_until(ready or (lambda: True))
+        if closed:
+            self.loop.close()
+
+    def run_until(self, condition: Callable[[], bool]) -> None:
+        """Go on until the condition holds, which the tasks have to see to; none ends by that."""
+        self.loop.run_until_complete(asyncio.wait_for(eventually(condition), LIMIT))
+        assert not any(task.done() for task in self.tasks)
+
+    def go_on(self) -> Any:
+        """What the tasks answer in the end."""
+        return self.loop.run_until_complete(asyncio.wait_for(asyncio.gather(*self.tasks), 60))
+
+    def end(self) -> None:
+        if not self.loop.is_closed():
+            for task in self.tasks:
+                task.cancel()
+            self.loop.run_until_complete(settle())
+            self.loop.close()

@@ -12,36 +12,10 @@ from typing import Any
 
 import pytest
 from conformance import children_aio
-from conformance.loops import eventually, in_loop, run, settle, start
+from conformance.loops import Left, in_loop, run, settle, start
 from conformance.watchdog import Child, Task, until
 
 Kit = Any
-
-
-class Left:
-    """A loop that ended while its tasks waited, closed or not; `ready` says when, if they have to come so far."""
-
-    def __init__(
-        self, closed: bool, *coroutines: Coroutine[Any, Any, Any], ready: Callable[[], bool] | None = None
-    ) -> None:
-        self.loop = asyncio.new_event_loop()
-        self.loop.set_exception_handler(lambda _loop, _context: None)  # that a task never ended
-        self.tasks = [self.loop.create_task(each) for each in coroutines]
-        self.loop.run_until_complete(settle() if ready is None else eventually(ready))
-        assert not any(task.done() for task in self.tasks)
-        if closed:
-            self.loop.close()
-
-    def go_on(self) -> Any:
-        """What the tasks answer in the end."""
-        return self.loop.run_until_complete(asyncio.wait_for(asyncio.gather(*self.tasks), 60))
-
-    def end(self) -> None:
-        if not self.loop.is_closed():
-            for task in self.tasks:
-                task.cancel()
-            self.loop.run_until_complete(settle())
-            self.loop.close()
 
 
 @pytest.fixture(params=[False, True], ids=["ended", "closed"])

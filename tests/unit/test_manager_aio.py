@@ -124,15 +124,7 @@ def test_a_wait_that_was_left_has_its_lock_again_when_it_goes_on(ctx: Any, loop:
         c.notify()
     assert c.acquire(timeout=LIMIT)  # nobody has it who does not run
     c.release()
-
-    def notify_again() -> None:
-        until(lambda: c.statistics().waiting == 1)
-        with c:
-            c.notify()
-
-    thread = Task(notify_again)
     assert go_on(loop, task) is True
-    thread.result()
     assert counts == [2]
     assert c.statistics().lock.count == 0
     c.close()
@@ -169,12 +161,12 @@ def test_a_task_that_is_forgotten_in_a_wait_frees_nobodys_lock(ctx: Any) -> None
         del loop
 
         async def forget() -> None:
-            """Collected here, where a loop runs, it could send what it likes."""
+            """Were it collected here, where a loop runs, it could send what it likes."""
             gc.collect()
             await settle()
 
         asyncio.run(forget())
-        assert ended.pop() == "forgotten"
+        assert not ended
         assert lock.acquire(False) is False
         lock.release()
     c.close()

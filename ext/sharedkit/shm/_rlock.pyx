@@ -10,7 +10,7 @@ from sharedkit import errors, segments
 from sharedkit._segment cimport (
     SK_BUSY, SK_EXCESS, SK_OK, SK_OWNER_DIED, Handle, Segment, closed, refuse, sk_header_of, sk_segment,
 )
-from sharedkit._watch cimport coroutines, sk_waits_aside, waiting
+from sharedkit._watch cimport coroutines, leaving, sk_waits_aside, waiting
 from sharedkit.shm._sync cimport Mutex, MutexTurn, sk_lock_owner, sk_mutex, sk_mutex_quit, sk_mutex_taken
 from sharedkit.shm._waiting cimport sk_stay, this_thread, until_of, wait_in
 from sharedkit.shm._sync import segment_of, told
@@ -259,7 +259,7 @@ cdef class RLock(Mutex):
         return self.aacquire()
 
     def __aexit__(self, kind, error, trace):
-        return self.end_block(kind)
+        return leaving(self.release, <size_t>self.mutex)
 
     def __reduce__(self):
         if self.part:

@@ -35,9 +35,12 @@ cdef class SleepTurn(Turn):
     cdef sk_condition *table
     cdef sk_sleeper *slot        # NULL before and after
     cdef object lock             # a Mutex
+    cdef public object loop      # of the task
+    cdef Turn taking             # the wait for the lock, None before
     cdef uint32_t name           # of the task that holds it, if it is re-entrant
     cdef uint64_t saved          # how often it was held; 0 before
     cdef bint told
     cdef bint gone               # given up, as the loop did not run
 
     cdef int lie_down(self) except -1
+    cdef int pass_on(self) except -1

@@ -4,9 +4,9 @@
 from libc.stdint cimport uint64_t
 
 from sharedkit._segment cimport SK_BUSY, SK_FULL, SK_INTERRUPTED, SK_OK, Segment, refuse
-from sharedkit._watch cimport Turn, pending, sk_waits_aside, waiting
+from sharedkit._watch cimport Turn, heed, pending, sk_waits_aside, unheed, waiting
 from sharedkit.shm._rlock cimport RLock
-from sharedkit.shm._sync cimport Mutex
+from sharedkit.shm._sync cimport turn_of
 
 cdef uint64_t FOR_EVER = <uint64_t>-1
 
@@ -25,6 +25,7 @@ cdef sk_sleeper *enter(Segment segment, sk_condition *table) except NULL:
 cdef class SleepTurn(Turn):
 
     cdef object look(self):
+        unheed(self)
         if self.gone:
             return True              # as if notified: who waits for a condition looks again in any case
         if self.slot is NULL:
@@ -66,19 +67,43 @@ cdef class SleepTurn(Turn):
 
     def back(self):
         if isinstance(self.lock, RLock):
-            return waiting((<RLock>self.lock).turn(FOR_EVER, self.saved, self.name))
-        return self.lock.aacquire()
+            self.taking = (<RLock>self.lock).turn(FOR_EVER, self.saved, self.name)
+        else:
+            self.taking = turn_of(self.lock, FOR_EVER)
+        heed(self)
+        return waiting(self.taking)
 
-    def lose(self):
-        if self.saved != 0:
-            (<Mutex>self.lock).lost += 1
+    cdef int called(self) except -1:
+        return heed(self)
+
+    cdef int look_after(self) except -1:
+        """One whose loop does not run must not keep a notification, be it that it has not looked yet, or that it waits
+        for the lock; of one whose loop is closed nobody takes care but this."""
+        if not self.loop.is_running():
+            self.abandon()
+        return 0
+
+    cdef int abandon(self) except -1:
+        Turn.abandon(self)
+        self.pass_on()
+        if self.loop.is_closed():
+            if self.taking is not None:
+                self.taking.quit()
+            self.done(False)
+        return 0
+
+    cdef int pass_on(self) except -1:
+        """A notification that it has taken goes to others. What it answers stays."""
+        if self.told and self.segment.s.seats.me == self.me:
+            sk_condition_abandon(self.segment.s, self.table, self.slot, self.me)
+        self.told = False
+        return 0
 
     def done(self, well):
-        if self.told and self.segment.s.seats.me == self.me:
+        unheed(self)
+        if well and self.told and self.segment.s.seats.me == self.me:
             self.told = False
-            if well:
-                sk_condition_leave(self.slot)
-            else:
-                sk_condition_abandon(self.segment.s, self.table, self.slot, self.me)
-        self.lock = None
+            sk_condition_leave(self.slot)
+        self.pass_on()
+        self.lock = self.taking = None
         Turn.drop(self)

@@ -31,9 +31,7 @@ cdef extern from "sk_mutex.h" nogil:
 cdef class Mutex(Handle):
     cdef sk_mutex *mutex     # NULL once closed
     cdef bint strict         # OwnerDiedError instead of a warning
-    cdef int lost            # `async with` blocks that are being collected, and do not hold it
 
-    cdef object end_block(self, object kind)
     cdef _hold(self, Segment segment, uint64_t offset)
     cdef bint wait(self, uint64_t until) except -1
     cdef int tell(self) except -1
@@ -47,3 +45,6 @@ cdef class MutexTurn(SliceTurn):
     cdef bint strict
 
     cdef set_mutex(self, Mutex handle, uint64_t until)
+
+
+cdef MutexTurn turn_of(Mutex handle, uint64_t until)

@@ -12,7 +12,7 @@ from sharedkit._segment cimport (
     SK_BUSY, SK_CORRUPT, SK_EXCESS, SK_OK, SK_OWNER_DIED,
     Handle, Segment, closed, create_segment, refuse, sk_body_of, sk_header_of, sk_plan, sk_segment,
 )
-from sharedkit._watch cimport coroutines, leaving, sk_waits_aside, waiting
+from sharedkit._watch cimport leaving, sk_waits_aside, waiting
 from sharedkit.shm._waiting cimport SliceTurn, next_thread, sk_stay, until_of, wait_in
 from sharedkit.statistics import LockStatistics
 
@@ -49,6 +49,16 @@ cdef class MutexTurn(SliceTurn):
         return SliceTurn.answer(self, rc)
 
 
+cdef MutexTurn turn_of(Mutex handle, uint64_t until):
+    """A task's wait to take a lock that names no thread."""
+    cdef MutexTurn turn = MutexTurn.__new__(MutexTurn)
+    if handle.mutex is NULL:
+        closed()
+    turn.set_mutex(handle, until)
+    turn.set_slices(take_slice, quit_waiting, handle.mutex, next_thread())
+    return turn
+
+
 cdef class Mutex(Handle):
     """What a Lock and an RLock have in common: who holds it, since when, and word of a death."""
 
@@ -81,13 +91,6 @@ cdef class Mutex(Handle):
         if rc == SK_OWNER_DIED:
             warn(segment, mutex, self.strict)
         return rc == SK_OK or rc == SK_OWNER_DIED
-
-    cdef object end_block(self, object kind):
-        """A coroutine for the end of an `async with` block."""
-        if kind is GeneratorExit and self.lost > 0:
-            self.lost -= 1
-            return coroutines().enter(int)
-        return leaving(self.release, <size_t>self.mutex)
 
     cdef int tell(self) except -1:
         """It has just been taken from a dead process."""
@@ -280,13 +283,7 @@ cdef class Lock(Mutex):
 
         Tasks of a loop get it in the order in which they came. Whichever task or thread takes it, any may release it.
         """
-        cdef MutexTurn turn = MutexTurn.__new__(MutexTurn)
-        cdef uint64_t until = until_of(blocking if block is None else block, timeout)
-        if self.mutex is NULL:
-            closed()
-        turn.set_mutex(self, until)
-        turn.set_slices(take_slice, quit_waiting, self.mutex, next_thread())
-        return waiting(turn)
+        return waiting(turn_of(self, until_of(blocking if block is None else block, timeout)))
 
     def locked(self):
         """Whether somebody holds it; not a dead process, whose lock can be taken over.
@@ -312,7 +309,7 @@ cdef class Lock(Mutex):
         return self.aacquire()
 
     def __aexit__(self, kind, error, trace):
-        return self.end_block(kind)
+        return leaving(self.release, <size_t>self.mutex)
 
     def __reduce__(self):
         if self.part:

@@ -20,10 +20,6 @@ __all__ = ["ASKERS", "Askers", "acall", "aend", "aput", "asleep", "keep", "outli
 
 LEAVE = 10.0  # seconds that a cancelled task gives the server to take back what it had given
 
-_kept: list[asyncio.Future[None]] = []
-"""Waits with a lock whose loop was closed. To collect them would end their `async with` blocks, which release a lock
-that is not theirs."""
-
 
 def keep(pending: Pending) -> None:
     """What is done stays done though nobody may ever hear of it."""
@@ -54,10 +50,7 @@ def _begin(
 
     def done(pending: Pending) -> None:
         if not loop.is_running():
-            closed = loop.is_closed()
             leave(pending)
-            if pending.forsaken and closed:
-                _kept.append(answered)
         with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(wake)
 
@@ -177,26 +170,39 @@ async def asleep(link: Link, condition: int, lock: int, timeout: float | None, t
     """A condition's wait: whether a notification came, and whether an owner of the lock died meanwhile.
 
     It ends with the lock, whatever happens. What came while the loop did not run went to others, the lock, too; then,
-    should it run again, the lock is taken anew, and the wait begun again.
+    should it run again, the lock is taken anew, and the wait ends as if it had been notified: who waits for a condition
+    looks again in any case.
     """
+    from sharedkit import aio
+
+    task = aio.hold()
+    try:
+        return await _asleep(link, condition, lock, timeout, thread)
+    finally:
+        aio.let_go(task)
+
+
+async def _asleep(link: Link, condition: int, lock: int, timeout: float | None, thread: int) -> tuple[bool, bool]:
     import asyncio
 
-    while True:
-        pending, answered = _begin(link, condition, "wait", (timeout,), thread, Pending.forsake)
-        try:
-            await asyncio.shield(answered)
-        except asyncio.CancelledError:
-            pending.cancel()
-            await _with_lock(link, lock, pending, answered, thread)
-            raise
-        if not pending.forsaken:
-            told, died, _ = pending.result()
-            return told, died
+    pending, answered = _begin(link, condition, "wait", (timeout,), thread, Pending.forsake)
+    try:
+        await asyncio.shield(answered)
+    except asyncio.CancelledError:
+        pending.cancel()
         await _with_lock(link, lock, pending, answered, thread)
+        raise
+    if not pending.forsaken:
+        told, died, _ = pending.result()
+        return told, died
+    return True, await _with_lock(link, lock, pending, answered, thread)
 
 
-async def _with_lock(link: Link, lock: int, pending: Pending, answered: asyncio.Future[None], thread: int) -> None:
-    """Wait for the end of a wait, and see that the lock is held as often as before, however often this is cancelled."""
+async def _with_lock(link: Link, lock: int, pending: Pending, answered: asyncio.Future[None], thread: int) -> bool:
+    """Wait for the end of a wait, and see that the lock is held as often as before, however often this is cancelled.
+
+    Whether an owner of it died, where it had to be taken anew.
+    """
     import asyncio
 
     from sharedkit import aio
@@ -213,10 +219,10 @@ async def _with_lock(link: Link, lock: int, pending: Pending, answered: asyncio.
         if count is None:
             count = pending.answer[-1] if type(pending.answer) is tuple else pending.answer
         pending, answered = _begin(link, lock, "acquire_restore", (count,), thread, Pending.forsake)
-    if count is not None:
-        pending.result()
+    died = bool(pending.result()) if count is not None else False
     if cancelled is not None:
         raise cancelled
+    return died
 
 
 async def outlive(error: BaseException | None) -> None:

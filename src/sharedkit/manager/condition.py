@@ -150,8 +150,6 @@ class Condition(Structure):
         times = ASKERS.lend(key, thread)
         try:
             told, died = await asleep(key[0], self._ident, key[1], timeout, thread)
-        except GeneratorExit:  # its task was forgotten: others may have the lock
-            raise
         except BaseException:
             ASKERS.count(key, thread, times)
             raise

@@ -141,6 +141,7 @@ class _ConditionState(State):
         notices = self.notices
         notice = _Notice(notices, deadline_in(timeout))
         notices.line[notice] = None
+        task = aio.hold()
         well = False
         try:
             saved = notices.let_go_as(asker)
@@ -153,7 +154,8 @@ class _ConditionState(State):
             told = notices.leave(notice)
             if told and not well:
                 notices.hand_on()
-        return told
+            aio.let_go(task)
+        return told or notice.missed
 
     def check_awaitable(self) -> None:
         if isinstance(self.lock, _Foreign):
@@ -162,13 +164,21 @@ class _ConditionState(State):
 
 
 class _Notice(Turn):
-    """A task's wait to be notified. It is in line from the start, with the lock, and looks without it."""
+    """A task's wait to be notified. It is in line from the start, with the lock, and looks without it.
 
-    __slots__ = ()
+    What comes while its loop does not run goes to others, and the wait is over as if it had been notified: who waits
+    for a condition looks again in any case.
+    """
+
+    __slots__ = ("missed",)
+
+    def __init__(self, notices: _Notices, deadline: float | None) -> None:
+        super().__init__(notices, deadline)
+        self.missed = False
 
     def step(self, wake: Wake | None) -> Any:
         self._call = wake  # before it looks; who tells it does so before it calls
-        return pending() if self not in self.waiters.told and not self.over else None
+        return None if self.missed or self in self.waiters.told or self.over else pending()
 
     def quit(self) -> None:
         """`await_` leaves, when it has the lock."""
@@ -183,16 +193,9 @@ class _Notice(Turn):
         return call is None or call.alive
 
     def gone(self) -> bool:
-        call = self._call
-        if call is None or not call.closed:
-            return False
-        _kept.append(self)
+        """It was told and did not come, so it is told no more."""
+        self.missed = True
         return True
-
-
-_kept: list[_Notice] = []
-"""Waits whose loop was closed. To collect them would end their `async with` blocks, which release a lock that is not
-theirs."""
 
 
 def _core_of(lock: Any) -> Any:

@@ -32,7 +32,7 @@ class _Waiter(Protocol):
         """Whether it comes when it is woken."""
 
     def gone(self) -> bool:
-        """Whether it never comes; if so, it does not care any more."""
+        """Asked of one that was told and does not come: whether it need not be told again, now or ever."""
 
 
 class Bed:
