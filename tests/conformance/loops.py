@@ -80,8 +80,7 @@ class Left:
         self.loop = asyncio.new_event_loop()
         self.loop.set_exception_handler(lambda _loop, _context: None)  # that a task never ended
         self.tasks = [self.loop.create_task(each) for each in coroutines]
-        if ready is None:
-            self.loop.run_until_complete(settle())
+        self.loop.run_until_complete(settle())
         self.run_until(ready or (lambda: True))
         if closed:
             self.loop.close()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from conformance.loops import Left
-from conformance.watchdog import Task
+from conformance.loops import Left, in_loop
+from conformance.watchdog import Task, until
 
 Kit = Any
 CONDITIONS: dict[str, Callable[[Kit], Any]] = {
@@ -88,3 +89,90 @@ def test_a_condition_that_is_notified_between_two_runs_of_a_loop_wakes_who_waits
     assert c.acquire(timeout=60) is True
     assert c.statistics().waiting == c.statistics().notified == 0
     c.release()
+
+
+# What comes for a task while its loop runs, which stops before the task looks, and stays so or is closed.
+
+
+@dataclass
+class Thing:
+    """Something to wait for: how a task does, how a thread, how many do if anybody counts them, and how it is given to one."""
+
+    wait: Callable[[], Any]
+    wait_here: Callable[[], Any]
+    waiting: Callable[[], int | None]
+    give: Callable[[], Any]
+
+
+def _item(kit: Kit) -> Thing:
+    q = kit.Queue()
+    return Thing(q.aget, q.get, lambda: q.statistics().waiting_getters, lambda: q.put("it"))
+
+
+def _room(kit: Kit) -> Thing:
+    q = kit.Queue(1)
+    q.put("first")
+    return Thing(lambda: q.aput("left"), lambda: q.put("it"), lambda: q.statistics().waiting_putters, q.get)
+
+
+def _permit(kit: Kit) -> Thing:
+    s = kit.Semaphore(0)
+    return Thing(s.aacquire, s.acquire, lambda: s.statistics().waiting, s.release)
+
+
+def _lock(kit: Kit) -> Thing:
+    lock = kit.Lock()
+    lock.acquire()
+    return Thing(lock.aacquire, lock.acquire, lambda: lock.statistics().waiting, lock.release)
+
+
+def _writing(kit: Kit) -> Thing:
+    rw = kit.RWLock()
+    rw.acquire_write()
+    return Thing(rw.aacquire_write, rw.acquire_write, lambda: rw.statistics().waiting_writers, rw.release_write)
+
+
+def _notice(kit: Kit) -> Thing:
+    c = kit.Condition(kit.Lock())
+
+    async def wait() -> bool:
+        async with c:
+            return bool(await c.await_())
+
+    def wait_here() -> bool:
+        with c:
+            return bool(c.wait())
+
+    def give() -> None:
+        with c:
+            c.notify()
+
+    return Thing(wait, wait_here, lambda: c.statistics().waiting, give)
+
+
+@pytest.mark.parametrize("make", [_item, _room, _permit, _lock, _writing, _notice])
+@pytest.mark.parametrize("behind", ["a thread", "a loop"])
+@pytest.mark.parametrize("closed", [False, True], ids=["ended", "closed"])
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of tasks that never ended
+def test_what_a_loop_that_stopped_was_told_of_goes_to_who_waits_behind_it(
+    kit: Kit, make: Callable[[Kit], Thing], behind: str, closed: bool
+) -> None:
+    if make is _writing and kit.context.method == "shm" and closed:
+        pytest.skip("a writer that a closed loop left behind stays until it is collected")
+    thing = make(kit)
+    left = Left(False, thing.wait(), ready=lambda: thing.waiting() in (None, 1))
+    other = Task(thing.wait_here) if behind == "a thread" else in_loop(thing.wait)
+    left.run_until(lambda: thing.waiting() in (None, 2))
+
+    async def give() -> None:
+        """The loop stands still until its task has been called, if that is the one, and ends with this."""
+        thing.give()
+        until(lambda: bool(left.loop._ready) or other.done)  # type: ignore[attr-defined]
+
+    left.loop.run_until_complete(give())
+    if closed:
+        left.loop.close()
+        left.tasks.clear()
+        gc.collect()
+    other.result()
+    left.end()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Full
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from sharedkit._heed import heed
 from sharedkit.errors import ShutDown
 from sharedkit.manager.requests import Pending
 from sharedkit.manager.session import Link
@@ -34,9 +38,9 @@ def _begin(
     leave: Callable[[Pending], object] = Pending.cancel,
     loop: asyncio.AbstractEventLoop | None = None,
 ) -> tuple[Pending, asyncio.Future[None]]:
-    """Send a request; the future is done when its answer is there.
+    """Send a request; the future is done when its answer is there, and who has looked at that says so by `_seen`.
 
-    Where its loop does not run then, `leave` gives back what came, for others.
+    Where its loop does not run then, or ends before anybody has looked, `leave` gives back what came, for others.
     """
     import asyncio  # with the first wait, not with the package
 
@@ -51,10 +55,51 @@ def _begin(
     def done(pending: Pending) -> None:
         if not loop.is_running():
             leave(pending)
+        elif leave is not keep:
+            heed(_Unseen(pending, loop, leave))
         with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(wake)
 
     return link.begin(ident, method, args, done, thread), answered
+
+
+class _Unseen:
+    """An answer that its task has not looked at yet."""
+
+    __slots__ = ("leave", "loop", "pending")
+
+    def __init__(
+        self, pending: Pending, loop: asyncio.AbstractEventLoop, leave: Callable[[Pending], object]
+    ) -> None:
+        self.pending, self.loop, self.leave = pending, loop, leave
+
+    def look_after(self) -> bool:
+        with _looking:
+            if self.pending.seen:
+                return False
+            if self.loop.is_running():
+                return True
+            self.pending.seen = True
+            self.leave(self.pending)
+            return False
+
+
+_looking = threading.Lock()
+"""An answer is either seen or left, and its task goes on when that is decided."""
+
+
+def _in_child() -> None:
+    global _looking
+    _looking = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_in_child)
+
+
+def _seen(pending: Pending) -> None:
+    """Its task looks at the answer now, or has cancelled the request and cares no more."""
+    with _looking:
+        pending.seen = True
 
 
 async def acall(
@@ -79,15 +124,19 @@ async def acall(
             await asyncio.shield(answered)
         except asyncio.CancelledError:
             pending.cancel()
+            _seen(pending)
             await _leave(link, pending, answered)
             raise
+        _seen(pending)
         if not pending.gives_back:
             return pending.result()
 
 
-async def _leave(link: Link, pending: Pending, answered: asyncio.Future[None]) -> None:
-    """See that the server has done with a call that was left. Cancelled once more, leave that, too."""
+async def _leave(link: Link, pending: Pending, answered: asyncio.Future[None], hold_out: bool = False) -> None:
+    """See that the server has done with a call that was left. Cancelled once more, leave that, too, or `hold_out`."""
     import asyncio
+
+    from sharedkit import aio
 
     async def done() -> None:
         await asyncio.shield(answered)
@@ -96,8 +145,13 @@ async def _leave(link: Link, pending: Pending, answered: asyncio.Future[None]) -
             await back
 
     leaving = asyncio.ensure_future(done())
+    until = monotonic() + LEAVE
+
+    async def left() -> None:
+        await asyncio.wait([leaving], timeout=until - monotonic())
+
     try:
-        await asyncio.wait([leaving], timeout=LEAVE)
+        await (aio.insist(left) if hold_out else left())
     finally:
         if leaving.done():  # perhaps its loop is closed, and calls nothing back
             _look(leaving)
@@ -114,6 +168,7 @@ def _look(leaving: asyncio.Future[None]) -> None:
 async def aput(link: Link, ident: int, packed: list[Packed], block: bool, timeout: float | None) -> None:
     """`Queue.put_many`, awaited. Full, ShutDown and CancelledError say in their attribute `put` how many went in.
 
+    Cancelled, also more than once, it waits up to `LEAVE` seconds to know that; without an answer there is no `put`.
     What went in while the loop did not run is taken back as far as nobody has it yet, and put anew should it run again.
     """
     import asyncio
@@ -127,12 +182,16 @@ async def aput(link: Link, ident: int, packed: list[Packed], block: bool, timeou
                 await asyncio.shield(answered)
             except asyncio.CancelledError:
                 pending.cancel()
-                await _leave(link, pending, answered)
+                _seen(pending)
+                await _leave(link, pending, answered, hold_out=True)
                 raise
+            _seen(pending)
             if not left.asked:
                 pending.result()
                 return
         except (asyncio.CancelledError, Full, ShutDown) as error:
+            if not pending.over:
+                raise  # the server does not say how many
             vars(error)["put"] = before + pending.put(len(packed)) - await left.back()
             raise
         went = len(packed) - await left.back()
@@ -192,6 +251,7 @@ async def _asleep(link: Link, condition: int, lock: int, timeout: float | None, 
         pending.cancel()
         await _with_lock(link, lock, pending, answered, thread)
         raise
+    _seen(pending)
     if not pending.forsaken:
         told, died, _ = pending.result()
         return told, died
@@ -214,6 +274,7 @@ async def _with_lock(link: Link, lock: int, pending: Pending, answered: asyncio.
             await aio.insist(lambda: asyncio.shield(answered))  # noqa: B023
         except asyncio.CancelledError as error:
             cancelled = error
+        _seen(pending)
         if not pending.forsaken:
             break
         if count is None:

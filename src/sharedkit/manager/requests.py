@@ -38,6 +38,7 @@ class Pending:
         self._forsaken = False
         self.number = 0
         self.over = False
+        self.seen = False  # whether who awaits it has looked at the answer, or cares no more
         self.cancelled = False
         self.done: Callable[[Pending], object] = _nothing
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import warnings
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from functools import partial
 from time import monotonic
 from types import TracebackType
@@ -81,6 +81,10 @@ class _Notices(Waiters):
     def let_go_as(self, owner: int) -> Any:
         lock = self.lock
         return lock._release_save_as(owner) if isinstance(lock, RLockState) else lock.release()
+
+    def may_be_late(self) -> Collection[Any]:
+        """None: who was told may have looked, and wait for the lock."""
+        return ()
 
     async def atake_back(self, saved: Any) -> None:
         lock = self.lock
@@ -317,8 +321,9 @@ class Condition(Structure[_ConditionState], kind="Condition"):
     def await_(self, timeout: float | None = None) -> Coroutine[Any, Any, bool]:
         """`wait`, which lets the event loop go on meanwhile; a coroutine.
 
-        The task that calls this holds the lock, also where another awaits it, as `asyncio.wait_for` has it. Cancelled, it takes the lock again before it ends, and hands on a notification that has come. TypeError where
-        the lock is one of threading, which no task can wait for.
+        The task that calls this holds the lock, also where another awaits it, as `asyncio.wait_for` has it. Cancelled,
+        it takes the lock again before it ends, and hands on a notification that has come. TypeError where the lock is
+        one of threading, which no task can wait for.
         """
         state = self._state
         return state.await_as(state.asker(), timeout)

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Coroutine, Hashable
+from collections.abc import Collection, Coroutine, Hashable
 from itertools import chain
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from sharedkit._heed import heed
 
 if TYPE_CHECKING:
     from sharedkit.aio import Wake
@@ -62,14 +64,15 @@ class Bed:
 
 class Waiters:
     """Those who wait for one thing, everything under `lock`: `line` has who sleeps, `told` who was woken and has not
-    looked yet."""
+    looked yet, `unheeded` the tasks among those when it was looked after last."""
 
-    __slots__ = ("line", "lock", "told")
+    __slots__ = ("line", "lock", "told", "unheeded")
 
     def __init__(self, lock: Any) -> None:
         self.lock = lock
         self.line: OrderedDict[_Waiter, None] = OrderedDict()
         self.told: set[_Waiter] = set()
+        self.unheeded: Collection[_Waiter] = ()
 
     def __len__(self) -> int:
         return len(self.line) + len(self.told)
@@ -124,20 +127,47 @@ class Waiters:
     def notify(self, n: int = 1) -> None:
         """Tell up to `n` of them to look, who waits longest first, and in the stead of those who were told and whose
         loop has ended since as many others."""
-        if self.told:
-            n += self._lost()
+        self._notify(n, ())
+
+    def _notify(self, n: int, late: Collection[_Waiter]) -> None:
+        """The same, also in the stead of those who are `late`. Those who do not come are the first again."""
         absent: list[_Waiter] = []
+        if self.told:
+            absent = [each for each in self.told if not each.alive or each in late]
+            self.told.difference_update(absent)
+            n += len(absent)
+        by_loop = False
         while n > 0 and self.line:
             waiter, _ = self.line.popitem(last=False)
             self.told.add(waiter)
             if waiter.wake():
                 n -= 1
+                by_loop = by_loop or type(waiter) is not Bed
             else:
                 self.told.discard(waiter)
-                if not waiter.gone():
-                    absent.append(waiter)
+                absent.append(waiter)
         for waiter in reversed(absent):
-            self._put_first(waiter)
+            if not waiter.gone():
+                self.line[waiter] = None
+                self.line.move_to_end(waiter, last=False)
+        if by_loop and self.line:
+            heed(self)
+
+    def look_after(self) -> bool:
+        """What was told to tasks some time ago goes to others who wait, if there are any. Whether to look again."""
+        if not self.lock.acquire(False):
+            return True
+        try:
+            late, self.unheeded = self.unheeded, self.may_be_late()
+            if self.line:
+                self._notify(0, late)
+            return bool(self.line and self.told)
+        finally:
+            self.lock.release()
+
+    def may_be_late(self) -> Collection[_Waiter]:
+        """Those who, if they are still told at the next look, keep others waiting, be it that their loop is busy."""
+        return {each for each in self.told if type(each) is not Bed}
 
     def notify_all(self) -> None:
         """Tell all of them to look."""
@@ -146,19 +176,6 @@ class Waiters:
         for waiter in line:
             if not waiter.wake() and waiter.gone():
                 self.told.discard(waiter)
-
-    def _lost(self) -> int:
-        """How many were told and have not come, as their loop ended. Should it go on, they wait on."""
-        lost = [each for each in self.told if not each.alive]
-        self.told.difference_update(lost)
-        for each in lost:
-            if not each.gone():
-                self._put_first(each)
-        return len(lost)
-
-    def _put_first(self, waiter: _Waiter) -> None:
-        self.line[waiter] = None
-        self.line.move_to_end(waiter, last=False)
 
 
 class Everybody(Waiters):
