@@ -220,6 +220,26 @@ def test_a_batch_that_is_cancelled_says_how_much_went_in(kit: Kit) -> None:
     assert q.get_many() == ["b", "c"]
 
 
+def test_a_batch_that_is_cancelled_twice_says_how_much_went_in(kit: Kit) -> None:
+    q = kit.Queue(1)
+    q.put("first")
+
+    async def main() -> None:
+        (task,) = start([q.aput_many("abc")])
+        await settle()
+        await eventually(lambda: q.statistics().waiting_putters in (None, 1))
+        task.cancel()
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError) as cancelled:
+            await task
+        assert vars(cancelled.value)["put"] == 0
+
+    run(main)
+    assert q.get() == "first"
+    assert q.empty()
+
+
 def test_cancelled_gets_and_puts_lose_and_double_nothing(kit: Kit, subject: Subject) -> None:
     q, n = kit.Queue(3), 400
     exact = subject.missing(("cancelled-puts",)) is None
