@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -175,4 +176,21 @@ def test_what_a_loop_that_stopped_was_told_of_goes_to_who_waits_behind_it(
         left.tasks.clear()
         gc.collect()
     other.result()
+    left.end()
+
+
+def test_a_round_of_a_barrier_that_a_task_passed_while_its_loop_stood_still_is_not_forgotten(kit: Kit) -> None:
+    barrier = kit.Barrier(2)
+    mine: int | None = None
+    while mine is None:
+        left = Left(False, barrier.await_(), ready=lambda: barrier.n_waiting == 1)
+        try:
+            mine = barrier.wait(1)
+        except threading.BrokenBarrierError:  # we were slow: a task whose loop does not run has not come
+            left.end()
+            barrier.reset()
+    next_round = [Task(barrier.wait), Task(barrier.wait)]
+    assert sorted(task.result() for task in next_round) == [0, 1]
+    assert sorted([mine, *left.go_on()]) == [0, 1]
+    assert barrier.n_waiting == 0
     left.end()

@@ -15,7 +15,7 @@ from sharedkit._segment cimport (
     SK_BUSY, SK_INTERRUPTED, SK_OK, SK_TIMEOUT,
     Handle, Segment, closed, create_segment, refuse, sk_header_of, sk_plan, sk_segment,
 )
-from sharedkit._watch cimport Turn, pending, sk_waits_aside, waiting
+from sharedkit._watch cimport Turn, pending, sk_aside, sk_waits_aside, waiting
 from sharedkit.shm._waiting cimport until_of_span
 from sharedkit.statistics import BarrierStatistics
 
@@ -95,8 +95,13 @@ cdef class PartyTurn(Turn):
     cdef sk_party party
     cdef object timeout
     cdef bint inside
+    cdef int fate                # how its round ended while its loop did not run; else SK_INTERRUPTED
 
     cdef object look(self):
+        if self.fate == SK_BROKEN:
+            raise BrokenBarrierError
+        if self.fate == SK_OK:
+            return self.party.slot
         if not self.inside:
             if not self.come_in():
                 return pending()
@@ -130,6 +135,15 @@ cdef class PartyTurn(Turn):
         if rc != SK_OK:
             judge(rc)
         return self.party.slot
+
+    cdef int abandon(self) except -1:
+        """It has not come, but for a round that has ended already: that knows of it."""
+        cdef sk_aside nothing
+        if self.begun and self.inside and self.segment.s.seats.me == self.me:
+            sk_waits_aside(&nothing)
+            self.fate = sk_barrier_wait(self.segment.s, self.barrier, self.party.slot, FOR_EVER)
+            sk_waits_aside(NULL)
+        return Turn.abandon(self)
 
     cdef int drop(self) except -1:
         self.handle = None
@@ -249,6 +263,7 @@ cdef class Barrier(Handle):
             closed()
         cdef PartyTurn turn = PartyTurn.__new__(PartyTurn)
         turn.handle = self
+        turn.fate = SK_INTERRUPTED
         turn.barrier = self.barrier
         turn.timeout = self.timeout if timeout is None else timeout
         turn.set(self.segment, None, until_of_span(turn.timeout))
