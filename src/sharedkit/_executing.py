@@ -229,8 +229,10 @@ async def _aresults(
 
     try:
         while ahead:
-            async with asyncio.timeout(None if until is None else until - time.monotonic()):
-                result = await asyncio.wrap_future(ahead.popleft())
+            future = ahead.popleft()
+            left = None if until is None or future.done() else until - time.monotonic()
+            async with asyncio.timeout(left):
+                result = await asyncio.wrap_future(future)
             ahead.extend(itertools.islice(submissions, 1))
             for each in result if chunked else [result]:
                 yield each

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from concurrent import futures
 from typing import Any
@@ -218,6 +219,25 @@ def test_statistics_count_workers_and_tasks(make_executor: Make) -> None:
         assert 1 <= now.pending + now.running <= 5
         futures.wait(ahead, LIMIT)
     assert executor.statistics().pending == 0
+
+
+def test_a_result_that_is_there_is_given_though_the_time_is_over(make_executor: Make) -> None:
+    executor = make_executor(1)
+    results = executor.map(calls.double, range(4), timeout=1e-9)
+    assert executor.submit(calls.double, 4).result(LIMIT) == 8  # after those, by the only worker
+    assert list(results) == [0, 2, 4, 6]
+    if not hasattr(executor, "amap"):
+        pytest.skip("the standard library's has no awaitable twins")
+
+    async def main() -> None:
+        results = executor.amap(calls.double, range(4), timeout=1e-9)
+        assert await asyncio.wrap_future(executor.submit(calls.double, 4)) == 8
+        assert [each async for each in results] == [0, 2, 4, 6]
+        with pytest.raises(TimeoutError):
+            async for each in executor.amap(time.sleep, [0.2], timeout=1e-9):
+                raise AssertionError(each)
+
+    asyncio.run(asyncio.wait_for(main(), LIMIT))
 
 
 def test_results_and_the_end_can_be_awaited(make_executor: Make) -> None:
