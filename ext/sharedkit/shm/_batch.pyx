@@ -91,8 +91,9 @@ cdef list get_batch(Segment segment, object max_items, sk_call call):
         if first and items:    # what is there now, and not what comes meanwhile
             most = min(most, len(items) + <uint64_t>sk_queue_count(sk_queue_of(segment.s)))
             first = False
+            if call.willing:
+                call.until = FOR_EVER    # of the lock; who was not willing to wait says how long for that
             call.willing = False
-            call.until = FOR_EVER
     return items
 
 
