@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import itertools
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -34,6 +35,17 @@ def name_of_task() -> int:
 
 
 _asleep: Final[set[asyncio.Task[Any] | None]] = set()
+
+
+def _at_exit() -> None:
+    """Who waits still is not collected with the modules either, which would end the blocks around the wait."""
+    if _asleep:
+        import ctypes
+
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(_asleep))
+
+
+atexit.register(_at_exit)
 
 
 def hold() -> asyncio.Task[Any] | None:

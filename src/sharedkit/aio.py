@@ -154,13 +154,13 @@ class _Lines(dict[Hashable, _Line]):
 
 
 _lines: WeakKeyDictionary[asyncio.AbstractEventLoop, ReferenceType[_Lines]] = WeakKeyDictionary()
-_lines_lock = threading.Lock()
+_lines_lock = threading.RLock()  # a coroutine that is collected under it may call a sleeper of a closed loop
 
 
 def _in_child() -> None:
     """The lock may have been held when the process was forked, by a thread that the child has not."""
     global _lines_lock
-    _lines_lock = threading.Lock()
+    _lines_lock = threading.RLock()
 
 
 os.register_at_fork(after_in_child=_in_child)

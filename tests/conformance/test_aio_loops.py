@@ -220,6 +220,32 @@ def test_ctrl_c_ends_a_wait(context: Any, wait: str) -> None:
     assert Child("fork", children_aio.interrupted, context.method, wait).result() == "interrupted"
 
 
+@pytest.mark.parametrize("closed", [False, True], ids=["ended", "closed"])
+def test_a_condition_that_a_loop_left_behind_says_nothing_at_the_interpreters_end(context: Any, closed: bool) -> None:
+    program = f"""
+import asyncio
+import sharedkit as sk
+
+async def wait(c):
+    async with c:
+        await c.await_()
+
+async def begun():
+    while not c.statistics().waiting:
+        await asyncio.sleep(0)
+
+if __name__ == "__main__":
+    c = sk.get_context({context.method!r}).Condition()
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(wait(c))
+    loop.run_until_complete(begun())
+    if {closed}:
+        loop.close()
+"""
+    ended = subprocess.run([sys.executable, "-c", program], check=True, timeout=60, capture_output=True, text=True)
+    assert ended.stderr == ""
+
+
 def test_asyncio_is_imported_by_those_who_wait_so(context: Any) -> None:
     program = f"""
 import sys

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from queue import Full
 from typing import Any
@@ -227,6 +228,19 @@ def test_those_of_a_barrier(kit: Kit) -> None:
         return barrier
 
     compare(broken, [("wait", (), {}), ("wait", (), {"timeout": 0})])
+
+
+def test_what_is_no_time_or_too_long_for_one_waits_for_nothing(kit: Kit) -> None:
+    def held() -> Any:
+        lock = kit.Lock()
+        lock.acquire()
+        return lock
+
+    times = [{"timeout": each} for each in (math.nan, 1e30, math.inf)]
+    compare(held, [("acquire", (), each) for each in times])
+    compare(lambda: kit.Semaphore(0), [("acquire", (), each) for each in times])
+    compare(kit.Event, [("wait", (), each) for each in times])
+    compare(lambda: kit.Barrier(2), [("wait", (), each) for each in times])
 
 
 def test_those_of_a_condition(kit: Kit) -> None:

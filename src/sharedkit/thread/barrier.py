@@ -18,7 +18,7 @@ from sharedkit.statistics import BarrierState, BarrierStatistics
 from sharedkit.thread import registry
 from sharedkit.thread.handle import Handle
 from sharedkit.thread.registry import DEFAULT_SEATS, State
-from sharedkit.thread.waiters import NOT_YET, Everybody, Turn, deadline_in, wait
+from sharedkit.thread.waiters import NOT_YET, Everybody, Turn, check_span, deadline_in, wait
 
 __all__ = ["Barrier"]
 
@@ -128,7 +128,7 @@ class _BarrierState(State):
         deadline = None if timeout is None else monotonic() + timeout
         while round.fate == "open":
             remaining = None if deadline is None or self.acting else deadline - monotonic()
-            if remaining is not None and remaining <= 0:
+            if remaining is not None and not remaining > 0:  # nor is NaN
                 self.run_out(round)
             else:
                 self.changed.wait(remaining)
@@ -144,10 +144,11 @@ class _BarrierState(State):
 class _Arrival(Turn):
     """A task's wait for the others."""
 
-    __slots__ = ("barrier", "mine", "round")
+    __slots__ = ("barrier", "mine", "round", "timeout")
 
     def __init__(self, barrier: _BarrierState, timeout: float | None) -> None:
-        super().__init__(barrier.changed, deadline_in(barrier.timeout if timeout is None else timeout))
+        self.timeout = barrier.timeout if timeout is None else timeout
+        super().__init__(barrier.changed, deadline_in(self.timeout))
         self.barrier = barrier
         self.round: _Round | None = None
         self.mine = 0
@@ -157,6 +158,8 @@ class _Arrival(Turn):
         if self.round is None:
             if barrier.acting:
                 return NOT_YET
+            if not barrier.broken and len(barrier.round.inside) + 1 < barrier.parties:
+                check_span(self.timeout)
             self.round = barrier.round
             self.mine = barrier.come_in()
             if barrier.acting:

@@ -22,7 +22,7 @@ from sharedkit.thread.handle import Structure
 from sharedkit.thread.lock import Lock, LockState
 from sharedkit.thread.registry import DEFAULT_SEATS, State
 from sharedkit.thread.rlock import RLock, RLockState
-from sharedkit.thread.waiters import Turn, Waiters, deadline_in, pending, wait
+from sharedkit.thread.waiters import Turn, Waiters, check_span, deadline_in, pending, wait
 
 if TYPE_CHECKING:
     from sharedkit.aio import Wake
@@ -140,8 +140,7 @@ class _ConditionState(State):
         else:
             self.check_owned("wait")
         self.check_awaitable()
-        if timeout is not None and timeout > threading.TIMEOUT_MAX:
-            raise OverflowError("timeout value is too large")
+        check_span(timeout)
         notices = self.notices
         notice = _Notice(notices, deadline_in(timeout))
         notices.line[notice] = None

@@ -11,7 +11,7 @@ from sharedkit.statistics import EventStatistics
 from sharedkit.thread import registry
 from sharedkit.thread.handle import Handle
 from sharedkit.thread.registry import DEFAULT_SEATS, State
-from sharedkit.thread.waiters import NOT_YET, Everybody, Turn, deadline_in, wait
+from sharedkit.thread.waiters import NOT_YET, Everybody, Turn, check_span, deadline_in, wait
 
 __all__ = ["Event"]
 
@@ -43,8 +43,7 @@ class _Set(Turn):
     def look(self, told: bool) -> Any:
         if self.event.flag or told:
             return True
-        if self.timeout is not None and self.timeout > threading.TIMEOUT_MAX:
-            raise OverflowError("timeout value is too large")
+        check_span(self.timeout)
         return False if self.over else NOT_YET
 
 

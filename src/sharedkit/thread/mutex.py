@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Coroutine
+from math import isnan
 from time import time
 from types import TracebackType
 from typing import Any, ClassVar, Literal, TypeVar
@@ -44,6 +45,8 @@ def check_wait(blocking: bool, timeout: float) -> None:
     """The same errors for what makes no sense, whether or not one has to wait."""
     if timeout == -1:
         return
+    if isnan(timeout):
+        raise ValueError("timeout must not be NaN")
     if not blocking:
         raise ValueError("can't specify a timeout for a non-blocking call")
     if timeout < 0:

@@ -14,7 +14,7 @@ from sharedkit.statistics import SemaphoreStatistics
 from sharedkit.thread import registry
 from sharedkit.thread.handle import Structure
 from sharedkit.thread.registry import DEFAULT_SEATS, State
-from sharedkit.thread.waiters import NOT_YET, Turn, Waiters, deadline_in, wait
+from sharedkit.thread.waiters import NOT_YET, Turn, Waiters, check_span, deadline_in, wait
 
 __all__ = ["BoundedSemaphore", "Semaphore"]
 
@@ -47,7 +47,7 @@ class SemaphoreState(State):
     async def aacquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
         if not blocking and timeout is not None:
             raise ValueError("can't specify timeout for non-blocking acquire")
-        got: bool = await wait(Permit(self, deadline_in(timeout) if blocking else 0.0))
+        got: bool = await wait(Permit(self, timeout if blocking else 0.0))
         return got
 
     def _await_one(self, timeout: float | None) -> bool:
@@ -55,7 +55,7 @@ class SemaphoreState(State):
         deadline = None if timeout is None else monotonic() + timeout
         while not self.free:
             remaining = None if deadline is None else deadline - monotonic()
-            if remaining is not None and remaining <= 0:
+            if remaining is not None and not remaining > 0:  # nor is NaN
                 return False
             self.one.wait(remaining)
         return True
@@ -110,16 +110,18 @@ class BoundedSemaphoreState(SemaphoreState):
 class Permit(Turn):
     """A task's wait for one."""
 
-    __slots__ = ("semaphore",)
+    __slots__ = ("semaphore", "timeout")
 
-    def __init__(self, semaphore: SemaphoreState, deadline: float | None) -> None:
-        super().__init__(semaphore.one, deadline, semaphore)
+    def __init__(self, semaphore: SemaphoreState, timeout: float | None) -> None:
+        super().__init__(semaphore.one, deadline_in(timeout), semaphore)
         self.semaphore = semaphore
+        self.timeout = timeout
 
     def look(self, told: bool) -> Any:
         if self.semaphore.free:
             self.semaphore.free -= 1
             return True
+        check_span(self.timeout)
         return False if self.over else NOT_YET
 
 
