@@ -65,7 +65,7 @@ def _run() -> None:
                 if each.look_after():
                     _heeded.add(each)
             except Exception:
-                sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+                sys.excepthook(*sys.exc_info())
             del each  # nothing is kept while it sleeps
         if idle > IDLE:
             _thread = None

@@ -97,7 +97,7 @@ def test_a_condition_that_is_notified_between_two_runs_of_a_loop_wakes_who_waits
 
 @dataclass
 class Thing:
-    """Something to wait for: how a task does, how a thread, how many do if anybody counts them, and how it is given to one."""
+    """Something to wait for: how a task does, how a thread, how many do, if that is counted, and how one gets it."""
 
     wait: Callable[[], Any]
     wait_here: Callable[[], Any]

@@ -68,9 +68,7 @@ class _Unseen:
 
     __slots__ = ("leave", "loop", "pending")
 
-    def __init__(
-        self, pending: Pending, loop: asyncio.AbstractEventLoop, leave: Callable[[Pending], object]
-    ) -> None:
+    def __init__(self, pending: Pending, loop: asyncio.AbstractEventLoop, leave: Callable[[Pending], object]) -> None:
         self.pending, self.loop, self.leave = pending, loop, leave
 
     def look_after(self) -> bool:

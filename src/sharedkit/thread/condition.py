@@ -8,7 +8,6 @@ cancelled) hands its notification on.
 from __future__ import annotations
 
 import os
-import threading
 import warnings
 from collections.abc import Callable, Collection, Coroutine
 from functools import partial
