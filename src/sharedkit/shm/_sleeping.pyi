@@ -1,5 +1,6 @@
 """A task's sleep in a condition's slot."""
 
+from asyncio import AbstractEventLoop
 from collections.abc import Coroutine
 from typing import Any
 
@@ -9,7 +10,7 @@ from sharedkit._watch import Turn
 
 @disjoint_base
 class SleepTurn(Turn):
+    loop: AbstractEventLoop
     def left(self) -> bool: ...
     def back(self) -> Coroutine[Any, Any, bool]: ...
-    def lose(self) -> None: ...
     def done(self, well: bool) -> None: ...
