@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Coroutine
 from math import isnan
-from time import time
+from time import monotonic, time
 from types import TracebackType
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -19,6 +19,9 @@ from sharedkit.thread.waiters import NOT_YET, Turn, Waiters, deadline_in, wait
 __all__ = ["Mutex", "MutexState", "OnOwnerDied", "check_wait"]
 
 OnOwnerDied = Literal["warn", "raise"]
+
+PATIENCE = 0.001  # seconds for which a task competes with threads on equal terms
+GIVEN = 0.005  # seconds that threads leave a free lock to a task which has lost for so long
 
 
 def checked_answer(on_owner_died: OnOwnerDied) -> OnOwnerDied:
@@ -57,9 +60,11 @@ def check_wait(blocking: bool, timeout: float) -> None:
 
 class MutexState(State):
     """`core` is the lock; `since` is written by who has just taken it. `waiters` holds which threads sleep in it,
-    `tasks` which tasks wait for it."""
+    `tasks` which tasks wait for it. `starved` is one that has looked in vain for more than `PATIENCE`: threads that
+    come then go behind it, as one that takes the lock again as soon as it has let it go is always faster than a loop.
+    """
 
-    __slots__ = ("core", "on_owner_died", "since", "tasks", "waiters")
+    __slots__ = ("core", "on_owner_died", "since", "starved", "tasks", "waiters")
 
     def __init__(self, name: str, on_owner_died: OnOwnerDied = "warn") -> None:
         super().__init__(name)
@@ -68,20 +73,42 @@ class MutexState(State):
         self.since = 0.0
         self.waiters: set[int] = set()
         self.tasks = Waiters(threading.Lock())
+        self.starved: Take | None = None
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         core = self.core
-        if not blocking or timeout != -1 or not core.acquire(False):
+        if not blocking or timeout != -1 or self.starved is not None or not core.acquire(False):
             me = threading.get_ident()
             if blocking:
                 self.waiters.add(me)
             try:
+                if blocking and self.starved is not None:
+                    timeout = self.give_way(timeout)
                 if not core.acquire(blocking, timeout):
                     return False
             finally:
                 self.waiters.discard(me)
         self.since = time()
         return True
+
+    def give_way(self, timeout: float) -> float:
+        """Let the task that is starved go first, where its loop comes in time; how much of the time-out is left."""
+        starved = self.starved
+        hunger = None if starved is None else starved.hunger
+        if starved is None or hunger is None or not (timeout == -1 or timeout > 0):
+            return timeout
+        began, given = monotonic(), GIVEN
+        while not hunger.acquire(True, given if timeout == -1 else min(given, timeout)):
+            if not self.core.locked() or not starved.alive:
+                if self.starved is starved:
+                    self.starved = None  # until it has looked again nobody need wait for that loop
+                break
+            if timeout != -1 and monotonic() - began >= timeout:
+                break
+            given = min(2 * given, 0.05)
+        else:
+            hunger.release()
+        return timeout if timeout == -1 else max(0.0, timeout - (monotonic() - began))
 
     def aacquire(self, blocking: bool = True, timeout: float = -1) -> Coroutine[Any, Any, bool]:
         return self.await_turn(lambda deadline: Take(self, deadline), blocking, timeout)
@@ -121,19 +148,38 @@ class MutexState(State):
 
 
 class Take(Turn):
-    """A task's wait for a lock."""
+    """A task's wait for a lock. `hunger` is locked from when it is starved until it has the lock, or leaves."""
 
-    __slots__ = ("mutex",)
+    __slots__ = ("began", "hunger", "mutex")
 
     def __init__(self, mutex: MutexState, deadline: float | None) -> None:
         super().__init__(mutex.tasks, deadline, mutex)
         self.mutex = mutex
+        self.began = 0.0
+        self.hunger: threading.Lock | None = None
 
     def look(self, told: bool) -> Any:
         if self.mutex.core.acquire(False):
             self.mutex.since = time()
             return True
-        return False if self.over else NOT_YET
+        if self.over:
+            return False
+        if not self.began:
+            self.began = monotonic()
+        elif told and self.mutex.starved is None and monotonic() - self.began > PATIENCE:
+            if self.hunger is None:
+                self.hunger = threading.Lock()
+                self.hunger.acquire()
+            self.mutex.starved = self
+        return NOT_YET
+
+    def quit(self) -> None:
+        hunger, self.hunger = self.hunger, None
+        if hunger is not None:
+            if self.mutex.starved is self:
+                self.mutex.starved = None
+            hunger.release()
+        super().quit()
 
 
 S = TypeVar("S", bound=MutexState)
