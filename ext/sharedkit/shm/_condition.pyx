@@ -14,7 +14,7 @@ from sharedkit._segment cimport (
     Handle, Segment, closed, create_segment, refuse, sk_plan,
 )
 from sharedkit._watch cimport coroutines
-from sharedkit.shm._rlock cimport RLock
+from sharedkit.shm._rlock cimport RLock, asker_of
 from sharedkit.shm._sleeping cimport (
     SleepTurn, enter, sk_condition, sk_condition_abandon, sk_condition_body_len, sk_condition_count, sk_condition_leave,
     sk_condition_notify, sk_condition_of, sk_condition_quit, sk_condition_refuse, sk_condition_wait, sk_sleeper,
@@ -360,15 +360,6 @@ cdef int take_back(object lock, object restores, object saved) except -1:
         lock.acquire()
         raise
     return 0
-
-
-cdef uint32_t asker_of(object lock) except? 0:
-    """Who asks, of a lock that knows its owner; else 0."""
-    if not isinstance(lock, RLock):
-        return 0
-    if (<RLock>lock).mutex is NULL:
-        closed()
-    return (<RLock>lock).asker()
 
 
 cdef object picture_of(object lock):

@@ -29,3 +29,6 @@ cdef class RLock(Mutex):
     cdef bint take(self, uint64_t until) except -1
     cdef bint take_times(self, uint64_t until, uint64_t count) except -1
     cdef int free(self) except -1
+
+
+cdef uint32_t asker_of(object lock) except? 0

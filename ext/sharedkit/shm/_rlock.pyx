@@ -275,6 +275,15 @@ cdef class RLock(Mutex):
         return f"<{state} sharedkit.RLock object owner={owner} count={count} name={self.name!r} at {id(self):#x}>"
 
 
+cdef uint32_t asker_of(object lock) except? 0:
+    """Who asks, of a lock that knows its owner; else 0."""
+    if not isinstance(lock, RLock):
+        return 0
+    if (<RLock>lock).mutex is NULL:
+        closed()
+    return (<RLock>lock).asker()
+
+
 def state(Segment segment):
     """For listings."""
     return told(RLock._of(segment).statistics())
