@@ -272,3 +272,12 @@ def test_a_client_that_does_not_read_holds_up_nobody(ctx: Any) -> None:
     gate.set()
     until(lambda: all(each.over for each in [first, *rest]))
     assert sum(len(unpack(*each.result())) for each in [first, *rest]) == 40 << 20
+
+
+def test_what_is_no_time_leaves_a_condition_as_it_is(ctx: Any) -> None:
+    condition = ctx.Condition()
+    with condition:
+        for no_time, error in (("soon", TypeError), (1e30, OverflowError)):
+            with pytest.raises(error):
+                condition.wait(no_time)
+        condition.notify()  # which needs the lock

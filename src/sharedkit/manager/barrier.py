@@ -6,6 +6,7 @@ from collections.abc import Callable
 from operator import index
 from typing import Any
 
+from sharedkit._times import check_span
 from sharedkit.manager.awaiting import ASKERS
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
 from sharedkit.manager.requests import Pending
@@ -51,6 +52,7 @@ class Barrier(Handle):
         Raises threading.BrokenBarrierError when the time is over, which breaks the barrier for everybody, and when it
         is reset or aborted meanwhile, or broken already; and what the action raises, which breaks it, too.
         """
+        check_span(timeout)
         number, acts = self._call("wait", timeout, self._action is not None)
         if acts and self._action is not None:
             try:
@@ -67,6 +69,7 @@ class Barrier(Handle):
         The action is called in the loop, and should be short.
         """
         me = ASKERS.task()
+        check_span(timeout)
         number, acts = await self._acall("wait", timeout, self._action is not None, thread=me, leave=_left)
         if acts and self._action is not None:
             try:

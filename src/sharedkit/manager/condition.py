@@ -9,6 +9,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, TypeVar
 
+from sharedkit._times import check_span
 from sharedkit.manager.awaiting import ASKERS, acall, aend, asleep, outlive
 from sharedkit.manager.handle import DEFAULT_SEATS, Structure
 from sharedkit.manager.lock import Lock, PartLock, RLock, warn_if
@@ -133,6 +134,7 @@ class Condition(Structure):
 
         Whether a notification came. Raises RuntimeError without the lock.
         """
+        check_span(timeout)
         told, died, _ = self._call("wait", timeout, patience=None, thread=self._who())
         warn_if(died, self._name)
         return bool(told)
@@ -143,6 +145,7 @@ class Condition(Structure):
         The task that calls this holds the lock, and holds it again afterwards, also when it is cancelled; a
         notification that has come on to it then goes to the next.
         """
+        check_span(timeout)
         return self._await(self._who(), timeout)
 
     async def _await(self, thread: int, timeout: float | None) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
 
+from sharedkit._times import check_span
 from sharedkit.manager.awaiting import keep
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
 from sharedkit.statistics import EventStatistics
@@ -50,12 +50,14 @@ class Event(Handle):
         Raises OverflowError for a timeout past threading.TIMEOUT_MAX.
         """
         self._ensure_open()
-        return bool(self._call("wait", _checked(timeout)))
+        check_span(timeout)
+        return bool(self._call("wait", timeout))
 
     async def await_(self, timeout: float | None = None) -> bool:
         """Wait as `wait` does, without blocking the event loop. (`await` is a word of the language.)"""
         self._ensure_open()
-        return bool(await self._acall("wait", _checked(timeout), leave=keep))
+        check_span(timeout)
+        return bool(await self._acall("wait", timeout, leave=keep))
 
     def statistics(self) -> EventStatistics:
         """Whether it is set, and how many threads wait, as one frozen picture."""
@@ -66,9 +68,3 @@ class Event(Handle):
         if self.closed:
             return super().__repr__()
         return f"<sharedkit.Event at {id(self):#x} name={self._name!r}: {'set' if self.is_set() else 'unset'}>"
-
-
-def _checked(timeout: float | None) -> float | None:
-    if timeout is not None and timeout > threading.TIMEOUT_MAX:
-        raise OverflowError("timeout value is too large")
-    return timeout

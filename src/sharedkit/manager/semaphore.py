@@ -5,6 +5,7 @@ from __future__ import annotations
 from operator import index
 from types import TracebackType
 
+from sharedkit._times import check_span
 from sharedkit.manager.awaiting import aend
 from sharedkit.manager.handle import DEFAULT_SEATS, Structure
 from sharedkit.statistics import SemaphoreStatistics
@@ -47,11 +48,13 @@ class Semaphore(Structure):
 
         Raises ValueError for a timeout together with `blocking=False`.
         """
+        check_span(timeout)
         got: bool = self._call("acquire", bool(blocking if block is None else block), timeout)
         return got
 
     async def aacquire(self, blocking: bool = True, timeout: float | None = None, *, block: bool | None = None) -> bool:
         """Take one permit as `acquire` does, without blocking the event loop."""
+        check_span(timeout)
         got: bool = await self._acall("acquire", bool(blocking if block is None else block), timeout)
         return got
 

@@ -14,11 +14,12 @@ from threading import BrokenBarrierError
 from time import monotonic
 from typing import Any, Literal
 
+from sharedkit._times import check_span
 from sharedkit.statistics import BarrierState, BarrierStatistics
 from sharedkit.thread import registry
 from sharedkit.thread.handle import Handle
 from sharedkit.thread.registry import DEFAULT_SEATS, State
-from sharedkit.thread.waiters import NOT_YET, Everybody, Turn, check_span, deadline_in, wait
+from sharedkit.thread.waiters import NOT_YET, Everybody, Turn, deadline_in, wait
 
 __all__ = ["Barrier"]
 

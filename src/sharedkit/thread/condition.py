@@ -15,13 +15,14 @@ from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from sharedkit._times import check_span
 from sharedkit.statistics import ConditionStatistics, LockStatistics
 from sharedkit.thread import registry
 from sharedkit.thread.handle import Structure
 from sharedkit.thread.lock import Lock, LockState
 from sharedkit.thread.registry import DEFAULT_SEATS, State
 from sharedkit.thread.rlock import RLock, RLockState
-from sharedkit.thread.waiters import Turn, Waiters, check_span, deadline_in, pending, wait
+from sharedkit.thread.waiters import Turn, Waiters, deadline_in, pending, wait
 
 if TYPE_CHECKING:
     from sharedkit.aio import Wake

@@ -7,11 +7,12 @@ import threading
 import warnings
 from typing import Any
 
+from sharedkit._times import check_span
 from sharedkit.statistics import EventStatistics
 from sharedkit.thread import registry
 from sharedkit.thread.handle import Handle
 from sharedkit.thread.registry import DEFAULT_SEATS, State
-from sharedkit.thread.waiters import NOT_YET, Everybody, Turn, check_span, deadline_in, wait
+from sharedkit.thread.waiters import NOT_YET, Everybody, Turn, deadline_in, wait
 
 __all__ = ["Event"]
 

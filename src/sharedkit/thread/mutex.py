@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Coroutine
-from math import isnan
 from time import monotonic, time
 from types import TracebackType
 from typing import Any, ClassVar, Literal, TypeVar
 
+from sharedkit._times import check_wait
 from sharedkit.statistics import LockStatistics
 from sharedkit.thread import registry
 from sharedkit.thread.handle import Structure
 from sharedkit.thread.registry import DEFAULT_SEATS, State
 from sharedkit.thread.waiters import NOT_YET, Turn, Waiters, deadline_in, wait
 
-__all__ = ["Mutex", "MutexState", "OnOwnerDied", "check_wait"]
+__all__ = ["Mutex", "MutexState", "OnOwnerDied"]
 
 OnOwnerDied = Literal["warn", "raise"]
 
@@ -42,20 +42,6 @@ def differs_from(kind: str, on_owner_died: OnOwnerDied) -> Callable[[Any], str |
         return None
 
     return differs
-
-
-def check_wait(blocking: bool, timeout: float) -> None:
-    """The same errors for what makes no sense, whether or not one has to wait."""
-    if timeout == -1:
-        return
-    if isnan(timeout):
-        raise ValueError("timeout must not be NaN")
-    if not blocking:
-        raise ValueError("can't specify a timeout for a non-blocking call")
-    if timeout < 0:
-        raise ValueError("timeout value must be a non-negative number")
-    if timeout > threading.TIMEOUT_MAX:
-        raise OverflowError("timeout value is too large")
 
 
 class MutexState(State):

@@ -6,8 +6,9 @@ import threading
 from collections.abc import Coroutine
 from typing import Any
 
+from sharedkit._times import check_wait
 from sharedkit.errors import NotLockedError
-from sharedkit.thread.mutex import Mutex, MutexState, OnOwnerDied, Take, check_wait
+from sharedkit.thread.mutex import Mutex, MutexState, OnOwnerDied, Take
 from sharedkit.thread.waiters import wait
 
 __all__ = ["RLock", "RLockState"]

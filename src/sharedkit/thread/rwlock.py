@@ -9,11 +9,11 @@ from time import monotonic, time
 from types import TracebackType
 from typing import Any
 
+from sharedkit._times import check_wait
 from sharedkit.errors import NotLockedError
 from sharedkit.statistics import RWLockStatistics
 from sharedkit.thread import registry
 from sharedkit.thread.handle import Handle
-from sharedkit.thread.mutex import check_wait
 from sharedkit.thread.registry import DEFAULT_SEATS, State
 from sharedkit.thread.waiters import NOT_YET, Turn, Waiters, deadline_in, wait
 

@@ -10,11 +10,12 @@ from time import monotonic
 from types import TracebackType
 from typing import Any
 
+from sharedkit._times import check_span
 from sharedkit.statistics import SemaphoreStatistics
 from sharedkit.thread import registry
 from sharedkit.thread.handle import Structure
 from sharedkit.thread.registry import DEFAULT_SEATS, State
-from sharedkit.thread.waiters import NOT_YET, Turn, Waiters, check_span, deadline_in, wait
+from sharedkit.thread.waiters import NOT_YET, Turn, Waiters, deadline_in, wait
 
 __all__ = ["BoundedSemaphore", "Semaphore"]
 

@@ -19,7 +19,7 @@ from sharedkit._heed import heed
 if TYPE_CHECKING:
     from sharedkit.aio import Wake
 
-__all__ = ["NOT_YET", "Everybody", "Turn", "Waiters", "check_span", "deadline_in", "pending", "wait"]
+__all__ = ["NOT_YET", "Everybody", "Turn", "Waiters", "deadline_in", "pending", "wait"]
 
 NOT_YET: Final = object()
 """What `Turn.look` answers where there is nothing to answer yet."""
@@ -252,12 +252,6 @@ def deadline_in(timeout: float | None) -> float | None:
     if timeout is None:
         return None
     return monotonic() + timeout if timeout > 0 else 0.0
-
-
-def check_span(timeout: float | None) -> None:
-    """What a thread's wait raises for a time that it cannot wait."""
-    if timeout is not None and timeout > threading.TIMEOUT_MAX:
-        raise OverflowError("timeout value is too large")
 
 
 # asyncio comes with the first wait that needs it, not with the package.

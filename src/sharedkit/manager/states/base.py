@@ -7,13 +7,12 @@ was meant for a client that died or left goes to the next.
 
 from __future__ import annotations
 
-import threading
 from typing import Any, ClassVar
 
 from sharedkit.manager.sessions import Session
 from sharedkit.manager.states.call import Call, Line, Wait, Waiting
 
-__all__ = ["Call", "Line", "Session", "State", "Wait", "Waiting", "check_wait", "kinds"]
+__all__ = ["Call", "Line", "Session", "State", "Wait", "Waiting", "kinds"]
 
 kinds: dict[str, type[State]] = {}
 
@@ -63,15 +62,3 @@ class State:
 
     def end(self, at_once: bool = False) -> None:
         """Nobody has it any more; or, `at_once`, the server ends. Called once, in the loop: it waits for nothing."""
-
-
-def check_wait(blocking: bool, timeout: float) -> None:
-    """The same errors for what makes no sense, whether or not one has to wait."""
-    if timeout == -1:
-        return
-    if not blocking:
-        raise ValueError("can't specify a timeout for a non-blocking call")
-    if timeout < 0:
-        raise ValueError("timeout value must be a non-negative number")
-    if timeout > threading.TIMEOUT_MAX:
-        raise OverflowError("timeout value is too large")
