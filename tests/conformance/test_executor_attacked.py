@@ -119,9 +119,9 @@ def test_starts_in_vain_end_though_others_work(tmp_path: Path) -> None:
         assert executor.submit(calls.double, 1).result(LIMIT) == 2
         until(lambda: executor.statistics().deaths >= 8)
         assert list(executor.map(calls.double, range(50))) == [*range(0, 100, 2)]
-        assert (executor.statistics().deaths, len(executor.statistics().workers)) == (8, 1)
+        assert executor.statistics().deaths < 16  # one more after a second, two, four and so on
         executor.submit(calls.kill_myself).exception(LIMIT)
-        with pytest.raises(sk.ExecutorBroken, match="8 workers in a row"):
+        with pytest.raises(sk.ExecutorBroken, match="workers in a row"):
             executor.submit(calls.double, 1).result(LIMIT)
 
 

@@ -20,7 +20,8 @@ from sharedkit.shm._work_process import Station, end_of, work
 
 __all__ = ["Employer", "Staff"]
 
-VAIN_STARTS = 8
+VAIN_STARTS = 8  # one after the other; then one start at a time is tried, ever later
+LATEST = 60.0  # seconds between two of those
 LONGEST = 3600.0  # seconds of one sleep; the system's call takes no more than 24 days
 FEWEST = 64  # deadlines below which it is not worth while to look for those of tasks that are over
 
@@ -60,9 +61,11 @@ class Staff:
         self._lock = threading.RLock()
         self._processes: dict[int, BaseProcess] = {}
         self._ends: dict[int, int] = {}  # a descriptor each that is readable when the process has ended
+        self._wanted = 0
         self._started = 0
         self._vain = 0  # how many ended before they could take a task, one after the other,
         self._vain_since = 0  # the first of them, and none that came after it could
+        self._again: float | None = None  # when to try another start
         self._deadlines: list[tuple[float, int]] = []
         self._most_deadlines = FEWEST
         self._ending = False
@@ -90,14 +93,19 @@ class Staff:
         """Have `wanted` workers. The watching thread comes after them, so that the first ones are forked without it."""
         try:
             with self._lock:
-                while len(self._processes) < wanted and self._vain < VAIN_STARTS:
-                    self._start_one()
+                self._wanted = max(wanted, self._wanted)
+                self._fill()
         finally:  # those that are there are watched, whatever came between
             if self._thread is None:
                 self._thread = threading.Thread(target=self._watch, name=f"{self._prefix}-staff", daemon=True)
                 self._thread.start()
             else:
                 self._rouse()
+
+    def _fill(self) -> None:
+        """With the lock."""
+        while len(self._processes) < self._wanted and self._vain < VAIN_STARTS:
+            self._start_one()
 
     def _start_one(self) -> None:
         """With the lock."""
@@ -172,6 +180,8 @@ class Staff:
             if self._ending and not watched:
                 return False
             first = self._deadlines[0][0] if self._deadlines else None
+            if self._again is not None:
+                first = self._again if first is None else min(first, self._again)
         patience = None if first is None else min(max(0.0, first - time.monotonic()), LONGEST)
         ready: list[Any] = connection.wait([*watched, self._wake], patience)
         if self._wake in ready:
@@ -186,8 +196,11 @@ class Staff:
     def _look_at_clock(self) -> None:
         due = []
         with self._lock:
-            while self._deadlines and self._deadlines[0][0] <= time.monotonic():
+            now = time.monotonic()
+            while self._deadlines and self._deadlines[0][0] <= now:
                 due.append(heapq.heappop(self._deadlines)[1])
+            if self._again is not None and self._again <= now:
+                self._try_again()
         for task in due:
             self._employer.expire(task)
 
@@ -200,9 +213,10 @@ class Staff:
             if self._vain >= VAIN_STARTS:
                 why = f"{self._vain} workers in a row ended before they could take a task"
                 why += f", the last with exit code {exitcode}"
+                self._put_off()
             elif not self._ending:
                 try:
-                    self._start_one()
+                    self._fill()
                 except Exception as error:
                     why = f"a worker cannot be started: {error!r}"
             alone = not self._processes
@@ -210,8 +224,25 @@ class Staff:
         if why and not self._ending:
             if alone:
                 self._employer.give_up(why)
-            else:
+            elif self._vain <= VAIN_STARTS:  # once
                 logging.getLogger("concurrent.futures").error("%s: %d are left", why, len(self._processes))
+
+    def _put_off(self) -> None:
+        self._again = time.monotonic() + min(2.0 ** (self._vain - VAIN_STARTS), LATEST)
+
+    def _try_again(self) -> None:
+        """With the lock: one start; those before it may have succeeded by now."""
+        self._again = None
+        if self._ending or len(self._processes) >= self._wanted:
+            return
+        if self._has_arrived_since():
+            self._vain = 0
+        with suppress(Exception):  # then at the next death
+            if self._vain:
+                self._put_off()
+                self._start_one()
+            else:
+                self._fill()
 
     def _strike_off(self, number: int) -> tuple[int, int | None]:
         process, ends = self._processes.pop(number), self._ends.pop(number)
@@ -225,12 +256,14 @@ class Staff:
         return pid, exitcode
 
     def _count_vain(self, number: int) -> None:
-        """Those who came after the first in vain show whether a start still succeeds, not those before it."""
         if self._vain == 0:
             self._vain_since = number
-        later = [each for each in self._processes if each > self._vain_since]
-        arrived = self._employer.has_arrived(number) or any(map(self._employer.has_arrived, later))
+        arrived = self._employer.has_arrived(number) or self._has_arrived_since()
         self._vain = 0 if arrived else self._vain + 1
+
+    def _has_arrived_since(self) -> bool:
+        """Those who came after the first in vain show whether a start still succeeds, not those before it."""
+        return any(each > self._vain_since and self._employer.has_arrived(each) for each in self._processes)
 
 
 @contextmanager
