@@ -111,9 +111,9 @@ cdef class Watcher:
                 wake = (<Turn>turn).wake
                 try:
                     if wake is not None:
-                        if wake():
-                            (<Turn>turn).called()
-                        else:
+                        (<Turn>turn).called()    # first: it may have looked, and be over, when `wake` comes back
+                        if not wake():
+                            unheed(turn)
                             (<Turn>turn).abandon()
                 except BaseException:
                     PyErr_WriteUnraisable(wake)

@@ -47,8 +47,10 @@ def _start() -> None:
             _thread = thread
             try:
                 thread.start()
-            except RuntimeError:  # the interpreter ends, and with it all loops
+            except BaseException as error:
                 _thread = None
+                if not isinstance(error, RuntimeError):  # that: the interpreter ends, and with it all loops
+                    raise
     finally:
         _starting.release()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from conformance.subjects import MANAGER, SHM
 from conformance.watchdog import LIMIT, Task, until
 
 import sharedkit as sk
+from sharedkit.shm import _work_ledger as ledger
 
 FORK = multiprocessing.get_context("fork")
 
@@ -112,6 +114,27 @@ def test_a_call_that_kills_whoever_takes_it_is_given_up() -> None:
         large = executor.submit(len, b"x" * (256 << 20))
         assert isinstance(large.exception(LIMIT), sk.WorkerDied)
         assert executor.submit(calls.double, 1).result(LIMIT) == 2
+
+
+def test_who_ends_in_order_is_no_danger_to_the_next_call() -> None:
+    gate = SHM.Event()
+    with SHM.Executor(1, FORK) as executor:
+        held = executor.submit(calls.pass_gate, gate)
+        until(held.running)
+        following = executor.submit(calls.double, 1)
+        backlog = executor._office._backlog
+        ledger.arrive(executor._office._words, 77)
+        for _ in range(20):
+            assert backlog.bury(77, False) == ([], [])
+        gate.set()
+        assert following.result(LIMIT) == 2
+    gate.close()
+
+
+def test_a_worker_that_cannot_be_started_leaves_nothing_to_wait_for() -> None:
+    context: Any = multiprocessing.get_context("spawn")
+    with SHM.Executor(2, context, lambda: None) as executor, pytest.raises((AttributeError, pickle.PicklingError)):
+        executor.submit(calls.double, 1)
 
 
 def test_starts_in_vain_end_though_others_work(tmp_path: Path) -> None:

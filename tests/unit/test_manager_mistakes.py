@@ -183,3 +183,16 @@ def test_what_is_taken_back_may_raise(capfd: pytest.CaptureFixture[str]) -> None
     nobody: Any = None
     Call(nobody, 1, State(), "pop", (), 0).undo(None)
     assert "on purpose" in capfd.readouterr().err
+
+
+def test_a_default_timeout_of_sockets_is_not_for_ours() -> None:
+    socket.setdefaulttimeout(0.05)
+    try:
+        with sk.get_context("manager") as ctx:
+            jobs, done = ctx.Queue(), ctx.Event()
+            threading.Timer(0.3, done.set).start()
+            assert done.wait(LIMIT)
+            jobs.put(b"x" * (20 << 20))
+            assert len(jobs.get()) == 20 << 20
+    finally:
+        socket.setdefaulttimeout(None)

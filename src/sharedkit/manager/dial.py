@@ -36,6 +36,7 @@ def dial(address: Any, authkey: bytes, method: str, *args: Any) -> tuple[End, An
     """
     shown = repr(address)
     end = End(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
+    end.settimeout(None)  # whatever `socket.setdefaulttimeout` says: it would not block
     talk = _Talk(end)
     try:
         talk.connect(address)

@@ -14,10 +14,14 @@ from typing import Any
 
 from sharedkit.errors import ClosedError, ServerGoneError
 from sharedkit.manager.sockets import End
-from sharedkit.manager.stream import CHUNK, Stream
+from sharedkit.manager.stream import Stream
 from sharedkit.manager.wire import CANCELLED, ERROR, RESULT, Message, RemoteTraceback, content_of, join, number_of
 
 __all__ = ["Pending", "Requests"]
+
+
+WHOLE = 1 << 14
+"""Bytes that go at once or not at all, whatever signal comes: a socket takes up to 32 KiB in one step."""
 
 
 class Pending:
@@ -126,7 +130,11 @@ class Requests:
                     raise ServerGoneError(str(self._gone))
                 self._see_to_reader()
                 self._pending[pending.number] = pending
-                sent = self._send(message)
+                try:
+                    sent = self._send(message)
+                except (RuntimeError, MemoryError):  # it will not be sent
+                    del self._pending[pending.number]
+                    raise
             if sent is not None:
                 sent.wait()  # what is beside its pickle is the caller's, who may change it then
         except BaseException:
@@ -148,22 +156,32 @@ class Requests:
     def _send(self, message: Message) -> threading.Event | None:
         """With the lock. Of the end of the connection the thread that reads hears, too.
 
-        A large message may go in pieces, and a signal handler might raise between them. So it is sent by a thread that
-        no handler interrupts, with whatever is to be sent meanwhile; the answer tells when that is done.
+        A large message may go in pieces, and a signal handler might raise between them, or send something itself. So
+        it is sent by a thread that no handler interrupts, with whatever is to be sent meanwhile; the answer tells when
+        that is done.
         """
-        if not self._outgoing and not self._sending and type(message) is bytes and len(message) <= CHUNK:
-            with suppress(OSError):
-                self._stream.send(message)
+        if not self._outgoing and not self._sending and type(message) is bytes and len(message) <= WHOLE:
+            self._sending = True
+            try:
+                with suppress(OSError):
+                    self._stream.send(message)
+            finally:
+                self._sending = False
+                if self._outgoing:  # of a signal handler
+                    self._see_to_rest()
             return None
         entry = message, threading.Event()
         self._outgoing.append(entry)
         if not self._sending:
             try:
-                threading.Thread(target=self._send_rest, name="sharedkit requests", daemon=True).start()
+                self._see_to_rest()
             except (RuntimeError, MemoryError):  # there is no room for a thread
                 self._outgoing.remove(entry)
                 raise
         return entry[1] if type(message) is list else None
+
+    def _see_to_rest(self) -> None:
+        threading.Thread(target=self._send_rest, name="sharedkit requests", daemon=True).start()
 
     def _send_rest(self) -> None:
         """In that thread, until nothing is left to send."""

@@ -242,25 +242,29 @@ class Link:
 
     def before_fork(self) -> None:
         """Keep alive for the child what this process has open, and may close at once on another connection."""
-        self.opening.acquire()  # or the child would have handles of what the ticket does not name
+        error = _hold(self.opening)  # or the child would have handles of what the ticket does not name
         try:
             if self._requests is not None:
                 ticket = secrets.token_hex(8)
                 with contextlib.suppress(Exception):
                     self.call(0, "ticket", ticket, None)
                     self.ticket = ticket
-        finally:
-            self._lock.acquire()
-            self._held = self._requests
-            if self._held is not None:
-                self._held.hold()
+        except BaseException as end:
+            error = end
+        error = _hold(self._lock) or error
+        self._held = self._requests
+        if self._held is not None:
+            self._held.hold()
+        if error is not None:
+            raise error
 
     def after_fork(self, child: bool) -> None:
         """Go on in the parent; in the child, leave the parent's connections and open a session with what it had."""
         if not child:
             self.ticket = None
-            if self._held is not None:
-                self._held.release()
+            held, self._held = self._held, None
+            if held is not None:
+                held.release()
             self._lock.release()
             self.opening.release()
             return
@@ -337,9 +341,19 @@ _gate = threading.RLock()  # one fork at a time
 _forking: list[Link] = []
 
 
-def _before_fork() -> None:
-    _gate.acquire()
+def _hold(lock: Any) -> BaseException | None:
+    """Acquire it, whatever a signal handler raises meanwhile, which is answered: `_after_fork` will release it."""
     error: BaseException | None = None
+    while True:
+        try:
+            lock.acquire()
+            return error
+        except BaseException as end:
+            error = end
+
+
+def _before_fork() -> None:
+    error = _hold(_gate)
     for link in list(_links):
         _forking.append(link)
         try:
@@ -351,9 +365,11 @@ def _before_fork() -> None:
 
 
 def _after_fork_in_parent() -> None:
-    while _forking:
-        _forking.pop().after_fork(False)
-    _gate.release()
+    try:
+        while _forking:
+            _forking.pop().after_fork(False)
+    finally:
+        _gate.release()
 
 
 def _after_fork_in_child() -> None:

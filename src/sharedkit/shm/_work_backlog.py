@@ -8,6 +8,7 @@ from queue import Empty
 from typing import Any
 
 from sharedkit._future import Future
+from sharedkit.errors import ShutDown
 from sharedkit.shm import _work_ledger as ledger
 from sharedkit.shm.array import Array
 from sharedkit.shm.queue import Queue
@@ -91,11 +92,11 @@ class Backlog:
         """Whether a worker has begun it."""
         return task in self.flying and ledger.worker_of(self._words[ledger.slot_of(task)]) != 0
 
-    def bury(self, worker: int) -> tuple[list[Future[Any]], list[Future[Any]]]:
+    def bury(self, worker: int, violent: bool) -> tuple[list[Future[Any]], list[Future[Any]]]:
         """Settle a death: whose call the worker ran, and what has met too many deaths.
 
-        What it may have had in hand, and has not begun, is put again. Who had nothing may have died of taking the next
-        task, one too large for its memory, say.
+        What it may have had in hand, and has not begun, is put again. Who had nothing, and has not ended in order, may
+        have died of taking the next task, one too large for its memory, say.
         """
         victims, given_up = [], []
         for task, future in list(self.flying.items()):
@@ -106,11 +107,11 @@ class Backlog:
         for task, future in list(self.flying.items()):
             if future._place >= taken or self._words[ledger.slot_of(task)] != ledger.base_of(task):
                 continue
-            if self._survives(future):
-                self._put(future)
-            else:
+            if violent and not self._survives(future):
                 given_up.append(future)
-        if not victims and ledger.has_arrived(self._words, worker):
+            else:
+                self._put(future)
+        if violent and not victims and ledger.has_arrived(self._words, worker):
             given_up += self._suspect(taken)
         return victims, given_up
 
@@ -136,7 +137,7 @@ class Backlog:
 
     def _take_away(self, task: int) -> None:
         """Out of the queue with it, which nobody else can take; another that is first by now is put again."""
-        with suppress(Empty):
+        with suppress(Empty, ShutDown):
             message = self._queue.get_nowait()
             head = int.from_bytes(message[:8], "little") if type(message) is bytes else message[0]
             other = self.flying.get(head >> 1)
@@ -181,9 +182,12 @@ class Backlog:
     def _put(self, future: Future[Any]) -> None:
         try:
             self._put_message(future._message)
-        except Exception as error:  # no shared memory left for it
-            self.settle(future._task)
-            self.unfit.append((future, error))
+        except Exception as error:  # no shared memory left for it; a worker may have it in hand since an earlier put
+            task = future._task
+            slot, base = ledger.slot_of(task), ledger.base_of(task)
+            if self._claim(slot, base, base | ledger.DOOMED):
+                self.settle(task)
+                self.unfit.append((future, error))
         else:
             future._place = self._puts
             self._puts += 1

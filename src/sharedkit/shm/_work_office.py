@@ -95,7 +95,11 @@ class Office:
             if error is None:
                 backlog.enter(future)
                 if self._staff.size < self.workers and not self._ending:
-                    self._hire()
+                    try:
+                        self._hire()
+                    except BaseException:  # nobody has the future of this call
+                        backlog.withdraw(future)
+                        raise
         if error is not None:
             future._message = None
             future.settle(None, error)
@@ -201,7 +205,7 @@ class Office:
             self._gone = True
             return
         with self._lock:
-            victims, given_up = self._backlog.bury(number)
+            victims, given_up = self._backlog.bury(number, exitcode not in (0, None))  # 0: it has had its tasks
         if number in self._failed:
             self._break(f"the initializer of worker {number} raised", self._failed.pop(number))
         for future in victims:

@@ -271,8 +271,9 @@ def _no_interrupt(method: str) -> Iterator[None]:
     """No Ctrl-C between the start of a process and its entry, and none for a worker that is not ready for it."""
     if method == "forkserver":
         forkserver.ensure_running()  # which would keep what is blocked now for all of its children
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -84,12 +84,13 @@ class MutexState(State):
         if starved is None or hunger is None or not (timeout == -1 or timeout > 0):
             return timeout
         began, given = monotonic(), GIVEN
-        while not hunger.acquire(True, given if timeout == -1 else min(given, timeout)):
+        left = timeout
+        while not hunger.acquire(True, given if timeout == -1 else min(given, left)):
             if not self.core.locked() or not starved.alive:
                 if self.starved is starved:
                     self.starved = None  # until it has looked again nobody need wait for that loop
                 break
-            if timeout != -1 and monotonic() - began >= timeout:
+            if timeout != -1 and (left := timeout - (monotonic() - began)) <= 0:
                 break
             given = min(2 * given, 0.05)
         else:
