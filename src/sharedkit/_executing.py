@@ -9,13 +9,23 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent import futures
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, Generic, ParamSpec, Self, TypeVar
 
-__all__ = ["ExecutorFace", "Options", "check_arguments", "check_retiring", "checked_timeout"]
+__all__ = ["ExecutorFace", "Future", "Options", "check_arguments", "check_retiring", "checked_timeout"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Enter = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], futures.Future[Any]]
+
+
+class Future(futures.Future[T], Generic[T]):
+    """A `concurrent.futures.Future` that can cancel a running call, too, where a worker can be ended."""
+
+    def cancel(self, running: bool = False) -> bool:
+        """Cancel the call if no worker has begun it; `running` makes no difference here."""
+        return super().cancel()
+
+
+Enter = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Future[Any]]
 
 
 def checked_timeout(timeout: float | None) -> float | None:
@@ -57,16 +67,16 @@ class ExecutorFace(futures.Executor):
     @abstractmethod
     def _enter(
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], timeout: float | None = None
-    ) -> futures.Future[Any]:
+    ) -> Future[Any]:
         """Have the call made by a worker, within `timeout` seconds from its start."""
 
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> futures.Future[T]:
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have `fn(*args, **kwargs)` called by a worker; the future has what it returns or raises."""
         return self._enter(fn, args, kwargs)
 
     def submit_with(
         self, fn: Callable[..., T], /, *args: Any, timeout: float | None = None, **kwargs: Any
-    ) -> futures.Future[T]:
+    ) -> Future[T]:
         """`submit` of a call that may run for `timeout` seconds; `options` is for calls with a `timeout` argument."""
         return self._enter(fn, args, kwargs, checked_timeout(timeout))
 
@@ -131,7 +141,7 @@ class Options:
     def __init__(self, executor: ExecutorFace, timeout: float | None) -> None:
         self._executor, self._timeout = executor, timeout
 
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> futures.Future[T]:
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """As the executor's; the future fails with TimeoutError, and the worker is replaced, when the time is over."""
         return self._executor._enter(fn, args, kwargs, self._timeout)
 
@@ -146,7 +156,7 @@ class Options:
     ) -> Iterator[T]:
         """As the executor's; `timeout` is for the results, and the limit of `options` for each task of `chunksize`."""
 
-        def enter(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> futures.Future[Any]:
+        def enter(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
             return self._executor._enter(fn, args, kwargs, self._timeout)
 
         return mapped(enter, fn, iterables, timeout, chunksize, buffersize)
@@ -170,12 +180,12 @@ def mapped(
     return _results(*submitted(enter, fn, iterables, chunksize, buffersize), until, chunksize > 1)
 
 
-Ahead = deque[futures.Future[Any]]
+Ahead = deque[Future[Any]]
 
 
 def submitted(
     enter: Enter, fn: Callable[..., Any], iterables: tuple[Iterable[Any], ...], chunksize: int, buffersize: int | None
-) -> tuple[Ahead, Iterator[futures.Future[Any]]]:
+) -> tuple[Ahead, Iterator[Future[Any]]]:
     """The futures of the tasks that go ahead, and an iterator that submits the others."""
     if chunksize < 1:
         raise ValueError(f"chunksize must be >= 1: {chunksize}")
@@ -196,9 +206,7 @@ def _chunks(rows: Iterator[tuple[Any, ...]], size: int) -> Iterator[list[tuple[A
         yield chunk
 
 
-def _results(
-    ahead: Ahead, submissions: Iterator[futures.Future[Any]], until: float | None, chunked: bool
-) -> Iterator[Any]:
+def _results(ahead: Ahead, submissions: Iterator[Future[Any]], until: float | None, chunked: bool) -> Iterator[Any]:
     """Closing it, or an error, cancels what is still ahead."""
     try:
         while ahead:
@@ -222,7 +230,7 @@ def _results(
 
 
 async def _aresults(
-    ahead: Ahead, submissions: Iterator[futures.Future[Any]], until: float | None, chunked: bool
+    ahead: Ahead, submissions: Iterator[Future[Any]], until: float | None, chunked: bool
 ) -> AsyncIterator[Any]:
     """The same, awaited."""
     import asyncio

@@ -7,6 +7,8 @@ import threading
 from concurrent import futures
 from typing import Any, Generic, Protocol, TypeVar
 
+from sharedkit import _executing
+
 __all__ = ["OVER", "Future", "Keeper"]
 
 T = TypeVar("T")
@@ -39,7 +41,7 @@ class _Listed:
         return made
 
 
-class Future(futures.Future[T], Generic[T]):
+class Future(_executing.Future[T], Generic[T]):
     """A `concurrent.futures.Future` that can cancel a running call, too: `cancel(running=True)`.
 
     The base class spends most of its time on a condition for each future. Here those of one executor share its lock,

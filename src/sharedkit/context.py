@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field, fields
 from types import ModuleType, TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self, overload
 
 from sharedkit import manager, protocols, shm, thread
 
@@ -52,6 +52,14 @@ class Context:
     ) -> None:
         pass
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
     def __repr__(self) -> str:
         return f"<sharedkit context {self.method!r}>"
 
@@ -67,6 +75,7 @@ class ManagerContext(Context):
     given back, and the server goes on.
     """
 
+    Executor: type[manager.Executor] = field(init=False)
     server: manager.Placement = field(init=False)
 
     def __post_init__(self, placement: ModuleType | manager.Placement) -> None:
@@ -90,6 +99,19 @@ class ManagerContext(Context):
     ) -> None:
         self.close()
 
+    async def __aenter__(self) -> Self:
+        from sharedkit import aio
+
+        await aio.in_thread(self.__enter__)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        from sharedkit import aio
+
+        await aio.in_thread(self.close)
+
     def close(self) -> None:
         """End the server, or this process's session with one that another has started. Again does nothing."""
         self.server.end()
@@ -102,6 +124,10 @@ manager.employ(shm.Executor)  # a server's worker processes are on one machine w
 _CONTEXTS = {context.method: context for context in (Context("thread", thread), Context("shm", shm))}
 
 
+@overload
+def get_context(method: Literal["manager"], address: Any = None, authkey: bytes | None = None) -> ManagerContext: ...
+@overload
+def get_context(method: str | None = None, address: Any = None, authkey: bytes | None = None) -> Context: ...
 def get_context(method: str | None = None, address: Any = None, authkey: bytes | None = None) -> Context:
     """The context of the placement `method`: "thread", "shm", which is the default, or "manager".
 

@@ -184,6 +184,31 @@ def test_functions_of_the_main_program_are_found(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "0 3 6 9\nfrom a worker\n", "")
 
 
+BARE = """
+import sharedkit as sk
+
+print("begins", flush=True)
+executor = sk.get_context("manager").Executor(1)
+print(executor.submit(pow, 2, 3).result())
+"""
+
+
+def test_a_main_program_without_a_guard_is_not_run_by_workers(tmp_path: Path) -> None:
+    path = tmp_path / "program.py"
+    path.write_text(BARE)
+    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=LIMIT)
+    assert (done.returncode, done.stdout.count("8")) == (1, 0)
+    assert "ExecutorBroken" in done.stderr and "freeze_support" in done.stderr
+
+
+def test_an_executor_that_nobody_has_used_leaves_nothing_with_its_server() -> None:
+    before = {each.name for each in sk.segments.live()}
+    with sk.get_context("manager") as ctx:
+        executor = ctx.Executor(2)
+    del executor
+    assert {each.name for each in sk.segments.live() if not each.attached} <= before
+
+
 def test_a_server_that_is_interrupted_ends_though_a_call_runs(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sharedkit", "serve", "--address", str(tmp_path / "s")]
     key = tmp_path / "key"

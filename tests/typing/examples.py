@@ -84,11 +84,26 @@ def placements() -> None:
         work(todo_here, done_here, results_here)
 
 
+def executors() -> None:
+    def double(x: int) -> int:
+        return 2 * x
+
+    for context in (sk.get_context("thread"), sk.get_context("manager")):
+        with context.Executor(2) as executor:
+            future = executor.submit(double, 1)
+            ended: bool = future.cancel(running=True) or executor.options().submit(double, 2).cancel(running=True)
+            assert isinstance(ended, bool)
+    with sk.get_context("manager") as served:
+        assert served.address is not None
+        served.Executor(2, name="pool", exist_ok=True).close()
+
+
 def main() -> None:
     counters()
     queues()
     arrays()
     placements()
+    executors()
 
 
 if __name__ == "__main__":

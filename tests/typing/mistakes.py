@@ -15,5 +15,5 @@ jobs.put_many(["text"])  # expected: list-item
 text: str = jobs.get()  # expected: assignment
 sk.Array((2, 3)).shape = (3, 2)  # expected: misc
 sk.Counters(["a"]).add(5)  # expected: arg-type
-sk.get_context(5)  # expected: arg-type
+sk.get_context(5)  # expected: call-overload
 wrong: protocols.Counter = sk.Queue[int]()  # expected: assignment

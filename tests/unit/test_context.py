@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import inspect
 import pickle
@@ -48,6 +49,18 @@ def test_every_context_is_for_a_with_statement(method: str) -> None:
         return
     with pytest.raises(sk.ServerGoneError):
         hits.add()
+
+
+@pytest.mark.parametrize("method", ["thread", "shm", "manager"])
+def test_every_context_is_for_an_async_with_statement(method: str) -> None:
+    async def main() -> None:
+        async with sk.get_context(method) as ctx:
+            queue = ctx.Queue()
+            await queue.aput(1)
+            assert await queue.aget() == 1
+            queue.close()
+
+    asyncio.run(main())
 
 
 def test_each_context_has_the_classes_of_its_placement() -> None:

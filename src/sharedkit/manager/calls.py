@@ -6,7 +6,7 @@ import os
 import pickle
 import sys
 from collections.abc import Callable
-from multiprocessing import spawn
+from multiprocessing import process, spawn
 from typing import Any
 
 from sharedkit._remote import packed_error, raised
@@ -35,7 +35,12 @@ def prepare(home: Home, initializer: bytes) -> None:
     sys.path.extend(each for each in home["sys_path"] if each not in sys.path)
     path = home.get("init_main_from_path")
     if path is None or os.path.exists(path):  # on another machine it is not
-        spawn.prepare({key: value for key, value in home.items() if key != "sys_path"})
+        here: Any = process.current_process()
+        here._inheriting = True  # as in a process that is spawned: a main module that starts some is refused
+        try:
+            spawn.prepare({key: value for key, value in home.items() if key != "sys_path"})
+        finally:
+            del here._inheriting
     start: tuple[Callable[..., object] | None, tuple[Any, ...]] = pickle.loads(initializer)
     if start[0] is not None:
         start[0](*start[1])

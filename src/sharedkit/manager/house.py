@@ -105,7 +105,10 @@ class House:
         """The structure of that number, which the session must have open."""
         state = self._states.get(ident)
         if state is None or session not in state.refs:
-            raise GoneError(f"structure {ident} is not open in this process")
+            raise GoneError(
+                f"structure {ident} is not open in this process: it was closed, or this server is not the one that had "
+                "it; make or attach it anew"
+            )
         return state
 
     def do_release(self, call: Call) -> None:

@@ -11,7 +11,7 @@ import sys
 import threading
 import weakref
 from contextlib import suppress
-from multiprocessing import current_process
+from multiprocessing import current_process, spawn
 from typing import TYPE_CHECKING, Any
 
 from sharedkit.errors import ServerGoneError
@@ -97,6 +97,8 @@ class Placement:
             return self.classes[kind]._of(link, released, name, ident)
 
     def _start(self) -> None:
+        """RuntimeError where the main module of a worker would start a server, for want of `if __name__ == ...`."""
+        spawn._check_not_importing_main()  # type: ignore[attr-defined]
         address = f"\0sharedkit-{secrets.token_hex(12)}"  # a socket without a file, so nothing is left of it
         authkey = bytes(current_process().authkey)
         output = _output()

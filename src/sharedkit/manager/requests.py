@@ -252,7 +252,7 @@ class Requests:
             error = end
         finally:
             with self._lock:
-                self._gone = ServerGoneError(f"the server at {self._shown} is gone: {error or 'it hung up'}")
+                self._gone = ServerGoneError(f"the server at {self._shown} is gone: {str(error or '') or 'it hung up'}")
                 rest, self._pending = self._pending, {}
             for pending in rest.values():
                 pending._finish(ERROR, (ServerGoneError(str(self._gone)), ""))

@@ -203,7 +203,7 @@ class Link:
         stream.connection.close()
         self._leave_if_ending()
         self._renew_if_ended(self._requests)
-        return ServerGoneError(f"the server at {self.shown} is gone: {error or 'it hung up'}")
+        return ServerGoneError(f"the server at {self.shown} is gone: {str(error or '') or 'it hung up'}")
 
     # --- leaving them
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from concurrent import futures
 from types import TracebackType
 from typing import Any, ParamSpec, Protocol, Self, TypeVar
 
-from sharedkit._executing import Options
+from sharedkit._executing import Future, Options
 
 __all__ = ["Executor"]
 
@@ -32,12 +31,12 @@ class Executor(Protocol):
         thread_name_prefix: str = "",
     ) -> None: ...
 
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> futures.Future[T]:
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have `fn(*args, **kwargs)` called by a worker; the future has what it returns or raises."""
 
     def submit_with(
         self, fn: Callable[..., T], /, *args: Any, timeout: float | None = None, **kwargs: Any
-    ) -> futures.Future[T]:
+    ) -> Future[T]:
         """`submit` of a call that may run for `timeout` seconds; its future has TimeoutError then."""
 
     def options(self, *, timeout: float | None = None) -> Options:

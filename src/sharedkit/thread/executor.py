@@ -6,23 +6,15 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent import futures
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-from sharedkit._executing import ExecutorFace
+from sharedkit._executing import ExecutorFace, Future
 from sharedkit.statistics import ExecutorStatistics
 
 __all__ = ["Executor"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-class Future(futures.Future[T], Generic[T]):
-    """A future whose `cancel` has the argument that other placements need."""
-
-    def cancel(self, running: bool = False) -> bool:
-        """Cancel the call if no worker has begun it; a thread cannot be ended, so `running` makes no difference."""
-        return super().cancel()
 
 
 class _Gauge:
@@ -67,7 +59,7 @@ class Executor(futures.ThreadPoolExecutor, ExecutorFace):
         """Have `fn(*args, **kwargs)` called by a thread; the future has what it returns or raises."""
         future = super().submit(self._gauge.call, fn, *args, **kwargs)
         future.__class__ = Future  # the pool makes plain ones, which differ in one method
-        return future  # type: ignore[return-value]
+        return future
 
     def _enter(
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], timeout: float | None = None

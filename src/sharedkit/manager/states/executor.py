@@ -12,7 +12,7 @@ import multiprocessing
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, ClassVar, TypeVar
 
 from sharedkit.manager.calls import Home, Outcome, failure, make_call, prepare, sendable
@@ -62,19 +62,24 @@ class ExecutorState(State):
 
     def __init__(self, name: str, spec: dict[str, Any], home: Home, initializer: bytes) -> None:
         super().__init__(name, spec)
-        self._executor = self.maker(
-            spec["max_workers"],
-            multiprocessing.get_context(spec["method"]),
-            prepare,
-            (home, initializer),
-            max_tasks_per_child=spec["max_tasks_per_child"],
-            thread_name_prefix=spec["prefix"],
-        )
+        self._start = home, initializer
         self._foreman = ThreadPoolExecutor(1, "sharedkit-foreman")
         self._jobs: dict[tuple[Session, str, int], Job] = {}
         self._ending = self._ended = False
         self._joiners = Line(lambda: self._ended)
         self.lines = (self._joiners,)
+
+    @cached_property
+    def _executor(self) -> Any:
+        """By the foreman, when it is first needed: one that nobody uses leaves nothing where the server is ended."""
+        return self.maker(
+            self.spec["max_workers"],
+            multiprocessing.get_context(self.spec["method"]),
+            prepare,
+            self._start,
+            max_tasks_per_child=self.spec["max_tasks_per_child"],
+            thread_name_prefix=self.spec["prefix"],
+        )
 
     def do_run(
         self, call: Call, key: str, number: int, packed: Packed, timeout: float | None
@@ -128,13 +133,13 @@ class ExecutorState(State):
         return job is not None and (yield from self._ask(call, job.is_running))
 
     def do_statistics(self, call: Call) -> Waiting[ExecutorStatistics]:
-        picture: ExecutorStatistics = yield from self._ask(call, self._executor.statistics)
+        picture: ExecutorStatistics = yield from self._ask(call, lambda: self._executor.statistics())
         return picture
 
     # --- the end
 
     def do_shutdown(self, call: Call, cancel_futures: bool) -> Waiting[None]:
-        yield from self._ask(call, partial(self._executor.shutdown, False, cancel_futures=cancel_futures))
+        yield from self._ask(call, lambda: self._executor.shutdown(False, cancel_futures=cancel_futures))
         if not self._ending:
             self._ending = True
             threading.Thread(target=self._await_end, args=(call.channel.loop,), daemon=True).start()
@@ -155,5 +160,9 @@ class ExecutorState(State):
         if at_once:
             for job in self._jobs.values():
                 self._foreman.submit(job.cancel, True)
-        self._foreman.submit(self._executor.shutdown, False, cancel_futures=True)
+        self._foreman.submit(self._end)
         self._foreman.shutdown(wait=False)
+
+    def _end(self) -> None:
+        if "_executor" in vars(self):
+            self._executor.shutdown(False, cancel_futures=True)
