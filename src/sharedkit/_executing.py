@@ -25,6 +25,9 @@ class Future(futures.Future[T], Generic[T]):
         return super().cancel()
 
 
+MOST_WORKERS = 500
+"""Each has a seat in the queues, of 1,023, and so has who comes before a dead one's is free."""
+
 Enter = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Future[Any]]
 
 
@@ -37,12 +40,12 @@ def checked_timeout(timeout: float | None) -> float | None:
     return float(timeout)
 
 
-def check_arguments(max_workers: int | None, most: int, initializer: object, max_tasks_per_child: object) -> None:
+def check_arguments(max_workers: int | None, initializer: object, max_tasks_per_child: object) -> None:
     """What ProcessPoolExecutor would refuse is refused in its words. ValueError, TypeError."""
     if max_workers is not None and max_workers <= 0:
         raise ValueError("max_workers must be greater than 0")
-    if max_workers is not None and max_workers > most:
-        raise ValueError(f"max_workers must be <= {most}")
+    if max_workers is not None and max_workers > MOST_WORKERS:
+        raise ValueError(f"max_workers must be <= {MOST_WORKERS}")
     if initializer is not None and not callable(initializer):
         raise TypeError("initializer must be a callable")
     if max_tasks_per_child is not None:

@@ -17,14 +17,6 @@ sys.path.append(str(Path(__file__).parents[1]))
 from conformance.loops import eventually, settle
 from conformance.watchdog import LIMIT, Task, until
 
-import sharedkit as sk
-
-
-@pytest.fixture(scope="module")
-def ctx() -> Iterator[Any]:
-    with sk.get_context("manager") as context:
-        yield context
-
 
 @pytest.fixture
 def loop() -> Iterator[asyncio.AbstractEventLoop]:

@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,6 @@ from conformance.watchdog import LIMIT, Task, end_by_alarm, until
 
 import sharedkit as sk
 from sharedkit.manager import session
-
-
-@pytest.fixture(scope="module")
-def ctx() -> Iterator[Any]:
-    with sk.get_context("manager") as context:
-        yield context
 
 
 def test_a_child_has_all_handles_that_its_parent_has(ctx: Any) -> None:

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -24,17 +23,10 @@ sys.path.append(str(Path(__file__).parents[1]))
 
 from conformance.watchdog import LIMIT, Task, until
 
-import sharedkit as sk
 from sharedkit._inlet import Inlet
 from sharedkit.manager.dial import dial
 from sharedkit.manager.states.queue import QueueState
 from sharedkit.manager.wire import LARGE, bounds, content_of, join, number_of, pack, rest_of, same, unpack
-
-
-@pytest.fixture(scope="module")
-def ctx() -> Iterator[Any]:
-    with sk.get_context("manager") as context:
-        yield context
 
 
 def whole(message: Any) -> bytearray:

@@ -29,12 +29,6 @@ import sharedkit as sk
 spawn = multiprocessing.get_context("spawn")
 
 
-@pytest.fixture(scope="module")
-def ctx() -> Iterator[Any]:
-    with sk.get_context("manager") as context:
-        yield context
-
-
 @pytest.fixture
 def start(ctx: Any) -> Iterator[Callable[..., Any]]:
     """Start a process that puts its pid into the queue it is given last."""

@@ -28,12 +28,6 @@ from sharedkit.manager.states import Call
 KEY = b"the key of this test"
 
 
-@pytest.fixture(scope="module")
-def ctx() -> Iterator[Any]:
-    with sk.get_context("manager") as context:
-        yield context
-
-
 @contextmanager
 def without_descriptors(pid: int, but: int = 0) -> Iterator[None]:
     """The process can open no more than so many until the end of the block."""

@@ -23,12 +23,6 @@ from sharedkit.manager.placement import Placement
 from sharedkit.manager.session import Link
 
 
-@pytest.fixture(scope="module")
-def ctx() -> Iterator[Any]:
-    with sk.get_context("manager") as context:
-        yield context
-
-
 @pytest.fixture
 def other(ctx: Any) -> Iterator[Any]:
     """Another client, which ends without a word."""

@@ -18,14 +18,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 
 from conformance.watchdog import LIMIT, Task, until
 
-import sharedkit as sk
 from sharedkit.manager import session
-
-
-@pytest.fixture(scope="module")
-def ctx() -> Iterator[Any]:
-    with sk.get_context("manager") as context:
-        yield context
 
 
 @contextmanager

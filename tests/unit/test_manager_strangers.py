@@ -9,7 +9,6 @@ import socket
 import struct
 import sys
 import threading
-from collections.abc import Iterator
 from contextlib import closing, suppress
 from multiprocessing import connection as mp_connection
 from multiprocessing.managers import BaseManager
@@ -26,12 +25,6 @@ from unit.manager_serving import KEY, served
 import sharedkit as sk
 from sharedkit.manager import dial, server, session, sockets
 from sharedkit.manager.wire import PROTOCOL
-
-
-@pytest.fixture(scope="module")
-def ctx() -> Iterator[Any]:
-    with sk.get_context("manager") as context:
-        yield context
 
 
 def memory_of(pid: int) -> int:

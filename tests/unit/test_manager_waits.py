@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from queue import Empty
 from types import FrameType
@@ -24,12 +24,6 @@ from conformance.watchdog import LIMIT, Task, until
 import sharedkit as sk
 from sharedkit.manager import stream
 from sharedkit.manager.wire import unpack
-
-
-@pytest.fixture(scope="module")
-def ctx() -> Iterator[Any]:
-    with sk.get_context("manager") as context:
-        yield context
 
 
 def threads_of_server(ctx: Any) -> int:

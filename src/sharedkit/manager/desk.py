@@ -64,7 +64,7 @@ class Desk:
         try:
             packed = pack((fn, args, kwargs))
         except Exception as error:
-            future.set_exception(error)
+            future.settle(None, error)
             return future
         with self._lock:
             if self._thread is None:

@@ -24,7 +24,6 @@ __all__ = ["Executor"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-MOST_WORKERS = 500  # as in shared memory
 
 
 class Executor(Structure, ExecutorFace):
@@ -58,7 +57,7 @@ class Executor(Structure, ExecutorFace):
         exist_ok: bool = False,
         persist: bool = False,
     ) -> None:
-        check_arguments(max_workers, MOST_WORKERS, initializer, max_tasks_per_child)
+        check_arguments(max_workers, initializer, max_tasks_per_child)
         context: Any = mp_context
         method = "forkserver" if context is None else context.get_start_method(allow_none=False)
         check_retiring(max_tasks_per_child, method)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import secrets
-import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from sharedkit.manager.sockets import socket_of
+from sharedkit.manager.sockets import is_open, socket_of
 
 if TYPE_CHECKING:
     from sharedkit.manager.channel import Channel
@@ -33,10 +33,6 @@ class Session:
         """Whether the client lives, asked of the system: we may not have read of its end yet."""
         if self.dead or self.life is None:
             return False
-        try:
-            with socket_of(self.life.descriptor) as end:
-                return bool(end.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
+        with suppress(OSError), socket_of(self.life.descriptor) as end:
+            return is_open(end)
+        return False

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-__all__ = ["End", "socket_of", "tune"]
+__all__ = ["End", "is_open", "socket_of", "tune"]
 
 
 class End(socket.socket):
@@ -22,12 +22,17 @@ class End(socket.socket):
 
     def is_open(self) -> bool:
         """Whether the other side has not ended it yet."""
-        try:
-            return bool(self.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
+        return is_open(self)
+
+
+def is_open(end: socket.socket) -> bool:
+    """Whether the other side has not ended the connection yet, asked of the system; nothing is taken from it."""
+    try:
+        return bool(end.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from sharedkit._look import Looker
 from sharedkit.manager.sockets import End
 from sharedkit.manager.wire import Message, bounds, rest_of
 
-__all__ = ["CHUNK", "Stream"]
+__all__ = ["Stream"]
 
 CHUNK = 1 << 16
 

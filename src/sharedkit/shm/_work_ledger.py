@@ -22,7 +22,6 @@ from typing import Any
 __all__ = [
     "DOOMED",
     "FINISHING",
-    "MOST_WORKERS",
     "NEWCOMERS",
     "OPEN",
     "RUNNING",
@@ -44,8 +43,6 @@ SLOTS = 1 << SLOT_BITS
 """Tasks that are in the queue or with workers at once; the others wait in the parent."""
 NEWCOMERS = 1 << 11
 """Words behind the slots; a worker that has come so far as to take tasks writes its number into one of them."""
-MOST_WORKERS = 500
-"""Each has a seat in the queues, of 1,023, and so has who comes before a dead one's is free."""
 WORKER_MASK = (1 << 22) - 1
 
 OPEN, RUNNING, FINISHING, DOOMED = range(4)

@@ -32,7 +32,6 @@ from typing import Any, ParamSpec, TypeVar
 
 from sharedkit._executing import ExecutorFace, check_arguments, check_retiring
 from sharedkit._future import Future
-from sharedkit.shm._work_ledger import MOST_WORKERS
 from sharedkit.shm._work_office import Office
 from sharedkit.statistics import ExecutorStatistics
 
@@ -66,7 +65,7 @@ class Executor(ExecutorFace):
     ) -> None:
         if max_workers is None:
             max_workers = len(os.sched_getaffinity(0))
-        check_arguments(max_workers, MOST_WORKERS, initializer, max_tasks_per_child)
+        check_arguments(max_workers, initializer, max_tasks_per_child)
         context: Any = mp_context
         if context is None:
             context = multiprocessing.get_context("spawn" if max_tasks_per_child is not None else None)
