@@ -31,7 +31,7 @@
 #ifndef SK_BARRIER_H
 #define SK_BARRIER_H
 
-#include "sk_segment.h"
+#include "sk_lock.h"
 
 enum sk_barrier_phase {
     SK_FILLING = 0,
@@ -109,7 +109,7 @@ static inline void sk_barrier_settle(const sk_segment *s, sk_barrier *b) {
     uint32_t parties = sk_barrier_parties(s);
     for (uint32_t i = 0; i < parties; i++) {
         uint32_t owner = sk_load32_acquire(&b->slot[i]);
-        if (owner == 0 || sk_seat_lives(&s->seats, owner)) continue;
+        if (owner == 0 || sk_lives(s, owner)) continue;
         sk_barrier_break(b, SK_ACTING);
         sk_cas32_seq_cst(&b->slot[i], &owner, 0);
     }
@@ -119,8 +119,8 @@ static inline void sk_barrier_settle(const sk_segment *s, sk_barrier *b) {
 /* Look after the dead, if the lock is free and there may be any. */
 static inline void sk_barrier_notice(const sk_segment *s, sk_barrier *b) {
     uint32_t seen = 0;
-    if (s->seats.me == 0 || sk_barrier_phase(sk_barrier_look(b)) >= SK_IS_BROKEN) return;
-    if (!sk_cas32_acquire(&b->lock, &seen, s->seats.me) && !sk_lock_inherit(&s->seats, &b->lock, seen)) return;
+    if (sk_me(s) == 0 || sk_barrier_phase(sk_barrier_look(b)) >= SK_IS_BROKEN) return;
+    if (!sk_cas32_acquire(&b->lock, &seen, sk_me(s)) && !sk_lock_inherit(s, &b->lock, seen)) return;
     sk_barrier_settle(s, b);
     sk_lock_give(&b->lock);
 }
@@ -129,7 +129,7 @@ static inline void sk_barrier_notice(const sk_segment *s, sk_barrier *b) {
 
 /* Leave the slot: the last one out begins the next round. A forked child is not in its parent's. */
 static inline void sk_barrier_leave(const sk_segment *s, sk_barrier *b, uint32_t slot) {
-    uint32_t me = s->seats.me;
+    uint32_t me = sk_me(s);
     if (sk_cas32_seq_cst(&b->slot[slot], &me, 0)) sk_barrier_drained(s, b);
 }
 
@@ -153,7 +153,7 @@ static inline int sk_barrier_claim(const sk_segment *s, sk_barrier *b, uint32_t 
         if (sk_barrier_phase(sk_barrier_look(b)) != SK_FILLING) return SK_BROKEN;
     }
     if (p->slot == parties) return SK_CORRUPT;
-    sk_store32_seq_cst(&b->slot[p->slot], s->seats.me); /* commits coming in */
+    sk_store32_seq_cst(&b->slot[p->slot], sk_me(s)); /* commits coming in */
     if (!p->last || sk_barrier_move(b, state, acts ? SK_ACTING : SK_DRAINING)) return SK_OK;
     sk_barrier_leave(s, b, p->slot);
     return SK_BROKEN;
@@ -173,7 +173,7 @@ static inline int sk_barrier_park(sk_segment *s, sk_barrier *b, uint32_t seen, u
 static inline int sk_barrier_enter(sk_segment *s, sk_barrier *b, bool acts, uint64_t until, sk_party *p) {
     uint64_t began = 0;
     for (;;) {
-        int rc = sk_lock_take(&s->seats, &s->waiter, &b->lock, until);
+        int rc = sk_lock_take(s, &b->lock, until);
         if (rc == SK_OK || rc == SK_OWNER_DIED) {
             if (rc == SK_OWNER_DIED) sk_barrier_settle(s, b);
             uint32_t state = sk_barrier_look(b), phase = sk_barrier_phase(state);
@@ -198,7 +198,7 @@ static inline bool sk_barrier_neighbour_died(const sk_segment *s, const sk_barri
     uint32_t parties = sk_barrier_parties(s);
     for (uint32_t i = 1; i < parties; i++) {
         uint32_t owner = sk_load32_acquire(&b->slot[(slot + i) % parties]);
-        if (owner != 0) return !sk_seat_lives(&s->seats, owner);
+        if (owner != 0) return !sk_lives(s, owner);
     }
     return false;
 }
@@ -209,7 +209,7 @@ static inline int sk_barrier_wait(sk_segment *s, sk_barrier *b, uint32_t slot, u
     uint64_t began = 0;
     for (;;) {
         uint32_t state = sk_barrier_look(b), phase = sk_barrier_phase(state);
-        if (sk_load32_relaxed(&b->slot[slot]) != s->seats.me) return SK_BROKEN; /* a forked child is not inside */
+        if (sk_load32_relaxed(&b->slot[slot]) != sk_me(s)) return SK_BROKEN; /* a forked child is not inside */
         if (phase == SK_DRAINING || phase == SK_BROKEN_AFTER) return SK_OK;
         if (phase > SK_ACTING) return SK_BROKEN;
         uint64_t end = phase == SK_ACTING ? UINT64_MAX : until;
@@ -236,7 +236,7 @@ static inline int sk_barrier_acted(sk_barrier *b, bool well) {
 
 /* Empty and whole again; those inside are sent away. SK_OK, or what waiting for the lock answers. */
 static inline int sk_barrier_reset(sk_segment *s, sk_barrier *b, uint64_t until) {
-    int rc = sk_lock_take(&s->seats, &s->waiter, &b->lock, until);
+    int rc = sk_lock_take(s, &b->lock, until);
     if (rc != SK_OK && rc != SK_OWNER_DIED) return rc;
     sk_barrier_settle(s, b);
     for (;;) {

@@ -106,7 +106,7 @@ static inline uint64_t sk_condition_tell(const sk_segment *s, sk_condition *c, u
     uint32_t owner;
     sk_sleeper *z;
     while (told < n && (z = sk_condition_oldest(c, before, &owner)) != NULL) {
-        if (!sk_seat_lives(&s->seats, owner)) sk_cas32_seq_cst(&z->word, &owner, 0);
+        if (!sk_lives(s, owner)) sk_cas32_seq_cst(&z->word, &owner, 0);
         else told += sk_sleeper_tell(z, owner, before);
     }
     return told;
@@ -123,8 +123,8 @@ static inline void sk_condition_pass_on(const sk_segment *s, sk_condition *c) {
     bool kept = false;
     for (uint32_t i = 0; i < high; i++) {
         uint32_t word = sk_load32_acquire(&c->slot[i].word);
-        if (!(word & SK_TOLD) || sk_seat_lives(&s->seats, word)) continue;
-        if (!kept && !sk_cas32_acquire(&c->keeper, &seen, s->seats.me) && !sk_lock_inherit(&s->seats, &c->keeper, seen))
+        if (!(word & SK_TOLD) || sk_lives(s, word)) continue;
+        if (!kept && !sk_cas32_acquire(&c->keeper, &seen, sk_me(s)) && !sk_lock_inherit(s, &c->keeper, seen))
             return;
         kept = true;
         if (sk_load32_acquire(&c->slot[i].word) != word) continue;
@@ -141,13 +141,13 @@ static inline void sk_condition_sweep(const sk_segment *s, sk_condition *c) {
     sk_condition_pass_on(s, c);
     for (uint32_t i = 0; i < SK_SLEEPERS; i++) {
         uint32_t word = sk_load32_acquire(&c->slot[i].word);
-        if (sk_sleeper_waits(word) && !sk_seat_lives(&s->seats, word)) sk_cas32_seq_cst(&c->slot[i].word, &word, 0);
+        if (sk_sleeper_waits(word) && !sk_lives(s, word)) sk_cas32_seq_cst(&c->slot[i].word, &word, 0);
     }
 }
 
 /* Take a slot, under the condition's lock: SK_OK, SK_FULL, SK_NO_SEAT. */
 static inline int sk_condition_enter(const sk_segment *s, sk_condition *c, sk_sleeper **mine) {
-    if (s->seats.me == 0) return SK_NO_SEAT;
+    SK_SEATED(s);
     for (int tries = 0; tries < 2; tries++) {
         for (uint32_t i = 0; i < SK_SLEEPERS; i++) {
             sk_sleeper *z = &c->slot[i];
@@ -156,7 +156,7 @@ static inline int sk_condition_enter(const sk_segment *s, sk_condition *c, sk_sl
             if (i >= sk_condition_high(c)) sk_store32_release(&c->high, i + 1);
             sk_store32_relaxed(&z->parked, 0);
             sk_store64_relaxed(&z->ticket, sk_add64_seq_cst(&c->next, 1));
-            if (!sk_cas32_seq_cst(&z->word, &word, s->seats.me)) continue; /* commits */
+            if (!sk_cas32_seq_cst(&z->word, &word, sk_me(s))) continue; /* commits */
             *mine = z;
             return SK_OK;
         }
@@ -170,7 +170,7 @@ static inline int sk_condition_enter(const sk_segment *s, sk_condition *c, sk_sl
 static inline int sk_condition_wait(sk_segment *s, sk_condition *c, sk_sleeper *z, uint32_t me, uint64_t until) {
     uint64_t began = 0;
     for (;;) {
-        if (s->seats.me != me) return SK_BUSY;
+        if (sk_me(s) != me) return SK_BUSY;
         if (sk_load32_acquire(&z->word) != me) return SK_OK; /* A1: pairs with R1 */
         int rc = sk_turn(&began, until);
         if (rc == SK_OK) {
@@ -191,7 +191,7 @@ static inline void sk_condition_leave(sk_sleeper *z) { sk_store32_release(&z->wo
 
 /* Leave without having waited to the end: what it had been told goes to the next. Not in the child of a fork. */
 static inline void sk_condition_abandon(const sk_segment *s, sk_condition *c, sk_sleeper *z, uint32_t me) {
-    if (s->seats.me != me || sk_condition_quit(z, me)) return;
+    if (sk_me(s) != me || sk_condition_quit(z, me)) return;
     sk_condition_tell(s, c, sk_load64_relaxed(&z->before), 1);
     sk_condition_leave(z);
 }
@@ -202,7 +202,7 @@ static inline void sk_condition_count(const sk_segment *s, const sk_condition *c
     *waiting = *told = 0;
     for (uint32_t i = 0; i < high; i++) {
         uint32_t word = sk_load32_acquire(&c->slot[i].word);
-        if (word == 0 || !sk_seat_lives(&s->seats, word)) continue;
+        if (word == 0 || !sk_lives(s, word)) continue;
         if (word & SK_TOLD) ++*told;
         else ++*waiting;
     }

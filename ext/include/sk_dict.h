@@ -30,7 +30,7 @@
 
 #include <string.h>
 
-#include "sk_segment.h"
+#include "sk_lock.h"
 
 #define SK_BUCKET_EMPTY 0u
 #define SK_BUCKET_DELETED 1u

@@ -47,7 +47,7 @@ static inline bool sk_dict_hints_sound(const sk_dict *d, const sk_region *r) {
 
 /* Take the lock; what a death left is put right. SK_OK with the region, or what waiting answers. */
 static inline int sk_dict_begin(sk_segment *s, sk_dict *d, uint64_t until, sk_region *r) {
-    int rc = sk_lock_take(&s->seats, &s->waiter, &d->lock, until);
+    int rc = sk_lock_take(s, &d->lock, until);
     if (rc == SK_OWNER_DIED) sk_store32_relaxed(&d->damaged, 1);
     else if (rc != SK_OK) return rc;
     bool damaged = __builtin_expect(sk_load32_relaxed(&d->damaged) != 0, 0);
@@ -65,7 +65,7 @@ static inline int sk_dict_settle(sk_segment *s, uint64_t until) {
     sk_dict *d = sk_dict_of(s);
     sk_region r;
     uint32_t owner = sk_lock_owner(&d->lock);
-    bool left_behind = owner != 0 && !sk_seat_lives(&s->seats, owner);
+    bool left_behind = owner != 0 && !sk_lives(s, owner);
     if (!left_behind && sk_load32_relaxed(&d->damaged) == 0) return SK_OK;
     int rc = sk_dict_begin(s, d, until, &r);
     if (rc == SK_OK) sk_lock_give(&d->lock);

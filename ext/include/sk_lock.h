@@ -12,45 +12,44 @@
 #ifndef SK_LOCK_H
 #define SK_LOCK_H
 
-#include "sk_seat.h"
-#include "sk_wait.h"
+#include "sk_segment.h"
 
 #define SK_LOCK_WAITED 0x80000000u
 
 /* Take a word whose owner is dead. */
-static inline bool sk_lock_inherit(const sk_seats *s, uint32_t *word, uint32_t seen) {
-    if (sk_seat_lives(s, seen)) return false;
-    return sk_cas32_acquire(word, &seen, s->me | (seen & SK_LOCK_WAITED));
+static inline bool sk_lock_inherit(const sk_segment *s, uint32_t *word, uint32_t seen) {
+    if (sk_lives(s, seen)) return false;
+    return sk_cas32_acquire(word, &seen, sk_me(s) | (seen & SK_LOCK_WAITED));
 }
 
-static inline int sk_lock_slow(const sk_seats *s, sk_waiter *w, uint32_t *word, uint64_t until) {
+static inline int sk_lock_slow(sk_segment *s, uint32_t *word, uint64_t until) {
     /* Once parked, others may be parked too: from then on the word is taken with the flag up. */
     uint32_t flag = 0;
     uint64_t began = 0;
     for (;;) {
         uint32_t seen = 0;
-        if (sk_cas32_acquire(word, &seen, s->me | flag)) return SK_OK; /* A1: pairs with R1 */
+        if (sk_cas32_acquire(word, &seen, sk_me(s) | flag)) return SK_OK; /* A1: pairs with R1 */
         if (until == 0) return SK_BUSY;
         int turn = sk_turn(&began, until);
         if (turn != SK_OK) return turn;
-        if (sk_spin_while(w, word, seen)) continue;
+        if (sk_spin_while(&s->waiter, word, seen)) continue;
         if (!(seen & SK_LOCK_WAITED)) {
             if (!sk_cas32_acquire(word, &seen, seen | SK_LOCK_WAITED)) continue;
             seen |= SK_LOCK_WAITED;
         }
         flag = SK_LOCK_WAITED;
-        int rc = sk_park_slice(w, word, seen, SK_LOCK_SLICE_NS, until);
+        int rc = sk_park_slice(&s->waiter, word, seen, SK_LOCK_SLICE_NS, until);
         if (rc != SK_OK) return sk_lock_inherit(s, word, seen) ? SK_OWNER_DIED : rc;
     }
 }
 
 /* Take the word, at the latest at the monotonic time `until`; 0: do not sleep.
  * SK_OK, SK_OWNER_DIED (taken; repair first), SK_BUSY, SK_TIMEOUT, SK_INTERRUPTED (a slice is over; come again). */
-static inline int sk_lock_take(const sk_seats *s, sk_waiter *w, uint32_t *word, uint64_t until) {
+static inline int sk_lock_take(sk_segment *s, uint32_t *word, uint64_t until) {
     uint32_t seen = 0;
-    if (__builtin_expect(s->me == 0, 0)) return SK_NO_SEAT; /* after leaving, or when a fork found no seat */
-    if (__builtin_expect(sk_cas32_acquire(word, &seen, s->me), 1)) return SK_OK; /* A1: pairs with R1 */
-    return sk_lock_slow(s, w, word, until);
+    SK_SEATED(s);
+    if (__builtin_expect(sk_cas32_acquire(word, &seen, sk_me(s)), 1)) return SK_OK; /* A1: pairs with R1 */
+    return sk_lock_slow(s, word, until);
 }
 
 static inline void sk_lock_give(uint32_t *word) {

@@ -53,18 +53,18 @@ static inline int sk_mutex_told(sk_mutex *m, int rc) {
 /* Take it if it is free and nobody's turn, in one step: SK_OK, SK_OWNER_DIED (taken), SK_BUSY, SK_NO_SEAT. */
 static inline int sk_mutex_try(const sk_segment *s, sk_mutex *m) {
     uint32_t seen = 0;
-    if (__builtin_expect(s->seats.me == 0, 0)) return SK_NO_SEAT;
+    SK_SEATED(s);
     if (__builtin_expect(sk_load64_relaxed(&m->turn) != 0, 0)) return SK_BUSY;
-    if (!sk_cas32_acquire(&m->word, &seen, s->seats.me)) return SK_BUSY; /* A1: pairs with R1 in sk_lock_give */
+    if (!sk_cas32_acquire(&m->word, &seen, sk_me(s))) return SK_BUSY; /* A1: pairs with R1 in sk_lock_give */
     return sk_mutex_told(m, SK_OK);
 }
 
 /* Take it if it is free or its owner is dead, whosever turn it is; without waiting. */
 static inline int sk_mutex_grab(const sk_segment *s, sk_mutex *m) {
     uint32_t seen = 0;
-    if (__builtin_expect(s->seats.me == 0, 0)) return SK_NO_SEAT;
-    if (sk_cas32_acquire(&m->word, &seen, s->seats.me)) return sk_mutex_told(m, SK_OK); /* A1: pairs with R1 */
-    return sk_mutex_told(m, sk_lock_inherit(&s->seats, &m->word, seen) ? SK_OWNER_DIED : SK_BUSY);
+    SK_SEATED(s);
+    if (sk_cas32_acquire(&m->word, &seen, sk_me(s))) return sk_mutex_told(m, SK_OK); /* A1: pairs with R1 */
+    return sk_mutex_told(m, sk_lock_inherit(s, &m->word, seen) ? SK_OWNER_DIED : SK_BUSY);
 }
 
 /* Sleep while the word is *seen, for a slice at most. A free word, left for whose turn it is, bears no flag. */
@@ -86,7 +86,7 @@ static inline int sk_mutex_slow(sk_segment *s, sk_mutex *m, uint64_t until, sk_s
     for (;;) {
         uint32_t seen = sk_load32_relaxed(&m->word);
         if (seen == 0 && !sk_stay_barred(s, &m->turn, stay) &&
-            sk_cas32_acquire(&m->word, &seen, s->seats.me | flag)) /* A1: pairs with R1 in sk_lock_give */
+            sk_cas32_acquire(&m->word, &seen, sk_me(s) | flag)) /* A1: pairs with R1 in sk_lock_give */
             return SK_OK;
         if (seen != 0) stay->freed = 0;
         int rc = sk_turn(&began, until);
@@ -96,9 +96,9 @@ static inline int sk_mutex_slow(sk_segment *s, sk_mutex *m, uint64_t until, sk_s
             rc = sk_mutex_park(s, m, &seen, until, stay);
         }
         if (rc == SK_OK) continue;
-        if (seen != 0 && sk_lock_inherit(&s->seats, &m->word, seen)) return SK_OWNER_DIED;
+        if (seen != 0 && sk_lock_inherit(s, &m->word, seen)) return SK_OWNER_DIED;
         seen = 0;
-        if (rc == SK_TIMEOUT && sk_cas32_acquire(&m->word, &seen, s->seats.me | flag)) return SK_OK; /* A1 */
+        if (rc == SK_TIMEOUT && sk_cas32_acquire(&m->word, &seen, sk_me(s) | flag)) return SK_OK; /* A1 */
         return rc;
     }
 }
@@ -108,7 +108,7 @@ static inline int sk_mutex_slow(sk_segment *s, sk_mutex *m, uint64_t until, sk_s
  * end it by sk_mutex_quit. */
 static inline int sk_mutex_take(sk_segment *s, sk_mutex *m, uint64_t until, sk_stay *stay) {
     if (until == 0) return sk_mutex_grab(s, m);
-    if (__builtin_expect(s->seats.me == 0, 0)) return SK_NO_SEAT;
+    SK_SEATED(s);
     int rc = sk_mutex_told(m, sk_mutex_slow(s, m, until, stay));
     if (rc != SK_INTERRUPTED) sk_stay_end(s, &m->turn, m->roll, stay);
     return rc;
@@ -128,15 +128,15 @@ static inline void sk_mutex_free(sk_mutex *m) {
 
 /* Free what another process took. If that one is dead, this one takes it over first, so that its death is not lost. */
 static inline int sk_mutex_give_slow(const sk_segment *s, sk_mutex *m) {
-    if (s->seats.me == 0) return SK_NO_SEAT;
+    SK_SEATED(s);
     uint32_t seen;
     while ((seen = sk_load32_acquire(&m->word)) != 0) {
-        if (sk_lock_inherit(&s->seats, &m->word, seen)) {
+        if (sk_lock_inherit(s, &m->word, seen)) {
             sk_store32_relaxed(&m->torn, 1);
             sk_mutex_free(m);
             return SK_OK;
         }
-        if (!sk_seat_lives(&s->seats, seen) || !sk_cas32_seq_cst(&m->word, &seen, 0)) continue;
+        if (!sk_lives(s, seen) || !sk_cas32_seq_cst(&m->word, &seen, 0)) continue;
         if (seen & SK_LOCK_WAITED) sk_wake(&m->word, sk_stay_call(&m->turn));
         return SK_OK;
     }
@@ -146,7 +146,7 @@ static inline int sk_mutex_give_slow(const sk_segment *s, sk_mutex *m) {
 /* SK_OK; SK_EXCESS when nobody holds it; SK_NO_SEAT. */
 static inline int sk_mutex_give(const sk_segment *s, sk_mutex *m) {
     uint32_t owner = sk_lock_owner(&m->word);
-    if (__builtin_expect(owner == 0 || owner != s->seats.me, 0)) return sk_mutex_give_slow(s, m);
+    if (__builtin_expect(owner == 0 || owner != sk_me(s), 0)) return sk_mutex_give_slow(s, m);
     if (__builtin_expect(sk_load32_relaxed(&m->torn) != 0, 0)) sk_store32_relaxed(&m->torn, 0);
     sk_mutex_free(m);
     return SK_OK;
@@ -160,9 +160,9 @@ static inline void sk_mutex_pass_on(sk_mutex *m) {
 
 /* What it guards is in order again, says whoever holds it or looks after what a dead one left. */
 static inline int sk_mutex_mend(const sk_segment *s, sk_mutex *m) {
-    if (s->seats.me == 0) return SK_NO_SEAT;
+    SK_SEATED(s);
     uint32_t seen = sk_load32_acquire(&m->word);
-    bool inherited = seen != 0 && sk_lock_inherit(&s->seats, &m->word, seen);
+    bool inherited = seen != 0 && sk_lock_inherit(s, &m->word, seen);
     sk_store32_relaxed(&m->torn, 0);
     if (inherited) sk_mutex_free(m);
     return SK_OK;
@@ -171,7 +171,7 @@ static inline int sk_mutex_mend(const sk_segment *s, sk_mutex *m) {
 /* Whether somebody alive holds it. */
 static inline bool sk_mutex_taken(const sk_segment *s, const sk_mutex *m) {
     uint32_t owner = sk_lock_owner(&m->word);
-    return owner != 0 && sk_seat_lives(&s->seats, owner);
+    return owner != 0 && sk_lives(s, owner);
 }
 
 #endif

@@ -81,7 +81,7 @@ static inline uint32_t sk_permits_recount(const sk_segment *s, sk_permits *p) {
 
 /* SK_OK with the lock; else SK_BUSY, SK_TIMEOUT, SK_INTERRUPTED, SK_NO_SEAT. */
 static inline int sk_permits_enter(sk_segment *s, sk_permits *p, uint64_t until) {
-    int rc = sk_lock_take(&s->seats, &s->waiter, &p->lock, until);
+    int rc = sk_lock_take(s, &p->lock, until);
     if (rc == SK_OWNER_DIED) sk_permits_recount(s, p);
     return rc == SK_OWNER_DIED ? SK_OK : rc;
 }
@@ -95,7 +95,7 @@ static inline uint32_t sk_permits_free(const sk_segment *s, const sk_permits *p)
 
 /* One more is held by this process, whose entry may be that of a dead one who sat here. */
 static inline void sk_permits_hold_one(const sk_segment *s, sk_permits *p) {
-    uint64_t *entry = sk_roll_entry(s, p->rolls), epoch = sk_owner_epoch(s->seats.me);
+    uint64_t *entry = sk_roll_entry(s, p->rolls), epoch = sk_owner_epoch(sk_me(s));
     uint64_t seen = sk_load64_relaxed(entry);
     if (seen >> 32 != epoch && (uint32_t)seen != 0) sk_permits_recount(s, p);
     uint32_t unheld = sk_permits_free(s, p);
@@ -109,7 +109,7 @@ static inline uint32_t sk_permits_take_from(const sk_segment *s, sk_permits *p, 
     for (uint32_t seat = 0; seat < s->seats.count && taken < n; seat++) {
         uint64_t seen = sk_load64_relaxed(&p->rolls[seat]);
         uint32_t count = (uint32_t)seen, owner = sk_roll_owner(seen, seat);
-        if (count == 0 || owner == s->seats.me || sk_seat_lives(&s->seats, owner) != living) continue;
+        if (count == 0 || owner == sk_me(s) || sk_lives(s, owner) != living) continue;
         uint32_t some = count < n - taken ? count : n - taken;
         sk_store64_release(&p->rolls[seat], seen - some); /* commits */
         taken += some;
@@ -220,7 +220,7 @@ static inline int sk_permits_give(sk_segment *s, uint32_t n, uint64_t until) {
         sk_permits_leave(p);
         return SK_EXCESS;
     }
-    uint64_t *entry = sk_roll_entry(s, p->rolls), epoch = sk_owner_epoch(s->seats.me);
+    uint64_t *entry = sk_roll_entry(s, p->rolls), epoch = sk_owner_epoch(sk_me(s));
     uint32_t mine = sk_roll_mine(s, p->rolls), own = n < mine ? n : mine;
     if (own > 0) sk_store64_release(entry, epoch << 32 | (mine - own)); /* commits */
     if (own < n) own += sk_permits_take_from(s, p, n - own, false);

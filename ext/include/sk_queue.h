@@ -93,7 +93,7 @@ static inline int sk_queue_repair_put(sk_segment *s, sk_queue *q) {
 }
 
 static inline int sk_queue_lock_put(sk_segment *s, sk_queue *q, uint64_t until) {
-    int rc = sk_lock_take(&s->seats, &s->waiter, &q->put_lock, until);
+    int rc = sk_lock_take(s, &q->put_lock, until);
     if (__builtin_expect(rc == SK_OWNER_DIED, 0)) {
         rc = sk_queue_repair_put(s, q);
         if (rc != SK_OK) sk_lock_give(&q->put_lock);
@@ -102,7 +102,7 @@ static inline int sk_queue_lock_put(sk_segment *s, sk_queue *q, uint64_t until) 
 }
 
 static inline int sk_queue_lock_get(sk_segment *s, sk_queue *q, uint64_t until) {
-    int rc = sk_lock_take(&s->seats, &s->waiter, &q->get_lock, until);
+    int rc = sk_lock_take(s, &q->get_lock, until);
     if (__builtin_expect(rc == SK_OWNER_DIED, 0)) {
         sk_store64_relaxed(&q->tail_seen, sk_load64_relaxed(&q->head)); /* the hint may be anything; head is safe */
         rc = SK_OK;

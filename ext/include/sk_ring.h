@@ -15,7 +15,7 @@
 
 #include <string.h>
 
-#include "sk_segment.h"
+#include "sk_lock.h"
 
 #define SK_UNIT 16u
 #define SK_RECORD_HEAD 8u

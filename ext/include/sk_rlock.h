@@ -16,12 +16,12 @@
 #include "sk_mutex.h"
 
 static inline uint64_t sk_rlock_name(const sk_segment *s, uint32_t thread) {
-    return (uint64_t)s->seats.me << 32 | thread;
+    return (uint64_t)sk_me(s) << 32 | thread;
 }
 
 /* Whether this thread holds it. Only the thread itself can make this true or false. */
 static inline bool sk_rlock_mine(const sk_segment *s, const sk_mutex *m, uint32_t thread) {
-    return s->seats.me != 0 && sk_lock_owner(&m->word) == s->seats.me &&
+    return sk_me(s) != 0 && sk_lock_owner(&m->word) == sk_me(s) &&
            sk_load64_relaxed(&m->thread) == sk_rlock_name(s, thread);
 }
 

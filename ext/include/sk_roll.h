@@ -10,10 +10,10 @@
 #ifndef SK_ROLL_H
 #define SK_ROLL_H
 
-#include "sk_segment.h"
+#include "sk_lock.h"
 
 static inline uint64_t *sk_roll_entry(const sk_segment *s, uint64_t *roll) {
-    return &roll[sk_owner_seat(s->seats.me)];
+    return &roll[sk_owner_seat(sk_me(s))];
 }
 
 /* The owner word of whoever wrote what was read from entry `seat`. */
@@ -24,13 +24,13 @@ static inline uint32_t sk_roll_owner(uint64_t seen, uint32_t seat) {
 /* This process's own count. */
 static inline uint32_t sk_roll_mine(const sk_segment *s, uint64_t *roll) {
     uint64_t seen = sk_load64_relaxed(sk_roll_entry(s, roll));
-    return seen >> 32 == sk_owner_epoch(s->seats.me) ? (uint32_t)seen : 0;
+    return seen >> 32 == sk_owner_epoch(sk_me(s)) ? (uint32_t)seen : 0;
 }
 
 /* Add n to this process's own count. */
 static inline void sk_roll_add(const sk_segment *s, uint64_t *roll, int32_t n) {
-    uint64_t *entry = sk_roll_entry(s, roll), epoch = sk_owner_epoch(s->seats.me);
-    if (s->seats.me == 0) return;
+    uint64_t *entry = sk_roll_entry(s, roll), epoch = sk_owner_epoch(sk_me(s));
+    if (sk_me(s) == 0) return;
     uint64_t seen = sk_load64_relaxed(entry);
     uint32_t count;
     do {
@@ -42,7 +42,7 @@ static inline void sk_roll_add(const sk_segment *s, uint64_t *roll, int32_t n) {
 static inline uint32_t sk_roll_of(const sk_segment *s, const uint64_t *roll, uint32_t seat, uint32_t *owner) {
     uint64_t seen = sk_load64_acquire(&roll[seat]);
     *owner = sk_roll_owner(seen, seat);
-    return (uint32_t)seen != 0 && sk_seat_lives(&s->seats, *owner) ? (uint32_t)seen : 0;
+    return (uint32_t)seen != 0 && sk_lives(s, *owner) ? (uint32_t)seen : 0;
 }
 
 /* The sum over all who live. */

@@ -78,7 +78,7 @@ static inline int sk_rw_refuse(const sk_segment *s) {
 static inline uint32_t sk_rw_reads(const sk_segment *s, uint32_t seat, uint32_t *owner) {
     uint64_t seen = sk_load64_seq_cst(sk_rw_entry(s, seat));
     *owner = sk_roll_owner(seen, seat);
-    return (uint32_t)seen != 0 && sk_seat_lives(&s->seats, *owner) ? (uint32_t)seen : 0;
+    return (uint32_t)seen != 0 && sk_lives(s, *owner) ? (uint32_t)seen : 0;
 }
 
 /* Whether anybody reads. */
@@ -98,9 +98,9 @@ static inline int sk_rw_told(const sk_segment *s) {
 
 /* End reading: SK_OK; SK_EXCESS when no thread of this process reads. */
 static inline int sk_rw_end_read(const sk_segment *s) {
-    uint64_t *entry = sk_rw_entry(s, sk_owner_seat(s->seats.me)), seen = sk_load64_relaxed(entry);
+    uint64_t *entry = sk_rw_entry(s, sk_owner_seat(sk_me(s))), seen = sk_load64_relaxed(entry);
     do {
-        if (s->seats.me == 0 || seen >> 32 != sk_owner_epoch(s->seats.me) || (uint32_t)seen == 0) return SK_EXCESS;
+        if (sk_me(s) == 0 || seen >> 32 != sk_owner_epoch(sk_me(s)) || (uint32_t)seen == 0) return SK_EXCESS;
     } while (!sk_cas64_seq_cst(entry, &seen, seen - 1)); /* R1: pairs with the load in sk_rw_reads; commits */
     sk_event_call(&sk_rw_of(s)->gone, SK_EVERYBODY);
     return SK_OK;
@@ -109,10 +109,10 @@ static inline int sk_rw_end_read(const sk_segment *s) {
 /* Begin to read if nobody writes or wants to: SK_OK, SK_OWNER_DIED (reads; was told), SK_BUSY, SK_NO_SEAT. */
 static inline int sk_rw_try_read(const sk_segment *s) {
     uint32_t *word = &sk_rw_writer(s)->word;
-    if (__builtin_expect(s->seats.me == 0, 0)) return SK_NO_SEAT;
+    SK_SEATED(s);
     if (sk_load32_relaxed(word) != 0 || (uint32_t)sk_load64_relaxed(&sk_rw_of(s)->wanted) != 0) return SK_BUSY;
-    uint64_t *entry = sk_rw_entry(s, sk_owner_seat(s->seats.me)), seen = sk_load64_relaxed(entry);
-    uint64_t epoch = (uint64_t)sk_owner_epoch(s->seats.me) << 32;
+    uint64_t *entry = sk_rw_entry(s, sk_owner_seat(sk_me(s))), seen = sk_load64_relaxed(entry);
+    uint64_t epoch = (uint64_t)sk_owner_epoch(sk_me(s)) << 32;
     while (!sk_cas64_seq_cst(entry, &seen, (seen >> 32 == epoch >> 32 ? seen : epoch) + 1)) continue; /* commits */
     if (__builtin_expect(sk_load32_seq_cst(word) == 0, 1)) return sk_rw_told(s); /* W1: pairs with W2 */
     sk_rw_end_read(s);
@@ -127,7 +127,7 @@ static inline bool sk_rw_bury(const sk_segment *s) {
     uint32_t seen = sk_load32_acquire(&m->word);
     uint64_t wanted = sk_load64_seq_cst(&l->wanted);
     bool changed = false;
-    if (seen != 0 && !sk_seat_lives(&s->seats, seen)) {
+    if (seen != 0 && !sk_lives(s, seen)) {
         int rc = sk_mutex_grab(s, m);
         changed = rc == SK_OK || rc == SK_OWNER_DIED;
         if (changed) sk_mutex_pass_on(m);
@@ -139,7 +139,7 @@ static inline bool sk_rw_bury(const sk_segment *s) {
 }
 
 static inline void sk_rw_quit_read(const sk_segment *s, sk_rw_wait *w) {
-    if (w->announced && w->me == s->seats.me) sk_roll_add(s, sk_rw_waiting(s), -1);
+    if (w->announced && w->me == sk_me(s)) sk_roll_add(s, sk_rw_waiting(s), -1);
     w->announced = false;
 }
 
@@ -150,7 +150,7 @@ static inline int sk_rw_read(sk_segment *s, sk_rw_wait *w, uint64_t until) {
     sk_rwlock *l = sk_rw_of(s);
     uint64_t began = 0;
     int rc;
-    if (s->seats.me == 0) return SK_NO_SEAT;
+    SK_SEATED(s);
     for (;;) {
         uint32_t raised = until == 0 ? 0 : sk_event_raise(&l->open);
         rc = sk_rw_try_read(s);
@@ -164,7 +164,7 @@ static inline int sk_rw_read(sk_segment *s, sk_rw_wait *w, uint64_t until) {
         if (rc == SK_OK) {
             if (sk_spin_while(&s->waiter, &l->open, raised)) continue;
             if (!w->announced) {
-                w->me = s->seats.me;
+                w->me = sk_me(s);
                 w->announced = true;
                 sk_roll_add(s, sk_rw_waiting(s), 1);
             }
@@ -182,15 +182,15 @@ static inline int sk_rw_read(sk_segment *s, sk_rw_wait *w, uint64_t until) {
 /* --- writing --------------------------------------------------------------------------------------- */
 
 static inline void sk_rw_announce(const sk_segment *s, sk_rw_wait *w) {
-    if (w->announced && w->me == s->seats.me) return;
-    w->me = s->seats.me;
+    if (w->announced && w->me == sk_me(s)) return;
+    w->me = sk_me(s);
     w->announced = true;
     sk_roll_add(s, sk_rw_wanting(s), 1);
     sk_add64_seq_cst(&sk_rw_of(s)->wanted, SK_RW_ONE_MORE);
 }
 
 static inline void sk_rw_renounce(const sk_segment *s, sk_rw_wait *w) {
-    if (w->announced && w->me == s->seats.me) {
+    if (w->announced && w->me == sk_me(s)) {
         sk_add64_seq_cst(&sk_rw_of(s)->wanted, SK_RW_ONE_LESS);
         sk_roll_add(s, sk_rw_wanting(s), -1);
     }
@@ -200,7 +200,7 @@ static inline void sk_rw_renounce(const sk_segment *s, sk_rw_wait *w) {
 /* Wait no longer. What the word guards was not touched, so a mark that is there stays. */
 static inline void sk_rw_quit_write(const sk_segment *s, sk_rw_wait *w, sk_stay *stay) {
     if (w->writes) {
-        if (w->me == s->seats.me) sk_mutex_pass_on(sk_rw_writer(s));
+        if (w->me == sk_me(s)) sk_mutex_pass_on(sk_rw_writer(s));
         w->writes = false;
     } else sk_mutex_quit(s, sk_rw_writer(s), stay);
     sk_rw_renounce(s, w);
@@ -214,9 +214,9 @@ static inline int sk_rw_write(sk_segment *s, sk_rw_wait *w, uint64_t until, sk_s
     sk_rwlock *l = sk_rw_of(s);
     uint64_t began = 0;
     int rc;
-    if (s->seats.me == 0) return SK_NO_SEAT;
-    if (w->me != s->seats.me) w->writes = w->announced = false; /* at first; in the child of a fork */
-    w->me = s->seats.me;
+    SK_SEATED(s);
+    if (w->me != sk_me(s)) w->writes = w->announced = false; /* at first; in the child of a fork */
+    w->me = sk_me(s);
     if (until != 0) sk_rw_announce(s, w);
     if (!w->writes) {
         rc = sk_mutex_take(s, sk_rw_writer(s), until, stay);
@@ -247,7 +247,7 @@ static inline int sk_rw_write(sk_segment *s, sk_rw_wait *w, uint64_t until, sk_s
 /* End writing: SK_OK; SK_EXCESS when this process does not write. */
 static inline int sk_rw_end_write(const sk_segment *s) {
     sk_mutex *m = sk_rw_writer(s);
-    if (s->seats.me == 0 || sk_lock_owner(&m->word) != s->seats.me) return SK_EXCESS;
+    if (sk_me(s) == 0 || sk_lock_owner(&m->word) != sk_me(s)) return SK_EXCESS;
     int rc = sk_mutex_give(s, m);
     sk_event_call(&sk_rw_of(s)->open, SK_EVERYBODY);
     return rc;

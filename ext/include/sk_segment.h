@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "sk_header.h"
-#include "sk_lock.h"
+#include "sk_wait.h"
 
 #define SK_MAPS 48
 
@@ -33,6 +33,18 @@ typedef struct sk_segment {
     } map[SK_MAPS];
     char path[272];
 } sk_segment;
+
+/* This process's owner word here; 0 while it has no seat. */
+static inline uint32_t sk_me(const sk_segment *s) { return s->seats.me; }
+
+/* Whether the process that the owner word names still lives. */
+static inline bool sk_lives(const sk_segment *s, uint32_t owner) { return sk_seat_lives(&s->seats, owner); }
+
+/* At the head of what needs an owner word: return from there with the reason where there is none. */
+#define SK_SEATED(s)                                                                      \
+    do {                                                                                  \
+        if (__builtin_expect(sk_me(s) == 0, 0)) return SK_NO_SEAT;                        \
+    } while (0)
 
 static inline const sk_header *sk_header_of(const sk_segment *s) { return &s->header; }
 static inline void *sk_body_of(const sk_segment *s) { return s->base + s->header.body; }

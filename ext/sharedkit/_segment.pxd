@@ -54,6 +54,7 @@ cdef extern from "sk_segment.h" nogil:
         int (*fill)(sk_segment *) noexcept nogil
 
     const sk_header *sk_header_of(const sk_segment *s) noexcept
+    uint32_t sk_me(const sk_segment *s) noexcept
     void *sk_body_of(const sk_segment *s) noexcept
     uint64_t sk_now_ns() noexcept
 

@@ -8,7 +8,7 @@ import threading
 from cpython.exc cimport PyErr_WriteUnraisable
 from libc.string cimport memset
 
-from sharedkit._segment cimport Segment, sk_now_ns
+from sharedkit._segment cimport Segment, sk_me, sk_now_ns
 
 
 cdef extern from "sk_watch.h" nogil:
@@ -177,7 +177,7 @@ cdef class Turn:
         self.key = key
         self.until = until
         self.deadline = None if until == FOR_EVER else until / 1e9
-        self.me = segment.s.seats.me
+        self.me = sk_me(segment.s)
         memset(&self.node, 0, sizeof(self.node))
 
     cdef object look(self):
@@ -190,7 +190,7 @@ cdef class Turn:
 
     cdef int abandon(self) except -1:
         """Its loop does not run: it must not stand in the way of others. Should it go on, it begins anew."""
-        if self.begun and self.segment.s.seats.me == self.me:
+        if self.begun and sk_me(self.segment.s) == self.me:
             self.begun = False
             self.end()
         return 0
@@ -242,6 +242,6 @@ cdef class Turn:
         self.wake = None
         if self.begun:
             self.begun = False
-            if self.segment.s.seats.me == self.me:
+            if sk_me(self.segment.s) == self.me:
                 self.end()
         self.drop()

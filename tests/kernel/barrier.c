@@ -168,7 +168,7 @@ int main(int argc, char **argv) {
 
     /* Whatever the words say, nobody runs astray. */
     b->state = SK_FILLING;
-    for (int i = 0; i < PARTIES; i++) b->slot[i] = s.seats.me;
+    for (int i = 0; i < PARTIES; i++) b->slot[i] = sk_me(&s);
     sk_party p;
     CHECK(enter(&s, b, false, 0, &p) == SK_CORRUPT);
     b->state = 7;

@@ -22,7 +22,7 @@ static void unlock(sk_segment *s) { CHECK(sk_mutex_give(s, sk_body_of(s)) == SK_
 static bool wait(sk_segment *s, uint64_t until) {
     sk_condition *c = sk_condition_of(s);
     sk_sleeper *z;
-    uint32_t me = s->seats.me;
+    uint32_t me = sk_me(s);
     int rc;
     CHECK(sk_condition_enter(s, c, &z) == SK_OK);
     unlock(s);
@@ -78,7 +78,7 @@ static void *perish(void *nothing) {
     CHECK(sk_condition_enter(&s, c, &z) == SK_OK);
     unlock(&s);
     int rc;
-    while ((rc = sk_condition_wait(&s, c, z, s.seats.me, FOR_EVER)) == SK_INTERRUPTED) {}
+    while ((rc = sk_condition_wait(&s, c, z, sk_me(&s), FOR_EVER)) == SK_INTERRUPTED) {}
     CHECK(rc == SK_OK);
     sk_add32_seq_cst(&dead, 1);
     die(&s);
@@ -153,16 +153,16 @@ int main(int argc, char **argv) {
     for (uint32_t i = 0; i < SK_SLEEPERS; i++) CHECK(k->slot[i].word == 0);
 
     /* The dead that nobody has told are skipped, and make room. */
-    for (uint32_t i = 0; i < SK_SLEEPERS; i++) k->slot[i].word = s.seats.me - (1u << SK_SEAT_BITS);
+    for (uint32_t i = 0; i < SK_SLEEPERS; i++) k->slot[i].word = sk_me(&s) - (1u << SK_SEAT_BITS);
     sk_sleeper *z;
     CHECK(sk_condition_enter(&s, k, &z) == SK_OK);
     sk_condition_notify(&s, k, 1);
-    CHECK(z->word == (s.seats.me | SK_TOLD));
-    sk_condition_abandon(&s, k, z, s.seats.me);
+    CHECK(z->word == (sk_me(&s) | SK_TOLD));
+    sk_condition_abandon(&s, k, z, sk_me(&s));
     CHECK(z->word == 0);
 
     /* A full table of the living says so. */
-    for (uint32_t i = 0; i < SK_SLEEPERS; i++) k->slot[i].word = s.seats.me;
+    for (uint32_t i = 0; i < SK_SLEEPERS; i++) k->slot[i].word = sk_me(&s);
     CHECK(sk_condition_enter(&s, k, &z) == SK_FULL);
     k->high = UINT32_MAX;
     k->keeper = UINT32_MAX;

@@ -1,5 +1,6 @@
 /* The lock word: it excludes, whoever waits however; the dead hand it over, once each; the living never lose it. */
 #include "harness.h"
+#include "sk_lock.h"
 
 #define CREW 4
 
@@ -14,7 +15,7 @@ static uint64_t taken, deaths, inherited, refused;
 /* Take it, however often a slice is over. */
 static int take(sk_segment *s, guarded *g) {
     int rc;
-    while ((rc = sk_lock_take(&s->seats, &s->waiter, &g->word, FOR_EVER)) == SK_INTERRUPTED) {}
+    while ((rc = sk_lock_take(s, &g->word, FOR_EVER)) == SK_INTERRUPTED) {}
     CHECK(rc == SK_OK || rc == SK_OWNER_DIED);
     if (rc == SK_OWNER_DIED) {
         after_death(g);
@@ -23,7 +24,7 @@ static int take(sk_segment *s, guarded *g) {
         g->repaired++;
     }
     CHECK(g->a == g->b);
-    CHECK(sk_lock_owner(&g->word) == s->seats.me);
+    CHECK(sk_lock_owner(&g->word) == sk_me(s));
     return rc;
 }
 
@@ -35,12 +36,12 @@ static void *work(void *nothing) {
     uint64_t until = deadline_in(opt.millis), mine = 0, dices = opt.seed ^ (uint64_t)(uintptr_t)&s;
     while (sk_now_ns() < until) {
         if (dice(&dices) % 8 == 0) { /* without sleeping */
-            int rc = sk_lock_take(&s.seats, &s.waiter, &g->word, 0);
+            int rc = sk_lock_take(&s, &g->word, 0);
             CHECK(rc == SK_OK || rc == SK_BUSY);
             if (rc == SK_BUSY) continue;
             CHECK(g->a == g->b);
         } else if (dice(&dices) % 8 == 0) { /* with little time */
-            int rc = sk_lock_take(&s.seats, &s.waiter, &g->word, sk_now_ns() + 50000);
+            int rc = sk_lock_take(&s, &g->word, sk_now_ns() + 50000);
             CHECK(rc == SK_OK || rc == SK_OWNER_DIED || rc == SK_TIMEOUT || rc == SK_INTERRUPTED);
             if (rc == SK_OWNER_DIED) {
                 after_death(g);
@@ -84,7 +85,7 @@ static void *wait_in_vain(void *nothing) {
     attach(&s);
     guarded *g = sk_body_of(&s);
     for (int i = 0; i < 5; i++) {
-        int rc = sk_lock_take(&s.seats, &s.waiter, &g->word, deadline_in(15));
+        int rc = sk_lock_take(&s, &g->word, deadline_in(15));
         CHECK(rc == SK_TIMEOUT || rc == SK_INTERRUPTED);
     }
     sk_add64_relaxed(&refused, 1);
@@ -114,11 +115,11 @@ int main(int argc, char **argv) {
     hire(&c, wait_in_vain, NULL);
     hire(&c, wait_in_vain, NULL);
     gather(&c);
-    CHECK(refused == 2 && sk_lock_owner(&g->word) == s.seats.me);
+    CHECK(refused == 2 && sk_lock_owner(&g->word) == sk_me(&s));
     sk_lock_give(&g->word);
 
     /* Words that nobody living wrote: of no such seat, of an epoch gone by, of nobody with sleepers. */
-    uint32_t stray[] = {SK_OWNER_MASK, s.seats.me - (1u << SK_SEAT_BITS), 1u << SK_SEAT_BITS | 15u, SK_LOCK_WAITED};
+    uint32_t stray[] = {SK_OWNER_MASK, sk_me(&s) - (1u << SK_SEAT_BITS), 1u << SK_SEAT_BITS | 15u, SK_LOCK_WAITED};
     for (unsigned i = 0; i < 4; i++) {
         g->word = stray[i];
         take(&s, g);
@@ -126,6 +127,6 @@ int main(int argc, char **argv) {
         CHECK(g->word == 0);
     }
     leave(&s);
-    CHECK(sk_lock_take(&s.seats, &s.waiter, &stray[0], FOR_EVER) == SK_NO_SEAT);
+    CHECK(sk_lock_take(&s, &stray[0], FOR_EVER) == SK_NO_SEAT);
     return 0;
 }

@@ -79,7 +79,7 @@ static void exclude(int i) {
     uint32_t *word = &sk_queue_of(&segment[i])->put_lock;
     for (int k = 0; k < 2; k++) {
         segment[i].waiter.patience = 0;
-        answer[i] = sk_lock_take(&segment[i].seats, &segment[i].waiter, word, UINT64_MAX);
+        answer[i] = sk_lock_take(&segment[i], word, UINT64_MAX);
         if (inside++ != 0 || answer[i] != SK_OK) exit(1);
         sk_load32_relaxed(word); /* others may come here */
         inside--;

@@ -39,7 +39,7 @@ static void count(sk_segment *s, int rc) {
         what->b = what->a;
         sk_mutex_mend(s, mutex_of(s));
     }
-    CHECK(what->a == what->b && sk_lock_owner(&mutex_of(s)->word) == s->seats.me);
+    CHECK(what->a == what->b && sk_lock_owner(&mutex_of(s)->word) == sk_me(s));
     what->a++;
     what->b++;
     sk_add64_relaxed(&taken, 1);
@@ -103,7 +103,7 @@ static void turns_of_those_who_do_not_come(sk_segment *s) {
     sk_mutex *m = mutex_of(s);
     sk_segment other;
     attach(&other);
-    uint64_t its = (uint64_t)other.seats.me << 32 | 7;
+    uint64_t its = (uint64_t)sk_me(&other) << 32 | 7;
     m->turn = its; /* it lives, and does not come: as if it were stopped */
     CHECK(sk_mutex_try(s, m) == SK_BUSY && m->word == 0);
     CHECK(take(s, FOR_EVER) == SK_OK && m->turn == 0);
@@ -189,6 +189,6 @@ int main(int argc, char **argv) {
     word_of_a_death(&s);
     one_thread_of_one_process(&s);
     leave(&s);
-    CHECK(s.seats.me == 0);
+    CHECK(sk_me(&s) == 0);
     return 0;
 }

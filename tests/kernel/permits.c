@@ -155,7 +155,7 @@ static void what_the_dead_held(sk_segment *s) {
     die(&other);
     attach(&other);
     CHECK(take(&other, false, FOR_EVER) == SK_OK && p->free == BOUND - 1);
-    p->lock = other.seats.me; /* and dies in the midst of it: what the words say is not believed */
+    p->lock = sk_me(&other); /* and dies in the midst of it: what the words say is not believed */
     p->free = 77;
     die(&other);
     for (int i = 0; i < BOUND; i++) CHECK(take(s, false, FOR_EVER) == SK_OK);

@@ -27,7 +27,7 @@ static void live_in(sk_segment *s) {
     sk_add64_seq_cst(&l->inside, 1);
     CHECK(sk_add64_seq_cst(&l->entered, 1) >= 1000);
     CHECK(sk_file_is_at(s->seats.fd, path));
-    CHECK(sk_seat_lives(&s->seats, s->seats.me) && sk_seat_taken(&s->seats, sk_owner_seat(s->seats.me)));
+    CHECK(sk_lives(s, sk_me(s)) && sk_seat_taken(&s->seats, sk_owner_seat(sk_me(s))));
     sk_add64_seq_cst(&l->inside, (uint64_t)-1);
 }
 
@@ -94,13 +94,13 @@ static void step_by_step(void) {
     for (int i = 0; i <= CREW; i++) /* every seat, and one more */
         CHECK((i == 0 ? sk_segment_create(&all[0], FOLDER, path, &plan) : sk_segment_attach(&all[i], path, true)) == SK_OK);
     CHECK(sk_segment_attach(&t, path, true) == SK_NO_SEAT);
-    CHECK(sk_segment_attach(&t, path, false) == SK_OK && t.seats.me == 0); /* a look takes none */
-    CHECK(sk_seat_lives(&t.seats, all[3].seats.me));
-    uint32_t was = all[3].seats.me;
+    CHECK(sk_segment_attach(&t, path, false) == SK_OK && sk_me(&t) == 0); /* a look takes none */
+    CHECK(sk_lives(&t, sk_me(&all[3])));
+    uint32_t was = sk_me(&all[3]);
     sk_segment_abandon(&all[3]);
-    CHECK(!sk_seat_lives(&t.seats, was));
+    CHECK(!sk_lives(&t, was));
     CHECK(sk_segment_attach(&all[3], path, true) == SK_OK);
-    CHECK(all[3].seats.me != was && !sk_seat_lives(&t.seats, was)); /* the same seat, another epoch */
+    CHECK(sk_me(&all[3]) != was && !sk_lives(&t, was)); /* the same seat, another epoch */
     for (int i = 0; i <= CREW; i++) sk_segment_abandon(&all[i]);
     CHECK(access(path, F_OK) != 0);
     sk_segment_abandon(&t);

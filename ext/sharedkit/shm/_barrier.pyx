@@ -13,7 +13,7 @@ from libcpp cimport bool as cbool
 from sharedkit import segments
 from sharedkit._segment cimport (
     SK_BUSY, SK_INTERRUPTED, SK_OK, SK_TIMEOUT,
-    Handle, Segment, closed, create_segment, refuse, sk_header_of, sk_plan,
+    Handle, Segment, closed, create_segment, refuse, sk_header_of, sk_me, sk_plan,
 )
 from sharedkit._watch cimport Turn, pending, sk_aside, sk_waits_aside, waiting
 from sharedkit.shm._waiting cimport until_of_span
@@ -113,7 +113,7 @@ cdef class PartyTurn(Turn):
     cdef int abandon(self) except -1:
         """It has not come, but for a round that has ended already: that knows of it."""
         cdef sk_aside nothing
-        if self.begun and self.inside and self.segment.s.seats.me == self.me:
+        if self.begun and self.inside and sk_me(self.segment.s) == self.me:
             sk_waits_aside(&nothing)
             self.fate = sk_barrier_wait(self.segment.s, self.barrier, self.party.slot, FOR_EVER)
             sk_waits_aside(NULL)

@@ -11,7 +11,7 @@ from libc.string cimport memset
 from sharedkit import errors, segments
 from sharedkit._segment cimport (
     SK_BUSY, SK_INTERRUPTED, SK_OK, SK_TIMEOUT,
-    Handle, Segment, closed, create_segment, refuse, sk_plan,
+    Handle, Segment, closed, create_segment, refuse, sk_me, sk_plan,
 )
 from sharedkit._watch cimport coroutines
 from sharedkit.shm._rlock cimport RLock, asker_of
@@ -163,7 +163,7 @@ cdef class Condition(Handle):
         if hasattr(lock, "_is_owned"):
             return lock._is_owned()
         if isinstance(lock, Mutex):
-            return sk_lock_owner(&(<Mutex>lock).mutex.word) == (<Mutex>lock).s.seats.me
+            return sk_lock_owner(&(<Mutex>lock).mutex.word) == sk_me((<Mutex>lock).s)
         if lock.acquire(False):
             lock.release()
             return False
@@ -184,7 +184,7 @@ cdef class Condition(Handle):
         cdef Segment segment = self.segment
         cdef sk_condition *table = self.table
         cdef object lock = self.lock, saves = self.saves, restores = self.restores, saved = None
-        cdef uint32_t me = segment.s.seats.me
+        cdef uint32_t me = sk_me(segment.s)
         cdef sk_sleeper *slot = enter(segment, table)
         cdef bint told = False
         try:

@@ -5,7 +5,8 @@ cimport cython
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from sharedkit._segment cimport (
-    SK_OK, SK_OVERFLOW, Handle, Segment, closed, create_segment, refuse, sk_body_of, sk_header_of, sk_plan, sk_segment,
+    SK_OK, SK_OVERFLOW, Handle, Segment, closed, create_segment, refuse, sk_body_of, sk_header_of, sk_me, sk_plan,
+    sk_segment,
 )
 
 import operator
@@ -106,7 +107,7 @@ cdef class Counter(Handle):
 
     cdef inline uint64_t *stripe(self) noexcept:
         """This process's own word; another after a fork, because the child has a seat of its own."""
-        return sk_counter_word(self.word, sk_owner_seat(self.s.seats.me) + 1)
+        return sk_counter_word(self.word, sk_owner_seat(sk_me(self.s)) + 1)
 
     def close(self):
         """Let go of the segment; using the handle afterwards raises ClosedError. Closing again does nothing.

@@ -8,7 +8,7 @@ from libcpp cimport bool as cbool
 
 from sharedkit import errors, segments
 from sharedkit._segment cimport (
-    SK_BUSY, SK_EXCESS, SK_OK, SK_OWNER_DIED, Handle, Segment, closed, refuse, sk_header_of, sk_segment,
+    SK_BUSY, SK_EXCESS, SK_OK, SK_OWNER_DIED, Handle, Segment, closed, refuse, sk_header_of, sk_me, sk_segment,
 )
 from sharedkit._watch cimport coroutines, leaving, sk_waits_aside, waiting
 from sharedkit.shm._sync cimport Mutex, MutexTurn, sk_lock_owner, sk_mutex, sk_mutex_quit, sk_mutex_taken
@@ -90,7 +90,7 @@ cdef class RLock(Mutex):
     cdef uint32_t asker(self) except 0:
         """Who asks: the running task, if it is a task that holds the lock, and this one; else the thread."""
         cdef uint32_t holder = <uint32_t>self.mutex.thread
-        if holder >> 31 and sk_lock_owner(&self.mutex.word) == self.s.seats.me:
+        if holder >> 31 and sk_lock_owner(&self.mutex.word) == sk_me(self.s):
             if holder == <uint32_t>coroutines().name_of_task():
                 return holder
         return this_thread()

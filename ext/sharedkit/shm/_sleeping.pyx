@@ -3,7 +3,7 @@
 
 from libc.stdint cimport uint64_t
 
-from sharedkit._segment cimport SK_BUSY, SK_FULL, SK_INTERRUPTED, SK_OK, Segment, refuse
+from sharedkit._segment cimport SK_BUSY, SK_FULL, SK_INTERRUPTED, SK_OK, Segment, refuse, sk_me
 from sharedkit._watch cimport Turn, heed, pending, sk_waits_aside, unheed, waiting
 from sharedkit.shm._rlock cimport RLock
 from sharedkit.shm._sync cimport turn_of
@@ -94,14 +94,14 @@ cdef class SleepTurn(Turn):
 
     cdef int pass_on(self) except -1:
         """A notification that it has taken goes to others. What it answers stays."""
-        if self.told and self.segment.s.seats.me == self.me:
+        if self.told and sk_me(self.segment.s) == self.me:
             sk_condition_abandon(self.segment.s, self.table, self.slot, self.me)
         self.told = False
         return 0
 
     def done(self, well):
         unheed(self)
-        if well and self.told and self.segment.s.seats.me == self.me:
+        if well and self.told and sk_me(self.segment.s) == self.me:
             self.told = False
             sk_condition_leave(self.slot)
         self.pass_on()
