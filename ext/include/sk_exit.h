@@ -7,7 +7,7 @@
 
 typedef struct sk_hold {
     sk_segment segment; /* first: a pointer to it is one to the hold */
-    uint32_t inside;    /* threads of this process inside a kernel without the GIL; changed with the GIL held */
+    uint32_t inside;
     struct sk_hold *next, *last;
 } sk_hold;
 
@@ -15,7 +15,6 @@ static sk_hold *sk_holds;
 
 /* `hold` is zeroed memory of the caller's, until it is dropped. */
 static inline void sk_hold_add(sk_hold *hold) {
-    hold->segment.seats.fd = -1;
     hold->next = sk_holds;
     if (sk_holds != NULL) sk_holds->last = hold;
     sk_holds = hold;
@@ -27,14 +26,8 @@ static inline void sk_hold_drop(sk_hold *hold) {
     if (hold->next != NULL) hold->next->last = hold->last;
 }
 
-/* Where a thread is still inside a kernel the seat is kept until death frees it. */
-static inline void sk_hold_leave(sk_hold *hold) {
-    if (hold->inside > 0) sk_segment_leave_by_dying(&hold->segment);
-    else sk_segment_leave(&hold->segment);
-}
-
 static inline void sk_leave_all(void) {
-    for (sk_hold *hold = sk_holds; hold != NULL; hold = hold->next) sk_hold_leave(hold);
+    for (sk_hold *hold = sk_holds; hold != NULL; hold = hold->next) sk_segment_leave(&hold->segment);
 }
 
 #endif

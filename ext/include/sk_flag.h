@@ -69,6 +69,7 @@ static inline int sk_flag_park(sk_segment *s, sk_flag *f, uint32_t seen, uint64_
         if (!sk_cas32_seq_cst(&f->word, &seen, seen | SK_FLAG_PARKED)) return SK_OK;
         seen |= SK_FLAG_PARKED;
     }
+    if (sk_me(s) == 0) sk_segment_sit(s); /* only to be counted: where there is no seat it waits all the same */
     sk_roll_add(s, f->roll, 1);
     int rc = sk_park_slice(&s->waiter, &f->word, seen, SK_PARK_SLICE_NS, until);
     sk_roll_add(s, f->roll, -1);

@@ -7,14 +7,16 @@
  *               sk_readable                         (whether a descriptor has something to read, or has ended)
  *               sk_words, sk_words_clear, sk_words_add, sk_words_is, sk_sleep_on_any    (many of them at once)
  *   threads     sk_private, sk_private_init, sk_private_enter, sk_private_leave         (a mutex within one process)
- *   liveness    sk_file_lock, sk_file_unlock, sk_file_holder
- *               (a byte-range lock that belongs to an open file, is freed by the system when its
- *               last process dies however it dies, and can be asked about without taking it)
- *   memory      sk_file_reserve, sk_file_discard, sk_file_size, sk_file_held, sk_file_peek,
- *               sk_map, sk_unmap
- *   people      sk_pid
- *   names       sk_file_unborn, sk_file_publish, sk_file_open, sk_file_reopen, sk_file_named,
- *               sk_file_identity, sk_file_is_at, sk_file_remove, sk_file_close
+ *   process     sk_before_fork                      (handlers around every fork that the C library sees)
+ *               sk_wiped                            (memory that reads as zero in the child of any fork)
+ *               sk_with_descriptors                 (call a function where descriptors are free, if this process has none)
+ *               sk_uid, sk_in_group, sk_pid, sk_start_time
+ *   liveness    sk_file_lock, sk_file_share, sk_file_unlock, sk_file_holder
+ *               (a byte-range lock that belongs to an open file, is freed by the system when the last descriptor and
+ *               the last mapping of that open file are gone, and can be asked about without taking it)
+ *   memory      sk_file_reserve, sk_file_discard, sk_file_peek, sk_map, sk_map_over, sk_map_pin, sk_unmap
+ *   files       sk_file_anonymous, sk_file_admit, sk_file_publish, sk_file_open, sk_file_look, sk_file_at,
+ *               sk_file_rename, sk_file_remove, sk_file_close
  *
  * Functions that can fail return 0 or a negative errno. Only Linux is written and tested. */
 #ifndef SK_PLATFORM_H

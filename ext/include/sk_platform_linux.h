@@ -15,6 +15,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -62,9 +64,6 @@ static inline int sk_nap(uint64_t ns) {
     struct timespec span = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
     return nanosleep(&span, NULL) == 0 ? 0 : -errno;
 }
-
-/* Who we are in our own pid namespace: for people, never for a decision. */
-static inline uint32_t sk_pid(void) { return (uint32_t)getpid(); }
 
 /* --- waiting --------------------------------------------------------------------------------- */
 
@@ -127,9 +126,83 @@ static inline int sk_sleep_on_any(sk_words *words, uint64_t until) {
 /* A mutex for the threads of this process alone; never in shared memory, never held in a call that can wait. */
 typedef pthread_mutex_t sk_private;
 
+#define SK_PRIVATE_INIT PTHREAD_MUTEX_INITIALIZER
+
 static inline void sk_private_init(sk_private *lock) { pthread_mutex_init(lock, NULL); }
 static inline void sk_private_enter(sk_private *lock) { pthread_mutex_lock(lock); }
 static inline void sk_private_leave(sk_private *lock) { pthread_mutex_unlock(lock); }
+
+/* --- the process ------------------------------------------------------------------------------ */
+
+/* Who we are in our own pid namespace: for people, never for a decision. */
+static inline uint32_t sk_pid(void) { return (uint32_t)getpid(); }
+
+/* Clock ticks since the machine began, when this process did; with the pid it names the process for good. 0: no /proc. */
+static inline uint64_t sk_start_time(void) {
+    char text[1024];
+    int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return 0;
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    if (n <= 0) return 0;
+    text[n] = 0;
+    char *at = strrchr(text, ')'); /* the name before it can hold anything */
+    for (int field = 2; at != NULL && field < 22; field++) at = strchr(at + 1, ' ');
+    return at == NULL ? 0 : strtoull(at + 1, NULL, 10);
+}
+
+static inline uint32_t sk_uid(void) { return (uint32_t)geteuid(); }
+
+static inline bool sk_in_group(uint32_t gid) {
+    if ((gid_t)gid == getegid()) return true;
+    gid_t groups[256];
+    int n = getgroups(256, groups);
+    for (int i = 0; i < n; i++)
+        if (groups[i] == (gid_t)gid) return true;
+    return false;
+}
+
+/* Have these called around every fork() of the process, also those that Python does not see. */
+static inline int sk_before_fork(void (*before)(void), void (*parent)(void), void (*child)(void)) {
+    return -pthread_atfork(before, parent, child);
+}
+
+/* Memory of this process, zero; *wiped: it reads as zero again in the child of a fork, however it came about (not before
+ * Linux 4.14). NULL when there is none. */
+static inline void *sk_wiped(uint64_t len, bool *wiped) {
+    void *at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (at == MAP_FAILED) return NULL;
+    *wiped = madvise(at, len, MADV_WIPEONFORK) == 0;
+    return at;
+}
+
+typedef struct sk_errand {
+    void (*run)(void *);
+    void *with;
+    int rc;
+} sk_errand;
+
+/* In a thread with a table of descriptors of its own: what it closes there stays open elsewhere. */
+static inline void *sk_errand_thread(void *at) {
+    sk_errand *errand = at;
+    if (syscall(SYS_unshare, CLONE_FILES) != 0) {
+        errand->rc = -errno;
+        return NULL;
+    }
+    for (int fd = 3; fd < 1024; fd++) close(fd);
+    errand->run(errand->with);
+    return NULL;
+}
+
+/* Call run(with), which opens files, although this process has no descriptor left. 0 when it was called. */
+static inline int sk_with_descriptors(void (*run)(void *), void *with) {
+    sk_errand errand = {run, with, 0};
+    pthread_t thread;
+    int rc = pthread_create(&thread, NULL, sk_errand_thread, &errand);
+    if (rc != 0) return -rc;
+    pthread_join(thread, NULL);
+    return errand.rc;
+}
 
 /* --- liveness -------------------------------------------------------------------------------- */
 
@@ -142,29 +215,36 @@ static inline struct flock sk_flock_of(short type, uint64_t from, uint64_t len) 
     return range;
 }
 
-/* Take the bytes for this open file; -EAGAIN when another open file has one of them. */
+/* Take the bytes for this open file alone; -EAGAIN when another open file has one of them. */
 static inline int sk_file_lock(int fd, uint64_t from, uint64_t len) {
     struct flock range = sk_flock_of(F_WRLCK, from, len);
     return fcntl(fd, F_OFD_SETLK, &range) == 0 ? 0 : (errno == EACCES ? -EAGAIN : -errno);
 }
 
+/* Take the bytes together with others that share them; -EAGAIN when another open file has one of them alone. */
+static inline int sk_file_share(int fd, uint64_t from, uint64_t len) {
+    struct flock range = sk_flock_of(F_RDLCK, from, len);
+    return fcntl(fd, F_OFD_SETLK, &range) == 0 ? 0 : (errno == EACCES ? -EAGAIN : -errno);
+}
+
+/* Give them back; also those who share the open file hold them no longer. */
 static inline int sk_file_unlock(int fd, uint64_t from, uint64_t len) {
     struct flock range = sk_flock_of(F_UNLCK, from, len);
     return fcntl(fd, F_OFD_SETLK, &range) == 0 ? 0 : -errno;
 }
 
-/* How many bytes the first lock of another open file within the range covers; 0 when there is none. */
-static inline int64_t sk_file_holder(int fd, uint64_t from, uint64_t len) {
+/* Whether another open file holds one of the bytes, alone or shared: 1, 0, or a negative errno. */
+static inline int sk_file_holder(int fd, uint64_t from, uint64_t len) {
     struct flock range = sk_flock_of(F_WRLCK, from, len);
     if (fcntl(fd, F_OFD_GETLK, &range) != 0) return -errno;
-    return range.l_type == F_UNLCK ? 0 : (int64_t)range.l_len;
+    return range.l_type != F_UNLCK;
 }
 
 /* --- memory ---------------------------------------------------------------------------------- */
 
-/* Reserve memory for [from, to) of the file and let it reach at least to `to`. -ENOSPC when there is none.
- * By pieces, because a signal undoes the whole of the call that it interrupts (before Linux 6.8 any pending signal):
- * smaller pieces after an interruption, so that an interval timer cannot keep us here for ever. */
+/* Reserve memory for [from, to) of the file and let it reach at least to `to`. -ENOSPC when there is none, -EFBIG past
+ * RLIMIT_FSIZE. By pieces, because a signal undoes the whole of the call that it interrupts (before Linux 6.8 any pending
+ * signal): smaller pieces after an interruption, so that an interval timer cannot keep us here for ever. */
 static inline int sk_file_reserve(int fd, uint64_t from, uint64_t to) {
     const uint64_t most = 16u << 20, least = 4096;
     for (uint64_t piece = most; from < to;) {
@@ -185,79 +265,106 @@ static inline int sk_file_discard(int fd, uint64_t from, uint64_t to) {
     return fallocate(fd, mode, (off_t)from, (off_t)(to - from)) == 0 ? 0 : -errno;
 }
 
-static inline int64_t sk_file_size(int fd) {
-    struct stat st;
-    if (fstat(fd, &st) != 0) return -errno;
-    return S_ISREG(st.st_mode) ? (int64_t)st.st_size : -EINVAL;
+/* Read `len` bytes at `from`; whether there were so many. */
+static inline bool sk_file_peek(int fd, void *to, uint64_t len, uint64_t from) {
+    return pread(fd, to, len, (off_t)from) == (ssize_t)len;
 }
 
-/* Memory that the file holds, in bytes: less than its size where parts were given back. */
-static inline int64_t sk_file_held(int fd) {
-    struct stat st;
-    return fstat(fd, &st) != 0 ? -errno : (int64_t)st.st_blocks * 512;
-}
-
-/* Read the first `len` bytes; whether there were so many. */
-static inline bool sk_file_peek(int fd, void *to, uint64_t len) { return pread(fd, to, len, 0) == (ssize_t)len; }
-
-/* NULL, with errno set, when the system has no room for the mapping. */
+/* NULL, with errno set, when the process has no room for the mapping. */
 static inline void *sk_map(int fd, uint64_t len) {
     void *at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     return at == MAP_FAILED ? NULL : at;
 }
 
+/* Put a mapping through this open file in the place of another, of the same bytes, in one step. */
+static inline bool sk_map_over(void *at, int fd, uint64_t len) {
+    return mmap(at, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) != MAP_FAILED;
+}
+
+/* A mapping that keeps the open file, with its locks, for this process and none of its children. NULL: see sk_map. */
+static inline void *sk_map_pin(int fd, uint64_t len) {
+    void *at = mmap(NULL, len, PROT_NONE, MAP_SHARED, fd, 0);
+    if (at == MAP_FAILED) return NULL;
+    if (madvise(at, len, MADV_DONTFORK) == 0) return at;
+    munmap(at, len);
+    return NULL;
+}
+
 static inline void sk_unmap(void *at, uint64_t len) { munmap(at, len); }
 
-/* --- names ----------------------------------------------------------------------------------- */
+/* --- files ----------------------------------------------------------------------------------- */
+
+/* What the system says of an open file. */
+typedef struct sk_file {
+    uint64_t id[2];  /* device and inode: what tells it from every other file that is there now */
+    uint64_t size;   /* bytes */
+    uint64_t held;   /* bytes of memory */
+    uint32_t mode;   /* permissions */
+    uint32_t uid, gid;
+    bool regular, named;
+} sk_file;
+
+static inline void sk_file_of(sk_file *file, const struct stat *st) {
+    file->id[0] = (uint64_t)st->st_dev;
+    file->id[1] = (uint64_t)st->st_ino;
+    file->size = (uint64_t)st->st_size;
+    file->held = (uint64_t)st->st_blocks * 512;
+    file->mode = st->st_mode & 07777;
+    file->uid = st->st_uid;
+    file->gid = st->st_gid;
+    file->regular = S_ISREG(st->st_mode);
+    file->named = st->st_nlink > 0;
+}
+
+static inline int sk_file_look(int fd, sk_file *file) {
+    struct stat st;
+    *file = (sk_file){0};
+    if (fstat(fd, &st) != 0) return -errno;
+    sk_file_of(file, &st);
+    return 0;
+}
+
+/* The same of what the name leads to, without opening it. */
+static inline int sk_file_at(const char *path, sk_file *file) {
+    struct stat st;
+    *file = (sk_file){0};
+    if (lstat(path, &st) != 0) return -errno;
+    sk_file_of(file, &st);
+    return 0;
+}
 
 /* A file in `folder` that has no name yet: a death before sk_file_publish leaves nothing. */
-static inline int sk_file_unborn(const char *folder) {
+static inline int sk_file_anonymous(const char *folder) {
     int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     return fd < 0 ? -errno : fd;
 }
 
-static inline void sk_fd_path(char *path, size_t room, int fd) {
-    snprintf(path, room, "/proc/self/fd/%d", fd);
+/* Let others in: the permissions, and the group they are given to (UINT32_MAX: as it is). */
+static inline int sk_file_admit(int fd, uint32_t mode, uint32_t gid) {
+    if (gid != UINT32_MAX && fchown(fd, (uid_t)-1, (gid_t)gid) != 0) return -errno;
+    return mode == 0600 || fchmod(fd, (mode_t)mode) == 0 ? 0 : -errno;
 }
 
-/* Give the unborn file its name, whole, in one step; -EEXIST when the name is taken. */
+/* Give the anonymous file its name, whole, in one step; -EEXIST when the name is taken, -ENOSYS without /proc. */
 static inline int sk_file_publish(int fd, const char *path) {
     char self[40];
-    sk_fd_path(self, sizeof self, fd);
-    return linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0 ? 0 : -errno;
+    snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+    if (linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0) return 0;
+    if (errno != ENOENT || access(self, F_OK) == 0) return -errno;
+    if (linkat(fd, "", AT_FDCWD, path, AT_EMPTY_PATH) == 0) return 0; /* root alone, before Linux 6.10 */
+    return errno == ENOENT ? -ENOSYS : -errno;
 }
 
+/* O_NONBLOCK: neither a stranger's lease on the file nor a device of that name may keep us. */
 static inline int sk_file_open(const char *path) {
-    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     return fd < 0 ? -errno : fd;
 }
 
-/* The same file through an open file of its own, even when it has lost its name. */
-static inline int sk_file_reopen(int fd) {
-    char self[40];
-    sk_fd_path(self, sizeof self, fd);
-    int anew = open(self, O_RDWR | O_CLOEXEC);
-    return anew < 0 ? -errno : anew;
-}
-
-static inline bool sk_file_named(int fd) {
-    struct stat st;
-    return fstat(fd, &st) == 0 && st.st_nlink > 0;
-}
-
-/* What tells this file from every other, or 0, 0. */
-static inline void sk_file_identity(int fd, uint64_t id[2]) {
-    struct stat st;
-    bool known = fstat(fd, &st) == 0;
-    id[0] = known ? (uint64_t)st.st_dev : 0;
-    id[1] = known ? (uint64_t)st.st_ino : 0;
-}
-
-/* Whether the name still leads to this very file. */
-static inline bool sk_file_is_at(int fd, const char *path) {
-    struct stat mine, there;
-    return fstat(fd, &mine) == 0 && lstat(path, &there) == 0 && mine.st_ino == there.st_ino &&
-           mine.st_dev == there.st_dev;
+/* Give it another name in one step; -EEXIST when that is taken. */
+static inline int sk_file_rename(const char *from, const char *to) {
+    const unsigned int noreplace = 1;
+    return syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, noreplace) == 0 ? 0 : -errno;
 }
 
 static inline int sk_file_remove(const char *path) { return unlink(path) == 0 ? 0 : -errno; }

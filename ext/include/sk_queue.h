@@ -86,7 +86,7 @@ static inline int sk_queue_repair_put(sk_segment *s, sk_queue *q) {
     int rc = sk_queue_ring(s, q, &r);
     if (rc != SK_OK) return rc;
     sk_store64_relaxed(&q->head_seen, sk_load64_acquire(&q->head));
-    int64_t size = sk_file_size(s->seats.fd);
+    int64_t size = sk_segment_size(s);
     sk_segment_discard(s, sk_queue_floor(s), r.from);
     if (size > 0) sk_segment_discard(s, r.from + sk_ring_bytes(&r), (uint64_t)size);
     return SK_OK;

@@ -29,8 +29,8 @@ static inline uint32_t sk_roll_mine(const sk_segment *s, uint64_t *roll) {
 
 /* Add n to this process's own count. */
 static inline void sk_roll_add(const sk_segment *s, uint64_t *roll, int32_t n) {
-    uint64_t *entry = sk_roll_entry(s, roll), epoch = sk_owner_epoch(sk_me(s));
     if (sk_me(s) == 0) return;
+    uint64_t *entry = sk_roll_entry(s, roll), epoch = sk_owner_epoch(sk_me(s));
     uint64_t seen = sk_load64_relaxed(entry);
     uint32_t count;
     do {
@@ -39,19 +39,28 @@ static inline void sk_roll_add(const sk_segment *s, uint64_t *roll, int32_t n) {
 }
 
 /* The count of whoever sits on `seat`, and who that is; 0 when it is dead. */
-static inline uint32_t sk_roll_of(const sk_segment *s, const uint64_t *roll, uint32_t seat, uint32_t *owner) {
+static inline uint32_t sk_roll_ask(sk_asker *asker, const uint64_t *roll, uint32_t seat, uint32_t *owner) {
     uint64_t seen = sk_load64_acquire(&roll[seat]);
     *owner = sk_roll_owner(seen, seat);
-    return (uint32_t)seen != 0 && sk_lives(s, *owner) ? (uint32_t)seen : 0;
+    return (uint32_t)seen != 0 && sk_asker_lives(asker, *owner) ? (uint32_t)seen : 0;
+}
+
+static inline uint32_t sk_roll_of(const sk_segment *s, const uint64_t *roll, uint32_t seat, uint32_t *owner) {
+    sk_asker asker = sk_ask(&s->seats);
+    uint32_t count = sk_roll_ask(&asker, roll, seat, owner);
+    sk_asker_end(&asker);
+    return count;
 }
 
 /* The sum over all who live. */
 static inline uint64_t sk_roll_sum(const sk_segment *s, const uint64_t *roll) {
+    sk_asker asker = sk_ask(&s->seats);
     uint64_t sum = 0;
     for (uint32_t seat = 0; seat < s->seats.count; seat++) {
         uint32_t owner;
-        sum += sk_roll_of(s, roll, seat, &owner);
+        sum += sk_roll_ask(&asker, roll, seat, &owner);
     }
+    sk_asker_end(&asker);
     return sum;
 }
 

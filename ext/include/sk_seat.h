@@ -1,98 +1,207 @@
-/* Seats: who is attached to a segment, vouched for by the system and not by a pid.
+/* Seats: who uses a segment, vouched for by the system and not by a pid.
  *
- * A process that attaches takes one seat: an open-file-description write lock on one byte of the segment's
- * own file, far beyond its end, and the next epoch of that seat. The system drops the lock with the
- * last descriptor, whatever ends the process, before anybody reaps it; pids are for people to read.
+ * A process takes a seat at its first use of a segment that needs one: an open-file-description write lock on one byte of
+ * the segment's own file, far beyond its end, and the next epoch of that seat. A mapping of one page, which no child
+ * inherits, keeps the open file and so the lock; its descriptor is closed at once. The system frees the lock when the
+ * mapping goes: with the process, however that ends and before anybody reaps it, or at exec. A program that closes all its
+ * descriptors (every daemoniser does) keeps its seat, and a fork that nobody saw keeps no dead parent's.
  *
  *   owner word   31      30 .. 10     9 .. 0
  *                flag    epoch        seat          0: nobody. Epochs start at 1.
  *   dead         the seat's epoch has moved on, or its byte is not locked
+ *   retired      a seat whose epoch is SK_EPOCH_LAST is never taken again, so no owner word ever comes round again
  *
- *   lock bytes   SK_BYTES + seat                     one a seat
- *                SK_BYTES + SK_TRANSIT + random      handles on their way to a child that is being started
- *                SK_BYTES, SK_BYTES_ALL              the whole range: the one that may remove the file
+ *   lock bytes   SK_BYTES + seat     write lock: the process on that seat
+ *                SK_PRESENCE         read lock: a mapping of the data, which children inherit (sk_segment.h);
+ *                                    write lock: the one that may remove the file
+ *                SK_NAMING           write lock: the one that may take its name away
  *
- * After a fork the child shares the parent's open file: it must open anew and sit for itself. */
+ * To ask whether an owner lives, a process opens the file by its name, compares device and inode, asks and closes it
+ * (2 to 3 us). One that cannot ask takes everybody for alive: it waits, and robs nobody on a guess.
+ *
+ * Deaths. Before the epoch is stored nothing has happened; between that and the owner word in the identity nobody has seen
+ * the owner word. */
 #ifndef SK_SEAT_H
 #define SK_SEAT_H
 
-#include "sk_atomic.h"
-#include "sk_platform.h"
+#include <string.h>
+
+#include "sk_process.h"
 #include "sk_status.h"
 
 #define SK_SEAT_BITS 10u
 #define SK_SEATS_MAX ((1u << SK_SEAT_BITS) - 1u)
-#define SK_EPOCH_MASK ((1u << 21) - 1u)
+#define SK_EPOCH_LAST ((1u << 21) - 1u)
 #define SK_OWNER_MASK 0x7fffffffu
+#define SK_PAGE 4096u
 
 #define SK_BYTES ((uint64_t)1 << 40)
-#define SK_TRANSIT ((uint64_t)1 << 20)
-#define SK_BYTES_ALL ((uint64_t)1 << 21)
+#define SK_PRESENCE (SK_BYTES + ((uint64_t)1 << 20))
+#define SK_NAMING (SK_PRESENCE + 1)
+
+#define SK_PATH 272u
+#define SK_HIDDEN ".sk_"
 
 /* Written by whoever holds the seat's byte. */
 typedef struct sk_seat_entry {
-    uint32_t epoch;    /* how often the seat was taken; stored last */
-    uint32_t pid;      /* of the last one who sat, in its own pid namespace: for people */
-    uint64_t since_ns; /* wall clock */
+    uint32_t epoch;   /* how often the seat was taken; stored last */
+    uint32_t pid;     /* of the last one who sat, in its own pid namespace: for people, and for pidfds, */
+    uint64_t started; /* which are checked by when that process began: clock ticks since the machine did, or 0 */
 } sk_seat_entry;
 _Static_assert(sizeof(sk_seat_entry) == 16, "seat entries are part of the format");
 
-/* One process's place in one segment. */
+/* What one process knows of the seats of one segment. */
 typedef struct sk_seats {
-    int fd;               /* the open file whose lock is the seat */
-    uint64_t file[2];     /* its identity: a program that closes all descriptors hands their numbers to others */
+    sk_process *process;
+    sk_identity *id;      /* who this process is; NULL: it only looks */
+    uint64_t file[2];     /* device and inode of the segment's file */
     uint32_t count;
-    uint32_t me;          /* owner word: epoch and seat */
     sk_seat_entry *table; /* shared */
+    char path[SK_PATH];   /* the file's name while it has one */
 } sk_seats;
 
 static inline uint32_t sk_owner_seat(uint32_t owner) { return owner & SK_SEATS_MAX; }
 static inline uint32_t sk_owner_epoch(uint32_t owner) { return (owner & SK_OWNER_MASK) >> SK_SEAT_BITS; }
 
-/* Whether the descriptor is still ours. */
-static inline bool sk_seat_fd_is_ours(const sk_seats *s) {
-    uint64_t now[2];
-    if (s->fd < 0) return false;
-    sk_file_identity(s->fd, now);
-    return now[0] == s->file[0] && now[1] == s->file[1];
+static inline uint32_t sk_seats_me(const sk_seats *s) { return s->id == NULL ? 0 : sk_load32_relaxed(&s->id->me); }
+
+static inline bool sk_same_file(const uint64_t a[2], const uint64_t b[2]) { return a[0] == b[0] && a[1] == b[1]; }
+
+/* --- the file, by name --------------------------------------------------------------------------- */
+
+/* The name of a file whose name was taken away while it was in use, so that those who use it can still find it. */
+static inline void sk_hidden_path(char hidden[SK_PATH], const char *path, const uint64_t file[2]) {
+    const char *slash = strrchr(path, '/');
+    int folder = slash == NULL ? 0 : (int)(slash - path + 1);
+    snprintf(hidden, SK_PATH, "%.*s" SK_HIDDEN "%llx", folder, path, (unsigned long long)file[1]);
 }
 
-/* Take a free seat. SK_BUSY: somebody is just deciding whether to remove the file; ask again. */
-static inline int sk_seat_take(sk_seats *s) {
-    if (sk_file_holder(s->fd, SK_BYTES, s->count) > 1) return SK_BUSY;
-    for (uint32_t seat = 0; seat < s->count; seat++) {
-        int rc = sk_file_lock(s->fd, SK_BYTES + seat, 1);
-        if (rc == -EAGAIN) continue;
-        if (rc != 0) {
-            errno = -rc;
-            return SK_SYSTEM;
-        }
-        sk_seat_entry *entry = &s->table[seat];
-        uint32_t epoch = (sk_load32_relaxed(&entry->epoch) + 1) & SK_EPOCH_MASK;
-        if (epoch == 0) epoch = 1;
-        sk_store32_relaxed(&entry->pid, sk_pid());
-        sk_store64_relaxed(&entry->since_ns, sk_wall_ns());
-        sk_store32_release(&entry->epoch, epoch); /* commits: words of the seat's earlier owners are dead now */
-        s->me = epoch << SK_SEAT_BITS | seat;
-        return SK_OK;
+/* The segment's file, opened anew, and the name that led to it; or a negative errno. -ENOENT: no name leads to it.
+ * Under the gate until it is closed again. */
+static inline int sk_seats_open(const sk_seats *s, char name[SK_PATH]) {
+    int fd = -ENOENT;
+    snprintf(name, SK_PATH, "%s", s->path);
+    for (int hidden = 0; hidden < 2; hidden++) {
+        if (hidden) sk_hidden_path(name, s->path, s->file);
+        sk_file file;
+        fd = sk_file_open(name);
+        if (fd >= 0 && sk_file_look(fd, &file) == 0 && sk_same_file(file.id, s->file)) return fd;
+        if (fd >= 0) sk_file_close(fd);
+        else if (fd == -EMFILE || fd == -ENFILE) return fd;
     }
-    return sk_file_holder(s->fd, SK_BYTES, s->count) > 1 ? SK_BUSY : SK_NO_SEAT;
+    return fd < 0 ? fd : -ENOENT;
+}
+
+/* --- taking a seat ------------------------------------------------------------------------------- */
+
+/* Sit on `seat`, whose byte this open file has locked. */
+static inline int sk_seat_sit(sk_seats *s, int fd, uint32_t seat) {
+    sk_seat_entry *entry = &s->table[seat];
+    uint32_t epoch = sk_load32_relaxed(&entry->epoch) + 1;
+    void *pin = sk_map_pin(fd, SK_PAGE);
+    if (pin == NULL) return SK_NO_MAPPING;
+    sk_store32_relaxed(&entry->pid, sk_pid());
+    sk_store64_relaxed(&entry->started, sk_process_started(s->process));
+    sk_store32_seq_cst(&entry->epoch, epoch); /* commits: words of the seat's earlier owners are dead now */
+    sk_fence_seq_cst(); /* whoever reads the new owner word anywhere sees this epoch, too */
+    s->id->pin = pin;
+    sk_store32_release(&s->id->me, epoch << SK_SEAT_BITS | seat);
+    return SK_OK;
+}
+
+static inline int sk_seat_find(sk_seats *s) {
+    char name[SK_PATH];
+    if (sk_seats_me(s) != 0) return SK_OK; /* another thread was faster */
+    int fd = sk_seats_open(s, name), rc = SK_NO_SEAT;
+    if (fd < 0) {
+        errno = -fd;
+        return SK_SYSTEM;
+    }
+    for (uint32_t seat = 0; seat < s->count && rc == SK_NO_SEAT; seat++) {
+        if (sk_load32_relaxed(&s->table[seat].epoch) >= SK_EPOCH_LAST) continue; /* retired */
+        int locked = sk_file_lock(fd, SK_BYTES + seat, 1);
+        if (locked == -EAGAIN) continue;
+        if (locked == 0) rc = sk_seat_sit(s, fd, seat);
+        else {
+            errno = -locked;
+            rc = SK_SYSTEM;
+        }
+    }
+    int reason = errno;
+    sk_file_close(fd);
+    errno = reason;
+    return rc;
+}
+
+/* Take a free seat, if this process has none. SK_OK; SK_NO_SEAT; SK_NO_MAPPING; SK_SYSTEM (errno). */
+static inline int sk_seat_take(sk_seats *s) {
+    if (s->id == NULL) return SK_NO_SEAT;
+    sk_private_enter(&s->process->gate);
+    int rc = sk_seat_find(s);
+    sk_private_leave(&s->process->gate);
+    return rc;
+}
+
+/* Let the seat go. */
+static inline void sk_seat_leave(sk_seats *s) {
+    if (s->id == NULL || s->id->pin == NULL) return;
+    sk_store32_relaxed(&s->id->me, 0);
+    sk_unmap(s->id->pin, SK_PAGE);
+    s->id->pin = NULL;
+}
+
+/* --- asking who lives ------------------------------------------------------------------------------ */
+
+#define SK_NOT_OPENED (-1000000)
+
+/* Asks about several owners of one segment through one open file. */
+typedef struct sk_asker {
+    const sk_seats *seats;
+    int fd; /* SK_NOT_OPENED until it is needed; another negative number: asking is impossible */
+} sk_asker;
+
+static inline sk_asker sk_ask(const sk_seats *s) { return (sk_asker){s, SK_NOT_OPENED}; }
+
+static inline bool sk_asker_open(sk_asker *a) {
+    char name[SK_PATH];
+    if (a->fd == SK_NOT_OPENED) {
+        sk_private_enter(&a->seats->process->gate);
+        a->fd = sk_seats_open(a->seats, name);
+        if (a->fd < 0) sk_private_leave(&a->seats->process->gate);
+    }
+    return a->fd >= 0;
+}
+
+static inline void sk_asker_end(sk_asker *a) {
+    if (a->fd < 0) return;
+    sk_file_close(a->fd);
+    sk_private_leave(&a->seats->process->gate);
+    a->fd = SK_NOT_OPENED;
+}
+
+/* Whether somebody sits on the seat now, as far as can be asked. */
+static inline bool sk_asker_taken(sk_asker *a, uint32_t seat) {
+    uint32_t me = sk_seats_me(a->seats);
+    if (me != 0 && seat == sk_owner_seat(me)) return true;
+    return !sk_asker_open(a) || sk_file_holder(a->fd, SK_BYTES + seat, 1) != 0;
 }
 
 /* Whether the process that `owner` names still lives. Never "dead" on a guess: a stopped or starved owner lives. */
-static inline bool sk_seat_lives(const sk_seats *s, uint32_t owner) {
+static inline bool sk_asker_lives(sk_asker *a, uint32_t owner) {
+    const sk_seats *s = a->seats;
     owner &= SK_OWNER_MASK;
-    if (owner == s->me) return true;
-    uint32_t seat = sk_owner_seat(owner);
-    if (seat >= s->count) return false;
-    if (sk_load32_acquire(&s->table[seat].epoch) != sk_owner_epoch(owner)) return false;
-    return sk_file_holder(s->fd, SK_BYTES + seat, 1) != 0 || !sk_seat_fd_is_ours(s);
+    uint32_t seat = sk_owner_seat(owner), me = sk_seats_me(s);
+    if (me != 0 && owner == me) return true;
+    if (seat >= s->count || sk_load32_acquire(&s->table[seat].epoch) != sk_owner_epoch(owner)) return false;
+    return sk_asker_taken(a, seat);
 }
 
-/* Whether somebody sits on this seat now; for listings. */
-static inline bool sk_seat_taken(const sk_seats *s, uint32_t seat) {
-    if (s->me != 0 && seat == sk_owner_seat(s->me)) return true;
-    return sk_file_holder(s->fd, SK_BYTES + seat, 1) != 0;
+/* The same for one owner. */
+static inline bool sk_seat_lives(const sk_seats *s, uint32_t owner) {
+    sk_asker asker = sk_ask(s);
+    bool lives = sk_asker_lives(&asker, owner);
+    sk_asker_end(&asker);
+    return lives;
 }
 
 #endif

@@ -1,29 +1,34 @@
 /* One segment: its mappings, and its life from birth to the last one out. Its bytes are described in sk_header.h.
  *
- * Birth: an unnamed file is reserved, written, sat in, and then given its name in one step (sk_file_publish commits).
- * A death before leaves nothing at all; after it there is a whole segment with one (dead) seat.
- * Life: while any lock byte is held. Whoever leaves closes its open file, which frees its byte, and tries the whole
- * range through another; the one who gets it removes the name, unless the segment is persistent. A death in between
- * leaves a name with no lock byte held: an orphan, which attachers refuse and sweepers remove in the same way. */
+ * Birth: an anonymous file is reserved and written, and gets its name in one step (sk_file_publish commits). A death before
+ * leaves nothing at all; after it there is a whole segment.
+ * Life: the first mapping of each process holds its open file, which has a read lock on SK_PRESENCE; the children of a fork
+ * inherit both. No descriptor stays open: a program that closes all of them loses nothing. Who needs the file again (to ask,
+ * grow, leave) opens it by its name.
+ * End: who leaves unmaps, opens the file and tries a write lock on SK_PRESENCE; the one who gets it removes the name,
+ * unless the segment is persistent. A death in between, an exec or an _exit of the last one leave a name with nobody
+ * present: an orphan, which attachers refuse and sweepers remove in the same way.
+ * Unlinking: the name becomes a hidden one (sk_hidden_path), through which those who are in still ask; the last of them
+ * removes it, also of a persistent segment. Who takes a name away holds SK_NAMING, so no other file is ever hit. */
 #ifndef SK_SEGMENT_H
 #define SK_SEGMENT_H
 
-#include <string.h>
-
-#include "sk_header.h"
+#include "sk_door.h"
 #include "sk_wait.h"
 
 #define SK_MAPS 48
 
-/* A process's hold on a segment. Lives in the process; fields after `gate` change as the file grows. */
+/* A process's hold on a segment. Lives in the process. */
 typedef struct sk_segment {
-    sk_header header;    /* as it was when it was checked: what others may write into the shared one later is not read */
+    sk_header header;    /* as it was read and checked: what others may write into the shared one later is not read */
     sk_seats seats;
     sk_waiter waiter;
-    unsigned char *base; /* first mapping: header, seats and control words; stays */
+    unsigned char *base; /* first mapping: header, seats and control words; holds the presence; stays */
     uint64_t base_len;
     bool persist;
-    uint32_t gate;       /* 1 while a thread of this process maps anew */
+    bool left;           /* the process only looks, or is ending: no seat is taken (any more) */
+    uint32_t trust;      /* see sk_door.h */
+    uint32_t forks;      /* how often the process had forked when it came in */
     void *view;          /* newest mapping */
     uint64_t view_len;
     uint32_t maps;
@@ -31,19 +36,27 @@ typedef struct sk_segment {
         void *at;
         uint64_t len;
     } map[SK_MAPS];
-    char path[272];
 } sk_segment;
 
 /* This process's owner word here; 0 while it has no seat. */
-static inline uint32_t sk_me(const sk_segment *s) { return s->seats.me; }
+static inline uint32_t sk_me(const sk_segment *s) { return sk_load32_relaxed(&s->seats.id->me); }
 
 /* Whether the process that the owner word names still lives. */
 static inline bool sk_lives(const sk_segment *s, uint32_t owner) { return sk_seat_lives(&s->seats, owner); }
 
-/* At the head of what needs an owner word: return from there with the reason where there is none. */
+static inline int sk_segment_sit(const sk_segment *s) {
+    if (s->left) return SK_NO_SEAT;
+    sk_seats seats = s->seats; /* what is taken lies in the identity and in shared memory */
+    return sk_seat_take(&seats);
+}
+
+/* At the head of what needs an owner word: take a seat if this process has none, or return from there with the reason. */
 #define SK_SEATED(s)                                                                      \
     do {                                                                                  \
-        if (__builtin_expect(sk_me(s) == 0, 0)) return SK_NO_SEAT;                        \
+        if (__builtin_expect(sk_me(s) == 0, 0)) {                                         \
+            int no_seat = sk_segment_sit(s);                                              \
+            if (no_seat != SK_OK) return no_seat;                                         \
+        }                                                                                 \
     } while (0)
 
 static inline const sk_header *sk_header_of(const sk_segment *s) { return &s->header; }
@@ -53,67 +66,122 @@ static inline int sk_system(int negative_errno) {
     errno = -negative_errno;
     switch (-negative_errno) {
         case ENOSPC: return SK_NO_MEMORY;
-        case ENOMEM: return SK_NO_MEMORY;
+        case EFBIG: return SK_FILE_LIMIT;
         case EEXIST: return SK_EXISTS;
-        case ENOENT: return SK_GONE;
         default: return SK_SYSTEM;
     }
 }
 
-/* --- mappings ---------------------------------------------------------------------------------- */
+static inline void sk_segment_enter_gate(const sk_segment *s) { sk_private_enter(&s->seats.process->gate); }
+static inline void sk_segment_leave_gate(const sk_segment *s) { sk_private_leave(&s->seats.process->gate); }
 
-/* Map the whole file as long as it is now. Older mappings stay: other threads may be reading through them.
- * Through an open file of its own: a mapping keeps its open file alive, a forked child inherits the mapping, and the seat
- * must be freed when its process closes it or dies, whoever has the memory mapped. */
-static inline int sk_segment_map(sk_segment *s) {
-    if (!sk_seat_fd_is_ours(&s->seats)) return sk_system(-EBADF);
-    if (s->maps == SK_MAPS) return SK_CORRUPT; /* every growth at least doubles: 48 do not fit in 2^40 bytes */
-    int fd = sk_file_reopen(s->seats.fd);
-    if (fd < 0) return sk_system(fd);
-    int64_t size = sk_file_size(fd);
-    bool fits = size >= SK_SMALLEST && (uint64_t)size <= SK_LARGEST;
-    void *at = fits ? sk_map(fd, (uint64_t)size) : NULL;
+/* --- the file again ------------------------------------------------------------------------------ */
+
+/* The segment's file, opened by its name, with the gate closed until sk_segment_close; or a negative errno. */
+static inline int sk_segment_open(const sk_segment *s) {
+    char name[SK_PATH];
+    sk_segment_enter_gate(s);
+    int fd = sk_seats_open(&s->seats, name);
+    if (fd < 0) sk_segment_leave_gate(s);
+    return fd;
+}
+
+static inline void sk_segment_close(const sk_segment *s, int fd) {
     int reason = errno;
     sk_file_close(fd);
-    if (!fits) return SK_FOREIGN;
-    if (at == NULL) return sk_system(-reason);
+    sk_segment_leave_gate(s);
+    errno = reason;
+}
+
+/* What the system says of it now, or a negative errno. */
+static inline int sk_segment_look_at(const sk_segment *s, sk_file *file) {
+    int fd = sk_segment_open(s);
+    if (fd < 0) return fd;
+    int rc = sk_file_look(fd, file);
+    sk_segment_close(s, fd);
+    return rc;
+}
+
+/* How long the file is, or a negative errno. */
+static inline int64_t sk_segment_size(const sk_segment *s) {
+    sk_file file;
+    int rc = sk_segment_look_at(s, &file);
+    return rc < 0 ? rc : (int64_t)file.size;
+}
+
+/* Whether the name still leads to it. */
+static inline bool sk_segment_is_named(const sk_segment *s) {
+    sk_file file;
+    return sk_file_at(s->seats.path, &file) == 0 && sk_same_file(file.id, s->seats.file);
+}
+
+/* Whether any process has it open, this one among them. */
+static inline bool sk_segment_in_use(const sk_segment *s) {
+    int fd = sk_segment_open(s);
+    if (fd < 0) return true;
+    bool used = sk_file_holder(fd, SK_PRESENCE, 1) != 0;
+    sk_segment_close(s, fd);
+    return used;
+}
+
+/* --- mappings ---------------------------------------------------------------------------------- */
+
+/* Map so much of the file. Older mappings stay: other threads may be reading through them. */
+static inline int sk_segment_map(sk_segment *s, int fd, uint64_t len) {
+    if (s->maps == SK_MAPS) return SK_CORRUPT; /* every growth at least doubles: 48 do not fit in 2^40 bytes */
+    void *at = sk_map(fd, len);
+    if (at == NULL) return errno == ENOMEM ? SK_NO_MAPPING : SK_SYSTEM;
     s->map[s->maps].at = at;
-    s->map[s->maps].len = (uint64_t)size;
+    s->map[s->maps].len = len;
     s->maps++;
     sk_store_pointer_release(&s->view, at);
-    sk_store64_release(&s->view_len, (uint64_t)size); /* R2: pairs with A2 */
+    sk_store64_release(&s->view_len, len); /* R2: pairs with A2 */
     return SK_OK;
+}
+
+/* Map the whole file as long as it is now. SK_CORRUPT when it ends before `end`. */
+static inline int sk_segment_remap(sk_segment *s, uint64_t end) {
+    int fd = sk_segment_open(s);
+    if (fd < 0) return sk_system(fd);
+    sk_file file;
+    int rc = sk_file_look(fd, &file) == 0 && file.size >= end && file.size <= SK_LARGEST ? SK_OK : SK_CORRUPT;
+    if (rc == SK_OK) rc = sk_segment_map(s, fd, file.size);
+    sk_segment_close(s, fd);
+    return rc;
 }
 
 /* The bytes [0, end) of the file, mapped. SK_CORRUPT when the file is not that long. */
 static inline int sk_segment_reach(sk_segment *s, uint64_t end, unsigned char **at) {
     while (sk_load64_acquire(&s->view_len) < end) { /* A2: the view is at least as new as its length */
-        uint32_t open = 0;
-        if (!sk_cas32_acquire(&s->gate, &open, 1)) {
+        uint32_t open = 0, *remapping = &s->seats.id->remapping;
+        if (!sk_cas32_acquire(remapping, &open, 1)) {
             sk_yield();
             continue;
         }
-        int rc = SK_OK;
-        if (sk_load64_relaxed(&s->view_len) < end) {
-            int64_t size = sk_file_size(s->seats.fd);
-            rc = size < 0 || (uint64_t)size < end ? SK_CORRUPT : sk_segment_map(s);
-        }
-        sk_store32_release(&s->gate, 0);
+        int rc = sk_load64_relaxed(&s->view_len) < end ? sk_segment_remap(s, end) : SK_OK;
+        sk_store32_release(remapping, 0);
         if (rc != SK_OK) return rc;
     }
     *at = sk_load_pointer_acquire(&s->view);
     return SK_OK;
 }
 
-/* Reserve memory up to `to`, or give some back; only while the descriptor is ours. */
+/* Reserve memory up to `to`. */
 static inline int sk_segment_reserve(const sk_segment *s, uint64_t from, uint64_t to) {
-    if (!sk_seat_fd_is_ours(&s->seats)) return sk_system(-EBADF);
-    int rc = sk_file_reserve(s->seats.fd, from, to);
+    int fd = sk_segment_open(s);
+    if (fd < 0) return sk_system(fd);
+    int rc = sk_file_reserve(fd, from, to);
+    sk_segment_close(s, fd);
     return rc == 0 ? SK_OK : sk_system(rc);
 }
 
+/* Give some back; where that cannot be, it stays reserved. */
 static inline void sk_segment_discard(const sk_segment *s, uint64_t from, uint64_t to) {
-    if (sk_seat_fd_is_ours(&s->seats)) sk_file_discard(s->seats.fd, from, to);
+    if (from >= to) return;
+    int fd = sk_segment_open(s);
+    if (fd < 0) return;
+    sk_file_discard(fd, from, to);
+    sk_segment_close(s, fd);
 }
 
 static inline void sk_segment_unmap(sk_segment *s) {
@@ -122,105 +190,148 @@ static inline void sk_segment_unmap(sk_segment *s) {
         sk_unmap(s->map[s->maps].at, s->map[s->maps].len);
     }
     s->base = s->view = NULL;
+    s->view_len = 0;
+}
+
+/* --- names ---------------------------------------------------------------------------------------- */
+
+/* With nobody present, and nobody able to come in, remove the name if it still leads to this open file. */
+static inline bool sk_segment_remove_unused(int fd, const char *path, const uint64_t file[2]) {
+    sk_file there;
+    if (sk_file_lock(fd, SK_PRESENCE, SK_NAMING - SK_PRESENCE + 1) != 0) return false;
+    return sk_file_at(path, &there) == 0 && sk_same_file(there.id, file) && sk_file_remove(path) == 0;
+}
+
+/* Remove the segment at `path` if it is ours, nobody is present and it was not to persist. 1: removed; 0: not for us to
+ * remove; a status. Reads by pread alone. `hidden`: its name was taken away before, so it does not persist. */
+static inline int sk_segment_sweep(sk_process *process, const char *path, bool hidden) {
+    sk_file file;
+    sk_header h;
+    if (sk_file_at(path, &file) == 0 && (file.uid != sk_uid() || !file.regular)) return 0;
+    sk_private_enter(&process->gate);
+    int fd = sk_door(path, SK_TRUST_GROUP, &file, &h), rc = fd;
+    if (fd >= 0) {
+        rc = file.uid == sk_uid() && (hidden || !(h.flags & SK_PERSIST)) && sk_segment_remove_unused(fd, path, file.id);
+        sk_file_close(fd);
+    }
+    sk_private_leave(&process->gate);
+    return rc;
+}
+
+/* Under the gate: take the name away from the open file, if it still leads there and to `only` (NULL: whichever it is). */
+static inline int sk_segment_hide(int fd, const char *path, const uint64_t *only, char hidden[SK_PATH]) {
+    sk_file file, there;
+    int rc = sk_file_lock(fd, SK_NAMING, 1);
+    if (rc == 0) rc = sk_file_look(fd, &file);
+    if (rc == 0) rc = sk_file_at(path, &there);
+    if (rc != 0) return rc;
+    if (!sk_same_file(there.id, file.id) || (only != NULL && !sk_same_file(file.id, only))) return -ENOENT;
+    sk_hidden_path(hidden, path, file.id);
+    return sk_file_rename(path, hidden);
+}
+
+/* Take the name away; those who have the segment open go on. 0, or a negative errno: -ENOENT when there is none, or when it
+ * leads to another file than `only`; -EAGAIN when for two seconds another process was just about to do the same. */
+static inline int sk_segment_unname(sk_process *process, const char *path, const uint64_t *only) {
+    char hidden[SK_PATH];
+    int rc = -EAGAIN;
+    for (int tries = 0; rc == -EAGAIN && tries < 20000; tries++) {
+        if (tries > 0) sk_nap(100000);
+        sk_private_enter(&process->gate);
+        int fd = rc = sk_file_open(path);
+        if (fd >= 0) {
+            rc = sk_segment_hide(fd, path, only, hidden);
+            sk_file_close(fd);
+        }
+        sk_private_leave(&process->gate);
+    }
+    if (rc == 0) sk_segment_sweep(process, hidden, true); /* nobody may be left who would remove it */
+    return rc;
 }
 
 /* --- leaving ------------------------------------------------------------------------------------ */
 
-/* Try for the whole range; with it nobody is attached and nobody can come in: remove the name if it is still ours. */
-static inline bool sk_segment_remove_unused(int fd, const char *path) {
-    if (sk_file_lock(fd, SK_BYTES, SK_BYTES_ALL) != 0) return false;
-    return sk_file_is_at(fd, path) && sk_file_remove(path) == 0;
-}
+/* Whether a segment was left to others who are still present. */
+typedef struct sk_leaving {
+    sk_segment *s;
+    bool over; /* exchange the first mapping for one that is not present, and leave it there */
+    int opened;
+    bool others;
+} sk_leaving;
 
-/* Whether nobody is attached to the open file. */
-static inline bool sk_segment_unused(int fd) { return sk_file_holder(fd, SK_BYTES, SK_BYTES_ALL) == 0; }
-
-/* Whether the header is whole. Another layout may keep its locks elsewhere, and a wrong check sum means that any of
- * what the header says may be wrong, also that the segment was not to persist. */
-static inline bool sk_segment_is_sound(int fd) {
-    sk_header h;
-    int64_t size = sk_file_size(fd);
-    if (size < SK_SMALLEST || (uint64_t)size > SK_LARGEST) return false;
-    void *base = sk_map(fd, (uint64_t)size);
-    if (base == NULL) return false;
-    bool sound = sk_header_take(&h, base, (uint64_t)size) == SK_OK;
-    sk_unmap(base, (uint64_t)size);
-    return sound;
-}
-
-/* Remove the name of a segment of ours that nobody is attached to and that was not to persist. 1 when it was
- * removed, 0 when it is not for us to remove, or a negative errno. */
-static inline int sk_segment_sweep(const char *path) {
-    int fd = sk_file_open(path);
-    if (fd < 0) return fd;
-    sk_header h;
-    bool orphan = sk_file_peek(fd, &h, sizeof h) && h.magic == SK_MAGIC && !(h.flags & SK_PERSIST) &&
-                  sk_segment_unused(fd) && sk_segment_is_sound(fd);
-    int rc = orphan && sk_segment_remove_unused(fd, path);
+static inline void sk_segment_leave_file(void *at) {
+    sk_leaving *leaving = at;
+    sk_segment *s = leaving->s;
+    char name[SK_PATH];
+    int fd = leaving->opened = sk_seats_open(&s->seats, name);
+    if (fd < 0) return;
+    bool absent = !leaving->over || sk_map_over(s->base, fd, s->base_len);
+    if (absent && (!s->persist || strcmp(name, s->seats.path) != 0))
+        leaving->others = !sk_segment_remove_unused(fd, name, s->seats.file);
     sk_file_close(fd);
-    return rc;
 }
 
-/* Stand up; the last one out removes the name. The mappings stay (views may be in use).
- * The seat is freed by closing and never by unlocking, and the whole range is asked for through an open file of its own:
- * where a fork has just shared ours, the other's seat is the same lock, and must count. */
+/* Be present no longer; the last one out removes the name. True: others are present. `over`: see sk_leaving. */
+static inline bool sk_segment_depart(sk_segment *s, bool over) {
+    sk_leaving leaving = {.s = s, .over = over};
+    sk_segment_enter_gate(s);
+    sk_segment_leave_file(&leaving);
+    if (leaving.opened == -EMFILE || leaving.opened == -ENFILE) sk_with_descriptors(sk_segment_leave_file, &leaving);
+    sk_segment_leave_gate(s);
+    return leaving.others;
+}
+
+/* The process ends, and threads may still be inside: mappings and seat stay until then, the presence ends now. */
 static inline void sk_segment_leave(sk_segment *s) {
-    int fd = s->seats.fd;
-    bool ours = sk_seat_fd_is_ours(&s->seats);
-    s->seats.fd = -1;
-    if (ours) {
-        int asker = s->persist || s->seats.me == 0 ? -1 : sk_file_reopen(fd);
-        sk_file_close(fd);
-        if (asker >= 0) {
-            sk_segment_remove_unused(asker, s->path);
-            sk_file_close(asker);
-        }
-    }
-    s->seats.me = 0;
+    if (s->left || s->base == NULL || s->seats.id == NULL) return;
+    s->left = true;
+    sk_segment_depart(s, true);
 }
 
-/* Before a death that is certain, while threads may still be inside: keep the seat, but if nobody else is attached
- * remove the name now. Our own lock becomes part of the range. */
-static inline void sk_segment_leave_by_dying(const sk_segment *s) {
-    if (!s->persist && s->seats.me != 0 && sk_seat_fd_is_ours(&s->seats))
-        sk_segment_remove_unused(s->seats.fd, s->path);
-}
-
-static inline void sk_segment_abandon(sk_segment *s) {
-    sk_segment_leave(s);
+/* Let all of it go. True: others are still present. */
+static inline bool sk_segment_abandon(sk_segment *s) {
+    bool present = s->base != NULL && s->seats.id != NULL && !s->left;
+    sk_seat_leave(&s->seats);
     sk_segment_unmap(s);
+    bool others = present && sk_segment_depart(s, false);
+    if (s->seats.id != NULL) sk_identity_drop(s->seats.process, s->seats.id);
+    s->seats.id = NULL;
+    return others;
 }
 
 /* --- birth and attachment ------------------------------------------------------------------------ */
 
 static inline void sk_segment_clear(sk_segment *s, const char *path) {
     memset(s, 0, sizeof *s);
-    s->seats.fd = -1;
+    s->seats.process = &sk_this_process;
+    s->forks = sk_this_process.forks;
     s->waiter.patience = SK_PATIENCE_START;
     s->waiter.short_ns = SK_SHORT_PARK_NS;
-    snprintf(s->path, sizeof s->path, "%s", path);
+    snprintf(s->seats.path, sizeof s->seats.path, "%s", path);
 }
 
-static inline void sk_segment_own(sk_segment *s, int fd) {
-    s->seats.fd = fd;
-    sk_file_identity(fd, s->seats.file);
+/* The process has an identity here from now on. */
+static inline int sk_segment_identify(sk_segment *s, const sk_file *file) {
+    memcpy(s->seats.file, file->id, sizeof s->seats.file);
+    s->seats.id = sk_identity_new(s->seats.process);
+    return s->seats.id == NULL ? SK_NO_MAPPING : SK_OK;
 }
 
-static inline int sk_segment_sit(sk_segment *s) {
+/* The first mapping, and what is read through it. */
+static inline int sk_segment_begin(sk_segment *s, int fd, uint64_t len) {
+    int rc = sk_segment_map(s, fd, len);
+    s->base = s->view;
+    s->base_len = s->view_len;
+    s->persist = (s->header.flags & SK_PERSIST) != 0;
     s->seats.count = s->header.seats;
     s->seats.table = (sk_seat_entry *)(void *)(s->base + SK_SEATS_AT);
-    for (int tries = 0;; tries++) {
-        int rc = sk_seat_take(&s->seats);
-        /* Whoever holds the whole range is between two system calls. Stopped right there, it keeps us out for so long. */
-        if (rc != SK_BUSY || tries == 20000) return rc;
-        if (tries < 64) sk_yield();
-        else sk_nap(100000);
-    }
+    return rc;
 }
 
 /* What a segment is made with. The kernel's own part of the body is written by `fill` before the file gets its name. */
 typedef struct sk_plan {
     uint32_t kind, flags, seats;
+    uint32_t mode, gid; /* permissions; group, or UINT32_MAX. 0, 0: ours alone */
     uint64_t body_len;
     uint64_t param[SK_PARAMS];
     const void *meta;
@@ -228,8 +339,8 @@ typedef struct sk_plan {
     int (*fill)(sk_segment *);
 } sk_plan;
 
-static inline int sk_segment_write(sk_segment *s, const sk_plan *plan, uint64_t size) {
-    sk_header *h = &s->header;
+static inline void sk_segment_head(sk_header *h, const sk_plan *plan, uint64_t size) {
+    h->magic = SK_MAGIC;
     h->layout = SK_LAYOUT;
     h->kind = plan->kind;
     h->flags = plan->flags;
@@ -240,127 +351,141 @@ static inline int sk_segment_write(sk_segment *s, const sk_plan *plan, uint64_t 
     h->body = sk_body_at(plan->seats, plan->meta_len);
     memcpy(h->param, plan->param, sizeof h->param);
     h->created_ns = sk_wall_ns();
+    h->meta_check = sk_fnv(SK_FNV, plan->meta, plan->meta_len);
+    h->check = sk_header_check(h);
+}
+
+static inline int sk_segment_write(sk_segment *s, const sk_plan *plan) {
+    sk_header *h = &s->header;
     if (plan->meta_len > 0) memcpy(s->base + h->meta, plan->meta, plan->meta_len);
-    h->check = sk_header_check(h, s->base);
-    memcpy(s->base, h, sizeof *h);
+    memcpy(s->base + sizeof h->magic, (const char *)h + sizeof h->magic, sizeof *h - sizeof h->magic);
     int rc = plan->fill == NULL ? SK_OK : plan->fill(s);
-    h->magic = SK_MAGIC;
     sk_store64_release((uint64_t *)(void *)s->base, SK_MAGIC);
     return rc;
 }
 
-/* Make the segment `path` in `folder`. SK_EXISTS, SK_NO_MEMORY, SK_TOO_LARGE, SK_SYSTEM (errno); s is clear then. */
+/* Memory and permissions, for what has no name yet. */
+static inline int sk_segment_prepare(sk_segment *s, int fd, const sk_plan *plan, uint64_t size) {
+    sk_file file;
+    int rc = sk_file_look(fd, &file);
+    if (rc == 0 && plan->mode != 0) rc = sk_file_admit(fd, plan->mode, plan->gid);
+    if (rc == 0) rc = sk_file_reserve(fd, 0, size);
+    if (rc == -EOPNOTSUPP) {
+        errno = EOPNOTSUPP;
+        return SK_FOLDER;
+    }
+    if (rc != 0) return sk_system(rc);
+    sk_segment_head(&s->header, plan, size);
+    return sk_segment_identify(s, &file);
+}
+
+/* A fork since the file was opened has given its open file to the child: be present through another one. */
+static inline int sk_segment_part(sk_segment *s, int fd) {
+    int own = sk_file_open(s->seats.path);
+    if (own < 0) return sk_system(own);
+    int rc = sk_file_share(own, SK_PRESENCE, 1);
+    if (rc == 0 && !sk_map_over(s->base, own, s->base_len)) rc = -errno;
+    sk_file_close(own);
+    if (rc == 0) rc = sk_file_unlock(fd, SK_PRESENCE, 1);
+    return rc == 0 ? SK_OK : sk_system(rc);
+}
+
+/* Under the gate: present, written, named. */
+static inline int sk_segment_bear(sk_segment *s, int fd, const sk_plan *plan) {
+    int rc = sk_file_share(fd, SK_PRESENCE, 1);
+    if (rc != 0) return sk_system(rc);
+    rc = sk_segment_begin(s, fd, s->header.size);
+    if (rc == SK_OK) rc = sk_segment_write(s, plan);
+    if (rc != SK_OK) return rc;
+    rc = sk_file_publish(fd, s->seats.path);
+    if (rc != 0) return sk_system(rc);
+    return s->forks == s->seats.process->forks ? SK_OK : sk_segment_part(s, fd);
+}
+
+/* Undo what was begun, without a word to others. */
+static inline int sk_segment_undo(sk_segment *s, int rc) {
+    int reason = errno;
+    sk_segment_unmap(s);
+    if (s->seats.id != NULL) sk_identity_drop(s->seats.process, s->seats.id);
+    s->seats.id = NULL;
+    errno = reason;
+    return rc;
+}
+
+/* Make the segment `path` in `folder`. SK_EXISTS, SK_NO_MEMORY, SK_NO_MAPPING, SK_TOO_LARGE, SK_FILE_LIMIT, SK_FOLDER or
+ * SK_SYSTEM (errno); s is clear then. */
 static inline int sk_segment_create(sk_segment *s, const char *folder, const char *path, const sk_plan *plan) {
     sk_segment_clear(s, path);
-    if (plan->body_len > SK_LARGEST / 2 || plan->meta_len > SK_LARGEST / 4) return SK_TOO_LARGE;
+    if (plan->body_len > SK_LARGEST / 2 || plan->meta_len > SK_META_MOST) return SK_TOO_LARGE;
     uint64_t size = sk_round_up(sk_body_at(plan->seats, plan->meta_len) + plan->body_len, SK_PAGE);
-    int fd = sk_file_unborn(folder);
-    if (fd < 0) return sk_system(fd);
-    sk_segment_own(s, fd);
-    int rc = sk_file_reserve(fd, 0, size);
-    rc = rc == 0 ? sk_segment_map(s) : sk_system(rc);
-    if (rc == SK_OK) {
-        s->base = s->view;
-        s->base_len = s->view_len;
-        s->persist = (plan->flags & SK_PERSIST) != 0;
-        rc = sk_segment_write(s, plan, size);
+    int fd = sk_file_anonymous(folder);
+    if (fd < 0) {
+        errno = -fd;
+        return fd == -EMFILE || fd == -ENFILE ? SK_SYSTEM : SK_FOLDER;
     }
-    if (rc == SK_OK) rc = sk_segment_sit(s);
-    if (rc == SK_OK) {
-        int named = sk_file_publish(fd, path);
-        if (named != 0) rc = sk_system(named);
-    }
-    if (rc != SK_OK) {
+    int rc = sk_segment_prepare(s, fd, plan, size); /* may take a second: forks need not wait */
+    sk_segment_enter_gate(s);
+    if (rc == SK_OK) rc = sk_segment_bear(s, fd, plan);
+    int reason = errno;
+    sk_file_close(fd);
+    sk_segment_leave_gate(s);
+    errno = reason;
+    return rc == SK_OK ? rc : sk_segment_undo(s, rc);
+}
+
+/* Be present, if anybody still is: an orphan's life is over. */
+static inline int sk_segment_enter(sk_segment *s, int fd, const sk_file *file) {
+    sk_file there;
+    if (!(s->header.flags & SK_PERSIST) && sk_file_holder(fd, SK_PRESENCE, 1) == 0)
+        return sk_segment_remove_unused(fd, s->seats.path, file->id) ? SK_GONE : SK_BUSY;
+    int rc = sk_file_share(fd, SK_PRESENCE, 1);
+    if (rc == -EAGAIN) return SK_BUSY; /* somebody is between two system calls, deciding whether to remove it */
+    if (rc != 0) return sk_system(rc);
+    /* The last one out may have removed the name while we came in. */
+    return sk_file_at(s->seats.path, &there) == 0 && sk_same_file(there.id, file->id) ? SK_OK : SK_GONE;
+}
+
+static inline int sk_segment_attach_once(sk_segment *s) {
+    sk_file file;
+    sk_segment_enter_gate(s);
+    int fd = sk_door(s->seats.path, s->trust, &file, &s->header), rc = fd < 0 ? fd : SK_OK;
+    if (rc == SK_OK) rc = sk_header_read_meta(&s->header, fd);
+    if (rc == SK_OK && !s->left) rc = sk_segment_enter(s, fd, &file);
+    if (rc == SK_OK) rc = file.size <= SK_LARGEST ? sk_segment_begin(s, fd, file.size) : SK_CORRUPT;
+    if (fd >= 0) {
         int reason = errno;
         sk_file_close(fd);
-        s->seats.fd = -1;
-        s->seats.me = 0;
-        sk_segment_unmap(s);
         errno = reason;
     }
-    return rc;
+    sk_segment_leave_gate(s);
+    if (rc == SK_OK) rc = sk_segment_identify(s, &file);
+    return rc == SK_OK ? rc : sk_segment_undo(s, rc);
 }
 
-/* Map and check; nothing is taken. */
-static inline int sk_segment_look(sk_segment *s) {
-    int rc = sk_segment_map(s);
-    if (rc != SK_OK) return rc;
-    s->base = s->view;
-    s->base_len = s->view_len;
-    rc = sk_header_take(&s->header, s->base, s->base_len);
-    if (rc != SK_OK) return rc;
-    s->persist = (s->header.flags & SK_PERSIST) != 0;
-    s->seats.count = s->header.seats;
-    s->seats.table = (sk_seat_entry *)(void *)(s->base + SK_SEATS_AT);
-    return SK_OK;
-}
-
-static inline int sk_segment_enter(sk_segment *s) {
-    int rc = sk_segment_look(s);
-    if (rc != SK_OK) return rc;
-    if (!s->persist && sk_segment_unused(s->seats.fd)) { /* an orphan: its life is over */
-        sk_segment_remove_unused(s->seats.fd, s->path);
-        return SK_GONE;
-    }
-    rc = sk_segment_sit(s);
-    /* The last one out may have removed the name while we came in. */
-    return sk_file_named(s->seats.fd) ? rc : SK_GONE;
-}
-
-/* Attach to `path`, or only map it to look (`sit` false: no lock may be taken through s then).
- * SK_GONE, SK_FOREIGN, SK_CORRUPT, SK_NO_SEAT, SK_NO_MEMORY, SK_SYSTEM (errno); s is clear then. */
-static inline int sk_segment_attach(sk_segment *s, const char *path, bool sit) {
+/* Attach to `path`, or only map it to look (`present` false: nothing may be taken through s then).
+ * SK_GONE, SK_UNTRUSTED, SK_FOREIGN, SK_OTHER_LAYOUT (see s->header.layout), SK_CORRUPT, SK_NO_MAPPING, SK_SYSTEM (errno);
+ * SK_BUSY: for two seconds somebody was just about to remove it, and did not. */
+static inline int sk_segment_attach(sk_segment *s, const char *path, uint32_t trust, bool present) {
     sk_segment_clear(s, path);
-    int fd = sk_file_open(path);
-    if (fd < 0) return sk_system(fd);
-    sk_segment_own(s, fd);
-    int rc = sit ? sk_segment_enter(s) : sk_segment_look(s);
-    if (rc != SK_OK) {
-        int reason = errno;
-        if (s->seats.me != 0) sk_segment_leave(s);
-        else sk_file_close(fd);
-        s->seats.fd = -1;
-        sk_segment_unmap(s);
-        errno = reason;
+    s->trust = trust;
+    s->left = !present;
+    for (int tries = 0;; tries++) {
+        int rc = sk_segment_attach_once(s);
+        if (rc != SK_BUSY || tries == 20000) return rc;
+        if (tries < 64) sk_yield();
+        else sk_nap(100000);
     }
-    return rc;
 }
 
-/* --- fork, and handles on their way to a child ----------------------------------------------------- */
-
-/* In the child of a fork: the open file is the parent's. Open anew, sit, then let go of the parent's. Where that fails
- * `me` stays 0, and operations answer SK_NO_SEAT. */
-static inline void sk_segment_after_fork(sk_segment *s) {
-    int shared = s->seats.fd;
-    bool ours = sk_seat_fd_is_ours(&s->seats);
-    s->gate = 0;
-    s->seats.me = 0;
-    s->seats.fd = -1;
-    if (!ours) return;
-    int fd = sk_file_reopen(shared);
-    if (fd >= 0) {
-        s->seats.fd = fd;
-        if (sk_segment_sit(s) != SK_OK) {
-            sk_file_close(fd);
-            s->seats.fd = -1;
-            s->seats.me = 0;
-        }
-    }
-    sk_file_close(shared);
-}
-
-/* A descriptor that keeps the segment alive until it is closed everywhere; for a child that is being started.
- * `dice` is any random number. Answers the descriptor or a negative errno. */
-static inline int sk_segment_transit(const sk_segment *s, uint64_t dice) {
-    int fd = sk_seat_fd_is_ours(&s->seats) ? sk_file_reopen(s->seats.fd) : -EBADF;
+/* A descriptor that keeps the segment alive until it is closed everywhere, for a child that is being started; or a negative
+ * errno. */
+static inline int sk_segment_transit(const sk_segment *s) {
+    int fd = sk_segment_open(s);
     if (fd < 0) return fd;
-    for (int tries = 0; tries < 64; tries++, dice = dice * 6364136223846793005u + 1442695040888963407u) {
-        int rc = sk_file_lock(fd, SK_BYTES + SK_TRANSIT + (dice >> 44), 1);
-        if (rc == 0) return fd;
-        if (rc != -EAGAIN) break;
-    }
-    sk_file_close(fd);
-    return -EAGAIN;
+    int rc = sk_file_share(fd, SK_PRESENCE, 1);
+    if (rc != 0) sk_file_close(fd);
+    sk_segment_leave_gate(s);
+    return rc == 0 ? fd : rc;
 }
 
 #endif

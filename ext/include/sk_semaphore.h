@@ -86,8 +86,9 @@ static inline int sk_semaphore_slow(sk_segment *s, sk_semaphore *p, uint64_t unt
 }
 
 /* Take one, waiting until the monotonic time `until`, which is not 0.
- * SK_OK, SK_TIMEOUT, and SK_INTERRUPTED: come again with the same stay, or end it by sk_semaphore_quit. */
+ * SK_OK, SK_TIMEOUT, SK_NO_SEAT, and SK_INTERRUPTED: come again with the same stay, or end it by sk_semaphore_quit. */
 static inline int sk_semaphore_take(sk_segment *s, sk_semaphore *p, uint64_t until, sk_stay *stay) {
+    SK_SEATED(s);
     int rc = sk_semaphore_slow(s, p, until, stay);
     if (rc != SK_INTERRUPTED) sk_stay_end(s, &p->turn, p->roll, stay);
     return rc;

@@ -18,12 +18,17 @@ enum sk_status {
     SK_NO_SEAT = -10,   /* every seat is taken */
     SK_GONE = -11,      /* the segment has no name (any more) */
     SK_EXISTS = -12,    /* the name is taken */
-    SK_FOREIGN = -13,   /* not a segment of ours, or of another layout */
+    SK_FOREIGN = -13,   /* not a segment of ours */
     SK_CORRUPT = -14,   /* what it says contradicts itself */
     SK_OVERFLOW = -15,  /* the result does not fit; the value is kept */
     SK_EXCESS = -16,    /* given back more often than taken */
     SK_SYSTEM = -17,    /* the system refused: errno says why */
     SK_BROKEN = -18,    /* the barrier is broken */
+    SK_UNTRUSTED = -19, /* the file is not ours, or others may write it: see sk_door.h */
+    SK_OTHER_LAYOUT = -20,   /* a segment of another layout: the header in the caller's sk_segment says which */
+    SK_FOLDER = -21,    /* the folder cannot hold segments: errno says why */
+    SK_FILE_LIMIT = -22, /* the process may not make files so large (RLIMIT_FSIZE) */
+    SK_NO_MAPPING = -23, /* no room for one more mapping, or for so large a one, in the process */
 };
 
 #endif

@@ -7,25 +7,26 @@ from libcpp cimport bool as cbool
 cdef extern from "sk_segment.h" nogil:
     enum: SK_OK, SK_OWNER_DIED, SK_EMPTY, SK_FULL, SK_SHUTDOWN, SK_TIMEOUT, SK_INTERRUPTED, SK_BUSY
     enum: SK_LARGER, SK_TOO_LARGE, SK_NO_MEMORY, SK_NO_SEAT, SK_GONE, SK_EXISTS, SK_FOREIGN, SK_CORRUPT
-    enum: SK_OVERFLOW, SK_EXCESS, SK_SYSTEM
-    enum: SK_PERSIST, SK_PARAMS, SK_SEATS_MAX, SK_LARGEST
+    enum: SK_OVERFLOW, SK_EXCESS, SK_SYSTEM, SK_UNTRUSTED, SK_OTHER_LAYOUT, SK_FOLDER, SK_FILE_LIMIT, SK_NO_MAPPING
+    enum: SK_PERSIST, SK_PARAMS, SK_SEATS_MAX, SK_LARGEST, SK_LAYOUT
 
     ctypedef struct sk_seat_entry:
         uint32_t epoch
         uint32_t pid
-        uint64_t since_ns
+        uint64_t started
 
     ctypedef struct sk_seats:
-        int fd               # -1 once the process has left
+        uint64_t file[2]     # device and inode
         uint32_t count
-        uint32_t me
         sk_seat_entry *table
+        char path[272]
 
     ctypedef struct sk_waiter:
         uint32_t polling     # 1: poll instead of futexes
         uint32_t short_ns    # a park that was over so soon is to be spared
 
     ctypedef struct sk_header:
+        uint32_t layout
         uint32_t kind
         uint32_t flags
         uint32_t seats
@@ -39,14 +40,18 @@ cdef extern from "sk_segment.h" nogil:
     ctypedef struct sk_segment:
         sk_seats seats
         sk_waiter waiter
+        sk_header header
         unsigned char *base
         uint64_t base_len    # bytes mapped at `base`
-        char path[272]
+        cbool left           # it only looks, or the process is ending
+        uint32_t forks       # how often the process had forked when it came in
 
     ctypedef struct sk_plan:
         uint32_t kind
         uint32_t flags
         uint32_t seats
+        uint32_t mode
+        uint32_t gid
         uint64_t body_len
         uint64_t param[6]
         const void *meta
@@ -55,6 +60,7 @@ cdef extern from "sk_segment.h" nogil:
 
     const sk_header *sk_header_of(const sk_segment *s) noexcept
     uint32_t sk_me(const sk_segment *s) noexcept
+    int sk_segment_sit(const sk_segment *s) noexcept
     void *sk_body_of(const sk_segment *s) noexcept
     uint64_t sk_now_ns() noexcept
 
@@ -83,6 +89,7 @@ cdef class Segment:
     cdef sk_hold *hold
     cdef sk_segment *s       # of the hold
     cdef readonly str name
+    cdef readonly str trust  # None, or "group"
     cdef object __weakref__
 
 

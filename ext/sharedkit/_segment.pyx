@@ -3,32 +3,49 @@
 
 import errno as _errno
 import os
+import resource
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.errno cimport errno
 from libc.stdlib cimport calloc, free
+from libc.string cimport strlen, strncmp, strrchr
 
 from sharedkit import errors
 
 
 cdef extern from "sk_segment.h" nogil:
+    ctypedef struct sk_process:
+        uint32_t forks           # how often this process has forked
+
+    ctypedef struct sk_asker:
+        pass
+
+    ctypedef struct sk_file:
+        uint64_t held            # bytes of memory
+        uint64_t id[2]           # device and inode
+
+    enum: SK_TRUST_OWN, SK_TRUST_GROUP
+    sk_process sk_this_process
     int sk_segment_create(sk_segment *s, const char *folder, const char *path, const sk_plan *plan) noexcept
-    int sk_segment_attach(sk_segment *s, const char *path, cbool sit) noexcept
+    int sk_segment_attach(sk_segment *s, const char *path, uint32_t trust, cbool present) noexcept
     void sk_segment_leave(sk_segment *s) noexcept
-    void sk_segment_abandon(sk_segment *s) noexcept
-    void sk_segment_after_fork(sk_segment *s) noexcept
-    int sk_segment_transit(const sk_segment *s, uint64_t dice) noexcept
-    int sk_segment_sweep(const char *path) noexcept
-    cbool sk_file_is_at(int fd, const char *path) noexcept
-    int64_t sk_file_held(int fd) noexcept
-    cbool sk_seat_taken(const sk_seats *s, uint32_t seat) noexcept
-    cbool sk_seat_lives(const sk_seats *s, uint32_t owner) noexcept
+    cbool sk_segment_abandon(sk_segment *s) noexcept
+    int sk_segment_transit(const sk_segment *s) noexcept
+    int sk_segment_sweep(sk_process *process, const char *path, cbool hidden) noexcept
+    int sk_segment_unname(sk_process *process, const char *path, const uint64_t *only) noexcept
+    int sk_segment_look_at(const sk_segment *s, sk_file *file) noexcept
+    cbool sk_segment_is_named(const sk_segment *s) noexcept
+    cbool sk_segment_in_use(const sk_segment *s) noexcept
+    sk_asker sk_ask(const sk_seats *s) noexcept
+    cbool sk_asker_taken(sk_asker *asker, uint32_t seat) noexcept
+    void sk_asker_end(sk_asker *asker) noexcept
+    cbool sk_lives(const sk_segment *s, uint32_t owner) noexcept
     uint32_t sk_owner_seat(uint32_t owner) noexcept
+    const char *SK_HIDDEN
 
 cdef extern from "sk_exit.h" nogil:
     void sk_hold_add(sk_hold *hold) noexcept
     void sk_hold_drop(sk_hold *hold) noexcept
-    void sk_hold_leave(sk_hold *hold) noexcept
     void sk_leave_all() noexcept
 
 
@@ -36,9 +53,16 @@ cdef extern from "Python.h":
     int Py_AtExit(void (*last)() noexcept nogil) noexcept
 
 cdef uint64_t FOR_EVER = <uint64_t>-1
-FOLDER = "/dev/shm"
+FOLDER = os.environ.get("SHAREDKIT_DIR") or "/dev/shm"
+PREFIX = "sk_"
+HIDDEN = (<bytes>SK_HIDDEN).decode()
 MAX_SEATS = SK_SEATS_MAX
 PERSIST = SK_PERSIST
+LAYOUT = SK_LAYOUT
+TRUST = {None: SK_TRUST_OWN, "group": SK_TRUST_GROUP}
+LEFT_MOST = 10_000
+left_to_others = []    # paths of segments that this process left while children of its own were present
+
 
 cdef int closed() except -1:
     raise errors.ClosedError("operation on a closed handle")
@@ -55,12 +79,18 @@ cdef int refuse(int status, uint64_t asked) except -1:
             f"{wanted}, {left:,} are free in {FOLDER} ({os.strerror(reason)}): free some, or enlarge it "
             f"(docker run --shm-size=…, mount -o remount,size=… {FOLDER})"
         )
+    if status == SK_NO_MAPPING:
+        raise errors.OutOfSharedMemory(no_mapping(asked))
+    if status == SK_FILE_LIMIT:
+        raise OSError(reason, file_limit(asked), FOLDER)
+    if status == SK_FOLDER:
+        raise OSError(reason, no_folder(reason), FOLDER)
     if status == SK_TOO_LARGE:
         raise ValueError(f"too large for this structure: {asked:,} bytes")
     if status == SK_CORRUPT:
         raise errors.CorruptSegmentError("the segment contradicts itself: remove it with `sharedkit rm --force`")
     if status == SK_FOREIGN:
-        raise errors.CorruptSegmentError("not a sharedkit segment, or one of another layout")
+        raise errors.CorruptSegmentError("not a sharedkit segment")
     if status == SK_NO_SEAT:
         raise errors.SeatsExhausted(_errno.EAGAIN, "no seat in the segment: create it with a larger seats=")
     if status == SK_GONE:
@@ -74,8 +104,59 @@ cdef int refuse(int status, uint64_t asked) except -1:
     if status == SK_BUSY:
         raise BlockingIOError(_errno.EAGAIN, "the segment is just being removed")
     if status == SK_SYSTEM:
+        if reason == _errno.ENOSYS:
+            raise OSError(reason, "a segment cannot get its name without /proc: mount it", FOLDER)
+        if reason == _errno.ENOENT:
+            raise errors.GoneError(reason, "the segment's file was removed from outside while it was in use", FOLDER)
         raise OSError(reason, os.strerror(reason))
     raise AssertionError(f"kernel status {status}")
+
+
+cdef str no_mapping(uint64_t asked):
+    """What to do where the process has no room for a mapping."""
+    wanted = f" of {asked:,} bytes" if asked else ""
+    try:
+        with open("/proc/sys/vm/max_map_count") as limit, open("/proc/self/maps") as maps:
+            have = f"it has {sum(1 for _ in maps):,} of {int(limit.read()):,} mappings (vm.max_map_count)"
+    except OSError:
+        have = "see vm.max_map_count"
+    soft = resource.getrlimit(resource.RLIMIT_AS)[0]
+    limit_text = "" if soft == resource.RLIM_INFINITY else f", and its memory is limited to {soft:,} bytes (ulimit -v)"
+    return f"this process cannot map one more segment{wanted}: {have}{limit_text}: close some handles, or raise the limit"
+
+
+cdef str file_limit(uint64_t asked):
+    soft = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    return f"{asked:,} bytes are more than this process may give a file ({soft:,}): raise RLIMIT_FSIZE (ulimit -f)"
+
+
+cdef str no_folder(int reason):
+    """Why segments cannot be made in FOLDER, and what to do."""
+    if reason in (_errno.EOPNOTSUPP, _errno.EISDIR, _errno.EINVAL):
+        why = "its file system cannot hold segments (tmpfs, ext4 and xfs can)"
+    else:
+        why = os.strerror(reason)
+    return f"segments cannot be made here: {why}; mount a tmpfs there, or name another folder by SHAREDKIT_DIR"
+
+
+cdef int refuse_attach(Segment segment, int status, str path) except -1:
+    """What `attach` answers where the file at `path` is no segment for this process."""
+    cdef int reason = errno
+    if status == SK_OTHER_LAYOUT:
+        raise errors.LayoutError(
+            f"{path} was made by a sharedkit of layout {segment.s.header.layout}, this one has layout {SK_LAYOUT}: let the "
+            "other program end first, or use another name or SHAREDKIT_DIR"
+        )
+    if status == SK_UNTRUSTED:
+        raise errors.UntrustedSegmentError(
+            _errno.EACCES,
+            "not a file that only this user or root may write, so it is not opened (whoever may write a segment can run "
+            'code in those who use it): create it with mode=0o660 and group=, attach it with trust="group"',
+            path,
+        )
+    if status == SK_SYSTEM:
+        raise OSError(reason, os.strerror(reason), path)
+    return refuse(status, 0)
 
 
 cdef uint64_t deadline_of(object timeout) except? 0:
@@ -98,7 +179,7 @@ cdef str holder_text(Segment segment, uint32_t owner):
 
 cdef class Segment:
     """Segment()\n--\n
-    One process's mapping of, and seat in, one segment; shared by all handles of the process. It leaves when the last
+    One process's mapping of one segment, and its seat there; shared by all handles of the process. It leaves when the last
     reference goes, and the last process to leave removes the name.
     """
 
@@ -113,26 +194,37 @@ cdef class Segment:
         if self.hold is NULL:
             return
         sk_hold_drop(self.hold)
+        cdef cbool others
         with nogil:    # removing the name may give gigabytes back
-            sk_segment_abandon(self.s)
+            others = sk_segment_abandon(self.s)
+        if others and self.s.forks != sk_this_process.forks and len(left_to_others) < LEFT_MOST:
+            left_to_others.append(os.fsdecode(self.s.seats.path))
         free(self.hold)
 
     @staticmethod
-    def attach(str path, str name, cbool sit=True):
-        """Attach to the segment at `path`, or only map it for a look (`sit=False`).
+    def attach(str path, str name, trust=None, cbool present=True):
+        """Attach to the segment at `path`, or only map it for a look (`present=False`).
 
-        FileNotFoundError, CorruptSegmentError, SeatsExhausted, OutOfSharedMemory, OSError.
+        `trust`: None, or "group" where a group of ours may write it. FileNotFoundError, UntrustedSegmentError,
+        LayoutError, CorruptSegmentError, OutOfSharedMemory, OSError.
         """
         cdef Segment segment = Segment.__new__(Segment)
         segment.name = name
+        segment.trust = trust
         cdef bytes where = os.fsencode(path)
         cdef const char *at = where
+        cdef uint32_t trusted = TRUST[trust]
         cdef int rc
         with nogil:
-            rc = sk_segment_attach(segment.s, at, sit)
+            rc = sk_segment_attach(segment.s, at, trusted, present)
         if rc != SK_OK:
-            refuse(rc, 0)
+            refuse_attach(segment, rc, path)
         return segment
+
+    @property
+    def path(self):
+        """Of its file, while that has its name."""
+        return os.fsdecode(self.s.seats.path)
 
     @property
     def kind(self):
@@ -161,7 +253,13 @@ cdef class Segment:
     @property
     def memory(self):
         """Bytes of memory that the segment holds now."""
-        return max(sk_file_held(self.s.seats.fd), 0)
+        cdef sk_file file
+        return file.held if sk_segment_look_at(self.s, &file) == 0 else 0
+
+    @property
+    def file(self):
+        """Device and inode of its file."""
+        return self.s.seats.file[0], self.s.seats.file[1]
 
     @property
     def meta(self):
@@ -192,57 +290,101 @@ cdef class Segment:
     def short_park(self, double value):
         self.s.waiter.short_ns = <uint32_t>(value * 1000)
 
-    def is_at(self, str path):
+    @property
+    def named(self):
         """Whether the name still leads to this segment."""
-        return self.s.seats.fd >= 0 and sk_file_is_at(self.s.seats.fd, os.fsencode(path))
+        return sk_segment_is_named(self.s)
+
+    @property
+    def in_use(self):
+        """Whether any process has it open, this one among them."""
+        return sk_segment_in_use(self.s)
 
     def attached(self):
-        """Pids of the processes that have a seat, in their own pid namespaces."""
+        """Pids of the processes that have a seat, each in its own pid namespace, and of this one if it has it open."""
         cdef uint32_t seat
-        return tuple([
-            self.s.seats.table[seat].pid
-            for seat in range(self.s.seats.count)
-            if self.s.seats.table[seat].epoch != 0 and sk_seat_taken(&self.s.seats, seat)
-        ])
+        cdef sk_asker asker = sk_ask(&self.s.seats)
+        pids = [] if self.s.left or sk_me(self.s) != 0 else [os.getpid()]
+        for seat in range(self.s.seats.count):
+            if self.s.seats.table[seat].epoch != 0 and sk_asker_taken(&asker, seat):
+                pids.append(self.s.seats.table[seat].pid)
+        sk_asker_end(&asker)
+        return tuple(pids)
 
     def pid_of(self, uint32_t owner):
         """The pid that an owner word names, or None when it names nobody alive."""
-        if owner == 0 or not sk_seat_lives(&self.s.seats, owner):
+        if owner == 0 or not sk_lives(self.s, owner):
             return None
         return self.s.seats.table[sk_owner_seat(owner)].pid
 
-    def transit(self, uint64_t dice):
+    def transit(self):
         """A new descriptor that keeps the segment alive on its way to a child. OSError."""
-        cdef int fd = sk_segment_transit(self.s, dice)
+        cdef int fd = sk_segment_transit(self.s)
         if fd < 0:
-            raise OSError(-fd, os.strerror(-fd))
+            raise OSError(-fd, os.strerror(-fd), self.path)
         return fd
 
-    def after_fork(self):
-        """In the child of a fork: sit for ourselves. Where no seat is free, handles raise SeatsExhausted."""
-        self.hold.inside = 0
-        sk_segment_after_fork(self.s)
+    def unname(self):
+        """Take its name away, if it still has it; those who have it open go on. OSError."""
+        cdef bytes where = os.fsencode(self.path)
+        cdef const char *at = where
+        cdef int rc
+        with nogil:
+            rc = sk_segment_unname(&sk_this_process, at, self.s.seats.file)
+        if rc != 0 and rc != -_errno.ENOENT:
+            raise OSError(-rc, os.strerror(-rc), self.path)
 
     def leave(self):
-        """Stand up because the process ends; the mapping stays."""
-        sk_hold_leave(self.hold)
+        """Be present no longer because the process ends; mapping and seat stay until then."""
+        with nogil:
+            sk_segment_leave(self.s)
 
 
 Py_AtExit(sk_leave_all)    # after the last Python code, when no thread can get in any more
 
 
-def sweep(str path):
-    """Remove the segment's name if it is an orphan: ours, nobody attached, not persistent. Whether it was. OSError."""
+def sweep(list paths):
+    """Remove each of the segments that is an orphan: ours, nobody has it open, not persistent. The paths of those."""
+    cdef list encoded = [os.fsencode(path) for path in paths]
+    cdef Py_ssize_t i, n = len(encoded)
+    cdef const char **at = <const char **>calloc(n + 1, sizeof(char *))
+    cdef cbool *swept = <cbool *>calloc(n + 1, sizeof(cbool))
+    try:
+        if at is NULL or swept is NULL:
+            raise MemoryError
+        for i in range(n):
+            at[i] = <bytes>encoded[i]
+        with nogil:    # a large orphan takes a second
+            for i in range(n):
+                swept[i] = sk_segment_sweep(&sk_this_process, at[i], is_hidden(at[i])) == 1
+        return [paths[i] for i in range(n) if swept[i]]
+    finally:
+        free(at)
+        free(swept)
+
+
+cdef cbool is_hidden(const char *path) noexcept nogil:
+    """Whether the file's name is the hidden one of a segment that was unlinked while it was in use."""
+    cdef const char *slash = strrchr(path, c"/")
+    cdef const char *name = path if slash is NULL else slash + 1
+    return strncmp(name, SK_HIDDEN, strlen(SK_HIDDEN)) == 0
+
+
+def unname(str path):
+    """Take the name away from whatever segment it leads to; those who have it open go on. OSError."""
     cdef bytes where = os.fsencode(path)
-    cdef int rc = sk_segment_sweep(where)
-    if rc < 0:
+    cdef const char *at = where
+    cdef int rc
+    with nogil:
+        rc = sk_segment_unname(&sk_this_process, at, NULL)
+    if rc != 0:
         raise OSError(-rc, os.strerror(-rc), path)
-    return rc == 1
 
 
 cdef Segment create_segment(str path, str name, sk_plan *plan):
     cdef Segment segment = Segment.__new__(Segment)
     segment.name = name
+    plan.mode = plan.gid = 0
     cdef bytes folder = os.fsencode(FOLDER), where = os.fsencode(path)
     cdef const char *in_folder = folder
     cdef const char *at = where

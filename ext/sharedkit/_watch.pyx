@@ -8,7 +8,7 @@ import threading
 from cpython.exc cimport PyErr_WriteUnraisable
 from libc.string cimport memset
 
-from sharedkit._segment cimport Segment, sk_me, sk_now_ns
+from sharedkit._segment cimport Segment, sk_me, sk_now_ns, sk_segment_sit
 
 
 cdef extern from "sk_watch.h" nogil:
@@ -177,6 +177,8 @@ cdef class Turn:
         self.key = key
         self.until = until
         self.deadline = None if until == FOR_EVER else until / 1e9
+        if sk_me(segment.s) == 0:
+            sk_segment_sit(segment.s)    # where there is no seat, `look` says so if it needs one
         self.me = sk_me(segment.s)
         memset(&self.node, 0, sizeof(self.node))
 

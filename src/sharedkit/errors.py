@@ -13,6 +13,7 @@ __all__ = [
     "ExecutorBroken",
     "ExecutorGoneError",
     "GoneError",
+    "LayoutError",
     "NotLockedError",
     "OutOfSharedMemory",
     "OwnerDiedError",
@@ -23,6 +24,7 @@ __all__ = [
     "ServerMismatchError",
     "SharedkitError",
     "ShutDown",
+    "UntrustedSegmentError",
     "WorkerDied",
 ]
 
@@ -40,11 +42,19 @@ class ClosedError(SharedkitError, ValueError):
 
 
 class OutOfSharedMemory(SharedkitError, MemoryError):
-    """Raised when shared memory cannot be reserved; free some, or enlarge /dev/shm. The structure stays good."""
+    """Raised when shared memory cannot be reserved or mapped; free some, or enlarge /dev/shm. The structure stays good."""
 
 
 class CorruptSegmentError(SharedkitError, ValueError):
-    """Raised when a segment is not ours or contradicts itself; remove it with `sharedkit rm --force`."""
+    """Raised when a segment is no segment or contradicts itself; remove it with `sharedkit rm --force`."""
+
+
+class LayoutError(CorruptSegmentError):
+    """Raised when a segment was made by a release with another layout; let those programs end, or use another name."""
+
+
+class UntrustedSegmentError(SharedkitError, PermissionError):
+    """Raised when others could write a segment: it is another user's, say; create it with `mode=`, or use another name."""
 
 
 class GoneError(SharedkitError, FileNotFoundError):
@@ -56,7 +66,7 @@ class NotLockedError(SharedkitError, RuntimeError, ValueError):
 
 
 class SeatsExhausted(SharedkitError, OSError):
-    """Raised when more processes attach than a segment has seats; create it with a larger `seats=`."""
+    """Raised when more processes use a segment than it has seats; create it with a larger `seats=`."""
 
 
 class SegmentInUse(SharedkitError, OSError):

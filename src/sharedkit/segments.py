@@ -2,8 +2,10 @@
 
 A segment is one POSIX shared memory object, `sk_<name>`, as `multiprocessing.shared_memory` makes them and can
 open them, but born in one step and never known to the resource tracker (docs/decisions/0001). This module keeps
-what a process has attached, so that all its handles share one mapping, one descriptor and one seat; the promises
-about deaths are kept by the kernel headers (ext/include/sk_segment.h).
+what a process has attached, so that all its handles share one mapping and one seat, and no descriptor at all; the
+promises about deaths are kept by the kernel headers (ext/include/sk_segment.h).
+
+The folder is /dev/shm, or what SHAREDKIT_DIR names when sharedkit is imported; a handle carries its own.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import operator
 import os
 import secrets
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,9 +32,9 @@ from sharedkit._segment import Segment
 
 __all__ = ["Kind", "SegmentInfo", "attach", "live", "remove", "shared_memory_name", "sweep"]
 
-PREFIX = "sk_"
+PREFIX = _segment.PREFIX
 DEFAULT_SEATS = 192  # with the header they fill most of one page
-SWEEP_AT_CREATION = 128  # orphan candidates looked at, so that a creation stays cheap beside thousands of segments
+SWEEP_EVERY = 1.0  # seconds: creations and attachments list the folder no more often
 _NAME_BYTES = 200
 
 
@@ -63,7 +66,7 @@ _named: weakref.WeakValueDictionary[str, Segment] = weakref.WeakValueDictionary(
 _held: weakref.WeakSet[Segment] = weakref.WeakSet()
 _watched: weakref.WeakSet[Segment] = weakref.WeakSet()
 _in_transit: list[tuple[Callable[[], Any], int, str]] = []
-_sweep_from = 0
+_next_sweep = 0.0
 
 
 def register_kind(kind: Kind) -> None:
@@ -76,16 +79,16 @@ def shared_memory_name(name: str) -> str:
     return PREFIX + name
 
 
-def _path_of(name: str) -> str:
+def _path_of(name: str, folder: str | None = None) -> str:
     if not isinstance(name, str):
         raise TypeError(f"name must be a str, not {type(name).__name__}")
     if not name or "/" in name or "\0" in name or len(os.fsencode(name)) > _NAME_BYTES:
         raise ValueError(f"name must be 1 to {_NAME_BYTES} bytes without '/' and NUL: {name!r}")
-    return os.path.join(_segment.FOLDER, PREFIX + name)
+    return os.path.join(folder or _segment.FOLDER, PREFIX + name)
 
 
 def _keep(segment: Segment) -> Segment:
-    _named[segment.name] = segment
+    _named[segment.path] = segment
     _held.add(segment)
     return segment
 
@@ -118,7 +121,7 @@ def create(
     FileExistsError when the name is taken, ValueError when what is there differs, OutOfSharedMemory.
     """
     _close_arrived()
-    _sweep_some()
+    sweep_now_and_then()
     anonymous = name is None
     while True:
         name = secrets.token_hex(6) if anonymous or name is None else name
@@ -127,7 +130,7 @@ def create(
             try:
                 return _keep(make(path, name))
             except FileExistsError:
-                if anonymous or _sweep_one(path):  # an orphan has no claim on its name
+                if anonymous or _segment.sweep([path]):  # an orphan has no claim on its name
                     continue
                 if not exist_ok:
                     raise FileExistsError(
@@ -141,28 +144,41 @@ def create(
                 return segment
 
 
-def attach_segment(name: str) -> Segment:
-    """The segment `name`, attached once a process. FileNotFoundError, CorruptSegmentError, SeatsExhausted."""
-    path = _path_of(name)
+def attach_segment(name: str, *, folder: str | None = None, trust: str | None = None) -> Segment:
+    """The segment `name`, attached once a process.
+
+    FileNotFoundError, UntrustedSegmentError, LayoutError, CorruptSegmentError, OutOfSharedMemory, OSError.
+    """
+    if trust not in (None, "group"):
+        raise ValueError(f"trust must be None or 'group': {trust!r}")
+    path = _path_of(name, folder)
+    sweep_now_and_then()
     with _gate:
-        segment = _named.get(name)
-        if segment is not None and segment.is_at(path):
+        segment = _named.get(path)
+        if segment is not None and segment.named:
             return segment
         try:
-            return _keep(Segment.attach(path, name))
+            return _keep(Segment.attach(path, name, trust))
         except FileNotFoundError:
             raise FileNotFoundError(errno.ENOENT, f"no segment named {name!r}", path) from None
+        except errors.LayoutError:
+            raise
         except errors.CorruptSegmentError as why:
             raise errors.CorruptSegmentError(f"{path}: {why}") from None
 
 
-def attach(name: str) -> Any:
+def attach(name: str, *, trust: str | None = None) -> Any:
     """A handle to the structure named `name`, whatever it is.
 
-    FileNotFoundError when there is none (any more), CorruptSegmentError when it is not a sound segment of ours.
+    `trust`: None, for segments that only this user or root may write; "group", for those that a group of this process
+    may write, too (see `mode=` and `group=` of the structures). Whoever may write a segment can run code in those who
+    attach it, by way of pickle.
+
+    FileNotFoundError when there is none (any more), UntrustedSegmentError when others may write it, LayoutError when
+    another release made it, CorruptSegmentError when it is not a sound segment.
     """
     _close_arrived()
-    return _open(attach_segment(name))
+    return _open(attach_segment(name, trust=trust))
 
 
 def _open(segment: Segment) -> Any:
@@ -177,15 +193,13 @@ def _open(segment: Segment) -> Any:
 
 def unlink(segment: Segment) -> None:
     """Remove the segment's name, if it still leads to it."""
-    path = _path_of(segment.name)
-    if segment.is_at(path):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+    segment.unname()
 
 
 def travel(segment: Segment) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     """How a handle is pickled: what opens the segment on arrival."""
-    return _arrive, (segment.name, segment.identity, _send(segment))
+    folder = os.path.dirname(segment.path)
+    return _arrive, (segment.name, segment.identity, _send(segment), folder, segment.trust)
 
 
 def _send(segment: Segment) -> Any:
@@ -194,19 +208,19 @@ def _send(segment: Segment) -> Any:
     popen = multiprocessing.context.get_spawning_popen()
     if popen is None:
         return None
-    fd = segment.transit(secrets.randbits(64))
+    fd = segment.transit()
     with _gate:
-        _in_transit.append((weakref.ref(popen), fd, _path_of(segment.name)))
+        _in_transit.append((weakref.ref(popen), fd, segment.path))
     if segment not in _watched:
         _watched.add(segment)
         weakref.finalize(segment, _close_arrived).atexit = False  # `start()` is over when its arguments are let go
     return reduction.DupFd(fd)
 
 
-def _arrive(name: str, identity: tuple[int, int], keeper: Any) -> Any:
+def _arrive(name: str, identity: tuple[int, int], keeper: Any, folder: str, trust: str | None) -> Any:
     fd = keeper.detach() if keeper is not None else None
     try:
-        segment = attach_segment(name)
+        segment = attach_segment(name, folder=folder, trust=trust)
     except FileNotFoundError:
         segment = None
     finally:
@@ -231,42 +245,48 @@ def _close_arrived() -> None:
             if popen is None or getattr(popen, "pid", None) is not None:
                 _in_transit.remove(entry)
                 os.close(entry[1])
-                _sweep_one(entry[2])  # the child may be gone, and ours the last thing that kept the segment
+                _segment.sweep([entry[2]])  # the child may be gone, and ours the last thing that kept the segment
 
 
 # --- listing, removing, sweeping --------------------------------------------------------------------------
 
 
-def _names() -> list[str]:
-    with os.scandir(_segment.FOLDER) as entries:
-        return sorted(entry.name[len(PREFIX) :] for entry in entries if entry.name.startswith(PREFIX))
+def _file_names() -> list[str]:
+    """Of the segments' files, the hidden ones of unlinked segments that are in use among them."""
+    return [name for name in os.listdir(_segment.FOLDER) if name.startswith((PREFIX, _segment.HIDDEN))]
 
 
 def live() -> list[SegmentInfo]:
-    """Every segment that has a name now; looking takes no seat and changes nothing."""
+    """Every segment that has a name now; looking takes no seat, and removes orphans alone."""
+    sweep()
     return list(_look_around())
 
 
 def _look_around() -> Iterator[SegmentInfo]:
-    for name in _names():
+    users = users_of_files(_segment.FOLDER)
+    for name in sorted(name[len(PREFIX) :] for name in _file_names() if name.startswith(PREFIX)):
         path = _path_of(name)
         try:
-            segment = Segment.attach(path, name, sit=False)
+            segment = Segment.attach(path, name, "group", present=False)
         except FileNotFoundError:
             continue
         except (errors.CorruptSegmentError, OSError) as why:
-            yield SegmentInfo(name, "?", _size_of(path), False, (), str(why), 0.0)
+            yield SegmentInfo(name, "?", _size_of(path), False, (), _without_path(why), 0.0)
             continue
         kind = _kinds.get(segment.kind)
         try:
             state = "unknown kind" if kind is None else kind.state(segment)
         except Exception as why:  # one damaged segment must not hide the others
             state = str(why)
-        attached = segment.attached()
-        if not attached:
+        attached = tuple(sorted({*segment.attached(), *users.get(segment.file, ())}))
+        if not attached and not segment.in_use:
             state = f"{state}, unused" if segment.persist else "orphan"
         label = f"kind {segment.kind}" if kind is None else kind.name
         yield SegmentInfo(name, label, segment.memory, segment.persist, attached, state, segment.created)
+
+
+def _without_path(why: Exception) -> str:
+    return str(why.strerror) if isinstance(why, OSError) and why.strerror else str(why)
 
 
 def _size_of(path: str) -> int:
@@ -277,40 +297,57 @@ def _size_of(path: str) -> int:
 
 
 def remove(name: str, force: bool = False) -> None:
-    """Remove a segment's name. FileNotFoundError; SegmentInUse when processes are attached, unless forced."""
+    """Remove a segment's name. FileNotFoundError; SegmentInUse when processes have it open, unless forced."""
     path = _path_of(name)
     if not force:
         try:
-            attached = Segment.attach(path, name, sit=False).attached()
+            segment = Segment.attach(path, name, "group", present=False)
         except FileNotFoundError:
             raise FileNotFoundError(errno.ENOENT, f"no segment named {name!r}", path) from None
-        if attached:
-            raise errors.SegmentInUse(errno.EBUSY, f"segment {name!r} is attached by pid {attached}", path)
-    os.unlink(path)
+        if segment.in_use:
+            pids = {*segment.attached(), *users_of_files(_segment.FOLDER).get(segment.file, ())}
+            who = f"pid {', '.join(map(str, sorted(pids)))}" if pids else "a process"
+            raise errors.SegmentInUse(errno.EBUSY, f"segment {name!r} is attached by {who}", path)
+    try:
+        _segment.unname(path)
+    except FileNotFoundError:
+        raise FileNotFoundError(errno.ENOENT, f"no segment named {name!r}", path) from None
+
+
+def users_of_files(folder: str) -> dict[tuple[int, int], set[int]]:
+    """The pids that have files of the folder mapped, by device and inode; as far as /proc tells this user."""
+    users: dict[tuple[int, int], set[int]] = {}
+    where = f"{folder}/".encode()
+    for pid in os.listdir("/proc") if os.path.isdir("/proc/self") else ():
+        if not pid.isdigit():
+            continue
+        try:
+            with open(f"/proc/{pid}/maps", "rb") as maps:
+                lines = [line for line in maps if where in line]
+        except OSError:  # ended, or another user's
+            continue
+        for line in lines:
+            _, _, _, device, inode, _ = line.split(maxsplit=5)
+            major, minor = (int(part, 16) for part in device.split(b":"))
+            users.setdefault((os.makedev(major, minor), int(inode)), set()).add(int(pid))
+    return users
 
 
 def sweep() -> list[str]:
-    """Remove every orphan: segments whose processes all died. Answers their names."""
-    return [name for name in _names() if _sweep_one(_path_of(name))]
+    """Remove every orphan: segments whose processes have all ended. Answers their names; GIL-free but for the listing."""
+    global _next_sweep
+    _next_sweep = time.monotonic() + SWEEP_EVERY
+    own = {os.path.basename(path) for path in list(_named.keys())}
+    files = [name for name in _file_names() if name not in own]
+    swept = _segment.sweep([os.path.join(_segment.FOLDER, name) for name in files])
+    return [os.path.basename(path).removeprefix(PREFIX) for path in swept]
 
 
-def _sweep_one(path: str) -> bool:
-    try:
-        return _segment.sweep(path)
-    except OSError:  # gone meanwhile, or another user's: not ours to remove
-        return False
-
-
-def _sweep_some() -> None:
-    """The bounded sweep at every creation; goes round, so that live segments cannot shield orphans."""
-    global _sweep_from
-    names = [name for name in _names() if name not in _named]
-    if not names:
-        return
-    start = _sweep_from % len(names)
-    _sweep_from = start + SWEEP_AT_CREATION
-    for name in (names[start:] + names[:start])[:SWEEP_AT_CREATION]:
-        _sweep_one(_path_of(name))
+def sweep_now_and_then() -> None:
+    """Remove orphans, unless this process has looked for some within the last second."""
+    if time.monotonic() >= _next_sweep:
+        with contextlib.suppress(OSError):  # creation says what is wrong with the folder
+            sweep()
 
 
 # --- fork and exit ----------------------------------------------------------------------------------------
@@ -322,8 +359,7 @@ def _after_fork_in_child() -> None:
             with contextlib.suppress(OSError):
                 os.close(fd)
         _in_transit.clear()
-        for segment in list(_held):
-            segment.after_fork()
+        _segment.left_to_others.clear()
     finally:
         _gate.release()
 
@@ -332,6 +368,14 @@ def _leave_all() -> None:
     """For the children of multiprocessing, which end by os._exit; all others leave after the interpreter's end."""
     for segment in list(_held):
         segment.leave()
+    _sweep_what_was_left()
+
+
+def _sweep_what_was_left() -> None:
+    """What was left to children (a `preexec_fn` that was still running, say) that may be gone by now."""
+    if _segment.left_to_others:
+        _segment.sweep(_segment.left_to_others)
+        _segment.left_to_others.clear()
 
 
 def _leave_all_at_exit_of_a_child(_: object) -> None:
@@ -343,4 +387,5 @@ os.register_at_fork(before=_gate.acquire, after_in_parent=_gate.release, after_i
 multiprocessing.util.register_after_fork(_gate, _leave_all_at_exit_of_a_child)
 if multiprocessing.parent_process() is not None:  # first imported by such a child's own code
     _leave_all_at_exit_of_a_child(None)
+atexit.register(_sweep_what_was_left)
 atexit.register(_close_arrived)

@@ -1,6 +1,6 @@
 /* What the kernel programs have in common: checks, dice, threads that each are a "process" of their own.
  *
- * A participant is one thread with an sk_segment of its own: its own open file, seat and owner word, as a process has.
+ * A participant is one thread with an sk_segment of its own: its own open files, seat and owner word, as a process has.
  * Mappings, one of two ways:
  *   own      each participant maps the file for itself, as processes do. What address and undefined sanitizers see.
  *   shared   all use one mapping (made longer than the file, so that growth never maps anew). ThreadSanitizer
@@ -69,46 +69,45 @@ static inline void begin(int argc, char **argv, const char *name) {
 
 static inline uint64_t deadline_in(uint64_t millis) { return sk_now_ns() + millis * 1000000u; }
 
-/* Go over to the mapping that all share. */
+/* Go over to the mapping that all share; its own keeps its presence, and is not looked at any more. */
 static inline void share(sk_segment *s) {
     if (!opt.shared) return;
     if (shared_at == NULL) {
-        int through = sk_file_reopen(s->seats.fd); /* a mapping keeps the open file that it was made from */
-        CHECK(through >= 0 && (shared_at = sk_map(through, SHARED_LEN)) != NULL);
-        sk_file_close(through);
+        int fd = sk_segment_open(s);
+        CHECK(fd >= 0 && (shared_at = sk_map(fd, SHARED_LEN)) != NULL);
+        sk_segment_close(s, fd);
     }
-    sk_segment_unmap(s);
     s->base = shared_at;
     s->view = shared_at;
     s->view_len = s->base_len = SHARED_LEN;
     s->seats.table = (sk_seat_entry *)(void *)(s->base + SK_SEATS_AT);
 }
 
+/* Most of what is tested wants a seat at once. */
+static inline void sit(sk_segment *s) { CHECK(sk_segment_sit(s) == SK_OK && sk_me(s) != 0); }
+
 static inline void create(sk_segment *s, const sk_plan *plan) {
     CHECK(sk_segment_create(s, FOLDER, path, plan) == SK_OK);
     share(s);
+    sit(s);
     s->waiter.polling = opt.polling;
 }
 
 static inline void attach(sk_segment *s) {
-    int rc;
-    /* Somebody of the same program may just be looking whether the file is unused. */
-    while ((rc = sk_segment_attach(s, path, true)) == SK_BUSY) sk_yield();
-    CHECK(rc == SK_OK);
+    CHECK(sk_segment_attach(s, path, SK_TRUST_OWN, true) == SK_OK);
     share(s);
+    sit(s);
     s->waiter.polling = opt.polling;
 }
 
-static inline void leave(sk_segment *s) {
-    sk_segment_leave(s);
-    if (!opt.shared) sk_segment_unmap(s);
-}
+static inline void leave(sk_segment *s) { sk_segment_abandon(s); }
 
-/* Die without a word, as far as the others can tell: the open file goes, nothing else is done. */
+/* Die without a word, as far as the others can tell: what holds seat and presence goes, nothing else is done. */
 static inline void die(sk_segment *s) {
-    sk_file_close(s->seats.fd);
-    s->seats.fd = -1;
-    if (!opt.shared) sk_segment_unmap(s);
+    sk_seat_leave(&s->seats);
+    sk_segment_unmap(s);
+    sk_identity_drop(s->seats.process, s->seats.id);
+    s->seats.id = NULL;
 }
 
 typedef struct crew {

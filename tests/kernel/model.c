@@ -12,6 +12,7 @@
 _Static_assert(NAP_NS == SK_STAY_STEP_NS, "who steps back naps");
 
 static sk_segment segment[MOST_PARTICIPANTS];
+static sk_identity identity[MOST_PARTICIPANTS];
 static uint32_t got[MOST_PARTICIPANTS][4], inside;
 static int answer[MOST_PARTICIPANTS];
 static uint64_t bound;
@@ -26,7 +27,8 @@ static void prepare(void) {
     for (int i = 0; i < MOST_PARTICIPANTS; i++) {
         sk_segment *s = &segment[i];
         memset(s, 0, sizeof *s);
-        s->seats = (sk_seats){.fd = 9, .count = 4, .me = 1u << SK_SEAT_BITS | (unsigned)i,
+        identity[i] = (sk_identity){.me = 1u << SK_SEAT_BITS | (unsigned)i};
+        s->seats = (sk_seats){.process = &sk_this_process, .id = &identity[i], .count = 4,
                               .table = (sk_seat_entry *)(void *)(shared + SK_SEATS_AT)};
         s->base = s->view = shared; /* patience stays 0: no spinning, which waits for nothing */
         s->base_len = s->view_len = sizeof shared;

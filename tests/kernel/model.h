@@ -127,21 +127,48 @@ static inline int sk_rouse(uint32_t *word, int n) {
     return woken;
 }
 
+typedef struct sk_private { int unused; } sk_private;
+#define SK_PRIVATE_INIT {0}
+static inline void sk_private_init(sk_private *lock) { (void)lock; }
+static inline void sk_private_enter(sk_private *lock) { (void)lock; }
+static inline void sk_private_leave(sk_private *lock) { (void)lock; }
+static inline int sk_before_fork(void (*before)(void), void (*parent)(void), void (*child)(void)) {
+    (void)before; (void)parent; (void)child;
+    return 0;
+}
+static inline void *sk_wiped(uint64_t len, bool *wiped) { (void)len; *wiped = true; return NULL; }
+static inline int sk_with_descriptors(void (*run)(void *), void *with) { (void)run; (void)with; return -ENOSYS; }
+static inline uint32_t sk_uid(void) { return 0; }
+static inline bool sk_in_group(uint32_t gid) { (void)gid; return false; }
+static inline uint64_t sk_start_time(void) { return 1; }
+
+/* Everybody is found alive: files open, and each byte is held. */
+typedef struct sk_file {
+    uint64_t id[2], size, held;
+    uint32_t mode, uid, gid;
+    bool regular, named;
+} sk_file;
 static inline int sk_file_lock(int fd, uint64_t from, uint64_t len) { (void)fd; (void)from; (void)len; return 0; }
-static inline int64_t sk_file_holder(int fd, uint64_t from, uint64_t len) { (void)fd; (void)from; (void)len; return 1; }
+static inline int sk_file_share(int fd, uint64_t from, uint64_t len) { (void)fd; (void)from; (void)len; return 0; }
+static inline int sk_file_unlock(int fd, uint64_t from, uint64_t len) { (void)fd; (void)from; (void)len; return 0; }
+static inline int sk_file_holder(int fd, uint64_t from, uint64_t len) { (void)fd; (void)from; (void)len; return 1; }
 static inline int sk_file_reserve(int fd, uint64_t from, uint64_t to) { (void)fd; (void)from; (void)to; return -ENOSPC; }
 static inline int sk_file_discard(int fd, uint64_t from, uint64_t to) { (void)fd; (void)from; (void)to; return 0; }
-static inline int64_t sk_file_size(int fd) { (void)fd; return -EBADF; }
-static inline bool sk_file_peek(int fd, void *to, uint64_t len) { (void)fd; (void)to; (void)len; return false; }
+static inline bool sk_file_peek(int fd, void *to, uint64_t len, uint64_t from) {
+    (void)fd; (void)to; (void)len; (void)from;
+    return false;
+}
 static inline void *sk_map(int fd, uint64_t len) { (void)fd; (void)len; return NULL; }
+static inline bool sk_map_over(void *at, int fd, uint64_t len) { (void)at; (void)fd; (void)len; return false; }
+static inline void *sk_map_pin(int fd, uint64_t len) { (void)fd; (void)len; return NULL; }
 static inline void sk_unmap(void *at, uint64_t len) { (void)at; (void)len; }
-static inline int sk_file_unborn(const char *folder) { (void)folder; return -ENOSYS; }
+static inline int sk_file_look(int fd, sk_file *file) { (void)fd; memset(file, 0, sizeof *file); return 0; }
+static inline int sk_file_at(const char *path, sk_file *file) { (void)path; memset(file, 0, sizeof *file); return 0; }
+static inline int sk_file_anonymous(const char *folder) { (void)folder; return -ENOSYS; }
+static inline int sk_file_admit(int fd, uint32_t mode, uint32_t gid) { (void)fd; (void)mode; (void)gid; return 0; }
 static inline int sk_file_publish(int fd, const char *path) { (void)fd; (void)path; return -ENOSYS; }
-static inline int sk_file_open(const char *path) { (void)path; return -ENOSYS; }
-static inline int sk_file_reopen(int fd) { (void)fd; return -ENOSYS; }
-static inline bool sk_file_named(int fd) { (void)fd; return true; }
-static inline void sk_file_identity(int fd, uint64_t id[2]) { (void)fd; id[0] = id[1] = 0; }
-static inline bool sk_file_is_at(int fd, const char *path) { (void)fd; (void)path; return true; }
+static inline int sk_file_open(const char *path) { (void)path; return 9; }
+static inline int sk_file_rename(const char *from, const char *to) { (void)from; (void)to; return 0; }
 static inline int sk_file_remove(const char *path) { (void)path; return 0; }
 static inline void sk_file_close(int fd) { (void)fd; }
 

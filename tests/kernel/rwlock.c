@@ -162,7 +162,10 @@ int main(int argc, char **argv) {
     CHECK(sk_rw_end_read(&s) == SK_OK && sk_rw_end_read(&s) == SK_OK && sk_rw_end_read(&s) == SK_EXCESS);
     gather(&c);
     CHECK(begin_read(&s, 0) == SK_OK && sk_rw_end_read(&s) == SK_OK);
+    sk_segment look; /* who only looks has no word to write */
+    CHECK(sk_segment_attach(&look, path, SK_TRUST_OWN, false) == SK_OK);
+    CHECK(begin_read(&look, FOR_EVER) == SK_NO_SEAT && begin_write(&look, FOR_EVER) == SK_NO_SEAT);
+    leave(&look);
     leave(&s);
-    CHECK(begin_read(&s, FOR_EVER) == SK_NO_SEAT && begin_write(&s, FOR_EVER) == SK_NO_SEAT);
     return 0;
 }

@@ -2,6 +2,8 @@
  * one out leaves no name, in whatever order. */
 #include "harness.h"
 
+#include <sys/wait.h>
+
 #define CREW 5
 
 typedef struct life {
@@ -18,16 +20,22 @@ static int fill(sk_segment *s) {
 static const sk_plan plan = {.kind = 9, .seats = CREW + 1, .body_len = sizeof(life), .fill = fill,
                              .param = {1, 2, 3}, .meta = "what it is", .meta_len = 10};
 
+static _Thread_local uint64_t dices_of_life;
+
 /* A segment that was let in is whole, and has its name for as long as anybody is in. */
 static void live_in(sk_segment *s) {
     life *l = sk_body_of(s);
     sk_header h;
-    CHECK(sk_header_take(&h, s->base, s->base_len) == SK_OK && h.param[2] == 3);
+    memcpy(&h, s->base, sizeof h);
+    CHECK(sk_header_refuse(&h, s->base_len) == SK_OK && h.param[2] == 3);
     CHECK(memcmp(&h, sk_header_of(s), sizeof h) == 0 && memcmp(s->base + h.meta, "what it is", 10) == 0);
     sk_add64_seq_cst(&l->inside, 1);
     CHECK(sk_add64_seq_cst(&l->entered, 1) >= 1000);
-    CHECK(sk_file_is_at(s->seats.fd, path));
-    CHECK(sk_lives(s, sk_me(s)) && sk_seat_taken(&s->seats, sk_owner_seat(sk_me(s))));
+    CHECK(sk_segment_is_named(s) && sk_segment_in_use(s));
+    if (dice(&dices_of_life) % 2 == 0) {
+        sit(s);
+        CHECK(sk_lives(s, sk_me(s)));
+    }
     sk_add64_seq_cst(&l->inside, (uint64_t)-1);
 }
 
@@ -36,28 +44,27 @@ static void *come_and_go(void *number) {
     while (sk_now_ns() < until) {
         sk_segment s;
         bool making = dice(&dices) % 2 == 0;
-        int rc = making ? sk_segment_create(&s, FOLDER, path, &plan) : sk_segment_attach(&s, path, true);
+        int rc = making ? sk_segment_create(&s, FOLDER, path, &plan) : sk_segment_attach(&s, path, SK_TRUST_OWN, true);
         if (rc == SK_OK) {
             sk_add64_relaxed(making ? &created : &attached, 1);
             live_in(&s);
             if (dice(&dices) % 4 == 0) { /* hand it over, as to a child that is being started */
-                int fd = sk_segment_transit(&s, dice(&dices));
+                sk_file there;
+                int fd = sk_segment_transit(&s);
                 CHECK(fd >= 0);
-                sk_segment_leave(&s);
-                CHECK(sk_file_is_at(fd, path));
+                sk_segment_abandon(&s);
+                CHECK(sk_file_at(path, &there) == 0 && sk_same_file(there.id, s.seats.file));
                 sk_segment t;
-                int came = sk_segment_attach(&t, path, true);
-                CHECK(came == SK_OK || came == SK_BUSY);
+                CHECK(sk_segment_attach(&t, path, SK_TRUST_OWN, true) == SK_OK);
                 sk_file_close(fd);
-                if (came == SK_OK) {
-                    live_in(&t);
-                    sk_segment_abandon(&t);
-                } else sk_segment_sweep(path);
+                live_in(&t);
+                sk_segment_abandon(&t);
+                continue;
             }
             if (dice(&dices) % 16 == 0) { /* die */
-                if (s.seats.fd >= 0) sk_file_close(s.seats.fd);
-                s.seats.fd = -1;
                 sk_add64_relaxed(&orphaned, 1);
+                die(&s);
+                continue;
             }
             sk_segment_abandon(&s);
         } else {
@@ -65,8 +72,8 @@ static void *come_and_go(void *number) {
             if (rc == SK_GONE) sk_add64_relaxed(&gone, 1);
         }
         if (dice(&dices) % 8 == 0) {
-            int removed = sk_segment_sweep(path);
-            CHECK(removed >= 0 || removed == -ENOENT);
+            int removed = sk_segment_sweep(&sk_this_process, path, false);
+            CHECK(removed >= 0 || removed == SK_GONE);
             if (removed > 0) sk_add64_relaxed(&swept, 1);
         }
     }
@@ -78,52 +85,155 @@ static void refuse(uint64_t offset, uint32_t bits, int with) {
     CHECK(sk_segment_create(&s, FOLDER, path, &plan) == SK_OK);
     uint32_t *word = (uint32_t *)(void *)(s.base + offset);
     *word ^= bits;
-    CHECK(sk_segment_attach(&t, path, true) == with && t.seats.fd == -1);
+    CHECK(sk_segment_attach(&t, path, SK_TRUST_OWN, true) == with && t.seats.id == NULL && t.maps == 0);
     *word ^= bits;
-    CHECK(sk_segment_attach(&t, path, true) == SK_OK);
+    CHECK(sk_segment_attach(&t, path, SK_TRUST_OWN, true) == SK_OK);
     sk_segment_abandon(&t);
     sk_segment_abandon(&s);
 }
 
-static void step_by_step(void) {
-    sk_segment s, t, all[CREW + 1];
+static void damaged(void) {
     refuse(0, 1, SK_FOREIGN);
-    refuse(offsetof(sk_header, layout), 2, SK_FOREIGN);
+    refuse(offsetof(sk_header, layout), 1, SK_OTHER_LAYOUT);
     for (uint64_t at = offsetof(sk_header, kind); at < sizeof(sk_header); at += 4) refuse(at, 1u << (at % 31), SK_CORRUPT);
+    refuse(SK_SEATS_AT + (CREW + 1) * sizeof(sk_seat_entry), 1, SK_CORRUPT); /* the description */
+}
 
-    for (int i = 0; i <= CREW; i++) /* every seat, and one more */
-        CHECK((i == 0 ? sk_segment_create(&all[0], FOLDER, path, &plan) : sk_segment_attach(&all[i], path, true)) == SK_OK);
-    CHECK(sk_segment_attach(&t, path, true) == SK_NO_SEAT);
-    CHECK(sk_segment_attach(&t, path, false) == SK_OK && sk_me(&t) == 0); /* a look takes none */
-    CHECK(sk_lives(&t, sk_me(&all[3])));
+/* Every seat, and one more: who found none asks again, and gets what comes free. */
+static void seats(void) {
+    sk_segment all[CREW + 2], look;
+    for (int i = 0; i < CREW + 2; i++) {
+        sk_segment *s = &all[i];
+        CHECK((i == 0 ? sk_segment_create(s, FOLDER, path, &plan) : sk_segment_attach(s, path, SK_TRUST_OWN, true)) == SK_OK);
+        CHECK(sk_me(s) == 0); /* it has not been used yet */
+        CHECK(sk_segment_sit(s) == (i <= CREW ? SK_OK : SK_NO_SEAT));
+    }
+    CHECK(sk_segment_attach(&look, path, SK_TRUST_OWN, false) == SK_OK && sk_segment_sit(&look) == SK_NO_SEAT);
     uint32_t was = sk_me(&all[3]);
+    CHECK(sk_lives(&look, was));
     sk_segment_abandon(&all[3]);
-    CHECK(!sk_lives(&t, was));
-    CHECK(sk_segment_attach(&all[3], path, true) == SK_OK);
-    CHECK(sk_me(&all[3]) != was && !sk_lives(&t, was)); /* the same seat, another epoch */
-    for (int i = 0; i <= CREW; i++) sk_segment_abandon(&all[i]);
+    CHECK(!sk_lives(&look, was));
+    CHECK(sk_segment_sit(&all[CREW + 1]) == SK_OK);
+    CHECK(sk_owner_seat(sk_me(&all[CREW + 1])) == sk_owner_seat(was) && sk_me(&all[CREW + 1]) != was); /* another epoch */
+    CHECK(!sk_lives(&look, was));
+    for (int i = 0; i <= CREW + 1; i++)
+        if (i != 3) sk_segment_abandon(&all[i]);
     CHECK(access(path, F_OK) != 0);
-    sk_segment_abandon(&t);
+    sk_segment_abandon(&look);
+}
 
+/* A seat whose epochs are used up is never taken again. */
+static void wrap(void) {
+    sk_segment s, t;
+    CHECK(sk_segment_create(&s, FOLDER, path, &plan) == SK_OK);
+    s.seats.table[0].epoch = SK_EPOCH_LAST - 1;
+    sit(&s);
+    uint32_t last = sk_me(&s);
+    CHECK(sk_owner_epoch(last) == SK_EPOCH_LAST && sk_owner_seat(last) == 0 && sk_lives(&s, last));
+    CHECK(sk_segment_attach(&t, path, SK_TRUST_OWN, true) == SK_OK);
+    sk_segment_abandon(&s);
+    CHECK(!sk_lives(&t, last));
+    sit(&t);
+    CHECK(sk_owner_seat(sk_me(&t)) == 1 && !sk_lives(&t, last));
+    for (uint32_t i = 0; i <= CREW; i++) t.seats.table[i].epoch = SK_EPOCH_LAST;
+    CHECK(sk_segment_attach(&s, path, SK_TRUST_OWN, true) == SK_OK && sk_segment_sit(&s) == SK_NO_SEAT);
+    sk_segment_abandon(&s);
+    sk_segment_abandon(&t);
+}
+
+/* Nothing is held by a descriptor: all may be closed. */
+static void without_descriptors(void) {
+    sk_segment s, t;
+    create(&s, &plan);
+    for (int fd = 3; fd < 256; fd++) close(fd);
+    CHECK(sk_segment_attach(&t, path, SK_TRUST_OWN, true) == SK_OK);
+    CHECK(sk_lives(&t, sk_me(&s)) && sk_segment_in_use(&t));
+    sk_segment_abandon(&t);
+    CHECK(access(path, F_OK) == 0);
+    sk_segment_abandon(&s);
+    CHECK(access(path, F_OK) != 0);
+}
+
+/* A child keeps the segment and no seat, however it was forked; what it does later is its own. */
+static void forked(bool seen) {
+    sk_segment s, t;
+    int go[2], status;
+    CHECK(pipe(go) == 0);
+    create(&s, &plan);
+    uint32_t mine = sk_me(&s);
+    pid_t child = seen ? fork() : (pid_t)syscall(SYS_fork);
+    if (child == 0) {
+        char c;
+        close(go[1]);
+        bool ok = sk_me(&s) == 0 && read(go[0], &c, 1) == 1 && !sk_lives(&s, mine);
+        ok = ok && sk_segment_sit(&s) == SK_OK && sk_me(&s) != mine;
+        sk_segment_abandon(&s);
+        _exit(ok ? 0 : 1);
+    }
+    die(&s);
+    CHECK(sk_segment_attach(&t, path, SK_TRUST_OWN, true) == SK_OK && !sk_lives(&t, mine));
+    sk_segment_abandon(&t);
+    CHECK(access(path, F_OK) == 0 && write(go[1], "x", 1) == 1); /* the child is present */
+    CHECK(waitpid(child, &status, 0) == child && status == 0 && access(path, F_OK) != 0);
+    close(go[0]), close(go[1]);
+}
+
+static void persistent(void) {
+    sk_segment s, t;
     sk_plan stays = plan;
     stays.flags = SK_PERSIST;
     CHECK(sk_segment_create(&s, FOLDER, path, &stays) == SK_OK);
     sk_segment_abandon(&s);
-    CHECK(sk_segment_sweep(path) == 0 && sk_segment_attach(&s, path, true) == SK_OK);
+    CHECK(sk_segment_sweep(&sk_this_process, path, false) == 0);
+    CHECK(sk_segment_attach(&s, path, SK_TRUST_OWN, true) == SK_OK);
     live_in(&s);
-    CHECK(unlink(path) == 0); /* who is in goes on, nobody else comes in */
+    sit(&s);
+    uint64_t other[2] = {0, 0};
+    CHECK(sk_segment_unname(&sk_this_process, path, other) == -ENOENT && sk_segment_is_named(&s));
+    CHECK(sk_segment_unname(&sk_this_process, path, s.seats.file) == 0); /* who is in goes on, nobody else comes in */
+    char hidden[SK_PATH];
+    sk_hidden_path(hidden, path, s.seats.file);
+    CHECK(access(hidden, F_OK) == 0 && sk_lives(&s, sk_me(&s)) && sk_segment_in_use(&s));
     CHECK(sk_add64_seq_cst(&((life *)sk_body_of(&s))->entered, 1) > 1000);
-    CHECK(sk_segment_attach(&t, path, true) == SK_GONE);
+    CHECK(sk_segment_attach(&t, path, SK_TRUST_OWN, true) == SK_GONE);
+    CHECK(sk_segment_create(&t, FOLDER, path, &plan) == SK_OK); /* another one, of that name */
+    CHECK(sk_segment_sweep(&sk_this_process, hidden, true) == 0);
     sk_segment_abandon(&s);
+    CHECK(access(hidden, F_OK) != 0 && access(path, F_OK) == 0);
+    sk_segment_abandon(&t);
+}
+
+/* Permissions: what others could write is not opened, and a group only where it is asked for. */
+static void trusted(void) {
+    sk_segment s, t;
+    sk_plan ours = plan;
+    ours.mode = 0660;
+    ours.gid = (uint32_t)getegid();
+    CHECK(sk_segment_create(&s, FOLDER, path, &ours) == SK_OK);
+    CHECK(sk_segment_attach(&t, path, SK_TRUST_OWN, true) == SK_UNTRUSTED);
+    CHECK(sk_segment_attach(&t, path, SK_TRUST_GROUP, true) == SK_OK);
+    sk_segment_abandon(&t);
+    CHECK(chmod(path, 0602) == 0 && sk_segment_attach(&t, path, SK_TRUST_GROUP, true) == SK_UNTRUSTED);
+    sk_segment_abandon(&s);
+    CHECK(symlink("/dev/null", path) == 0 && sk_segment_attach(&t, path, SK_TRUST_OWN, true) == SK_UNTRUSTED);
+    CHECK(unlink(path) == 0 && mkfifo(path, 0600) == 0);
+    CHECK(sk_segment_attach(&t, path, SK_TRUST_OWN, true) == SK_UNTRUSTED && unlink(path) == 0);
 }
 
 int main(int argc, char **argv) {
     begin(argc, argv, "segment");
-    step_by_step();
+    damaged();
+    seats();
+    wrap();
+    without_descriptors();
+    forked(true);
+    forked(false);
+    persistent();
+    trusted();
     crew c = {.n = 0};
     for (uintptr_t i = 0; i < CREW; i++) hire(&c, come_and_go, (void *)i);
     gather(&c);
-    sk_segment_sweep(path); /* what the last death may have left */
+    sk_segment_sweep(&sk_this_process, path, false); /* what the last death may have left */
     CHECK(access(path, F_OK) != 0);
     CHECK(created > 0 && attached > 0);
     printf("%llu created, %llu attached, %llu refused, %llu died, %llu swept\n", (unsigned long long)created,

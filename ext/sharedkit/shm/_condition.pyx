@@ -184,8 +184,8 @@ cdef class Condition(Handle):
         cdef Segment segment = self.segment
         cdef sk_condition *table = self.table
         cdef object lock = self.lock, saves = self.saves, restores = self.restores, saved = None
-        cdef uint32_t me = sk_me(segment.s)
         cdef sk_sleeper *slot = enter(segment, table)
+        cdef uint32_t me = sk_me(segment.s)    # `enter` has seen to it that there is one
         cdef bint told = False
         try:
             if saves is None:

@@ -6,7 +6,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from sharedkit._segment cimport (
     SK_OK, SK_OVERFLOW, Handle, Segment, closed, create_segment, refuse, sk_body_of, sk_header_of, sk_me, sk_plan,
-    sk_segment,
+    sk_segment, sk_segment_sit,
 )
 
 import operator
@@ -106,7 +106,10 @@ cdef class Counter(Handle):
         self.striped = striped
 
     cdef inline uint64_t *stripe(self) noexcept:
-        """This process's own word; another after a fork, because the child has a seat of its own."""
+        """This process's own word; another after a fork, because the child takes a seat of its own. Where there is no
+        seat, the base, which all share."""
+        if sk_me(self.s) == 0 and sk_segment_sit(self.s) != SK_OK:
+            return self.word
         return sk_counter_word(self.word, sk_owner_seat(sk_me(self.s)) + 1)
 
     def close(self):
