@@ -19,9 +19,12 @@ CYTHON = sorted((ROOT / "ext" / "sharedkit").rglob("*.py[xd]"))
 STRATA = [
     {"sk_status.h", "sk_platform_linux.h"},
     {"sk_platform.h", "sk_atomic.h"},
-    {"sk_wait.h", "sk_seat.h"},
-    {"sk_lock.h", "sk_header.h"},
+    {"sk_wait.h", "sk_process.h"},
+    {"sk_seat.h"},
+    {"sk_header.h"},
+    {"sk_door.h"},
     {"sk_segment.h"},
+    {"sk_lock.h"},
 ]
 FOUNDATION = set[str]().union(*STRATA)
 

@@ -221,11 +221,13 @@ static inline int sk_segment_sweep(sk_process *process, const char *path, bool h
 /* Under the gate: take the name away from the open file, if it still leads there and to `only` (NULL: whichever it is). */
 static inline int sk_segment_hide(int fd, const char *path, const uint64_t *only, char hidden[SK_PATH]) {
     sk_file file, there;
+    sk_header h;
     int rc = sk_file_lock(fd, SK_NAMING, 1);
     if (rc == 0) rc = sk_file_look(fd, &file);
     if (rc == 0) rc = sk_file_at(path, &there);
     if (rc != 0) return rc;
     if (!sk_same_file(there.id, file.id) || (only != NULL && !sk_same_file(file.id, only))) return -ENOENT;
+    if (sk_header_read(&h, fd, file.size) != SK_OK) return sk_file_remove(path); /* no segment: nobody asks through it */
     sk_hidden_path(hidden, path, file.id);
     return sk_file_rename(path, hidden);
 }

@@ -8,6 +8,7 @@ from sharedkit.errors import (
     ExecutorBroken,
     ExecutorGoneError,
     GoneError,
+    LayoutError,
     NotLockedError,
     OutOfSharedMemory,
     OwnerDiedError,
@@ -18,6 +19,7 @@ from sharedkit.errors import (
     ServerMismatchError,
     SharedkitError,
     ShutDown,
+    UntrustedSegmentError,
     WorkerDied,
 )
 from sharedkit.segments import attach
@@ -54,6 +56,7 @@ __all__ = [
     "ExecutorBroken",
     "ExecutorGoneError",
     "GoneError",
+    "LayoutError",
     "Lock",
     "NotLockedError",
     "OutOfSharedMemory",
@@ -69,6 +72,7 @@ __all__ = [
     "ServerMismatchError",
     "SharedkitError",
     "ShutDown",
+    "UntrustedSegmentError",
     "WorkerDied",
     "attach",
     "get_context",

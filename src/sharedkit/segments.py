@@ -312,6 +312,8 @@ def remove(name: str, force: bool = False) -> None:
         _segment.unname(path)
     except FileNotFoundError:
         raise FileNotFoundError(errno.ENOENT, f"no segment named {name!r}", path) from None
+    except OSError:  # a link, say, or another user's, which root may remove
+        os.unlink(path)
 
 
 def users_of_files(folder: str) -> dict[tuple[int, int], set[int]]:

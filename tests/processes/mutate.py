@@ -28,9 +28,9 @@ WATCHDOG = 30.0
 # A mutation must not make anybody ask for more memory than use does: an OSError or a MemoryError then.
 LARGEST_FILE = 8 << 20
 ADDRESS_SPACE = 8 << 30
-HEADER = 120  # bytes of sk_header
+HEADER = 160  # bytes of sk_header
 SEATS_AT, SEAT_BYTES = 256, 16
-BODY_AT = HEADER - 16 - 6 * 8 - 8  # where the header says where the body is
+BODY_AT = 48  # where the header says where the body is
 
 
 class Late(Exception):

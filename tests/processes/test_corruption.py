@@ -18,13 +18,13 @@ MUTATE = Path(__file__).parent / "mutate.py"
 KINDS = ["counter", "striped", "group", "queue", "bounded", "array", "dict"]
 WATCHDOG = 1800
 MAGIC, LAYOUT = 0, 8  # offsets in the header
-KIND, META_LEN, CHECK = 12, 40, 112
+KIND, META_LEN, META_CHECK, CHECK = 12, 40, 112, 152
 
 # What a mutated segment may answer: what its structure may always answer, word that it is corrupt, and, since payloads
 # have no check sums, what decoding of changed bytes raises. Late: a wait without a timeout was left by a signal.
 HONEST = {
     "worked", "Late", "Empty", "Full", "ShutDown", "OverflowError", "ValueError", "KeyError", "CorruptSegmentError",
-    "SeatsExhausted", "FileNotFoundError", "UnicodeDecodeError", "UnpicklingError", "EOFError", "TypeError",
+    "LayoutError", "SeatsExhausted", "FileNotFoundError", "UnicodeDecodeError", "UnpicklingError", "EOFError", "TypeError",
     "AttributeError", "ModuleNotFoundError",
 }  # fmt: skip
 
@@ -65,14 +65,18 @@ def test_many_mutated_segments_answer_or_refuse(kind: str, when: str) -> None:
 # --- files that are no segments of ours, or not sound ones ---------------------------------------------
 
 
-def signed(raw: bytearray) -> bytearray:
-    """The header's own check sum made right again, as somebody who knows the format could."""
+def fnv(of: bytes) -> int:
     total = 0xCBF29CE484222325
-    (meta,) = struct.unpack_from("<Q", raw, META_LEN - 8)
-    (meta_len,) = struct.unpack_from("<Q", raw, META_LEN)
-    for each in bytes(raw[LAYOUT:CHECK]) + bytes(raw[meta : meta + meta_len]):
+    for each in of:
         total = (total ^ each) * 0x100000001B3 % (1 << 64)
-    struct.pack_into("<Q", raw, CHECK, total)
+    return total
+
+
+def signed(raw: bytearray) -> bytearray:
+    """The header's own check sums made right again, as somebody who knows the format could."""
+    meta, meta_len = struct.unpack_from("<2Q", raw, META_LEN - 8)
+    struct.pack_into("<Q", raw, META_CHECK, fnv(bytes(raw[meta : meta + meta_len])))
+    struct.pack_into("<Q", raw, CHECK, fnv(bytes(raw[LAYOUT:CHECK])))
     return raw
 
 
@@ -88,7 +92,7 @@ FOREIGN: dict[str, Callable[[bytearray], bytes | bytearray]] = {
     "empty": lambda raw: b"",
     "one byte": lambda raw: raw[:1],
     "half a header": lambda raw: raw[:60],
-    "a header and no more": lambda raw: raw[:152],
+    "a header and no more": lambda raw: raw[:168],
     "less than a page": lambda raw: raw[:4000],
     "a page of a longer one": lambda raw: raw[:4096],
     "zeros": lambda raw: bytes(len(raw)),

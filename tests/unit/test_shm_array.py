@@ -268,16 +268,21 @@ def test_statistics_and_the_listing_tell_geometry_and_holder() -> None:
 
 # --- segments that somebody has written into -----------------------------------------------------------
 
-OFFSET_OF = {"meta": 32, "meta_len": 40, "body": 48, "param": 56, "check": 112}
+OFFSET_OF = {"meta": 32, "meta_len": 40, "body": 48, "param": 56, "meta_check": 112, "check": 152}
+
+
+def fnv(of: bytes) -> int:
+    total = 0xCBF29CE484222325
+    for byte in of:
+        total = ((total ^ byte) * 0x100000001B3) & (1 << 64) - 1
+    return total
 
 
 def signed(header: bytearray) -> bytearray:
-    """The page with its checksum made good: what only somebody who knows the format can write."""
+    """The page with its checksums made good: what only somebody who knows the format can write."""
     meta, length = struct.unpack_from("<2Q", header, OFFSET_OF["meta"])
-    total = 0xCBF29CE484222325
-    for byte in bytes(header[8 : OFFSET_OF["check"]]) + bytes(header[meta : meta + length]):
-        total = ((total ^ byte) * 0x100000001B3) & (1 << 64) - 1
-    struct.pack_into("<Q", header, OFFSET_OF["check"], total)
+    struct.pack_into("<Q", header, OFFSET_OF["meta_check"], fnv(bytes(header[meta : meta + length])))
+    struct.pack_into("<Q", header, OFFSET_OF["check"], fnv(bytes(header[8 : OFFSET_OF["check"]])))
     return header
 
 
