@@ -65,7 +65,7 @@ PLAIN: dict[str, type[Operation]] = {
     "attach": operations_life.Attach,
     "close, not last": operations_life.CloseNotLast,
     "close, last": operations_life.CloseLast,
-    "after fork": operations_life.AfterFork,
+    "unlink": operations_life.Unlink,
     "transit": operations_life.Transit,
     "sweep": operations_life.Sweep,
     "Counter.add": operations_words.Add,

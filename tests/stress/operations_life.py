@@ -1,4 +1,4 @@
-"""Operations in the life of a segment: create, attach, leave, sweep, and what a forked child does first."""
+"""Operations in the life of a segment: create, attach, leave, unlink, sweep."""
 
 from __future__ import annotations
 
@@ -129,14 +129,16 @@ class Attach(SegmentOfOthers):
         self.queue = sk.attach(self.name)
 
 
-class AfterFork(SegmentOfOthers):
-    """What the at-fork hook does in a child: open anew, sit, let go of the parent's descriptor."""
-
-    def enter(self) -> None:
-        self.segment = self.queue._segment()
+class Unlink(SegmentOfOthers):
+    """The name goes, or it does not; those who have the queue open go on in any case."""
 
     def act(self) -> None:
-        self.segment.after_fork()
+        self.queue.unlink()
+
+    def survive(self, k: int) -> Outcome:
+        outcome = super().survive(k)
+        outcome.left += int(not self.queue._segment().in_use)
+        return outcome
 
 
 class Transit(SegmentOfOthers):
@@ -146,7 +148,7 @@ class Transit(SegmentOfOthers):
         self.segment = self.queue._segment()
 
     def act(self) -> None:
-        self.segment.transit(12345)
+        self.segment.transit()
 
 
 class Sweep(Operation):
@@ -164,7 +166,7 @@ class Sweep(Operation):
 
     def act(self) -> None:
         with contextlib.suppress(FileNotFoundError):  # somebody else of this machine was sweeping
-            _segment.sweep(str(path_of(self.name)))
+            _segment.sweep([str(path_of(self.name))])
 
     def survive(self, k: int) -> Outcome:
         outcome = Outcome(committed=int(not path_of(self.name).exists()))

@@ -19,6 +19,14 @@ cdef extern from "sk_counter.h" nogil:
     enum: SK_LINE
     uint64_t *sk_counter_word(void *body, uint64_t i) noexcept
     int64_t sk_counter_value(const uint64_t *word) noexcept
+    ctypedef struct sk_counter_sum:
+        int64_t base
+        int64_t high
+        uint64_t low
+
+    int sk_counter_add_striped(uint64_t *base, uint64_t *stripe, int64_t n, int64_t *sum) noexcept
+    int sk_counter_read(sk_segment *s, uint64_t *base, sk_counter_sum *sum, const int64_t *value) noexcept
+    void sk_counter_glance(const sk_segment *s, uint64_t *base, sk_counter_sum *sum) noexcept
     int sk_counter_add(uint64_t *word, int64_t n, int64_t *sum) noexcept
     int64_t sk_counter_exchange(uint64_t *word, int64_t value) noexcept
     bint sk_counter_compare_exchange(uint64_t *word, int64_t expected, int64_t desired) noexcept
@@ -128,7 +136,7 @@ cdef class Counter(Handle):
         if self.word is NULL:
             closed()
         if self.striped:
-            if sk_counter_add(self.stripe(), step, &total) != SK_OK:
+            if sk_counter_add_striped(self.word, self.stripe(), step, &total) != SK_OK:
                 refuse(SK_OVERFLOW, 0)
             return None
         if sk_counter_add(self.word, step, &total) != SK_OK:
@@ -137,12 +145,12 @@ cdef class Counter(Handle):
 
     @property
     def value(self):
-        """The count; may be assigned. Striped: the sum, in which every finished `add` is."""
+        """The count; may be assigned. Striped: the sum at one moment, in which every finished `add` is."""
         if self.word is NULL:
             closed()
         if not self.striped:
             return sk_counter_value(self.word)
-        return sk_counter_value(self.word) + self.stripes()
+        return self.sum(NULL)
 
     @value.setter
     def value(self, value):
@@ -153,24 +161,27 @@ cdef class Counter(Handle):
 
         Striped: each `add` is counted once, in what is returned or in what stays.
         """
-        cdef int64_t desired = to_word(value), base
+        cdef int64_t desired = to_word(value)
         if self.word is NULL:
             closed()
         if not self.striped:
             return sk_counter_exchange(self.word, desired)
-        while True:
-            added = self.stripes()
-            base = sk_counter_value(self.word)
-            if sk_counter_compare_exchange(self.word, base, to_word(desired - added)):
-                return base + added
+        return self.sum(&desired)
 
-    cdef object stripes(self):
-        """What was added, an int of any size."""
-        cdef uint32_t i
-        total = 0
-        for i in range(1, self.s.seats.count + 1):
-            total += sk_counter_value(sk_counter_word(self.word, i))
-        return total
+    cdef object sum(self, const int64_t *value):
+        """Base and stripes, an int of any size; with `value` set to that, in one step."""
+        cdef sk_counter_sum sum
+        cdef Segment segment = self.segment
+        cdef uint64_t *word = self.word
+        cdef int rc = SK_OK
+        if segment.s.left:
+            sk_counter_glance(segment.s, word, &sum)
+        else:
+            with nogil:
+                rc = sk_counter_read(segment.s, word, &sum, value)
+        if rc != SK_OK:
+            refuse(rc, 0)
+        return sum.base + (<object>sum.high << 64) + sum.low
 
     def compare_exchange(self, expected, desired):
         """Set the value to `desired` if it is `expected`, in one step; whether it was. TypeError when striped.
