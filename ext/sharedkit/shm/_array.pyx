@@ -37,6 +37,15 @@ LARGEST = SK_LARGEST // 2
 LOCK_AT = 0         # in the body: see sk_array.h
 
 
+cdef uint64_t room_left():
+    """Bytes that are free in the folder of segments; where that cannot be told, creation says what is wrong."""
+    try:
+        room = os.statvfs(_segment.FOLDER)
+    except OSError:
+        return <uint64_t>-1
+    return room.f_bavail * room.f_frsize if room.f_blocks else <uint64_t>-1
+
+
 def make(str path, str name, uint32_t seats, uint32_t flags, uint64_t itemsize, uint64_t count, bytes meta):
     """A new array segment of zeros; the caller has made sure that the elements take at most LARGEST bytes."""
     cdef sk_plan plan
@@ -53,8 +62,7 @@ def make(str path, str name, uint32_t seats, uint32_t flags, uint64_t itemsize, 
     plan.body_len = plan.param[SK_ARRAY_DATA] - body + size
     plan.meta = <const char *>meta
     plan.meta_len = len(meta)
-    room = os.statvfs(_segment.FOLDER)
-    if plan.body_len > room.f_bavail * room.f_frsize:  # before every free page is taken in the attempt
+    if plan.body_len > room_left():    # before every free page is taken in the attempt
         errno.errno = errno.ENOSPC
         refuse(SK_NO_MEMORY, size)
     return create_segment(path, name, &plan)
