@@ -1,7 +1,7 @@
 """What makes two keys of a Dict one key, for all types that are not encoded as they are.
 
-The rule is Python's: two keys are one where their hashes and `==` agree. So each type here is reduced to a value that is
-equal exactly then: numbers to themselves, whatever their type; subclasses that compare as their base to that; the
+The rule is Python's: two keys are one where their hashes and `==` agree. So each type here is reduced to a value that
+is equal exactly then: numbers to themselves, whatever their type; subclasses that compare as their base to that; the
 others to a tag and a value. A type counts as what it inherits `__eq__` and `__hash__` from; one that defines them
 itself is refused, for nobody but `register_key` can know what they look at.
 """
@@ -99,8 +99,8 @@ def _packed(n: int) -> bytes:
 def _ratio(p: int, q: int = 1, tens: int = 0) -> Reduced:
     """p / q * 10**tens, in lowest terms, as an int of 64 bits or a float where it is one.
 
-    Else as the one way to write it as p / q * 2**a * 5**b with p and q free of both. No power is ever multiplied out, so
-    Decimal("1e1000000000") costs what Decimal("1e10") does.
+    Else as the one way to write it as p / q * 2**a * 5**b with p and q free of both. No power is ever multiplied out,
+    so Decimal("1e1000000000") costs what Decimal("1e10") does.
     """
     if p == 0:
         return None, 0
@@ -220,8 +220,8 @@ def _of_date(key: Any) -> Reduced:
 
 
 def _of_datetime(key: Any) -> Reduced:
-    """Aware ones by their instant. A time that its zone has twice, or not at all, is equal only to the same of that very
-    zone, whatever its fold (PEP 495)."""
+    """Aware ones by their instant. A time that its zone has twice, or not at all, is equal only to the same of that
+    very zone, whatever its fold (PEP 495)."""
     local = key.toordinal() * 86_400_000_000 + _micros_of_day(key)
     offset = key.utcoffset()
     if offset is None:
@@ -252,14 +252,14 @@ def _of_zoneinfo(key: Any) -> Reduced:
     return "zone", key.key
 
 
-_ATTOS = dict(
-    W=604_800 * 10**18, D=86_400 * 10**18, h=3_600 * 10**18, m=60 * 10**18, s=10**18, ms=10**15, us=10**12, ns=10**9
-) | {"ps": 10**6, "fs": 10**3, "as": 1}
+_ATTOS = {"W": 604_800 * 10**18, "D": 86_400 * 10**18, "h": 3_600 * 10**18, "m": 60 * 10**18, "s": 10**18}
+_ATTOS |= {"ms": 10**15, "us": 10**12, "ns": 10**9, "ps": 10**6, "fs": 10**3, "as": 1}
 _EPOCH = 719_163 * 86_400 * 10**18  # 1970, from the day before the year 1
 
 
 def _of_datetime64(key: Any) -> Reduced:
-    """One that a datetime can be is equal to that."""
+    """One that a datetime can be is equal to that; for NumPy, one of whole days is equal only to another datetime64 that
+    is, which cannot be had of keys."""
     if np.isnat(key):
         return "NaT", None
     unit, count = np.datetime_data(key.dtype)
@@ -323,7 +323,7 @@ def _of_interface(key: Any) -> Reduced:
 
 
 def _compared_fields(cls: type) -> tuple[str, ...] | None:
-    """The fields that `==` and `hash` of a dataclass look at; None where they are not the ones that dataclasses make."""
+    """The fields that `==` and `hash` of a dataclass look at; None where these are not what dataclasses make."""
     base = next(each for each in cls.__mro__ if "__eq__" in each.__dict__)
     made = base.__dict__.get("__dataclass_params__")
     if made is None or next(each for each in cls.__mro__ if "__hash__" in each.__dict__) is not base:
