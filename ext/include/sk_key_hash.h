@@ -14,8 +14,8 @@
  * equalled it made the product 0 whatever the seed was, and 8,000 such keys shared one bucket.
  *
  * SipHash (J.-P. Aumasson, D. J. Bernstein, INDOCRYPT 2012) alone was tried: it is a pseudo-random function with no more
- * to be argued, and made a lookup of a short key 15 % slower. Here it stretches the seed of 128 bits into the secrets, and
- * finishes long keys. */
+ * to be argued, and SipHash-1-3 takes 1.5 to 1.9 times as long for 8 to 16 bytes. Here it stretches the seed of 128 bits
+ * into the secrets, and finishes long keys. */
 #ifndef SK_KEY_HASH_H
 #define SK_KEY_HASH_H
 

@@ -258,8 +258,8 @@ _EPOCH = 719_163 * 86_400 * 10**18  # 1970, from the day before the year 1
 
 
 def _of_datetime64(key: Any) -> Reduced:
-    """One that a datetime can be is equal to that; for NumPy, one of whole days is equal only to another datetime64 that
-    is, which cannot be had of keys."""
+    """One that a datetime can be is equal to that. For NumPy one of whole days is not, but it is equal to the same in
+    seconds, which is."""
     if np.isnat(key):
         return "NaT", None
     unit, count = np.datetime_data(key.dtype)

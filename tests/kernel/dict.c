@@ -19,6 +19,7 @@
 #define FIRST_OF (KEYS + 3)
 #define ALL_KEYS (FIRST_OF + FIRSTS)
 #define LONGEST 3000
+#define ROOM 4096 /* for one, and for what the compiler takes for possible */
 
 typedef struct label {
     uint32_t key, version;
@@ -85,7 +86,7 @@ static sk_value in_parts(sk_part parts[3], const unsigned char *value, uint64_t 
     })
 
 static void put_version(sk_segment *s, uint32_t n, uint32_t version, uint64_t until) {
-    unsigned char bytes[64], value[LONGEST];
+    unsigned char bytes[64], value[ROOM];
     sk_key key = key_of(n, bytes);
     sk_part parts[3];
     sk_value v = in_parts(parts, value, write_value(value, (label){n, version}), version);
@@ -99,7 +100,7 @@ static void put_version(sk_segment *s, uint32_t n, uint32_t version, uint64_t un
 
 /* The version of a key as a reader finds it, or -1. */
 static int64_t look_up(sk_segment *s, uint32_t n, uint64_t room) {
-    unsigned char bytes[64], value[LONGEST];
+    unsigned char bytes[64], value[ROOM];
     sk_key key = key_of(n, bytes);
     sk_hit hit = {0};
     int rc = sk_dict_get(s, &key, value, room, &hit);
@@ -245,7 +246,7 @@ static bool die_writing(sk_segment *s, uint32_t version, uint64_t stage) {
     sk_dict *d = sk_dict_of(s);
     sk_region r;
     sk_place place;
-    unsigned char bytes[64], value[LONGEST];
+    unsigned char bytes[64], value[ROOM];
     sk_key key = key_of(MORTAL, bytes);
     sk_part parts[3];
     sk_value v = in_parts(parts, value, write_value(value, (label){MORTAL, version}), version);
@@ -310,6 +311,31 @@ static void hash_well(void) {
     sk_hash_secrets_of(&other, (uint64_t[2]){key[0] + 1, key[1]});
     for (uint64_t len = 0; len < 200; len++)
         CHECK(sk_key_hash(bytes, len, 3, &other) != sk_key_hash(bytes, len, 3, &secrets));
+}
+
+/* Keys that share a word, whichever, spread as others do: also those that once made a product 0. */
+static void spread_chosen_keys(void) {
+    static const uint64_t chosen[] = {0, 1, UINT64_MAX, 0xa0761d6478bd642fu, 0xe7037ed1a0b428dbu, 0x8ebc6af09c88c6e3u};
+    enum { MANY = 8000, BUCKETS = 1 << 14, CROWD = 16 }; /* chance puts 7 or 8 into one */
+    static uint8_t low[BUCKETS], high[BUCKETS];
+    for (uint32_t turn = 0; turn < 4; turn++) {
+        sk_hash_secrets_of(&secrets, (uint64_t[2]){opt.seed * 7 + turn, turn});
+        for (uint32_t way = 0; way < sizeof chosen / sizeof *chosen * 4; way++) {
+            memset(low, 0, sizeof low);
+            memset(high, 0, sizeof high);
+            for (uint64_t i = 0; i < MANY; i++) {
+                uint64_t words[4] = {chosen[way / 4], chosen[way / 4], chosen[way / 4], chosen[way / 4]};
+                words[way % 2] = way % 4 < 2 ? i : i << 40;
+                uint64_t hash = sk_key_hash(words, way % 3 == 0 ? 32 : 16 + way % 3, 5, &secrets);
+                CHECK(++low[hash % BUCKETS] < CROWD && ++high[hash >> 50] < CROWD);
+            }
+        }
+        memset(low, 0, sizeof low);
+        for (uint64_t i = 0; i < MANY; i++) {
+            uint64_t word = turn % 2 ? i : i << 32;
+            CHECK(++low[sk_key_hash(&word, 8, 3, &secrets) % BUCKETS] < CROWD);
+        }
+    }
 }
 
 /* --- phases --------------------------------------------------------------------------------------------------- */
@@ -407,6 +433,7 @@ static void alone(void) {
 int main(int argc, char **argv) {
     begin(argc, argv, "dict");
     hash_well();
+    spread_chosen_keys();
     alone();
     opt.millis /= 2;
     together(false);
