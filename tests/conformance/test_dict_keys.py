@@ -176,7 +176,8 @@ def ident(key: Any) -> str:
 
 def check_groups(make_dict: MakeDict, groups: list[list[Any]]) -> None:
     """One entry a group, found and overwritten by all of it, under the key stored first; as a plain dict has it."""
-    d, plain = make_dict(), {}
+    d = make_dict()
+    plain: dict[Any, Any] = {}
     for number, group in enumerate(groups):
         for place, key in enumerate(group):
             assert (key in d) == (key in plain) == (place > 0), ident(key)
@@ -374,7 +375,7 @@ def _look_up(d: Any, found: Any) -> None:
 @pytest.mark.needs("processes")
 @pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
 def test_another_process_finds_them_all(make_dict: MakeDict, start_method: str) -> None:
-    context = multiprocessing.get_context(start_method)
+    context: Any = multiprocessing.get_context(start_method)
     d, found = make_dict({group[0]: 1 for group in ONE_KEY}), context.Queue()
     child = context.Process(target=_look_up, args=(d, found))
     child.start()
@@ -451,7 +452,8 @@ EASY = settings(
     )
 )
 def test_whatever_the_keys_it_has_what_a_plain_dict_has(make_dict: MakeDict, drawn: list[Any]) -> None:
-    d, plain = make_dict(), {}
+    d = make_dict()
+    plain: dict[Any, Any] = {}
     for number, key in enumerate(drawn):
         assert (key in d) == (key in plain)
         if number % 5 == 4:
