@@ -49,7 +49,7 @@ __all__ = [
     "unpack",
 ]
 
-PROTOCOL = 1  # to be raised with every change of what is said
+PROTOCOL = 2  # to be raised with every change of what is said
 RESULT, ERROR, CANCELLED = range(3)  # payload: the result; the error and its traceback as text; None
 LARGE = 1 << 16
 MOST_BESIDE = 255
