@@ -21,6 +21,8 @@ import os
 import numpy as np
 
 from sharedkit import _segment, errors, segments
+from sharedkit._differences import unlike
+from sharedkit._geometry import contents_of, geometry
 from sharedkit.shm import described, scatter
 from sharedkit.shm._sync import Lock
 from sharedkit.statistics import ArrayStatistics
@@ -95,9 +97,11 @@ cdef class Array(Handle):
         segment = segments.create(
             lambda path, name: make(path, name, seats, flags, element.itemsize, count, meta),
             KIND_ARRAY,
-            lambda there: described.decode(there.meta) == (lengths, element) and there.seats == seats,
+            lambda there: differs(there, lengths, element),
             name=name,
             exist_ok=exist_ok,
+            persist=persist,
+            seats=seats,
         )
         self._open(segment, lengths, element)
 
@@ -301,6 +305,11 @@ cdef class Array(Handle):
         if self.s is NULL:
             return "<Array closed>"
         return f"<Array shape={self.shape} dtype={self.dtype} name={self.name!r}>"
+
+
+cdef object differs(Segment there, lengths, element):
+    shape, dtype = described.decode(there.meta)
+    return unlike("shape", shape, lengths) or unlike("dtype", dtype, element)
 
 
 cdef bint comes_back(array) except -1:

@@ -10,7 +10,8 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 from libcpp cimport bool as cbool
 
-from sharedkit import segments
+from sharedkit import _times, segments
+from sharedkit._differences import unlike
 from sharedkit._segment cimport (
     SK_BUSY, SK_INTERRUPTED, SK_OK, SK_TIMEOUT,
     Handle, Segment, closed, create_segment, refuse, sk_header_of, sk_me, sk_plan,
@@ -168,9 +169,11 @@ cdef class Barrier(Handle):
             segments.create(
                 lambda path, name: make(path, name, seats, flags, parties, timeout),
                 KIND_BARRIER,
-                lambda there: equal(there, parties, timeout, seats),
+                lambda there: differs(there, parties, timeout),
                 name=name,
                 exist_ok=exist_ok,
+                persist=persist,
+                seats=seats,
             )
         )
         self.action = action
@@ -365,10 +368,8 @@ cdef int judge(int rc) except -1:
     return refuse(rc, 0)
 
 
-cdef bint equal(Segment there, uint32_t parties, object timeout, uint32_t seats):
-    return (
-        there.seats == seats and there.params[SK_BARRIER_PARTIES] == parties and timeout_of(there) == timeout
-    )
+cdef object differs(Segment there, uint32_t parties, object timeout):
+    return unlike("parties", there.params[SK_BARRIER_PARTIES], parties) or unlike("timeout", timeout_of(there), timeout)
 
 
 def acting(arrive, arguments, action):

@@ -6,6 +6,7 @@ from libc.string cimport memset
 from libcpp cimport bool as cbool
 
 from sharedkit import segments
+from sharedkit._differences import unlike
 from sharedkit._segment cimport (
     SK_BUSY, SK_EXCESS, SK_OK, Segment, closed, create_segment, refuse, sk_plan, sk_segment,
 )
@@ -94,9 +95,11 @@ cdef class BoundedSemaphore(Semaphore):
             segments.create(
                 lambda path, name: make(path, name, seats, flags, bound),
                 KIND_BOUNDED,
-                lambda there: there.seats == seats and there.params[SK_PERMITS_BOUND] == bound,
+                lambda there: unlike("value", there.params[SK_PERMITS_BOUND], bound),
                 name=name,
                 exist_ok=exist_ok,
+                persist=persist,
+                seats=seats,
             )
         )
 

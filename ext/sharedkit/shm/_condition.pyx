@@ -50,6 +50,20 @@ cdef bytes meta_of(object lock):
     return f"{kind} {born} {segment.name}".encode()
 
 
+cdef str words_for_lock(int whose, bytes meta):
+    if whose == GIVEN:
+        return f"the lock {meta.decode().split(' ', 2)[2]!r}"
+    return "a lock of its own" if whose == OWN else "a lock that only its maker can use"
+
+
+cdef object differs(Segment there, int whose, bytes meta):
+    """How the lock of the condition that is there differs from the one asked for, or None."""
+    if there.params[0] == whose and there.meta == meta:
+        return None
+    was, wanted = words_for_lock(there.params[0], there.meta), words_for_lock(whose, meta)
+    return f"{was}, not {wanted}" if was != wanted else f"{was} that was there before, not the one that is there now"
+
+
 cdef object lock_named(Segment segment):
     """The lock that the condition was made with. GoneError, TypeError."""
     if segment.params[0] == OWN:
@@ -98,9 +112,11 @@ cdef class Condition(Handle):
             segments.create(
                 lambda path, name: make(path, name, seats, flags, whose, meta),
                 KIND_CONDITION,
-                lambda there: there.seats == seats and there.params[0] == whose and there.meta == meta,
+                lambda there: differs(there, whose, meta),
                 name=name,
                 exist_ok=exist_ok,
+                persist=persist,
+                seats=seats,
             ),
             lock,
         )

@@ -12,6 +12,7 @@ from sharedkit._segment cimport (
 import operator
 
 from sharedkit import segments
+from sharedkit._differences import unlike
 from sharedkit.statistics import CounterStatistics
 
 
@@ -82,9 +83,11 @@ cdef class Counter(Handle):
             segments.create(
                 lambda path, name: make(path, name, seats, flags, kind, seats + 1 if striped else 1, first, b""),
                 kind,
-                lambda there: there.seats == seats,
+                lambda there: unlike("striped", there.kind == KIND_STRIPED, bool(striped)),
                 name=name,
                 exist_ok=exist_ok,
+                persist=persist,
+                seats=seats,
             ),
             0,
         )

@@ -74,6 +74,8 @@ cdef class Dict(Entries):
                 lambda there: there.seats == seats,
                 name=name,
                 exist_ok=exist_ok,
+                persist=persist,
+                seats=seats,
             )
         )
         self.update(mapping_or_pairs, **items)

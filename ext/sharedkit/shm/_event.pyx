@@ -91,6 +91,8 @@ cdef class Event(Handle):
                 lambda there: there.seats == seats,
                 name=name,
                 exist_ok=exist_ok,
+                persist=persist,
+                seats=seats,
             )
         )
 

@@ -11,7 +11,9 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 from libcpp cimport bool as cbool
 
-from sharedkit import errors, segments
+from sharedkit import _times, errors, segments
+from sharedkit._differences import unlike
+from sharedkit._iteration import refuse_search, until_shutdown
 from sharedkit._segment cimport (
     SK_BUSY, SK_EMPTY, SK_FULL, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_SHUTDOWN, SK_TIMEOUT,
     Handle, Segment, alone, closed, create_segment, deadline_of, refuse, sk_plan,
@@ -74,9 +76,11 @@ cdef class Queue(Handle):
             segments.create(
                 lambda path, name: make(path, name, seats, flags, bound, FIRST_LOG2, 0),
                 KIND_QUEUE,
-                lambda there: there.params[SK_QUEUE_MAXSIZE] == bound and there.seats == seats,
+                lambda there: unlike("maxsize", there.params[SK_QUEUE_MAXSIZE], bound),
                 name=name,
                 exist_ok=exist_ok,
+                persist=persist,
+                seats=seats,
             )
         )
 

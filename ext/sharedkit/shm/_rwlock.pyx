@@ -111,6 +111,8 @@ cdef class RWLock(Handle):
                 lambda there: there.seats == seats,
                 name=name,
                 exist_ok=exist_ok,
+                persist=persist,
+                seats=seats,
             )
         )
 

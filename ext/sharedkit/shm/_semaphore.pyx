@@ -7,7 +7,8 @@ cimport cython
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
-from sharedkit import segments
+from sharedkit import _times, segments
+from sharedkit._differences import unlike
 from sharedkit._segment cimport (
     SK_OK, SK_OVERFLOW, Handle, Segment, closed, create_segment, refuse, sk_plan, sk_segment,
 )
@@ -116,9 +117,11 @@ cdef class Semaphore(Handle):
             segments.create(
                 lambda path, name: make(path, name, seats, flags, first),
                 KIND_SEMAPHORE,
-                lambda there: there.seats == seats and there.params[SK_SEMAPHORE_FIRST] == first,
+                lambda there: unlike("value", there.params[SK_SEMAPHORE_FIRST], first),
                 name=name,
                 exist_ok=exist_ok,
+                persist=persist,
+                seats=seats,
             )
         )
 

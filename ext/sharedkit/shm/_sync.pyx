@@ -8,6 +8,7 @@ from libc.string cimport memset
 from libcpp cimport bool as cbool
 
 from sharedkit import errors, segments
+from sharedkit._differences import unlike
 from sharedkit._segment cimport (
     SK_BUSY, SK_CORRUPT, SK_EXCESS, SK_OK, SK_OWNER_DIED,
     Handle, Segment, closed, create_segment, refuse, sk_body_of, sk_header_of, sk_plan, sk_segment,
@@ -19,6 +20,7 @@ from sharedkit.statistics import LockStatistics
 KIND_LOCK = 6
 cdef uint64_t FOR_EVER = <uint64_t>-1
 cdef object MINUS_ONE = -1
+MANNERS = ("warn", "raise")
 
 
 # --- the mutex of Lock and RLock ------------------------------------------------------------------------
@@ -158,9 +160,9 @@ cdef int warn(Segment segment, sk_mutex *mutex, bint strict) except -1:
 
 def checked_manner(on_owner_died):
     """1 for "raise", 0 for "warn". ValueError for another."""
-    if on_owner_died not in ("warn", "raise"):
+    if on_owner_died not in MANNERS:
         raise ValueError(f"on_owner_died must be 'warn' or 'raise': {on_owner_died!r}")
-    return int(on_owner_died == "raise")
+    return MANNERS.index(on_owner_died)
 
 
 def make(str path, str name, uint32_t seats, uint32_t flags, uint32_t kind, uint64_t strict):
@@ -183,9 +185,11 @@ def segment_of(kind, on_owner_died, name, exist_ok, persist, seats):
     return segments.create(
         lambda path, name: make(path, name, seats, flags, kind, strict),
         kind,
-        lambda there: there.seats == seats and there.params[0] == strict,
+        lambda there: unlike("on_owner_died", MANNERS[there.params[0] != 0], on_owner_died),
         name=name,
         exist_ok=exist_ok,
+        persist=persist,
+        seats=seats,
     )
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 
 from sharedkit import segments
+from sharedkit._differences import unlike
 from sharedkit._segment import Handle, Segment
 from sharedkit.shm import _counter
 from sharedkit.shm._counter import Counter
@@ -47,9 +48,11 @@ class Counters(Handle):
         segment = segments.create(
             lambda path, name: _counter.make(path, name, seats, flags, _counter.KIND_GROUP, len(group), 0, meta),
             _counter.KIND_GROUP,
-            lambda there: there.meta == meta and there.seats == seats,
+            lambda there: unlike("names", json.loads(there.meta), group),
             name=name,
             exist_ok=exist_ok,
+            persist=persist,
+            seats=seats,
         )
         self._adopt(segment)
 

@@ -14,7 +14,8 @@ from threading import BrokenBarrierError
 from time import monotonic
 from typing import Any, Literal
 
-from sharedkit._times import check_span
+from sharedkit._differences import unlike
+from sharedkit._times import check_span, span
 from sharedkit.statistics import BarrierState, BarrierStatistics
 from sharedkit.thread import registry
 from sharedkit.thread.handle import Handle
@@ -211,21 +212,19 @@ class Barrier(Handle[_BarrierState], kind="Barrier"):
         wanted = index(parties)
         if wanted < 1:
             raise ValueError(f"parties must be > 0: {wanted}")
+        limit = span(timeout)
 
-        def differs(found: State) -> str | None:
-            if not isinstance(found, _BarrierState):
-                return f"it is a {found.kind}, not a Barrier"
-            if found.parties != wanted:
-                return f"it is for {found.parties} parties, not {wanted}"
-            return None
+        def differs(found: Any) -> str | None:
+            return unlike("parties", found.parties, wanted) or unlike("timeout", found.timeout, limit)
 
         super().__init__(
             registry.open_state(
-                lambda name: _BarrierState(name, wanted, action, timeout),
+                lambda name: _BarrierState(name, wanted, action, limit),
                 name,
                 exist_ok=exist_ok,
                 persist=persist,
                 seats=seats,
+                kind="Barrier",
                 differs=differs,
             )
         )

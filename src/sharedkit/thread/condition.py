@@ -233,9 +233,7 @@ class Condition(Structure[_ConditionState], kind="Condition"):
     ) -> None:
         core = _core_of(lock)
 
-        def differs(found: State) -> str | None:
-            if not isinstance(found, _ConditionState):
-                return f"it is a {found.kind}, not a Condition"
+        def differs(found: Any) -> str | None:
             theirs = found.lock if found.given else None
             if theirs is not core and getattr(theirs, "lock", theirs) is not lock:
                 return "it is over another lock"
@@ -248,6 +246,7 @@ class Condition(Structure[_ConditionState], kind="Condition"):
                 exist_ok=exist_ok,
                 persist=persist,
                 seats=seats,
+                kind="Condition",
                 differs=differs,
             )
         )

@@ -66,11 +66,8 @@ class Event(Handle[_EventState], kind="Event"):
         persist: bool = False,
         seats: int = DEFAULT_SEATS,
     ) -> None:
-        def differs(found: State) -> str | None:
-            return None if isinstance(found, _EventState) else f"it is a {found.kind}, not an Event"
-
         super().__init__(
-            registry.open_state(_EventState, name, exist_ok=exist_ok, persist=persist, seats=seats, differs=differs)
+            registry.open_state(_EventState, name, exist_ok=exist_ok, persist=persist, seats=seats, kind="Event")
         )
 
     def is_set(self) -> bool:

@@ -13,6 +13,9 @@ from queue import Full
 from time import monotonic
 from typing import Generic, TypeVar
 
+from sharedkit._differences import unlike
+from sharedkit._iteration import refuse_search, until_shutdown
+from sharedkit._times import check_span, not_negative
 from sharedkit.errors import ShutDown
 from sharedkit.statistics import QueueStatistics
 from sharedkit.thread import registry
@@ -49,12 +52,8 @@ class Queue(Handle[SharedQueue[T]], Generic[T], kind="Queue"):
     ) -> None:
         maxsize = index(maxsize)
 
-        def differs(found: State) -> str | None:
-            if not isinstance(found, SharedQueue):
-                return f"it is a {found.kind}, not a Queue"
-            if max(0, found.maxsize) != max(0, maxsize):
-                return f"maxsize is {found.maxsize}, not {maxsize}"
-            return None
+        def differs(found: Any) -> str | None:
+            return unlike("maxsize", max(0, found.maxsize), max(0, maxsize))
 
         super().__init__(
             registry.open_state(
@@ -63,6 +62,7 @@ class Queue(Handle[SharedQueue[T]], Generic[T], kind="Queue"):
                 exist_ok=exist_ok,
                 persist=persist,
                 seats=seats,
+                kind="Queue",
                 differs=differs,
             )
         )

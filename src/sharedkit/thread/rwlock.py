@@ -221,11 +221,8 @@ class RWLock(Handle[_RWLockState], kind="RWLock"):
         persist: bool = False,
         seats: int = DEFAULT_SEATS,
     ) -> None:
-        def differs(found: State) -> str | None:
-            return None if isinstance(found, _RWLockState) else f"it is a {found.kind}, not an RWLock"
-
         super().__init__(
-            registry.open_state(_RWLockState, name, exist_ok=exist_ok, persist=persist, seats=seats, differs=differs)
+            registry.open_state(_RWLockState, name, exist_ok=exist_ok, persist=persist, seats=seats, kind="RWLock")
         )
 
     def acquire_read(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:

@@ -10,7 +10,8 @@ from time import monotonic
 from types import TracebackType
 from typing import Any
 
-from sharedkit._times import check_span
+from sharedkit._differences import unlike
+from sharedkit._times import check_span, span
 from sharedkit.statistics import SemaphoreStatistics
 from sharedkit.thread import registry
 from sharedkit.thread.handle import Structure
@@ -156,12 +157,8 @@ class Semaphore(Structure[SemaphoreState], kind="Semaphore"):
             raise OverflowError(f"a semaphore counts to {MOST}: {first}")
         make = self._make
 
-        def differs(found: State) -> str | None:
-            if not isinstance(found, SemaphoreState) or found.kind != make.kind:
-                return f"it is a {found.kind}, not a {make.kind}"
-            if found.first != first:
-                return f"it began with {found.first}, not {first}"
-            return None
+        def differs(found: Any) -> str | None:
+            return unlike("value", found.first, first)
 
         super().__init__(
             registry.open_state(
@@ -170,6 +167,7 @@ class Semaphore(Structure[SemaphoreState], kind="Semaphore"):
                 exist_ok=exist_ok,
                 persist=persist,
                 seats=seats,
+                kind=make.kind,
                 differs=differs,
             )
         )
