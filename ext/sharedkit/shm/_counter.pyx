@@ -129,7 +129,7 @@ cdef class Counter(Handle):
         cdef int64_t total
         cdef int64_t step = to_word(n)
         if self.word is NULL:
-            closed()
+            closed(self)
         if self.striped:
             if sk_counter_add(self.stripe(), step, &total) != SK_OK:
                 refuse(SK_OVERFLOW, 0)
@@ -142,7 +142,7 @@ cdef class Counter(Handle):
     def value(self):
         """The count; may be assigned. Striped: the sum, in which every finished `add` is."""
         if self.word is NULL:
-            closed()
+            closed(self)
         if not self.striped:
             return sk_counter_value(self.word)
         return sk_counter_value(self.word) + self.stripes()
@@ -158,7 +158,7 @@ cdef class Counter(Handle):
         """
         cdef int64_t desired = to_word(value), base
         if self.word is NULL:
-            closed()
+            closed(self)
         if not self.striped:
             return sk_counter_exchange(self.word, desired)
         while True:
@@ -180,7 +180,7 @@ cdef class Counter(Handle):
         """
         cdef int64_t seen = to_word(expected), wanted = to_word(desired)
         if self.word is NULL:
-            closed()
+            closed(self)
         if self.striped:
             raise TypeError("a striped counter has no compare_exchange: its value is a sum of many words")
         return bool(sk_counter_compare_exchange(self.word, seen, wanted))

@@ -71,7 +71,7 @@ cdef class Dict(Entries):
             segments.create(
                 lambda path, name: make(path, name, seats, flags, secrets.randbits(64)),
                 KIND_DICT,
-                lambda there: there.seats == seats,
+                lambda there: None,
                 name=name,
                 exist_ok=exist_ok,
                 persist=persist,
@@ -99,7 +99,7 @@ cdef class Dict(Entries):
         """Encode and hash the key; what is returned owns its bytes and must outlive their use."""
         cdef KeyBytes other
         if self.s is NULL:
-            closed()
+            closed(self)
         if plain(key, own) and (own.kind == KIND_STR or own.kind == KIND_INT or own.kind == KIND_BYTES):
             to.at = own.part.at
             to.len = own.part.len

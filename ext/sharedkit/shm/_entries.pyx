@@ -27,7 +27,7 @@ cdef class Entries(Handle):
     cdef list snapshot(self, bint keys, bint values):
         """Keys, values or pairs as they were at one moment, in order of insertion."""
         if self.s is NULL:
-            closed()
+            closed(self)
         cdef Segment segment = self.segment
         cdef uint64_t size = 4096, used = 0, at = 0, left
         cdef int rc = SK_INTERRUPTED
@@ -63,7 +63,7 @@ cdef class Entries(Handle):
 
     def __len__(self):
         if self.s is NULL:
-            closed()
+            closed(self)
         cdef Segment segment = self.segment
         cdef int rc = sk_dict_settle(segment.s, 0)
         while rc == SK_BUSY or rc == SK_INTERRUPTED:
@@ -122,7 +122,7 @@ cdef class Entries(Handle):
     def clear(self):
         """Remove everything, in one step."""
         if self.s is NULL:
-            closed()
+            closed(self)
         cdef Segment segment = self.segment
         cdef int rc = SK_INTERRUPTED
         while rc != SK_OK:
@@ -138,7 +138,7 @@ cdef class Entries(Handle):
     def update(self, mapping_or_pairs=(), /, **items):
         """Set many keys, each in one step."""
         if self.s is NULL:
-            closed()
+            closed(self)
         for key, value in dict(mapping_or_pairs, **items).items():
             self[key] = value
 

@@ -55,7 +55,7 @@ cdef MutexTurn turn_of(Mutex handle, uint64_t until):
     """A task's wait to take a lock that names no thread."""
     cdef MutexTurn turn = MutexTurn.__new__(MutexTurn)
     if handle.mutex is NULL:
-        closed()
+        closed(handle)
     turn.set_mutex(handle, until)
     turn.set_slices(take_slice, quit_waiting, handle.mutex, next_thread())
     return turn
@@ -102,21 +102,21 @@ cdef class Mutex(Handle):
     def owner(self):
         """Pid of the process that holds it, in its own pid namespace; None when it is free or the holder is dead."""
         if self.mutex is NULL:
-            closed()
+            closed(self)
         return self.segment.pid_of(sk_lock_owner(&self.mutex.word))
 
     @property
     def owner_died(self):
         """True from the moment that it is taken over from a dead process until it is released in order."""
         if self.mutex is NULL:
-            closed()
+            closed(self)
         return self.mutex.torn != 0
 
     def mark_consistent(self):
         """Say that what the lock protects is in order again: `owner_died` is false from now on.
         """
         if self.mutex is NULL:
-            closed()
+            closed(self)
         cdef int rc = sk_mutex_mend(self.s, self.mutex)
         if rc != SK_OK:
             refuse(rc, 0)
@@ -238,7 +238,7 @@ cdef class Lock(Mutex):
     cdef bint take(self) except -1:
         """Take it, for ever waiting."""
         if self.mutex is NULL:
-            closed()
+            closed(self)
         cdef int rc = sk_mutex_try(self.s, self.mutex)
         if rc == SK_OK:
             return True
@@ -262,7 +262,7 @@ cdef class Lock(Mutex):
         cdef cbool willing = blocking if block is None else block
         cdef uint64_t until = until_of(willing, timeout)
         if self.mutex is NULL:
-            closed()
+            closed(self)
         return self.wait(until)
 
     @cython.binding(False)
@@ -271,7 +271,7 @@ cdef class Lock(Mutex):
         Free the lock, whichever thread or process took it. NotLockedError, a RuntimeError and ValueError, if free.
         """
         if self.mutex is NULL:
-            closed()
+            closed(self)
         self.free()
 
     cdef int free(self) except -1:
@@ -293,7 +293,7 @@ cdef class Lock(Mutex):
         """Whether somebody holds it; not a dead process, whose lock can be taken over.
         """
         if self.mutex is NULL:
-            closed()
+            closed(self)
         return bool(sk_mutex_taken(self.s, self.mutex))
 
     def statistics(self):
@@ -306,7 +306,7 @@ cdef class Lock(Mutex):
 
     def __exit__(self, kind, error, trace):
         if self.mutex is NULL:
-            closed()
+            closed(self)
         self.free()
 
     def __aenter__(self):

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from sharedkit import segments
 from sharedkit._differences import unlike
 from sharedkit._segment import Handle, Segment
+from sharedkit.errors import ClosedError
 from sharedkit.shm import _counter
 from sharedkit.shm._counter import Counter
 from sharedkit.statistics import CountersStatistics
@@ -85,7 +86,12 @@ class Counters(Handle):
 
     def add(self, name: str, n: int = 1) -> int:
         """Add `n` to the counter `name` in one step and return its new value. KeyError, OverflowError."""
-        return self._views[name].add(n)  # type: ignore[return-value]
+        view = self._views[name]
+        try:
+            return view.add(n)  # type: ignore[return-value]
+        except ClosedError:
+            self._segment()  # whose error names the group
+            raise
 
     def keys(self) -> list[str]:
         """The names, in the order in which they were given."""

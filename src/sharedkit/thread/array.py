@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Iterator
 from operator import index
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -227,14 +227,9 @@ class Array(Handle[_ArrayState], kind="Array"):
         )
 
 
-def _require_number(dtype: np.dtype[Any]) -> None:
-    if dtype.kind not in "iuf":
-        raise TypeError(f"atomic operations need an integer or float dtype, not {dtype}")
-
-
 def _element(array: NDArray[Any], key: int | tuple[int, ...]) -> NDArray[Any]:
     """A view of no dimension on one element."""
-    _require_number(array.dtype)
+    require_number(array.dtype)
     position = tuple(index(n) for n in key) if isinstance(key, tuple) else (index(key),)
     if len(position) != array.ndim:
         raise IndexError(f"one element of {array.ndim} axes needs as many indices: {key}")
@@ -245,7 +240,7 @@ def _element(array: NDArray[Any], key: int | tuple[int, ...]) -> NDArray[Any]:
 
 def _numbers(dtype: np.dtype[Any], values: ArrayLike) -> NDArray[Any]:
     """`values` as an array of just this type; NumPy itself would cut fractions off in silence."""
-    _require_number(dtype)
+    require_number(dtype)
     given = np.asarray(values)
     if given.dtype.kind == "O" and all(isinstance(value, int) for value in given.flat):
         if dtype.kind in "iu":  # NumPy keeps integers as objects where 64 bits are too few

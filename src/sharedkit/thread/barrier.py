@@ -130,7 +130,7 @@ class _BarrierState(State):
         deadline = None if timeout is None else monotonic() + timeout
         while round.fate == "open":
             remaining = None if deadline is None or self.acting else deadline - monotonic()
-            if remaining is not None and not remaining > 0:  # nor is NaN
+            if remaining is not None and remaining <= 0:
                 self.run_out(round)
             else:
                 self.changed.wait(remaining)
@@ -235,14 +235,14 @@ class Barrier(Handle[_BarrierState], kind="Barrier"):
         Raises threading.BrokenBarrierError when the time is over, which breaks the barrier for everybody, and when it
         is reset or aborted meanwhile, or broken already.
         """
-        return self._state.wait(timeout)
+        return self._state.wait(span(timeout))
 
     async def await_(self, timeout: float | None = None) -> int:
         """`wait`, which lets the event loop go on meanwhile. A task that is cancelled has not come.
 
         An action is called as it is, in the loop where a task is the last to come.
         """
-        mine: int = await wait(_Arrival(self._state, timeout))
+        mine: int = await wait(_Arrival(self._state, span(timeout)))
         return mine
 
     def reset(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sharedkit._differences import unlike
 from sharedkit.statistics import CountersStatistics, CounterStatistics

@@ -89,7 +89,7 @@ class MutexState(State):
         return self.await_turn(lambda deadline: Take(self, deadline), blocking, timeout)
 
     async def await_turn(self, turn: Callable[[float | None], Turn], blocking: bool, timeout: float) -> bool:
-        check_wait(blocking, timeout)
+        timeout = check_wait(blocking, timeout)
         got: bool = await wait(turn(deadline_in(None if timeout == -1 else timeout) if blocking else 0.0))
         return got
 
@@ -196,7 +196,9 @@ class Mutex(Structure[S]):
         Raises ValueError for a negative `timeout` other than -1, and for one together with `blocking=False`;
         OverflowError for one past threading.TIMEOUT_MAX.
         """
-        return self._state.acquire(blocking if block is None else block, -1 if timeout is None else timeout)
+        if type(timeout) is not int and type(timeout) is not float:  # those the lock below judges itself
+            timeout = check_wait(blocking if block is None else bool(block), timeout)
+        return self._state.acquire(blocking if block is None else block, timeout)
 
     def aacquire(
         self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None

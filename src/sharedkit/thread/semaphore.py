@@ -40,6 +40,7 @@ class SemaphoreState(State):
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
         if not blocking and timeout is not None:
             raise ValueError("can't specify timeout for non-blocking acquire")
+        timeout = span(timeout)
         with self.mutex:
             if not self.free and not (blocking and self._await_one(timeout)):
                 return False
@@ -49,7 +50,7 @@ class SemaphoreState(State):
     async def aacquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
         if not blocking and timeout is not None:
             raise ValueError("can't specify timeout for non-blocking acquire")
-        got: bool = await wait(Permit(self, timeout if blocking else 0.0))
+        got: bool = await wait(Permit(self, span(timeout) if blocking else 0.0))
         return got
 
     def _await_one(self, timeout: float | None) -> bool:
@@ -57,7 +58,7 @@ class SemaphoreState(State):
         deadline = None if timeout is None else monotonic() + timeout
         while not self.free:
             remaining = None if deadline is None else deadline - monotonic()
-            if remaining is not None and not remaining > 0:  # nor is NaN
+            if remaining is not None and remaining <= 0:
                 return False
             self.one.wait(remaining)
         return True
