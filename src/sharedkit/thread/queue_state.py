@@ -8,7 +8,7 @@ from queue import Empty, Full
 from time import monotonic
 from typing import Any, Generic, TypeVar
 
-from sharedkit._times import check_span, not_negative
+from sharedkit._times import check_span, not_negative, span
 from sharedkit.errors import ShutDown
 from sharedkit.statistics import QueueState
 from sharedkit.thread.registry import State
@@ -104,8 +104,13 @@ class _QueueTurn(Turn, Generic[T]):
 
     def __init__(self, queue: SharedQueue[T], waiters: Waiters, block: bool, timeout: float | None) -> None:
         self.queue = queue
-        self.timeout = not_negative(timeout) if block and timeout is not None else None
+        self.timeout = span(timeout) if block else None
         super().__init__(waiters, deadline_in(self.timeout) if block else 0.0, waiters)
+
+    def check(self) -> None:
+        """ValueError for a negative timeout, which comes after ShutDown as in queue.Queue."""
+        if self.timeout is not None:
+            not_negative(self.timeout)
 
 
 class GetMany(_QueueTurn[T]):
@@ -120,9 +125,11 @@ class GetMany(_QueueTurn[T]):
     def look(self, told: bool) -> Any:
         queue = self.queue
         if queue.items:
+            self.check()
             return queue.take(self.most)
         if queue.state != "open":
             raise ShutDown
+        self.check()
         check_span(self.timeout)
         if self.over:
             raise Empty
@@ -156,6 +163,7 @@ class PutMany(_QueueTurn[T]):
         queue = self.queue
         if queue.state != "open":
             raise ShutDown
+        self.check()
         self.put += queue.add(self.batch, self.put)
         if self.put == len(self.batch):
             return None
