@@ -168,7 +168,9 @@ cdef uint64_t deadline_of(object timeout) except? 0:
     ValueError."""
     if timeout is None:
         return FOR_EVER
-    cdef double seconds = _times.not_negative(timeout)
+    cdef double seconds = timeout if type(timeout) is float or type(timeout) is int else _times.seconds(timeout)
+    if not seconds >= 0:    # NaN, too
+        _times.not_negative(timeout)
     if seconds > LONGEST:
         return <uint64_t>-2
     if seconds >= 9e9:

@@ -18,11 +18,18 @@ cdef extern from "Python.h":
     uint64_t PyThreadState_GetID(PyThreadState *state) noexcept
 
 cdef uint64_t FOR_EVER = <uint64_t>-1
+cdef double SOON = 1e9      # seconds that need no further look
+cdef object MINUS_ONE = -1
 
 
 cdef uint64_t until_of(cbool willing, object timeout) except? 0:
     """Monotonic nanoseconds at which to give up, 0 for at once; a Lock's rules. Raises as `check_wait` does."""
-    cdef double seconds = _times.check_wait(willing, timeout)
+    cdef double seconds
+    if timeout is None or timeout is MINUS_ONE:
+        return FOR_EVER if willing else 0
+    if willing and type(timeout) is float and 0 < <double>timeout < SOON:
+        return deadline_of(timeout)
+    seconds = _times.check_wait(willing, timeout)
     if not willing:
         return 0
     if seconds == -1:
@@ -45,7 +52,9 @@ cdef uint64_t until_of_wait(object timeout) except? 1:
     """The same, but `is_too_long` where that raises OverflowError, for calls that may have nothing to wait for."""
     if timeout is None:
         return FOR_EVER
-    cdef double seconds = _times.seconds(timeout)
+    cdef double seconds = timeout if type(timeout) is float else _times.seconds(timeout)
+    if seconds != seconds:
+        _times.seconds(timeout)    # which refuses NaN
     return deadline_of(seconds) if seconds > 0 else 0
 
 
