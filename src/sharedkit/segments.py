@@ -28,6 +28,7 @@ from multiprocessing import reduction
 from typing import Any, NamedTuple
 
 from sharedkit import _segment, errors
+from sharedkit._differences import is_another, unlike, with_another
 from sharedkit._segment import Segment
 
 __all__ = ["Kind", "SegmentInfo", "attach", "live", "remove", "shared_memory_name", "sweep"]
@@ -111,13 +112,16 @@ def checked_seats(seats: int) -> int:
 def create(
     make: Callable[[str, str], Segment],
     kind: int,
-    equal: Callable[[Segment], bool],
+    differs: Callable[[Segment], str | None],
     *,
     name: str | None,
     exist_ok: bool,
+    persist: bool,
+    seats: int,
 ) -> Segment:
-    """The new segment that `make(path, name)` makes; with `exist_ok`, the one that is there if `equal(segment)`.
+    """The new segment that `make(path, name)` makes; with `exist_ok`, the one that is there if it is equal.
 
+    `differs(segment)`, of one of the kind's name, answers None for an equal one, or words for the difference.
     FileExistsError when the name is taken, ValueError when what is there differs, OutOfSharedMemory.
     """
     _close_arrived()
@@ -138,10 +142,23 @@ def create(
                     ) from None
             with contextlib.suppress(FileNotFoundError):
                 segment = attach_segment(name)
-                if segment.kind != kind or not equal(segment):
-                    was = _kinds[segment.kind].name if segment.kind in _kinds else f"kind {segment.kind}"
-                    raise ValueError(f"segment {name!r} is there, but is a different {was}: {path}")
+                _check_same(segment, kind, differs, bool(persist), seats)
                 return segment
+
+
+def _check_same(
+    segment: Segment, kind: int, differs: Callable[[Segment], str | None], persist: bool, seats: int
+) -> None:
+    """ValueError that says how the segment differs from what was asked for."""
+    called = f"segment {segment.name!r}"
+    was = _kinds[segment.kind].name if segment.kind in _kinds else f"structure of kind {segment.kind}"
+    if was != _kinds[kind].name:
+        raise is_another(called, was, _kinds[kind].name)
+    difference = (
+        differs(segment) or unlike("seats", segment.seats, seats) or unlike("persist", segment.persist, persist)
+    )
+    if difference is not None:
+        raise with_another(called, was, difference)
 
 
 def attach_segment(name: str, *, folder: str | None = None, trust: str | None = None) -> Segment:

@@ -6,6 +6,7 @@ from libc.string cimport memset
 from libcpp cimport bool as cbool
 
 from sharedkit import segments
+from sharedkit._differences import unlike
 from sharedkit._segment cimport (
     SK_BUSY, SK_EXCESS, SK_OK, Segment, closed, create_segment, refuse, sk_plan, sk_segment,
 )
@@ -94,9 +95,11 @@ cdef class BoundedSemaphore(Semaphore):
             segments.create(
                 lambda path, name: make(path, name, seats, flags, bound),
                 KIND_BOUNDED,
-                lambda there: there.seats == seats and there.params[SK_PERMITS_BOUND] == bound,
+                lambda there: unlike("value", there.params[SK_PERMITS_BOUND], bound),
                 name=name,
                 exist_ok=exist_ok,
+                persist=persist,
+                seats=seats,
             )
         )
 
@@ -115,7 +118,7 @@ cdef class BoundedSemaphore(Semaphore):
     cdef bint look(self, uint64_t until) except -1:
         """Take one, at the latest at `until`. Whether there was one in time."""
         if self.s is NULL:
-            closed()
+            closed(self)
         cdef sk_permits *permits = sk_permits_of(self.s)
         if sk_permits_try(self.s, permits) == SK_OK:
             return True
@@ -125,7 +128,7 @@ cdef class BoundedSemaphore(Semaphore):
 
     cdef SliceTurn turn(self, uint64_t until):
         if self.s is NULL:
-            closed()
+            closed(self)
         cdef SliceTurn turn = SliceTurn.__new__(SliceTurn)
         turn.set(self.segment, None if until == 0 else <size_t>self.s, FOR_EVER if until == 0 else until)
         turn.set_slices(take_slice, quit_waiting, NULL if until == 0 else sk_permits_of(self.s), next_thread())
@@ -133,7 +136,7 @@ cdef class BoundedSemaphore(Semaphore):
 
     cdef int give(self, uint32_t n) except -1:
         if self.s is NULL:
-            closed()
+            closed(self)
         cdef int rc = sk_permits_give(self.s, n, 0)
         if rc == SK_BUSY:
             rc = wait_in(self.segment, give_slice, nothing, &n, FOR_EVER)
@@ -148,7 +151,7 @@ cdef class BoundedSemaphore(Semaphore):
         """How many permits are free now, those of dead processes among them.
         """
         if self.s is NULL:
-            closed()
+            closed(self)
         return sk_permits_value(self.s)
 
     def statistics(self):

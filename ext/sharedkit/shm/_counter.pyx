@@ -12,6 +12,7 @@ from sharedkit._segment cimport (
 import operator
 
 from sharedkit import segments
+from sharedkit._differences import unlike
 from sharedkit.statistics import CounterStatistics
 
 
@@ -90,9 +91,11 @@ cdef class Counter(Handle):
             segments.create(
                 lambda path, name: make(path, name, seats, flags, kind, seats + 1 if striped else 1, first, b""),
                 kind,
-                lambda there: there.seats == seats,
+                lambda there: unlike("striped", there.kind == KIND_STRIPED, bool(striped)),
                 name=name,
                 exist_ok=exist_ok,
+                persist=persist,
+                seats=seats,
             ),
             0,
         )
@@ -134,7 +137,7 @@ cdef class Counter(Handle):
         cdef int64_t total
         cdef int64_t step = to_word(n)
         if self.word is NULL:
-            closed()
+            closed(self)
         if self.striped:
             if sk_counter_add_striped(self.word, self.stripe(), step, &total) != SK_OK:
                 refuse(SK_OVERFLOW, 0)
@@ -147,7 +150,7 @@ cdef class Counter(Handle):
     def value(self):
         """The count; may be assigned. Striped: the sum at one moment, in which every finished `add` is."""
         if self.word is NULL:
-            closed()
+            closed(self)
         if not self.striped:
             return sk_counter_value(self.word)
         return self.sum(NULL)
@@ -163,7 +166,7 @@ cdef class Counter(Handle):
         """
         cdef int64_t desired = to_word(value)
         if self.word is NULL:
-            closed()
+            closed(self)
         if not self.striped:
             return sk_counter_exchange(self.word, desired)
         return self.sum(&desired)
@@ -188,7 +191,7 @@ cdef class Counter(Handle):
         """
         cdef int64_t seen = to_word(expected), wanted = to_word(desired)
         if self.word is NULL:
-            closed()
+            closed(self)
         if self.striped:
             raise TypeError("a striped counter has no compare_exchange: its value is a sum of many words")
         return bool(sk_counter_compare_exchange(self.word, seen, wanted))

@@ -82,9 +82,11 @@ cdef class Dict(Entries):
             segments.create(
                 lambda path, name: make(path, name, seats, flags, secrets.randbits(128)),
                 KIND_DICT,
-                lambda there: there.seats == seats,
+                lambda there: None,
                 name=name,
                 exist_ok=exist_ok,
+                persist=persist,
+                seats=seats,
             )
         )
         self.update(mapping_or_pairs, **items)
@@ -111,7 +113,7 @@ cdef class Dict(Entries):
         """Encode and hash the key; what is returned owns its bytes and must outlive their use."""
         cdef KeyBytes other
         if self.s is NULL:
-            closed()
+            closed(self)
         to.first.len = 0
         if plain(key, own) and (own.kind == KEY_STR or own.kind == KEY_INT or own.kind == KEY_BYTES):
             to.at = own.part.at

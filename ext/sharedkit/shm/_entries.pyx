@@ -29,7 +29,7 @@ cdef class Entries(Handle):
     cdef bytes taken(self, bint values, uint64_t *used):
         """Every entry as it lay in the arena at one moment, with or without its value: the first `used` bytes."""
         if self.s is NULL:
-            closed()
+            closed(self)
         cdef Segment segment = self.segment
         cdef uint64_t size = 4096
         cdef int rc = SK_INTERRUPTED
@@ -87,7 +87,7 @@ cdef class Entries(Handle):
 
     def __len__(self):
         if self.s is NULL:
-            closed()
+            closed(self)
         cdef Segment segment = self.segment
         cdef int rc = sk_dict_settle(segment.s, 0)
         while rc == SK_BUSY or rc == SK_INTERRUPTED:
@@ -146,7 +146,7 @@ cdef class Entries(Handle):
     def clear(self):
         """Remove everything, in one step."""
         if self.s is NULL:
-            closed()
+            closed(self)
         cdef Segment segment = self.segment
         cdef int rc = SK_INTERRUPTED
         while rc != SK_OK:
@@ -162,7 +162,7 @@ cdef class Entries(Handle):
     def update(self, mapping_or_pairs=(), /, **items):
         """Set many keys, each in one step."""
         if self.s is NULL:
-            closed()
+            closed(self)
         for key, value in dict(mapping_or_pairs, **items).items():
             self[key] = value
 

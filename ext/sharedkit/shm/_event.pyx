@@ -15,7 +15,7 @@ from sharedkit._segment cimport (
 )
 from sharedkit._watch cimport sk_waits_aside, waiting
 from sharedkit.shm._sync cimport sk_roll_sum
-from sharedkit.shm._waiting cimport SliceTurn, next_thread, sk_stay, until_of_span
+from sharedkit.shm._waiting cimport SliceTurn, next_thread, sk_stay, until_of_span, until_of_wait
 from sharedkit.statistics import EventStatistics
 
 
@@ -88,9 +88,11 @@ cdef class Event(Handle):
             segments.create(
                 lambda path, name: make(path, name, seats, flags),
                 KIND_EVENT,
-                lambda there: there.seats == seats,
+                lambda there: None,
                 name=name,
                 exist_ok=exist_ok,
+                persist=persist,
+                seats=seats,
             )
         )
 
@@ -119,7 +121,7 @@ cdef class Event(Handle):
         Whether the flag is set.
         """
         if self.flag is NULL:
-            closed()
+            closed(self)
         return sk_flag_look(self.flag) & SK_FLAG_UP != 0
 
     def isSet(self):
@@ -134,7 +136,7 @@ cdef class Event(Handle):
         Set the flag and release all who wait.
         """
         if self.flag is NULL:
-            closed()
+            closed(self)
         sk_flag_set(self.flag)
 
     @cython.binding(False)
@@ -143,7 +145,7 @@ cdef class Event(Handle):
         Take the flag down.
         """
         if self.flag is NULL:
-            closed()
+            closed(self)
         sk_flag_clear(self.flag)
 
     @cython.binding(False)
@@ -151,13 +153,14 @@ cdef class Event(Handle):
         """wait($self, timeout=None)\n--\n
         Wait until the flag is set, up to `timeout` seconds (None: for ever; 0 or less: not at all). Whether it was.
 
-        Raises OverflowError for a timeout past threading.TIMEOUT_MAX.
+        Raises OverflowError where it must wait for a timeout past threading.TIMEOUT_MAX.
         """
         if self.flag is NULL:
-            closed()
+            closed(self)
         cdef sk_flag *flag = self.flag
         cdef uint32_t came = sk_flag_look(flag)
         if came & SK_FLAG_UP:
+            until_of_wait(timeout)
             return True
         cdef uint64_t until = until_of_span(timeout)
         if until == 0:
@@ -181,11 +184,12 @@ cdef class Event(Handle):
         """Wait as `wait` does, without blocking the event loop; a coroutine. (`await` is a word of the language.)
         """
         if self.flag is NULL:
-            closed()
+            closed(self)
         cdef FlagTurn turn = FlagTurn.__new__(FlagTurn)
         turn.wanted.flag = self.flag
         turn.wanted.came = sk_flag_look(self.flag)
-        turn.set(self.segment, <size_t>self.s, 0 if turn.wanted.came & SK_FLAG_UP else until_of_span(timeout))
+        cdef bint up = turn.wanted.came & SK_FLAG_UP != 0
+        turn.set(self.segment, <size_t>self.s, until_of_wait(timeout) if up else until_of_span(timeout))
         turn.set_slices(wait_slice, NULL, &turn.wanted, next_thread())
         return waiting(turn)
 

@@ -108,9 +108,11 @@ cdef class RWLock(Handle):
             segments.create(
                 lambda path, name: make(path, name, seats, flags),
                 KIND_RWLOCK,
-                lambda there: there.seats == seats,
+                lambda there: None,
                 name=name,
                 exist_ok=exist_ok,
+                persist=persist,
+                seats=seats,
             )
         )
 
@@ -129,7 +131,7 @@ cdef class RWLock(Handle):
     cdef bint read(self, uint64_t until) except -1:
         cdef sk_rw_wait wait
         if self.s is NULL:
-            closed()
+            closed(self)
         cdef Segment segment = self.segment
         cdef int rc = sk_rw_try_read(segment.s)
         if rc != SK_OK and rc != SK_OWNER_DIED:
@@ -142,7 +144,7 @@ cdef class RWLock(Handle):
     cdef bint write(self, uint64_t until) except -1:
         cdef sk_rw_wait wait
         if self.s is NULL:
-            closed()
+            closed(self)
         cdef Segment segment = self.segment
         memset(&wait, 0, sizeof(wait))
         cdef int rc = wait_in(segment, write_slice, write_end, &wait, until)
@@ -153,7 +155,7 @@ cdef class RWLock(Handle):
     cdef object aside(self, bint writes, uint64_t until):
         """A coroutine that waits for that side."""
         if self.s is NULL:
-            closed()
+            closed(self)
         cdef SideTurn turn = SideTurn.__new__(SideTurn)
         memset(&turn.wait, 0, sizeof(turn.wait))
         turn.writes = writes
@@ -183,7 +185,7 @@ cdef class RWLock(Handle):
         """End reading. NotLockedError, a RuntimeError and ValueError, where this process does not read.
         """
         if self.s is NULL:
-            closed()
+            closed(self)
         if sk_rw_end_read(self.s) == SK_EXCESS:
             raise errors.NotLockedError("release of a lock that this process does not hold to read")
 
@@ -196,7 +198,7 @@ cdef class RWLock(Handle):
         """End writing. NotLockedError, a RuntimeError and ValueError, where this process does not write.
         """
         if self.s is NULL:
-            closed()
+            closed(self)
         cdef int rc = sk_rw_end_write(self.s)
         if rc == SK_EXCESS:
             raise errors.NotLockedError("release of a lock that this process does not hold to write")
@@ -219,7 +221,7 @@ cdef class RWLock(Handle):
     def owner_died(self):
         """Whether a writer died, and no other has released in order since."""
         if self.s is NULL:
-            closed()
+            closed(self)
         return sk_rw_writer(self.s).torn != 0
 
     def statistics(self):
@@ -293,7 +295,7 @@ cdef class Side:
         """Whether anybody holds this side now.
         """
         if self.whole.s is NULL:
-            closed()
+            closed(self.whole)
         cdef sk_segment *s = self.whole.s
         if not self.writes:
             return bool(sk_rw_read_now(s))

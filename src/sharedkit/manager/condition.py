@@ -9,7 +9,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, TypeVar
 
-from sharedkit._times import check_span
+from sharedkit._times import check_span, check_wait, span
 from sharedkit.manager.awaiting import ASKERS, acall, aend, asleep, outlive
 from sharedkit.manager.handle import DEFAULT_SEATS, Structure
 from sharedkit.manager.lock import Lock, PartLock, RLock, warn_if
@@ -71,9 +71,10 @@ class Condition(Structure):
 
     def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
         """Take the lock, with the arguments of the lock's own `acquire`."""
-        wait = -1 if timeout is None else timeout
+        willing = bool(blocking if block is None else block)
+        wait = check_wait(willing, timeout)
         who = self._who()
-        got, died = self._of_lock("acquire", bool(blocking if block is None else block), wait)
+        got, died = self._of_lock("acquire", willing, wait)
         ASKERS.count(self._key(), who, int(got))
         try:
             warn_if(died, self._name)
@@ -86,10 +87,11 @@ class Condition(Structure):
         self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
     ) -> Coroutine[Any, Any, bool]:
         """Take the lock as `acquire` does, without blocking the event loop; a coroutine."""
-        return self._atake(blocking if block is None else block, -1 if timeout is None else timeout, ASKERS.task())
+        willing = bool(blocking if block is None else block)
+        return self._atake(willing, check_wait(willing, timeout), ASKERS.task())
 
     async def _atake(self, blocking: bool, timeout: float, thread: int) -> bool:
-        got, died = await acall(*self._key(), "acquire", bool(blocking), timeout, thread=thread)
+        got, died = await acall(*self._key(), "acquire", blocking, timeout, thread=thread)
         ASKERS.count(self._key(), thread, int(got))
         try:
             warn_if(died, self._name)
@@ -134,6 +136,7 @@ class Condition(Structure):
 
         Whether a notification came. Raises RuntimeError without the lock.
         """
+        timeout = span(timeout)
         check_span(timeout)
         told, died, _ = self._call("wait", timeout, patience=None, thread=self._who())
         warn_if(died, self._name)
@@ -145,10 +148,12 @@ class Condition(Structure):
         The task that calls this holds the lock, and holds it again afterwards, also when it is cancelled; a
         notification that has come on to it then goes to the next.
         """
+        timeout = span(timeout)
         check_span(timeout)
         return self._await(self._who(), timeout)
 
     async def _await(self, thread: int, timeout: float | None) -> bool:
+        check_span(timeout)
         key = self._key()
         times = ASKERS.lend(key, thread)
         try:
@@ -169,8 +174,8 @@ class Condition(Structure):
     def wait_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T:
         """Wait until `predicate()` is true or `timeout` seconds are over, and answer what it answered last."""
         self._ensure_open()
-        deadline = None if timeout is None else monotonic() + timeout
-        remaining = timeout
+        remaining = span(timeout)
+        deadline = None if remaining is None else monotonic() + remaining
         result = predicate()
         while not result:
             self.wait(remaining)

@@ -82,8 +82,11 @@ class Structure:
     def _call(self, method: str, *args: Any, patience: float | None = 0.1, thread: int = 0) -> Any:
         link = self._link
         if link is None:
-            raise ClosedError(f"{type(self).__name__} {self._name!r} is closed")
-        return link.call(self._ident, method, *args, patience=patience, thread=thread)
+            raise self._is_closed()
+        try:
+            return link.call(self._ident, method, *args, patience=patience, thread=thread)
+        except ClosedError as why:
+            raise self._is_closed(why) from None
 
     async def _acall(
         self,
@@ -93,11 +96,19 @@ class Structure:
         leave: Callable[[Pending], object] = Pending.cancel,
     ) -> Any:
         link = self._ensure_open()
-        return await acall(link, self._ident, method, *args, thread=thread, leave=leave)
+        try:
+            return await acall(link, self._ident, method, *args, thread=thread, leave=leave)
+        except ClosedError as why:
+            raise self._is_closed(why) from None
+
+    def _is_closed(self, why: ClosedError | None = None) -> ClosedError:
+        """The error that names the handle; `why` where it was closed during a call."""
+        called = f"operation on a closed {type(self).__name__} {self._name!r}"
+        return ClosedError(called if why is None else f"{called}: {why}")
 
     def _ensure_open(self) -> Link:
         if self._link is None:
-            raise ClosedError(f"{type(self).__name__} {self._name!r} is closed")
+            raise self._is_closed()
         return self._link
 
     @property

@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
+from sharedkit._times import check_wait
 from sharedkit.errors import OwnerDiedWarning
 from sharedkit.manager.awaiting import ASKERS, acall, aend, outlive
 from sharedkit.manager.handle import DEFAULT_SEATS, Structure
@@ -55,7 +56,7 @@ class _Taken:
 
     def _take(self, blocking: bool, timeout: float | None) -> bool:
         who = self._who()
-        got, died = self._ask("acquire", bool(blocking), -1 if timeout is None else timeout)
+        got, died = self._ask("acquire", bool(blocking), check_wait(bool(blocking), timeout))
         self._count(who, int(got))
         try:
             warn_if(died, self._called())
@@ -74,7 +75,7 @@ class _Taken:
         return self._take(blocking if block is None else block, timeout)
 
     async def _atake(self, blocking: bool, timeout: float | None, thread: int) -> bool:
-        wait = -1 if timeout is None else timeout
+        wait = check_wait(bool(blocking), timeout)
         got, died = await self._aask("acquire", bool(blocking), wait, thread=thread)
         self._count(thread, int(got))
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import TracebackType
 
+from sharedkit._times import check_wait
 from sharedkit.manager.awaiting import aend
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
 from sharedkit.manager.lock import warn_if
@@ -73,7 +74,7 @@ class RWLock(Handle):
         self._create(name, exist_ok, persist, seats, {})
 
     def _take(self, what: str, blocking: bool, timeout: float | None) -> bool:
-        got, died = self._call(f"acquire_{what}", bool(blocking), -1 if timeout is None else timeout)
+        got, died = self._call(f"acquire_{what}", bool(blocking), check_wait(bool(blocking), timeout))
         try:
             warn_if(died, self._name)
         except BaseException:
@@ -82,7 +83,7 @@ class RWLock(Handle):
         return bool(got)
 
     async def _atake(self, what: str, blocking: bool, timeout: float | None) -> bool:
-        wait = -1 if timeout is None else timeout
+        wait = check_wait(bool(blocking), timeout)
         got, died = await self._acall(f"acquire_{what}", bool(blocking), wait)
         try:
             warn_if(died, self._name)

@@ -1,8 +1,8 @@
 """An array in shared memory."""
 
 import sys
-from collections.abc import Iterator, Sequence
-from typing import Any, SupportsIndex
+from collections.abc import Iterator
+from typing import Any, Self, SupportsIndex
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -22,7 +22,7 @@ class Array(Handle):
 
     def __init__(
         self,
-        shape: SupportsIndex | Sequence[SupportsIndex],
+        shape: SupportsIndex | tuple[SupportsIndex, ...],
         dtype: DTypeLike = "f8",
         *,
         name: str | None = None,
@@ -30,6 +30,16 @@ class Array(Handle):
         persist: bool = False,
         seats: int = ...,
     ) -> None: ...
+    @classmethod
+    def from_array(
+        cls,
+        array: ArrayLike,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        seats: int = ...,
+    ) -> Self: ...
     @staticmethod
     def _of(segment: Segment) -> Array: ...
     @property
@@ -61,5 +71,14 @@ class Array(Handle):
     def add_at(self, indices: Any, values: ArrayLike) -> None: ...
     def statistics(self) -> ArrayStatistics: ...
 
-def make(path: str, name: str, seats: int, flags: int, itemsize: int, count: int, meta: bytes) -> Segment: ...
+def make(
+    path: str,
+    name: str,
+    seats: int,
+    flags: int,
+    itemsize: int,
+    count: int,
+    meta: bytes,
+    contents: NDArray[Any] | None = None,
+) -> Segment: ...
 def state(segment: Segment) -> str: ...

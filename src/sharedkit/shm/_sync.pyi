@@ -11,6 +11,7 @@ from sharedkit.shm._waiting import SliceTurn
 from sharedkit.statistics import LockStatistics
 
 KIND_LOCK: int
+MANNERS: tuple[str, str]
 
 @disjoint_base
 class MutexTurn(SliceTurn): ...

@@ -6,7 +6,9 @@ import json
 from collections.abc import Iterable, Iterator
 
 from sharedkit import segments
+from sharedkit._differences import unlike
 from sharedkit._segment import Handle, Segment
+from sharedkit.errors import ClosedError
 from sharedkit.shm import _counter
 from sharedkit.shm._counter import Counter
 from sharedkit.statistics import CountersStatistics
@@ -47,9 +49,11 @@ class Counters(Handle):
         segment = segments.create(
             lambda path, name: _counter.make(path, name, seats, flags, _counter.KIND_GROUP, len(group), 0, meta),
             _counter.KIND_GROUP,
-            lambda there: there.meta == meta and there.seats == seats,
+            lambda there: unlike("names", json.loads(there.meta), group),
             name=name,
             exist_ok=exist_ok,
+            persist=persist,
+            seats=seats,
         )
         self._adopt(segment)
 
@@ -82,7 +86,12 @@ class Counters(Handle):
 
     def add(self, name: str, n: int = 1) -> int:
         """Add `n` to the counter `name` in one step and return its new value. KeyError, OverflowError."""
-        return self._views[name].add(n)  # type: ignore[return-value]
+        view = self._views[name]
+        try:
+            return view.add(n)  # type: ignore[return-value]
+        except ClosedError:
+            self._segment()  # whose error names the group
+            raise
 
     def keys(self) -> list[str]:
         """The names, in the order in which they were given."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sharedkit._geometry import require_number
 from sharedkit.manager.states.base import Call, State
 from sharedkit.manager.states.lock import LockState
 from sharedkit.statistics import ArrayStatistics
@@ -20,9 +21,11 @@ class ArrayState(State):
 
     kind = "Array"
 
-    def __init__(self, name: str, spec: dict[str, Any]) -> None:
+    def __init__(self, name: str, spec: dict[str, Any], contents: ArrayLike | None = None) -> None:
         super().__init__(name, spec)
         self.array: NDArray[Any] = np.zeros(spec["shape"], spec["dtype"])
+        if contents is not None:
+            self.array[...] = contents
         self.lock = LockState(name, {"on_owner_died": "warn"})
 
     def parts(self) -> tuple[State, ...]:
@@ -76,14 +79,9 @@ class ArrayState(State):
         )
 
 
-def _require_number(dtype: np.dtype[Any]) -> None:
-    if dtype.kind not in "iuf":
-        raise TypeError(f"atomic operations need an integer or float dtype, not {dtype}")
-
-
 def _element(array: NDArray[Any], key: int | tuple[int, ...]) -> NDArray[Any]:
     """A view of no dimension on one element."""
-    _require_number(array.dtype)
+    require_number(array.dtype)
     position = tuple(index(n) for n in key) if isinstance(key, tuple) else (index(key),)
     if len(position) != array.ndim:
         raise IndexError(f"one element of {array.ndim} axes needs as many indices: {key}")
@@ -105,7 +103,7 @@ def _number(dtype: np.dtype[Any], n: int | float) -> NDArray[Any]:
 
 def _numbers(dtype: np.dtype[Any], values: ArrayLike) -> NDArray[Any]:
     """`values` as an array of just this type; NumPy itself would cut fractions off in silence."""
-    _require_number(dtype)
+    require_number(dtype)
     given = np.asarray(values)
     if given.dtype.kind == "O" and all(isinstance(value, int) for value in given.flat):
         if dtype.kind in "iu":  # NumPy keeps integers as objects where 64 bits are too few
