@@ -106,7 +106,7 @@ cdef class Handle:
     cdef bind(self, Segment segment)
 
 
-cdef Segment create_segment(str path, str name, sk_plan *plan)
+cdef Segment create_segment(object place, str name, sk_plan *plan)
 cdef int refuse(int status, uint64_t asked) except -1
 cdef int closed(Handle handle) except -1
 cdef uint64_t deadline_of(object timeout) except? 0

@@ -4,6 +4,7 @@
 import errno as _errno
 import os
 import resource
+from typing import NamedTuple
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.errno cimport errno
@@ -61,6 +62,7 @@ MAX_SEATS = SK_SEATS_MAX
 PERSIST = SK_PERSIST
 LAYOUT = SK_LAYOUT
 TRUST = {None: SK_TRUST_OWN, "group": SK_TRUST_GROUP}
+OWN_GROUP = 0xFFFFFFFF
 LEFT_MOST = 10_000
 left_to_others = []    # paths of segments that this process left while children of its own were present
 
@@ -388,10 +390,22 @@ def unname(str path):
         raise OSError(-rc, os.strerror(-rc), path)
 
 
-cdef Segment create_segment(str path, str name, sk_plan *plan):
+class Place(NamedTuple):
+    """Where a segment is made, with which permissions, and for which group (OWN_GROUP: as the folder gives it)."""
+
+    path: str
+    mode: int
+    gid: int
+
+
+cdef Segment create_segment(object place, str name, sk_plan *plan):
+    """`place`: a Place, or a path."""
     cdef Segment segment = Segment.__new__(Segment)
+    cdef str path
     segment.name = name
-    plan.mode = plan.gid = 0
+    path, plan.mode, plan.gid = place if isinstance(place, tuple) else (place, 0o600, OWN_GROUP)
+    if plan.mode & 0o020:
+        segment.trust = "group"
     cdef bytes folder = os.fsencode(FOLDER), where = os.fsencode(path)
     cdef const char *in_folder = folder
     cdef const char *at = where

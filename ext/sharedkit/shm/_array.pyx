@@ -52,7 +52,7 @@ cdef uint64_t room_left():
 
 
 def make(
-    str path, str name, uint32_t seats, uint32_t flags, uint64_t itemsize, uint64_t count, bytes meta, contents=None
+    place, str name, uint32_t seats, uint32_t flags, uint64_t itemsize, uint64_t count, bytes meta, contents=None
 ):
     """A new array segment of zeros, or with the `contents` of a NumPy array of as many bytes, which are there before
     the segment has its name; the caller has made sure that the elements take at most LARGEST bytes."""
@@ -60,7 +60,7 @@ def make(
     cdef Py_buffer source
     cdef uint64_t size = itemsize * count, body = sk_body_at(seats, len(meta))
     memset(&plan, 0, sizeof(plan))
-    if os.path.lexists(path):    # before memory is reserved in vain
+    if os.path.lexists(place.path):    # before memory is reserved in vain
         refuse(SK_EXISTS, 0)
     plan.kind = KIND_ARRAY
     plan.flags = flags
@@ -75,20 +75,20 @@ def make(
         errno.errno = errno.ENOSPC
         refuse(SK_NO_MEMORY, size)
     if contents is None or size == 0:
-        return create_segment(path, name, &plan)
+        return create_segment(place, name, &plan)
     PyObject_GetBuffer(contents.reshape(-1).view("u1"), &source, PyBUF_SIMPLE)
     try:
         if <uint64_t>source.len != size:
             raise ValueError(f"{source.len} bytes for an array of {size}")
         sk_array_fill_from(source.buf)
         plan.fill = sk_array_fill
-        return create_segment(path, name, &plan)
+        return create_segment(place, name, &plan)
     finally:
         PyBuffer_Release(&source)
 
 
 cdef class Array(Handle):
-    """Array(shape, dtype="f8", *, name=None, exist_ok=False, persist=False, seats=192)\n--\n
+    """Array(shape, dtype="f8", *, name=None, exist_ok=False, persist=False, seats=192, mode=0o600, group=None)\n--\n
     A NumPy array of zeros, in C order, that threads and processes share; any dtype without Python objects.
 
     Indexing, `len` and iteration act on the elements themselves; `ndarray`, `np.asarray(array)` and
@@ -108,13 +108,13 @@ cdef class Array(Handle):
     cdef Py_ssize_t *lengths     # of the axes
 
     def __init__(
-        self, shape, dtype="f8", *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS
+        self, shape, dtype="f8", *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None
     ):
         lengths, element = geometry(shape, dtype)
-        self._create(lengths, element, None, name, exist_ok, persist, seats)
+        self._create(lengths, element, None, name, exist_ok, persist, seats, mode, group)
 
     @classmethod
-    def from_array(cls, array, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS):
+    def from_array(cls, array, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None):
         """A new array with the shape, the dtype and a copy of the elements of `array`, or of what `numpy.asarray` makes
         of it. They are there before anybody can attach. With `exist_ok`, an equal one that is there keeps its own
         elements, as a Counter keeps its value.
@@ -123,10 +123,10 @@ cdef class Array(Handle):
         """
         cdef Array self = cls.__new__(cls)
         contents = contents_of(array)
-        self._create(contents.shape, contents.dtype, contents, name, exist_ok, persist, seats)
+        self._create(contents.shape, contents.dtype, contents, name, exist_ok, persist, seats, mode, group)
         return self
 
-    cdef _create(self, tuple lengths, element, contents, name, exist_ok, persist, seats):
+    cdef _create(self, tuple lengths, element, contents, name, exist_ok, persist, seats, mode, group):
         """Bind to the new segment, or to an equal one that is there."""
         meta = described.encode(lengths, element)
         flags = segments.flags_of(persist)
@@ -137,13 +137,15 @@ cdef class Array(Handle):
                 f"{element.itemsize * count:,} bytes were asked for, a segment holds at most {LARGEST:,}"
             )
         segment = segments.create(
-            lambda path, name: make(path, name, seats, flags, element.itemsize, count, meta, contents),
+            lambda place, name: make(place, name, seats, flags, element.itemsize, count, meta, contents),
             KIND_ARRAY,
             lambda there: differs(there, lengths, element),
             name=name,
             exist_ok=exist_ok,
             persist=persist,
             seats=seats,
+            mode=mode,
+            group=group,
         )
         self._open(segment, lengths, element)
 

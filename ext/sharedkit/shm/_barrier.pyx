@@ -32,7 +32,7 @@ cdef object seconds_of(object timeout):
     return _times.span(timeout)
 
 
-def make(str path, str name, uint32_t seats, uint32_t flags, uint32_t parties, object timeout):
+def make(place, str name, uint32_t seats, uint32_t flags, uint32_t parties, object timeout):
     """A new barrier segment for so many parties; `timeout` is what `wait` takes for None."""
     cdef sk_plan plan
     cdef double seconds
@@ -46,7 +46,7 @@ def make(str path, str name, uint32_t seats, uint32_t flags, uint32_t parties, o
         seconds = timeout
         plan.param[HAS_TIMEOUT] = 1
         memcpy(&plan.param[TIMEOUT], &seconds, sizeof(seconds))
-    return create_segment(path, name, &plan)
+    return create_segment(place, name, &plan)
 
 
 cdef object timeout_of(Segment segment):
@@ -131,7 +131,7 @@ cdef class PartyTurn(Turn):
 
 
 cdef class Barrier(Handle):
-    """Barrier(parties, action=None, timeout=None, *, name=None, exist_ok=False, persist=False, seats=192)\n--\n
+    """Barrier(parties, action=None, timeout=None, *, name=None, exist_ok=False, persist=False, seats=192, mode=0o600, group=None)\n--\n
     A place where `parties` threads and processes wait for each other, with the face of `threading.Barrier`.
 
     `action` is called by the last to come, before all are let go; each handle has its own (it travels with the handle
@@ -154,7 +154,7 @@ cdef class Barrier(Handle):
         name=None,
         exist_ok=False,
         persist=False,
-        seats=segments.DEFAULT_SEATS,
+        seats=segments.DEFAULT_SEATS, mode=None, group=None,
     ):
         parties = operator.index(parties)
         if parties < 1:
@@ -166,13 +166,15 @@ cdef class Barrier(Handle):
         segments.checked_seats(seats)
         self._open(
             segments.create(
-                lambda path, name: make(path, name, seats, flags, parties, timeout),
+                lambda place, name: make(place, name, seats, flags, parties, timeout),
                 KIND_BARRIER,
                 lambda there: differs(there, parties, timeout),
                 name=name,
                 exist_ok=exist_ok,
                 persist=persist,
                 seats=seats,
+                mode=mode,
+                group=group,
             )
         )
         self.action = action

@@ -61,7 +61,7 @@ cdef void nothing(const sk_segment *s, void *n, sk_stay *stay) noexcept nogil:
     pass
 
 
-def make(str path, str name, uint32_t seats, uint32_t flags, uint32_t value):
+def make(place, str name, uint32_t seats, uint32_t flags, uint32_t value):
     """A new segment of a bounded semaphore with so many permits."""
     cdef sk_plan plan
     memset(&plan, 0, sizeof(plan))
@@ -71,11 +71,11 @@ def make(str path, str name, uint32_t seats, uint32_t flags, uint32_t value):
     plan.body_len = sk_permits_body_len(seats)
     plan.param[SK_PERMITS_BOUND] = value
     plan.fill = sk_permits_fill
-    return create_segment(path, name, &plan)
+    return create_segment(place, name, &plan)
 
 
 cdef class BoundedSemaphore(Semaphore):
-    """BoundedSemaphore(value=1, *, name=None, exist_ok=False, persist=False, seats=192)\n--\n
+    """BoundedSemaphore(value=1, *, name=None, exist_ok=False, persist=False, seats=192, mode=0o600, group=None)\n--\n
     `value` permits between threads and processes with the face of `threading.BoundedSemaphore`.
 
     A permit is held by the process that took it: when that dies or ends, its permits are free again; a process that is
@@ -86,20 +86,22 @@ cdef class BoundedSemaphore(Semaphore):
     """
 
     def __init__(
-        self, value=1, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS
+        self, value=1, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None
     ):
         bound = checked_value(value)
         flags = segments.flags_of(persist)
         segments.checked_seats(seats)
         self._open(
             segments.create(
-                lambda path, name: make(path, name, seats, flags, bound),
+                lambda place, name: make(place, name, seats, flags, bound),
                 KIND_BOUNDED,
                 lambda there: unlike("value", there.params[SK_PERMITS_BOUND], bound),
                 name=name,
                 exist_ok=exist_ok,
                 persist=persist,
                 seats=seats,
+                mode=mode,
+                group=group,
             )
         )
 

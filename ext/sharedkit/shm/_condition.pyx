@@ -29,7 +29,7 @@ cdef uint64_t FOR_EVER = <uint64_t>-1
 cdef int OWN = 0, GIVEN = 1, FOREIGN = 2      # whose lock it is: sk_plan.param[0]
 
 
-def make(str path, str name, uint32_t seats, uint32_t flags, int whose, bytes meta):
+def make(place, str name, uint32_t seats, uint32_t flags, int whose, bytes meta):
     """A new condition segment; `meta` says which lock is its, if that is one of ours."""
     cdef sk_plan plan
     memset(&plan, 0, sizeof(plan))
@@ -40,7 +40,7 @@ def make(str path, str name, uint32_t seats, uint32_t flags, int whose, bytes me
     plan.param[0] = whose
     plan.meta = <const char *>meta
     plan.meta_len = len(meta)
-    return create_segment(path, name, &plan)
+    return create_segment(place, name, &plan)
 
 
 cdef bytes meta_of(object lock):
@@ -82,7 +82,7 @@ cdef object lock_named(Segment segment):
 
 
 cdef class Condition(Handle):
-    """Condition(lock=None, *, name=None, exist_ok=False, persist=False, seats=192)\n--\n
+    """Condition(lock=None, *, name=None, exist_ok=False, persist=False, seats=192, mode=0o600, group=None)\n--\n
     A condition variable between threads and processes with the face of `threading.Condition`.
 
     `lock`: a Lock or RLock of this package, to be shared with other conditions; None is an RLock of its own. Any other
@@ -101,7 +101,7 @@ cdef class Condition(Handle):
     cdef object saves, restores  # the lock's own, or None
     cdef bint given
 
-    def __init__(self, lock=None, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS):
+    def __init__(self, lock=None, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None):
         flags = segments.flags_of(persist)
         segments.checked_seats(seats)
         whose = OWN if lock is None else GIVEN if isinstance(lock, Mutex) else FOREIGN
@@ -110,13 +110,15 @@ cdef class Condition(Handle):
         meta = meta_of(lock) if whose == GIVEN else b""
         self._open(
             segments.create(
-                lambda path, name: make(path, name, seats, flags, whose, meta),
+                lambda place, name: make(place, name, seats, flags, whose, meta),
                 KIND_CONDITION,
                 lambda there: differs(there, whose, meta),
                 name=name,
                 exist_ok=exist_ok,
                 persist=persist,
                 seats=seats,
+                mode=mode,
+                group=group,
             ),
             lock,
         )

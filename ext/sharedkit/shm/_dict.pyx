@@ -42,7 +42,7 @@ cdef object MISSING = object()
 cdef object empty = np.empty, loads = pickle.loads
 
 
-def make(str path, str name, uint32_t seats, uint32_t flags, object seed):
+def make(place, str name, uint32_t seats, uint32_t flags, object seed):
     """A new dict segment whose hash has this seed of 128 bits."""
     cdef sk_plan plan
     memset(&plan, 0, sizeof(plan))
@@ -55,11 +55,11 @@ def make(str path, str name, uint32_t seats, uint32_t flags, object seed):
     plan.param[SK_DICT_SEED2] = seed >> 64
     plan.param[SK_DICT_LOG2] = TABLE_LOG2 | ARENA_LOG2 << 8
     plan.fill = sk_dict_fill
-    return create_segment(path, name, &plan)
+    return create_segment(place, name, &plan)
 
 
 cdef class Dict(Entries):
-    """Dict(mapping_or_pairs=(), /, *, name=None, exist_ok=False, persist=False, seats=192, **items)\n--\n
+    """Dict(mapping_or_pairs=(), /, *, name=None, exist_ok=False, persist=False, seats=192, mode=0o600, group=None, **items)\n--\n
     A `MutableMapping` in shared memory: picklable values, keys that are equal exactly when Python says so, in order of
     insertion. Keys are numbers of any type, str, bytes, tuples, frozensets, enums, dates, frozen dataclasses and so on;
     any other type wants `register_key`, and is a TypeError without (docs/placements.md).
@@ -75,18 +75,20 @@ cdef class Dict(Entries):
     cdef sk_hash_secrets secrets
 
     def __init__(self, mapping_or_pairs=(), /, *, name=None, exist_ok=False, persist=False,
-                 seats=segments.DEFAULT_SEATS, **items):
+                 seats=segments.DEFAULT_SEATS, mode=None, group=None, **items):
         flags = segments.flags_of(persist)
         segments.checked_seats(seats)
         self._open(
             segments.create(
-                lambda path, name: make(path, name, seats, flags, secrets.randbits(128)),
+                lambda place, name: make(place, name, seats, flags, secrets.randbits(128)),
                 KIND_DICT,
                 lambda there: None,
                 name=name,
                 exist_ok=exist_ok,
                 persist=persist,
                 seats=seats,
+                mode=mode,
+                group=group,
             )
         )
         self.update(mapping_or_pairs, **items)

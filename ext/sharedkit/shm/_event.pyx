@@ -41,7 +41,7 @@ cdef struct Wanted:
     uint32_t came            # the word when the wait began
 
 
-def make(str path, str name, uint32_t seats, uint32_t flags):
+def make(place, str name, uint32_t seats, uint32_t flags):
     """A new event segment; the flag is down."""
     cdef sk_plan plan
     memset(&plan, 0, sizeof(plan))
@@ -49,7 +49,7 @@ def make(str path, str name, uint32_t seats, uint32_t flags):
     plan.flags = flags
     plan.seats = seats
     plan.body_len = sk_flag_body_len(seats)
-    return create_segment(path, name, &plan)
+    return create_segment(place, name, &plan)
 
 
 cdef class FlagTurn(SliceTurn):
@@ -70,7 +70,7 @@ cdef int wait_slice(sk_segment *s, void *what, uint64_t until, sk_stay *stay) no
 
 
 cdef class Event(Handle):
-    """Event(*, name=None, exist_ok=False, persist=False, seats=192)\n--\n
+    """Event(*, name=None, exist_ok=False, persist=False, seats=192, mode=0o600, group=None)\n--\n
     A flag that threads and processes wait for, with the face of `threading.Event`.
 
     `set` is one atomic change and a wake-up: it waits for nobody, so a dead or stopped waiter cannot hold it up. A set
@@ -81,18 +81,20 @@ cdef class Event(Handle):
 
     cdef sk_flag *flag           # NULL once closed
 
-    def __init__(self, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS):
+    def __init__(self, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None):
         flags = segments.flags_of(persist)
         segments.checked_seats(seats)
         self._open(
             segments.create(
-                lambda path, name: make(path, name, seats, flags),
+                lambda place, name: make(place, name, seats, flags),
                 KIND_EVENT,
                 lambda there: None,
                 name=name,
                 exist_ok=exist_ok,
                 persist=persist,
                 seats=seats,
+                mode=mode,
+                group=group,
             )
         )
 

@@ -32,7 +32,7 @@ cdef object Empty = queue.Empty, Full = queue.Full, ShutDown = errors.ShutDown
 STATES = ("open", "shutdown", "shutdown-immediate")
 
 
-def make(str path, str name, uint32_t seats, uint32_t flags, uint64_t maxsize, uint32_t log2, uint64_t start):
+def make(place, str name, uint32_t seats, uint32_t flags, uint64_t maxsize, uint32_t log2, uint64_t start):
     """A new queue segment whose first ring has 2**log2 units and whose first position is `start`."""
     cdef sk_plan plan
     memset(&plan, 0, sizeof(plan))
@@ -45,7 +45,7 @@ def make(str path, str name, uint32_t seats, uint32_t flags, uint64_t maxsize, u
     plan.param[SK_QUEUE_LOG2] = log2
     plan.param[SK_QUEUE_START] = start
     plan.fill = sk_queue_fill
-    return create_segment(path, name, &plan)
+    return create_segment(place, name, &plan)
 
 
 cdef bint never_over(cbool willing, object timeout) except -1:
@@ -62,7 +62,7 @@ cdef object bound_of(object maxsize):
 
 
 cdef class Queue(Handle):
-    """Queue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192)\n--\n
+    """Queue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192, mode=0o600, group=None)\n--\n
     A first-in, first-out queue with the face of `queue.Queue` of Python 3.13, between threads and processes.
 
     At most `maxsize` items; 0 or less: as many as memory holds (32 GiB at once). Items are copied: `None bool int
@@ -74,19 +74,21 @@ cdef class Queue(Handle):
 
     __class_getitem__ = classmethod(types.GenericAlias)
 
-    def __init__(self, maxsize=0, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS):
+    def __init__(self, maxsize=0, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None):
         bound = bound_of(maxsize)
         flags = segments.flags_of(persist)
         segments.checked_seats(seats)
         self._open(
             segments.create(
-                lambda path, name: make(path, name, seats, flags, bound, FIRST_LOG2, 0),
+                lambda place, name: make(place, name, seats, flags, bound, FIRST_LOG2, 0),
                 KIND_QUEUE,
                 lambda there: unlike("maxsize", there.params[SK_QUEUE_MAXSIZE], bound),
                 name=name,
                 exist_ok=exist_ok,
                 persist=persist,
                 seats=seats,
+                mode=mode,
+                group=group,
             )
         )
 

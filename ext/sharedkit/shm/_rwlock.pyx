@@ -42,7 +42,7 @@ cdef uint64_t FOR_EVER = <uint64_t>-1
 cdef object MINUS_ONE = -1
 
 
-def make(str path, str name, uint32_t seats, uint32_t flags):
+def make(place, str name, uint32_t seats, uint32_t flags):
     """A new segment with such a lock, which nobody holds."""
     cdef sk_plan plan
     memset(&plan, 0, sizeof(plan))
@@ -50,7 +50,7 @@ def make(str path, str name, uint32_t seats, uint32_t flags):
     plan.flags = flags
     plan.seats = seats
     plan.body_len = sk_rw_body_len(seats)
-    return create_segment(path, name, &plan)
+    return create_segment(place, name, &plan)
 
 
 cdef int read_slice(sk_segment *s, void *wait, uint64_t until, sk_stay *stay) noexcept nogil:
@@ -89,7 +89,7 @@ cdef class SideTurn(SliceTurn):
 
 
 cdef class RWLock(Handle):
-    """RWLock(*, name=None, exist_ok=False, persist=False, seats=192)\n--\n
+    """RWLock(*, name=None, exist_ok=False, persist=False, seats=192, mode=0o600, group=None)\n--\n
     A lock between threads and processes that many hold to read, or one to write.
 
     Who wants to write goes before who wants to read. It cannot be upgraded, and who reads must not begin to read again:
@@ -101,18 +101,20 @@ cdef class RWLock(Handle):
     OutOfSharedMemory. Method: a word for the writer and a line for each reading process (ext/include/sk_rwlock.h).
     """
 
-    def __init__(self, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS):
+    def __init__(self, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None):
         flags = segments.flags_of(persist)
         segments.checked_seats(seats)
         self._open(
             segments.create(
-                lambda path, name: make(path, name, seats, flags),
+                lambda place, name: make(place, name, seats, flags),
                 KIND_RWLOCK,
                 lambda there: None,
                 name=name,
                 exist_ok=exist_ok,
                 persist=persist,
                 seats=seats,
+                mode=mode,
+                group=group,
             )
         )
 

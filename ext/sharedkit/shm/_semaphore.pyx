@@ -81,7 +81,7 @@ cdef void quit_waiting(const sk_segment *s, void *semaphore, sk_stay *stay) noex
     sk_semaphore_quit(s, <sk_semaphore *>semaphore, stay)
 
 
-def make(str path, str name, uint32_t seats, uint32_t flags, uint32_t value):
+def make(place, str name, uint32_t seats, uint32_t flags, uint32_t value):
     """A new segment of a semaphore with so many free permits."""
     cdef sk_plan plan
     memset(&plan, 0, sizeof(plan))
@@ -91,11 +91,11 @@ def make(str path, str name, uint32_t seats, uint32_t flags, uint32_t value):
     plan.body_len = sk_semaphore_body_len(seats)
     plan.param[SK_SEMAPHORE_FIRST] = value
     plan.fill = sk_semaphore_fill
-    return create_segment(path, name, &plan)
+    return create_segment(place, name, &plan)
 
 
 cdef class Semaphore(Handle):
-    """Semaphore(value=1, *, name=None, exist_ok=False, persist=False, seats=192)\n--\n
+    """Semaphore(value=1, *, name=None, exist_ok=False, persist=False, seats=192, mode=0o600, group=None)\n--\n
     Permits between threads and processes with the face of `threading.Semaphore`: `value` are free at first.
 
     Nobody owns a permit: any thread of any process may release some, also more than were taken, so that it serves as a
@@ -108,20 +108,22 @@ cdef class Semaphore(Handle):
     """
 
     def __init__(
-        self, value=1, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS
+        self, value=1, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None
     ):
         first = checked_value(value)
         flags = segments.flags_of(persist)
         segments.checked_seats(seats)
         self._open(
             segments.create(
-                lambda path, name: make(path, name, seats, flags, first),
+                lambda place, name: make(place, name, seats, flags, first),
                 KIND_SEMAPHORE,
                 lambda there: unlike("value", there.params[SK_SEMAPHORE_FIRST], first),
                 name=name,
                 exist_ok=exist_ok,
                 persist=persist,
                 seats=seats,
+                mode=mode,
+                group=group,
             )
         )
 

@@ -165,7 +165,7 @@ def checked_manner(on_owner_died):
     return MANNERS.index(on_owner_died)
 
 
-def make(str path, str name, uint32_t seats, uint32_t flags, uint32_t kind, uint64_t strict):
+def make(place, str name, uint32_t seats, uint32_t flags, uint32_t kind, uint64_t strict):
     """A new segment with a mutex, which is free."""
     cdef sk_plan plan
     memset(&plan, 0, sizeof(plan))
@@ -174,22 +174,24 @@ def make(str path, str name, uint32_t seats, uint32_t flags, uint32_t kind, uint
     plan.seats = seats
     plan.body_len = sk_mutex_len(seats)
     plan.param[0] = strict
-    return create_segment(path, name, &plan)
+    return create_segment(place, name, &plan)
 
 
-def segment_of(kind, on_owner_died, name, exist_ok, persist, seats):
+def segment_of(kind, on_owner_died, name, exist_ok, persist, seats, mode, group):
     """The segment of a new Lock or RLock, or of an equal one that is there."""
     strict = checked_manner(on_owner_died)
     flags = segments.flags_of(persist)
     segments.checked_seats(seats)
     return segments.create(
-        lambda path, name: make(path, name, seats, flags, kind, strict),
+        lambda place, name: make(place, name, seats, flags, kind, strict),
         kind,
         lambda there: unlike("on_owner_died", MANNERS[there.params[0] != 0], on_owner_died),
         name=name,
         exist_ok=exist_ok,
         persist=persist,
         seats=seats,
+        mode=mode,
+        group=group,
     )
 
 
@@ -197,7 +199,7 @@ def segment_of(kind, on_owner_died, name, exist_ok, persist, seats):
 
 
 cdef class Lock(Mutex):
-    """Lock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192)\n--\n
+    """Lock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192, mode=0o600, group=None)\n--\n
     A lock between threads and processes with the face of `threading.Lock`; `Array.lock` is one.
 
     Any thread of any process may release it. It is held in the name of a process: when that dies, the next one takes
@@ -213,9 +215,9 @@ cdef class Lock(Mutex):
     cdef bint part               # of a structure, whose attribute `lock` it is
 
     def __init__(
-        self, *, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=segments.DEFAULT_SEATS
+        self, *, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=segments.DEFAULT_SEATS, mode=None, group=None
     ):
-        self._open(segment_of(KIND_LOCK, on_owner_died, name, exist_ok, persist, seats))
+        self._open(segment_of(KIND_LOCK, on_owner_died, name, exist_ok, persist, seats, mode, group))
 
     @staticmethod
     def _of(Segment segment):

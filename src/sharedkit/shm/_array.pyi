@@ -29,6 +29,8 @@ class Array(Handle):
         exist_ok: bool = False,
         persist: bool = False,
         seats: int = ...,
+        mode: int | None = None,
+        group: int | str | None = None,
     ) -> None: ...
     @classmethod
     def from_array(
@@ -39,6 +41,8 @@ class Array(Handle):
         exist_ok: bool = False,
         persist: bool = False,
         seats: int = ...,
+        mode: int | None = None,
+        group: int | str | None = None,
     ) -> Self: ...
     @staticmethod
     def _of(segment: Segment) -> Array: ...

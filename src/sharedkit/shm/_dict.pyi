@@ -30,6 +30,8 @@ class Dict(Entries[_K, _V]):
         exist_ok: bool = False,
         persist: bool = False,
         seats: int = 192,
+        mode: int | None = None,
+        group: int | str | None = None,
         **items: _V,
     ) -> None: ...
     @staticmethod

@@ -24,6 +24,8 @@ class Queue(Handle, Generic[_T]):
         exist_ok: bool = False,
         persist: bool = False,
         seats: int = ...,
+        mode: int | None = None,
+        group: int | str | None = None,
     ) -> None: ...
     @staticmethod
     def _of(segment: Segment) -> Queue[Any]: ...

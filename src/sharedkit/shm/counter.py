@@ -17,7 +17,7 @@ __all__ = ["Counter", "Counters"]
 
 
 class Counters(Handle):
-    """Counters(names, *, name=None, exist_ok=False, persist=False, seats=192)
+    """Counters(names, *, name=None, exist_ok=False, persist=False, seats=192, mode=0o600, group=None)
 
     Many named counters in one segment, all starting at 0; `c["ok"] += 1` and `c.add("ok")` are atomic.
 
@@ -36,6 +36,8 @@ class Counters(Handle):
         exist_ok: bool = False,
         persist: bool = False,
         seats: int = segments.DEFAULT_SEATS,
+        mode: int | None = None,
+        group: int | str | None = None,
     ) -> None:
         group = [names] if isinstance(names, str) else list(names)
         for each in group:
@@ -47,13 +49,15 @@ class Counters(Handle):
         flags = segments.flags_of(persist)
         segments.checked_seats(seats)
         segment = segments.create(
-            lambda path, name: _counter.make(path, name, seats, flags, _counter.KIND_GROUP, len(group), 0, meta),
+            lambda place, name: _counter.make(place, name, seats, flags, _counter.KIND_GROUP, len(group), 0, meta),
             _counter.KIND_GROUP,
             lambda there: unlike("names", json.loads(there.meta), group),
             name=name,
             exist_ok=exist_ok,
             persist=persist,
             seats=seats,
+            mode=mode,
+            group=group,
         )
         self._adopt(segment)
 
