@@ -39,19 +39,19 @@ class Counters(Handle):
         mode: int | None = None,
         group: int | str | None = None,
     ) -> None:
-        group = [names] if isinstance(names, str) else list(names)
-        for each in group:
+        keys = [names] if isinstance(names, str) else list(names)
+        for each in keys:
             if not isinstance(each, str):
                 raise TypeError(f"names must be str, not {type(each).__name__}")
-        if not group or len(set(group)) != len(group):
-            raise ValueError(f"names must be different and at least one: {group}")
-        meta = json.dumps(group).encode()
+        if not keys or len(set(keys)) != len(keys):
+            raise ValueError(f"names must be different and at least one: {keys}")
+        meta = json.dumps(keys).encode()
         flags = segments.flags_of(persist)
         segments.checked_seats(seats)
         segment = segments.create(
-            lambda place, name: _counter.make(place, name, seats, flags, _counter.KIND_GROUP, len(group), 0, meta),
+            lambda place, name: _counter.make(place, name, seats, flags, _counter.KIND_GROUP, len(keys), 0, meta),
             _counter.KIND_GROUP,
-            lambda there: unlike("names", json.loads(there.meta), group),
+            lambda there: unlike("names", json.loads(there.meta), keys),
             name=name,
             exist_ok=exist_ok,
             persist=persist,
