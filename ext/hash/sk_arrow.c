@@ -98,6 +98,11 @@ sk_arrow_status sk_arrow_source(const struct ArrowSchema *schema, const struct A
     if (!schema->release || !array->release) return SK_ARROW_RELEASED;
     if (array->n_children || array->length < 0 || array->offset < 0) return SK_ARROW_UNSUPPORTED;
     source->count = (size_t)array->length;
+    if (!strcmp(schema->format, "n") && !schema->dictionary && !values) {     /* nothing but nulls */
+        source->kind = SK_STRIDED;
+        *bad = (sk_bad){.missing = true};
+        return source->count ? SK_ARROW_NULL : SK_ARROW_FINE;
+    }
     if (schema->dictionary) {
         if (values || !describe_codes(schema, array, source)) return SK_ARROW_UNSUPPORTED;
     } else if (!describe(schema, array, room, source)) {

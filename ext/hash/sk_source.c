@@ -174,6 +174,19 @@ bool sk_source_check(const sk_source *source, sk_bad *bad) {
     return read_items(source, 0, source->count, NULL, bad) == source->count;
 }
 
+bool sk_source_look_up(const sk_source *codes, const sk_source *values, sk_span *out, sk_bad *bad) {
+    for (size_t i = 0; i < codes->count; i++) {
+        uint64_t code = load_code(codes->data + (ptrdiff_t)i * codes->stride, codes->code_width);
+        const sk_source *part = values;
+        bool right = code < codes->size;
+        *bad = (sk_bad){i, (int64_t)code, 0, false};
+        if (right && codes->validity) right = sk_load_foreign_bit(codes->validity, codes->validity_start + code);
+        for (; right && code >= part->count; part++) code -= part->count;
+        if (!right || !sk_source_read(part, code, 1, &out[i], &(sk_bad){0})) return false;
+    }
+    return true;
+}
+
 size_t sk_first_null(const uint8_t *bitmap, size_t offset, size_t count) {
     for (size_t i = 0; i < count; i++) {
         size_t bit = offset + i;

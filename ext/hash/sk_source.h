@@ -52,6 +52,10 @@ size_t sk_source_read(const sk_source *source, size_t start, size_t count, sk_sp
 /* Whether all items are right now; else the first that is not. */
 bool sk_source_check(const sk_source *source, sk_bad *bad);
 
+/* Spans of each code's value, in `values` that follow one another: for less codes than values, which are not all hashed
+ * then. False: up to the item in `bad`. */
+bool sk_source_look_up(const sk_source *codes, const sk_source *values, sk_span *out, sk_bad *bad);
+
 /* The first index whose bit in an Arrow validity bitmap is 0; `count` when all are 1. */
 size_t sk_first_null(const uint8_t *bitmap, size_t offset, size_t count);
 

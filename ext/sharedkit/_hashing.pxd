@@ -64,6 +64,7 @@ cdef extern from "sk_source.h" nogil:
         int64_t stop "to"
 
     bint sk_source_check(const sk_source *source, sk_bad *bad) noexcept
+    bint sk_source_look_up(const sk_source *codes, const sk_source *values, sk_span *out, sk_bad *bad) noexcept
     size_t sk_source_bytes(const sk_source *source, size_t start, size_t count) noexcept
 
 

@@ -352,8 +352,8 @@ cdef class Batch(Held):
         cdef bint fine
         if self.strings.dtype is not NULL:
             return self._hash_strings(found, key, threads, out)
-        for index, values in self.coded:
-            self.parts[<size_t>index].rows = (<Batch>values)._digests(found, key, threads)
+        if self.coded:
+            self._hash_dictionaries(found, key, threads)
         if self.count < FEW_MESSAGES:
             for i in range(self.part_count):
                 few += sk_source_bytes(&self.parts[i], 0, self.parts[i].count)
@@ -363,9 +363,33 @@ cdef class Batch(Held):
             with nogil:
                 fine = sk_parallel_hash(self.parts, self.part_count, found, key, threads, out, &bad)
         if not fine:
-            raise ValueError(
-                f"item {bad.index} was changed while the batch was hashed: it reaches outside of its data now"
-            )
+            _refuse_changed(bad.index)
+        return 0
+
+    cdef int _hash_dictionaries(self, const sk_hash_algorithm *found, const sk_hash_key *key, size_t threads) except -1:
+        """Make the digests that codes stand for; where a dictionary has more values than codes, spans instead."""
+        cdef Batch values
+        cdef size_t index, before
+        cdef sk_source *part
+        cdef sk_span *spans
+        cdef sk_bad bad
+        cdef bint fine
+        cdef dict codes = {}
+        for index, values in self.coded:
+            codes[values] = codes.get(values, 0) + self.parts[index].count
+        for index, values in self.coded:
+            part = &self.parts[index]
+            if codes[values] >= values.count or values.strings.dtype is not NULL:
+                part.rows = values._digests(found, key, threads)
+                continue
+            spans = <sk_span *>self.allocate(part.count * sizeof(sk_span))
+            with nogil:
+                fine = sk_source_look_up(part, values.parts, spans, &bad)
+            if not fine:
+                for before in range(index):
+                    bad.index += self.parts[before].count
+                _refuse_changed(bad.index)
+            part.kind, part.spans = SK_SPANS, spans
         return 0
 
     cdef const uint8_t *_digests(self, const sk_hash_algorithm *found, const sk_hash_key *key,
@@ -393,6 +417,10 @@ cdef class Batch(Held):
         if loaded < self.strings.count:
             raise TypeError(f"item {loaded} is missing (NA); missing values have no bytes to hash")
         return 0
+
+
+cdef int _refuse_changed(size_t index) except -1:
+    raise ValueError(f"item {index} was changed while the batch was hashed: it reaches outside of its data now")
 
 
 cdef str _said(const char *words):

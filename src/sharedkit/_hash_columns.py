@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 from sharedkit._hashing import Batch
 
-__all__ = ["add_arrow_array", "add_arrow_stream", "add_categorical", "categorical_of"]
+__all__ = ["add_arrow_array", "add_arrow_stream", "add_categorical", "categorical_of", "has_arrow_stream"]
 
 
 def add_arrow_array(batch: Batch, array: Any) -> None:
@@ -22,6 +23,13 @@ def add_arrow_array(batch: Batch, array: Any) -> None:
         batch.add_arrow_array(schema, items, _room(array), None if values is None else _room(values))
     else:
         batch.add_arrow_array(schema, items)
+
+
+def has_arrow_stream(items: Any) -> bool:
+    """Whether `items` can give an Arrow stream; a Series of pandas can where pyarrow is installed."""
+    if not hasattr(items, "__arrow_c_stream__"):
+        return False
+    return not _is_of(items, "pandas", "Series") or find_spec("pyarrow") is not None
 
 
 def add_arrow_stream(batch: Batch, stream: Any) -> None:

@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from sharedkit._hash_columns import add_arrow_array, add_arrow_stream, add_categorical, categorical_of
+from sharedkit._hash_columns import (
+    add_arrow_array,
+    add_arrow_stream,
+    add_categorical,
+    categorical_of,
+    has_arrow_stream,
+)
 from sharedkit._hashing import Batch
 
 __all__ = ["gather", "gather_spans"]
@@ -27,7 +33,7 @@ def gather(items: Any) -> Batch:
         add_categorical(batch, categorical, gather)
     elif hasattr(items, "__arrow_c_array__"):
         add_arrow_array(batch, items)
-    elif hasattr(items, "__arrow_c_stream__"):
+    elif has_arrow_stream(items):
         add_arrow_stream(batch, items)
     elif hasattr(items, "__array__") or hasattr(items, "__array_interface__") or _has_buffer(items):
         _add_numpy(batch, np.asarray(items))
