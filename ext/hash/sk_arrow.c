@@ -36,6 +36,9 @@ static bool may_have_nulls(const struct ArrowArray *array) {
     return array->null_count != 0 && array->n_buffers > 0 && array->buffers[0];
 }
 
+/* The type of arrays that have nothing but nulls, and no buffers. */
+static bool is_null_type(const struct ArrowSchema *schema) { return !schema->dictionary && !strcmp(schema->format, "n"); }
+
 /* Codes, and how many values there are; the values are a source of their own. */
 static bool describe_codes(const struct ArrowSchema *schema, const struct ArrowArray *array, sk_source *source) {
     const struct ArrowArray *values = array->dictionary;
@@ -47,7 +50,7 @@ static bool describe_codes(const struct ArrowSchema *schema, const struct ArrowA
     source->code_width = width;
     source->stride = width < 0 ? -width : width;
     source->data = codes ? codes + source->stride * (ptrdiff_t)array->offset : NULL;
-    source->size = (size_t)values->length;
+    source->size = is_null_type(schema->dictionary) ? 0 : (size_t)values->length;
     if (may_have_nulls(values)) {
         source->validity = values->buffers[0];
         source->validity_start = (size_t)values->offset;
@@ -98,10 +101,10 @@ sk_arrow_status sk_arrow_source(const struct ArrowSchema *schema, const struct A
     if (!schema->release || !array->release) return SK_ARROW_RELEASED;
     if (array->n_children || array->length < 0 || array->offset < 0) return SK_ARROW_UNSUPPORTED;
     source->count = (size_t)array->length;
-    if (!strcmp(schema->format, "n") && !schema->dictionary && !values) {     /* nothing but nulls */
+    if (is_null_type(schema)) {
         source->kind = SK_STRIDED;
         *bad = (sk_bad){.missing = true};
-        return source->count ? SK_ARROW_NULL : SK_ARROW_FINE;
+        return source->count && !values ? SK_ARROW_NULL : SK_ARROW_FINE;
     }
     if (schema->dictionary) {
         if (values || !describe_codes(schema, array, source)) return SK_ARROW_UNSUPPORTED;
@@ -116,5 +119,5 @@ sk_arrow_status sk_arrow_source(const struct ArrowSchema *schema, const struct A
         if (bad->index < source->count) return SK_ARROW_NULL;
     }
     if (sk_source_check(source, bad)) return SK_ARROW_FINE;
-    return bad->missing ? SK_ARROW_NULL : SK_ARROW_CORRUPT;
+    return bad->missing || (schema->dictionary && is_null_type(schema->dictionary)) ? SK_ARROW_NULL : SK_ARROW_CORRUPT;
 }

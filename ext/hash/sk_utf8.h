@@ -36,9 +36,9 @@ static inline size_t sk_utf8_size(const void *text, int width, size_t length) {
     return bad ? SK_UTF8_BAD : size;
 }
 
-#define SK_ASCII_RUN 16
+#define SK_ASCII_RUN 8
 
-/* Copies the 16 code points of four bytes at `text` when all are ASCII. */
+/* Copies the SK_ASCII_RUN code points of four bytes at `text` when all are ASCII. */
 static inline bool sk_ascii_run(const uint8_t *text, uint8_t *out) {
     uint32_t points[SK_ASCII_RUN], any = 0;
     memcpy(points, text, sizeof points);
@@ -48,18 +48,18 @@ static inline bool sk_ascii_run(const uint8_t *text, uint8_t *out) {
     return true;
 }
 
-/* Writes `length` code points to `out`, never more than `room` bytes; returns how many bytes those are, or SK_UTF8_BAD,
- * or SK_UTF8_FULL. Each code point is loaded once. */
-static inline size_t sk_utf8_write(const void *text, int width, size_t length, uint8_t *out, size_t room) {
+/* For one width, which the compiler knows. */
+static inline __attribute__((always_inline)) size_t sk_utf8_write_of(const void *text, int width, size_t length, uint8_t *out,
+                                                                     size_t room) {
     uint8_t *at = out, *const end = out + room;
     for (size_t i = 0; i < length; i++) {
-        while (width == 4 && length - i >= SK_ASCII_RUN && end - at >= SK_ASCII_RUN &&
-               sk_ascii_run((const uint8_t *)text + 4 * i, at)) {
-            i += SK_ASCII_RUN, at += SK_ASCII_RUN;
-            if (i == length) return (size_t)(at - out);
-        }
         const uint32_t c = sk_code_point(text, width, i);
         if (c < 0x80) {
+            if (width == 4 && length - i >= SK_ASCII_RUN && end - at >= SK_ASCII_RUN &&
+                sk_ascii_run((const uint8_t *)text + 4 * i, at)) {
+                i += SK_ASCII_RUN - 1, at += SK_ASCII_RUN;
+                continue;
+            }
             if (at == end) return SK_UTF8_FULL;
             *at++ = (uint8_t)c;
         } else if (c < 0x800) {
@@ -84,6 +84,16 @@ static inline size_t sk_utf8_write(const void *text, int width, size_t length, u
     return (size_t)(at - out);
 }
 
+/* Writes `length` code points to `out`, never more than `room` bytes; returns how many bytes those are, or SK_UTF8_BAD,
+ * or SK_UTF8_FULL. Each code point is loaded once. */
+static inline size_t sk_utf8_write(const void *text, int width, size_t length, uint8_t *out, size_t room) {
+    switch (width) {
+    case 1: return sk_utf8_write_of(text, 1, length, out, room);
+    case 2: return sk_utf8_write_of(text, 2, length, out, room);
+    default: return sk_utf8_write_of(text, 4, length, out, room);
+    }
+}
+
 /* Code points of a NumPy `U` item: `length` without the NULs at the end. */
 static inline size_t sk_ucs4_trimmed(const void *text, size_t length) {
     while (length && sk_code_point(text, 4, length - 1) == 0) length--;
@@ -106,7 +116,7 @@ typedef struct sk_ucs4_column {
 static inline bool sk_ucs4_write(sk_ucs4_column *column, sk_span *spans) {
     for (; column->next < column->count; column->next++) {
         const uint8_t *item = column->first + (ptrdiff_t)column->next * column->stride;
-        const size_t size = sk_utf8_write(item, 4, sk_ucs4_trimmed(item, column->width), column->at, column->room);
+        const size_t size = sk_utf8_write_of(item, 4, sk_ucs4_trimmed(item, column->width), column->at, column->room);
         if (size == SK_UTF8_FULL) return true;
         if (size == SK_UTF8_BAD) return false;
         spans[column->next] = (sk_span){column->at, size};

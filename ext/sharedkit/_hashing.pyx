@@ -116,13 +116,9 @@ cdef class Batch(Held):
 
     cdef sk_npy_column strings      # a StringDType array; none while its dtype is NULL
     cdef sk_span *string_spans      # filled under the lock of its strings
-    cdef list coded                 # (index of a part of codes, Batch of the values)
-    cdef dict dictionaries          # the values of each Arrow dictionary, by where they lie
+    cdef list coded                 # (index of a part of codes, Batch of the values), or None
+    cdef dict dictionaries          # the values of each Arrow dictionary, by where they lie, or None
     cdef uint8_t *rows              # of the values of a dictionary: their digests, once made
-
-    def __cinit__(self):
-        self.coded = []
-        self.dictionaries = {}
 
     def add_objects(self, items not None):
         """Add each bytes-like object or str of a list or tuple."""
@@ -230,8 +226,7 @@ cdef class Batch(Held):
             if bad.start == -1:
                 raise TypeError(f"item {bad.index} is null; nulls have no bytes to hash")
             raise ValueError(f"item {bad.index} has the code {bad.start} in a dictionary of {values.count} values")
-        self.coded.append((self.part_count, values))
-        self.add()
+        self.add_coded(values)
 
     def add_numpy_strings(self, api, array):
         """Add the strings of a 1-D StringDType array; `api` is NumPy's API capsule. One such array a batch."""
@@ -311,7 +306,16 @@ cdef class Batch(Held):
                 "reaches outside its data"
             )
         if part.kind == SK_CODES:
-            self.coded.append((self.part_count, self._values(schema.dictionary, array.dictionary, values_room)))
+            self.add_coded(self._values(schema.dictionary, array.dictionary, values_room))
+        else:
+            self.add()
+        return 0
+
+    cdef int add_coded(self, Batch values) except -1:
+        """The last part has codes of these values: let it count."""
+        if self.coded is None:
+            self.coded = []
+        self.coded.append((self.part_count, values))
         self.add()
         return 0
 
@@ -324,6 +328,8 @@ cdef class Batch(Held):
         for i in range(count):
             places.append(<uintptr_t>array.buffers[i])
         cdef tuple where = tuple(places)
+        if self.dictionaries is None:
+            self.dictionaries = {}
         cdef Batch values = self.dictionaries.get(where)
         if values is None:
             values = Batch()
@@ -352,7 +358,7 @@ cdef class Batch(Held):
         cdef bint fine
         if self.strings.dtype is not NULL:
             return self._hash_strings(found, key, threads, out)
-        if self.coded:
+        if self.coded is not None:
             self._hash_dictionaries(found, key, threads)
         if self.count < FEW_MESSAGES:
             for i in range(self.part_count):

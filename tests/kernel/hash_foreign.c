@@ -7,9 +7,8 @@
  * during   a thread writes right and wrong words all the time, while batches are hashed on one thread and on three
  * text     the same with UCS-4 text of which a thread makes longer, shorter and impossible text
  *
- * Usage: hash_foreign ROUNDS SEED. Rounds are counted, not timed.
+ * Usage: hash_foreign ROUNDS SEED, both numbers; rounds are counted, not timed.
  */
-#define _GNU_SOURCE
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -203,7 +202,8 @@ static void during(void *context, size_t rounds) {
         const char *name = NAMES[round % NAME_COUNT];
         uint8_t *out = rows_of(name);
         sk_bad bad;
-        if (sk_source_check(&l->source, &bad) && hash(l, name, 1 + round % 2 * 2, out, &bad)) fine++;
+        /* Mostly without the check before: the hashing has to stand alone. */
+        if ((round % 4 || sk_source_check(&l->source, &bad)) && hash(l, name, 1 + round % 2 * 2, out, &bad)) fine++;
         else if (bad.index >= ITEMS) fail(l->name, "an item that is none is reported");
         else refused++;
         if (sk_source_bytes(&l->source, 0, ITEMS) > (size_t)ITEMS * ROOM) fail(l->name, "more bytes than there are");

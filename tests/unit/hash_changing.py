@@ -1,7 +1,7 @@
 """Inputs whose memory changes while they are hashed: what the children of test_hash_changing.py do.
 
-A `Changing` is one kind of input. `change(i)` changes something among its last items, by offsets, codes, lengths or contents
-that may be right or wrong, and puts it right again; the first `SAME` items never change, so their digests are known.
+A `Changing` is one kind of input. `change(i)` changes something among its last items: offsets, codes, lengths or
+contents, which may be right or wrong. The first `SAME` items never change, so their digests are known.
 """
 
 from __future__ import annotations
