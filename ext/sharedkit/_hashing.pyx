@@ -245,7 +245,7 @@ cdef class Batch(Held):
     def add_arrow_array(self, schema, array, room=None, values_room=None):
         """Add the items behind two capsules of the Arrow C data interface.
 
-        `room` is the number of bytes that its offsets point into, `values_room` the same of its dictionary's, where known.
+        `room` is the number of bytes that its offsets point into, `values_room` the same of its dictionary's, if known.
         """
         self.kept.append((schema, array))
         self._add_arrow(<const ArrowSchema *>PyCapsule_GetPointer(schema, "arrow_schema"),
