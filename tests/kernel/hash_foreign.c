@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "sk_foreign.h"
 #include "sk_parallel.h"
 #include "sk_utf8.h"
 
@@ -128,6 +129,37 @@ static void restore(layout *l, size_t i) {
     int64_t word = 0;
     memcpy(&word, l->right + i * (size_t)l->width, (size_t)l->width);
     write_word(l, i, word);
+}
+
+/* The signs of differences say of all what sk_extent_cut says of each, also at the ends of the numbers. */
+static void fit_as_cut(void) {
+    const size_t size = 1000;
+    const int64_t around[] = {0, (int64_t)size, INT64_MAX, INT64_MIN, INT64_MIN + (int64_t)size, INT32_MAX, INT32_MIN,
+                              INT32_MIN + (int64_t)size, 500};
+    uint64_t state = 77;
+    size_t good = 0;
+    for (int round = 0; round < 300000; round++) {
+        const size_t step = 1 + round % 2, count = 1 + dice(&state) % 4;
+        uint64_t wide[9];
+        uint32_t narrow[9];
+        for (size_t i = 0; i < 9; i++) {
+            const uint64_t roll = dice(&state);
+            wide[i] = roll % 3 ? roll >> 8 & 1023 : (uint64_t)around[(roll >> 8) % 9] + (roll >> 16) % 5 - 2;
+            if (round % 3 == 0 && i && wide[i] < wide[i - 1]) wide[i] = wide[i - 1];
+            narrow[i] = (uint32_t)wide[i];
+        }
+        bool want[2] = {true, true};
+        for (size_t i = 0; i < count; i++) {
+            sk_span span;
+            const sk_extent whole = {data, size};
+            if (!sk_extent_cut(whole, (int64_t)wide[i * step], (int64_t)wide[i * step + 1], &span)) want[0] = false;
+            if (!sk_extent_cut(whole, (int32_t)narrow[i * step], (int32_t)narrow[i * step + 1], &span)) want[1] = false;
+        }
+        if (sk_offsets_fit_64(wide, count, step, size) != want[0]) fail("sk_offsets_fit_64", "differs from sk_extent_cut");
+        if (sk_offsets_fit_32(narrow, count, step, size) != want[1]) fail("sk_offsets_fit_32", "differs from sk_extent_cut");
+        good += want[0];
+    }
+    if (good < 1000) fail("sk_offsets_fit_64", "hardly ever asked about right offsets");
 }
 
 /* --- after the check ---------------------------------------------------------------------------------- */
@@ -316,6 +348,8 @@ int main(int count, char **arguments) {
     data = between_guards(ROOM);
     for (size_t i = 0; i < ROOM; i++) data[i] = (uint8_t)(i * 31 + i / 251);
     buffers[0] = data, buffers[1] = data + ROOM - ROOM / 4;
+
+    fit_as_cut();
 
     layout all[] = {offsets(4), offsets(8), pairs(), views(), codes(1, false), codes(1, true), codes(2, false),
                     codes(2, true), codes(4, false), codes(4, true), codes(8, true)};
