@@ -44,21 +44,17 @@ static inline bool sk_extent_cut(sk_extent whole, int64_t from, int64_t to, sk_s
     return true;
 }
 
-/* Whether sk_extent_cut would cut all of `count` spans, number i from words[i * step] to words[i * step + 1]: copies of offsets.
+/* Whether sk_extent_cut would cut all of `count` spans, number i from words[i] to words[i + 1]: copies of offsets.
  *
  * No comparisons, so that it is a few vector instructions: differences in wrapping arithmetic, of which the signs count. For
- * 0 <= from <= size < 2^63 either to - from or size - to is negative exactly if `to` is outside of from … size. In a row
- * (step 1) `from` is the `to` before it, so that the first wrong one is noticed; a pair (step 2) has its `from` looked at, too. */
-#define SK_OFFSETS_FIT(name, word, unsigned_word)                                                                        \
-    static inline __attribute__((always_inline)) bool name(const unsigned_word *words, size_t count, size_t step, size_t size) { \
-        const unsigned_word end = size > (unsigned_word)-1 >> 1 ? (unsigned_word)-1 >> 1 : (unsigned_word)size;             \
-        unsigned_word any = words[0] | (end - words[0]);                                                                    \
-        for (size_t i = 0; i < count; i++) {                                                                                \
-            const unsigned_word from = words[i * step], to = words[i * step + 1];                                           \
-            any |= (to - from) | (end - to);                                                                                \
-            if (step == 2) any |= from | (end - from);                                                                      \
-        }                                                                                                                   \
-        return (word)any >= 0;                                                                                              \
+ * 0 <= from <= size < 2^63 either to - from or size - to is negative exactly if `to` is outside of from … size; and each
+ * `from` is the `to` before it, so that the first wrong one is noticed. */
+#define SK_OFFSETS_FIT(name, word, unsigned_word)                                                                    \
+    static inline __attribute__((always_inline)) bool name(const unsigned_word *words, size_t count, size_t size) {  \
+        const unsigned_word most = (unsigned_word)-1 >> 1, end = size > most ? most : (unsigned_word)size;            \
+        unsigned_word any = words[0] | (end - words[0]);                                                              \
+        for (size_t i = 0; i < count; i++) any |= (words[i + 1] - words[i]) | (end - words[i + 1]);                    \
+        return (word)any >= 0;                                                                                        \
     }
 SK_OFFSETS_FIT(sk_offsets_fit_32, int32_t, uint32_t)
 SK_OFFSETS_FIT(sk_offsets_fit_64, int64_t, uint64_t)

@@ -18,32 +18,45 @@ static size_t wrong(sk_bad *bad, size_t index, int64_t from, int64_t to) {
     return index;
 }
 
-/* Offsets are copied so many at a time. `step` 1: neighbours share one; 2: each item has two of its own. */
-#define WORDS 512
-#define READ_OFFSETS(name, unsigned_word, word, fit)                                                                       \
-    READER name(const sk_source *source, size_t step, size_t start, size_t count, sk_span *out, sk_bad *bad) {             \
-        const sk_extent whole = {source->data, source->size};                                                              \
-        const uint8_t *const place = (const uint8_t *)source->offsets + sizeof(word) * step * start;                        \
-        unsigned_word words[2 * WORDS + 1];                                                                                 \
-        for (size_t done = 0, n; done < count; done += n) {                                                                 \
-            n = count - done < WORDS ? count - done : WORDS;                                                                \
-            sk_copy_foreign(words, place + sizeof(word) * step * done, sizeof(word) * (step * n + (step == 1)));            \
-            if (__builtin_expect(!fit(words, n, step, whole.size), 0)) {                                                    \
-                for (size_t i = 0; i < n; i++) {                                                                            \
-                    const word from = (word)words[i * step], to = (word)words[i * step + 1];                                \
-                    sk_span span;                                                                                           \
-                    if (!sk_extent_cut(whole, from, to, &span)) return wrong(bad, start + done + i, from, to) - start;      \
-                    if (out) out[done + i] = span;                                                                          \
-                }                                                                                                           \
-                continue;                                                                                                   \
-            }                                                                                                               \
-            for (size_t i = 0; out && i < n; i++)                                                                           \
-                out[done + i] = (sk_span){whole.data + words[i * step], words[i * step + 1] - words[i * step]};             \
-        }                                                                                                                   \
-        return count;                                                                                                       \
+/* Neighbours share an offset. So many are copied at a time, and looked at together. */
+#define WORDS 1024
+#define READ_OFFSETS(name, unsigned_word, word, fit)                                                                   \
+    READER name(const sk_source *source, size_t start, size_t count, sk_span *out, sk_bad *bad) {                      \
+        const sk_extent whole = {source->data, source->size};                                                          \
+        const uint8_t *const place = (const uint8_t *)source->offsets + sizeof(word) * start;                           \
+        unsigned_word words[WORDS + 1];                                                                                 \
+        for (size_t done = 0, n; done < count; done += n) {                                                             \
+            n = count - done < WORDS ? count - done : WORDS;                                                            \
+            sk_copy_foreign(words, place + sizeof(word) * done, sizeof(word) * (n + 1));                                \
+            if (__builtin_expect(!fit(words, n, whole.size), 0)) {                                                      \
+                for (size_t i = 0; i < n; i++) {                                                                        \
+                    const word from = (word)words[i], to = (word)words[i + 1];                                          \
+                    sk_span span;                                                                                       \
+                    if (!sk_extent_cut(whole, from, to, &span)) return wrong(bad, start + done + i, from, to) - start;  \
+                    if (out) out[done + i] = span;                                                                      \
+                }                                                                                                       \
+                continue;                                                                                               \
+            }                                                                                                           \
+            for (size_t i = 0; out && i < n; i++)                                                                       \
+                out[done + i] = (sk_span){whole.data + words[i], words[i + 1] - words[i]};                              \
+        }                                                                                                               \
+        return count;                                                                                                   \
     }
 READ_OFFSETS(read_offsets_32, uint32_t, int32_t, sk_offsets_fit_32)
 READ_OFFSETS(read_offsets_64, uint64_t, int64_t, sk_offsets_fit_64)
+
+/* One by one: taken apart for vectors, pairs took a fifth longer. */
+READER read_pairs(const sk_source *source, size_t start, size_t count, sk_span *out, sk_bad *bad) {
+    const sk_extent whole = {source->data, source->size};
+    const uint8_t *place = (const uint8_t *)source->offsets + 16 * start;
+    sk_span span;
+    for (size_t i = 0; i < count; i++, place += 16) {
+        const int64_t from = sk_load_foreign_64(place), to = sk_load_foreign_64(place + 8);
+        if (__builtin_expect(!sk_extent_cut(whole, from, to, &span), 0)) return wrong(bad, start + i, from, to) - start;
+        if (out) out[i] = span;
+    }
+    return count;
+}
 
 READER read_views(const sk_source *source, size_t start, size_t count, sk_span *out, sk_bad *bad) {
     const uint8_t *view = source->data + VIEW_SIZE * start;
@@ -140,9 +153,9 @@ READER read_items(const sk_source *source, size_t start, size_t count, sk_span *
             out[i] = (sk_span){item, trimmed(item, source->size)};
         }
         return count;
-    case SK_OFFSETS_32: return read_offsets_32(source, 1, start, count, out, bad);
-    case SK_OFFSETS_64: return read_offsets_64(source, 1, start, count, out, bad);
-    case SK_PAIRS_64: return read_offsets_64(source, 2, start, count, out, bad);
+    case SK_OFFSETS_32: return read_offsets_32(source, start, count, out, bad);
+    case SK_OFFSETS_64: return read_offsets_64(source, start, count, out, bad);
+    case SK_PAIRS_64: return read_pairs(source, start, count, out, bad);
     case SK_VIEWS: return read_views(source, start, count, out, bad);
     case SK_CODES:
         for (size_t i = 0; out && i < count; i++) out[i] = (sk_span){NOTHING, 0};
