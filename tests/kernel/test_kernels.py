@@ -66,6 +66,24 @@ def test_participants_keep_every_promise(built: Path, kind: str, program: str, p
     run(built, kind, program, 200, polling, seed=1)
 
 
+def change_while_hashing(built: Path, rounds: int, seed: int) -> None:
+    done = subprocess.run(
+        [built / "address" / "hash_foreign", str(rounds), str(seed)], capture_output=True, text=True, timeout=WATCHDOG
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert "nothing outside of the data was touched" in done.stdout
+
+
+def test_offsets_codes_and_text_that_change_lead_nowhere(built: Path) -> None:
+    change_while_hashing(built, 10, seed=1)
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("seed", range(2, 6))
+def test_offsets_codes_and_text_that_change_for_long_lead_nowhere(built: Path, seed: int) -> None:
+    change_while_hashing(built, 400, seed)
+
+
 def enumerate_schedules(built: Path, preemptions: int) -> None:
     done = subprocess.run([built / "model", str(preemptions)], capture_output=True, text=True, timeout=10 * WATCHDOG)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
