@@ -3,13 +3,13 @@
 
 import threading
 
-from cpython.exc cimport PyErr_CheckSignals
 from cpython.pystate cimport PyThreadState, PyThreadState_Get
 from libc.math cimport isnan
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 from libcpp cimport bool as cbool
 
+from sharedkit._attend cimport attend, greenlet_number, has_greenlets
 from sharedkit._segment cimport (
     SK_BUSY, SK_INTERRUPTED, SK_OK, SK_OWNER_DIED, SK_TIMEOUT, Segment, deadline_of, refuse,
 )
@@ -57,6 +57,8 @@ cdef uint64_t until_of_span(object timeout) except? 1:
 
 cdef uint32_t this_thread() noexcept:
     """A number that no other thread of the process has or had: unlike idents, these are not used again."""
+    if has_greenlets():
+        return greenlet_number(next_thread)
     return <uint32_t>PyThreadState_GetID(PyThreadState_Get())
 
 
@@ -76,7 +78,7 @@ cdef int wait_in(Segment segment, slice_of step, end_of end, void *what, uint64_
         segment.hold.inside -= 1
         if rc == SK_INTERRUPTED:
             try:
-                PyErr_CheckSignals()
+                attend(segment)
             except BaseException:
                 end(segment.s, what, &stay)
                 raise
