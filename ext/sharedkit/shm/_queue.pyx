@@ -7,7 +7,6 @@ import types
 from functools import partial
 
 cimport cython
-from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 from libcpp cimport bool as cbool
@@ -15,19 +14,20 @@ from libcpp cimport bool as cbool
 from sharedkit import _times, errors, segments
 from sharedkit._differences import unlike
 from sharedkit._iteration import refuse_search, until_shutdown
+from sharedkit._attend cimport attend
 from sharedkit._segment cimport (
     SK_BUSY, SK_EMPTY, SK_FULL, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_SHUTDOWN, SK_TIMEOUT,
     Handle, Segment, alone, closed, create_segment, deadline_of, is_too_long, refuse, sk_plan,
 )
 from sharedkit._watch cimport coroutines
-from sharedkit.shm._batch cimport get_batch, put_batch, take_large
+from sharedkit.shm._batch cimport get_batch, put_batch, refuse_put, take_large
 from sharedkit.shm._codec cimport Parcel, Plain, decode, encode, plain, sk_part
 from sharedkit.shm._queue_turns cimport get_one, get_some, join_all, put_all, put_one
 from sharedkit.statistics import QueueStatistics
 
 KIND_QUEUE = 4
 cdef uint64_t FOR_EVER = <uint64_t>-1
-FIRST_LOG2 = 10              # units of the first ring: 16 KiB; it doubles as needed
+FIRST_LOG2 = 10              # units of the first ring: 16 KiB; it doubles as needed and as there is room
 cdef object Empty = queue.Empty, Full = queue.Full, ShutDown = errors.ShutDown
 STATES = ("open", "shutdown", "shutdown-immediate")
 
@@ -150,9 +150,9 @@ cdef class Queue(Handle):
             if rc == SK_SHUTDOWN:
                 raise ShutDown
             if rc == SK_INTERRUPTED:
-                PyErr_CheckSignals()
+                attend(segment)
             elif rc != SK_BUSY and rc != SK_FULL:
-                refuse(rc, payload)
+                refuse_put(segment, rc, payload)
             segment.hold.inside += 1
             with nogil:
                 rc = sk_queue_put(segment.s, parts, own.n, own.kind, call)
@@ -221,7 +221,7 @@ cdef class Queue(Handle):
             elif rc == SK_SHUTDOWN:
                 raise ShutDown
             elif rc == SK_INTERRUPTED:
-                PyErr_CheckSignals()
+                attend(segment)
             elif rc != SK_BUSY and rc != SK_EMPTY:
                 refuse(rc, 0)
             segment.hold.inside += 1
@@ -332,7 +332,7 @@ cdef class Queue(Handle):
         cdef Segment segment = self.segment
         cdef int rc = SK_INTERRUPTED
         while rc != SK_OK:
-            PyErr_CheckSignals()
+            attend(segment)
             segment.hold.inside += 1
             with nogil:
                 rc = sk_queue_join(segment.s, FOR_EVER)
@@ -354,7 +354,7 @@ cdef class Queue(Handle):
                 rc = sk_queue_shutdown(segment.s, at_once, FOR_EVER)
             segment.hold.inside -= 1
             if rc == SK_INTERRUPTED:
-                PyErr_CheckSignals()
+                attend(segment)
             elif rc != SK_OK:
                 refuse(rc, 0)
 
@@ -421,7 +421,7 @@ cdef class Queue(Handle):
             maxsize=self.maxsize,
             qsize=self.qsize(),
             unfinished_tasks=self.unfinished_tasks,
-            capacity_bytes=<uint64_t>SK_UNIT << (q.geometry >> 40 & 31),
+            capacity_bytes=sk_queue_capacity(q),
             used_bytes=sk_queue_bytes(q),
             state=STATES[min(q.state, 2)],
             attached=segment.attached(),
