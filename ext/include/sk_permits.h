@@ -153,7 +153,7 @@ static inline int sk_permits_park(sk_segment *s, sk_permits *p, uint32_t seen, u
     uint64_t slice = sk_stay_ask(s, &p->turn, stay, SK_LOCK_SLICE_NS);
     if (seen != 0) slice = SK_STAY_STEP_NS;
     sk_stay_enrol(s, sk_permits_waiting(s), stay);
-    uint32_t raised = sk_event_raise(&p->event); /* W1: pairs with W2 in sk_event_call */
+    uint32_t raised = sk_event_raise(&p->event); /* W1: pairs with W2 in sk_event_call. A fence, so the load may be relaxed */
     if (sk_load32_relaxed(&p->free) != seen) return SK_OK;
     return sk_park_slice(&s->waiter, &p->event, raised, slice, until);
 }

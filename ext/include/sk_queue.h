@@ -159,8 +159,9 @@ static inline int sk_queue_await(sk_segment *s, uint64_t *position, uint64_t see
     if (sk_spin_for(&s->waiter, sk_units_word(position), sk_units(seen), next)) return SK_OK;
     uint32_t raised = sk_event_raise(event);
     const sk_queue *q = sk_queue_of(s);
-    if (sk_load64_seq_cst(position) != seen || sk_load32_seq_cst(&q->state) != state) return SK_OK;
-    if (sk_load64_seq_cst(&q->maxsize) != maxsize) return SK_OK;
+    /* Behind the fence of W1: either these see what has changed, or who changed it sees the event raised. */
+    if (sk_load64_relaxed(position) != seen || sk_load32_relaxed(&q->state) != state) return SK_OK;
+    if (sk_load64_relaxed(&q->maxsize) != maxsize) return SK_OK;
     return sk_park_slice(&s->waiter, event, raised, SK_PARK_SLICE_NS, until);
 }
 

@@ -225,8 +225,7 @@ static inline int sk_rw_write(sk_segment *s, sk_rw_wait *w, uint64_t until, sk_s
         if (!w->writes) return rc;
     }
     for (;;) {
-        uint32_t raised = sk_event_raise(&l->gone);
-        sk_fence_after_rmw(); /* W2: the word is out before the entries are read; pairs with W1 */
+        uint32_t raised = sk_event_raise(&l->gone); /* its fence is W2: the word is out before the entries are read */
         if (!sk_rw_read_now(s)) {
             sk_rw_renounce(s, w);
             return sk_rw_told(s);

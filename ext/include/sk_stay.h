@@ -67,6 +67,7 @@ static inline uint64_t sk_stay_ask(const sk_segment *s, uint64_t *turn, sk_stay 
     uint64_t now = sk_now_ns(), whose = sk_load64_relaxed(turn), name = sk_stay_name(s, stay);
     if (stay->began == 0) stay->began = now;
     if (whose == name) return slice;
+    sk_fence_acquire(); /* Q1 in sk_lock.h: whoever took the turn had its epoch stored before */
     if (whose != 0 && !sk_lives(s, (uint32_t)(whose >> 32)) && sk_cas64_seq_cst(turn, &whose, 0)) whose = 0;
     if (now - stay->began < SK_STAY_LONG_NS) return SK_STAY_LONG_NS;
     if (whose == 0) sk_cas64_seq_cst(turn, &whose, name);
