@@ -1,9 +1,9 @@
 /* A queue of records: a byte ring with a word for producers and a word for consumers.
  *
  *   offset  what                                      written by
- *   0       put_lock, head_seen                       producers, head_seen under put_lock
+ *   0       put_lock, put_moves, head_seen            producers, head_seen under put_lock; moves: see sk_stall.h
  *   128     tail: position behind the last record     under put_lock; its store commits a put
- *   256     get_lock, tail_seen                       consumers, tail_seen under get_lock
+ *   256     get_lock, get_moves, tail_seen            consumers, tail_seen under get_lock
  *   384     head: position of the first record        under get_lock; its store commits a get
  *   512     items, room, idle: events (sk_wait.h)     sleepers raise, wakers call
  *   640     done: items declared done                 anybody, by compare-and-swap
@@ -16,12 +16,16 @@
  * the flip the new part is unused space, after it the old part is; repair gives either back. Counts are differences
  * of positions, so no count can disagree. shutdown(immediate) is one store of `state`: positions freeze,
  * nothing is drained, and the counts are read differently from then on.
+ * Stopped inside (SIGSTOP): the lock stays taken, as it must. Who waits without a bound waits on; who has a time keeps it;
+ * who does not wait for an item or for room is told SK_STALLED when the holder has stood still for 80 ms. Counts, join
+ * and task_done take no lock.
  * Order of locks: put_lock before get_lock. head_seen and tail_seen are hints of their lock's holders, so
  * that the other side's line is read once in many operations. */
 #ifndef SK_QUEUE_H
 #define SK_QUEUE_H
 
 #include "sk_ring.h"
+#include "sk_stall.h"
 
 #define SK_QUEUE_OPEN 0u
 #define SK_QUEUE_DRAINING 1u /* no more puts; gets until empty */
@@ -29,13 +33,13 @@
 
 typedef struct sk_queue {
     uint32_t put_lock;
-    uint32_t pad0;
+    uint32_t put_moves;
     uint64_t head_seen;
     unsigned char line0[SK_LINE - 16];
     uint64_t tail;
     unsigned char line1[SK_LINE - 8];
     uint32_t get_lock;
-    uint32_t pad2;
+    uint32_t get_moves;
     uint64_t tail_seen;
     unsigned char line2[SK_LINE - 16];
     uint64_t head;
@@ -62,7 +66,10 @@ _Static_assert(offsetof(sk_queue, geometry) == 768 && sizeof(sk_queue) == 896, "
 typedef struct sk_call {
     uint64_t until; /* monotonic ns for every wait of the call; 0: not even for a lock */
     bool willing;   /* wait for an item or for room, too */
+    sk_stall *stall; /* who is not willing waits for no holder that stands still; NULL: it does */
 } sk_call;
+
+enum sk_queue_side { SK_QUEUE_PUT = 1, SK_QUEUE_GET = 2 }; /* sk_stall.which */
 
 static inline sk_queue *sk_queue_of(const sk_segment *s) { return sk_body_of(s); }
 static inline uint64_t sk_queue_maxsize(const sk_queue *q) { return sk_load64_relaxed(&q->maxsize); }
@@ -80,6 +87,14 @@ static inline bool sk_queue_sound(const sk_ring *r, uint64_t head, uint64_t tail
 
 /* --- locks and repair --------------------------------------------------------------------------- */
 
+/* Give memory back piece by piece. */
+static inline void sk_queue_discard(const sk_segment *s, uint32_t *moves, uint64_t from, uint64_t to) {
+    for (uint64_t piece = 4 * SK_STALL_RESERVE; from < to; from += piece) {
+        sk_segment_discard(s, from, to - from < piece ? to : from + piece);
+        sk_lock_moves(moves);
+    }
+}
+
 /* Give back what a death during growth left: everything that is not the present ring. */
 static inline int sk_queue_repair_put(sk_segment *s, sk_queue *q) {
     sk_ring r;
@@ -87,63 +102,114 @@ static inline int sk_queue_repair_put(sk_segment *s, sk_queue *q) {
     if (rc != SK_OK) return rc;
     sk_store64_relaxed(&q->head_seen, sk_load64_acquire(&q->head));
     int64_t size = sk_segment_size(s);
-    sk_segment_discard(s, sk_queue_floor(s), r.from);
-    if (size > 0) sk_segment_discard(s, r.from + sk_ring_bytes(&r), (uint64_t)size);
+    sk_queue_discard(s, &q->put_moves, sk_queue_floor(s), r.from);
+    if (size > 0) sk_queue_discard(s, &q->put_moves, r.from + sk_ring_bytes(&r), (uint64_t)size);
     return SK_OK;
 }
 
-static inline int sk_queue_lock_put(sk_segment *s, sk_queue *q, uint64_t until) {
-    int rc = sk_lock_take(s, &q->put_lock, until);
-    if (__builtin_expect(rc == SK_OWNER_DIED, 0)) {
-        rc = sk_queue_repair_put(s, q);
-        if (rc != SK_OK) sk_lock_give(&q->put_lock);
-    }
+static inline void sk_queue_free_put(sk_queue *q) { sk_lock_give_and_move(&q->put_lock, &q->put_moves); }
+static inline void sk_queue_free_get(sk_queue *q) { sk_lock_give_and_move(&q->get_lock, &q->get_moves); }
+
+/* The lock was not to be had, with this answer. */
+static inline int sk_queue_judge(const uint32_t *word, const uint32_t *moves, enum sk_queue_side side, sk_call call,
+                                 int rc) {
+    if (call.stall == NULL || (rc != SK_INTERRUPTED && rc != SK_TIMEOUT)) return rc;
+    int judged = sk_stall_judge(call.stall, word, moves, side, rc);
+    return call.willing ? rc : judged;
+}
+
+static inline int sk_queue_lock_put(sk_segment *s, sk_queue *q, sk_call call) {
+    int rc = sk_lock_take(s, &q->put_lock, call.until);
+    if (__builtin_expect(rc == SK_OK, 1)) return rc;
+    if (rc != SK_OWNER_DIED) return sk_queue_judge(&q->put_lock, &q->put_moves, SK_QUEUE_PUT, call, rc);
+    rc = sk_queue_repair_put(s, q);
+    if (rc != SK_OK) sk_queue_free_put(q);
     return rc;
 }
 
-static inline int sk_queue_lock_get(sk_segment *s, sk_queue *q, uint64_t until) {
-    int rc = sk_lock_take(s, &q->get_lock, until);
-    if (__builtin_expect(rc == SK_OWNER_DIED, 0)) {
-        sk_store64_relaxed(&q->tail_seen, sk_load64_relaxed(&q->head)); /* the hint may be anything; head is safe */
-        rc = SK_OK;
+static inline int sk_queue_lock_get(sk_segment *s, sk_queue *q, sk_call call) {
+    int rc = sk_lock_take(s, &q->get_lock, call.until);
+    if (__builtin_expect(rc == SK_OK, 1)) return rc;
+    if (rc != SK_OWNER_DIED) return sk_queue_judge(&q->get_lock, &q->get_moves, SK_QUEUE_GET, call, rc);
+    sk_store64_relaxed(&q->tail_seen, sk_load64_relaxed(&q->head)); /* the hint may be anything; head is safe */
+    return SK_OK;
+}
+
+/* --- copies that may be long: whoever makes them moves ------------------------------------------------- */
+
+static inline void sk_queue_write(const sk_ring *r, uint32_t *moves, uint32_t unit, uint64_t offset, const void *from,
+                                  uint64_t len) {
+    for (; __builtin_expect(len > SK_STALL_COPY, 0); len -= SK_STALL_COPY, offset += SK_STALL_COPY) {
+        sk_ring_write(r, unit, offset, from, SK_STALL_COPY);
+        from = (const char *)from + SK_STALL_COPY;
+        sk_lock_moves(moves);
     }
-    return rc;
+    sk_ring_write(r, unit, offset, from, len);
+}
+
+static inline void sk_queue_read(const sk_ring *r, uint32_t *moves, uint32_t unit, uint64_t offset, void *to,
+                                 uint64_t len) {
+    for (; __builtin_expect(len > SK_STALL_COPY, 0); len -= SK_STALL_COPY, offset += SK_STALL_COPY) {
+        sk_ring_read(r, unit, offset, to, SK_STALL_COPY);
+        to = (char *)to + SK_STALL_COPY;
+        sk_lock_moves(moves);
+    }
+    sk_ring_read(r, unit, offset, to, len);
 }
 
 /* --- growing ------------------------------------------------------------------------------------- */
 
 static inline int sk_queue_move(sk_segment *s, sk_queue *q, const sk_ring *old, uint64_t from, uint32_t log2,
-                                uint64_t until) {
+                                sk_call call) {
     uint64_t geometry = sk_geometry(from, log2);
     sk_ring wide;
     int rc = sk_ring_of(s, geometry, sk_queue_floor(s), &wide);
-    if (rc == SK_OK) rc = sk_queue_lock_get(s, q, until);
+    if (rc == SK_OK) rc = sk_queue_lock_get(s, q, call);
     if (rc != SK_OK) return rc;
     uint64_t head = sk_load64_relaxed(&q->head), tail = sk_load64_relaxed(&q->tail);
     if (!sk_queue_sound(old, head, tail)) rc = SK_CORRUPT;
     else {
-        sk_ring_carry(old, &wide, sk_units(head), sk_units(tail));
+        const uint32_t most = SK_STALL_COPY / SK_UNIT;
+        for (uint32_t at = sk_units(head), left = sk_units(tail) - at, n; left > 0; at += n, left -= n) {
+            n = left < most ? left : most;
+            sk_ring_carry(old, &wide, at, at + n);
+            sk_lock_moves(&q->put_moves);
+            sk_lock_moves(&q->get_moves);
+        }
         sk_store64_release(&q->geometry, geometry); /* commits the growth. R3: pairs with A3 */
     }
-    sk_lock_give(&q->get_lock);
+    sk_queue_free_get(q);
+    return rc;
+}
+
+/* Reserve memory piece by piece. */
+static inline int sk_queue_reserve(const sk_segment *s, sk_queue *q, uint64_t from, uint64_t to) {
+    int rc = SK_OK;
+    for (uint64_t piece = SK_STALL_RESERVE; rc == SK_OK && from < to; from += piece) {
+        rc = sk_segment_reserve(s, from, to - from < piece ? to : from + piece);
+        sk_lock_moves(&q->put_moves);
+    }
     return rc;
 }
 
 /* Under put_lock: a ring that has room for `need` more units. The old one stays good until the flip. */
 static inline int sk_queue_grow(sk_segment *s, sk_queue *q, const sk_ring *old, uint64_t used, uint64_t need,
-                                uint64_t until) {
-    if (until == 0) return SK_BUSY;
+                                sk_call call) {
+    if (call.until == 0) return SK_BUSY;
     uint32_t log2 = old->log2 + 1;
     while (log2 <= SK_RING_LOG2_MAX && ((uint64_t)1 << log2) < used + need) log2++;
     if (log2 > SK_RING_LOG2_MAX) return sk_system(-ENOMEM);
     uint64_t from = sk_round_up(old->from + sk_ring_bytes(old), SK_PAGE);
     uint64_t end = from + ((uint64_t)SK_UNIT << log2);
     if (end > SK_LARGEST) return sk_system(-ENOMEM);
-    int rc = sk_segment_reserve(s, from, end);
-    if (rc == SK_OK) rc = sk_queue_move(s, q, old, from, log2, until);
+    int rc = sk_queue_lock_get(s, q, call); /* reserve nothing while its holder keeps us waiting: it is freed again then */
+    if (rc != SK_OK) return rc;
+    sk_queue_free_get(q);
+    rc = sk_queue_reserve(s, q, from, end);
+    if (rc == SK_OK) rc = sk_queue_move(s, q, old, from, log2, call);
     int reason = errno;
-    if (rc == SK_OK) sk_segment_discard(s, old->from, old->from + sk_ring_bytes(old));
-    else sk_segment_discard(s, from, end);
+    if (rc == SK_OK) sk_queue_discard(s, &q->put_moves, old->from, old->from + sk_ring_bytes(old));
+    else sk_queue_discard(s, &q->put_moves, from, end);
     errno = reason;
     return rc;
 }

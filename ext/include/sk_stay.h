@@ -15,6 +15,7 @@
 #define SK_STAY_H
 
 #include "sk_roll.h"
+#include "sk_stall.h"
 
 #define SK_STAY_LONG_NS 1000000u
 #define SK_STAY_HONOUR_NS 10000000u
@@ -28,6 +29,7 @@ typedef struct sk_stay {
     uint64_t began; /* monotonic: when it first had to wait */
     uint64_t freed; /* since when it has stepped back, or 0 */
     sk_aside *aside; /* of a wait that may not sleep; NULL: it may */
+    sk_stall stall; /* of an inner lock */
 } sk_stay;
 
 static inline uint64_t sk_stay_name(const sk_segment *s, const sk_stay *stay) {

@@ -46,13 +46,13 @@ static void prepare(void) {
 static void put(int i, uint32_t item) {
     sk_part part = {&item, sizeof item};
     segment[i].waiter.patience = 0;
-    answer[i] = sk_queue_put(&segment[i], &part, 1, 3, (sk_call){UINT64_MAX, true});
+    answer[i] = sk_queue_put(&segment[i], &part, 1, 3, (sk_call){.until = UINT64_MAX, .willing = true});
 }
 
 static void get(int i, int slot) {
     sk_found found;
     segment[i].waiter.patience = 0;
-    answer[i] = sk_queue_get(&segment[i], &got[i][slot], 4, &found, (sk_call){UINT64_MAX, true});
+    answer[i] = sk_queue_get(&segment[i], &got[i][slot], 4, &found, (sk_call){.until = UINT64_MAX, .willing = true});
 }
 
 static void put_one(int i) { put(i, 10 + (uint32_t)i); }

@@ -79,7 +79,8 @@ static inline void step(const void *p) {
         *p = v;                                                                                                  \
         return true;                                                                                             \
     }                                                                                                            \
-    static inline bool sk_cas##bits##_acquire(T *p, T *seen, T v) { return sk_cas##bits##_seq_cst(p, seen, v); }
+    static inline bool sk_cas##bits##_acquire(T *p, T *seen, T v) { return sk_cas##bits##_seq_cst(p, seen, v); }  \
+    static inline bool sk_cas##bits##_acq_rel(T *p, T *seen, T v) { return sk_cas##bits##_seq_cst(p, seen, v); }
 WORD(32, uint32_t)
 WORD(64, uint64_t)
 
@@ -87,6 +88,7 @@ static inline void *sk_load_pointer_acquire(void *const *p) { return *p; }
 static inline void sk_store_pointer_release(void **p, void *v) { *p = v; }
 static inline void sk_fence_seq_cst(void) {}
 static inline void sk_fence_after_rmw(void) {}
+static inline void sk_fence_acquire(void) {}
 
 /* --- the platform ------------------------------------------------------------------------------------ */
 

@@ -20,4 +20,4 @@ cdef class Batch:
 cdef Batch batch_of(object items)
 cdef int put_batch(Segment segment, object items, sk_call call) except -1
 cdef list get_batch(Segment segment, object max_items, sk_call call)
-cdef tuple take_large(Segment segment, char *start, uint64_t have, sk_found *found, uint64_t until)
+cdef tuple take_large(Segment segment, char *start, uint64_t have, sk_found *found, sk_call call)
