@@ -30,6 +30,7 @@ typedef struct sk_stay {
     uint64_t freed; /* since when it has stepped back, or 0 */
     sk_aside *aside; /* of a wait that may not sleep; NULL: it may */
     sk_stall stall; /* of an inner lock */
+    uint64_t *also; /* another turn that this wait honours before its own, or NULL */
 } sk_stay;
 
 static inline uint64_t sk_stay_name(const sk_segment *s, const sk_stay *stay) {
@@ -54,6 +55,7 @@ static inline void sk_stay_end(const sk_segment *s, uint64_t *turn, uint64_t *ro
 
 /* Whether it is somebody else's turn to take what is free. */
 static inline bool sk_stay_barred(const sk_segment *s, uint64_t *turn, sk_stay *stay) {
+    if (__builtin_expect(stay->also != NULL && sk_load64_relaxed(stay->also) != 0, 0)) turn = stay->also;
     uint64_t whose = sk_load64_relaxed(turn);
     if (__builtin_expect(whose == 0, 1) || whose == sk_stay_name(s, stay)) return false;
     uint64_t now = sk_now_ns();
