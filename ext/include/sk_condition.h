@@ -115,7 +115,7 @@ static inline sk_sleeper *sk_condition_oldest(sk_condition *c, uint64_t before, 
 /* Tell the n oldest of the living that came with tickets below `before`; how many there were. */
 static inline uint64_t sk_condition_tell(const sk_segment *s, sk_condition *c, uint64_t before, uint64_t n) {
     uint64_t told = 0;
-    uint32_t owner;
+    uint32_t owner = 0;
     sk_sleeper *z;
     while (told < n && (z = sk_condition_oldest(c, before, &owner)) != NULL) {
         if (!sk_lives(s, owner)) sk_cas32_seq_cst(&z->word, &owner, 0);

@@ -78,7 +78,11 @@ static inline uint64_t sk_stay_ask(const sk_segment *s, uint64_t *turn, sk_stay 
     return slice;
 }
 
-/* How many to wake when one could go on: all, if the one whose turn it is must be among them. */
-static inline int sk_stay_call(const uint64_t *turn) { return sk_load64_relaxed(turn) == 0 ? 1 : SK_EVERYBODY; }
+/* How many to wake when one could go on: all, if the one whose turn it is must be among them. After the read-modify-write
+ * that lets one go on: whoever took the turn and then saw nothing free is seen to have it. */
+static inline int sk_stay_call(const uint64_t *turn) {
+    sk_fence_after_rmw();
+    return sk_load64_relaxed(turn) == 0 ? 1 : SK_EVERYBODY;
+}
 
 #endif
