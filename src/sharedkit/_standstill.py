@@ -1,9 +1,10 @@
 """Whether a process that holds an inner lock and does not get on is about to, as far as the system tells.
 
-The kernel's verdict (ext/include/sk_stall.h) needs no system: the holder has not moved while the waiter looked for 80 ms.
-It cannot tell a holder that is stopped from one that wants to run and is not let run, by others or by a quota, or that
-waits for its memory to come back from disk. That is asked here, and believed for a second: a pid is one of the holder's own
-namespace and may be another process's in ours, so what is said of it may put a verdict off and never decide one.
+The kernel's verdict (ext/include/sk_stall.h) needs no system: the holder has not moved while the waiter looked, for
+80 ms. It cannot tell a holder that is stopped from one that wants to run and is not let run, by others or by a quota,
+or that waits for its memory to come back from disk. That is asked here, and believed for a second: a pid is one of the
+holder's own namespace and may be another process's in ours, so what is said of it may put a verdict off and never
+decide one.
 """
 
 from __future__ import annotations

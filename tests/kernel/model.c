@@ -38,7 +38,6 @@ static void prepare(void) {
         s->base_len = s->view_len = sizeof shared;
         s->header.seats = 4;
         s->header.body = sk_body_at(4, 0);
-        s->seats.table[i].epoch = 1;
         s->header.param[SK_QUEUE_MAXSIZE] = bound;
         s->header.param[SK_QUEUE_FLOOR] = sk_queue_floor_for(4);
         s->header.param[SK_QUEUE_LOG2] = SK_RING_LOG2_MIN;

@@ -48,7 +48,8 @@ cdef class QueueTurn(Turn):
         self.call.stall = &self.stall
 
     cdef object unless_stalled(self, int rc, object kind):
-        """PENDING where the wait goes on; the exception of that kind, where time or a holder that stands still ends it."""
+        """PENDING where the wait goes on; an exception of that kind where time, or a holder that stands still, ends it.
+        """
         if rc == SK_INTERRUPTED or rc == SK_STALLED and goes_on(self.segment, &self.stall):
             return pending()
         raise stalled(kind, self.segment, &self.stall, inside(&self.stall))
