@@ -147,30 +147,31 @@ def test_mere_contention_makes_no_call_fail() -> None:
 
 
 def test_a_bounded_semaphore_answers_and_keeps_its_time() -> None:
-    with sk.BoundedSemaphore(9) as permits:
+    permits = sk.BoundedSemaphore(9)
 
-        def is_inside() -> bool:
-            """There are permits, and yet none is to be had: it stands there with the lock."""
-            if not permits.acquire(False):
-                return True
-            permits.release()
-            return False
+    def is_inside() -> bool:
+        """There are permits, and yet none is to be had: it stands there with the lock."""
+        if not permits.acquire(False):
+            return True
+        permits.release()
+        return False
 
-        with victim(permits.name, "while True: there.acquire(); there.release()") as program:
-            with stopped(program, is_inside):
-                assert Task(permits.acquire, False).result() is False
-                assert Task(permits.acquire, timeout=0.2).result() is False
-                assert Task(lambda: asyncio.run(permits.aacquire(False))).result() is False
-                assert Task(lambda: asyncio.run(permits.aacquire(timeout=0.2))).result() is False
-                assert permits.get_value() in (8, 9)
-                waits = Task(permits.acquire)
-                assert not waits.done
-            assert waits.result() is True
-            permits.release()
+    with victim(permits.name, "while True: there.acquire(); there.release()") as program:
+        with stopped(program, is_inside):
+            assert Task(permits.acquire, False).result() is False
+            assert Task(permits.acquire, timeout=0.2).result() is False
+            assert Task(lambda: asyncio.run(permits.aacquire(False))).result() is False
+            assert Task(lambda: asyncio.run(permits.aacquire(timeout=0.2))).result() is False
+            assert permits.get_value() in (8, 9)
+            waits = Task(permits.acquire)
+            assert not waits.done
+        assert waits.result() is True
+        permits.release()
+    permits.close()
 
 
 def test_a_dict_is_read_while_a_writer_is_stopped_and_writes_wait_for_it() -> None:
-    with sk.Dict({"small": 1, "large": bytes(LARGE)}) as d:
+    with sk.Dict({"small": -1, "large": bytes(LARGE)}) as d:
         pending: list[Task] = []
 
         def is_inside() -> bool:
@@ -215,25 +216,28 @@ def test_a_party_that_is_stopped_on_its_way_out_keeps_the_time_of_the_next_round
 
 
 def test_a_waiter_that_is_stopped_holds_no_notifier_up() -> None:
-    with sk.Condition() as condition, victim(condition.name, "there.acquire(); there.wait()") as program:
+    condition = sk.Condition()
+    with victim(condition.name, "there.acquire(); there.wait()") as program:
         until(lambda: condition.statistics().waiting == 1)
         with stopped(program, lambda: True), condition:
-            Task(condition.statistics).result()
             condition.notify()
             assert condition.statistics().notified == 1
             assert condition.wait(timeout=0.05) is False
+    condition.close()
 
 
 def test_a_semaphore_and_an_event_have_no_inner_lock() -> None:
-    with sk.Semaphore(1) as semaphore, sk.Event() as event:
-        with victim(semaphore.name, "while True: there.acquire(); there.release()") as program:
-            for _ in range(20):
-                with stopped(program, lambda: True):
-                    held = semaphore.get_value() == 0
-                    assert Task(semaphore.acquire, False).result() is not held
-                    assert Task(semaphore.release).result() is None
-        with victim(event.name, "while True: there.set(); there.clear()") as program:
-            for _ in range(20):
-                with stopped(program, lambda: True):
-                    event.set()
-                    assert Task(event.wait).result() is True
+    semaphore, event = sk.Semaphore(1), sk.Event()
+    with victim(semaphore.name, "while True: there.acquire(); there.release()") as program:
+        for _ in range(20):
+            with stopped(program, lambda: True):
+                held = semaphore.get_value() == 0
+                assert Task(semaphore.acquire, False).result() is not held
+                Task(semaphore.release).result()  # a permit more where it held one; it is no bounded one
+    with victim(event.name, "while True: there.set(); there.clear()") as program:
+        for _ in range(20):
+            with stopped(program, lambda: True):
+                event.set()
+                assert Task(event.wait).result() is True
+    semaphore.close()
+    event.close()
