@@ -198,8 +198,10 @@ static void nobody_starves(sk_segment *s) {
     hire(&c, write_some, NULL);
     gather(&c);
     CHECK(done == 10);
+    uint64_t its_turn = (uint64_t)sk_me(&still) << 32 | 5;
+    CHECK(sk_me(&still) != 0);
     for (int dead = 0; dead < 2; dead++) {
-        l->turn = (uint64_t)sk_me(&still) << 32 | 5;
+        l->turn = its_turn;
         CHECK(begin_write(s, FOR_EVER) == SK_OK && l->turn == 0 && sk_rw_end_write(s) == SK_OK);
         if (dead == 0) die(&still);
     }
