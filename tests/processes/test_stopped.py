@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import os
 import queue
+import random
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -57,6 +59,7 @@ def stopped(program: Program, where: Callable[[], bool]) -> Iterator[int]:
         if where():
             break
         os.kill(pid, signal.SIGCONT)
+        time.sleep(random.random() / 50)  # it has to get somewhere else before it is stopped again
     else:
         raise AssertionError(f"not where it should be in {TRIES} tries")
     try:

@@ -300,8 +300,8 @@ cdef class Queue(Handle):
         """
         cdef Segment segment = self._segment()
         cdef cbool willing = block if blocking is None else blocking
-        if sk_queue_maxsize(sk_queue_of(segment.s)) == 0:
-            timeout = None
+        if timeout is not None and sk_queue_maxsize(sk_queue_of(segment.s)) == 0:
+            timeout = None if deadline_at_the_lock(timeout) == FOR_EVER else timeout
         if never_over(willing, timeout):
             return coroutines().without_waiting(put_one(segment, item, False, None), Full)
         return put_one(segment, item, willing, timeout)
