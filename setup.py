@@ -29,6 +29,7 @@ MODULES = [
     module("sharedkit._keys"),
     module("sharedkit.shm._counter"),
     module("sharedkit.shm._codec"),
+    module("sharedkit.shm._stalls"),
     module("sharedkit.shm._batch"),
     module("sharedkit.shm._queue"),
     module("sharedkit.shm._queue_turns"),

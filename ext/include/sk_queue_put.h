@@ -33,7 +33,7 @@ static inline int sk_queue_keep_origin(sk_queue *q, uint64_t tail, uint64_t need
 }
 
 /* Under put_lock: the ring with room for `need` units behind the tail. */
-static inline int sk_queue_unit_room(sk_segment *s, sk_queue *q, uint64_t tail, uint64_t need, uint64_t until,
+static inline int sk_queue_unit_room(sk_segment *s, sk_queue *q, uint64_t tail, uint64_t need, sk_call call,
                                      sk_ring *r) {
     for (;;) {
         int rc = sk_queue_ring(s, q, r);
@@ -46,7 +46,7 @@ static inline int sk_queue_unit_room(sk_segment *s, sk_queue *q, uint64_t tail, 
         if (!sk_queue_sound(r, head, tail)) return SK_CORRUPT;
         used = sk_units(tail) - sk_units(head);
         if (used + need <= r->units) return sk_queue_keep_origin(q, tail, need, r);
-        rc = sk_queue_grow(s, q, r, head, used, need, until);
+        rc = sk_queue_grow(s, q, r, head, used, need, call);
         if (rc != SK_OK) return rc;
     }
 }
@@ -56,7 +56,7 @@ static inline int sk_queue_unit_room(sk_segment *s, sk_queue *q, uint64_t tail, 
 static inline int sk_queue_begin_put(sk_segment *s, sk_queue *q, uint32_t *items, sk_call call, uint64_t *tail) {
     uint64_t began = 0;
     for (;;) {
-        int rc = sk_queue_lock_put(s, q, call.until);
+        int rc = sk_queue_lock_put(s, q, call);
         if (rc != SK_OK) return rc;
         uint64_t head = 0;
         uint32_t room = 0;
@@ -68,7 +68,7 @@ static inline int sk_queue_begin_put(sk_segment *s, sk_queue *q, uint32_t *items
             *items = room;
             return SK_OK;
         }
-        sk_lock_give(&q->put_lock);
+        sk_queue_free_put(q);
         if (rc != SK_FULL || !call.willing) return rc;
         if (call.until == 0) return SK_BUSY;
         rc = sk_queue_await(s, &q->head, head, &q->room, SK_QUEUE_OPEN, maxsize, q, &began, call.until);
@@ -78,12 +78,12 @@ static inline int sk_queue_begin_put(sk_segment *s, sk_queue *q, uint32_t *items
 
 static inline void sk_queue_commit_put(sk_queue *q, uint64_t tail, uint32_t items) {
     sk_store64_release(&q->tail, tail); /* commits the put. R5: pairs with A5 */
-    sk_lock_give(&q->put_lock);
+    sk_queue_free_put(q);
     sk_event_call(&q->items, (int)(items < 1024 ? items : 1024));
 }
 
 /* Put one record, gathered from parts. SK_FULL, SK_SHUTDOWN, SK_TOO_LARGE, SK_NO_MEMORY, SK_CORRUPT, and what waiting
- * answers: SK_BUSY, SK_TIMEOUT, SK_INTERRUPTED (come again). */
+ * answers: SK_BUSY, SK_TIMEOUT, SK_INTERRUPTED (come again), SK_STALLED (see sk_call). */
 static inline int sk_queue_put(sk_segment *s, const sk_part *parts, uint32_t n, uint32_t kind, sk_call call) {
     sk_queue *q = sk_queue_of(s);
     uint64_t payload = 0, tail;
@@ -93,15 +93,15 @@ static inline int sk_queue_put(sk_segment *s, const sk_part *parts, uint32_t n, 
     int rc = sk_queue_begin_put(s, q, &items, call, &tail);
     if (rc != SK_OK) return rc;
     sk_ring r;
-    rc = sk_queue_unit_room(s, q, tail, units, call.until, &r);
+    rc = sk_queue_unit_room(s, q, tail, units, call, &r);
     if (rc != SK_OK) {
-        sk_lock_give(&q->put_lock);
+        sk_queue_free_put(q);
         return rc;
     }
     uint64_t head = sk_record_head(payload, kind), offset = SK_RECORD_HEAD;
     sk_ring_write(&r, sk_units(tail), 0, &head, SK_RECORD_HEAD);
     for (uint32_t i = 0; i < n; i++) {
-        sk_ring_write(&r, sk_units(tail), offset, parts[i].at, parts[i].len);
+        sk_queue_write(&r, &q->put_moves, sk_units(tail), offset, parts[i].at, parts[i].len);
         offset += parts[i].len;
     }
     sk_queue_commit_put(q, sk_position_plus(tail, 1, units), 1);
@@ -137,14 +137,14 @@ static inline int sk_queue_put_records(sk_segment *s, const unsigned char *recor
     sk_ring r;
     for (uint64_t most = SK_BATCH_UNITS;; most = whole / 2) {
         whole = sk_queue_batch(records, &room, most);
-        rc = whole > SK_PAYLOAD_MAX / SK_UNIT ? SK_TOO_LARGE : sk_queue_unit_room(s, q, tail, whole, call.until, &r);
+        rc = whole > SK_PAYLOAD_MAX / SK_UNIT ? SK_TOO_LARGE : sk_queue_unit_room(s, q, tail, whole, call, &r);
         if (rc != SK_NO_MEMORY || room == 1) break; /* where memory is short half of them may fit */
     }
     if (rc != SK_OK) {
-        sk_lock_give(&q->put_lock);
+        sk_queue_free_put(q);
         return rc;
     }
-    sk_ring_write(&r, sk_units(tail), 0, records, whole * SK_UNIT);
+    sk_queue_write(&r, &q->put_moves, sk_units(tail), 0, records, whole * SK_UNIT);
     sk_queue_commit_put(q, sk_position_plus(tail, room, (uint32_t)whole), room);
     *items = room;
     *units = whole;

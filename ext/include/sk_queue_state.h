@@ -81,15 +81,16 @@ static inline int sk_queue_join(sk_segment *s, uint64_t until) {
  * after. SK_OK or what waiting for the locks answers. */
 static inline int sk_queue_shutdown(sk_segment *s, bool at_once, uint64_t until) {
     sk_queue *q = sk_queue_of(s);
-    int rc = sk_queue_lock_put(s, q, until);
+    sk_call call = {.until = until};
+    int rc = sk_queue_lock_put(s, q, call);
     if (rc != SK_OK) return rc;
-    rc = sk_queue_lock_get(s, q, until);
+    rc = sk_queue_lock_get(s, q, call);
     if (rc == SK_OK) {
         uint32_t state = at_once ? SK_QUEUE_ENDED : SK_QUEUE_DRAINING;
         if (sk_load32_relaxed(&q->state) < state) sk_store32_seq_cst(&q->state, state); /* commits */
-        sk_lock_give(&q->get_lock);
+        sk_queue_free_get(q);
     }
-    sk_lock_give(&q->put_lock);
+    sk_queue_free_put(q);
     if (rc == SK_OK) {
         sk_event_call(&q->items, SK_EVERYBODY);
         sk_event_call(&q->room, SK_EVERYBODY);

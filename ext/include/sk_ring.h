@@ -126,17 +126,22 @@ static inline uint32_t sk_ring_stretch(const sk_ring *r, uint32_t head, uint32_t
     return used - ending < ending ? used - ending : ending;
 }
 
-/* Give `wide`, the same ring with more units behind, its origin, and copy to its new part what does not lie right there.
- * What `old` describes stays as it is. Whether there is room for that: sk_ring_stretch. */
-static inline bool sk_ring_lengthen(const sk_ring *old, sk_ring *wide, uint32_t head, uint32_t used) {
+/* Bytes that are to be copied within a ring: they do not overlap. */
+typedef struct sk_ring_copy {
+    uint64_t from, to, len;
+} sk_ring_copy;
+
+/* Give `wide`, the same ring with more units behind, its origin, and say what is to be copied to its new part because it does
+ * not lie right there. What `old` describes stays as it is. Whether there is room for that: sk_ring_stretch. */
+static inline bool sk_ring_lengthen(const sk_ring *old, sk_ring *wide, uint32_t head, uint32_t used, sk_ring_copy *copy) {
     uint32_t at = sk_ring_index(old, head), ending = old->units - at, added = wide->units - old->units;
     uint32_t starting = used > ending ? used - ending : 0;
     if (starting <= added && (starting <= ending || ending > added)) {
-        memcpy(wide->at + sk_ring_bytes(old), wide->at, (uint64_t)starting * SK_UNIT);
+        *copy = (sk_ring_copy){0, sk_ring_bytes(old), (uint64_t)starting * SK_UNIT};
         wide->origin = head - at;
     } else if (ending <= added) {
         uint32_t to = wide->units - ending;
-        memcpy(wide->at + (uint64_t)to * SK_UNIT, wide->at + (uint64_t)at * SK_UNIT, (uint64_t)ending * SK_UNIT);
+        *copy = (sk_ring_copy){(uint64_t)at * SK_UNIT, (uint64_t)to * SK_UNIT, (uint64_t)ending * SK_UNIT};
         wide->origin = head - to;
     } else return false;
     return true;

@@ -91,7 +91,7 @@ static void misuse(uint64_t *dices) {
         sk_queue *q = sk_queue_of(&s);
         for (int i = 0; i < 20; i++) {
             sk_part part = {bytes, dice(dices) % 180};
-            CHECK(sk_queue_put(&s, &part, 1, 5, (sk_call){0, false}) == SK_OK);
+            CHECK(sk_queue_put(&s, &part, 1, 5, (sk_call){.until = 0, .willing = false}) == SK_OK);
         }
         for (int i = 0; i < 4; i++) {
             uint64_t *words[] = {&q->tail, &q->head, &q->head_seen, &q->tail_seen, &q->geometry,
@@ -104,7 +104,7 @@ static void misuse(uint64_t *dices) {
                 uint32_t items = 1 + (uint32_t)(dice(dices) % 30);
                 uint64_t units = 1 + dice(dices) % 180;
                 sk_part part = {bytes, dice(dices) % 3000};
-                sk_call call = {sk_now_ns() + 20000, dice(dices) % 2 == 0};
+                sk_call call = {.until = sk_now_ns() + 20000, .willing = dice(dices) % 2 == 0};
                 int rc = sk_queue_get(&s, bytes, dice(dices) % 3000, &found, call);
                 CHECK(rc <= 0);
                 rc = sk_queue_get_records(&s, bytes, &items, &units, &found, call);

@@ -7,7 +7,7 @@ import queue
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from libc.stdint cimport uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from sharedkit import errors
 from sharedkit._attend cimport attend
@@ -18,11 +18,11 @@ from sharedkit.shm._codec cimport (
     KIND_ARRAY, KIND_BYTES, KIND_PICKLE_OOB, Parcel, Plain, array_for, decode, encode, plain, sk_part, unpickle_oob,
 )
 from sharedkit.shm._queue cimport (
-    SK_RECORD_HEAD, SK_RING_UNITS_MAX, SK_UNIT, SMALL, sk_call, sk_found, sk_queue_bytes, sk_queue_capacity,
-    sk_queue_count, sk_queue_get_found, sk_queue_get_records, sk_queue_lacks, sk_queue_of,
-    sk_queue_put_records, sk_record_head, sk_record_kind, sk_record_payload, sk_record_sound,
-    sk_record_units,
+    SK_RECORD_HEAD, SK_RING_UNITS_MAX, SK_UNIT, SMALL, inside, sk_call, sk_found, sk_queue_bytes,
+    sk_queue_capacity, sk_queue_count, sk_queue_get_found, sk_queue_get_records, sk_queue_lacks, sk_queue_of,
+    sk_queue_put_records, sk_record_head, sk_record_kind, sk_record_payload, sk_record_sound, sk_record_units,
 )
+from sharedkit.shm._stalls cimport SK_STALLED, goes_on, sk_stall, stalled
 
 cdef uint64_t FOR_EVER = <uint64_t>-1
 cdef enum:
@@ -59,7 +59,10 @@ cdef int put_batch(Segment segment, object items, sk_call call) except -1:
     cdef Batch batch = batch_of(items)
     cdef uint32_t n
     cdef uint64_t units, done = 0, at = 0
+    cdef sk_stall stall
     cdef int rc
+    memset(&stall, 0, sizeof(stall))
+    call.stall = &stall
     while done < batch.items:
         n = <uint32_t>min(batch.items - done, <uint64_t>0x7fffffff)
         segment.hold.inside += 1
@@ -71,10 +74,12 @@ cdef int put_batch(Segment segment, object items, sk_call call) except -1:
         if rc == SK_OK:
             continue
         try:
-            if rc == SK_INTERRUPTED:
+            if rc == SK_INTERRUPTED or rc == SK_STALLED and goes_on(segment, &stall):
                 attend(segment)
-            elif rc == SK_FULL or rc == SK_TIMEOUT:
+            elif rc == SK_FULL:
                 raise Full
+            elif rc == SK_TIMEOUT or rc == SK_STALLED:
+                raise stalled(Full, segment, &stall, inside(&stall))
             elif rc == SK_SHUTDOWN:
                 raise ShutDown
             else:
@@ -90,6 +95,9 @@ cdef list get_batch(Segment segment, object max_items, sk_call call):
     cdef uint64_t most = FOR_EVER
     cdef list items = []
     cdef bint first = True
+    cdef sk_stall stall
+    memset(&stall, 0, sizeof(stall))
+    call.stall = &stall
     if max_items is not None:
         if operator.index(max_items) < 0:
             raise ValueError(f"max_items must not be negative: {max_items}")
@@ -114,8 +122,9 @@ cdef list get_batch(Segment segment, object max_items, sk_call call):
     return items
 
 
-cdef tuple take_large(Segment segment, char *start, uint64_t have, sk_found *found, uint64_t until):
-    """Take the item that `found` describes into memory of its own: (True, item); (False, None) when another took it."""
+cdef tuple take_large(Segment segment, char *start, uint64_t have, sk_found *found, sk_call call):
+    """Take the item that `found` describes into memory of its own: (True, item); (False, None) when another took it.
+    `call` says how long to wait for the lock."""
     cdef uint64_t skip = 0
     cdef int rc = SK_INTERRUPTED
     cdef char *to
@@ -132,15 +141,17 @@ cdef tuple take_large(Segment segment, char *start, uint64_t have, sk_found *fou
     while rc != SK_OK:
         segment.hold.inside += 1
         with nogil:
-            rc = sk_queue_get_found(segment.s, to, skip, found, until)
+            rc = sk_queue_get_found(segment.s, to, skip, found, call)
         segment.hold.inside -= 1
         if rc == SK_LARGER:
             return False, None
-        if rc == SK_TIMEOUT:
-            raise Empty
+        if rc == SK_TIMEOUT or rc == SK_STALLED and not goes_on(segment, call.stall):
+            if call.stall is NULL:
+                raise Empty
+            raise stalled(Empty, segment, call.stall, inside(call.stall))
         if rc == SK_SHUTDOWN:
             raise ShutDown
-        if rc == SK_INTERRUPTED:
+        if rc == SK_INTERRUPTED or rc == SK_STALLED:
             attend(segment)
         elif rc != SK_OK:
             refuse(rc, 0)
@@ -209,7 +220,7 @@ cdef int take_batch(Segment segment, list items, uint64_t most, sk_call call) ex
     if to is NULL:
         raise MemoryError
     try:
-        while rc == SK_INTERRUPTED:
+        while rc == SK_INTERRUPTED or rc == SK_STALLED and goes_on(segment, call.stall):
             n = <uint32_t>min(most - <uint64_t>len(items), <uint64_t>0x7fffffff)
             units = room
             segment.hold.inside += 1
@@ -219,14 +230,16 @@ cdef int take_batch(Segment segment, list items, uint64_t most, sk_call call) ex
             if rc == SK_INTERRUPTED:
                 attend(segment)
         if rc == SK_LARGER:
-            taken, item = take_large(segment, <char *>to, room * SK_UNIT, &found, call.until)
+            taken, item = take_large(segment, <char *>to, room * SK_UNIT, &found, call)
             if taken:
                 items.append(item)
             return 1
         if rc == SK_EMPTY and items:
             return 0
-        if rc == SK_EMPTY or rc == SK_TIMEOUT:
+        if rc == SK_EMPTY:
             raise Empty
+        if rc == SK_TIMEOUT or rc == SK_STALLED:
+            raise stalled(Empty, segment, call.stall, inside(call.stall))
         if rc == SK_SHUTDOWN:
             raise ShutDown
         if rc != SK_OK:

@@ -81,6 +81,8 @@ cdef class BoundedSemaphore(Semaphore):
     A permit is held by the process that took it: when that dies or ends, its permits are free again; a process that is
     stopped keeps them, and the child of a fork holds none. A release by a process that holds none is taken from what
     others hold; ValueError when fewer than so many are held. Who has waited for a millisecond has the next turn.
+    While a process is stopped (SIGSTOP) in the very midst of `acquire` or `release`, `acquire(False)` answers False
+    after 0.1 s, and what blocks without a timeout waits, also `release`.
     `acquire` takes `block=` for `blocking=`. `seats`: how many processes can attach at once.
     Raises as Semaphore does. Method: a count for each process (ext/include/sk_permits.h).
     """

@@ -14,6 +14,7 @@ from sharedkit._segment cimport (
     SK_BUSY, SK_INTERRUPTED, SK_OK, SK_OWNER_DIED, SK_TIMEOUT, Segment, deadline_of, is_too_long, refuse,
 )
 from sharedkit._watch cimport pending
+from sharedkit.shm._stalls cimport SK_STALLED, goes_on
 
 
 cdef extern from "Python.h":
@@ -81,7 +82,10 @@ cdef int wait_in(Segment segment, slice_of step, end_of end, void *what, uint64_
         with nogil:
             rc = step(segment.s, what, until, &stay)
         segment.hold.inside -= 1
-        if rc == SK_INTERRUPTED:
+        if rc == SK_STALLED and not goes_on(segment, &stay.stall):
+            end(segment.s, what, &stay)
+            return SK_BUSY
+        if rc == SK_INTERRUPTED or rc == SK_STALLED:
             try:
                 attend(segment)
             except BaseException:
@@ -115,6 +119,8 @@ cdef class SliceTurn(Turn):
 
     cdef object look(self):
         cdef int rc = self.slice(self.segment.s, self.what, self.until, &self.stay)
+        if rc == SK_STALLED:
+            rc = SK_INTERRUPTED if goes_on(self.segment, &self.stay.stall) else SK_BUSY
         return pending() if rc == SK_INTERRUPTED else self.answer(rc)
 
     cdef object answer(self, int rc):
