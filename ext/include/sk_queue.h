@@ -7,13 +7,14 @@
  *   384     head: position of the first record        under get_lock; its store commits a get
  *   512     items, room, idle: events (sk_wait.h)     sleepers raise, wakers call
  *   640     done: items declared done                 anybody, by compare-and-swap
- *   768     geometry, state                           under both locks
+ *   768     geometry                                  under put_lock; under both where the ring grows
+ *           state                                     under both locks
  *           maxsize                                   anybody, by one store
- *   then    the ring, from a page of its own; it moves when it grows
+ *   then    the ring, from a page of its own to the end of the file
  *
  * Deaths. Before the store of tail (head) a put (get) never happened, after it it is done; the lock left behind is taken
- * over. Growing reserves the next ring behind the present one, carries the records over and flips `geometry`: before
- * the flip the new part is unused space, after it the old part is; repair gives either back. Counts are differences
+ * over. Growing reserves memory behind the ring, copies there what must move and flips `geometry`: before the flip the
+ * new part is unused space, which repair gives back; after it the places that were copied are. Counts are differences
  * of positions, so no count can disagree. shutdown(immediate) is one store of `state`: positions freeze,
  * nothing is drained, and the counts are read differently from then on.
  * Order of locks: put_lock before get_lock. head_seen and tail_seen are hints of their lock's holders, so
@@ -54,8 +55,8 @@ _Static_assert(offsetof(sk_queue, geometry) == 768 && sizeof(sk_queue) == 896, "
 
 /* header.param of a queue */
 #define SK_QUEUE_MAXSIZE 0 /* at birth */
-#define SK_QUEUE_FLOOR 1   /* where in the file rings may begin */
-#define SK_QUEUE_LOG2 2    /* of the first ring */
+#define SK_QUEUE_FLOOR 1   /* where in the file the ring begins */
+#define SK_QUEUE_LOG2 2    /* of the first ring's units */
 #define SK_QUEUE_START 3   /* the first position */
 
 /* What a call may wait for. */
@@ -75,20 +76,19 @@ static inline int sk_queue_ring(sk_segment *s, const sk_queue *q, sk_ring *r) {
 /* Both positions within one ring? */
 static inline bool sk_queue_sound(const sk_ring *r, uint64_t head, uint64_t tail) {
     uint32_t units = sk_units(tail) - sk_units(head), items = sk_items(tail) - sk_items(head);
-    return units <= sk_ring_units(r) && items <= units && (items == 0) == (units == 0);
+    return sk_ring_spans(r, sk_units(head), sk_units(tail)) && items <= units && (items == 0) == (units == 0);
 }
 
 /* --- locks and repair --------------------------------------------------------------------------- */
 
-/* Give back what a death during growth left: everything that is not the present ring. */
+/* Give back what a death during growth left: everything behind the ring. */
 static inline int sk_queue_repair_put(sk_segment *s, sk_queue *q) {
     sk_ring r;
     int rc = sk_queue_ring(s, q, &r);
     if (rc != SK_OK) return rc;
     sk_store64_relaxed(&q->head_seen, sk_load64_acquire(&q->head));
     int64_t size = sk_segment_size(s);
-    sk_segment_discard(s, sk_queue_floor(s), r.from);
-    if (size > 0) sk_segment_discard(s, r.from + sk_ring_bytes(&r), (uint64_t)size);
+    if (size > 0) sk_segment_discard(s, sk_queue_floor(s) + sk_ring_bytes(&r), (uint64_t)size);
     return SK_OK;
 }
 
@@ -112,40 +112,54 @@ static inline int sk_queue_lock_get(sk_segment *s, sk_queue *q, uint64_t until) 
 
 /* --- growing ------------------------------------------------------------------------------------- */
 
-static inline int sk_queue_move(sk_segment *s, sk_queue *q, const sk_ring *old, uint64_t from, uint32_t log2,
-                                uint64_t until) {
-    uint64_t geometry = sk_geometry(from, log2);
+/* By how many units a ring that has `used` of its units in use from `head` on must grow to hold `need` more: whole pages. */
+static inline uint64_t sk_queue_lack(const sk_ring *r, uint32_t head, uint32_t used, uint64_t need) {
+    uint64_t lack = used + need > r->units ? used + need - r->units : 0;
+    uint64_t stretch = lack > 0 ? sk_ring_stretch(r, head, used) : 0;
+    return sk_round_up(lack > stretch ? lack : stretch, SK_UNITS_PER_PAGE);
+}
+
+/* Make the reserved memory behind the ring part of it. */
+static inline int sk_queue_lengthen(sk_segment *s, sk_queue *q, const sk_ring *old, uint64_t units, uint64_t until) {
     sk_ring wide;
-    int rc = sk_ring_of(s, geometry, sk_queue_floor(s), &wide);
+    int rc = sk_ring_of(s, sk_geometry((uint32_t)units, old->origin), sk_queue_floor(s), &wide);
     if (rc == SK_OK) rc = sk_queue_lock_get(s, q, until);
     if (rc != SK_OK) return rc;
     uint64_t head = sk_load64_relaxed(&q->head), tail = sk_load64_relaxed(&q->tail);
     if (!sk_queue_sound(old, head, tail)) rc = SK_CORRUPT;
-    else {
-        sk_ring_carry(old, &wide, sk_units(head), sk_units(tail));
-        sk_store64_release(&q->geometry, geometry); /* commits the growth. R3: pairs with A3 */
-    }
+    else if (!sk_ring_lengthen(old, &wide, sk_units(head), sk_units(tail) - sk_units(head))) rc = sk_system(-ENOSPC);
+    else sk_store64_release(&q->geometry, sk_geometry(wide.units, wide.origin)); /* commits the growth. R3: pairs with A3 */
     sk_lock_give(&q->get_lock);
     return rc;
 }
 
-/* Under put_lock: a ring that has room for `need` more units. The old one stays good until the flip. */
-static inline int sk_queue_grow(sk_segment *s, sk_queue *q, const sk_ring *old, uint64_t used, uint64_t need,
+static inline int sk_queue_grow_by(sk_segment *s, sk_queue *q, const sk_ring *old, uint64_t units, uint64_t until) {
+    uint64_t from = sk_queue_floor(s) + sk_ring_bytes(old), to = from + units * SK_UNIT;
+    int rc = sk_segment_reserve(s, from, to);
+    if (rc == SK_OK) rc = sk_queue_lengthen(s, q, old, old->units + units, until);
+    if (rc != SK_OK) {
+        int reason = errno;
+        sk_segment_discard(s, from, to);
+        errno = reason;
+    }
+    return rc;
+}
+
+/* Under put_lock: room for `need` more units. The ring doubles, or as often as it takes; where memory is short it takes what
+ * is free, less a sixteenth for others, and at the last what the item needs. */
+static inline int sk_queue_grow(sk_segment *s, sk_queue *q, const sk_ring *old, uint64_t head, uint32_t used, uint64_t need,
                                 uint64_t until) {
     if (until == 0) return SK_BUSY;
-    uint32_t log2 = old->log2 + 1;
-    while (log2 <= SK_RING_LOG2_MAX && ((uint64_t)1 << log2) < used + need) log2++;
-    if (log2 > SK_RING_LOG2_MAX) return sk_system(-ENOMEM);
-    uint64_t from = sk_round_up(old->from + sk_ring_bytes(old), SK_PAGE);
-    uint64_t end = from + ((uint64_t)SK_UNIT << log2);
-    if (end > SK_LARGEST) return sk_system(-ENOMEM);
-    int rc = sk_segment_reserve(s, from, end);
-    if (rc == SK_OK) rc = sk_queue_move(s, q, old, from, log2, until);
-    int reason = errno;
-    if (rc == SK_OK) sk_segment_discard(s, old->from, old->from + sk_ring_bytes(old));
-    else sk_segment_discard(s, from, end);
-    errno = reason;
-    return rc;
+    uint64_t lack = sk_queue_lack(old, sk_units(head), used, need), most = SK_RING_UNITS_MAX - old->units;
+    if (lack > most) return sk_system(-ENOSPC);
+    uint64_t wide = old->units;
+    while (wide < lack) wide *= 2;
+    int rc = sk_queue_grow_by(s, q, old, wide < most ? wide : most, until);
+    if (rc != SK_NO_MEMORY && rc != SK_FILE_LIMIT) return rc;
+    uint64_t left = sk_segment_room(s) / SK_PAGE;
+    left = (left - left / 16) * SK_UNITS_PER_PAGE;
+    if (left > lack && left < wide) rc = sk_queue_grow_by(s, q, old, left, until);
+    return rc == SK_NO_MEMORY || rc == SK_FILE_LIMIT ? sk_queue_grow_by(s, q, old, lack, until) : rc;
 }
 
 /* --- waiting -------------------------------------------------------------------------------------- */

@@ -150,7 +150,8 @@ static inline int sk_queue_get_records(sk_segment *s, unsigned char *to, uint32_
     if (n < most) { /* a batch wants all there is: look at the tail itself */
         tail = sk_load64_acquire(&q->tail); /* A5: pairs with R5 */
         sk_store64_relaxed(&q->tail_seen, tail);
-        if (!sk_queue_sound(&r, head, tail)) rc = SK_CORRUPT;
+        rc = sk_queue_ring(s, q, &r); /* anew: the tail may be past what the former origin can tell */
+        if (rc == SK_OK && !sk_queue_sound(&r, head, tail)) rc = SK_CORRUPT;
     }
     uint64_t whole = 0;
     for (end = head; rc == SK_OK && n < most && end != tail; n++) {

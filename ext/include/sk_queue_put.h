@@ -20,6 +20,18 @@ static inline uint32_t sk_queue_item_room(sk_queue *q, uint64_t tail, uint32_t m
     return 0;
 }
 
+/* Under put_lock, with room for `need` units behind the tail: they must be less than two lengths past the origin. Else the
+ * head is past a whole length, for it is within one of where the tail will be; so the origin moves on by one. Whoever gets
+ * meanwhile may know either origin: both say the same of what lies between its head and tail. */
+static inline int sk_queue_keep_origin(sk_queue *q, uint64_t tail, uint64_t need, sk_ring *r) {
+    uint64_t past = (uint32_t)(sk_units(tail) - r->origin) + need, length = r->units;
+    if (__builtin_expect(past < 2 * length, 1)) return SK_OK;
+    if (past >= 3 * length) return SK_CORRUPT;
+    r->origin += r->units;
+    sk_store64_release(&q->geometry, sk_geometry(r->units, r->origin)); /* R3: pairs with A3 */
+    return SK_OK;
+}
+
 /* Under put_lock: the ring with room for `need` units behind the tail. */
 static inline int sk_queue_unit_room(sk_segment *s, sk_queue *q, uint64_t tail, uint64_t need, uint64_t until,
                                      sk_ring *r) {
@@ -27,14 +39,14 @@ static inline int sk_queue_unit_room(sk_segment *s, sk_queue *q, uint64_t tail, 
         int rc = sk_queue_ring(s, q, r);
         if (rc != SK_OK) return rc;
         uint64_t head = sk_load64_relaxed(&q->head_seen);
-        uint64_t used = (uint32_t)(sk_units(tail) - sk_units(head));
-        if (used + need <= sk_ring_units(r)) return SK_OK;
+        uint32_t used = sk_units(tail) - sk_units(head);
+        if (used + need <= r->units) return sk_queue_keep_origin(q, tail, need, r);
         head = sk_load64_acquire(&q->head); /* A4: pairs with R4 */
         sk_store64_relaxed(&q->head_seen, head);
         if (!sk_queue_sound(r, head, tail)) return SK_CORRUPT;
-        used = (uint32_t)(sk_units(tail) - sk_units(head));
-        if (used + need <= sk_ring_units(r)) return SK_OK;
-        rc = sk_queue_grow(s, q, r, used, need, until);
+        used = sk_units(tail) - sk_units(head);
+        if (used + need <= r->units) return sk_queue_keep_origin(q, tail, need, r);
+        rc = sk_queue_grow(s, q, r, head, used, need, until);
         if (rc != SK_OK) return rc;
     }
 }
@@ -98,6 +110,19 @@ static inline int sk_queue_put(sk_segment *s, const sk_part *parts, uint32_t n, 
 
 #define SK_BATCH_UNITS (1u << 16) /* of one commit: a batch must not need a ring of its own size */
 
+/* How many units the first of `*items` whole records have: so many of them as have at most `most`, but one at least. */
+static inline uint64_t sk_queue_batch(const unsigned char *records, uint32_t *items, uint64_t most) {
+    uint64_t whole = 0;
+    for (uint32_t i = 0; i < *items; i++) {
+        uint64_t head;
+        memcpy(&head, records + whole * SK_UNIT, sizeof head);
+        uint64_t more = sk_record_units(sk_record_payload(head));
+        if (i > 0 && whole + more > most) *items = i;
+        else whole += more;
+    }
+    return whole;
+}
+
 /* Put as many of the `*items` whole records at `records` as there is room for, in one commit.
  * Answers in *items and *units how many went in; statuses as for sk_queue_put. */
 static inline int sk_queue_put_records(sk_segment *s, const unsigned char *records, uint32_t *items, uint64_t *units,
@@ -109,15 +134,12 @@ static inline int sk_queue_put_records(sk_segment *s, const unsigned char *recor
     *items = 0;
     int rc = sk_queue_begin_put(s, q, &room, call, &tail);
     if (rc != SK_OK) return rc;
-    for (uint32_t i = 0; i < room; i++) {
-        uint64_t head;
-        memcpy(&head, records + whole * SK_UNIT, sizeof head);
-        uint64_t more = sk_record_units(sk_record_payload(head));
-        if (i > 0 && whole + more > SK_BATCH_UNITS) room = i;
-        else whole += more;
-    }
     sk_ring r;
-    rc = whole > SK_PAYLOAD_MAX / SK_UNIT ? SK_TOO_LARGE : sk_queue_unit_room(s, q, tail, whole, call.until, &r);
+    for (uint64_t most = SK_BATCH_UNITS;; most = whole / 2) {
+        whole = sk_queue_batch(records, &room, most);
+        rc = whole > SK_PAYLOAD_MAX / SK_UNIT ? SK_TOO_LARGE : sk_queue_unit_room(s, q, tail, whole, call.until, &r);
+        if (rc != SK_NO_MEMORY || room == 1) break; /* where memory is short half of them may fit */
+    }
     if (rc != SK_OK) {
         sk_lock_give(&q->put_lock);
         return rc;

@@ -36,11 +36,15 @@ static void prepare(void) {
         s->header.body = sk_body_at(4, 0);
         s->header.param[SK_QUEUE_MAXSIZE] = bound;
         s->header.param[SK_QUEUE_FLOOR] = sk_queue_floor_for(4);
-        s->header.param[SK_QUEUE_LOG2] = SK_RING_LOG2_MIN;
+        s->header.param[SK_QUEUE_LOG2] = 8; /* one page */
         s->header.param[SK_QUEUE_START] = sk_position(UINT32_MAX, UINT32_MAX);
         s->seats.table[i].epoch = 1;
     }
     if (fill != NULL) fill(&segment[0]);
+    if (fill == sk_queue_fill) { /* the origin moves on with the second put */
+        sk_queue *q = sk_queue_of(&segment[0]);
+        q->geometry = sk_geometry(256, sk_units(q->tail) - 510);
+    }
 }
 
 static void put(int i, uint32_t item) {

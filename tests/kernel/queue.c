@@ -176,6 +176,8 @@ static void end(sk_segment *s, bool at_once) {
     CHECK(rc == SK_OK);
 }
 
+#define ONE_PAGE 8 /* log2 of the units */
+
 static void make(sk_segment *s, uint64_t bound, uint32_t log2, uint64_t start) {
     sk_plan plan = {.kind = 4, .seats = 16, .body_len = sk_queue_body_len(16, log2), .fill = sk_queue_fill};
     plan.param[SK_QUEUE_MAXSIZE] = maxsize = bound;
@@ -191,7 +193,7 @@ static void many_to_many(uint64_t bound, uint64_t start) {
     sk_segment s;
     crew producers = {.n = 0}, consumers = {.n = 0};
     memset(taken_out, 0, sizeof taken_out);
-    make(&s, bound, SK_RING_LOG2_MIN, start);
+    make(&s, bound, ONE_PAGE, start);
     sk_queue *q = sk_queue_of(&s);
     for (uintptr_t i = 0; i < PRODUCERS; i++) hire(&producers, produce, (void *)i);
     for (uintptr_t i = 0; i < CONSUMERS; i++) hire(&consumers, consume, (void *)i);
@@ -220,7 +222,7 @@ static void alone(void) {
     unsigned char bytes[600] = {7}, back[600];
     sk_part part = {bytes, sizeof bytes};
     sk_call now = {0, false}, never = {FOR_EVER, false};
-    make(&s, 3, SK_RING_LOG2_MIN, sk_position(UINT32_MAX - 1, UINT32_MAX - 20));
+    make(&s, 3, ONE_PAGE, sk_position(UINT32_MAX - 1, UINT32_MAX - 20));
     sk_queue *q = sk_queue_of(&s);
     CHECK(sk_queue_get(&s, back, sizeof back, &found, never) == SK_EMPTY);
     CHECK(sk_queue_get(&s, back, sizeof back, &found, (sk_call){sk_now_ns(), true}) == SK_TIMEOUT);

@@ -25,7 +25,7 @@ KIND, META_LEN, META_CHECK, CHECK = 12, 40, 112, 152
 HONEST = {
     "worked", "Late", "Empty", "Full", "ShutDown", "OverflowError", "ValueError", "KeyError", "CorruptSegmentError",
     "LayoutError", "SeatsExhausted", "FileNotFoundError", "UnicodeDecodeError", "UnpicklingError", "EOFError", "TypeError",
-    "AttributeError", "ModuleNotFoundError",
+    "AttributeError", "ModuleNotFoundError", "MemoryError",
 }  # fmt: skip
 
 

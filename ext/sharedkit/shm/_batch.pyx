@@ -18,8 +18,8 @@ from sharedkit.shm._codec cimport (
     KIND_ARRAY, KIND_BYTES, KIND_PICKLE_OOB, Parcel, Plain, array_for, decode, encode, plain, sk_part, unpickle_oob,
 )
 from sharedkit.shm._queue cimport (
-    SK_RECORD_HEAD, SK_UNIT, SMALL, sk_call, sk_found, sk_queue_bytes, sk_queue_count, sk_queue_get_found,
-    sk_queue_get_records, sk_queue_of, sk_queue_put_records, sk_record_head, sk_record_kind, sk_record_payload,
+    SK_RECORD_HEAD, SK_RING_UNITS_MAX, SK_UNIT, SMALL, sk_call, sk_found, sk_queue_bytes, sk_queue_capacity, sk_queue_count,
+    sk_queue_get_found, sk_queue_get_records, sk_queue_lacks, sk_queue_of, sk_queue_put_records, sk_record_head, sk_record_kind, sk_record_payload,
     sk_record_sound, sk_record_units,
 )
 
@@ -35,6 +35,22 @@ cdef Batch batch_of(object items):
     for item in items:
         batch.add(item)
     return batch
+
+
+cdef int refuse_put(Segment segment, int rc, uint64_t payload) except -1:
+    """What `refuse` raises for an item of so many bytes, with the queue's own numbers where memory was short."""
+    cdef uint64_t holds, used, lacks
+    try:
+        refuse(rc, payload)
+    except errors.OutOfSharedMemory as why:
+        holds = sk_queue_capacity(sk_queue_of(segment.s))
+        used = sk_queue_bytes(sk_queue_of(segment.s))
+        lacks = sk_queue_lacks(segment.s, payload)
+        raise errors.OutOfSharedMemory(
+            f"{why}; the queue's ring holds {holds:,} bytes, {used:,} are in use, and for this item it must grow by "
+            f"{lacks:,} (a ring holds at most {SK_RING_UNITS_MAX * SK_UNIT:,}); getting items makes room"
+        ) from None
+    return 0
 
 
 cdef int put_batch(Segment segment, object items, sk_call call) except -1:
@@ -61,7 +77,7 @@ cdef int put_batch(Segment segment, object items, sk_call call) except -1:
             elif rc == SK_SHUTDOWN:
                 raise ShutDown
             else:
-                refuse(rc, (batch.used - at) * SK_UNIT)
+                refuse_put(segment, rc, batch.payload_at(at))
         except BaseException as why:
             why.put = done
             raise
@@ -170,6 +186,12 @@ cdef class Batch:
         self.used += units
         self.items += 1
         return 0
+
+    cdef uint64_t payload_at(self, uint64_t at) noexcept:
+        """Bytes of the item whose record begins at unit `at`."""
+        cdef uint64_t head
+        memcpy(&head, self.at + at * SK_UNIT, SK_RECORD_HEAD)
+        return sk_record_payload(head)
 
 
 cdef int take_batch(Segment segment, list items, uint64_t most, sk_call call) except -1:

@@ -13,12 +13,12 @@ cdef extern from *:
     #include "sk_queue_get.h"
     #include "sk_queue_state.h"
     """
+    const uint64_t SK_RING_UNITS_MAX
     enum: SK_UNIT, SK_RECORD_HEAD, SK_QUEUE_MAXSIZE, SK_QUEUE_FLOOR, SK_QUEUE_LOG2, SK_QUEUE_START
 
     ctypedef struct sk_queue:
         uint32_t put_lock
         uint32_t get_lock
-        uint64_t geometry
         uint32_t state
 
     ctypedef struct sk_call:
@@ -47,6 +47,8 @@ cdef extern from *:
                            uint64_t until) noexcept nogil
     int sk_queue_get_records(sk_segment *s, unsigned char *to, uint32_t *items, uint64_t *units, sk_found *found,
                              sk_call call) noexcept nogil
+    uint64_t sk_queue_capacity(const sk_queue *q) noexcept nogil
+    uint64_t sk_queue_lacks(sk_segment *s, uint64_t payload) noexcept nogil
     uint32_t sk_queue_count(const sk_queue *q) noexcept nogil
     uint64_t sk_queue_bytes(const sk_queue *q) noexcept nogil
     uint32_t sk_queue_unfinished_now(const sk_queue *q) noexcept nogil

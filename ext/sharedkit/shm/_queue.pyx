@@ -20,14 +20,14 @@ from sharedkit._segment cimport (
     Handle, Segment, alone, closed, create_segment, deadline_of, is_too_long, refuse, sk_plan,
 )
 from sharedkit._watch cimport coroutines
-from sharedkit.shm._batch cimport get_batch, put_batch, take_large
+from sharedkit.shm._batch cimport get_batch, put_batch, refuse_put, take_large
 from sharedkit.shm._codec cimport Parcel, Plain, decode, encode, plain, sk_part
 from sharedkit.shm._queue_turns cimport get_one, get_some, join_all, put_all, put_one
 from sharedkit.statistics import QueueStatistics
 
 KIND_QUEUE = 4
 cdef uint64_t FOR_EVER = <uint64_t>-1
-FIRST_LOG2 = 10              # units of the first ring: 16 KiB; it doubles as needed
+FIRST_LOG2 = 10              # units of the first ring: 16 KiB; it doubles as needed, or grows by what is free where that is less
 cdef object Empty = queue.Empty, Full = queue.Full, ShutDown = errors.ShutDown
 STATES = ("open", "shutdown", "shutdown-immediate")
 
@@ -152,7 +152,7 @@ cdef class Queue(Handle):
             if rc == SK_INTERRUPTED:
                 PyErr_CheckSignals()
             elif rc != SK_BUSY and rc != SK_FULL:
-                refuse(rc, payload)
+                refuse_put(segment, rc, payload)
             segment.hold.inside += 1
             with nogil:
                 rc = sk_queue_put(segment.s, parts, own.n, own.kind, call)
@@ -421,7 +421,7 @@ cdef class Queue(Handle):
             maxsize=self.maxsize,
             qsize=self.qsize(),
             unfinished_tasks=self.unfinished_tasks,
-            capacity_bytes=<uint64_t>SK_UNIT << (q.geometry >> 40 & 31),
+            capacity_bytes=sk_queue_capacity(q),
             used_bytes=sk_queue_bytes(q),
             state=STATES[min(q.state, 2)],
             attached=segment.attached(),

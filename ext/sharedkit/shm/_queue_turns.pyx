@@ -13,7 +13,7 @@ from sharedkit._segment cimport (
     Segment, deadline_of, refuse, sk_now_ns, sk_segment,
 )
 from sharedkit._watch cimport Turn, coroutines, pending, sk_waits_aside, waiting
-from sharedkit.shm._batch cimport Batch, batch_of, get_batch, take_large
+from sharedkit.shm._batch cimport Batch, batch_of, get_batch, refuse_put, take_large
 from sharedkit.shm._codec cimport Parcel, Plain, decode, encode, plain, sk_part
 from sharedkit.shm._queue cimport (
     QUICK, SK_UNIT, SMALL, sk_call, sk_found, sk_queue_get, sk_queue_join, sk_queue_put, sk_queue_put_records,
@@ -120,7 +120,7 @@ cdef object get_some(Segment segment, object max_items, cbool willing, object ti
     return waiting(turn)
 
 
-cdef object full(int rc, uint64_t asked):
+cdef object full(Segment segment, int rc, uint64_t payload):
     """The same of a put."""
     if rc == SK_INTERRUPTED:
         return pending()
@@ -128,7 +128,7 @@ cdef object full(int rc, uint64_t asked):
         raise Full
     if rc == SK_SHUTDOWN:
         raise ShutDown
-    return refuse(rc, asked)
+    return refuse_put(segment, rc, payload)
 
 
 cdef class PutTurn(QueueTurn):
@@ -160,7 +160,7 @@ cdef class PutTurn(QueueTurn):
                 rc = sk_queue_put(s, parts, self.own.n, self.own.kind, self.call)
                 sk_waits_aside(NULL)
             self.segment.hold.inside -= 1
-        return None if rc == SK_OK else full(rc, payload)
+        return None if rc == SK_OK else full(self.segment, rc, payload)
 
     cdef int end(self) except -1:
         sk_queue_quit_put(self.segment.s)
@@ -207,7 +207,7 @@ cdef class PutManyTurn(QueueTurn):
             self.at += units
             if rc != SK_OK:
                 try:
-                    return full(rc, (batch.used - self.at) * SK_UNIT)
+                    return full(self.segment, rc, batch.payload_at(self.at))
                 except BaseException as why:
                     why.put = self.done
                     raise
