@@ -24,6 +24,7 @@ MODULES = [
     module("sharedkit._segment"),
     module("sharedkit._watch"),
     module("sharedkit._inlet"),
+    module("sharedkit._attend"),
     module("sharedkit._look"),
     module("sharedkit._keys"),
     module("sharedkit.shm._counter"),

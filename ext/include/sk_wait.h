@@ -22,6 +22,7 @@ typedef struct sk_waiter {
     uint32_t polling;  /* 1: never sleep on the word, poll */
     uint32_t patience; /* how many spins to try before parking; adapts */
     uint32_t one_core; /* 1: whoever we wait for seems to share our core */
+    uint32_t hasty;    /* 1: neither spin nor park, but say SK_INTERRUPTED at once: others of this thread are to run */
     uint32_t short_ns; /* a park that was over so soon would better have been spared by more spins */
 } sk_waiter;
 
@@ -57,7 +58,7 @@ static inline bool sk_spin_for(sk_waiter *w, const uint32_t *word, uint32_t seen
     uint32_t patience = sk_load32_relaxed(&w->patience);
     uint32_t offer = sk_load32_relaxed(&w->one_core) ? 0 : SK_SPINS_BEFORE_YIELD;
     bool offered = false;
-    if (__builtin_expect(sk_put_aside != NULL, 0)) return false;
+    if (__builtin_expect(sk_put_aside != NULL || sk_load32_relaxed(&w->hasty), 0)) return false;
     for (uint32_t i = 0; i < patience; i++) {
         __builtin_prefetch(next);
         if (sk_load32_relaxed(word) != seen) {
@@ -120,6 +121,7 @@ static inline int sk_park(const sk_waiter *w, uint32_t *word, uint32_t seen, uin
         *sk_put_aside = (sk_aside){word, seen, until};
         return SK_INTERRUPTED;
     }
+    if (__builtin_expect(sk_load32_relaxed(&w->hasty), 0) && now < until) return SK_INTERRUPTED;
     if (sk_load32_relaxed(&w->polling)) return sk_poll_while(word, seen, until);
     if (now >= until) return SK_TIMEOUT;
     int rc = sk_sleep_on(word, seen, until - now);

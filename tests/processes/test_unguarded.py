@@ -1,4 +1,4 @@
-"""A main program without `if __name__ == "__main__":` whose workers import it: one error that names it, no second start."""
+"""A main program without `if __name__ == "__main__":` whose workers import it: one error, and no second start."""
 
 import subprocess
 import sys

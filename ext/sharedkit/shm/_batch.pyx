@@ -5,12 +5,12 @@ import operator
 import queue
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from sharedkit import errors
+from sharedkit._attend cimport attend
 from sharedkit._segment cimport (
     SK_CORRUPT, SK_EMPTY, SK_FULL, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_SHUTDOWN, SK_TIMEOUT, Segment, refuse,
 )
@@ -71,7 +71,7 @@ cdef int put_batch(Segment segment, object items, sk_call call) except -1:
             continue
         try:
             if rc == SK_INTERRUPTED:
-                PyErr_CheckSignals()
+                attend(segment)
             elif rc == SK_FULL or rc == SK_TIMEOUT:
                 raise Full
             elif rc == SK_SHUTDOWN:
@@ -140,7 +140,7 @@ cdef tuple take_large(Segment segment, char *start, uint64_t have, sk_found *fou
         if rc == SK_SHUTDOWN:
             raise ShutDown
         if rc == SK_INTERRUPTED:
-            PyErr_CheckSignals()
+            attend(segment)
         elif rc != SK_OK:
             refuse(rc, 0)
     if found.kind == KIND_ARRAY or found.kind == KIND_BYTES:
@@ -216,7 +216,7 @@ cdef int take_batch(Segment segment, list items, uint64_t most, sk_call call) ex
                 rc = sk_queue_get_records(segment.s, to, &n, &units, &found, call)
             segment.hold.inside -= 1
             if rc == SK_INTERRUPTED:
-                PyErr_CheckSignals()
+                attend(segment)
         if rc == SK_LARGER:
             taken, item = take_large(segment, <char *>to, room * SK_UNIT, &found, call.until)
             if taken:

@@ -4,11 +4,11 @@
 import time
 import warnings
 
-from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from sharedkit import _times, errors, segments
+from sharedkit._attend cimport attend
 from sharedkit._segment cimport (
     SK_BUSY, SK_INTERRUPTED, SK_OK, SK_TIMEOUT,
     Handle, Segment, closed, create_segment, refuse, sk_me, sk_plan,
@@ -361,7 +361,7 @@ cdef bint sleep(Segment segment, sk_condition *table, sk_sleeper *slot, uint32_t
             return not sk_condition_quit(slot, me)
         if rc == SK_BUSY:
             raise RuntimeError("this process was forked off by one that waits, and does not wait itself")
-        PyErr_CheckSignals()
+        attend(segment)
 
 
 cdef int take_back(object lock, object restores, object saved) except -1:

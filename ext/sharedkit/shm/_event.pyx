@@ -4,11 +4,11 @@
 import warnings
 
 cimport cython
-from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
 from sharedkit import segments
+from sharedkit._attend cimport attend
 from sharedkit._segment cimport (
     SK_INTERRUPTED, SK_OK, SK_TIMEOUT,
     Handle, Segment, closed, create_segment, refuse, sk_plan, sk_segment,
@@ -180,7 +180,7 @@ cdef class Event(Handle):
                 return False
             if rc != SK_INTERRUPTED:
                 refuse(rc, 0)
-            PyErr_CheckSignals()
+            attend(segment)
 
     def await_(self, timeout=None):
         """Wait as `wait` does, without blocking the event loop; a coroutine. (`await` is a word of the language.)

@@ -7,7 +7,6 @@ import types
 from functools import partial
 
 cimport cython
-from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 from libcpp cimport bool as cbool
@@ -15,6 +14,7 @@ from libcpp cimport bool as cbool
 from sharedkit import _times, errors, segments
 from sharedkit._differences import unlike
 from sharedkit._iteration import refuse_search, until_shutdown
+from sharedkit._attend cimport attend
 from sharedkit._segment cimport (
     SK_BUSY, SK_EMPTY, SK_FULL, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_SHUTDOWN, SK_TIMEOUT,
     Handle, Segment, alone, closed, create_segment, deadline_of, is_too_long, refuse, sk_plan,
@@ -150,7 +150,7 @@ cdef class Queue(Handle):
             if rc == SK_SHUTDOWN:
                 raise ShutDown
             if rc == SK_INTERRUPTED:
-                PyErr_CheckSignals()
+                attend(segment)
             elif rc != SK_BUSY and rc != SK_FULL:
                 refuse_put(segment, rc, payload)
             segment.hold.inside += 1
@@ -221,7 +221,7 @@ cdef class Queue(Handle):
             elif rc == SK_SHUTDOWN:
                 raise ShutDown
             elif rc == SK_INTERRUPTED:
-                PyErr_CheckSignals()
+                attend(segment)
             elif rc != SK_BUSY and rc != SK_EMPTY:
                 refuse(rc, 0)
             segment.hold.inside += 1
@@ -332,7 +332,7 @@ cdef class Queue(Handle):
         cdef Segment segment = self.segment
         cdef int rc = SK_INTERRUPTED
         while rc != SK_OK:
-            PyErr_CheckSignals()
+            attend(segment)
             segment.hold.inside += 1
             with nogil:
                 rc = sk_queue_join(segment.s, FOR_EVER)
@@ -354,7 +354,7 @@ cdef class Queue(Handle):
                 rc = sk_queue_shutdown(segment.s, at_once, FOR_EVER)
             segment.hold.inside -= 1
             if rc == SK_INTERRUPTED:
-                PyErr_CheckSignals()
+                attend(segment)
             elif rc != SK_OK:
                 refuse(rc, 0)
 

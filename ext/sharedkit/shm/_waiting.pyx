@@ -1,13 +1,13 @@
 # cython: language_level=3
 """Waiting in slices: a thread's with the GIL let go, so that signals come through; a task's put aside."""
 
-from cpython.exc cimport PyErr_CheckSignals
 from cpython.pystate cimport PyThreadState, PyThreadState_Get
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 from libcpp cimport bool as cbool
 
 from sharedkit import _times
+from sharedkit._attend cimport attend, greenlet_number, has_greenlets
 from sharedkit._segment cimport (
     SK_BUSY, SK_INTERRUPTED, SK_OK, SK_OWNER_DIED, SK_TIMEOUT, Segment, deadline_of, is_too_long, refuse,
 )
@@ -60,6 +60,8 @@ cdef uint64_t until_of_wait(object timeout) except? 1:
 
 cdef uint32_t this_thread() noexcept:
     """A number that no other thread of the process has or had: unlike idents, these are not used again."""
+    if has_greenlets():
+        return greenlet_number(next_thread)
     return <uint32_t>PyThreadState_GetID(PyThreadState_Get())
 
 
@@ -79,7 +81,7 @@ cdef int wait_in(Segment segment, slice_of step, end_of end, void *what, uint64_
         segment.hold.inside -= 1
         if rc == SK_INTERRUPTED:
             try:
-                PyErr_CheckSignals()
+                attend(segment)
             except BaseException:
                 end(segment.s, what, &stay)
                 raise
