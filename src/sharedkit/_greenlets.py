@@ -1,7 +1,7 @@
 """gevent: where it has patched `threading`, greenlets count as threads, and a wait lets the others run.
 
-A call in C that sleeps would stop all greenlets of its thread, so a wait looks again and again instead, with pauses of up
-to 10 ms that the others have. Nothing here imports gevent: it is there, or it has patched nothing.
+A call in C that sleeps would stop all greenlets of its thread, so a wait looks again and again instead, with pauses of
+up to 10 ms that the others have. Nothing here imports gevent: it is there, or it has patched nothing.
 """
 
 from __future__ import annotations

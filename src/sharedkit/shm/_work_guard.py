@@ -38,7 +38,7 @@ def leave_if_imported(prefix: str) -> None:
 
 
 def fork_server_is_unguarded() -> bool:
-    """Whether the fork server of this process, which imports the main program once for all, has ended because of that."""
+    """Whether the fork server of this process, which imports the main program for all, has ended because of that."""
     pid = getattr(getattr(forkserver, "_forkserver", None), "_forkserver_pid", None)
     if pid is None:
         return False
