@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""What a wait does between two slices: signal handlers run, and where gevent has patched threads the other greenlets."""
+"""What a wait does between two slices: signal handlers run, and where gevent has patched threads other greenlets."""
 
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport uint32_t

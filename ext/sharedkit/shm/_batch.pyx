@@ -18,9 +18,10 @@ from sharedkit.shm._codec cimport (
     KIND_ARRAY, KIND_BYTES, KIND_PICKLE_OOB, Parcel, Plain, array_for, decode, encode, plain, sk_part, unpickle_oob,
 )
 from sharedkit.shm._queue cimport (
-    SK_RECORD_HEAD, SK_RING_UNITS_MAX, SK_UNIT, SMALL, sk_call, sk_found, sk_queue_bytes, sk_queue_capacity, sk_queue_count,
-    sk_queue_get_found, sk_queue_get_records, sk_queue_lacks, sk_queue_of, sk_queue_put_records, sk_record_head, sk_record_kind, sk_record_payload,
-    sk_record_sound, sk_record_units,
+    SK_RECORD_HEAD, SK_RING_UNITS_MAX, SK_UNIT, SMALL, sk_call, sk_found, sk_queue_bytes, sk_queue_capacity,
+    sk_queue_count, sk_queue_get_found, sk_queue_get_records, sk_queue_lacks, sk_queue_of,
+    sk_queue_put_records, sk_record_head, sk_record_kind, sk_record_payload, sk_record_sound,
+    sk_record_units,
 )
 
 cdef uint64_t FOR_EVER = <uint64_t>-1

@@ -27,7 +27,7 @@ from sharedkit.statistics import QueueStatistics
 
 KIND_QUEUE = 4
 cdef uint64_t FOR_EVER = <uint64_t>-1
-FIRST_LOG2 = 10              # units of the first ring: 16 KiB; it doubles as needed, or grows by what is free where that is less
+FIRST_LOG2 = 10              # units of the first ring: 16 KiB; it doubles as needed and as there is room
 cdef object Empty = queue.Empty, Full = queue.Full, ShutDown = errors.ShutDown
 STATES = ("open", "shutdown", "shutdown-immediate")
 
