@@ -226,8 +226,8 @@ def test_nobody_speaks_to_the_resource_tracker() -> None:
 
 
 def test_the_library_imports_only_numpy_and_the_standard_library() -> None:
-    """`compare` and the command line have extras of their own; they import them where they use them. PyInstaller runs its
-    hook itself."""
+    """`compare` and the command line have extras of their own; they import them where they use them. The hook of
+    PyInstaller is run by that alone."""
     ours = {"sharedkit", "numpy", "__future__"} | sys.stdlib_module_names
     for path in PYTHON:
         if {SOURCE / "compare", SOURCE / "commands", SOURCE / "_pyinstaller"} & set(path.parents):
