@@ -95,7 +95,7 @@ def test_a_writer_that_gives_up_lets_the_readers_in(make_rwlock: Make) -> None:
     rw = make_rwlock()
     rw.acquire_read()
     writer = Task(rw.acquire_write, timeout=0.5)
-    until(lambda: rw.statistics().waiting_writers == 1)
+    until(lambda: writer.done or rw.statistics().waiting_writers == 1)
     reader = Task(rw.acquire_read)
     assert writer.result() is False
     assert reader.result() is True

@@ -28,7 +28,7 @@ def leave_if_imported(prefix: str) -> None:
     if not getattr(current, "_inheriting", False):
         return
     if current.name.rpartition("-")[0] == prefix:
-        if getattr(forkserver._forkserver, "_forkserver_alive_fd", None) is not None:  # type: ignore[attr-defined]
+        if getattr(forkserver._forkserver, "_forkserver_alive_fd", None) is not None:
             segments._leave_all()  # a child of a fork server has one exit code for all exceptions
             os._exit(UNGUARDED)
         raise SystemExit(UNGUARDED)
