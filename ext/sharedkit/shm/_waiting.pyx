@@ -1,8 +1,6 @@
 # cython: language_level=3
 """Waiting in slices: a thread's with the GIL let go, so that signals come through; a task's put aside."""
 
-import threading
-
 from cpython.pystate cimport PyThreadState, PyThreadState_Get
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
