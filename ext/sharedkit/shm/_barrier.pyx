@@ -131,7 +131,8 @@ cdef class PartyTurn(Turn):
 
 
 cdef class Barrier(Handle):
-    """Barrier(parties, action=None, timeout=None, *, name=None, exist_ok=False, persist=False, seats=192, mode=0o600, group=None)\n--\n
+    """Barrier(parties, action=None, timeout=None, *, name=None, exist_ok=False, persist=False, seats=192, \
+mode=None, group=None)\n--\n
     A place where `parties` threads and processes wait for each other, with the face of `threading.Barrier`.
 
     `action` is called by the last to come, before all are let go; each handle has its own (it travels with the handle

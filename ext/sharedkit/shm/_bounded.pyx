@@ -75,7 +75,7 @@ def make(place, str name, uint32_t seats, uint32_t flags, uint32_t value):
 
 
 cdef class BoundedSemaphore(Semaphore):
-    """BoundedSemaphore(value=1, *, name=None, exist_ok=False, persist=False, seats=192, mode=0o600, group=None)\n--\n
+    """BoundedSemaphore(value=1, *, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
     `value` permits between threads and processes with the face of `threading.BoundedSemaphore`.
 
     A permit is held by the process that took it: when that dies or ends, its permits are free again; a process that is

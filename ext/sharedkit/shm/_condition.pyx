@@ -82,7 +82,7 @@ cdef object lock_named(Segment segment):
 
 
 cdef class Condition(Handle):
-    """Condition(lock=None, *, name=None, exist_ok=False, persist=False, seats=192, mode=0o600, group=None)\n--\n
+    """Condition(lock=None, *, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
     A condition variable between threads and processes with the face of `threading.Condition`.
 
     `lock`: a Lock or RLock of this package, to be shared with other conditions; None is an RLock of its own. Any other
@@ -101,7 +101,10 @@ cdef class Condition(Handle):
     cdef object saves, restores  # the lock's own, or None
     cdef bint given
 
-    def __init__(self, lock=None, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None):
+    def __init__(
+        self, lock=None, *, name=None,
+        exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None
+    ):
         flags = segments.flags_of(persist)
         segments.checked_seats(seats)
         whose = OWN if lock is None else GIVEN if isinstance(lock, Mutex) else FOREIGN

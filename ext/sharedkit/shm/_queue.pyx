@@ -74,7 +74,7 @@ cdef uint64_t deadline_at_the_lock(object timeout) noexcept:
 
 
 cdef class Queue(Handle):
-    """Queue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192, mode=0o600, group=None)\n--\n
+    """Queue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
     A first-in, first-out queue with the face of `queue.Queue` of Python 3.13, between threads and processes.
 
     At most `maxsize` items; 0 or less: as many as memory holds (32 GiB at once). Items are copied: `None bool int
@@ -87,7 +87,10 @@ cdef class Queue(Handle):
 
     __class_getitem__ = classmethod(types.GenericAlias)
 
-    def __init__(self, maxsize=0, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None):
+    def __init__(
+        self, maxsize=0, *, name=None,
+        exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None
+    ):
         bound = bound_of(maxsize)
         flags = segments.flags_of(persist)
         segments.checked_seats(seats)

@@ -89,7 +89,7 @@ cdef class SideTurn(SliceTurn):
 
 
 cdef class RWLock(Handle):
-    """RWLock(*, name=None, exist_ok=False, persist=False, seats=192, mode=0o600, group=None)\n--\n
+    """RWLock(*, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
     A lock between threads and processes that many hold to read, or one to write.
 
     Who wants to write goes before who wants to read, until a reader has waited for a millisecond: that one goes before
@@ -102,7 +102,9 @@ cdef class RWLock(Handle):
     OutOfSharedMemory. Method: a word for the writer and a line for each reading process (ext/include/sk_rwlock.h).
     """
 
-    def __init__(self, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None):
+    def __init__(
+        self, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None
+    ):
         flags = segments.flags_of(persist)
         segments.checked_seats(seats)
         self._open(
