@@ -30,12 +30,15 @@ typedef struct sk_process {
     uint32_t forks;          /* how often this process has forked */
     uint32_t pid;            /* whose start time `started` is */
     uint64_t started;
+    int asker;               /* a descriptor of the file last asked about, or -1: the one that the kit keeps open, */
+    uint64_t asker_file[2];  /* which is that file's as long as it leads there: others may close it, and use its number */
+    uint32_t asks;
     sk_identity *identities;
     uint64_t used[SK_IDENTITIES / 64];
     uint32_t hint;           /* the word of `used` to look at first */
 } sk_process;
 
-static sk_process sk_this_process = {.gate = SK_PRIVATE_INIT};
+static sk_process sk_this_process = {.gate = SK_PRIVATE_INIT, .asker = -1};
 
 static inline void sk_process_before_fork(void) { sk_private_enter(&sk_this_process.gate); }
 
@@ -82,6 +85,20 @@ static inline void sk_identity_drop(sk_process *p, sk_identity *id) {
     p->used[i / 64] &= ~((uint64_t)1 << i % 64);
     p->hint = i / 64;
     sk_private_leave(&p->gate);
+}
+
+static inline bool sk_same_file(const uint64_t a[2], const uint64_t b[2]) { return a[0] == b[0] && a[1] == b[1]; }
+
+/* Whether the descriptor leads to this file. */
+static inline bool sk_leads_to(int fd, const uint64_t id[2]) {
+    sk_file file;
+    return sk_file_look(fd, &file) == 0 && sk_same_file(file.id, id);
+}
+
+/* Under the gate: keep no file open for asking. */
+static inline void sk_process_ask_no_more(sk_process *p) {
+    if (p->asker >= 0 && sk_leads_to(p->asker, p->asker_file)) sk_file_close(p->asker);
+    p->asker = -1;
 }
 
 /* When this process began: see sk_start_time. */

@@ -289,6 +289,7 @@ static inline void sk_segment_leave_file(void *at) {
 static inline bool sk_segment_depart(sk_segment *s, bool over) {
     sk_leaving leaving = {.s = s, .over = over};
     sk_segment_enter_gate(s);
+    if (sk_same_file(s->seats.process->asker_file, s->seats.file)) sk_process_ask_no_more(s->seats.process);
     sk_segment_leave_file(&leaving);
     if (leaving.opened == -EMFILE || leaving.opened == -ENFILE) sk_with_descriptors(sk_segment_leave_file, &leaving);
     sk_segment_leave_gate(s);

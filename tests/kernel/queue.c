@@ -259,7 +259,7 @@ static int get_now(sk_segment *s, sk_stall *t) {
  * given and taken again by the same one, it does. */
 static void holder_stands_still(void) {
     sk_segment s, other;
-    make(&s, 0, SK_RING_LOG2_MIN, 0);
+    make(&s, 0, ONE_PAGE, 0);
     attach(&other);
     sk_queue *q = sk_queue_of(&other);
     CHECK(put_now(&s, NULL) == SK_OK);

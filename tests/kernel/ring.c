@@ -66,7 +66,9 @@ static void lengthening(uint64_t *dices) {
         for (uint64_t k = 0; k < units * SK_UNIT; k++) at[k] = (unsigned char)dice(dices);
         memset(at + units * SK_UNIT, 0, added * SK_UNIT);
         sk_ring_read(&old, head, 0, before, used * SK_UNIT);
-        bool done = sk_ring_lengthen(&old, &wide, head, used);
+        sk_ring_copy copy;
+        bool done = sk_ring_lengthen(&old, &wide, head, used, &copy);
+        if (done) memcpy(at + copy.to, at + copy.from, copy.len);
         CHECK(done == (added >= sk_ring_stretch(&old, head, used)));
         sk_ring_read(&old, head, 0, now, used * SK_UNIT);
         CHECK(memcmp(before, now, used * SK_UNIT) == 0);
