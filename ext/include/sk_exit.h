@@ -7,7 +7,6 @@
 
 typedef struct sk_hold {
     sk_segment segment; /* first: a pointer to it is one to the hold */
-    uint32_t inside;
     struct sk_hold *next, *last;
 } sk_hold;
 

@@ -69,7 +69,6 @@ cdef extern from "sk_segment.h" nogil:
 cdef extern from "sk_exit.h" nogil:
     ctypedef struct sk_hold:
         sk_segment segment
-        uint32_t inside      # threads inside a kernel without the GIL; changed with the GIL held
 
 
 cdef extern from "Python.h":

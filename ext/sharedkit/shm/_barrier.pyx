@@ -275,10 +275,8 @@ mode=None, group=None)\n--\n
                 attend(segment)
             elif rc != SK_BUSY:
                 refuse(rc, 0)
-            segment.hold.inside += 1
             with nogil:
                 rc = sk_barrier_reset(segment.s, barrier, FOR_EVER)
-            segment.hold.inside -= 1
 
     def abort(self):
         """Break it until `reset()`: those that wait, and come, get a BrokenBarrierError.
@@ -347,20 +345,16 @@ cdef int come_in(Segment segment, sk_barrier *barrier, cbool acts, uint64_t unti
     cdef int rc = SK_INTERRUPTED
     while rc == SK_INTERRUPTED:
         attend(segment)
-        segment.hold.inside += 1
         with nogil:
             rc = sk_barrier_enter(segment.s, barrier, acts, until, party)
-        segment.hold.inside -= 1
     return 0 if rc == SK_OK else judge(rc)
 
 
 cdef int wait_inside(Segment segment, sk_barrier *barrier, uint32_t slot, uint64_t until) except -1:
     cdef int rc = SK_INTERRUPTED
     while rc == SK_INTERRUPTED:
-        segment.hold.inside += 1
         with nogil:
             rc = sk_barrier_wait(segment.s, barrier, slot, until)
-        segment.hold.inside -= 1
         if rc == SK_INTERRUPTED:
             attend(segment)
     return 0 if rc == SK_OK else judge(rc)

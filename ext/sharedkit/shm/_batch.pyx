@@ -65,10 +65,8 @@ cdef int put_batch(Segment segment, object items, sk_call call) except -1:
     call.stall = &stall
     while done < batch.items:
         n = <uint32_t>min(batch.items - done, <uint64_t>0x7fffffff)
-        segment.hold.inside += 1
         with nogil:
             rc = sk_queue_put_records(segment.s, batch.at + at * SK_UNIT, &n, &units, call)
-        segment.hold.inside -= 1
         done += n
         at += units
         if rc == SK_OK:
@@ -139,10 +137,8 @@ cdef tuple take_large(Segment segment, char *start, uint64_t have, sk_found *fou
         item = PyBytes_FromStringAndSize(NULL, found.payload)
         to = PyBytes_AS_STRING(item)
     while rc != SK_OK:
-        segment.hold.inside += 1
         with nogil:
             rc = sk_queue_get_found(segment.s, to, skip, found, call)
-        segment.hold.inside -= 1
         if rc == SK_LARGER:
             return False, None
         if rc == SK_TIMEOUT or rc == SK_STALLED and not goes_on(segment, call.stall):
@@ -223,10 +219,8 @@ cdef int take_batch(Segment segment, list items, uint64_t most, sk_call call) ex
         while rc == SK_INTERRUPTED or rc == SK_STALLED and goes_on(segment, call.stall):
             n = <uint32_t>min(most - <uint64_t>len(items), <uint64_t>0x7fffffff)
             units = room
-            segment.hold.inside += 1
             with nogil:
                 rc = sk_queue_get_records(segment.s, to, &n, &units, &found, call)
-            segment.hold.inside -= 1
             if rc == SK_INTERRUPTED:
                 attend(segment)
         if rc == SK_LARGER:

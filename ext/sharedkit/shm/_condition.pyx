@@ -354,10 +354,8 @@ cdef bint sleep(Segment segment, sk_condition *table, sk_sleeper *slot, uint32_t
     """Whether it was told; otherwise the slot is free again."""
     cdef int rc = SK_INTERRUPTED
     while True:
-        segment.hold.inside += 1
         with nogil:
             rc = sk_condition_wait(segment.s, table, slot, me, until)
-        segment.hold.inside -= 1
         if rc == SK_OK:
             return True
         if rc == SK_TIMEOUT:

@@ -168,10 +168,8 @@ mode=None, group=None, **items)\n--\n
                 item = PyBytes_FromStringAndSize(NULL, size)
                 to.body = PyBytes_AS_STRING(item)
             to.body_len = size - to.skip
-            segment.hold.inside += 1
             with nogil:
                 rc = sk_dict_get_to(segment.s, key, &to, hit)
-            segment.hold.inside -= 1
             if rc == SK_OK and hit.len <= SMALL:
                 return decode(hit.kind, head, hit.len)
             if rc == SK_OK and (hit.len != size or hit.kind != kind or memcmp(told, head, to.skip) != 0):
@@ -212,10 +210,8 @@ mode=None, group=None, **items)\n--\n
         while rc == SK_BUSY or rc == SK_INTERRUPTED:
             if rc == SK_INTERRUPTED:
                 PyErr_CheckSignals()
-            segment.hold.inside += 1
             with nogil:
                 rc = sk_dict_set(segment.s, key, &value, when, same, FOR_EVER)
-            segment.hold.inside -= 1
         if rc != SK_OK and rc != SK_EXISTS and rc != SK_GONE:
             refuse(rc, value.len)
         return rc
@@ -227,10 +223,8 @@ mode=None, group=None, **items)\n--\n
         while rc == SK_BUSY or rc == SK_INTERRUPTED:
             if rc == SK_INTERRUPTED:
                 PyErr_CheckSignals()
-            segment.hold.inside += 1
             with nogil:
                 rc = sk_dict_delete(segment.s, key, when, same, FOR_EVER)
-            segment.hold.inside -= 1
         if rc != SK_OK and rc != SK_EMPTY and rc != SK_GONE:
             refuse(rc, 0)
         return rc
@@ -329,10 +323,8 @@ mode=None, group=None, **items)\n--\n
             while rc == SK_BUSY or rc == SK_INTERRUPTED:
                 if rc == SK_INTERRUPTED:
                     PyErr_CheckSignals()
-                segment.hold.inside += 1
                 with nogil:
                     rc = sk_dict_add(segment.s, &at, KIND_INT, step, &total, FOR_EVER)
-                segment.hold.inside -= 1
             if rc == SK_OK:
                 return total
         if rc != SK_FOREIGN and rc != SK_OVERFLOW:

@@ -169,7 +169,6 @@ cdef class Elements:
         if n < QUICK:
             good = sk_array_check(indices, n, count)
             return add(data, count, indices, n, values, step, NULL) if good == n else good
-        segment.hold.inside += 1
         with nogil:
             good = sk_array_check(indices, n, count)
             if good == n:
@@ -177,7 +176,6 @@ cdef class Elements:
                     sums = PyMem_RawCalloc(count, itemsize)
                 good = add(data, count, indices, n, values, step, sums)
                 PyMem_RawFree(sums)
-        segment.hold.inside -= 1
         return good
 
     cdef sk_array_add_many adder(self) noexcept:

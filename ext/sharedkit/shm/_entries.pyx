@@ -37,10 +37,8 @@ cdef class Entries(Handle):
         while rc != SK_OK:
             body = PyBytes_FromStringAndSize(NULL, size)
             to = PyBytes_AS_STRING(body)
-            segment.hold.inside += 1
             with nogil:
                 rc = sk_dict_snapshot(segment.s, values, <unsigned char *>to, size, used, FOR_EVER)
-            segment.hold.inside -= 1
             if rc == SK_INTERRUPTED:
                 PyErr_CheckSignals()
             elif rc == SK_LARGER:
@@ -92,10 +90,8 @@ cdef class Entries(Handle):
         cdef int rc = sk_dict_settle(segment.s, 0)
         while rc == SK_BUSY or rc == SK_INTERRUPTED:
             PyErr_CheckSignals()
-            segment.hold.inside += 1
             with nogil:
                 rc = sk_dict_settle(segment.s, FOR_EVER)
-            segment.hold.inside -= 1
         if rc != SK_OK:
             refuse(rc, 0)
         cdef uint64_t live = sk_dict_count(sk_dict_of(segment.s))
@@ -150,10 +146,8 @@ cdef class Entries(Handle):
         cdef Segment segment = self.segment
         cdef int rc = SK_INTERRUPTED
         while rc != SK_OK:
-            segment.hold.inside += 1
             with nogil:
                 rc = sk_dict_clear(segment.s, FOR_EVER)
-            segment.hold.inside -= 1
             if rc == SK_INTERRUPTED:
                 PyErr_CheckSignals()
             elif rc != SK_OK:

@@ -172,10 +172,8 @@ cdef class Event(Handle):
         cdef Segment segment = self.segment
         cdef int rc
         while True:
-            segment.hold.inside += 1
             with nogil:
                 rc = sk_flag_wait(segment.s, flag, came, until)
-            segment.hold.inside -= 1
             if rc == SK_OK:
                 return True
             if rc == SK_TIMEOUT:

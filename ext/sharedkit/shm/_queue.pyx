@@ -178,10 +178,8 @@ cdef class Queue(Handle):
                 attend(segment)
             elif rc != SK_BUSY and rc != SK_FULL:
                 refuse_put(segment, rc, payload)
-            segment.hold.inside += 1
             with nogil:
                 rc = sk_queue_put(segment.s, parts, own.n, own.kind, call)
-            segment.hold.inside -= 1
             if rc == SK_OK:
                 return
 
@@ -256,10 +254,8 @@ cdef class Queue(Handle):
                 attend(segment)
             elif rc != SK_BUSY and rc != SK_EMPTY:
                 refuse(rc, 0)
-            segment.hold.inside += 1
             with nogil:
                 rc = sk_queue_get(segment.s, small, SMALL, &found, call)
-            segment.hold.inside -= 1
             if rc == SK_OK:
                 return decode(found.kind, small, found.payload)
 
@@ -366,10 +362,8 @@ cdef class Queue(Handle):
         cdef int rc = SK_INTERRUPTED
         while rc != SK_OK:
             attend(segment)
-            segment.hold.inside += 1
             with nogil:
                 rc = sk_queue_join(segment.s, FOR_EVER)
-            segment.hold.inside -= 1
             if rc != SK_OK and rc != SK_INTERRUPTED:
                 refuse(rc, 0)
 
@@ -382,10 +376,8 @@ cdef class Queue(Handle):
         cdef cbool at_once = immediate
         cdef int rc = SK_INTERRUPTED
         while rc != SK_OK:
-            segment.hold.inside += 1
             with nogil:
                 rc = sk_queue_shutdown(segment.s, at_once, FOR_EVER)
-            segment.hold.inside -= 1
             if rc == SK_INTERRUPTED:
                 attend(segment)
             elif rc != SK_OK:

@@ -169,12 +169,10 @@ cdef class PutTurn(QueueTurn):
             rc = sk_queue_put(s, parts, self.own.n, self.own.kind, self.call)
             sk_waits_aside(NULL)
         else:
-            self.segment.hold.inside += 1
             with nogil:
                 sk_waits_aside(&self.aside)
                 rc = sk_queue_put(s, parts, self.own.n, self.own.kind, self.call)
                 sk_waits_aside(NULL)
-            self.segment.hold.inside -= 1
         return None if rc == SK_OK else self.full(rc, payload)
 
     cdef int end(self) except -1:
@@ -212,12 +210,10 @@ cdef class PutManyTurn(QueueTurn):
         cdef int rc
         while self.done < batch.items:
             n = <uint32_t>min(batch.items - self.done, <uint64_t>0x7fffffff)
-            self.segment.hold.inside += 1
             with nogil:
                 sk_waits_aside(&self.aside)
                 rc = sk_queue_put_records(s, batch.at + self.at * SK_UNIT, &n, &units, self.call)
                 sk_waits_aside(NULL)
-            self.segment.hold.inside -= 1
             self.done += n
             self.at += units
             if rc != SK_OK:

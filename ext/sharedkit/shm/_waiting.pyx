@@ -76,10 +76,8 @@ cdef int wait_in(Segment segment, slice_of step, end_of end, void *what, uint64_
     memset(&stay, 0, sizeof(stay))
     stay.thread = this_thread()
     while True:
-        segment.hold.inside += 1
         with nogil:
             rc = step(segment.s, what, until, &stay)
-        segment.hold.inside -= 1
         if rc == SK_STALLED and not goes_on(segment, &stay.stall):
             end(segment.s, what, &stay)
             return SK_BUSY
