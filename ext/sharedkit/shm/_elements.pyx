@@ -160,7 +160,7 @@ cdef class Elements:
         return 0
 
     cdef uint64_t add_each(self, const int64_t *indices, uint64_t n, const void *values, uint64_t step) except? 0:
-        cdef Segment segment = self.segment
+        cdef Segment _mapped = self.segment    # also if another thread closes the array meanwhile
         cdef sk_array_add_many add = self.adder()
         cdef uint64_t count = self.count, good
         cdef uint32_t itemsize = self.itemsize
