@@ -25,6 +25,8 @@ MODULES = [
     module("sharedkit._watch"),
     module("sharedkit._inlet"),
     module("sharedkit._look"),
+    module("sharedkit.manager._stream"),
+    module("sharedkit.manager._exchange"),
     module("sharedkit.shm._counter"),
     module("sharedkit.shm._codec"),
     module("sharedkit.shm._batch"),

@@ -18,7 +18,8 @@ class Dict(MappingFace, Handle):
 
     A `MutableMapping` in order of insertion. Each single operation is atomic, `setdefault`, `pop`, `add` and
     `compare_exchange` among them; iteration goes over a snapshot. Values are pickled: what comes out is a copy. The
-    server unpickles keys, which it has to compare, and what `add` adds; classes of those it must be able to import.
+    server unpickles keys, which it has to compare, and whose classes it must be able to import; of values it reads
+    plain numbers, for `add`.
 
     Raises FileExistsError when the name is taken, ValueError when what is there is not a dict.
     """
@@ -90,8 +91,20 @@ class Dict(MappingFace, Handle):
 
     def add(self, key: Any, n: Any = 1, /) -> Any:
         """Add `n` to the number at `key` (a missing one is 0) in one step, and return the new value."""
+        self._ensure_open()
         hash(key)
-        return self._call("add", key, n)
+        while type(n) in (int, float):
+            after, found = self._call("add", key, n)
+            if found is None:
+                return after
+            after = unpack(found) + n  # not a plain number, which the server would not look into
+            if self._call("swap", key, found, pack(after)):
+                return after
+        while True:
+            found = self._call("get", key)
+            after = n if found is None else unpack(found) + n
+            if self._call("swap", key, found, pack(after)):
+                return after
 
     def compare_exchange(self, key: Any, expected: Any, desired: Any, /) -> bool:
         """Set `key` to `desired` if its value equals `expected`, in one step; whether it did."""

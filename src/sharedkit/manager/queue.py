@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 from operator import index
 from typing import Generic, TypeVar
 
+from sharedkit.manager.arguments import plain
 from sharedkit.manager.awaiting import aput
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
 from sharedkit.manager.wire import Packed, pack, unpack
@@ -48,7 +49,7 @@ class Queue(Handle, Generic[T]):
 
     @maxsize.setter
     def maxsize(self, maxsize: int) -> None:
-        self._call("set_maxsize", maxsize)
+        self._call("set_maxsize", index(maxsize))
 
     @property
     def unfinished_tasks(self) -> int:
@@ -81,12 +82,12 @@ class Queue(Handle, Generic[T]):
     def _put(self, packed: list[Packed], block: bool, timeout: float | None) -> None:
         if timeout is not None and block:
             _check(timeout)
-        self._call("put_many", packed, block, timeout)
+        self._call("put_many", packed, bool(block), timeout)
 
     async def _aput(self, packed: list[Packed], block: bool, timeout: float | None) -> None:
         if timeout is not None and block:
             _check(timeout)
-        await aput(self._ensure_open(), self._ident, packed, block, timeout)
+        await aput(self._ensure_open(), self._ident, *plain(self.kind, "put_many", (packed, bool(block), timeout)))
 
     def get(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> T:
         """Take the oldest item, waiting for one for up to `timeout` seconds, or for ever where it is None.

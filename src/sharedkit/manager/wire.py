@@ -5,7 +5,8 @@
 
 A number is known also where the rest cannot be unpickled. A connection may have many calls under way.
 `ident` 0 is the house itself; `thread` is who asks, a thread or a task of the client; `released` are handles forgotten
-since. A request of number 0 is not answered. Two methods are about requests: `cancel` (of the house) ends the wait of
+since, behind the tickets of children that were forked before. A request of number 0 is not answered. What the arguments
+of each method are says `arguments.py`. Two methods are about requests: `cancel` (of the house) ends the wait of
 the one that it names, and is always answered by CANCELLED in its name, after its result if it had one; `undo` gives
 back what a call has answered to somebody who does not want it any more.
 
@@ -19,6 +20,7 @@ Data of 64 KiB and more goes beside its pickle (protocol 5), so that it is copie
 
 from __future__ import annotations
 
+import io
 import pickle
 import struct
 import traceback
@@ -30,6 +32,7 @@ import numpy as np
 __all__ = [
     "CANCELLED",
     "ERROR",
+    "FAULTS",
     "PROTOCOL",
     "RESULT",
     "Cancelled",
@@ -42,6 +45,7 @@ __all__ = [
     "failed",
     "frame",
     "join",
+    "number_in",
     "number_of",
     "pack",
     "rest_of",
@@ -49,10 +53,13 @@ __all__ = [
     "unpack",
 ]
 
-PROTOCOL = 1  # to be raised with every change of what is said
+PROTOCOL = 2  # to be raised with every change of what is said
 RESULT, ERROR, CANCELLED = range(3)  # payload: the result; the error and its traceback as text; None
+FAULTS = (Exception, SystemExit, GeneratorExit)
+"""What a user's key may raise in the server that is nobody's but its client's; a KeyboardInterrupt ends the server."""
 LARGE = 1 << 16
 MOST_BESIDE = 255
+NUMBER_BYTES = 100
 READ_ONLY = 1 << 63
 
 Message: TypeAlias = "bytes | list[bytes | memoryview]"
@@ -79,12 +86,22 @@ class RemoteTraceback(Exception):
 
 def failed(error: BaseException) -> tuple[BaseException, str]:
     """`error`, or its words where it cannot be pickled, and its traceback."""
-    trace = "".join(traceback.format_exception(error))
     try:
+        trace = "".join(traceback.format_exception(error))
+        if not isinstance(error, Exception):
+            raise error
         pickle.loads(pickle.dumps(error))
-    except Exception:
-        error = RuntimeError(f"{type(error).__name__}: {error}")
+    except FAULTS:
+        words, trace = _words_of(error)
+        error = RuntimeError(words)
     return error, trace
+
+
+def _words_of(error: BaseException) -> tuple[str, str]:
+    try:
+        return f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error))
+    except FAULTS:  # it has no words, or none that can be had
+        return type(error).__name__, ""
 
 
 def frame(*parts: bytes) -> bytes:
@@ -210,6 +227,28 @@ def unpack(packed: Packed) -> Any:
         return pickle.loads(packed)
     pickled, *beside = packed
     return pickle.loads(pickled, buffers=map(memoryview, beside)) if len(memoryview(pickled)) else bytes(beside[0])
+
+
+class _Plain(pickle.Unpickler):
+    """Makes what needs no class and calls nothing: whose pickle it is does not matter."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        raise pickle.UnpicklingError(f"{module}.{name} is no part of a number")
+
+
+def number_in(packed: Packed) -> int | float | None:
+    """The number that was packed, where it is an int or a float of no more than `NUMBER_BYTES`; else None.
+
+    The one thing that the server reads of what clients have packed.
+    """
+    if isinstance(packed, bytes) and len(packed) <= NUMBER_BYTES:
+        try:
+            number = _Plain(io.BytesIO(packed)).load()
+        except Exception:  # it is anything else
+            return None
+        if type(number) is int or type(number) is float:
+            return number
+    return None
 
 
 def same(one: Packed | None, other: Packed) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sharedkit.manager.states.base import Call, State
-from sharedkit.manager.wire import Packed, pack, same, unpack
+from sharedkit.manager.wire import Packed, number_in, pack, same
 from sharedkit.statistics import DictStatistics
 
 __all__ = ["DictState"]
@@ -46,10 +46,18 @@ class DictState(State):
     def undo_popitem(self, call: Call, taken: tuple[Any, Packed]) -> None:
         self.table.setdefault(*taken)
 
-    def do_add(self, call: Call, key: Any, n: Any) -> Any:
-        after = unpack(self.table[key]) + n if key in self.table else n
+    def do_add(self, call: Call, key: Any, n: int | float) -> tuple[int | float | None, Packed | None]:
+        """The new value; None where the old one is no plain number, which comes with it: the client adds then."""
+        found = self.table.get(key)
+        if found is None:
+            after: int | float = n
+        else:
+            number = number_in(found)
+            if number is None:
+                return None, found
+            after = number + n
         self.table[key] = pack(after)
-        return after
+        return after, None
 
     def do_swap(self, call: Call, key: Any, expected: Packed, desired: Packed) -> bool:
         """Set `key` if its value is still these bytes: the client has compared what they stand for."""
