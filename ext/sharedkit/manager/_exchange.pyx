@@ -27,7 +27,7 @@ cdef class Request:
 
     `link` is the way to the server and `content` what was asked there: ident, method, args and thread. `answer` is the
     message that came, None before. `over` says that nothing is to be given back: the server has refused, or is gone.
-    `note` is for who asks, to find again when it begins anew.
+    `in_order` says of one that was left that its stream can be used again. `note` is for who asks, to find again when it begins anew.
     """
 
     cdef public object note
@@ -37,6 +37,7 @@ cdef class Request:
     cdef readonly object number
     cdef readonly object answer
     cdef readonly bint over
+    cdef public bint in_order
     cdef object patience
 
     def ask(self, link, ident, method, args, patience, thread):
@@ -120,6 +121,8 @@ cdef class Request:
                 self.link._finish(self, give, done)
             try:
                 came = done.acquire(True, -1 if self.patience is None else self.patience)
+                if came and self.in_order:
+                    self.link._calls.streams.append(self.stream)
             finally:
                 if not came:
                     self.link._calls.leaving.append(done)

@@ -15,6 +15,7 @@ class Request:
     """What is asked of a server once, and how far that has come."""
 
     note: Any
+    in_order: bool
     @property
     def link(self) -> Link: ...
     @property

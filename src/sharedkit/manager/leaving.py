@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 __all__ = ["finish"]
 
 
-def finish(link: Link, request: Request, give: bool) -> None:
-    """See that `request` is done where it gives, and undone where it takes.
+def finish(link: Link, request: Request, give: bool) -> bool:
+    """See that `request` is done where it gives, and undone where it takes. Raises ServerGoneError, EOFError, OSError.
 
-    Its stream can be used again if all of it was sent, and all was answered. Raises ServerGoneError, EOFError, OSError.
+    Whether its stream, which it has not given back, can be used again: all of it was sent, and all was answered.
     """
     if request.answer is not None:
         _undo(link, request, request.answer)
-        return
+        return request.stream is not None
     stream, number = request.stream, request.number
     whole = stream.sent
     try:
@@ -37,16 +37,15 @@ def finish(link: Link, request: Request, give: bool) -> None:
             answer = stream.receive()
             if number_of(answer) != number:
                 continue
-            if give:
-                return
-            if _undo(link, request, answer) == CANCELLED:
-                return
+            if give or _undo(link, request, answer) == CANCELLED:
+                return whole
     except (EOFError, OSError):
         whole = False
         if give and not stream.sent:
             _ask(link, *request.content)
         elif give:
             raise
+        return False
     finally:
         if not whole:
             stream.connection.close()

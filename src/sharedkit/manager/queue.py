@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 from operator import index
 from typing import Generic, TypeVar
 
+from sharedkit.manager._exchange import Request, taking
 from sharedkit.manager.arguments import plain
 from sharedkit.manager.awaiting import aput
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
@@ -89,13 +90,16 @@ class Queue(Handle, Generic[T]):
             _check(timeout)
         await aput(self._ensure_open(), self._ident, *plain(self.kind, "put_many", (packed, bool(block), timeout)))
 
-    def get(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> T:
+    @taking
+    def get(
+        self, request: Request, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
+    ) -> T:
         """Take the oldest item, waiting for one for up to `timeout` seconds, or for ever where it is None.
 
         Raises Empty where there is none in time (at once where `block` is false), ShutDown after
         `shutdown()` when none is left, ValueError for a negative timeout.
         """
-        (item,) = self._get(1, block if blocking is None else blocking, timeout)
+        (item,) = self._get(request, 1, block if blocking is None else blocking, timeout)
         return item
 
     async def aget(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> T:
@@ -111,17 +115,18 @@ class Queue(Handle, Generic[T]):
 
         return aio.iterate(self.aget)
 
-    def _get(self, most: int | None, block: bool, timeout: float | None) -> list[T]:
+    def _get(self, request: Request, most: int | None, block: bool, timeout: float | None) -> list[T]:
         self._ensure_open()
         if timeout is not None and block:
             _check(timeout)
-        return [unpack(item) for item in self._call("get_many", most, block, timeout)]
+        packed = self._call("get_many", most, bool(block), timeout, request=request)
+        return [unpack(item) for item in packed]
 
     async def _aget(self, most: int | None, block: bool, timeout: float | None) -> list[T]:
         self._ensure_open()
         if timeout is not None and block:
             _check(timeout)
-        return [unpack(item) for item in await self._acall("get_many", most, block, timeout)]
+        return [unpack(item) for item in await self._acall("get_many", most, bool(block), timeout)]
 
     def put_nowait(self, item: T) -> None:
         """`put(item, block=False)`."""
@@ -151,8 +156,10 @@ class Queue(Handle, Generic[T]):
         self._ensure_open()
         await self._aput([pack(item) for item in items], block if blocking is None else blocking, timeout)
 
+    @taking
     def get_many(
         self,
+        request: Request,
         max_items: int | None = None,
         block: bool = True,
         timeout: float | None = None,
@@ -165,7 +172,7 @@ class Queue(Handle, Generic[T]):
         """
         self._ensure_open()
         most = _checked_most(max_items)
-        return [] if most == 0 else self._get(most, block if blocking is None else blocking, timeout)
+        return [] if most == 0 else self._get(request, most, block if blocking is None else blocking, timeout)
 
     async def aget_many(
         self,

@@ -157,7 +157,7 @@ class Link:
         """In a thread of its own: bring `request`, which was left, to its end, and release `done`."""
         try:
             with contextlib.suppress(Exception):
-                finish(self, request, give)
+                request.in_order = finish(self, request, give)
         finally:
             done.release()
 
