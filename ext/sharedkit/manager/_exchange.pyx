@@ -46,12 +46,13 @@ cdef class Request:
         As `Link.call`, which says what the arguments are.
         """
         calls = link._calls
-        while calls.leaving:   # what this thread has left before comes first
-            last = calls.leaving[-1]
-            last.acquire()
-            last.release()
-            if calls.leaving and calls.leaving[-1] is last:
-                calls.leaving.pop()
+        leaving = calls.leaving
+        while leaving:   # what this thread has left before comes first
+            first = next(iter(leaving))
+            first.acquire()
+            first.release()
+            if first in leaving:   # a signal handler may have called, too
+                leaving.remove(first)
         streams = calls.streams
         stream = streams.pop() if streams else None   # while it is in use, a signal handler that calls takes another
         if stream is None or stream.epoch != link.epoch:
@@ -74,6 +75,8 @@ cdef class Request:
         try:
             stream.send(message)
             answer = stream.receive()
+            if len(answer) < 8:
+                raise EOFError("what listens there is no server of the kit")
             self.answer = answer
         except BaseException as end:
             if not stream.sent:

@@ -24,12 +24,16 @@ MOST_BYTES = 4096  # of a name or a key of a counter
 
 
 class Argument(NamedTuple):
-    """One argument: the types it may have, how a client makes one of them, and what else the server asks of it."""
+    """One argument: the types it may have, how a client makes one of them, and what else the server asks of it.
+
+    Of a `deep` one the client looks at the parts, too.
+    """
 
     what: str
     types: frozenset[type] | None  # None: whatever comes
     plain: Callable[[Any], Any]
     test: Callable[[Any], object] | None = None
+    deep: bool = False
 
 
 class Takes(NamedTuple):
@@ -111,6 +115,8 @@ def _are_whole(value: tuple[Any, ...] | list[Any] | int) -> None:
 
 
 def _position(value: Any) -> int | tuple[int, ...]:
+    if type(value) is int:
+        return value
     return tuple(map(_whole, value)) if isinstance(value, tuple) else _whole(value)
 
 
@@ -133,6 +139,8 @@ def _is_place(value: Any) -> None:
 
 
 def _place(value: Any) -> Any:
+    if type(value) is int:
+        return value
     return tuple(map(_axis, value)) if isinstance(value, tuple) else _axis(value)
 
 
@@ -169,6 +177,14 @@ def _same(value: Any) -> Any:
 def _is_dtype(value: Any) -> None:
     if not isinstance(value, np.dtype) or value.hasobject:
         raise TypeError(f"an array cannot be of {value!r}")
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    return tuple(map(_text, value))
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    return tuple(map(_whole, value))
 
 
 def _are_names(value: tuple[Any, ...]) -> None:
@@ -246,12 +262,13 @@ ITEMS = Argument("a list of items", frozenset({list}), list, _are_packed)
 PAIRS = Argument("a list of pairs", frozenset({list}), list, _are_pairs)
 MARKS = Argument("a list of ints", frozenset({list}), list, lambda value: [_check_one(MARK, each) for each in value])
 MARK = Argument("an int", frozenset({int}), _whole)
-POSITION = Argument("the place of an element", frozenset({int, tuple}), _position, _are_whole)
+POSITION = Argument("the place of an element", frozenset({int, tuple}), _position, _are_whole, deep=True)
 PLACE = Argument(
     "what indexes an array",
     frozenset({int, bool, str, slice, tuple, list, np.ndarray, EllipsisType, NoneType}),
     _place,
     _is_place,
+    deep=True,
 )
 NUMBER = Argument("a number", frozenset({int, float, bool}), _number)
 SCALARS = frozenset({int, float, bool, complex, str, bytes})
@@ -380,11 +397,11 @@ _CREATED: dict[str, tuple[dict[str, Argument], tuple[Argument, ...]]] = {
     "RWLock": ({}, ()),
     "Queue": ({"maxsize": WHOLE}, (WHOLE,)),
     "Counter": ({"striped": FLAG}, (WORD,)),
-    "Counters": ({"names": Argument("a tuple of str", frozenset({tuple}), tuple, _are_names)}, ()),
+    "Counters": ({"names": Argument("a tuple of str", frozenset({tuple}), _names, _are_names, deep=True)}, ()),
     "Dict": ({}, ()),
     "Array": (
         {
-            "shape": Argument("a tuple of ints", frozenset({tuple}), tuple, _are_whole),
+            "shape": Argument("a tuple of ints", frozenset({tuple}), _shape, _are_whole, deep=True),
             "dtype": Argument("a dtype", None, _same, _is_dtype),
         },
         (),
@@ -428,9 +445,10 @@ _RESULTS: dict[str, dict[str, Argument]] = {
 
 def plain(kind: str, method: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
     """The arguments in plain types; TypeError, ValueError, OverflowError where they have no such form."""
-    for argument, value in zip(REQUESTS[kind][method].arguments, args, strict=False):
-        if argument.types is not None and type(value) not in argument.types:
-            return tuple(map(_plain_one, REQUESTS[kind][method].arguments, args))
+    arguments = REQUESTS[kind][method].arguments
+    for argument, value in zip(arguments, args, strict=False):
+        if argument.types is not None and (argument.deep or type(value) not in argument.types):
+            return tuple(map(_plain_one, arguments, args))
     return args
 
 
@@ -442,7 +460,9 @@ def plain_created(kind: str, spec: dict[str, Any], extra: tuple[Any, ...]) -> tu
 
 
 def _plain_one(argument: Argument, value: Any) -> Any:
-    return value if argument.types is None or type(value) in argument.types else argument.plain(value)
+    if argument.types is None or (type(value) in argument.types and not argument.deep):
+        return value
+    return argument.plain(value)
 
 
 # --- at the server

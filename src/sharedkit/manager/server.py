@@ -102,7 +102,7 @@ class Server(BaseServer):
             deliver_challenge(connection, self.authkey)
             answer_challenge(connection, self.authkey)
             _, method, args, kwds = connection.recv()
-        except Exception:  # a stranger; it has been told what can be told
+        except FAULTS:  # a stranger; it has been told what can be told
             guest.turn_away()
             return
         guest.done()
@@ -120,7 +120,7 @@ class Server(BaseServer):
                 connection.send(("#RETURN", getattr(self, method)(connection, *args, **kwds)))
             except OSError:
                 pass
-            except Exception:
+            except FAULTS:
                 with contextlib.suppress(OSError):
                     connection.send(("#TRACEBACK", traceback.format_exc()))
 
