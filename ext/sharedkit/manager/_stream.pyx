@@ -11,13 +11,14 @@ import numpy as np
 
 from sharedkit._inlet import Inlet
 from sharedkit._look import Looker
+from sharedkit.manager.greenlets import await_ready
 from sharedkit.manager.wire import rest_of
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from libc.errno cimport EBADF, EINTR, errno
+from libc.errno cimport EAGAIN, EBADF, EINTR, errno
 from libc.stdint cimport uint64_t
 from libc.string cimport memcpy, memmove
 from posix.unistd cimport read, write
@@ -93,6 +94,8 @@ cdef class Stream:
                 n = write(fd, data + self.gone, rest)
             if n >= 0:
                 self.gone += n
+            elif errno == EAGAIN:
+                await_ready(fd, True)
             elif errno != EINTR:
                 PyErr_SetFromErrno(OSError)
             else:
@@ -104,7 +107,11 @@ cdef class Stream:
             length += len(part)
         self.length = length
         while message:
-            n = os.writev(fd, message)
+            try:
+                n = os.writev(fd, message)
+            except BlockingIOError:
+                await_ready(fd, True)
+                continue
             self.gone += n
             message = rest_of(message, n)
         return 0
@@ -143,6 +150,8 @@ cdef class Stream:
                 self.end += n
             elif n == 0:
                 raise EOFError
+            elif errno == EAGAIN:
+                await_ready(fd, False)
             elif errno != EINTR:
                 PyErr_SetFromErrno(OSError)
             else:
@@ -188,8 +197,11 @@ cdef class Stream:
         while inlet.filled < len(inlet.memory):
             fd = self.descriptor()
             self.looker.look(fd)
-            if not inlet.fill(fd):
-                raise EOFError
+            try:
+                if not inlet.fill(fd):
+                    raise EOFError
+            except BlockingIOError:
+                await_ready(fd, False)
             self.looker.woke()
         self.inlet = None
         return inlet.memory

@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Any
 
 from sharedkit.errors import AuthkeyError, ServerGoneError, ServerMismatchError
+from sharedkit.manager.greenlets import COOPERATIVE, check_patches
 from sharedkit.manager.sockets import End, tune
 from sharedkit.manager.wire import PROTOCOL, frame
 
@@ -35,8 +36,9 @@ def dial(
     """A new connection that serves `method`, and what the server has answered, within `patience` seconds if they are
     given, and `HANDSHAKE_SECONDS` otherwise.
 
-    Raises AuthkeyError, ServerMismatchError, SessionEnded, and ServerGoneError where no server of the kit answers.
+    Raises AuthkeyError, ServerMismatchError, SessionEnded, RuntimeError as `check_patches`, and ServerGoneError where no server of the kit answers.
     """
+    check_patches()
     shown = repr(address)
     end = End(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
     end.settimeout(None)  # whatever `socket.setdefaulttimeout` says: it would not block
@@ -59,7 +61,7 @@ def dial(
                 f"the server at {shown} has another authkey ({error}); give get_context('manager', address=..., "
                 "authkey=...) the one that it was started with, once in this process before the first handle comes"
             ) from None
-        if isinstance(error, BlockingIOError):
+        if isinstance(error, BlockingIOError | TimeoutError):
             raise ServerGoneError(
                 f"what listens at {shown} says nothing of use for {talk.seconds} seconds: it is no server of the "
                 "kit, or one that is stopped"
@@ -100,6 +102,9 @@ class _Talk:
 
     def limit(self, seconds: float) -> None:
         """Each read and write from now on may take so long and no longer; 0: for ever."""
+        if COOPERATIVE:
+            self._end.settimeout(seconds or None)
+            return
         whole = int(seconds)
         for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
             self._end.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", whole, int((seconds - whole) * 1e6)))

@@ -5,6 +5,7 @@ That connection is the session's own, whose end tells the server of this process
 
 from __future__ import annotations
 
+import _thread
 import itertools
 import socket
 import threading
@@ -15,6 +16,7 @@ from typing import Any
 
 from sharedkit.errors import ClosedError, ServerGoneError
 from sharedkit.manager._stream import Stream
+from sharedkit.manager.greenlets import COOPERATIVE
 from sharedkit.manager.sockets import End
 from sharedkit.manager.wire import CANCELLED, ERROR, RESULT, Message, RemoteTraceback, content_of, join, number_of
 
@@ -149,7 +151,11 @@ class Requests:
 
     def _see_to_reader(self) -> None:
         """With the lock. Where no thread can be started, the next who asks tries again."""
-        if self._reader is None:
+        if COOPERATIVE:  # a greenlet, which a fork copies: as a thread it would be missed there
+            if self._reader is None:
+                self._reader = threading.current_thread()
+                _thread.start_new_thread(self._read, ())
+        elif self._reader is None:
             self._reader = reader = threading.Thread(target=self._read, name="sharedkit answers", daemon=True)
             try:
                 reader.start()

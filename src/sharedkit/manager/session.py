@@ -19,6 +19,7 @@ from sharedkit.errors import ServerGoneError
 from sharedkit.manager._exchange import Request, call
 from sharedkit.manager._stream import Stream
 from sharedkit.manager.dial import SessionEnded, dial
+from sharedkit.manager.greenlets import COOPERATIVE
 from sharedkit.manager.leaving import finish
 from sharedkit.manager.requests import Pending, Requests
 from sharedkit.manager.sockets import End
@@ -237,7 +238,7 @@ class Link:
         for connection in list(self._open):
             connection.close()
         self._open = weakref.WeakSet()
-        if self._inherited is not None:
+        if self._inherited is not None and not COOPERATIVE:  # a fork of gevent's has no hub yet
             with contextlib.suppress(Exception):
                 self.open(CHILD_PATIENCE)
 
