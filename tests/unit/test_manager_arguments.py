@@ -145,7 +145,12 @@ GOOD: dict[str, dict[str, tuple[Any, ...]]] = {
         "compare_exchange": (0, 1.0, 2.0),
         "add_at": (np.array([0, 1]), np.array([1.0, 2.0])),
     },
-    "Executor": {"run": ("k", 1, b"", None), "take_back": ("k", 1, False), "is_running": ("k", 1), "shutdown": (False,)},
+    "Executor": {
+        "run": ("k", 1, b"", None),
+        "take_back": ("k", 1, False),
+        "is_running": ("k", 1),
+        "shutdown": (False,),
+    },
 }
 """Arguments that each request can have; the others take none."""
 SAME = {"RLock": "Lock", "BoundedSemaphore": "Semaphore", "Counters": "Counter"}

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,8 +26,8 @@ from sharedkit.manager import session
 FOLDER = os.path.dirname(session.__file__)
 
 
-class Hit(Exception):
-    pass
+class Hit(BaseException):
+    """As a KeyboardInterrupt is."""
 
 
 class Raiser:
@@ -241,10 +241,8 @@ def test_signals_leave_nothing_taken(face: Face, interval: float, monkeypatch: p
             except Hit:
                 hits += 1
             while armed:
-                try:
+                with suppress(Hit):  # it was still to come
                     armed = False
-                except Hit:  # it was still to come
-                    pass
             assert taken() == 0
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

@@ -193,7 +193,8 @@ def run_frozen(tmp_path: Path, freeze: str) -> tuple[str, str, int]:
 
 
 def test_a_frozen_program_starts_itself_once_to_serve(tmp_path: Path) -> None:
-    assert run_frozen(tmp_path, "import multiprocessing.spawn; multiprocessing.spawn.freeze_support()") == ("5\n", "", 2)
+    freeze = "import multiprocessing.spawn; multiprocessing.spawn.freeze_support()"
+    assert run_frozen(tmp_path, freeze) == ("5\n", "", 2)
 
 
 def test_a_frozen_program_that_forgot_freeze_support_hears_of_it_and_starts_itself_no_more(tmp_path: Path) -> None:

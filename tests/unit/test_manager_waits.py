@@ -194,7 +194,7 @@ def test_closing_a_handle_ends_the_waits_of_this_process_for_it(ctx: Any) -> Non
         waiter.result()
 
 
-class Interrupted(Exception):
+class Interrupted(BaseException):
     pass
 
 

@@ -2,9 +2,9 @@
 """One request of a thread, from its first byte until its caller has what it brought.
 
 A signal handler may raise at any bytecode, after the server has given a lock, too, and before anybody here knows of it.
-So whoever takes or gives does so in a method that is compiled, by `taking` and `giving`: what raises in there is seen in
-a place where no bytecode is, and no handler runs. Then what was taken goes back, and what was given is given to its end,
-by a thread of its own, which no signal interrupts.
+So whoever takes or gives does so in a method that is compiled, by `taking` and `giving`: what raises in there is seen
+where no bytecode is, and no handler runs. Then what was taken goes back, and what was given is given to its end, by a
+thread of its own, which no signal interrupts.
 """
 
 import inspect
@@ -13,8 +13,11 @@ from _thread import allocate_lock, get_ident, start_new_thread
 from functools import wraps
 
 from sharedkit.errors import ClosedError, SharedkitError
-from sharedkit.manager.wire import CANCELLED, RESULT, RemoteTraceback, content_of, join
+from sharedkit.manager import wire
+from sharedkit.manager.wire import RemoteTraceback, content_of, join
 
+cdef int RESULT = wire.RESULT
+cdef int CANCELLED = wire.CANCELLED
 cdef int AGAIN = 1000     # times that a release begins anew which handlers keep from its first byte
 cdef object PLAIN = (SharedkitError, TypeError, ValueError, OverflowError)   # what a release may raise by itself
 
@@ -27,7 +30,8 @@ cdef class Request:
 
     `link` is the way to the server and `content` what was asked there: ident, method, args and thread. `answer` is the
     message that came, None before. `over` says that nothing is to be given back: the server has refused, or is gone.
-    `in_order` says of one that was left that its stream can be used again. `note` is for who asks, to find again when it begins anew.
+    `in_order` says of one that was left that its stream can be used again. `note` is for who asks, to find again when
+    it begins anew.
     """
 
     cdef public object note
@@ -102,6 +106,10 @@ cdef class Request:
         error, trace = payload
         raise error from RemoteTraceback(trace)
 
+    def keep(self):
+        """What it has brought does not go back, whatever is raised from now on."""
+        self.over = True
+
     cdef bint unsent(self):
         """Whether the server can know nothing of it."""
         return self.answer is None and self.stream is None and not self.over
@@ -169,14 +177,14 @@ def giving(function):
 
     def method(self, *args, **kwargs):
         cdef Request request = Request()
-        cdef int times
+        cdef int _times
         try:
             return function(self, request, *args, **kwargs)
         except PLAIN:
             request.leave(True)
             raise
         except BaseException:
-            for times in range(AGAIN):
+            for _times in range(AGAIN):
                 if not request.unsent():
                     break
                 try:

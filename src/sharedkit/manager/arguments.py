@@ -1,14 +1,14 @@
 """What each request takes, in one table: a client makes plain values of what it is given, and the server checks them.
 
-Nothing that a client sends reaches what the server computes but by this door. Here a value is plain if it is of the very
-type that is named: no subclass, whose methods would be the client's, and no NumPy scalar. What does not pass is an
+Nothing that a client sends reaches what the server computes but by this door. Here a value is plain if it is of the
+very type that is named: no subclass, whose methods would be the client's, and no NumPy scalar. What does not pass is an
 exception for who sent it. `Packed` items are the clients' own: the server never looks into them.
 """
 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import isnan
 from operator import index
 from types import EllipsisType, NoneType
@@ -16,7 +16,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["HOUSE", "REQUESTS", "SCALARS", "Argument", "check", "check_envelope", "check_first", "check_result", "plain", "plain_created"]
+__all__ = [
+    "HOUSE",
+    "REQUESTS",
+    "SCALARS",
+    "Argument",
+    "check",
+    "check_envelope",
+    "check_first",
+    "check_result",
+    "plain",
+    "plain_created",
+]
 
 HOUSE = "house"  # the kind of what is no structure
 BITS = 64
@@ -94,6 +105,8 @@ def _is_packed(value: Any) -> None:
 
 
 def _are_packed(value: list[Any]) -> None:
+    if set(map(type, value)) == ONLY_BYTES:  # as nearly always
+        return
     for each in value:
         if type(each) not in PACKED.types:  # type: ignore[operator]
             raise TypeError(f"an item is bytes, or a tuple of buffers, not {type(each).__name__}")
@@ -107,11 +120,21 @@ def _are_pairs(value: list[Any]) -> None:
     _are_packed([packed for _, packed in value])
 
 
-def _are_whole(value: tuple[Any, ...] | list[Any] | int) -> None:
-    for each in (value,) if type(value) is int else value:  # type: ignore[union-attr]
+def _are_whole(value: Iterable[Any]) -> None:
+    _are_ints(value)
+    for each in value:
+        _is_short(each)
+
+
+def _are_ints(value: Iterable[Any]) -> None:
+    for each in value:
         if type(each) is not int:
             raise TypeError(f"an int is wanted, not {type(each).__name__}")
-        _is_short(each)
+
+
+def _is_position(value: tuple[Any, ...] | int) -> None:
+    if type(value) is tuple:
+        _are_ints(value)
 
 
 def _position(value: Any) -> int | tuple[int, ...]:
@@ -125,16 +148,14 @@ def _is_place(value: Any) -> None:
     for each in value if type(value) is tuple else (value,):
         kind = type(each)
         if kind is slice:
-            _are_whole([part for part in (each.start, each.stop, each.step) if part is not None])
+            _are_ints([part for part in (each.start, each.stop, each.step) if part is not None])
         elif kind is np.ndarray:
             if each.dtype.kind not in "biu":
                 raise IndexError("arrays used as indices must be of integer (or boolean) type")
         elif kind is list:
             if not all(type(name) is str for name in each):
                 raise TypeError("a list that indexes is one of names of fields")
-        elif kind is int:
-            _is_short(each)
-        elif kind not in (bool, str, EllipsisType, NoneType):
+        elif kind not in (int, bool, str, EllipsisType, NoneType):
             raise IndexError(f"{kind.__name__} indexes no array")
 
 
@@ -248,6 +269,8 @@ def _optional(argument: Argument) -> Argument:
 
 BUFFERS = frozenset({bytes, bytearray, memoryview, pickle.PickleBuffer})
 
+ONLY_BYTES = {bytes}
+
 FLAG = Argument("a bool", frozenset({bool}), bool)
 WHOLE = Argument("an int", frozenset({int}), _whole, _is_short)
 WORD = Argument("an int of 64 bits", frozenset({int}), _whole, _is_short)
@@ -260,9 +283,8 @@ BYTES = Argument("bytes", frozenset({bytes}), bytes)
 PACKED = Argument("an item", frozenset({bytes, tuple}), _same, _is_packed)
 ITEMS = Argument("a list of items", frozenset({list}), list, _are_packed)
 PAIRS = Argument("a list of pairs", frozenset({list}), list, _are_pairs)
-MARKS = Argument("a list of ints", frozenset({list}), list, lambda value: [_check_one(MARK, each) for each in value])
-MARK = Argument("an int", frozenset({int}), _whole)
-POSITION = Argument("the place of an element", frozenset({int, tuple}), _position, _are_whole, deep=True)
+MARKS = Argument("a list of ints", frozenset({list}), list, _are_whole)
+POSITION = Argument("the place of an element", frozenset({int, tuple}), _position, _is_position, deep=True)
 PLACE = Argument(
     "what indexes an array",
     frozenset({int, bool, str, slice, tuple, list, np.ndarray, EllipsisType, NoneType}),

@@ -151,9 +151,10 @@ class Condition(Structure):
 
     async def _await(self, thread: int, timeout: float | None) -> bool:
         key = self._key()
+        (span,) = plain(self.kind, "wait", (timeout,))
         times = ASKERS.lend(key, thread)
         try:
-            told, died = await asleep(key[0], self._ident, key[1], *plain(self.kind, "wait", (timeout,)), thread)
+            told, died = await asleep(key[0], self._ident, key[1], span, thread)
         except BaseException:
             ASKERS.count(key, thread, times)
             raise

@@ -30,13 +30,12 @@ class _Strange(Exception):
     """Raised for an answer that makes no sense."""
 
 
-def dial(
-    address: Any, authkey: bytes, method: str, *args: Any, patience: float | None = None
-) -> tuple[End, Any]:
+def dial(address: Any, authkey: bytes, method: str, *args: Any, patience: float | None = None) -> tuple[End, Any]:
     """A new connection that serves `method`, and what the server has answered, within `patience` seconds if they are
     given, and `HANDSHAKE_SECONDS` otherwise.
 
-    Raises AuthkeyError, ServerMismatchError, SessionEnded, RuntimeError as `check_patches`, and ServerGoneError where no server of the kit answers.
+    Raises AuthkeyError, ServerMismatchError, SessionEnded, ServerGoneError where no server of the kit answers, and
+    RuntimeError as `check_patches`.
     """
     check_patches()
     shown = repr(address)

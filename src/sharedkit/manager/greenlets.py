@@ -35,8 +35,7 @@ def check_patches() -> None:
 def await_ready(descriptor: int, to_write: bool) -> None:
     """Wait until a socket that does not block can be written to, or read from."""
     if COOPERATIVE:
-        from gevent import socket
-
+        socket: Any = sys.modules["gevent.socket"]
         (socket.wait_write if to_write else socket.wait_read)(descriptor)
     else:
         poll = select.poll()

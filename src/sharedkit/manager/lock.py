@@ -33,7 +33,12 @@ class _Taken:
     """What takes and releases, given how to ask for the lock behind it."""
 
     def _ask(
-        self, method: str, *args: Any, patience: float | None = 0.1, request: Request | None = None, who: int | None = None
+        self,
+        method: str,
+        *args: Any,
+        patience: float | None = 0.1,
+        request: Request | None = None,
+        who: int | None = None,
     ) -> Any:
         raise NotImplementedError
 
@@ -176,7 +181,12 @@ class _Named(_Taken, Structure):
         self._create(name, exist_ok, persist, seats, {"on_owner_died": on_owner_died})
 
     def _ask(
-        self, method: str, *args: Any, patience: float | None = 0.1, request: Request | None = None, who: int | None = None
+        self,
+        method: str,
+        *args: Any,
+        patience: float | None = 0.1,
+        request: Request | None = None,
+        who: int | None = None,
     ) -> Any:
         thread = self._who() if who is None else who
         return self._call(method, *args, patience=patience, thread=thread, request=request)
@@ -284,7 +294,12 @@ class PartLock(_Taken):
         ASKERS.count(self._key(), who, times)
 
     def _ask(
-        self, method: str, *args: Any, patience: float | None = 0.1, request: Request | None = None, who: int | None = None
+        self,
+        method: str,
+        *args: Any,
+        patience: float | None = 0.1,
+        request: Request | None = None,
+        who: int | None = None,
     ) -> Any:
         link, ident = self._key()
         args, thread = plain(Lock.kind, method, args), self._who() if who is None else who

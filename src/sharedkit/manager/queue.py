@@ -120,7 +120,11 @@ class Queue(Handle, Generic[T]):
         if timeout is not None and block:
             _check(timeout)
         packed = self._call("get_many", most, bool(block), timeout, request=request)
-        return [unpack(item) for item in packed]
+        try:
+            return [unpack(item) for item in packed]
+        except Exception:  # who cannot unpickle an item now cannot the next time: it does not go back
+            request.keep()
+            raise
 
     async def _aget(self, most: int | None, block: bool, timeout: float | None) -> list[T]:
         self._ensure_open()

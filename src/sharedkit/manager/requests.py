@@ -217,7 +217,7 @@ class Requests:
 
     def tell_soon(self, ident: int, method: str, args: tuple[Any, ...]) -> None:
         """The same at once if there is room, else as soon as there is: this waits for no server, if that is stopped."""
-        message = join(0, (ident, method, args, 0, ()))
+        message: Any = join(0, (ident, method, args, 0, ()))
         if self._lock.acquire(timeout=LOCK_SECONDS):
             try:
                 if not self._outgoing and not self._sending and self._send_now(message):
