@@ -31,6 +31,7 @@ __all__ = [
 
 HOUSE = "house"  # the kind of what is no structure
 BITS = 64
+LIMIT = 1 << BITS
 MOST_BYTES = 4096  # of a name or a key of a counter
 
 
@@ -58,7 +59,7 @@ class Takes(NamedTuple):
 
 
 def _is_short(number: int) -> None:
-    if number.bit_length() > BITS:
+    if not -LIMIT <= number <= LIMIT:
         raise OverflowError(f"a number of {number.bit_length()} bits, where {BITS} are the most")
 
 
@@ -76,8 +77,8 @@ def _number(value: Any) -> int | float:
     return _whole(value) if hasattr(type(value), "__index__") else _seconds(value)
 
 
-def _is_time(value: int | float | None) -> None:
-    if value is not None and isnan(value):
+def _is_time(value: int | float) -> None:
+    if isnan(value):  # an OverflowError of an int that is past all floats
         raise ValueError("a timeout must not be NaN")
 
 
@@ -277,7 +278,7 @@ WORD = Argument("an int of 64 bits", frozenset({int}), _whole, _is_short)
 TIME = Argument("a number of seconds", frozenset({int, float}), _seconds, _is_time)
 SPAN = _optional(TIME)
 TEXT = Argument("a str", frozenset({str}), _text, _is_text)
-KEY = Argument("a str", frozenset({str}), _key, _is_text)
+KEY = Argument("a str", frozenset({str}), _key)
 ANY = Argument("anything", None, _same)
 BYTES = Argument("bytes", frozenset({bytes}), bytes)
 PACKED = Argument("an item", frozenset({bytes, tuple}), _same, _is_packed)
@@ -464,14 +465,24 @@ _RESULTS: dict[str, dict[str, Argument]] = {
 
 # --- at the client
 
+PARTED = frozenset({tuple, list, slice, np.ndarray})  # have parts that may not be plain
+_plain: set[tuple[Any, ...]] = set()
+"""Requests with types of arguments that need no look any more: as many as the table has."""
+
 
 def plain(kind: str, method: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
     """The arguments in plain types; TypeError, ValueError, OverflowError where they have no such form."""
+    known = (kind, method, *map(type, args))
+    if known in _plain:
+        return args
     arguments = REQUESTS[kind][method].arguments
-    for argument, value in zip(arguments, args, strict=False):
-        if argument.types is not None and (argument.deep or type(value) not in argument.types):
-            return tuple(map(_plain_one, arguments, args))
-    return args
+    if all(
+        each.types is not None and type(value) in each.types and not (each.deep and type(value) in PARTED)
+        for each, value in zip(arguments, args, strict=False)
+    ):
+        _plain.add(known)
+        return args
+    return tuple(map(_plain_one, arguments, args))
 
 
 def plain_created(kind: str, spec: dict[str, Any], extra: tuple[Any, ...]) -> tuple[dict[str, Any], tuple[Any, ...]]:
@@ -500,23 +511,49 @@ def _check_one(argument: Argument, value: Any) -> None:
 def _check_all(arguments: tuple[Argument, ...], values: tuple[Any, ...]) -> None:
     if len(values) != len(arguments):
         raise TypeError(f"{len(arguments)} values are wanted, not {len(values)}")
-    for argument, value in zip(arguments, values, strict=True):
-        if argument.types is not None and type(value) not in argument.types:
-            raise TypeError(f"{argument.what} is wanted, not {type(value).__name__}")
-        if argument.test is not None:
-            argument.test(value)
+    _check_each(arguments, values)
+
+
+def _check_each(arguments: tuple[Argument, ...], values: tuple[Any, ...]) -> None:
+    for (what, types, _, test, _), value in zip(arguments, values, strict=False):
+        if types is not None and type(value) not in types:
+            raise TypeError(f"{what} is wanted, not {type(value).__name__}")
+        if test is not None:
+            test(value)
 
 
 def check(kind: str, method: str, args: tuple[Any, ...]) -> None:
     """Whether the server can have that: TypeError, ValueError, OverflowError where it cannot."""
+    known = (kind, method, *map(type, args))
+    tests = _tests.get(known)
+    if tests is None:
+        tests = _tests_of(kind, method, args)
+        if all(each is not ANY for each in REQUESTS[kind][method].arguments):
+            _tests[known] = tests
+    for place, test in tests:
+        test(args[place])
+    if method == "create":
+        check_created(args[0], args[4], args[5])
+
+
+_tests: dict[tuple[Any, ...], list[tuple[int, Callable[[Any], object]]]] = {}
+"""What is left to ask of the arguments of a request that have those types: as many as the table has."""
+
+
+def _tests_of(kind: str, method: str, args: tuple[Any, ...]) -> list[tuple[int, Callable[[Any], object]]]:
     takes = REQUESTS[kind].get(method)
     if takes is None:
         raise TypeError(f"no request of this server: {method!r} of a {kind}")
-    if not takes.least <= len(args) <= len(takes.arguments):
-        raise TypeError(f"{method} of a {kind} takes {len(takes.arguments)} arguments, not {len(args)}")
-    _check_all(takes.arguments[: len(args)], args)
-    if method == "create":
-        check_created(args[0], args[4], args[5])
+    arguments, least = takes
+    if not least <= len(args) <= len(arguments):
+        raise TypeError(f"{method} of a {kind} takes {len(arguments)} arguments, not {len(args)}")
+    tests = []
+    for place, (argument, value) in enumerate(zip(arguments, args, strict=False)):
+        if argument.types is not None and type(value) not in argument.types:
+            raise TypeError(f"{argument.what} is wanted, not {type(value).__name__}")
+        if argument.test is not None and type(value) not in (NoneType, bool):
+            tests.append((place, argument.test))
+    return tests
 
 
 def check_created(kind: str, spec: Any, extra: Any) -> None:
@@ -545,15 +582,14 @@ def check_result(kind: str, method: str, args: Any, result: Any) -> bool:
 
 def check_envelope(content: Any) -> tuple[int, str, tuple[Any, ...], int, tuple[Any, ...]]:
     """A request itself, as `wire` has it."""
-    if type(content) is not tuple or tuple(map(type, content)) != ENVELOPE:
-        raise TypeError("a request is (ident, method, args, thread, released)")
-    for each in content[4]:
-        if type(each) is not int and type(each) is not str:
-            raise TypeError(f"what was released is a number, not {type(each).__name__}")
-    return content
-
-
-ENVELOPE = (int, str, tuple, int, tuple)
+    if type(content) is tuple and len(content) == 5:
+        ident, method, args, thread, released = content
+        if type(ident) is type(thread) is int and type(args) is type(released) is tuple and type(method) is str:
+            for each in released:
+                if type(each) is not int and type(each) is not str:
+                    raise TypeError(f"what was released is a number, not {type(each).__name__}")
+            return content
+    raise TypeError("a request is (ident, method, args, thread, released)")
 
 
 def check_first(method: str, args: tuple[Any, ...]) -> bool:

@@ -137,12 +137,12 @@ class Channel:
     def _serve(self, message: bytes | memoryview) -> None:
         house = self.house
         number = number_of(message)
-        call = Call(self, number, house, "", (), 0)
         try:
             if number in self.waiting:
                 raise ValueError(f"request {number} of this connection waits for its answer yet")
             ident, method, args, thread, released = check_envelope(content_of(message))
-            house.release(self.session, released)
+            if released:
+                house.release(self.session, released)
             if ident == 0 and method == "cancel":
                 self._cancel(args)
                 return
@@ -154,7 +154,7 @@ class Channel:
             if not number and (state is not house or method not in UNANSWERED):
                 raise ValueError(f"{method} is answered, and needs a number")
         except FAULTS as error:  # a class that is not here, mostly, or what is no request of ours
-            self.answer(call, ERROR, failed(error))
+            self.answer(Call(self, number, house, "", (), 0), ERROR, failed(error))
             return
         Call(self, number, state, method, args, thread).begin()
 
