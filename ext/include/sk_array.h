@@ -48,6 +48,20 @@ static inline int sk_array_refuse(const sk_segment *s) {
     return data <= s->base_len && bytes <= s->base_len - data ? SK_OK : SK_CORRUPT;
 }
 
+/* --- contents from the start ----------------------------------------------------------------------- */
+
+/* Where the thread that makes an array has the elements that it is to begin with. */
+static _Thread_local const void *sk_array_contents;
+
+/* Have the next array that this thread makes with sk_array_fill begin with these, as many bytes as its elements take. */
+static inline void sk_array_fill_from(const void *contents) { sk_array_contents = contents; }
+
+/* For sk_plan.fill: they are copied before the file gets its name. */
+static inline int sk_array_fill(sk_segment *s) {
+    memcpy(sk_array_data(s), sk_array_contents, sk_array_bytes(s));
+    return SK_OK;
+}
+
 /* --- one element -------------------------------------------------------------------------------- */
 
 /* Integers wrap around; which of the two readings of the bits is meant makes no difference to a sum. */

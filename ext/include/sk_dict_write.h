@@ -21,7 +21,7 @@ static inline int sk_dict_recount(sk_dict *d, const sk_region *r) {
         sk_entry e;
         int rc = sk_entry_at(r, bucket, &e);
         if (rc != SK_OK) return rc;
-        uint64_t size = sk_entry_bytes(sk_entry_key_len(&e), e.value), end = sk_bucket_offset(bucket) + size;
+        uint64_t size = sk_entry_size(&e), end = sk_bucket_offset(bucket) + size;
         live++;
         bytes += size;
         if (end > tail) tail = end;
@@ -74,69 +74,134 @@ static inline int sk_dict_settle(sk_segment *s, uint64_t until) {
 
 /* --- rebuilding --------------------------------------------------------------------------------------- */
 
-/* Carry the live entries of `old` (all or none) to `new`, whose table is zeroed first. */
-static inline int sk_dict_carry(const sk_region *old, const sk_region *new, bool all, uint64_t *tail) {
+/* What a write puts: the key's own value, in parts. */
+typedef struct sk_value {
+    const sk_part *parts;
+    uint64_t len; /* of all parts */
+    uint32_t n, kind;
+} sk_value;
+
+/* One write under way: the entry that will be published, in the region that will be the present one. */
+typedef struct sk_write {
+    const sk_key *key;
+    const sk_value *value;
+    uint64_t born, first, size; /* size: of the entry */
+    const unsigned char *carried; /* `first` of the entry that is replaced; NULL: the key's own */
+    uint64_t replaced;            /* bytes of the entry that is replaced, or 0 */
+} sk_write;
+
+static inline void sk_write_begin(sk_write *w, const sk_dict *d, const sk_region *r, const sk_key *key,
+                                  const sk_value *value, const sk_place *place, bool there) {
+    w->key = key;
+    w->value = value;
+    w->born = there ? place->entry.born : sk_load64_relaxed(&d->born);
+    w->first = there ? sk_entry_first_len(&place->entry) : sk_pad8(key->first.len);
+    w->carried = there ? sk_entry_first_at(r, place->bucket, &place->entry) : NULL;
+    w->replaced = there ? sk_entry_size(&place->entry) : 0;
+    w->size = sk_entry_bytes(key->len, w->first, value->len);
+}
+
+/* Write the entry to a place that nobody has been led to. */
+static inline void sk_write_entry(const sk_write *w, unsigned char *to) {
+    const sk_key *key = w->key;
+    sk_entry e = {key->hash, w->born, key->len | (uint64_t)key->kind << 48 | (uint64_t)w->value->kind << 56,
+                  w->value->len | w->first >> 3 << SK_VALUE_BITS};
+    sk_copy_in(to, &e, sizeof e);
+    to += sizeof e;
+    sk_copy_in(to, key->at, key->len);
+    to += sk_pad8(key->len);
+    if (w->first > 0) {
+        if (w->carried != NULL) sk_copy_across(to, w->carried, w->first);
+        else sk_copy_in(to, key->first.at, key->first.len);
+        to += w->first;
+    }
+    sk_copy_parts_in(to, w->value->parts, w->value->n);
+}
+
+/* The hints after it, but for `tail`. `fresh`: it fills a bucket that was empty. */
+static inline void sk_write_count(const sk_write *w, sk_dict *d, bool fresh) {
+    if (w->replaced == 0) {
+        sk_store64_relaxed(&d->born, w->born + 1);
+        sk_store64_release(&d->live, sk_load64_relaxed(&d->live) + 1);
+    }
+    if (fresh) sk_store64_relaxed(&d->filled, sk_load64_relaxed(&d->filled) + 1);
+    sk_store64_relaxed(&d->live_bytes, sk_load64_relaxed(&d->live_bytes) + w->size - w->replaced);
+}
+
+/* Where a hash that is not in a table of a new region goes: its bucket, or more than the mask where there is none. */
+static inline uint64_t sk_dict_vacancy(const sk_region *r, uint64_t hash) {
+    uint64_t at = hash & r->mask;
+    for (uint64_t n = 0; n <= r->mask; n++, at = (at + 1) & r->mask) {
+        if (sk_load64_relaxed(&r->table[at]) == SK_BUCKET_EMPTY) return at;
+    }
+    return r->mask + 1;
+}
+
+/* Carry the live entries of `old` (all but the one in bucket `without`, or none) to `new`, whose table is zeroed first. */
+static inline int sk_dict_carry(const sk_region *old, const sk_region *new, bool all, uint64_t without, uint64_t *tail) {
     for (uint64_t i = 0; i <= new->mask; i++) sk_store64_relaxed(&new->table[i], SK_BUCKET_EMPTY);
     *tail = 2 * SK_ENTRY_UNIT; /* offsets 0 and 1 mean empty and deleted */
     for (uint64_t i = 0; all && i <= old->mask; i++) {
         uint64_t bucket = sk_load64_relaxed(&old->table[i]);
-        if (!sk_bucket_has(bucket)) continue;
+        if (!sk_bucket_has(bucket) || i == without) continue;
         sk_entry e;
         int rc = sk_entry_at(old, bucket, &e);
         if (rc != SK_OK) return rc;
-        uint64_t size = sk_entry_bytes(sk_entry_key_len(&e), e.value);
-        if (size > new->room - *tail) return SK_CORRUPT;
+        uint64_t size = sk_entry_size(&e), at = sk_dict_vacancy(new, e.hash);
+        if (size > new->room - *tail || at > new->mask) return SK_CORRUPT;
         sk_copy_across(new->arena + *tail, old->arena + sk_bucket_offset(bucket),
-                       sizeof e + sk_pad8(sk_entry_key_len(&e)) + sk_pad8(e.value));
-        uint64_t n = 0, at = e.hash & new->mask;
-        while (sk_load64_relaxed(&new->table[at]) != SK_BUCKET_EMPTY) {
-            if (n++ > new->mask) return SK_CORRUPT;
-            at = (at + 1) & new->mask;
-        }
+                       sk_entry_len(sk_entry_key_len(&e), sk_entry_first_len(&e), sk_entry_value_len(&e)));
         sk_store64_relaxed(&new->table[at], sk_bucket(e.hash, *tail));
         *tail += size;
     }
     return SK_OK;
 }
 
-/* Under the lock: a region with room for `need` more bytes and one more key; *r is the new one afterwards.
- * Without `keep` it is empty. */
-static inline int sk_dict_rebuild(sk_segment *s, sk_dict *d, uint64_t need, bool keep, uint64_t until, sk_region *r) {
-    if (until == 0) return SK_BUSY;
-    uint64_t live = keep ? sk_load64_relaxed(&d->live) : 0, bytes = keep ? sk_load64_relaxed(&d->live_bytes) : 0;
+/* A region for `live` keys in `bytes` bytes that is not the present one, reserved and mapped. */
+static inline int sk_dict_find_region(sk_segment *s, const sk_region *r, uint64_t live, uint64_t bytes, uint64_t *geometry,
+                                      sk_region *wide) {
     uint32_t table = SK_TABLE_LOG2_MIN, arena = SK_ARENA_LOG2_MIN;
     while (table <= SK_TABLE_LOG2_MAX && ((uint64_t)1 << table) < 2 * (live + 1)) table++;
     /* Half of it free after the move, or the next move would come too soon. */
-    while (arena <= SK_ARENA_LOG2_MAX && ((uint64_t)1 << arena) < 2 * (bytes + need + 2 * SK_ENTRY_UNIT)) arena++;
-    if (table > SK_TABLE_LOG2_MAX || arena > SK_ARENA_LOG2_MAX) return sk_system(-ENOMEM);
+    while (arena <= SK_ARENA_LOG2_MAX && ((uint64_t)1 << arena) < 2 * (bytes + 2 * SK_ENTRY_UNIT)) arena++;
+    if (table > SK_TABLE_LOG2_MAX || arena > SK_ARENA_LOG2_MAX) return sk_system(-ENOSPC);
     uint64_t size = sk_region_size(table, arena), from = sk_dict_floor(s);
     if (from + size > r->from) from = r->from + r->size; /* does not fit in front of the present one: behind it */
-    if (from + size > SK_LARGEST) return sk_system(-ENOMEM);
-    int rc = sk_segment_reserve(s, from, from + size);
-    if (rc != SK_OK) return rc;
+    if (from + size > SK_LARGEST) return sk_system(-ENOSPC);
+    /* What the file has it has reserved, and a dict gives nothing back: to ask again takes 0.1 us a page. */
+    uint64_t have = sk_load64_acquire(&s->view_len);
+    if (from + size > have) {
+        int rc = sk_segment_reserve(s, from > have ? from : have, from + size);
+        if (rc != SK_OK) return rc;
+    }
+    *geometry = sk_region_geometry(from, table, arena);
+    return sk_region_of(s, *geometry, wide);
+}
+
+/* Under the lock: carry all to a region with room for the write, too, and do it there; *r is that region afterwards.
+ * `without`: the bucket of the entry that is replaced, or ~0. */
+static inline int sk_dict_rebuild(sk_segment *s, sk_dict *d, const sk_write *w, uint64_t without, uint64_t until,
+                                  sk_region *r) {
+    if (until == 0) return SK_BUSY;
+    uint64_t live = sk_load64_relaxed(&d->live) + (w->replaced == 0), geometry, tail;
     sk_region wide;
-    uint64_t tail;
-    rc = sk_region_of(s, sk_region_geometry(from, table, arena), &wide);
-    if (rc == SK_OK) rc = sk_dict_carry(r, &wide, keep, &tail);
+    int rc = sk_dict_find_region(s, r, live, sk_load64_relaxed(&d->live_bytes) - w->replaced + w->size, &geometry, &wide);
+    if (rc == SK_OK) rc = sk_dict_carry(r, &wide, true, without, &tail);
     if (rc != SK_OK) return rc;
-    sk_store64_release(&d->geometry, sk_region_geometry(from, table, arena)); /* commits the rebuild */
+    uint64_t at = sk_dict_vacancy(&wide, w->key->hash);
+    if (w->size > wide.room - tail || at > wide.mask) return SK_CORRUPT;
+    sk_write_entry(w, wide.arena + tail);
+    sk_store64_relaxed(&wide.table[at], sk_bucket(w->key->hash, tail));
+    sk_store64_release(&d->geometry, geometry); /* commits the rebuild and the write */
     sk_dict_count_flip(d);
-    sk_store64_relaxed(&d->tail, tail);
+    sk_store64_relaxed(&d->tail, tail + w->size);
+    sk_write_count(w, d, false);
     sk_store64_relaxed(&d->filled, live);
-    sk_store64_release(&d->live, live);
-    sk_store64_relaxed(&d->live_bytes, bytes);
     *r = wide;
     return SK_OK;
 }
 
 /* --- one key ------------------------------------------------------------------------------------------ */
-
-/* A value, encoded. */
-typedef struct sk_value {
-    const void *at;
-    uint64_t len;
-    uint32_t kind;
-} sk_value;
 
 static inline bool sk_dict_has_room(const sk_dict *d, const sk_region *r, uint64_t need, bool fresh) {
     uint64_t filled = sk_load64_relaxed(&d->filled) + fresh;
@@ -144,25 +209,12 @@ static inline bool sk_dict_has_room(const sk_dict *d, const sk_region *r, uint64
 }
 
 /* Under the lock: append the entry and publish it. */
-static inline void sk_dict_publish(sk_dict *d, const sk_region *r, const sk_key *key, const sk_value *value,
-                                   const sk_place *place, bool there) {
-    uint64_t tail = sk_load64_relaxed(&d->tail), size = sk_entry_bytes(key->len, value->len);
-    uint64_t born = there ? place->entry.born : sk_load64_relaxed(&d->born);
-    sk_entry e = {key->hash, born, key->len | (uint64_t)key->kind << 48 | (uint64_t)value->kind << 56, value->len};
-    unsigned char *to = r->arena + tail;
-    sk_copy_in(to, &e, sizeof e);
-    sk_copy_in(to + sizeof e, key->at, key->len);
-    sk_copy_in(to + sizeof e + sk_pad8(key->len), value->at, value->len);
-    sk_store64_relaxed(&d->tail, tail + size);
-    sk_store64_release(&r->table[place->i], sk_bucket(key->hash, tail)); /* commits. R6: pairs with A6 */
-    uint64_t bytes = sk_load64_relaxed(&d->live_bytes) + size;
-    if (there) bytes -= sk_entry_bytes(key->len, place->entry.value);
-    else {
-        sk_store64_relaxed(&d->born, born + 1);
-        sk_store64_release(&d->live, sk_load64_relaxed(&d->live) + 1);
-        if (place->bucket == SK_BUCKET_EMPTY) sk_store64_relaxed(&d->filled, sk_load64_relaxed(&d->filled) + 1);
-    }
-    sk_store64_relaxed(&d->live_bytes, bytes);
+static inline void sk_dict_publish(sk_dict *d, const sk_region *r, const sk_write *w, const sk_place *place) {
+    uint64_t tail = sk_load64_relaxed(&d->tail);
+    sk_write_entry(w, r->arena + tail);
+    sk_store64_relaxed(&d->tail, tail + w->size);
+    sk_store64_release(&r->table[place->i], sk_bucket(w->key->hash, tail)); /* commits. R6: pairs with A6 */
+    sk_write_count(w, d, place->bucket == SK_BUCKET_EMPTY);
 }
 
 /* Under the lock: is what `place` found the version that an earlier lookup named? */
@@ -194,25 +246,28 @@ static inline int sk_dict_approach(sk_segment *s, const sk_key *key, enum sk_whe
 static inline int sk_dict_store(sk_segment *s, sk_region *r, const sk_key *key, const sk_value *value, sk_place *place,
                                 bool there, uint64_t until) {
     sk_dict *d = sk_dict_of(s);
-    if (there && value->len == 8 && place->entry.value == 8 && sk_entry_value_kind(&place->entry) == value->kind) {
-        sk_copy_in(sk_entry_value_at(r, place->bucket, &place->entry), value->at, 8); /* commits */
+    if (there && value->len == 8 && value->n == 1 && sk_entry_value_len(&place->entry) == 8 &&
+        sk_entry_value_kind(&place->entry) == value->kind) {
+        sk_copy_in(sk_entry_value_at(r, place->bucket, &place->entry), value->parts->at, 8); /* commits */
         return SK_OK;
     }
-    uint64_t need = sk_entry_bytes(key->len, value->len);
-    if (!sk_dict_has_room(d, r, need, !there && place->bucket == SK_BUCKET_EMPTY)) {
-        int rc = sk_dict_rebuild(s, d, need, true, until, r);
-        if (rc == SK_OK && sk_dict_find(r, key, place) != (there ? SK_OK : SK_EMPTY)) rc = SK_CORRUPT;
-        if (rc != SK_OK) return rc;
-    }
-    sk_dict_publish(d, r, key, value, place, there);
+    sk_write w;
+    sk_write_begin(&w, d, r, key, value, place, there);
+    if (!sk_dict_has_room(d, r, w.size, !there && place->bucket == SK_BUCKET_EMPTY))
+        return sk_dict_rebuild(s, d, &w, there ? place->i : UINT64_MAX, until, r);
+    sk_dict_publish(d, r, &w, place);
     return SK_OK;
+}
+
+static inline bool sk_dict_key_too_large(const sk_key *key) {
+    return key->len > UINT32_MAX || sk_pad8(key->first.len) >> 3 >= (uint64_t)1 << (64 - SK_VALUE_BITS);
 }
 
 /* Set `key` to `value`. SK_OK, SK_EXISTS, SK_GONE (see sk_when), SK_NO_MEMORY, SK_TOO_LARGE, SK_CORRUPT, and what
  * waiting for the lock answers. */
 static inline int sk_dict_set(sk_segment *s, const sk_key *key, const sk_value *value, enum sk_when when,
                               const sk_hit *same, uint64_t until) {
-    if (key->len > UINT32_MAX || value->len > (uint64_t)1 << (SK_ARENA_LOG2_MAX - 2)) return SK_TOO_LARGE;
+    if (sk_dict_key_too_large(key) || value->len > (uint64_t)1 << (SK_ARENA_LOG2_MAX - 2)) return SK_TOO_LARGE;
     sk_region r;
     sk_place place;
     bool there;
@@ -227,7 +282,7 @@ static inline int sk_dict_set(sk_segment *s, const sk_key *key, const sk_value *
  * else. SK_OVERFLOW: it would not fit and is kept. Else as sk_dict_set. */
 static inline int sk_dict_add(sk_segment *s, const sk_key *key, uint32_t kind, int64_t n, int64_t *sum,
                               uint64_t until) {
-    if (key->len > UINT32_MAX) return SK_TOO_LARGE;
+    if (sk_dict_key_too_large(key)) return SK_TOO_LARGE;
     sk_region r;
     sk_place place;
     bool there;
@@ -235,12 +290,13 @@ static inline int sk_dict_add(sk_segment *s, const sk_key *key, uint32_t kind, i
     int rc = sk_dict_approach(s, key, SK_ALWAYS, NULL, until, &r, &place, &there);
     if (rc != SK_OK) return rc;
     if (there) {
-        if (sk_entry_value_kind(&place.entry) != kind || place.entry.value != 8) rc = SK_FOREIGN;
+        if (sk_entry_value_kind(&place.entry) != kind || sk_entry_value_len(&place.entry) != 8) rc = SK_FOREIGN;
         else sk_copy_out(&old, sk_entry_value_at(&r, place.bucket, &place.entry), 8);
     }
     if (rc == SK_OK && __builtin_add_overflow(old, n, sum)) rc = SK_OVERFLOW;
     if (rc == SK_OK) {
-        sk_value value = {sum, 8, kind};
+        sk_part part = {sum, 8};
+        sk_value value = {&part, 8, 1, kind};
         rc = sk_dict_store(s, &r, key, &value, &place, there, until);
     }
     sk_lock_give(&sk_dict_of(s)->lock);
@@ -259,8 +315,7 @@ static inline int sk_dict_delete(sk_segment *s, const sk_key *key, enum sk_when 
     if (there) {
         sk_store64_release(&r.table[place.i], SK_BUCKET_DELETED); /* commits. R6: pairs with A6 */
         sk_store64_release(&d->live, sk_load64_relaxed(&d->live) - 1);
-        sk_store64_relaxed(&d->live_bytes,
-                           sk_load64_relaxed(&d->live_bytes) - sk_entry_bytes(key->len, place.entry.value));
+        sk_store64_relaxed(&d->live_bytes, sk_load64_relaxed(&d->live_bytes) - sk_entry_size(&place.entry));
     } else rc = SK_EMPTY;
     sk_lock_give(&d->lock);
     return rc;
@@ -274,14 +329,26 @@ static inline int sk_dict_clear(sk_segment *s, uint64_t until) {
     sk_region r;
     int rc = sk_dict_begin(s, d, until, &r);
     if (rc != SK_OK) return rc;
-    rc = sk_dict_rebuild(s, d, 0, false, until, &r);
+    uint64_t geometry, tail;
+    sk_region empty;
+    rc = sk_dict_find_region(s, &r, 0, 0, &geometry, &empty);
+    if (rc == SK_OK) rc = sk_dict_carry(&r, &empty, false, 0, &tail);
+    if (rc == SK_OK) {
+        sk_store64_release(&d->geometry, geometry); /* commits */
+        sk_dict_count_flip(d);
+        sk_store64_relaxed(&d->tail, tail);
+        sk_store64_relaxed(&d->filled, 0);
+        sk_store64_release(&d->live, 0);
+        sk_store64_relaxed(&d->live_bytes, 0);
+    }
     sk_lock_give(&d->lock);
     return rc;
 }
 
-/* Copy every entry as it lies in the arena to `to` (`room` bytes), all of one moment. *len: bytes used, or needed with
- * SK_LARGER. */
-static inline int sk_dict_snapshot(sk_segment *s, unsigned char *to, uint64_t room, uint64_t *len, uint64_t until) {
+/* Copy every entry as it lies in the arena, with or without its value, to `to` (`room` bytes), all of one moment. *len:
+ * bytes used, or needed with SK_LARGER. */
+static inline int sk_dict_snapshot(sk_segment *s, bool values, unsigned char *to, uint64_t room, uint64_t *len,
+                                   uint64_t until) {
     sk_dict *d = sk_dict_of(s);
     sk_region r;
     int rc = sk_dict_begin(s, d, until, &r);
@@ -293,8 +360,11 @@ static inline int sk_dict_snapshot(sk_segment *s, unsigned char *to, uint64_t ro
         if (!sk_bucket_has(bucket)) continue;
         rc = sk_entry_at(&r, bucket, &e);
         if (rc != SK_OK) break;
-        uint64_t size = sizeof e + sk_pad8(sk_entry_key_len(&e)) + sk_pad8(e.value);
-        if (*len + size <= room) sk_copy_out(to + *len, r.arena + sk_bucket_offset(bucket), size);
+        uint64_t size = sk_entry_len(sk_entry_key_len(&e), sk_entry_first_len(&e), values ? sk_entry_value_len(&e) : 0);
+        if (*len + size <= room) {
+            memcpy(to + *len, &e, sizeof e); /* what was checked, and not what may be there by now */
+            sk_copy_out(to + *len + sizeof e, r.arena + sk_bucket_offset(bucket) + sizeof e, size - sizeof e);
+        }
         *len += size;
     }
     if (rc == SK_OK && *len > room) rc = SK_LARGER;

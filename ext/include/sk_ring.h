@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "sk_lock.h"
+#include "sk_part.h"
 
 #define SK_UNIT 16u
 #define SK_RECORD_HEAD 8u
@@ -47,12 +48,6 @@ static inline uint32_t sk_record_kind(uint64_t head) { return (uint32_t)(head >>
 static inline bool sk_record_sound(uint64_t head) {
     return head == sk_record_head(sk_record_payload(head), sk_record_kind(head));
 }
-
-/* Bytes to be gathered into one record. */
-typedef struct sk_part {
-    const void *at;
-    uint64_t len;
-} sk_part;
 
 /* A ring, mapped in this process. */
 typedef struct sk_ring {

@@ -85,6 +85,11 @@ cdef inline bint alone() noexcept:
     return PyThreadState_Next(PyInterpreterState_ThreadHead(PyInterpreterState_Get())) is NULL
 
 
+cdef inline bint is_too_long(uint64_t until) noexcept:
+    """Whether `deadline_of` was given a timeout past threading.TIMEOUT_MAX: an OverflowError where one has to wait."""
+    return until == <uint64_t>-2
+
+
 cdef class Segment:
     cdef sk_hold *hold
     cdef sk_segment *s       # of the hold
@@ -96,12 +101,13 @@ cdef class Segment:
 cdef class Handle:
     cdef Segment segment     # None once closed
     cdef sk_segment *s       # of the segment; NULL once closed
+    cdef str called          # the segment's name once closed, for the error that says so
     cdef object __weakref__
     cdef bind(self, Segment segment)
 
 
-cdef Segment create_segment(str path, str name, sk_plan *plan)
+cdef Segment create_segment(object place, str name, sk_plan *plan)
 cdef int refuse(int status, uint64_t asked) except -1
-cdef int closed() except -1
+cdef int closed(Handle handle) except -1
 cdef uint64_t deadline_of(object timeout) except? 0
 cdef str holder_text(Segment segment, uint32_t owner)

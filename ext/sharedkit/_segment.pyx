@@ -4,13 +4,14 @@
 import errno as _errno
 import os
 import resource
+from typing import NamedTuple
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.errno cimport errno
 from libc.stdlib cimport calloc, free
 from libc.string cimport strlen, strncmp, strrchr
 
-from sharedkit import errors
+from sharedkit import _times, errors
 
 
 cdef extern from "sk_segment.h" nogil:
@@ -53,6 +54,7 @@ cdef extern from "Python.h":
     int Py_AtExit(void (*last)() noexcept nogil) noexcept
 
 cdef uint64_t FOR_EVER = <uint64_t>-1
+cdef double LONGEST = _times.LONGEST
 FOLDER = os.environ.get("SHAREDKIT_DIR") or "/dev/shm"
 PREFIX = "sk_"
 HIDDEN = (<bytes>SK_HIDDEN).decode()
@@ -60,12 +62,16 @@ MAX_SEATS = SK_SEATS_MAX
 PERSIST = SK_PERSIST
 LAYOUT = SK_LAYOUT
 TRUST = {None: SK_TRUST_OWN, "group": SK_TRUST_GROUP}
+OWN_GROUP = 0xFFFFFFFF
 LEFT_MOST = 10_000
 left_to_others = []    # paths of segments that this process left while children of its own were present
 
 
-cdef int closed() except -1:
-    raise errors.ClosedError("operation on a closed handle")
+cdef int closed(Handle handle) except -1:
+    kind = type(handle).__name__
+    if handle.called is None:
+        raise errors.ClosedError(f"operation on a {kind} that was never opened")
+    raise errors.ClosedError(f"operation on a closed {kind} {handle.called!r}")
 
 
 cdef int refuse(int status, uint64_t asked) except -1:
@@ -160,12 +166,15 @@ cdef int refuse_attach(Segment segment, int status, str path) except -1:
 
 
 cdef uint64_t deadline_of(object timeout) except? 0:
-    """Monotonic nanoseconds of `timeout` seconds from now; None is for ever."""
+    """Monotonic nanoseconds of a queue's `timeout` seconds from now; None is for ever. See `is_too_long`. TypeError,
+    ValueError."""
     if timeout is None:
         return FOR_EVER
-    cdef double seconds = timeout
+    cdef double seconds = timeout if type(timeout) is float or type(timeout) is int else _times.seconds(timeout)
     if not seconds >= 0:    # NaN, too
-        raise ValueError("'timeout' must be a non-negative number")
+        _times.not_negative(timeout)
+    if seconds > LONGEST:
+        return <uint64_t>-2
     if seconds >= 9e9:
         return FOR_EVER
     return sk_now_ns() + <uint64_t>(seconds * 1e9)
@@ -381,10 +390,22 @@ def unname(str path):
         raise OSError(-rc, os.strerror(-rc), path)
 
 
-cdef Segment create_segment(str path, str name, sk_plan *plan):
+class Place(NamedTuple):
+    """Where a segment is made, with which permissions, and for which group (OWN_GROUP: as the folder gives it)."""
+
+    path: str
+    mode: int
+    gid: int
+
+
+cdef Segment create_segment(object place, str name, sk_plan *plan):
+    """`place`: a Place, or a path."""
     cdef Segment segment = Segment.__new__(Segment)
+    cdef str path
     segment.name = name
-    plan.mode = plan.gid = 0
+    path, plan.mode, plan.gid = place if isinstance(place, tuple) else (place, 0o600, OWN_GROUP)
+    if plan.mode & 0o020:
+        segment.trust = "group"
     cdef bytes folder = os.fsencode(FOLDER), where = os.fsencode(path)
     cdef const char *in_folder = folder
     cdef const char *at = where
@@ -413,7 +434,7 @@ cdef class Handle:
     def _segment(self):
         """The segment, for the package. ClosedError."""
         if self.s is NULL:
-            closed()
+            closed(self)
         return self.segment
 
     @property
@@ -429,6 +450,8 @@ cdef class Handle:
     def close(self):
         """Let go of the segment; using the handle afterwards raises ClosedError. Closing again does nothing.
         """
+        if self.segment is not None:
+            self.called = self.segment.name
         self.s = NULL
         self.segment = None
 

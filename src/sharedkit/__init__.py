@@ -1,5 +1,6 @@
 """Shared state for Python programs that run in many threads, processes or machines."""
 
+from sharedkit._key_forms import register_key
 from sharedkit.context import get_context
 from sharedkit.errors import (
     AuthkeyError,
@@ -76,6 +77,7 @@ __all__ = [
     "WorkerDied",
     "attach",
     "get_context",
+    "register_key",
 ]
 
 __version__ = "0.1.0"

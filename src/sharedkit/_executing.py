@@ -11,6 +11,8 @@ from concurrent import futures
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, Self, TypeVar
 
+from sharedkit._times import seconds
+
 __all__ = ["ExecutorFace", "Future", "Options", "check_arguments", "check_retiring", "checked_timeout"]
 
 P = ParamSpec("P")
@@ -35,9 +37,10 @@ def checked_timeout(timeout: float | None) -> float | None:
     """A task's limit in seconds, if it can be one. ValueError, TypeError, OverflowError."""
     if timeout is None:
         return None
-    if not timeout > 0:
+    limit = seconds(timeout)
+    if not limit > 0:
         raise ValueError(f"a task's timeout must be more than 0 seconds: {timeout}")
-    return float(timeout)
+    return limit
 
 
 def check_arguments(max_workers: int | None, initializer: object, max_tasks_per_child: object) -> None:
@@ -118,7 +121,7 @@ class ExecutorFace(futures.Executor):
         buffersize: int | None = None,
     ) -> AsyncIterator[T]:
         """The same for `async for`: waiting for a result does not block the event loop."""
-        until = None if timeout is None else time.monotonic() + timeout
+        until = None if timeout is None else time.monotonic() + seconds(timeout)
         return _aresults(*submitted(self._enter, fn, iterables, chunksize, buffersize), until, chunksize > 1)
 
     async def ashutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -179,7 +182,7 @@ def mapped(
     buffersize: int | None,
 ) -> Iterator[Any]:
     """The iterator that `map` returns; the first tasks are submitted when this returns."""
-    until = None if timeout is None else time.monotonic() + timeout
+    until = None if timeout is None else time.monotonic() + seconds(timeout)
     return _results(*submitted(enter, fn, iterables, chunksize, buffersize), until, chunksize > 1)
 
 

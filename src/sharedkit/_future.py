@@ -8,6 +8,7 @@ from concurrent import futures
 from typing import Any, Generic, Protocol, TypeVar
 
 from sharedkit import _executing
+from sharedkit._times import span
 
 __all__ = ["OVER", "Future", "Keeper"]
 
@@ -116,7 +117,11 @@ class Future(_executing.Future[T], Generic[T]):
         """What the call returned or raised, waiting up to `timeout` seconds. Raises TimeoutError, CancelledError."""
         if self._state == FINISHED and self._exception is None:
             return self._result  # type: ignore[no-any-return]
-        return super().result(timeout)
+        return super().result(span(timeout))
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """What the call raised, or None, waiting up to `timeout` seconds. Raises TimeoutError, CancelledError."""
+        return super().exception(span(timeout))
 
     def set_result(self, result: T) -> None:
         """For the executor. Raises InvalidStateError where the future is over."""

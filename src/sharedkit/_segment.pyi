@@ -1,11 +1,12 @@
 """A process's hold on one segment, and what the handles of the shm placement have in common."""
 
 from collections.abc import Callable, Coroutine
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from typing_extensions import disjoint_base
 
 FOLDER: str
+OWN_GROUP: int
 PREFIX: str
 HIDDEN: str
 MAX_SEATS: int
@@ -13,6 +14,13 @@ PERSIST: int
 LAYOUT: int
 TRUST: dict[str | None, int]
 left_to_others: list[str]
+
+class Place(NamedTuple):
+    """Where a segment is made, with which permissions, and for which group (OWN_GROUP: as the folder gives it)."""
+
+    path: str
+    mode: int
+    gid: int
 
 @disjoint_base
 class Segment:

@@ -1,27 +1,101 @@
-"""Which times can be waited for: what threading refuses is refused in its words, in every placement."""
+"""Timeouts. What counts as a number of seconds is one rule for all; what a number means is as in the class replaced.
+
+docs/timeouts.md has the table. A timeout that is too long for `threading` is an OverflowError there only where a call
+would have to wait (a Lock's always is); so it is here.
+"""
 
 from __future__ import annotations
 
 import threading
-from math import isnan
+from collections.abc import Callable
+from math import inf, isnan
+from typing import Any, TypeVar
 
-__all__ = ["check_span", "check_wait"]
+import numpy as np
+
+__all__ = ["LONGEST", "check_span", "check_wait", "not_negative", "seconds", "span", "too_long", "without_waiting"]
+
+T = TypeVar("T")
+
+LONGEST = threading.TIMEOUT_MAX
+_NO_NUMBERS = "cmMSUOT"  # kinds of NumPy's dtypes: complex, times, text, objects
 
 
-def check_wait(blocking: bool, timeout: float) -> None:
-    """The timeout of a lock, where -1 is for ever: the same errors whether or not one has to wait."""
-    if timeout == -1:
-        return
+def seconds(timeout: Any) -> float:
+    """`timeout` as a float: any real number, also a Decimal, a Fraction or one of NumPy's.
+
+    TypeError for what is none, ValueError for NaN.
+    """
+    kind = type(timeout)
+    if kind is not float:
+        if kind is not int and not _is_real(timeout):
+            raise TypeError(f"a timeout must be a number of seconds, not {kind.__name__}")
+        try:
+            timeout = float(timeout)
+        except OverflowError:  # it is larger than any float
+            timeout = inf if timeout > 0 else -inf
     if isnan(timeout):
-        raise ValueError("timeout must not be NaN")
+        raise ValueError("a timeout must not be NaN")
+    return timeout  # type: ignore[no-any-return]
+
+
+def _is_real(value: object) -> bool:
+    kind = type(value)
+    if isinstance(value, str | bytes | complex | np.void):  # NumPy's text and complex numbers turn into floats
+        return False
+    if isinstance(value, np.generic | np.ndarray):
+        return value.dtype.kind not in _NO_NUMBERS and value.ndim == 0
+    return hasattr(kind, "__float__") or hasattr(kind, "__index__")
+
+
+def span(timeout: Any) -> float | None:
+    """The timeout of whatever takes None for ever, as a float. TypeError, ValueError."""
+    return None if timeout is None else seconds(timeout)
+
+
+def not_negative(timeout: Any) -> float:
+    """The timeout of a queue, as a float. TypeError, ValueError."""
+    number = seconds(timeout)
+    if number < 0:
+        raise ValueError(f"'timeout' must be a non-negative number: {timeout}; max(0, timeout) is for one that is over")
+    return number
+
+
+def check_wait(blocking: bool, timeout: Any) -> float:
+    """The timeout of a lock as a float, -1 for ever: the same errors whether or not one has to wait.
+
+    TypeError, ValueError, OverflowError.
+    """
+    if timeout is None:
+        return -1.0
+    number = seconds(timeout)
+    if number == -1:
+        return number
+    if abs(number) > LONGEST:
+        raise too_long()
     if not blocking:
         raise ValueError("can't specify a timeout for a non-blocking call")
-    if timeout < 0:
-        raise ValueError("timeout value must be a non-negative number")
-    check_span(timeout)
+    if number < 0:
+        raise ValueError(f"timeout value must be a non-negative number, or -1 or None for ever: {timeout}")
+    return number
 
 
 def check_span(timeout: float | None) -> None:
-    """Any other timeout. TypeError, OverflowError."""
-    if timeout is not None and timeout > threading.TIMEOUT_MAX:
-        raise OverflowError("timeout value is too large")
+    """Any other timeout, of a call that has to wait. OverflowError."""
+    if timeout is not None and timeout > LONGEST:
+        raise too_long()
+
+
+def too_long() -> OverflowError:
+    """What is raised for a timeout that no lock of Python can wait for."""
+    return OverflowError(
+        f"timeout value is too large: at most threading.TIMEOUT_MAX ({LONGEST:.0f} s); None is for ever"
+    )
+
+
+def without_waiting(call: Callable[[], T], refusal: type[Exception]) -> T:
+    """What `call()` answers if it need not wait, which it says by a `refusal`; else OverflowError."""
+    try:
+        return call()
+    except refusal:
+        raise too_long() from None

@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol, TypeVar
 from weakref import ReferenceType, WeakKeyDictionary
 
 from sharedkit._tasks import hold, let_go, name_of_task, names_task
+from sharedkit._times import span, too_long
 from sharedkit.errors import ShutDown
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "wait",
     "wait_for",
     "wait_to_put",
+    "without_waiting",
 ]
 
 T = TypeVar("T")
@@ -355,8 +357,8 @@ async def wait_for(
     once: Callable[[float | None], Awaitable[bool]], predicate: Callable[[], T], timeout: float | None
 ) -> T:
     """`Condition.wait_for`."""
-    end = None if timeout is None else time.monotonic() + timeout
-    left = timeout
+    left = span(timeout)
+    end = None if left is None else time.monotonic() + left
     result = predicate()
     while not result:
         await once(left)
@@ -364,6 +366,19 @@ async def wait_for(
         if end is not None and (left := end - time.monotonic()) <= 0:
             break
     return result
+
+
+async def without_waiting(answer: Awaitable[Any], refusal: type[Exception] | None = None) -> Any:
+    """What it answers if it need not wait, which it says by a `refusal`, or by False; else OverflowError."""
+    try:
+        got = await answer
+    except Exception as why:
+        if refusal is None or not isinstance(why, refusal):
+            raise
+        raise too_long() from None
+    if refusal is None and not got:
+        raise too_long()
+    return got
 
 
 async def iterate(get: Callable[[], Any]) -> AsyncIterator[Any]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import errno
+import grp
 import multiprocessing
 import multiprocessing.context
 import multiprocessing.util
@@ -28,7 +29,8 @@ from multiprocessing import reduction
 from typing import Any, NamedTuple
 
 from sharedkit import _segment, errors
-from sharedkit._segment import Segment
+from sharedkit._differences import is_another, unlike, with_another
+from sharedkit._segment import OWN_GROUP, Place, Segment
 
 __all__ = ["Kind", "SegmentInfo", "attach", "live", "remove", "shared_memory_name", "sweep"]
 
@@ -108,19 +110,42 @@ def checked_seats(seats: int) -> int:
 # --- create and attach --------------------------------------------------------------------------------
 
 
+def admission(mode: int | None, group: int | str | None) -> tuple[int, int]:
+    """The permissions of a segment's file, and the group that it is given to. TypeError, ValueError, LookupError."""
+    if mode is None:
+        mode = 0o600 if group is None else 0o660
+    mode = operator.index(mode)
+    if mode & ~0o664 or mode & 0o600 != 0o600:
+        raise ValueError(f"mode must be 0o600, and for the group 0o660; others than a group cannot write: {mode:#o}")
+    if group is None:
+        return mode, OWN_GROUP
+    if not isinstance(group, str):
+        return mode, operator.index(group)
+    try:
+        return mode, grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise LookupError(f"no group is named {group!r}") from None
+
+
 def create(
-    make: Callable[[str, str], Segment],
+    make: Callable[[Place, str], Segment],
     kind: int,
-    equal: Callable[[Segment], bool],
+    differs: Callable[[Segment], str | None],
     *,
     name: str | None,
     exist_ok: bool,
+    persist: bool,
+    seats: int,
+    mode: int | None,
+    group: int | str | None,
 ) -> Segment:
-    """The new segment that `make(path, name)` makes; with `exist_ok`, the one that is there if `equal(segment)`.
+    """The new segment that `make(place, name)` makes; with `exist_ok`, the one that is there if it is equal.
 
+    `differs(segment)`, of one of the kind's name, answers None for an equal one, or words for the difference.
     FileExistsError when the name is taken, ValueError when what is there differs, OutOfSharedMemory.
     """
     _close_arrived()
+    permissions, gid = admission(mode, group)
     sweep_now_and_then()
     anonymous = name is None
     while True:
@@ -128,7 +153,7 @@ def create(
         path = _path_of(name)
         with _gate:
             try:
-                return _keep(make(path, name))
+                return _keep(make(Place(path, permissions, gid), name))
             except FileExistsError:
                 if anonymous or _segment.sweep([path]):  # an orphan has no claim on its name
                     continue
@@ -137,11 +162,24 @@ def create(
                         errno.EEXIST, f"segment {name!r} exists: exist_ok=True or sharedkit.attach() open it", path
                     ) from None
             with contextlib.suppress(FileNotFoundError):
-                segment = attach_segment(name)
-                if segment.kind != kind or not equal(segment):
-                    was = _kinds[segment.kind].name if segment.kind in _kinds else f"kind {segment.kind}"
-                    raise ValueError(f"segment {name!r} is there, but is a different {was}: {path}")
+                segment = attach_segment(name, trust="group" if permissions & 0o020 else None)
+                _check_same(segment, kind, differs, bool(persist), seats)
                 return segment
+
+
+def _check_same(
+    segment: Segment, kind: int, differs: Callable[[Segment], str | None], persist: bool, seats: int
+) -> None:
+    """ValueError that says how the segment differs from what was asked for."""
+    called = f"segment {segment.name!r}"
+    was = _kinds[segment.kind].name if segment.kind in _kinds else f"structure of kind {segment.kind}"
+    if was != _kinds[kind].name:
+        raise is_another(called, was, _kinds[kind].name)
+    difference = (
+        differs(segment) or unlike("seats", segment.seats, seats) or unlike("persist", segment.persist, persist)
+    )
+    if difference is not None:
+        raise with_another(called, was, difference)
 
 
 def attach_segment(name: str, *, folder: str | None = None, trust: str | None = None) -> Segment:

@@ -206,3 +206,9 @@ def read_pairs(rw: Any, first: Any, second: Any, times: int) -> int:
         with rw.reader:
             torn += first.value != second.value
     return torn
+
+
+def double_all(jobs: Any, out: Any) -> None:
+    """Put twice of every item until the jobs are shut down."""
+    for item in jobs:
+        out.put(2 * item)

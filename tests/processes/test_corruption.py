@@ -151,7 +151,7 @@ def test_a_file_that_is_no_sound_segment_is_refused_and_left_alone(what: str, na
 
 def test_a_sound_segment_of_another_kind_is_refused_by_the_constructors(name: str) -> None:
     with shm.Counter(name=name):
-        with pytest.raises(ValueError, match="different"):
+        with pytest.raises(ValueError, match="is a Counter, not a Queue"):
             shm.Queue(name=name, exist_ok=True)
         with pytest.raises(FileExistsError):
             shm.Queue(name=name)

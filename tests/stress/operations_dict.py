@@ -86,6 +86,24 @@ class SetNew(DictOperation):
     pass
 
 
+class SetKeyed(DictOperation):
+    """The key itself is stored beside its form."""
+
+    key = (1.0, "key")
+
+
+class SetKeyedOver(SetKeyed):
+    """It is carried on."""
+
+    old = "o" * 60
+
+
+class SetInParts(DictOperation):
+    """A value out of band, in four parts."""
+
+    new = bytearray(b"n" * 700)
+
+
 class SetOver(DictOperation):
     """Another entry for a key that has one."""
 
@@ -184,6 +202,9 @@ class Len(Get):
 
 DICT: dict[str, type[Operation]] = {
     "Dict set new": SetNew,
+    "Dict set keyed": SetKeyed,
+    "Dict set keyed, over": SetKeyedOver,
+    "Dict set in parts": SetInParts,
     "Dict set over": SetOver,
     "Dict set in place": SetInPlace,
     "Dict set growing": SetGrowing,

@@ -2,11 +2,16 @@
 
 import contextlib
 import json
+import multiprocessing
 import os
+import pty
+import re
 import signal
 import subprocess
 import sys
+import termios
 import uuid
+from datetime import datetime
 
 import pytest
 from click.testing import CliRunner
@@ -91,6 +96,83 @@ def test_ls_prints_a_table(name, monkeypatch):
     (line,) = [line for line in output.splitlines() if name in line]
     assert "Counter" in line
     assert str(os.getpid()) in line
+
+
+def on_a_terminal(*command, columns=80):
+    """What it prints on a terminal of so many columns."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
+    environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
+    child = subprocess.Popen(
+        [sys.executable, "-m", "sharedkit", *command], stdout=theirs, stdin=theirs, stderr=theirs, env=environment
+    )
+    os.close(theirs)
+    printed = b""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while part := os.read(ours, 65536):
+            printed += part
+    os.close(ours)
+    assert child.wait(WATCHDOG) == 0, printed
+    return re.sub(r"\x1b\[[0-9;]*m", "", printed.decode())
+
+
+@pytest.mark.parametrize("columns", [80, 60, 200])
+def test_ls_fits_the_terminal_and_loses_nothing_of_a_name(name, columns):
+    long = name + "-" + "x" * 120
+    with sk.BoundedSemaphore(1234567, name=name), sk.Array((1080, 1920, 3), "f8", name=long), sk.Dict(a=1):
+        printed = on_a_terminal("ls", columns=columns)
+    lines = printed.splitlines()
+    assert max(map(len, lines)) <= columns, printed
+    kind = lines[0].index("kind")
+    names = "".join(line[:kind].strip() for line in lines)
+    assert names.count(name) >= 2
+    assert long in names
+    assert "BoundedSemaphore" in printed
+
+
+def piped(*command):
+    done = subprocess.run(
+        [sys.executable, "-m", "sharedkit", *command], capture_output=True, timeout=WATCHDOG, check=True
+    )
+    return done.stdout
+
+
+def test_ls_into_a_pipe_is_one_line_a_segment(name):
+    long = name + "-" + "x" * 120
+    with (
+        sk.Queue(5, name=long, persist=True) as persistent,
+        sk.Counter(7, name=f"{name} with\ttab\nand line\udcff") as odd,
+        sk.Counter(name=name),
+    ):
+        rows = [line.split(b"\t") for line in piped("ls").splitlines()]
+        persistent.unlink()
+        assert odd.name
+    assert {len(row) for row in rows} == {7}
+    (row,) = [row for row in rows if row[0] == long.encode()]
+    assert row[1] == b"Queue"
+    assert int(row[2]) > 0
+    assert row[3] == str(os.getpid()).encode()
+    assert datetime.fromisoformat(row[4].decode()).tzinfo is not None
+    assert row[5:] == [b"persists", b"0 items, open"]
+    (row,) = [row for row in rows if row[0].startswith(name.encode() + b" with")]
+    assert row[0] == name.encode() + b" with\\x09tab\\x0aand line\xff"
+    assert [row[5] for row in rows if row[0] == name.encode()] == [b""]
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_ls_shows_an_executor_as_one_entry_and_its_segments_in_a_pipe(method):
+    with sk.Executor(1, mp_context=multiprocessing.get_context(method)) as executor:
+        worker = executor.submit(os.getpid).result(WATCHDOG)
+        called = f"executor-{os.getpid()}-"
+        rows = [line.split(b"\t") for line in piped("ls").splitlines() if line.startswith(called.encode())]
+        printed = on_a_terminal("ls", columns=160)
+    assert sorted(row[0].rpartition(b".")[2] for row in rows) == [b"claims", b"results", b"tasks"]
+    for row in rows:
+        assert {os.getpid(), worker} <= set(map(int, row[3].split(b",")))
+    (line,) = [line for line in printed.splitlines() if called in line]
+    assert "Executor" in line
+    assert str(worker) in printed
+    assert not [line for line in piped("ls").splitlines() if line.startswith(called.encode())]
 
 
 def test_rm_refuses_what_is_in_use_and_removes_it_when_forced(name, holder):

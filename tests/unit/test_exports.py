@@ -42,6 +42,7 @@ EXPECTED = {
     "WorkerDied",
     "attach",
     "get_context",
+    "register_key",
 }
 
 

@@ -108,8 +108,10 @@ def test_another_release_is_refused_by_name(ctx: Any, monkeypatch: pytest.Monkey
 def test_what_the_server_cannot_import_fails_alone(ctx: Any) -> None:
     d = ctx.Dict()
     d["there"] = 1
+    d["mine"] = _Mine()  # keys and values it does not unpickle
+    assert type(d.pop("mine")) is _Nowhere
     with pytest.raises((ImportError, AttributeError)):
-        d[_Mine()] = 2
+        d.add("there", _Mine())
     assert d.as_dict() == {"there": 1}
 
 

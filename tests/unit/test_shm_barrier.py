@@ -239,7 +239,7 @@ def test_by_name_it_is_the_same_for_equal_arguments_only() -> None:
         with pytest.raises(FileExistsError):
             Barrier(2, name=name)
         for parties, timeout in ((3, 30), (2, None), (2, 31)):
-            with pytest.raises(ValueError, match="different"):
+            with pytest.raises(ValueError, match=r"is an? .* (with|not) "):
                 Barrier(parties, timeout=timeout, name=name, exist_ok=True)
         with Barrier(2, timeout=30, name=name, exist_ok=True) as again, attach(name) as third:
             other = children.in_thread(again.wait)

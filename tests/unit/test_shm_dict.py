@@ -6,6 +6,7 @@ import multiprocessing
 import pickle
 import random
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,102 @@ def test_an_array_comes_back_with_its_dtype_and_shape() -> None:
             d["k"] = value
             assert d["k"].dtype == value.dtype
             np.testing.assert_array_equal(d["k"], value)
+
+
+FRAME = np.arange(1080 * 300 * 3, dtype="u1").reshape(1080, 300, 3)
+LARGE: list[Any] = [
+    FRAME,
+    np.asfortranarray(FRAME[:, :, 0]),
+    FRAME[::2, ::3],
+    np.arange(9000).astype("M8[s]"),
+    (1, FRAME, {"also": FRAME[:10].copy()}),
+    [FRAME, bytearray(b"a" * 70_001), b"b" * 70_003],
+    np.zeros(2000, [("a", "u1"), ("b", "f8")]),
+    np.array(["text", None] * 1000, object),
+    b"c" * 1_000_001,
+    "\N{SNOWMAN}" * 500_001,
+    {f"key {i}": [i] * (i % 7) for i in range(3000)},
+]
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether they are equal through and through."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, np.ndarray):
+        return one.dtype == other.dtype and one.shape == other.shape and bool((one == other).all())
+    if isinstance(one, (tuple, list)):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    return bool(one == other)
+
+
+@pytest.mark.parametrize("value", LARGE, ids=lambda value: type(value).__name__)
+def test_a_large_value_comes_back_whole_and_can_be_written_to(value: Any) -> None:
+    with Dict() as d:
+        for key in ("k", "a key of another length", (1, "of two parts"), np.int8(5)):
+            d[key] = value
+            d[key] = value
+        assert all(same(each, value) for each in d.values()) and same(d.get("k"), value)
+        if isinstance(value, np.ndarray):
+            d["k"][0] = 0  # a copy of our own
+        assert same(d["k"], value) and same(d.pop("k"), value) and same(d.popitem()[1], value)
+        assert not d.compare_exchange("missing", 0, value) and same(d.setdefault("new", value), value)
+
+
+def test_a_large_value_stored_over_and_over_does_not_grow_the_dict() -> None:
+    frame = np.zeros(1_500_000, "u1")
+    with Dict(small=1) as d:
+        for _turn in range(8):
+            d["frame"] = frame
+        held = d._segment().memory
+        for turn in range(60):
+            frame[:] = turn
+            d["frame"] = frame
+            assert d["frame"][turn] == turn
+        assert d._segment().memory == held <= 8 * frame.nbytes
+        assert list(d) == ["small", "frame"] and d["small"] == 1
+
+
+def test_a_reader_sees_one_of_many_large_values_whole() -> None:
+    """Of whatever kind, shape and length each is."""
+    kinds: list[Callable[[int], Any]] = [
+        lambda n: np.full((n, 100), n, "u2"),
+        lambda n: np.full((100, n), n, "u2"),
+        lambda n: np.full((n, 50), n, "u4"),
+        lambda n: (n, np.full(n * 200, n % 256, "u1")),
+        lambda n: bytes([n % 256]) * n * 200,
+        lambda n: n,
+    ]
+    done = threading.Event()
+    with Dict(v=kinds[0](9)) as d:
+
+        def write() -> None:
+            for turn in range(3000):
+                d["v"] = kinds[turn % 6](9 + turn % 2)
+                d["other"] = b"o" * 30_000  # moves everything now and then
+            done.set()
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        while not done.is_set():
+            value = d["v"]
+            flat = (
+                np.frombuffer(value, "u1")
+                if isinstance(value, bytes)
+                else np.asarray(value[-1:][0]).reshape(-1)
+                if isinstance(value, tuple)
+                else np.asarray(value).reshape(-1)
+            )
+            assert (flat == flat[0]).all() and flat[0] in (9, 10)
+        writer.join(60)
+
+
+def test_each_dict_hashes_in_a_way_of_its_own() -> None:
+    with Dict() as one, Dict() as other:
+        assert one._segment().params[1] != other._segment().params[1]
+        assert one._segment().params[3] != other._segment().params[3]
 
 
 def test_numbers_that_are_equal_are_one_key() -> None:

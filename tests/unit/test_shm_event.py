@@ -38,7 +38,9 @@ def waiting(event: Event) -> int:
 
 
 def test_timeouts_are_taken_as_threading_takes_them(event: Event) -> None:
-    assert [event.wait(t) for t in (0, -1, -math.inf, math.nan, 0.001, True)] == [False] * 6
+    assert [event.wait(t) for t in (0, -1, -math.inf, 0.001, True)] == [False] * 5
+    with pytest.raises(ValueError):
+        event.wait(math.nan)
     for far in (1e100, math.inf, threading.TIMEOUT_MAX + 1):
         with pytest.raises(OverflowError):
             event.wait(far)
@@ -172,11 +174,11 @@ def test_by_name_from_a_program_that_knows_nothing_else() -> None:
     with Event(name=name) as event:
         with pytest.raises(FileExistsError):
             Event(name=name)
-        with pytest.raises(ValueError, match="different"):
+        with pytest.raises(ValueError, match=r"is an? .* (with|not) "):
             Event(name=name, exist_ok=True, seats=7)
         with Event(name=name, exist_ok=True) as again, Counter(name=name + "c"):
             again.set()
-            with pytest.raises(ValueError, match="different"):
+            with pytest.raises(ValueError, match=r"is an? .* (with|not) "):
                 Event(name=name + "c", exist_ok=True)
         assert event.is_set()
         event.clear()

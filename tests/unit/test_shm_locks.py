@@ -263,10 +263,10 @@ def test_by_name_it_is_found_only_by_its_equals(kind: Any) -> None:
         with pytest.raises(FileExistsError):
             kind(name="test-locks", on_owner_died="raise")
         for different in ({}, {"on_owner_died": "raise", "seats": 7}):
-            with pytest.raises(ValueError, match="different"):
+            with pytest.raises(ValueError, match=r"is an? .* (with|not) "):
                 kind(name="test-locks", exist_ok=True, **different)
         other = RLock if kind is Lock else Lock
-        with pytest.raises(ValueError, match="different"):
+        with pytest.raises(ValueError, match=r"is an? .* (with|not) "):
             other(name="test-locks", exist_ok=True, on_owner_died="raise")
         with lock, contextlib.closing(kind(name="test-locks", exist_ok=True, on_owner_died="raise")) as again:
             assert again.owner == os.getpid()

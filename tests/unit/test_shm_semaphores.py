@@ -103,12 +103,12 @@ def test_by_name_it_is_found_only_by_its_equals(kind: Any) -> None:
     with contextlib.closing(kind(3, name="test-semaphores")) as semaphore:
         with pytest.raises(FileExistsError):
             kind(3, name="test-semaphores")
-        with pytest.raises(ValueError, match="different"):
+        with pytest.raises(ValueError, match=r"is an? .* (with|not) "):
             kind(2, name="test-semaphores", exist_ok=True)
-        with pytest.raises(ValueError, match="different"):
+        with pytest.raises(ValueError, match=r"is an? .* (with|not) "):
             kind(3, name="test-semaphores", exist_ok=True, seats=9)
         other = Semaphore if kind is BoundedSemaphore else BoundedSemaphore
-        with pytest.raises(ValueError, match="different"):
+        with pytest.raises(ValueError, match=r"is an? .* (with|not) "):
             other(3, name="test-semaphores", exist_ok=True)
         semaphore.acquire()
         with contextlib.closing(kind(3, name="test-semaphores", exist_ok=True)) as again:

@@ -114,12 +114,3 @@ def test_a_batch_says_how_far_it_came_when_it_is_shut_down() -> None:
     q.shutdown()
     _join(putter)
     assert vars(errors[0])["put"] == 2
-
-
-def test_a_wait_may_be_longer_than_any_lock_can_wait() -> None:
-    q: Queue[int] = Queue()
-    getter = _thread(lambda: q.get(timeout=1e300))
-    _until(lambda: q.statistics().waiting_getters == 1)
-    q.put(1)
-    _join(getter)
-    assert q.empty()

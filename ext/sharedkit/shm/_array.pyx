@@ -2,7 +2,7 @@
 """The array: NumPy's face on elements in shared memory, atomic steps on them, and a lock."""
 
 cimport cython
-from cpython.buffer cimport PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.number cimport PyNumber_AsSsize_t
 from cpython.ref cimport Py_DECREF
@@ -11,7 +11,8 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
 from sharedkit._segment cimport (
-    SK_CORRUPT, SK_EXISTS, SK_LARGEST, SK_NO_MEMORY, Handle, Segment, closed, create_segment, refuse, sk_plan,
+    SK_CORRUPT, SK_EXISTS, SK_LARGEST, SK_NO_MEMORY,
+    Handle, Segment, closed, create_segment, refuse, sk_plan, sk_segment,
 )
 from sharedkit.shm._elements cimport Elements, elements_of
 
@@ -21,6 +22,8 @@ import os
 import numpy as np
 
 from sharedkit import _segment, errors, segments
+from sharedkit._differences import unlike
+from sharedkit._geometry import contents_of, geometry
 from sharedkit.shm import described, scatter
 from sharedkit.shm._sync import Lock
 from sharedkit.statistics import ArrayStatistics
@@ -31,18 +34,33 @@ cdef extern from "sk_array.h" nogil:
 
     uint64_t sk_body_at(uint32_t seats, uint64_t meta_len) noexcept
     uint64_t sk_array_data_at(uint64_t body, uint32_t seats, uint64_t bytes) noexcept
+    void sk_array_fill_from(const void *contents) noexcept
+    int sk_array_fill(sk_segment *s) noexcept
 
 KIND_ARRAY = 5
 LARGEST = SK_LARGEST // 2
 LOCK_AT = 0         # in the body: see sk_array.h
 
 
-def make(str path, str name, uint32_t seats, uint32_t flags, uint64_t itemsize, uint64_t count, bytes meta):
-    """A new array segment of zeros; the caller has made sure that the elements take at most LARGEST bytes."""
+cdef uint64_t room_left():
+    """Bytes that are free in the folder of segments; where that cannot be told, creation says what is wrong."""
+    try:
+        room = os.statvfs(_segment.FOLDER)
+    except OSError:
+        return <uint64_t>-1
+    return room.f_bavail * room.f_frsize if room.f_blocks else <uint64_t>-1
+
+
+def make(
+    place, str name, uint32_t seats, uint32_t flags, uint64_t itemsize, uint64_t count, bytes meta, contents=None
+):
+    """A new array segment of zeros, or with the `contents` of a NumPy array of as many bytes, which are there before
+    the segment has its name; the caller has made sure that the elements take at most LARGEST bytes."""
     cdef sk_plan plan
+    cdef Py_buffer source
     cdef uint64_t size = itemsize * count, body = sk_body_at(seats, len(meta))
     memset(&plan, 0, sizeof(plan))
-    if os.path.lexists(path):    # before memory is reserved in vain
+    if os.path.lexists(place.path):    # before memory is reserved in vain
         refuse(SK_EXISTS, 0)
     plan.kind = KIND_ARRAY
     plan.flags = flags
@@ -53,15 +71,24 @@ def make(str path, str name, uint32_t seats, uint32_t flags, uint64_t itemsize, 
     plan.body_len = plan.param[SK_ARRAY_DATA] - body + size
     plan.meta = <const char *>meta
     plan.meta_len = len(meta)
-    room = os.statvfs(_segment.FOLDER)
-    if plan.body_len > room.f_bavail * room.f_frsize:  # before every free page is taken in the attempt
+    if plan.body_len > room_left():    # before every free page is taken in the attempt
         errno.errno = errno.ENOSPC
         refuse(SK_NO_MEMORY, size)
-    return create_segment(path, name, &plan)
+    if contents is None or size == 0:
+        return create_segment(place, name, &plan)
+    PyObject_GetBuffer(contents.reshape(-1).view("u1"), &source, PyBUF_SIMPLE)
+    try:
+        if <uint64_t>source.len != size:
+            raise ValueError(f"{source.len} bytes for an array of {size}")
+        sk_array_fill_from(source.buf)
+        plan.fill = sk_array_fill
+        return create_segment(place, name, &plan)
+    finally:
+        PyBuffer_Release(&source)
 
 
 cdef class Array(Handle):
-    """Array(shape, dtype="f8", *, name=None, exist_ok=False, persist=False, seats=192)\n--\n
+    """Array(shape, dtype="f8", *, name=None, exist_ok=False, persist=False, seats=192, mode=0o600, group=None)\n--\n
     A NumPy array of zeros, in C order, that threads and processes share; any dtype without Python objects.
 
     Indexing, `len` and iteration act on the elements themselves; `ndarray`, `np.asarray(array)` and
@@ -81,9 +108,26 @@ cdef class Array(Handle):
     cdef Py_ssize_t *lengths     # of the axes
 
     def __init__(
-        self, shape, dtype="f8", *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS
+        self, shape, dtype="f8", *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None
     ):
-        lengths, element = described.geometry(shape, dtype)
+        lengths, element = geometry(shape, dtype)
+        self._create(lengths, element, None, name, exist_ok, persist, seats, mode, group)
+
+    @classmethod
+    def from_array(cls, array, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None):
+        """A new array with the shape, the dtype and a copy of the elements of `array`, or of what `numpy.asarray` makes
+        of it. They are there before anybody can attach. With `exist_ok`, an equal one that is there keeps its own
+        elements, as a Counter keeps its value.
+
+        Raises as `Array` does.
+        """
+        cdef Array self = cls.__new__(cls)
+        contents = contents_of(array)
+        self._create(contents.shape, contents.dtype, contents, name, exist_ok, persist, seats, mode, group)
+        return self
+
+    cdef _create(self, tuple lengths, element, contents, name, exist_ok, persist, seats, mode, group):
+        """Bind to the new segment, or to an equal one that is there."""
         meta = described.encode(lengths, element)
         flags = segments.flags_of(persist)
         segments.checked_seats(seats)
@@ -93,11 +137,15 @@ cdef class Array(Handle):
                 f"{element.itemsize * count:,} bytes were asked for, a segment holds at most {LARGEST:,}"
             )
         segment = segments.create(
-            lambda path, name: make(path, name, seats, flags, element.itemsize, count, meta),
+            lambda place, name: make(place, name, seats, flags, element.itemsize, count, meta, contents),
             KIND_ARRAY,
-            lambda there: described.decode(there.meta) == (lengths, element) and there.seats == seats,
+            lambda there: differs(there, lengths, element),
             name=name,
             exist_ok=exist_ok,
+            persist=persist,
+            seats=seats,
+            mode=mode,
+            group=group,
         )
         self._open(segment, lengths, element)
 
@@ -139,7 +187,7 @@ cdef class Array(Handle):
 
     cdef object all(self):
         if self.s is NULL:
-            closed()
+            closed(self)
         return self.array
 
     # --- the face of an array --------------------------------------------------------------------
@@ -153,7 +201,7 @@ cdef class Array(Handle):
     def lock(self):
         """A lock for whatever its users agree on; the same one for every handle. No method here takes it."""
         if self.s is NULL:
-            closed()
+            closed(self)
         return self.users_lock
 
     @property
@@ -204,12 +252,12 @@ cdef class Array(Handle):
 
     def __getitem__(self, key):
         if self.s is NULL:
-            closed()
+            closed(self)
         return self.array[key]
 
     def __setitem__(self, key, value):
         if self.s is NULL:
-            closed()
+            closed(self)
         self.array[key] = value
 
     # --- atomic steps ------------------------------------------------------------------------------
@@ -247,7 +295,7 @@ cdef class Array(Handle):
         OverflowError for an `n` that the dtype cannot hold.
         """
         if self.s is NULL:
-            closed()
+            closed(self)
         self.elements.require_number()
         return self.elements.add(self.place(index), n)
 
@@ -260,7 +308,7 @@ cdef class Array(Handle):
         Raises IndexError, OverflowError as `fetch_add` does, TypeError for another size and for values of a wrong type.
         """
         if self.s is NULL:
-            closed()
+            closed(self)
         if self.elements.itemsize not in (1, 2, 4, 8):
             raise TypeError(f"compare_exchange needs elements of 1, 2, 4 or 8 bytes: {self.array.dtype}")
         return self.elements.exchange_if(self.place(index), expected, desired)
@@ -276,7 +324,7 @@ cdef class Array(Handle):
         """
         cdef Elements elements = self.elements
         if self.s is NULL:
-            closed()
+            closed(self)
         elements.require_number()
         positions = scatter.positions_of(self.array.shape, indices)
         elements.add_many(positions, scatter.summands_of(self.array.dtype, values, positions.shape))
@@ -303,11 +351,16 @@ cdef class Array(Handle):
         return f"<Array shape={self.shape} dtype={self.dtype} name={self.name!r}>"
 
 
+cdef object differs(Segment there, lengths, element):
+    shape, dtype = described.decode(there.meta)
+    return unlike("shape", shape, lengths) or unlike("dtype", dtype, element)
+
+
 cdef bint comes_back(array) except -1:
     """Whether NumPy makes the same dtype again from the array's buffer."""
     try:
         again = np.asarray(memoryview(array)).dtype
-    except (ValueError, BufferError, TypeError):
+    except (ValueError, BufferError, TypeError, RuntimeError):
         return False
     return again == array.dtype and again.type is array.dtype.type
 

@@ -10,13 +10,14 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 from libcpp cimport bool as cbool
 
-from sharedkit import segments
+from sharedkit import _times, segments
+from sharedkit._differences import unlike
 from sharedkit._segment cimport (
     SK_BUSY, SK_INTERRUPTED, SK_OK, SK_TIMEOUT,
-    Handle, Segment, closed, create_segment, refuse, sk_header_of, sk_me, sk_plan,
+    Handle, Segment, closed, create_segment, is_too_long, refuse, sk_header_of, sk_me, sk_plan,
 )
 from sharedkit._watch cimport Turn, pending, sk_aside, sk_waits_aside, waiting
-from sharedkit.shm._waiting cimport until_of_span
+from sharedkit.shm._waiting cimport until_of_span, until_of_wait
 from sharedkit.statistics import BarrierStatistics
 
 KIND_BARRIER = 13
@@ -27,15 +28,11 @@ cdef int HAS_TIMEOUT = 1, TIMEOUT = 2      # indices in sk_plan.param, beside SK
 
 
 cdef object seconds_of(object timeout):
-    """A float, or None. TypeError."""
-    cdef double seconds
-    if timeout is None:
-        return None
-    seconds = timeout
-    return seconds
+    """A float, or None. TypeError, ValueError."""
+    return _times.span(timeout)
 
 
-def make(str path, str name, uint32_t seats, uint32_t flags, uint32_t parties, object timeout):
+def make(place, str name, uint32_t seats, uint32_t flags, uint32_t parties, object timeout):
     """A new barrier segment for so many parties; `timeout` is what `wait` takes for None."""
     cdef sk_plan plan
     cdef double seconds
@@ -49,7 +46,7 @@ def make(str path, str name, uint32_t seats, uint32_t flags, uint32_t parties, o
         seconds = timeout
         plan.param[HAS_TIMEOUT] = 1
         memcpy(&plan.param[TIMEOUT], &seconds, sizeof(seconds))
-    return create_segment(path, name, &plan)
+    return create_segment(place, name, &plan)
 
 
 cdef object timeout_of(Segment segment):
@@ -80,7 +77,7 @@ cdef class PartyTurn(Turn):
             if not self.come_in():
                 return pending()
             self.inside = True
-            self.set(self.segment, None, until_of_span(self.timeout))
+            self.set(self.segment, None, until_of_wait(self.timeout))
             if self.party.last:
                 try:
                     if self.handle.action is not None:
@@ -88,6 +85,9 @@ cdef class PartyTurn(Turn):
                 finally:
                     self.end()
                 return self.party.slot
+            if is_too_long(self.until):
+                self.end()
+                raise _times.too_long()
         return self.await_others()
 
     cdef bint come_in(self) except -1:    # whether it is inside now
@@ -131,7 +131,7 @@ cdef class PartyTurn(Turn):
 
 
 cdef class Barrier(Handle):
-    """Barrier(parties, action=None, timeout=None, *, name=None, exist_ok=False, persist=False, seats=192)\n--\n
+    """Barrier(parties, action=None, timeout=None, *, name=None, exist_ok=False, persist=False, seats=192, mode=0o600, group=None)\n--\n
     A place where `parties` threads and processes wait for each other, with the face of `threading.Barrier`.
 
     `action` is called by the last to come, before all are let go; each handle has its own (it travels with the handle
@@ -154,7 +154,7 @@ cdef class Barrier(Handle):
         name=None,
         exist_ok=False,
         persist=False,
-        seats=segments.DEFAULT_SEATS,
+        seats=segments.DEFAULT_SEATS, mode=None, group=None,
     ):
         parties = operator.index(parties)
         if parties < 1:
@@ -166,11 +166,15 @@ cdef class Barrier(Handle):
         segments.checked_seats(seats)
         self._open(
             segments.create(
-                lambda path, name: make(path, name, seats, flags, parties, timeout),
+                lambda place, name: make(place, name, seats, flags, parties, timeout),
                 KIND_BARRIER,
-                lambda there: equal(there, parties, timeout, seats),
+                lambda there: differs(there, parties, timeout),
                 name=name,
                 exist_ok=exist_ok,
+                persist=persist,
+                seats=seats,
+                mode=mode,
+                group=group,
             )
         )
         self.action = action
@@ -202,25 +206,28 @@ cdef class Barrier(Handle):
 
         If they do not come within `timeout` seconds (None: what the barrier was made with), the barrier breaks. The
         time that the action takes is not counted. Raises threading.BrokenBarrierError, what the action raises, and
-        OverflowError for a timeout past threading.TIMEOUT_MAX.
+        OverflowError where it must wait for a timeout past threading.TIMEOUT_MAX.
         """
         if self.barrier is NULL:
-            closed()
+            closed(self)
         cdef Segment segment = self.segment
         cdef sk_barrier *barrier = self.barrier
         cdef sk_party party
         if timeout is None:
             timeout = self.timeout
-        cdef uint64_t until = until_of_span(timeout)
+        cdef uint64_t until = until_of_wait(timeout)
         cdef cbool acts = self.action is not None
         cdef int rc = sk_barrier_enter(segment.s, barrier, acts, 0, &party)
         if rc == SK_BUSY:
+            until = until_of_span(timeout)
             come_in(segment, barrier, acts, until if until != 0 else 1, &party)
             until = until_of_span(timeout)
         elif rc != SK_OK:
             judge(rc)
         try:
             if not party.last:
+                if is_too_long(until):
+                    raise _times.too_long()
                 wait_inside(segment, barrier, party.slot, until)
             elif acts:
                 self.act(barrier)
@@ -234,13 +241,13 @@ cdef class Barrier(Handle):
         Cancelled, it is as if it had not come. The action is called in the loop, and should be short.
         """
         if self.barrier is NULL:
-            closed()
+            closed(self)
         cdef PartyTurn turn = PartyTurn.__new__(PartyTurn)
         turn.handle = self
         turn.fate = SK_INTERRUPTED
         turn.barrier = self.barrier
         turn.timeout = self.timeout if timeout is None else timeout
-        turn.set(self.segment, None, until_of_span(turn.timeout))
+        turn.set(self.segment, None, until_of_wait(turn.timeout))
         return waiting(turn)
 
     cdef int act(self, sk_barrier *barrier) except -1:
@@ -258,7 +265,7 @@ cdef class Barrier(Handle):
         """Make it empty and whole again; those that wait get a BrokenBarrierError.
         """
         if self.barrier is NULL:
-            closed()
+            closed(self)
         cdef Segment segment = self.segment
         cdef sk_barrier *barrier = self.barrier
         cdef int rc = sk_barrier_reset(segment.s, barrier, 0)
@@ -276,13 +283,13 @@ cdef class Barrier(Handle):
         """Break it until `reset()`: those that wait, and come, get a BrokenBarrierError.
         """
         if self.barrier is NULL:
-            closed()
+            closed(self)
         sk_barrier_break(self.barrier, SK_RESETTING)
 
     cdef uint32_t phase(self) except? 99:
         """The phase, once the dead inside have been noticed."""
         if self.barrier is NULL:
-            closed()
+            closed(self)
         sk_barrier_notice(self.s, self.barrier)
         return sk_barrier_phase(sk_barrier_look(self.barrier))
 
@@ -290,7 +297,7 @@ cdef class Barrier(Handle):
     def parties(self):
         """How many must come."""
         if self.barrier is NULL:
-            closed()
+            closed(self)
         return sk_barrier_parties(self.s)
 
     @property
@@ -365,10 +372,8 @@ cdef int judge(int rc) except -1:
     return refuse(rc, 0)
 
 
-cdef bint equal(Segment there, uint32_t parties, object timeout, uint32_t seats):
-    return (
-        there.seats == seats and there.params[SK_BARRIER_PARTIES] == parties and timeout_of(there) == timeout
-    )
+cdef object differs(Segment there, uint32_t parties, object timeout):
+    return unlike("parties", there.params[SK_BARRIER_PARTIES], parties) or unlike("timeout", timeout_of(there), timeout)
 
 
 def acting(arrive, arguments, action):

@@ -6,6 +6,7 @@ from libc.string cimport memset
 from libcpp cimport bool as cbool
 
 from sharedkit import segments
+from sharedkit._differences import unlike
 from sharedkit._segment cimport (
     SK_BUSY, SK_EXCESS, SK_OK, Segment, closed, create_segment, refuse, sk_plan, sk_segment,
 )
@@ -60,7 +61,7 @@ cdef void nothing(const sk_segment *s, void *n, sk_stay *stay) noexcept nogil:
     pass
 
 
-def make(str path, str name, uint32_t seats, uint32_t flags, uint32_t value):
+def make(place, str name, uint32_t seats, uint32_t flags, uint32_t value):
     """A new segment of a bounded semaphore with so many permits."""
     cdef sk_plan plan
     memset(&plan, 0, sizeof(plan))
@@ -70,11 +71,11 @@ def make(str path, str name, uint32_t seats, uint32_t flags, uint32_t value):
     plan.body_len = sk_permits_body_len(seats)
     plan.param[SK_PERMITS_BOUND] = value
     plan.fill = sk_permits_fill
-    return create_segment(path, name, &plan)
+    return create_segment(place, name, &plan)
 
 
 cdef class BoundedSemaphore(Semaphore):
-    """BoundedSemaphore(value=1, *, name=None, exist_ok=False, persist=False, seats=192)\n--\n
+    """BoundedSemaphore(value=1, *, name=None, exist_ok=False, persist=False, seats=192, mode=0o600, group=None)\n--\n
     `value` permits between threads and processes with the face of `threading.BoundedSemaphore`.
 
     A permit is held by the process that took it: when that dies or ends, its permits are free again; a process that is
@@ -85,18 +86,22 @@ cdef class BoundedSemaphore(Semaphore):
     """
 
     def __init__(
-        self, value=1, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS
+        self, value=1, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None
     ):
         bound = checked_value(value)
         flags = segments.flags_of(persist)
         segments.checked_seats(seats)
         self._open(
             segments.create(
-                lambda path, name: make(path, name, seats, flags, bound),
+                lambda place, name: make(place, name, seats, flags, bound),
                 KIND_BOUNDED,
-                lambda there: there.seats == seats and there.params[SK_PERMITS_BOUND] == bound,
+                lambda there: unlike("value", there.params[SK_PERMITS_BOUND], bound),
                 name=name,
                 exist_ok=exist_ok,
+                persist=persist,
+                seats=seats,
+                mode=mode,
+                group=group,
             )
         )
 
@@ -115,7 +120,7 @@ cdef class BoundedSemaphore(Semaphore):
     cdef bint look(self, uint64_t until) except -1:
         """Take one, at the latest at `until`. Whether there was one in time."""
         if self.s is NULL:
-            closed()
+            closed(self)
         cdef sk_permits *permits = sk_permits_of(self.s)
         if sk_permits_try(self.s, permits) == SK_OK:
             return True
@@ -125,7 +130,7 @@ cdef class BoundedSemaphore(Semaphore):
 
     cdef SliceTurn turn(self, uint64_t until):
         if self.s is NULL:
-            closed()
+            closed(self)
         cdef SliceTurn turn = SliceTurn.__new__(SliceTurn)
         turn.set(self.segment, None if until == 0 else <size_t>self.s, FOR_EVER if until == 0 else until)
         turn.set_slices(take_slice, quit_waiting, NULL if until == 0 else sk_permits_of(self.s), next_thread())
@@ -133,7 +138,7 @@ cdef class BoundedSemaphore(Semaphore):
 
     cdef int give(self, uint32_t n) except -1:
         if self.s is NULL:
-            closed()
+            closed(self)
         cdef int rc = sk_permits_give(self.s, n, 0)
         if rc == SK_BUSY:
             rc = wait_in(self.segment, give_slice, nothing, &n, FOR_EVER)
@@ -148,7 +153,7 @@ cdef class BoundedSemaphore(Semaphore):
         """How many permits are free now, those of dead processes among them.
         """
         if self.s is NULL:
-            closed()
+            closed(self)
         return sk_permits_value(self.s)
 
     def statistics(self):

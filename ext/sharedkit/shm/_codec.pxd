@@ -3,7 +3,7 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 
-cdef extern from "sk_ring.h" nogil:
+cdef extern from "sk_part.h" nogil:
     ctypedef struct sk_part:
         const void *at
         uint64_t len
@@ -86,7 +86,6 @@ cdef class Parcel:
     cdef int put_array(self, object item) except -1
     cdef int put_pickle(self, object item) except -1
     cdef int part(self, object owner) except -1
-    cdef bytes joined(self)
 
 
 cdef Parcel encode(object item)

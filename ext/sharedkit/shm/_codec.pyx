@@ -65,10 +65,6 @@ cdef class Parcel:
         self.kept.append(owner)
         return 0
 
-    cdef bytes joined(self):
-        """All parts in one."""
-        return b"".join([(<char *>self.parts[i].at)[:self.parts[i].len] for i in range(self.n)])
-
     cdef int put_array(self, object item) except -1:
         if not (item.flags.c_contiguous or item.flags.f_contiguous):
             item = np.ascontiguousarray(item)

@@ -8,7 +8,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from sharedkit import errors, segments
+from sharedkit import _times, errors, segments
 from sharedkit._segment cimport (
     SK_BUSY, SK_INTERRUPTED, SK_OK, SK_TIMEOUT,
     Handle, Segment, closed, create_segment, refuse, sk_me, sk_plan,
@@ -29,7 +29,7 @@ cdef uint64_t FOR_EVER = <uint64_t>-1
 cdef int OWN = 0, GIVEN = 1, FOREIGN = 2      # whose lock it is: sk_plan.param[0]
 
 
-def make(str path, str name, uint32_t seats, uint32_t flags, int whose, bytes meta):
+def make(place, str name, uint32_t seats, uint32_t flags, int whose, bytes meta):
     """A new condition segment; `meta` says which lock is its, if that is one of ours."""
     cdef sk_plan plan
     memset(&plan, 0, sizeof(plan))
@@ -40,7 +40,7 @@ def make(str path, str name, uint32_t seats, uint32_t flags, int whose, bytes me
     plan.param[0] = whose
     plan.meta = <const char *>meta
     plan.meta_len = len(meta)
-    return create_segment(path, name, &plan)
+    return create_segment(place, name, &plan)
 
 
 cdef bytes meta_of(object lock):
@@ -48,6 +48,20 @@ cdef bytes meta_of(object lock):
     segment = lock._segment()
     kind, born = segment.identity
     return f"{kind} {born} {segment.name}".encode()
+
+
+cdef str words_for_lock(int whose, bytes meta):
+    if whose == GIVEN:
+        return f"the lock {meta.decode().split(' ', 2)[2]!r}"
+    return "a lock of its own" if whose == OWN else "a lock that only its maker can use"
+
+
+cdef object differs(Segment there, int whose, bytes meta):
+    """How the lock of the condition that is there differs from the one asked for, or None."""
+    if there.params[0] == whose and there.meta == meta:
+        return None
+    was, wanted = words_for_lock(there.params[0], there.meta), words_for_lock(whose, meta)
+    return f"{was}, not {wanted}" if was != wanted else f"{was} that was there before, not the one that is there now"
 
 
 cdef object lock_named(Segment segment):
@@ -68,7 +82,7 @@ cdef object lock_named(Segment segment):
 
 
 cdef class Condition(Handle):
-    """Condition(lock=None, *, name=None, exist_ok=False, persist=False, seats=192)\n--\n
+    """Condition(lock=None, *, name=None, exist_ok=False, persist=False, seats=192, mode=0o600, group=None)\n--\n
     A condition variable between threads and processes with the face of `threading.Condition`.
 
     `lock`: a Lock or RLock of this package, to be shared with other conditions; None is an RLock of its own. Any other
@@ -87,7 +101,7 @@ cdef class Condition(Handle):
     cdef object saves, restores  # the lock's own, or None
     cdef bint given
 
-    def __init__(self, lock=None, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS):
+    def __init__(self, lock=None, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None):
         flags = segments.flags_of(persist)
         segments.checked_seats(seats)
         whose = OWN if lock is None else GIVEN if isinstance(lock, Mutex) else FOREIGN
@@ -96,11 +110,15 @@ cdef class Condition(Handle):
         meta = meta_of(lock) if whose == GIVEN else b""
         self._open(
             segments.create(
-                lambda path, name: make(path, name, seats, flags, whose, meta),
+                lambda place, name: make(place, name, seats, flags, whose, meta),
                 KIND_CONDITION,
-                lambda there: there.seats == seats and there.params[0] == whose and there.meta == meta,
+                lambda there: differs(there, whose, meta),
                 name=name,
                 exist_ok=exist_ok,
+                persist=persist,
+                seats=seats,
+                mode=mode,
+                group=group,
             ),
             lock,
         )
@@ -135,30 +153,30 @@ cdef class Condition(Handle):
         """Take the lock, as its own `acquire` does.
         """
         if self.table is NULL:
-            closed()
+            closed(self)
         return self.lock.acquire(blocking if block is None else block, timeout)
 
     def release(self):
         """Release the lock.
         """
         if self.table is NULL:
-            closed()
+            closed(self)
         self.lock.release()
 
     def __enter__(self):
         if self.table is NULL:
-            closed()
+            closed(self)
         return self.lock.__enter__()
 
     def __exit__(self, kind, error, trace):
         if self.table is NULL:
-            closed()
+            closed(self)
         return self.lock.__exit__(kind, error, trace)
 
     cdef bint owned(self) except -1:
         """Whether this thread may wait and notify; of a lock that names no thread, whether its process holds it."""
         if self.table is NULL:
-            closed()
+            closed(self)
         cdef object lock = self.lock
         if hasattr(lock, "_is_owned"):
             return lock._is_owned()
@@ -214,11 +232,11 @@ cdef class Condition(Handle):
     def wait_for(self, predicate, timeout=None):
         """Wait until `predicate()` is true, up to `timeout` seconds (None: for ever); answers what it answered last.
         """
+        left = _times.span(timeout)
+        end = None if left is None else time.monotonic() + left
         result = predicate()
         if result:
             return result
-        left = timeout
-        end = None if timeout is None else time.monotonic() + timeout
         while not result:
             self.wait(left)
             result = predicate()
@@ -244,7 +262,7 @@ cdef class Condition(Handle):
     cdef object awaitable(self):
         """The lock, if a task can wait for it."""
         if self.table is NULL:
-            closed()
+            closed(self)
         if not isinstance(self.lock, Mutex):
             kind = type(self.lock).__name__
             raise TypeError(f"a task cannot wait for a {kind}: make the condition with a Lock or RLock of this package")
@@ -274,7 +292,7 @@ cdef class Condition(Handle):
         """Wait as `wait_for` does, without blocking the event loop; a coroutine.
         """
         if self.table is NULL:
-            closed()
+            closed(self)
         cdef uint32_t name = asker_of(self.lock)
         return coroutines().wait_for(lambda left: self.sleep_as(name, left), predicate, timeout)
 

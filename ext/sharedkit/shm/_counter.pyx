@@ -12,6 +12,7 @@ from sharedkit._segment cimport (
 import operator
 
 from sharedkit import segments
+from sharedkit._differences import unlike
 from sharedkit.statistics import CounterStatistics
 
 
@@ -48,7 +49,7 @@ cdef int64_t index_to_word(object n) except? -1:
     return <int64_t>operator.index(n)
 
 
-def make(str path, str name, uint32_t seats, uint32_t flags, int kind, uint64_t words, int64_t value, bytes meta):
+def make(place, str name, uint32_t seats, uint32_t flags, int kind, uint64_t words, int64_t value, bytes meta):
     """A new counter segment of `words` words; the first starts at `value`."""
     cdef sk_plan plan
     plan.kind = kind
@@ -62,11 +63,11 @@ def make(str path, str name, uint32_t seats, uint32_t flags, int kind, uint64_t 
     plan.meta = <const char *>meta
     plan.meta_len = len(meta)
     plan.fill = sk_counter_fill
-    return create_segment(path, name, &plan)
+    return create_segment(place, name, &plan)
 
 
 cdef class Counter(Handle):
-    """Counter(value=0, *, name=None, exist_ok=False, persist=False, striped=False, seats=192)\n--\n
+    """Counter(value=0, *, name=None, exist_ok=False, persist=False, striped=False, seats=192, mode=0o600, group=None)\n--\n
     A signed 64-bit integer that threads and processes change in one atomic step each.
 
     `striped=True` gives each process a word of its own: adding never contends, reading sums up, `add` returns
@@ -80,7 +81,7 @@ cdef class Counter(Handle):
     cdef str key             # of a counter in a group, else None
 
     def __init__(
-        self, value=0, *, name=None, exist_ok=False, persist=False, striped=False, seats=segments.DEFAULT_SEATS
+        self, value=0, *, name=None, exist_ok=False, persist=False, striped=False, seats=segments.DEFAULT_SEATS, mode=None, group=None
     ):
         kind = KIND_STRIPED if striped else KIND_COUNTER
         flags = segments.flags_of(persist)
@@ -88,11 +89,15 @@ cdef class Counter(Handle):
         cdef int64_t first = to_word(value)
         self._open(
             segments.create(
-                lambda path, name: make(path, name, seats, flags, kind, seats + 1 if striped else 1, first, b""),
+                lambda place, name: make(place, name, seats, flags, kind, seats + 1 if striped else 1, first, b""),
                 kind,
-                lambda there: there.seats == seats,
+                lambda there: unlike("striped", there.kind == KIND_STRIPED, bool(striped)),
                 name=name,
                 exist_ok=exist_ok,
+                persist=persist,
+                seats=seats,
+                mode=mode,
+                group=group,
             ),
             0,
         )
@@ -134,7 +139,7 @@ cdef class Counter(Handle):
         cdef int64_t total
         cdef int64_t step = to_word(n)
         if self.word is NULL:
-            closed()
+            closed(self)
         if self.striped:
             if sk_counter_add_striped(self.word, self.stripe(), step, &total) != SK_OK:
                 refuse(SK_OVERFLOW, 0)
@@ -147,7 +152,7 @@ cdef class Counter(Handle):
     def value(self):
         """The count; may be assigned. Striped: the sum at one moment, in which every finished `add` is."""
         if self.word is NULL:
-            closed()
+            closed(self)
         if not self.striped:
             return sk_counter_value(self.word)
         return self.sum(NULL)
@@ -163,7 +168,7 @@ cdef class Counter(Handle):
         """
         cdef int64_t desired = to_word(value)
         if self.word is NULL:
-            closed()
+            closed(self)
         if not self.striped:
             return sk_counter_exchange(self.word, desired)
         return self.sum(&desired)
@@ -188,7 +193,7 @@ cdef class Counter(Handle):
         """
         cdef int64_t seen = to_word(expected), wanted = to_word(desired)
         if self.word is NULL:
-            closed()
+            closed(self)
         if self.striped:
             raise TypeError("a striped counter has no compare_exchange: its value is a sum of many words")
         return bool(sk_counter_compare_exchange(self.word, seen, wanted))

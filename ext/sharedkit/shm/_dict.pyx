@@ -2,27 +2,34 @@
 """The dict: reading takes no lock; writing tries once with the GIL held, then waits without it in slices."""
 
 import collections.abc
+import pickle
 import secrets
 import types
 
+import numpy as np
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memcmp, memcpy, memset
 
 from sharedkit import segments
 from sharedkit._segment cimport (
     SK_BUSY, SK_EMPTY, SK_EXISTS, SK_FOREIGN, SK_GONE, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_OVERFLOW,
     Segment, closed, create_segment, refuse, sk_header_of, sk_plan,
 )
-from sharedkit.shm._codec cimport KIND_BYTES, KIND_INT, KIND_STR, Parcel, Plain, decode, encode, plain
+from sharedkit._keys cimport KEY_BYTES, KEY_INT, KEY_STR, KeyBytes, key_bytes
+from sharedkit.shm._codec cimport (
+    KIND_ARRAY, KIND_BYTES, KIND_INT, KIND_PICKLE, KIND_PICKLE_OOB, Parcel, Plain, array_for, decode, encode,
+    plain, unpickle_oob,
+)
 from sharedkit.shm._dict cimport (
-    SK_ALWAYS, SK_DICT_FLOOR, SK_DICT_LOG2, SK_DICT_SEED, SK_IF_MISSING, SK_IF_SAME, sk_dict_add, sk_dict_body_len,
-    sk_dict_delete, sk_dict_fill, sk_dict_floor_for, sk_dict_get, sk_dict_refuse, sk_dict_set, sk_hit, sk_key,
-    sk_key_hash, sk_value,
+    SK_ALWAYS, SK_DICT_FLOOR, SK_DICT_LOG2, SK_DICT_SEED, SK_DICT_SEED2, SK_IF_MISSING, SK_IF_SAME, sk_dict_add,
+    sk_dict_body_len, sk_dict_delete, sk_dict_fill, sk_dict_floor_for, sk_dict_get, sk_dict_get_to, sk_dict_refuse,
+    sk_dict_set, sk_dict_target, sk_hash_secrets, sk_hash_secrets_of, sk_hit, sk_key, sk_key_hash, sk_value,
 )
 from sharedkit.shm._entries cimport Entries
-from sharedkit.shm._keys cimport KeyBytes, key_bytes
 
 KIND_DICT = 7
 cdef uint64_t FOR_EVER = <uint64_t>-1
@@ -32,10 +39,11 @@ cdef enum:
     TABLE_LOG2 = 7            # buckets of the first table
     ARENA_LOG2 = 14           # bytes of the first arena
 cdef object MISSING = object()
+cdef object empty = np.empty, loads = pickle.loads
 
 
-def make(str path, str name, uint32_t seats, uint32_t flags, uint64_t seed):
-    """A new dict segment whose hash has this seed."""
+def make(place, str name, uint32_t seats, uint32_t flags, object seed):
+    """A new dict segment whose hash has this seed of 128 bits."""
     cdef sk_plan plan
     memset(&plan, 0, sizeof(plan))
     plan.kind = KIND_DICT
@@ -43,15 +51,18 @@ def make(str path, str name, uint32_t seats, uint32_t flags, uint64_t seed):
     plan.seats = seats
     plan.body_len = sk_dict_body_len(seats, TABLE_LOG2, ARENA_LOG2)
     plan.param[SK_DICT_FLOOR] = sk_dict_floor_for(seats)
-    plan.param[SK_DICT_SEED] = seed
+    plan.param[SK_DICT_SEED] = seed & 0xFFFFFFFFFFFFFFFF
+    plan.param[SK_DICT_SEED2] = seed >> 64
     plan.param[SK_DICT_LOG2] = TABLE_LOG2 | ARENA_LOG2 << 8
     plan.fill = sk_dict_fill
-    return create_segment(path, name, &plan)
+    return create_segment(place, name, &plan)
 
 
 cdef class Dict(Entries):
-    """Dict(mapping_or_pairs=(), /, *, name=None, exist_ok=False, persist=False, seats=192, **items)\n--\n
-    A `MutableMapping` in shared memory: any hashable picklable keys, any picklable values, in order of insertion.
+    """Dict(mapping_or_pairs=(), /, *, name=None, exist_ok=False, persist=False, seats=192, mode=0o600, group=None, **items)\n--\n
+    A `MutableMapping` in shared memory: picklable values, keys that are equal exactly when Python says so, in order of
+    insertion. Keys are numbers of any type, str, bytes, tuples, frozensets, enums, dates, frozen dataclasses and so on;
+    any other type wants `register_key`, and is a TypeError without (docs/placements.md).
 
     Reading takes no lock and never sees half of a write. Each single operation is atomic, `setdefault`, `pop`, `add`
     and `compare_exchange` among them; iteration goes over a snapshot. Values are copies: changing one that was read
@@ -61,19 +72,23 @@ cdef class Dict(Entries):
     """
 
     __class_getitem__ = classmethod(types.GenericAlias)
-    cdef uint64_t seed
+    cdef sk_hash_secrets secrets
 
     def __init__(self, mapping_or_pairs=(), /, *, name=None, exist_ok=False, persist=False,
-                 seats=segments.DEFAULT_SEATS, **items):
+                 seats=segments.DEFAULT_SEATS, mode=None, group=None, **items):
         flags = segments.flags_of(persist)
         segments.checked_seats(seats)
         self._open(
             segments.create(
-                lambda path, name: make(path, name, seats, flags, secrets.randbits(64)),
+                lambda place, name: make(place, name, seats, flags, secrets.randbits(128)),
                 KIND_DICT,
-                lambda there: there.seats == seats,
+                lambda there: None,
                 name=name,
                 exist_ok=exist_ok,
+                persist=persist,
+                seats=seats,
+                mode=mode,
+                group=group,
             )
         )
         self.update(mapping_or_pairs, **items)
@@ -89,7 +104,10 @@ cdef class Dict(Entries):
         if rc != SK_OK:
             refuse(rc, 0)
         self.bind(segment)
-        self.seed = sk_header_of(segment.s).param[SK_DICT_SEED]
+        cdef uint64_t seed[2]
+        seed[0] = sk_header_of(segment.s).param[SK_DICT_SEED]
+        seed[1] = sk_header_of(segment.s).param[SK_DICT_SEED2]
+        sk_hash_secrets_of(&self.secrets, seed)
 
     # --- one key -------------------------------------------------------------------------------
 
@@ -97,43 +115,75 @@ cdef class Dict(Entries):
         """Encode and hash the key; what is returned owns its bytes and must outlive their use."""
         cdef KeyBytes other
         if self.s is NULL:
-            closed()
-        if plain(key, own) and (own.kind == KIND_STR or own.kind == KIND_INT or own.kind == KIND_BYTES):
+            closed(self)
+        to.first.len = 0
+        if plain(key, own) and (own.kind == KEY_STR or own.kind == KEY_INT or own.kind == KEY_BYTES):
             to.at = own.part.at
             to.len = own.part.len
             to.kind = own.kind
             owner = key
         else:
             other = key_bytes(key)
-            to.at = PyBytes_AS_STRING(other.body)
-            to.len = len(other.body)
-            to.kind = other.kind
+            aim_at(other, to)
             owner = other
-        to.hash = sk_key_hash(to.at, to.len, self.seed + to.kind)
+        to.hash = sk_key_hash(to.at, to.len, to.kind, &self.secrets)
         return owner
 
     cdef object look(self, const sk_key *key, sk_hit *hit):
         """The value, or MISSING; `hit` names its version."""
         cdef char small[SMALL]
-        cdef char *to
-        cdef uint64_t room
         cdef Segment segment = self.segment
         cdef int rc = sk_dict_get(segment.s, key, small, SMALL, hit)
         if rc == SK_OK:
             return decode(hit.kind, small, hit.len)
-        while rc == SK_LARGER:
-            room = hit.len
-            body = PyBytes_FromStringAndSize(NULL, room)
-            to = PyBytes_AS_STRING(body)
-            segment.hold.inside += 1
-            with nogil:
-                rc = sk_dict_get(segment.s, key, to, room, hit)
-            segment.hold.inside -= 1
-            if rc == SK_OK:
-                return decode(hit.kind, to, hit.len)
+        if rc == SK_LARGER:
+            return self.look_large(key, small, hit)
         if rc != SK_EMPTY:
             refuse(rc, 0)
         return MISSING
+
+    cdef object look_large(self, const sk_key *key, char *head, sk_hit *hit):
+        """The same where `hit` and the first bytes tell of a large value: memory of its own is made, and filled in one
+        copy. Should the value have become another one meanwhile, that must look the same from outside, or is next."""
+        cdef char told[SMALL]
+        cdef sk_dict_target to
+        cdef uint64_t size
+        cdef uint32_t kind
+        cdef Segment segment = self.segment
+        cdef int rc = SK_LARGER
+        to.head = head
+        to.head_room = SMALL
+        while rc == SK_LARGER:
+            kind, size = hit.kind, hit.len
+            memcpy(told, head, SMALL)
+            to.skip = 0
+            if kind == KIND_ARRAY:
+                item = array_for(head, SMALL, size, &to.skip)
+                to.body = memory_of(item.reshape(-1, order="A").view("u1"))
+            elif kind == KIND_PICKLE_OOB:
+                item = empty(size, "u1")
+                to.body = memory_of(item)
+            else:
+                item = PyBytes_FromStringAndSize(NULL, size)
+                to.body = PyBytes_AS_STRING(item)
+            to.body_len = size - to.skip
+            segment.hold.inside += 1
+            with nogil:
+                rc = sk_dict_get_to(segment.s, key, &to, hit)
+            segment.hold.inside -= 1
+            if rc == SK_OK and hit.len <= SMALL:
+                return decode(hit.kind, head, hit.len)
+            if rc == SK_OK and (hit.len != size or hit.kind != kind or memcmp(told, head, to.skip) != 0):
+                rc = SK_LARGER
+        if rc == SK_EMPTY:
+            return MISSING
+        if rc != SK_OK:
+            refuse(rc, 0)
+        if kind == KIND_ARRAY or kind == KIND_BYTES:
+            return item
+        if kind == KIND_PICKLE:
+            return loads(item)
+        return unpickle_oob(item) if kind == KIND_PICKLE_OOB else decode(kind, PyBytes_AS_STRING(item), size)
 
     cdef int write(self, const sk_key *key, object item, int when, const sk_hit *same) except -100:
         """SK_OK, or SK_EXISTS or SK_GONE as `when` says."""
@@ -141,16 +191,20 @@ cdef class Dict(Entries):
         cdef Parcel parcel
         cdef Plain own
         cdef sk_value value
+        cdef uint32_t i
         cdef int rc = SK_BUSY
         if plain(item, &own):
-            value.at = own.part.at if own.n else NULL
+            value.parts = &own.part
+            value.n = own.n
             value.len = own.part.len if own.n else 0
             value.kind = own.kind
         else:
             parcel = encode(item)
-            body = parcel.joined()
-            value.at = PyBytes_AS_STRING(body)
-            value.len = len(body)
+            value.parts = parcel.parts
+            value.n = parcel.n
+            value.len = 0
+            for i in range(value.n):
+                value.len += value.parts[i].len
             value.kind = parcel.kind
         if value.len <= QUICK:
             rc = sk_dict_set(segment.s, key, &value, when, same, 0)
@@ -203,9 +257,9 @@ cdef class Dict(Entries):
         cdef sk_key at
         cdef Plain own
         cdef sk_hit hit
-        cdef char small[SMALL]
+        cdef uint64_t word
         _owner = self.aim(key, &at, &own)
-        cdef int rc = sk_dict_get(self.s, &at, small, SMALL, &hit)
+        cdef int rc = sk_dict_get(self.s, &at, &word, sizeof(word), &hit)
         if rc != SK_OK and rc != SK_EMPTY and rc != SK_LARGER:
             refuse(rc, 0)
         return rc != SK_EMPTY
@@ -213,7 +267,8 @@ cdef class Dict(Entries):
     def __setitem__(self, key, value):
         cdef sk_key at
         cdef Plain own
-        _owner = self.aim(key, &at, &own)
+        owner = self.aim(key, &at, &own)
+        _first = beside(owner, key, &at)
         self.write(&at, value, SK_ALWAYS, NULL)
 
     def __delitem__(self, key):
@@ -228,11 +283,14 @@ cdef class Dict(Entries):
         cdef sk_key at
         cdef Plain own
         cdef sk_hit hit
-        _owner = self.aim(key, &at, &own)
+        owner = self.aim(key, &at, &own)
+        _first = None
         while True:
             value = self.look(&at, &hit)
             if value is not MISSING:
                 return value
+            if _first is None:
+                _first = beside(owner, key, &at)
             if self.write(&at, default, SK_IF_MISSING, NULL) == SK_OK:
                 return default
 
@@ -261,7 +319,8 @@ cdef class Dict(Entries):
         cdef int64_t total, step
         cdef int rc = SK_FOREIGN
         cdef Segment segment
-        _owner = self.aim(key, &at, &own)
+        owner = self.aim(key, &at, &own)
+        _first = beside(owner, key, &at)
         segment = self.segment
         if type(n) is int and -(1 << 63) <= n < 1 << 63:
             step = n
@@ -299,17 +358,41 @@ cdef class Dict(Entries):
     def popitem(self):
         """Remove and return the pair that was inserted last, in one step. KeyError when there is none."""
         cdef sk_key at
-        cdef Plain own
         cdef sk_hit hit
+        cdef KeyBytes form
         while True:
-            keys = self.snapshot(True, False)
-            if not keys:
-                raise KeyError("popitem(): dictionary is empty")
-            key = keys[len(keys) - 1]
-            _owner = self.aim(key, &at, &own)
+            form, key = self.newest()
+            aim_at(form, &at)
+            at.hash = sk_key_hash(at.at, at.len, at.kind, &self.secrets)
             value = self.look(&at, &hit)
             if value is not MISSING and self.remove(&at, SK_IF_SAME, &hit) == SK_OK:
                 return key, value
+
+
+cdef int aim_at(KeyBytes key, sk_key *to) except -1:
+    to.at = PyBytes_AS_STRING(key.body)
+    to.len = len(key.body)
+    to.kind = key.kind
+    to.first.len = 0
+    return 0
+
+
+cdef object beside(object owner, object key, sk_key *to):
+    """Have the key itself stored, too, where its form does not give it back; what is returned owns its bytes."""
+    if type(owner) is not KeyBytes:
+        return owner
+    cdef bytes first = (<KeyBytes>owner).first(key)
+    to.first.at = PyBytes_AS_STRING(first)
+    to.first.len = len(first)
+    return first
+
+
+cdef void *memory_of(object array) except NULL:
+    """Where the bytes of a contiguous array begin, which holds on to them itself."""
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_SIMPLE | PyBUF_WRITABLE)
+    PyBuffer_Release(&view)
+    return view.buf
 
 
 def state(Segment segment):

@@ -2,18 +2,20 @@
 """A dict as a whole: what goes over all of its keys, from snapshots."""
 
 import collections.abc
+import pickle
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport uint64_t
 
 from sharedkit._segment cimport SK_BUSY, SK_CORRUPT, SK_INTERRUPTED, SK_LARGER, SK_OK, Handle, Segment, closed, refuse
+from sharedkit._keys cimport KeyBytes, key_object
 from sharedkit.shm._codec cimport decode
 from sharedkit.shm._dict cimport (
     sk_dict_clear, sk_dict_count, sk_dict_memory, sk_dict_of, sk_dict_settle, sk_dict_snapshot, sk_entry,
-    sk_entry_key_kind, sk_entry_key_len, sk_entry_value_kind, sk_lock_owner, sk_pad8,
+    sk_entry_first_len, sk_entry_key_kind, sk_entry_key_len, sk_entry_value_kind, sk_entry_value_len, sk_lock_owner,
+    sk_pad8,
 )
-from sharedkit.shm._keys cimport key_object
 from sharedkit.statistics import DictStatistics
 
 cdef uint64_t FOR_EVER = <uint64_t>-1
@@ -24,46 +26,68 @@ cdef class Entries(Handle):
 
     __hash__ = None
 
-    cdef list snapshot(self, bint keys, bint values):
-        """Keys, values or pairs as they were at one moment, in order of insertion."""
+    cdef bytes taken(self, bint values, uint64_t *used):
+        """Every entry as it lay in the arena at one moment, with or without its value: the first `used` bytes."""
         if self.s is NULL:
-            closed()
+            closed(self)
         cdef Segment segment = self.segment
-        cdef uint64_t size = 4096, used = 0, at = 0, left
+        cdef uint64_t size = 4096
         cdef int rc = SK_INTERRUPTED
         cdef char *to
-        cdef sk_entry *entry
         while rc != SK_OK:
             body = PyBytes_FromStringAndSize(NULL, size)
             to = PyBytes_AS_STRING(body)
             segment.hold.inside += 1
             with nogil:
-                rc = sk_dict_snapshot(segment.s, <unsigned char *>to, size, &used, FOR_EVER)
+                rc = sk_dict_snapshot(segment.s, values, <unsigned char *>to, size, used, FOR_EVER)
             segment.hold.inside -= 1
             if rc == SK_INTERRUPTED:
                 PyErr_CheckSignals()
             elif rc == SK_LARGER:
-                size = used + used // 8
+                size = used[0] + used[0] // 8
             elif rc != SK_OK:
                 refuse(rc, 0)
+        return body
+
+    cdef list snapshot(self, bint keys, bint values):
+        """Keys, values or pairs as they were at one moment, in order of insertion."""
+        cdef uint64_t at = 0, used = 0
+        cdef bytes body = self.taken(values, &used)
+        cdef const char *to = PyBytes_AS_STRING(body)
+        cdef sk_entry *entry
         found = []
         while at < used:
             entry = <sk_entry *>(to + at)
-            at += sizeof(sk_entry)
-            left = used - at if at <= used else 0
-            if sk_pad8(sk_entry_key_len(entry)) > left or entry.value > left - sk_pad8(sk_entry_key_len(entry)):
-                refuse(SK_CORRUPT, 0)    # it was sound in the arena: somebody writes there who should not
-            key = key_object(sk_entry_key_kind(entry), to + at, sk_entry_key_len(entry)) if keys else None
-            at += sk_pad8(sk_entry_key_len(entry))
-            value = decode(sk_entry_value_kind(entry), to + at, entry.value) if values else None
-            at += sk_pad8(entry.value)
+            at = behind(entry, at, used, values)
+            key = key_of(entry) if keys else None
+            value = decode(sk_entry_value_kind(entry), first_of(entry) + sk_entry_first_len(entry),
+                           sk_entry_value_len(entry)) if values else None
             found.append((entry.born, (key, value) if keys and values else key if keys else value))
         found.sort(key=by_birth)
         return [each[1] for each in found]
 
+    cdef tuple newest(self):
+        """Form and object of the key that was inserted last. KeyError when there is none."""
+        cdef uint64_t at = 0, used = 0
+        cdef bytes body = self.taken(False, &used)
+        cdef const char *to = PyBytes_AS_STRING(body)
+        cdef sk_entry *entry
+        cdef sk_entry *last = NULL
+        cdef KeyBytes form = KeyBytes.__new__(KeyBytes)
+        while at < used:
+            entry = <sk_entry *>(to + at)
+            at = behind(entry, at, used, False)
+            if last is NULL or entry.born > last.born:
+                last = entry
+        if last is NULL:
+            raise KeyError("popitem(): dictionary is empty")
+        form.kind = sk_entry_key_kind(last)
+        form.body = (<char *>last)[sizeof(sk_entry):sizeof(sk_entry) + sk_entry_key_len(last)]
+        return form, key_of(last)
+
     def __len__(self):
         if self.s is NULL:
-            closed()
+            closed(self)
         cdef Segment segment = self.segment
         cdef int rc = sk_dict_settle(segment.s, 0)
         while rc == SK_BUSY or rc == SK_INTERRUPTED:
@@ -122,7 +146,7 @@ cdef class Entries(Handle):
     def clear(self):
         """Remove everything, in one step."""
         if self.s is NULL:
-            closed()
+            closed(self)
         cdef Segment segment = self.segment
         cdef int rc = SK_INTERRUPTED
         while rc != SK_OK:
@@ -138,7 +162,7 @@ cdef class Entries(Handle):
     def update(self, mapping_or_pairs=(), /, **items):
         """Set many keys, each in one step."""
         if self.s is NULL:
-            closed()
+            closed(self)
         for key, value in dict(mapping_or_pairs, **items).items():
             self[key] = value
 
@@ -181,6 +205,33 @@ cdef class Entries(Handle):
 
     def __repr__(self):
         return "<Dict closed>" if self.s is NULL else f"Dict({self.as_dict()!r}, name={self.name!r})"
+
+
+cdef uint64_t behind(const sk_entry *entry, uint64_t at, uint64_t used, bint values) except 0:
+    """Where the next entry begins. CorruptSegmentError: it was sound in the arena, so somebody writes there who should
+    not."""
+    cdef uint64_t left = used - at, size = sizeof(sk_entry)
+    if left < size:
+        refuse(SK_CORRUPT, 0)
+    size += sk_pad8(sk_entry_key_len(entry)) + sk_entry_first_len(entry)
+    if values:
+        size += sk_pad8(sk_entry_value_len(entry))
+    if size > left:    # no sum of lengths of 48 and 40 bits overflows
+        refuse(SK_CORRUPT, 0)
+    return at + size
+
+
+cdef const char *first_of(const sk_entry *entry) noexcept:
+    return <const char *>entry + sizeof(sk_entry) + sk_pad8(sk_entry_key_len(entry))
+
+
+cdef object key_of(const sk_entry *entry):
+    """The key that was stored first, of those that are equal."""
+    cdef const char *first = first_of(entry)
+    cdef uint64_t size = sk_entry_first_len(entry)
+    if size:
+        return pickle.loads(first[:size])    # what fills its last word stands behind its end
+    return key_object(sk_entry_key_kind(entry), <const char *>entry + sizeof(sk_entry), sk_entry_key_len(entry))
 
 
 class SnapshotValues(collections.abc.ValuesView):

@@ -15,7 +15,7 @@ from sharedkit._segment cimport (
 )
 from sharedkit._watch cimport sk_waits_aside, waiting
 from sharedkit.shm._sync cimport sk_roll_sum
-from sharedkit.shm._waiting cimport SliceTurn, next_thread, sk_stay, until_of_span
+from sharedkit.shm._waiting cimport SliceTurn, next_thread, sk_stay, until_of_span, until_of_wait
 from sharedkit.statistics import EventStatistics
 
 
@@ -41,7 +41,7 @@ cdef struct Wanted:
     uint32_t came            # the word when the wait began
 
 
-def make(str path, str name, uint32_t seats, uint32_t flags):
+def make(place, str name, uint32_t seats, uint32_t flags):
     """A new event segment; the flag is down."""
     cdef sk_plan plan
     memset(&plan, 0, sizeof(plan))
@@ -49,7 +49,7 @@ def make(str path, str name, uint32_t seats, uint32_t flags):
     plan.flags = flags
     plan.seats = seats
     plan.body_len = sk_flag_body_len(seats)
-    return create_segment(path, name, &plan)
+    return create_segment(place, name, &plan)
 
 
 cdef class FlagTurn(SliceTurn):
@@ -70,7 +70,7 @@ cdef int wait_slice(sk_segment *s, void *what, uint64_t until, sk_stay *stay) no
 
 
 cdef class Event(Handle):
-    """Event(*, name=None, exist_ok=False, persist=False, seats=192)\n--\n
+    """Event(*, name=None, exist_ok=False, persist=False, seats=192, mode=0o600, group=None)\n--\n
     A flag that threads and processes wait for, with the face of `threading.Event`.
 
     `set` is one atomic change and a wake-up: it waits for nobody, so a dead or stopped waiter cannot hold it up. A set
@@ -81,16 +81,20 @@ cdef class Event(Handle):
 
     cdef sk_flag *flag           # NULL once closed
 
-    def __init__(self, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS):
+    def __init__(self, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None):
         flags = segments.flags_of(persist)
         segments.checked_seats(seats)
         self._open(
             segments.create(
-                lambda path, name: make(path, name, seats, flags),
+                lambda place, name: make(place, name, seats, flags),
                 KIND_EVENT,
-                lambda there: there.seats == seats,
+                lambda there: None,
                 name=name,
                 exist_ok=exist_ok,
+                persist=persist,
+                seats=seats,
+                mode=mode,
+                group=group,
             )
         )
 
@@ -119,7 +123,7 @@ cdef class Event(Handle):
         Whether the flag is set.
         """
         if self.flag is NULL:
-            closed()
+            closed(self)
         return sk_flag_look(self.flag) & SK_FLAG_UP != 0
 
     def isSet(self):
@@ -134,7 +138,7 @@ cdef class Event(Handle):
         Set the flag and release all who wait.
         """
         if self.flag is NULL:
-            closed()
+            closed(self)
         sk_flag_set(self.flag)
 
     @cython.binding(False)
@@ -143,7 +147,7 @@ cdef class Event(Handle):
         Take the flag down.
         """
         if self.flag is NULL:
-            closed()
+            closed(self)
         sk_flag_clear(self.flag)
 
     @cython.binding(False)
@@ -151,13 +155,14 @@ cdef class Event(Handle):
         """wait($self, timeout=None)\n--\n
         Wait until the flag is set, up to `timeout` seconds (None: for ever; 0 or less: not at all). Whether it was.
 
-        Raises OverflowError for a timeout past threading.TIMEOUT_MAX.
+        Raises OverflowError where it must wait for a timeout past threading.TIMEOUT_MAX.
         """
         if self.flag is NULL:
-            closed()
+            closed(self)
         cdef sk_flag *flag = self.flag
         cdef uint32_t came = sk_flag_look(flag)
         if came & SK_FLAG_UP:
+            until_of_wait(timeout)
             return True
         cdef uint64_t until = until_of_span(timeout)
         if until == 0:
@@ -181,11 +186,12 @@ cdef class Event(Handle):
         """Wait as `wait` does, without blocking the event loop; a coroutine. (`await` is a word of the language.)
         """
         if self.flag is NULL:
-            closed()
+            closed(self)
         cdef FlagTurn turn = FlagTurn.__new__(FlagTurn)
         turn.wanted.flag = self.flag
         turn.wanted.came = sk_flag_look(self.flag)
-        turn.set(self.segment, <size_t>self.s, 0 if turn.wanted.came & SK_FLAG_UP else until_of_span(timeout))
+        cdef bint up = turn.wanted.came & SK_FLAG_UP != 0
+        turn.set(self.segment, <size_t>self.s, until_of_wait(timeout) if up else until_of_span(timeout))
         turn.set_slices(wait_slice, NULL, &turn.wanted, next_thread())
         return waiting(turn)
 

@@ -4,6 +4,7 @@
 import operator
 import queue
 import types
+from functools import partial
 
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals
@@ -11,10 +12,12 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 from libcpp cimport bool as cbool
 
-from sharedkit import errors, segments
+from sharedkit import _times, errors, segments
+from sharedkit._differences import unlike
+from sharedkit._iteration import refuse_search, until_shutdown
 from sharedkit._segment cimport (
     SK_BUSY, SK_EMPTY, SK_FULL, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_SHUTDOWN, SK_TIMEOUT,
-    Handle, Segment, alone, closed, create_segment, deadline_of, refuse, sk_plan,
+    Handle, Segment, alone, closed, create_segment, deadline_of, is_too_long, refuse, sk_plan,
 )
 from sharedkit._watch cimport coroutines
 from sharedkit.shm._batch cimport get_batch, put_batch, take_large
@@ -29,7 +32,7 @@ cdef object Empty = queue.Empty, Full = queue.Full, ShutDown = errors.ShutDown
 STATES = ("open", "shutdown", "shutdown-immediate")
 
 
-def make(str path, str name, uint32_t seats, uint32_t flags, uint64_t maxsize, uint32_t log2, uint64_t start):
+def make(place, str name, uint32_t seats, uint32_t flags, uint64_t maxsize, uint32_t log2, uint64_t start):
     """A new queue segment whose first ring has 2**log2 units and whose first position is `start`."""
     cdef sk_plan plan
     memset(&plan, 0, sizeof(plan))
@@ -42,7 +45,12 @@ def make(str path, str name, uint32_t seats, uint32_t flags, uint64_t maxsize, u
     plan.param[SK_QUEUE_LOG2] = log2
     plan.param[SK_QUEUE_START] = start
     plan.fill = sk_queue_fill
-    return create_segment(path, name, &plan)
+    return create_segment(place, name, &plan)
+
+
+cdef bint never_over(cbool willing, object timeout) except -1:
+    """Whether it is too long to be waited for. TypeError, ValueError."""
+    return willing and timeout is not None and is_too_long(deadline_of(timeout))
 
 
 cdef object bound_of(object maxsize):
@@ -54,7 +62,7 @@ cdef object bound_of(object maxsize):
 
 
 cdef class Queue(Handle):
-    """Queue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192)\n--\n
+    """Queue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192, mode=0o600, group=None)\n--\n
     A first-in, first-out queue with the face of `queue.Queue` of Python 3.13, between threads and processes.
 
     At most `maxsize` items; 0 or less: as many as memory holds (32 GiB at once). Items are copied: `None bool int
@@ -66,17 +74,21 @@ cdef class Queue(Handle):
 
     __class_getitem__ = classmethod(types.GenericAlias)
 
-    def __init__(self, maxsize=0, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS):
+    def __init__(self, maxsize=0, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None):
         bound = bound_of(maxsize)
         flags = segments.flags_of(persist)
         segments.checked_seats(seats)
         self._open(
             segments.create(
-                lambda path, name: make(path, name, seats, flags, bound, FIRST_LOG2, 0),
+                lambda place, name: make(place, name, seats, flags, bound, FIRST_LOG2, 0),
                 KIND_QUEUE,
-                lambda there: there.params[SK_QUEUE_MAXSIZE] == bound and there.seats == seats,
+                lambda there: unlike("maxsize", there.params[SK_QUEUE_MAXSIZE], bound),
                 name=name,
                 exist_ok=exist_ok,
+                persist=persist,
+                seats=seats,
+                mode=mode,
+                group=group,
             )
         )
 
@@ -102,7 +114,7 @@ cdef class Queue(Handle):
         Raises queue.Full, ShutDown, OutOfSharedMemory, and at once what pickling the item raises.
         """
         if self.s is NULL:
-            closed()
+            closed(self)
         cdef Segment segment = self.segment
         cdef Parcel parcel
         cdef Plain own
@@ -112,7 +124,11 @@ cdef class Queue(Handle):
         cdef sk_call call
         cdef int rc = SK_BUSY
         cdef cbool willing = block if blocking is None else blocking
-        cdef uint64_t until = deadline_of(timeout) if willing else FOR_EVER
+        cdef uint64_t until = FOR_EVER
+        if timeout is not None and willing and sk_queue_maxsize(sk_queue_of(self.s)) > 0:
+            until = deadline_of(timeout)
+            if is_too_long(until):
+                return _times.without_waiting(partial(self.put, item, False), Full)
         if not plain(item, &own):
             parcel = encode(item)
             parts = parcel.parts
@@ -158,10 +174,12 @@ cdef class Queue(Handle):
         Raises as `put` does; Full, ShutDown and OutOfSharedMemory say in their attribute `put` how many went in.
         """
         if self.s is NULL:
-            closed()
+            closed(self)
         cdef sk_call call
         call.willing = block if blocking is None else blocking
         call.until = deadline_of(timeout) if call.willing else FOR_EVER
+        if is_too_long(call.until):
+            raise _times.too_long()
         put_batch(self.segment, items, call)
 
     # --- getting -------------------------------------------------------------------------------
@@ -178,10 +196,12 @@ cdef class Queue(Handle):
         cdef sk_call call
         cdef int rc
         if self.s is NULL:
-            closed()
+            closed(self)
         cdef Segment segment = self.segment
         cdef cbool willing = block if blocking is None else blocking
         cdef uint64_t until = deadline_of(timeout) if willing else FOR_EVER
+        if is_too_long(until):
+            return _times.without_waiting(self.get_nowait, Empty)
         call.until = 0
         call.willing = False
         rc = sk_queue_get(segment.s, small, SMALL, &found, call)
@@ -226,35 +246,61 @@ cdef class Queue(Handle):
         Raises as `get` does. When an item cannot be unpickled, the error's attribute `items` has the others.
         """
         if self.s is NULL:
-            closed()
+            closed(self)
         cdef sk_call call
         call.willing = block if blocking is None else blocking
         call.until = deadline_of(timeout) if call.willing else FOR_EVER
+        if is_too_long(call.until):
+            return _times.without_waiting(partial(self.get_many, max_items, False), Empty)
         return get_batch(self.segment, max_items, call)
+
+    def __iter__(self):
+        """Items as `get` takes them, waiting for each, until the queue is shut down and empty: `for item in q`."""
+        self._segment()
+        return until_shutdown(self.get)
+
+    def __contains__(self, item):
+        """TypeError, for to look is to take."""
+        refuse_search()
 
     # --- from an event loop ----------------------------------------------------------------------
 
     def aput(self, item, block=True, timeout=None, *, blocking=None):
         """Put as `put` does, without blocking the event loop; a coroutine. Cancelled, it has put nothing.
         """
-        return put_one(self._segment(), item, block if blocking is None else blocking, timeout)
+        cdef Segment segment = self._segment()
+        cdef cbool willing = block if blocking is None else blocking
+        if sk_queue_maxsize(sk_queue_of(segment.s)) == 0:
+            timeout = None
+        if never_over(willing, timeout):
+            return coroutines().without_waiting(put_one(segment, item, False, None), Full)
+        return put_one(segment, item, willing, timeout)
 
     def aput_many(self, items, block=True, timeout=None, *, blocking=None):
         """Put as `put_many` does, without blocking the event loop; a coroutine. Cancelled, it may have put the first.
         """
-        return put_all(self._segment(), items, block if blocking is None else blocking, timeout)
+        cdef cbool willing = block if blocking is None else blocking
+        if never_over(willing, timeout):
+            raise _times.too_long()
+        return put_all(self._segment(), items, willing, timeout)
 
     def aget(self, block=True, timeout=None, *, blocking=None):
         """Take as `get` does, without blocking the event loop; a coroutine. Cancelled, it has taken nothing.
 
         Tasks of a loop get their items in the order in which they came.
         """
-        return get_one(self._segment(), block if blocking is None else blocking, timeout)
+        cdef cbool willing = block if blocking is None else blocking
+        if never_over(willing, timeout):
+            return coroutines().without_waiting(get_one(self._segment(), False, None), Empty)
+        return get_one(self._segment(), willing, timeout)
 
     def aget_many(self, max_items=None, block=True, timeout=None, *, blocking=None):
         """Take as `get_many` does, without blocking the event loop; a coroutine. Cancelled, it has taken nothing.
         """
-        return get_some(self._segment(), max_items, block if blocking is None else blocking, timeout)
+        cdef cbool willing = block if blocking is None else blocking
+        if never_over(willing, timeout):
+            return coroutines().without_waiting(get_some(self._segment(), max_items, False, None), Empty)
+        return get_some(self._segment(), max_items, willing, timeout)
 
     def ajoin(self):
         """Wait as `join` does, without blocking the event loop; a coroutine.
@@ -273,7 +319,7 @@ cdef class Queue(Handle):
         Say that an item taken earlier is done with. ValueError when called more often than items were put.
         """
         if self.s is NULL:
-            closed()
+            closed(self)
         cdef int rc = sk_queue_task_done(sk_queue_of(self.s), 1)
         if rc != SK_OK:
             refuse(rc, 0)
@@ -282,7 +328,7 @@ cdef class Queue(Handle):
         """Wait until every item that was put is done with.
         """
         if self.s is NULL:
-            closed()
+            closed(self)
         cdef Segment segment = self.segment
         cdef int rc = SK_INTERRUPTED
         while rc != SK_OK:
@@ -298,7 +344,7 @@ cdef class Queue(Handle):
         """Make `put` raise ShutDown, and `get` too once the queue is empty, or at once if `immediate`.
         """
         if self.s is NULL:
-            closed()
+            closed(self)
         cdef Segment segment = self.segment
         cdef cbool at_once = immediate
         cdef int rc = SK_INTERRUPTED
@@ -316,7 +362,7 @@ cdef class Queue(Handle):
         """How many items there are; exact at one moment, which may be past.
         """
         if self.s is NULL:
-            closed()
+            closed(self)
         return sk_queue_count(sk_queue_of(self.s))
 
     def empty(self):
@@ -333,27 +379,27 @@ cdef class Queue(Handle):
     def maxsize(self):
         """How many items fit; 0 when only memory bounds it. May be assigned at any time."""
         if self.s is NULL:
-            closed()
+            closed(self)
         return sk_queue_maxsize(sk_queue_of(self.s))
 
     @maxsize.setter
     def maxsize(self, maxsize):
         if self.s is NULL:
-            closed()
+            closed(self)
         sk_queue_set_maxsize(sk_queue_of(self.s), bound_of(maxsize))
 
     @property
     def unfinished_tasks(self):
         """Items put that are not yet done with."""
         if self.s is NULL:
-            closed()
+            closed(self)
         return sk_queue_unfinished_now(sk_queue_of(self.s))
 
     @property
     def is_shutdown(self):
         """Whether `shutdown()` was called."""
         if self.s is NULL:
-            closed()
+            closed(self)
         return sk_queue_of(self.s).state != 0
 
     def join_thread(self):

@@ -51,7 +51,7 @@ cdef class RLockTurn(MutexTurn):
 
 
 cdef class RLock(Mutex):
-    """RLock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192)\n--\n
+    """RLock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192, mode=0o600, group=None)\n--\n
     A re-entrant lock between threads and processes with the face of `threading.RLock`.
 
     The thread that holds it may take it again, and it alone may release it, as often as it has taken it. When its
@@ -65,9 +65,9 @@ cdef class RLock(Mutex):
     """
 
     def __init__(
-        self, *, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=segments.DEFAULT_SEATS
+        self, *, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=segments.DEFAULT_SEATS, mode=None, group=None
     ):
-        self._open(segment_of(KIND_RLOCK, on_owner_died, name, exist_ok, persist, seats))
+        self._open(segment_of(KIND_RLOCK, on_owner_died, name, exist_ok, persist, seats, mode, group))
 
     @staticmethod
     def _of(Segment segment):
@@ -98,7 +98,7 @@ cdef class RLock(Mutex):
     cdef bint take(self, uint64_t until) except -1:
         """Take it once more, at the latest at `until`. Whether it was taken."""
         if self.mutex is NULL:
-            closed()
+            closed(self)
         cdef int rc = sk_rlock_try(self.s, self.mutex, self.asker())
         if rc == SK_OK:
             return True
@@ -147,7 +147,7 @@ cdef class RLock(Mutex):
         """A task's wait to take it `count` times. Nobody stands in line for what it holds."""
         cdef RLockTurn turn = RLockTurn.__new__(RLockTurn)
         if self.mutex is NULL:
-            closed()
+            closed(self)
         turn.set_mutex(self, until)
         turn.name = name
         if name == 0:
@@ -174,7 +174,7 @@ cdef class RLock(Mutex):
         Undo one `acquire` of this thread. NotLockedError, a RuntimeError and ValueError, if it does not hold the lock.
         """
         if self.mutex is NULL:
-            closed()
+            closed(self)
         self.free()
 
     cdef int free(self) except -1:
@@ -189,7 +189,7 @@ cdef class RLock(Mutex):
         """Whether somebody holds it; not a dead process, whose lock can be taken over.
         """
         if self.mutex is NULL:
-            closed()
+            closed(self)
         return bool(sk_mutex_taken(self.s, self.mutex))
 
     def statistics(self):
@@ -201,12 +201,12 @@ cdef class RLock(Mutex):
 
     def _is_owned(self):
         if self.mutex is NULL:
-            closed()
+            closed(self)
         return self.held_by(self.asker())
 
     cdef bint held_by(self, uint32_t name) except -1:
         if self.mutex is NULL:
-            closed()
+            closed(self)
         return sk_rlock_mine(self.s, self.mutex, name)
 
     def _recursion_count(self):
@@ -214,13 +214,13 @@ cdef class RLock(Mutex):
 
     def _release_save(self):
         if self.mutex is NULL:
-            closed()
+            closed(self)
         return self.save_as(self.asker())
 
     cdef uint64_t save_as(self, uint32_t name) except 0:
         """Free what the thread or task of that name holds; how often it did."""
         if self.mutex is NULL:
-            closed()
+            closed(self)
         if not sk_rlock_mine(self.s, self.mutex, name):
             raise errors.NotLockedError("cannot release un-acquired lock")
         cdef uint64_t count = self.mutex.count
@@ -236,7 +236,7 @@ cdef class RLock(Mutex):
         waits until the lock is taken; a second exception is let through, and the lock is not taken then.
         """
         if self.mutex is NULL:
-            closed()
+            closed(self)
         try:
             self.take_times(FOR_EVER, saved)
         except errors.OwnerDiedError:
@@ -252,7 +252,7 @@ cdef class RLock(Mutex):
 
     def __exit__(self, kind, error, trace):
         if self.mutex is NULL:
-            closed()
+            closed(self)
         self.free()
 
     def __aenter__(self):
@@ -280,7 +280,7 @@ cdef uint32_t asker_of(object lock) except? 0:
     if not isinstance(lock, RLock):
         return 0
     if (<RLock>lock).mutex is NULL:
-        closed()
+        closed(<RLock>lock)
     return (<RLock>lock).asker()
 
 

@@ -42,7 +42,7 @@ cdef uint64_t FOR_EVER = <uint64_t>-1
 cdef object MINUS_ONE = -1
 
 
-def make(str path, str name, uint32_t seats, uint32_t flags):
+def make(place, str name, uint32_t seats, uint32_t flags):
     """A new segment with such a lock, which nobody holds."""
     cdef sk_plan plan
     memset(&plan, 0, sizeof(plan))
@@ -50,7 +50,7 @@ def make(str path, str name, uint32_t seats, uint32_t flags):
     plan.flags = flags
     plan.seats = seats
     plan.body_len = sk_rw_body_len(seats)
-    return create_segment(path, name, &plan)
+    return create_segment(place, name, &plan)
 
 
 cdef int read_slice(sk_segment *s, void *wait, uint64_t until, sk_stay *stay) noexcept nogil:
@@ -89,7 +89,7 @@ cdef class SideTurn(SliceTurn):
 
 
 cdef class RWLock(Handle):
-    """RWLock(*, name=None, exist_ok=False, persist=False, seats=192)\n--\n
+    """RWLock(*, name=None, exist_ok=False, persist=False, seats=192, mode=0o600, group=None)\n--\n
     A lock between threads and processes that many hold to read, or one to write.
 
     Who wants to write goes before who wants to read. It cannot be upgraded, and who reads must not begin to read again:
@@ -101,16 +101,20 @@ cdef class RWLock(Handle):
     OutOfSharedMemory. Method: a word for the writer and a line for each reading process (ext/include/sk_rwlock.h).
     """
 
-    def __init__(self, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS):
+    def __init__(self, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None):
         flags = segments.flags_of(persist)
         segments.checked_seats(seats)
         self._open(
             segments.create(
-                lambda path, name: make(path, name, seats, flags),
+                lambda place, name: make(place, name, seats, flags),
                 KIND_RWLOCK,
-                lambda there: there.seats == seats,
+                lambda there: None,
                 name=name,
                 exist_ok=exist_ok,
+                persist=persist,
+                seats=seats,
+                mode=mode,
+                group=group,
             )
         )
 
@@ -129,7 +133,7 @@ cdef class RWLock(Handle):
     cdef bint read(self, uint64_t until) except -1:
         cdef sk_rw_wait wait
         if self.s is NULL:
-            closed()
+            closed(self)
         cdef Segment segment = self.segment
         cdef int rc = sk_rw_try_read(segment.s)
         if rc != SK_OK and rc != SK_OWNER_DIED:
@@ -142,7 +146,7 @@ cdef class RWLock(Handle):
     cdef bint write(self, uint64_t until) except -1:
         cdef sk_rw_wait wait
         if self.s is NULL:
-            closed()
+            closed(self)
         cdef Segment segment = self.segment
         memset(&wait, 0, sizeof(wait))
         cdef int rc = wait_in(segment, write_slice, write_end, &wait, until)
@@ -153,7 +157,7 @@ cdef class RWLock(Handle):
     cdef object aside(self, bint writes, uint64_t until):
         """A coroutine that waits for that side."""
         if self.s is NULL:
-            closed()
+            closed(self)
         cdef SideTurn turn = SideTurn.__new__(SideTurn)
         memset(&turn.wait, 0, sizeof(turn.wait))
         turn.writes = writes
@@ -183,7 +187,7 @@ cdef class RWLock(Handle):
         """End reading. NotLockedError, a RuntimeError and ValueError, where this process does not read.
         """
         if self.s is NULL:
-            closed()
+            closed(self)
         if sk_rw_end_read(self.s) == SK_EXCESS:
             raise errors.NotLockedError("release of a lock that this process does not hold to read")
 
@@ -196,7 +200,7 @@ cdef class RWLock(Handle):
         """End writing. NotLockedError, a RuntimeError and ValueError, where this process does not write.
         """
         if self.s is NULL:
-            closed()
+            closed(self)
         cdef int rc = sk_rw_end_write(self.s)
         if rc == SK_EXCESS:
             raise errors.NotLockedError("release of a lock that this process does not hold to write")
@@ -219,7 +223,7 @@ cdef class RWLock(Handle):
     def owner_died(self):
         """Whether a writer died, and no other has released in order since."""
         if self.s is NULL:
-            closed()
+            closed(self)
         return sk_rw_writer(self.s).torn != 0
 
     def statistics(self):
@@ -293,7 +297,7 @@ cdef class Side:
         """Whether anybody holds this side now.
         """
         if self.whole.s is NULL:
-            closed()
+            closed(self.whole)
         cdef sk_segment *s = self.whole.s
         if not self.writes:
             return bool(sk_rw_read_now(s))

@@ -7,13 +7,14 @@ cimport cython
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
-from sharedkit import segments
+from sharedkit import _times, segments
+from sharedkit._differences import unlike
 from sharedkit._segment cimport (
-    SK_OK, SK_OVERFLOW, Handle, Segment, closed, create_segment, refuse, sk_plan, sk_segment,
+    SK_OK, SK_OVERFLOW, Handle, Segment, closed, create_segment, is_too_long, refuse, sk_plan, sk_segment,
 )
-from sharedkit._watch cimport leaving, sk_waits_aside, waiting
+from sharedkit._watch cimport coroutines, leaving, sk_waits_aside, waiting
 from sharedkit.shm._sync cimport sk_roll_sum
-from sharedkit.shm._waiting cimport SliceTurn, next_thread, sk_stay, until_of_span, wait_in
+from sharedkit.shm._waiting cimport SliceTurn, next_thread, sk_stay, until_of_wait, wait_in
 from sharedkit.statistics import SemaphoreStatistics
 
 
@@ -41,9 +42,9 @@ cdef object ONE = 1
 
 
 cdef uint64_t until_of_permit(object blocking, object timeout, object block) except? 1:
-    """Monotonic nanoseconds at which to give up, 0 for at once. ValueError, OverflowError."""
+    """Monotonic nanoseconds at which to give up, 0 for at once. TypeError, ValueError."""
     if blocking if block is None else block:
-        return until_of_span(timeout)
+        return until_of_wait(timeout)
     if timeout is not None:
         raise ValueError("can't specify timeout for non-blocking acquire")
     return 0
@@ -80,7 +81,7 @@ cdef void quit_waiting(const sk_segment *s, void *semaphore, sk_stay *stay) noex
     sk_semaphore_quit(s, <sk_semaphore *>semaphore, stay)
 
 
-def make(str path, str name, uint32_t seats, uint32_t flags, uint32_t value):
+def make(place, str name, uint32_t seats, uint32_t flags, uint32_t value):
     """A new segment of a semaphore with so many free permits."""
     cdef sk_plan plan
     memset(&plan, 0, sizeof(plan))
@@ -90,11 +91,11 @@ def make(str path, str name, uint32_t seats, uint32_t flags, uint32_t value):
     plan.body_len = sk_semaphore_body_len(seats)
     plan.param[SK_SEMAPHORE_FIRST] = value
     plan.fill = sk_semaphore_fill
-    return create_segment(path, name, &plan)
+    return create_segment(place, name, &plan)
 
 
 cdef class Semaphore(Handle):
-    """Semaphore(value=1, *, name=None, exist_ok=False, persist=False, seats=192)\n--\n
+    """Semaphore(value=1, *, name=None, exist_ok=False, persist=False, seats=192, mode=0o600, group=None)\n--\n
     Permits between threads and processes with the face of `threading.Semaphore`: `value` are free at first.
 
     Nobody owns a permit: any thread of any process may release some, also more than were taken, so that it serves as a
@@ -107,18 +108,22 @@ cdef class Semaphore(Handle):
     """
 
     def __init__(
-        self, value=1, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS
+        self, value=1, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None
     ):
         first = checked_value(value)
         flags = segments.flags_of(persist)
         segments.checked_seats(seats)
         self._open(
             segments.create(
-                lambda path, name: make(path, name, seats, flags, first),
+                lambda place, name: make(place, name, seats, flags, first),
                 KIND_SEMAPHORE,
-                lambda there: there.seats == seats and there.params[SK_SEMAPHORE_FIRST] == first,
+                lambda there: unlike("value", there.params[SK_SEMAPHORE_FIRST], first),
                 name=name,
                 exist_ok=exist_ok,
+                persist=persist,
+                seats=seats,
+                mode=mode,
+                group=group,
             )
         )
 
@@ -137,7 +142,7 @@ cdef class Semaphore(Handle):
     cdef bint look(self, uint64_t until) except -1:
         """Take one, at the latest at `until`. Whether there was one in time."""
         if self.s is NULL:
-            closed()
+            closed(self)
         cdef sk_semaphore *semaphore = sk_semaphore_of(self.s)
         if until == 0:
             return sk_semaphore_grab(semaphore) == SK_OK
@@ -150,16 +155,22 @@ cdef class Semaphore(Handle):
         """acquire($self, blocking=True, timeout=None, *, block=None)\n--\n
         Take one permit; with `blocking`, wait up to `timeout` seconds (None: for ever). Whether it was taken.
 
-        Raises ValueError for a timeout with `blocking=False`, OverflowError for one past threading.TIMEOUT_MAX.
+        Raises ValueError for a timeout with `blocking=False`, OverflowError where it must wait for one past
+        threading.TIMEOUT_MAX.
         """
         if blocking is True and timeout is None and block is None:
             return self.look(FOR_EVER)
-        return self.look(until_of_permit(blocking, timeout, block))
+        cdef uint64_t until = until_of_permit(blocking, timeout, block)
+        if not is_too_long(until):
+            return self.look(until)
+        if self.look(0):
+            return True
+        raise _times.too_long()
 
     cdef SliceTurn turn(self, uint64_t until):
         """A task's wait for a permit."""
         if self.s is NULL:
-            closed()
+            closed(self)
         cdef SliceTurn turn = SliceTurn.__new__(SliceTurn)
         turn.set(self.segment, <size_t>self.s, until)
         turn.set_slices(take_slice, quit_waiting, sk_semaphore_of(self.s), next_thread())
@@ -170,7 +181,10 @@ cdef class Semaphore(Handle):
 
         Tasks of a loop get theirs in the order in which they came.
         """
-        return waiting(self.turn(until_of_permit(blocking, timeout, block)))
+        cdef uint64_t until = until_of_permit(blocking, timeout, block)
+        if is_too_long(until):
+            return coroutines().without_waiting(waiting(self.turn(0)))
+        return waiting(self.turn(until))
 
     @cython.binding(False)
     def release(self, n=1):
@@ -182,7 +196,7 @@ cdef class Semaphore(Handle):
 
     cdef int give(self, uint32_t n) except -1:
         if self.s is NULL:
-            closed()
+            closed(self)
         cdef int rc = sk_semaphore_give(sk_semaphore_of(self.s), n)
         if rc != SK_OK:
             refuse(rc, 0)
@@ -192,7 +206,7 @@ cdef class Semaphore(Handle):
         """How many permits are free now.
         """
         if self.s is NULL:
-            closed()
+            closed(self)
         return sk_semaphore_value(sk_semaphore_of(self.s))
 
     def statistics(self):

@@ -8,6 +8,7 @@ from libc.string cimport memset
 from libcpp cimport bool as cbool
 
 from sharedkit import errors, segments
+from sharedkit._differences import unlike
 from sharedkit._segment cimport (
     SK_BUSY, SK_CORRUPT, SK_EXCESS, SK_OK, SK_OWNER_DIED,
     Handle, Segment, closed, create_segment, refuse, sk_body_of, sk_header_of, sk_plan, sk_segment,
@@ -19,6 +20,7 @@ from sharedkit.statistics import LockStatistics
 KIND_LOCK = 6
 cdef uint64_t FOR_EVER = <uint64_t>-1
 cdef object MINUS_ONE = -1
+MANNERS = ("warn", "raise")
 
 
 # --- the mutex of Lock and RLock ------------------------------------------------------------------------
@@ -53,7 +55,7 @@ cdef MutexTurn turn_of(Mutex handle, uint64_t until):
     """A task's wait to take a lock that names no thread."""
     cdef MutexTurn turn = MutexTurn.__new__(MutexTurn)
     if handle.mutex is NULL:
-        closed()
+        closed(handle)
     turn.set_mutex(handle, until)
     turn.set_slices(take_slice, quit_waiting, handle.mutex, next_thread())
     return turn
@@ -100,21 +102,21 @@ cdef class Mutex(Handle):
     def owner(self):
         """Pid of the process that holds it, in its own pid namespace; None when it is free or the holder is dead."""
         if self.mutex is NULL:
-            closed()
+            closed(self)
         return self.segment.pid_of(sk_lock_owner(&self.mutex.word))
 
     @property
     def owner_died(self):
         """True from the moment that it is taken over from a dead process until it is released in order."""
         if self.mutex is NULL:
-            closed()
+            closed(self)
         return self.mutex.torn != 0
 
     def mark_consistent(self):
         """Say that what the lock protects is in order again: `owner_died` is false from now on.
         """
         if self.mutex is NULL:
-            closed()
+            closed(self)
         cdef int rc = sk_mutex_mend(self.s, self.mutex)
         if rc != SK_OK:
             refuse(rc, 0)
@@ -158,12 +160,12 @@ cdef int warn(Segment segment, sk_mutex *mutex, bint strict) except -1:
 
 def checked_manner(on_owner_died):
     """1 for "raise", 0 for "warn". ValueError for another."""
-    if on_owner_died not in ("warn", "raise"):
+    if on_owner_died not in MANNERS:
         raise ValueError(f"on_owner_died must be 'warn' or 'raise': {on_owner_died!r}")
-    return int(on_owner_died == "raise")
+    return MANNERS.index(on_owner_died)
 
 
-def make(str path, str name, uint32_t seats, uint32_t flags, uint32_t kind, uint64_t strict):
+def make(place, str name, uint32_t seats, uint32_t flags, uint32_t kind, uint64_t strict):
     """A new segment with a mutex, which is free."""
     cdef sk_plan plan
     memset(&plan, 0, sizeof(plan))
@@ -172,20 +174,24 @@ def make(str path, str name, uint32_t seats, uint32_t flags, uint32_t kind, uint
     plan.seats = seats
     plan.body_len = sk_mutex_len(seats)
     plan.param[0] = strict
-    return create_segment(path, name, &plan)
+    return create_segment(place, name, &plan)
 
 
-def segment_of(kind, on_owner_died, name, exist_ok, persist, seats):
+def segment_of(kind, on_owner_died, name, exist_ok, persist, seats, mode, group):
     """The segment of a new Lock or RLock, or of an equal one that is there."""
     strict = checked_manner(on_owner_died)
     flags = segments.flags_of(persist)
     segments.checked_seats(seats)
     return segments.create(
-        lambda path, name: make(path, name, seats, flags, kind, strict),
+        lambda place, name: make(place, name, seats, flags, kind, strict),
         kind,
-        lambda there: there.seats == seats and there.params[0] == strict,
+        lambda there: unlike("on_owner_died", MANNERS[there.params[0] != 0], on_owner_died),
         name=name,
         exist_ok=exist_ok,
+        persist=persist,
+        seats=seats,
+        mode=mode,
+        group=group,
     )
 
 
@@ -193,7 +199,7 @@ def segment_of(kind, on_owner_died, name, exist_ok, persist, seats):
 
 
 cdef class Lock(Mutex):
-    """Lock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192)\n--\n
+    """Lock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192, mode=0o600, group=None)\n--\n
     A lock between threads and processes with the face of `threading.Lock`; `Array.lock` is one.
 
     Any thread of any process may release it. It is held in the name of a process: when that dies, the next one takes
@@ -209,9 +215,9 @@ cdef class Lock(Mutex):
     cdef bint part               # of a structure, whose attribute `lock` it is
 
     def __init__(
-        self, *, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=segments.DEFAULT_SEATS
+        self, *, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=segments.DEFAULT_SEATS, mode=None, group=None
     ):
-        self._open(segment_of(KIND_LOCK, on_owner_died, name, exist_ok, persist, seats))
+        self._open(segment_of(KIND_LOCK, on_owner_died, name, exist_ok, persist, seats, mode, group))
 
     @staticmethod
     def _of(Segment segment):
@@ -234,7 +240,7 @@ cdef class Lock(Mutex):
     cdef bint take(self) except -1:
         """Take it, for ever waiting."""
         if self.mutex is NULL:
-            closed()
+            closed(self)
         cdef int rc = sk_mutex_try(self.s, self.mutex)
         if rc == SK_OK:
             return True
@@ -258,7 +264,7 @@ cdef class Lock(Mutex):
         cdef cbool willing = blocking if block is None else block
         cdef uint64_t until = until_of(willing, timeout)
         if self.mutex is NULL:
-            closed()
+            closed(self)
         return self.wait(until)
 
     @cython.binding(False)
@@ -267,7 +273,7 @@ cdef class Lock(Mutex):
         Free the lock, whichever thread or process took it. NotLockedError, a RuntimeError and ValueError, if free.
         """
         if self.mutex is NULL:
-            closed()
+            closed(self)
         self.free()
 
     cdef int free(self) except -1:
@@ -289,7 +295,7 @@ cdef class Lock(Mutex):
         """Whether somebody holds it; not a dead process, whose lock can be taken over.
         """
         if self.mutex is NULL:
-            closed()
+            closed(self)
         return bool(sk_mutex_taken(self.s, self.mutex))
 
     def statistics(self):
@@ -302,7 +308,7 @@ cdef class Lock(Mutex):
 
     def __exit__(self, kind, error, trace):
         if self.mutex is NULL:
-            closed()
+            closed(self)
         self.free()
 
     def __aenter__(self):

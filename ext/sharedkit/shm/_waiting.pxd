@@ -34,6 +34,7 @@ cdef class SliceTurn(Turn):
 
 cdef uint64_t until_of(cbool willing, object timeout) except? 0
 cdef uint64_t until_of_span(object timeout) except? 1
+cdef uint64_t until_of_wait(object timeout) except? 1
 cdef uint32_t this_thread() noexcept
 cdef uint32_t next_thread() noexcept
 cdef int wait_in(Segment segment, slice_of step, end_of end, void *what, uint64_t until) except? -99

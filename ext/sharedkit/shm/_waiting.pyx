@@ -1,17 +1,15 @@
 # cython: language_level=3
 """Waiting in slices: a thread's with the GIL let go, so that signals come through; a task's put aside."""
 
-import threading
-
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.pystate cimport PyThreadState, PyThreadState_Get
-from libc.math cimport isnan
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 from libcpp cimport bool as cbool
 
+from sharedkit import _times
 from sharedkit._segment cimport (
-    SK_BUSY, SK_INTERRUPTED, SK_OK, SK_OWNER_DIED, SK_TIMEOUT, Segment, deadline_of, refuse,
+    SK_BUSY, SK_INTERRUPTED, SK_OK, SK_OWNER_DIED, SK_TIMEOUT, Segment, deadline_of, is_too_long, refuse,
 )
 from sharedkit._watch cimport pending
 
@@ -20,39 +18,44 @@ cdef extern from "Python.h":
     uint64_t PyThreadState_GetID(PyThreadState *state) noexcept
 
 cdef uint64_t FOR_EVER = <uint64_t>-1
-cdef double LONGEST = threading.TIMEOUT_MAX
+cdef double SOON = 1e9      # seconds that need no further look
+cdef object MINUS_ONE = -1
 
 
 cdef uint64_t until_of(cbool willing, object timeout) except? 0:
-    """Monotonic nanoseconds at which to give up, 0 for at once; a Lock's rules. ValueError, OverflowError."""
-    if timeout is None:
+    """Monotonic nanoseconds at which to give up, 0 for at once; a Lock's rules. Raises as `check_wait` does."""
+    cdef double seconds
+    if timeout is None or timeout is MINUS_ONE:
         return FOR_EVER if willing else 0
-    cdef double seconds = timeout
-    if isnan(seconds):
-        raise ValueError("timeout must not be NaN")
+    if willing and type(timeout) is float and 0 < <double>timeout < SOON:
+        return deadline_of(timeout)
+    seconds = _times.check_wait(willing, timeout)
     if not willing:
-        if seconds != -1:
-            raise ValueError("can't specify a timeout for a non-blocking call")
         return 0
     if seconds == -1:
         return FOR_EVER
-    if seconds < 0:
-        raise ValueError(f"timeout must be a non-negative number, or -1 or None for ever: {timeout}")
-    if seconds > LONGEST:
-        raise OverflowError(f"timeout is larger than threading.TIMEOUT_MAX: {timeout}")
     return 0 if seconds == 0 else deadline_of(seconds)
 
 
 cdef uint64_t until_of_span(object timeout) except? 1:
-    """The same by the rules of a Semaphore, a Condition or an Event: None for ever, negative at once. OverflowError."""
+    """The same by the rules of a Semaphore, a Condition or an Event: None for ever, negative at once.
+
+    TypeError, ValueError, OverflowError.
+    """
+    cdef uint64_t until = until_of_wait(timeout)
+    if is_too_long(until):
+        raise _times.too_long()
+    return until
+
+
+cdef uint64_t until_of_wait(object timeout) except? 1:
+    """The same, but `is_too_long` where that raises OverflowError, for calls that may have nothing to wait for."""
     if timeout is None:
         return FOR_EVER
-    cdef double seconds = timeout
-    if not seconds > 0:
-        return 0
-    if seconds > LONGEST:
-        raise OverflowError(f"timeout is larger than threading.TIMEOUT_MAX: {timeout}")
-    return deadline_of(seconds)
+    cdef double seconds = timeout if type(timeout) is float else _times.seconds(timeout)
+    if seconds != seconds:
+        _times.seconds(timeout)    # which refuses NaN
+    return deadline_of(seconds) if seconds > 0 else 0
 
 
 cdef uint32_t this_thread() noexcept:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -16,42 +18,83 @@ from sharedkit import segments
 from sharedkit.compare.numbers import quantity
 from sharedkit.errors import SharedkitError
 from sharedkit.segments import SegmentInfo
+from sharedkit.shm.executor import executor_of
 
 __all__ = ["ls", "rm"]
+
+CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), 127)}
+WHOLE_NAME = 24  # characters of a name that are not folded, so that eighty columns are enough for all
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="As a JSON list: sizes in bytes, created in seconds since 1970.")
 def ls(as_json: bool) -> None:
-    """List every live segment: name, kind, size, who is attached, state."""
+    """List every live segment: name, kind, size, who is attached, state. An executor's are one entry.
+
+    Into a pipe or a file goes one line a segment instead, with tabs between: name, kind, bytes, pids with commas,
+    when it was made, "persists" or nothing, state.
+    """
     found = segments.live()
     if as_json:
         click.echo(json.dumps([asdict(segment) for segment in found], indent=2))
+    elif not sys.stdout.isatty():
+        for segment in found:
+            click.echo(os.fsencode(_line(segment)))
     elif not found:
         click.echo("no segments")
     else:
-        Console().print(_table(found))
+        Console().print(_table(_by_executor(found)))
+
+
+def _line(segment: SegmentInfo) -> str:
+    """The segment for scripts, whatever its name is."""
+    made = datetime.fromtimestamp(segment.created, UTC).isoformat(timespec="seconds") if segment.created else ""
+    persists = "persists" if segment.persist else ""
+    cells = segment.name, segment.kind, str(segment.size), ",".join(map(str, segment.attached)), made, persists
+    return "\t".join(cell.translate(CONTROL) for cell in (*cells, segment.state))
+
+
+def _by_executor(found: list[SegmentInfo]) -> list[SegmentInfo]:
+    """The same with one entry for the segments of an executor, which stands where the first of them stood."""
+    entries: dict[str, SegmentInfo] = {}
+    for segment in found:
+        executor = executor_of(segment.name)
+        if executor is None:
+            entries[segment.name] = segment
+            continue
+        state = f"{segment.name.removeprefix(executor)[1:]}: {segment.state}"
+        before = entries.get(executor)
+        entries[executor] = SegmentInfo(
+            name=executor,
+            kind="Executor",
+            size=segment.size + (before.size if before else 0),
+            persist=False,
+            attached=tuple(sorted({*segment.attached, *(before.attached if before else ())})),
+            state=f"{before.state}; {state}" if before else state,
+            created=before.created if before else segment.created,
+        )
+    return list(entries.values())
 
 
 def _table(found: list[SegmentInfo]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="dim")
     longest = max(len(segment.name) for segment in found)
-    table.add_column("name", overflow="fold", min_width=min(longest, 60))  # to be copied: rather fold the state
+    table.add_column("name", overflow="fold", min_width=min(longest, WHOLE_NAME))  # rather fold the state
     table.add_column("kind", no_wrap=True)
     table.add_column("size", justify="right", no_wrap=True)
     table.add_column("attached", overflow="fold")
-    table.add_column("created", no_wrap=True)
     table.add_column("state", overflow="fold")
     for segment in found:
         attached = " ".join(map(str, segment.attached)) or "nobody"
-        created = datetime.fromtimestamp(segment.created, UTC).strftime("%m-%d %H:%M") if segment.created else ""
         state = f"{segment.state}, persists" if segment.persist else segment.state
+        if segment.created:
+            made = datetime.fromtimestamp(segment.created, UTC).strftime("%m-%d %H:%M")
+            state = f"{state} (since {made})"
         table.add_row(
             Text(segment.name, style="bold"),
             segment.kind,
             quantity(segment.size, "B"),
             Text(attached, style="" if segment.attached else "yellow"),
-            created,
             Text(state),
         )
     return table

@@ -2,7 +2,8 @@
 
 Nothing that a client sends reaches what the server computes but by this door. Here a value is plain if it is of the
 very type that is named: no subclass, whose methods would be the client's, and no NumPy scalar. What does not pass is an
-exception for who sent it. `Packed` items are the clients' own: the server never looks into them.
+exception for who sent it. `Packed` items are the clients' own: the server never looks into them, nor into the pickle of
+a key, which it knows by its form.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from types import EllipsisType, NoneType
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from sharedkit._times import seconds
 
 __all__ = [
     "HOUSE",
@@ -67,14 +70,14 @@ def _whole(value: Any) -> int:
     return int(index(value))
 
 
-def _seconds(value: Any) -> float:
+def _real(value: Any) -> float:
     if isinstance(value, str | bytes | bytearray | np.flexible) or not hasattr(type(value), "__float__"):
         return float(index(value))  # a TypeError in its words
     return float(value)
 
 
 def _number(value: Any) -> int | float:
-    return _whole(value) if hasattr(type(value), "__index__") else _seconds(value)
+    return _whole(value) if hasattr(type(value), "__index__") else _real(value)
 
 
 def _is_time(value: int | float) -> None:
@@ -114,11 +117,25 @@ def _are_packed(value: list[Any]) -> None:
         _is_packed(each)
 
 
-def _are_pairs(value: list[Any]) -> None:
+def _is_form(value: str | int | bytes) -> None:
+    if type(value) is int:
+        _is_short(value)
+
+
+def _are_entries(value: list[Any]) -> None:
     for each in value:
-        if type(each) is not tuple or len(each) != 2:
-            raise TypeError("a list of pairs of key and item is wanted")
-    _are_packed([packed for _, packed in value])
+        if type(each) is not tuple or len(each) != 3:
+            raise TypeError("a list of forms of keys, pickled keys and items is wanted")
+        form, first, packed = each
+        if type(form) not in FORMS:
+            raise TypeError(f"the form of a key is wanted, not {type(form).__name__}")
+        _is_form(form)
+        if first is not None and type(first) is not bytes:
+            raise TypeError(f"a pickled key or None is wanted, not {type(first).__name__}")
+        if type(packed) is not bytes:
+            if type(packed) is not tuple:
+                raise TypeError(f"an item is bytes, or a tuple of buffers, not {type(packed).__name__}")
+            _is_packed(packed)
 
 
 def _are_whole(value: Iterable[Any]) -> None:
@@ -272,10 +289,12 @@ BUFFERS = frozenset({bytes, bytearray, memoryview, pickle.PickleBuffer})
 
 ONLY_BYTES = {bytes}
 
+FORMS = frozenset({str, int, bytes})
+
 FLAG = Argument("a bool", frozenset({bool}), bool)
 WHOLE = Argument("an int", frozenset({int}), _whole, _is_short)
 WORD = Argument("an int of 64 bits", frozenset({int}), _whole, _is_short)
-TIME = Argument("a number of seconds", frozenset({int, float}), _seconds, _is_time)
+TIME = Argument("a number of seconds", frozenset({int, float}), seconds, _is_time)
 SPAN = _optional(TIME)
 TEXT = Argument("a str", frozenset({str}), _text, _is_text)
 KEY = Argument("a str", frozenset({str}), _key)
@@ -283,7 +302,9 @@ ANY = Argument("anything", None, _same)
 BYTES = Argument("bytes", frozenset({bytes}), bytes)
 PACKED = Argument("an item", frozenset({bytes, tuple}), _same, _is_packed)
 ITEMS = Argument("a list of items", frozenset({list}), list, _are_packed)
-PAIRS = Argument("a list of pairs", frozenset({list}), list, _are_pairs)
+FORM = Argument("the form of a key", FORMS, _same, _is_form)  # as `_keys.form_of` makes it
+FIRST = Argument("a pickled key or None", frozenset({bytes, NoneType}), _same)
+ENTRIES = Argument("a list of forms, pickled keys and items", frozenset({list}), list, _are_entries)
 MARKS = Argument("a list of ints", frozenset({list}), list, _are_whole)
 POSITION = Argument("the place of an element", frozenset({int, tuple}), _position, _is_position, deep=True)
 PLACE = Argument(
@@ -371,16 +392,17 @@ REQUESTS: dict[str, dict[str, Takes]] = {
     "Counter": _WORDS,
     "Counters": {**_WORDS, "items": _NONE},
     "Dict": {
-        "get": _of(ANY),
-        "has": _of(ANY),
-        "set": _of(PAIRS),
-        "setdefault": _of(ANY, PACKED),
-        "pop": _of(ANY),
+        "get": _of(FORM),
+        "has": _of(FORM),
+        "set": _of(ENTRIES),
+        "setdefault": _of(FORM, FIRST, PACKED),
+        "pop": _of(FORM),
         "popitem": _NONE,
-        "add": _of(ANY, NUMBER),
-        "swap": _of(ANY, _optional(PACKED), PACKED),
+        "add": _of(FORM, FIRST, NUMBER),
+        "swap": _of(FORM, FIRST, _optional(PACKED), PACKED),
         "clear": _NONE,
         "items": _NONE,
+        "keys": _NONE,
         "len": _NONE,
         "statistics": _NONE,
     },
@@ -415,7 +437,7 @@ _CREATED: dict[str, tuple[dict[str, Argument], tuple[Argument, ...]]] = {
     "Semaphore": (_FIRST, ()),
     "BoundedSemaphore": (_FIRST, ()),
     "Event": ({}, ()),
-    "Barrier": ({"parties": WHOLE._replace(test=_is_positive)}, (SPAN,)),
+    "Barrier": ({"parties": WHOLE._replace(test=_is_positive), "timeout": SPAN}, (SPAN,)),
     "Condition": ({"lock": _optional(WHOLE)}, ()),
     "RWLock": ({}, ()),
     "Queue": ({"maxsize": WHOLE}, (WHOLE,)),
@@ -427,7 +449,7 @@ _CREATED: dict[str, tuple[dict[str, Argument], tuple[Argument, ...]]] = {
             "shape": Argument("a tuple of ints", frozenset({tuple}), _shape, _are_whole, deep=True),
             "dtype": Argument("a dtype", None, _same, _is_dtype),
         },
-        (),
+        (_optional(VALUES),),  # the elements that it begins with
     ),
     "Executor": (
         {
@@ -445,7 +467,8 @@ _CREATED: dict[str, tuple[dict[str, Argument], tuple[Argument, ...]]] = {
 _GOT = Argument("two bools", frozenset({tuple}), _same, lambda value: _check_all((FLAG, FLAG), value))
 _WAITED = Argument("a wait's result", frozenset({tuple}), _same, lambda value: _check_all((FLAG, FLAG, WHOLE), value))
 _PASSED = Argument("a party's number", frozenset({tuple}), _same, lambda value: _check_all((WHOLE, FLAG), value))
-_PAIR = Argument("a pair", frozenset({tuple}), _same, lambda value: _check_all((ANY, PACKED), value))
+_ENTRY = Argument("key and item", frozenset({tuple}), _same, lambda value: _check_all((FIRST, PACKED), value))
+_PAIR = Argument("form and entry", frozenset({tuple}), _same, lambda value: _check_all((FORM, _ENTRY), value))
 _FOUND = Argument("kind and number", frozenset({tuple}), _same, lambda value: _check_all((TEXT, WHOLE), value))
 _NOTHING = Argument("None", frozenset({NoneType}), _same)
 
@@ -459,7 +482,7 @@ _RESULTS: dict[str, dict[str, Argument]] = {
     "Condition": {"wait": _WAITED, "wait_whole": _NOTHING},
     "Barrier": {"wait": _PASSED},
     "Queue": {"get_many": ITEMS},
-    "Dict": {"pop": _optional(PACKED), "popitem": _PAIR},
+    "Dict": {"pop": _optional(_ENTRY), "popitem": _PAIR},
 }
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from operator import index
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from sharedkit._geometry import contents_of, geometry
 from sharedkit.manager.arguments import SCALARS
 from sharedkit.manager.elements import numbers
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
@@ -41,11 +41,28 @@ class Array(Handle):
         persist: bool = False,
         seats: int = DEFAULT_SEATS,
     ) -> None:
-        wanted = np.dtype(dtype)
-        if wanted.hasobject:
-            raise TypeError(f"an array cannot hold Python objects: {wanted}")
-        lengths = tuple(index(n) for n in shape) if isinstance(shape, tuple | list) else (index(shape),)
-        self._create(name, exist_ok, persist, seats, {"shape": lengths, "dtype": wanted})
+        lengths, element = geometry(shape, dtype)
+        self._create(name, exist_ok, persist, seats, {"shape": lengths, "dtype": element}, None)
+
+    @classmethod
+    def from_array(
+        cls,
+        array: ArrayLike,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        seats: int = DEFAULT_SEATS,
+    ) -> Self:
+        """A new array with the shape, the dtype and a copy of the elements of `array`, or of what `numpy.asarray` makes
+        of it. With `exist_ok`, an equal one that is there keeps its own elements, as a Counter keeps its value.
+
+        Raises as `Array` does.
+        """
+        self = cls.__new__(cls)
+        contents = contents_of(array)
+        self._create(name, exist_ok, persist, seats, {"shape": contents.shape, "dtype": contents.dtype}, contents)
+        return self
 
     def _geometry(self) -> tuple[tuple[int, ...], np.dtype[Any], int]:
         """Shape, type and the number of the lock, which never change."""

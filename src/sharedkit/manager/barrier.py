@@ -6,7 +6,7 @@ from collections.abc import Callable
 from operator import index
 from typing import Any
 
-from sharedkit._times import check_span
+from sharedkit._times import LONGEST, span, too_long
 from sharedkit.manager.awaiting import ASKERS
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
 from sharedkit.manager.requests import Pending
@@ -43,8 +43,9 @@ class Barrier(Handle):
         wanted = index(parties)
         if wanted < 1:
             raise ValueError(f"parties must be > 0: {wanted}")
+        limit = span(timeout)
         self._action = action
-        self._create(name, exist_ok, persist, seats, {"parties": wanted}, timeout)
+        self._create(name, exist_ok, persist, seats, {"parties": wanted, "timeout": limit}, limit)
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait until all parties have come; a number from 0 to `parties - 1`, to each its own.
@@ -52,7 +53,7 @@ class Barrier(Handle):
         Raises threading.BrokenBarrierError when the time is over, which breaks the barrier for everybody, and when it
         is reset or aborted meanwhile, or broken already; and what the action raises, which breaks it, too.
         """
-        check_span(timeout)
+        timeout = self._time(timeout)
         number, acts = self._call("wait", timeout, self._action is not None)
         if acts and self._action is not None:
             try:
@@ -69,7 +70,7 @@ class Barrier(Handle):
         The action is called in the loop, and should be short.
         """
         me = ASKERS.task()
-        check_span(timeout)
+        timeout = self._time(timeout)
         number, acts = await self._acall("wait", timeout, self._action is not None, thread=me, leave=_left)
         if acts and self._action is not None:
             try:
@@ -79,6 +80,16 @@ class Barrier(Handle):
                 raise
             self._call("acted", True, thread=me)
         return int(number)
+
+    def _time(self, timeout: float | None) -> float | None:
+        """A timeout that the server can wait for. TypeError, ValueError, OverflowError where it would have to."""
+        number = span(timeout)
+        if number is None or number <= LONGEST:
+            return number
+        picture = self.statistics()
+        if picture.state == "broken" or picture.waiting + 1 >= picture.parties:
+            return LONGEST  # nobody waits for it
+        raise too_long()
 
     def reset(self) -> None:
         """Make it empty and whole; threads that wait get a BrokenBarrierError."""

@@ -10,9 +10,8 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, TypeVar
 
-from sharedkit._times import check_span
+from sharedkit._times import check_span, check_wait, span
 from sharedkit.manager._exchange import Request, giving, taking
-from sharedkit.manager.arguments import plain
 from sharedkit.manager.awaiting import ASKERS, acall, aend, asleep, outlive
 from sharedkit.manager.handle import DEFAULT_SEATS, Structure
 from sharedkit.manager.lock import Lock, PartLock, RLock, warn_if
@@ -80,11 +79,11 @@ class Condition(Structure):
         self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
     ) -> Coroutine[Any, Any, bool]:
         """Take the lock as `acquire` does, without blocking the event loop; a coroutine."""
-        return self._atake(blocking if block is None else block, -1 if timeout is None else timeout, ASKERS.task())
+        willing = bool(blocking if block is None else block)
+        return self._atake(willing, check_wait(willing, timeout), ASKERS.task())
 
     async def _atake(self, blocking: bool, timeout: float, thread: int) -> bool:
-        args = plain(Lock.kind, "acquire", (bool(blocking), timeout))
-        got, died = await acall(*self._key(), "acquire", *args, thread=thread)
+        got, died = await acall(*self._key(), "acquire", blocking, timeout, thread=thread)
         ASKERS.count(self._key(), thread, int(got))
         try:
             warn_if(died, self._name)
@@ -135,6 +134,7 @@ class Condition(Structure):
 
         Whether a notification came. Raises RuntimeError without the lock.
         """
+        timeout = span(timeout)
         check_span(timeout)
         told, died, _ = self._call("wait", timeout, patience=None, thread=self._who(), request=request)
         warn_if(died, self._name)
@@ -146,15 +146,16 @@ class Condition(Structure):
         The task that calls this holds the lock, and holds it again afterwards, also when it is cancelled; a
         notification that has come on to it then goes to the next.
         """
+        timeout = span(timeout)
         check_span(timeout)
         return self._await(self._who(), timeout)
 
     async def _await(self, thread: int, timeout: float | None) -> bool:
+        check_span(timeout)
         key = self._key()
-        (span,) = plain(self.kind, "wait", (timeout,))
         times = ASKERS.lend(key, thread)
         try:
-            told, died = await asleep(key[0], self._ident, key[1], span, thread)
+            told, died = await asleep(key[0], self._ident, key[1], timeout, thread)
         except BaseException:
             ASKERS.count(key, thread, times)
             raise
@@ -171,8 +172,8 @@ class Condition(Structure):
     def wait_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T:
         """Wait until `predicate()` is true or `timeout` seconds are over, and answer what it answered last."""
         self._ensure_open()
-        deadline = None if timeout is None else monotonic() + timeout
-        remaining = timeout
+        remaining = span(timeout)
+        deadline = None if remaining is None else monotonic() + remaining
         result = predicate()
         while not result:
             self.wait(remaining)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
+from sharedkit._keys import form_and_first, form_of, key_of
 from sharedkit._mapping import MappingFace
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
 from sharedkit.manager.wire import pack, unpack
@@ -17,9 +18,9 @@ class Dict(MappingFace, Handle):
     """Dict(mapping_or_pairs=(), /, *, name=None, exist_ok=False, persist=False, seats=192, **items)
 
     A `MutableMapping` in order of insertion. Each single operation is atomic, `setdefault`, `pop`, `add` and
-    `compare_exchange` among them; iteration goes over a snapshot. Values are pickled: what comes out is a copy. The
-    server unpickles keys, which it has to compare, and whose classes it must be able to import; of values it reads
-    plain numbers, for `add`.
+    `compare_exchange` among them; iteration goes over a snapshot. Keys and values are pickled: what comes out is a
+    copy. The server unpickles neither; of values it reads plain numbers, for `add`. Keys are equal exactly when Python
+    says so; a type that the kit knows nothing of wants `register_key`, and is a TypeError without.
 
     Raises FileExistsError when the name is taken, ValueError when what is there is not a dict.
     """
@@ -42,26 +43,22 @@ class Dict(MappingFace, Handle):
             self.update(mapping_or_pairs, **items)
 
     def __getitem__(self, key: Any) -> Any:
-        hash(key)
-        found = self._call("get", key)
+        found = self._call("get", form_of(key))
         if found is None:
             raise KeyError(key)
         return unpack(found)
 
     def get(self, key: Any, default: Any = None, /) -> Any:
         """The value of `key`, or `default`."""
-        hash(key)
-        found = self._call("get", key)
+        found = self._call("get", form_of(key))
         return default if found is None else unpack(found)
 
     def __contains__(self, key: object) -> bool:
-        hash(key)
-        return bool(self._call("has", key))
+        return bool(self._call("has", form_of(key)))
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self._ensure_open()
-        hash(key)
-        self._call("set", [(key, pack(value))])
+        self._call("set", [(*form_and_first(key), pack(value))])
 
     def __delitem__(self, key: Any) -> None:
         self.pop(key)
@@ -69,50 +66,47 @@ class Dict(MappingFace, Handle):
     def setdefault(self, key: Any, default: Any = None, /) -> Any:
         """The value of `key`, set to `default` if it was missing, in one step."""
         self._ensure_open()
-        hash(key)
-        return unpack(self._call("setdefault", key, pack(default)))
+        return unpack(self._call("setdefault", *form_and_first(key), pack(default)))
 
     def pop(self, key: Any, *default: Any) -> Any:
         """Remove `key` and return its value in one step; `default` if it is missing, or KeyError without one."""
         if len(default) > 1:
             raise TypeError(f"pop expected at most 2 arguments, got {1 + len(default)}")
-        hash(key)
-        found = self._call("pop", key)
+        found = self._call("pop", form_of(key))
         if found is not None:
-            return unpack(found)
+            return unpack(found[1])
         if default:
             return default[0]
         raise KeyError(key)
 
     def popitem(self) -> tuple[Any, Any]:
         """Remove and return the pair that was inserted last, in one step. KeyError when there is none."""
-        key, value = self._call("popitem")
-        return key, unpack(value)
+        form, (first, value) = self._call("popitem")
+        return key_of(form, first), unpack(value)
 
     def add(self, key: Any, n: Any = 1, /) -> Any:
         """Add `n` to the number at `key` (a missing one is 0) in one step, and return the new value."""
         self._ensure_open()
-        hash(key)
+        form, first = form_and_first(key)
         while type(n) in (int, float):
-            after, found = self._call("add", key, n)
+            after, found = self._call("add", form, first, n)
             if found is None:
                 return after
             after = unpack(found) + n  # not a plain number, which the server would not look into
-            if self._call("swap", key, found, pack(after)):
+            if self._call("swap", form, first, found, pack(after)):
                 return after
         while True:
-            found = self._call("get", key)
+            found = self._call("get", form)
             after = n if found is None else unpack(found) + n
-            if self._call("swap", key, found, pack(after)):
+            if self._call("swap", form, first, found, pack(after)):
                 return after
 
     def compare_exchange(self, key: Any, expected: Any, desired: Any, /) -> bool:
         """Set `key` to `desired` if its value equals `expected`, in one step; whether it did."""
         self._ensure_open()
-        hash(key)
-        packed = pack(desired)
-        while (found := self._call("get", key)) is not None and unpack(found) == expected:
-            if self._call("swap", key, found, packed):
+        form, packed = form_of(key), pack(desired)
+        while (found := self._call("get", form)) is not None and unpack(found) == expected:
+            if self._call("swap", form, None, found, packed):
                 return True
         return False
 
@@ -120,7 +114,7 @@ class Dict(MappingFace, Handle):
         """Set many keys, all in one step."""
         self._ensure_open()
         pairs = dict(mapping_or_pairs, **items)
-        self._call("set", [(key, pack(value)) for key, value in pairs.items()])
+        self._call("set", [(*form_and_first(key), pack(value)) for key, value in pairs.items()])
 
     def clear(self) -> None:
         """Remove everything, in one step."""
@@ -128,7 +122,10 @@ class Dict(MappingFace, Handle):
 
     def as_dict(self) -> dict[Any, Any]:
         """A plain dict of a snapshot."""
-        return {key: unpack(value) for key, value in self._call("items")}
+        return {key_of(form, first): unpack(value) for form, (first, value) in self._call("items")}
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([key_of(form, first) for form, first in self._call("keys")])
 
     def copy(self) -> Dict:
         """A new dict, made from a snapshot."""

@@ -8,17 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sharedkit._geometry import require_number
+
 __all__ = ["element", "number", "numbers"]
-
-
-def _require_number(dtype: np.dtype[Any]) -> None:
-    if dtype.kind not in "iuf":
-        raise TypeError(f"atomic operations need an integer or float dtype, not {dtype}")
 
 
 def element(array: NDArray[Any], key: int | tuple[int, ...]) -> NDArray[Any]:
     """A view of no dimension on one element."""
-    _require_number(array.dtype)
+    require_number(array.dtype)
     position = tuple(index(n) for n in key) if isinstance(key, tuple) else (index(key),)
     if len(position) != array.ndim:
         raise IndexError(f"one element of {array.ndim} axes needs as many indices: {key}")
@@ -40,7 +37,7 @@ def number(dtype: np.dtype[Any], n: int | float) -> NDArray[Any]:
 
 def numbers(dtype: np.dtype[Any], values: ArrayLike) -> NDArray[Any]:
     """`values` as an array of just this type; NumPy itself would cut fractions off in silence."""
-    _require_number(dtype)
+    require_number(dtype)
     given = np.asarray(values)
     if given.dtype == dtype:
         return given

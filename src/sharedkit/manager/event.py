@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 
-from sharedkit._times import check_span
+from sharedkit._times import LONGEST, span, too_long
 from sharedkit.manager.awaiting import keep
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
 from sharedkit.statistics import EventStatistics
@@ -47,16 +47,24 @@ class Event(Handle):
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the flag is set, for up to `timeout` seconds or for ever where it is None; whether it was.
 
-        Raises OverflowError for a timeout past threading.TIMEOUT_MAX.
+        Raises OverflowError where it must wait for a timeout past threading.TIMEOUT_MAX.
         """
         self._ensure_open()
-        check_span(timeout)
+        timeout = span(timeout)
+        if timeout is not None and timeout > LONGEST:
+            if not self._call("is_set"):
+                raise too_long()
+            return True
         return bool(self._call("wait", timeout))
 
     async def await_(self, timeout: float | None = None) -> bool:
         """Wait as `wait` does, without blocking the event loop. (`await` is a word of the language.)"""
         self._ensure_open()
-        check_span(timeout)
+        timeout = span(timeout)
+        if timeout is not None and timeout > LONGEST:
+            if not self._call("is_set"):
+                raise too_long()
+            return True
         return bool(await self._acall("wait", timeout, leave=keep))
 
     def statistics(self) -> EventStatistics:

@@ -93,11 +93,14 @@ class Structure:
         """Ask the server; by `request`, where it is to be undone or seen through if the caller raises later."""
         link = self._link
         if link is None:
-            raise ClosedError(f"{type(self).__name__} {self._name!r} is closed")
+            raise self._is_closed()
         args = plain(self.kind, method, args)
-        if request is not None:
-            return request.ask(link, self._ident, method, args, patience, thread)
-        return call(link, self._ident, method, args, patience, thread)
+        try:
+            if request is not None:
+                return request.ask(link, self._ident, method, args, patience, thread)
+            return call(link, self._ident, method, args, patience, thread)
+        except ClosedError as why:
+            raise self._is_closed(why) from None
 
     async def _acall(
         self,
@@ -107,11 +110,20 @@ class Structure:
         leave: Callable[[Pending], object] = Pending.cancel,
     ) -> Any:
         link = self._ensure_open()
-        return await acall(link, self._ident, method, *plain(self.kind, method, args), thread=thread, leave=leave)
+        args = plain(self.kind, method, args)
+        try:
+            return await acall(link, self._ident, method, *args, thread=thread, leave=leave)
+        except ClosedError as why:
+            raise self._is_closed(why) from None
+
+    def _is_closed(self, why: ClosedError | None = None) -> ClosedError:
+        """The error that names the handle; `why` where it was closed during a call."""
+        called = f"operation on a closed {type(self).__name__} {self._name!r}"
+        return ClosedError(called if why is None else f"{called}: {why}")
 
     def _ensure_open(self) -> Link:
         if self._link is None:
-            raise ClosedError(f"{type(self).__name__} {self._name!r} is closed")
+            raise self._is_closed()
         return self._link
 
     @property

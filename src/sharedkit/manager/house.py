@@ -11,6 +11,7 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
+from sharedkit._differences import is_another, unlike, with_another
 from sharedkit.errors import GoneError
 from sharedkit.manager.arguments import HOUSE
 from sharedkit.manager.loop import Timer
@@ -46,7 +47,7 @@ class House:
         if found is not None:
             if not exist_ok:
                 raise FileExistsError(f"{found.kind} {name!r} exists; exist_ok=True attaches to it")
-            _refuse_other(found, kind, spec)
+            _refuse_other(found, kind, spec, persist)
             return self._refer(call.session, found)
         state = self._make(kind, name, spec, extra)
         self._adopt(state)
@@ -237,11 +238,15 @@ class House:
             state.end(at_once=True)
 
 
-def _refuse_other(found: State, kind: str, spec: dict[str, Any]) -> None:
-    difference = None if found.kind == kind else f"it is a {found.kind}, not a {kind}"
-    if difference is None:
-        for key, value in spec.items():
-            if found.spec[key] != value:
-                difference = f"{key} is {found.spec[key]!r}, not {value!r}"
-    if difference is not None:
-        raise ValueError(f"{found.name!r} exists and differs: {difference}")
+def _refuse_other(found: State, kind: str, spec: dict[str, Any], persist: bool) -> None:
+    """ValueError that says how what is there differs from what was asked for."""
+    if found.kind != kind:
+        raise is_another(repr(found.name), found.kind, kind)
+    for key, value in spec.items():
+        there = found.spec[key]
+        if key == "names":  # as lists, in every placement
+            there, value = list(there), list(value)
+        if (difference := unlike(key, there, value)) is not None:
+            raise with_another(repr(found.name), kind, difference)
+    if (difference := unlike("persist", found in found.keepers, bool(persist))) is not None:
+        raise with_another(repr(found.name), kind, difference)

@@ -7,7 +7,8 @@ from collections.abc import Coroutine
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from sharedkit.errors import OwnerDiedWarning
+from sharedkit._times import check_wait
+from sharedkit.errors import ClosedError, OwnerDiedWarning
 from sharedkit.manager._exchange import Request, call, giving, taking
 from sharedkit.manager.arguments import plain
 from sharedkit.manager.awaiting import ASKERS, acall, aend, outlive
@@ -64,7 +65,8 @@ class _Taken:
 
     def _take(self, request: Request, blocking: bool, timeout: float | None) -> bool:
         who = self._who()
-        got, died = self._ask("acquire", bool(blocking), -1 if timeout is None else timeout, request=request, who=who)
+        willing = bool(blocking)
+        got, died = self._ask("acquire", willing, check_wait(willing, timeout), request=request, who=who)
         warn_if(died, self._called())  # where the warning is an error, the lock is not ours
         if who:
             self._count(who, int(got))
@@ -83,7 +85,7 @@ class _Taken:
         return self._take(request, blocking if block is None else block, timeout)
 
     async def _atake(self, blocking: bool, timeout: float | None, thread: int) -> bool:
-        wait = -1 if timeout is None else timeout
+        wait = check_wait(bool(blocking), timeout)
         got, died = await self._aask("acquire", bool(blocking), wait, thread=thread)
         self._count(thread, int(got))
         try:
@@ -303,9 +305,12 @@ class PartLock(_Taken):
     ) -> Any:
         link, ident = self._key()
         args, thread = plain(Lock.kind, method, args), self._who() if who is None else who
-        if request is not None:
-            return request.ask(link, ident, method, args, patience, thread)
-        return call(link, ident, method, args, patience, thread)
+        try:
+            if request is not None:
+                return request.ask(link, ident, method, args, patience, thread)
+            return call(link, ident, method, args, patience, thread)
+        except ClosedError as why:
+            raise self._whole._is_closed(why) from None
 
     async def _aask(self, method: str, *args: Any, thread: int = 0) -> Any:
         return await acall(*self._key(), method, *plain(Lock.kind, method, args), thread=thread)

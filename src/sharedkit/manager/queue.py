@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
+from functools import partial
 from operator import index
+from queue import Empty, Full
 from typing import Generic, TypeVar
 
+from sharedkit._iteration import refuse_search, until_shutdown
+from sharedkit._times import LONGEST, not_negative, span, too_long, without_waiting
 from sharedkit.manager._exchange import Request, taking
-from sharedkit.manager.arguments import plain
 from sharedkit.manager.awaiting import aput
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
 from sharedkit.manager.wire import Packed, pack, unpack
@@ -69,7 +72,13 @@ class Queue(Handle, Generic[T]):
         `shutdown()`, ValueError for a negative timeout, and what pickling the item raises.
         """
         self._ensure_open()
-        self._put([pack(item)], block if blocking is None else blocking, timeout)
+        if blocking is not None:
+            block = blocking
+        if timeout is not None and block:
+            timeout = self._time_of_put(timeout)
+            if timeout is not None and timeout > LONGEST:
+                return without_waiting(partial(self.put, item, False), Full)
+        self._put([pack(item)], block, timeout)
 
     async def aput(
         self, item: T, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
@@ -78,17 +87,29 @@ class Queue(Handle, Generic[T]):
 
         Cancelled, it has put nothing, unless the server had just done so: the CancelledError's attribute `put` says.
         """
-        await self._aput([pack(item)], block if blocking is None else blocking, timeout)
+        if blocking is not None:
+            block = blocking
+        if timeout is not None and block:
+            timeout = self._time_of_put(timeout)
+            if timeout is not None and timeout > LONGEST:
+                from sharedkit import aio
+
+                await aio.without_waiting(self.aput(item, False), Full)
+                return
+        await self._aput([pack(item)], block, timeout)
+
+    def _time_of_put(self, timeout: float) -> float | None:
+        """A queue without a bound does not look at it, as queue.Queue does not. TypeError, ValueError."""
+        number = span(timeout)
+        if number is not None and not 0 <= number <= LONGEST and self.maxsize <= 0:
+            return None
+        return not_negative(timeout)
 
     def _put(self, packed: list[Packed], block: bool, timeout: float | None) -> None:
-        if timeout is not None and block:
-            _check(timeout)
-        self._call("put_many", packed, bool(block), timeout)
+        self._call("put_many", packed, bool(block), timeout if block else None)
 
     async def _aput(self, packed: list[Packed], block: bool, timeout: float | None) -> None:
-        if timeout is not None and block:
-            _check(timeout)
-        await aput(self._ensure_open(), self._ident, *plain(self.kind, "put_many", (packed, bool(block), timeout)))
+        await aput(self._ensure_open(), self._ident, packed, bool(block), timeout if block else None)
 
     @taking
     def get(
@@ -109,6 +130,15 @@ class Queue(Handle, Generic[T]):
         (item,) = await self._aget(1, block if blocking is None else blocking, timeout)
         return item
 
+    def __iter__(self) -> Iterator[T]:
+        """Items as `get` takes them, waiting for each, until the queue is shut down and empty."""
+        self._ensure_open()
+        return until_shutdown(self.get)
+
+    def __contains__(self, item: object) -> bool:
+        """TypeError, for to look is to take."""
+        refuse_search()
+
     def __aiter__(self) -> AsyncIterator[T]:
         """Items, until the queue is shut down and empty."""
         from sharedkit import aio
@@ -117,8 +147,9 @@ class Queue(Handle, Generic[T]):
 
     def _get(self, request: Request, most: int | None, block: bool, timeout: float | None) -> list[T]:
         self._ensure_open()
-        if timeout is not None and block:
-            _check(timeout)
+        timeout = not_negative(timeout) if timeout is not None and block else None
+        if timeout is not None and timeout > LONGEST:
+            return without_waiting(partial(self._get, request, most, False, None), Empty)
         packed = self._call("get_many", most, bool(block), timeout, request=request)
         try:
             return [unpack(item) for item in packed]
@@ -128,8 +159,12 @@ class Queue(Handle, Generic[T]):
 
     async def _aget(self, most: int | None, block: bool, timeout: float | None) -> list[T]:
         self._ensure_open()
-        if timeout is not None and block:
-            _check(timeout)
+        timeout = not_negative(timeout) if timeout is not None and block else None
+        if timeout is not None and timeout > LONGEST:
+            from sharedkit import aio
+
+            items: list[T] = await aio.without_waiting(self._aget(most, False, None), Empty)
+            return items
         return [unpack(item) for item in await self._acall("get_many", most, bool(block), timeout)]
 
     def put_nowait(self, item: T) -> None:
@@ -148,7 +183,9 @@ class Queue(Handle, Generic[T]):
         Raises what `put` does. Where that is Full or ShutDown, its attribute `put` says how many went in before it.
         """
         self._ensure_open()
-        self._put([pack(item) for item in items], block if blocking is None else blocking, timeout)
+        if blocking is not None:
+            block = blocking
+        self._put([pack(item) for item in items], block, _time_of_batch(block, timeout))
 
     async def aput_many(
         self, items: Iterable[T], block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
@@ -158,7 +195,9 @@ class Queue(Handle, Generic[T]):
         Cancelled, it may have put the first: the CancelledError's attribute `put` says how many.
         """
         self._ensure_open()
-        await self._aput([pack(item) for item in items], block if blocking is None else blocking, timeout)
+        if blocking is not None:
+            block = blocking
+        await self._aput([pack(item) for item in items], block, _time_of_batch(block, timeout))
 
     @taking
     def get_many(
@@ -245,6 +284,11 @@ def _checked_most(max_items: int | None) -> int | None:
     return most
 
 
-def _check(timeout: float) -> None:
-    if timeout < 0:
-        raise ValueError("'timeout' must be a non-negative number")
+def _time_of_batch(block: bool, timeout: float | None) -> float | None:
+    """A timeout that is refused before the first item goes in. TypeError, ValueError, OverflowError."""
+    if timeout is None or not block:
+        return None
+    number = not_negative(timeout)
+    if number > LONGEST:
+        raise too_long()
+    return number

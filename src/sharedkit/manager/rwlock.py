@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import TracebackType
 
+from sharedkit._times import check_wait
 from sharedkit.manager._exchange import Request, giving, taking
 from sharedkit.manager.awaiting import aend
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
@@ -84,13 +85,13 @@ class RWLock(Handle):
         self._create(name, exist_ok, persist, seats, {})
 
     def _take(self, request: Request, what: str, blocking: bool, timeout: float | None) -> bool:
-        wait = -1 if timeout is None else timeout
-        got, died = self._call(f"acquire_{what}", bool(blocking), wait, request=request)
+        willing = bool(blocking)
+        got, died = self._call(f"acquire_{what}", willing, check_wait(willing, timeout), request=request)
         warn_if(died, self._name)  # where the warning is an error, the lock is not ours
         return bool(got)
 
     async def _atake(self, what: str, blocking: bool, timeout: float | None) -> bool:
-        wait = -1 if timeout is None else timeout
+        wait = check_wait(bool(blocking), timeout)
         got, died = await self._acall(f"acquire_{what}", bool(blocking), wait)
         try:
             warn_if(died, self._name)

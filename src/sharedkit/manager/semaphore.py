@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import index
 from types import TracebackType
 
-from sharedkit._times import check_span
+from sharedkit._times import LONGEST, span, too_long
 from sharedkit.manager._exchange import Request, giving, taking
 from sharedkit.manager.awaiting import aend
 from sharedkit.manager.handle import DEFAULT_SEATS, Structure
@@ -52,14 +52,20 @@ class Semaphore(Structure):
 
         Raises ValueError for a timeout together with `blocking=False`.
         """
-        check_span(timeout)
-        got: bool = self._call("acquire", bool(blocking if block is None else block), timeout, request=request)
+        willing, timeout = _checked(blocking if block is None else block, timeout)
+        if timeout is None or timeout <= LONGEST:
+            got: bool = self._call("acquire", willing, timeout, request=request)
+        elif not (got := self._call("acquire", True, 0.0, request=request)):
+            raise too_long()
         return got
 
     async def aacquire(self, blocking: bool = True, timeout: float | None = None, *, block: bool | None = None) -> bool:
         """Take one permit as `acquire` does, without blocking the event loop."""
-        check_span(timeout)
-        got: bool = await self._acall("acquire", bool(blocking if block is None else block), timeout)
+        willing, timeout = _checked(blocking if block is None else block, timeout)
+        if timeout is None or timeout <= LONGEST:
+            got: bool = await self._acall("acquire", willing, timeout)
+        elif not (got := await self._acall("acquire", True, 0.0)):
+            raise too_long()
         return got
 
     @giving
@@ -106,6 +112,13 @@ class Semaphore(Structure):
         picture = self.statistics()
         shown = f"value={picture.value}" + (f"/{picture.bound}" if picture.bound is not None else "")
         return f"<sharedkit.{self.kind} at {id(self):#x} name={self._name!r}: {shown}>"
+
+
+def _checked(blocking: bool, timeout: float | None) -> tuple[bool, float | None]:
+    """Both, in plain types. TypeError, ValueError."""
+    if timeout is not None and not blocking:
+        raise ValueError("can't specify timeout for non-blocking acquire")
+    return bool(blocking), span(timeout)
 
 
 class BoundedSemaphore(Semaphore):

@@ -53,10 +53,10 @@ __all__ = [
     "unpack",
 ]
 
-PROTOCOL = 2  # to be raised with every change of what is said
+PROTOCOL = 3  # to be raised with every change of what is said
 RESULT, ERROR, CANCELLED = range(3)  # payload: the result; the error and its traceback as text; None
 FAULTS = (Exception, SystemExit, GeneratorExit)
-"""What a user's key may raise in the server that is nobody's but its client's; a KeyboardInterrupt ends the server."""
+"""What a request may raise in the server that is nobody's but its client's; a KeyboardInterrupt ends the server."""
 LARGE = 1 << 16
 MOST_BESIDE = 255
 NUMBER_BYTES = 100
@@ -251,7 +251,7 @@ def number_in(packed: Packed) -> int | float | None:
     return None
 
 
-def same(one: Packed | None, other: Packed) -> bool:
+def same(one: Packed | None, other: Packed | None) -> bool:
     """Whether they are equal, byte for byte."""
     if type(one) is tuple and type(other) is tuple:
         return len(one) == len(other) and all(memoryview(a) == memoryview(b) for a, b in zip(one, other, strict=True))

@@ -189,6 +189,9 @@ class Queue(Handle, Protocol[T]):
         blocking: bool | None = None,
     ) -> list[T]: ...
 
+    def __iter__(self) -> Iterator[T]:
+        """Items as `get` takes them, until the queue is shut down and empty."""
+
     def __aiter__(self) -> AsyncIterator[T]:
         """Items as `aget` takes them, until the queue is shut down and empty."""
 
@@ -226,6 +229,18 @@ class Array(Handle, Protocol):
         persist: bool = False,
         seats: int = 192,
     ) -> None: ...
+
+    @classmethod
+    def from_array(
+        cls,
+        array: ArrayLike,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        seats: int = 192,
+    ) -> Self:
+        """One with the shape, the dtype and a copy of the elements of `array`."""
 
     @property
     def ndarray(self) -> NDArray[Any]:

@@ -1,8 +1,8 @@
 """An array in shared memory."""
 
 import sys
-from collections.abc import Iterator, Sequence
-from typing import Any, SupportsIndex
+from collections.abc import Iterator
+from typing import Any, Self, SupportsIndex
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -22,14 +22,28 @@ class Array(Handle):
 
     def __init__(
         self,
-        shape: SupportsIndex | Sequence[SupportsIndex],
+        shape: SupportsIndex | tuple[SupportsIndex, ...],
         dtype: DTypeLike = "f8",
         *,
         name: str | None = None,
         exist_ok: bool = False,
         persist: bool = False,
         seats: int = ...,
+        mode: int | None = None,
+        group: int | str | None = None,
     ) -> None: ...
+    @classmethod
+    def from_array(
+        cls,
+        array: ArrayLike,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        seats: int = ...,
+        mode: int | None = None,
+        group: int | str | None = None,
+    ) -> Self: ...
     @staticmethod
     def _of(segment: Segment) -> Array: ...
     @property
@@ -61,5 +75,14 @@ class Array(Handle):
     def add_at(self, indices: Any, values: ArrayLike) -> None: ...
     def statistics(self) -> ArrayStatistics: ...
 
-def make(path: str, name: str, seats: int, flags: int, itemsize: int, count: int, meta: bytes) -> Segment: ...
+def make(
+    path: str,
+    name: str,
+    seats: int,
+    flags: int,
+    itemsize: int,
+    count: int,
+    meta: bytes,
+    contents: NDArray[Any] | None = None,
+) -> Segment: ...
 def state(segment: Segment) -> str: ...

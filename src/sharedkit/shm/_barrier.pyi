@@ -31,6 +31,8 @@ class Barrier(Handle):
         exist_ok: bool = False,
         persist: bool = False,
         seats: int = 192,
+        mode: int | None = None,
+        group: int | str | None = None,
     ) -> None: ...
     @staticmethod
     def _of(segment: Segment) -> Barrier: ...

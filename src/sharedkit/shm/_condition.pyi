@@ -27,6 +27,8 @@ class Condition(Handle):
         exist_ok: bool = False,
         persist: bool = False,
         seats: int = 192,
+        mode: int | None = None,
+        group: int | str | None = None,
     ) -> None: ...
     @staticmethod
     def _of(segment: Segment) -> Condition: ...

@@ -25,6 +25,8 @@ class Counter(Handle):
         persist: bool = False,
         striped: bool = False,
         seats: int = ...,
+        mode: int | None = None,
+        group: int | str | None = None,
     ) -> None: ...
     @staticmethod
     def _of(segment: Segment, i: int = 0, key: str | None = None) -> Counter: ...

@@ -19,7 +19,7 @@ def make(path: str, name: str, seats: int, flags: int, seed: int) -> Segment: ..
 
 @disjoint_base
 class Dict(Entries[_K, _V]):
-    """A `MutableMapping` in shared memory: any hashable picklable keys, any picklable values, in order of insertion."""
+    """A `MutableMapping` in shared memory: picklable values, keys that are equal exactly when Python says so."""
 
     def __init__(
         self,
@@ -30,6 +30,8 @@ class Dict(Entries[_K, _V]):
         exist_ok: bool = False,
         persist: bool = False,
         seats: int = 192,
+        mode: int | None = None,
+        group: int | str | None = None,
         **items: _V,
     ) -> None: ...
     @staticmethod

@@ -21,7 +21,14 @@ class Event(Handle):
     """A flag that threads and processes wait for, with the face of `threading.Event`."""
 
     def __init__(
-        self, *, name: str | None = None, exist_ok: bool = False, persist: bool = False, seats: int = 192
+        self,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        seats: int = 192,
+        mode: int | None = None,
+        group: int | str | None = None,
     ) -> None: ...
     @staticmethod
     def _of(segment: Segment) -> Event: ...

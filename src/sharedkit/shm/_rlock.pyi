@@ -27,6 +27,8 @@ class RLock(Mutex):
         persist: bool = False,
         on_owner_died: Literal["warn", "raise"] = "warn",
         seats: int = 192,
+        mode: int | None = None,
+        group: int | str | None = None,
     ) -> None: ...
     @staticmethod
     def _of(segment: Segment) -> RLock: ...

@@ -21,7 +21,14 @@ class RWLock(Handle):
     """A lock between threads and processes that many hold to read, or one to write."""
 
     def __init__(
-        self, *, name: str | None = None, exist_ok: bool = False, persist: bool = False, seats: int = 192
+        self,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        seats: int = 192,
+        mode: int | None = None,
+        group: int | str | None = None,
     ) -> None: ...
     @staticmethod
     def _of(segment: Segment) -> RWLock: ...

@@ -11,6 +11,7 @@ from sharedkit.shm._waiting import SliceTurn
 from sharedkit.statistics import LockStatistics
 
 KIND_LOCK: int
+MANNERS: tuple[str, str]
 
 @disjoint_base
 class MutexTurn(SliceTurn): ...
@@ -37,6 +38,8 @@ class Lock(Mutex):
         persist: bool = False,
         on_owner_died: Literal["warn", "raise"] = "warn",
         seats: int = 192,
+        mode: int | None = None,
+        group: int | str | None = None,
     ) -> None: ...
     @staticmethod
     def _of(segment: Segment) -> Lock: ...

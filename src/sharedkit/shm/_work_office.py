@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import threading
 import time
 import weakref
@@ -47,10 +48,11 @@ class Office:
         self._pid = os.getpid()
         self._method = context.get_start_method()
         seats = max(DEFAULT_SEATS, 2 * workers + 8)
-        self._tasks: Queue[Any] = Queue(seats=seats)
-        self._results: Queue[Any] = Queue(seats=seats)
+        name = f"executor-{self._pid}-{secrets.token_hex(4)}"  # for `sharedkit ls`, see executor_of
+        self._tasks: Queue[Any] = Queue(name=f"{name}.tasks", seats=seats)
+        self._results: Queue[Any] = Queue(name=f"{name}.results", seats=seats)
         self._results._segment().short_park = SHORT_PARK
-        self._claims = Array(ledger.SLOTS + ledger.NEWCOMERS, "i8", seats=seats)
+        self._claims = Array(ledger.SLOTS + ledger.NEWCOMERS, "i8", name=f"{name}.claims", seats=seats)
         self._words: memoryview[int] = self._claims.ndarray.data  # its items are read and set faster than NumPy's
         self._lock = threading.RLock()
         self.settling = threading.RLock()  # never held while `_lock` is waited for
@@ -63,9 +65,6 @@ class Office:
         self._failed: dict[int, str] = {}  # workers whose initializer raised
         self._staff = Staff(context, self, prefix)
         self._collector = threading.Thread(target=self._collect, name=f"{prefix}-collector", daemon=True)
-        if self._method == "fork":  # children inherit what is open, so there is no need of names that could stay
-            for structure in (self._tasks, self._results, self._claims):
-                structure.unlink()
         OFFICES.add(self)
         _exit.expect()
 

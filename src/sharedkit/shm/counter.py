@@ -6,7 +6,9 @@ import json
 from collections.abc import Iterable, Iterator
 
 from sharedkit import segments
+from sharedkit._differences import unlike
 from sharedkit._segment import Handle, Segment
+from sharedkit.errors import ClosedError
 from sharedkit.shm import _counter
 from sharedkit.shm._counter import Counter
 from sharedkit.statistics import CountersStatistics
@@ -15,7 +17,7 @@ __all__ = ["Counter", "Counters"]
 
 
 class Counters(Handle):
-    """Counters(names, *, name=None, exist_ok=False, persist=False, seats=192)
+    """Counters(names, *, name=None, exist_ok=False, persist=False, seats=192, mode=0o600, group=None)
 
     Many named counters in one segment, all starting at 0; `c["ok"] += 1` and `c.add("ok")` are atomic.
 
@@ -34,22 +36,28 @@ class Counters(Handle):
         exist_ok: bool = False,
         persist: bool = False,
         seats: int = segments.DEFAULT_SEATS,
+        mode: int | None = None,
+        group: int | str | None = None,
     ) -> None:
-        group = [names] if isinstance(names, str) else list(names)
-        for each in group:
+        keys = [names] if isinstance(names, str) else list(names)
+        for each in keys:
             if not isinstance(each, str):
                 raise TypeError(f"names must be str, not {type(each).__name__}")
-        if not group or len(set(group)) != len(group):
-            raise ValueError(f"names must be different and at least one: {group}")
-        meta = json.dumps(group).encode()
+        if not keys or len(set(keys)) != len(keys):
+            raise ValueError(f"names must be different and at least one: {keys}")
+        meta = json.dumps(keys).encode()
         flags = segments.flags_of(persist)
         segments.checked_seats(seats)
         segment = segments.create(
-            lambda path, name: _counter.make(path, name, seats, flags, _counter.KIND_GROUP, len(group), 0, meta),
+            lambda place, name: _counter.make(place, name, seats, flags, _counter.KIND_GROUP, len(keys), 0, meta),
             _counter.KIND_GROUP,
-            lambda there: there.meta == meta and there.seats == seats,
+            lambda there: unlike("names", json.loads(there.meta), keys),
             name=name,
             exist_ok=exist_ok,
+            persist=persist,
+            seats=seats,
+            mode=mode,
+            group=group,
         )
         self._adopt(segment)
 
@@ -82,7 +90,12 @@ class Counters(Handle):
 
     def add(self, name: str, n: int = 1) -> int:
         """Add `n` to the counter `name` in one step and return its new value. KeyError, OverflowError."""
-        return self._views[name].add(n)  # type: ignore[return-value]
+        view = self._views[name]
+        try:
+            return view.add(n)  # type: ignore[return-value]
+        except ClosedError:
+            self._segment()  # whose error names the group
+            raise
 
     def keys(self) -> list[str]:
         """The names, in the order in which they were given."""

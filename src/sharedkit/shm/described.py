@@ -1,34 +1,22 @@
 """Dtype and shape of an array as bytes in its segment, and back.
 
 `dtype.str` for plain types; fields with names, titles, offsets, size and alignment for structured ones, so that any
-layout comes back as it was, overlapping fields included (which NumPy's own file format cannot describe).
+layout comes back as it was, overlapping fields included (which NumPy's own file format cannot describe). The types of
+`ml_dtypes` are described by their names, as NumPy describes them like plain bytes; whoever attaches
+imports that package then.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
-import operator
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from sharedkit import errors
 
-__all__ = ["decode", "encode", "geometry"]
-
-
-def geometry(shape: int | tuple[int, ...], dtype: DTypeLike) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Lengths and element type as `numpy.zeros` would have them. TypeError, ValueError."""
-    lengths = tuple(operator.index(n) for n in shape) if isinstance(shape, tuple | list) else (operator.index(shape),)
-    if any(n < 0 for n in lengths):
-        raise ValueError(f"lengths must not be negative: {shape}")
-    element = np.dtype(dtype)
-    if element.hasobject:
-        raise TypeError(f"an array cannot hold Python objects: {element}")
-    # NumPy turns sub-arrays into axes and "S" into "S1", and refuses what it could not make.
-    like = np.empty(lengths if 0 in lengths else (0,) * len(lengths), element)
-    return lengths + like.shape[len(lengths) :], like.dtype
+__all__ = ["decode", "encode"]
 
 
 def encode(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
@@ -46,7 +34,7 @@ def encode(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
 
 
 def decode(meta: bytes) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and dtype of a description. CorruptSegmentError."""
+    """Shape and dtype of a description. CorruptSegmentError, ImportError for a type of a package that is not there."""
     try:
         told = json.loads(meta)
         shape = tuple(told["shape"])
@@ -62,6 +50,8 @@ def _describe(dtype: np.dtype[Any]) -> Any:
     if dtype.subdtype is not None:
         base, shape = dtype.subdtype
         return {"base": _describe(base), "shape": shape}
+    if dtype.isbuiltin == 2 and dtype.type.__module__ == "ml_dtypes":
+        return {"ml_dtypes": dtype.type.__name__}
     if dtype.names is None or dtype.fields is None:
         return dtype.str
     fields = []
@@ -79,6 +69,8 @@ def _describe(dtype: np.dtype[Any]) -> Any:
 def _restore(told: Any) -> np.dtype[Any]:
     if isinstance(told, str):
         return np.dtype(told)
+    if "ml_dtypes" in told:
+        return _of_ml_dtypes(told["ml_dtypes"])
     if "base" in told:
         return np.dtype((_restore(told["base"]), tuple(told["shape"])))
     names, titles, offsets, bases = (
@@ -94,3 +86,22 @@ def _restore(told: Any) -> np.dtype[Any]:
         spec["titles"] = titles
     dtype: np.dtype[Any] = np.dtype(spec, align=told["aligned"])  # type: ignore[call-overload]
     return np.dtype((np.record, dtype)) if told["record"] else dtype
+
+
+def _of_ml_dtypes(name: object) -> np.dtype[Any]:
+    """A type of that package, by its name. ImportError, ValueError."""
+    if not isinstance(name, str) or not name.isidentifier():
+        raise ValueError
+    try:
+        package = importlib.import_module("ml_dtypes")
+    except ModuleNotFoundError:
+        raise ImportError(f"the elements of this array are of ml_dtypes.{name}: install ml_dtypes to open it") from None
+    found = getattr(package, name, None)
+    if found is None:
+        version = getattr(package, "__version__", "?")
+        raise ImportError(
+            f"the elements of this array are of ml_dtypes.{name}, which ml_dtypes {version} does not have"
+        )
+    if not (isinstance(found, type) and issubclass(found, np.generic)):
+        raise ValueError
+    return np.dtype(found)

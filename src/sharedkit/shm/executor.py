@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import weakref
 from collections.abc import Callable
 from multiprocessing.context import BaseContext
@@ -35,7 +36,9 @@ from sharedkit._future import Future
 from sharedkit.shm._work_office import Office
 from sharedkit.statistics import ExecutorStatistics
 
-__all__ = ["Executor"]
+__all__ = ["Executor", "executor_of"]
+
+_PART = re.compile(r"(executor-\d+-[0-9a-f]{8})\.(tasks|results|claims)")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -92,3 +95,9 @@ class Executor(ExecutorFace):
         """Workers and tasks at this moment."""
         workers, pending, running, deaths = self._office.counts()
         return ExecutorStatistics("Executor", self._office.workers, workers, pending, running, deaths)
+
+
+def executor_of(name: str) -> str | None:
+    """What a listing calls the executor whose segment has this name, by its process; None for any other segment."""
+    part = _PART.fullmatch(name)
+    return None if part is None else part[1]

@@ -6,11 +6,13 @@ import os
 import threading
 from collections.abc import Iterator
 from operator import index
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from sharedkit._differences import unlike
+from sharedkit._geometry import contents_of, geometry, require_number
 from sharedkit.statistics import ArrayStatistics
 from sharedkit.thread import registry
 from sharedkit.thread.handle import Handle
@@ -59,18 +61,33 @@ class Array(Handle[_ArrayState], kind="Array"):
         persist: bool = False,
         seats: int = DEFAULT_SEATS,
     ) -> None:
-        wanted = np.dtype(dtype)
-        if wanted.hasobject:
-            raise TypeError(f"an array cannot hold Python objects: {wanted}")
-        lengths = tuple(index(n) for n in shape) if isinstance(shape, tuple | list) else (index(shape),)
-        array = np.zeros(lengths, wanted)
+        lengths, element = geometry(shape, dtype)
+        self._begin(np.zeros(lengths, element), name, exist_ok, persist, seats)
 
-        def differs(found: State) -> str | None:
-            if not isinstance(found, _ArrayState):
-                return f"it is a {found.kind}, not an Array"
-            if (found.array.shape, found.array.dtype) != (array.shape, array.dtype):
-                return f"it is {found.array.dtype}{found.array.shape}, not {array.dtype}{array.shape}"
-            return None
+    @classmethod
+    def from_array(
+        cls,
+        array: ArrayLike,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        seats: int = DEFAULT_SEATS,
+    ) -> Self:
+        """A new array with the shape, the dtype and a copy of the elements of `array`, or of what `numpy.asarray` makes
+        of it. With `exist_ok`, an equal one that is there keeps its own elements, as a Counter keeps its value.
+
+        Raises as `Array` does.
+        """
+        self = cls.__new__(cls)
+        self._begin(contents_of(array).copy(), name, exist_ok, persist, seats)
+        return self
+
+    def _begin(self, array: NDArray[Any], name: str | None, exist_ok: bool, persist: bool, seats: int) -> None:
+        """Take `array` for the elements, or those of an equal one that is there."""
+
+        def differs(found: Any) -> str | None:
+            return unlike("shape", found.array.shape, array.shape) or unlike("dtype", found.array.dtype, array.dtype)
 
         super().__init__(
             registry.open_state(
@@ -79,6 +96,7 @@ class Array(Handle[_ArrayState], kind="Array"):
                 exist_ok=exist_ok,
                 persist=persist,
                 seats=seats,
+                kind="Array",
                 differs=differs,
             )
         )
@@ -209,14 +227,9 @@ class Array(Handle[_ArrayState], kind="Array"):
         )
 
 
-def _require_number(dtype: np.dtype[Any]) -> None:
-    if dtype.kind not in "iuf":
-        raise TypeError(f"atomic operations need an integer or float dtype, not {dtype}")
-
-
 def _element(array: NDArray[Any], key: int | tuple[int, ...]) -> NDArray[Any]:
     """A view of no dimension on one element."""
-    _require_number(array.dtype)
+    require_number(array.dtype)
     position = tuple(index(n) for n in key) if isinstance(key, tuple) else (index(key),)
     if len(position) != array.ndim:
         raise IndexError(f"one element of {array.ndim} axes needs as many indices: {key}")
@@ -227,7 +240,7 @@ def _element(array: NDArray[Any], key: int | tuple[int, ...]) -> NDArray[Any]:
 
 def _numbers(dtype: np.dtype[Any], values: ArrayLike) -> NDArray[Any]:
     """`values` as an array of just this type; NumPy itself would cut fractions off in silence."""
-    _require_number(dtype)
+    require_number(dtype)
     given = np.asarray(values)
     if given.dtype.kind == "O" and all(isinstance(value, int) for value in given.flat):
         if dtype.kind in "iu":  # NumPy keeps integers as objects where 64 bits are too few

@@ -14,7 +14,8 @@ from threading import BrokenBarrierError
 from time import monotonic
 from typing import Any, Literal
 
-from sharedkit._times import check_span
+from sharedkit._differences import unlike
+from sharedkit._times import check_span, span
 from sharedkit.statistics import BarrierState, BarrierStatistics
 from sharedkit.thread import registry
 from sharedkit.thread.handle import Handle
@@ -129,7 +130,7 @@ class _BarrierState(State):
         deadline = None if timeout is None else monotonic() + timeout
         while round.fate == "open":
             remaining = None if deadline is None or self.acting else deadline - monotonic()
-            if remaining is not None and not remaining > 0:  # nor is NaN
+            if remaining is not None and remaining <= 0:
                 self.run_out(round)
             else:
                 self.changed.wait(remaining)
@@ -211,21 +212,19 @@ class Barrier(Handle[_BarrierState], kind="Barrier"):
         wanted = index(parties)
         if wanted < 1:
             raise ValueError(f"parties must be > 0: {wanted}")
+        limit = span(timeout)
 
-        def differs(found: State) -> str | None:
-            if not isinstance(found, _BarrierState):
-                return f"it is a {found.kind}, not a Barrier"
-            if found.parties != wanted:
-                return f"it is for {found.parties} parties, not {wanted}"
-            return None
+        def differs(found: Any) -> str | None:
+            return unlike("parties", found.parties, wanted) or unlike("timeout", found.timeout, limit)
 
         super().__init__(
             registry.open_state(
-                lambda name: _BarrierState(name, wanted, action, timeout),
+                lambda name: _BarrierState(name, wanted, action, limit),
                 name,
                 exist_ok=exist_ok,
                 persist=persist,
                 seats=seats,
+                kind="Barrier",
                 differs=differs,
             )
         )
@@ -236,14 +235,14 @@ class Barrier(Handle[_BarrierState], kind="Barrier"):
         Raises threading.BrokenBarrierError when the time is over, which breaks the barrier for everybody, and when it
         is reset or aborted meanwhile, or broken already.
         """
-        return self._state.wait(timeout)
+        return self._state.wait(span(timeout))
 
     async def await_(self, timeout: float | None = None) -> int:
         """`wait`, which lets the event loop go on meanwhile. A task that is cancelled has not come.
 
         An action is called as it is, in the loop where a task is the last to come.
         """
-        mine: int = await wait(_Arrival(self._state, timeout))
+        mine: int = await wait(_Arrival(self._state, span(timeout)))
         return mine
 
     def reset(self) -> None:

@@ -15,7 +15,7 @@ from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from sharedkit._times import check_span
+from sharedkit._times import check_span, check_wait, span
 from sharedkit.statistics import ConditionStatistics, LockStatistics
 from sharedkit.thread import registry
 from sharedkit.thread.handle import Structure
@@ -123,7 +123,7 @@ class _ConditionState(State):
 
     def wait(self, timeout: float | None) -> bool:
         self.check_owned("wait")
-        return self.notices.wait(timeout)
+        return self.notices.wait(span(timeout))
 
     def asker(self) -> int:
         """Who holds the lock, the running thread or task; 0 where it does not, and where the lock does not say."""
@@ -140,6 +140,7 @@ class _ConditionState(State):
         else:
             self.check_owned("wait")
         self.check_awaitable()
+        timeout = span(timeout)
         check_span(timeout)
         notices = self.notices
         notice = _Notice(notices, deadline_in(timeout))
@@ -233,12 +234,10 @@ class Condition(Structure[_ConditionState], kind="Condition"):
     ) -> None:
         core = _core_of(lock)
 
-        def differs(found: State) -> str | None:
-            if not isinstance(found, _ConditionState):
-                return f"it is a {found.kind}, not a Condition"
+        def differs(found: Any) -> str | None:
             theirs = found.lock if found.given else None
             if theirs is not core and getattr(theirs, "lock", theirs) is not lock:
-                return "it is over another lock"
+                return "a lock of its own, not the one given" if theirs is None else "another lock"
             return None
 
         super().__init__(
@@ -248,6 +247,7 @@ class Condition(Structure[_ConditionState], kind="Condition"):
                 exist_ok=exist_ok,
                 persist=persist,
                 seats=seats,
+                kind="Condition",
                 differs=differs,
             )
         )
@@ -255,9 +255,12 @@ class Condition(Structure[_ConditionState], kind="Condition"):
     def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
         """Take the lock, with the arguments of the lock's own `acquire`."""
         acquire: Callable[..., bool] = self._state.lock.acquire
-        if block is None and blocking is True and (timeout is None or timeout == -1):
+        willing = blocking if block is None else block
+        if type(timeout) is not int and type(timeout) is not float:
+            timeout = check_wait(bool(willing), timeout)
+        if willing is True and timeout == -1:
             return acquire()  # whatever a foreign lock calls its arguments
-        return acquire(blocking if block is None else block, -1 if timeout is None else timeout)
+        return acquire(willing, timeout)
 
     def aacquire(
         self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
@@ -307,8 +310,8 @@ class Condition(Structure[_ConditionState], kind="Condition"):
 
     def wait_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T:
         """Wait until `predicate()` is true or `timeout` seconds are over, and answer what it answered last."""
-        deadline = None if timeout is None else monotonic() + timeout
-        remaining = timeout
+        remaining = span(timeout)
+        deadline = None if remaining is None else monotonic() + remaining
         result = predicate()
         while not result:
             self._state.wait(remaining)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from sharedkit._differences import unlike
 from sharedkit.statistics import CountersStatistics, CounterStatistics
 from sharedkit.thread import registry
 from sharedkit.thread.handle import Handle
@@ -122,12 +123,8 @@ class Counter(_Arithmetic, Handle[_CounterState], kind="Counter"):
     ) -> None:
         value = checked(value)
 
-        def differs(found: State) -> str | None:
-            if not isinstance(found, _CounterState):
-                return f"it is a {found.kind}, not a Counter"
-            if found.striped != bool(striped):
-                return f"striped is {found.striped}, not {bool(striped)}"
-            return None
+        def differs(found: Any) -> str | None:
+            return unlike("striped", found.striped, bool(striped))
 
         super().__init__(
             registry.open_state(
@@ -136,6 +133,7 @@ class Counter(_Arithmetic, Handle[_CounterState], kind="Counter"):
                 exist_ok=exist_ok,
                 persist=persist,
                 seats=seats,
+                kind="Counter",
                 differs=differs,
             )
         )
@@ -199,12 +197,8 @@ class Counters(Handle[_CountersState], kind="Counters"):
     ) -> None:
         keys = _checked_names(names)
 
-        def differs(found: State) -> str | None:
-            if not isinstance(found, _CountersState):
-                return f"it is a {found.kind}, not Counters"
-            if tuple(found.words) != keys:
-                return f"its names are {list(found.words)}, not {list(keys)}"
-            return None
+        def differs(found: Any) -> str | None:
+            return unlike("names", list(found.words), list(keys))
 
         super().__init__(
             registry.open_state(
@@ -213,6 +207,7 @@ class Counters(Handle[_CountersState], kind="Counters"):
                 exist_ok=exist_ok,
                 persist=persist,
                 seats=seats,
+                kind="Counters",
                 differs=differs,
             )
         )

@@ -52,11 +52,8 @@ class Dict(MappingFace, Handle[_DictState], kind="Dict"):
         seats: int = DEFAULT_SEATS,
         **items: Any,
     ) -> None:
-        def differs(found: State) -> str | None:
-            return None if isinstance(found, _DictState) else f"it is a {found.kind}, not a Dict"
-
         super().__init__(
-            registry.open_state(_DictState, name, exist_ok=exist_ok, persist=persist, seats=seats, differs=differs)
+            registry.open_state(_DictState, name, exist_ok=exist_ok, persist=persist, seats=seats, kind="Dict")
         )
         self.update(mapping_or_pairs, **items)
 

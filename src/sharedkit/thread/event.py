@@ -7,7 +7,7 @@ import threading
 import warnings
 from typing import Any
 
-from sharedkit._times import check_span
+from sharedkit._times import check_span, span
 from sharedkit.statistics import EventStatistics
 from sharedkit.thread import registry
 from sharedkit.thread.handle import Handle
@@ -66,11 +66,8 @@ class Event(Handle[_EventState], kind="Event"):
         persist: bool = False,
         seats: int = DEFAULT_SEATS,
     ) -> None:
-        def differs(found: State) -> str | None:
-            return None if isinstance(found, _EventState) else f"it is a {found.kind}, not an Event"
-
         super().__init__(
-            registry.open_state(_EventState, name, exist_ok=exist_ok, persist=persist, seats=seats, differs=differs)
+            registry.open_state(_EventState, name, exist_ok=exist_ok, persist=persist, seats=seats, kind="Event")
         )
 
     def is_set(self) -> bool:
@@ -101,12 +98,13 @@ class Event(Handle[_EventState], kind="Event"):
         Raises OverflowError for a timeout past threading.TIMEOUT_MAX.
         """
         state = self._state
+        timeout = span(timeout)
         with state.mutex:
             return state.flag or state.waiters.wait(timeout)  # once: who was woken returns, set or not by now
 
     async def await_(self, timeout: float | None = None) -> bool:
         """`wait`, which lets the event loop go on meanwhile."""
-        came: bool = await wait(_Set(self._state, timeout))
+        came: bool = await wait(_Set(self._state, span(timeout)))
         return came
 
     def statistics(self) -> EventStatistics:

@@ -25,7 +25,7 @@ class _Closed:
         self._what = what
 
     def __getattr__(self, attribute: str) -> NoReturn:
-        raise ClosedError(f"{self._what} is closed")
+        raise ClosedError(f"operation on a closed {self._what}")
 
 
 class Structure(Generic[S]):

@@ -9,6 +9,7 @@ from time import monotonic, time
 from types import TracebackType
 from typing import Any, ClassVar, Literal, TypeVar
 
+from sharedkit._differences import unlike
 from sharedkit._times import check_wait
 from sharedkit.statistics import LockStatistics
 from sharedkit.thread import registry
@@ -29,19 +30,6 @@ def checked_answer(on_owner_died: OnOwnerDied) -> OnOwnerDied:
     if on_owner_died not in ("warn", "raise"):
         raise ValueError(f"on_owner_died must be 'warn' or 'raise': {on_owner_died!r}")
     return on_owner_died
-
-
-def differs_from(kind: str, on_owner_died: OnOwnerDied) -> Callable[[Any], str | None]:
-    """What tells how a state that is there differs from a lock of this kind."""
-
-    def differs(found: Any) -> str | None:
-        if found.kind != kind:
-            return f"it is a {found.kind}, not a {kind}"
-        if found.on_owner_died != on_owner_died:
-            return f"on_owner_died is {found.on_owner_died!r}, not {on_owner_died!r}"
-        return None
-
-    return differs
 
 
 class MutexState(State):
@@ -101,7 +89,7 @@ class MutexState(State):
         return self.await_turn(lambda deadline: Take(self, deadline), blocking, timeout)
 
     async def await_turn(self, turn: Callable[[float | None], Turn], blocking: bool, timeout: float) -> bool:
-        check_wait(blocking, timeout)
+        timeout = check_wait(blocking, timeout)
         got: bool = await wait(turn(deadline_in(None if timeout == -1 else timeout) if blocking else 0.0))
         return got
 
@@ -197,7 +185,8 @@ class Mutex(Structure[S]):
                 exist_ok=exist_ok,
                 persist=persist,
                 seats=seats,
-                differs=differs_from(make.kind, answer),
+                kind=make.kind,
+                differs=lambda found: unlike("on_owner_died", found.on_owner_died, answer),
             )
         )
 
@@ -207,7 +196,9 @@ class Mutex(Structure[S]):
         Raises ValueError for a negative `timeout` other than -1, and for one together with `blocking=False`;
         OverflowError for one past threading.TIMEOUT_MAX.
         """
-        return self._state.acquire(blocking if block is None else block, -1 if timeout is None else timeout)
+        if type(timeout) is not int and type(timeout) is not float:  # those the lock below judges itself
+            timeout = check_wait(blocking if block is None else bool(block), timeout)
+        return self._state.acquire(blocking if block is None else block, timeout)
 
     def aacquire(
         self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None

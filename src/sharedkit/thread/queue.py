@@ -7,18 +7,21 @@ tasks of an event loop may wait as well, and nobody is notified where nobody wai
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from operator import index
 from queue import Full
 from time import monotonic
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+from sharedkit._differences import unlike
+from sharedkit._iteration import refuse_search, until_shutdown
+from sharedkit._times import check_span, not_negative
 from sharedkit.errors import ShutDown
 from sharedkit.statistics import QueueStatistics
 from sharedkit.thread import registry
 from sharedkit.thread.handle import Handle
-from sharedkit.thread.queue_state import Get, GetMany, Join, Put, PutMany, SharedQueue, checked, remaining
-from sharedkit.thread.registry import DEFAULT_SEATS, State
+from sharedkit.thread.queue_state import Get, GetMany, Join, PutMany, SharedQueue, remaining
+from sharedkit.thread.registry import DEFAULT_SEATS
 from sharedkit.thread.waiters import wait
 
 __all__ = ["Queue"]
@@ -49,12 +52,8 @@ class Queue(Handle[SharedQueue[T]], Generic[T], kind="Queue"):
     ) -> None:
         maxsize = index(maxsize)
 
-        def differs(found: State) -> str | None:
-            if not isinstance(found, SharedQueue):
-                return f"it is a {found.kind}, not a Queue"
-            if max(0, found.maxsize) != max(0, maxsize):
-                return f"maxsize is {found.maxsize}, not {maxsize}"
-            return None
+        def differs(found: Any) -> str | None:
+            return unlike("maxsize", max(0, found.maxsize), max(0, maxsize))
 
         super().__init__(
             registry.open_state(
@@ -63,6 +62,7 @@ class Queue(Handle[SharedQueue[T]], Generic[T], kind="Queue"):
                 exist_ok=exist_ok,
                 persist=persist,
                 seats=seats,
+                kind="Queue",
                 differs=differs,
             )
         )
@@ -103,7 +103,7 @@ class Queue(Handle[SharedQueue[T]], Generic[T], kind="Queue"):
                 if blocking is not None:
                     block = blocking
                 if timeout is not None and block:
-                    checked(timeout)
+                    not_negative(timeout)
                 if len(state.items) >= state.maxsize:
                     state.await_room(block, timeout)
             state.items.append(item)
@@ -124,7 +124,7 @@ class Queue(Handle[SharedQueue[T]], Generic[T], kind="Queue"):
             if not state.items:
                 state.await_item(block, timeout)
             elif timeout is not None and block:
-                checked(timeout)
+                not_negative(timeout)
             item = state.items.popleft()
             if state.not_full.line:
                 state.not_full.notify()
@@ -154,7 +154,7 @@ class Queue(Handle[SharedQueue[T]], Generic[T], kind="Queue"):
         batch = list(items)
         if blocking is not None:
             block = blocking
-        deadline = None if timeout is None or not block else monotonic() + checked(timeout)
+        deadline = None if timeout is None or not block else monotonic() + _time_of_batch(timeout)
         state = self._state
         put = 0
         try:
@@ -191,7 +191,7 @@ class Queue(Handle[SharedQueue[T]], Generic[T], kind="Queue"):
             if not state.items:
                 state.await_item(block, timeout)
             elif timeout is not None and block:
-                checked(timeout)
+                not_negative(timeout)
             return state.take(max_items)
 
     def task_done(self) -> None:
@@ -218,7 +218,10 @@ class Queue(Handle[SharedQueue[T]], Generic[T], kind="Queue"):
 
         Tasks of a loop put in the order in which they came; one that is cancelled has put nothing.
         """
-        await wait(Put(self._state, block if blocking is None else blocking, timeout, [item]))
+        state = self._state
+        if state.maxsize <= 0:
+            timeout = None  # a queue without a bound does not look at it, as queue.Queue does not
+        await wait(PutMany(state, block if blocking is None else blocking, timeout, [item]))
 
     async def aget(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> T:
         """`get`, which lets the event loop go on while it waits.
@@ -245,7 +248,7 @@ class Queue(Handle[SharedQueue[T]], Generic[T], kind="Queue"):
         if blocking is not None:
             block = blocking
         if timeout is not None and block:
-            checked(timeout)
+            timeout = _time_of_batch(timeout)
         turn = PutMany(self._state, block, timeout, list(items))
         try:
             await wait(turn)
@@ -272,6 +275,15 @@ class Queue(Handle[SharedQueue[T]], Generic[T], kind="Queue"):
     async def ajoin(self) -> None:
         """`join`, which lets the event loop go on while it waits."""
         await wait(Join(self._state))
+
+    def __iter__(self) -> Iterator[T]:
+        """Items as `get` takes them, waiting for each, until the queue is shut down and empty."""
+        self._state.ensure_open()
+        return until_shutdown(self.get)
+
+    def __contains__(self, item: object) -> bool:
+        """TypeError, for to look is to take."""
+        refuse_search()
 
     def __aiter__(self) -> AsyncIterator[T]:
         """Items as `aget` takes them, until the queue is shut down and empty."""
@@ -334,6 +346,13 @@ class Queue(Handle[SharedQueue[T]], Generic[T], kind="Queue"):
                 waiting_getters=len(state.not_empty),
                 waiting_putters=len(state.not_full),
             )
+
+
+def _time_of_batch(timeout: float) -> float:
+    """A timeout that is refused before the first item goes in. TypeError, ValueError, OverflowError."""
+    number = not_negative(timeout)
+    check_span(number)
+    return number
 
 
 def _most(max_items: int) -> int:

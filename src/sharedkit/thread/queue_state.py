@@ -8,12 +8,13 @@ from queue import Empty, Full
 from time import monotonic
 from typing import Any, Generic, TypeVar
 
+from sharedkit._times import check_span, not_negative, span
 from sharedkit.errors import ShutDown
 from sharedkit.statistics import QueueState
 from sharedkit.thread.registry import State
 from sharedkit.thread.waiters import NOT_YET, Turn, Waiters, deadline_in
 
-__all__ = ["Get", "GetMany", "Join", "Put", "PutMany", "SharedQueue", "checked", "remaining"]
+__all__ = ["Get", "GetMany", "Join", "PutMany", "SharedQueue", "remaining"]
 
 T = TypeVar("T")
 
@@ -45,7 +46,9 @@ class SharedQueue(State, Generic[T]):
             if not block:
                 raise Empty
             if deadline is None and timeout is not None:
-                deadline = monotonic() + checked(timeout)
+                timeout = not_negative(timeout)
+                check_span(timeout)
+                deadline = monotonic() + timeout
             left = remaining(deadline)
             if left == 0:
                 raise Empty
@@ -58,7 +61,9 @@ class SharedQueue(State, Generic[T]):
             if not block:
                 raise Full
             if deadline is None and timeout is not None:
-                deadline = monotonic() + checked(timeout)
+                timeout = not_negative(timeout)
+                check_span(timeout)
+                deadline = monotonic() + timeout
             left = remaining(deadline)
             if left == 0:
                 raise Full
@@ -99,12 +104,13 @@ class _QueueTurn(Turn, Generic[T]):
 
     def __init__(self, queue: SharedQueue[T], waiters: Waiters, block: bool, timeout: float | None) -> None:
         self.queue = queue
-        self.timeout = timeout if block else None
-        super().__init__(waiters, deadline_in(timeout) if block else 0.0, waiters)
+        self.timeout = span(timeout) if block else None
+        super().__init__(waiters, deadline_in(self.timeout) if block else 0.0, waiters)
 
     def check(self) -> None:
+        """ValueError for a negative timeout, which comes after ShutDown as in queue.Queue."""
         if self.timeout is not None:
-            checked(self.timeout)
+            not_negative(self.timeout)
 
 
 class GetMany(_QueueTurn[T]):
@@ -124,6 +130,7 @@ class GetMany(_QueueTurn[T]):
         if queue.state != "open":
             raise ShutDown
         self.check()
+        check_span(self.timeout)
         if self.over:
             raise Empty
         return NOT_YET
@@ -160,19 +167,10 @@ class PutMany(_QueueTurn[T]):
         self.put += queue.add(self.batch, self.put)
         if self.put == len(self.batch):
             return None
+        check_span(self.timeout)
         if self.over:
             raise Full
         return NOT_YET
-
-
-class Put(PutMany[T]):
-    """Room for one item. A queue without a bound does not look at the timeout, as queue.Queue does not."""
-
-    __slots__ = ()
-
-    def check(self) -> None:
-        if self.queue.maxsize > 0:
-            super().check()
 
 
 class Join(Turn):
@@ -188,14 +186,6 @@ class Join(Turn):
         return NOT_YET if self.queue.unfinished else None
 
 
-def checked(timeout: float) -> float:
-    if timeout < 0:
-        raise ValueError("'timeout' must be a non-negative number")
-    return timeout
-
-
 def remaining(deadline: float | None) -> float | None:
-    """Seconds until `deadline`, never below 0 and never more than a lock can wait; None for no deadline."""
-    if deadline is None:
-        return None
-    return min(max(0.0, deadline - monotonic()), threading.TIMEOUT_MAX)
+    """Seconds until `deadline`, never below 0; None for no deadline."""
+    return None if deadline is None else max(0.0, deadline - monotonic())

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
+from sharedkit._differences import is_another, unlike, with_another
 from sharedkit.segments import DEFAULT_SEATS, checked_seats
 
 __all__ = ["DEFAULT_SEATS", "State", "check_name", "find", "forget", "open_state"]
@@ -72,13 +73,14 @@ def open_state(
     exist_ok: bool,
     persist: bool,
     seats: int,
-    differs: Callable[[Any], str | None],
+    kind: str,
+    differs: Callable[[Any], str | None] = lambda found: None,
 ) -> S:
     """A new state made by `make(name)`, or with `exist_ok` the one of that name if it is equal.
 
-    `differs(state)` answers None for an equal one, or words for the difference. Raises FileExistsError when
-    the name is taken and `exist_ok` is false, ValueError when what is there is not equal or for a number of `seats`
-    that no segment has.
+    `differs(state)`, of one of this `kind`, answers None for an equal one, or words for the difference. Raises
+    FileExistsError when the name is taken and `exist_ok` is false, ValueError when what is there is not equal or for a
+    number of `seats` that no segment has.
     """
     checked_seats(seats)
     if name is None:
@@ -90,13 +92,16 @@ def open_state(
             return _register(make(name), persist, seats)
     if not exist_ok:
         raise FileExistsError(f"{found.kind} {name!r} exists; exist_ok=True attaches to it")
-    difference = differs(found)
-    if difference is None and found.seats != seats:
-        difference = f"it has {found.seats} seats, not {seats}"
+    if found.kind != kind:
+        raise is_another(repr(name), found.kind, kind)
+    difference = (
+        differs(found)
+        or unlike("seats", found.seats, seats)
+        or unlike("persist", _persistent.get(name) is found, bool(persist))
+    )
     if difference is not None:
-        raise ValueError(f"{name!r} exists and differs: {difference}")
-    # differs() accepts nothing but a state of the maker's own kind.
-    return found  # type: ignore[return-value]
+        raise with_another(repr(name), kind, difference)
+    return found  # type: ignore[return-value]  # it is of the kind that make() makes
 
 
 def _register(state: S, persist: bool, seats: int) -> S:

@@ -62,7 +62,7 @@ class _RWLockState(State):
             self.nobody.notify()
 
     def acquire_read(self, blocking: bool, timeout: float) -> bool:
-        check_wait(blocking, timeout)
+        timeout = check_wait(blocking, timeout)
         with self.mutex:
             return self.read() or (blocking and _await(self.no_writer, self.read, timeout))
 
@@ -75,7 +75,7 @@ class _RWLockState(State):
                 self.pass_on()
 
     def acquire_write(self, blocking: bool, timeout: float) -> bool:
-        check_wait(blocking, timeout)
+        timeout = check_wait(blocking, timeout)
         with self.mutex:
             came = self.write()
             if not came and blocking:
@@ -94,7 +94,7 @@ class _RWLockState(State):
             self.pass_on()
 
     async def aacquire(self, turn: type[Read], blocking: bool, timeout: float) -> bool:
-        check_wait(blocking, timeout)
+        timeout = check_wait(blocking, timeout)
         got: bool = await wait(turn(self, deadline_in(None if timeout == -1 else timeout) if blocking else 0.0))
         return got
 
@@ -221,11 +221,8 @@ class RWLock(Handle[_RWLockState], kind="RWLock"):
         persist: bool = False,
         seats: int = DEFAULT_SEATS,
     ) -> None:
-        def differs(found: State) -> str | None:
-            return None if isinstance(found, _RWLockState) else f"it is a {found.kind}, not an RWLock"
-
         super().__init__(
-            registry.open_state(_RWLockState, name, exist_ok=exist_ok, persist=persist, seats=seats, differs=differs)
+            registry.open_state(_RWLockState, name, exist_ok=exist_ok, persist=persist, seats=seats, kind="RWLock")
         )
 
     def acquire_read(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:

@@ -10,7 +10,8 @@ from time import monotonic
 from types import TracebackType
 from typing import Any
 
-from sharedkit._times import check_span
+from sharedkit._differences import unlike
+from sharedkit._times import check_span, span
 from sharedkit.statistics import SemaphoreStatistics
 from sharedkit.thread import registry
 from sharedkit.thread.handle import Structure
@@ -39,6 +40,7 @@ class SemaphoreState(State):
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
         if not blocking and timeout is not None:
             raise ValueError("can't specify timeout for non-blocking acquire")
+        timeout = span(timeout)
         with self.mutex:
             if not self.free and not (blocking and self._await_one(timeout)):
                 return False
@@ -48,7 +50,7 @@ class SemaphoreState(State):
     async def aacquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
         if not blocking and timeout is not None:
             raise ValueError("can't specify timeout for non-blocking acquire")
-        got: bool = await wait(Permit(self, timeout if blocking else 0.0))
+        got: bool = await wait(Permit(self, span(timeout) if blocking else 0.0))
         return got
 
     def _await_one(self, timeout: float | None) -> bool:
@@ -56,7 +58,7 @@ class SemaphoreState(State):
         deadline = None if timeout is None else monotonic() + timeout
         while not self.free:
             remaining = None if deadline is None else deadline - monotonic()
-            if remaining is not None and not remaining > 0:  # nor is NaN
+            if remaining is not None and remaining <= 0:
                 return False
             self.one.wait(remaining)
         return True
@@ -156,12 +158,8 @@ class Semaphore(Structure[SemaphoreState], kind="Semaphore"):
             raise OverflowError(f"a semaphore counts to {MOST}: {first}")
         make = self._make
 
-        def differs(found: State) -> str | None:
-            if not isinstance(found, SemaphoreState) or found.kind != make.kind:
-                return f"it is a {found.kind}, not a {make.kind}"
-            if found.first != first:
-                return f"it began with {found.first}, not {first}"
-            return None
+        def differs(found: Any) -> str | None:
+            return unlike("value", found.first, first)
 
         super().__init__(
             registry.open_state(
@@ -170,6 +168,7 @@ class Semaphore(Structure[SemaphoreState], kind="Semaphore"):
                 exist_ok=exist_ok,
                 persist=persist,
                 seats=seats,
+                kind=make.kind,
                 differs=differs,
             )
         )

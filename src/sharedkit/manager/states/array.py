@@ -20,9 +20,11 @@ class ArrayState(State):
 
     kind = "Array"
 
-    def __init__(self, name: str, spec: dict[str, Any]) -> None:
+    def __init__(self, name: str, spec: dict[str, Any], contents: NDArray[Any] | None) -> None:
         super().__init__(name, spec)
         self.array: NDArray[Any] = np.zeros(spec["shape"], spec["dtype"])
+        if contents is not None:
+            self.array[...] = contents
         self.lock = LockState(name, {"on_owner_died": "warn"})
 
     def parts(self) -> tuple[State, ...]:

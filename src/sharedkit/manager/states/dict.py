@@ -1,8 +1,9 @@
-"""A dict in the server. It needs to know its keys, which it compares; values it keeps as the clients pickled them."""
+"""A dict in the server. It knows its keys by their forms (`_keys.form_of`), which equal keys have in common, and keeps
+the objects beside them, and the values, as the clients pickled them: what only clients can import stays theirs."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from sharedkit.manager.states.base import Call, State
 from sharedkit.manager.wire import Packed, number_in, pack, same
@@ -10,67 +11,87 @@ from sharedkit.statistics import DictStatistics
 
 __all__ = ["DictState"]
 
+FormOfKey: TypeAlias = "str | int | bytes"
+Entry: TypeAlias = tuple[bytes | None, Packed]
+"""What `_keys.key_of` wants beside the form of the key that was stored first; and the value."""
+
 
 class DictState(State):
     kind = "Dict"
 
     def __init__(self, name: str, spec: dict[str, Any]) -> None:
         super().__init__(name, spec)
-        self.table: dict[Any, Packed] = {}
+        self.table: dict[FormOfKey, Entry] = {}
 
-    def do_get(self, call: Call, key: Any) -> Packed | None:
-        return self.table.get(key)
+    def _put(self, form: FormOfKey, first: bytes | None, value: Packed) -> None:
+        """An equal key that is there stays the one that was stored first."""
+        found = self.table.get(form)
+        self.table[form] = (first if found is None else found[0], value)
 
-    def do_has(self, call: Call, key: Any) -> bool:
-        return key in self.table
+    def do_get(self, call: Call, form: FormOfKey) -> Packed | None:
+        found = self.table.get(form)
+        return None if found is None else found[1]
 
-    def do_set(self, call: Call, pairs: list[tuple[Any, Packed]]) -> None:
-        for key, value in pairs:
-            self.table[key] = value
+    def do_has(self, call: Call, form: FormOfKey) -> bool:
+        return form in self.table
 
-    def do_setdefault(self, call: Call, key: Any, default: Packed) -> Packed:
-        return self.table.setdefault(key, default)
+    def do_set(self, call: Call, entries: list[tuple[FormOfKey, bytes | None, Packed]]) -> None:
+        for form, first, value in entries:
+            self._put(form, first, value)
 
-    def do_pop(self, call: Call, key: Any) -> Packed | None:
-        return self.table.pop(key, None)
+    def do_setdefault(self, call: Call, form: FormOfKey, first: bytes | None, default: Packed) -> Packed:
+        return self.table.setdefault(form, (first, default))[1]
 
-    def undo_pop(self, call: Call, taken: Packed | None, key: Any) -> None:
+    def do_pop(self, call: Call, form: FormOfKey) -> Entry | None:
+        return self.table.pop(form, None)
+
+    def undo_pop(self, call: Call, taken: Entry | None, form: FormOfKey) -> None:
         if taken is not None:
-            self.table.setdefault(key, taken)
+            self.table.setdefault(form, taken)
 
-    def do_popitem(self, call: Call) -> tuple[Any, Packed]:
+    def do_popitem(self, call: Call) -> tuple[FormOfKey, Entry]:
         if not self.table:
             raise KeyError("popitem(): dictionary is empty")
         return self.table.popitem()
 
-    def undo_popitem(self, call: Call, taken: tuple[Any, Packed]) -> None:
+    def undo_popitem(self, call: Call, taken: tuple[FormOfKey, Entry]) -> None:
         self.table.setdefault(*taken)
 
-    def do_add(self, call: Call, key: Any, n: int | float) -> tuple[int | float | None, Packed | None]:
+    def do_add(
+        self, call: Call, form: FormOfKey, first: bytes | None, n: int | float
+    ) -> tuple[int | float | None, Packed | None]:
         """The new value; None where the old one is no plain number, which comes with it: the client adds then."""
-        found = self.table.get(key)
+        found = self.table.get(form)
         if found is None:
             after: int | float = n
         else:
-            number = number_in(found)
+            first, value = found
+            number = number_in(value)
             if number is None:
-                return None, found
+                return None, value
             after = number + n
-        self.table[key] = pack(after)
+        self.table[form] = first, pack(after)
         return after, None
 
-    def do_swap(self, call: Call, key: Any, expected: Packed, desired: Packed) -> bool:
-        """Set `key` if its value is still these bytes: the client has compared what they stand for."""
-        if not same(self.table.get(key), expected):
+    def do_swap(
+        self, call: Call, form: FormOfKey, first: bytes | None, expected: Packed | None, desired: Packed
+    ) -> bool:
+        """Set a key if its value is still these bytes, or it is still missing: the client has compared what they stand
+        for."""
+        found = self.table.get(form)
+        if not same(None if found is None else found[1], expected):
             return False
-        self.table[key] = desired
+        self._put(form, first, desired)
         return True
 
     def do_clear(self, call: Call) -> None:
         self.table.clear()
 
-    def do_items(self, call: Call) -> list[tuple[Any, Packed]]:
+    def do_items(self, call: Call) -> list[tuple[FormOfKey, Entry]]:
         return list(self.table.items())
+
+    def do_keys(self, call: Call) -> list[tuple[FormOfKey, bytes | None]]:
+        return [(form, entry[0]) for form, entry in self.table.items()]
 
     def do_len(self, call: Call) -> int:
         return len(self.table)

@@ -1,0 +1,53 @@
+"""Shape and dtype of an array as every placement understands them."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+__all__ = ["contents_of", "geometry", "require_number"]
+
+
+def geometry(shape: int | tuple[int, ...], dtype: DTypeLike) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Lengths and element type as `numpy.zeros` would have them. TypeError, ValueError."""
+    lengths = _lengths(shape)
+    if any(n < 0 for n in lengths):
+        raise ValueError(f"lengths must not be negative: {shape}")
+    element = np.dtype(dtype)
+    if element.hasobject:
+        raise TypeError(f"an array cannot hold Python objects: {element}")
+    # NumPy turns sub-arrays into axes and "S0" into "S1", and refuses what it could not make.
+    like = np.empty(lengths if 0 in lengths else (0,) * len(lengths), element)
+    return lengths + like.shape[len(lengths) :], like.dtype
+
+
+def _lengths(shape: object) -> tuple[int, ...]:
+    if isinstance(shape, tuple):
+        return tuple(operator.index(n) for n in shape)
+    if isinstance(shape, str):
+        raise TypeError(f'the shape comes before the dtype: Array(3, "i"), not Array({shape!r}, 3)')
+    try:
+        return (operator.index(shape),)  # type: ignore[arg-type]  # index() itself raises the TypeError
+    except TypeError:
+        raise TypeError(
+            f"a shape is an int or a tuple of them, not a {type(shape).__name__}: "
+            "Array.from_array(x) makes an array with the contents of x"
+        ) from None
+
+
+def contents_of(array: ArrayLike) -> NDArray[Any]:
+    """`array` as NumPy reads it, with its elements side by side in C order. TypeError for Python objects."""
+    found = np.asarray(array)
+    if found.dtype.hasobject:
+        raise TypeError(f"an array cannot hold Python objects: {found.dtype}")
+    lengths, dtype = geometry(found.shape, found.dtype)
+    return np.ascontiguousarray(found, dtype).reshape(lengths)
+
+
+def require_number(dtype: np.dtype[Any]) -> None:
+    """TypeError where a server or a lock cannot add to elements of this type: `ml_dtypes` round as they like."""
+    if dtype.kind not in "iuf" or dtype.isbuiltin == 2:
+        raise TypeError(f"atomic operations need an integer or float dtype of NumPy's own, not {dtype}")

@@ -1,0 +1,381 @@
+"""Who is alive, whose file it is, and what stays: daemons, forks that nobody sees, strangers, odd folders and limits."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import textwrap
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from processes.programs import LIMIT, Program, path_of
+
+from sharedkit import _segment, errors, segments, shm
+
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two other users")
+
+
+def run(source: str, *args: object, **environment: str) -> str:
+    """What the program prints; it ends by itself, with status 0 and in silence."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(source), *map(str, args)],
+        capture_output=True, text=True, timeout=LIMIT, env={**os.environ, **environment},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, ""), f"{done.returncode}: {done.stderr}"
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def folder() -> Iterator[str]:
+    """One of its own for segments, in which nothing is left."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="tests-") as path:
+        yield path
+        assert os.listdir(path) == []
+
+
+# --- who is alive --------------------------------------------------------------------------------------
+
+HOLDER = """
+    import ctypes, os, sys, sharedkit as sk
+    thing = sk.attach(sys.argv[1])
+    thing.acquire()
+    {what}
+    print("holding", flush=True)
+    sys.stdin.readline()
+    thing.release()
+    print("released", flush=True)
+"""
+CLOSES = "os.closerange(3, 4096)"
+FORKS = "child = ctypes.CDLL(None).fork()\n    if child == 0: os.close(1); os.read(0, 1); os._exit(0)"
+
+
+@pytest.mark.parametrize("kind", [shm.Lock, shm.RLock, shm.BoundedSemaphore])
+def test_who_closes_all_its_descriptors_keeps_what_it_holds_until_it_dies(kind: type) -> None:
+    with closing(kind()) as thing, Program(HOLDER.format(what=CLOSES), thing.name) as holder:
+        assert holder.line() == "holding"
+        assert not thing.acquire(timeout=0.2)
+        holder.tell("go on")
+        assert holder.line() == "released"
+        assert thing.acquire(timeout=LIMIT)
+        thing.release()
+
+
+@pytest.mark.filterwarnings("ignore::sharedkit.OwnerDiedWarning")
+@pytest.mark.parametrize("what", [CLOSES, FORKS], ids=["closed", "forked"])
+@pytest.mark.parametrize("kind", [shm.Lock, shm.RLock, shm.BoundedSemaphore])
+def test_what_a_dead_one_held_goes_to_the_next_though_a_child_that_nobody_saw_lives(kind: type, what: str) -> None:
+    with closing(kind()) as thing, Program(HOLDER.format(what=what), thing.name) as holder:
+        assert holder.line() == "holding"
+        os.kill(holder.pid, 9)  # the child of the fork lives on
+        assert thing.acquire(timeout=LIMIT)
+        thing.release()
+
+
+def test_a_child_that_nobody_saw_has_a_seat_of_its_own() -> None:
+    assert run("""
+        import ctypes, os, sharedkit as sk
+        lock = sk.Lock()
+        lock.acquire()
+        r, w = os.pipe()
+        if ctypes.CDLL(None).fork() == 0:
+            os.write(w, b"taken" if lock.acquire(timeout=0.1) else str(lock.owner).encode())
+            os._exit(0)
+        print(os.read(r, 99).decode() == str(os.getpid()), lock.locked())
+    """) == "True True"  # fmt: skip
+
+
+def test_forked_children_that_use_nothing_take_no_seat_and_one_that_found_none_tries_again() -> None:
+    run("""
+        import os, sharedkit as sk
+        queue = sk.Queue(seats=2)
+        r, w = os.pipe()
+        r2, w2 = os.pipe()
+        idle = []
+        for _ in range(20):
+            idle.append(os.fork())
+            if idle[-1] == 0:
+                os.read(r, 1)
+                os._exit(0)
+        queue.put("ours")
+        other = os.fork()
+        if other == 0:
+            queue.put("its")
+            os.write(w2, b"x")
+            os.read(r, 1)
+            os._exit(0)
+        os.read(r2, 1)
+        last = os.fork()
+        if last == 0:
+            status = 1
+            try:
+                queue.put("no seat")
+            except sk.SeatsExhausted:
+                status = 2
+                os.write(w2, b"x")
+                while status == 2:
+                    try:
+                        queue.put("again")
+                        status = 0
+                    except sk.SeatsExhausted:
+                        pass
+            os._exit(status)
+        os.read(r2, 1)
+        os.kill(other, 9)
+        os.waitpid(other, 0)
+        assert os.waitpid(last, 0)[1] == 0
+        assert queue.get_many() == ["ours", "its", "again"]
+        os.write(w, b"x" * len(idle))
+        for pid in idle:
+            os.waitpid(pid, 0)
+    """)
+
+
+def test_a_child_without_a_descriptor_is_told_so_and_not_of_seats() -> None:
+    assert run("""
+        import os, resource, sharedkit as sk
+        queue = sk.Queue()
+        highest = os.dup(0)
+        os.close(highest)
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if os.fork() == 0:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (highest, hard))
+            try:
+                queue.put(1)
+            except OSError as why:
+                print(why.errno == 24, flush=True)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 9, hard))
+            queue.put(2)
+            os._exit(0)
+        os.wait()
+        print(queue.get())
+    """) == "True\n2"  # fmt: skip
+
+
+def test_ten_thousand_structures_cost_no_descriptor() -> None:
+    assert run("""
+        import os, resource, sharedkit as sk
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+        counters = [sk.Counter(i) for i in range(10_000)]
+        locks = [sk.Lock() for _ in range(100)]
+        for lock in locks:
+            lock.acquire()
+        print(sum(counter.add(1) for counter in counters), len(os.listdir("/proc/self/fd")) < 10)
+    """) == f"{sum(range(1, 10_001))} True"  # fmt: skip
+
+
+# --- ends without a kill ---------------------------------------------------------------------------------
+
+ENDS = {
+    "exec of a child": "if os.fork() == 0: os.close(w); os.read(r, 1); os.execv('/bin/true', ['true'])",
+    "_exit of a child": "if os.fork() == 0: os.close(w); os.read(r, 1); os._exit(0)",
+    "exec of the only one": "os.execv('/bin/true', ['true'])",
+    "_exit of the only one": "os._exit(0)",
+}
+USES = {
+    "creation": "sk.Counter().close()",
+    "attachment": "sk.attach('other').close()",
+    "ls": "sk.segments.live()",
+}
+
+
+@pytest.mark.parametrize("after", USES)
+@pytest.mark.parametrize("how", ENDS)
+def test_what_an_end_without_a_kill_leaves_goes_at_the_next_use_of_any_program(how: str, after: str, folder: str) -> None:
+    run("import sharedkit as sk; sk.Counter(name='other', persist=True)", SHAREDKIT_DIR=folder)
+    run(f"import os, sharedkit as sk; q = sk.Queue(name='ended'); q.put(1); r, w = os.pipe()\n{ENDS[how]}", SHAREDKIT_DIR=folder)
+    while "sk_ended" in os.listdir(folder):  # the child may still be about
+        run(f"import sharedkit as sk; {USES[after]}", SHAREDKIT_DIR=folder)
+    run("import sharedkit as sk; sk.attach('other').unlink()", SHAREDKIT_DIR=folder)
+
+
+def test_a_program_removes_an_orphan_with_a_creation_a_second_later() -> None:
+    run("""
+        import os, time, sharedkit as sk
+        from sharedkit import segments
+        sk.Counter().close()                     # has looked just now
+        name = f"orphan-{os.getpid()}"
+        if os.fork() == 0:
+            sk.Counter(name=name)
+            os._exit(0)
+        os.wait()
+        time.sleep(segments.SWEEP_EVERY)
+        sk.Counter().close()
+        assert not os.path.exists(f"/dev/shm/sk_{name}")
+    """)
+
+
+def test_a_preexec_function_that_outlasts_close_leaves_nothing(folder: str) -> None:
+    run("""
+        import os, subprocess, threading, sharedkit as sk
+        r, w = os.pipe()
+        r2, w2 = os.pipe()
+        queue = sk.Queue()
+        queue.put(1)
+        def preexec():
+            os.write(w2, b"x")
+            os.read(r, 1)
+        start = lambda: subprocess.Popen(["/bin/true"], preexec_fn=preexec).wait()
+        thread = threading.Thread(target=start)
+        thread.start()
+        os.read(r2, 1)                           # the child has forked, and has not become another program
+        queue.close()
+        os.write(w, b"x")
+        thread.join()
+    """, SHAREDKIT_DIR=folder)  # fmt: skip
+
+
+def test_a_program_that_ends_without_a_free_descriptor_leaves_nothing(folder: str) -> None:
+    run("""
+        import os, resource, sharedkit as sk
+        queue, counter, lock = sk.Queue(), sk.Counter(), sk.Lock()
+        queue.put(1)
+        lock.acquire()
+        highest = os.dup(0)
+        os.close(highest)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest, highest))
+        counter.close()
+    """, SHAREDKIT_DIR=folder)  # fmt: skip
+
+
+def test_an_unlinked_segment_in_use_is_handed_over_from_the_dead_and_goes_with_the_last(folder: str) -> None:
+    run("""
+        import os, sharedkit as sk
+        lock = sk.Lock(persist=True)
+        r, w = os.pipe()
+        if os.fork() == 0:
+            lock.acquire()
+            os.write(w, b"x")
+            os.kill(os.getpid(), 9)
+        os.read(r, 1)
+        lock.unlink()
+        os.wait()
+        assert lock.acquire(timeout=60)
+    """, SHAREDKIT_DIR=folder)  # fmt: skip
+
+
+# --- whose file it is ------------------------------------------------------------------------------------
+
+
+@root_only
+def test_a_segment_of_another_user_is_neither_attached_nor_swept_nor_believed() -> None:
+    name = f"strange-{os.getpid()}"
+    try:
+        run(f"""
+            import os, sharedkit as sk
+            os.setgid(65534), os.setuid(65534)
+            queue = sk.Queue(name={name!r}, persist=True)
+            queue.put("theirs")
+            os.chmod("/dev/shm/sk_{name}", 0o666)
+        """)
+        assert run(f"""
+            import os, sharedkit as sk
+            os.setgid(1000), os.setuid(1000)
+            for use in (lambda: sk.attach({name!r}), lambda: sk.Queue(name={name!r}, exist_ok=True, persist=True)):
+                try:
+                    use()
+                except sk.UntrustedSegmentError as why:
+                    print(why.filename)
+            sk.Counter().close()
+        """) == "\n".join(2 * [str(path_of(name))])  # fmt: skip
+        assert path_of(name).exists()
+    finally:
+        path_of(name).unlink()
+
+
+@root_only
+def test_a_stranger_s_file_is_not_opened_by_a_sweep() -> None:
+    path = path_of(f"lease-{os.getpid()}")
+    path.write_bytes(b"SHREDKT2" + bytes(1 << 16))
+    os.chown(path, 65534, 65534)
+    path.chmod(0o666)
+    try:
+        assert path.stat().st_uid == 65534
+        _segment.sweep([str(path)])
+        segments.sweep()
+        assert path.exists()
+        with pytest.raises(errors.UntrustedSegmentError):
+            segments.attach(path.name.removeprefix("sk_"))
+    finally:
+        path.unlink()
+
+
+# --- where people run it ------------------------------------------------------------------------------------
+
+
+def test_another_folder_holds_segments_and_handles_carry_theirs(folder: str) -> None:
+    assert run("""
+        import os, pickle, subprocess, sys, sharedkit as sk
+        queue = sk.Queue(name="here", persist=True)
+        queue.put("through")
+        assert os.listdir(os.environ["SHAREDKIT_DIR"]) == ["sk_here"]
+        code = "import pickle, sys; print(pickle.load(sys.stdin.buffer).get())"
+        elsewhere = {key: value for key, value in os.environ.items() if key != "SHAREDKIT_DIR"}
+        done = subprocess.run([sys.executable, "-c", code], input=pickle.dumps(queue), capture_output=True, env=elsewhere)
+        print(done.stdout.decode().strip(), done.stderr.decode())
+        sk.attach("here").unlink()
+    """, SHAREDKIT_DIR=folder) == "through"  # fmt: skip
+
+
+@pytest.mark.parametrize("where", ["/nowhere/at/all", "/proc"])
+def test_a_folder_that_cannot_hold_segments_is_named_with_the_way_out(where: str) -> None:
+    said = run(
+        """
+        import sharedkit as sk
+        for use in (sk.Counter, sk.Queue, lambda: sk.Array(5, "i8")):
+            try:
+                use()
+            except OSError as why:
+                print(why.filename, "SHAREDKIT_DIR" in str(why))
+        """,
+        SHAREDKIT_DIR=where,
+    )
+    assert said == "\n".join(3 * [f"{where} True"])
+
+
+def test_a_limit_of_file_sizes_is_named() -> None:
+    assert run("""
+        import resource, sharedkit as sk
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+        small = sk.Queue()
+        for use in (lambda: sk.Array(1 << 20, "i8"), lambda: small.put(bytes(3 << 20))):
+            try:
+                use()
+            except OSError as why:
+                print("RLIMIT_FSIZE" in str(why))
+        small.put("small")
+        print(small.get())
+    """) == "True\nTrue\nsmall"  # fmt: skip
+
+
+def test_a_limit_of_memory_is_named() -> None:
+    assert run("""
+        import resource, sharedkit as sk
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+        try:
+            sk.Array(1 << 28, "i8")
+        except sk.OutOfSharedMemory as why:
+            print("ulimit -v" in str(why))
+        sk.Counter(1).close()
+    """) == "True"  # fmt: skip
+
+
+def test_two_layouts_on_one_name_refuse_each_other_with_both_numbers() -> None:
+    name = f"layout-{os.getpid()}"
+    with shm.Counter(name=name, persist=True):
+        raw = bytearray(path_of(name).read_bytes())
+    shm.Counter(name=name, exist_ok=True, persist=True).unlink()
+    raw[8:12] = (_segment.LAYOUT - 1).to_bytes(4, "little")
+    path_of(name).write_bytes(raw)
+    try:
+        with pytest.raises(errors.LayoutError, match=f"layout {_segment.LAYOUT - 1}.*layout {_segment.LAYOUT}"):
+            segments.attach(name)
+        with pytest.raises(errors.LayoutError):
+            shm.Counter(name=name, exist_ok=True)
+        segments.sweep()
+        assert path_of(name).exists()
+    finally:
+        path_of(name).unlink()
