@@ -132,11 +132,11 @@ GOOD: dict[str, dict[str, tuple[Any, ...]]] = {
     "Dict": {
         "get": ("k",),
         "has": ("k",),
-        "set": ([("k", b"v")],),
-        "setdefault": ("k", b"v"),
+        "set": ([("k", None, b"v")],),
+        "setdefault": (b"\6k", b"first", b"v"),
         "pop": ("k",),
-        "add": ("n", 1),
-        "swap": ("k", b"v", b"w"),
+        "add": (3, None, 1),
+        "swap": ("k", None, b"v", b"w"),
     },
     "Array": {
         "read": (0,),
@@ -191,13 +191,13 @@ class Raw:
             "Lock": ({"on_owner_died": "warn"}, ()),
             "Semaphore": ({"value": 2}, ()),
             "Event": ({}, ()),
-            "Barrier": ({"parties": 2}, (None,)),
+            "Barrier": ({"parties": 2, "timeout": None}, (None,)),
             "Condition": ({"lock": None}, ()),
             "RWLock": ({}, ()),
             "Queue": ({"maxsize": 3}, (3,)),
             "Counter": ({"striped": False}, (3,)),
             "Dict": ({}, ()),
-            "Array": ({"shape": (4,), "dtype": np.dtype("f8")}, ()),
+            "Array": ({"shape": (4,), "dtype": np.dtype("f8")}, (None,)),
             "Executor": (
                 {"max_workers": 1, "method": "forkserver", "max_tasks_per_child": None, "prefix": ""},
                 ({"sys_path": []}, pickle.dumps((None, ()))),
@@ -349,11 +349,62 @@ def test_the_server_opens_no_value_of_anybody(ctx: Any) -> None:
     bomb = pickle.dumps(odd.Ends())
     link.call(q._ident, "put_many", [bomb], True, None)
     assert link.call(q._ident, "get_many", 1, True, None) == [bomb]
-    link.call(d._ident, "set", [("k", bomb)])
+    link.call(d._ident, "set", [("k", bomb, bomb)])  # the second is the pickle of a key
     assert link.call(d._ident, "get", "k") == bomb
-    assert link.call(d._ident, "add", "k", 1) == (None, bomb)
-    assert link.call(d._ident, "swap", "k", bomb, pack(3)) is True
+    assert link.call(d._ident, "add", "k", None, 1) == (None, bomb)
+    assert link.call(d._ident, "swap", "k", None, bomb, pack(3)) is True
     assert d.add("k", 2) == 5
+    assert link.call(d._ident, "pop", "k") == (bomb, pack(5))
+
+
+ENTRIES: list[Any] = [
+    None,
+    ("k", b"v"),
+    ["k", None, b"v"],
+    (True, None, b"v"),
+    (1.0, None, b"v"),
+    (None, None, b"v"),
+    (("k",), None, b"v"),
+    (1 << 65, None, b"v"),
+    (odd.Name("k"), None, b"v"),
+    ("k", "first", b"v"),
+    ("k", bytearray(b"first"), b"v"),
+    ("k", None, "v"),
+    ("k", None, None),
+    ("k", None, ()),
+    ("k", None, (b"", None)),
+]
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=range(len(ENTRIES)))
+def test_a_dict_takes_forms_pickled_keys_and_items(ctx: Any, entry: Any) -> None:
+    """All of a request, or nothing of it."""
+    d = ctx.Dict(a=1)
+    link = ctx.server.link()
+    with pytest.raises((TypeError, OverflowError)):
+        link.call(d._ident, "set", [("b", None, pack(2)), entry])
+    if type(entry) is tuple and len(entry) == 3:
+        form, first, packed = entry
+        with pytest.raises((TypeError, OverflowError)):
+            link.call(d._ident, "setdefault", form, first, packed)
+        with pytest.raises((TypeError, OverflowError)):
+            link.call(d._ident, "swap", form, first, None, packed)
+    assert d.as_dict() == {"a": 1}
+
+
+def test_an_array_begins_with_no_objects(ctx: Any) -> None:
+    raw = Raw(ctx.server.link())
+    spec = {"shape": (2,), "dtype": np.dtype("i4"), "seats": 8}
+    for contents in ([1, 2], b"12345678", 1, np.array([object(), None]), odd.Array()):
+        pending = raw.send(0, "create", ("Array", f"odd-{next(NAMES)}", False, False, spec, (contents,)))
+        with pytest.raises(TypeError):
+            pending.result()
+    for contents in (np.arange(3, dtype="i4"), np.arange(2, dtype="f8"), np.int32([[1], [2]])):
+        pending = raw.send(0, "create", ("Array", f"odd-{next(NAMES)}", False, False, spec, (contents,)))
+        with pytest.raises(ValueError, match="is to begin"):
+            pending.result()
+    assert ctx.Array.from_array(np.int32([3, 4])).ndarray.tolist() == [3, 4]
+    raw.close()
 
 
 def test_numbers_are_added_by_the_server_and_all_else_by_its_client(ctx: Any) -> None:

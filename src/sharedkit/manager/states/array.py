@@ -24,6 +24,8 @@ class ArrayState(State):
         super().__init__(name, spec)
         self.array: NDArray[Any] = np.zeros(spec["shape"], spec["dtype"])
         if contents is not None:
+            if (contents.shape, contents.dtype) != (self.array.shape, self.array.dtype):
+                raise ValueError(f"{contents.shape} of {contents.dtype} is not what this array is to begin with")
             self.array[...] = contents
         self.lock = LockState(name, {"on_owner_died": "warn"})
 
