@@ -28,6 +28,7 @@ MODULES = [
     module("sharedkit._keys"),
     module("sharedkit.manager._stream"),
     module("sharedkit.manager._exchange"),
+    module("sharedkit.manager._door"),
     module("sharedkit.shm._counter"),
     module("sharedkit.shm._codec"),
     module("sharedkit.shm._batch"),

@@ -28,9 +28,10 @@ from unit import odd
 
 import sharedkit as sk
 from sharedkit.manager import arguments, dial, requests
+from sharedkit.manager._door import number_in
 from sharedkit.manager.house import House
 from sharedkit.manager.states import kinds
-from sharedkit.manager.wire import NUMBER_BYTES, join, number_in, number_of, pack
+from sharedkit.manager.wire import join, number_of, pack
 
 # --- the table
 
@@ -422,11 +423,19 @@ def test_numbers_are_added_by_the_server_and_all_else_by_its_client(ctx: Any) ->
 
 
 def test_a_number_is_read_without_calling_anybody() -> None:
-    assert [number_in(pack(each)) for each in (3, -2.5, 1 << 300)] == [3, -2.5, 1 << 300]
-    for each in (True, None, "3", [3], 1 << 8 * NUMBER_BYTES, odd.Ends(), np.int64(3)):
-        packed = pickle.dumps(each, 5)
+    bits = (0, 7, 8, 15, 16, 31, 32, 63, 64, 300)
+    edges = [sign * (1 << each) + n for sign in (1, -1) for each in bits for n in (-1, 0, 1)]
+    for each in (*edges, 0.0, -2.5, 1e300, float("inf")):
+        found = number_in(pack(each))
+        assert (type(found), found) == (type(each), each)
+    for each in (True, None, "3", [3], 1 << 8 * 100, odd.Ends(), np.int64(3), decimal.Decimal(3), b"3", (3,)):
+        assert number_in(pickle.dumps(each, 5)) is None
+    for packed in (b"", b"not a pickle", b".", b"\x80\x05.", b"\x80\x05K\x05", b"\x80\x05K\x05\x06.", (pack(3),), None):
         assert number_in(packed) is None
-    assert number_in(b"not a pickle") is None
+    for each in (3, 300, 1 << 20, -1, 1 << 40, 2.5):
+        packed = pack(each)
+        for end in range(len(packed)):
+            assert number_in(packed[:end]) is None
 
 
 # --- plain values at the client, the same exceptions everywhere

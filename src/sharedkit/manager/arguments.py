@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sharedkit._times import seconds
+from sharedkit.manager._door import Known, is_envelope, only
 
 __all__ = [
     "HOUSE",
@@ -41,7 +42,7 @@ MOST_BYTES = 4096  # of a name or a key of a counter
 class Argument(NamedTuple):
     """One argument: the types it may have, how a client makes one of them, and what else the server asks of it.
 
-    Of a `deep` one the client looks at the parts, too.
+    Values of the types in `sure` need no test. Of a `deep` one the client looks at the parts, too.
     """
 
     what: str
@@ -49,6 +50,7 @@ class Argument(NamedTuple):
     plain: Callable[[Any], Any]
     test: Callable[[Any], object] | None = None
     deep: bool = False
+    sure: frozenset[type] = frozenset({NoneType, bool})
 
 
 class Takes(NamedTuple):
@@ -109,7 +111,7 @@ def _is_packed(value: Any) -> None:
 
 
 def _are_packed(value: list[Any]) -> None:
-    if set(map(type, value)) == ONLY_BYTES:  # as nearly always
+    if only(bytes, value):  # as nearly always
         return
     for each in value:
         if type(each) not in PACKED.types:  # type: ignore[operator]
@@ -280,14 +282,13 @@ def _optional(argument: Argument) -> Argument:
         None if types is None else types | {NoneType},
         lambda value: None if value is None else make(value),
         None if test is None else lambda value: None if value is None else test(value),
+        sure=argument.sure | {NoneType},
     )
 
 
 # --- the arguments there are
 
 BUFFERS = frozenset({bytes, bytearray, memoryview, pickle.PickleBuffer})
-
-ONLY_BYTES = {bytes}
 
 FORMS = frozenset({str, int, bytes})
 
@@ -300,23 +301,26 @@ TEXT = Argument("a str", frozenset({str}), _text, _is_text)
 KEY = Argument("a str", frozenset({str}), _key)
 ANY = Argument("anything", None, _same)
 BYTES = Argument("bytes", frozenset({bytes}), bytes)
-PACKED = Argument("an item", frozenset({bytes, tuple}), _same, _is_packed)
+PACKED = Argument("an item", frozenset({bytes, tuple}), _same, _is_packed, sure=frozenset({bytes}))
 ITEMS = Argument("a list of items", frozenset({list}), list, _are_packed)
-FORM = Argument("the form of a key", FORMS, _same, _is_form)  # as `_keys.form_of` makes it
+FORM = Argument("the form of a key", FORMS, _same, _is_form, sure=frozenset({str, bytes}))
 FIRST = Argument("a pickled key or None", frozenset({bytes, NoneType}), _same)
 ENTRIES = Argument("a list of forms, pickled keys and items", frozenset({list}), list, _are_entries)
 MARKS = Argument("a list of ints", frozenset({list}), list, _are_whole)
-POSITION = Argument("the place of an element", frozenset({int, tuple}), _position, _is_position, deep=True)
+POSITION = Argument(
+    "the place of an element", frozenset({int, tuple}), _position, _is_position, deep=True, sure=frozenset({int})
+)
 PLACE = Argument(
     "what indexes an array",
     frozenset({int, bool, str, slice, tuple, list, np.ndarray, EllipsisType, NoneType}),
     _place,
     _is_place,
     deep=True,
+    sure=frozenset({int, bool, str, EllipsisType, NoneType}),
 )
 NUMBER = Argument("a number", frozenset({int, float, bool}), _number)
 SCALARS = frozenset({int, float, bool, complex, str, bytes})
-VALUE = Argument("a value", SCALARS | {np.ndarray}, _data, _is_data)
+VALUE = Argument("a value", SCALARS | {np.ndarray}, _data, _is_data, sure=SCALARS)
 VALUES = Argument("an array", frozenset({np.ndarray}), _data, _is_data)
 
 # --- the requests, by kind
@@ -489,21 +493,19 @@ _RESULTS: dict[str, dict[str, Argument]] = {
 # --- at the client
 
 PARTED = frozenset({tuple, list, slice, np.ndarray})  # have parts that may not be plain
-_plain: set[tuple[Any, ...]] = set()
-"""Requests with types of arguments that need no look any more: as many as the table has."""
+_plain = Known()  # requests whose arguments need no look any more
 
 
 def plain(kind: str, method: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
     """The arguments in plain types; TypeError, ValueError, OverflowError where they have no such form."""
-    known = (kind, method, *map(type, args))
-    if known in _plain:
+    if _plain.look(kind, method, args):
         return args
     arguments = REQUESTS[kind][method].arguments
     if all(
         each.types is not None and type(value) in each.types and not (each.deep and type(value) in PARTED)
         for each, value in zip(arguments, args, strict=False)
     ):
-        _plain.add(known)
+        _plain.learn(kind, method, args, True)
         return args
     return tuple(map(_plain_one, arguments, args))
 
@@ -538,32 +540,27 @@ def _check_all(arguments: tuple[Argument, ...], values: tuple[Any, ...]) -> None
 
 
 def _check_each(arguments: tuple[Argument, ...], values: tuple[Any, ...]) -> None:
-    for (what, types, _, test, _), value in zip(arguments, values, strict=False):
-        if types is not None and type(value) not in types:
-            raise TypeError(f"{what} is wanted, not {type(value).__name__}")
-        if test is not None:
-            test(value)
+    for argument, value in zip(arguments, values, strict=False):
+        _check_one(argument, value)
 
 
 def check(kind: str, method: str, args: tuple[Any, ...]) -> None:
     """Whether the server can have that: TypeError, ValueError, OverflowError where it cannot."""
-    known = (kind, method, *map(type, args))
-    tests = _tests.get(known)
+    tests = _tests.look(kind, method, args)
     if tests is None:
         tests = _tests_of(kind, method, args)
         if all(each is not ANY for each in REQUESTS[kind][method].arguments):
-            _tests[known] = tests
+            _tests.learn(kind, method, args, tests)
     for place, test in tests:
         test(args[place])
     if method == "create":
         check_created(args[0], args[4], args[5])
 
 
-_tests: dict[tuple[Any, ...], list[tuple[int, Callable[[Any], object]]]] = {}
-"""What is left to ask of the arguments of a request that have those types: as many as the table has."""
+_tests = Known()  # what is left to ask of the arguments of requests: the place and the test of each
 
 
-def _tests_of(kind: str, method: str, args: tuple[Any, ...]) -> list[tuple[int, Callable[[Any], object]]]:
+def _tests_of(kind: str, method: str, args: tuple[Any, ...]) -> tuple[tuple[int, Callable[[Any], object]], ...]:
     takes = REQUESTS[kind].get(method)
     if takes is None:
         raise TypeError(f"no request of this server: {method!r} of a {kind}")
@@ -574,9 +571,9 @@ def _tests_of(kind: str, method: str, args: tuple[Any, ...]) -> list[tuple[int, 
     for place, (argument, value) in enumerate(zip(arguments, args, strict=False)):
         if argument.types is not None and type(value) not in argument.types:
             raise TypeError(f"{argument.what} is wanted, not {type(value).__name__}")
-        if argument.test is not None and type(value) not in (NoneType, bool):
+        if argument.test is not None and type(value) not in argument.sure:
             tests.append((place, argument.test))
-    return tests
+    return tuple(tests)
 
 
 def check_created(kind: str, spec: Any, extra: Any) -> None:
@@ -605,13 +602,8 @@ def check_result(kind: str, method: str, args: Any, result: Any) -> bool:
 
 def check_envelope(content: Any) -> tuple[int, str, tuple[Any, ...], int, tuple[Any, ...]]:
     """A request itself, as `wire` has it."""
-    if type(content) is tuple and len(content) == 5:
-        ident, method, args, thread, released = content
-        if type(ident) is type(thread) is int and type(args) is type(released) is tuple and type(method) is str:
-            for each in released:
-                if type(each) is not int and type(each) is not str:
-                    raise TypeError(f"what was released is a number, not {type(each).__name__}")
-            return content
+    if is_envelope(content):
+        return content
     raise TypeError("a request is (ident, method, args, thread, released)")
 
 

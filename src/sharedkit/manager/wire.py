@@ -20,11 +20,11 @@ Data of 64 KiB and more goes beside its pickle (protocol 5), so that it is copie
 
 from __future__ import annotations
 
-import io
 import pickle
 import struct
 import traceback
 from collections.abc import Iterator
+from types import NoneType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -45,7 +45,6 @@ __all__ = [
     "failed",
     "frame",
     "join",
-    "number_in",
     "number_of",
     "pack",
     "rest_of",
@@ -59,8 +58,9 @@ FAULTS = (Exception, SystemExit, GeneratorExit)
 """What a request may raise in the server that is nobody's but its client's; a KeyboardInterrupt ends the server."""
 LARGE = 1 << 16
 MOST_BESIDE = 255
-NUMBER_BYTES = 100
 READ_ONLY = 1 << 63
+_SIMPLE = frozenset({str, int, float, bool, bytes, NoneType})  # have nothing that could go beside their pickle
+_short_head = struct.Struct("!iQ").pack  # the length of a message, and its number
 
 Message: TypeAlias = "bytes | list[bytes | memoryview]"
 """In its frame; in parts where there is data beside the pickle."""
@@ -158,12 +158,15 @@ def join(number: int, content: object) -> Message:
     """
     beside = _Beside()
     pickled = pickle.dumps(content, 5, buffer_callback=beside.add)
+    length = 8 + len(pickled)
+    if not beside and length <= 0x7FFFFFFF:  # as nearly always
+        return _short_head(length, number) + pickled
     head = (len(beside) << 56 | number).to_bytes(8, "big")
     if not beside:
         return frame(head, pickled)
     lengths = [data.nbytes | (READ_ONLY if data.readonly else 0) for data in beside]
     tail = struct.pack(f"!{len(lengths)}Q", *lengths)
-    length = len(head) + len(pickled) + sum(map(len, beside)) + len(tail)
+    length += sum(map(len, beside)) + len(tail)
     return [_frame_head(length) + head + pickled, *beside, tail]
 
 
@@ -212,8 +215,12 @@ def pack(item: object) -> Packed:
 
     Large data is not copied before the message has it, and bytes not pickled, which takes memory of its own twice.
     """
-    if type(item) is bytes and len(item) >= LARGE:
-        return (b"", pickle.PickleBuffer(item))
+    kind = type(item)
+    if kind in _SIMPLE:
+        if kind is bytes and len(item) >= LARGE:  # type: ignore[arg-type]
+            return (b"", pickle.PickleBuffer(item))  # type: ignore[arg-type]
+        pickled = pickle.dumps(item, 5)
+        return pickled if len(pickled) < LARGE else (pickle.PickleBuffer(pickled),)
     beside = _Beside()
     pickled = pickle.dumps(item, 5, buffer_callback=beside.add)
     if not beside and len(pickled) < LARGE:
@@ -227,28 +234,6 @@ def unpack(packed: Packed) -> Any:
         return pickle.loads(packed)
     pickled, *beside = packed
     return pickle.loads(pickled, buffers=map(memoryview, beside)) if len(memoryview(pickled)) else bytes(beside[0])
-
-
-class _Plain(pickle.Unpickler):
-    """Makes what needs no class and calls nothing: whose pickle it is does not matter."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        raise pickle.UnpicklingError(f"{module}.{name} is no part of a number")
-
-
-def number_in(packed: Packed) -> int | float | None:
-    """The number that was packed, where it is an int or a float of no more than `NUMBER_BYTES`; else None.
-
-    The one thing that the server reads of what clients have packed.
-    """
-    if isinstance(packed, bytes) and len(packed) <= NUMBER_BYTES:
-        try:
-            number = _Plain(io.BytesIO(packed)).load()
-        except Exception:  # it is anything else
-            return None
-        if type(number) is int or type(number) is float:
-            return number
-    return None
 
 
 def same(one: Packed | None, other: Packed | None) -> bool:
