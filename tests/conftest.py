@@ -5,6 +5,14 @@ from __future__ import annotations
 import gc
 import signal
 
+import hypothesis
+
+# How long an example takes is the machine's matter.
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("unhurried")
+
 # A job that a shell started with `&`, or nohup, is deaf to Ctrl-C, and so would be all its children: the tests send it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -93,6 +93,14 @@ def test_only_one_header_has_atomic_built_ins(name: str) -> None:
         assert [each for each in used if each != "__volatile__"] == []
 
 
+def test_only_one_header_loads_what_others_may_change_while_it_is_hashed() -> None:
+    """Each number is loaded once, and the copy is used; who else needs one asks sk_source_read for spans."""
+    hashing = {each.name: without_comments(each.read_text()) for each in (ROOT / "ext" / "hash").glob("*.[ch]")}
+    assert {name for name, text in hashing.items() if "volatile" in text} == {"sk_foreign.h"}
+    users = {name for name, text in hashing.items() if "sk_load_foreign_" in text}
+    assert users == {"sk_foreign.h", "sk_source.c", "sk_arrow.c", "sk_utf8.h"}
+
+
 @pytest.mark.parametrize("name", sorted(KERNELS))
 def test_only_the_platform_calls_the_system(name: str) -> None:
     if name.startswith("sk_platform_"):
@@ -218,10 +226,11 @@ def test_nobody_speaks_to_the_resource_tracker() -> None:
 
 
 def test_the_library_imports_only_numpy_and_the_standard_library() -> None:
-    """`compare` and the command line have extras of their own; they import them where they use them."""
+    """`compare` and the command line have extras of their own; they import them where they use them. The hook of
+    PyInstaller is run by that alone."""
     ours = {"sharedkit", "numpy", "__future__"} | sys.stdlib_module_names
     for path in PYTHON:
-        if {SOURCE / "compare", SOURCE / "commands"} & set(path.parents):
+        if {SOURCE / "compare", SOURCE / "commands", SOURCE / "_pyinstaller"} & set(path.parents):
             continue
         assert {each for each in imported(path) if each.split(".")[0] not in ours} == set(), path
     cython = {"cython", "cpython", "libc", "libcpp", "posix"}

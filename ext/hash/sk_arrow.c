@@ -1,6 +1,8 @@
 /* Arrow arrays as sources; see the columnar format for what each buffer is. */
 #include "sk_arrow.h"
 
+#include "sk_foreign.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,15 +22,43 @@ static size_t item_size(const char *format) {
     return 0;
 }
 
-static int64_t last_offset(const void *offsets, size_t width, size_t count) {
-    int32_t narrow;
-    int64_t wide;
-    const uint8_t *place = (const uint8_t *)offsets + width * count;
-    if (width == 8) return memcpy(&wide, place, 8), wide;
-    return memcpy(&narrow, place, 4), narrow;
+/* Bytes of a dictionary's code, negative when it is signed; 0: no integers. */
+static int code_width(const char *format) {
+    static const char SIGNED[] = "csil", UNSIGNED[] = "CSIL";
+    if (format[0] == 0 || format[1] != 0) return 0;
+    const char *at = strchr(SIGNED, format[0]);
+    if (at) return -(1 << (at - SIGNED));
+    at = strchr(UNSIGNED, format[0]);
+    return at ? 1 << (at - UNSIGNED) : 0;
 }
 
-static bool describe(const struct ArrowSchema *schema, const struct ArrowArray *array, sk_source *source) {
+static bool may_have_nulls(const struct ArrowArray *array) {
+    return array->null_count != 0 && array->n_buffers > 0 && array->buffers[0];
+}
+
+/* The type of arrays that have nothing but nulls, and no buffers. */
+static bool is_null_type(const struct ArrowSchema *schema) { return !schema->dictionary && !strcmp(schema->format, "n"); }
+
+/* Codes, and how many values there are; the values are a source of their own. */
+static bool describe_codes(const struct ArrowSchema *schema, const struct ArrowArray *array, sk_source *source) {
+    const struct ArrowArray *values = array->dictionary;
+    const int width = code_width(schema->format);
+    if (!width || array->n_buffers != 2 || !values || values->length < 0 || values->offset < 0) return false;
+    const uint8_t *codes = array->buffers[1];
+    if (!codes && source->count) return false;
+    source->kind = SK_CODES;
+    source->code_width = width;
+    source->stride = width < 0 ? -width : width;
+    source->data = codes ? codes + source->stride * (ptrdiff_t)array->offset : NULL;
+    source->size = is_null_type(schema->dictionary) ? 0 : (size_t)values->length;
+    if (may_have_nulls(values)) {
+        source->validity = values->buffers[0];
+        source->validity_start = (size_t)values->offset;
+    }
+    return true;
+}
+
+static bool describe(const struct ArrowSchema *schema, const struct ArrowArray *array, size_t room, sk_source *source) {
     const char *format = schema->format;
     const size_t first = (size_t)array->offset;
     const uint8_t *values = array->n_buffers > 1 ? array->buffers[1] : NULL;
@@ -41,8 +71,10 @@ static bool describe(const struct ArrowSchema *schema, const struct ArrowArray *
         if (source->count == 0) return true;     /* the offsets may be missing too */
         if (!values) return false;
         source->offsets = values + width * first;
-        int64_t end = last_offset(source->offsets, width, source->count);
-        source->size = end < 0 ? 0 : (size_t)end;
+        const uint8_t *last = (const uint8_t *)source->offsets + width * source->count;
+        const int64_t end = width == 4 ? sk_load_foreign_32(last) : sk_load_foreign_64(last);
+        source->size = end < 0 ? 0 : (uint64_t)end < room ? (size_t)end : room;
+        if (!source->data) source->data = (const uint8_t *)"", source->size = 0;
         return true;
     }
     if (!strcmp(format, "vu") || !strcmp(format, "vz")) {
@@ -52,7 +84,7 @@ static bool describe(const struct ArrowSchema *schema, const struct ArrowArray *
         source->buffers = (const uint8_t *const *)(array->buffers + 2);
         source->buffer_count = (size_t)array->n_buffers - 3;
         source->buffer_sizes = array->buffers[array->n_buffers - 1];
-        return true;
+        return values || !source->count;
     }
     size_t size = item_size(format);
     if (!size && format[0] != 'w') return false;
@@ -60,19 +92,32 @@ static bool describe(const struct ArrowSchema *schema, const struct ArrowArray *
     source->size = size;
     source->stride = (ptrdiff_t)size;
     source->data = values ? values + size * first : NULL;
-    return true;
+    return values || !size || !source->count;
 }
 
-sk_arrow_status sk_arrow_source(const struct ArrowSchema *schema, const struct ArrowArray *array,
-                                sk_source *source, size_t *where) {
+sk_arrow_status sk_arrow_source(const struct ArrowSchema *schema, const struct ArrowArray *array, size_t room, bool values,
+                                sk_source *source, sk_bad *bad) {
     memset(source, 0, sizeof *source);
-    if (schema->dictionary || array->n_children || array->length < 0 || array->offset < 0) return SK_ARROW_UNSUPPORTED;
+    if (!schema->release || !array->release) return SK_ARROW_RELEASED;
+    if (array->n_children || array->length < 0 || array->offset < 0) return SK_ARROW_UNSUPPORTED;
     source->count = (size_t)array->length;
-    if (!describe(schema, array, source)) return SK_ARROW_UNSUPPORTED;
-    if (array->null_count != 0 && array->buffers[0]) {
-        *where = sk_first_null(array->buffers[0], (size_t)array->offset, source->count);
-        if (*where < source->count) return SK_ARROW_NULL;
+    if (is_null_type(schema)) {
+        source->kind = SK_STRIDED;
+        *bad = (sk_bad){.missing = true};
+        return source->count && !values ? SK_ARROW_NULL : SK_ARROW_FINE;
     }
-    *where = sk_source_first_bad(source);
-    return *where < source->count ? SK_ARROW_CORRUPT : SK_ARROW_FINE;
+    if (schema->dictionary) {
+        if (values || !describe_codes(schema, array, source)) return SK_ARROW_UNSUPPORTED;
+    } else if (!describe(schema, array, room, source)) {
+        return SK_ARROW_UNSUPPORTED;
+    }
+    if (values && may_have_nulls(array)) {
+        source->validity = array->buffers[0];
+        source->validity_start = (size_t)array->offset;
+    } else if (may_have_nulls(array)) {
+        *bad = (sk_bad){.index = sk_first_null(array->buffers[0], (size_t)array->offset, source->count), .missing = true};
+        if (bad->index < source->count) return SK_ARROW_NULL;
+    }
+    if (sk_source_check(source, bad)) return SK_ARROW_FINE;
+    return bad->missing || (schema->dictionary && is_null_type(schema->dictionary)) ? SK_ARROW_NULL : SK_ARROW_CORRUPT;
 }

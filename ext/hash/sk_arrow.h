@@ -1,7 +1,11 @@
 /* Arrow's C data and stream interfaces (a stable ABI: https://arrow.apache.org/docs/format/CDataInterface.html).
  *
- * sk_arrow_source describes an array as a source: variable-size and fixed-size binary and text, views, and
- * whatever has a fixed number of whole bytes.
+ * sk_arrow_source describes an array as a source: variable-size and fixed-size binary and text, views, whatever has a
+ * fixed number of whole bytes, and the codes of a dictionary. The structs are the producer's and do not change; the
+ * buffers' contents may (they may lie in a shared segment), so they are read through sk_source_read alone.
+ *
+ * The interface does not say how large the data of variable-size items is. Where the producer tells us elsewhere, that is
+ * `room`; else the last offset has to be believed, which is read once.
  */
 #ifndef SK_ARROW_H
 #define SK_ARROW_H
@@ -34,12 +38,16 @@ struct ArrowArrayStream {
 
 typedef enum sk_arrow_status {
     SK_ARROW_FINE,
-    SK_ARROW_UNSUPPORTED,    /* a type without bytes of its own: nested, dictionary, bits, decimals */
-    SK_ARROW_NULL,           /* an item is missing; its index is in *where */
-    SK_ARROW_CORRUPT,        /* an item reaches outside its data; its index is in *where */
+    SK_ARROW_UNSUPPORTED,    /* a type without bytes of its own: nested, bits, decimals */
+    SK_ARROW_RELEASED,       /* somebody else has taken the array */
+    SK_ARROW_NULL,           /* an item is missing; its index is in *bad */
+    SK_ARROW_CORRUPT,        /* an item reaches outside its data or dictionary; see *bad */
 } sk_arrow_status;
 
-sk_arrow_status sk_arrow_source(const struct ArrowSchema *schema, const struct ArrowArray *array,
-                                sk_source *source, size_t *where);
+#define SK_ARROW_ROOM_UNKNOWN SIZE_MAX
+
+/* `room`: bytes of the data that offsets point into. `values`: the array is a dictionary, whose values may be missing. */
+sk_arrow_status sk_arrow_source(const struct ArrowSchema *schema, const struct ArrowArray *array, size_t room, bool values,
+                                sk_source *source, sk_bad *bad);
 
 #endif

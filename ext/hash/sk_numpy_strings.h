@@ -3,6 +3,10 @@
  * The access functions are slots of the C API table that `import_array()` fetches; slot numbers are ABI from
  * NumPy 2.0 on. Taken at run time, so that building needs no NumPy headers and NumPy 1, which has no
  * StringDType, still works.
+ *
+ * The strings of an array move when one of them is written, so they are hashed under the lock of their allocator, as NumPy
+ * itself reads them. NumPy may wait for that lock with the GIL held: so who has the lock must not wait for the GIL, and
+ * everything between sk_npy_acquire and sk_npy_release is called without it.
  */
 #ifndef SK_NUMPY_STRINGS_H
 #define SK_NUMPY_STRINGS_H
@@ -16,26 +20,34 @@ typedef struct sk_npy_static_string {
     const char *data;
 } sk_npy_static_string;
 
-/* Locks the strings of an array's dtype against changes until sk_npy_release. */
-static inline void *sk_npy_acquire(void **api, const void *dtype) {
-    return ((void *(*)(const void *))api[SK_NPY_STRING_ACQUIRE])(dtype);
+/* A column of a StringDType array. */
+typedef struct sk_npy_column {
+    void **api;
+    const void *dtype;
+    const uint8_t *first;
+    ptrdiff_t stride;
+    size_t count;
+} sk_npy_column;
+
+static inline void *sk_npy_acquire(const sk_npy_column *column) {
+    return ((void *(*)(const void *))column->api[SK_NPY_STRING_ACQUIRE])(column->dtype);
 }
 
-static inline void sk_npy_release(void **api, void *allocator) {
-    ((void (*)(void *))api[SK_NPY_STRING_RELEASE])(allocator);
+static inline void sk_npy_release(const sk_npy_column *column, void *allocator) {
+    ((void (*)(void *))column->api[SK_NPY_STRING_RELEASE])(allocator);
 }
 
-/* Fills spans from packed strings; returns the index of the first missing one, or `count`. */
-static inline size_t sk_npy_load(void **api, void *allocator, const uint8_t *first, ptrdiff_t stride,
-                                 size_t count, sk_span *spans) {
+/* Spans of all items, good while the lock is held; returns the index of the first missing or unreadable one, or `count`. */
+static inline size_t sk_npy_load(const sk_npy_column *column, void *allocator, sk_span *spans) {
     int (*load)(void *, const void *, sk_npy_static_string *) =
-        (int (*)(void *, const void *, sk_npy_static_string *))api[SK_NPY_STRING_LOAD];
-    for (size_t i = 0; i < count; i++, first += stride) {
+        (int (*)(void *, const void *, sk_npy_static_string *))column->api[SK_NPY_STRING_LOAD];
+    const uint8_t *item = column->first;
+    for (size_t i = 0; i < column->count; i++, item += column->stride) {
         sk_npy_static_string text = {0, NULL};
-        if (load(allocator, first, &text) != 0) return i;
+        if (load(allocator, item, &text) != 0) return i;
         spans[i] = (sk_span){(const uint8_t *)text.data, text.size};
     }
-    return count;
+    return column->count;
 }
 
 #endif

@@ -14,21 +14,33 @@ typedef struct batch {
     const sk_hash_algorithm *algorithm;
     const sk_hash_key *key;
     uint8_t *out;
+    size_t wrong;        /* atomic: whether a thread has met a wrong item; the first to do so describes it in *bad */
+    sk_bad *bad;
 } batch;
 
-static void hash_range(const batch *b, size_t from, size_t to) {
+static void report(batch *b, const sk_bad *bad, size_t first) {
+    if (__atomic_exchange_n(&b->wrong, 1, __ATOMIC_RELAXED)) return;
+    *b->bad = *bad;
+    b->bad->index += first;
+}
+
+static void hash_range(batch *b, size_t from, size_t to) {
     size_t first = 0;
+    sk_bad bad;
     for (size_t i = 0; i < b->source_count && first < to; first += b->sources[i++].count) {
         const size_t count = b->sources[i].count, start = from > first ? from - first : 0;
         const size_t end = to - first < count ? to - first : count;
-        if (start < end)
-            sk_source_hash(&b->sources[i], b->algorithm, b->key, start, end - start,
-                           b->out + (first + start) * b->algorithm->digest_size);
+        if (start < end && !sk_source_hash(&b->sources[i], b->algorithm, b->key, start, end - start,
+                                           b->out + (first + start) * b->algorithm->digest_size, &bad)) {
+            report(b, &bad, first);
+            return;
+        }
     }
 }
 
 static void hash_piece(void *context, size_t piece) {
-    const batch *b = context;
+    batch *b = context;
+    if (__atomic_load_n(&b->wrong, __ATOMIC_RELAXED)) return;
     /* whole parts first, so that the product cannot overflow */
     const size_t part = b->count / b->pieces, rest = b->count % b->pieces;
     const size_t from = piece * part + (piece < rest ? piece : rest);
@@ -36,18 +48,30 @@ static void hash_piece(void *context, size_t piece) {
 }
 
 /* Few messages, some of them large: one after another, large ones cut inside if the algorithm has a tree. */
-static void hash_few(const batch *b, size_t threads) {
+static void hash_few(batch *b, size_t threads) {
     uint8_t *out = b->out;
-    for (size_t i = 0; i < b->source_count; i++)
+    size_t first = 0;
+    for (size_t i = 0; i < b->source_count; first += b->sources[i++].count)
         for (size_t k = 0; k < b->sources[i].count; k++, out += b->algorithm->digest_size) {
-            sk_span message = sk_source_item(&b->sources[i], k);
+            sk_span message;
+            sk_bad bad;
+            if (sk_source_read(&b->sources[i], k, 1, &message, &bad) == 0) {
+                report(b, &bad, first);
+                return;
+            }
             b->algorithm->tree(b->algorithm, b->key, message, threads, out);
         }
 }
 
-void sk_parallel_hash(const sk_source *sources, size_t source_count, const sk_hash_algorithm *algorithm,
-                      const sk_hash_key *key, size_t threads, uint8_t *out) {
-    batch b = {sources, source_count, 0, 1, algorithm, key, out};
+static bool has_codes(const batch *b) {
+    for (size_t i = 0; i < b->source_count; i++)
+        if (b->sources[i].kind == SK_CODES) return true;
+    return false;
+}
+
+bool sk_parallel_hash(const sk_source *sources, size_t source_count, const sk_hash_algorithm *algorithm,
+                      const sk_hash_key *key, size_t threads, uint8_t *out, sk_bad *bad) {
+    batch b = {sources, source_count, 0, 1, algorithm, key, out, 0, bad};
     for (size_t i = 0; i < source_count; i++) b.count += sources[i].count;
     if (threads > 1) {
         const size_t by_count = b.count / ENOUGH_MESSAGES;
@@ -57,9 +81,9 @@ void sk_parallel_hash(const sk_source *sources, size_t source_count, const sk_ha
         const size_t by_bytes = bytes / ENOUGH_BYTES;
         const size_t useful = by_count > by_bytes ? by_count : by_bytes;
         if (threads > useful) threads = useful ? useful : 1;
-        if (threads > 1 && algorithm->tree && b.count < threads * PIECES_A_THREAD) {
+        if (threads > 1 && algorithm->tree && b.count < threads * PIECES_A_THREAD && !has_codes(&b)) {
             hash_few(&b, threads);
-            return;
+            return !b.wrong;
         }
         b.pieces = threads > 1 ? threads * PIECES_A_THREAD : 1;
         if (b.pieces > 1 && b.count / b.pieces < FEWEST) b.pieces = b.count / FEWEST > threads ? b.count / FEWEST : threads;
@@ -69,4 +93,5 @@ void sk_parallel_hash(const sk_source *sources, size_t source_count, const sk_ha
         hash_range(&b, 0, b.count);
     else
         sk_pool_run(threads, b.pieces, hash_piece, &b);
+    return !b.wrong;
 }

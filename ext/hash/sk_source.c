@@ -2,27 +2,135 @@
 #include "sk_source.h"
 
 #include "sk_bytes.h"
+#include "sk_foreign.h"
 
 #define PIECE 1024       /* spans on the stack: 16 KiB */
 #define VIEW_SIZE 16     /* Arrow: length (4), then 12 bytes inline, or prefix (4), buffer (4), offset (4) */
 #define VIEW_INLINE 12
 
-static inline int64_t offset_32(const sk_source *source, size_t i) {
-    int32_t x;
-    memcpy(&x, (const uint8_t *)source->offsets + 4 * i, 4);
-    return x;
+/* Readers of one layout each. Compiled once with `out`, and once without, to look only. */
+#define READER static inline __attribute__((always_inline)) size_t
+
+static const uint8_t NOTHING[1];
+
+static size_t wrong(sk_bad *bad, size_t index, int64_t from, int64_t to) {
+    *bad = (sk_bad){index, from, to, false};
+    return index;
 }
 
-static inline int64_t offset_64(const sk_source *source, size_t i) {
-    int64_t x;
-    memcpy(&x, (const uint8_t *)source->offsets + 8 * i, 8);
-    return x;
+/* Neighbours share an offset. So many are copied at a time, and looked at together. */
+#define WORDS 1024
+#define READ_OFFSETS(name, unsigned_word, word, fit)                                                                   \
+    READER name(const sk_source *source, size_t start, size_t count, sk_span *out, sk_bad *bad) {                      \
+        const sk_extent whole = {source->data, source->size};                                                          \
+        const uint8_t *const place = (const uint8_t *)source->offsets + sizeof(word) * start;                           \
+        unsigned_word words[WORDS + 1];                                                                                 \
+        for (size_t done = 0, n; done < count; done += n) {                                                             \
+            n = count - done < WORDS ? count - done : WORDS;                                                            \
+            sk_copy_foreign(words, place + sizeof(word) * done, sizeof(word) * (n + 1));                                \
+            if (__builtin_expect(!fit(words, n, whole.size), 0)) {                                                      \
+                for (size_t i = 0; i < n; i++) {                                                                        \
+                    const word from = (word)words[i], to = (word)words[i + 1];                                          \
+                    sk_span span;                                                                                       \
+                    if (!sk_extent_cut(whole, from, to, &span)) return wrong(bad, start + done + i, from, to) - start;  \
+                    if (out) out[done + i] = span;                                                                      \
+                }                                                                                                       \
+                continue;                                                                                               \
+            }                                                                                                           \
+            for (size_t i = 0; out && i < n; i++)                                                                       \
+                out[done + i] = (sk_span){whole.data + words[i], words[i + 1] - words[i]};                              \
+        }                                                                                                               \
+        return count;                                                                                                   \
+    }
+READ_OFFSETS(read_offsets_32, uint32_t, int32_t, sk_offsets_fit_32)
+READ_OFFSETS(read_offsets_64, uint64_t, int64_t, sk_offsets_fit_64)
+
+/* One by one: taken apart for vectors, pairs took a fifth longer. */
+READER read_pairs(const sk_source *source, size_t start, size_t count, sk_span *out, sk_bad *bad) {
+    const sk_extent whole = {source->data, source->size};
+    const uint8_t *place = (const uint8_t *)source->offsets + 16 * start;
+    sk_span span;
+    for (size_t i = 0; i < count; i++, place += 16) {
+        const int64_t from = sk_load_foreign_64(place), to = sk_load_foreign_64(place + 8);
+        if (__builtin_expect(!sk_extent_cut(whole, from, to, &span), 0)) return wrong(bad, start + i, from, to) - start;
+        if (out) out[i] = span;
+    }
+    return count;
 }
 
-static inline int32_t view_field(const uint8_t *view, int at) {
-    int32_t x;
-    memcpy(&x, view + at, 4);
-    return x;
+READER read_views(const sk_source *source, size_t start, size_t count, sk_span *out, sk_bad *bad) {
+    const uint8_t *view = source->data + VIEW_SIZE * start;
+    sk_span span;
+    for (size_t i = 0; i < count; i++, view += VIEW_SIZE) {
+        const int32_t size = sk_load_foreign_32(view);
+        if (size >= 0 && size <= VIEW_INLINE) {
+            span = (sk_span){view + 4, (size_t)size};
+        } else {
+            const int32_t buffer = sk_load_foreign_32(view + 8);
+            const int64_t from = sk_load_foreign_32(view + 12), to = from + size;
+            sk_extent whole = {NOTHING, 0};
+            if (buffer >= 0 && (size_t)buffer < source->buffer_count) {
+                const int64_t room = sk_load_foreign_64(&source->buffer_sizes[buffer]);
+                whole = (sk_extent){source->buffers[buffer], room < 0 ? 0 : (size_t)room};
+            }
+            if (!sk_extent_cut(whole, from, to, &span)) return wrong(bad, start + i, from, to) - start;
+        }
+        if (out) out[i] = span;
+    }
+    return count;
+}
+
+/* A code as an unsigned number: a negative one becomes larger than any number of values. */
+static inline __attribute__((always_inline)) uint64_t load_code(const uint8_t *place, int width) {
+    switch (width) {
+    case 1: return (uint8_t)sk_load_foreign_8(place);
+    case 2: return (uint16_t)sk_load_foreign_16(place);
+    case 4: return (uint32_t)sk_load_foreign_32(place);
+    case -1: return (uint64_t)(int64_t)sk_load_foreign_8(place);
+    case -2: return (uint64_t)(int64_t)sk_load_foreign_16(place);
+    case -4: return (uint64_t)(int64_t)sk_load_foreign_32(place);
+    default: return (uint64_t)sk_load_foreign_64(place);
+    }
+}
+
+/* For codes of one width. */
+READER read_codes_of(const sk_source *source, int width, size_t start, size_t count, uint32_t row, uint8_t *out, sk_bad *bad) {
+    const uint8_t *place = source->data + (ptrdiff_t)start * source->stride;
+    for (size_t i = 0; i < count; i++, place += source->stride) {
+        const uint64_t code = load_code(place, width);
+        if (__builtin_expect(code >= source->size, 0)) return wrong(bad, start + i, (int64_t)code, 0) - start;
+        if (__builtin_expect(source->validity != NULL, 0) &&
+            !sk_load_foreign_bit(source->validity, source->validity_start + code)) {
+            wrong(bad, start + i, (int64_t)code, 0);
+            bad->missing = true;
+            return i;
+        }
+        if (out) memcpy(out + i * row, source->rows + code * row, row);
+    }
+    return count;
+}
+
+/* Copies the digest of each item's value, `row` bytes, to `out`, or looks only; returns how many items were right. */
+READER read_codes(const sk_source *source, size_t start, size_t count, uint32_t row, uint8_t *out, sk_bad *bad) {
+    switch (source->code_width) {
+    case 1: return read_codes_of(source, 1, start, count, row, out, bad);
+    case 2: return read_codes_of(source, 2, start, count, row, out, bad);
+    case 4: return read_codes_of(source, 4, start, count, row, out, bad);
+    case -1: return read_codes_of(source, -1, start, count, row, out, bad);
+    case -2: return read_codes_of(source, -2, start, count, row, out, bad);
+    case -4: return read_codes_of(source, -4, start, count, row, out, bad);
+    default: return read_codes_of(source, 8, start, count, row, out, bad);
+    }
+}
+
+static bool spread_digests(const sk_source *source, size_t start, size_t count, uint32_t row, uint8_t *out, sk_bad *bad) {
+    switch (row) {       /* a copy of a size that the compiler knows is a few moves */
+    case 4: return read_codes(source, start, count, 4, out, bad) == count;
+    case 8: return read_codes(source, start, count, 8, out, bad) == count;
+    case 16: return read_codes(source, start, count, 16, out, bad) == count;
+    case 32: return read_codes(source, start, count, 32, out, bad) == count;
+    default: return read_codes(source, start, count, row, out, bad) == count;
+    }
 }
 
 static inline size_t trimmed(const uint8_t *data, size_t size) {
@@ -30,88 +138,65 @@ static inline size_t trimmed(const uint8_t *data, size_t size) {
     return size;
 }
 
-static void fill(const sk_source *source, size_t start, size_t count, sk_span *out) {
-    const uint8_t *data = source->data;
+READER read_items(const sk_source *source, size_t start, size_t count, sk_span *out, sk_bad *bad) {
     switch (source->kind) {
     case SK_SPANS:
-        memcpy(out, source->spans + start, count * sizeof *out);
-        break;
+        if (out) memcpy(out, source->spans + start, count * sizeof *out);
+        return count;
     case SK_STRIDED:
-        for (size_t i = 0; i < count; i++)
-            out[i] = (sk_span){data + (ptrdiff_t)(start + i) * source->stride, source->size};
-        break;
+        for (size_t i = 0; out && i < count; i++)
+            out[i] = (sk_span){source->data + (ptrdiff_t)(start + i) * source->stride, source->size};
+        return count;
     case SK_TRIMMED:
-        for (size_t i = 0; i < count; i++) {
-            const uint8_t *item = data + (ptrdiff_t)(start + i) * source->stride;
+        for (size_t i = 0; out && i < count; i++) {
+            const uint8_t *item = source->data + (ptrdiff_t)(start + i) * source->stride;
             out[i] = (sk_span){item, trimmed(item, source->size)};
         }
-        break;
-    case SK_OFFSETS_32:
-        for (size_t i = 0; i < count; i++) {
-            int64_t from = offset_32(source, start + i), to = offset_32(source, start + i + 1);
-            out[i] = (sk_span){data + from, (size_t)(to - from)};
-        }
-        break;
-    case SK_OFFSETS_64:
-        for (size_t i = 0; i < count; i++) {
-            int64_t from = offset_64(source, start + i), to = offset_64(source, start + i + 1);
-            out[i] = (sk_span){data + from, (size_t)(to - from)};
-        }
-        break;
-    case SK_PAIRS_64:
-        for (size_t i = 0; i < count; i++) {
-            int64_t from = offset_64(source, 2 * (start + i)), to = offset_64(source, 2 * (start + i) + 1);
-            out[i] = (sk_span){data + from, (size_t)(to - from)};
-        }
-        break;
-    case SK_VIEWS:
-        for (size_t i = 0; i < count; i++) {
-            const uint8_t *view = data + VIEW_SIZE * (start + i);
-            int32_t size = view_field(view, 0);
-            out[i] = size <= VIEW_INLINE
-                         ? (sk_span){view + 4, (size_t)size}
-                         : (sk_span){source->buffers[view_field(view, 8)] + view_field(view, 12), (size_t)size};
-        }
-        break;
-    }
-}
-
-sk_span sk_source_item(const sk_source *source, size_t i) {
-    sk_span item;
-    fill(source, i, 1, &item);
-    return item;
-}
-
-static bool inside(const sk_source *source, int64_t from, int64_t to) {
-    return 0 <= from && from <= to && (uint64_t)to <= source->size;
-}
-
-static bool good_view(const sk_source *source, size_t i) {
-    const uint8_t *view = source->data + VIEW_SIZE * i;
-    int32_t size = view_field(view, 0), buffer = view_field(view, 8), from = view_field(view, 12);
-    if (size <= VIEW_INLINE) return size >= 0;
-    return 0 <= buffer && (size_t)buffer < source->buffer_count && 0 <= from &&
-           (int64_t)from + size <= source->buffer_sizes[buffer];
-}
-
-size_t sk_source_first_bad(const sk_source *source) {
-    size_t i = 0, count = source->count;
-    switch (source->kind) {
-    case SK_OFFSETS_32:
-        while (i < count && inside(source, offset_32(source, i), offset_32(source, i + 1))) i++;
-        return i;
-    case SK_OFFSETS_64:
-        while (i < count && inside(source, offset_64(source, i), offset_64(source, i + 1))) i++;
-        return i;
-    case SK_PAIRS_64:
-        while (i < count && inside(source, offset_64(source, 2 * i), offset_64(source, 2 * i + 1))) i++;
-        return i;
-    case SK_VIEWS:
-        while (i < count && good_view(source, i)) i++;
-        return i;
-    default:
         return count;
+    case SK_OFFSETS_32: return read_offsets_32(source, start, count, out, bad);
+    case SK_OFFSETS_64: return read_offsets_64(source, start, count, out, bad);
+    case SK_PAIRS_64: return read_pairs(source, start, count, out, bad);
+    case SK_VIEWS: return read_views(source, start, count, out, bad);
+    case SK_CODES:
+        for (size_t i = 0; out && i < count; i++) out[i] = (sk_span){NOTHING, 0};
+        return read_codes(source, start, count, 0, NULL, bad);
     }
+    return 0;
+}
+
+/* The same of items that may be missing, whose offsets or view may be anything. */
+static size_t read_present(const sk_source *source, size_t start, size_t count, sk_span *out, sk_bad *bad) {
+    for (size_t i = 0; i < count; i++) {
+        sk_span span = {NOTHING, 0};
+        if (sk_load_foreign_bit(source->validity, source->validity_start + start + i) &&
+            !read_items(source, start + i, 1, &span, bad))
+            return i;
+        if (out) out[i] = span;
+    }
+    return count;
+}
+
+size_t sk_source_read(const sk_source *source, size_t start, size_t count, sk_span *out, sk_bad *bad) {
+    if (source->validity && source->kind != SK_CODES) return read_present(source, start, count, out, bad);
+    return read_items(source, start, count, out, bad);
+}
+
+bool sk_source_check(const sk_source *source, sk_bad *bad) {
+    if (source->validity && source->kind != SK_CODES) return read_present(source, 0, source->count, NULL, bad) == source->count;
+    return read_items(source, 0, source->count, NULL, bad) == source->count;
+}
+
+bool sk_source_look_up(const sk_source *codes, const sk_source *values, sk_span *out, sk_bad *bad) {
+    for (size_t i = 0; i < codes->count; i++) {
+        uint64_t code = load_code(codes->data + (ptrdiff_t)i * codes->stride, codes->code_width);
+        const sk_source *part = values;
+        bool right = code < codes->size;
+        *bad = (sk_bad){i, (int64_t)code, 0, false};
+        if (right && codes->validity) right = sk_load_foreign_bit(codes->validity, codes->validity_start + code);
+        for (; right && code >= part->count; part++) code -= part->count;
+        if (!right || !sk_source_read(part, code, 1, &out[i], &(sk_bad){0})) return false;
+    }
+    return true;
 }
 
 size_t sk_first_null(const uint8_t *bitmap, size_t offset, size_t count) {
@@ -121,21 +206,23 @@ size_t sk_first_null(const uint8_t *bitmap, size_t offset, size_t count) {
             i += 7;
             continue;
         }
-        if (!(bitmap[bit / 8] >> bit % 8 & 1)) return i;
+        if (!sk_load_foreign_bit(bitmap, bit)) return i;
     }
     return count;
 }
 
 size_t sk_source_bytes(const sk_source *source, size_t start, size_t count) {
     sk_span piece[PIECE];
-    size_t bytes = 0;
+    sk_bad bad;
+    size_t bytes = 0, read, n;
     if (source->kind == SK_STRIDED || source->kind == SK_TRIMMED) return count * source->size;
-    while (count) {
-        size_t n = count < PIECE ? count : PIECE;
-        fill(source, start, n, piece);
-        for (size_t i = 0; i < n; i++) bytes += piece[i].size;
+    if (source->kind == SK_CODES) return count * (size_t)(source->code_width < 0 ? -source->code_width : source->code_width);
+    do {
+        n = count < PIECE ? count : PIECE;
+        read = sk_source_read(source, start, n, piece, &bad);
+        for (size_t i = 0; i < read; i++) bytes += piece[i].size;
         start += n, count -= n;
-    }
+    } while (count && read == n);
     return bytes;
 }
 
@@ -148,27 +235,30 @@ static bool are_full(const sk_source *source, size_t start, size_t count) {
     return true;
 }
 
-void sk_source_hash(const sk_source *source, const sk_hash_algorithm *algorithm, const sk_hash_key *key,
-                    size_t start, size_t count, uint8_t *out) {
+bool sk_source_hash(const sk_source *source, const sk_hash_algorithm *algorithm, const sk_hash_key *key,
+                    size_t start, size_t count, uint8_t *out, sk_bad *bad) {
     const sk_hash_path *path = sk_hash_active(algorithm);
     sk_span piece[PIECE];
+    if (source->kind == SK_CODES) return spread_digests(source, start, count, algorithm->digest_size, out, bad);
     if (source->kind == SK_SPANS) {
         path->batch(algorithm, key, source->spans + start, count, out);
-        return;
+        return true;
     }
     if (source->kind == SK_STRIDED && path->column) {
         path->column(algorithm, key, source->data + (ptrdiff_t)start * source->stride, source->stride,
                      source->size, count, out);
-        return;
+        return true;
     }
     while (count) {
-        size_t n = count < PIECE ? count : PIECE;
+        const size_t n = count < PIECE ? count : PIECE;
         if (source->kind == SK_TRIMMED && path->column && are_full(source, start, n)) {
             path->column(algorithm, key, source->data + (ptrdiff_t)start * source->stride, source->stride, source->size, n, out);
         } else {
-            fill(source, start, n, piece);
-            path->batch(algorithm, key, piece, n, out);
+            const size_t read = sk_source_read(source, start, n, piece, bad);
+            path->batch(algorithm, key, piece, read, out);
+            if (read < n) return false;
         }
         start += n, count -= n, out += n * algorithm->digest_size;
     }
+    return true;
 }

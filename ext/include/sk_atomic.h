@@ -51,6 +51,10 @@ _Static_assert(__atomic_always_lock_free(8, 0), "64-bit words must be lock-free"
                                               uint##bits##_t v) {                                   \
         return __atomic_compare_exchange_n(p, seen, v, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);  \
     }                                                                                               \
+    static inline bool sk_cas##bits##_acq_rel(uint##bits##_t *p, uint##bits##_t *seen,              \
+                                              uint##bits##_t v) {                                   \
+        return __atomic_compare_exchange_n(p, seen, v, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);  \
+    }                                                                                               \
     static inline bool sk_cas##bits##_seq_cst(uint##bits##_t *p, uint##bits##_t *seen,              \
                                               uint##bits##_t v) {                                   \
         return __atomic_compare_exchange_n(p, seen, v, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);  \
@@ -77,7 +81,7 @@ static inline void sk_fence_after_rmw(void) {
 #endif
 }
 
-/* Orders earlier loads before later ones. */
+/* Orders earlier loads before later ones: what another published before the value that a relaxed load found is seen now. */
 static inline void sk_fence_acquire(void) { __atomic_thread_fence(__ATOMIC_ACQUIRE); }
 
 #endif

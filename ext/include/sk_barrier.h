@@ -120,7 +120,7 @@ static inline void sk_barrier_settle(const sk_segment *s, sk_barrier *b) {
 static inline void sk_barrier_notice(const sk_segment *s, sk_barrier *b) {
     uint32_t seen = 0;
     if ((sk_me(s) == 0 && sk_segment_sit(s) != SK_OK) || sk_barrier_phase(sk_barrier_look(b)) >= SK_IS_BROKEN) return;
-    if (!sk_cas32_acquire(&b->lock, &seen, sk_me(s)) && !sk_lock_inherit(s, &b->lock, seen)) return;
+    if (!sk_cas32_acq_rel(&b->lock, &seen, sk_me(s)) && !sk_lock_inherit(s, &b->lock, seen)) return;
     sk_barrier_settle(s, b);
     sk_lock_give(&b->lock);
 }

@@ -11,7 +11,11 @@
  *   slot      0   word                                         that commits
  *             4   parked: 1 once it may sleep on the word      the sleeper
  *             8   ticket                                       the sleeper, before the word
- *             16  before: tickets given out when it was told   who tells it, before the word
+ *             16  before: tickets given out when it was told   who tells it, before the word, by compare-and-swap; it
+ *                 or later, and never fewer than at any time       only grows
+ *                 it was told earlier
+ *             24  stuck: a keeper that it has found holding the    the sleeper
+ *                 lock for a whole slice
  *
  *   word                 meaning               who moves it on
  *   0                    free                  who comes, to its owner word
@@ -21,6 +25,11 @@
  *
  * A notification is passed on to the oldest that still waits and came before it was given; those who came later have
  * seen what it was about, because they looked at it under the lock.
+ * Two may be telling one sleeper at once, a notifier and a keeper, and only one of them gets to. The other has stored its
+ * `before` already: so that word only grows, and whoever is told has the larger of the two. (It was a plain store: the
+ * loser's smaller one shut out a sleeper that the winner's notification was meant for.) Too large a number lets somebody be
+ * told who came a moment later, and only when nobody older is left; one of an earlier stay in the slot is below the ticket
+ * of this one, so it says nothing.
  *
  * Deaths. Coming, before the word is taken: nothing happened. Waiting: notifiers ask whether the oldest lives before they
  * tell it, free the dead and tell the next. Told, at any time before the slot is free: each who waits looks for told
@@ -28,7 +37,8 @@
  * slot freed. A death in between, or one that comes after the sleeper took its lock, tells one more than was
  * asked for; none is ever swallowed. Notifying: some are told and the rest are not, as if it had asked for fewer.
  * Between telling and the wake: the sleeper looks again when its slice is over.
- * Nobody waits for an answer of a sleeper, so a stopped or dead one never holds up a notifier. */
+ * Nobody waits for an answer of a sleeper, so a stopped or dead one never holds up a notifier. Nor does a stopped keeper:
+ * who finds the same one for two slices passes on beside it, which may tell one more than was asked for. */
 #ifndef SK_CONDITION_H
 #define SK_CONDITION_H
 
@@ -42,7 +52,8 @@ typedef struct sk_sleeper {
     uint32_t parked;
     uint64_t ticket;
     uint64_t before;
-    uint64_t room;
+    uint32_t stuck;
+    uint32_t unused;
 } sk_sleeper;
 
 typedef struct sk_condition {
@@ -78,7 +89,8 @@ static inline bool sk_sleeper_waits(uint32_t word) { return word != 0 && !(word 
 
 /* Tell one that waits as `owner`, if it still does; whether that was one who came before. */
 static inline bool sk_sleeper_tell(sk_sleeper *z, uint32_t owner, uint64_t before) {
-    sk_store64_relaxed(&z->before, before);
+    uint64_t there = sk_load64_relaxed(&z->before);
+    while (there < before && !sk_cas64_seq_cst(&z->before, &there, before)) continue;
     if (!sk_cas32_seq_cst(&z->word, &owner, owner | SK_TOLD)) return false; /* R1: pairs with A1; commits */
     sk_fence_after_rmw(); /* W2: pairs with W1 */
     if (sk_load32_relaxed(&z->parked)) sk_wake(&z->word, 1);
@@ -103,7 +115,7 @@ static inline sk_sleeper *sk_condition_oldest(sk_condition *c, uint64_t before, 
 /* Tell the n oldest of the living that came with tickets below `before`; how many there were. */
 static inline uint64_t sk_condition_tell(const sk_segment *s, sk_condition *c, uint64_t before, uint64_t n) {
     uint64_t told = 0;
-    uint32_t owner;
+    uint32_t owner = 0;
     sk_sleeper *z;
     while (told < n && (z = sk_condition_oldest(c, before, &owner)) != NULL) {
         if (!sk_lives(s, owner)) sk_cas32_seq_cst(&z->word, &owner, 0);
@@ -117,22 +129,28 @@ static inline void sk_condition_notify(const sk_segment *s, sk_condition *c, uin
     sk_condition_tell(s, c, sk_load64_relaxed(&c->next), n);
 }
 
-/* Pass on what the dead had been told, unless somebody else is just doing so. */
-static inline void sk_condition_pass_on(const sk_segment *s, sk_condition *c) {
+/* Pass on what the dead had been told, unless somebody else is just doing so, who was not `stuck` a slice ago.
+ * The keeper found, or 0. */
+static inline uint32_t sk_condition_pass_on_beside(const sk_segment *s, sk_condition *c, uint32_t stuck) {
     uint32_t high = sk_condition_high(c), seen = 0;
-    bool kept = false;
+    bool kept = false, beside = false;
     for (uint32_t i = 0; i < high; i++) {
         uint32_t word = sk_load32_acquire(&c->slot[i].word);
         if (!(word & SK_TOLD) || sk_lives(s, word)) continue;
-        if (!kept && !sk_cas32_acquire(&c->keeper, &seen, sk_me(s)) && !sk_lock_inherit(s, &c->keeper, seen))
-            return;
-        kept = true;
+        if (!kept && !beside) {
+            kept = sk_cas32_acq_rel(&c->keeper, &seen, sk_me(s)) || sk_lock_inherit(s, &c->keeper, seen);
+            beside = !kept && seen == stuck;
+            if (!kept && !beside) return seen;
+        }
         if (sk_load32_acquire(&c->slot[i].word) != word) continue;
         sk_condition_tell(s, c, sk_load64_relaxed(&c->slot[i].before), 1);
         sk_cas32_seq_cst(&c->slot[i].word, &word, 0);
     }
     if (kept) sk_lock_give(&c->keeper);
+    return beside ? stuck : 0;
 }
+
+static inline void sk_condition_pass_on(const sk_segment *s, sk_condition *c) { sk_condition_pass_on_beside(s, c, 0); }
 
 /* --- waiting -------------------------------------------------------------------------------------- */
 
@@ -154,7 +172,9 @@ static inline int sk_condition_enter(const sk_segment *s, sk_condition *c, sk_sl
             uint32_t word = sk_load32_acquire(&z->word);
             if (word != 0) continue;
             if (i >= sk_condition_high(c)) sk_store32_release(&c->high, i + 1);
+            /* Under the lock nobody else takes a slot, so these are not stored into another's, and the swap does not fail. */
             sk_store32_relaxed(&z->parked, 0);
+            sk_store32_relaxed(&z->stuck, 0);
             sk_store64_relaxed(&z->ticket, sk_add64_seq_cst(&c->next, 1));
             if (!sk_cas32_seq_cst(&z->word, &word, sk_me(s))) continue; /* commits */
             *mine = z;
@@ -178,7 +198,8 @@ static inline int sk_condition_wait(sk_segment *s, sk_condition *c, sk_sleeper *
             sk_store32_seq_cst(&z->parked, 1); /* W1: out before the system compares the word */
             rc = sk_park_slice(&s->waiter, &z->word, me, SK_PARK_SLICE_NS, until);
         }
-        if (rc == SK_INTERRUPTED) sk_condition_pass_on(s, c);
+        if (rc == SK_INTERRUPTED)
+            sk_store32_relaxed(&z->stuck, sk_condition_pass_on_beside(s, c, sk_load32_relaxed(&z->stuck)));
         if (rc != SK_OK) return sk_load32_acquire(&z->word) != me ? SK_OK : rc;
     }
 }

@@ -8,7 +8,11 @@
  *
  * Deaths. Before the compare-and-swap: nothing happened. After it: the word names a dead owner, the next
  * one takes it over and is told SK_OWNER_DIED, and so again if it dies repairing. Between the swap to 0 and the wake:
- * sleepers look again after one slice. The sleeping scheme is that of U. Drepper, "Futexes Are Tricky" (mutex 2). */
+ * sleepers look again after one slice. The sleeping scheme is that of U. Drepper, "Futexes Are Tricky" (mutex 2).
+ *
+ * A word is taken by an acquire and release (P1): whoever reads the owner in it, and then the epoch of its seat behind an
+ * acquire (Q1), sees the epoch that this owner stored when it took the seat. With an acquire alone ARM64 may show the word
+ * before the epoch, and a living owner would be taken for dead. */
 #ifndef SK_LOCK_H
 #define SK_LOCK_H
 
@@ -18,8 +22,9 @@
 
 /* Take a word whose owner is dead. */
 static inline bool sk_lock_inherit(const sk_segment *s, uint32_t *word, uint32_t seen) {
+    sk_fence_acquire(); /* Q1: pairs with P1; `seen` may have been read by a relaxed load */
     if (sk_lives(s, seen)) return false;
-    return sk_cas32_acquire(word, &seen, sk_me(s) | (seen & SK_LOCK_WAITED));
+    return sk_cas32_acq_rel(word, &seen, sk_me(s) | (seen & SK_LOCK_WAITED)); /* P1 */
 }
 
 static inline int sk_lock_slow(sk_segment *s, uint32_t *word, uint64_t until) {
@@ -28,13 +33,13 @@ static inline int sk_lock_slow(sk_segment *s, uint32_t *word, uint64_t until) {
     uint64_t began = 0;
     for (;;) {
         uint32_t seen = 0;
-        if (sk_cas32_acquire(word, &seen, sk_me(s) | flag)) return SK_OK; /* A1: pairs with R1 */
+        if (sk_cas32_acq_rel(word, &seen, sk_me(s) | flag)) return SK_OK; /* A1: pairs with R1. P1: pairs with Q1 */
         if (until == 0) return SK_BUSY;
         int turn = sk_turn(&began, until);
         if (turn != SK_OK) return turn;
         if (sk_spin_while(&s->waiter, word, seen)) continue;
         if (!(seen & SK_LOCK_WAITED)) {
-            if (!sk_cas32_acquire(word, &seen, seen | SK_LOCK_WAITED)) continue;
+            if (!sk_cas32_acq_rel(word, &seen, seen | SK_LOCK_WAITED)) continue; /* P1, passed on */
             seen |= SK_LOCK_WAITED;
         }
         flag = SK_LOCK_WAITED;
@@ -48,7 +53,7 @@ static inline int sk_lock_slow(sk_segment *s, uint32_t *word, uint64_t until) {
 static inline int sk_lock_take(sk_segment *s, uint32_t *word, uint64_t until) {
     uint32_t seen = 0;
     SK_SEATED(s);
-    if (__builtin_expect(sk_cas32_acquire(word, &seen, sk_me(s)), 1)) return SK_OK; /* A1: pairs with R1 */
+    if (__builtin_expect(sk_cas32_acq_rel(word, &seen, sk_me(s)), 1)) return SK_OK; /* A1: pairs with R1. P1 */
     return sk_lock_slow(s, word, until);
 }
 

@@ -56,14 +56,18 @@ static inline bool sk_look(sk_looker *l, int fd) {
     return false;
 }
 
-/* After a sleep: more looks next time if it was short, fewer if it was long. */
+/* After a sleep of so many ns: more looks next time if it was short, fewer if it was long. */
+static inline void sk_looker_learn(sk_looker *l, uint64_t slept) {
+    if (slept >= SK_SHORT_SLEEP_NS) l->looks -= (l->looks + 3) / 4;
+    else l->looks = l->looks == 0 ? 1 : l->looks * 2;
+    if (l->looks > SK_LOOKS_MAX) l->looks = SK_LOOKS_MAX;
+}
+
 static inline void sk_looker_woke(sk_looker *l) {
     if (l->since == 0) return;
     uint64_t slept = sk_now_ns() - l->since;
     l->since = 0;
-    if (slept >= SK_SHORT_SLEEP_NS) l->looks -= (l->looks + 3) / 4;
-    else l->looks = l->looks == 0 ? 1 : l->looks * 2;
-    if (l->looks > SK_LOOKS_MAX) l->looks = SK_LOOKS_MAX;
+    sk_looker_learn(l, slept);
 }
 
 #endif

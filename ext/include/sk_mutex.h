@@ -2,8 +2,8 @@
  *
  *   offset  what                                                     written by
  *   0       word: see sk_lock.h                                      anybody, by compare-and-swap; that commits
- *   4       torn: 1 when an owner died and what the mutex guards     the holder; sk_mutex_mend
- *           was not yet released in order by somebody who was told
+ *   4       torn: how many owners died since what the mutex guards   the holder; sk_mutex_mend, by compare-and-swap
+ *           was last released in order by somebody who was told
  *   8       turn: see sk_stay.h                                      those who wait, by compare-and-swap
  *   16      since: wall clock (ns) at which it was taken, 0 while    the holder; for people
  *           that is not yet, or no longer, known
@@ -42,11 +42,17 @@ static inline uint64_t sk_mutex_len(uint32_t seats) {
     return sk_round_up(sizeof(sk_mutex) + seats * sizeof(uint64_t), SK_LINE);
 }
 
+/* One more owner died; by whoever took over from it. */
+static inline void sk_mutex_tear(sk_mutex *m) {
+    uint32_t deaths = sk_load32_relaxed(&m->torn) + 1;
+    sk_store32_relaxed(&m->torn, deaths == 0 ? 1 : deaths);
+}
+
 /* What the one who has just asked for the word with this answer is told; taken, it is stamped. */
 static inline int sk_mutex_told(sk_mutex *m, int rc) {
     if (rc != SK_OK && rc != SK_OWNER_DIED) return rc;
     sk_store64_relaxed(&m->since, sk_wall_coarse_ns());
-    if (__builtin_expect(rc == SK_OWNER_DIED, 0)) sk_store32_relaxed(&m->torn, 1);
+    if (__builtin_expect(rc == SK_OWNER_DIED, 0)) sk_mutex_tear(m);
     return __builtin_expect(sk_load32_relaxed(&m->torn) != 0, 0) ? SK_OWNER_DIED : SK_OK;
 }
 
@@ -55,7 +61,7 @@ static inline int sk_mutex_try(const sk_segment *s, sk_mutex *m) {
     uint32_t seen = 0;
     SK_SEATED(s);
     if (__builtin_expect(sk_load64_relaxed(&m->turn) != 0, 0)) return SK_BUSY;
-    if (!sk_cas32_acquire(&m->word, &seen, sk_me(s))) return SK_BUSY; /* A1: pairs with R1 in sk_lock_give */
+    if (!sk_cas32_acq_rel(&m->word, &seen, sk_me(s))) return SK_BUSY; /* A1: pairs with R1 in sk_lock_give. P1: see sk_lock.h */
     return sk_mutex_told(m, SK_OK);
 }
 
@@ -63,7 +69,7 @@ static inline int sk_mutex_try(const sk_segment *s, sk_mutex *m) {
 static inline int sk_mutex_grab(const sk_segment *s, sk_mutex *m) {
     uint32_t seen = 0;
     SK_SEATED(s);
-    if (sk_cas32_acquire(&m->word, &seen, sk_me(s))) return sk_mutex_told(m, SK_OK); /* A1: pairs with R1 */
+    if (sk_cas32_acq_rel(&m->word, &seen, sk_me(s))) return sk_mutex_told(m, SK_OK); /* A1: pairs with R1 */
     return sk_mutex_told(m, sk_lock_inherit(s, &m->word, seen) ? SK_OWNER_DIED : SK_BUSY);
 }
 
@@ -72,7 +78,7 @@ static inline int sk_mutex_park(sk_segment *s, sk_mutex *m, uint32_t *seen, uint
     uint64_t slice = sk_stay_ask(s, &m->turn, stay, SK_LOCK_SLICE_NS);
     if (*seen == 0) slice = SK_STAY_STEP_NS;
     else if (!(*seen & SK_LOCK_WAITED)) {
-        if (!sk_cas32_acquire(&m->word, seen, *seen | SK_LOCK_WAITED)) return SK_OK;
+        if (!sk_cas32_acq_rel(&m->word, seen, *seen | SK_LOCK_WAITED)) return SK_OK;
         *seen |= SK_LOCK_WAITED;
     }
     sk_stay_enrol(s, m->roll, stay);
@@ -86,7 +92,7 @@ static inline int sk_mutex_slow(sk_segment *s, sk_mutex *m, uint64_t until, sk_s
     for (;;) {
         uint32_t seen = sk_load32_relaxed(&m->word);
         if (seen == 0 && !sk_stay_barred(s, &m->turn, stay) &&
-            sk_cas32_acquire(&m->word, &seen, sk_me(s) | flag)) /* A1: pairs with R1 in sk_lock_give */
+            sk_cas32_acq_rel(&m->word, &seen, sk_me(s) | flag)) /* A1: pairs with R1 in sk_lock_give */
             return SK_OK;
         if (seen != 0) stay->freed = 0;
         int rc = sk_turn(&began, until);
@@ -98,7 +104,7 @@ static inline int sk_mutex_slow(sk_segment *s, sk_mutex *m, uint64_t until, sk_s
         if (rc == SK_OK) continue;
         if (seen != 0 && sk_lock_inherit(s, &m->word, seen)) return SK_OWNER_DIED;
         seen = 0;
-        if (rc == SK_TIMEOUT && sk_cas32_acquire(&m->word, &seen, sk_me(s) | flag)) return SK_OK; /* A1 */
+        if (rc == SK_TIMEOUT && sk_cas32_acq_rel(&m->word, &seen, sk_me(s) | flag)) return SK_OK; /* A1 */
         return rc;
     }
 }
@@ -132,7 +138,7 @@ static inline int sk_mutex_give_slow(const sk_segment *s, sk_mutex *m) {
     uint32_t seen;
     while ((seen = sk_load32_acquire(&m->word)) != 0) {
         if (sk_lock_inherit(s, &m->word, seen)) {
-            sk_store32_relaxed(&m->torn, 1);
+            sk_mutex_tear(m);
             sk_mutex_free(m);
             return SK_OK;
         }
@@ -158,13 +164,15 @@ static inline void sk_mutex_pass_on(sk_mutex *m) {
     sk_mutex_free(m);
 }
 
-/* What it guards is in order again, says whoever holds it or looks after what a dead one left. */
+/* What it guards is in order again, says whoever holds it or looks after what a dead one left. Of the deaths before this
+ * call: where others may take it over meanwhile, word of a later one stays. */
 static inline int sk_mutex_mend(const sk_segment *s, sk_mutex *m) {
     SK_SEATED(s);
-    uint32_t seen = sk_load32_acquire(&m->word);
-    bool inherited = seen != 0 && sk_lock_inherit(s, &m->word, seen);
-    sk_store32_relaxed(&m->torn, 0);
-    if (inherited) sk_mutex_free(m);
+    uint32_t deaths = sk_load32_relaxed(&m->torn), seen = sk_load32_acquire(&m->word);
+    if (seen != 0 && sk_lock_inherit(s, &m->word, seen)) {
+        sk_store32_relaxed(&m->torn, 0);
+        sk_mutex_free(m);
+    } else sk_cas32_seq_cst(&m->torn, &deaths, 0);
     return SK_OK;
 }
 

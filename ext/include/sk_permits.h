@@ -5,6 +5,7 @@
  *   4       free: permits that nobody holds                          the holder of the lock; derived from `held`
  *   8       turn: see sk_stay.h                                      those who wait, by compare-and-swap
  *   16      event of those who wait: see sk_wait.h                   sleepers and wakers
+ *   20      moves of the lock: see sk_stall.h                        the holder of the lock
  *   128     held: a roll of the permits of each process              the holder of the lock; one store commits
  *   …       waiting: a roll of the threads of each process that      the process on that seat; for people
  *           wait
@@ -30,7 +31,8 @@ typedef struct sk_permits {
     uint32_t free;
     uint64_t turn;
     uint32_t event;
-    unsigned char line[SK_LINE - 20];
+    uint32_t moves;
+    unsigned char line[SK_LINE - 24];
     uint64_t rolls[]; /* held, waiting */
 } sk_permits;
 _Static_assert(offsetof(sk_permits, free) == 4 && offsetof(sk_permits, turn) == 8 &&
@@ -86,7 +88,7 @@ static inline int sk_permits_enter(sk_segment *s, sk_permits *p, uint64_t until)
     return rc == SK_OWNER_DIED ? SK_OK : rc;
 }
 
-static inline void sk_permits_leave(sk_permits *p) { sk_lock_give(&p->lock); }
+static inline void sk_permits_leave(sk_permits *p) { sk_lock_give_and_move(&p->lock, &p->moves); }
 
 static inline uint32_t sk_permits_free(const sk_segment *s, const sk_permits *p) {
     uint32_t unheld = sk_load32_relaxed(&p->free), bound = sk_permits_bound(s);
@@ -153,15 +155,17 @@ static inline int sk_permits_park(sk_segment *s, sk_permits *p, uint32_t seen, u
     uint64_t slice = sk_stay_ask(s, &p->turn, stay, SK_LOCK_SLICE_NS);
     if (seen != 0) slice = SK_STAY_STEP_NS;
     sk_stay_enrol(s, sk_permits_waiting(s), stay);
-    uint32_t raised = sk_event_raise(&p->event); /* W1: pairs with W2 in sk_event_call */
+    uint32_t raised = sk_event_raise(&p->event); /* W1: pairs with W2 in sk_event_call. A fence, so the load may be relaxed */
     if (sk_load32_relaxed(&p->free) != seen) return SK_OK;
     return sk_park_slice(&s->waiter, &p->event, raised, slice, until);
 }
 
-/* One look: SK_OK, SK_BUSY with how many are free, or what entering says. */
+/* One look: SK_OK, SK_BUSY with how many are free, or what entering says. Who barges does not wait for a permit, and not
+ * for a holder of the lock that stands still: SK_STALLED. */
 static inline int sk_permits_look(sk_segment *s, sk_permits *p, bool barges, uint64_t until, sk_stay *stay,
                                   uint32_t *unheld) {
     int rc = sk_permits_enter(s, p, until);
+    if (rc == SK_INTERRUPTED && barges) return sk_stall_judge(&stay->stall, &p->lock, &p->moves, 0, rc);
     if (rc != SK_OK) return rc;
     *unheld = sk_permits_free(s, p);
     if (*unheld == 0) stay->freed = 0;
@@ -194,8 +198,8 @@ static inline int sk_permits_slow(sk_segment *s, sk_permits *p, bool willing, ui
 }
 
 /* Take one; if not `willing` waits for the lock alone, and answers SK_BUSY when all are held by the living.
- * SK_OK, SK_BUSY, SK_TIMEOUT, SK_NO_SEAT, and SK_INTERRUPTED: come again with the same stay, or end it by
- * sk_permits_quit. */
+ * SK_OK, SK_BUSY, SK_TIMEOUT, SK_NO_SEAT, SK_STALLED (not willing, and the lock's holder stands still), and SK_INTERRUPTED:
+ * come again with the same stay, or end it by sk_permits_quit. */
 static inline int sk_permits_take(sk_segment *s, bool willing, uint64_t until, sk_stay *stay) {
     sk_permits *p = sk_permits_of(s);
     int rc = sk_permits_slow(s, p, willing, until, stay);

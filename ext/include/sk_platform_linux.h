@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -268,6 +269,12 @@ static inline int sk_file_discard(int fd, uint64_t from, uint64_t to) {
 /* Read `len` bytes at `from`; whether there were so many. */
 static inline bool sk_file_peek(int fd, void *to, uint64_t len, uint64_t from) {
     return pread(fd, to, len, (off_t)from) == (ssize_t)len;
+}
+
+/* Memory that is free where the file lies, in bytes. */
+static inline uint64_t sk_file_room(int fd) {
+    struct statvfs room;
+    return fstatvfs(fd, &room) == 0 ? (uint64_t)room.f_bavail * room.f_frsize : 0;
 }
 
 /* NULL, with errno set, when the process has no room for the mapping. */

@@ -32,7 +32,7 @@ static inline int sk_queue_begin_get(sk_segment *s, sk_queue *q, sk_call call, u
         if (state == SK_QUEUE_ENDED) return SK_SHUTDOWN;
         int rc = SK_EMPTY;
         if (!sk_queue_is_empty(q, &seen)) {
-            rc = sk_queue_lock_get(s, q, call.until);
+            rc = sk_queue_lock_get(s, q, call);
             if (rc != SK_OK) return rc;
             *head = sk_load64_relaxed(&q->head);
             *tail = sk_load64_relaxed(&q->tail_seen);
@@ -44,7 +44,7 @@ static inline int sk_queue_begin_get(sk_segment *s, sk_queue *q, sk_call call, u
             else if (*tail == *head) rc = SK_EMPTY;
             else if ((rc = sk_queue_ring(s, q, r)) == SK_OK && !sk_queue_sound(r, *head, *tail)) rc = SK_CORRUPT;
             if (rc == SK_OK) return rc;
-            sk_lock_give(&q->get_lock);
+            sk_queue_free_get(q);
             seen = *tail;
         }
         if (rc != SK_EMPTY) return rc;
@@ -86,7 +86,7 @@ static inline int sk_queue_look(const sk_ring *r, uint64_t head, uint64_t tail, 
 
 static inline void sk_queue_commit_get(sk_queue *q, uint64_t head, uint32_t items) {
     sk_store64_release(&q->head, head); /* commits the get. R4: pairs with A4 */
-    sk_lock_give(&q->get_lock);
+    sk_queue_free_get(q);
     if (sk_queue_maxsize(q) != 0) sk_event_call(&q->room, (int)(items < 1024 ? items : 1024));
 }
 
@@ -101,11 +101,11 @@ static inline int sk_queue_get(sk_segment *s, void *to, uint64_t room, sk_found 
     rc = sk_queue_look(&r, head, tail, found);
     if (rc == SK_OK) {
         uint64_t take = found->payload < room ? found->payload : room;
-        sk_ring_read(&r, sk_units(head), SK_RECORD_HEAD, to, take);
+        sk_queue_read(&r, &q->get_moves, sk_units(head), SK_RECORD_HEAD, to, take);
         if (take < found->payload) rc = SK_LARGER;
     }
     if (rc != SK_OK) {
-        sk_lock_give(&q->get_lock);
+        sk_queue_free_get(q);
         return rc;
     }
     uint32_t units = (uint32_t)sk_record_units(found->payload);
@@ -115,19 +115,19 @@ static inline int sk_queue_get(sk_segment *s, void *to, uint64_t room, sk_found 
 
 /* Take the record that an earlier call found, leaving out its first `skip` bytes, which that call brought.
  * SK_LARGER: somebody else has taken it; start again. Never waits for an item. */
-static inline int sk_queue_get_found(sk_segment *s, void *to, uint64_t skip, const sk_found *wanted, uint64_t until) {
+static inline int sk_queue_get_found(sk_segment *s, void *to, uint64_t skip, const sk_found *wanted, sk_call call) {
     sk_queue *q = sk_queue_of(s);
     uint64_t head, tail;
     sk_ring r;
-    sk_call call = {until, false};
+    call.willing = false;
     int rc = sk_queue_begin_get(s, q, call, &head, &tail, &r);
     if (rc != SK_OK) return rc == SK_EMPTY ? SK_LARGER : rc;
     sk_found found;
     rc = sk_queue_look(&r, head, tail, &found);
     if (rc == SK_OK && (found.head != wanted->head || found.payload != wanted->payload)) rc = SK_LARGER;
-    if (rc == SK_OK) sk_ring_read(&r, sk_units(head), SK_RECORD_HEAD + skip, to, found.payload - skip);
+    if (rc == SK_OK) sk_queue_read(&r, &q->get_moves, sk_units(head), SK_RECORD_HEAD + skip, to, found.payload - skip);
     if (rc != SK_OK) {
-        sk_lock_give(&q->get_lock);
+        sk_queue_free_get(q);
         return rc;
     }
     uint32_t units = (uint32_t)sk_record_units(found.payload);
@@ -150,7 +150,8 @@ static inline int sk_queue_get_records(sk_segment *s, unsigned char *to, uint32_
     if (n < most) { /* a batch wants all there is: look at the tail itself */
         tail = sk_load64_acquire(&q->tail); /* A5: pairs with R5 */
         sk_store64_relaxed(&q->tail_seen, tail);
-        if (!sk_queue_sound(&r, head, tail)) rc = SK_CORRUPT;
+        rc = sk_queue_ring(s, q, &r); /* anew: the tail may be past what the former origin can tell */
+        if (rc == SK_OK && !sk_queue_sound(&r, head, tail)) rc = SK_CORRUPT;
     }
     uint64_t whole = 0;
     for (end = head; rc == SK_OK && n < most && end != tail; n++) {
@@ -169,10 +170,10 @@ static inline int sk_queue_get_records(sk_segment *s, unsigned char *to, uint32_
         end = sk_position_plus(end, 1, (uint32_t)more);
     }
     if (rc != SK_OK) {
-        sk_lock_give(&q->get_lock);
+        sk_queue_free_get(q);
         return rc;
     }
-    sk_ring_read(&r, sk_units(head), 0, to, whole * SK_UNIT);
+    sk_queue_read(&r, &q->get_moves, sk_units(head), 0, to, whole * SK_UNIT);
     sk_queue_commit_get(q, end, n);
     *items = n;
     *units = whole;

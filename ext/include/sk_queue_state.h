@@ -27,6 +27,21 @@ static inline uint64_t sk_queue_bytes(const sk_queue *q) {
     return (uint64_t)(uint32_t)(sk_units(tail) - sk_units(head)) * SK_UNIT;
 }
 
+/* What its ring holds, in bytes. */
+static inline uint64_t sk_queue_capacity(const sk_queue *q) {
+    return sk_geometry_units(sk_load64_acquire(&q->geometry)) * SK_UNIT;
+}
+
+/* By how many bytes the ring would have to grow now to hold another item of `payload` bytes. For messages. */
+static inline uint64_t sk_queue_lacks(sk_segment *s, uint64_t payload) {
+    sk_queue *q = sk_queue_of(s);
+    sk_ring r;
+    uint64_t head, tail;
+    sk_queue_positions(q, &head, &tail);
+    if (sk_queue_ring(s, q, &r) != SK_OK || !sk_queue_sound(&r, head, tail)) return 0;
+    return sk_queue_lack(&r, sk_units(head), sk_units(tail) - sk_units(head), sk_record_units(payload)) * SK_UNIT;
+}
+
 /* Items put and not yet declared done. Ending a queue at once declares done what was never taken: those lie
  * behind the frozen head. */
 static inline uint32_t sk_queue_unfinished(const sk_queue *q, uint32_t done) {
@@ -66,15 +81,16 @@ static inline int sk_queue_join(sk_segment *s, uint64_t until) {
  * after. SK_OK or what waiting for the locks answers. */
 static inline int sk_queue_shutdown(sk_segment *s, bool at_once, uint64_t until) {
     sk_queue *q = sk_queue_of(s);
-    int rc = sk_queue_lock_put(s, q, until);
+    sk_call call = {.until = until};
+    int rc = sk_queue_lock_put(s, q, call);
     if (rc != SK_OK) return rc;
-    rc = sk_queue_lock_get(s, q, until);
+    rc = sk_queue_lock_get(s, q, call);
     if (rc == SK_OK) {
         uint32_t state = at_once ? SK_QUEUE_ENDED : SK_QUEUE_DRAINING;
         if (sk_load32_relaxed(&q->state) < state) sk_store32_seq_cst(&q->state, state); /* commits */
-        sk_lock_give(&q->get_lock);
+        sk_queue_free_get(q);
     }
-    sk_lock_give(&q->put_lock);
+    sk_queue_free_put(q);
     if (rc == SK_OK) {
         sk_event_call(&q->items, SK_EVERYBODY);
         sk_event_call(&q->room, SK_EVERYBODY);
@@ -105,13 +121,14 @@ static inline int sk_queue_fill(sk_segment *s) {
     sk_queue *q = sk_queue_of(s);
     const uint64_t *param = sk_header_of(s)->param;
     uint64_t start = param[SK_QUEUE_START];
+    uint32_t units = 1u << param[SK_QUEUE_LOG2];
     sk_store64_relaxed(&q->tail, start);
     sk_store64_relaxed(&q->tail_seen, start);
     sk_store64_relaxed(&q->head, start);
     sk_store64_relaxed(&q->head_seen, start);
     sk_store32_relaxed(&q->done, sk_items(start));
     sk_store64_relaxed(&q->maxsize, param[SK_QUEUE_MAXSIZE]);
-    sk_store64_relaxed(&q->geometry, sk_geometry(param[SK_QUEUE_FLOOR], (uint32_t)param[SK_QUEUE_LOG2]));
+    sk_store64_relaxed(&q->geometry, sk_geometry(units, sk_units(start) / units * units));
     return SK_OK;
 }
 

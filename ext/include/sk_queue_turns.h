@@ -10,7 +10,7 @@ static inline int sk_queue_look_for_item(sk_segment *s, sk_call call) {
     uint64_t head, tail;
     sk_ring r;
     int rc = sk_queue_begin_get(s, q, call, &head, &tail, &r);
-    if (rc == SK_OK) sk_lock_give(&q->get_lock);
+    if (rc == SK_OK) sk_queue_free_get(q);
     return rc;
 }
 

@@ -6,10 +6,12 @@
  *   record     8 bytes of header, the payload, up to 15 bytes of slack
  *   header     63 .. 48  47 .. 40  39 ........ 0
  *              check     kind      payload bytes
- *   geometry   47 .. 40  39 ........ 0
- *              log2      page          how many units the ring has, and the page of the file where it starts
+ *   geometry   55 .. 32  31 ........ 0
+ *              pages     origin        how long the ring is, and the units of the position where the present lap began
  *
- * One position word holds items and bytes, so that one store commits both and they never disagree. */
+ * A unit lies at (its position - origin) in the ring, less the ring's length if that is past the end: so the ring may have
+ * any number of pages. Positions in use are less than two lengths past the origin; whoever would put further moves the
+ * origin on by one length, which leaves every unit where it is. One position word holds items and bytes, so that one store commits both and they never disagree. */
 #ifndef SK_RING_H
 #define SK_RING_H
 
@@ -20,9 +22,9 @@
 
 #define SK_UNIT 16u
 #define SK_RECORD_HEAD 8u
-#define SK_RING_LOG2_MIN 8u
-#define SK_RING_LOG2_MAX 31u /* half of what a 32-bit difference can tell apart: 32 GiB */
-#define SK_PAYLOAD_MAX (((uint64_t)1 << SK_RING_LOG2_MAX) * SK_UNIT - SK_RECORD_HEAD)
+#define SK_RING_UNITS_MAX ((uint64_t)1 << 31) /* half of what a 32-bit difference can tell apart: 32 GiB */
+#define SK_PAYLOAD_MAX (SK_RING_UNITS_MAX * SK_UNIT - SK_RECORD_HEAD)
+#define SK_UNITS_PER_PAGE (SK_PAGE / SK_UNIT)
 
 static inline uint64_t sk_position(uint32_t items, uint32_t units) { return (uint64_t)items << 32 | units; }
 static inline uint32_t sk_items(uint64_t position) { return (uint32_t)(position >> 32); }
@@ -52,41 +54,56 @@ static inline bool sk_record_sound(uint64_t head) {
 /* A ring, mapped in this process. */
 typedef struct sk_ring {
     unsigned char *at;
-    uint64_t from; /* its place in the file */
-    uint32_t log2;
-    uint32_t mask;
+    uint32_t units;
+    uint32_t origin;
 } sk_ring;
 
-static inline uint64_t sk_ring_units(const sk_ring *r) { return (uint64_t)r->mask + 1; }
-static inline uint64_t sk_ring_bytes(const sk_ring *r) { return sk_ring_units(r) * SK_UNIT; }
-static inline unsigned char *sk_ring_at(const sk_ring *r, uint32_t unit) {
-    return r->at + (uint64_t)(unit & r->mask) * SK_UNIT;
-}
-static inline uint64_t sk_geometry(uint64_t from, uint32_t log2) { return from / SK_PAGE | (uint64_t)log2 << 40; }
+static inline uint64_t sk_ring_bytes(const sk_ring *r) { return (uint64_t)r->units * SK_UNIT; }
 
-/* The ring that a geometry word describes, bounds-checked and mapped. */
-static inline int sk_ring_of(sk_segment *s, uint64_t geometry, uint64_t floor, sk_ring *r) {
-    uint32_t log2 = (uint32_t)(geometry >> 40);
-    r->from = (geometry & (((uint64_t)1 << 40) - 1)) * SK_PAGE;
-    if (log2 < SK_RING_LOG2_MIN || log2 > SK_RING_LOG2_MAX || r->from < floor || r->from > SK_LARGEST) return SK_CORRUPT;
-    r->log2 = log2;
-    r->mask = (uint32_t)(((uint64_t)1 << log2) - 1);
+/* Where in the ring a unit lies: for positions that are less than two lengths past the origin. */
+static inline uint32_t sk_ring_index(const sk_ring *r, uint32_t unit) {
+    uint32_t past = unit - r->origin;
+    return past < r->units ? past : past - r->units;
+}
+static inline unsigned char *sk_ring_at(const sk_ring *r, uint32_t unit) {
+    return r->at + (uint64_t)sk_ring_index(r, unit) * SK_UNIT;
+}
+
+/* Whether both positions are within one length, and where sk_ring_index may be asked. */
+static inline bool sk_ring_spans(const sk_ring *r, uint32_t head, uint32_t tail) {
+    uint32_t past = tail - r->origin, used = tail - head;
+    return past < 2 * (uint64_t)r->units && used <= past && used <= r->units;
+}
+
+static inline uint64_t sk_geometry(uint32_t units, uint32_t origin) {
+    return (uint64_t)(units / SK_UNITS_PER_PAGE) << 32 | origin;
+}
+static inline uint64_t sk_geometry_units(uint64_t geometry) { return (geometry >> 32) * SK_UNITS_PER_PAGE; }
+
+/* The ring at byte `from` of the file that a geometry word describes, bounds-checked and mapped. */
+static inline int sk_ring_of(sk_segment *s, uint64_t geometry, uint64_t from, sk_ring *r) {
+    uint64_t units = sk_geometry_units(geometry);
+    if (units == 0 || units > SK_RING_UNITS_MAX) return SK_CORRUPT;
+    r->units = (uint32_t)units;
+    r->origin = (uint32_t)geometry;
     unsigned char *base;
-    int rc = sk_segment_reach(s, r->from + sk_ring_bytes(r), &base);
-    if (rc == SK_OK) r->at = base + r->from;
+    int rc = sk_segment_reach(s, from + sk_ring_bytes(r), &base);
+    if (rc == SK_OK) r->at = base + from;
     return rc;
 }
 
 /* Copy bytes to or from the ring, `offset` bytes after unit `unit`; at most once around. */
 static inline void sk_ring_write(const sk_ring *r, uint32_t unit, uint64_t offset, const void *from, uint64_t len) {
-    uint64_t size = sk_ring_bytes(r), at = ((uint64_t)unit * SK_UNIT + offset) & (size - 1);
+    uint64_t size = sk_ring_bytes(r), at = (uint64_t)sk_ring_index(r, unit) * SK_UNIT + offset;
+    if (at >= size) at -= size;
     uint64_t first = len <= size - at ? len : size - at;
     if (first > 0) memcpy(r->at + at, from, first);
     if (len > first) memcpy(r->at, (const char *)from + first, len - first);
 }
 
 static inline void sk_ring_read(const sk_ring *r, uint32_t unit, uint64_t offset, void *to, uint64_t len) {
-    uint64_t size = sk_ring_bytes(r), at = ((uint64_t)unit * SK_UNIT + offset) & (size - 1);
+    uint64_t size = sk_ring_bytes(r), at = (uint64_t)sk_ring_index(r, unit) * SK_UNIT + offset;
+    if (at >= size) at -= size;
     uint64_t first = len <= size - at ? len : size - at;
     if (first > 0) memcpy(to, r->at + at, first);
     if (len > first) memcpy((char *)to + first, r->at, len - first);
@@ -99,16 +116,35 @@ static inline uint64_t sk_ring_head_at(const sk_ring *r, uint32_t unit) {
     return head;
 }
 
-/* Copy the units [from, to) to the same positions of another ring. */
-static inline void sk_ring_carry(const sk_ring *old, const sk_ring *wide, uint32_t from, uint32_t to) {
-    while (from != to) {
-        uint64_t left = (uint32_t)(to - from);
-        uint64_t here = sk_ring_units(old) - (from & old->mask), there = sk_ring_units(wide) - (from & wide->mask);
-        uint64_t span = left < here ? left : here;
-        if (span > there) span = there;
-        memcpy(sk_ring_at(wide, from), sk_ring_at(old, from), span * SK_UNIT);
-        from += (uint32_t)span;
-    }
+/* --- lengthening, in place ---------------------------------------------------------------------- */
+
+/* How many units a ring must be lengthened by at least, so that the `used` units from `head` on can stay together: those
+ * at its end or those at its start move to the new part, and nothing may be written over that is still in use. */
+static inline uint32_t sk_ring_stretch(const sk_ring *r, uint32_t head, uint32_t used) {
+    uint32_t ending = r->units - sk_ring_index(r, head);
+    if (used <= ending) return 0;
+    return used - ending < ending ? used - ending : ending;
+}
+
+/* Bytes that are to be copied within a ring: they do not overlap. */
+typedef struct sk_ring_copy {
+    uint64_t from, to, len;
+} sk_ring_copy;
+
+/* Give `wide`, the same ring with more units behind, its origin, and say what is to be copied to its new part because it does
+ * not lie right there. What `old` describes stays as it is. Whether there is room for that: sk_ring_stretch. */
+static inline bool sk_ring_lengthen(const sk_ring *old, sk_ring *wide, uint32_t head, uint32_t used, sk_ring_copy *copy) {
+    uint32_t at = sk_ring_index(old, head), ending = old->units - at, added = wide->units - old->units;
+    uint32_t starting = used > ending ? used - ending : 0;
+    if (starting <= added && (starting <= ending || ending > added)) {
+        *copy = (sk_ring_copy){0, sk_ring_bytes(old), (uint64_t)starting * SK_UNIT};
+        wide->origin = head - at;
+    } else if (ending <= added) {
+        uint32_t to = wide->units - ending;
+        *copy = (sk_ring_copy){(uint64_t)at * SK_UNIT, (uint64_t)to * SK_UNIT, (uint64_t)ending * SK_UNIT};
+        wide->origin = head - to;
+    } else return false;
+    return true;
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* A lock that many hold to read, or one to write; who wants to write goes before who wants to read.
+/* A lock that many hold to read, or one to write; who wants to write goes before who wants to read, up to a bound.
  *
  *   part      what                                                   written by
  *   writer    sk_mutex: who writes, or waits for readers to leave    see sk_mutex.h
@@ -7,6 +7,8 @@
  *   wanted    low half: how many processes' threads want to write,   writers; readers put a stale one right
  *             the dead among them; 0 is certain. High half: how
  *             often it has changed
+ *   turn      whose turn it is to read: see sk_stay.h                readers that have waited long; a writer that has
+ *                                                                    honoured it in vain
  *   wanting   roll (sk_roll.h): how many want to write               the process on that seat
  *   waiting   roll: how many wait to read                            the same; for people
  *   reading   a roll whose entries have a line each: how many read   the same; that commits reading
@@ -14,7 +16,15 @@
  * Reading begins by adding to one's own entry and then looking at the writer's word; writing by taking that word
  * and then looking at all entries (W1 with W2: one of the two sees the other). A reader that sees a writer takes its
  * entry back. So reading costs no line that another reader writes.
- * Nobody begins to read while `wanted` is up and the roll says that one of those lives.
+ * Nobody begins to read while `wanted` is up and the roll says that one of those lives, but for whose turn it is.
+ *
+ * Neither side starves. A reader cannot go before a writer that has the word, and new readers not before one that wants it:
+ * so a writer waits for those who read when it came, and for readers with a turn. A reader that has waited for
+ * SK_STAY_LONG_NS takes the turn: it begins to read as soon as nobody writes, whoever wants to, and who wants to write
+ * steps back from a free word meanwhile, for at most SK_STAY_HONOUR_NS each time. So a reader waits for that millisecond,
+ * for the readers that had the turn before it, and for one writer, the one that is in when the turn becomes its own;
+ * unless it does not get to run for 10 ms when it could. A process that is stopped while it wants to write delays each
+ * reader by that millisecond and no longer. In one sentence: bypassed without bound for 1 ms, then by one writer.
  *
  * Deaths. A reader's entry dies with its seat, and the writer who waits for it looks whenever a slice is over. Who
  * wants to write is counted first on the roll and then in `wanted`, and the other way round when it is over: so the
@@ -35,11 +45,12 @@ typedef struct sk_rwlock {
     uint32_t open;
     uint32_t unused;
     uint64_t wanted;
-    unsigned char line2[SK_LINE - 16];
+    uint64_t turn;
+    unsigned char line2[SK_LINE - 24];
     uint64_t rolls[]; /* wanting, waiting; then, at the next line, reading */
 } sk_rwlock;
 _Static_assert(offsetof(sk_rwlock, open) == SK_LINE && offsetof(sk_rwlock, wanted) == SK_LINE + 8 &&
-                   offsetof(sk_rwlock, rolls) == 2 * SK_LINE,
+                   offsetof(sk_rwlock, turn) == SK_LINE + 16 && offsetof(sk_rwlock, rolls) == 2 * SK_LINE,
                "diagram and struct agree");
 
 /* What is added to `wanted` by one more and by one less: either is a change. */
@@ -106,17 +117,27 @@ static inline int sk_rw_end_read(const sk_segment *s) {
     return SK_OK;
 }
 
-/* Begin to read if nobody writes or wants to: SK_OK, SK_OWNER_DIED (reads; was told), SK_BUSY, SK_NO_SEAT. */
-static inline int sk_rw_try_read(const sk_segment *s) {
+/* Begin to read if nobody writes: SK_OK, SK_OWNER_DIED (reads; was told), SK_BUSY. */
+static inline int sk_rw_begin_read(const sk_segment *s) {
     uint32_t *word = &sk_rw_writer(s)->word;
-    SK_SEATED(s);
-    if (sk_load32_relaxed(word) != 0 || (uint32_t)sk_load64_relaxed(&sk_rw_of(s)->wanted) != 0) return SK_BUSY;
+    if (sk_load32_relaxed(word) != 0) return SK_BUSY;
     uint64_t *entry = sk_rw_entry(s, sk_owner_seat(sk_me(s))), seen = sk_load64_relaxed(entry);
     uint64_t epoch = (uint64_t)sk_owner_epoch(sk_me(s)) << 32;
     while (!sk_cas64_seq_cst(entry, &seen, (seen >> 32 == epoch >> 32 ? seen : epoch) + 1)) continue; /* commits */
     if (__builtin_expect(sk_load32_seq_cst(word) == 0, 1)) return sk_rw_told(s); /* W1: pairs with W2 */
     sk_rw_end_read(s);
     return SK_BUSY;
+}
+
+/* The same if nobody wants to write, either; SK_NO_SEAT. */
+static inline int sk_rw_try_read(const sk_segment *s) {
+    SK_SEATED(s);
+    return (uint32_t)sk_load64_relaxed(&sk_rw_of(s)->wanted) != 0 ? SK_BUSY : sk_rw_begin_read(s);
+}
+
+/* Whether it is this thread's turn to read. */
+static inline bool sk_rw_in_turn(const sk_segment *s, const sk_stay *stay) {
+    return sk_load64_relaxed(&sk_rw_of(s)->turn) == sk_stay_name(s, stay);
 }
 
 /* Take over from a writer that is dead and let go, still marked; put `wanted` right if nobody alive wants. Whether
@@ -138,22 +159,26 @@ static inline bool sk_rw_bury(const sk_segment *s) {
     return changed;
 }
 
-static inline void sk_rw_quit_read(const sk_segment *s, sk_rw_wait *w) {
-    if (w->announced && w->me == sk_me(s)) sk_roll_add(s, sk_rw_waiting(s), -1);
+/* Wait no longer. */
+static inline void sk_rw_quit_read(const sk_segment *s, sk_rw_wait *w, sk_stay *stay) {
+    if (w->announced && w->me == sk_me(s)) {
+        sk_stay_end(s, &sk_rw_of(s)->turn, NULL, stay);
+        sk_roll_add(s, sk_rw_waiting(s), -1);
+    }
     w->announced = false;
 }
 
 /* Begin to read, waiting until the monotonic time `until`; 0: only long enough to ask who lives.
  * SK_OK, SK_OWNER_DIED (reads), SK_BUSY, SK_TIMEOUT, SK_NO_SEAT, SK_INTERRUPTED: come again, or end it by
- * sk_rw_quit_read. */
-static inline int sk_rw_read(sk_segment *s, sk_rw_wait *w, uint64_t until) {
+ * sk_rw_quit_read, with the same stay. */
+static inline int sk_rw_read(sk_segment *s, sk_rw_wait *w, uint64_t until, sk_stay *stay) {
     sk_rwlock *l = sk_rw_of(s);
     uint64_t began = 0;
     int rc;
     SK_SEATED(s);
     for (;;) {
         uint32_t raised = until == 0 ? 0 : sk_event_raise(&l->open);
-        rc = sk_rw_try_read(s);
+        rc = sk_rw_in_turn(s, stay) ? sk_rw_begin_read(s) : sk_rw_try_read(s);
         if (rc != SK_BUSY) break;
         if (until == 0) {
             if (!sk_rw_bury(s)) return SK_BUSY;
@@ -168,14 +193,17 @@ static inline int sk_rw_read(sk_segment *s, sk_rw_wait *w, uint64_t until) {
                 w->announced = true;
                 sk_roll_add(s, sk_rw_waiting(s), 1);
             }
-            rc = sk_park_slice(&s->waiter, &l->open, raised, SK_LOCK_SLICE_NS, until);
+            bool had = sk_rw_in_turn(s, stay);
+            uint64_t slice = sk_stay_ask(s, &l->turn, stay, SK_LOCK_SLICE_NS);
+            if (!had && sk_rw_in_turn(s, stay)) continue; /* who wants to write does not matter any more: look again */
+            rc = sk_park_slice(&s->waiter, &l->open, raised, slice, until);
             if (rc == SK_OK) continue;
         }
         if (sk_rw_bury(s)) continue;
         if (rc == SK_INTERRUPTED) return rc;
         break;
     }
-    sk_rw_quit_read(s, w);
+    sk_rw_quit_read(s, w, stay);
     return rc;
 }
 
@@ -217,6 +245,7 @@ static inline int sk_rw_write(sk_segment *s, sk_rw_wait *w, uint64_t until, sk_s
     SK_SEATED(s);
     if (w->me != sk_me(s)) w->writes = w->announced = false; /* at first; in the child of a fork */
     w->me = sk_me(s);
+    stay->also = &l->turn;
     if (until != 0) sk_rw_announce(s, w);
     if (!w->writes) {
         rc = sk_mutex_take(s, sk_rw_writer(s), until, stay);
@@ -225,8 +254,7 @@ static inline int sk_rw_write(sk_segment *s, sk_rw_wait *w, uint64_t until, sk_s
         if (!w->writes) return rc;
     }
     for (;;) {
-        uint32_t raised = sk_event_raise(&l->gone);
-        sk_fence_after_rmw(); /* W2: the word is out before the entries are read; pairs with W1 */
+        uint32_t raised = sk_event_raise(&l->gone); /* its fence is W2: the word is out before the entries are read */
         if (!sk_rw_read_now(s)) {
             sk_rw_renounce(s, w);
             return sk_rw_told(s);

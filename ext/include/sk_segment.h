@@ -109,6 +109,15 @@ static inline int64_t sk_segment_size(const sk_segment *s) {
     return rc < 0 ? rc : (int64_t)file.size;
 }
 
+/* How much memory is free where it lies, in bytes. */
+static inline uint64_t sk_segment_room(const sk_segment *s) {
+    int fd = sk_segment_open(s);
+    if (fd < 0) return 0;
+    uint64_t room = sk_file_room(fd);
+    sk_segment_close(s, fd);
+    return room;
+}
+
 /* Whether the name still leads to it. */
 static inline bool sk_segment_is_named(const sk_segment *s) {
     sk_file file;
@@ -126,16 +135,18 @@ static inline bool sk_segment_in_use(const sk_segment *s) {
 
 /* --- mappings ---------------------------------------------------------------------------------- */
 
-/* Map so much of the file. Older mappings stay: other threads may be reading through them. */
-static inline int sk_segment_map(sk_segment *s, int fd, uint64_t len) {
-    if (s->maps == SK_MAPS) return SK_CORRUPT; /* every growth at least doubles: 48 do not fit in 2^40 bytes */
+/* Map the file, `size` bytes long, and `len` bytes in all: beyond its end nothing is touched until it has grown. Older
+ * mappings stay: other threads may be reading through them. */
+static inline int sk_segment_map(sk_segment *s, int fd, uint64_t size, uint64_t len) {
+    if (s->maps == SK_MAPS) return SK_CORRUPT; /* every mapping is twice as long: 48 do not fit in 2^40 bytes */
     void *at = sk_map(fd, len);
+    if (at == NULL && len > size) at = sk_map(fd, len = size);
     if (at == NULL) return errno == ENOMEM ? SK_NO_MAPPING : SK_SYSTEM;
     s->map[s->maps].at = at;
     s->map[s->maps].len = len;
     s->maps++;
     sk_store_pointer_release(&s->view, at);
-    sk_store64_release(&s->view_len, len); /* R2: pairs with A2 */
+    sk_store64_release(&s->view_len, size); /* R2: pairs with A2 */
     return SK_OK;
 }
 
@@ -145,7 +156,8 @@ static inline int sk_segment_remap(sk_segment *s, uint64_t end) {
     if (fd < 0) return sk_system(fd);
     sk_file file;
     int rc = sk_file_look(fd, &file) == 0 && file.size >= end && file.size <= SK_LARGEST ? SK_OK : SK_CORRUPT;
-    if (rc == SK_OK) rc = sk_segment_map(s, fd, file.size);
+    if (rc == SK_OK && file.size <= s->map[s->maps - 1].len) sk_store64_release(&s->view_len, file.size);
+    else if (rc == SK_OK) rc = sk_segment_map(s, fd, file.size, 2 * file.size); /* who grew once may grow page by page */
     sk_segment_close(s, fd);
     return rc;
 }
@@ -321,7 +333,7 @@ static inline int sk_segment_identify(sk_segment *s, const sk_file *file) {
 
 /* The first mapping, and what is read through it. */
 static inline int sk_segment_begin(sk_segment *s, int fd, uint64_t len) {
-    int rc = sk_segment_map(s, fd, len);
+    int rc = sk_segment_map(s, fd, len, len);
     s->base = s->view;
     s->base_len = s->view_len;
     s->persist = (s->header.flags & SK_PERSIST) != 0;

@@ -64,7 +64,7 @@ static inline int sk_semaphore_park(sk_segment *s, sk_semaphore *p, uint32_t see
     uint64_t slice = sk_stay_ask(s, &p->turn, stay, SK_PARK_SLICE_NS);
     if (seen != 0) slice = SK_STAY_STEP_NS;
     sk_stay_enrol(s, p->roll, stay);
-    uint32_t raised = sk_event_raise(&p->event); /* W1: pairs with W2 in sk_event_call */
+    uint32_t raised = sk_event_raise(&p->event); /* W1: pairs with W2 in sk_event_call. A fence, so the load may be relaxed */
     if (sk_load32_relaxed(&p->value) != seen) return SK_OK;
     return sk_park_slice(&s->waiter, &p->event, raised, slice, until);
 }

@@ -29,6 +29,7 @@ enum sk_status {
     SK_FOLDER = -21,    /* the folder cannot hold segments: errno says why */
     SK_FILE_LIMIT = -22, /* the process may not make files so large (RLIMIT_FSIZE) */
     SK_NO_MAPPING = -23, /* no room for one more mapping, or for so large a one, in the process */
+    SK_STALLED = -24,   /* the holder of an inner lock stands still, and the caller may not wait for it */
 };
 
 #endif

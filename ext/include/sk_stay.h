@@ -15,6 +15,7 @@
 #define SK_STAY_H
 
 #include "sk_roll.h"
+#include "sk_stall.h"
 
 #define SK_STAY_LONG_NS 1000000u
 #define SK_STAY_HONOUR_NS 10000000u
@@ -28,6 +29,8 @@ typedef struct sk_stay {
     uint64_t began; /* monotonic: when it first had to wait */
     uint64_t freed; /* since when it has stepped back, or 0 */
     sk_aside *aside; /* of a wait that may not sleep; NULL: it may */
+    sk_stall stall; /* of an inner lock */
+    uint64_t *also; /* another turn that this wait honours before its own, or NULL */
 } sk_stay;
 
 static inline uint64_t sk_stay_name(const sk_segment *s, const sk_stay *stay) {
@@ -52,6 +55,7 @@ static inline void sk_stay_end(const sk_segment *s, uint64_t *turn, uint64_t *ro
 
 /* Whether it is somebody else's turn to take what is free. */
 static inline bool sk_stay_barred(const sk_segment *s, uint64_t *turn, sk_stay *stay) {
+    if (__builtin_expect(stay->also != NULL && sk_load64_relaxed(stay->also) != 0, 0)) turn = stay->also;
     uint64_t whose = sk_load64_relaxed(turn);
     if (__builtin_expect(whose == 0, 1) || whose == sk_stay_name(s, stay)) return false;
     uint64_t now = sk_now_ns();
@@ -67,13 +71,18 @@ static inline uint64_t sk_stay_ask(const sk_segment *s, uint64_t *turn, sk_stay 
     uint64_t now = sk_now_ns(), whose = sk_load64_relaxed(turn), name = sk_stay_name(s, stay);
     if (stay->began == 0) stay->began = now;
     if (whose == name) return slice;
+    sk_fence_acquire(); /* Q1 in sk_lock.h: whoever took the turn had its epoch stored before */
     if (whose != 0 && !sk_lives(s, (uint32_t)(whose >> 32)) && sk_cas64_seq_cst(turn, &whose, 0)) whose = 0;
     if (now - stay->began < SK_STAY_LONG_NS) return SK_STAY_LONG_NS;
     if (whose == 0) sk_cas64_seq_cst(turn, &whose, name);
     return slice;
 }
 
-/* How many to wake when one could go on: all, if the one whose turn it is must be among them. */
-static inline int sk_stay_call(const uint64_t *turn) { return sk_load64_relaxed(turn) == 0 ? 1 : SK_EVERYBODY; }
+/* How many to wake when one could go on: all, if the one whose turn it is must be among them. After the read-modify-write
+ * that lets one go on: whoever took the turn and then saw nothing free is seen to have it. */
+static inline int sk_stay_call(const uint64_t *turn) {
+    sk_fence_after_rmw();
+    return sk_load64_relaxed(turn) == 0 ? 1 : SK_EVERYBODY;
+}
 
 #endif

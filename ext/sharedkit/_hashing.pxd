@@ -45,6 +45,7 @@ cdef extern from "sk_source.h" nogil:
         SK_TRIMMED
         SK_OFFSETS_64
         SK_PAIRS_64
+        SK_CODES
 
     ctypedef struct sk_source:
         sk_source_kind kind
@@ -54,52 +55,85 @@ cdef extern from "sk_source.h" nogil:
         size_t size
         const sk_span *spans
         const void *offsets
+        int code_width
+        const uint8_t *rows
 
-    size_t sk_source_first_bad(const sk_source *source) noexcept
+    ctypedef struct sk_bad:
+        size_t index
+        int64_t start "from"
+        int64_t stop "to"
+
+    bint sk_source_check(const sk_source *source, sk_bad *bad) noexcept
+    bint sk_source_look_up(const sk_source *codes, const sk_source *values, sk_span *out, sk_bad *bad) noexcept
     size_t sk_source_bytes(const sk_source *source, size_t start, size_t count) noexcept
 
 
 cdef extern from "sk_parallel.h" nogil:
-    void sk_parallel_hash(const sk_source *sources, size_t source_count, const sk_hash_algorithm *algorithm,
-                          const sk_hash_key *key, size_t threads, uint8_t *out) noexcept
+    bint sk_parallel_hash(const sk_source *sources, size_t source_count, const sk_hash_algorithm *algorithm,
+                          const sk_hash_key *key, size_t threads, uint8_t *out, sk_bad *bad) noexcept
 
 
 cdef extern from "sk_utf8.h" nogil:
     const size_t SK_UTF8_BAD
     size_t sk_utf8_size(const void *text, int width, size_t length) noexcept
-    uint8_t *sk_utf8_write(const void *text, int width, size_t length, uint8_t *out) noexcept
-    size_t sk_ucs4_trimmed(const void *text, size_t length) noexcept
+    size_t sk_utf8_write(const void *text, int width, size_t length, uint8_t *out, size_t room) noexcept
+
+    ctypedef struct sk_ucs4_column:
+        const uint8_t *first
+        ptrdiff_t stride
+        size_t width
+        size_t count
+        size_t next
+        uint8_t *at
+        size_t room
+
+    bint sk_ucs4_write(sk_ucs4_column *column, sk_span *spans) noexcept
 
 
 cdef extern from "sk_numpy_strings.h" nogil:
-    void *sk_npy_acquire(void **api, const void *dtype) noexcept
-    void sk_npy_release(void **api, void *allocator) noexcept
-    size_t sk_npy_load(void **api, void *allocator, const uint8_t *first, ptrdiff_t stride,
-                       size_t count, sk_span *spans) noexcept
+    ctypedef struct sk_npy_column:
+        void **api
+        const void *dtype
+        const uint8_t *first
+        ptrdiff_t stride
+        size_t count
+
+    void *sk_npy_acquire(const sk_npy_column *column) noexcept
+    void sk_npy_release(const sk_npy_column *column, void *allocator) noexcept
+    size_t sk_npy_load(const sk_npy_column *column, void *allocator, sk_span *spans) noexcept
 
 
 cdef extern from "sk_arrow.h" nogil:
     cdef struct ArrowSchema:
         const char *format
+        ArrowSchema *dictionary
         void (*release)(ArrowSchema *) noexcept
 
     cdef struct ArrowArray:
         int64_t length
+        int64_t offset
+        int64_t n_buffers
+        const void **buffers
+        ArrowArray *dictionary
         void (*release)(ArrowArray *) noexcept
 
     cdef struct ArrowArrayStream:
         int (*get_schema)(ArrowArrayStream *, ArrowSchema *) noexcept
         int (*get_next)(ArrowArrayStream *, ArrowArray *) noexcept
         const char *(*get_last_error)(ArrowArrayStream *) noexcept
+        void (*release)(ArrowArrayStream *) noexcept
+
+    const size_t SK_ARROW_ROOM_UNKNOWN
 
     ctypedef enum sk_arrow_status:
         SK_ARROW_FINE
         SK_ARROW_UNSUPPORTED
+        SK_ARROW_RELEASED
         SK_ARROW_NULL
         SK_ARROW_CORRUPT
 
-    sk_arrow_status sk_arrow_source(const ArrowSchema *schema, const ArrowArray *array,
-                                    sk_source *source, size_t *where) noexcept
+    sk_arrow_status sk_arrow_source(const ArrowSchema *schema, const ArrowArray *array, size_t room, bint values,
+                                    sk_source *source, sk_bad *bad) noexcept
 
 
 cdef extern from "sk_gather.h":

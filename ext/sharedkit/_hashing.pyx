@@ -24,6 +24,8 @@ from sharedkit._held cimport Held
 cdef extern from "stdlib.h" nogil:
     void *aligned_alloc(size_t alignment, size_t size) noexcept
 
+# The UTF-8 of a `U` column is written in pieces of so many bytes, or of one item where that is more.
+cdef size_t TEXT_PIECE = 1 << 20
 # Below this many messages and bytes the GIL is kept: handing it over would cost more than the hashing.
 cdef size_t FEW_MESSAGES = 16
 cdef size_t FEW_BYTES = 2048
@@ -112,6 +114,12 @@ def force_path(algorithm, path=None):
 cdef class Batch(Held):
     """Messages from one or more inputs, in order; `digest` hashes them all."""
 
+    cdef sk_npy_column strings      # a StringDType array; none while its dtype is NULL
+    cdef sk_span *string_spans      # filled under the lock of its strings
+    cdef list coded                 # (index of a part of codes, Batch of the values), or None
+    cdef dict dictionaries          # the values of each Arrow dictionary, by where they lie, or None
+    cdef uint8_t *rows              # of the values of a dictionary: their digests, once made
+
     def add_objects(self, items not None):
         """Add each bytes-like object or str of a list or tuple."""
         if SK_LIST_CAN_CHANGE and isinstance(items, list):
@@ -162,72 +170,88 @@ cdef class Batch(Held):
     def add_ucs4(self, array):
         """Add each item of a 1-D array of NumPy's `U` kind in native byte order, as UTF-8."""
         cdef Py_buffer *view = self.view(array, PyBUF_FULL_RO)
-        cdef size_t count = <size_t>view.shape[0], i, width = <size_t>view.itemsize // 4, size, total = 0
-        cdef size_t bad = count
-        cdef const uint8_t *first = <const uint8_t *>view.buf
-        cdef const uint8_t *item
-        cdef ptrdiff_t stride = view.strides[0]
-        cdef int64_t *offsets = <int64_t *>self.allocate((count + 1) * sizeof(int64_t))
-        cdef uint8_t *text
-        cdef uint8_t *end
-        with nogil:
-            for i in range(count):
-                offsets[i] = <int64_t>total
-                item = first + <ptrdiff_t>i * stride
-                size = sk_utf8_size(item, 4, sk_ucs4_trimmed(item, width))
-                if size == SK_UTF8_BAD:
-                    bad = i
-                    break
-                total += size
-            offsets[count] = <int64_t>total
-        if bad < count:
-            self.refuse_text(array[bad], bad)
-        text = <uint8_t *>self.allocate(total)
-        with nogil:
-            end = text
-            for i in range(count):
-                item = first + <ptrdiff_t>i * stride
-                end = sk_utf8_write(item, 4, sk_ucs4_trimmed(item, width), end)
+        cdef sk_ucs4_column column
+        cdef size_t whole
+        cdef bint fine
+        column.first, column.stride = <const uint8_t *>view.buf, view.strides[0]
+        column.width, column.count, column.next = <size_t>view.itemsize // 4, <size_t>view.shape[0], 0
+        cdef sk_span *spans = <sk_span *>self.allocate(column.count * sizeof(sk_span))
+        while column.next < column.count:
+            whole = (column.count - column.next) * column.width     # enough if all of it is ASCII …
+            if column.next:
+                whole *= 4                                          # … which it was not
+            column.room = max(4 * column.width, min(whole, TEXT_PIECE))
+            column.at = <uint8_t *>self.allocate(column.room)
+            with nogil:
+                fine = sk_ucs4_write(&column, spans)
+            if not fine:
+                self.refuse_text(array[column.next], column.next)
         cdef sk_source *part = self.part()
-        part.kind = SK_OFFSETS_64
-        part.count, part.data, part.size, part.offsets = count, text, total, offsets
+        part.kind, part.count, part.spans = SK_SPANS, column.count, spans
         self.add()
 
     def add_spans(self, buffer, offsets, *, bint pairs=False):
         """Add buffer[offsets[i]:offsets[i + 1]], or with `pairs` buffer[offsets[i, 0]:offsets[i, 1]]; int64 offsets."""
         cdef Py_buffer *data = self.view(buffer, PyBUF_SIMPLE)
         cdef Py_buffer *places = self.view(offsets, PyBUF_SIMPLE)
-        cdef size_t words = <size_t>places.len // sizeof(int64_t), bad
+        cdef size_t words = <size_t>places.len // sizeof(int64_t)
+        cdef sk_bad bad
+        cdef bint fine
         cdef sk_source *part = self.part()
         part.kind = SK_PAIRS_64 if pairs else SK_OFFSETS_64
         part.count = words // 2 if pairs else (words - 1 if words else 0)
         part.data, part.size = <const uint8_t *>data.buf, <size_t>data.len
         part.offsets = places.buf
         with nogil:
-            bad = sk_source_first_bad(part)
-        if bad < part.count:
-            start, stop = offsets[bad] if pairs else (offsets[bad], offsets[bad + 1])
-            raise ValueError(f"span {bad} runs from {start} to {stop} in a buffer of {data.len} bytes")
+            fine = sk_source_check(part, &bad)
+        if not fine:
+            raise ValueError(
+                f"span {bad.index} runs from {bad.start} to {bad.stop} in a buffer of {data.len} bytes"
+            )
         self.add()
 
-    def add_numpy_strings(self, api, dtype, uintptr_t first, Py_ssize_t stride, size_t count):
-        """Add the strings of a StringDType array whose items lie at `first`; `api` is NumPy's API capsule."""
-        cdef sk_span *spans = <sk_span *>self.allocate(count * sizeof(sk_span))
-        self.numpy_api = <void **>PyCapsule_GetPointer(api, NULL)
-        self.allocator = sk_npy_acquire(self.numpy_api, <const void *>dtype)
-        cdef size_t missing = sk_npy_load(self.numpy_api, self.allocator, <const uint8_t *>first, stride, count, spans)
-        if missing < count:
-            self.release_strings()
-            raise TypeError(f"item {missing} is missing (NA); missing values have no bytes to hash")
+    def add_codes(self, codes, Batch values not None):
+        """Add values[code] for each code of a 1-D array of integers in native byte order; -1: the item is missing."""
+        cdef Py_buffer *view = self.view(codes, PyBUF_FULL_RO)
         cdef sk_source *part = self.part()
-        part.kind, part.count, part.spans = SK_SPANS, count, spans
+        cdef sk_bad bad
+        cdef bint fine
+        part.kind, part.count, part.size = SK_CODES, <size_t>view.shape[0], values.count
+        part.data, part.stride = <const uint8_t *>view.buf, view.strides[0]
+        part.code_width = <int>(-view.itemsize if codes.dtype.kind == "i" else view.itemsize)
+        with nogil:
+            fine = sk_source_check(part, &bad)
+        if not fine:
+            bad.index += self.count
+            if bad.start == -1:
+                raise TypeError(f"item {bad.index} is null; nulls have no bytes to hash")
+            raise ValueError(f"item {bad.index} has the code {bad.start} in a dictionary of {values.count} values")
+        self.add_coded(values)
+
+    def add_numpy_strings(self, api, array):
+        """Add the strings of a 1-D StringDType array; `api` is NumPy's API capsule. One such array a batch."""
+        dtype = array.dtype
+        cdef uintptr_t first = array.__array_interface__["data"][0]
+        self.kept.append((array, dtype))
+        self.strings.api = <void **>PyCapsule_GetPointer(api, NULL)
+        self.strings.first, self.strings.stride = <const uint8_t *>first, array.strides[0]
+        self.strings.count = array.shape[0]
+        self.string_spans = <sk_span *>self.allocate(self.strings.count * sizeof(sk_span))
+        self.strings.dtype = <const void *>dtype
+        cdef sk_source *part = self.part()
+        part.kind, part.count, part.spans = SK_SPANS, self.strings.count, self.string_spans
         self.add()
 
-    def add_arrow_array(self, schema, array):
-        """Add the items behind two capsules of the Arrow C data interface."""
+    def add_arrow_array(self, schema, array, room=None, values_room=None):
+        """Add the items behind two capsules of the Arrow C data interface.
+
+        `room` is the number of bytes that its offsets point into, `values_room` the same of its dictionary's, if known.
+        """
         self.kept.append((schema, array))
         self._add_arrow(<const ArrowSchema *>PyCapsule_GetPointer(schema, "arrow_schema"),
-                        <const ArrowArray *>PyCapsule_GetPointer(array, "arrow_array"))
+                        <const ArrowArray *>PyCapsule_GetPointer(array, "arrow_array"),
+                        SK_ARROW_ROOM_UNKNOWN if room is None else room,
+                        SK_ARROW_ROOM_UNKNOWN if values_room is None else values_room, False)
 
     def add_arrow_stream(self, stream):
         """Add the items of all chunks behind a capsule of the Arrow C stream interface."""
@@ -236,6 +260,8 @@ cdef class Batch(Held):
         cdef ArrowArray *chunk
         cdef ArrowArray **grown
         self.kept.append(stream)
+        if source.release is NULL:
+            raise ValueError("the Arrow stream has been taken by somebody else")
         if source.get_schema(source, &schema) != 0:
             raise ValueError(f"the Arrow stream has no schema: {_said(source.get_last_error(source))}")
         try:
@@ -253,47 +279,154 @@ cdef class Batch(Held):
                     raise ValueError(f"the Arrow stream broke off: {_said(source.get_last_error(source))}")
                 if chunk.release is NULL:
                     return
-                self._add_arrow(&schema, chunk)
+                self._add_arrow(&schema, chunk, SK_ARROW_ROOM_UNKNOWN, SK_ARROW_ROOM_UNKNOWN, False)
         finally:
             if schema.release is not NULL:
                 schema.release(&schema)
 
-    cdef int _add_arrow(self, const ArrowSchema *schema, const ArrowArray *array) except -1:
-        cdef size_t where = 0
+    cdef int _add_arrow(self, const ArrowSchema *schema, const ArrowArray *array, size_t room, size_t values_room,
+                        bint values) except -1:
+        cdef sk_bad bad
         cdef sk_source *part = self.part()
-        cdef sk_arrow_status status = sk_arrow_source(schema, array, part, &where)
+        cdef sk_arrow_status status = sk_arrow_source(schema, array, room, values, part, &bad)
+        cdef str noun = "value" if values else "item"
         if status == SK_ARROW_UNSUPPORTED:
             raise TypeError(f"Arrow type {schema.format.decode()!r} has no bytes to hash; cast it to text or a number")
+        if status == SK_ARROW_RELEASED:
+            raise ValueError("the Arrow array has been taken by somebody else")
         if status == SK_ARROW_NULL:
-            raise TypeError(f"item {self.count + where} is null; nulls have no bytes to hash")
+            raise TypeError(f"{noun} {self.count + bad.index} is null; nulls have no bytes to hash")
+        if status == SK_ARROW_CORRUPT and part.kind == SK_CODES:
+            raise ValueError(
+                f"item {self.count + bad.index} has the code {bad.start} in a dictionary of {part.size} values"
+            )
         if status == SK_ARROW_CORRUPT:
-            raise ValueError(f"item {self.count + where} of the Arrow array reaches outside its data")
+            raise ValueError(
+                f"{noun} {self.count + bad.index} of the Arrow {'dictionary' if values else 'array'} "
+                "reaches outside its data"
+            )
+        if part.kind == SK_CODES:
+            self.add_coded(self._values(schema.dictionary, array.dictionary, values_room))
+        else:
+            self.add()
+        return 0
+
+    cdef int add_coded(self, Batch values) except -1:
+        """The last part has codes of these values: let it count."""
+        if self.coded is None:
+            self.coded = []
+        self.coded.append((self.part_count, values))
         self.add()
         return 0
+
+    cdef Batch _values(self, const ArrowSchema *schema, const ArrowArray *array, size_t room):
+        """The values of a dictionary; chunks that share one get the same batch."""
+        cdef int64_t count = array.n_buffers, i
+        cdef list places = [array.length, array.offset]
+        if schema.format[0] == c"v":
+            count -= 1      # the last one has the sizes of the others, and each export writes it anew
+        for i in range(count):
+            places.append(<uintptr_t>array.buffers[i])
+        cdef tuple where = tuple(places)
+        if self.dictionaries is None:
+            self.dictionaries = {}
+        cdef Batch values = self.dictionaries.get(where)
+        if values is None:
+            values = Batch()
+            values._add_arrow(schema, array, room, SK_ARROW_ROOM_UNKNOWN, True)
+            self.dictionaries[where] = values
+        return values
 
     def digest(self, algorithm, out, *, seed=0, key=None, size_t threads=1):
         """Hash all messages into `out`, a writable contiguous buffer of count * digest_size bytes; once only."""
         cdef const sk_hash_algorithm *found = _find(algorithm)
         cdef sk_hash_key prepared
         cdef Py_buffer rows
-        cdef size_t i, few = 0
         _prepare(found, &prepared, seed, key)
         PyObject_GetBuffer(out, &rows, PyBUF_SIMPLE | PyBUF_WRITABLE)
         try:
             if <size_t>rows.len != self.count * found.digest_size:
                 raise ValueError(f"out has {rows.len} bytes, not {self.count * found.digest_size}")
-            if self.count < FEW_MESSAGES:
-                for i in range(self.part_count):
-                    few += sk_source_bytes(&self.parts[i], 0, self.parts[i].count)
-            if self.count < FEW_MESSAGES and few < FEW_BYTES:
-                sk_parallel_hash(self.parts, self.part_count, found, &prepared, 1, <uint8_t *>rows.buf)
-            else:
-                with nogil:
-                    sk_parallel_hash(self.parts, self.part_count, found, &prepared, threads, <uint8_t *>rows.buf)
-                    self.release_strings()
+            self._hash(found, &prepared, threads, <uint8_t *>rows.buf)
         finally:
-            self.release_strings()
             PyBuffer_Release(&rows)
+
+    cdef int _hash(self, const sk_hash_algorithm *found, const sk_hash_key *key, size_t threads,
+                   uint8_t *out) except -1:
+        cdef size_t i, few = 0
+        cdef sk_bad bad
+        cdef bint fine
+        if self.strings.dtype is not NULL:
+            return self._hash_strings(found, key, threads, out)
+        if self.coded is not None:
+            self._hash_dictionaries(found, key, threads)
+        if self.count < FEW_MESSAGES:
+            for i in range(self.part_count):
+                few += sk_source_bytes(&self.parts[i], 0, self.parts[i].count)
+        if self.count < FEW_MESSAGES and few < FEW_BYTES:
+            fine = sk_parallel_hash(self.parts, self.part_count, found, key, 1, out, &bad)
+        else:
+            with nogil:
+                fine = sk_parallel_hash(self.parts, self.part_count, found, key, threads, out, &bad)
+        if not fine:
+            _refuse_changed(bad.index)
+        return 0
+
+    cdef int _hash_dictionaries(self, const sk_hash_algorithm *found, const sk_hash_key *key, size_t threads) except -1:
+        """Make the digests that codes stand for; where a dictionary has more values than codes, spans instead."""
+        cdef Batch values
+        cdef size_t index, before
+        cdef sk_source *part
+        cdef sk_span *spans
+        cdef sk_bad bad
+        cdef bint fine
+        cdef dict codes = {}
+        for index, values in self.coded:
+            codes[values] = codes.get(values, 0) + self.parts[index].count
+        for index, values in self.coded:
+            part = &self.parts[index]
+            if codes[values] >= values.count or values.strings.dtype is not NULL:
+                part.rows = values._digests(found, key, threads)
+                continue
+            spans = <sk_span *>self.allocate(part.count * sizeof(sk_span))
+            with nogil:
+                fine = sk_source_look_up(part, values.parts, spans, &bad)
+            if not fine:
+                for before in range(index):
+                    bad.index += self.parts[before].count
+                _refuse_changed(bad.index)
+            part.kind, part.spans = SK_SPANS, spans
+        return 0
+
+    cdef const uint8_t *_digests(self, const sk_hash_algorithm *found, const sk_hash_key *key,
+                                 size_t threads) except NULL:
+        """A row for each value of a dictionary, made at the first call."""
+        cdef uint8_t *rows
+        if self.rows is NULL:
+            rows = <uint8_t *>self.allocate(self.count * found.digest_size)
+            self._hash(found, key, threads, rows)
+            self.rows = rows
+        return self.rows
+
+    cdef int _hash_strings(self, const sk_hash_algorithm *found, const sk_hash_key *key, size_t threads,
+                           uint8_t *out) except -1:
+        """The same of a StringDType array: under its lock, and so without the GIL (sk_numpy_strings.h)."""
+        cdef void *allocator
+        cdef size_t loaded
+        cdef sk_bad bad
+        with nogil:
+            allocator = sk_npy_acquire(&self.strings)
+            loaded = sk_npy_load(&self.strings, allocator, self.string_spans)
+            if loaded == self.strings.count:
+                sk_parallel_hash(self.parts, self.part_count, found, key, threads, out, &bad)
+            sk_npy_release(&self.strings, allocator)
+        if loaded < self.strings.count:
+            raise TypeError(f"item {loaded} is missing (NA); missing values have no bytes to hash")
+        return 0
+
+
+cdef int _refuse_changed(size_t index) except -1:
+    raise ValueError(f"item {index} was changed while the batch was hashed: it reaches outside of its data now")
 
 
 cdef str _said(const char *words):

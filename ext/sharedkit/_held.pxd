@@ -20,8 +20,6 @@ cdef class Held:
     cdef uint8_t *text_at       # free room of the newest text piece
     cdef size_t text_room
     cdef list kept              # objects that own what the sources point into
-    cdef void *allocator        # lock on a NumPy StringDType's strings, or NULL
-    cdef void **numpy_api
     cdef ArrowArray **arrays    # chunks of an Arrow stream
     cdef size_t array_count
 
@@ -30,6 +28,5 @@ cdef class Held:
     cdef Py_buffer *view(self, object item, int flags) except NULL
     cdef sk_source *part(self) except NULL
     cdef void add(self) noexcept
-    cdef void release_strings(self) noexcept nogil
     cdef int refuse_text(self, object text, size_t index) except -1
     cdef int take(self, object item, Py_ssize_t index, sk_span *span) except -1

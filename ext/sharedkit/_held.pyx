@@ -11,9 +11,10 @@ from cpython.buffer cimport (
     PyObject_CheckBuffer,
     PyObject_GetBuffer,
 )
+from cpython.exc cimport PyErr_Clear
 from libc.stdint cimport uint8_t
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport strchr
+from libc.string cimport memset, strchr
 
 from sharedkit._hashing cimport (
     PyUnicode_DATA,
@@ -21,7 +22,6 @@ from sharedkit._hashing cimport (
     PyUnicode_KIND,
     SK_UTF8_BAD,
     SK_VIEWS_A_BLOCK,
-    sk_npy_release,
     sk_release,
     sk_source,
     sk_span,
@@ -40,7 +40,6 @@ cdef class Held:
     def __dealloc__(self):
         cdef size_t i
         cdef sk_view_block *block
-        self.release_strings()
         for i in range(self.array_count):
             if self.arrays[i].release is not NULL:
                 self.arrays[i].release(self.arrays[i])
@@ -100,21 +99,17 @@ cdef class Held:
         return view
 
     cdef sk_source *part(self) except NULL:
-        """Room for one more source; it counts once `add` is called."""
+        """Room for one more source, all of it 0; it counts once `add` is called."""
         cdef sk_source *grown = <sk_source *>realloc(self.parts, (self.part_count + 1) * sizeof(sk_source))
         if grown is NULL:
             raise MemoryError(f"{(self.part_count + 1) * sizeof(sk_source)} bytes for a batch of messages")
         self.parts = grown
+        memset(&grown[self.part_count], 0, sizeof(sk_source))
         return &grown[self.part_count]
 
     cdef void add(self) noexcept:
         self.count += self.parts[self.part_count].count
         self.part_count += 1
-
-    cdef void release_strings(self) noexcept nogil:
-        if self.allocator is not NULL:
-            sk_npy_release(self.numpy_api, self.allocator)
-            self.allocator = NULL
 
     cdef int refuse_text(self, object text, size_t index) except -1:
         """Raise what encoding `text` raises, with its index."""
@@ -123,7 +118,7 @@ cdef class Held:
         except UnicodeEncodeError as error:
             error.add_note(f"in item {index}")
             raise
-        raise ValueError(f"item {index} has no UTF-8 form")
+        raise ValueError(f"item {index} had no UTF-8 form when it was read, and has changed since")
 
     cdef int take(self, object item, Py_ssize_t index, sk_span *span) except -1:
         """The span of an item that is neither bytes nor ASCII text."""
@@ -137,8 +132,10 @@ cdef class Held:
             if size == SK_UTF8_BAD:
                 self.refuse_text(item, <size_t>index)
             text = self.text(size)
-            sk_utf8_write(PyUnicode_DATA(item), kind, <size_t>PyUnicode_GET_LENGTH(item), text)
-            span.data, span.size = text, size
+            span.data = text
+            span.size = sk_utf8_write(PyUnicode_DATA(item), kind, <size_t>PyUnicode_GET_LENGTH(item), text, size)
+            if span.size != size:
+                raise ValueError(f"item {index} changed while it was read")
             return 0
         if not PyObject_CheckBuffer(item):
             raise TypeError(f"item {index} is of type {type(item).__name__}; items are bytes-like objects or str")
@@ -151,6 +148,8 @@ cdef class Held:
         span.data, span.size = <const uint8_t *>view.buf, <size_t>view.len
         if not PyBuffer_IsContiguous(view, c"C"):
             text = self.text(<size_t>view.len)
-            PyBuffer_ToContiguous(text, view, view.len, c"C")
+            if PyBuffer_ToContiguous(text, view, view.len, c"C") != 0:
+                PyErr_Clear()
+                raise MemoryError(f"{view.len} bytes for item {index}")
             span.data = text
         return 0

@@ -15,6 +15,7 @@ cdef extern from "sk_look.h" nogil:
     void sk_looker_init(sk_looker *looker) noexcept
     void sk_looker_rests(sk_looker *looker) noexcept
     cbool sk_look(sk_looker *looker, int fd) noexcept
+    void sk_looker_learn(sk_looker *looker, uint64_t slept) noexcept
     void sk_looker_woke(sk_looker *looker) noexcept
 
 
@@ -51,3 +52,7 @@ cdef class Looker:
     def woke(self):
         """The sleep that followed a `look` in vain is over; after any other it says nothing."""
         sk_looker_woke(&self.looker)
+
+    def learn(self, uint64_t slept):
+        """What `woke` does, for who knows how many nanoseconds the sleep took."""
+        sk_looker_learn(&self.looker, slept)

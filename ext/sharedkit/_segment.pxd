@@ -23,6 +23,7 @@ cdef extern from "sk_segment.h" nogil:
 
     ctypedef struct sk_waiter:
         uint32_t polling     # 1: poll instead of futexes
+        uint32_t hasty       # 1: come back at once instead of sleeping
         uint32_t short_ns    # a park that was over so soon is to be spared
 
     ctypedef struct sk_header:

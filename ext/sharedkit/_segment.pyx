@@ -128,7 +128,8 @@ cdef str no_mapping(uint64_t asked):
         have = "see vm.max_map_count"
     soft = resource.getrlimit(resource.RLIMIT_AS)[0]
     limit_text = "" if soft == resource.RLIM_INFINITY else f", and its memory is limited to {soft:,} bytes (ulimit -v)"
-    return f"this process cannot map one more segment{wanted}: {have}{limit_text}: close some handles, or raise the limit"
+    what = f"this process cannot map one more segment{wanted}"
+    return f"{what}: {have}{limit_text}: close some handles, or raise the limit"
 
 
 cdef str file_limit(uint64_t asked):
@@ -150,14 +151,14 @@ cdef int refuse_attach(Segment segment, int status, str path) except -1:
     cdef int reason = errno
     if status == SK_OTHER_LAYOUT:
         raise errors.LayoutError(
-            f"{path} was made by a sharedkit of layout {segment.s.header.layout}, this one has layout {SK_LAYOUT}: let the "
-            "other program end first, or use another name or SHAREDKIT_DIR"
+            f"{path} was made by a sharedkit of layout {segment.s.header.layout}, this one has layout {SK_LAYOUT}: "
+            "let the other program end first, or use another name or SHAREDKIT_DIR"
         )
     if status == SK_UNTRUSTED:
         raise errors.UntrustedSegmentError(
             _errno.EACCES,
-            "not a file that only this user or root may write, so it is not opened (whoever may write a segment can run "
-            'code in those who use it): create it with mode=0o660 and group=, attach it with trust="group"',
+            "not a file that only this user or root may write, so it is not opened (whoever may write a segment can "
+            'run code in those who use it): create it with mode=0o660 and group=, attach it with trust="group"',
             path,
         )
     if status == SK_SYSTEM:
@@ -188,8 +189,8 @@ cdef str holder_text(Segment segment, uint32_t owner):
 
 cdef class Segment:
     """Segment()\n--\n
-    One process's mapping of one segment, and its seat there; shared by all handles of the process. It leaves when the last
-    reference goes, and the last process to leave removes the name.
+    One process's mapping of one segment, and its seat there; shared by all handles of the process. It leaves when the
+    last reference goes, and the last process to leave removes the name.
     """
 
     def __cinit__(self):

@@ -8,6 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from sharedkit._hash_columns import (
+    add_arrow_array,
+    add_arrow_stream,
+    add_categorical,
+    categorical_of,
+    has_arrow_stream,
+)
 from sharedkit._hashing import Batch
 
 __all__ = ["gather", "gather_spans"]
@@ -22,10 +29,12 @@ def gather(items: Any) -> Batch:
         _add_numpy(batch, items)
     elif isinstance(items, str | bytes | bytearray | memoryview):
         raise TypeError(f"items is one {type(items).__name__}, not many: put it into a list, or use hash_spans")
+    elif (categorical := categorical_of(items)) is not None:
+        add_categorical(batch, categorical, gather)
     elif hasattr(items, "__arrow_c_array__"):
-        batch.add_arrow_array(*items.__arrow_c_array__())
-    elif hasattr(items, "__arrow_c_stream__"):
-        batch.add_arrow_stream(items.__arrow_c_stream__())
+        add_arrow_array(batch, items)
+    elif has_arrow_stream(items):
+        add_arrow_stream(batch, items)
     elif hasattr(items, "__array__") or hasattr(items, "__array_interface__") or _has_buffer(items):
         _add_numpy(batch, np.asarray(items))
     elif isinstance(items, Iterable):
@@ -95,6 +104,4 @@ def _little_endian(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 def _add_numpy_strings(batch: Batch, array: np.ndarray[Any, Any]) -> None:
     # The same table that import_array() fetches; the module has had this name since NumPy 2.0, which
     # brought StringDType.
-    api = sys.modules["numpy._core._multiarray_umath"]._ARRAY_API
-    first = array.__array_interface__["data"][0]
-    batch.add_numpy_strings(api, array.dtype, first, array.strides[0], array.shape[0])
+    batch.add_numpy_strings(sys.modules["numpy._core._multiarray_umath"]._ARRAY_API, array)

@@ -43,6 +43,8 @@ def hash_many(
     - a 2-D array of int8 or uint8: each row's bytes;
     - an Arrow array or stream (anything with `__arrow_c_array__` or `__arrow_c_stream__`: pyarrow, polars,
       pandas) of text or binary (the contents), or of numbers and times (their little-endian bytes);
+    - a pandas categorical, a polars Categorical or Enum, an Arrow dictionary: as the plain column of its values,
+      each of which is hashed once;
     - anything else with the buffer protocol or `__array__`, such as a shared `Array`: as NumPy sees it.
 
     Arrays may be strided. `algorithms()` lists the names. `key`, 32 bytes, makes `blake3` a keyed hash; `seed`
@@ -56,7 +58,9 @@ def hash_many(
     must not share memory with the items. `form="bytes"` and `form="hex"` give lists, for 35 to 45 ns an item more.
 
     While the GIL is released references to all items are held, so a list that another thread changes harms
-    nothing; a bytearray or array cannot be resized meanwhile.
+    nothing; a bytearray or array cannot be resized meanwhile. Offsets, codes and text that another thread or process
+    changes meanwhile harm nothing either: each is read once, and an item that comes to reach outside of its data is a
+    ValueError, by which time some of `out` may be written.
 
     Raises TypeError for an item without bytes to hash, naming its index and type, and for missing values;
     ValueError for an unknown algorithm, a wrong seed, key, `out`, `form` or number of threads;
@@ -82,7 +86,8 @@ def hash_spans(
     `offsets` has the shape (n + 1,): span i is buffer[offsets[i]:offsets[i + 1]]; or (n, 2): span i is
     buffer[offsets[i, 0]:offsets[i, 1]]. The rest is as in `hash_many`.
 
-    Raises ValueError for offsets that run backwards or past the end, naming the span.
+    Raises ValueError for offsets that run backwards or past the end, naming the span; they may lie in memory that
+    others change.
     """
     shape = _Shape(algorithm, form, out)
     return shape.digest(gather_spans(buffer, offsets), buffer, seed, key, threads)

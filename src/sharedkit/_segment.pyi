@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Self
 from typing_extensions import disjoint_base
 
 FOLDER: str
+LEFT_MOST: int
 OWN_GROUP: int
 PREFIX: str
 HIDDEN: str

@@ -42,7 +42,7 @@ class ClosedError(SharedkitError, ValueError):
 
 
 class OutOfSharedMemory(SharedkitError, MemoryError):
-    """Raised when shared memory cannot be reserved or mapped; free some, or enlarge /dev/shm. The structure stays good."""
+    """Raised when shared memory cannot be had or mapped; free some, or enlarge /dev/shm. The structure stays good."""
 
 
 class CorruptSegmentError(SharedkitError, ValueError):
@@ -54,7 +54,7 @@ class LayoutError(CorruptSegmentError):
 
 
 class UntrustedSegmentError(SharedkitError, PermissionError):
-    """Raised when others could write a segment: it is another user's, say; create it with `mode=`, or use another name."""
+    """Raised when others could write a segment, another user say; create it with `mode=`, or use another name."""
 
 
 class GoneError(SharedkitError, FileNotFoundError):

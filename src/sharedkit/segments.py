@@ -374,7 +374,7 @@ def users_of_files(folder: str) -> dict[tuple[int, int], set[int]]:
 
 
 def sweep() -> list[str]:
-    """Remove every orphan: segments whose processes have all ended. Answers their names; GIL-free but for the listing."""
+    """Remove every orphan: segments whose processes have all ended. Answers their names; the GIL is free meanwhile."""
     global _next_sweep
     _next_sweep = time.monotonic() + SWEEP_EVERY
     own = {os.path.basename(path) for path in list(_named.keys())}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -95,7 +96,7 @@ def test_a_writer_that_gives_up_lets_the_readers_in(make_rwlock: Make) -> None:
     rw = make_rwlock()
     rw.acquire_read()
     writer = Task(rw.acquire_write, timeout=0.5)
-    until(lambda: rw.statistics().waiting_writers == 1)
+    until(lambda: writer.done or rw.statistics().waiting_writers == 1)
     reader = Task(rw.acquire_read)
     assert writer.result() is False
     assert reader.result() is True
@@ -126,6 +127,27 @@ def test_readers_never_see_half_of_a_write(make_rwlock: Make) -> None:
     in_threads([write, read, write, read])
     assert pair == [200, 200]
     assert set(seen) == {0}
+
+
+def test_a_reader_among_writers_that_never_pause_reads_and_a_writer_among_readers_writes(make_rwlock: Make) -> None:
+    rw = make_rwlock()
+    for often, seldom in ((rw.writer, rw.reader), (rw.reader, rw.writer)):
+        over = threading.Event()
+
+        def keep_on(side: Any = often, over: threading.Event = over) -> None:
+            while not over.is_set():
+                with side:
+                    time.sleep(0)  # the others come meanwhile
+
+        busy = [Task(keep_on) for _ in range(3)]
+        try:
+            for _ in range(5):
+                assert Task(seldom.acquire).result() is True
+                seldom.release()
+        finally:
+            over.set()
+        for each in busy:
+            each.result()
 
 
 def test_its_picture_says_who_reads_writes_and_waits(make_rwlock: Make) -> None:

@@ -105,6 +105,57 @@ static void until_waiting(sk_segment *s, uint32_t n) {
     while (waiting != n);
 }
 
+/* A keeper and a notifier tell one sleeper at once: the keeper's swap fails, and its older word of who came before must not
+ * shut out whoever came between the two notifications. `from` is whose death the keeper passes on. */
+static void both_tell(sk_segment *s, sk_segment *from) {
+    sk_condition *k = sk_condition_of(s);
+    sk_segment z, y;
+    sk_sleeper *sx, *sz, *sy, *found;
+    uint32_t owner = 0;
+    attach(from), attach(&z), attach(&y);
+    CHECK(sk_condition_enter(from, sk_condition_of(from), &sx) == SK_OK);
+    CHECK(sk_condition_enter(&z, sk_condition_of(&z), &sz) == SK_OK);
+    sk_condition_notify(s, k, 1); /* X is told, and dies of it */
+    uint64_t before = sx->before;
+    die(from);
+    CHECK(sk_condition_enter(&y, sk_condition_of(&y), &sy) == SK_OK);
+    found = sk_condition_oldest(k, before, &owner); /* the keeper has found Z, and is about to tell it */
+    CHECK(owner == sk_me(&z));
+    sk_condition_notify(s, k, 1); /* Z is told by a notifier, who means Y, too */
+    CHECK(!sk_sleeper_tell(found, owner, before));
+    die(&z);
+    sk_condition_pass_on(s, k);
+    sk_condition_pass_on(s, k);
+    CHECK(sy->word == (sk_me(&y) | SK_TOLD));
+    sk_condition_leave(sy);
+    leave(&y);
+    for (uint32_t i = 0; i < SK_SLEEPERS; i++) CHECK(k->slot[i].word == 0);
+}
+
+/* A keeper that stands still holds nobody up for more than a slice: who finds the same one again passes on beside it. */
+static void keeper_stopped(sk_segment *s) {
+    sk_condition *k = sk_condition_of(s);
+    sk_segment x, y, still;
+    sk_sleeper *sx, *sy;
+    attach(&x), attach(&y), attach(&still);
+    CHECK(sk_condition_enter(&x, sk_condition_of(&x), &sx) == SK_OK);
+    CHECK(sk_condition_enter(&y, sk_condition_of(&y), &sy) == SK_OK);
+    sk_condition_notify(s, k, 1);
+    die(&x);
+    k->keeper = sk_me(&still);
+    CHECK(sk_condition_pass_on_beside(s, k, 0) == sk_me(&still) && sy->word == sk_me(&y));
+    /* A slice: it finds the keeper. */
+    CHECK(sk_condition_wait(&y, sk_condition_of(&y), sy, sk_me(&y), FOR_EVER) == SK_INTERRUPTED);
+    CHECK(sy->word == sk_me(&y) && sy->stuck == sk_me(&still));
+    int rc;
+    while ((rc = sk_condition_wait(&y, sk_condition_of(&y), sy, sk_me(&y), FOR_EVER)) == SK_INTERRUPTED) {}
+    CHECK(rc == SK_OK && sy->word == (sk_me(&y) | SK_TOLD));
+    sk_condition_leave(sy);
+    k->keeper = 0;
+    leave(&still);
+    leave(&y);
+}
+
 int main(int argc, char **argv) {
     begin(argc, argv, "condition");
     sk_plan plan = {.kind = 12, .seats = 32, .body_len = sk_condition_body_len(32)};
@@ -151,6 +202,10 @@ int main(int argc, char **argv) {
         CHECK(dead == 2 && gone == 2);
     }
     for (uint32_t i = 0; i < SK_SLEEPERS; i++) CHECK(k->slot[i].word == 0);
+
+    sk_segment first;
+    both_tell(&s, &first);
+    keeper_stopped(&s);
 
     /* The dead that nobody has told are skipped, and make room. */
     for (uint32_t i = 0; i < SK_SLEEPERS; i++) k->slot[i].word = sk_me(&s) - (1u << SK_SEAT_BITS);

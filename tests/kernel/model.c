@@ -1,19 +1,23 @@
-/* No schedule of a few participants loses a wake-up, an item or the exclusion: the kernel's own code, every interleaving
- * of its steps with at most so many preemptions (one less where there are four).   model [preemptions] */
+/* No schedule of a few participants loses a wake-up, a notification, an item or the exclusion: the kernel's own code, every
+ * interleaving of its steps with at most so many preemptions (one less where there are four), with a memory that is
+ * sequentially consistent, and again with one that reorders (memory.h) and one preemption. That each order is needed is
+ * shown by taking it away: then something goes wrong in some schedule.      model [preemptions] */
 #include "model.h"
 
+#include "sk_condition.h"
 #include "sk_mutex.h"
 #include "sk_permits.h"
 #include "sk_queue_get.h"
 #include "sk_queue_put.h"
 #include "sk_queue_state.h"
+#include "sk_rwlock.h"
 #include "sk_semaphore.h"
 
 _Static_assert(NAP_NS == SK_STAY_STEP_NS, "who steps back naps");
 
 static sk_segment segment[MOST_PARTICIPANTS];
 static sk_identity identity[MOST_PARTICIPANTS];
-static uint32_t got[MOST_PARTICIPANTS][4], inside;
+static uint32_t got[MOST_PARTICIPANTS][4], inside, reading, writing;
 static int answer[MOST_PARTICIPANTS];
 static uint64_t bound;
 static uint32_t unfinished;
@@ -23,7 +27,7 @@ static void prepare(void) {
     memset(shared, 0, sizeof shared);
     memset(got, 0, sizeof got);
     memset(answer, 0x55, sizeof answer);
-    inside = 0;
+    inside = reading = writing = 0;
     for (int i = 0; i < MOST_PARTICIPANTS; i++) {
         sk_segment *s = &segment[i];
         memset(s, 0, sizeof *s);
@@ -36,23 +40,27 @@ static void prepare(void) {
         s->header.body = sk_body_at(4, 0);
         s->header.param[SK_QUEUE_MAXSIZE] = bound;
         s->header.param[SK_QUEUE_FLOOR] = sk_queue_floor_for(4);
-        s->header.param[SK_QUEUE_LOG2] = SK_RING_LOG2_MIN;
+        s->header.param[SK_QUEUE_LOG2] = 8; /* one page */
         s->header.param[SK_QUEUE_START] = sk_position(UINT32_MAX, UINT32_MAX);
         s->seats.table[i].epoch = 1;
     }
     if (fill != NULL) fill(&segment[0]);
+    if (fill == sk_queue_fill) { /* the origin moves on with the second put */
+        sk_queue *q = sk_queue_of(&segment[0]);
+        q->geometry = sk_geometry(256, sk_units(q->tail) - 510);
+    }
 }
 
 static void put(int i, uint32_t item) {
     sk_part part = {&item, sizeof item};
     segment[i].waiter.patience = 0;
-    answer[i] = sk_queue_put(&segment[i], &part, 1, 3, (sk_call){UINT64_MAX, true});
+    answer[i] = sk_queue_put(&segment[i], &part, 1, 3, (sk_call){.until = UINT64_MAX, .willing = true});
 }
 
 static void get(int i, int slot) {
     sk_found found;
     segment[i].waiter.patience = 0;
-    answer[i] = sk_queue_get(&segment[i], &got[i][slot], 4, &found, (sk_call){UINT64_MAX, true});
+    answer[i] = sk_queue_get(&segment[i], &got[i][slot], 4, &found, (sk_call){.until = UINT64_MAX, .willing = true});
 }
 
 static void put_one(int i) { put(i, 10 + (uint32_t)i); }
@@ -77,6 +85,8 @@ static void put_and_join(int i) {
 static void end(int i) { answer[i] = sk_queue_shutdown(&segment[i], false, UINT64_MAX); }
 static void widen(int i) { sk_queue_set_maxsize(sk_queue_of(&segment[i]), 2); }
 
+static void *const guarded = shared + sizeof shared - 16; /* bytes that a lock guards */
+
 static void exclude(int i) {
     uint32_t *word = &sk_queue_of(&segment[i])->put_lock;
     for (int k = 0; k < 2; k++) {
@@ -84,6 +94,7 @@ static void exclude(int i) {
         answer[i] = sk_lock_take(&segment[i], word, UINT64_MAX);
         if (inside++ != 0 || answer[i] != SK_OK) exit(1);
         sk_load32_relaxed(word); /* others may come here */
+        model_touch(guarded);
         inside--;
         sk_lock_give(word);
     }
@@ -98,6 +109,7 @@ static void go_in_and_out(int i, uint32_t most, uint64_t began, int (*in)(sk_seg
         while ((answer[i] = in(&segment[i], &stay)) == SK_INTERRUPTED) segment[i].waiter.patience = 0;
         if (inside++ == most || answer[i] != SK_OK) exit(1);
         sk_load32_relaxed(sk_body_of(&segment[i])); /* others may come here */
+        if (most == 1) model_touch(guarded);
         inside--;
         if (out(&segment[i]) != SK_OK) exit(1);
     }
@@ -123,6 +135,90 @@ static void wait_once(int i) {
     answer[i] = in_semaphore(&segment[i], &stay);
 }
 static void give_two(int i) { answer[i] = sk_semaphore_give(sk_semaphore_of(&segment[i]), 2); }
+
+/* Readers and writers; a stay that began at 1 has waited long: a reader takes the turn when it parks. */
+static void read_side(int i, uint64_t began) {
+    sk_segment *s = &segment[i];
+    sk_rw_wait w = {0};
+    sk_stay stay = {.thread = 1, .began = began};
+    do segment[i].waiter.patience = 0;
+    while ((answer[i] = sk_rw_read(s, &w, UINT64_MAX, &stay)) == SK_INTERRUPTED);
+    if (writing != 0 || answer[i] != SK_OK) model.wrong = true;
+    reading++;
+    sk_load32_relaxed(sk_body_of(s)); /* others may come here */
+    reading--;
+    if (sk_rw_end_read(s) != SK_OK) exit(1);
+}
+static void write_side(int i) {
+    sk_segment *s = &segment[i];
+    sk_rw_wait w = {0};
+    sk_stay stay = {.thread = 1};
+    do segment[i].waiter.patience = 0;
+    while ((answer[i] = sk_rw_write(s, &w, UINT64_MAX, &stay)) == SK_INTERRUPTED);
+    if (writing++ != 0 || reading != 0 || answer[i] != SK_OK) model.wrong = true;
+    sk_load32_relaxed(sk_body_of(s)); /* others may come here */
+    model_touch(guarded);
+    writing--;
+    if (sk_rw_end_write(s) != SK_OK) exit(1);
+}
+static void reader(int i) { read_side(i, 0); }
+static void reader_late(int i) { read_side(i, 1); }
+/* One that wants to write and is stopped. */
+static int fill_wanted(sk_segment *s) {
+    (void)s;
+    sk_rw_wait w = {0};
+    sk_rw_announce(&segment[3], &w);
+    return SK_OK;
+}
+
+/* Two notifications for two that wait, one of whom dies. X was told with those behind it not yet there, and died; participant
+ * 1 is Y, who came then and passes on what X was told, while 0 notifies and 2 is Z, who dies. The slots are X, Z, Y. */
+static sk_sleeper *sleeper(int slot) { return &sk_condition_of(&segment[0])->slot[slot]; }
+static int fill_told(sk_segment *s) {
+    sk_condition *c = sk_condition_of(s);
+    c->next = c->high = 3;
+    *sleeper(0) = (sk_sleeper){.word = sk_me(&segment[3]) | SK_TOLD, .ticket = 0, .before = 2};
+    *sleeper(1) = (sk_sleeper){.word = sk_me(&segment[2]), .ticket = 1};
+    *sleeper(2) = (sk_sleeper){.word = sk_me(&segment[1]), .ticket = 2};
+    s->seats.table[3].epoch = 2;
+    return SK_OK;
+}
+static void notify_one(int i) { sk_condition_notify(&segment[i], sk_condition_of(&segment[i]), 1); }
+static void pass_it_on(int i) { sk_condition_pass_on(&segment[i], sk_condition_of(&segment[i])); }
+static void perish(int i) { sk_store32_release(&segment[i].seats.table[i].epoch, 2); }
+static bool the_living_is_told(void) {
+    pass_it_on(1);
+    pass_it_on(1);
+    return sleeper(2)->word == (sk_me(&segment[1]) | SK_TOLD);
+}
+
+/* A waiter that is told, and who tells it. */
+static int fill_asleep(sk_segment *s) {
+    sk_condition *c = sk_condition_of(s);
+    c->next = c->high = 1;
+    *sleeper(0) = (sk_sleeper){.word = sk_me(&segment[1]), .ticket = 0};
+    return SK_OK;
+}
+static void await_notification(int i) {
+    sk_segment *s = &segment[i];
+    s->waiter.patience = 0;
+    answer[i] = sk_condition_wait(s, sk_condition_of(s), sleeper(0), sk_me(s), UINT64_MAX);
+}
+static bool told(void) { return answer[1] == SK_OK; }
+
+/* A process sits down and takes a lock; another asks whether whoever it finds in the word lives. */
+static int fill_unseated(sk_segment *s) {
+    s->seats.table[0].epoch = 0;
+    return sk_queue_fill(s);
+}
+static void sit_and_take(int i) {
+    sk_store32_release(&segment[i].seats.table[i].epoch, 1);
+    answer[i] = sk_lock_take(&segment[i], &sk_queue_of(&segment[i])->put_lock, UINT64_MAX);
+}
+static void inherit(int i) {
+    uint32_t *word = &sk_queue_of(&segment[i])->put_lock, seen = sk_load32_relaxed(word);
+    if (seen != 0 && sk_lock_inherit(&segment[i], word, seen)) model.wrong = true;
+}
 
 /* Every item that was put was taken once. */
 static bool sums_to(uint32_t sum) {
@@ -154,6 +250,11 @@ static bool all_permitted(void) {
     const sk_permits *p = sk_permits_of(&segment[0]);
     return p->free == bound && p->lock == 0 && p->turn == 0 && sk_permits_value(&segment[0]) == bound;
 }
+static bool nobody_reads(void) {
+    const sk_rwlock *l = sk_rw_of(&segment[0]);
+    return sk_rw_writer(&segment[0])->word == 0 && l->turn == 0 && !sk_rw_read_now(&segment[0]) &&
+           sk_roll_sum(&segment[0], sk_rw_waiting(&segment[0])) == 0;
+}
 static bool one_in(void) { return answer[0] == SK_SHUTDOWN && sk_queue_count(sk_queue_of(&segment[0])) <= 1; }
 
 /* The scheme that was replaced by events, to show that this enumeration finds what is wrong with it: the waker lowers
@@ -176,6 +277,22 @@ static void old_wake(int i) {
     if (sk_load32_relaxed(flag) == 0) return;
     sk_store32_seq_cst(flag, 0);
     if (sk_wake(condition, 1) > 0) sk_store32_seq_cst(flag, 1);
+}
+
+/* The way in which a dead one's notification was passed on once: `before` is stored whether the swap comes off or not. */
+static void old_pass_on(int i) {
+    sk_condition *c = sk_condition_of(&segment[i]);
+    uint64_t before = sk_load64_relaxed(&sleeper(0)->before);
+    uint32_t owner = 0;
+    sk_sleeper *z;
+    while ((z = sk_condition_oldest(c, before, &owner)) != NULL) {
+        if (!sk_lives(&segment[i], owner)) sk_cas32_seq_cst(&z->word, &owner, 0);
+        else {
+            sk_store64_relaxed(&z->before, before);
+            if (sk_cas32_seq_cst(&z->word, &owner, owner | SK_TOLD)) break;
+        }
+    }
+    sk_store32_relaxed(&sleeper(0)->word, 0);
 }
 
 typedef struct scenario {
@@ -208,23 +325,71 @@ static const scenario all[] = {
     {"a signal for two", 0, {wait_once, wait_once, give_two}, all_free, false, sk_semaphore_fill},
     {"permits let one in", 1, {permits, permits}, all_permitted, false, sk_permits_fill},
     {"permits with turns", 1, {permits_late, permits_late}, all_permitted, false, sk_permits_fill},
+    {"readers and a writer", 0, {reader, reader, write_side}, nobody_reads, false, NULL},
+    {"a reader among writers", 0, {reader_late, write_side, write_side}, nobody_reads, false, NULL},
+    {"a reader past one that stands still", 0, {reader_late, write_side}, nobody_reads, false, fill_wanted},
+    {"a notification wakes", 0, {notify_one, await_notification}, told, false, fill_asleep},
+    {"a notification outlives two deaths", 0, {notify_one, pass_it_on, perish}, the_living_is_told, false, fill_told},
+    {"a holder that lives keeps its lock", 0, {sit_and_take, inherit, inherit}, always, false, fill_unseated},
     {"flags instead of events", 0, {old_wake, old_wake, old_wait, old_wait}, always, true, sk_queue_fill},
+    {"a store before a swap that fails", 0, {notify_one, old_pass_on, perish}, the_living_is_told, true, fill_told},
 };
 
+/* What goes wrong where one kind of order is missing. */
+static const struct {
+    const char *name, *scenario;
+    unsigned without;
+} missing[] = {
+    {"fences of events: room", "a full queue: room wakes", FENCES},
+    {"fences of events: permits", "permits let one in", FENCES},
+    {"fences of events: semaphore", "the semaphore lets one in", FENCES},
+    {"fences of events: join", "join ends with the last task", FENCES},
+    {"fences of events: readers", "readers and a writer", FENCES},
+    {"fence of a notifier", "a notification wakes", FENCES},
+    {"fence before whose turn it is: mutex", "the mutex with turns", FENCES},
+    {"fence before whose turn it is", "the semaphore with turns", FENCES},
+    {"release of a commit", "one that takes two", RELEASE_STORES},
+    {"acquire of a commit", "one that takes two", ACQUIRE_LOADS},
+    {"acquire of a lock", "the lock excludes and wakes", TAKING},
+    {"release of a lock", "the lock excludes and wakes", GIVING},
+    {"acquire of a mutex", "the mutex excludes and wakes", TAKING},
+    {"release of a mutex", "the mutex excludes and wakes", GIVING},
+    {"release of an owner word", "a holder that lives keeps its lock", PUBLISHING},
+    {"acquire of an owner word", "a holder that lives keeps its lock", ACQUIRE_FENCES},
+};
+
+static verdicts enumerate(const scenario *it, int preemptions) {
+    bound = it->bound;
+    fill = it->fill;
+    for (model.n = 0; model.n < MOST_PARTICIPANTS && it->work[model.n] != NULL; model.n++)
+        model.who[model.n].work = it->work[model.n];
+    model.preemptions = preemptions - (model.n == MOST_PARTICIPANTS && preemptions > 1);
+    return run_all(prepare, it->right);
+}
+
+static bool print(const char *name, verdicts v, bool faulty) {
+    bool good = (v.stuck + v.raced + v.wrong > 0) == faulty;
+    printf("%-38s %9llu schedules, %llu stuck, %llu raced, %llu wrong%s\n", name, (unsigned long long)model.schedules,
+           (unsigned long long)v.stuck, (unsigned long long)v.raced, (unsigned long long)v.wrong, good ? "" : "   <- !");
+    fflush(stdout);
+    return good;
+}
+
 int main(int argc, char **argv) {
-    int most = argc > 1 ? atoi(argv[1]) : 2, failed = 0;
-    for (unsigned i = 0; i < sizeof all / sizeof all[0]; i++) {
-        const scenario *it = &all[i];
-        bound = it->bound;
-        fill = it->fill;
-        for (model.n = 0; model.n < MOST_PARTICIPANTS && it->work[model.n] != NULL; model.n++)
-            model.who[model.n].work = it->work[model.n];
-        model.preemptions = most - (model.n == MOST_PARTICIPANTS);
-        uint64_t stuck = stuck_in_any(prepare, it->right);
-        bool good = (stuck > 0) == it->faulty;
-        printf("%-34s %9llu schedules, %llu stuck%s\n", it->name, (unsigned long long)model.schedules,
-               (unsigned long long)stuck, good ? "" : "   <- wrong");
-        failed |= !good;
-    }
-    return failed;
+    int most = argc > 1 ? atoi(argv[1]) : 2;
+    bool good = true;
+    const unsigned n = sizeof all / sizeof all[0];
+    for (unsigned i = 0; i < n; i++) good &= print(all[i].name, enumerate(&all[i], most), all[i].faulty);
+    puts("with a memory that reorders:");
+    memory.stale = most - 1;
+    for (unsigned i = 0; i < n; i++)
+        if (!all[i].faulty) good &= print(all[i].name, enumerate(&all[i], 1), false);
+    puts("without one kind of order:");
+    for (unsigned k = 0; k < sizeof missing / sizeof missing[0]; k++)
+        for (unsigned i = 0; i < n; i++)
+            if (strcmp(all[i].name, missing[k].scenario) == 0) {
+                memory.without = missing[k].without;
+                good &= print(missing[k].name, enumerate(&all[i], 1), true);
+            }
+    return good ? 0 : 1;
 }

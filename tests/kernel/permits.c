@@ -162,6 +162,21 @@ static void what_the_dead_held(sk_segment *s) {
     CHECK(take(s, false, FOR_EVER) == SK_BUSY && give(s, BOUND) == SK_OK && p->free == BOUND);
 }
 
+/* A process that is stopped with the lock keeps nobody who does not wait, and who waits keeps its time. */
+static void holder_stands_still(sk_segment *s) {
+    sk_segment other;
+    sk_stay stay = {.thread = 7};
+    int rc;
+    attach(&other);
+    sk_permits *p = sk_permits_of(&other);
+    CHECK(sk_permits_enter(&other, p, FOR_EVER) == SK_OK);
+    while ((rc = sk_permits_take(s, false, FOR_EVER, &stay)) == SK_INTERRUPTED) {}
+    CHECK(rc == SK_STALLED && take(s, true, sk_now_ns() + 20000000) == SK_TIMEOUT);
+    sk_permits_leave(p);
+    CHECK(take(s, false, FOR_EVER) == SK_OK && give(s, 1) == SK_OK);
+    leave(&other);
+}
+
 int main(int argc, char **argv) {
     begin(argc, argv, "permits");
     semaphores();
@@ -183,6 +198,7 @@ int main(int argc, char **argv) {
     CHECK(inside == 0 && deaths > 0 && sk_permits_value(&s) == BOUND);
     CHECK(sk_roll_sum(&s, sk_permits_waiting(&s)) == 0 && sk_permits_of(&s)->turn == 0);
     what_the_dead_held(&s);
+    holder_stands_still(&s);
     leave(&s);
     return 0;
 }

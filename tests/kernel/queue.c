@@ -46,7 +46,7 @@ static void put_one(sk_segment *s, label l, uint64_t *dices) {
     bool willing = dice(dices) % 4 != 0;
     int rc;
     do {
-        sk_call call = {dice(dices) % 8 == 0 ? sk_now_ns() + 30000 : FOR_EVER, willing};
+        sk_call call = {.until = dice(dices) % 8 == 0 ? sk_now_ns() + 30000 : FOR_EVER, .willing = willing};
         if (dice(dices) % 4 == 0) call.until = 0;
         rc = sk_queue_put(s, parts, 2, 5, call);
         if (rc == SK_FULL) sk_add64_relaxed(&refused_full, 1);
@@ -66,7 +66,7 @@ static void put_batch(sk_segment *s, label l, uint32_t n) {
     for (whole = 0; done < n;) {
         uint32_t items = n - done;
         uint64_t went = 0;
-        sk_call call = {FOR_EVER, true};
+        sk_call call = {.until = FOR_EVER, .willing = true};
         int rc = sk_queue_put_records(s, records + whole * SK_UNIT, &items, &went, call);
         CHECK(rc == SK_OK ? items > 0 && went > 0 : rc == SK_INTERRUPTED && items == 0 && went == 0);
         done += items;
@@ -112,7 +112,7 @@ static void note(diary *d, label l) {
 static int take_one(sk_segment *s, diary *d, uint64_t *dices, uint32_t *n) {
     unsigned char small[256], *large;
     sk_found found = {0};
-    sk_call call = {dice(dices) % 4 == 0 ? 0 : FOR_EVER, dice(dices) % 4 != 0};
+    sk_call call = {.until = dice(dices) % 4 == 0 ? 0 : FOR_EVER, .willing = dice(dices) % 4 != 0};
     *n = 0;
     int rc = sk_queue_get(s, small, sizeof small, &found, call);
     if (rc == SK_OK) note(d, read_payload(small, found.payload));
@@ -120,7 +120,7 @@ static int take_one(sk_segment *s, diary *d, uint64_t *dices, uint32_t *n) {
         CHECK(found.payload > sizeof small && found.kind == 5);
         large = malloc(found.payload);
         memcpy(large, small, 16);
-        rc = sk_queue_get_found(s, large + 16, 16, &found, FOR_EVER);
+        rc = sk_queue_get_found(s, large + 16, 16, &found, (sk_call){.until = FOR_EVER});
         if (rc == SK_OK) note(d, read_payload(large, found.payload));
         free(large);
     }
@@ -132,7 +132,7 @@ static int take_batch(sk_segment *s, diary *d, uint64_t *dices, uint32_t *n) {
     static __thread unsigned char records[40 * (LONGEST + 64)] __attribute__((aligned(16)));
     uint64_t units = dice(dices) % 2 == 0 ? 16 : sizeof records / SK_UNIT, at = 0;
     sk_found found = {0};
-    sk_call call = {FOR_EVER, true};
+    sk_call call = {.until = FOR_EVER, .willing = true};
     *n = 1 + (uint32_t)(dice(dices) % 40);
     int rc = sk_queue_get_records(s, records, n, &units, &found, call);
     if (rc == SK_LARGER) {
@@ -176,6 +176,8 @@ static void end(sk_segment *s, bool at_once) {
     CHECK(rc == SK_OK);
 }
 
+#define ONE_PAGE 8 /* log2 of the units */
+
 static void make(sk_segment *s, uint64_t bound, uint32_t log2, uint64_t start) {
     sk_plan plan = {.kind = 4, .seats = 16, .body_len = sk_queue_body_len(16, log2), .fill = sk_queue_fill};
     plan.param[SK_QUEUE_MAXSIZE] = maxsize = bound;
@@ -191,7 +193,7 @@ static void many_to_many(uint64_t bound, uint64_t start) {
     sk_segment s;
     crew producers = {.n = 0}, consumers = {.n = 0};
     memset(taken_out, 0, sizeof taken_out);
-    make(&s, bound, SK_RING_LOG2_MIN, start);
+    make(&s, bound, ONE_PAGE, start);
     sk_queue *q = sk_queue_of(&s);
     for (uintptr_t i = 0; i < PRODUCERS; i++) hire(&producers, produce, (void *)i);
     for (uintptr_t i = 0; i < CONSUMERS; i++) hire(&consumers, consume, (void *)i);
@@ -208,7 +210,7 @@ static void many_to_many(uint64_t bound, uint64_t start) {
         all += put_in[i];
     }
     CHECK(sk_items(sk_load64_acquire(&q->tail)) == sk_items(start) + (uint32_t)all);
-    CHECK(sk_queue_put(&s, NULL, 0, 0, (sk_call){FOR_EVER, true}) == SK_SHUTDOWN);
+    CHECK(sk_queue_put(&s, NULL, 0, 0, (sk_call){.until = FOR_EVER, .willing = true}) == SK_SHUTDOWN);
     leave(&s);
     printf("%llu items, bound %llu\n", (unsigned long long)all, (unsigned long long)bound);
 }
@@ -219,20 +221,20 @@ static void alone(void) {
     sk_found found = {0};
     unsigned char bytes[600] = {7}, back[600];
     sk_part part = {bytes, sizeof bytes};
-    sk_call now = {0, false}, never = {FOR_EVER, false};
-    make(&s, 3, SK_RING_LOG2_MIN, sk_position(UINT32_MAX - 1, UINT32_MAX - 20));
+    sk_call now = {0}, never = {.until = FOR_EVER};
+    make(&s, 3, ONE_PAGE, sk_position(UINT32_MAX - 1, UINT32_MAX - 20));
     sk_queue *q = sk_queue_of(&s);
     CHECK(sk_queue_get(&s, back, sizeof back, &found, never) == SK_EMPTY);
-    CHECK(sk_queue_get(&s, back, sizeof back, &found, (sk_call){sk_now_ns(), true}) == SK_TIMEOUT);
+    CHECK(sk_queue_get(&s, back, sizeof back, &found, (sk_call){.until = sk_now_ns(), .willing = true}) == SK_TIMEOUT);
     CHECK(sk_queue_task_done(q, 1) == SK_EXCESS);
     for (int i = 0; i < 3; i++) CHECK(sk_queue_put(&s, &part, 1, i, now) == SK_OK);
     CHECK(sk_queue_put(&s, &part, 1, 3, now) == SK_FULL && sk_queue_count(q) == 3);
-    CHECK(sk_queue_put(&s, &part, 1, 3, (sk_call){sk_now_ns() + 1000, true}) == SK_TIMEOUT);
+    CHECK(sk_queue_put(&s, &part, 1, 3, (sk_call){.until = sk_now_ns() + 1000, .willing = true}) == SK_TIMEOUT);
     part.len = SK_PAYLOAD_MAX + 1; /* never looked at */
     CHECK(sk_queue_put(&s, &part, 1, 3, now) == SK_TOO_LARGE);
     CHECK(sk_queue_get(&s, back, 8, &found, now) == SK_LARGER && found.payload == 600 && sk_queue_count(q) == 3);
-    CHECK(sk_queue_get_found(&s, back, 0, &found, 0) == SK_OK && back[0] == 7 && found.kind == 0);
-    CHECK(sk_queue_get_found(&s, back, 0, &found, 0) == SK_LARGER); /* it is another's by now */
+    CHECK(sk_queue_get_found(&s, back, 0, &found, (sk_call){0}) == SK_OK && back[0] == 7 && found.kind == 0);
+    CHECK(sk_queue_get_found(&s, back, 0, &found, (sk_call){0}) == SK_LARGER); /* it is another's by now */
     CHECK(sk_queue_unfinished_now(q) == 3 && sk_queue_count(q) == 2);
     end(&s, true);
     CHECK(sk_queue_count(q) == 0 && sk_queue_unfinished_now(q) == 1);
@@ -241,9 +243,67 @@ static void alone(void) {
     leave(&s);
 }
 
+static int put_now(sk_segment *s, sk_stall *t) {
+    unsigned char bytes[3000] = {7};
+    sk_part part = {bytes, sizeof bytes}; /* the second one makes the smallest ring grow */
+    return sk_queue_put(s, &part, 1, 1, (sk_call){.until = FOR_EVER, .stall = t});
+}
+
+static int get_now(sk_segment *s, sk_stall *t) {
+    unsigned char back[3000];
+    sk_found found;
+    return sk_queue_get(s, back, sizeof back, &found, (sk_call){.until = FOR_EVER, .stall = t});
+}
+
+/* Who does not wait for an item or for room waits for no lock whose holder stands still; for one that gets on, or is
+ * given and taken again by the same one, it does. */
+static void holder_stands_still(void) {
+    sk_segment s, other;
+    make(&s, 0, SK_RING_LOG2_MIN, 0);
+    attach(&other);
+    sk_queue *q = sk_queue_of(&other);
+    CHECK(put_now(&s, NULL) == SK_OK);
+    for (int side = SK_QUEUE_PUT; side <= SK_QUEUE_GET; side++) {
+        uint32_t *word = side == SK_QUEUE_PUT ? &q->put_lock : &q->get_lock;
+        uint32_t *moves = side == SK_QUEUE_PUT ? &q->put_moves : &q->get_moves;
+        sk_stall t = {0};
+        int rc, looks = 0;
+        CHECK(sk_lock_take(&other, word, FOR_EVER) == SK_OK);
+        while ((rc = side == SK_QUEUE_PUT ? put_now(&s, &t) : get_now(&s, &t)) == SK_INTERRUPTED) looks++;
+        CHECK(rc == SK_STALLED && looks >= 4 && (int)t.which == side && !t.in_time);
+        if (side == SK_QUEUE_GET) { /* a put that has to grow waits for that lock, too */
+            memset(&t, 0, sizeof t);
+            while ((rc = put_now(&s, &t)) == SK_INTERRUPTED) {}
+            CHECK(rc == SK_STALLED && t.which == SK_QUEUE_GET && sk_lock_owner(&q->put_lock) == 0);
+        }
+        memset(&t, 0, sizeof t);
+        for (looks = 0; looks < 15; looks++) {
+            CHECK((side == SK_QUEUE_PUT ? put_now(&s, &t) : get_now(&s, &t)) == SK_INTERRUPTED);
+            sk_lock_moves(moves);
+        }
+        for (looks = 0; looks < 15; looks++) {
+            CHECK((side == SK_QUEUE_PUT ? put_now(&s, &t) : get_now(&s, &t)) == SK_INTERRUPTED);
+            sk_lock_give_and_move(word, moves);
+            CHECK(sk_lock_take(&other, word, FOR_EVER) == SK_OK);
+        }
+        sk_found found;
+        sk_part part = {NULL, 0};
+        sk_call timed = {.until = deadline_in(25), .willing = true, .stall = &t};
+        memset(&t, 0, sizeof t);
+        while ((rc = side == SK_QUEUE_PUT ? sk_queue_put(&s, &part, 1, 1, timed)
+                                          : sk_queue_get(&s, NULL, 0, &found, timed)) == SK_INTERRUPTED) {}
+        CHECK(rc == SK_TIMEOUT && t.in_time);
+        sk_lock_give_and_move(word, moves);
+    }
+    CHECK(put_now(&s, NULL) == SK_OK && get_now(&s, NULL) == SK_OK && sk_queue_count(q) == 1);
+    leave(&other);
+    leave(&s);
+}
+
 int main(int argc, char **argv) {
     begin(argc, argv, "queue");
     alone();
+    holder_stands_still();
     opt.millis /= 2;
     many_to_many(0, sk_position(UINT32_MAX - 100, UINT32_MAX - 1000));
     many_to_many(5, sk_position(UINT32_MAX - 100, UINT32_MAX - 1000));

@@ -4,8 +4,8 @@
 #include "sk_queue_put.h"
 #include "sk_queue_state.h"
 
-static sk_ring ring_of(unsigned char *at, uint32_t log2) {
-    return (sk_ring){.at = at, .log2 = log2, .mask = (uint32_t)((1u << log2) - 1)};
+static sk_ring ring_of(unsigned char *at, uint32_t units, uint32_t origin) {
+    return (sk_ring){.at = at, .units = units, .origin = origin};
 }
 
 static void heads(uint64_t *dices) {
@@ -30,38 +30,59 @@ static void positions(uint64_t *dices) {
     }
 }
 
-/* Against the plainest model: byte by byte. */
+/* Against the plainest model: byte by byte, in rings of any length, near the wrap of the positions. */
 static void copies(uint64_t *dices) {
-    enum { LOG2 = 8, SIZE = SK_UNIT << LOG2 };
-    unsigned char *at = malloc(SIZE), *wide_at = malloc(SIZE * 4), model[SIZE], bytes[SIZE], back[SIZE];
-    sk_ring r = ring_of(at, LOG2), wide = ring_of(wide_at, LOG2 + 2);
-    memset(at, 0, SIZE);
-    memset(model, 0, SIZE);
+    enum { MOST = 300, SIZE = SK_UNIT * MOST };
+    unsigned char *at = malloc(SIZE), model[SIZE], bytes[SIZE], back[SIZE];
     for (int i = 0; i < 20000; i++) {
-        uint32_t unit = (uint32_t)dice(dices);
-        uint64_t offset = dice(dices) % SIZE, len = dice(dices) % (SIZE + 1);
+        uint32_t units = 1 + (uint32_t)(dice(dices) % MOST), origin = (uint32_t)dice(dices) >> 30 << 30, past;
+        sk_ring r = ring_of(at, units, origin - (uint32_t)(dice(dices) % (3 * MOST)));
+        uint64_t size = units * SK_UNIT, offset = dice(dices) % size, len = dice(dices) % (size + 1);
+        past = (uint32_t)(dice(dices) % (2 * units));
+        memset(at, 0, size);
+        memset(model, 0, size);
         for (uint64_t k = 0; k < len; k++) bytes[k] = (unsigned char)dice(dices);
-        sk_ring_write(&r, unit, offset, bytes, len);
-        for (uint64_t k = 0; k < len; k++) model[((uint64_t)unit * SK_UNIT + offset + k) % SIZE] = bytes[k];
-        CHECK(memcmp(model, at, SIZE) == 0);
-        sk_ring_read(&r, unit, offset, back, len);
+        sk_ring_write(&r, r.origin + past, offset, bytes, len);
+        for (uint64_t k = 0; k < len; k++) model[((uint64_t)past * SK_UNIT + offset + k) % size] = bytes[k];
+        CHECK(memcmp(model, at, size) == 0);
+        sk_ring_read(&r, r.origin + past, offset, back, len);
         CHECK(memcmp(back, bytes, len) == 0);
-        uint32_t span = (uint32_t)(dice(dices) % ((1u << LOG2) + 1));
-        sk_ring_carry(&r, &wide, unit, unit + span);
-        sk_ring_read(&r, unit, 0, bytes, (uint64_t)span * SK_UNIT);
-        sk_ring_read(&wide, unit, 0, back, (uint64_t)span * SK_UNIT);
-        CHECK(memcmp(bytes, back, (uint64_t)span * SK_UNIT) == 0);
         i += 19 * (len > 64);
     }
     free(at);
-    free(wide_at);
+}
+
+/* Whatever is in use and by however much the ring gets longer: all of it is where the new origin says, nothing that the
+ * old one tells was written over, and what sk_ring_stretch asks for is enough and no more than needed. */
+static void lengthening(uint64_t *dices) {
+    enum { MOST = 200 };
+    unsigned char *at = malloc(SK_UNIT * MOST * 3), before[SK_UNIT * MOST], now[SK_UNIT * MOST];
+    for (int i = 0; i < 50000; i++) {
+        uint32_t units = 1 + (uint32_t)(dice(dices) % MOST), origin = (uint32_t)dice(dices) % (4 * MOST) - 2 * MOST;
+        uint32_t used = (uint32_t)(dice(dices) % (units + 1));
+        uint32_t head = origin + (uint32_t)(dice(dices) % (2 * units - used)), added = (uint32_t)(dice(dices) % (2 * MOST));
+        sk_ring old = ring_of(at, units, origin), wide = ring_of(at, units + added, origin);
+        CHECK(sk_ring_spans(&old, head, head + used));
+        for (uint64_t k = 0; k < units * SK_UNIT; k++) at[k] = (unsigned char)dice(dices);
+        memset(at + units * SK_UNIT, 0, added * SK_UNIT);
+        sk_ring_read(&old, head, 0, before, used * SK_UNIT);
+        bool done = sk_ring_lengthen(&old, &wide, head, used);
+        CHECK(done == (added >= sk_ring_stretch(&old, head, used)));
+        sk_ring_read(&old, head, 0, now, used * SK_UNIT);
+        CHECK(memcmp(before, now, used * SK_UNIT) == 0);
+        if (!done) continue;
+        CHECK(sk_ring_spans(&wide, head, head + used));
+        sk_ring_read(&wide, head, 0, now, used * SK_UNIT);
+        CHECK(memcmp(before, now, used * SK_UNIT) == 0);
+    }
+    free(at);
 }
 
 /* A queue whose every word somebody else may have written: answers, but never touches what is not there. */
 static void misuse(uint64_t *dices) {
-    sk_plan plan = {.kind = 4, .seats = 4, .body_len = sk_queue_body_len(4, SK_RING_LOG2_MIN), .fill = sk_queue_fill};
+    sk_plan plan = {.kind = 4, .seats = 4, .body_len = sk_queue_body_len(4, 8), .fill = sk_queue_fill};
     plan.param[SK_QUEUE_FLOOR] = sk_queue_floor_for(4);
-    plan.param[SK_QUEUE_LOG2] = SK_RING_LOG2_MIN;
+    plan.param[SK_QUEUE_LOG2] = 8; /* one page */
     uint64_t until = deadline_in(opt.millis);
     unsigned char *bytes = calloc(1, 3000);
     do {
@@ -70,7 +91,7 @@ static void misuse(uint64_t *dices) {
         sk_queue *q = sk_queue_of(&s);
         for (int i = 0; i < 20; i++) {
             sk_part part = {bytes, dice(dices) % 180};
-            CHECK(sk_queue_put(&s, &part, 1, 5, (sk_call){0, false}) == SK_OK);
+            CHECK(sk_queue_put(&s, &part, 1, 5, (sk_call){.until = 0, .willing = false}) == SK_OK);
         }
         for (int i = 0; i < 4; i++) {
             uint64_t *words[] = {&q->tail, &q->head, &q->head_seen, &q->tail_seen, &q->geometry,
@@ -83,7 +104,7 @@ static void misuse(uint64_t *dices) {
                 uint32_t items = 1 + (uint32_t)(dice(dices) % 30);
                 uint64_t units = 1 + dice(dices) % 180;
                 sk_part part = {bytes, dice(dices) % 3000};
-                sk_call call = {sk_now_ns() + 20000, dice(dices) % 2 == 0};
+                sk_call call = {.until = sk_now_ns() + 20000, .willing = dice(dices) % 2 == 0};
                 int rc = sk_queue_get(&s, bytes, dice(dices) % 3000, &found, call);
                 CHECK(rc <= 0);
                 rc = sk_queue_get_records(&s, bytes, &items, &units, &found, call);
@@ -107,6 +128,7 @@ int main(int argc, char **argv) {
     heads(&dices);
     positions(&dices);
     copies(&dices);
+    lengthening(&dices);
     misuse(&dices);
     return 0;
 }

@@ -1,5 +1,5 @@
-/* Readers and writers: no reader sees half of a write, no writer starves among readers, and whoever dies holding either
- * side holds nobody up; after a writer's death everybody is told until a writer has put things right. */
+/* Readers and writers: no reader sees half of a write, no writer starves among readers and no reader among writers, and
+ * whoever dies holding either side holds nobody up; after a writer's death everybody is told until a writer has put things right. */
 #include "harness.h"
 #include "sk_rwlock.h"
 
@@ -11,8 +11,9 @@ static bool over;
 
 static int begin_read(sk_segment *s, uint64_t until) {
     sk_rw_wait w = {0};
+    sk_stay stay = {.thread = (uint32_t)(uintptr_t)s | 1};
     int rc;
-    while ((rc = sk_rw_read(s, &w, until)) == SK_INTERRUPTED) {}
+    while ((rc = sk_rw_read(s, &w, until, &stay)) == SK_INTERRUPTED) {}
     if (rc == SK_OWNER_DIED) after_death(&a);
     return rc;
 }
@@ -124,6 +125,89 @@ static void *want(void *nothing) {
     return NULL;
 }
 
+static uint32_t done; /* readings, or writings, of the one that must get through */
+
+static void *read_some(void *nothing) {
+    (void)nothing;
+    sk_segment s;
+    attach(&s);
+    for (done = 0; done < 10; sk_add32_relaxed(&done, 1))
+        CHECK(begin_read(&s, FOR_EVER) == SK_OK && a == b && sk_rw_end_read(&s) == SK_OK);
+    sk_store8_relaxed((uint8_t *)&over, 1);
+    leave(&s);
+    return NULL;
+}
+
+static void *write_some(void *nothing) {
+    (void)nothing;
+    sk_segment s;
+    attach(&s);
+    for (done = 0; done < 10; sk_add32_relaxed(&done, 1))
+        CHECK(begin_write(&s, FOR_EVER) == SK_OK && sk_rw_end_write(&s) == SK_OK);
+    sk_store8_relaxed((uint8_t *)&over, 1);
+    leave(&s);
+    return NULL;
+}
+
+static void *write_without_a_pause(void *nothing) {
+    (void)nothing;
+    sk_segment s;
+    attach(&s);
+    while (!sk_load8_relaxed((uint8_t *)&over)) {
+        CHECK(begin_write(&s, FOR_EVER) == SK_OK);
+        a++;
+        sk_yield();
+        b++;
+        CHECK(sk_rw_end_write(&s) == SK_OK);
+    }
+    leave(&s);
+    return NULL;
+}
+
+static void *read_without_a_pause(void *nothing) {
+    (void)nothing;
+    sk_segment s;
+    attach(&s);
+    while (!sk_load8_relaxed((uint8_t *)&over)) {
+        CHECK(begin_read(&s, FOR_EVER) == SK_OK);
+        sk_yield();
+        CHECK(sk_rw_end_read(&s) == SK_OK);
+    }
+    leave(&s);
+    return NULL;
+}
+
+/* A reader among writers of which one always wants, and a writer among readers that overlap: each gets through ten times,
+ * or this never ends. A process that is stopped while it wants to write, or while it has the turn, holds nobody up. */
+static void nobody_starves(sk_segment *s) {
+    sk_rwlock *l = sk_rw_of(s);
+    sk_segment still;
+    sk_rw_wait w = {0};
+    crew c = {.n = 0};
+    attach(&still);
+    sk_rw_announce(&still, &w);
+    over = false;
+    for (int i = 0; i < CREW; i++) hire(&c, write_without_a_pause, NULL);
+    hire(&c, read_some, NULL);
+    gather(&c);
+    CHECK(done == 10 && begin_read(s, 0) == SK_BUSY);
+    CHECK(begin_read(s, FOR_EVER) == SK_OK && l->turn == 0 && sk_rw_end_read(s) == SK_OK); /* nobody but the stopped one */
+    sk_rw_renounce(&still, &w);
+    over = false;
+    for (int i = 0; i < CREW; i++) hire(&c, read_without_a_pause, NULL);
+    hire(&c, write_some, NULL);
+    gather(&c);
+    CHECK(done == 10);
+    uint64_t its_turn = (uint64_t)sk_me(&still) << 32 | 5;
+    CHECK(sk_me(&still) != 0);
+    for (int dead = 0; dead < 2; dead++) {
+        l->turn = its_turn;
+        CHECK(begin_write(s, FOR_EVER) == SK_OK && l->turn == 0 && sk_rw_end_write(s) == SK_OK);
+        if (dead == 0) die(&still);
+    }
+    CHECK(begin_read(s, 0) == SK_OK && sk_rw_end_read(s) == SK_OK);
+}
+
 int main(int argc, char **argv) {
     begin(argc, argv, "rwlock");
     sk_plan plan = {.kind = 14, .seats = 16, .body_len = sk_rw_body_len(16)};
@@ -148,7 +232,7 @@ int main(int argc, char **argv) {
     gather(&c);
     int rc = begin_write(&s, FOR_EVER); /* the last death may have nobody else to find it */
     CHECK(rc == SK_OK || rc == SK_OWNER_DIED);
-    CHECK(a == b && a == writes && deaths > 0 && told > 0 && sk_rw_writer(&s)->torn == (rc == SK_OWNER_DIED));
+    CHECK(a == b && a == writes && deaths > 0 && told > 0 && (sk_rw_writer(&s)->torn != 0) == (rc == SK_OWNER_DIED));
     CHECK(sk_rw_end_write(&s) == SK_OK && sk_rw_end_write(&s) == SK_EXCESS && sk_rw_writer(&s)->torn == 0);
     CHECK(begin_read(&s, FOR_EVER) == SK_OK && begin_read(&s, FOR_EVER) == SK_OK);
     CHECK((uint32_t)l->wanted == 0);
@@ -158,10 +242,11 @@ int main(int argc, char **argv) {
     CHECK(begin_read(&s, 0) == SK_OK && sk_rw_end_read(&s) == SK_OK);
     hire(&c, want, NULL);
     while (sk_lock_owner(&sk_rw_writer(&s)->word) == 0) sk_yield();
-    CHECK(begin_read(&s, 0) == SK_BUSY && begin_read(&s, deadline_in(3)) == SK_TIMEOUT);
+    CHECK(begin_read(&s, 0) == SK_BUSY && begin_read(&s, deadline_in(3)) == SK_TIMEOUT && l->turn == 0);
     CHECK(sk_rw_end_read(&s) == SK_OK && sk_rw_end_read(&s) == SK_OK && sk_rw_end_read(&s) == SK_EXCESS);
     gather(&c);
     CHECK(begin_read(&s, 0) == SK_OK && sk_rw_end_read(&s) == SK_OK);
+    nobody_starves(&s);
     sk_segment look; /* who only looks has no word to write */
     CHECK(sk_segment_attach(&look, path, SK_TRUST_OWN, false) == SK_OK);
     CHECK(begin_read(&look, FOR_EVER) == SK_NO_SEAT && begin_write(&look, FOR_EVER) == SK_NO_SEAT);

@@ -1,6 +1,7 @@
 """The kernels without Python, compiled and run by themselves; what each program proves is said at its top."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -25,6 +26,7 @@ PROGRAMS = (
     "watch",
 )
 WATCHDOG = 600
+ARM_CC, ARM_RUN = "aarch64-linux-gnu-gcc", "qemu-aarch64"
 
 pytestmark = pytest.mark.skipif(
     shutil.which("make") is None or shutil.which("gcc") is None, reason="the kernel programs need make and gcc"
@@ -64,6 +66,65 @@ def test_every_header_compiles_by_itself_with_every_warning_an_error(built: Path
 @pytest.mark.parametrize(("kind", "polling"), [*((kind, False) for kind in KINDS), ("plain", True)])
 def test_participants_keep_every_promise(built: Path, kind: str, program: str, polling: bool) -> None:
     run(built, kind, program, 200, polling, seed=1)
+
+
+def change_while_hashing(built: Path, rounds: int, seed: int) -> None:
+    done = subprocess.run(
+        [built / "address" / "hash_foreign", str(rounds), str(seed)], capture_output=True, text=True, timeout=WATCHDOG
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert "nothing outside of the data was touched" in done.stdout
+
+
+def test_offsets_codes_and_text_that_change_lead_nowhere(built: Path) -> None:
+    change_while_hashing(built, 10, seed=1)
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("seed", range(2, 6))
+def test_offsets_codes_and_text_that_change_for_long_lead_nowhere(built: Path, seed: int) -> None:
+    change_while_hashing(built, 400, seed)
+
+
+@pytest.mark.skipif(not (shutil.which(ARM_CC) and shutil.which(ARM_RUN)), reason=f"needs {ARM_CC} and {ARM_RUN}")
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_participants_keep_every_promise_on_another_machine(built: Path, program: str) -> None:
+    done = subprocess.run(
+        [ARM_RUN, built / "arm64" / program, "20", "0", "0", "1"], capture_output=True, text=True, timeout=WATCHDOG
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
+# What is read again after an event was raised, and what is read before somebody is woken.
+FENCED = """
+#include "sk_permits.h"
+#include "sk_queue_get.h"
+#include "sk_rwlock.h"
+#include "sk_semaphore.h"
+int value(sk_semaphore *p) { uint32_t r = sk_event_raise(&p->event); return sk_load32_relaxed(&p->value) ? 0 : (int)r; }
+int permits(sk_permits *p) { uint32_t r = sk_event_raise(&p->event); return sk_load32_relaxed(&p->free) ? 0 : (int)r; }
+int readers(sk_rwlock *l) { uint32_t r = sk_event_raise(&l->open); return sk_load64_relaxed(&l->wanted) ? 0 : (int)r; }
+int items(sk_queue *q) { uint32_t r = sk_event_raise(&q->items); return sk_load64_relaxed(&q->tail) ? 0 : (int)r; }
+int turn(uint32_t *free, const uint64_t *turn) { sk_add32_seq_cst(free, 1); return sk_stay_call(turn); }
+"""
+
+
+@pytest.mark.skipif(not shutil.which(ARM_CC), reason=f"needs {ARM_CC}")
+def test_a_load_behind_a_raised_event_stands_behind_a_fence_on_arm64(tmp_path: Path) -> None:
+    (tmp_path / "fenced.c").write_text(FENCED)
+    flags = ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-mno-outline-atomics", f"-I{HERE / '../../ext/include'}"]
+    done = subprocess.run(
+        [ARM_CC, *flags, "-S", "-o", "-", tmp_path / "fenced.c"], capture_output=True, text=True, timeout=WATCHDOG
+    )
+    assert done.returncode == 0, done.stderr
+    for name in ("value", "permits", "readers", "items", "turn"):
+        body = done.stdout.split(f"\n{name}:\n")[1].split("\n\t.size\t")[0]
+        stored, loaded = re.search(r"\tstlxr\t", body), None
+        assert stored is not None, body
+        for instruction in re.finditer(r"\t(dmb\tish|ldar|ldr)\b", body[stored.end() :]):
+            loaded = instruction.group(1)
+            break
+        assert loaded in ("dmb\tish", "ldar"), body
 
 
 def enumerate_schedules(built: Path, preemptions: int) -> None:

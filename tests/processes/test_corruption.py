@@ -24,8 +24,8 @@ KIND, META_LEN, META_CHECK, CHECK = 12, 40, 112, 152
 # have no check sums, what decoding of changed bytes raises. Late: a wait without a timeout was left by a signal.
 HONEST = {
     "worked", "Late", "Empty", "Full", "ShutDown", "OverflowError", "ValueError", "KeyError", "CorruptSegmentError",
-    "LayoutError", "SeatsExhausted", "FileNotFoundError", "UnicodeDecodeError", "UnpicklingError", "EOFError", "TypeError",
-    "AttributeError", "ModuleNotFoundError",
+    "LayoutError", "SeatsExhausted", "FileNotFoundError", "UnicodeDecodeError", "UnpicklingError", "EOFError",
+    "TypeError", "AttributeError", "ModuleNotFoundError", "MemoryError",
 }  # fmt: skip
 
 

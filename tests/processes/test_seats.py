@@ -1,4 +1,4 @@
-"""Who is alive, whose file it is, and what stays: daemons, forks that nobody sees, strangers, odd folders and limits."""
+"""Who is alive, whose file it is, and what stays: daemons, forks that nobody sees, strangers, odd folders, limits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import tempfile
 import textwrap
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 from processes.programs import LIMIT, Program, path_of
@@ -184,9 +183,14 @@ USES = {
 
 @pytest.mark.parametrize("after", USES)
 @pytest.mark.parametrize("how", ENDS)
-def test_what_an_end_without_a_kill_leaves_goes_at_the_next_use_of_any_program(how: str, after: str, folder: str) -> None:
+def test_what_an_end_without_a_kill_leaves_goes_at_the_next_use_of_any_program(
+    how: str, after: str, folder: str
+) -> None:
     run("import sharedkit as sk; sk.Counter(name='other', persist=True)", SHAREDKIT_DIR=folder)
-    run(f"import os, sharedkit as sk; q = sk.Queue(name='ended'); q.put(1); r, w = os.pipe()\n{ENDS[how]}", SHAREDKIT_DIR=folder)
+    run(
+        f"import os, sharedkit as sk; q = sk.Queue(name='ended'); q.put(1); r, w = os.pipe()\n{ENDS[how]}",
+        SHAREDKIT_DIR=folder,
+    )
     while "sk_ended" in os.listdir(folder):  # the child may still be about
         run(f"import sharedkit as sk; {USES[after]}", SHAREDKIT_DIR=folder)
     run("import sharedkit as sk; sk.attach('other').unlink()", SHAREDKIT_DIR=folder)
@@ -314,7 +318,8 @@ def test_another_folder_holds_segments_and_handles_carry_theirs(folder: str) -> 
         assert os.listdir(os.environ["SHAREDKIT_DIR"]) == ["sk_here"]
         code = "import pickle, sys; print(pickle.load(sys.stdin.buffer).get())"
         elsewhere = {key: value for key, value in os.environ.items() if key != "SHAREDKIT_DIR"}
-        done = subprocess.run([sys.executable, "-c", code], input=pickle.dumps(queue), capture_output=True, env=elsewhere)
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, input=pickle.dumps(queue), capture_output=True, env=elsewhere)
         print(done.stdout.decode().strip(), done.stderr.decode())
         sk.attach("here").unlink()
     """, SHAREDKIT_DIR=folder) == "through"  # fmt: skip

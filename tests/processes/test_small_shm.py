@@ -100,6 +100,120 @@ def test_an_item_larger_than_shared_memory_is_refused_and_the_queue_goes_on() ->
     """)
 
 
+def test_ten_frames_of_full_hd_fit_the_64_mib_of_a_container() -> None:
+    """Doubling does not fit: the ring takes what is free."""
+    in_small_shm(
+        """
+        import numpy as np
+        frames = [np.full((1080, 1920, 3), i, "u1") for i in range(10)]
+        queue = shm.Queue(10)
+        for each in frames:
+            queue.put(each, timeout=60)
+        for _ in range(2):   # and round and round
+            for each in frames:
+                assert np.array_equal(queue.get(timeout=60), each)
+                queue.put(each, timeout=60)
+        assert queue.statistics().capacity_bytes % 4096 == 0
+        shm.Counter().close()    # a little is left for others
+        """,
+        64 * MIB,
+    )
+
+
+def test_the_refusal_says_what_the_ring_holds_and_by_how_much_it_would_have_to_grow() -> None:
+    in_small_shm("""
+        queue = shm.Queue()
+        item = bytes(1 << 20)
+        try:
+            while True:
+                queue.put(item)
+        except errors.OutOfSharedMemory as why:
+            asked, told = numbers(why)
+            ring, used, lack = (
+                int(re.search(words, str(why))[1].replace(",", ""))
+                for words in ("ring holds ([0-9,]+) bytes", "([0-9,]+) are in use", "must grow by ([0-9,]+)")
+            )
+        n = queue.qsize()
+        assert n >= 14, n    # of 16 MiB; a ring of doubled lengths has 7
+        assert asked == 1 << 20 and ring == queue.statistics().capacity_bytes
+        assert used == n * ((1 << 20) + 16) and lack > told
+        assert lack == -(-(used + (1 << 20) + 16 - ring) // 4096) * 4096    # whole pages
+    """)
+
+
+def test_a_ring_in_use_around_its_end_grows_by_little_and_keeps_all() -> None:
+    """Wherever the items lie in the ring and however little is free: all of them come out, in order."""
+    in_small_shm("""
+        from collections import deque
+        ballast = Path("/dev/shm/ballast")
+        grown = refused = 0
+        for ahead in range(0, 17, 2):
+            for pages in (1, 2, 3, 5, 8, 13, 21):
+                ballast.unlink(missing_ok=True)
+                queue, there = shm.Queue(), deque()
+                for i in range(ahead):    # where the ring's first item lies
+                    queue.put(bytes(1000))
+                    queue.get(timeout=60)
+                with ballast.open("wb") as file:
+                    os.posix_fallocate(file.fileno(), 0, free() - pages * 4096)
+                for i in range(60):
+                    item = os.urandom(500 + 137 * i % 900)
+                    before = queue.statistics().capacity_bytes
+                    try:
+                        queue.put(item)
+                        there.append(item)
+                        grown += queue.statistics().capacity_bytes > before
+                    except errors.OutOfSharedMemory:
+                        refused += 1
+                        assert queue.statistics().capacity_bytes == before
+                        assert queue.get(timeout=60) == there.popleft()
+                assert [queue.get(timeout=60) for _ in there] == list(there)
+                queue.close()
+        assert grown > 63 and refused > 63, (grown, refused)
+        ballast.unlink()
+        assert os.listdir("/dev/shm") == []
+    """)
+
+
+def test_a_ring_that_grows_page_by_page_a_hundred_times_is_reached_by_all() -> None:
+    """No number of growths uses up what a process can map."""
+    in_small_shm("""
+        import multiprocessing
+
+        context = multiprocessing.get_context("fork")
+        ballast = open("/dev/shm/ballast", "wb")
+        queue, (mine, yours) = shm.Queue(), context.Pipe()
+
+        def put_when_asked():
+            while (item := mine.recv()) is not None:
+                queue.put(item)
+                mine.send(True)
+
+        child = context.Process(target=put_when_asked, daemon=True)
+        child.start()
+        put, sizes = 0, set()
+        os.posix_fallocate(ballast.fileno(), 0, free() - 16 * 4096)
+        for i in range(100):
+            os.ftruncate(ballast.fileno(), os.fstat(ballast.fileno()).st_size - 3 * 4096)
+            yours.send(put.to_bytes(4, "little") * 1000)
+            assert yours.recv()
+            put += 1
+            while True:    # fill it to the edge
+                try:
+                    queue.put(put.to_bytes(4, "little") * 1000)
+                    put += 1
+                except errors.OutOfSharedMemory:
+                    break
+            sizes.add(queue.statistics().capacity_bytes)
+        assert len(sizes) > 90, len(sizes)
+        yours.send(None)
+        child.join(120)
+        assert child.exitcode == 0
+        for i in range(put):
+            assert queue.get(timeout=120) == i.to_bytes(4, "little") * 1000
+    """)
+
+
 def test_batches_at_the_edge_say_how_many_went_in() -> None:
     in_small_shm("""
         queue = shm.Queue()

@@ -47,6 +47,8 @@ PLAIN: dict[str, type[Operation]] = {
     "put over the edge": operations_queue.PutOverTheEdge,
     "put an array": operations_queue.PutArray,
     "put, growing": operations_queue.PutGrowing,
+    "put, growing over the edge": operations_queue.PutGrowingOverTheEdge,
+    "put, next lap": operations_queue.PutNextLap,
     "put, waiting": operations_queue.PutWaiting,
     "put_many": operations_queue.PutMany,
     "put_many, growing": operations_queue.PutManyGrowing,

@@ -139,6 +139,7 @@ class QueueOperation(Operation):
     maxsize = 0
     ring_log2 = 10
     start = 0
+    gone = 0  # items of 384 bytes that came and went before
 
     def __init__(self) -> None:
         self.name = fresh_name()
@@ -156,6 +157,10 @@ class QueueOperation(Operation):
             str(path_of(self.name)), self.name, segments.DEFAULT_SEATS, 0, self.maxsize, self.ring_log2, self.start
         )
         self.queue = sk.Queue._of(segments._keep(make))
+        for _ in range(self.gone):
+            self.queue.put(bytes(384 - 8))
+            self.queue.get()
+            self.queue.task_done()
         for item in self.before:
             self.queue.put(item)
 

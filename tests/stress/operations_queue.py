@@ -38,7 +38,7 @@ class PutArray(Put):
 
 
 class PutGrowing(Put):
-    """The ring is full: a put makes the next one, carries the records over and flips the geometry."""
+    """The ring is full: a put lengthens it and flips the geometry; nothing has to move."""
 
     ring_log2 = 8
 
@@ -46,6 +46,24 @@ class PutGrowing(Put):
         super().__init__()
         self.before = [payload(f"old{i}", 330) for i in range(11)]
         self.mine = [payload("mine", 700)]
+
+
+class PutGrowingOverTheEdge(PutGrowing):
+    """The records lie around the end of the ring: those at its start are copied behind it."""
+
+    gone = 8
+
+
+class PutNextLap(Put):
+    """The put would be two lengths past the ring's origin, which moves on."""
+
+    ring_log2 = 8
+    gone = 21
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before = [payload("old", 64)]
+        self.mine = [payload("mine", 330)]
 
 
 class PutMany(QueueOperation):

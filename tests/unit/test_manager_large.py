@@ -151,12 +151,12 @@ def test_a_signal_gets_through_to_an_inlet() -> None:
         time.sleep(0.05)
         signal.pthread_kill(main, signal.SIGUSR1)
 
-    disturbing = Task(disturb)
     try:
         with pytest.raises(Interrupted):
+            disturbing = Task(disturb)
             inlet.fill(reading)
-    finally:
         disturbing.result()
+    finally:
         signal.signal(signal.SIGUSR1, before)
         os.close(reading)
         os.close(writing)

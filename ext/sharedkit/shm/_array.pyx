@@ -88,7 +88,7 @@ def make(
 
 
 cdef class Array(Handle):
-    """Array(shape, dtype="f8", *, name=None, exist_ok=False, persist=False, seats=192, mode=0o600, group=None)\n--\n
+    """Array(shape, dtype="f8", *, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
     A NumPy array of zeros, in C order, that threads and processes share; any dtype without Python objects.
 
     Indexing, `len` and iteration act on the elements themselves; `ndarray`, `np.asarray(array)` and
@@ -108,13 +108,16 @@ cdef class Array(Handle):
     cdef Py_ssize_t *lengths     # of the axes
 
     def __init__(
-        self, shape, dtype="f8", *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None
+        self, shape, dtype="f8", *, name=None,
+        exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None
     ):
         lengths, element = geometry(shape, dtype)
         self._create(lengths, element, None, name, exist_ok, persist, seats, mode, group)
 
     @classmethod
-    def from_array(cls, array, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None):
+    def from_array(
+        cls, array, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None
+    ):
         """A new array with the shape, the dtype and a copy of the elements of `array`, or of what `numpy.asarray` makes
         of it. They are there before anybody can attach. With `exist_ok`, an equal one that is there keeps its own
         elements, as a Counter keeps its value.

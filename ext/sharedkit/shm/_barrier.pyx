@@ -5,13 +5,13 @@ import operator
 import threading
 
 cimport cython
-from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 from libcpp cimport bool as cbool
 
 from sharedkit import _times, segments
 from sharedkit._differences import unlike
+from sharedkit._attend cimport attend
 from sharedkit._segment cimport (
     SK_BUSY, SK_INTERRUPTED, SK_OK, SK_TIMEOUT,
     Handle, Segment, closed, create_segment, is_too_long, refuse, sk_header_of, sk_me, sk_plan,
@@ -131,7 +131,8 @@ cdef class PartyTurn(Turn):
 
 
 cdef class Barrier(Handle):
-    """Barrier(parties, action=None, timeout=None, *, name=None, exist_ok=False, persist=False, seats=192, mode=0o600, group=None)\n--\n
+    """Barrier(parties, action=None, timeout=None, *, name=None, exist_ok=False, persist=False, seats=192, \
+mode=None, group=None)\n--\n
     A place where `parties` threads and processes wait for each other, with the face of `threading.Barrier`.
 
     `action` is called by the last to come, before all are let go; each handle has its own (it travels with the handle
@@ -271,7 +272,7 @@ cdef class Barrier(Handle):
         cdef int rc = sk_barrier_reset(segment.s, barrier, 0)
         while rc != SK_OK:
             if rc == SK_INTERRUPTED:
-                PyErr_CheckSignals()
+                attend(segment)
             elif rc != SK_BUSY:
                 refuse(rc, 0)
             segment.hold.inside += 1
@@ -345,7 +346,7 @@ cdef int come_in(Segment segment, sk_barrier *barrier, cbool acts, uint64_t unti
     """Take a slot, waiting for those of the last round to leave theirs."""
     cdef int rc = SK_INTERRUPTED
     while rc == SK_INTERRUPTED:
-        PyErr_CheckSignals()
+        attend(segment)
         segment.hold.inside += 1
         with nogil:
             rc = sk_barrier_enter(segment.s, barrier, acts, until, party)
@@ -361,7 +362,7 @@ cdef int wait_inside(Segment segment, sk_barrier *barrier, uint32_t slot, uint64
             rc = sk_barrier_wait(segment.s, barrier, slot, until)
         segment.hold.inside -= 1
         if rc == SK_INTERRUPTED:
-            PyErr_CheckSignals()
+            attend(segment)
     return 0 if rc == SK_OK else judge(rc)
 
 

@@ -15,9 +15,11 @@ cdef class Batch:
     cdef uint64_t items
 
     cdef int add(self, object item) except -1
+    cdef uint64_t payload_at(self, uint64_t at) noexcept
 
 
 cdef Batch batch_of(object items)
+cdef int refuse_put(Segment segment, int rc, uint64_t payload) except -1
 cdef int put_batch(Segment segment, object items, sk_call call) except -1
 cdef list get_batch(Segment segment, object max_items, sk_call call)
-cdef tuple take_large(Segment segment, char *start, uint64_t have, sk_found *found, uint64_t until)
+cdef tuple take_large(Segment segment, char *start, uint64_t have, sk_found *found, sk_call call)

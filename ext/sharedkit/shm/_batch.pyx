@@ -5,12 +5,12 @@ import operator
 import queue
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from libc.stdint cimport uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from sharedkit import errors
+from sharedkit._attend cimport attend
 from sharedkit._segment cimport (
     SK_CORRUPT, SK_EMPTY, SK_FULL, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_SHUTDOWN, SK_TIMEOUT, Segment, refuse,
 )
@@ -18,10 +18,11 @@ from sharedkit.shm._codec cimport (
     KIND_ARRAY, KIND_BYTES, KIND_PICKLE_OOB, Parcel, Plain, array_for, decode, encode, plain, sk_part, unpickle_oob,
 )
 from sharedkit.shm._queue cimport (
-    SK_RECORD_HEAD, SK_UNIT, SMALL, sk_call, sk_found, sk_queue_bytes, sk_queue_count, sk_queue_get_found,
-    sk_queue_get_records, sk_queue_of, sk_queue_put_records, sk_record_head, sk_record_kind, sk_record_payload,
-    sk_record_sound, sk_record_units,
+    SK_RECORD_HEAD, SK_RING_UNITS_MAX, SK_UNIT, SMALL, inside, sk_call, sk_found, sk_queue_bytes,
+    sk_queue_capacity, sk_queue_count, sk_queue_get_found, sk_queue_get_records, sk_queue_lacks, sk_queue_of,
+    sk_queue_put_records, sk_record_head, sk_record_kind, sk_record_payload, sk_record_sound, sk_record_units,
 )
+from sharedkit.shm._stalls cimport SK_STALLED, goes_on, sk_stall, stalled
 
 cdef uint64_t FOR_EVER = <uint64_t>-1
 cdef enum:
@@ -37,12 +38,31 @@ cdef Batch batch_of(object items):
     return batch
 
 
+cdef int refuse_put(Segment segment, int rc, uint64_t payload) except -1:
+    """What `refuse` raises for an item of so many bytes, with the queue's own numbers where memory was short."""
+    cdef uint64_t holds, used, lacks
+    try:
+        refuse(rc, payload)
+    except errors.OutOfSharedMemory as why:
+        holds = sk_queue_capacity(sk_queue_of(segment.s))
+        used = sk_queue_bytes(sk_queue_of(segment.s))
+        lacks = sk_queue_lacks(segment.s, payload)
+        raise errors.OutOfSharedMemory(
+            f"{why}; the queue's ring holds {holds:,} bytes, {used:,} are in use, and for this item it must grow by "
+            f"{lacks:,} (a ring holds at most {SK_RING_UNITS_MAX * SK_UNIT:,}); getting items makes room"
+        ) from None
+    return 0
+
+
 cdef int put_batch(Segment segment, object items, sk_call call) except -1:
     """Encode all, then put all; errors have the attribute `put`."""
     cdef Batch batch = batch_of(items)
     cdef uint32_t n
     cdef uint64_t units, done = 0, at = 0
+    cdef sk_stall stall
     cdef int rc
+    memset(&stall, 0, sizeof(stall))
+    call.stall = &stall
     while done < batch.items:
         n = <uint32_t>min(batch.items - done, <uint64_t>0x7fffffff)
         segment.hold.inside += 1
@@ -54,14 +74,16 @@ cdef int put_batch(Segment segment, object items, sk_call call) except -1:
         if rc == SK_OK:
             continue
         try:
-            if rc == SK_INTERRUPTED:
-                PyErr_CheckSignals()
-            elif rc == SK_FULL or rc == SK_TIMEOUT:
+            if rc == SK_INTERRUPTED or rc == SK_STALLED and goes_on(segment, &stall):
+                attend(segment)
+            elif rc == SK_FULL:
                 raise Full
+            elif rc == SK_TIMEOUT or rc == SK_STALLED:
+                raise stalled(Full, segment, &stall, inside(&stall))
             elif rc == SK_SHUTDOWN:
                 raise ShutDown
             else:
-                refuse(rc, (batch.used - at) * SK_UNIT)
+                refuse_put(segment, rc, batch.payload_at(at))
         except BaseException as why:
             why.put = done
             raise
@@ -73,6 +95,9 @@ cdef list get_batch(Segment segment, object max_items, sk_call call):
     cdef uint64_t most = FOR_EVER
     cdef list items = []
     cdef bint first = True
+    cdef sk_stall stall
+    memset(&stall, 0, sizeof(stall))
+    call.stall = &stall
     if max_items is not None:
         if operator.index(max_items) < 0:
             raise ValueError(f"max_items must not be negative: {max_items}")
@@ -97,8 +122,9 @@ cdef list get_batch(Segment segment, object max_items, sk_call call):
     return items
 
 
-cdef tuple take_large(Segment segment, char *start, uint64_t have, sk_found *found, uint64_t until):
-    """Take the item that `found` describes into memory of its own: (True, item); (False, None) when another took it."""
+cdef tuple take_large(Segment segment, char *start, uint64_t have, sk_found *found, sk_call call):
+    """Take the item that `found` describes into memory of its own: (True, item); (False, None) when another took it.
+    `call` says how long to wait for the lock."""
     cdef uint64_t skip = 0
     cdef int rc = SK_INTERRUPTED
     cdef char *to
@@ -115,16 +141,18 @@ cdef tuple take_large(Segment segment, char *start, uint64_t have, sk_found *fou
     while rc != SK_OK:
         segment.hold.inside += 1
         with nogil:
-            rc = sk_queue_get_found(segment.s, to, skip, found, until)
+            rc = sk_queue_get_found(segment.s, to, skip, found, call)
         segment.hold.inside -= 1
         if rc == SK_LARGER:
             return False, None
-        if rc == SK_TIMEOUT:
-            raise Empty
+        if rc == SK_TIMEOUT or rc == SK_STALLED and not goes_on(segment, call.stall):
+            if call.stall is NULL:
+                raise Empty
+            raise stalled(Empty, segment, call.stall, inside(call.stall))
         if rc == SK_SHUTDOWN:
             raise ShutDown
-        if rc == SK_INTERRUPTED:
-            PyErr_CheckSignals()
+        if rc == SK_INTERRUPTED or rc == SK_STALLED:
+            attend(segment)
         elif rc != SK_OK:
             refuse(rc, 0)
     if found.kind == KIND_ARRAY or found.kind == KIND_BYTES:
@@ -171,6 +199,12 @@ cdef class Batch:
         self.items += 1
         return 0
 
+    cdef uint64_t payload_at(self, uint64_t at) noexcept:
+        """Bytes of the item whose record begins at unit `at`."""
+        cdef uint64_t head
+        memcpy(&head, self.at + at * SK_UNIT, SK_RECORD_HEAD)
+        return sk_record_payload(head)
+
 
 cdef int take_batch(Segment segment, list items, uint64_t most, sk_call call) except -1:
     """Append what one commit takes; 0 when the queue is empty. What decoding raises comes after all are decoded."""
@@ -186,7 +220,7 @@ cdef int take_batch(Segment segment, list items, uint64_t most, sk_call call) ex
     if to is NULL:
         raise MemoryError
     try:
-        while rc == SK_INTERRUPTED:
+        while rc == SK_INTERRUPTED or rc == SK_STALLED and goes_on(segment, call.stall):
             n = <uint32_t>min(most - <uint64_t>len(items), <uint64_t>0x7fffffff)
             units = room
             segment.hold.inside += 1
@@ -194,16 +228,18 @@ cdef int take_batch(Segment segment, list items, uint64_t most, sk_call call) ex
                 rc = sk_queue_get_records(segment.s, to, &n, &units, &found, call)
             segment.hold.inside -= 1
             if rc == SK_INTERRUPTED:
-                PyErr_CheckSignals()
+                attend(segment)
         if rc == SK_LARGER:
-            taken, item = take_large(segment, <char *>to, room * SK_UNIT, &found, call.until)
+            taken, item = take_large(segment, <char *>to, room * SK_UNIT, &found, call)
             if taken:
                 items.append(item)
             return 1
         if rc == SK_EMPTY and items:
             return 0
-        if rc == SK_EMPTY or rc == SK_TIMEOUT:
+        if rc == SK_EMPTY:
             raise Empty
+        if rc == SK_TIMEOUT or rc == SK_STALLED:
+            raise stalled(Empty, segment, call.stall, inside(call.stall))
         if rc == SK_SHUTDOWN:
             raise ShutDown
         if rc != SK_OK:

@@ -75,12 +75,14 @@ def make(place, str name, uint32_t seats, uint32_t flags, uint32_t value):
 
 
 cdef class BoundedSemaphore(Semaphore):
-    """BoundedSemaphore(value=1, *, name=None, exist_ok=False, persist=False, seats=192, mode=0o600, group=None)\n--\n
+    """BoundedSemaphore(value=1, *, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
     `value` permits between threads and processes with the face of `threading.BoundedSemaphore`.
 
     A permit is held by the process that took it: when that dies or ends, its permits are free again; a process that is
     stopped keeps them, and the child of a fork holds none. A release by a process that holds none is taken from what
     others hold; ValueError when fewer than so many are held. Who has waited for a millisecond has the next turn.
+    While a process is stopped (SIGSTOP) in the very midst of `acquire` or `release`, `acquire(False)` answers False
+    after 0.1 s, and what blocks without a timeout waits, also `release`.
     `acquire` takes `block=` for `blocking=`. `seats`: how many processes can attach at once.
     Raises as Semaphore does. Method: a count for each process (ext/include/sk_permits.h).
     """

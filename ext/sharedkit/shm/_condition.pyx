@@ -4,11 +4,11 @@
 import time
 import warnings
 
-from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from sharedkit import _times, errors, segments
+from sharedkit._attend cimport attend
 from sharedkit._segment cimport (
     SK_BUSY, SK_INTERRUPTED, SK_OK, SK_TIMEOUT,
     Handle, Segment, closed, create_segment, refuse, sk_me, sk_plan,
@@ -82,7 +82,7 @@ cdef object lock_named(Segment segment):
 
 
 cdef class Condition(Handle):
-    """Condition(lock=None, *, name=None, exist_ok=False, persist=False, seats=192, mode=0o600, group=None)\n--\n
+    """Condition(lock=None, *, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
     A condition variable between threads and processes with the face of `threading.Condition`.
 
     `lock`: a Lock or RLock of this package, to be shared with other conditions; None is an RLock of its own. Any other
@@ -101,7 +101,10 @@ cdef class Condition(Handle):
     cdef object saves, restores  # the lock's own, or None
     cdef bint given
 
-    def __init__(self, lock=None, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None):
+    def __init__(
+        self, lock=None, *, name=None,
+        exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None
+    ):
         flags = segments.flags_of(persist)
         segments.checked_seats(seats)
         whose = OWN if lock is None else GIVEN if isinstance(lock, Mutex) else FOREIGN
@@ -361,7 +364,7 @@ cdef bint sleep(Segment segment, sk_condition *table, sk_sleeper *slot, uint32_t
             return not sk_condition_quit(slot, me)
         if rc == SK_BUSY:
             raise RuntimeError("this process was forked off by one that waits, and does not wait itself")
-        PyErr_CheckSignals()
+        attend(segment)
 
 
 cdef int take_back(object lock, object restores, object saved) except -1:

@@ -67,7 +67,8 @@ def make(place, str name, uint32_t seats, uint32_t flags, int kind, uint64_t wor
 
 
 cdef class Counter(Handle):
-    """Counter(value=0, *, name=None, exist_ok=False, persist=False, striped=False, seats=192, mode=0o600, group=None)\n--\n
+    """Counter(value=0, *, name=None, exist_ok=False, persist=False, striped=False, seats=192, \
+mode=None, group=None)\n--\n
     A signed 64-bit integer that threads and processes change in one atomic step each.
 
     `striped=True` gives each process a word of its own: adding never contends, reading sums up, `add` returns
@@ -81,7 +82,8 @@ cdef class Counter(Handle):
     cdef str key             # of a counter in a group, else None
 
     def __init__(
-        self, value=0, *, name=None, exist_ok=False, persist=False, striped=False, seats=segments.DEFAULT_SEATS, mode=None, group=None
+        self, value=0, *, name=None,
+        exist_ok=False, persist=False, striped=False, seats=segments.DEFAULT_SEATS, mode=None, group=None
     ):
         kind = KIND_STRIPED if striped else KIND_COUNTER
         flags = segments.flags_of(persist)

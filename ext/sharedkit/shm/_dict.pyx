@@ -59,7 +59,8 @@ def make(place, str name, uint32_t seats, uint32_t flags, object seed):
 
 
 cdef class Dict(Entries):
-    """Dict(mapping_or_pairs=(), /, *, name=None, exist_ok=False, persist=False, seats=192, mode=0o600, group=None, **items)\n--\n
+    """Dict(mapping_or_pairs=(), /, *, name=None, exist_ok=False, persist=False, seats=192, \
+mode=None, group=None, **items)\n--\n
     A `MutableMapping` in shared memory: picklable values, keys that are equal exactly when Python says so, in order of
     insertion. Keys are numbers of any type, str, bytes, tuples, frozensets, enums, dates, frozen dataclasses and so on;
     any other type wants `register_key`, and is a TypeError without (docs/placements.md).

@@ -4,11 +4,11 @@
 import warnings
 
 cimport cython
-from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
 from sharedkit import segments
+from sharedkit._attend cimport attend
 from sharedkit._segment cimport (
     SK_INTERRUPTED, SK_OK, SK_TIMEOUT,
     Handle, Segment, closed, create_segment, refuse, sk_plan, sk_segment,
@@ -70,7 +70,7 @@ cdef int wait_slice(sk_segment *s, void *what, uint64_t until, sk_stay *stay) no
 
 
 cdef class Event(Handle):
-    """Event(*, name=None, exist_ok=False, persist=False, seats=192, mode=0o600, group=None)\n--\n
+    """Event(*, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
     A flag that threads and processes wait for, with the face of `threading.Event`.
 
     `set` is one atomic change and a wake-up: it waits for nobody, so a dead or stopped waiter cannot hold it up. A set
@@ -81,7 +81,9 @@ cdef class Event(Handle):
 
     cdef sk_flag *flag           # NULL once closed
 
-    def __init__(self, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None):
+    def __init__(
+        self, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None
+    ):
         flags = segments.flags_of(persist)
         segments.checked_seats(seats)
         self._open(
@@ -180,7 +182,7 @@ cdef class Event(Handle):
                 return False
             if rc != SK_INTERRUPTED:
                 refuse(rc, 0)
-            PyErr_CheckSignals()
+            attend(segment)
 
     def await_(self, timeout=None):
         """Wait as `wait` does, without blocking the event loop; a coroutine. (`await` is a word of the language.)

@@ -5,6 +5,7 @@ from libcpp cimport bool as cbool
 
 from sharedkit._segment cimport sk_segment
 from sharedkit.shm._codec cimport sk_part
+from sharedkit.shm._stalls cimport sk_stall
 
 
 cdef extern from *:
@@ -13,17 +14,18 @@ cdef extern from *:
     #include "sk_queue_get.h"
     #include "sk_queue_state.h"
     """
+    const uint64_t SK_RING_UNITS_MAX
     enum: SK_UNIT, SK_RECORD_HEAD, SK_QUEUE_MAXSIZE, SK_QUEUE_FLOOR, SK_QUEUE_LOG2, SK_QUEUE_START
 
     ctypedef struct sk_queue:
         uint32_t put_lock
         uint32_t get_lock
-        uint64_t geometry
         uint32_t state
 
     ctypedef struct sk_call:
         uint64_t until
         cbool willing
+        sk_stall *stall      # of a call that is not willing, or NULL
 
     ctypedef struct sk_found:
         uint64_t head
@@ -44,9 +46,11 @@ cdef extern from *:
     cbool sk_queue_glance(sk_segment *s) noexcept nogil
     int sk_queue_get(sk_segment *s, void *to, uint64_t room, sk_found *found, sk_call call) noexcept nogil
     int sk_queue_get_found(sk_segment *s, void *to, uint64_t skip, const sk_found *wanted,
-                           uint64_t until) noexcept nogil
+                           sk_call call) noexcept nogil
     int sk_queue_get_records(sk_segment *s, unsigned char *to, uint32_t *items, uint64_t *units, sk_found *found,
                              sk_call call) noexcept nogil
+    uint64_t sk_queue_capacity(const sk_queue *q) noexcept nogil
+    uint64_t sk_queue_lacks(sk_segment *s, uint64_t payload) noexcept nogil
     uint32_t sk_queue_count(const sk_queue *q) noexcept nogil
     uint64_t sk_queue_bytes(const sk_queue *q) noexcept nogil
     uint32_t sk_queue_unfinished_now(const sk_queue *q) noexcept nogil
@@ -58,6 +62,12 @@ cdef extern from *:
     int sk_queue_fill(sk_segment *s) noexcept nogil
     int sk_queue_refuse(sk_segment *s) noexcept nogil
     uint32_t sk_lock_owner(const uint32_t *word) noexcept nogil
+    enum: SK_QUEUE_GET
+
+
+cdef inline str inside(const sk_stall *stall):
+    """What the holder of the lock is in the midst of."""
+    return "get()" if stall.which == SK_QUEUE_GET else "put()"
 
 
 cdef enum:

@@ -7,7 +7,6 @@ import types
 from functools import partial
 
 cimport cython
-from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 from libcpp cimport bool as cbool
@@ -15,19 +14,21 @@ from libcpp cimport bool as cbool
 from sharedkit import _times, errors, segments
 from sharedkit._differences import unlike
 from sharedkit._iteration import refuse_search, until_shutdown
+from sharedkit._attend cimport attend
 from sharedkit._segment cimport (
     SK_BUSY, SK_EMPTY, SK_FULL, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_SHUTDOWN, SK_TIMEOUT,
     Handle, Segment, alone, closed, create_segment, deadline_of, is_too_long, refuse, sk_plan,
 )
 from sharedkit._watch cimport coroutines
-from sharedkit.shm._batch cimport get_batch, put_batch, take_large
+from sharedkit.shm._batch cimport get_batch, put_batch, refuse_put, take_large
 from sharedkit.shm._codec cimport Parcel, Plain, decode, encode, plain, sk_part
 from sharedkit.shm._queue_turns cimport get_one, get_some, join_all, put_all, put_one
+from sharedkit.shm._stalls cimport SK_STALLED, goes_on, sk_stall, stalled
 from sharedkit.statistics import QueueStatistics
 
 KIND_QUEUE = 4
 cdef uint64_t FOR_EVER = <uint64_t>-1
-FIRST_LOG2 = 10              # units of the first ring: 16 KiB; it doubles as needed
+FIRST_LOG2 = 10              # units of the first ring: 16 KiB; it doubles as needed and as there is room
 cdef object Empty = queue.Empty, Full = queue.Full, ShutDown = errors.ShutDown
 STATES = ("open", "shutdown", "shutdown-immediate")
 
@@ -61,20 +62,35 @@ cdef object bound_of(object maxsize):
     return bound
 
 
+cdef uint64_t deadline_at_the_lock(object timeout) noexcept:
+    """Of a put into a queue without a bound, which has nothing else to wait for; what is no time is none, as in
+    `queue.Queue`."""
+    cdef uint64_t until
+    try:
+        until = deadline_of(timeout)
+    except (TypeError, ValueError, OverflowError):
+        return FOR_EVER
+    return FOR_EVER if is_too_long(until) else until
+
+
 cdef class Queue(Handle):
-    """Queue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192, mode=0o600, group=None)\n--\n
+    """Queue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
     A first-in, first-out queue with the face of `queue.Queue` of Python 3.13, between threads and processes.
 
     At most `maxsize` items; 0 or less: as many as memory holds (32 GiB at once). Items are copied: `None bool int
     float bytes str` and NumPy arrays fast, all else by pickle 5. Any number of producers and consumers; order is kept
-    per producer. `seats`: how many processes can attach at once.
+    per producer. Where a process is stopped inside (SIGSTOP), calls that do not block raise Full or Empty after 0.1 s,
+    with a text that names it. `seats`: how many processes can attach at once.
     Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when what is there differs,
     OutOfSharedMemory. Method: a byte ring with one commit word a side, docs/decisions/0002.
     """
 
     __class_getitem__ = classmethod(types.GenericAlias)
 
-    def __init__(self, maxsize=0, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None):
+    def __init__(
+        self, maxsize=0, *, name=None,
+        exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None
+    ):
         bound = bound_of(maxsize)
         flags = segments.flags_of(persist)
         segments.checked_seats(seats)
@@ -122,13 +138,18 @@ cdef class Queue(Handle):
         cdef uint64_t payload = 0
         cdef uint32_t i
         cdef sk_call call
+        cdef sk_stall stall
         cdef int rc = SK_BUSY
         cdef cbool willing = block if blocking is None else blocking
         cdef uint64_t until = FOR_EVER
-        if timeout is not None and willing and sk_queue_maxsize(sk_queue_of(self.s)) > 0:
-            until = deadline_of(timeout)
-            if is_too_long(until):
-                return _times.without_waiting(partial(self.put, item, False), Full)
+        if timeout is not None and willing:
+            if sk_queue_maxsize(sk_queue_of(self.s)) > 0:
+                until = deadline_of(timeout)
+                if is_too_long(until):
+                    return _times.without_waiting(partial(self.put, item, False), Full)
+            else:
+                until = deadline_at_the_lock(timeout)
+        call.stall = NULL
         if not plain(item, &own):
             parcel = encode(item)
             parts = parcel.parts
@@ -142,17 +163,21 @@ cdef class Queue(Handle):
             rc = sk_queue_put(segment.s, parts, own.n, own.kind, call)
             if rc == SK_OK:
                 return
+        memset(&stall, 0, sizeof(stall))
         call.until = until
         call.willing = willing
+        call.stall = &stall
         while True:
-            if rc == SK_FULL and not call.willing or rc == SK_TIMEOUT:
+            if rc == SK_FULL and not call.willing:
                 raise Full
+            if rc == SK_TIMEOUT or rc == SK_STALLED and not goes_on(segment, &stall):
+                raise stalled(Full, segment, &stall, inside(&stall))
             if rc == SK_SHUTDOWN:
                 raise ShutDown
-            if rc == SK_INTERRUPTED:
-                PyErr_CheckSignals()
+            if rc == SK_INTERRUPTED or rc == SK_STALLED:
+                attend(segment)
             elif rc != SK_BUSY and rc != SK_FULL:
-                refuse(rc, payload)
+                refuse_put(segment, rc, payload)
             segment.hold.inside += 1
             with nogil:
                 rc = sk_queue_put(segment.s, parts, own.n, own.kind, call)
@@ -176,6 +201,7 @@ cdef class Queue(Handle):
         if self.s is NULL:
             closed(self)
         cdef sk_call call
+        call.stall = NULL
         call.willing = block if blocking is None else blocking
         call.until = deadline_of(timeout) if call.willing else FOR_EVER
         if is_too_long(call.until):
@@ -194,6 +220,7 @@ cdef class Queue(Handle):
         cdef char small[SMALL]
         cdef sk_found found
         cdef sk_call call
+        cdef sk_stall stall
         cdef int rc
         if self.s is NULL:
             closed(self)
@@ -204,24 +231,29 @@ cdef class Queue(Handle):
             return _times.without_waiting(self.get_nowait, Empty)
         call.until = 0
         call.willing = False
+        call.stall = NULL
         rc = sk_queue_get(segment.s, small, SMALL, &found, call)
         if rc == SK_EMPTY and willing and alone() and sk_queue_glance(segment.s):
             rc = sk_queue_get(segment.s, small, SMALL, &found, call)
         if rc == SK_OK:
             return decode(found.kind, small, found.payload)
+        memset(&stall, 0, sizeof(stall))
         call.until = until
         call.willing = willing
+        call.stall = &stall
         while True:
             if rc == SK_LARGER:
-                taken, item = take_large(segment, small, SMALL, &found, call.until)
+                taken, item = take_large(segment, small, SMALL, &found, call)
                 if taken:
                     return item
-            elif rc == SK_EMPTY and not call.willing or rc == SK_TIMEOUT:
+            elif rc == SK_EMPTY and not call.willing:
                 raise Empty
+            elif rc == SK_TIMEOUT or rc == SK_STALLED and not goes_on(segment, &stall):
+                raise stalled(Empty, segment, &stall, inside(&stall))
             elif rc == SK_SHUTDOWN:
                 raise ShutDown
-            elif rc == SK_INTERRUPTED:
-                PyErr_CheckSignals()
+            elif rc == SK_INTERRUPTED or rc == SK_STALLED:
+                attend(segment)
             elif rc != SK_BUSY and rc != SK_EMPTY:
                 refuse(rc, 0)
             segment.hold.inside += 1
@@ -248,6 +280,7 @@ cdef class Queue(Handle):
         if self.s is NULL:
             closed(self)
         cdef sk_call call
+        call.stall = NULL
         call.willing = block if blocking is None else blocking
         call.until = deadline_of(timeout) if call.willing else FOR_EVER
         if is_too_long(call.until):
@@ -270,8 +303,8 @@ cdef class Queue(Handle):
         """
         cdef Segment segment = self._segment()
         cdef cbool willing = block if blocking is None else blocking
-        if sk_queue_maxsize(sk_queue_of(segment.s)) == 0:
-            timeout = None
+        if timeout is not None and sk_queue_maxsize(sk_queue_of(segment.s)) == 0:
+            timeout = None if deadline_at_the_lock(timeout) == FOR_EVER else timeout
         if never_over(willing, timeout):
             return coroutines().without_waiting(put_one(segment, item, False, None), Full)
         return put_one(segment, item, willing, timeout)
@@ -332,7 +365,7 @@ cdef class Queue(Handle):
         cdef Segment segment = self.segment
         cdef int rc = SK_INTERRUPTED
         while rc != SK_OK:
-            PyErr_CheckSignals()
+            attend(segment)
             segment.hold.inside += 1
             with nogil:
                 rc = sk_queue_join(segment.s, FOR_EVER)
@@ -354,7 +387,7 @@ cdef class Queue(Handle):
                 rc = sk_queue_shutdown(segment.s, at_once, FOR_EVER)
             segment.hold.inside -= 1
             if rc == SK_INTERRUPTED:
-                PyErr_CheckSignals()
+                attend(segment)
             elif rc != SK_OK:
                 refuse(rc, 0)
 
@@ -421,7 +454,7 @@ cdef class Queue(Handle):
             maxsize=self.maxsize,
             qsize=self.qsize(),
             unfinished_tasks=self.unfinished_tasks,
-            capacity_bytes=<uint64_t>SK_UNIT << (q.geometry >> 40 & 31),
+            capacity_bytes=sk_queue_capacity(q),
             used_bytes=sk_queue_bytes(q),
             state=STATES[min(q.state, 2)],
             attached=segment.attached(),

@@ -5,6 +5,7 @@ import operator
 import queue
 
 from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memset
 from libcpp cimport bool as cbool
 
 from sharedkit import errors
@@ -13,11 +14,13 @@ from sharedkit._segment cimport (
     Segment, deadline_of, refuse, sk_now_ns, sk_segment,
 )
 from sharedkit._watch cimport Turn, coroutines, pending, sk_waits_aside, waiting
-from sharedkit.shm._batch cimport Batch, batch_of, get_batch, take_large
+from sharedkit.shm._batch cimport Batch, batch_of, get_batch, refuse_put, take_large
 from sharedkit.shm._codec cimport Parcel, Plain, decode, encode, plain, sk_part
 from sharedkit.shm._queue cimport (
-    QUICK, SK_UNIT, SMALL, sk_call, sk_found, sk_queue_get, sk_queue_join, sk_queue_put, sk_queue_put_records,
+    QUICK, SK_UNIT, SMALL, inside, sk_call, sk_found, sk_queue_get, sk_queue_join, sk_queue_put, sk_queue_put_records,
 )
+
+from sharedkit.shm._stalls cimport SK_STALLED, goes_on, sk_stall, stalled
 
 cdef extern from "sk_queue_turns.h" nogil:
     int sk_queue_look_for_item(sk_segment *s, sk_call call) noexcept
@@ -33,24 +36,43 @@ cdef class QueueTurn(Turn):
     """One that is not willing waits for a lock of the queue alone, and not in line."""
 
     cdef sk_call call
+    cdef sk_stall stall
 
     cdef set_queue(self, Segment segment, str side, cbool willing, object timeout):
         cdef size_t which = <size_t><void *>segment
         self.set(segment, (which, side) if willing else None, deadline_of(timeout) if willing else FOR_EVER)
         self.stirs = (which, "put" if side == "get" else "get")
+        memset(&self.stall, 0, sizeof(self.stall))
         self.call.willing = willing
         self.call.until = self.until
+        self.call.stall = &self.stall
 
+    cdef object unless_stalled(self, int rc, object kind):
+        """PENDING where the wait goes on; an exception of that kind where time, or a holder that stands still, ends it.
+        """
+        if rc == SK_INTERRUPTED or rc == SK_STALLED and goes_on(self.segment, &self.stall):
+            return pending()
+        raise stalled(kind, self.segment, &self.stall, inside(&self.stall))
 
-cdef object empty(int rc):
-    """What a get answers that got nothing: PENDING, or Empty, ShutDown and others."""
-    if rc == SK_INTERRUPTED:
-        return pending()
-    if rc == SK_EMPTY or rc == SK_TIMEOUT:
-        raise Empty
-    if rc == SK_SHUTDOWN:
-        raise ShutDown
-    return refuse(rc, 0)
+    cdef object empty(self, int rc):
+        """What a get answers that got nothing: PENDING, or Empty, ShutDown and others."""
+        if rc == SK_EMPTY:
+            raise Empty
+        if rc == SK_INTERRUPTED or rc == SK_TIMEOUT or rc == SK_STALLED:
+            return self.unless_stalled(rc, Empty)
+        if rc == SK_SHUTDOWN:
+            raise ShutDown
+        return refuse(rc, 0)
+
+    cdef object full(self, int rc, uint64_t asked):
+        """The same of a put."""
+        if rc == SK_FULL:
+            raise Full
+        if rc == SK_INTERRUPTED or rc == SK_TIMEOUT or rc == SK_STALLED:
+            return self.unless_stalled(rc, Full)
+        if rc == SK_SHUTDOWN:
+            raise ShutDown
+        return refuse_put(self.segment, rc, asked)
 
 
 cdef class GetTurn(QueueTurn):
@@ -58,7 +80,9 @@ cdef class GetTurn(QueueTurn):
     cdef object look(self):
         cdef char small[SMALL]
         cdef sk_found found
+        cdef sk_call now
         cdef int rc = SK_LARGER
+        now.stall = NULL
         while rc == SK_LARGER:
             sk_waits_aside(&self.aside)
             rc = sk_queue_get(self.segment.s, small, SMALL, &found, self.call)
@@ -66,13 +90,14 @@ cdef class GetTurn(QueueTurn):
             if rc == SK_OK:
                 return decode(found.kind, small, found.payload)
             if rc == SK_LARGER:
+                now.until = sk_now_ns() + SHORT_NS
                 try:
-                    taken, item = take_large(self.segment, small, SMALL, &found, sk_now_ns() + SHORT_NS)
+                    taken, item = take_large(self.segment, small, SMALL, &found, now)
                 except Empty:
                     return pending()     # somebody holds the lock: the others of the loop first
                 if taken:
                     return item
-        return empty(rc)
+        return self.empty(rc)
 
     cdef int end(self) except -1:
         sk_queue_quit_get(self.segment.s)
@@ -92,6 +117,7 @@ cdef class GetManyTurn(QueueTurn):
 
     cdef object look(self):
         cdef sk_call now
+        now.stall = NULL
         now.willing = False
         now.until = FOR_EVER
         if self.max_items is not None and operator.index(self.max_items) <= 0:
@@ -100,7 +126,7 @@ cdef class GetManyTurn(QueueTurn):
         cdef int rc = sk_queue_look_for_item(self.segment.s, self.call)
         sk_waits_aside(NULL)
         if rc != SK_OK:
-            return empty(rc)
+            return self.empty(rc)
         now.until = sk_now_ns() + SHORT_NS
         try:
             return get_batch(self.segment, self.max_items, now)
@@ -118,17 +144,6 @@ cdef object get_some(Segment segment, object max_items, cbool willing, object ti
     turn.set_queue(segment, "get", willing, timeout)
     turn.max_items = max_items
     return waiting(turn)
-
-
-cdef object full(int rc, uint64_t asked):
-    """The same of a put."""
-    if rc == SK_INTERRUPTED:
-        return pending()
-    if rc == SK_FULL or rc == SK_TIMEOUT:
-        raise Full
-    if rc == SK_SHUTDOWN:
-        raise ShutDown
-    return refuse(rc, asked)
 
 
 cdef class PutTurn(QueueTurn):
@@ -160,7 +175,7 @@ cdef class PutTurn(QueueTurn):
                 rc = sk_queue_put(s, parts, self.own.n, self.own.kind, self.call)
                 sk_waits_aside(NULL)
             self.segment.hold.inside -= 1
-        return None if rc == SK_OK else full(rc, payload)
+        return None if rc == SK_OK else self.full(rc, payload)
 
     cdef int end(self) except -1:
         sk_queue_quit_put(self.segment.s)
@@ -207,7 +222,7 @@ cdef class PutManyTurn(QueueTurn):
             self.at += units
             if rc != SK_OK:
                 try:
-                    return full(rc, (batch.used - self.at) * SK_UNIT)
+                    return self.full(rc, batch.payload_at(self.at))
                 except BaseException as why:
                     why.put = self.done
                     raise

@@ -51,7 +51,7 @@ cdef class RLockTurn(MutexTurn):
 
 
 cdef class RLock(Mutex):
-    """RLock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192, mode=0o600, group=None)\n--\n
+    """RLock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192, mode=None, group=None)\n--\n
     A re-entrant lock between threads and processes with the face of `threading.RLock`.
 
     The thread that holds it may take it again, and it alone may release it, as often as it has taken it. When its
@@ -65,7 +65,8 @@ cdef class RLock(Mutex):
     """
 
     def __init__(
-        self, *, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=segments.DEFAULT_SEATS, mode=None, group=None
+        self, *, name=None,
+        exist_ok=False, persist=False, on_owner_died="warn", seats=segments.DEFAULT_SEATS, mode=None, group=None
     ):
         self._open(segment_of(KIND_RLOCK, on_owner_died, name, exist_ok, persist, seats, mode, group))
 

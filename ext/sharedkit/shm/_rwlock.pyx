@@ -30,9 +30,9 @@ cdef extern from "sk_rwlock.h" nogil:
     uint32_t sk_rw_reads(const sk_segment *s, uint32_t seat, uint32_t *owner) noexcept
     cbool sk_rw_read_now(const sk_segment *s) noexcept
     int sk_rw_try_read(const sk_segment *s) noexcept
-    int sk_rw_read(sk_segment *s, sk_rw_wait *w, uint64_t until) noexcept
+    int sk_rw_read(sk_segment *s, sk_rw_wait *w, uint64_t until, sk_stay *stay) noexcept
     int sk_rw_end_read(const sk_segment *s) noexcept
-    void sk_rw_quit_read(const sk_segment *s, sk_rw_wait *w) noexcept
+    void sk_rw_quit_read(const sk_segment *s, sk_rw_wait *w, sk_stay *stay) noexcept
     int sk_rw_write(sk_segment *s, sk_rw_wait *w, uint64_t until, sk_stay *stay) noexcept
     int sk_rw_end_write(const sk_segment *s) noexcept
     void sk_rw_quit_write(const sk_segment *s, sk_rw_wait *w, sk_stay *stay) noexcept
@@ -55,13 +55,13 @@ def make(place, str name, uint32_t seats, uint32_t flags):
 
 cdef int read_slice(sk_segment *s, void *wait, uint64_t until, sk_stay *stay) noexcept nogil:
     sk_waits_aside(stay.aside)
-    cdef int rc = sk_rw_read(s, <sk_rw_wait *>wait, until)
+    cdef int rc = sk_rw_read(s, <sk_rw_wait *>wait, until, stay)
     sk_waits_aside(NULL)
     return rc
 
 
 cdef void read_end(const sk_segment *s, void *wait, sk_stay *stay) noexcept nogil:
-    sk_rw_quit_read(s, <sk_rw_wait *>wait)
+    sk_rw_quit_read(s, <sk_rw_wait *>wait, stay)
 
 
 cdef int write_slice(sk_segment *s, void *wait, uint64_t until, sk_stay *stay) noexcept nogil:
@@ -89,10 +89,11 @@ cdef class SideTurn(SliceTurn):
 
 
 cdef class RWLock(Handle):
-    """RWLock(*, name=None, exist_ok=False, persist=False, seats=192, mode=0o600, group=None)\n--\n
+    """RWLock(*, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
     A lock between threads and processes that many hold to read, or one to write.
 
-    Who wants to write goes before who wants to read. It cannot be upgraded, and who reads must not begin to read again:
+    Who wants to write goes before who wants to read, until a reader has waited for a millisecond: that one goes before
+    the next writer. It cannot be upgraded, and who reads must not begin to read again:
     a writer that came between would wait for the first reading to end, and the second for the writer. Reading and
     writing are held in the name of a process. What a dead reader held is free; when a writer dies, everybody who reads
     or writes gets an OwnerDiedWarning until a writer has released in order: `owner_died`. `reader` and `writer` have
@@ -101,7 +102,9 @@ cdef class RWLock(Handle):
     OutOfSharedMemory. Method: a word for the writer and a line for each reading process (ext/include/sk_rwlock.h).
     """
 
-    def __init__(self, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None):
+    def __init__(
+        self, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None
+    ):
         flags = segments.flags_of(persist)
         segments.checked_seats(seats)
         self._open(

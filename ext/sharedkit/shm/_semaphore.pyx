@@ -95,7 +95,7 @@ def make(place, str name, uint32_t seats, uint32_t flags, uint32_t value):
 
 
 cdef class Semaphore(Handle):
-    """Semaphore(value=1, *, name=None, exist_ok=False, persist=False, seats=192, mode=0o600, group=None)\n--\n
+    """Semaphore(value=1, *, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
     Permits between threads and processes with the face of `threading.Semaphore`: `value` are free at first.
 
     Nobody owns a permit: any thread of any process may release some, also more than were taken, so that it serves as a

@@ -10,7 +10,7 @@ from sharedkit.shm._waiting cimport SliceTurn, sk_stay
 cdef extern from "sk_mutex.h" nogil:
     ctypedef struct sk_mutex:
         uint32_t word
-        uint32_t torn        # 1 from a hand-over by death to the release that ends it
+        uint32_t torn        # deaths from a hand-over to the release that ends it
         uint64_t since       # nanoseconds of wall clock, or 0
         uint64_t thread      # of a re-entrant one: who holds it
         uint64_t count       # and how often

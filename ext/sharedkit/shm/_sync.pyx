@@ -199,7 +199,7 @@ def segment_of(kind, on_owner_died, name, exist_ok, persist, seats, mode, group)
 
 
 cdef class Lock(Mutex):
-    """Lock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192, mode=0o600, group=None)\n--\n
+    """Lock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192, mode=None, group=None)\n--\n
     A lock between threads and processes with the face of `threading.Lock`; `Array.lock` is one.
 
     Any thread of any process may release it. It is held in the name of a process: when that dies, the next one takes
@@ -215,7 +215,8 @@ cdef class Lock(Mutex):
     cdef bint part               # of a structure, whose attribute `lock` it is
 
     def __init__(
-        self, *, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=segments.DEFAULT_SEATS, mode=None, group=None
+        self, *, name=None,
+        exist_ok=False, persist=False, on_owner_died="warn", seats=segments.DEFAULT_SEATS, mode=None, group=None
     ):
         self._open(segment_of(KIND_LOCK, on_owner_died, name, exist_ok, persist, seats, mode, group))
 

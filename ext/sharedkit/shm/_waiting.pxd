@@ -5,6 +5,7 @@ from libcpp cimport bool as cbool
 
 from sharedkit._segment cimport Segment, sk_segment
 from sharedkit._watch cimport Turn, sk_aside
+from sharedkit.shm._stalls cimport sk_stall
 
 
 cdef extern from "sk_stay.h" nogil:
@@ -12,6 +13,7 @@ cdef extern from "sk_stay.h" nogil:
         uint32_t thread      # tells it from the others of its process
         cbool enrolled
         sk_aside *aside      # of a wait that may not sleep, or NULL
+        sk_stall stall       # of an inner lock
 
 
 # One slice of waiting for what `what` points to; SK_INTERRUPTED: come again with the same stay.

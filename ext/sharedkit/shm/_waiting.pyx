@@ -1,17 +1,18 @@
 # cython: language_level=3
 """Waiting in slices: a thread's with the GIL let go, so that signals come through; a task's put aside."""
 
-from cpython.exc cimport PyErr_CheckSignals
 from cpython.pystate cimport PyThreadState, PyThreadState_Get
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 from libcpp cimport bool as cbool
 
 from sharedkit import _times
+from sharedkit._attend cimport attend, greenlet_number, has_greenlets
 from sharedkit._segment cimport (
     SK_BUSY, SK_INTERRUPTED, SK_OK, SK_OWNER_DIED, SK_TIMEOUT, Segment, deadline_of, is_too_long, refuse,
 )
 from sharedkit._watch cimport pending
+from sharedkit.shm._stalls cimport SK_STALLED, goes_on
 
 
 cdef extern from "Python.h":
@@ -60,6 +61,8 @@ cdef uint64_t until_of_wait(object timeout) except? 1:
 
 cdef uint32_t this_thread() noexcept:
     """A number that no other thread of the process has or had: unlike idents, these are not used again."""
+    if has_greenlets():
+        return greenlet_number(next_thread)
     return <uint32_t>PyThreadState_GetID(PyThreadState_Get())
 
 
@@ -77,9 +80,12 @@ cdef int wait_in(Segment segment, slice_of step, end_of end, void *what, uint64_
         with nogil:
             rc = step(segment.s, what, until, &stay)
         segment.hold.inside -= 1
-        if rc == SK_INTERRUPTED:
+        if rc == SK_STALLED and not goes_on(segment, &stay.stall):
+            end(segment.s, what, &stay)
+            return SK_BUSY
+        if rc == SK_INTERRUPTED or rc == SK_STALLED:
             try:
-                PyErr_CheckSignals()
+                attend(segment)
             except BaseException:
                 end(segment.s, what, &stay)
                 raise
@@ -111,6 +117,8 @@ cdef class SliceTurn(Turn):
 
     cdef object look(self):
         cdef int rc = self.slice(self.segment.s, self.what, self.until, &self.stay)
+        if rc == SK_STALLED:
+            rc = SK_INTERRUPTED if goes_on(self.segment, &self.stay.stall) else SK_BUSY
         return pending() if rc == SK_INTERRUPTED else self.answer(rc)
 
     cdef object answer(self, int rc):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from typing_extensions import disjoint_base
 
-from sharedkit._segment import Handle, Segment
+from sharedkit._segment import Handle, Place, Segment
 from sharedkit.shm._sync import Lock
 from sharedkit.statistics import ArrayStatistics
 
@@ -76,7 +76,7 @@ class Array(Handle):
     def statistics(self) -> ArrayStatistics: ...
 
 def make(
-    path: str,
+    place: Place | str,
     name: str,
     seats: int,
     flags: int,

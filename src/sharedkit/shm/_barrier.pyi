@@ -5,14 +5,14 @@ from typing import Any
 
 from typing_extensions import disjoint_base
 
-from sharedkit._segment import Handle, Segment
+from sharedkit._segment import Handle, Place, Segment
 from sharedkit._watch import Turn
 from sharedkit.statistics import BarrierState, BarrierStatistics
 
 KIND_BARRIER: int
 STATES: tuple[BarrierState, ...]
 
-def make(path: str, name: str, seats: int, flags: int, parties: int, timeout: float | None) -> Segment: ...
+def make(place: Place | str, name: str, seats: int, flags: int, parties: int, timeout: float | None) -> Segment: ...
 
 @disjoint_base
 class PartyTurn(Turn): ...

@@ -2,7 +2,7 @@
 
 from typing import SupportsIndex
 
-from sharedkit._segment import Segment
+from sharedkit._segment import Place, Segment
 from sharedkit.shm._semaphore import Semaphore
 
 KIND_BOUNDED: int
@@ -24,5 +24,5 @@ class BoundedSemaphore(Semaphore):
     @staticmethod
     def _of(segment: Segment) -> BoundedSemaphore: ...
 
-def make(path: str, name: str, seats: int, flags: int, value: int) -> Segment: ...
+def make(place: Place | str, name: str, seats: int, flags: int, value: int) -> Segment: ...
 def state(segment: Segment) -> str: ...

@@ -6,14 +6,14 @@ from typing import Any, TypeVar
 
 from typing_extensions import disjoint_base
 
-from sharedkit._segment import Handle, Segment
+from sharedkit._segment import Handle, Place, Segment
 from sharedkit.statistics import ConditionStatistics
 
 KIND_CONDITION: int
 
 _T = TypeVar("_T")
 
-def make(path: str, name: str, seats: int, flags: int, whose: int, meta: bytes) -> Segment: ...
+def make(place: Place | str, name: str, seats: int, flags: int, whose: int, meta: bytes) -> Segment: ...
 
 @disjoint_base
 class Condition(Handle):

@@ -5,13 +5,13 @@ from typing import Any
 
 from typing_extensions import disjoint_base
 
-from sharedkit._segment import Handle, Segment
+from sharedkit._segment import Handle, Place, Segment
 from sharedkit.shm._waiting import SliceTurn
 from sharedkit.statistics import EventStatistics
 
 KIND_EVENT: int
 
-def make(path: str, name: str, seats: int, flags: int) -> Segment: ...
+def make(place: Place | str, name: str, seats: int, flags: int) -> Segment: ...
 
 @disjoint_base
 class FlagTurn(SliceTurn): ...

@@ -6,13 +6,13 @@ from typing import Any
 
 from typing_extensions import disjoint_base
 
-from sharedkit._segment import Handle, Segment
+from sharedkit._segment import Handle, Place, Segment
 from sharedkit.shm._waiting import SliceTurn
 from sharedkit.statistics import RWLockStatistics
 
 KIND_RWLOCK: int
 
-def make(path: str, name: str, seats: int, flags: int) -> Segment: ...
+def make(place: Place | str, name: str, seats: int, flags: int) -> Segment: ...
 
 @disjoint_base
 class SideTurn(SliceTurn): ...

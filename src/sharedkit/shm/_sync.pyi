@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from typing_extensions import disjoint_base
 
-from sharedkit._segment import Handle, Segment
+from sharedkit._segment import Handle, Place, Segment
 from sharedkit.shm._waiting import SliceTurn
 from sharedkit.statistics import LockStatistics
 
@@ -63,9 +63,16 @@ class Lock(Mutex):
     ) -> Coroutine[Any, Any, None]: ...
 
 def checked_manner(on_owner_died: object) -> int: ...
-def make(path: str, name: str, seats: int, flags: int, kind: int, strict: int) -> Segment: ...
+def make(place: Place | str, name: str, seats: int, flags: int, kind: int, strict: int) -> Segment: ...
 def segment_of(
-    kind: int, on_owner_died: object, name: str | None, exist_ok: bool, persist: bool, seats: int
+    kind: int,
+    on_owner_died: object,
+    name: str | None,
+    exist_ok: bool,
+    persist: bool,
+    seats: int,
+    mode: int | None,
+    group: int | str | None,
 ) -> Segment: ...
 def lock_of(arrive: Callable[..., Any], arguments: tuple[Any, ...]) -> Lock: ...
 def told(picture: LockStatistics) -> str: ...

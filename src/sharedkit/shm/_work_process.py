@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import _thread
 import logging
 import multiprocessing
 import os
 import pickle
 import select
 import signal
-import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +15,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
+from sharedkit._greenlets import original
 from sharedkit._remote import packed_error
 from sharedkit.errors import GoneError, ShutDown
 from sharedkit.shm import _work_ledger as ledger
@@ -100,7 +99,8 @@ class _Worker:
         if self._orphaned():
             self._leave_orphaned()
         # A thread, because a signal that comes just before a task waits would be heard after that wait.
-        _thread.start_new_thread(self._watch, (ends,))
+        # One of the system's own under gevent, too: a task lets no greenlet run.
+        original("_thread", "start_new_thread")(self._watch, (ends,))
 
     def _interrupted(self, _signal: int, _frame: FrameType | None) -> None:
         """Ctrl-C ends the task; without one it is the parent's matter."""
@@ -112,9 +112,9 @@ class _Worker:
         """End this process with the executor's, whatever a task does."""
         if ends is None:
             while not self._orphaned():
-                time.sleep(SLICE)
+                original("time", "sleep")(SLICE)
         else:
-            poll = select.poll()
+            poll = original("select", "poll")()
             poll.register(ends, select.POLLIN)
             poll.poll()
         self._leave_orphaned()

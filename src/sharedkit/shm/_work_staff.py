@@ -15,6 +15,8 @@ from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
+from sharedkit.errors import ExecutorBroken
+from sharedkit.shm._work_guard import SENTENCE, UNGUARDED, fork_server_is_unguarded, leave_if_imported
 from sharedkit.shm._work_ledger import WORKER_MASK
 from sharedkit.shm._work_process import Station, end_of, work
 
@@ -114,13 +116,27 @@ class Staff:
             number = number % WORKER_MASK + 1
         station = self._employer.station(number)
         process = self._context.Process(target=work, args=(station,), name=f"{self._prefix}-{number}")
-        with _no_interrupt(self._method):
+        with self._guarded(), _no_interrupt(self._method):
             process.start()
             self._started += 1
             self._processes[number] = process
             # The sentinel of a forked one stays open in its children, and one of a fork server ends with that.
             ends = end_of(process.pid)
             self._ends[number] = process.sentinel if ends is None else ends
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """No start while a worker imports the main program. ExecutorBroken where that has ended the fork server."""
+        if self._method == "fork":
+            yield
+            return
+        leave_if_imported(self._prefix)
+        try:
+            yield
+        except (EOFError, ConnectionError) as error:
+            if self._method == "forkserver" and fork_server_is_unguarded():
+                raise ExecutorBroken(SENTENCE) from error
+            raise
 
     def kill(self, number: int) -> None:
         """SIGKILL for that worker, if it is still there."""
@@ -210,7 +226,10 @@ class Staff:
         with self._lock:
             pid, exitcode = self._strike_off(number)
             self._count_vain(number)
-            if self._vain >= VAIN_STARTS:
+            hopeless = exitcode == UNGUARDED and self._vain > 0 and self._method != "fork"
+            if hopeless:
+                why = SENTENCE
+            elif self._vain >= VAIN_STARTS:
                 why = f"{self._vain} workers in a row ended before they could take a task"
                 why += f", the last with exit code {exitcode}"
                 self._put_off()
@@ -222,7 +241,7 @@ class Staff:
             alone = not self._processes
         self._employer.report(number, pid, exitcode)
         if why and not self._ending:
-            if alone:
+            if alone or hopeless:
                 self._employer.give_up(why)
             elif self._vain <= VAIN_STARTS:  # once
                 logging.getLogger("concurrent.futures").error("%s: %d are left", why, len(self._processes))

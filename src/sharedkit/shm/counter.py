@@ -17,7 +17,7 @@ __all__ = ["Counter", "Counters"]
 
 
 class Counters(Handle):
-    """Counters(names, *, name=None, exist_ok=False, persist=False, seats=192, mode=0o600, group=None)
+    """Counters(names, *, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)
 
     Many named counters in one segment, all starting at 0; `c["ok"] += 1` and `c.add("ok")` are atomic.
 

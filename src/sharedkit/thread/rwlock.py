@@ -19,11 +19,18 @@ from sharedkit.thread.waiters import NOT_YET, Turn, Waiters, deadline_in, wait
 
 __all__ = ["RWLock"]
 
+HONOUR = 0.01  # seconds
+
 
 class _RWLockState(State):
-    """Everything under `mutex`. Who wants to read waits until there is `no_writer`, who wants to write for `nobody`."""
+    """Everything under `mutex`. Who wants to read waits until there is `no_writer`, who wants to write for `nobody`.
 
-    __slots__ = ("mutex", "no_writer", "nobody", "readers", "since", "writing")
+    Who waits to write goes before who comes to read, but only one writer before a reader that waits: when it is done,
+    those that wait to read may begin whoever waits to write, and a thread that would write steps back for them, for
+    `HONOUR` seconds at most (they may have given up, or their loop may not run).
+    """
+
+    __slots__ = ("due", "mutex", "no_writer", "nobody", "readers", "since", "writes", "writing")
 
     kind = "RWLock"
 
@@ -34,15 +41,18 @@ class _RWLockState(State):
         self.nobody = Waiters(self.mutex)
         self.readers = 0
         self.writing = False
+        self.writes = 0  # how many have begun to write
+        self.due = 0.0  # until when (monotonic) those that wait to read go first
         self.since = 0.0
 
     # Steps; the mutex is held.
 
-    def read(self) -> bool:
-        """Begin to read if one may."""
-        if self.writing or self.nobody.anybody():
+    def read(self, came: int | None = None) -> bool:
+        """Begin to read if one may; `came` is how many had written when the wait for it began."""
+        if self.writing or (self.nobody.anybody() and (came is None or came == self.writes)):
             return False
         self.readers += 1
+        self.due = 0.0
         return True
 
     def write(self) -> bool:
@@ -50,8 +60,13 @@ class _RWLockState(State):
         if self.writing or self.readers:
             return False
         self.writing = True
+        self.writes += 1
         self.since = time()
         return True
+
+    def write_in_turn(self) -> bool:
+        """The same unless those that wait to read go first."""
+        return monotonic() >= self.due and self.write()
 
     def pass_on(self) -> None:
         """Wake who may come next: a writer, or where none waits the readers."""
@@ -61,10 +76,15 @@ class _RWLockState(State):
         elif not self.readers and not self.writing:
             self.nobody.notify()
 
+    def came(self) -> int:
+        """What a wait to read begins with: a writer that is in now is the one that goes before it."""
+        return self.writes - self.writing
+
     def acquire_read(self, blocking: bool, timeout: float) -> bool:
         timeout = check_wait(blocking, timeout)
         with self.mutex:
-            return self.read() or (blocking and _await(self.no_writer, self.read, timeout))
+            came = self.came()
+            return self.read() or (blocking and _await(self.no_writer, lambda: self.read(came), timeout))
 
     def release_read(self) -> None:
         with self.mutex:
@@ -77,10 +97,10 @@ class _RWLockState(State):
     def acquire_write(self, blocking: bool, timeout: float) -> bool:
         timeout = check_wait(blocking, timeout)
         with self.mutex:
-            came = self.write()
+            came = self.write_in_turn() if blocking else self.write()
             if not came and blocking:
                 try:
-                    came = _await(self.nobody, self.write, timeout)
+                    came = _await(self.nobody, self.write_in_turn, timeout, self)
                 finally:
                     if not came:  # readers had waited for this one
                         self.pass_on()
@@ -91,6 +111,9 @@ class _RWLockState(State):
             if not self.writing:
                 raise NotLockedError("release of a lock that nobody writes under")
             self.writing = False
+            if self.no_writer.anybody():
+                self.due = monotonic() + HONOUR
+                self.no_writer.notify_all()
             self.pass_on()
 
     async def aacquire(self, turn: type[Read], blocking: bool, timeout: float) -> bool:
@@ -99,13 +122,17 @@ class _RWLockState(State):
         return got
 
 
-def _await(waiters: Waiters, begin: Callable[[], bool], timeout: float) -> bool:
-    """Begin as soon as one may, or answer False where that does not come in time. The mutex is held."""
+def _await(waiters: Waiters, begin: Callable[[], bool], timeout: float, writes: _RWLockState | None = None) -> bool:
+    """Begin as soon as one may, or answer False where that does not come in time. The mutex is held. Who `writes` looks
+    again when those that go first have had their time."""
     deadline = None if timeout == -1 else monotonic() + timeout
     while not begin():
-        remaining = None if deadline is None else deadline - monotonic()
+        now = monotonic()
+        remaining = None if deadline is None else deadline - now
         if remaining is not None and remaining <= 0:
             return False
+        if writes is not None and writes.due > now:
+            remaining = writes.due - now if remaining is None else min(remaining, writes.due - now)
         waiters.wait(remaining)
     return True
 
@@ -113,17 +140,18 @@ def _await(waiters: Waiters, begin: Callable[[], bool], timeout: float) -> bool:
 class Read(Turn):
     """A task's wait to read."""
 
-    __slots__ = ("rw",)
+    __slots__ = ("born", "rw")
 
     def __init__(self, rw: _RWLockState, deadline: float | None) -> None:
         super().__init__(waiters := self.among(rw), deadline, waiters)
         self.rw = rw
+        self.born = rw.came()
 
     def among(self, rw: _RWLockState) -> Waiters:
         return rw.no_writer
 
     def begin(self) -> bool:
-        return self.rw.read()
+        return self.rw.read(self.born)
 
     def look(self, told: bool) -> Any:
         if self.begin():
@@ -205,8 +233,9 @@ class RWLock(Handle[_RWLockState], kind="RWLock"):
     """RWLock(*, name=None, exist_ok=False, persist=False, seats=192)
 
     A lock that many threads hold to read or one to write: `with rw.reader:`, `with rw.writer:`. While somebody waits to
-    write nobody new begins to read. It cannot be upgraded, and who reads must not begin to read again, which would wait
-    for a writer that waits for the first reading to end. `with` on the handle itself closes it.
+    write nobody new begins to read, but who has waited to read while another wrote goes before the next writer. It
+    cannot be upgraded, and who reads must not begin to read again, which would wait for a writer that waits for the
+    first reading to end. `with` on the handle itself closes it.
 
     Raises FileExistsError when the name is taken, ValueError when what is there is not an RWLock.
     """

@@ -1,4 +1,9 @@
-"""A lock for many readers or one writer, in the server. What a dead client held is free again."""
+"""A lock for many readers or one writer, in the server. What a dead client held is free again.
+
+Who waits to write goes before who comes to read. When a writer is done, those that wait to read by then are let in
+before the next writer: so one writer, at most, goes before a reader that waits, and one round of readers before a
+writer.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +27,28 @@ class RWLockState(State):
         self.writer: Session | None = None
         self.since = 0.0
         self.torn = False
-        self.to_write = Line(lambda: self.writer is None and not self.readers)
-        self.to_read = Line(lambda: self.writer is None and not self.to_write.calls)
+        self.owed = 0  # so many of those that wait to read go before the next writer
+        self.to_write = Line(lambda: self.writer is None and not self.readers and not self.owed_now())
+        self.to_read = Line(lambda: self.writer is None and (not self.to_write.calls or self.owed_now() > 0))
         self.lines = (self.to_write, self.to_read)
+
+    def owed_now(self) -> int:
+        """How many of those that are owed their reading still wait."""
+        self.owed = min(self.owed, len(self.to_read))
+        return self.owed
+
+    def write_ends(self) -> None:
+        self.writer = None
+        self.owed = len(self.to_read)
 
     def do_acquire_read(self, call: Call, blocking: bool, timeout: float) -> Waiting[tuple[bool, bool]]:
         check_wait(blocking, timeout)
         wait = Wait(self.to_read, None if timeout == -1 else timeout)
-        if not self.to_read.ready() and (not blocking or not (yield wait)):
-            return False, False
+        may = self.writer is None and not self.to_write.calls
+        if not may:
+            if not blocking or not (yield wait):
+                return False, False
+            self.owed = max(self.owed - 1, 0)
         self.readers[call.session] = self.readers.get(call.session, 0) + 1
         return True, self.torn
 
@@ -55,18 +73,18 @@ class RWLockState(State):
 
     def undo_acquire_write(self, call: Call, got: tuple[bool, bool], *args: Any) -> None:
         if got[0] and self.writer is call.session:
-            self.writer = None
+            self.write_ends()
 
     def do_release_write(self, call: Call) -> None:
         if self.writer is None:
             raise NotLockedError("release of a lock that nobody writes under")
-        self.writer = None
+        self.write_ends()
         self.torn = False
 
     def forget(self, session: Session) -> None:
         self.readers.pop(session, None)
         if self.writer is session:
-            self.writer = None
+            self.write_ends()
             self.torn = True
 
     def do_statistics(self, call: Call) -> RWLockStatistics:

@@ -1,0 +1,37 @@
+# cython: language_level=3
+"""What a wait does between two slices: signal handlers run, and where gevent has patched threads other greenlets."""
+
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport uint32_t
+from libcpp cimport bool as cbool
+
+from sharedkit import _greenlets
+from sharedkit._segment cimport Segment
+
+cdef cbool greenlets = _greenlets.patched()
+
+
+cdef cbool has_greenlets() noexcept:
+    """Whether greenlets are this program's threads, as far as is known; a wait finds out."""
+    return greenlets
+
+
+cdef int attend(Segment segment) except -1:
+    """Raises what handlers raise, and what is thrown into this greenlet."""
+    global greenlets
+    PyErr_CheckSignals()
+    if not greenlets:
+        greenlets = _greenlets.patched()
+    if greenlets:
+        segment.s.waiter.hasty = 1    # from now on no wait in this segment sleeps
+        _greenlets.let_others_run()
+    return 0
+
+
+cdef uint32_t greenlet_number(uint32_t (*fresh)() noexcept) noexcept:
+    """A number for this greenlet that no other greenlet of the process has or had: the first time a fresh one."""
+    cdef uint32_t number = _greenlets.known()
+    if number == 0:
+        number = fresh()
+        _greenlets.remember(number)
+    return number

@@ -1,0 +1,1 @@
+"""What a wait does between two slices; for the compiled modules alone."""

@@ -1,0 +1,1 @@
+"""Calls that wait for no holder of an inner lock that stands still."""
