@@ -51,6 +51,26 @@ def test_a_child_has_all_handles_that_its_parent_has(ctx: Any) -> None:
     assert ends == [0] * 30
 
 
+def test_what_is_opened_in_the_moment_before_a_fork_is_the_childs_too(ctx: Any) -> None:
+    """Other threads may open it, and let go of it, when the ticket of the child is made already."""
+    ctx.Counter()
+    link = ctx.server.link()
+    ticket = link.before_fork()
+    counter = ctx.Counter(7)
+    link.in_parent(ticket)
+    ident = counter._ident
+    counter.close()
+    assert not link.tickets
+    end, _ = dial.dial(link.address, link.authkey, "kit_session", os.getpid(), (link._ident, ticket, (ident,)))
+    child = requests.Requests(end, "the server")
+    over = threading.Event()
+    loaded = child.begin(ident, "load", ("",), 1, lambda _: over.set())
+    assert over.wait(LIMIT)
+    assert loaded.result() == 7
+    end.hang_up()
+    end.close()
+
+
 def _works(counter: Any) -> bool:
     try:
         return bool(counter.add())

@@ -66,8 +66,9 @@ cdef class Request:
         try:
             while link.released:
                 released.append(link.released.popleft())
+            forking = tuple(link.forking) if link.forking else ()   # before `tickets`, to which they go
             tickets = tuple(link.tickets) if link.tickets else ()
-            content = ident, method, args, thread or get_ident(), (*tickets, *released)
+            content = ident, method, args, thread or get_ident(), (*forking, *tickets, *released)
             message = join(number, content)
         except BaseException:
             link.released.extend(released)

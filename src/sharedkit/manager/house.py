@@ -176,9 +176,14 @@ class House:
         self._keep(call.session, ticket, self._states.values() if state is None else (state, *state.parts()))
 
     def _keep(self, session: Session, ticket: str, wanted: Iterable[State]) -> None:
-        """A ticket that was told of before is not made again."""
-        if ticket not in self._tickets and ticket not in session.redeemed and session.life is not None:
-            kept = {each: each.refs[session] for each in wanted if session in each.refs}
+        """A ticket that was told of before is not made again, but has what was opened since: its child may be forked only
+        now."""
+        if ticket in session.redeemed or session.life is None:
+            return
+        kept = {each: each.refs[session] for each in wanted if session in each.refs}
+        if ticket in self._tickets:
+            self._tickets[ticket][1].update(kept)
+        else:
             end = partial(self._drop_ticket, ticket)
             self._tickets[ticket] = session.life.loop.timers.at(monotonic() + TICKET_SECONDS, end), kept
 

@@ -51,6 +51,7 @@ class Link:
     `released` are the structures whose handles were closed or forgotten since the last call. Each session has its own,
     to which its handles hold on, so that they let go of nothing in another one. `handles` are those that are open, and
     `tickets` those of children that were forked since: what is released is so after what they name was kept for them.
+    Those in `forking` are of children that may not be forked yet: what other threads open meanwhile is theirs, too.
     """
 
     def __init__(self, address: Any, authkey: bytes | None) -> None:
@@ -60,6 +61,7 @@ class Link:
         self.ending = False  # the interpreter ends, and with it the server
         self.released: deque[int] = deque()
         self.tickets: deque[str] = deque(maxlen=MOST_TICKETS)
+        self.forking: deque[str] = deque(maxlen=MOST_TICKETS)
         self.handles: weakref.WeakValueDictionary[int, Structure] = weakref.WeakValueDictionary()  # by `id`
         self._lock = threading.RLock()  # a signal handler may call, too
         self._requests: Requests | None = None
@@ -218,9 +220,15 @@ class Link:
         if requests is None:
             return None
         ticket = secrets.token_hex(8)
-        self.tickets.append(ticket)
+        self.forking.append(ticket)
         requests.tell_soon(0, "ticket", (ticket, None))
         return ticket
+
+    def in_parent(self, ticket: str | None) -> None:
+        """The child is there: the next request that is answered has told of all that it has."""
+        if ticket is not None and ticket in self.forking:
+            self.tickets.append(ticket)
+            self.forking.remove(ticket)
 
     def in_child(self, ticket: str | None) -> None:
         """Leave the parent's connections and open a session with what it had, at the first call at the latest."""
@@ -228,6 +236,7 @@ class Link:
         self._calls = _Calls()
         self.epoch += 1
         self.tickets.clear()
+        self.forking.clear()
         requests, self._requests = self._requests, None
         if requests is not None:
             requests.end_in_child()
@@ -282,7 +291,8 @@ def _all_links() -> list[Link]:
 
 
 def _after_fork_in_parent() -> None:
-    _forking.pop(threading.get_ident(), None)
+    for link, ticket in _forking.pop(threading.get_ident(), []):
+        link.in_parent(ticket)
 
 
 def _after_fork_in_child() -> None:
