@@ -6,6 +6,8 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 from conformance.watchdog import LIMIT, Task, end_by_alarm, until
 
 import sharedkit as sk
-from sharedkit.manager import session
+from sharedkit.manager import dial, requests, session
 
 
 def test_a_child_has_all_handles_that_its_parent_has(ctx: Any) -> None:
@@ -47,6 +49,26 @@ def test_a_child_has_all_handles_that_its_parent_has(ctx: Any) -> None:
     for each in makers:
         each.result()
     assert ends == [0] * 30
+
+
+def test_what_is_opened_in_the_moment_before_a_fork_is_the_childs_too(ctx: Any) -> None:
+    """Other threads may open it, and let go of it, when the ticket of the child is made already."""
+    ctx.Counter()
+    link = ctx.server.link()
+    ticket = link.before_fork()
+    counter = ctx.Counter(7)
+    link.in_parent(ticket)
+    ident = counter._ident
+    counter.close()
+    assert not link.tickets
+    end, _ = dial.dial(link.address, link.authkey, "kit_session", os.getpid(), (link._ident, ticket, (ident,)))
+    child = requests.Requests(end, "the server")
+    over = threading.Event()
+    loaded = child.begin(ident, "load", ("",), 1, lambda _: over.set())
+    assert over.wait(LIMIT)
+    assert loaded.result() == 7
+    end.hang_up()
+    end.close()
 
 
 def _works(counter: Any) -> bool:
@@ -80,18 +102,17 @@ def test_two_threads_fork_at_once(ctx: Any) -> None:
 def test_a_signal_in_the_preparations_of_a_fork_breaks_nothing(ctx: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it raises there nobody can be told but by Python's word of an exception that it ignores."""
     counter = ctx.Counter()
-    call = session.Link.call
+    tell = requests.Requests.tell_soon
 
-    def interrupt(link: Any, ident: int, method: str, *args: Any, **options: Any) -> Any:
-        if method == "ticket":
-            raise KeyboardInterrupt
-        return call(link, ident, method, *args, **options)
+    def interrupt(_: Any, ident: int, method: str, args: Any) -> None:
+        assert method == "ticket"
+        raise KeyboardInterrupt
 
     ignored: list[Any] = []
     monkeypatch.setattr(sys, "unraisablehook", ignored.append)
-    monkeypatch.setattr(session.Link, "call", interrupt)
+    monkeypatch.setattr(requests.Requests, "tell_soon", interrupt)
     pid = os.fork()
-    monkeypatch.setattr(session.Link, "call", call)
+    monkeypatch.setattr(requests.Requests, "tell_soon", tell)
     if not pid:
         try:
             signal.setitimer(signal.ITIMER_REAL, 0)
@@ -104,3 +125,159 @@ def test_a_signal_in_the_preparations_of_a_fork_breaks_nothing(ctx: Any, monkeyp
     assert counter.add() == 1
     assert Task(ctx.Counter(2).add).result() == 3
     until(lambda: counter.statistics().attached == (os.getpid(),))
+
+
+# --- a server that is stopped
+
+
+@contextmanager
+def stopped(ctx: Any) -> Iterator[None]:
+    pid = ctx.server._process.pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def _fork(child: Callable[[], int]) -> int:
+    """What `child` answers, in a process that was forked and could not wait for ever."""
+    pid = os.fork()
+    if not pid:
+        code = 1
+        try:
+            end_by_alarm()
+            code = child()
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def _nothing() -> int:
+    return 7
+
+
+def test_a_fork_waits_for_no_stopped_server(ctx: Any) -> None:
+    """Nor does its child, which uses what it has as soon as the server goes on."""
+    counter = ctx.Counter()
+    counter.add()
+    with stopped(ctx):
+        assert _fork(_nothing) == 7
+    assert _fork(counter.add) == 2
+    assert counter.add() == 3
+
+
+def test_a_fork_waits_for_no_thread_that_waits_for_a_stopped_server(ctx: Any) -> None:
+    """One waits for an answer, one makes a structure, one sends more than there is room for, one opens a session."""
+    q, counter = ctx.Queue(), ctx.Counter()
+    counter.add()
+    other = sk.get_context("manager", address=ctx.address).server
+    with ctx.Executor(1) as executor:
+        executor.submit(abs, -1).result()
+        with stopped(ctx):
+            link = session.Link(ctx.address, None)
+            waiting = [
+                Task(counter.add),
+                Task(ctx.Counter),
+                Task(executor.submit, len, bytes(1 << 24)),
+                Task(q.put, bytes(1 << 24)),
+                Task(link.open),
+            ]
+            until(lambda: executor._desk._link._requests._sending)
+            assert _fork(_nothing) == 7
+        assert [waiting[0].result(), waiting[1].result().add()] == [2, 1]
+        assert waiting[2].result().result() == 1 << 24
+        assert len(q.get()) == 1 << 24
+        waiting[3].result()
+        waiting[4].result()
+        link.close()
+    assert other is ctx.server
+
+
+def test_what_a_parent_lets_go_of_while_the_server_is_stopped_stays_for_its_child(ctx: Any) -> None:
+    """The word of the fork comes before that of the handle, by whatever connection."""
+    counter = ctx.Counter(40)
+    name = counter.name
+    Task(counter.add).result()
+    ready, go = os.pipe()
+    with stopped(ctx):
+        pid = os.fork()
+        if not pid:
+            try:
+                end_by_alarm()
+                os.read(ready, 1)
+                os._exit(counter.add())
+            finally:
+                os._exit(1)
+        closing = Task(counter.close)
+    closing.result()
+    assert ctx.Counter(1).value == 1
+    os.write(go, b"x")
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 42
+    os.close(ready)
+    os.close(go)
+    until(lambda: _is_gone(ctx, name))
+
+
+def _is_gone(ctx: Any, name: str) -> bool:
+    try:
+        ctx.attach(name).close()
+    except FileNotFoundError:
+        return True
+    return False
+
+
+def test_the_child_of_a_fork_has_no_more_than_it_has_handles(ctx: Any) -> None:
+    """What another thread of its parent opens meanwhile ends with the parent's handle."""
+    kept, name = ctx.Counter(), "opened-after-the-fork"
+    ready, go = os.pipe()
+    pid = os.fork()
+    if not pid:
+        try:
+            end_by_alarm()
+            kept.add()
+            os.read(ready, 1)
+        finally:
+            os._exit(0)
+    until(lambda: kept.value == 1)
+    later = ctx.Counter(name=name)
+    later.close()
+    assert _is_gone(ctx, name)
+    os.write(go, b"x")
+    os.waitpid(pid, 0)
+    os.close(ready)
+    os.close(go)
+
+
+def test_a_child_that_gave_up_at_the_door_comes_again(ctx: Any) -> None:
+    """A ticket that was redeemed by a session which nobody knows of is good for another."""
+    link = ctx.server.link()
+    counter = ctx.Counter(3)
+    parent, ident = link._ident, counter._ident
+    link.call(0, "ticket", "a-fork", None)
+    given_up, _ = dial.dial(link.address, link.authkey, "kit_session", os.getpid(), (parent, "a-fork", (ident,)))
+    counter.close()
+    given_up.close()
+    until(lambda: ctx.Counter(4).value == 4 and len(_attached(link, ident)) == 0)
+    again, _ = dial.dial(link.address, link.authkey, "kit_session", os.getpid(), (parent, "a-fork", (ident,)))
+    with again:
+        child = requests.Requests(again, "the server")
+        answered: list[Any] = []
+        child.begin(ident, "load", ("",), 1, answered.append)
+        until(lambda: bool(answered))
+        assert answered[0].result() == 3
+
+
+def _attached(link: Any, ident: int) -> tuple[int, ...]:
+    try:
+        return tuple(link.call(ident, "statistics").attached)
+    except sk.GoneError:
+        return ()
+
+
+def test_many_forks_in_a_row_leave_no_tickets(ctx: Any) -> None:
+    counter = ctx.Counter()
+    for _ in range(20):
+        assert _fork(_nothing) == 7
+    assert counter.add() == 1
+    assert not ctx.server.link().tickets

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing.spawn
 import os
 import pickle
+import platform
 import signal
 import subprocess
 import sys
@@ -16,18 +18,18 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[1]))
 
-from conformance.watchdog import LIMIT
+from conformance.watchdog import LIMIT, until
 
 import sharedkit as sk
-from sharedkit.manager import placement
+from sharedkit.manager import placement, server
 
 
 def servers() -> set[int]:
-    """The process ids of this process's servers."""
+    """The process ids of this process's servers, and of what else multiprocessing has spawned."""
     children: set[int] = set()
     for each in Path("/proc/self/task").iterdir():
         children |= set(map(int, (each / "children").read_text().split()))
-    return {pid for pid in children if b"sharedkit.manager" in _arguments(pid)}
+    return {pid for pid in children if b"--multiprocessing-fork" in _arguments(pid)}
 
 
 def _arguments(pid: int) -> bytes:
@@ -37,13 +39,18 @@ def _arguments(pid: int) -> bytes:
         return b""
 
 
-def run(program: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def run(program: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """`program` as a file in a folder beside `cwd`."""
     folder = cwd.parent / "program"
     folder.mkdir()
     (folder / "main.py").write_text(program)
     return subprocess.run(
-        [sys.executable, str(folder / "main.py")], cwd=cwd, capture_output=True, text=True, timeout=LIMIT
+        [sys.executable, str(folder / "main.py")],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        env={**os.environ, **environment},
     )
 
 
@@ -67,13 +74,6 @@ def test_ctrl_c_while_a_server_starts_leaves_none_behind(monkeypatch: pytest.Mon
     assert servers() == before
 
 
-def test_a_server_whose_owner_left_before_it_asked_says_nothing() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "sharedkit.manager"], stdin=subprocess.DEVNULL, capture_output=True, text=True
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
 def test_a_file_where_the_program_runs_is_no_module_of_the_server(tmp_path: Path) -> None:
     where = tmp_path / "where"
     where.mkdir()
@@ -86,12 +86,12 @@ def test_what_is_printed_when_a_server_starts_comes_out_where_the_program_prints
     where = tmp_path / "where"
     where.mkdir()
     program = (
-        "import os, sharedkit as sk\n"
-        "with open(os.path.join(os.path.dirname(__file__), 'sitecustomize.py'), 'w') as file:\n"
+        "import os, sys, sharedkit as sk\n"
+        "with open(os.path.join(os.environ['PYTHONPATH'], 'sitecustomize.py'), 'w') as file:\n"
         "    file.write('print(\"imported\", flush=True)')\n"
         "with sk.get_context('manager') as ctx: print(ctx.Counter().add())\n"
     )
-    done = run(program, where)
+    done = run(program, where, PYTHONPATH=str(tmp_path))
     assert (done.stdout, done.stderr) == ("imported\n1\n", "")
 
 
@@ -156,3 +156,168 @@ def test_the_child_of_a_fork_starts_a_server_of_its_own_while_another_thread_sta
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
     other.join(LIMIT)
     context.close()
+
+
+# --- multiprocessing's own executable and command line
+
+
+def write_program(path: Path, text: str) -> Path:
+    path.write_text(f"#!{sys.executable}\n{text}")
+    path.chmod(0o755)
+    return path
+
+
+FROZEN = """
+import multiprocessing, sys
+sys.frozen, sys.executable = True, __file__
+with open(sys.argv[0] + ".log", "a") as file:
+    file.write("started\\n")
+{freeze}
+import sharedkit as sk
+if __name__ == "__main__":
+    try:
+        with sk.get_context("manager") as ctx:
+            print(ctx.Counter(4).add())
+    except (RuntimeError, sk.ServerGoneError) as error:
+        print(type(error).__name__, error)
+"""
+
+
+def run_frozen(tmp_path: Path, freeze: str) -> tuple[str, str, int]:
+    """What a program that only pretends to be frozen says, and how often it was started. What `freeze_support` does is
+    what PyInstaller makes of it on Linux, where Python's own does nothing."""
+    program = write_program(tmp_path / "application", FROZEN.format(freeze=freeze))
+    done = subprocess.run([str(program)], capture_output=True, text=True, timeout=LIMIT)
+    log = tmp_path / "application.log"
+    return done.stdout, done.stderr, log.read_text().count("started")
+
+
+def test_a_frozen_program_starts_itself_once_to_serve(tmp_path: Path) -> None:
+    freeze = "import multiprocessing.spawn; multiprocessing.spawn.freeze_support()"
+    assert run_frozen(tmp_path, freeze) == ("5\n", "", 2)
+
+
+def test_a_frozen_program_that_forgot_freeze_support_hears_of_it_and_starts_itself_no_more(tmp_path: Path) -> None:
+    """The child, which runs the program again, refuses; so does its parent then."""
+    out, _, times = run_frozen(tmp_path, "")
+    assert times == 2
+    assert "must call multiprocessing.freeze_support() first of all in its main module" in out
+
+
+def test_the_executable_is_multiprocessings(tmp_path: Path) -> None:
+    """In a program that embeds Python `sys.executable` is that program, and `set_executable` says what Python is."""
+    application = tmp_path / "application"
+    application.write_text(f"#!/bin/sh\necho started >> {tmp_path / 'log'}\n")
+    application.chmod(0o755)
+    program = (
+        "import multiprocessing, sys, sharedkit as sk\n"
+        f"real, sys.executable = sys.executable, {str(application)!r}\n"
+        "multiprocessing.set_executable(real)\n"
+        "with sk.get_context('manager') as ctx: print(ctx.Counter().add())\n"
+    )
+    where = tmp_path / "where"
+    where.mkdir()
+    done = run(program, where)
+    assert (done.stdout, done.stderr) == ("1\n", "")
+    assert not (tmp_path / "log").exists()
+
+
+def test_without_an_executable_there_is_a_word_of_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(multiprocessing.spawn, "_python_exe", None)
+    context: Any = sk.get_context("manager")
+    with pytest.raises(RuntimeError, match=r"multiprocessing\.set_executable"):
+        context.Counter()
+
+
+def test_an_executable_that_is_no_python_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    application = tmp_path / "application"
+    application.write_text("#!/bin/sh\nexit 3\n")
+    application.chmod(0o755)
+    monkeypatch.setattr(multiprocessing.spawn, "_python_exe", os.fsencode(application))
+    context: Any = sk.get_context("manager")
+    with pytest.raises(sk.ServerGoneError, match=r"ended with 3 before it listened; it was started as '.*application'"):
+        context.Counter()
+
+
+def test_the_main_module_is_not_imported_again(tmp_path: Path) -> None:
+    """Nor for a worker of the server's executor before it has something to do; the server has its arguments alone."""
+    where = tmp_path / "where"
+    where.mkdir()
+    program = "print('once', flush=True)\nimport sharedkit as sk\nctx = sk.get_context('manager')\nctx.Queue().put(1)\n"
+    done = run(program, where)
+    assert (done.stdout, done.stderr) == ("once\n", "")
+
+
+def test_the_environment_of_the_server_is_the_programs(tmp_path: Path) -> None:
+    where = tmp_path / "where"
+    where.mkdir()
+    program = (
+        "import os, sharedkit as sk\n"
+        "if __name__ == '__main__':\n"
+        "    with sk.get_context('manager') as ctx, ctx.Executor(1) as executor:\n"
+        "        for name in ('PYTHONSAFEPATH', 'PYTHONPATH'):\n"
+        "            assert executor.submit(os.getenv, name).result() == os.environ.get(name)\n"
+    )
+    done = run(program, where)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+# --- where the system gives no pidfd
+
+NO_PIDFD = """
+import ctypes, errno, os, struct, sys
+rules = [(0x20, 0, 0, 0), (0x15, 0, 1, 434), (6, 0, 0, 0x50000 | errno.{errno}), (6, 0, 0, 0x7FFF0000)]
+code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *rule) for rule in rules))
+class Program(ctypes.Structure):
+    _fields_ = [("n", ctypes.c_ushort), ("at", ctypes.c_void_p)]
+libc = ctypes.CDLL(None)
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+assert libc.prctl(22, 2, ctypes.byref(Program(len(rules), ctypes.addressof(code))), 0, 0) == 0
+try:
+    os.pidfd_open(os.getpid())
+except OSError as error:
+    assert error.errno == errno.{errno}
+"""
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "aarch64"), reason="the number of pidfd_open is another there")
+@pytest.mark.parametrize("error", ["ENOSYS", "EPERM"])
+def test_without_pidfds_servers_and_executors_work_and_end_with_their_owner(tmp_path: Path, error: str) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        NO_PIDFD.format(errno=error)
+        + """
+import sharedkit as sk
+if __name__ == "__main__":
+    executor = sk.Executor(1)
+    assert executor.submit(abs, -9).result() == 9
+    worker = executor.submit(os.getpid).result()
+    ctx = sk.get_context("manager")
+    assert ctx.Counter().add() == 1
+    with ctx.Executor(1) as served:
+        assert served.submit(abs, -9).result() == 9
+    print(ctx.server._process.pid, worker, flush=True)
+    sys.stdin.read(1)
+"""
+    )
+    with subprocess.Popen(
+        [sys.executable, str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as owner:
+        assert owner.stdout is not None
+        pids = list(map(int, owner.stdout.readline().split()))
+        assert len(pids) == 2
+        owner.kill()
+    until(lambda: not any(_arguments(pid) for pid in pids))
+
+
+def test_the_owner_is_known_by_when_it_began() -> None:
+    """Not by its number alone, which another process may have later."""
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        assert server._begun(os.getpid()) != server._begun(child.pid)
+        assert server._begun(child.pid) == server._begun(child.pid) is not None
+    finally:
+        child.kill()
+    until(lambda: server._begun(child.pid) is None)  # a zombie has ended
+    child.communicate()
+    assert server._begun(child.pid) is None

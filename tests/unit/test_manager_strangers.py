@@ -110,9 +110,14 @@ def test_what_the_server_cannot_import_fails_alone(ctx: Any) -> None:
     d["there"] = 1
     d["mine"] = _Mine()  # keys and values it does not unpickle
     assert type(d.pop("mine")) is _Nowhere
-    with pytest.raises((ImportError, AttributeError)):
+    d["sum"] = _Mine()
+    assert d.add("sum", 4) == 5  # what it has no number in is added to here
+    with pytest.raises(TypeError):
         d.add("there", _Mine())
-    assert d.as_dict() == {"there": 1}
+    assert d.as_dict() == {"there": 1, "sum": 5}
+    with pytest.raises((ImportError, AttributeError)):
+        ctx.server.link().call(d._ident, "get", _Mine())
+    assert d["there"] == 1
 
 
 class _Mine:
@@ -123,7 +128,8 @@ class _Mine:
 
 
 class _Nowhere:
-    pass
+    def __add__(self, n: int) -> int:
+        return 1 + n
 
 
 _Nowhere.__module__ = "a_module_that_is_nowhere"

@@ -22,7 +22,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 from conformance.watchdog import LIMIT, Task, until
 
 import sharedkit as sk
-from sharedkit.manager import stream
+from sharedkit.manager import queue
 from sharedkit.manager.wire import unpack
 
 
@@ -194,14 +194,14 @@ def test_closing_a_handle_ends_the_waits_of_this_process_for_it(ctx: Any) -> Non
         waiter.result()
 
 
-class Interrupted(Exception):
+class Interrupted(BaseException):
     pass
 
 
 def _interrupt_calls(number: int, frame: FrameType | None) -> None:
-    """Raise where a call is under way; in the steps after it nobody could keep what it brought."""
+    """Raise where a method is under way; in the steps after it nobody could keep what it brought."""
     while frame is not None:
-        if frame.f_code.co_filename == stream.__file__:
+        if frame.f_code.co_filename == queue.__file__:
             raise Interrupted
         frame = frame.f_back
 

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from sharedkit._geometry import contents_of, geometry
+from sharedkit.manager.arguments import SCALARS
+from sharedkit.manager.elements import numbers
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
 from sharedkit.manager.lock import PartLock
 from sharedkit.statistics import ArrayStatistics
@@ -40,7 +42,7 @@ class Array(Handle):
         seats: int = DEFAULT_SEATS,
     ) -> None:
         lengths, element = geometry(shape, dtype)
-        self._create(name, exist_ok, persist, seats, {"shape": lengths, "dtype": element})
+        self._create(name, exist_ok, persist, seats, {"shape": lengths, "dtype": element}, None)
 
     @classmethod
     def from_array(
@@ -130,7 +132,16 @@ class Array(Handle):
         return found
 
     def __setitem__(self, key: Any, value: ArrayLike) -> None:
-        self._call("write", key, np.asarray(value) if isinstance(value, Array) else value)
+        self._call("write", key, value if type(value) in SCALARS else self._cast(key, value))
+
+    def _cast(self, key: Any, value: Any) -> NDArray[Any]:
+        """`value` as an array that the server can have: of this array's type where it has none of its own."""
+        if isinstance(value, np.ndarray | Array):
+            given = np.asarray(value)
+            if not given.dtype.hasobject:
+                return given
+        field = isinstance(key, str) or (isinstance(key, list) and any(isinstance(each, str) for each in key))
+        return np.asarray(value, np.empty((), self.dtype)[key].dtype if field else self.dtype)
 
     def fetch_add(self, index: int | tuple[int, ...], n: int | float) -> Any:
         """Add `n` to one element in one step and return what it was before, as a Python number.
@@ -156,7 +167,8 @@ class Array(Handle):
         a dtype that is neither integer nor float or for fractions and an integer dtype, OverflowError for values
         that the dtype cannot hold, ValueError for values that do not broadcast.
         """
-        self._call("add_at", indices, np.asarray(values))
+        given = np.asarray(values)
+        self._call("add_at", indices, numbers(self.dtype, given) if given.dtype.hasobject else given)
 
     def statistics(self) -> ArrayStatistics:
         """Geometry, size and whether the lock is held, as one frozen picture."""

@@ -23,11 +23,14 @@ Outcome = tuple[bool, Packed, str]
 def home_of_client() -> Home:
     """What workers need to find the functions of this process."""
     known = spawn.get_preparation_data("")
-    return {
-        key: known[key]
-        for key in ("sys_path", "sys_argv", "init_main_from_name", "init_main_from_path")
-        if key in known
-    }
+    home: Home = {}
+    for key in ("sys_path", "sys_argv", "init_main_from_name", "init_main_from_path"):
+        value = known.get(key)
+        if isinstance(value, str):
+            home[key] = str.__str__(value)
+        elif value is not None:
+            home[key] = [str.__str__(each) for each in value if isinstance(each, str)]
+    return home
 
 
 def prepare(home: Home, initializer: bytes) -> None:

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sharedkit.manager.arguments import check, check_envelope, check_result
 from sharedkit.manager.loop import Loop, report
 from sharedkit.manager.sessions import Session
 from sharedkit.manager.states.call import Call
 from sharedkit.manager.wire import (
     CANCELLED,
     ERROR,
+    FAULTS,
     RESULT,
     Message,
     bounds,
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["Channel"]
 
 CHUNK = 1 << 16
+NUMBERS = 1 << 56  # as many fit into a message
+UNANSWERED = frozenset({"arrived", "release", "ticket", "undone"})  # may come without a number
 
 
 class _Nonsense(Exception):
@@ -71,7 +75,7 @@ class Channel:
                 self._flush()
             if events & ~select.EPOLLOUT and not self._ended:
                 self._read(gone=bool(events & (select.EPOLLHUP | select.EPOLLERR)))
-        except Exception:  # who has the authkey asks what makes no sense
+        except FAULTS:  # who has the authkey asks what makes no sense
             report()
             self.close()
 
@@ -134,32 +138,42 @@ class Channel:
         house = self.house
         number = number_of(message)
         try:
-            ident, method, args, thread, released = content_of(message)
-        except Exception as error:  # a class that is not here, mostly
+            if number in self.waiting:
+                raise ValueError(f"request {number} of this connection waits for its answer yet")
+            ident, method, args, thread, released = check_envelope(content_of(message))
+            if released:
+                house.release(self.session, released)
+            if ident == 0 and method == "cancel":
+                self._cancel(args)
+                return
+            state: Any = house.find(self.session, ident) if ident else house
+            if method == "undo":
+                self._undo(state, args, thread)
+                state, method, args = house, "undone", ()
+            check(state.kind, method, args)
+            if not number and (state is not house or method not in UNANSWERED):
+                raise ValueError(f"{method} is answered, and needs a number")
+        except FAULTS as error:  # a class that is not here, mostly, or what is no request of ours
             self.answer(Call(self, number, house, "", (), 0), ERROR, failed(error))
             return
-        if released:
-            house.release(self.session, released)
-        if ident == 0 and method == "cancel":
-            call = self.waiting.get(args[0])
-            if call is not None:
-                call.cancel()
-            else:  # it was answered meanwhile; who has cancelled it waits for this word
-                self.send(join(args[0], (CANCELLED, None)))
-            return
-        state: Any = house
-        if ident:
-            try:
-                state = house.find(self.session, ident)
-            except Exception as error:
-                self.answer(Call(self, number, house, method, args, thread), ERROR, failed(error))
-                return
-        if method == "undo":
+        Call(self, number, state, method, args, thread).begin()
+
+    def _cancel(self, args: tuple[Any, ...]) -> None:
+        if len(args) != 1 or type(args[0]) is not int or not 0 < args[0] < NUMBERS:
+            raise TypeError("a request is cancelled by its number")
+        call = self.waiting.get(args[0])
+        if call is not None:
+            call.cancel()
+        else:  # it was answered meanwhile; who has cancelled it waits for this word
+            self.send(join(args[0], (CANCELLED, None)))
+
+    def _undo(self, state: Any, args: tuple[Any, ...], thread: int) -> None:
+        """Take back what was answered: the client says what, and to which request."""
+        if len(args) != 3 or type(args[0]) is not str:
+            raise TypeError("what is taken back is a method, its arguments and its result")
+        if check_result(state.kind, *args):
             Call(self, 0, state, args[0], args[1], thread).undo(args[2])
             state.settle()
-            method, args = "undone", ()
-            state = house
-        Call(self, number, state, method, args, thread).begin()
 
     # --- what goes out
 
@@ -168,7 +182,7 @@ class Channel:
         if call.number:
             try:
                 message = join(call.number, (kind, payload))
-            except Exception as error:
+            except FAULTS as error:
                 if kind == RESULT:
                     call.undo(payload)
                 kind, message = ERROR, join(call.number, (ERROR, failed(error)))

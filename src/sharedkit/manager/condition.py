@@ -5,11 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Coroutine
 from functools import partial
+from operator import index
 from time import monotonic
 from types import TracebackType
 from typing import Any, TypeVar
 
 from sharedkit._times import check_span, check_wait, span
+from sharedkit.manager._exchange import Request, giving, taking
 from sharedkit.manager.awaiting import ASKERS, acall, aend, asleep, outlive
 from sharedkit.manager.handle import DEFAULT_SEATS, Structure
 from sharedkit.manager.lock import Lock, PartLock, RLock, warn_if
@@ -66,22 +68,12 @@ class Condition(Structure):
         """The lock that it is over."""
         return PartLock(self, self._core(), owned=True)
 
-    def _of_lock(self, method: str, *args: Any, patience: float | None = 0.1) -> Any:
-        return self._ensure_open().call(self._core(), method, *args, patience=patience, thread=self._who())
-
-    def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
+    @taking
+    def acquire(
+        self, request: Request, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
+    ) -> bool:
         """Take the lock, with the arguments of the lock's own `acquire`."""
-        willing = bool(blocking if block is None else block)
-        wait = check_wait(willing, timeout)
-        who = self._who()
-        got, died = self._of_lock("acquire", willing, wait)
-        ASKERS.count(self._key(), who, int(got))
-        try:
-            warn_if(died, self._name)
-        except BaseException:  # the warning is an error: the lock is not ours then
-            self.release()
-            raise
-        return bool(got)
+        return self.lock._take(request, blocking if block is None else block, timeout)
 
     def aacquire(
         self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
@@ -100,19 +92,24 @@ class Condition(Structure):
             raise
         return bool(got)
 
-    def release(self) -> None:
-        """Let the lock go; a RuntimeError where it is not held."""
-        who = self._who()
-        self._of_lock("release")
-        ASKERS.count(self._key(), who, -1)
+    @giving
+    def release(self, request: Request) -> None:
+        """Let the lock go; a RuntimeError where it is not held. Once begun it is done, as of a Lock."""
+        self.lock._give(request)
 
-    def __enter__(self) -> bool:
-        return self.acquire()
+    @taking
+    def __enter__(self, request: Request) -> bool:
+        return self.lock._take(request, True, -1)
 
+    @giving
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        request: Request,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
-        self.release()
+        self.lock._give(request)
 
     def __aenter__(self) -> Coroutine[Any, Any, bool]:
         return self.aacquire()
@@ -129,16 +126,17 @@ class Condition(Structure):
         await aend(*self._key(), "release", who)
 
     def _is_owned(self) -> bool:
-        return bool(self._of_lock("is_owned"))
+        return bool(self.lock._ask("is_owned"))
 
-    def wait(self, timeout: float | None = None) -> bool:
+    @taking
+    def wait(self, request: Request, timeout: float | None = None) -> bool:
         """Let the lock go, sleep until notified or `timeout` seconds are over (None: for ever), and take it again.
 
         Whether a notification came. Raises RuntimeError without the lock.
         """
         timeout = span(timeout)
         check_span(timeout)
-        told, died, _ = self._call("wait", timeout, patience=None, thread=self._who())
+        told, died, _ = self._call("wait", timeout, patience=None, thread=self._who(), request=request)
         warn_if(died, self._name)
         return bool(told)
 
@@ -186,7 +184,7 @@ class Condition(Structure):
 
     def notify(self, n: int = 1) -> None:
         """Wake up to `n` of those that wait, the longest first. RuntimeError without the lock."""
-        self._call("notify", n, thread=self._who())
+        self._call("notify", index(n), thread=self._who())
 
     def notify_all(self) -> None:
         """Wake everybody who waits. RuntimeError without the lock."""

@@ -20,6 +20,7 @@ from typing import Any
 
 from sharedkit._future import Future
 from sharedkit.errors import ClosedError, ExecutorGoneError, ServerGoneError, SharedkitError
+from sharedkit.manager.arguments import plain
 from sharedkit.manager.calls import unpack_outcome
 from sharedkit.manager.requests import Pending
 from sharedkit.manager.session import Link
@@ -73,7 +74,7 @@ class Desk:
         number = future._task = next(self._numbers)
         self._futures[number] = future
         try:
-            request = self._key, number, packed, timeout
+            request = plain("Executor", "run", (self._key, number, packed, timeout))
             self._link.begin(self._ident, "run", request, partial(self._answered, number))
         except BaseException as error:
             with self._told:
@@ -87,7 +88,7 @@ class Desk:
     def ask(self, method: str, *args: Any) -> Any:
         """What the server answers, after all that was submitted before."""
         over = threading.Event()
-        pending = self._link.begin(self._ident, method, args, lambda _: over.set())
+        pending = self._link.begin(self._ident, method, plain("Executor", method, args), lambda _: over.set())
         try:
             over.wait()
         except BaseException:

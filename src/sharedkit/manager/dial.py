@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Any
 
 from sharedkit.errors import AuthkeyError, ServerGoneError, ServerMismatchError
+from sharedkit.manager.greenlets import COOPERATIVE, check_patches
 from sharedkit.manager.sockets import End, tune
 from sharedkit.manager.wire import PROTOCOL, frame
 
@@ -29,15 +30,18 @@ class _Strange(Exception):
     """Raised for an answer that makes no sense."""
 
 
-def dial(address: Any, authkey: bytes, method: str, *args: Any) -> tuple[End, Any]:
-    """A new connection that serves `method`, and what the server has answered.
+def dial(address: Any, authkey: bytes, method: str, *args: Any, patience: float | None = None) -> tuple[End, Any]:
+    """A new connection that serves `method`, and what the server has answered, within `patience` seconds if they are
+    given, and `HANDSHAKE_SECONDS` otherwise.
 
-    Raises AuthkeyError, ServerMismatchError, SessionEnded, and ServerGoneError where no server of the kit answers.
+    Raises AuthkeyError, ServerMismatchError, SessionEnded, ServerGoneError where no server of the kit answers, and
+    RuntimeError as `check_patches`.
     """
+    check_patches()
     shown = repr(address)
     end = End(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
     end.settimeout(None)  # whatever `socket.setdefaulttimeout` says: it would not block
-    talk = _Talk(end)
+    talk = _Talk(end, HANDSHAKE_SECONDS if patience is None else patience)
     try:
         talk.connect(address)
         kind, result = _shake_hands(talk, authkey, (None, method, (PROTOCOL, *args), {}))
@@ -56,9 +60,9 @@ def dial(address: Any, authkey: bytes, method: str, *args: Any) -> tuple[End, An
                 f"the server at {shown} has another authkey ({error}); give get_context('manager', address=..., "
                 "authkey=...) the one that it was started with, once in this process before the first handle comes"
             ) from None
-        if isinstance(error, BlockingIOError):
+        if isinstance(error, BlockingIOError | TimeoutError):
             raise ServerGoneError(
-                f"what listens at {shown} says nothing of use for {HANDSHAKE_SECONDS} seconds: it is no server of the "
+                f"what listens at {shown} says nothing of use for {talk.seconds} seconds: it is no server of the "
                 "kit, or one that is stopped"
             ) from error
         if isinstance(error, EOFError) or (isinstance(error, OSError) and error.errno is not None):
@@ -89,13 +93,17 @@ class _Talk:
     The limit is the system's, for Python's own would have a Unix socket refuse at once where many want to connect.
     """
 
-    def __init__(self, end: End) -> None:
+    def __init__(self, end: End, seconds: float) -> None:
         self.connected = False
+        self.seconds = seconds
         self._end = end
-        self._until = monotonic() + HANDSHAKE_SECONDS
+        self._until = monotonic() + seconds
 
     def limit(self, seconds: float) -> None:
         """Each read and write from now on may take so long and no longer; 0: for ever."""
+        if COOPERATIVE:
+            self._end.settimeout(seconds or None)
+            return
         whole = int(seconds)
         for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
             self._end.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", whole, int((seconds - whole) * 1e6)))

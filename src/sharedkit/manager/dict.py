@@ -19,8 +19,8 @@ class Dict(MappingFace, Handle):
 
     A `MutableMapping` in order of insertion. Each single operation is atomic, `setdefault`, `pop`, `add` and
     `compare_exchange` among them; iteration goes over a snapshot. Keys and values are pickled: what comes out is a
-    copy. The server unpickles neither, but what `add` adds, whose class it must be able to import. Keys are equal
-    exactly when Python says so; a type that the kit knows nothing of wants `register_key`, and is a TypeError without.
+    copy. The server unpickles neither; of values it reads plain numbers, for `add`. Keys are equal exactly when Python
+    says so; a type that the kit knows nothing of wants `register_key`, and is a TypeError without.
 
     Raises FileExistsError when the name is taken, ValueError when what is there is not a dict.
     """
@@ -86,14 +86,27 @@ class Dict(MappingFace, Handle):
 
     def add(self, key: Any, n: Any = 1, /) -> Any:
         """Add `n` to the number at `key` (a missing one is 0) in one step, and return the new value."""
-        return self._call("add", *form_and_first(key), n)
+        self._ensure_open()
+        form, first = form_and_first(key)
+        while type(n) in (int, float):
+            after, found = self._call("add", form, first, n)
+            if found is None:
+                return after
+            after = unpack(found) + n  # not a plain number, which the server would not look into
+            if self._call("swap", form, first, found, pack(after)):
+                return after
+        while True:
+            found = self._call("get", form)
+            after = n if found is None else unpack(found) + n
+            if self._call("swap", form, first, found, pack(after)):
+                return after
 
     def compare_exchange(self, key: Any, expected: Any, desired: Any, /) -> bool:
         """Set `key` to `desired` if its value equals `expected`, in one step; whether it did."""
         self._ensure_open()
         form, packed = form_of(key), pack(desired)
         while (found := self._call("get", form)) is not None and unpack(found) == expected:
-            if self._call("swap", form, found, packed):
+            if self._call("swap", form, None, found, packed):
                 return True
         return False
 

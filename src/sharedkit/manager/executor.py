@@ -73,6 +73,7 @@ class Executor(Structure, ExecutorFace):
     def _open(self, link: Link, released: deque[int], name: str, ident: int) -> None:
         self._link, self._name, self._ident = link, name, ident
         self._sit_down(link, released)
+        link.handles[id(self)] = self
 
     def _sit_down(self, link: Link, released: deque[int]) -> Desk:
         self._desk = desk = Desk(link, released, self._ident)

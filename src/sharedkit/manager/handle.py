@@ -13,6 +13,8 @@ from typing import Any, ClassVar, TypeVar
 
 from sharedkit.errors import ClosedError
 from sharedkit.manager import placement
+from sharedkit.manager._exchange import Request, call
+from sharedkit.manager.arguments import plain, plain_created
 from sharedkit.manager.awaiting import acall
 from sharedkit.manager.requests import Pending
 from sharedkit.manager.session import Link
@@ -31,7 +33,7 @@ def checked_name(name: object) -> str:
         raise TypeError(f"a name must be a str, not {type(name).__name__}")
     if not name or "/" in name or "\0" in name or len(name.encode("utf-8", "surrogateescape")) > NAME_BYTES:
         raise ValueError(f"a name must be 1 to {NAME_BYTES} bytes without '/' and NUL: {name!r}")
-    return name
+    return str.__str__(name)
 
 
 def integer(value: object) -> int:
@@ -60,17 +62,18 @@ class Structure:
         if self.home is None:
             raise TypeError(f'{type(self).__name__} is made by a context: get_context("manager").{type(self).__name__}')
         spec["seats"] = checked_seats(seats)
+        spec, extra = plain_created(self.kind, spec, extra)
         name = f"manager-{token_hex(8)}" if name is None else checked_name(name)
         link = self.home.link()
-        with link.opening:
-            released = link.released
-            ident = link.call(0, "create", self.kind, name, exist_ok, persist, spec, extra)
-            self._open(link, released, name, ident)
+        released = link.released
+        ident = link.call(0, "create", self.kind, name, bool(exist_ok), bool(persist), spec, extra)
+        self._open(link, released, name, ident)
 
     def _open(self, link: Link, released: deque[int], name: str, ident: int) -> None:
         self._link, self._name, self._ident = link, name, ident
         self._release = weakref.finalize(self, released.append, ident)
         self._release.atexit = False
+        link.handles[id(self)] = self
 
     @classmethod
     def _of(cls: type[T], link: Link, released: deque[int], name: str, ident: int) -> T:
@@ -79,12 +82,23 @@ class Structure:
         handle._open(link, released, name, ident)
         return handle
 
-    def _call(self, method: str, *args: Any, patience: float | None = 0.1, thread: int = 0) -> Any:
+    def _call(
+        self,
+        method: str,
+        *args: Any,
+        patience: float | None = 0.1,
+        thread: int = 0,
+        request: Request | None = None,
+    ) -> Any:
+        """Ask the server; by `request`, where it is to be undone or seen through if the caller raises later."""
         link = self._link
         if link is None:
             raise self._is_closed()
+        args = plain(self.kind, method, args)
         try:
-            return link.call(self._ident, method, *args, patience=patience, thread=thread)
+            if request is not None:
+                return request.ask(link, self._ident, method, args, patience, thread)
+            return call(link, self._ident, method, args, patience, thread)
         except ClosedError as why:
             raise self._is_closed(why) from None
 
@@ -96,6 +110,7 @@ class Structure:
         leave: Callable[[Pending], object] = Pending.cancel,
     ) -> Any:
         link = self._ensure_open()
+        args = plain(self.kind, method, args)
         try:
             return await acall(link, self._ident, method, *args, thread=thread, leave=leave)
         except ClosedError as why:

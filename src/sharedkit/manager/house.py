@@ -13,6 +13,7 @@ from typing import Any
 
 from sharedkit._differences import is_another, unlike, with_another
 from sharedkit.errors import GoneError
+from sharedkit.manager.arguments import HOUSE
 from sharedkit.manager.loop import Timer
 from sharedkit.manager.states import Call, ConditionState, LockState, Session, State, kinds
 
@@ -23,6 +24,8 @@ TICKET_SECONDS = 120.0
 
 class House:
     """What a client asks of it is a method `do_x`, as with a state."""
+
+    kind = HOUSE
 
     def __init__(self) -> None:
         self._last = secrets.randbits(60)  # so that no handle of a server before, at this address, means one of ours
@@ -118,10 +121,13 @@ class House:
     def do_undone(self, call: Call) -> None:
         """Nothing more."""
 
-    def release(self, session: Session, idents: Iterable[int]) -> None:
-        """Some handles of the session were closed or forgotten."""
-        for ident in idents:
-            state = self._states.get(ident)
+    def release(self, session: Session, released: Iterable[int | str]) -> None:
+        """Some handles of the session were closed or forgotten; before, children were forked with these tickets."""
+        for each in released:
+            if isinstance(each, str):
+                self._keep(session, each, self._states.values())
+                continue
+            state = self._states.get(each)
             if state is not None:
                 self._drop(session, state)
 
@@ -167,18 +173,40 @@ class House:
     def do_ticket(self, call: Call, ticket: str, ident: int | None) -> None:
         """Keep a structure alive, or all that the session has open, until a process that starts has them."""
         state = None if ident is None else self.find(call.session, ident)
-        wanted = self._states.values() if state is None else (state, *state.parts())
-        kept = {each: each.refs[call.session] for each in wanted if call.session in each.refs}
-        end = partial(self._drop_ticket, ticket)
-        self._tickets[ticket] = call.channel.loop.timers.at(monotonic() + TICKET_SECONDS, end), kept
+        self._keep(call.session, ticket, self._states.values() if state is None else (state, *state.parts()))
 
-    def redeem(self, session: Session, ticket: str | None) -> None:
-        """A process that was forked has all that its parent had."""
+    def _keep(self, session: Session, ticket: str, wanted: Iterable[State]) -> None:
+        """A ticket that was told of before is not made again, but has what was opened since: its child may be forked only
+        now."""
+        if ticket in session.redeemed or session.life is None:
+            return
+        kept = {each: each.refs[session] for each in wanted if session in each.refs}
         if ticket in self._tickets:
-            _, kept = self._tickets[ticket]
-            for state, count in kept.items():
-                state.refs[session] = state.refs.get(session, 0) + count
-            self._drop_ticket(ticket)
+            self._tickets[ticket][1].update(kept)
+        else:
+            end = partial(self._drop_ticket, ticket)
+            self._tickets[ticket] = session.life.loop.timers.at(monotonic() + TICKET_SECONDS, end), kept
+
+    def redeem(self, session: Session, inherited: tuple[str, str | None, tuple[int, ...]]) -> None:
+        """A process that was forked has what its parent had, as far as it knows of it.
+
+        Its ticket may come later than the child itself; then the parent's session still has all.
+        """
+        parent, ticket, idents = inherited
+        before = self.sessions.get(parent)
+        kept = self._tickets[ticket][1] if ticket in self._tickets else {}
+        for ident in idents:
+            state = self._states.get(ident)
+            if state is not None and (state in kept or before in state.refs):
+                self._refer(session, state)
+        session.ticket = ticket
+        if before is not None and ticket is not None:
+            before.redeemed.append(ticket)
+        self._drop_ticket(ticket)
+
+    def do_arrived(self, call: Call) -> None:
+        """A child of a fork says that it knows of its session."""
+        call.session.arrived = True
 
     def _drop_ticket(self, ticket: str | None) -> None:
         """It was used, or its time is over."""
@@ -199,6 +227,8 @@ class House:
         for channel in list(session.channels):
             channel.close()
         mine = [state for state in self._states.values() if session in state.refs]
+        if session.ticket is not None and not session.arrived:  # it has given up, and may come again
+            self._keep(session, session.ticket, mine)
         for state in mine:
             state.forget(session)
         for state in mine:

@@ -8,7 +8,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from sharedkit._times import check_wait
-from sharedkit.errors import OwnerDiedWarning
+from sharedkit.errors import ClosedError, OwnerDiedWarning
+from sharedkit.manager._exchange import Request, call, giving, taking
+from sharedkit.manager.arguments import plain
 from sharedkit.manager.awaiting import ASKERS, acall, aend, outlive
 from sharedkit.manager.handle import DEFAULT_SEATS, Structure
 from sharedkit.manager.session import Link
@@ -31,7 +33,14 @@ def warn_if(died: bool, name: str) -> None:
 class _Taken:
     """What takes and releases, given how to ask for the lock behind it."""
 
-    def _ask(self, method: str, *args: Any, patience: float | None = 0.1) -> Any:
+    def _ask(
+        self,
+        method: str,
+        *args: Any,
+        patience: float | None = 0.1,
+        request: Request | None = None,
+        who: int | None = None,
+    ) -> Any:
         raise NotImplementedError
 
     async def _aask(self, method: str, *args: Any, thread: int = 0) -> Any:
@@ -54,25 +63,26 @@ class _Taken:
     def _called(self) -> str:
         raise NotImplementedError
 
-    def _take(self, blocking: bool, timeout: float | None) -> bool:
+    def _take(self, request: Request, blocking: bool, timeout: float | None) -> bool:
         who = self._who()
-        got, died = self._ask("acquire", bool(blocking), check_wait(bool(blocking), timeout))
-        self._count(who, int(got))
-        try:
-            warn_if(died, self._called())
-        except BaseException:  # the warning is an error: the lock is not ours then
-            self.release()
-            raise
+        willing = bool(blocking)
+        got, died = self._ask("acquire", willing, check_wait(willing, timeout), request=request, who=who)
+        warn_if(died, self._called())  # where the warning is an error, the lock is not ours
+        if who:
+            self._count(who, int(got))
         return bool(got)
 
-    def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
+    @taking
+    def acquire(
+        self, request: Request, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
+    ) -> bool:
         """Take the lock, and say whether that came about before `timeout` seconds were over.
 
         Raises ValueError for a negative `timeout` other than -1, and for one together with `blocking=False`;
         OverflowError for one past threading.TIMEOUT_MAX; OwnerDiedError where that was asked for. Gives an
         OwnerDiedWarning where the process that held it before has died.
         """
-        return self._take(blocking if block is None else block, timeout)
+        return self._take(request, blocking if block is None else block, timeout)
 
     async def _atake(self, blocking: bool, timeout: float | None, thread: int) -> bool:
         wait = check_wait(bool(blocking), timeout)
@@ -94,21 +104,34 @@ class _Taken:
         """
         return self._atake(blocking if block is None else block, timeout, self._task())
 
-    def release(self) -> None:
+    @giving
+    def release(self, request: Request) -> None:
         """Let the lock go; NotLockedError, a RuntimeError, where it is not held, or not by this thread if it is an
-        RLock.
+        RLock. Once begun it is done, whatever a signal handler raises meanwhile.
         """
-        who = self._who()
-        self._ask("release")
-        self._count(who, -1)
+        self._give(request)
 
-    def __enter__(self) -> bool:
-        return self._take(True, -1)
+    def _give(self, request: Request) -> None:
+        if request.note is None:
+            request.note = self._who()
+        who = request.note
+        self._ask("release", request=request, who=who)
+        if who:
+            self._count(who, -1)
 
+    @taking
+    def __enter__(self, request: Request) -> bool:
+        return self._take(request, True, -1)
+
+    @giving
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        request: Request,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
-        self.release()
+        self._give(request)
 
     def __aenter__(self) -> Coroutine[Any, Any, bool]:
         return self.aacquire()
@@ -159,8 +182,16 @@ class _Named(_Taken, Structure):
             raise ValueError(f"on_owner_died must be 'warn' or 'raise': {on_owner_died!r}")
         self._create(name, exist_ok, persist, seats, {"on_owner_died": on_owner_died})
 
-    def _ask(self, method: str, *args: Any, patience: float | None = 0.1) -> Any:
-        return self._call(method, *args, patience=patience, thread=self._who())
+    def _ask(
+        self,
+        method: str,
+        *args: Any,
+        patience: float | None = 0.1,
+        request: Request | None = None,
+        who: int | None = None,
+    ) -> Any:
+        thread = self._who() if who is None else who
+        return self._call(method, *args, patience=patience, thread=thread, request=request)
 
     async def _aask(self, method: str, *args: Any, thread: int = 0) -> Any:
         return await self._acall(method, *args, thread=thread)
@@ -226,7 +257,7 @@ class RLock(_Named):
 
     def _release_save(self) -> int:
         who = self._who()
-        count: int = self._ask("release_save")
+        count: int = self._ask("release_save", who=who)
         self._count(who, -count)
         return count
 
@@ -264,12 +295,25 @@ class PartLock(_Taken):
     def _count(self, who: int, times: int) -> None:
         ASKERS.count(self._key(), who, times)
 
-    def _ask(self, method: str, *args: Any, patience: float | None = 0.1) -> Any:
+    def _ask(
+        self,
+        method: str,
+        *args: Any,
+        patience: float | None = 0.1,
+        request: Request | None = None,
+        who: int | None = None,
+    ) -> Any:
         link, ident = self._key()
-        return link.call(ident, method, *args, patience=patience, thread=self._who())
+        args, thread = plain(Lock.kind, method, args), self._who() if who is None else who
+        try:
+            if request is not None:
+                return request.ask(link, ident, method, args, patience, thread)
+            return call(link, ident, method, args, patience, thread)
+        except ClosedError as why:
+            raise self._whole._is_closed(why) from None
 
     async def _aask(self, method: str, *args: Any, thread: int = 0) -> Any:
-        return await acall(*self._key(), method, *args, thread=thread)
+        return await acall(*self._key(), method, *plain(Lock.kind, method, args), thread=thread)
 
     async def _arelease(self) -> None:
         who = self._who()

@@ -16,6 +16,7 @@ from contextlib import suppress
 from time import monotonic
 
 from sharedkit._look import Looker
+from sharedkit.manager.wire import FAULTS
 
 __all__ = ["Loop", "Timer", "report"]
 
@@ -25,14 +26,14 @@ LONGEST = 3600.0  # seconds of one sleep; `epoll` cannot count more than 24 days
 
 def report() -> None:
     """Say on the error output what was raised. Nobody's mistake ends the server, which all others share."""
-    with suppress(Exception):  # nobody may read it any more
+    with suppress(*FAULTS):  # nobody may read it any more
         traceback.print_exc()
 
 
 def _attempt(action: Callable[[], None]) -> None:
     try:
         action()
-    except Exception:
+    except FAULTS:
         report()
 
 
@@ -140,7 +141,7 @@ class Loop:
                 if handler is not None:
                     try:
                         handler(events)
-                    except Exception:
+                    except FAULTS:
                         report()
                         self.forget(descriptor)  # or it might be ready, and raise, for ever
             self.timers.run()

@@ -10,8 +10,7 @@ import subprocess
 import sys
 import threading
 import weakref
-from contextlib import suppress
-from multiprocessing import current_process, spawn
+from multiprocessing import current_process
 from typing import TYPE_CHECKING, Any
 
 from sharedkit.errors import ServerGoneError
@@ -47,10 +46,9 @@ def arrive(address: Any, kind: str, name: str, ident: int, ticket: str | None) -
     """The handle that was pickled, in this process. Raises GoneError, ServerGoneError, AuthkeyError."""
     here = at(address)
     link = here.link()
-    with link.opening:
-        released = link.released
-        link.call(0, "arrive", ident, name, ticket)
-        return here.classes[kind]._of(link, released, name, ident)
+    released = link.released
+    link.call(0, "arrive", ident, name, ticket)
+    return here.classes[kind]._of(link, released, name, ident)
 
 
 class Placement:
@@ -91,42 +89,34 @@ class Placement:
 
         name = checked_name(name)
         link = self.link()
-        with link.opening:
-            released = link.released
-            kind, ident = link.call(0, "attach", name)
-            return self.classes[kind]._of(link, released, name, ident)
+        released = link.released
+        kind, ident = link.call(0, "attach", name)
+        return self.classes[kind]._of(link, released, name, ident)
 
     def _start(self) -> None:
-        """RuntimeError where the main module of a worker would start a server, for want of `if __name__ == ...`."""
-        spawn._check_not_importing_main()  # type: ignore[attr-defined]
+        """Raises what `starting.start` does, and ServerGoneError where the server ends before it listens."""
+        from sharedkit.manager.starting import start
+
         address = f"\0sharedkit-{secrets.token_hex(12)}"  # a socket without a file, so nothing is left of it
         authkey = bytes(current_process().authkey)
         output = _output()
         listening, listens = os.pipe()  # of its own, for modules may print when they are imported
         try:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "sharedkit.manager"],
-                stdin=subprocess.PIPE,
-                stdout=output,
-                env=_environment(),
-                process_group=0,  # Ctrl-C is for us, who then end it
-                pass_fds=(listens,),
-            )
+            process = start(address, authkey, listens, output)
         except BaseException:
             os.close(listening)
             raise
         finally:
             os.close(output)
             os.close(listens)
-        assert process.stdin is not None
         try:
-            with process.stdin, os.fdopen(listening, "rb") as answer:
+            with os.fdopen(listening, "rb") as answer:
                 try:
-                    process.stdin.write(pickle.dumps((os.getpid(), address, authkey, listens)))
-                    process.stdin.close()
                     pickle.load(answer)
-                except (EOFError, BrokenPipeError):
-                    raise ServerGoneError(f"the server ended with {process.wait()} before it listened") from None
+                except EOFError:
+                    raise ServerGoneError(
+                        f"the server ended with {process.wait()} before it listened{_hint(process)}"
+                    ) from None
             link, owner = Link(address, authkey), os.getpid()
             with _lock:
                 _known[address] = self
@@ -180,10 +170,9 @@ def _output() -> int:
         return os.open(os.devnull, os.O_WRONLY)
 
 
-def _environment() -> dict[str, str]:
-    """Ours, with the path by which we found the kit: the server must be the same."""
-    paths = []
-    for path in sys.path:
-        with suppress(OSError):  # the folder in which we run may be gone
-            paths.append(os.path.abspath(path))
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+def _hint(process: subprocess.Popen[bytes]) -> str:
+    """What to look at where a server did not come about."""
+    if getattr(sys, "frozen", False):
+        return "; a frozen program must call multiprocessing.freeze_support() first of all in its main module"
+    args: Any = process.args
+    return f"; it was started as {os.fsdecode(args[0])!r}, which multiprocessing.set_executable(...) changes"

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from sharedkit._iteration import refuse_search, until_shutdown
 from sharedkit._times import LONGEST, not_negative, span, too_long, without_waiting
+from sharedkit.manager._exchange import Request, taking
 from sharedkit.manager.awaiting import aput
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
 from sharedkit.manager.wire import Packed, pack, unpack
@@ -52,7 +53,7 @@ class Queue(Handle, Generic[T]):
 
     @maxsize.setter
     def maxsize(self, maxsize: int) -> None:
-        self._call("set_maxsize", maxsize)
+        self._call("set_maxsize", index(maxsize))
 
     @property
     def unfinished_tasks(self) -> int:
@@ -110,13 +111,16 @@ class Queue(Handle, Generic[T]):
     async def _aput(self, packed: list[Packed], block: bool, timeout: float | None) -> None:
         await aput(self._ensure_open(), self._ident, packed, bool(block), timeout if block else None)
 
-    def get(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> T:
+    @taking
+    def get(
+        self, request: Request, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
+    ) -> T:
         """Take the oldest item, waiting for one for up to `timeout` seconds, or for ever where it is None.
 
         Raises Empty where there is none in time (at once where `block` is false), ShutDown after
         `shutdown()` when none is left, ValueError for a negative timeout.
         """
-        (item,) = self._get(1, block if blocking is None else blocking, timeout)
+        (item,) = self._get(request, 1, block if blocking is None else blocking, timeout)
         return item
 
     async def aget(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> T:
@@ -141,12 +145,17 @@ class Queue(Handle, Generic[T]):
 
         return aio.iterate(self.aget)
 
-    def _get(self, most: int | None, block: bool, timeout: float | None) -> list[T]:
+    def _get(self, request: Request, most: int | None, block: bool, timeout: float | None) -> list[T]:
         self._ensure_open()
         timeout = not_negative(timeout) if timeout is not None and block else None
         if timeout is not None and timeout > LONGEST:
-            return without_waiting(partial(self._get, most, False, None), Empty)
-        return [unpack(item) for item in self._call("get_many", most, bool(block), timeout)]
+            return without_waiting(partial(self._get, request, most, False, None), Empty)
+        packed = self._call("get_many", most, bool(block), timeout, request=request)
+        try:
+            return [unpack(item) for item in packed]
+        except Exception:  # who cannot unpickle an item now cannot the next time: it does not go back
+            request.keep()
+            raise
 
     async def _aget(self, most: int | None, block: bool, timeout: float | None) -> list[T]:
         self._ensure_open()
@@ -190,8 +199,10 @@ class Queue(Handle, Generic[T]):
             block = blocking
         await self._aput([pack(item) for item in items], block, _time_of_batch(block, timeout))
 
+    @taking
     def get_many(
         self,
+        request: Request,
         max_items: int | None = None,
         block: bool = True,
         timeout: float | None = None,
@@ -204,7 +215,7 @@ class Queue(Handle, Generic[T]):
         """
         self._ensure_open()
         most = _checked_most(max_items)
-        return [] if most == 0 else self._get(most, block if blocking is None else blocking, timeout)
+        return [] if most == 0 else self._get(request, most, block if blocking is None else blocking, timeout)
 
     async def aget_many(
         self,

@@ -5,7 +5,9 @@ That connection is the session's own, whose end tells the server of this process
 
 from __future__ import annotations
 
+import _thread
 import itertools
+import socket
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -13,8 +15,9 @@ from contextlib import suppress
 from typing import Any
 
 from sharedkit.errors import ClosedError, ServerGoneError
+from sharedkit.manager._stream import Stream
+from sharedkit.manager.greenlets import COOPERATIVE
 from sharedkit.manager.sockets import End
-from sharedkit.manager.stream import Stream
 from sharedkit.manager.wire import CANCELLED, ERROR, RESULT, Message, RemoteTraceback, content_of, join, number_of
 
 __all__ = ["Pending", "Requests"]
@@ -22,6 +25,9 @@ __all__ = ["Pending", "Requests"]
 
 WHOLE = 1 << 14
 """Bytes that go at once or not at all, whatever signal comes: a socket takes up to 32 KiB in one step."""
+
+
+LOCK_SECONDS = 0.05  # that a fork gives a thread which is sending just now
 
 
 class Pending:
@@ -145,7 +151,11 @@ class Requests:
 
     def _see_to_reader(self) -> None:
         """With the lock. Where no thread can be started, the next who asks tries again."""
-        if self._reader is None:
+        if COOPERATIVE:  # a greenlet, which a fork copies: as a thread it would be missed there
+            if self._reader is None:
+                self._reader = threading.current_thread()
+                _thread.start_new_thread(self._read, ())
+        elif self._reader is None:
             self._reader = reader = threading.Thread(target=self._read, name="sharedkit answers", daemon=True)
             try:
                 reader.start()
@@ -205,6 +215,28 @@ class Requests:
         with self._lock:
             self._send(join(0, (ident, method, args, thread, ())))
 
+    def tell_soon(self, ident: int, method: str, args: tuple[Any, ...]) -> None:
+        """The same at once if there is room, else as soon as there is: this waits for no server, if that is stopped."""
+        message: Any = join(0, (ident, method, args, 0, ()))
+        if self._lock.acquire(timeout=LOCK_SECONDS):
+            try:
+                if not self._outgoing and not self._sending and self._send_now(message):
+                    return
+                self._outgoing.append((message, threading.Event()))
+                if not self._sending:
+                    self._see_to_rest()
+            finally:
+                self._lock.release()
+        else:  # who has it waits for the server
+            threading.Thread(target=self.tell, args=(ident, method, args), daemon=True).start()
+
+    def _send_now(self, message: bytes) -> bool:
+        """Whether it went, whole. It does so, or not at all: it is short."""
+        try:
+            return self._stream.connection.send(message, socket.MSG_DONTWAIT) == len(message)
+        except OSError as error:
+            return not isinstance(error, BlockingIOError)  # where the connection has ended, nobody listens
+
     def cancel(self, pending: Pending) -> None:
         """As `Pending.cancel`."""
         with self._lock:
@@ -257,16 +289,16 @@ class Requests:
             for pending in rest.values():
                 pending._finish(ERROR, (ServerGoneError(str(self._gone)), ""))
 
-    # --- forks, and the end
+    # --- the end, and forks
 
     def is_open(self) -> bool:
         """Whether the server has not ended the session yet."""
         return self._gone is None and self._stream.connection.is_open()
 
-    def hold(self) -> None:
-        """Nobody sends until `release`, so that a child that is forked finds whole messages."""
-        self._lock.acquire()
-
-    def release(self) -> None:
-        """Go on."""
-        self._lock.release()
+    def end_in_child(self) -> None:
+        """Its answers go to the parent, and so does its connection; whoever waits for one here waits for nothing."""
+        self._lock = threading.RLock()
+        self._gone = ServerGoneError(f"the server at {self._shown} answers the process that was forked, not its child")
+        self._sending = False
+        self._outgoing = deque()
+        self._pending = {}

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from sharedkit._times import check_wait
+from sharedkit.manager._exchange import Request, giving, taking
 from sharedkit.manager.awaiting import aend
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
 from sharedkit.manager.lock import warn_if
@@ -22,29 +23,39 @@ class _Side:
         self._what = what
         self._locked = locked
 
-    def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
+    @taking
+    def acquire(
+        self, request: Request, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
+    ) -> bool:
         """As `RWLock.acquire_read` or `acquire_write`."""
-        return self._whole._take(self._what, blocking if block is None else block, timeout)
+        return self._whole._take(request, self._what, blocking if block is None else block, timeout)
 
     async def aacquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
         """As `RWLock.aacquire_read` or `aacquire_write`."""
         return await self._whole._atake(self._what, blocking if block is None else block, timeout)
 
-    def release(self) -> None:
+    @giving
+    def release(self, request: Request) -> None:
         """As `RWLock.release_read` or `release_write`."""
-        self._whole._call(f"release_{self._what}")
+        self._whole._call(f"release_{self._what}", request=request)
 
     def locked(self) -> bool:
         """Whether somebody reads, or writes."""
         return self._locked()
 
-    def __enter__(self) -> bool:
-        return self.acquire()
+    @taking
+    def __enter__(self, request: Request) -> bool:
+        return self._whole._take(request, self._what, True, -1)
 
+    @giving
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        request: Request,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
-        self.release()
+        self._whole._call(f"release_{self._what}", request=request)
 
     async def __aenter__(self) -> bool:
         return await self.aacquire()
@@ -73,13 +84,10 @@ class RWLock(Handle):
     ) -> None:
         self._create(name, exist_ok, persist, seats, {})
 
-    def _take(self, what: str, blocking: bool, timeout: float | None) -> bool:
-        got, died = self._call(f"acquire_{what}", bool(blocking), check_wait(bool(blocking), timeout))
-        try:
-            warn_if(died, self._name)
-        except BaseException:
-            self._call(f"release_{what}")
-            raise
+    def _take(self, request: Request, what: str, blocking: bool, timeout: float | None) -> bool:
+        willing = bool(blocking)
+        got, died = self._call(f"acquire_{what}", willing, check_wait(willing, timeout), request=request)
+        warn_if(died, self._name)  # where the warning is an error, the lock is not ours
         return bool(got)
 
     async def _atake(self, what: str, blocking: bool, timeout: float | None) -> bool:
@@ -107,27 +115,35 @@ class RWLock(Handle):
         """Begin to write as `acquire_write` does, without blocking the event loop."""
         return await self._atake("write", blocking if block is None else block, timeout)
 
-    def acquire_read(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
+    @taking
+    def acquire_read(
+        self, request: Request, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
+    ) -> bool:
         """Begin to read beside others, and say whether that came about before `timeout` seconds were over.
 
         Raises as `Lock.acquire` does.
         """
-        return self._take("read", blocking if block is None else block, timeout)
+        return self._take(request, "read", blocking if block is None else block, timeout)
 
-    def release_read(self) -> None:
+    @giving
+    def release_read(self, request: Request) -> None:
         """End reading, in any thread; NotLockedError where this process does not read."""
-        self._call("release_read")
+        self._call("release_read", request=request)
 
-    def acquire_write(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
+    @taking
+    def acquire_write(
+        self, request: Request, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
+    ) -> bool:
         """Begin to write alone, and say whether that came about before `timeout` seconds were over.
 
         Raises as `Lock.acquire` does.
         """
-        return self._take("write", blocking if block is None else block, timeout)
+        return self._take(request, "write", blocking if block is None else block, timeout)
 
-    def release_write(self) -> None:
+    @giving
+    def release_write(self, request: Request) -> None:
         """End writing; NotLockedError where nobody writes."""
-        self._call("release_write")
+        self._call("release_write", request=request)
 
     @property
     def reader(self) -> _Side:

@@ -6,6 +6,7 @@ from operator import index
 from types import TracebackType
 
 from sharedkit._times import LONGEST, span, too_long
+from sharedkit.manager._exchange import Request, giving, taking
 from sharedkit.manager.awaiting import aend
 from sharedkit.manager.handle import DEFAULT_SEATS, Structure
 from sharedkit.statistics import SemaphoreStatistics
@@ -43,15 +44,18 @@ class Semaphore(Structure):
             raise OverflowError(f"a semaphore counts to {MOST}: {first}")
         self._create(name, exist_ok, persist, seats, {"value": first})
 
-    def acquire(self, blocking: bool = True, timeout: float | None = None, *, block: bool | None = None) -> bool:
+    @taking
+    def acquire(
+        self, request: Request, blocking: bool = True, timeout: float | None = None, *, block: bool | None = None
+    ) -> bool:
         """Take one permit, waiting up to `timeout` seconds, for ever where it is None; whether that came about.
 
         Raises ValueError for a timeout together with `blocking=False`.
         """
         willing, timeout = _checked(blocking if block is None else block, timeout)
         if timeout is None or timeout <= LONGEST:
-            got: bool = self._call("acquire", willing, timeout)
-        elif not (got := self._call("acquire", True, 0.0)):
+            got: bool = self._call("acquire", willing, timeout, request=request)
+        elif not (got := self._call("acquire", True, 0.0, request=request)):
             raise too_long()
         return got
 
@@ -64,23 +68,30 @@ class Semaphore(Structure):
             raise too_long()
         return got
 
-    def release(self, n: int = 1) -> None:
+    @giving
+    def release(self, request: Request, n: int = 1) -> None:
         """Add `n` permits and wake as many threads. ValueError for less than one, or more than were taken of a bounded
         one; OverflowError past 2**31 - 1.
         """
-        self._call("release", index(n))
+        self._call("release", index(n), request=request)
 
     def get_value(self) -> int:
         """How many permits are free now."""
         return self.statistics().value
 
-    def __enter__(self) -> bool:
-        return self.acquire()
+    @taking
+    def __enter__(self, request: Request) -> bool:
+        return bool(self._call("acquire", True, None, request=request))
 
+    @giving
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        request: Request,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
-        self.release()
+        self._call("release_one", request=request)
 
     async def __aenter__(self) -> bool:
         return await self.aacquire()

@@ -21,16 +21,18 @@ from multiprocessing.managers import BaseManager
 from multiprocessing.managers import Server as BaseServer
 from typing import Any
 
+from sharedkit.manager.arguments import check_first
 from sharedkit.manager.channel import Channel
 from sharedkit.manager.house import House
 from sharedkit.manager.loop import Loop, report
 from sharedkit.manager.sessions import Session
 from sharedkit.manager.sockets import socket_of, tune
-from sharedkit.manager.wire import PROTOCOL, frame
+from sharedkit.manager.wire import FAULTS, PROTOCOL, frame
 
 __all__ = ["Manager", "end_with"]
 
 HANDSHAKE_SECONDS = 10.0  # within which who connects has shown the authkey and said what it wants
+LOOK_SECONDS = 0.1  # between two looks for the owner, where the system does not tell of its end
 OURS = ("kit_session", "kit_calls")
 
 
@@ -100,7 +102,7 @@ class Server(BaseServer):
             deliver_challenge(connection, self.authkey)
             answer_challenge(connection, self.authkey)
             _, method, args, kwds = connection.recv()
-        except Exception:  # a stranger; it has been told what can be told
+        except FAULTS:  # a stranger; it has been told what can be told
             guest.turn_away()
             return
         guest.done()
@@ -118,7 +120,7 @@ class Server(BaseServer):
                 connection.send(("#RETURN", getattr(self, method)(connection, *args, **kwds)))
             except OSError:
                 pass
-            except Exception:
+            except FAULTS:
                 with contextlib.suppress(OSError):
                     connection.send(("#TRACEBACK", traceback.format_exc()))
 
@@ -135,17 +137,19 @@ class Server(BaseServer):
     def _admit(self, connection: Connection, method: str, args: Any) -> None:
         try:
             self._let_in(connection, method, *args)
-        except Exception:  # it has the authkey, and asks what makes no sense, or has gone again
+        except FAULTS:  # it has the authkey, and asks what makes no sense, or has gone again
             report()
             connection.close()
 
     def _let_in(self, connection: Connection, method: str, protocol: int, *args: Any) -> None:
         """Begin a session, or open a further channel of one."""
         refusal: tuple[str, str] | None = None
+        if type(protocol) is not int:
+            raise TypeError(f"a protocol has a number, not {type(protocol).__name__}")
         if protocol != PROTOCOL:
             words = f"it speaks protocol {PROTOCOL}, and this process {protocol}: they are of different releases"
             refusal = "#REFUSED", words
-        elif method == "kit_calls" and args[0] not in self.house.sessions:
+        elif check_first(method, args) and method == "kit_calls" and args[0] not in self.house.sessions:
             refusal = "#ENDED", "the session of this process"
         if refusal is not None:
             with contextlib.suppress(OSError), connection:
@@ -157,14 +161,11 @@ class Server(BaseServer):
             channel = Channel(self.house, self.loop, connection, self.house.sessions[args[0]])
             answer = None
         else:
-            pid, ticket = args
+            pid, inherited = args
             session = Session(pid)
-            self.house.redeem(session, ticket)
-            try:
-                channel = session.life = Channel(self.house, self.loop, connection, session)
-            except OSError:
-                self.house.end(session)
-                raise
+            channel = session.life = Channel(self.house, self.loop, connection, session)
+            if inherited is not None:
+                self.house.redeem(session, inherited)
             self.house.sessions[session.ident] = session
             answer = session.ident
         channel.send(frame(pickle.dumps(("#RETURN", answer))))
@@ -182,13 +183,35 @@ class Manager(BaseManager):
 
 
 def end_with(owner: int) -> None:
-    """End this process as soon as the process `owner`, its parent, has ended, however that came about."""
+    """End this process as soon as the process `owner`, which has started it, has ended, however that came about."""
+    threading.Thread(target=_await_end, args=(owner,), daemon=True).start()
 
-    def watch() -> None:
+
+def _await_end(owner: int) -> None:
+    """Where the system gives no pidfd (before Linux 5.3, in gVisor, under an old seccomp profile), by looking."""
+    begun = _begun(owner)
+    child = os.getppid() == owner  # not so where a launcher stands between, as with programs of one file
+    with contextlib.suppress(OSError, AttributeError):
+        watched = os.pidfd_open(owner)
+        if _begun(owner) == begun:
+            select.select([watched], [], [])
+            os._exit(0)
+    while os.getppid() == owner if child else (begun is not None and _begun(owner) == begun):
+        time.sleep(LOOK_SECONDS)
+    os._exit(0)
+
+
+def _begun(pid: int) -> str | None:
+    """When that process began, which tells it from others that have its number later; None where it has ended.
+
+    Where there is no `/proc`, whether there is such a process at all.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            state, *rest = file.read().rpartition(")")[2].split()
+        return None if state in "ZXx" else rest[18]
+    except OSError:
         with contextlib.suppress(OSError):
-            watched = os.pidfd_open(owner)
-            if os.getppid() == owner:
-                select.select([watched], [], [])
-        os._exit(0)
-
-    threading.Thread(target=watch, daemon=True).start()
+            os.kill(pid, 0)
+            return "" if not os.path.exists("/proc/self/stat") else None
+        return None

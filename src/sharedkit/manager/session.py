@@ -8,39 +8,50 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import socket
 import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
 from multiprocessing import current_process
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sharedkit.errors import ClosedError, ServerGoneError
+from sharedkit.errors import ServerGoneError
+from sharedkit.manager._exchange import Request, call
+from sharedkit.manager._stream import Stream
 from sharedkit.manager.dial import SessionEnded, dial
+from sharedkit.manager.greenlets import COOPERATIVE
+from sharedkit.manager.leaving import finish
 from sharedkit.manager.requests import Pending, Requests
 from sharedkit.manager.sockets import End
-from sharedkit.manager.stream import Stream
-from sharedkit.manager.wire import CANCELLED, RESULT, RemoteTraceback, content_of, join
+
+if TYPE_CHECKING:
+    from sharedkit.manager.handle import Structure
 
 __all__ = ["Link"]
 
 PATIENCE = 0.1  # seconds that who leaves a wait gives the server to say what became of it
+MOST_TICKETS = 256  # forks in a row, without a call in between
+CHILD_PATIENCE = 0.1  # seconds that the child of a fork gives the server to let it in; else its first call sees to it
 _links: weakref.WeakSet[Link] = weakref.WeakSet()
 
 
 class _Calls(threading.local):
-    """The connections of each thread that are not in use: one, or more where signal handlers have called in a call."""
+    """Of each thread: its connections that are not in use, one, or more where signal handlers have called in a call;
+    and what it has left that is not over yet, each as a lock that is free then.
+    """
 
     def __init__(self) -> None:
         self.streams: list[Stream] = []
+        self.leaving: list[Any] = []
 
 
 class Link:
     """The way from this process to the server at `address`.
 
     `released` are the structures whose handles were closed or forgotten since the last call. Each session has its own,
-    to which its handles hold on, so that they let go of nothing in another one.
+    to which its handles hold on, so that they let go of nothing in another one. `handles` are those that are open, and
+    `tickets` those of children that were forked since: what is released is so after what they name was kept for them.
+    Those in `forking` are of children that may not be forked yet: what other threads open meanwhile is theirs, too.
     """
 
     def __init__(self, address: Any, authkey: bytes | None) -> None:
@@ -48,40 +59,48 @@ class Link:
         self.authkey = bytes(current_process().authkey if authkey is None else authkey)
         self.epoch = 0
         self.ending = False  # the interpreter ends, and with it the server
-        self.ticket: str | None = None
         self.released: deque[int] = deque()
+        self.tickets: deque[str] = deque(maxlen=MOST_TICKETS)
+        self.forking: deque[str] = deque(maxlen=MOST_TICKETS)
+        self.handles: weakref.WeakValueDictionary[int, Structure] = weakref.WeakValueDictionary()  # by `id`
         self._lock = threading.RLock()  # a signal handler may call, too
-        self.opening = threading.RLock()  # held from the call that opens a structure until its handle is there
         self._requests: Requests | None = None
-        self._held: Requests | None = None
         self._ident = ""
+        self._inherited: _Inherited | None = None
         self._calls = _Calls()
         self._open: weakref.WeakSet[End] = weakref.WeakSet()
         _links.add(self)
 
     # --- connections
 
-    def _connect(self, method: str, *args: Any) -> tuple[End, Any]:
+    def _connect(self, method: str, *args: Any, patience: float | None = None) -> tuple[End, Any]:
         """A new connection that serves `method`, and what the server answered to it."""
-        return dial(self.address, self.authkey, method, *args)
+        return dial(self.address, self.authkey, method, *args, patience=patience)
 
     @property
     def shown(self) -> str:
         """The address, for messages."""
         return repr(self.address)
 
-    def open(self) -> Requests:
-        """See that this process has a session. Raises ServerGoneError, AuthkeyError, ServerMismatchError."""
+    def open(self, patience: float | None = None) -> Requests:
+        """See that this process has a session, within `patience` seconds where they are few.
+
+        Raises ServerGoneError, AuthkeyError, ServerMismatchError.
+        """
         requests = self._requests
         if requests is not None:
             return requests
         with self._lock:
             if self._requests is None:
-                connection, ident = self._connect("kit_session", os.getpid(), self.ticket)
+                mine = None if self._inherited is None else self._inherited.told()
+                connection, ident = self._connect("kit_session", os.getpid(), mine, patience=patience)
                 requests = Requests(connection, self.shown)
                 if self._requests is None:  # no handler runs between this step and the next
-                    self._requests, self._ident, self.ticket = requests, ident, None
+                    self._requests, self._ident = requests, ident
                     self._open.add(connection)
+                    if self._inherited is not None:
+                        self._inherited = None
+                        requests.tell(0, "arrived", ())
                 else:  # one was faster
                     connection.close()
             return self._requests
@@ -135,53 +154,21 @@ class Link:
         had done by then is taken back. That is waited for up to `patience` seconds (None: for ever), and then goes on
         behind the scenes. `thread` says who asks, for an RLock; by default the thread that calls.
         """
-        streams = self._calls.streams
-        stream = streams.pop() if streams else None  # while it is in use, a signal handler that calls takes another
-        if stream is None or stream.epoch != self.epoch:
-            stream = self._new_stream()
-        stream.number = number = stream.number + 1
-        thread = thread or threading.get_ident()
-        released = self._forgotten() if self.released else ()
+        return call(self, ident, method, args, patience, thread)
+
+    def _finish(self, request: Request, give: bool, done: Any) -> None:
+        """In a thread of its own: bring `request`, which was left, to its end, and release `done`."""
         try:
-            message = join(number, (ident, method, args, thread, released))
-        except BaseException:
-            self.released.extend(released)
-            streams.append(stream)
-            raise
-        sent, answer = False, None
-        try:
-            stream.send(message)
-            sent = True
-            answer = stream.receive()
-            kind, payload = content_of(answer)
-        except BaseException as end:
-            if _is_end(end):
-                raise self._gone(stream, end) from end
-            if (answer is not None and isinstance(end, Exception)) or self._leave(
-                _Leaving(stream, (ident, method, args, thread), number, sent, answer), patience
-            ):
-                streams.append(stream)
-            raise
-        streams.append(stream)
-        if kind == RESULT:
-            return payload
-        if kind == CANCELLED:
-            raise ClosedError("it was closed while this call waited")
-        error, trace = payload
-        raise error from RemoteTraceback(trace)
+            with contextlib.suppress(Exception):
+                request.in_order = finish(self, request, give)
+        finally:
+            done.release()
 
     def flush(self) -> None:
         """Tell the server of the handles that were closed; a server that is gone has forgotten them anyway."""
         if self.released and self._requests is not None:
             with contextlib.suppress(ServerGoneError):
                 self.call(0, "release")
-
-    def _forgotten(self) -> tuple[int, ...]:
-        released = []
-        while self.released:
-            with contextlib.suppress(IndexError):
-                released.append(self.released.popleft())
-        return tuple(released)
 
     def _renew(self, requests: Requests) -> None:
         """Have the next call begin another session; this one is over, if nobody has said so before."""
@@ -205,22 +192,6 @@ class Link:
         self._renew_if_ended(self._requests)
         return ServerGoneError(f"the server at {self.shown} is gone: {str(error or '') or 'it hung up'}")
 
-    # --- leaving them
-
-    def _leave(self, leaving: _Leaving, patience: float | None) -> bool:
-        """End the wait of this thread in the server, and give back what it had answered by then. Whether that is over,
-        and its connection can be used again.
-
-        Another thread does it, which no signal handler interrupts. A further signal ends but our waiting for it.
-        """
-        try:
-            later = threading.Thread(target=leaving.finish, args=(self.open(),), daemon=True)
-            later.start()
-            later.join(patience)
-            return not later.is_alive() and leaving.in_order
-        except BaseException:  # the first exception is the one to see
-            return False
-
     # --- calls that no thread waits for
 
     def begin(
@@ -240,143 +211,94 @@ class Link:
 
     # --- forks
 
-    def before_fork(self) -> None:
-        """Keep alive for the child what this process has open, and may close at once on another connection."""
-        error = _hold(self.opening)  # or the child would have handles of what the ticket does not name
-        try:
-            if self._requests is not None:
-                ticket = secrets.token_hex(8)
-                with contextlib.suppress(Exception):
-                    self.call(0, "ticket", ticket, None)
-                    self.ticket = ticket
-        except BaseException as end:
-            error = end
-        error = _hold(self._lock) or error
-        self._held = self._requests
-        if self._held is not None:
-            self._held.hold()
-        if error is not None:
-            raise error
+    def before_fork(self) -> str | None:
+        """Have the server keep for the child what this process has open, and may close at once. Waits for nobody.
 
-    def after_fork(self, child: bool) -> None:
-        """Go on in the parent; in the child, leave the parent's connections and open a session with what it had."""
-        if not child:
-            self.ticket = None
-            held, self._held = self._held, None
-            if held is not None:
-                held.release()
-            self._lock.release()
-            self.opening.release()
-            return
-        had = self._requests is not None
-        self.opening = threading.RLock()
+        A server that is stopped hears of it when it goes on, and before whatever this process lets go of.
+        """
+        requests = self._requests
+        if requests is None:
+            return None
+        ticket = secrets.token_hex(8)
+        self.forking.append(ticket)
+        requests.tell_soon(0, "ticket", (ticket, None))
+        return ticket
+
+    def in_parent(self, ticket: str | None) -> None:
+        """The child is there: the next request that is answered has told of all that it has."""
+        if ticket is not None and ticket in self.forking:
+            self.tickets.append(ticket)
+            self.forking.remove(ticket)
+
+    def in_child(self, ticket: str | None) -> None:
+        """Leave the parent's connections and open a session with what it had, at the first call at the latest."""
         self._lock = threading.RLock()
+        self._calls = _Calls()
         self.epoch += 1
-        self._requests = None
+        self.tickets.clear()
+        self.forking.clear()
+        requests, self._requests = self._requests, None
+        if requests is not None:
+            requests.end_in_child()
+            self._inherited = _Inherited(self._ident, ticket)
+        if self._inherited is not None:
+            self.released.clear()  # what is not open in this child was not handed on to it
+            self._inherited.idents = [each._ident for each in list(self.handles.values()) if each._link is self]
         for connection in list(self._open):
             connection.close()
         self._open = weakref.WeakSet()
-        if had:
+        if self._inherited is not None and not COOPERATIVE:  # a fork of gevent's has no hub yet
             with contextlib.suppress(Exception):
-                self.open()
+                self.open(CHILD_PATIENCE)
 
 
-class _Leaving:
-    """A call that its thread has left with an exception of a signal handler: how far it had come."""
+class _Inherited:
+    """What the child of a fork has open of its parent's session, until it has one of its own."""
 
-    __slots__ = ("answer", "in_order", "number", "request", "sent", "stream")
+    def __init__(self, parent: str, ticket: str | None) -> None:
+        self.parent = parent
+        self.ticket = ticket
+        self.idents: list[int] = []  # of each handle that there was at the moment of the fork
 
-    def __init__(
-        self,
-        stream: Stream,
-        request: tuple[int, str, tuple[Any, ...], int],
-        number: int,
-        sent: bool,
-        answer: bytes | memoryview | None,
-    ) -> None:
-        self.stream = stream
-        self.request = request
-        self.number = number
-        self.sent = sent
-        self.answer = answer
-        self.in_order = False
-
-    def finish(self, requests: Requests) -> None:
-        """Come to an end of it with the server. `in_order` says that the stream can be used again."""
-        with contextlib.suppress(Exception):
-            if self.answer is not None:
-                self._give_back(requests)
-                self.in_order = True
-                return
-            if self.sent:
-                self.stream.send(join(0, (0, "cancel", (self.number,), 0, ())))
-            else:  # perhaps half a message: the server sees its end, and answers if it had the whole
-                self.stream.connection.shutdown(socket.SHUT_WR)
-            while True:
-                self.answer = self.stream.receive()
-                if self._give_back(requests) == CANCELLED:
-                    self.in_order = self.sent
-                    return
-
-    def _give_back(self, requests: Requests) -> int:
-        """What an answer brought is of no use to anybody here. What kind it was."""
-        assert self.answer is not None
-        kind, payload = content_of(self.answer)
-        if kind == RESULT:
-            ident, method, args, thread = self.request
-            requests.tell(ident, "undo", (method, args, payload), thread)
-        return int(kind)
+    def told(self) -> tuple[str, str | None, tuple[int, ...]]:
+        """What the server is to know: the session of the parent, the ticket, and each structure for each handle."""
+        return self.parent, self.ticket, tuple(self.idents)
 
 
-def _is_end(error: BaseException) -> bool:
-    """Whether a connection raises it, and not a signal handler, which may raise a TimeoutError."""
-    return (
-        isinstance(error, EOFError)
-        or type(error) is OSError
-        or (isinstance(error, OSError) and error.errno is not None)
-    )
-
-
-_gate = threading.RLock()  # one fork at a time
-_forking: list[Link] = []
-
-
-def _hold(lock: Any) -> BaseException | None:
-    """Acquire it, whatever a signal handler raises meanwhile, which is answered: `_after_fork` will release it."""
-    error: BaseException | None = None
-    while True:
-        try:
-            lock.acquire()
-            return error
-        except BaseException as end:
-            error = end
+_forking: dict[int, list[tuple[Link, str | None]]] = {}
+"""By the thread that forks: the links there are, and the tickets that its child may use."""
 
 
 def _before_fork() -> None:
-    error = _hold(_gate)
-    for link in list(_links):
-        _forking.append(link)
+    mine = _forking[threading.get_ident()] = []
+    error: BaseException | None = None
+    for link in _all_links():
         try:
-            link.before_fork()
-        except BaseException as end:  # of a signal handler; the locks are held all the same
+            mine.append((link, None))
+            mine[-1] = link, link.before_fork()
+        except BaseException as end:  # of a signal handler; the child does without a ticket
             error = end
     if error is not None:
         raise error
 
 
+def _all_links() -> list[Link]:
+    while True:
+        try:
+            return list(_links)
+        except RuntimeError:  # another thread has made one just now
+            continue
+
+
 def _after_fork_in_parent() -> None:
-    try:
-        while _forking:
-            _forking.pop().after_fork(False)
-    finally:
-        _gate.release()
+    for link, ticket in _forking.pop(threading.get_ident(), []):
+        link.in_parent(ticket)
 
 
 def _after_fork_in_child() -> None:
-    global _gate
-    _gate = threading.RLock()
-    while _forking:
-        _forking.pop().after_fork(True)
+    for link, ticket in _forking.pop(threading.get_ident(), []):
+        link.in_child(ticket)
+    _forking.clear()
 
 
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

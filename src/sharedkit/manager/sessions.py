@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Session"]
 
+TICKETS = 1024
+
 
 class Session:
     """One client process, from its first connection, `life`, to the end of that one."""
@@ -24,6 +27,9 @@ class Session:
         self.dead = False
         self.life: Channel | None = None
         self.channels: set[Channel] = set()
+        self.ticket: str | None = None  # of the fork that it came by,
+        self.arrived = False  # and whether it knows that it has come
+        self.redeemed: deque[str] = deque(maxlen=TICKETS)  # by children that were forked, which may be told of again
 
     def waiting_in(self, state: Any) -> list[Call]:
         """Its calls that wait in `state`."""

@@ -13,7 +13,8 @@ class End(socket.socket):
     """A client's end of a connection. One that is forgotten, with its thread mostly, is closed without a word."""
 
     def __del__(self) -> None:
-        self.close()
+        with suppress(AttributeError):  # a signal handler has ended its making
+            self.close()
 
     def hang_up(self) -> None:
         """End the connection for both sides and for all threads; the descriptor stays taken until it is closed."""

@@ -5,7 +5,8 @@
 
 A number is known also where the rest cannot be unpickled. A connection may have many calls under way.
 `ident` 0 is the house itself; `thread` is who asks, a thread or a task of the client; `released` are handles forgotten
-since. A request of number 0 is not answered. Two methods are about requests: `cancel` (of the house) ends the wait of
+since, behind the tickets of children that were forked before. A request of number 0 is not answered. What the arguments
+of each method are says `arguments.py`. Two methods are about requests: `cancel` (of the house) ends the wait of
 the one that it names, and is always answered by CANCELLED in its name, after its result if it had one; `undo` gives
 back what a call has answered to somebody who does not want it any more.
 
@@ -23,6 +24,7 @@ import pickle
 import struct
 import traceback
 from collections.abc import Iterator
+from types import NoneType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -30,6 +32,7 @@ import numpy as np
 __all__ = [
     "CANCELLED",
     "ERROR",
+    "FAULTS",
     "PROTOCOL",
     "RESULT",
     "Cancelled",
@@ -49,11 +52,15 @@ __all__ = [
     "unpack",
 ]
 
-PROTOCOL = 2  # to be raised with every change of what is said
+PROTOCOL = 3  # to be raised with every change of what is said
 RESULT, ERROR, CANCELLED = range(3)  # payload: the result; the error and its traceback as text; None
+FAULTS = (Exception, SystemExit, GeneratorExit)
+"""What a request may raise in the server that is nobody's but its client's; a KeyboardInterrupt ends the server."""
 LARGE = 1 << 16
 MOST_BESIDE = 255
 READ_ONLY = 1 << 63
+_SIMPLE = frozenset({str, int, float, bool, bytes, NoneType})  # have nothing that could go beside their pickle
+_short_head = struct.Struct("!iQ").pack  # the length of a message, and its number
 
 Message: TypeAlias = "bytes | list[bytes | memoryview]"
 """In its frame; in parts where there is data beside the pickle."""
@@ -79,12 +86,22 @@ class RemoteTraceback(Exception):
 
 def failed(error: BaseException) -> tuple[BaseException, str]:
     """`error`, or its words where it cannot be pickled, and its traceback."""
-    trace = "".join(traceback.format_exception(error))
     try:
+        trace = "".join(traceback.format_exception(error))
+        if not isinstance(error, Exception):
+            raise error
         pickle.loads(pickle.dumps(error))
-    except Exception:
-        error = RuntimeError(f"{type(error).__name__}: {error}")
+    except FAULTS:
+        words, trace = _words_of(error)
+        error = RuntimeError(words)
     return error, trace
+
+
+def _words_of(error: BaseException) -> tuple[str, str]:
+    try:
+        return f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error))
+    except FAULTS:  # it has no words, or none that can be had
+        return type(error).__name__, ""
 
 
 def frame(*parts: bytes) -> bytes:
@@ -141,12 +158,15 @@ def join(number: int, content: object) -> Message:
     """
     beside = _Beside()
     pickled = pickle.dumps(content, 5, buffer_callback=beside.add)
+    length = 8 + len(pickled)
+    if not beside and length <= 0x7FFFFFFF:  # as nearly always
+        return _short_head(length, number) + pickled
     head = (len(beside) << 56 | number).to_bytes(8, "big")
     if not beside:
         return frame(head, pickled)
     lengths = [data.nbytes | (READ_ONLY if data.readonly else 0) for data in beside]
     tail = struct.pack(f"!{len(lengths)}Q", *lengths)
-    length = len(head) + len(pickled) + sum(map(len, beside)) + len(tail)
+    length += sum(map(len, beside)) + len(tail)
     return [_frame_head(length) + head + pickled, *beside, tail]
 
 
@@ -195,8 +215,12 @@ def pack(item: object) -> Packed:
 
     Large data is not copied before the message has it, and bytes not pickled, which takes memory of its own twice.
     """
-    if type(item) is bytes and len(item) >= LARGE:
-        return (b"", pickle.PickleBuffer(item))
+    kind = type(item)
+    if kind in _SIMPLE:
+        if kind is bytes and len(item) >= LARGE:  # type: ignore[arg-type]
+            return (b"", pickle.PickleBuffer(item))  # type: ignore[arg-type]
+        pickled = pickle.dumps(item, 5)
+        return pickled if len(pickled) < LARGE else (pickle.PickleBuffer(pickled),)
     beside = _Beside()
     pickled = pickle.dumps(item, 5, buffer_callback=beside.add)
     if not beside and len(pickled) < LARGE:
@@ -212,7 +236,7 @@ def unpack(packed: Packed) -> Any:
     return pickle.loads(pickled, buffers=map(memoryview, beside)) if len(memoryview(pickled)) else bytes(beside[0])
 
 
-def same(one: Packed | None, other: Packed) -> bool:
+def same(one: Packed | None, other: Packed | None) -> bool:
     """Whether they are equal, byte for byte."""
     if type(one) is tuple and type(other) is tuple:
         return len(one) == len(other) and all(memoryview(a) == memoryview(b) for a, b in zip(one, other, strict=True))

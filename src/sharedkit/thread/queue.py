@@ -74,9 +74,9 @@ class Queue(Handle[SharedQueue[T]], Generic[T], kind="Queue"):
 
     @maxsize.setter
     def maxsize(self, maxsize: int) -> None:
-        state = self._state
+        wanted, state = index(maxsize), self._state
         with state.mutex:
-            state.maxsize = maxsize
+            state.maxsize = wanted
             state.not_full.notify_all()
 
     @property

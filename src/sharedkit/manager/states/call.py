@@ -14,7 +14,7 @@ from types import GeneratorType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from sharedkit.manager.loop import report
-from sharedkit.manager.wire import CANCELLED, ERROR, RESULT, Cancelled, failed
+from sharedkit.manager.wire import CANCELLED, ERROR, FAULTS, RESULT, Cancelled, failed
 
 if TYPE_CHECKING:
     from sharedkit.manager.channel import Channel
@@ -81,7 +81,7 @@ class Call:
         """Answer it, or have it wait; then whoever can go on by what it did does."""
         try:
             result = getattr(self.state, f"do_{self.method}")(self, *self.args)
-        except Exception as error:
+        except FAULTS as error:
             self.channel.answer(self, ERROR, failed(error))
         else:
             if type(result) is GeneratorType:
@@ -105,7 +105,7 @@ class Call:
             self.channel.answer(self, RESULT, end.value)
         except Cancelled as end:
             self.channel.answer(self, CANCELLED, end.args[0] if end.args else None)
-        except Exception as error:
+        except FAULTS as error:
             self.channel.answer(self, ERROR, failed(error))
         else:
             self._line = line
@@ -136,7 +136,7 @@ class Call:
         if undo is not None:
             try:
                 undo(self, result, *self.args)
-            except Exception:
+            except FAULTS:
                 report()
 
     def _expire(self) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
+from sharedkit.manager._door import number_in
 from sharedkit.manager.states.base import Call, State
-from sharedkit.manager.wire import Packed, pack, same, unpack
+from sharedkit.manager.wire import Packed, pack, same
 from sharedkit.statistics import DictStatistics
 
 __all__ = ["DictState"]
@@ -16,13 +17,6 @@ Entry: TypeAlias = tuple[bytes | None, Packed]
 """What `_keys.key_of` wants beside the form of the key that was stored first; and the value."""
 
 
-def _checked(form: Any) -> FormOfKey:
-    """What a client sends as a key."""
-    if type(form) not in (str, int, bytes):
-        raise TypeError(f"a {type(form).__name__} is no form of a key")
-    return form  # type: ignore[no-any-return]
-
-
 class DictState(State):
     kind = "Dict"
 
@@ -30,29 +24,29 @@ class DictState(State):
         super().__init__(name, spec)
         self.table: dict[FormOfKey, Entry] = {}
 
-    def _put(self, form: Any, first: bytes | None, value: Packed) -> None:
+    def _put(self, form: FormOfKey, first: bytes | None, value: Packed) -> None:
         """An equal key that is there stays the one that was stored first."""
-        found = self.table.get(_checked(form))
+        found = self.table.get(form)
         self.table[form] = (first if found is None else found[0], value)
 
-    def do_get(self, call: Call, form: Any) -> Packed | None:
-        found = self.table.get(_checked(form))
+    def do_get(self, call: Call, form: FormOfKey) -> Packed | None:
+        found = self.table.get(form)
         return None if found is None else found[1]
 
-    def do_has(self, call: Call, form: Any) -> bool:
-        return _checked(form) in self.table
+    def do_has(self, call: Call, form: FormOfKey) -> bool:
+        return form in self.table
 
-    def do_set(self, call: Call, entries: list[tuple[Any, bytes | None, Packed]]) -> None:
+    def do_set(self, call: Call, entries: list[tuple[FormOfKey, bytes | None, Packed]]) -> None:
         for form, first, value in entries:
             self._put(form, first, value)
 
-    def do_setdefault(self, call: Call, form: Any, first: bytes | None, default: Packed) -> Packed:
-        return self.table.setdefault(_checked(form), (first, default))[1]
+    def do_setdefault(self, call: Call, form: FormOfKey, first: bytes | None, default: Packed) -> Packed:
+        return self.table.setdefault(form, (first, default))[1]
 
-    def do_pop(self, call: Call, form: Any) -> Entry | None:
-        return self.table.pop(_checked(form), None)
+    def do_pop(self, call: Call, form: FormOfKey) -> Entry | None:
+        return self.table.pop(form, None)
 
-    def undo_pop(self, call: Call, taken: Entry | None, form: Any) -> None:
+    def undo_pop(self, call: Call, taken: Entry | None, form: FormOfKey) -> None:
         if taken is not None:
             self.table.setdefault(form, taken)
 
@@ -64,18 +58,31 @@ class DictState(State):
     def undo_popitem(self, call: Call, taken: tuple[FormOfKey, Entry]) -> None:
         self.table.setdefault(*taken)
 
-    def do_add(self, call: Call, form: Any, first: bytes | None, n: Any) -> Any:
-        found = self.table.get(_checked(form))
-        after = n if found is None else unpack(found[1]) + n
-        self._put(form, first, pack(after))
-        return after
+    def do_add(
+        self, call: Call, form: FormOfKey, first: bytes | None, n: int | float
+    ) -> tuple[int | float | None, Packed | None]:
+        """The new value; None where the old one is no plain number, which comes with it: the client adds then."""
+        found = self.table.get(form)
+        if found is None:
+            after: int | float = n
+        else:
+            first, value = found
+            number = number_in(value)
+            if number is None:
+                return None, value
+            after = number + n
+        self.table[form] = first, pack(after)
+        return after, None
 
-    def do_swap(self, call: Call, form: Any, expected: Packed, desired: Packed) -> bool:
-        """Set a key if its value is still these bytes: the client has compared what they stand for."""
-        found = self.table.get(_checked(form))
-        if found is None or not same(found[1], expected):
+    def do_swap(
+        self, call: Call, form: FormOfKey, first: bytes | None, expected: Packed | None, desired: Packed
+    ) -> bool:
+        """Set a key if its value is still these bytes, or it is still missing: the client has compared what they stand
+        for."""
+        found = self.table.get(form)
+        if not same(None if found is None else found[1], expected):
             return False
-        self._put(form, None, desired)
+        self._put(form, first, desired)
         return True
 
     def do_clear(self, call: Call) -> None:

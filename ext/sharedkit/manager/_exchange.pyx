@@ -1,0 +1,209 @@
+# cython: language_level=3
+"""One request of a thread, from its first byte until its caller has what it brought.
+
+A signal handler may raise at any bytecode, after the server has given a lock, too, and before anybody here knows of it.
+So whoever takes or gives does so in a method that is compiled, by `taking` and `giving`: what raises in there is seen
+where no bytecode is, and no handler runs. Then what was taken goes back, and what was given is given to its end, by a
+thread of its own, which no signal interrupts.
+"""
+
+import inspect
+import pickle
+from _thread import allocate_lock, get_ident, start_new_thread
+from functools import wraps
+
+from sharedkit.errors import ClosedError, SharedkitError
+from sharedkit.manager import wire
+from sharedkit.manager.wire import RemoteTraceback, content_of, join
+
+cdef int RESULT = wire.RESULT
+cdef int CANCELLED = wire.CANCELLED
+cdef int AGAIN = 1000     # times that a release begins anew which handlers keep from its first byte
+cdef object PLAIN = (SharedkitError, TypeError, ValueError, OverflowError)   # what a release may raise by itself
+
+
+cdef class Request:
+    """Request()
+    --
+
+    What is asked of a server once, and how far that has come.
+
+    `link` is the way to the server and `content` what was asked there: ident, method, args and thread. `answer` is the
+    message that came, None before. `over` says that nothing is to be given back: the server has refused, or is gone.
+    `in_order` says of one that was left that its stream can be used again. `note` is for who asks, to find again when
+    it begins anew.
+    """
+
+    cdef public object note
+    cdef readonly object link
+    cdef readonly object stream
+    cdef readonly object content
+    cdef readonly object number
+    cdef readonly object answer
+    cdef readonly bint over
+    cdef public bint in_order
+    cdef object patience
+
+    def ask(self, link, ident, method, args, patience, thread):
+        """The result of `method` in the server, or its exception, with the traceback it had there as the cause.
+
+        As `Link.call`, which says what the arguments are.
+        """
+        calls = link._calls
+        leaving = calls.leaving
+        while leaving:   # what this thread has left before comes first
+            first = next(iter(leaving))
+            first.acquire()
+            first.release()
+            if first in leaving:   # a signal handler may have called, too
+                leaving.remove(first)
+        streams = calls.streams
+        stream = streams.pop() if streams else None   # while it is in use, a signal handler that calls takes another
+        if stream is None or stream.epoch != link.epoch:
+            stream = link._new_stream()
+        number = stream.number + 1
+        released = []
+        try:
+            while link.released:
+                released.append(link.released.popleft())
+            forking = tuple(link.forking) if link.forking else ()   # before `tickets`, to which they go
+            tickets = tuple(link.tickets) if link.tickets else ()
+            content = ident, method, args, thread or get_ident(), (*forking, *tickets, *released)
+            message = join(number, content)
+        except BaseException:
+            link.released.extend(released)
+            streams.append(stream)
+            raise
+        stream.number = number
+        self.link, self.content, self.patience = link, content[:4], patience
+        self.stream, self.number, self.answer, self.over = stream, number, None, False
+        try:
+            stream.send(message)
+            answer = stream.receive()
+            if len(answer) < 8:
+                raise EOFError("what listens there is no server of the kit")
+            self.answer = answer
+        except BaseException as end:
+            if not stream.sent:
+                link.released.extend(released)
+            if not stream.begun and not is_end(end):
+                self.stream = None
+                streams.append(stream)
+            elif is_end(end):
+                self.over = True
+                raise link._gone(stream, end) from end
+            raise
+        self.stream = None
+        streams.append(stream)
+        for ticket in tickets:
+            if ticket in link.tickets:
+                link.tickets.remove(ticket)
+        kind, payload = content_of(answer) if answer[0] else pickle.loads(memoryview(answer)[8:])
+        if kind == RESULT:
+            return payload
+        self.over = True
+        if kind == CANCELLED:
+            raise ClosedError("it was closed while this call waited")
+        error, trace = payload
+        raise error from RemoteTraceback(trace)
+
+    def keep(self):
+        """What it has brought does not go back, whatever is raised from now on."""
+        self.over = True
+
+    cdef bint unsent(self):
+        """Whether the server can know nothing of it."""
+        return self.answer is None and self.stream is None and not self.over
+
+    cdef void leave(self, bint give) noexcept:
+        """Have it come to its end in the server: with what it gives, or without what it takes.
+
+        Another thread does it, which no signal handler interrupts. It is waited for up to `patience` seconds; a further
+        signal ends but our waiting. What this thread asks next comes after it in any case.
+        """
+        cdef bint came = False
+        if self.over or self.unsent() or (give and self.answer is not None):
+            return
+        try:
+            done = allocate_lock()
+            done.acquire()
+            try:
+                start_new_thread(self.link._finish, (self, give, done))
+            except (RuntimeError, MemoryError):   # there is no room for a thread
+                self.link._finish(self, give, done)
+            try:
+                came = done.acquire(True, -1 if self.patience is None else self.patience)
+                if came and self.in_order:
+                    self.link._calls.streams.append(self.stream)
+            finally:
+                if not came:
+                    self.link._calls.leaving.append(done)
+        except BaseException:   # the first exception is the one to see
+            pass
+
+
+cdef bint is_end(error):
+    """Whether a connection raises it, and not a signal handler, which may raise a TimeoutError."""
+    return isinstance(error, EOFError) or type(error) is OSError or (
+        isinstance(error, OSError) and error.errno is not None
+    )
+
+
+def call(link, ident, method, args, patience, thread):
+    """`Request.ask`, of a request that is left where it raises."""
+    cdef Request request = Request()
+    try:
+        return request.ask(link, ident, method, args, patience, thread)
+    except BaseException:
+        request.leave(False)
+        raise
+
+
+def taking(function):
+    """A method that asks for something by the request that it is given: if it raises, it has taken nothing."""
+
+    def method(self, *args, **kwargs):
+        cdef Request request = Request()
+        try:
+            return function(self, request, *args, **kwargs)
+        except BaseException:
+            request.leave(False)
+            raise
+
+    return dressed(method, function)
+
+
+def giving(function):
+    """A method that gives something by the request that it is given: once begun it is done, even if it raises."""
+
+    def method(self, *args, **kwargs):
+        cdef Request request = Request()
+        cdef int _times
+        try:
+            return function(self, request, *args, **kwargs)
+        except PLAIN:
+            request.leave(True)
+            raise
+        except BaseException:
+            for _times in range(AGAIN):
+                if not request.unsent():
+                    break
+                try:
+                    function(self, request, *args, **kwargs)
+                except PLAIN:
+                    break
+                except BaseException:
+                    pass
+            request.leave(True)
+            raise
+
+    return dressed(method, function)
+
+
+def dressed(method, function):
+    """`method` with the looks of `function`, but for the request that is none of its caller's business."""
+    wraps(function)(method)
+    signature = inspect.signature(function)
+    shown = [each for name, each in signature.parameters.items() if name != "request"]
+    method.__signature__ = signature.replace(parameters=shown)
+    return method

@@ -1,0 +1,43 @@
+"""gevent: its sockets do not block, so a wait for one lets other greenlets run, where it was patched in before us.
+
+A program that is patched afterwards, or in part, would wait with all of its greenlets at once, for ever where one of
+them is to end that wait. It is refused with word of what to do.
+"""
+
+from __future__ import annotations
+
+import select
+import sys
+from typing import Any
+
+__all__ = ["COOPERATIVE", "await_ready", "check_patches"]
+
+
+def _patched(name: str) -> bool:
+    monkey: Any = sys.modules.get("gevent.monkey")
+    return monkey is not None and bool(monkey.is_module_patched(name))
+
+
+COOPERATIVE = _patched("socket") and _patched("threading")
+"""Whether sockets and threads were gevent's when the kit was imported."""
+
+
+def check_patches() -> None:
+    """RuntimeError where gevent patches what it did not when the kit was imported."""
+    if (_patched("socket"), _patched("threading")) != (COOPERATIVE, COOPERATIVE):
+        raise RuntimeError(
+            "gevent has patched this program after sharedkit was imported, or only in part: call "
+            "gevent.monkey.patch_all() before anything else is imported, so that waiting for a server lets other "
+            "greenlets run; or use a server from a process that is not patched"
+        )
+
+
+def await_ready(descriptor: int, to_write: bool) -> None:
+    """Wait until a socket that does not block can be written to, or read from."""
+    if COOPERATIVE:
+        socket: Any = sys.modules["gevent.socket"]
+        (socket.wait_write if to_write else socket.wait_read)(descriptor)
+    else:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLOUT if to_write else select.POLLIN)
+        poll.poll()

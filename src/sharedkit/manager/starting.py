@@ -1,0 +1,96 @@
+"""Starting a server process as multiprocessing starts its own: the same executable, the same command line.
+
+So `multiprocessing.set_executable` and `freeze_support` count, and in a frozen or embedded program no further copy of
+the program runs. What the new process finds in its pipe is a `Service` in place of a Process, and no word of the main
+module, which is not imported again: a script that has no `if __name__ == "__main__":` may start a server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from multiprocessing import spawn
+from typing import Any
+
+from sharedkit.manager.server import Manager, end_with
+
+__all__ = ["Service", "start"]
+
+SAFE_PATH = "PYTHONSAFEPATH"
+
+
+class Service:
+    """The server to be, on its way to its process, where `multiprocessing.spawn` calls `_bootstrap`."""
+
+    def __init__(self, owner: int, address: str, authkey: bytes, listens: int, safe_path: str | None) -> None:
+        self._owner = owner
+        self._address = address
+        self._authkey = authkey
+        self._listens = listens
+        self._safe_path = safe_path  # what the environment said before we made it safe
+
+    def _bootstrap(self, _parent_sentinel: int) -> int:
+        """Serve until the owner ends, or ends us."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the owner, who then ends us
+        if self._safe_path is None:
+            os.environ.pop(SAFE_PATH, None)
+        else:
+            os.environ[SAFE_PATH] = self._safe_path
+        end_with(self._owner)
+        multiprocessing.current_process().authkey = self._authkey  # workers have it from us, and reach what calls bring
+        server = Manager(self._address, self._authkey).get_server()
+        with contextlib.suppress(BrokenPipeError), os.fdopen(self._listens, "wb") as answer:
+            pickle.dump(server.address, answer)
+        server.serve_forever()
+        return 0
+
+
+def start(address: str, authkey: bytes, listens: int, output: int) -> subprocess.Popen[bytes]:
+    """The process of a server that will listen at `address` and say so through the descriptor `listens`.
+
+    Raises RuntimeError where no server can be started from here: in a worker that imports its main module, in a frozen
+    program that has not called `multiprocessing.freeze_support()`, in one that has no executable.
+    """
+    spawn._check_not_importing_main()  # type: ignore[attr-defined]
+    if spawn.is_forking(sys.argv):
+        raise RuntimeError(
+            "this process was started to be a child, and runs the program instead: a frozen program that uses "
+            'get_context("manager") must call multiprocessing.freeze_support() first of all in its main module'
+        )
+    if not spawn.get_executable():
+        raise RuntimeError(
+            "Python does not say which program it is (sys.executable is empty, as where it is embedded); name an "
+            "interpreter by multiprocessing.set_executable(...) before the first use of the manager's context"
+        )
+    service = Service(os.getpid(), address, authkey, listens, os.environ.get(SAFE_PATH))
+    begin = os.memfd_create("sharedkit-server", 0)
+    try:
+        # All of it is there before the process is: nobody waits for anybody who may be gone.
+        with os.fdopen(os.dup(begin), "wb") as file:
+            pickle.dump(_preparation(), file)
+            pickle.dump(service, file)
+        os.lseek(begin, 0, os.SEEK_SET)
+        return subprocess.Popen(
+            spawn.get_command_line(pipe_handle=begin),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            env={**os.environ, SAFE_PATH: "1"},  # modules of the folder in which we run are none of the server's
+            process_group=0,  # Ctrl-C is for us, who then end it
+            pass_fds=(begin, listens),
+        )
+    finally:
+        os.close(begin)
+
+
+def _preparation() -> dict[str, Any]:
+    """What `multiprocessing.spawn.prepare` is to set: our arguments, and the path by which we found the kit."""
+    paths = []
+    for path in sys.path:
+        with contextlib.suppress(OSError, TypeError):  # the folder in which we run may be gone
+            paths.append(os.path.abspath(path))
+    return {"name": "MainProcess", "sys_path": paths, "sys_argv": list(getattr(sys, "argv", []))}
