@@ -190,7 +190,7 @@ static inline void *sk_errand_thread(void *at) {
         errand->rc = -errno;
         return NULL;
     }
-    for (int fd = 3; fd < 1024; fd++) close(fd);
+    for (int fd = 0; fd < 1024; fd++) close(fd);
     errand->run(errand->with);
     return NULL;
 }

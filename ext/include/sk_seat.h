@@ -45,7 +45,7 @@
 
 /* Written by whoever holds the seat's byte. */
 typedef struct sk_seat_entry {
-    uint32_t epoch;   /* how often the seat was taken; stored last */
+    uint32_t epoch;   /* how often the seat was taken; stored first */
     uint32_t pid;     /* of the last one who sat, in its own pid namespace: for people, and for pidfds, */
     uint64_t started; /* which are checked by when that process began: clock ticks since the machine did, or 0 */
 } sk_seat_entry;
@@ -93,16 +93,17 @@ static inline int sk_seats_open(const sk_seats *s, char name[SK_PATH]) {
 
 /* --- taking a seat ------------------------------------------------------------------------------- */
 
-/* Sit on `seat`, whose byte this open file has locked. */
-static inline int sk_seat_sit(sk_seats *s, int fd, uint32_t seat) {
+/* Sit on `seat`, whose byte this open file has just locked. The epoch moves on at once: until then an owner who died on this
+ * seat looks alive to others. */
+static inline int sk_seat_sit(sk_seats *s, int fd, uint32_t seat, uint64_t started) {
     sk_seat_entry *entry = &s->table[seat];
     uint32_t epoch = sk_load32_relaxed(&entry->epoch) + 1;
-    void *pin = sk_map_pin(fd, SK_PAGE);
-    if (pin == NULL) return SK_NO_MAPPING;
-    sk_store32_relaxed(&entry->pid, sk_pid());
-    sk_store64_relaxed(&entry->started, sk_process_started(s->process));
     sk_store32_seq_cst(&entry->epoch, epoch); /* commits: words of the seat's earlier owners are dead now */
+    sk_store32_relaxed(&entry->pid, sk_pid());
+    sk_store64_relaxed(&entry->started, started);
     sk_fence_seq_cst(); /* whoever reads the new owner word anywhere sees this epoch, too */
+    void *pin = sk_map_pin(fd, SK_PAGE);
+    if (pin == NULL) return SK_NO_MAPPING; /* the seat is free again, and an epoch lost */
     s->id->pin = pin;
     sk_store32_release(&s->id->me, epoch << SK_SEAT_BITS | seat);
     return SK_OK;
@@ -111,6 +112,7 @@ static inline int sk_seat_sit(sk_seats *s, int fd, uint32_t seat) {
 static inline int sk_seat_find(sk_seats *s) {
     char name[SK_PATH];
     if (sk_seats_me(s) != 0) return SK_OK; /* another thread was faster */
+    uint64_t started = sk_process_started(s->process);
     int fd = sk_seats_open(s, name), rc = SK_NO_SEAT;
     if (fd < 0) {
         errno = -fd;
@@ -120,7 +122,7 @@ static inline int sk_seat_find(sk_seats *s) {
         if (sk_load32_relaxed(&s->table[seat].epoch) >= SK_EPOCH_LAST) continue; /* retired */
         int locked = sk_file_lock(fd, SK_BYTES + seat, 1);
         if (locked == -EAGAIN) continue;
-        if (locked == 0) rc = sk_seat_sit(s, fd, seat);
+        if (locked == 0) rc = sk_seat_sit(s, fd, seat, started);
         else {
             errno = -locked;
             rc = SK_SYSTEM;

@@ -310,7 +310,7 @@ cdef class Segment:
         """Whether any process has it open, this one among them."""
         return sk_segment_in_use(self.s)
 
-    def attached(self):
+    def seated(self):
         """Pids of the processes that have a seat, each in its own pid namespace, and of this one if it has it open."""
         cdef uint32_t seat
         cdef sk_asker asker = sk_ask(&self.s.seats)
@@ -320,6 +320,20 @@ cdef class Segment:
                 pids.append(self.s.seats.table[seat].pid)
         sk_asker_end(&asker)
         return tuple(pids)
+
+    def attached(self):
+        """Pids of the processes that have it open, this one among them; as far as seats and /proc tell."""
+        from sharedkit import segments
+
+        return segments.who_has_open(self)
+
+    def sit(self):
+        """Take a seat now and not at the first use. SeatsExhausted, OSError."""
+        cdef int rc = SK_OK
+        if sk_me(self.s) == 0:
+            rc = sk_segment_sit(self.s)
+        if rc != SK_OK:
+            refuse(rc, 0)
 
     def pid_of(self, uint32_t owner):
         """The pid that an owner word names, or None when it names nobody alive."""

@@ -301,7 +301,7 @@ def live() -> list[SegmentInfo]:
 
 
 def _look_around() -> Iterator[SegmentInfo]:
-    users = users_of_files(_segment.FOLDER)
+    users = _users_of_files(_segment.FOLDER)
     for name in sorted(name[len(PREFIX) :] for name in _file_names() if name.startswith(PREFIX)):
         path = _path_of(name)
         try:
@@ -316,7 +316,7 @@ def _look_around() -> Iterator[SegmentInfo]:
             state = "unknown kind" if kind is None else kind.state(segment)
         except Exception as why:  # one damaged segment must not hide the others
             state = str(why)
-        attached = tuple(sorted({*segment.attached(), *users.get(segment.file, ())}))
+        attached = tuple(sorted({*segment.seated(), *users.get(segment.file, ())}))
         if not attached and not segment.in_use:
             state = f"{state}, unused" if segment.persist else "orphan"
         label = f"kind {segment.kind}" if kind is None else kind.name
@@ -343,8 +343,8 @@ def remove(name: str, force: bool = False) -> None:
         except FileNotFoundError:
             raise FileNotFoundError(errno.ENOENT, f"no segment named {name!r}", path) from None
         if segment.in_use:
-            pids = {*segment.attached(), *users_of_files(_segment.FOLDER).get(segment.file, ())}
-            who = f"pid {', '.join(map(str, sorted(pids)))}" if pids else "a process"
+            pids = segment.attached()
+            who = f"pid {', '.join(map(str, pids))}" if pids else "a process"
             raise errors.SegmentInUse(errno.EBUSY, f"segment {name!r} is attached by {who}", path)
     try:
         _segment.unname(path)
@@ -354,12 +354,18 @@ def remove(name: str, force: bool = False) -> None:
         os.unlink(path)
 
 
-def users_of_files(folder: str) -> dict[tuple[int, int], set[int]]:
-    """The pids that have files of the folder mapped, by device and inode; as far as /proc tells this user."""
+def who_has_open(segment: Segment) -> tuple[int, ...]:
+    """The pids of the processes that have the segment open, sorted, also of those that have not used it."""
+    mapped = _users_of_files(os.path.dirname(segment.path)).get(segment.file, set())
+    return tuple(sorted({*segment.seated(), *mapped} if segment.in_use else segment.seated()))
+
+
+def _users_of_files(folder: str) -> dict[tuple[int, int], set[int]]:
+    """The pids of other processes that have files of the folder mapped, by device and inode; as far as /proc tells."""
     users: dict[tuple[int, int], set[int]] = {}
     where = f"{folder}/".encode()
     for pid in os.listdir("/proc") if os.path.isdir("/proc/self") else ():
-        if not pid.isdigit():
+        if not pid.isdigit() or int(pid) == os.getpid():
             continue
         try:
             with open(f"/proc/{pid}/maps", "rb") as maps:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from processes.programs import Program, path_of
 
+from sharedkit import segments
 from sharedkit import shm as sk
 
 STRUCTURES = """
@@ -76,8 +77,8 @@ def test_what_a_sudden_end_leaves_the_next_use_sweeps(end: str) -> None:
         names = program.line().split()
         returned, _, err = program.result()
     assert (returned, err) == (status, "")
-    with sk.Counter():
-        assert [name for name in names if path_of(name).exists()] == []
+    segments.live()
+    assert [name for name in names if path_of(name).exists()] == []
 
 
 FAMILY = """

@@ -61,8 +61,8 @@ def test_what_the_murder_of_whole_groups_leaves_the_next_use_sweeps() -> None:
             names = program.line().split()
             assert len(names) == 5
             _await_nobody(names)
-            with sk.Counter():
-                left += [name for name in names if path_of(name).exists()]
+            segments.live()
+            left += [name for name in names if path_of(name).exists()]
         program.close_stdin()
         assert program.result()[2] == ""
     assert left == []

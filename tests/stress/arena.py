@@ -68,6 +68,7 @@ PLAIN: dict[str, type[Operation]] = {
     "close, not last": operations_life.CloseNotLast,
     "close, last": operations_life.CloseLast,
     "unlink": operations_life.Unlink,
+    "first use": operations_life.FirstUse,
     "transit": operations_life.Transit,
     "sweep": operations_life.Sweep,
     "Counter.add": operations_words.Add,
@@ -123,7 +124,7 @@ def trace(stepper: Stepper, make: Callable[[], Operation]) -> Route:
     operation = make()
     operation.prepare()
     with _watch(operation) as watch:
-        victim = stepper.fork(operation.enter, operation.act)
+        victim = stepper.fork(operation.enter, operation.act, operation.seated)
         steps = stepper.trace(victim, watch)
     stepper.kill(victim)
     operation.survive(0)
@@ -172,7 +173,7 @@ class Arena:
         for _ in range(TRIES):
             operation = self._make()
             operation.prepare()
-            victim = self.stepper.fork(operation.enter, operation.act)
+            victim = self.stepper.fork(operation.enter, operation.act, operation.seated)
             start, counted = self.route.to(k)
             at = self.stepper.to(victim, start, counted)
             self.stepper.kill(victim)

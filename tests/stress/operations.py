@@ -97,6 +97,8 @@ def judge(seen: list[Any], before: list[Any], mine: list[Any], fresh: list[Any],
 class Operation(ABC):
     """One operation, made anew for each death."""
 
+    seated = True  # the victim has taken its seats before
+
     victim_may_lose = 0  # items that can be in the dead hand
     # Whether there is one instruction before which nothing, and after which all of it has happened.
     commits_once = False

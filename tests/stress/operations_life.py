@@ -129,16 +129,31 @@ class Attach(SegmentOfOthers):
         self.queue = sk.attach(self.name)
 
 
-class Unlink(SegmentOfOthers):
+class Unlink(QueueOperation):
     """The name goes, or it does not; those who have the queue open go on in any case."""
 
     def act(self) -> None:
         self.queue.unlink()
 
     def survive(self, k: int) -> Outcome:
-        outcome = super().survive(k)
+        began = time.perf_counter()
+        outcome = Outcome(committed=int(not path_of(self.name).exists()))
+        outcome.lost += _use(self.queue, self.before)
         outcome.left += int(not self.queue._segment().in_use)
+        outcome.recovery_ms = (time.perf_counter() - began) * 1e3
         return outcome
+
+
+class FirstUse(SegmentOfOthers):
+    """A process that has the queue open takes its seat."""
+
+    seated = False
+
+    def enter(self) -> None:
+        self.segment = self.queue._segment()
+
+    def act(self) -> None:
+        self.segment.sit()
 
 
 class Transit(SegmentOfOthers):

@@ -240,7 +240,7 @@ class AfterDeath(Operation):
 
     def prepare(self) -> None:
         self._first.prepare()
-        victim = self._stepper.fork(self._first.enter, self._first.act)
+        victim = self._stepper.fork(self._first.enter, self._first.act, self._first.seated)
         start, counted = self._route.to(self._at)
         self._stepper.to(victim, start, counted)
         self._stepper.kill(victim)

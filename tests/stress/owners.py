@@ -33,7 +33,7 @@ def stop_with_lock(stepper: Stepper, kind: type[QueueOperation], route: Route) -
     """The operation and its victim, which has taken the lock and nothing else."""
     operation = kind()
     operation.prepare()
-    victim = stepper.fork(operation.enter, operation.act)
+    victim = stepper.fork(operation.enter, operation.act, operation.seated)
     stepper.to(victim, *route.to(changes(route)[0]))
     seen = operation.queue.statistics()
     assert victim in (seen.put_owner, seen.get_owner), "the victim has no lock"

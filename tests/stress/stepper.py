@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sharedkit import segments
+
 OWN, CALLED = 1, 2
 CHANGED, LOCKED, SYSCALL, IN_OWN = 1, 2, 4, 8
 ENDED = -2
@@ -91,11 +93,17 @@ class Stepper:
         """The file and offset of an address, as objdump shows it."""
         return next((code.describe(at) for code in self._code if code.start <= at < code.end), f"{at:#x}")
 
-    def fork(self, enter: Callable[[], None], act: Callable[[], None]) -> int:
-        """A child that does `enter`, stops, does `act` and stops again. It never returns."""
+    def fork(self, enter: Callable[[], None], act: Callable[[], None], seated: bool = True) -> int:
+        """A child that does `enter`, stops, does `act` and stops again. It never returns.
+
+        `seated`: it takes its seats before that.
+        """
         pid = os.fork()
         if pid == 0:
             try:
+                if seated:
+                    for segment in list(segments._held):
+                        segment.sit()
                 enter()
                 if self._c.step_begin() == 0:
                     act()

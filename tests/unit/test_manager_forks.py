@@ -55,7 +55,8 @@ def test_what_is_opened_in_the_moment_before_a_fork_is_the_childs_too(ctx: Any) 
     """Other threads may open it, and let go of it, when the ticket of the child is made already."""
     ctx.Counter()
     link = ctx.server.link()
-    ticket = link.before_fork()
+    ticket = "of-a-child"
+    link.before_fork(ticket)
     counter = ctx.Counter(7)
     link.in_parent(ticket)
     ident = counter._ident

@@ -176,8 +176,10 @@ class House:
         self._keep(call.session, ticket, self._states.values() if state is None else (state, *state.parts()))
 
     def _keep(self, session: Session, ticket: str, wanted: Iterable[State]) -> None:
-        """A ticket that was told of before is not made again, but has what was opened since: its child may be forked
-        only now."""
+        """A ticket that was told of before is not made again, but has what was opened since.
+
+        Its child may not have been forked before.
+        """
         if ticket in session.redeemed or session.life is None:
             return
         kept = {each: each.refs[session] for each in wanted if session in each.refs}

@@ -211,26 +211,23 @@ class Link:
 
     # --- forks
 
-    def before_fork(self) -> str | None:
+    def before_fork(self, ticket: str) -> None:
         """Have the server keep for the child what this process has open, and may close at once. Waits for nobody.
 
         A server that is stopped hears of it when it goes on, and before whatever this process lets go of.
         """
         requests = self._requests
-        if requests is None:
-            return None
-        ticket = secrets.token_hex(8)
-        self.forking.append(ticket)
-        requests.tell_soon(0, "ticket", (ticket, None))
-        return ticket
+        if requests is not None:
+            self.forking.append(ticket)
+            requests.tell_soon(0, "ticket", (ticket, None))
 
-    def in_parent(self, ticket: str | None) -> None:
+    def in_parent(self, ticket: str) -> None:
         """The child is there: the next request that is answered has told of all that it has."""
-        if ticket is not None and ticket in self.forking:
+        if ticket in self.forking:
             self.tickets.append(ticket)
             self.forking.remove(ticket)
 
-    def in_child(self, ticket: str | None) -> None:
+    def in_child(self, ticket: str) -> None:
         """Leave the parent's connections and open a session with what it had, at the first call at the latest."""
         self._lock = threading.RLock()
         self._calls = _Calls()
@@ -255,17 +252,17 @@ class Link:
 class _Inherited:
     """What the child of a fork has open of its parent's session, until it has one of its own."""
 
-    def __init__(self, parent: str, ticket: str | None) -> None:
+    def __init__(self, parent: str, ticket: str) -> None:
         self.parent = parent
         self.ticket = ticket
         self.idents: list[int] = []  # of each handle that there was at the moment of the fork
 
-    def told(self) -> tuple[str, str | None, tuple[int, ...]]:
+    def told(self) -> tuple[str, str, tuple[int, ...]]:
         """What the server is to know: the session of the parent, the ticket, and each structure for each handle."""
         return self.parent, self.ticket, tuple(self.idents)
 
 
-_forking: dict[int, list[tuple[Link, str | None]]] = {}
+_forking: dict[int, list[tuple[Link, str]]] = {}
 """By the thread that forks: the links there are, and the tickets that its child may use."""
 
 
@@ -274,9 +271,9 @@ def _before_fork() -> None:
     error: BaseException | None = None
     for link in _all_links():
         try:
-            mine.append((link, None))
-            mine[-1] = link, link.before_fork()
-        except BaseException as end:  # of a signal handler; the child does without a ticket
+            mine.append((link, secrets.token_hex(8)))
+            link.before_fork(mine[-1][1])
+        except BaseException as end:  # of a signal handler; the server may not have heard of this ticket
             error = end
     if error is not None:
         raise error
@@ -291,8 +288,15 @@ def _all_links() -> list[Link]:
 
 
 def _after_fork_in_parent() -> None:
+    error: BaseException | None = None
     for link, ticket in _forking.pop(threading.get_ident(), []):
-        link.in_parent(ticket)
+        try:
+            link.in_parent(ticket)
+        except BaseException as end:  # of a signal handler
+            link.in_parent(ticket)
+            error = end
+    if error is not None:
+        raise error
 
 
 def _after_fork_in_child() -> None:
