@@ -316,7 +316,7 @@ def _look_around() -> Iterator[SegmentInfo]:
             state = "unknown kind" if kind is None else kind.state(segment)
         except Exception as why:  # one damaged segment must not hide the others
             state = str(why)
-        attached = tuple(sorted({*segment.seated(), *users.get(segment.file, ())}))
+        attached = _with_seated(segment, users)
         if not attached and not segment.in_use:
             state = f"{state}, unused" if segment.persist else "orphan"
         label = f"kind {segment.kind}" if kind is None else kind.name
@@ -356,8 +356,13 @@ def remove(name: str, force: bool = False) -> None:
 
 def who_has_open(segment: Segment) -> tuple[int, ...]:
     """The pids of the processes that have the segment open, sorted, also of those that have not used it."""
-    mapped = _users_of_files(os.path.dirname(segment.path)).get(segment.file, set())
-    return tuple(sorted({*segment.seated(), *mapped} if segment.in_use else segment.seated()))
+    return _with_seated(segment, _users_of_files(os.path.dirname(segment.path)))
+
+
+def _with_seated(segment: Segment, users: dict[tuple[int, int], set[int]]) -> tuple[int, ...]:
+    own = _named.get(segment.path)
+    ours = {os.getpid()} if own is not None and own.file == segment.file else set()
+    return tuple(sorted({*segment.seated(), *users.get(segment.file, ()), *ours}))
 
 
 def _users_of_files(folder: str) -> dict[tuple[int, int], set[int]]:
