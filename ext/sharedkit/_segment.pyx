@@ -322,10 +322,10 @@ cdef class Segment:
         return tuple(pids)
 
     def attached(self):
-        """Pids of the processes that have it open, this one among them; as far as seats and /proc tell."""
-        from sharedkit import segments
-
-        return segments.who_has_open(self)
+        """Pids of the processes that have used it, this one among them; for `statistics()`, which is a use."""
+        if sk_me(self.s) == 0:
+            sk_segment_sit(self.s)    # so that others see this one; where there is no seat, it is named all the same
+        return self.seated()
 
     def sit(self):
         """Take a seat now and not at the first use. SeatsExhausted, OSError."""

@@ -316,7 +316,7 @@ def _look_around() -> Iterator[SegmentInfo]:
             state = "unknown kind" if kind is None else kind.state(segment)
         except Exception as why:  # one damaged segment must not hide the others
             state = str(why)
-        attached = _with_seated(segment, users)
+        attached = who_has_open(segment, users)
         if not attached and not segment.in_use:
             state = f"{state}, unused" if segment.persist else "orphan"
         label = f"kind {segment.kind}" if kind is None else kind.name
@@ -343,7 +343,7 @@ def remove(name: str, force: bool = False) -> None:
         except FileNotFoundError:
             raise FileNotFoundError(errno.ENOENT, f"no segment named {name!r}", path) from None
         if segment.in_use:
-            pids = segment.attached()
+            pids = who_has_open(segment, _users_of_files(_segment.FOLDER))
             who = f"pid {', '.join(map(str, pids))}" if pids else "a process"
             raise errors.SegmentInUse(errno.EBUSY, f"segment {name!r} is attached by {who}", path)
     try:
@@ -354,12 +354,8 @@ def remove(name: str, force: bool = False) -> None:
         os.unlink(path)
 
 
-def who_has_open(segment: Segment) -> tuple[int, ...]:
+def who_has_open(segment: Segment, users: dict[tuple[int, int], set[int]]) -> tuple[int, ...]:
     """The pids of the processes that have the segment open, sorted, also of those that have not used it."""
-    return _with_seated(segment, _users_of_files(os.path.dirname(segment.path)))
-
-
-def _with_seated(segment: Segment, users: dict[tuple[int, int], set[int]]) -> tuple[int, ...]:
     own = _named.get(segment.path)
     ours = {os.getpid()} if own is not None and own.file == segment.file else set()
     return tuple(sorted({*segment.seated(), *users.get(segment.file, ()), *ours}))

@@ -1,7 +1,8 @@
 """What `statistics()` of each structure answers: one frozen picture, the same in every placement.
 
 A picture is taken without stopping anybody, so its numbers may be a moment apart from each other.
-`attached` holds the process ids of those that have the structure open, the caller's among them.
+`attached` holds the process ids of those that have used the structure since they opened it, the caller's among them (in
+shared memory `sharedkit ls` names also those that have it open and have not used it).
 """
 
 from __future__ import annotations

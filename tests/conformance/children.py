@@ -116,7 +116,8 @@ def change_from_initializer(kind: str) -> Any:
 
 
 def hold(handle: Any, ready: Any, go: Any) -> tuple[int, ...]:
-    """Say that the handle is here, and keep it until told to go on."""
+    """Use the handle, say that it is here, and keep it until told to go on."""
+    handle.statistics()
     ready.put(os.getpid())
     go.get()
     attached: tuple[int, ...] = handle.statistics().attached
