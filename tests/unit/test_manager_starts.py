@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing.spawn
+import contextlib
 import os
 import pickle
 import platform
@@ -28,7 +29,8 @@ def servers() -> set[int]:
     """The process ids of this process's servers, and of what else multiprocessing has spawned."""
     children: set[int] = set()
     for each in Path("/proc/self/task").iterdir():
-        children |= set(map(int, (each / "children").read_text().split()))
+        with contextlib.suppress(FileNotFoundError):  # the thread has ended meanwhile
+            children |= set(map(int, (each / "children").read_text().split()))
     return {pid for pid in children if b"--multiprocessing-fork" in _arguments(pid)}
 
 
