@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing.spawn
 import contextlib
+import multiprocessing.spawn
 import os
 import pickle
 import platform
