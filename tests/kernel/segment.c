@@ -41,7 +41,7 @@ static void live_in(sk_segment *s) {
 
 static void *come_and_go(void *number) {
     uint64_t until = deadline_in(opt.millis), dices = opt.seed * 31 + (uint64_t)(uintptr_t)number;
-    while (sk_now_ns() < until) {
+    while (sk_now_ns() < until || sk_load64_relaxed(&created) == 0 || sk_load64_relaxed(&attached) == 0) {
         sk_segment s;
         bool making = dice(&dices) % 2 == 0;
         int rc = making ? sk_segment_create(&s, FOLDER, path, &plan) : sk_segment_attach(&s, path, SK_TRUST_OWN, true);
@@ -178,6 +178,20 @@ static void forked(bool seen) {
     close(go[0]), close(go[1]);
 }
 
+/* Whether a user-mode emulator runs this program: the machine that it was compiled for is not the one that runs it. */
+static bool is_emulated(void) {
+#if defined(__x86_64__)
+    return false;
+#else
+    char text[1 << 14];
+    int fd = open("/proc/cpuinfo", O_RDONLY);
+    ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+    if (fd >= 0) close(fd);
+    text[n > 0 ? n : 0] = 0;
+    return strstr(text, "GenuineIntel") != NULL || strstr(text, "AuthenticAMD") != NULL;
+#endif
+}
+
 static void persistent(void) {
     sk_segment s, t;
     sk_plan stays = plan;
@@ -226,8 +240,10 @@ int main(int argc, char **argv) {
     seats();
     wrap();
     without_descriptors();
-    forked(true);
-    forked(false);
+    if (!is_emulated()) { /* qemu-user gives a fork's child what MADV_DONTFORK and MADV_WIPEONFORK keep from it */
+        forked(true);
+        forked(false);
+    }
     persistent();
     trusted();
     crew c = {.n = 0};
