@@ -90,7 +90,7 @@ def test_offsets_codes_and_text_that_change_for_long_lead_nowhere(built: Path, s
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_participants_keep_every_promise_on_another_machine(built: Path, program: str) -> None:
     done = subprocess.run(
-        [ARM_RUN, built / "arm64" / program, "20", "0", "0", "1"], capture_output=True, text=True, timeout=WATCHDOG
+        [ARM_RUN, built / "arm64" / program, "400", "0", "0", "1"], capture_output=True, text=True, timeout=WATCHDOG
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
