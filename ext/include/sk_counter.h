@@ -10,7 +10,7 @@
  * count, and setting a value moves the base alone, in one step.
  * Compare-and-swap rather than fetch-and-add, so that a sum that does not fit is refused before anybody sees it.
  *
- * The sum is linearizable. Who reads it takes the reader's lock; while that is taken everybody adds to the base. Then only an
+ * The sum is linearizable. A reader takes the reader's lock; while that is taken everybody adds to the base. Then only an
  * addition that began before can still change a stripe, one a thread, so two readings of all stripes are soon alike, and what
  * was read of the base between them belongs to both: of two additions one of which came after the other had ended, the
  * earlier is in the sum if the later is. A reader whose lock is kept by another for long (by one that is stopped) reads
