@@ -69,6 +69,12 @@ def _build() -> ctypes.CDLL:
         return ctypes.CDLL(str(library), use_errno=True)
 
 
+def _sit_everywhere() -> None:
+    # In a function of its own: a name that outlived the loop would keep the last segment mapped.
+    for segment in list(segments._held):
+        segment.sit()
+
+
 class Stepper:
     """Steps victims forked from this process. All modules that are to be stepped must be imported before it is made."""
 
@@ -102,8 +108,7 @@ class Stepper:
         if pid == 0:
             try:
                 if seated:
-                    for segment in list(segments._held):
-                        segment.sit()
+                    _sit_everywhere()
                 enter()
                 if self._c.step_begin() == 0:
                     act()

@@ -17,6 +17,6 @@ def is_part(name: str) -> bool:
 hiddenimports = [
     *collect_submodules("sharedkit", filter=is_part),
     # of the standard library and NumPy, by compiled modules; tests/unit/test_pyinstaller.py compares
-    "atexit", "collections.abc", "errno", "functools", "math", "numpy", "operator", "os", "pickle", "queue", "resource",
-    "secrets", "struct", "threading", "time", "types", "typing", "warnings",
+    "_thread", "atexit", "collections.abc", "errno", "functools", "inspect", "math", "numpy", "operator", "os",
+    "pickle", "queue", "resource", "secrets", "struct", "threading", "time", "types", "typing", "warnings",
 ]  # fmt: skip
