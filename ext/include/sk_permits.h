@@ -160,8 +160,8 @@ static inline int sk_permits_park(sk_segment *s, sk_permits *p, uint32_t seen, u
     return sk_park_slice(&s->waiter, &p->event, raised, slice, until);
 }
 
-/* One look: SK_OK, SK_BUSY with how many are free, or what entering says. Who barges does not wait for a permit, and not
- * for a holder of the lock that stands still: SK_STALLED. */
+/* One look: SK_OK, SK_BUSY with how many are free, or what entering says. With `barges`, the turn of others is not heeded,
+ * and a holder of the lock that stands still is not waited for: SK_STALLED. */
 static inline int sk_permits_look(sk_segment *s, sk_permits *p, bool barges, uint64_t until, sk_stay *stay,
                                   uint32_t *unheld) {
     int rc = sk_permits_enter(s, p, until);

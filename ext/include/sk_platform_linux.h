@@ -308,7 +308,7 @@ typedef struct sk_file {
     uint64_t held;   /* bytes of memory */
     uint32_t mode;   /* permissions */
     uint32_t uid, gid;
-    bool regular, named;
+    bool regular;
 } sk_file;
 
 static inline void sk_file_of(sk_file *file, const struct stat *st) {
@@ -320,7 +320,6 @@ static inline void sk_file_of(sk_file *file, const struct stat *st) {
     file->uid = st->st_uid;
     file->gid = st->st_gid;
     file->regular = S_ISREG(st->st_mode);
-    file->named = st->st_nlink > 0;
 }
 
 static inline int sk_file_look(int fd, sk_file *file) {

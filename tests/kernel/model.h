@@ -127,7 +127,7 @@ static inline uint64_t sk_start_time(void) { return 1; }
 typedef struct sk_file {
     uint64_t id[2], size, held;
     uint32_t mode, uid, gid;
-    bool regular, named;
+    bool regular;
 } sk_file;
 static inline int sk_file_lock(int fd, uint64_t from, uint64_t len) { (void)fd; (void)from; (void)len; return 0; }
 static inline int sk_file_share(int fd, uint64_t from, uint64_t len) { (void)fd; (void)from; (void)len; return 0; }

@@ -21,8 +21,9 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).parents[1]))
 
-from stress.ledger import SLOTS, TORN, Ledger, end_with_parent, opened, sealed
+from stress.ledger import SLOTS, TORN, Ledger, opened, sealed
 from stress.place import sk
+from stress.worker import left, start
 
 STUCK_AFTER = 20.0
 WRITERS = (0, 1)
@@ -126,19 +127,14 @@ class Round:
     def start(self, slot: int) -> None:
         seed = self.dice.randrange(1 << 30)
         self.ledger.done[slot] = self.next[slot]
-        pid = os.fork()
-        if pid == 0:
-            status = 1
-            try:
-                end_with_parent()
-                if slot in WRITERS:
-                    write(self.table, self.ledger, slot, self.next[slot])
-                else:
-                    read(self.table, self.ledger, slot, seed)
-                status = 0
-            finally:
-                os._exit(status)
-        self.pids[slot] = pid
+
+        def work() -> None:
+            if slot in WRITERS:
+                write(self.table, self.ledger, slot, self.next[slot])
+            else:
+                read(self.table, self.ledger, slot, seed)
+
+        self.pids[slot] = start(work, self.table, seed)
 
     def await_progress(self, slots: list[int]) -> None:
         began = time.monotonic()
@@ -203,7 +199,7 @@ class Round:
         self.books.reads += sum(self.next[slot] for slot in READERS)
         self.books.lost += int(len(self.table) != len(list(self.table)))
         self.table.close()
-        self.books.left += Path(f"/dev/shm/sk_{self.name}").exists()
+        self.books.left += left(self.name)
 
 
 def main() -> None:

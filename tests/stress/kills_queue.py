@@ -25,8 +25,9 @@ import numpy as np
 
 sys.path.append(str(Path(__file__).parents[1]))
 
-from stress.ledger import LOG_ROOM, TORN, Ledger, end_with_parent, opened, sealed
+from stress.ledger import LOG_ROOM, TORN, Ledger, opened, sealed
 from stress.place import sk
+from stress.worker import left, start
 
 STUCK_AFTER = 20.0
 KILLS_A_ROUND = 25
@@ -127,19 +128,14 @@ class Round:
         self.ledger.clear(slot)
         producer, self.next_producer = self.next_producer, self.next_producer + (slot < 2)
         seed = self.rng.randrange(1 << 30)
-        pid = os.fork()
-        if pid == 0:
-            status = 1
-            try:
-                end_with_parent()
-                if slot < 2:
-                    produce(self.queue, self.ledger, slot, producer, self.mode, seed)
-                else:
-                    consume(self.queue, self.ledger, slot, self.mode)
-                status = 0
-            finally:
-                os._exit(status)
-        self.pids[slot] = pid
+
+        def work() -> None:
+            if slot < 2:
+                produce(self.queue, self.ledger, slot, producer, self.mode, seed)
+            else:
+                consume(self.queue, self.ledger, slot, self.mode)
+
+        self.pids[slot] = start(work, self.queue, seed)
         if slot < 2:
             self.producer_of[slot] = producer
 
@@ -217,7 +213,7 @@ class Round:
         self.seen.append(np.array(rest, np.int64))
         self.settle()
         self.queue.close()
-        self.books.left += Path(f"/dev/shm/sk_{self.name}").exists()
+        self.books.left += left(self.name)
 
     def await_end(self, slot: int) -> None:
         """Wait for a process that was told to stop; while producers stop, consumers may have to be replaced."""

@@ -19,9 +19,10 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1]))
 
-from stress.ledger import SLOTS, end_with_parent
+from stress.ledger import SLOTS
 from stress.primitives import PRIMITIVES
 from stress.trial import Books, Hung, Trial
+from stress.worker import left, start
 
 LONGEST = 0.003  # seconds between a start and the next kill
 
@@ -34,16 +35,8 @@ class Soak:
 
     def start(self, slot: int) -> None:
         seed = self.dice.randrange(1 << 30)
-        pid = os.fork()
-        if pid == 0:
-            status = 1
-            try:
-                end_with_parent()
-                self.trial.work(slot, random.Random(seed))
-                status = 0
-            finally:
-                os._exit(status)
-        self.trial.board.pids[slot] = pid
+        work = self.trial.work
+        self.trial.board.pids[slot] = start(lambda: work(slot, random.Random(seed)), self.trial.handle, seed)
 
     def kill(self, slot: int) -> None:
         """From before the signal until the dead one's words are put right, `killing` is odd."""
@@ -100,7 +93,7 @@ def main() -> None:
         print(json.dumps({"hung": str(why), "statistics": str(trial.handle.statistics())}), flush=True)
     else:
         trial.handle.close()
-        books.left = int(Path(f"/dev/shm/sk_{trial.name}").exists())
+        books.left = left(trial.name)
     print(json.dumps(asdict(books) | {"clean": books.clean}), flush=True)
 
 

@@ -19,8 +19,9 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).parents[1]))
 
-from stress.ledger import SLOTS, Ledger, end_with_parent
+from stress.ledger import SLOTS, Ledger
 from stress.place import sk
+from stress.worker import left, start
 
 STUCK_AFTER = 20.0
 STEP = (1 << 33) + 1  # changes both halves of the word
@@ -97,16 +98,9 @@ class Soak:
 
     def start(self, slot: int) -> None:
         self.ledger.clear(slot)
-        pid = os.fork()
-        if pid == 0:
-            status = 1
-            try:
-                end_with_parent()
-                work(self.subject, self.handle, self.ledger, slot)
-                status = 0
-            finally:
-                os._exit(status)
-        self.pids[slot] = pid
+        self.pids[slot] = start(
+            lambda: work(self.subject, self.handle, self.ledger, slot), self.handle, self.books.kills
+        )
 
     def close_books(self, slot: int) -> None:
         self.begun += int(self.ledger.begun[slot])
@@ -149,7 +143,7 @@ class Soak:
         books.lost = max(self.done - books.additions, 0)
         books.duplicated = max(books.additions - self.begun, 0)
         self.handle.close()
-        books.left = int(Path(f"/dev/shm/sk_{self.name}").exists())
+        books.left = left(self.name)
         return books
 
 

@@ -6,9 +6,7 @@ SIGKILL leaves the one or the other. A consumer appends what it took to a log of
 
 from __future__ import annotations
 
-import ctypes
 import mmap
-import signal
 import zlib
 
 import numpy as np
@@ -20,12 +18,6 @@ _HEAD = 24  # producer, serial number, length; then the body; then the checksum
 TORN = -1
 
 Words = npt.NDArray[np.int64]
-
-
-def end_with_parent() -> None:
-    """In a child: SIGKILL when the harness ends, so that a failed test leaves nobody behind."""
-    if ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL, 0, 0, 0) != 0:  # PR_SET_PDEATHSIG
-        raise OSError(ctypes.get_errno(), "prctl")
 
 
 def shared_words(n: int) -> Words:

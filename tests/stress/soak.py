@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from stress.place import PLACE
+from stress.worker import LIKE
 
 
-def soak(script: str, *args: object, limit: float, place: str = "shm") -> dict[str, Any]:
-    """The last line of JSON of `script`, whose structures are in `place`.
+def soak(script: str, *args: object, limit: float, place: str = "shm", like: str = "fork") -> dict[str, Any]:
+    """The last line of JSON of `script`, whose structures are in `place` and whose processes live like `like`.
 
     AssertionError, with what it said, when it fails or takes over `limit` s.
     """
@@ -26,7 +27,7 @@ def soak(script: str, *args: object, limit: float, place: str = "shm") -> dict[s
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        env={**os.environ, PLACE: place},
+        env={**os.environ, PLACE: place, LIKE: like},
     ) as process:
         try:
             out, err = process.communicate(timeout=limit)

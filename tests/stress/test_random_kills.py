@@ -21,6 +21,9 @@ _words: list[dict[str, object]] = []
 _dicts: list[dict[str, object]] = []
 _primitives: list[dict[str, object]] = []
 _executors: list[dict[str, object]] = []
+_daemons: list[dict[str, object]] = []
+DAEMONS = [("kills_queue.py", "small"), ("kills_dict.py", "Dict"), ("kills_sync.py", "Lock"),
+           ("kills_sync.py", "BoundedSemaphore")]  # fmt: skip
 
 
 def _queue_survives(mode: str, kills: int, tables: dict[str, str]) -> None:
@@ -58,6 +61,15 @@ def _executor_survives(method: str, kills: int, tables: dict[str, str]) -> None:
     assert books["clean"], books
 
 
+def _daemons_survive(script: str, subject: str, kills: int, tables: dict[str, str]) -> None:
+    books = soak(script, subject, kills, SEED, limit=120 + kills, like="daemons")
+    common = {key: books[key] for key in ("kills", "hung", "lost", "duplicated", "torn", "left", "recovery_ms")}
+    title = "random kills of processes that close every descriptor and fork unseen"
+    _show(tables, title, {"subject": subject} | common, _daemons)
+    assert books["kills"] == kills
+    assert books["clean"], books
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_a_queue_outlives_some_producers_and_consumers(mode: str, tables: dict[str, str]) -> None:
     _queue_survives(mode, 25, tables)
@@ -80,6 +92,11 @@ def test_a_primitive_outlives_some_of_those_who_use_it(primitive: str, tables: d
 @pytest.mark.parametrize(("method", "kills"), [("fork", 40), ("spawn", 8), ("forkserver", 8), ("manager", 8)])
 def test_an_executor_outlives_some_of_its_workers(method: str, kills: int, tables: dict[str, str]) -> None:
     _executor_survives(method, kills, tables)
+
+
+@pytest.mark.parametrize(("script", "subject"), DAEMONS)
+def test_what_daemons_use_outlives_some_of_them(script: str, subject: str, tables: dict[str, str]) -> None:
+    _daemons_survive(script, subject, 15, tables)
 
 
 @pytest.mark.stress
@@ -109,3 +126,9 @@ def test_a_primitive_outlives_many_of_those_who_use_it(primitive: str, tables: d
 @pytest.mark.parametrize(("method", "kills"), [("fork", 500), ("spawn", 100), ("forkserver", 100), ("manager", 100)])
 def test_an_executor_outlives_many_of_its_workers(method: str, kills: int, tables: dict[str, str]) -> None:
     _executor_survives(method, kills, tables)
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize(("script", "subject"), DAEMONS)
+def test_what_daemons_use_outlives_many_of_them(script: str, subject: str, tables: dict[str, str]) -> None:
+    _daemons_survive(script, subject, 1000, tables)

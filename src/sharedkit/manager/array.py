@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from sharedkit._geometry import contents_of, geometry
+from sharedkit._summands import numbers
 from sharedkit.manager.arguments import SCALARS
-from sharedkit.manager.elements import numbers
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
 from sharedkit.manager.lock import PartLock
 from sharedkit.statistics import ArrayStatistics

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from operator import index
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from sharedkit._differences import unlike
-from sharedkit._geometry import contents_of, geometry, require_number
+from sharedkit._geometry import contents_of, geometry
+from sharedkit._summands import element, number, numbers
 from sharedkit.statistics import ArrayStatistics
 from sharedkit.thread import registry
 from sharedkit.thread.handle import Handle
@@ -61,8 +61,8 @@ class Array(Handle[_ArrayState], kind="Array"):
         persist: bool = False,
         seats: int = DEFAULT_SEATS,
     ) -> None:
-        lengths, element = geometry(shape, dtype)
-        self._begin(np.zeros(lengths, element), name, exist_ok, persist, seats)
+        lengths, of = geometry(shape, dtype)
+        self._begin(np.zeros(lengths, of), name, exist_ok, persist, seats)
 
     @classmethod
     def from_array(
@@ -174,8 +174,8 @@ class Array(Handle[_ArrayState], kind="Array"):
         OverflowError for an `n` that the dtype cannot hold.
         """
         state = self._state
-        cell = _element(state.array, index)
-        summand = _number(state.array.dtype, n)
+        cell = element(state.array, index)
+        summand = number(state.array.dtype, n)
         with state.mutex:
             old = cell.item()
             np.add(cell, summand, out=cell)
@@ -187,9 +187,9 @@ class Array(Handle[_ArrayState], kind="Array"):
         Raises as `fetch_add` does.
         """
         state = self._state
-        cell = _element(state.array, index)
-        old = _number(state.array.dtype, expected)
-        new = _number(state.array.dtype, desired)
+        cell = element(state.array, index)
+        old = number(state.array.dtype, expected)
+        new = number(state.array.dtype, desired)
         with state.mutex:
             if cell[()] != old:
                 return False
@@ -205,7 +205,7 @@ class Array(Handle[_ArrayState], kind="Array"):
         that the dtype cannot hold, ValueError for values that do not broadcast.
         """
         state = self._state
-        summands = _numbers(state.array.dtype, values)
+        summands = numbers(state.array.dtype, values)
         # NumPy 2.4 reads past the end of values that it has to broadcast to indices of two dimensions.
         shape = np.shape(state.array[indices])
         if summands.shape != shape:
@@ -225,40 +225,3 @@ class Array(Handle[_ArrayState], kind="Array"):
             attached=(os.getpid(),),
             lock_owner=os.getpid() if state.lock.locked() else None,
         )
-
-
-def _element(array: NDArray[Any], key: int | tuple[int, ...]) -> NDArray[Any]:
-    """A view of no dimension on one element."""
-    require_number(array.dtype)
-    position = tuple(index(n) for n in key) if isinstance(key, tuple) else (index(key),)
-    if len(position) != array.ndim:
-        raise IndexError(f"one element of {array.ndim} axes needs as many indices: {key}")
-    where: tuple[Any, ...] = (*position, ...)
-    cell: NDArray[Any] = array[where]
-    return cell
-
-
-def _numbers(dtype: np.dtype[Any], values: ArrayLike) -> NDArray[Any]:
-    """`values` as an array of just this type; NumPy itself would cut fractions off in silence."""
-    require_number(dtype)
-    given = np.asarray(values)
-    if given.dtype.kind == "O" and all(isinstance(value, int) for value in given.flat):
-        if dtype.kind in "iu":  # NumPy keeps integers as objects where 64 bits are too few
-            raise OverflowError(f"some of the values do not fit in {dtype}")
-    elif given.dtype.kind not in ("biu" if dtype.kind in "iu" else "biuf") and given.size:
-        raise TypeError(f"{given.dtype} cannot be added to {dtype}")
-    summands = given.astype(dtype)
-    if dtype.kind in "iu" and not np.array_equal(summands, given):
-        raise OverflowError(f"some of the values do not fit in {dtype}")
-    return summands
-
-
-def _number(dtype: np.dtype[Any], n: int | float) -> NDArray[Any]:
-    """`n` as an array of no dimension, of just this type."""
-    if dtype.kind == "f":
-        return np.asarray(float(n), dtype)
-    number = index(n)  # type: ignore[arg-type]  # index() itself raises the TypeError
-    limits = np.iinfo(dtype)
-    if not limits.min <= number <= limits.max:
-        raise OverflowError(f"{number} does not fit in {dtype}")
-    return np.asarray(number, dtype)

@@ -1,4 +1,4 @@
-"""Numbers and places as an array's atomic operations take them, at the client and at the server alike."""
+"""Numbers and places as the atomic operations of thread's and manager's arrays take them; shm's are compiled."""
 
 from __future__ import annotations
 
