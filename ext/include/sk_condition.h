@@ -131,7 +131,7 @@ static inline void sk_condition_notify(const sk_segment *s, sk_condition *c, uin
 
 /* Pass on what the dead had been told, unless somebody else is just doing so, who was not `stuck` a slice ago.
  * The keeper found, or 0. */
-static inline uint32_t sk_condition_pass_on_beside(const sk_segment *s, sk_condition *c, uint32_t stuck) {
+SK_COLD static inline uint32_t sk_condition_pass_on_beside(const sk_segment *s, sk_condition *c, uint32_t stuck) {
     uint32_t high = sk_condition_high(c), seen = 0;
     bool kept = false, beside = false;
     for (uint32_t i = 0; i < high; i++) {
@@ -155,7 +155,7 @@ static inline void sk_condition_pass_on(const sk_segment *s, sk_condition *c) { 
 /* --- waiting -------------------------------------------------------------------------------------- */
 
 /* Free every dead one's slot; what they had been told was passed on. */
-static inline void sk_condition_sweep(const sk_segment *s, sk_condition *c) {
+SK_COLD static inline void sk_condition_sweep(const sk_segment *s, sk_condition *c) {
     sk_condition_pass_on(s, c);
     for (uint32_t i = 0; i < SK_SLEEPERS; i++) {
         uint32_t word = sk_load32_acquire(&c->slot[i].word);
@@ -211,7 +211,7 @@ static inline bool sk_condition_quit(sk_sleeper *z, uint32_t me) { return sk_cas
 static inline void sk_condition_leave(sk_sleeper *z) { sk_store32_release(&z->word, 0); }
 
 /* Leave without having waited to the end: what it had been told goes to the next. Not in the child of a fork. */
-static inline void sk_condition_abandon(const sk_segment *s, sk_condition *c, sk_sleeper *z, uint32_t me) {
+SK_COLD static inline void sk_condition_abandon(const sk_segment *s, sk_condition *c, sk_sleeper *z, uint32_t me) {
     if (sk_me(s) != me || sk_condition_quit(z, me)) return;
     sk_condition_tell(s, c, sk_load64_relaxed(&z->before), 1);
     sk_condition_leave(z);

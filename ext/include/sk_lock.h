@@ -27,7 +27,7 @@ static inline bool sk_lock_inherit(const sk_segment *s, uint32_t *word, uint32_t
     return sk_cas32_acq_rel(word, &seen, sk_me(s) | (seen & SK_LOCK_WAITED)); /* P1 */
 }
 
-static inline int sk_lock_slow(sk_segment *s, uint32_t *word, uint64_t until) {
+SK_COLD static inline int sk_lock_slow(sk_segment *s, uint32_t *word, uint64_t until) {
     /* Once parked, others may be parked too: from then on the word is taken with the flag up. */
     uint32_t flag = 0;
     uint64_t began = 0;

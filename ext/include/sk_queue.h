@@ -97,7 +97,7 @@ static inline void sk_queue_discard(const sk_segment *s, uint32_t *moves, uint64
 }
 
 /* Give back what a death during growth left: everything behind the ring. */
-static inline int sk_queue_repair_put(sk_segment *s, sk_queue *q) {
+SK_COLD static inline int sk_queue_repair_put(sk_segment *s, sk_queue *q) {
     sk_ring r;
     int rc = sk_queue_ring(s, q, &r);
     if (rc != SK_OK) return rc;
@@ -111,7 +111,7 @@ static inline void sk_queue_free_put(sk_queue *q) { sk_lock_give_and_move(&q->pu
 static inline void sk_queue_free_get(sk_queue *q) { sk_lock_give_and_move(&q->get_lock, &q->get_moves); }
 
 /* The lock was not to be had, with this answer. */
-static inline int sk_queue_judge(const uint32_t *word, const uint32_t *moves, enum sk_queue_side side, sk_call call,
+SK_COLD static inline int sk_queue_judge(const uint32_t *word, const uint32_t *moves, enum sk_queue_side side, sk_call call,
                                  int rc) {
     if (call.stall == NULL || (rc != SK_INTERRUPTED && rc != SK_TIMEOUT)) return rc;
     int judged = sk_stall_judge(call.stall, word, moves, side, rc);
@@ -213,7 +213,7 @@ static inline int sk_queue_grow_by(sk_segment *s, sk_queue *q, const sk_ring *ol
 
 /* Under put_lock: room for `need` more units. The ring doubles, or as often as it takes; where memory is short it takes what
  * is free, less a sixteenth for others, and at the last what the item needs. */
-static inline int sk_queue_grow(sk_segment *s, sk_queue *q, const sk_ring *old, uint64_t head, uint32_t used, uint64_t need,
+SK_COLD static inline int sk_queue_grow(sk_segment *s, sk_queue *q, const sk_ring *old, uint64_t head, uint32_t used, uint64_t need,
                                 sk_call call) {
     if (call.until == 0) return SK_BUSY;
     uint64_t lack = sk_queue_lack(old, sk_units(head), used, need), most = SK_RING_UNITS_MAX - old->units;

@@ -44,7 +44,7 @@ static inline uint32_t sk_me(const sk_segment *s) { return sk_load32_relaxed(&s-
 /* Whether the process that the owner word names still lives. */
 static inline bool sk_lives(const sk_segment *s, uint32_t owner) { return sk_seat_lives(&s->seats, owner); }
 
-static inline int sk_segment_sit(const sk_segment *s) {
+SK_COLD static inline int sk_segment_sit(const sk_segment *s) {
     if (s->left) return SK_NO_SEAT;
     sk_seats seats = s->seats; /* what is taken lies in the identity and in shared memory */
     return sk_seat_take(&seats);
@@ -162,9 +162,8 @@ static inline int sk_segment_remap(sk_segment *s, uint64_t end) {
     return rc;
 }
 
-/* The bytes [0, end) of the file, mapped. SK_CORRUPT when the file is not that long. */
-static inline int sk_segment_reach(sk_segment *s, uint64_t end, unsigned char **at) {
-    while (sk_load64_acquire(&s->view_len) < end) { /* A2: the view is at least as new as its length */
+SK_COLD static inline int sk_segment_catch_up(sk_segment *s, uint64_t end) {
+    while (sk_load64_relaxed(&s->view_len) < end) {
         uint32_t open = 0, *remapping = &s->seats.id->remapping;
         if (!sk_cas32_acquire(remapping, &open, 1)) {
             sk_yield();
@@ -172,6 +171,15 @@ static inline int sk_segment_reach(sk_segment *s, uint64_t end, unsigned char **
         }
         int rc = sk_load64_relaxed(&s->view_len) < end ? sk_segment_remap(s, end) : SK_OK;
         sk_store32_release(remapping, 0);
+        if (rc != SK_OK) return rc;
+    }
+    return SK_OK;
+}
+
+/* The bytes [0, end) of the file, mapped. SK_CORRUPT when the file is not that long. */
+static inline int sk_segment_reach(sk_segment *s, uint64_t end, unsigned char **at) {
+    while (__builtin_expect(sk_load64_acquire(&s->view_len) < end, 0)) { /* A2: the view is at least as new as its length */
+        int rc = sk_segment_catch_up(s, end);
         if (rc != SK_OK) return rc;
     }
     *at = sk_load_pointer_acquire(&s->view);

@@ -164,7 +164,8 @@ cdef class Event(Handle):
         cdef sk_flag *flag = self.flag
         cdef uint32_t came = sk_flag_look(flag)
         if came & SK_FLAG_UP:
-            until_of_wait(timeout)
+            if timeout is not None:
+                until_of_wait(timeout)
             return True
         cdef uint64_t until = until_of_span(timeout)
         if until == 0:
