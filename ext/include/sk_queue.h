@@ -111,7 +111,7 @@ static inline void sk_queue_free_put(sk_queue *q) { sk_lock_give_and_move(&q->pu
 static inline void sk_queue_free_get(sk_queue *q) { sk_lock_give_and_move(&q->get_lock, &q->get_moves); }
 
 /* The lock was not to be had, with this answer. */
-SK_COLD static inline int sk_queue_judge(const uint32_t *word, const uint32_t *moves, enum sk_queue_side side, sk_call call,
+static inline int sk_queue_judge(const uint32_t *word, const uint32_t *moves, enum sk_queue_side side, sk_call call,
                                  int rc) {
     if (call.stall == NULL || (rc != SK_INTERRUPTED && rc != SK_TIMEOUT)) return rc;
     int judged = sk_stall_judge(call.stall, word, moves, side, rc);

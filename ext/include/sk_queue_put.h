@@ -86,7 +86,7 @@ static inline void sk_queue_commit_put(sk_queue *q, uint64_t tail, uint32_t item
  * answers: SK_BUSY, SK_TIMEOUT, SK_INTERRUPTED (come again), SK_STALLED (see sk_call). */
 static inline int sk_queue_put(sk_segment *s, const sk_part *parts, uint32_t n, uint32_t kind, sk_call call) {
     sk_queue *q = sk_queue_of(s);
-    uint64_t payload = 0, tail;
+    uint64_t payload = 0, tail = 0;
     for (uint32_t i = 0; i < n; i++) payload += parts[i].len;
     if (payload > SK_PAYLOAD_MAX) return SK_TOO_LARGE;
     uint32_t units = (uint32_t)sk_record_units(payload), items = 1;
