@@ -15,9 +15,6 @@ _Static_assert(__atomic_always_lock_free(8, 0), "64-bit words must be lock-free"
 /* Hot words keep two cache lines between them: the prefetcher fetches lines in pairs. */
 #define SK_LINE 128u
 
-/* On what is rarely called: the ways that lead past it stay short, and are inlined. */
-#define SK_COLD __attribute__((cold))
-
 #define SK_ATOMIC_WORD(bits)                                                                        \
     static inline uint##bits##_t sk_load##bits##_relaxed(const uint##bits##_t *p) {                 \
         return __atomic_load_n(p, __ATOMIC_RELAXED);                                                \

@@ -16,6 +16,9 @@
 #include "sk_door.h"
 #include "sk_wait.h"
 
+/* On what is rarely called: the ways that lead past it stay short, and are inlined. */
+#define SK_COLD __attribute__((cold))
+
 #define SK_MAPS 48
 
 /* A process's hold on a segment. Lives in the process. */
