@@ -430,8 +430,22 @@ static void alone(void) {
     leave(&s);
 }
 
+/* What is copied out may begin anywhere in a word, and end with the last byte that is mapped. */
+static void copies(void) {
+    unsigned char *page = mmap(NULL, 2 * SK_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), got[64];
+    CHECK(page != MAP_FAILED && mprotect(page + SK_PAGE, SK_PAGE, PROT_NONE) == 0);
+    for (uint32_t i = 0; i < SK_PAGE; i++) page[i] = (unsigned char)(i * 7);
+    for (uint64_t len = 0; len < sizeof got; len++) {
+        const unsigned char *from = page + SK_PAGE - len;
+        sk_copy_out(got, from, len);
+        CHECK(memcmp(got, from, len) == 0);
+    }
+    munmap(page, 2 * SK_PAGE);
+}
+
 int main(int argc, char **argv) {
     begin(argc, argv, "dict");
+    copies();
     hash_well();
     spread_chosen_keys();
     alone();
