@@ -20,7 +20,7 @@ def how_many(n: Any) -> int:
 
 
 def how_many_to_notify(n: Any) -> int:
-    """As many as `threading.Condition.notify(n)` wakes, which counts any real number down to 0. TypeError for others."""
+    """As many as `threading.Condition.notify(n)` wakes, which counts any real number down to 0. TypeError."""
     if hasattr(type(n), "__index__"):
         return max(how_many(n), 0)
     if not is_real(n):

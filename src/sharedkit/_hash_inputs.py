@@ -78,10 +78,7 @@ def _has_buffer(items: Any) -> bool:
 def _add_numpy(batch: Batch, array: np.ndarray[Any, Any]) -> None:
     kind, dtype = array.dtype.kind, array.dtype
     if isinstance(array, np.ma.MaskedArray):
-        masked = np.flatnonzero(np.ma.getmaskarray(array).reshape(len(array), -1).any(axis=1)) if array.ndim else ()
-        if len(masked):
-            raise TypeError(f"item {masked[0]} is masked; masked items have no bytes to hash")
-        array = array.data
+        array = _unmasked(array)
     if array.ndim == 2 and dtype.kind in "iu" and dtype.itemsize == 1:
         batch.add_array(np.ascontiguousarray(array))
         return
@@ -104,6 +101,14 @@ def _add_numpy(batch: Batch, array: np.ndarray[Any, Any]) -> None:
         batch.add_array(array)
     else:
         raise TypeError(f"items of dtype {dtype} have no defined bytes to hash; view or convert them first")
+
+
+def _unmasked(array: Any) -> np.ndarray[Any, Any]:
+    """The data of a masked array. TypeError where an item, or part of a row, is masked."""
+    masked = np.ma.getmaskarray(array)
+    if masked.any():
+        raise TypeError(f"item {np.argwhere(masked).flat[0] if array.ndim else 0} is masked; it has no bytes to hash")
+    return np.asarray(array.data)
 
 
 def _little_endian(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -29,7 +29,9 @@ def partition(
     digests = hash_many(items, algorithm, seed=seed, threads=threads)
     if digests.ndim != 1:
         raise ValueError(f"{algorithm} has no integer digest; use xxh3_64 or crc32c")
-    shards: np.ndarray[Any, np.dtype[np.int64]] = (digests.astype(np.uint64, copy=False) % np.uint64(n)).astype(np.int64)
+    shards: np.ndarray[Any, np.dtype[np.int64]] = (digests.astype(np.uint64, copy=False) % np.uint64(n)).astype(
+        np.int64
+    )
     return shards
 
 

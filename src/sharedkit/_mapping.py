@@ -1,5 +1,4 @@
-"""What the dicts of the thread and manager placements have in common: whatever a snapshot answers; and views of keys and
-pairs, for all placements."""
+"""What the dicts of the thread and manager placements have in common: whatever a snapshot answers; and all views."""
 
 from __future__ import annotations
 
@@ -25,8 +24,9 @@ class _ViewFace:
 class KeysFace(_ViewFace, KeysView[Any]):
     """Keys of a Dict."""
 
-    def __reversed__(self) -> Iterator[Any]:
-        return reversed(self._mapping)  # type: ignore[call-overload, no-any-return]
+    def __reversed__(self: Any) -> Iterator[Any]:
+        keys: Iterator[Any] = reversed(self._mapping)
+        return keys
 
 
 class ValuesFace(_ViewFace, ValuesView[Any]):

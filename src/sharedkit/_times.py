@@ -13,7 +13,17 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-__all__ = ["LONGEST", "check_span", "check_wait", "is_real", "not_negative", "seconds", "span", "too_long", "without_waiting"]
+__all__ = [
+    "LONGEST",
+    "check_span",
+    "check_wait",
+    "is_real",
+    "not_negative",
+    "seconds",
+    "span",
+    "too_long",
+    "without_waiting",
+]
 
 T = TypeVar("T")
 

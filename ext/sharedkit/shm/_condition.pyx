@@ -4,7 +4,7 @@
 import time
 import warnings
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
 from sharedkit import _times, errors, segments
