@@ -19,6 +19,7 @@ cdef class KeyBytes:
     cdef bytes body
     cdef int kind
     cdef bint whole          # whether the body gives the very object back
+    cdef bint unfaithful     # whether plain pickle would give another key back, or none
     cdef bytes first(self, object key)
 
 

@@ -11,7 +11,7 @@ import pickle
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
 
-from sharedkit._key_forms import reduced
+from sharedkit._key_forms import dumps_faithfully, is_unfaithful, reduced
 from sharedkit._segment cimport SK_CORRUPT, refuse
 
 
@@ -29,7 +29,9 @@ cdef class KeyBytes:
 
     cdef bytes first(self, object key):
         """What has to be stored beside the form, or nothing. What pickling raises."""
-        return b"" if self.whole else dumps(key, 5)
+        if self.whole:
+            return b""
+        return dumps_faithfully(key) if self.unfaithful else dumps(key, 5)
 
 
 cdef KeyBytes made(int kind, bytes body, bint whole):
@@ -54,15 +56,19 @@ cdef KeyBytes of_real(double real):
 
 cdef KeyBytes of_items(int kind, object key):
     cdef KeyBytes item
-    cdef bint whole = True
+    cdef KeyBytes all_of_them
+    cdef bint whole = True, unfaithful = False
     framed = []
     for each in key:
         item = key_bytes(each)
         whole = whole and item.whole
+        unfaithful = unfaithful or item.unfaithful
         framed.append(frame(item))
     if kind == KEY_FROZENSET:
         framed.sort()
-    return made(kind, b"".join(framed), whole)
+    all_of_them = made(kind, b"".join(framed), whole)
+    all_of_them.unfaithful = unfaithful
+    return all_of_them
 
 
 cdef bytes frame(KeyBytes key):
@@ -104,12 +110,15 @@ cdef KeyBytes key_bytes(object key):
 
 
 cdef KeyBytes of_other(object key):
-    cdef KeyBytes value
+    cdef KeyBytes value, other
     tag, stands_for = reduced(key)
     value = key_bytes(stands_for)
     if tag is None:
-        return made(value.kind, value.body, False)
-    return made(KEY_TAGGED, frame(key_bytes(tag)) + frame(value), False)
+        other = made(value.kind, value.body, False)
+    else:
+        other = made(KEY_TAGGED, frame(key_bytes(tag)) + frame(value), False)
+    other.unfaithful = value.unfaithful or is_unfaithful(key)
+    return other
 
 
 cdef object key_object(int kind, const char *at, size_t size):

@@ -8,6 +8,7 @@ from abc import abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent import futures
+from operator import index
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, Self, TypeVar
 
@@ -45,7 +46,7 @@ def checked_timeout(timeout: float | None) -> float | None:
 
 def check_arguments(max_workers: int | None, initializer: object, max_tasks_per_child: object) -> None:
     """What ProcessPoolExecutor would refuse is refused in its words. ValueError, TypeError."""
-    if max_workers is not None and max_workers <= 0:
+    if max_workers is not None and index(max_workers) <= 0:
         raise ValueError("max_workers must be greater than 0")
     if max_workers is not None and max_workers > MOST_WORKERS:
         raise ValueError(f"max_workers must be <= {MOST_WORKERS}")

@@ -10,9 +10,19 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
+import numpy as np
+
 from sharedkit._hashing import Batch
 
-__all__ = ["add_arrow_array", "add_arrow_stream", "add_categorical", "categorical_of", "has_arrow_stream"]
+__all__ = [
+    "add_arrow_array",
+    "add_arrow_stream",
+    "add_categorical",
+    "array_of",
+    "categorical_of",
+    "has_arrow_stream",
+    "listed",
+]
 
 
 def add_arrow_array(batch: Batch, array: Any) -> None:
@@ -52,6 +62,33 @@ def categorical_of(items: Any) -> Any:
     if _is_of(items, "pandas", "Series") or _is_of(items, "pandas", "Index"):
         items = items.array
     return items if _is_of(items, "pandas", "Categorical") else None
+
+
+def array_of(items: Any) -> Any:
+    """The array of a pandas Series or Index of one of NumPy's own types; else None. TypeError for a missing value.
+
+    Not by way of Arrow, which would make the answer depend on whether pyarrow is installed.
+    """
+    if not (_is_of(items, "pandas", "Series") or _is_of(items, "pandas", "Index")):
+        return None
+    if _is_of(items, "pandas", "MultiIndex"):
+        return None
+    if _is_of(items.dtype, "pandas", "SparseDtype"):
+        items = items.sparse.to_dense()
+    if not isinstance(items.dtype, np.dtype):
+        return None
+    missing = np.flatnonzero(items.isna())
+    if len(missing):
+        raise TypeError(f"item {missing[0]} is null; nulls have no bytes to hash")
+    return items.to_numpy()
+
+
+def listed(items: Any) -> list[Any] | None:
+    """The objects of a polars Series of objects, of which Arrow would have the addresses; else None."""
+    if _is_of(items, "polars", "Series") and items.dtype == sys.modules["polars"].Object:
+        objects: list[Any] = items.to_list()
+        return objects
+    return None
 
 
 def add_categorical(batch: Batch, categorical: Any, gather: Callable[[Any], Batch]) -> None:

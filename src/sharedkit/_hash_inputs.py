@@ -12,8 +12,10 @@ from sharedkit._hash_columns import (
     add_arrow_array,
     add_arrow_stream,
     add_categorical,
+    array_of,
     categorical_of,
     has_arrow_stream,
+    listed,
 )
 from sharedkit._hashing import Batch
 
@@ -31,6 +33,10 @@ def gather(items: Any) -> Batch:
         raise TypeError(f"items is one {type(items).__name__}, not many: put it into a list, or use hash_spans")
     elif (categorical := categorical_of(items)) is not None:
         add_categorical(batch, categorical, gather)
+    elif (array := array_of(items)) is not None:
+        _add_numpy(batch, array)
+    elif (objects := listed(items)) is not None:
+        batch.add_objects(objects)
     elif hasattr(items, "__arrow_c_array__"):
         add_arrow_array(batch, items)
     elif has_arrow_stream(items):
@@ -71,6 +77,8 @@ def _has_buffer(items: Any) -> bool:
 
 def _add_numpy(batch: Batch, array: np.ndarray[Any, Any]) -> None:
     kind, dtype = array.dtype.kind, array.dtype
+    if isinstance(array, np.ma.MaskedArray):
+        array = _unmasked(array)
     if array.ndim == 2 and dtype.kind in "iu" and dtype.itemsize == 1:
         batch.add_array(np.ascontiguousarray(array))
         return
@@ -93,6 +101,14 @@ def _add_numpy(batch: Batch, array: np.ndarray[Any, Any]) -> None:
         batch.add_array(array)
     else:
         raise TypeError(f"items of dtype {dtype} have no defined bytes to hash; view or convert them first")
+
+
+def _unmasked(array: Any) -> np.ndarray[Any, Any]:
+    """The data of a masked array. TypeError where an item, or part of a row, is masked."""
+    masked = np.ma.getmaskarray(array)
+    if masked.any():
+        raise TypeError(f"item {np.argwhere(masked).flat[0] if array.ndim else 0} is masked; it has no bytes to hash")
+    return np.asarray(array.data)
 
 
 def _little_endian(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ __all__ = ["hash_many", "hash_spans", "worker_count"]
 
 Form = Literal["array", "bytes", "hex"]
 
+MOST_THREADS = 1 << 16  # as good as any number above it
 _WORDS: dict[int, np.dtype[Any]] = {8: np.dtype(np.uint64), 4: np.dtype(np.uint32)}
 
 
@@ -33,7 +35,7 @@ def hash_many(
     `items` and the bytes that are hashed of each item:
 
     - a list, tuple or other iterable of bytes-like objects (their bytes in C order) and `str` (its UTF-8);
-    - a NumPy object array of such;
+    - a NumPy object array of such; a masked array, unless one of its items is masked;
     - a NumPy `S` array: the item without the NULs at its end, as `bytes(array[i])`;
     - a NumPy `U` or StringDType array: the text's UTF-8, as `str(array[i]).encode()`;
     - a NumPy array of bool, integers, floats, complex numbers or times: the item's bytes in little-endian
@@ -45,6 +47,7 @@ def hash_many(
       pandas) of text or binary (the contents), or of numbers and times (their little-endian bytes);
     - a pandas categorical, a polars Categorical or Enum, an Arrow dictionary: as the plain column of its values,
       each of which is hashed once;
+    - a pandas Series or Index of NumPy's own types: as the array that it holds, but NaN, NaT and None are missing;
     - anything else with the buffer protocol or `__array__`, such as a shared `Array`: as NumPy sees it.
 
     Arrays may be strided. `algorithms()` lists the names. `key`, 32 bytes, makes `blake3` a keyed hash; `seed`
@@ -142,4 +145,4 @@ def worker_count(threads: int | str) -> int:
         raise TypeError(f"threads must be an int or 'auto': {threads!r}")
     if threads < 1:
         raise ValueError(f"threads must be at least 1, or 'auto': {threads}")
-    return threads
+    return min(operator.index(threads), MOST_THREADS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import index
 from typing import Any, Literal
 
 import numpy as np
@@ -17,15 +18,20 @@ def partition(
     """The shard in 0 … n - 1 of each item, the same in every process, machine and release.
 
     It is the integer digest modulo `n`: with the default algorithm `xxhash.xxh3_64_intdigest(item, seed) % n`. `items`
-    are as in `hash_many`; the result is an int64 array of their number. Raises ValueError when `n` is below 1 or the
-    algorithm has no integer digest.
+    are as in `hash_many`; the result is an int64 array of their number. Raises ValueError when `n` is below 1 or past
+    63 bits, or the algorithm has no integer digest.
     """
+    n = index(n)
     if n < 1:
         raise ValueError(f"n must be at least 1: {n}")
+    if n >= 1 << 63:
+        raise ValueError(f"n must be less than 2**63: {n}")
     digests = hash_many(items, algorithm, seed=seed, threads=threads)
     if digests.ndim != 1:
         raise ValueError(f"{algorithm} has no integer digest; use xxh3_64 or crc32c")
-    shards: np.ndarray[Any, np.dtype[np.int64]] = (digests % digests.dtype.type(n)).astype(np.int64)
+    shards: np.ndarray[Any, np.dtype[np.int64]] = (digests.astype(np.uint64, copy=False) % np.uint64(n)).astype(
+        np.int64
+    )
     return shards
 
 

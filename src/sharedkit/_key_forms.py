@@ -9,7 +9,9 @@ itself is refused, for nobody but `register_key` can know what they look at.
 from __future__ import annotations
 
 import dataclasses
+import io
 import math
+import pickle
 import sys
 import types
 from collections.abc import Callable
@@ -18,7 +20,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-__all__ = ["reduced", "register_key"]
+__all__ = ["dumps_faithfully", "is_unfaithful", "reduced", "register_key"]
 
 Reduced: TypeAlias = tuple[str | None, Any]
 """A tag that tells kinds apart, and a value; without a tag the key is equal to the value."""
@@ -70,6 +72,33 @@ def name_of(thing: Any) -> str:
         if found is thing:
             return f"{'__main__' if module == '__mp_main__' else module}:{name}"
     raise TypeError(f"{thing!r} cannot be (part of) a key of a Dict: it cannot be imported by its name")
+
+
+# --- the key itself, beside its form: a pickle ------------------------------------------------------
+
+
+def is_unfaithful(key: Any) -> bool:
+    """Whether `pickle` gives another key back, or none."""
+    cls = type(key)
+    return (cls is np.str_ and key[-1:] == "\0") or (cls is np.bytes_ and key[-1:] == b"\0") or cls is memoryview
+
+
+class _Faithful(pickle.Pickler):
+    """NumPy pickles its text without the NULs at the end, and nobody pickles a memoryview."""
+
+    def reducer_override(self, thing: Any) -> Any:
+        if type(thing) is np.str_:
+            return np.str_, (str.__str__(thing),)
+        if type(thing) is np.bytes_:
+            return np.bytes_, (bytes.__getitem__(thing, slice(None)),)
+        return (memoryview, (thing.tobytes(),)) if type(thing) is memoryview else NotImplemented
+
+
+def dumps_faithfully(key: Any) -> bytes:
+    """The pickle of a key that is, or contains, one of these."""
+    to = io.BytesIO()
+    _Faithful(to, 5).dump(key)
+    return to.getvalue()
 
 
 # --- numbers: by value, at any size and of any type -------------------------------------------------
@@ -315,7 +344,8 @@ def _of_address(key: Any) -> Reduced:
 
 
 def _of_network(key: Any) -> Reduced:
-    return f"IPv{key.version}Network", (int(key.network_address), key.prefixlen)
+    address = key.network_address
+    return f"IPv{key.version}Network", (int(address), getattr(address, "scope_id", None), key.prefixlen)
 
 
 def _of_interface(key: Any) -> Reduced:

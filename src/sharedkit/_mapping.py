@@ -1,12 +1,43 @@
-"""What the dicts of the thread and manager placements have in common: whatever a snapshot answers."""
+"""What the dicts of the thread and manager placements have in common: whatever a snapshot answers; and all views."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from types import GenericAlias, MappingProxyType
 from typing import Any, ClassVar, Self
 
-__all__ = ["MappingFace"]
+__all__ = ["ItemsFace", "KeysFace", "MappingFace", "ValuesFace"]
+
+
+class _ViewFace:
+    """What every view of a dict has."""
+
+    __slots__ = ()
+
+    @property
+    def mapping(self: Any) -> MappingProxyType[Any, Any]:
+        """The dict that this is a view of, read-only."""
+        return MappingProxyType(self._mapping)
+
+
+class KeysFace(_ViewFace, KeysView[Any]):
+    """Keys of a Dict."""
+
+    def __reversed__(self: Any) -> Iterator[Any]:
+        keys: Iterator[Any] = reversed(self._mapping)
+        return keys
+
+
+class ValuesFace(_ViewFace, ValuesView[Any]):
+    """Values of a Dict."""
+
+
+class ItemsFace(_ViewFace, ItemsView[Any, Any]):
+    """Pairs of a Dict."""
+
+    def __contains__(self, item: object) -> bool:
+        return isinstance(item, tuple) and len(item) == 2 and super().__contains__(item)
 
 
 class MappingFace:
@@ -14,6 +45,9 @@ class MappingFace:
 
     __slots__ = ()
     __hash__: ClassVar[None]  # type: ignore[assignment]
+
+    def __class_getitem__(cls, item: Any, /) -> GenericAlias:
+        return GenericAlias(cls, item)
 
     @abstractmethod
     def as_dict(self) -> dict[Any, Any]:
@@ -31,7 +65,7 @@ class MappingFace:
 
     def keys(self) -> KeysView[Any]:
         """A view of the keys; iterating it goes over a snapshot."""
-        return KeysView(self)  # type: ignore[arg-type]
+        return KeysFace(self)  # type: ignore[arg-type]
 
     def values(self) -> ValuesView[Any]:
         """A view of the values; iterating it goes over a snapshot."""
@@ -69,7 +103,7 @@ def _snapshot(view: Any) -> dict[Any, Any]:
     return taken
 
 
-class _Values(ValuesView[Any]):
+class _Values(ValuesFace):
     def __iter__(self) -> Iterator[Any]:
         return iter(_snapshot(self).values())
 
@@ -80,7 +114,7 @@ class _Values(ValuesView[Any]):
         return reversed(_snapshot(self).values())
 
 
-class _Items(ItemsView[Any, Any]):
+class _Items(ItemsFace):
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         return iter(_snapshot(self).items())
 

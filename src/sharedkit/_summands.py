@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sharedkit._geometry import require_number
+from sharedkit._times import is_real
 
 __all__ = ["element", "number", "numbers"]
 
@@ -27,6 +28,8 @@ def element(array: NDArray[Any], key: int | tuple[int, ...]) -> NDArray[Any]:
 def number(dtype: np.dtype[Any], n: int | float) -> NDArray[Any]:
     """`n` as an array of no dimension, of just this type."""
     if dtype.kind == "f":
+        if not is_real(n):  # text turns into a float, too
+            raise TypeError(f"a number is wanted, not {type(n).__name__}")
         return np.asarray(float(n), dtype)
     whole = index(n)  # type: ignore[arg-type]  # index() itself raises the TypeError
     limits = np.iinfo(dtype)

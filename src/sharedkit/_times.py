@@ -13,7 +13,17 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-__all__ = ["LONGEST", "check_span", "check_wait", "not_negative", "seconds", "span", "too_long", "without_waiting"]
+__all__ = [
+    "LONGEST",
+    "check_span",
+    "check_wait",
+    "is_real",
+    "not_negative",
+    "seconds",
+    "span",
+    "too_long",
+    "without_waiting",
+]
 
 T = TypeVar("T")
 
@@ -28,7 +38,7 @@ def seconds(timeout: Any) -> float:
     """
     kind = type(timeout)
     if kind is not float:
-        if kind is not int and not _is_real(timeout):
+        if kind is not int and not is_real(timeout):
             raise TypeError(f"a timeout must be a number of seconds, not {kind.__name__}")
         try:
             timeout = float(timeout)
@@ -39,7 +49,8 @@ def seconds(timeout: Any) -> float:
     return timeout  # type: ignore[no-any-return]
 
 
-def _is_real(value: object) -> bool:
+def is_real(value: object) -> bool:
+    """Whether a value turns into a float by itself, and is not text."""
     kind = type(value)
     if isinstance(value, str | bytes | complex | np.void):  # NumPy's text and complex numbers turn into floats
         return False

@@ -81,12 +81,18 @@ def shared_memory_name(name: str) -> str:
     return PREFIX + name
 
 
-def _path_of(name: str, folder: str | None = None) -> str:
+def checked_name(name: object) -> str:
+    """`name` as a plain str, also that of a StrEnum; TypeError or ValueError where no structure can have it."""
     if not isinstance(name, str):
-        raise TypeError(f"name must be a str, not {type(name).__name__}")
+        raise TypeError(f"a name must be a str, not {type(name).__name__}")
+    name = str.__str__(name)
     if not name or "/" in name or "\0" in name or len(os.fsencode(name)) > _NAME_BYTES:
-        raise ValueError(f"name must be 1 to {_NAME_BYTES} bytes without '/' and NUL: {name!r}")
-    return os.path.join(folder or _segment.FOLDER, PREFIX + name)
+        raise ValueError(f"a name must be 1 to {_NAME_BYTES} bytes without '/' and NUL: {name!r}")
+    return name
+
+
+def _path_of(name: str, folder: str | None = None) -> str:
+    return os.path.join(folder or _segment.FOLDER, PREFIX + checked_name(name))
 
 
 def _keep(segment: Segment) -> Segment:
@@ -102,7 +108,8 @@ def flags_of(persist: bool) -> int:
 
 def checked_seats(seats: int) -> int:
     """`seats`, if a segment can have so many. TypeError, ValueError."""
-    if not 1 <= operator.index(seats) <= _segment.MAX_SEATS:
+    seats = operator.index(seats)
+    if not 1 <= seats <= _segment.MAX_SEATS:
         raise ValueError(f"seats must be 1 to {_segment.MAX_SEATS}: {seats}")
     return seats
 
@@ -146,10 +153,11 @@ def create(
     """
     _close_arrived()
     permissions, gid = admission(mode, group)
+    chosen = None if name is None else checked_name(name)
     sweep_now_and_then()
-    anonymous = name is None
+    anonymous = chosen is None
     while True:
-        name = secrets.token_hex(6) if anonymous or name is None else name
+        name = secrets.token_hex(6) if chosen is None else chosen
         path = _path_of(name)
         with _gate:
             try:
@@ -189,6 +197,7 @@ def attach_segment(name: str, *, folder: str | None = None, trust: str | None = 
     """
     if trust not in (None, "group"):
         raise ValueError(f"trust must be None or 'group': {trust!r}")
+    name = checked_name(name)
     path = _path_of(name, folder)
     sweep_now_and_then()
     with _gate:
@@ -336,6 +345,7 @@ def _size_of(path: str) -> int:
 
 def remove(name: str, force: bool = False) -> None:
     """Remove a segment's name. FileNotFoundError; SegmentInUse when processes have it open, unless forced."""
+    name = checked_name(name)
     path = _path_of(name)
     if not force:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc
+import pickle
 import unittest
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +27,62 @@ def test_it_is_a_mutable_mapping(make_dict: MakeDict) -> None:
     assert list(reversed(d)) == ["b", "a"] and d["a"] == 9
     with pytest.raises(TypeError, match="unhashable"):
         hash(d)
+
+
+def test_its_views_answer_as_those_of_a_dict_do(make_dict: MakeDict) -> None:
+    plain = {"a": 1, 2: "two", (3, 4): 5}
+    d = make_dict(plain)
+    for view, like in ((d.keys(), plain.keys()), (d.values(), plain.values()), (d.items(), plain.items())):
+        assert list(reversed(view)) == list(reversed(like)) and len(view) == len(like)
+        assert view.mapping == plain
+        with pytest.raises(TypeError):
+            view.mapping["a"] = 2
+    for item in (("a", 1), ("a", 2), ("b", 1), ("a",), ("a", 1, 2), ["a", 1], "a", "a1", 5, None):
+        assert (item in d.items()) == (item in plain.items()), item
+    for items in ([("a", 1)], [("a", 2), 5, "ab"], {("b", 1), None}):
+        assert (d.items() & items) == (plain.items() & items) and (d.items() | items) == (plain.items() | items)
+        assert d.items().isdisjoint(items) == plain.items().isdisjoint(items)
+    with pytest.raises(TypeError, match="unhashable"):
+        assert ([], 1) in d.items()
+
+
+def test_what_cannot_be_filled_is_not_made(context: Any) -> None:
+    class Bad:
+        def __hash__(self) -> int:
+            raise TypeError("no key")
+
+    class Failing:
+        def keys(self) -> Any:
+            raise RuntimeError("no keys")
+
+    name = "conformance-half-a-dict"
+    for contents in (Failing(), [("a", 1), (Bad(), 2)], 5, [("a", 1), 5]):
+        with pytest.raises((TypeError, RuntimeError)):
+            context.Dict(contents, name=name, persist=True)
+        with pytest.raises(FileNotFoundError):
+            context.attach(name)
+    with context.Dict(name=name, old=1) as d:  # what was there stays
+        with pytest.raises(TypeError):
+            context.Dict([("new", 2), (Bad(), 2)], name=name, exist_ok=True)
+        assert d["old"] == 1
+        with context.attach(name) as again:
+            assert again == d
+
+
+def test_what_cannot_be_pickled_is_not_half_of_a_dict() -> None:
+    name = "conformance-half-a-dict"
+    for context in (SHM, MANAGER):
+        for contents in ({"a": 1, "b": lambda: None}, {"a": 1, object(): 2}):
+            with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
+                context.Dict(contents, name=name, persist=True)
+            with pytest.raises(FileNotFoundError):
+                context.attach(name)
+
+
+def test_queues_and_dicts_take_parameters(context: Any) -> None:
+    assert context.Queue[int].__args__ == (int,) and context.Dict[str, int].__args__ == (str, int)
+    with context.Queue[int](5) as queue, context.Dict[str, int](a=1) as d:
+        assert queue.maxsize == 5 and d == {"a": 1}
 
 
 def test_missing_keys_are_key_errors(make_dict: MakeDict) -> None:

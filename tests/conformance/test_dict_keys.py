@@ -144,6 +144,9 @@ ONE_KEY: list[list[Any]] = [
     [ipaddress.ip_address("fe80::1%eth0")],
     [ipaddress.ip_address("fe80::1")],
     [ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("10.0.0.0/255.0.0.0")],
+    [ipaddress.ip_network("fe80::/64"), ipaddress.ip_network("fe80::1/64", strict=False)],
+    [ipaddress.ip_network("fe80::%eth0/64")],
+    [ipaddress.ip_network("fe80::%eth1/64")],
     [ipaddress.ip_interface("10.0.0.1/8")],
     [ipaddress.ip_interface("10.0.0.1/9")],
     [int],
@@ -231,6 +234,19 @@ def test_the_key_stored_first_stays(make_dict: MakeDict) -> None:
     d.setdefault(Level.ONE, 5)
     d.add(1, 2)
     assert repr(list(d)) == repr([Level.ONE]) and d == {1: 7}
+
+
+TEXT_OF_NUMPY = [np.str_("a\0"), np.str_("\0"), np.bytes_(b"a\0\0")]
+
+
+@pytest.mark.parametrize("key", [*TEXT_OF_NUMPY, memoryview(b"ab")], ids=ident)
+def test_a_key_that_pickle_would_change_comes_back_as_it_is(make_dict: MakeDict, key: Any) -> None:
+    d = make_dict()
+    for kept in (key, (key, 1), frozenset({key, 1}), Pair(1, key), Point((key,), 1)):
+        d[kept] = "value"
+        (back,) = d
+        assert type(back) is type(kept) and back == kept and hash(back) == hash(kept)
+        assert d[back] == "value" and d.as_dict() == {kept: "value"} and d.popitem() == (kept, "value")
 
 
 def test_it_stays_while_everything_moves(make_dict: MakeDict) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import enum
 import gc
 import pickle
 import secrets
@@ -55,6 +56,19 @@ def test_attach_opens_what_has_the_name(context: Any, kind: Kind, name: str) -> 
             assert kind.look(two) == kind.look(one)
             kind.change(two)
             assert kind.look(two) == kind.look(one)
+
+
+@each_kind
+def test_a_name_may_be_a_member_of_an_enum(context: Any, kind: Kind) -> None:
+    class Names(enum.StrEnum):
+        JOBS = "conformance-jobs"
+
+    with closing(kind.make(context, name=Names.JOBS)) as one:
+        assert one.name == "conformance-jobs" and type(one.name) is str
+        with closing(context.attach(Names.JOBS)) as two, closing(context.attach("conformance-jobs")) as three:
+            assert two.name == three.name == one.name and type(two.name) is str
+        with closing(kind.make(context, name=Names.JOBS, exist_ok=True)) as four:
+            assert four.name == one.name
 
 
 @pytest.mark.usefixtures("gone")

@@ -123,7 +123,7 @@ def test_ls_fits_the_terminal_and_loses_nothing_of_a_name(name, columns):
         printed = on_a_terminal("ls", columns=columns)
     lines = printed.splitlines()
     assert max(map(len, lines)) <= columns, printed
-    kind = lines[0].index("kind")
+    kind = next(line for line in lines if " kind " in line).index("kind")  # beside others' segments heads are folded
     names = "".join(line[:kind].strip() for line in lines)
     assert names.count(name) >= 2
     assert long in names
@@ -135,6 +135,18 @@ def piped(*command):
         [sys.executable, "-m", "sharedkit", *command], capture_output=True, timeout=WATCHDOG, check=True
     )
     return done.stdout
+
+
+def test_ls_gives_a_terminal_no_commands_and_each_name_a_line(name):
+    odd = "\n\r\x1b[31m\x7f\x85\x9b31m\u2028\u202e\u2066\udcff"
+    with sk.Counter(name=f"{name}{odd}"):
+        printed = on_a_terminal("ls", columns=200)
+        (row,) = [line for line in piped("ls").decode("utf-8", "surrogateescape").splitlines() if name in line]
+    kind = printed.splitlines()[0].index("kind")
+    names = "".join(line[:kind].strip() for line in printed.splitlines())
+    said = r"\x0a\x0d\x1b[31m\x7f\x85\x9b31m\u2028\u202e\u2066"
+    assert f"{name}{said}\\xff" in names
+    assert row.split("\t")[0] == f"{name}{said}\udcff"
 
 
 def test_ls_into_a_pipe_is_one_line_a_segment(name):

@@ -1,6 +1,8 @@
 """Wrong arguments are refused with their numbers, before anything is written."""
 
 import hashlib
+import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -163,3 +165,59 @@ def test_forms() -> None:
         hash_many([b"x"], "sha256", form="hex", out=np.zeros((1, 32), "u1"))
     with pytest.raises(ValueError, match="form"):
         hash_file("x", "sha256", form="array")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "array", [["a", "b", "c"], [b"a", b"b", b"c"], [1, 2, 3], [1.5, 2, 3]], ids=lambda items: type(items[0]).__name__
+)
+def test_a_masked_item_is_missing(array: Any) -> None:
+    whole = np.ma.array(array)
+    assert hash_many(whole, "sha256", form="hex") == hash_many(np.array(array), "sha256", form="hex")
+    for masked in (np.ma.array(array, mask=[0, 0, 1]), np.ma.array(array, mask=[0, 0, 1], dtype=object)):
+        with pytest.raises(TypeError, match="item 2"):
+            hash_many(masked, "sha256")
+    with pytest.raises(TypeError, match="item 0 is masked"):
+        hash_many(np.ma.array(array, mask=[0, 0, 1])[::-1], "sha256")
+    rows = np.ma.array(np.zeros((3, 2), "u1"), mask=[[0, 0], [0, 1], [0, 0]])
+    with pytest.raises(TypeError, match="item 1 is masked"):
+        hash_many(rows, "sha256")
+    assert len(hash_many(rows[::2], "sha256")) == 2
+
+
+@pytest.mark.parametrize("installed", [True, False])
+@pytest.mark.parametrize("kind", ["Series", "Index"])
+def test_a_pandas_column_of_numpys_types_is_its_array(
+    kind: str, installed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pandas = pytest.importorskip("pandas")
+    if not installed:
+        monkeypatch.setitem(sys.modules, "pyarrow", None)
+    make = getattr(pandas, kind)
+    for values in ([True, False], [1, 2], [1.5, 2], [1j, 2], np.array([1, 2], "M8[ns]"), np.array([1, 2], "m8[s]")):
+        column = make(values)
+        assert (hash_many(column, "sha256") == hash_many(np.array(values, column.dtype), "sha256")).all()
+        assert (hash_many(column[::-1], "sha256") == hash_many(column, "sha256")[::-1]).all()
+    mixed = make(["a", b"b", "c"], dtype=object)
+    assert (hash_many(mixed, "sha256") == hash_many(["a", b"b", "c"], "sha256")).all()
+    missing = [make([1.5, math.nan]), make(np.array(["2024", "NaT"], "M8[ns]")), make(["a", None], dtype=object)]
+    for column in missing:
+        with pytest.raises(TypeError, match="item 1 is null"):
+            hash_many(column, "sha256")
+    with pytest.raises(TypeError, match="item 0 is of type bool"):
+        hash_many(make([True, "a"], dtype=object), "sha256")
+    if kind == "Series":
+        sparse = make(pandas.arrays.SparseArray([0, 5]))
+        assert (hash_many(sparse, "sha256") == hash_many(np.array([0, 5]), "sha256")).all()
+
+
+def test_a_polars_series_of_objects_is_not_its_addresses() -> None:
+    polars = pytest.importorskip("polars")
+    with pytest.raises(TypeError, match="item 0 is of type object"):
+        hash_many(polars.Series([object()], dtype=polars.Object), "sha256")
+    texts = polars.Series(["a", b"b"], dtype=polars.Object)
+    assert (hash_many(texts, "sha256") == hash_many(["a", b"b"], "sha256")).all()
+
+
+def test_more_threads_than_a_machine_can_have() -> None:
+    items = [str(i) for i in range(5000)]
+    assert (hash_many(items, "sha256", threads=2**70) == hash_many(items, "sha256")).all()

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from sharedkit.hashing import duplicates, partition
+from sharedkit.hashing import duplicates, hash_many, partition
 
 xxhash = pytest.importorskip("xxhash")
 
@@ -61,3 +61,16 @@ def test_duplicates_of_a_large_column_agree_with_numpy() -> None:
 
 def test_few_items_have_no_duplicates() -> None:
     assert duplicates([]) == duplicates(["one"]) == duplicates(["one", "two"]) == []
+
+
+@pytest.mark.parametrize("algorithm", ["xxh3_64", "crc32c"])
+def test_shards_are_the_digest_modulo_any_number(algorithm):
+    digests = [int(digest) for digest in hash_many(KEYS[:50], algorithm)]
+    for n in (1, True, np.int64(3), np.uint8(200), 2**31, 2**32, 2**33 + 1, 2**63 - 1):
+        assert partition(KEYS[:50], n, algorithm=algorithm).tolist() == [digest % int(n) for digest in digests]
+    for n in (2**63, 2**64 - 1, 2**70):
+        with pytest.raises(ValueError, match="less than"):
+            partition(KEYS, n, algorithm=algorithm)
+    for n in (2.5, 3.0, "3", None):
+        with pytest.raises(TypeError):
+            partition(KEYS, n, algorithm=algorithm)

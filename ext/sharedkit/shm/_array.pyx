@@ -133,7 +133,7 @@ cdef class Array(Handle):
         """Bind to the new segment, or to an equal one that is there."""
         meta = described.encode(lengths, element)
         flags = segments.flags_of(persist)
-        segments.checked_seats(seats)
+        seats = segments.checked_seats(seats)
         count = math.prod(lengths)
         if element.itemsize * count > LARGEST:
             raise errors.OutOfSharedMemory(

@@ -164,7 +164,7 @@ mode=None, group=None)\n--\n
             raise ValueError(f"parties must be at most {SK_PARTIES_MAX}: {parties}")
         timeout = seconds_of(timeout)
         flags = segments.flags_of(persist)
-        segments.checked_seats(seats)
+        seats = segments.checked_seats(seats)
         self._open(
             segments.create(
                 lambda place, name: make(place, name, seats, flags, parties, timeout),

@@ -1,7 +1,6 @@
 # cython: language_level=3
 """Many items in one commit, and items too large for the stack: what stands behind put_many, get_many and get."""
 
-import operator
 import queue
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -11,6 +10,7 @@ from libc.string cimport memcpy, memset
 
 from sharedkit import errors
 from sharedkit._attend cimport attend
+from sharedkit._counts import how_many
 from sharedkit._segment cimport (
     SK_CORRUPT, SK_EMPTY, SK_FULL, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_SHUTDOWN, SK_TIMEOUT, Segment, refuse,
 )
@@ -97,7 +97,8 @@ cdef list get_batch(Segment segment, object max_items, sk_call call):
     memset(&stall, 0, sizeof(stall))
     call.stall = &stall
     if max_items is not None:
-        if operator.index(max_items) < 0:
+        max_items = how_many(max_items)
+        if max_items < 0:
             raise ValueError(f"max_items must not be negative: {max_items}")
         most = max_items
     while <uint64_t>len(items) < most:

@@ -92,7 +92,7 @@ cdef class BoundedSemaphore(Semaphore):
     ):
         bound = checked_value(value)
         flags = segments.flags_of(persist)
-        segments.checked_seats(seats)
+        seats = segments.checked_seats(seats)
         self._open(
             segments.create(
                 lambda place, name: make(place, name, seats, flags, bound),

@@ -4,11 +4,12 @@
 import time
 import warnings
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
 from sharedkit import _times, errors, segments
 from sharedkit._attend cimport attend
+from sharedkit._counts import how_many_to_notify
 from sharedkit._segment cimport (
     SK_BUSY, SK_INTERRUPTED, SK_OK, SK_TIMEOUT,
     Handle, Segment, closed, create_segment, refuse, sk_me, sk_plan,
@@ -106,7 +107,7 @@ cdef class Condition(Handle):
         exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None
     ):
         flags = segments.flags_of(persist)
-        segments.checked_seats(seats)
+        seats = segments.checked_seats(seats)
         whose = OWN if lock is None else GIVEN if isinstance(lock, Mutex) else FOREIGN
         if whose == FOREIGN and not (hasattr(lock, "acquire") and hasattr(lock, "release")):
             raise TypeError(f"lock must be a Lock, an RLock or None, not {type(lock).__name__}")
@@ -306,7 +307,7 @@ cdef class Condition(Handle):
         """
         if not self.owned():
             raise errors.NotLockedError("cannot notify on un-acquired lock")
-        cdef int64_t most = n
+        cdef uint64_t most = how_many_to_notify(n)
         if most > 0:
             sk_condition_notify(self.s, self.table, most)
 

@@ -87,7 +87,7 @@ mode=None, group=None)\n--\n
     ):
         kind = KIND_STRIPED if striped else KIND_COUNTER
         flags = segments.flags_of(persist)
-        segments.checked_seats(seats)
+        seats = segments.checked_seats(seats)
         cdef int64_t first = to_word(value)
         self._open(
             segments.create(

@@ -78,10 +78,18 @@ mode=None, group=None, **items)\n--\n
     def __init__(self, mapping_or_pairs=(), /, *, name=None, exist_ok=False, persist=False,
                  seats=segments.DEFAULT_SEATS, mode=None, group=None, **items):
         flags = segments.flags_of(persist)
-        segments.checked_seats(seats)
+        seats = segments.checked_seats(seats)
+        pairs = dict(mapping_or_pairs, **items)
+        fresh = []
+
+        def made(place, name):
+            segment = make(place, name, seats, flags, secrets.randbits(128))
+            fresh.append(segment)
+            return segment
+
         self._open(
             segments.create(
-                lambda place, name: make(place, name, seats, flags, secrets.randbits(128)),
+                made,
                 KIND_DICT,
                 lambda there: None,
                 name=name,
@@ -92,7 +100,14 @@ mode=None, group=None, **items)\n--\n
                 group=group,
             )
         )
-        self.update(mapping_or_pairs, **items)
+        try:
+            for key, value in pairs.items():
+                self[key] = value
+        except BaseException:    # nobody has asked for a dict with half of them
+            if fresh:
+                self.unlink()
+            self.close()
+            raise
 
     @staticmethod
     def _of(Segment segment):

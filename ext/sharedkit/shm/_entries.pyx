@@ -8,6 +8,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport uint64_t
 
+from sharedkit._mapping import ItemsFace, KeysFace, ValuesFace
 from sharedkit._segment cimport SK_BUSY, SK_CORRUPT, SK_INTERRUPTED, SK_LARGER, SK_OK, Handle, Segment, closed, refuse
 from sharedkit._keys cimport KeyBytes, key_object
 from sharedkit.shm._codec cimport decode
@@ -107,7 +108,7 @@ cdef class Entries(Handle):
 
     def keys(self):
         """A view of the keys; iterating it goes over a snapshot."""
-        return collections.abc.KeysView(self)
+        return KeysFace(self)
 
     def values(self):
         """A view of the values; iterating it goes over a snapshot."""
@@ -228,7 +229,7 @@ cdef object key_of(const sk_entry *entry):
     return key_object(sk_entry_key_kind(entry), <const char *>entry + sizeof(sk_entry), sk_entry_key_len(entry))
 
 
-class SnapshotValues(collections.abc.ValuesView):
+class SnapshotValues(ValuesFace):
     """Values of a Dict."""
 
     def __iter__(self):
@@ -241,7 +242,7 @@ class SnapshotValues(collections.abc.ValuesView):
         return reversed(self._mapping._values())
 
 
-class SnapshotItems(collections.abc.ItemsView):
+class SnapshotItems(ItemsFace):
     """Pairs of a Dict."""
 
     def __iter__(self):

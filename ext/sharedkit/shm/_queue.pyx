@@ -93,7 +93,7 @@ cdef class Queue(Handle):
     ):
         bound = bound_of(maxsize)
         flags = segments.flags_of(persist)
-        segments.checked_seats(seats)
+        seats = segments.checked_seats(seats)
         self._open(
             segments.create(
                 lambda place, name: make(place, name, seats, flags, bound, FIRST_LOG2, 0),

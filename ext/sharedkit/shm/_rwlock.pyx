@@ -106,7 +106,7 @@ cdef class RWLock(Handle):
         self, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None
     ):
         flags = segments.flags_of(persist)
-        segments.checked_seats(seats)
+        seats = segments.checked_seats(seats)
         self._open(
             segments.create(
                 lambda place, name: make(place, name, seats, flags),

@@ -10,7 +10,7 @@ from libc.string cimport memset
 from sharedkit import _times, segments
 from sharedkit._differences import unlike
 from sharedkit._segment cimport (
-    SK_OK, SK_OVERFLOW, Handle, Segment, closed, create_segment, is_too_long, refuse, sk_plan, sk_segment,
+    SK_OK, Handle, Segment, closed, create_segment, is_too_long, refuse, sk_plan, sk_segment,
 )
 from sharedkit._watch cimport coroutines, leaving, sk_waits_aside, waiting
 from sharedkit.shm._sync cimport sk_roll_sum
@@ -51,13 +51,11 @@ cdef uint64_t until_of_permit(object blocking, object timeout, object block) exc
 
 
 cdef object number_of_permits(object n):
-    """How many to release. TypeError, ValueError, OverflowError."""
+    """How many to release; what is past `MOST` is one more, which no semaphore takes. TypeError, ValueError."""
     n = operator.index(n)
     if n < 1:
         raise ValueError("n must be one or more")
-    if n > MOST:
-        refuse(SK_OVERFLOW, 0)
-    return n
+    return min(n, MOST + 1)
 
 
 def checked_value(value):
@@ -112,7 +110,7 @@ cdef class Semaphore(Handle):
     ):
         first = checked_value(value)
         flags = segments.flags_of(persist)
-        segments.checked_seats(seats)
+        seats = segments.checked_seats(seats)
         self._open(
             segments.create(
                 lambda place, name: make(place, name, seats, flags, first),

@@ -181,7 +181,7 @@ def segment_of(kind, on_owner_died, name, exist_ok, persist, seats, mode, group)
     """The segment of a new Lock or RLock, or of an equal one that is there."""
     strict = checked_manner(on_owner_died)
     flags = segments.flags_of(persist)
-    segments.checked_seats(seats)
+    seats = segments.checked_seats(seats)
     return segments.create(
         lambda place, name: make(place, name, seats, flags, kind, strict),
         kind,

@@ -22,7 +22,9 @@ from sharedkit.shm.executor import executor_of
 
 __all__ = ["ls", "rm"]
 
-CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), 127)}
+# What ends a line somewhere, turns the direction of text, or is a terminal's command.
+CONTROLS = (*range(32), *range(127, 160), 0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+CONTROL = {code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" for code in CONTROLS}
 WHOLE_NAME = 24  # characters of a name that are not folded, so that eighty columns are enough for all
 
 
@@ -54,6 +56,11 @@ def _line(segment: SegmentInfo) -> str:
     return "\t".join(cell.translate(CONTROL) for cell in (*cells, segment.state))
 
 
+def _shown(name: str) -> str:
+    """A name for a terminal, on one line; bytes that are no UTF-8 as such."""
+    return name.translate(CONTROL).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def _by_executor(found: list[SegmentInfo]) -> list[SegmentInfo]:
     """The same with one entry for the segments of an executor, which stands where the first of them stood."""
     entries: dict[str, SegmentInfo] = {}
@@ -78,20 +85,21 @@ def _by_executor(found: list[SegmentInfo]) -> list[SegmentInfo]:
 
 def _table(found: list[SegmentInfo]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="dim")
-    longest = max(len(segment.name) for segment in found)
+    names = [_shown(segment.name) for segment in found]
+    longest = max(map(len, names))
     table.add_column("name", overflow="fold", min_width=min(longest, WHOLE_NAME))  # rather fold the state
     table.add_column("kind", no_wrap=True)
     table.add_column("size", justify="right", no_wrap=True)
     table.add_column("attached", overflow="fold")
     table.add_column("state", overflow="fold")
-    for segment in found:
+    for name, segment in zip(names, found, strict=True):
         attached = " ".join(map(str, segment.attached)) or "nobody"
         state = f"{segment.state}, persists" if segment.persist else segment.state
         if segment.created:
             made = datetime.fromtimestamp(segment.created, UTC).strftime("%m-%d %H:%M")
             state = f"{state} (since {made})"
         table.add_row(
-            Text(segment.name, style="bold"),
+            Text(name, style="bold"),
             segment.kind,
             quantity(segment.size, "B"),
             Text(attached, style="" if segment.attached else "yellow"),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Coroutine
 from functools import partial
-from operator import index
 from time import monotonic
 from types import TracebackType
 from typing import Any, TypeVar
 
+from sharedkit._counts import how_many_to_notify
 from sharedkit._times import check_span, check_wait, span
 from sharedkit.manager._exchange import Request, giving, taking
 from sharedkit.manager.awaiting import ASKERS, acall, aend, asleep, outlive
@@ -184,7 +184,7 @@ class Condition(Structure):
 
     def notify(self, n: int = 1) -> None:
         """Wake up to `n` of those that wait, the longest first. RuntimeError without the lock."""
-        self._call("notify", index(n), thread=self._who())
+        self._call("notify", how_many_to_notify(n), thread=self._who())
 
     def notify_all(self) -> None:
         """Wake everybody who waits. RuntimeError without the lock."""

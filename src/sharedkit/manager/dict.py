@@ -38,9 +38,10 @@ class Dict(MappingFace, Handle):
         seats: int = DEFAULT_SEATS,
         **items: Any,
     ) -> None:
+        entries = _entries(mapping_or_pairs, items)  # what cannot be sent is an error before anything is made
         self._create(name, exist_ok, persist, seats, {})
-        if items or mapping_or_pairs:
-            self.update(mapping_or_pairs, **items)
+        if entries:
+            self._call("set", entries)
 
     def __getitem__(self, key: Any) -> Any:
         found = self._call("get", form_of(key))
@@ -113,8 +114,7 @@ class Dict(MappingFace, Handle):
     def update(self, mapping_or_pairs: Mapping[Any, Any] | Iterable[tuple[Any, Any]] = (), /, **items: Any) -> None:
         """Set many keys, all in one step."""
         self._ensure_open()
-        pairs = dict(mapping_or_pairs, **items)
-        self._call("set", [(*form_and_first(key), pack(value)) for key, value in pairs.items()])
+        self._call("set", _entries(mapping_or_pairs, items))
 
     def clear(self) -> None:
         """Remove everything, in one step."""
@@ -143,6 +143,12 @@ class Dict(MappingFace, Handle):
         """The number of keys and who is attached, at this moment."""
         picture: DictStatistics = self._call("statistics")
         return picture
+
+
+def _entries(mapping_or_pairs: Any, items: dict[str, Any]) -> list[tuple[Any, bytes | None, Any]]:
+    """Forms, pickled keys and packed values."""
+    pairs = dict(mapping_or_pairs, **items)
+    return [(*form_and_first(key), pack(value)) for key, value in pairs.items()]
 
 
 MutableMapping.register(Dict)

@@ -18,22 +18,12 @@ from sharedkit.manager.arguments import plain, plain_created
 from sharedkit.manager.awaiting import acall
 from sharedkit.manager.requests import Pending
 from sharedkit.manager.session import Link
-from sharedkit.segments import DEFAULT_SEATS, checked_seats
+from sharedkit.segments import DEFAULT_SEATS, checked_name, checked_seats
 
-__all__ = ["DEFAULT_SEATS", "Handle", "Structure", "checked_name", "integer"]
+__all__ = ["DEFAULT_SEATS", "Handle", "Structure", "integer"]
 
 T = TypeVar("T", bound="Structure")
-NAME_BYTES = 200
 LOWEST, HIGHEST = -(1 << 63), (1 << 63) - 1
-
-
-def checked_name(name: object) -> str:
-    """`name` itself; TypeError or ValueError where it could not be a name in another placement."""
-    if not isinstance(name, str):
-        raise TypeError(f"a name must be a str, not {type(name).__name__}")
-    if not name or "/" in name or "\0" in name or len(name.encode("utf-8", "surrogateescape")) > NAME_BYTES:
-        raise ValueError(f"a name must be 1 to {NAME_BYTES} bytes without '/' and NUL: {name!r}")
-    return str.__str__(name)
 
 
 def integer(value: object) -> int:

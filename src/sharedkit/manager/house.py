@@ -251,6 +251,10 @@ def _refuse_other(found: State, kind: str, spec: dict[str, Any], persist: bool) 
         raise is_another(repr(found.name), found.kind, kind)
     for key, value in spec.items():
         there = found.spec[key]
+        if key == "lock" and there != value:  # numbers, which say nothing to anybody
+            raise with_another(
+                repr(found.name), kind, "a lock of its own, not the one given" if there is None else "another lock"
+            )
         if key == "names":  # as lists, in every placement
             there, value = list(there), list(value)
         if (difference := unlike(key, there, value)) is not None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from sharedkit.errors import ServerGoneError
 from sharedkit.manager.session import Link
+from sharedkit.segments import checked_name
 
 if TYPE_CHECKING:
     from sharedkit.manager.handle import Structure
@@ -85,8 +86,6 @@ class Placement:
 
     def attach(self, name: str) -> Structure:
         """A further handle on the structure of that name in the server. Raises FileNotFoundError."""
-        from sharedkit.manager.handle import checked_name
-
         name = checked_name(name)
         link = self.link()
         released = link.released

@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from functools import partial
 from operator import index
 from queue import Empty, Full
-from typing import Generic, TypeVar
+from types import GenericAlias
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from sharedkit._counts import how_many
 from sharedkit._iteration import refuse_search, until_shutdown
 from sharedkit._times import LONGEST, not_negative, span, too_long, without_waiting
 from sharedkit.manager._exchange import Request, taking
@@ -32,6 +34,11 @@ class Queue(Handle, Generic[T]):
     """
 
     kind = "Queue"
+
+    if not TYPE_CHECKING:  # a context's own class is a subclass without parameters
+
+        def __class_getitem__(cls, item: Any, /) -> GenericAlias:
+            return GenericAlias(cls, item)
 
     def __init__(
         self,
@@ -278,7 +285,7 @@ class Queue(Handle, Generic[T]):
 def _checked_most(max_items: int | None) -> int | None:
     if max_items is None:
         return None
-    most = index(max_items)
+    most = how_many(max_items)
     if most < 0:
         raise ValueError(f"max_items must not be negative: {most}")
     return most

@@ -5,6 +5,7 @@ from __future__ import annotations
 from operator import index
 from types import TracebackType
 
+from sharedkit._counts import how_many
 from sharedkit._times import LONGEST, span, too_long
 from sharedkit.manager._exchange import Request, giving, taking
 from sharedkit.manager.awaiting import aend
@@ -73,7 +74,7 @@ class Semaphore(Structure):
         """Add `n` permits and wake as many threads. ValueError for less than one, or more than were taken of a bounded
         one; OverflowError past 2**31 - 1.
         """
-        self._call("release", index(n), request=request)
+        self._call("release", how_many(n), request=request)
 
     def get_value(self) -> int:
         """How many permits are free now."""

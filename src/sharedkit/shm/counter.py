@@ -47,7 +47,7 @@ class Counters(Handle):
             raise ValueError(f"names must be different and at least one: {keys}")
         meta = json.dumps(keys).encode()
         flags = segments.flags_of(persist)
-        segments.checked_seats(seats)
+        seats = segments.checked_seats(seats)
         segment = segments.create(
             lambda place, name: _counter.make(place, name, seats, flags, _counter.KIND_GROUP, len(keys), 0, meta),
             _counter.KIND_GROUP,

@@ -15,6 +15,7 @@ from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from sharedkit._counts import how_many_to_notify
 from sharedkit._times import check_span, check_wait, span
 from sharedkit.statistics import ConditionStatistics, LockStatistics
 from sharedkit.thread import registry
@@ -341,7 +342,7 @@ class Condition(Structure[_ConditionState], kind="Condition"):
         """Wake up to `n` of those that wait, the longest first. RuntimeError without the lock."""
         state = self._state
         state.check_owned("notify")
-        state.notices.notify(n)
+        state.notices.notify(how_many_to_notify(n))
 
     def notify_all(self) -> None:
         """Wake everybody who waits. RuntimeError without the lock."""

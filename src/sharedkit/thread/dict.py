@@ -52,10 +52,11 @@ class Dict(MappingFace, Handle[_DictState], kind="Dict"):
         seats: int = DEFAULT_SEATS,
         **items: Any,
     ) -> None:
+        pairs = dict(mapping_or_pairs, **items)
         super().__init__(
             registry.open_state(_DictState, name, exist_ok=exist_ok, persist=persist, seats=seats, kind="Dict")
         )
-        self.update(mapping_or_pairs, **items)
+        self.update(pairs)
 
     def __getitem__(self, key: Any) -> Any:
         return self._state.table[key]

@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from sharedkit._differences import is_another, unlike, with_another
-from sharedkit.segments import DEFAULT_SEATS, checked_seats
+from sharedkit.segments import DEFAULT_SEATS, checked_name, checked_seats
 
-__all__ = ["DEFAULT_SEATS", "State", "check_name", "find", "forget", "open_state"]
+__all__ = ["DEFAULT_SEATS", "State", "find", "forget", "open_state"]
 
 
 class State:
@@ -40,8 +40,6 @@ class State:
 
 S = TypeVar("S", bound=State)
 
-NAME_BYTES = 200
-
 # Reentrant, because a finalizer may close or unlink a structure while this very thread is in here.
 _lock = threading.RLock()
 _living: WeakValueDictionary[str, State] = WeakValueDictionary()
@@ -55,15 +53,6 @@ def _renew_lock() -> None:
 
 
 os.register_at_fork(after_in_child=_renew_lock)
-
-
-def check_name(name: object) -> str:
-    """`name` itself; TypeError or ValueError where it could not be the name of a shared-memory segment."""
-    if not isinstance(name, str):
-        raise TypeError(f"a name must be a str, not {type(name).__name__}")
-    if not name or "/" in name or "\0" in name or len(os.fsencode(name)) > NAME_BYTES:
-        raise ValueError(f"a name must be 1 to {NAME_BYTES} bytes without '/' and NUL: {name!r}")
-    return name
 
 
 def open_state(
@@ -82,10 +71,10 @@ def open_state(
     FileExistsError when the name is taken and `exist_ok` is false, ValueError when what is there is not equal or for a
     number of `seats` that no segment has.
     """
-    checked_seats(seats)
+    seats = checked_seats(seats)
     if name is None:
         return _register(make(f"thread-{secrets.token_hex(8)}"), persist, seats)
-    check_name(name)
+    name = checked_name(name)
     with _lock:
         found = _living.get(name)
         if found is None:
@@ -115,7 +104,7 @@ def _register(state: S, persist: bool, seats: int) -> S:
 
 def find(name: str) -> State:
     """The state of that name; FileNotFoundError where there is none."""
-    check_name(name)
+    name = checked_name(name)
     with _lock:
         state = _living.get(name)
     if state is None:

@@ -10,6 +10,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Any
 
+from sharedkit._counts import how_many
 from sharedkit._differences import unlike
 from sharedkit._times import check_span, span
 from sharedkit.statistics import SemaphoreStatistics
@@ -191,7 +192,7 @@ class Semaphore(Structure[SemaphoreState], kind="Semaphore"):
         """Add `n` permits and wake as many threads. ValueError for less than one, or more than were taken of a bounded
         one; OverflowError past 2**31 - 1.
         """
-        self._state.release(index(n))
+        self._state.release(how_many(n))
 
     def get_value(self) -> int:
         """How many permits are free now."""
