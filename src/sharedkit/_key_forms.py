@@ -302,13 +302,15 @@ def _of_datetime64(key: Any) -> Reduced:
 
 
 def _of_timedelta64(key: Any) -> Reduced:
-    """One that a timedelta can be is equal to that."""
+    """One that a timedelta can be is equal to that. TypeError for months and years."""
     if np.isnat(key):
         return "NaT", None
     unit, count = np.datetime_data(key.dtype)
     number = int(key.astype("i8")) * count
     if unit in ("Y", "M"):
-        return "timedelta64 of months", number * (12 if unit == "Y" else 1)
+        raise TypeError(
+            f"{key!r} cannot be (part of) a key of a Dict: NumPy has a month equal to 1, and a year to 12 months, not to 12"
+        )
     attos = number * _ATTOS[unit]
     micros, rest = divmod(attos, 10**12)
     if rest == 0 and -999_999_999 <= micros // 86_400_000_000 <= 999_999_999:

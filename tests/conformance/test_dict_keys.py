@@ -166,7 +166,6 @@ TIMES_OF_NUMPY: list[list[Any]] = [
     [np.datetime64("20000-01-01"), np.datetime64("20000-01-01T00", "s")],
     [np.timedelta64(1, "D"), np.timedelta64(24, "h"), dt.timedelta(days=1)],
     [np.timedelta64(1, "ns"), np.timedelta64(1000, "ps")],
-    [np.timedelta64(1, "Y"), np.timedelta64(12, "M")],
     [np.timedelta64(2**62, "W")],
 ]
 
@@ -309,6 +308,8 @@ FORMLESS: list[Any] = [
     object(),
     (1, Plain()),
     frozenset({Valued(1)}),
+    np.timedelta64(1, "M"),
+    (np.timedelta64(1, "Y"),),
     Point(1, Plain()),
     lambda: None,
     type("Made", (), {}),
