@@ -432,10 +432,10 @@ static void alone(void) {
 
 /* What is copied out may begin anywhere in a word, and end with the last byte that is mapped. */
 static void copies(void) {
-    unsigned char *page = mmap(NULL, 2 * SK_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), got[64];
+    unsigned char *page = mmap(NULL, 2 * SK_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), got[2 * SK_PAGE];
     CHECK(page != MAP_FAILED && mprotect(page + SK_PAGE, SK_PAGE, PROT_NONE) == 0);
     for (uint32_t i = 0; i < SK_PAGE; i++) page[i] = (unsigned char)(i * 7);
-    for (uint64_t len = 0; len < sizeof got; len++) {
+    for (uint64_t len = 0; len <= SK_PAGE; len++) {
         const unsigned char *from = page + SK_PAGE - len;
         sk_copy_out(got, from, len);
         CHECK(memcmp(got, from, len) == 0);
