@@ -36,6 +36,13 @@ def executor(request: pytest.FixtureRequest) -> Iterator[Any]:
         yield made
 
 
+@pytest.mark.parametrize("placement", ["shm", "manager"])
+def test_a_start_method_by_its_name_is_no_context(placement: str) -> None:
+    maker: Any = MANAGER if placement == "manager" else SHM
+    with pytest.raises(TypeError, match=r"multiprocessing\.get_context\(\.\.\.\) returns, not 'spawn'"):
+        maker.Executor(1, "spawn")
+
+
 @pytest.mark.parametrize("timeout", [float("inf"), 30 * 86400, Fraction(10**7)])
 def test_a_limit_can_be_of_any_length_and_kind(executor: Any, timeout: Any) -> None:
     limited = executor.options(timeout=timeout)
