@@ -22,7 +22,8 @@ sys.path.append(str(Path(__file__).parents[1]))
 from conformance.watchdog import LIMIT, until
 
 import sharedkit as sk
-from sharedkit.manager import placement, server
+from sharedkit._begun import begun, has_ended
+from sharedkit.manager import placement
 
 
 def servers() -> set[int]:
@@ -377,10 +378,24 @@ def test_the_owner_is_known_by_when_it_began() -> None:
     """Not by its number alone, which another process may have later."""
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
-        assert server._begun(os.getpid()) != server._begun(child.pid)
-        assert server._begun(child.pid) == server._begun(child.pid) is not None
+        assert begun(os.getpid()) != begun(child.pid)
+        assert begun(child.pid) == begun(child.pid) is not None
     finally:
         child.kill()
-    until(lambda: server._begun(child.pid) is None)  # a zombie has ended
+    until(lambda: begun(child.pid) is None)  # a zombie has ended
     child.communicate()
-    assert server._begun(child.pid) is None
+    assert begun(child.pid) is None
+    for since, ended in ((begun(os.getpid()), False), ("another", True), ("", False), (None, True)):
+        assert has_ended(os.getpid(), since) is ended
+    assert has_ended(child.pid, "") and has_ended(child.pid, "any")
+
+
+def test_who_has_no_descriptor_left_takes_nobody_for_gone(tmp_path: Path) -> None:
+    where = tmp_path / "where"
+    where.mkdir()
+    program = (
+        "import os, resource\nfrom sharedkit._begun import begun, has_ended\n"
+        "since = begun(os.getppid())\nresource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))\n"
+        "print(since != '', has_ended(os.getppid(), since), has_ended(1 << 22, since))\n"
+    )
+    assert run(program, where).stdout == "True False True\n"

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from multiprocessing import connection, forkserver
+from multiprocessing import connection, forkserver, resource_tracker
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
@@ -162,8 +162,16 @@ class Staff:
         self._rouse()
 
     def end(self) -> None:
-        """Replace nobody any more; the watching thread ends when the last worker has."""
+        """Replace nobody any more; the watching thread ends when the last worker has.
+
+        There is nothing left to do, so one that somebody has stopped goes on, to its end.
+        """
         self._ending = True
+        with self._lock:
+            for process in self._processes.values():
+                if process.pid is not None:
+                    with suppress(ProcessLookupError):
+                        os.kill(process.pid, signal.SIGCONT)
         self._rouse()
 
     def join(self) -> None:
@@ -290,6 +298,8 @@ def _no_interrupt(method: str) -> Iterator[None]:
     """No Ctrl-C between the start of a process and its entry, and none for a worker that is not ready for it."""
     if method == "forkserver":
         forkserver.ensure_running()  # which would keep what is blocked now for all of its children
+    elif method == "spawn":
+        resource_tracker.ensure_running()  # which multiprocessing starts there, and unblocks Ctrl-C when it has
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     try:
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
