@@ -98,19 +98,6 @@ def test_workers_that_are_stopped_keep_no_shutdown(placement: str) -> None:
     Task(executor.shutdown).result()
 
 
-def test_ctrl_c_waits_for_a_worker_to_be_ready() -> None:
-    """multiprocessing starts a helper with the first process that it spawns, and lets Ctrl-C through behind that."""
-    program = (
-        "import signal\nfrom multiprocessing import resource_tracker\nfrom sharedkit.shm import _work_staff\n"
-        "with _work_staff._no_interrupt('spawn'):\n"
-        "    resource_tracker.ensure_running()\n"
-        "    print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))\n"
-        "print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=LIMIT)
-    assert (done.stdout, done.stderr) == ("True\nFalse\n", "")
-
-
 def test_a_callback_ends_no_thread_of_the_executors(executor: Any) -> None:
     executor.submit(calls.double, 1).add_done_callback(lambda _: sys.exit("not ours"))
     assert executor.submit(calls.double, 2).result(LIMIT) == 4

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from multiprocessing import connection, forkserver, resource_tracker
+from multiprocessing import connection, forkserver
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
@@ -298,8 +298,6 @@ def _no_interrupt(method: str) -> Iterator[None]:
     """No Ctrl-C between the start of a process and its entry, and none for a worker that is not ready for it."""
     if method == "forkserver":
         forkserver.ensure_running()  # which would keep what is blocked now for all of its children
-    elif method == "spawn":
-        resource_tracker.ensure_running()  # which multiprocessing starts there, and unblocks Ctrl-C when it has
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     try:
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
