@@ -14,7 +14,7 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar
 
 from sharedkit._times import seconds
 
-__all__ = ["ExecutorFace", "Future", "Options", "check_arguments", "check_retiring", "checked_timeout"]
+__all__ = ["ExecutorFace", "Future", "Options", "check_arguments", "check_context", "check_retiring", "checked_timeout"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -57,6 +57,12 @@ def check_arguments(max_workers: int | None, initializer: object, max_tasks_per_
             raise TypeError("max_tasks_per_child must be an integer")
         if max_tasks_per_child <= 0:
             raise ValueError("max_tasks_per_child must be >= 1")
+
+
+def check_context(mp_context: object) -> None:
+    """TypeError where it is not what starts processes: its name, say."""
+    if mp_context is not None and not callable(getattr(mp_context, "get_start_method", None)):
+        raise TypeError(f"mp_context must be what multiprocessing.get_context(...) returns, not {mp_context!r:.80}")
 
 
 def check_retiring(max_tasks_per_child: int | None, method: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-__all__ = ["contents_of", "geometry", "require_number"]
+__all__ = ["contents_of", "geometry", "plain_dtype", "require_number"]
 
 
 def geometry(shape: int | tuple[int, ...], dtype: DTypeLike) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -45,6 +45,39 @@ def contents_of(array: ArrayLike) -> NDArray[Any]:
         raise TypeError(f"an array cannot hold Python objects: {found.dtype}")
     lengths, dtype = geometry(found.shape, found.dtype)
     return np.ascontiguousarray(found, dtype).reshape(lengths)
+
+
+def plain_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The same elements as a dtype whose pickle has no object of its user's in it: metadata goes, a class of records
+    becomes `np.void`. TypeError for a title that is no str, and for Python objects."""
+    if dtype.hasobject:
+        raise TypeError(f"an array cannot hold Python objects: {dtype}")
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        return np.dtype((plain_dtype(base), shape))
+    if dtype.names is not None and dtype.fields is not None:
+        return _plain_record(dtype, [dtype.fields[name] for name in dtype.names])
+    if dtype.metadata is None and dtype.type.__module__ != "numpy" and dtype.isbuiltin != 2:
+        return np.dtype(dtype.str)  # bytes of a class of their own
+    if dtype.metadata is None:
+        return dtype
+    return np.dtype(dtype.type).newbyteorder(dtype.byteorder) if dtype.isbuiltin == 2 else np.dtype(dtype.str)
+
+
+def _plain_record(dtype: np.dtype[Any], fields: list[Any]) -> np.dtype[Any]:
+    bases = [plain_dtype(base) for base, *_ in fields]
+    titles = [title[0] if title else None for _, _, *title in fields]
+    if not all(title is None or type(title) is str for title in titles):
+        raise TypeError(f"the titles of fields must be str: {dtype}")
+    same = all(base is field[0] for base, field in zip(bases, fields, strict=True))
+    if same and dtype.metadata is None and dtype.type in (np.void, np.record):
+        return dtype
+    names, offsets = list(dtype.names or ()), [field[1] for field in fields]
+    spec: dict[str, Any] = {"names": names, "formats": bases, "offsets": offsets, "itemsize": dtype.itemsize}
+    if any(title is not None for title in titles):
+        spec["titles"] = titles
+    plain: np.dtype[Any] = np.dtype(spec, align=dtype.isalignedstruct)  # type: ignore[call-overload]
+    return np.dtype((np.record, plain)) if dtype.type is np.record else plain
 
 
 def require_number(dtype: np.dtype[Any]) -> None:

@@ -14,7 +14,7 @@ def packed_error(error: BaseException) -> tuple[bytes, str]:
     text = "".join(traceback.format_exception(error))
     try:
         return pickle.dumps(error, protocol=5), text
-    except Exception as why:
+    except BaseException as why:  # pickling runs the user's code
         what = f"{type(error).__name__} of the task cannot be pickled: {why!r}"
         return pickle.dumps(pickle.PicklingError(what), protocol=5), text
 

@@ -171,6 +171,26 @@ def fail_as_text() -> NoReturn:
     raise NoError
 
 
+class Uncooperative(Exception):
+    """Pickling it raises what is no Exception."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def __reduce__(self) -> NoReturn:
+        raise self.error
+
+
+def fail_uncooperatively(kind: type[BaseException]) -> NoReturn:
+    raise Uncooperative(kind())
+
+
+def come_back_twice() -> tuple[int, int]:
+    """Fork, and return in both processes."""
+    child = os.fork()
+    return os.getpid(), child
+
+
 def have_a_child(path: str) -> None:
     """Last long, with a child process that lasts as long."""
     child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(LONG,), daemon=True)

@@ -22,6 +22,7 @@ from conformance.watchdog import LIMIT, Task, until
 
 import sharedkit as sk
 from sharedkit.shm import _work_ledger as ledger
+from sharedkit.shm import _work_process
 
 FORK = multiprocessing.get_context("fork")
 
@@ -34,6 +35,13 @@ def make(placement: str, workers: int = 2) -> Any:
 def executor(request: pytest.FixtureRequest) -> Iterator[Any]:
     with make(request.param) as made:
         yield made
+
+
+@pytest.mark.parametrize("placement", ["shm", "manager"])
+def test_a_start_method_by_its_name_is_no_context(placement: str) -> None:
+    maker: Any = MANAGER if placement == "manager" else SHM
+    with pytest.raises(TypeError, match=r"multiprocessing\.get_context\(\.\.\.\) returns, not 'spawn'"):
+        maker.Executor(1, "spawn")
 
 
 @pytest.mark.parametrize("timeout", [float("inf"), 30 * 86400, Fraction(10**7)])
@@ -54,6 +62,40 @@ def test_strange_errors_break_their_call_alone(executor: Any) -> None:
     assert "no exception any more, but a str" in str(text) and "fail_as_text" in str(text.__cause__)
     others += [executor.submit(calls.double, x) for x in range(4)]
     assert [future.result(LIMIT) for future in others] == [0, 2, 4, 6] * 2
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_an_error_that_cannot_be_pickled_ends_no_worker(executor: Any, kind: Any) -> None:
+    deaths = executor.statistics().deaths
+    error = executor.submit(calls.fail_uncooperatively, kind).exception(LIMIT)
+    assert isinstance(error, pickle.PicklingError) and f"{kind.__name__}()" in str(error)
+    assert executor.submit(calls.double, 1).result(LIMIT) == 2
+    assert executor.statistics().deaths == deaths
+
+
+def test_a_child_that_a_call_has_forked_is_no_worker(executor: Any) -> None:
+    """Both would give the result, the child serve on, without being watched or ended."""
+    for _ in range(10):
+        worker, child = executor.submit(calls.come_back_twice).result(LIMIT)
+        assert child != 0 and worker in executor.statistics().workers
+        until(lambda: calls.ended(child))  # noqa: B023
+
+
+def test_a_descriptor_that_a_call_has_closed_says_nothing_of_the_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another file may have its number by now: here one that can be read from at once."""
+    monkeypatch.setattr(_work_process, "end_of", lambda pid: os.open(os.devnull, os.O_RDONLY))
+    with SHM.Executor(2, FORK) as executor:
+        assert list(executor.map(calls.double, range(20))) == [2 * x for x in range(20)]
+        assert executor.statistics().deaths == 0
+
+
+@pytest.mark.parametrize("placement", ["shm", "manager"])
+def test_workers_that_are_stopped_keep_no_shutdown(placement: str) -> None:
+    executor = make(placement)
+    assert executor.submit(calls.double, 1).result(LIMIT) == 2
+    for pid in executor.statistics().workers:
+        os.kill(pid, signal.SIGSTOP)
+    Task(executor.shutdown).result()
 
 
 def test_a_callback_ends_no_thread_of_the_executors(executor: Any) -> None:

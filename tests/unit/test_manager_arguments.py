@@ -438,6 +438,57 @@ def test_a_number_is_read_without_calling_anybody() -> None:
             assert number_in(packed[:end]) is None
 
 
+BOMB = odd.Kills()
+MINED: list[Any] = [
+    np.dtype("i8", metadata={"of": BOMB}),
+    np.dtype("i8", metadata={"of": BOMB}).newbyteorder(),
+    np.dtype([("a", "i4"), ("b", np.dtype("f4", metadata={"of": BOMB}), (2,))]),
+    np.dtype({"names": ["a"], "formats": ["i4"], "offsets": [4], "itemsize": 12, "titles": ["title"]}, align=True),
+    np.dtype((np.record, [("a", "i4")])),
+    np.dtype((np.record, [("a", np.dtype("U3", metadata={"of": BOMB}))])),
+    np.dtype("M8[ns]", metadata={"of": BOMB}),
+]
+
+
+@pytest.mark.parametrize("dtype", MINED, ids=range(len(MINED)))
+def test_an_array_is_of_a_dtype_that_nobody_has_mined(ctx: Any, dtype: Any) -> None:
+    """Metadata is pickled with a dtype; in an array it means nothing, and shared memory does not keep it, either."""
+    array, written = ctx.Array(3, dtype), np.ones(3, dtype)
+    assert array.dtype == dtype and array.dtype.type is dtype.type and array.dtype.fields == dtype.fields
+    array[:] = written
+    assert np.array_equal(array.ndarray, written) and array.dtype.isalignedstruct == dtype.isalignedstruct
+    other = ctx.Array.from_array(written[::-1])
+    other[1] = written[1]
+    assert np.array_equal(np.asarray(other), written) and ctx.attach(other.name).dtype == dtype
+
+
+def test_what_cannot_be_without_objects_of_its_users_is_refused(ctx: Any) -> None:
+    for dtype in (np.dtype({"names": ["a"], "formats": ["i4"], "titles": [BOMB]}), np.dtype([("a", object)])):
+        for make in (lambda: ctx.Array(3, dtype), lambda: ctx.Array.from_array(np.zeros(3, dtype))):  # noqa: B023
+            with pytest.raises(TypeError):
+                make()
+
+
+@pytest.mark.parametrize("place", [BOMB, [BOMB], (0, BOMB), (0, [BOMB]), np.array([BOMB]), [[0], BOMB], 1.5, lambda: 0])
+def test_what_is_no_index_is_never_sent(ctx: Any, place: Any) -> None:
+    array = ctx.Array((3, 2), "i8")
+    uses: list[Callable[[], object]] = [
+        lambda: array[place],
+        lambda: array.__setitem__(place, 1),
+        lambda: array.add_at(place, 1),
+        lambda: array.fetch_add(place, 1),
+        lambda: array.__setitem__(0, place),
+        lambda: array.add_at(0, place),
+    ]
+    for use in uses[:4] if place == 1.5 else uses:
+        with pytest.raises((IndexError, TypeError, ValueError)):
+            use()
+    mined = np.array([1], np.dtype("i8", metadata={"of": BOMB}))
+    array[mined, mined] = mined
+    array.add_at((mined, mined), mined)
+    assert array[mined].tolist() == [[0, 2]] and array[[]].shape == (0, 2)
+
+
 # --- plain values at the client, the same exceptions everywhere
 
 

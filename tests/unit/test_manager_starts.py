@@ -22,7 +22,8 @@ sys.path.append(str(Path(__file__).parents[1]))
 from conformance.watchdog import LIMIT, until
 
 import sharedkit as sk
-from sharedkit.manager import placement, server
+from sharedkit._begun import begun, has_ended
+from sharedkit.manager import placement
 
 
 def servers() -> set[int]:
@@ -241,6 +242,67 @@ def test_an_executable_that_is_no_python_is_named(tmp_path: Path, monkeypatch: p
         context.Counter()
 
 
+def test_an_interpreter_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context: Any = sk.get_context("manager")
+    (tmp_path / "text").write_text("no program")
+    for name in (tmp_path / "missing", tmp_path / "text", tmp_path / "text" / "inside"):
+        monkeypatch.setattr(multiprocessing.spawn, "_python_exe", os.fsencode(name))
+        with pytest.raises(RuntimeError, match=rf"'{name}'.*cannot be started.*multiprocessing\.set_executable"):
+            context.Counter()
+
+
+@pytest.mark.parametrize("argv", ["del sys.argv", "sys.argv = None", "sys.argv = [lambda: 0, 'x']"])
+def test_an_embedded_program_may_have_no_arguments_or_odd_ones(argv: str, tmp_path: Path) -> None:
+    where = tmp_path / "where"
+    where.mkdir()
+    program = (
+        f"import sys, sharedkit as sk\n{argv}\n"
+        "with sk.get_context('manager') as ctx, ctx.Executor(1) as executor:\n"
+        "    print(ctx.Counter().add(), executor.submit(abs, -2).result())\n"
+    )
+    done = run(f"if __name__ == '__main__':\n    {program.replace(chr(10), chr(10) + '    ')}\n", where)
+    assert (done.stdout, done.stderr) == ("1 2\n", "")
+
+
+ENDS = {
+    "stopped": "os.kill(ctx.server._process.pid, signal.SIGSTOP)",
+    "ignored": "",
+    "blocked": "",
+}
+BEFORE = {
+    "stopped": "",
+    "ignored": "signal.signal(signal.SIGTERM, signal.SIG_IGN)",
+    "blocked": "signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())",
+}
+
+
+@pytest.mark.parametrize("leave", ["", "ctx.close()"], ids=["exit", "close"])
+@pytest.mark.parametrize("what", ENDS)
+def test_a_server_ends_with_its_owner_though_sigterm_does_not_end_it(what: str, leave: str, tmp_path: Path) -> None:
+    """It is stopped, or was born deaf: its owner ignored SIGTERM, or had blocked it, as who waits by `sigwait` does."""
+    where = tmp_path / "where"
+    where.mkdir()
+    program = (
+        f"import os, signal, sharedkit as sk\n{BEFORE[what]}\nctx = sk.get_context('manager')\n"
+        f"assert ctx.Counter().add() == 1\nprint(ctx.server._process.pid, flush=True)\n{ENDS[what]}\n{leave}\n"
+    )
+    done = run(program, where)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not _arguments(int(done.stdout))
+
+
+@pytest.mark.parametrize("what", ["ignored", "blocked"])
+def test_a_server_hears_sigterm_whatever_its_owner_does_not_hear(what: str, tmp_path: Path) -> None:
+    where = tmp_path / "where"
+    where.mkdir()
+    program = (
+        f"import os, signal, sharedkit as sk\n{BEFORE[what]}\nwith sk.get_context('manager') as ctx:\n"
+        "    assert ctx.Counter().add() == 1\n    os.kill(ctx.server._process.pid, signal.SIGTERM)\n"
+        "    print(ctx.server._process.wait())\n"
+    )
+    assert run(program, where).stdout == "-15\n"
+
+
 def test_the_main_module_is_not_imported_again(tmp_path: Path) -> None:
     """Nor for a worker of the server's executor before it has something to do; the server has its arguments alone."""
     where = tmp_path / "where"
@@ -316,10 +378,24 @@ def test_the_owner_is_known_by_when_it_began() -> None:
     """Not by its number alone, which another process may have later."""
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
-        assert server._begun(os.getpid()) != server._begun(child.pid)
-        assert server._begun(child.pid) == server._begun(child.pid) is not None
+        assert begun(os.getpid()) != begun(child.pid)
+        assert begun(child.pid) == begun(child.pid) is not None
     finally:
         child.kill()
-    until(lambda: server._begun(child.pid) is None)  # a zombie has ended
+    until(lambda: begun(child.pid) is None)  # a zombie has ended
     child.communicate()
-    assert server._begun(child.pid) is None
+    assert begun(child.pid) is None
+    for since, ended in ((begun(os.getpid()), False), ("another", True), ("", False), (None, True)):
+        assert has_ended(os.getpid(), since) is ended
+    assert has_ended(child.pid, "") and has_ended(child.pid, "any")
+
+
+def test_who_has_no_descriptor_left_takes_nobody_for_gone(tmp_path: Path) -> None:
+    where = tmp_path / "where"
+    where.mkdir()
+    program = (
+        "import os, resource\nfrom sharedkit._begun import begun, has_ended\n"
+        "since = begun(os.getppid())\nresource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))\n"
+        "print(since != '', has_ended(os.getppid(), since), has_ended(1 << 22, since))\n"
+    )
+    assert run(program, where).stdout == "True False True\n"

@@ -194,6 +194,26 @@ def _answer(listener: socket.socket, said: bytes) -> None:
         end.sendall(said)
 
 
+@pytest.mark.parametrize(
+    "address", [5, (), ("localhost",), ("::1", 1, 0, 0), {}, {1: 2}, (None, 1), (b"localhost", 1), ("localhost", "1")]
+)
+def test_what_is_no_address_is_said_to_be_none(address: Any) -> None:
+    with pytest.raises(TypeError, match=r"the (address|port) of a server is .*"):
+        sk.get_context("manager", address=address)
+
+
+def test_an_address_and_an_authkey_have_their_forms(tmp_path: Path) -> None:
+    for address in ("", ("localhost", 0), ("localhost", 1 << 16)):
+        with pytest.raises(ValueError, match="of a server"):
+            sk.get_context("manager", address=address)
+    for authkey in ("text", 5, 0, [1, 2], 10**12):
+        with pytest.raises(TypeError, match=f"an authkey is bytes, .*not {type(authkey).__name__}"):
+            sk.get_context("manager", address="/nowhere", authkey=authkey)  # type: ignore[arg-type]
+    path = tmp_path / "socket"
+    for address in (path, os.fsencode(path)):
+        assert sk.get_context("manager", address=address).address == str(path)
+
+
 def test_nobody_at_the_address() -> None:
     with pytest.raises(sk.ServerGoneError, match="no server answers"):
         sk.get_context("manager", address="/nowhere/socket", authkey=KEY).Counter()

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sharedkit._geometry import plain_dtype
 from sharedkit._times import seconds
 from sharedkit.manager._door import Known, is_envelope, only
 
@@ -199,7 +200,16 @@ def _axis(value: Any) -> Any:
     if not isinstance(value, np.ndarray) and hasattr(type(value), "__index__"):
         return _whole(value)
     found = np.asarray(value)
-    return found if found.size or found.dtype.kind in "biu" else found.astype(np.intp)
+    if found.dtype.kind in "biu":
+        return _data(found)
+    if found.size:  # in NumPy's words, and never sent: the pickle of an object is its class's own
+        raise IndexError(
+            "arrays used as indices must be of integer (or boolean) type"
+            if found.ndim
+            else "only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and integer or boolean arrays "
+            f"are valid indices, not {type(value).__name__}"
+        )
+    return np.empty(found.shape, np.intp)
 
 
 def _is_data(value: Any) -> None:
@@ -208,7 +218,10 @@ def _is_data(value: Any) -> None:
 
 
 def _data(value: Any) -> Any:
-    return np.asarray(value)
+    """As an array of NumPy's own class and of a dtype that is sent without anything of the user's."""
+    found = np.asarray(value)
+    plain = plain_dtype(found.dtype)
+    return found if plain is found.dtype else found.view(plain)
 
 
 def _same(value: Any) -> Any:
@@ -282,6 +295,7 @@ def _optional(argument: Argument) -> Argument:
         None if types is None else types | {NoneType},
         lambda value: None if value is None else make(value),
         None if test is None else lambda value: None if value is None else test(value),
+        deep=argument.deep,
         sure=argument.sure | {NoneType},
     )
 
@@ -320,8 +334,8 @@ PLACE = Argument(
 )
 NUMBER = Argument("a number", frozenset({int, float, bool}), _number)
 SCALARS = frozenset({int, float, bool, complex, str, bytes})
-VALUE = Argument("a value", SCALARS | {np.ndarray}, _data, _is_data, sure=SCALARS)
-VALUES = Argument("an array", frozenset({np.ndarray}), _data, _is_data)
+VALUE = Argument("a value", SCALARS | {np.ndarray}, _data, _is_data, deep=True, sure=SCALARS)
+VALUES = Argument("an array", frozenset({np.ndarray}), _data, _is_data, deep=True)
 
 # --- the requests, by kind
 
@@ -451,7 +465,7 @@ _CREATED: dict[str, tuple[dict[str, Argument], tuple[Argument, ...]]] = {
     "Array": (
         {
             "shape": Argument("a tuple of ints", frozenset({tuple}), _shape, _are_whole, deep=True),
-            "dtype": Argument("a dtype", None, _same, _is_dtype),
+            "dtype": Argument("a dtype", None, plain_dtype, _is_dtype),
         },
         (_optional(VALUES),),  # the elements that it begins with
     ),
@@ -518,7 +532,7 @@ def plain_created(kind: str, spec: dict[str, Any], extra: tuple[Any, ...]) -> tu
 
 
 def _plain_one(argument: Argument, value: Any) -> Any:
-    if argument.types is None or (type(value) in argument.types and not argument.deep):
+    if argument.types is not None and type(value) in argument.types and not (argument.deep and type(value) in PARTED):
         return value
     return argument.plain(value)
 

@@ -6,6 +6,7 @@ import os
 import pickle
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing import process, spawn
 from typing import Any
 
@@ -22,13 +23,15 @@ Outcome = tuple[bool, Packed, str]
 
 def home_of_client() -> Home:
     """What workers need to find the functions of this process."""
-    known = spawn.get_preparation_data("")
+    known: Any = {"sys_path": sys.path, "sys_argv": getattr(sys, "argv", None)}
+    with suppress(OSError, AttributeError, KeyError):  # the folder in which we run is gone, or sys has no argv, or
+        known = spawn.get_preparation_data("")  # there is no main module: then workers know nothing of that
     home: Home = {}
     for key in ("sys_path", "sys_argv", "init_main_from_name", "init_main_from_path"):
         value = known.get(key)
         if isinstance(value, str):
             home[key] = str.__str__(value)
-        elif value is not None:
+        elif isinstance(value, list | tuple):
             home[key] = [str.__str__(each) for each in value if isinstance(each, str)]
     return home
 

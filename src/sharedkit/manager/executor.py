@@ -11,7 +11,7 @@ from contextlib import suppress
 from multiprocessing.context import BaseContext
 from typing import Any, ParamSpec, TypeVar
 
-from sharedkit._executing import ExecutorFace, check_arguments, check_retiring
+from sharedkit._executing import ExecutorFace, check_arguments, check_context, check_retiring
 from sharedkit._future import Future
 from sharedkit.errors import ClosedError, ServerGoneError
 from sharedkit.manager.calls import home_of_client
@@ -58,6 +58,7 @@ class Executor(Structure, ExecutorFace):
         persist: bool = False,
     ) -> None:
         check_arguments(max_workers, initializer, max_tasks_per_child)
+        check_context(mp_context)
         context: Any = mp_context
         method = "forkserver" if context is None else context.get_start_method(allow_none=False)
         check_retiring(max_tasks_per_child, method)

@@ -11,6 +11,7 @@ import sys
 import threading
 import weakref
 from multiprocessing import current_process
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 from sharedkit.errors import ServerGoneError
@@ -31,9 +32,12 @@ _lock = threading.RLock()
 def at(address: Any, authkey: bytes | None = None) -> Placement:
     """The placement of the server at `address`: one a process, however often it is asked for.
 
-    With an `authkey` other than the one known, the new one counts from now on.
+    With an `authkey` other than the one known, the new one counts from now on. TypeError, ValueError for what is no
+    address or no authkey.
     """
-    address = tuple(address) if isinstance(address, list) else address
+    address = _checked_address(address)
+    if authkey is not None and not isinstance(authkey, bytes | bytearray | memoryview):
+        raise TypeError(f"an authkey is bytes, as of the server's --authkey-file, not {type(authkey).__name__}")
     with _lock:
         found = _known.get(address)
         if found is None:
@@ -41,6 +45,26 @@ def at(address: Any, authkey: bytes | None = None) -> Placement:
         elif authkey is not None:
             found.link().authkey = bytes(authkey)
         return found
+
+
+def _checked_address(address: Any) -> Any:
+    """A path, or (host, port), in plain types, as others will connect to it."""
+    if isinstance(address, os.PathLike | bytes):
+        address = os.fsdecode(address)
+    if isinstance(address, str):
+        if not address:
+            raise ValueError("the address of a server must not be empty")
+        return str.__str__(address)
+    if not isinstance(address, tuple | list) or len(address) != 2 or not isinstance(address[0], str):
+        raise TypeError(f"the address of a server is the path of its socket, or (host, port), not {address!r:.80}")
+    host, port = address
+    try:
+        port = index(port)
+    except TypeError:
+        raise TypeError(f"the port of a server is an int, not {port!r:.80}: {address!r:.80}") from None
+    if not 0 < port < 1 << 16:
+        raise ValueError(f"the port of a server is from 1 to {(1 << 16) - 1}: {port}")
+    return str.__str__(host), int(port)
 
 
 def arrive(address: Any, kind: str, name: str, ident: int, ticket: str | None) -> Any:
@@ -137,7 +161,7 @@ class Placement:
             if self._process is not None:
                 if self._owner != os.getpid():
                     return
-                self._process.terminate()
+                self._process.kill()  # one that is stopped would not hear of anything else
                 self._process.wait()
                 with _lock:
                     _known.pop(self._link.address, None)

@@ -21,6 +21,7 @@ from multiprocessing.managers import BaseManager
 from multiprocessing.managers import Server as BaseServer
 from typing import Any
 
+from sharedkit._begun import begun, has_ended
 from sharedkit.manager.arguments import check_first
 from sharedkit.manager.channel import Channel
 from sharedkit.manager.house import House
@@ -189,29 +190,13 @@ def end_with(owner: int) -> None:
 
 def _await_end(owner: int) -> None:
     """Where the system gives no pidfd (before Linux 5.3, in gVisor, under an old seccomp profile), by looking."""
-    begun = _begun(owner)
+    since = begun(owner)
     child = os.getppid() == owner  # not so where a launcher stands between, as with programs of one file
     with contextlib.suppress(OSError, AttributeError):
         watched = os.pidfd_open(owner)
-        if _begun(owner) == begun:
+        if not has_ended(owner, since):
             select.select([watched], [], [])
             os._exit(0)
-    while os.getppid() == owner if child else (begun is not None and _begun(owner) == begun):
+    while os.getppid() == owner if child else not has_ended(owner, since):
         time.sleep(LOOK_SECONDS)
     os._exit(0)
-
-
-def _begun(pid: int) -> str | None:
-    """When that process began, which tells it from others that have its number later; None where it has ended.
-
-    Where there is no `/proc`, whether there is such a process at all.
-    """
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-            state, *rest = file.read().rpartition(")")[2].split()
-        return None if state in "ZXx" else rest[18]
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.kill(pid, 0)
-            return "" if not os.path.exists("/proc/self/stat") else None
-        return None

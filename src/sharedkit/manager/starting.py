@@ -37,6 +37,8 @@ class Service:
     def _bootstrap(self, _parent_sentinel: int) -> int:
         """Serve until the owner ends, or ends us."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the owner, who then ends us
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # whatever the owner ignores, or had blocked when it began us
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
         if self._safe_path is None:
             os.environ.pop(SAFE_PATH, None)
         else:
@@ -54,10 +56,10 @@ def start(address: str, authkey: bytes, listens: int, output: int) -> subprocess
     """The process of a server that will listen at `address` and say so through the descriptor `listens`.
 
     Raises RuntimeError where no server can be started from here: in a worker that imports its main module, in a frozen
-    program that has not called `multiprocessing.freeze_support()`, in one that has no executable.
+    program that has not called `multiprocessing.freeze_support()`, in one that has no executable, or none that runs.
     """
     spawn._check_not_importing_main()  # type: ignore[attr-defined]
-    if spawn.is_forking(sys.argv):
+    if spawn.is_forking(_arguments()):
         raise RuntimeError(
             "this process was started to be a child, and runs the program instead: a frozen program that uses "
             'get_context("manager") must call multiprocessing.freeze_support() first of all in its main module'
@@ -83,6 +85,11 @@ def start(address: str, authkey: bytes, listens: int, output: int) -> subprocess
             process_group=0,  # Ctrl-C is for us, who then end it
             pass_fds=(begin, listens),
         )
+    except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
+        raise RuntimeError(
+            f"{os.fsdecode(spawn.get_executable())!r}, which is to be the interpreter (sys.executable), cannot be "
+            f"started ({error.strerror}); name one by multiprocessing.set_executable(...)"
+        ) from error
     finally:
         os.close(begin)
 
@@ -93,4 +100,12 @@ def _preparation() -> dict[str, Any]:
     for path in sys.path:
         with contextlib.suppress(OSError, TypeError):  # the folder in which we run may be gone
             paths.append(os.path.abspath(path))
-    return {"name": "MainProcess", "sys_path": paths, "sys_argv": list(getattr(sys, "argv", []))}
+    return {"name": "MainProcess", "sys_path": paths, "sys_argv": _arguments()}
+
+
+def _arguments() -> list[str]:
+    """Of the program, as far as they are plain: where Python is embedded there may be none, or something else. One is
+    always there, as in every Python that starts."""
+    found: Any = getattr(sys, "argv", None)
+    plain = [str.__str__(each) for each in found if isinstance(each, str)] if isinstance(found, list | tuple) else []
+    return plain or [""]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
+from sharedkit._begun import begun, has_ended
 from sharedkit._greenlets import original
 from sharedkit._remote import packed_error
 from sharedkit.errors import GoneError, ShutDown
@@ -88,6 +89,8 @@ class _Worker:
     def __init__(self, station: Station) -> None:
         self._station = station
         self._running = False
+        self._pid = os.getpid()
+        self._since = begun(station.parent)
         self._calls = Calls()
         self._mark = ledger.mark_of(station.number)
         station.tasks._segment().short_park = SHORT_PARK
@@ -109,17 +112,27 @@ class _Worker:
             raise KeyboardInterrupt
 
     def _watch(self, ends: int | None) -> None:
-        """End this process with the executor's, whatever a task does."""
-        if ends is None:
-            while not self._orphaned():
-                original("time", "sleep")(SLICE)
-        else:
+        """End this process with the executor's, whatever a task does.
+
+        It may close descriptors that are not its own, and others come under their numbers. So what one says is looked
+        up; without it, the process itself is looked for.
+        """
+        if ends is not None:
             poll = original("select", "poll")()
             poll.register(ends, select.POLLIN)
             poll.poll()
+        while not self._has_lost_parent():
+            original("time", "sleep")(SLICE)
         self._leave_orphaned()
 
+    def _has_lost_parent(self) -> bool:
+        """Asked of the system, without a descriptor."""
+        if self._station.direct:
+            return os.getppid() != self._station.parent
+        return has_ended(self._station.parent, self._since)
+
     def _orphaned(self) -> bool:
+        """The same for who has just begun: that number might be another's by now."""
         if self._station.direct:
             return os.getppid() != self._station.parent
         # A fork server outlives its user as long as a child of it does; the pipe tells.
@@ -177,7 +190,11 @@ class _Worker:
         try:
             fn, args, kwargs = self._calls.unpack(body, buffers)
             self._running = True
-            value = fn(*args, **kwargs)
+            try:
+                value = fn(*args, **kwargs)
+            finally:
+                if os.getpid() != self._pid:
+                    os._exit(0)  # a child that the call has forked, which is no worker
             self._running = False
             if value is None:
                 return task

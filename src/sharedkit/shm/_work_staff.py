@@ -162,8 +162,16 @@ class Staff:
         self._rouse()
 
     def end(self) -> None:
-        """Replace nobody any more; the watching thread ends when the last worker has."""
+        """Replace nobody any more; the watching thread ends when the last worker has.
+
+        There is nothing left to do, so one that somebody has stopped goes on, to its end.
+        """
         self._ending = True
+        with self._lock:
+            for process in self._processes.values():
+                if process.pid is not None:
+                    with suppress(ProcessLookupError):
+                        os.kill(process.pid, signal.SIGCONT)
         self._rouse()
 
     def join(self) -> None:

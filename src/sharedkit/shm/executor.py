@@ -31,7 +31,7 @@ from collections.abc import Callable
 from multiprocessing.context import BaseContext
 from typing import Any, ParamSpec, TypeVar
 
-from sharedkit._executing import ExecutorFace, check_arguments, check_retiring
+from sharedkit._executing import ExecutorFace, check_arguments, check_context, check_retiring
 from sharedkit._future import Future
 from sharedkit.shm._work_office import Office
 from sharedkit.statistics import ExecutorStatistics
@@ -69,6 +69,7 @@ class Executor(ExecutorFace):
         if max_workers is None:
             max_workers = len(os.sched_getaffinity(0))
         check_arguments(max_workers, initializer, max_tasks_per_child)
+        check_context(mp_context)
         context: Any = mp_context
         if context is None:
             context = multiprocessing.get_context("spawn" if max_tasks_per_child is not None else None)
