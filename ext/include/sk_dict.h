@@ -147,7 +147,8 @@ static inline void sk_copy_out(void *to, const unsigned char *from, uint64_t len
         uint64_t word = sk_load64_relaxed((const uint64_t *)(const void *)from);
         memcpy(at, &word, 8);
     }
-    if (len > 0 && (uintptr_t)from % 8 != 0) memcpy(at, from, len); /* the rest of a word may lie behind the mapping's end */
+    if (len > 0 && (uintptr_t)from % 8 != 0) /* the rest of a word may lie behind the mapping's end */
+        for (uint64_t i = 0; i < len; i++) at[i] = sk_load8_relaxed(from + i);
     else if (len > 0) {
         uint64_t word = sk_load64_relaxed((const uint64_t *)(const void *)from);
         memcpy(at, &word, len);

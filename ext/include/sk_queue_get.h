@@ -22,7 +22,8 @@ static inline bool sk_queue_is_empty(const sk_queue *q, uint64_t *tail) {
     return head == *tail;
 }
 
-/* Everything of a get before the bytes: an item, the lock, the ring. SK_OK holds get_lock. */
+/* Everything of a get before the bytes: an item, the lock, the ring. SK_OK holds get_lock. SK_INTERRUPTED: also when an item
+ * has come. So a caller hears the signals that came while it waited before it has the item in its hand. */
 static inline int sk_queue_begin_get(sk_segment *s, sk_queue *q, sk_call call, uint64_t *head, uint64_t *tail,
                                      sk_ring *r) {
     uint64_t began = 0;
@@ -56,6 +57,7 @@ static inline int sk_queue_begin_get(sk_segment *s, sk_queue *q, sk_call call, u
         if (rc != SK_OK) return rc;
         const void *next = sk_ring_at(r, sk_units(seen));
         rc = sk_queue_await(s, &q->tail, seen, &q->items, state, sk_queue_maxsize(q), next, &began, call.until);
+        if (rc == SK_OK && sk_load64_relaxed(&q->tail) != seen) rc = SK_INTERRUPTED;
         if (rc != SK_OK) return rc;
     }
 }

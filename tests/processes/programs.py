@@ -125,6 +125,12 @@ def asleep_in_a_futex(pid: int) -> bool:
     return False
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether all of it stands still by SIGSTOP."""
+    with open(f"/proc/{pid}/stat") as stat:
+        return stat.read().rpartition(")")[2].split()[0] == "T"
+
+
 def await_sleep(pid: int) -> None:
     """Return when the process is seen parked a few times in a row."""
     deadline, seen = time.monotonic() + LIMIT, 0

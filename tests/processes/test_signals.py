@@ -73,6 +73,36 @@ def test_ctrl_c_comes_through_although_another_thread_waits_too() -> None:
         assert program.result() == (0, "['for the other']\n", "")
 
 
+@pytest.mark.parametrize("call", ["q.get()", "q.get(timeout=3600)", "q.get_many()"])
+def test_an_item_that_comes_together_with_a_signal_stays_in_the_queue(call: str) -> None:
+    """The signal falls to another thread, so it does not wake the one that waits; the item does."""
+    source = f"""
+        import faulthandler, os, signal, threading
+        from sharedkit import shm as sk
+        faulthandler.enable()
+        q = sk.Queue()
+
+        def both():
+            os.read(0, 1)
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+            q.put("item")
+
+        other = threading.Thread(target=both)
+        other.start()
+        print("ready", flush=True)
+        try:
+            {call}
+        except KeyboardInterrupt:
+            other.join()
+            print(q.qsize(), q.get(timeout=10))
+    """
+    with Program(source) as program:
+        program.line()
+        await_sleep(program.pid)
+        program.tell("both")
+        assert program.result() == (0, "1 item\n", "")
+
+
 @pytest.mark.parametrize("wait", ["get", "get_many", "put", "join"])
 def test_a_handler_runs_while_the_wait_goes_on_and_may_end_it(wait: str) -> None:
     """The handler is called for the first signal and returns; for the second it does what the wait is for."""

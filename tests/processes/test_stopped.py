@@ -19,7 +19,7 @@ from contextlib import contextmanager
 
 import pytest
 from conformance.watchdog import Task, in_threads, until
-from processes.programs import Program
+from processes.programs import Program, is_stopped
 
 import sharedkit as sk
 
@@ -35,11 +35,6 @@ VICTIM = """
     {body}
 """
 COPIES = "large = bytes(64 << 20)\n    while True: there.put(large); there.get()"
-
-
-def is_stopped(pid: int) -> bool:
-    with open(f"/proc/{pid}/stat") as stat:
-        return stat.read().rpartition(")")[2].split()[0] == "T"
 
 
 @contextmanager

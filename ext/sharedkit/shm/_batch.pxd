@@ -22,4 +22,5 @@ cdef Batch batch_of(object items)
 cdef int refuse_put(Segment segment, int rc, uint64_t payload) except -1
 cdef int put_batch(Segment segment, object items, sk_call call) except -1
 cdef list get_batch(Segment segment, object max_items, sk_call call)
+cdef int attend_getting(Segment segment) except -1
 cdef tuple take_large(Segment segment, char *start, uint64_t have, sk_found *found, sk_call call)

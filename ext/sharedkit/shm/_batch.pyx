@@ -12,7 +12,7 @@ from sharedkit import errors
 from sharedkit._attend cimport attend
 from sharedkit._counts import how_many
 from sharedkit._segment cimport (
-    SK_CORRUPT, SK_EMPTY, SK_FULL, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_SHUTDOWN, SK_TIMEOUT, Segment, refuse,
+    SK_CORRUPT, SK_EMPTY, SK_FULL, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_SHUTDOWN, SK_TIMEOUT, Segment, refuse, sk_segment,
 )
 from sharedkit.shm._codec cimport (
     KIND_ARRAY, KIND_BYTES, KIND_PICKLE_OOB, Parcel, Plain, array_for, decode, encode, plain, sk_part, unpickle_oob,
@@ -23,6 +23,9 @@ from sharedkit.shm._queue cimport (
     sk_queue_put_records, sk_record_head, sk_record_kind, sk_record_payload, sk_record_sound, sk_record_units,
 )
 from sharedkit.shm._stalls cimport SK_STALLED, goes_on, sk_stall, stalled
+
+cdef extern from "sk_queue_turns.h" nogil:
+    void sk_queue_quit_get(sk_segment *s) noexcept
 
 cdef uint64_t FOR_EVER = <uint64_t>-1
 cdef enum:
@@ -119,6 +122,16 @@ cdef list get_batch(Segment segment, object max_items, sk_call call):
                 call.until = FOR_EVER    # of the lock; who was not willing to wait says how long for that
             call.willing = False
     return items
+
+
+cdef int attend_getting(Segment segment) except -1:
+    """`attend`, for one who waits for items: if that raises, whoever called this one is sent to the next."""
+    try:
+        attend(segment)
+    except BaseException:
+        sk_queue_quit_get(segment.s)
+        raise
+    return 0
 
 
 cdef tuple take_large(Segment segment, char *start, uint64_t have, sk_found *found, sk_call call):
@@ -223,7 +236,7 @@ cdef int take_batch(Segment segment, list items, uint64_t most, sk_call call) ex
             with nogil:
                 rc = sk_queue_get_records(segment.s, to, &n, &units, &found, call)
             if rc == SK_INTERRUPTED:
-                attend(segment)
+                attend_getting(segment)
         if rc == SK_LARGER:
             taken, item = take_large(segment, <char *>to, room * SK_UNIT, &found, call)
             if taken:

@@ -20,7 +20,7 @@ from sharedkit._segment cimport (
     Handle, Segment, alone, closed, create_segment, deadline_of, is_too_long, refuse, sk_plan,
 )
 from sharedkit._watch cimport coroutines
-from sharedkit.shm._batch cimport get_batch, put_batch, refuse_put, take_large
+from sharedkit.shm._batch cimport attend_getting, get_batch, put_batch, refuse_put, take_large
 from sharedkit.shm._codec cimport Parcel, Plain, decode, encode, plain, sk_part
 from sharedkit.shm._queue_turns cimport get_one, get_some, join_all, put_all, put_one
 from sharedkit.shm._stalls cimport SK_STALLED, goes_on, sk_stall, stalled
@@ -227,12 +227,13 @@ cdef class Queue(Handle):
         cdef uint64_t until = deadline_of(timeout) if willing else FOR_EVER
         if is_too_long(until):
             return _times.without_waiting(self.get_nowait, Empty)
-        call.until = 0
-        call.willing = False
-        call.stall = NULL
-        rc = sk_queue_get(segment.s, small, SMALL, &found, call)
+        cdef sk_call at_once
+        at_once.until = 0
+        at_once.willing = False
+        at_once.stall = NULL
+        rc = sk_queue_get(segment.s, small, SMALL, &found, at_once)
         if rc == SK_EMPTY and willing and alone() and sk_queue_glance(segment.s):
-            rc = sk_queue_get(segment.s, small, SMALL, &found, call)
+            rc = sk_queue_get(segment.s, small, SMALL, &found, at_once)
         if rc == SK_OK:
             return decode(found.kind, small, found.payload)
         memset(&stall, 0, sizeof(stall))
@@ -251,7 +252,13 @@ cdef class Queue(Handle):
             elif rc == SK_SHUTDOWN:
                 raise ShutDown
             elif rc == SK_INTERRUPTED or rc == SK_STALLED:
-                attend(segment)
+                attend_getting(segment)
+                # Between hearing signals and returning with an item there is no waiting for the GIL.
+                rc = sk_queue_get(segment.s, small, SMALL, &found, at_once)
+                if rc == SK_OK:
+                    return decode(found.kind, small, found.payload)
+                if rc != SK_EMPTY and rc != SK_BUSY:
+                    continue
             elif rc != SK_BUSY and rc != SK_EMPTY:
                 refuse(rc, 0)
             with nogil:
