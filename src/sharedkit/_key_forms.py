@@ -309,7 +309,7 @@ def _of_timedelta64(key: Any) -> Reduced:
     number = int(key.astype("i8")) * count
     if unit in ("Y", "M"):
         raise TypeError(
-            f"{key!r} cannot be (part of) a key of a Dict: NumPy has a month equal to 1, and a year to 12 months, not to 12"
+            f"{key!r} cannot be (part of) a key of a Dict: for NumPy a month equals 1, and a year 12 months, but not 12"
         )
     attos = number * _ATTOS[unit]
     micros, rest = divmod(attos, 10**12)
