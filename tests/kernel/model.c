@@ -59,8 +59,11 @@ static void put(int i, uint32_t item) {
 
 static void get(int i, int slot) {
     sk_found found;
-    segment[i].waiter.patience = 0;
-    answer[i] = sk_queue_get(&segment[i], &got[i][slot], 4, &found, (sk_call){.until = UINT64_MAX, .willing = true});
+    sk_call call = {.until = UINT64_MAX, .willing = true};
+    do { /* it comes again when an item has come */
+        segment[i].waiter.patience = 0;
+        answer[i] = sk_queue_get(&segment[i], &got[i][slot], 4, &found, call);
+    } while (answer[i] == SK_INTERRUPTED);
 }
 
 static void put_one(int i) { put(i, 10 + (uint32_t)i); }
