@@ -23,7 +23,8 @@ static inline bool sk_trusted(const sk_file *file, uint32_t trust) {
 }
 
 /* Open the file at `path`, if it is a segment to be trusted: a descriptor, *file and *h, or a status below zero (SK_SYSTEM:
- * errno). SK_OTHER_LAYOUT leaves what it found in *h. Under the gate of the process until the descriptor is closed. */
+ * errno; SK_BUSY: others closed the descriptor meanwhile). SK_OTHER_LAYOUT leaves what it found in *h. Under the gate of the
+ * process until the descriptor is closed. */
 static inline int sk_door(const char *path, uint32_t trust, sk_file *file, sk_header *h) {
     int fd = sk_file_open(path);
     if (fd < 0) {
@@ -31,13 +32,13 @@ static inline int sk_door(const char *path, uint32_t trust, sk_file *file, sk_he
         if (fd == -ELOOP || fd == -EISDIR || fd == -ENXIO) return SK_UNTRUSTED; /* a link, a folder, a device */
         return fd == -ENOENT ? SK_GONE : SK_SYSTEM;
     }
-    int rc = sk_file_look(fd, file) != 0 ? SK_SYSTEM : SK_OK;
+    int rc = sk_file_look(fd, file) != 0 ? SK_BUSY : SK_OK;
     if (rc == SK_OK && !sk_trusted(file, trust)) rc = SK_UNTRUSTED;
     if (rc == SK_OK && file->size < SK_SMALLEST) rc = SK_FOREIGN;
     if (rc == SK_OK) rc = sk_header_read(h, fd, file->size);
     if (rc == SK_OK) return fd;
     int reason = errno;
-    sk_file_close(fd);
+    if (!sk_let_go(fd, file->id)) rc = SK_BUSY;
     errno = reason;
     return rc;
 }

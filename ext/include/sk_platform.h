@@ -7,6 +7,7 @@
  *               sk_readable                         (whether a descriptor has something to read, or has ended)
  *               sk_words, sk_words_clear, sk_words_add, sk_words_is, sk_sleep_on_any    (many of them at once)
  *   threads     sk_private, sk_private_init, sk_private_enter, sk_private_leave         (a mutex within one process)
+ *               sk_thread                           (which of its threads this is)
  *   process     sk_before_fork                      (handlers around every fork that the C library sees)
  *               sk_wiped                            (memory that reads as zero in the child of any fork)
  *               sk_with_descriptors                 (call a function where descriptors are free, if this process has none)

@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -133,6 +134,9 @@ static inline void sk_private_init(sk_private *lock) { pthread_mutex_init(lock, 
 static inline void sk_private_enter(sk_private *lock) { pthread_mutex_lock(lock); }
 static inline void sk_private_leave(sk_private *lock) { pthread_mutex_unlock(lock); }
 
+/* Which thread of this process this is. */
+static inline uint64_t sk_thread(void) { return (uint64_t)(uintptr_t)pthread_self(); }
+
 /* --- the process ------------------------------------------------------------------------------ */
 
 /* Who we are in our own pid namespace: for people, never for a decision. */
@@ -156,11 +160,14 @@ static inline uint32_t sk_uid(void) { return (uint32_t)geteuid(); }
 
 static inline bool sk_in_group(uint32_t gid) {
     if ((gid_t)gid == getegid()) return true;
-    gid_t groups[256];
-    int n = getgroups(256, groups);
-    for (int i = 0; i < n; i++)
-        if (groups[i] == (gid_t)gid) return true;
-    return false;
+    const size_t most = 65536, len = most * sizeof(gid_t);
+    gid_t *groups = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (groups == MAP_FAILED) return false;
+    int n = getgroups((int)most, groups);
+    bool in = false;
+    for (int i = 0; i < n && !in; i++) in = groups[i] == (gid_t)gid;
+    munmap(groups, len);
+    return in;
 }
 
 /* Have these called around every fork() of the process, also those that Python does not see. */
@@ -183,6 +190,9 @@ typedef struct sk_errand {
     int rc;
 } sk_errand;
 
+/* Whether this thread has a table of descriptors of its own. */
+static _Thread_local bool sk_own_descriptors;
+
 /* In a thread with a table of descriptors of its own: what it closes there stays open elsewhere. */
 static inline void *sk_errand_thread(void *at) {
     sk_errand *errand = at;
@@ -190,7 +200,10 @@ static inline void *sk_errand_thread(void *at) {
         errand->rc = -errno;
         return NULL;
     }
-    for (int fd = 0; fd < 1024; fd++) close(fd);
+    const long close_range = 436; /* Linux 5.9 */
+    if (syscall(close_range, 0u, ~0u, 0u) != 0)
+        for (int fd = 0; fd < 1024; fd++) close(fd);
+    sk_own_descriptors = true;
     errand->run(errand->with);
     return NULL;
 }
@@ -199,7 +212,11 @@ static inline void *sk_errand_thread(void *at) {
 static inline int sk_with_descriptors(void (*run)(void *), void *with) {
     sk_errand errand = {run, with, 0};
     pthread_t thread;
+    sigset_t all, before; /* a handler must find the program's own descriptors */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
     int rc = pthread_create(&thread, NULL, sk_errand_thread, &errand);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc != 0) return -rc;
     pthread_join(thread, NULL);
     return errand.rc;
@@ -339,10 +356,19 @@ static inline int sk_file_at(const char *path, sk_file *file) {
     return 0;
 }
 
+/* The descriptor, or a negative errno. Never 0, 1 or 2: where a program has closed those, its C libraries still write their
+ * messages there, which would go into the file. */
+static inline int sk_file_opened(int fd) {
+    if (fd < 0) return -errno;
+    if (fd > STDERR_FILENO || sk_own_descriptors) return fd;
+    int higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1), reason = errno;
+    close(fd);
+    return higher < 0 ? -reason : higher;
+}
+
 /* A file in `folder` that has no name yet: a death before sk_file_publish leaves nothing. */
 static inline int sk_file_anonymous(const char *folder) {
-    int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    return fd < 0 ? -errno : fd;
+    return sk_file_opened(open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
 }
 
 /* Let others in: the permissions, and the group they are given to (UINT32_MAX: as it is). */
@@ -363,8 +389,7 @@ static inline int sk_file_publish(int fd, const char *path) {
 
 /* O_NONBLOCK: neither a stranger's lease on the file nor a device of that name may keep us. */
 static inline int sk_file_open(const char *path) {
-    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-    return fd < 0 ? -errno : fd;
+    return sk_file_opened(open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
 }
 
 /* Give it another name in one step; -EEXIST when that is taken. */

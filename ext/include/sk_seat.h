@@ -17,8 +17,12 @@
  *                SK_NAMING           write lock: the one that may take its name away
  *
  * To ask whether an owner lives, a process opens the file by its name and compares device and inode (3 us); it keeps the one
- * that it asked about last open for the next time (1 us), and lets go of it with the segment. One that cannot ask takes
- * everybody for alive: it waits, and robs nobody on a guess.
+ * that it asked about last open for the next time (1 us), and lets go of it with the segment. One that has no descriptor left
+ * asks in a thread with a table of its own. One that cannot ask takes everybody for alive: it waits, and robs nobody on a guess.
+ *
+ * Another thread may close our descriptors at any time (`closerange`), and their numbers be given to other files. So before a
+ * descriptor is closed, and before what was done through it is believed, it is seen to lead to the file still; else all of
+ * it is done again.
  *
  * Deaths. Before the epoch is stored nothing has happened; between that and the owner word in the identity nobody has seen
  * the owner word. */
@@ -40,7 +44,6 @@
 #define SK_PRESENCE (SK_BYTES + ((uint64_t)1 << 20))
 #define SK_NAMING (SK_PRESENCE + 1)
 
-#define SK_PATH 272u
 #define SK_HIDDEN ".sk_"
 
 /* Written by whoever holds the seat's byte. */
@@ -78,17 +81,24 @@ static inline void sk_hidden_path(char hidden[SK_PATH], const char *path, const 
 /* The segment's file, opened anew, and the name that led to it; or a negative errno. -ENOENT: no name leads to it.
  * Under the gate until it is closed again. */
 static inline int sk_seats_open(const sk_seats *s, char name[SK_PATH]) {
-    int fd = -ENOENT;
+    int fd = -ENOENT, reason = ENOENT;
     snprintf(name, SK_PATH, "%s", s->path);
     for (int hidden = 0; hidden < 2; hidden++) {
         if (hidden) sk_hidden_path(name, s->path, s->file);
         sk_file file;
-        fd = sk_file_open(name);
-        if (fd >= 0 && sk_file_look(fd, &file) == 0 && sk_same_file(file.id, s->file)) return fd;
-        if (fd >= 0) sk_file_close(fd);
-        else if (fd == -EMFILE || fd == -ENFILE) return fd;
+        int cuts = 0;
+        do fd = sk_file_open(name);
+        while (fd >= 0 && sk_file_look(fd, &file) != 0 && cuts++ < SK_CUTS); /* others closed it before we looked */
+        if (fd >= 0 && sk_same_file(file.id, s->file)) return fd;
+        if (fd >= 0) sk_let_go(fd, file.id);
+        else if (fd != -ENOENT) reason = -fd; /* no rights, say: what is there may be it */
+        if (fd == -EMFILE || fd == -ENFILE) break;
     }
-    return fd < 0 ? fd : -ENOENT;
+    sk_trouble *trouble = &s->process->trouble;
+    trouble->thread = sk_thread();
+    trouble->reason = reason;
+    snprintf(trouble->path, SK_PATH, "%s", s->path);
+    return -reason;
 }
 
 /* --- taking a seat ------------------------------------------------------------------------------- */
@@ -103,16 +113,19 @@ static inline int sk_seat_sit(sk_seats *s, int fd, uint32_t seat, uint64_t start
     sk_store64_relaxed(&entry->started, started);
     sk_fence_seq_cst(); /* whoever reads the new owner word anywhere sees this epoch, too */
     void *pin = sk_map_pin(fd, SK_PAGE);
+    if (!sk_leads_to(fd, s->file)) {
+        if (pin != NULL) sk_unmap(pin, SK_PAGE);
+        return SK_BUSY;
+    }
     if (pin == NULL) return SK_NO_MAPPING; /* the seat is free again, and an epoch lost */
     s->id->pin = pin;
     sk_store32_release(&s->id->me, epoch << SK_SEAT_BITS | seat);
     return SK_OK;
 }
 
-static inline int sk_seat_find(sk_seats *s) {
+/* SK_BUSY: others closed the descriptor meanwhile. */
+static inline int sk_seat_find(sk_seats *s, uint64_t started) {
     char name[SK_PATH];
-    if (sk_seats_me(s) != 0) return SK_OK; /* another thread was faster */
-    uint64_t started = sk_process_started(s->process);
     int fd = sk_seats_open(s, name), rc = SK_NO_SEAT;
     if (fd < 0) {
         errno = -fd;
@@ -129,7 +142,7 @@ static inline int sk_seat_find(sk_seats *s) {
         }
     }
     int reason = errno;
-    sk_file_close(fd);
+    if (!sk_let_go(fd, s->file) && rc != SK_OK) rc = SK_BUSY;
     errno = reason;
     return rc;
 }
@@ -138,7 +151,10 @@ static inline int sk_seat_find(sk_seats *s) {
 static inline int sk_seat_take(sk_seats *s) {
     if (s->id == NULL) return SK_NO_SEAT;
     sk_private_enter(&s->process->gate);
-    int rc = sk_seat_find(s);
+    int rc = SK_BUSY;
+    uint64_t started = sk_process_started(s->process);
+    for (int cuts = 0; rc == SK_BUSY && cuts < SK_CUTS; cuts++)
+        rc = sk_seats_me(s) != 0 ? SK_OK : sk_seat_find(s, started); /* another thread may have been faster */
     sk_private_leave(&s->process->gate);
     return rc;
 }
@@ -178,6 +194,22 @@ static inline int sk_asker_through(const sk_seats *s, bool anew) {
     return p->asker = fd;
 }
 
+/* Whether somebody sits on the seat, asked through a file opened for that. */
+typedef struct sk_question {
+    const sk_seats *seats;
+    uint32_t seat;
+    int held;
+} sk_question;
+
+static inline void sk_question_put(void *at) {
+    sk_question *question = at;
+    char name[SK_PATH];
+    int fd = sk_seats_open(question->seats, name);
+    if (fd < 0) return;
+    question->held = sk_file_holder(fd, SK_BYTES + question->seat, 1);
+    sk_file_close(fd);
+}
+
 /* So often a "yes" is checked for coming from the right file; a "no" always is. */
 #define SK_ASKS_A_CHECK 16u
 
@@ -190,6 +222,11 @@ static inline bool sk_asker_taken(sk_asker *a, uint32_t seat) {
     a->asking = true;
     for (int tries = 0; tries < 2; tries++) {
         int fd = sk_asker_through(s, tries > 0);
+        if (fd == -EMFILE || fd == -ENFILE) {
+            sk_question question = {s, seat, 1};
+            sk_with_descriptors(sk_question_put, &question);
+            return question.held != 0;
+        }
         if (fd < 0) break;
         int held = sk_file_holder(fd, SK_BYTES + seat, 1);
         if (held > 0 && ++s->process->asks % SK_ASKS_A_CHECK != 0) return true;

@@ -68,7 +68,8 @@ static inline void *sk_body_of(const sk_segment *s) { return s->base + s->header
 static inline int sk_system(int negative_errno) {
     errno = -negative_errno;
     switch (-negative_errno) {
-        case ENOSPC: return SK_NO_MEMORY;
+        case ENOSPC:
+        case EDQUOT: return SK_NO_MEMORY;
         case EFBIG: return SK_FILE_LIMIT;
         case EEXIST: return SK_EXISTS;
         default: return SK_SYSTEM;
@@ -89,19 +90,40 @@ static inline int sk_segment_open(const sk_segment *s) {
     return fd;
 }
 
-static inline void sk_segment_close(const sk_segment *s, int fd) {
+/* False: others closed it before, so that what was done through it is to be done again. */
+static inline bool sk_segment_close(const sk_segment *s, int fd) {
     int reason = errno;
-    sk_file_close(fd);
+    bool whole = sk_let_go(fd, s->seats.file);
     sk_segment_leave_gate(s);
     errno = reason;
+    return whole;
+}
+
+/* The same, with the gate open until then: for what may take long. */
+static inline int sk_segment_open_loose(const sk_segment *s, sk_loose *loose) {
+    loose->fd = sk_segment_open(s);
+    if (loose->fd < 0) return loose->fd;
+    memcpy(loose->file, s->seats.file, sizeof loose->file);
+    sk_process_loose(s->seats.process, loose);
+    return 0;
+}
+
+static inline bool sk_segment_close_loose(const sk_segment *s, sk_loose *loose) {
+    int reason = errno;
+    sk_process_tie(s->seats.process, loose);
+    errno = reason;
+    return sk_segment_close(s, loose->fd);
 }
 
 /* What the system says of it now, or a negative errno. */
 static inline int sk_segment_look_at(const sk_segment *s, sk_file *file) {
-    int fd = sk_segment_open(s);
-    if (fd < 0) return fd;
-    int rc = sk_file_look(fd, file);
-    sk_segment_close(s, fd);
+    int rc = -EBADF;
+    for (int cuts = 0; rc == -EBADF && cuts < SK_CUTS; cuts++) {
+        int fd = sk_segment_open(s);
+        if (fd < 0) return fd;
+        rc = sk_file_look(fd, file);
+        if (!sk_segment_close(s, fd)) rc = -EBADF;
+    }
     return rc;
 }
 
@@ -155,13 +177,17 @@ static inline int sk_segment_map(sk_segment *s, int fd, uint64_t size, uint64_t 
 
 /* Map the whole file as long as it is now. SK_CORRUPT when it ends before `end`. */
 static inline int sk_segment_remap(sk_segment *s, uint64_t end) {
-    int fd = sk_segment_open(s);
-    if (fd < 0) return sk_system(fd);
     sk_file file;
-    int rc = sk_file_look(fd, &file) == 0 && file.size >= end && file.size <= SK_LARGEST ? SK_OK : SK_CORRUPT;
-    if (rc == SK_OK && file.size <= s->map[s->maps - 1].len) sk_store64_release(&s->view_len, file.size);
-    else if (rc == SK_OK) rc = sk_segment_map(s, fd, file.size, 2 * file.size); /* who grew once may grow page by page */
-    sk_segment_close(s, fd);
+    int rc = SK_BUSY;
+    for (int cuts = 0; rc == SK_BUSY && cuts < SK_CUTS; cuts++) {
+        int fd = sk_segment_open(s);
+        if (fd < 0) return sk_system(fd);
+        bool seen = sk_file_look(fd, &file) == 0 && sk_same_file(file.id, s->seats.file);
+        if (seen) rc = file.size >= end && file.size <= SK_LARGEST ? SK_OK : SK_CORRUPT;
+        if (rc == SK_OK && file.size <= s->map[s->maps - 1].len) sk_store64_release(&s->view_len, file.size);
+        else if (rc == SK_OK) rc = sk_segment_map(s, fd, file.size, 2 * file.size); /* who grew once may grow page by page */
+        if (!sk_segment_close(s, fd) && rc == SK_SYSTEM) rc = SK_BUSY;
+    }
     return rc;
 }
 
@@ -191,20 +217,22 @@ static inline int sk_segment_reach(sk_segment *s, uint64_t end, unsigned char **
 
 /* Reserve memory up to `to`. */
 static inline int sk_segment_reserve(const sk_segment *s, uint64_t from, uint64_t to) {
-    int fd = sk_segment_open(s);
-    if (fd < 0) return sk_system(fd);
-    int rc = sk_file_reserve(fd, from, to);
-    sk_segment_close(s, fd);
-    return rc == 0 ? SK_OK : sk_system(rc);
+    for (int cuts = 0;; cuts++) {
+        sk_loose loose;
+        int rc = sk_segment_open_loose(s, &loose);
+        if (rc < 0) return sk_system(rc);
+        rc = sk_file_reserve(loose.fd, from, to);
+        if (sk_segment_close_loose(s, &loose) || cuts == SK_CUTS) return rc == 0 ? SK_OK : sk_system(rc);
+    }
 }
 
 /* Give some back; where that cannot be, it stays reserved. */
 static inline void sk_segment_discard(const sk_segment *s, uint64_t from, uint64_t to) {
     if (from >= to) return;
-    int fd = sk_segment_open(s);
-    if (fd < 0) return;
-    sk_file_discard(fd, from, to);
-    sk_segment_close(s, fd);
+    sk_loose loose;
+    if (sk_segment_open_loose(s, &loose) < 0) return;
+    sk_file_discard(loose.fd, from, to);
+    sk_segment_close_loose(s, &loose);
 }
 
 static inline void sk_segment_unmap(sk_segment *s) {
@@ -218,11 +246,26 @@ static inline void sk_segment_unmap(sk_segment *s) {
 
 /* --- names ---------------------------------------------------------------------------------------- */
 
-/* With nobody present, and nobody able to come in, remove the name if it still leads to this open file. */
-static inline bool sk_segment_remove_unused(int fd, const char *path, const uint64_t file[2]) {
+/* With nobody present, and nobody able to come in, remove the name if it still leads to this open file. 0; -EAGAIN: somebody
+ * is present, or just looking; or why it cannot be. */
+static inline int sk_segment_remove_unused(int fd, const char *path, const uint64_t file[2]) {
     sk_file there;
-    if (sk_file_lock(fd, SK_PRESENCE, SK_NAMING - SK_PRESENCE + 1) != 0) return false;
-    return sk_file_at(path, &there) == 0 && sk_same_file(there.id, file) && sk_file_remove(path) == 0;
+    int rc = sk_file_lock(fd, SK_PRESENCE, SK_NAMING - SK_PRESENCE + 1);
+    if (rc == 0) rc = sk_file_at(path, &there);
+    if (rc != 0) return rc;
+    return sk_same_file(there.id, file) ? sk_file_remove(path) : -ENOENT;
+}
+
+/* Who removes the last name of a file gives its memory back when it closes it, at a second for 3 GB. So the file is kept by a
+ * mapping, which no child inherits, until the gate is open again. */
+#define SK_QUICKLY_FREED ((uint64_t)1 << 20)
+
+static inline void *sk_keep_memory(int fd, uint64_t held) {
+    return held > SK_QUICKLY_FREED ? sk_map_pin(fd, SK_PAGE) : NULL;
+}
+
+static inline void sk_free_memory(void *kept) {
+    if (kept != NULL) sk_unmap(kept, SK_PAGE);
 }
 
 /* Remove the segment at `path` if it is ours, nobody is present and it was not to persist. 1: removed; 0: not for us to
@@ -232,12 +275,16 @@ static inline int sk_segment_sweep(sk_process *process, const char *path, bool h
     sk_header h;
     if (sk_file_at(path, &file) == 0 && (file.uid != sk_uid() || !file.regular)) return 0;
     sk_private_enter(&process->gate);
+    void *kept = NULL;
     int fd = sk_door(path, SK_TRUST_GROUP, &file, &h), rc = fd;
     if (fd >= 0) {
-        rc = file.uid == sk_uid() && (hidden || !(h.flags & SK_PERSIST)) && sk_segment_remove_unused(fd, path, file.id);
-        sk_file_close(fd);
+        bool may = file.uid == sk_uid() && (hidden || !(h.flags & SK_PERSIST));
+        rc = may && sk_segment_remove_unused(fd, path, file.id) == 0;
+        if (rc == 1) kept = sk_keep_memory(fd, file.held);
+        sk_let_go(fd, file.id);
     }
     sk_private_leave(&process->gate);
+    sk_free_memory(kept);
     return rc;
 }
 
@@ -252,25 +299,32 @@ static inline int sk_segment_hide(int fd, const char *path, const uint64_t *only
     if (!sk_same_file(there.id, file.id) || (only != NULL && !sk_same_file(file.id, only))) return -ENOENT;
     if (sk_header_read(&h, fd, file.size) != SK_OK) return sk_file_remove(path); /* no segment: nobody asks through it */
     sk_hidden_path(hidden, path, file.id);
-    return sk_file_rename(path, hidden);
+    rc = sk_file_rename(path, hidden);
+    return rc == -EEXIST ? sk_file_remove(path) : rc; /* somebody has made a file of the hidden name: then nobody can ask */
 }
 
 /* Take the name away; those who have the segment open go on. 0, or a negative errno: -ENOENT when there is none, or when it
  * leads to another file than `only`; -EAGAIN when for two seconds another process was just about to do the same. */
 static inline int sk_segment_unname(sk_process *process, const char *path, const uint64_t *only) {
-    char hidden[SK_PATH];
+    char hidden[SK_PATH] = "";
+    sk_file there, opened;
     int rc = -EAGAIN;
-    for (int tries = 0; rc == -EAGAIN && tries < 20000; tries++) {
-        if (tries > 0) sk_nap(100000);
+    for (int tries = 0; (rc == -EAGAIN || rc == -EBADF) && tries < 20000; tries++) {
+        if (tries > 0 && rc == -EAGAIN) sk_nap(100000);
+        rc = sk_file_at(path, &there);
+        if (rc != 0 || (only != NULL && !sk_same_file(there.id, only))) return rc != 0 ? rc : -ENOENT;
         sk_private_enter(&process->gate);
         int fd = rc = sk_file_open(path);
         if (fd >= 0) {
-            rc = sk_segment_hide(fd, path, only, hidden);
-            sk_file_close(fd);
+            rc = sk_file_look(fd, &opened);
+            if (rc == 0) rc = sk_segment_hide(fd, path, only, hidden);
+            if (!sk_let_go(fd, opened.id) && rc != 0) rc = -EBADF;
         }
         sk_private_leave(&process->gate);
     }
-    if (rc == 0) sk_segment_sweep(process, hidden, true); /* nobody may be left who would remove it */
+    /* Nobody may be left who would remove it: who left meanwhile took us for somebody present. */
+    if (rc == 0) sk_segment_sweep(process, hidden, true);
+    else sk_segment_sweep(process, path, false);
     return rc;
 }
 
@@ -282,28 +336,37 @@ typedef struct sk_leaving {
     bool over; /* exchange the first mapping for one that is not present, and leave it there */
     int opened;
     bool others;
+    uint64_t held; /* bytes of memory, about */
+    void *kept;
 } sk_leaving;
 
 static inline void sk_segment_leave_file(void *at) {
     sk_leaving *leaving = at;
     sk_segment *s = leaving->s;
     char name[SK_PATH];
-    int fd = leaving->opened = sk_seats_open(&s->seats, name);
-    if (fd < 0) return;
-    bool absent = !leaving->over || sk_map_over(s->base, fd, s->base_len);
-    if (absent && (!s->persist || strcmp(name, s->seats.path) != 0))
-        leaving->others = !sk_segment_remove_unused(fd, name, s->seats.file);
-    sk_file_close(fd);
+    bool whole = false;
+    for (int cuts = 0; !whole && cuts < SK_CUTS; cuts++) {
+        int fd = leaving->opened = sk_seats_open(&s->seats, name);
+        if (fd < 0) return;
+        bool absent = !leaving->over || sk_map_over(s->base, fd, s->base_len), removed = false;
+        if (absent && (!s->persist || strcmp(name, s->seats.path) != 0)) {
+            removed = sk_segment_remove_unused(fd, name, s->seats.file) == 0;
+            leaving->others = !removed;
+        }
+        if (removed) leaving->kept = sk_keep_memory(fd, leaving->held);
+        whole = sk_let_go(fd, s->seats.file) || removed;
+    }
 }
 
 /* Be present no longer; the last one out removes the name. True: others are present. `over`: see sk_leaving. */
-static inline bool sk_segment_depart(sk_segment *s, bool over) {
-    sk_leaving leaving = {.s = s, .over = over};
+static inline bool sk_segment_depart(sk_segment *s, bool over, uint64_t held) {
+    sk_leaving leaving = {.s = s, .over = over, .held = held};
     sk_segment_enter_gate(s);
     if (sk_same_file(s->seats.process->asker_file, s->seats.file)) sk_process_ask_no_more(s->seats.process);
     sk_segment_leave_file(&leaving);
     if (leaving.opened == -EMFILE || leaving.opened == -ENFILE) sk_with_descriptors(sk_segment_leave_file, &leaving);
     sk_segment_leave_gate(s);
+    sk_free_memory(leaving.kept);
     return leaving.others;
 }
 
@@ -311,15 +374,16 @@ static inline bool sk_segment_depart(sk_segment *s, bool over) {
 static inline void sk_segment_leave(sk_segment *s) {
     if (s->left || s->base == NULL || s->seats.id == NULL) return;
     s->left = true;
-    sk_segment_depart(s, true);
+    sk_segment_depart(s, true, 0); /* the mappings keep the memory */
 }
 
 /* Let all of it go. True: others are still present. */
 static inline bool sk_segment_abandon(sk_segment *s) {
     bool present = s->base != NULL && s->seats.id != NULL && !s->left;
+    uint64_t held = s->view_len;
     sk_seat_leave(&s->seats);
     sk_segment_unmap(s);
-    bool others = present && sk_segment_depart(s, false);
+    bool others = present && sk_segment_depart(s, false, held);
     if (s->seats.id != NULL) sk_identity_drop(s->seats.process, s->seats.id);
     s->seats.id = NULL;
     return others;
@@ -337,8 +401,8 @@ static inline void sk_segment_clear(sk_segment *s, const char *path) {
 }
 
 /* The process has an identity here from now on. */
-static inline int sk_segment_identify(sk_segment *s, const sk_file *file) {
-    memcpy(s->seats.file, file->id, sizeof s->seats.file);
+static inline int sk_segment_identify(sk_segment *s, const uint64_t file[2]) {
+    memcpy(s->seats.file, file, sizeof s->seats.file);
     s->seats.id = sk_identity_new(s->seats.process);
     return s->seats.id == NULL ? SK_NO_MAPPING : SK_OK;
 }
@@ -391,10 +455,8 @@ static inline int sk_segment_write(sk_segment *s, const sk_plan *plan) {
 }
 
 /* Memory and permissions, for what has no name yet. */
-static inline int sk_segment_prepare(sk_segment *s, int fd, const sk_plan *plan, uint64_t size) {
-    sk_file file;
-    int rc = sk_file_look(fd, &file);
-    if (rc == 0 && plan->mode != 0) rc = sk_file_admit(fd, plan->mode, plan->gid);
+static inline int sk_segment_prepare(sk_segment *s, int fd, const uint64_t file[2], const sk_plan *plan, uint64_t size) {
+    int rc = plan->mode == 0 ? 0 : sk_file_admit(fd, plan->mode, plan->gid);
     if (rc == 0) rc = sk_file_reserve(fd, 0, size);
     if (rc == -EOPNOTSUPP) {
         errno = EOPNOTSUPP;
@@ -402,7 +464,7 @@ static inline int sk_segment_prepare(sk_segment *s, int fd, const sk_plan *plan,
     }
     if (rc != 0) return sk_system(rc);
     sk_segment_head(&s->header, plan, size);
-    return sk_segment_identify(s, &file);
+    return sk_segment_identify(s, file);
 }
 
 /* A fork since the file was opened has given its open file to the child: be present through another one. */
@@ -421,6 +483,7 @@ static inline int sk_segment_bear(sk_segment *s, int fd, const sk_plan *plan) {
     int rc = sk_file_share(fd, SK_PRESENCE, 1);
     if (rc != 0) return sk_system(rc);
     rc = sk_segment_begin(s, fd, s->header.size);
+    if (rc == SK_OK && !sk_leads_to(fd, s->seats.file)) rc = SK_BUSY; /* that may be anybody's memory */
     if (rc == SK_OK) rc = sk_segment_write(s, plan);
     if (rc != SK_OK) return rc;
     rc = sk_file_publish(fd, s->seats.path);
@@ -438,53 +501,109 @@ static inline int sk_segment_undo(sk_segment *s, int rc) {
     return rc;
 }
 
+/* Under the gate, with no descriptor open: whether a mapping keeps the open file and its lock here, as all of the kit relies
+ * on; overlayfs maps another file than the one that was opened. Tried once for each device. */
+static inline int sk_segment_prove(sk_segment *s) {
+    sk_process *p = s->seats.process;
+    char name[SK_PATH];
+    if (p->kept == s->seats.file[0]) return SK_OK;
+    int fd = sk_seats_open(&s->seats, name);
+    if (fd < 0) return SK_OK; /* gone or not to be asked: the next one tells */
+    int held = sk_file_holder(fd, SK_PRESENCE, 1);
+    if (!sk_let_go(fd, s->seats.file)) return SK_OK;
+    if (held > 0) p->kept = s->seats.file[0];
+    if (held != 0) return SK_OK;
+    errno = EOPNOTSUPP;
+    return SK_FOLDER;
+}
+
+/* SK_BUSY: others closed the descriptor meanwhile. */
+static inline int sk_segment_create_once(sk_segment *s, const char *folder, const char *path, const sk_plan *plan, uint64_t size) {
+    sk_segment_clear(s, path);
+    sk_process *p = s->seats.process;
+    sk_file file;
+    sk_segment_enter_gate(s);
+    sk_process_ready(p, 0);
+    sk_loose loose = {.fd = sk_file_anonymous(folder)};
+    if (loose.fd < 0) {
+        sk_segment_leave_gate(s);
+        int rc = sk_system(loose.fd);
+        return rc != SK_SYSTEM || errno == EMFILE || errno == ENFILE ? rc : SK_FOLDER;
+    }
+    int rc = sk_file_look(loose.fd, &file) == 0 ? SK_OK : SK_BUSY;
+    memcpy(loose.file, file.id, sizeof loose.file);
+    sk_process_loose(p, &loose);
+    if (rc == SK_OK) rc = sk_segment_prepare(s, loose.fd, file.id, plan, size); /* may take a second: forks need not wait */
+    sk_process_tie(p, &loose);
+    if (rc == SK_OK) rc = sk_segment_bear(s, loose.fd, plan);
+    int reason = errno;
+    if (!sk_let_go(loose.fd, loose.file) && rc != SK_OK && rc != SK_EXISTS) rc = SK_BUSY;
+    errno = reason;
+    if (rc == SK_OK) {
+        rc = sk_segment_prove(s);
+        reason = errno;
+        if (rc != SK_OK) sk_file_remove(path);
+        errno = reason;
+    }
+    sk_segment_leave_gate(s);
+    return rc == SK_OK ? rc : sk_segment_undo(s, rc);
+}
+
 /* Make the segment `path` in `folder`. SK_EXISTS, SK_NO_MEMORY, SK_NO_MAPPING, SK_TOO_LARGE, SK_FILE_LIMIT, SK_FOLDER or
  * SK_SYSTEM (errno); s is clear then. */
 static inline int sk_segment_create(sk_segment *s, const char *folder, const char *path, const sk_plan *plan) {
-    sk_segment_clear(s, path);
     if (plan->body_len > SK_LARGEST / 2 || plan->meta_len > SK_META_MOST) return SK_TOO_LARGE;
     uint64_t size = sk_round_up(sk_body_at(plan->seats, plan->meta_len) + plan->body_len, SK_PAGE);
-    int fd = sk_file_anonymous(folder);
-    if (fd < 0) {
-        errno = -fd;
-        return fd == -EMFILE || fd == -ENFILE ? SK_SYSTEM : SK_FOLDER;
-    }
-    int rc = sk_segment_prepare(s, fd, plan, size); /* may take a second: forks need not wait */
-    sk_segment_enter_gate(s);
-    if (rc == SK_OK) rc = sk_segment_bear(s, fd, plan);
-    int reason = errno;
-    sk_file_close(fd);
-    sk_segment_leave_gate(s);
-    errno = reason;
-    return rc == SK_OK ? rc : sk_segment_undo(s, rc);
+    int rc = SK_BUSY;
+    for (int cuts = 0; rc == SK_BUSY && cuts < SK_CUTS; cuts++) rc = sk_segment_create_once(s, folder, path, plan, size);
+    return rc;
+}
+
+/* Under the gate: be present no longer, after all; whoever left meanwhile took us for one who stays. Unlocked first, so that of
+ * several the last one finds nobody. */
+static inline void sk_segment_retreat(const sk_segment *s, int fd, const uint64_t file[2]) {
+    char hidden[SK_PATH];
+    sk_file_unlock(fd, SK_PRESENCE, 1);
+    sk_hidden_path(hidden, s->seats.path, file);
+    if ((s->header.flags & SK_PERSIST) || sk_segment_remove_unused(fd, s->seats.path, file) == -ENOENT)
+        sk_segment_remove_unused(fd, hidden, file);
 }
 
 /* Be present, if anybody still is: an orphan's life is over. */
 static inline int sk_segment_enter(sk_segment *s, int fd, const sk_file *file) {
     sk_file there;
     if (!(s->header.flags & SK_PERSIST) && sk_file_holder(fd, SK_PRESENCE, 1) == 0)
-        return sk_segment_remove_unused(fd, s->seats.path, file->id) ? SK_GONE : SK_BUSY;
+        return sk_segment_remove_unused(fd, s->seats.path, file->id) == -EAGAIN ? SK_BUSY : SK_GONE; /* or another user's */
     int rc = sk_file_share(fd, SK_PRESENCE, 1);
     if (rc == -EAGAIN) return SK_BUSY; /* somebody is between two system calls, deciding whether to remove it */
     if (rc != 0) return sk_system(rc);
     /* The last one out may have removed the name while we came in. */
-    return sk_file_at(s->seats.path, &there) == 0 && sk_same_file(there.id, file->id) ? SK_OK : SK_GONE;
+    if (sk_file_at(s->seats.path, &there) == 0 && sk_same_file(there.id, file->id)) return SK_OK;
+    sk_segment_retreat(s, fd, file->id);
+    return SK_GONE;
 }
 
 static inline int sk_segment_attach_once(sk_segment *s) {
-    sk_file file;
+    sk_file file = {0};
     sk_segment_enter_gate(s);
     int fd = sk_door(s->seats.path, s->trust, &file, &s->header), rc = fd < 0 ? fd : SK_OK;
     if (rc == SK_OK) rc = sk_header_read_meta(&s->header, fd);
     if (rc == SK_OK && !s->left) rc = sk_segment_enter(s, fd, &file);
-    if (rc == SK_OK) rc = file.size <= SK_LARGEST ? sk_segment_begin(s, fd, file.size) : SK_CORRUPT;
-    if (fd >= 0) {
+    if (rc == SK_OK) {
+        rc = file.size <= SK_LARGEST ? sk_segment_begin(s, fd, file.size) : SK_CORRUPT;
         int reason = errno;
-        sk_file_close(fd);
+        if (rc != SK_OK && !s->left) sk_segment_retreat(s, fd, file.id);
         errno = reason;
     }
+    if (fd >= 0) {
+        int reason = errno;
+        if (!sk_let_go(fd, file.id)) rc = SK_BUSY;
+        errno = reason;
+    }
+    memcpy(s->seats.file, file.id, sizeof s->seats.file);
+    if (rc == SK_OK && !s->left) rc = sk_segment_prove(s);
     sk_segment_leave_gate(s);
-    if (rc == SK_OK) rc = sk_segment_identify(s, &file);
+    if (rc == SK_OK) rc = sk_segment_identify(s, file.id);
     return rc == SK_OK ? rc : sk_segment_undo(s, rc);
 }
 
@@ -506,12 +625,15 @@ static inline int sk_segment_attach(sk_segment *s, const char *path, uint32_t tr
 /* A descriptor that keeps the segment alive until it is closed everywhere, for a child that is being started; or a negative
  * errno. */
 static inline int sk_segment_transit(const sk_segment *s) {
-    int fd = sk_segment_open(s);
-    if (fd < 0) return fd;
-    int rc = sk_file_share(fd, SK_PRESENCE, 1);
-    if (rc != 0) sk_file_close(fd);
-    sk_segment_leave_gate(s);
-    return rc == 0 ? fd : rc;
+    for (int cuts = 0;; cuts++) {
+        int fd = sk_segment_open(s);
+        if (fd < 0) return fd;
+        int rc = sk_file_share(fd, SK_PRESENCE, 1);
+        bool whole = sk_leads_to(fd, s->seats.file);
+        if (whole && rc != 0) sk_file_close(fd);
+        sk_segment_leave_gate(s);
+        if (whole || cuts == SK_CUTS) return rc == 0 ? fd : rc;
+    }
 }
 
 #endif

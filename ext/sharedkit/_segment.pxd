@@ -19,7 +19,7 @@ cdef extern from "sk_segment.h" nogil:
         uint64_t file[2]     # device and inode
         uint32_t count
         sk_seat_entry *table
-        char path[272]
+        char path[512]
 
     ctypedef struct sk_waiter:
         uint32_t polling     # 1: poll instead of futexes

@@ -15,8 +15,13 @@ from sharedkit import _times, errors
 
 
 cdef extern from "sk_segment.h" nogil:
+    ctypedef struct sk_trouble:
+        uint64_t thread
+        int reason
+        char path[512]
+
     ctypedef struct sk_process:
-        uint32_t forks           # how often this process has forked
+        sk_trouble trouble       # why a file could not be opened
 
     ctypedef struct sk_asker:
         pass
@@ -42,6 +47,8 @@ cdef extern from "sk_segment.h" nogil:
     void sk_asker_end(sk_asker *asker) noexcept
     cbool sk_lives(const sk_segment *s, uint32_t owner) noexcept
     uint32_t sk_owner_seat(uint32_t owner) noexcept
+    uint64_t sk_thread() noexcept
+    cbool sk_leads_to(int fd, const uint64_t *id) noexcept
     const char *SK_HIDDEN
 
 cdef extern from "sk_exit.h" nogil:
@@ -52,10 +59,12 @@ cdef extern from "sk_exit.h" nogil:
 
 cdef extern from "Python.h":
     int Py_AtExit(void (*last)() noexcept nogil) noexcept
+    str PyUnicode_DecodeFSDefault(const char *text)
 
 cdef uint64_t FOR_EVER = <uint64_t>-1
 cdef double LONGEST = _times.LONGEST
-FOLDER = os.environ.get("SHAREDKIT_DIR") or "/dev/shm"
+# As the system names it: a relative one must not change its meaning at a chdir(), and /proc shows no other name.
+FOLDER = os.path.realpath(os.environ.get("SHAREDKIT_DIR") or "/dev/shm")
 PREFIX = "sk_"
 HIDDEN = (<bytes>SK_HIDDEN).decode()
 MAX_SEATS = SK_SEATS_MAX
@@ -63,8 +72,8 @@ PERSIST = SK_PERSIST
 LAYOUT = SK_LAYOUT
 TRUST = {None: SK_TRUST_OWN, "group": SK_TRUST_GROUP}
 OWN_GROUP = 0xFFFFFFFF
-LEFT_MOST = 10_000
-left_to_others = []    # paths of segments that this process left while children of its own were present
+cdef Py_ssize_t LEFT_MOST = 10_000
+cdef dict left_to_others = {}    # paths of segments that this process left while others were present
 
 
 cdef int closed(Handle handle) except -1:
@@ -81,6 +90,8 @@ cdef int refuse(int status, uint64_t asked) except -1:
         room = os.statvfs(FOLDER)
         left = room.f_bavail * room.f_frsize
         wanted = f"{asked:,} bytes were asked for" if asked else "no more memory could be reserved"
+        if room.f_files and not room.f_favail:
+            wanted = f"{FOLDER} can hold no more files, it has {room.f_files:,}; {wanted}"
         raise errors.OutOfSharedMemory(
             f"{wanted}, {left:,} are free in {FOLDER} ({os.strerror(reason)}): free some, or enlarge it "
             f"(docker run --shm-size=…, mount -o remount,size=… {FOLDER})"
@@ -112,9 +123,7 @@ cdef int refuse(int status, uint64_t asked) except -1:
     if status == SK_SYSTEM:
         if reason == _errno.ENOSYS:
             raise OSError(reason, "a segment cannot get its name without /proc: mount it", FOLDER)
-        if reason == _errno.ENOENT:
-            raise errors.GoneError(reason, "the segment's file was removed from outside while it was in use", FOLDER)
-        raise OSError(reason, os.strerror(reason))
+        raise no_file(reason)
     raise AssertionError(f"kernel status {status}")
 
 
@@ -130,6 +139,29 @@ cdef str no_mapping(uint64_t asked):
     limit_text = "" if soft == resource.RLIM_INFINITY else f", and its memory is limited to {soft:,} bytes (ulimit -v)"
     what = f"this process cannot map one more segment{wanted}"
     return f"{what}: {have}{limit_text}: close some handles, or raise the limit"
+
+
+cdef object no_file(int reason):
+    """The exception for a segment's file that could not be opened, or not be used, for this reason."""
+    cdef sk_trouble *trouble = &sk_this_process.trouble
+    path = FOLDER
+    if trouble.thread == sk_thread() and trouble.reason == reason:
+        path = os.fsdecode(trouble.path)
+    if reason == _errno.ENOENT:
+        return errors.GoneError(
+            reason,
+            "the segment's file is not there under its name: somebody removed or renamed it while it was in use, or "
+            "this process sees other files since (chroot, a mount namespace)",
+            path,
+        )
+    if reason in (_errno.EACCES, _errno.EPERM):
+        return PermissionError(
+            reason,
+            f"this process, of user {os.geteuid()}, may not open the segment's file: make the segment after the change "
+            "of user, or with mode=0o660 and a group= that it is in",
+            path,
+        )
+    return OSError(reason, os.strerror(reason), path)
 
 
 cdef str file_limit(uint64_t asked):
@@ -207,8 +239,8 @@ cdef class Segment:
         cdef cbool others
         with nogil:    # removing the name may give gigabytes back
             others = sk_segment_abandon(self.s)
-        if others and self.s.forks != sk_this_process.forks and len(left_to_others) < LEFT_MOST:
-            left_to_others.append(os.fsdecode(self.s.seats.path))
+        if others and len(left_to_others) < LEFT_MOST:
+            left_to_others[PyUnicode_DecodeFSDefault(self.s.seats.path)] = None
         free(self.hold)
 
     @staticmethod
@@ -358,13 +390,12 @@ cdef class Segment:
         if rc != 0 and rc != -_errno.ENOENT:
             raise OSError(-rc, os.strerror(-rc), self.path)
 
-    def leave(self):
-        """Be present no longer because the process ends; mapping and seat stay until then."""
-        with nogil:
-            sk_segment_leave(self.s)
-
-
 Py_AtExit(sk_leave_all)    # after the last Python code, when no thread can get in any more
+
+
+def leave_all():
+    """Be present in no segment any longer because the process ends; mappings and seats stay until then."""
+    sk_leave_all()
 
 
 def sweep(list paths):
@@ -385,6 +416,27 @@ def sweep(list paths):
     finally:
         free(at)
         free(swept)
+
+
+def sweep_left():
+    """Sweep what this process left to others that may be gone by now: a `preexec_fn` that was still running, a program
+    that was just being started."""
+    paths = list(left_to_others)
+    left_to_others.clear()
+    if paths:
+        sweep(paths)
+
+
+def forget_left():
+    """In the child of a fork: that is for the parent to do."""
+    left_to_others.clear()
+
+
+def leads_to(int fd, file):
+    """Whether the descriptor leads to the file of this device and inode."""
+    cdef uint64_t id[2]
+    id[0], id[1] = file
+    return sk_leads_to(fd, id)
 
 
 cdef cbool is_hidden(const char *path) noexcept nogil:

@@ -19,6 +19,7 @@ import multiprocessing.context
 import multiprocessing.util
 import operator
 import os
+import resource
 import secrets
 import threading
 import time
@@ -36,8 +37,11 @@ __all__ = ["Kind", "SegmentInfo", "attach", "live", "remove", "shared_memory_nam
 
 PREFIX = _segment.PREFIX
 DEFAULT_SEATS = 192  # with the header they fill most of one page
+_IN_TRANSIT_MOST = 200  # descriptors for one child
+_SPARE = 32  # descriptors that are left for what starts it
 SWEEP_EVERY = 1.0  # seconds: creations and attachments list the folder no more often
 _NAME_BYTES = 200
+_FOLDER_BYTES = 300  # with the name less than SK_PATH
 
 
 class Kind(NamedTuple):
@@ -47,6 +51,25 @@ class Kind(NamedTuple):
     name: str
     open: Callable[[Segment], Any]
     state: Callable[[Segment], str]
+
+
+class _Transit(NamedTuple):
+    """A descriptor that keeps a segment for a child that is being started."""
+
+    popen: Callable[[], Any]
+    fd: int
+    file: tuple[int, int]
+    path: str
+
+    def is_needed(self) -> bool:
+        """Until `start()` is over."""
+        popen = self.popen()
+        return popen is not None and getattr(popen, "pid", None) is None
+
+    def close(self) -> None:
+        """Unless the program has closed it, and its number is another file's."""
+        if _segment.leads_to(self.fd, self.file):
+            os.close(self.fd)
 
 
 @dataclass(frozen=True)
@@ -65,9 +88,8 @@ class SegmentInfo:
 _kinds: dict[int, Kind] = {}
 _gate = threading.RLock()
 _named: weakref.WeakValueDictionary[str, Segment] = weakref.WeakValueDictionary()
-_held: weakref.WeakSet[Segment] = weakref.WeakSet()
 _watched: weakref.WeakSet[Segment] = weakref.WeakSet()
-_in_transit: list[tuple[Callable[[], Any], int, str]] = []
+_in_transit: list[_Transit] = []
 _next_sweep = 0.0
 
 
@@ -92,13 +114,21 @@ def checked_name(name: object) -> str:
 
 
 def _path_of(name: str, folder: str | None = None) -> str:
-    return os.path.join(folder or _segment.FOLDER, PREFIX + checked_name(name))
+    folder = folder or _segment.FOLDER
+    if len(os.fsencode(folder)) > _FOLDER_BYTES:
+        raise OSError(
+            errno.ENAMETOOLONG, f"the folder for segments has a name of more than {_FOLDER_BYTES} bytes", folder
+        )
+    return os.path.join(folder, PREFIX + checked_name(name))
 
 
 def _keep(segment: Segment) -> Segment:
-    _named[segment.path] = segment
-    _held.add(segment)
-    return segment
+    with _gate:
+        other = _named.get(segment.path)
+        if other is not None and other.file == segment.file:  # another thread attached it as soon as it had its name
+            return other
+        _named[segment.path] = segment
+        return segment
 
 
 def flags_of(persist: bool) -> int:
@@ -159,20 +189,38 @@ def create(
     while True:
         name = secrets.token_hex(6) if chosen is None else chosen
         path = _path_of(name)
-        with _gate:
-            try:
-                return _keep(make(Place(path, permissions, gid), name))
-            except FileExistsError:
-                if anonymous or _segment.sweep([path]):  # an orphan has no claim on its name
-                    continue
-                if not exist_ok:
-                    raise FileExistsError(
-                        errno.EEXIST, f"segment {name!r} exists: exist_ok=True or sharedkit.attach() open it", path
-                    ) from None
-            with contextlib.suppress(FileNotFoundError):
-                segment = attach_segment(name, trust="group" if permissions & 0o020 else None)
-                _check_same(segment, kind, differs, bool(persist), seats)
-                return segment
+        try:
+            return _keep(make(Place(path, permissions, gid), name))  # may take seconds: the gate is open
+        except FileExistsError:
+            if anonymous or _segment.sweep([path]):  # an orphan has no claim on its name
+                continue
+            _refuse_orphan_of_another(path, name)
+            if not exist_ok:
+                raise FileExistsError(
+                    errno.EEXIST, f"segment {name!r} exists: exist_ok=True or sharedkit.attach() open it", path
+                ) from None
+        with contextlib.suppress(FileNotFoundError):
+            segment = attach_segment(name, trust="group" if permissions & 0o020 else None)
+            _check_same(segment, kind, differs, bool(persist), seats)
+            return segment
+
+
+def _refuse_orphan_of_another(path: str, name: str) -> None:
+    """FileExistsError when another user's program left the segment: it cannot be attached, and not be removed here."""
+    try:
+        owner = os.lstat(path).st_uid
+        if owner == os.geteuid():
+            return
+        segment = Segment.attach(path, name, "group", present=False)
+        if segment.persist or segment.in_use:
+            return
+    except (errors.CorruptSegmentError, OSError):  # gone, or not for us to look at
+        return
+    raise FileExistsError(
+        errno.EEXIST,
+        f"segment {name!r} was left by a program that has ended; only its user (uid {owner}) or root can remove it",
+        path,
+    )
 
 
 def _check_same(
@@ -250,14 +298,28 @@ def travel(segment: Segment) -> tuple[Callable[..., Any], tuple[Any, ...]]:
 
 
 def _send(segment: Segment) -> Any:
-    """What keeps the segment alive on the way: a descriptor to a child that is being started, else nothing."""
+    """What keeps the segment alive on the way: a descriptor to a child that is being started, else nothing.
+
+    Nothing, too, where few descriptors are left, or for more handles than `forkserver` takes descriptors at once (256):
+    those are as safe as any pickled handle, while this process keeps one open.
+    """
     _close_arrived()
     popen = multiprocessing.context.get_spawning_popen()
     if popen is None:
         return None
-    fd = segment.transit()
     with _gate:
-        _in_transit.append((weakref.ref(popen), fd, segment.path))
+        if sum(entry.popen() is popen for entry in _in_transit[-_IN_TRANSIT_MOST:]) == _IN_TRANSIT_MOST:
+            return None
+        try:
+            fd = segment.transit()
+        except OSError as why:
+            if why.errno not in (errno.EMFILE, errno.ENFILE):
+                raise
+            return None
+        if fd >= resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _SPARE:
+            os.close(fd)
+            return None
+        _in_transit.append(_Transit(weakref.ref(popen), fd, segment.file, segment.path))
     if segment not in _watched:
         _watched.add(segment)
         weakref.finalize(segment, _close_arrived).atexit = False  # `start()` is over when its arguments are let go
@@ -287,12 +349,23 @@ def _close_arrived() -> None:
     if not _in_transit:
         return
     with _gate:
-        for entry in list(_in_transit):
-            popen = entry[0]()
-            if popen is None or getattr(popen, "pid", None) is not None:
-                _in_transit.remove(entry)
-                os.close(entry[1])
-                _segment.sweep([entry[2]])  # the child may be gone, and ours the last thing that kept the segment
+        on_the_way = [entry for entry in _in_transit if entry.is_needed()]
+        started = [entry for entry in _in_transit if entry not in on_the_way]
+        _in_transit[:] = on_the_way
+        _close(started)
+
+
+def _close_all_in_transit() -> None:
+    """Also of children that could not be started."""
+    with _gate:
+        _close(list(_in_transit))
+        _in_transit.clear()
+
+
+def _close(transits: list[_Transit]) -> None:
+    for transit in transits:
+        transit.close()
+        _segment.sweep([transit.path])  # the child may be gone, and ours the last thing that kept the segment
 
 
 # --- listing, removing, sweeping --------------------------------------------------------------------------
@@ -412,27 +485,17 @@ def sweep_now_and_then() -> None:
 
 def _after_fork_in_child() -> None:
     try:
-        for _, fd, _ in _in_transit:
-            with contextlib.suppress(OSError):
-                os.close(fd)
-        _in_transit.clear()
-        _segment.left_to_others.clear()
+        while _in_transit:
+            _in_transit.pop().close()
+        _segment.forget_left()
     finally:
         _gate.release()
 
 
 def _leave_all() -> None:
     """For the children of multiprocessing, which end by os._exit; all others leave after the interpreter's end."""
-    for segment in list(_held):
-        segment.leave()
-    _sweep_what_was_left()
-
-
-def _sweep_what_was_left() -> None:
-    """What was left to children (a `preexec_fn` that was still running, say) that may be gone by now."""
-    if _segment.left_to_others:
-        _segment.sweep(_segment.left_to_others)
-        _segment.left_to_others.clear()
+    _segment.leave_all()
+    _segment.sweep_left()
 
 
 def _leave_all_at_exit_of_a_child(_: object) -> None:
@@ -444,5 +507,5 @@ os.register_at_fork(before=_gate.acquire, after_in_parent=_gate.release, after_i
 multiprocessing.util.register_after_fork(_gate, _leave_all_at_exit_of_a_child)
 if multiprocessing.parent_process() is not None:  # first imported by such a child's own code
     _leave_all_at_exit_of_a_child(None)
-atexit.register(_sweep_what_was_left)
-atexit.register(_close_arrived)
+atexit.register(_segment.sweep_left)
+atexit.register(_close_all_in_transit)

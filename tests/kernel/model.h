@@ -120,6 +120,7 @@ static inline int sk_before_fork(void (*before)(void), void (*parent)(void), voi
 static inline void *sk_wiped(uint64_t len, bool *wiped) { (void)len; *wiped = true; return NULL; }
 static inline int sk_with_descriptors(void (*run)(void *), void *with) { (void)run; (void)with; return -ENOSYS; }
 static inline uint32_t sk_uid(void) { return 0; }
+static inline uint64_t sk_thread(void) { return 0; }
 static inline bool sk_in_group(uint32_t gid) { (void)gid; return false; }
 static inline uint64_t sk_start_time(void) { return 1; }
 

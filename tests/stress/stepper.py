@@ -71,7 +71,7 @@ def _build() -> ctypes.CDLL:
 
 def _sit_everywhere() -> None:
     # In a function of its own: a name that outlived the loop would keep the last segment mapped.
-    for segment in list(segments._held):
+    for segment in list(segments._named.values()):
         segment.sit()
 
 
