@@ -12,7 +12,7 @@
  *               sk_wiped                            (memory that reads as zero in the child of any fork)
  *               sk_with_descriptors                 (call a function where descriptors are free, if this process has none)
  *               sk_uid, sk_in_group, sk_pid, sk_start_time
- *   liveness    sk_file_lock, sk_file_share, sk_file_unlock, sk_file_holder
+ *   liveness    sk_file_lock, sk_file_share, sk_file_unlock, sk_file_holder, sk_file_held_alone
  *               (a byte-range lock that belongs to an open file, is freed by the system when the last descriptor and
  *               the last mapping of that open file are gone, and can be asked about without taking it)
  *   memory      sk_file_reserve, sk_file_discard, sk_file_peek, sk_map, sk_map_over, sk_map_pin, sk_unmap

@@ -258,6 +258,12 @@ static inline int sk_file_holder(int fd, uint64_t from, uint64_t len) {
     return range.l_type != F_UNLCK;
 }
 
+/* Whether another open file holds one of the bytes alone. */
+static inline bool sk_file_held_alone(int fd, uint64_t from, uint64_t len) {
+    struct flock range = sk_flock_of(F_RDLCK, from, len);
+    return fcntl(fd, F_OFD_GETLK, &range) == 0 && range.l_type != F_UNLCK;
+}
+
 /* --- memory ---------------------------------------------------------------------------------- */
 
 /* Reserve memory for [from, to) of the file and let it reach at least to `to`. -ENOSPC when there is none, -EFBIG past

@@ -279,7 +279,13 @@ static inline int sk_segment_sweep(sk_process *process, const char *path, bool h
     int fd = sk_door(path, SK_TRUST_GROUP, &file, &h), rc = fd;
     if (fd >= 0) {
         bool may = file.uid == sk_uid() && (hidden || !(h.flags & SK_PERSIST));
-        rc = may && sk_segment_remove_unused(fd, path, file.id) == 0;
+        int removed = may ? sk_segment_remove_unused(fd, path, file.id) : -EPERM;
+        /* Another process holds it alone: that one is between two system calls, deciding whether to remove it. */
+        for (int i = 0; removed == -EAGAIN && i < 2000 && sk_file_held_alone(fd, SK_PRESENCE, 1); i++) {
+            sk_nap(100000);
+            removed = sk_segment_remove_unused(fd, path, file.id);
+        }
+        rc = removed == 0;
         if (rc == 1) kept = sk_keep_memory(fd, file.held);
         sk_let_go(fd, file.id);
     }

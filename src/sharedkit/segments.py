@@ -192,7 +192,8 @@ def create(
         try:
             return _keep(make(Place(path, permissions, gid), name))  # may take seconds: the gate is open
         except FileExistsError:
-            if anonymous or _segment.sweep([path]):  # an orphan has no claim on its name
+            # An orphan has no claim on its name; another process may have swept it.
+            if anonymous or _segment.sweep([path]) or not os.path.lexists(path):
                 continue
             _refuse_orphan_of_another(path, name)
             if not exist_ok:

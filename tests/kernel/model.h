@@ -134,6 +134,7 @@ static inline int sk_file_lock(int fd, uint64_t from, uint64_t len) { (void)fd; 
 static inline int sk_file_share(int fd, uint64_t from, uint64_t len) { (void)fd; (void)from; (void)len; return 0; }
 static inline int sk_file_unlock(int fd, uint64_t from, uint64_t len) { (void)fd; (void)from; (void)len; return 0; }
 static inline int sk_file_holder(int fd, uint64_t from, uint64_t len) { (void)fd; (void)from; (void)len; return 1; }
+static inline bool sk_file_held_alone(int fd, uint64_t from, uint64_t len) { (void)fd; (void)from; (void)len; return false; }
 static inline int sk_file_reserve(int fd, uint64_t from, uint64_t to) { (void)fd; (void)from; (void)to; return -ENOSPC; }
 static inline int sk_file_discard(int fd, uint64_t from, uint64_t to) { (void)fd; (void)from; (void)to; return 0; }
 static inline uint64_t sk_file_room(int fd) { (void)fd; return 0; }

@@ -212,6 +212,29 @@ def test_a_program_removes_an_orphan_with_a_creation_a_second_later() -> None:
     """)
 
 
+def test_an_orphan_that_another_process_is_just_sweeping_has_no_claim_on_its_name(folder: str) -> None:
+    """The other one is an open file here: it has locked the presence (docs/decisions/0014), and removes the name later."""
+    run("""
+        import fcntl, os, struct, threading, time, sharedkit as sk
+        if os.fork() == 0:
+            counter = sk.Counter(5, name="orphan")
+            os._exit(0)
+        os.wait()
+        path = os.path.join(os.environ["SHAREDKIT_DIR"], "sk_orphan")
+        fd = os.open(path, os.O_RDWR)
+        presence = (1 << 40) + (1 << 20)
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, presence, 2, 0))
+        def sweep():
+            time.sleep(0.05)
+            os.unlink(path)
+            os.close(fd)
+        other = threading.Thread(target=sweep)
+        other.start()
+        assert sk.Counter(name="orphan").value == 0
+        other.join()
+    """, SHAREDKIT_DIR=folder)  # fmt: skip
+
+
 def test_a_preexec_function_that_outlasts_close_leaves_nothing(folder: str) -> None:
     run("""
         import os, subprocess, threading, sharedkit as sk

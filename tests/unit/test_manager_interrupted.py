@@ -40,6 +40,7 @@ class Raiser:
     def __call__(self, frame: FrameType, event: str, arg: object) -> Any:
         if not frame.f_code.co_filename.startswith(FOLDER):
             return None
+        frame.f_trace = self._step  # before the next line: Python 3.13 looks for it there
         frame.f_trace_opcodes = True
         return self._step
 
