@@ -213,7 +213,7 @@ def test_a_program_removes_an_orphan_with_a_creation_a_second_later() -> None:
 
 
 def test_an_orphan_that_another_process_is_just_sweeping_has_no_claim_on_its_name(folder: str) -> None:
-    """The other one is an open file here: it has locked the presence (docs/decisions/0014), and removes the name later."""
+    """The other one is an open file here: it has locked the presence (decisions/0014), and removes the name later."""
     run("""
         import fcntl, os, struct, threading, time, sharedkit as sk
         if os.fork() == 0:
