@@ -5,7 +5,8 @@
  * first needs one. Identities are allotted from arenas, because a page each would cost a mapping each.
  *
  * Between the opening of a file and its closing the gate is closed: a fork in the midst would share the open file, and
- * with it a lock that must end with this process. The C library's fork() waits at the gate; nothing in there can wait. */
+ * with it a lock that must end with this process. The C library's fork() waits at the gate; nothing in there can wait. What
+ * takes long has its file open with the gate open, and the child of a fork closes it (sk_loose). */
 #ifndef SK_PROCESS_H
 #define SK_PROCESS_H
 
