@@ -8,12 +8,23 @@ from collections.abc import Iterable, Iterator
 from sharedkit import segments
 from sharedkit._differences import unlike
 from sharedkit._segment import Handle, Segment
-from sharedkit.errors import ClosedError
 from sharedkit.shm import _counter
 from sharedkit.shm._counter import Counter
 from sharedkit.statistics import CountersStatistics
 
 __all__ = ["Counter", "Counters"]
+
+
+class _Closed(dict[str, Counter]):
+    """The views of a closed group: whoever looks one up hears that the group is closed."""
+
+    def __init__(self, group: Counters) -> None:
+        super().__init__()
+        self._group = group
+
+    def __missing__(self, name: str) -> Counter:
+        self._group._segment()
+        raise KeyError(name)
 
 
 class Counters(Handle):
@@ -77,6 +88,7 @@ class Counters(Handle):
         """Let go of the segment; the group and its views raise ClosedError afterwards."""
         for view in getattr(self, "_views", {}).values():
             view.close()
+        self._views = _Closed(self)
         super().close()
 
     def __getitem__(self, name: str) -> Counter:
@@ -90,12 +102,7 @@ class Counters(Handle):
 
     def add(self, name: str, n: int = 1) -> int:
         """Add `n` to the counter `name` in one step and return its new value. KeyError, OverflowError."""
-        view = self._views[name]
-        try:
-            return view.add(n)  # type: ignore[return-value]
-        except ClosedError:
-            self._segment()  # whose error names the group
-            raise
+        return self._views[name].add(n)  # type: ignore[return-value]
 
     def keys(self) -> list[str]:
         """The names, in the order in which they were given."""
