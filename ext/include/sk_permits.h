@@ -160,8 +160,8 @@ static inline int sk_permits_park(sk_segment *s, sk_permits *p, uint32_t seen, u
     return sk_park_slice(&s->waiter, &p->event, raised, slice, until);
 }
 
-/* One look: SK_OK, SK_BUSY with how many are free, or what entering says. With `barges`, the turn of others is not heeded,
- * and a holder of the lock that stands still is not waited for: SK_STALLED. */
+/* One look. SK_OK: it took a permit; SK_BUSY: *unheld tells how many are free; or what entering answers. A caller that
+ * `barges` ignores the turns of others, and gets SK_STALLED when the holder of the lock stands still. */
 static inline int sk_permits_look(sk_segment *s, sk_permits *p, bool barges, uint64_t until, sk_stay *stay,
                                   uint32_t *unheld) {
     int rc = sk_permits_enter(s, p, until);

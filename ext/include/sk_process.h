@@ -132,8 +132,8 @@ static inline void sk_identity_drop(sk_process *p, sk_identity *id) {
     sk_private_leave(&p->gate);
 }
 
-/* Under the gate: open it while a file is open, until sk_process_tie. What is locked through that file meanwhile a fork
- * may share. */
+/* Open the gate although a file is open, until sk_process_tie closes it again. The caller has closed it before, and takes no
+ * lock through the file in between: a fork would share it. */
 static inline void sk_process_loose(sk_process *p, sk_loose *loose) {
     loose->next = p->loose;
     p->loose = loose;

@@ -23,6 +23,16 @@ def path_of(name: str) -> Path:
     return Path(f"/dev/shm/sk_{name}")
 
 
+def run(source: str, *args: object, **environment: str) -> str:
+    """What the program prints; it ends by itself, with status 0 and in silence."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(source), *map(str, args)],
+        capture_output=True, text=True, timeout=LIMIT, env={**os.environ, **environment},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, ""), f"{done.returncode}: {done.stderr}"
+    return done.stdout.strip()
+
+
 class Program:
     """A Python program, in a session of its own; a context manager that leaves nothing of it running."""
 
