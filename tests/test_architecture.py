@@ -186,15 +186,30 @@ def test_faces_use_no_tricks_of_the_preprocessor(path: Path) -> None:
 PLACEMENTS = ("thread", "shm", "manager", "redis")
 
 
+# The compiled classes of shm work in any memory, so `thread` binds them to this process's (sk_private.h); what lies
+# around them in shm is not for it.
+BOUND_BY_THREAD = {
+    "_array", "_barrier", "_bounded", "_condition", "_counter", "_event", "_rlock", "_rwlock", "_semaphore", "_sync",
+    "_waiting", "counter",
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("placement", PLACEMENTS)
 def test_placements_do_not_import_each_other(placement: str) -> None:
-    others = [each for each in PLACEMENTS if each != placement]
+    others = [each for each in PLACEMENTS if each != placement and (placement, each) != ("thread", "shm")]
     files = [path for path in PYTHON if path.relative_to(SOURCE).parts[0] == placement]
     faces = [path for path in CYTHON if path.parent.name == placement]
     for path in files:
         assert [each for other in others for each in within(imported(path), f"sharedkit.{other}")] == [], path
     for path in faces:
         assert [each for other in others for each in within(cython_imported(path), f"sharedkit.{other}")] == [], path
+
+
+def test_thread_uses_the_classes_of_shm_and_nothing_else_of_it() -> None:
+    for path in [*SOURCE.glob("thread/*.py"), *(path for path in CYTHON if path.parent.name == "thread")]:
+        names = imported(path) if path.suffix == ".py" else cython_imported(path)
+        used = {each.split(".")[2] for each in within(names, "sharedkit.shm") if each != "sharedkit.shm"}
+        assert used <= BOUND_BY_THREAD, path
 
 
 def test_nothing_below_the_contexts_imports_them() -> None:

@@ -6,7 +6,10 @@
  *   8         high: slots beyond this were never taken         who comes, before it takes one beyond
  *   12        keeper: lock of those who pass on what the       whoever passes on
  *             dead had been told
- *   128       slot[SK_SLEEPERS]                                see below
+ *   16        grown, 24 more: further slots, in memory of one    who comes, under the condition's lock; slots first
+ *             process (sk_private.h) alone, 16, 32, 64 ... at a
+ *             time; never read in a file
+ *   128       slot[]: param[SK_CONDITION_SLOTS] of them          see below
  *
  *   slot      0   word                                         that commits
  *             4   parked: 1 once it may sleep on the word      the sleeper
@@ -45,7 +48,10 @@
 #include "sk_mutex.h"
 
 #define SK_TOLD 0x80000000u
-#define SK_SLEEPERS 1024u
+#define SK_SLEEPERS 1024u         /* slots in a file */
+#define SK_SLEEPERS_PRIVATE 16u   /* and at first in memory of one process, where they may double */
+#define SK_SLEEPERS_DOUBLED 12u   /* so often */
+#define SK_CONDITION_SLOTS 1     /* header.param */
 
 typedef struct sk_sleeper {
     uint32_t word;
@@ -60,14 +66,45 @@ typedef struct sk_condition {
     uint64_t next;
     uint32_t high;
     uint32_t keeper;
-    unsigned char line[SK_LINE - 16];
-    sk_sleeper slot[SK_SLEEPERS];
+    uint32_t grown;
+    uint32_t unused;
+    sk_sleeper *more[SK_SLEEPERS_DOUBLED];
+    unsigned char line[SK_LINE - 24 - SK_SLEEPERS_DOUBLED * 8];
+    sk_sleeper slot[];
 } sk_condition;
 _Static_assert(sizeof(sk_sleeper) == 32 && offsetof(sk_sleeper, ticket) == 8 && offsetof(sk_condition, keeper) == 12 &&
+                   offsetof(sk_condition, more) == 24 && sizeof(void *) == 8 &&
                    offsetof(sk_condition, slot) == SK_LINE,
                "diagram and struct agree");
 
-static inline uint64_t sk_condition_body_len(uint32_t seats) { return sk_mutex_len(seats) + sizeof(sk_condition); }
+static inline uint64_t sk_condition_body_len(uint32_t seats, uint32_t slots) {
+    return sk_mutex_len(seats) + sizeof(sk_condition) + slots * sizeof(sk_sleeper);
+}
+
+/* How many slots lie in the body. */
+static inline uint32_t sk_condition_first(const sk_segment *s) {
+    return (uint32_t)sk_header_of(s)->param[SK_CONDITION_SLOTS];
+}
+
+static inline uint32_t sk_condition_slots(const sk_segment *s, const sk_condition *c) {
+    return sk_segment_is_private(s) ? sk_condition_first(s) << sk_load32_acquire(&c->grown) : sk_condition_first(s);
+}
+
+static inline sk_sleeper *sk_condition_slot(const sk_segment *s, const sk_condition *c, uint32_t i) {
+    uint32_t first = sk_condition_first(s);
+    if (__builtin_expect(i < first, 1)) return (sk_sleeper *)&c->slot[i];
+    uint32_t doubled = 31u - (uint32_t)__builtin_clz(i / first);
+    return &c->more[doubled][i - (first << doubled)];
+}
+
+/* Have twice as many slots: as many as there are lie in `memory`, zeroed, for as long as the segment. Of a private segment,
+ * under the condition's lock. False: there are as many as can be. */
+static inline bool sk_condition_grow(const sk_segment *s, sk_condition *c, void *memory) {
+    if (!sk_segment_is_private(s) || c->grown == SK_SLEEPERS_DOUBLED) return false;
+    c->more[c->grown] = memory;
+    sk_store32_release(&c->grown, c->grown + 1);
+    return true;
+}
 
 static inline sk_condition *sk_condition_of(const sk_segment *s) {
     return (sk_condition *)(void *)((unsigned char *)sk_body_of(s) + sk_mutex_len(s->seats.count));
@@ -75,12 +112,15 @@ static inline sk_condition *sk_condition_of(const sk_segment *s) {
 
 /* What an attacher must find; every word that moves is checked where it is used. */
 static inline int sk_condition_refuse(const sk_segment *s) {
-    return sk_condition_body_len(s->seats.count) <= s->base_len - sk_header_of(s)->body ? SK_OK : SK_CORRUPT;
+    uint64_t slots = sk_header_of(s)->param[SK_CONDITION_SLOTS];
+    if (slots < 1 || slots > SK_SLEEPERS) return SK_CORRUPT;
+    uint64_t needed = sk_condition_body_len(s->seats.count, (uint32_t)slots);
+    return needed <= s->base_len - sk_header_of(s)->body ? SK_OK : SK_CORRUPT;
 }
 
-static inline uint32_t sk_condition_high(const sk_condition *c) {
-    uint32_t high = sk_load32_acquire(&c->high);
-    return high < SK_SLEEPERS ? high : SK_SLEEPERS;
+static inline uint32_t sk_condition_high(const sk_segment *s, const sk_condition *c) {
+    uint32_t high = sk_load32_acquire(&c->high), slots = sk_condition_slots(s, c);
+    return high < slots ? high : slots;
 }
 
 static inline bool sk_sleeper_waits(uint32_t word) { return word != 0 && !(word & SK_TOLD); }
@@ -98,11 +138,11 @@ static inline bool sk_sleeper_tell(sk_sleeper *z, uint32_t owner, uint64_t befor
 }
 
 /* The oldest that waits and whose ticket is below `before`, or NULL. */
-static inline sk_sleeper *sk_condition_oldest(sk_condition *c, uint64_t before, uint32_t *owner) {
+static inline sk_sleeper *sk_condition_oldest(const sk_segment *s, sk_condition *c, uint64_t before, uint32_t *owner) {
     sk_sleeper *oldest = NULL;
-    uint32_t high = sk_condition_high(c);
+    uint32_t high = sk_condition_high(s, c);
     for (uint32_t i = 0; i < high; i++) {
-        sk_sleeper *z = &c->slot[i];
+        sk_sleeper *z = sk_condition_slot(s, c, i);
         uint32_t word = sk_load32_acquire(&z->word); /* its ticket was written before */
         if (!sk_sleeper_waits(word) || sk_load64_relaxed(&z->ticket) >= before) continue;
         before = sk_load64_relaxed(&z->ticket);
@@ -117,7 +157,7 @@ static inline uint64_t sk_condition_tell(const sk_segment *s, sk_condition *c, u
     uint64_t told = 0;
     uint32_t owner = 0;
     sk_sleeper *z;
-    while (told < n && (z = sk_condition_oldest(c, before, &owner)) != NULL) {
+    while (told < n && (z = sk_condition_oldest(s, c, before, &owner)) != NULL) {
         if (!sk_lives(s, owner)) sk_cas32_seq_cst(&z->word, &owner, 0);
         else told += sk_sleeper_tell(z, owner, before);
     }
@@ -132,19 +172,20 @@ static inline void sk_condition_notify(const sk_segment *s, sk_condition *c, uin
 /* Pass on what the dead had been told, unless somebody else is just doing so, who was not `stuck` a slice ago.
  * The keeper found, or 0. */
 SK_COLD static inline uint32_t sk_condition_pass_on_beside(const sk_segment *s, sk_condition *c, uint32_t stuck) {
-    uint32_t high = sk_condition_high(c), seen = 0;
+    uint32_t high = sk_condition_high(s, c), seen = 0;
     bool kept = false, beside = false;
     for (uint32_t i = 0; i < high; i++) {
-        uint32_t word = sk_load32_acquire(&c->slot[i].word);
+        sk_sleeper *z = sk_condition_slot(s, c, i);
+        uint32_t word = sk_load32_acquire(&z->word);
         if (!(word & SK_TOLD) || sk_lives(s, word)) continue;
         if (!kept && !beside) {
             kept = sk_cas32_acq_rel(&c->keeper, &seen, sk_me(s)) || sk_lock_inherit(s, &c->keeper, seen);
             beside = !kept && seen == stuck;
             if (!kept && !beside) return seen;
         }
-        if (sk_load32_acquire(&c->slot[i].word) != word) continue;
-        sk_condition_tell(s, c, sk_load64_relaxed(&c->slot[i].before), 1);
-        sk_cas32_seq_cst(&c->slot[i].word, &word, 0);
+        if (sk_load32_acquire(&z->word) != word) continue;
+        sk_condition_tell(s, c, sk_load64_relaxed(&z->before), 1);
+        sk_cas32_seq_cst(&z->word, &word, 0);
     }
     if (kept) sk_lock_give(&c->keeper);
     return beside ? stuck : 0;
@@ -156,10 +197,12 @@ static inline void sk_condition_pass_on(const sk_segment *s, sk_condition *c) { 
 
 /* Free every dead one's slot; what they had been told was passed on. */
 SK_COLD static inline void sk_condition_sweep(const sk_segment *s, sk_condition *c) {
+    uint32_t slots = sk_condition_slots(s, c);
     sk_condition_pass_on(s, c);
-    for (uint32_t i = 0; i < SK_SLEEPERS; i++) {
-        uint32_t word = sk_load32_acquire(&c->slot[i].word);
-        if (sk_sleeper_waits(word) && !sk_lives(s, word)) sk_cas32_seq_cst(&c->slot[i].word, &word, 0);
+    for (uint32_t i = 0; i < slots; i++) {
+        sk_sleeper *z = sk_condition_slot(s, c, i);
+        uint32_t word = sk_load32_acquire(&z->word);
+        if (sk_sleeper_waits(word) && !sk_lives(s, word)) sk_cas32_seq_cst(&z->word, &word, 0);
     }
 }
 
@@ -167,11 +210,11 @@ SK_COLD static inline void sk_condition_sweep(const sk_segment *s, sk_condition 
 static inline int sk_condition_enter(const sk_segment *s, sk_condition *c, sk_sleeper **mine) {
     SK_SEATED(s);
     for (int tries = 0; tries < 2; tries++) {
-        for (uint32_t i = 0; i < SK_SLEEPERS; i++) {
-            sk_sleeper *z = &c->slot[i];
+        for (uint32_t i = 0; i < sk_condition_slots(s, c); i++) {
+            sk_sleeper *z = sk_condition_slot(s, c, i);
             uint32_t word = sk_load32_acquire(&z->word);
             if (word != 0) continue;
-            if (i >= sk_condition_high(c)) sk_store32_release(&c->high, i + 1);
+            if (i >= sk_condition_high(s, c)) sk_store32_release(&c->high, i + 1);
             /* Under the lock nobody else takes a slot, so these are not stored into another's, and the swap does not fail. */
             sk_store32_relaxed(&z->parked, 0);
             sk_store32_relaxed(&z->stuck, 0);
@@ -219,10 +262,10 @@ SK_COLD static inline void sk_condition_abandon(const sk_segment *s, sk_conditio
 
 /* How many of the living wait, and how many were told and have not come back. */
 static inline void sk_condition_count(const sk_segment *s, const sk_condition *c, uint32_t *waiting, uint32_t *told) {
-    uint32_t high = sk_condition_high(c);
+    uint32_t high = sk_condition_high(s, c);
     *waiting = *told = 0;
     for (uint32_t i = 0; i < high; i++) {
-        uint32_t word = sk_load32_acquire(&c->slot[i].word);
+        uint32_t word = sk_load32_acquire(&sk_condition_slot(s, c, i)->word);
         if (word == 0 || !sk_lives(s, word)) continue;
         if (word & SK_TOLD) ++*told;
         else ++*waiting;

@@ -61,7 +61,7 @@ typedef struct sk_seats {
     uint64_t file[2];     /* device and inode of the segment's file */
     uint32_t count;
     sk_seat_entry *table; /* shared */
-    char path[SK_PATH];   /* the file's name while it has one */
+    const char *path;     /* the file's name while it has one */
 } sk_seats;
 
 static inline uint32_t sk_owner_seat(uint32_t owner) { return owner & SK_SEATS_MAX; }

@@ -35,10 +35,12 @@ typedef struct sk_segment {
     void *view;          /* newest mapping */
     uint64_t view_len;
     uint32_t maps;
+    /* From here on only what a segment with a file needs: see sk_private.h. */
     struct {
         void *at;
         uint64_t len;
     } map[SK_MAPS];
+    char path[SK_PATH]; /* seats.path leads here */
 } sk_segment;
 
 /* This process's owner word here; 0 while it has no seat. */
@@ -63,6 +65,9 @@ SK_COLD static inline int sk_segment_sit(const sk_segment *s) {
     } while (0)
 
 static inline const sk_header *sk_header_of(const sk_segment *s) { return &s->header; }
+/* Whether it lies in memory of this process alone: see sk_private.h. */
+static inline bool sk_segment_is_private(const sk_segment *s) { return s->maps == 0; }
+
 static inline void *sk_body_of(const sk_segment *s) { return s->base + s->header.body; }
 
 static inline int sk_system(int negative_errno) {
@@ -397,13 +402,18 @@ static inline bool sk_segment_abandon(sk_segment *s) {
 
 /* --- birth and attachment ------------------------------------------------------------------------ */
 
+static inline void sk_segment_patience(sk_segment *s) {
+    s->waiter.patience = SK_PATIENCE_START;
+    s->waiter.short_ns = SK_SHORT_PARK_NS;
+}
+
 static inline void sk_segment_clear(sk_segment *s, const char *path) {
     memset(s, 0, sizeof *s);
     s->seats.process = &sk_this_process;
     s->forks = sk_this_process.forks;
-    s->waiter.patience = SK_PATIENCE_START;
-    s->waiter.short_ns = SK_SHORT_PARK_NS;
-    snprintf(s->seats.path, sizeof s->seats.path, "%s", path);
+    sk_segment_patience(s);
+    snprintf(s->path, sizeof s->path, "%s", path);
+    s->seats.path = s->path;
 }
 
 /* The process has an identity here from now on. */

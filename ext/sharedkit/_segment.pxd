@@ -19,7 +19,7 @@ cdef extern from "sk_segment.h" nogil:
         uint64_t file[2]     # device and inode
         uint32_t count
         sk_seat_entry *table
-        char path[512]
+        const char *path
 
     ctypedef struct sk_waiter:
         uint32_t polling     # 1: poll instead of futexes
@@ -91,11 +91,23 @@ cdef inline bint is_too_long(uint64_t until) noexcept:
 
 
 cdef class Segment:
-    cdef sk_hold *hold
+    cdef sk_hold *hold       # NULL: it has no file
     cdef sk_segment *s       # of the hold
-    cdef readonly str name
+    cdef str known           # its name; None: none was asked for yet
     cdef readonly str trust  # None, or "group"
     cdef object __weakref__
+
+    cdef int begin(self) except -1
+
+
+cdef class PrivateSegment(Segment):
+    cdef void *memory
+    cdef void *chunks        # what else it was given, each chunk with a pointer to the next in front
+    cdef object names        # who knows it by name
+    cdef readonly uint32_t wanted_seats
+    cdef public object partner
+
+    cdef void *more(self, uint64_t size) except NULL
 
 
 cdef class Handle:

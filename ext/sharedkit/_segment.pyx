@@ -7,6 +7,7 @@ import resource
 from typing import NamedTuple
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 from libc.errno cimport errno
 from libc.stdlib cimport calloc, free
 from libc.string cimport strlen, strncmp, strrchr
@@ -50,6 +51,11 @@ cdef extern from "sk_segment.h" nogil:
     uint64_t sk_thread() noexcept
     cbool sk_leads_to(int fd, const uint64_t *id) noexcept
     const char *SK_HIDDEN
+
+cdef extern from "sk_private.h" nogil:
+    enum: SK_LINE
+    uint64_t sk_private_len(const sk_plan *plan) noexcept
+    int sk_private_create(void *memory, const sk_plan *plan) noexcept
 
 cdef extern from "sk_exit.h" nogil:
     void sk_hold_add(sk_hold *hold) noexcept
@@ -225,12 +231,14 @@ cdef class Segment:
     last reference goes, and the last process to leave removes the name.
     """
 
-    def __cinit__(self):
+    cdef int begin(self) except -1:
+        """Room for what the process holds of a file."""
         self.hold = <sk_hold *>calloc(1, sizeof(sk_hold))
         if self.hold is NULL:
             raise MemoryError
         sk_hold_add(self.hold)
         self.s = &self.hold.segment
+        return 0
 
     def __dealloc__(self):
         if self.hold is NULL:
@@ -251,7 +259,8 @@ cdef class Segment:
         LayoutError, CorruptSegmentError, OutOfSharedMemory, OSError.
         """
         cdef Segment segment = Segment.__new__(Segment)
-        segment.name = name
+        segment.begin()
+        segment.known = name
         segment.trust = trust
         cdef bytes where = os.fsencode(path)
         cdef const char *at = where
@@ -264,8 +273,13 @@ cdef class Segment:
         return segment
 
     @property
+    def name(self):
+        """As `sharedkit.attach` takes it."""
+        return self.known
+
+    @property
     def path(self):
-        """Of its file, while that has its name."""
+        """Of its file, while that has its name; None: it has no file."""
         return os.fsdecode(self.s.seats.path)
 
     @property
@@ -390,6 +404,85 @@ cdef class Segment:
         if rc != 0 and rc != -_errno.ENOENT:
             raise OSError(-rc, os.strerror(-rc), self.path)
 
+    def travel(self):
+        """How a handle on it is pickled."""
+        from sharedkit import segments
+
+        return segments.travel(self)
+
+
+cdef class PrivateSegment(Segment):
+    """PrivateSegment()\n--\n
+    Memory of this process in place of a file, for its threads; a fork copies it. `partner`: what a structure keeps
+    beside it that no bytes can say. `wanted_seats`: how many were asked for, which bounds nothing here.
+    """
+
+    def __dealloc__(self):
+        cdef void *next
+        while self.chunks is not NULL:
+            next = (<void **>self.chunks)[0]
+            PyMem_RawFree(self.chunks)
+            self.chunks = next
+        PyMem_RawFree(self.memory)
+
+    cdef void *more(self, uint64_t size) except NULL:
+        """So many zeroed bytes, for as long as the segment. MemoryError."""
+        cdef void *chunk = PyMem_RawCalloc(1, size + 16)
+        if chunk is NULL:
+            raise MemoryError
+        (<void **>chunk)[0] = self.chunks
+        self.chunks = chunk
+        return <char *>chunk + 16
+
+    @property
+    def name(self):
+        """As it was given, or chosen now that somebody asks for it."""
+        if self.known is None:
+            self.known = self.names.choose(self)
+        return self.known
+
+    @property
+    def path(self):
+        return None
+
+    @property
+    def file(self):
+        return None
+
+    @property
+    def named(self):
+        return self.known is not None and self.names.knows(self)
+
+    @property
+    def in_use(self):
+        return True
+
+    @property
+    def seats(self):
+        return self.wanted_seats
+
+    @property
+    def memory(self):
+        return self.s.base_len
+
+    def seated(self):
+        return (os.getpid(),)
+
+    def attached(self):
+        return (os.getpid(),)
+
+    def pid_of(self, uint32_t owner):
+        return None if owner == 0 else os.getpid()
+
+    def unname(self):
+        self.names.forget(self)
+
+    def travel(self):
+        raise TypeError(
+            f"cannot pickle {self.names.kind_of(self)} {self.name!r}: thread state cannot leave its process; "
+            'get_context("shm") has one that can'
+        )
+
 Py_AtExit(sk_leave_all)    # after the last Python code, when no thread can get in any more
 
 
@@ -432,6 +525,26 @@ def forget_left():
     left_to_others.clear()
 
 
+cdef extern from *:
+    """
+    static PyObject *own_descriptor(PyTypeObject *of, PyObject *descriptor) {
+        return PyDescr_NewMethod(of, ((PyMethodDescrObject *)descriptor)->d_method);
+    }
+    """
+    object own_descriptor(type of, object descriptor)
+
+
+def with_own_methods(type cls):
+    """Give a subclass methods of its own that are those of its base: Python's fast path for a method call wants the
+    very class that defines the method; the way round costs 15 ns a call."""
+    descriptor = type(str.join)
+    for base in cls.__mro__[1:]:
+        for name, method in vars(base).items():
+            if type(method) is descriptor and name not in vars(cls) and not name.startswith("__"):
+                setattr(cls, name, own_descriptor(cls, method))
+    return cls
+
+
 def leads_to(int fd, file):
     """Whether the descriptor leads to the file of this device and inode."""
     cdef uint64_t id[2]
@@ -465,11 +578,22 @@ class Place(NamedTuple):
     gid: int
 
 
+class PrivatePlace(NamedTuple):
+    """Memory of this process: who knows its segments by name, and how many seats were asked for."""
+
+    names: object
+    seats: int
+
+
 cdef Segment create_segment(object place, str name, sk_plan *plan):
-    """`place`: a Place, or a path."""
-    cdef Segment segment = Segment.__new__(Segment)
+    """`place`: a Place, a path, or a PrivatePlace, where `name` may be None."""
+    cdef Segment segment
     cdef str path
-    segment.name = name
+    if type(place) is PrivatePlace:
+        return create_private(place, name, plan)
+    segment = Segment.__new__(Segment)
+    segment.begin()
+    segment.known = name
     path, plan.mode, plan.gid = place if isinstance(place, tuple) else (place, 0o600, OWN_GROUP)
     if plan.mode & 0o020:
         segment.trust = "group"
@@ -481,6 +605,22 @@ cdef Segment create_segment(object place, str name, sk_plan *plan):
         rc = sk_segment_create(segment.s, in_folder, at, plan)
     if rc != SK_OK:
         refuse(rc, plan.body_len)
+    return segment
+
+
+cdef PrivateSegment create_private(object place, str name, sk_plan *plan):
+    cdef PrivateSegment segment = PrivateSegment.__new__(PrivateSegment)
+    cdef uint64_t size = sk_private_len(plan)
+    cdef int rc
+    segment.memory = PyMem_RawCalloc(1, size + SK_LINE) if size < SK_LARGEST else NULL
+    if segment.memory is NULL:
+        raise MemoryError(f"no memory for {size:,} bytes")
+    segment.s = <sk_segment *>((<size_t>segment.memory + SK_LINE - 1) // SK_LINE * SK_LINE)
+    segment.known = name
+    segment.names, segment.wanted_seats = place
+    rc = sk_private_create(segment.s, plan)
+    if rc != SK_OK:
+        refuse(rc, 0)
     return segment
 
 
@@ -525,9 +665,7 @@ cdef class Handle:
     def unlink(self):
         """Remove the name: who is attached goes on, nobody else can attach. Needed for `persist=True` only.
         """
-        from sharedkit import segments
-
-        segments.unlink(self._segment())
+        self._segment().unname()
 
     def __enter__(self):
         self._segment()
@@ -547,6 +685,4 @@ cdef class Handle:
         return aio.leave(self.close)
 
     def __reduce__(self):
-        from sharedkit import segments
-
-        return segments.travel(self._segment())
+        return self._segment().travel()

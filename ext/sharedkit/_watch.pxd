@@ -51,5 +51,6 @@ cdef int heed(Turn turn) except -1
 cdef int unheed(Turn turn) except -1
 cdef object pending()
 cdef object coroutines()
+cdef bint nobody_in_line() noexcept
 cdef object waiting(Turn turn)
 cdef object leaving(object release, object stirs)

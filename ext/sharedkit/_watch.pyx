@@ -46,6 +46,20 @@ cdef object leaving(object release, object stirs):
     return coroutines().leave(release, stirs)
 
 
+cdef Py_ssize_t in_line = 0
+
+
+def stand_in_line(Py_ssize_t change):
+    """A task begins to wait in a line of its loop, or is done with that; for sharedkit.aio."""
+    global in_line
+    in_line += change
+
+
+cdef bint nobody_in_line() noexcept:
+    """Whether no task of this process waits in a line, so that who comes now may go first."""
+    return in_line == 0
+
+
 cdef object waiting(Turn turn):
     """A coroutine that waits for the turn's answer."""
     return coroutines().wait(turn)

@@ -1,9 +1,11 @@
 """A process's hold on one segment, and what the handles of the shm placement have in common."""
 
 from collections.abc import Callable, Coroutine
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 from typing_extensions import disjoint_base
+
+_T = TypeVar("_T")
 
 FOLDER: str
 OWN_GROUP: int
@@ -33,7 +35,7 @@ class Segment:
     @property
     def trust(self) -> str | None: ...
     @property
-    def path(self) -> str: ...
+    def path(self) -> str: ...  # None of one without a file, which nobody asks
     @property
     def file(self) -> tuple[int, int]: ...
     @property
@@ -70,6 +72,21 @@ class Segment:
     def pid_of(self, owner: int) -> int | None: ...
     def transit(self) -> int: ...
     def unname(self) -> None: ...
+    def travel(self) -> tuple[Callable[..., Any], tuple[Any, ...]]: ...
+
+class PrivatePlace(NamedTuple):
+    """Memory of this process: who knows its segments by name, and how many seats were asked for."""
+
+    names: object
+    seats: int
+
+@disjoint_base
+class PrivateSegment(Segment):
+    """Memory of this process in place of a file, for its threads; a fork copies it."""
+
+    partner: Any
+    @property
+    def wanted_seats(self) -> int: ...
 
 @disjoint_base
 class Handle:
@@ -89,6 +106,7 @@ class Handle:
     def __aexit__(self, *exc: object) -> Coroutine[Any, Any, None]: ...
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]: ...
 
+def with_own_methods(cls: type[_T]) -> type[_T]: ...
 def sweep(paths: list[str]) -> list[str]: ...
 def unname(path: str) -> None: ...
 def leave_all() -> None: ...

@@ -12,6 +12,7 @@ import asyncio
 import os
 import threading
 import time
+from asyncio import CancelledError
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import suppress
@@ -20,10 +21,12 @@ from weakref import ReferenceType, WeakKeyDictionary
 
 from sharedkit._tasks import hold, let_go, name_of_task, names_task
 from sharedkit._times import span, too_long
+from sharedkit._watch import stand_in_line
 from sharedkit.errors import ShutDown
 
 __all__ = [
     "PENDING",
+    "CancelledError",
     "PutMany",
     "Sleep",
     "Turn",
@@ -37,6 +40,7 @@ __all__ = [
     "name_of_task",
     "names_task",
     "sleep",
+    "stir",
     "wait",
     "wait_for",
     "wait_to_put",
@@ -230,6 +234,14 @@ def _stir(lines: dict[Hashable, _Line], key: Hashable) -> None:
         line[0].rouse()
 
 
+def stir(key: Hashable) -> None:
+    """The same, of the loop that runs, for who did not come by `wait`."""
+    loop = asyncio._get_running_loop()
+    lines = None if loop is None else _lines_there(loop)  # none: the block is collected with its loop
+    if lines:
+        _stir(lines, key)
+
+
 async def _ask(turn: Turn, sleeper: _Sleeper) -> Any:
     """Look at every wake-up until there is an answer."""
     while True:
@@ -243,6 +255,7 @@ async def _stand_in_line(turn: Turn, sleeper: _Sleeper, lines: dict[Hashable, _L
     """Wait until those that came before have gone, then ask; who is out of time looks once all the same."""
     line = lines.setdefault(turn.key, deque())
     line.append(sleeper)
+    stand_in_line(1)
     try:
         while line[0] is not sleeper and not _is_over(turn, sleeper.loop):
             await sleeper.sleep(turn.deadline)
@@ -253,6 +266,7 @@ async def _stand_in_line(turn: Turn, sleeper: _Sleeper, lines: dict[Hashable, _L
     finally:
         leads = line[0] is sleeper
         line.remove(sleeper)
+        stand_in_line(-1)
         if not line:
             lines.pop(turn.key, None)
         elif leads:
@@ -297,10 +311,7 @@ async def enter(begin: Callable[[], T]) -> T:
 async def leave(end: Callable[[], object], stirs: Hashable = None) -> None:
     """The end of an `async with` block; whose key `stirs` is may go on then."""
     end()
-    loop = asyncio._get_running_loop()
-    lines = None if loop is None else _lines_there(loop)  # none: the block is collected with its loop
-    if lines:
-        _stir(lines, stirs)
+    stir(stirs)
 
 
 async def insist(again: Callable[[], Awaitable[object]]) -> None:

@@ -53,6 +53,18 @@ class Kind(NamedTuple):
     state: Callable[[Segment], str]
 
 
+class Blueprint(NamedTuple):
+    """A structure before it is there, whichever memory it will lie in.
+
+    `make(place, name, seats, flags)` makes its segment. `differs(segment)`, of one that has its name and is of its
+    kind, answers None for an equal one, or words for the difference.
+    """
+
+    kind: int
+    make: Callable[[Any, str | None, int, int], Segment]
+    differs: Callable[[Segment], str | None]
+
+
 class _Transit(NamedTuple):
     """A descriptor that keeps a segment for a child that is being started."""
 
@@ -165,10 +177,7 @@ def admission(mode: int | None, group: int | str | None) -> tuple[int, int]:
 
 
 def create(
-    make: Callable[[Place, str], Segment],
-    kind: int,
-    differs: Callable[[Segment], str | None],
-    *,
+    blueprint: Blueprint,
     name: str | None,
     exist_ok: bool,
     persist: bool,
@@ -176,11 +185,11 @@ def create(
     mode: int | None,
     group: int | str | None,
 ) -> Segment:
-    """The new segment that `make(place, name)` makes; with `exist_ok`, the one that is there if it is equal.
+    """The new segment of the blueprint; with `exist_ok`, the one that is there if it is equal.
 
-    `differs(segment)`, of one of the kind's name, answers None for an equal one, or words for the difference.
     FileExistsError when the name is taken, ValueError when what is there differs, OutOfSharedMemory.
     """
+    seats, flags = checked_seats(seats), flags_of(persist)
     _close_arrived()
     permissions, gid = admission(mode, group)
     chosen = None if name is None else checked_name(name)
@@ -190,7 +199,8 @@ def create(
         name = secrets.token_hex(6) if chosen is None else chosen
         path = _path_of(name)
         try:
-            return _keep(make(Place(path, permissions, gid), name))  # may take seconds: the gate is open
+            # May take seconds: the gate is open.
+            return _keep(blueprint.make(Place(path, permissions, gid), name, seats, flags))
         except FileExistsError:
             # An orphan has no claim on its name; another process may have swept it.
             if anonymous or _segment.sweep([path]) or not os.path.lexists(path):
@@ -202,7 +212,7 @@ def create(
                 ) from None
         with contextlib.suppress(FileNotFoundError):
             segment = attach_segment(name, trust="group" if permissions & 0o020 else None)
-            _check_same(segment, kind, differs, bool(persist), seats)
+            check_same(segment, f"segment {name!r}", blueprint, bool(persist), seats)
             return segment
 
 
@@ -224,16 +234,14 @@ def _refuse_orphan_of_another(path: str, name: str) -> None:
     )
 
 
-def _check_same(
-    segment: Segment, kind: int, differs: Callable[[Segment], str | None], persist: bool, seats: int
-) -> None:
-    """ValueError that says how the segment differs from what was asked for."""
-    called = f"segment {segment.name!r}"
-    was = _kinds[segment.kind].name if segment.kind in _kinds else f"structure of kind {segment.kind}"
-    if was != _kinds[kind].name:
-        raise is_another(called, was, _kinds[kind].name)
+def check_same(there: Segment, called: str, blueprint: Blueprint, persist: bool, seats: int) -> None:
+    """ValueError that says how what is there differs from what was asked for."""
+    was = _kinds[there.kind].name if there.kind in _kinds else f"structure of kind {there.kind}"
+    wanted = _kinds[blueprint.kind].name
+    if was != wanted:
+        raise is_another(called, was, wanted)
     difference = (
-        differs(segment) or unlike("seats", segment.seats, seats) or unlike("persist", segment.persist, persist)
+        blueprint.differs(there) or unlike("seats", there.seats, seats) or unlike("persist", there.persist, persist)
     )
     if difference is not None:
         raise with_another(called, was, difference)
@@ -285,11 +293,6 @@ def _open(segment: Segment) -> Any:
 
 
 # --- handles ------------------------------------------------------------------------------------------
-
-
-def unlink(segment: Segment) -> None:
-    """Remove the segment's name, if it still leads to it."""
-    segment.unname()
 
 
 def travel(segment: Segment) -> tuple[Callable[..., Any], tuple[Any, ...]]:

@@ -59,7 +59,8 @@ class QueueStatistics:
 
     `maxsize` and `qsize` count items; a `maxsize` of 0 is no bound. `join()` waits for `unfinished_tasks`.
     `capacity_bytes` and `used_bytes` measure the ring that holds the items, None where they are plain
-    objects. `waiting_getters` and `waiting_putters` count sleeping callers, None where nobody counts them.
+    objects. `waiting_getters` and `waiting_putters` count sleeping threads, and for the tasks of an
+    event loop one; None where nobody counts them.
     `put_owner` and `get_owner` are the process ids of those inside `put` and `get` now, None for nobody.
     """
 

@@ -37,7 +37,7 @@ def test_getters_left_behind_keep_no_item(kit: Kit, leave: Callable[..., Left]) 
     q = kit.Queue()
     leave(q.aget(), q.aget(), q.aget_many())
     thread, loop = Task(q.get), in_loop(q.aget)
-    until(lambda: q.statistics().waiting_getters is None or q.statistics().waiting_getters >= 3)
+    until(lambda: q.statistics().waiting_getters is None or q.statistics().waiting_getters >= 2)
     q.put("a")
     q.put("b")
     assert {thread.result(), loop.result()} == {"a", "b"}

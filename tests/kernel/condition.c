@@ -158,7 +158,8 @@ static void keeper_stopped(sk_segment *s) {
 
 int main(int argc, char **argv) {
     begin(argc, argv, "condition");
-    sk_plan plan = {.kind = 12, .seats = 32, .body_len = sk_condition_body_len(32)};
+    sk_plan plan = {.kind = 12, .seats = 32, .body_len = sk_condition_body_len(32, SK_SLEEPERS),
+                    .param = {[SK_CONDITION_SLOTS] = SK_SLEEPERS}};
     sk_segment s;
     crew c = {.n = 0};
     create(&s, &plan);

@@ -1,33 +1,34 @@
-"""The striped word of the thread placement: cells of threads that ended are folded away, and nothing is lost."""
+"""The striped counter of the thread placement: threads share words, and nothing is lost."""
 
 from __future__ import annotations
 
 import threading
 
-from sharedkit.thread.words import StripedWord
+from sharedkit.thread import Counter
 
 
-def _in_thread(word: StripedWord, n: int) -> None:
-    thread = threading.Thread(target=word.add, args=(n,))
+def test_more_threads_than_words_lose_nothing() -> None:
+    c = Counter(100, striped=True)
+
+    def add() -> None:
+        for _ in range(1000):
+            c.add(3)
+
+    threads = [threading.Thread(target=add) for _ in range(40)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(60)
+        assert not each.is_alive()
+    assert c.value == 100 + 40 * 3000
+
+
+def test_setting_the_sum_loses_no_addition_of_other_threads() -> None:
+    c = Counter(striped=True)
+    c.add(5)
+    thread = threading.Thread(target=c.add, args=(7,))
     thread.start()
     thread.join(60)
-    assert not thread.is_alive()
-
-
-def test_cells_of_ended_threads_are_folded_into_the_base() -> None:
-    word = StripedWord(100)
-    for n in range(50):
-        _in_thread(word, n)
-        assert len(word._cells) <= 2
-    assert word.load() == 100 + sum(range(50))
-    word.add(1)
-    assert word.load() == 100 + sum(range(50)) + 1
-
-
-def test_setting_the_sum_leaves_the_cells_to_their_threads() -> None:
-    word = StripedWord(0)
-    word.add(5)
-    _in_thread(word, 7)
-    assert word.exchange(-3) == 12
-    word.add(2)
-    assert word.load() == -1
+    assert c.exchange(-3) == 12
+    c.add(2)
+    assert c.value == -1

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import queue
+import signal
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from sharedkit.thread import Queue
-from sharedkit.thread.waiters import Bed
 
 LIMIT = 60.0
 
@@ -50,42 +53,41 @@ def test_nobody_is_counted_as_waiting_after_a_wait_ended() -> None:
 
 
 @pytest.mark.parametrize("side", ["getters", "putters"])
-def test_who_leaves_a_wait_by_an_exception_hands_on_its_notification(
-    monkeypatch: pytest.MonkeyPatch, side: str
-) -> None:
-    """The first of two is notified just as it is interrupted; the second must be woken in its stead."""
-    q: Queue[int] = Queue(1)
-    if side == "putters":
-        q.put(0)
-    wait = q.get if side == "getters" else lambda: q.put(1)
-    sleep = Bed.sleep
-    interrupted: list[BaseException] = []
+def test_who_leaves_a_wait_by_an_exception_hands_on_its_notification(side: str) -> None:
+    """Two wait; something comes for one of them just as the first is interrupted. Then it is the second's."""
 
-    def sleep_and_be_interrupted(bed: Bed, timeout: float | None) -> None:
-        sleep(bed, timeout)
+    def interrupt(number: int, frame: object) -> None:
         raise Interrupt
 
-    def first() -> None:
-        try:
-            wait()
-        except Interrupt as error:
-            interrupted.append(error)
-
-    monkeypatch.setattr(Bed, "sleep", sleep_and_be_interrupted)
-    leaver = _thread(first)
-    _until(lambda: getattr(q.statistics(), f"waiting_{side}") == 1)
-    monkeypatch.undo()
-    stayer = _thread(wait)
-    _until(lambda: getattr(q.statistics(), f"waiting_{side}") == 2)
-    if side == "getters":
-        q.put(7)
-    else:
-        q.get()
-    _join(leaver)
-    _join(stayer)
-    assert len(interrupted) == 1
-    s = q.statistics()
-    assert (s.waiting_getters, s.waiting_putters, s.qsize) == (0, 0, 0 if side == "getters" else 1)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for n in range(200):
+            q: Queue[int] = Queue(1)
+            if side == "putters":
+                q.put(0)
+            wait = q.get if side == "getters" else lambda: q.put(1)  # noqa: B023
+            stayer = _thread(wait)
+            _until(lambda: getattr(q.statistics(), f"waiting_{side}") == 1)  # noqa: B023
+            timer = threading.Timer(0.003, (lambda: q.put(7)) if side == "getters" else q.get)  # noqa: B023
+            timer.start()
+            interrupted = False
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0.002 + n % 20 * 1e-4)
+                wait()
+                time.sleep(LIMIT)  # it is still to come
+            except Interrupt:
+                interrupted = getattr(q.statistics(), f"waiting_{side}") <= 1
+            assert interrupted
+            _join(timer)
+            if stayer.is_alive():  # the first had it before it was interrupted, or it is on its way to the second
+                with contextlib.suppress(queue.Full, queue.Empty):
+                    q.put(8, False) if side == "getters" else q.get(False)
+            _join(stayer)
+            s = q.statistics()
+            assert (s.waiting_getters, s.waiting_putters) == (0, 0)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_raising_maxsize_lets_waiting_putters_in() -> None:
@@ -114,3 +116,59 @@ def test_a_batch_says_how_far_it_came_when_it_is_shut_down() -> None:
     q.shutdown()
     _join(putter)
     assert vars(errors[0])["put"] == 2
+
+
+def test_a_queue_in_itself_is_collected() -> None:
+    class Thing:
+        pass
+
+    q: Queue[object] = Queue()
+    thing = Thing()
+    seen = weakref.ref(thing)
+    q.put(q)
+    q.put(thing)
+    del q, thing
+    gc.collect()
+    assert seen() is None
+
+
+def test_it_keeps_no_item_that_was_taken() -> None:
+    class Thing:
+        pass
+
+    q: Queue[object] = Queue()
+    things = [Thing() for _ in range(100)]
+    seen = [weakref.ref(each) for each in things]
+    q.put_many(things)
+    del things
+    assert len(q.get_many(40)) == 40
+    assert [each() is None for each in seen] == [True] * 40 + [False] * 60
+    q.shutdown(immediate=True)
+    assert all(each() is None for each in seen)
+
+
+def test_what_an_item_does_when_it_is_dropped_may_use_the_queue() -> None:
+    """Items thrown away at a shutdown run their finalizers when nothing is held any more."""
+    q: Queue[object] = Queue()
+    sizes: list[int] = []
+
+    class Thing:
+        def __del__(self) -> None:
+            sizes.append(q.qsize())
+
+    q.put_many([Thing() for _ in range(3)])
+    q.shutdown(immediate=True)
+    assert sizes == [0, 0, 0]
+
+
+def test_order_is_kept_while_the_ring_grows_and_shrinks() -> None:
+    q: Queue[int] = Queue()
+    put = taken = 0
+    for size in (1, 15, 16, 17, 100, 5000, 3, 20000):
+        for _ in range(size):
+            q.put(put)
+            put += 1
+        half = q.qsize() // 2
+        assert q.get_many(half) == list(range(taken, taken + half))
+        taken += half
+    assert q.get_many() == list(range(taken, put))

@@ -12,8 +12,9 @@ from libc.string cimport memset
 
 from sharedkit._segment cimport (
     SK_CORRUPT, SK_EXISTS, SK_LARGEST, SK_NO_MEMORY,
-    Handle, Segment, closed, create_segment, refuse, sk_plan, sk_segment,
+    Handle, PrivateSegment, Segment, closed, create_segment, refuse, sk_plan, sk_segment,
 )
+from sharedkit._segment import PrivatePlace
 from sharedkit.shm._elements cimport Elements, elements_of
 
 import math
@@ -59,8 +60,9 @@ def make(
     cdef sk_plan plan
     cdef Py_buffer source
     cdef uint64_t size = itemsize * count, body = sk_body_at(seats, len(meta))
+    cdef bint private = type(place) is PrivatePlace
     memset(&plan, 0, sizeof(plan))
-    if os.path.lexists(place.path):    # before memory is reserved in vain
+    if not private and os.path.lexists(place.path):    # before memory is reserved in vain
         refuse(SK_EXISTS, 0)
     plan.kind = KIND_ARRAY
     plan.flags = flags
@@ -71,7 +73,7 @@ def make(
     plan.body_len = plan.param[SK_ARRAY_DATA] - body + size
     plan.meta = <const char *>meta
     plan.meta_len = len(meta)
-    if plan.body_len > room_left():    # before every free page is taken in the attempt
+    if not private and plan.body_len > room_left():    # before every free page is taken in the attempt
         errno.errno = errno.ENOSPC
         refuse(SK_NO_MEMORY, size)
     if contents is None or size == 0:
@@ -87,6 +89,24 @@ def make(
         PyBuffer_Release(&source)
 
 
+def blueprint(tuple lengths, element, contents):
+    """An array of that shape and dtype, of zeros or with `contents`. TypeError, OutOfSharedMemory."""
+    count = math.prod(lengths)
+    if element.itemsize * count > LARGEST:
+        raise errors.OutOfSharedMemory(
+            f"{element.itemsize * count:,} bytes were asked for, a segment holds at most {LARGEST:,}"
+        )
+
+    def made(place, name, seats, flags):
+        meta = b"" if type(place) is PrivatePlace else described.encode(lengths, element)
+        segment = make(place, name, seats, flags, element.itemsize, count, meta, contents)
+        if type(place) is PrivatePlace:
+            segment.partner = lengths, element
+        return segment
+
+    return segments.Blueprint(KIND_ARRAY, made, lambda there: differs(there, lengths, element))
+
+
 cdef class Array(Handle):
     """Array(shape, dtype="f8", *, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
     A NumPy array of zeros, in C order, that threads and processes share; any dtype without Python objects.
@@ -99,6 +119,8 @@ cdef class Array(Handle):
     Raises TypeError for a dtype with Python objects, ValueError for a negative length, FileExistsError when `name` is
     taken and not `exist_ok`, ValueError when what is there differs, OutOfSharedMemory.
     """
+
+    _lock_class = Lock
 
     cdef Elements elements
     cdef object array            # ndarray over all elements; None once closed
@@ -131,39 +153,22 @@ cdef class Array(Handle):
 
     cdef _create(self, tuple lengths, element, contents, name, exist_ok, persist, seats, mode, group):
         """Bind to the new segment, or to an equal one that is there."""
-        meta = described.encode(lengths, element)
-        flags = segments.flags_of(persist)
-        seats = segments.checked_seats(seats)
-        count = math.prod(lengths)
-        if element.itemsize * count > LARGEST:
-            raise errors.OutOfSharedMemory(
-                f"{element.itemsize * count:,} bytes were asked for, a segment holds at most {LARGEST:,}"
-            )
-        segment = segments.create(
-            lambda place, name: make(place, name, seats, flags, element.itemsize, count, meta, contents),
-            KIND_ARRAY,
-            lambda there: differs(there, lengths, element),
-            name=name,
-            exist_ok=exist_ok,
-            persist=persist,
-            seats=seats,
-            mode=mode,
-            group=group,
-        )
-        self._open(segment, lengths, element)
+        plan = blueprint(lengths, element, contents)
+        self._open(segments.create(plan, name, exist_ok, persist, seats, mode, group))
 
-    @staticmethod
-    def _of(Segment segment):
-        cdef Array self = Array.__new__(Array)
-        shape, dtype = described.decode(segment.meta)
-        self._open(segment, shape, dtype)
+    @classmethod
+    def _of(cls, Segment segment):
+        self = cls.__new__(cls)
+        self._open(segment)
         return self
 
     def __dealloc__(self):
         PyMem_Free(self.lengths)
 
-    cdef _open(self, Segment segment, tuple shape, dtype):
-        """Bind to the elements, described as `shape` and `dtype`. CorruptSegmentError when that cannot be."""
+    def _open(self, Segment segment):
+        """Bind to the elements. CorruptSegmentError when their description makes no sense."""
+        cdef tuple shape
+        shape, dtype = description_of(segment)
         cdef Elements elements = elements_of(segment, dtype)
         if math.prod(shape) != elements.count:
             refuse(SK_CORRUPT, 0)
@@ -177,7 +182,7 @@ cdef class Array(Handle):
             self.lengths[self.axes] = length
             self.axes += 1
         self.exports = dtype.kind != "V" or comes_back(array[:0] if shape else array)
-        self.users_lock = Lock._in(segment, LOCK_AT)
+        self.users_lock = self._lock_class._in(segment, LOCK_AT)
         self.array = array
         self.elements = elements
         self.bind(segment)
@@ -354,8 +359,15 @@ cdef class Array(Handle):
         return f"<Array shape={self.shape} dtype={self.dtype} name={self.name!r}>"
 
 
+cdef object description_of(Segment segment):
+    """Shape and dtype. CorruptSegmentError."""
+    if isinstance(segment, PrivateSegment):
+        return segment.partner
+    return described.decode(segment.meta)
+
+
 cdef object differs(Segment there, lengths, element):
-    shape, dtype = described.decode(there.meta)
+    shape, dtype = description_of(there)
     return unlike("shape", shape, lengths) or unlike("dtype", dtype, element)
 
 

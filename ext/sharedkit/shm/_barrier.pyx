@@ -14,7 +14,7 @@ from sharedkit._differences import unlike
 from sharedkit._attend cimport attend
 from sharedkit._segment cimport (
     SK_BUSY, SK_INTERRUPTED, SK_OK, SK_TIMEOUT,
-    Handle, Segment, closed, create_segment, is_too_long, refuse, sk_header_of, sk_me, sk_plan,
+    Handle, PrivateSegment, Segment, closed, create_segment, is_too_long, refuse, sk_header_of, sk_me, sk_plan,
 )
 from sharedkit._watch cimport Turn, pending, sk_aside, sk_waits_aside, waiting
 from sharedkit.shm._waiting cimport until_of_span, until_of_wait
@@ -56,6 +56,21 @@ cdef object timeout_of(Segment segment):
         return None
     memcpy(&seconds, &sk_header_of(segment.s).param[TIMEOUT], sizeof(seconds))
     return seconds
+
+
+def blueprint(parties, timeout):
+    """A barrier of so many parties. TypeError, ValueError."""
+    parties = operator.index(parties)
+    if parties < 1:
+        raise ValueError(f"parties must be > 0: {parties}")
+    if parties > SK_PARTIES_MAX:
+        raise ValueError(f"parties must be at most {SK_PARTIES_MAX}: {parties}")
+    timeout = seconds_of(timeout)
+    return segments.Blueprint(
+        KIND_BARRIER,
+        lambda place, name, seats, flags: make(place, name, seats, flags, parties, timeout),
+        lambda there: differs(there, parties, timeout),
+    )
 
 
 cdef class PartyTurn(Turn):
@@ -157,42 +172,24 @@ mode=None, group=None)\n--\n
         persist=False,
         seats=segments.DEFAULT_SEATS, mode=None, group=None,
     ):
-        parties = operator.index(parties)
-        if parties < 1:
-            raise ValueError(f"parties must be > 0: {parties}")
-        if parties > SK_PARTIES_MAX:
-            raise ValueError(f"parties must be at most {SK_PARTIES_MAX}: {parties}")
-        timeout = seconds_of(timeout)
-        flags = segments.flags_of(persist)
-        seats = segments.checked_seats(seats)
-        self._open(
-            segments.create(
-                lambda place, name: make(place, name, seats, flags, parties, timeout),
-                KIND_BARRIER,
-                lambda there: differs(there, parties, timeout),
-                name=name,
-                exist_ok=exist_ok,
-                persist=persist,
-                seats=seats,
-                mode=mode,
-                group=group,
-            )
-        )
         self.action = action
+        self._open(segments.create(blueprint(parties, timeout), name, exist_ok, persist, seats, mode, group))
 
-    @staticmethod
-    def _of(Segment segment):
-        cdef Barrier self = Barrier.__new__(Barrier)
+    @classmethod
+    def _of(cls, Segment segment):
+        self = cls.__new__(cls)
         self._open(segment)
         return self
 
-    cdef _open(self, Segment segment):
+    def _open(self, Segment segment):
         cdef int rc = sk_barrier_refuse(segment.s)
         if rc != SK_OK:
             refuse(rc, 0)
         self.bind(segment)
         self.barrier = sk_barrier_of(self.s)
         self.timeout = timeout_of(segment)
+        if isinstance(segment, PrivateSegment):
+            self.action = segment.partner
 
     def close(self):
         """Let go of the segment; using the handle afterwards raises ClosedError. Closing again does nothing.

@@ -74,6 +74,16 @@ def make(place, str name, uint32_t seats, uint32_t flags, uint32_t value):
     return create_segment(place, name, &plan)
 
 
+def blueprint(value):
+    """A semaphore with so many permits that are held."""
+    bound = checked_value(value)
+    return segments.Blueprint(
+        KIND_BOUNDED,
+        lambda place, name, seats, flags: make(place, name, seats, flags, bound),
+        lambda there: unlike("value", there.params[SK_PERMITS_BOUND], bound),
+    )
+
+
 cdef class BoundedSemaphore(Semaphore):
     """BoundedSemaphore(value=1, *, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
     `value` permits between threads and processes with the face of `threading.BoundedSemaphore`.
@@ -90,41 +100,25 @@ cdef class BoundedSemaphore(Semaphore):
     def __init__(
         self, value=1, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None
     ):
-        bound = checked_value(value)
-        flags = segments.flags_of(persist)
-        seats = segments.checked_seats(seats)
-        self._open(
-            segments.create(
-                lambda place, name: make(place, name, seats, flags, bound),
-                KIND_BOUNDED,
-                lambda there: unlike("value", there.params[SK_PERMITS_BOUND], bound),
-                name=name,
-                exist_ok=exist_ok,
-                persist=persist,
-                seats=seats,
-                mode=mode,
-                group=group,
-            )
-        )
+        self._open(segments.create(blueprint(value), name, exist_ok, persist, seats, mode, group))
 
-    @staticmethod
-    def _of(Segment segment):
-        cdef BoundedSemaphore self = BoundedSemaphore.__new__(BoundedSemaphore)
-        self._open(segment)
-        return self
-
-    cdef _open(self, Segment segment):
+    def _open(self, Segment segment):
         cdef int rc = sk_permits_refuse(segment.s)
         if rc != SK_OK:
             refuse(rc, 0)
         self.bind(segment)
+
+    cdef bint take_now(self) except -1:
+        if self.s is NULL:
+            closed(self)
+        return sk_permits_try(self.s, sk_permits_of(self.s)) == SK_OK
 
     cdef bint look(self, uint64_t until) except -1:
         """Take one, at the latest at `until`. Whether there was one in time."""
         if self.s is NULL:
             closed(self)
         cdef sk_permits *permits = sk_permits_of(self.s)
-        if sk_permits_try(self.s, permits) == SK_OK:
+        if self.take_now():
             return True
         if until == 0:
             return wait_in(self.segment, take_slice, quit_waiting, NULL, FOR_EVER) == SK_OK
@@ -168,7 +162,7 @@ cdef class BoundedSemaphore(Semaphore):
         for seat in range(segment.s.seats.count):
             count = sk_roll_of(segment.s, permits.rolls, seat, &owner)
             if count > 0:
-                pid = segment.s.seats.table[seat].pid
+                pid = segment.pid_of(owner)
                 holders[pid] = holders.get(pid, 0) + count
         return SemaphoreStatistics(
             name=segment.name,

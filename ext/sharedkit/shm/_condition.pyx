@@ -1,6 +1,7 @@
 # cython: language_level=3
 """The condition: telling is one pass over a table with the GIL held; waiting is done without it, in slices."""
 
+import os
 import time
 import warnings
 
@@ -12,11 +13,13 @@ from sharedkit._attend cimport attend
 from sharedkit._counts import how_many_to_notify
 from sharedkit._segment cimport (
     SK_BUSY, SK_INTERRUPTED, SK_OK, SK_TIMEOUT,
-    Handle, Segment, closed, create_segment, refuse, sk_me, sk_plan,
+    Handle, PrivateSegment, Segment, closed, create_segment, refuse, sk_me, sk_plan,
 )
+from sharedkit._segment import PrivatePlace
 from sharedkit._watch cimport coroutines
 from sharedkit.shm._rlock cimport RLock, asker_of
 from sharedkit.shm._sleeping cimport (
+    SK_CONDITION_SLOTS, SK_SLEEPERS, SK_SLEEPERS_PRIVATE,
     SleepTurn, enter, sk_condition, sk_condition_abandon, sk_condition_body_len, sk_condition_count, sk_condition_leave,
     sk_condition_notify, sk_condition_of, sk_condition_quit, sk_condition_refuse, sk_condition_wait, sk_sleeper,
 )
@@ -37,18 +40,42 @@ def make(place, str name, uint32_t seats, uint32_t flags, int whose, bytes meta)
     plan.kind = KIND_CONDITION
     plan.flags = flags
     plan.seats = seats
-    plan.body_len = sk_condition_body_len(seats)
+    plan.param[SK_CONDITION_SLOTS] = SK_SLEEPERS_PRIVATE if type(place) is PrivatePlace else SK_SLEEPERS
+    plan.body_len = sk_condition_body_len(seats, plan.param[SK_CONDITION_SLOTS])
     plan.param[0] = whose
     plan.meta = <const char *>meta
     plan.meta_len = len(meta)
     return create_segment(place, name, &plan)
 
 
-cdef bytes meta_of(object lock):
-    """What finds the lock's segment again: kind, birth and name."""
-    segment = lock._segment()
+cdef bytes meta_of(Segment segment):
+    """What finds a lock's segment again: kind, birth and name."""
     kind, born = segment.identity
     return f"{kind} {born} {segment.name}".encode()
+
+
+def blueprint(lock):
+    """A condition over the lock, or over one of its own. TypeError."""
+    whose = OWN if lock is None else GIVEN if isinstance(lock, Mutex) else FOREIGN
+    if whose == FOREIGN and not (hasattr(lock, "acquire") and hasattr(lock, "release")):
+        raise TypeError(f"lock must be a Lock, an RLock or None, not {type(lock).__name__}")
+
+    def made(place, name, seats, flags):
+        if type(place) is not PrivatePlace:
+            return make(place, name, seats, flags, *found_by(whose, lock))
+        segment = make(place, name, seats, flags, whose, b"")
+        segment.partner = lock
+        return segment
+
+    return segments.Blueprint(KIND_CONDITION, made, lambda there: differs(there, whose, lock))
+
+
+cdef tuple found_by(int whose, object lock):
+    """Whose lock it is for other processes, and what they find it by. One in memory of this process is for it alone."""
+    if whose != GIVEN:
+        return whose, b""
+    segment = lock._segment()
+    return (FOREIGN, b"") if isinstance(segment, PrivateSegment) else (GIVEN, meta_of(segment))
 
 
 cdef str words_for_lock(int whose, bytes meta):
@@ -57,18 +84,28 @@ cdef str words_for_lock(int whose, bytes meta):
     return "a lock of its own" if whose == OWN else "a lock that only its maker can use"
 
 
-cdef object differs(Segment there, int whose, bytes meta):
+cdef object differs(Segment there, int whose, object lock):
     """How the lock of the condition that is there differs from the one asked for, or None."""
+    if isinstance(there, PrivateSegment):
+        return differs_here(there.partner, lock)
+    whose, meta = found_by(whose, lock)
     if there.params[0] == whose and there.meta == meta:
         return None
     was, wanted = words_for_lock(there.params[0], there.meta), words_for_lock(whose, meta)
     return f"{was}, not {wanted}" if was != wanted else f"{was} that was there before, not the one that is there now"
 
 
+cdef object differs_here(object was, object lock):
+    """The same for locks of this process; two handles of one lock are alike."""
+    if was is lock or isinstance(was, Mutex) and isinstance(lock, Mutex) and was._segment() is lock._segment():
+        return None
+    return "a lock of its own, not the one given" if was is None else "another lock"
+
+
 cdef object lock_named(Segment segment):
-    """The lock that the condition was made with. GoneError, TypeError."""
-    if segment.params[0] == OWN:
-        return RLock._in(segment, 0)
+    """The lock that the condition was made with, and that is not its own. GoneError, TypeError."""
+    if isinstance(segment, PrivateSegment):
+        return segment.partner
     if segment.params[0] == FOREIGN:
         raise TypeError(f"the condition {segment.name!r} was made with a lock that only its maker can use")
     kind, born, name = segment.meta.decode().split(" ", 2)
@@ -101,48 +138,33 @@ cdef class Condition(Handle):
     cdef readonly object lock    # None once closed
     cdef object saves, restores  # the lock's own, or None
     cdef bint given
+    _own_lock_class = RLock
 
     def __init__(
         self, lock=None, *, name=None,
         exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None
     ):
-        flags = segments.flags_of(persist)
-        seats = segments.checked_seats(seats)
-        whose = OWN if lock is None else GIVEN if isinstance(lock, Mutex) else FOREIGN
-        if whose == FOREIGN and not (hasattr(lock, "acquire") and hasattr(lock, "release")):
-            raise TypeError(f"lock must be a Lock, an RLock or None, not {type(lock).__name__}")
-        meta = meta_of(lock) if whose == GIVEN else b""
-        self._open(
-            segments.create(
-                lambda place, name: make(place, name, seats, flags, whose, meta),
-                KIND_CONDITION,
-                lambda there: differs(there, whose, meta),
-                name=name,
-                exist_ok=exist_ok,
-                persist=persist,
-                seats=seats,
-                mode=mode,
-                group=group,
-            ),
-            lock,
-        )
+        self._open(segments.create(blueprint(lock), name, exist_ok, persist, seats, mode, group), lock)
 
-    @staticmethod
-    def _of(Segment segment):
-        cdef Condition self = Condition.__new__(Condition)
-        self._open(segment, None)
+    @classmethod
+    def _of(cls, Segment segment):
+        self = cls.__new__(cls)
+        self._open(segment)
         return self
 
-    cdef _open(self, Segment segment, object lock):
+    def _open(self, Segment segment, lock=None):
         cdef int rc = sk_condition_refuse(segment.s)
         if rc != SK_OK:
             refuse(rc, 0)
-        self.lock = lock_named(segment) if lock is None else lock
+        self.lock = self.lock_of(segment) if lock is None else lock
         self.saves = getattr(self.lock, "_release_save", None)
         self.restores = getattr(self.lock, "_acquire_restore", None)
         self.given = segment.params[0] != OWN
         self.bind(segment)
         self.table = sk_condition_of(self.s)
+
+    cdef object lock_of(self, Segment segment):
+        return self._own_lock_class._in(segment, 0) if segment.params[0] == OWN else lock_named(segment)
 
     def close(self):
         """Let go of the segment, not of the lock if it is held. Using the handle afterwards raises ClosedError.
@@ -383,20 +405,33 @@ cdef int take_back(object lock, object restores, object saved) except -1:
 
 
 cdef object picture_of(object lock):
-    """The lock's statistics; of a lock that has none, whether it is held."""
+    """The lock's statistics; of a lock that has none, whether this process holds it, which alone can."""
     if isinstance(lock, Mutex):
         return lock.statistics()
-    held = lock.locked() if hasattr(lock, "locked") else False
+    held = is_held(lock)
+    here = (os.getpid(),)
     return LockStatistics(
         name="",
         kind=type(lock).__name__,
-        owner=None,
+        owner=here[0] if held else None,
         since=None,
         waiting=0,
         owner_died=False,
         count=int(held),
-        attached=(),
+        attached=here,
     )
+
+
+cdef bint is_held(object lock) except -1:
+    """Whether anybody holds it, of a lock that is not of the kit."""
+    if hasattr(lock, "locked"):
+        return lock.locked()
+    if hasattr(lock, "_is_owned") and lock._is_owned():
+        return True
+    if not lock.acquire(False):
+        return True
+    lock.release()
+    return False
 
 
 def with_lock(arrive, arguments, lock):

@@ -5,13 +5,15 @@ cimport cython
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from sharedkit._segment cimport (
-    SK_OK, SK_OVERFLOW, Handle, Segment, closed, create_segment, refuse, sk_body_of, sk_header_of, sk_me, sk_plan,
+    SK_OK, SK_OVERFLOW,
+    Handle, PrivateSegment, Segment, closed, create_segment, refuse, sk_body_of, sk_header_of, sk_me, sk_plan,
     sk_segment, sk_segment_sit,
 )
 
 import operator
 
 from sharedkit import segments
+from sharedkit.shm._waiting cimport this_thread
 from sharedkit._differences import unlike
 from sharedkit.statistics import CounterStatistics
 
@@ -66,6 +68,19 @@ def make(place, str name, uint32_t seats, uint32_t flags, int kind, uint64_t wor
     return create_segment(place, name, &plan)
 
 
+def blueprint(value, striped):
+    """A counter that starts at the value. TypeError, OverflowError."""
+    cdef int64_t first = to_word(value)
+    kind = KIND_STRIPED if striped else KIND_COUNTER
+    return segments.Blueprint(
+        kind,
+        lambda place, name, seats, flags: make(
+            place, name, seats, flags, kind, seats + 1 if striped else 1, first, b""
+        ),
+        lambda there: unlike("striped", there.kind == KIND_STRIPED, bool(striped)),
+    )
+
+
 cdef class Counter(Handle):
     """Counter(value=0, *, name=None, exist_ok=False, persist=False, striped=False, seats=192, \
 mode=None, group=None)\n--\n
@@ -79,39 +94,23 @@ mode=None, group=None)\n--\n
 
     cdef uint64_t *word      # NULL once closed
     cdef readonly bint striped
+    cdef bint private        # its memory is this process's
     cdef str key             # of a counter in a group, else None
 
     def __init__(
         self, value=0, *, name=None,
         exist_ok=False, persist=False, striped=False, seats=segments.DEFAULT_SEATS, mode=None, group=None
     ):
-        kind = KIND_STRIPED if striped else KIND_COUNTER
-        flags = segments.flags_of(persist)
-        seats = segments.checked_seats(seats)
-        cdef int64_t first = to_word(value)
-        self._open(
-            segments.create(
-                lambda place, name: make(place, name, seats, flags, kind, seats + 1 if striped else 1, first, b""),
-                kind,
-                lambda there: unlike("striped", there.kind == KIND_STRIPED, bool(striped)),
-                name=name,
-                exist_ok=exist_ok,
-                persist=persist,
-                seats=seats,
-                mode=mode,
-                group=group,
-            ),
-            0,
-        )
+        self._open(segments.create(blueprint(value, striped), name, exist_ok, persist, seats, mode, group))
 
-    @staticmethod
-    def _of(Segment segment, uint64_t i=0, str key=None):
-        cdef Counter self = Counter.__new__(Counter)
+    @classmethod
+    def _of(cls, Segment segment, uint64_t i=0, str key=None):
+        cdef Counter self = cls.__new__(cls)
         self._open(segment, i)
         self.key = key
         return self
 
-    cdef _open(self, Segment segment, uint64_t i):
+    def _open(self, Segment segment, uint64_t i=0):
         striped = segment.kind == KIND_STRIPED
         cdef int rc = sk_counter_refuse(segment.s, sk_header_of(segment.s).seats + 1 if striped else i + 1)
         if rc != SK_OK:
@@ -119,10 +118,14 @@ mode=None, group=None)\n--\n
         self.bind(segment)
         self.word = sk_counter_word(sk_body_of(self.s), i)
         self.striped = striped
+        self.private = isinstance(segment, PrivateSegment)
 
     cdef inline uint64_t *stripe(self) noexcept:
         """This process's own word; another after a fork, because the child takes a seat of its own. Where there is no
-        seat, the base, which all share."""
+        seat, the base, which all share. In memory of this process, where there are more words than cores, the thread's.
+        """
+        if self.private:
+            return sk_counter_word(self.word, this_thread() % sk_header_of(self.s).seats + 1)
         if sk_me(self.s) == 0 and sk_segment_sit(self.s) != SK_OK:
             return self.word
         return sk_counter_word(self.word, sk_owner_seat(sk_me(self.s)) + 1)

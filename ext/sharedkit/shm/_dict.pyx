@@ -77,29 +77,16 @@ mode=None, group=None, **items)\n--\n
 
     def __init__(self, mapping_or_pairs=(), /, *, name=None, exist_ok=False, persist=False,
                  seats=segments.DEFAULT_SEATS, mode=None, group=None, **items):
-        flags = segments.flags_of(persist)
-        seats = segments.checked_seats(seats)
         pairs = dict(mapping_or_pairs, **items)
         fresh = []
 
-        def made(place, name):
+        def made(place, name, seats, flags):
             segment = make(place, name, seats, flags, secrets.randbits(128))
             fresh.append(segment)
             return segment
 
-        self._open(
-            segments.create(
-                made,
-                KIND_DICT,
-                lambda there: None,
-                name=name,
-                exist_ok=exist_ok,
-                persist=persist,
-                seats=seats,
-                mode=mode,
-                group=group,
-            )
-        )
+        blueprint = segments.Blueprint(KIND_DICT, made, lambda there: None)
+        self._open(segments.create(blueprint, name, exist_ok, persist, seats, mode, group))
         try:
             for key, value in pairs.items():
                 self[key] = value

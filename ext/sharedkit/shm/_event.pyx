@@ -52,6 +52,9 @@ def make(place, str name, uint32_t seats, uint32_t flags):
     return create_segment(place, name, &plan)
 
 
+BLUEPRINT = segments.Blueprint(KIND_EVENT, make, lambda there: None)
+
+
 cdef class FlagTurn(SliceTurn):
     """A task's wait for a flag."""
 
@@ -84,29 +87,15 @@ cdef class Event(Handle):
     def __init__(
         self, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None
     ):
-        flags = segments.flags_of(persist)
-        seats = segments.checked_seats(seats)
-        self._open(
-            segments.create(
-                lambda place, name: make(place, name, seats, flags),
-                KIND_EVENT,
-                lambda there: None,
-                name=name,
-                exist_ok=exist_ok,
-                persist=persist,
-                seats=seats,
-                mode=mode,
-                group=group,
-            )
-        )
+        self._open(segments.create(BLUEPRINT, name, exist_ok, persist, seats, mode, group))
 
-    @staticmethod
-    def _of(Segment segment):
-        cdef Event self = Event.__new__(Event)
+    @classmethod
+    def _of(cls, Segment segment):
+        self = cls.__new__(cls)
         self._open(segment)
         return self
 
-    cdef _open(self, Segment segment):
+    def _open(self, Segment segment):
         cdef int rc = sk_flag_refuse(segment.s)
         if rc != SK_OK:
             refuse(rc, 0)

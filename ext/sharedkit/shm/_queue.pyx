@@ -73,6 +73,16 @@ cdef uint64_t deadline_at_the_lock(object timeout) noexcept:
     return FOR_EVER if is_too_long(until) else until
 
 
+def blueprint(maxsize):
+    """A queue of so many items."""
+    bound = bound_of(maxsize)
+    return segments.Blueprint(
+        KIND_QUEUE,
+        lambda place, name, seats, flags: make(place, name, seats, flags, bound, FIRST_LOG2, 0),
+        lambda there: unlike("maxsize", there.params[SK_QUEUE_MAXSIZE], bound),
+    )
+
+
 cdef class Queue(Handle):
     """Queue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
     A first-in, first-out queue with the face of `queue.Queue` of Python 3.13, between threads and processes.
@@ -91,22 +101,7 @@ cdef class Queue(Handle):
         self, maxsize=0, *, name=None,
         exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None
     ):
-        bound = bound_of(maxsize)
-        flags = segments.flags_of(persist)
-        seats = segments.checked_seats(seats)
-        self._open(
-            segments.create(
-                lambda place, name: make(place, name, seats, flags, bound, FIRST_LOG2, 0),
-                KIND_QUEUE,
-                lambda there: unlike("maxsize", there.params[SK_QUEUE_MAXSIZE], bound),
-                name=name,
-                exist_ok=exist_ok,
-                persist=persist,
-                seats=seats,
-                mode=mode,
-                group=group,
-            )
-        )
+        self._open(segments.create(blueprint(maxsize), name, exist_ok, persist, seats, mode, group))
 
     @staticmethod
     def _of(Segment segment):

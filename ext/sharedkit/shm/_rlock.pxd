@@ -21,7 +21,6 @@ cdef class RLockTurn(MutexTurn):
 cdef class RLock(Mutex):
     cdef bint part               # of a structure
 
-    cdef _open(self, Segment segment)
     cdef uint32_t asker(self) except 0
     cdef bint held_by(self, uint32_t name) except -1
     cdef RLockTurn turn(self, uint64_t until, uint64_t count, uint32_t name)

@@ -13,7 +13,7 @@ from sharedkit._segment cimport (
 from sharedkit._watch cimport coroutines, leaving, sk_waits_aside, waiting
 from sharedkit.shm._sync cimport Mutex, MutexTurn, sk_lock_owner, sk_mutex, sk_mutex_quit, sk_mutex_taken
 from sharedkit.shm._waiting cimport sk_stay, this_thread, until_of, wait_in
-from sharedkit.shm._sync import segment_of, told
+from sharedkit.shm._sync import blueprint, told
 
 
 cdef extern from "sk_rlock.h" nogil:
@@ -68,23 +68,23 @@ cdef class RLock(Mutex):
         self, *, name=None,
         exist_ok=False, persist=False, on_owner_died="warn", seats=segments.DEFAULT_SEATS, mode=None, group=None
     ):
-        self._open(segment_of(KIND_RLOCK, on_owner_died, name, exist_ok, persist, seats, mode, group))
+        self._open(segments.create(blueprint(KIND_RLOCK, on_owner_died), name, exist_ok, persist, seats, mode, group))
 
-    @staticmethod
-    def _of(Segment segment):
-        cdef RLock self = RLock.__new__(RLock)
+    @classmethod
+    def _of(cls, Segment segment):
+        self = cls.__new__(cls)
         self._open(segment)
         return self
 
-    @staticmethod
-    def _in(Segment segment, uint64_t offset):
+    @classmethod
+    def _in(cls, Segment segment, uint64_t offset):
         """The lock whose mutex is `offset` bytes into the body of the segment of another structure."""
-        cdef RLock self = RLock.__new__(RLock)
+        cdef RLock self = cls.__new__(cls)
         self._hold(segment, offset)
         self.part = True
         return self
 
-    cdef _open(self, Segment segment):
+    def _open(self, Segment segment):
         self._hold(segment, 0)
         self.strict = sk_header_of(segment.s).param[0] != 0
 

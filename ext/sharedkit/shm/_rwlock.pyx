@@ -53,6 +53,9 @@ def make(place, str name, uint32_t seats, uint32_t flags):
     return create_segment(place, name, &plan)
 
 
+BLUEPRINT = segments.Blueprint(KIND_RWLOCK, make, lambda there: None)
+
+
 cdef int read_slice(sk_segment *s, void *wait, uint64_t until, sk_stay *stay) noexcept nogil:
     sk_waits_aside(stay.aside)
     cdef int rc = sk_rw_read(s, <sk_rw_wait *>wait, until, stay)
@@ -105,29 +108,15 @@ cdef class RWLock(Handle):
     def __init__(
         self, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None
     ):
-        flags = segments.flags_of(persist)
-        seats = segments.checked_seats(seats)
-        self._open(
-            segments.create(
-                lambda place, name: make(place, name, seats, flags),
-                KIND_RWLOCK,
-                lambda there: None,
-                name=name,
-                exist_ok=exist_ok,
-                persist=persist,
-                seats=seats,
-                mode=mode,
-                group=group,
-            )
-        )
+        self._open(segments.create(BLUEPRINT, name, exist_ok, persist, seats, mode, group))
 
-    @staticmethod
-    def _of(Segment segment):
-        cdef RWLock self = RWLock.__new__(RWLock)
+    @classmethod
+    def _of(cls, Segment segment):
+        self = cls.__new__(cls)
         self._open(segment)
         return self
 
-    cdef _open(self, Segment segment):
+    def _open(self, Segment segment):
         cdef int rc = sk_rw_refuse(segment.s)
         if rc != SK_OK:
             refuse(rc, 0)

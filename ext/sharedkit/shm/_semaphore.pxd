@@ -7,7 +7,7 @@ from sharedkit.shm._waiting cimport SliceTurn
 
 
 cdef class Semaphore(Handle):
-    cdef _open(self, Segment segment)
+    cdef bint take_now(self) except -1
     cdef bint look(self, uint64_t until) except -1
     cdef SliceTurn turn(self, uint64_t until)
     cdef int give(self, uint32_t n) except -1

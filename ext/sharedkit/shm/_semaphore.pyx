@@ -12,7 +12,7 @@ from sharedkit._differences import unlike
 from sharedkit._segment cimport (
     SK_OK, Handle, Segment, closed, create_segment, is_too_long, refuse, sk_plan, sk_segment,
 )
-from sharedkit._watch cimport coroutines, leaving, sk_waits_aside, waiting
+from sharedkit._watch cimport coroutines, nobody_in_line, sk_waits_aside, waiting
 from sharedkit.shm._sync cimport sk_roll_sum
 from sharedkit.shm._waiting cimport SliceTurn, next_thread, sk_stay, until_of_wait, wait_in
 from sharedkit.statistics import SemaphoreStatistics
@@ -92,6 +92,16 @@ def make(place, str name, uint32_t seats, uint32_t flags, uint32_t value):
     return create_segment(place, name, &plan)
 
 
+def blueprint(value):
+    """A semaphore with so many permits."""
+    first = checked_value(value)
+    return segments.Blueprint(
+        KIND_SEMAPHORE,
+        lambda place, name, seats, flags: make(place, name, seats, flags, first),
+        lambda there: unlike("value", there.params[SK_SEMAPHORE_FIRST], first),
+    )
+
+
 cdef class Semaphore(Handle):
     """Semaphore(value=1, *, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
     Permits between threads and processes with the face of `threading.Semaphore`: `value` are free at first.
@@ -108,30 +118,15 @@ cdef class Semaphore(Handle):
     def __init__(
         self, value=1, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None
     ):
-        first = checked_value(value)
-        flags = segments.flags_of(persist)
-        seats = segments.checked_seats(seats)
-        self._open(
-            segments.create(
-                lambda place, name: make(place, name, seats, flags, first),
-                KIND_SEMAPHORE,
-                lambda there: unlike("value", there.params[SK_SEMAPHORE_FIRST], first),
-                name=name,
-                exist_ok=exist_ok,
-                persist=persist,
-                seats=seats,
-                mode=mode,
-                group=group,
-            )
-        )
+        self._open(segments.create(blueprint(value), name, exist_ok, persist, seats, mode, group))
 
-    @staticmethod
-    def _of(Segment segment):
-        cdef Semaphore self = Semaphore.__new__(Semaphore)
+    @classmethod
+    def _of(cls, Segment segment):
+        self = cls.__new__(cls)
         self._open(segment)
         return self
 
-    cdef _open(self, Segment segment):
+    def _open(self, Segment segment):
         cdef int rc = sk_semaphore_refuse(segment.s)
         if rc != SK_OK:
             refuse(rc, 0)
@@ -144,9 +139,15 @@ cdef class Semaphore(Handle):
         cdef sk_semaphore *semaphore = sk_semaphore_of(self.s)
         if until == 0:
             return sk_semaphore_grab(semaphore) == SK_OK
-        if sk_semaphore_try(semaphore) == SK_OK:
+        if self.take_now():
             return True
         return wait_in(self.segment, take_slice, quit_waiting, semaphore, until) == SK_OK
+
+    cdef bint take_now(self) except -1:
+        """Take one if there is any and it is nobody's turn."""
+        if self.s is NULL:
+            closed(self)
+        return sk_semaphore_try(sk_semaphore_of(self.s)) == SK_OK
 
     @cython.binding(False)
     def acquire(self, blocking=True, timeout=None, *, block=None):
@@ -174,15 +175,17 @@ cdef class Semaphore(Handle):
         turn.set_slices(take_slice, quit_waiting, sk_semaphore_of(self.s), next_thread())
         return turn
 
-    def aacquire(self, blocking=True, timeout=None, *, block=None):
+    async def aacquire(self, blocking=True, timeout=None, *, block=None):
         """Take one permit as `acquire` does, without blocking the event loop; a coroutine.
 
         Tasks of a loop get theirs in the order in which they came.
         """
         cdef uint64_t until = until_of_permit(blocking, timeout, block)
+        if nobody_in_line() and self.take_now():
+            return True
         if is_too_long(until):
-            return coroutines().without_waiting(waiting(self.turn(0)))
-        return waiting(self.turn(until))
+            return await coroutines().without_waiting(waiting(self.turn(0)))
+        return await waiting(self.turn(until))
 
     @cython.binding(False)
     def release(self, n=1):
@@ -230,8 +233,11 @@ cdef class Semaphore(Handle):
     def __aenter__(self):
         return self.aacquire()
 
-    def __aexit__(self, kind, error, trace):
-        return leaving(self.release, <size_t>self.s)
+    async def __aexit__(self, kind, error, trace):
+        key = <size_t>self.s
+        self.release()
+        if not nobody_in_line():
+            coroutines().stir(key)
 
     def __repr__(self):
         if self.s is NULL:

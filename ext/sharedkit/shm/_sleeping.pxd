@@ -8,13 +8,16 @@ from sharedkit._watch cimport Turn
 
 
 cdef extern from "sk_condition.h" nogil:
-    enum: SK_SLEEPERS
+    enum: SK_SLEEPERS, SK_SLEEPERS_PRIVATE, SK_SLEEPERS_DOUBLED, SK_CONDITION_SLOTS
     ctypedef struct sk_sleeper:
         uint32_t word
     ctypedef struct sk_condition:
         uint64_t next            # how many have come
+        uint32_t grown           # how often the slots of a private one have doubled
 
-    uint64_t sk_condition_body_len(uint32_t seats) noexcept
+    uint64_t sk_condition_body_len(uint32_t seats, uint32_t slots) noexcept
+    uint32_t sk_condition_slots(const sk_segment *s, const sk_condition *c) noexcept
+    cbool sk_condition_grow(const sk_segment *s, sk_condition *c, void *memory) noexcept
     sk_condition *sk_condition_of(const sk_segment *s) noexcept
     int sk_condition_refuse(const sk_segment *s) noexcept
     int sk_condition_enter(const sk_segment *s, sk_condition *c, sk_sleeper **mine) noexcept

@@ -3,7 +3,7 @@
 
 from libc.stdint cimport uint64_t
 
-from sharedkit._segment cimport SK_BUSY, SK_FULL, SK_INTERRUPTED, SK_OK, Segment, refuse, sk_me
+from sharedkit._segment cimport SK_BUSY, SK_FULL, SK_INTERRUPTED, SK_OK, PrivateSegment, Segment, refuse, sk_me
 from sharedkit._watch cimport Turn, heed, pending, sk_waits_aside, unheed, waiting
 from sharedkit.shm._rlock cimport RLock
 from sharedkit.shm._sync cimport turn_of
@@ -14,9 +14,15 @@ cdef uint64_t FOR_EVER = <uint64_t>-1
 cdef sk_sleeper *enter(Segment segment, sk_condition *table) except NULL:
     """A slot to sleep in."""
     cdef sk_sleeper *slot = NULL
+    cdef uint64_t size
     cdef int rc = sk_condition_enter(segment.s, table, &slot)
+    if rc == SK_FULL and isinstance(segment, PrivateSegment) and table.grown < SK_SLEEPERS_DOUBLED:
+        size = sk_condition_slots(segment.s, table) * sizeof(sk_sleeper)
+        sk_condition_grow(segment.s, table, (<PrivateSegment>segment).more(size))
+        rc = sk_condition_enter(segment.s, table, &slot)
     if rc == SK_FULL:
-        raise RuntimeError(f"{SK_SLEEPERS} threads wait for the condition {segment.name!r} already")
+        most = sk_condition_slots(segment.s, table)
+        raise RuntimeError(f"{most:,} threads wait for the condition {segment.name!r} already")
     if rc != SK_OK:
         refuse(rc, 0)
     return slot

@@ -13,7 +13,7 @@ from sharedkit._segment cimport (
     SK_BUSY, SK_CORRUPT, SK_EXCESS, SK_OK, SK_OWNER_DIED,
     Handle, Segment, closed, create_segment, refuse, sk_body_of, sk_header_of, sk_plan, sk_segment,
 )
-from sharedkit._watch cimport leaving, sk_waits_aside, waiting
+from sharedkit._watch cimport coroutines, nobody_in_line, sk_waits_aside, waiting
 from sharedkit.shm._waiting cimport SliceTurn, next_thread, sk_stay, until_of, wait_in
 from sharedkit.statistics import LockStatistics
 
@@ -177,21 +177,13 @@ def make(place, str name, uint32_t seats, uint32_t flags, uint32_t kind, uint64_
     return create_segment(place, name, &plan)
 
 
-def segment_of(kind, on_owner_died, name, exist_ok, persist, seats, mode, group):
-    """The segment of a new Lock or RLock, or of an equal one that is there."""
+def blueprint(kind, on_owner_died):
+    """A Lock or an RLock."""
     strict = checked_manner(on_owner_died)
-    flags = segments.flags_of(persist)
-    seats = segments.checked_seats(seats)
-    return segments.create(
-        lambda place, name: make(place, name, seats, flags, kind, strict),
+    return segments.Blueprint(
         kind,
+        lambda place, name, seats, flags: make(place, name, seats, flags, kind, strict),
         lambda there: unlike("on_owner_died", MANNERS[there.params[0] != 0], on_owner_died),
-        name=name,
-        exist_ok=exist_ok,
-        persist=persist,
-        seats=seats,
-        mode=mode,
-        group=group,
     )
 
 
@@ -218,23 +210,23 @@ cdef class Lock(Mutex):
         self, *, name=None,
         exist_ok=False, persist=False, on_owner_died="warn", seats=segments.DEFAULT_SEATS, mode=None, group=None
     ):
-        self._open(segment_of(KIND_LOCK, on_owner_died, name, exist_ok, persist, seats, mode, group))
+        self._open(segments.create(blueprint(KIND_LOCK, on_owner_died), name, exist_ok, persist, seats, mode, group))
 
-    @staticmethod
-    def _of(Segment segment):
-        cdef Lock self = Lock.__new__(Lock)
+    @classmethod
+    def _of(cls, Segment segment):
+        self = cls.__new__(cls)
         self._open(segment)
         return self
 
-    @staticmethod
-    def _in(Segment segment, uint64_t offset):
+    @classmethod
+    def _in(cls, Segment segment, uint64_t offset):
         """The lock whose mutex is `offset` bytes into the body of the segment of another structure."""
-        cdef Lock self = Lock.__new__(Lock)
+        cdef Lock self = cls.__new__(cls)
         self._hold(segment, offset)
         self.part = True
         return self
 
-    cdef _open(self, Segment segment):
+    def _open(self, Segment segment):
         self._hold(segment, 0)
         self.strict = sk_header_of(segment.s).param[0] != 0
 
@@ -285,12 +277,22 @@ cdef class Lock(Mutex):
             refuse(rc, 0)
         return 0
 
-    def aacquire(self, blocking=True, timeout=MINUS_ONE, *, block=None):
+    async def aacquire(self, blocking=True, timeout=MINUS_ONE, *, block=None):
         """Take the lock as `acquire` does, without blocking the event loop; a coroutine.
 
         Tasks of a loop get it in the order in which they came. Whichever task or thread takes it, any may release it.
         """
-        return waiting(turn_of(self, until_of(blocking if block is None else block, timeout)))
+        cdef int rc
+        cdef uint64_t until = until_of(blocking if block is None else block, timeout)
+        if self.mutex is NULL:
+            closed(self)
+        if nobody_in_line():
+            rc = sk_mutex_try(self.s, self.mutex)
+            if rc == SK_OWNER_DIED:
+                self.tell()
+            if rc == SK_OK or rc == SK_OWNER_DIED:
+                return True
+        return await waiting(turn_of(self, until))
 
     def locked(self):
         """Whether somebody holds it; not a dead process, whose lock can be taken over.
@@ -315,8 +317,11 @@ cdef class Lock(Mutex):
     def __aenter__(self):
         return self.aacquire()
 
-    def __aexit__(self, kind, error, trace):
-        return leaving(self.release, <size_t>self.mutex)
+    async def __aexit__(self, kind, error, trace):
+        key = <size_t>self.mutex
+        self.release()
+        if not nobody_in_line():
+            coroutines().stir(key)
 
     def __reduce__(self):
         if self.part:

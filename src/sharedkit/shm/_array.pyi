@@ -9,12 +9,15 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from typing_extensions import disjoint_base
 
 from sharedkit._segment import Handle, Place, Segment
+from sharedkit.segments import Blueprint
 from sharedkit.shm._sync import Lock
 from sharedkit.statistics import ArrayStatistics
 
 KIND_ARRAY: int
 LARGEST: int
 LOCK_AT: int
+
+def blueprint(lengths: tuple[int, ...], element: np.dtype[Any], contents: NDArray[Any] | None) -> Blueprint: ...
 
 @disjoint_base
 class Array(Handle):
@@ -44,8 +47,10 @@ class Array(Handle):
         mode: int | None = None,
         group: int | str | None = None,
     ) -> Self: ...
-    @staticmethod
-    def _of(segment: Segment) -> Array: ...
+    def _open(self, segment: Segment) -> None: ...
+    @classmethod
+    def _of(cls, segment: Segment) -> Self: ...
+    _lock_class: type[Lock]
     @property
     def ndarray(self) -> NDArray[Any]: ...
     @property

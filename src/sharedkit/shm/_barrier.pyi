@@ -1,21 +1,26 @@
 """A barrier in shared memory."""
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Self, SupportsIndex
 
 from typing_extensions import disjoint_base
 
-from sharedkit._segment import Handle, Place, Segment
+from sharedkit._segment import Handle, Place, PrivatePlace, Segment
 from sharedkit._watch import Turn
+from sharedkit.segments import Blueprint
 from sharedkit.statistics import BarrierState, BarrierStatistics
 
 KIND_BARRIER: int
 STATES: tuple[BarrierState, ...]
 
-def make(place: Place | str, name: str, seats: int, flags: int, parties: int, timeout: float | None) -> Segment: ...
+def make(
+    place: Place | PrivatePlace | str, name: str | None, seats: int, flags: int, parties: int, timeout: float | None
+) -> Segment: ...
 
 @disjoint_base
 class PartyTurn(Turn): ...
+
+def blueprint(parties: SupportsIndex, timeout: float | None) -> Blueprint: ...
 
 @disjoint_base
 class Barrier(Handle):
@@ -34,8 +39,9 @@ class Barrier(Handle):
         mode: int | None = None,
         group: int | str | None = None,
     ) -> None: ...
-    @staticmethod
-    def _of(segment: Segment) -> Barrier: ...
+    def _open(self, segment: Segment) -> None: ...
+    @classmethod
+    def _of(cls, segment: Segment) -> Self: ...
     def wait(self, timeout: float | None = None) -> int: ...
     def await_(self, timeout: float | None = None) -> Coroutine[Any, Any, int]: ...
     def reset(self) -> None: ...

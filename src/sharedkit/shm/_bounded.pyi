@@ -1,11 +1,14 @@
 """A bounded semaphore in shared memory."""
 
-from typing import SupportsIndex
+from typing import Self, SupportsIndex
 
-from sharedkit._segment import Place, Segment
+from sharedkit._segment import Place, PrivatePlace, Segment
+from sharedkit.segments import Blueprint
 from sharedkit.shm._semaphore import Semaphore
 
 KIND_BOUNDED: int
+
+def blueprint(value: SupportsIndex) -> Blueprint: ...
 
 class BoundedSemaphore(Semaphore):
     """`value` permits between threads and processes with the face of `threading.BoundedSemaphore`."""
@@ -21,8 +24,9 @@ class BoundedSemaphore(Semaphore):
         mode: int | None = None,
         group: int | str | None = None,
     ) -> None: ...
-    @staticmethod
-    def _of(segment: Segment) -> BoundedSemaphore: ...
+    def _open(self, segment: Segment) -> None: ...
+    @classmethod
+    def _of(cls, segment: Segment) -> Self: ...
 
-def make(place: Place | str, name: str, seats: int, flags: int, value: int) -> Segment: ...
+def make(place: Place | PrivatePlace | str, name: str | None, seats: int, flags: int, value: int) -> Segment: ...
 def state(segment: Segment) -> str: ...

@@ -2,18 +2,23 @@
 
 from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from typing_extensions import disjoint_base
 
-from sharedkit._segment import Handle, Place, Segment
+from sharedkit._segment import Handle, Place, PrivatePlace, Segment
+from sharedkit.segments import Blueprint
+from sharedkit.shm._rlock import RLock
 from sharedkit.statistics import ConditionStatistics
 
 KIND_CONDITION: int
 
 _T = TypeVar("_T")
 
-def make(place: Place | str, name: str, seats: int, flags: int, whose: int, meta: bytes) -> Segment: ...
+def make(
+    place: Place | PrivatePlace | str, name: str | None, seats: int, flags: int, whose: int, meta: bytes
+) -> Segment: ...
+def blueprint(lock: Any) -> Blueprint: ...
 
 @disjoint_base
 class Condition(Handle):
@@ -30,8 +35,10 @@ class Condition(Handle):
         mode: int | None = None,
         group: int | str | None = None,
     ) -> None: ...
-    @staticmethod
-    def _of(segment: Segment) -> Condition: ...
+    def _open(self, segment: Segment, lock: Any = None) -> None: ...
+    @classmethod
+    def _of(cls, segment: Segment) -> Self: ...
+    _own_lock_class: type[RLock]
     @property
     def lock(self) -> Any: ...
     def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool: ...

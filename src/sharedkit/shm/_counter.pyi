@@ -4,13 +4,16 @@ from typing import Self, SupportsIndex
 
 from typing_extensions import disjoint_base
 
-from sharedkit._segment import Handle, Place, Segment
+from sharedkit._segment import Handle, Place, PrivatePlace, Segment
+from sharedkit.segments import Blueprint
 from sharedkit.shm.counter import Counters
 from sharedkit.statistics import CounterStatistics
 
 KIND_COUNTER: int
 KIND_STRIPED: int
 KIND_GROUP: int
+
+def blueprint(value: SupportsIndex, striped: bool) -> Blueprint: ...
 
 @disjoint_base
 class Counter(Handle):
@@ -28,8 +31,9 @@ class Counter(Handle):
         mode: int | None = None,
         group: int | str | None = None,
     ) -> None: ...
-    @staticmethod
-    def _of(segment: Segment, i: int = 0, key: str | None = None) -> Counter: ...
+    def _open(self, segment: Segment, i: int = 0) -> None: ...
+    @classmethod
+    def _of(cls, segment: Segment, i: int = 0, key: str | None = None) -> Self: ...
     @property
     def striped(self) -> bool: ...
     @property
@@ -47,7 +51,14 @@ class Counter(Handle):
     def statistics(self) -> CounterStatistics: ...
 
 def make(
-    place: Place | str, name: str, seats: int, flags: int, kind: int, words: int, value: int, meta: bytes
+    place: Place | PrivatePlace | str,
+    name: str | None,
+    seats: int,
+    flags: int,
+    kind: int,
+    words: int,
+    value: int,
+    meta: bytes,
 ) -> Segment: ...
 def group_of(segment: Segment) -> Counters: ...
 def state(segment: Segment) -> str: ...

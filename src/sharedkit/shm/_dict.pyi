@@ -6,7 +6,7 @@ from typing import Any, TypeVar, overload
 
 from typing_extensions import disjoint_base
 
-from sharedkit._segment import Place, Segment
+from sharedkit._segment import Place, PrivatePlace, Segment
 from sharedkit.shm._entries import Entries
 
 _K = TypeVar("_K")
@@ -15,7 +15,7 @@ _D = TypeVar("_D")
 
 KIND_DICT: int
 
-def make(place: Place | str, name: str, seats: int, flags: int, seed: int) -> Segment: ...
+def make(place: Place | PrivatePlace | str, name: str | None, seats: int, flags: int, seed: int) -> Segment: ...
 
 @disjoint_base
 class Dict(Entries[_K, _V]):

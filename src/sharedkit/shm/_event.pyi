@@ -1,20 +1,23 @@
 """An event in shared memory."""
 
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Self
 
 from typing_extensions import disjoint_base
 
-from sharedkit._segment import Handle, Place, Segment
+from sharedkit._segment import Handle, Place, PrivatePlace, Segment
+from sharedkit.segments import Blueprint
 from sharedkit.shm._waiting import SliceTurn
 from sharedkit.statistics import EventStatistics
 
 KIND_EVENT: int
 
-def make(place: Place | str, name: str, seats: int, flags: int) -> Segment: ...
+def make(place: Place | PrivatePlace | str, name: str | None, seats: int, flags: int) -> Segment: ...
 
 @disjoint_base
 class FlagTurn(SliceTurn): ...
+
+BLUEPRINT: Blueprint
 
 @disjoint_base
 class Event(Handle):
@@ -30,8 +33,9 @@ class Event(Handle):
         mode: int | None = None,
         group: int | str | None = None,
     ) -> None: ...
-    @staticmethod
-    def _of(segment: Segment) -> Event: ...
+    def _open(self, segment: Segment) -> None: ...
+    @classmethod
+    def _of(cls, segment: Segment) -> Self: ...
     def is_set(self) -> bool: ...
     def isSet(self) -> bool: ...
     def set(self) -> None: ...

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
 from types import GenericAlias
 from typing import Any, Generic, SupportsIndex, TypeVar
 
-from sharedkit._segment import Handle, Place, Segment
+from sharedkit._segment import Handle, Place, PrivatePlace, Segment
+from sharedkit.segments import Blueprint
 from sharedkit.statistics import QueueStatistics
 
 _T = TypeVar("_T")
@@ -12,6 +13,8 @@ _T = TypeVar("_T")
 KIND_QUEUE: int
 FIRST_LOG2: int
 STATES: tuple[str, ...]
+
+def blueprint(maxsize: SupportsIndex) -> Blueprint: ...
 
 class Queue(Handle, Generic[_T]):
     """A first-in, first-out queue with the face of `queue.Queue` of Python 3.13, between threads and processes."""
@@ -86,5 +89,7 @@ class Queue(Handle, Generic[_T]):
     def cancel_join_thread(self) -> None: ...
     def statistics(self) -> QueueStatistics: ...
 
-def make(place: Place | str, name: str, seats: int, flags: int, maxsize: int, log2: int, start: int) -> Segment: ...
+def make(
+    place: Place | PrivatePlace | str, name: str | None, seats: int, flags: int, maxsize: int, log2: int, start: int
+) -> Segment: ...
 def state(segment: Segment) -> str: ...

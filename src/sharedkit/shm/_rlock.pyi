@@ -2,7 +2,7 @@
 
 from collections.abc import Coroutine
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from typing_extensions import disjoint_base
 
@@ -30,10 +30,11 @@ class RLock(Mutex):
         mode: int | None = None,
         group: int | str | None = None,
     ) -> None: ...
-    @staticmethod
-    def _of(segment: Segment) -> RLock: ...
-    @staticmethod
-    def _in(segment: Segment, offset: int) -> RLock: ...
+    def _open(self, segment: Segment) -> None: ...
+    @classmethod
+    def _of(cls, segment: Segment) -> Self: ...
+    @classmethod
+    def _in(cls, segment: Segment, offset: int) -> Self: ...
     def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool: ...
     def aacquire(
         self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None

@@ -2,20 +2,23 @@
 
 from collections.abc import Coroutine
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from typing_extensions import disjoint_base
 
-from sharedkit._segment import Handle, Place, Segment
+from sharedkit._segment import Handle, Place, PrivatePlace, Segment
+from sharedkit.segments import Blueprint
 from sharedkit.shm._waiting import SliceTurn
 from sharedkit.statistics import RWLockStatistics
 
 KIND_RWLOCK: int
 
-def make(place: Place | str, name: str, seats: int, flags: int) -> Segment: ...
+def make(place: Place | PrivatePlace | str, name: str | None, seats: int, flags: int) -> Segment: ...
 
 @disjoint_base
 class SideTurn(SliceTurn): ...
+
+BLUEPRINT: Blueprint
 
 class RWLock(Handle):
     """A lock between threads and processes that many hold to read, or one to write."""
@@ -30,8 +33,9 @@ class RWLock(Handle):
         mode: int | None = None,
         group: int | str | None = None,
     ) -> None: ...
-    @staticmethod
-    def _of(segment: Segment) -> RWLock: ...
+    def _open(self, segment: Segment) -> None: ...
+    @classmethod
+    def _of(cls, segment: Segment) -> Self: ...
     def acquire_read(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool: ...
     def aacquire_read(
         self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from typing import ClassVar
 
 from sharedkit import segments
 from sharedkit._differences import unlike
@@ -27,6 +28,22 @@ class _Closed(dict[str, Counter]):
         raise KeyError(name)
 
 
+def blueprint(names: Iterable[str]) -> segments.Blueprint:
+    """A group of counters. TypeError, ValueError."""
+    keys = [names] if isinstance(names, str) else list(names)
+    for each in keys:
+        if not isinstance(each, str):
+            raise TypeError(f"names must be str, not {type(each).__name__}")
+    if not keys or len(set(keys)) != len(keys):
+        raise ValueError(f"names must be different and at least one: {keys}")
+    kind, meta = _counter.KIND_GROUP, json.dumps(keys).encode()
+    return segments.Blueprint(
+        kind,
+        lambda place, name, seats, flags: _counter.make(place, name, seats, flags, kind, len(keys), 0, meta),
+        lambda there: unlike("names", json.loads(there.meta), keys),
+    )
+
+
 class Counters(Handle):
     """Counters(names, *, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)
 
@@ -38,6 +55,7 @@ class Counters(Handle):
 
     __slots__ = ("_views",)
     _views: dict[str, Counter]
+    _view_class: ClassVar[type[Counter]] = Counter
 
     def __init__(
         self,
@@ -50,27 +68,7 @@ class Counters(Handle):
         mode: int | None = None,
         group: int | str | None = None,
     ) -> None:
-        keys = [names] if isinstance(names, str) else list(names)
-        for each in keys:
-            if not isinstance(each, str):
-                raise TypeError(f"names must be str, not {type(each).__name__}")
-        if not keys or len(set(keys)) != len(keys):
-            raise ValueError(f"names must be different and at least one: {keys}")
-        meta = json.dumps(keys).encode()
-        flags = segments.flags_of(persist)
-        seats = segments.checked_seats(seats)
-        segment = segments.create(
-            lambda place, name: _counter.make(place, name, seats, flags, _counter.KIND_GROUP, len(keys), 0, meta),
-            _counter.KIND_GROUP,
-            lambda there: unlike("names", json.loads(there.meta), keys),
-            name=name,
-            exist_ok=exist_ok,
-            persist=persist,
-            seats=seats,
-            mode=mode,
-            group=group,
-        )
-        self._adopt(segment)
+        self._adopt(segments.create(blueprint(names), name, exist_ok, persist, seats, mode, group))
 
     @classmethod
     def _of(cls, segment: Segment) -> Counters:
@@ -82,7 +80,7 @@ class Counters(Handle):
         self._bind(segment)
         self._views = {}
         for i, each in enumerate(json.loads(segment.meta)):
-            self._views[each] = Counter._of(segment, i, each)
+            self._views[each] = self._view_class._of(segment, i, each)
 
     def close(self) -> None:
         """Let go of the segment; the group and its views raise ClosedError afterwards."""

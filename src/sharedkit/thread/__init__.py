@@ -7,10 +7,9 @@ from sharedkit.thread.counter import Counter, Counters
 from sharedkit.thread.dict import Dict
 from sharedkit.thread.event import Event
 from sharedkit.thread.executor import Executor
-from sharedkit.thread.handle import attach
-from sharedkit.thread.lock import Lock
+from sharedkit.thread.lock import Lock, RLock
 from sharedkit.thread.queue import Queue
-from sharedkit.thread.rlock import RLock
+from sharedkit.thread.registry import attach
 from sharedkit.thread.rwlock import RWLock
 from sharedkit.thread.semaphore import BoundedSemaphore, Semaphore
 

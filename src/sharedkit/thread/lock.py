@@ -1,43 +1,67 @@
-"""A lock for the threads of this process."""
+"""Locks for the threads of this process."""
 
 from __future__ import annotations
 
-from sharedkit.errors import NotLockedError
-from sharedkit.thread.mutex import Mutex, MutexState
+from typing import Literal
 
-__all__ = ["Lock", "LockState"]
+from sharedkit._segment import with_own_methods
+from sharedkit.segments import DEFAULT_SEATS
+from sharedkit.shm import _rlock, _sync
+from sharedkit.thread import registry
 
+__all__ = ["Lock", "RLock"]
 
-class LockState(MutexState):
-    """Any thread may release it."""
-
-    __slots__ = ()
-
-    kind = "Lock"
-
-    def release(self) -> None:
-        try:
-            self.core.release()
-        except RuntimeError as error:
-            raise NotLockedError(str(error)) from None
-        if self.tasks.line:
-            self.let_tasks_look()
+OnOwnerDied = Literal["warn", "raise"]
 
 
-class Lock(Mutex[LockState], kind="Lock"):
+@registry.opens(_sync.KIND_LOCK)
+@with_own_methods
+class Lock(_sync.Lock):
     """Lock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192)
 
     `threading.Lock` with the spellings of the other placements beside its own: `block=` is `blocking=`, and a
     `timeout` of None waits for ever as -1 does. `with` takes the lock; it does not close the handle. No process but
-    this one can hold it, so `owner_died` is never true here.
+    this one can hold it, so `owner_died` is never true here. Who has waited for a millisecond has the next turn.
 
     Raises FileExistsError when the name is taken, ValueError when what is there is not an equal lock.
     """
 
     __slots__ = ()
 
-    _make = LockState
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        on_owner_died: OnOwnerDied = "warn",
+        seats: int = DEFAULT_SEATS,
+    ) -> None:
+        plan = _sync.blueprint(_sync.KIND_LOCK, on_owner_died)
+        self._open(registry.create(plan, name, exist_ok, persist, seats))
 
-    def release(self) -> None:
-        """Let the lock go, whichever thread took it; NotLockedError, a RuntimeError, where nobody holds it."""
-        self._state.release()
+
+@registry.opens(_rlock.KIND_RLOCK)
+@with_own_methods
+class RLock(_rlock.RLock):
+    """RLock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192)
+
+    `threading.RLock`: the thread that holds it, or the task where `aacquire` took it, may take it again, and it alone
+    may release it. Otherwise as a Lock.
+
+    Raises FileExistsError when the name is taken, ValueError when what is there is not an equal lock.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        on_owner_died: OnOwnerDied = "warn",
+        seats: int = DEFAULT_SEATS,
+    ) -> None:
+        plan = _sync.blueprint(_rlock.KIND_RLOCK, on_owner_died)
+        self._open(registry.create(plan, name, exist_ok, persist, seats))

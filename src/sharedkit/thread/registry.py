@@ -1,49 +1,31 @@
 """The names of this process's structures: `name=`, `exist_ok=`, `persist=` and `attach` for threads.
 
-A *state* is what the handles of one structure share. Its name lives as long as some handle does (or until
-`unlink()` when it persists), as a shared-memory segment's does, so a program moves between placements
-unchanged.
+A name lives as long as some handle does (or until `unlink()` when it persists), as a shared-memory segment's does, so a
+program moves between placements unchanged. Who gave no name gets one when it is asked for.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
-import secrets
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
-from sharedkit._differences import is_another, unlike, with_another
-from sharedkit.segments import DEFAULT_SEATS, checked_name, checked_seats
+from sharedkit._segment import PrivatePlace, PrivateSegment
+from sharedkit.segments import Blueprint, check_same, checked_name, checked_seats, flags_of
 
-__all__ = ["DEFAULT_SEATS", "State", "find", "forget", "open_state"]
+__all__ = ["attach", "create", "opens", "with_partner"]
 
-
-class State:
-    """What the handles of one structure share; `kind` is the name of the handle's class.
-
-    `seats` bounds nothing where there is one process; it is kept to tell equal structures from others.
-    """
-
-    __slots__ = ("__weakref__", "name", "seats")
-
-    kind = "State"
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.seats = DEFAULT_SEATS
-
-    def ensure_open(self) -> None:
-        """Does nothing; what a closed handle holds instead of a state raises ClosedError here."""
-
-
-S = TypeVar("S", bound=State)
+T = TypeVar("T", bound=type)
 
 # Reentrant, because a finalizer may close or unlink a structure while this very thread is in here.
 _lock = threading.RLock()
-_living: WeakValueDictionary[str, State] = WeakValueDictionary()
-_persistent: dict[str, State] = {}
+_living: WeakValueDictionary[str, PrivateSegment] = WeakValueDictionary()
+_persistent: dict[str, PrivateSegment] = {}
+_opened_by: dict[int, type] = {}
+_numbers = itertools.count(1)
 
 
 def _renew_lock() -> None:
@@ -55,67 +37,89 @@ def _renew_lock() -> None:
 os.register_at_fork(after_in_child=_renew_lock)
 
 
-def open_state(
-    make: Callable[[str], S],
-    name: str | None,
-    *,
-    exist_ok: bool,
-    persist: bool,
-    seats: int,
-    kind: str,
-    differs: Callable[[Any], str | None] = lambda found: None,
-) -> S:
-    """A new state made by `make(name)`, or with `exist_ok` the one of that name if it is equal.
+class _Names:
+    """What a segment asks of those who know it by name."""
 
-    `differs(state)`, of one of this `kind`, answers None for an equal one, or words for the difference. Raises
-    FileExistsError when the name is taken and `exist_ok` is false, ValueError when what is there is not equal or for a
-    number of `seats` that no segment has.
+    def choose(self, segment: PrivateSegment) -> str:
+        """A name for one that was given none."""
+        with _lock:
+            name = next(name for number in _numbers if (name := f"thread-{number}") not in _living)
+            _living[name] = segment
+        return name
+
+    def kind_of(self, segment: PrivateSegment) -> str:
+        return _opened_by[segment.kind].__name__
+
+    def forget(self, segment: PrivateSegment) -> None:
+        """Take its name away: a new structure may have it, and open handles work on. Twice is once."""
+        name = segment.name
+        with _lock:
+            if _living.get(name) is segment:
+                del _living[name]
+            if _persistent.get(name) is segment:
+                del _persistent[name]
+
+
+_names = _Names()
+
+
+def opens(*kinds: int) -> Callable[[T], T]:
+    """Of a class: it is what `attach` makes of segments of these kinds."""
+
+    def register(cls: T) -> T:
+        _opened_by.update(dict.fromkeys(kinds, cls))
+        return cls
+
+    return register
+
+
+def create(
+    blueprint: Blueprint, name: str | None, exist_ok: bool, persist: bool, seats: int, stripes: int = 1
+) -> PrivateSegment:
+    """The new segment of the blueprint in this process's memory; with `exist_ok`, the one that is there if it is equal.
+
+    `seats` bound nothing where there is one process; they tell equal structures from others. FileExistsError when the
+    name is taken, ValueError when what is there differs or for a number of seats that no segment has.
     """
     seats = checked_seats(seats)
-    if name is None:
-        return _register(make(f"thread-{secrets.token_hex(8)}"), persist, seats)
-    name = checked_name(name)
+    place = PrivatePlace(_names, seats)
+    if name is None and not persist:
+        made: Any = blueprint.make(place, None, stripes, 0)
+        return made  # type: ignore[no-any-return]
     with _lock:
-        found = _living.get(name)
-        if found is None:
-            return _register(make(name), persist, seats)
+        there = None if name is None else _living.get(checked_name(name))
+        if there is None:
+            made = blueprint.make(place, name and checked_name(name), stripes, flags_of(persist))
+            _living[made.name] = made
+            if persist:
+                _persistent[made.name] = made
+            return made  # type: ignore[no-any-return]
     if not exist_ok:
-        raise FileExistsError(f"{found.kind} {name!r} exists; exist_ok=True attaches to it")
-    if found.kind != kind:
-        raise is_another(repr(name), found.kind, kind)
-    difference = (
-        differs(found)
-        or unlike("seats", found.seats, seats)
-        or unlike("persist", _persistent.get(name) is found, bool(persist))
-    )
-    if difference is not None:
-        raise with_another(repr(name), kind, difference)
-    return found  # type: ignore[return-value]  # it is of the kind that make() makes
+        raise FileExistsError(f"{_opened_by[there.kind].__name__} {name!r} exists; exist_ok=True attaches to it")
+    check_same(there, repr(there.name), blueprint, bool(persist), seats)
+    return there
 
 
-def _register(state: S, persist: bool, seats: int) -> S:
-    state.seats = seats
-    with _lock:
-        _living[state.name] = state
-        if persist:
-            _persistent[state.name] = state
-    return state
+def with_partner(blueprint: Blueprint, partner: object) -> Blueprint:
+    """The same, whose segment keeps what no bytes can say."""
+
+    def made(*args: Any) -> Any:
+        segment: Any = blueprint.make(*args)
+        segment.partner = partner
+        return segment
+
+    return blueprint._replace(make=made)
 
 
-def find(name: str) -> State:
-    """The state of that name; FileNotFoundError where there is none."""
+def attach(name: str) -> Any:
+    """A further handle on the structure of that name in this process, whatever it is.
+
+    Raises FileNotFoundError where there is none.
+    """
     name = checked_name(name)
     with _lock:
-        state = _living.get(name)
-    if state is None:
+        segment = _living.get(name)
+    if segment is None:
         raise FileNotFoundError(f"no structure of this process is called {name!r}")
-    return state
-
-
-def forget(state: State) -> None:
-    """Take the name from `state`: a new structure may have it, and open handles work on. Twice is once."""
-    with _lock:
-        if _living.get(state.name) is state:
-            del _living[state.name]
-        if _persistent.get(state.name) is state:
-            del _persistent[state.name]
+    opener: Any = _opened_by[segment.kind]
+    return opener._of(segment)

@@ -1,0 +1,816 @@
+# cython: language_level=3
+"""The queue of this process's threads: references in a ring. One try inside the GIL or a critical section, then waiting
+outside of it, in slices that let signals through."""
+
+import operator
+import queue
+import types
+
+cimport cython
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.string cimport memset
+from libcpp cimport bool as cbool
+
+from sharedkit import _times, errors, segments
+from sharedkit._attend cimport attend
+from sharedkit._differences import unlike
+from sharedkit._iteration import refuse_search, until_shutdown
+from sharedkit._segment cimport (
+    SK_INTERRUPTED, SK_TIMEOUT,
+    Handle, Segment, closed, create_segment, deadline_of, is_too_long, sk_body_of, sk_plan, sk_segment,
+)
+from sharedkit._watch cimport Turn, coroutines, nobody_in_line, pending, sk_waits_aside, waiting
+from sharedkit.shm._waiting cimport next_thread, sk_stay, this_thread
+from sharedkit.statistics import QueueStatistics
+from sharedkit.thread import registry
+
+
+cdef extern from "sk_side.h" nogil:
+    ctypedef struct sk_side:
+        uint32_t event
+
+    uint32_t sk_side_raise(sk_side *d) noexcept
+    int sk_side_park(sk_segment *s, sk_side *d, uint32_t raised, uint64_t until, sk_stay *stay) noexcept
+    void sk_side_end(const sk_segment *s, sk_side *d, sk_stay *stay) noexcept
+    cbool sk_side_barred(const sk_segment *s, sk_side *d, sk_stay *stay) noexcept
+    cbool sk_side_awaited(const sk_side *d) noexcept
+    void sk_side_call(sk_side *d, uint32_t n) noexcept
+    uint64_t sk_side_waiting(const sk_segment *s, const sk_side *d) noexcept
+
+cdef extern from *:
+    """
+    /* A free place of a ring holds None, so that the collector sees a list like any other. */
+    static void ring_put(PyObject *ring, uint64_t i, PyObject *item) {
+        PyObject *none = PyList_GET_ITEM(ring, (Py_ssize_t)i);
+        Py_INCREF(item);
+        PyList_SET_ITEM(ring, (Py_ssize_t)i, item);
+        Py_DECREF(none);
+    }
+    static PyObject *ring_take(PyObject *ring, uint64_t i) {
+        PyObject *item = PyList_GET_ITEM(ring, (Py_ssize_t)i);
+        Py_INCREF(Py_None);
+        PyList_SET_ITEM(ring, (Py_ssize_t)i, Py_None);
+        return item;
+    }
+    """
+    void ring_put(list ring, uint64_t i, object item) noexcept
+    object ring_take(list ring, uint64_t i)    # a reference of its own
+
+KIND_QUEUE = 4
+cdef enum:
+    FIRST = 16               # places of the first ring
+    ROOMY = 4096             # places of a ring that is not kept when it has run empty
+    EVERYBODY = 2            # or more: all who wait look again
+    GETTING = 0
+    PUTTING = 1
+    JOINING = 2
+cdef uint64_t FOR_EVER = <uint64_t>-1
+cdef object Empty = queue.Empty, Full = queue.Full, ShutDown = errors.ShutDown
+STATES = ("open", "shutdown", "shutdown-immediate")
+
+
+cdef list ring_of(uint64_t places):
+    return [None] * places
+
+
+@cython.final
+cdef class Items:
+    """What the handles of a queue share. All of it changes inside the GIL or a critical section on this object, where
+    no code of others runs; `head` and `tail` grow for ever, and are masked to places of the ring."""
+
+    cdef list ring
+    cdef uint64_t head, tail, mask
+    cdef int64_t maxsize
+    cdef uint64_t unfinished
+    cdef int state               # of STATES; never goes back
+    cdef sk_side *getters
+    cdef sk_side *putters
+    cdef sk_side *joiners
+
+    cdef inline uint64_t room(self) noexcept:
+        """For how many more there is room."""
+        cdef uint64_t there = self.tail - self.head
+        if self.maxsize <= 0:
+            return <uint64_t>-1
+        return <uint64_t>self.maxsize - there if there < <uint64_t>self.maxsize else 0
+
+    cdef inline int push(self, object item) except -1:
+        if self.tail - self.head > self.mask:
+            self.grow()
+        ring_put(self.ring, self.tail & self.mask, item)
+        self.tail += 1
+        self.unfinished += 1
+        return 0
+
+    cdef inline object pop(self):
+        item = ring_take(self.ring, self.head & self.mask)
+        self.head += 1
+        if self.mask >= ROOMY and self.head == self.tail:
+            self.ring, self.mask = ring_of(FIRST), FIRST - 1
+        return item
+
+    cdef int grow(self) except -1:
+        cdef uint64_t places = 2 * (self.mask + 1), i
+        cdef list ring = ring_of(places)
+        for i in range(self.head, self.tail):
+            ring_put(ring, i & (places - 1), self.ring[i & self.mask])
+        self.ring, self.mask = ring, places - 1
+        return 0
+
+
+def make(place, str name, uint32_t seats, uint32_t flags, int64_t maxsize):
+    """The segment of a new queue: where its threads wait. The items are its partner."""
+    cdef sk_plan plan
+    cdef Items items = Items.__new__(Items)
+    memset(&plan, 0, sizeof(plan))
+    plan.kind = KIND_QUEUE
+    plan.flags = flags
+    plan.seats = seats
+    plan.body_len = 3 * sizeof(sk_side)
+    cdef Segment segment = create_segment(place, name, &plan)
+    items.ring, items.mask, items.maxsize = ring_of(FIRST), FIRST - 1, maxsize
+    items.getters = <sk_side *>sk_body_of(segment.s)
+    items.putters = items.getters + 1
+    items.joiners = items.getters + 2
+    segment.partner = items
+    return segment
+
+
+cdef int64_t bound_of(object maxsize) except? -1:
+    """TypeError, ValueError."""
+    bound = operator.index(maxsize)
+    if bound >= 1 << 63:
+        raise ValueError(f"maxsize must be less than 2**63: {maxsize}")
+    return max(bound, -1)
+
+
+def blueprint(maxsize):
+    """A queue of so many items."""
+    cdef int64_t bound = bound_of(maxsize)
+    return segments.Blueprint(
+        KIND_QUEUE,
+        lambda place, name, seats, flags: make(place, name, seats, flags, bound),
+        lambda there: unlike("maxsize", max(0, (<Items>there.partner).maxsize), max(0, bound)),
+    )
+
+
+cdef object most_of(object max_items):
+    """None, or how many to get. TypeError, ValueError."""
+    if max_items is None:
+        return None
+    most = operator.index(max_items)
+    if most < 0:
+        raise ValueError(f"max_items must not be negative: {most}")
+    return most
+
+
+cdef class Queue(Handle):
+    """Queue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192)\n--\n
+    A first-in, first-out queue of any objects for the threads of this process, unbounded where `maxsize` is
+    0 or less, with the face of `queue.Queue` of Python 3.13. The items themselves are handed over, not copies. Who has
+    waited for a millisecond has the next turn. With `exist_ok=True` and the name of a queue that is there, a further
+    handle on it.
+
+    Raises FileExistsError when the name is taken, ValueError when what is there is not an equal queue.
+    """
+
+    __class_getitem__ = classmethod(types.GenericAlias)
+
+    cdef Items items             # None once closed
+
+    def __init__(self, maxsize=0, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS):
+        self._open(registry.create(blueprint(maxsize), name, exist_ok, persist, seats))
+
+    @classmethod
+    def _of(cls, Segment segment):
+        self = cls.__new__(cls)
+        self._open(segment)
+        return self
+
+    def _open(self, Segment segment):
+        self.bind(segment)
+        self.items = segment.partner
+
+    def close(self):
+        """Let go of the queue. Using this handle then raises ClosedError; closing again does nothing.
+        """
+        Handle.close(self)
+        self.items = None
+
+    cdef inline Items there(self):
+        if self.s is NULL:
+            closed(self)
+        return self.items
+
+    # --- putting -------------------------------------------------------------------------------
+
+    @cython.binding(False)
+    def put(self, item, block=True, timeout=None, *, blocking=None):
+        """put($self, item, block=True, timeout=None, *, blocking=None)\n--\n
+        Put `item`, waiting for room for up to `timeout` seconds, or for ever where it is None.
+
+        Raises Full where there is no room in time (at once where `block` is false), ShutDown after
+        `shutdown()`, ValueError for a negative timeout.
+        """
+        cdef Items q = self.there()
+        cdef bint put = False
+        with cython.critical_section(q):
+            if q.state == 0 and q.maxsize <= 0:    # which does not look at the timeout, as queue.Queue does not
+                q.push(item)
+                put = True
+        if put:
+            sk_side_call(q.getters, 1)
+        else:
+            self.put_bounded(q, item, block if blocking is None else blocking, timeout)
+
+    cdef int put_bounded(self, Items q, object item, cbool willing, object timeout) except -1:
+        cdef bint put = False
+        cdef Py_ssize_t done = 0
+        if q.state != 0:
+            raise ShutDown
+        cdef uint64_t until = deadline_of(timeout) if willing else 0
+        with cython.critical_section(q):
+            if q.state == 0 and q.room() > 0 and not (willing and sk_side_awaited(q.putters)):
+                q.push(item)
+                put = True
+        if put:
+            sk_side_call(q.getters, 1)
+        else:
+            put_waiting(self.segment, q, [item], until, &done)
+        return 0
+
+    @cython.binding(False)
+    def put_nowait(self, item):
+        """put_nowait($self, item)\n--\n
+        `put(item, block=False)`.
+        """
+        self.put(item, False)
+
+    def put_many(self, items, block=True, timeout=None, *, blocking=None):
+        """Put `items` in their order, as many at once as there is room for; `timeout` is for all of them
+        together.
+
+        Raises what `put` does; the exception's attribute `put` says how many went in before it.
+        """
+        cdef Items q = self.there()
+        cdef cbool willing = block if blocking is None else blocking
+        cdef list batch = list(items)
+        cdef uint64_t until = deadline_of(timeout) if willing else 0
+        cdef Py_ssize_t done = 0
+        if is_too_long(until):
+            raise _times.too_long()
+        try:
+            put_waiting(self.segment, q, batch, until, &done)
+        except (Full, ShutDown) as error:
+            error.put = done
+            raise
+
+    # --- getting -------------------------------------------------------------------------------
+
+    @cython.binding(False)
+    def get(self, block=True, timeout=None, *, blocking=None):
+        """get($self, block=True, timeout=None, *, blocking=None)\n--\n
+        Take the oldest item, waiting for one for up to `timeout` seconds, or for ever where it is None.
+
+        Raises Empty where there is none in time (at once where `block` is false), ShutDown after
+        `shutdown()` when none is left, ValueError for a negative timeout.
+        """
+        cdef Items q = self.there()
+        cdef object item = None
+        cdef bint got = False, bounded = False
+        if timeout is None:
+            with cython.critical_section(q):
+                if q.head != q.tail and not sk_side_awaited(q.getters):
+                    item = q.pop()
+                    bounded = q.maxsize > 0
+                    got = True
+            if got:
+                if bounded:
+                    sk_side_call(q.putters, 1)
+                return item
+        cdef cbool willing = block if blocking is None else blocking
+        return get_waiting(self.segment, q, 1, True, willing, timeout)
+
+    @cython.binding(False)
+    def get_nowait(self):
+        """get_nowait($self)\n--\n
+        `get(block=False)`.
+        """
+        return self.get(False)
+
+    def get_many(self, max_items=None, block=True, timeout=None, *, blocking=None):
+        """Wait for the first item as `get` does, and take what is there: at most `max_items` of them.
+
+        The list is empty only where `max_items` is 0. All of it was there at one moment; other placements may add what
+        comes meanwhile, up to twice `maxsize` in all. Raises what `get` does, ValueError for a negative `max_items`.
+        """
+        cdef Items q = self.there()
+        most = most_of(max_items)
+        if most == 0:
+            return []
+        return get_waiting(self.segment, q, most, False, block if blocking is None else blocking, timeout)
+
+    def __iter__(self):
+        """Items as `get` takes them, waiting for each, until the queue is shut down and empty."""
+        self._segment()
+        return until_shutdown(self.get)
+
+    def __contains__(self, item):
+        """TypeError, for to look is to take."""
+        refuse_search()
+
+    # --- from an event loop ----------------------------------------------------------------------
+
+    async def aput(self, item, block=True, timeout=None, *, blocking=None):
+        """`put`, which lets the event loop go on while it waits.
+
+        Tasks of a loop put in the order in which they came; one that is cancelled has put nothing.
+        """
+        cdef Items q = self.there()
+        cdef bint put = False
+        with cython.critical_section(q):
+            if q.state == 0 and (q.maxsize <= 0 or nobody_in_line() and q.room() > 0 and timeout is None):
+                q.push(item)
+                put = True
+        if put:
+            sk_side_call(q.getters, 1)
+            if not nobody_in_line():
+                coroutines().stir(key_of(q, GETTING))
+        else:
+            await waiting(put_turn(self.segment, q, [item], block if blocking is None else blocking, timeout))
+
+    async def aget(self, block=True, timeout=None, *, blocking=None):
+        """`get`, which lets the event loop go on while it waits.
+
+        Tasks of a loop get in the order in which they came; one that is cancelled has taken nothing.
+        """
+        cdef Items q = self.there()
+        cdef object item = None
+        cdef bint got = False
+        if timeout is None and nobody_in_line():
+            with cython.critical_section(q):
+                if q.head != q.tail and not sk_side_awaited(q.getters):
+                    item = q.pop()
+                    got = True
+            if got:
+                if q.maxsize > 0:
+                    sk_side_call(q.putters, 1)
+                return item
+        return await waiting(get_turn(self.segment, q, 1, True, block if blocking is None else blocking, timeout))
+
+    async def aput_many(self, items, block=True, timeout=None, *, blocking=None):
+        """`put_many`, which lets the event loop go on while it waits.
+
+        Cancelled half-way, it has put some; the CancelledError's attribute `put` says how many, as a Full's does.
+        """
+        cdef cbool willing = block if blocking is None else blocking
+        if willing and is_too_long(deadline_of(timeout)):
+            raise _times.too_long()
+        cdef PutTurn turn = None
+        try:
+            turn = put_turn(self.segment, self.there(), list(items), willing, timeout)
+            await waiting(turn)
+        except (Full, ShutDown, coroutines().CancelledError) as error:
+            error.put = 0 if turn is None else turn.put
+            raise
+
+    async def aget_many(self, max_items=None, block=True, timeout=None, *, blocking=None):
+        """`get_many`, which lets the event loop go on while it waits. A task that is cancelled has taken nothing."""
+        cdef Items q = self.there()
+        most = most_of(max_items)
+        if most == 0:
+            return []
+        return await waiting(get_turn(self.segment, q, most, False, block if blocking is None else blocking, timeout))
+
+    async def ajoin(self):
+        """`join`, which lets the event loop go on while it waits."""
+        cdef JoinTurn turn = JoinTurn.__new__(JoinTurn)
+        turn.begin(self.segment, self.there(), JOINING, True, None)
+        await waiting(turn)
+
+    def __aiter__(self):
+        """Items as `aget` takes them, until the queue is shut down and empty."""
+        self._segment()
+        return coroutines().iterate(self.aget)
+
+    # --- tasks, sizes, end ----------------------------------------------------------------------
+
+    @cython.binding(False)
+    def task_done(self):
+        """task_done($self)\n--\n
+        Say that one taken item is dealt with; ValueError where this is said more often than items came.
+        """
+        cdef Items q = self.there()
+        cdef bint excess = False, all_done = False
+        with cython.critical_section(q):
+            excess = q.unfinished == 0
+            if not excess:
+                q.unfinished -= 1
+                all_done = q.unfinished == 0
+        if excess:
+            raise ValueError("task_done() called too many times")
+        if all_done:
+            sk_side_call(q.joiners, EVERYBODY)
+
+    def join(self):
+        """Wait until `task_done()` was called for every item that was put.
+        """
+        cdef Items q = self.there()
+        cdef Segment segment = self.segment
+        cdef Wait wait
+        cdef bint over = False
+        begin(&wait, q.joiners, FOR_EVER)
+        try:
+            while True:
+                with cython.critical_section(q):
+                    over = q.unfinished == 0
+                    if not over:
+                        wait.raised = sk_side_raise(wait.side)
+                if over:
+                    break
+                sleep(segment, &wait)
+        finally:
+            sk_side_end(segment.s, wait.side, &wait.stay)
+
+    def shutdown(self, immediate=False):
+        """Make every `put`, and every `get` that finds no item, raise ShutDown, those that wait now among
+        them.
+
+        With `immediate` the items that are left are thrown away and count as done.
+        """
+        cdef Items q = self.there()
+        cdef cbool at_once = immediate
+        cdef list _thrown = None    # dropped when nothing is held any more: finalizers may use the queue
+        cdef uint64_t left
+        with cython.critical_section(q):
+            if at_once:
+                left = q.tail - q.head
+                q.state = 2
+                q.unfinished = q.unfinished - left if q.unfinished > left else 0
+                _thrown, q.ring, q.mask = q.ring, ring_of(FIRST), FIRST - 1
+                q.head = q.tail
+            elif q.state == 0:
+                q.state = 1
+        sk_side_call(q.getters, EVERYBODY)
+        sk_side_call(q.putters, EVERYBODY)
+        sk_side_call(q.joiners, EVERYBODY)
+
+    @cython.binding(False)
+    def qsize(self):
+        """qsize($self)\n--\n
+        How many items are in the queue now.
+        """
+        cdef Items q = self.there()
+        cdef uint64_t n
+        with cython.critical_section(q):
+            n = q.tail - q.head
+        return n
+
+    def empty(self):
+        """Whether the queue has no item now.
+        """
+        return self.qsize() == 0
+
+    def full(self):
+        """Whether the queue has no room now.
+        """
+        return 0 < self.there().maxsize <= self.qsize()
+
+    @property
+    def maxsize(self):
+        """How many items fit; no bound where it is 0 or less. May be set at any time."""
+        return self.there().maxsize
+
+    @maxsize.setter
+    def maxsize(self, maxsize):
+        cdef Items q = self.there()
+        cdef int64_t bound = bound_of(maxsize)
+        with cython.critical_section(q):
+            q.maxsize = bound
+        sk_side_call(q.putters, EVERYBODY)
+
+    @property
+    def unfinished_tasks(self):
+        """How many items were put for which no `task_done()` came yet."""
+        return self.there().unfinished
+
+    @property
+    def is_shutdown(self):
+        """Whether `shutdown()` was called."""
+        return self.there().state != 0
+
+    def join_thread(self):
+        """Does nothing: there is no feeder thread as `multiprocessing.Queue` has one.
+        """
+
+    def cancel_join_thread(self):
+        """Does nothing: there is no feeder thread as `multiprocessing.Queue` has one.
+        """
+
+    def statistics(self):
+        """Sizes, counts of waiting threads and tasks, and state, as one frozen picture.
+        """
+        cdef Items q = self.there()
+        return QueueStatistics(
+            name=self.name,
+            kind="Queue",
+            maxsize=max(0, q.maxsize),
+            qsize=self.qsize(),
+            unfinished_tasks=q.unfinished,
+            capacity_bytes=None,
+            used_bytes=None,
+            state=STATES[q.state],
+            attached=self.segment.attached(),
+            waiting_getters=sk_side_waiting(self.s, q.getters),
+            waiting_putters=sk_side_waiting(self.s, q.putters),
+        )
+
+    def __repr__(self):
+        if self.s is NULL:
+            return "<Queue closed>"
+        return f"<Queue qsize={self.qsize()} maxsize={self.maxsize} name={self.name!r}>"
+
+
+# --- waiting as a thread ----------------------------------------------------------------------------------
+
+cdef struct Wait:
+    sk_side *side
+    uint64_t until
+    uint32_t raised
+    bint over                # its time is, and one look is left
+    sk_stay stay
+
+
+cdef void begin(Wait *wait, sk_side *side, uint64_t until) noexcept:
+    memset(wait, 0, sizeof(wait[0]))
+    wait.side, wait.until, wait.stay.thread = side, until, this_thread()
+
+
+cdef int sleep(Segment segment, Wait *wait) except -1:
+    """After a look that raised the event: one slice. Raises what handlers raise; OverflowError."""
+    cdef int rc
+    if is_too_long(wait.until):
+        raise _times.too_long()
+    with nogil:
+        rc = sk_side_park(segment.s, wait.side, wait.raised, wait.until, &wait.stay)
+    if rc == SK_TIMEOUT:
+        wait.over = True
+    elif rc == SK_INTERRUPTED:
+        attend(segment)
+    return 0
+
+
+cdef object take(Items q, object most, bint single):
+    """Inside the exclusion, of items that are there: one, or a list of at most so many (None: all)."""
+    cdef uint64_t n = q.tail - q.head
+    cdef list taken
+    if single:
+        return q.pop()
+    if most is not None and most < n:
+        n = most
+    taken = []
+    for _ in range(n):
+        taken.append(q.pop())
+    return taken
+
+
+cdef object get_waiting(Segment segment, Items q, object most, bint single, cbool willing, object timeout):
+    cdef Wait wait
+    cdef bint got = False, shut = False
+    cdef object taken = None
+    if q.head == q.tail and q.state != 0:
+        raise ShutDown
+    begin(&wait, q.getters, deadline_of(timeout) if willing else 0)
+    try:
+        while True:
+            with cython.critical_section(q):
+                if q.head != q.tail:
+                    if not willing or wait.over or not sk_side_barred(segment.s, wait.side, &wait.stay):
+                        taken = take(q, most, single)
+                        got = True
+                elif q.state != 0:
+                    shut = True
+                if willing and not (got or shut or wait.over):
+                    wait.raised = sk_side_raise(wait.side)
+            if got:
+                break
+            if shut:
+                raise ShutDown
+            if not willing or wait.over:
+                raise Empty
+            sleep(segment, &wait)
+    finally:
+        sk_side_end(segment.s, wait.side, &wait.stay)
+        if not got and q.head != q.tail:    # the call that woke this one may have been meant for the next
+            sk_side_call(wait.side, 1)
+    if q.maxsize > 0:
+        sk_side_call(q.putters, 1 if single else EVERYBODY)
+    return taken
+
+
+cdef Py_ssize_t put_some(Items q, list batch, Py_ssize_t done, uint64_t room) except -1:
+    """Inside the exclusion: as much of the batch from `done` on as there is room for; how much is in then."""
+    while done < len(batch) and room > 0:
+        q.push(batch[done])
+        done += 1
+        room -= 1
+    return done
+
+
+cdef int put_waiting(Segment segment, Items q, list batch, uint64_t until, Py_ssize_t *put) except -1:
+    """Put all of it, at the latest at `until`; 0: without waiting. Raises Full, ShutDown; *put are in then."""
+    cdef Wait wait
+    cdef Py_ssize_t done = 0, before
+    cdef bint shut = False, all_in = False
+    begin(&wait, q.putters, until)
+    try:
+        while True:
+            before = done
+            with cython.critical_section(q):
+                shut = q.state != 0
+                if not shut and (until == 0 or wait.over or not sk_side_barred(segment.s, wait.side, &wait.stay)):
+                    done = put_some(q, batch, done, q.room())
+                all_in = not shut and done == len(batch)
+                if until != 0 and not (all_in or shut or wait.over):
+                    wait.raised = sk_side_raise(wait.side)
+            put[0] = done
+            if done > before:
+                sk_side_call(q.getters, 1 if done - before == 1 else EVERYBODY)
+            if all_in:
+                break
+            if shut:
+                raise ShutDown
+            if until == 0 or wait.over:
+                raise Full
+            sleep(segment, &wait)
+    finally:
+        sk_side_end(segment.s, wait.side, &wait.stay)
+        if not all_in and q.room() > 0:
+            sk_side_call(wait.side, 1)
+    return 0
+
+
+# --- waiting as a task ------------------------------------------------------------------------------------
+
+
+cdef tuple key_of(Items q, int which):
+    return <size_t><void *>q, which
+
+
+cdef class SideTurn(Turn):
+    """A task's wait at a side of a queue."""
+
+    cdef Items q
+    cdef sk_side *side
+    cdef sk_stay stay
+    cdef bint over
+
+    cdef begin(self, Segment segment, Items q, int which, cbool willing, object timeout):
+        memset(&self.stay, 0, sizeof(self.stay))
+        self.q = q
+        self.side = q.getters if which == GETTING else q.putters if which == PUTTING else q.joiners
+        self.set(segment, key_of(q, which) if willing else None, deadline_of(timeout) if willing else 0)
+        self.stay.thread = next_thread()
+        self.stay.aside = &self.aside
+        if which != JOINING:
+            self.stirs = key_of(q, PUTTING if which == GETTING else GETTING)
+
+    cdef object glance(self):
+        """Inside the exclusion: the answer, or NOT_YET. Raises what the method raises."""
+        raise NotImplementedError
+
+    cdef bint barred(self) noexcept:
+        return self.until != 0 and not self.over and sk_side_barred(self.segment.s, self.side, &self.stay)
+
+    cdef int refuse(self) except -1:
+        """Its time is over."""
+        raise NotImplementedError
+
+    cdef int done(self) except -1:
+        """It has its answer."""
+        return 0
+
+    cdef object look(self):
+        cdef Items q = self.q
+        cdef uint32_t raised = 0
+        cdef object answer
+        cdef int rc
+        while True:
+            with cython.critical_section(q):
+                answer = self.glance()
+                if answer is NOT_YET:
+                    raised = sk_side_raise(self.side)
+            if answer is not NOT_YET:
+                sk_side_end(self.segment.s, self.side, &self.stay)
+                self.done()
+                return answer
+            if self.until == 0 or self.over:
+                sk_side_end(self.segment.s, self.side, &self.stay)
+                self.refuse()
+            if is_too_long(self.until):
+                raise _times.too_long()
+            sk_waits_aside(&self.aside)
+            rc = sk_side_park(self.segment.s, self.side, raised, self.until, &self.stay)
+            sk_waits_aside(NULL)
+            if rc == SK_INTERRUPTED:
+                return pending()
+            self.over = rc == SK_TIMEOUT
+
+    cdef bint may_go_on(self) noexcept:
+        """Whether others could."""
+        return False
+
+    cdef int end(self) except -1:
+        sk_side_end(self.segment.s, self.side, &self.stay)
+        if self.may_go_on():
+            sk_side_call(self.side, 1)
+        return 0
+
+
+cdef object NOT_YET = object()
+
+
+@cython.final
+cdef class GetTurn(SideTurn):
+
+    cdef object most
+    cdef bint single
+
+    cdef object glance(self):
+        cdef Items q = self.q
+        if q.head != q.tail:
+            return NOT_YET if self.barred() else take(q, self.most, self.single)
+        if q.state != 0:
+            raise ShutDown
+        return NOT_YET
+
+    cdef int refuse(self) except -1:
+        raise Empty
+
+    cdef int done(self) except -1:
+        if self.q.maxsize > 0:
+            sk_side_call(self.q.putters, 1 if self.single else EVERYBODY)
+        return 0
+
+    cdef bint may_go_on(self) noexcept:
+        return self.q.head != self.q.tail
+
+
+cdef GetTurn get_turn(Segment segment, Items q, object most, bint single, cbool willing, object timeout):
+    cdef GetTurn turn = GetTurn.__new__(GetTurn)
+    if q.head == q.tail and q.state != 0:
+        raise ShutDown
+    turn.most, turn.single = most, single
+    turn.begin(segment, q, GETTING, willing, timeout)
+    return turn
+
+
+@cython.final
+cdef class PutTurn(SideTurn):
+
+    cdef list batch
+    cdef readonly Py_ssize_t put
+    cdef Py_ssize_t told         # of how many the getters know
+
+    cdef object glance(self):
+        cdef Items q = self.q
+        if q.state != 0:
+            raise ShutDown
+        if not self.barred():
+            self.put = put_some(q, self.batch, self.put, q.room())
+        return None if self.put == len(self.batch) else NOT_YET
+
+    cdef object look(self):
+        try:
+            return SideTurn.look(self)
+        finally:
+            self.done()
+
+    cdef int refuse(self) except -1:
+        raise Full
+
+    cdef int done(self) except -1:
+        cdef Py_ssize_t came = self.put - self.told
+        self.told = self.put
+        if came > 0:
+            sk_side_call(self.q.getters, 1 if came == 1 else EVERYBODY)
+        return 0
+
+    cdef bint may_go_on(self) noexcept:
+        return self.q.room() > 0
+
+
+cdef PutTurn put_turn(Segment segment, Items q, list batch, cbool willing, object timeout):
+    cdef PutTurn turn = PutTurn.__new__(PutTurn)
+    if q.state != 0:
+        raise ShutDown
+    turn.batch = batch
+    turn.begin(segment, q, PUTTING, willing, None if q.maxsize <= 0 else timeout)
+    return turn
+
+
+@cython.final
+cdef class JoinTurn(SideTurn):
+
+    cdef object glance(self):
+        return NOT_YET if self.q.unfinished else None

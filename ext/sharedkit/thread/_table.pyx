@@ -1,0 +1,245 @@
+# cython: language_level=3
+"""The dict of this process's threads: a plain dict, and a lock for what is more than one step of it."""
+
+cimport cython
+from cpython.dict cimport PyDict_Contains, PyDict_DelItem, PyDict_SetItem
+from cpython.ref cimport PyObject
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memset
+
+from sharedkit import segments
+from sharedkit._segment cimport Handle, Segment, closed, create_segment, sk_plan
+from sharedkit.shm._rlock cimport RLock
+from sharedkit.shm._sync cimport sk_mutex_len
+from sharedkit.statistics import DictStatistics
+
+
+cdef extern from *:
+    """
+    #ifdef Py_GIL_DISABLED
+    #define HAS_GIL 0
+    #else
+    #define HAS_GIL 1
+    #endif
+    #if PY_VERSION_HEX < 0x030D0000
+    static int find_in_dict(PyObject *table, PyObject *key, PyObject **value) {
+        *value = PyDict_GetItemWithError(table, key);
+        Py_XINCREF(*value);
+        return *value != NULL ? 1 : PyErr_Occurred() ? -1 : 0;
+    }
+    #else
+    #define find_in_dict PyDict_GetItemRef
+    #endif
+    """
+    int HAS_GIL
+    int find_in_dict(dict table, object key, PyObject **value) except -1    # value: a reference of the caller's
+
+cdef extern from "Python.h":
+    void Py_DECREF(PyObject *object)
+
+KIND_DICT = 7
+cdef uint64_t FOR_EVER = <uint64_t>-1
+cdef object MISSING = object()
+
+
+@cython.final
+cdef class Pairs:
+    """What the handles of a dict share.
+
+    One step is one call of the plain dict, which commits once, whatever code of keys runs in it. More than one step is
+    done under the lock, which counts as `busy`: then every other change waits for the lock, too. Without the GIL every
+    change takes it.
+    """
+
+    cdef dict table
+    cdef uint32_t busy
+
+
+cdef inline int leave(Pairs pairs, RLock lock) except -1:
+    pairs.busy -= 1
+    return lock.free()
+
+
+def make(place, str name, uint32_t seats, uint32_t flags):
+    """The segment of a new dict: its lock. The pairs are its partner."""
+    cdef sk_plan plan
+    cdef Pairs pairs = Pairs.__new__(Pairs)
+    memset(&plan, 0, sizeof(plan))
+    plan.kind = KIND_DICT
+    plan.flags = flags
+    plan.seats = seats
+    plan.body_len = sk_mutex_len(seats)
+    cdef Segment segment = create_segment(place, name, &plan)
+    pairs.table = {}
+    segment.partner = pairs
+    return segment
+
+
+BLUEPRINT = segments.Blueprint(KIND_DICT, make, lambda there: None)
+
+
+cdef class Table(Handle):
+    """Table()\n--\n
+    The steps of a Dict; the rest of its face is over `as_dict` and `update`.
+    """
+
+    cdef Pairs pairs             # None once closed
+    cdef RLock lock              # of the segment
+
+    def _open(self, Segment segment):
+        self.bind(segment)
+        self.pairs = segment.partner
+        self.lock = RLock._in(segment, 0)
+
+    def close(self):
+        """Let go of the dict. Using this handle then raises ClosedError; closing again does nothing.
+        """
+        Handle.close(self)
+        self.pairs = None
+        self.lock = None
+
+    cdef inline Pairs there(self):
+        if self.s is NULL:
+            closed(self)
+        return self.pairs
+
+    cdef inline bint enter(self, Pairs pairs, bint more) except -1:
+        """Begin a change; whether it is to `leave`."""
+        if HAS_GIL and not more and pairs.busy == 0:
+            return False
+        self.lock.take(FOR_EVER)
+        pairs.busy += 1
+        return True
+
+    def __getitem__(self, key):
+        cdef PyObject *found = NULL
+        if find_in_dict(self.there().table, key, &found) == 0:
+            raise KeyError(key)
+        value = <object>found
+        Py_DECREF(found)
+        return value
+
+    @cython.binding(False)
+    def get(self, key, default=None, /):
+        """get($self, key, default=None, /)\n--\n
+        The value of `key`, or `default`.
+        """
+        cdef PyObject *found = NULL
+        if find_in_dict(self.there().table, key, &found) == 0:
+            return default
+        value = <object>found
+        Py_DECREF(found)
+        return value
+
+    def __contains__(self, key):
+        return PyDict_Contains(self.there().table, key) == 1
+
+    def __len__(self):
+        return len(self.there().table)
+
+    def __setitem__(self, key, value):
+        cdef Pairs pairs = self.there()
+        cdef RLock lock = self.lock
+        if not self.enter(pairs, False):
+            PyDict_SetItem(pairs.table, key, value)
+            return
+        try:
+            PyDict_SetItem(pairs.table, key, value)
+        finally:
+            leave(pairs, lock)
+
+    def __delitem__(self, key):
+        cdef Pairs pairs = self.there()
+        cdef RLock lock = self.lock
+        if not self.enter(pairs, False):
+            PyDict_DelItem(pairs.table, key)
+            return
+        try:
+            PyDict_DelItem(pairs.table, key)
+        finally:
+            leave(pairs, lock)
+
+    @cython.binding(False)
+    def setdefault(self, key, default=None, /):
+        """setdefault($self, key, default=None, /)\n--\n
+        The value of `key`, set to `default` if it was missing, in one step.
+        """
+        return self.one_step("setdefault", (key, default))
+
+    def pop(self, key, *default):
+        """Remove `key` and return its value in one step; `default` if it is missing, or KeyError without one.
+        """
+        return self.one_step("pop", (key, *default))
+
+    def popitem(self):
+        """Remove and return the pair that was inserted last, in one step. KeyError when there is none.
+        """
+        return self.one_step("popitem", ())
+
+    def clear(self):
+        """Remove everything, in one step.
+        """
+        self.one_step("clear", ())
+
+    def as_dict(self):
+        """A plain dict of a snapshot.
+        """
+        return self.there().table.copy()
+
+    cdef object one_step(self, str name, tuple arguments):
+        """A method of the plain dict."""
+        cdef Pairs pairs = self.there()
+        step = getattr(pairs.table, name)
+        cdef RLock lock = self.lock
+        if not self.enter(pairs, False):
+            return step(*arguments)
+        try:
+            return step(*arguments)
+        finally:
+            leave(pairs, lock)
+
+    @cython.binding(False)
+    def add(self, key, n=1, /):
+        """add($self, key, n=1, /)\n--\n
+        Add `n` to the number at `key` (a missing one is 0) in one step, and return the new value.
+        """
+        cdef Pairs pairs = self.there()
+        cdef RLock lock = self.lock    # also if the handle is closed meanwhile
+        self.enter(pairs, True)
+        try:
+            there = pairs.table.get(key, MISSING)
+            after = n if there is MISSING else there + n
+            PyDict_SetItem(pairs.table, key, after)
+            return after
+        finally:
+            leave(pairs, lock)
+
+    @cython.binding(False)
+    def compare_exchange(self, key, expected, desired, /):
+        """compare_exchange($self, key, expected, desired, /)\n--\n
+        Set `key` to `desired` if its value equals `expected`, in one step; whether it did.
+        """
+        cdef Pairs pairs = self.there()
+        cdef RLock lock = self.lock    # also if the handle is closed meanwhile
+        self.enter(pairs, True)
+        try:
+            there = pairs.table.get(key, MISSING)
+            if there is MISSING or there != expected:
+                return False
+            PyDict_SetItem(pairs.table, key, desired)
+            return True
+        finally:
+            leave(pairs, lock)
+
+    def update(self, mapping_or_pairs=(), /, **items):
+        """Set many keys, each in one step.
+        """
+        self.there()
+        for key, value in dict(mapping_or_pairs, **items).items():
+            self[key] = value
+
+    def statistics(self):
+        """The number of keys and who is attached, at this moment: a DictStatistics.
+        """
+        segment = self._segment()
+        return DictStatistics(self.name, "Dict", len(self), None, None, None, segment.attached())
