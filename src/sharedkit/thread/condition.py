@@ -276,6 +276,11 @@ class Condition(Structure[_ConditionState], kind="Condition"):
         """Let the lock go; a RuntimeError where it is not held."""
         self._state.lock.release()
 
+    def locked(self) -> bool:
+        """Whether somebody holds the lock now; AttributeError where that is a foreign one that cannot say."""
+        held: bool = self._state.lock.locked()
+        return held
+
     def __enter__(self) -> bool:
         got: bool = self._state.lock.acquire()
         return got

@@ -198,6 +198,10 @@ class Semaphore(Structure[SemaphoreState], kind="Semaphore"):
         """How many permits are free now."""
         return self._state.free
 
+    def locked(self) -> bool:
+        """Whether no permit is free now, as `multiprocessing.Semaphore` calls it from Python 3.14 on."""
+        return self.get_value() == 0
+
     def __enter__(self) -> bool:
         return self._state.acquire()
 
