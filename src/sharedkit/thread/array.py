@@ -151,8 +151,14 @@ class Array(Handle[_ArrayState], kind="Array"):
         return array.copy() if copy else array
 
     def __buffer__(self, flags: int) -> memoryview:
-        """The elements. Python asks for it from 3.12 on; before, take `memoryview(array.ndarray)`."""
-        return self._state.array.data
+        """The elements. Python asks for it from 3.12 on; before, take `memoryview(array.ndarray)`.
+
+        BufferError for a dtype that a buffer does not tell in full: `np.asarray` goes by `__array__` then.
+        """
+        array = self._state.array
+        if array.dtype.kind == "V" and not _comes_back(array[:0] if array.ndim else array):
+            raise BufferError(f"a buffer cannot describe {array.dtype} in full: take .ndarray")
+        return array.data
 
     def __len__(self) -> int:
         return len(self._state.array)
@@ -225,3 +231,12 @@ class Array(Handle[_ArrayState], kind="Array"):
             attached=(os.getpid(),),
             lock_owner=os.getpid() if state.lock.locked() else None,
         )
+
+
+def _comes_back(array: NDArray[Any]) -> bool:
+    """Whether a buffer of these elements tells their dtype."""
+    try:
+        again = np.asarray(memoryview(array)).dtype
+    except (ValueError, BufferError, TypeError, RuntimeError):
+        return False
+    return again == array.dtype and again.type is array.dtype.type
