@@ -12,6 +12,7 @@ from concurrent import futures
 from contextlib import suppress
 from multiprocessing import util
 from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from sharedkit._future import Future
@@ -271,6 +272,13 @@ class Office:
             self._over.wait()  # Thread.join forgets before Python 3.13 that it was interrupted
             self._collector.join()
 
+    def end_workers(self, by: Callable[[BaseProcess], None]) -> None:
+        """Cancel what no worker has begun, and do that to each worker; without waiting for anything."""
+        self.shutdown(wait=False, cancel_futures=True)
+        with self._lock:  # a closed staff has no pipe to be woken by
+            if not (self._foreign or self._closed):
+                self._staff.end(by)
+
     def _nudge(self) -> None:
         with suppress(ValueError, ShutDown):  # closed: it is over
             self._results.put(("wake",))
@@ -288,8 +296,7 @@ class Office:
             self._broken = why
             self._closing = self._ending = True
             doomed = self._backlog.clear()
-            self._staff.end()
-            self._staff.kill_all()
+            self._staff.end(BaseProcess.kill)
             self._tasks.shutdown()
         for future in doomed:
             error = ExecutorBroken(why)

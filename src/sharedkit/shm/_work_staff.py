@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import connection, forkserver
 from multiprocessing.context import BaseContext
@@ -145,12 +145,6 @@ class Staff:
             if process is not None:
                 process.kill()
 
-    def kill_all(self) -> None:
-        """SIGKILL for each."""
-        with self._lock:
-            for process in self._processes.values():
-                process.kill()
-
     def remind(self, task: int, when: float) -> None:
         """Tell the employer at that time of the monotonic clock that the task expires."""
         with self._lock:
@@ -161,14 +155,16 @@ class Staff:
             heapq.heappush(self._deadlines, (when, task))
         self._rouse()
 
-    def end(self) -> None:
-        """Replace nobody any more; the watching thread ends when the last worker has.
+    def end(self, by: Callable[[BaseProcess], None] | None = None) -> None:
+        """Replace nobody any more; the watching thread ends when the last worker has. `by` is done to each of them.
 
         There is nothing left to do, so one that somebody has stopped goes on, to its end.
         """
         self._ending = True
         with self._lock:
             for process in self._processes.values():
+                if by is not None:
+                    by(process)
                 if process.pid is not None:
                     with suppress(ProcessLookupError):
                         os.kill(process.pid, signal.SIGCONT)

@@ -140,6 +140,15 @@ class ExecutorState(State):
 
     def do_shutdown(self, call: Call, cancel_futures: bool) -> Waiting[None]:
         yield from self._ask(call, lambda: self._executor.shutdown(False, cancel_futures=cancel_futures))
+        self._begin_to_end(call)
+
+    def do_end_workers(self, call: Call, kill: bool) -> Waiting[None]:
+        yield from self._ask(
+            call, lambda: self._executor.kill_workers() if kill else self._executor.terminate_workers()
+        )
+        self._begin_to_end(call)
+
+    def _begin_to_end(self, call: Call) -> None:
         if not self._ending:
             self._ending = True
             threading.Thread(target=self._await_end, args=(call.channel.loop,), daemon=True).start()
