@@ -4,23 +4,23 @@
 #     tools/interpreters.sh [FOLDER]        default: ~/.cache/sharedkit-interpreters
 #
 #   python3.14 python3.15   of Debian sid, with venv and headers; `debootstrap` fetches them
-#   python3.13t python3.15t free-threaded, built from Debian's source packages (Debian has no package of such a build);
-#                           FREE_THREADED="3.13 3.14 3.15" names others
+#   python3.13t             free-threaded, built from the source package of trixie (Debian has no package of such a
+#                           build); FREE_THREADED="3.13 3.15" builds others from sid, where the mirror has those sources
 #
 # They stand in FOLDER/bin, where `make test-all` looks for them. What is there already is not made again; delete
-# FOLDER/sid or FOLDER/3.13t and its names in FOLDER/bin to have it anew. Needs root (debootstrap), 2 GB of disk, some
-# ten minutes a free-threaded build, and `apt-get install debootstrap patchelf dpkg-dev gcc make libssl-dev libffi-dev
-# zlib1g-dev libbz2-dev liblzma-dev libsqlite3-dev`.
+# FOLDER/sid or FOLDER/3.13t and its names in FOLDER/bin to have it anew. Needs root (debootstrap), 2 GB of disk, ten
+# minutes of two cores for a free-threaded build, and `apt-get install debootstrap patchelf dpkg-dev gcc make libssl-dev
+# libffi-dev zlib1g-dev libbz2-dev liblzma-dev libsqlite3-dev`.
 #
-# Programs of sid want a newer C library than the machine's. No chroot and no wrapper: the interpreter's own ELF header is
-# changed to name sid's loader and, as DT_RPATH, sid's libraries. So it stays one ordinary executable: venvs link to
+# Programs of sid want a newer C library than the machine's. No chroot and no wrapper: the interpreter's own ELF header
+# is changed to name sid's loader and, as DT_RPATH, sid's libraries. So it stays one ordinary executable: venvs link to
 # it, `sys.executable` is it, the machine's gcc compiles against its headers, and what it starts is not affected.
 set -euo pipefail
 
 folder=$(mkdir -p "${1:-$HOME/.cache/sharedkit-interpreters}" && cd "${1:-$HOME/.cache/sharedkit-interpreters}" && pwd)
 mirror=${MIRROR:-http://deb.debian.org/debian}
 packaged="3.14 3.15"
-read -ra free_threaded <<<"${FREE_THREADED:-3.13 3.15}"
+read -ra free_threaded <<<"${FREE_THREADED:-3.13}"
 sid=$folder/sid
 log=$folder/log
 mkdir -p "$folder/bin"

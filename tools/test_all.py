@@ -64,7 +64,9 @@ def main() -> None:
         start = time.monotonic()
         status, closing = run(path, arguments)
         failed |= status != 0
-        rows.append((name, release, f"{time.monotonic() - start:.0f} s", closing if status == 0 else f"FAILED: {closing}"))
+        rows.append(
+            (name, release, f"{time.monotonic() - start:.0f} s", closing if status == 0 else f"FAILED: {closing}")
+        )
     missing = [name for name in NAMES if name not in found]
     print()
     for row in rows:

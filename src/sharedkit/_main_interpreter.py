@@ -11,8 +11,8 @@ from importlib import import_module
 __all__ = ["SENTENCE", "is_main_interpreter"]
 
 SENTENCE = (
-    "sharedkit works in the main interpreter of a process only, as NumPy does, and this is a sub-interpreter: use threads "
-    "(concurrent.futures.ThreadPoolExecutor) or processes (sharedkit.Executor, multiprocessing) instead"
+    "sharedkit works in the main interpreter of a process only, as NumPy does, and this is a sub-interpreter: use "
+    "threads (concurrent.futures.ThreadPoolExecutor) or processes (sharedkit.Executor, multiprocessing) instead"
 )
 
 

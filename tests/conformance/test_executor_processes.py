@@ -145,7 +145,9 @@ def begun(executor: Any, tmp_path: Path, number: int = 0) -> tuple[Any, int]:
 
 
 @pytest.mark.parametrize(
-    ("method", "by"), [("kill_workers", signal.SIGKILL), ("terminate_workers", signal.SIGTERM)], ids=["kill", "terminate"]
+    ("method", "by"),
+    [("kill_workers", signal.SIGKILL), ("terminate_workers", signal.SIGTERM)],
+    ids=["kill", "terminate"],
 )
 def test_all_workers_can_be_ended(executor: Any, tmp_path: Path, method: str, by: signal.Signals) -> None:
     done = executor.submit(calls.double, 1)

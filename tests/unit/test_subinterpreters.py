@@ -38,7 +38,7 @@ def test_this_is_the_main_interpreter() -> None:
     assert is_main_interpreter()
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="before Python 3.12 an interpreter of its own shares all modules")
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="before 3.12, interpreters share one GIL")
 @pytest.mark.parametrize("module", ["sharedkit", "sharedkit.hashing", "sharedkit.thread", "sharedkit.aio"])
 def test_a_subinterpreter_is_refused_by_a_sentence_and_the_main_one_goes_on(module: str, tmp_path: Path) -> None:
     out = tmp_path / "said"

@@ -94,7 +94,7 @@ class Executor(ExecutorFace):
         self._office.shutdown(wait, cancel_futures)
 
     def kill_workers(self) -> None:
-        """Shut down without waiting and kill the workers: calls that they ran fail with WorkerDied, others are cancelled.
+        """Shut down without waiting and kill the workers: what they ran fails with WorkerDied, the rest is cancelled.
 
         Again sends the signal again to those that are left.
         """
