@@ -17,6 +17,7 @@ from typing import Any
 
 from sharedkit._future import Future
 from sharedkit._remote import remote_cause
+from sharedkit._threads import background
 from sharedkit.errors import ExecutorBroken, ShutDown, WorkerDied
 from sharedkit.shm import _work_ledger as ledger
 from sharedkit.shm._work_backlog import Backlog
@@ -65,7 +66,7 @@ class Office:
         self._broken: str | None = None
         self._failed: dict[int, str] = {}  # workers whose initializer raised
         self._staff = Staff(context, self, prefix)
-        self._collector = threading.Thread(target=self._collect, name=f"{prefix}-collector", daemon=True)
+        self._collector = background(self._collect, name=f"{prefix}-collector")
         OFFICES.add(self)
         _exit.expect()
 

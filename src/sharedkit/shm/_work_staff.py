@@ -15,6 +15,7 @@ from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
+from sharedkit._threads import background
 from sharedkit.errors import ExecutorBroken
 from sharedkit.shm._work_guard import SENTENCE, UNGUARDED, fork_server_is_unguarded, leave_if_imported
 from sharedkit.shm._work_ledger import WORKER_MASK
@@ -99,7 +100,7 @@ class Staff:
                 self._fill()
         finally:  # those that are there are watched, whatever came between
             if self._thread is None:
-                self._thread = threading.Thread(target=self._watch, name=f"{self._prefix}-staff", daemon=True)
+                self._thread = background(self._watch, name=f"{self._prefix}-staff")
                 self._thread.start()
             else:
                 self._rouse()
