@@ -5,7 +5,7 @@
 #
 #   python3.14 python3.15   of Debian sid, with venv and headers; `debootstrap` fetches them
 #   python3.13t             free-threaded, built from the source package of trixie (Debian has no package of such a
-#                           build); FREE_THREADED="3.13 3.15" builds others from sid, where the mirror has those sources
+#                           build); FREE_THREADED="3.13 3.15" builds more, where the mirror has their sources, "" none
 #
 # They stand in FOLDER/bin, where `make test-all` looks for them. What is there already is not made again; delete
 # FOLDER/sid or FOLDER/3.13t and its names in FOLDER/bin to have it anew. Needs root (debootstrap), 2 GB of disk, ten
@@ -20,7 +20,7 @@ set -euo pipefail
 folder=$(mkdir -p "${1:-$HOME/.cache/sharedkit-interpreters}" && cd "${1:-$HOME/.cache/sharedkit-interpreters}" && pwd)
 mirror=${MIRROR:-http://deb.debian.org/debian}
 packaged="3.14 3.15"
-read -ra free_threaded <<<"${FREE_THREADED:-3.13}"
+read -ra free_threaded <<<"${FREE_THREADED-3.13}"
 sid=$folder/sid
 log=$folder/log
 mkdir -p "$folder/bin"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import pickle
@@ -200,6 +201,33 @@ def test_a_stopped_worker_is_ended_too(executor: Any, tmp_path: Path) -> None:
     os.kill(pid, signal.SIGSTOP)
     executor.terminate_workers()
     assert slow.exception(LIMIT).exitcode == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("dropped", [False, True], ids=["kept", "dropped"])
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_retiring_workers_make_all_calls_that_came_before_the_end(method: str, dropped: bool) -> None:
+    executor = SHM.Executor(2, multiprocessing.get_context(method), max_tasks_per_child=1)
+    ahead = [executor.submit(calls.whoami, x) for x in range(6)]
+    if dropped:
+        office = executor._office
+        del executor
+        gc.collect()
+    else:
+        office = executor._office
+        executor.shutdown(wait=False)
+    assert len({future.result(LIMIT) for future in ahead}) == 6
+    office.shutdown()
+
+
+def test_no_retired_worker_is_replaced_once_all_are_to_end(tmp_path: Path) -> None:
+    with SHM.Executor(1, multiprocessing.get_context("forkserver"), max_tasks_per_child=1) as executor:
+        slow, pid = begun(executor, tmp_path)
+        ahead = [executor.submit(calls.mark, str(tmp_path / "marks")) for _ in range(5)]
+        executor.kill_workers()
+        assert slow.exception(LIMIT).pid == pid
+        executor.shutdown()
+        assert all(future.cancelled() for future in ahead) and not (tmp_path / "marks").exists()
+        assert executor.statistics().deaths == 1
 
 
 def test_threads_cannot_be_ended() -> None:

@@ -134,9 +134,9 @@ class Staff:
         leave_if_imported(self._prefix)
         try:
             yield
-        except (EOFError, ConnectionError) as error:
+        except (EOFError, ConnectionError):
             if self._method == "forkserver" and fork_server_is_unguarded():
-                raise ExecutorBroken(SENTENCE) from error
+                raise ExecutorBroken(SENTENCE) from None  # that its connection is gone says nothing more
             raise
 
     def kill(self, number: int) -> None:
