@@ -2,6 +2,7 @@
 #
 #   make compare    threads, processes and asyncio, measured here       ARGS="hash --workers 4"
 #   make test       the tests                                           ARGS="tests/unit -x"
+#   make test-all   the tests on every Python here, with a table   (tools/interpreters.sh gets more of them)
 #   make stress     the slow soaks and the complete kill sweeps
 #   make lint       ruff and cython-lint
 #   make types      mypy and stubtest
@@ -11,15 +12,15 @@
 #   make build      the compiled modules in place
 #   make clean      as cloned
 #
-# PYTHON=python3.12 chooses an interpreter, and an environment of its own for it: .venv-3.12.
+# PYTHON=python3.12 chooses an interpreter, and an environment of its own for it: .venv-3.12; .venv-3.13t, free-threaded.
 
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help compare test stress lint types bench kernel dist build clean
+.PHONY: help compare test test-all stress lint types bench kernel dist build clean
 
 ifdef PYTHON
-VENV := .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || echo none)
+VENV := .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2] + sys.abiflags)' 2>/dev/null || echo none)
 else
 VENV := .venv
 endif
@@ -46,6 +47,9 @@ compare: $(VENV)/with-compare
 
 test: $(VENV)/with-test $(VENV)/with-compare $(VENV)/tools-types
 	@"$(PY)" -m pytest -q -m "not stress" $(or $(ARGS),tests)
+
+test-all:
+	@python3 tools/test_all.py
 
 stress: $(VENV)/with-test $(VENV)/with-compare $(VENV)/tools-types
 	@"$(PY)" -m pytest -m stress $(or $(ARGS),tests)

@@ -3,11 +3,11 @@
 
 import atexit
 import os
-import threading
 
 from cpython.exc cimport PyErr_WriteUnraisable
 from libc.string cimport memset
 
+from sharedkit._threads import background
 from sharedkit._segment cimport Segment, sk_me, sk_now_ns, sk_segment_sit
 
 
@@ -84,7 +84,7 @@ cdef class Watcher:
     cdef int add(self, Turn turn) except -1:
         if self.thread is None:
             self.table.ended = False
-            self.thread = threading.Thread(target=self.run, name="sharedkit watcher", daemon=True)
+            self.thread = background(self.run, name="sharedkit watcher")
             try:
                 self.thread.start()
             except BaseException:

@@ -1,5 +1,6 @@
 """Shared state for Python programs that run in many threads, processes or machines."""
 
+from sharedkit import _main_interpreter as _main_interpreter  # first: it refuses sub-interpreters
 from sharedkit._key_forms import register_key
 from sharedkit.context import get_context
 from sharedkit.errors import (

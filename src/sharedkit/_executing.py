@@ -131,6 +131,14 @@ class ExecutorFace(futures.Executor):
         until = None if timeout is None else time.monotonic() + seconds(timeout)
         return _aresults(*submitted(self._enter, fn, iterables, chunksize, buffersize), until, chunksize > 1)
 
+    def kill_workers(self) -> None:
+        """Shut down without waiting, and kill the workers. NotImplementedError where they are threads."""
+        raise NotImplementedError('a thread cannot be ended; get_context("shm") has processes')
+
+    def terminate_workers(self) -> None:
+        """The same, and leave the workers the time to end in order. NotImplementedError where they are threads."""
+        raise NotImplementedError('a thread cannot be ended; get_context("shm") has processes')
+
     async def ashutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """`shutdown`, without blocking the event loop. Cancelled, it has begun all the same."""
         self.shutdown(wait=False, cancel_futures=cancel_futures)
@@ -205,7 +213,7 @@ def submitted(
     if buffersize is not None and not isinstance(buffersize, int):
         raise TypeError("buffersize must be an integer or None")
     if buffersize is not None and buffersize < 1:
-        raise ValueError(f"buffersize must be None or >= 1: {buffersize}")
+        raise ValueError(f"buffersize must be None or > 0: {buffersize}")
     rows = zip(*iterables, strict=False)
     if chunksize == 1:
         submissions = (enter(fn, row, {}) for row in rows)

@@ -12,6 +12,8 @@ import threading
 import time
 from typing import Protocol
 
+from sharedkit._threads import background
+
 __all__ = ["Heeded", "heed"]
 
 EVERY = 0.05  # seconds between two looks
@@ -43,7 +45,7 @@ def _start() -> None:
         return  # somebody starts it just now
     try:
         if _thread is None:
-            thread = threading.Thread(target=_run, name="sharedkit heeds", daemon=True)
+            thread = background(_run, name="sharedkit heeds")
             _thread = thread
             try:
                 thread.start()

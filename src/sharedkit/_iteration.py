@@ -12,14 +12,22 @@ __all__ = ["refuse_search", "until_shutdown"]
 T = TypeVar("T")
 
 
-def until_shutdown(get: Callable[[], T]) -> Iterator[T]:
-    """Items as `get` takes them, until the queue is shut down and empty."""
-    while True:
+class until_shutdown(Iterator[T]):
+    """Items as `get` takes them, until the queue is shut down and empty.
+
+    Threads may share one, without `threading.serialize_iterator`: each item goes to one of them.
+    """
+
+    __slots__ = ("_get",)
+
+    def __init__(self, get: Callable[[], T]) -> None:
+        self._get = get
+
+    def __next__(self) -> T:
         try:
-            item = get()
+            return self._get()
         except ShutDown:
-            return
-        yield item
+            raise StopIteration from None
 
 
 def refuse_search() -> NoReturn:

@@ -20,6 +20,7 @@ from typing import Any, Final, Protocol, TypeVar
 from weakref import ReferenceType, WeakKeyDictionary
 
 from sharedkit._tasks import hold, let_go, name_of_task, names_task
+from sharedkit._threads import background
 from sharedkit._times import span, too_long
 from sharedkit._watch import stand_in_line
 from sharedkit.errors import ShutDown
@@ -299,7 +300,7 @@ async def in_thread(call: Callable[[], object]) -> None:
         with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(end, why)
 
-    threading.Thread(target=run, name="sharedkit waits", daemon=True).start()
+    background(run, name="sharedkit waits").start()
     await ended
 
 

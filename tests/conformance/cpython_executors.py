@@ -48,6 +48,17 @@ FOR_THREADS = [
 ]
 OTHERWISE = {
     "test_killed_child": "a worker that dies breaks one call, not the executor",
+    "test_broken_process_pool_traceback": "a worker that dies breaks one call, not the executor",
+    "test_traceback_when_child_process_terminates_abruptly": "the error itself says which process ended, and how",
+    "test_kill_workers": "patches a private method; test_executor_processes.py has it",
+    "test_terminate_workers": "patches a private method; test_executor_processes.py has it",
+    "test_force_shutdown_workers": "patches private processes; test_executor_processes.py has it",
+    "test_force_shutdown_workers_invalid_op": "calls a private method",
+    "test_force_shutdown_workers_stops_pool": "joins private processes; test_executor_processes.py has it",
+    "test_failed_worker_replacement_breaks_pool": "patches private methods",
+    "test_force_shutdown_during_max_tasks_worker_exit": "patches private methods; test_executor_processes.py has it",
+    "test_gc_during_max_tasks_worker_exit_gh152967": "patches private methods; test_executor_processes.py has it",
+    "test_shutdown_no_wait_max_tasks_gh119592": "looks at a private thread; test_executor_processes.py has it",
     "test_python_finalization_error": "patches the threads of concurrent.futures",
     "test_error_at_task_unpickle": "the call fails with what unpickling raised, and breaks nothing",
     "test_exit_at_task_unpickle": "the call fails with SystemExit, and breaks nothing",
@@ -134,6 +145,11 @@ def module_of(name: str) -> Any:
     return importlib.import_module(f"{HOME}.{name}") if hasattr(home, "__path__") else home
 
 
+def _event(self: Any) -> Any:
+    """What their mixins have from Python 3.14 on: an event for calls, which in another process comes from a server."""
+    return threading.Event() if self.manager is None else self.manager.Event()
+
+
 def cases_of(placement: str, method: str) -> dict[str, type[unittest.TestCase]]:
     """The suites for one placement."""
     util = module_of("util")
@@ -145,7 +161,7 @@ def cases_of(placement: str, method: str) -> dict[str, type[unittest.TestCase]]:
         except AttributeError:  # another version of Python has no such suite
             continue
         kind: Any = KINDS[placement]
-        members: dict[str, Any] = {"executor_type": kind}
+        members: dict[str, Any] = {"executor_type": kind, "create_event": _event}
         if method != "thread":
             members["ctx"] = method
             members["get_context"] = lambda self: multiprocessing.get_context(self.ctx)

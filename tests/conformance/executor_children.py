@@ -6,6 +6,7 @@ import dataclasses
 import multiprocessing
 import os
 import resource
+import select
 import signal
 import threading
 import time
@@ -45,6 +46,20 @@ def begin_and_sleep(path: str) -> None:
     """Tell by a file that the call has begun, then last long."""
     Path(path).write_text(str(os.getpid()))
     time.sleep(LONG)
+
+
+def begin_and_sleep_through(path: str, ignored: int) -> None:
+    """The same, whatever that signal says."""
+    signal.signal(ignored, signal.SIG_IGN)
+    begin_and_sleep(path)
+
+
+def end_when_told(path: str) -> str:
+    """Wait for a SIGTERM and return."""
+    told, teller = os.pipe()
+    signal.signal(signal.SIGTERM, lambda *_: os.write(teller, b"!"))
+    Path(path).touch()
+    return "told" if select.select([told], [], [], LONG)[0] else "forgotten"
 
 
 def pass_gate(event: Any) -> bool:

@@ -79,6 +79,7 @@ SEMAPHORE_USES = (
     lambda h: h.release(),
     lambda h: h.release(2),
     lambda h: h.get_value(),
+    lambda h: h.locked(),
 )
 
 SYNC_KINDS = (

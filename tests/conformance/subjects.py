@@ -149,10 +149,9 @@ DICTS = (
     Subject("manager", MANAGER.Dict, SERVED, lambda method: MANAGER.Dict),
 )
 
-STANDARD = NOT_OURS | {
-    "buffersize": "the standard library has it from Python 3.14",
-    "ends-calls": "it cannot end a call",
-}
+STANDARD = NOT_OURS | {"ends-calls": "it cannot end a call"}
+if sys.version_info < (3, 14):
+    STANDARD |= {"buffersize": "the standard library has it from Python 3.14"}
 FORKSERVER: Any = multiprocessing.get_context("forkserver")  # the tests have threads, with which a fork is a gamble
 EXECUTORS = (
     Subject("thread", THREAD.Executor, ONE_PROCESS | {"ends-calls": "a thread cannot be ended"}),

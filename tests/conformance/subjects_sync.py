@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,9 +13,11 @@ from conformance.subjects import MANAGER, MANY_PROCESSES, ONE_PROCESS, SERVED, S
 KITS_OWN = dict.fromkeys(("statistics", "spellings", "names", "not-locked-error", "owner"), "the kit's own promise")
 MULTIPROCESSING = KITS_OWN | {
     "threading-arguments": "multiprocessing takes a negative timeout for 0, and one without blocking",
-    "locked": "multiprocessing has locked() from Python 3.14",
     "release-unlocked": "multiprocessing.Lock raises ValueError",
 }
+SINCE_314 = {} if sys.version_info >= (3, 14) else {"locked": "it has locked() from Python 3.14 on"}
+UNCOUNTED = {"release-many": "its release() takes no number"}
+NEVER = {"locked": "it has no locked()"}
 
 
 def of(cls: str, thread_lacks: Mapping[str, str] | None = None, mp_lacks: Mapping[str, str] | None = None) -> list[Any]:
@@ -41,7 +44,7 @@ def of_array(context: Any) -> Callable[..., Any]:
 
 PART = {"names": "it is part of an array", "owner": "it is part of an array", "statistics": "it is part of an array"}
 LOCKS = [
-    *of("Lock"),
+    *of("Lock", mp_lacks=SINCE_314),
     Subject("thread-array", of_array(THREAD), ONE_PROCESS | PART),
     Subject("shm-array", of_array(SHM), MANY_PROCESSES | PART, lambda method: of_array(SHM)),
     Subject("manager-array", of_array(MANAGER), SERVED | PART, lambda method: of_array(MANAGER)),
@@ -54,12 +57,14 @@ RWLOCKS = [
 
 BY_FIXTURE = {
     "make_lock": LOCKS,
-    "make_rlock": of("RLock", {"locked": "threading.RLock has locked() from Python 3.14"}),
-    "make_semaphore": of("Semaphore", mp_lacks={"release-many": "its release() takes no number"}),
-    "make_bounded": of("BoundedSemaphore", mp_lacks={"release-many": "its release() takes no number"}),
+    "make_rlock": of("RLock", SINCE_314, SINCE_314),
+    "make_semaphore": of("Semaphore", NEVER, SINCE_314 | UNCOUNTED),
+    "make_bounded": of("BoundedSemaphore", NEVER, SINCE_314 | UNCOUNTED),
     "make_event": of("Event", mp_lacks={"late-set": "wait() answers whether it is set now (CPython gh-57711)"}),
     "make_condition": of(
-        "Condition", mp_lacks={"any-timeout": "multiprocessing.Condition asserts", "arguments": "another face"}
+        "Condition",
+        SINCE_314,
+        NEVER | {"any-timeout": "multiprocessing.Condition asserts", "arguments": "another face"},
     ),
     "make_barrier": of("Barrier"),
     "make_rwlock": RWLOCKS,

@@ -31,6 +31,31 @@ def test_tasks_get_in_the_order_in_which_they_came(kit: Kit) -> None:
     assert run(main) == list(range(100))
 
 
+@pytest.mark.skipif(not hasattr(asyncio.TaskGroup, "cancel"), reason="asyncio has TaskGroup.cancel from Python 3.15 on")
+def test_a_cancelled_group_loses_nothing(kit: Kit) -> None:
+    q = kit.Queue()
+
+    async def main() -> list[int]:
+        taken: list[int] = []
+
+        async def take() -> None:
+            while True:
+                taken.append(await q.aget())
+
+        for first in range(0, 200, 10):
+            async with asyncio.TaskGroup() as group:
+                for _ in range(5):
+                    group.create_task(take())
+                await settle()
+                q.put_many(range(first, first + 10))
+                await settle()
+                getattr(group, "cancel")()  # noqa: B009 - stubs of older Pythons do not know it
+        q.shutdown()
+        return taken + [item async for item in q]
+
+    assert sorted(run(main)) == list(range(200))
+
+
 def test_tasks_put_in_the_order_in_which_they_came(kit: Kit) -> None:
     q = kit.Queue(1)
 

@@ -53,6 +53,20 @@ def test_a_notification_wakes_one_and_all_wakes_all(make_condition: Make) -> Non
     assert [task.result() for task in tasks] == [True] * 4
 
 
+@pytest.mark.needs("locked")
+def test_it_is_locked_while_its_lock_is_held_and_not_while_its_holder_waits(make_condition: Make) -> None:
+    c = make_condition()
+    assert c.locked() is False
+    with c:
+        assert (c.locked(), Task(c.locked).result()) == (True, True)
+    (task,) = waiters_of(c, 1, [])
+    assert c.locked() is False
+    with c:
+        c.notify()
+    assert task.result() is True
+    assert c.locked() is False
+
+
 @pytest.mark.needs("statistics")
 def test_who_waits_longest_is_woken_first(make_condition: Make) -> None:
     c = make_condition()

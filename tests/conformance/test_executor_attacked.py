@@ -252,18 +252,21 @@ def ended_well(program: str, *args: str) -> str:
 
 
 IGNORED = """
-import signal, sys
+import multiprocessing, signal, sys
 sys.path.insert(0, sys.argv[1])
 from conformance import executor_children as calls
 import sharedkit as sk
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-with sk.Executor(2) as executor:
-    print(executor.submit(calls.kill_myself).exception(30).exitcode, executor.submit(calls.double, 2).result(30))
+if __name__ == "__main__":
+    with sk.Executor(2, multiprocessing.get_context(sys.argv[2])) as executor:
+        print(executor.submit(calls.kill_myself).exception(30).exitcode, executor.submit(calls.double, 2).result(30))
 """
 
 
-def test_children_may_be_reaped_by_nobody() -> None:
-    assert ended_well(IGNORED) == "None 4\n"
+# The fork server reaps its own children, whatever is ignored here.
+@pytest.mark.parametrize(("method", "exitcode"), [("fork", "None"), ("spawn", "None"), ("forkserver", "-9")])
+def test_children_may_be_reaped_by_nobody(method: str, exitcode: str) -> None:
+    assert ended_well(IGNORED, method) == f"{exitcode} 4\n"
 
 
 LATE = """

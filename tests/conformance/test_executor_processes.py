@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import pickle
@@ -18,7 +19,7 @@ from typing import Any
 
 import pytest
 from conformance import executor_children as calls
-from conformance.subjects import MANAGER, METHODS, SHM
+from conformance.subjects import MANAGER, METHODS, SHM, THREAD
 from conformance.watchdog import LIMIT, until
 
 import sharedkit as sk
@@ -134,6 +135,107 @@ def test_a_running_call_can_be_ended(executor: Any, tmp_path: Path) -> None:
     with pytest.raises(futures.CancelledError):
         slow.result(LIMIT)
     assert executor.submit(calls.double, 2).result(LIMIT) == 4
+
+
+def begun(executor: Any, tmp_path: Path, number: int = 0) -> tuple[Any, int]:
+    """The future of a call that lasts long and has begun, and its worker."""
+    path = tmp_path / f"pid{number}"
+    slow = executor.submit(calls.begin_and_sleep, str(path))
+    until(lambda: path.exists() and path.read_text() != "")
+    return slow, int(path.read_text())
+
+
+@pytest.mark.parametrize(
+    ("method", "by"),
+    [("kill_workers", signal.SIGKILL), ("terminate_workers", signal.SIGTERM)],
+    ids=["kill", "terminate"],
+)
+def test_all_workers_can_be_ended(executor: Any, tmp_path: Path, method: str, by: signal.Signals) -> None:
+    done = executor.submit(calls.double, 1)
+    assert done.result(LIMIT) == 2
+    running = [begun(executor, tmp_path, number) for number in range(2)]
+    waiting = [executor.submit(calls.double, x) for x in range(30)]
+    getattr(executor, method)()
+    for slow, pid in running:
+        error = slow.exception(LIMIT)
+        assert isinstance(error, sk.WorkerDied) and (error.pid, error.exitcode) == (pid, -by)
+    assert all(future.cancelled() for future in waiting)
+    assert done.result() == 2
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        executor.submit(calls.double, 1)
+    executor.shutdown()
+    until(lambda: all(calls.ended(pid) for _, pid in running))
+    getattr(executor, method)()  # nobody is left
+
+
+@pytest.mark.parametrize("method", ["kill_workers", "terminate_workers"])
+def test_ending_the_workers_of_one_never_used_shuts_it_down(executor: Any, method: str) -> None:
+    getattr(executor, method)()
+    getattr(executor, method)()
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        executor.submit(calls.double, 1)
+
+
+def test_a_call_that_handles_the_signal_of_terminate_workers_ends_in_order(executor: Any, tmp_path: Path) -> None:
+    path = tmp_path / "ready"
+    call = executor.submit(calls.end_when_told, str(path))
+    until(path.exists)
+    executor.terminate_workers()
+    assert call.result(LIMIT) == "told"
+    executor.shutdown()
+    assert executor.shutdown() is None
+
+
+def test_a_call_that_outlives_terminate_workers_is_ended_by_kill_workers(executor: Any, tmp_path: Path) -> None:
+    path = tmp_path / "pid"
+    call = executor.submit(calls.begin_and_sleep_through, str(path), signal.SIGTERM)
+    until(lambda: path.exists() and path.read_text() != "")
+    executor.terminate_workers()
+    assert not call.done()
+    executor.kill_workers()
+    assert call.exception(LIMIT).exitcode == -signal.SIGKILL
+
+
+def test_a_stopped_worker_is_ended_too(executor: Any, tmp_path: Path) -> None:
+    slow, pid = begun(executor, tmp_path)
+    os.kill(pid, signal.SIGSTOP)
+    executor.terminate_workers()
+    assert slow.exception(LIMIT).exitcode == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("dropped", [False, True], ids=["kept", "dropped"])
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_retiring_workers_make_all_calls_that_came_before_the_end(method: str, dropped: bool) -> None:
+    executor = SHM.Executor(2, multiprocessing.get_context(method), max_tasks_per_child=1)
+    ahead = [executor.submit(calls.whoami, x) for x in range(6)]
+    if dropped:
+        office = executor._office
+        del executor
+        gc.collect()
+    else:
+        office = executor._office
+        executor.shutdown(wait=False)
+    assert len({future.result(LIMIT) for future in ahead}) == 6
+    office.shutdown()
+
+
+def test_no_retired_worker_is_replaced_once_all_are_to_end(tmp_path: Path) -> None:
+    with SHM.Executor(1, multiprocessing.get_context("forkserver"), max_tasks_per_child=1) as executor:
+        slow, pid = begun(executor, tmp_path)
+        ahead = [executor.submit(calls.mark, str(tmp_path / "marks")) for _ in range(5)]
+        executor.kill_workers()
+        assert slow.exception(LIMIT).pid == pid
+        executor.shutdown()
+        assert all(future.cancelled() for future in ahead) and not (tmp_path / "marks").exists()
+        assert executor.statistics().deaths == 1
+
+
+def test_threads_cannot_be_ended() -> None:
+    with THREAD.Executor(1) as executor:
+        for end in (executor.kill_workers, executor.terminate_workers):
+            with pytest.raises(NotImplementedError, match="a thread cannot be ended"):
+                end()
+        assert executor.submit(calls.double, 2).result(LIMIT) == 4
 
 
 @pytest.mark.parametrize("method", [None, "spawn", "forkserver"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc
+import threading
 
 import pytest
 from conformance.children import double_all
@@ -51,6 +52,27 @@ def test_two_loops_share_the_items(kit: Kit) -> None:
     jobs.put_many(range(100))
     jobs.shutdown()
     assert sorted(item for each in consumers for item in each.result()) == list(range(100))
+
+
+def test_threads_share_an_iterator(kit: Kit) -> None:
+    jobs = kit.Queue()
+    shared = iter(jobs)
+    consumers = [Task(lambda: list(shared)) for _ in range(3)]
+    for each in range(300):
+        jobs.put(each)
+    jobs.shutdown()
+    assert sorted(item for each in consumers for item in each.result()) == list(range(300))
+    assert next(shared, "over") == "over"
+
+
+@pytest.mark.skipif(not hasattr(threading, "serialize_iterator"), reason="threading has it from Python 3.15 on")
+def test_threads_share_a_serialized_iterator_too(kit: Kit) -> None:
+    jobs = kit.Queue()
+    shared = getattr(threading, "serialize_iterator")(jobs)  # noqa: B009 - stubs of older Pythons do not know it
+    consumers = [Task(lambda: list(shared)) for _ in range(3)]
+    jobs.put_many(range(300))
+    jobs.shutdown()
+    assert sorted(item for each in consumers for item in each.result()) == list(range(300))
 
 
 def test_an_immediate_shutdown_ends_it_at_once(kit: Kit) -> None:

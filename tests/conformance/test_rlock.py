@@ -56,6 +56,17 @@ def test_arguments_that_make_no_sense_are_refused_also_by_its_owner(make_rlock: 
     assert Task(lambda: lock.acquire(False)).result() is True
 
 
+@pytest.mark.needs("locked")
+def test_it_is_locked_until_the_last_release_for_every_thread(make_rlock: Make) -> None:
+    lock = make_rlock()
+    assert lock.locked() is False
+    with lock:
+        with lock:
+            assert lock.locked() is True
+        assert (lock.locked(), Task(lock.locked).result()) == (True, True)
+    assert (lock.locked(), Task(lock.locked).result()) == (False, False)
+
+
 @pytest.mark.needs("spellings")
 def test_both_spellings_of_its_arguments_are_taken(make_rlock: Make) -> None:
     lock = make_rlock()

@@ -57,6 +57,16 @@ def test_a_timeout_without_waiting_is_refused_and_a_negative_one_is_none_at_all(
     assert s.acquire(timeout=0) is False
 
 
+@pytest.mark.needs("locked")
+def test_it_is_locked_while_no_permit_is_free(make_semaphore: Make) -> None:
+    s = make_semaphore(2)
+    assert (s.acquire(), s.locked(), s.acquire(), s.locked()) == (True, False, True, True)
+    assert Task(s.locked).result() is True
+    s.release()
+    assert s.locked() is False
+    assert make_semaphore(0).locked() is True
+
+
 def test_a_negative_value_is_refused(make_semaphore: Make) -> None:
     with pytest.raises((ValueError, OSError)):
         make_semaphore(-1)
@@ -112,6 +122,14 @@ def test_no_more_threads_than_permits_are_inside(make_bounded: Make, value: int)
     in_threads([work] * 5)
     assert passed == 500
     assert most <= value
+
+
+@pytest.mark.needs("locked")
+def test_a_bounded_one_is_locked_while_no_permit_is_free(make_bounded: Make) -> None:
+    s = make_bounded(1)
+    assert (s.locked(), s.acquire(), s.locked()) == (False, True, True)
+    s.release()
+    assert s.locked() is False
 
 
 def test_a_bounded_one_refuses_a_release_too_many(make_bounded: Make) -> None:

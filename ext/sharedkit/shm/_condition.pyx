@@ -189,6 +189,13 @@ cdef class Condition(Handle):
             closed(self)
         self.lock.release()
 
+    def locked(self):
+        """Whether somebody holds the lock now.
+        """
+        if self.table is NULL:
+            closed(self)
+        return self.lock.locked()
+
     def __enter__(self):
         if self.table is NULL:
             closed(self)

@@ -210,6 +210,11 @@ cdef class Semaphore(Handle):
             closed(self)
         return sk_semaphore_value(sk_semaphore_of(self.s))
 
+    def locked(self):
+        """Whether no permit is free now, as `multiprocessing.Semaphore` calls it from Python 3.14 on.
+        """
+        return self.get_value() == 0
+
     def statistics(self):
         """How many permits are free, how many threads wait, who is attached: a SemaphoreStatistics.
         """

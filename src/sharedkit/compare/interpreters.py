@@ -61,7 +61,8 @@ def _make() -> Run:
         interpreter = import_module("concurrent.interpreters").create()
 
         def run(source: str, names: dict[str, Any]) -> str:
-            interpreter.prepare_main(names)
+            if names:  # none at all are refused
+                interpreter.prepare_main(names)
             interpreter.exec(source)
             return ""
 

@@ -438,6 +438,7 @@ REQUESTS: dict[str, dict[str, Takes]] = {
         "take_back": _of(TEXT, WHOLE, FLAG),
         "is_running": _of(TEXT, WHOLE),
         "shutdown": _of(FLAG),
+        "end_workers": _of(FLAG),
         "join": _NONE,
         "statistics": _NONE,
     },

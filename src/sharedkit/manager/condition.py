@@ -97,6 +97,10 @@ class Condition(Structure):
         """Let the lock go; a RuntimeError where it is not held. Once begun it is done, as of a Lock."""
         self.lock._give(request)
 
+    def locked(self) -> bool:
+        """Whether somebody holds the lock now."""
+        return self.lock.locked()
+
     @taking
     def __enter__(self, request: Request) -> bool:
         return self.lock._take(request, True, -1)

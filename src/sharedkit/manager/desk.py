@@ -19,6 +19,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from sharedkit._future import Future
+from sharedkit._threads import background
 from sharedkit.errors import ClosedError, ExecutorGoneError, ServerGoneError, SharedkitError
 from sharedkit.manager.arguments import plain
 from sharedkit.manager.calls import unpack_outcome
@@ -69,7 +70,7 @@ class Desk:
             return future
         with self._lock:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._deliver, name="sharedkit-collector", daemon=True)
+                self._thread = background(self._deliver, name="sharedkit-collector")
                 self._thread.start()
         number = future._task = next(self._numbers)
         self._futures[number] = future

@@ -116,6 +116,23 @@ class Executor(Structure, ExecutorFace):
                 desk.join()
                 desk.ask("join")
 
+    def kill_workers(self) -> None:
+        """`shutdown` without waiting, for all who have the executor, and a SIGKILL for each worker.
+
+        Calls that they ran fail with WorkerDied, others are cancelled. Again, it is for those that are left.
+        """
+        self._end_workers(kill=True)
+
+    def terminate_workers(self) -> None:
+        """The same by SIGTERM, which a call can handle; one that does not end then is waited for as ever."""
+        self._end_workers(kill=False)
+
+    def _end_workers(self, kill: bool) -> None:
+        with suppress(ClosedError, ServerGoneError):
+            desk = self._at_desk()
+            desk.closing = True
+            desk.ask("end_workers", kill)
+
     def close(self) -> None:
         """Let go of the executor. Using this handle then raises ClosedError; its calls are finished all the same."""
         link = self._link

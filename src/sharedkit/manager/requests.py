@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from sharedkit._threads import background
 from sharedkit.errors import ClosedError, ServerGoneError
 from sharedkit.manager._stream import Stream
 from sharedkit.manager.greenlets import COOPERATIVE
@@ -156,7 +157,7 @@ class Requests:
                 self._reader = threading.current_thread()
                 _thread.start_new_thread(self._read, ())
         elif self._reader is None:
-            self._reader = reader = threading.Thread(target=self._read, name="sharedkit answers", daemon=True)
+            self._reader = reader = background(self._read, name="sharedkit answers")
             try:
                 reader.start()
             except BaseException:
@@ -191,7 +192,7 @@ class Requests:
         return entry[1] if type(message) is list else None
 
     def _see_to_rest(self) -> None:
-        threading.Thread(target=self._send_rest, name="sharedkit requests", daemon=True).start()
+        background(self._send_rest, name="sharedkit requests").start()
 
     def _send_rest(self) -> None:
         """In that thread, until nothing is left to send."""
@@ -228,7 +229,7 @@ class Requests:
             finally:
                 self._lock.release()
         else:  # who has it waits for the server
-            threading.Thread(target=self.tell, args=(ident, method, args), daemon=True).start()
+            background(self.tell, args=(ident, method, args)).start()
 
     def _send_now(self, message: bytes) -> bool:
         """Whether it went, whole. It does so, or not at all: it is short."""

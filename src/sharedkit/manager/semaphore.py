@@ -80,6 +80,10 @@ class Semaphore(Structure):
         """How many permits are free now."""
         return self.statistics().value
 
+    def locked(self) -> bool:
+        """Whether no permit is free now, as `multiprocessing.Semaphore` calls it from Python 3.14 on."""
+        return self.get_value() == 0
+
     @taking
     def __enter__(self, request: Request) -> bool:
         return bool(self._call("acquire", True, None, request=request))

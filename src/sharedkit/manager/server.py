@@ -22,6 +22,7 @@ from multiprocessing.managers import Server as BaseServer
 from typing import Any
 
 from sharedkit._begun import begun, has_ended
+from sharedkit._threads import background
 from sharedkit.manager.arguments import check_first
 from sharedkit.manager.channel import Channel
 from sharedkit.manager.house import House
@@ -78,7 +79,7 @@ class Server(BaseServer):
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection a thread of each client
         self.stop_event = threading.Event()
-        threading.Thread(target=self.accepter, daemon=True).start()
+        background(self.accepter).start()
         self.loop.run()
 
     def accepter(self) -> None:
@@ -91,7 +92,7 @@ class Server(BaseServer):
                 continue
             self.loop.soon(partial(self._limit, guest))
             try:
-                threading.Thread(target=self._receive, args=(guest,), daemon=True).start()
+                background(self._receive, args=(guest,)).start()
             except (RuntimeError, MemoryError):  # no room for a thread now; there may be for the next
                 guest.turn_away()
                 time.sleep(0.01)
@@ -185,7 +186,7 @@ class Manager(BaseManager):
 
 def end_with(owner: int) -> None:
     """End this process as soon as the process `owner`, which has started it, has ended, however that came about."""
-    threading.Thread(target=_await_end, args=(owner,), daemon=True).start()
+    background(_await_end, args=(owner,)).start()
 
 
 def _await_end(owner: int) -> None:

@@ -56,6 +56,13 @@ class Executor(Protocol):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls; wait until all are done, or cancel those that nobody has begun."""
 
+    def kill_workers(self) -> None:
+        """Shut down without waiting and kill the workers, with the calls that they run: WorkerDied. The others are
+        cancelled. NotImplementedError where workers are threads."""
+
+    def terminate_workers(self) -> None:
+        """The same by SIGTERM, which a call can handle."""
+
     def amap(
         self,
         fn: Callable[..., T],

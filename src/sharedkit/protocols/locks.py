@@ -124,6 +124,9 @@ class Semaphore(Structure, Protocol):
     def get_value(self) -> int:
         """How many permits are free now, as `multiprocessing.Semaphore` calls it."""
 
+    def locked(self) -> bool:
+        """Whether no permit is free now, as `multiprocessing.Semaphore` calls it from Python 3.14 on."""
+
     def __enter__(self) -> bool: ...
 
     def __exit__(

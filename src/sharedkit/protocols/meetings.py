@@ -59,6 +59,9 @@ class Condition(Structure, Protocol):
 
     def release(self) -> None: ...
 
+    def locked(self) -> bool:
+        """Whether somebody holds its lock now, as `threading.Condition` says from Python 3.14 on."""
+
     def wait(self, timeout: float | None = None) -> bool:
         """Let the lock go, wait to be notified and take it again; False where that does not come in time."""
 

@@ -12,10 +12,12 @@ from concurrent import futures
 from contextlib import suppress
 from multiprocessing import util
 from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from sharedkit._future import Future
 from sharedkit._remote import remote_cause
+from sharedkit._threads import background
 from sharedkit.errors import ExecutorBroken, ShutDown, WorkerDied
 from sharedkit.shm import _work_ledger as ledger
 from sharedkit.shm._work_backlog import Backlog
@@ -64,7 +66,7 @@ class Office:
         self._broken: str | None = None
         self._failed: dict[int, str] = {}  # workers whose initializer raised
         self._staff = Staff(context, self, prefix)
-        self._collector = threading.Thread(target=self._collect, name=f"{prefix}-collector", daemon=True)
+        self._collector = background(self._collect, name=f"{prefix}-collector")
         OFFICES.add(self)
         _exit.expect()
 
@@ -271,6 +273,13 @@ class Office:
             self._over.wait()  # Thread.join forgets before Python 3.13 that it was interrupted
             self._collector.join()
 
+    def end_workers(self, by: Callable[[BaseProcess], None]) -> None:
+        """Cancel what no worker has begun, and do that to each worker; without waiting for anything."""
+        self.shutdown(wait=False, cancel_futures=True)
+        with self._lock:  # a closed staff has no pipe to be woken by
+            if not (self._foreign or self._closed):
+                self._staff.end(by)
+
     def _nudge(self) -> None:
         with suppress(ValueError, ShutDown):  # closed: it is over
             self._results.put(("wake",))
@@ -288,8 +297,7 @@ class Office:
             self._broken = why
             self._closing = self._ending = True
             doomed = self._backlog.clear()
-            self._staff.end()
-            self._staff.kill_all()
+            self._staff.end(BaseProcess.kill)
             self._tasks.shutdown()
         for future in doomed:
             error = ExecutorBroken(why)

@@ -8,13 +8,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import connection, forkserver
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
+from sharedkit._threads import background
 from sharedkit.errors import ExecutorBroken
 from sharedkit.shm._work_guard import SENTENCE, UNGUARDED, fork_server_is_unguarded, leave_if_imported
 from sharedkit.shm._work_ledger import WORKER_MASK
@@ -99,7 +100,7 @@ class Staff:
                 self._fill()
         finally:  # those that are there are watched, whatever came between
             if self._thread is None:
-                self._thread = threading.Thread(target=self._watch, name=f"{self._prefix}-staff", daemon=True)
+                self._thread = background(self._watch, name=f"{self._prefix}-staff")
                 self._thread.start()
             else:
                 self._rouse()
@@ -133,9 +134,9 @@ class Staff:
         leave_if_imported(self._prefix)
         try:
             yield
-        except (EOFError, ConnectionError) as error:
+        except (EOFError, ConnectionError):
             if self._method == "forkserver" and fork_server_is_unguarded():
-                raise ExecutorBroken(SENTENCE) from error
+                raise ExecutorBroken(SENTENCE) from None  # that its connection is gone says nothing more
             raise
 
     def kill(self, number: int) -> None:
@@ -143,12 +144,6 @@ class Staff:
         with self._lock:
             process = self._processes.get(number)
             if process is not None:
-                process.kill()
-
-    def kill_all(self) -> None:
-        """SIGKILL for each."""
-        with self._lock:
-            for process in self._processes.values():
                 process.kill()
 
     def remind(self, task: int, when: float) -> None:
@@ -161,14 +156,16 @@ class Staff:
             heapq.heappush(self._deadlines, (when, task))
         self._rouse()
 
-    def end(self) -> None:
-        """Replace nobody any more; the watching thread ends when the last worker has.
+    def end(self, by: Callable[[BaseProcess], None] | None = None) -> None:
+        """Replace nobody any more; the watching thread ends when the last worker has. `by` is done to each of them.
 
         There is nothing left to do, so one that somebody has stopped goes on, to its end.
         """
         self._ending = True
         with self._lock:
             for process in self._processes.values():
+                if by is not None:
+                    by(process)
                 if process.pid is not None:
                     with suppress(ProcessLookupError):
                         os.kill(process.pid, signal.SIGCONT)

@@ -29,6 +29,7 @@ import re
 import weakref
 from collections.abc import Callable
 from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
 from typing import Any, ParamSpec, TypeVar
 
 from sharedkit._executing import ExecutorFace, check_arguments, check_context, check_retiring
@@ -91,6 +92,17 @@ class Executor(ExecutorFace):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls, and wait until all are done and the workers have ended; or cancel what has not begun."""
         self._office.shutdown(wait, cancel_futures)
+
+    def kill_workers(self) -> None:
+        """Shut down without waiting and kill the workers: what they ran fails with WorkerDied, the rest is cancelled.
+
+        Again sends the signal again to those that are left.
+        """
+        self._office.end_workers(BaseProcess.kill)
+
+    def terminate_workers(self) -> None:
+        """The same by SIGTERM, which a call can handle; one that does not end then is waited for as ever."""
+        self._office.end_workers(BaseProcess.terminate)
 
     def statistics(self) -> ExecutorStatistics:
         """Workers and tasks at this moment."""

@@ -9,12 +9,12 @@ one thread, the *foreman*, does in the order of the requests what is to be done 
 from __future__ import annotations
 
 import multiprocessing
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from typing import Any, ClassVar, TypeVar
 
+from sharedkit._threads import background
 from sharedkit.manager.calls import Home, Outcome, failure, make_call, prepare, sendable
 from sharedkit.manager.loop import Loop
 from sharedkit.manager.sessions import Session
@@ -140,9 +140,18 @@ class ExecutorState(State):
 
     def do_shutdown(self, call: Call, cancel_futures: bool) -> Waiting[None]:
         yield from self._ask(call, lambda: self._executor.shutdown(False, cancel_futures=cancel_futures))
+        self._begin_to_end(call)
+
+    def do_end_workers(self, call: Call, kill: bool) -> Waiting[None]:
+        yield from self._ask(
+            call, lambda: self._executor.kill_workers() if kill else self._executor.terminate_workers()
+        )
+        self._begin_to_end(call)
+
+    def _begin_to_end(self, call: Call) -> None:
         if not self._ending:
             self._ending = True
-            threading.Thread(target=self._await_end, args=(call.channel.loop,), daemon=True).start()
+            background(self._await_end, args=(call.channel.loop,)).start()
 
     def _await_end(self, loop: Loop) -> None:
         self._executor.shutdown()

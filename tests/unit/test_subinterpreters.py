@@ -1,0 +1,48 @@
+"""Sub-interpreters (PEP 734), which NumPy and so this package refuse."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sharedkit._main_interpreter import SENTENCE, is_main_interpreter
+
+# In a process of its own, which `_exit` ends: before Python 3.14 the end of an interpreter may hang.
+PROGRAM = """
+import os, sys
+from sharedkit.compare.interpreters import _make
+said = _make()(sys.argv[1], {"path": os.pathsep.join(sys.path), "out": sys.argv[2]})
+import sharedkit as sk
+with sk.Counter() as counter:
+    print(said, counter.add())
+sys.stdout.flush()
+os._exit(0)
+"""
+INSIDE = """
+import sys, os
+sys.path[:] = path.split(os.pathsep)
+try:
+    import MODULE
+    said = "imported"
+except ImportError as error:
+    said = f"{error.name}: {error}"
+with open(out, "w") as file:
+    file.write(said)
+"""
+
+
+def test_this_is_the_main_interpreter() -> None:
+    assert is_main_interpreter()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="before 3.12, interpreters share one GIL")
+@pytest.mark.parametrize("module", ["sharedkit", "sharedkit.hashing", "sharedkit.thread", "sharedkit.aio"])
+def test_a_subinterpreter_is_refused_by_a_sentence_and_the_main_one_goes_on(module: str, tmp_path: Path) -> None:
+    out = tmp_path / "said"
+    program = [sys.executable, "-c", PROGRAM, INSIDE.replace("MODULE", module), str(out)]
+    told = subprocess.run(program, capture_output=True, text=True, timeout=120)
+    assert (told.returncode, told.stdout, told.stderr) == (0, " 1\n", "")
+    assert out.read_text() == f"sharedkit: {SENTENCE}"
