@@ -152,7 +152,8 @@ static inline uint64_t sk_array_fold(int64_t *positions, const int64_t *indices,
  *
  * `sums`, if not NULL, are `count` zeroed values of this process's own: where several additions fall on each element they
  * are summed up there first and each sum is added in one step, for an atomic step costs what six plain additions do.
- * Then the additions behind a bad index, and those of a call that dies early, are none. */
+ * Then the additions behind a bad index, and those of a call that dies early, are none.
+ * `sums` may be the elements themselves, where nobody changes them meanwhile: then each addition is a plain one. */
 #define SK_ARRAY_ADD_MANY(name, word, value)                                                        \
     static inline uint64_t sk_array_scatter_##name(word *at, uint64_t count, const int64_t *indices, uint64_t n, \
                                                    const value *v, uint64_t step) {                 \
@@ -175,6 +176,7 @@ static inline uint64_t sk_array_fold(int64_t *positions, const int64_t *indices,
         word *at = data;                                                                            \
         value *sums = own;                                                                          \
         if (sums == NULL) return sk_array_scatter_##name(at, count, indices, n, values, step);      \
+        if (own == data) return sk_array_sum_##name(sums, count, indices, n, values, step);         \
         uint64_t good = sk_array_sum_##name(sums, count, indices, n, values, step);                 \
         for (uint64_t i = 0; good == n && i < count; i++)                                           \
             if (sums[i] != 0) sk_array_add_##name(at + i, sums[i]);                                 \

@@ -105,6 +105,7 @@ cdef class PrivateSegment(Segment):
     cdef void *chunks        # what else it was given, each chunk with a pointer to the next in front
     cdef object names        # who knows it by name
     cdef readonly uint32_t wanted_seats
+    cdef uint32_t atomic     # how many threads change an array's elements outside the GIL now, by atomic steps
     cdef public object partner
 
     cdef void *more(self, uint64_t size) except NULL

@@ -335,7 +335,9 @@ cdef class Array(Handle):
             closed(self)
         elements.require_number()
         positions = scatter.positions_of(self.array.shape, indices)
-        elements.add_many(positions, scatter.summands_of(self.array.dtype, values, positions.shape))
+        if type(values) is not int and type(values) is not float:
+            values = scatter.summands_of(self.array.dtype, values, positions.shape)
+        elements.add_many(positions, values)
 
     # --- about itself -------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from sharedkit._segment cimport Segment
+from sharedkit._segment cimport PrivateSegment, Segment
 
 
 cdef extern from "sk_array.h" nogil:
@@ -19,6 +19,7 @@ cdef class Elements:
     """The memory of an array's elements. Views hold it, and it holds the mapping."""
 
     cdef Segment segment
+    cdef PrivateSegment private      # the same, where it is one; else None
     cdef object dtype
     cdef unsigned char *data
     cdef uint64_t count
@@ -30,6 +31,8 @@ cdef class Elements:
     cdef object add(self, Py_ssize_t place, object n)
     cdef bint exchange_if(self, Py_ssize_t place, object expected, object desired) except -1
     cdef int add_many(self, object positions, object values) except -1
+    cdef int add_values(self, Py_buffer *where, object values) except -1
+    cdef int add_to(self, Py_buffer *where, const void *values, uint64_t step) except -1
     cdef uint64_t add_each(self, const int64_t *indices, uint64_t n, const void *values, uint64_t step) except? 0
     cdef sk_array_add_many adder(self) noexcept
 
