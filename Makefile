@@ -29,6 +29,8 @@ PY := $(BIN)/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet --quiet
 # Modules compile in the environment's own folder, so an editable install repeats only what has changed.
 export DIST_EXTRA_CONFIG = $(VENV)/build.cfg
+# NumPy's latest may have no wheel for an interpreter that an earlier one has: free-threaded 3.13.
+export PIP_PREFER_BINARY = 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Whatever this machine thinks of bytecode: thousands of short-lived processes need not compile the same sources again.
 test stress compare: export PYTHONDONTWRITEBYTECODE =

@@ -25,6 +25,8 @@ SUITES = {
 }
 OTHERWISE = {
     "_TestSemaphore.test_timeout": "threading's face refuses a timeout for a call that does not wait",
+    "_TestLock.test_repr_lock": "threading's form of repr, not multiprocessing's",
+    "_TestLock.test_repr_rlock": "threading's form of repr, not multiprocessing's",
     "_TestEvent.test_repr": "threading's form of repr, not multiprocessing's",
 }
 

@@ -80,6 +80,17 @@ def test_who_waits_longest_is_woken_first(make_condition: Make) -> None:
     assert all(task.result() for task in tasks)
 
 
+@pytest.mark.needs("statistics")
+def test_a_wait_for_nan_seconds_is_refused_and_leaves_nobody_waiting(make_condition: Make) -> None:
+    c = make_condition()
+    with c:
+        for wait in (c.wait, lambda timeout: c.wait_for(lambda: False, timeout)):
+            with pytest.raises(ValueError):
+                wait(float("nan"))
+        assert c.statistics().waiting == 0
+        assert c.locked()
+
+
 def test_a_notification_for_nobody_is_not_kept(make_condition: Make) -> None:
     c = make_condition()
     with c:

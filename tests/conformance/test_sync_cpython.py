@@ -28,6 +28,8 @@ SUITES = {
 PRIVATE = {
     ("Lock", "test_at_fork_reinit"): "calls Lock._at_fork_reinit",
     ("Event", "test_at_fork_reinit"): "looks into Event._cond",
+    ("Condition", "test_nan_timeout"): "looks into Condition._waiters; test_condition.py has it",
+    ("Condition as a lock", "test_constructor_noargs"): "a Condition takes an argument, the lock",
     ("Condition as a lock", "test_recursion_count"): "threading.Condition has none either",
     ("Condition as a lock", "test__is_owned"): "calls Condition._is_owned",
     ("Condition as a lock", "test_release_save_unacquired"): "calls Condition._release_save",

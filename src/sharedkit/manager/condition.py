@@ -210,4 +210,6 @@ class Condition(Structure):
         picture = self.statistics()
         lock = picture.lock
         held = f"{'locked' if lock.count else 'unlocked'} sharedkit.{lock.kind} object owner={lock.owner}"
+        if lock.kind == "RLock":
+            held += f" count={lock.count}"
         return f"<Condition(<{held} at {self._core():#x}>, {picture.waiting}) name={self._name!r}>"
