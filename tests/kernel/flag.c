@@ -106,7 +106,7 @@ int main(int argc, char **argv) {
         hire(&c, perish, NULL);
         for (int k = 0; k < CREW; k++) hire(&c, sleep_once, &came);
         while (sk_load32_acquire(&ready) != CREW + 1) sk_yield();
-        CHECK(sk_roll_sum(&s, f->roll) <= CREW);
+        while (sk_roll_sum(&s, f->roll) > CREW) sk_yield(); /* the one that perishes says so before it is dead */
         sk_flag_set(f);
         sk_flag_clear(f);
         gather(&c);

@@ -161,6 +161,42 @@ def test_what_an_item_does_when_it_is_dropped_may_use_the_queue() -> None:
     assert sizes == [0, 0, 0]
 
 
+def test_finalizers_may_use_the_queue_while_the_collector_runs_inside() -> None:
+    """Before Python 3.12 the collector runs where a list is made, also the list of a ring that grows."""
+    q: Queue[object] = Queue()
+    seen: list[object] = []
+
+    class Thing:
+        def __init__(self) -> None:
+            self.me = self
+
+        def __del__(self) -> None:
+            q.put(-1)
+            seen.extend(q.get_many(2, False))
+
+    before = gc.get_threshold()
+    gc.collect()
+    gc.set_threshold(1)
+    put = 0
+    try:
+        for size in (40, 5000, 3):
+            for _ in range(size):
+                Thing()
+                q.put(put)
+                put += 1
+            while not q.empty():
+                Thing()
+                with contextlib.suppress(queue.Empty):
+                    seen.extend(q.get_many(7, False))
+    finally:
+        gc.set_threshold(*before)
+    gc.collect()
+    seen.extend(q.get_many(None, False) if not q.empty() else [])
+    assert None not in seen
+    assert [each for each in seen if each != -1] == list(range(put))
+    assert q.qsize() == 0
+
+
 def test_order_is_kept_while_the_ring_grows_and_shrinks() -> None:
     q: Queue[int] = Queue()
     put = taken = 0

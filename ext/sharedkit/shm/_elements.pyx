@@ -150,8 +150,8 @@ cdef class Elements:
         return sk_array_exchange_if(self.data + place * <Py_ssize_t>self.itemsize, self.itemsize, &seen, &wanted)
 
     cdef int add_many(self, object positions, object values) except -1:
-        """Add to the elements at flat `positions` (int64, contiguous) the `values`: an int or a float, or of the dtype, as
-        many or one. OverflowError, TypeError."""
+        """Add to the elements at flat `positions` (int64, contiguous) the `values`: an int or a float, or of the dtype,
+        as many or one. OverflowError, TypeError."""
         cdef Py_buffer where
         cdef uint64_t one = 0
         if type(values) is int or type(values) is float:

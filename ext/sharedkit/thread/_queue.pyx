@@ -67,6 +67,7 @@ cdef enum:
 cdef uint64_t FOR_EVER = <uint64_t>-1
 cdef object Empty = queue.Empty, Full = queue.Full, ShutDown = errors.ShutDown
 STATES = ("open", "shutdown", "shutdown-immediate")
+cdef object NOT_YET = object()
 
 
 cdef list ring_of(uint64_t places):
@@ -75,8 +76,12 @@ cdef list ring_of(uint64_t places):
 
 @cython.final
 cdef class Items:
-    """What the handles of a queue share. All of it changes inside the GIL or a critical section on this object, where
-    no code of others runs; `head` and `tail` grow for ever, and are masked to places of the ring."""
+    """What the handles of a queue share. All of it changes inside the GIL or a critical section on this object;
+    `head` and `tail` grow for ever, and are masked to places of the ring.
+
+    No code of others runs inside, but where a list is made: before Python 3.12 the collector may run then, and a
+    finalizer use this very queue. So what was looked at before a list was made is looked at again.
+    """
 
     cdef list ring
     cdef uint64_t head, tail, mask
@@ -95,7 +100,7 @@ cdef class Items:
         return <uint64_t>self.maxsize - there if there < <uint64_t>self.maxsize else 0
 
     cdef inline int push(self, object item) except -1:
-        if self.tail - self.head > self.mask:
+        while self.tail - self.head > self.mask:
             self.grow()
         ring_put(self.ring, self.tail & self.mask, item)
         self.tail += 1
@@ -106,14 +111,22 @@ cdef class Items:
         item = ring_take(self.ring, self.head & self.mask)
         self.head += 1
         if self.mask >= ROOMY and self.head == self.tail:
-            self.ring, self.mask = ring_of(FIRST), FIRST - 1
+            self.shrink()
         return item
 
+    cdef int shrink(self) except -1:
+        cdef list ring = ring_of(FIRST)
+        if self.head == self.tail:
+            self.ring, self.mask = ring, FIRST - 1
+        return 0
+
     cdef int grow(self) except -1:
-        cdef uint64_t places = 2 * (self.mask + 1), i
+        cdef uint64_t mask = self.mask, places = 2 * (mask + 1), i
         cdef list ring = ring_of(places)
+        if self.mask != mask:
+            return 0
         for i in range(self.head, self.tail):
-            ring_put(ring, i & (places - 1), self.ring[i & self.mask])
+            ring_put(ring, i & (places - 1), self.ring[i & mask])
         self.ring, self.mask = ring, places - 1
         return 0
 
@@ -441,13 +454,14 @@ cdef class Queue(Handle):
         cdef Items q = self.there()
         cdef cbool at_once = immediate
         cdef list _thrown = None    # dropped when nothing is held any more: finalizers may use the queue
+        cdef list fresh = ring_of(FIRST)
         cdef uint64_t left
         with cython.critical_section(q):
             if at_once:
                 left = q.tail - q.head
                 q.state = 2
                 q.unfinished = q.unfinished - left if q.unfinished > left else 0
-                _thrown, q.ring, q.mask = q.ring, ring_of(FIRST), FIRST - 1
+                _thrown, q.ring, q.mask = q.ring, fresh, FIRST - 1
                 q.head = q.tail
             elif q.state == 0:
                 q.state = 1
@@ -561,14 +575,16 @@ cdef int sleep(Segment segment, Wait *wait) except -1:
 
 
 cdef object take(Items q, object most, bint single):
-    """Inside the exclusion, of items that are there: one, or a list of at most so many (None: all)."""
-    cdef uint64_t n = q.tail - q.head
-    cdef list taken
+    """Inside the exclusion, of items that are there: one, or a list of at most so many (None: all). NOT_YET: they are
+    there no more."""
     if single:
         return q.pop()
+    cdef list taken = []
+    cdef uint64_t n = q.tail - q.head
+    if n == 0:
+        return NOT_YET
     if most is not None and most < n:
         n = most
-    taken = []
     for _ in range(n):
         taken.append(q.pop())
     return taken
@@ -587,7 +603,7 @@ cdef object get_waiting(Segment segment, Items q, object most, bint single, cboo
                 if q.head != q.tail:
                     if not willing or wait.over or not sk_side_barred(segment.s, wait.side, &wait.stay):
                         taken = take(q, most, single)
-                        got = True
+                        got = taken is not NOT_YET
                 elif q.state != 0:
                     shut = True
                 if willing and not (got or shut or wait.over):
@@ -725,9 +741,6 @@ cdef class SideTurn(Turn):
         if self.may_go_on():
             sk_side_call(self.side, 1)
         return 0
-
-
-cdef object NOT_YET = object()
 
 
 @cython.final
