@@ -438,7 +438,13 @@ cdef class PrivateSegment(Segment):
     def name(self):
         """As it was given, or chosen now that somebody asks for it."""
         if self.known is None:
-            self.known = self.names.choose(self)
+            self.names.choose(self)
+        return self.known
+
+    def call(self, str name):
+        """Give it this name, unless another thread has just given it one; the name that it has."""
+        if self.known is None:
+            self.known = name
         return self.known
 
     @property

@@ -87,6 +87,7 @@ class PrivateSegment(Segment):
     partner: Any
     @property
     def wanted_seats(self) -> int: ...
+    def call(self, name: str) -> str: ...
 
 @disjoint_base
 class Handle:

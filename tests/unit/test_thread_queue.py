@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import queue
@@ -208,3 +209,142 @@ def test_order_is_kept_while_the_ring_grows_and_shrinks() -> None:
         assert q.get_many(half) == list(range(taken, taken + half))
         taken += half
     assert q.get_many() == list(range(taken, put))
+
+
+class Finalizer:
+    """Does something when the collector finds it."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        self.act = act
+        self.me = self
+
+    def __del__(self) -> None:
+        self.act()
+
+
+@contextlib.contextmanager
+def _collecting_after(allocations: int) -> Any:
+    """The collector runs at about the so manieth allocation, as it did inside the queue before Python 3.12."""
+    threshold = gc.get_threshold()
+    gc.set_threshold(gc.get_count()[0] + allocations, *threshold[1:])
+    gc.enable()
+    try:
+        yield
+    finally:
+        gc.disable()
+        gc.set_threshold(*threshold)
+
+
+@pytest.fixture
+def quiet() -> Any:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def _drain(q: Queue[int], into: list[int]) -> None:
+    with contextlib.suppress(queue.Empty):
+        while True:
+            into.append(q.get_nowait())
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("allocations", range(1, 12))
+class TestCollectorInTheMidst:
+    """A list that the queue makes may start the collector, and a finalizer may use the queue, or let others use it."""
+
+    def test_of_get_many(self, allocations: int) -> None:
+        q: Queue[int] = Queue()
+        q.put_many(range(10))
+        taken: list[int] = []
+        Finalizer(lambda: _drain(q, taken))
+        with _collecting_after(allocations):
+            got = []
+            with contextlib.suppress(queue.Empty):
+                got = q.get_many(block=False)
+        gc.collect()
+        assert sorted(got + taken) == list(range(10))
+        assert q.qsize() == 0
+
+    def test_of_growing(self, allocations: int) -> None:
+        q: Queue[int] = Queue()
+        q.put_many(range(16))
+        Finalizer(lambda: [q.put(i) for i in range(100, 200)])
+        with _collecting_after(allocations):
+            q.put(16)
+        gc.collect()
+        assert sorted(q.get_many()) == [*range(17), *range(100, 200)]
+
+    def test_of_shrinking(self, allocations: int) -> None:
+        q: Queue[int] = Queue()
+        q.put_many(range(5000))
+        q.get_many(4999)
+        Finalizer(lambda: [q.put(i) for i in range(100, 105)])
+        with _collecting_after(allocations):
+            last = q.get()
+        gc.collect()
+        assert [last, *q.get_many()] == [4999, *range(100, 105)]
+
+
+def test_a_handler_that_raises_while_get_waits_for_the_gil_takes_no_item_with_it() -> None:
+    """A signal that came while the woken getter waited for the GIL was heard after an item had been taken: half of them
+    took one along. What is left is a handler that runs in the statement behind."""
+    armed = False
+
+    def interrupt(number: int, frame: object) -> None:
+        nonlocal armed
+        if armed:
+            armed = False
+            raise Interrupt
+
+    q: Queue[int] = Queue(1)
+    stop = threading.Event()
+    put = got = raised = 0
+
+    def produce() -> None:
+        nonlocal put
+        while not stop.is_set():
+            with contextlib.suppress(queue.Full):
+                q.put(put, timeout=0.01)
+                put += 1
+
+    def burn() -> None:
+        while not stop.is_set():
+            sum(range(50))
+
+    threads = [_thread(produce), _thread(burn)]
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0023)
+    try:
+        while raised < 300:
+            try:
+                armed = True
+                q.get()
+                armed = False
+                got += 1
+            except Interrupt:
+                raised += 1
+    finally:
+        armed = False
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        stop.set()
+        for thread in threads:
+            _join(thread)
+        signal.signal(signal.SIGALRM, before)
+    assert put - got - q.qsize() <= raised // 10
+
+
+def test_who_comes_when_the_bound_is_lifted_does_not_overtake_the_tasks_in_line() -> None:
+    async def put() -> list[int]:
+        q: Queue[int] = Queue(1)
+        q.put(0)
+        tasks = [asyncio.ensure_future(q.aput(i)) for i in range(1, 4)]
+        while q.statistics().waiting_putters == 0:
+            await asyncio.sleep(0.001)
+        q.maxsize = 0
+        await q.aput(4)
+        await asyncio.gather(*tasks)
+        return q.get_many()
+
+    assert asyncio.run(put()) == [0, 1, 2, 3, 4]

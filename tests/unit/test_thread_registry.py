@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 import threading
 import warnings
 
@@ -53,6 +54,40 @@ def test_of_many_threads_that_open_one_name_all_share_it() -> None:
         handle.close()
     with pytest.raises(FileNotFoundError):
         attach("shared-by-threads")
+
+
+def test_threads_that_ask_at_once_for_the_name_of_one_without_any_hear_the_same() -> None:
+    """Each had chosen one: `unlink` took away the last, and the others still led to the structure."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(200):
+            counter, names, barrier = Counter(), set[str](), threading.Barrier(4)
+
+            def ask(counter: Counter = counter, names: set[str] = names, barrier: threading.Barrier = barrier) -> None:
+                barrier.wait(60)
+                names.add(counter.name)
+
+            threads = [threading.Thread(target=ask) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(60)
+            assert names == {counter.name}
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def test_a_segment_says_whether_its_name_leads_to_it() -> None:
+    counter = Counter()
+    assert not counter._segment().named
+    name = counter.name
+    assert counter._segment().named
+    counter.unlink()
+    assert not counter._segment().named
+    other = Counter(name=name)
+    assert other._segment().named
+    assert not counter._segment().named
 
 
 def test_a_waiting_thread_keeps_what_it_waits_for() -> None:

@@ -259,14 +259,12 @@ cdef class Array(Handle):
         return iter(self.all())
 
     def __getitem__(self, key):
-        if self.s is NULL:
-            closed(self)
-        return self.array[key]
+        array = self.all()    # held: the key may close the handle
+        return array[key]
 
     def __setitem__(self, key, value):
-        if self.s is NULL:
-            closed(self)
-        self.array[key] = value
+        array = self.all()
+        array[key] = value
 
     # --- atomic steps ------------------------------------------------------------------------------
 
@@ -302,10 +300,11 @@ cdef class Array(Handle):
         Raises IndexError; TypeError for another dtype or byte order, or for a float `n` and an integer dtype;
         OverflowError for an `n` that the dtype cannot hold.
         """
+        cdef Elements elements = self.elements    # also if an argument closes the handle
         if self.s is NULL:
             closed(self)
-        self.elements.require_number()
-        return self.elements.add(self.place(index), n)
+        elements.require_number()
+        return elements.add(self.place(index), n)
 
     @cython.binding(False)
     def compare_exchange(self, index, expected, desired):
@@ -315,11 +314,12 @@ cdef class Array(Handle):
         For every dtype of 1, 2, 4 or 8 bytes. It is the bytes that are compared: 0.0 is not -0.0, a NaN equals itself.
         Raises IndexError, OverflowError as `fetch_add` does, TypeError for another size and for values of a wrong type.
         """
+        cdef Elements elements = self.elements
         if self.s is NULL:
             closed(self)
-        if self.elements.itemsize not in (1, 2, 4, 8):
-            raise TypeError(f"compare_exchange needs elements of 1, 2, 4 or 8 bytes: {self.array.dtype}")
-        return self.elements.exchange_if(self.place(index), expected, desired)
+        if elements.itemsize not in (1, 2, 4, 8):
+            raise TypeError(f"compare_exchange needs elements of 1, 2, 4 or 8 bytes: {elements.dtype}")
+        return elements.exchange_if(self.place(index), expected, desired)
 
     def add_at(self, indices, values):
         """Add `values` to the elements at `indices`, each in one atomic step: what comes twice is added to twice.

@@ -214,6 +214,8 @@ cdef class Condition(Handle):
         if hasattr(lock, "_is_owned"):
             return lock._is_owned()
         if isinstance(lock, Mutex):
+            if (<Mutex>lock).mutex is NULL:
+                closed(<Mutex>lock)
             return sk_lock_owner(&(<Mutex>lock).mutex.word) == sk_me((<Mutex>lock).s)
         if lock.acquire(False):
             lock.release()
@@ -229,12 +231,13 @@ cdef class Condition(Handle):
         OverflowError for a timeout past threading.TIMEOUT_MAX. What a signal handler raises passes a notification that
         has come on to the next.
         """
-        if not self.owned():
-            raise errors.NotLockedError("cannot wait on un-acquired lock")
-        cdef uint64_t until = until_of_span(timeout)
+        # Held first: what is asked of the lock and of the timeout may close the handle.
         cdef Segment segment = self.segment
         cdef sk_condition *table = self.table
         cdef object lock = self.lock, saves = self.saves, restores = self.restores, saved = None
+        if not self.owned():
+            raise errors.NotLockedError("cannot wait on un-acquired lock")
+        cdef uint64_t until = until_of_span(timeout)
         cdef sk_sleeper *slot = enter(segment, table)
         cdef uint32_t me = sk_me(segment.s)    # `enter` has seen to it that there is one
         cdef bint told = False
@@ -312,11 +315,12 @@ cdef class Condition(Handle):
     cdef object sleep_as(self, uint32_t name, object timeout):
         """The coroutine of the task of that name, which holds the lock, whichever task runs."""
         cdef SleepTurn turn = SleepTurn.__new__(SleepTurn)
+        cdef Segment segment = self.segment    # all of it before the timeout is looked at, which may close the handle
         lock = self.awaitable()
+        turn.table = self.table
         if not (<RLock>lock).held_by(name) if isinstance(lock, RLock) else not self.owned():
             raise errors.NotLockedError("cannot wait on un-acquired lock")
-        turn.set(self.segment, None, until_of_span(timeout))
-        turn.table = self.table
+        turn.set(segment, None, until_of_span(timeout))
         turn.lock = lock
         turn.name = name
         return coroutines().sleep(turn)
@@ -334,18 +338,22 @@ cdef class Condition(Handle):
     def notify(self, n=1):
         """Wake the `n` that have waited longest, or as many as there are. RuntimeError without the lock.
         """
+        cdef Segment segment = self.segment    # also if the lock or `n` closes the handle
+        cdef sk_condition *table = self.table
         if not self.owned():
             raise errors.NotLockedError("cannot notify on un-acquired lock")
         cdef uint64_t most = how_many_to_notify(n)
         if most > 0:
-            sk_condition_notify(self.s, self.table, most)
+            sk_condition_notify(segment.s, table, most)
 
     def notify_all(self):
         """Wake all who wait. RuntimeError without the lock.
         """
+        cdef Segment segment = self.segment    # also if the lock closes the handle
+        cdef sk_condition *table = self.table
         if not self.owned():
             raise errors.NotLockedError("cannot notify on un-acquired lock")
-        sk_condition_notify(self.s, self.table, FOR_EVER)
+        sk_condition_notify(segment.s, table, FOR_EVER)
 
     def notifyAll(self):
         """The old name of `notify_all`; gives a DeprecationWarning.

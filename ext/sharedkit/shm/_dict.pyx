@@ -132,10 +132,16 @@ mode=None, group=None, **items)\n--\n
         to.hash = sk_key_hash(to.at, to.len, to.kind, &self.secrets)
         return owner
 
+    cdef Segment held(self):
+        """The segment, after code of others has run, which may have closed the handle. ClosedError."""
+        if self.s is NULL:
+            closed(self)
+        return self.segment
+
     cdef object look(self, const sk_key *key, sk_hit *hit):
         """The value, or MISSING; `hit` names its version."""
         cdef char small[SMALL]
-        cdef Segment segment = self.segment
+        cdef Segment segment = self.held()
         cdef int rc = sk_dict_get(segment.s, key, small, SMALL, hit)
         if rc == SK_OK:
             return decode(hit.kind, small, hit.len)
@@ -152,7 +158,7 @@ mode=None, group=None, **items)\n--\n
         cdef sk_dict_target to
         cdef uint64_t size
         cdef uint32_t kind
-        cdef Segment segment = self.segment
+        cdef Segment segment = self.held()
         cdef int rc = SK_LARGER
         to.head = head
         to.head_room = SMALL
@@ -188,7 +194,7 @@ mode=None, group=None, **items)\n--\n
 
     cdef int write(self, const sk_key *key, object item, int when, const sk_hit *same) except -100:
         """SK_OK, or SK_EXISTS or SK_GONE as `when` says."""
-        cdef Segment segment = self.segment
+        cdef Segment segment = self.held()
         cdef Parcel parcel
         cdef Plain own
         cdef sk_value value
@@ -220,7 +226,7 @@ mode=None, group=None, **items)\n--\n
 
     cdef int remove(self, const sk_key *key, int when, const sk_hit *same) except -100:
         """SK_OK, SK_EMPTY, or SK_GONE as `when` says."""
-        cdef Segment segment = self.segment
+        cdef Segment segment = self.held()
         cdef int rc = sk_dict_delete(segment.s, key, when, same, 0)
         while rc == SK_BUSY or rc == SK_INTERRUPTED:
             if rc == SK_INTERRUPTED:
@@ -255,8 +261,10 @@ mode=None, group=None, **items)\n--\n
         cdef Plain own
         cdef sk_hit hit
         cdef uint64_t word
+        cdef Segment segment
         _owner = self.aim(key, &at, &own)
-        cdef int rc = sk_dict_get(self.s, &at, &word, sizeof(word), &hit)
+        segment = self.held()
+        cdef int rc = sk_dict_get(segment.s, &at, &word, sizeof(word), &hit)
         if rc != SK_OK and rc != SK_EMPTY and rc != SK_LARGER:
             refuse(rc, 0)
         return rc != SK_EMPTY
@@ -318,7 +326,7 @@ mode=None, group=None, **items)\n--\n
         cdef Segment segment
         owner = self.aim(key, &at, &own)
         _first = beside(owner, key, &at)
-        segment = self.segment
+        segment = self.held()
         if type(n) is int and -(1 << 63) <= n < 1 << 63:
             step = n
             rc = sk_dict_add(segment.s, &at, KIND_INT, step, &total, 0)

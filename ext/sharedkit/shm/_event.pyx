@@ -150,6 +150,7 @@ cdef class Event(Handle):
         """
         if self.flag is NULL:
             closed(self)
+        cdef Segment segment = self.segment    # also if `timeout` closes the handle
         cdef sk_flag *flag = self.flag
         cdef uint32_t came = sk_flag_look(flag)
         if came & SK_FLAG_UP:
@@ -159,7 +160,6 @@ cdef class Event(Handle):
         cdef uint64_t until = until_of_span(timeout)
         if until == 0:
             return False
-        cdef Segment segment = self.segment
         cdef int rc
         while True:
             with nogil:

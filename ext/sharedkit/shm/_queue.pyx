@@ -138,7 +138,7 @@ cdef class Queue(Handle):
         cdef cbool willing = block if blocking is None else blocking
         cdef uint64_t until = FOR_EVER
         if timeout is not None and willing:
-            if sk_queue_maxsize(sk_queue_of(self.s)) > 0:
+            if sk_queue_maxsize(sk_queue_of(segment.s)) > 0:
                 until = deadline_of(timeout)
                 if is_too_long(until):
                     return _times.without_waiting(partial(self.put, item, False), Full)
@@ -193,13 +193,14 @@ cdef class Queue(Handle):
         """
         if self.s is NULL:
             closed(self)
+        cdef Segment segment = self.segment    # also if an argument closes the handle
         cdef sk_call call
         call.stall = NULL
         call.willing = block if blocking is None else blocking
         call.until = deadline_of(timeout) if call.willing else FOR_EVER
         if is_too_long(call.until):
             raise _times.too_long()
-        put_batch(self.segment, items, call)
+        put_batch(segment, items, call)
 
     # --- getting -------------------------------------------------------------------------------
 
@@ -277,13 +278,14 @@ cdef class Queue(Handle):
         """
         if self.s is NULL:
             closed(self)
+        cdef Segment segment = self.segment    # also if an argument closes the handle
         cdef sk_call call
         call.stall = NULL
         call.willing = block if blocking is None else blocking
         call.until = deadline_of(timeout) if call.willing else FOR_EVER
         if is_too_long(call.until):
             return _times.without_waiting(partial(self.get_many, max_items, False), Empty)
-        return get_batch(self.segment, max_items, call)
+        return get_batch(segment, max_items, call)
 
     def __iter__(self):
         """Items as `get` takes them, waiting for each, until the queue is shut down and empty: `for item in q`."""
@@ -413,7 +415,9 @@ cdef class Queue(Handle):
     def maxsize(self, maxsize):
         if self.s is NULL:
             closed(self)
-        sk_queue_set_maxsize(sk_queue_of(self.s), bound_of(maxsize))
+        cdef Segment segment = self.segment    # also if `maxsize` closes the handle
+        cdef object bound = bound_of(maxsize)
+        sk_queue_set_maxsize(sk_queue_of(segment.s), bound)
 
     @property
     def unfinished_tasks(self):

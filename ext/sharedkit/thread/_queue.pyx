@@ -7,6 +7,7 @@ import queue
 import types
 
 cimport cython
+from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 from libcpp cimport bool as cbool
@@ -39,6 +40,22 @@ cdef extern from "sk_side.h" nogil:
 
 cdef extern from *:
     """
+    /* So many None. Before Python 3.12 to allocate is to run the collector now and then, and with it finalizers, which
+     * may use the very queue, or let other threads do so. */
+    static PyObject *nones(uint64_t n) {
+    #if PY_VERSION_HEX < 0x030C0000
+        int collects = PyGC_Disable();
+    #endif
+        PyObject *list = PyList_New((Py_ssize_t)n);
+    #if PY_VERSION_HEX < 0x030C0000
+        if (collects) PyGC_Enable();
+    #endif
+        for (Py_ssize_t i = 0; list != NULL && i < (Py_ssize_t)n; i++) {
+            Py_INCREF(Py_None);
+            PyList_SET_ITEM(list, i, Py_None);
+        }
+        return list;
+    }
     /* A free place of a ring holds None, so that the collector sees a list like any other. */
     static void ring_put(PyObject *ring, uint64_t i, PyObject *item) {
         PyObject *none = PyList_GET_ITEM(ring, (Py_ssize_t)i);
@@ -53,6 +70,7 @@ cdef extern from *:
         return item;
     }
     """
+    list nones(uint64_t n)
     void ring_put(list ring, uint64_t i, object item) noexcept
     object ring_take(list ring, uint64_t i)    # a reference of its own
 
@@ -67,25 +85,17 @@ cdef enum:
 cdef uint64_t FOR_EVER = <uint64_t>-1
 cdef object Empty = queue.Empty, Full = queue.Full, ShutDown = errors.ShutDown
 STATES = ("open", "shutdown", "shutdown-immediate")
-cdef object NOT_YET = object()
-
-
-cdef list ring_of(uint64_t places):
-    return [None] * places
 
 
 @cython.final
 cdef class Items:
-    """What the handles of a queue share. All of it changes inside the GIL or a critical section on this object;
-    `head` and `tail` grow for ever, and are masked to places of the ring.
-
-    No code of others runs inside, but where a list is made: before Python 3.12 the collector may run then, and a
-    finalizer use this very queue. So what was looked at before a list was made is looked at again.
-    """
+    """What the handles of a queue share. All of it changes inside the GIL or a critical section on this object, where
+    no code of others runs; `head` and `tail` grow for ever, and are masked to places of the ring."""
 
     cdef list ring
     cdef uint64_t head, tail, mask
     cdef int64_t maxsize
+    cdef bint bounded            # it is or was: tasks may stand in line to put
     cdef uint64_t unfinished
     cdef int state               # of STATES; never goes back
     cdef sk_side *getters
@@ -100,7 +110,7 @@ cdef class Items:
         return <uint64_t>self.maxsize - there if there < <uint64_t>self.maxsize else 0
 
     cdef inline int push(self, object item) except -1:
-        while self.tail - self.head > self.mask:
+        if self.tail - self.head > self.mask:
             self.grow()
         ring_put(self.ring, self.tail & self.mask, item)
         self.tail += 1
@@ -111,22 +121,14 @@ cdef class Items:
         item = ring_take(self.ring, self.head & self.mask)
         self.head += 1
         if self.mask >= ROOMY and self.head == self.tail:
-            self.shrink()
+            self.ring, self.mask = nones(FIRST), FIRST - 1
         return item
 
-    cdef int shrink(self) except -1:
-        cdef list ring = ring_of(FIRST)
-        if self.head == self.tail:
-            self.ring, self.mask = ring, FIRST - 1
-        return 0
-
     cdef int grow(self) except -1:
-        cdef uint64_t mask = self.mask, places = 2 * (mask + 1), i
-        cdef list ring = ring_of(places)
-        if self.mask != mask:
-            return 0
+        cdef uint64_t places = 2 * (self.mask + 1), i
+        cdef list ring = nones(places)
         for i in range(self.head, self.tail):
-            ring_put(ring, i & (places - 1), self.ring[i & mask])
+            ring_put(ring, i & (places - 1), self.ring[i & self.mask])
         self.ring, self.mask = ring, places - 1
         return 0
 
@@ -141,7 +143,7 @@ def make(place, str name, uint32_t seats, uint32_t flags, int64_t maxsize):
     plan.seats = seats
     plan.body_len = 3 * sizeof(sk_side)
     cdef Segment segment = create_segment(place, name, &plan)
-    items.ring, items.mask, items.maxsize = ring_of(FIRST), FIRST - 1, maxsize
+    items.ring, items.mask, items.maxsize, items.bounded = nones(FIRST), FIRST - 1, maxsize, maxsize > 0
     items.getters = <sk_side *>sk_body_of(segment.s)
     items.putters = items.getters + 1
     items.joiners = items.getters + 2
@@ -226,6 +228,7 @@ cdef class Queue(Handle):
         `shutdown()`, ValueError for a negative timeout.
         """
         cdef Items q = self.there()
+        cdef Segment segment
         cdef bint put = False
         with cython.critical_section(q):
             if q.state == 0 and q.maxsize <= 0:    # which does not look at the timeout, as queue.Queue does not
@@ -234,23 +237,8 @@ cdef class Queue(Handle):
         if put:
             sk_side_call(q.getters, 1)
         else:
-            self.put_bounded(q, item, block if blocking is None else blocking, timeout)
-
-    cdef int put_bounded(self, Items q, object item, cbool willing, object timeout) except -1:
-        cdef bint put = False
-        cdef Py_ssize_t done = 0
-        if q.state != 0:
-            raise ShutDown
-        cdef uint64_t until = deadline_of(timeout) if willing else 0
-        with cython.critical_section(q):
-            if q.state == 0 and q.room() > 0 and not (willing and sk_side_awaited(q.putters)):
-                q.push(item)
-                put = True
-        if put:
-            sk_side_call(q.getters, 1)
-        else:
-            put_waiting(self.segment, q, [item], until, &done)
-        return 0
+            segment = self.segment    # held from here on: what is asked of the arguments may close the handle
+            put_bounded(segment, q, item, block if blocking is None else blocking, timeout)
 
     @cython.binding(False)
     def put_nowait(self, item):
@@ -266,6 +254,7 @@ cdef class Queue(Handle):
         Raises what `put` does; the exception's attribute `put` says how many went in before it.
         """
         cdef Items q = self.there()
+        cdef Segment segment = self.segment
         cdef cbool willing = block if blocking is None else blocking
         cdef list batch = list(items)
         cdef uint64_t until = deadline_of(timeout) if willing else 0
@@ -273,7 +262,7 @@ cdef class Queue(Handle):
         if is_too_long(until):
             raise _times.too_long()
         try:
-            put_waiting(self.segment, q, batch, until, &done)
+            put_waiting(segment, q, batch, until, &done)
         except (Full, ShutDown) as error:
             error.put = done
             raise
@@ -289,6 +278,7 @@ cdef class Queue(Handle):
         `shutdown()` when none is left, ValueError for a negative timeout.
         """
         cdef Items q = self.there()
+        cdef Segment segment
         cdef object item = None
         cdef bint got = False, bounded = False
         if timeout is None:
@@ -301,8 +291,9 @@ cdef class Queue(Handle):
                 if bounded:
                     sk_side_call(q.putters, 1)
                 return item
+        segment = self.segment
         cdef cbool willing = block if blocking is None else blocking
-        return get_waiting(self.segment, q, 1, True, willing, timeout)
+        return get_waiting(segment, q, 1, True, willing, timeout)
 
     @cython.binding(False)
     def get_nowait(self):
@@ -318,10 +309,11 @@ cdef class Queue(Handle):
         comes meanwhile, up to twice `maxsize` in all. Raises what `get` does, ValueError for a negative `max_items`.
         """
         cdef Items q = self.there()
+        cdef Segment segment = self.segment
         most = most_of(max_items)
         if most == 0:
             return []
-        return get_waiting(self.segment, q, most, False, block if blocking is None else blocking, timeout)
+        return get_waiting(segment, q, most, False, block if blocking is None else blocking, timeout)
 
     def __iter__(self):
         """Items as `get` takes them, waiting for each, until the queue is shut down and empty."""
@@ -340,9 +332,10 @@ cdef class Queue(Handle):
         Tasks of a loop put in the order in which they came; one that is cancelled has put nothing.
         """
         cdef Items q = self.there()
-        cdef bint put = False
+        cdef bint put = False, free
         with cython.critical_section(q):
-            if q.state == 0 and (q.maxsize <= 0 or nobody_in_line() and q.room() > 0 and timeout is None):
+            free = not q.bounded or nobody_in_line() and (q.maxsize <= 0 or q.room() > 0 and timeout is None)
+            if q.state == 0 and free:
                 q.push(item)
                 put = True
         if put:
@@ -390,10 +383,11 @@ cdef class Queue(Handle):
     async def aget_many(self, max_items=None, block=True, timeout=None, *, blocking=None):
         """`get_many`, which lets the event loop go on while it waits. A task that is cancelled has taken nothing."""
         cdef Items q = self.there()
+        cdef Segment segment = self.segment
         most = most_of(max_items)
         if most == 0:
             return []
-        return await waiting(get_turn(self.segment, q, most, False, block if blocking is None else blocking, timeout))
+        return await waiting(get_turn(segment, q, most, False, block if blocking is None else blocking, timeout))
 
     async def ajoin(self):
         """`join`, which lets the event loop go on while it waits."""
@@ -452,16 +446,16 @@ cdef class Queue(Handle):
         With `immediate` the items that are left are thrown away and count as done.
         """
         cdef Items q = self.there()
+        cdef Segment _held = self.segment    # also if `immediate` closes the handle
         cdef cbool at_once = immediate
         cdef list _thrown = None    # dropped when nothing is held any more: finalizers may use the queue
-        cdef list fresh = ring_of(FIRST)
         cdef uint64_t left
         with cython.critical_section(q):
             if at_once:
                 left = q.tail - q.head
                 q.state = 2
                 q.unfinished = q.unfinished - left if q.unfinished > left else 0
-                _thrown, q.ring, q.mask = q.ring, fresh, FIRST - 1
+                _thrown, q.ring, q.mask = q.ring, nones(FIRST), FIRST - 1
                 q.head = q.tail
             elif q.state == 0:
                 q.state = 1
@@ -498,9 +492,11 @@ cdef class Queue(Handle):
     @maxsize.setter
     def maxsize(self, maxsize):
         cdef Items q = self.there()
+        cdef Segment _held = self.segment    # also if `maxsize` closes the handle
         cdef int64_t bound = bound_of(maxsize)
         with cython.critical_section(q):
             q.maxsize = bound
+            q.bounded |= bound > 0
         sk_side_call(q.putters, EVERYBODY)
 
     @property
@@ -561,7 +557,8 @@ cdef void begin(Wait *wait, sk_side *side, uint64_t until) noexcept:
 
 
 cdef int sleep(Segment segment, Wait *wait) except -1:
-    """After a look that raised the event: one slice. Raises what handlers raise; OverflowError."""
+    """After a look that raised the event: one slice. Raises what handlers raise, whatever ended the sleep: between
+    hearing signals and returning with an item there is no waiting for the GIL. OverflowError."""
     cdef int rc
     if is_too_long(wait.until):
         raise _times.too_long()
@@ -569,24 +566,24 @@ cdef int sleep(Segment segment, Wait *wait) except -1:
         rc = sk_side_park(segment.s, wait.side, wait.raised, wait.until, &wait.stay)
     if rc == SK_TIMEOUT:
         wait.over = True
-    elif rc == SK_INTERRUPTED:
+    if rc == SK_INTERRUPTED:
         attend(segment)
+    else:
+        PyErr_CheckSignals()
     return 0
 
 
 cdef object take(Items q, object most, bint single):
-    """Inside the exclusion, of items that are there: one, or a list of at most so many (None: all). NOT_YET: they are
-    there no more."""
+    """Inside the exclusion, of items that are there: one, or a list of at most so many (None: all)."""
+    cdef uint64_t n = q.tail - q.head, i
+    cdef list taken
     if single:
         return q.pop()
-    cdef list taken = []
-    cdef uint64_t n = q.tail - q.head
-    if n == 0:
-        return NOT_YET
     if most is not None and most < n:
         n = most
-    for _ in range(n):
-        taken.append(q.pop())
+    taken = nones(n)
+    for i in range(n):
+        ring_put(taken, i, q.pop())
     return taken
 
 
@@ -603,7 +600,7 @@ cdef object get_waiting(Segment segment, Items q, object most, bint single, cboo
                 if q.head != q.tail:
                     if not willing or wait.over or not sk_side_barred(segment.s, wait.side, &wait.stay):
                         taken = take(q, most, single)
-                        got = taken is not NOT_YET
+                        got = True
                 elif q.state != 0:
                     shut = True
                 if willing and not (got or shut or wait.over):
@@ -631,6 +628,23 @@ cdef Py_ssize_t put_some(Items q, list batch, Py_ssize_t done, uint64_t room) ex
         done += 1
         room -= 1
     return done
+
+
+cdef int put_bounded(Segment segment, Items q, object item, cbool willing, object timeout) except -1:
+    cdef bint put = False
+    cdef Py_ssize_t done = 0
+    if q.state != 0:
+        raise ShutDown
+    cdef uint64_t until = deadline_of(timeout) if willing else 0
+    with cython.critical_section(q):
+        if q.state == 0 and q.room() > 0 and not (willing and sk_side_awaited(q.putters)):
+            q.push(item)
+            put = True
+    if put:
+        sk_side_call(q.getters, 1)
+    else:
+        put_waiting(segment, q, [item], until, &done)
+    return 0
 
 
 cdef int put_waiting(Segment segment, Items q, list batch, uint64_t until, Py_ssize_t *put) except -1:
@@ -741,6 +755,9 @@ cdef class SideTurn(Turn):
         if self.may_go_on():
             sk_side_call(self.side, 1)
         return 0
+
+
+cdef object NOT_YET = object()
 
 
 @cython.final

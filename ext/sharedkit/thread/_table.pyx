@@ -46,13 +46,35 @@ cdef object MISSING = object()
 cdef class Pairs:
     """What the handles of a dict share.
 
-    One step is one call of the plain dict, which commits once, whatever code of keys runs in it. More than one step is
-    done under the lock, which counts as `busy`: then every other change waits for the lock, too. Without the GIL every
-    change takes it.
+    One step is one call of the plain dict in which no code of others runs. More than one step is done under the lock,
+    which counts as `busy`: then every other change waits for the lock, too. So is a change in which keys are compared
+    by code of others, which lets other threads run: one that was on its way when `add` began would commit in the midst
+    of it, and be overwritten. Without the GIL every change takes the lock.
     """
 
     cdef dict table
     cdef uint32_t busy
+    cdef bint foreign            # there may be a key that is compared by code of others
+
+
+cdef bint is_plain(object key) noexcept:
+    """Whether it is hashed, and compared with other such keys, without any code of others."""
+    kind = type(key)
+    if kind is str or kind is int or kind is bytes or kind is float or kind is bool or key is None:
+        return True
+    if kind is not tuple:
+        return False
+    for part in <tuple>key:
+        if not is_plain(part):
+            return False
+    return True
+
+
+cdef inline bint is_foreign(Pairs pairs, object key) noexcept:
+    """Whether code of others may run in a change at this key."""
+    if not is_plain(key):
+        pairs.foreign = True
+    return pairs.foreign
 
 
 cdef inline int leave(Pairs pairs, RLock lock) except -1:
@@ -140,7 +162,7 @@ cdef class Table(Handle):
     def __setitem__(self, key, value):
         cdef Pairs pairs = self.there()
         cdef RLock lock = self.lock
-        if not self.enter(pairs, False):
+        if not self.enter(pairs, is_foreign(pairs, key)):
             PyDict_SetItem(pairs.table, key, value)
             return
         try:
@@ -151,7 +173,7 @@ cdef class Table(Handle):
     def __delitem__(self, key):
         cdef Pairs pairs = self.there()
         cdef RLock lock = self.lock
-        if not self.enter(pairs, False):
+        if not self.enter(pairs, is_foreign(pairs, key)):
             PyDict_DelItem(pairs.table, key)
             return
         try:
@@ -187,11 +209,11 @@ cdef class Table(Handle):
         return self.there().table.copy()
 
     cdef object one_step(self, str name, tuple arguments):
-        """A method of the plain dict."""
+        """A method of the plain dict, whose first argument, if any, is a key."""
         cdef Pairs pairs = self.there()
         step = getattr(pairs.table, name)
         cdef RLock lock = self.lock
-        if not self.enter(pairs, False):
+        if not self.enter(pairs, len(arguments) > 0 and is_foreign(pairs, arguments[0])):
             return step(*arguments)
         try:
             return step(*arguments)
@@ -205,6 +227,7 @@ cdef class Table(Handle):
         """
         cdef Pairs pairs = self.there()
         cdef RLock lock = self.lock    # also if the handle is closed meanwhile
+        is_foreign(pairs, key)
         self.enter(pairs, True)
         try:
             there = pairs.table.get(key, MISSING)

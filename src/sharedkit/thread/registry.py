@@ -40,12 +40,16 @@ os.register_at_fork(after_in_child=_renew_lock)
 class _Names:
     """What a segment asks of those who know it by name."""
 
-    def choose(self, segment: PrivateSegment) -> str:
-        """A name for one that was given none."""
+    def choose(self, segment: PrivateSegment) -> None:
+        """Name one that was given none; of two threads that ask at once the second finds it named."""
         with _lock:
             name = next(name for number in _numbers if (name := f"thread-{number}") not in _living)
-            _living[name] = segment
-        return name
+            if segment.call(name) == name:
+                _living[name] = segment
+
+    def knows(self, segment: PrivateSegment) -> bool:
+        """Whether its name still leads to it."""
+        return _living.get(segment.name) is segment
 
     def kind_of(self, segment: PrivateSegment) -> str:
         return _opened_by[segment.kind].__name__
@@ -90,10 +94,11 @@ def create(
         there = None if name is None else _living.get(checked_name(name))
         if there is None:
             made = blueprint.make(place, name and checked_name(name), stripes, flags_of(persist))
-            _living[made.name] = made
-            if persist:
-                _persistent[made.name] = made
-            return made  # type: ignore[no-any-return]
+            there = _living.setdefault(made.name, made)  # a finalizer that ran meanwhile may have made one
+            if there is made:
+                if persist:
+                    _persistent[made.name] = made
+                return made
     if not exist_ok:
         raise FileExistsError(f"{_opened_by[there.kind].__name__} {name!r} exists; exist_ok=True attaches to it")
     check_same(there, repr(there.name), blueprint, bool(persist), seats)
