@@ -116,6 +116,15 @@ def on_a_terminal(*command, columns=80):
     return re.sub(r"\x1b\[[0-9;]*m", "", printed.decode())
 
 
+def test_ls_loses_nothing_of_what_an_executor_tells(name):
+    with sk.Counter(7, name=name), sk.Executor(4) as executor:
+        executor.submit(abs, -1).result()
+        printed = on_a_terminal("ls", columns=80)
+    header, _, *lines = re.sub(r"\x1b\[[0-9;]*m", "", printed).splitlines()
+    state = "".join(line[header.index("state") :].strip() for line in lines)
+    assert "value7(since" in state.replace(" ", ""), printed
+
+
 @pytest.mark.parametrize("columns", [80, 60, 200])
 def test_ls_fits_the_terminal_and_loses_nothing_of_a_name(name, columns):
     long = name + "-" + "x" * 120

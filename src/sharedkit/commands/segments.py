@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import click
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -25,7 +26,8 @@ __all__ = ["ls", "rm"]
 # What ends a line somewhere, turns the direction of text, or is a terminal's command.
 CONTROLS = (*range(32), *range(127, 160), 0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
 CONTROL = {code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" for code in CONTROLS}
-WHOLE_NAME = 24  # characters of a name that are not folded, so that eighty columns are enough for all
+NARROW_NAME = 8  # characters of a name that are not folded, at least;
+BESIDE_NAME = 56  # the other columns get so many if they need them, so eighty show 24 of a name
 
 
 @click.command()
@@ -45,7 +47,8 @@ def ls(as_json: bool) -> None:
     elif not found:
         click.echo("no segments")
     else:
-        Console().print(_table(_by_executor(found)))
+        console = Console()
+        console.print(_table(_by_executor(found), console.width))
 
 
 def _line(segment: SegmentInfo) -> str:
@@ -83,11 +86,12 @@ def _by_executor(found: list[SegmentInfo]) -> list[SegmentInfo]:
     return list(entries.values())
 
 
-def _table(found: list[SegmentInfo]) -> Table:
+def _table(found: list[SegmentInfo], columns: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="dim")
     names = [_shown(segment.name) for segment in found]
-    longest = max(map(len, names))
-    table.add_column("name", overflow="fold", min_width=min(longest, WHOLE_NAME))  # rather fold the state
+    # Of fixed width: one with a least width would make the table wider than the terminal, which cuts the rest off.
+    longest = max(map(cell_len, names))
+    table.add_column("name", overflow="fold", width=min(longest, max(NARROW_NAME, columns - BESIDE_NAME)))
     table.add_column("kind", no_wrap=True)
     table.add_column("size", justify="right", no_wrap=True)
     table.add_column("attached", overflow="fold")
