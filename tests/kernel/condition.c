@@ -119,7 +119,7 @@ static void both_tell(sk_segment *s, sk_segment *from) {
     uint64_t before = sx->before;
     die(from);
     CHECK(sk_condition_enter(&y, sk_condition_of(&y), &sy) == SK_OK);
-    found = sk_condition_oldest(k, before, &owner); /* the keeper has found Z, and is about to tell it */
+    found = sk_condition_oldest(s, k, before, &owner); /* the keeper has found Z, and is about to tell it */
     CHECK(owner == sk_me(&z));
     sk_condition_notify(s, k, 1); /* Z is told by a notifier, who means Y, too */
     CHECK(!sk_sleeper_tell(found, owner, before));

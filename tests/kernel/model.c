@@ -36,6 +36,7 @@ static void prepare(void) {
                               .table = (sk_seat_entry *)(void *)(shared + SK_SEATS_AT)};
         s->base = s->view = shared; /* patience stays 0: no spinning, which waits for nothing */
         s->base_len = s->view_len = sizeof shared;
+        s->maps = 1; /* not memory of one process alone */
         s->header.seats = 4;
         s->header.body = sk_body_at(4, 0);
         s->header.param[SK_QUEUE_MAXSIZE] = bound;
@@ -177,8 +178,12 @@ static int fill_wanted(sk_segment *s) {
 /* Two notifications for two that wait, one of whom dies. X was told with those behind it not yet there, and died; participant
  * 1 is Y, who came then and passes on what X was told, while 0 notifies and 2 is Z, who dies. The slots are X, Z, Y. */
 static sk_sleeper *sleeper(int slot) { return &sk_condition_of(&segment[0])->slot[slot]; }
+static void have_slots(void) {
+    for (int i = 0; i < MOST_PARTICIPANTS; i++) segment[i].header.param[SK_CONDITION_SLOTS] = SK_SLEEPERS;
+}
 static int fill_told(sk_segment *s) {
     sk_condition *c = sk_condition_of(s);
+    have_slots();
     c->next = c->high = 3;
     *sleeper(0) = (sk_sleeper){.word = sk_me(&segment[3]) | SK_TOLD, .ticket = 0, .before = 2};
     *sleeper(1) = (sk_sleeper){.word = sk_me(&segment[2]), .ticket = 1};
@@ -198,6 +203,7 @@ static bool the_living_is_told(void) {
 /* A waiter that is told, and who tells it. */
 static int fill_asleep(sk_segment *s) {
     sk_condition *c = sk_condition_of(s);
+    have_slots();
     c->next = c->high = 1;
     *sleeper(0) = (sk_sleeper){.word = sk_me(&segment[1]), .ticket = 0};
     return SK_OK;
@@ -288,7 +294,7 @@ static void old_pass_on(int i) {
     uint64_t before = sk_load64_relaxed(&sleeper(0)->before);
     uint32_t owner = 0;
     sk_sleeper *z;
-    while ((z = sk_condition_oldest(c, before, &owner)) != NULL) {
+    while ((z = sk_condition_oldest(&segment[i], c, before, &owner)) != NULL) {
         if (!sk_lives(&segment[i], owner)) sk_cas32_seq_cst(&z->word, &owner, 0);
         else {
             sk_store64_relaxed(&z->before, before);
