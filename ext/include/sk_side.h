@@ -7,7 +7,8 @@
  *
  * What is waited for changes under the structure's own exclusion (the GIL, or a critical section). A waiter that looks
  * there in vain raises the event before it lets go of that; who changes it calls afterwards. So no call is lost. A waiter takes
- * nothing while it sleeps: it wakes, enters the exclusion, and looks again. Who has waited for a millisecond has the next turn. */
+ * nothing while it sleeps: it wakes, enters the exclusion, and looks again. A waiter that has waited for one millisecond gets
+ * the next turn. */
 #ifndef SK_SIDE_H
 #define SK_SIDE_H
 

@@ -18,8 +18,8 @@ class Barrier(_barrier.Barrier):
     """Barrier(parties, action=None, timeout=None, *, name=None, exist_ok=False, persist=False, seats=192)
 
     `threading.Barrier`: `wait` returns when `parties` threads are in it; one of them has called `action` before.
-    `timeout` is what `wait` takes for its own where it is given none. `with` closes the handle. Who attaches has
-    the action of the one that made it.
+    `timeout` is the default of `wait`. `with` closes the handle. A handle from `attach` runs the action of the handle
+    that made the barrier.
 
     Raises ValueError for `parties` below 1, FileExistsError when the name is taken, ValueError when what is there is
     not a barrier of as many parties.
