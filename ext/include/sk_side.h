@@ -12,7 +12,6 @@
 #ifndef SK_SIDE_H
 #define SK_SIDE_H
 
-#include "sk_private.h"
 #include "sk_stay.h"
 
 typedef struct sk_side {

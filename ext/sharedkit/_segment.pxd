@@ -79,6 +79,17 @@ cdef extern from "Python.h":
     PyThreadState *PyThreadState_Next(PyThreadState *thread) noexcept
 
 
+cdef extern from *:
+    """
+    #ifdef Py_GIL_DISABLED
+    #define HAS_GIL 0
+    #else
+    #define HAS_GIL 1
+    #endif
+    """
+    int HAS_GIL
+
+
 cdef inline bint alone() noexcept:
     """Whether this is the only Python thread of its interpreter. Then nobody wants the GIL: a spin of two or three
     microseconds may keep it, which costs less than letting go of it and taking it again (0.1 us)."""

@@ -8,7 +8,7 @@ from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, u
 from libc.string cimport memcpy
 from libcpp cimport bool as cbool
 
-from sharedkit._segment cimport SK_CORRUPT, SK_OK, PrivateSegment, Segment, refuse, sk_header_of, sk_segment
+from sharedkit._segment cimport HAS_GIL, SK_CORRUPT, SK_OK, PrivateSegment, Segment, refuse, sk_header_of, sk_segment
 
 import operator
 
@@ -35,16 +35,6 @@ cdef extern from "sk_array.h" nogil:
     uint64_t sk_array_add_many_i64(void *, uint64_t, const int64_t *, uint64_t, const void *, uint64_t, void *) noexcept
     uint64_t sk_array_add_many_f32(void *, uint64_t, const int64_t *, uint64_t, const void *, uint64_t, void *) noexcept
     uint64_t sk_array_add_many_f64(void *, uint64_t, const int64_t *, uint64_t, const void *, uint64_t, void *) noexcept
-
-cdef extern from *:
-    """
-    #ifdef Py_GIL_DISABLED
-    #define HAS_GIL 0
-    #else
-    #define HAS_GIL 1
-    #endif
-    """
-    int HAS_GIL
 
 cdef enum:
     QUICK = 256         # additions that are not worth letting go of the GIL

@@ -183,8 +183,8 @@ cdef class Queue(Handle):
     """Queue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192)\n--\n
     A first-in, first-out queue of any objects for the threads of this process, unbounded where `maxsize` is
     0 or less, with the face of `queue.Queue` of Python 3.13. The items themselves are handed over, not copies. A
-    waiter that has waited for one millisecond gets the next turn. With `exist_ok=True` and the name of a queue that is there, a further
-    handle on it.
+    waiter that has waited for one millisecond gets the next turn. With `exist_ok=True` and the name of a queue that
+    is there, a further handle on it.
 
     Raises FileExistsError when the name is taken, ValueError when what is there is not an equal queue.
     """

@@ -8,7 +8,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
 from sharedkit import segments
-from sharedkit._segment cimport Handle, Segment, closed, create_segment, sk_plan
+from sharedkit._segment cimport HAS_GIL, Handle, Segment, closed, create_segment, sk_plan
 from sharedkit.shm._rlock cimport RLock
 from sharedkit.shm._sync cimport sk_mutex_len
 from sharedkit.statistics import DictStatistics
@@ -16,11 +16,6 @@ from sharedkit.statistics import DictStatistics
 
 cdef extern from *:
     """
-    #ifdef Py_GIL_DISABLED
-    #define HAS_GIL 0
-    #else
-    #define HAS_GIL 1
-    #endif
     #if PY_VERSION_HEX < 0x030D0000
     static int find_in_dict(PyObject *table, PyObject *key, PyObject **value) {
         *value = PyDict_GetItemWithError(table, key);
@@ -31,7 +26,6 @@ cdef extern from *:
     #define find_in_dict PyDict_GetItemRef
     #endif
     """
-    int HAS_GIL
     int find_in_dict(dict table, object key, PyObject **value) except -1    # value: a reference of the caller's
 
 cdef extern from "Python.h":

@@ -21,8 +21,8 @@ class Lock(_sync.Lock):
 
     `threading.Lock` with the spellings of the other placements beside its own: `block=` is `blocking=`, and a
     `timeout` of None waits for ever as -1 does. `with` takes the lock; it does not close the handle. No process but
-    this one can hold it, so `owner_died` is never true here. A waiter that has waited for
-    one millisecond gets the next turn.
+    this one can hold it, so `owner_died` is never true here. A waiter that has waited for one
+    millisecond gets the next turn.
 
     Raises FileExistsError when the name is taken, ValueError when what is there is not an equal lock.
     """

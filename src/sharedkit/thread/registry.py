@@ -1,8 +1,8 @@
 """The names of this process's structures: `name=`, `exist_ok=`, `persist=` and `attach` for threads.
 
 A name lives as long as some handle does (or until `unlink()` when it persists), as a shared-memory segment's does, so a
-program moves between placements unchanged. A structure without a name gets one when somebody
-asks for it.
+program moves between placements unchanged. A structure without a name gets one when
+somebody asks for it.
 """
 
 from __future__ import annotations
