@@ -5,7 +5,8 @@
  *   128     tail: position behind the last record     under put_lock; its store commits a put
  *   256     get_lock, get_moves, tail_seen            consumers, tail_seen under get_lock
  *   384     head: position of the first record        under get_lock; its store commits a get
- *   512     items, room, idle: events (sk_wait.h)     sleepers raise, wakers call
+ *   512     items, room, idle, next: events           sleepers raise, wakers call (sk_wait.h)
+ *   528     turn of a producer: see sk_stay.h         producers that wait for room, by compare-and-swap
  *   640     done: items declared done                 anybody, by compare-and-swap
  *   768     geometry                                  under put_lock; under both where the ring grows
  *           state                                     under both locks
@@ -17,6 +18,10 @@
  * new part is unused space, which repair gives back; after it the places that were copied are. Counts are differences
  * of positions, so no count can disagree. shutdown(immediate) is one store of `state`: positions freeze,
  * nothing is drained, and the counts are read differently from then on.
+ * Turns. A producer that sleeps at a full queue would lose against one that never pauses, for that one is awake when there
+ * is room. So who waits on for 20 ms after others took the room that it waited for takes the turn, which they honour
+ * as sk_stay.h says. It sleeps on `next`, the others on `room`: room is called out to it first, and to one more when
+ * its turn is over. Consumers have no turns: to whom an item goes is all the same to the item.
  * Stopped inside (SIGSTOP): the lock stays taken, as it must. Who waits without a bound waits on; who has a time keeps it;
  * who does not wait for an item or for room is told SK_STALLED when the holder has stood still for 80 ms. Counts, join
  * and task_done take no lock.
@@ -26,7 +31,7 @@
 #define SK_QUEUE_H
 
 #include "sk_ring.h"
-#include "sk_stall.h"
+#include "sk_stay.h"
 
 #define SK_QUEUE_OPEN 0u
 #define SK_QUEUE_DRAINING 1u /* no more puts; gets until empty */
@@ -45,8 +50,9 @@ typedef struct sk_queue {
     unsigned char line2[SK_LINE - 16];
     uint64_t head;
     unsigned char line3[SK_LINE - 8];
-    uint32_t items, room, idle;
-    unsigned char line4[SK_LINE - 12];
+    uint32_t items, room, idle, next;
+    uint64_t turn;
+    unsigned char line4[SK_LINE - 24];
     uint32_t done;
     unsigned char line5[SK_LINE - 4];
     uint64_t geometry;
@@ -54,7 +60,9 @@ typedef struct sk_queue {
     uint32_t state;
     unsigned char line6[SK_LINE - 20];
 } sk_queue;
-_Static_assert(offsetof(sk_queue, tail) == 128 && offsetof(sk_queue, head) == 384, "diagram and struct agree");
+_Static_assert(offsetof(sk_queue, tail) == 128 && offsetof(sk_queue, head) == 384 &&
+                   offsetof(sk_queue, items) == 512 && offsetof(sk_queue, turn) == 528,
+               "diagram and struct agree");
 _Static_assert(offsetof(sk_queue, geometry) == 768 && sizeof(sk_queue) == 896, "diagram and struct agree");
 
 /* header.param of a queue */
@@ -67,7 +75,8 @@ _Static_assert(offsetof(sk_queue, geometry) == 768 && sizeof(sk_queue) == 896, "
 typedef struct sk_call {
     uint64_t until; /* monotonic ns for every wait of the call; 0: not even for a lock */
     bool willing;   /* wait for an item or for room, too */
-    sk_stall *stall; /* who is not willing waits for no holder that stands still; NULL: it does */
+    sk_stay *stay;  /* the call's, over all its slices: who is willing heeds turns, who is not waits for no holder that stands
+                     * still. NULL: neither */
 } sk_call;
 
 enum sk_queue_side { SK_QUEUE_PUT = 1, SK_QUEUE_GET = 2 }; /* sk_stall.which */
@@ -113,8 +122,8 @@ static inline void sk_queue_free_get(sk_queue *q) { sk_lock_give_and_move(&q->ge
 /* The lock was not to be had, with this answer. */
 static inline int sk_queue_judge(const uint32_t *word, const uint32_t *moves, enum sk_queue_side side, sk_call call,
                                  int rc) {
-    if (call.stall == NULL || (rc != SK_INTERRUPTED && rc != SK_TIMEOUT)) return rc;
-    int judged = sk_stall_judge(call.stall, word, moves, side, rc);
+    if (call.stay == NULL || (rc != SK_INTERRUPTED && rc != SK_TIMEOUT)) return rc;
+    int judged = sk_stall_judge(&call.stay->stall, word, moves, side, rc);
     return call.willing ? rc : judged;
 }
 
@@ -236,7 +245,7 @@ SK_COLD static inline int sk_queue_grow(sk_segment *s, sk_queue *q, const sk_rin
 /* One turn of waiting for a position to move on from `seen`, or the state or the bound from what they were before:
  * SK_OK to look again, SK_TIMEOUT, SK_INTERRUPTED. `next` is what will be read then. */
 static inline int sk_queue_await(sk_segment *s, uint64_t *position, uint64_t seen, uint32_t *event, uint32_t state,
-                                 uint64_t maxsize, const void *next, uint64_t *began, uint64_t until) {
+                                 uint64_t maxsize, const void *next, uint64_t *began, uint64_t slice, uint64_t until) {
     int turn = sk_turn(began, until);
     if (turn != SK_OK) return turn;
     if (sk_spin_for(&s->waiter, sk_units_word(position), sk_units(seen), next)) return SK_OK;
@@ -245,7 +254,7 @@ static inline int sk_queue_await(sk_segment *s, uint64_t *position, uint64_t see
     /* Behind the fence of W1: either these see what has changed, or who changed it sees the event raised. */
     if (sk_load64_relaxed(position) != seen || sk_load32_relaxed(&q->state) != state) return SK_OK;
     if (sk_load64_relaxed(&q->maxsize) != maxsize) return SK_OK;
-    return sk_park_slice(&s->waiter, event, raised, SK_PARK_SLICE_NS, until);
+    return sk_park_slice(&s->waiter, event, raised, slice, until);
 }
 
 #endif

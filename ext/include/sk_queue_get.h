@@ -6,7 +6,7 @@
 #ifndef SK_QUEUE_GET_H
 #define SK_QUEUE_GET_H
 
-#include "sk_queue.h"
+#include "sk_queue_room.h"
 
 /* What a get found. */
 typedef struct sk_found {
@@ -56,7 +56,8 @@ static inline int sk_queue_begin_get(sk_segment *s, sk_queue *q, sk_call call, u
         rc = sk_queue_ring(s, q, r);
         if (rc != SK_OK) return rc;
         const void *next = sk_ring_at(r, sk_units(seen));
-        rc = sk_queue_await(s, &q->tail, seen, &q->items, state, sk_queue_maxsize(q), next, &began, call.until);
+        rc = sk_queue_await(s, &q->tail, seen, &q->items, state, sk_queue_maxsize(q), next, &began, SK_PARK_SLICE_NS,
+                            call.until);
         if (rc == SK_OK && sk_load64_relaxed(&q->tail) != seen) rc = SK_INTERRUPTED;
         if (rc != SK_OK) return rc;
     }
@@ -89,7 +90,7 @@ static inline int sk_queue_look(const sk_ring *r, uint64_t head, uint64_t tail, 
 static inline void sk_queue_commit_get(sk_queue *q, uint64_t head, uint32_t items) {
     sk_store64_release(&q->head, head); /* commits the get. R4: pairs with A4 */
     sk_queue_free_get(q);
-    if (sk_queue_maxsize(q) != 0) sk_event_call(&q->room, (int)(items < 1024 ? items : 1024));
+    if (sk_queue_maxsize(q) != 0) sk_queue_call_producers(q, items);
 }
 
 /* Take the first record into `room` bytes at `to`. SK_LARGER: it stays; *found tells what it is, and `to` holds

@@ -2,7 +2,7 @@
 #ifndef SK_QUEUE_PUT_H
 #define SK_QUEUE_PUT_H
 
-#include "sk_queue.h"
+#include "sk_queue_room.h"
 
 /* How many items there is room for (at most `most`) under put_lock; 0 leaves in *head what to wait on. */
 static inline uint32_t sk_queue_item_room(sk_queue *q, uint64_t tail, uint32_t most, uint64_t *head) {
@@ -52,7 +52,7 @@ static inline int sk_queue_unit_room(sk_segment *s, sk_queue *q, uint64_t tail, 
 }
 
 /* Everything of a put before the bytes: the lock, room for 1 to *items items of at most `need` units in all.
- * SK_OK holds put_lock. */
+ * SK_OK holds put_lock, and ends the turn of the call if it was its. */
 static inline int sk_queue_begin_put(sk_segment *s, sk_queue *q, uint32_t *items, sk_call call, uint64_t *tail) {
     uint64_t began = 0;
     for (;;) {
@@ -64,14 +64,26 @@ static inline int sk_queue_begin_put(sk_segment *s, sk_queue *q, uint32_t *items
         uint64_t maxsize = sk_queue_maxsize(q);
         if (sk_load32_relaxed(&q->state) != SK_QUEUE_OPEN) rc = SK_SHUTDOWN;
         else if ((room = sk_queue_item_room(q, *tail, *items, &head)) == 0) rc = SK_FULL;
+        else if (maxsize != 0 && call.willing && sk_queue_barred(s, q, call.stay)) rc = SK_BUSY;
         if (rc == SK_OK) {
             *items = room;
+            sk_queue_end_turn(s, q, call.stay);
             return SK_OK;
         }
         sk_queue_free_put(q);
-        if (rc != SK_FULL || !call.willing) return rc;
+        if ((rc != SK_FULL && rc != SK_BUSY) || !call.willing) return rc;
         if (call.until == 0) return SK_BUSY;
-        rc = sk_queue_await(s, &q->head, head, &q->room, SK_QUEUE_OPEN, maxsize, q, &began, call.until);
+        if (rc == SK_FULL) {
+            uint64_t slice = sk_queue_ask(s, q, call.stay, head);
+            uint32_t *event = sk_queue_has_turn(s, q, call.stay) ? &q->next : &q->room;
+            rc = sk_queue_await(s, &q->head, head, event, SK_QUEUE_OPEN, maxsize, q, &began, slice, call.until);
+        } else {
+            rc = sk_queue_step_back(s, q, &began, call.until);
+            if (rc == SK_TIMEOUT) { /* there was room: at the last it is taken, whosever turn it is */
+                call.stay = NULL;
+                continue;
+            }
+        }
         if (rc != SK_OK) return rc;
     }
 }

@@ -2,7 +2,7 @@
 #ifndef SK_QUEUE_STATE_H
 #define SK_QUEUE_STATE_H
 
-#include "sk_queue.h"
+#include "sk_queue_room.h"
 
 /* A queue's two positions as they were at one moment. */
 static inline void sk_queue_positions(const sk_queue *q, uint64_t *head, uint64_t *tail) {
@@ -93,7 +93,7 @@ static inline int sk_queue_shutdown(sk_segment *s, bool at_once, uint64_t until)
     sk_queue_free_put(q);
     if (rc == SK_OK) {
         sk_event_call(&q->items, SK_EVERYBODY);
-        sk_event_call(&q->room, SK_EVERYBODY);
+        sk_queue_call_all_producers(q);
         sk_event_call(&q->idle, SK_EVERYBODY);
     }
     return rc;
@@ -102,7 +102,7 @@ static inline int sk_queue_shutdown(sk_segment *s, bool at_once, uint64_t until)
 /* Another bound; those that wait for room look again. */
 static inline void sk_queue_set_maxsize(sk_queue *q, uint64_t maxsize) {
     sk_store64_seq_cst(&q->maxsize, maxsize);
-    sk_event_call(&q->room, SK_EVERYBODY);
+    sk_queue_call_all_producers(q);
 }
 
 /* --- making ------------------------------------------------------------------------------------ */

@@ -20,6 +20,4 @@ static inline void sk_queue_quit_get(sk_segment *s) {
     if (!sk_queue_is_empty(sk_queue_of(s), &tail)) sk_event_call(&sk_queue_of(s)->items, 1);
 }
 
-static inline void sk_queue_quit_put(sk_segment *s) { sk_event_call(&sk_queue_of(s)->room, 1); }
-
 #endif

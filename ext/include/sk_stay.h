@@ -31,6 +31,9 @@ typedef struct sk_stay {
     sk_aside *aside; /* of a wait that may not sleep; NULL: it may */
     sk_stall stall; /* of an inner lock */
     uint64_t *also; /* another turn that this wait honours before its own, or NULL */
+    uint64_t seen; /* a queue's head when it was last found full, if `waited` */
+    bool waited;
+    bool overtaken; /* found full again, with other items in it */
 } sk_stay;
 
 static inline uint64_t sk_stay_name(const sk_segment *s, const sk_stay *stay) {
@@ -66,16 +69,20 @@ static inline bool sk_stay_barred(const sk_segment *s, uint64_t *turn, sk_stay *
     return false;
 }
 
-/* Before parking: take the turn if one has waited long enough and nobody living has it. How long to sleep at most. */
-static inline uint64_t sk_stay_ask(const sk_segment *s, uint64_t *turn, sk_stay *stay, uint64_t slice) {
+/* Before parking: take the turn if one has waited for so long and nobody living has it. How long to sleep at most. */
+static inline uint64_t sk_stay_ask_after(const sk_segment *s, uint64_t *turn, sk_stay *stay, uint64_t ns, uint64_t slice) {
     uint64_t now = sk_now_ns(), whose = sk_load64_relaxed(turn), name = sk_stay_name(s, stay);
     if (stay->began == 0) stay->began = now;
     if (whose == name) return slice;
     sk_fence_acquire(); /* Q1 in sk_lock.h: whoever took the turn had its epoch stored before */
     if (whose != 0 && !sk_lives(s, (uint32_t)(whose >> 32)) && sk_cas64_seq_cst(turn, &whose, 0)) whose = 0;
-    if (now - stay->began < SK_STAY_LONG_NS) return SK_STAY_LONG_NS;
+    if (now - stay->began < ns) return ns;
     if (whose == 0) sk_cas64_seq_cst(turn, &whose, name);
     return slice;
+}
+
+static inline uint64_t sk_stay_ask(const sk_segment *s, uint64_t *turn, sk_stay *stay, uint64_t slice) {
+    return sk_stay_ask_after(s, turn, stay, SK_STAY_LONG_NS, slice);
 }
 
 /* How many to wake when one could go on: all, if the one whose turn it is must be among them. After the read-modify-write

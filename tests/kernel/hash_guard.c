@@ -36,18 +36,26 @@ static void make_rooms(void) {
     }
 }
 
+static void hash(const sk_source *source, const sk_hash_algorithm *algorithm, const sk_hash_key *key, uint8_t *out) {
+    sk_bad bad;
+    if (!sk_parallel_hash(source, 1, algorithm, key, 1, out, &bad)) {
+        fprintf(stderr, "a sound source was refused\n");
+        exit(1);
+    }
+}
+
 /* Batches in which message i has size + i * step bytes, all ending at their page's end. */
 static void batch(const sk_hash_algorithm *algorithm, const sk_hash_key *key, size_t size, size_t step, uint8_t *out) {
     sk_span spans[LANES];
     for (size_t i = 0; i < LANES; i++) spans[i] = (sk_span){room[i] - (size + i * step), size + i * step};
     sk_source source = {.kind = SK_SPANS, .count = LANES, .spans = spans};
-    sk_parallel_hash(&source, 1, algorithm, key, 1, out);
+    hash(&source, algorithm, key, out);
 }
 
 static void column(const sk_hash_algorithm *algorithm, const sk_hash_key *key, size_t size, uint8_t *out) {
     sk_source source = {.kind = SK_STRIDED, .count = LANES, .size = size, .stride = (ptrdiff_t)size};
     source.data = room[0] - size * LANES;
-    sk_parallel_hash(&source, 1, algorithm, key, 1, out);
+    hash(&source, algorithm, key, out);
 }
 
 static void stream(const sk_hash_algorithm *algorithm, const sk_hash_key *key, size_t size, uint8_t *digest) {

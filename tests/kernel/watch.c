@@ -56,10 +56,13 @@ static void *watcher(void *nothing) {
 
 /* Look once, and never sleep. */
 static void look(sk_segment *s, sk_semaphore *p, wait *w) {
-    memset(&w->aside, 0, sizeof w->aside);
-    sk_waits_aside(&w->aside);
-    int rc = sk_semaphore_take(s, p, FOR_EVER, &w->stay);
-    sk_waits_aside(NULL);
+    int rc;
+    do { /* a slice that was over before it came to sleep has nothing to watch: a busy machine may have held it up */
+        memset(&w->aside, 0, sizeof w->aside);
+        sk_waits_aside(&w->aside);
+        rc = sk_semaphore_take(s, p, FOR_EVER, &w->stay);
+        sk_waits_aside(NULL);
+    } while (rc == SK_INTERRUPTED && w->aside.word == NULL);
     if (rc == SK_OK) {
         w->of->got++;
         w->watched = false;
@@ -67,7 +70,7 @@ static void look(sk_segment *s, sk_semaphore *p, wait *w) {
         hold_one(p);
         return;
     }
-    CHECK(rc == SK_INTERRUPTED && w->aside.word != NULL);
+    CHECK(rc == SK_INTERRUPTED);
     w->node.what = w->aside;
     w->node.whose = w;
     w->watched = true;

@@ -21,9 +21,10 @@ from sharedkit.shm._codec cimport (
 from sharedkit.shm._queue cimport (
     SK_RECORD_HEAD, SK_RING_UNITS_MAX, SK_UNIT, SMALL, inside, sk_call, sk_found, sk_queue_bytes,
     sk_queue_capacity, sk_queue_count, sk_queue_get_found, sk_queue_get_records, sk_queue_lacks, sk_queue_of,
-    sk_queue_put_records, sk_record_head, sk_record_kind, sk_record_payload, sk_record_sound, sk_record_units,
+    sk_queue_put, sk_queue_put_records, sk_queue_quit_put, sk_record_head, sk_record_kind, sk_record_payload, sk_record_sound, sk_record_units,
 )
-from sharedkit.shm._stalls cimport SK_STALLED, goes_on, sk_stall, stalled
+from sharedkit.shm._stalls cimport SK_STALLED, goes_on, stalled
+from sharedkit.shm._waiting cimport sk_stay, this_thread
 
 cdef extern from "sk_queue_turns.h" nogil:
     void sk_queue_quit_get(sk_segment *s) noexcept
@@ -63,10 +64,11 @@ cdef int put_batch(Segment segment, object items, sk_call call) except -1:
     cdef Batch batch = batch_of(items)
     cdef uint32_t n
     cdef uint64_t units, done = 0, at = 0
-    cdef sk_stall stall
+    cdef sk_stay stay
     cdef int rc
-    memset(&stall, 0, sizeof(stall))
-    call.stall = &stall
+    memset(&stay, 0, sizeof(stay))
+    stay.thread = this_thread()
+    call.stay = &stay
     while done < batch.items:
         n = <uint32_t>min(batch.items - done, <uint64_t>0x7fffffff)
         with nogil:
@@ -76,19 +78,46 @@ cdef int put_batch(Segment segment, object items, sk_call call) except -1:
         if rc == SK_OK:
             continue
         try:
-            if rc == SK_INTERRUPTED or rc == SK_STALLED and goes_on(segment, &stall):
-                attend(segment)
-            elif rc == SK_FULL:
-                raise Full
-            elif rc == SK_TIMEOUT or rc == SK_STALLED:
-                raise stalled(Full, segment, &stall, inside(&stall))
-            elif rc == SK_SHUTDOWN:
-                raise ShutDown
-            else:
-                refuse_put(segment, rc, batch.payload_at(at))
+            go_on_putting(segment, rc, &stay, batch.payload_at(at))
         except BaseException as why:
             why.put = done
             raise
+    return 0
+
+
+cdef int put_waiting(
+    Segment segment, const sk_part *parts, uint32_t n, uint32_t kind, uint64_t payload, sk_call call
+) except -1:
+    """Put an item of so many bytes, waiting without the GIL."""
+    cdef sk_stay stay
+    cdef int rc
+    memset(&stay, 0, sizeof(stay))
+    stay.thread = this_thread()
+    call.stay = &stay
+    while True:
+        with nogil:
+            rc = sk_queue_put(segment.s, parts, n, kind, call)
+        if rc == SK_OK:
+            return 0
+        go_on_putting(segment, rc, &stay, payload)
+
+
+cdef int go_on_putting(Segment segment, int rc, const sk_stay *stay, uint64_t payload) except -1:
+    """After a put that ended so: let signals through if it is to be tried again. Raises if it is not."""
+    try:
+        if rc == SK_INTERRUPTED or rc == SK_STALLED and goes_on(segment, &stay.stall):
+            attend(segment)
+        elif rc == SK_FULL:
+            raise Full
+        elif rc == SK_TIMEOUT or rc == SK_STALLED:
+            raise stalled(Full, segment, &stay.stall, inside(&stay.stall))
+        elif rc == SK_SHUTDOWN:
+            raise ShutDown
+        else:
+            refuse_put(segment, rc, payload)
+    except BaseException:
+        sk_queue_quit_put(segment.s, stay)
+        raise
     return 0
 
 
@@ -97,9 +126,9 @@ cdef list get_batch(Segment segment, object max_items, sk_call call):
     cdef uint64_t most = FOR_EVER
     cdef list items = []
     cdef bint first = True
-    cdef sk_stall stall
-    memset(&stall, 0, sizeof(stall))
-    call.stall = &stall
+    cdef sk_stay stay
+    memset(&stay, 0, sizeof(stay))
+    call.stay = &stay
     if max_items is not None:
         max_items = how_many(max_items)
         if max_items < 0:
@@ -156,10 +185,10 @@ cdef tuple take_large(Segment segment, char *start, uint64_t have, sk_found *fou
             rc = sk_queue_get_found(segment.s, to, skip, found, call)
         if rc == SK_LARGER:
             return False, None
-        if rc == SK_TIMEOUT or rc == SK_STALLED and not goes_on(segment, call.stall):
-            if call.stall is NULL:
+        if rc == SK_TIMEOUT or rc == SK_STALLED and not goes_on(segment, &call.stay.stall):
+            if call.stay is NULL:
                 raise Empty
-            raise stalled(Empty, segment, call.stall, inside(call.stall))
+            raise stalled(Empty, segment, &call.stay.stall, inside(&call.stay.stall))
         if rc == SK_SHUTDOWN:
             raise ShutDown
         if rc == SK_INTERRUPTED or rc == SK_STALLED:
@@ -231,7 +260,7 @@ cdef int take_batch(Segment segment, list items, uint64_t most, sk_call call) ex
     if to is NULL:
         raise MemoryError
     try:
-        while rc == SK_INTERRUPTED or rc == SK_STALLED and goes_on(segment, call.stall):
+        while rc == SK_INTERRUPTED or rc == SK_STALLED and goes_on(segment, &call.stay.stall):
             n = <uint32_t>min(most - <uint64_t>len(items), <uint64_t>0x7fffffff)
             units = room
             with nogil:
@@ -248,7 +277,7 @@ cdef int take_batch(Segment segment, list items, uint64_t most, sk_call call) ex
         if rc == SK_EMPTY:
             raise Empty
         if rc == SK_TIMEOUT or rc == SK_STALLED:
-            raise stalled(Empty, segment, call.stall, inside(call.stall))
+            raise stalled(Empty, segment, &call.stay.stall, inside(&call.stay.stall))
         if rc == SK_SHUTDOWN:
             raise ShutDown
         if rc != SK_OK:

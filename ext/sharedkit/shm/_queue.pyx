@@ -20,10 +20,11 @@ from sharedkit._segment cimport (
     Handle, Segment, alone, closed, create_segment, deadline_of, is_too_long, refuse, sk_plan,
 )
 from sharedkit._watch cimport coroutines
-from sharedkit.shm._batch cimport attend_getting, get_batch, put_batch, refuse_put, take_large
+from sharedkit.shm._batch cimport attend_getting, get_batch, put_batch, put_waiting, take_large
 from sharedkit.shm._codec cimport Parcel, Plain, decode, encode, plain, sk_part
 from sharedkit.shm._queue_turns cimport get_one, get_some, join_all, put_all, put_one
-from sharedkit.shm._stalls cimport SK_STALLED, goes_on, sk_stall, stalled
+from sharedkit.shm._stalls cimport SK_STALLED, goes_on, stalled
+from sharedkit.shm._waiting cimport sk_stay
 from sharedkit.statistics import QueueStatistics
 
 KIND_QUEUE = 4
@@ -133,8 +134,7 @@ cdef class Queue(Handle):
         cdef uint64_t payload = 0
         cdef uint32_t i
         cdef sk_call call
-        cdef sk_stall stall
-        cdef int rc = SK_BUSY
+        cdef int rc
         cdef cbool willing = block if blocking is None else blocking
         cdef uint64_t until = FOR_EVER
         if timeout is not None and willing:
@@ -144,7 +144,6 @@ cdef class Queue(Handle):
                     return _times.without_waiting(partial(self.put, item, False), Full)
             else:
                 until = deadline_at_the_lock(timeout)
-        call.stall = NULL
         if not plain(item, &own):
             parcel = encode(item)
             parts = parcel.parts
@@ -152,31 +151,18 @@ cdef class Queue(Handle):
             own.kind = parcel.kind
         for i in range(own.n):
             payload += parts[i].len
-        if payload <= QUICK:
+        call.stay = NULL
+        if payload <= QUICK and not (willing and sk_queue_of(segment.s).turn):
             call.until = 0
             call.willing = False
             rc = sk_queue_put(segment.s, parts, own.n, own.kind, call)
             if rc == SK_OK:
                 return
-        memset(&stall, 0, sizeof(stall))
+            if rc == SK_FULL and not willing:
+                raise Full
         call.until = until
         call.willing = willing
-        call.stall = &stall
-        while True:
-            if rc == SK_FULL and not call.willing:
-                raise Full
-            if rc == SK_TIMEOUT or rc == SK_STALLED and not goes_on(segment, &stall):
-                raise stalled(Full, segment, &stall, inside(&stall))
-            if rc == SK_SHUTDOWN:
-                raise ShutDown
-            if rc == SK_INTERRUPTED or rc == SK_STALLED:
-                attend(segment)
-            elif rc != SK_BUSY and rc != SK_FULL:
-                refuse_put(segment, rc, payload)
-            with nogil:
-                rc = sk_queue_put(segment.s, parts, own.n, own.kind, call)
-            if rc == SK_OK:
-                return
+        put_waiting(segment, parts, own.n, own.kind, payload, call)
 
     @cython.binding(False)
     def put_nowait(self, item):
@@ -195,7 +181,6 @@ cdef class Queue(Handle):
             closed(self)
         cdef Segment segment = self.segment    # also if an argument closes the handle
         cdef sk_call call
-        call.stall = NULL
         call.willing = block if blocking is None else blocking
         call.until = deadline_of(timeout) if call.willing else FOR_EVER
         if is_too_long(call.until):
@@ -214,7 +199,7 @@ cdef class Queue(Handle):
         cdef char small[SMALL]
         cdef sk_found found
         cdef sk_call call
-        cdef sk_stall stall
+        cdef sk_stay stay
         cdef int rc
         if self.s is NULL:
             closed(self)
@@ -226,16 +211,16 @@ cdef class Queue(Handle):
         cdef sk_call at_once
         at_once.until = 0
         at_once.willing = False
-        at_once.stall = NULL
+        at_once.stay = NULL
         rc = sk_queue_get(segment.s, small, SMALL, &found, at_once)
         if rc == SK_EMPTY and willing and alone() and sk_queue_glance(segment.s):
             rc = sk_queue_get(segment.s, small, SMALL, &found, at_once)
         if rc == SK_OK:
             return decode(found.kind, small, found.payload)
-        memset(&stall, 0, sizeof(stall))
+        memset(&stay, 0, sizeof(stay))
         call.until = until
         call.willing = willing
-        call.stall = &stall
+        call.stay = &stay
         while True:
             if rc == SK_LARGER:
                 taken, item = take_large(segment, small, SMALL, &found, call)
@@ -243,8 +228,8 @@ cdef class Queue(Handle):
                     return item
             elif rc == SK_EMPTY and not call.willing:
                 raise Empty
-            elif rc == SK_TIMEOUT or rc == SK_STALLED and not goes_on(segment, &stall):
-                raise stalled(Empty, segment, &stall, inside(&stall))
+            elif rc == SK_TIMEOUT or rc == SK_STALLED and not goes_on(segment, &stay.stall):
+                raise stalled(Empty, segment, &stay.stall, inside(&stay.stall))
             elif rc == SK_SHUTDOWN:
                 raise ShutDown
             elif rc == SK_INTERRUPTED or rc == SK_STALLED:
@@ -280,7 +265,6 @@ cdef class Queue(Handle):
             closed(self)
         cdef Segment segment = self.segment    # also if an argument closes the handle
         cdef sk_call call
-        call.stall = NULL
         call.willing = block if blocking is None else blocking
         call.until = deadline_of(timeout) if call.willing else FOR_EVER
         if is_too_long(call.until):

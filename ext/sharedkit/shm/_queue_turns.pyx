@@ -18,14 +18,14 @@ from sharedkit.shm._batch cimport Batch, batch_of, get_batch, refuse_put, take_l
 from sharedkit.shm._codec cimport Parcel, Plain, decode, encode, plain, sk_part
 from sharedkit.shm._queue cimport (
     QUICK, SK_UNIT, SMALL, inside, sk_call, sk_found, sk_queue_get, sk_queue_join, sk_queue_put, sk_queue_put_records,
+    sk_queue_quit_put,
 )
-
-from sharedkit.shm._stalls cimport SK_STALLED, goes_on, sk_stall, stalled
+from sharedkit.shm._stalls cimport SK_STALLED, goes_on, stalled
+from sharedkit.shm._waiting cimport next_thread, sk_stay
 
 cdef extern from "sk_queue_turns.h" nogil:
     int sk_queue_look_for_item(sk_segment *s, sk_call call) noexcept
     void sk_queue_quit_get(sk_segment *s) noexcept
-    void sk_queue_quit_put(sk_segment *s) noexcept
 
 cdef uint64_t FOR_EVER = <uint64_t>-1
 cdef uint64_t SHORT_NS = 2000000        # the longest that the loop waits for a lock of the queue, where it must
@@ -36,23 +36,24 @@ cdef class QueueTurn(Turn):
     """One that is not willing waits for a lock of the queue alone, and not in line."""
 
     cdef sk_call call
-    cdef sk_stall stall
+    cdef sk_stay stay
 
     cdef set_queue(self, Segment segment, str side, cbool willing, object timeout):
         cdef size_t which = <size_t><void *>segment
         self.set(segment, (which, side) if willing else None, deadline_of(timeout) if willing else FOR_EVER)
         self.stirs = (which, "put" if side == "get" else "get")
-        memset(&self.stall, 0, sizeof(self.stall))
+        memset(&self.stay, 0, sizeof(self.stay))
+        self.stay.thread = next_thread()
         self.call.willing = willing
         self.call.until = self.until
-        self.call.stall = &self.stall
+        self.call.stay = &self.stay
 
     cdef object unless_stalled(self, int rc, object kind):
         """PENDING where the wait goes on; an exception of that kind where time, or a holder that stands still, ends it.
         """
-        if rc == SK_INTERRUPTED or rc == SK_STALLED and goes_on(self.segment, &self.stall):
+        if rc == SK_INTERRUPTED or rc == SK_STALLED and goes_on(self.segment, &self.stay.stall):
             return pending()
-        raise stalled(kind, self.segment, &self.stall, inside(&self.stall))
+        raise stalled(kind, self.segment, &self.stay.stall, inside(&self.stay.stall))
 
     cdef object empty(self, int rc):
         """What a get answers that got nothing: PENDING, or Empty, ShutDown and others."""
@@ -82,7 +83,7 @@ cdef class GetTurn(QueueTurn):
         cdef sk_found found
         cdef sk_call now
         cdef int rc = SK_LARGER
-        now.stall = NULL
+        now.stay = NULL
         while rc == SK_LARGER:
             sk_waits_aside(&self.aside)
             rc = sk_queue_get(self.segment.s, small, SMALL, &found, self.call)
@@ -117,7 +118,7 @@ cdef class GetManyTurn(QueueTurn):
 
     cdef object look(self):
         cdef sk_call now
-        now.stall = NULL
+        now.stay = NULL
         now.willing = False
         now.until = FOR_EVER
         if self.max_items is not None and operator.index(self.max_items) <= 0:
@@ -176,7 +177,7 @@ cdef class PutTurn(QueueTurn):
         return None if rc == SK_OK else self.full(rc, payload)
 
     cdef int end(self) except -1:
-        sk_queue_quit_put(self.segment.s)
+        sk_queue_quit_put(self.segment.s, &self.stay)
         return 0
 
 
@@ -225,7 +226,7 @@ cdef class PutManyTurn(QueueTurn):
         return None
 
     cdef int end(self) except -1:
-        sk_queue_quit_put(self.segment.s)
+        sk_queue_quit_put(self.segment.s, &self.stay)
         return 0
 
 
