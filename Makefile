@@ -114,8 +114,16 @@ $(VENV)/built: $(VENV)/tools-build $(SOURCES) setup.py pyproject.toml
 	fi
 	@touch $@
 
+# A free-threaded Python does without the packages that have no wheel for it: tests that want them are skipped.
+EXTRA := import sys, tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"][sys.argv[1]], sep="\n")
+WHERE_THERE_IS_A_WHEEL := while read -r each; do \
+	        $(PIP) install --only-binary :all: "$$each" 2>/dev/null || echo "not to be had: $$each"; \
+	    done
 $(VENV)/with-%: pyproject.toml | $(VENV)/built
-	@$(PIP) install --no-build-isolation --editable '.[$*]'
+	@case $(VENV) in \
+	*t) "$(PY)" -c '$(EXTRA)' $* | $(WHERE_THERE_IS_A_WHEEL) ;; \
+	*) $(PIP) install --no-build-isolation --editable '.[$*]' ;; \
+	esac
 	@touch $@
 
 # Not every rival has a build for every Python and machine; the suites say which ones are missing.

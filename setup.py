@@ -66,6 +66,7 @@ setup(
         include_path=["ext"],
         compiler_directives={
             "language_level": 3,
+            "freethreading_compatible": True,
             "boundscheck": False,
             "wraparound": False,
             "initializedcheck": False,

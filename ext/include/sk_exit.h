@@ -1,5 +1,6 @@
 /* The segments that this process has attached, so that they can be left at its very end, when no Python object may be
- * touched any more. Private to the process; the list changes with the GIL held. */
+ * touched any more. Private to the process. The gate of the process guards the list, so that a child of a fork finds it whole; at the end no
+ * thread is left that could change it. */
 #ifndef SK_EXIT_H
 #define SK_EXIT_H
 
@@ -14,15 +15,19 @@ static sk_hold *sk_holds;
 
 /* `hold` is zeroed memory of the caller's, until it is dropped. */
 static inline void sk_hold_add(sk_hold *hold) {
+    sk_private_enter(&sk_this_process.gate);
     hold->next = sk_holds;
     if (sk_holds != NULL) sk_holds->last = hold;
     sk_holds = hold;
+    sk_private_leave(&sk_this_process.gate);
 }
 
 static inline void sk_hold_drop(sk_hold *hold) {
+    sk_private_enter(&sk_this_process.gate);
     if (hold->last != NULL) hold->last->next = hold->next;
     else sk_holds = hold->next;
     if (hold->next != NULL) hold->next->last = hold->last;
+    sk_private_leave(&sk_this_process.gate);
 }
 
 static inline void sk_leave_all(void) {

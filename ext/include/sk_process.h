@@ -132,6 +132,14 @@ static inline void sk_identity_drop(sk_process *p, sk_identity *id) {
     sk_private_leave(&p->gate);
 }
 
+/* Why a file could not be opened the last time; `thread` says for whom. */
+static inline sk_trouble sk_process_trouble(sk_process *p) {
+    sk_private_enter(&p->gate);
+    sk_trouble trouble = p->trouble;
+    sk_private_leave(&p->gate);
+    return trouble;
+}
+
 /* Open the gate although a file is open, until sk_process_tie closes it again. The caller has closed it before, and takes no
  * lock through the file in between: a fork would share it. */
 static inline void sk_process_loose(sk_process *p, sk_loose *loose) {

@@ -122,12 +122,26 @@ cdef class PrivateSegment(Segment):
     cdef void *more(self, uint64_t size) except NULL
 
 
+cdef enum:
+    KEPT = 4                 # references of a handle at most
+
+cdef struct Dropped:
+    void *handle             # which lets go
+    void *called             # the name that it had
+    void *kept[KEPT]         # references of our own to what it let go of
+    int n
+
+
 cdef class Handle:
     cdef Segment segment     # None once closed
     cdef sk_segment *s       # of the segment; NULL once closed
     cdef str called          # the segment's name once closed, for the error that says so
     cdef object __weakref__
     cdef bind(self, Segment segment)
+    cdef void drop(self, Dropped *dropped) noexcept
+
+
+cdef void keep(Dropped *dropped, object what) noexcept
 
 
 cdef Segment create_segment(object place, str name, sk_plan *plan)

@@ -6,8 +6,10 @@ import os
 import resource
 from typing import NamedTuple
 
+cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.errno cimport errno
 from libc.stdlib cimport calloc, free
 from libc.string cimport strlen, strncmp, strrchr
@@ -22,7 +24,9 @@ cdef extern from "sk_segment.h" nogil:
         char path[512]
 
     ctypedef struct sk_process:
-        sk_trouble trouble       # why a file could not be opened
+        pass
+
+    sk_trouble sk_process_trouble(sk_process *process) noexcept
 
     ctypedef struct sk_asker:
         pass
@@ -149,7 +153,7 @@ cdef str no_mapping(uint64_t asked):
 
 cdef object no_file(int reason):
     """The exception for a segment's file that could not be opened, or not be used, for this reason."""
-    cdef sk_trouble *trouble = &sk_this_process.trouble
+    cdef sk_trouble trouble = sk_process_trouble(&sk_this_process)
     path = FOLDER
     if trouble.thread == sk_thread() and trouble.reason == reason:
         path = os.fsdecode(trouble.path)
@@ -430,8 +434,9 @@ cdef class PrivateSegment(Segment):
         cdef void *chunk = PyMem_RawCalloc(1, size + 16)
         if chunk is NULL:
             raise MemoryError
-        (<void **>chunk)[0] = self.chunks
-        self.chunks = chunk
+        with cython.critical_section(self):
+            (<void **>chunk)[0] = self.chunks
+            self.chunks = chunk
         return <char *>chunk + 16
 
     @property
@@ -443,8 +448,9 @@ cdef class PrivateSegment(Segment):
 
     def call(self, str name):
         """Give it this name, unless another thread has just given it one; the name that it has."""
-        if self.known is None:
-            self.known = name
+        with cython.critical_section(self):
+            if self.known is None:
+                self.known = name
         return self.known
 
     @property
@@ -520,8 +526,12 @@ def sweep(list paths):
 def sweep_left():
     """Sweep what this process left to others that may be gone by now: a `preexec_fn` that was still running, a program
     that was just being started."""
-    paths = list(left_to_others)
-    left_to_others.clear()
+    paths = []
+    while left_to_others:
+        try:
+            paths.append(left_to_others.popitem()[0])
+        except KeyError:    # another thread was faster
+            break
     if paths:
         sweep(paths)
 
@@ -630,6 +640,71 @@ cdef PrivateSegment create_private(object place, str name, sk_plan *plan):
     return segment
 
 
+# --- handles --------------------------------------------------------------------------------------------
+#
+# One thread may close a handle that another one uses. A method reads the fields of its handle, and takes references of
+# its own to what it needs longer, in steps between which no other thread can close it: under the GIL anyhow. Without it
+# `close()` stops all threads of the interpreter for the moment in which it empties the fields; each of them stands at a
+# point where CPython lets it be stopped, and compiled code between two calls into Python has none. So using a handle
+# costs nothing more than with the GIL, no reference is counted for it, and none is shared between threads.
+
+
+cdef extern from *:
+    """
+    #ifdef Py_GIL_DISABLED
+    /* Call `what(with)` while no other thread of the interpreter runs Python code. Visiting the collector's objects stops
+     * them, and the visit ends with the first one. */
+    typedef struct { void (*what)(void *); void *with; } Stopped;
+    static int stopped_visit(PyObject *object, void *at) {
+        Stopped *stopped = at;
+        (void)object;
+        if (stopped->what != NULL) stopped->what(stopped->with);
+        stopped->what = NULL;
+        return 0;
+    }
+    static void with_others_stopped(void (*what)(void *), void *with) {
+        Stopped stopped = {what, with};
+        PyUnstable_GC_VisitObjects(stopped_visit, &stopped);
+        if (stopped.what != NULL) what(with); /* there was no object to visit */
+    }
+    #else
+    static void with_others_stopped(void (*what)(void *), void *with) { what(with); }
+    #endif
+    """
+    void with_others_stopped(void (*what)(void *) noexcept, void *to)
+
+
+cdef void keep(Dropped *dropped, object what) noexcept:
+    """Have what a handle lets go of live on until its fields are empty, as code of others runs where it ends."""
+    Py_INCREF(what)
+    dropped.kept[dropped.n] = <void *>what
+    dropped.n += 1
+
+
+cdef void drop_now(void *at) noexcept:
+    cdef Dropped *dropped = <Dropped *>at
+    cdef Handle handle = <Handle>dropped.handle
+    if handle.s is not NULL and dropped.called is not NULL:
+        handle.called = <str>dropped.called
+    handle.drop(dropped)
+
+
+cdef int let_go(Handle handle, str called) except -1:
+    """Empty its fields; it is known by that name from then on."""
+    cdef Dropped dropped
+    cdef int i
+    dropped.n = 0
+    dropped.handle = <void *>handle
+    dropped.called = <void *>called if called is not None else NULL
+    if HAS_GIL or alone():
+        drop_now(&dropped)
+    else:
+        with_others_stopped(drop_now, &dropped)
+    for i in range(dropped.n):
+        Py_DECREF(<object>dropped.kept[i])
+    return 0
+
+
 cdef class Handle:
     """What the classes of the shm placement have in common: a segment, until closed.
 
@@ -640,6 +715,12 @@ cdef class Handle:
     cdef bind(self, Segment segment):
         self.segment = segment
         self.s = segment.s
+
+    cdef void drop(self, Dropped *dropped) noexcept:
+        """Empty the fields, after those of a subclass. No code of others may run in here: `keep` what a field held."""
+        self.s = NULL
+        keep(dropped, self.segment)
+        self.segment = None
 
     def _bind(self, Segment segment):
         self.bind(segment)
@@ -663,10 +744,9 @@ cdef class Handle:
     def close(self):
         """Let go of the segment; using the handle afterwards raises ClosedError. Closing again does nothing.
         """
-        if self.segment is not None:
-            self.called = self.segment.name
-        self.s = NULL
-        self.segment = None
+        cdef Segment segment = self.segment
+        if segment is not None:
+            let_go(self, segment.name)
 
     def unlink(self):
         """Remove the name: who is attached goes on, nobody else can attach. Needed for `persist=True` only.

@@ -45,6 +45,9 @@ cdef class Turn:
     cdef int end(self) except -1
     cdef int called(self) except -1
     cdef int look_after(self) except -1
+    cdef object to_be_called(self)
+    cdef int forsake(self) except -1
+    cdef object step_once(self, object wake)
 
 
 cdef int heed(Turn turn) except -1

@@ -4,6 +4,7 @@
 import atexit
 import os
 
+cimport cython
 from cpython.exc cimport PyErr_WriteUnraisable
 from libc.string cimport memset
 
@@ -18,6 +19,10 @@ cdef extern from "sk_watch.h" nogil:
     void sk_watch_end(sk_watch *w) noexcept
     void *sk_watch_take(sk_watch *w) noexcept
     cbool sk_watch_wait(sk_watch *w, uint64_t idle) noexcept
+
+cdef extern from "sk_atomic.h" nogil:
+    uint32_t sk_add32_relaxed(uint32_t *word, uint32_t n) noexcept
+    uint32_t sk_load32_relaxed(const uint32_t *word) noexcept
 
 cdef uint64_t FOR_EVER = <uint64_t>-1
 cdef uint64_t IDLE_NS = 1000000000      # a thread with nothing to watch ends after so long
@@ -46,18 +51,17 @@ cdef object leaving(object release, object stirs):
     return coroutines().leave(release, stirs)
 
 
-cdef Py_ssize_t in_line = 0
+cdef uint32_t in_line = 0
 
 
-def stand_in_line(Py_ssize_t change):
+def stand_in_line(int change):
     """A task begins to wait in a line of its loop, or is done with that; for sharedkit.aio."""
-    global in_line
-    in_line += change
+    sk_add32_relaxed(&in_line, <uint32_t>change)
 
 
 cdef bint nobody_in_line() noexcept:
     """Whether no task of this process waits in a line, so that who comes now may go first."""
-    return in_line == 0
+    return sk_load32_relaxed(&in_line) == 0
 
 
 cdef object waiting(Turn turn):
@@ -66,7 +70,11 @@ cdef object waiting(Turn turn):
 
 
 cdef class Watcher:
-    """The table of one process, and the thread that sleeps on it: there while anything is watched, a second more."""
+    """The table of one process, and the thread that sleeps on it: there while anything is watched, a second more.
+
+    Without the GIL, critical sections keep two things apart from the loops' threads. On the watcher: which turns are in
+    the table, and whether there is a thread. On a turn: its steps, and what the thread does with it.
+    """
 
     cdef sk_watch table
     cdef set turns               # those in the table, which keep their segments mapped
@@ -82,53 +90,69 @@ cdef class Watcher:
         sk_watch_init(&self.table, polling)
 
     cdef int add(self, Turn turn) except -1:
-        if self.thread is None:
-            self.table.ended = False
-            self.thread = background(self.run, name="sharedkit watcher")
-            try:
-                self.thread.start()
-            except BaseException:
-                self.thread = None
-                raise
-        self.turns.add(turn)
-        turn.node.what = turn.aside
-        turn.node.whose = <void *>turn
-        sk_watch_add(&self.table, &turn.node)
+        with cython.critical_section(self):
+            if self.thread is None:
+                self.table.ended = False
+                self.thread = background(self.run, name="sharedkit watcher")
+                try:
+                    self.thread.start()
+                except BaseException:
+                    self.thread = None
+                    raise
+            self.turns.add(turn)
+            turn.node.what = turn.aside
+            turn.node.whose = <void *>turn
+            sk_watch_add(&self.table, &turn.node)
         return 0
 
     cdef int remove(self, Turn turn) except -1:
-        if turn in self.turns:
-            sk_watch_remove(&self.table, &turn.node)
-            self.turns.discard(turn)
+        with cython.critical_section(self):
+            if turn in self.turns:
+                sk_watch_remove(&self.table, &turn.node)
+                self.turns.discard(turn)
         return 0
+
+    cdef Turn fired(self):
+        """One whose time has come, no longer in the table; or None."""
+        cdef void *whose
+        cdef Turn turn = None
+        with cython.critical_section(self):
+            whose = sk_watch_take(&self.table)
+            if whose is not NULL:
+                turn = <Turn>whose
+                self.turns.discard(turn)
+        return turn
+
+    cdef bint ends(self):
+        """Whether the thread does, as there is nothing to watch."""
+        cdef bint over
+        with cython.critical_section(self):
+            over = self.table.ended or not self.turns and not self.heeded
+            if over:
+                self.thread = None       # nobody has added a turn meanwhile
+        return over
 
     def run(self):
         """What the thread does."""
         cdef cbool fired
-        cdef void *whose
         cdef uint64_t idle
+        cdef Turn turn
         while True:
             idle = sk_now_ns() + (HEED_NS if self.heeded else IDLE_NS)
             with nogil:
                 fired = sk_watch_wait(&self.table, idle)
-            if not fired and (self.table.ended or not self.turns and not self.heeded):
-                self.thread = None       # nobody adds a turn meanwhile, who would need the GIL for that
+            if not fired and self.ends():
                 return
             if self.heeded and sk_now_ns() >= self.heed:
                 self.look_after()
             while True:
-                whose = sk_watch_take(&self.table)
-                if whose is NULL:
+                turn = self.fired()
+                if turn is None:
                     break
-                turn = <Turn>whose
-                self.turns.discard(turn)
-                wake = (<Turn>turn).wake
+                wake = turn.to_be_called()
                 try:
-                    if wake is not None:
-                        (<Turn>turn).called()    # first: it may have looked, and be over, when `wake` comes back
-                        if not wake():
-                            unheed(turn)
-                            (<Turn>turn).abandon()
+                    if wake is not None and not wake():
+                        turn.forsake()
                 except BaseException:
                     PyErr_WriteUnraisable(wake)
                 turn = wake = None       # nothing is kept while it sleeps
@@ -138,14 +162,16 @@ cdef class Watcher:
         self.heed = sk_now_ns() + HEED_NS
         for turn in list(self.heeded):
             try:
-                (<Turn>turn).look_after()
+                with cython.critical_section(turn):
+                    (<Turn>turn).look_after()
             except BaseException:
                 PyErr_WriteUnraisable(turn)
         return 0
 
     def stop(self):
         """At the interpreter's exit: nobody waits any more."""
-        thread = self.thread
+        with cython.critical_section(self):
+            thread = self.thread
         if thread is not None:
             sk_watch_end(&self.table)
             thread.join(1)
@@ -225,9 +251,29 @@ cdef class Turn:
         self.wake = None
         return 0
 
+    cdef object to_be_called(self):
+        """What wakes its task, which will have been told by that; None: it waits no more."""
+        with cython.critical_section(self):
+            wake = self.wake
+            if wake is not None:
+                self.called()    # first: it may have looked, and be over, when `wake` comes back
+        return wake
+
+    cdef int forsake(self) except -1:
+        """Its loop does not run."""
+        with cython.critical_section(self):
+            unheed(self)
+            self.abandon()
+        return 0
+
     def step(self, wake):
         """Look once: the answer, or PENDING, after which `wake` will be called.
         """
+        with cython.critical_section(self):
+            answer = self.step_once(wake)
+        return answer
+
+    cdef object step_once(self, object wake):
         if self.watcher is not None:
             (<Watcher>self.watcher).remove(self)
             self.watcher = None
@@ -252,12 +298,13 @@ cdef class Turn:
 
     def quit(self):
         """The end: watch nothing any more, and pass on what had been promised."""
-        if self.watcher is not None:
-            (<Watcher>self.watcher).remove(self)
-            self.watcher = None
-        self.wake = None
-        if self.begun:
-            self.begun = False
-            if sk_me(self.segment.s) == self.me:
-                self.end()
-        self.drop()
+        with cython.critical_section(self):
+            if self.watcher is not None:
+                (<Watcher>self.watcher).remove(self)
+                self.watcher = None
+            self.wake = None
+            if self.begun:
+                self.begun = False
+                if sk_me(self.segment.s) == self.me:
+                    self.end()
+            self.drop()

@@ -55,6 +55,7 @@ class Raiser:
 def interrupted(action: Callable[[], object], at: int) -> bool:
     """Whether `action` was, at that bytecode; it has come to its end otherwise."""
     before = sys.gettrace()
+    sys._getframe().f_trace_opcodes = True  # Python 3.12 tells of no bytecode unless some frame wants it by now
     sys.settrace(Raiser(at))
     try:
         action()

@@ -12,7 +12,7 @@ from libc.string cimport memset
 
 from sharedkit._segment cimport (
     SK_CORRUPT, SK_EXISTS, SK_LARGEST, SK_NO_MEMORY,
-    Handle, PrivateSegment, Segment, closed, create_segment, refuse, sk_plan, sk_segment,
+    Dropped, Handle, PrivateSegment, Segment, closed, create_segment, keep, refuse, sk_plan, sk_segment,
 )
 from sharedkit._segment import PrivatePlace
 from sharedkit.shm._elements cimport Elements, elements_of
@@ -190,8 +190,14 @@ cdef class Array(Handle):
     def close(self):
         """Let go of the segment; using the handle afterwards raises ClosedError, its views and its lock go on.
         """
-        self.array = self.elements = self.users_lock = None
         Handle.close(self)
+
+    cdef void drop(self, Dropped *dropped) noexcept:
+        keep(dropped, self.array)
+        keep(dropped, self.elements)
+        keep(dropped, self.users_lock)
+        self.array = self.elements = self.users_lock = None
+        Handle.drop(self, dropped)
 
     cdef object all(self):
         if self.s is NULL:

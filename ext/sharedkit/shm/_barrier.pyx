@@ -14,7 +14,7 @@ from sharedkit._differences import unlike
 from sharedkit._attend cimport attend
 from sharedkit._segment cimport (
     SK_BUSY, SK_INTERRUPTED, SK_OK, SK_TIMEOUT,
-    Handle, PrivateSegment, Segment, closed, create_segment, is_too_long, refuse, sk_header_of, sk_me, sk_plan,
+    Dropped, Handle, PrivateSegment, Segment, closed, create_segment, is_too_long, refuse, sk_header_of, sk_me, sk_plan,
 )
 from sharedkit._watch cimport Turn, pending, sk_aside, sk_waits_aside, waiting
 from sharedkit.shm._waiting cimport until_of_span, until_of_wait
@@ -194,8 +194,11 @@ mode=None, group=None)\n--\n
     def close(self):
         """Let go of the segment; using the handle afterwards raises ClosedError. Closing again does nothing.
         """
-        self.barrier = NULL
         Handle.close(self)
+
+    cdef void drop(self, Dropped *dropped) noexcept:
+        self.barrier = NULL
+        Handle.drop(self, dropped)
 
     @cython.binding(False)
     def wait(self, timeout=None):

@@ -13,7 +13,7 @@ from sharedkit._attend cimport attend
 from sharedkit._counts import how_many_to_notify
 from sharedkit._segment cimport (
     SK_BUSY, SK_INTERRUPTED, SK_OK, SK_TIMEOUT,
-    Handle, PrivateSegment, Segment, closed, create_segment, refuse, sk_me, sk_plan,
+    Dropped, Handle, PrivateSegment, Segment, closed, create_segment, keep, refuse, sk_me, sk_plan,
 )
 from sharedkit._segment import PrivatePlace
 from sharedkit._watch cimport coroutines
@@ -169,9 +169,15 @@ cdef class Condition(Handle):
     def close(self):
         """Let go of the segment, not of the lock if it is held. Using the handle afterwards raises ClosedError.
         """
-        self.table = NULL
-        self.lock = self.saves = self.restores = None
         Handle.close(self)
+
+    cdef void drop(self, Dropped *dropped) noexcept:
+        self.table = NULL
+        keep(dropped, self.lock)
+        keep(dropped, self.saves)
+        keep(dropped, self.restores)
+        self.lock = self.saves = self.restores = None
+        Handle.drop(self, dropped)
 
     # --- the lock ------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from sharedkit._segment cimport (
     SK_OK, SK_OVERFLOW,
-    Handle, PrivateSegment, Segment, closed, create_segment, refuse, sk_body_of, sk_header_of, sk_me, sk_plan,
+    Dropped, Handle, PrivateSegment, Segment, closed, create_segment, refuse, sk_body_of, sk_header_of, sk_me, sk_plan,
     sk_segment, sk_segment_sit,
 )
 
@@ -133,8 +133,11 @@ mode=None, group=None)\n--\n
     def close(self):
         """Let go of the segment; using the handle afterwards raises ClosedError. Closing again does nothing.
         """
-        self.word = NULL
         Handle.close(self)
+
+    cdef void drop(self, Dropped *dropped) noexcept:
+        self.word = NULL
+        Handle.drop(self, dropped)
 
     @cython.binding(False)
     def add(self, n=1, /):

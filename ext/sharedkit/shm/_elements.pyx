@@ -192,7 +192,7 @@ cdef class Elements:
         if n < QUICK:
             good = sk_array_check(indices, n, count)
             return add(data, count, indices, n, values, step, NULL) if good == n else good
-        if private is not None:
+        if HAS_GIL and private is not None:
             private.atomic += 1
         with nogil:
             good = sk_array_check(indices, n, count)
@@ -201,7 +201,7 @@ cdef class Elements:
                     sums = PyMem_RawCalloc(count, itemsize)
                 good = add(data, count, indices, n, values, step, sums)
                 PyMem_RawFree(sums)
-        if private is not None:
+        if HAS_GIL and private is not None:
             private.atomic -= 1
         return good
 

@@ -11,7 +11,7 @@ from sharedkit import segments
 from sharedkit._attend cimport attend
 from sharedkit._segment cimport (
     SK_INTERRUPTED, SK_OK, SK_TIMEOUT,
-    Handle, Segment, closed, create_segment, refuse, sk_plan, sk_segment,
+    Dropped, Handle, Segment, closed, create_segment, refuse, sk_plan, sk_segment,
 )
 from sharedkit._watch cimport sk_waits_aside, waiting
 from sharedkit.shm._sync cimport sk_roll_sum
@@ -105,8 +105,11 @@ cdef class Event(Handle):
     def close(self):
         """Let go of the segment; using the handle afterwards raises ClosedError. Closing again does nothing.
         """
-        self.flag = NULL
         Handle.close(self)
+
+    cdef void drop(self, Dropped *dropped) noexcept:
+        self.flag = NULL
+        Handle.drop(self, dropped)
 
     @cython.binding(False)
     def is_set(self):

@@ -1,6 +1,7 @@
 # cython: language_level=3
 """Slots to sleep in, and a task's sleep in one."""
 
+cimport cython
 from libc.stdint cimport uint64_t
 
 from sharedkit._segment cimport SK_BUSY, SK_FULL, SK_INTERRUPTED, SK_OK, PrivateSegment, Segment, refuse, sk_me
@@ -72,12 +73,14 @@ cdef class SleepTurn(Turn):
         return self.saved != 0
 
     def back(self):
-        if isinstance(self.lock, RLock):
-            self.taking = (<RLock>self.lock).turn(FOR_EVER, self.saved, self.name)
-        else:
-            self.taking = turn_of(self.lock, FOR_EVER)
+        with cython.critical_section(self):
+            if isinstance(self.lock, RLock):
+                self.taking = (<RLock>self.lock).turn(FOR_EVER, self.saved, self.name)
+            else:
+                self.taking = turn_of(self.lock, FOR_EVER)
+            taking = self.taking
         heed(self)
-        return waiting(self.taking)
+        return waiting(taking)
 
     cdef int called(self) except -1:
         return heed(self)
@@ -106,10 +109,11 @@ cdef class SleepTurn(Turn):
         return 0
 
     def done(self, well):
-        unheed(self)
-        if well and self.told and sk_me(self.segment.s) == self.me:
-            self.told = False
-            sk_condition_leave(self.slot)
-        self.pass_on()
-        self.lock = self.taking = None
-        Turn.drop(self)
+        with cython.critical_section(self):
+            unheed(self)
+            if well and self.told and sk_me(self.segment.s) == self.me:
+                self.told = False
+                sk_condition_leave(self.slot)
+            self.pass_on()
+            self.lock = self.taking = None
+            Turn.drop(self)

@@ -11,7 +11,7 @@ from sharedkit import errors, segments
 from sharedkit._differences import unlike
 from sharedkit._segment cimport (
     SK_BUSY, SK_CORRUPT, SK_EXCESS, SK_OK, SK_OWNER_DIED,
-    Handle, Segment, closed, create_segment, refuse, sk_body_of, sk_header_of, sk_plan, sk_segment,
+    Dropped, Handle, Segment, closed, create_segment, refuse, sk_body_of, sk_header_of, sk_plan, sk_segment,
 )
 from sharedkit._watch cimport coroutines, nobody_in_line, sk_waits_aside, waiting
 from sharedkit.shm._waiting cimport SliceTurn, next_thread, sk_stay, until_of, wait_in
@@ -76,8 +76,11 @@ cdef class Mutex(Handle):
     def close(self):
         """Let go of the segment, not of the lock if it is held. Using the handle afterwards raises ClosedError.
         """
-        self.mutex = NULL
         Handle.close(self)
+
+    cdef void drop(self, Dropped *dropped) noexcept:
+        self.mutex = NULL
+        Handle.drop(self, dropped)
 
     cdef bint wait(self, uint64_t until) except -1:
         """Take it, at the latest at `until`. Whether it was taken; OwnerDiedWarning, OwnerDiedError."""

@@ -15,6 +15,9 @@ from sharedkit._watch cimport pending
 from sharedkit.shm._stalls cimport SK_STALLED, goes_on
 
 
+cdef extern from "sk_atomic.h" nogil:
+    uint32_t sk_add32_relaxed(uint32_t *word, uint32_t n) noexcept    # what it was
+
 cdef extern from "Python.h":
     uint64_t PyThreadState_GetID(PyThreadState *state) noexcept
 
@@ -98,9 +101,7 @@ cdef uint32_t turns = 0
 
 cdef uint32_t next_thread() noexcept:
     """A number that stands for a wait which is no thread's."""
-    global turns
-    turns += 1
-    return turns | <uint32_t>1 << 31
+    return sk_add32_relaxed(&turns, 1) + 1 | <uint32_t>1 << 31
 
 
 cdef class SliceTurn(Turn):

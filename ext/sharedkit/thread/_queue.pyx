@@ -18,7 +18,7 @@ from sharedkit._differences import unlike
 from sharedkit._iteration import refuse_search, until_shutdown
 from sharedkit._segment cimport (
     SK_INTERRUPTED, SK_TIMEOUT,
-    Handle, Segment, closed, create_segment, deadline_of, is_too_long, sk_body_of, sk_plan, sk_segment,
+    Dropped, Handle, Segment, closed, create_segment, deadline_of, is_too_long, keep, sk_body_of, sk_plan, sk_segment,
 )
 from sharedkit._watch cimport Turn, coroutines, nobody_in_line, pending, sk_waits_aside, waiting
 from sharedkit.shm._waiting cimport next_thread, sk_stay, this_thread
@@ -210,7 +210,11 @@ cdef class Queue(Handle):
         """Let go of the queue. Using this handle then raises ClosedError; closing again does nothing.
         """
         Handle.close(self)
+
+    cdef void drop(self, Dropped *dropped) noexcept:
+        keep(dropped, self.items)
         self.items = None
+        Handle.drop(self, dropped)
 
     cdef inline Items there(self):
         if self.s is NULL:

@@ -8,7 +8,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
 from sharedkit import segments
-from sharedkit._segment cimport HAS_GIL, Handle, Segment, closed, create_segment, sk_plan
+from sharedkit._segment cimport HAS_GIL, Dropped, Handle, Segment, closed, create_segment, keep, sk_plan
 from sharedkit.shm._rlock cimport RLock
 from sharedkit.shm._sync cimport sk_mutex_len
 from sharedkit.statistics import DictStatistics
@@ -111,8 +111,13 @@ cdef class Table(Handle):
         """Let go of the dict. Using this handle then raises ClosedError; closing again does nothing.
         """
         Handle.close(self)
+
+    cdef void drop(self, Dropped *dropped) noexcept:
+        keep(dropped, self.pairs)
+        keep(dropped, self.lock)
         self.pairs = None
         self.lock = None
+        Handle.drop(self, dropped)
 
     cdef inline Pairs there(self):
         if self.s is NULL:

@@ -1,0 +1,276 @@
+"""Programs in which threads use one thing at once, run by test_hammers.py: `hammers.py HAMMER PLACEMENT SECONDS`.
+
+Each prints nothing and ends with status 0. With a GIL they hold, too; without one they are about it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import faulthandler
+import importlib
+import sys
+import threading
+import time
+from collections.abc import Callable
+from queue import Empty, Full
+from typing import Any
+
+import numpy as np
+
+import sharedkit as sk
+from sharedkit.hashing import hash_many
+
+THREADS = 4
+LIMIT = 50.0  # seconds that a thread may take to end once it was told to
+
+# What makes a structure, and what uses it and never waits for another thread for long.
+USES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], object]]] = {
+    "Counter": (lambda place: place.Counter(), lambda c: (c.add(1), c.value, c.exchange(3), c.statistics())),
+    "striped": (lambda place: place.Counter(striped=True), lambda c: (c.add(1), c.value)),
+    "Counters": (lambda place: place.Counters(["a", "b"]), lambda c: (c["a"].add(1), c["b"].value)),
+    "Lock": (lambda place: place.Lock(), lambda it: it.acquire(timeout=0.01) and (it.locked(), it.release())),
+    "RLock": (lambda place: place.RLock(), lambda it: it.acquire(timeout=0.01) and (it.locked(), it.release())),
+    "Semaphore": (lambda place: place.Semaphore(3), lambda s: s.acquire(timeout=0.01) and s.release()),
+    "BoundedSemaphore": (lambda place: place.BoundedSemaphore(3), lambda s: s.acquire(timeout=0.01) and s.release()),
+    "RWLock": (
+        lambda place: place.RWLock(),
+        lambda it: (
+            it.reader.acquire(timeout=0.01) and it.reader.release(),
+            it.writer.acquire(timeout=0.01) and it.writer.release(),
+        ),
+    ),
+    "Event": (lambda place: place.Event(), lambda e: (e.set(), e.wait(0), e.is_set(), e.clear(), e.statistics())),
+    "Condition": (
+        lambda place: place.Condition(),
+        lambda c: c.acquire(timeout=0.01) and (c.notify_all(), c.locked(), c.release()),
+    ),
+    "Barrier": (lambda place: place.Barrier(1), lambda b: (b.wait(), b.n_waiting)),
+    "Queue": (
+        lambda place: place.Queue(),
+        lambda q: (q.put(1), q.put("x" * 3000), q.put_many([2, 3]), q.get(timeout=0.01), q.get_many(2, timeout=0.01)),
+    ),
+    "bounded Queue": (lambda place: place.Queue(2), lambda q: (q.put(1, timeout=0.01), q.get(timeout=0.01), q.qsize())),
+    "Dict": (
+        lambda place: place.Dict(a=1),
+        lambda d: (d["a"], d.__setitem__("a", b"x" * 300), d.get((1, "b")), d.add("c"), len(d), list(d), d.pop("c", 0)),
+    ),
+    "Array": (
+        lambda place: place.Array(16),
+        lambda a: (a.fetch_add(1, 1.0), a[3], a.ndarray.sum(), a.add_at([1, 2], 1.0), a.compare_exchange(0, 1.0, 2.0)),
+    ),
+}
+
+
+def together(seconds: float, *works: Callable[[], object]) -> None:
+    """Call each again and again in a thread of its own until the time is over; what it raises ends the program."""
+    stop = threading.Event()
+    errors: list[BaseException] = []
+
+    def run(work: Callable[[], object]) -> None:
+        try:
+            while not stop.is_set():
+                work()
+        except BaseException as error:
+            errors.append(error)
+            stop.set()
+
+    threads = [threading.Thread(target=run, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    stop.wait(seconds)
+    stop.set()
+    for thread in threads:
+        thread.join(LIMIT)
+        assert not thread.is_alive(), "a thread hangs"
+    if errors:
+        raise errors[0]
+
+
+def closing(place: Any, seconds: float) -> None:
+    """A handle is closed while other threads use it."""
+    for make, use in USES.values():
+        box = [make(place)]
+
+        def using(box: list[Any] = box, use: Callable[[Any], object] = use) -> None:
+            with contextlib.suppress(sk.ClosedError, Empty, Full, threading.BrokenBarrierError):
+                use(box[0])
+
+        def renewing(box: list[Any] = box, make: Callable[[Any], Any] = make) -> None:
+            old, box[0] = box[0], make(place)
+            old.close()
+
+        together(seconds / len(USES), using, using, using, renewing)
+        box[0].close()
+
+
+def dropping(place: Any, seconds: float) -> None:
+    """Structures are made, found by name and forgotten by all threads at once."""
+
+    def work() -> None:
+        for make, _ in USES.values():
+            make(place)
+        with contextlib.suppress(ValueError, FileNotFoundError):
+            first = place.Counter(name="hammered", exist_ok=True)
+            second = place.attach("hammered")
+            first.add(1)
+            assert second.value >= 1
+            first.close()
+
+    together(seconds, *[work] * THREADS)
+
+
+def viewing(place: Any, seconds: float) -> None:
+    """Views of an array outlive its handles."""
+
+    def work() -> None:
+        array = place.Array(1000, "i8")
+        view, lock = array.ndarray, array.lock
+        array.close()
+        view += 1
+        with lock:
+            assert int(view.sum()) == 1000
+
+    together(seconds, *[work] * THREADS)
+
+
+def growing(place: Any, seconds: float) -> None:
+    """A dict and a queue grow while other threads read."""
+    table, queue = place.Dict(), place.Queue()
+    written = [0]
+
+    def write() -> None:
+        number = written[0]
+        table[number] = b"v" * (number % 700)
+        queue.put_many([bytes(number % 5000)] * 3)
+        written[0] = number + 1
+
+    def read() -> None:
+        number = written[0] - 1
+        if number >= 0:
+            assert len(table[number]) == number % 700
+        if number % 64 == 0:
+            assert len(table.as_dict()) >= number
+
+    def take() -> None:
+        with contextlib.suppress(Empty):
+            for item in queue.get_many(timeout=0.01):
+                assert not any(item)
+
+    together(seconds, write, read, read, take)
+    assert len(table) == written[0]
+
+
+def counting(place: Any, seconds: float) -> None:
+    """Nothing is lost or doubled, and who holds a lock is alone."""
+    plain, striped, table, array = place.Counter(), place.Counter(striped=True), place.Dict(), place.Array(4, "i8")
+    lock, rlock, queue = place.Lock(), place.RLock(), place.Queue(50)
+    held, done, taken = [0, 0], [0] * THREADS, [0] * THREADS
+
+    def work(i: int) -> None:
+        plain.add(1)
+        striped.add(1)
+        table.add("n")
+        array.add_at([0, 1], 1)
+        with lock:
+            held[0] += 1
+        with rlock, rlock:
+            held[1] += 1
+        with contextlib.suppress(Full):
+            queue.put((i, done[i]), timeout=0.001)
+            taken[i] -= 1
+        with contextlib.suppress(Empty):
+            queue.get(timeout=0.001)
+            taken[i] += 1
+        done[i] += 1
+
+    together(seconds, *[lambda i=i: work(i) for i in range(THREADS)])
+    total = sum(done)
+    assert (plain.value, striped.value, table["n"], array[0], array[1], *held) == (total,) * 7
+    assert queue.qsize() == -sum(taken)
+
+
+def looping(place: Any, seconds: float) -> None:
+    """Event loops in several threads wait for the same things; some of their tasks are cancelled."""
+    queue, lock, condition = place.Queue(4), place.Lock(), place.Condition(place.Lock())
+    until = time.monotonic() + seconds
+    put, got = [0] * THREADS, [0] * THREADS
+
+    async def produce(i: int) -> None:
+        while time.monotonic() < until:
+            with contextlib.suppress(Full):
+                await queue.aput(i, timeout=0.01)
+                put[i] += 1
+            async with lock:
+                await asyncio.sleep(0)
+
+    async def consume(i: int) -> None:
+        while time.monotonic() < until:
+            waiting = asyncio.ensure_future(queue.aget())
+            await asyncio.wait([waiting], timeout=0.002)
+            waiting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await waiting
+                got[i] += 1
+
+    async def notified() -> None:
+        while time.monotonic() < until:
+            async with condition:
+                await condition.await_(0.005)
+
+    async def notify() -> None:
+        while time.monotonic() < until:
+            async with condition:
+                condition.notify()
+            await asyncio.sleep(0)
+
+    async def all_of(i: int) -> None:
+        await asyncio.gather(produce(i), produce(i), consume(i), consume(i), notified(), notify())
+
+    threads = [threading.Thread(target=lambda i=i: asyncio.run(all_of(i))) for i in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(LIMIT)
+        assert not thread.is_alive(), "a loop hangs"
+    assert queue.qsize() == sum(put) - sum(got), (queue.qsize(), sum(put), sum(got))
+
+
+def calling(place: Any, seconds: float) -> None:
+    """Threads give calls to one executor, and cancel some."""
+    with place.Executor(2) as executor:
+
+        def work() -> None:
+            futures = [executor.submit(pow, 2, i) for i in range(20)]
+            cancelled = [future.cancel() for future in futures[::5]]
+            for i, future in enumerate(futures):
+                if i % 5 or not cancelled[i // 5]:
+                    assert future.result(LIMIT) == 2**i
+
+        together(seconds, *[work] * THREADS)
+
+
+def hashing(place: Any, seconds: float) -> None:
+    """Batches of several threads, over data that they share."""
+    items = [f"item {i}".encode() * (i % 50) for i in range(500)]
+    column = np.arange(4000, dtype="u4")
+    wanted = hash_many(items, "sha256"), hash_many(column, "xxh3_64")
+
+    def work() -> None:
+        assert np.array_equal(hash_many(items, "sha256", threads=2), wanted[0])
+        assert np.array_equal(hash_many(column, "xxh3_64"), wanted[1])
+
+    together(seconds, *[work] * THREADS)
+
+
+HAMMERS = {each.__name__: each for each in (closing, dropping, viewing, growing, counting, looping, calling, hashing)}
+
+
+def main() -> None:
+    faulthandler.enable()
+    name, placement, seconds = sys.argv[1:]
+    HAMMERS[name](importlib.import_module(f"sharedkit.{placement}"), float(seconds))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Threads use, close, drop and grow the same things at once; what they read is right, and the process lives.
+
+They are about Pythons without a GIL (`make test PYTHON=python3.14t`), and hold with one. `HAMMER_SECONDS` makes them
+longer.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(__file__).with_name("hammers.py")
+SECONDS = float(os.environ.get("HAMMER_SECONDS", "1"))
+HAMMERS = ("closing", "dropping", "viewing", "growing", "counting", "looping", "calling", "hashing")
+
+
+@pytest.mark.parametrize("placement", ["thread", "shm"])
+@pytest.mark.parametrize("hammer", HAMMERS)
+def test_threads_that_do_the_same_at_once_leave_all_of_it_right(hammer: str, placement: str) -> None:
+    done = subprocess.run(
+        [sys.executable, str(PROGRAM), hammer, placement, str(SECONDS)],
+        capture_output=True, text=True, timeout=120 + 4 * SECONDS,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.skipif(getattr(sys, "_is_gil_enabled", lambda: True)(), reason="with a GIL")
+def test_importing_every_compiled_module_leaves_the_gil_off() -> None:
+    source = """
+import importlib, sys
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+import sharedkit
+folder = Path(sharedkit.__file__).parent
+names = [path.relative_to(folder.parent).as_posix().removesuffix(EXTENSION_SUFFIXES[0])
+         for path in folder.rglob("*" + EXTENSION_SUFFIXES[0])]
+assert len(names) > 30, names
+for name in names:
+    importlib.import_module(name.replace("/", "."))
+assert not sys._is_gil_enabled()
+"""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", source], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
