@@ -646,14 +646,14 @@ cdef PrivateSegment create_private(object place, str name, sk_plan *plan):
 # its own to what it needs longer, in steps between which no other thread can close it: under the GIL anyhow. Without it
 # `close()` stops all threads of the interpreter for the moment in which it empties the fields; each of them stands at a
 # point where CPython lets it be stopped, and compiled code between two calls into Python has none. So using a handle
-# costs nothing more than with the GIL, no reference is counted for it, and none is shared between threads.
+# costs nothing more than with the GIL, and no count is shared between threads for it.
 
 
 cdef extern from *:
     """
     #ifdef Py_GIL_DISABLED
-    /* Call `what(with)` while no other thread of the interpreter runs Python code. Visiting the collector's objects stops
-     * them, and the visit ends with the first one. */
+    /* Call `what(with)` while no other thread of the interpreter runs Python code. A visit of the collector's objects
+     * stops them, and this one ends with the first. */
     typedef struct { void (*what)(void *); void *with; } Stopped;
     static int stopped_visit(PyObject *object, void *at) {
         Stopped *stopped = at;

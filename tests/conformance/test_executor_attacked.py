@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -23,6 +24,8 @@ from conformance.watchdog import LIMIT, Task, until
 import sharedkit as sk
 from sharedkit.shm import _work_ledger as ledger
 from sharedkit.shm import _work_process
+
+GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
 
 FORK = multiprocessing.get_context("fork")
 
@@ -151,6 +154,7 @@ def test_strangers_may_reap_its_workers() -> None:
         reaper.join()
 
 
+@pytest.mark.skipif(not GIL, reason="has more memory reserved than a limit of the address space leaves to be had")
 def test_a_call_that_kills_whoever_takes_it_is_given_up() -> None:
     with SHM.Executor(1, FORK, calls.ask_for_little, (64,)) as executor:
         large = executor.submit(len, b"x" * (256 << 20))
@@ -247,10 +251,12 @@ def test_a_forked_child_is_told_that_the_executor_is_not_its_own() -> None:
 def ended_well(program: str, *args: str) -> str:
     here = str(Path(__file__).parents[1])
     ran = subprocess.run([sys.executable, "-c", program, here, *args], capture_output=True, text=True, timeout=LIMIT)
-    assert (ran.returncode, ran.stderr) == (0, "")
+    assert (ran.returncode, TRACKER.sub("", ran.stderr)) == (0, "")
     return ran.stdout
 
 
+# From Python 3.13.4 on multiprocessing's own tracker waits at the end for a child that the system has reaped.
+TRACKER = re.compile(r"Exception ignored.*?ResourceTracker.__del__.*?\nChildProcessError: .*?\n", re.DOTALL)
 IGNORED = """
 import multiprocessing, signal, sys
 sys.path.insert(0, sys.argv[1])

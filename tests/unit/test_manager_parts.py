@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 sys.path.append(str(Path(__file__).parents[1]))
@@ -21,6 +22,7 @@ import sharedkit as sk
 from sharedkit.manager import house, server
 from sharedkit.manager.placement import Placement
 from sharedkit.manager.session import Link
+from sharedkit.manager.states.array import ArrayState
 
 
 @pytest.fixture
@@ -172,3 +174,20 @@ def test_a_ticket_keeps_what_is_on_its_way_and_ends_when_it_is_used(ctx: Any, ot
     assert link.call(ident, "load", "") == 3
     with pytest.raises(sk.GoneError):
         ctx.server.link().call(0, "ticket", "a third", ident)
+
+
+PADDED = (
+    {"names": [], "formats": [], "itemsize": 8},
+    {"names": ["a"], "formats": ["u1"], "itemsize": 8},
+    {"names": ["a", "b"], "formats": ["u1", ({"names": ["c"], "formats": ["u1"], "offsets": [1]}, 3)], "itemsize": 8},
+)
+
+
+@pytest.mark.parametrize("dtype", PADDED)
+def test_a_copy_that_leaves_the_server_has_nothing_of_others_between_its_fields(dtype: Any) -> None:
+    state = ArrayState("padded", {"shape": 3, "dtype": np.dtype(dtype)}, None)
+    for key in (..., slice(None, None, -1), [2, 0]):
+        for _ in range(100):
+            secret = np.full(3 * state.array.itemsize // 8, 0x4141414141414141)
+            del secret  # the next array of this size lies where it lay
+            assert not any(state.do_read(Any, key).view("u1").reshape(-1))

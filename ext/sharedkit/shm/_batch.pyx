@@ -21,7 +21,8 @@ from sharedkit.shm._codec cimport (
 from sharedkit.shm._queue cimport (
     SK_RECORD_HEAD, SK_RING_UNITS_MAX, SK_UNIT, SMALL, inside, sk_call, sk_found, sk_queue_bytes,
     sk_queue_capacity, sk_queue_count, sk_queue_get_found, sk_queue_get_records, sk_queue_lacks, sk_queue_of,
-    sk_queue_put, sk_queue_put_records, sk_queue_quit_put, sk_record_head, sk_record_kind, sk_record_payload, sk_record_sound, sk_record_units,
+    sk_queue_put, sk_queue_put_records, sk_queue_quit_put, sk_record_head, sk_record_kind, sk_record_payload,
+    sk_record_sound, sk_record_units,
 )
 from sharedkit.shm._stalls cimport SK_STALLED, goes_on, stalled
 from sharedkit.shm._waiting cimport sk_stay, this_thread

@@ -5,7 +5,7 @@ cimport cython
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from sharedkit._segment cimport (
-    SK_OK, SK_OVERFLOW,
+    HAS_GIL, SK_OK, SK_OVERFLOW,
     Dropped, Handle, PrivateSegment, Segment, closed, create_segment, refuse, sk_body_of, sk_header_of, sk_me, sk_plan,
     sk_segment, sk_segment_sit,
 )
@@ -123,12 +123,17 @@ mode=None, group=None)\n--\n
     cdef inline uint64_t *stripe(self) noexcept:
         """This process's own word; another after a fork, because the child takes a seat of its own. Where there is no
         seat, the base, which all share. In memory of this process, where there are more words than cores, the thread's.
+        Without a GIL its threads add at the same time, and each begins at the process's word to count to its own.
         """
+        cdef uint32_t word
         if self.private:
             return sk_counter_word(self.word, this_thread() % sk_header_of(self.s).seats + 1)
         if sk_me(self.s) == 0 and sk_segment_sit(self.s) != SK_OK:
             return self.word
-        return sk_counter_word(self.word, sk_owner_seat(sk_me(self.s)) + 1)
+        word = sk_owner_seat(sk_me(self.s))
+        if not HAS_GIL:
+            word = (word + this_thread()) % sk_header_of(self.s).seats
+        return sk_counter_word(self.word, word + 1)
 
     def close(self):
         """Let go of the segment; using the handle afterwards raises ClosedError. Closing again does nothing.

@@ -8,6 +8,7 @@ import types
 
 import numpy as np
 
+cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
@@ -141,8 +142,9 @@ mode=None, group=None, **items)\n--\n
     cdef object look(self, const sk_key *key, sk_hit *hit):
         """The value, or MISSING; `hit` names its version."""
         cdef char small[SMALL]
-        cdef Segment segment = self.held()
-        cdef int rc = sk_dict_get(segment.s, key, small, SMALL, hit)
+        if self.s is NULL:    # the key's own code may have closed the handle
+            closed(self)
+        cdef int rc = sk_dict_get(self.s, key, small, SMALL, hit)
         if rc == SK_OK:
             return decode(hit.kind, small, hit.len)
         if rc == SK_LARGER:
@@ -247,8 +249,11 @@ mode=None, group=None, **items)\n--\n
             raise KeyError(key)
         return value
 
+    @cython.binding(False)
     def get(self, key, default=None, /):
-        """The value of `key`, or `default`."""
+        """get($self, key, default=None, /)\n--\n
+        The value of `key`, or `default`.
+        """
         cdef sk_key at
         cdef Plain own
         cdef sk_hit hit
@@ -261,10 +266,10 @@ mode=None, group=None, **items)\n--\n
         cdef Plain own
         cdef sk_hit hit
         cdef uint64_t word
-        cdef Segment segment
         _owner = self.aim(key, &at, &own)
-        segment = self.held()
-        cdef int rc = sk_dict_get(segment.s, &at, &word, sizeof(word), &hit)
+        if self.s is NULL:
+            closed(self)
+        cdef int rc = sk_dict_get(self.s, &at, &word, sizeof(word), &hit)
         if rc != SK_OK and rc != SK_EMPTY and rc != SK_LARGER:
             refuse(rc, 0)
         return rc != SK_EMPTY
@@ -283,8 +288,11 @@ mode=None, group=None, **items)\n--\n
         if self.remove(&at, SK_ALWAYS, NULL) == SK_EMPTY:
             raise KeyError(key)
 
+    @cython.binding(False)
     def setdefault(self, key, default=None, /):
-        """The value of `key`, set to `default` if it was missing, in one step."""
+        """setdefault($self, key, default=None, /)\n--\n
+        The value of `key`, set to `default` if it was missing, in one step.
+        """
         cdef sk_key at
         cdef Plain own
         cdef sk_hit hit
@@ -316,8 +324,11 @@ mode=None, group=None, **items)\n--\n
             if self.remove(&at, SK_IF_SAME, &hit) == SK_OK:
                 return value
 
+    @cython.binding(False)
     def add(self, key, n=1, /):
-        """Add `n` to the number at `key` (a missing one is 0) in one step, and return the new value."""
+        """add($self, key, n=1, /)\n--\n
+        Add `n` to the number at `key` (a missing one is 0) in one step, and return the new value.
+        """
         cdef sk_key at
         cdef Plain own
         cdef sk_hit hit
@@ -345,8 +356,11 @@ mode=None, group=None, **items)\n--\n
             if self.write(&at, after, SK_IF_MISSING if value is MISSING else SK_IF_SAME, &hit) == SK_OK:
                 return after
 
+    @cython.binding(False)
     def compare_exchange(self, key, expected, desired, /):
-        """Set `key` to `desired` if its value equals `expected`, in one step; whether it did."""
+        """compare_exchange($self, key, expected, desired, /)\n--\n
+        Set `key` to `desired` if its value equals `expected`, in one step; whether it did.
+        """
         cdef sk_key at
         cdef Plain own
         cdef sk_hit hit

@@ -26,7 +26,7 @@ cdef extern from *:
     #define find_in_dict PyDict_GetItemRef
     #endif
     """
-    int find_in_dict(dict table, object key, PyObject **value) except -1    # value: a reference of the caller's
+    int find_in_dict(PyObject *table, object key, PyObject **value) except -1    # value: a reference of the caller's
 
 cdef extern from "Python.h":
     void Py_DECREF(PyObject *object)
@@ -49,6 +49,15 @@ cdef class Pairs:
     cdef dict table
     cdef uint32_t busy
     cdef bint foreign            # there may be a key that is compared by code of others
+
+
+@cython.final
+cdef class Grip:
+    """What one handle keeps of them. A call holds on to this, and not to what all handles share: without a GIL, threads
+    that count references to one object wait for each other."""
+
+    cdef Pairs pairs
+    cdef PyObject *table         # of the pairs
 
 
 cdef bint is_plain(object key) noexcept:
@@ -99,12 +108,15 @@ cdef class Table(Handle):
     The steps of a Dict; the rest of its face is over `as_dict` and `update`.
     """
 
-    cdef Pairs pairs             # None once closed
+    cdef Grip grip               # None once closed
     cdef RLock lock              # of the segment
 
     def _open(self, Segment segment):
+        cdef Grip grip = Grip.__new__(Grip)
+        grip.pairs = segment.partner
+        grip.table = <PyObject *>grip.pairs.table
         self.bind(segment)
-        self.pairs = segment.partner
+        self.grip = grip
         self.lock = RLock._in(segment, 0)
 
     def close(self):
@@ -113,16 +125,19 @@ cdef class Table(Handle):
         Handle.close(self)
 
     cdef void drop(self, Dropped *dropped) noexcept:
-        keep(dropped, self.pairs)
+        keep(dropped, self.grip)
         keep(dropped, self.lock)
-        self.pairs = None
+        self.grip = None
         self.lock = None
         Handle.drop(self, dropped)
 
     cdef inline Pairs there(self):
+        return self.held().pairs
+
+    cdef inline Grip held(self):
         if self.s is NULL:
             closed(self)
-        return self.pairs
+        return self.grip
 
     cdef inline bint enter(self, Pairs pairs, bint more) except -1:
         """Begin a change; whether it is to `leave`."""
@@ -134,7 +149,8 @@ cdef class Table(Handle):
 
     def __getitem__(self, key):
         cdef PyObject *found = NULL
-        if find_in_dict(self.there().table, key, &found) == 0:
+        cdef Grip grip = self.held()
+        if find_in_dict(grip.table, key, &found) == 0:
             raise KeyError(key)
         value = <object>found
         Py_DECREF(found)
@@ -146,7 +162,8 @@ cdef class Table(Handle):
         The value of `key`, or `default`.
         """
         cdef PyObject *found = NULL
-        if find_in_dict(self.there().table, key, &found) == 0:
+        cdef Grip grip = self.held()
+        if find_in_dict(grip.table, key, &found) == 0:
             return default
         value = <object>found
         Py_DECREF(found)

@@ -16,6 +16,10 @@ BLUEPRINT: Blueprint
 class Pairs:
     """What the handles of a dict share."""
 
+@final
+class Grip:
+    """What one handle keeps of them."""
+
 @disjoint_base
 class Table(Handle):
     """The steps of a Dict; the rest of its face is over `as_dict` and `update`."""

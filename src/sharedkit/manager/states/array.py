@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ class ArrayState(State):
 
     def do_read(self, call: Call, key: Any) -> Any:
         found = self.array[key]
-        return found.copy() if isinstance(found, np.ndarray) else found
+        return _copy_of(found) if isinstance(found, np.ndarray) else found
 
     def do_write(self, call: Call, key: Any, value: Any) -> None:
         self.array[key] = value
@@ -78,3 +79,24 @@ class ArrayState(State):
             attached=self.attached(),
             lock_owner=None if owner is None else owner.pid,
         )
+
+
+def _copy_of(array: NDArray[Any]) -> NDArray[Any]:
+    """What lies between the fields of a structured type is zero here. In a copy that NumPy makes it is whatever lay in
+    that memory before: what other clients have sent, say."""
+    copied: NDArray[Any] = array.copy("C")
+    if array.dtype.names is not None and copied.nbytes:
+        each = copied.reshape(-1).view("u1").reshape(-1, array.dtype.itemsize)
+        each[:, ~_of_fields(array.dtype)] = 0
+    return copied
+
+
+def _of_fields(dtype: np.dtype[Any]) -> NDArray[np.bool_]:
+    """Which bytes of an element belong to some field."""
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        return np.tile(_of_fields(base), math.prod(shape))
+    taken = np.full(dtype.itemsize, dtype.names is None)
+    for field, offset, *_ in (dtype.fields or {}).values():
+        taken[offset : offset + field.itemsize] |= _of_fields(field)
+    return taken
