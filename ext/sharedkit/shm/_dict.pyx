@@ -11,13 +11,13 @@ import numpy as np
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
 from sharedkit import segments
+from sharedkit._attend cimport unanswered
 from sharedkit._segment cimport (
-    SK_BUSY, SK_EMPTY, SK_EXISTS, SK_FOREIGN, SK_GONE, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_OVERFLOW,
+    SK_BUSY, SK_EMPTY, SK_EXISTS, SK_FOREIGN, SK_GONE, SK_LARGER, SK_OK, SK_OVERFLOW,
     Segment, closed, create_segment, refuse, sk_header_of, sk_plan,
 )
 from sharedkit._keys cimport KEY_BYTES, KEY_INT, KEY_STR, KeyBytes, key_bytes
@@ -217,9 +217,7 @@ mode=None, group=None, **items)\n--\n
             value.kind = parcel.kind
         if value.len <= QUICK:
             rc = sk_dict_set(segment.s, key, &value, when, same, 0)
-        while rc == SK_BUSY or rc == SK_INTERRUPTED:
-            if rc == SK_INTERRUPTED:
-                PyErr_CheckSignals()
+        while unanswered(segment, rc):
             with nogil:
                 rc = sk_dict_set(segment.s, key, &value, when, same, FOR_EVER)
         if rc != SK_OK and rc != SK_EXISTS and rc != SK_GONE:
@@ -230,9 +228,7 @@ mode=None, group=None, **items)\n--\n
         """SK_OK, SK_EMPTY, or SK_GONE as `when` says."""
         cdef Segment segment = self.held()
         cdef int rc = sk_dict_delete(segment.s, key, when, same, 0)
-        while rc == SK_BUSY or rc == SK_INTERRUPTED:
-            if rc == SK_INTERRUPTED:
-                PyErr_CheckSignals()
+        while unanswered(segment, rc):
             with nogil:
                 rc = sk_dict_delete(segment.s, key, when, same, FOR_EVER)
         if rc != SK_OK and rc != SK_EMPTY and rc != SK_GONE:
@@ -341,9 +337,7 @@ mode=None, group=None, **items)\n--\n
         if type(n) is int and -(1 << 63) <= n < 1 << 63:
             step = n
             rc = sk_dict_add(segment.s, &at, KIND_INT, step, &total, 0)
-            while rc == SK_BUSY or rc == SK_INTERRUPTED:
-                if rc == SK_INTERRUPTED:
-                    PyErr_CheckSignals()
+            while unanswered(segment, rc):
                 with nogil:
                     rc = sk_dict_add(segment.s, &at, KIND_INT, step, &total, FOR_EVER)
             if rc == SK_OK:
