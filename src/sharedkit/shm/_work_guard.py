@@ -9,17 +9,12 @@ from __future__ import annotations
 import os
 import sys
 from multiprocessing import forkserver, process
+from typing import NoReturn
 
 from sharedkit import segments
+from sharedkit._unguarded import SENTENCE, UNGUARDED
 
-__all__ = ["SENTENCE", "UNGUARDED", "fork_server_is_unguarded", "leave_if_imported"]
-
-UNGUARDED = 178  # an exit code that nobody else uses
-SENTENCE = (
-    'the main program starts workers when a worker imports it: put what it does under `if __name__ == "__main__":`'
-    ' (with the start methods "spawn" and "forkserver" each worker imports the main program again)'
-)
-
+__all__ = ["fork_server_is_unguarded", "leave", "leave_if_imported"]
 
 def leave_if_imported(prefix: str) -> None:
     """Before a worker is started: end this process if it is itself a worker, or a fork server, that is just importing
@@ -28,13 +23,18 @@ def leave_if_imported(prefix: str) -> None:
     if not getattr(current, "_inheriting", False):
         return
     if current.name.rpartition("-")[0] == prefix:
-        if getattr(forkserver._forkserver, "_forkserver_alive_fd", None) is not None:
-            segments._leave_all()  # a child of a fork server has one exit code for all exceptions
-            os._exit(UNGUARDED)
-        raise SystemExit(UNGUARDED)
+        leave()
     if current.name == "MainProcess":  # what it says is heard by nobody but who reads
         print(SENTENCE, file=sys.stderr)
         raise SystemExit(UNGUARDED)
+
+
+def leave() -> NoReturn:
+    """End this worker with the exit code that its executor knows."""
+    if getattr(forkserver._forkserver, "_forkserver_alive_fd", None) is not None:
+        segments._leave_all()  # a child of a fork server has one exit code for all exceptions
+        os._exit(UNGUARDED)
+    raise SystemExit(UNGUARDED)
 
 
 def fork_server_is_unguarded() -> bool:

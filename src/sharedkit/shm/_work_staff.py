@@ -16,8 +16,9 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
 from sharedkit._threads import background
+from sharedkit._unguarded import SENTENCE, UNGUARDED
 from sharedkit.errors import ExecutorBroken
-from sharedkit.shm._work_guard import SENTENCE, UNGUARDED, fork_server_is_unguarded, leave_if_imported
+from sharedkit.shm._work_guard import fork_server_is_unguarded, leave_if_imported
 from sharedkit.shm._work_ledger import WORKER_MASK
 from sharedkit.shm._work_process import Station, end_of, work
 
@@ -231,7 +232,7 @@ class Staff:
         with self._lock:
             pid, exitcode = self._strike_off(number)
             self._count_vain(number)
-            hopeless = exitcode == UNGUARDED and self._vain > 0 and self._method != "fork"
+            hopeless = exitcode == UNGUARDED and self._vain > 0
             if hopeless:
                 why = SENTENCE
             elif self._vain >= VAIN_STARTS:
