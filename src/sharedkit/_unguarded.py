@@ -1,4 +1,4 @@
-"""A main program that starts workers whenever it is imported, as each worker imports it: how that is known, and said."""
+"""A main program that starts workers whenever it is imported, as each worker does: how that is known, and said."""
 
 from __future__ import annotations
 

@@ -36,7 +36,6 @@ OTHERWISE = {
 }
 
 
-
 class _Patient:
     """What the suites look for behind the face of multiprocessing's own types is left out, and what has to come is
     waited for: theirs sleep 0.1 s in the hope that it has come by then.
