@@ -14,10 +14,12 @@ from functools import wraps
 
 from sharedkit.errors import ClosedError, SharedkitError
 from sharedkit.manager import wire
+from sharedkit.manager.standing import StandsStill, Watch
 from sharedkit.manager.wire import RemoteTraceback, content_of, join
 
 cdef int RESULT = wire.RESULT
 cdef int CANCELLED = wire.CANCELLED
+cdef double LONGEST = 3600.0   # seconds of one sleep
 cdef int AGAIN = 1000     # times that a release begins anew which handlers keep from its first byte
 cdef object PLAIN = (SharedkitError, TypeError, ValueError, OverflowError)   # what a release may raise by itself
 
@@ -31,7 +33,8 @@ cdef class Request:
     `link` is the way to the server and `content` what was asked there: ident, method, args and thread. `answer` is the
     message that came, None before. `over` says that nothing is to be given back: the server has refused, or is gone.
     `in_order` says of one that was left that its stream can be used again. `note` is for who asks, to find again when
-    it begins anew.
+    it begins anew. `still` says that it was left because the server stands still, so that it must not have happened, and
+    `told` that word of that is on its way.
     """
 
     cdef public object note
@@ -42,25 +45,49 @@ cdef class Request:
     cdef readonly object answer
     cdef readonly bint over
     cdef public bint in_order
+    cdef readonly bint still
+    cdef readonly bint told
     cdef object patience
 
-    def ask(self, link, ident, method, args, patience, thread):
+    def ask(self, link, ident, method, args, patience, thread, bound=None):
         """The result of `method` in the server, or its exception, with the traceback it had there as the cause.
 
         As `Link.call`, which says what the arguments are.
         """
+        watch = None if bound is None else Watch(link, bound)
+        try:
+            return self.ask_watched(link, ident, method, args, patience, thread, watch)
+        except StandsStill:
+            self.still = True
+            self.patience = 0   # nothing is to be waited for
+            if self.stream is not None and self.stream.sent:
+                try:   # before anybody hears of this, and may have the server go on
+                    self.stream.offer(join(0, (0, "cancel", (self.number,), 0, ())))
+                    self.told = self.stream.sent
+                except OSError:   # it has ended
+                    pass
+            self.leave(False)
+            self.over = True
+            raise
+
+    cdef object ask_watched(self, link, ident, method, args, patience, thread, watch):
         calls = link._calls
         leaving = calls.leaving
         while leaving:   # what this thread has left before comes first
             first = next(iter(leaving))
-            first.acquire()
+            if watch is None:
+                first.acquire()
+            else:
+                seconds = watch.patience()
+                while not first.acquire(True, min(seconds, LONGEST)):
+                    seconds = watch.look()
             first.release()
             if first in leaving:   # a signal handler may have called, too
                 leaving.remove(first)
         streams = calls.streams
         stream = streams.pop() if streams else None   # while it is in use, a signal handler that calls takes another
         if stream is None or stream.epoch != link.epoch:
-            stream = link._new_stream()
+            stream = link._new_stream(watch)
         number = stream.number + 1
         released = []
         try:
@@ -75,6 +102,7 @@ cdef class Request:
             streams.append(stream)
             raise
         stream.number = number
+        stream.watch = watch
         self.link, self.content, self.patience = link, content[:4], patience
         self.stream, self.number, self.answer, self.over = stream, number, None, False
         try:
@@ -84,6 +112,7 @@ cdef class Request:
                 raise EOFError("what listens there is no server of the kit")
             self.answer = answer
         except BaseException as end:
+            stream.watch = None
             if not stream.sent:
                 link.released.extend(released)
             if not stream.begun and not is_end(end):
@@ -94,6 +123,7 @@ cdef class Request:
                 raise link._gone(stream, end) from end
             raise
         self.stream = None
+        stream.watch = None
         streams.append(stream)
         for ticket in tickets:
             if ticket in link.tickets:
@@ -149,11 +179,11 @@ cdef bint is_end(error):
     )
 
 
-def call(link, ident, method, args, patience, thread):
+def call(link, ident, method, args, patience, thread, bound=None):
     """`Request.ask`, of a request that is left where it raises."""
     cdef Request request = Request()
     try:
-        return request.ask(link, ident, method, args, patience, thread)
+        return request.ask(link, ident, method, args, patience, thread, bound)
     except BaseException:
         request.leave(False)
         raise

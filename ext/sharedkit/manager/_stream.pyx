@@ -6,12 +6,13 @@ or a write, never between one and the count of what it has moved.
 """
 
 import os
+import socket
 
 import numpy as np
 
 from sharedkit._inlet import Inlet
 from sharedkit._look import Looker
-from sharedkit.manager.greenlets import await_ready
+from sharedkit.manager.greenlets import COOPERATIVE, await_ready
 from sharedkit.manager.wire import rest_of
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
@@ -23,7 +24,25 @@ from libc.stdint cimport uint64_t
 from libc.string cimport memcpy, memmove
 from posix.unistd cimport read, write
 
+cdef extern from "poll.h" nogil:
+    enum: POLLIN, POLLOUT
+
+    struct pollfd:
+        int fd
+        short events
+        short revents
+
+    int poll(pollfd *fds, unsigned long count, int ms)
+
+cdef extern from "sys/socket.h" nogil:
+    enum: MSG_DONTWAIT, MSG_NOSIGNAL
+
+    ssize_t c_send "send" (int fd, const void *data, size_t length, int flags)
+
 cdef Py_ssize_t CHUNK = 1 << 16
+cdef double LONGEST = 3600.0   # seconds of one sleep
+cdef bint GREEN = COOPERATIVE
+cdef object DONTWAIT = socket.MSG_DONTWAIT
 
 
 cdef class Stream:
@@ -33,12 +52,15 @@ cdef class Stream:
     What has come of a message stays here until all of it is there, whoever reads on. The rest of one that is larger
     than `CHUNK` goes straight to where it is to be.
 
-    `epoch` says of which session of its process it is, and `number` is that of its last call.
+    `epoch` says of which session of its process it is, and `number` is that of its last call. `watch` is the Watch of
+    a call that has a time: while one is there nothing waits for the server without looking at that.
     """
 
     cdef readonly object connection
     cdef readonly object epoch
     cdef public object number
+    cdef public object watch
+    cdef readonly uint64_t came       # bytes that were read from it so far
     cdef readonly Py_ssize_t gone     # bytes of the last message that were sent,
     cdef readonly Py_ssize_t length   # of so many
     cdef object looker
@@ -75,6 +97,37 @@ cdef class Stream:
             raise OSError(EBADF, "it was closed")
         return fd
 
+    cdef int await_watched(self, int fd, bint to_write) except -1:
+        """Wait until it is ready, looking at the watch. Raises what that does, and what signal handlers do."""
+        cdef pollfd asked
+        cdef double seconds = self.watch.patience()
+        cdef int ready, ms
+        while True:
+            seconds = min(seconds, LONGEST)
+            if GREEN:
+                ready = await_ready(fd, to_write, seconds)
+            else:
+                asked.fd, asked.events, asked.revents = fd, POLLOUT if to_write else POLLIN, 0
+                ms = <int>(seconds * 1000) + 1
+                with nogil:
+                    ready = poll(&asked, 1, ms)
+                PyErr_CheckSignals()
+            if ready > 0:
+                return 0
+            seconds = self.watch.look(self)
+
+    def offer(self, message):
+        """Send of one message what goes at once: `gone` bytes of its `length`. Raises OSError where it has ended."""
+        cdef ssize_t n
+        cdef int fd
+        self.gone, self.length = 0, 0
+        fd = self.descriptor()
+        n = c_send(fd, PyBytes_AS_STRING(message), <size_t>PyBytes_GET_SIZE(message), MSG_DONTWAIT | MSG_NOSIGNAL)
+        if n < 0 and errno != EAGAIN and errno != EINTR:
+            PyErr_SetFromErrno(OSError)
+        self.length = PyBytes_GET_SIZE(message)
+        self.gone = max(n, 0)
+
     def send(self, message):
         """Send one message whole, in its frame. Raises OSError."""
         cdef ssize_t n
@@ -90,12 +143,18 @@ cdef class Stream:
         self.length = PyBytes_GET_SIZE(message)
         while self.gone < self.length:
             rest = <size_t>(self.length - self.gone)
-            with nogil:
-                n = write(fd, data + self.gone, rest)
+            if self.watch is not None:
+                n = c_send(fd, data + self.gone, rest, MSG_DONTWAIT | MSG_NOSIGNAL)
+            else:
+                with nogil:
+                    n = write(fd, data + self.gone, rest)
             if n >= 0:
                 self.gone += n
             elif errno == EAGAIN:
-                await_ready(fd, True)
+                if self.watch is not None:
+                    self.await_watched(fd, True)
+                else:
+                    await_ready(fd, True)
             elif errno != EINTR:
                 PyErr_SetFromErrno(OSError)
             else:
@@ -108,9 +167,12 @@ cdef class Stream:
         self.length = length
         while message:
             try:
-                n = os.writev(fd, message)
+                n = os.writev(fd, message) if self.watch is None else self.connection.sendmsg(message, (), DONTWAIT)
             except BlockingIOError:
-                await_ready(fd, True)
+                if self.watch is not None:
+                    self.await_watched(fd, True)
+                else:
+                    await_ready(fd, True)
                 continue
             self.gone += n
             message = rest_of(message, n)
@@ -140,7 +202,8 @@ cdef class Stream:
                 self.end -= self.begin
                 self.begin = 0
             fd = self.descriptor()
-            self.looker.look(fd)
+            if not self.looker.look(fd) and self.watch is not None:
+                self.await_watched(fd, False)
             PyErr_CheckSignals()
             to = self.incoming + self.end
             room = <size_t>(CHUNK - self.end)
@@ -148,6 +211,7 @@ cdef class Stream:
                 n = read(fd, to, room)
             if n > 0:
                 self.end += n
+                self.came += n
             elif n == 0:
                 raise EOFError
             elif errno == EAGAIN:
@@ -196,10 +260,12 @@ cdef class Stream:
         inlet = self.inlet
         while inlet.filled < len(inlet.memory):
             fd = self.descriptor()
-            self.looker.look(fd)
+            if not self.looker.look(fd) and self.watch is not None:
+                self.await_watched(fd, False)
             try:
                 if not inlet.fill(fd):
                     raise EOFError
+                self.came += 1
             except BlockingIOError:
                 await_ready(fd, False)
             self.looker.woke()

@@ -16,6 +16,7 @@ from sharedkit._unguarded import SENTENCE, UNGUARDED
 
 __all__ = ["fork_server_is_unguarded", "leave", "leave_if_imported"]
 
+
 def leave_if_imported(prefix: str) -> None:
     """Before a worker is started: end this process if it is itself a worker, or a fork server, that is just importing
     the main program. Others that do so hear the same from multiprocessing."""
