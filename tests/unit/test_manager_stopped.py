@@ -20,6 +20,10 @@ sys.path.append(str(Path(__file__).parents[1]))
 
 from conformance.watchdog import Task, until
 from processes.programs import is_stopped
+from unit.manager_serving import KEY, served
+
+import sharedkit as sk
+from sharedkit.manager import standing
 
 BRIEF = 0.2  # seconds of a call's own time
 WAYS = {"at once": {"block": False}, "in time": {"timeout": BRIEF}}
@@ -266,3 +270,40 @@ def test_a_server_that_is_busy_makes_no_call_fail(ctx: Any) -> None:
             going = False
             for each in carriers:
                 each.result()
+
+
+def test_over_tcp_a_server_that_says_nothing_is_given_five_more_seconds() -> None:
+    with served("127.0.0.1:0") as (server, shown):
+        host, _, port = shown.rpartition(":")
+        context: Any = sk.get_context("manager", address=(host, int(port)), authkey=KEY)
+        q, lock = context.Queue(), context.Lock()
+        q.put("it")
+        os.kill(server.pid, signal.SIGSTOP)
+        until(lambda: is_stopped(server.pid))
+        begun = time.monotonic()
+        calls = [Task(q.get_nowait), Task(awaited(q.aget), timeout=BRIEF), Task(lock.acquire, timeout=BRIEF)]
+        with pytest.raises(Full, match=r"has said nothing for 5 s past the time"):
+            q.put(bytes(8 << 20), timeout=BRIEF)
+        for each in calls[:2]:
+            with pytest.raises(Empty, match="has said nothing"):
+                each.result()
+        assert calls[2].result() is False
+        assert time.monotonic() - begun >= standing.SILENCE
+        os.kill(server.pid, signal.SIGCONT)
+        assert q.get(timeout=60) == "it"
+        assert lock.acquire(timeout=60) is True
+        assert q.empty()
+
+
+def test_over_tcp_a_server_that_runs_makes_nobody_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answers, but not to this call, as one does whose turn is late: the server is told of a later end."""
+    monkeypatch.setattr(standing, "SILENCE", 0.5)
+    monkeypatch.setattr(standing, "LOOK_FAR", 0.1)
+    with served("127.0.0.1:0") as (_, shown):
+        host, _, port = shown.rpartition(":")
+        context: Any = sk.get_context("manager", address=(host, int(port)), authkey=KEY)
+        q = context.Queue()
+        late = Task(lambda: q._call("get_many", 1, True, 3.0, bound=0.0))
+        with pytest.raises(Empty) as empty:
+            late.result()
+        assert not str(empty.value)

@@ -114,7 +114,8 @@ class Barrier(Handle):
             return timeout
         if self._limit is _UNKNOWN:
             self._limit = self._call("timeout")
-        return self._limit
+        limit: float | None = self._limit
+        return limit
 
     def _broken_by(self, still: StandsStill) -> BrokenBarrierError:
         """Whose time is over breaks it for all, as soon as the server goes on."""

@@ -125,11 +125,11 @@ class Channel:
         if self._large is not None:
             self._filled += came
             if self._filled == len(self._large):
-                message, self._large = self._large, None
-                if self._is_left(number_of(message)):
-                    self._drop(message)
+                large, self._large = self._large, None
+                if self._is_left(number_of(large)):
+                    self._drop(large)
                 else:
-                    self._serve(message)
+                    self._serve(large)
             return
         incoming = self._incoming
         if not incoming and len(chunk) > 4 and int.from_bytes(chunk[:4], "big") == len(chunk) - 4:
