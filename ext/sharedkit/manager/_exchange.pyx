@@ -33,7 +33,7 @@ cdef class Request:
     `link` is the way to the server and `content` what was asked there: ident, method, args and thread. `answer` is the
     message that came, None before. `over` says that nothing is to be given back: the server has refused, or is gone.
     `in_order` says of one that was left that its stream can be used again. `note` is for who asks, to find again when
-    it begins anew. `still` says that it was left because the server stands still, so that it must not have happened, and
+    it begins anew. `still` says that it was left because the server stands still, so that it must not happen, and
     `told` that word of that is on its way.
     """
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from sharedkit._inlet import Inlet
 from sharedkit._look import Looker
-from sharedkit.manager.greenlets import COOPERATIVE, await_ready
+from sharedkit.manager import greenlets
+from sharedkit.manager.greenlets import await_ready
 from sharedkit.manager.wire import rest_of
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
@@ -41,7 +42,7 @@ cdef extern from "sys/socket.h" nogil:
 
 cdef Py_ssize_t CHUNK = 1 << 16
 cdef double LONGEST = 3600.0   # seconds of one sleep
-cdef bint GREEN = COOPERATIVE
+cdef bint COOPERATIVE = greenlets.COOPERATIVE
 cdef object DONTWAIT = socket.MSG_DONTWAIT
 
 
@@ -104,7 +105,7 @@ cdef class Stream:
         cdef int ready, ms
         while True:
             seconds = min(seconds, LONGEST)
-            if GREEN:
+            if COOPERATIVE:
                 ready = await_ready(fd, to_write, seconds)
             else:
                 asked.fd, asked.events, asked.revents = fd, POLLOUT if to_write else POLLIN, 0
