@@ -232,7 +232,7 @@ class _LeftPut:
         self.asked: tuple[Pending, asyncio.Future[None]] | None = None
 
     def __call__(self, pending: Pending) -> None:
-        if type(pending.answer) is list:
+        if type(pending.answer) is list and not pending.voided:
             request = self._packed, pending.answer
             self.asked = _begin(self._link, self._ident, "take_back", request, 0, keep, self._loop)
 

@@ -51,7 +51,7 @@ class Pending:
         self._payload: Any = None
         self._left = False
         self._forsaken = False
-        self._void = False
+        self.voided = False  # it must not have happened, and the server is told so
         self.number = 0
         self.over = False
         self.seen = False  # whether who awaits it has looked at the answer, or cares no more
@@ -101,7 +101,7 @@ class Pending:
 
     def void(self) -> None:
         """The same where it must not have happened: items that were put are taken back, too."""
-        self._void = True
+        self.voided = True
         self.cancel()
 
     def forsake(self) -> None:
@@ -294,7 +294,7 @@ class Requests:
 
     def _undo(self, pending: Pending) -> None:
         if pending._method == "put_many":
-            if pending._void and type(pending._payload) is list:
+            if pending.voided and type(pending._payload) is list:
                 with suppress(ServerGoneError):
                     self.begin(
                         pending._ident, "take_back", (pending._args[0], pending._payload), pending._thread, _nothing
