@@ -11,6 +11,7 @@ import inspect
 import pickle
 from _thread import allocate_lock, get_ident, start_new_thread
 from functools import wraps
+from time import monotonic
 
 from sharedkit.errors import ClosedError, SharedkitError
 from sharedkit.manager import wire
@@ -54,9 +55,8 @@ cdef class Request:
 
         As `Link.call`, which says what the arguments are.
         """
-        watch = None if bound is None else Watch(link, bound)
         try:
-            return self.ask_watched(link, ident, method, args, patience, thread, watch)
+            return self.ask_in_time(link, ident, method, args, patience, thread, bound)
         except StandsStill:
             self.still = True
             self.patience = 0   # nothing is to be waited for
@@ -70,14 +70,18 @@ cdef class Request:
             self.over = True
             raise
 
-    cdef object ask_watched(self, link, ident, method, args, patience, thread, watch):
+    cdef object ask_in_time(self, link, ident, method, args, patience, thread, bound):
+        cdef double until = 0
+        if bound is not None:
+            until = monotonic() + max(0.0, bound)
         calls = link._calls
         leaving = calls.leaving
         while leaving:   # what this thread has left before comes first
             first = next(iter(leaving))
-            if watch is None:
+            if bound is None:
                 first.acquire()
             else:
+                watch = Watch(link, until - monotonic())
                 seconds = watch.patience()
                 while not first.acquire(True, min(seconds, LONGEST)):
                     seconds = watch.look()
@@ -87,7 +91,7 @@ cdef class Request:
         streams = calls.streams
         stream = streams.pop() if streams else None   # while it is in use, a signal handler that calls takes another
         if stream is None or stream.epoch != link.epoch:
-            stream = link._new_stream(watch)
+            stream = link._new_stream(None if bound is None else Watch(link, until - monotonic()))
         number = stream.number + 1
         released = []
         try:
@@ -102,7 +106,8 @@ cdef class Request:
             streams.append(stream)
             raise
         stream.number = number
-        stream.watch = watch
+        if bound is not None:
+            stream.limit(link, until)
         self.link, self.content, self.patience = link, content[:4], patience
         self.stream, self.number, self.answer, self.over = stream, number, None, False
         try:
@@ -112,7 +117,7 @@ cdef class Request:
                 raise EOFError("what listens there is no server of the kit")
             self.answer = answer
         except BaseException as end:
-            stream.watch = None
+            stream.unlimit()
             if not stream.sent:
                 link.released.extend(released)
             if not stream.begun and not is_end(end):
@@ -123,7 +128,8 @@ cdef class Request:
                 raise link._gone(stream, end) from end
             raise
         self.stream = None
-        stream.watch = None
+        if bound is not None:
+            stream.unlimit()
         streams.append(stream)
         for ticket in tickets:
             if ticket in link.tickets:

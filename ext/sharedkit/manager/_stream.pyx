@@ -7,12 +7,14 @@ or a write, never between one and the count of what it has moved.
 
 import os
 import socket
+from time import monotonic
 
 import numpy as np
 
 from sharedkit._inlet import Inlet
 from sharedkit._look import Looker
 from sharedkit.manager import greenlets
+from sharedkit.manager.standing import LOOK, Watch
 from sharedkit.manager.greenlets import await_ready
 from sharedkit.manager.wire import rest_of
 
@@ -38,10 +40,19 @@ cdef extern from "poll.h" nogil:
 cdef extern from "sys/socket.h" nogil:
     enum: MSG_DONTWAIT, MSG_NOSIGNAL
 
+    enum: SOL_SOCKET, SO_RCVTIMEO
+
     ssize_t c_send "send" (int fd, const void *data, size_t length, int flags)
+    int setsockopt(int fd, int level, int option, const void *value, unsigned int length)
+
+cdef extern from "sys/time.h" nogil:
+    struct timeval:
+        long tv_sec
+        long tv_usec
 
 cdef Py_ssize_t CHUNK = 1 << 16
 cdef double LONGEST = 3600.0   # seconds of one sleep
+cdef long SLICE = <long>(LOOK * 1e6)
 cdef bint COOPERATIVE = greenlets.COOPERATIVE
 cdef object DONTWAIT = socket.MSG_DONTWAIT
 
@@ -53,14 +64,19 @@ cdef class Stream:
     What has come of a message stays here until all of it is there, whoever reads on. The rest of one that is larger
     than `CHUNK` goes straight to where it is to be.
 
-    `epoch` says of which session of its process it is, and `number` is that of its last call. `watch` is the Watch of
-    a call that has a time: while one is there nothing waits for the server without looking at that.
+    `epoch` says of which session of its process it is, and `number` is that of its last call. After `limit` nothing
+    waits for the server for long without looking at a Watch, until `unlimit`. That one is made when it is first needed:
+    most answers are there sooner.
     """
 
     cdef readonly object connection
     cdef readonly object epoch
     cdef public object number
-    cdef public object watch
+    cdef object watch
+    cdef object link
+    cdef double until                 # when the time of the call is over, monotonic
+    cdef bint limited
+    cdef bint sliced                  # the system ends each read after `SLICE`
     cdef readonly uint64_t came       # bytes that were read from it so far
     cdef readonly Py_ssize_t gone     # bytes of the last message that were sent,
     cdef readonly Py_ssize_t length   # of so many
@@ -98,10 +114,33 @@ cdef class Stream:
             raise OSError(EBADF, "it was closed")
         return fd
 
+    def limit(self, link, double until):
+        """What it does for a call to that link whose time is over then."""
+        self.link, self.until, self.limited = link, until, True
+
+    def unlimit(self):
+        """The call is over, or left."""
+        self.watch = self.link = None
+        self.limited = False
+
+    cdef int slice_reads(self, int fd) except -1:
+        """Have the system end a read that has nothing, or not."""
+        cdef timeval most
+        most.tv_sec, most.tv_usec = 0, SLICE if self.limited else 0
+        if setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof(most)) != 0:
+            PyErr_SetFromErrno(OSError)
+        self.sliced = self.limited
+        return 0
+
     cdef int await_watched(self, int fd, bint to_write) except -1:
         """Wait until it is ready, looking at the watch. Raises what that does, and what signal handlers do."""
         cdef pollfd asked
-        cdef double seconds = self.watch.patience()
+        cdef double seconds
+        if self.watch is not None:
+            seconds = self.watch.patience()
+        else:
+            self.watch = Watch(self.link, self.until - monotonic())
+            seconds = self.watch.look(self) if self.sliced else self.watch.patience()   # a slice is over then
         cdef int ready, ms
         while True:
             seconds = min(seconds, LONGEST)
@@ -144,7 +183,7 @@ cdef class Stream:
         self.length = PyBytes_GET_SIZE(message)
         while self.gone < self.length:
             rest = <size_t>(self.length - self.gone)
-            if self.watch is not None:
+            if self.limited:
                 n = c_send(fd, data + self.gone, rest, MSG_DONTWAIT | MSG_NOSIGNAL)
             else:
                 with nogil:
@@ -152,7 +191,7 @@ cdef class Stream:
             if n >= 0:
                 self.gone += n
             elif errno == EAGAIN:
-                if self.watch is not None:
+                if self.limited:
                     self.await_watched(fd, True)
                 else:
                     await_ready(fd, True)
@@ -168,9 +207,9 @@ cdef class Stream:
         self.length = length
         while message:
             try:
-                n = os.writev(fd, message) if self.watch is None else self.connection.sendmsg(message, (), DONTWAIT)
+                n = self.connection.sendmsg(message, (), DONTWAIT) if self.limited else os.writev(fd, message)
             except BlockingIOError:
-                if self.watch is not None:
+                if self.limited:
                     self.await_watched(fd, True)
                 else:
                     await_ready(fd, True)
@@ -203,8 +242,9 @@ cdef class Stream:
                 self.end -= self.begin
                 self.begin = 0
             fd = self.descriptor()
-            if not self.looker.look(fd) and self.watch is not None:
-                self.await_watched(fd, False)
+            if self.sliced != self.limited and not COOPERATIVE:
+                self.slice_reads(fd)
+            self.looker.look(fd)
             PyErr_CheckSignals()
             to = self.incoming + self.end
             room = <size_t>(CHUNK - self.end)
@@ -216,7 +256,10 @@ cdef class Stream:
             elif n == 0:
                 raise EOFError
             elif errno == EAGAIN:
-                await_ready(fd, False)
+                if self.limited:
+                    self.await_watched(fd, False)
+                else:
+                    await_ready(fd, False)
             elif errno != EINTR:
                 PyErr_SetFromErrno(OSError)
             else:
@@ -261,14 +304,18 @@ cdef class Stream:
         inlet = self.inlet
         while inlet.filled < len(inlet.memory):
             fd = self.descriptor()
-            if not self.looker.look(fd) and self.watch is not None:
-                self.await_watched(fd, False)
+            if self.sliced != self.limited and not COOPERATIVE:
+                self.slice_reads(fd)
+            self.looker.look(fd)
             try:
                 if not inlet.fill(fd):
                     raise EOFError
                 self.came += 1
             except BlockingIOError:
-                await_ready(fd, False)
+                if self.limited:
+                    self.await_watched(fd, False)
+                else:
+                    await_ready(fd, False)
             self.looker.woke()
         self.inlet = None
         return inlet.memory
