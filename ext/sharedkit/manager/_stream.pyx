@@ -13,9 +13,9 @@ import numpy as np
 
 from sharedkit._inlet import Inlet
 from sharedkit._look import Looker
-from sharedkit.manager import greenlets
-from sharedkit.manager.standing import LOOK, Watch
+from sharedkit.manager import greenlets, standing
 from sharedkit.manager.greenlets import await_ready
+from sharedkit.manager.standing import Watch
 from sharedkit.manager.wire import rest_of
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
@@ -52,7 +52,7 @@ cdef extern from "sys/time.h" nogil:
 
 cdef Py_ssize_t CHUNK = 1 << 16
 cdef double LONGEST = 3600.0   # seconds of one sleep
-cdef long SLICE = <long>(LOOK * 1e6)
+cdef long SLICE = <long>(standing.LOOK * 1e6)
 cdef bint COOPERATIVE = greenlets.COOPERATIVE
 cdef object DONTWAIT = socket.MSG_DONTWAIT
 
