@@ -167,6 +167,8 @@ class Channel:
 
     def _is_left(self, number: int) -> bool:
         """Whether word is there already that nobody wants that request of a large message any more."""
+        if not number:  # nobody can leave what has no answer
+            return False
         with suppress(OSError), socket_of(self.descriptor) as end:
             head = end.recv(LONGEST_CANCEL, socket.MSG_PEEK | socket.MSG_DONTWAIT)
             begin, stop = bounds(bytearray(head))
