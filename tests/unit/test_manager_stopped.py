@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
+import random
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty, Full
 from threading import BrokenBarrierError
@@ -270,6 +272,78 @@ def test_a_server_that_is_busy_makes_no_call_fail(ctx: Any) -> None:
             going = False
             for each in carriers:
                 each.result()
+
+
+def test_a_large_item_that_is_given_back_is_there_whatever_is_asked_next(ctx: Any) -> None:
+    """The server finds both at once."""
+    with ctx.Queue() as q:
+        link = ctx.server.link()
+        for size in (1, 100_000):
+            q.put(bytes(size))
+            came: list[Any] = []
+            get = link.begin(q._ident, "get_many", (1, True, None), came.append)
+            until(lambda: bool(came))  # noqa: B023
+            with stopped(ctx):
+                get.cancel()
+                link.begin(0, "undone", (), came.append)
+                requests = link.open()
+                until(lambda: not (requests._outgoing or requests._sending))  # noqa: B023
+            until(lambda: len(came) == 2)  # noqa: B023
+            assert q.get(timeout=60) == bytes(size)
+
+
+def test_stops_at_random_lose_nothing_and_double_nothing(ctx: Any) -> None:
+    """What was put is got once, whoever left, and whatever was under way then."""
+    going, times = True, (0, 0.01, 0.1)
+    put: list[int] = []
+    got: list[int] = []
+    numbers = itertools.count()
+
+    with ctx.Queue(3) as q:
+
+        def put_them() -> None:
+            while going:
+                number = next(numbers)
+                with suppress(Full):
+                    q.put((number, bytes(random.choice([0, 100_000, 1 << 20]))), timeout=random.choice(times))
+                    put.append(number)
+
+        def get_them() -> None:
+            while going:
+                with suppress(Empty):
+                    got.append(q.get(timeout=random.choice(times))[0])
+
+        async def put_and_get() -> None:
+            async def puts() -> None:
+                while going:
+                    number = next(numbers)
+                    with suppress(Full):
+                        await q.aput((number, b""), timeout=random.choice(times))
+                        put.append(number)
+
+            async def gets() -> None:
+                while going:
+                    with suppress(Empty):
+                        got.append((await q.aget(timeout=random.choice(times)))[0])
+
+            await asyncio.gather(puts(), gets(), gets())
+
+        tasks = [Task(put_them), Task(get_them), Task(lambda: asyncio.run(put_and_get()))]
+        for _ in range(25):
+            with stopped(ctx):
+                time.sleep(random.choice([0.01, 0.05, 0.15]))  # of the test's dice, not in the hope of anything
+            time.sleep(random.random() / 20)
+        going = False
+        for task in tasks:
+            task.result()
+
+        def all_there() -> bool:
+            if not q.empty():
+                got.extend(number for number, _ in q.get_many(block=False))
+            return set(put) <= set(got)
+
+        until(all_there)
+        assert len(got) == len(set(got))
 
 
 def test_over_tcp_a_server_that_says_nothing_is_given_five_more_seconds() -> None:

@@ -57,7 +57,7 @@ cdef class Request:
         """
         try:
             return self.ask_in_time(link, ident, method, args, patience, thread, bound)
-        except StandsStill:
+        except StandsStill as still:
             self.still = True
             self.patience = 0   # nothing is to be waited for
             if self.stream is not None and self.stream.sent:
@@ -66,9 +66,37 @@ cdef class Request:
                     self.told = self.stream.sent
                 except OSError:   # it has ended
                     pass
+                if self.told and still.is_over():
+                    return self.last_word(link, still)
             self.leave(False)
             self.over = True
             raise
+
+    cdef object last_word(self, link, still):
+        """What the server, which has gone on in this moment, says of a call that was left: it may be done."""
+        stream = self.stream
+        stream.limit(link, monotonic())
+        try:
+            answer = stream.receive()
+            kind, payload = content_of(answer)
+        except BaseException as end:
+            stream.unlimit()
+            if is_end(end):
+                self.over = True
+                raise link._gone(stream, end) from end
+            self.leave(False)
+            self.over = True
+            raise
+        stream.unlimit()
+        self.stream = None
+        if kind == RESULT:   # then comes word that it cannot be left any more, and nobody to read it
+            self.answer = answer
+            return payload
+        self.over = True
+        if kind == CANCELLED:
+            link._calls.streams.append(stream)
+            raise still
+        raise payload[0] from RemoteTraceback(payload[1])
 
     cdef object ask_in_time(self, link, ident, method, args, patience, thread, bound):
         cdef double until = 0

@@ -200,10 +200,17 @@ async def aput(link: Link, ident: int, packed: list[Packed], block: bool, timeou
         try:
             try:
                 await _answer(answered, watch)
-            except StandsStill:
+            except StandsStill as still:
+                pending.cancel()
+                if still.is_over():
+                    with suppress(StandsStill):
+                        await _answer(answered, Watch(link, 0.0))
                 pending.void()
                 _seen(pending)
-                raise
+                if not pending.done_at_last:
+                    raise
+                pending.result()
+                return
             except asyncio.CancelledError:
                 pending.cancel()
                 _seen(pending)

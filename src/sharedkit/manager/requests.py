@@ -101,8 +101,15 @@ class Pending:
 
     def void(self) -> None:
         """The same where it must not have happened: items that were put are taken back, too."""
-        self.voided = True
+        self._requests.void(self)
         self.cancel()
+
+    @property
+    def done_at_last(self) -> bool:
+        """Of a put that was left: whether it is done all the same, and not taken back, or was refused."""
+        if self.voided or self._kind == CANCELLED:
+            return False
+        return type(self._payload) is list if self._kind == RESULT else self.over
 
     def forsake(self) -> None:
         """The same by `done`, where nobody will ever come back: what a cancelled wait ends with is given up, too."""
@@ -291,6 +298,11 @@ class Requests:
             self.tell(0, "cancel", (pending.number,))
         elif pending._kind == RESULT:
             self._undo(pending)
+
+    def void(self, pending: Pending) -> None:
+        """As `Pending.void`, which cancels it then; what is answered already stays as it is, if it is a put."""
+        with self._lock:
+            pending.voided = pending.number in self._pending
 
     def _undo(self, pending: Pending) -> None:
         if pending._method == "put_many":

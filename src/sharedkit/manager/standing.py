@@ -34,6 +34,14 @@ SILENCE = 5.0
 class StandsStill(Exception):
     """Raised where the time of a call is over and the server stands still. The call is left already."""
 
+    def __init__(self, why: str, pid: int = 0) -> None:
+        super().__init__(why)
+        self._pid = pid
+
+    def is_over(self) -> bool:
+        """Whether the server has gone on since: then it says soon what became of the call."""
+        return self._pid != 0 and not is_stopped(self._pid)
+
 
 def pid_of_peer(end: socket.socket) -> int:
     """Of the process at the other end of a Unix socket, as far as this one can name it; else 0."""
@@ -78,7 +86,8 @@ class Watch:
             if now >= self._until and self._still >= STILL:
                 raise StandsStill(
                     f"the server at {self._link.shown} stands still: pid {pid} is stopped; others wait until it goes "
-                    "on (SIGCONT) or ends"
+                    "on (SIGCONT) or ends",
+                    pid,
                 )
             return LOOK
         if now >= self._until:
