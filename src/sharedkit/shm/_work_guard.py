@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from multiprocessing import forkserver, process
 from typing import NoReturn
 
@@ -31,11 +32,13 @@ def leave_if_imported(prefix: str) -> None:
 
 
 def leave() -> NoReturn:
-    """End this worker with the exit code that its executor knows."""
-    if getattr(forkserver._forkserver, "_forkserver_alive_fd", None) is not None:
-        segments._leave_all()  # a child of a fork server has one exit code for all exceptions
-        os._exit(UNGUARDED)
-    raise SystemExit(UNGUARDED)
+    """End this worker with the exit code that its executor knows: at once, for a child of a fork server has one exit
+    code for all exceptions, and so has one that was forked by a thread of a pool, which it would join at its end."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    segments._leave_all()
+    os._exit(UNGUARDED)
 
 
 def fork_server_is_unguarded() -> bool:

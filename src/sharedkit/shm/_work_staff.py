@@ -73,6 +73,7 @@ class Staff:
         self._deadlines: list[tuple[float, int]] = []
         self._most_deadlines = FEWEST
         self._ending = False
+        self._unguarded = False  # each further one would end as the last has
         self._wake, self._waker = os.pipe()
         os.set_blocking(self._waker, False)
         os.set_blocking(self._wake, False)
@@ -108,7 +109,7 @@ class Staff:
 
     def _fill(self) -> None:
         """With the lock."""
-        while len(self._processes) < self._wanted and self._vain < VAIN_STARTS:
+        while len(self._processes) < self._wanted and self._vain < VAIN_STARTS and not self._unguarded:
             self._start_one()
 
     def _start_one(self) -> None:
@@ -234,7 +235,7 @@ class Staff:
             self._count_vain(number)
             hopeless = exitcode == UNGUARDED and self._vain > 0
             if hopeless:
-                why = SENTENCE
+                self._unguarded, why = True, SENTENCE
             elif self._vain >= VAIN_STARTS:
                 why = f"{self._vain} workers in a row ended before they could take a task"
                 why += f", the last with exit code {exitcode}"
