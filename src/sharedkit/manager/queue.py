@@ -15,6 +15,7 @@ from sharedkit._times import LONGEST, not_negative, span, too_long, without_wait
 from sharedkit.manager._exchange import Request, taking
 from sharedkit.manager.awaiting import aput
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
+from sharedkit.manager.standing import StandsStill
 from sharedkit.manager.wire import Packed, pack, unpack
 from sharedkit.statistics import QueueStatistics
 
@@ -113,10 +114,19 @@ class Queue(Handle, Generic[T]):
         return not_negative(timeout)
 
     def _put(self, packed: list[Packed], block: bool, timeout: float | None) -> None:
-        self._call("put_many", packed, bool(block), timeout if block else None)
+        if block and timeout is None:
+            self._call("put_many", packed, True, None)
+            return
+        try:
+            self._call("put_many", packed, bool(block), timeout, True, bound=timeout if block else 0.0)
+        except StandsStill as still:
+            raise _full(still) from None
 
     async def _aput(self, packed: list[Packed], block: bool, timeout: float | None) -> None:
-        await aput(self._ensure_open(), self._ident, packed, bool(block), timeout if block else None)
+        try:
+            await aput(self._ensure_open(), self._ident, packed, bool(block), timeout if block else None)
+        except StandsStill as still:
+            raise _full(still) from None
 
     @taking
     def get(
@@ -157,7 +167,12 @@ class Queue(Handle, Generic[T]):
         timeout = not_negative(timeout) if timeout is not None and block else None
         if timeout is not None and timeout > LONGEST:
             return without_waiting(partial(self._get, request, most, False, None), Empty)
-        packed = self._call("get_many", most, bool(block), timeout, request=request)
+        try:
+            packed = self._call(
+                "get_many", most, bool(block), timeout, request=request, bound=timeout if block else 0.0
+            )
+        except StandsStill as still:
+            raise Empty(str(still)) from None
         try:
             return [unpack(item) for item in packed]
         except Exception:  # who cannot unpickle an item now cannot the next time: it does not go back
@@ -172,7 +187,11 @@ class Queue(Handle, Generic[T]):
 
             items: list[T] = await aio.without_waiting(self._aget(most, False, None), Empty)
             return items
-        return [unpack(item) for item in await self._acall("get_many", most, bool(block), timeout)]
+        try:
+            packed = await self._acall("get_many", most, bool(block), timeout, bound=timeout if block else 0.0)
+        except StandsStill as still:
+            raise Empty(str(still)) from None
+        return [unpack(item) for item in packed]
 
     def put_nowait(self, item: T) -> None:
         """`put(item, block=False)`."""
@@ -280,6 +299,13 @@ class Queue(Handle, Generic[T]):
         """Sizes, counts of waiting threads and state, as one frozen picture."""
         picture: QueueStatistics = self._call("statistics")
         return picture
+
+
+def _full(still: StandsStill) -> Full:
+    """Of a put that a server which stands still was to do: of a batch nobody knows how much had gone in."""
+    error = Full(str(still))
+    vars(error)["put"] = None
+    return error
 
 
 def _checked_most(max_items: int | None) -> int | None:
