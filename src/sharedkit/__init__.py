@@ -1,5 +1,8 @@
 """Shared state for Python programs that run in many threads, processes or machines."""
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
 from sharedkit import _main_interpreter as _main_interpreter  # first: it refuses sub-interpreters
 from sharedkit._key_forms import register_key
 from sharedkit.context import get_context
@@ -7,8 +10,6 @@ from sharedkit.errors import (
     AuthkeyError,
     ClosedError,
     CorruptSegmentError,
-    ExecutorBroken,
-    ExecutorGoneError,
     GoneError,
     LayoutError,
     NotLockedError,
@@ -22,7 +23,6 @@ from sharedkit.errors import (
     SharedkitError,
     ShutDown,
     UntrustedSegmentError,
-    WorkerDied,
 )
 from sharedkit.segments import attach
 from sharedkit.shm import (
@@ -34,13 +34,16 @@ from sharedkit.shm import (
     Counters,
     Dict,
     Event,
-    Executor,
     Lock,
     Queue,
     RLock,
     RWLock,
     Semaphore,
 )
+
+if _TYPE_CHECKING:
+    from sharedkit.errors import ExecutorBroken, ExecutorGoneError, WorkerDied
+    from sharedkit.shm import Executor
 
 __all__ = [
     "Array",
@@ -82,3 +85,17 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> _Any:
+    """What belongs to executors, at its first use: it stands on modules that take long to import."""
+    from sharedkit import errors, shm
+
+    if name not in ("Executor", "ExecutorBroken", "ExecutorGoneError", "WorkerDied"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found = getattr(shm if name == "Executor" else errors, name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field, fields
+from functools import cache
+from importlib import import_module
 from types import ModuleType, TracebackType
-from typing import Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
-from sharedkit import manager, protocols, shm, thread
+if TYPE_CHECKING:
+    from sharedkit import manager, protocols
 
 __all__ = ["Context", "ManagerContext", "get_context"]
 
@@ -79,7 +82,6 @@ class ManagerContext(Context):
     server: manager.Placement = field(init=False)
 
     def __post_init__(self, placement: ModuleType | manager.Placement) -> None:
-        assert isinstance(placement, manager.Placement)
         object.__setattr__(self, "server", placement)
         for each in fields(Context):
             if not each.init:
@@ -120,8 +122,13 @@ class ManagerContext(Context):
         return get_context, ("manager", self.address)
 
 
-manager.employ(shm.Executor)  # a server's worker processes are on one machine with it
-_CONTEXTS = {context.method: context for context in (Context("thread", thread), Context("shm", shm))}
+_METHODS = ("thread", "shm")
+
+
+@cache
+def _context_of(method: str) -> Context:
+    """The one context of that placement, which is imported now: each stands on much that others do not need."""
+    return Context(method, import_module(f"sharedkit.{method}"))
 
 
 @overload
@@ -138,11 +145,12 @@ def get_context(method: str | None = None, address: Any = None, authkey: bytes |
     Raises ValueError for an unknown method, or an address for another one.
     """
     if method == "manager":
+        from sharedkit import manager
+
         return ManagerContext("manager", manager.Placement() if address is None else manager.at(address, authkey))
     if address is not None or authkey is not None:
         raise ValueError('address and authkey are for get_context("manager")')
-    try:
-        return _CONTEXTS["shm" if method is None else method]
-    except (KeyError, TypeError):
-        known = ", ".join(repr(known) for known in (*_CONTEXTS, "manager"))
-        raise ValueError(f"unknown context {method!r}; the known ones are {known}") from None
+    if method is None or method in _METHODS:
+        return _context_of("shm" if method is None else method)
+    known = ", ".join(repr(known) for known in (*_METHODS, "manager"))
+    raise ValueError(f"unknown context {method!r}; the known ones are {known}")

@@ -2,8 +2,8 @@
 """The dict: reading takes no lock; writing tries once with the GIL held, then waits without it in slices."""
 
 import collections.abc
+import os
 import pickle
-import secrets
 import types
 
 import numpy as np
@@ -82,7 +82,7 @@ mode=None, group=None, **items)\n--\n
         fresh = []
 
         def made(place, name, seats, flags):
-            segment = make(place, name, seats, flags, secrets.randbits(128))
+            segment = make(place, name, seats, flags, int.from_bytes(os.urandom(16), "little"))
             fresh.append(segment)
             return segment
 

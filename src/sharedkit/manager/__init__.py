@@ -12,7 +12,6 @@ from sharedkit.manager.placement import KINDS, Placement, at
 from sharedkit.manager.queue import Queue
 from sharedkit.manager.rwlock import RWLock
 from sharedkit.manager.semaphore import BoundedSemaphore, Semaphore
-from sharedkit.manager.states import employ
 
 __all__ = [
     "Array",
@@ -31,7 +30,6 @@ __all__ = [
     "RWLock",
     "Semaphore",
     "at",
-    "employ",
 ]
 
 KINDS.update(

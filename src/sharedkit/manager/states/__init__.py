@@ -7,7 +7,7 @@ from sharedkit.manager.states.condition import ConditionState
 from sharedkit.manager.states.counter import CountersState, CounterState
 from sharedkit.manager.states.dict import DictState
 from sharedkit.manager.states.event import EventState
-from sharedkit.manager.states.executor import ExecutorState, employ
+from sharedkit.manager.states.executor import ExecutorState
 from sharedkit.manager.states.lock import LockState, RLockState
 from sharedkit.manager.states.queue import QueueState
 from sharedkit.manager.states.rwlock import RWLockState
@@ -31,6 +31,5 @@ __all__ = [
     "SemaphoreState",
     "Session",
     "State",
-    "employ",
     "kinds",
 ]
