@@ -152,11 +152,26 @@ static inline sk_sleeper *sk_condition_oldest(const sk_segment *s, sk_condition 
     return oldest;
 }
 
+/* Tell all of them, in one pass; how many there were. */
+static inline uint64_t sk_condition_tell_all(const sk_segment *s, sk_condition *c, uint64_t before) {
+    uint64_t told = 0;
+    uint32_t high = sk_condition_high(s, c);
+    for (uint32_t i = 0; i < high; i++) {
+        sk_sleeper *z = sk_condition_slot(s, c, i);
+        uint32_t word = sk_load32_acquire(&z->word);
+        if (!sk_sleeper_waits(word) || sk_load64_relaxed(&z->ticket) >= before) continue;
+        if (!sk_lives(s, word)) sk_cas32_seq_cst(&z->word, &word, 0);
+        else told += sk_sleeper_tell(z, word, before);
+    }
+    return told;
+}
+
 /* Tell the n oldest of the living that came with tickets below `before`; how many there were. */
 static inline uint64_t sk_condition_tell(const sk_segment *s, sk_condition *c, uint64_t before, uint64_t n) {
     uint64_t told = 0;
     uint32_t owner = 0;
     sk_sleeper *z;
+    if (n >= sk_condition_high(s, c)) return sk_condition_tell_all(s, c, before);
     while (told < n && (z = sk_condition_oldest(s, c, before, &owner)) != NULL) {
         if (!sk_lives(s, owner)) sk_cas32_seq_cst(&z->word, &owner, 0);
         else told += sk_sleeper_tell(z, owner, before);
@@ -206,14 +221,28 @@ SK_COLD static inline void sk_condition_sweep(const sk_segment *s, sk_condition 
     }
 }
 
+#define SK_PROBES 64u
+
+/* A slot that seems free, or as many as there are: some looks among those used before, which is all of them where they are
+ * few, then the one behind. So thousands lie down without each looking at all the others. */
+static inline uint32_t sk_condition_find(const sk_segment *s, const sk_condition *c) {
+    uint32_t high = sk_condition_high(s, c), slots = sk_condition_slots(s, c);
+    uint32_t looks = high < SK_PROBES ? high : SK_PROBES, i = high < SK_PROBES ? 0 : (uint32_t)(sk_load64_relaxed(&c->next) % high);
+    for (; looks > 0; looks--, i = i + 1 == high ? 0 : i + 1)
+        if (sk_load32_acquire(&sk_condition_slot(s, c, i)->word) == 0) return i;
+    if (high < slots) return high;
+    for (i = 0; i < slots && sk_load32_acquire(&sk_condition_slot(s, c, i)->word) != 0; i++) {}
+    return i;
+}
+
 /* Take a slot, under the condition's lock: SK_OK, SK_FULL, SK_NO_SEAT. */
 static inline int sk_condition_enter(const sk_segment *s, sk_condition *c, sk_sleeper **mine) {
     SK_SEATED(s);
     for (int tries = 0; tries < 2; tries++) {
-        for (uint32_t i = 0; i < sk_condition_slots(s, c); i++) {
+        uint32_t i;
+        while ((i = sk_condition_find(s, c)) < sk_condition_slots(s, c)) {
             sk_sleeper *z = sk_condition_slot(s, c, i);
-            uint32_t word = sk_load32_acquire(&z->word);
-            if (word != 0) continue;
+            uint32_t word = 0;
             if (i >= sk_condition_high(s, c)) sk_store32_release(&c->high, i + 1);
             /* Under the lock nobody else takes a slot, so these are not stored into another's, and the swap does not fail. */
             sk_store32_relaxed(&z->parked, 0);
