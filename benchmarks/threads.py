@@ -233,7 +233,14 @@ def laps() -> list[tuple[str, float, Callable[[], float], Callable[[], float]]]:
             partial(put_then_get, asyncio.Queue, "put", "get"),
             partial(put_then_get, t.Queue, "aput", "aget"),
         ),
+        (
+            "aput then aget in shm, beside asyncio.Queue",
+            1.2,
+            partial(put_then_get, asyncio.Queue, "put", "get"),
+            partial(put_then_get, sk.Queue, "aput", "aget"),
+        ),
         ("async with lock", 1.0, partial(async_with, asyncio.Lock), partial(async_with, t.Lock)),
+        ("async with lock in shm", 1.0, partial(async_with, asyncio.Lock), partial(async_with, sk.Lock)),
     ]
 
 

@@ -19,7 +19,7 @@ from sharedkit._segment cimport (
     SK_BUSY, SK_EMPTY, SK_FULL, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_SHUTDOWN, SK_TIMEOUT,
     Handle, Segment, alone, closed, create_segment, deadline_of, is_too_long, refuse, sk_plan,
 )
-from sharedkit._watch cimport coroutines
+from sharedkit._watch cimport coroutines, nobody_in_line
 from sharedkit.shm._batch cimport attend_getting, get_batch, put_batch, put_waiting, take_large
 from sharedkit.shm._codec cimport Parcel, Plain, decode, encode, plain, sk_part
 from sharedkit.shm._queue_turns cimport get_one, get_some, join_all, put_all, put_one
@@ -30,6 +30,7 @@ from sharedkit.statistics import QueueStatistics
 KIND_QUEUE = 4
 cdef uint64_t FOR_EVER = <uint64_t>-1
 FIRST_LOG2 = 10              # units of the first ring: 16 KiB; it doubles as needed and as there is room
+cdef object NOT_YET = object()
 cdef object Empty = queue.Empty, Full = queue.Full, ShutDown = errors.ShutDown
 STATES = ("open", "shutdown", "shutdown-immediate")
 
@@ -282,11 +283,42 @@ cdef class Queue(Handle):
 
     # --- from an event loop ----------------------------------------------------------------------
 
-    def aput(self, item, block=True, timeout=None, *, blocking=None):
+    cdef object take_now(self):
+        """A first item that is small, if there is one and nobody waits before this one; or NOT_YET."""
+        cdef char small[SMALL]
+        cdef sk_found found
+        cdef sk_call at_once
+        at_once.until = 0
+        at_once.willing = False
+        at_once.stay = NULL
+        if not nobody_in_line() or sk_queue_get(self.s, small, SMALL, &found, at_once) != SK_OK:
+            return NOT_YET
+        return decode(found.kind, small, found.payload)
+
+    cdef bint put_now(self, object item) noexcept:
+        """Put an item that is small and plain, if there is room and nobody waits before this one; whether it did."""
+        cdef Plain own
+        cdef sk_call at_once
+        at_once.until = 0
+        at_once.willing = False
+        at_once.stay = NULL
+        if not plain(item, &own) or own.n and own.part.len > QUICK:
+            return False
+        if self.s is NULL or not nobody_in_line() or sk_queue_of(self.s).turn:
+            return False
+        return sk_queue_put(self.s, &own.part, own.n, own.kind, at_once) == SK_OK
+
+    async def aput(self, item, block=True, timeout=None, *, blocking=None):
         """Put as `put` does, without blocking the event loop; a coroutine. Cancelled, it has put nothing.
         """
+        if self.s is NULL:
+            closed(self)
+        if timeout is None and self.put_now(item):
+            return None
+        return await self.put_later(item, block if blocking is None else blocking, timeout)
+
+    cdef object put_later(self, object item, cbool willing, object timeout):
         cdef Segment segment = self._segment()
-        cdef cbool willing = block if blocking is None else blocking
         if timeout is not None and sk_queue_maxsize(sk_queue_of(segment.s)) == 0:
             timeout = None if deadline_at_the_lock(timeout) == FOR_EVER else timeout
         if never_over(willing, timeout):
@@ -301,12 +333,20 @@ cdef class Queue(Handle):
             raise _times.too_long()
         return put_all(self._segment(), items, willing, timeout)
 
-    def aget(self, block=True, timeout=None, *, blocking=None):
+    async def aget(self, block=True, timeout=None, *, blocking=None):
         """Take as `get` does, without blocking the event loop; a coroutine. Cancelled, it has taken nothing.
 
         Tasks of a loop get their items in the order in which they came.
         """
-        cdef cbool willing = block if blocking is None else blocking
+        if self.s is NULL:
+            closed(self)
+        if timeout is None:
+            item = self.take_now()
+            if item is not NOT_YET:
+                return item
+        return await self.get_later(block if blocking is None else blocking, timeout)
+
+    cdef object get_later(self, cbool willing, object timeout):
         if never_over(willing, timeout):
             return coroutines().without_waiting(get_one(self._segment(), False, None), Empty)
         return get_one(self._segment(), willing, timeout)
