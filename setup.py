@@ -51,6 +51,7 @@ MODULES = [
     module("sharedkit.shm._entries"),
     module("sharedkit.shm._dict"),
     module("sharedkit.thread._queue"),
+    module("sharedkit.thread._ranking"),
     module("sharedkit.thread._table"),
     module("sharedkit._held", depends=tuple(sorted(glob("ext/hash/*.h")))),
     module(

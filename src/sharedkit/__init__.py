@@ -1,6 +1,9 @@
 """Shared state for Python programs that run in many threads, processes or machines."""
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
 from sharedkit import _main_interpreter as _main_interpreter  # first: it refuses sub-interpreters
+from sharedkit._absent import refusing as _refusing
 from sharedkit._key_forms import register_key
 from sharedkit.context import get_context
 from sharedkit.errors import (
@@ -35,11 +38,13 @@ from sharedkit.shm import (
     Dict,
     Event,
     Executor,
+    JoinableQueue,
     Lock,
     Queue,
     RLock,
     RWLock,
     Semaphore,
+    SimpleQueue,
 )
 
 __all__ = [
@@ -58,6 +63,7 @@ __all__ = [
     "ExecutorBroken",
     "ExecutorGoneError",
     "GoneError",
+    "JoinableQueue",
     "LayoutError",
     "Lock",
     "NotLockedError",
@@ -74,6 +80,7 @@ __all__ = [
     "ServerMismatchError",
     "SharedkitError",
     "ShutDown",
+    "SimpleQueue",
     "UntrustedSegmentError",
     "WorkerDied",
     "attach",
@@ -82,3 +89,6 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+if not _TYPE_CHECKING:
+    __getattr__ = _refusing(__name__)

@@ -25,6 +25,14 @@ def queue(context: Any, **options: Any) -> Any:
     return context.Queue(5, **options)
 
 
+def lifo(context: Any, **options: Any) -> Any:
+    return context.LifoQueue(5, **options)
+
+
+def priority(context: Any, **options: Any) -> Any:
+    return context.PriorityQueue(5, **options)
+
+
 def array(context: Any, **options: Any) -> Any:
     return context.Array((2, 3), "i4", **options)
 
@@ -42,6 +50,24 @@ COUNTER_USES = (
     lambda h: int(h),
     lambda h: h.__iadd__(1),
     lambda h: h.__isub__(1),
+)
+
+QUEUE_USES = (
+    lambda h: h.put(1),
+    lambda h: h.get(),
+    lambda h: h.put_nowait(1),
+    lambda h: h.get_nowait(),
+    lambda h: h.put_many([1]),
+    lambda h: h.get_many(),
+    lambda h: h.task_done(),
+    lambda h: h.join(),
+    lambda h: h.shutdown(),
+    lambda h: h.qsize(),
+    lambda h: h.empty(),
+    lambda h: h.full(),
+    lambda h: h.maxsize,
+    lambda h: h.unfinished_tasks,
+    lambda h: h.is_shutdown,
 )
 
 KINDS = (
@@ -95,24 +121,26 @@ KINDS = (
         queue,
         lambda h: h.put("item", block=False),
         lambda h: h.qsize(),
-        (
-            lambda h: h.put(1),
-            lambda h: h.get(),
-            lambda h: h.put_nowait(1),
-            lambda h: h.get_nowait(),
-            lambda h: h.put_many([1]),
-            lambda h: h.get_many(),
-            lambda h: h.task_done(),
-            lambda h: h.join(),
-            lambda h: h.shutdown(),
-            lambda h: h.qsize(),
-            lambda h: h.empty(),
-            lambda h: h.full(),
-            lambda h: h.maxsize,
-            lambda h: h.unfinished_tasks,
-            lambda h: h.is_shutdown,
-        ),
+        QUEUE_USES,
         (lambda context, **options: context.Queue(6, **options), counter, array),
+    ),
+    Kind(
+        "lifo",
+        "LifoQueue",
+        lifo,
+        lambda h: h.put("item", block=False),
+        lambda h: h.qsize(),
+        QUEUE_USES,
+        (lambda context, **options: context.LifoQueue(6, **options), queue),
+    ),
+    Kind(
+        "priority",
+        "PriorityQueue",
+        priority,
+        lambda h: h.put("item", block=False),
+        lambda h: h.qsize(),
+        QUEUE_USES,
+        (lambda context, **options: context.PriorityQueue(6, **options), queue),
     ),
     Kind(
         "array",

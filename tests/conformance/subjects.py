@@ -59,7 +59,7 @@ SERVED = MANY_PROCESSES | {
     "cancelled-puts": "the server may have put already when the task is cancelled; `CancelledError.put` says so",
 }
 
-QUEUES = (
+QUEUES: tuple[Subject, ...] = (
     Subject("thread", THREAD.Queue, ONE_PROCESS),
     Subject("shm", SHM.Queue, MANY_PROCESSES, lambda method: SHM.Queue),
     Subject("manager", MANAGER.Queue, SERVED, lambda method: MANAGER.Queue),
@@ -85,6 +85,39 @@ QUEUES = (
         },
         lambda method: multiprocessing.get_context(method).JoinableQueue,  # type: ignore[attr-defined]
     ),
+)
+
+LEAST_FIRST = {"oldest-first": "it gives out the least item first"}
+NEWEST_FIRST = {
+    "oldest-first": "it gives out the newest item first",
+    "rising-items": "it gives out the newest item first",
+}
+STDLIB_QUEUE = next(each for each in QUEUES if each.name == "queue").lacks
+LIFO_QUEUES = (
+    Subject("thread", THREAD.LifoQueue, ONE_PROCESS),
+    Subject("manager", MANAGER.LifoQueue, SERVED, lambda method: MANAGER.LifoQueue),
+    Subject("queue", queue.LifoQueue, STDLIB_QUEUE),
+)
+PRIORITY_QUEUES = (
+    Subject("thread", THREAD.PriorityQueue, ONE_PROCESS),
+    Subject(
+        "manager",
+        MANAGER.PriorityQueue,
+        SERVED | {"any-priority": "its server compares numbers, str, bytes and tuples of them"},
+        lambda method: MANAGER.PriorityQueue,
+    ),
+    Subject(
+        "queue",
+        queue.PriorityQueue,
+        STDLIB_QUEUE | {"first-of-equals": "the kit's own promise", "whole-after-errors": "the kit's own promise"},
+    ),
+)
+
+QUEUES += tuple(
+    Subject(f"{each.name} {kind}", each.make, {**each.lacks, **order}, each.for_processes)
+    for kind, subjects, order in (("lifo", LIFO_QUEUES, NEWEST_FIRST), ("priority", PRIORITY_QUEUES, LEAST_FIRST))
+    for each in subjects
+    if each.name != "queue"
 )
 
 COUNTERS = (
@@ -164,6 +197,8 @@ EXECUTORS = (
 BY_FIXTURE = {
     "make_executor": EXECUTORS,
     "make_queue": QUEUES,
+    "make_lifo": LIFO_QUEUES,
+    "make_priority": PRIORITY_QUEUES,
     "make_counter": COUNTERS,
     "make_group": GROUPS,
     "make_array": ARRAYS,

@@ -16,6 +16,8 @@ from sharedkit import statistics as pictures
 
 CLASSES = {
     **{kind.cls: getattr(pictures, f"{kind.cls}Statistics", None) for kind in KINDS},
+    "LifoQueue": pictures.QueueStatistics,
+    "PriorityQueue": pictures.QueueStatistics,
     "RLock": pictures.LockStatistics,
     "BoundedSemaphore": pictures.SemaphoreStatistics,
 }

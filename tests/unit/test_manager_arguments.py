@@ -129,6 +129,13 @@ GOOD: dict[str, dict[str, tuple[Any, ...]]] = {
         "shutdown": (False,),
         "set_maxsize": (3,),
     },
+    "PriorityQueue": {
+        "put_many": ([((1, "a"), b"x")], False, None),
+        "take_back": ([((1, "a"), b"x")], [1]),
+        "get_many": (1, False, None),
+        "shutdown": (False,),
+        "set_maxsize": (3,),
+    },
     "Counter": {"add": ("", 1), "load": ("",), "exchange": ("", 3), "compare_exchange": ("", 3, 4)},
     "Dict": {
         "get": ("k",),
@@ -154,7 +161,7 @@ GOOD: dict[str, dict[str, tuple[Any, ...]]] = {
     },
 }
 """Arguments that each request can have; the others take none."""
-SAME = {"RLock": "Lock", "BoundedSemaphore": "Semaphore", "Counters": "Counter"}
+SAME = {"LifoQueue": "Queue", "RLock": "Lock", "BoundedSemaphore": "Semaphore", "Counters": "Counter"}
 
 
 class Raw:
@@ -196,6 +203,7 @@ class Raw:
             "Condition": ({"lock": None}, ()),
             "RWLock": ({}, ()),
             "Queue": ({"maxsize": 3}, (3,)),
+            "PriorityQueue": ({"maxsize": 3}, (3,)),
             "Counter": ({"striped": False}, (3,)),
             "Dict": ({}, ()),
             "Array": ({"shape": (4,), "dtype": np.dtype("f8")}, (None,)),

@@ -8,8 +8,8 @@ from sharedkit.manager.dict import Dict
 from sharedkit.manager.event import Event
 from sharedkit.manager.executor import Executor
 from sharedkit.manager.lock import Lock, RLock
-from sharedkit.manager.placement import KINDS, Placement, at
-from sharedkit.manager.queue import Queue
+from sharedkit.manager.placement import ALIASES, KINDS, Placement, at
+from sharedkit.manager.queue import LifoQueue, PriorityQueue, Queue
 from sharedkit.manager.rwlock import RWLock
 from sharedkit.manager.semaphore import BoundedSemaphore, Semaphore
 from sharedkit.manager.states import employ
@@ -24,16 +24,22 @@ __all__ = [
     "Dict",
     "Event",
     "Executor",
+    "JoinableQueue",
+    "LifoQueue",
     "Lock",
     "Placement",
+    "PriorityQueue",
     "Queue",
     "RLock",
     "RWLock",
     "Semaphore",
+    "SimpleQueue",
     "at",
     "employ",
 ]
 
+JoinableQueue = SimpleQueue = Queue  # whose face has both of theirs in it
+ALIASES.update(JoinableQueue="Queue", SimpleQueue="Queue")
 KINDS.update(
     {
         cls.kind: cls
@@ -47,7 +53,9 @@ KINDS.update(
             Dict,
             Event,
             Executor,
+            LifoQueue,
             Lock,
+            PriorityQueue,
             Queue,
             RLock,
             RWLock,

@@ -38,6 +38,8 @@ HOUSE = "house"  # the kind of what is no structure
 BITS = 64
 LIMIT = 1 << BITS
 MOST_BYTES = 4096  # of a name or a key of a counter
+RANK_DEPTH = 16  # of tuples in the rank of an item
+RANKS = frozenset({bool, int, float, str, bytes})
 
 
 class Argument(NamedTuple):
@@ -118,6 +120,28 @@ def _are_packed(value: list[Any]) -> None:
         if type(each) not in PACKED.types:  # type: ignore[operator]
             raise TypeError(f"an item is bytes, or a tuple of buffers, not {type(each).__name__}")
         _is_packed(each)
+
+
+def _is_rank(value: Any, depth: int = RANK_DEPTH) -> None:
+    """What compares without anybody's code."""
+    if type(value) is tuple:
+        if not depth:
+            raise TypeError(f"a rank is of tuples in at most {RANK_DEPTH} tuples")
+        for part in value:
+            _is_rank(part, depth - 1)
+    elif type(value) not in RANKS:
+        raise TypeError(f"a rank is of numbers, str and bytes, not {type(value).__name__}")
+
+
+def _are_ranked(value: list[Any]) -> None:
+    for each in value:
+        if type(each) is not tuple or len(each) != 2:
+            raise TypeError("a list of ranks and items is wanted")
+        rank, packed = each
+        _is_rank(rank)
+        if type(packed) not in PACKED.types:  # type: ignore[operator]
+            raise TypeError(f"an item is bytes, or a tuple of buffers, not {type(packed).__name__}")
+        _is_packed(packed)
 
 
 def _is_form(value: str | int | bytes) -> None:
@@ -317,6 +341,7 @@ ANY = Argument("anything", None, _same)
 BYTES = Argument("bytes", frozenset({bytes}), bytes)
 PACKED = Argument("an item", frozenset({bytes, tuple}), _same, _is_packed, sure=frozenset({bytes}))
 ITEMS = Argument("a list of items", frozenset({list}), list, _are_packed)
+RANKED = Argument("a list of ranks and items", frozenset({list}), list, _are_ranked)
 FORM = Argument("the form of a key", FORMS, _same, _is_form, sure=frozenset({str, bytes}))
 FIRST = Argument("a pickled key or None", frozenset({bytes, NoneType}), _same)
 ENTRIES = Argument("a list of forms, pickled keys and items", frozenset({list}), list, _are_entries)
@@ -364,6 +389,19 @@ _WORDS = {
     "statistics": _NONE,
 }
 
+_QUEUE = {
+    "put_many": _of(ITEMS, FLAG, SPAN, FLAG, least=3),
+    "take_back": _of(ITEMS, MARKS),
+    "get_many": _of(_optional(WHOLE), FLAG, SPAN),
+    "task_done": _NONE,
+    "join": _NONE,
+    "shutdown": _of(FLAG),
+    "qsize": _NONE,
+    "set_maxsize": _of(WHOLE),
+    "get_maxsize": _NONE,
+    "statistics": _NONE,
+}
+
 REQUESTS: dict[str, dict[str, Takes]] = {
     HOUSE: {
         "create": _of(TEXT, TEXT, FLAG, FLAG, ANY, ANY),  # the last two by `check_created`
@@ -395,17 +433,12 @@ REQUESTS: dict[str, dict[str, Takes]] = {
         "release_write": _NONE,
         "statistics": _NONE,
     },
-    "Queue": {
-        "put_many": _of(ITEMS, FLAG, SPAN, FLAG, least=3),
-        "take_back": _of(ITEMS, MARKS),
-        "get_many": _of(_optional(WHOLE), FLAG, SPAN),
-        "task_done": _NONE,
-        "join": _NONE,
-        "shutdown": _of(FLAG),
-        "qsize": _NONE,
-        "set_maxsize": _of(WHOLE),
-        "get_maxsize": _NONE,
-        "statistics": _NONE,
+    "Queue": _QUEUE,
+    "LifoQueue": _QUEUE,
+    "PriorityQueue": {
+        **_QUEUE,
+        "put_many": _of(RANKED, FLAG, SPAN, FLAG, least=3),
+        "take_back": _of(RANKED, MARKS),
     },
     "Counter": _WORDS,
     "Counters": {**_WORDS, "items": _NONE},
@@ -450,6 +483,8 @@ _POLICY = {"on_owner_died": TEXT._replace(test=_is_policy)}
 _FIRST = {"value": WHOLE._replace(test=_is_permits)}
 _COUNT = Argument("a positive int", frozenset({int}), _whole, _is_positive)
 
+_QUEUES: tuple[dict[str, Argument], tuple[Argument, ...]] = ({"maxsize": WHOLE}, (WHOLE,))
+
 _CREATED: dict[str, tuple[dict[str, Argument], tuple[Argument, ...]]] = {
     "Lock": (_POLICY, ()),
     "RLock": (_POLICY, ()),
@@ -459,7 +494,9 @@ _CREATED: dict[str, tuple[dict[str, Argument], tuple[Argument, ...]]] = {
     "Barrier": ({"parties": WHOLE._replace(test=_is_positive), "timeout": SPAN}, (SPAN,)),
     "Condition": ({"lock": _optional(WHOLE)}, ()),
     "RWLock": ({}, ()),
-    "Queue": ({"maxsize": WHOLE}, (WHOLE,)),
+    "Queue": _QUEUES,
+    "LifoQueue": _QUEUES,
+    "PriorityQueue": _QUEUES,
     "Counter": ({"striped": FLAG}, (WORD,)),
     "Counters": ({"names": Argument("a tuple of str", frozenset({tuple}), _names, _are_names, deep=True)}, ()),
     "Dict": ({}, ()),
@@ -501,6 +538,8 @@ _RESULTS: dict[str, dict[str, Argument]] = {
     "Condition": {"wait": _WAITED, "wait_whole": _NOTHING},
     "Barrier": {"wait": _PASSED},
     "Queue": {"get_many": ITEMS},
+    "LifoQueue": {"get_many": ITEMS},
+    "PriorityQueue": {"get_many": RANKED},
     "Dict": {"pop": _optional(_ENTRY), "popitem": _PAIR},
 }
 

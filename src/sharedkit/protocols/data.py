@@ -18,7 +18,7 @@ from sharedkit.statistics import (
     QueueStatistics,
 )
 
-__all__ = ["Array", "Counter", "CounterView", "Counters", "Dict", "Queue"]
+__all__ = ["Array", "Counter", "CounterView", "Counters", "Dict", "LifoQueue", "PriorityQueue", "Queue"]
 
 T = TypeVar("T")
 
@@ -109,7 +109,10 @@ class Counters(Handle, Protocol):
 
 
 class Queue(Handle, Protocol[T]):
-    """`queue.Queue` of Python 3.13, with batches; raises queue.Empty, queue.Full and ShutDown as it does."""
+    """`queue.Queue` of Python 3.13, with batches; raises queue.Empty, queue.Full and ShutDown as it does.
+
+    `JoinableQueue` and `SimpleQueue` are further names of it.
+    """
 
     def __init__(
         self,
@@ -214,6 +217,14 @@ class Queue(Handle, Protocol[T]):
     def cancel_join_thread(self) -> None: ...
 
     def statistics(self) -> QueueStatistics: ...
+
+
+class LifoQueue(Queue[T], Protocol[T]):
+    """`queue.LifoQueue`: what was put last goes first. Not in shared memory."""
+
+
+class PriorityQueue(Queue[T], Protocol[T]):
+    """`queue.PriorityQueue`: what is least goes first, and of equal items what was put first. Not in shared memory."""
 
 
 class Array(Handle, Protocol):

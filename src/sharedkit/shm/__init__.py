@@ -1,5 +1,8 @@
 """Placement `shm`: the state lives in shared memory, for the threads and processes of one machine."""
 
+from typing import TYPE_CHECKING
+
+from sharedkit._absent import refusing
 from sharedkit.segments import attach
 from sharedkit.shm.array import Array
 from sharedkit.shm.barrier import Barrier
@@ -8,7 +11,7 @@ from sharedkit.shm.counter import Counter, Counters
 from sharedkit.shm.dict import Dict
 from sharedkit.shm.event import Event
 from sharedkit.shm.executor import Executor
-from sharedkit.shm.queue import Queue
+from sharedkit.shm.queue import JoinableQueue, Queue, SimpleQueue
 from sharedkit.shm.rwlock import RWLock
 from sharedkit.shm.semaphore import BoundedSemaphore, Semaphore
 from sharedkit.shm.sync import Lock, RLock
@@ -23,10 +26,15 @@ __all__ = [
     "Dict",
     "Event",
     "Executor",
+    "JoinableQueue",
     "Lock",
     "Queue",
     "RLock",
     "RWLock",
     "Semaphore",
+    "SimpleQueue",
     "attach",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = refusing(__name__)

@@ -8,7 +8,7 @@ from sharedkit.thread.dict import Dict
 from sharedkit.thread.event import Event
 from sharedkit.thread.executor import Executor
 from sharedkit.thread.lock import Lock, RLock
-from sharedkit.thread.queue import Queue
+from sharedkit.thread.queue import JoinableQueue, LifoQueue, PriorityQueue, Queue, SimpleQueue
 from sharedkit.thread.registry import attach
 from sharedkit.thread.rwlock import RWLock
 from sharedkit.thread.semaphore import BoundedSemaphore, Semaphore
@@ -23,10 +23,14 @@ __all__ = [
     "Dict",
     "Event",
     "Executor",
+    "JoinableQueue",
+    "LifoQueue",
     "Lock",
+    "PriorityQueue",
     "Queue",
     "RLock",
     "RWLock",
     "Semaphore",
+    "SimpleQueue",
     "attach",
 ]

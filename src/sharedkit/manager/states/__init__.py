@@ -9,7 +9,7 @@ from sharedkit.manager.states.dict import DictState
 from sharedkit.manager.states.event import EventState
 from sharedkit.manager.states.executor import ExecutorState, employ
 from sharedkit.manager.states.lock import LockState, RLockState
-from sharedkit.manager.states.queue import QueueState
+from sharedkit.manager.states.queue import LifoQueueState, PriorityQueueState, QueueState
 from sharedkit.manager.states.rwlock import RWLockState
 from sharedkit.manager.states.semaphore import BoundedSemaphoreState, SemaphoreState
 
@@ -24,7 +24,9 @@ __all__ = [
     "DictState",
     "EventState",
     "ExecutorState",
+    "LifoQueueState",
     "LockState",
+    "PriorityQueueState",
     "QueueState",
     "RLockState",
     "RWLockState",
