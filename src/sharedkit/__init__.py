@@ -44,6 +44,7 @@ from sharedkit.shm import (
     RLock,
     RWLock,
     Semaphore,
+    Set,
     SimpleQueue,
 )
 
@@ -78,6 +79,7 @@ __all__ = [
     "Semaphore",
     "ServerGoneError",
     "ServerMismatchError",
+    "Set",
     "SharedkitError",
     "ShutDown",
     "SimpleQueue",

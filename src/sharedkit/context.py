@@ -41,6 +41,7 @@ class Context:
     RLock: type[protocols.RLock] = field(init=False)
     RWLock: type[protocols.RWLock] = field(init=False)
     Semaphore: type[protocols.Semaphore] = field(init=False)
+    Set: type[protocols.Set] = field(init=False)
     SimpleQueue: type[protocols.Queue[Any]] = field(init=False)
     attach: Callable[[str], Any] = field(init=False)
 

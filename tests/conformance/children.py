@@ -213,3 +213,7 @@ def double_all(jobs: Any, out: Any) -> None:
     """Put twice of every item until the jobs are shut down."""
     for item in jobs:
         out.put(2 * item)
+
+
+def insert_all(members: Any, count: int) -> list[int]:
+    return [n for n in range(count) if members.insert(n)]

@@ -41,6 +41,10 @@ def mapping(context: Any, **options: Any) -> Any:
     return context.Dict(**options)
 
 
+def members(context: Any, **options: Any) -> Any:
+    return context.Set(**options)
+
+
 COUNTER_USES = (
     lambda h: h.add(1),
     lambda h: h.value,
@@ -192,6 +196,33 @@ KINDS = (
             lambda h: "k" in h,
         ),
         (counter, queue),
+    ),
+    Kind(
+        "set",
+        "Set",
+        members,
+        lambda h: h.add(len(h)),
+        lambda h: h.as_set(),
+        (
+            lambda h: h.add("k"),
+            lambda h: h.insert("k"),
+            lambda h: h.discard("k"),
+            lambda h: h.remove("k"),
+            lambda h: h.pop(),
+            lambda h: h.update(),
+            lambda h: h.difference_update(),
+            lambda h: h.intersection_update(),
+            lambda h: h.symmetric_difference_update(()),
+            lambda h: h.clear(),
+            lambda h: h.as_set(),
+            lambda h: h.copy(),
+            lambda h: h | {1},
+            lambda h: h == {1},
+            lambda h: len(h),
+            lambda h: list(h),
+            lambda h: "k" in h,
+        ),
+        (mapping, counter),
     ),
     *SYNC_KINDS,
 )

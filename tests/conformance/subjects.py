@@ -194,6 +194,13 @@ EXECUTORS = (
     Subject("processes", partial(futures.ProcessPoolExecutor, mp_context=FORKSERVER), STANDARD),
 )
 
+SETS = (
+    Subject("thread", THREAD.Set, ONE_PROCESS),
+    Subject("shm", SHM.Set, MANY_PROCESSES, lambda method: SHM.Set),
+    Subject("manager", MANAGER.Set, SERVED, lambda method: MANAGER.Set),
+    Subject("set", set, NOT_OURS | ONE_PROCESS | {"insertion": "the kit's own promise"}),
+)
+
 BY_FIXTURE = {
     "make_executor": EXECUTORS,
     "make_queue": QUEUES,
@@ -203,5 +210,6 @@ BY_FIXTURE = {
     "make_group": GROUPS,
     "make_array": ARRAYS,
     "make_dict": DICTS,
+    "make_set": SETS,
     "context": CONTEXTS,
 }

@@ -18,6 +18,7 @@ CLASSES = {
     **{kind.cls: getattr(pictures, f"{kind.cls}Statistics", None) for kind in KINDS},
     "LifoQueue": pictures.QueueStatistics,
     "PriorityQueue": pictures.QueueStatistics,
+    "Set": pictures.DictStatistics,
     "RLock": pictures.LockStatistics,
     "BoundedSemaphore": pictures.SemaphoreStatistics,
 }

@@ -22,6 +22,7 @@ CLASSES = (
     "PriorityQueue",
     "Array",
     "Dict",
+    "Set",
     "Lock",
     "RLock",
     "Semaphore",

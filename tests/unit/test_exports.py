@@ -39,6 +39,7 @@ EXPECTED = {
     "Semaphore",
     "ServerGoneError",
     "ServerMismatchError",
+    "Set",
     "SharedkitError",
     "ShutDown",
     "SimpleQueue",

@@ -146,6 +146,7 @@ GOOD: dict[str, dict[str, tuple[Any, ...]]] = {
         "add": (3, None, 1),
         "swap": ("k", None, b"v", b"w"),
     },
+    "Set": {"has": ("k",), "insert": ([("k", None, b"v")],), "discard": (3,)},
     "Array": {
         "read": (0,),
         "write": (0, 1.0),
@@ -206,6 +207,7 @@ class Raw:
             "PriorityQueue": ({"maxsize": 3}, (3,)),
             "Counter": ({"striped": False}, (3,)),
             "Dict": ({}, ()),
+            "Set": ({}, ()),
             "Array": ({"shape": (4,), "dtype": np.dtype("f8")}, (None,)),
             "Executor": (
                 {"max_workers": 1, "method": "forkserver", "max_tasks_per_child": None, "prefix": ""},

@@ -43,11 +43,11 @@ cdef object MISSING = object()
 cdef object empty = np.empty, loads = pickle.loads
 
 
-def make(place, str name, uint32_t seats, uint32_t flags, object seed):
-    """A new dict segment whose hash has this seed of 128 bits."""
+def make(place, str name, uint32_t seats, uint32_t flags, object seed, uint32_t kind=KIND_DICT):
+    """A new dict segment, also for what else has keys, whose hash has this seed of 128 bits."""
     cdef sk_plan plan
     memset(&plan, 0, sizeof(plan))
-    plan.kind = KIND_DICT
+    plan.kind = kind
     plan.flags = flags
     plan.seats = seats
     plan.body_len = sk_dict_body_len(seats, TABLE_LOG2, ARENA_LOG2)
@@ -306,6 +306,14 @@ mode=None, group=None, **items)\n--\n
                 _first = beside(owner, key, &at)
             if self.write(&at, default, SK_IF_MISSING, NULL) == SK_OK:
                 return default
+
+    def _insert(self, key):
+        """Set a missing key, in one step, to None; whether it was missing."""
+        cdef sk_key at
+        cdef Plain own
+        owner = self.aim(key, &at, &own)
+        _first = beside(owner, key, &at)
+        return self.write(&at, None, SK_IF_MISSING, NULL) == SK_OK
 
     def pop(self, key, *default):
         """Remove `key` and return its value in one step; `default` if it is missing, or KeyError without one."""

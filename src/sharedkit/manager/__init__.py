@@ -12,6 +12,7 @@ from sharedkit.manager.placement import ALIASES, KINDS, Placement, at
 from sharedkit.manager.queue import LifoQueue, PriorityQueue, Queue
 from sharedkit.manager.rwlock import RWLock
 from sharedkit.manager.semaphore import BoundedSemaphore, Semaphore
+from sharedkit.manager.set import Set
 from sharedkit.manager.states import employ
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "RLock",
     "RWLock",
     "Semaphore",
+    "Set",
     "SimpleQueue",
     "at",
     "employ",
@@ -60,6 +62,7 @@ KINDS.update(
             RLock,
             RWLock,
             Semaphore,
+            Set,
         )
     }
 )

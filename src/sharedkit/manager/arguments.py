@@ -457,6 +457,16 @@ REQUESTS: dict[str, dict[str, Takes]] = {
         "len": _NONE,
         "statistics": _NONE,
     },
+    "Set": {
+        "has": _of(FORM),
+        "insert": _of(ENTRIES),
+        "discard": _of(FORM),
+        "popitem": _NONE,
+        "clear": _NONE,
+        "keys": _NONE,
+        "len": _NONE,
+        "statistics": _NONE,
+    },
     "Array": {
         "geometry": _NONE,
         "read": _of(PLACE),
@@ -500,6 +510,7 @@ _CREATED: dict[str, tuple[dict[str, Argument], tuple[Argument, ...]]] = {
     "Counter": ({"striped": FLAG}, (WORD,)),
     "Counters": ({"names": Argument("a tuple of str", frozenset({tuple}), _names, _are_names, deep=True)}, ()),
     "Dict": ({}, ()),
+    "Set": ({}, ()),
     "Array": (
         {
             "shape": Argument("a tuple of ints", frozenset({tuple}), _shape, _are_whole, deep=True),
@@ -541,6 +552,7 @@ _RESULTS: dict[str, dict[str, Argument]] = {
     "LifoQueue": {"get_many": ITEMS},
     "PriorityQueue": {"get_many": RANKED},
     "Dict": {"pop": _optional(_ENTRY), "popitem": _PAIR},
+    "Set": {"popitem": _PAIR},
 }
 
 

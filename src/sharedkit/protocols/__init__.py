@@ -17,6 +17,7 @@ from sharedkit.protocols.data import (
     LifoQueue,
     PriorityQueue,
     Queue,
+    Set,
 )
 from sharedkit.protocols.executors import Executor
 from sharedkit.protocols.handle import Handle, Structure
@@ -43,5 +44,6 @@ __all__ = [
     "RLock",
     "RWLock",
     "Semaphore",
+    "Set",
     "Structure",
 ]

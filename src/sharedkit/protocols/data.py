@@ -18,7 +18,7 @@ from sharedkit.statistics import (
     QueueStatistics,
 )
 
-__all__ = ["Array", "Counter", "CounterView", "Counters", "Dict", "LifoQueue", "PriorityQueue", "Queue"]
+__all__ = ["Array", "Counter", "CounterView", "Counters", "Dict", "LifoQueue", "PriorityQueue", "Queue", "Set"]
 
 T = TypeVar("T")
 
@@ -296,6 +296,99 @@ class Array(Handle, Protocol):
         """Add to many elements, each atomically; an index that comes twice is added to twice."""
 
     def statistics(self) -> ArrayStatistics: ...
+
+
+class Set(Handle, Protocol):
+    """A `set` in order of addition whose every operation on one member is one step; iteration goes over a snapshot.
+
+    Its members are what can be keys of a Dict of its placement.
+    """
+
+    def __init__(
+        self,
+        iterable: Iterable[Any] = (),
+        /,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        seats: int = 192,
+    ) -> None: ...
+
+    def add(self, member: Any, /) -> None: ...
+
+    def insert(self, member: Any, /) -> bool:
+        """Add `member`, and say whether it was new: of many who insert the same, one is told so."""
+
+    def discard(self, member: Any, /) -> None: ...
+
+    def remove(self, member: Any, /) -> None:
+        """Remove `member`; KeyError when it is not there."""
+
+    def pop(self) -> Any:
+        """Remove and return the member that was added last; KeyError when there is none."""
+
+    def clear(self) -> None: ...
+
+    def update(self, *others: Iterable[Any]) -> None: ...
+
+    def difference_update(self, *others: Iterable[Any]) -> None: ...
+
+    def intersection_update(self, *others: Iterable[Any]) -> None: ...
+
+    def symmetric_difference_update(self, other: Iterable[Any], /) -> None: ...
+
+    def as_set(self) -> set[Any]:
+        """A plain set of a snapshot."""
+
+    def copy(self) -> Self:
+        """A new Set, made from a snapshot."""
+
+    def union(self, *others: Iterable[Any]) -> set[Any]: ...
+
+    def intersection(self, *others: Iterable[Any]) -> set[Any]: ...
+
+    def difference(self, *others: Iterable[Any]) -> set[Any]: ...
+
+    def symmetric_difference(self, other: Iterable[Any], /) -> set[Any]: ...
+
+    def isdisjoint(self, other: Iterable[Any], /) -> bool: ...
+
+    def issubset(self, other: Iterable[Any], /) -> bool: ...
+
+    def issuperset(self, other: Iterable[Any], /) -> bool: ...
+
+    def __contains__(self, member: object, /) -> bool: ...
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+    def __or__(self, other: Any, /) -> set[Any]: ...
+
+    def __and__(self, other: Any, /) -> set[Any]: ...
+
+    def __sub__(self, other: Any, /) -> set[Any]: ...
+
+    def __xor__(self, other: Any, /) -> set[Any]: ...
+
+    def __ior__(self, other: Any, /) -> Self: ...
+
+    def __iand__(self, other: Any, /) -> Self: ...
+
+    def __isub__(self, other: Any, /) -> Self: ...
+
+    def __ixor__(self, other: Any, /) -> Self: ...
+
+    def __le__(self, other: Any, /) -> bool: ...
+
+    def __lt__(self, other: Any, /) -> bool: ...
+
+    def __ge__(self, other: Any, /) -> bool: ...
+
+    def __gt__(self, other: Any, /) -> bool: ...
+
+    def statistics(self) -> DictStatistics: ...
 
 
 class Dict(Handle, Protocol):

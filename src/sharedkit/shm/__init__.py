@@ -14,6 +14,7 @@ from sharedkit.shm.executor import Executor
 from sharedkit.shm.queue import JoinableQueue, Queue, SimpleQueue
 from sharedkit.shm.rwlock import RWLock
 from sharedkit.shm.semaphore import BoundedSemaphore, Semaphore
+from sharedkit.shm.set import Set
 from sharedkit.shm.sync import Lock, RLock
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "RLock",
     "RWLock",
     "Semaphore",
+    "Set",
     "SimpleQueue",
     "attach",
 ]

@@ -12,6 +12,7 @@ from sharedkit.thread.queue import JoinableQueue, LifoQueue, PriorityQueue, Queu
 from sharedkit.thread.registry import attach
 from sharedkit.thread.rwlock import RWLock
 from sharedkit.thread.semaphore import BoundedSemaphore, Semaphore
+from sharedkit.thread.set import Set
 
 __all__ = [
     "Array",
@@ -31,6 +32,7 @@ __all__ = [
     "RLock",
     "RWLock",
     "Semaphore",
+    "Set",
     "SimpleQueue",
     "attach",
 ]

@@ -5,7 +5,7 @@ from sharedkit.manager.states.barrier import BarrierState
 from sharedkit.manager.states.base import Call, Session, State, kinds
 from sharedkit.manager.states.condition import ConditionState
 from sharedkit.manager.states.counter import CountersState, CounterState
-from sharedkit.manager.states.dict import DictState
+from sharedkit.manager.states.dict import DictState, SetState
 from sharedkit.manager.states.event import EventState
 from sharedkit.manager.states.executor import ExecutorState, employ
 from sharedkit.manager.states.lock import LockState, RLockState
@@ -32,6 +32,7 @@ __all__ = [
     "RWLockState",
     "SemaphoreState",
     "Session",
+    "SetState",
     "State",
     "employ",
     "kinds",
