@@ -41,11 +41,13 @@ from sharedkit.shm import (
     JoinableQueue,
     Lock,
     Queue,
+    RawValue,
     RLock,
     RWLock,
     Semaphore,
     Set,
     SimpleQueue,
+    Value,
 )
 
 __all__ = [
@@ -74,6 +76,7 @@ __all__ = [
     "Queue",
     "RLock",
     "RWLock",
+    "RawValue",
     "SeatsExhausted",
     "SegmentInUse",
     "Semaphore",
@@ -84,6 +87,7 @@ __all__ = [
     "ShutDown",
     "SimpleQueue",
     "UntrustedSegmentError",
+    "Value",
     "WorkerDied",
     "attach",
     "get_context",

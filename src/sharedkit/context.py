@@ -40,9 +40,11 @@ class Context:
     Queue: type[protocols.Queue[Any]] = field(init=False)
     RLock: type[protocols.RLock] = field(init=False)
     RWLock: type[protocols.RWLock] = field(init=False)
+    RawValue: type[protocols.RawValue] = field(init=False)
     Semaphore: type[protocols.Semaphore] = field(init=False)
     Set: type[protocols.Set] = field(init=False)
     SimpleQueue: type[protocols.Queue[Any]] = field(init=False)
+    Value: type[protocols.Value] = field(init=False)
     attach: Callable[[str], Any] = field(init=False)
 
     def __post_init__(self, placement: ModuleType | manager.Placement) -> None:

@@ -217,3 +217,16 @@ def double_all(jobs: Any, out: Any) -> None:
 
 def insert_all(members: Any, count: int) -> list[int]:
     return [n for n in range(count) if members.insert(n)]
+
+
+def add_to_value(value: Any, times: int) -> None:
+    for _ in range(times):
+        with value.get_lock():
+            value.value += 1
+
+
+def try_lock_of_value(value: Any) -> bool:
+    if not value.acquire(False):
+        return False
+    value.release()
+    return True

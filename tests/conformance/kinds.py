@@ -45,6 +45,23 @@ def members(context: Any, **options: Any) -> Any:
     return context.Set(**options)
 
 
+def value(context: Any, **options: Any) -> Any:
+    return context.Value("i", 5, **options)
+
+
+def raw_value(context: Any, **options: Any) -> Any:
+    return context.RawValue("i", 5, **options)
+
+
+def change_value(handle: Any) -> None:
+    handle.value += 1
+
+
+VALUE_USES = (
+    lambda h: h.value,
+    lambda h: setattr(h, "value", 1),
+)
+
 COUNTER_USES = (
     lambda h: h.add(1),
     lambda h: h.value,
@@ -223,6 +240,31 @@ KINDS = (
             lambda h: "k" in h,
         ),
         (mapping, counter),
+    ),
+    Kind(
+        "value",
+        "Value",
+        value,
+        change_value,
+        lambda h: (h.value, h.lock.locked()),
+        (
+            *VALUE_USES,
+            lambda h: h.get_lock(),
+            lambda h: h.lock,
+            lambda h: h.acquire(),
+            lambda h: h.release(),
+        ),
+        (lambda context, **options: context.Value("d", 5, **options), raw_value, array),
+        closes=False,
+    ),
+    Kind(
+        "raw value",
+        "RawValue",
+        raw_value,
+        change_value,
+        lambda h: h.value,
+        VALUE_USES,
+        (lambda context, **options: context.RawValue("I", 5, **options), value, array),
     ),
     *SYNC_KINDS,
 )

@@ -194,6 +194,29 @@ EXECUTORS = (
     Subject("processes", partial(futures.ProcessPoolExecutor, mp_context=FORKSERVER), STANDARD),
 )
 
+VALUES = (
+    Subject("thread", THREAD.Value, ONE_PROCESS),
+    Subject("shm", SHM.Value, MANY_PROCESSES, lambda method: SHM.Value),
+    Subject(
+        "manager",
+        MANAGER.Value,
+        SERVED | {"get_obj": "its memory is the server's"},
+        lambda method: MANAGER.Value,
+    ),
+    Subject(
+        "multiprocessing",
+        multiprocessing.Value,
+        NOT_OURS
+        | {
+            "lock-attribute": "it is called get_lock() alone",
+            "tasks": "the kit's own promise",
+            "numbers-alone": "it takes structures, too",
+            "locks-are-locks": "its locks are of ctypes and semaphores",
+        },
+        lambda method: multiprocessing.get_context(method).Value,  # type: ignore[attr-defined]
+    ),
+)
+
 SETS = (
     Subject("thread", THREAD.Set, ONE_PROCESS),
     Subject("shm", SHM.Set, MANY_PROCESSES, lambda method: SHM.Set),
@@ -211,5 +234,6 @@ BY_FIXTURE = {
     "make_array": ARRAYS,
     "make_dict": DICTS,
     "make_set": SETS,
+    "make_value": VALUES,
     "context": CONTEXTS,
 }

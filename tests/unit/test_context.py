@@ -23,6 +23,8 @@ CLASSES = (
     "Array",
     "Dict",
     "Set",
+    "Value",
+    "RawValue",
     "Lock",
     "RLock",
     "Semaphore",

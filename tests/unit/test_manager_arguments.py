@@ -146,6 +146,8 @@ GOOD: dict[str, dict[str, tuple[Any, ...]]] = {
         "add": (3, None, 1),
         "swap": ("k", None, b"v", b"w"),
     },
+    "RawValue": {"set": (5,)},
+    "Value": {"set": (5,)},
     "Set": {"has": ("k",), "insert": ([("k", None, b"v")],), "discard": (3,)},
     "Array": {
         "read": (0,),
@@ -208,6 +210,8 @@ class Raw:
             "Counter": ({"striped": False}, (3,)),
             "Dict": ({}, ()),
             "Set": ({}, ()),
+            "RawValue": ({"type": "i"}, (3,)),
+            "Value": ({"type": "i"}, (3,)),
             "Array": ({"shape": (4,), "dtype": np.dtype("f8")}, (None,)),
             "Executor": (
                 {"max_workers": 1, "method": "forkserver", "max_tasks_per_child": None, "prefix": ""},

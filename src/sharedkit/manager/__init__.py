@@ -14,6 +14,7 @@ from sharedkit.manager.rwlock import RWLock
 from sharedkit.manager.semaphore import BoundedSemaphore, Semaphore
 from sharedkit.manager.set import Set
 from sharedkit.manager.states import employ
+from sharedkit.manager.value import RawValue, Value
 
 __all__ = [
     "Array",
@@ -33,9 +34,11 @@ __all__ = [
     "Queue",
     "RLock",
     "RWLock",
+    "RawValue",
     "Semaphore",
     "Set",
     "SimpleQueue",
+    "Value",
     "at",
     "employ",
 ]
@@ -61,8 +64,10 @@ KINDS.update(
             Queue,
             RLock,
             RWLock,
+            RawValue,
             Semaphore,
             Set,
+            Value,
         )
     }
 )

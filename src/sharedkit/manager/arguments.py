@@ -19,6 +19,7 @@ import numpy as np
 
 from sharedkit._geometry import plain_dtype
 from sharedkit._times import seconds
+from sharedkit._values import CTYPES
 from sharedkit.manager._door import Known, is_envelope, only
 
 __all__ = [
@@ -175,6 +176,18 @@ def _are_ints(value: Iterable[Any]) -> None:
     for each in value:
         if type(each) is not int:
             raise TypeError(f"an int is wanted, not {type(each).__name__}")
+
+
+def _is_scalar(value: float | str | bytes) -> None:
+    if type(value) is int:
+        _is_short(value)
+    elif type(value) in (str, bytes) and len(value) != 1:  # type: ignore[arg-type]
+        raise ValueError(f"one character is wanted, not {len(value)}")  # type: ignore[arg-type]
+
+
+def _is_code(value: str) -> None:
+    if value not in CTYPES:
+        raise ValueError(f"no type of a value: {value!r:.20}")
 
 
 def _is_position(value: tuple[Any, ...] | int) -> None:
@@ -360,6 +373,7 @@ PLACE = Argument(
 NUMBER = Argument("a number", frozenset({int, float, bool}), _number)
 SCALARS = frozenset({int, float, bool, complex, str, bytes})
 VALUE = Argument("a value", SCALARS | {np.ndarray}, _data, _is_data, deep=True, sure=SCALARS)
+SCALAR = Argument("a number, a bool or a character", frozenset({int, float, bool, str, bytes}), _same, _is_scalar)
 VALUES = Argument("an array", frozenset({np.ndarray}), _data, _is_data, deep=True)
 
 # --- the requests, by kind
@@ -401,6 +415,8 @@ _QUEUE = {
     "get_maxsize": _NONE,
     "statistics": _NONE,
 }
+
+_VALUE = {"type": _NONE, "get": _NONE, "set": _of(SCALAR), "statistics": _NONE}
 
 REQUESTS: dict[str, dict[str, Takes]] = {
     HOUSE: {
@@ -457,6 +473,8 @@ REQUESTS: dict[str, dict[str, Takes]] = {
         "len": _NONE,
         "statistics": _NONE,
     },
+    "RawValue": _VALUE,
+    "Value": {**_VALUE, "lock": _NONE},
     "Set": {
         "has": _of(FORM),
         "insert": _of(ENTRIES),
@@ -495,6 +513,8 @@ _COUNT = Argument("a positive int", frozenset({int}), _whole, _is_positive)
 
 _QUEUES: tuple[dict[str, Argument], tuple[Argument, ...]] = ({"maxsize": WHOLE}, (WHOLE,))
 
+_VALUES: tuple[dict[str, Argument], tuple[Argument, ...]] = ({"type": TEXT._replace(test=_is_code)}, (SCALAR,))
+
 _CREATED: dict[str, tuple[dict[str, Argument], tuple[Argument, ...]]] = {
     "Lock": (_POLICY, ()),
     "RLock": (_POLICY, ()),
@@ -511,6 +531,8 @@ _CREATED: dict[str, tuple[dict[str, Argument], tuple[Argument, ...]]] = {
     "Counters": ({"names": Argument("a tuple of str", frozenset({tuple}), _names, _are_names, deep=True)}, ()),
     "Dict": ({}, ()),
     "Set": ({}, ()),
+    "RawValue": _VALUES,
+    "Value": _VALUES,
     "Array": (
         {
             "shape": Argument("a tuple of ints", frozenset({tuple}), _shape, _are_whole, deep=True),

@@ -17,7 +17,9 @@ from sharedkit.protocols.data import (
     LifoQueue,
     PriorityQueue,
     Queue,
+    RawValue,
     Set,
+    Value,
 )
 from sharedkit.protocols.executors import Executor
 from sharedkit.protocols.handle import Handle, Structure
@@ -43,7 +45,9 @@ __all__ = [
     "Queue",
     "RLock",
     "RWLock",
+    "RawValue",
     "Semaphore",
     "Set",
     "Structure",
+    "Value",
 ]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, ItemsView, Iterable, Iterator, KeysView, ValuesView
+from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from sharedkit.protocols.handle import Handle
+from sharedkit.protocols.handle import Handle, Structure
 from sharedkit.protocols.locks import Lockable
 from sharedkit.statistics import (
     ArrayStatistics,
@@ -18,7 +19,19 @@ from sharedkit.statistics import (
     QueueStatistics,
 )
 
-__all__ = ["Array", "Counter", "CounterView", "Counters", "Dict", "LifoQueue", "PriorityQueue", "Queue", "Set"]
+__all__ = [
+    "Array",
+    "Counter",
+    "CounterView",
+    "Counters",
+    "Dict",
+    "LifoQueue",
+    "PriorityQueue",
+    "Queue",
+    "RawValue",
+    "Set",
+    "Value",
+]
 
 T = TypeVar("T")
 
@@ -294,6 +307,82 @@ class Array(Handle, Protocol):
 
     def add_at(self, indices: Any, values: ArrayLike, /) -> None:
         """Add to many elements, each atomically; an index that comes twice is added to twice."""
+
+    def statistics(self) -> ArrayStatistics: ...
+
+
+class RawValue(Handle, Protocol):
+    """`multiprocessing.RawValue`: one number, bool or character of a type of `ctypes`, or of a code of `array`."""
+
+    def __init__(
+        self,
+        typecode_or_type: Any,
+        /,
+        *args: Any,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        seats: int = 192,
+    ) -> None: ...
+
+    @property
+    def value(self) -> Any:
+        """Read in one step, and written in one, as `ctypes` does."""
+
+    @value.setter
+    def value(self, value: Any, /) -> None: ...
+
+    def statistics(self) -> ArrayStatistics: ...
+
+
+class Value(Structure, Protocol):
+    """`multiprocessing.Value`: a RawValue with a lock, for which `value` waits; `with` takes it. With `lock=False` the
+    call answers a RawValue."""
+
+    def __init__(
+        self,
+        typecode_or_type: Any,
+        /,
+        *args: Any,
+        lock: Any = True,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        seats: int = 192,
+    ) -> None: ...
+
+    @property
+    def value(self) -> Any: ...
+
+    @value.setter
+    def value(self, value: Any, /) -> None: ...
+
+    def get_lock(self) -> Any:
+        """An RLock, or the lock that it was given."""
+
+    @property
+    def lock(self) -> Any:
+        """The same, as an Array has it."""
+
+    def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool: ...
+
+    async def aacquire(
+        self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
+    ) -> bool: ...
+
+    def release(self) -> None: ...
+
+    def __enter__(self) -> bool: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+
+    async def __aenter__(self) -> bool: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
 
     def statistics(self) -> ArrayStatistics: ...
 

@@ -16,6 +16,7 @@ from sharedkit.shm.rwlock import RWLock
 from sharedkit.shm.semaphore import BoundedSemaphore, Semaphore
 from sharedkit.shm.set import Set
 from sharedkit.shm.sync import Lock, RLock
+from sharedkit.shm.value import RawValue, Value
 
 __all__ = [
     "Array",
@@ -32,9 +33,11 @@ __all__ = [
     "Queue",
     "RLock",
     "RWLock",
+    "RawValue",
     "Semaphore",
     "Set",
     "SimpleQueue",
+    "Value",
     "attach",
 ]
 

@@ -13,6 +13,7 @@ from sharedkit.thread.registry import attach
 from sharedkit.thread.rwlock import RWLock
 from sharedkit.thread.semaphore import BoundedSemaphore, Semaphore
 from sharedkit.thread.set import Set
+from sharedkit.thread.value import RawValue, Value
 
 __all__ = [
     "Array",
@@ -31,8 +32,10 @@ __all__ = [
     "Queue",
     "RLock",
     "RWLock",
+    "RawValue",
     "Semaphore",
     "Set",
     "SimpleQueue",
+    "Value",
     "attach",
 ]

@@ -12,6 +12,7 @@ from sharedkit.manager.states.lock import LockState, RLockState
 from sharedkit.manager.states.queue import LifoQueueState, PriorityQueueState, QueueState
 from sharedkit.manager.states.rwlock import RWLockState
 from sharedkit.manager.states.semaphore import BoundedSemaphoreState, SemaphoreState
+from sharedkit.manager.states.value import RawValueState, ValueState
 
 __all__ = [
     "ArrayState",
@@ -30,10 +31,12 @@ __all__ = [
     "QueueState",
     "RLockState",
     "RWLockState",
+    "RawValueState",
     "SemaphoreState",
     "Session",
     "SetState",
     "State",
+    "ValueState",
     "employ",
     "kinds",
 ]
