@@ -48,6 +48,7 @@ MODULES = [
     module("sharedkit.shm._rwlock"),
     module("sharedkit.shm._elements"),
     module("sharedkit.shm._array"),
+    module("sharedkit.shm._value"),
     module("sharedkit.shm._entries"),
     module("sharedkit.shm._dict"),
     module("sharedkit.thread._queue"),

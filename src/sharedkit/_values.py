@@ -6,9 +6,11 @@ import ctypes
 from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, ClassVar, NoReturn, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
+
+from sharedkit.statistics import ArrayStatistics
 
 __all__ = ["CTYPES", "Locked", "MemoryValue", "MemoryValueWithLock", "cell_of", "dtype_of", "given_lock"]
 
@@ -54,40 +56,16 @@ def given_lock(lock: Any) -> Any:
     return lock
 
 
-class _Closed:
-    """What a closed value has for its memory and its lock: whoever uses it hears that the value is closed."""
-
-    __slots__ = ("_refuse",)
-
-    def __init__(self, refuse: Callable[[], object]) -> None:
-        object.__setattr__(self, "_refuse", refuse)
-
-    def __getattr__(self, name: str) -> NoReturn:
-        self._refuse()
-        raise AttributeError(name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        self._refuse()
-
-    def __enter__(self) -> None:
-        self._refuse()
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
 class Locked:
     """A value's lock under the names that `multiprocessing.Value` has for it, and our own; `with` takes it."""
 
     __slots__ = ()
 
-    def get_lock(self) -> Any:
-        """Its lock, which it takes for each reading and writing: an RLock, or the one that it was given."""
-        raise NotImplementedError
+    get_lock: Callable[[], Any]
 
     @property
     def lock(self) -> Any:
-        """The same, as an Array has it."""
+        """`get_lock()`, as an Array has it."""
         return self.get_lock()
 
     def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
@@ -120,12 +98,10 @@ class Locked:
 
 
 class MemoryValue:
-    """A value: an array of no axes in the same segment, `_array`, and a `ctypes` object over its memory, `_cell`."""
+    """A value over an array of no axes in the same segment; the rest is compiled."""
 
     __slots__ = ()
     _array_class: ClassVar[Any]
-    _array: Any
-    _cell: Any
 
     @classmethod
     def _of(cls, segment: Any) -> Self:
@@ -134,31 +110,15 @@ class MemoryValue:
         return self  # type: ignore[no-any-return]
 
     def _adopt(self: Any, segment: Any) -> None:
-        self._array = self._array_class._of(segment)
-        dtype = self._array.dtype
-        code = {"S": "c", "U": "u"}.get(dtype.kind, dtype.char)
-        self._cell = _BY_CODE[code].from_buffer(self._array.ndarray)
-        self._bind(segment)
+        array = self._array_class._of(segment)
+        code = {"S": "c", "U": "u"}.get(array.dtype.kind, array.dtype.char)
+        self._hold(array, _BY_CODE[code].from_buffer(array.ndarray), segment)
 
-    @property
-    def value(self) -> Any:
-        """The value, read and written in one step each, as `ctypes` does: a number too large for the type wraps."""
-        return self._cell.value
-
-    @value.setter
-    def value(self, value: Any) -> None:
-        self._cell.value = value
-
-    def _end(self: Any) -> None:
-        """With the handle."""
-        if hasattr(self, "_array"):
-            self._array.close()
-            self._cell = _Closed(self._segment)
-
-    def statistics(self: Any) -> Any:
+    def statistics(self: Any) -> ArrayStatistics:
         """Its type, who is attached and who holds the lock, at this moment: an ArrayStatistics."""
         self._segment()
-        return replace(self._array.statistics(), kind=type(self).__name__)
+        picture: ArrayStatistics = self._array.statistics()
+        return replace(picture, kind=type(self).__name__)
 
     def __repr__(self: Any) -> str:
         kind = type(self).__name__
@@ -172,51 +132,18 @@ class MemoryValueWithLock(Locked, MemoryValue):
 
     __slots__ = ()
     _rlock_class: ClassVar[Any]
-    _lock: Any
-    _given: Any
 
     def _adopt(self: Any, segment: Any, given: Any = None) -> None:
+        self._lock_by(self._rlock_class._in(segment, 0) if given is None else None, given)
         super()._adopt(segment)
-        self._given = given
-        self._lock = self._rlock_class._in(segment, 0) if given is None else given
-
-    @property
-    def value(self) -> Any:
-        """The value, read and written as `ctypes` does while the lock is held: a number too large for the type wraps.
-
-        `v.value += 1` reads, then writes: hold the lock around it, or use a Counter.
-        """
-        with self._lock:
-            return self._cell.value
-
-    @value.setter
-    def value(self, value: Any) -> None:
-        with self._lock:
-            self._cell.value = value
-
-    def get_lock(self: Any) -> Any:
-        """Its lock, which it takes for each reading and writing: an RLock, or the one that it was given."""
-        self._segment()
-        return self._lock
-
-    def get_obj(self: Any) -> Any:
-        """The `ctypes` object over the very memory, which no lock guards; it outlives `close()`."""
-        self._segment()
-        return self._cell
-
-    def _end(self: Any) -> None:
-        super()._end()
-        if hasattr(self, "_lock"):
-            self._lock = _Closed(self._segment)
-            self._given = None
 
     def __reduce__(self: Any) -> tuple[Any, ...]:
-        plain: tuple[Any, ...] = super().__reduce__()
+        plain: Any = super().__reduce__()
         return plain if self._given is None else (_with_lock, (*plain[:2], self._given))
 
 
 def _with_lock(opens: Callable[..., Any], args: tuple[Any, ...], lock: Any) -> Any:
     """A value that was pickled with a lock that is not its own."""
     value = opens(*args)
-    value._given = value._lock = lock
+    value._lock_by(None, lock)
     return value

@@ -84,8 +84,10 @@ class Point(ctypes.Structure):
 @pytest.mark.needs("numbers-alone")
 @pytest.mark.parametrize(
     "kind",
-    ["z", "ii", "O", 5, None, int, Point, ctypes.c_int * 2, ctypes.c_char_p, ctypes.c_void_p, ctypes.py_object]
-    + [ctypes.POINTER(ctypes.c_int), ctypes.c_longdouble, ctypes.c_int.__ctype_be__],
+    [
+        *("z", "ii", "O", 5, None, int, Point, ctypes.c_int * 2, ctypes.c_char_p, ctypes.c_void_p, ctypes.py_object),
+        *(ctypes.POINTER(ctypes.c_int), ctypes.c_longdouble, ctypes.c_int.__ctype_be__),
+    ],
     ids=str,
 )
 def test_what_is_no_number_bool_or_character_is_refused(make_value: MakeValue, kind: Any) -> None:

@@ -91,7 +91,8 @@ def make(
 
 
 def blueprint(tuple lengths, element, contents, kind=KIND_ARRAY):
-    """An array, or what else has elements, of that shape and dtype, of zeros or with `contents`. TypeError, OutOfSharedMemory."""
+    """An array, or what else has elements, of that shape and dtype, of zeros or with `contents`. TypeError,
+    OutOfSharedMemory."""
     count = math.prod(lengths)
     if element.itemsize * count > LARGEST:
         raise errors.OutOfSharedMemory(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from sharedkit._values import CTYPES, Locked, cell_of, given_lock
-from sharedkit.manager.handle import DEFAULT_SEATS, Handle
+from sharedkit.manager.handle import DEFAULT_SEATS, Handle, Structure
 from sharedkit.manager.lock import PartLock
 from sharedkit.statistics import ArrayStatistics
 
 __all__ = ["RawValue", "Value"]
 
 
-class _Value(Handle):
+class _Value(Structure):
     """Reading and writing are one request each."""
 
     _code: str
@@ -36,7 +36,7 @@ class _Value(Handle):
         return picture
 
 
-class RawValue(_Value):
+class RawValue(_Value, Handle):
     """RawValue(typecode_or_type, *args, name=None, exist_ok=False, persist=False, seats=192)
 
     `multiprocessing.RawValue` behind a server: one number, bool or character of a type of `ctypes`, or of a code of

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from sharedkit._segment import Handle
+from sharedkit._segment import with_own_methods
 from sharedkit._values import MemoryValue, MemoryValueWithLock, cell_of, dtype_of, given_lock
 from sharedkit.segments import DEFAULT_SEATS, Kind, create, register_kind
-from sharedkit.shm import _array
+from sharedkit.shm import _array, _value
 from sharedkit.shm._rlock import RLock
 
 __all__ = ["RawValue", "Value"]
@@ -23,7 +23,8 @@ def _blueprint(kind: int, cell: Any) -> Any:
     return _array.blueprint((), dtype, np.frombuffer(cell, dtype).reshape(()), kind)
 
 
-class RawValue(MemoryValue, Handle):
+@with_own_methods
+class RawValue(MemoryValue, _value.Memory):
     """RawValue(typecode_or_type, *args, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)
 
     `multiprocessing.RawValue` in shared memory: one number, bool or character of a type of `ctypes`, or of a code of
@@ -34,7 +35,7 @@ class RawValue(MemoryValue, Handle):
     FileExistsError when the name is taken, ValueError when what is there differs, OutOfSharedMemory.
     """
 
-    __slots__ = ("_array", "_cell")
+    __slots__ = ()
     _array_class = _array.Array
 
     def __init__(
@@ -52,13 +53,9 @@ class RawValue(MemoryValue, Handle):
         plan = _blueprint(KIND_RAW_VALUE, cell_of(typecode_or_type, args))
         self._adopt(create(plan, name, exist_ok, persist, seats, mode, group))
 
-    def close(self) -> None:
-        """Let go of the value. Using this handle then raises ClosedError; closing again does nothing."""
-        Handle.close(self)
-        self._end()
 
-
-class Value(MemoryValueWithLock, Handle):
+@with_own_methods
+class Value(MemoryValueWithLock, _value.LockedMemory):  # type: ignore[misc]  # `with` takes, where a Handle's closes
     """Value(typecode_or_type, *args, lock=True, name=None, exist_ok=False, persist=False, seats=192, mode=None, \
 group=None)
 
@@ -69,7 +66,7 @@ group=None)
     Raises as RawValue does, and AttributeError for a `lock` that is none.
     """
 
-    __slots__ = ("_array", "_cell", "_given", "_lock")
+    __slots__ = ()
     _array_class = _array.Array
     _rlock_class = RLock
 
@@ -92,11 +89,6 @@ group=None)
         given = given_lock(lock)
         plan = _blueprint(KIND_VALUE, cell_of(typecode_or_type, args))
         self._adopt(create(plan, name, exist_ok, persist, seats, mode, group), given)
-
-    def close(self) -> None:
-        """Let go of the value. Using this handle then raises ClosedError; closing again does nothing."""
-        Handle.close(self)
-        self._end()
 
 
 def _state(segment: Any) -> str:

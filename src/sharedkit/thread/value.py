@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from sharedkit._segment import Handle
+from sharedkit._segment import with_own_methods
 from sharedkit._values import MemoryValue, MemoryValueWithLock, cell_of, dtype_of, given_lock
 from sharedkit.segments import DEFAULT_SEATS
-from sharedkit.shm import _array
+from sharedkit.shm import _array, _value
 from sharedkit.thread import registry
 from sharedkit.thread.array import Array
 from sharedkit.thread.lock import RLock
@@ -26,18 +26,19 @@ def _blueprint(kind: int, cell: Any) -> Any:
 
 
 @registry.opens(KIND_RAW_VALUE)
-class RawValue(MemoryValue, Handle):
+@with_own_methods
+class RawValue(MemoryValue, _value.Memory):
     """RawValue(typecode_or_type, *args, name=None, exist_ok=False, persist=False, seats=192)
 
     `multiprocessing.RawValue` for the threads of this process: one number, bool or character of a type of `ctypes`, or
-    of a code of `array`, "c" and "u" among them, read and written in one step each by `value`. With `exist_ok=True` and the name of
-    one that is there, a further handle on it, whose value stays.
+    of a code of `array`, "c" and "u" among them, read and written in one step each by `value`. With `exist_ok=True` and
+    the name of one that is there, a further handle on it, whose value stays.
 
     Raises TypeError for another type, structures and arrays among them, or for a value that the type does not take;
     FileExistsError when the name is taken, ValueError when what is there differs.
     """
 
-    __slots__ = ("_array", "_cell")
+    __slots__ = ()
     _array_class = Array
 
     def __init__(
@@ -53,24 +54,20 @@ class RawValue(MemoryValue, Handle):
         plan = _blueprint(KIND_RAW_VALUE, cell_of(typecode_or_type, args))
         self._adopt(registry.create(plan, name, exist_ok, persist, seats))
 
-    def close(self) -> None:
-        """Let go of the value. Using this handle then raises ClosedError; closing again does nothing."""
-        Handle.close(self)
-        self._end()
-
 
 @registry.opens(KIND_VALUE)
-class Value(MemoryValueWithLock, Handle):
+@with_own_methods
+class Value(MemoryValueWithLock, _value.LockedMemory):  # type: ignore[misc]  # `with` takes, where a Handle's closes
     """Value(typecode_or_type, *args, lock=True, name=None, exist_ok=False, persist=False, seats=192)
 
     `multiprocessing.Value` for the threads of this process: a RawValue with a lock, which `value` takes, and `with`,
-    `acquire` and `release`. The lock is an RLock of its own, or the one given as `lock`, which goes along where the handle is pickled
-    and is nothing that `attach` knows of. With `lock=False` the result is a RawValue. `with` does not close the handle.
+    `acquire` and `release`. The lock is an RLock of its own, or the one given as `lock`, of which `attach` knows
+    nothing. With `lock=False` the result is a RawValue. `with` does not close the handle.
 
     Raises as RawValue does, and AttributeError for a `lock` that is none.
     """
 
-    __slots__ = ("_array", "_cell", "_given", "_lock")
+    __slots__ = ()
     _array_class = Array
     _rlock_class = RLock
 
@@ -91,8 +88,3 @@ class Value(MemoryValueWithLock, Handle):
         given = given_lock(lock)
         plan = _blueprint(KIND_VALUE, cell_of(typecode_or_type, args))
         self._adopt(registry.create(plan, name, exist_ok, persist, seats), given)
-
-    def close(self) -> None:
-        """Let go of the value. Using this handle then raises ClosedError; closing again does nothing."""
-        Handle.close(self)
-        self._end()
