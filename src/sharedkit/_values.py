@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from sharedkit.errors import CorruptSegmentError
 from sharedkit.statistics import ArrayStatistics
 
 __all__ = ["CTYPES", "Locked", "MemoryValue", "MemoryValueWithLock", "cell_of", "dtype_of", "given_lock"]
@@ -111,8 +112,10 @@ class MemoryValue:
 
     def _adopt(self: Any, segment: Any) -> None:
         array = self._array_class._of(segment)
-        code = {"S": "c", "U": "u"}.get(array.dtype.kind, array.dtype.char)
-        self._hold(array, _BY_CODE[code].from_buffer(array.ndarray), segment)
+        kind = _BY_CODE.get({"S": "c", "U": "u"}.get(array.dtype.kind, array.dtype.char))
+        if kind is None or array.shape != () or array.dtype != dtype_of(kind()):
+            raise CorruptSegmentError(f"no value has the shape {array.shape} and the dtype {array.dtype}")
+        self._hold(array, kind.from_buffer(array.ndarray), segment)
 
     def statistics(self: Any) -> ArrayStatistics:
         """Its type, who is attached and who holds the lock, at this moment: an ArrayStatistics."""

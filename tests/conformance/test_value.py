@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from conformance import children
 from conformance.loops import run
@@ -14,6 +15,9 @@ from conformance.subjects import METHODS
 from conformance.watchdog import Task, in_children, in_threads, until
 
 import sharedkit as sk
+from sharedkit import segments
+from sharedkit.shm import _array
+from sharedkit.shm.value import KIND_VALUE
 
 MakeValue = Callable[..., Any]
 VALUES = [
@@ -264,6 +268,17 @@ def test_a_lock_that_was_given_goes_along(context: Any, start_method: str) -> No
     assert taken is True
     v.close()
     lock.close()
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [((), "c16"), ((), ">i4"), ((), "S2"), ((), "M8[s]"), ((1,), "i4"), ((), "U2")]
+)
+def test_a_segment_of_no_type_of_a_value_is_refused(shape: Any, dtype: str) -> None:
+    """Somebody who knows the format made it."""
+    plan = _array.blueprint(shape, np.dtype(dtype), None, KIND_VALUE)
+    segment = segments.create(plan, None, False, False, 8, None, None)
+    with pytest.raises(sk.CorruptSegmentError, match="no value has the shape"):
+        sk.attach(segment.name)
 
 
 def test_listings_say_what_the_value_is() -> None:
