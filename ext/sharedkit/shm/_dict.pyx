@@ -17,7 +17,7 @@ from libc.string cimport memcmp, memcpy, memset
 
 from sharedkit import segments
 from sharedkit._segment cimport (
-    SK_BUSY, SK_EMPTY, SK_EXISTS, SK_FOREIGN, SK_GONE, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_OVERFLOW,
+    SK_BUSY, SK_CORRUPT, SK_EMPTY, SK_EXISTS, SK_FOREIGN, SK_GONE, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_OVERFLOW,
     Segment, closed, create_segment, refuse, sk_header_of, sk_plan,
 )
 from sharedkit._keys cimport KEY_BYTES, KEY_INT, KEY_STR, KeyBytes, key_bytes
@@ -306,6 +306,7 @@ mode=None, group=None, **items)\n--\n
                 _first = beside(owner, key, &at)
             if self.write(&at, default, SK_IF_MISSING, NULL) == SK_OK:
                 return default
+            PyErr_CheckSignals()    # others were faster; in a damaged dict they seem to be so for ever
 
     def _insert(self, key):
         """Set a missing key, in one step, to None; whether it was missing."""
@@ -331,6 +332,7 @@ mode=None, group=None, **items)\n--\n
                 raise KeyError(key)
             if self.remove(&at, SK_IF_SAME, &hit) == SK_OK:
                 return value
+            PyErr_CheckSignals()
 
     @cython.binding(False)
     def add(self, key, n=1, /):
@@ -363,6 +365,7 @@ mode=None, group=None, **items)\n--\n
             after = n if value is MISSING else value + n
             if self.write(&at, after, SK_IF_MISSING if value is MISSING else SK_IF_SAME, &hit) == SK_OK:
                 return after
+            PyErr_CheckSignals()
 
     @cython.binding(False)
     def compare_exchange(self, key, expected, desired, /):
@@ -379,19 +382,26 @@ mode=None, group=None, **items)\n--\n
                 return False
             if self.write(&at, desired, SK_IF_SAME, &hit) == SK_OK:
                 return True
+            PyErr_CheckSignals()
 
     def popitem(self):
         """Remove and return the pair that was inserted last, in one step. KeyError when there is none."""
         cdef sk_key at
         cdef sk_hit hit
         cdef KeyBytes form
+        missed = None
         while True:
-            form, key = self.newest()
+            form, key, born = self.newest()
             aim_at(form, &at)
             at.hash = sk_key_hash(at.at, at.len, at.kind, &self.secrets)
             value = self.look(&at, &hit)
             if value is not MISSING and self.remove(&at, SK_IF_SAME, &hit) == SK_OK:
                 return key, value
+            if value is MISSING:
+                if born == missed:    # what was gone is never there again as the very one: no bucket leads to it
+                    refuse(SK_CORRUPT, 0)
+                missed = born
+            PyErr_CheckSignals()
 
 
 cdef int aim_at(KeyBytes key, sk_key *to) except -1:

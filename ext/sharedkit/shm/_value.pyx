@@ -3,7 +3,7 @@
 
 from libc.stdint cimport uint64_t
 
-from sharedkit._segment cimport Handle, Segment, closed
+from sharedkit._segment cimport Dropped, Handle, Segment, closed, keep
 from sharedkit.shm._rlock cimport RLock
 
 cdef uint64_t FOR_EVER = <uint64_t>-1
@@ -24,10 +24,16 @@ cdef class Memory(Handle):
     def close(self):
         """Let go of the value. Using this handle then raises ClosedError; closing again does nothing.
         """
+        array = self._array
         Handle.close(self)
-        array, self._array, self._cell = self._array, None, None
         if array is not None:
             array.close()
+
+    cdef void drop(self, Dropped *dropped) noexcept:
+        keep(dropped, self._array)
+        keep(dropped, self._cell)
+        self._array = self._cell = None
+        Handle.drop(self, dropped)
 
     cdef object cell(self):
         if self.s is NULL:
@@ -55,11 +61,11 @@ cdef class LockedMemory(Memory):
     def _lock_by(self, own, given):
         self.own, self._given = own, given
 
-    def close(self):
-        """Let go of the value. Using this handle then raises ClosedError; closing again does nothing.
-        """
-        Memory.close(self)
+    cdef void drop(self, Dropped *dropped) noexcept:
+        keep(dropped, self.own)
+        keep(dropped, self._given)
         self.own = self._given = None
+        Memory.drop(self, dropped)
 
     def get_lock(self):
         """Its lock, which it takes for each reading and writing: an RLock, or the one that it was given."""

@@ -2,7 +2,6 @@
 """The queues of this process's threads: references in a ring, or in the order of their priorities. One try inside the
 GIL or a critical section, then waiting outside of it, in slices that let signals through."""
 
-import contextlib
 import operator
 import queue
 import types
@@ -217,6 +216,15 @@ cdef object most_of(object max_items):
     return most
 
 
+cdef int say_how_many(error, Py_ssize_t put) except -1:
+    """What a comparison raises is somebody else's, and may have no room for it."""
+    try:
+        error.put = put
+    except Exception:
+        pass
+    return 0
+
+
 cdef class Queue(Handle):
     """Queue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192)\n--\n
     A first-in, first-out queue of any objects for the threads of this process, unbounded where `maxsize` is
@@ -310,9 +318,8 @@ cdef class Queue(Handle):
             error.put = done
             raise
         except Exception as error:
-            if q.ranking is not None:    # of a comparison: somebody else's, which may refuse it
-                with contextlib.suppress(Exception):
-                    error.put = done
+            if q.ranking is not None:
+                say_how_many(error, done)
             raise
 
     # --- getting -------------------------------------------------------------------------------
@@ -429,8 +436,7 @@ cdef class Queue(Handle):
             raise
         except Exception as error:
             if turn is not None and turn.place is not None:
-                with contextlib.suppress(Exception):
-                    error.put = turn.put
+                say_how_many(error, turn.put)
             raise
 
     async def aget_many(self, max_items=None, block=True, timeout=None, *, blocking=None):
