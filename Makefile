@@ -101,7 +101,10 @@ $(VENV)/made:
 	@touch $@
 
 $(VENV)/tools-%: $(VENV)/made pyproject.toml
-	@$(PIP) install --group $*
+	@case "$(VENV) $*" in \
+	*"t types") $(PIP) install --only-binary :all: --group $* 2>/dev/null || echo "not to be had: the group $*" ;; \
+	*) $(PIP) install --group $* ;; \
+	esac
 	@touch $@
 
 # Cython's "performance hint" means that a kernel call takes the GIL: no warning option fails on it, so the log is read.

@@ -6,7 +6,7 @@ from libc.stdint cimport uint32_t
 from libcpp cimport bool as cbool
 
 from sharedkit import _greenlets
-from sharedkit._segment cimport Segment
+from sharedkit._segment cimport SK_BUSY, SK_INTERRUPTED, Segment
 
 cdef cbool greenlets = _greenlets.patched()
 
@@ -26,6 +26,23 @@ cdef int attend(Segment segment) except -1:
         segment.s.waiter.hasty = 1    # from now on no wait in this segment sleeps
         _greenlets.let_others_run()
     return 0
+
+
+cdef bint unanswered(Segment segment, int rc) except -1:
+    """Whether a kernel is to be asked, or asked again: it could not answer without waiting (SK_BUSY; also before it was
+    asked), or its wait was interrupted, and the handlers have run now. The loop around every wait in which nothing
+    else happens:
+
+        while unanswered(segment, rc):
+            with nogil:
+                rc = ...
+
+    Raises what handlers raise, and what is thrown into this greenlet.
+    """
+    if rc == SK_INTERRUPTED:
+        attend(segment)
+        return True
+    return rc == SK_BUSY
 
 
 cdef uint32_t greenlet_number(uint32_t (*fresh)() noexcept) noexcept:

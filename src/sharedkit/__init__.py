@@ -1,17 +1,16 @@
 """Shared state for Python programs that run in many threads, processes or machines."""
 
 from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
 
 from sharedkit import _main_interpreter as _main_interpreter  # first: it refuses sub-interpreters
-from sharedkit._absent import refusing as _refusing
+from sharedkit._absent import why_absent as _why_absent
 from sharedkit._key_forms import register_key
 from sharedkit.context import get_context
 from sharedkit.errors import (
     AuthkeyError,
     ClosedError,
     CorruptSegmentError,
-    ExecutorBroken,
-    ExecutorGoneError,
     GoneError,
     LayoutError,
     NotLockedError,
@@ -25,7 +24,6 @@ from sharedkit.errors import (
     SharedkitError,
     ShutDown,
     UntrustedSegmentError,
-    WorkerDied,
 )
 from sharedkit.segments import attach
 from sharedkit.shm import (
@@ -37,7 +35,6 @@ from sharedkit.shm import (
     Counters,
     Dict,
     Event,
-    Executor,
     JoinableQueue,
     Lock,
     Queue,
@@ -49,6 +46,10 @@ from sharedkit.shm import (
     SimpleQueue,
     Value,
 )
+
+if _TYPE_CHECKING:
+    from sharedkit.errors import ExecutorBroken, ExecutorGoneError, WorkerDied
+    from sharedkit.shm import Executor
 
 __all__ = [
     "Array",
@@ -96,5 +97,16 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-if not _TYPE_CHECKING:
-    __getattr__ = _refusing(__name__)
+
+def __getattr__(name: str) -> _Any:
+    """What belongs to executors, at its first use: it stands on modules that take long to import."""
+    from sharedkit import errors, shm
+
+    if name not in ("Executor", "ExecutorBroken", "ExecutorGoneError", "WorkerDied"):
+        raise AttributeError(_why_absent(__name__, name), name=name)
+    globals()[name] = found = getattr(shm if name == "Executor" else errors, name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NoReturn
-
-__all__ = ["IN_SHARED_MEMORY", "refusing"]
+__all__ = ["IN_SHARED_MEMORY", "why_absent"]
 
 _WHY = {
     "LifoQueue": "its ring gives out the oldest item, and no other order leaves it whole at a death at any instruction",
@@ -18,11 +15,6 @@ IN_SHARED_MEMORY = {
 }
 
 
-def refusing(module: str) -> Callable[[str], NoReturn]:
-    """A `__getattr__` for that module."""
-
-    def refuse(name: str) -> NoReturn:
-        why = IN_SHARED_MEMORY.get(name, f"module {module!r} has no attribute {name!r}")
-        raise AttributeError(why, name=name)
-
-    return refuse
+def why_absent(module: str, name: str) -> str:
+    """What to say of a name that a module does not have."""
+    return IN_SHARED_MEMORY.get(name, f"module {module!r} has no attribute {name!r}")

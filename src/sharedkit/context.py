@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field, fields
+from functools import cache
+from importlib import import_module
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
-from sharedkit import manager, protocols, shm, thread
 from sharedkit._absent import IN_SHARED_MEMORY
+
+if TYPE_CHECKING:
+    from sharedkit import manager, protocols
 
 __all__ = ["Context", "ManagerContext", "get_context"]
 
@@ -48,7 +52,7 @@ class Context:
     attach: Callable[[str], Any] = field(init=False)
 
     def __post_init__(self, placement: ModuleType | manager.Placement) -> None:
-        absent = IN_SHARED_MEMORY if placement is shm else ()
+        absent = IN_SHARED_MEMORY if self.method == "shm" else ()
         for each in fields(self):
             if not each.init and each.name not in absent:
                 object.__setattr__(self, each.name, getattr(placement, each.name))
@@ -94,7 +98,6 @@ class ManagerContext(Context):
     server: manager.Placement = field(init=False)
 
     def __post_init__(self, placement: ModuleType | manager.Placement) -> None:
-        assert isinstance(placement, manager.Placement)
         object.__setattr__(self, "server", placement)
         for each in fields(Context):
             if not each.init:
@@ -135,8 +138,13 @@ class ManagerContext(Context):
         return get_context, ("manager", self.address)
 
 
-manager.employ(shm.Executor)  # a server's worker processes are on one machine with it
-_CONTEXTS = {context.method: context for context in (Context("thread", thread), Context("shm", shm))}
+_METHODS = ("thread", "shm")
+
+
+@cache
+def _context_of(method: str) -> Context:
+    """The one context of that placement, which is imported now: each stands on much that others do not need."""
+    return Context(method, import_module(f"sharedkit.{method}"))
 
 
 @overload
@@ -153,11 +161,12 @@ def get_context(method: str | None = None, address: Any = None, authkey: bytes |
     Raises ValueError for an unknown method, or an address for another one.
     """
     if method == "manager":
+        from sharedkit import manager
+
         return ManagerContext("manager", manager.Placement() if address is None else manager.at(address, authkey))
     if address is not None or authkey is not None:
         raise ValueError('address and authkey are for get_context("manager")')
-    try:
-        return _CONTEXTS["shm" if method is None else method]
-    except (KeyError, TypeError):
-        known = ", ".join(repr(known) for known in (*_CONTEXTS, "manager"))
-        raise ValueError(f"unknown context {method!r}; the known ones are {known}") from None
+    if method is None or method in _METHODS:
+        return _context_of("shm" if method is None else method)
+    known = ", ".join(repr(known) for known in (*_METHODS, "manager"))
+    raise ValueError(f"unknown context {method!r}; the known ones are {known}")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
-from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import AuthenticationError
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sharedkit._executor_errors import ExecutorBroken, ExecutorGoneError, WorkerDied
 
 __all__ = [
     "AuthkeyError",
@@ -81,10 +84,6 @@ class ServerMismatchError(SharedkitError, ConnectionError):
     """Raised when a server refuses this process: it is of another release, say. Use the same release on both sides."""
 
 
-class ExecutorGoneError(ServerGoneError, BrokenProcessPool):
-    """Raised when the server of an executor has ended; what became of its calls nobody knows. Start another."""
-
-
 class OwnerDiedError(SharedkitError, RuntimeError):
     """Raised when a lock's owner died holding it and it was made to refuse then; repair, then `mark_consistent()`."""
 
@@ -93,30 +92,18 @@ class OwnerDiedWarning(RuntimeWarning):
     """Raised when a lock is acquired whose owner died holding it; check what the lock protects."""
 
 
-class ExecutorBroken(SharedkitError, BrokenProcessPool):
-    """Raised when an executor's workers cannot start, or their initializer raised; repair that, make a new one."""
-
-
-class WorkerDied(SharedkitError, BrokenProcessPool):
-    """Raised when the worker process died that ran the call; the executor goes on, so submit it again if it may be.
-
-    `pid` and `exitcode` are the worker's; a negative exit code is the signal that killed it, None where
-    others waited for the process, or SIGCHLD is ignored.
-    """
-
-    def __init__(self, pid: int, exitcode: int | None) -> None:
-        super().__init__(pid, exitcode)
-        self.pid = pid
-        self.exitcode = exitcode
-
-    def __str__(self) -> str:
-        how = "" if self.exitcode is None else f" with exit code {self.exitcode}"
-        return f"worker process {self.pid} died in this call{how}"
-
-
 if sys.version_info >= (3, 13):
     from queue import ShutDown as ShutDown
 else:
 
     class ShutDown(Exception):
         """Raised when `put` or `get` meets a queue that was shut down; make a new queue."""
+
+
+def __getattr__(name: str) -> Any:
+    """Those of executors are subclasses of one whose module takes longer to import than the rest of the kit."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from sharedkit import _executor_errors
+
+    return getattr(_executor_errors, name)

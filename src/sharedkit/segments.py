@@ -20,7 +20,6 @@ import multiprocessing.util
 import operator
 import os
 import resource
-import secrets
 import threading
 import time
 import weakref
@@ -196,7 +195,7 @@ def create(
     sweep_now_and_then()
     anonymous = chosen is None
     while True:
-        name = secrets.token_hex(6) if chosen is None else chosen
+        name = os.urandom(6).hex() if chosen is None else chosen
         path = _path_of(name)
         try:
             # May take seconds: the gate is open.

@@ -6,11 +6,16 @@ reaped. Its test cases are classes of this module, because children import them.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import sys
+import time
+import types
 import unittest
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from conformance.watchdog import until
 from test import _test_multiprocessing as theirs
 
 import sharedkit as sk
@@ -35,16 +40,44 @@ OTHERWISE = {
 }
 SERVED = {"_TestValue.test_getobj_getlock": "behind a server there is no get_obj: the memory is the server's"}
 
-theirs.DELTA = 0.25  # their patience with a woken process; a busy machine needs more than their 0.1 s
-
 
 class _Patient:
-    """What the suites look for behind the face of multiprocessing's own types is left out."""
+    """What the suites look for behind the face of multiprocessing's own types is left out, and what has to come is
+    waited for: theirs sleep 0.1 s in the hope that it has come by then.
+    """
 
     TYPE: str
 
     def check_invariant(self, _condition: Any) -> None:
         """Looks at private semaphores of multiprocessing.Condition."""
+
+    def assertReturnsIfImplemented(self, value: Any, func: Callable[..., Any], *args: Any) -> None:
+        """Theirs asks once."""
+        with contextlib.suppress(NotImplementedError):
+            until(lambda: bool(func(*args) == value), what=f"{func} does not answer {value}")
+
+
+class _PatientBarrier(_Patient):
+    """Who is late for a barrier is so until the time of the others is over: theirs sleeps for twice that time."""
+
+    @classmethod
+    def _test_timeout_f(cls, barrier: Any, results: Any) -> None:
+        with _late_for(barrier):
+            super()._test_timeout_f(barrier, results)  # type: ignore[misc]
+
+    @classmethod
+    def _test_default_timeout_f(cls, barrier: Any, results: Any) -> None:
+        with _late_for(barrier):
+            super()._test_default_timeout_f(barrier, results)  # type: ignore[misc]
+
+
+@contextlib.contextmanager
+def _late_for(barrier: Any) -> Iterator[None]:
+    theirs.time = types.SimpleNamespace(**{**vars(time), "sleep": lambda _seconds: until(lambda: barrier.broken)})
+    try:
+        yield
+    finally:
+        theirs.time = time
 
 
 def cases_of(placement: str) -> dict[str, type[unittest.TestCase]]:
@@ -62,7 +95,8 @@ def cases_of(placement: str) -> dict[str, type[unittest.TestCase]]:
                 if of == suite and hasattr(getattr(theirs, suite), name)
             }
         name = f"{placement.capitalize()}{suite}"
-        bases = (_Patient, getattr(theirs, suite), theirs.ProcessesMixin, unittest.TestCase)
+        patient = _PatientBarrier if suite == "_TestBarrier" else _Patient
+        bases = (patient, getattr(theirs, suite), theirs.ProcessesMixin, unittest.TestCase)
         made[suite] = type(name, bases, {**ours, "__module__": __name__, "__qualname__": name})
     return made
 

@@ -71,6 +71,14 @@ async def perhaps(chance: random.Random, call: Callable[[], Coroutine[Any, Any, 
     return nothing if await cancelled(task) else task.result()
 
 
+def asked(kit: Any, condition: Callable[[], bool]) -> Callable[[], bool]:
+    """Whether a server has heard what tasks asked for: what their thread asks next goes another way, and may be faster.
+
+    Elsewhere it is heard at once, and tasks are not counted one by one.
+    """
+    return lambda: kit.context.method != "manager" or condition()
+
+
 class Left:
     """A loop that ended while its tasks waited, closed or not; `ready` says when, if they have to come so far."""
 

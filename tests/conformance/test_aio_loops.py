@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from conformance import children_aio
-from conformance.loops import Left, in_loop, run, settle, start
+from conformance.loops import Left, asked, in_loop, run, settle, start
 from conformance.watchdog import Child, Task, until
 
 Kit = Any
@@ -35,7 +35,7 @@ def leave(request: pytest.FixtureRequest) -> Iterator[Callable[..., Left]]:
 
 def test_getters_left_behind_keep_no_item(kit: Kit, leave: Callable[..., Left]) -> None:
     q = kit.Queue()
-    leave(q.aget(), q.aget(), q.aget_many())
+    leave(q.aget(), q.aget(), q.aget_many(), ready=asked(kit, lambda: q.statistics().waiting_getters == 3))
     thread, loop = Task(q.get), in_loop(q.aget)
     until(lambda: q.statistics().waiting_getters is None or q.statistics().waiting_getters >= 2)
     q.put("a")
@@ -46,7 +46,7 @@ def test_getters_left_behind_keep_no_item(kit: Kit, leave: Callable[..., Left]) 
 def test_putters_left_behind_keep_no_room(kit: Kit, leave: Callable[..., Left]) -> None:
     q = kit.Queue(1)
     q.put("first")
-    leave(q.aput("left"), q.aput_many(["left"]))
+    leave(q.aput("left"), q.aput_many(["left"]), ready=asked(kit, lambda: q.statistics().waiting_putters == 2))
     thread = Task(q.put, "second")
     assert q.get() == "first"
     thread.result()
@@ -57,7 +57,8 @@ def test_putters_left_behind_keep_no_room(kit: Kit, leave: Callable[..., Left]) 
 def test_waits_left_behind_keep_no_lock_and_no_permit(kit: Kit, leave: Callable[..., Left]) -> None:
     for held in (kit.Lock(), kit.Semaphore(1), kit.BoundedSemaphore(1)):
         held.acquire()
-        leave(held.aacquire(), held.aacquire())
+        there = asked(kit, lambda: held.statistics().waiting == 2)  # noqa: B023
+        leave(held.aacquire(), held.aacquire(), ready=there)
         thread, loop = Task(held.acquire), in_loop(held.aacquire)
         held.release()
         until(lambda: thread.done or loop.done)  # noqa: B023
@@ -93,7 +94,7 @@ def test_a_notification_is_not_lost_on_who_was_left_behind(kit: Kit, leave: Call
 
 def test_an_event_wakes_those_beside_who_was_left_behind(kit: Kit, leave: Callable[..., Left]) -> None:
     event = kit.Event()
-    leave(event.await_())
+    leave(event.await_(), ready=asked(kit, lambda: event.statistics().waiting == 1))
     thread, loop = Task(event.wait), in_loop(event.await_)
     event.set()
     assert (thread.result(), loop.result()) == (True, True)
@@ -101,7 +102,7 @@ def test_an_event_wakes_those_beside_who_was_left_behind(kit: Kit, leave: Callab
 
 def test_a_barrier_is_whole_again_after_a_reset(kit: Kit, leave: Callable[..., Left]) -> None:
     barrier = kit.Barrier(2)
-    leave(barrier.await_())
+    leave(barrier.await_(), ready=lambda: barrier.n_waiting == 1)
     barrier.reset()
     here, there = Task(barrier.wait), in_loop(barrier.await_)
     assert sorted([here.result(), there.result()]) == [0, 1]
@@ -133,13 +134,18 @@ def test_what_is_left_of_a_wait_frees_nobodys_lock(kit: Kit) -> None:
 
 def test_cancelled_readers_and_writers_keep_nobody_out(kit: Kit) -> None:
     rw = kit.RWLock()
+
+    def waiting() -> tuple[int, int]:
+        picture = rw.statistics()
+        return picture.waiting_readers, picture.waiting_writers
+
     rw.acquire_read()
-    Left(False, rw.aacquire_write()).end()
+    Left(False, rw.aacquire_write(), ready=asked(kit, lambda: waiting() == (0, 1))).end()
     assert Task(rw.acquire_read, timeout=60).result() is True
     rw.release_read()
     rw.release_read()
     assert rw.acquire_write(timeout=60) is True
-    Left(False, rw.aacquire_read(), rw.aacquire_write()).end()
+    Left(False, rw.aacquire_read(), rw.aacquire_write(), ready=asked(kit, lambda: waiting() == (1, 1))).end()
     rw.release_write()
     assert rw.acquire_write(timeout=60) is True
     rw.release_write()
@@ -148,7 +154,12 @@ def test_cancelled_readers_and_writers_keep_nobody_out(kit: Kit) -> None:
 def test_a_loop_that_goes_on_later_gets_what_comes_then(kit: Kit) -> None:
     q, lock, event, s = kit.Queue(), kit.Lock(), kit.Event(), kit.Semaphore(0)
     lock.acquire()
-    left = Left(False, q.aget(), q.aget(), lock.aacquire(), event.await_(), s.aacquire())
+
+    def wait() -> bool:
+        getters = q.statistics().waiting_getters == 2
+        return getters and all(each.statistics().waiting == 1 for each in (lock, event, s))
+
+    left = Left(False, q.aget(), q.aget(), lock.aacquire(), event.await_(), s.aacquire(), ready=asked(kit, wait))
     q.put(1)
     assert q.get() == 1
     q.put_many([2, 3])

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conformance.loops import eventually, in_loop, perhaps, run, settle, start
+from conformance.loops import asked, eventually, in_loop, perhaps, run, settle, start
 from conformance.watchdog import Task
 
 Kit = Any
@@ -41,6 +41,7 @@ def test_who_was_woken_returns_true_though_it_is_cleared_again(kit: Kit) -> None
     async def main() -> None:
         tasks = start(event.await_() for _ in range(10))
         await settle()
+        await eventually(asked(kit, lambda: event.statistics().waiting == 10))
         event.set()
         event.clear()
         assert await asyncio.gather(*tasks) == [True] * 10
@@ -55,6 +56,7 @@ def test_what_a_cancelled_wait_was_told_does_not_wake_a_later_one(kit: Kit) -> N
     async def main() -> None:
         (task,) = start([event.await_()])
         await settle()
+        await eventually(asked(kit, lambda: event.statistics().waiting == 1))
         event.set()
         event.clear()
         (late,) = start([event.await_(0.05)])

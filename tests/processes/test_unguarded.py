@@ -21,24 +21,33 @@ def double(x):
 
 {guard}
     method, workers = sys.argv[2], int(sys.argv[3])
-    with sk.Executor(workers, mp_context=multiprocessing.get_context(method)) as executor:
+    placement = sk.get_context(sys.argv[4])
+    with placement.Executor(workers, mp_context=multiprocessing.get_context(method)) as executor:
         print(list(executor.map(double, range(20))))
 """
 
 
-def run(folder: Path, guard: str, method: str) -> tuple[subprocess.CompletedProcess[str], int]:
+def run(folder: Path, guard: str, method: str, placement: str = "shm") -> tuple[subprocess.CompletedProcess[str], int]:
     """What came of it, and how often the program was run or imported."""
     script, log = folder / "program.py", folder / "log"
     script.write_text(PROGRAM.format(guard=guard))
     done = subprocess.run(
-        [sys.executable, str(script), str(log), method, str(WORKERS)], capture_output=True, text=True, timeout=WATCHDOG
+        [sys.executable, str(script), str(log), method, str(WORKERS), placement],
+        capture_output=True,
+        text=True,
+        timeout=WATCHDOG,
     )
     return done, len(log.read_text().splitlines())
 
 
-@pytest.mark.parametrize("method", ["spawn", "forkserver"])
-def test_an_unguarded_program_ends_at_once_with_a_sentence_that_names_the_guard(tmp_path: Path, method: str) -> None:
-    done, runs = run(tmp_path, "if True:", method)
+IMPORTING = [("shm", "spawn"), ("shm", "forkserver"), *(("manager", how) for how in ("spawn", "forkserver", "fork"))]
+
+
+@pytest.mark.parametrize(("placement", "method"), IMPORTING)
+def test_an_unguarded_program_ends_at_once_with_a_sentence_that_names_the_guard(
+    tmp_path: Path, placement: str, method: str
+) -> None:
+    done, runs = run(tmp_path, "if True:", method, placement)
     assert done.returncode == 1 and done.stdout == ""
     assert 'under `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
     assert "ExecutorBroken" in done.stderr.splitlines()[-1]
@@ -46,9 +55,47 @@ def test_an_unguarded_program_ends_at_once_with_a_sentence_that_names_the_guard(
     assert 2 <= runs <= 1 + WORKERS + 1  # itself, its workers, and a fork server that imports it for all
 
 
+SERVED_FIRST = """
+import sharedkit as sk
+
+def double(x):
+    return 2 * x
+
+context = sk.get_context("manager")
+{before}
+print(context.Executor({workers}).submit(double, 1).result())
+"""
+
+
+@pytest.mark.parametrize("before", ["queue = context.Queue()", "sk.Executor(1).submit(double, 1)"])
+def test_so_does_one_that_makes_something_else_before_its_served_executor(tmp_path: Path, before: str) -> None:
+    script = tmp_path / "program.py"
+    script.write_text(SERVED_FIRST.format(before=before, workers=WORKERS))
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=WATCHDOG)
+    assert done.returncode == 1 and done.stdout == ""
+    assert 'under `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
+    assert "ExecutorBroken" in done.stderr.splitlines()[-1]
+
+
+def test_an_exit_of_an_initializer_is_none_of_an_unguarded_program(tmp_path: Path) -> None:
+    script = tmp_path / "program.py"
+    script.write_text("""
+import sharedkit as sk
+
+if __name__ == "__main__":
+    try:
+        sk.get_context("manager").Executor(1, initializer=exit, initargs=(7,)).submit(int).result()
+    except sk.ExecutorBroken as error:
+        print(error)
+""")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=WATCHDOG)
+    assert done.stdout == "the initializer of worker 1 raised\n"
+
+
+@pytest.mark.parametrize("placement", ["shm", "manager"])
 @pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
-def test_a_guarded_one_works(tmp_path: Path, method: str) -> None:
-    done, _ = run(tmp_path, 'if __name__ == "__main__":', method)
+def test_a_guarded_one_works(tmp_path: Path, method: str, placement: str) -> None:
+    done, _ = run(tmp_path, 'if __name__ == "__main__":', method, placement)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"{[2 * i for i in range(20)]}\n"
 

@@ -344,3 +344,34 @@ def test_over_tcp_both_sides_notice_within_two_minutes() -> None:
     here.loop.soon(here.loop.stop)
     serving.result()
     here.listener.close()
+
+
+def test_a_connection_that_is_there_serves_nobody_with_another_authkey(tmp_path: Path) -> None:
+    with served(str(tmp_path / "socket")) as (_, shown):
+        right: Any = sk.get_context("manager", address=shown, authkey=KEY)
+        hits = right.Counter(1, name="hits")
+        for wrong in (b"wrong", KEY + b"\n", KEY[:-1], b""):
+            other: Any = sk.get_context("manager", address=shown, authkey=wrong)
+            for use in (lambda: other.Counter(), lambda: other.attach("hits"), lambda: other.Queue(name="hits")):  # noqa: B023
+                with pytest.raises(sk.AuthkeyError):
+                    use()
+            again: Any = sk.get_context("manager", address=shown, authkey=bytearray(KEY))
+            assert again.attach("hits").value == hits.value == 1
+        assert again.Counter is right.Counter
+        with_none: Any = sk.get_context("manager", address=shown)
+        assert with_none.attach("hits").value == 1  # as it was told before
+
+
+def test_an_authkey_that_was_wrong_stays_so_when_another_is_right(tmp_path: Path) -> None:
+    with served(str(tmp_path / "socket")) as (_, shown):
+        wrong: Any = sk.get_context("manager", address=shown, authkey=b"wrong")
+        with pytest.raises(sk.AuthkeyError):
+            wrong.Counter()
+        right: Any = sk.get_context("manager", address=shown, authkey=KEY)
+        lock = right.Lock()
+        wrong_again: Any = sk.get_context("manager", address=shown, authkey=b"wrong")
+        for each in (wrong, wrong_again):
+            with pytest.raises(sk.AuthkeyError):
+                each.Counter()
+        assert pickle.loads(pickle.dumps(lock)).acquire(False) is True
+        assert lock.locked()

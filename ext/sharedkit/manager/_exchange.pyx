@@ -11,13 +11,16 @@ import inspect
 import pickle
 from _thread import allocate_lock, get_ident, start_new_thread
 from functools import wraps
+from time import monotonic
 
 from sharedkit.errors import ClosedError, SharedkitError
 from sharedkit.manager import wire
+from sharedkit.manager.standing import StandsStill, Watch
 from sharedkit.manager.wire import RemoteTraceback, content_of, join
 
 cdef int RESULT = wire.RESULT
 cdef int CANCELLED = wire.CANCELLED
+cdef double LONGEST = 3600.0   # seconds of one sleep
 cdef int AGAIN = 1000     # times that a release begins anew which handlers keep from its first byte
 cdef object PLAIN = (SharedkitError, TypeError, ValueError, OverflowError)   # what a release may raise by itself
 
@@ -31,7 +34,8 @@ cdef class Request:
     `link` is the way to the server and `content` what was asked there: ident, method, args and thread. `answer` is the
     message that came, None before. `over` says that nothing is to be given back: the server has refused, or is gone.
     `in_order` says of one that was left that its stream can be used again. `note` is for who asks, to find again when
-    it begins anew.
+    it begins anew. `still` says that it was left because the server stands still, so that it must not happen, and
+    `told` that word of that is on its way.
     """
 
     cdef public object note
@@ -42,25 +46,80 @@ cdef class Request:
     cdef readonly object answer
     cdef readonly bint over
     cdef public bint in_order
+    cdef readonly bint still
+    cdef readonly bint told
     cdef object patience
 
-    def ask(self, link, ident, method, args, patience, thread):
+    def ask(self, link, ident, method, args, patience, thread, bound=None):
         """The result of `method` in the server, or its exception, with the traceback it had there as the cause.
 
         As `Link.call`, which says what the arguments are.
         """
+        try:
+            return self.ask_in_time(link, ident, method, args, patience, thread, bound)
+        except StandsStill as still:
+            self.still = True
+            self.patience = 0   # nothing is to be waited for
+            if self.stream is not None and self.stream.sent:
+                try:   # before anybody hears of this, and may have the server go on
+                    self.stream.offer(join(0, (0, "cancel", (self.number,), 0, ())))
+                    self.told = self.stream.sent
+                except OSError:   # it has ended
+                    pass
+                if self.told and still.is_over():
+                    return self.last_word(link, still)
+            self.leave(False)
+            self.over = True
+            raise
+
+    cdef object last_word(self, link, still):
+        """What the server, which has gone on in this moment, says of a call that was left: it may be done."""
+        stream = self.stream
+        stream.limit(link, monotonic())
+        try:
+            answer = stream.receive()
+            kind, payload = content_of(answer)
+        except BaseException as end:
+            stream.unlimit()
+            if is_end(end):
+                self.over = True
+                raise link._gone(stream, end) from end
+            self.leave(False)
+            self.over = True
+            raise
+        stream.unlimit()
+        self.stream = None
+        if kind == RESULT:   # then comes word that it cannot be left any more, and nobody to read it
+            self.answer = answer
+            return payload
+        self.over = True
+        if kind == CANCELLED:
+            link._calls.streams.append(stream)
+            raise still
+        raise payload[0] from RemoteTraceback(payload[1])
+
+    cdef object ask_in_time(self, link, ident, method, args, patience, thread, bound):
+        cdef double until = 0
+        if bound is not None:
+            until = monotonic() + max(0.0, bound)
         calls = link._calls
         leaving = calls.leaving
         while leaving:   # what this thread has left before comes first
             first = next(iter(leaving))
-            first.acquire()
+            if bound is None:
+                first.acquire()
+            else:
+                watch = Watch(link, until - monotonic())
+                seconds = watch.patience()
+                while not first.acquire(True, min(seconds, LONGEST)):
+                    seconds = watch.look()
             first.release()
             if first in leaving:   # a signal handler may have called, too
                 leaving.remove(first)
         streams = calls.streams
         stream = streams.pop() if streams else None   # while it is in use, a signal handler that calls takes another
         if stream is None or stream.epoch != link.epoch:
-            stream = link._new_stream()
+            stream = link._new_stream(None if bound is None else Watch(link, until - monotonic()))
         number = stream.number + 1
         released = []
         try:
@@ -75,6 +134,8 @@ cdef class Request:
             streams.append(stream)
             raise
         stream.number = number
+        if bound is not None:
+            stream.limit(link, until)
         self.link, self.content, self.patience = link, content[:4], patience
         self.stream, self.number, self.answer, self.over = stream, number, None, False
         try:
@@ -84,6 +145,7 @@ cdef class Request:
                 raise EOFError("what listens there is no server of the kit")
             self.answer = answer
         except BaseException as end:
+            stream.unlimit()
             if not stream.sent:
                 link.released.extend(released)
             if not stream.begun and not is_end(end):
@@ -94,6 +156,8 @@ cdef class Request:
                 raise link._gone(stream, end) from end
             raise
         self.stream = None
+        if bound is not None:
+            stream.unlimit()
         streams.append(stream)
         for ticket in tickets:
             if ticket in link.tickets:
@@ -149,11 +213,11 @@ cdef bint is_end(error):
     )
 
 
-def call(link, ident, method, args, patience, thread):
+def call(link, ident, method, args, patience, thread, bound=None):
     """`Request.ask`, of a request that is left where it raises."""
     cdef Request request = Request()
     try:
-        return request.ask(link, ident, method, args, patience, thread)
+        return request.ask(link, ident, method, args, patience, thread, bound)
     except BaseException:
         request.leave(False)
         raise

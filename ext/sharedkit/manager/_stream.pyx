@@ -6,12 +6,16 @@ or a write, never between one and the count of what it has moved.
 """
 
 import os
+import socket
+from time import monotonic
 
 import numpy as np
 
 from sharedkit._inlet import Inlet
 from sharedkit._look import Looker
+from sharedkit.manager import greenlets, standing
 from sharedkit.manager.greenlets import await_ready
+from sharedkit.manager.standing import Watch
 from sharedkit.manager.wire import rest_of
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
@@ -23,7 +27,34 @@ from libc.stdint cimport uint64_t
 from libc.string cimport memcpy, memmove
 from posix.unistd cimport read, write
 
+cdef extern from "poll.h" nogil:
+    enum: POLLIN, POLLOUT
+
+    struct pollfd:
+        int fd
+        short events
+        short revents
+
+    int poll(pollfd *fds, unsigned long count, int ms)
+
+cdef extern from "sys/socket.h" nogil:
+    enum: MSG_DONTWAIT, MSG_NOSIGNAL
+
+    enum: SOL_SOCKET, SO_RCVTIMEO
+
+    ssize_t c_send "send" (int fd, const void *data, size_t length, int flags)
+    int setsockopt(int fd, int level, int option, const void *value, unsigned int length)
+
+cdef extern from "sys/time.h" nogil:
+    struct timeval:
+        long tv_sec
+        long tv_usec
+
 cdef Py_ssize_t CHUNK = 1 << 16
+cdef double LONGEST = 3600.0   # seconds of one sleep
+cdef long SLICE = <long>(standing.LOOK * 1e6)
+cdef bint COOPERATIVE = greenlets.COOPERATIVE
+cdef object DONTWAIT = socket.MSG_DONTWAIT
 
 
 cdef class Stream:
@@ -33,12 +64,20 @@ cdef class Stream:
     What has come of a message stays here until all of it is there, whoever reads on. The rest of one that is larger
     than `CHUNK` goes straight to where it is to be.
 
-    `epoch` says of which session of its process it is, and `number` is that of its last call.
+    `epoch` says of which session of its process it is, and `number` is that of its last call. After `limit` nothing
+    waits for the server for long without looking at a Watch, until `unlimit`. That one is made when it is first needed:
+    most answers are there sooner.
     """
 
     cdef readonly object connection
     cdef readonly object epoch
     cdef public object number
+    cdef object watch
+    cdef object link
+    cdef double until                 # when the time of the call is over, monotonic
+    cdef bint limited
+    cdef bint sliced                  # the system ends each read after `SLICE`
+    cdef readonly uint64_t came       # bytes that were read from it so far
     cdef readonly Py_ssize_t gone     # bytes of the last message that were sent,
     cdef readonly Py_ssize_t length   # of so many
     cdef object looker
@@ -75,6 +114,60 @@ cdef class Stream:
             raise OSError(EBADF, "it was closed")
         return fd
 
+    def limit(self, link, double until):
+        """What it does for a call to that link whose time is over then."""
+        self.link, self.until, self.limited = link, until, True
+
+    def unlimit(self):
+        """The call is over, or left."""
+        self.watch = self.link = None
+        self.limited = False
+
+    cdef int slice_reads(self, int fd) except -1:
+        """Have the system end a read that has nothing, or not."""
+        cdef timeval most
+        most.tv_sec, most.tv_usec = 0, SLICE if self.limited else 0
+        if setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof(most)) != 0:
+            PyErr_SetFromErrno(OSError)
+        self.sliced = self.limited
+        return 0
+
+    cdef int await_watched(self, int fd, bint to_write) except -1:
+        """Wait until it is ready, looking at the watch. Raises what that does, and what signal handlers do."""
+        cdef pollfd asked
+        cdef double seconds
+        if self.watch is not None:
+            seconds = self.watch.patience()
+        else:
+            self.watch = Watch(self.link, self.until - monotonic())
+            seconds = self.watch.look(self) if self.sliced else self.watch.patience()   # a slice is over then
+        cdef int ready, ms
+        while True:
+            seconds = min(seconds, LONGEST)
+            if COOPERATIVE:
+                ready = await_ready(fd, to_write, seconds)
+            else:
+                asked.fd, asked.events, asked.revents = fd, POLLOUT if to_write else POLLIN, 0
+                ms = <int>(seconds * 1000) + 1
+                with nogil:
+                    ready = poll(&asked, 1, ms)
+                PyErr_CheckSignals()
+            if ready > 0:
+                return 0
+            seconds = self.watch.look(self)
+
+    def offer(self, message):
+        """Send of one message what goes at once: `gone` bytes of its `length`. Raises OSError where it has ended."""
+        cdef ssize_t n
+        cdef int fd
+        self.gone, self.length = 0, 0
+        fd = self.descriptor()
+        n = c_send(fd, PyBytes_AS_STRING(message), <size_t>PyBytes_GET_SIZE(message), MSG_DONTWAIT | MSG_NOSIGNAL)
+        if n < 0 and errno != EAGAIN and errno != EINTR:
+            PyErr_SetFromErrno(OSError)
+        self.length = PyBytes_GET_SIZE(message)
+        self.gone = max(n, 0)
+
     def send(self, message):
         """Send one message whole, in its frame. Raises OSError."""
         cdef ssize_t n
@@ -90,12 +183,18 @@ cdef class Stream:
         self.length = PyBytes_GET_SIZE(message)
         while self.gone < self.length:
             rest = <size_t>(self.length - self.gone)
-            with nogil:
-                n = write(fd, data + self.gone, rest)
+            if self.limited:
+                n = c_send(fd, data + self.gone, rest, MSG_DONTWAIT | MSG_NOSIGNAL)
+            else:
+                with nogil:
+                    n = write(fd, data + self.gone, rest)
             if n >= 0:
                 self.gone += n
             elif errno == EAGAIN:
-                await_ready(fd, True)
+                if self.limited:
+                    self.await_watched(fd, True)
+                else:
+                    await_ready(fd, True)
             elif errno != EINTR:
                 PyErr_SetFromErrno(OSError)
             else:
@@ -108,9 +207,12 @@ cdef class Stream:
         self.length = length
         while message:
             try:
-                n = os.writev(fd, message)
+                n = self.connection.sendmsg(message, (), DONTWAIT) if self.limited else os.writev(fd, message)
             except BlockingIOError:
-                await_ready(fd, True)
+                if self.limited:
+                    self.await_watched(fd, True)
+                else:
+                    await_ready(fd, True)
                 continue
             self.gone += n
             message = rest_of(message, n)
@@ -140,6 +242,8 @@ cdef class Stream:
                 self.end -= self.begin
                 self.begin = 0
             fd = self.descriptor()
+            if self.sliced != self.limited and not COOPERATIVE:
+                self.slice_reads(fd)
             self.looker.look(fd)
             PyErr_CheckSignals()
             to = self.incoming + self.end
@@ -148,10 +252,14 @@ cdef class Stream:
                 n = read(fd, to, room)
             if n > 0:
                 self.end += n
+                self.came += n
             elif n == 0:
                 raise EOFError
             elif errno == EAGAIN:
-                await_ready(fd, False)
+                if self.limited:
+                    self.await_watched(fd, False)
+                else:
+                    await_ready(fd, False)
             elif errno != EINTR:
                 PyErr_SetFromErrno(OSError)
             else:
@@ -196,12 +304,18 @@ cdef class Stream:
         inlet = self.inlet
         while inlet.filled < len(inlet.memory):
             fd = self.descriptor()
+            if self.sliced != self.limited and not COOPERATIVE:
+                self.slice_reads(fd)
             self.looker.look(fd)
             try:
                 if not inlet.fill(fd):
                     raise EOFError
+                self.came += 1
             except BlockingIOError:
-                await_ready(fd, False)
+                if self.limited:
+                    self.await_watched(fd, False)
+                else:
+                    await_ready(fd, False)
             self.looker.woke()
         self.inlet = None
         return inlet.memory

@@ -11,7 +11,7 @@ from libcpp cimport bool as cbool
 
 from sharedkit import _times, segments
 from sharedkit._differences import unlike
-from sharedkit._attend cimport attend
+from sharedkit._attend cimport unanswered
 from sharedkit._segment cimport (
     SK_BUSY, SK_INTERRUPTED, SK_OK, SK_TIMEOUT,
     Dropped, Handle, PrivateSegment, Segment, closed, create_segment, is_too_long, refuse, sk_header_of, sk_me, sk_plan,
@@ -270,13 +270,11 @@ mode=None, group=None)\n--\n
         cdef Segment segment = self.segment
         cdef sk_barrier *barrier = self.barrier
         cdef int rc = sk_barrier_reset(segment.s, barrier, 0)
-        while rc != SK_OK:
-            if rc == SK_INTERRUPTED:
-                attend(segment)
-            elif rc != SK_BUSY:
-                refuse(rc, 0)
+        while unanswered(segment, rc):
             with nogil:
                 rc = sk_barrier_reset(segment.s, barrier, FOR_EVER)
+        if rc != SK_OK:
+            refuse(rc, 0)
 
     def abort(self):
         """Break it until `reset()`: those that wait, and come, get a BrokenBarrierError.
@@ -342,21 +340,18 @@ mode=None, group=None)\n--\n
 
 cdef int come_in(Segment segment, sk_barrier *barrier, cbool acts, uint64_t until, sk_party *party) except -1:
     """Take a slot, waiting for those of the last round to leave theirs."""
-    cdef int rc = SK_INTERRUPTED
-    while rc == SK_INTERRUPTED:
-        attend(segment)
+    cdef int rc = SK_INTERRUPTED    # handlers run first: what they raise keeps nobody waiting for this one
+    while unanswered(segment, rc):
         with nogil:
             rc = sk_barrier_enter(segment.s, barrier, acts, until, party)
     return 0 if rc == SK_OK else judge(rc)
 
 
 cdef int wait_inside(Segment segment, sk_barrier *barrier, uint32_t slot, uint64_t until) except -1:
-    cdef int rc = SK_INTERRUPTED
-    while rc == SK_INTERRUPTED:
+    cdef int rc = SK_BUSY
+    while unanswered(segment, rc):
         with nogil:
             rc = sk_barrier_wait(segment.s, barrier, slot, until)
-        if rc == SK_INTERRUPTED:
-            attend(segment)
     return 0 if rc == SK_OK else judge(rc)
 
 

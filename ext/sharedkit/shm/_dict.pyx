@@ -2,8 +2,8 @@
 """The dict: reading takes no lock; writing tries once with the GIL held, then waits without it in slices."""
 
 import collections.abc
+import os
 import pickle
-import secrets
 import types
 
 import numpy as np
@@ -16,8 +16,9 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
 from sharedkit import segments
+from sharedkit._attend cimport unanswered
 from sharedkit._segment cimport (
-    SK_BUSY, SK_CORRUPT, SK_EMPTY, SK_EXISTS, SK_FOREIGN, SK_GONE, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_OVERFLOW,
+    SK_BUSY, SK_CORRUPT, SK_EMPTY, SK_EXISTS, SK_FOREIGN, SK_GONE, SK_LARGER, SK_OK, SK_OVERFLOW,
     Segment, closed, create_segment, refuse, sk_header_of, sk_plan,
 )
 from sharedkit._keys cimport KEY_BYTES, KEY_INT, KEY_STR, KeyBytes, key_bytes
@@ -82,7 +83,7 @@ mode=None, group=None, **items)\n--\n
         fresh = []
 
         def made(place, name, seats, flags):
-            segment = make(place, name, seats, flags, secrets.randbits(128))
+            segment = make(place, name, seats, flags, int.from_bytes(os.urandom(16), "little"))
             fresh.append(segment)
             return segment
 
@@ -217,9 +218,7 @@ mode=None, group=None, **items)\n--\n
             value.kind = parcel.kind
         if value.len <= QUICK:
             rc = sk_dict_set(segment.s, key, &value, when, same, 0)
-        while rc == SK_BUSY or rc == SK_INTERRUPTED:
-            if rc == SK_INTERRUPTED:
-                PyErr_CheckSignals()
+        while unanswered(segment, rc):
             with nogil:
                 rc = sk_dict_set(segment.s, key, &value, when, same, FOR_EVER)
         if rc != SK_OK and rc != SK_EXISTS and rc != SK_GONE:
@@ -230,9 +229,7 @@ mode=None, group=None, **items)\n--\n
         """SK_OK, SK_EMPTY, or SK_GONE as `when` says."""
         cdef Segment segment = self.held()
         cdef int rc = sk_dict_delete(segment.s, key, when, same, 0)
-        while rc == SK_BUSY or rc == SK_INTERRUPTED:
-            if rc == SK_INTERRUPTED:
-                PyErr_CheckSignals()
+        while unanswered(segment, rc):
             with nogil:
                 rc = sk_dict_delete(segment.s, key, when, same, FOR_EVER)
         if rc != SK_OK and rc != SK_EMPTY and rc != SK_GONE:
@@ -351,9 +348,7 @@ mode=None, group=None, **items)\n--\n
         if type(n) is int and -(1 << 63) <= n < 1 << 63:
             step = n
             rc = sk_dict_add(segment.s, &at, KIND_INT, step, &total, 0)
-            while rc == SK_BUSY or rc == SK_INTERRUPTED:
-                if rc == SK_INTERRUPTED:
-                    PyErr_CheckSignals()
+            while unanswered(segment, rc):
                 with nogil:
                     rc = sk_dict_add(segment.s, &at, KIND_INT, step, &total, FOR_EVER)
             if rc == SK_OK:

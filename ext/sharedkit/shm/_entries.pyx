@@ -5,11 +5,11 @@ import collections.abc
 import pickle
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport uint64_t
 
 from sharedkit._mapping import ItemsFace, KeysFace, ValuesFace
-from sharedkit._segment cimport SK_BUSY, SK_CORRUPT, SK_INTERRUPTED, SK_LARGER, SK_OK, Handle, Segment, closed, refuse
+from sharedkit._attend cimport unanswered
+from sharedkit._segment cimport SK_BUSY, SK_CORRUPT, SK_LARGER, SK_OK, Handle, Segment, closed, refuse
 from sharedkit._keys cimport KeyBytes, key_object
 from sharedkit.shm._codec cimport decode
 from sharedkit.shm._dict cimport (
@@ -33,19 +33,18 @@ cdef class Entries(Handle):
             closed(self)
         cdef Segment segment = self.segment
         cdef uint64_t size = 4096
-        cdef int rc = SK_INTERRUPTED
+        cdef int rc = SK_LARGER
         cdef char *to
-        while rc != SK_OK:
+        while rc == SK_LARGER:
             body = PyBytes_FromStringAndSize(NULL, size)
             to = PyBytes_AS_STRING(body)
-            with nogil:
-                rc = sk_dict_snapshot(segment.s, values, <unsigned char *>to, size, used, FOR_EVER)
-            if rc == SK_INTERRUPTED:
-                PyErr_CheckSignals()
-            elif rc == SK_LARGER:
-                size = used[0] + used[0] // 8
-            elif rc != SK_OK:
-                refuse(rc, 0)
+            rc = SK_BUSY
+            while unanswered(segment, rc):
+                with nogil:
+                    rc = sk_dict_snapshot(segment.s, values, <unsigned char *>to, size, used, FOR_EVER)
+            size = used[0] + used[0] // 8
+        if rc != SK_OK:
+            refuse(rc, 0)
         return body
 
     cdef list snapshot(self, bint keys, bint values):
@@ -89,8 +88,7 @@ cdef class Entries(Handle):
             closed(self)
         cdef Segment segment = self.segment
         cdef int rc = sk_dict_settle(segment.s, 0)
-        while rc == SK_BUSY or rc == SK_INTERRUPTED:
-            PyErr_CheckSignals()
+        while unanswered(segment, rc):
             with nogil:
                 rc = sk_dict_settle(segment.s, FOR_EVER)
         if rc != SK_OK:
@@ -145,14 +143,12 @@ cdef class Entries(Handle):
         if self.s is NULL:
             closed(self)
         cdef Segment segment = self.segment
-        cdef int rc = SK_INTERRUPTED
-        while rc != SK_OK:
+        cdef int rc = SK_BUSY
+        while unanswered(segment, rc):
             with nogil:
                 rc = sk_dict_clear(segment.s, FOR_EVER)
-            if rc == SK_INTERRUPTED:
-                PyErr_CheckSignals()
-            elif rc != SK_OK:
-                refuse(rc, 0)
+        if rc != SK_OK:
+            refuse(rc, 0)
 
     def update(self, mapping_or_pairs=(), /, **items):
         """Set many keys, each in one step."""

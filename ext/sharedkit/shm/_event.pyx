@@ -8,9 +8,9 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
 from sharedkit import segments
-from sharedkit._attend cimport attend
+from sharedkit._attend cimport unanswered
 from sharedkit._segment cimport (
-    SK_INTERRUPTED, SK_OK, SK_TIMEOUT,
+    SK_BUSY, SK_OK, SK_TIMEOUT,
     Dropped, Handle, Segment, closed, create_segment, refuse, sk_plan, sk_segment,
 )
 from sharedkit._watch cimport sk_waits_aside, waiting
@@ -163,17 +163,13 @@ cdef class Event(Handle):
         cdef uint64_t until = until_of_span(timeout)
         if until == 0:
             return False
-        cdef int rc
-        while True:
+        cdef int rc = SK_BUSY
+        while unanswered(segment, rc):
             with nogil:
                 rc = sk_flag_wait(segment.s, flag, came, until)
-            if rc == SK_OK:
-                return True
-            if rc == SK_TIMEOUT:
-                return False
-            if rc != SK_INTERRUPTED:
-                refuse(rc, 0)
-            attend(segment)
+        if rc != SK_OK and rc != SK_TIMEOUT:
+            refuse(rc, 0)
+        return rc == SK_OK
 
     def await_(self, timeout=None):
         """Wait as `wait` does, without blocking the event loop; a coroutine. (`await` is a word of the language.)

@@ -14,7 +14,7 @@ from libcpp cimport bool as cbool
 from sharedkit import _times, errors, segments
 from sharedkit._differences import unlike
 from sharedkit._iteration import refuse_search, until_shutdown
-from sharedkit._attend cimport attend
+from sharedkit._attend cimport unanswered
 from sharedkit._segment cimport (
     SK_BUSY, SK_EMPTY, SK_FULL, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_SHUTDOWN, SK_TIMEOUT,
     Handle, Segment, alone, closed, create_segment, deadline_of, is_too_long, refuse, sk_plan,
@@ -347,13 +347,12 @@ cdef class Queue(Handle):
         if self.s is NULL:
             closed(self)
         cdef Segment segment = self.segment
-        cdef int rc = SK_INTERRUPTED
-        while rc != SK_OK:
-            attend(segment)
+        cdef int rc = SK_INTERRUPTED    # so that handlers run, also where there is nothing to wait for
+        while unanswered(segment, rc):
             with nogil:
                 rc = sk_queue_join(segment.s, FOR_EVER)
-            if rc != SK_OK and rc != SK_INTERRUPTED:
-                refuse(rc, 0)
+        if rc != SK_OK:
+            refuse(rc, 0)
 
     def shutdown(self, immediate=False):
         """Make `put` raise ShutDown, and `get` too once the queue is empty, or at once if `immediate`.
@@ -362,14 +361,12 @@ cdef class Queue(Handle):
             closed(self)
         cdef Segment segment = self.segment
         cdef cbool at_once = immediate
-        cdef int rc = SK_INTERRUPTED
-        while rc != SK_OK:
+        cdef int rc = SK_BUSY
+        while unanswered(segment, rc):
             with nogil:
                 rc = sk_queue_shutdown(segment.s, at_once, FOR_EVER)
-            if rc == SK_INTERRUPTED:
-                attend(segment)
-            elif rc != SK_OK:
-                refuse(rc, 0)
+        if rc != SK_OK:
+            refuse(rc, 0)
 
     def qsize(self):
         """How many items there are; exact at one moment, which may be past.

@@ -18,5 +18,5 @@ hiddenimports = [
     *collect_submodules("sharedkit", filter=is_part),
     # of the standard library and NumPy, by compiled modules; tests/unit/test_pyinstaller.py compares
     "_thread", "atexit", "collections.abc", "errno", "functools", "inspect", "math", "numpy", "operator", "os",
-    "pickle", "queue", "resource", "secrets", "struct", "threading", "time", "types", "typing", "warnings",
+    "pickle", "queue", "resource", "socket", "struct", "threading", "time", "types", "typing", "warnings",
 ]  # fmt: skip

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,9 +17,10 @@ from click.core import ParameterSource
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from sharedkit.compare import chart
+import sharedkit
+from sharedkit.compare import apart, chart
 from sharedkit.compare.catalogue import WORKLOADS
-from sharedkit.compare.machine import this_machine, versions
+from sharedkit.compare.machine import gil_enabled, this_machine, versions
 from sharedkit.compare.pieces import SIZES
 from sharedkit.compare.report import Report
 from sharedkit.compare.runner import laps_of, measure
@@ -54,6 +56,9 @@ def _sizes(_context: click.Context, _parameter: click.Parameter, given: Sequence
               help="Seconds after which a lap has failed.")  # fmt: skip
 @click.option("--start-method", type=click.Choice(multiprocessing.get_all_start_methods()), default="forkserver",
               show_default=True, help="How processes are started.")  # fmt: skip
+@click.option("--no-gil", "free_threaded", metavar="PYTHON",
+              help="A free-threaded Python that has sharedkit: its threads are rows, too; \"none\" for no such rows.  "
+              "[default: python3.15t, 3.14t or 3.13t, if on PATH]")  # fmt: skip
 @click.option("--only", default="", metavar="TEXT", help="The first variant, and those with TEXT in their name.")
 @click.option("--corpus", type=click.Path(path_type=Path), help="hash: a directory.  [default: this Python's library]")
 @click.option("--pattern", default="*", show_default=True, help="hash: which files of --corpus.")
@@ -71,6 +76,7 @@ def compare(
     workers: int | None,
     json_file: Path | None,
     plot: Path | None,
+    free_threaded: str | None,
     **options: Any,
 ) -> None:
     """Run the same work over threads, processes and asyncio, beside the standard library, and compare.
@@ -91,9 +97,13 @@ def compare(
             workload.chosen()
         except BadInput as bad:
             raise click.UsageError(str(bad)) from bad
+    try:
+        without_gil, why = _without_gil(free_threaded)
+    except BadInput as bad:
+        raise click.UsageError(f"--no-gil: {bad}") from bad
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        report = _run(settings, chosen)
+        report = _run(settings, chosen, without_gil, why)
     except KeyboardInterrupt:
         click.echo("\nstopped; nothing of it is left running", err=True)
         context.exit(INTERRUPTED)
@@ -136,11 +146,32 @@ def _check_files(json_file: Path | None, plot: Path | None) -> None:
             raise click.UsageError(f"{path} cannot be written")
 
 
-def _run(settings: Settings, chosen: Sequence[Workload]) -> Report:
+def _without_gil(path: str | None) -> tuple[apart.Interpreter | None, str]:
+    """Who runs threads without a GIL, or why there is nobody. Raises BadInput where somebody was asked for."""
+    if path == "none" or not gil_enabled():
+        return None, ""
+    found = path or apart.find()
+    if found is None:
+        return None, f"no free-threaded Python on PATH ({', '.join(apart.NAMES)}); --no-gil names one"
+    try:
+        return apart.ask(found, sharedkit.__version__), ""
+    except BadInput as bad:
+        if path is not None:
+            raise
+        return None, str(bad)
+
+
+def _run(settings: Settings, chosen: Sequence[Workload], without_gil: apart.Interpreter | None, why: str) -> Report:
     out, bars = Console(), Console(stderr=True)
     date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    report = Report(date, this_machine(), versions(), settings)
+    found = versions()
+    if without_gil is not None:
+        found["free threads:"] = without_gil.shown
+    report = Report(date, this_machine(), found, settings)
     print_heading(out, report)
+    if why:
+        out.print(f"No rows of free threads: {why}.", style="dim", highlight=False)
+    elsewhere = None if without_gil is None else partial(apart.rows_of, without_gil)
     # The bar moves between laps and never by itself: a thread that redraws it would be measured, too.
     progress = Progress(
         TextColumn("{task.description}"),
@@ -152,7 +183,9 @@ def _run(settings: Settings, chosen: Sequence[Workload]) -> Report:
         transient=True,
         disable=not (out.is_terminal or bars.is_terminal),
     )
-    task = progress.add_task("", total=sum(laps_of(workload) for workload in chosen))
+    task = progress.add_task(
+        "", total=sum(laps_of(each, len(apart.variants_of(each)) if without_gil else 0) for each in chosen)
+    )
     with progress:
         for workload in chosen:
 
@@ -161,7 +194,7 @@ def _run(settings: Settings, chosen: Sequence[Workload]) -> Report:
                 progress.update(task, description=f"{name}: {label}, {what}"[:60], refresh=True)
                 progress.advance(task)
 
-            result = measure(workload, tick)
+            result = measure(workload, tick, elsewhere)
             report.results.append(result)
             print_result(out, result)
     return report

@@ -12,7 +12,7 @@ from pathlib import Path
 from sharedkit.compare.plain import messages
 from sharedkit.compare.workload import BadInput
 
-__all__ = ["Corpus", "Job", "standard_library"]
+__all__ = ["Corpus", "Job", "folder_of_standard_library", "standard_library"]
 
 JOB_BYTES = 512 * 1024
 FOREIGN = ("site-packages", "dist-packages", "__pycache__")
@@ -76,9 +76,14 @@ class Corpus:
         return cls(root, files, lines, size, tuple(jobs))
 
 
-def standard_library() -> Corpus:
-    """The running interpreter's own standard library: real text on every machine. Raises BadInput."""
-    return Corpus.read(Path(sysconfig.get_path("stdlib")), "*.py", FOREIGN)
+def folder_of_standard_library() -> Path:
+    """The running interpreter's own."""
+    return Path(sysconfig.get_path("stdlib"))
+
+
+def standard_library(folder: Path) -> Corpus:
+    """A standard library: real text on every machine. Raises BadInput."""
+    return Corpus.read(folder, "*.py", FOREIGN)
 
 
 def _files(root: Path, pattern: str, without: Collection[str]) -> list[str]:

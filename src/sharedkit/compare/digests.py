@@ -16,8 +16,7 @@ from importlib.util import find_spec
 
 from sharedkit import hashing
 from sharedkit.compare import interpreters, kernels, plain, pools
-from sharedkit.compare.corpus import Corpus, Job, standard_library
-from sharedkit.compare.machine import gil_enabled, why_gil
+from sharedkit.compare.corpus import Corpus, Job, folder_of_standard_library, standard_library
 from sharedkit.compare.pieces import Pieces
 from sharedkit.compare.workload import BadInput, Course, Lap, Mismatch, Settings, Variant, Workload
 
@@ -47,7 +46,10 @@ class HashWorkload(Workload):
     @classmethod
     def of(cls, settings: Settings) -> Sequence[Workload]:
         """One for each size, or one for lines and files."""
-        return [cls(settings, size) for size in settings.sizes or (0,)]
+        tables = [cls(settings, size) for size in settings.sizes or (0,)]
+        for i, each in enumerate(tables):
+            each.table = i
+        return tables
 
     def prepare(self) -> None:
         """Read the corpus once. Raises BadInput."""
@@ -55,7 +57,7 @@ class HashWorkload(Workload):
         if algorithm not in known_algorithms():
             raise BadInput(f"unknown algorithm {algorithm!r}; known: {', '.join(known_algorithms())}")
         if self.settings.corpus is None:
-            corpus = standard_library()
+            corpus = standard_library(self.settings.library or folder_of_standard_library())
         else:
             corpus = Corpus.read(self.settings.corpus, self.settings.pattern)
         self.corpus = Pieces(corpus, self.item_bytes) if self.item_bytes else corpus
@@ -85,16 +87,13 @@ class HashWorkload(Workload):
 
         over_threads = partial(pools.thread_course, work, jobs, settings)
         over_interpreters = partial(interpreters.interpreter_course, self.corpus, settings)
-        rows = [
+        return [
             row("serial", package, partial(pools.serial_course, work, jobs)),
-            row("threads", package if gil_enabled() else f"{package}, no GIL", over_threads),
+            row("threads", package, over_threads),
             row("asyncio", f"{package}, to_thread", partial(pools.asyncio_course, work, jobs, settings)),
             row("processes", package, partial(pools.process_course, work, jobs, settings)),
             row("interpreters", package, over_interpreters, interpreters.why_not(settings.algorithm)),
         ]
-        if gil_enabled():
-            rows.append(row("threads", f"{package}, no GIL", over_threads, why_gil()))
-        return rows
 
     def _batched(self) -> list[Variant]:
         settings, jobs = self.settings, self.corpus.jobs

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import sys
-import sysconfig
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import sharedkit
 
-__all__ = ["Machine", "gil_enabled", "this_machine", "versions", "why_gil"]
+__all__ = ["Machine", "gil_enabled", "this_machine", "versions"]
 
 PACKAGES = ("numpy", "xxhash", "blake3", "google-crc32c")
 
@@ -49,13 +48,6 @@ def this_machine() -> Machine:
         memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         load=round(os.getloadavg()[0], 2),
     )
-
-
-def why_gil() -> str:
-    """Why this interpreter runs one thread at a time, and what to run instead."""
-    if sysconfig.get_config_var("Py_GIL_DISABLED"):
-        return "a module has turned the GIL of this free-threaded build on; PYTHON_GIL=0 keeps it off"
-    return "this interpreter has a GIL; a free-threaded build, such as python3.13t, has none"
 
 
 def gil_enabled() -> bool:

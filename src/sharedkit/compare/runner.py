@@ -9,21 +9,24 @@ from collections.abc import Callable
 from sharedkit.compare.report import Result, Row
 from sharedkit.compare.workload import Course, Lap, Mismatch, Settings, Variant, Workload
 
-__all__ = ["Tick", "laps_of", "measure"]
+__all__ = ["Apart", "Tick", "laps_of", "measure", "measure_row"]
 
 Tick = Callable[[str, int], None]
 """Called before each lap with the variant's label and the lap's number; 0 is the warm-up."""
 
+Apart = Callable[[Workload, Tick], list[Row]]
+"""Measures variants of the workload elsewhere: rows of another `where`, of names that this run has, too."""
+
 TENFOLD = 10
 
 
-def laps_of(workload: Workload) -> int:
-    """How many ticks `measure` will give."""
-    return len(workload.chosen()) * (1 + workload.settings.repeats)
+def laps_of(workload: Workload, apart: int = 0) -> int:
+    """How many ticks `measure` will give, where so many variants are measured apart."""
+    return (len(workload.chosen()) + apart) * (1 + workload.settings.repeats)
 
 
-def measure(workload: Workload, tick: Tick) -> Result:
-    """Run every variant, one after the other, and compare what they came to."""
+def measure(workload: Workload, tick: Tick, apart: Apart | None = None) -> Result:
+    """Run every variant, one after the other, then those apart, and compare what they came to."""
     result = Result(workload.name, workload.title, workload.unit)
     for variant in workload.chosen():
         row = Row(variant.where, variant.name, variant.family)
@@ -33,12 +36,16 @@ def measure(workload: Workload, tick: Tick) -> Result:
             for lap in range(1 + workload.settings.repeats):
                 tick(variant.label, lap)
             continue
-        _measure_row(workload, variant, row, tick)
+        measure_row(workload, variant, row, tick)
+    for row in () if apart is None else apart(workload, tick):
+        beside = [each for each in result.rows if each.name == row.name and each.where == "threads"]
+        result.rows.insert(result.rows.index(beside[0]) + 1 if beside else len(result.rows), row)
     _agree(workload, result)
     return result
 
 
-def _measure_row(workload: Workload, variant: Variant, row: Row, tick: Tick) -> None:
+def measure_row(workload: Workload, variant: Variant, row: Row, tick: Tick) -> None:
+    """Measure one variant into its row."""
     done = 0
 
     def step() -> None:

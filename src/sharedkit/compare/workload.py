@@ -26,7 +26,8 @@ class WorkerFailed(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What one run measures. `seconds` is the length that a lap aims at; a lap longer than `patience` has failed."""
+    """What one run measures. `seconds` is the length that a lap aims at; a lap longer than `patience` has failed.
+    `library`: whose files are hashed where there is no `corpus`; None: the running Python's standard library."""
 
     workers: int
     repeats: int = 3
@@ -34,6 +35,7 @@ class Settings:
     patience: float = 120.0
     start_method: str = "forkserver"
     corpus: Path | None = None
+    library: Path | None = None
     pattern: str = "*"
     algorithm: str = "sha384"
     sizes: tuple[int, ...] = ()
@@ -80,6 +82,8 @@ class Workload(ABC):
     unit: ClassVar[str]
     smallest: ClassVar[int] = 1
     largest: int = 1
+    table: int = 0
+    """Which one it is of those that `of` gives."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings

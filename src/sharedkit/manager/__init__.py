@@ -13,7 +13,6 @@ from sharedkit.manager.queue import LifoQueue, PriorityQueue, Queue
 from sharedkit.manager.rwlock import RWLock
 from sharedkit.manager.semaphore import BoundedSemaphore, Semaphore
 from sharedkit.manager.set import Set
-from sharedkit.manager.states import employ
 from sharedkit.manager.value import RawValue, Value
 
 __all__ = [
@@ -40,7 +39,6 @@ __all__ = [
     "SimpleQueue",
     "Value",
     "at",
-    "employ",
 ]
 
 JoinableQueue = SimpleQueue = Queue  # whose face has both of theirs in it

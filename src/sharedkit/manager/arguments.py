@@ -439,6 +439,7 @@ REQUESTS: dict[str, dict[str, Takes]] = {
         "acted": _of(FLAG),
         "reset": _NONE,
         "abort": _NONE,
+        "timeout": _NONE,
         "statistics": _NONE,
     },
     "Condition": {"lock": _NONE, "wait": _of(SPAN), "notify": _of(_optional(WHOLE)), "statistics": _NONE},

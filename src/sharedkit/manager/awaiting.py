@@ -15,6 +15,7 @@ from sharedkit._heed import heed
 from sharedkit.errors import ShutDown
 from sharedkit.manager.requests import Pending
 from sharedkit.manager.session import Link
+from sharedkit.manager.standing import StandsStill, Watch
 from sharedkit.manager.wire import Packed
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def _begin(
     thread: int,
     leave: Callable[[Pending], object] = Pending.cancel,
     loop: asyncio.AbstractEventLoop | None = None,
+    watch: Watch | None = None,
 ) -> tuple[Pending, asyncio.Future[None]]:
     """Send a request; the future is done when its answer is there, and who has looked at that says so by `_seen`.
 
@@ -60,7 +62,19 @@ def _begin(
         with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(wake)
 
-    return link.begin(ident, method, args, done, thread), answered
+    return link.begin(ident, method, args, done, thread, watch), answered
+
+
+async def _answer(answered: asyncio.Future[None], watch: Watch | None) -> None:
+    """Wait for it. StandsStill where the time of the watch is over and the server stands still."""
+    import asyncio
+
+    if watch is None:
+        await asyncio.shield(answered)
+        return
+    seconds = watch.patience()
+    while not (await asyncio.wait([answered], timeout=seconds))[0]:
+        seconds = watch.look()
 
 
 class _Unseen:
@@ -107,6 +121,7 @@ async def acall(
     *args: Any,
     thread: int = 0,
     leave: Callable[[Pending], object] = Pending.cancel,
+    bound: float | None = None,
 ) -> Any:
     """`Link.call`, awaited. `thread` is who asks, where that matters: a number of the task's own for an RLock.
 
@@ -116,10 +131,15 @@ async def acall(
     """
     import asyncio
 
+    watch = None if bound is None else Watch(link, bound)
     while True:
-        pending, answered = _begin(link, ident, method, args, thread, leave)
+        pending, answered = _begin(link, ident, method, args, thread, leave, watch=watch)
         try:
-            await asyncio.shield(answered)
+            await _answer(answered, watch)
+        except StandsStill:
+            pending.void()
+            _seen(pending)
+            raise
         except asyncio.CancelledError:
             pending.cancel()
             _seen(pending)
@@ -172,12 +192,25 @@ async def aput(link: Link, ident: int, packed: list[Packed], block: bool, timeou
     import asyncio
 
     before = 0
+    bound = timeout if block else 0.0
+    watch = None if bound is None else Watch(link, bound)
     while True:
         left = _LeftPut(link, ident, packed, asyncio.get_running_loop())
-        pending, answered = _begin(link, ident, "put_many", (packed, block, timeout, True), 0, left)
+        pending, answered = _begin(link, ident, "put_many", (packed, block, timeout, True), 0, left, watch=watch)
         try:
             try:
-                await asyncio.shield(answered)
+                await _answer(answered, watch)
+            except StandsStill as still:
+                pending.cancel()
+                if still.is_over():
+                    with suppress(StandsStill):
+                        await _answer(answered, Watch(link, 0.0))
+                pending.void()
+                _seen(pending)
+                if not pending.done_at_last:
+                    raise
+                pending.result()
+                return
             except asyncio.CancelledError:
                 pending.cancel()
                 _seen(pending)
@@ -206,7 +239,7 @@ class _LeftPut:
         self.asked: tuple[Pending, asyncio.Future[None]] | None = None
 
     def __call__(self, pending: Pending) -> None:
-        if type(pending.answer) is list:
+        if type(pending.answer) is list and not pending.voided:
             request = self._packed, pending.answer
             self.asked = _begin(self._link, self._ident, "take_back", request, 0, keep, self._loop)
 

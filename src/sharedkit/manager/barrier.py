@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from operator import index
+from threading import BrokenBarrierError
 from typing import Any
 
 from sharedkit._times import LONGEST, span, too_long
+from sharedkit.errors import ServerGoneError
 from sharedkit.manager.awaiting import ASKERS
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
 from sharedkit.manager.requests import Pending
+from sharedkit.manager.standing import StandsStill
 from sharedkit.statistics import BarrierStatistics
 
 __all__ = ["Barrier"]
+
+_UNKNOWN = object()
 
 
 class Barrier(Handle):
@@ -28,6 +34,7 @@ class Barrier(Handle):
 
     kind = "Barrier"
     _action: Callable[[], object] | None = None
+    _limit: Any = _UNKNOWN  # what `wait` takes for its time where it is given none
 
     def __init__(
         self,
@@ -45,6 +52,7 @@ class Barrier(Handle):
             raise ValueError(f"parties must be > 0: {wanted}")
         limit = span(timeout)
         self._action = action
+        self._limit = limit
         self._create(name, exist_ok, persist, seats, {"parties": wanted, "timeout": limit}, limit)
 
     def wait(self, timeout: float | None = None) -> int:
@@ -54,7 +62,10 @@ class Barrier(Handle):
         is reset or aborted meanwhile, or broken already; and what the action raises, which breaks it, too.
         """
         timeout = self._time(timeout)
-        number, acts = self._call("wait", timeout, self._action is not None)
+        try:
+            number, acts = self._call("wait", timeout, self._action is not None, bound=self._bound(timeout))
+        except StandsStill as still:
+            raise self._broken_by(still) from None
         if acts and self._action is not None:
             try:
                 self._action()
@@ -71,7 +82,13 @@ class Barrier(Handle):
         """
         me = ASKERS.task()
         timeout = self._time(timeout)
-        number, acts = await self._acall("wait", timeout, self._action is not None, thread=me, leave=_left)
+        bound = self._bound(timeout)
+        try:
+            number, acts = await self._acall(
+                "wait", timeout, self._action is not None, thread=me, leave=_left, bound=bound
+            )
+        except StandsStill as still:
+            raise self._broken_by(still) from None
         if acts and self._action is not None:
             try:
                 self._action()
@@ -90,6 +107,21 @@ class Barrier(Handle):
         if picture.state == "broken" or picture.waiting + 1 >= picture.parties:
             return LONGEST  # nobody waits for it
         raise too_long()
+
+    def _bound(self, timeout: float | None) -> float | None:
+        """How many seconds a wait may take: its own, or the barrier's; None for ever."""
+        if timeout is not None:
+            return timeout
+        if self._limit is _UNKNOWN:
+            self._limit = self._call("timeout")
+        limit: float | None = self._limit
+        return limit
+
+    def _broken_by(self, still: StandsStill) -> BrokenBarrierError:
+        """Whose time is over breaks it for all, as soon as the server goes on."""
+        with suppress(ServerGoneError):
+            self._ensure_open().begin(self._ident, "abort", (), lambda _: None)
+        return BrokenBarrierError(str(still))
 
     def reset(self) -> None:
         """Make it empty and whole; threads that wait get a BrokenBarrierError."""

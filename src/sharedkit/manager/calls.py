@@ -11,6 +11,7 @@ from multiprocessing import process, spawn
 from typing import Any
 
 from sharedkit._remote import packed_error, raised
+from sharedkit._unguarded import UNGUARDED, is_refusal
 from sharedkit.manager.wire import Packed, buffer_over, pack, unpack
 
 __all__ = ["Home", "Outcome", "failure", "home_of_client", "make_call", "prepare", "sendable", "unpack_outcome"]
@@ -37,7 +38,10 @@ def home_of_client() -> Home:
 
 
 def prepare(home: Home, initializer: bytes) -> None:
-    """In a worker, first: see modules where the executor's maker saw them, its main module too, then initialize."""
+    """In a worker, first: see modules where the executor's maker saw them, its main module too, then initialize.
+
+    SystemExit with the code `UNGUARDED` where that main module starts processes when it is imported.
+    """
     sys.path.extend(each for each in home["sys_path"] if each not in sys.path)
     path = home.get("init_main_from_path")
     if path is None or os.path.exists(path):  # on another machine it is not
@@ -45,6 +49,10 @@ def prepare(home: Home, initializer: bytes) -> None:
         here._inheriting = True  # as in a process that is spawned: a main module that starts some is refused
         try:
             spawn.prepare({key: value for key, value in home.items() if key != "sys_path"})
+        except Exception as error:
+            if is_refusal(error):
+                raise SystemExit(UNGUARDED) from None
+            raise
         finally:
             del here._inheriting
     start: tuple[Callable[..., object] | None, tuple[Any, ...]] = pickle.loads(initializer)

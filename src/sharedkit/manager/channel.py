@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import socket
 from collections import deque
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -14,6 +15,7 @@ import numpy as np
 from sharedkit.manager.arguments import check, check_envelope, check_result
 from sharedkit.manager.loop import Loop, report
 from sharedkit.manager.sessions import Session
+from sharedkit.manager.sockets import socket_of
 from sharedkit.manager.states.call import Call
 from sharedkit.manager.wire import (
     CANCELLED,
@@ -35,8 +37,32 @@ if TYPE_CHECKING:
 __all__ = ["Channel"]
 
 CHUNK = 1 << 16
+MOST_AT_ONCE = 4096  # messages that are read before the first of them is served
+LONGEST_CANCEL = 256
 NUMBERS = 1 << 56  # as many fit into a message
 UNANSWERED = frozenset({"arrived", "release", "ticket", "undone"})  # may come without a number
+
+
+def _cancelled_by(message: bytes) -> int:
+    """The number of the request that the message is to end; 0 where it is something else."""
+    with suppress(*FAULTS):
+        if number_of(message) == 0:
+            ident, method, args, _, _ = content_of(message)
+            if ident == 0 and method == "cancel" and type(args[0]) is int:
+                return int(args[0])
+    return 0
+
+
+def _left_in(messages: list[bytes]) -> set[int]:
+    """The numbers of requests that come together with the word that nobody wants them any more: a server that stood
+    still finds both."""
+    there: set[int] = set()
+    left: set[int] = set()
+    for message in messages:
+        there.add(number_of(message))
+        if (number := _cancelled_by(message)) in there and number:
+            left.add(number)
+    return left
 
 
 class _Nonsense(Exception):
@@ -99,19 +125,60 @@ class Channel:
         if self._large is not None:
             self._filled += came
             if self._filled == len(self._large):
-                message, self._large = self._large, None
-                self._serve(message)
+                large, self._large = self._large, None
+                if self._is_left(number_of(large)):
+                    self._drop(large)
+                else:
+                    self._serve(large)
             return
         incoming = self._incoming
         if not incoming and len(chunk) > 4 and int.from_bytes(chunk[:4], "big") == len(chunk) - 4:
             self._serve(chunk[4:])  # as nearly always: one message, whole
             return
         incoming += chunk
+        messages: list[bytes] = []
+        nonsense = False
         try:
-            while not self.closed and (whole := self._next()) is not None:
-                self._serve(whole)
+            self._take_messages(messages)
+            while came == CHUNK and self._large is None and len(messages) < MOST_AT_ONCE:
+                with suppress(OSError):
+                    came = 0
+                    chunk = os.read(self.descriptor, CHUNK)
+                    came = len(chunk)
+                    incoming += chunk
+                self._take_messages(messages)
         except _Nonsense:
+            nonsense = True
+        left = _left_in(messages) if len(messages) > 1 else ()
+        for message in messages:
+            if self.closed:
+                return
+            number = number_of(message)
+            if number in left:
+                self._drop(message)
+            else:
+                self._serve(message)
+        if nonsense:
             self.close()
+
+    def _take_messages(self, messages: list[bytes]) -> None:
+        while (whole := self._next()) is not None:
+            messages.append(whole)
+
+    def _is_left(self, number: int) -> bool:
+        """Whether word is there already that nobody wants that request of a large message any more."""
+        if not number:  # nobody can leave what has no answer
+            return False
+        with suppress(OSError), socket_of(self.descriptor) as end:
+            head = end.recv(LONGEST_CANCEL, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            begin, stop = bounds(bytearray(head))
+            return begin < stop <= len(head) and _cancelled_by(head[begin:stop]) == number
+        return False
+
+    def _drop(self, message: bytes | memoryview) -> None:
+        """A request that was left before it was begun is not begun. The word of that has the answer."""
+        with suppress(*FAULTS):
+            self.house.release(self.session, check_envelope(content_of(message))[4])
 
     def _next(self) -> bytes | None:
         """The next message, if it is there whole. The rest of a large one is read to where it is to be."""

@@ -14,8 +14,9 @@ from sharedkit._times import check_span, check_wait, span
 from sharedkit.manager._exchange import Request, giving, taking
 from sharedkit.manager.awaiting import ASKERS, acall, aend, asleep, outlive
 from sharedkit.manager.handle import DEFAULT_SEATS, Structure
-from sharedkit.manager.lock import Lock, PartLock, RLock, warn_if
+from sharedkit.manager.lock import Lock, PartLock, RLock, bound_of, warn_if
 from sharedkit.manager.session import Link
+from sharedkit.manager.standing import StandsStill
 from sharedkit.statistics import ConditionStatistics
 
 __all__ = ["Condition"]
@@ -50,10 +51,10 @@ class Condition(Structure):
             lock._ensure_open()
         self._create(name, exist_ok, persist, seats, {"lock": None if lock is None else lock._ident})
 
-    def _core(self) -> int:
-        """The number of the lock."""
+    def _core(self, bound: float | None = None) -> int:
+        """The number of the lock, which is asked for once, within `bound` seconds."""
         if not hasattr(self, "_lock_ident"):
-            self._lock_ident: int = self._call("lock")
+            self._lock_ident: int = self._call("lock", bound=bound)
         return self._lock_ident
 
     def _key(self) -> tuple[Link, int]:
@@ -73,7 +74,12 @@ class Condition(Structure):
         self, request: Request, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
     ) -> bool:
         """Take the lock, with the arguments of the lock's own `acquire`."""
-        return self.lock._take(request, blocking if block is None else block, timeout)
+        willing = bool(blocking if block is None else block)
+        try:
+            self._core(bound_of(willing, check_wait(willing, timeout)))
+        except StandsStill:
+            return False
+        return self.lock._take(request, willing, timeout)
 
     def aacquire(
         self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
@@ -83,7 +89,12 @@ class Condition(Structure):
         return self._atake(willing, check_wait(willing, timeout), ASKERS.task())
 
     async def _atake(self, blocking: bool, timeout: float, thread: int) -> bool:
-        got, died = await acall(*self._key(), "acquire", blocking, timeout, thread=thread)
+        bound = bound_of(blocking, timeout)
+        try:
+            self._core(bound)
+            got, died = await acall(*self._key(), "acquire", blocking, timeout, thread=thread, bound=bound)
+        except StandsStill:
+            return False
         ASKERS.count(self._key(), thread, int(got))
         try:
             warn_if(died, self._name)

@@ -9,17 +9,25 @@ import struct
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import answer_challenge, deliver_challenge
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sharedkit.errors import AuthkeyError, ServerGoneError, ServerMismatchError
 from sharedkit.manager.greenlets import COOPERATIVE, check_patches
 from sharedkit.manager.sockets import End, tune
 from sharedkit.manager.wire import PROTOCOL, frame
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sharedkit.manager.standing import Watch
+
 __all__ = ["SessionEnded", "dial"]
 
 HANDSHAKE_SECONDS = 10  # that what listens at the address may take for all of it
 LONGEST = 1 << 20  # bytes of what it may say
+SLICE = 0.02  # seconds of one wait, where a watch is looked at between them
+
+T = TypeVar("T")
 
 
 class SessionEnded(Exception):
@@ -30,18 +38,20 @@ class _Strange(Exception):
     """Raised for an answer that makes no sense."""
 
 
-def dial(address: Any, authkey: bytes, method: str, *args: Any, patience: float | None = None) -> tuple[End, Any]:
+def dial(
+    address: Any, authkey: bytes, method: str, *args: Any, patience: float | None = None, watch: Watch | None = None
+) -> tuple[End, Any]:
     """A new connection that serves `method`, and what the server has answered, within `patience` seconds if they are
     given, and `HANDSHAKE_SECONDS` otherwise.
 
-    Raises AuthkeyError, ServerMismatchError, SessionEnded, ServerGoneError where no server of the kit answers, and
-    RuntimeError as `check_patches`.
+    Raises AuthkeyError, ServerMismatchError, SessionEnded, ServerGoneError where no server of the kit answers,
+    RuntimeError as `check_patches`, and what the `watch` of a call that has a time does.
     """
     check_patches()
     shown = repr(address)
     end = End(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
     end.settimeout(None)  # whatever `socket.setdefaulttimeout` says: it would not block
-    talk = _Talk(end, HANDSHAKE_SECONDS if patience is None else patience)
+    talk = _Talk(end, HANDSHAKE_SECONDS if patience is None else patience, watch)
     try:
         talk.connect(address)
         kind, result = _shake_hands(talk, authkey, (None, method, (PROTOCOL, *args), {}))
@@ -93,10 +103,11 @@ class _Talk:
     The limit is the system's, for Python's own would have a Unix socket refuse at once where many want to connect.
     """
 
-    def __init__(self, end: End, seconds: float) -> None:
+    def __init__(self, end: End, seconds: float, watch: Watch | None) -> None:
         self.connected = False
         self.seconds = seconds
         self._end = end
+        self._watch = watch
         self._until = monotonic() + seconds
 
     def limit(self, seconds: float) -> None:
@@ -112,20 +123,32 @@ class _Talk:
         rest = self._until - monotonic()
         if rest < 1e-6:
             raise BlockingIOError(errno.EAGAIN, "time is over")
-        self.limit(rest)
+        self.limit(rest if self._watch is None else min(rest, SLICE))
+
+    def _patiently(self, step: Callable[[], T]) -> T:
+        while True:
+            self._limit_to_rest()
+            try:
+                return step()
+            except (BlockingIOError, TimeoutError):
+                if self._watch is None:
+                    raise
+                self._watch.look(end=self._end)
 
     def connect(self, address: Any) -> None:
         """As `socket.connect`."""
-        self._limit_to_rest()
-        self._end.connect(address)
+        if isinstance(address, str):
+            self._patiently(lambda: self._end.connect(address))
+        else:  # that goes on by itself, and is not begun again
+            self.limit(self.seconds)
+            self._end.connect(address)
         self.connected = True
 
     def send_bytes(self, message: bytes) -> None:
         """As `Connection.send_bytes`."""
         rest = frame(message)
         while rest:
-            self._limit_to_rest()
-            rest = rest[self._end.send(rest) :]
+            rest = rest[self._patiently(lambda: self._end.send(rest)) :]  # noqa: B023
 
     def recv_bytes(self, maxlength: int) -> bytes:
         """As `Connection.recv_bytes`."""
@@ -137,8 +160,7 @@ class _Talk:
     def _exactly(self, length: int) -> bytes:
         came = b""
         while len(came) < length:
-            self._limit_to_rest()
-            more = self._end.recv(length - len(came))
+            more = self._patiently(lambda: self._end.recv(length - len(came)))  # noqa: B023
             if not more and came:
                 raise _Strange("got end of file during message")
             if not more:

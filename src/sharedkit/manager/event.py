@@ -7,6 +7,7 @@ import warnings
 from sharedkit._times import LONGEST, span, too_long
 from sharedkit.manager.awaiting import keep
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
+from sharedkit.manager.standing import StandsStill
 from sharedkit.statistics import EventStatistics
 
 __all__ = ["Event"]
@@ -55,7 +56,10 @@ class Event(Handle):
             if not self._call("is_set"):
                 raise too_long()
             return True
-        return bool(self._call("wait", timeout))
+        try:
+            return bool(self._call("wait", timeout, bound=timeout))
+        except StandsStill:
+            return False
 
     async def await_(self, timeout: float | None = None) -> bool:
         """Wait as `wait` does, without blocking the event loop. (`await` is a word of the language.)"""
@@ -65,7 +69,10 @@ class Event(Handle):
             if not self._call("is_set"):
                 raise too_long()
             return True
-        return bool(await self._acall("wait", timeout, leave=keep))
+        try:
+            return bool(await self._acall("wait", timeout, leave=keep, bound=timeout))
+        except StandsStill:
+            return False
 
     def statistics(self) -> EventStatistics:
         """Whether it is set, and how many threads wait, as one frozen picture."""

@@ -32,12 +32,19 @@ def check_patches() -> None:
         )
 
 
-def await_ready(descriptor: int, to_write: bool) -> None:
-    """Wait until a socket that does not block can be written to, or read from."""
+def await_ready(descriptor: int, to_write: bool, seconds: float | None = None) -> bool:
+    """Wait until a socket that does not block can be written to, or read from; whether that came in `seconds`."""
     if COOPERATIVE:
         socket: Any = sys.modules["gevent.socket"]
-        (socket.wait_write if to_write else socket.wait_read)(descriptor)
-    else:
-        poll = select.poll()
-        poll.register(descriptor, select.POLLOUT if to_write else select.POLLIN)
-        poll.poll()
+        try:
+            (socket.wait_write if to_write else socket.wait_read)(descriptor, seconds, _TimeOver)
+        except _TimeOver:
+            return False
+        return True
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT if to_write else select.POLLIN)
+    return bool(poll.poll(None if seconds is None else seconds * 1000))
+
+
+class _TimeOver(Exception):
+    """Raised by gevent for us."""

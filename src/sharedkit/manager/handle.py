@@ -79,16 +79,20 @@ class Structure:
         patience: float | None = 0.1,
         thread: int = 0,
         request: Request | None = None,
+        bound: float | None = None,
     ) -> Any:
-        """Ask the server; by `request`, where it is to be undone or seen through if the caller raises later."""
+        """Ask the server; by `request`, where it is to be undone or seen through if the caller raises later.
+
+        StandsStill where the `bound` seconds of a call are over and the server stands still: it was left then.
+        """
         link = self._link
         if link is None:
             raise self._is_closed()
         args = plain(self.kind, method, args)
         try:
             if request is not None:
-                return request.ask(link, self._ident, method, args, patience, thread)
-            return call(link, self._ident, method, args, patience, thread)
+                return request.ask(link, self._ident, method, args, patience, thread, bound)
+            return call(link, self._ident, method, args, patience, thread, bound)
         except ClosedError as why:
             raise self._is_closed(why) from None
 
@@ -98,11 +102,12 @@ class Structure:
         *args: Any,
         thread: int = 0,
         leave: Callable[[Pending], object] = Pending.cancel,
+        bound: float | None = None,
     ) -> Any:
         link = self._ensure_open()
         args = plain(self.kind, method, args)
         try:
-            return await acall(link, self._ident, method, *args, thread=thread, leave=leave)
+            return await acall(link, self._ident, method, *args, thread=thread, leave=leave, bound=bound)
         except ClosedError as why:
             raise self._is_closed(why) from None
 

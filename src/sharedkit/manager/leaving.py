@@ -31,7 +31,7 @@ def finish(link: Link, request: Request, give: bool) -> bool:
     try:
         if not whole:  # perhaps half a message: the server sees its end, and answers if it had the whole
             stream.connection.shutdown(socket.SHUT_WR)
-        elif not give:
+        elif not (give or request.told):
             stream.send(join(0, (0, "cancel", (number,), 0, ())))
         while True:
             answer = stream.receive()
@@ -56,7 +56,10 @@ def _undo(link: Link, request: Request, answer: bytes | memoryview) -> int:
     kind, payload = content_of(answer)
     if kind == RESULT:
         ident, method, args, thread = request.content
-        _ask(link, ident, "undo", (method, args, payload), thread)
+        if method != "put_many":
+            _ask(link, ident, "undo", (method, args, payload), thread)
+        elif request.still and type(payload) is list:  # who has heard of Full has put nothing
+            _ask(link, ident, "take_back", (args[0], payload), thread)
     return int(kind)
 
 

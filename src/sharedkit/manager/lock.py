@@ -14,6 +14,7 @@ from sharedkit.manager.arguments import plain
 from sharedkit.manager.awaiting import ASKERS, acall, aend, outlive
 from sharedkit.manager.handle import DEFAULT_SEATS, Structure
 from sharedkit.manager.session import Link
+from sharedkit.manager.standing import StandsStill
 from sharedkit.statistics import LockStatistics
 
 if TYPE_CHECKING:
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
     from sharedkit.manager.condition import Condition
     from sharedkit.manager.value import Value
 
-__all__ = ["Lock", "PartLock", "RLock", "warn_if"]
+__all__ = ["Lock", "PartLock", "RLock", "bound_of", "warn_if"]
+
+
+def bound_of(blocking: bool, wait: float) -> float | None:
+    """How many seconds an `acquire` may take, by what `check_wait` says; None for ever."""
+    return 0.0 if not blocking else None if wait == -1 else wait
 
 
 def warn_if(died: bool, name: str) -> None:
@@ -41,10 +47,11 @@ class _Taken:
         patience: float | None = 0.1,
         request: Request | None = None,
         who: int | None = None,
+        bound: float | None = None,
     ) -> Any:
         raise NotImplementedError
 
-    async def _aask(self, method: str, *args: Any, thread: int = 0) -> Any:
+    async def _aask(self, method: str, *args: Any, thread: int = 0, bound: float | None = None) -> Any:
         raise NotImplementedError
 
     async def _arelease(self) -> None:
@@ -67,7 +74,11 @@ class _Taken:
     def _take(self, request: Request, blocking: bool, timeout: float | None) -> bool:
         who = self._who()
         willing = bool(blocking)
-        got, died = self._ask("acquire", willing, check_wait(willing, timeout), request=request, who=who)
+        wait = check_wait(willing, timeout)
+        try:
+            got, died = self._ask("acquire", willing, wait, request=request, who=who, bound=bound_of(willing, wait))
+        except StandsStill:
+            return False
         warn_if(died, self._called())  # where the warning is an error, the lock is not ours
         if who:
             self._count(who, int(got))
@@ -87,7 +98,12 @@ class _Taken:
 
     async def _atake(self, blocking: bool, timeout: float | None, thread: int) -> bool:
         wait = check_wait(bool(blocking), timeout)
-        got, died = await self._aask("acquire", bool(blocking), wait, thread=thread)
+        try:
+            got, died = await self._aask(
+                "acquire", bool(blocking), wait, thread=thread, bound=bound_of(bool(blocking), wait)
+            )
+        except StandsStill:
+            return False
         self._count(thread, int(got))
         try:
             warn_if(died, self._called())
@@ -190,12 +206,13 @@ class _Named(_Taken, Structure):
         patience: float | None = 0.1,
         request: Request | None = None,
         who: int | None = None,
+        bound: float | None = None,
     ) -> Any:
         thread = self._who() if who is None else who
-        return self._call(method, *args, patience=patience, thread=thread, request=request)
+        return self._call(method, *args, patience=patience, thread=thread, request=request, bound=bound)
 
-    async def _aask(self, method: str, *args: Any, thread: int = 0) -> Any:
-        return await self._acall(method, *args, thread=thread)
+    async def _aask(self, method: str, *args: Any, thread: int = 0, bound: float | None = None) -> Any:
+        return await self._acall(method, *args, thread=thread, bound=bound)
 
     async def _arelease(self) -> None:
         who = self._who()
@@ -303,18 +320,19 @@ class PartLock(_Taken):
         patience: float | None = 0.1,
         request: Request | None = None,
         who: int | None = None,
+        bound: float | None = None,
     ) -> Any:
         link, ident = self._key()
         args, thread = plain(Lock.kind, method, args), self._who() if who is None else who
         try:
             if request is not None:
-                return request.ask(link, ident, method, args, patience, thread)
-            return call(link, ident, method, args, patience, thread)
+                return request.ask(link, ident, method, args, patience, thread, bound)
+            return call(link, ident, method, args, patience, thread, bound)
         except ClosedError as why:
             raise self._whole._is_closed(why) from None
 
-    async def _aask(self, method: str, *args: Any, thread: int = 0) -> Any:
-        return await acall(*self._key(), method, *plain(Lock.kind, method, args), thread=thread)
+    async def _aask(self, method: str, *args: Any, thread: int = 0, bound: float | None = None) -> Any:
+        return await acall(*self._key(), method, *plain(Lock.kind, method, args), thread=thread, bound=bound)
 
     async def _arelease(self) -> None:
         who = self._who()

@@ -129,13 +129,15 @@ class Loop:
     def run(self) -> None:
         """Until `stop`.
 
-        Errands come after what was ready: a descriptor that came up meanwhile under the number of a closed one has no
-        handler yet. What a handler raises, an action or an errand, concerns nobody else.
+        What is due comes first: who has left at the end of its time, while this process stood still, gets nothing any
+        more. Errands come after what was ready: a descriptor that came up meanwhile under the number of a closed one
+        has no handler yet. What a handler raises, an action or an errand, concerns nobody else.
         """
         while not self._stopped:
             self._looker.look(self._ready.fileno())
             ready = self._ready.poll(self.timers.until_next())
             self._looker.woke()
+            self.timers.run()
             for descriptor, events in ready:
                 handler = self._handlers.get(descriptor)
                 if handler is not None:
@@ -144,7 +146,6 @@ class Loop:
                     except FAULTS:
                         report()
                         self.forget(descriptor)  # or it might be ready, and raise, for ever
-            self.timers.run()
             if self._errands:
                 with suppress(BlockingIOError):
                     os.eventfd_read(self._bell)

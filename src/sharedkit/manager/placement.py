@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import weakref
+from hmac import compare_digest
 from multiprocessing import current_process
 from operator import index
 from typing import TYPE_CHECKING, Any
@@ -25,26 +26,33 @@ __all__ = ["ALIASES", "KINDS", "Placement", "arrive", "at"]
 
 KINDS: dict[str, type[Structure]] = {}
 ALIASES: dict[str, str] = {}  # further names of these
-_known: dict[Any, Placement] = {}
+_known: dict[Any, list[Placement]] = {}  # by address; one for each authkey, the last that was named at the end
 _placements: weakref.WeakSet[Placement] = weakref.WeakSet()
 _lock = threading.RLock()
 
 
 def at(address: Any, authkey: bytes | None = None) -> Placement:
-    """The placement of the server at `address`: one a process, however often it is asked for.
+    """The placement of the server at `address`: one a process for each `authkey`, however often it is asked for.
 
-    With an `authkey` other than the one known, the new one counts from now on. TypeError, ValueError for what is no
-    address or no authkey.
+    So nobody is served by a connection that another authkey has opened. Without one it is the placement that was served
+    already, else the last that was named. TypeError, ValueError for what is no address or no authkey.
     """
     address = _checked_address(address)
     if authkey is not None and not isinstance(authkey, bytes | bytearray | memoryview):
         raise TypeError(f"an authkey is bytes, as of the server's --authkey-file, not {type(authkey).__name__}")
     with _lock:
-        found = _known.get(address)
+        known = _known.setdefault(address, [])
+        if authkey is None:
+            found = next((each for each in reversed(known) if each.link().proven), known[-1] if known else None)
+        else:
+            key = bytes(authkey)
+            found = next((each for each in known if compare_digest(each.link().authkey, key)), None)
+            if found is not None:
+                known.remove(found)
+                known.append(found)
         if found is None:
-            found = _known[address] = Placement(Link(address, authkey))
-        elif authkey is not None:
-            found.link().authkey = bytes(authkey)
+            found = Placement(Link(address, authkey))
+            known.append(found)
         return found
 
 
@@ -143,7 +151,7 @@ class Placement:
                     ) from None
             link, owner = Link(address, authkey), os.getpid()
             with _lock:
-                _known[address] = self
+                _known[address] = [self]
             atexit.register(self._end_at_exit)
             if self._link is None:  # no handler runs between this step and the next
                 self._process, self._owner, self._link = process, owner, link

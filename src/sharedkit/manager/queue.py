@@ -16,6 +16,7 @@ from sharedkit.manager._exchange import Request, taking
 from sharedkit.manager.awaiting import aput
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
 from sharedkit.manager.ranks import rank_of
+from sharedkit.manager.standing import StandsStill
 from sharedkit.manager.wire import pack, unpack
 from sharedkit.statistics import QueueStatistics
 
@@ -122,10 +123,19 @@ class Queue(Handle, Generic[T]):
         return not_negative(timeout)
 
     def _put(self, packed: list[Any], block: bool, timeout: float | None) -> None:
-        self._call("put_many", packed, bool(block), timeout if block else None)
+        if block and timeout is None:
+            self._call("put_many", packed, True, None)
+            return
+        try:
+            self._call("put_many", packed, bool(block), timeout, True, bound=timeout if block else 0.0)
+        except StandsStill as still:
+            raise _full(still) from None
 
     async def _aput(self, packed: list[Any], block: bool, timeout: float | None) -> None:
-        await aput(self._ensure_open(), self._ident, packed, bool(block), timeout if block else None)
+        try:
+            await aput(self._ensure_open(), self._ident, packed, bool(block), timeout if block else None)
+        except StandsStill as still:
+            raise _full(still) from None
 
     @taking
     def get(
@@ -166,7 +176,12 @@ class Queue(Handle, Generic[T]):
         timeout = not_negative(timeout) if timeout is not None and block else None
         if timeout is not None and timeout > LONGEST:
             return without_waiting(partial(self._get, request, most, False, None), Empty)
-        packed = self._call("get_many", most, bool(block), timeout, request=request)
+        try:
+            packed = self._call(
+                "get_many", most, bool(block), timeout, request=request, bound=timeout if block else 0.0
+            )
+        except StandsStill as still:
+            raise Empty(str(still)) from None
         try:
             return [self._unpack(item) for item in packed]
         except Exception:  # who cannot unpickle an item now cannot the next time: it does not go back
@@ -181,7 +196,11 @@ class Queue(Handle, Generic[T]):
 
             items: list[T] = await aio.without_waiting(self._aget(most, False, None), Empty)
             return items
-        return [self._unpack(item) for item in await self._acall("get_many", most, bool(block), timeout)]
+        try:
+            packed = await self._acall("get_many", most, bool(block), timeout, bound=timeout if block else 0.0)
+        except StandsStill as still:
+            raise Empty(str(still)) from None
+        return [self._unpack(item) for item in packed]
 
     def put_nowait(self, item: T) -> None:
         """`put(item, block=False)`."""
@@ -322,6 +341,13 @@ class PriorityQueue(Queue[T]):
     def _unpack(self, entry: Any) -> T:
         item: T = unpack(entry[1])
         return item
+
+
+def _full(still: StandsStill) -> Full:
+    """Of a put that a server which stands still was to do: of a batch nobody knows how much had gone in."""
+    error = Full(str(still))
+    vars(error)["put"] = None
+    return error
 
 
 def _checked_most(max_items: int | None) -> int | None:

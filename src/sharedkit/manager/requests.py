@@ -12,14 +12,18 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sharedkit._threads import background
 from sharedkit.errors import ClosedError, ServerGoneError
 from sharedkit.manager._stream import Stream
 from sharedkit.manager.greenlets import COOPERATIVE
 from sharedkit.manager.sockets import End
+from sharedkit.manager.standing import StandsStill
 from sharedkit.manager.wire import CANCELLED, ERROR, RESULT, Message, RemoteTraceback, content_of, join, number_of
+
+if TYPE_CHECKING:
+    from sharedkit.manager.standing import Watch
 
 __all__ = ["Pending", "Requests"]
 
@@ -47,6 +51,7 @@ class Pending:
         self._payload: Any = None
         self._left = False
         self._forsaken = False
+        self.voided = False  # it must not have happened, and the server is told so
         self.number = 0
         self.over = False
         self.seen = False  # whether who awaits it has looked at the answer, or cares no more
@@ -94,6 +99,18 @@ class Pending:
         """
         self._requests.cancel(self)
 
+    def void(self) -> None:
+        """The same where it must not have happened: items that were put are taken back, too."""
+        self._requests.void(self)
+        self.cancel()
+
+    @property
+    def done_at_last(self) -> bool:
+        """Of a put that was left: whether it is done all the same, and not taken back, or was refused."""
+        if self.voided or self._kind == CANCELLED:
+            return False
+        return type(self._payload) is list if self._kind == RESULT else self.over
+
     def forsake(self) -> None:
         """The same by `done`, where nobody will ever come back: what a cancelled wait ends with is given up, too."""
         self._requests.forsake(self)
@@ -113,7 +130,8 @@ class Requests:
     """The requests under way on one connection."""
 
     def __init__(self, connection: End, shown: str) -> None:
-        self._stream = Stream(connection)
+        self._stream = self.stream = Stream(connection)
+        self.later = 0  # messages that were sent by a thread of their own
         self._shown = shown
         self._numbers = itertools.count(1)
         self._pending: dict[int, Pending] = {}
@@ -124,11 +142,18 @@ class Requests:
         self._sending = False
 
     def begin(
-        self, ident: int, method: str, args: tuple[Any, ...], thread: int, done: Callable[[Pending], object]
+        self,
+        ident: int,
+        method: str,
+        args: tuple[Any, ...],
+        thread: int,
+        done: Callable[[Pending], object],
+        watch: Watch | None = None,
     ) -> Pending:
         """Send a request; `done` is called with its answer, by another thread, perhaps before this returns."""
         pending = Pending(self, ident, method, args, thread)
         pending.done = done
+        sent = None
         try:
             with self._lock:
                 pending.number = next(self._numbers)
@@ -142,13 +167,34 @@ class Requests:
                 except (RuntimeError, MemoryError):  # it will not be sent
                     del self._pending[pending.number]
                     raise
-            if sent is not None:
-                sent.wait()  # what is beside its pickle is the caller's, who may change it then
+            if sent is not None:  # what is beside its pickle is the caller's, who may change it then
+                self._await_sent(sent, watch)
+        except StandsStill:
+            self._take_out(pending, sent)
+            raise
         except BaseException:
             if pending.number in self._pending:  # a signal handler raised it: nobody will want the answer
                 self.cancel(pending)
             raise
         return pending
+
+    def _await_sent(self, sent: threading.Event, watch: Watch | None) -> None:
+        if watch is None:
+            sent.wait()
+            return
+        seconds = watch.patience()
+        while not sent.wait(min(seconds, threading.TIMEOUT_MAX)):
+            seconds = watch.look(self._stream)
+
+    def _take_out(self, pending: Pending, sent: threading.Event | None) -> None:
+        """It is not sent any more, or, where that has begun, forgotten by the server."""
+        with self._lock:
+            entry = next((each for each in self._outgoing if each[1] is sent), None)
+            if entry is not None:
+                self._outgoing.remove(entry)
+                self._pending.pop(pending.number, None)
+                return
+        pending.void()
 
     def _see_to_reader(self) -> None:
         """With the lock. Where no thread can be started, the next who asks tries again."""
@@ -175,10 +221,12 @@ class Requests:
             self._sending = True
             try:
                 with suppress(OSError):
-                    self._stream.send(message)
+                    self._stream.offer(message)
             finally:
                 self._sending = False
-                if self._outgoing:  # of a signal handler
+                if self._stream.gone < self._stream.length:  # the server does not read now
+                    self._outgoing.appendleft((message[self._stream.gone :], threading.Event()))
+                if self._outgoing:  # of a signal handler, too
                     self._see_to_rest()
             return None
         entry = message, threading.Event()
@@ -209,6 +257,7 @@ class Requests:
             with suppress(OSError):
                 self._stream.send(message)
             del message
+            self.later += 1
             sent.set()
 
     def tell(self, ident: int, method: str, args: tuple[Any, ...], thread: int = 0) -> None:
@@ -250,7 +299,19 @@ class Requests:
         elif pending._kind == RESULT:
             self._undo(pending)
 
+    def void(self, pending: Pending) -> None:
+        """As `Pending.void`, which cancels it then; what is answered already stays as it is, if it is a put."""
+        with self._lock:
+            pending.voided = pending.number in self._pending
+
     def _undo(self, pending: Pending) -> None:
+        if pending._method == "put_many":
+            if pending.voided and type(pending._payload) is list:
+                with suppress(ServerGoneError):
+                    self.begin(
+                        pending._ident, "take_back", (pending._args[0], pending._payload), pending._thread, _nothing
+                    )
+            return
         self.tell(pending._ident, "undo", (pending._method, pending._args, pending._payload), pending._thread)
 
     def forsake(self, pending: Pending) -> None:

@@ -9,7 +9,8 @@ from sharedkit._times import check_wait
 from sharedkit.manager._exchange import Request, giving, taking
 from sharedkit.manager.awaiting import aend
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
-from sharedkit.manager.lock import warn_if
+from sharedkit.manager.lock import bound_of, warn_if
+from sharedkit.manager.standing import StandsStill
 from sharedkit.statistics import RWLockStatistics
 
 __all__ = ["RWLock"]
@@ -86,13 +87,20 @@ class RWLock(Handle):
 
     def _take(self, request: Request, what: str, blocking: bool, timeout: float | None) -> bool:
         willing = bool(blocking)
-        got, died = self._call(f"acquire_{what}", willing, check_wait(willing, timeout), request=request)
+        wait = check_wait(willing, timeout)
+        try:
+            got, died = self._call(f"acquire_{what}", willing, wait, request=request, bound=bound_of(willing, wait))
+        except StandsStill:
+            return False
         warn_if(died, self._name)  # where the warning is an error, the lock is not ours
         return bool(got)
 
     async def _atake(self, what: str, blocking: bool, timeout: float | None) -> bool:
         wait = check_wait(bool(blocking), timeout)
-        got, died = await self._acall(f"acquire_{what}", bool(blocking), wait)
+        try:
+            got, died = await self._acall(f"acquire_{what}", bool(blocking), wait, bound=bound_of(bool(blocking), wait))
+        except StandsStill:
+            return False
         try:
             warn_if(died, self._name)
         except BaseException:

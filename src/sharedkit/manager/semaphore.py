@@ -10,6 +10,7 @@ from sharedkit._times import LONGEST, span, too_long
 from sharedkit.manager._exchange import Request, giving, taking
 from sharedkit.manager.awaiting import aend
 from sharedkit.manager.handle import DEFAULT_SEATS, Structure
+from sharedkit.manager.standing import StandsStill
 from sharedkit.statistics import SemaphoreStatistics
 
 __all__ = ["BoundedSemaphore", "Semaphore"]
@@ -55,7 +56,10 @@ class Semaphore(Structure):
         """
         willing, timeout = _checked(blocking if block is None else block, timeout)
         if timeout is None or timeout <= LONGEST:
-            got: bool = self._call("acquire", willing, timeout, request=request)
+            try:
+                got: bool = self._call("acquire", willing, timeout, request=request, bound=timeout if willing else 0.0)
+            except StandsStill:
+                return False
         elif not (got := self._call("acquire", True, 0.0, request=request)):
             raise too_long()
         return got
@@ -64,7 +68,10 @@ class Semaphore(Structure):
         """Take one permit as `acquire` does, without blocking the event loop."""
         willing, timeout = _checked(blocking if block is None else block, timeout)
         if timeout is None or timeout <= LONGEST:
-            got: bool = await self._acall("acquire", willing, timeout)
+            try:
+                got: bool = await self._acall("acquire", willing, timeout, bound=timeout if willing else 0.0)
+            except StandsStill:
+                return False
         elif not (got := await self._acall("acquire", True, 0.0)):
             raise too_long()
         return got

@@ -23,6 +23,7 @@ from sharedkit.manager.greenlets import COOPERATIVE
 from sharedkit.manager.leaving import finish
 from sharedkit.manager.requests import Pending, Requests
 from sharedkit.manager.sockets import End
+from sharedkit.manager.standing import Watch
 
 if TYPE_CHECKING:
     from sharedkit.manager.handle import Structure
@@ -58,6 +59,7 @@ class Link:
         self.address = address
         self.authkey = bytes(current_process().authkey if authkey is None else authkey)
         self.epoch = 0
+        self.proven = False  # the server has taken this authkey
         self.ending = False  # the interpreter ends, and with it the server
         self.released: deque[int] = deque()
         self.tickets: deque[str] = deque(maxlen=MOST_TICKETS)
@@ -73,19 +75,21 @@ class Link:
 
     # --- connections
 
-    def _connect(self, method: str, *args: Any, patience: float | None = None) -> tuple[End, Any]:
+    def _connect(
+        self, method: str, *args: Any, patience: float | None = None, watch: Watch | None = None
+    ) -> tuple[End, Any]:
         """A new connection that serves `method`, and what the server answered to it."""
-        return dial(self.address, self.authkey, method, *args, patience=patience)
+        return dial(self.address, self.authkey, method, *args, patience=patience, watch=watch)
 
     @property
     def shown(self) -> str:
         """The address, for messages."""
         return repr(self.address)
 
-    def open(self, patience: float | None = None) -> Requests:
+    def open(self, patience: float | None = None, watch: Watch | None = None) -> Requests:
         """See that this process has a session, within `patience` seconds where they are few.
 
-        Raises ServerGoneError, AuthkeyError, ServerMismatchError.
+        Raises ServerGoneError, AuthkeyError, ServerMismatchError, and what `watch` does.
         """
         requests = self._requests
         if requests is not None:
@@ -93,10 +97,10 @@ class Link:
         with self._lock:
             if self._requests is None:
                 mine = None if self._inherited is None else self._inherited.told()
-                connection, ident = self._connect("kit_session", os.getpid(), mine, patience=patience)
+                connection, ident = self._connect("kit_session", os.getpid(), mine, patience=patience, watch=watch)
                 requests = Requests(connection, self.shown)
                 if self._requests is None:  # no handler runs between this step and the next
-                    self._requests, self._ident = requests, ident
+                    self._requests, self._ident, self.proven = requests, ident, True
                     self._open.add(connection)
                     if self._inherited is not None:
                         self._inherited = None
@@ -105,16 +109,16 @@ class Link:
                     connection.close()
             return self._requests
 
-    def _new_stream(self) -> Stream:
+    def _new_stream(self, watch: Watch | None = None) -> Stream:
         """One more connection for a thread."""
         try:
             with self._lock:
-                requests, epoch, ident = self.open(), self.epoch, self._ident
+                requests, epoch, ident = self.open(watch=watch), self.epoch, self._ident
         except ServerGoneError:
             self._leave_if_ending()
             raise
         try:
-            connection, _ = self._connect("kit_calls", ident)
+            connection, _ = self._connect("kit_calls", ident, watch=watch)
         except SessionEnded:
             self._leave_if_ending()
             self._renew(requests)
@@ -147,14 +151,23 @@ class Link:
 
     # --- calls that a thread waits for
 
-    def call(self, ident: int, method: str, *args: Any, patience: float | None = PATIENCE, thread: int = 0) -> Any:
+    def call(
+        self,
+        ident: int,
+        method: str,
+        *args: Any,
+        patience: float | None = PATIENCE,
+        thread: int = 0,
+        bound: float | None = None,
+    ) -> Any:
         """The result of `method` in the server, or its exception, with the traceback it had there as the cause.
 
         Who leaves with an exception of a signal handler leaves nothing behind: the wait is ended, and what the server
         had done by then is taken back. That is waited for up to `patience` seconds (None: for ever), and then goes on
-        behind the scenes. `thread` says who asks, for an RLock; by default the thread that calls.
+        behind the scenes. `thread` says who asks, for an RLock; by default the thread that calls. `bound` is how many
+        seconds the call may take; StandsStill where they are over and the server stands still.
         """
-        return call(self, ident, method, args, patience, thread)
+        return call(self, ident, method, args, patience, thread, bound)
 
     def _finish(self, request: Request, give: bool, done: Any) -> None:
         """In a thread of its own: bring `request`, which was left, to its end, and release `done`."""
@@ -195,19 +208,44 @@ class Link:
     # --- calls that no thread waits for
 
     def begin(
-        self, ident: int, method: str, args: tuple[Any, ...], done: Callable[[Pending], object], thread: int = 0
+        self,
+        ident: int,
+        method: str,
+        args: tuple[Any, ...],
+        done: Callable[[Pending], object],
+        thread: int = 0,
+        watch: Watch | None = None,
     ) -> Pending:
         """Send a request and return at once: `done(pending)` is called when its answer is there, by another thread.
 
         `thread` says who asks, for an RLock; by default the thread that calls. Raises ServerGoneError, AuthkeyError,
-        and what pickling the arguments raises.
+        what pickling the arguments raises, and what `watch` does.
         """
-        requests = self.open()
+        requests = self.open(watch=watch)
         try:
-            return requests.begin(ident, method, args, thread or threading.get_ident(), done)
+            return requests.begin(ident, method, args, thread or threading.get_ident(), done, watch)
         except ServerGoneError:
             self._renew(requests)
             raise
+
+    # --- whether the server gets on
+
+    def session_stream(self) -> Stream | None:
+        """That of the session, where there is one."""
+        requests = self._requests
+        return None if requests is None else requests.stream
+
+    def sent_so_far(self) -> int:
+        """How many messages the session's connection has taken that did not go at once."""
+        requests = self._requests
+        return 0 if requests is None else requests.later
+
+    def ping(self) -> None:
+        """Have the server say something in the session, if it can."""
+        requests = self._requests
+        if requests is not None:
+            with contextlib.suppress(ServerGoneError):
+                requests.begin(0, "undone", (), 0, lambda _: None)
 
     # --- forks
 

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from multiprocessing import forkserver, process
+from typing import NoReturn
 
 from sharedkit import segments
+from sharedkit._unguarded import SENTENCE, UNGUARDED
 
-__all__ = ["SENTENCE", "UNGUARDED", "fork_server_is_unguarded", "leave_if_imported"]
-
-UNGUARDED = 178  # an exit code that nobody else uses
-SENTENCE = (
-    'the main program starts workers when a worker imports it: put what it does under `if __name__ == "__main__":`'
-    ' (with the start methods "spawn" and "forkserver" each worker imports the main program again)'
-)
+__all__ = ["fork_server_is_unguarded", "leave", "leave_if_imported"]
 
 
 def leave_if_imported(prefix: str) -> None:
@@ -28,13 +25,20 @@ def leave_if_imported(prefix: str) -> None:
     if not getattr(current, "_inheriting", False):
         return
     if current.name.rpartition("-")[0] == prefix:
-        if getattr(forkserver._forkserver, "_forkserver_alive_fd", None) is not None:
-            segments._leave_all()  # a child of a fork server has one exit code for all exceptions
-            os._exit(UNGUARDED)
-        raise SystemExit(UNGUARDED)
+        leave()
     if current.name == "MainProcess":  # what it says is heard by nobody but who reads
         print(SENTENCE, file=sys.stderr)
         raise SystemExit(UNGUARDED)
+
+
+def leave() -> NoReturn:
+    """End this worker with the exit code that its executor knows: at once, for a child of a fork server has one exit
+    code for all exceptions, and so has one that was forked by a thread of a pool, which it would join at its end."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    segments._leave_all()
+    os._exit(UNGUARDED)
 
 
 def fork_server_is_unguarded() -> bool:

@@ -18,8 +18,10 @@ from typing import Any
 from sharedkit._begun import begun, has_ended
 from sharedkit._greenlets import original
 from sharedkit._remote import packed_error
+from sharedkit._unguarded import UNGUARDED
 from sharedkit.errors import GoneError, ShutDown
 from sharedkit.shm import _work_ledger as ledger
+from sharedkit.shm._work_guard import leave
 from sharedkit.shm._work_messages import DROPPED, Calls
 from sharedkit.shm.array import Array
 from sharedkit.shm.queue import Queue
@@ -71,6 +73,8 @@ def work(station: Station) -> None:
     try:
         worker.initialize()
     except BaseException as error:
+        if isinstance(error, SystemExit) and error.code == UNGUARDED:  # a server's workers import it there
+            leave()
         logging.getLogger("concurrent.futures").critical("Exception in initializer:", exc_info=True)
         station.results.put(("broken", station.number, "".join(traceback.format_exception(error))))
         return

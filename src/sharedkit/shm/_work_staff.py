@@ -16,8 +16,9 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
 from sharedkit._threads import background
+from sharedkit._unguarded import SENTENCE, UNGUARDED
 from sharedkit.errors import ExecutorBroken
-from sharedkit.shm._work_guard import SENTENCE, UNGUARDED, fork_server_is_unguarded, leave_if_imported
+from sharedkit.shm._work_guard import fork_server_is_unguarded, leave_if_imported
 from sharedkit.shm._work_ledger import WORKER_MASK
 from sharedkit.shm._work_process import Station, end_of, work
 
@@ -72,6 +73,7 @@ class Staff:
         self._deadlines: list[tuple[float, int]] = []
         self._most_deadlines = FEWEST
         self._ending = False
+        self._unguarded = False  # each further one would end as the last has
         self._wake, self._waker = os.pipe()
         os.set_blocking(self._waker, False)
         os.set_blocking(self._wake, False)
@@ -107,7 +109,7 @@ class Staff:
 
     def _fill(self) -> None:
         """With the lock."""
-        while len(self._processes) < self._wanted and self._vain < VAIN_STARTS:
+        while len(self._processes) < self._wanted and self._vain < VAIN_STARTS and not self._unguarded:
             self._start_one()
 
     def _start_one(self) -> None:
@@ -231,9 +233,9 @@ class Staff:
         with self._lock:
             pid, exitcode = self._strike_off(number)
             self._count_vain(number)
-            hopeless = exitcode == UNGUARDED and self._vain > 0 and self._method != "fork"
+            hopeless = exitcode == UNGUARDED and self._vain > 0
             if hopeless:
-                why = SENTENCE
+                self._unguarded, why = True, SENTENCE
             elif self._vain >= VAIN_STARTS:
                 why = f"{self._vain} workers in a row ended before they could take a task"
                 why += f", the last with exit code {exitcode}"

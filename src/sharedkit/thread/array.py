@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
-
-from numpy.typing import ArrayLike, DTypeLike
+from typing import TYPE_CHECKING, Self
 
 from sharedkit._geometry import contents_of, geometry
 from sharedkit._segment import with_own_methods
@@ -12,6 +10,9 @@ from sharedkit.segments import DEFAULT_SEATS
 from sharedkit.shm import _array
 from sharedkit.thread import registry
 from sharedkit.thread.lock import Lock
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, DTypeLike
 
 __all__ = ["Array"]
 

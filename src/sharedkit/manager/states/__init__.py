@@ -7,7 +7,7 @@ from sharedkit.manager.states.condition import ConditionState
 from sharedkit.manager.states.counter import CountersState, CounterState
 from sharedkit.manager.states.dict import DictState, SetState
 from sharedkit.manager.states.event import EventState
-from sharedkit.manager.states.executor import ExecutorState, employ
+from sharedkit.manager.states.executor import ExecutorState
 from sharedkit.manager.states.lock import LockState, RLockState
 from sharedkit.manager.states.queue import LifoQueueState, PriorityQueueState, QueueState
 from sharedkit.manager.states.rwlock import RWLockState
@@ -37,6 +37,5 @@ __all__ = [
     "SetState",
     "State",
     "ValueState",
-    "employ",
     "kinds",
 ]

@@ -98,6 +98,9 @@ class BarrierState(State):
         mine.broken = True
         mine.inside.release()
 
+    def do_timeout(self, call: Call) -> float | None:
+        return self.timeout
+
     def do_abort(self, call: Call) -> None:
         self._break()
 

@@ -1,9 +1,10 @@
 """An executor in the server: it hands calls to worker processes of its machine, and answers with what comes of them.
 
 A call is a request that waits for its outcome. So a client that dies leaves it as any other wait, and its call is
-cancelled if no worker has begun it. Who makes the workers is told by `employ`, since placements do not know each other:
-it is the executor of shared memory. That one starts processes and has locks, so the server's loop asks nothing of it:
-one thread, the *foreman*, does in the order of the requests what is to be done there.
+cancelled if no worker has begun it. The workers are those of an executor of shared memory, which is imported with the
+first one: placements do not know each other, and few servers have executors. That one starts processes and has locks,
+so the server's loop asks nothing of it: one thread, the *foreman*, does in the order of the requests what is to be
+done there.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
-from typing import Any, ClassVar, TypeVar
+from importlib import import_module
+from typing import Any, TypeVar
 
 from sharedkit._threads import background
 from sharedkit.manager.calls import Home, Outcome, failure, make_call, prepare, sendable
@@ -22,14 +24,11 @@ from sharedkit.manager.states.base import Call, Line, State, Wait, Waiting
 from sharedkit.manager.wire import Cancelled, Packed
 from sharedkit.statistics import ExecutorStatistics
 
-__all__ = ["ExecutorState", "employ"]
+__all__ = ["ExecutorState"]
+
+WORKERS = "sharedkit.shm"
 
 T = TypeVar("T")
-
-
-def employ(maker: Callable[..., Any]) -> None:
-    """Have the workers of all executors here made by `maker`, which has the arguments of an Executor."""
-    ExecutorState.maker = staticmethod(maker)
 
 
 class Job:
@@ -58,7 +57,6 @@ class ExecutorState(State):
     """`_jobs` are the calls that are not over, by session and by the client's own number."""
 
     kind = "Executor"
-    maker: ClassVar[Callable[..., Any]]
 
     def __init__(self, name: str, spec: dict[str, Any], home: Home, initializer: bytes) -> None:
         super().__init__(name, spec)
@@ -72,7 +70,7 @@ class ExecutorState(State):
     @cached_property
     def _executor(self) -> Any:
         """By the foreman, when it is first needed: one that nobody uses leaves nothing where the server is ended."""
-        return self.maker(
+        return import_module(WORKERS).Executor(
             self.spec["max_workers"],
             multiprocessing.get_context(self.spec["method"]),
             prepare,
