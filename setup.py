@@ -48,9 +48,11 @@ MODULES = [
     module("sharedkit.shm._rwlock"),
     module("sharedkit.shm._elements"),
     module("sharedkit.shm._array"),
+    module("sharedkit.shm._value"),
     module("sharedkit.shm._entries"),
     module("sharedkit.shm._dict"),
     module("sharedkit.thread._queue"),
+    module("sharedkit.thread._ranking"),
     module("sharedkit.thread._table"),
     module("sharedkit._held", depends=tuple(sorted(glob("ext/hash/*.h")))),
     module(

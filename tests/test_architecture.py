@@ -190,7 +190,7 @@ PLACEMENTS = ("thread", "shm", "manager", "redis")
 # around them in shm is not for it.
 BOUND_BY_THREAD = {
     "_array", "_barrier", "_bounded", "_condition", "_counter", "_event", "_rlock", "_rwlock", "_semaphore", "_sync",
-    "_waiting", "counter",
+    "_value", "_waiting", "counter",
 }  # fmt: skip
 
 

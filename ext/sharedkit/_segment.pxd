@@ -123,7 +123,7 @@ cdef class PrivateSegment(Segment):
 
 
 cdef enum:
-    KEPT = 4                 # references of a handle at most
+    KEPT = 6                 # references of a handle at most
 
 cdef struct Dropped:
     void *handle             # which lets go

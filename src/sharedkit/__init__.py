@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 from sharedkit import _main_interpreter as _main_interpreter  # first: it refuses sub-interpreters
+from sharedkit._absent import why_absent as _why_absent
 from sharedkit._key_forms import register_key
 from sharedkit.context import get_context
 from sharedkit.errors import (
@@ -34,11 +35,16 @@ from sharedkit.shm import (
     Counters,
     Dict,
     Event,
+    JoinableQueue,
     Lock,
     Queue,
+    RawValue,
     RLock,
     RWLock,
     Semaphore,
+    Set,
+    SimpleQueue,
+    Value,
 )
 
 if _TYPE_CHECKING:
@@ -61,6 +67,7 @@ __all__ = [
     "ExecutorBroken",
     "ExecutorGoneError",
     "GoneError",
+    "JoinableQueue",
     "LayoutError",
     "Lock",
     "NotLockedError",
@@ -70,14 +77,18 @@ __all__ = [
     "Queue",
     "RLock",
     "RWLock",
+    "RawValue",
     "SeatsExhausted",
     "SegmentInUse",
     "Semaphore",
     "ServerGoneError",
     "ServerMismatchError",
+    "Set",
     "SharedkitError",
     "ShutDown",
+    "SimpleQueue",
     "UntrustedSegmentError",
+    "Value",
     "WorkerDied",
     "attach",
     "get_context",
@@ -92,7 +103,7 @@ def __getattr__(name: str) -> _Any:
     from sharedkit import errors, shm
 
     if name not in ("Executor", "ExecutorBroken", "ExecutorGoneError", "WorkerDied"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise AttributeError(_why_absent(__name__, name), name=name)
     globals()[name] = found = getattr(shm if name == "Executor" else errors, name)
     return found
 

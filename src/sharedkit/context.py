@@ -9,6 +9,8 @@ from importlib import import_module
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
+from sharedkit._absent import IN_SHARED_MEMORY
+
 if TYPE_CHECKING:
     from sharedkit import manager, protocols
 
@@ -35,17 +37,31 @@ class Context:
     Dict: type[protocols.Dict] = field(init=False)
     Event: type[protocols.Event] = field(init=False)
     Executor: type[protocols.Executor] = field(init=False)
+    JoinableQueue: type[protocols.Queue[Any]] = field(init=False)
+    LifoQueue: type[protocols.LifoQueue[Any]] = field(init=False)
     Lock: type[protocols.Lock] = field(init=False)
+    PriorityQueue: type[protocols.PriorityQueue[Any]] = field(init=False)
     Queue: type[protocols.Queue[Any]] = field(init=False)
     RLock: type[protocols.RLock] = field(init=False)
     RWLock: type[protocols.RWLock] = field(init=False)
+    RawValue: type[protocols.RawValue] = field(init=False)
     Semaphore: type[protocols.Semaphore] = field(init=False)
+    Set: type[protocols.Set] = field(init=False)
+    SimpleQueue: type[protocols.Queue[Any]] = field(init=False)
+    Value: type[protocols.Value] = field(init=False)
     attach: Callable[[str], Any] = field(init=False)
 
     def __post_init__(self, placement: ModuleType | manager.Placement) -> None:
+        absent = IN_SHARED_MEMORY if self.method == "shm" else ()
         for each in fields(self):
-            if not each.init:
+            if not each.init and each.name not in absent:
                 object.__setattr__(self, each.name, getattr(placement, each.name))
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            why = IN_SHARED_MEMORY.get(name, f"{type(self).__name__!r} object has no attribute {name!r}")
+            raise AttributeError(why, name=name, obj=self)
 
     def __enter__(self) -> Self:
         return self

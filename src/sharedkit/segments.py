@@ -233,10 +233,20 @@ def _refuse_orphan_of_another(path: str, name: str) -> None:
     )
 
 
-def check_same(there: Segment, called: str, blueprint: Blueprint, persist: bool, seats: int) -> None:
-    """ValueError that says how what is there differs from what was asked for."""
-    was = _kinds[there.kind].name if there.kind in _kinds else f"structure of kind {there.kind}"
-    wanted = _kinds[blueprint.kind].name
+def _name_of(kind: int) -> str:
+    return _kinds[kind].name if kind in _kinds else f"structure of kind {kind}"
+
+
+def check_same(
+    there: Segment,
+    called: str,
+    blueprint: Blueprint,
+    persist: bool,
+    seats: int,
+    name_of: Callable[[int], str] = _name_of,
+) -> None:
+    """ValueError that says how what is there differs from what was asked for; `name_of` a kind."""
+    was, wanted = name_of(there.kind), name_of(blueprint.kind)
     if was != wanted:
         raise is_another(called, was, wanted)
     difference = (

@@ -213,3 +213,20 @@ def double_all(jobs: Any, out: Any) -> None:
     """Put twice of every item until the jobs are shut down."""
     for item in jobs:
         out.put(2 * item)
+
+
+def insert_all(members: Any, count: int) -> list[int]:
+    return [n for n in range(count) if members.insert(n)]
+
+
+def add_to_value(value: Any, times: int) -> None:
+    for _ in range(times):
+        with value.get_lock():
+            value.value += 1
+
+
+def try_lock_of_value(value: Any) -> bool:
+    if not value.acquire(False):
+        return False
+    value.release()
+    return True

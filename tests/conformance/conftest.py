@@ -14,8 +14,11 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1]))
 
 from conformance import subjects, subjects_sync
+from conformance.kind import Kind
 from conformance.subjects import Subject
 from conformance.watchdog import until
+
+from sharedkit._absent import IN_SHARED_MEMORY
 
 TRAFFIC = ("test_processes_traffic.py", "test_sync_processes.py")
 BY_FIXTURE = {**subjects.BY_FIXTURE, **subjects_sync.BY_FIXTURE}
@@ -43,10 +46,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     and starting their interpreters would take half a minute. How handles get there is tried by all three, always.
     """
     for item in items:
+        _skip_what_is_absent(item)
         params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
         served = isinstance(params.get("subject"), Subject) and params["subject"].name.startswith("manager")
         if served and params.get("start_method") == "spawn" and item.path.name in TRAFFIC:
             item.add_marker(pytest.mark.stress)
+
+
+def _skip_what_is_absent(item: pytest.Item) -> None:
+    """A kind of structure that a placement does not have: who asks for it there is told why, which is tried, too."""
+    params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    kind, subject = params.get("kind"), params.get("subject")
+    if isinstance(kind, Kind) and isinstance(subject, Subject):
+        method = subject.name.partition(" ")[0]
+        if method == "shm" and kind.cls in IN_SHARED_MEMORY:
+            item.add_marker(pytest.mark.skip(reason=IN_SHARED_MEMORY[kind.cls]))
 
 
 def _maker(subject: Subject, method: str | None) -> Iterator[Callable[..., Any]]:
@@ -92,10 +106,14 @@ def _makes() -> Any:
 
 
 make_queue = _makes()
+make_lifo = _makes()
+make_priority = _makes()
 make_counter = _makes()
 make_group = _makes()
 make_array = _makes()
 make_dict = _makes()
+make_set = _makes()
+make_value = _makes()
 make_executor = _makes()
 make_rlock = _makes()
 make_semaphore = _makes()

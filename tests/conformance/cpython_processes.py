@@ -27,13 +27,18 @@ SUITES = {
     "_TestCondition": ("Condition", "Semaphore"),
     "_TestEvent": ("Event",),
     "_TestBarrier": ("Barrier", "Event", "Lock"),
+    "_TestValue": ("Value", "RawValue", "Lock"),
+    "_TestQueue": ("Queue", "JoinableQueue", "Event"),
 }
 OTHERWISE = {
     "_TestSemaphore.test_timeout": "threading's face refuses a timeout for a call that does not wait",
     "_TestLock.test_repr_lock": "threading's form of repr, not multiprocessing's",
     "_TestLock.test_repr_rlock": "threading's form of repr, not multiprocessing's",
+    "_TestQueue.test_queue_feeder_donot_stop_onexc": "there is no feeder thread: errors of pickling come from put",
+    "_TestQueue.test_queue_feeder_on_queue_feeder_error": "there is no feeder thread: errors of pickling come from put",
     "_TestEvent.test_repr": "threading's form of repr, not multiprocessing's",
 }
+SERVED = {"_TestValue.test_getobj_getlock": "behind a server there is no get_obj: the memory is the server's"}
 
 
 class _Patient:
@@ -85,7 +90,7 @@ def cases_of(placement: str) -> dict[str, type[unittest.TestCase]]:
             ours = {cls: staticmethod(getattr(context, cls)) for cls in classes}
             ours |= {
                 name: unittest.skip(reason)(getattr(getattr(theirs, suite), name))
-                for where, reason in OTHERWISE.items()
+                for where, reason in (OTHERWISE | (SERVED if placement == "manager" else {})).items()
                 for of, name in [where.split(".")]
                 if of == suite and hasattr(getattr(theirs, suite), name)
             }

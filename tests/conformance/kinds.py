@@ -25,6 +25,14 @@ def queue(context: Any, **options: Any) -> Any:
     return context.Queue(5, **options)
 
 
+def lifo(context: Any, **options: Any) -> Any:
+    return context.LifoQueue(5, **options)
+
+
+def priority(context: Any, **options: Any) -> Any:
+    return context.PriorityQueue(5, **options)
+
+
 def array(context: Any, **options: Any) -> Any:
     return context.Array((2, 3), "i4", **options)
 
@@ -32,6 +40,27 @@ def array(context: Any, **options: Any) -> Any:
 def mapping(context: Any, **options: Any) -> Any:
     return context.Dict(**options)
 
+
+def members(context: Any, **options: Any) -> Any:
+    return context.Set(**options)
+
+
+def value(context: Any, **options: Any) -> Any:
+    return context.Value("i", 5, **options)
+
+
+def raw_value(context: Any, **options: Any) -> Any:
+    return context.RawValue("i", 5, **options)
+
+
+def change_value(handle: Any) -> None:
+    handle.value += 1
+
+
+VALUE_USES = (
+    lambda h: h.value,
+    lambda h: setattr(h, "value", 1),
+)
 
 COUNTER_USES = (
     lambda h: h.add(1),
@@ -42,6 +71,24 @@ COUNTER_USES = (
     lambda h: int(h),
     lambda h: h.__iadd__(1),
     lambda h: h.__isub__(1),
+)
+
+QUEUE_USES = (
+    lambda h: h.put(1),
+    lambda h: h.get(),
+    lambda h: h.put_nowait(1),
+    lambda h: h.get_nowait(),
+    lambda h: h.put_many([1]),
+    lambda h: h.get_many(),
+    lambda h: h.task_done(),
+    lambda h: h.join(),
+    lambda h: h.shutdown(),
+    lambda h: h.qsize(),
+    lambda h: h.empty(),
+    lambda h: h.full(),
+    lambda h: h.maxsize,
+    lambda h: h.unfinished_tasks,
+    lambda h: h.is_shutdown,
 )
 
 KINDS = (
@@ -95,24 +142,26 @@ KINDS = (
         queue,
         lambda h: h.put("item", block=False),
         lambda h: h.qsize(),
-        (
-            lambda h: h.put(1),
-            lambda h: h.get(),
-            lambda h: h.put_nowait(1),
-            lambda h: h.get_nowait(),
-            lambda h: h.put_many([1]),
-            lambda h: h.get_many(),
-            lambda h: h.task_done(),
-            lambda h: h.join(),
-            lambda h: h.shutdown(),
-            lambda h: h.qsize(),
-            lambda h: h.empty(),
-            lambda h: h.full(),
-            lambda h: h.maxsize,
-            lambda h: h.unfinished_tasks,
-            lambda h: h.is_shutdown,
-        ),
+        QUEUE_USES,
         (lambda context, **options: context.Queue(6, **options), counter, array),
+    ),
+    Kind(
+        "lifo",
+        "LifoQueue",
+        lifo,
+        lambda h: h.put("item", block=False),
+        lambda h: h.qsize(),
+        QUEUE_USES,
+        (lambda context, **options: context.LifoQueue(6, **options), queue),
+    ),
+    Kind(
+        "priority",
+        "PriorityQueue",
+        priority,
+        lambda h: h.put("item", block=False),
+        lambda h: h.qsize(),
+        QUEUE_USES,
+        (lambda context, **options: context.PriorityQueue(6, **options), queue),
     ),
     Kind(
         "array",
@@ -164,6 +213,58 @@ KINDS = (
             lambda h: "k" in h,
         ),
         (counter, queue),
+    ),
+    Kind(
+        "set",
+        "Set",
+        members,
+        lambda h: h.add(len(h)),
+        lambda h: h.as_set(),
+        (
+            lambda h: h.add("k"),
+            lambda h: h.insert("k"),
+            lambda h: h.discard("k"),
+            lambda h: h.remove("k"),
+            lambda h: h.pop(),
+            lambda h: h.update(),
+            lambda h: h.difference_update(),
+            lambda h: h.intersection_update(),
+            lambda h: h.symmetric_difference_update(()),
+            lambda h: h.clear(),
+            lambda h: h.as_set(),
+            lambda h: h.copy(),
+            lambda h: h | {1},
+            lambda h: h == {1},
+            lambda h: len(h),
+            lambda h: list(h),
+            lambda h: "k" in h,
+        ),
+        (mapping, counter),
+    ),
+    Kind(
+        "value",
+        "Value",
+        value,
+        change_value,
+        lambda h: (h.value, h.lock.locked()),
+        (
+            *VALUE_USES,
+            lambda h: h.get_lock(),
+            lambda h: h.lock,
+            lambda h: h.acquire(),
+            lambda h: h.release(),
+        ),
+        (lambda context, **options: context.Value("d", 5, **options), raw_value, array),
+        closes=False,
+    ),
+    Kind(
+        "raw value",
+        "RawValue",
+        raw_value,
+        change_value,
+        lambda h: h.value,
+        VALUE_USES,
+        (lambda context, **options: context.RawValue("I", 5, **options), value, array),
     ),
     *SYNC_KINDS,
 )

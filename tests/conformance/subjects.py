@@ -59,7 +59,7 @@ SERVED = MANY_PROCESSES | {
     "cancelled-puts": "the server may have put already when the task is cancelled; `CancelledError.put` says so",
 }
 
-QUEUES = (
+QUEUES: tuple[Subject, ...] = (
     Subject("thread", THREAD.Queue, ONE_PROCESS),
     Subject("shm", SHM.Queue, MANY_PROCESSES, lambda method: SHM.Queue),
     Subject("manager", MANAGER.Queue, SERVED, lambda method: MANAGER.Queue),
@@ -85,6 +85,39 @@ QUEUES = (
         },
         lambda method: multiprocessing.get_context(method).JoinableQueue,  # type: ignore[attr-defined]
     ),
+)
+
+LEAST_FIRST = {"oldest-first": "it gives out the least item first"}
+NEWEST_FIRST = {
+    "oldest-first": "it gives out the newest item first",
+    "rising-items": "it gives out the newest item first",
+}
+STDLIB_QUEUE = next(each for each in QUEUES if each.name == "queue").lacks
+LIFO_QUEUES = (
+    Subject("thread", THREAD.LifoQueue, ONE_PROCESS),
+    Subject("manager", MANAGER.LifoQueue, SERVED, lambda method: MANAGER.LifoQueue),
+    Subject("queue", queue.LifoQueue, STDLIB_QUEUE),
+)
+PRIORITY_QUEUES = (
+    Subject("thread", THREAD.PriorityQueue, ONE_PROCESS),
+    Subject(
+        "manager",
+        MANAGER.PriorityQueue,
+        SERVED | {"any-priority": "its server compares numbers, str, bytes and tuples of them"},
+        lambda method: MANAGER.PriorityQueue,
+    ),
+    Subject(
+        "queue",
+        queue.PriorityQueue,
+        STDLIB_QUEUE | {"first-of-equals": "the kit's own promise", "whole-after-errors": "the kit's own promise"},
+    ),
+)
+
+QUEUES += tuple(
+    Subject(f"{each.name} {kind}", each.make, {**each.lacks, **order}, each.for_processes)
+    for kind, subjects, order in (("lifo", LIFO_QUEUES, NEWEST_FIRST), ("priority", PRIORITY_QUEUES, LEAST_FIRST))
+    for each in subjects
+    if each.name != "queue"
 )
 
 COUNTERS = (
@@ -161,12 +194,46 @@ EXECUTORS = (
     Subject("processes", partial(futures.ProcessPoolExecutor, mp_context=FORKSERVER), STANDARD),
 )
 
+VALUES = (
+    Subject("thread", THREAD.Value, ONE_PROCESS),
+    Subject("shm", SHM.Value, MANY_PROCESSES, lambda method: SHM.Value),
+    Subject(
+        "manager",
+        MANAGER.Value,
+        SERVED | {"get_obj": "its memory is the server's"},
+        lambda method: MANAGER.Value,
+    ),
+    Subject(
+        "multiprocessing",
+        multiprocessing.Value,
+        NOT_OURS
+        | {
+            "lock-attribute": "it is called get_lock() alone",
+            "tasks": "the kit's own promise",
+            "numbers-alone": "it takes structures, too",
+            "locks-are-locks": "its locks are of ctypes and semaphores",
+        },
+        lambda method: multiprocessing.get_context(method).Value,  # type: ignore[attr-defined]
+    ),
+)
+
+SETS = (
+    Subject("thread", THREAD.Set, ONE_PROCESS),
+    Subject("shm", SHM.Set, MANY_PROCESSES, lambda method: SHM.Set),
+    Subject("manager", MANAGER.Set, SERVED, lambda method: MANAGER.Set),
+    Subject("set", set, NOT_OURS | ONE_PROCESS | {"insertion": "the kit's own promise"}),
+)
+
 BY_FIXTURE = {
     "make_executor": EXECUTORS,
     "make_queue": QUEUES,
+    "make_lifo": LIFO_QUEUES,
+    "make_priority": PRIORITY_QUEUES,
     "make_counter": COUNTERS,
     "make_group": GROUPS,
     "make_array": ARRAYS,
     "make_dict": DICTS,
+    "make_set": SETS,
+    "make_value": VALUES,
     "context": CONTEXTS,
 }

@@ -347,6 +347,7 @@ def test_a_pickled_handle_whose_structure_ended_says_so(context: Any, kind: Kind
 
 
 def test_a_name_may_change_its_kind_over_time(context: Any, name: str) -> None:
-    for kind in (*KINDS, *KINDS):
+    there = [kind for kind in KINDS if hasattr(context, kind.cls)]
+    for kind in (*there, *there):
         with closing(kind.make(context, name=name)) as handle, closing(context.attach(name)) as again:
             assert type(again) is type(handle)

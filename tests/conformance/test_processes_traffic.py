@@ -78,17 +78,19 @@ def _check_traffic(q: Any, start_method: str, produce: Callable[..., None], coun
             assert taken == sorted(taken)
 
 
+@pytest.mark.needs("oldest-first")
 @each_method
 def test_a_bounded_queue_between_processes(make_queue: Make, start_method: str) -> None:
     _check_traffic(make_queue(5), start_method, children.produce, 600)
 
 
+@pytest.mark.needs("oldest-first")
 @forked
 def test_an_unbounded_queue_between_processes(make_queue: Make, start_method: str) -> None:
     _check_traffic(make_queue(), start_method, children.produce, 600)
 
 
-@pytest.mark.needs("batches")
+@pytest.mark.needs("batches", "oldest-first")
 @forked
 @pytest.mark.parametrize("maxsize", [0, 20])
 def test_batches_between_processes(make_queue: Make, start_method: str, maxsize: int) -> None:

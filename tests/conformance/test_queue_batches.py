@@ -17,6 +17,7 @@ MakeQueue = Callable[..., Any]
 pytestmark = pytest.mark.needs("batches")
 
 
+@pytest.mark.needs("oldest-first")
 def test_a_batch_comes_out_in_its_order(make_queue: MakeQueue) -> None:
     q = make_queue()
     assert q.put_many(["a", 1, None, b"b", (2, 3)]) is None
@@ -25,6 +26,7 @@ def test_a_batch_comes_out_in_its_order(make_queue: MakeQueue) -> None:
     assert q.empty()
 
 
+@pytest.mark.needs("oldest-first")
 def test_any_iterable_is_a_batch(make_queue: MakeQueue) -> None:
     q = make_queue()
     q.put_many(i * i for i in range(4))
@@ -61,6 +63,7 @@ def test_an_iterable_that_fails_halfway_harms_nothing(make_queue: MakeQueue) -> 
     assert q.get() == "still works"
 
 
+@pytest.mark.needs("rising-items")
 def test_max_items_bounds_what_is_taken(make_queue: MakeQueue) -> None:
     q = make_queue()
     q.put_many(range(10))
@@ -81,6 +84,7 @@ def test_max_items_is_an_integer_that_is_not_negative(make_queue: MakeQueue) -> 
     assert q.get() == 1
 
 
+@pytest.mark.needs("oldest-first")
 def test_full_says_how_many_went_in(make_queue: MakeQueue) -> None:
     q = make_queue(3)
     q.put("x")
@@ -102,6 +106,7 @@ def test_the_timeout_is_for_the_whole_batch(make_queue: MakeQueue) -> None:
     assert caught.value.put == 2  # type: ignore[attr-defined]
 
 
+@pytest.mark.needs("rising-items")
 def test_a_batch_larger_than_the_queue_goes_in_by_and_by(make_queue: MakeQueue) -> None:
     q = make_queue(4)
     task = Task(q.put_many, range(100))
@@ -147,6 +152,7 @@ def test_every_item_of_a_batch_is_an_unfinished_task(make_queue: MakeQueue) -> N
         q.task_done()
 
 
+@pytest.mark.needs("rising-items")
 def test_a_batch_that_waits_for_room_is_released_by_shutdown(make_queue: MakeQueue) -> None:
     q = make_queue(2)
     task = Task(q.put_many, range(5))
@@ -177,6 +183,7 @@ def test_get_many_ends_though_the_producer_does_not(make_queue: MakeQueue) -> No
     task.result()
 
 
+@pytest.mark.needs("oldest-first")
 def test_large_batches_of_mixed_sizes_stay_whole(make_queue: MakeQueue) -> None:
     q = make_queue()
     items = [bytes([i % 251]) * (i * 37 % 5000) for i in range(2000)]

@@ -65,7 +65,7 @@ def test_one_batch_wakes_all_who_wait_for_items(make_queue: MakeQueue) -> None:
     assert sorted(task.result() for task in tasks) == list(range(6))
 
 
-@pytest.mark.needs("batches")
+@pytest.mark.needs("batches", "rising-items")
 def test_taking_a_batch_wakes_all_who_wait_for_room(make_queue: MakeQueue) -> None:
     q = make_queue(4)
     q.put_many(range(4))
@@ -114,6 +114,7 @@ def _consume(q: Any, out: list[tuple[int, int]]) -> None:
     q.task_done()
 
 
+@pytest.mark.needs("oldest-first")
 @pytest.mark.parametrize("maxsize", [0, 1, 7])
 def test_nothing_is_lost_doubled_or_reordered_between_threads(make_queue: MakeQueue, maxsize: int) -> None:
     q = make_queue(maxsize)
@@ -135,6 +136,7 @@ def test_nothing_is_lost_doubled_or_reordered_between_threads(make_queue: MakeQu
             assert taken == sorted(taken)
 
 
+@pytest.mark.needs("rising-items")
 def test_one_consumer_sees_each_producer_in_its_order(make_queue: MakeQueue) -> None:
     q = make_queue(5)
     tasks = [Task(_produce, q, producer, 300) for producer in range(4)]
@@ -145,6 +147,7 @@ def test_one_consumer_sees_each_producer_in_its_order(make_queue: MakeQueue) -> 
         assert [i for who, i in got if who == producer] == list(range(300))
 
 
+@pytest.mark.needs("rising-items")
 def test_timeouts_amid_traffic_lose_nothing(make_queue: MakeQueue) -> None:
     q = make_queue(2)
     count = 300
@@ -171,7 +174,7 @@ def test_timeouts_amid_traffic_lose_nothing(make_queue: MakeQueue) -> None:
     assert got == list(range(count))
 
 
-@pytest.mark.needs("batches")
+@pytest.mark.needs("batches", "rising-items")
 def test_batches_and_single_items_mix(make_queue: MakeQueue) -> None:
     q = make_queue(16)
     count = 1500

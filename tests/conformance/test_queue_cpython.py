@@ -23,28 +23,41 @@ theirs: Any = pytest.importorskip("test.test_queue", reason="this interpreter sh
 CASES = [name for name in dir(theirs.BaseQueueTestMixin) if name.startswith("test_")]
 
 
-def _case(queue_class: Callable[..., Any], name: str) -> unittest.TestCase:
-    module = types.SimpleNamespace(Queue=queue_class, Full=queue.Full, Empty=queue.Empty, ShutDown=sk.ShutDown)
-    case = type("OurQueueTest", (theirs.QueueTest, unittest.TestCase), {"queue": module})
+SIMPLE = [name for name in dir(theirs.BaseSimpleQueueTest) if name.startswith("test_")]
+SUITES = {"Queue": "QueueTest", "JoinableQueue": "QueueTest", "LifoQueue": "LifoQueueTest"}
+SUITES |= {"PriorityQueue": "PriorityQueueTest", "SimpleQueue": "BaseSimpleQueueTest"}
+EVERY = [(cls, name) for cls, suite in SUITES.items() for name in (SIMPLE if cls == "SimpleQueue" else CASES)]
+
+
+def _case(ours: Callable[..., Any], cls: str, name: str) -> unittest.TestCase:
+    module = types.SimpleNamespace(Full=queue.Full, Empty=queue.Empty, ShutDown=sk.ShutDown)
+    setattr(module, "Queue" if SUITES[cls] == "QueueTest" else cls, ours)
+    members = {"queue": module, "type2test": staticmethod(ours)}
+    case = type("OurQueueTest", (getattr(theirs, SUITES[cls]), unittest.TestCase), members)
     return case(name)  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_cpythons_own_test_passes(context: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("cls", "name"), EVERY, ids=lambda each: each)
+def test_cpythons_own_test_passes(context: Any, cls: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not hasattr(context, cls):
+        pytest.skip(f"{context} has no {cls}")
+    if name == "test_references" and context.method != "thread":
+        pytest.skip("its items are of a local class, which cannot be pickled")
     made: list[Any] = []
 
     def make(maxsize: int = 0) -> Any:
-        made.append(context.Queue(maxsize))
+        made.append(getattr(context, cls)(maxsize))
         return made[-1]
 
     def blocked() -> bool:
         picture = made[-1].statistics()
         return picture.waiting_getters is None or picture.waiting_getters + picture.waiting_putters > 0
 
-    patient = types.SimpleNamespace(**{**vars(time), "sleep": lambda _seconds: until(blocked)})
-    monkeypatch.setattr(theirs, "time", patient)
+    if cls != "SimpleQueue":  # whose producers and consumers sleep to be late
+        patient = types.SimpleNamespace(**{**vars(time), "sleep": lambda _seconds: until(blocked)})
+        monkeypatch.setattr(theirs, "time", patient)
     result = unittest.TestResult()
-    _case(make, name).run(result)
+    _case(make, cls, name).run(result)
     assert result.testsRun == 1
     assert not result.skipped
     for _, trace in result.errors + result.failures:

@@ -50,7 +50,7 @@ def test_the_constructor_takes_maxsize_first_and_the_rest_by_keyword(make_queue:
     assert {"name": None, "exist_ok": False, "persist": False}.items() <= {p.name: p.default for p in rest}.items()
 
 
-@pytest.mark.needs("at-once")
+@pytest.mark.needs("at-once", "rising-items")
 def test_putting_and_marking_as_done_return_none(make_queue: MakeQueue) -> None:
     q = make_queue(2)
     assert q.put(1) is None
@@ -62,6 +62,7 @@ def test_putting_and_marking_as_done_return_none(make_queue: MakeQueue) -> None:
     assert q.join() is None
 
 
+@pytest.mark.needs("oldest-first")
 @pytest.mark.parametrize(
     "item",
     [
@@ -112,6 +113,7 @@ def test_an_item_is_handed_over_and_not_copied(make_queue: MakeQueue) -> None:
     assert q.get() is item
 
 
+@pytest.mark.needs("oldest-first")
 def test_items_of_many_sizes_come_in_order(make_queue: MakeQueue) -> None:
     q = make_queue()
     sizes = [0, 1, 7, 8, 9, 63, 64, 65, 1000, 4096, 70_000, 3, 1 << 20]
@@ -134,6 +136,7 @@ def test_sizes_are_exact(make_queue: MakeQueue) -> None:
     assert (q.qsize(), q.empty(), q.full()) == (2, False, False)
 
 
+@pytest.mark.needs("rising-items")
 @pytest.mark.parametrize("maxsize", [0, -1, -100])
 def test_no_positive_maxsize_is_no_bound(make_queue: MakeQueue, maxsize: int) -> None:
     q = make_queue(maxsize)
@@ -150,7 +153,7 @@ def test_maxsize_is_what_was_asked_for(make_queue: MakeQueue) -> None:
     assert make_queue().maxsize <= 0
 
 
-@pytest.mark.needs("public-state")
+@pytest.mark.needs("public-state", "rising-items")
 def test_maxsize_can_be_set_later(make_queue: MakeQueue) -> None:
     q = make_queue(2)
     q.put(1)
@@ -189,6 +192,7 @@ def test_an_empty_queue_raises_empty(make_queue: MakeQueue, args: Any, kwargs: A
         q.get_nowait()
 
 
+@pytest.mark.needs("rising-items")
 @pytest.mark.parametrize(
     ("args", "kwargs"),
     [((False,), {}), ((0,), {}), ((), {"block": False}), ((True, 0), {}), ((), {"timeout": 0.02})],
@@ -285,7 +289,7 @@ def test_marking_more_items_as_done_than_came_is_an_error(make_queue: MakeQueue)
     q.join()
 
 
-@pytest.mark.needs("pickling-errors", "processes")
+@pytest.mark.needs("pickling-errors", "processes", "oldest-first")
 def test_an_item_that_cannot_be_pickled_fails_in_put_and_harms_nothing(make_queue: MakeQueue) -> None:
     q = make_queue()
     q.put("before")
@@ -309,7 +313,7 @@ def _raise() -> None:
     raise LookupError("from within unpickling")
 
 
-@pytest.mark.needs("processes", "batches")
+@pytest.mark.needs("processes", "batches", "oldest-first")
 def test_an_item_that_cannot_be_unpickled_fails_in_get_and_harms_nothing(make_queue: MakeQueue) -> None:
     q = make_queue()
     q.put(_CannotBeUnpickled())

@@ -1,4 +1,4 @@
-"""A queue against a plain list that remembers what should be in it, through random histories."""
+"""A queue of any order against a plain list that remembers what should be in it, through random histories."""
 
 from __future__ import annotations
 
@@ -24,9 +24,24 @@ ITEMS = st.one_of(
 )
 
 
+def oldest(items: list[Any]) -> int:
+    """The place of what goes next."""
+    return 0
+
+
+def newest(items: list[Any]) -> int:
+    return len(items) - 1
+
+
+def least(items: list[Any]) -> int:
+    """Of equal ones the oldest."""
+    return items.index(min(items))
+
+
 class QueueMachine(RuleBasedStateMachine):
     """Nothing here blocks: one caller does it all, and each answer is known beforehand."""
 
+    next_of: Callable[[list[Any]], int] = staticmethod(oldest)
     make: Callable[..., Any]
     has_batches: bool
     has_shutdown: bool
@@ -42,6 +57,9 @@ class QueueMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "queue") and hasattr(self.queue, "close"):
             self.queue.close()
+
+    def taken(self) -> Any:
+        return self.items.pop(type(self).next_of(self.items))
 
     def room(self) -> int:
         return self.maxsize - len(self.items) if self.maxsize else 1000
@@ -62,7 +80,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule()
     def get(self) -> None:
         if self.items:
-            expected = self.items.pop(0)
+            expected = self.taken()
             item = self.queue.get()
             assert (item, type(item)) == (expected, type(expected))
         else:
@@ -94,8 +112,8 @@ class QueueMachine(RuleBasedStateMachine):
                 self.queue.get_many(max_items, block=False)
             return
         count = len(self.items) if max_items is None else max_items
-        assert self.queue.get_many(max_items) == self.items[:count]
-        del self.items[:count]
+        expected = [self.taken() for _ in range(min(count, len(self.items)))]
+        assert self.queue.get_many(max_items) == expected
 
     @rule()
     def task_done(self) -> None:
@@ -128,18 +146,48 @@ class QueueMachine(RuleBasedStateMachine):
         assert self.queue.unfinished_tasks == self.unfinished
 
 
-@pytest.mark.needs("at-once", "public-state")
-def test_a_queue_does_what_a_list_would(make_queue: Callable[..., Any]) -> None:
-    sample = make_queue()
+PRIORITIES = st.integers(min_value=-3, max_value=3) | st.booleans() | st.floats(-3, 3)
+
+
+class PriorityMachine(QueueMachine):
+    next_of = staticmethod(least)
+
+    @rule(item=PRIORITIES)
+    def put(self, item: Any) -> None:
+        super().put(item)
+
+    @precondition(lambda self: self.has_batches)
+    @rule(items=st.lists(PRIORITIES, min_size=1, max_size=9))
+    def put_many(self, items: list[Any]) -> None:
+        super().put_many(items)
+
+
+def _try(base: type[QueueMachine], make: Callable[..., Any], **members: Any) -> None:
+    sample = make()
     machine = type(
         "Machine",
-        (QueueMachine,),
+        (base,),
         {
-            "make": staticmethod(make_queue),
+            "make": staticmethod(make),
             "has_batches": hasattr(sample, "put_many"),
             "has_shutdown": hasattr(sample, "shutdown"),
+            **members,
         },
     )
     test = machine.TestCase  # type: ignore[attr-defined]
     test.settings = settings(max_examples=40, stateful_step_count=30, deadline=None, database=None)
     test("runTest").runTest()
+
+
+@pytest.mark.needs("at-once", "public-state", "oldest-first")
+def test_a_queue_does_what_a_list_would(make_queue: Callable[..., Any]) -> None:
+    _try(QueueMachine, make_queue)
+
+
+def test_a_lifo_queue_does_what_a_stack_would(make_lifo: Callable[..., Any]) -> None:
+    _try(QueueMachine, make_lifo, next_of=staticmethod(newest))
+
+
+@pytest.mark.needs("first-of-equals")
+def test_a_priority_queue_does_what_a_list_and_min_would(make_priority: Callable[..., Any]) -> None:
+    _try(PriorityMachine, make_priority)

@@ -53,6 +53,7 @@ def test_batches_are_refused_as_well(make_queue: MakeQueue, immediate: bool) -> 
         q.get_many(block=False)
 
 
+@pytest.mark.needs("rising-items")
 def test_what_is_left_can_still_be_taken(make_queue: MakeQueue) -> None:
     q = make_queue(2)
     q.put("L")

@@ -55,6 +55,15 @@ USES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], object]]] = {
         lambda place: place.Dict(a=1),
         lambda d: (d["a"], d.__setitem__("a", b"x" * 300), d.get((1, "b")), d.add("c"), len(d), list(d), d.pop("c", 0)),
     ),
+    "Set": (
+        lambda place: place.Set([1]),
+        lambda s: (s.add("a"), s.insert((1, "b")), 1 in s, s.discard("a"), len(s), list(s), s.update([1, 2])),
+    ),
+    "Value": (
+        lambda place: place.Value("i"),
+        lambda v: (v.value, setattr(v, "value", 3), v.get_lock(), v.get_obj().value),
+    ),
+    "RawValue": (lambda place: place.RawValue("d"), lambda v: (v.value, setattr(v, "value", 3))),
     "Array": (
         lambda place: place.Array(16),
         lambda a: (a.fetch_add(1, 1.0), a[3], a.ndarray.sum(), a.add_at([1, 2], 1.0), a.compare_exchange(0, 1.0, 2.0)),

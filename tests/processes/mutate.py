@@ -61,6 +61,10 @@ def make(kind: str, name: str) -> Any:
         return shm.Counters(["first", "second", "third"], name=name, seats=8)
     if kind == "array":
         return shm.Array((4, 5), "i8", name=name, seats=8)  # type: ignore[attr-defined]
+    if kind == "value":
+        return shm.Value("d", 1.5, name=name, seats=8)
+    if kind == "set":
+        return shm.Set([*range(40), "text", b"bytes", (1, "two"), "x" * 3000], name=name, seats=8)
     if kind == "dict":
         table = shm.Dict({i: str(i) * i for i in range(40)}, name=name, seats=8)
         table.update({"text": 1.5, b"bytes": 7, (1, "two"): [3], "long": bytes(3000), "rows": np.arange(9.0)})
@@ -91,6 +95,21 @@ def uses(kind: str, it: Any) -> Iterator[Callable[[], object]]:
         yield lambda: it.fetch_add((1, 1), 2)
         yield lambda: it.add_at(([0, 1], [1, 1]), 2)
         yield lambda: it.lock.acquire(timeout=0.02) and it.lock.release()
+    elif kind == "value":
+        yield lambda: it.value
+        yield lambda: setattr(it, "value", 2)
+        yield lambda: it.get_obj().value
+        yield lambda: it.acquire(timeout=0.02) and it.release()
+    elif kind == "set":
+        yield lambda: len(it)
+        for key in (0, 39, "text", b"bytes", (1, "two"), "missing"):
+            yield lambda key=key: key in it
+            yield lambda key=key: it.insert(key)
+            yield lambda key=key: it.discard(key)
+        yield lambda: it.update(range(30, 60))
+        yield it.pop
+        yield lambda: it | {1}
+        yield it.clear
     elif kind == "dict":
         yield lambda: len(it)
         for key in (0, 7, 39, 3, "text", b"bytes", (1, "two"), "long", "rows", "missing"):
@@ -131,7 +150,7 @@ def places(kind: str, raw: bytes) -> list[tuple[int, int]]:
     (body,) = struct.unpack_from("<Q", raw, BODY_AT)
     assert SEATS_AT < body < len(raw)
     regions = [(0, HEADER), (SEATS_AT, 8 * SEAT_BYTES), (body, 128)]
-    if kind == "dict":
+    if kind in ("dict", "set"):
         (floor,) = struct.unpack_from("<Q", raw, BODY_AT + 8)  # param[0]
         assert body < floor < len(raw)
         regions += [(body + at, 40) for at in (0, 128, 256, 384)] * 2

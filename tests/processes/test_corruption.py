@@ -15,7 +15,7 @@ import pytest
 from sharedkit import errors, segments, shm
 
 MUTATE = Path(__file__).parent / "mutate.py"
-KINDS = ["counter", "striped", "group", "queue", "bounded", "array", "dict"]
+KINDS = ["counter", "striped", "group", "queue", "bounded", "array", "dict", "set", "value"]
 WATCHDOG = 1800
 MAGIC, LAYOUT = 0, 8  # offsets in the header
 KIND, META_LEN, META_CHECK, CHECK = 12, 40, 112, 152

@@ -83,6 +83,8 @@ LIVES: dict[str, Callable[[], Any]] = {
     "Queue": lambda: sk.Queue(3),
     "Array": lambda: sk.Array(10),
     "Dict": lambda: sk.Dict(a=1),
+    "Set": lambda: sk.Set([1]),
+    "Value": lambda: sk.Value("i", 1),
 }
 
 

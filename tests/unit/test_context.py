@@ -11,14 +11,20 @@ import pytest
 
 import sharedkit as sk
 from sharedkit import manager, protocols, segments, shm, thread
+from sharedkit._absent import IN_SHARED_MEMORY
 from sharedkit.context import Context
 
 CLASSES = (
     "Counter",
     "Counters",
     "Queue",
+    "LifoQueue",
+    "PriorityQueue",
     "Array",
     "Dict",
+    "Set",
+    "Value",
+    "RawValue",
     "Lock",
     "RLock",
     "Semaphore",
@@ -30,12 +36,17 @@ CLASSES = (
 )
 
 
+def offered(method: str | None) -> list[str]:
+    """What shared memory does not have is refused by name there."""
+    return [name for name in CLASSES if method in ("thread", "manager") or name not in IN_SHARED_MEMORY]
+
+
 @pytest.mark.parametrize("method", ["thread", "shm", "manager"])
 def test_a_context_knows_its_method_and_offers_the_classes(method: str) -> None:
     context = sk.get_context(method)
     assert context.method == method
     assert method in repr(context)
-    for name in CLASSES:
+    for name in offered(method):
         assert getattr(context, name).__name__ == name
 
 
@@ -66,14 +77,14 @@ def test_every_context_is_for_an_async_with_statement(method: str) -> None:
 def test_each_context_has_the_classes_of_its_placement() -> None:
     for method, placement, attach in (("thread", thread, thread.attach), ("shm", shm, segments.attach)):
         context = sk.get_context(method)
-        for name in CLASSES:
+        for name in offered(method):
             assert getattr(context, name) is getattr(placement, name)
         assert context.attach is attach
 
 
 def test_the_default_is_shm_and_so_are_the_names_at_the_top() -> None:
     assert sk.get_context() is sk.get_context(None) is sk.get_context("shm")
-    for name in (*CLASSES, "attach"):
+    for name in (*offered(None), "attach"):
         assert getattr(sk, name) is getattr(sk.get_context(), name)
 
 
@@ -110,6 +121,8 @@ def _promised(protocol: type) -> dict[str, object]:
 @pytest.mark.parametrize("name", CLASSES)
 @pytest.mark.parametrize("method", ["thread", "shm", "manager"])
 def test_every_promised_method_is_there_and_documented(method: str, name: str) -> None:
+    if name not in offered(method):
+        pytest.skip(IN_SHARED_MEMORY[name])
     cls = getattr(sk.get_context(method), name)
     for promise in _promised(getattr(protocols, name)):
         found = inspect.getattr_static(cls, promise)
@@ -119,5 +132,5 @@ def test_every_promised_method_is_there_and_documented(method: str, name: str) -
 
 
 def test_what_is_no_context_of_a_placement_stays_apart() -> None:
-    for name in CLASSES:
+    for name in offered("shm"):
         assert len({getattr(placement, name) for placement in (thread, shm, manager)}) == 3

@@ -129,6 +129,13 @@ GOOD: dict[str, dict[str, tuple[Any, ...]]] = {
         "shutdown": (False,),
         "set_maxsize": (3,),
     },
+    "PriorityQueue": {
+        "put_many": ([((1, "a"), b"x")], False, None),
+        "take_back": ([((1, "a"), b"x")], [1]),
+        "get_many": (1, False, None),
+        "shutdown": (False,),
+        "set_maxsize": (3,),
+    },
     "Counter": {"add": ("", 1), "load": ("",), "exchange": ("", 3), "compare_exchange": ("", 3, 4)},
     "Dict": {
         "get": ("k",),
@@ -139,6 +146,9 @@ GOOD: dict[str, dict[str, tuple[Any, ...]]] = {
         "add": (3, None, 1),
         "swap": ("k", None, b"v", b"w"),
     },
+    "RawValue": {"set": (5,)},
+    "Value": {"set": (5,)},
+    "Set": {"has": ("k",), "insert": ([("k", None, b"v")],), "discard": (3,)},
     "Array": {
         "read": (0,),
         "write": (0, 1.0),
@@ -154,7 +164,7 @@ GOOD: dict[str, dict[str, tuple[Any, ...]]] = {
     },
 }
 """Arguments that each request can have; the others take none."""
-SAME = {"RLock": "Lock", "BoundedSemaphore": "Semaphore", "Counters": "Counter"}
+SAME = {"LifoQueue": "Queue", "RLock": "Lock", "BoundedSemaphore": "Semaphore", "Counters": "Counter"}
 
 
 class Raw:
@@ -196,8 +206,12 @@ class Raw:
             "Condition": ({"lock": None}, ()),
             "RWLock": ({}, ()),
             "Queue": ({"maxsize": 3}, (3,)),
+            "PriorityQueue": ({"maxsize": 3}, (3,)),
             "Counter": ({"striped": False}, (3,)),
             "Dict": ({}, ()),
+            "Set": ({}, ()),
+            "RawValue": ({"type": "i"}, (3,)),
+            "Value": ({"type": "i"}, (3,)),
             "Array": ({"shape": (4,), "dtype": np.dtype("f8")}, (None,)),
             "Executor": (
                 {"max_workers": 1, "method": "forkserver", "max_tasks_per_child": None, "prefix": ""},

@@ -53,7 +53,8 @@ cdef uint64_t room_left():
 
 
 def make(
-    place, str name, uint32_t seats, uint32_t flags, uint64_t itemsize, uint64_t count, bytes meta, contents=None
+    place, str name, uint32_t seats, uint32_t flags, uint64_t itemsize, uint64_t count, bytes meta, contents=None,
+    uint32_t kind=KIND_ARRAY
 ):
     """A new array segment of zeros, or with the `contents` of a NumPy array of as many bytes, which are there before
     the segment has its name; the caller has made sure that the elements take at most LARGEST bytes."""
@@ -64,7 +65,7 @@ def make(
     memset(&plan, 0, sizeof(plan))
     if not private and os.path.lexists(place.path):    # before memory is reserved in vain
         refuse(SK_EXISTS, 0)
-    plan.kind = KIND_ARRAY
+    plan.kind = kind
     plan.flags = flags
     plan.seats = seats
     plan.param[SK_ARRAY_ITEMSIZE] = itemsize
@@ -89,8 +90,9 @@ def make(
         PyBuffer_Release(&source)
 
 
-def blueprint(tuple lengths, element, contents):
-    """An array of that shape and dtype, of zeros or with `contents`. TypeError, OutOfSharedMemory."""
+def blueprint(tuple lengths, element, contents, kind=KIND_ARRAY):
+    """An array, or what else has elements, of that shape and dtype, of zeros or with `contents`. TypeError,
+    OutOfSharedMemory."""
     count = math.prod(lengths)
     if element.itemsize * count > LARGEST:
         raise errors.OutOfSharedMemory(
@@ -99,12 +101,12 @@ def blueprint(tuple lengths, element, contents):
 
     def made(place, name, seats, flags):
         meta = b"" if type(place) is PrivatePlace else described.encode(lengths, element)
-        segment = make(place, name, seats, flags, element.itemsize, count, meta, contents)
+        segment = make(place, name, seats, flags, element.itemsize, count, meta, contents, kind)
         if type(place) is PrivatePlace:
             segment.partner = lengths, element
         return segment
 
-    return segments.Blueprint(KIND_ARRAY, made, lambda there: differs(there, lengths, element))
+    return segments.Blueprint(kind, made, lambda there: differs(there, lengths, element))
 
 
 cdef class Array(Handle):

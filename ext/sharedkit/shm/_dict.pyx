@@ -11,13 +11,14 @@ import numpy as np
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
 from sharedkit import segments
 from sharedkit._attend cimport unanswered
 from sharedkit._segment cimport (
-    SK_BUSY, SK_EMPTY, SK_EXISTS, SK_FOREIGN, SK_GONE, SK_LARGER, SK_OK, SK_OVERFLOW,
+    SK_BUSY, SK_CORRUPT, SK_EMPTY, SK_EXISTS, SK_FOREIGN, SK_GONE, SK_LARGER, SK_OK, SK_OVERFLOW,
     Segment, closed, create_segment, refuse, sk_header_of, sk_plan,
 )
 from sharedkit._keys cimport KEY_BYTES, KEY_INT, KEY_STR, KeyBytes, key_bytes
@@ -43,11 +44,11 @@ cdef object MISSING = object()
 cdef object empty = np.empty, loads = pickle.loads
 
 
-def make(place, str name, uint32_t seats, uint32_t flags, object seed):
-    """A new dict segment whose hash has this seed of 128 bits."""
+def make(place, str name, uint32_t seats, uint32_t flags, object seed, uint32_t kind=KIND_DICT):
+    """A new dict segment, also for what else has keys, whose hash has this seed of 128 bits."""
     cdef sk_plan plan
     memset(&plan, 0, sizeof(plan))
-    plan.kind = KIND_DICT
+    plan.kind = kind
     plan.flags = flags
     plan.seats = seats
     plan.body_len = sk_dict_body_len(seats, TABLE_LOG2, ARENA_LOG2)
@@ -302,6 +303,15 @@ mode=None, group=None, **items)\n--\n
                 _first = beside(owner, key, &at)
             if self.write(&at, default, SK_IF_MISSING, NULL) == SK_OK:
                 return default
+            PyErr_CheckSignals()    # others were faster; in a damaged dict they seem to be so for ever
+
+    def _insert(self, key):
+        """Set a missing key, in one step, to None; whether it was missing."""
+        cdef sk_key at
+        cdef Plain own
+        owner = self.aim(key, &at, &own)
+        _first = beside(owner, key, &at)
+        return self.write(&at, None, SK_IF_MISSING, NULL) == SK_OK
 
     def pop(self, key, *default):
         """Remove `key` and return its value in one step; `default` if it is missing, or KeyError without one."""
@@ -319,6 +329,7 @@ mode=None, group=None, **items)\n--\n
                 raise KeyError(key)
             if self.remove(&at, SK_IF_SAME, &hit) == SK_OK:
                 return value
+            PyErr_CheckSignals()
 
     @cython.binding(False)
     def add(self, key, n=1, /):
@@ -349,6 +360,7 @@ mode=None, group=None, **items)\n--\n
             after = n if value is MISSING else value + n
             if self.write(&at, after, SK_IF_MISSING if value is MISSING else SK_IF_SAME, &hit) == SK_OK:
                 return after
+            PyErr_CheckSignals()
 
     @cython.binding(False)
     def compare_exchange(self, key, expected, desired, /):
@@ -365,19 +377,26 @@ mode=None, group=None, **items)\n--\n
                 return False
             if self.write(&at, desired, SK_IF_SAME, &hit) == SK_OK:
                 return True
+            PyErr_CheckSignals()
 
     def popitem(self):
         """Remove and return the pair that was inserted last, in one step. KeyError when there is none."""
         cdef sk_key at
         cdef sk_hit hit
         cdef KeyBytes form
+        missed = None
         while True:
-            form, key = self.newest()
+            form, key, born = self.newest()
             aim_at(form, &at)
             at.hash = sk_key_hash(at.at, at.len, at.kind, &self.secrets)
             value = self.look(&at, &hit)
             if value is not MISSING and self.remove(&at, SK_IF_SAME, &hit) == SK_OK:
                 return key, value
+            if value is MISSING:
+                if born == missed:    # what was gone is never there again as the very one: no bucket leads to it
+                    refuse(SK_CORRUPT, 0)
+                missed = born
+            PyErr_CheckSignals()
 
 
 cdef int aim_at(KeyBytes key, sk_key *to) except -1:

@@ -65,7 +65,7 @@ cdef class Entries(Handle):
         return [each[1] for each in found]
 
     cdef tuple newest(self):
-        """Form and object of the key that was inserted last. KeyError when there is none."""
+        """Form and object of the key that was inserted last, and a number of its own. KeyError when there is none."""
         cdef uint64_t at = 0, used = 0
         cdef bytes body = self.taken(False, &used)
         cdef const char *to = PyBytes_AS_STRING(body)
@@ -81,7 +81,7 @@ cdef class Entries(Handle):
             raise KeyError("popitem(): dictionary is empty")
         form.kind = sk_entry_key_kind(last)
         form.body = (<char *>last)[sizeof(sk_entry):sizeof(sk_entry) + sk_entry_key_len(last)]
-        return form, key_of(last)
+        return form, key_of(last), last.born
 
     def __len__(self):
         if self.s is NULL:

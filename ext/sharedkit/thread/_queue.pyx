@@ -1,6 +1,6 @@
 # cython: language_level=3
-"""The queue of this process's threads: references in a ring. One try inside the GIL or a critical section, then waiting
-outside of it, in slices that let signals through."""
+"""The queues of this process's threads: references in a ring, or in the order of their priorities. One try inside the
+GIL or a critical section, then waiting outside of it, in slices that let signals through."""
 
 import operator
 import queue
@@ -24,6 +24,7 @@ from sharedkit._watch cimport Turn, coroutines, nobody_in_line, pending, sk_wait
 from sharedkit.shm._waiting cimport next_thread, sk_stay, this_thread
 from sharedkit.statistics import QueueStatistics
 from sharedkit.thread import registry
+from sharedkit.thread._ranking cimport ANSWER, NOTHING, Place, Ranking, Run, first_runs, half_run
 
 
 cdef extern from "sk_side.h" nogil:
@@ -75,6 +76,8 @@ cdef extern from *:
     object ring_take(list ring, uint64_t i)    # a reference of its own
 
 KIND_QUEUE = 4
+KIND_LIFO = 15
+KIND_PRIORITY = 16
 cdef enum:
     FIRST = 16               # places of the first ring
     ROOMY = 4096             # places of a ring that is not kept when it has run empty
@@ -90,9 +93,12 @@ STATES = ("open", "shutdown", "shutdown-immediate")
 @cython.final
 cdef class Items:
     """What the handles of a queue share. All of it changes inside the GIL or a critical section on this object, where
-    no code of others runs; `head` and `tail` grow for ever, and are masked to places of the ring."""
+    no code of others runs. `head` and `tail` count what was taken and put, and are masked to places of the ring, out of
+    which the newest may go first; a ranking has its items in place of the ring."""
 
     cdef list ring
+    cdef bint newest             # goes first
+    cdef Ranking ranking         # of a PriorityQueue
     cdef uint64_t head, tail, mask
     cdef int64_t maxsize
     cdef bint bounded            # it is or was: tasks may stand in line to put
@@ -118,11 +124,40 @@ cdef class Items:
         return 0
 
     cdef inline object pop(self):
-        item = ring_take(self.ring, self.head & self.mask)
-        self.head += 1
+        if self.ranking is not None:
+            item = self.ranking.pop()
+            self.head += 1
+            return item
+        if self.newest:
+            self.tail -= 1
+            item = ring_take(self.ring, self.tail & self.mask)
+        else:
+            item = ring_take(self.ring, self.head & self.mask)
+            self.head += 1
         if self.mask >= ROOMY and self.head == self.tail:
             self.ring, self.mask = nones(FIRST), FIRST - 1
         return item
+
+    cdef inline bint push_to(self, Place place, object item) except -1:
+        """The same in a ranking, by the place of this item; whether it is in already."""
+        if not place.begun:
+            place.begin(item)
+        if not self.ranking.put(place):
+            return False
+        self.tail += 1
+        self.unfinished += 1
+        return True
+
+    cdef int serve(self, Place place) except -1:
+        """Outside of the exclusion: what the place wants before it can go on. What comparing raises."""
+        cdef Run half
+        if place.wants == ANSWER:
+            place.compare()
+        else:
+            half = half_run()
+            with cython.critical_section(self):
+                self.ranking.split(place, half)
+        return 0
 
     cdef int grow(self) except -1:
         cdef uint64_t places = 2 * (self.mask + 1), i
@@ -133,17 +168,19 @@ cdef class Items:
         return 0
 
 
-def make(place, str name, uint32_t seats, uint32_t flags, int64_t maxsize):
+def make(place, str name, uint32_t seats, uint32_t flags, int64_t maxsize, uint32_t kind=KIND_QUEUE):
     """The segment of a new queue: where its threads wait. The items are its partner."""
     cdef sk_plan plan
     cdef Items items = Items.__new__(Items)
     memset(&plan, 0, sizeof(plan))
-    plan.kind = KIND_QUEUE
+    plan.kind = kind
     plan.flags = flags
     plan.seats = seats
     plan.body_len = 3 * sizeof(sk_side)
     cdef Segment segment = create_segment(place, name, &plan)
     items.ring, items.mask, items.maxsize, items.bounded = nones(FIRST), FIRST - 1, maxsize, maxsize > 0
+    items.newest = kind == KIND_LIFO
+    items.ranking = Ranking.__new__(Ranking) if kind == KIND_PRIORITY else None
     items.getters = <sk_side *>sk_body_of(segment.s)
     items.putters = items.getters + 1
     items.joiners = items.getters + 2
@@ -159,12 +196,12 @@ cdef int64_t bound_of(object maxsize) except? -1:
     return max(bound, -1)
 
 
-def blueprint(maxsize):
+def blueprint(maxsize, kind=KIND_QUEUE):
     """A queue of so many items."""
     cdef int64_t bound = bound_of(maxsize)
     return segments.Blueprint(
-        KIND_QUEUE,
-        lambda place, name, seats, flags: make(place, name, seats, flags, bound),
+        kind,
+        lambda place, name, seats, flags: make(place, name, seats, flags, bound, kind),
         lambda there: unlike("maxsize", max(0, (<Items>there.partner).maxsize), max(0, bound)),
     )
 
@@ -177,6 +214,15 @@ cdef object most_of(object max_items):
     if most < 0:
         raise ValueError(f"max_items must not be negative: {most}")
     return most
+
+
+cdef int say_how_many(error, Py_ssize_t put) except -1:
+    """What a comparison raises is somebody else's, and may have no room for it."""
+    try:
+        error.put = put
+    except Exception:
+        pass
+    return 0
 
 
 cdef class Queue(Handle):
@@ -235,7 +281,8 @@ cdef class Queue(Handle):
         cdef Segment segment
         cdef bint put = False
         with cython.critical_section(q):
-            if q.state == 0 and q.maxsize <= 0:    # which does not look at the timeout, as queue.Queue does not
+            # Which does not look at the timeout, as queue.Queue does not.
+            if q.state == 0 and q.maxsize <= 0 and q.ranking is None:
                 q.push(item)
                 put = True
         if put:
@@ -269,6 +316,10 @@ cdef class Queue(Handle):
             put_waiting(segment, q, batch, until, &done)
         except (Full, ShutDown) as error:
             error.put = done
+            raise
+        except Exception as error:
+            if q.ranking is not None:
+                say_how_many(error, done)
             raise
 
     # --- getting -------------------------------------------------------------------------------
@@ -339,7 +390,7 @@ cdef class Queue(Handle):
         cdef bint put = False, free
         with cython.critical_section(q):
             free = not q.bounded or nobody_in_line() and (q.maxsize <= 0 or q.room() > 0 and timeout is None)
-            if q.state == 0 and free:
+            if q.state == 0 and free and q.ranking is None:
                 q.push(item)
                 put = True
         if put:
@@ -382,6 +433,10 @@ cdef class Queue(Handle):
             await waiting(turn)
         except (Full, ShutDown, coroutines().CancelledError) as error:
             error.put = 0 if turn is None else turn.put
+            raise
+        except Exception as error:
+            if turn is not None and turn.place is not None:
+                say_how_many(error, turn.put)
             raise
 
     async def aget_many(self, max_items=None, block=True, timeout=None, *, blocking=None):
@@ -452,6 +507,7 @@ cdef class Queue(Handle):
         cdef Items q = self.there()
         cdef Segment _held = self.segment    # also if `immediate` closes the handle
         cdef cbool at_once = immediate
+        cdef list fresh = first_runs() if at_once and q.ranking is not None else None
         cdef list _thrown = None    # dropped when nothing is held any more: finalizers may use the queue
         cdef uint64_t left
         with cython.critical_section(q):
@@ -459,7 +515,10 @@ cdef class Queue(Handle):
                 left = q.tail - q.head
                 q.state = 2
                 q.unfinished = q.unfinished - left if q.unfinished > left else 0
-                _thrown, q.ring, q.mask = q.ring, nones(FIRST), FIRST - 1
+                if fresh is not None:
+                    _thrown = q.ranking.clear(fresh)
+                else:
+                    _thrown, q.ring, q.mask = q.ring, nones(FIRST), FIRST - 1
                 q.head = q.tail
             elif q.state == 0:
                 q.state = 1
@@ -527,7 +586,7 @@ cdef class Queue(Handle):
         cdef Items q = self.there()
         return QueueStatistics(
             name=self.name,
-            kind="Queue",
+            kind=type(self).__name__,
             maxsize=max(0, q.maxsize),
             qsize=self.qsize(),
             unfinished_tasks=q.unfinished,
@@ -540,9 +599,35 @@ cdef class Queue(Handle):
         )
 
     def __repr__(self):
+        kind = type(self).__name__
         if self.s is NULL:
-            return "<Queue closed>"
-        return f"<Queue qsize={self.qsize()} maxsize={self.maxsize} name={self.name!r}>"
+            return f"<{kind} closed>"
+        return f"<{kind} qsize={self.qsize()} maxsize={self.maxsize} name={self.name!r}>"
+
+
+cdef class LifoQueue(Queue):
+    """LifoQueue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192)\n--\n
+    `queue.LifoQueue` for the threads of this process: a Queue out of which the item that was put last goes first.
+
+    Raises as Queue does.
+    """
+
+    def __init__(self, maxsize=0, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS):
+        self._open(registry.create(blueprint(maxsize, KIND_LIFO), name, exist_ok, persist, seats))
+
+
+cdef class PriorityQueue(Queue):
+    """PriorityQueue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192)\n--\n
+    `queue.PriorityQueue` for the threads of this process: a Queue out of which the least item goes first, by Python's
+    `<`, and of items of which neither is less the one that was put first.
+
+    Items are compared by who puts, never by who gets. What a comparison raises comes out of `put`, and the item is not
+    in then; of `put_many` those before it are, and the exception's attribute `put` says how many. Nothing is held
+    meanwhile: a comparison may let others run, and use the queue. Raises as Queue does.
+    """
+
+    def __init__(self, maxsize=0, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS):
+        self._open(registry.create(blueprint(maxsize, KIND_PRIORITY), name, exist_ok, persist, seats))
 
 
 # --- waiting as a thread ----------------------------------------------------------------------------------
@@ -625,13 +710,23 @@ cdef object get_waiting(Segment segment, Items q, object most, bint single, cboo
     return taken
 
 
-cdef Py_ssize_t put_some(Items q, list batch, Py_ssize_t done, uint64_t room) except -1:
-    """Inside the exclusion: as much of the batch from `done` on as there is room for; how much is in then."""
+cdef Py_ssize_t put_some(Items q, list batch, Py_ssize_t done, Place place) except -1:
+    """Inside the exclusion: as much of the batch from `done` on as there is room for; how much is in then. A place may
+    want something before it goes on."""
+    cdef uint64_t room = q.room()
     while done < len(batch) and room > 0:
-        q.push(batch[done])
+        if place is None:
+            q.push(batch[done])
+        elif not q.push_to(place, batch[done]):
+            break
         done += 1
         room -= 1
     return done
+
+
+cdef Place place_in(Items q):
+    """For who puts into a ranking; else None."""
+    return None if q.ranking is None else Place.__new__(Place)
 
 
 cdef int put_bounded(Segment segment, Items q, object item, cbool willing, object timeout) except -1:
@@ -639,11 +734,12 @@ cdef int put_bounded(Segment segment, Items q, object item, cbool willing, objec
     cdef Py_ssize_t done = 0
     if q.state != 0:
         raise ShutDown
-    cdef uint64_t until = deadline_of(timeout) if willing else 0
-    with cython.critical_section(q):
-        if q.state == 0 and q.room() > 0 and not (willing and sk_side_awaited(q.putters)):
-            q.push(item)
-            put = True
+    cdef uint64_t until = 0 if not willing else FOR_EVER if q.maxsize <= 0 else deadline_of(timeout)
+    if q.ranking is None:
+        with cython.critical_section(q):
+            if q.state == 0 and q.room() > 0 and not (willing and sk_side_awaited(q.putters)):
+                q.push(item)
+                put = True
     if put:
         sk_side_call(q.getters, 1)
     else:
@@ -652,20 +748,25 @@ cdef int put_bounded(Segment segment, Items q, object item, cbool willing, objec
 
 
 cdef int put_waiting(Segment segment, Items q, list batch, uint64_t until, Py_ssize_t *put) except -1:
-    """Put all of it, at the latest at `until`; 0: without waiting. Raises Full, ShutDown; *put are in then."""
+    """Put all of it, at the latest at `until`; 0: without waiting. Raises Full, ShutDown, what comparing does; *put are
+    in then."""
     cdef Wait wait
+    cdef Place place = place_in(q)
     cdef Py_ssize_t done = 0, before
-    cdef bint shut = False, all_in = False
+    cdef bint shut = False, all_in = False, wants = False
     begin(&wait, q.putters, until)
     try:
         while True:
             before = done
+            if place is not None:
+                place.wants = NOTHING
             with cython.critical_section(q):
                 shut = q.state != 0
                 if not shut and (until == 0 or wait.over or not sk_side_barred(segment.s, wait.side, &wait.stay)):
-                    done = put_some(q, batch, done, q.room())
+                    done = put_some(q, batch, done, place)
                 all_in = not shut and done == len(batch)
-                if until != 0 and not (all_in or shut or wait.over):
+                wants = not shut and place is not None and place.wants != NOTHING
+                if until != 0 and not (all_in or shut or wait.over or wants):
                     wait.raised = sk_side_raise(wait.side)
             put[0] = done
             if done > before:
@@ -674,6 +775,9 @@ cdef int put_waiting(Segment segment, Items q, list batch, uint64_t until, Py_ss
                 break
             if shut:
                 raise ShutDown
+            if wants:
+                q.serve(place)
+                continue
             if until == 0 or wait.over:
                 raise Full
             sleep(segment, &wait)
@@ -710,8 +814,12 @@ cdef class SideTurn(Turn):
             self.stirs = key_of(q, PUTTING if which == GETTING else GETTING)
 
     cdef object glance(self):
-        """Inside the exclusion: the answer, or NOT_YET. Raises what the method raises."""
+        """Inside the exclusion: the answer, NOT_YET, or AT_ONCE. Raises what the method raises."""
         raise NotImplementedError
+
+    cdef int serve(self) except -1:
+        """Outside of it, before another glance at once."""
+        return 0
 
     cdef bint barred(self) noexcept:
         return self.until != 0 and not self.over and sk_side_barred(self.segment.s, self.side, &self.stay)
@@ -725,6 +833,13 @@ cdef class SideTurn(Turn):
         return 0
 
     cdef object look(self):
+        try:
+            return self.glances()
+        except BaseException:
+            sk_side_end(self.segment.s, self.side, &self.stay)
+            raise
+
+    cdef object glances(self):
         cdef Items q = self.q
         cdef uint32_t raised = 0
         cdef object answer
@@ -734,12 +849,14 @@ cdef class SideTurn(Turn):
                 answer = self.glance()
                 if answer is NOT_YET:
                     raised = sk_side_raise(self.side)
+            if answer is AT_ONCE:
+                self.serve()
+                continue
             if answer is not NOT_YET:
                 sk_side_end(self.segment.s, self.side, &self.stay)
                 self.done()
                 return answer
             if self.until == 0 or self.over:
-                sk_side_end(self.segment.s, self.side, &self.stay)
                 self.refuse()
             if is_too_long(self.until):
                 raise _times.too_long()
@@ -761,7 +878,7 @@ cdef class SideTurn(Turn):
         return 0
 
 
-cdef object NOT_YET = object()
+cdef object NOT_YET = object(), AT_ONCE = object()
 
 
 @cython.final
@@ -803,6 +920,7 @@ cdef GetTurn get_turn(Segment segment, Items q, object most, bint single, cbool 
 cdef class PutTurn(SideTurn):
 
     cdef list batch
+    cdef Place place             # None but in a PriorityQueue
     cdef readonly Py_ssize_t put
     cdef Py_ssize_t told         # of how many the getters know
 
@@ -810,9 +928,21 @@ cdef class PutTurn(SideTurn):
         cdef Items q = self.q
         if q.state != 0:
             raise ShutDown
+        if self.place is not None:
+            self.place.wants = NOTHING
         if not self.barred():
-            self.put = put_some(q, self.batch, self.put, q.room())
-        return None if self.put == len(self.batch) else NOT_YET
+            self.put = put_some(q, self.batch, self.put, self.place)
+        if self.put == len(self.batch):
+            return None
+        return AT_ONCE if self.place is not None and self.place.wants != NOTHING else NOT_YET
+
+    cdef int serve(self) except -1:
+        self.done()
+        try:
+            return self.q.serve(self.place)
+        except BaseException:
+            self.end()    # the call that woke this one may have been meant for the next
+            raise
 
     cdef object look(self):
         try:
@@ -839,6 +969,7 @@ cdef PutTurn put_turn(Segment segment, Items q, list batch, cbool willing, objec
     if q.state != 0:
         raise ShutDown
     turn.batch = batch
+    turn.place = place_in(q)
     turn.begin(segment, q, PUTTING, willing, None if q.maxsize <= 0 else timeout)
     return turn
 

@@ -85,12 +85,12 @@ cdef inline int leave(Pairs pairs, RLock lock) except -1:
     return lock.free()
 
 
-def make(place, str name, uint32_t seats, uint32_t flags):
+def make(place, str name, uint32_t seats, uint32_t flags, uint32_t kind=KIND_DICT):
     """The segment of a new dict: its lock. The pairs are its partner."""
     cdef sk_plan plan
     cdef Pairs pairs = Pairs.__new__(Pairs)
     memset(&plan, 0, sizeof(plan))
-    plan.kind = KIND_DICT
+    plan.kind = kind
     plan.flags = flags
     plan.seats = seats
     plan.body_len = sk_mutex_len(seats)
@@ -203,6 +203,11 @@ cdef class Table(Handle):
         The value of `key`, set to `default` if it was missing, in one step.
         """
         return self.one_step("setdefault", (key, default))
+
+    def _insert(self, key):
+        """Set a missing key, in one step, to something; whether it was missing."""
+        mark = object()
+        return self.one_step("setdefault", (key, mark)) is mark
 
     def pop(self, key, *default):
         """Remove `key` and return its value in one step; `default` if it is missing, or KeyError without one.

@@ -8,10 +8,12 @@ from sharedkit.manager.dict import Dict
 from sharedkit.manager.event import Event
 from sharedkit.manager.executor import Executor
 from sharedkit.manager.lock import Lock, RLock
-from sharedkit.manager.placement import KINDS, Placement, at
-from sharedkit.manager.queue import Queue
+from sharedkit.manager.placement import ALIASES, KINDS, Placement, at
+from sharedkit.manager.queue import LifoQueue, PriorityQueue, Queue
 from sharedkit.manager.rwlock import RWLock
 from sharedkit.manager.semaphore import BoundedSemaphore, Semaphore
+from sharedkit.manager.set import Set
+from sharedkit.manager.value import RawValue, Value
 
 __all__ = [
     "Array",
@@ -23,15 +25,24 @@ __all__ = [
     "Dict",
     "Event",
     "Executor",
+    "JoinableQueue",
+    "LifoQueue",
     "Lock",
     "Placement",
+    "PriorityQueue",
     "Queue",
     "RLock",
     "RWLock",
+    "RawValue",
     "Semaphore",
+    "Set",
+    "SimpleQueue",
+    "Value",
     "at",
 ]
 
+JoinableQueue = SimpleQueue = Queue  # whose face has both of theirs in it
+ALIASES.update(JoinableQueue="Queue", SimpleQueue="Queue")
 KINDS.update(
     {
         cls.kind: cls
@@ -45,11 +56,16 @@ KINDS.update(
             Dict,
             Event,
             Executor,
+            LifoQueue,
             Lock,
+            PriorityQueue,
             Queue,
             RLock,
             RWLock,
+            RawValue,
             Semaphore,
+            Set,
+            Value,
         )
     }
 )

@@ -19,6 +19,7 @@ import numpy as np
 
 from sharedkit._geometry import plain_dtype
 from sharedkit._times import seconds
+from sharedkit._values import CTYPES
 from sharedkit.manager._door import Known, is_envelope, only
 
 __all__ = [
@@ -38,6 +39,8 @@ HOUSE = "house"  # the kind of what is no structure
 BITS = 64
 LIMIT = 1 << BITS
 MOST_BYTES = 4096  # of a name or a key of a counter
+RANK_DEPTH = 16  # of tuples in the rank of an item
+RANKS = frozenset({bool, int, float, str, bytes})
 
 
 class Argument(NamedTuple):
@@ -120,6 +123,28 @@ def _are_packed(value: list[Any]) -> None:
         _is_packed(each)
 
 
+def _is_rank(value: Any, depth: int = RANK_DEPTH) -> None:
+    """What compares without anybody's code."""
+    if type(value) is tuple:
+        if not depth:
+            raise TypeError(f"a rank is of tuples in at most {RANK_DEPTH} tuples")
+        for part in value:
+            _is_rank(part, depth - 1)
+    elif type(value) not in RANKS:
+        raise TypeError(f"a rank is of numbers, str and bytes, not {type(value).__name__}")
+
+
+def _are_ranked(value: list[Any]) -> None:
+    for each in value:
+        if type(each) is not tuple or len(each) != 2:
+            raise TypeError("a list of ranks and items is wanted")
+        rank, packed = each
+        _is_rank(rank)
+        if type(packed) not in PACKED.types:  # type: ignore[operator]
+            raise TypeError(f"an item is bytes, or a tuple of buffers, not {type(packed).__name__}")
+        _is_packed(packed)
+
+
 def _is_form(value: str | int | bytes) -> None:
     if type(value) is int:
         _is_short(value)
@@ -151,6 +176,18 @@ def _are_ints(value: Iterable[Any]) -> None:
     for each in value:
         if type(each) is not int:
             raise TypeError(f"an int is wanted, not {type(each).__name__}")
+
+
+def _is_scalar(value: float | str | bytes) -> None:
+    if type(value) is int:
+        _is_short(value)
+    elif type(value) in (str, bytes) and len(value) != 1:  # type: ignore[arg-type]
+        raise ValueError(f"one character is wanted, not {len(value)}")  # type: ignore[arg-type]
+
+
+def _is_code(value: str) -> None:
+    if value not in CTYPES:
+        raise ValueError(f"no type of a value: {value!r:.20}")
 
 
 def _is_position(value: tuple[Any, ...] | int) -> None:
@@ -317,6 +354,7 @@ ANY = Argument("anything", None, _same)
 BYTES = Argument("bytes", frozenset({bytes}), bytes)
 PACKED = Argument("an item", frozenset({bytes, tuple}), _same, _is_packed, sure=frozenset({bytes}))
 ITEMS = Argument("a list of items", frozenset({list}), list, _are_packed)
+RANKED = Argument("a list of ranks and items", frozenset({list}), list, _are_ranked)
 FORM = Argument("the form of a key", FORMS, _same, _is_form, sure=frozenset({str, bytes}))
 FIRST = Argument("a pickled key or None", frozenset({bytes, NoneType}), _same)
 ENTRIES = Argument("a list of forms, pickled keys and items", frozenset({list}), list, _are_entries)
@@ -335,6 +373,7 @@ PLACE = Argument(
 NUMBER = Argument("a number", frozenset({int, float, bool}), _number)
 SCALARS = frozenset({int, float, bool, complex, str, bytes})
 VALUE = Argument("a value", SCALARS | {np.ndarray}, _data, _is_data, deep=True, sure=SCALARS)
+SCALAR = Argument("a number, a bool or a character", frozenset({int, float, bool, str, bytes}), _same, _is_scalar)
 VALUES = Argument("an array", frozenset({np.ndarray}), _data, _is_data, deep=True)
 
 # --- the requests, by kind
@@ -363,6 +402,21 @@ _WORDS = {
     "compare_exchange": _of(KEY, WORD, WORD),
     "statistics": _NONE,
 }
+
+_QUEUE = {
+    "put_many": _of(ITEMS, FLAG, SPAN, FLAG, least=3),
+    "take_back": _of(ITEMS, MARKS),
+    "get_many": _of(_optional(WHOLE), FLAG, SPAN),
+    "task_done": _NONE,
+    "join": _NONE,
+    "shutdown": _of(FLAG),
+    "qsize": _NONE,
+    "set_maxsize": _of(WHOLE),
+    "get_maxsize": _NONE,
+    "statistics": _NONE,
+}
+
+_VALUE = {"type": _NONE, "get": _NONE, "set": _of(SCALAR), "statistics": _NONE}
 
 REQUESTS: dict[str, dict[str, Takes]] = {
     HOUSE: {
@@ -396,17 +450,12 @@ REQUESTS: dict[str, dict[str, Takes]] = {
         "release_write": _NONE,
         "statistics": _NONE,
     },
-    "Queue": {
-        "put_many": _of(ITEMS, FLAG, SPAN, FLAG, least=3),
-        "take_back": _of(ITEMS, MARKS),
-        "get_many": _of(_optional(WHOLE), FLAG, SPAN),
-        "task_done": _NONE,
-        "join": _NONE,
-        "shutdown": _of(FLAG),
-        "qsize": _NONE,
-        "set_maxsize": _of(WHOLE),
-        "get_maxsize": _NONE,
-        "statistics": _NONE,
+    "Queue": _QUEUE,
+    "LifoQueue": _QUEUE,
+    "PriorityQueue": {
+        **_QUEUE,
+        "put_many": _of(RANKED, FLAG, SPAN, FLAG, least=3),
+        "take_back": _of(RANKED, MARKS),
     },
     "Counter": _WORDS,
     "Counters": {**_WORDS, "items": _NONE},
@@ -421,6 +470,18 @@ REQUESTS: dict[str, dict[str, Takes]] = {
         "swap": _of(FORM, FIRST, _optional(PACKED), PACKED),
         "clear": _NONE,
         "items": _NONE,
+        "keys": _NONE,
+        "len": _NONE,
+        "statistics": _NONE,
+    },
+    "RawValue": _VALUE,
+    "Value": {**_VALUE, "lock": _NONE},
+    "Set": {
+        "has": _of(FORM),
+        "insert": _of(ENTRIES),
+        "discard": _of(FORM),
+        "popitem": _NONE,
+        "clear": _NONE,
         "keys": _NONE,
         "len": _NONE,
         "statistics": _NONE,
@@ -451,6 +512,10 @@ _POLICY = {"on_owner_died": TEXT._replace(test=_is_policy)}
 _FIRST = {"value": WHOLE._replace(test=_is_permits)}
 _COUNT = Argument("a positive int", frozenset({int}), _whole, _is_positive)
 
+_QUEUES: tuple[dict[str, Argument], tuple[Argument, ...]] = ({"maxsize": WHOLE}, (WHOLE,))
+
+_VALUES: tuple[dict[str, Argument], tuple[Argument, ...]] = ({"type": TEXT._replace(test=_is_code)}, (SCALAR,))
+
 _CREATED: dict[str, tuple[dict[str, Argument], tuple[Argument, ...]]] = {
     "Lock": (_POLICY, ()),
     "RLock": (_POLICY, ()),
@@ -460,10 +525,15 @@ _CREATED: dict[str, tuple[dict[str, Argument], tuple[Argument, ...]]] = {
     "Barrier": ({"parties": WHOLE._replace(test=_is_positive), "timeout": SPAN}, (SPAN,)),
     "Condition": ({"lock": _optional(WHOLE)}, ()),
     "RWLock": ({}, ()),
-    "Queue": ({"maxsize": WHOLE}, (WHOLE,)),
+    "Queue": _QUEUES,
+    "LifoQueue": _QUEUES,
+    "PriorityQueue": _QUEUES,
     "Counter": ({"striped": FLAG}, (WORD,)),
     "Counters": ({"names": Argument("a tuple of str", frozenset({tuple}), _names, _are_names, deep=True)}, ()),
     "Dict": ({}, ()),
+    "Set": ({}, ()),
+    "RawValue": _VALUES,
+    "Value": _VALUES,
     "Array": (
         {
             "shape": Argument("a tuple of ints", frozenset({tuple}), _shape, _are_whole, deep=True),
@@ -502,7 +572,10 @@ _RESULTS: dict[str, dict[str, Argument]] = {
     "Condition": {"wait": _WAITED, "wait_whole": _NOTHING},
     "Barrier": {"wait": _PASSED},
     "Queue": {"get_many": ITEMS},
+    "LifoQueue": {"get_many": ITEMS},
+    "PriorityQueue": {"get_many": RANKED},
     "Dict": {"pop": _optional(_ENTRY), "popitem": _PAIR},
+    "Set": {"popitem": _PAIR},
 }
 
 

@@ -20,6 +20,7 @@ from sharedkit.statistics import LockStatistics
 if TYPE_CHECKING:
     from sharedkit.manager.array import Array
     from sharedkit.manager.condition import Condition
+    from sharedkit.manager.value import Value
 
 __all__ = ["Lock", "PartLock", "RLock", "bound_of", "warn_if"]
 
@@ -295,7 +296,7 @@ class RLock(_Named):
 class PartLock(_Taken):
     """The lock that comes with an array or a condition, with the methods of a Lock. It is as open as the whole."""
 
-    def __init__(self, whole: Array | Condition, ident: int, owned: bool = False) -> None:
+    def __init__(self, whole: Array | Condition | Value, ident: int, owned: bool = False) -> None:
         self._whole = whole
         self._ident = ident
         self._owned = owned  # it may be an RLock
@@ -348,5 +349,5 @@ class PartLock(_Taken):
         return f"<lock of {self._whole!r}>"
 
 
-def _lock_of(whole: Array | Condition) -> PartLock:
+def _lock_of(whole: Array | Condition | Value) -> Any:
     return whole.lock

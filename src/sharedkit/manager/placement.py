@@ -22,9 +22,10 @@ from sharedkit.segments import checked_name
 if TYPE_CHECKING:
     from sharedkit.manager.handle import Structure
 
-__all__ = ["KINDS", "Placement", "arrive", "at"]
+__all__ = ["ALIASES", "KINDS", "Placement", "arrive", "at"]
 
 KINDS: dict[str, type[Structure]] = {}
+ALIASES: dict[str, str] = {}  # further names of these
 _known: dict[Any, list[Placement]] = {}  # by address; one for each authkey, the last that was named at the end
 _placements: weakref.WeakSet[Placement] = weakref.WeakSet()
 _lock = threading.RLock()
@@ -101,7 +102,7 @@ class Placement:
 
     def __getattr__(self, name: str) -> Any:
         try:
-            return self.__dict__["classes"][name]
+            return self.__dict__["classes"][ALIASES.get(name, name)]
         except KeyError:
             raise AttributeError(name) from None
 

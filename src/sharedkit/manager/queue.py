@@ -1,4 +1,4 @@
-"""A queue behind a server: the face of `queue.Queue` of Python 3.13, with batches."""
+"""Queues behind a server: the faces of those of `queue` of Python 3.13, with batches."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from sharedkit._times import LONGEST, not_negative, span, too_long, without_wait
 from sharedkit.manager._exchange import Request, taking
 from sharedkit.manager.awaiting import aput
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
+from sharedkit.manager.ranks import rank_of
 from sharedkit.manager.standing import StandsStill
-from sharedkit.manager.wire import Packed, pack, unpack
+from sharedkit.manager.wire import pack, unpack
 from sharedkit.statistics import QueueStatistics
 
-__all__ = ["Queue"]
+__all__ = ["LifoQueue", "PriorityQueue", "Queue"]
 
 T = TypeVar("T")
 
@@ -73,6 +74,14 @@ class Queue(Handle, Generic[T]):
         """Whether `shutdown()` was called."""
         return self.statistics().state != "open"
 
+    def _pack(self, item: T) -> Any:
+        """As the server keeps it."""
+        return pack(item)
+
+    def _unpack(self, entry: Any) -> T:
+        item: T = unpack(entry)
+        return item
+
     def put(self, item: T, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> None:
         """Put `item`, waiting for room for up to `timeout` seconds, or for ever where it is None.
 
@@ -86,7 +95,7 @@ class Queue(Handle, Generic[T]):
             timeout = self._time_of_put(timeout)
             if timeout is not None and timeout > LONGEST:
                 return without_waiting(partial(self.put, item, False), Full)
-        self._put([pack(item)], block, timeout)
+        self._put([self._pack(item)], block, timeout)
 
     async def aput(
         self, item: T, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
@@ -104,7 +113,7 @@ class Queue(Handle, Generic[T]):
 
                 await aio.without_waiting(self.aput(item, False), Full)
                 return
-        await self._aput([pack(item)], block, timeout)
+        await self._aput([self._pack(item)], block, timeout)
 
     def _time_of_put(self, timeout: float) -> float | None:
         """A queue without a bound does not look at it, as queue.Queue does not. TypeError, ValueError."""
@@ -113,7 +122,7 @@ class Queue(Handle, Generic[T]):
             return None
         return not_negative(timeout)
 
-    def _put(self, packed: list[Packed], block: bool, timeout: float | None) -> None:
+    def _put(self, packed: list[Any], block: bool, timeout: float | None) -> None:
         if block and timeout is None:
             self._call("put_many", packed, True, None)
             return
@@ -122,7 +131,7 @@ class Queue(Handle, Generic[T]):
         except StandsStill as still:
             raise _full(still) from None
 
-    async def _aput(self, packed: list[Packed], block: bool, timeout: float | None) -> None:
+    async def _aput(self, packed: list[Any], block: bool, timeout: float | None) -> None:
         try:
             await aput(self._ensure_open(), self._ident, packed, bool(block), timeout if block else None)
         except StandsStill as still:
@@ -174,7 +183,7 @@ class Queue(Handle, Generic[T]):
         except StandsStill as still:
             raise Empty(str(still)) from None
         try:
-            return [unpack(item) for item in packed]
+            return [self._unpack(item) for item in packed]
         except Exception:  # who cannot unpickle an item now cannot the next time: it does not go back
             request.keep()
             raise
@@ -191,7 +200,7 @@ class Queue(Handle, Generic[T]):
             packed = await self._acall("get_many", most, bool(block), timeout, bound=timeout if block else 0.0)
         except StandsStill as still:
             raise Empty(str(still)) from None
-        return [unpack(item) for item in packed]
+        return [self._unpack(item) for item in packed]
 
     def put_nowait(self, item: T) -> None:
         """`put(item, block=False)`."""
@@ -211,7 +220,7 @@ class Queue(Handle, Generic[T]):
         self._ensure_open()
         if blocking is not None:
             block = blocking
-        self._put([pack(item) for item in items], block, _time_of_batch(block, timeout))
+        self._put([self._pack(item) for item in items], block, _time_of_batch(block, timeout))
 
     async def aput_many(
         self, items: Iterable[T], block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
@@ -223,7 +232,7 @@ class Queue(Handle, Generic[T]):
         self._ensure_open()
         if blocking is not None:
             block = blocking
-        await self._aput([pack(item) for item in items], block, _time_of_batch(block, timeout))
+        await self._aput([self._pack(item) for item in items], block, _time_of_batch(block, timeout))
 
     @taking
     def get_many(
@@ -299,6 +308,39 @@ class Queue(Handle, Generic[T]):
         """Sizes, counts of waiting threads and state, as one frozen picture."""
         picture: QueueStatistics = self._call("statistics")
         return picture
+
+
+class LifoQueue(Queue[T]):
+    """LifoQueue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192)
+
+    `queue.LifoQueue` behind a server: a Queue out of which the item that was put last goes first.
+
+    Raises as Queue does.
+    """
+
+    kind = "LifoQueue"
+
+
+class PriorityQueue(Queue[T]):
+    """PriorityQueue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192)
+
+    `queue.PriorityQueue` behind a server: a Queue out of which the least item goes first, and of equal ones the one
+    that was put first. The server never unpickles an item. What it orders by are numbers, str, bytes, tuples of them,
+    the plain parts with which another tuple begins, and the fields of a dataclass with `order=True`, likewise: of
+    `(priority, task)` the priority.
+
+    Other items are a TypeError of `put`, and so are priorities that cannot be compared with those that are there, such
+    as 1 and "a"; the item is not in then. Raises as Queue does.
+    """
+
+    kind = "PriorityQueue"
+
+    def _pack(self, item: T) -> Any:
+        return rank_of(item), pack(item)
+
+    def _unpack(self, entry: Any) -> T:
+        item: T = unpack(entry[1])
+        return item
 
 
 def _full(still: StandsStill) -> Full:

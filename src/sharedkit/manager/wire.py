@@ -52,7 +52,7 @@ __all__ = [
     "unpack",
 ]
 
-PROTOCOL = 3  # to be raised with every change of what is said
+PROTOCOL = 4  # to be raised with every change of what is said
 RESULT, ERROR, CANCELLED = range(3)  # payload: the result; the error and its traceback as text; None
 FAULTS = (Exception, SystemExit, GeneratorExit)
 """What a request may raise in the server that is nobody's but its client's; a KeyboardInterrupt ends the server."""

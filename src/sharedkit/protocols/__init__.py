@@ -8,7 +8,19 @@ A class of a placement satisfies its protocol; annotate with these where any pla
 docstrings say what holds everywhere, the classes' own say what a placement adds.
 """
 
-from sharedkit.protocols.data import Array, Counter, Counters, CounterView, Dict, Queue
+from sharedkit.protocols.data import (
+    Array,
+    Counter,
+    Counters,
+    CounterView,
+    Dict,
+    LifoQueue,
+    PriorityQueue,
+    Queue,
+    RawValue,
+    Set,
+    Value,
+)
 from sharedkit.protocols.executors import Executor
 from sharedkit.protocols.handle import Handle, Structure
 from sharedkit.protocols.locks import BoundedSemaphore, Lock, Lockable, RLock, RWLock, Semaphore
@@ -26,11 +38,16 @@ __all__ = [
     "Event",
     "Executor",
     "Handle",
+    "LifoQueue",
     "Lock",
     "Lockable",
+    "PriorityQueue",
     "Queue",
     "RLock",
     "RWLock",
+    "RawValue",
     "Semaphore",
+    "Set",
     "Structure",
+    "Value",
 ]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, ItemsView, Iterable, Iterator, KeysView, ValuesView
+from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from sharedkit.protocols.handle import Handle
+from sharedkit.protocols.handle import Handle, Structure
 from sharedkit.protocols.locks import Lockable
 from sharedkit.statistics import (
     ArrayStatistics,
@@ -18,7 +19,19 @@ from sharedkit.statistics import (
     QueueStatistics,
 )
 
-__all__ = ["Array", "Counter", "CounterView", "Counters", "Dict", "Queue"]
+__all__ = [
+    "Array",
+    "Counter",
+    "CounterView",
+    "Counters",
+    "Dict",
+    "LifoQueue",
+    "PriorityQueue",
+    "Queue",
+    "RawValue",
+    "Set",
+    "Value",
+]
 
 T = TypeVar("T")
 
@@ -109,7 +122,10 @@ class Counters(Handle, Protocol):
 
 
 class Queue(Handle, Protocol[T]):
-    """`queue.Queue` of Python 3.13, with batches; raises queue.Empty, queue.Full and ShutDown as it does."""
+    """`queue.Queue` of Python 3.13, with batches; raises queue.Empty, queue.Full and ShutDown as it does.
+
+    `JoinableQueue` and `SimpleQueue` are further names of it.
+    """
 
     def __init__(
         self,
@@ -216,6 +232,14 @@ class Queue(Handle, Protocol[T]):
     def statistics(self) -> QueueStatistics: ...
 
 
+class LifoQueue(Queue[T], Protocol[T]):
+    """`queue.LifoQueue`: what was put last goes first. Not in shared memory."""
+
+
+class PriorityQueue(Queue[T], Protocol[T]):
+    """`queue.PriorityQueue`: what is least goes first, and of equal items what was put first. Not in shared memory."""
+
+
 class Array(Handle, Protocol):
     """A NumPy array that its users share, zeros at first; indexing the handle reads and writes elements."""
 
@@ -285,6 +309,175 @@ class Array(Handle, Protocol):
         """Add to many elements, each atomically; an index that comes twice is added to twice."""
 
     def statistics(self) -> ArrayStatistics: ...
+
+
+class RawValue(Handle, Protocol):
+    """`multiprocessing.RawValue`: one number, bool or character of a type of `ctypes`, or of a code of `array`."""
+
+    def __init__(
+        self,
+        typecode_or_type: Any,
+        /,
+        *args: Any,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        seats: int = 192,
+    ) -> None: ...
+
+    @property
+    def value(self) -> Any:
+        """Read in one step, and written in one, as `ctypes` does."""
+
+    @value.setter
+    def value(self, value: Any, /) -> None: ...
+
+    def statistics(self) -> ArrayStatistics: ...
+
+
+class Value(Structure, Protocol):
+    """`multiprocessing.Value`: a RawValue with a lock, for which `value` waits; `with` takes it. With `lock=False` the
+    call answers a RawValue."""
+
+    def __init__(
+        self,
+        typecode_or_type: Any,
+        /,
+        *args: Any,
+        lock: Any = True,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        seats: int = 192,
+    ) -> None: ...
+
+    @property
+    def value(self) -> Any: ...
+
+    @value.setter
+    def value(self, value: Any, /) -> None: ...
+
+    def get_lock(self) -> Any:
+        """An RLock, or the lock that it was given."""
+
+    @property
+    def lock(self) -> Any:
+        """The same, as an Array has it."""
+
+    def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool: ...
+
+    async def aacquire(
+        self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
+    ) -> bool: ...
+
+    def release(self) -> None: ...
+
+    def __enter__(self) -> bool: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+
+    async def __aenter__(self) -> bool: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+
+    def statistics(self) -> ArrayStatistics: ...
+
+
+class Set(Handle, Protocol):
+    """A `set` in order of addition whose every operation on one member is one step; iteration goes over a snapshot.
+
+    Its members are what can be keys of a Dict of its placement.
+    """
+
+    def __init__(
+        self,
+        iterable: Iterable[Any] = (),
+        /,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        seats: int = 192,
+    ) -> None: ...
+
+    def add(self, member: Any, /) -> None: ...
+
+    def insert(self, member: Any, /) -> bool:
+        """Add `member`, and say whether it was new: of many who insert the same, one is told so."""
+
+    def discard(self, member: Any, /) -> None: ...
+
+    def remove(self, member: Any, /) -> None:
+        """Remove `member`; KeyError when it is not there."""
+
+    def pop(self) -> Any:
+        """Remove and return the member that was added last; KeyError when there is none."""
+
+    def clear(self) -> None: ...
+
+    def update(self, *others: Iterable[Any]) -> None: ...
+
+    def difference_update(self, *others: Iterable[Any]) -> None: ...
+
+    def intersection_update(self, *others: Iterable[Any]) -> None: ...
+
+    def symmetric_difference_update(self, other: Iterable[Any], /) -> None: ...
+
+    def as_set(self) -> set[Any]:
+        """A plain set of a snapshot."""
+
+    def copy(self) -> Self:
+        """A new Set, made from a snapshot."""
+
+    def union(self, *others: Iterable[Any]) -> set[Any]: ...
+
+    def intersection(self, *others: Iterable[Any]) -> set[Any]: ...
+
+    def difference(self, *others: Iterable[Any]) -> set[Any]: ...
+
+    def symmetric_difference(self, other: Iterable[Any], /) -> set[Any]: ...
+
+    def isdisjoint(self, other: Iterable[Any], /) -> bool: ...
+
+    def issubset(self, other: Iterable[Any], /) -> bool: ...
+
+    def issuperset(self, other: Iterable[Any], /) -> bool: ...
+
+    def __contains__(self, member: object, /) -> bool: ...
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+    def __or__(self, other: Any, /) -> set[Any]: ...
+
+    def __and__(self, other: Any, /) -> set[Any]: ...
+
+    def __sub__(self, other: Any, /) -> set[Any]: ...
+
+    def __xor__(self, other: Any, /) -> set[Any]: ...
+
+    def __ior__(self, other: Any, /) -> Self: ...
+
+    def __iand__(self, other: Any, /) -> Self: ...
+
+    def __isub__(self, other: Any, /) -> Self: ...
+
+    def __ixor__(self, other: Any, /) -> Self: ...
+
+    def __le__(self, other: Any, /) -> bool: ...
+
+    def __lt__(self, other: Any, /) -> bool: ...
+
+    def __ge__(self, other: Any, /) -> bool: ...
+
+    def __gt__(self, other: Any, /) -> bool: ...
+
+    def statistics(self) -> DictStatistics: ...
 
 
 class Dict(Handle, Protocol):

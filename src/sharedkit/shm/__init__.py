@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from sharedkit._absent import why_absent
 from sharedkit.segments import attach
 from sharedkit.shm.array import Array
 from sharedkit.shm.barrier import Barrier
@@ -9,10 +10,12 @@ from sharedkit.shm.condition import Condition
 from sharedkit.shm.counter import Counter, Counters
 from sharedkit.shm.dict import Dict
 from sharedkit.shm.event import Event
-from sharedkit.shm.queue import Queue
+from sharedkit.shm.queue import JoinableQueue, Queue, SimpleQueue
 from sharedkit.shm.rwlock import RWLock
 from sharedkit.shm.semaphore import BoundedSemaphore, Semaphore
+from sharedkit.shm.set import Set
 from sharedkit.shm.sync import Lock, RLock
+from sharedkit.shm.value import RawValue, Value
 
 if TYPE_CHECKING:
     from sharedkit.shm.executor import Executor
@@ -27,11 +30,16 @@ __all__ = [
     "Dict",
     "Event",
     "Executor",
+    "JoinableQueue",
     "Lock",
     "Queue",
     "RLock",
     "RWLock",
+    "RawValue",
     "Semaphore",
+    "Set",
+    "SimpleQueue",
+    "Value",
     "attach",
 ]
 
@@ -39,7 +47,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """The executor stands on modules that take longer to import than all else here."""
     if name != "Executor":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise AttributeError(why_absent(__name__, name), name=name)
     try:
         from sharedkit.shm.executor import Executor
     except RuntimeError as why:  # what it stands on registers itself for the interpreter's end, which has begun

@@ -17,7 +17,9 @@ KIND_ARRAY: int
 LARGEST: int
 LOCK_AT: int
 
-def blueprint(lengths: tuple[int, ...], element: np.dtype[Any], contents: NDArray[Any] | None) -> Blueprint: ...
+def blueprint(
+    lengths: tuple[int, ...], element: np.dtype[Any], contents: NDArray[Any] | None, kind: int = 5
+) -> Blueprint: ...
 
 @disjoint_base
 class Array(Handle):
@@ -89,5 +91,6 @@ def make(
     count: int,
     meta: bytes,
     contents: NDArray[Any] | None = None,
+    kind: int = 5,
 ) -> Segment: ...
 def state(segment: Segment) -> str: ...

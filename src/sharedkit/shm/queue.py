@@ -1,5 +1,7 @@
-"""A queue in shared memory."""
+"""The queue in shared memory, under all of its names."""
 
 from sharedkit.shm._queue import Queue
 
-__all__ = ["Queue"]
+__all__ = ["JoinableQueue", "Queue", "SimpleQueue"]
+
+JoinableQueue = SimpleQueue = Queue  # whose face has both of theirs in it

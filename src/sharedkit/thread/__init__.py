@@ -8,10 +8,12 @@ from sharedkit.thread.dict import Dict
 from sharedkit.thread.event import Event
 from sharedkit.thread.executor import Executor
 from sharedkit.thread.lock import Lock, RLock
-from sharedkit.thread.queue import Queue
+from sharedkit.thread.queue import JoinableQueue, LifoQueue, PriorityQueue, Queue, SimpleQueue
 from sharedkit.thread.registry import attach
 from sharedkit.thread.rwlock import RWLock
 from sharedkit.thread.semaphore import BoundedSemaphore, Semaphore
+from sharedkit.thread.set import Set
+from sharedkit.thread.value import RawValue, Value
 
 __all__ = [
     "Array",
@@ -23,10 +25,17 @@ __all__ = [
     "Dict",
     "Event",
     "Executor",
+    "JoinableQueue",
+    "LifoQueue",
     "Lock",
+    "PriorityQueue",
     "Queue",
     "RLock",
     "RWLock",
+    "RawValue",
     "Semaphore",
+    "Set",
+    "SimpleQueue",
+    "Value",
     "attach",
 ]

@@ -1,4 +1,4 @@
-"""A queue in memory of this process."""
+"""Queues in memory of this process."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from types import GenericAlias
@@ -12,6 +12,8 @@ from sharedkit.segments import Blueprint
 from sharedkit.statistics import QueueStatistics
 
 KIND_QUEUE: int
+KIND_LIFO: int
+KIND_PRIORITY: int
 STATES: tuple[str, str, str]
 
 _T = TypeVar("_T")
@@ -116,5 +118,13 @@ class Queue(Handle, Generic[_T]):
     def cancel_join_thread(self) -> None: ...
     def statistics(self) -> QueueStatistics: ...
 
-def make(place: Place | PrivatePlace | str, name: str | None, seats: int, flags: int, maxsize: int) -> Segment: ...
-def blueprint(maxsize: SupportsIndex) -> Blueprint: ...
+class LifoQueue(Queue[_T]):
+    """A Queue out of which the item that was put last goes first."""
+
+class PriorityQueue(Queue[_T]):
+    """A Queue out of which the least item goes first, by Python's `<`, and of equal ones the first."""
+
+def make(
+    place: Place | PrivatePlace | str, name: str | None, seats: int, flags: int, maxsize: int, kind: int = 4
+) -> Segment: ...
+def blueprint(maxsize: SupportsIndex, kind: int = 4) -> Blueprint: ...

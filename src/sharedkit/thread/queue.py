@@ -1,8 +1,12 @@
-"""A queue for the threads of this process: `queue.Queue` of Python 3.13 on every Python, with batches."""
+"""Queues for the threads of this process: those of `queue` of Python 3.13 on every Python, with batches."""
 
 from sharedkit.thread import registry
-from sharedkit.thread._queue import KIND_QUEUE, Queue
+from sharedkit.thread._queue import KIND_LIFO, KIND_PRIORITY, KIND_QUEUE, LifoQueue, PriorityQueue, Queue
 
-__all__ = ["Queue"]
+__all__ = ["JoinableQueue", "LifoQueue", "PriorityQueue", "Queue", "SimpleQueue"]
 
 registry.opens(KIND_QUEUE)(Queue)
+registry.opens(KIND_LIFO)(LifoQueue)
+registry.opens(KIND_PRIORITY)(PriorityQueue)
+
+JoinableQueue = SimpleQueue = Queue  # whose face has both of theirs in it

@@ -53,7 +53,7 @@ class _Names:
         return _living.get(segment.name) is segment
 
     def kind_of(self, segment: PrivateSegment) -> str:
-        return _opened_by[segment.kind].__name__
+        return _name_of(segment.kind)
 
     def forget(self, segment: PrivateSegment) -> None:
         """Take its name away: a new structure may have it, and open handles work on. Twice is once."""
@@ -76,6 +76,10 @@ def opens(*kinds: int) -> Callable[[T], T]:
         return cls
 
     return register
+
+
+def _name_of(kind: int) -> str:
+    return _opened_by[kind].__name__
 
 
 def create(
@@ -102,7 +106,7 @@ def create(
                 return made
     if not exist_ok:
         raise FileExistsError(f"{_opened_by[there.kind].__name__} {name!r} exists; exist_ok=True attaches to it")
-    check_same(there, repr(there.name), blueprint, bool(persist), seats)
+    check_same(there, repr(there.name), blueprint, bool(persist), seats, _name_of)
     return there
 
 

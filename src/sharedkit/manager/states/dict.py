@@ -10,19 +10,46 @@ from sharedkit.manager.states.base import Call, State
 from sharedkit.manager.wire import Packed, pack, same
 from sharedkit.statistics import DictStatistics
 
-__all__ = ["DictState"]
+__all__ = ["DictState", "SetState"]
 
 FormOfKey: TypeAlias = "str | int | bytes"
 Entry: TypeAlias = tuple[bytes | None, Packed]
 """What `_keys.key_of` wants beside the form of the key that was stored first; and the value."""
 
 
-class DictState(State):
-    kind = "Dict"
+class _Keys(State):
+    """What a set and a dict have in common."""
 
     def __init__(self, name: str, spec: dict[str, Any]) -> None:
         super().__init__(name, spec)
         self.table: dict[FormOfKey, Entry] = {}
+
+    def do_has(self, call: Call, form: FormOfKey) -> bool:
+        return form in self.table
+
+    def do_popitem(self, call: Call) -> tuple[FormOfKey, Entry]:
+        if not self.table:
+            raise KeyError("popitem(): dictionary is empty")
+        return self.table.popitem()
+
+    def undo_popitem(self, call: Call, taken: tuple[FormOfKey, Entry]) -> None:
+        self.table.setdefault(*taken)
+
+    def do_clear(self, call: Call) -> None:
+        self.table.clear()
+
+    def do_keys(self, call: Call) -> list[tuple[FormOfKey, bytes | None]]:
+        return [(form, entry[0]) for form, entry in self.table.items()]
+
+    def do_len(self, call: Call) -> int:
+        return len(self.table)
+
+    def do_statistics(self, call: Call) -> DictStatistics:
+        return DictStatistics(self.name, self.kind, len(self.table), None, None, None, self.attached())
+
+
+class DictState(_Keys):
+    kind = "Dict"
 
     def _put(self, form: FormOfKey, first: bytes | None, value: Packed) -> None:
         """An equal key that is there stays the one that was stored first."""
@@ -32,9 +59,6 @@ class DictState(State):
     def do_get(self, call: Call, form: FormOfKey) -> Packed | None:
         found = self.table.get(form)
         return None if found is None else found[1]
-
-    def do_has(self, call: Call, form: FormOfKey) -> bool:
-        return form in self.table
 
     def do_set(self, call: Call, entries: list[tuple[FormOfKey, bytes | None, Packed]]) -> None:
         for form, first, value in entries:
@@ -49,14 +73,6 @@ class DictState(State):
     def undo_pop(self, call: Call, taken: Entry | None, form: FormOfKey) -> None:
         if taken is not None:
             self.table.setdefault(form, taken)
-
-    def do_popitem(self, call: Call) -> tuple[FormOfKey, Entry]:
-        if not self.table:
-            raise KeyError("popitem(): dictionary is empty")
-        return self.table.popitem()
-
-    def undo_popitem(self, call: Call, taken: tuple[FormOfKey, Entry]) -> None:
-        self.table.setdefault(*taken)
 
     def do_add(
         self, call: Call, form: FormOfKey, first: bytes | None, n: int | float
@@ -85,17 +101,21 @@ class DictState(State):
         self._put(form, first, desired)
         return True
 
-    def do_clear(self, call: Call) -> None:
-        self.table.clear()
-
     def do_items(self, call: Call) -> list[tuple[FormOfKey, Entry]]:
         return list(self.table.items())
 
-    def do_keys(self, call: Call) -> list[tuple[FormOfKey, bytes | None]]:
-        return [(form, entry[0]) for form, entry in self.table.items()]
 
-    def do_len(self, call: Call) -> int:
-        return len(self.table)
+class SetState(_Keys):
+    """The keys alone; all values are the same."""
 
-    def do_statistics(self, call: Call) -> DictStatistics:
-        return DictStatistics(self.name, self.kind, len(self.table), None, None, None, self.attached())
+    kind = "Set"
+
+    def do_insert(self, call: Call, entries: list[tuple[FormOfKey, bytes | None, Packed]]) -> int:
+        """How many of them were new."""
+        before = len(self.table)
+        for form, first, nothing in entries:
+            self.table.setdefault(form, (first, nothing))
+        return len(self.table) - before
+
+    def do_discard(self, call: Call, form: FormOfKey) -> bool:
+        return self.table.pop(form, None) is not None

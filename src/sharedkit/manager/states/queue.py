@@ -13,28 +13,58 @@ from typing import Any
 
 from sharedkit.errors import ShutDown
 from sharedkit.manager.states.base import Call, Line, State, Wait, Waiting
+from sharedkit.manager.states.ranked import Ranked
 from sharedkit.manager.wire import Cancelled, Packed, same
 from sharedkit.statistics import QueueState as Phase
 from sharedkit.statistics import QueueStatistics
 
-__all__ = ["QueueState"]
+__all__ = ["LifoQueueState", "PriorityQueueState", "QueueState"]
 
 
 class QueueState(State):
-    """`phase` only moves from left to right through its three values."""
+    """`phase` only moves from left to right through its three values. A queue of another order has another store."""
 
     kind = "Queue"
 
     def __init__(self, name: str, spec: dict[str, Any], maxsize: int) -> None:
         super().__init__(name, spec)
         self.maxsize = maxsize
-        self.items: deque[Packed] = deque()
+        self.items: Any = self._store()  # has a length
         self.unfinished = 0
         self.phase: Phase = "open"
         self.getters = Line(lambda: bool(self.items) or self.phase != "open")
         self.putters = Line(lambda: self._room() > 0 or self.phase != "open")
         self.joiners = Line(lambda: not self.unfinished)
         self.lines = (self.getters, self.putters, self.joiners)
+
+    # --- the store: what a queue of another order does in its own way
+
+    def _store(self) -> Any:
+        """Of entries: items, as they came."""
+        return deque()
+
+    def _add(self, entries: list[Any]) -> None:
+        """Put all of them; there is room. Where one is a TypeError, those before it are in, and none behind it."""
+        self.items.extend(entries)
+        self.unfinished += len(entries)
+
+    def _take(self, most: int | None) -> list[Any]:
+        """Of at least one that is there."""
+        count = len(self.items) if most is None else min(most, len(self.items))
+        return [self.items.popleft() for _ in range(count)]
+
+    def _give_back(self, taken: list[Any]) -> None:
+        """Where they were, before all others."""
+        self.items.extendleft(reversed(taken))
+
+    def _strike(self, mark: int, entry: Any) -> bool:
+        """Remove the entry that got this mark when it was put, if nobody has taken it; whether it was there."""
+        place = next((i for i, each in enumerate(self.items) if id(each) == mark and same(each, entry)), None)
+        if place is not None:
+            del self.items[place]
+        return place is not None
+
+    # --- requests
 
     def _room(self) -> float:
         return self.maxsize - len(self.items) if self.maxsize > 0 else float("inf")
@@ -45,8 +75,12 @@ class QueueState(State):
         """Where `marks` are wanted, one for each item, for `take_back`."""
         if self.phase != "open" or self._room() < len(items):
             return self._put_waiting(items, block, timeout, marks)
-        self.items.extend(items)
-        self.unfinished += len(items)
+        before = len(self.items)
+        try:
+            self._add(items)
+        except TypeError as error:
+            vars(error)["put"] = len(self.items) - before
+            raise
         return [id(item) for item in items] if marks else None
 
     def _put_waiting(
@@ -61,11 +95,13 @@ class QueueState(State):
                 if self._room() <= 0:
                     yield from self._await_room(block, deadline, first=put > 0)
                 room = int(min(len(items) - put, self._room()))
-                self.items.extend(items[put : put + room])
-                self.unfinished += room
-                put += room
+                before = len(self.items)
+                try:
+                    self._add(items[put : put + room])
+                finally:
+                    put += len(self.items) - before
             return [id(item) for item in items] if marks else None
-        except (Full, ShutDown) as error:
+        except (Full, ShutDown, TypeError) as error:
             vars(error)["put"] = put
             raise
         except Cancelled:
@@ -78,10 +114,8 @@ class QueueState(State):
         """
         back = 0
         for item, mark in zip(reversed(items), reversed(marks), strict=True):
-            place = next((i for i, each in enumerate(self.items) if id(each) == mark and same(each, item)), None)
-            if place is None:
+            if not self._strike(mark, item):
                 break
-            del self.items[place]
             back += 1
         self.unfinished = max(0, self.unfinished - back)
         return back
@@ -106,10 +140,6 @@ class QueueState(State):
             raise Empty
         return self._take_waiting(most, timeout)
 
-    def _take(self, most: int | None) -> list[Packed]:
-        count = len(self.items) if most is None else min(most, len(self.items))
-        return [self.items.popleft() for _ in range(count)]
-
     def _take_waiting(self, most: int | None, timeout: float | None) -> Waiting[list[Packed]]:
         if not (yield Wait(self.getters, timeout)):
             raise Empty
@@ -121,7 +151,7 @@ class QueueState(State):
         if self.phase == "shutdown-immediate":
             self.unfinished = max(0, self.unfinished - len(taken))
         else:
-            self.items.extendleft(reversed(taken))
+            self._give_back(taken)
 
     def do_task_done(self, call: Call) -> None:
         if not self.unfinished:
@@ -163,3 +193,45 @@ class QueueState(State):
             waiting_getters=len(self.getters),
             waiting_putters=len(self.putters),
         )
+
+
+class LifoQueueState(QueueState):
+    """Out of which the item that was put last goes first."""
+
+    kind = "LifoQueue"
+
+    def _take(self, most: int | None) -> list[Any]:
+        count = len(self.items) if most is None else min(most, len(self.items))
+        return [self.items.pop() for _ in range(count)]
+
+    def _give_back(self, taken: list[Any]) -> None:
+        self.items.extend(reversed(taken))
+
+
+class PriorityQueueState(QueueState):
+    """Out of which the item of the least rank goes first. An entry is a rank, which the client made of the item out of
+    plain values, and the item, which nobody looks into."""
+
+    kind = "PriorityQueue"
+
+    def _store(self) -> Any:
+        return Ranked()
+
+    def _add(self, entries: list[tuple[Any, Packed]]) -> None:
+        for entry in entries:
+            self.items.put(entry)
+            self.unfinished += 1
+
+    def _take(self, most: int | None) -> list[Any]:
+        count = len(self.items) if most is None else min(most, len(self.items))
+        return [self.items.take() for _ in range(count)]
+
+    def _give_back(self, taken: list[tuple[Any, Packed]]) -> None:
+        for entry in reversed(taken):
+            try:
+                self.items.put(entry, before_equals=True)
+            except TypeError:  # with what has come since it cannot be compared; it is not lost for that
+                self.items.put_first(entry)
+
+    def _strike(self, mark: int, entry: tuple[Any, Packed]) -> bool:
+        return bool(self.items.remove(lambda each: id(each) == mark and same(each[1], entry[1])))

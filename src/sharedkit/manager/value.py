@@ -1,0 +1,154 @@
+"""Single values behind a server, of the types of `ctypes`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sharedkit._values import CTYPES, Locked, cell_of, given_lock
+from sharedkit.manager.handle import DEFAULT_SEATS, Handle, Structure
+from sharedkit.manager.lock import PartLock
+from sharedkit.statistics import ArrayStatistics
+
+__all__ = ["RawValue", "Value"]
+
+
+class _Value(Structure):
+    """Reading and writing are one request each."""
+
+    _code: str
+
+    def _make(self, typecode_or_type: Any, args: tuple[Any, ...], options: tuple[Any, ...]) -> None:
+        cell = cell_of(typecode_or_type, args)
+        self._create(*options, {"type": cell._type_}, cell.value)
+
+    def _get(self) -> Any:
+        return self._call("get")
+
+    def _set(self, value: Any) -> None:
+        self._ensure_open()
+        if not hasattr(self, "_code"):
+            self._code = self._call("type")
+        self._call("set", CTYPES[self._code](value).value)
+
+    def statistics(self) -> ArrayStatistics:
+        """Its type, who is attached and who holds the lock, as one frozen picture."""
+        picture: ArrayStatistics = self._call("statistics")
+        return picture
+
+
+class RawValue(_Value, Handle):
+    """RawValue(typecode_or_type, *args, name=None, exist_ok=False, persist=False, seats=192)
+
+    `multiprocessing.RawValue` behind a server: one number, bool or character of a type of `ctypes`, or of a code of
+    `array`, "c" and "u" among them, read and written in one step each by `value`. With `exist_ok=True` and the name of
+    one that is there, a further handle on it, whose value stays.
+
+    Raises TypeError for another type, structures and arrays among them, or for a value that the type does not take;
+    FileExistsError when the name is taken, ValueError when what is there differs.
+    """
+
+    kind = "RawValue"
+
+    def __init__(
+        self,
+        typecode_or_type: Any,
+        /,
+        *args: Any,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        seats: int = DEFAULT_SEATS,
+    ) -> None:
+        self._make(typecode_or_type, args, (name, exist_ok, persist, seats))
+
+    @property
+    def value(self) -> Any:
+        """The value, read and written in one step each, as `ctypes` does: a number too large for the type wraps."""
+        return self._get()
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        self._set(value)
+
+
+class Value(Locked, _Value):
+    """Value(typecode_or_type, *args, lock=True, name=None, exist_ok=False, persist=False, seats=192)
+
+    `multiprocessing.Value` behind a server: a RawValue with a lock, for which `value` waits while another thread or
+    process holds it, and which `with`, `acquire` and `release` take. The lock is an RLock of its own, or the one given
+    as `lock`, which goes along where the handle is pickled and is nothing that `attach` knows of. With `lock=False` the
+    result is a RawValue. `with` does not close the handle. There is no `get_obj`: the memory is the server's.
+
+    Raises as RawValue does, and AttributeError for a `lock` that is none.
+    """
+
+    kind = "Value"
+    _given: Any = None
+    _known: int
+
+    def __new__(cls, *args: Any, lock: Any = True, **options: Any) -> Any:
+        if lock is False and cls.home is not None:
+            return cls.home.RawValue(*args, **options)
+        return super().__new__(cls)
+
+    def __init__(
+        self,
+        typecode_or_type: Any,
+        /,
+        *args: Any,
+        lock: Any = True,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        seats: int = DEFAULT_SEATS,
+    ) -> None:
+        self._given = given_lock(lock)
+        self._make(typecode_or_type, args, (name, exist_ok, persist, seats))
+
+    @property
+    def value(self) -> Any:
+        """The value, read and written as `ctypes` does when no other holds the lock: a number too large for the type
+        wraps.
+
+        `v.value += 1` reads, then writes: hold the lock around it, or use a Counter.
+        """
+        if self._given is None:
+            return self._call("get", thread=self._own_lock()._who(), patience=None)
+        with self._given:
+            return self._get()
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        if self._given is None:
+            self._set(value)
+        else:
+            with self._given:
+                self._set(value)
+
+    def _set(self, value: Any) -> None:
+        self._ensure_open()
+        if not hasattr(self, "_code"):
+            self._code = self._call("type")
+        self._call("set", CTYPES[self._code](value).value, thread=self._own_lock()._who(), patience=None)
+
+    def get_lock(self) -> Any:
+        """Its lock, for which reading and writing waits: an RLock, or the one that it was given."""
+        self._ensure_open()
+        return self._own_lock() if self._given is None else self._given
+
+    def _own_lock(self) -> PartLock:
+        self._ensure_open()
+        if not hasattr(self, "_known"):
+            self._known = self._call("lock")
+        return PartLock(self, self._known, owned=True)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        plain = super().__reduce__()
+        return plain if self._given is None else (_with_lock, (*plain, self._given))
+
+
+def _with_lock(opens: Any, args: tuple[Any, ...], lock: Any) -> Any:
+    """A value that was pickled with a lock that is not its own."""
+    value = opens(*args)
+    value._given = lock
+    return value

@@ -1,0 +1,92 @@
+"""A set in shared memory: the keys of a dict."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, MutableSet
+from dataclasses import replace
+from typing import Any
+
+from sharedkit import segments
+from sharedkit._members import DictMembers
+from sharedkit._segment import Handle, Segment
+from sharedkit.shm import _dict
+from sharedkit.statistics import DictStatistics
+
+__all__ = ["Set"]
+
+KIND_SET = 17
+
+
+class Set(DictMembers, Handle):
+    """Set(iterable=(), /, *, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)
+
+    A `set` in shared memory. Members are what can be keys of a Dict, and equal exactly when Python says so. Each single
+    operation is atomic; iteration goes over a snapshot, in the order in which members were added. `insert` adds and
+    says whether the member was new. Operators such as `|`, and `union` and its like, answer plain sets; what changes
+    many members does so in one atomic step a member.
+
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when what is there differs, TypeError for
+    what cannot be a key, OutOfSharedMemory.
+    """
+
+    __slots__ = ("_dict",)
+
+    def __init__(
+        self,
+        iterable: Iterable[Any] = (),
+        /,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        seats: int = segments.DEFAULT_SEATS,
+        mode: int | None = None,
+        group: int | str | None = None,
+    ) -> None:
+        members = dict.fromkeys(iterable)
+        fresh: list[Segment] = []
+
+        def made(place: Any, name: str | None, seats: int, flags: int) -> Segment:
+            segment = _dict.make(place, name, seats, flags, secrets.randbits(128), KIND_SET)
+            fresh.append(segment)
+            return segment
+
+        blueprint = segments.Blueprint(KIND_SET, made, lambda there: None)
+        self._adopt(segments.create(blueprint, name, exist_ok, persist, seats, mode, group))
+        try:
+            for member in members:
+                self.add(member)
+        except BaseException:  # nobody has asked for a set with half of them
+            if fresh:
+                self.unlink()
+            self.close()
+            raise
+
+    @classmethod
+    def _of(cls, segment: Segment) -> Set:
+        self = cls.__new__(cls)
+        self._adopt(segment)
+        return self
+
+    def _adopt(self, segment: Segment) -> None:
+        self._dict = _dict.Dict._of(segment)
+        self._bind(segment)
+
+    def close(self) -> None:
+        """Let go of the set. Using this handle then raises ClosedError; closing again does nothing."""
+        super().close()
+        self._end()
+
+    def statistics(self) -> DictStatistics:
+        """Sizes, who is attached and who is writing, at this moment: a DictStatistics."""
+        picture: DictStatistics = self._dict.statistics()
+        return replace(picture, kind="Set")
+
+
+def _state(segment: Segment) -> str:
+    return f"{len(_dict.Dict._of(segment))} members"
+
+
+MutableSet.register(Set)
+segments.register_kind(segments.Kind(KIND_SET, "Set", Set._of, _state))

@@ -1,0 +1,77 @@
+"""A set for the threads of this process: the keys of a dict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, MutableSet
+from dataclasses import replace
+from typing import Any
+
+from sharedkit._members import DictMembers
+from sharedkit._segment import Handle, Segment
+from sharedkit.segments import DEFAULT_SEATS, Blueprint
+from sharedkit.statistics import DictStatistics
+from sharedkit.thread import _table, registry
+from sharedkit.thread.dict import Dict
+
+__all__ = ["Set"]
+
+KIND_SET = 17
+
+_BLUEPRINT = Blueprint(
+    KIND_SET,
+    lambda place, name, seats, flags: _table.make(place, name, seats, flags, KIND_SET),
+    lambda there: None,
+)
+
+
+@registry.opens(KIND_SET)
+class Set(DictMembers, Handle):
+    """Set(iterable=(), /, *, name=None, exist_ok=False, persist=False, seats=192)
+
+    A `set` for the threads of this process. Each single operation is atomic; iteration goes over a snapshot, in the
+    order in which members were added. `insert` adds and says whether the member was new. Operators such as `|`, and
+    `union` and its like, answer plain sets; what changes many members does so in one atomic step a member.
+
+    Raises FileExistsError when the name is taken, ValueError when what is there is not a set, TypeError for what is not
+    hashable.
+    """
+
+    __slots__ = ("_dict",)
+
+    def __init__(
+        self,
+        iterable: Iterable[Any] = (),
+        /,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        seats: int = DEFAULT_SEATS,
+    ) -> None:
+        members = dict.fromkeys(iterable)
+        self._adopt(registry.create(_BLUEPRINT, name, exist_ok, persist, seats))
+        for member in members:
+            self.add(member)
+
+    @classmethod
+    def _of(cls, segment: Segment) -> Set:
+        self = cls.__new__(cls)
+        self._adopt(segment)
+        return self
+
+    def _adopt(self, segment: Segment) -> None:
+        self._dict = Dict._of(segment)
+        self._bind(segment)
+
+    def close(self) -> None:
+        """Let go of the set. Using this handle then raises ClosedError; closing again does nothing."""
+        super().close()
+        self._end()
+
+    def statistics(self) -> DictStatistics:
+        """The number of members and who is attached, at this moment: a DictStatistics."""
+        picture: DictStatistics = self._dict.statistics()
+        return replace(picture, kind="Set")
+
+
+MutableSet.register(Set)
