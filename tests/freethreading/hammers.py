@@ -50,6 +50,14 @@ USES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], object]]] = {
         lambda place: place.Queue(),
         lambda q: (q.put(1), q.put("x" * 3000), q.put_many([2, 3]), q.get(timeout=0.01), q.get_many(2, timeout=0.01)),
     ),
+    "LifoQueue": (
+        lambda place: (place.LifoQueue if hasattr(place, "LifoQueue") else place.Queue)(),
+        lambda q: (q.put(1), q.put(2), q.put_many([2, 3]), q.get(timeout=0.01), q.get_many(2, timeout=0.01)),
+    ),
+    "PriorityQueue": (
+        lambda place: (place.PriorityQueue if hasattr(place, "PriorityQueue") else place.Queue)(),
+        lambda q: (q.put((2, "b")), q.put((1, "a")), q.put_many([(2, "c"), (0, "d")]), q.get(timeout=0.01), q.qsize()),
+    ),
     "bounded Queue": (lambda place: place.Queue(2), lambda q: (q.put(1, timeout=0.01), q.get(timeout=0.01), q.qsize())),
     "Dict": (
         lambda place: place.Dict(a=1),
@@ -199,6 +207,28 @@ def counting(place: Any, seconds: float) -> None:
     assert queue.qsize() == -sum(taken)
 
 
+def ranking(place: Any, seconds: float) -> None:
+    """Threads put and get by rank: each item comes once, and what is left comes in order."""
+    queue = place.PriorityQueue()
+    put, got = [set() for _ in range(THREADS)], [set() for _ in range(THREADS)]
+
+    def work(i: int) -> None:
+        number = len(put[i])
+        item = (number * 7919 % 101, i, number)
+        queue.put(item)
+        put[i].add(item)
+        if number % 3:
+            one = queue.get()
+            assert one not in got[i]
+            got[i].add(one)
+
+    together(seconds, *[lambda i=i: work(i) for i in range(THREADS)])
+    left = [queue.get() for _ in range(queue.qsize())]
+    assert left == sorted(left)
+    assert sum(map(len, got)) + len(left) == sum(map(len, put))
+    assert set().union(*got, left) == set().union(*put)
+
+
 def looping(place: Any, seconds: float) -> None:
     """Event loops in several threads wait for the same things; some of their tasks are cancelled."""
     queue, lock, condition = place.Queue(4), place.Lock(), place.Condition(place.Lock())
@@ -272,7 +302,9 @@ def hashing(place: Any, seconds: float) -> None:
     together(seconds, *[work] * THREADS)
 
 
-HAMMERS = {each.__name__: each for each in (closing, dropping, viewing, growing, counting, looping, calling, hashing)}
+HAMMERS = {
+    each.__name__: each for each in (closing, dropping, viewing, growing, counting, ranking, looping, calling, hashing)
+}
 
 
 def main() -> None:

@@ -16,8 +16,10 @@ SECONDS = float(os.environ.get("HAMMER_SECONDS", "1"))
 HAMMERS = ("closing", "dropping", "viewing", "growing", "counting", "looping", "calling", "hashing")
 
 
-@pytest.mark.parametrize("placement", ["thread", "shm"])
-@pytest.mark.parametrize("hammer", HAMMERS)
+@pytest.mark.parametrize(
+    ("hammer", "placement"),
+    [*((hammer, place) for hammer in HAMMERS for place in ("thread", "shm")), ("ranking", "thread")],
+)
 def test_threads_that_do_the_same_at_once_leave_all_of_it_right(hammer: str, placement: str) -> None:
     done = subprocess.run(
         [sys.executable, str(PROGRAM), hammer, placement, str(SECONDS)],
