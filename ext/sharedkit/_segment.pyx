@@ -274,6 +274,7 @@ cdef class Segment:
             rc = sk_segment_attach(segment.s, at, trusted, present)
         if rc != SK_OK:
             refuse_attach(segment, rc, path)
+        count_for_all(segment)
         return segment
 
     @property
@@ -621,6 +622,7 @@ cdef Segment create_segment(object place, str name, sk_plan *plan):
         rc = sk_segment_create(segment.s, in_folder, at, plan)
     if rc != SK_OK:
         refuse(rc, plan.body_len)
+    count_for_all(segment)
     return segment
 
 
@@ -637,6 +639,7 @@ cdef PrivateSegment create_private(object place, str name, sk_plan *plan):
     rc = sk_private_create(segment.s, plan)
     if rc != SK_OK:
         refuse(rc, 0)
+    count_for_all(segment)
     return segment
 
 
@@ -667,11 +670,36 @@ cdef extern from *:
         PyUnstable_GC_VisitObjects(stopped_visit, &stopped);
         if (stopped.what != NULL) what(with); /* there was no object to visit */
     }
+    /* CPython counts the references of the thread that made an object apart, and where another thread drops the last
+     * one, the object ends when its maker runs again: never, while that waits for the other. A segment must end at
+     * once. So these are counted as an object is that its maker has let go of: all in one count. By its maker, before
+     * others see it. */
+    static void count_for_all(PyObject *object) {
+        uint32_t own = object->ob_ref_local;
+        if (object->ob_tid != _Py_ThreadId() || object->ob_ref_shared != 0 || own == UINT32_MAX) return;
+        object->ob_tid = 0;
+        object->ob_ref_local = 0;
+        object->ob_ref_shared = ((Py_ssize_t)own << _Py_REF_SHARED_SHIFT) | _Py_REF_MERGED;
+    }
     #else
     static void with_others_stopped(void (*what)(void *), void *with) { what(with); }
+    static void count_for_all(PyObject *object) { (void)object; }
     #endif
     """
     void with_others_stopped(void (*what)(void *) noexcept, void *to)
+    void count_for_all(object what)
+
+
+cdef object counted_for_all(object what):
+    """The same new object, which holds a segment, and ends where its last reference goes, in whichever thread."""
+    count_for_all(what)
+    return what
+
+
+def ends_anywhere(what):
+    """`counted_for_all`, for what is made in Python."""
+    count_for_all(what)
+    return what
 
 
 cdef void keep(Dropped *dropped, object what) noexcept:
@@ -715,6 +743,7 @@ cdef class Handle:
     cdef bind(self, Segment segment):
         self.segment = segment
         self.s = segment.s
+        count_for_all(self)
 
     cdef void drop(self, Dropped *dropped) noexcept:
         """Empty the fields, after those of a subclass. No code of others may run in here: `keep` what a field held."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
@@ -10,6 +11,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from sharedkit._segment import ends_anywhere
 from sharedkit.errors import CorruptSegmentError
 from sharedkit.statistics import ArrayStatistics
 
@@ -115,7 +117,11 @@ class MemoryValue:
         kind = _BY_CODE.get({"S": "c", "U": "u"}.get(array.dtype.kind, array.dtype.char))
         if kind is None or array.shape != () or array.dtype != dtype_of(kind()):
             raise CorruptSegmentError(f"no value has the shape {array.shape} and the dtype {array.dtype}")
-        self._hold(array, kind.from_buffer(array.ndarray), segment)
+        cell = kind.from_buffer(array.ndarray)
+        view = cell._objects  # what ctypes holds on to, down to the array
+        for each in (cell, view, *gc.get_referents(view)):
+            ends_anywhere(each)
+        self._hold(array, cell, segment)
 
     def statistics(self: Any) -> ArrayStatistics:
         """Its type, who is attached and who holds the lock, at this moment: an ArrayStatistics."""

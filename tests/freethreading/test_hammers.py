@@ -45,3 +45,49 @@ assert not sys._is_gil_enabled()
 """
     done = subprocess.run([sys.executable, "-W", "error", "-c", source], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+MAKES = {
+    "Array": "sk.Array(5)", "Barrier": "sk.Barrier(2)", "BoundedSemaphore": "sk.BoundedSemaphore()",
+    "Condition": "sk.Condition()", "Counter": "sk.Counter()", "Counters": "sk.Counters(['a', 'b'])",
+    "Dict": "sk.Dict(a=1)", "Event": "sk.Event()",
+    "Lock": "sk.Lock()", "Queue": "sk.Queue()", "RLock": "sk.RLock()", "RWLock": "sk.RWLock()",
+    "Semaphore": "sk.Semaphore()", "Set": "sk.Set([1])", "Value": "sk.Value('i')", "RawValue": "sk.RawValue('i')",
+}  # fmt: skip
+PARTS = {
+    "a view": ("Array", "it.ndarray"), "its lock": ("Array", "it.lock"), "one of a group": ("Counters", "it['a']"),
+    "a side": ("RWLock", "it.reader"),
+}  # fmt: skip
+ENDS = [
+    *((name, "it", how) for name in MAKES for how in ("close", "drop")),
+    *((*part, "drop") for part in PARTS.values()),
+]
+
+
+@pytest.mark.parametrize(("name", "kept", "how"), ENDS)
+def test_a_segment_ends_at_once_where_its_last_handle_goes_in_another_thread(name: str, kept: str, how: str) -> None:
+    """CPython would have the thread see to it that made the handle, which waits for this one."""
+    source = f"""
+import os, threading
+import sharedkit as sk
+
+it = {MAKES[name]}
+path = "/dev/shm/sk_" + it.name
+assert os.path.exists(path)
+box = [{kept}]
+del it
+
+def end():
+    last = box.pop()
+    if {how == "close"}:
+        last.close()
+    else:
+        del last
+    print(os.path.exists(path))
+
+thread = threading.Thread(target=end)
+thread.start()
+thread.join()
+"""
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "False\n", "")

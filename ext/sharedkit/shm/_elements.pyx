@@ -8,7 +8,9 @@ from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, u
 from libc.string cimport memcpy
 from libcpp cimport bool as cbool
 
-from sharedkit._segment cimport HAS_GIL, SK_CORRUPT, SK_OK, PrivateSegment, Segment, refuse, sk_header_of, sk_segment
+from sharedkit._segment cimport (
+    HAS_GIL, SK_CORRUPT, SK_OK, PrivateSegment, Segment, counted_for_all, refuse, sk_header_of, sk_segment,
+)
 
 import operator
 
@@ -61,7 +63,7 @@ cdef Elements elements_of(Segment segment, object dtype):
     self.count = sk_header_of(segment.s).param[SK_ARRAY_COUNT]
     self.itemsize = dtype.itemsize
     self.number = NUMBERS.get((dtype.kind, dtype.itemsize), OTHER) if dtype.isnative else OTHER
-    return self
+    return counted_for_all(self)
 
 
 cdef class Elements:

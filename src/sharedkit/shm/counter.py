@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from sharedkit import segments
 from sharedkit._differences import unlike
-from sharedkit._segment import Handle, Segment
+from sharedkit._segment import Handle, Segment, ends_anywhere
 from sharedkit.shm import _counter
 from sharedkit.shm._counter import Counter
 from sharedkit.statistics import CountersStatistics
@@ -78,7 +78,7 @@ class Counters(Handle):
 
     def _adopt(self, segment: Segment) -> None:
         self._bind(segment)
-        self._views = {}
+        self._views = ends_anywhere({})
         for i, each in enumerate(json.loads(segment.meta)):
             self._views[each] = self._view_class._of(segment, i, each)
 
