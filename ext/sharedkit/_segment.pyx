@@ -696,7 +696,7 @@ cdef int let_go(Handle handle, str called) except -1:
     dropped.n = 0
     dropped.handle = <void *>handle
     dropped.called = <void *>called if called is not None else NULL
-    if HAS_GIL or alone():
+    if HAS_GIL:
         drop_now(&dropped)
     else:
         with_others_stopped(drop_now, &dropped)
