@@ -13,13 +13,17 @@ import pytest
 
 PROGRAM = Path(__file__).with_name("hammers.py")
 SECONDS = float(os.environ.get("HAMMER_SECONDS", "1"))
-HAMMERS = ("closing", "dropping", "viewing", "growing", "counting", "looping", "calling", "hashing")
+HAMMERS = (
+    "closing", "waiting", "showing", "forking", "collecting",
+    "dropping", "viewing", "growing", "counting", "looping", "calling",
+)  # fmt: skip
+SUBJECTS = [(hammer, placement) for hammer in HAMMERS for placement in ("thread", "shm")]
+SUBJECTS.remove(("forking", "thread"))  # see docs/pythons.md
+SUBJECTS += [("closing", "manager"), ("waiting", "manager"), ("counting", "manager")]
+SUBJECTS += [("ranking", "thread"), ("hashing", "thread")]
 
 
-@pytest.mark.parametrize(
-    ("hammer", "placement"),
-    [*((hammer, place) for hammer in HAMMERS for place in ("thread", "shm")), ("ranking", "thread")],
-)
+@pytest.mark.parametrize(("hammer", "placement"), SUBJECTS)
 def test_threads_that_do_the_same_at_once_leave_all_of_it_right(hammer: str, placement: str) -> None:
     done = subprocess.run(
         [sys.executable, str(PROGRAM), hammer, placement, str(SECONDS)],
