@@ -276,7 +276,8 @@ def test_what_is_shown_of_a_handle_that_is_closed_when_its_name_is_asked_for(
 
     def closing(names: Any, segment: Any) -> None:
         asked.append(segment)
-        handle.close()
+        if len(asked) == 1:
+            handle.close()  # which asks for the name, too
         choose(names, segment)
 
     monkeypatch.setattr(registry._Names, "choose", closing)
