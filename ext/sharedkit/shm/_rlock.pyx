@@ -16,6 +16,9 @@ from sharedkit.shm._waiting cimport sk_stay, this_thread, until_of, wait_in
 from sharedkit.shm._sync import blueprint, told
 
 
+cdef extern from "sk_atomic.h" nogil:
+    uint64_t sk_load64_relaxed(const uint64_t *word) noexcept
+
 cdef extern from "sk_rlock.h" nogil:
     cbool sk_rlock_mine(const sk_segment *s, const sk_mutex *m, uint32_t thread) noexcept
     int sk_rlock_try(const sk_segment *s, sk_mutex *m, uint32_t thread) noexcept
@@ -90,7 +93,7 @@ cdef class RLock(Mutex):
 
     cdef uint32_t asker(self) except 0:
         """Who asks: the running task, if it is a task that holds the lock, and this one; else the thread."""
-        cdef uint32_t holder = <uint32_t>self.mutex.thread
+        cdef uint32_t holder = <uint32_t>sk_load64_relaxed(&self.mutex.thread)
         if holder >> 31 and sk_lock_owner(&self.mutex.word) == sk_me(self.s):
             if holder == <uint32_t>coroutines().name_of_task():
                 return holder
