@@ -49,3 +49,32 @@ assert not sys._is_gil_enabled()
 """
     done = subprocess.run([sys.executable, "-W", "error", "-c", source], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+EXITING = """
+import importlib, sys, threading, time
+place = importlib.import_module(f"sharedkit.{sys.argv[1]}")
+queue, empty, event = place.Queue(), place.Queue(), place.Event()
+
+def close():
+    while True:
+        place.Counter().close()
+
+def exchange():
+    while True:
+        queue.put(1)
+        queue.get()
+
+for work in (close, close, close, exchange, empty.get, event.wait):
+    threading.Thread(target=work, daemon=True).start()
+time.sleep(0.02)
+"""
+
+
+@pytest.mark.parametrize("placement", ["thread", "shm"])
+def test_a_program_ends_while_its_daemon_threads_wait_use_and_close(placement: str) -> None:
+    for _ in range(5):
+        done = subprocess.run(
+            [sys.executable, "-c", EXITING, placement], capture_output=True, text=True, timeout=60
+        )  # fmt: skip
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
