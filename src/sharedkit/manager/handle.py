@@ -125,9 +125,10 @@ class Structure:
         return ClosedError(called if why is None else f"{called}: {why}")
 
     def _ensure_open(self) -> Link:
-        if self._link is None:
+        link = self._link  # read once: another thread may close it
+        if link is None:
             raise self._is_closed()
-        return self._link
+        return link
 
     @property
     def name(self) -> str:
