@@ -73,7 +73,7 @@ USES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], object]]] = {
     ),
     "Value": (
         lambda place: place.Value("i"),
-        lambda v: (v.value, setattr(v, "value", 3), v.get_lock(), v.get_obj().value),
+        lambda v: (v.value, setattr(v, "value", 3), v.get_lock(), v.value),
     ),
     "RawValue": (lambda place: place.RawValue("d"), lambda v: (v.value, setattr(v, "value", 3))),
     "Array": (
