@@ -335,8 +335,14 @@ def test_a_group_of_counters_that_another_thread_closes_is_whole_or_closed(
         return there
 
     monkeypatch.setattr(type(group), "_segment", closing, raising=False)
-    for look in (lambda: group.keys(), lambda: group.values(), lambda: group.items(), lambda: group["a"].value):
+    looks: list[Callable[[Any], Any]] = [
+        lambda there: there.keys(),
+        lambda there: there.values(),
+        lambda there: there.items(),
+        lambda there: there["a"].value,
+    ]
+    for look in looks:
         group = place.Counters(["a", "b"])
         with contextlib.suppress(ClosedError):
-            assert look() == ["a", "b"]
+            assert look(group) == ["a", "b"]
         assert group.closed
