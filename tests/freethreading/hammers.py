@@ -172,8 +172,8 @@ def showing(place: Any, seconds: float) -> None:
 def forking(place: Any, seconds: float) -> None:
     """A thread forks while others use what it has open, too, by handles of their own, and close some.
 
-    The child uses its own alone: a list, a dict or a lock that another thread was just changing is locked for ever in the
-    child of a Python without a GIL, as that thread is not there.
+    The child uses its own alone: a list, a dict or a lock that another thread was just changing is locked for ever in
+    the child of a Python without a GIL, as that thread is not there.
     """
     mine = {kind: make(place) for kind, (make, _) in USES.items() if kind != "Barrier"}
     names = {kind: handle.name for kind, handle in mine.items()}
