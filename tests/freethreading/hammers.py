@@ -127,7 +127,9 @@ def together(seconds: float, *works: Callable[[], object]) -> None:
         raise errors[0]
 
 
-def renewed(seconds: float, make: Callable[[], Any], use: Callable[[Any], object], users: int, pause: float = 0) -> None:
+def renewed(
+    seconds: float, make: Callable[[], Any], use: Callable[[Any], object], users: int, pause: float = 0
+) -> None:
     """Threads use what is made, closed and made anew meanwhile."""
     box = [make()]
 
