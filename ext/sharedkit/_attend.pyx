@@ -20,8 +20,8 @@ cdef int attend(Segment segment) except -1:
     """Raises what handlers raise, and what is thrown into this greenlet."""
     global greenlets
     PyErr_CheckSignals()
-    if not greenlets:
-        greenlets = _greenlets.patched()
+    if not greenlets and _greenlets.patched():    # written once: other threads read it meanwhile
+        greenlets = True
     if greenlets:
         segment.s.waiter.hasty = 1    # from now on no wait in this segment sleeps
         _greenlets.let_others_run()

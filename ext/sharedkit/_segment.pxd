@@ -91,9 +91,11 @@ cdef extern from *:
 
 
 cdef inline bint alone() noexcept:
-    """Whether this is the only Python thread of its interpreter. Then nobody wants the GIL: a spin of two or three
-    microseconds may keep it, which costs less than letting go of it and taking it again (0.1 us)."""
-    return PyThreadState_Next(PyInterpreterState_ThreadHead(PyInterpreterState_Get())) is NULL
+    """Whether nobody wants the GIL: there is none, or this is the only Python thread of its interpreter. Then a spin of
+    two or three microseconds may keep it, which costs less than letting go of it and taking it again (0.1 us).
+
+    The list of threads is whole under the GIL alone: without it one may be freed while it is read."""
+    return not HAS_GIL or PyThreadState_Next(PyInterpreterState_ThreadHead(PyInterpreterState_Get())) is NULL
 
 
 cdef inline bint is_too_long(uint64_t until) noexcept:

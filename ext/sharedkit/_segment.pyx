@@ -1,9 +1,11 @@
 # cython: language_level=3
 """A process's hold on one segment, and the handles that share it."""
 
+import atexit
 import errno as _errno
 import os
 import resource
+import time
 from typing import NamedTuple
 
 cimport cython
@@ -60,6 +62,10 @@ cdef extern from "sk_private.h" nogil:
     enum: SK_LINE
     uint64_t sk_private_len(const sk_plan *plan) noexcept
     int sk_private_create(void *memory, const sk_plan *plan) noexcept
+
+cdef extern from "sk_atomic.h" nogil:
+    uint32_t sk_add32_relaxed(uint32_t *word, uint32_t n) noexcept
+    uint32_t sk_load32_relaxed(const uint32_t *word) noexcept
 
 cdef extern from "sk_exit.h" nogil:
     void sk_hold_add(sk_hold *hold) noexcept
@@ -717,6 +723,31 @@ cdef void drop_now(void *at) noexcept:
     handle.drop(dropped)
 
 
+cdef uint32_t stopping = 0       # how many threads stop the others just now
+cdef uint64_t ender = 0          # the thread that ends the interpreter
+
+
+def stop_no_more():
+    """At the interpreter's exit: a daemon thread that ended while it stops the others would have the interpreter wait
+    for it for ever (CPython 3.13), so none begins that any more, and those that have begun are waited for."""
+    global ender
+    ender = sk_thread()
+    for _ in range(5000):
+        if sk_load32_relaxed(&stopping) == 0:
+            break
+        time.sleep(0.001)
+
+
+def _after_fork_in_child():
+    global stopping, ender
+    stopping = 0
+    ender = 0
+
+
+atexit.register(stop_no_more)
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
 cdef int let_go(Handle handle, str called) except -1:
     """Empty its fields; it is known by that name from then on."""
     cdef Dropped dropped
@@ -724,10 +755,13 @@ cdef int let_go(Handle handle, str called) except -1:
     dropped.n = 0
     dropped.handle = <void *>handle
     dropped.called = <void *>called if called is not None else NULL
-    if HAS_GIL or alone():
+    if HAS_GIL:
         drop_now(&dropped)
     else:
-        with_others_stopped(drop_now, &dropped)
+        sk_add32_relaxed(&stopping, 1)
+        if ender == 0 or ender == sk_thread():    # else the process ends, and leaves what is open
+            with_others_stopped(drop_now, &dropped)
+        sk_add32_relaxed(&stopping, <uint32_t>-1)
     for i in range(dropped.n):
         Py_DECREF(<object>dropped.kept[i])
     return 0

@@ -125,15 +125,16 @@ class MemoryValue:
 
     def statistics(self: Any) -> ArrayStatistics:
         """Its type, who is attached and who holds the lock, at this moment: an ArrayStatistics."""
+        array = self._array  # read first: where another thread closes this meanwhile, it is closed, and not None
         self._segment()
-        picture: ArrayStatistics = self._array.statistics()
+        picture: ArrayStatistics = array.statistics()
         return replace(picture, kind=type(self).__name__)
 
     def __repr__(self: Any) -> str:
-        kind = type(self).__name__
+        kind, cell = type(self).__name__, self._cell
         if self.closed:
             return f"<{kind} closed>"
-        return f"<{kind} {type(self._cell).__name__}({self._cell.value!r}) name={self.name!r}>"
+        return f"<{kind} {type(cell).__name__}({cell.value!r}) name={self.name!r}>"
 
 
 class MemoryValueWithLock(Locked, MemoryValue):

@@ -8,10 +8,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import faulthandler
+import gc
 import importlib
+import os
 import sys
 import threading
 import time
+import traceback
+import warnings
 from collections.abc import Callable
 from queue import Empty, Full
 from typing import Any
@@ -69,7 +73,7 @@ USES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], object]]] = {
     ),
     "Value": (
         lambda place: place.Value("i"),
-        lambda v: (v.value, setattr(v, "value", 3), v.get_lock(), v.get_obj().value),
+        lambda v: (v.value, setattr(v, "value", 3), v.get_lock(), v.value),
     ),
     "RawValue": (lambda place: place.RawValue("d"), lambda v: (v.value, setattr(v, "value", 3))),
     "Array": (
@@ -77,6 +81,25 @@ USES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], object]]] = {
         lambda a: (a.fetch_add(1, 1.0), a[3], a.ndarray.sum(), a.add_at([1, 2], 1.0), a.compare_exchange(0, 1.0, 2.0)),
     ),
 }
+
+# What makes a structure, and what waits in it for a while, or gives up what it took.
+WAITS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], object]]] = {
+    "get": (lambda place: place.Queue(), lambda q: q.get(timeout=0.01)),
+    "get_many": (lambda place: place.Queue(), lambda q: q.get_many(timeout=0.01)),
+    "put": (lambda place: place.Queue(1), lambda q: (q.put(1, timeout=0.01), q.put(2, timeout=0.01))),
+    "put_many": (lambda place: place.Queue(3), lambda q: q.put_many([1, 2, 3, 4], timeout=0.01)),
+    "at once": (lambda place: place.Queue(2), lambda q: (q.put(1, False), q.get(False))),
+    "both": (lambda place: place.Queue(), lambda q: (q.put(1), q.get(False), q.task_done())),
+    "Lock": (lambda place: place.Lock(), lambda it: it.acquire(timeout=0.01)),
+    "RLock": (lambda place: place.RLock(), lambda it: it.acquire(timeout=0.01)),
+    "Semaphore": (lambda place: place.Semaphore(1), lambda s: s.acquire(timeout=0.01)),
+    "BoundedSemaphore": (lambda place: place.BoundedSemaphore(1), lambda s: s.acquire(timeout=0.01)),
+    "reader": (lambda place: place.RWLock(), lambda it: it.reader.acquire(timeout=0.01)),
+    "writer": (lambda place: place.RWLock(), lambda it: it.writer.acquire(timeout=0.01)),
+    "Event": (lambda place: place.Event(), lambda e: e.wait(0.01)),
+    "Barrier": (lambda place: place.Barrier(THREADS + 3), lambda b: b.wait(0.01)),
+}  # a condition is not here: who closes it while another thread waits in it leaves its lock held
+CLOSED = sk.ClosedError, Empty, Full, threading.BrokenBarrierError, sk.NotLockedError
 
 
 def together(seconds: float, *works: Callable[[], object]) -> None:
@@ -104,21 +127,105 @@ def together(seconds: float, *works: Callable[[], object]) -> None:
         raise errors[0]
 
 
+def renewed(
+    seconds: float, make: Callable[[], Any], use: Callable[[Any], object], users: int, pause: float = 0
+) -> None:
+    """Threads use what is made, closed and made anew meanwhile."""
+    box = [make()]
+
+    def using() -> None:
+        with contextlib.suppress(*CLOSED):
+            use(box[0])
+
+    def renewing() -> None:
+        time.sleep(pause)
+        old, box[0] = box[0], make()
+        old.close()
+
+    together(seconds, *[using] * users, renewing)
+    box[0].close()
+
+
 def closing(place: Any, seconds: float) -> None:
     """A handle is closed while other threads use it."""
     for make, use in USES.values():
-        box = [make(place)]
+        renewed(seconds / len(USES), lambda make=make: make(place), use, 3)
 
-        def using(box: list[Any] = box, use: Callable[[Any], object] = use) -> None:
-            with contextlib.suppress(sk.ClosedError, Empty, Full, threading.BrokenBarrierError):
-                use(box[0])
 
-        def renewing(box: list[Any] = box, make: Callable[[Any], Any] = make) -> None:
-            old, box[0] = box[0], make(place)
-            old.close()
+def waiting(place: Any, seconds: float) -> None:
+    """A handle is closed while other threads, more than there are cores, wait in it or contend for it."""
+    for make, use in WAITS.values():
+        renewed(seconds / len(WAITS), lambda make=make: make(place), use, THREADS + 2, 0.0005)
 
-        together(seconds / len(USES), using, using, using, renewing)
-        box[0].close()
+
+def showing(place: Any, seconds: float) -> None:
+    """A handle is closed while other threads look at what it shows."""
+
+    def show(handle: Any) -> None:
+        repr(handle)
+        handle.statistics()
+        if hasattr(handle, "as_dict"):
+            handle.as_dict()
+
+    for make, _ in USES.values():
+        renewed(seconds / len(USES), lambda make=make: make(place), show, 3)
+
+
+def forking(place: Any, seconds: float) -> None:
+    """A thread forks while others use what it has open, too, by handles of their own, and close some.
+
+    The child uses its own alone: a list, a dict or a lock that another thread was just changing is locked for ever in
+    the child of a Python without a GIL, as that thread is not there.
+    """
+    mine = {kind: make(place) for kind, (make, _) in USES.items() if kind != "Barrier"}
+    names = {kind: handle.name for kind, handle in mine.items()}
+
+    def use(handles: dict[str, Any]) -> None:
+        for kind, handle in handles.items():
+            with contextlib.suppress(*CLOSED):
+                USES[kind][1](handle)
+
+    def work() -> None:
+        handles = {kind: place.attach(name) for kind, name in names.items()}
+        for _ in range(5):
+            use(handles)
+        for handle in handles.values():
+            handle.close()
+
+    def fork() -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Python, of threads
+            pid = os.fork()
+        if pid == 0:
+            faulthandler.dump_traceback_later(LIMIT / 2, exit=True)
+            try:
+                use(mine)
+                use({kind: make(place) for kind, (make, _) in USES.items()})
+                os._exit(0)
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+        assert os.waitpid(pid, 0)[1] == 0, "a child failed"
+
+    together(seconds, work, work, work, fork)
+
+
+def collecting(place: Any, seconds: float) -> None:
+    """The collector finds handles in cycles while other threads use those handles."""
+    made = {kind: make(place) for kind, (make, _) in USES.items()}
+
+    def use() -> None:
+        for kind, (_, each) in USES.items():
+            with contextlib.suppress(*CLOSED):
+                each(made[kind])
+
+    def drop() -> None:
+        for kind, (make, _) in USES.items():
+            cycle: list[Any] = [made[kind]]
+            cycle.append(cycle)
+            made[kind] = make(place)
+
+    together(seconds, use, use, use, drop, lambda: (gc.collect(), time.sleep(0.002)))
 
 
 def dropping(place: Any, seconds: float) -> None:
@@ -303,14 +410,19 @@ def hashing(place: Any, seconds: float) -> None:
 
 
 HAMMERS = {
-    each.__name__: each for each in (closing, dropping, viewing, growing, counting, ranking, looping, calling, hashing)
-}
+    each.__name__: each
+    for each in (
+        closing, waiting, showing, forking, collecting,
+        dropping, viewing, growing, counting, ranking, looping, calling, hashing,
+    )
+}  # fmt: skip
 
 
 def main() -> None:
     faulthandler.enable()
     name, placement, seconds = sys.argv[1:]
-    HAMMERS[name](importlib.import_module(f"sharedkit.{placement}"), float(seconds))
+    place: Any = importlib.import_module(f"sharedkit.{placement}") if placement != "manager" else None
+    HAMMERS[name](sk.get_context("manager") if place is None else place, float(seconds))
 
 
 if __name__ == "__main__":

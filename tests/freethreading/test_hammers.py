@@ -13,13 +13,17 @@ import pytest
 
 PROGRAM = Path(__file__).with_name("hammers.py")
 SECONDS = float(os.environ.get("HAMMER_SECONDS", "1"))
-HAMMERS = ("closing", "dropping", "viewing", "growing", "counting", "looping", "calling", "hashing")
+HAMMERS = (
+    "closing", "waiting", "showing", "forking", "collecting",
+    "dropping", "viewing", "growing", "counting", "looping", "calling",
+)  # fmt: skip
+SUBJECTS = [(hammer, placement) for hammer in HAMMERS for placement in ("thread", "shm")]
+SUBJECTS.remove(("forking", "thread"))  # see docs/pythons.md
+SUBJECTS += [("closing", "manager"), ("waiting", "manager"), ("counting", "manager")]
+SUBJECTS += [("ranking", "thread"), ("hashing", "thread")]
 
 
-@pytest.mark.parametrize(
-    ("hammer", "placement"),
-    [*((hammer, place) for hammer in HAMMERS for place in ("thread", "shm")), ("ranking", "thread")],
-)
+@pytest.mark.parametrize(("hammer", "placement"), SUBJECTS)
 def test_threads_that_do_the_same_at_once_leave_all_of_it_right(hammer: str, placement: str) -> None:
     done = subprocess.run(
         [sys.executable, str(PROGRAM), hammer, placement, str(SECONDS)],
@@ -91,3 +95,32 @@ thread.join()
 """
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "False\n", "")
+
+
+EXITING = """
+import importlib, sys, threading, time
+place = importlib.import_module(f"sharedkit.{sys.argv[1]}")
+queue, empty, event = place.Queue(), place.Queue(), place.Event()
+
+def close():
+    while True:
+        place.Counter().close()
+
+def exchange():
+    while True:
+        queue.put(1)
+        queue.get()
+
+for work in (close, close, close, exchange, empty.get, event.wait):
+    threading.Thread(target=work, daemon=True).start()
+time.sleep(0.02)
+"""
+
+
+@pytest.mark.parametrize("placement", ["thread", "shm"])
+def test_a_program_ends_while_its_daemon_threads_wait_use_and_close(placement: str) -> None:
+    for _ in range(5):
+        done = subprocess.run(
+            [sys.executable, "-c", EXITING, placement], capture_output=True, text=True, timeout=60
+        )  # fmt: skip
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

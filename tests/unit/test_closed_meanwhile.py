@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import sharedkit.aio
 import sharedkit.shm
 import sharedkit.thread
 from sharedkit.errors import ClosedError
+from sharedkit.thread import registry
 
 Made = Callable[[ModuleType], Any]
 placements = pytest.mark.parametrize("place", [sharedkit.thread, sharedkit.shm], ids=["thread", "shm"])
@@ -244,3 +246,103 @@ def test_of_an_event_an_array_and_others(place: ModuleType) -> None:
         lambda a: a.add_at(np.array([1]), Closing(a, 1)),
     ):
         use(place.Array(4, "i8"), call)
+
+
+SHOWN: dict[str, Made] = {
+    "Counter": lambda place: place.Counter(),
+    "Lock": lambda place: place.Lock(),
+    "RLock": lambda place: place.RLock(),
+    "Semaphore": lambda place: place.Semaphore(),
+    "BoundedSemaphore": lambda place: place.BoundedSemaphore(),
+    "RWLock": lambda place: place.RWLock(),
+    "Event": lambda place: place.Event(),
+    "Condition": lambda place: place.Condition(),
+    "Barrier": lambda place: place.Barrier(2),
+    "Queue": lambda place: place.Queue(3),
+    "Dict": lambda place: place.Dict(a=1),
+    "Array": lambda place: place.Array(4),
+}
+
+
+@pytest.mark.parametrize("show", [repr, lambda handle: handle.statistics()], ids=["repr", "statistics"])
+@pytest.mark.parametrize("kind", SHOWN)
+def test_what_is_shown_of_a_handle_that_is_closed_when_its_name_is_asked_for(
+    kind: str, show: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threads' structures get their names by Python code, in which another thread may run."""
+    handle = SHOWN[kind](sharedkit.thread)
+    choose = registry._Names.choose
+    asked = []
+
+    def closing(names: Any, segment: Any) -> None:
+        asked.append(segment)
+        if len(asked) == 1:
+            handle.close()  # which asks for the name, too
+        choose(names, segment)
+
+    monkeypatch.setattr(registry._Names, "choose", closing)
+    with contextlib.suppress(ClosedError):
+        assert show(handle)
+    assert asked
+    assert handle.closed
+
+
+RLOCK_USES: list[Callable[[Any], Any]] = [
+    lambda lock: lock.acquire(),
+    lambda lock: lock.acquire(timeout=0.01),
+    lambda lock: lock.release(),
+    lambda lock: lock.__enter__(),
+    lambda lock: lock.__exit__(None, None, None),
+    lambda lock: lock._is_owned(),
+    lambda lock: lock._recursion_count(),
+    lambda lock: lock._release_save(),
+]
+
+
+@placements
+@pytest.mark.parametrize("number", range(len(RLOCK_USES)))
+def test_an_rlock_of_a_task_that_is_closed_when_its_holder_is_asked_for(
+    place: ModuleType, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which task runs is asked of asyncio."""
+    lock = place.RLock()
+
+    async def held() -> None:
+        await lock.aacquire()
+        name_of_task = sharedkit.aio.name_of_task
+
+        def closing() -> int:
+            lock.close()
+            return name_of_task()
+
+        monkeypatch.setattr(sharedkit.aio, "name_of_task", closing)
+        with pytest.raises(ClosedError):
+            RLOCK_USES[number](lock)
+
+    asyncio.run(held())
+
+
+@placements
+def test_a_group_of_counters_that_another_thread_closes_is_whole_or_closed(
+    place: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = place.Counters(["a", "b"])
+    segment = type(group)._segment
+
+    def closing(self: Any) -> Any:
+        there = segment(self)
+        group.close()
+        return there
+
+    monkeypatch.setattr(type(group), "_segment", closing, raising=False)
+    looks: list[Callable[[Any], Any]] = [
+        lambda there: there.keys(),
+        lambda there: there.values(),
+        lambda there: there.items(),
+        lambda there: there["a"].value,
+    ]
+    for look in looks:
+        group = place.Counters(["a", "b"])
+        with contextlib.suppress(ClosedError):
+            assert look(group) == ["a", "b"]
+        assert group.closed

@@ -7,6 +7,7 @@ import os
 import resource
 import sys
 import warnings
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -191,3 +192,30 @@ def test_a_copy_that_leaves_the_server_has_nothing_of_others_between_its_fields(
             secret = np.full(3 * state.array.itemsize // 8, 0x4141414141414141)
             del secret  # the next array of this size lies where it lay
             assert not any(state.do_read(Any, key).view("u1").reshape(-1))
+
+
+class _Emptied(deque[Any]):
+    """One that another thread empties between a look and the next step."""
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __contains__(self, item: object) -> bool:
+        return True
+
+
+def test_threads_that_tell_at_once_of_what_was_released_find_nothing_left(other: Any) -> None:
+    counter = other.Counter()
+    link = other.link()
+    link.released, link.tickets = _Emptied(), _Emptied()
+    assert counter.add(1) == 1
+    link.tickets.append("told of")
+
+    class Told(deque[Any]):
+        def remove(self, ticket: Any) -> None:
+            super().remove(ticket)
+            super().remove(ticket)
+
+    link.tickets = Told(["told of"])
+    assert counter.add(1) == 2
+    assert not link.tickets

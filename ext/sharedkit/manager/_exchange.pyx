@@ -123,10 +123,10 @@ cdef class Request:
         number = stream.number + 1
         released = []
         try:
-            while link.released:
-                released.append(link.released.popleft())
-            forking = tuple(link.forking) if link.forking else ()   # before `tickets`, to which they go
-            tickets = tuple(link.tickets) if link.tickets else ()
+            if link.released:
+                take_all(link.released, released)
+            forking = tuple(link.forking.copy()) if link.forking else ()   # before `tickets`, to which they go
+            tickets = tuple(link.tickets.copy()) if link.tickets else ()   # a copy is one step, an iteration is not
             content = ident, method, args, thread or get_ident(), (*forking, *tickets, *released)
             message = join(number, content)
         except BaseException:
@@ -160,8 +160,10 @@ cdef class Request:
             stream.unlimit()
         streams.append(stream)
         for ticket in tickets:
-            if ticket in link.tickets:
+            try:
                 link.tickets.remove(ticket)
+            except ValueError:   # another thread has told of it, too
+                pass
         kind, payload = content_of(answer) if answer[0] else pickle.loads(memoryview(answer)[8:])
         if kind == RESULT:
             return payload
@@ -204,6 +206,15 @@ cdef class Request:
                     self.link._calls.leaving.append(done)
         except BaseException:   # the first exception is the one to see
             pass
+
+
+cdef int take_all(queue, list taken) except -1:
+    """Move what is in the deque to the end of the list; other threads may do the same."""
+    try:
+        while True:
+            taken.append(queue.popleft())
+    except IndexError:
+        return 0
 
 
 cdef bint is_end(error):

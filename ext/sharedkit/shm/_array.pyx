@@ -342,10 +342,11 @@ cdef class Array(Handle):
         cdef Elements elements = self.elements
         if self.s is NULL:
             closed(self)
+        array = self.array
         elements.require_number()
-        positions = scatter.positions_of(self.array.shape, indices)
+        positions = scatter.positions_of(array.shape, indices)
         if type(values) is not int and type(values) is not float:
-            values = scatter.summands_of(self.array.dtype, values, positions.shape)
+            values = scatter.summands_of(array.dtype, values, positions.shape)
         elements.add_many(positions, values)
 
     # --- about itself -------------------------------------------------------------------------------
@@ -353,15 +354,17 @@ cdef class Array(Handle):
     def statistics(self):
         """Geometry, who is attached and who holds the lock, at this moment: an ArrayStatistics.
         """
-        segment = self._segment()
+        if self.s is NULL:
+            closed(self)
+        segment, array, lock = self.segment, self.array, self.users_lock    # also if another thread closes the handle
         return ArrayStatistics(
             name=segment.name,
             kind="Array",
-            shape=self.array.shape,
-            dtype=str(self.array.dtype),
-            nbytes=self.array.nbytes,
+            shape=array.shape,
+            dtype=str(array.dtype),
+            nbytes=array.nbytes,
             attached=segment.attached(),
-            lock_owner=self.users_lock.owner,
+            lock_owner=lock.owner,
         )
 
     def __repr__(self):

@@ -310,19 +310,21 @@ mode=None, group=None)\n--\n
     def statistics(self):
         """How many of how many parties have come, who they are, who is attached: a BarrierStatistics.
         """
-        cdef Segment segment = self._segment()
-        cdef uint32_t i
-        state = STATES[min(self.phase(), 5)]
+        cdef uint32_t i, phase = self.phase()
+        cdef Segment segment = self.segment    # also if another thread closes the handle meanwhile
+        cdef sk_barrier *barrier = self.barrier
+        cdef uint32_t inside = sk_barrier_inside(segment.s, barrier) if phase == SK_FILLING else 0
+        state = STATES[min(phase, 5)]
         return BarrierStatistics(
             name=segment.name,
             kind="Barrier",
-            parties=self.parties,
-            waiting=self.n_waiting,
+            parties=sk_barrier_parties(segment.s),
+            waiting=inside,
             state=state,
             owners=tuple([
                 pid
-                for i in range(sk_barrier_parties(self.s))
-                if self.barrier.slot[i] != 0 and (pid := segment.pid_of(self.barrier.slot[i])) is not None
+                for i in range(sk_barrier_parties(segment.s))
+                if barrier.slot[i] != 0 and (pid := segment.pid_of(barrier.slot[i])) is not None
             ]),
             attached=segment.attached(),
         )

@@ -177,7 +177,8 @@ cdef class BoundedSemaphore(Semaphore):
     def __repr__(self):
         if self.s is NULL:
             return f"<closed sharedkit.BoundedSemaphore at {id(self):#x}>"
-        value = f"{self.get_value()}/{sk_permits_bound(self.s)}"
+        cdef Segment segment = self.segment    # also if another thread closes the handle meanwhile
+        value = f"{sk_permits_value(segment.s)}/{sk_permits_bound(segment.s)}"
         return f"<sharedkit.BoundedSemaphore at {id(self):#x} name={self.name!r}: value={value}>"
 
 

@@ -372,13 +372,16 @@ cdef class Condition(Handle):
     def statistics(self):
         """Its lock, how many threads of all processes wait, who is attached: a ConditionStatistics.
         """
-        cdef Segment segment = self._segment()
+        if self.table is NULL:
+            closed(self)
+        cdef Segment segment = self.segment    # also if another thread closes the handle meanwhile
+        cdef object lock = self.lock
         cdef uint32_t asleep, told
-        sk_condition_count(self.s, self.table, &asleep, &told)
+        sk_condition_count(segment.s, self.table, &asleep, &told)
         return ConditionStatistics(
             name=segment.name,
             kind="Condition",
-            lock=picture_of(self.lock),
+            lock=picture_of(lock),
             waiting=asleep,
             notified=told,
             attached=segment.attached(),

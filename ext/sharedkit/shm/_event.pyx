@@ -187,12 +187,15 @@ cdef class Event(Handle):
     def statistics(self):
         """Whether it is set, how many threads of all processes wait, who is attached: an EventStatistics.
         """
-        cdef Segment segment = self._segment()
+        if self.flag is NULL:
+            closed(self)
+        cdef Segment segment = self.segment    # also if another thread closes the handle meanwhile
+        cdef sk_flag *flag = self.flag
         return EventStatistics(
             name=segment.name,
             kind="Event",
-            is_set=self.is_set(),
-            waiting=sk_roll_sum(segment.s, self.flag.roll),
+            is_set=sk_flag_look(flag) & SK_FLAG_UP != 0,
+            waiting=sk_roll_sum(segment.s, flag.roll),
             attached=segment.attached(),
         )
 

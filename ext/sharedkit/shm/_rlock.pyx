@@ -16,6 +16,9 @@ from sharedkit.shm._waiting cimport sk_stay, this_thread, until_of, wait_in
 from sharedkit.shm._sync import blueprint, told
 
 
+cdef extern from "sk_atomic.h" nogil:
+    uint64_t sk_load64_relaxed(const uint64_t *word) noexcept
+
 cdef extern from "sk_rlock.h" nogil:
     cbool sk_rlock_mine(const sk_segment *s, const sk_mutex *m, uint32_t thread) noexcept
     int sk_rlock_try(const sk_segment *s, sk_mutex *m, uint32_t thread) noexcept
@@ -90,7 +93,7 @@ cdef class RLock(Mutex):
 
     cdef uint32_t asker(self) except 0:
         """Who asks: the running task, if it is a task that holds the lock, and this one; else the thread."""
-        cdef uint32_t holder = <uint32_t>self.mutex.thread
+        cdef uint32_t holder = <uint32_t>sk_load64_relaxed(&self.mutex.thread)
         if holder >> 31 and sk_lock_owner(&self.mutex.word) == sk_me(self.s):
             if holder == <uint32_t>coroutines().name_of_task():
                 return holder
@@ -100,7 +103,10 @@ cdef class RLock(Mutex):
         """Take it once more, at the latest at `until`. Whether it was taken."""
         if self.mutex is NULL:
             closed(self)
-        cdef int rc = sk_rlock_try(self.s, self.mutex, self.asker())
+        cdef uint32_t name = self.asker()
+        if self.mutex is NULL:    # to ask which task runs is to run Python code, and another thread may have closed it
+            closed(self)
+        cdef int rc = sk_rlock_try(self.s, self.mutex, name)
         if rc == SK_OK:
             return True
         if rc == SK_OWNER_DIED:
@@ -179,7 +185,10 @@ cdef class RLock(Mutex):
         self.free()
 
     cdef int free(self) except -1:
-        cdef int rc = sk_rlock_give(self.s, self.mutex, self.asker())
+        cdef uint32_t name = self.asker()
+        if self.mutex is NULL:    # as in `take`
+            closed(self)
+        cdef int rc = sk_rlock_give(self.s, self.mutex, name)
         if rc == SK_EXCESS:
             raise errors.NotLockedError("cannot release un-acquired lock")
         if rc != SK_OK:
@@ -211,7 +220,10 @@ cdef class RLock(Mutex):
         return sk_rlock_mine(self.s, self.mutex, name)
 
     def _recursion_count(self):
-        return self.mutex.count if self._is_owned() else 0
+        if self.mutex is NULL:
+            closed(self)
+        cdef uint32_t name = self.asker()
+        return self.mutex.count if self.held_by(name) else 0
 
     def _release_save(self):
         if self.mutex is NULL:
@@ -270,9 +282,10 @@ cdef class RLock(Mutex):
     def __repr__(self):
         if self.mutex is NULL:
             return f"<closed sharedkit.RLock object at {id(self):#x}>"
+        cdef uint64_t times = self.mutex.count    # before other code runs, in which another thread may close it
         owner = self.owner
         state = "unlocked" if owner is None else "locked"
-        count = 0 if owner is None else self.mutex.count
+        count = 0 if owner is None else times
         return f"<{state} sharedkit.RLock object owner={owner} count={count} name={self.name!r} at {id(self):#x}>"
 
 

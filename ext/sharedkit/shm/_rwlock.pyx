@@ -221,12 +221,14 @@ cdef class RWLock(Handle):
     def statistics(self):
         """Who writes, since when, who reads, how many threads wait, who is attached: an RWLockStatistics.
         """
-        cdef Segment segment = self._segment()
-        cdef sk_mutex *mutex = sk_rw_writer(self.s)
+        if self.s is NULL:
+            closed(self)
+        cdef Segment segment = self.segment    # also if another thread closes the handle meanwhile
+        cdef sk_mutex *mutex = sk_rw_writer(segment.s)
         cdef uint32_t seat, owner, n
         readers = {}
-        for seat in range(self.s.seats.count):
-            n = sk_rw_reads(self.s, seat, &owner)
+        for seat in range(segment.s.seats.count):
+            n = sk_rw_reads(segment.s, seat, &owner)
             if n != 0:
                 readers[segment.pid_of(owner)] = n
         readers.pop(None, None)
@@ -238,9 +240,9 @@ cdef class RWLock(Handle):
             writer=writer,
             since=None if writer is None or since == 0 else since / 1e9,
             readers=readers,
-            waiting_readers=sk_roll_sum(self.s, sk_rw_waiting(self.s)),
-            waiting_writers=sk_roll_sum(self.s, sk_rw_wanting(self.s)),
-            owner_died=self.owner_died,
+            waiting_readers=sk_roll_sum(segment.s, sk_rw_waiting(segment.s)),
+            waiting_writers=sk_roll_sum(segment.s, sk_rw_wanting(segment.s)),
+            owner_died=mutex.torn != 0,
             attached=segment.attached(),
         )
 

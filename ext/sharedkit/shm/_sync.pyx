@@ -126,13 +126,16 @@ cdef class Mutex(Handle):
 
     cdef object picture(self, str kind, object count):
         """A LockStatistics. Who holds it is read before and after `since`, so that the two belong together."""
-        cdef Segment segment = self._segment()
+        if self.mutex is NULL:
+            closed(self)
+        cdef Segment segment = self.segment    # also if another thread closes the handle meanwhile
+        cdef sk_mutex *mutex = self.mutex
         cdef uint32_t owner = 0
         cdef uint64_t since = 0
         for _ in range(100):
-            owner = sk_lock_owner(&self.mutex.word)
-            since = self.mutex.since
-            if sk_lock_owner(&self.mutex.word) == owner and (owner == 0 or since != 0):
+            owner = sk_lock_owner(&mutex.word)
+            since = mutex.since
+            if sk_lock_owner(&mutex.word) == owner and (owner == 0 or since != 0):
                 break
         pid = segment.pid_of(owner)
         return LockStatistics(
@@ -140,8 +143,8 @@ cdef class Mutex(Handle):
             kind=kind,
             owner=pid,
             since=None if pid is None or since == 0 else since / 1e9,
-            waiting=sk_roll_sum(segment.s, self.mutex.roll),
-            owner_died=self.mutex.torn != 0,
+            waiting=sk_roll_sum(segment.s, mutex.roll),
+            owner_died=mutex.torn != 0,
             count=0 if pid is None else count,
             attached=segment.attached(),
         )

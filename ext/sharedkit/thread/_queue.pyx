@@ -8,6 +8,7 @@ import types
 
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 from libcpp cimport bool as cbool
@@ -18,7 +19,7 @@ from sharedkit._differences import unlike
 from sharedkit._iteration import refuse_search, until_shutdown
 from sharedkit._segment cimport (
     SK_INTERRUPTED, SK_TIMEOUT,
-    Dropped, Handle, Segment, closed, create_segment, deadline_of, is_too_long, keep, sk_body_of, sk_plan, sk_segment,
+    Dropped, Handle, Segment, closed, create_segment, deadline_of, is_too_long, keep, sk_plan, sk_segment,
 )
 from sharedkit._watch cimport Turn, coroutines, nobody_in_line, pending, sk_waits_aside, waiting
 from sharedkit.shm._waiting cimport next_thread, sk_stay, this_thread
@@ -94,7 +95,11 @@ STATES = ("open", "shutdown", "shutdown-immediate")
 cdef class Items:
     """What the handles of a queue share. All of it changes inside the GIL or a critical section on this object, where
     no code of others runs. `head` and `tail` count what was taken and put, and are masked to places of the ring, out of
-    which the newest may go first; a ranking has its items in place of the ring."""
+    which the newest may go first; a ranking has its items in place of the ring.
+
+    A call holds on to this. Where it enters a critical section, another thread may close the handle, and the segment be
+    gone with it; so the sides are here, and not in there. Who waits holds the segment, too.
+    """
 
     cdef list ring
     cdef bint newest             # goes first
@@ -104,9 +109,22 @@ cdef class Items:
     cdef bint bounded            # it is or was: tasks may stand in line to put
     cdef uint64_t unfinished
     cdef int state               # of STATES; never goes back
+    cdef void *memory            # of the sides
     cdef sk_side *getters
     cdef sk_side *putters
     cdef sk_side *joiners
+
+    cdef int make_sides(self) except -1:
+        self.memory = PyMem_RawCalloc(4, sizeof(sk_side))
+        if self.memory is NULL:
+            raise MemoryError
+        self.getters = <sk_side *>((<size_t>self.memory + sizeof(sk_side) - 1) // sizeof(sk_side) * sizeof(sk_side))
+        self.putters = self.getters + 1
+        self.joiners = self.getters + 2
+        return 0
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.memory)
 
     cdef inline uint64_t room(self) noexcept:
         """For how many more there is room."""
@@ -169,21 +187,19 @@ cdef class Items:
 
 
 def make(place, str name, uint32_t seats, uint32_t flags, int64_t maxsize, uint32_t kind=KIND_QUEUE):
-    """The segment of a new queue: where its threads wait. The items are its partner."""
+    """The segment of a new queue, whose partner are the items. Nothing else is in it."""
     cdef sk_plan plan
     cdef Items items = Items.__new__(Items)
     memset(&plan, 0, sizeof(plan))
     plan.kind = kind
     plan.flags = flags
     plan.seats = seats
-    plan.body_len = 3 * sizeof(sk_side)
+    plan.body_len = sizeof(uint64_t)
     cdef Segment segment = create_segment(place, name, &plan)
     items.ring, items.mask, items.maxsize, items.bounded = nones(FIRST), FIRST - 1, maxsize, maxsize > 0
     items.newest = kind == KIND_LIFO
     items.ranking = Ranking.__new__(Ranking) if kind == KIND_PRIORITY else None
-    items.getters = <sk_side *>sk_body_of(segment.s)
-    items.putters = items.getters + 1
-    items.joiners = items.getters + 2
+    items.make_sides()
     segment.partner = items
     return segment
 
@@ -267,6 +283,12 @@ cdef class Queue(Handle):
             closed(self)
         return self.items
 
+    cdef inline Segment held(self):
+        """The segment, after a critical section, in which another thread may have closed the handle. ClosedError."""
+        if self.s is NULL:
+            closed(self)
+        return self.segment
+
     # --- putting -------------------------------------------------------------------------------
 
     @cython.binding(False)
@@ -288,7 +310,7 @@ cdef class Queue(Handle):
         if put:
             sk_side_call(q.getters, 1)
         else:
-            segment = self.segment    # held from here on: what is asked of the arguments may close the handle
+            segment = self.held()    # from here on: what is asked of the arguments may close the handle
             put_bounded(segment, q, item, block if blocking is None else blocking, timeout)
 
     @cython.binding(False)
@@ -346,7 +368,7 @@ cdef class Queue(Handle):
                 if bounded:
                     sk_side_call(q.putters, 1)
                 return item
-        segment = self.segment
+        segment = self.held()
         cdef cbool willing = block if blocking is None else blocking
         return get_waiting(segment, q, 1, True, willing, timeout)
 
@@ -398,7 +420,7 @@ cdef class Queue(Handle):
             if not nobody_in_line():
                 coroutines().stir(key_of(q, GETTING))
         else:
-            await waiting(put_turn(self.segment, q, [item], block if blocking is None else blocking, timeout))
+            await waiting(put_turn(self.held(), q, [item], block if blocking is None else blocking, timeout))
 
     async def aget(self, block=True, timeout=None, *, blocking=None):
         """`get`, which lets the event loop go on while it waits.
@@ -417,7 +439,7 @@ cdef class Queue(Handle):
                 if q.maxsize > 0:
                     sk_side_call(q.putters, 1)
                 return item
-        return await waiting(get_turn(self.segment, q, 1, True, block if blocking is None else blocking, timeout))
+        return await waiting(get_turn(self.held(), q, 1, True, block if blocking is None else blocking, timeout))
 
     async def aput_many(self, items, block=True, timeout=None, *, blocking=None):
         """`put_many`, which lets the event loop go on while it waits.
@@ -584,18 +606,24 @@ cdef class Queue(Handle):
         """Sizes, counts of waiting threads and tasks, and state, as one frozen picture.
         """
         cdef Items q = self.there()
+        cdef Segment segment = self.segment    # also if another thread closes the handle meanwhile
+        cdef uint64_t size, unfinished
+        cdef int64_t maxsize
+        cdef int state
+        with cython.critical_section(q):
+            size, unfinished, maxsize, state = q.tail - q.head, q.unfinished, q.maxsize, q.state
         return QueueStatistics(
-            name=self.name,
+            name=segment.name,
             kind=type(self).__name__,
-            maxsize=max(0, q.maxsize),
-            qsize=self.qsize(),
-            unfinished_tasks=q.unfinished,
+            maxsize=max(0, maxsize),
+            qsize=size,
+            unfinished_tasks=unfinished,
             capacity_bytes=None,
             used_bytes=None,
-            state=STATES[q.state],
-            attached=self.segment.attached(),
-            waiting_getters=sk_side_waiting(self.s, q.getters),
-            waiting_putters=sk_side_waiting(self.s, q.putters),
+            state=STATES[state],
+            attached=segment.attached(),
+            waiting_getters=sk_side_waiting(segment.s, q.getters),
+            waiting_putters=sk_side_waiting(segment.s, q.putters),
         )
 
     def __repr__(self):
@@ -662,6 +690,14 @@ cdef int sleep(Segment segment, Wait *wait) except -1:
     return 0
 
 
+cdef bint ended(Items q):
+    """Whether it is shut down and empty, at one moment: an item may come before it is shut down."""
+    cdef bint over
+    with cython.critical_section(q):
+        over = q.head == q.tail and q.state != 0
+    return over
+
+
 cdef object take(Items q, object most, bint single):
     """Inside the exclusion, of items that are there: one, or a list of at most so many (None: all)."""
     cdef uint64_t n = q.tail - q.head, i
@@ -680,7 +716,7 @@ cdef object get_waiting(Segment segment, Items q, object most, bint single, cboo
     cdef Wait wait
     cdef bint got = False, shut = False
     cdef object taken = None
-    if q.head == q.tail and q.state != 0:
+    if ended(q):
         raise ShutDown
     begin(&wait, q.getters, deadline_of(timeout) if willing else 0)
     try:
@@ -909,7 +945,7 @@ cdef class GetTurn(SideTurn):
 
 cdef GetTurn get_turn(Segment segment, Items q, object most, bint single, cbool willing, object timeout):
     cdef GetTurn turn = GetTurn.__new__(GetTurn)
-    if q.head == q.tail and q.state != 0:
+    if ended(q):
         raise ShutDown
     turn.most, turn.single = most, single
     turn.begin(segment, q, GETTING, willing, timeout)

@@ -80,6 +80,16 @@ cdef inline bint is_foreign(Pairs pairs, object key) noexcept:
     return pairs.foreign
 
 
+cdef inline bint enter(Pairs pairs, RLock lock, bint more) except -1:
+    """Begin a change; whether it is to `leave`. The lock was read together with the pairs: another thread may have
+    closed the handle since."""
+    if HAS_GIL and not more and pairs.busy == 0:
+        return False
+    lock.take(FOR_EVER)
+    pairs.busy += 1
+    return True
+
+
 cdef inline int leave(Pairs pairs, RLock lock) except -1:
     pairs.busy -= 1
     return lock.free()
@@ -139,14 +149,6 @@ cdef class Table(Handle):
             closed(self)
         return self.grip
 
-    cdef inline bint enter(self, Pairs pairs, bint more) except -1:
-        """Begin a change; whether it is to `leave`."""
-        if HAS_GIL and not more and pairs.busy == 0:
-            return False
-        self.lock.take(FOR_EVER)
-        pairs.busy += 1
-        return True
-
     def __getitem__(self, key):
         cdef PyObject *found = NULL
         cdef Grip grip = self.held()
@@ -178,7 +180,7 @@ cdef class Table(Handle):
     def __setitem__(self, key, value):
         cdef Pairs pairs = self.there()
         cdef RLock lock = self.lock
-        if not self.enter(pairs, is_foreign(pairs, key)):
+        if not enter(pairs, lock, is_foreign(pairs, key)):
             PyDict_SetItem(pairs.table, key, value)
             return
         try:
@@ -189,7 +191,7 @@ cdef class Table(Handle):
     def __delitem__(self, key):
         cdef Pairs pairs = self.there()
         cdef RLock lock = self.lock
-        if not self.enter(pairs, is_foreign(pairs, key)):
+        if not enter(pairs, lock, is_foreign(pairs, key)):
             PyDict_DelItem(pairs.table, key)
             return
         try:
@@ -232,9 +234,9 @@ cdef class Table(Handle):
     cdef object one_step(self, str name, tuple arguments):
         """A method of the plain dict, whose first argument, if any, is a key."""
         cdef Pairs pairs = self.there()
-        step = getattr(pairs.table, name)
         cdef RLock lock = self.lock
-        if not self.enter(pairs, len(arguments) > 0 and is_foreign(pairs, arguments[0])):
+        step = getattr(pairs.table, name)
+        if not enter(pairs, lock, len(arguments) > 0 and is_foreign(pairs, arguments[0])):
             return step(*arguments)
         try:
             return step(*arguments)
@@ -249,7 +251,7 @@ cdef class Table(Handle):
         cdef Pairs pairs = self.there()
         cdef RLock lock = self.lock    # also if the handle is closed meanwhile
         is_foreign(pairs, key)
-        self.enter(pairs, True)
+        enter(pairs, lock, True)
         try:
             there = pairs.table.get(key, MISSING)
             after = n if there is MISSING else there + n
@@ -265,7 +267,7 @@ cdef class Table(Handle):
         """
         cdef Pairs pairs = self.there()
         cdef RLock lock = self.lock    # also if the handle is closed meanwhile
-        self.enter(pairs, True)
+        enter(pairs, lock, True)
         try:
             there = pairs.table.get(key, MISSING)
             if there is MISSING or there != expected:

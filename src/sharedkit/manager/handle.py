@@ -11,7 +11,7 @@ from secrets import token_hex
 from types import TracebackType
 from typing import Any, ClassVar, TypeVar
 
-from sharedkit.errors import ClosedError
+from sharedkit.errors import ClosedError, GoneError
 from sharedkit.manager import placement
 from sharedkit.manager._exchange import Request, call
 from sharedkit.manager.arguments import plain, plain_created
@@ -95,6 +95,10 @@ class Structure:
             return call(link, self._ident, method, args, patience, thread, bound)
         except ClosedError as why:
             raise self._is_closed(why) from None
+        except GoneError:
+            if self._link is None:  # another thread has closed it since we looked
+                raise self._is_closed() from None
+            raise
 
     async def _acall(
         self,
@@ -110,6 +114,10 @@ class Structure:
             return await acall(link, self._ident, method, *args, thread=thread, leave=leave, bound=bound)
         except ClosedError as why:
             raise self._is_closed(why) from None
+        except GoneError:
+            if self._link is None:  # another thread has closed it since we looked
+                raise self._is_closed() from None
+            raise
 
     def _is_closed(self, why: ClosedError | None = None) -> ClosedError:
         """The error that names the handle; `why` where it was closed during a call."""
@@ -117,9 +125,10 @@ class Structure:
         return ClosedError(called if why is None else f"{called}: {why}")
 
     def _ensure_open(self) -> Link:
-        if self._link is None:
+        link = self._link  # read once: another thread may close it
+        if link is None:
             raise self._is_closed()
-        return self._link
+        return link
 
     @property
     def name(self) -> str:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from sharedkit._times import check_wait
-from sharedkit.errors import ClosedError, OwnerDiedWarning
+from sharedkit.errors import ClosedError, GoneError, OwnerDiedWarning
 from sharedkit.manager._exchange import Request, call, giving, taking
 from sharedkit.manager.arguments import plain
 from sharedkit.manager.awaiting import ASKERS, acall, aend, outlive
@@ -330,6 +330,9 @@ class PartLock(_Taken):
             return call(link, ident, method, args, patience, thread, bound)
         except ClosedError as why:
             raise self._whole._is_closed(why) from None
+        except GoneError:
+            self._whole._ensure_open()  # another thread may have closed it since we looked
+            raise
 
     async def _aask(self, method: str, *args: Any, thread: int = 0, bound: float | None = None) -> Any:
         return await acall(*self._key(), method, *plain(Lock.kind, method, args), thread=thread, bound=bound)

@@ -86,12 +86,18 @@ class Counters(Handle):
         """Let go of the segment; the group and its views raise ClosedError afterwards."""
         for view in getattr(self, "_views", {}).values():
             view.close()
-        self._views = _Closed(self)
         super().close()
+        self._views = _Closed(self)
+
+    def _open_views(self) -> dict[str, Counter]:
+        """The views by name. They are looked up first: where another thread closes the group meanwhile, they are
+        closed, and not missing. ClosedError."""
+        views = self._views
+        self._segment()
+        return views
 
     def __getitem__(self, name: str) -> Counter:
-        self._segment()
-        return self._views[name]
+        return self._open_views()[name]
 
     def __setitem__(self, name: str, value: int | Counter) -> None:
         view = self[name]
@@ -104,17 +110,15 @@ class Counters(Handle):
 
     def keys(self) -> list[str]:
         """The names, in the order in which they were given."""
-        self._segment()
-        return list(self._views)
+        return list(self._open_views())
 
     def values(self) -> list[int]:
         """The values in the order of the names, each read for itself."""
-        self._segment()
-        return [view.value for view in self._views.values()]
+        return [view.value for view in self._open_views().values()]
 
     def items(self) -> list[tuple[str, int]]:
         """Pairs of name and value, each value read for itself."""
-        return list(zip(self.keys(), self.values(), strict=True))
+        return [(name, view.value) for name, view in self._open_views().items()]
 
     def as_dict(self) -> dict[str, int]:
         """Name to value, each value read for itself."""
