@@ -700,8 +700,8 @@ cdef uint64_t ender = 0          # the thread that ends the interpreter
 
 
 def stop_no_more():
-    """At the interpreter's exit: a daemon thread that ended while it stops the others would have the interpreter wait for
-    it for ever (CPython 3.13), so none begins that any more, and those that have begun are waited for."""
+    """At the interpreter's exit: a daemon thread that ended while it stops the others would have the interpreter wait
+    for it for ever (CPython 3.13), so none begins that any more, and those that have begun are waited for."""
     global ender
     ender = sk_thread()
     for _ in range(5000):

@@ -313,13 +313,13 @@ mode=None, group=None)\n--\n
         cdef uint32_t i, phase = self.phase()
         cdef Segment segment = self.segment    # also if another thread closes the handle meanwhile
         cdef sk_barrier *barrier = self.barrier
-        cdef uint32_t waiting = sk_barrier_inside(segment.s, barrier) if phase == SK_FILLING else 0
+        cdef uint32_t inside = sk_barrier_inside(segment.s, barrier) if phase == SK_FILLING else 0
         state = STATES[min(phase, 5)]
         return BarrierStatistics(
             name=segment.name,
             kind="Barrier",
             parties=sk_barrier_parties(segment.s),
-            waiting=waiting,
+            waiting=inside,
             state=state,
             owners=tuple([
                 pid

@@ -81,8 +81,8 @@ cdef inline bint is_foreign(Pairs pairs, object key) noexcept:
 
 
 cdef inline bint enter(Pairs pairs, RLock lock, bint more) except -1:
-    """Begin a change; whether it is to `leave`. The lock was read together with the pairs: another thread may have closed
-    the handle since."""
+    """Begin a change; whether it is to `leave`. The lock was read together with the pairs: another thread may have
+    closed the handle since."""
     if HAS_GIL and not more and pairs.busy == 0:
         return False
     lock.take(FOR_EVER)
