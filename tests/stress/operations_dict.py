@@ -14,7 +14,7 @@ from sharedkit.shm.dict import Dict
 
 ABSENT = "absent"
 # Each dict hashes in a way of its own. With this one all go the same way, past no other key, as the traced one did.
-ONE_SEED = SimpleNamespace(randbits=lambda bits: 3)
+ONE_SEED = SimpleNamespace(urandom=lambda size: (3).to_bytes(size, "little"))
 
 
 class DictOperation(Operation):
@@ -36,7 +36,7 @@ class DictOperation(Operation):
         return self.name
 
     def prepare(self) -> None:
-        with mock.patch.object(_dict, "secrets", ONE_SEED):
+        with mock.patch.object(_dict, "os", ONE_SEED):
             self.dict = Dict(name=self.name)
         self.dict.update(self.rest)
         if self.old is not ABSENT:
