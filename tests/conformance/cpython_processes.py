@@ -32,6 +32,8 @@ SUITES = {
 }
 OTHERWISE = {
     "_TestSemaphore.test_timeout": "threading's face refuses a timeout for a call that does not wait",
+    "_TestLock.test_lock_locked_2processes": "its holder ends after a second, and the dead hold no lock of ours",
+    "_TestLock.test_rlock_locked_2processes": "its holder ends after a second, and the dead hold no lock of ours",
     "_TestLock.test_repr_lock": "threading's form of repr, not multiprocessing's",
     "_TestLock.test_repr_rlock": "threading's form of repr, not multiprocessing's",
     "_TestQueue.test_queue_feeder_donot_stop_onexc": "there is no feeder thread: errors of pickling come from put",

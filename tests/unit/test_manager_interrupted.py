@@ -218,6 +218,9 @@ def alarms() -> Iterator[Callable[[], None]]:
         signal.signal(signal.SIGALRM, before)
 
 
+@pytest.mark.skipif(
+    sys.version_info[:2] == (3, 14), reason="its `with` lets handlers run between taking and the block: docs/pythons.md"
+)
 @pytest.mark.parametrize("interval", [0.0, 1e-4], ids=["one", "many"])
 def test_signals_leave_nothing_taken(face: Face, interval: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a `with` of the standard library's: whatever a handler raises, and whenever, the block is left whole."""
