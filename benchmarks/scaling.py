@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 import sharedkit as sk
+from sharedkit.compare.machine import gil_enabled
 from sharedkit.hashing import hash_many
 
 ROUNDS = 9
@@ -117,7 +118,7 @@ def rate(mine: Callable[[], Work], count: int, seconds: float) -> float:
 
 def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 0.2
-    gil = getattr(sys, "_is_gil_enabled", lambda: True)()
+    gil = gil_enabled()
     print(f"Python {sys.version.split()[0]}, {'with' if gil else 'without'} a GIL")
     print(f"{'':28} {'one, a second':>14} {'two':>14} {'ratio':>6} {'wanted':>6}")
     for name in ("thread", "shm"):

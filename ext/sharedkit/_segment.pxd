@@ -144,7 +144,7 @@ cdef class Handle:
 
 
 cdef void keep(Dropped *dropped, object what) noexcept
-cdef object counted_for_all(object what)
+cpdef object ends_anywhere(object what)
 
 
 cdef Segment create_segment(object place, str name, sk_plan *plan)

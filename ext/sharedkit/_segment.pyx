@@ -696,14 +696,8 @@ cdef extern from *:
     void count_for_all(object what)
 
 
-cdef object counted_for_all(object what):
+cpdef object ends_anywhere(object what):
     """The same new object, which holds a segment, and ends where its last reference goes, in whichever thread."""
-    count_for_all(what)
-    return what
-
-
-def ends_anywhere(what):
-    """`counted_for_all`, for what is made in Python."""
     count_for_all(what)
     return what
 

@@ -46,7 +46,7 @@ cdef class Turn:
     cdef int called(self) except -1
     cdef int look_after(self) except -1
     cdef object to_be_called(self)
-    cdef int forsake(self) except -1
+    cdef int abandon_unheard(self) except -1
     cdef object step_once(self, object wake)
 
 

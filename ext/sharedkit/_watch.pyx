@@ -152,7 +152,7 @@ cdef class Watcher:
                 wake = turn.to_be_called()
                 try:
                     if wake is not None and not wake():
-                        turn.forsake()
+                        turn.abandon_unheard()
                 except BaseException:
                     PyErr_WriteUnraisable(wake)
                 turn = wake = None       # nothing is kept while it sleeps
@@ -259,7 +259,7 @@ cdef class Turn:
                 self.called()    # first: it may have looked, and be over, when `wake` comes back
         return wake
 
-    cdef int forsake(self) except -1:
+    cdef int abandon_unheard(self) except -1:
         """Its loop does not run."""
         with cython.critical_section(self):
             unheed(self)

@@ -5,8 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from types import GenericAlias
 from typing import Any, ClassVar, NoReturn, Self
+
+from sharedkit._segment import Handle, Segment
+from sharedkit.statistics import DictStatistics
 
 __all__ = ["DictMembers", "SetFace"]
 
@@ -230,7 +234,28 @@ class DictMembers(SetFace):
     """A set whose members are the keys of a dict of its placement, `_dict`, in the same segment."""
 
     __slots__ = ()
+    _dict_class: ClassVar[Any]
     _dict: Any
+
+    @classmethod
+    def _of(cls, segment: Segment) -> Self:
+        self = cls.__new__(cls)
+        self._adopt(segment)
+        return self
+
+    def _adopt(self: Any, segment: Segment) -> None:
+        self._dict = self._dict_class._of(segment)
+        self._bind(segment)
+
+    def close(self: Any) -> None:
+        """Let go of the set. Using this handle then raises ClosedError; closing again does nothing."""
+        Handle.close(self)
+        self._end()
+
+    def statistics(self) -> DictStatistics:
+        """The number of members, sizes where they lie in shared memory, and who is attached: a DictStatistics."""
+        picture: DictStatistics = self._dict.statistics()
+        return replace(picture, kind="Set")
 
     def add(self, member: Any, /) -> None:
         """Add `member`, if none is there that equals it, in one step."""

@@ -22,10 +22,11 @@ from conformance.subjects import MANAGER, SHM
 from conformance.watchdog import LIMIT, Task, until
 
 import sharedkit as sk
+from sharedkit.compare.machine import gil_enabled
 from sharedkit.shm import _work_ledger as ledger
 from sharedkit.shm import _work_process
 
-GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
+GIL = gil_enabled()
 
 FORK = multiprocessing.get_context("fork")
 

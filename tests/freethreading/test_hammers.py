@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from sharedkit.compare.machine import gil_enabled
+
 PROGRAM = Path(__file__).with_name("hammers.py")
 SECONDS = float(os.environ.get("HAMMER_SECONDS", "1"))
 HAMMERS = (
@@ -32,7 +34,7 @@ def test_threads_that_do_the_same_at_once_leave_all_of_it_right(hammer: str, pla
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-@pytest.mark.skipif(getattr(sys, "_is_gil_enabled", lambda: True)(), reason="with a GIL")
+@pytest.mark.skipif(gil_enabled(), reason="with a GIL")
 def test_importing_every_compiled_module_leaves_the_gil_off() -> None:
     source = """
 import importlib, sys

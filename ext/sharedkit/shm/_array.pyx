@@ -12,7 +12,7 @@ from libc.string cimport memset
 
 from sharedkit._segment cimport (
     SK_CORRUPT, SK_EXISTS, SK_LARGEST, SK_NO_MEMORY,
-    Dropped, Handle, PrivateSegment, Segment, closed, counted_for_all, create_segment, keep, refuse, sk_plan,
+    Dropped, Handle, PrivateSegment, Segment, closed, ends_anywhere, create_segment, keep, refuse, sk_plan,
     sk_segment,
 )
 from sharedkit._segment import PrivatePlace
@@ -175,7 +175,7 @@ cdef class Array(Handle):
         cdef Elements elements = elements_of(segment, dtype)
         if math.prod(shape) != elements.count:
             refuse(SK_CORRUPT, 0)
-        array = counted_for_all(np.ndarray(shape, dtype, buffer=elements))
+        array = ends_anywhere(np.ndarray(shape, dtype, buffer=elements))
         PyMem_Free(self.lengths)
         self.axes = 0
         self.lengths = <Py_ssize_t *>PyMem_Malloc(max(len(shape), 1) * sizeof(Py_ssize_t))
@@ -212,7 +212,7 @@ cdef class Array(Handle):
     @property
     def ndarray(self):
         """A view of the elements, not a copy. It keeps the segment attached, also after `close()`."""
-        return counted_for_all(self.all().view())
+        return ends_anywhere(self.all().view())
 
     @property
     def lock(self):

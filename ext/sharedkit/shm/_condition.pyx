@@ -13,7 +13,7 @@ from sharedkit._attend cimport attend
 from sharedkit._counts import how_many_to_notify
 from sharedkit._segment cimport (
     SK_BUSY, SK_INTERRUPTED, SK_OK, SK_TIMEOUT,
-    Dropped, Handle, PrivateSegment, Segment, closed, counted_for_all, create_segment, keep, refuse, sk_me, sk_plan,
+    Dropped, Handle, PrivateSegment, Segment, closed, ends_anywhere, create_segment, keep, refuse, sk_me, sk_plan,
 )
 from sharedkit._segment import PrivatePlace
 from sharedkit._watch cimport coroutines
@@ -157,8 +157,8 @@ cdef class Condition(Handle):
         if rc != SK_OK:
             refuse(rc, 0)
         self.lock = self.lock_of(segment) if lock is None else lock
-        self.saves = counted_for_all(getattr(self.lock, "_release_save", None))
-        self.restores = counted_for_all(getattr(self.lock, "_acquire_restore", None))
+        self.saves = ends_anywhere(getattr(self.lock, "_release_save", None))
+        self.restores = ends_anywhere(getattr(self.lock, "_acquire_restore", None))
         self.given = segment.params[0] != OWN
         self.bind(segment)
         self.table = sk_condition_of(self.s)

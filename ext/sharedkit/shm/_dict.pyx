@@ -44,9 +44,10 @@ cdef object MISSING = object()
 cdef object empty = np.empty, loads = pickle.loads
 
 
-def make(place, str name, uint32_t seats, uint32_t flags, object seed, uint32_t kind=KIND_DICT):
-    """A new dict segment, also for what else has keys, whose hash has this seed of 128 bits."""
+def make(place, str name, uint32_t seats, uint32_t flags, uint32_t kind=KIND_DICT):
+    """A new dict segment, whose hash has a seed of 128 bits that nobody can guess."""
     cdef sk_plan plan
+    seed = int.from_bytes(os.urandom(16), "little")
     memset(&plan, 0, sizeof(plan))
     plan.kind = kind
     plan.flags = flags
@@ -83,7 +84,7 @@ mode=None, group=None, **items)\n--\n
         fresh = []
 
         def made(place, name, seats, flags):
-            segment = make(place, name, seats, flags, int.from_bytes(os.urandom(16), "little"))
+            segment = make(place, name, seats, flags)
             fresh.append(segment)
             return segment
 

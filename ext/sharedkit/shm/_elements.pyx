@@ -9,7 +9,7 @@ from libc.string cimport memcpy
 from libcpp cimport bool as cbool
 
 from sharedkit._segment cimport (
-    HAS_GIL, SK_CORRUPT, SK_OK, PrivateSegment, Segment, counted_for_all, refuse, sk_header_of, sk_segment,
+    HAS_GIL, SK_CORRUPT, SK_OK, PrivateSegment, Segment, ends_anywhere, refuse, sk_header_of, sk_segment,
 )
 
 import operator
@@ -63,7 +63,7 @@ cdef Elements elements_of(Segment segment, object dtype):
     self.count = sk_header_of(segment.s).param[SK_ARRAY_COUNT]
     self.itemsize = dtype.itemsize
     self.number = NUMBERS.get((dtype.kind, dtype.itemsize), OTHER) if dtype.isnative else OTHER
-    return counted_for_all(self)
+    return ends_anywhere(self)
 
 
 cdef class Elements:

@@ -10,7 +10,7 @@ from libcpp cimport bool as cbool
 from sharedkit import errors, segments
 from sharedkit._segment cimport (
     SK_EXCESS, SK_OK, SK_OWNER_DIED,
-    Handle, Segment, closed, counted_for_all, create_segment, refuse, sk_plan, sk_segment,
+    Handle, Segment, closed, ends_anywhere, create_segment, refuse, sk_plan, sk_segment,
 )
 from sharedkit._watch cimport leaving, sk_waits_aside, waiting
 from sharedkit.shm._sync cimport sk_lock_owner, sk_mutex, sk_mutex_pass_on, sk_mutex_taken, sk_roll_sum
@@ -266,7 +266,7 @@ cdef class Side:
     def __cinit__(self, RWLock whole, bint writes):
         self.whole = whole
         self.writes = writes
-        counted_for_all(self)
+        ends_anywhere(self)
 
     cdef bint take(self, uint64_t until) except -1:
         return self.whole.write(until) if self.writes else self.whole.read(until)

@@ -15,9 +15,7 @@ _D = TypeVar("_D")
 
 KIND_DICT: int
 
-def make(
-    place: Place | PrivatePlace | str, name: str | None, seats: int, flags: int, seed: int, kind: int = 7
-) -> Segment: ...
+def make(place: Place | PrivatePlace | str, name: str | None, seats: int, flags: int, kind: int = 7) -> Segment: ...
 
 @disjoint_base
 class Dict(Entries[_K, _V]):

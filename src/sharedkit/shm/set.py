@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable, MutableSet
-from dataclasses import replace
 from typing import Any
 
 from sharedkit import segments
 from sharedkit._members import DictMembers
 from sharedkit._segment import Handle, Segment
 from sharedkit.shm import _dict
-from sharedkit.statistics import DictStatistics
 
 __all__ = ["Set"]
 
@@ -31,6 +28,7 @@ class Set(DictMembers, Handle):
     """
 
     __slots__ = ("_dict",)
+    _dict_class = _dict.Dict
 
     def __init__(
         self,
@@ -48,7 +46,7 @@ class Set(DictMembers, Handle):
         fresh: list[Segment] = []
 
         def made(place: Any, name: str | None, seats: int, flags: int) -> Segment:
-            segment = _dict.make(place, name, seats, flags, secrets.randbits(128), KIND_SET)
+            segment = _dict.make(place, name, seats, flags, KIND_SET)
             fresh.append(segment)
             return segment
 
@@ -62,26 +60,6 @@ class Set(DictMembers, Handle):
                 self.unlink()
             self.close()
             raise
-
-    @classmethod
-    def _of(cls, segment: Segment) -> Set:
-        self = cls.__new__(cls)
-        self._adopt(segment)
-        return self
-
-    def _adopt(self, segment: Segment) -> None:
-        self._dict = _dict.Dict._of(segment)
-        self._bind(segment)
-
-    def close(self) -> None:
-        """Let go of the set. Using this handle then raises ClosedError; closing again does nothing."""
-        super().close()
-        self._end()
-
-    def statistics(self) -> DictStatistics:
-        """Sizes, who is attached and who is writing, at this moment: a DictStatistics."""
-        picture: DictStatistics = self._dict.statistics()
-        return replace(picture, kind="Set")
 
 
 def _state(segment: Segment) -> str:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, MutableSet
-from dataclasses import replace
 from typing import Any
 
 from sharedkit._members import DictMembers
-from sharedkit._segment import Handle, Segment
+from sharedkit._segment import Handle
 from sharedkit.segments import DEFAULT_SEATS, Blueprint
-from sharedkit.statistics import DictStatistics
 from sharedkit.thread import _table, registry
 from sharedkit.thread.dict import Dict
 
@@ -37,6 +35,7 @@ class Set(DictMembers, Handle):
     """
 
     __slots__ = ("_dict",)
+    _dict_class = Dict
 
     def __init__(
         self,
@@ -52,26 +51,6 @@ class Set(DictMembers, Handle):
         self._adopt(registry.create(_BLUEPRINT, name, exist_ok, persist, seats))
         for member in members:
             self.add(member)
-
-    @classmethod
-    def _of(cls, segment: Segment) -> Set:
-        self = cls.__new__(cls)
-        self._adopt(segment)
-        return self
-
-    def _adopt(self, segment: Segment) -> None:
-        self._dict = Dict._of(segment)
-        self._bind(segment)
-
-    def close(self) -> None:
-        """Let go of the set. Using this handle then raises ClosedError; closing again does nothing."""
-        super().close()
-        self._end()
-
-    def statistics(self) -> DictStatistics:
-        """The number of members and who is attached, at this moment: a DictStatistics."""
-        picture: DictStatistics = self._dict.statistics()
-        return replace(picture, kind="Set")
 
 
 MutableSet.register(Set)
