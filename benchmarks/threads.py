@@ -10,6 +10,7 @@ event loops are rates of a whole lap.
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import statistics
 import sys
 import threading
@@ -28,10 +29,17 @@ TURN = 0.004  # seconds
 LAP = 0.15  # seconds, of two threads
 ITEMS = 20_000
 
-NAMES: dict[str, Any] = {"t": sk.get_context("thread"), "sk": sk, "np": np, "threading": threading}
+NAMES: dict[str, Any] = {
+    "t": sk.get_context("thread"), "sk": sk, "np": np, "threading": threading, "multiprocessing": multiprocessing,
+}  # fmt: skip
+# A thousand are in it, and what comes next is anywhere among them.
+PRIORITIES = (
+    "import itertools, random; r = random.Random(1); n = itertools.cycle([r.random() for _ in range(9973)]);"
+    "[x.put(next(n)) for _ in range(1000)]"
+)
 
-# Name, wanted ratio, (setup, statement) of theirs and of ours.
-ROWS: list[tuple[str, float, tuple[str, str], tuple[str, str]]] = [
+# Name, wanted ratio if one was asked for, (setup, statement) of theirs and of ours.
+ROWS: list[tuple[str, float | None, tuple[str, str], tuple[str, str]]] = [
     (
         "Lock, acquire and release",
         1.3,
@@ -76,6 +84,54 @@ ROWS: list[tuple[str, float, tuple[str, str], tuple[str, str]]] = [
         ("x = sk.Array(1000, 'i8'); at = np.arange(1000)", "x.add_at(at, 1)"),
     ),
     ("Event.set", 1.0, ("x = threading.Event()", "x.set()"), ("x = t.Event()", "x.set()")),
+    (
+        "LifoQueue, put and get, beside queue.LifoQueue",
+        None,
+        ("import queue; x = queue.LifoQueue()", "x.put(7); x.get()"),
+        ("x = t.LifoQueue()", "x.put(7); x.get()"),
+    ),
+    (
+        "PriorityQueue of 1,000, put and get, beside queue.PriorityQueue",
+        None,
+        (f"import queue; x = queue.PriorityQueue(); {PRIORITIES}", "x.put(next(n)); x.get()"),
+        (f"x = t.PriorityQueue(); {PRIORITIES}", "x.put(next(n)); x.get()"),
+    ),
+    (
+        "JoinableQueue, put, get and task_done, beside queue.Queue",
+        None,
+        ("import queue; x = queue.Queue()", "x.put(7); x.get(); x.task_done()"),
+        ("x = t.JoinableQueue()", "x.put(7); x.get(); x.task_done()"),
+    ),
+    (
+        "Set, add and discard, beside set behind a Lock",
+        None,
+        ("x = set(); l = threading.Lock()", "with l: x.add(7)\nwith l: x.discard(7)"),
+        ("x = t.Set()", "x.add(7); x.discard(7)"),
+    ),
+    (
+        "Set, in, beside set behind a Lock",
+        None,
+        ("x = {7}; l = threading.Lock()", "with l: 7 in x"),
+        ("x = t.Set([7])", "7 in x"),
+    ),
+    (
+        "Set in shm, add and discard, beside set behind multiprocessing.Lock",
+        None,
+        ("x = set(); l = multiprocessing.Lock()", "with l: x.add(7)\nwith l: x.discard(7)"),
+        ("x = sk.Set()", "x.add(7); x.discard(7)"),
+    ),
+    (
+        "Value in shm, add under its lock, beside multiprocessing.Value",
+        None,
+        ("x = multiprocessing.Value('q')", "with x.get_lock(): x.value += 1"),
+        ("x = sk.Value('q')", "with x.get_lock(): x.value += 1"),
+    ),
+    (
+        "RawValue in shm, read and write, beside multiprocessing.RawValue",
+        None,
+        ("x = multiprocessing.RawValue('q')", "x.value += 1"),
+        ("x = sk.RawValue('q')", "x.value += 1"),
+    ),
 ]
 
 
@@ -252,11 +308,11 @@ def of_statement(setup: str, statement: str) -> Callable[[], float]:
     return lambda: timer.timeit(loops) / loops
 
 
-def show(name: str, wanted: float, theirs: Callable[[], float], ours: Callable[[], float], rounds: int) -> None:
+def show(name: str, wanted: float | None, theirs: Callable[[], float], ours: Callable[[], float], rounds: int) -> None:
     pairs = [(theirs(), ours()) for _ in range(rounds)]
     ratio = statistics.median(a / b for a, b in pairs)
     best = [min(column) * 1e9 for column in zip(*pairs, strict=True)]
-    print(f"{name:62} {best[0]:12,.1f} {best[1]:12,.1f} {ratio:7.2f} {wanted:7.1f}", flush=True)
+    print(f"{name:62} {best[0]:12,.1f} {best[1]:12,.1f} {ratio:7.2f} {wanted or '-':>7}", flush=True)
 
 
 def main() -> None:

@@ -95,6 +95,24 @@ cdef inline int leave(Pairs pairs, RLock lock) except -1:
     return lock.free()
 
 
+cdef enum Step:
+    SETDEFAULT
+    POP
+    POPITEM
+    CLEAR
+
+
+cdef object take_step(dict table, Step step, object key, object default):
+    """One method of the plain dict."""
+    if step == SETDEFAULT:
+        return table.setdefault(key, default)
+    if step == POP:
+        return table.pop(key) if default is MISSING else table.pop(key, default)
+    if step == POPITEM:
+        return table.popitem()
+    table.clear()
+
+
 def make(place, str name, uint32_t seats, uint32_t flags, uint32_t kind=KIND_DICT):
     """The segment of a new dict: its lock. The pairs are its partner."""
     cdef sk_plan plan
@@ -204,42 +222,42 @@ cdef class Table(Handle):
         """setdefault($self, key, default=None, /)\n--\n
         The value of `key`, set to `default` if it was missing, in one step.
         """
-        return self.one_step("setdefault", (key, default))
+        return self.one_step(SETDEFAULT, key, default)
 
     def _insert(self, key):
         """Set a missing key, in one step, to something; whether it was missing."""
         mark = object()
-        return self.one_step("setdefault", (key, mark)) is mark
+        return self.one_step(SETDEFAULT, key, mark) is mark
 
-    def pop(self, key, *default):
-        """Remove `key` and return its value in one step; `default` if it is missing, or KeyError without one.
+    @cython.binding(False)
+    def pop(self, key, default=MISSING, /):
+        """pop($self, key, default=<unrepresentable>, /)\n--\n
+        Remove `key` and return its value in one step; `default` if it is missing, or KeyError without one.
         """
-        return self.one_step("pop", (key, *default))
+        return self.one_step(POP, key, default)
 
     def popitem(self):
         """Remove and return the pair that was inserted last, in one step. KeyError when there is none.
         """
-        return self.one_step("popitem", ())
+        return self.one_step(POPITEM, None, None)
 
     def clear(self):
         """Remove everything, in one step.
         """
-        self.one_step("clear", ())
+        self.one_step(CLEAR, None, None)
 
     def as_dict(self):
         """A plain dict of a snapshot.
         """
         return self.there().table.copy()
 
-    cdef object one_step(self, str name, tuple arguments):
-        """A method of the plain dict, whose first argument, if any, is a key."""
+    cdef object one_step(self, Step step, object key, object default):
         cdef Pairs pairs = self.there()
         cdef RLock lock = self.lock
-        step = getattr(pairs.table, name)
-        if not enter(pairs, lock, len(arguments) > 0 and is_foreign(pairs, arguments[0])):
-            return step(*arguments)
+        if not enter(pairs, lock, (step == SETDEFAULT or step == POP) and is_foreign(pairs, key)):
+            return take_step(pairs.table, step, key, default)
         try:
-            return step(*arguments)
+            return take_step(pairs.table, step, key, default)
         finally:
             leave(pairs, lock)
 
