@@ -36,10 +36,10 @@ def cell_of(typecode_or_type: Any, args: tuple[Any, ...]) -> Any:
     if isinstance(kind, str) and kind in _BY_CODE:
         kind = _BY_CODE[kind]
     if not any(kind is each for each in CTYPES.values()):
-        called = repr(kind) if isinstance(kind, str) else getattr(kind, "__name__", repr(kind))
+        called = f"bad typecode {kind!r}" if isinstance(kind, str) else f"bad type {getattr(kind, '__name__', kind)}"
         raise TypeError(
-            f"a Value is one of the codes {', '.join(_BY_CODE)} or a ctypes type of a number of up to 8 bytes, a bool "
-            f"or a character, not {called}; structures and arrays go into an Array, whose dtype can have fields"
+            f"{called}: a Value is one of the codes {', '.join(_BY_CODE)} or a ctypes type of a number of up to 8 "
+            "bytes, a bool or a character; structures and arrays go into an Array, whose dtype can have fields"
         )
     return kind(*args)
 
