@@ -8,5 +8,5 @@ from sharedkit._segment cimport Segment
 
 cdef int attend(Segment segment) except -1
 cdef bint unanswered(Segment segment, int rc) except -1
-cdef cbool has_greenlets() noexcept
+cdef const cbool *has_greenlets() noexcept
 cdef uint32_t greenlet_number(uint32_t (*fresh)() noexcept) noexcept

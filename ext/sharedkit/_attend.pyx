@@ -11,9 +11,9 @@ from sharedkit._segment cimport SK_BUSY, SK_INTERRUPTED, Segment
 cdef cbool greenlets = _greenlets.patched()
 
 
-cdef cbool has_greenlets() noexcept:
-    """Whether greenlets are this program's threads, as far as is known; a wait finds out."""
-    return greenlets
+cdef const cbool *has_greenlets() noexcept:
+    """Where it stands whether greenlets are this program's threads, as far as is known; a wait finds out."""
+    return &greenlets
 
 
 cdef int attend(Segment segment) except -1:

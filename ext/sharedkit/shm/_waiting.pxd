@@ -3,10 +3,19 @@
 from libc.stdint cimport uint32_t, uint64_t
 from libcpp cimport bool as cbool
 
+from sharedkit._attend cimport has_greenlets
 from sharedkit._segment cimport Segment, sk_segment
 from sharedkit._watch cimport Turn, sk_aside
 from sharedkit.shm._stalls cimport sk_stall
 
+
+cdef extern from *:
+    """
+    static const bool *sk_greenlets; /* where it stands whether this program has any; asked for once a module */
+    static inline uint32_t sk_thread_number(void) { return (uint32_t)PyThreadState_Get()->id; }
+    """
+    const cbool *sk_greenlets
+    uint32_t sk_thread_number() noexcept
 
 cdef extern from "sk_stay.h" nogil:
     ctypedef struct sk_stay:
@@ -37,6 +46,14 @@ cdef class SliceTurn(Turn):
 cdef uint64_t until_of(cbool willing, object timeout) except? 0
 cdef uint64_t until_of_span(object timeout) except? 1
 cdef uint64_t until_of_wait(object timeout) except? 1
-cdef uint32_t this_thread() noexcept
+cdef uint32_t this_greenlet() noexcept
 cdef uint32_t next_thread() noexcept
 cdef int wait_in(Segment segment, slice_of step, end_of end, void *what, uint64_t until) except? -99
+
+
+cdef inline uint32_t this_thread() noexcept:
+    """A number that no other thread of the process has or had: unlike idents, these are not used again."""
+    global sk_greenlets
+    if sk_greenlets is NULL:
+        sk_greenlets = has_greenlets()
+    return this_greenlet() if sk_greenlets[0] else sk_thread_number()

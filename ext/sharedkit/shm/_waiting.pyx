@@ -1,13 +1,12 @@
 # cython: language_level=3
 """Waiting in slices: a thread's with the GIL let go, so that signals come through; a task's put aside."""
 
-from cpython.pystate cimport PyThreadState, PyThreadState_Get
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 from libcpp cimport bool as cbool
 
 from sharedkit import _times
-from sharedkit._attend cimport attend, greenlet_number, has_greenlets
+from sharedkit._attend cimport attend, greenlet_number
 from sharedkit._segment cimport (
     SK_BUSY, SK_INTERRUPTED, SK_OK, SK_OWNER_DIED, SK_TIMEOUT, Segment, deadline_of, is_too_long, refuse,
 )
@@ -17,9 +16,6 @@ from sharedkit.shm._stalls cimport SK_STALLED, goes_on
 
 cdef extern from "sk_atomic.h" nogil:
     uint32_t sk_add32_relaxed(uint32_t *word, uint32_t n) noexcept    # what it was
-
-cdef extern from "Python.h":
-    uint64_t PyThreadState_GetID(PyThreadState *state) noexcept
 
 cdef uint64_t FOR_EVER = <uint64_t>-1
 cdef double SOON = 1e9      # seconds that need no further look
@@ -62,11 +58,9 @@ cdef uint64_t until_of_wait(object timeout) except? 1:
     return deadline_of(seconds) if seconds > 0 else 0
 
 
-cdef uint32_t this_thread() noexcept:
-    """A number that no other thread of the process has or had: unlike idents, these are not used again."""
-    if has_greenlets():
-        return greenlet_number(next_thread)
-    return <uint32_t>PyThreadState_GetID(PyThreadState_Get())
+cdef uint32_t this_greenlet() noexcept:
+    """The same for a greenlet."""
+    return greenlet_number(next_thread)
 
 
 cdef int wait_in(Segment segment, slice_of step, end_of end, void *what, uint64_t until) except? -99:
