@@ -122,6 +122,7 @@ cdef class PrivateSegment(Segment):
     cdef public object partner
 
     cdef void *more(self, uint64_t size) except NULL
+    cdef str name_now(self)
 
 
 cdef enum:

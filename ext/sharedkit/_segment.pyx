@@ -64,8 +64,11 @@ cdef extern from "sk_private.h" nogil:
     int sk_private_create(void *memory, const sk_plan *plan) noexcept
 
 cdef extern from "sk_atomic.h" nogil:
-    uint32_t sk_add32_relaxed(uint32_t *word, uint32_t n) noexcept
+    uint32_t sk_add32_seq_cst(uint32_t *word, uint32_t n) noexcept
     uint32_t sk_load32_relaxed(const uint32_t *word) noexcept
+    uint32_t sk_load32_seq_cst(const uint32_t *word) noexcept
+    uint64_t sk_load64_seq_cst(const uint64_t *word) noexcept
+    void sk_store64_seq_cst(uint64_t *word, uint64_t value) noexcept
 
 cdef extern from "sk_exit.h" nogil:
     void sk_hold_add(sk_hold *hold) noexcept
@@ -373,8 +376,9 @@ cdef class Segment:
         cdef sk_asker asker = sk_ask(&self.s.seats)
         pids = [] if self.s.left or sk_me(self.s) != 0 else [os.getpid()]
         for seat in range(self.s.seats.count):
-            if self.s.seats.table[seat].epoch != 0 and sk_asker_taken(&asker, seat):
-                pids.append(self.s.seats.table[seat].pid)
+            # Whoever sits down just now writes them.
+            if sk_load32_relaxed(&self.s.seats.table[seat].epoch) != 0 and sk_asker_taken(&asker, seat):
+                pids.append(sk_load32_relaxed(&self.s.seats.table[seat].pid))
         sk_asker_end(&asker)
         return tuple(pids)
 
@@ -396,7 +400,7 @@ cdef class Segment:
         """The pid that an owner word names, or None when it names nobody alive."""
         if owner == 0 or not sk_lives(self.s, owner):
             return None
-        return self.s.seats.table[sk_owner_seat(owner)].pid
+        return sk_load32_relaxed(&self.s.seats.table[sk_owner_seat(owner)].pid)
 
     def transit(self):
         """A new descriptor that keeps the segment alive on its way to a child. OSError."""
@@ -449,16 +453,26 @@ cdef class PrivateSegment(Segment):
     @property
     def name(self):
         """As it was given, or chosen now that somebody asks for it."""
-        if self.known is None:
+        cdef str known = self.name_now()
+        if known is None:
             self.names.choose(self)
-        return self.known
+            known = self.name_now()
+        return known
+
+    cdef str name_now(self):
+        """None while it has none; another thread may be giving it one."""
+        cdef str known
+        with cython.critical_section(self):
+            known = self.known
+        return known
 
     def call(self, str name):
         """Give it this name, unless another thread has just given it one; the name that it has."""
         with cython.critical_section(self):
             if self.known is None:
                 self.known = name
-        return self.known
+            name = self.known
+        return name
 
     @property
     def path(self):
@@ -470,7 +484,7 @@ cdef class PrivateSegment(Segment):
 
     @property
     def named(self):
-        return self.known is not None and self.names.knows(self)
+        return self.name_now() is not None and self.names.knows(self)
 
     @property
     def in_use(self):
@@ -687,18 +701,26 @@ cdef extern from *:
         object->ob_ref_local = 0;
         object->ob_ref_shared = ((Py_ssize_t)own << _Py_REF_SHARED_SHIFT) | _Py_REF_MERGED;
     }
+    /* A memoryview, and what holds its buffer. gc.get_referents would find that, and stop all threads for it. */
+    static void count_view_for_all(PyObject *view) {
+        count_for_all(view);
+        if (PyMemoryView_Check(view)) count_for_all((PyObject *)((PyMemoryViewObject *)view)->mbuf);
+    }
     #else
     static void with_others_stopped(void (*what)(void *), void *with) { what(with); }
     static void count_for_all(PyObject *object) { (void)object; }
+    static void count_view_for_all(PyObject *view) { (void)view; }
     #endif
     """
     void with_others_stopped(void (*what)(void *) noexcept, void *to)
     void count_for_all(object what)
+    void count_view_for_all(object view)
 
 
 cpdef object ends_anywhere(object what):
-    """The same new object, which holds a segment, and ends where its last reference goes, in whichever thread."""
-    count_for_all(what)
+    """The same new object, which holds a segment, and ends where its last reference goes, in whichever thread. Of a
+    memoryview that is so for what holds its buffer, too."""
+    count_view_for_all(what)
     return what
 
 
@@ -724,10 +746,9 @@ cdef uint64_t ender = 0          # the thread that ends the interpreter
 def stop_no_more():
     """At the interpreter's exit: a daemon thread that ended while it stops the others would have the interpreter wait
     for it for ever (CPython 3.13), so none begins that any more, and those that have begun are waited for."""
-    global ender
-    ender = sk_thread()
+    sk_store64_seq_cst(&ender, sk_thread())    # E1: before the look at `stopping`, pairs with E2
     for _ in range(5000):
-        if sk_load32_relaxed(&stopping) == 0:
+        if sk_load32_seq_cst(&stopping) == 0:
             break
         time.sleep(0.001)
 
@@ -745,6 +766,7 @@ os.register_at_fork(after_in_child=_after_fork_in_child)
 cdef int let_go(Handle handle, str called) except -1:
     """Empty its fields; it is known by that name from then on."""
     cdef Dropped dropped
+    cdef uint64_t ends
     cdef int i
     dropped.n = 0
     dropped.handle = <void *>handle
@@ -752,10 +774,11 @@ cdef int let_go(Handle handle, str called) except -1:
     if HAS_GIL:
         drop_now(&dropped)
     else:
-        sk_add32_relaxed(&stopping, 1)
-        if ender == 0 or ender == sk_thread():    # else the process ends, and leaves what is open
+        sk_add32_seq_cst(&stopping, 1)             # E2: before the look at `ender`; one of the two sees the other
+        ends = sk_load64_seq_cst(&ender)
+        if ends == 0 or ends == sk_thread():       # else the process ends, and leaves what is open
             with_others_stopped(drop_now, &dropped)
-        sk_add32_relaxed(&stopping, <uint32_t>-1)
+        sk_add32_seq_cst(&stopping, <uint32_t>-1)
     for i in range(dropped.n):
         Py_DECREF(<object>dropped.kept[i])
     return 0

@@ -6,6 +6,7 @@ import os
 
 cimport cython
 from cpython.exc cimport PyErr_WriteUnraisable
+from cpython.ref cimport Py_INCREF
 from libc.string cimport memset
 
 from sharedkit._threads import background
@@ -23,27 +24,34 @@ cdef extern from "sk_watch.h" nogil:
 cdef extern from "sk_atomic.h" nogil:
     uint32_t sk_add32_relaxed(uint32_t *word, uint32_t n) noexcept
     uint32_t sk_load32_relaxed(const uint32_t *word) noexcept
+    void *sk_load_pointer_acquire(void *const *pointer) noexcept
+    void sk_store_pointer_release(void **pointer, void *value) noexcept
 
 cdef uint64_t FOR_EVER = <uint64_t>-1
 cdef uint64_t IDLE_NS = 1000000000      # a thread with nothing to watch ends after so long
 cdef uint64_t HEED_NS = 50000000        # how often it looks whether those that were told something still run
-cdef object aio = None
-cdef object PENDING = None
+cdef void *aio = NULL                   # references of our own, which nobody drops
+cdef void *PENDING = NULL
 
 
 cdef object coroutines():
     """The module sharedkit.aio, which needs asyncio: imported at the first wait."""
-    global aio, PENDING
-    if aio is None:
+    cdef void *known = sk_load_pointer_acquire(&aio)    # A1
+    if known is NULL:
         from sharedkit import aio as module
-        PENDING = module.PENDING
-        aio = module
-    return aio
+        answer = module.PENDING
+        Py_INCREF(answer)    # of two threads that come first both store the same
+        Py_INCREF(module)
+        known = <void *>module
+        sk_store_pointer_release(&PENDING, <void *>answer)
+        sk_store_pointer_release(&aio, known)    # R1: who sees the module at A1 may ask for `pending`
+    return <object>known
 
 
 cdef object pending():
     """What `look` answers that cannot go on; only a wait of sharedkit.aio looks."""
-    return PENDING
+    coroutines()
+    return <object>sk_load_pointer_acquire(&PENDING)
 
 
 cdef object leaving(object release, object stirs):
@@ -284,7 +292,7 @@ cdef class Turn:
             self.begun = False
             self.drop()
             raise
-        self.begun = answer is PENDING
+        self.begun = <void *>answer == sk_load_pointer_acquire(&PENDING)
         if not self.begun:
             self.drop()
         elif wake is not None:

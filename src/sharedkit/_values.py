@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import gc
 from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
@@ -118,9 +117,8 @@ class MemoryValue:
         if kind is None or array.shape != () or array.dtype != dtype_of(kind()):
             raise CorruptSegmentError(f"no value has the shape {array.shape} and the dtype {array.dtype}")
         cell = kind.from_buffer(array.ndarray)
-        view = cell._objects  # what ctypes holds on to, down to the array
-        for each in (cell, view, *gc.get_referents(view)):
-            ends_anywhere(each)
+        ends_anywhere(cell)
+        ends_anywhere(cell._objects)  # a memoryview: what ctypes holds on to, down to the array
         self._hold(array, cell, segment)
 
     def statistics(self: Any) -> ArrayStatistics:

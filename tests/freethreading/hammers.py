@@ -62,6 +62,11 @@ USES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], object]]] = {
         lambda place: (place.PriorityQueue if hasattr(place, "PriorityQueue") else place.Queue)(),
         lambda q: (q.put((2, "b")), q.put((1, "a")), q.put_many([(2, "c"), (0, "d")]), q.get(timeout=0.01), q.qsize()),
     ),
+    "JoinableQueue": (
+        lambda place: place.JoinableQueue(),
+        lambda q: (q.put(1), q.put_many([2, 3]), q.get(timeout=0.01), q.task_done(), q.get_many(2, timeout=0.01)),
+    ),
+    "SimpleQueue": (lambda place: place.SimpleQueue(), lambda q: (q.put(1), q.empty(), q.get(timeout=0.01))),
     "bounded Queue": (lambda place: place.Queue(2), lambda q: (q.put(1, timeout=0.01), q.get(timeout=0.01), q.qsize())),
     "Dict": (
         lambda place: place.Dict(a=1),
@@ -336,6 +341,65 @@ def ranking(place: Any, seconds: float) -> None:
     assert set().union(*got, left) == set().union(*put)
 
 
+def exchanging(place: Any, seconds: float) -> None:
+    """Each item comes once out of every kind of queue, and who joins waits for all of them and no longer."""
+    kinds = [kind for kind in ("Queue", "LifoQueue", "JoinableQueue", "SimpleQueue") if hasattr(place, kind)]
+    for kind in kinds:
+        queue = getattr(place, kind)(8)
+        put, got = [0] * THREADS, [[] for _ in range(THREADS)]
+
+        def work(i: int, queue: Any = queue, put: list[int] = put, got: list[list[Any]] = got) -> None:
+            with contextlib.suppress(Full):
+                queue.put((i, put[i]), timeout=0.002)
+                put[i] += 1
+            with contextlib.suppress(Empty):
+                got[i].append(queue.get(timeout=0.002))
+                queue.task_done()
+
+        together(seconds / len(kinds), *[lambda i=i, work=work: work(i) for i in range(THREADS)])
+        left = []
+        while not queue.empty():
+            left.append(queue.get())
+            assert queue.unfinished_tasks == queue.qsize() + 1
+            queue.task_done()
+        queue.join()
+        assert sorted(sum(got, left)) == [(i, n) for i in range(THREADS) for n in range(put[i])]
+
+
+def inserting(place: Any, seconds: float) -> None:
+    """Of those who insert one member at once one is told that it was new, and of those who remove it one succeeds."""
+    group = place.Set()
+    new, gone, rounds = [0] * THREADS, [0] * THREADS, [0] * THREADS
+
+    def work(i: int) -> None:
+        member = rounds[i] % 40
+        rounds[i] += 1
+        new[i] += group.insert(member)
+        for remove in (group.pop, lambda: group.remove(member // 2)):
+            with contextlib.suppress(KeyError):
+                remove()
+                gone[i] += 1
+
+    together(seconds, *[lambda i=i: work(i) for i in range(THREADS)])
+    assert len(group) == len(group.as_set()) == sum(new) - sum(gone)
+
+
+def valuing(place: Any, seconds: float) -> None:
+    """A value changed under its lock loses nothing, and a raw one is read whole."""
+    value, raw = place.Value("q"), place.RawValue("Q")
+    done, wholes = [0] * THREADS, [n * 0x0101010101010101 for n in range(256)]
+
+    def work(i: int) -> None:
+        with value.get_lock():
+            value.value += 1
+        done[i] += 1
+        raw.value = wholes[done[i] % 256]
+        assert raw.value in wholes
+
+    together(seconds, *[lambda i=i: work(i) for i in range(THREADS)])
+    assert value.value == sum(done)
+
+
 def looping(place: Any, seconds: float) -> None:
     """Event loops in several threads wait for the same things; some of their tasks are cancelled."""
     queue, lock, condition = place.Queue(4), place.Lock(), place.Condition(place.Lock())
@@ -413,7 +477,7 @@ HAMMERS = {
     each.__name__: each
     for each in (
         closing, waiting, showing, forking, collecting,
-        dropping, viewing, growing, counting, ranking, looping, calling, hashing,
+        dropping, viewing, growing, counting, ranking, exchanging, inserting, valuing, looping, calling, hashing,
     )
 }  # fmt: skip
 

@@ -17,11 +17,14 @@ PROGRAM = Path(__file__).with_name("hammers.py")
 SECONDS = float(os.environ.get("HAMMER_SECONDS", "1"))
 HAMMERS = (
     "closing", "waiting", "showing", "forking", "collecting",
-    "dropping", "viewing", "growing", "counting", "looping", "calling",
+    "dropping", "viewing", "growing", "counting", "exchanging", "inserting", "valuing", "looping", "calling",
 )  # fmt: skip
 SUBJECTS = [(hammer, placement) for hammer in HAMMERS for placement in ("thread", "shm")]
 SUBJECTS.remove(("forking", "thread"))  # see docs/pythons.md
-SUBJECTS += [("closing", "manager"), ("waiting", "manager"), ("counting", "manager")]
+SUBJECTS += [
+    (hammer, "manager")
+    for hammer in ("closing", "waiting", "counting", "ranking", "exchanging", "inserting", "valuing", "looping", "calling")
+]
 SUBJECTS += [("ranking", "thread"), ("hashing", "thread")]
 
 

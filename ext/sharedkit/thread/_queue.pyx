@@ -40,6 +40,10 @@ cdef extern from "sk_side.h" nogil:
     void sk_side_call(sk_side *d, uint32_t n) noexcept
     uint64_t sk_side_waiting(const sk_segment *s, const sk_side *d) noexcept
 
+cdef extern from "sk_atomic.h" nogil:
+    uint64_t sk_load64_relaxed(const uint64_t *word) noexcept
+    void sk_store64_relaxed(uint64_t *word, uint64_t value) noexcept
+
 cdef extern from *:
     """
     /* So many None. Before Python 3.12 to allocate is to run the collector now and then, and with it finalizers, which
@@ -94,8 +98,9 @@ STATES = ("open", "shutdown", "shutdown-immediate")
 @cython.final
 cdef class Items:
     """What the handles of a queue share. All of it changes inside the GIL or a critical section on this object, where
-    no code of others runs. `head` and `tail` count what was taken and put, and are masked to places of the ring, out of
-    which the newest may go first; a ranking has its items in place of the ring.
+    no code of others runs; who passes a call on looks at `head` and `tail` from outside, so they are stored whole. They
+    count what was taken and put, and are masked to places of the ring, out of which the newest may go first; a ranking
+    has its items in place of the ring.
 
     A call holds on to this. Where it enters a critical section, another thread may close the handle, and the segment be
     gone with it; so the sides are here, and not in there. Who waits holds the segment, too.
@@ -126,9 +131,13 @@ cdef class Items:
     def __dealloc__(self):
         PyMem_RawFree(self.memory)
 
+    cdef inline uint64_t length(self) noexcept:
+        """How many there are; from outside of the exclusion, how many there were just now."""
+        return sk_load64_relaxed(&self.tail) - sk_load64_relaxed(&self.head)
+
     cdef inline uint64_t room(self) noexcept:
         """For how many more there is room."""
-        cdef uint64_t there = self.tail - self.head
+        cdef uint64_t there = self.length()
         if self.maxsize <= 0:
             return <uint64_t>-1
         return <uint64_t>self.maxsize - there if there < <uint64_t>self.maxsize else 0
@@ -137,21 +146,21 @@ cdef class Items:
         if self.tail - self.head > self.mask:
             self.grow()
         ring_put(self.ring, self.tail & self.mask, item)
-        self.tail += 1
+        sk_store64_relaxed(&self.tail, self.tail + 1)
         self.unfinished += 1
         return 0
 
     cdef inline object pop(self):
         if self.ranking is not None:
             item = self.ranking.pop()
-            self.head += 1
+            sk_store64_relaxed(&self.head, self.head + 1)
             return item
         if self.newest:
-            self.tail -= 1
+            sk_store64_relaxed(&self.tail, self.tail - 1)
             item = ring_take(self.ring, self.tail & self.mask)
         else:
             item = ring_take(self.ring, self.head & self.mask)
-            self.head += 1
+            sk_store64_relaxed(&self.head, self.head + 1)
         if self.mask >= ROOMY and self.head == self.tail:
             self.ring, self.mask = nones(FIRST), FIRST - 1
         return item
@@ -162,7 +171,7 @@ cdef class Items:
             place.begin(item)
         if not self.ranking.put(place):
             return False
-        self.tail += 1
+        sk_store64_relaxed(&self.tail, self.tail + 1)
         self.unfinished += 1
         return True
 
@@ -541,7 +550,7 @@ cdef class Queue(Handle):
                     _thrown = q.ranking.clear(fresh)
                 else:
                     _thrown, q.ring, q.mask = q.ring, nones(FIRST), FIRST - 1
-                q.head = q.tail
+                sk_store64_relaxed(&q.head, q.tail)
             elif q.state == 0:
                 q.state = 1
         sk_side_call(q.getters, EVERYBODY)
@@ -739,7 +748,7 @@ cdef object get_waiting(Segment segment, Items q, object most, bint single, cboo
             sleep(segment, &wait)
     finally:
         sk_side_end(segment.s, wait.side, &wait.stay)
-        if not got and q.head != q.tail:    # the call that woke this one may have been meant for the next
+        if not got and q.length() != 0:    # the call that woke this one may have been meant for the next
             sk_side_call(wait.side, 1)
     if q.maxsize > 0:
         sk_side_call(q.putters, 1 if single else EVERYBODY)
@@ -940,7 +949,7 @@ cdef class GetTurn(SideTurn):
         return 0
 
     cdef bint may_go_on(self) noexcept:
-        return self.q.head != self.q.tail
+        return self.q.length() != 0
 
 
 cdef GetTurn get_turn(Segment segment, Items q, object most, bint single, cbool willing, object timeout):

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent import futures
+from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
 from sharedkit._executing import ExecutorFace, Future
@@ -35,6 +36,19 @@ class _Gauge:
                 self.running -= 1
 
 
+class _Tasks(SimpleQueue[Any]):
+    """The pool's queue, which gives each task the kit's future in place of the pool's plain one.
+
+    To give that another class, as one would, stops all threads of a Python 3.13 without a GIL, and a daemon thread that
+    is about it when the program ends has the end wait for ever.
+    """
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        if item is not None:  # that is the pool's end
+            item.future.replaced_by = item.future = Future()
+        super().put(item, block, timeout)
+
+
 class Executor(futures.ThreadPoolExecutor, ExecutorFace):
     """A `concurrent.futures.ThreadPoolExecutor` (which asyncio wants as a loop's default) with the kit's face.
 
@@ -54,11 +68,12 @@ class Executor(futures.ThreadPoolExecutor, ExecutorFace):
     ) -> None:
         super().__init__(max_workers, thread_name_prefix, initializer, initargs)
         self._gauge = _Gauge()
+        self._work_queue = _Tasks()
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have `fn(*args, **kwargs)` called by a thread; the future has what it returns or raises."""
-        future = super().submit(self._gauge.call, fn, *args, **kwargs)
-        future.__class__ = Future  # the pool makes plain ones, which differ in one method
+        plain: Any = super().submit(self._gauge.call, fn, *args, **kwargs)
+        future: Future[T] = plain.replaced_by
         return future
 
     def _enter(

@@ -1,0 +1,30 @@
+"""Signal handlers raise while threads take and give: nothing is left locked, lost or there twice.
+
+`HAMMER_SECONDS=60` makes it 9,000 of them a subject.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from freethreading.interrupted import LIMIT, subjects
+
+PROGRAM = Path(__file__).with_name("interrupted.py")
+SECONDS = float(os.environ.get("HAMMER_SECONDS", "1"))
+SIGNALS = int(150 * SECONDS)
+# There a handler may raise between `__enter__` and the block, and no lock can know: docs/pythons.md.
+GAP = sys.version_info[:2] == (3, 14)
+SUBJECTS = [(*subject, placement) for placement in ("thread", "shm") for subject in subjects(placement)]
+
+
+@pytest.mark.parametrize(("work", "kind", "placement"), SUBJECTS)
+def test_handlers_that_raise_leave_nothing_locked_lost_or_twice(work: str, kind: str, placement: str) -> None:
+    if GAP and work in ("blocks", "notified"):
+        pytest.skip("a block of `with` may be left before it begins")
+    done = subprocess.run(
+        [sys.executable, str(PROGRAM), work, kind, placement, str(SIGNALS)],
+        capture_output=True, text=True, timeout=2 * LIMIT + SECONDS,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
