@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from freethreading.exits import KINDS, LIMIT
+from exits import KINDS, LIMIT
 
 PROGRAM = Path(__file__).with_name("exits.py")
 EXITS = int(os.environ.get("EXITS", "4"))
