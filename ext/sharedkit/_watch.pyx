@@ -182,7 +182,10 @@ cdef class Watcher:
             thread = self.thread
         if thread is not None:
             sk_watch_end(&self.table)
-            thread.join(1)
+            try:
+                thread.join(1)
+            except RuntimeError:    # another thread is just starting it; it has nothing to do
+                pass
 
 
 cdef Watcher watcher = Watcher(False)

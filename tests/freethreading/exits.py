@@ -23,7 +23,7 @@ import sharedkit as sk
 
 THREADS = 6
 LIMIT = 40.0
-ENDED = sk.ServerGoneError, RuntimeError  # what is asked of a program that ends may be refused: there are no new threads
+ENDED = sk.ServerGoneError, RuntimeError  # no new threads, say, for a program that ends
 
 
 def daemon(work: Callable[[], object]) -> None:
@@ -41,7 +41,8 @@ def daemon(work: Callable[[], object]) -> None:
 def using(place: Any, dice: random.Random) -> None:
     """They use what the main thread made."""
     for make, use in dice.sample([*USES.values()], THREADS):
-        daemon(lambda handle=make(place), use=use: use(handle))
+        handle = make(place)
+        daemon(lambda handle=handle, use=use: use(handle))
 
 
 def renewing(place: Any, dice: random.Random) -> None:

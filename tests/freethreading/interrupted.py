@@ -41,7 +41,7 @@ class Storm:
 
     def __init__(self, wanted: int) -> None:
         self.wanted, self.raised = wanted, 0
-        self.over = False  # no Event: a handler that sets one may be interrupted by the next signal while it has its lock
+        self.over = False  # no Event: the next signal may interrupt a handler that sets one and has its lock
         self._code: Any = None
 
     def run(
@@ -91,7 +91,7 @@ class Storm:
 
 
 def exactly(answers: list[Any], function: Callable[..., Any], *args: Any) -> None:
-    """Call it, and keep the answer, in one step for every handler: what raises in there comes out of the call itself."""
+    """Call it, and keep the answer, in one step for every handler: what one raises comes out of the call itself."""
     deque(map(answers.append, starmap(function, (args,))), maxlen=0)
 
 

@@ -23,7 +23,17 @@ SUBJECTS = [(hammer, placement) for hammer in HAMMERS for placement in ("thread"
 SUBJECTS.remove(("forking", "thread"))  # see docs/pythons.md
 SUBJECTS += [
     (hammer, "manager")
-    for hammer in ("closing", "waiting", "counting", "ranking", "exchanging", "inserting", "valuing", "looping", "calling")
+    for hammer in (
+        "closing",
+        "waiting",
+        "counting",
+        "ranking",
+        "exchanging",
+        "inserting",
+        "valuing",
+        "looping",
+        "calling",
+    )
 ]
 SUBJECTS += [("ranking", "thread"), ("hashing", "thread")]
 

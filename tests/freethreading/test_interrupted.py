@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from freethreading.interrupted import LIMIT, subjects
+from interrupted import LIMIT, subjects
 
 PROGRAM = Path(__file__).with_name("interrupted.py")
 SECONDS = float(os.environ.get("HAMMER_SECONDS", "1"))
