@@ -280,3 +280,30 @@ def test_leaving_a_get_by_timeout_is_empty_and_counts_nobody(ctx: Any) -> None:
             q.get(timeout=0.05)
         assert time.monotonic() - began >= 0.05
         assert q.statistics().waiting_getters == 0
+
+
+ENDS = {
+    "exit": "executor.submit(pow, 2, 3).result()",
+    "exit with a call under way": "executor.submit(time.sleep, 0.5)",
+    "exit while workers start": "executor.submit(pow, 2, 3)",
+    "closed with a call under way": "executor.submit(time.sleep, 60); time.sleep(0.1); ctx.close()",
+    "killed": "executor.submit(time.sleep, 60); time.sleep(0.1); os.kill(os.getpid(), signal.SIGKILL)",
+    "server terminated": "executor.submit(time.sleep, 60); time.sleep(0.1); ctx.server._process.terminate()",
+}
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("how", ENDS)
+def test_an_executor_that_nobody_shuts_down_leaves_nothing_when_its_server_ends(
+    how: str, method: str, tmp_path: Path
+) -> None:
+    program = (
+        "import multiprocessing, os, signal, time, sharedkit as sk\nctx = sk.get_context('manager')\n"
+        f"executor = ctx.Executor(2, mp_context=multiprocessing.get_context({method!r}))\n{ENDS[how]}\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=LIMIT,
+        env={**os.environ, "SHAREDKIT_DIR": str(tmp_path)},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (-signal.SIGKILL if how == "killed" else 0, "")
+    until(lambda: os.listdir(tmp_path) == [])  # the server hears of its owner's end a moment later

@@ -15,6 +15,7 @@ from multiprocessing import current_process
 from operator import index
 from typing import TYPE_CHECKING, Any
 
+from sharedkit._standstill import is_stopped
 from sharedkit.errors import ServerGoneError
 from sharedkit.manager.session import Link
 from sharedkit.segments import checked_name
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ALIASES", "KINDS", "Placement", "arrive", "at"]
 
+LONGEST_END = 3.0  # seconds for a server to end in order; more than server.END_SECONDS
 KINDS: dict[str, type[Structure]] = {}
 ALIASES: dict[str, str] = {}  # further names of these
 _known: dict[Any, list[Placement]] = {}  # by address; one for each authkey, the last that was named at the end
@@ -170,8 +172,7 @@ class Placement:
             if self._process is not None:
                 if self._owner != os.getpid():
                     return
-                self._process.kill()  # one that is stopped would not hear of anything else
-                self._process.wait()
+                _end(self._process)
                 with _lock:
                     _known.pop(self._link.address, None)
                 atexit.unregister(self._end_at_exit)
@@ -181,6 +182,19 @@ class Placement:
         if self._link is not None:
             self._link.ending = True
         self.end()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a server: in order, so that its executors' workers leave nothing; killed where it does not hear of that."""
+    try:
+        if not is_stopped(process.pid):
+            process.terminate()
+            process.wait(LONGEST_END)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        process.kill()
+        process.wait()
 
 
 def _after_fork_in_child() -> None:

@@ -11,6 +11,7 @@ import os
 import pickle
 import resource
 import select
+import signal
 import socket
 import threading
 import time
@@ -29,11 +30,13 @@ from sharedkit.manager.house import House
 from sharedkit.manager.loop import Loop, report
 from sharedkit.manager.sessions import Session
 from sharedkit.manager.sockets import socket_of, tune
+from sharedkit.manager.states.executor import end_workers
 from sharedkit.manager.wire import FAULTS, PROTOCOL, frame
 
 __all__ = ["Manager", "end_with"]
 
 HANDSHAKE_SECONDS = 10.0  # within which who connects has shown the authkey and said what it wants
+END_SECONDS = 2.0  # for the workers of executors to end, when the server does
 LOOK_SECONDS = 0.1  # between two looks for the owner, where the system does not tell of its end
 OURS = ("kit_session", "kit_calls")
 
@@ -185,11 +188,31 @@ class Manager(BaseManager):
 
 
 def end_with(owner: int) -> None:
-    """End this process as soon as the process `owner`, which has started it, has ended, however that came about."""
-    background(_await_end, args=(owner,)).start()
+    """End this process as soon as the process `owner`, which has started it, has ended, however that came about, or
+    sends it SIGTERM. The executors' workers end first, so that nothing of theirs is left in shared memory."""
+    here = os.getpid()
+
+    def end() -> None:
+        ending = background(end_workers)
+        ending.start()
+        ending.join(END_SECONDS)
+
+    def terminate(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        if os.getpid() == here:  # and no worker that was forked
+            end()
+        os.kill(os.getpid(), number)
+
+    def watch() -> None:
+        _await_end_of(owner)
+        end()
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, terminate)
+    background(watch).start()
 
 
-def _await_end(owner: int) -> None:
+def _await_end_of(owner: int) -> None:
     """Where the system gives no pidfd (before Linux 5.3, in gVisor, under an old seccomp profile), by looking."""
     since = begun(owner)
     child = os.getppid() == owner  # not so where a launcher stands between, as with programs of one file
@@ -197,7 +220,6 @@ def _await_end(owner: int) -> None:
         watched = os.pidfd_open(owner)
         if not has_ended(owner, since):
             select.select([watched], [], [])
-            os._exit(0)
+            return
     while os.getppid() == owner if child else not has_ended(owner, since):
         time.sleep(LOOK_SECONDS)
-    os._exit(0)

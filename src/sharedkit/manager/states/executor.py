@@ -10,6 +10,7 @@ done there.
 from __future__ import annotations
 
 import multiprocessing
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
@@ -24,11 +25,26 @@ from sharedkit.manager.states.base import Call, Line, State, Wait, Waiting
 from sharedkit.manager.wire import Cancelled, Packed
 from sharedkit.statistics import ExecutorStatistics
 
-__all__ = ["ExecutorState"]
+__all__ = ["ExecutorState", "end_workers"]
 
 WORKERS = "sharedkit.shm"
 
 T = TypeVar("T")
+
+_working: set[Any] = set()  # executors whose workers may be there
+_making = threading.Lock()
+_over = False
+
+
+def end_workers() -> None:
+    """The server's process ends now: kill all workers, and wait for that, so that nothing is left in shared memory."""
+    global _over
+    with _making:
+        _over = True
+    for executor in list(_working):
+        executor.kill_workers()
+    for executor in list(_working):
+        executor.shutdown()
 
 
 class Job:
@@ -69,15 +85,21 @@ class ExecutorState(State):
 
     @cached_property
     def _executor(self) -> Any:
-        """By the foreman, when it is first needed: one that nobody uses leaves nothing where the server is ended."""
-        return import_module(WORKERS).Executor(
-            self.spec["max_workers"],
-            multiprocessing.get_context(self.spec["method"]),
-            prepare,
-            self._start,
-            max_tasks_per_child=self.spec["max_tasks_per_child"],
-            thread_name_prefix=self.spec["prefix"],
-        )
+        """By the foreman, when it is first needed."""
+        make = import_module(WORKERS).Executor
+        with _making:
+            if _over:
+                raise RuntimeError("the server ends")
+            made = make(
+                self.spec["max_workers"],
+                multiprocessing.get_context(self.spec["method"]),
+                prepare,
+                self._start,
+                max_tasks_per_child=self.spec["max_tasks_per_child"],
+                thread_name_prefix=self.spec["prefix"],
+            )
+            _working.add(made)
+        return made
 
     def do_run(
         self, call: Call, key: str, number: int, packed: Packed, timeout: float | None
@@ -172,4 +194,5 @@ class ExecutorState(State):
 
     def _end(self) -> None:
         if "_executor" in vars(self):
-            self._executor.shutdown(False, cancel_futures=True)
+            self._executor.shutdown(cancel_futures=True)
+            _working.discard(self._executor)
