@@ -5,7 +5,7 @@ from glob import glob
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-KERNELS = sorted(glob("ext/include/*.h"))
+KERNELS = sorted(glob("ext/include/*/*.h"))
 FLAGS = ["-std=gnu11", "-D_GNU_SOURCE", "-O3", "-fno-strict-aliasing", "-Wall", "-Wextra", "-Wno-unused-function"]
 
 
@@ -21,21 +21,20 @@ def module(name: str, *, sources: tuple[str, ...] = (), depends: tuple[str, ...]
 
 
 MODULES = [
-    module("sharedkit._segment"),
-    module("sharedkit._watch"),
-    module("sharedkit._inlet"),
-    module("sharedkit._attend"),
-    module("sharedkit._look"),
-    module("sharedkit._keys"),
-    module("sharedkit.manager._stream"),
+    module("sharedkit._core.segment"),
+    module("sharedkit._core.watcher"),
+    module("sharedkit.aio._lazy"),
+    module("sharedkit._core.receive_buffer"),
+    module("sharedkit._core.interrupts"),
+    module("sharedkit._core.poller"),
+    module("sharedkit._core.keys"),
+    module("sharedkit.manager._client_connection"),
     module("sharedkit.manager._exchange"),
     module("sharedkit.manager._door"),
     module("sharedkit.shm._counter"),
     module("sharedkit.shm._codec"),
     module("sharedkit.shm._stalls"),
-    module("sharedkit.shm._batch"),
     module("sharedkit.shm._queue"),
-    module("sharedkit.shm._queue_turns"),
     module("sharedkit.shm._waiting"),
     module("sharedkit.shm._sync"),
     module("sharedkit.shm._rlock"),
@@ -49,14 +48,13 @@ MODULES = [
     module("sharedkit.shm._elements"),
     module("sharedkit.shm._array"),
     module("sharedkit.shm._value"),
-    module("sharedkit.shm._entries"),
     module("sharedkit.shm._dict"),
     module("sharedkit.thread._queue"),
     module("sharedkit.thread._ranking"),
     module("sharedkit.thread._table"),
-    module("sharedkit._held", depends=tuple(sorted(glob("ext/hash/*.h")))),
+    module("sharedkit.hashing._batch", depends=tuple(sorted(glob("ext/hash/*.h")))),
     module(
-        "sharedkit._hashing",
+        "sharedkit.hashing._digests",
         sources=tuple(sorted(glob("ext/hash/*.c"))),
         depends=tuple(sorted(glob("ext/hash/*.h"))),
     ),

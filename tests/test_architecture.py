@@ -10,10 +10,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 INCLUDE = ROOT / "ext" / "include"
 SOURCE = ROOT / "src" / "sharedkit"
-HEADERS = sorted(INCLUDE.glob("*.h"))
+HEADERS = sorted(INCLUDE.glob("*/*.h"))
+FOLDERS = ("platform", "core", "structures")  # lowest first: a header includes only what lies in its own or before it
 KERNELS = {each.name: each.read_text() for each in HEADERS}
 PYTHON = sorted(SOURCE.rglob("*.py"))
-CYTHON = sorted((ROOT / "ext" / "sharedkit").rglob("*.py[xd]"))
+CYTHON = sorted(path for path in (ROOT / "ext" / "sharedkit").rglob("*") if path.suffix in (".pyx", ".pxd"))
 
 # The strata, lowest first: a header includes only what lies in strata before its own.
 STRATA = [
@@ -46,7 +47,7 @@ def without_comments(text: str) -> str:
 
 
 def includes(name: str) -> set[str]:
-    return set(re.findall(r'#include "(sk_\w+\.h)"', KERNELS[name]))
+    return set(re.findall(r'#include "(?:\w+/)?(sk_\w+\.h)"', KERNELS[name]))
 
 
 def stratum(name: str) -> int:
@@ -120,6 +121,15 @@ def test_headers_include_downwards_only(name: str) -> None:
         assert KERNELS[name].count("#include") > 0
 
 
+def test_headers_of_a_folder_include_only_it_and_the_folders_below() -> None:
+    assert {each.parent.name for each in HEADERS} == set(FOLDERS)
+    place = {each.name: FOLDERS.index(each.parent.name) for each in HEADERS}
+    for each in HEADERS:
+        for folder, name in re.findall(r'#include "(?:(\w+)/)?(sk_\w+\.h)"', each.read_text()):
+            assert folder == FOLDERS[place[name]], f"{each.name} includes {name} without its folder"
+            assert place[name] <= place[each.name], f"{each.name} includes {name}"
+
+
 def test_headers_never_include_each_other_in_a_circle() -> None:
     def below(name: str, above: tuple[str, ...]) -> None:
         assert name not in above, " -> ".join((*above, name))
@@ -153,11 +163,12 @@ def test_only_the_platform_asks_which_system_this_is(name: str) -> None:
 
 def test_one_function_turns_a_status_into_an_exception() -> None:
     """Outside of `refuse`, faces raise only the queue's own answers and what Python callers did wrong."""
-    assert sum(len(re.findall(r"^cdef int refuse\(", each.read_text(), re.MULTILINE)) for each in CYTHON) == 1
+    bodies = [each.read_text() for each in CYTHON if each.suffix == ".pyx"]
+    assert sum(len(re.findall(r"^cdef int refuse\(", each, re.MULTILINE)) for each in bodies) == 1
     statuses = "NO_MEMORY|TOO_LARGE|CORRUPT|FOREIGN|NO_SEAT|GONE|EXISTS|OVERFLOW|SYSTEM"
     exceptions = "CorruptSegmentError|SeatsExhausted|FileExistsError"
     for path in CYTHON:
-        if path.name == "_segment.pyx":
+        if path.name == "segment.pyx" and path.parent.name == "_core":
             continue
         for test, answer in re.findall(r"if ([^\n]*):\n\s+([^\n]*)", path.read_text()):
             if re.search(rf"\bSK_(?:{statuses})\b", test):
@@ -170,6 +181,8 @@ def test_every_kernel_is_declared_noexcept_and_nogil(path: Path) -> None:
     block = re.compile(r"^cdef extern from [^\n]*?(nogil)?:\n((?:[ \t]+[^\n]*\n|\n)+)", re.MULTILINE)
     for always, body in block.findall(path.read_text()):
         for line in body.splitlines():
+            if line.lstrip().startswith(("list ", "object ")):  # it makes objects, so it has the GIL
+                continue
             if re.search(r"\bsk_\w+\(", line) and line.rstrip().endswith(")") and "*)" not in line:
                 assert line.rstrip().endswith("noexcept") and always, f"{path.name}: {line.strip()}"
 
@@ -179,6 +192,100 @@ def test_faces_use_no_tricks_of_the_preprocessor(path: Path) -> None:
     text = path.read_text()
     assert re.findall(r"^\s*(?:include \"|DEF |from [\w.]+ cimport \*)", text, re.MULTILINE) == []
     assert "__atomic_" not in text
+
+
+# --- layers -----------------------------------------------------------------------------------------
+
+ROOT_OF_THE_PACKAGE = {
+    "__init__.py", "__main__.py", "context.py", "errors.py", "py.typed", "segments.py", "statistics.py",
+    "_core", "_pyinstaller", "aio", "commands", "compare", "executors", "hashing", "manager", "protocols", "shm",
+    "thread",
+}  # fmt: skip
+
+# Lowest first: a module imports only what lies in its own layer or below, type annotations counted. The first pattern
+# that fits says where a module lies. The face of a placement's executor lies above the executors, which stand on shm.
+LAYERS = (
+    r"_core\.(base_errors|executor_errors|coroutines)|statistics",
+    r"errors",
+    r"_core(\..*)?",
+    r"segments|aio(\..*)?|hashing(\..*)?",
+    r"shm\.(?!executor$).*",
+    r"executors(\..*)?",
+    r"shm(\.executor)?|thread(\..*)?|manager(\..*)?|protocols(\..*)?",
+    r"context",
+    r"|_pyinstaller(\..*)?",  # the package itself
+    r"compare(\..*)?",
+    r"commands(\..*)?",
+    r"__main__",
+)
+
+
+def module_of(path: Path, base: Path) -> str:
+    """Its name within the package; "" for the package itself."""
+    parts = path.relative_to(base).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(path: Path) -> set[tuple[str, str]]:
+    """Pairs of a module and a name that is imported from it; "" where the module itself is."""
+    text = path.read_text()
+    if path.suffix == ".py":
+        found: set[tuple[str, str]] = set()
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Import):
+                found |= {(each.name, "") for each in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0 and node.module is not None, path
+                found |= {(node.module, each.name) for each in node.names}
+        return found
+    pairs = re.findall(r"^\s*from\s+([\w.]+)\s+c?import\s+(\([^)]*\)|[^\n]*)", text, re.MULTILINE)
+    return {(base, name) for base, names in pairs for name in re.findall(r"\w+", names)} | {
+        (base, "") for base in re.findall(r"^\s*c?import\s+([\w.]+)", text, re.MULTILINE)
+    }
+
+
+def everything_imported() -> dict[str, set[str]]:
+    """Which modules of the package each of them imports or cimports."""
+    files = [(module_of(path, SOURCE), path) for path in PYTHON]
+    files += [(module_of(path, ROOT / "ext" / "sharedkit"), path) for path in CYTHON]
+    graph: dict[str, set[str]] = {name: set() for name, _ in files}
+    for name, path in files:
+        for base, part in imports_of(path):
+            if base.split(".")[0] == "sharedkit":
+                inside = base.removeprefix("sharedkit").removeprefix(".")
+                whole = f"{inside}.{part}".strip(".")
+                graph[name].add(whole if whole in graph else inside)
+    for name, others in graph.items():
+        others.discard(name)
+    assert len(graph) > 150 and "_core.segment" in graph["shm._queue"] and "shm" in graph[""]
+    return graph
+
+
+def layer(module: str) -> int:
+    return next(level for level, pattern in enumerate(LAYERS) if re.fullmatch(pattern, module))
+
+
+def test_the_root_of_the_package_is_short() -> None:
+    there = {each.name for each in SOURCE.iterdir() if each.name != "__pycache__"}
+    assert there == ROOT_OF_THE_PACKAGE
+
+
+def test_modules_import_downwards_only() -> None:
+    wrong = [
+        f"{name or 'sharedkit'} imports {other or 'sharedkit'}"
+        for name, others in everything_imported().items()
+        for other in others
+        if layer(other) > layer(name)
+    ]
+    assert wrong == []
+
+
+def test_modules_never_import_each_other_in_a_circle() -> None:
+    graph = everything_imported()
+    left = {name: set(others) for name, others in graph.items()}
+    while free := {name for name, others in left.items() if not others}:
+        left = {name: others - free for name, others in left.items() if name not in free}
+    assert left == {}
 
 
 # --- packages ---------------------------------------------------------------------------------------

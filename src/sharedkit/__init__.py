@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
-from sharedkit import _main_interpreter as _main_interpreter  # first: it refuses sub-interpreters
-from sharedkit._absent import why_absent as _why_absent
-from sharedkit._key_forms import register_key
+from sharedkit._core import main_interpreter as _main_interpreter  # noqa: F401, first: it refuses sub-interpreters
+from sharedkit._core.key_forms import register_key
+from sharedkit._core.unsupported import why_absent as _why_absent
 from sharedkit.context import get_context
 from sharedkit.errors import (
     AuthkeyError,

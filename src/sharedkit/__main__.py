@@ -1,6 +1,6 @@
 """`python -m sharedkit`."""
 
-from sharedkit.cli import main
+from sharedkit.commands.entry import main
 
 if __name__ == "__main__":
     main()

@@ -9,7 +9,7 @@ from importlib import import_module
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
-from sharedkit._absent import IN_SHARED_MEMORY
+from sharedkit._core.unsupported import IN_SHARED_MEMORY
 
 if TYPE_CHECKING:
     from sharedkit import manager, protocols
@@ -106,10 +106,10 @@ class ManagerContext(Context):
     @property
     def address(self) -> Any:
         """Where the server listens, for `get_context("manager", address=...)` elsewhere: a path, or host and port."""
-        return self.server.link().address
+        return self.server.client().address
 
     def __enter__(self) -> Self:
-        self.server.link().open()
+        self.server.client().open()
         return self
 
     def __exit__(
@@ -118,17 +118,17 @@ class ManagerContext(Context):
         self.close()
 
     async def __aenter__(self) -> Self:
-        from sharedkit import aio
+        from sharedkit.aio import waiters
 
-        await aio.in_thread(self.__enter__)
+        await waiters.in_thread(self.__enter__)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        from sharedkit import aio
+        from sharedkit.aio import waiters
 
-        await aio.in_thread(self.close)
+        await waiters.in_thread(self.close)
 
     def close(self) -> None:
         """End the server, or this process's session with one that another has started. Again does nothing."""

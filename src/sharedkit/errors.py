@@ -6,8 +6,10 @@ import sys
 from multiprocessing import AuthenticationError
 from typing import TYPE_CHECKING, Any
 
+from sharedkit._core.base_errors import ServerGoneError, SharedkitError
+
 if TYPE_CHECKING:
-    from sharedkit._executor_errors import ExecutorBroken, ExecutorGoneError, WorkerDied
+    from sharedkit._core.executor_errors import ExecutorBroken, ExecutorGoneError, WorkerDied
 
 __all__ = [
     "AuthkeyError",
@@ -30,10 +32,6 @@ __all__ = [
     "UntrustedSegmentError",
     "WorkerDied",
 ]
-
-
-class SharedkitError(Exception):
-    """Base class of the kit's own exceptions, for `except` clauses that want them all."""
 
 
 class AuthkeyError(SharedkitError, AuthenticationError):
@@ -76,10 +74,6 @@ class SegmentInUse(SharedkitError, OSError):
     """Raised when a segment is to be removed that processes have attached; end them, or remove it by force."""
 
 
-class ServerGoneError(SharedkitError, ConnectionError):
-    """Raised when the server of a structure does not answer or has ended; what it held is lost. Start another."""
-
-
 class ServerMismatchError(SharedkitError, ConnectionError):
     """Raised when a server refuses this process: it is of another release, say. Use the same release on both sides."""
 
@@ -104,6 +98,6 @@ def __getattr__(name: str) -> Any:
     """Those of executors are subclasses of one whose module takes longer to import than the rest of the kit."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from sharedkit import _executor_errors
+    from sharedkit._core import executor_errors
 
-    return getattr(_executor_errors, name)
+    return getattr(executor_errors, name)

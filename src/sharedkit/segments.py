@@ -3,7 +3,7 @@
 A segment is one POSIX shared memory object, `sk_<name>`, as `multiprocessing.shared_memory` makes them and can
 open them, but born in one step and never known to the resource tracker (docs/decisions/0001). This module keeps
 what a process has attached, so that all its handles share one mapping and one seat, and no descriptor at all; the
-promises about deaths are kept by the kernel headers (ext/include/sk_segment.h).
+promises about deaths are kept by the kernel headers (ext/include/core/sk_segment.h).
 
 The folder is /dev/shm, or what SHAREDKIT_DIR names when sharedkit is imported; a handle carries its own.
 """
@@ -28,13 +28,14 @@ from dataclasses import dataclass
 from multiprocessing import reduction
 from typing import Any, NamedTuple
 
-from sharedkit import _segment, errors
-from sharedkit._differences import is_another, unlike, with_another
-from sharedkit._segment import OWN_GROUP, Place, Segment
+from sharedkit import errors
+from sharedkit._core import segment as core
+from sharedkit._core.differences import is_another, unlike, with_another
+from sharedkit._core.segment import OWN_GROUP, Place, Segment
 
 __all__ = ["Kind", "SegmentInfo", "attach", "live", "remove", "shared_memory_name", "sweep"]
 
-PREFIX = _segment.PREFIX
+PREFIX = core.PREFIX
 DEFAULT_SEATS = 192  # with the header they fill most of one page
 _IN_TRANSIT_MOST = 200  # descriptors for one child
 _SPARE = 32  # descriptors that are left for what starts it
@@ -79,7 +80,7 @@ class _Transit(NamedTuple):
 
     def close(self) -> None:
         """Unless the program has closed it, and its number is another file's."""
-        if _segment.leads_to(self.fd, self.file):
+        if core.leads_to(self.fd, self.file):
             os.close(self.fd)
 
 
@@ -125,7 +126,7 @@ def checked_name(name: object) -> str:
 
 
 def _path_of(name: str, folder: str | None = None) -> str:
-    folder = folder or _segment.FOLDER
+    folder = folder or core.FOLDER
     if len(os.fsencode(folder)) > _FOLDER_BYTES:
         raise OSError(
             errno.ENAMETOOLONG, f"the folder for segments has a name of more than {_FOLDER_BYTES} bytes", folder
@@ -144,14 +145,14 @@ def _keep(segment: Segment) -> Segment:
 
 def flags_of(persist: bool) -> int:
     """The header's flags."""
-    return _segment.PERSIST if persist else 0
+    return core.PERSIST if persist else 0
 
 
 def checked_seats(seats: int) -> int:
     """`seats`, if a segment can have so many. TypeError, ValueError."""
     seats = operator.index(seats)
-    if not 1 <= seats <= _segment.MAX_SEATS:
-        raise ValueError(f"seats must be 1 to {_segment.MAX_SEATS}: {seats}")
+    if not 1 <= seats <= core.MAX_SEATS:
+        raise ValueError(f"seats must be 1 to {core.MAX_SEATS}: {seats}")
     return seats
 
 
@@ -202,7 +203,7 @@ def create(
             return _keep(blueprint.make(Place(path, permissions, gid), name, seats, flags))
         except FileExistsError:
             # An orphan has no claim on its name; another process may have swept it.
-            if anonymous or _segment.sweep([path]) or not os.path.lexists(path):
+            if anonymous or core.sweep([path]) or not os.path.lexists(path):
                 continue
             _refuse_orphan_of_another(path, name)
             if not exist_ok:
@@ -291,10 +292,11 @@ def attach(name: str, *, trust: str | None = None) -> Any:
     another release made it, CorruptSegmentError when it is not a sound segment.
     """
     _close_arrived()
-    return _open(attach_segment(name, trust=trust))
+    return open_as_kind(attach_segment(name, trust=trust))
 
 
-def _open(segment: Segment) -> Any:
+def open_as_kind(segment: Segment) -> Any:
+    """A handle of the class that its kind was registered with. CorruptSegmentError."""
     kind = _kinds.get(segment.kind)
     if kind is None:
         raise errors.CorruptSegmentError(f"segment {segment.name!r} is of unknown kind {segment.kind}")
@@ -308,6 +310,9 @@ def travel(segment: Segment) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     """How a handle is pickled: what opens the segment on arrival."""
     folder = os.path.dirname(segment.path)
     return _arrive, (segment.name, segment.identity, _send(segment), folder, segment.trust)
+
+
+core.set_travel(travel)
 
 
 def _send(segment: Segment) -> Any:
@@ -354,7 +359,7 @@ def _arrive(name: str, identity: tuple[int, int], keeper: Any, folder: str, trus
             f"segment {name!r} ended while its handle was on the way: a pickled handle keeps nothing alive, so keep "
             "one open until it arrives, or create it with persist=True",
         )
-    return _open(segment)
+    return open_as_kind(segment)
 
 
 def _close_arrived() -> None:
@@ -378,7 +383,7 @@ def _close_all_in_transit() -> None:
 def _close(transits: list[_Transit]) -> None:
     for transit in transits:
         transit.close()
-        _segment.sweep([transit.path])  # the child may be gone, and ours the last thing that kept the segment
+        core.sweep([transit.path])  # the child may be gone, and ours the last thing that kept the segment
 
 
 # --- listing, removing, sweeping --------------------------------------------------------------------------
@@ -386,7 +391,7 @@ def _close(transits: list[_Transit]) -> None:
 
 def _file_names() -> list[str]:
     """Of the segments' files, the hidden ones of unlinked segments that are in use among them."""
-    return [name for name in os.listdir(_segment.FOLDER) if name.startswith((PREFIX, _segment.HIDDEN))]
+    return [name for name in os.listdir(core.FOLDER) if name.startswith((PREFIX, core.HIDDEN))]
 
 
 def live() -> list[SegmentInfo]:
@@ -396,7 +401,7 @@ def live() -> list[SegmentInfo]:
 
 
 def _look_around() -> Iterator[SegmentInfo]:
-    users = _users_of_files(_segment.FOLDER)
+    users = _users_of_files(core.FOLDER)
     for name in sorted(name[len(PREFIX) :] for name in _file_names() if name.startswith(PREFIX)):
         path = _path_of(name)
         try:
@@ -439,11 +444,11 @@ def remove(name: str, force: bool = False) -> None:
         except FileNotFoundError:
             raise FileNotFoundError(errno.ENOENT, f"no segment named {name!r}", path) from None
         if segment.in_use:
-            pids = who_has_open(segment, _users_of_files(_segment.FOLDER))
+            pids = who_has_open(segment, _users_of_files(core.FOLDER))
             who = f"pid {', '.join(map(str, pids))}" if pids else "a process"
             raise errors.SegmentInUse(errno.EBUSY, f"segment {name!r} is attached by {who}", path)
     try:
-        _segment.unname(path)
+        core.unname(path)
     except FileNotFoundError:
         raise FileNotFoundError(errno.ENOENT, f"no segment named {name!r}", path) from None
     except OSError:  # a link, say, or another user's, which root may remove
@@ -482,7 +487,7 @@ def sweep() -> list[str]:
     _next_sweep = time.monotonic() + SWEEP_EVERY
     own = {os.path.basename(path) for path in list(_named.keys())}
     files = [name for name in _file_names() if name not in own]
-    swept = _segment.sweep([os.path.join(_segment.FOLDER, name) for name in files])
+    swept = core.sweep([os.path.join(core.FOLDER, name) for name in files])
     return [os.path.basename(path).removeprefix(PREFIX) for path in swept]
 
 
@@ -500,15 +505,15 @@ def _after_fork_in_child() -> None:
     try:
         while _in_transit:
             _in_transit.pop().close()
-        _segment.forget_left()
+        core.forget_left()
     finally:
         _gate.release()
 
 
 def _leave_all() -> None:
     """For the children of multiprocessing, which end by os._exit; all others leave after the interpreter's end."""
-    _segment.leave_all()
-    _segment.sweep_left()
+    core.leave_all()
+    core.sweep_left()
 
 
 def _leave_all_at_exit_of_a_child(_: object) -> None:
@@ -520,5 +525,5 @@ os.register_at_fork(before=_gate.acquire, after_in_parent=_gate.release, after_i
 multiprocessing.util.register_after_fork(_gate, _leave_all_at_exit_of_a_child)
 if multiprocessing.parent_process() is not None:  # first imported by such a child's own code
     _leave_all_at_exit_of_a_child(None)
-atexit.register(_segment.sweep_left)
+atexit.register(core.sweep_left)
 atexit.register(_close_all_in_transit)

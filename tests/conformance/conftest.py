@@ -18,7 +18,7 @@ from conformance.kind import Kind
 from conformance.subjects import Subject
 from conformance.watchdog import until
 
-from sharedkit._absent import IN_SHARED_MEMORY
+from sharedkit._core.unsupported import IN_SHARED_MEMORY
 
 TRAFFIC = ("test_processes_traffic.py", "test_sync_processes.py")
 BY_FIXTURE = {**subjects.BY_FIXTURE, **subjects_sync.BY_FIXTURE}

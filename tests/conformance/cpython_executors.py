@@ -21,7 +21,7 @@ from conformance.executor_children import ended
 from conformance.watchdog import until
 
 import sharedkit as sk
-from sharedkit._future import Future
+from sharedkit.executors.future import Future
 from sharedkit.thread.executor import Future as ThreadFuture
 
 HOME = "test.test_concurrent_futures"
@@ -84,10 +84,10 @@ SERVED_OTHERWISE = {
 class Examined(sk.Executor):
     """Ours, with the private attributes at which the suites look."""
 
-    _processes = property(lambda self: dict(self._office._staff._processes))
-    _max_workers = property(lambda self: self._office.workers)
-    _broken = property(lambda self: self._office._broken)
-    _mp_context = property(lambda self: self._office._staff._context)
+    _processes = property(lambda self: dict(self._executor_manager._worker_pool._processes))
+    _max_workers = property(lambda self: self._executor_manager.workers)
+    _broken = property(lambda self: self._executor_manager._broken)
+    _mp_context = property(lambda self: self._executor_manager._worker_pool._context)
 
 
 class Remote:
@@ -113,7 +113,7 @@ class Served(SERVER.Executor):  # type: ignore[misc]
     _mp_context = property(lambda self: multiprocessing.get_context("forkserver"))
 
 
-class Desk:
+class ExecutorClient:
     """Keeps futures of no executor."""
 
     def __init__(self) -> None:
@@ -130,7 +130,7 @@ class Desk:
 
 def loose(placement: str, state: str = "PENDING", exception: BaseException | None = None, result: Any = None) -> Any:
     """A future of ours without an executor, in any state."""
-    future: Any = Future(Desk(), None, 0, None) if placement != "thread" else ThreadFuture()
+    future: Any = Future(ExecutorClient(), None, 0, None) if placement != "thread" else ThreadFuture()
     future._state, future._exception, future._result = state, exception, result
     return future
 

@@ -334,12 +334,12 @@ def test_what_has_no_form_is_refused_in_words(make_dict: MakeDict, key: Any) -> 
 
 @pytest.fixture
 def registered() -> Any:
-    from sharedkit import _key_forms
+    from sharedkit._core import key_forms
 
-    kept = dict(_key_forms._forms)
+    kept = dict(key_forms._forms)
     yield
-    _key_forms._forms.clear()
-    _key_forms._forms.update(kept)
+    key_forms._forms.clear()
+    key_forms._forms.update(kept)
 
 
 def test_a_registered_type_is_a_key(make_dict: MakeDict, registered: None) -> None:
@@ -487,6 +487,6 @@ def test_whatever_the_keys_it_has_what_a_plain_dict_has(make_dict: MakeDict, dra
 @settings(EASY, max_examples=300)
 @given(some_keys, some_keys)
 def test_two_keys_have_one_form_exactly_when_they_are_one_key(one: Any, other: Any) -> None:
-    from sharedkit._keys import form_of
+    from sharedkit._core.keys import form_of
 
     assert (form_of(one) == form_of(other)) == (other in {one: 1})

@@ -23,8 +23,7 @@ from conformance.watchdog import LIMIT, Task, until
 
 import sharedkit as sk
 from sharedkit.compare.machine import gil_enabled
-from sharedkit.shm import _work_ledger as ledger
-from sharedkit.shm import _work_process
+from sharedkit.executors.processes import task_claims, worker
 
 GIL = gil_enabled()
 
@@ -87,7 +86,7 @@ def test_a_child_that_a_call_has_forked_is_no_worker(executor: Any) -> None:
 
 def test_a_descriptor_that_a_call_has_closed_says_nothing_of_the_parent(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another file may have its number by now: here one that can be read from at once."""
-    monkeypatch.setattr(_work_process, "end_of", lambda pid: os.open(os.devnull, os.O_RDONLY))
+    monkeypatch.setattr(worker, "end_of", lambda pid: os.open(os.devnull, os.O_RDONLY))
     with SHM.Executor(2, FORK) as executor:
         assert list(executor.map(calls.double, range(20))) == [2 * x for x in range(20)]
         assert executor.statistics().deaths == 0
@@ -169,8 +168,8 @@ def test_who_ends_in_order_is_no_danger_to_the_next_call() -> None:
         held = executor.submit(calls.pass_gate, gate)
         until(held.running)
         following = executor.submit(calls.double, 1)
-        backlog = executor._office._backlog
-        ledger.arrive(executor._office._words, 77)
+        backlog = executor._executor_manager._backlog
+        task_claims.arrive(executor._executor_manager._words, 77)
         for _ in range(20):
             assert backlog.bury(77, False) == ([], [])
         gate.set()
@@ -200,9 +199,9 @@ def test_ending_a_call_is_not_taken_for_a_death_of_its_own() -> None:
     with SHM.Executor(1, FORK) as executor:
         slow = executor.submit(calls.sleep_then, calls.LONG, 1)
         until(slow.running)
-        with executor._office.settling:
-            assert executor._office.withdraw(slow, True)
-            until(lambda: executor._office._staff.deaths == 1)
+        with executor._executor_manager.settling:
+            assert executor._executor_manager.withdraw(slow, True)
+            until(lambda: executor._executor_manager._worker_pool.deaths == 1)
         with pytest.raises(futures.CancelledError):
             slow.result(LIMIT)
         assert slow.cancel(running=True)
@@ -217,7 +216,7 @@ def test_cancelled_calls_count_as_long_as_they_lie_in_shared_memory() -> None:
         for _ in range(40):
             assert executor.submit(len, b"x" * (8 << 20)).cancel()
         last = executor.submit(calls.double, 1)
-        there = executor._office._tasks.qsize()
+        there = executor._executor_manager._tasks.qsize()
         gate.set()
         assert 0 < there < 20
         assert last.result(LIMIT) == 2
@@ -229,13 +228,13 @@ def test_limits_of_calls_that_are_over_are_forgotten() -> None:
         limited = executor.options(timeout=3600)
         for _ in range(20):
             futures.wait([limited.submit(calls.double, 1) for _ in range(100)])
-        assert len(executor._office._staff._deadlines) < 1000
+        assert len(executor._executor_manager._worker_pool._deadlines) < 1000
 
 
 def test_a_forked_child_is_told_that_the_executor_is_not_its_own() -> None:
     with SHM.Executor(1, FORK) as executor:
         future = executor.submit(calls.double, 1)
-        with executor._office._lock, executor._office.settling:
+        with executor._executor_manager._lock, executor._executor_manager.settling:
             child = os.fork()
             if child == 0:
                 signal.alarm(30)

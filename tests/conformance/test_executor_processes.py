@@ -209,14 +209,14 @@ def test_retiring_workers_make_all_calls_that_came_before_the_end(method: str, d
     executor = SHM.Executor(2, multiprocessing.get_context(method), max_tasks_per_child=1)
     ahead = [executor.submit(calls.whoami, x) for x in range(6)]
     if dropped:
-        office = executor._office
+        executor_manager = executor._executor_manager
         del executor
         gc.collect()
     else:
-        office = executor._office
+        executor_manager = executor._executor_manager
         executor.shutdown(wait=False)
     assert len({future.result(LIMIT) for future in ahead}) == 6
-    office.shutdown()
+    executor_manager.shutdown()
 
 
 def test_no_retired_worker_is_replaced_once_all_are_to_end(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 /* The barrier: nobody goes before all have come, what each wrote before is seen by all after, and every death inside ends
  * the wait of the others. */
 #include "harness.h"
-#include "sk_barrier.h"
+#include "structures/sk_barrier.h"
 
 #define PARTIES 4
 
@@ -31,7 +31,7 @@ static int pass(sk_segment *s, sk_barrier *b, bool acts, uint64_t until) {
         rounds++; /* plain: all others wait */
         rc = sk_barrier_acted(b, true);
     }
-    sk_barrier_leave(s, b, p.slot);
+    sk_barrier_detach(s, b, p.slot);
     CHECK(rc == SK_OK || rc == SK_BROKEN);
     return rc == SK_OK ? (int)p.slot : -1;
 }

@@ -1,7 +1,7 @@
 /* The condition: no notification is lost, whoever it was given to dies of it; who waits longest goes first; a word in a
  * table says no more than it may. */
 #include "harness.h"
-#include "sk_condition.h"
+#include "structures/sk_condition.h"
 
 #define CREW 4
 
@@ -11,8 +11,8 @@ static uint32_t dead;
 static void lock(sk_segment *s) {
     sk_mutex *m = sk_body_of(s);
     int rc;
-    sk_stay stay = {.thread = (uint32_t)(uintptr_t)s | 1};
-    while ((rc = sk_mutex_take(s, m, FOR_EVER, &stay)) == SK_INTERRUPTED) {}
+    sk_wait_state wait = {.thread = (uint32_t)(uintptr_t)s | 1};
+    while ((rc = sk_mutex_take(s, m, FOR_EVER, &wait)) == SK_INTERRUPTED) {}
     CHECK(rc == SK_OK);
 }
 
@@ -28,9 +28,9 @@ static bool wait(sk_segment *s, uint64_t until) {
     unlock(s);
     while ((rc = sk_condition_wait(s, c, z, me, until)) == SK_INTERRUPTED) {}
     CHECK(rc == SK_OK || rc == SK_TIMEOUT);
-    bool told = rc == SK_OK || !sk_condition_quit(z, me);
+    bool told = rc == SK_OK || !sk_condition_cancel(z, me);
     lock(s);
-    if (told) sk_condition_leave(z);
+    if (told) sk_condition_detach(z);
     return told;
 }
 
@@ -127,7 +127,7 @@ static void both_tell(sk_segment *s, sk_segment *from) {
     sk_condition_pass_on(s, k);
     sk_condition_pass_on(s, k);
     CHECK(sy->word == (sk_me(&y) | SK_TOLD));
-    sk_condition_leave(sy);
+    sk_condition_detach(sy);
     leave(&y);
     for (uint32_t i = 0; i < SK_SLEEPERS; i++) CHECK(k->slot[i].word == 0);
 }
@@ -150,7 +150,7 @@ static void keeper_stopped(sk_segment *s) {
     int rc;
     while ((rc = sk_condition_wait(&y, sk_condition_of(&y), sy, sk_me(&y), FOR_EVER)) == SK_INTERRUPTED) {}
     CHECK(rc == SK_OK && sy->word == (sk_me(&y) | SK_TOLD));
-    sk_condition_leave(sy);
+    sk_condition_detach(sy);
     k->keeper = 0;
     leave(&still);
     leave(&y);

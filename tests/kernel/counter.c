@@ -1,6 +1,6 @@
 /* Counters: no increment is lost, a sum that does not fit is refused before anybody sees it. */
 #include "harness.h"
-#include "sk_counter.h"
+#include "structures/sk_counter.h"
 
 #define CREW 4
 

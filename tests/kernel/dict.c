@@ -5,8 +5,8 @@
  * both determine. Some keys are deleted now and then, the others are always there. Besides, all writers add to
  * one number, exchange one value, and race to be the first to set each of some keys. */
 #include "harness.h"
-#include "sk_dict_read.h"
-#include "sk_dict_write.h"
+#include "structures/sk_dict_read.h"
+#include "structures/sk_dict_write.h"
 
 #define WRITERS 3
 #define READERS 3
@@ -373,7 +373,7 @@ static void together(bool with_deaths) {
     if (with_deaths) hire(&c, perish, NULL);
     gather(&c);
     sk_dict *d = sk_dict_of(&s);
-    CHECK(PATIENTLY(sk_dict_settle(&s, FOR_EVER)) == SK_OK);
+    CHECK(PATIENTLY(sk_dict_repair(&s, FOR_EVER)) == SK_OK);
     CHECK(sk_load32_relaxed(&d->damaged) == 0);
     uint64_t live = 1 + won + (added > 0);
     for (uint32_t i = 0; i <= KEYS; i++) {
@@ -425,7 +425,7 @@ static void alone(void) {
     sk_store64_relaxed(&d->live_bytes, (uint64_t)1 << 40); /* hints that nobody wrote */
     CHECK(sk_dict_set(&s, &key, &v, SK_ALWAYS, NULL, FOR_EVER) == SK_CORRUPT);
     sk_store32_relaxed(&d->damaged, 1); /* are put right where a death is to blame */
-    CHECK(sk_dict_settle(&s, FOR_EVER) == SK_OK && sk_load32_relaxed(&d->damaged) == 0);
+    CHECK(sk_dict_repair(&s, FOR_EVER) == SK_OK && sk_load32_relaxed(&d->damaged) == 0);
     CHECK(sk_dict_set(&s, &key, &v, SK_ALWAYS, NULL, FOR_EVER) == SK_OK && sk_dict_count(d) == KEYS);
     leave(&s);
 }

@@ -14,7 +14,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
-#include "sk_segment.h"
+#include "core/sk_segment.h"
 
 #define CHECK(what)                                                                            \
     do {                                                                                       \
@@ -104,7 +104,7 @@ static inline void leave(sk_segment *s) { sk_segment_abandon(s); }
 
 /* Die without a word, as far as the others can tell: what holds seat and presence goes, nothing else is done. */
 static inline void die(sk_segment *s) {
-    sk_seat_leave(&s->seats);
+    sk_seat_detach(&s->seats);
     sk_segment_unmap(s);
     sk_identity_drop(s->seats.process, s->seats.id);
     s->seats.id = NULL;

@@ -1,6 +1,6 @@
 /* The lock word: it excludes, whoever waits however; the dead hand it over, once each; the living never lose it. */
 #include "harness.h"
-#include "sk_lock.h"
+#include "core/sk_lock.h"
 
 #define CREW 4
 

@@ -4,16 +4,16 @@
  * shown by taking it away: then something goes wrong in some schedule.      model [preemptions] */
 #include "model.h"
 
-#include "sk_condition.h"
-#include "sk_mutex.h"
-#include "sk_permits.h"
-#include "sk_queue_get.h"
-#include "sk_queue_put.h"
-#include "sk_queue_state.h"
-#include "sk_rwlock.h"
-#include "sk_semaphore.h"
+#include "structures/sk_condition.h"
+#include "structures/sk_mutex.h"
+#include "structures/sk_bounded.h"
+#include "structures/sk_queue_get.h"
+#include "structures/sk_queue_put.h"
+#include "structures/sk_queue_state.h"
+#include "structures/sk_rwlock.h"
+#include "structures/sk_semaphore.h"
 
-_Static_assert(NAP_NS == SK_STAY_STEP_NS, "who steps back naps");
+_Static_assert(NAP_NS == SK_WAIT_STATE_STEP_NS, "who steps back naps");
 
 static sk_segment segment[MOST_PARTICIPANTS];
 static sk_identity identity[MOST_PARTICIPANTS];
@@ -104,13 +104,13 @@ static void exclude(int i) {
     }
 }
 
-/* Two of three are inside at most, or one. A stay that began at 1 has waited long: it takes the turn when it parks. */
-static void go_in_and_out(int i, uint32_t most, uint64_t began, int (*in)(sk_segment *, sk_stay *),
+/* Two of three are inside at most, or one. A wait that began at 1 has waited long: it takes the token when it parks. */
+static void go_in_and_out(int i, uint32_t most, uint64_t began, int (*in)(sk_segment *, sk_wait_state *),
                           int (*out)(sk_segment *)) {
     for (int k = 0; k < 2; k++) {
-        sk_stay stay = {.thread = 1, .began = began};
+        sk_wait_state wait = {.thread = 1, .began = began};
         segment[i].waiter.patience = 0;
-        while ((answer[i] = in(&segment[i], &stay)) == SK_INTERRUPTED) segment[i].waiter.patience = 0;
+        while ((answer[i] = in(&segment[i], &wait)) == SK_INTERRUPTED) segment[i].waiter.patience = 0;
         if (inside++ == most || answer[i] != SK_OK) exit(1);
         sk_load32_relaxed(sk_body_of(&segment[i])); /* others may come here */
         if (most == 1) model_touch(guarded);
@@ -118,14 +118,14 @@ static void go_in_and_out(int i, uint32_t most, uint64_t began, int (*in)(sk_seg
         if (out(&segment[i]) != SK_OK) exit(1);
     }
 }
-static int in_mutex(sk_segment *s, sk_stay *stay) { return sk_mutex_take(s, sk_body_of(s), UINT64_MAX, stay); }
+static int in_mutex(sk_segment *s, sk_wait_state *wait) { return sk_mutex_take(s, sk_body_of(s), UINT64_MAX, wait); }
 static int out_of_mutex(sk_segment *s) { return sk_mutex_give(s, sk_body_of(s)); }
-static int in_semaphore(sk_segment *s, sk_stay *stay) {
-    return sk_semaphore_take(s, sk_semaphore_of(s), UINT64_MAX, stay);
+static int in_semaphore(sk_segment *s, sk_wait_state *wait) {
+    return sk_semaphore_take(s, sk_semaphore_of(s), UINT64_MAX, wait);
 }
 static int out_of_semaphore(sk_segment *s) { return sk_semaphore_give(sk_semaphore_of(s), 1); }
-static int in_permits(sk_segment *s, sk_stay *stay) { return sk_permits_take(s, true, UINT64_MAX, stay); }
-static int out_of_permits(sk_segment *s) { return sk_permits_give(s, 1, UINT64_MAX); }
+static int in_permits(sk_segment *s, sk_wait_state *wait) { return sk_bounded_take(s, true, UINT64_MAX, wait); }
+static int out_of_permits(sk_segment *s) { return sk_bounded_give(s, 1, UINT64_MAX); }
 
 static void mutex(int i) { go_in_and_out(i, 1, 0, in_mutex, out_of_mutex); }
 static void mutex_late(int i) { go_in_and_out(i, 1, 1, in_mutex, out_of_mutex); }
@@ -134,19 +134,19 @@ static void semaphore_late(int i) { go_in_and_out(i, (uint32_t)bound, 1, in_sema
 static void permits(int i) { go_in_and_out(i, (uint32_t)bound, 0, in_permits, out_of_permits); }
 static void permits_late(int i) { go_in_and_out(i, (uint32_t)bound, 1, in_permits, out_of_permits); }
 static void wait_once(int i) {
-    sk_stay stay = {.thread = 1};
+    sk_wait_state wait = {.thread = 1};
     segment[i].waiter.patience = 0;
-    answer[i] = in_semaphore(&segment[i], &stay);
+    answer[i] = in_semaphore(&segment[i], &wait);
 }
 static void give_two(int i) { answer[i] = sk_semaphore_give(sk_semaphore_of(&segment[i]), 2); }
 
-/* Readers and writers; a stay that began at 1 has waited long: a reader takes the turn when it parks. */
+/* Readers and writers; a wait that began at 1 has waited long: a reader takes the token when it parks. */
 static void read_side(int i, uint64_t began) {
     sk_segment *s = &segment[i];
     sk_rw_wait w = {0};
-    sk_stay stay = {.thread = 1, .began = began};
+    sk_wait_state wait = {.thread = 1, .began = began};
     do segment[i].waiter.patience = 0;
-    while ((answer[i] = sk_rw_read(s, &w, UINT64_MAX, &stay)) == SK_INTERRUPTED);
+    while ((answer[i] = sk_rw_read(s, &w, UINT64_MAX, &wait)) == SK_INTERRUPTED);
     if (writing != 0 || answer[i] != SK_OK) model.wrong = true;
     reading++;
     sk_load32_relaxed(sk_body_of(s)); /* others may come here */
@@ -156,9 +156,9 @@ static void read_side(int i, uint64_t began) {
 static void write_side(int i) {
     sk_segment *s = &segment[i];
     sk_rw_wait w = {0};
-    sk_stay stay = {.thread = 1};
+    sk_wait_state wait = {.thread = 1};
     do segment[i].waiter.patience = 0;
-    while ((answer[i] = sk_rw_write(s, &w, UINT64_MAX, &stay)) == SK_INTERRUPTED);
+    while ((answer[i] = sk_rw_write(s, &w, UINT64_MAX, &wait)) == SK_INTERRUPTED);
     if (writing++ != 0 || reading != 0 || answer[i] != SK_OK) model.wrong = true;
     sk_load32_relaxed(sk_body_of(s)); /* others may come here */
     model_touch(guarded);
@@ -249,20 +249,20 @@ static bool in_or_refused(void) { /* an item is taken if its put was not refused
 static bool nothing_more(void) { return answer[1] == SK_SHUTDOWN && sums_to(0); }
 static bool nobody_waits(void) {
     const sk_mutex *m = sk_body_of(&segment[0]);
-    return m->word == 0 && m->turn == 0 && sk_roll_sum(&segment[0], m->roll) == 0;
+    return m->word == 0 && m->token == 0 && sk_seat_counts_sum(&segment[0], m->waiters) == 0;
 }
 static bool all_free(void) {
     const sk_semaphore *p = sk_semaphore_of(&segment[0]);
-    return p->value == bound && p->turn == 0 && sk_roll_sum(&segment[0], p->roll) == 0;
+    return p->value == bound && p->token == 0 && sk_seat_counts_sum(&segment[0], p->waiters) == 0;
 }
 static bool all_permitted(void) {
-    const sk_permits *p = sk_permits_of(&segment[0]);
-    return p->free == bound && p->lock == 0 && p->turn == 0 && sk_permits_value(&segment[0]) == bound;
+    const sk_bounded *p = sk_bounded_of(&segment[0]);
+    return p->free == bound && p->lock == 0 && p->token == 0 && sk_bounded_value(&segment[0]) == bound;
 }
 static bool nobody_reads(void) {
     const sk_rwlock *l = sk_rw_of(&segment[0]);
-    return sk_rw_writer(&segment[0])->word == 0 && l->turn == 0 && !sk_rw_read_now(&segment[0]) &&
-           sk_roll_sum(&segment[0], sk_rw_waiting(&segment[0])) == 0;
+    return sk_rw_writer(&segment[0])->word == 0 && l->token == 0 && !sk_rw_read_now(&segment[0]) &&
+           sk_seat_counts_sum(&segment[0], sk_rw_waiting(&segment[0])) == 0;
 }
 static bool one_in(void) { return answer[0] == SK_SHUTDOWN && sk_queue_count(sk_queue_of(&segment[0])) <= 1; }
 
@@ -332,8 +332,8 @@ static const scenario all[] = {
     {"the semaphore lets two in", 2, {semaphore, semaphore, semaphore}, all_free, false, sk_semaphore_fill},
     {"the semaphore with turns", 1, {semaphore_late, semaphore_late, semaphore}, all_free, false, sk_semaphore_fill},
     {"a signal for two", 0, {wait_once, wait_once, give_two}, all_free, false, sk_semaphore_fill},
-    {"permits let one in", 1, {permits, permits}, all_permitted, false, sk_permits_fill},
-    {"permits with turns", 1, {permits_late, permits_late}, all_permitted, false, sk_permits_fill},
+    {"permits let one in", 1, {permits, permits}, all_permitted, false, sk_bounded_fill},
+    {"permits with turns", 1, {permits_late, permits_late}, all_permitted, false, sk_bounded_fill},
     {"readers and a writer", 0, {reader, reader, write_side}, nobody_reads, false, NULL},
     {"a reader among writers", 0, {reader_late, write_side, write_side}, nobody_reads, false, NULL},
     {"a reader past one that stands still", 0, {reader_late, write_side}, nobody_reads, false, fill_wanted},

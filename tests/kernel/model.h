@@ -90,7 +90,7 @@ static inline int sk_sleep_on(uint32_t *word, uint32_t seen, uint64_t ns) {
     return me->over ? -ETIMEDOUT : 0;
 }
 
-static inline int sk_rouse(uint32_t *word, int n) {
+static inline int sk_wake(uint32_t *word, int n) {
     step(word);
     model_barrier(); /* before it looks who sleeps */
     int woken = 0;
@@ -111,8 +111,8 @@ static inline int sk_rouse(uint32_t *word, int n) {
 typedef struct sk_private { int unused; } sk_private;
 #define SK_PRIVATE_INIT {0}
 static inline void sk_private_init(sk_private *lock) { (void)lock; }
-static inline void sk_private_enter(sk_private *lock) { (void)lock; }
-static inline void sk_private_leave(sk_private *lock) { (void)lock; }
+static inline void sk_private_lock(sk_private *lock) { (void)lock; }
+static inline void sk_private_unlock(sk_private *lock) { (void)lock; }
 static inline int sk_before_fork(void (*before)(void), void (*parent)(void), void (*child)(void)) {
     (void)before; (void)parent; (void)child;
     return 0;

@@ -1,7 +1,7 @@
 /* The mutex: it excludes, whoever waits however; who waits long gets its turn; promises to the dead and to the stopped hold
  * nobody up; the next one is told of a death until it is put right. And the re-entrant one. */
 #include "harness.h"
-#include "sk_rlock.h"
+#include "structures/sk_rlock.h"
 
 #define CREW 4
 #define TURNS 5
@@ -17,18 +17,18 @@ static sk_mutex *mutex_of(sk_segment *s) { return sk_body_of(s); }
 
 /* Take it, however often a slice is over. */
 static int take(sk_segment *s, uint64_t until) {
-    sk_stay stay = {.thread = 1};
+    sk_wait_state wait = {.thread = 1};
     int rc;
-    while ((rc = sk_mutex_take(s, mutex_of(s), until, &stay)) == SK_INTERRUPTED) {}
-    CHECK(!stay.enrolled);
+    while ((rc = sk_mutex_take(s, mutex_of(s), until, &wait)) == SK_INTERRUPTED) {}
+    CHECK(!wait.enrolled);
     return rc;
 }
 
 /* A little wait that is given up, as by a signal handler that raises. */
 static int take_or_quit(sk_segment *s) {
-    sk_stay stay = {.thread = 1};
-    int rc = sk_mutex_take(s, mutex_of(s), sk_now_ns() + 50000, &stay);
-    if (rc == SK_INTERRUPTED) sk_mutex_quit(s, mutex_of(s), &stay);
+    sk_wait_state wait = {.thread = 1};
+    int rc = sk_mutex_take(s, mutex_of(s), sk_now_ns() + 50000, &wait);
+    if (rc == SK_INTERRUPTED) sk_mutex_cancel(s, mutex_of(s), &wait);
     return rc;
 }
 
@@ -37,7 +37,7 @@ static void count(sk_segment *s, int rc) {
         after_death(what);
         sk_add64_relaxed(&inherited, 1);
         what->b = what->a;
-        sk_mutex_mend(s, mutex_of(s));
+        sk_mutex_mark_consistent(s, mutex_of(s));
     }
     CHECK(what->a == what->b && sk_lock_owner(&mutex_of(s)->word) == sk_me(s));
     what->a++;
@@ -104,16 +104,16 @@ static void turns_of_those_who_do_not_come(sk_segment *s) {
     sk_segment other;
     attach(&other);
     uint64_t its = (uint64_t)sk_me(&other) << 32 | 7;
-    m->turn = its; /* it lives, and does not come: as if it were stopped */
+    m->token = its; /* it lives, and does not come: as if it were stopped */
     CHECK(sk_mutex_try(s, m) == SK_BUSY && m->word == 0);
-    CHECK(take(s, FOR_EVER) == SK_OK && m->turn == 0);
+    CHECK(take(s, FOR_EVER) == SK_OK && m->token == 0);
     CHECK(sk_mutex_give(s, m) == SK_OK);
-    m->turn = its; /* whoever does not wait takes what is free, and so does whoever has no time left */
+    m->token = its; /* whoever does not wait takes what is free, and so does whoever has no time left */
     CHECK(sk_mutex_take(s, m, 0, NULL) == SK_OK && sk_mutex_give(s, m) == SK_OK);
     CHECK(take(s, sk_now_ns() + 100000) == SK_OK && sk_mutex_give(s, m) == SK_OK);
-    m->turn = its;
+    m->token = its;
     die(&other);
-    CHECK(take(s, FOR_EVER) == SK_OK && m->turn == 0 && sk_mutex_give(s, m) == SK_OK);
+    CHECK(take(s, FOR_EVER) == SK_OK && m->token == 0 && sk_mutex_give(s, m) == SK_OK);
 }
 
 static void word_of_a_death(sk_segment *s) {
@@ -122,21 +122,21 @@ static void word_of_a_death(sk_segment *s) {
     attach(&other);
     CHECK(sk_mutex_try(&other, m) == SK_OK);
     CHECK(sk_mutex_take(s, m, 0, NULL) == SK_BUSY && take(s, sk_now_ns() + 3000000) == SK_TIMEOUT);
-    CHECK(sk_roll_sum(s, m->roll) == 0 && m->turn == 0);
+    CHECK(sk_seat_counts_sum(s, m->waiters) == 0 && m->token == 0);
     die(&other);
     CHECK(!sk_mutex_taken(s, m));
     CHECK(take(s, sk_now_ns() + 100000) == SK_OWNER_DIED); /* however little time there is */
     sk_mutex_pass_on(m);
     CHECK(sk_mutex_try(s, m) == SK_OWNER_DIED);
     sk_mutex_pass_on(m);
-    CHECK(sk_mutex_mend(s, m) == SK_OK && sk_mutex_try(s, m) == SK_OK && sk_mutex_give(s, m) == SK_OK);
+    CHECK(sk_mutex_mark_consistent(s, m) == SK_OK && sk_mutex_try(s, m) == SK_OK && sk_mutex_give(s, m) == SK_OK);
     CHECK(sk_mutex_give(s, m) == SK_EXCESS);
 
     attach(&other);
     CHECK(sk_mutex_try(&other, m) == SK_OK);
     die(&other);
     CHECK(sk_mutex_give(s, m) == SK_OK); /* its death is not lost */
-    CHECK(sk_mutex_try(s, m) == SK_OWNER_DIED && sk_mutex_give(s, m) == SK_OK && m->torn == 0);
+    CHECK(sk_mutex_try(s, m) == SK_OWNER_DIED && sk_mutex_give(s, m) == SK_OK && m->poisoned == 0);
 }
 
 static void one_thread_of_one_process(sk_segment *s) {
@@ -150,11 +150,11 @@ static void one_thread_of_one_process(sk_segment *s) {
     for (int i = 0; i < 3; i++) CHECK(sk_rlock_mine(s, m, 1) && sk_rlock_give(s, m, 1) == SK_OK);
     CHECK(!sk_rlock_mine(s, m, 1) && m->word == 0 && sk_rlock_give(s, m, 1) == SK_EXCESS);
 
-    sk_stay stay = {.thread = 9};
-    CHECK(sk_rlock_take(&other, m, 5, 0, &stay) == SK_OK && m->count == 5 && sk_rlock_mine(&other, m, 9));
+    sk_wait_state wait = {.thread = 9};
+    CHECK(sk_rlock_take(&other, m, 5, 0, &wait) == SK_OK && m->count == 5 && sk_rlock_mine(&other, m, 9));
     die(&other);
-    stay.thread = 9;
-    CHECK(sk_rlock_take(s, m, 1, FOR_EVER, &stay) == SK_OWNER_DIED && m->count == 1 && sk_rlock_mine(s, m, 9));
+    wait.thread = 9;
+    CHECK(sk_rlock_take(s, m, 1, FOR_EVER, &wait) == SK_OWNER_DIED && m->count == 1 && sk_rlock_mine(s, m, 9));
     CHECK(sk_rlock_free(s, m) == SK_OK && !sk_rlock_mine(s, m, 9));
 }
 
@@ -171,11 +171,11 @@ int main(int argc, char **argv) {
     for (int i = 0; i < CREW; i++) hire(&c, work, NULL);
     gather(&c);
     CHECK(what->a == taken && what->b == taken && inherited == 0 && taken > 0);
-    CHECK(m->word == 0 && m->turn == 0 && sk_roll_sum(&s, m->roll) == 0);
+    CHECK(m->word == 0 && m->token == 0 && sk_seat_counts_sum(&s, m->waiters) == 0);
 
     for (int i = 0; i < CREW; i++) hire(&c, hog, NULL);
     gather(&c);
-    CHECK(what->a == taken && m->turn == 0);
+    CHECK(what->a == taken && m->token == 0);
 
     for (int i = 0; i < CREW - 1; i++) hire(&c, work, NULL);
     hire(&c, perish, NULL);
@@ -183,7 +183,7 @@ int main(int argc, char **argv) {
     int rc = take(&s, FOR_EVER); /* the last death may have nobody else to find it */
     count(&s, rc);
     CHECK(what->a == taken && what->b == taken && deaths > 0 && inherited == deaths);
-    CHECK(sk_roll_sum(&s, m->roll) == 0);
+    CHECK(sk_seat_counts_sum(&s, m->waiters) == 0);
 
     turns_of_those_who_do_not_come(&s);
     word_of_a_death(&s);

@@ -2,9 +2,9 @@
  *
  * A payload is its producer, its number, and bytes that both determine. Positions begin just before the wrap of both halves. */
 #include "harness.h"
-#include "sk_queue_get.h"
-#include "sk_queue_put.h"
-#include "sk_queue_state.h"
+#include "structures/sk_queue_get.h"
+#include "structures/sk_queue_put.h"
+#include "structures/sk_queue_state.h"
 
 #define PRODUCERS 3
 #define CONSUMERS 3
@@ -44,11 +44,11 @@ static void put_one(sk_segment *s, label l, uint64_t *dices) {
     uint64_t len = write_payload(bytes, l), cut = dice(dices) % (len + 1);
     sk_part parts[2] = {{bytes, cut}, {bytes + cut, len - cut}};
     bool willing = dice(dices) % 4 != 0;
-    sk_stay stay = {.thread = 1};
+    sk_wait_state wait = {.thread = 1};
     int rc;
     do {
         sk_call call = {.until = dice(dices) % 8 == 0 ? sk_now_ns() + 30000 : FOR_EVER, .willing = willing};
-        if (willing) call.stay = &stay;
+        if (willing) call.wait = &wait;
         if (dice(dices) % 4 == 0) call.until = 0;
         rc = sk_queue_put(s, parts, 2, 5, call);
         if (rc == SK_FULL) sk_add64_relaxed(&refused_full, 1);
@@ -65,11 +65,11 @@ static void put_batch(sk_segment *s, label l, uint32_t n) {
         units += sk_record_units(len);
     }
     uint32_t done = 0;
-    sk_stay stay = {.thread = 1};
+    sk_wait_state wait = {.thread = 1};
     for (whole = 0; done < n;) {
         uint32_t items = n - done;
         uint64_t went = 0;
-        sk_call call = {.until = FOR_EVER, .willing = true, .stay = &stay};
+        sk_call call = {.until = FOR_EVER, .willing = true, .wait = &wait};
         int rc = sk_queue_put_records(s, records + whole * SK_UNIT, &items, &went, call);
         CHECK(rc == SK_OK ? items > 0 && went > 0 : rc == SK_INTERRUPTED && items == 0 && went == 0);
         done += items;
@@ -246,16 +246,16 @@ static void alone(void) {
     leave(&s);
 }
 
-static int put_now(sk_segment *s, sk_stay *t) {
+static int put_now(sk_segment *s, sk_wait_state *t) {
     unsigned char bytes[3000] = {7};
     sk_part part = {bytes, sizeof bytes}; /* the second one makes the smallest ring grow */
-    return sk_queue_put(s, &part, 1, 1, (sk_call){.until = FOR_EVER, .stay = t});
+    return sk_queue_put(s, &part, 1, 1, (sk_call){.until = FOR_EVER, .wait = t});
 }
 
-static int get_now(sk_segment *s, sk_stay *t) {
+static int get_now(sk_segment *s, sk_wait_state *t) {
     unsigned char back[3000];
     sk_found found;
-    return sk_queue_get(s, back, sizeof back, &found, (sk_call){.until = FOR_EVER, .stay = t});
+    return sk_queue_get(s, back, sizeof back, &found, (sk_call){.until = FOR_EVER, .wait = t});
 }
 
 /* Who does not wait for an item or for room waits for no lock whose holder stands still; for one that gets on, or is
@@ -269,7 +269,7 @@ static void holder_stands_still(void) {
     for (int side = SK_QUEUE_PUT; side <= SK_QUEUE_GET; side++) {
         uint32_t *word = side == SK_QUEUE_PUT ? &q->put_lock : &q->get_lock;
         uint32_t *moves = side == SK_QUEUE_PUT ? &q->put_moves : &q->get_moves;
-        sk_stay t = {0};
+        sk_wait_state t = {0};
         int rc, looks = 0;
         CHECK(sk_lock_take(&other, word, FOR_EVER) == SK_OK);
         while ((rc = side == SK_QUEUE_PUT ? put_now(&s, &t) : get_now(&s, &t)) == SK_INTERRUPTED) looks++;
@@ -291,7 +291,7 @@ static void holder_stands_still(void) {
         }
         sk_found found;
         sk_part part = {NULL, 0};
-        sk_call timed = {.until = deadline_in(25), .willing = true, .stay = &t};
+        sk_call timed = {.until = deadline_in(25), .willing = true, .wait = &t};
         memset(&t, 0, sizeof t);
         while ((rc = side == SK_QUEUE_PUT ? sk_queue_put(&s, &part, 1, 1, timed)
                                           : sk_queue_get(&s, NULL, 0, &found, timed)) == SK_INTERRUPTED) {}
@@ -303,28 +303,28 @@ static void holder_stands_still(void) {
     leave(&s);
 }
 
-static int put_waiting(sk_segment *s, sk_stay *stay, uint64_t until) {
+static int put_waiting(sk_segment *s, sk_wait_state *wait, uint64_t until) {
     sk_part part = {NULL, 0};
-    return sk_queue_put(s, &part, 1, 1, (sk_call){.until = until, .willing = true, .stay = stay});
+    return sk_queue_put(s, &part, 1, 1, (sk_call){.until = until, .willing = true, .wait = wait});
 }
 
 /* The same through all slices. */
-static int put_in_time(sk_segment *s, sk_stay *stay, uint64_t millis) {
+static int put_in_time(sk_segment *s, sk_wait_state *wait, uint64_t millis) {
     uint64_t until = deadline_in(millis);
     int rc;
-    while ((rc = put_waiting(s, stay, until)) == SK_INTERRUPTED) {}
+    while ((rc = put_waiting(s, wait, until)) == SK_INTERRUPTED) {}
     return rc;
 }
 
-/* A queue of one item is full; `stay` waits for room until others have taken some and it has the turn. */
-static void wait_for_turn(sk_segment *s, sk_stay *stay) {
+/* A queue of one item is full; `wait` waits for room until others have taken some and it has the token. */
+static void wait_for_turn(sk_segment *s, sk_wait_state *wait) {
     sk_queue *q = sk_queue_of(s);
-    for (int i = 0; sk_load64_relaxed(&q->turn) != sk_stay_name(s, stay); i++) {
-        CHECK(i < 1000 && sk_queue_has_turn(s, q, stay) == false);
-        CHECK(put_in_time(s, stay, 2) == SK_TIMEOUT);
+    for (int i = 0; sk_load64_relaxed(&q->token) != sk_wait_state_name(s, wait); i++) {
+        CHECK(i < 1000 && sk_queue_has_token(s, q, wait) == false);
+        CHECK(put_in_time(s, wait, 2) == SK_TIMEOUT);
         CHECK(get_now(s, NULL) == SK_OK && put_now(s, NULL) == SK_OK);
     }
-    CHECK(stay->overtaken && sk_queue_has_turn(s, q, stay));
+    CHECK(wait->overtaken && sk_queue_has_token(s, q, wait));
 }
 
 /* Who was overtaken is next: others who wait leave the room to it, for a while; who does not wait takes it. */
@@ -333,38 +333,38 @@ static void producers_have_turns(void) {
     make(&s, 1, ONE_PAGE, 0);
     sk_queue *q = sk_queue_of(&s);
     CHECK(put_now(&s, NULL) == SK_OK);
-    sk_stay first = {.thread = 1}, second = {.thread = 2};
-    CHECK(put_in_time(&s, &first, 20) == SK_TIMEOUT && !first.overtaken && q->turn == 0); /* nobody was faster */
+    sk_wait_state first = {.thread = 1}, second = {.thread = 2};
+    CHECK(put_in_time(&s, &first, 20) == SK_TIMEOUT && !first.overtaken && q->token == 0); /* nobody was faster */
     wait_for_turn(&s, &first);
     CHECK(get_now(&s, NULL) == SK_OK && put_waiting(&s, &second, FOR_EVER) == SK_INTERRUPTED && sk_queue_count(q) == 0);
-    CHECK(put_waiting(&s, &first, FOR_EVER) == SK_OK && q->turn == 0 && sk_queue_count(q) == 1);
+    CHECK(put_waiting(&s, &first, FOR_EVER) == SK_OK && q->token == 0 && sk_queue_count(q) == 1);
     CHECK(get_now(&s, NULL) == SK_OK && put_waiting(&s, &second, FOR_EVER) == SK_OK);
 
-    first = (sk_stay){.thread = 1};
-    second = (sk_stay){.thread = 2};
+    first = (sk_wait_state){.thread = 1};
+    second = (sk_wait_state){.thread = 2};
     wait_for_turn(&s, &first);
     CHECK(get_now(&s, NULL) == SK_OK && put_now(&s, &second) == SK_OK && get_now(&s, NULL) == SK_OK);
-    CHECK(put_in_time(&s, &second, 2) == SK_OK && sk_queue_has_turn(&s, q, &first)); /* in time, at the last */
+    CHECK(put_in_time(&s, &second, 2) == SK_OK && sk_queue_has_token(&s, q, &first)); /* in time, at the last */
     CHECK(get_now(&s, NULL) == SK_OK);
-    second = (sk_stay){.thread = 2};
+    second = (sk_wait_state){.thread = 2};
     uint64_t began = sk_now_ns();
     int steps = 0, rc;
     while ((rc = put_waiting(&s, &second, FOR_EVER)) == SK_INTERRUPTED) steps++; /* the first one does not come */
-    CHECK(rc == SK_OK && q->turn == 0 && steps > 0 && sk_now_ns() - began >= SK_STAY_HONOUR_NS);
+    CHECK(rc == SK_OK && q->token == 0 && steps > 0 && sk_now_ns() - began >= SK_WAIT_STATE_HONOUR_NS);
 
-    first = (sk_stay){.thread = 1};
+    first = (sk_wait_state){.thread = 1};
     wait_for_turn(&s, &first);
-    sk_queue_quit_put(&s, &first);
-    CHECK(q->turn == 0 && get_now(&s, NULL) == SK_OK && put_waiting(&s, &second, FOR_EVER) == SK_OK);
+    sk_queue_cancel_put(&s, &first);
+    CHECK(q->token == 0 && get_now(&s, NULL) == SK_OK && put_waiting(&s, &second, FOR_EVER) == SK_OK);
 
     sk_segment dead;
     attach(&dead);
-    first = second = (sk_stay){.thread = 1};
+    first = second = (sk_wait_state){.thread = 1};
     wait_for_turn(&dead, &first);
     leave(&dead);
-    CHECK(q->turn != 0);
+    CHECK(q->token != 0);
     wait_for_turn(&s, &second); /* of the dead it is taken over */
-    sk_queue_quit_put(&s, &second);
+    sk_queue_cancel_put(&s, &second);
     leave(&s);
 }
 

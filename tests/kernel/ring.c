@@ -1,8 +1,8 @@
 /* Positions, record heads, copying: exact at every edge, and whatever a word says, nothing outside the ring is touched. */
 #include "harness.h"
-#include "sk_queue_get.h"
-#include "sk_queue_put.h"
-#include "sk_queue_state.h"
+#include "structures/sk_queue_get.h"
+#include "structures/sk_queue_put.h"
+#include "structures/sk_queue_state.h"
 
 static sk_ring ring_of(unsigned char *at, uint32_t units, uint32_t origin) {
     return (sk_ring){.at = at, .units = units, .origin = origin};

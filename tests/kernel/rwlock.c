@@ -1,7 +1,7 @@
 /* Readers and writers: no reader sees half of a write, no writer starves among readers and no reader among writers, and
  * whoever dies holding either side holds nobody up; after a writer's death everybody is told until a writer has put things right. */
 #include "harness.h"
-#include "sk_rwlock.h"
+#include "structures/sk_rwlock.h"
 
 #define CREW 3
 
@@ -11,18 +11,18 @@ static bool over;
 
 static int begin_read(sk_segment *s, uint64_t until) {
     sk_rw_wait w = {0};
-    sk_stay stay = {.thread = (uint32_t)(uintptr_t)s | 1};
+    sk_wait_state wait = {.thread = (uint32_t)(uintptr_t)s | 1};
     int rc;
-    while ((rc = sk_rw_read(s, &w, until, &stay)) == SK_INTERRUPTED) {}
+    while ((rc = sk_rw_read(s, &w, until, &wait)) == SK_INTERRUPTED) {}
     if (rc == SK_OWNER_DIED) after_death(&a);
     return rc;
 }
 
 static int begin_write(sk_segment *s, uint64_t until) {
     sk_rw_wait w = {0};
-    sk_stay stay = {.thread = (uint32_t)(uintptr_t)s | 1};
+    sk_wait_state wait = {.thread = (uint32_t)(uintptr_t)s | 1};
     int rc;
-    while ((rc = sk_rw_write(s, &w, until, &stay)) == SK_INTERRUPTED) {}
+    while ((rc = sk_rw_write(s, &w, until, &wait)) == SK_INTERRUPTED) {}
     if (rc == SK_OWNER_DIED) {
         after_death(&a);
         sk_add64_relaxed(&told, 1);
@@ -178,7 +178,7 @@ static void *read_without_a_pause(void *nothing) {
 }
 
 /* A reader among writers of which one always wants, and a writer among readers that overlap: each gets through ten times,
- * or this never ends. A process that is stopped while it wants to write, or while it has the turn, holds nobody up. */
+ * or this never ends. A process that is stopped while it wants to write, or while it has the token, holds nobody up. */
 static void nobody_starves(sk_segment *s) {
     sk_rwlock *l = sk_rw_of(s);
     sk_segment still;
@@ -191,7 +191,7 @@ static void nobody_starves(sk_segment *s) {
     hire(&c, read_some, NULL);
     gather(&c);
     CHECK(done == 10 && begin_read(s, 0) == SK_BUSY);
-    CHECK(begin_read(s, FOR_EVER) == SK_OK && l->turn == 0 && sk_rw_end_read(s) == SK_OK); /* nobody but the stopped one */
+    CHECK(begin_read(s, FOR_EVER) == SK_OK && l->token == 0 && sk_rw_end_read(s) == SK_OK); /* nobody but the stopped one */
     sk_rw_renounce(&still, &w);
     over = false;
     for (int i = 0; i < CREW; i++) hire(&c, read_without_a_pause, NULL);
@@ -201,8 +201,8 @@ static void nobody_starves(sk_segment *s) {
     uint64_t its_turn = (uint64_t)sk_me(&still) << 32 | 5;
     CHECK(sk_me(&still) != 0);
     for (int dead = 0; dead < 2; dead++) {
-        l->turn = its_turn;
-        CHECK(begin_write(s, FOR_EVER) == SK_OK && l->turn == 0 && sk_rw_end_write(s) == SK_OK);
+        l->token = its_turn;
+        CHECK(begin_write(s, FOR_EVER) == SK_OK && l->token == 0 && sk_rw_end_write(s) == SK_OK);
         if (dead == 0) die(&still);
     }
     CHECK(begin_read(s, 0) == SK_OK && sk_rw_end_read(s) == SK_OK);
@@ -232,8 +232,8 @@ int main(int argc, char **argv) {
     gather(&c);
     int rc = begin_write(&s, FOR_EVER); /* the last death may have nobody else to find it */
     CHECK(rc == SK_OK || rc == SK_OWNER_DIED);
-    CHECK(a == b && a == writes && deaths > 0 && told > 0 && (sk_rw_writer(&s)->torn != 0) == (rc == SK_OWNER_DIED));
-    CHECK(sk_rw_end_write(&s) == SK_OK && sk_rw_end_write(&s) == SK_EXCESS && sk_rw_writer(&s)->torn == 0);
+    CHECK(a == b && a == writes && deaths > 0 && told > 0 && (sk_rw_writer(&s)->poisoned != 0) == (rc == SK_OWNER_DIED));
+    CHECK(sk_rw_end_write(&s) == SK_OK && sk_rw_end_write(&s) == SK_EXCESS && sk_rw_writer(&s)->poisoned == 0);
     CHECK(begin_read(&s, FOR_EVER) == SK_OK && begin_read(&s, FOR_EVER) == SK_OK);
     CHECK((uint32_t)l->wanted == 0);
 
@@ -242,7 +242,7 @@ int main(int argc, char **argv) {
     CHECK(begin_read(&s, 0) == SK_OK && sk_rw_end_read(&s) == SK_OK);
     hire(&c, want, NULL);
     while (sk_lock_owner(&sk_rw_writer(&s)->word) == 0) sk_yield();
-    CHECK(begin_read(&s, 0) == SK_BUSY && begin_read(&s, deadline_in(3)) == SK_TIMEOUT && l->turn == 0);
+    CHECK(begin_read(&s, 0) == SK_BUSY && begin_read(&s, deadline_in(3)) == SK_TIMEOUT && l->token == 0);
     CHECK(sk_rw_end_read(&s) == SK_OK && sk_rw_end_read(&s) == SK_OK && sk_rw_end_read(&s) == SK_EXCESS);
     gather(&c);
     CHECK(begin_read(&s, 0) == SK_OK && sk_rw_end_read(&s) == SK_OK);

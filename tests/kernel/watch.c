@@ -2,8 +2,8 @@
  * that watches for all of them, and threads that wait as ever, all after the permits of one semaphore. No permit is lost or
  * taken twice, no wait is forgotten, also when waits are given up at any time. */
 #include "harness.h"
-#include "sk_semaphore.h"
-#include "sk_watch.h"
+#include "structures/sk_semaphore.h"
+#include "core/sk_watch.h"
 
 #define LOOPS 2
 #define WAITS 80
@@ -14,7 +14,7 @@ typedef struct loop loop;
 typedef struct wait {
     sk_watched node;
     sk_aside aside;
-    sk_stay stay;
+    sk_wait_state wait;
     loop *of;
     bool watched;
     uint32_t mail; /* 1 once fired */
@@ -60,13 +60,13 @@ static void look(sk_segment *s, sk_semaphore *p, wait *w) {
     do { /* a slice that was over before it came to sleep has nothing to watch: a busy machine may have held it up */
         memset(&w->aside, 0, sizeof w->aside);
         sk_waits_aside(&w->aside);
-        rc = sk_semaphore_take(s, p, FOR_EVER, &w->stay);
+        rc = sk_semaphore_take(s, p, FOR_EVER, &w->wait);
         sk_waits_aside(NULL);
     } while (rc == SK_INTERRUPTED && w->aside.word == NULL);
     if (rc == SK_OK) {
         w->of->got++;
         w->watched = false;
-        w->stay.began = w->stay.freed = 0;
+        w->wait.began = w->wait.freed = 0;
         hold_one(p);
         return;
     }
@@ -80,8 +80,8 @@ static void look(sk_segment *s, sk_semaphore *p, wait *w) {
 
 static void give_up(sk_segment *s, sk_semaphore *p, wait *w) {
     sk_watch_remove(&watch, &w->node);
-    sk_semaphore_quit(s, p, &w->stay);
-    memset(&w->stay, 0, sizeof w->stay);
+    sk_semaphore_cancel(s, p, &w->wait);
+    memset(&w->wait, 0, sizeof w->wait);
     w->watched = false;
     w->of->quit++;
 }
@@ -93,17 +93,17 @@ static void *run(void *which) {
     sk_semaphore *p = sk_semaphore_of(&s);
     for (int i = 0; i < WAITS; i++) {
         l->waits[i].of = l;
-        l->waits[i].stay.thread = (uint32_t)(l - loops) * WAITS + (uint32_t)i + 1 + 0x80000000u;
+        l->waits[i].wait.thread = (uint32_t)(l - loops) * WAITS + (uint32_t)i + 1 + 0x80000000u;
     }
     while (sk_now_ns() < until) {
         uint32_t seen = sk_load32_acquire(&l->mail);
         bool idle = true;
         for (int i = 0; i < WAITS; i++) {
             wait *w = &l->waits[i];
-            uint32_t thread = w->stay.thread;
+            uint32_t thread = w->wait.thread;
             if (w->watched && dice(&l->seed) % 64 == 0) give_up(&s, p, w);
-            w->stay.thread = thread;
-            w->stay.aside = &w->aside;
+            w->wait.thread = thread;
+            w->wait.aside = &w->aside;
             if (!w->watched || sk_load32_acquire(&w->mail)) {
                 if (w->watched) sk_watch_remove(&watch, &w->node);
                 look(&s, p, w);
@@ -124,9 +124,9 @@ static void *take_and_give(void *nothing) {
     attach(&s);
     sk_semaphore *p = sk_semaphore_of(&s);
     while (sk_now_ns() < until) {
-        sk_stay stay = {.thread = 1};
+        sk_wait_state wait = {.thread = 1};
         int rc;
-        while ((rc = sk_semaphore_take(&s, p, until, &stay)) == SK_INTERRUPTED) continue;
+        while ((rc = sk_semaphore_take(&s, p, until, &wait)) == SK_INTERRUPTED) continue;
         if (rc != SK_OK) break;
         sk_add64_seq_cst(&got_by_threads, 1);
         hold_one(p);
@@ -155,7 +155,7 @@ int main(int argc, char **argv) {
     sk_watch_end(&watch);
     gather(&eye);
     CHECK(sk_semaphore_value(sk_semaphore_of(&s)) == PERMITS && held == 0);
-    CHECK(sk_roll_sum(&s, sk_semaphore_of(&s)->roll) == 0);
+    CHECK(sk_seat_counts_sum(&s, sk_semaphore_of(&s)->waiters) == 0);
     for (int i = 0; i < LOOPS; i++) CHECK(loops[i].got > 0);
     CHECK(got_by_threads > 0 && watch.count == 0);
     leave(&s);

@@ -257,16 +257,16 @@ def test_long_folders_and_names_are_kept_whole_or_refused(folder: str) -> None:
         assert (one.value, two.value) == (1, 2)
         assert sorted(os.listdir(path)) == [f"sk_{name}1", f"sk_{name}2"]
         one.close(), two.close()
-        from sharedkit import _segment
-        _segment.FOLDER = deep(301)
-        os.mkdir(_segment.FOLDER)
+        from sharedkit._core import segment as core
+        core.FOLDER = deep(301)
+        os.mkdir(core.FOLDER)
         try:
             sk.Counter()
         except OSError as why:
-            assert why.filename == _segment.FOLDER and "300" in str(why)
+            assert why.filename == core.FOLDER and "300" in str(why)
         else:
             raise AssertionError
-        assert os.listdir(_segment.FOLDER) == []
+        assert os.listdir(core.FOLDER) == []
         for entry in os.listdir(top):
             shutil.rmtree(os.path.join(top, entry))
     """, SHAREDKIT_DIR=folder)  # fmt: skip

@@ -8,7 +8,8 @@ from contextlib import closing
 import pytest
 from processes.programs import LIMIT, Program, path_of, run
 
-from sharedkit import _segment, errors, segments, shm
+from sharedkit import errors, segments, shm
+from sharedkit._core import segment as core
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two other users")
 
@@ -298,7 +299,7 @@ def test_a_stranger_s_file_is_not_opened_by_a_sweep() -> None:
     path.chmod(0o666)
     try:
         assert path.stat().st_uid == 65534
-        _segment.sweep([str(path)])
+        core.sweep([str(path)])
         segments.sweep()
         assert path.exists()
         with pytest.raises(errors.UntrustedSegmentError):
@@ -375,10 +376,10 @@ def test_two_layouts_on_one_name_refuse_each_other_with_both_numbers() -> None:
     with shm.Counter(name=name, persist=True):
         raw = bytearray(path_of(name).read_bytes())
     shm.Counter(name=name, exist_ok=True, persist=True).unlink()
-    raw[8:12] = (_segment.LAYOUT - 1).to_bytes(4, "little")
+    raw[8:12] = (core.LAYOUT - 1).to_bytes(4, "little")
     path_of(name).write_bytes(raw)
     try:
-        with pytest.raises(errors.LayoutError, match=f"layout {_segment.LAYOUT - 1}.*layout {_segment.LAYOUT}"):
+        with pytest.raises(errors.LayoutError, match=f"layout {core.LAYOUT - 1}.*layout {core.LAYOUT}"):
             segments.attach(name)
         with pytest.raises(errors.LayoutError):
             shm.Counter(name=name, exist_ok=True)

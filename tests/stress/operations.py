@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from sharedkit import _segment, segments
+from sharedkit import segments
 from sharedkit import shm as sk
+from sharedkit._core import segment as core
 from sharedkit.shm import _queue
 
 # A survivor that has not got on after so long is stuck. Far beyond what recovery takes, even on a loaded machine.
@@ -56,7 +57,7 @@ def path_of(name: str) -> Path:
 
 def newcomer(kind: Any, name: str) -> Any:
     """A second attachment of this process: its own descriptor, seat and mapping, as another process would have it."""
-    return kind._of(_segment.Segment.attach(str(path_of(name)), name))
+    return kind._of(core.Segment.attach(str(path_of(name)), name))
 
 
 def payload(tag: str, size: int = 100) -> bytes:

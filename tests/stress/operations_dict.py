@@ -10,7 +10,7 @@ from unittest import mock
 from stress.operations import Operation, Outcome, fresh_name, newcomer, path_of
 
 from sharedkit.shm import _dict
-from sharedkit.shm.dict import Dict
+from sharedkit.shm._dict import Dict
 
 ABSENT = "absent"
 # Each dict hashes in a way of its own. With this one all go the same way, past no other key, as the traced one did.

@@ -9,8 +9,9 @@ from typing import Any
 
 from stress.operations import Operation, Outcome, QueueOperation, fresh_name, newcomer, path_of, payload
 
-from sharedkit import _segment, segments
+from sharedkit import segments
 from sharedkit import shm as sk
+from sharedkit._core import segment as core
 from sharedkit.shm import _queue
 
 
@@ -181,7 +182,7 @@ class Sweep(Operation):
 
     def act(self) -> None:
         with contextlib.suppress(FileNotFoundError):  # somebody else of this machine was sweeping
-            _segment.sweep([str(path_of(self.name))])
+            core.sweep([str(path_of(self.name))])
 
     def survive(self, k: int) -> Outcome:
         outcome = Outcome(committed=int(not path_of(self.name).exists()))

@@ -253,9 +253,13 @@ def test_a_name_that_cannot_be_one_is_refused():
 
 @pytest.mark.parametrize("missing", ["click", "rich", "matplotlib"])
 def test_without_the_extra_the_command_says_how_to_install_it(missing):
-    program = (
-        f"import sys; sys.modules[{missing!r}] = None; from sharedkit.cli import main; sys.argv[1:] = ['ls']; main()"
-    )
+    program = f"""
+import sys
+sys.modules[{missing!r}] = None
+sys.argv[1:] = ["ls"]
+from sharedkit.commands.entry import main
+main()
+"""
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=WATCHDOG)
     assert done.returncode == 2
     assert 'pip install "sharedkit[compare]"' in done.stderr

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import sharedkit.aio
 import sharedkit.shm
 import sharedkit.thread
+from sharedkit.aio import waiters
 from sharedkit.errors import ClosedError
 from sharedkit.thread import registry
 
@@ -309,13 +309,13 @@ def test_an_rlock_of_a_task_that_is_closed_when_its_holder_is_asked_for(
 
     async def held() -> None:
         await lock.aacquire()
-        name_of_task = sharedkit.aio.name_of_task
+        name_of_task = waiters.name_of_task
 
         def closing() -> int:
             lock.close()
             return name_of_task()
 
-        monkeypatch.setattr(sharedkit.aio, "name_of_task", closing)
+        monkeypatch.setattr(waiters, "name_of_task", closing)
         with pytest.raises(ClosedError):
             RLOCK_USES[number](lock)
 

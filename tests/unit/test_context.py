@@ -11,7 +11,7 @@ import pytest
 
 import sharedkit as sk
 from sharedkit import manager, protocols, segments, shm, thread
-from sharedkit._absent import IN_SHARED_MEMORY
+from sharedkit._core.unsupported import IN_SHARED_MEMORY
 from sharedkit.context import Context
 
 CLASSES = (

@@ -93,8 +93,9 @@ before = set(sys.modules)
 import sharedkit
 print(sharedkit.__version__)
 print(*sorted(name for name in set(sys.modules) - before if "." not in name))
-late = ["sharedkit.hashing", "sharedkit.cli", "sharedkit.manager", "sharedkit.thread", "sharedkit.shm.executor",
-        "asyncio", "concurrent.futures.process", "multiprocessing.managers", "multiprocessing.connection"]
+late = ["sharedkit.hashing", "sharedkit.commands.entry", "sharedkit.manager", "sharedkit.thread",
+        "sharedkit.shm.executor", "sharedkit.executors", "sharedkit.aio.waiters", "asyncio",
+        "concurrent.futures.process", "multiprocessing.managers", "multiprocessing.connection"]
 print(*(name for name in late if name in sys.modules))
 from sharedkit import hashing
 print(hashing is sharedkit.hashing)

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from sharedkit import _hashing
-from sharedkit.hashing import algorithms, hash_many
+from sharedkit.hashing import _digests, algorithms, hash_many
 
 xxhash = pytest.importorskip("xxhash")
 blake3 = pytest.importorskip("blake3")
@@ -62,16 +61,16 @@ VECTORS = [
     ("blake3", bytes(i % 251 for i in range(1025)), "d00278ae47eb27b34faecf67b4fe263f82d5412916c1ffd97c8cb7fb814b8444"),
 ]
 
-PATHS = [(algorithm, path) for algorithm in algorithms() for path in _hashing.paths(algorithm)]
+PATHS = [(algorithm, path) for algorithm in algorithms() for path in _digests.paths(algorithm)]
 
 
 @pytest.fixture
 def forced(request: pytest.FixtureRequest) -> Iterator[str]:
     algorithm, path = request.param
-    _hashing.force_path(algorithm, path)
-    assert _hashing.active_path(algorithm) == path
+    _digests.force_path(algorithm, path)
+    assert _digests.active_path(algorithm) == path
     yield algorithm
-    _hashing.force_path(algorithm)
+    _digests.force_path(algorithm)
 
 
 def on_every_path(test: Callable[..., None]) -> Callable[..., None]:
@@ -122,25 +121,25 @@ def test_a_huge_message_among_small_ones(forced: str) -> None:
     check(forced, messages)
 
 
-@pytest.mark.parametrize("path", _hashing.paths("xxh3_64"))
+@pytest.mark.parametrize("path", _digests.paths("xxh3_64"))
 @pytest.mark.parametrize("seed", SEEDS)
 def test_xxh3_64_is_intdigest_with_every_seed(path: str, seed: int) -> None:
     source = random.Random(6)
     messages = [source.randbytes(n) for n in [*range(301), 1023, 1024, 1025, 1088, 5000, 100_000]]
-    _hashing.force_path("xxh3_64", path)
+    _digests.force_path("xxh3_64", path)
     try:
         digests = hash_many(messages, "xxh3_64", seed=seed)
     finally:
-        _hashing.force_path("xxh3_64")
+        _digests.force_path("xxh3_64")
     assert digests.dtype == "u8"
     assert digests.tolist() == [xxhash.xxh3_64_intdigest(m, seed) for m in messages]
 
 
-@pytest.mark.parametrize("path", _hashing.paths("xxh3_64"))
+@pytest.mark.parametrize("path", _digests.paths("xxh3_64"))
 @pytest.mark.parametrize("seed", SEEDS)
 def test_columns_are_hashed_like_lists_of_their_items(path: str, seed: int) -> None:
     numbers = np.random.default_rng(4).integers(0, 2**63, 1003)
-    _hashing.force_path("xxh3_64", path)
+    _digests.force_path("xxh3_64", path)
     try:
         for column in (
             numbers,
@@ -154,46 +153,46 @@ def test_columns_are_hashed_like_lists_of_their_items(path: str, seed: int) -> N
             expected = [xxhash.xxh3_64_intdigest(item, seed) for item in items]
             assert hash_many(column, "xxh3_64", seed=seed).tolist() == expected
     finally:
-        _hashing.force_path("xxh3_64")
+        _digests.force_path("xxh3_64")
 
 
-@pytest.mark.parametrize("path", _hashing.paths("xxh3_128"))
+@pytest.mark.parametrize("path", _digests.paths("xxh3_128"))
 @pytest.mark.parametrize("seed", SEEDS)
 def test_xxh3_128_with_every_seed(path: str, seed: int) -> None:
     source = random.Random(8)
     messages = [source.randbytes(n) for n in [*range(301), 1023, 1024, 1025, 1088, 5000, 100_000]]
     expected = [xxhash.xxh3_128_digest(m, seed) for m in messages]
-    _hashing.force_path("xxh3_128", path)
+    _digests.force_path("xxh3_128", path)
     try:
         assert hash_many(messages, "xxh3_128", seed=seed, form="bytes") == expected
     finally:
-        _hashing.force_path("xxh3_128")
+        _digests.force_path("xxh3_128")
 
 
-@pytest.mark.parametrize("path", _hashing.paths("crc32c"))
+@pytest.mark.parametrize("path", _digests.paths("crc32c"))
 def test_the_seed_of_crc32c_is_the_checksum_of_what_went_before(path: str) -> None:
-    _hashing.force_path("crc32c", path)
+    _digests.force_path("crc32c", path)
     try:
         for seed in (1, 2**32 - 1, google_crc32c.value(b"before")):
             digests = hash_many([b"", b"after", b"x" * 9999], "crc32c", seed=seed)
             assert digests.dtype == "u4"
             assert digests.tolist() == [google_crc32c.extend(seed, m) for m in (b"", b"after", b"x" * 9999)]
     finally:
-        _hashing.force_path("crc32c")
+        _digests.force_path("crc32c")
     with pytest.raises(ValueError, match="seed of crc32c"):
         hash_many([b"x"], "crc32c", seed=2**32)
 
 
-@pytest.mark.parametrize("path", _hashing.paths("blake3"))
+@pytest.mark.parametrize("path", _digests.paths("blake3"))
 def test_keyed_blake3(path: str) -> None:
     source = random.Random(9)
     key = source.randbytes(32)
     messages = [source.randbytes(n) for n in [*range(0, 301, 7), 1023, 1024, 1025, 2048, 2049, 65536, 65537, 300_000]]
-    _hashing.force_path("blake3", path)
+    _digests.force_path("blake3", path)
     try:
         digests = hash_many(messages, "blake3", key=key, form="bytes")
     finally:
-        _hashing.force_path("blake3")
+        _digests.force_path("blake3")
     assert digests == [blake3.blake3(m, key=key).digest() for m in messages]
 
 
@@ -210,23 +209,23 @@ def test_a_stream_fed_in_pieces_gives_the_digest_of_the_whole(forced: str) -> No
         for longest in (1, 7, 64, 1024, 1500, 100_000):
             if total > 10_000 and longest < 64:
                 continue
-            stream = _hashing.Stream(forced)
+            hasher = _digests.Hasher(forced)
             rest = memoryview(message)
             while rest:
                 size = source.randrange(longest + 1)
-                stream.feed(rest[:size])
+                hasher.feed(rest[:size])
                 rest = rest[size:]
-            assert stream.digest() == REFERENCES[forced](message)
+            assert hasher.digest() == REFERENCES[forced](message)
 
 
 def test_reading_a_stream_does_not_end_it() -> None:
-    stream = _hashing.Stream("sha256")
-    stream.feed(b"ab")
-    assert stream.digest() == hashlib.sha256(b"ab").digest()
-    stream.feed(b"c")
-    assert stream.digest() == hashlib.sha256(b"abc").digest()
+    hasher = _digests.Hasher("sha256")
+    hasher.feed(b"ab")
+    assert hasher.digest() == hashlib.sha256(b"ab").digest()
+    hasher.feed(b"c")
+    assert hasher.digest() == hashlib.sha256(b"abc").digest()
 
 
 def test_a_path_that_is_not_there_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="no path 'abacus' for sha256"):
-        _hashing.force_path("sha256", "abacus")
+        _digests.force_path("sha256", "abacus")

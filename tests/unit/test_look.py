@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sharedkit._look import Looker
+from sharedkit._core.poller import Poller
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def pipe() -> Iterator[tuple[int, int]]:
         os.close(end)
 
 
-def wait(looker: Looker, fd: int, seconds: float) -> None:
+def wait(looker: Poller, fd: int, seconds: float) -> None:
     """One wait in vain, and the sleep after it."""
     assert not looker.look(fd)
     time.sleep(seconds)
@@ -26,7 +26,7 @@ def wait(looker: Looker, fd: int, seconds: float) -> None:
 
 
 def test_what_can_be_read_is_seen_and_what_cannot_is_not(pipe: tuple[int, int]) -> None:
-    looker = Looker()
+    looker = Poller()
     assert not looker.look(pipe[0])
     looker.woke()
     os.write(pipe[1], b"x")
@@ -40,13 +40,13 @@ def test_what_can_be_read_is_seen_and_what_cannot_is_not(pipe: tuple[int, int]) 
 def test_an_end_is_something_to_read() -> None:
     reading, writing = os.pipe()
     os.close(writing)
-    assert Looker().look(reading)
+    assert Poller().look(reading)
     os.close(reading)
 
 
 def test_long_sleeps_make_for_no_looks_and_a_short_one_brings_them_back() -> None:
     """By a clock of its own: what a sleep takes here is the machine's matter."""
-    looker = Looker()
+    looker = Poller()
     told = [looker.looks]
     for _ in range(20):
         looker.learn(1)
@@ -61,7 +61,7 @@ def test_long_sleeps_make_for_no_looks_and_a_short_one_brings_them_back() -> Non
 
 def test_how_long_a_sleep_took_is_measured(pipe: tuple[int, int]) -> None:
     """A sleep of a millisecond is long on every machine; one of none is short sooner or later."""
-    looker = Looker()
+    looker = Poller()
     for _ in range(100_000):  # where others want the core it sleeps at once for a while, and learns nothing
         if looker.looks == 0:
             break
@@ -75,7 +75,7 @@ def test_how_long_a_sleep_took_is_measured(pipe: tuple[int, int]) -> None:
 
 
 def test_other_threads_run_while_it_looks(pipe: tuple[int, int]) -> None:
-    looker, stop, ran = Looker(), threading.Event(), [0]
+    looker, stop, ran = Poller(), threading.Event(), [0]
 
     def count() -> None:
         while not stop.is_set():

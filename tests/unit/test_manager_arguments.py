@@ -27,11 +27,11 @@ from conformance.watchdog import LIMIT, until
 from unit import odd
 
 import sharedkit as sk
-from sharedkit.manager import arguments, dial, requests
+from sharedkit.manager import arguments, connect, requests
 from sharedkit.manager._door import number_in
-from sharedkit.manager.house import House
+from sharedkit.manager.object_registry import ObjectRegistry
+from sharedkit.manager.protocol import join, number_of, pack
 from sharedkit.manager.states import kinds
-from sharedkit.manager.wire import join, number_of, pack
 
 # --- the table
 
@@ -40,7 +40,7 @@ def _requests_of(cls: type) -> dict[str, Any]:
     return {name[3:]: method for name, method in inspect.getmembers(cls) if name.startswith("do_")}
 
 
-@pytest.mark.parametrize("cls", [House, *kinds.values()], ids=lambda cls: cls.kind)
+@pytest.mark.parametrize("cls", [ObjectRegistry, *kinds.values()], ids=lambda cls: cls.kind)
 def test_the_table_has_every_request_with_its_arguments(cls: Any) -> None:
     told = arguments.REQUESTS[cls.kind]
     assert told.keys() == _requests_of(cls).keys()
@@ -51,7 +51,7 @@ def test_the_table_has_every_request_with_its_arguments(cls: Any) -> None:
 
 
 def test_every_kind_that_is_made_is_in_the_table() -> None:
-    assert {House.kind, *kinds} == set(arguments.REQUESTS)
+    assert {ObjectRegistry.kind, *kinds} == set(arguments.REQUESTS)
     assert set(kinds) == set(arguments._CREATED)
 
 
@@ -109,7 +109,7 @@ ODD: list[Any] = [
 NAMES = itertools.count()
 
 GOOD: dict[str, dict[str, tuple[Any, ...]]] = {
-    "house": {
+    "registry": {
         "create": ("Queue", "", False, False, {"maxsize": 3, "seats": 8}, (3,)),
         "attach": ("nobody",),
         "arrive": (12, "x", None),
@@ -170,8 +170,8 @@ SAME = {"LifoQueue": "Queue", "RLock": "Lock", "BoundedSemaphore": "Semaphore", 
 class Raw:
     """A session of its own, whose requests are whatever is asked for."""
 
-    def __init__(self, link: Any) -> None:
-        end, _ = dial.dial(link.address, link.authkey, "kit_session", os.getpid(), None)
+    def __init__(self, client: Any) -> None:
+        end, _ = connect.connect(client.address, client.authkey, "kit_session", os.getpid(), None)
         self.end = end
         self.requests = requests.Requests(end, "the server")
 
@@ -267,8 +267,8 @@ def _variants(good: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
 def test_no_argument_of_anybody_reaches_the_servers_arithmetic(ctx: Any, kind: str) -> None:
     good = GOOD[SAME.get(kind, kind)]
     with bystander(ctx) as intact:
-        raw = Raw(ctx.server.link())
-        ident = 0 if kind == "house" else raw.make(kind)
+        raw = Raw(ctx.server.client())
+        ident = 0 if kind == "registry" else raw.make(kind)
         for method in arguments.REQUESTS[kind]:
             if kind == "Executor" and method in ("join", "statistics", "shutdown"):
                 continue  # of an executor that lives; its arguments are told below
@@ -284,7 +284,7 @@ def test_no_argument_of_anybody_reaches_the_servers_arithmetic(ctx: Any, kind: s
 
 def test_no_envelope_of_anybody_does(ctx: Any) -> None:
     with bystander(ctx) as intact:
-        raw = Raw(ctx.server.link())
+        raw = Raw(ctx.server.client())
         ident = raw.make("Queue")
         for value in ODD:
             raw.send(value, "qsize", ())
@@ -307,7 +307,7 @@ def test_no_envelope_of_anybody_does(ctx: Any) -> None:
 
 
 def test_no_first_request_of_anybody_does(ctx: Any) -> None:
-    link = ctx.server.link()
+    client = ctx.server.client()
     with bystander(ctx) as intact:
         for value in ODD:
             for method, args in (
@@ -317,15 +317,15 @@ def test_no_first_request_of_anybody_does(ctx: Any) -> None:
                 ("kit_session", (os.getpid(), ("parent", value, ()))),
                 ("kit_session", (os.getpid(), ("parent", None, (value,)))),
             ):
-                with suppress(sk.SharedkitError, dial.SessionEnded):
-                    dial.dial(link.address, link.authkey, method, *args)[0].close()
+                with suppress(sk.SharedkitError, connect.SessionEnded):
+                    connect.connect(client.address, client.authkey, method, *args)[0].close()
         intact()
 
 
 def test_a_number_that_is_in_use_is_refused_and_its_wait_goes_on(ctx: Any) -> None:
     """Or the first of the two would wait for ever, and be given what nobody would give back."""
     event = ctx.Event()
-    raw = Raw(ctx.server.link())
+    raw = Raw(ctx.server.client())
     raw.send(0, "attach", (event.name,))
     answers: list[Any] = []
     first = raw.requests.begin(event._ident, "wait", (None,), 1, answers.append)
@@ -343,7 +343,7 @@ def test_a_number_that_is_in_use_is_refused_and_its_wait_goes_on(ctx: Any) -> No
 def test_a_wait_without_a_number_is_refused(ctx: Any) -> None:
     lock = ctx.Lock()
     lock.acquire()
-    raw = Raw(ctx.server.link())
+    raw = Raw(ctx.server.client())
     raw.send(0, "attach", (lock.name,))
     for _ in range(3):
         raw.requests.tell(lock._ident, "acquire", (True, -1))
@@ -360,16 +360,16 @@ def test_a_wait_without_a_number_is_refused(ctx: Any) -> None:
 def test_the_server_opens_no_value_of_anybody(ctx: Any) -> None:
     """A pickle that would end whoever opens it passes through queues, dicts and executors."""
     q, d = ctx.Queue(), ctx.Dict()
-    link = ctx.server.link()
+    client = ctx.server.client()
     bomb = pickle.dumps(odd.Ends())
-    link.call(q._ident, "put_many", [bomb], True, None)
-    assert link.call(q._ident, "get_many", 1, True, None) == [bomb]
-    link.call(d._ident, "set", [("k", bomb, bomb)])  # the second is the pickle of a key
-    assert link.call(d._ident, "get", "k") == bomb
-    assert link.call(d._ident, "add", "k", None, 1) == (None, bomb)
-    assert link.call(d._ident, "swap", "k", None, bomb, pack(3)) is True
+    client.call(q._ident, "put_many", [bomb], True, None)
+    assert client.call(q._ident, "get_many", 1, True, None) == [bomb]
+    client.call(d._ident, "set", [("k", bomb, bomb)])  # the second is the pickle of a key
+    assert client.call(d._ident, "get", "k") == bomb
+    assert client.call(d._ident, "add", "k", None, 1) == (None, bomb)
+    assert client.call(d._ident, "swap", "k", None, bomb, pack(3)) is True
     assert d.add("k", 2) == 5
-    assert link.call(d._ident, "pop", "k") == (bomb, pack(5))
+    assert client.call(d._ident, "pop", "k") == (bomb, pack(5))
 
 
 ENTRIES: list[Any] = [
@@ -395,20 +395,20 @@ ENTRIES: list[Any] = [
 def test_a_dict_takes_forms_pickled_keys_and_items(ctx: Any, entry: Any) -> None:
     """All of a request, or nothing of it."""
     d = ctx.Dict(a=1)
-    link = ctx.server.link()
+    client = ctx.server.client()
     with pytest.raises((TypeError, OverflowError)):
-        link.call(d._ident, "set", [("b", None, pack(2)), entry])
+        client.call(d._ident, "set", [("b", None, pack(2)), entry])
     if type(entry) is tuple and len(entry) == 3:
         form, first, packed = entry
         with pytest.raises((TypeError, OverflowError)):
-            link.call(d._ident, "setdefault", form, first, packed)
+            client.call(d._ident, "setdefault", form, first, packed)
         with pytest.raises((TypeError, OverflowError)):
-            link.call(d._ident, "swap", form, first, None, packed)
+            client.call(d._ident, "swap", form, first, None, packed)
     assert d.as_dict() == {"a": 1}
 
 
 def test_an_array_begins_with_no_objects(ctx: Any) -> None:
-    raw = Raw(ctx.server.link())
+    raw = Raw(ctx.server.client())
     spec = {"shape": (2,), "dtype": np.dtype("i4"), "seats": 8}
     for contents in ([1, 2], b"12345678", 1, np.array([object(), None]), odd.Array()):
         pending = raw.send(0, "create", ("Array", f"odd-{next(NAMES)}", False, False, spec, (contents,)))
@@ -530,7 +530,7 @@ def test_numpy_numbers_and_the_like_are_what_they_stand_for(ctx: Any) -> None:
     counters = ctx.Counters([odd.Name("a")])
     assert counters.add(odd.Name("a"), odd.Count(2)) == 2
     assert ctx.Counter(name=odd.Name("by-an-odd-name")).add() == 1
-    assert ctx.server.link().call(0, "release") is None
+    assert ctx.server.client().call(0, "release") is None
 
 
 @pytest.mark.parametrize("placement", ["thread", "shm", "manager"])

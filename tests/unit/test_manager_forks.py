@@ -18,7 +18,8 @@ sys.path.append(str(Path(__file__).parents[1]))
 from conformance.watchdog import LIMIT, Task, end_by_alarm, until
 
 import sharedkit as sk
-from sharedkit.manager import dial, requests, session
+from sharedkit.manager import connect, requests
+from sharedkit.manager.client import Client
 
 
 def test_a_child_has_all_handles_that_its_parent_has(ctx: Any) -> None:
@@ -54,15 +55,17 @@ def test_a_child_has_all_handles_that_its_parent_has(ctx: Any) -> None:
 def test_what_is_opened_in_the_moment_before_a_fork_is_the_childs_too(ctx: Any) -> None:
     """Other threads may open it, and let go of it, when the ticket of the child is made already."""
     ctx.Counter()
-    link = ctx.server.link()
+    client = ctx.server.client()
     ticket = "of-a-child"
-    link.before_fork(ticket)
+    client.before_fork(ticket)
     counter = ctx.Counter(7)
-    link.in_parent(ticket)
+    client.in_parent(ticket)
     ident = counter._ident
     counter.close()
-    assert not link.tickets
-    end, _ = dial.dial(link.address, link.authkey, "kit_session", os.getpid(), (link._ident, ticket, (ident,)))
+    assert not client.tickets
+    end, _ = connect.connect(
+        client.address, client.authkey, "kit_session", os.getpid(), (client._ident, ticket, (ident,))
+    )
     child = requests.Requests(end, "the server")
     over = threading.Event()
     loaded = child.begin(ident, "load", ("",), 1, lambda _: over.set())
@@ -176,22 +179,22 @@ def test_a_fork_waits_for_no_thread_that_waits_for_a_stopped_server(ctx: Any) ->
     with ctx.Executor(1) as executor:
         executor.submit(abs, -1).result()
         with stopped(ctx):
-            link = session.Link(ctx.address, None)
+            client = Client(ctx.address, None)
             waiting = [
                 Task(counter.add),
                 Task(ctx.Counter),
                 Task(executor.submit, len, bytes(1 << 24)),
                 Task(q.put, bytes(1 << 24)),
-                Task(link.open),
+                Task(client.open),
             ]
-            until(lambda: executor._desk._link._requests._sending)
+            until(lambda: executor._executor_client._client._requests._sending)
             assert _fork(_nothing) == 7
         assert [waiting[0].result(), waiting[1].result().add()] == [2, 1]
         assert waiting[2].result().result() == 1 << 24
         assert len(q.get()) == 1 << 24
         waiting[3].result()
         waiting[4].result()
-        link.close()
+        client.close()
     assert other is ctx.server
 
 
@@ -252,15 +255,17 @@ def test_the_child_of_a_fork_has_no_more_than_it_has_handles(ctx: Any) -> None:
 
 def test_a_child_that_gave_up_at_the_door_comes_again(ctx: Any) -> None:
     """A ticket that was redeemed by a session which nobody knows of is good for another."""
-    link = ctx.server.link()
+    client = ctx.server.client()
     counter = ctx.Counter(3)
-    parent, ident = link._ident, counter._ident
-    link.call(0, "ticket", "a-fork", None)
-    given_up, _ = dial.dial(link.address, link.authkey, "kit_session", os.getpid(), (parent, "a-fork", (ident,)))
+    parent, ident = client._ident, counter._ident
+    client.call(0, "ticket", "a-fork", None)
+    given_up, _ = connect.connect(
+        client.address, client.authkey, "kit_session", os.getpid(), (parent, "a-fork", (ident,))
+    )
     counter.close()
     given_up.close()
-    until(lambda: ctx.Counter(4).value == 4 and len(_attached(link, ident)) == 0)
-    again, _ = dial.dial(link.address, link.authkey, "kit_session", os.getpid(), (parent, "a-fork", (ident,)))
+    until(lambda: ctx.Counter(4).value == 4 and len(_attached(client, ident)) == 0)
+    again, _ = connect.connect(client.address, client.authkey, "kit_session", os.getpid(), (parent, "a-fork", (ident,)))
     with again:
         child = requests.Requests(again, "the server")
         answered: list[Any] = []
@@ -269,9 +274,9 @@ def test_a_child_that_gave_up_at_the_door_comes_again(ctx: Any) -> None:
         assert answered[0].result() == 3
 
 
-def _attached(link: Any, ident: int) -> tuple[int, ...]:
+def _attached(client: Any, ident: int) -> tuple[int, ...]:
     try:
-        return tuple(link.call(ident, "statistics").attached)
+        return tuple(client.call(ident, "statistics").attached)
     except sk.GoneError:
         return ()
 
@@ -281,4 +286,4 @@ def test_many_forks_in_a_row_leave_no_tickets(ctx: Any) -> None:
     for _ in range(20):
         assert _fork(_nothing) == 7
     assert counter.add() == 1
-    assert not ctx.server.link().tickets
+    assert not ctx.server.client().tickets

@@ -21,9 +21,9 @@ sys.path.append(str(Path(__file__).parents[1]))
 from conformance.watchdog import LIMIT, Task, until
 
 import sharedkit as sk
-from sharedkit.manager import session
+from sharedkit.manager import client
 
-FOLDER = os.path.dirname(session.__file__)
+FOLDER = os.path.dirname(client.__file__)
 
 
 class Hit(BaseException):
@@ -296,7 +296,7 @@ def test_a_wait_that_a_signal_ends_takes_nothing_and_keeps_its_connection(ctx: A
     lock = ctx.Lock()
     holder = Task(lock.acquire)
     holder.result()
-    streams = ctx.server.link()._calls.streams
+    streams = ctx.server.client()._calls.streams
     lock.locked()
     before = list(streams)
     for _ in range(20):

@@ -23,10 +23,10 @@ sys.path.append(str(Path(__file__).parents[1]))
 
 from conformance.watchdog import LIMIT, Task, until
 
-from sharedkit._inlet import Inlet
-from sharedkit.manager.dial import dial
+from sharedkit._core.receive_buffer import ReceiveBuffer
+from sharedkit.manager.connect import connect
+from sharedkit.manager.protocol import LARGE, bounds, content_of, join, number_of, pack, rest_of, same, unpack
 from sharedkit.manager.states.queue import QueueState
-from sharedkit.manager.wire import LARGE, bounds, content_of, join, number_of, pack, rest_of, same, unpack
 
 
 def whole(message: Any) -> bytearray:
@@ -110,7 +110,7 @@ def test_items_that_differ_are_not_the_same() -> None:
 
 def test_an_inlet_counts_what_has_come() -> None:
     reading, writing = os.pipe()
-    inlet = Inlet(memoryview(bytearray(10)), 2)
+    inlet = ReceiveBuffer(memoryview(bytearray(10)), 2)
     os.write(writing, b"abc")
     assert (inlet.fill(reading), inlet.filled) == (3, 5)
     os.write(writing, b"defghijkl")
@@ -118,16 +118,16 @@ def test_an_inlet_counts_what_has_come() -> None:
     assert bytes(inlet.memory) == b"\0\0abcdefgh"
     os.close(writing)
     os.close(reading)
-    assert Inlet(memoryview(bytearray(1)), 1).filled == 1
+    assert ReceiveBuffer(memoryview(bytearray(1)), 1).filled == 1
     with pytest.raises(ValueError):
-        Inlet(memoryview(bytearray(1)), 2)
+        ReceiveBuffer(memoryview(bytearray(1)), 2)
     with pytest.raises((BufferError, ValueError)):
-        Inlet(memoryview(b"not to be written to"), 0)
+        ReceiveBuffer(memoryview(b"not to be written to"), 0)
 
 
 def test_an_inlet_says_what_ends_it() -> None:
     reading, writing = os.pipe()
-    inlet = Inlet(memoryview(bytearray(10)), 0)
+    inlet = ReceiveBuffer(memoryview(bytearray(10)), 0)
     os.close(writing)
     assert inlet.fill(reading) == 0
     os.close(reading)
@@ -143,7 +143,7 @@ def test_a_signal_gets_through_to_an_inlet() -> None:
         raise Interrupted
 
     reading, writing = os.pipe()
-    inlet = Inlet(memoryview(bytearray(10)), 0)
+    inlet = ReceiveBuffer(memoryview(bytearray(10)), 0)
     before = signal.signal(signal.SIGUSR1, raise_it)
     main = threading.get_ident()
 
@@ -246,17 +246,19 @@ def test_large_items_that_were_put_are_taken_back() -> None:
 
 
 @pytest.mark.parametrize(
-    "made", ["list(wire.pack(large))", "[wire.content_of(whole) for whole in messages()]"], ids=["packed", "unpacked"]
+    "made",
+    ["list(protocol.pack(large))", "[protocol.content_of(whole) for whole in messages()]"],
+    ids=["packed", "unpacked"],
 )
 def test_large_data_in_a_circle_is_collected(made: str) -> None:
     """CPython dies of some that cannot be told from the outside."""
     program = f"""
 import gc, pickle, numpy as np
-from sharedkit.manager import wire
+from sharedkit.manager import protocol
 large = np.ones((300, 400), "u1", order="F")
 def messages():
     for item in (pickle.PickleBuffer(large), pickle.PickleBuffer(bytes(large))):
-        whole = b"".join(map(bytes, wire.join(1, item)))[4:]
+        whole = b"".join(map(bytes, protocol.join(1, item)))[4:]
         yield memoryview(bytearray(whole))
         yield memoryview(whole)
 for each in {made}:
@@ -273,8 +275,8 @@ print("lives")
 def test_what_was_not_sent_whole_goes_back_to_the_front(ctx: Any) -> None:
     q = ctx.Queue()
     q.put_many([array(5 << 20), 1, 2])
-    link = ctx.server.link()
-    stranger, _ = dial(link.address, link.authkey, "kit_session", os.getpid(), None)
+    client = ctx.server.client()
+    stranger, _ = connect(client.address, client.authkey, "kit_session", os.getpid(), None)
     with stranger:
         for part in (join(1, (0, "attach", (q.name,), 0, ())), join(2, (q._ident, "get_many", (1, True, None), 0, ()))):
             assert type(part) is bytes

@@ -158,10 +158,10 @@ def test_a_server_that_can_start_no_thread_for_a_moment_lets_the_next_in(monkeyp
 @pytest.mark.parametrize("method", ["kit_session", "kit_calls"])
 @pytest.mark.parametrize("args", [(), (1,), (1, 2, 3, 4), (1, [], []), None], ids=str)
 def test_a_first_request_that_makes_no_sense_is_hung_up_on(ctx: Any, method: str, args: Any) -> None:
-    link = ctx.server.link()
-    with Client(link.address) as stranger:
-        answer_challenge(stranger, link.authkey)
-        deliver_challenge(stranger, link.authkey)
+    client = ctx.server.client()
+    with Client(client.address) as stranger:
+        answer_challenge(stranger, client.authkey)
+        deliver_challenge(stranger, client.authkey)
         stranger.send((None, method, args, {}))
         with suppress(EOFError):
             assert stranger.recv()[0] in ("#REFUSED", "#ENDED")

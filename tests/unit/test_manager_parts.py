@@ -20,18 +20,18 @@ sys.path.append(str(Path(__file__).parents[1]))
 from conformance.watchdog import LIMIT, Task, until
 
 import sharedkit as sk
-from sharedkit.manager import house, server
+from sharedkit.manager import object_registry, server
+from sharedkit.manager.client import Client
 from sharedkit.manager.placement import Placement
-from sharedkit.manager.session import Link
 from sharedkit.manager.states.array import ArrayState
 
 
 @pytest.fixture
 def other(ctx: Any) -> Iterator[Any]:
     """Another client, which ends without a word."""
-    placement = Placement(Link(ctx.address, None))
+    placement = Placement(Client(ctx.address, None))
     yield placement
-    placement.link().close()
+    placement.client().close()
 
 
 def _wait(condition: Any) -> Any:
@@ -137,9 +137,9 @@ def test_a_warning_that_is_an_error_gives_the_lock_of_a_condition_back(ctx: Any)
         asyncio.run(enter())
 
     for take in (condition.__enter__, enter_in_a_loop):
-        dying = Placement(Link(ctx.address, None))
+        dying = Placement(Client(ctx.address, None))
         dying.attach(condition.name).acquire()
-        dying.link().close()
+        dying.client().close()
         until(lambda: condition.statistics().lock.owner is None)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -150,16 +150,16 @@ def test_a_warning_that_is_an_error_gives_the_lock_of_a_condition_back(ctx: Any)
 
 def test_what_never_arrives_ends_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """Though nobody asks the server for anything any more."""
-    monkeypatch.setattr(house, "TICKET_SECONDS", 0.05)
+    monkeypatch.setattr(object_registry, "TICKET_SECONDS", 0.05)
     here: Any = server.Manager(None, b"key").get_server()
     serving = Task(here.serve_forever)
-    placement = Placement(Link(here.address, b"key"))
-    link = placement.link()
+    placement = Placement(Client(here.address, b"key"))
+    client = placement.client()
     counter = placement.Counter()
-    link.call(0, "ticket", "a ticket", counter._ident)
+    client.call(0, "ticket", "a ticket", counter._ident)
     counter.close()
-    until(lambda: not here.house._states and not here.house._tickets)
-    link.close()
+    until(lambda: not here.registry._states and not here.registry._tickets)
+    client.close()
     here.loop.soon(here.loop.stop)
     serving.result()
     here.listener.close()
@@ -167,14 +167,14 @@ def test_what_never_arrives_ends_when_its_time_is_over(monkeypatch: pytest.Monke
 
 def test_a_ticket_keeps_what_is_on_its_way_and_ends_when_it_is_used(ctx: Any, other: Any) -> None:
     counter = ctx.Counter(3)
-    ctx.server.link().call(0, "ticket", "another ticket", counter._ident)
+    ctx.server.client().call(0, "ticket", "another ticket", counter._ident)
     ident = counter._ident
     counter.close()
-    link = other.link()
-    link.call(0, "arrive", ident, "", "another ticket")
-    assert link.call(ident, "load", "") == 3
+    client = other.client()
+    client.call(0, "arrive", ident, "", "another ticket")
+    assert client.call(ident, "load", "") == 3
     with pytest.raises(sk.GoneError):
-        ctx.server.link().call(0, "ticket", "a third", ident)
+        ctx.server.client().call(0, "ticket", "a third", ident)
 
 
 PADDED = (
@@ -206,16 +206,16 @@ class _Emptied(deque[Any]):
 
 def test_threads_that_tell_at_once_of_what_was_released_find_nothing_left(other: Any) -> None:
     counter = other.Counter()
-    link = other.link()
-    link.released, link.tickets = _Emptied(), _Emptied()
+    client = other.client()
+    client.released, client.tickets = _Emptied(), _Emptied()
     assert counter.add(1) == 1
-    link.tickets.append("told of")
+    client.tickets.append("told of")
 
     class Told(deque[Any]):
         def remove(self, ticket: Any) -> None:
             super().remove(ticket)
             super().remove(ticket)
 
-    link.tickets = Told(["told of"])
+    client.tickets = Told(["told of"])
     assert counter.add(1) == 2
-    assert not link.tickets
+    assert not client.tickets

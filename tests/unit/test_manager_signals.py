@@ -18,7 +18,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 
 from conformance.watchdog import LIMIT, Task, until
 
-from sharedkit.manager import session
+from sharedkit.manager.client import Client
 
 
 @contextmanager
@@ -79,20 +79,20 @@ def test_a_heartbeat_between_any_two_steps_of_calls_mixes_nothing_up(ctx: Any) -
 def test_a_handler_may_be_the_first_to_call(ctx: Any) -> None:
     """It comes at any step of the first call of a process, which opens a session."""
     for after in range(1, 40):
-        link = session.Link(ctx.address, None)
+        client = Client(ctx.address, None)
 
         nested: list[bool] = []
 
-        def act(link: Any = link, nested: list[bool] = nested) -> None:
-            link.call(0, "release")
+        def act(client: Any = client, nested: list[bool] = nested) -> None:
+            client.call(0, "release")
             nested.append(True)
 
         with on_signal(signal.SIGALRM, act):
             signal.setitimer(signal.ITIMER_REAL, after * 5e-5)
-            link.call(0, "release")
+            client.call(0, "release")
             until(lambda nested=nested: bool(nested))
-        link.call(0, "release")
-        link.close()
+        client.call(0, "release")
+        client.close()
 
 
 class Interrupted(Exception):

@@ -22,7 +22,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 from conformance.watchdog import LIMIT, until
 
 import sharedkit as sk
-from sharedkit._begun import begun, has_ended
+from sharedkit._core.process_start import begun, has_ended
 from sharedkit.manager import placement
 
 
@@ -394,7 +394,7 @@ def test_who_has_no_descriptor_left_takes_nobody_for_gone(tmp_path: Path) -> Non
     where = tmp_path / "where"
     where.mkdir()
     program = (
-        "import os, resource\nfrom sharedkit._begun import begun, has_ended\n"
+        "import os, resource\nfrom sharedkit._core.process_start import begun, has_ended\n"
         "since = begun(os.getppid())\nresource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))\n"
         "print(since != '', has_ended(os.getppid(), since), has_ended(1 << 22, since))\n"
     )

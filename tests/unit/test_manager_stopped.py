@@ -25,7 +25,7 @@ from processes.programs import is_stopped
 from unit.manager_serving import KEY, served
 
 import sharedkit as sk
-from sharedkit.manager import standing
+from sharedkit.manager import stopped_server
 
 BRIEF = 0.2  # seconds of a call's own time
 WAYS = {"at once": {"block": False}, "in time": {"timeout": BRIEF}}
@@ -277,16 +277,16 @@ def test_a_server_that_is_busy_makes_no_call_fail(ctx: Any) -> None:
 def test_a_large_item_that_is_given_back_is_there_whatever_is_asked_next(ctx: Any) -> None:
     """The server finds both at once."""
     with ctx.Queue() as q:
-        link = ctx.server.link()
+        client = ctx.server.client()
         for size in (1, 100_000):
             q.put(bytes(size))
             came: list[Any] = []
-            get = link.begin(q._ident, "get_many", (1, True, None), came.append)
+            get = client.begin(q._ident, "get_many", (1, True, None), came.append)
             until(lambda: bool(came))  # noqa: B023
             with stopped(ctx):
                 get.cancel()
-                link.begin(0, "undone", (), came.append)
-                requests = link.open()
+                client.begin(0, "undone", (), came.append)
+                requests = client.open()
                 until(lambda: not (requests._outgoing or requests._sending))  # noqa: B023
             until(lambda: len(came) == 2)  # noqa: B023
             assert q.get(timeout=60) == bytes(size)
@@ -362,7 +362,7 @@ def test_over_tcp_a_server_that_says_nothing_is_given_five_more_seconds() -> Non
             with pytest.raises(Empty, match="has said nothing"):
                 each.result()
         assert calls[2].result() is False
-        assert time.monotonic() - begun >= standing.SILENCE
+        assert time.monotonic() - begun >= stopped_server.SILENCE
         os.kill(server.pid, signal.SIGCONT)
         assert q.get(timeout=60) == "it"
         assert lock.acquire(timeout=60) is True
@@ -371,8 +371,8 @@ def test_over_tcp_a_server_that_says_nothing_is_given_five_more_seconds() -> Non
 
 def test_over_tcp_a_server_that_runs_makes_nobody_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     """It answers, but not to this call, as one does whose turn is late: the server is told of a later end."""
-    monkeypatch.setattr(standing, "SILENCE", 0.5)
-    monkeypatch.setattr(standing, "LOOK_FAR", 0.1)
+    monkeypatch.setattr(stopped_server, "SILENCE", 0.5)
+    monkeypatch.setattr(stopped_server, "LOOK_FAR", 0.1)
     with served("127.0.0.1:0") as (_, shown):
         host, _, port = shown.rpartition(":")
         context: Any = sk.get_context("manager", address=(host, int(port)), authkey=KEY)

@@ -23,8 +23,9 @@ from conformance.watchdog import LIMIT, Task, until
 from unit.manager_serving import KEY, served
 
 import sharedkit as sk
-from sharedkit.manager import dial, server, session, sockets
-from sharedkit.manager.wire import PROTOCOL
+from sharedkit.manager import connect, server, sockets
+from sharedkit.manager.client import Client
+from sharedkit.manager.protocol import PROTOCOL
 
 
 def memory_of(pid: int) -> int:
@@ -80,7 +81,7 @@ def test_a_silent_stranger_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_who_has_the_key_and_speaks_nonsense_harms_only_itself(ctx: Any) -> None:
-    link = ctx.server.link()
+    client = ctx.server.client()
     damaged = struct.pack("!i", 17) + b"\1\0\0\0\0\0\0\1N." + b"\0\0\0\0\0\0\1"
     for nonsense in (
         struct.pack("!i", -7),
@@ -90,19 +91,19 @@ def test_who_has_the_key_and_speaks_nonsense_harms_only_itself(ctx: Any) -> None
         struct.pack("!iQ", -1, 1 << 63) + b"is more than there can be",
         damaged,
     ):
-        stranger, _ = dial.dial(link.address, link.authkey, "kit_session", os.getpid(), None)
+        stranger, _ = connect.connect(client.address, client.authkey, "kit_session", os.getpid(), None)
         with stranger:
             os.write(stranger.fileno(), nonsense)
             assert ctx.Counter(4).value == 4
     with pytest.raises(sk.ServerGoneError, match="no method"):
-        dial.dial(link.address, link.authkey, "os.system", "true")
+        connect.connect(client.address, client.authkey, "os.system", "true")
 
 
 def test_another_release_is_refused_by_name(ctx: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dial, "PROTOCOL", PROTOCOL + 1)
-    link = session.Link(ctx.address, None)
+    monkeypatch.setattr(connect, "PROTOCOL", PROTOCOL + 1)
+    client = Client(ctx.address, None)
     with pytest.raises(sk.ServerMismatchError, match=f"protocol {PROTOCOL}, and this process {PROTOCOL + 1}"):
-        link.call(0, "release")
+        client.call(0, "release")
 
 
 def test_what_the_server_cannot_import_fails_alone(ctx: Any) -> None:
@@ -116,7 +117,7 @@ def test_what_the_server_cannot_import_fails_alone(ctx: Any) -> None:
         d.add("there", _Mine())
     assert d.as_dict() == {"there": 1, "sum": 5}
     with pytest.raises((ImportError, AttributeError)):
-        ctx.server.link().call(d._ident, "get", _Mine())
+        ctx.server.client().call(d._ident, "get", _Mine())
     assert d["there"] == 1
 
 
@@ -138,7 +139,7 @@ sys.modules["a_module_that_is_nowhere"]._Nowhere = _Nowhere  # type: ignore[attr
 
 
 def test_multiprocessings_own_manager_connects_too(ctx: Any) -> None:
-    other = BaseManager(ctx.address, ctx.server.link().authkey)
+    other = BaseManager(ctx.address, ctx.server.client().authkey)
     other.connect()
     assert ctx.Counter(4).value == 4
 
@@ -153,14 +154,14 @@ def test_a_stranger_at_the_address_is_no_server(tmp_path: Path, monkeypatch: pyt
             with pytest.raises(sk.ServerGoneError, match=match):
                 sk.get_context("manager", address=listener.getsockname(), authkey=KEY).Counter()
             task.result()
-    monkeypatch.setattr(dial, "HANDSHAKE_SECONDS", 1)
+    monkeypatch.setattr(connect, "HANDSHAKE_SECONDS", 1)
     silent = socket.create_server(("127.0.0.1", 0))
     with closing(silent), pytest.raises(sk.ServerGoneError, match="says nothing"):
         sk.get_context("manager", address=silent.getsockname(), authkey=KEY).Counter()
 
 
 def test_what_listens_has_one_time_limit_for_all_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dial, "HANDSHAKE_SECONDS", 1)
+    monkeypatch.setattr(connect, "HANDSHAKE_SECONDS", 1)
     enough = threading.Event()
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         task = Task(_drip, listener, enough)
@@ -179,7 +180,7 @@ def _drip(listener: socket.socket, enough: threading.Event) -> None:
 
 
 def test_who_lets_nobody_in_is_not_waited_for_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dial, "HANDSHAKE_SECONDS", 1)
+    monkeypatch.setattr(connect, "HANDSHAKE_SECONDS", 1)
     path = str(tmp_path / "socket")
     with closing(socket.socket(socket.AF_UNIX)) as listener, closing(socket.socket(socket.AF_UNIX)) as first:
         listener.bind(path)
@@ -295,9 +296,9 @@ def test_a_server_that_vanishes_in_the_midst_of_an_answer(ctx: Any) -> None:
     """The connection ends where a message has only begun."""
     with closing(mp_connection.Listener(("127.0.0.1", 0))) as listener:
         task = Task(_half_a_server, listener)
-        link = session.Link(listener.address, KEY)
+        client = Client(listener.address, KEY)
         with pytest.raises(sk.ServerGoneError, match="gone"):
-            link.call(0, "release")
+            client.call(0, "release")
         task.result()
 
 
@@ -322,11 +323,11 @@ def _half_a_server(listener: Any) -> None:
 def test_over_tcp_both_sides_notice_within_two_minutes() -> None:
     here: Any = server.Manager(("127.0.0.1", 0), KEY).get_server()
     serving = Task(here.serve_forever)
-    link = session.Link(here.address, KEY)
-    link.call(0, "release")
-    channels = [channel for each in here.house.sessions.values() for channel in each.channels]
-    assert len(channels) == len(link._open) == 2
-    for descriptor in (*(each.fileno() for each in link._open), *(each.descriptor for each in channels)):
+    client = Client(here.address, KEY)
+    client.call(0, "release")
+    channels = [channel for each in here.registry.sessions.values() for channel in each.channels]
+    assert len(channels) == len(client._open) == 2
+    for descriptor in (*(each.fileno() for each in client._open), *(each.descriptor for each in channels)):
         with sockets.socket_of(descriptor) as end:
             assert end.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
             idle, interval, count, unheard = (
@@ -340,7 +341,7 @@ def test_over_tcp_both_sides_notice_within_two_minutes() -> None:
             )
             assert idle + interval * count == 120
             assert unheard == 120_000
-    link.close()
+    client.close()
     here.loop.soon(here.loop.stop)
     serving.result()
     here.listener.close()

@@ -23,7 +23,7 @@ from conformance.watchdog import LIMIT, Task, until
 
 import sharedkit as sk
 from sharedkit.manager import queue
-from sharedkit.manager.wire import unpack
+from sharedkit.manager.protocol import unpack
 
 
 def threads_of_server(ctx: Any) -> int:
@@ -255,7 +255,7 @@ def test_a_large_item_comes_in_pieces_and_holds_up_nobody(ctx: Any) -> None:
 
 def test_a_client_that_does_not_read_holds_up_nobody(ctx: Any) -> None:
     """Its answers wait for it in the server."""
-    requests = ctx.server.link()
+    requests = ctx.server.client()
     q = ctx.Queue()
     q.put_many([bytes(1 << 20)] * 40)
     gate = threading.Event()

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sharedkit.shm.dict import Dict
+from sharedkit.shm._dict import Dict
 
 KEYS: list[Any] = [
     0,

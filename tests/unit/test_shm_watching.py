@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 import pytest
 
 import sharedkit as sk
-from sharedkit import _watch, aio
+from sharedkit._core import watcher
+from sharedkit.aio import waiters
 
 T = TypeVar("T")
 WATCHDOG = 60.0
@@ -43,10 +44,10 @@ def end_watchers() -> None:
 def way(request: pytest.FixtureRequest) -> Iterator[bool]:
     """How the system is asked: about all words at once, or by looking at each of them now and then."""
     end_watchers()
-    _watch.restart(request.param)
+    watcher.restart(request.param)
     yield request.param
     end_watchers()
-    _watch.restart()
+    watcher.restart()
 
 
 async def gets(queue: sk.Queue[int], n: int) -> list[asyncio.Task[int]]:
@@ -204,7 +205,7 @@ def test_the_child_of_a_fork_stands_in_line_whatever_other_threads_did() -> None
     joining, go = threading.Event(), threading.Event()
 
     def join_a_line() -> None:
-        with aio._lines_lock:
+        with waiters._lines_lock:
             joining.set()
             go.wait(WATCHDOG)
 
@@ -250,6 +251,6 @@ def test_an_interpreter_that_ends_with_tasks_waiting_says_nothing(how: str) -> N
 
 
 def test_importing_the_package_does_not_import_asyncio() -> None:
-    code = "import sys, sharedkit; print('asyncio' in sys.modules or 'sharedkit.aio' in sys.modules)"
+    code = "import sys, sharedkit; print('asyncio' in sys.modules or 'sharedkit.aio.waiters' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=WATCHDOG)
     assert done.stdout.strip() == "False"

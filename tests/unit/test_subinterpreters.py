@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sharedkit._main_interpreter import SENTENCE, is_main_interpreter
+from sharedkit._core.main_interpreter import SENTENCE, is_main_interpreter
 
 # In a process of its own, which `_exit` ends: before Python 3.14 the end of an interpreter may hang.
 PROGRAM = """

@@ -14,12 +14,12 @@ from functools import wraps
 from time import monotonic
 
 from sharedkit.errors import ClosedError, SharedkitError
-from sharedkit.manager import wire
-from sharedkit.manager.standing import StandsStill, Watch
-from sharedkit.manager.wire import RemoteTraceback, content_of, join
+from sharedkit.manager import protocol
+from sharedkit.manager.stopped_server import StandsStill, Watch
+from sharedkit.manager.protocol import RemoteTraceback, content_of, join
 
-cdef int RESULT = wire.RESULT
-cdef int CANCELLED = wire.CANCELLED
+cdef int RESULT = protocol.RESULT
+cdef int CANCELLED = protocol.CANCELLED
 cdef double LONGEST = 3600.0   # seconds of one sleep
 cdef int AGAIN = 1000     # times that a release begins anew which handlers keep from its first byte
 cdef object PLAIN = (SharedkitError, TypeError, ValueError, OverflowError)   # what a release may raise by itself
@@ -31,15 +31,15 @@ cdef class Request:
 
     What is asked of a server once, and how far that has come.
 
-    `link` is the way to the server and `content` what was asked there: ident, method, args and thread. `answer` is the
-    message that came, None before. `over` says that nothing is to be given back: the server has refused, or is gone.
-    `in_order` says of one that was left that its stream can be used again. `note` is for who asks, to find again when
-    it begins anew. `still` says that it was left because the server stands still, so that it must not happen, and
-    `told` that word of that is on its way.
+    `client` is the way to the server and `content` what was asked there: ident, method, args and thread. `answer` is
+    the message that came, None before. `over` says that nothing is to be given back: the server has refused, or is
+    gone. `in_order` says of one that was left that its stream can be used again. `note` is for who asks, to find
+    again when it begins anew. `still` says that it was left because the server stands still, so that it must not
+    happen, and `told` that word of that is on its way.
     """
 
     cdef public object note
-    cdef readonly object link
+    cdef readonly object client
     cdef readonly object stream
     cdef readonly object content
     cdef readonly object number
@@ -50,13 +50,13 @@ cdef class Request:
     cdef readonly bint told
     cdef object patience
 
-    def ask(self, link, ident, method, args, patience, thread, bound=None):
+    def ask(self, client, ident, method, args, patience, thread, bound=None):
         """The result of `method` in the server, or its exception, with the traceback it had there as the cause.
 
-        As `Link.call`, which says what the arguments are.
+        As `Client.call`, which says what the arguments are.
         """
         try:
-            return self.ask_in_time(link, ident, method, args, patience, thread, bound)
+            return self.ask_in_time(client, ident, method, args, patience, thread, bound)
         except StandsStill as still:
             self.still = True
             self.patience = 0   # nothing is to be waited for
@@ -67,15 +67,15 @@ cdef class Request:
                 except OSError:   # it has ended
                     pass
                 if self.told and still.is_over():
-                    return self.last_word(link, still)
+                    return self.last_word(client, still)
             self.leave(False)
             self.over = True
             raise
 
-    cdef object last_word(self, link, still):
+    cdef object last_word(self, client, still):
         """What the server, which has gone on in this moment, says of a call that was left: it may be done."""
         stream = self.stream
-        stream.limit(link, monotonic())
+        stream.limit(client, monotonic())
         try:
             answer = stream.receive()
             kind, payload = content_of(answer)
@@ -83,7 +83,7 @@ cdef class Request:
             stream.unlimit()
             if is_end(end):
                 self.over = True
-                raise link._gone(stream, end) from end
+                raise client._gone(stream, end) from end
             self.leave(False)
             self.over = True
             raise
@@ -94,22 +94,22 @@ cdef class Request:
             return payload
         self.over = True
         if kind == CANCELLED:
-            link._calls.streams.append(stream)
+            client._calls.streams.append(stream)
             raise still
         raise payload[0] from RemoteTraceback(payload[1])
 
-    cdef object ask_in_time(self, link, ident, method, args, patience, thread, bound):
+    cdef object ask_in_time(self, client, ident, method, args, patience, thread, bound):
         cdef double until = 0
         if bound is not None:
             until = monotonic() + max(0.0, bound)
-        calls = link._calls
+        calls = client._calls
         leaving = calls.leaving
         while leaving:   # what this thread has left before comes first
             first = next(iter(leaving))
             if bound is None:
                 first.acquire()
             else:
-                watch = Watch(link, until - monotonic())
+                watch = Watch(client, until - monotonic())
                 seconds = watch.patience()
                 while not first.acquire(True, min(seconds, LONGEST)):
                     seconds = watch.look()
@@ -118,25 +118,25 @@ cdef class Request:
                 leaving.remove(first)
         streams = calls.streams
         stream = streams.pop() if streams else None   # while it is in use, a signal handler that calls takes another
-        if stream is None or stream.epoch != link.epoch:
-            stream = link._new_stream(None if bound is None else Watch(link, until - monotonic()))
+        if stream is None or stream.epoch != client.epoch:
+            stream = client._new_stream(None if bound is None else Watch(client, until - monotonic()))
         number = stream.number + 1
         released = []
         try:
-            if link.released:
-                take_all(link.released, released)
-            forking = tuple(link.forking.copy()) if link.forking else ()   # before `tickets`, to which they go
-            tickets = tuple(link.tickets.copy()) if link.tickets else ()   # a copy is one step, an iteration is not
+            if client.released:
+                take_all(client.released, released)
+            forking = tuple(client.forking.copy()) if client.forking else ()   # before `tickets`, to which they go
+            tickets = tuple(client.tickets.copy()) if client.tickets else ()   # a copy is one step, an iteration is not
             content = ident, method, args, thread or get_ident(), (*forking, *tickets, *released)
             message = join(number, content)
         except BaseException:
-            link.released.extend(released)
+            client.released.extend(released)
             streams.append(stream)
             raise
         stream.number = number
         if bound is not None:
-            stream.limit(link, until)
-        self.link, self.content, self.patience = link, content[:4], patience
+            stream.limit(client, until)
+        self.client, self.content, self.patience = client, content[:4], patience
         self.stream, self.number, self.answer, self.over = stream, number, None, False
         try:
             stream.send(message)
@@ -147,13 +147,13 @@ cdef class Request:
         except BaseException as end:
             stream.unlimit()
             if not stream.sent:
-                link.released.extend(released)
+                client.released.extend(released)
             if not stream.begun and not is_end(end):
                 self.stream = None
                 streams.append(stream)
             elif is_end(end):
                 self.over = True
-                raise link._gone(stream, end) from end
+                raise client._gone(stream, end) from end
             raise
         self.stream = None
         if bound is not None:
@@ -161,7 +161,7 @@ cdef class Request:
         streams.append(stream)
         for ticket in tickets:
             try:
-                link.tickets.remove(ticket)
+                client.tickets.remove(ticket)
             except ValueError:   # another thread has told of it, too
                 pass
         kind, payload = content_of(answer) if answer[0] else pickle.loads(memoryview(answer)[8:])
@@ -194,16 +194,16 @@ cdef class Request:
             done = allocate_lock()
             done.acquire()
             try:
-                start_new_thread(self.link._finish, (self, give, done))
+                start_new_thread(self.client._finish, (self, give, done))
             except (RuntimeError, MemoryError):   # there is no room for a thread
-                self.link._finish(self, give, done)
+                self.client._finish(self, give, done)
             try:
                 came = done.acquire(True, -1 if self.patience is None else self.patience)
                 if came and self.in_order:
-                    self.link._calls.streams.append(self.stream)
+                    self.client._calls.streams.append(self.stream)
             finally:
                 if not came:
-                    self.link._calls.leaving.append(done)
+                    self.client._calls.leaving.append(done)
         except BaseException:   # the first exception is the one to see
             pass
 
@@ -224,11 +224,11 @@ cdef bint is_end(error):
     )
 
 
-def call(link, ident, method, args, patience, thread, bound=None):
+def call(client, ident, method, args, patience, thread, bound=None):
     """`Request.ask`, of a request that is left where it raises."""
     cdef Request request = Request()
     try:
-        return request.ask(link, ident, method, args, patience, thread, bound)
+        return request.ask(client, ident, method, args, patience, thread, bound)
     except BaseException:
         request.leave(False)
         raise

@@ -10,12 +10,12 @@ from libc cimport errno
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
-from sharedkit._segment cimport (
+from sharedkit._core.segment cimport (
     SK_CORRUPT, SK_EXISTS, SK_LARGEST, SK_NO_MEMORY,
     Dropped, Handle, PrivateSegment, Segment, closed, ends_anywhere, create_segment, keep, refuse, sk_plan,
     sk_segment,
 )
-from sharedkit._segment import PrivatePlace
+from sharedkit._core.segment import PrivatePlace
 from sharedkit.shm._elements cimport Elements, elements_of
 
 import math
@@ -23,15 +23,16 @@ import os
 
 import numpy as np
 
-from sharedkit import _segment, errors, segments
-from sharedkit._differences import unlike
-from sharedkit._geometry import contents_of, geometry
+from sharedkit import errors, segments
+from sharedkit._core import segment as core
+from sharedkit._core.differences import unlike
+from sharedkit._core.array_spec import contents_of, geometry
 from sharedkit.shm import described, scatter
 from sharedkit.shm._sync import Lock
 from sharedkit.statistics import ArrayStatistics
 
 
-cdef extern from "sk_array.h" nogil:
+cdef extern from "structures/sk_array.h" nogil:
     enum: SK_ARRAY_ITEMSIZE, SK_ARRAY_COUNT, SK_ARRAY_DATA
 
     uint64_t sk_body_at(uint32_t seats, uint64_t meta_len) noexcept
@@ -47,7 +48,7 @@ LOCK_AT = 0         # in the body: see sk_array.h
 cdef uint64_t room_left():
     """Bytes that are free in the folder of segments; where that cannot be told, creation says what is wrong."""
     try:
-        room = os.statvfs(_segment.FOLDER)
+        room = os.statvfs(core.FOLDER)
     except OSError:
         return <uint64_t>-1
     return room.f_bavail * room.f_frsize if room.f_blocks else <uint64_t>-1

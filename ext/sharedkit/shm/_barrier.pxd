@@ -3,10 +3,10 @@
 from libc.stdint cimport uint32_t, uint64_t
 from libcpp cimport bool as cbool
 
-from sharedkit._segment cimport sk_segment
+from sharedkit._core.segment cimport sk_segment
 
 
-cdef extern from "sk_barrier.h" nogil:
+cdef extern from "structures/sk_barrier.h" nogil:
     enum: SK_BROKEN, SK_BARRIER_PARTIES, SK_PARTIES_MAX, SK_FILLING, SK_RESETTING, SK_IS_BROKEN
 
     ctypedef struct sk_barrier:
@@ -26,7 +26,7 @@ cdef extern from "sk_barrier.h" nogil:
     int sk_barrier_enter(sk_segment *s, sk_barrier *b, cbool acts, uint64_t until, sk_party *p) noexcept
     int sk_barrier_wait(sk_segment *s, sk_barrier *b, uint32_t slot, uint64_t until) noexcept
     int sk_barrier_acted(sk_barrier *b, cbool well) noexcept
-    void sk_barrier_leave(const sk_segment *s, sk_barrier *b, uint32_t slot) noexcept
+    void sk_barrier_detach(const sk_segment *s, sk_barrier *b, uint32_t slot) noexcept
     int sk_barrier_reset(sk_segment *s, sk_barrier *b, uint64_t until) noexcept
     void sk_barrier_break(sk_barrier *b, uint32_t last) noexcept
     void sk_barrier_notice(const sk_segment *s, sk_barrier *b) noexcept

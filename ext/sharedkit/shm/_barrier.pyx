@@ -9,14 +9,16 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 from libcpp cimport bool as cbool
 
-from sharedkit import _times, segments
-from sharedkit._differences import unlike
-from sharedkit._attend cimport unanswered
-from sharedkit._segment cimport (
+from sharedkit import segments
+from sharedkit._core import timeouts
+from sharedkit._core.differences import unlike
+from sharedkit._core.interrupts cimport unanswered
+from sharedkit._core.segment cimport (
     SK_BUSY, SK_INTERRUPTED, SK_OK, SK_TIMEOUT,
     Dropped, Handle, PrivateSegment, Segment, closed, create_segment, is_too_long, refuse, sk_header_of, sk_me, sk_plan,
 )
-from sharedkit._watch cimport Turn, pending, sk_aside, sk_waits_aside, waiting
+from sharedkit._core.watcher cimport Waiter, pending, sk_aside, sk_waits_aside
+from sharedkit.aio._lazy cimport waiting
 from sharedkit.shm._waiting cimport until_of_span, until_of_wait
 from sharedkit.statistics import BarrierStatistics
 
@@ -29,7 +31,7 @@ cdef int HAS_TIMEOUT = 1, TIMEOUT = 2      # indices in sk_plan.param, beside SK
 
 cdef object seconds_of(object timeout):
     """A float, or None. TypeError, ValueError."""
-    return _times.span(timeout)
+    return timeouts.span(timeout)
 
 
 def make(place, str name, uint32_t seats, uint32_t flags, uint32_t parties, object timeout):
@@ -73,7 +75,7 @@ def blueprint(parties, timeout):
     )
 
 
-cdef class PartyTurn(Turn):
+cdef class PartyWaiter(Waiter):
     """A task's wait at a barrier: to come in, then for the others."""
 
     cdef Barrier handle
@@ -102,7 +104,7 @@ cdef class PartyTurn(Turn):
                 return self.party.slot
             if is_too_long(self.until):
                 self.end()
-                raise _times.too_long()
+                raise timeouts.too_long()
         return self.await_others()
 
     cdef bint come_in(self) except -1:    # whether it is inside now
@@ -132,16 +134,16 @@ cdef class PartyTurn(Turn):
             sk_waits_aside(&nothing)
             self.fate = sk_barrier_wait(self.segment.s, self.barrier, self.party.slot, FOR_EVER)
             sk_waits_aside(NULL)
-        return Turn.abandon(self)
+        return Waiter.abandon(self)
 
     cdef int drop(self) except -1:
         self.handle = None
-        return Turn.drop(self)
+        return Waiter.drop(self)
 
     cdef int end(self) except -1:
         if self.inside:
             self.inside = False
-            sk_barrier_leave(self.segment.s, self.barrier, self.party.slot)
+            sk_barrier_detach(self.segment.s, self.barrier, self.party.slot)
         return 0
 
 
@@ -154,7 +156,7 @@ mode=None, group=None)\n--\n
     when that is pickled), so make all alike. `timeout`: seconds, what `wait` takes for None. A process that dies
     inside, waiting or acting, breaks the barrier, also when nobody else has come yet. `seats`: how many processes can
     attach at once. Raises ValueError for less than one party, FileExistsError when `name` is taken and not `exist_ok`,
-    ValueError when what is there differs, OutOfSharedMemory. Method: ext/include/sk_barrier.h.
+    ValueError when what is there differs, OutOfSharedMemory. Method: ext/include/structures/sk_barrier.h.
     """
 
     cdef sk_barrier *barrier     # NULL once closed
@@ -228,12 +230,12 @@ mode=None, group=None)\n--\n
         try:
             if not party.last:
                 if is_too_long(until):
-                    raise _times.too_long()
+                    raise timeouts.too_long()
                 wait_inside(segment, barrier, party.slot, until)
             elif acts:
                 self.act(barrier)
         finally:
-            sk_barrier_leave(segment.s, barrier, party.slot)
+            sk_barrier_detach(segment.s, barrier, party.slot)
         return party.slot
 
     def await_(self, timeout=None):
@@ -243,13 +245,13 @@ mode=None, group=None)\n--\n
         """
         if self.barrier is NULL:
             closed(self)
-        cdef PartyTurn turn = PartyTurn.__new__(PartyTurn)
-        turn.handle = self
-        turn.fate = SK_INTERRUPTED
-        turn.barrier = self.barrier
-        turn.timeout = self.timeout if timeout is None else timeout
-        turn.set(self.segment, None, until_of_wait(turn.timeout))
-        return waiting(turn)
+        cdef PartyWaiter waiter = PartyWaiter.__new__(PartyWaiter)
+        waiter.handle = self
+        waiter.fate = SK_INTERRUPTED
+        waiter.barrier = self.barrier
+        waiter.timeout = self.timeout if timeout is None else timeout
+        waiter.set(self.segment, None, until_of_wait(waiter.timeout))
+        return waiting(waiter)
 
     cdef int act(self, sk_barrier *barrier) except -1:
         """Run the action; let all go if it went well."""

@@ -3,7 +3,7 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 
-cdef extern from "sk_part.h" nogil:
+cdef extern from "core/sk_part.h" nogil:
     ctypedef struct sk_part:
         const void *at
         uint64_t len

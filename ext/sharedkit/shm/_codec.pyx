@@ -16,7 +16,7 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
-from sharedkit._segment cimport SK_CORRUPT, refuse
+from sharedkit._core.segment cimport SK_CORRUPT, refuse
 
 
 cdef extern from "Python.h":

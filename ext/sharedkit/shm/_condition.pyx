@@ -8,20 +8,22 @@ import warnings
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
-from sharedkit import _times, errors, segments
-from sharedkit._attend cimport attend
-from sharedkit._counts import how_many_to_notify
-from sharedkit._segment cimport (
+from sharedkit import errors, segments
+from sharedkit._core import timeouts
+from sharedkit._core.interrupts cimport attend
+from sharedkit._core.counts import how_many_to_notify
+from sharedkit._core.segment cimport (
     SK_BUSY, SK_INTERRUPTED, SK_OK, SK_TIMEOUT,
     Dropped, Handle, PrivateSegment, Segment, closed, ends_anywhere, create_segment, keep, refuse, sk_me, sk_plan,
 )
-from sharedkit._segment import PrivatePlace
-from sharedkit._watch cimport coroutines
+from sharedkit._core.segment import PrivatePlace
+from sharedkit.aio._lazy cimport coroutines
 from sharedkit.shm._rlock cimport RLock, asker_of
 from sharedkit.shm._sleeping cimport (
     SK_CONDITION_SLOTS, SK_SLEEPERS, SK_SLEEPERS_PRIVATE,
-    SleepTurn, enter, sk_condition, sk_condition_abandon, sk_condition_body_len, sk_condition_count, sk_condition_leave,
-    sk_condition_notify, sk_condition_of, sk_condition_quit, sk_condition_refuse, sk_condition_wait, sk_sleeper,
+    SleepWaiter, enter, sk_condition, sk_condition_abandon, sk_condition_body_len, sk_condition_cancel,
+    sk_condition_count, sk_condition_detach, sk_condition_notify, sk_condition_of, sk_condition_refuse,
+    sk_condition_wait, sk_sleeper,
 )
 from sharedkit.shm._sync cimport Mutex, sk_lock_owner
 from sharedkit.shm._waiting cimport until_of_span
@@ -131,7 +133,8 @@ cdef class Condition(Handle):
     lock.
     `seats`: how many processes can attach at once.
     Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when what is there differs,
-    OutOfSharedMemory. Method: a table of sleepers, each on a futex word of its own (ext/include/sk_condition.h).
+    OutOfSharedMemory. Method: a table of sleepers, each on a futex word of its own
+    (ext/include/structures/sk_condition.h).
     """
 
     cdef sk_condition *table     # NULL once closed
@@ -268,13 +271,13 @@ cdef class Condition(Handle):
                 sk_condition_abandon(segment.s, table, slot, me)
             raise
         if told:
-            sk_condition_leave(slot)
+            sk_condition_detach(slot)
         return told
 
     def wait_for(self, predicate, timeout=None):
         """Wait until `predicate()` is true, up to `timeout` seconds (None: for ever); answers what it answered last.
         """
-        left = _times.span(timeout)
+        left = timeouts.span(timeout)
         end = None if left is None else time.monotonic() + left
         result = predicate()
         if result:
@@ -320,16 +323,16 @@ cdef class Condition(Handle):
 
     cdef object sleep_as(self, uint32_t name, object timeout):
         """The coroutine of the task of that name, which holds the lock, whichever task runs."""
-        cdef SleepTurn turn = SleepTurn.__new__(SleepTurn)
+        cdef SleepWaiter waiter = SleepWaiter.__new__(SleepWaiter)
         cdef Segment segment = self.segment    # all of it before the timeout is looked at, which may close the handle
         lock = self.awaitable()
-        turn.table = self.table
+        waiter.table = self.table
         if not (<RLock>lock).held_by(name) if isinstance(lock, RLock) else not self.owned():
             raise errors.NotLockedError("cannot wait on un-acquired lock")
-        turn.set(segment, None, until_of_span(timeout))
-        turn.lock = lock
-        turn.name = name
-        return coroutines().sleep(turn)
+        waiter.set(segment, None, until_of_span(timeout))
+        waiter.lock = lock
+        waiter.name = name
+        return coroutines().sleep(waiter)
 
     def await_for(self, predicate, timeout=None):
         """Wait as `wait_for` does, without blocking the event loop; a coroutine.
@@ -406,7 +409,7 @@ cdef bint sleep(Segment segment, sk_condition *table, sk_sleeper *slot, uint32_t
         if rc == SK_OK:
             return True
         if rc == SK_TIMEOUT:
-            return not sk_condition_quit(slot, me)
+            return not sk_condition_cancel(slot, me)
         if rc == SK_BUSY:
             raise RuntimeError("this process was forked off by one that waits, and does not wait itself")
         attend(segment)

@@ -4,7 +4,7 @@
 cimport cython
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from sharedkit._segment cimport (
+from sharedkit._core.segment cimport (
     HAS_GIL, SK_OK, SK_OVERFLOW,
     Dropped, Handle, PrivateSegment, Segment, closed, create_segment, refuse, sk_body_of, sk_header_of, sk_me, sk_plan,
     sk_segment, sk_segment_sit,
@@ -14,11 +14,11 @@ import operator
 
 from sharedkit import segments
 from sharedkit.shm._waiting cimport this_thread
-from sharedkit._differences import unlike
+from sharedkit._core.differences import unlike
 from sharedkit.statistics import CounterStatistics
 
 
-cdef extern from "sk_counter.h" nogil:
+cdef extern from "structures/sk_counter.h" nogil:
     enum: SK_LINE
     uint64_t *sk_counter_word(void *body, uint64_t i) noexcept
     int64_t sk_counter_value(const uint64_t *word) noexcept
@@ -250,9 +250,7 @@ mode=None, group=None)\n--\n
 
 def group_of(Segment segment):
     """The group that one of its counters travels with."""
-    from sharedkit.shm.counter import Counters
-
-    return Counters._of(segment)
+    return segments.open_as_kind(segment)
 
 
 def state(Segment segment):

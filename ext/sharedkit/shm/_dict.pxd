@@ -2,14 +2,14 @@
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from sharedkit._segment cimport sk_segment
+from sharedkit._core.segment cimport sk_segment
 from sharedkit.shm._codec cimport sk_part
 
 
 cdef extern from *:
     """
-    #include "sk_dict_write.h"
-    #include "sk_dict_read.h"
+    #include "structures/sk_dict_write.h"
+    #include "structures/sk_dict_read.h"
     """
     enum: SK_DICT_FLOOR, SK_DICT_SEED, SK_DICT_LOG2, SK_DICT_SEED2, SK_ALWAYS, SK_IF_MISSING, SK_IF_SAME
 
@@ -60,7 +60,7 @@ cdef extern from *:
     int sk_dict_snapshot(sk_segment *s, bint values, unsigned char *to, uint64_t room, uint64_t *len,
                          uint64_t until) noexcept nogil
     uint64_t sk_dict_count(const sk_dict *d) noexcept nogil
-    int sk_dict_settle(sk_segment *s, uint64_t until) noexcept nogil
+    int sk_dict_repair(sk_segment *s, uint64_t until) noexcept nogil
     int sk_dict_memory(sk_segment *s, uint64_t *size, uint64_t *used, uint64_t *buckets) noexcept nogil
     uint64_t sk_dict_floor_for(uint32_t seats) noexcept nogil
     uint64_t sk_dict_body_len(uint32_t seats, uint32_t table_log2, uint32_t arena_log2) noexcept nogil

@@ -16,22 +16,26 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
 from sharedkit import segments
-from sharedkit._attend cimport unanswered
-from sharedkit._segment cimport (
-    SK_BUSY, SK_CORRUPT, SK_EMPTY, SK_EXISTS, SK_FOREIGN, SK_GONE, SK_LARGER, SK_OK, SK_OVERFLOW,
-    Segment, closed, create_segment, refuse, sk_header_of, sk_plan,
+from sharedkit._core.interrupts cimport unanswered
+from sharedkit._core.keys cimport KEY_BYTES, KEY_INT, KEY_STR, KeyBytes, key_bytes, key_object
+from sharedkit._core.mapping_methods import ItemsFace, KeysFace, ValuesFace
+from sharedkit._core.segment cimport (
+    SK_BUSY, SK_CORRUPT, SK_EMPTY, SK_EXISTS, SK_FOREIGN, SK_GONE, SK_LARGER, SK_OK, SK_OVERFLOW, Handle, Segment,
+    closed, create_segment, refuse, sk_header_of, sk_plan,
 )
-from sharedkit._keys cimport KEY_BYTES, KEY_INT, KEY_STR, KeyBytes, key_bytes
 from sharedkit.shm._codec cimport (
-    KIND_ARRAY, KIND_BYTES, KIND_INT, KIND_PICKLE, KIND_PICKLE_OOB, Parcel, Plain, array_for, decode, encode,
-    plain, unpickle_oob,
+    KIND_ARRAY, KIND_BYTES, KIND_INT, KIND_PICKLE, KIND_PICKLE_OOB, Parcel, Plain, array_for, decode, encode, plain,
+    unpickle_oob,
 )
 from sharedkit.shm._dict cimport (
     SK_ALWAYS, SK_DICT_FLOOR, SK_DICT_LOG2, SK_DICT_SEED, SK_DICT_SEED2, SK_IF_MISSING, SK_IF_SAME, sk_dict_add,
-    sk_dict_body_len, sk_dict_delete, sk_dict_fill, sk_dict_floor_for, sk_dict_get, sk_dict_get_to, sk_dict_refuse,
-    sk_dict_set, sk_dict_target, sk_hash_secrets, sk_hash_secrets_of, sk_hit, sk_key, sk_key_hash, sk_value,
+    sk_dict_body_len, sk_dict_clear, sk_dict_count, sk_dict_delete, sk_dict_fill, sk_dict_floor_for, sk_dict_get,
+    sk_dict_get_to, sk_dict_memory, sk_dict_of, sk_dict_refuse, sk_dict_set, sk_dict_repair, sk_dict_snapshot,
+    sk_dict_target, sk_entry, sk_entry_first_len, sk_entry_key_kind, sk_entry_key_len, sk_entry_value_kind,
+    sk_entry_value_len, sk_hash_secrets, sk_hash_secrets_of, sk_hit, sk_key, sk_key_hash, sk_lock_owner, sk_pad8,
+    sk_value,
 )
-from sharedkit.shm._entries cimport Entries
+from sharedkit.statistics import DictStatistics
 
 KIND_DICT = 7
 cdef uint64_t FOR_EVER = <uint64_t>-1
@@ -61,7 +65,7 @@ def make(place, str name, uint32_t seats, uint32_t flags, uint32_t kind=KIND_DIC
     return create_segment(place, name, &plan)
 
 
-cdef class Dict(Entries):
+cdef class Dict(Handle):
     """Dict(mapping_or_pairs=(), /, *, name=None, exist_ok=False, persist=False, seats=192, \
 mode=None, group=None, **items)\n--\n
     A `MutableMapping` in shared memory: picklable values, keys that are equal exactly when Python says so, in order of
@@ -75,6 +79,7 @@ mode=None, group=None, **items)\n--\n
     OutOfSharedMemory. Method: docs/decisions/0004.
     """
 
+    __hash__ = None
     __class_getitem__ = classmethod(types.GenericAlias)
     cdef sk_hash_secrets secrets
 
@@ -399,6 +404,178 @@ mode=None, group=None, **items)\n--\n
                 missed = born
             PyErr_CheckSignals()
 
+    # --- all keys: from snapshots ---------------------------------------------------------------
+
+    cdef bytes taken(self, bint values, uint64_t *used):
+        """Every entry as it lay in the arena at one moment, with or without its value: the first `used` bytes."""
+        if self.s is NULL:
+            closed(self)
+        cdef Segment segment = self.segment
+        cdef uint64_t size = 4096
+        cdef int rc = SK_LARGER
+        cdef char *to
+        while rc == SK_LARGER:
+            body = PyBytes_FromStringAndSize(NULL, size)
+            to = PyBytes_AS_STRING(body)
+            rc = SK_BUSY
+            while unanswered(segment, rc):
+                with nogil:
+                    rc = sk_dict_snapshot(segment.s, values, <unsigned char *>to, size, used, FOR_EVER)
+            size = used[0] + used[0] // 8
+        if rc != SK_OK:
+            refuse(rc, 0)
+        return body
+
+    cdef list snapshot(self, bint keys, bint values):
+        """Keys, values or pairs as they were at one moment, in order of insertion."""
+        cdef uint64_t at = 0, used = 0
+        cdef bytes body = self.taken(values, &used)
+        cdef const char *to = PyBytes_AS_STRING(body)
+        cdef sk_entry *entry
+        found = []
+        while at < used:
+            entry = <sk_entry *>(to + at)
+            at = behind(entry, at, used, values)
+            key = key_of(entry) if keys else None
+            value = decode(sk_entry_value_kind(entry), first_of(entry) + sk_entry_first_len(entry),
+                           sk_entry_value_len(entry)) if values else None
+            found.append((entry.born, (key, value) if keys and values else key if keys else value))
+        found.sort(key=by_birth)
+        return [each[1] for each in found]
+
+    cdef tuple newest(self):
+        """Form and object of the key that was inserted last, and a number of its own. KeyError when there is none."""
+        cdef uint64_t at = 0, used = 0
+        cdef bytes body = self.taken(False, &used)
+        cdef const char *to = PyBytes_AS_STRING(body)
+        cdef sk_entry *entry
+        cdef sk_entry *last = NULL
+        cdef KeyBytes form = KeyBytes.__new__(KeyBytes)
+        while at < used:
+            entry = <sk_entry *>(to + at)
+            at = behind(entry, at, used, False)
+            if last is NULL or entry.born > last.born:
+                last = entry
+        if last is NULL:
+            raise KeyError("popitem(): dictionary is empty")
+        form.kind = sk_entry_key_kind(last)
+        form.body = (<char *>last)[sizeof(sk_entry):sizeof(sk_entry) + sk_entry_key_len(last)]
+        return form, key_of(last), last.born
+
+    def __len__(self):
+        if self.s is NULL:
+            closed(self)
+        cdef Segment segment = self.segment
+        cdef int rc = sk_dict_repair(segment.s, 0)
+        while unanswered(segment, rc):
+            with nogil:
+                rc = sk_dict_repair(segment.s, FOR_EVER)
+        if rc != SK_OK:
+            refuse(rc, 0)
+        cdef uint64_t live = sk_dict_count(sk_dict_of(segment.s))
+        if live >> 40:    # more than a table can have
+            refuse(SK_CORRUPT, 0)
+        return live
+
+    def __iter__(self):
+        return iter(self.snapshot(True, False))
+
+    def __reversed__(self):
+        return reversed(self.snapshot(True, False))
+
+    def keys(self):
+        """A view of the keys; iterating it goes over a snapshot."""
+        return KeysFace(self)
+
+    def values(self):
+        """A view of the values; iterating it goes over a snapshot."""
+        return SnapshotValues(self)
+
+    def items(self):
+        """A view of the pairs; iterating it goes over a snapshot."""
+        return SnapshotItems(self)
+
+    def _values(self):
+        return self.snapshot(False, True)
+
+    def _items(self):
+        return self.snapshot(True, True)
+
+    def as_dict(self):
+        """A plain dict of a snapshot."""
+        return dict(self.snapshot(True, True))
+
+    def copy(self):
+        """A new dict without a name of its own choosing, made from a snapshot."""
+        return type(self)(self.as_dict())
+
+    @classmethod
+    def fromkeys(cls, keys, value=None, /):
+        """A new dict of these keys, each with this value."""
+        made = cls()
+        for key in keys:
+            made[key] = value
+        return made
+
+    def clear(self):
+        """Remove everything, in one step."""
+        if self.s is NULL:
+            closed(self)
+        cdef Segment segment = self.segment
+        cdef int rc = SK_BUSY
+        while unanswered(segment, rc):
+            with nogil:
+                rc = sk_dict_clear(segment.s, FOR_EVER)
+        if rc != SK_OK:
+            refuse(rc, 0)
+
+    def update(self, mapping_or_pairs=(), /, **items):
+        """Set many keys, each in one step."""
+        if self.s is NULL:
+            closed(self)
+        for key, value in dict(mapping_or_pairs, **items).items():
+            self[key] = value
+
+    def __or__(self, other):
+        if not isinstance(other, (dict, Dict)):
+            return NotImplemented
+        return self.as_dict() | dict(other)
+
+    def __ror__(self, other):
+        if not isinstance(other, (dict, Dict)):
+            return NotImplemented
+        return dict(other) | self.as_dict()
+
+    def __ior__(self, other):
+        self.update(other)
+        return self
+
+    def __eq__(self, other):
+        if not isinstance(other, collections.abc.Mapping):
+            return NotImplemented
+        return self.as_dict() == dict(other.items())
+
+    def statistics(self):
+        """Sizes, who is attached and who is writing, at this moment: a DictStatistics."""
+        cdef Segment segment = self._segment()
+        cdef uint64_t size = 0, used = 0, buckets = 0
+        cdef int rc = sk_dict_memory(segment.s, &size, &used, &buckets)
+        if rc != SK_OK:
+            refuse(rc, 0)
+        return DictStatistics(
+            name=segment.name,
+            kind="Dict",
+            length=len(self),
+            buckets=buckets,
+            capacity_bytes=size,
+            used_bytes=used,
+            attached=segment.attached(),
+            lock_owner=segment.pid_of(sk_lock_owner(&sk_dict_of(segment.s).lock)),
+        )
+
+    def __repr__(self):
+        return "<Dict closed>" if self.s is NULL else f"Dict({self.as_dict()!r}, name={self.name!r})"
+
 
 cdef int aim_at(KeyBytes key, sk_key *to) except -1:
     to.at = PyBytes_AS_STRING(key.body)
@@ -433,3 +610,57 @@ def state(Segment segment):
 
 collections.abc.MutableMapping.register(Dict)
 segments.register_kind(segments.Kind(KIND_DICT, "Dict", Dict._of, state))
+
+
+cdef uint64_t behind(const sk_entry *entry, uint64_t at, uint64_t used, bint values) except 0:
+    """Where the next entry begins. CorruptSegmentError: it was sound in the arena, so somebody writes there who should
+    not."""
+    cdef uint64_t left = used - at, size = sizeof(sk_entry)
+    if left < size:
+        refuse(SK_CORRUPT, 0)
+    size += sk_pad8(sk_entry_key_len(entry)) + sk_entry_first_len(entry)
+    if values:
+        size += sk_pad8(sk_entry_value_len(entry))
+    if size > left:    # no sum of lengths of 48 and 40 bits overflows
+        refuse(SK_CORRUPT, 0)
+    return at + size
+
+
+cdef const char *first_of(const sk_entry *entry) noexcept:
+    return <const char *>entry + sizeof(sk_entry) + sk_pad8(sk_entry_key_len(entry))
+
+
+cdef object key_of(const sk_entry *entry):
+    """The key that was stored first, of those that are equal."""
+    cdef const char *first = first_of(entry)
+    cdef uint64_t size = sk_entry_first_len(entry)
+    if size:
+        return pickle.loads(first[:size])    # what fills its last word stands behind its end
+    return key_object(sk_entry_key_kind(entry), <const char *>entry + sizeof(sk_entry), sk_entry_key_len(entry))
+
+
+class SnapshotValues(ValuesFace):
+    """Values of a Dict."""
+
+    def __iter__(self):
+        return iter(self._mapping._values())
+
+    def __contains__(self, value):
+        return value in self._mapping._values()
+
+    def __reversed__(self):
+        return reversed(self._mapping._values())
+
+
+class SnapshotItems(ItemsFace):
+    """Pairs of a Dict."""
+
+    def __iter__(self):
+        return iter(self._mapping._items())
+
+    def __reversed__(self):
+        return reversed(self._mapping._items())
+
+
+def by_birth(pair):
+    return pair[0]

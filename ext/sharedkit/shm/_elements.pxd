@@ -2,10 +2,10 @@
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from sharedkit._segment cimport PrivateSegment, Segment
+from sharedkit._core.segment cimport PrivateSegment, Segment
 
 
-cdef extern from "sk_array.h" nogil:
+cdef extern from "structures/sk_array.h" nogil:
     ctypedef uint64_t (*sk_array_add_many)(void *data, uint64_t count, const int64_t *indices, uint64_t n,
                                            const void *values, uint64_t step, void *sums) noexcept
 

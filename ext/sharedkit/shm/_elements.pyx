@@ -8,7 +8,7 @@ from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, u
 from libc.string cimport memcpy
 from libcpp cimport bool as cbool
 
-from sharedkit._segment cimport (
+from sharedkit._core.segment cimport (
     HAS_GIL, SK_CORRUPT, SK_OK, PrivateSegment, Segment, ends_anywhere, refuse, sk_header_of, sk_segment,
 )
 
@@ -17,7 +17,7 @@ import operator
 import numpy as np
 
 
-cdef extern from "sk_array.h" nogil:
+cdef extern from "structures/sk_array.h" nogil:
     enum: SK_ARRAY_ITEMSIZE, SK_ARRAY_COUNT
 
     unsigned char *sk_array_data(const sk_segment *s) noexcept

@@ -8,36 +8,37 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
 from sharedkit import segments
-from sharedkit._attend cimport unanswered
-from sharedkit._segment cimport (
+from sharedkit._core.interrupts cimport unanswered
+from sharedkit._core.segment cimport (
     SK_BUSY, SK_OK, SK_TIMEOUT,
     Dropped, Handle, Segment, closed, create_segment, refuse, sk_plan, sk_segment,
 )
-from sharedkit._watch cimport sk_waits_aside, waiting
-from sharedkit.shm._sync cimport sk_roll_sum
-from sharedkit.shm._waiting cimport SliceTurn, next_thread, sk_stay, until_of_span, until_of_wait
+from sharedkit._core.watcher cimport sk_waits_aside
+from sharedkit.aio._lazy cimport waiting
+from sharedkit.shm._sync cimport sk_seat_counts_sum
+from sharedkit.shm._waiting cimport SliceWaiter, next_thread, sk_wait_state, until_of_span, until_of_wait
 from sharedkit.statistics import EventStatistics
 
 
-cdef extern from "sk_flag.h" nogil:
-    enum: SK_FLAG_UP
+cdef extern from "structures/sk_event.h" nogil:
+    enum: SK_EVENT_UP
 
-    ctypedef struct sk_flag:
-        uint64_t *roll           # how many threads of each process wait
+    ctypedef struct sk_event:
+        uint64_t *waiters           # how many threads of each process wait
 
-    uint64_t sk_flag_body_len(uint32_t seats) noexcept
-    sk_flag *sk_flag_of(const sk_segment *s) noexcept
-    int sk_flag_refuse(const sk_segment *s) noexcept
-    uint32_t sk_flag_look(const sk_flag *f) noexcept
-    void sk_flag_set(sk_flag *f) noexcept
-    void sk_flag_clear(sk_flag *f) noexcept
-    int sk_flag_wait(sk_segment *s, sk_flag *f, uint32_t came, uint64_t until) noexcept
+    uint64_t sk_event_body_len(uint32_t seats) noexcept
+    sk_event *sk_event_of(const sk_segment *s) noexcept
+    int sk_event_refuse(const sk_segment *s) noexcept
+    uint32_t sk_event_poll(const sk_event *f) noexcept
+    void sk_event_set(sk_event *f) noexcept
+    void sk_event_clear(sk_event *f) noexcept
+    int sk_event_wait(sk_segment *s, sk_event *f, uint32_t came, uint64_t until) noexcept
 
 KIND_EVENT = 11
 
 
 cdef struct Wanted:
-    sk_flag *flag
+    sk_event *flag
     uint32_t came            # the word when the wait began
 
 
@@ -48,14 +49,14 @@ def make(place, str name, uint32_t seats, uint32_t flags):
     plan.kind = KIND_EVENT
     plan.flags = flags
     plan.seats = seats
-    plan.body_len = sk_flag_body_len(seats)
+    plan.body_len = sk_event_body_len(seats)
     return create_segment(place, name, &plan)
 
 
 BLUEPRINT = segments.Blueprint(KIND_EVENT, make, lambda there: None)
 
 
-cdef class FlagTurn(SliceTurn):
+cdef class FlagWaiter(SliceWaiter):
     """A task's wait for a flag."""
 
     cdef Wanted wanted
@@ -64,10 +65,10 @@ cdef class FlagTurn(SliceTurn):
         return 0
 
 
-cdef int wait_slice(sk_segment *s, void *what, uint64_t until, sk_stay *stay) noexcept nogil:
+cdef int wait_slice(sk_segment *s, void *what, uint64_t until, sk_wait_state *wait) noexcept nogil:
     cdef Wanted *wanted = <Wanted *>what
-    sk_waits_aside(stay.aside)
-    cdef int rc = sk_flag_wait(s, wanted.flag, wanted.came, until)
+    sk_waits_aside(wait.aside)
+    cdef int rc = sk_event_wait(s, wanted.flag, wanted.came, until)
     sk_waits_aside(NULL)
     return rc
 
@@ -79,10 +80,10 @@ cdef class Event(Handle):
     `set` is one atomic change and a wake-up: it waits for nobody, so a dead or stopped waiter cannot hold it up. A set
     that is cleared at once still releases all who waited. `seats`: how many processes can attach at once.
     Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when what is there differs,
-    OutOfSharedMemory. Method: one futex word that counts how often it was set (ext/include/sk_flag.h).
+    OutOfSharedMemory. Method: one futex word that counts how often it was set (ext/include/structures/sk_event.h).
     """
 
-    cdef sk_flag *flag           # NULL once closed
+    cdef sk_event *flag           # NULL once closed
 
     def __init__(
         self, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None
@@ -96,11 +97,11 @@ cdef class Event(Handle):
         return self
 
     def _open(self, Segment segment):
-        cdef int rc = sk_flag_refuse(segment.s)
+        cdef int rc = sk_event_refuse(segment.s)
         if rc != SK_OK:
             refuse(rc, 0)
         self.bind(segment)
-        self.flag = sk_flag_of(self.s)
+        self.flag = sk_event_of(self.s)
 
     def close(self):
         """Let go of the segment; using the handle afterwards raises ClosedError. Closing again does nothing.
@@ -118,7 +119,7 @@ cdef class Event(Handle):
         """
         if self.flag is NULL:
             closed(self)
-        return sk_flag_look(self.flag) & SK_FLAG_UP != 0
+        return sk_event_poll(self.flag) & SK_EVENT_UP != 0
 
     def isSet(self):
         """The old name of `is_set`; gives a DeprecationWarning.
@@ -133,7 +134,7 @@ cdef class Event(Handle):
         """
         if self.flag is NULL:
             closed(self)
-        sk_flag_set(self.flag)
+        sk_event_set(self.flag)
 
     @cython.binding(False)
     def clear(self):
@@ -142,7 +143,7 @@ cdef class Event(Handle):
         """
         if self.flag is NULL:
             closed(self)
-        sk_flag_clear(self.flag)
+        sk_event_clear(self.flag)
 
     @cython.binding(False)
     def wait(self, timeout=None):
@@ -154,9 +155,9 @@ cdef class Event(Handle):
         if self.flag is NULL:
             closed(self)
         cdef Segment segment = self.segment    # also if `timeout` closes the handle
-        cdef sk_flag *flag = self.flag
-        cdef uint32_t came = sk_flag_look(flag)
-        if came & SK_FLAG_UP:
+        cdef sk_event *flag = self.flag
+        cdef uint32_t came = sk_event_poll(flag)
+        if came & SK_EVENT_UP:
             if timeout is not None:
                 until_of_wait(timeout)
             return True
@@ -166,7 +167,7 @@ cdef class Event(Handle):
         cdef int rc = SK_BUSY
         while unanswered(segment, rc):
             with nogil:
-                rc = sk_flag_wait(segment.s, flag, came, until)
+                rc = sk_event_wait(segment.s, flag, came, until)
         if rc != SK_OK and rc != SK_TIMEOUT:
             refuse(rc, 0)
         return rc == SK_OK
@@ -176,13 +177,13 @@ cdef class Event(Handle):
         """
         if self.flag is NULL:
             closed(self)
-        cdef FlagTurn turn = FlagTurn.__new__(FlagTurn)
-        turn.wanted.flag = self.flag
-        turn.wanted.came = sk_flag_look(self.flag)
-        cdef bint up = turn.wanted.came & SK_FLAG_UP != 0
-        turn.set(self.segment, <size_t>self.s, until_of_wait(timeout) if up else until_of_span(timeout))
-        turn.set_slices(wait_slice, NULL, &turn.wanted, next_thread())
-        return waiting(turn)
+        cdef FlagWaiter waiter = FlagWaiter.__new__(FlagWaiter)
+        waiter.wanted.flag = self.flag
+        waiter.wanted.came = sk_event_poll(self.flag)
+        cdef bint up = waiter.wanted.came & SK_EVENT_UP != 0
+        waiter.set(self.segment, <size_t>self.s, until_of_wait(timeout) if up else until_of_span(timeout))
+        waiter.set_slices(wait_slice, NULL, &waiter.wanted, next_thread())
+        return waiting(waiter)
 
     def statistics(self):
         """Whether it is set, how many threads of all processes wait, who is attached: an EventStatistics.
@@ -190,12 +191,12 @@ cdef class Event(Handle):
         if self.flag is NULL:
             closed(self)
         cdef Segment segment = self.segment    # also if another thread closes the handle meanwhile
-        cdef sk_flag *flag = self.flag
+        cdef sk_event *flag = self.flag
         return EventStatistics(
             name=segment.name,
             kind="Event",
-            is_set=sk_flag_look(flag) & SK_FLAG_UP != 0,
-            waiting=sk_roll_sum(segment.s, flag.roll),
+            is_set=sk_event_poll(flag) & SK_EVENT_UP != 0,
+            waiting=sk_seat_counts_sum(segment.s, flag.waiters),
             attached=segment.attached(),
         )
 

@@ -3,17 +3,17 @@
 from libc.stdint cimport uint32_t, uint64_t
 from libcpp cimport bool as cbool
 
-from sharedkit._segment cimport sk_segment
+from sharedkit._core.segment cimport sk_segment
 from sharedkit.shm._codec cimport sk_part
 from sharedkit.shm._stalls cimport sk_stall
-from sharedkit.shm._waiting cimport sk_stay
+from sharedkit.shm._waiting cimport sk_wait_state
 
 
 cdef extern from *:
     """
-    #include "sk_queue_put.h"
-    #include "sk_queue_get.h"
-    #include "sk_queue_state.h"
+    #include "structures/sk_queue_put.h"
+    #include "structures/sk_queue_get.h"
+    #include "structures/sk_queue_state.h"
     """
     const uint64_t SK_RING_UNITS_MAX
     enum: SK_UNIT, SK_RECORD_HEAD, SK_QUEUE_MAXSIZE, SK_QUEUE_FLOOR, SK_QUEUE_LOG2, SK_QUEUE_START
@@ -22,12 +22,12 @@ cdef extern from *:
         uint32_t put_lock
         uint32_t get_lock
         uint32_t state
-        uint64_t turn        # of a producer that waits for room, or 0
+        uint64_t token        # of a producer that waits for room, or 0
 
     ctypedef struct sk_call:
         uint64_t until
         cbool willing
-        sk_stay *stay        # of a call that heeds turns or judges who stands still, or NULL
+        sk_wait_state *wait        # of a call that heeds turns or judges who stands still, or NULL
 
     ctypedef struct sk_found:
         uint64_t head
@@ -45,7 +45,7 @@ cdef extern from *:
     int sk_queue_put(sk_segment *s, const sk_part *parts, uint32_t n, uint32_t kind, sk_call call) noexcept nogil
     int sk_queue_put_records(sk_segment *s, const unsigned char *records, uint32_t *items, uint64_t *units,
                              sk_call call) noexcept nogil
-    void sk_queue_quit_put(sk_segment *s, const sk_stay *stay) noexcept
+    void sk_queue_cancel_put(sk_segment *s, const sk_wait_state *wait) noexcept
     cbool sk_queue_glance(sk_segment *s) noexcept nogil
     int sk_queue_get(sk_segment *s, void *to, uint64_t room, sk_found *found, sk_call call) noexcept nogil
     int sk_queue_get_found(sk_segment *s, void *to, uint64_t skip, const sk_found *wanted,

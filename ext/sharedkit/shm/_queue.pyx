@@ -7,31 +7,49 @@ import types
 from functools import partial
 
 cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from libc.stdint cimport uint32_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 from libcpp cimport bool as cbool
 
-from sharedkit import _times, errors, segments
-from sharedkit._differences import unlike
-from sharedkit._iteration import refuse_search, until_shutdown
-from sharedkit._attend cimport unanswered
-from sharedkit._segment cimport (
-    SK_BUSY, SK_EMPTY, SK_FULL, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_SHUTDOWN, SK_TIMEOUT,
-    Handle, Segment, alone, closed, create_segment, deadline_of, is_too_long, refuse, sk_plan,
+from sharedkit import errors, segments
+from sharedkit._core import timeouts
+from sharedkit._core.counts import how_many
+from sharedkit._core.differences import unlike
+from sharedkit._core.interrupts cimport attend, unanswered
+from sharedkit._core.iteration import refuse_search, until_shutdown
+from sharedkit._core.segment cimport (
+    SK_BUSY, SK_CORRUPT, SK_EMPTY, SK_FULL, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_SHUTDOWN, SK_TIMEOUT, Handle, Segment,
+    alone, closed, create_segment, deadline_of, is_too_long, refuse, sk_now_ns, sk_plan, sk_segment,
 )
-from sharedkit._watch cimport coroutines, nobody_in_line
-from sharedkit.shm._batch cimport attend_getting, get_batch, put_batch, put_waiting, take_large
-from sharedkit.shm._codec cimport Parcel, Plain, decode, encode, plain, sk_part
-from sharedkit.shm._queue_turns cimport get_one, get_some, join_all, put_all, put_one
+from sharedkit._core.watcher cimport Waiter, nobody_in_line, pending, sk_waits_aside
+from sharedkit.aio._lazy cimport coroutines, waiting
+from sharedkit.shm._codec cimport (
+    KIND_ARRAY, KIND_BYTES, KIND_PICKLE_OOB, Parcel, Plain, array_for, decode, encode, plain, sk_part, unpickle_oob,
+)
+from sharedkit.shm._queue cimport (
+    QUICK, SK_RECORD_HEAD, SK_RING_UNITS_MAX, SK_UNIT, SMALL, inside, sk_call, sk_found, sk_queue_bytes,
+    sk_queue_cancel_put, sk_queue_capacity, sk_queue_count, sk_queue_get, sk_queue_get_found, sk_queue_get_records,
+    sk_queue_join, sk_queue_lacks, sk_queue_of, sk_queue_put, sk_queue_put_records, sk_record_head, sk_record_kind,
+    sk_record_payload, sk_record_sound, sk_record_units,
+)
 from sharedkit.shm._stalls cimport SK_STALLED, goes_on, stalled
-from sharedkit.shm._waiting cimport sk_stay
+from sharedkit.shm._waiting cimport next_thread, sk_wait_state, this_thread
 from sharedkit.statistics import QueueStatistics
+
+cdef extern from "structures/sk_queue_tasks.h" nogil:
+    int sk_queue_look_for_item(sk_segment *s, sk_call call) noexcept
+    void sk_queue_cancel_get(sk_segment *s) noexcept
 
 KIND_QUEUE = 4
 cdef uint64_t FOR_EVER = <uint64_t>-1
+cdef uint64_t SHORT_NS = 2000000        # the longest that the loop waits for a lock of the queue, where it must
 FIRST_LOG2 = 10              # units of the first ring: 16 KiB; it doubles as needed and as there is room
 cdef object NOT_YET = object()
 cdef object Empty = queue.Empty, Full = queue.Full, ShutDown = errors.ShutDown
+cdef enum:
+    BATCH_UNITS = 1 << 14     # of a get_many at once: 256 KiB
 STATES = ("open", "shutdown", "shutdown-immediate")
 
 
@@ -142,7 +160,7 @@ cdef class Queue(Handle):
             if sk_queue_maxsize(sk_queue_of(segment.s)) > 0:
                 until = deadline_of(timeout)
                 if is_too_long(until):
-                    return _times.without_waiting(partial(self.put, item, False), Full)
+                    return timeouts.without_waiting(partial(self.put, item, False), Full)
             else:
                 until = deadline_at_the_lock(timeout)
         if not plain(item, &own):
@@ -152,8 +170,8 @@ cdef class Queue(Handle):
             own.kind = parcel.kind
         for i in range(own.n):
             payload += parts[i].len
-        call.stay = NULL
-        if payload <= QUICK and not (willing and sk_queue_of(segment.s).turn):
+        call.wait = NULL
+        if payload <= QUICK and not (willing and sk_queue_of(segment.s).token):
             call.until = 0
             call.willing = False
             rc = sk_queue_put(segment.s, parts, own.n, own.kind, call)
@@ -185,7 +203,7 @@ cdef class Queue(Handle):
         call.willing = block if blocking is None else blocking
         call.until = deadline_of(timeout) if call.willing else FOR_EVER
         if is_too_long(call.until):
-            raise _times.too_long()
+            raise timeouts.too_long()
         put_batch(segment, items, call)
 
     # --- getting -------------------------------------------------------------------------------
@@ -200,7 +218,7 @@ cdef class Queue(Handle):
         cdef char small[SMALL]
         cdef sk_found found
         cdef sk_call call
-        cdef sk_stay stay
+        cdef sk_wait_state wait
         cdef int rc
         if self.s is NULL:
             closed(self)
@@ -208,20 +226,20 @@ cdef class Queue(Handle):
         cdef cbool willing = block if blocking is None else blocking
         cdef uint64_t until = deadline_of(timeout) if willing else FOR_EVER
         if is_too_long(until):
-            return _times.without_waiting(self.get_nowait, Empty)
+            return timeouts.without_waiting(self.get_nowait, Empty)
         cdef sk_call at_once
         at_once.until = 0
         at_once.willing = False
-        at_once.stay = NULL
+        at_once.wait = NULL
         rc = sk_queue_get(segment.s, small, SMALL, &found, at_once)
         if rc == SK_EMPTY and willing and alone() and sk_queue_glance(segment.s):
             rc = sk_queue_get(segment.s, small, SMALL, &found, at_once)
         if rc == SK_OK:
             return decode(found.kind, small, found.payload)
-        memset(&stay, 0, sizeof(stay))
+        memset(&wait, 0, sizeof(wait))
         call.until = until
         call.willing = willing
-        call.stay = &stay
+        call.wait = &wait
         while True:
             if rc == SK_LARGER:
                 taken, item = take_large(segment, small, SMALL, &found, call)
@@ -229,8 +247,8 @@ cdef class Queue(Handle):
                     return item
             elif rc == SK_EMPTY and not call.willing:
                 raise Empty
-            elif rc == SK_TIMEOUT or rc == SK_STALLED and not goes_on(segment, &stay.stall):
-                raise stalled(Empty, segment, &stay.stall, inside(&stay.stall))
+            elif rc == SK_TIMEOUT or rc == SK_STALLED and not goes_on(segment, &wait.stall):
+                raise stalled(Empty, segment, &wait.stall, inside(&wait.stall))
             elif rc == SK_SHUTDOWN:
                 raise ShutDown
             elif rc == SK_INTERRUPTED or rc == SK_STALLED:
@@ -269,7 +287,7 @@ cdef class Queue(Handle):
         call.willing = block if blocking is None else blocking
         call.until = deadline_of(timeout) if call.willing else FOR_EVER
         if is_too_long(call.until):
-            return _times.without_waiting(partial(self.get_many, max_items, False), Empty)
+            return timeouts.without_waiting(partial(self.get_many, max_items, False), Empty)
         return get_batch(segment, max_items, call)
 
     def __iter__(self):
@@ -290,7 +308,7 @@ cdef class Queue(Handle):
         cdef sk_call at_once
         at_once.until = 0
         at_once.willing = False
-        at_once.stay = NULL
+        at_once.wait = NULL
         if not nobody_in_line() or sk_queue_get(self.s, small, SMALL, &found, at_once) != SK_OK:
             return NOT_YET
         return decode(found.kind, small, found.payload)
@@ -301,10 +319,10 @@ cdef class Queue(Handle):
         cdef sk_call at_once
         at_once.until = 0
         at_once.willing = False
-        at_once.stay = NULL
+        at_once.wait = NULL
         if not plain(item, &own) or own.n and own.part.len > QUICK:
             return False
-        if self.s is NULL or not nobody_in_line() or sk_queue_of(self.s).turn:
+        if self.s is NULL or not nobody_in_line() or sk_queue_of(self.s).token:
             return False
         return sk_queue_put(self.s, &own.part, own.n, own.kind, at_once) == SK_OK
 
@@ -330,7 +348,7 @@ cdef class Queue(Handle):
         """
         cdef cbool willing = block if blocking is None else blocking
         if never_over(willing, timeout):
-            raise _times.too_long()
+            raise timeouts.too_long()
         return put_all(self._segment(), items, willing, timeout)
 
     async def aget(self, block=True, timeout=None, *, blocking=None):
@@ -494,3 +512,503 @@ def state(Segment segment):
 
 
 segments.register_kind(segments.Kind(KIND_QUEUE, "Queue", Queue._of, state))
+
+
+# --- many items in one commit, and items too large for the stack ------------------------------------------
+
+
+cdef class Batch:
+    """Encoded items as whole records, one after the other."""
+
+    cdef unsigned char *at
+    cdef uint64_t used       # units
+    cdef uint64_t room
+    cdef uint64_t items
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.at)
+
+    cdef int add(self, object item) except -1:
+        cdef Parcel parcel
+        cdef Plain own
+        cdef const sk_part *parts = &own.part
+        cdef uint64_t payload = 0, units, head
+        cdef unsigned char *to
+        cdef uint32_t i
+        if not plain(item, &own):
+            parcel = encode(item)
+            parts = parcel.parts
+            own.n = parcel.n
+            own.kind = parcel.kind
+        for i in range(own.n):
+            payload += parts[i].len
+        units = sk_record_units(payload)
+        if self.used + units > self.room:
+            self.room = (self.used + units) * 2 + 64
+            to = <unsigned char *>PyMem_RawRealloc(self.at, self.room * SK_UNIT)
+            if to is NULL:
+                raise MemoryError
+            self.at = to
+        to = self.at + self.used * SK_UNIT
+        head = sk_record_head(payload, own.kind)
+        memcpy(to, &head, SK_RECORD_HEAD)
+        to += SK_RECORD_HEAD
+        for i in range(own.n):
+            memcpy(to, parts[i].at, parts[i].len)
+            to += parts[i].len
+        self.used += units
+        self.items += 1
+        return 0
+
+    cdef uint64_t payload_at(self, uint64_t at) noexcept:
+        """Bytes of the item whose record begins at unit `at`."""
+        cdef uint64_t head
+        memcpy(&head, self.at + at * SK_UNIT, SK_RECORD_HEAD)
+        return sk_record_payload(head)
+
+
+cdef Batch batch_of(object items):
+    """The items, encoded. What pickling raises."""
+    cdef Batch batch = Batch.__new__(Batch)
+    for item in items:
+        batch.add(item)
+    return batch
+
+
+cdef int refuse_put(Segment segment, int rc, uint64_t payload) except -1:
+    """What `refuse` raises for an item of so many bytes, with the queue's own numbers where memory was short."""
+    cdef uint64_t holds, used, lacks
+    try:
+        refuse(rc, payload)
+    except errors.OutOfSharedMemory as why:
+        holds = sk_queue_capacity(sk_queue_of(segment.s))
+        used = sk_queue_bytes(sk_queue_of(segment.s))
+        lacks = sk_queue_lacks(segment.s, payload)
+        raise errors.OutOfSharedMemory(
+            f"{why}; the queue's ring holds {holds:,} bytes, {used:,} are in use, and for this item it must grow by "
+            f"{lacks:,} (a ring holds at most {SK_RING_UNITS_MAX * SK_UNIT:,}); getting items makes room"
+        ) from None
+    return 0
+
+
+cdef int put_batch(Segment segment, object items, sk_call call) except -1:
+    """Encode all, then put all; errors have the attribute `put`."""
+    cdef Batch batch = batch_of(items)
+    cdef uint32_t n
+    cdef uint64_t units, done = 0, at = 0
+    cdef sk_wait_state wait
+    cdef int rc
+    memset(&wait, 0, sizeof(wait))
+    wait.thread = this_thread()
+    call.wait = &wait
+    while done < batch.items:
+        n = <uint32_t>min(batch.items - done, <uint64_t>0x7fffffff)
+        with nogil:
+            rc = sk_queue_put_records(segment.s, batch.at + at * SK_UNIT, &n, &units, call)
+        done += n
+        at += units
+        if rc == SK_OK:
+            continue
+        try:
+            go_on_putting(segment, rc, &wait, batch.payload_at(at))
+        except BaseException as why:
+            why.put = done
+            raise
+    return 0
+
+
+cdef int put_waiting(
+    Segment segment, const sk_part *parts, uint32_t n, uint32_t kind, uint64_t payload, sk_call call
+) except -1:
+    """Put an item of so many bytes, waiting without the GIL."""
+    cdef sk_wait_state wait
+    cdef int rc
+    memset(&wait, 0, sizeof(wait))
+    wait.thread = this_thread()
+    call.wait = &wait
+    while True:
+        with nogil:
+            rc = sk_queue_put(segment.s, parts, n, kind, call)
+        if rc == SK_OK:
+            return 0
+        go_on_putting(segment, rc, &wait, payload)
+
+
+cdef int go_on_putting(Segment segment, int rc, const sk_wait_state *wait, uint64_t payload) except -1:
+    """After a put that ended so: let signals through if it is to be tried again. Raises if it is not."""
+    try:
+        if rc == SK_INTERRUPTED or rc == SK_STALLED and goes_on(segment, &wait.stall):
+            attend(segment)
+        elif rc == SK_FULL:
+            raise Full
+        elif rc == SK_TIMEOUT or rc == SK_STALLED:
+            raise stalled(Full, segment, &wait.stall, inside(&wait.stall))
+        elif rc == SK_SHUTDOWN:
+            raise ShutDown
+        else:
+            refuse_put(segment, rc, payload)
+    except BaseException:
+        sk_queue_cancel_put(segment.s, wait)
+        raise
+    return 0
+
+
+cdef list get_batch(Segment segment, object max_items, sk_call call):
+    """Wait for the first as `call` says, then take what is there."""
+    cdef uint64_t most = FOR_EVER
+    cdef list items = []
+    cdef bint first = True
+    cdef sk_wait_state wait
+    memset(&wait, 0, sizeof(wait))
+    call.wait = &wait
+    if max_items is not None:
+        max_items = how_many(max_items)
+        if max_items < 0:
+            raise ValueError(f"max_items must not be negative: {max_items}")
+        most = max_items
+    while <uint64_t>len(items) < most:
+        try:
+            if not take_batch(segment, items, most, call):
+                break
+        except (Empty, ShutDown):
+            if not items:
+                raise
+            break
+        except BaseException as why:
+            why.items = items
+            raise
+        if first and items:    # what is there now, and not what comes meanwhile
+            most = min(most, len(items) + <uint64_t>sk_queue_count(sk_queue_of(segment.s)))
+            first = False
+            if call.willing:
+                call.until = FOR_EVER    # of the lock; who was not willing to wait says how long for that
+            call.willing = False
+    return items
+
+
+cdef int attend_getting(Segment segment) except -1:
+    """`attend`, for one who waits for items: if that raises, whoever called this one is sent to the next."""
+    try:
+        attend(segment)
+    except BaseException:
+        sk_queue_cancel_get(segment.s)
+        raise
+    return 0
+
+
+cdef tuple take_large(Segment segment, char *start, uint64_t have, sk_found *found, sk_call call):
+    """Take the item that `found` describes into memory of its own: (True, item); (False, None) when another took it.
+    `call` says how long to wait for the lock."""
+    cdef uint64_t skip = 0
+    cdef int rc = SK_INTERRUPTED
+    cdef char *to
+    if found.kind == KIND_ARRAY:
+        item = array_for(start, have, found.payload, &skip)
+        flat = item.reshape(-1, order="A").view("u1")
+        to = <char *><size_t>flat.ctypes.data
+    elif found.kind == KIND_PICKLE_OOB:
+        item = bytearray(found.payload)
+        to = item
+    else:
+        item = PyBytes_FromStringAndSize(NULL, found.payload)
+        to = PyBytes_AS_STRING(item)
+    while rc != SK_OK:
+        with nogil:
+            rc = sk_queue_get_found(segment.s, to, skip, found, call)
+        if rc == SK_LARGER:
+            return False, None
+        if rc == SK_TIMEOUT or rc == SK_STALLED and not goes_on(segment, &call.wait.stall):
+            if call.wait is NULL:
+                raise Empty
+            raise stalled(Empty, segment, &call.wait.stall, inside(&call.wait.stall))
+        if rc == SK_SHUTDOWN:
+            raise ShutDown
+        if rc == SK_INTERRUPTED or rc == SK_STALLED:
+            attend(segment)
+        elif rc != SK_OK:
+            refuse(rc, 0)
+    if found.kind == KIND_ARRAY or found.kind == KIND_BYTES:
+        return True, item
+    if found.kind == KIND_PICKLE_OOB:
+        return True, unpickle_oob(item)
+    return True, decode(found.kind, PyBytes_AS_STRING(item), found.payload)
+
+
+cdef int take_batch(Segment segment, list items, uint64_t most, sk_call call) except -1:
+    """Append what one commit takes; 0 when the queue is empty. What decoding raises comes after all are decoded."""
+    cdef uint64_t units, at = 0, head, payload
+    cdef uint32_t n = 0, _record
+    cdef sk_found found
+    cdef int rc = SK_INTERRUPTED
+    cdef unsigned char *to
+    failed = None
+    units = min(<uint64_t>BATCH_UNITS, sk_queue_bytes(sk_queue_of(segment.s)) // SK_UNIT * 2 + SMALL // SK_UNIT)
+    cdef uint64_t room = units
+    to = <unsigned char *>PyMem_RawMalloc(room * SK_UNIT)
+    if to is NULL:
+        raise MemoryError
+    try:
+        while rc == SK_INTERRUPTED or rc == SK_STALLED and goes_on(segment, &call.wait.stall):
+            n = <uint32_t>min(most - <uint64_t>len(items), <uint64_t>0x7fffffff)
+            units = room
+            with nogil:
+                rc = sk_queue_get_records(segment.s, to, &n, &units, &found, call)
+            if rc == SK_INTERRUPTED:
+                attend_getting(segment)
+        if rc == SK_LARGER:
+            taken, item = take_large(segment, <char *>to, room * SK_UNIT, &found, call)
+            if taken:
+                items.append(item)
+            return 1
+        if rc == SK_EMPTY and items:
+            return 0
+        if rc == SK_EMPTY:
+            raise Empty
+        if rc == SK_TIMEOUT or rc == SK_STALLED:
+            raise stalled(Empty, segment, &call.wait.stall, inside(&call.wait.stall))
+        if rc == SK_SHUTDOWN:
+            raise ShutDown
+        if rc != SK_OK:
+            refuse(rc, 0)
+        for _record in range(n):
+            memcpy(&head, to + at * SK_UNIT, SK_RECORD_HEAD)
+            payload = sk_record_payload(head)
+            if not sk_record_sound(head) or sk_record_units(payload) > units - at:
+                refuse(SK_CORRUPT, 0)    # it was sound in the ring: somebody writes there who should not
+            try:
+                items.append(decode(sk_record_kind(head), <char *>to + at * SK_UNIT + SK_RECORD_HEAD, payload))
+            except BaseException as why:
+                failed = why
+            at += sk_record_units(payload)
+        if failed is not None:
+            raise failed
+        return 1
+    finally:
+        PyMem_RawFree(to)
+
+
+# --- the wait of a task: the same kernels, put aside where they would sleep -------------------------------
+
+
+cdef class QueueWaiter(Waiter):
+    """One that is not willing waits for a lock of the queue alone, and not in line."""
+
+    cdef sk_call call
+    cdef sk_wait_state wait
+
+    cdef set_queue(self, Segment segment, str side, cbool willing, object timeout):
+        cdef size_t which = <size_t><void *>segment
+        self.set(segment, (which, side) if willing else None, deadline_of(timeout) if willing else FOR_EVER)
+        self.wakes_next = (which, "put" if side == "get" else "get")
+        memset(&self.wait, 0, sizeof(self.wait))
+        self.wait.thread = next_thread()
+        self.call.willing = willing
+        self.call.until = self.until
+        self.call.wait = &self.wait
+
+    cdef object unless_stalled(self, int rc, object kind):
+        """PENDING where the wait goes on; an exception of that kind where time, or a holder that stands still, ends it.
+        """
+        if rc == SK_INTERRUPTED or rc == SK_STALLED and goes_on(self.segment, &self.wait.stall):
+            return pending()
+        raise stalled(kind, self.segment, &self.wait.stall, inside(&self.wait.stall))
+
+    cdef object empty(self, int rc):
+        """What a get answers that got nothing: PENDING, or Empty, ShutDown and others."""
+        if rc == SK_EMPTY:
+            raise Empty
+        if rc == SK_INTERRUPTED or rc == SK_TIMEOUT or rc == SK_STALLED:
+            return self.unless_stalled(rc, Empty)
+        if rc == SK_SHUTDOWN:
+            raise ShutDown
+        return refuse(rc, 0)
+
+    cdef object full(self, int rc, uint64_t asked):
+        """The same of a put."""
+        if rc == SK_FULL:
+            raise Full
+        if rc == SK_INTERRUPTED or rc == SK_TIMEOUT or rc == SK_STALLED:
+            return self.unless_stalled(rc, Full)
+        if rc == SK_SHUTDOWN:
+            raise ShutDown
+        return refuse_put(self.segment, rc, asked)
+
+
+cdef class GetWaiter(QueueWaiter):
+
+    cdef object look(self):
+        cdef char small[SMALL]
+        cdef sk_found found
+        cdef sk_call now
+        cdef int rc = SK_LARGER
+        now.wait = NULL
+        while rc == SK_LARGER:
+            sk_waits_aside(&self.aside)
+            rc = sk_queue_get(self.segment.s, small, SMALL, &found, self.call)
+            sk_waits_aside(NULL)
+            if rc == SK_OK:
+                return decode(found.kind, small, found.payload)
+            if rc == SK_LARGER:
+                now.until = sk_now_ns() + SHORT_NS
+                try:
+                    taken, item = take_large(self.segment, small, SMALL, &found, now)
+                except Empty:
+                    return pending()     # somebody holds the lock: the others of the loop first
+                if taken:
+                    return item
+        return self.empty(rc)
+
+    cdef int end(self) except -1:
+        sk_queue_cancel_get(self.segment.s)
+        return 0
+
+
+cdef object get_one(Segment segment, cbool willing, object timeout):
+    """`Queue.aget`."""
+    cdef GetWaiter waiter = GetWaiter.__new__(GetWaiter)
+    waiter.set_queue(segment, "get", willing, timeout)
+    return waiting(waiter)
+
+
+cdef class GetManyWaiter(QueueWaiter):
+
+    cdef object max_items
+
+    cdef object look(self):
+        cdef sk_call now
+        now.wait = NULL
+        now.willing = False
+        now.until = FOR_EVER
+        if self.max_items is not None and operator.index(self.max_items) <= 0:
+            return get_batch(self.segment, self.max_items, now)    # none, or refused
+        sk_waits_aside(&self.aside)
+        cdef int rc = sk_queue_look_for_item(self.segment.s, self.call)
+        sk_waits_aside(NULL)
+        if rc != SK_OK:
+            return self.empty(rc)
+        now.until = sk_now_ns() + SHORT_NS
+        try:
+            return get_batch(self.segment, self.max_items, now)
+        except Empty:
+            return pending()             # others were faster, or somebody holds the lock
+
+    cdef int end(self) except -1:
+        sk_queue_cancel_get(self.segment.s)
+        return 0
+
+
+cdef object get_some(Segment segment, object max_items, cbool willing, object timeout):
+    """`Queue.aget_many`."""
+    cdef GetManyWaiter waiter = GetManyWaiter.__new__(GetManyWaiter)
+    waiter.set_queue(segment, "get", willing, timeout)
+    waiter.max_items = max_items
+    return waiting(waiter)
+
+
+cdef class PutWaiter(QueueWaiter):
+
+    cdef Plain own
+    cdef object item             # which `own` borrows from
+    cdef Parcel parcel           # None for a plain item
+
+    cdef int drop(self) except -1:
+        self.item = self.parcel = None
+        return QueueWaiter.drop(self)
+
+    cdef object look(self):
+        cdef const sk_part *parts = &self.own.part if self.parcel is None else self.parcel.parts
+        cdef sk_segment *s = self.segment.s
+        cdef uint64_t payload = 0
+        cdef uint32_t i
+        cdef int rc
+        for i in range(self.own.n):
+            payload += parts[i].len
+        if payload <= QUICK:
+            sk_waits_aside(&self.aside)
+            rc = sk_queue_put(s, parts, self.own.n, self.own.kind, self.call)
+            sk_waits_aside(NULL)
+        else:
+            with nogil:
+                sk_waits_aside(&self.aside)
+                rc = sk_queue_put(s, parts, self.own.n, self.own.kind, self.call)
+                sk_waits_aside(NULL)
+        return None if rc == SK_OK else self.full(rc, payload)
+
+    cdef int end(self) except -1:
+        sk_queue_cancel_put(self.segment.s, &self.wait)
+        return 0
+
+
+cdef object put_one(Segment segment, object item, cbool willing, object timeout):
+    """`Queue.aput`; what pickling raises."""
+    cdef PutWaiter waiter = PutWaiter.__new__(PutWaiter)
+    waiter.set_queue(segment, "put", willing, timeout)
+    waiter.item = item
+    if not plain(item, &waiter.own):
+        waiter.parcel = encode(item)
+        waiter.own.n = waiter.parcel.n
+        waiter.own.kind = waiter.parcel.kind
+    return waiting(waiter)
+
+
+cdef class PutManyWaiter(QueueWaiter):
+
+    cdef Batch batch
+    cdef readonly uint64_t done  # items
+    cdef uint64_t at             # units
+
+    cdef int drop(self) except -1:
+        self.batch = None
+        return QueueWaiter.drop(self)
+
+    cdef object look(self):
+        cdef sk_segment *s = self.segment.s
+        cdef Batch batch = self.batch
+        cdef uint32_t n
+        cdef uint64_t units
+        cdef int rc
+        while self.done < batch.items:
+            n = <uint32_t>min(batch.items - self.done, <uint64_t>0x7fffffff)
+            with nogil:
+                sk_waits_aside(&self.aside)
+                rc = sk_queue_put_records(s, batch.at + self.at * SK_UNIT, &n, &units, self.call)
+                sk_waits_aside(NULL)
+            self.done += n
+            self.at += units
+            if rc != SK_OK:
+                try:
+                    return self.full(rc, batch.payload_at(self.at))
+                except BaseException as why:
+                    why.put = self.done
+                    raise
+        return None
+
+    cdef int end(self) except -1:
+        sk_queue_cancel_put(self.segment.s, &self.wait)
+        return 0
+
+
+cdef object put_all(Segment segment, object items, cbool willing, object timeout):
+    """`Queue.aput_many`; what pickling raises."""
+    cdef PutManyWaiter waiter = PutManyWaiter.__new__(PutManyWaiter)
+    waiter.set_queue(segment, "put", willing, timeout)
+    waiter.batch = batch_of(items)
+    return coroutines().wait_to_put(waiter)
+
+
+cdef class JoinWaiter(QueueWaiter):
+
+    cdef object look(self):
+        sk_waits_aside(&self.aside)
+        cdef int rc = sk_queue_join(self.segment.s, self.until)
+        sk_waits_aside(NULL)
+        if rc == SK_INTERRUPTED:
+            return pending()
+        return None if rc == SK_OK else refuse(rc, 0)
+
+
+cdef object join_all(Segment segment):
+    """`Queue.ajoin`."""
+    cdef JoinWaiter waiter = JoinWaiter.__new__(JoinWaiter)
+    waiter.set_queue(segment, "join", True, None)
+    return waiting(waiter)

@@ -2,8 +2,8 @@
 
 from libc.stdint cimport uint32_t, uint64_t
 
-from sharedkit._segment cimport Segment
-from sharedkit.shm._sync cimport Mutex, MutexTurn, sk_mutex
+from sharedkit._core.segment cimport Segment
+from sharedkit.shm._sync cimport Mutex, MutexWaiter, sk_mutex
 
 
 cdef struct Wanted:
@@ -11,7 +11,7 @@ cdef struct Wanted:
     uint64_t count           # how often to take it
 
 
-cdef class RLockTurn(MutexTurn):
+cdef class RLockWaiter(MutexWaiter):
     """A task's wait for a re-entrant mutex, which it will hold in its own name."""
 
     cdef Wanted wanted
@@ -23,7 +23,7 @@ cdef class RLock(Mutex):
 
     cdef uint32_t asker(self) except 0
     cdef bint held_by(self, uint32_t name) except -1
-    cdef RLockTurn turn(self, uint64_t until, uint64_t count, uint32_t name)
+    cdef RLockWaiter waiter(self, uint64_t until, uint64_t count, uint32_t name)
     cdef uint64_t save_as(self, uint32_t name) except 0
     cdef bint take(self, uint64_t until) except -1
     cdef bint take_times(self, uint64_t until, uint64_t count) except -1

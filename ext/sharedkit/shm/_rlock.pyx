@@ -7,22 +7,23 @@ from libc.string cimport memset
 from libcpp cimport bool as cbool
 
 from sharedkit import errors, segments
-from sharedkit._segment cimport (
+from sharedkit._core.segment cimport (
     SK_BUSY, SK_EXCESS, SK_OK, SK_OWNER_DIED, Handle, Segment, closed, refuse, sk_header_of, sk_me, sk_segment,
 )
-from sharedkit._watch cimport coroutines, leaving, sk_waits_aside, waiting
-from sharedkit.shm._sync cimport Mutex, MutexTurn, sk_lock_owner, sk_mutex, sk_mutex_quit, sk_mutex_taken
-from sharedkit.shm._waiting cimport sk_stay, this_thread, until_of, wait_in
+from sharedkit._core.watcher cimport sk_waits_aside
+from sharedkit.aio._lazy cimport coroutines, leaving, waiting
+from sharedkit.shm._sync cimport Mutex, MutexWaiter, sk_lock_owner, sk_mutex, sk_mutex_cancel, sk_mutex_taken
+from sharedkit.shm._waiting cimport sk_wait_state, this_thread, until_of, wait_in
 from sharedkit.shm._sync import blueprint, told
 
 
-cdef extern from "sk_atomic.h" nogil:
+cdef extern from "platform/sk_atomic.h" nogil:
     uint64_t sk_load64_relaxed(const uint64_t *word) noexcept
 
-cdef extern from "sk_rlock.h" nogil:
+cdef extern from "structures/sk_rlock.h" nogil:
     cbool sk_rlock_mine(const sk_segment *s, const sk_mutex *m, uint32_t thread) noexcept
     int sk_rlock_try(const sk_segment *s, sk_mutex *m, uint32_t thread) noexcept
-    int sk_rlock_take(sk_segment *s, sk_mutex *m, uint64_t count, uint64_t until, sk_stay *stay) noexcept
+    int sk_rlock_take(sk_segment *s, sk_mutex *m, uint64_t count, uint64_t until, sk_wait_state *wait) noexcept
     int sk_rlock_free(const sk_segment *s, sk_mutex *m) noexcept
     int sk_rlock_give(const sk_segment *s, sk_mutex *m, uint32_t thread) noexcept
 
@@ -31,23 +32,23 @@ cdef uint64_t FOR_EVER = <uint64_t>-1
 cdef object MINUS_ONE = -1
 
 
-cdef int take_slice(sk_segment *s, void *what, uint64_t until, sk_stay *stay) noexcept nogil:
+cdef int take_slice(sk_segment *s, void *what, uint64_t until, sk_wait_state *wait) noexcept nogil:
     cdef Wanted *wanted = <Wanted *>what
-    sk_waits_aside(stay.aside)
-    cdef int rc = sk_rlock_take(s, wanted.mutex, wanted.count, until, stay)
+    sk_waits_aside(wait.aside)
+    cdef int rc = sk_rlock_take(s, wanted.mutex, wanted.count, until, wait)
     sk_waits_aside(NULL)
     return rc
 
 
-cdef void quit_waiting(const sk_segment *s, void *what, sk_stay *stay) noexcept nogil:
-    sk_mutex_quit(s, (<Wanted *>what).mutex, stay)
+cdef void cancel_wait(const sk_segment *s, void *what, sk_wait_state *wait) noexcept nogil:
+    sk_mutex_cancel(s, (<Wanted *>what).mutex, wait)
 
 
-cdef class RLockTurn(MutexTurn):
+cdef class RLockWaiter(MutexWaiter):
 
     cdef object look(self):
         if not sk_rlock_mine(self.segment.s, self.mutex, self.name):
-            return MutexTurn.look(self)
+            return MutexWaiter.look(self)
         for _ in range(self.wanted.count):
             sk_rlock_try(self.segment.s, self.mutex, self.name)
         return True
@@ -64,7 +65,8 @@ cdef class RLock(Mutex):
     `acquire` takes `block=` for `blocking=` and a timeout of None for -1; `owner` and `statistics()` tell who holds it.
     `seats`: how many processes can attach at once.
     Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when what is there differs,
-    OutOfSharedMemory. Method: a robust futex word that names a process, and its thread (ext/include/sk_rlock.h).
+    OutOfSharedMemory. Method: a robust futex word that names a process, and its thread
+    (ext/include/structures/sk_rlock.h).
     """
 
     def __init__(
@@ -117,19 +119,19 @@ cdef class RLock(Mutex):
     cdef bint take_times(self, uint64_t until, uint64_t count) except -1:
         """Take it `count` times, which this thread does not hold."""
         cdef Segment segment = self.segment
-        cdef sk_stay stay
+        cdef sk_wait_state wait
         cdef Wanted wanted
         cdef int rc
         wanted.mutex = self.mutex
         wanted.count = count
         if until == 0:
-            memset(&stay, 0, sizeof(stay))
-            stay.thread = this_thread()
-            rc = sk_rlock_take(segment.s, wanted.mutex, count, 0, &stay)
+            memset(&wait, 0, sizeof(wait))
+            wait.thread = this_thread()
+            rc = sk_rlock_take(segment.s, wanted.mutex, count, 0, &wait)
             if rc != SK_OK and rc != SK_OWNER_DIED and rc != SK_BUSY:
                 refuse(rc, 0)
         else:
-            rc = wait_in(segment, take_slice, quit_waiting, &wanted, until)
+            rc = wait_in(segment, take_slice, cancel_wait, &wanted, until)
         if rc == SK_OWNER_DIED:
             self.tell()
         return rc == SK_OK or rc == SK_OWNER_DIED
@@ -150,21 +152,21 @@ cdef class RLock(Mutex):
         cdef cbool willing = blocking if block is None else block
         return self.take(until_of(willing, timeout))
 
-    cdef RLockTurn turn(self, uint64_t until, uint64_t count, uint32_t name):
+    cdef RLockWaiter waiter(self, uint64_t until, uint64_t count, uint32_t name):
         """A task's wait to take it `count` times. Nobody stands in line for what it holds."""
-        cdef RLockTurn turn = RLockTurn.__new__(RLockTurn)
+        cdef RLockWaiter waiter = RLockWaiter.__new__(RLockWaiter)
         if self.mutex is NULL:
             closed(self)
-        turn.set_mutex(self, until)
-        turn.name = name
+        waiter.set_mutex(self, until)
+        waiter.name = name
         if name == 0:
             raise RuntimeError("only a task can wait for an RLock, which it will hold in its own name")
-        if sk_rlock_mine(self.s, self.mutex, turn.name):
-            turn.key = None
-        turn.wanted.mutex = self.mutex
-        turn.wanted.count = count
-        turn.set_slices(take_slice, quit_waiting, &turn.wanted, turn.name)
-        return turn
+        if sk_rlock_mine(self.s, self.mutex, waiter.name):
+            waiter.key = None
+        waiter.wanted.mutex = self.mutex
+        waiter.wanted.count = count
+        waiter.set_slices(take_slice, cancel_wait, &waiter.wanted, waiter.name)
+        return waiter
 
     def aacquire(self, blocking=True, timeout=MINUS_ONE, *, block=None):
         """Take the lock once more as `acquire` does, without blocking the event loop; a coroutine.
@@ -173,7 +175,7 @@ cdef class RLock(Mutex):
         of a loop get it in the order in which they came. RuntimeError where no task runs.
         """
         until = until_of(blocking if block is None else block, timeout)
-        return waiting(self.turn(until, 1, coroutines().name_of_task()))
+        return waiting(self.waiter(until, 1, coroutines().name_of_task()))
 
     @cython.binding(False)
     def release(self):

@@ -8,17 +8,18 @@ from libc.string cimport memset
 from libcpp cimport bool as cbool
 
 from sharedkit import errors, segments
-from sharedkit._segment cimport (
+from sharedkit._core.segment cimport (
     SK_EXCESS, SK_OK, SK_OWNER_DIED,
     Handle, Segment, closed, ends_anywhere, create_segment, refuse, sk_plan, sk_segment,
 )
-from sharedkit._watch cimport leaving, sk_waits_aside, waiting
-from sharedkit.shm._sync cimport sk_lock_owner, sk_mutex, sk_mutex_pass_on, sk_mutex_taken, sk_roll_sum
-from sharedkit.shm._waiting cimport SliceTurn, next_thread, sk_stay, until_of, wait_in
+from sharedkit._core.watcher cimport sk_waits_aside
+from sharedkit.aio._lazy cimport leaving, waiting
+from sharedkit.shm._sync cimport sk_lock_owner, sk_mutex, sk_mutex_pass_on, sk_mutex_taken, sk_seat_counts_sum
+from sharedkit.shm._waiting cimport SliceWaiter, next_thread, sk_wait_state, until_of, wait_in
 from sharedkit.statistics import RWLockStatistics
 
 
-cdef extern from "sk_rwlock.h" nogil:
+cdef extern from "structures/sk_rwlock.h" nogil:
     ctypedef struct sk_rw_wait:
         uint32_t me              # whose wait it is
 
@@ -30,12 +31,12 @@ cdef extern from "sk_rwlock.h" nogil:
     uint32_t sk_rw_reads(const sk_segment *s, uint32_t seat, uint32_t *owner) noexcept
     cbool sk_rw_read_now(const sk_segment *s) noexcept
     int sk_rw_try_read(const sk_segment *s) noexcept
-    int sk_rw_read(sk_segment *s, sk_rw_wait *w, uint64_t until, sk_stay *stay) noexcept
+    int sk_rw_read(sk_segment *s, sk_rw_wait *w, uint64_t until, sk_wait_state *wait) noexcept
     int sk_rw_end_read(const sk_segment *s) noexcept
-    void sk_rw_quit_read(const sk_segment *s, sk_rw_wait *w, sk_stay *stay) noexcept
-    int sk_rw_write(sk_segment *s, sk_rw_wait *w, uint64_t until, sk_stay *stay) noexcept
+    void sk_rw_cancel_read(const sk_segment *s, sk_rw_wait *w, sk_wait_state *wait) noexcept
+    int sk_rw_write(sk_segment *s, sk_rw_wait *w, uint64_t until, sk_wait_state *wait) noexcept
     int sk_rw_end_write(const sk_segment *s) noexcept
-    void sk_rw_quit_write(const sk_segment *s, sk_rw_wait *w, sk_stay *stay) noexcept
+    void sk_rw_cancel_write(const sk_segment *s, sk_rw_wait *w, sk_wait_state *wait) noexcept
 
 KIND_RWLOCK = 14
 cdef uint64_t FOR_EVER = <uint64_t>-1
@@ -56,29 +57,29 @@ def make(place, str name, uint32_t seats, uint32_t flags):
 BLUEPRINT = segments.Blueprint(KIND_RWLOCK, make, lambda there: None)
 
 
-cdef int read_slice(sk_segment *s, void *wait, uint64_t until, sk_stay *stay) noexcept nogil:
-    sk_waits_aside(stay.aside)
-    cdef int rc = sk_rw_read(s, <sk_rw_wait *>wait, until, stay)
+cdef int read_slice(sk_segment *s, void *request, uint64_t until, sk_wait_state *wait) noexcept nogil:
+    sk_waits_aside(wait.aside)
+    cdef int rc = sk_rw_read(s, <sk_rw_wait *>request, until, wait)
     sk_waits_aside(NULL)
     return rc
 
 
-cdef void read_end(const sk_segment *s, void *wait, sk_stay *stay) noexcept nogil:
-    sk_rw_quit_read(s, <sk_rw_wait *>wait, stay)
+cdef void read_end(const sk_segment *s, void *request, sk_wait_state *wait) noexcept nogil:
+    sk_rw_cancel_read(s, <sk_rw_wait *>request, wait)
 
 
-cdef int write_slice(sk_segment *s, void *wait, uint64_t until, sk_stay *stay) noexcept nogil:
-    sk_waits_aside(stay.aside)
-    cdef int rc = sk_rw_write(s, <sk_rw_wait *>wait, until, stay)
+cdef int write_slice(sk_segment *s, void *request, uint64_t until, sk_wait_state *wait) noexcept nogil:
+    sk_waits_aside(wait.aside)
+    cdef int rc = sk_rw_write(s, <sk_rw_wait *>request, until, wait)
     sk_waits_aside(NULL)
     return rc
 
 
-cdef void write_end(const sk_segment *s, void *wait, sk_stay *stay) noexcept nogil:
-    sk_rw_quit_write(s, <sk_rw_wait *>wait, stay)
+cdef void write_end(const sk_segment *s, void *request, sk_wait_state *wait) noexcept nogil:
+    sk_rw_cancel_write(s, <sk_rw_wait *>request, wait)
 
 
-cdef class SideTurn(SliceTurn):
+cdef class SideWaiter(SliceWaiter):
     """A task's wait to read or to write."""
 
     cdef sk_rw_wait wait
@@ -88,7 +89,7 @@ cdef class SideTurn(SliceTurn):
         if rc == SK_OWNER_DIED:
             warn(self.segment, self.writes)
             return True
-        return SliceTurn.answer(self, rc)
+        return SliceWaiter.answer(self, rc)
 
 
 cdef class RWLock(Handle):
@@ -102,7 +103,8 @@ cdef class RWLock(Handle):
     or writes gets an OwnerDiedWarning until a writer has released in order: `owner_died`. `reader` and `writer` have
     the face of a Lock, for `with`. `seats`: how many processes can attach at once.
     Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when what is there differs,
-    OutOfSharedMemory. Method: a word for the writer and a line for each reading process (ext/include/sk_rwlock.h).
+    OutOfSharedMemory. Method: a word for the writer and a line for each reading process
+    (ext/include/structures/sk_rwlock.h).
     """
 
     def __init__(
@@ -150,15 +152,15 @@ cdef class RWLock(Handle):
         """A coroutine that waits for that side."""
         if self.s is NULL:
             closed(self)
-        cdef SideTurn turn = SideTurn.__new__(SideTurn)
-        memset(&turn.wait, 0, sizeof(turn.wait))
-        turn.writes = writes
-        turn.set(self.segment, (<size_t>self.s, writes), until)
+        cdef SideWaiter waiter = SideWaiter.__new__(SideWaiter)
+        memset(&waiter.wait, 0, sizeof(waiter.wait))
+        waiter.writes = writes
+        waiter.set(self.segment, (<size_t>self.s, writes), until)
         if writes:
-            turn.set_slices(write_slice, write_end, &turn.wait, next_thread())
+            waiter.set_slices(write_slice, write_end, &waiter.wait, next_thread())
         else:
-            turn.set_slices(read_slice, read_end, &turn.wait, next_thread())
-        return waiting(turn)
+            waiter.set_slices(read_slice, read_end, &waiter.wait, next_thread())
+        return waiting(waiter)
 
     def aacquire_read(self, blocking=True, timeout=MINUS_ONE, *, block=None):
         """Begin to read as `acquire_read` does, without blocking the event loop; a coroutine.
@@ -216,7 +218,7 @@ cdef class RWLock(Handle):
         """Whether a writer died, and no other has released in order since."""
         if self.s is NULL:
             closed(self)
-        return sk_rw_writer(self.s).torn != 0
+        return sk_rw_writer(self.s).poisoned != 0
 
     def statistics(self):
         """Who writes, since when, who reads, how many threads wait, who is attached: an RWLockStatistics.
@@ -240,9 +242,9 @@ cdef class RWLock(Handle):
             writer=writer,
             since=None if writer is None or since == 0 else since / 1e9,
             readers=readers,
-            waiting_readers=sk_roll_sum(segment.s, sk_rw_waiting(segment.s)),
-            waiting_writers=sk_roll_sum(segment.s, sk_rw_wanting(segment.s)),
-            owner_died=mutex.torn != 0,
+            waiting_readers=sk_seat_counts_sum(segment.s, sk_rw_waiting(segment.s)),
+            waiting_writers=sk_seat_counts_sum(segment.s, sk_rw_wanting(segment.s)),
+            owner_died=mutex.poisoned != 0,
             attached=segment.attached(),
         )
 

@@ -7,22 +7,24 @@ cimport cython
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
-from sharedkit import _times, segments
-from sharedkit._differences import unlike
-from sharedkit._segment cimport (
+from sharedkit import segments
+from sharedkit._core import timeouts
+from sharedkit._core.differences import unlike
+from sharedkit._core.segment cimport (
     SK_OK, Handle, Segment, closed, create_segment, is_too_long, refuse, sk_plan, sk_segment,
 )
-from sharedkit._watch cimport coroutines, nobody_in_line, sk_waits_aside, waiting
-from sharedkit.shm._sync cimport sk_roll_sum
-from sharedkit.shm._waiting cimport SliceTurn, next_thread, sk_stay, until_of_wait, wait_in
+from sharedkit._core.watcher cimport nobody_in_line, sk_waits_aside
+from sharedkit.aio._lazy cimport coroutines, waiting
+from sharedkit.shm._sync cimport sk_seat_counts_sum
+from sharedkit.shm._waiting cimport SliceWaiter, next_thread, sk_wait_state, until_of_wait, wait_in
 from sharedkit.statistics import SemaphoreStatistics
 
 
-cdef extern from "sk_semaphore.h" nogil:
+cdef extern from "structures/sk_semaphore.h" nogil:
     enum: SK_SEMAPHORE_MOST, SK_SEMAPHORE_FIRST
 
     ctypedef struct sk_semaphore:
-        uint64_t *roll           # how many threads of each process wait
+        uint64_t *waiters           # how many threads of each process wait
 
     uint64_t sk_semaphore_body_len(uint32_t seats) noexcept
     sk_semaphore *sk_semaphore_of(const sk_segment *s) noexcept
@@ -31,8 +33,8 @@ cdef extern from "sk_semaphore.h" nogil:
     uint32_t sk_semaphore_value(const sk_semaphore *p) noexcept
     int sk_semaphore_grab(sk_semaphore *p) noexcept
     int sk_semaphore_try(sk_semaphore *p) noexcept
-    int sk_semaphore_take(sk_segment *s, sk_semaphore *p, uint64_t until, sk_stay *stay) noexcept
-    void sk_semaphore_quit(const sk_segment *s, sk_semaphore *p, sk_stay *stay) noexcept
+    int sk_semaphore_take(sk_segment *s, sk_semaphore *p, uint64_t until, sk_wait_state *wait) noexcept
+    void sk_semaphore_cancel(const sk_segment *s, sk_semaphore *p, sk_wait_state *wait) noexcept
     int sk_semaphore_give(sk_semaphore *p, uint32_t n) noexcept
 
 KIND_SEMAPHORE = 9
@@ -68,15 +70,15 @@ def checked_value(value):
     return value
 
 
-cdef int take_slice(sk_segment *s, void *semaphore, uint64_t until, sk_stay *stay) noexcept nogil:
-    sk_waits_aside(stay.aside)
-    cdef int rc = sk_semaphore_take(s, <sk_semaphore *>semaphore, until, stay)
+cdef int take_slice(sk_segment *s, void *semaphore, uint64_t until, sk_wait_state *wait) noexcept nogil:
+    sk_waits_aside(wait.aside)
+    cdef int rc = sk_semaphore_take(s, <sk_semaphore *>semaphore, until, wait)
     sk_waits_aside(NULL)
     return rc
 
 
-cdef void quit_waiting(const sk_segment *s, void *semaphore, sk_stay *stay) noexcept nogil:
-    sk_semaphore_quit(s, <sk_semaphore *>semaphore, stay)
+cdef void cancel_wait(const sk_segment *s, void *semaphore, sk_wait_state *wait) noexcept nogil:
+    sk_semaphore_cancel(s, <sk_semaphore *>semaphore, wait)
 
 
 def make(place, str name, uint32_t seats, uint32_t flags, uint32_t value):
@@ -112,7 +114,7 @@ cdef class Semaphore(Handle):
     can attach at once.
     Raises ValueError for a negative `value`, OverflowError for one past 2**31 - 1, FileExistsError when `name` is taken
     and not `exist_ok`, ValueError when what is there began with another value, OutOfSharedMemory. Method: one word
-    that is counted down by compare-and-swap (ext/include/sk_semaphore.h).
+    that is counted down by compare-and-swap (ext/include/structures/sk_semaphore.h).
     """
 
     def __init__(
@@ -141,7 +143,7 @@ cdef class Semaphore(Handle):
             return sk_semaphore_grab(semaphore) == SK_OK
         if self.take_now():
             return True
-        return wait_in(self.segment, take_slice, quit_waiting, semaphore, until) == SK_OK
+        return wait_in(self.segment, take_slice, cancel_wait, semaphore, until) == SK_OK
 
     cdef bint take_now(self) except -1:
         """Take one if there is any and it is nobody's turn."""
@@ -164,16 +166,16 @@ cdef class Semaphore(Handle):
             return self.look(until)
         if self.look(0):
             return True
-        raise _times.too_long()
+        raise timeouts.too_long()
 
-    cdef SliceTurn turn(self, uint64_t until):
+    cdef SliceWaiter waiter(self, uint64_t until):
         """A task's wait for a permit."""
         if self.s is NULL:
             closed(self)
-        cdef SliceTurn turn = SliceTurn.__new__(SliceTurn)
-        turn.set(self.segment, <size_t>self.s, until)
-        turn.set_slices(take_slice, quit_waiting, sk_semaphore_of(self.s), next_thread())
-        return turn
+        cdef SliceWaiter waiter = SliceWaiter.__new__(SliceWaiter)
+        waiter.set(self.segment, <size_t>self.s, until)
+        waiter.set_slices(take_slice, cancel_wait, sk_semaphore_of(self.s), next_thread())
+        return waiter
 
     async def aacquire(self, blocking=True, timeout=None, *, block=None):
         """Take one permit as `acquire` does, without blocking the event loop; a coroutine.
@@ -184,8 +186,8 @@ cdef class Semaphore(Handle):
         if nobody_in_line() and self.take_now():
             return True
         if is_too_long(until):
-            return await coroutines().without_waiting(waiting(self.turn(0)))
-        return await waiting(self.turn(until))
+            return await coroutines().without_waiting(waiting(self.waiter(0)))
+        return await waiting(self.waiter(until))
 
     @cython.binding(False)
     def release(self, n=1):
@@ -224,7 +226,7 @@ cdef class Semaphore(Handle):
             kind="Semaphore",
             value=self.get_value(),
             bound=None,
-            waiting=sk_roll_sum(segment.s, sk_semaphore_of(segment.s).roll),
+            waiting=sk_seat_counts_sum(segment.s, sk_semaphore_of(segment.s).waiters),
             holders={},
             attached=segment.attached(),
         )
@@ -242,7 +244,7 @@ cdef class Semaphore(Handle):
         key = <size_t>self.s
         self.release()
         if not nobody_in_line():
-            coroutines().stir(key)
+            coroutines().wake_next(key)
 
     def __repr__(self):
         if self.s is NULL:

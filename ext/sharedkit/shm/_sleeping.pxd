@@ -3,11 +3,11 @@
 from libc.stdint cimport uint32_t, uint64_t
 from libcpp cimport bool as cbool
 
-from sharedkit._segment cimport Segment, sk_segment
-from sharedkit._watch cimport Turn
+from sharedkit._core.segment cimport Segment, sk_segment
+from sharedkit._core.watcher cimport Waiter
 
 
-cdef extern from "sk_condition.h" nogil:
+cdef extern from "structures/sk_condition.h" nogil:
     enum: SK_SLEEPERS, SK_SLEEPERS_PRIVATE, SK_SLEEPERS_DOUBLED, SK_CONDITION_SLOTS
     ctypedef struct sk_sleeper:
         uint32_t word
@@ -22,8 +22,8 @@ cdef extern from "sk_condition.h" nogil:
     int sk_condition_refuse(const sk_segment *s) noexcept
     int sk_condition_enter(const sk_segment *s, sk_condition *c, sk_sleeper **mine) noexcept
     int sk_condition_wait(sk_segment *s, sk_condition *c, sk_sleeper *z, uint32_t me, uint64_t until) noexcept
-    cbool sk_condition_quit(sk_sleeper *z, uint32_t me) noexcept
-    void sk_condition_leave(sk_sleeper *z) noexcept
+    cbool sk_condition_cancel(sk_sleeper *z, uint32_t me) noexcept
+    void sk_condition_detach(sk_sleeper *z) noexcept
     void sk_condition_abandon(const sk_segment *s, sk_condition *c, sk_sleeper *z, uint32_t me) noexcept
     void sk_condition_notify(const sk_segment *s, sk_condition *c, uint64_t n) noexcept
     void sk_condition_count(const sk_segment *s, const sk_condition *c, uint32_t *waiting, uint32_t *told) noexcept
@@ -32,14 +32,14 @@ cdef extern from "sk_condition.h" nogil:
 cdef sk_sleeper *enter(Segment segment, sk_condition *table) except NULL
 
 
-cdef class SleepTurn(Turn):
+cdef class SleepWaiter(Waiter):
     """A task's wait to be notified; its first step takes a slot and lets the lock go."""
 
     cdef sk_condition *table
     cdef sk_sleeper *slot        # NULL before and after
     cdef object lock             # a Mutex
     cdef public object loop      # of the task
-    cdef Turn taking             # the wait for the lock, None before
+    cdef Waiter taking             # the wait for the lock, None before
     cdef uint32_t name           # of the task that holds it, if it is re-entrant
     cdef uint64_t saved          # how often it was held; 0 before
     cdef bint told

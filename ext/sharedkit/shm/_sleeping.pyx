@@ -4,10 +4,11 @@
 cimport cython
 from libc.stdint cimport uint64_t
 
-from sharedkit._segment cimport SK_BUSY, SK_FULL, SK_INTERRUPTED, SK_OK, PrivateSegment, Segment, refuse, sk_me
-from sharedkit._watch cimport Turn, heed, pending, sk_waits_aside, unheed, waiting
+from sharedkit._core.segment cimport SK_BUSY, SK_FULL, SK_INTERRUPTED, SK_OK, PrivateSegment, Segment, refuse, sk_me
+from sharedkit._core.watcher cimport Waiter, add_undelivered, pending, sk_waits_aside, discard_undelivered
+from sharedkit.aio._lazy cimport waiting
 from sharedkit.shm._rlock cimport RLock
-from sharedkit.shm._sync cimport turn_of
+from sharedkit.shm._sync cimport waiter_of
 
 cdef uint64_t FOR_EVER = <uint64_t>-1
 
@@ -29,10 +30,10 @@ cdef sk_sleeper *enter(Segment segment, sk_condition *table) except NULL:
     return slot
 
 
-cdef class SleepTurn(Turn):
+cdef class SleepWaiter(Waiter):
 
     cdef object look(self):
-        unheed(self)
+        discard_undelivered(self)
         if self.gone:
             return True              # as if notified: who waits for a condition looks again in any case
         if self.slot is NULL:
@@ -44,7 +45,7 @@ cdef class SleepTurn(Turn):
             return pending()
         if rc == SK_BUSY:
             raise RuntimeError("this process was forked off by one that waits, and does not wait itself")
-        self.told = rc == SK_OK or not sk_condition_quit(self.slot, self.me)
+        self.told = rc == SK_OK or not sk_condition_cancel(self.slot, self.me)
         return self.told
 
     cdef int lie_down(self) except -1:
@@ -75,17 +76,17 @@ cdef class SleepTurn(Turn):
     def back(self):
         with cython.critical_section(self):
             if isinstance(self.lock, RLock):
-                self.taking = (<RLock>self.lock).turn(FOR_EVER, self.saved, self.name)
+                self.taking = (<RLock>self.lock).waiter(FOR_EVER, self.saved, self.name)
             else:
-                self.taking = turn_of(self.lock, FOR_EVER)
+                self.taking = waiter_of(self.lock, FOR_EVER)
             taking = self.taking
-        heed(self)
+        add_undelivered(self)
         return waiting(taking)
 
     cdef int called(self) except -1:
-        return heed(self)
+        return add_undelivered(self)
 
-    cdef int look_after(self) except -1:
+    cdef int reclaim(self) except -1:
         """One whose loop does not run must not keep a notification, be it that it has not looked yet, or that it waits
         for the lock; of one whose loop is closed nobody takes care but this."""
         if not self.loop.is_running():
@@ -93,11 +94,11 @@ cdef class SleepTurn(Turn):
         return 0
 
     cdef int abandon(self) except -1:
-        Turn.abandon(self)
+        Waiter.abandon(self)
         self.pass_on()
         if self.loop.is_closed():
             if self.taking is not None:
-                self.taking.quit()
+                self.taking.cancel()
             self.done(False)
         return 0
 
@@ -110,10 +111,10 @@ cdef class SleepTurn(Turn):
 
     def done(self, well):
         with cython.critical_section(self):
-            unheed(self)
+            discard_undelivered(self)
             if well and self.told and sk_me(self.segment.s) == self.me:
                 self.told = False
-                sk_condition_leave(self.slot)
+                sk_condition_detach(self.slot)
             self.pass_on()
             self.lock = self.taking = None
-            Turn.drop(self)
+            Waiter.drop(self)

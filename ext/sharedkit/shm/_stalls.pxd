@@ -3,10 +3,10 @@
 from libc.stdint cimport uint32_t, uint64_t
 from libcpp cimport bool as cbool
 
-from sharedkit._segment cimport Segment
+from sharedkit._core.segment cimport Segment
 
 
-cdef extern from "sk_stall.h" nogil:
+cdef extern from "core/sk_stall.h" nogil:
     enum: SK_STALLED, SK_STALL_NS
 
     ctypedef struct sk_stall:

@@ -3,7 +3,7 @@
 
 from libc.stdint cimport uint32_t
 
-from sharedkit import _standstill
+from sharedkit._core import stopped_processes
 
 
 cdef object holder(Segment segment, const sk_stall *stall):
@@ -13,7 +13,7 @@ cdef object holder(Segment segment, const sk_stall *stall):
 
 cdef bint goes_on(Segment segment, const sk_stall *stall) except -1:
     """Whether the holder seems about to get on after all, so that the call should wait some more."""
-    return _standstill.is_about_to_run(holder(segment, stall), stall.still / 1e9)
+    return stopped_processes.is_about_to_run(holder(segment, stall), stall.still / 1e9)
 
 
 cdef object stalled(object kind, Segment segment, const sk_stall *stall, str inside):
@@ -21,6 +21,6 @@ cdef object stalled(object kind, Segment segment, const sk_stall *stall, str ins
     if stall.word == 0 or stall.still < SK_STALL_NS and not stall.in_time:
         return kind()
     pid = holder(segment, stall)
-    if stall.still < SK_STALL_NS and not _standstill.is_stopped(pid):
+    if stall.still < SK_STALL_NS and not stopped_processes.is_stopped(pid):
         return kind()
-    return kind(_standstill.describe(pid, inside, stall.still / 1e9))
+    return kind(stopped_processes.describe(pid, inside, stall.still / 1e9))

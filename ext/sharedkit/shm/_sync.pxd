@@ -3,29 +3,29 @@
 from libc.stdint cimport uint32_t, uint64_t
 from libcpp cimport bool as cbool
 
-from sharedkit._segment cimport Handle, Segment, sk_segment
-from sharedkit.shm._waiting cimport SliceTurn, sk_stay
+from sharedkit._core.segment cimport Handle, Segment, sk_segment
+from sharedkit.shm._waiting cimport SliceWaiter, sk_wait_state
 
 
-cdef extern from "sk_mutex.h" nogil:
+cdef extern from "structures/sk_mutex.h" nogil:
     ctypedef struct sk_mutex:
         uint32_t word
-        uint32_t torn        # deaths from a hand-over to the release that ends it
+        uint32_t poisoned        # deaths from a hand-over to the release that ends it
         uint64_t since       # nanoseconds of wall clock, or 0
         uint64_t thread      # of a re-entrant one: who holds it
         uint64_t count       # and how often
-        uint64_t *roll       # how many threads of each process wait
+        uint64_t *waiters       # how many threads of each process wait
 
     uint64_t sk_mutex_len(uint32_t seats) noexcept
     int sk_mutex_try(const sk_segment *s, sk_mutex *m) noexcept
-    int sk_mutex_take(sk_segment *s, sk_mutex *m, uint64_t until, sk_stay *stay) noexcept
-    void sk_mutex_quit(const sk_segment *s, sk_mutex *m, sk_stay *stay) noexcept
+    int sk_mutex_take(sk_segment *s, sk_mutex *m, uint64_t until, sk_wait_state *wait) noexcept
+    void sk_mutex_cancel(const sk_segment *s, sk_mutex *m, sk_wait_state *wait) noexcept
     int sk_mutex_give(const sk_segment *s, sk_mutex *m) noexcept
     void sk_mutex_pass_on(sk_mutex *m) noexcept
-    int sk_mutex_mend(const sk_segment *s, sk_mutex *m) noexcept
+    int sk_mutex_mark_consistent(const sk_segment *s, sk_mutex *m) noexcept
     cbool sk_mutex_taken(const sk_segment *s, const sk_mutex *m) noexcept
     uint32_t sk_lock_owner(const uint32_t *word) noexcept
-    uint64_t sk_roll_sum(const sk_segment *s, const uint64_t *roll) noexcept
+    uint64_t sk_seat_counts_sum(const sk_segment *s, const uint64_t *counts) noexcept
 
 
 cdef class Mutex(Handle):
@@ -38,7 +38,7 @@ cdef class Mutex(Handle):
     cdef object picture(self, str kind, object count)
 
 
-cdef class MutexTurn(SliceTurn):
+cdef class MutexWaiter(SliceWaiter):
     """A task's wait for a mutex."""
 
     cdef sk_mutex *mutex
@@ -47,4 +47,4 @@ cdef class MutexTurn(SliceTurn):
     cdef set_mutex(self, Mutex handle, uint64_t until)
 
 
-cdef MutexTurn turn_of(Mutex handle, uint64_t until)
+cdef MutexWaiter waiter_of(Mutex handle, uint64_t until)

@@ -8,13 +8,14 @@ from libc.string cimport memset
 from libcpp cimport bool as cbool
 
 from sharedkit import errors, segments
-from sharedkit._differences import unlike
-from sharedkit._segment cimport (
+from sharedkit._core.differences import unlike
+from sharedkit._core.segment cimport (
     SK_BUSY, SK_CORRUPT, SK_EXCESS, SK_OK, SK_OWNER_DIED,
     Dropped, Handle, Segment, closed, create_segment, refuse, sk_body_of, sk_header_of, sk_plan, sk_segment,
 )
-from sharedkit._watch cimport coroutines, nobody_in_line, sk_waits_aside, waiting
-from sharedkit.shm._waiting cimport SliceTurn, next_thread, sk_stay, until_of, wait_in
+from sharedkit._core.watcher cimport nobody_in_line, sk_waits_aside
+from sharedkit.aio._lazy cimport coroutines, waiting
+from sharedkit.shm._waiting cimport SliceWaiter, next_thread, sk_wait_state, until_of, wait_in
 from sharedkit.statistics import LockStatistics
 
 KIND_LOCK = 6
@@ -26,18 +27,18 @@ MANNERS = ("warn", "raise")
 # --- the mutex of Lock and RLock ------------------------------------------------------------------------
 
 
-cdef int take_slice(sk_segment *s, void *mutex, uint64_t until, sk_stay *stay) noexcept nogil:
-    sk_waits_aside(stay.aside)
-    cdef int rc = sk_mutex_take(s, <sk_mutex *>mutex, until, stay)
+cdef int take_slice(sk_segment *s, void *mutex, uint64_t until, sk_wait_state *wait) noexcept nogil:
+    sk_waits_aside(wait.aside)
+    cdef int rc = sk_mutex_take(s, <sk_mutex *>mutex, until, wait)
     sk_waits_aside(NULL)
     return rc
 
 
-cdef void quit_waiting(const sk_segment *s, void *mutex, sk_stay *stay) noexcept nogil:
-    sk_mutex_quit(s, <sk_mutex *>mutex, stay)
+cdef void cancel_wait(const sk_segment *s, void *mutex, sk_wait_state *wait) noexcept nogil:
+    sk_mutex_cancel(s, <sk_mutex *>mutex, wait)
 
 
-cdef class MutexTurn(SliceTurn):
+cdef class MutexWaiter(SliceWaiter):
 
     cdef set_mutex(self, Mutex handle, uint64_t until):
         self.mutex = handle.mutex
@@ -48,17 +49,17 @@ cdef class MutexTurn(SliceTurn):
         if rc == SK_OWNER_DIED:
             warn(self.segment, self.mutex, self.strict)
             return True
-        return SliceTurn.answer(self, rc)
+        return SliceWaiter.answer(self, rc)
 
 
-cdef MutexTurn turn_of(Mutex handle, uint64_t until):
+cdef MutexWaiter waiter_of(Mutex handle, uint64_t until):
     """A task's wait to take a lock that names no thread."""
-    cdef MutexTurn turn = MutexTurn.__new__(MutexTurn)
+    cdef MutexWaiter waiter = MutexWaiter.__new__(MutexWaiter)
     if handle.mutex is NULL:
         closed(handle)
-    turn.set_mutex(handle, until)
-    turn.set_slices(take_slice, quit_waiting, handle.mutex, next_thread())
-    return turn
+    waiter.set_mutex(handle, until)
+    waiter.set_slices(take_slice, cancel_wait, handle.mutex, next_thread())
+    return waiter
 
 
 cdef class Mutex(Handle):
@@ -92,7 +93,7 @@ cdef class Mutex(Handle):
             if rc != SK_OK and rc != SK_OWNER_DIED and rc != SK_BUSY:
                 refuse(rc, 0)
         else:
-            rc = wait_in(segment, take_slice, quit_waiting, mutex, until)
+            rc = wait_in(segment, take_slice, cancel_wait, mutex, until)
         if rc == SK_OWNER_DIED:
             warn(segment, mutex, self.strict)
         return rc == SK_OK or rc == SK_OWNER_DIED
@@ -113,14 +114,14 @@ cdef class Mutex(Handle):
         """True from the moment that it is taken over from a dead process until it is released in order."""
         if self.mutex is NULL:
             closed(self)
-        return self.mutex.torn != 0
+        return self.mutex.poisoned != 0
 
     def mark_consistent(self):
         """Say that what the lock protects is in order again: `owner_died` is false from now on.
         """
         if self.mutex is NULL:
             closed(self)
-        cdef int rc = sk_mutex_mend(self.s, self.mutex)
+        cdef int rc = sk_mutex_mark_consistent(self.s, self.mutex)
         if rc != SK_OK:
             refuse(rc, 0)
 
@@ -143,8 +144,8 @@ cdef class Mutex(Handle):
             kind=kind,
             owner=pid,
             since=None if pid is None or since == 0 else since / 1e9,
-            waiting=sk_roll_sum(segment.s, mutex.roll),
-            owner_died=mutex.torn != 0,
+            waiting=sk_seat_counts_sum(segment.s, mutex.waiters),
+            owner_died=mutex.poisoned != 0,
             count=0 if pid is None else count,
             attached=segment.attached(),
         )
@@ -207,7 +208,7 @@ cdef class Lock(Mutex):
     `acquire` takes `block=` for `blocking=` and a timeout of None for -1; `owner` and `statistics()` tell who holds it.
     `seats`: how many processes can attach at once.
     Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when what is there differs,
-    OutOfSharedMemory. Method: a robust futex word (ext/include/sk_mutex.h).
+    OutOfSharedMemory. Method: a robust futex word (ext/include/structures/sk_mutex.h).
     """
 
     cdef bint part               # of a structure, whose attribute `lock` it is
@@ -298,7 +299,7 @@ cdef class Lock(Mutex):
                 self.tell()
             if rc == SK_OK or rc == SK_OWNER_DIED:
                 return True
-        return await waiting(turn_of(self, until))
+        return await waiting(waiter_of(self, until))
 
     def locked(self):
         """Whether somebody holds it; not a dead process, whose lock can be taken over.
@@ -327,7 +328,7 @@ cdef class Lock(Mutex):
         key = <size_t>self.mutex
         self.release()
         if not nobody_in_line():
-            coroutines().stir(key)
+            coroutines().wake_next(key)
 
     def __reduce__(self):
         if self.part:

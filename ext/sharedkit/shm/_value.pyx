@@ -3,7 +3,7 @@
 
 from libc.stdint cimport uint64_t
 
-from sharedkit._segment cimport Dropped, Handle, Segment, closed, keep
+from sharedkit._core.segment cimport Dropped, Handle, Segment, closed, keep
 from sharedkit.shm._rlock cimport RLock
 
 cdef uint64_t FOR_EVER = <uint64_t>-1

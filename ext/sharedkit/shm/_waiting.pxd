@@ -3,9 +3,9 @@
 from libc.stdint cimport uint32_t, uint64_t
 from libcpp cimport bool as cbool
 
-from sharedkit._attend cimport has_greenlets
-from sharedkit._segment cimport Segment, sk_segment
-from sharedkit._watch cimport Turn, sk_aside
+from sharedkit._core.interrupts cimport has_greenlets
+from sharedkit._core.segment cimport Segment, sk_segment
+from sharedkit._core.watcher cimport Waiter, sk_aside
 from sharedkit.shm._stalls cimport sk_stall
 
 
@@ -17,27 +17,27 @@ cdef extern from *:
     const cbool *sk_greenlets
     uint32_t sk_thread_number() noexcept
 
-cdef extern from "sk_stay.h" nogil:
-    ctypedef struct sk_stay:
+cdef extern from "core/sk_wait_state.h" nogil:
+    ctypedef struct sk_wait_state:
         uint32_t thread      # tells it from the others of its process
         cbool enrolled
         sk_aside *aside      # of a wait that may not sleep, or NULL
         sk_stall stall       # of an inner lock
 
 
-# One slice of waiting for what `what` points to; SK_INTERRUPTED: come again with the same stay.
-ctypedef int (*slice_of)(sk_segment *s, void *what, uint64_t until, sk_stay *stay) noexcept nogil
+# One slice of waiting for what `what` points to; SK_INTERRUPTED: come again with the same wait.
+ctypedef int (*slice_of)(sk_segment *s, void *what, uint64_t until, sk_wait_state *wait) noexcept nogil
 # The wait is given up in between.
-ctypedef void (*end_of)(const sk_segment *s, void *what, sk_stay *stay) noexcept nogil
+ctypedef void (*end_of)(const sk_segment *s, void *what, sk_wait_state *wait) noexcept nogil
 
 
-cdef class SliceTurn(Turn):
+cdef class SliceWaiter(Waiter):
     """A wait in slices, each of which looks once instead of sleeping."""
 
     cdef slice_of slice
     cdef end_of quits
     cdef void *what
-    cdef sk_stay stay
+    cdef sk_wait_state wait
 
     cdef set_slices(self, slice_of step, end_of end, void *what, uint32_t thread)
     cdef object answer(self, int rc)

@@ -5,16 +5,16 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 from libcpp cimport bool as cbool
 
-from sharedkit import _times
-from sharedkit._attend cimport attend, greenlet_number
-from sharedkit._segment cimport (
+from sharedkit._core import timeouts
+from sharedkit._core.interrupts cimport attend, greenlet_number
+from sharedkit._core.segment cimport (
     SK_BUSY, SK_INTERRUPTED, SK_OK, SK_OWNER_DIED, SK_TIMEOUT, Segment, deadline_of, is_too_long, refuse,
 )
-from sharedkit._watch cimport pending
+from sharedkit._core.watcher cimport pending
 from sharedkit.shm._stalls cimport SK_STALLED, goes_on
 
 
-cdef extern from "sk_atomic.h" nogil:
+cdef extern from "platform/sk_atomic.h" nogil:
     uint32_t sk_add32_relaxed(uint32_t *word, uint32_t n) noexcept    # what it was
 
 cdef uint64_t FOR_EVER = <uint64_t>-1
@@ -29,7 +29,7 @@ cdef uint64_t until_of(cbool willing, object timeout) except? 0:
         return FOR_EVER if willing else 0
     if willing and type(timeout) is float and 0 < <double>timeout < SOON:
         return deadline_of(timeout)
-    seconds = _times.check_wait(willing, timeout)
+    seconds = timeouts.check_wait(willing, timeout)
     if not willing:
         return 0
     if seconds == -1:
@@ -44,7 +44,7 @@ cdef uint64_t until_of_span(object timeout) except? 1:
     """
     cdef uint64_t until = until_of_wait(timeout)
     if is_too_long(until):
-        raise _times.too_long()
+        raise timeouts.too_long()
     return until
 
 
@@ -52,9 +52,9 @@ cdef uint64_t until_of_wait(object timeout) except? 1:
     """The same, but `is_too_long` where that raises OverflowError, for calls that may have nothing to wait for."""
     if timeout is None:
         return FOR_EVER
-    cdef double seconds = timeout if type(timeout) is float else _times.seconds(timeout)
+    cdef double seconds = timeout if type(timeout) is float else timeouts.seconds(timeout)
     if seconds != seconds:
-        _times.seconds(timeout)    # which refuses NaN
+        timeouts.seconds(timeout)    # which refuses NaN
     return deadline_of(seconds) if seconds > 0 else 0
 
 
@@ -68,21 +68,21 @@ cdef int wait_in(Segment segment, slice_of step, end_of end, void *what, uint64_
 
     Raises what handlers raise, after `end`, and what `refuse` makes of other statuses.
     """
-    cdef sk_stay stay
+    cdef sk_wait_state wait
     cdef int rc
-    memset(&stay, 0, sizeof(stay))
-    stay.thread = this_thread()
+    memset(&wait, 0, sizeof(wait))
+    wait.thread = this_thread()
     while True:
         with nogil:
-            rc = step(segment.s, what, until, &stay)
-        if rc == SK_STALLED and not goes_on(segment, &stay.stall):
-            end(segment.s, what, &stay)
+            rc = step(segment.s, what, until, &wait)
+        if rc == SK_STALLED and not goes_on(segment, &wait.stall):
+            end(segment.s, what, &wait)
             return SK_BUSY
         if rc == SK_INTERRUPTED or rc == SK_STALLED:
             try:
                 attend(segment)
             except BaseException:
-                end(segment.s, what, &stay)
+                end(segment.s, what, &wait)
                 raise
         elif rc == SK_OK or rc == SK_OWNER_DIED or rc == SK_TIMEOUT or rc == SK_BUSY:
             return rc
@@ -98,20 +98,20 @@ cdef uint32_t next_thread() noexcept:
     return sk_add32_relaxed(&turns, 1) + 1 | <uint32_t>1 << 31
 
 
-cdef class SliceTurn(Turn):
+cdef class SliceWaiter(Waiter):
 
     cdef set_slices(self, slice_of step, end_of end, void *what, uint32_t thread):
-        memset(&self.stay, 0, sizeof(self.stay))
-        self.stay.thread = thread
-        self.stay.aside = &self.aside
+        memset(&self.wait, 0, sizeof(self.wait))
+        self.wait.thread = thread
+        self.wait.aside = &self.aside
         self.slice = step
         self.quits = end
         self.what = what
 
     cdef object look(self):
-        cdef int rc = self.slice(self.segment.s, self.what, self.until, &self.stay)
+        cdef int rc = self.slice(self.segment.s, self.what, self.until, &self.wait)
         if rc == SK_STALLED:
-            rc = SK_INTERRUPTED if goes_on(self.segment, &self.stay.stall) else SK_BUSY
+            rc = SK_INTERRUPTED if goes_on(self.segment, &self.wait.stall) else SK_BUSY
         return pending() if rc == SK_INTERRUPTED else self.answer(rc)
 
     cdef object answer(self, int rc):
@@ -123,5 +123,5 @@ cdef class SliceTurn(Turn):
         return refuse(rc, 0)
 
     cdef int end(self) except -1:
-        self.quits(self.segment.s, self.what, &self.stay)
+        self.quits(self.segment.s, self.what, &self.wait)
         return 0

@@ -13,34 +13,36 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 from libcpp cimport bool as cbool
 
-from sharedkit import _times, errors, segments
-from sharedkit._attend cimport attend
-from sharedkit._differences import unlike
-from sharedkit._iteration import refuse_search, until_shutdown
-from sharedkit._segment cimport (
+from sharedkit import errors, segments
+from sharedkit._core import timeouts
+from sharedkit._core.interrupts cimport attend
+from sharedkit._core.differences import unlike
+from sharedkit._core.iteration import refuse_search, until_shutdown
+from sharedkit._core.segment cimport (
     SK_INTERRUPTED, SK_TIMEOUT,
     Dropped, Handle, Segment, closed, create_segment, deadline_of, is_too_long, keep, sk_plan, sk_segment,
 )
-from sharedkit._watch cimport Turn, coroutines, nobody_in_line, pending, sk_waits_aside, waiting
-from sharedkit.shm._waiting cimport next_thread, sk_stay, this_thread
+from sharedkit._core.watcher cimport Waiter, nobody_in_line, pending, sk_waits_aside
+from sharedkit.aio._lazy cimport coroutines, waiting
+from sharedkit.shm._waiting cimport next_thread, sk_wait_state, this_thread
 from sharedkit.statistics import QueueStatistics
 from sharedkit.thread import registry
 from sharedkit.thread._ranking cimport ANSWER, NOTHING, Place, Ranking, Run, first_runs, half_run
 
 
-cdef extern from "sk_side.h" nogil:
+cdef extern from "core/sk_side.h" nogil:
     ctypedef struct sk_side:
         uint32_t event
 
     uint32_t sk_side_raise(sk_side *d) noexcept
-    int sk_side_park(sk_segment *s, sk_side *d, uint32_t raised, uint64_t until, sk_stay *stay) noexcept
-    void sk_side_end(const sk_segment *s, sk_side *d, sk_stay *stay) noexcept
-    cbool sk_side_barred(const sk_segment *s, sk_side *d, sk_stay *stay) noexcept
+    int sk_side_park(sk_segment *s, sk_side *d, uint32_t raised, uint64_t until, sk_wait_state *wait) noexcept
+    void sk_side_end(const sk_segment *s, sk_side *d, sk_wait_state *wait) noexcept
+    cbool sk_side_must_yield(const sk_segment *s, sk_side *d, sk_wait_state *wait) noexcept
     cbool sk_side_awaited(const sk_side *d) noexcept
-    void sk_side_call(sk_side *d, uint32_t n) noexcept
+    void sk_side_notify(sk_side *d, uint32_t n) noexcept
     uint64_t sk_side_waiting(const sk_segment *s, const sk_side *d) noexcept
 
-cdef extern from "sk_atomic.h" nogil:
+cdef extern from "platform/sk_atomic.h" nogil:
     uint64_t sk_load64_relaxed(const uint64_t *word) noexcept
     void sk_store64_relaxed(uint64_t *word, uint64_t value) noexcept
 
@@ -317,7 +319,7 @@ cdef class Queue(Handle):
                 q.push(item)
                 put = True
         if put:
-            sk_side_call(q.getters, 1)
+            sk_side_notify(q.getters, 1)
         else:
             segment = self.held()    # from here on: what is asked of the arguments may close the handle
             put_bounded(segment, q, item, block if blocking is None else blocking, timeout)
@@ -342,7 +344,7 @@ cdef class Queue(Handle):
         cdef uint64_t until = deadline_of(timeout) if willing else 0
         cdef Py_ssize_t done = 0
         if is_too_long(until):
-            raise _times.too_long()
+            raise timeouts.too_long()
         try:
             put_waiting(segment, q, batch, until, &done)
         except (Full, ShutDown) as error:
@@ -375,7 +377,7 @@ cdef class Queue(Handle):
                     got = True
             if got:
                 if bounded:
-                    sk_side_call(q.putters, 1)
+                    sk_side_notify(q.putters, 1)
                 return item
         segment = self.held()
         cdef cbool willing = block if blocking is None else blocking
@@ -425,11 +427,11 @@ cdef class Queue(Handle):
                 q.push(item)
                 put = True
         if put:
-            sk_side_call(q.getters, 1)
+            sk_side_notify(q.getters, 1)
             if not nobody_in_line():
-                coroutines().stir(key_of(q, GETTING))
+                coroutines().wake_next(key_of(q, GETTING))
         else:
-            await waiting(put_turn(self.held(), q, [item], block if blocking is None else blocking, timeout))
+            await waiting(put_waiter(self.held(), q, [item], block if blocking is None else blocking, timeout))
 
     async def aget(self, block=True, timeout=None, *, blocking=None):
         """`get`, which lets the event loop go on while it waits.
@@ -446,9 +448,9 @@ cdef class Queue(Handle):
                     got = True
             if got:
                 if q.maxsize > 0:
-                    sk_side_call(q.putters, 1)
+                    sk_side_notify(q.putters, 1)
                 return item
-        return await waiting(get_turn(self.held(), q, 1, True, block if blocking is None else blocking, timeout))
+        return await waiting(get_waiter(self.held(), q, 1, True, block if blocking is None else blocking, timeout))
 
     async def aput_many(self, items, block=True, timeout=None, *, blocking=None):
         """`put_many`, which lets the event loop go on while it waits.
@@ -457,17 +459,17 @@ cdef class Queue(Handle):
         """
         cdef cbool willing = block if blocking is None else blocking
         if willing and is_too_long(deadline_of(timeout)):
-            raise _times.too_long()
-        cdef PutTurn turn = None
+            raise timeouts.too_long()
+        cdef PutWaiter waiter = None
         try:
-            turn = put_turn(self.segment, self.there(), list(items), willing, timeout)
-            await waiting(turn)
+            waiter = put_waiter(self.segment, self.there(), list(items), willing, timeout)
+            await waiting(waiter)
         except (Full, ShutDown, coroutines().CancelledError) as error:
-            error.put = 0 if turn is None else turn.put
+            error.put = 0 if waiter is None else waiter.put
             raise
         except Exception as error:
-            if turn is not None and turn.place is not None:
-                say_how_many(error, turn.put)
+            if waiter is not None and waiter.place is not None:
+                say_how_many(error, waiter.put)
             raise
 
     async def aget_many(self, max_items=None, block=True, timeout=None, *, blocking=None):
@@ -477,13 +479,13 @@ cdef class Queue(Handle):
         most = most_of(max_items)
         if most == 0:
             return []
-        return await waiting(get_turn(segment, q, most, False, block if blocking is None else blocking, timeout))
+        return await waiting(get_waiter(segment, q, most, False, block if blocking is None else blocking, timeout))
 
     async def ajoin(self):
         """`join`, which lets the event loop go on while it waits."""
-        cdef JoinTurn turn = JoinTurn.__new__(JoinTurn)
-        turn.begin(self.segment, self.there(), JOINING, True, None)
-        await waiting(turn)
+        cdef JoinWaiter waiter = JoinWaiter.__new__(JoinWaiter)
+        waiter.begin(self.segment, self.there(), JOINING, True, None)
+        await waiting(waiter)
 
     def __aiter__(self):
         """Items as `aget` takes them, until the queue is shut down and empty."""
@@ -507,7 +509,7 @@ cdef class Queue(Handle):
         if excess:
             raise ValueError("task_done() called too many times")
         if all_done:
-            sk_side_call(q.joiners, EVERYBODY)
+            sk_side_notify(q.joiners, EVERYBODY)
 
     def join(self):
         """Wait until `task_done()` was called for every item that was put.
@@ -527,7 +529,7 @@ cdef class Queue(Handle):
                     break
                 sleep(segment, &wait)
         finally:
-            sk_side_end(segment.s, wait.side, &wait.stay)
+            sk_side_end(segment.s, wait.side, &wait.wait)
 
     def shutdown(self, immediate=False):
         """Make every `put`, and every `get` that finds no item, raise ShutDown, those that wait now among
@@ -553,9 +555,9 @@ cdef class Queue(Handle):
                 sk_store64_relaxed(&q.head, q.tail)
             elif q.state == 0:
                 q.state = 1
-        sk_side_call(q.getters, EVERYBODY)
-        sk_side_call(q.putters, EVERYBODY)
-        sk_side_call(q.joiners, EVERYBODY)
+        sk_side_notify(q.getters, EVERYBODY)
+        sk_side_notify(q.putters, EVERYBODY)
+        sk_side_notify(q.joiners, EVERYBODY)
 
     @cython.binding(False)
     def qsize(self):
@@ -591,7 +593,7 @@ cdef class Queue(Handle):
         with cython.critical_section(q):
             q.maxsize = bound
             q.bounded |= bound > 0
-        sk_side_call(q.putters, EVERYBODY)
+        sk_side_notify(q.putters, EVERYBODY)
 
     @property
     def unfinished_tasks(self):
@@ -674,12 +676,12 @@ cdef struct Wait:
     uint64_t until
     uint32_t raised
     bint over                # its time is, and one look is left
-    sk_stay stay
+    sk_wait_state wait
 
 
 cdef void begin(Wait *wait, sk_side *side, uint64_t until) noexcept:
     memset(wait, 0, sizeof(wait[0]))
-    wait.side, wait.until, wait.stay.thread = side, until, this_thread()
+    wait.side, wait.until, wait.wait.thread = side, until, this_thread()
 
 
 cdef int sleep(Segment segment, Wait *wait) except -1:
@@ -687,9 +689,9 @@ cdef int sleep(Segment segment, Wait *wait) except -1:
     hearing signals and returning with an item there is no waiting for the GIL. OverflowError."""
     cdef int rc
     if is_too_long(wait.until):
-        raise _times.too_long()
+        raise timeouts.too_long()
     with nogil:
-        rc = sk_side_park(segment.s, wait.side, wait.raised, wait.until, &wait.stay)
+        rc = sk_side_park(segment.s, wait.side, wait.raised, wait.until, &wait.wait)
     if rc == SK_TIMEOUT:
         wait.over = True
     if rc == SK_INTERRUPTED:
@@ -732,7 +734,7 @@ cdef object get_waiting(Segment segment, Items q, object most, bint single, cboo
         while True:
             with cython.critical_section(q):
                 if q.head != q.tail:
-                    if not willing or wait.over or not sk_side_barred(segment.s, wait.side, &wait.stay):
+                    if not willing or wait.over or not sk_side_must_yield(segment.s, wait.side, &wait.wait):
                         taken = take(q, most, single)
                         got = True
                 elif q.state != 0:
@@ -747,11 +749,11 @@ cdef object get_waiting(Segment segment, Items q, object most, bint single, cboo
                 raise Empty
             sleep(segment, &wait)
     finally:
-        sk_side_end(segment.s, wait.side, &wait.stay)
+        sk_side_end(segment.s, wait.side, &wait.wait)
         if not got and q.length() != 0:    # the call that woke this one may have been meant for the next
-            sk_side_call(wait.side, 1)
+            sk_side_notify(wait.side, 1)
     if q.maxsize > 0:
-        sk_side_call(q.putters, 1 if single else EVERYBODY)
+        sk_side_notify(q.putters, 1 if single else EVERYBODY)
     return taken
 
 
@@ -786,7 +788,7 @@ cdef int put_bounded(Segment segment, Items q, object item, cbool willing, objec
                 q.push(item)
                 put = True
     if put:
-        sk_side_call(q.getters, 1)
+        sk_side_notify(q.getters, 1)
     else:
         put_waiting(segment, q, [item], until, &done)
     return 0
@@ -807,7 +809,7 @@ cdef int put_waiting(Segment segment, Items q, list batch, uint64_t until, Py_ss
                 place.wants = NOTHING
             with cython.critical_section(q):
                 shut = q.state != 0
-                if not shut and (until == 0 or wait.over or not sk_side_barred(segment.s, wait.side, &wait.stay)):
+                if not shut and (until == 0 or wait.over or not sk_side_must_yield(segment.s, wait.side, &wait.wait)):
                     done = put_some(q, batch, done, place)
                 all_in = not shut and done == len(batch)
                 wants = not shut and place is not None and place.wants != NOTHING
@@ -815,7 +817,7 @@ cdef int put_waiting(Segment segment, Items q, list batch, uint64_t until, Py_ss
                     wait.raised = sk_side_raise(wait.side)
             put[0] = done
             if done > before:
-                sk_side_call(q.getters, 1 if done - before == 1 else EVERYBODY)
+                sk_side_notify(q.getters, 1 if done - before == 1 else EVERYBODY)
             if all_in:
                 break
             if shut:
@@ -827,9 +829,9 @@ cdef int put_waiting(Segment segment, Items q, list batch, uint64_t until, Py_ss
                 raise Full
             sleep(segment, &wait)
     finally:
-        sk_side_end(segment.s, wait.side, &wait.stay)
+        sk_side_end(segment.s, wait.side, &wait.wait)
         if not all_in and q.room() > 0:
-            sk_side_call(wait.side, 1)
+            sk_side_notify(wait.side, 1)
     return 0
 
 
@@ -840,23 +842,23 @@ cdef tuple key_of(Items q, int which):
     return <size_t><void *>q, which
 
 
-cdef class SideTurn(Turn):
+cdef class SideWaiter(Waiter):
     """A task's wait at a side of a queue."""
 
     cdef Items q
     cdef sk_side *side
-    cdef sk_stay stay
+    cdef sk_wait_state wait
     cdef bint over
 
     cdef begin(self, Segment segment, Items q, int which, cbool willing, object timeout):
-        memset(&self.stay, 0, sizeof(self.stay))
+        memset(&self.wait, 0, sizeof(self.wait))
         self.q = q
         self.side = q.getters if which == GETTING else q.putters if which == PUTTING else q.joiners
         self.set(segment, key_of(q, which) if willing else None, deadline_of(timeout) if willing else 0)
-        self.stay.thread = next_thread()
-        self.stay.aside = &self.aside
+        self.wait.thread = next_thread()
+        self.wait.aside = &self.aside
         if which != JOINING:
-            self.stirs = key_of(q, PUTTING if which == GETTING else GETTING)
+            self.wakes_next = key_of(q, PUTTING if which == GETTING else GETTING)
 
     cdef object glance(self):
         """Inside the exclusion: the answer, NOT_YET, or AT_ONCE. Raises what the method raises."""
@@ -867,7 +869,7 @@ cdef class SideTurn(Turn):
         return 0
 
     cdef bint barred(self) noexcept:
-        return self.until != 0 and not self.over and sk_side_barred(self.segment.s, self.side, &self.stay)
+        return self.until != 0 and not self.over and sk_side_must_yield(self.segment.s, self.side, &self.wait)
 
     cdef int refuse(self) except -1:
         """Its time is over."""
@@ -881,7 +883,7 @@ cdef class SideTurn(Turn):
         try:
             return self.glances()
         except BaseException:
-            sk_side_end(self.segment.s, self.side, &self.stay)
+            sk_side_end(self.segment.s, self.side, &self.wait)
             raise
 
     cdef object glances(self):
@@ -898,15 +900,15 @@ cdef class SideTurn(Turn):
                 self.serve()
                 continue
             if answer is not NOT_YET:
-                sk_side_end(self.segment.s, self.side, &self.stay)
+                sk_side_end(self.segment.s, self.side, &self.wait)
                 self.done()
                 return answer
             if self.until == 0 or self.over:
                 self.refuse()
             if is_too_long(self.until):
-                raise _times.too_long()
+                raise timeouts.too_long()
             sk_waits_aside(&self.aside)
-            rc = sk_side_park(self.segment.s, self.side, raised, self.until, &self.stay)
+            rc = sk_side_park(self.segment.s, self.side, raised, self.until, &self.wait)
             sk_waits_aside(NULL)
             if rc == SK_INTERRUPTED:
                 return pending()
@@ -917,9 +919,9 @@ cdef class SideTurn(Turn):
         return False
 
     cdef int end(self) except -1:
-        sk_side_end(self.segment.s, self.side, &self.stay)
+        sk_side_end(self.segment.s, self.side, &self.wait)
         if self.may_go_on():
-            sk_side_call(self.side, 1)
+            sk_side_notify(self.side, 1)
         return 0
 
 
@@ -927,7 +929,7 @@ cdef object NOT_YET = object(), AT_ONCE = object()
 
 
 @cython.final
-cdef class GetTurn(SideTurn):
+cdef class GetWaiter(SideWaiter):
 
     cdef object most
     cdef bint single
@@ -945,24 +947,24 @@ cdef class GetTurn(SideTurn):
 
     cdef int done(self) except -1:
         if self.q.maxsize > 0:
-            sk_side_call(self.q.putters, 1 if self.single else EVERYBODY)
+            sk_side_notify(self.q.putters, 1 if self.single else EVERYBODY)
         return 0
 
     cdef bint may_go_on(self) noexcept:
         return self.q.length() != 0
 
 
-cdef GetTurn get_turn(Segment segment, Items q, object most, bint single, cbool willing, object timeout):
-    cdef GetTurn turn = GetTurn.__new__(GetTurn)
+cdef GetWaiter get_waiter(Segment segment, Items q, object most, bint single, cbool willing, object timeout):
+    cdef GetWaiter waiter = GetWaiter.__new__(GetWaiter)
     if ended(q):
         raise ShutDown
-    turn.most, turn.single = most, single
-    turn.begin(segment, q, GETTING, willing, timeout)
-    return turn
+    waiter.most, waiter.single = most, single
+    waiter.begin(segment, q, GETTING, willing, timeout)
+    return waiter
 
 
 @cython.final
-cdef class PutTurn(SideTurn):
+cdef class PutWaiter(SideWaiter):
 
     cdef list batch
     cdef Place place             # None but in a PriorityQueue
@@ -991,7 +993,7 @@ cdef class PutTurn(SideTurn):
 
     cdef object look(self):
         try:
-            return SideTurn.look(self)
+            return SideWaiter.look(self)
         finally:
             self.done()
 
@@ -1002,25 +1004,25 @@ cdef class PutTurn(SideTurn):
         cdef Py_ssize_t came = self.put - self.told
         self.told = self.put
         if came > 0:
-            sk_side_call(self.q.getters, 1 if came == 1 else EVERYBODY)
+            sk_side_notify(self.q.getters, 1 if came == 1 else EVERYBODY)
         return 0
 
     cdef bint may_go_on(self) noexcept:
         return self.q.room() > 0
 
 
-cdef PutTurn put_turn(Segment segment, Items q, list batch, cbool willing, object timeout):
-    cdef PutTurn turn = PutTurn.__new__(PutTurn)
+cdef PutWaiter put_waiter(Segment segment, Items q, list batch, cbool willing, object timeout):
+    cdef PutWaiter waiter = PutWaiter.__new__(PutWaiter)
     if q.state != 0:
         raise ShutDown
-    turn.batch = batch
-    turn.place = place_in(q)
-    turn.begin(segment, q, PUTTING, willing, None if q.maxsize <= 0 else timeout)
-    return turn
+    waiter.batch = batch
+    waiter.place = place_in(q)
+    waiter.begin(segment, q, PUTTING, willing, None if q.maxsize <= 0 else timeout)
+    return waiter
 
 
 @cython.final
-cdef class JoinTurn(SideTurn):
+cdef class JoinWaiter(SideWaiter):
 
     cdef object glance(self):
         return NOT_YET if self.q.unfinished else None

@@ -8,7 +8,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
 from sharedkit import segments
-from sharedkit._segment cimport HAS_GIL, Dropped, Handle, Segment, closed, create_segment, keep, sk_plan
+from sharedkit._core.segment cimport HAS_GIL, Dropped, Handle, Segment, closed, create_segment, keep, sk_plan
 from sharedkit.shm._rlock cimport RLock
 from sharedkit.shm._sync cimport sk_mutex_len
 from sharedkit.statistics import DictStatistics

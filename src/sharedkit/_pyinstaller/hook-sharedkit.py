@@ -6,7 +6,7 @@ PyInstaller reads Python sources, so it sees nothing of what compiled modules im
 from PyInstaller.utils.hooks import collect_submodules
 
 # The command line with its extras comes with a program that imports it itself.
-APART = ("sharedkit.compare", "sharedkit.commands", "sharedkit.cli", "sharedkit.__main__", "sharedkit._pyinstaller")
+APART = ("sharedkit.compare", "sharedkit.commands", "sharedkit.__main__", "sharedkit._pyinstaller")
 
 
 def is_part(name: str) -> bool:

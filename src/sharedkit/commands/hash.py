@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 
 import click
 
-from sharedkit._hashing import Stream, describe
 from sharedkit.hashing import FileDigests, algorithms, hash_files
+from sharedkit.hashing._digests import Hasher, describe
 
 __all__ = ["hash_command"]
 
@@ -99,8 +99,8 @@ def _digests(names: list[str], algorithm: str, threads: int) -> Iterator[FileDig
 
 
 def _standard_input(algorithm: str) -> FileDigests:
-    stream, size = Stream(algorithm), 0
+    hasher, size = Hasher(algorithm), 0
     while piece := sys.stdin.buffer.read(1 << 20):
-        stream.feed(piece)
+        hasher.feed(piece)
         size += len(piece)
-    return FileDigests(STDIN, {algorithm: stream.digest().hex()}, size)
+    return FileDigests(STDIN, {algorithm: hasher.digest().hex()}, size)

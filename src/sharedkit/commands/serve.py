@@ -50,7 +50,7 @@ def serve(address: str, authkey_file: Path | None) -> None:
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):  # a second one changes nothing
             signal.signal(number, signal.SIG_IGN)
-        server.house.close()
+        server.registry.close()
         server.listener.close()
 
 

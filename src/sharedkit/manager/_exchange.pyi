@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar, final
 
-from sharedkit.manager._stream import Stream
-from sharedkit.manager.session import Link
+from sharedkit.manager._client_connection import ClientConnection
+from sharedkit.manager.client import Client
 
 _P = ParamSpec("_P")
 _S = TypeVar("_S")
@@ -17,9 +17,9 @@ class Request:
     note: Any
     in_order: bool
     @property
-    def link(self) -> Link: ...
+    def client(self) -> Client: ...
     @property
-    def stream(self) -> Stream: ...
+    def stream(self) -> ClientConnection: ...
     @property
     def content(self) -> tuple[int, str, tuple[Any, ...], int]: ...
     @property
@@ -34,7 +34,7 @@ class Request:
     def told(self) -> bool: ...
     def ask(
         self,
-        link: Link,
+        client: Client,
         ident: int,
         method: str,
         args: tuple[Any, ...],
@@ -45,7 +45,7 @@ class Request:
     def keep(self) -> None: ...
 
 def call(
-    link: Link,
+    client: Client,
     ident: int,
     method: str,
     args: tuple[Any, ...],

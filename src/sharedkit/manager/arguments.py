@@ -17,13 +17,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sharedkit._geometry import plain_dtype
-from sharedkit._times import seconds
-from sharedkit._values import CTYPES
+from sharedkit._core.array_spec import plain_dtype
+from sharedkit._core.timeouts import seconds
+from sharedkit._core.value_methods import CTYPES
 from sharedkit.manager._door import Known, is_envelope, only
 
 __all__ = [
-    "HOUSE",
+    "REGISTRY",
     "REQUESTS",
     "SCALARS",
     "Argument",
@@ -35,7 +35,7 @@ __all__ = [
     "plain_created",
 ]
 
-HOUSE = "house"  # the kind of what is no structure
+REGISTRY = "registry"  # the kind of what is no structure
 BITS = 64
 LIMIT = 1 << BITS
 MOST_BYTES = 4096  # of a name or a key of a counter
@@ -419,7 +419,7 @@ _QUEUE = {
 _VALUE = {"type": _NONE, "get": _NONE, "set": _of(SCALAR), "statistics": _NONE}
 
 REQUESTS: dict[str, dict[str, Takes]] = {
-    HOUSE: {
+    REGISTRY: {
         "create": _of(TEXT, TEXT, FLAG, FLAG, ANY, ANY),  # the last two by `check_created`
         "attach": _of(TEXT),
         "arrive": _of(WHOLE, TEXT, _optional(TEXT)),
@@ -563,7 +563,7 @@ _FOUND = Argument("kind and number", frozenset({tuple}), _same, lambda value: _c
 _NOTHING = Argument("None", frozenset({NoneType}), _same)
 
 _RESULTS: dict[str, dict[str, Argument]] = {
-    HOUSE: {"create": WHOLE, "attach": _FOUND, "arrive": _NOTHING},
+    REGISTRY: {"create": WHOLE, "attach": _FOUND, "arrive": _NOTHING},
     "Lock": {"acquire": _GOT, "acquire_restore_whole": _NOTHING},
     "RLock": {"acquire": _GOT, "acquire_restore_whole": _NOTHING},
     "Semaphore": {"acquire": FLAG},

@@ -8,8 +8,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from sharedkit._geometry import contents_of, geometry
-from sharedkit._summands import numbers
+from sharedkit._core.array_spec import contents_of, geometry
+from sharedkit._core.operands import numbers
 from sharedkit.manager.arguments import SCALARS
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
 from sharedkit.manager.lock import PartLock

@@ -11,12 +11,12 @@ from queue import Full
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from sharedkit._heed import heed
+from sharedkit.aio.undelivered import add_undelivered
 from sharedkit.errors import ShutDown
+from sharedkit.manager.client import Client
+from sharedkit.manager.protocol import Packed
 from sharedkit.manager.requests import Pending
-from sharedkit.manager.session import Link
-from sharedkit.manager.standing import StandsStill, Watch
-from sharedkit.manager.wire import Packed
+from sharedkit.manager.stopped_server import StandsStill, Watch
 
 if TYPE_CHECKING:
     import asyncio
@@ -31,7 +31,7 @@ def keep(pending: Pending) -> None:
 
 
 def _begin(
-    link: Link,
+    client: Client,
     ident: int,
     method: str,
     args: tuple[Any, ...],
@@ -58,11 +58,11 @@ def _begin(
         if not loop.is_running():
             leave(pending)
         elif leave is not keep:
-            heed(_Unseen(pending, loop, leave))
+            add_undelivered(_Unseen(pending, loop, leave))
         with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(wake)
 
-    return link.begin(ident, method, args, done, thread, watch), answered
+    return client.begin(ident, method, args, done, thread, watch), answered
 
 
 async def _answer(answered: asyncio.Future[None], watch: Watch | None) -> None:
@@ -85,7 +85,7 @@ class _Unseen:
     def __init__(self, pending: Pending, loop: asyncio.AbstractEventLoop, leave: Callable[[Pending], object]) -> None:
         self.pending, self.loop, self.leave = pending, loop, leave
 
-    def look_after(self) -> bool:
+    def reclaim(self) -> bool:
         with _looking:
             if self.pending.seen:
                 return False
@@ -115,7 +115,7 @@ def _seen(pending: Pending) -> None:
 
 
 async def acall(
-    link: Link,
+    client: Client,
     ident: int,
     method: str,
     *args: Any,
@@ -123,7 +123,7 @@ async def acall(
     leave: Callable[[Pending], object] = Pending.cancel,
     bound: float | None = None,
 ) -> Any:
-    """`Link.call`, awaited. `thread` is who asks, where that matters: a number of the task's own for an RLock.
+    """`Client.call`, awaited. `thread` is who asks, where that matters: a number of the task's own for an RLock.
 
     A task that is cancelled goes on when the server has taken back what this call had been given there, or after
     `LEAVE` seconds. `leave` does that where the loop does not run when the answer comes; should it run again, the call
@@ -131,9 +131,9 @@ async def acall(
     """
     import asyncio
 
-    watch = None if bound is None else Watch(link, bound)
+    watch = None if bound is None else Watch(client, bound)
     while True:
-        pending, answered = _begin(link, ident, method, args, thread, leave, watch=watch)
+        pending, answered = _begin(client, ident, method, args, thread, leave, watch=watch)
         try:
             await _answer(answered, watch)
         except StandsStill:
@@ -143,23 +143,23 @@ async def acall(
         except asyncio.CancelledError:
             pending.cancel()
             _seen(pending)
-            await _leave(link, pending, answered)
+            await _leave(client, pending, answered)
             raise
         _seen(pending)
         if not pending.gives_back:
             return pending.result()
 
 
-async def _leave(link: Link, pending: Pending, answered: asyncio.Future[None], hold_out: bool = False) -> None:
+async def _leave(client: Client, pending: Pending, answered: asyncio.Future[None], hold_out: bool = False) -> None:
     """See that the server has done with a call that was left. Cancelled once more, leave that, too, or `hold_out`."""
     import asyncio
 
-    from sharedkit import aio
+    from sharedkit.aio import waiters
 
     async def done() -> None:
         await asyncio.shield(answered)
         if not pending.cancelled or pending.gives_back:  # what it gives back has only just been sent
-            _, back = _begin(link, 0, "undone", (), 0, keep)
+            _, back = _begin(client, 0, "undone", (), 0, keep)
             await back
 
     leaving = asyncio.ensure_future(done())
@@ -169,7 +169,7 @@ async def _leave(link: Link, pending: Pending, answered: asyncio.Future[None], h
         await asyncio.wait([leaving], timeout=until - monotonic())
 
     try:
-        await (aio.insist(left) if hold_out else left())
+        await (waiters.insist(left) if hold_out else left())
     finally:
         if leaving.done():  # perhaps its loop is closed, and calls nothing back
             _look(leaving)
@@ -183,7 +183,7 @@ def _look(leaving: asyncio.Future[None]) -> None:
         leaving.exception()
 
 
-async def aput(link: Link, ident: int, packed: list[Packed], block: bool, timeout: float | None) -> None:
+async def aput(client: Client, ident: int, packed: list[Packed], block: bool, timeout: float | None) -> None:
     """`Queue.put_many`, awaited. Full, ShutDown and CancelledError say in their attribute `put` how many went in.
 
     Cancelled, also more than once, it waits up to `LEAVE` seconds to know that; without an answer there is no `put`.
@@ -193,10 +193,10 @@ async def aput(link: Link, ident: int, packed: list[Packed], block: bool, timeou
 
     before = 0
     bound = timeout if block else 0.0
-    watch = None if bound is None else Watch(link, bound)
+    watch = None if bound is None else Watch(client, bound)
     while True:
-        left = _LeftPut(link, ident, packed, asyncio.get_running_loop())
-        pending, answered = _begin(link, ident, "put_many", (packed, block, timeout, True), 0, left, watch=watch)
+        left = _LeftPut(client, ident, packed, asyncio.get_running_loop())
+        pending, answered = _begin(client, ident, "put_many", (packed, block, timeout, True), 0, left, watch=watch)
         try:
             try:
                 await _answer(answered, watch)
@@ -204,7 +204,7 @@ async def aput(link: Link, ident: int, packed: list[Packed], block: bool, timeou
                 pending.cancel()
                 if still.is_over():
                     with suppress(StandsStill):
-                        await _answer(answered, Watch(link, 0.0))
+                        await _answer(answered, Watch(client, 0.0))
                 pending.void()
                 _seen(pending)
                 if not pending.done_at_last:
@@ -214,7 +214,7 @@ async def aput(link: Link, ident: int, packed: list[Packed], block: bool, timeou
             except asyncio.CancelledError:
                 pending.cancel()
                 _seen(pending)
-                await _leave(link, pending, answered, hold_out=True)
+                await _leave(client, pending, answered, hold_out=True)
                 raise
             _seen(pending)
             if not left.asked:
@@ -234,75 +234,75 @@ async def aput(link: Link, ident: int, packed: list[Packed], block: bool, timeou
 class _LeftPut:
     """What becomes of a put whose loop does not run when it is answered."""
 
-    def __init__(self, link: Link, ident: int, packed: list[Packed], loop: asyncio.AbstractEventLoop) -> None:
-        self._link, self._ident, self._packed, self._loop = link, ident, packed, loop
+    def __init__(self, client: Client, ident: int, packed: list[Packed], loop: asyncio.AbstractEventLoop) -> None:
+        self._client, self._ident, self._packed, self._loop = client, ident, packed, loop
         self.asked: tuple[Pending, asyncio.Future[None]] | None = None
 
     def __call__(self, pending: Pending) -> None:
         if type(pending.answer) is list and not pending.voided:
             request = self._packed, pending.answer
-            self.asked = _begin(self._link, self._ident, "take_back", request, 0, keep, self._loop)
+            self.asked = _begin(self._client, self._ident, "take_back", request, 0, keep, self._loop)
 
     async def back(self) -> int:
         """How many items, the last ones, the queue has given back."""
         import asyncio
 
-        from sharedkit import aio
+        from sharedkit.aio import waiters
 
         if self.asked is None:
             return 0
         pending, answered = self.asked
-        await aio.insist(lambda: asyncio.shield(answered))
+        await waiters.insist(lambda: asyncio.shield(answered))
         return int(pending.result())
 
 
-async def asleep(link: Link, condition: int, lock: int, timeout: float | None, thread: int) -> tuple[bool, bool]:
+async def asleep(client: Client, condition: int, lock: int, timeout: float | None, thread: int) -> tuple[bool, bool]:
     """A condition's wait: whether a notification came, and whether an owner of the lock died meanwhile.
 
     It ends with the lock, whatever happens. What came while the loop did not run went to others, the lock, too; then,
     should it run again, the lock is taken anew, and the wait ends as if it had been notified: who waits for a condition
     looks again in any case.
     """
-    from sharedkit import aio
+    from sharedkit.aio import waiters
 
-    task = aio.hold()
+    task = waiters.hold()
     try:
-        return await _asleep(link, condition, lock, timeout, thread)
+        return await _asleep(client, condition, lock, timeout, thread)
     finally:
-        aio.let_go(task)
+        waiters.let_go(task)
 
 
-async def _asleep(link: Link, condition: int, lock: int, timeout: float | None, thread: int) -> tuple[bool, bool]:
+async def _asleep(client: Client, condition: int, lock: int, timeout: float | None, thread: int) -> tuple[bool, bool]:
     import asyncio
 
-    pending, answered = _begin(link, condition, "wait", (timeout,), thread, Pending.forsake)
+    pending, answered = _begin(client, condition, "wait", (timeout,), thread, Pending.abandon)
     try:
         await asyncio.shield(answered)
     except asyncio.CancelledError:
         pending.cancel()
-        await _with_lock(link, lock, pending, answered, thread)
+        await _with_lock(client, lock, pending, answered, thread)
         raise
     _seen(pending)
     if not pending.forsaken:
         told, died, _ = pending.result()
         return told, died
-    return True, await _with_lock(link, lock, pending, answered, thread)
+    return True, await _with_lock(client, lock, pending, answered, thread)
 
 
-async def _with_lock(link: Link, lock: int, pending: Pending, answered: asyncio.Future[None], thread: int) -> bool:
+async def _with_lock(client: Client, lock: int, pending: Pending, answered: asyncio.Future[None], thread: int) -> bool:
     """Wait for the end of a wait, and see that the lock is held as often as before, however often this is cancelled.
 
     Whether an owner of it died, where it had to be taken anew.
     """
     import asyncio
 
-    from sharedkit import aio
+    from sharedkit.aio import waiters
 
     cancelled: asyncio.CancelledError | None = None
     count: int | None = None
     while True:
         try:
-            await aio.insist(lambda: asyncio.shield(answered))  # noqa: B023
+            await waiters.insist(lambda: asyncio.shield(answered))  # noqa: B023
         except asyncio.CancelledError as error:
             cancelled = error
         _seen(pending)
@@ -310,7 +310,7 @@ async def _with_lock(link: Link, lock: int, pending: Pending, answered: asyncio.
             break
         if count is None:
             count = pending.answer[-1] if type(pending.answer) is tuple else pending.answer
-        pending, answered = _begin(link, lock, "acquire_restore", (count,), thread, Pending.forsake)
+        pending, answered = _begin(client, lock, "acquire_restore", (count,), thread, Pending.abandon)
     died = bool(pending.result()) if count is not None else False
     if cancelled is not None:
         raise cancelled
@@ -326,16 +326,16 @@ async def outlive(error: BaseException | None) -> None:
         await asyncio.sleep(0)
 
 
-async def aend(link: Link, ident: int, method: str, thread: int = 0) -> None:
+async def aend(client: Client, ident: int, method: str, thread: int = 0) -> None:
     """The same of what ends an `async with` block: it waits for nothing, and comes through also when the task is
     cancelled meanwhile, which goes on then.
     """
     import asyncio
 
-    from sharedkit import aio
+    from sharedkit.aio import waiters
 
-    pending, answered = _begin(link, ident, method, (), thread, keep)
-    await aio.insist(lambda: asyncio.shield(answered))
+    pending, answered = _begin(client, ident, method, (), thread, keep)
+    await waiters.insist(lambda: asyncio.shield(answered))
     pending.result()
 
 
@@ -343,27 +343,27 @@ class Askers:
     """Which re-entrant locks tasks of this process hold, and how often each: they ask in their own names, below 0."""
 
     def __init__(self) -> None:
-        self._held: dict[tuple[Link, int], tuple[int, int]] = {}
+        self._held: dict[tuple[Client, int], tuple[int, int]] = {}
 
     def task(self) -> int:
         """The name of the running task. RuntimeError where there is none."""
-        from sharedkit import aio
+        from sharedkit.aio import waiters
 
-        name = aio.name_of_task()
+        name = waiters.name_of_task()
         if not name:
             raise RuntimeError("only a task can wait for an RLock, which it will hold in its own name")
         return -name
 
-    def now(self, lock: tuple[Link, int]) -> int:
+    def now(self, lock: tuple[Client, int]) -> int:
         """Who asks: the running task, if it holds the lock by `aacquire`; else 0, which is the thread."""
         held = self._held.get(lock)
         if held is None or "asyncio" not in sys.modules:
             return 0
-        from sharedkit import aio
+        from sharedkit.aio import waiters
 
-        return held[0] if held[0] == -aio.name_of_task() else 0
+        return held[0] if held[0] == -waiters.name_of_task() else 0
 
-    def lend(self, lock: tuple[Link, int], name: int) -> int:
+    def lend(self, lock: tuple[Client, int], name: int) -> int:
         """It lets the lock go for a while, for others; how often it has held it."""
         held = self._held.get(lock)
         if held is None or held[0] != name:
@@ -371,7 +371,7 @@ class Askers:
         del self._held[lock]
         return held[1]
 
-    def count(self, lock: tuple[Link, int], name: int, times: int) -> None:
+    def count(self, lock: tuple[Client, int], name: int, times: int) -> None:
         """It holds the lock so many times more, or less below 0."""
         if name < 0:
             held = self._held.get(lock)

@@ -8,12 +8,12 @@ from operator import index
 from threading import BrokenBarrierError
 from typing import Any
 
-from sharedkit._times import LONGEST, span, too_long
+from sharedkit._core.timeouts import LONGEST, span, too_long
 from sharedkit.errors import ServerGoneError
 from sharedkit.manager.awaiting import ASKERS
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
 from sharedkit.manager.requests import Pending
-from sharedkit.manager.standing import StandsStill
+from sharedkit.manager.stopped_server import StandsStill
 from sharedkit.statistics import BarrierStatistics
 
 __all__ = ["Barrier"]

@@ -10,9 +10,9 @@ from contextlib import suppress
 from multiprocessing import process, spawn
 from typing import Any
 
-from sharedkit._remote import packed_error, raised
-from sharedkit._unguarded import UNGUARDED, is_refusal
-from sharedkit.manager.wire import Packed, buffer_over, pack, unpack
+from sharedkit.executors.remote_errors import packed_error, raised
+from sharedkit.executors.unguarded_main import UNGUARDED, is_refusal
+from sharedkit.manager.protocol import Packed, buffer_over, pack, unpack
 
 __all__ = ["Home", "Outcome", "failure", "home_of_client", "make_call", "prepare", "sendable", "unpack_outcome"]
 

@@ -9,14 +9,14 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, TypeVar
 
-from sharedkit._counts import how_many_to_notify
-from sharedkit._times import check_span, check_wait, span
+from sharedkit._core.counts import how_many_to_notify
+from sharedkit._core.timeouts import check_span, check_wait, span
 from sharedkit.manager._exchange import Request, giving, taking
 from sharedkit.manager.awaiting import ASKERS, acall, aend, asleep, outlive
+from sharedkit.manager.client import Client
 from sharedkit.manager.handle import DEFAULT_SEATS, Structure
 from sharedkit.manager.lock import Lock, PartLock, RLock, bound_of, warn_if
-from sharedkit.manager.session import Link
-from sharedkit.manager.standing import StandsStill
+from sharedkit.manager.stopped_server import StandsStill
 from sharedkit.statistics import ConditionStatistics
 
 __all__ = ["Condition"]
@@ -57,7 +57,7 @@ class Condition(Structure):
             self._lock_ident: int = self._call("lock", bound=bound)
         return self._lock_ident
 
-    def _key(self) -> tuple[Link, int]:
+    def _key(self) -> tuple[Client, int]:
         return self._ensure_open(), self._core()
 
     def _who(self) -> int:
@@ -180,9 +180,9 @@ class Condition(Structure):
 
     def await_for(self, predicate: Callable[[], T], timeout: float | None = None) -> Coroutine[Any, Any, T]:
         """Wait as `wait_for` does, without blocking the event loop; a coroutine."""
-        from sharedkit import aio
+        from sharedkit.aio import waiters
 
-        return aio.wait_for(partial(self._await, self._who()), predicate, timeout)
+        return waiters.wait_for(partial(self._await, self._who()), predicate, timeout)
 
     def wait_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T:
         """Wait until `predicate()` is true or `timeout` seconds are over, and answer what it answered last."""

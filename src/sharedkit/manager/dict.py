@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
-from sharedkit._keys import form_and_first, form_of, key_of
-from sharedkit._mapping import MappingFace
+from sharedkit._core.keys import form_and_first, form_of, key_of
+from sharedkit._core.mapping_methods import MappingFace
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
-from sharedkit.manager.wire import pack, unpack
+from sharedkit.manager.protocol import pack, unpack
 from sharedkit.statistics import DictStatistics
 
 __all__ = ["Dict"]

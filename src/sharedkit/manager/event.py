@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import warnings
 
-from sharedkit._times import LONGEST, span, too_long
+from sharedkit._core.timeouts import LONGEST, span, too_long
 from sharedkit.manager.awaiting import keep
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
-from sharedkit.manager.standing import StandsStill
+from sharedkit.manager.stopped_server import StandsStill
 from sharedkit.statistics import EventStatistics
 
 __all__ = ["Event"]

@@ -11,13 +11,13 @@ from contextlib import suppress
 from multiprocessing.context import BaseContext
 from typing import Any, ParamSpec, TypeVar
 
-from sharedkit._executing import ExecutorFace, check_arguments, check_context, check_retiring
-from sharedkit._future import Future
 from sharedkit.errors import ClosedError, ServerGoneError
+from sharedkit.executors.base import ExecutorFace, check_arguments, check_context, check_retiring
+from sharedkit.executors.future import Future
 from sharedkit.manager.calls import home_of_client
-from sharedkit.manager.desk import Desk
+from sharedkit.manager.client import Client
+from sharedkit.manager.executor_client import ExecutorClient
 from sharedkit.manager.handle import DEFAULT_SEATS, Structure
-from sharedkit.manager.session import Link
 from sharedkit.statistics import ExecutorStatistics
 
 __all__ = ["Executor"]
@@ -42,7 +42,7 @@ class Executor(Structure, ExecutorFace):
     """
 
     kind = "Executor"
-    _desk: Desk
+    _executor_client: ExecutorClient
 
     def __init__(
         self,
@@ -71,24 +71,24 @@ class Executor(Structure, ExecutorFace):
         start = pickle.dumps((initializer, initargs), 5)
         self._create(name, exist_ok, persist, DEFAULT_SEATS, spec, home_of_client(), start)
 
-    def _open(self, link: Link, released: deque[int], name: str, ident: int) -> None:
-        self._link, self._name, self._ident = link, name, ident
-        self._sit_down(link, released)
-        link.handles[id(self)] = self
+    def _open(self, client: Client, released: deque[int], name: str, ident: int) -> None:
+        self._client, self._name, self._ident = client, name, ident
+        self._sit_down(client, released)
+        client.handles[id(self)] = self
 
-    def _sit_down(self, link: Link, released: deque[int]) -> Desk:
-        self._desk = desk = Desk(link, released, self._ident)
-        self._release = weakref.finalize(self, desk.abandon)
+    def _sit_down(self, client: Client, released: deque[int]) -> ExecutorClient:
+        self._executor_client = executor_client = ExecutorClient(client, released, self._ident)
+        self._release = weakref.finalize(self, executor_client.abandon)
         self._release.atexit = False
-        return desk
+        return executor_client
 
-    def _at_desk(self) -> Desk:
-        link = self._ensure_open()
-        desk = self._desk
-        if desk.pid != os.getpid():  # a child that was forked: the futures are the parent's, and so is the thread
+    def _at_desk(self) -> ExecutorClient:
+        client = self._ensure_open()
+        executor_client = self._executor_client
+        if executor_client.pid != os.getpid():  # a forked child: the futures are the parent's, and so is the thread
             self._release.detach()
-            desk = self._sit_down(link, desk.released)
-        return desk
+            executor_client = self._sit_down(client, executor_client.released)
+        return executor_client
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have `fn(*args, **kwargs)` called by a worker; the future has what it returns or raises.
@@ -109,12 +109,12 @@ class Executor(Structure, ExecutorFace):
         Or cancel what no worker has begun, whoever submitted it. Again, or without a server, does nothing more.
         """
         with suppress(ClosedError, ServerGoneError):
-            desk = self._at_desk()
-            desk.closing = True
-            desk.ask("shutdown", cancel_futures)
+            executor_client = self._at_desk()
+            executor_client.closing = True
+            executor_client.ask("shutdown", cancel_futures)
             if wait:
-                desk.join()
-                desk.ask("join")
+                executor_client.join()
+                executor_client.ask("join")
 
     def kill_workers(self) -> None:
         """`shutdown` without waiting, for all who have the executor, and a SIGKILL for each worker.
@@ -129,19 +129,19 @@ class Executor(Structure, ExecutorFace):
 
     def _end_workers(self, kill: bool) -> None:
         with suppress(ClosedError, ServerGoneError):
-            desk = self._at_desk()
-            desk.closing = True
-            desk.ask("end_workers", kill)
+            executor_client = self._at_desk()
+            executor_client.closing = True
+            executor_client.ask("end_workers", kill)
 
     def close(self) -> None:
         """Let go of the executor. Using this handle then raises ClosedError; its calls are finished all the same."""
-        link = self._link
-        if link is not None:
+        client = self._client
+        if client is not None:
             self._at_desk()
             self._release()
-            self._link = None
+            self._client = None
             with suppress(ServerGoneError):
-                link.flush()
+                client.flush()
 
     def statistics(self) -> ExecutorStatistics:
         """Workers and tasks at this moment, of all clients together."""

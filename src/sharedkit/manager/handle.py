@@ -16,8 +16,8 @@ from sharedkit.manager import placement
 from sharedkit.manager._exchange import Request, call
 from sharedkit.manager.arguments import plain, plain_created
 from sharedkit.manager.awaiting import acall
+from sharedkit.manager.client import Client
 from sharedkit.manager.requests import Pending
-from sharedkit.manager.session import Link
 from sharedkit.segments import DEFAULT_SEATS, checked_name, checked_seats
 
 __all__ = ["DEFAULT_SEATS", "Handle", "Structure", "integer"]
@@ -42,7 +42,7 @@ class Structure:
 
     _name: str = ""  # what a handle is whose constructor refused: closed and nameless
     _ident: int
-    _link: Link | None = None
+    _client: Client | None = None
     _release: weakref.finalize[..., Structure]
 
     def _create(
@@ -54,22 +54,22 @@ class Structure:
         spec["seats"] = checked_seats(seats)
         spec, extra = plain_created(self.kind, spec, extra)
         name = f"manager-{token_hex(8)}" if name is None else checked_name(name)
-        link = self.home.link()
-        released = link.released
-        ident = link.call(0, "create", self.kind, name, bool(exist_ok), bool(persist), spec, extra)
-        self._open(link, released, name, ident)
+        client = self.home.client()
+        released = client.released
+        ident = client.call(0, "create", self.kind, name, bool(exist_ok), bool(persist), spec, extra)
+        self._open(client, released, name, ident)
 
-    def _open(self, link: Link, released: deque[int], name: str, ident: int) -> None:
-        self._link, self._name, self._ident = link, name, ident
+    def _open(self, client: Client, released: deque[int], name: str, ident: int) -> None:
+        self._client, self._name, self._ident = client, name, ident
         self._release = weakref.finalize(self, released.append, ident)
         self._release.atexit = False
-        link.handles[id(self)] = self
+        client.handles[id(self)] = self
 
     @classmethod
-    def _of(cls: type[T], link: Link, released: deque[int], name: str, ident: int) -> T:
+    def _of(cls: type[T], client: Client, released: deque[int], name: str, ident: int) -> T:
         """What was opened in the session whose `released` was read before."""
         handle = cls.__new__(cls)
-        handle._open(link, released, name, ident)
+        handle._open(client, released, name, ident)
         return handle
 
     def _call(
@@ -85,18 +85,18 @@ class Structure:
 
         StandsStill where the `bound` seconds of a call are over and the server stands still: it was left then.
         """
-        link = self._link
-        if link is None:
+        client = self._client
+        if client is None:
             raise self._is_closed()
         args = plain(self.kind, method, args)
         try:
             if request is not None:
-                return request.ask(link, self._ident, method, args, patience, thread, bound)
-            return call(link, self._ident, method, args, patience, thread, bound)
+                return request.ask(client, self._ident, method, args, patience, thread, bound)
+            return call(client, self._ident, method, args, patience, thread, bound)
         except ClosedError as why:
             raise self._is_closed(why) from None
         except GoneError:
-            if self._link is None:  # another thread has closed it since we looked
+            if self._client is None:  # another thread has closed it since we looked
                 raise self._is_closed() from None
             raise
 
@@ -108,14 +108,14 @@ class Structure:
         leave: Callable[[Pending], object] = Pending.cancel,
         bound: float | None = None,
     ) -> Any:
-        link = self._ensure_open()
+        client = self._ensure_open()
         args = plain(self.kind, method, args)
         try:
-            return await acall(link, self._ident, method, *args, thread=thread, leave=leave, bound=bound)
+            return await acall(client, self._ident, method, *args, thread=thread, leave=leave, bound=bound)
         except ClosedError as why:
             raise self._is_closed(why) from None
         except GoneError:
-            if self._link is None:  # another thread has closed it since we looked
+            if self._client is None:  # another thread has closed it since we looked
                 raise self._is_closed() from None
             raise
 
@@ -124,11 +124,11 @@ class Structure:
         called = f"operation on a closed {type(self).__name__} {self._name!r}"
         return ClosedError(called if why is None else f"{called}: {why}")
 
-    def _ensure_open(self) -> Link:
-        link = self._link  # read once: another thread may close it
-        if link is None:
+    def _ensure_open(self) -> Client:
+        client = self._client  # read once: another thread may close it
+        if client is None:
             raise self._is_closed()
-        return link
+        return client
 
     @property
     def name(self) -> str:
@@ -139,26 +139,26 @@ class Structure:
     @property
     def closed(self) -> bool:
         """Whether `close()` was called on this handle."""
-        return self._link is None
+        return self._client is None
 
     def close(self) -> None:
         """Let go of the structure. Using this handle then raises ClosedError; closing again does nothing."""
-        link, self._link = self._link, None
-        if link is not None:
+        client, self._client = self._client, None
+        if client is not None:
             self._release()
-            link.flush()
+            client.flush()
 
     def unlink(self) -> None:
         """Give the name free: handles that are open work on, and nobody attaches any more."""
         self._ensure_open().call(0, "unlink", self._ident)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        link = self._ensure_open()
+        client = self._ensure_open()
         ticket = None
         if mp_context.get_spawning_popen() is not None:
             ticket = token_hex(8)
-            link.call(0, "ticket", ticket, self._ident)
-        return placement.arrive, (link.address, self.kind, self._name, self._ident, ticket)
+            client.call(0, "ticket", ticket, self._ident)
+        return placement.arrive, (client.address, self.kind, self._name, self._ident, ticket)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self._name!r}{' closed' if self.closed else ''}>"

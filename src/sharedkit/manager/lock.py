@@ -5,22 +5,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Coroutine
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Protocol
 
-from sharedkit._times import check_wait
+from sharedkit._core.timeouts import check_wait
 from sharedkit.errors import ClosedError, GoneError, OwnerDiedWarning
 from sharedkit.manager._exchange import Request, call, giving, taking
 from sharedkit.manager.arguments import plain
 from sharedkit.manager.awaiting import ASKERS, acall, aend, outlive
+from sharedkit.manager.client import Client
 from sharedkit.manager.handle import DEFAULT_SEATS, Structure
-from sharedkit.manager.session import Link
-from sharedkit.manager.standing import StandsStill
+from sharedkit.manager.stopped_server import StandsStill
 from sharedkit.statistics import LockStatistics
-
-if TYPE_CHECKING:
-    from sharedkit.manager.array import Array
-    from sharedkit.manager.condition import Condition
-    from sharedkit.manager.value import Value
 
 __all__ = ["Lock", "PartLock", "RLock", "bound_of", "warn_if"]
 
@@ -293,15 +288,26 @@ class RLock(_Named):
         )
 
 
+class _Whole(Protocol):
+    """What a lock is a part of: an array, a condition or a value."""
+
+    _name: str
+
+    @property
+    def lock(self) -> Any: ...
+    def _ensure_open(self) -> Client: ...
+    def _is_closed(self, why: ClosedError) -> Exception: ...
+
+
 class PartLock(_Taken):
     """The lock that comes with an array or a condition, with the methods of a Lock. It is as open as the whole."""
 
-    def __init__(self, whole: Array | Condition | Value, ident: int, owned: bool = False) -> None:
+    def __init__(self, whole: _Whole, ident: int, owned: bool = False) -> None:
         self._whole = whole
         self._ident = ident
         self._owned = owned  # it may be an RLock
 
-    def _key(self) -> tuple[Link, int]:
+    def _key(self) -> tuple[Client, int]:
         return self._whole._ensure_open(), self._ident
 
     def _who(self) -> int:
@@ -322,12 +328,12 @@ class PartLock(_Taken):
         who: int | None = None,
         bound: float | None = None,
     ) -> Any:
-        link, ident = self._key()
+        client, ident = self._key()
         args, thread = plain(Lock.kind, method, args), self._who() if who is None else who
         try:
             if request is not None:
-                return request.ask(link, ident, method, args, patience, thread, bound)
-            return call(link, ident, method, args, patience, thread, bound)
+                return request.ask(client, ident, method, args, patience, thread, bound)
+            return call(client, ident, method, args, patience, thread, bound)
         except ClosedError as why:
             raise self._whole._is_closed(why) from None
         except GoneError:
@@ -352,5 +358,5 @@ class PartLock(_Taken):
         return f"<lock of {self._whole!r}>"
 
 
-def _lock_of(whole: Array | Condition | Value) -> Any:
+def _lock_of(whole: _Whole) -> Any:
     return whole.lock

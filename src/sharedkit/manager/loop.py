@@ -15,8 +15,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
 
-from sharedkit._look import Looker
-from sharedkit.manager.wire import FAULTS
+from sharedkit._core.poller import Poller
+from sharedkit.manager.protocol import FAULTS
 
 __all__ = ["Loop", "Timer", "report"]
 
@@ -97,7 +97,7 @@ class Loop:
     def __init__(self) -> None:
         self.timers = Timers()
         self._ready = select.epoll()
-        self._looker = Looker()
+        self._looker = Poller()
         self._handlers: dict[int, Callable[[int], None]] = {}
         self._errands: deque[Callable[[], None]] = deque()
         self._stopped = False

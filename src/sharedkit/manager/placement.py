@@ -13,20 +13,17 @@ import weakref
 from hmac import compare_digest
 from multiprocessing import current_process
 from operator import index
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sharedkit._standstill import is_stopped
+from sharedkit._core.stopped_processes import is_stopped
 from sharedkit.errors import ServerGoneError
-from sharedkit.manager.session import Link
+from sharedkit.manager.client import Client
 from sharedkit.segments import checked_name
-
-if TYPE_CHECKING:
-    from sharedkit.manager.handle import Structure
 
 __all__ = ["ALIASES", "KINDS", "Placement", "arrive", "at"]
 
 LONGEST_END = 3.0  # seconds for a server to end in order; more than server.END_SECONDS
-KINDS: dict[str, type[Structure]] = {}
+KINDS: dict[str, type[Any]] = {}
 ALIASES: dict[str, str] = {}  # further names of these
 _known: dict[Any, list[Placement]] = {}  # by address; one for each authkey, the last that was named at the end
 _placements: weakref.WeakSet[Placement] = weakref.WeakSet()
@@ -45,15 +42,15 @@ def at(address: Any, authkey: bytes | None = None) -> Placement:
     with _lock:
         known = _known.setdefault(address, [])
         if authkey is None:
-            found = next((each for each in reversed(known) if each.link().proven), known[-1] if known else None)
+            found = next((each for each in reversed(known) if each.client().proven), known[-1] if known else None)
         else:
             key = bytes(authkey)
-            found = next((each for each in known if compare_digest(each.link().authkey, key)), None)
+            found = next((each for each in known if compare_digest(each.client().authkey, key)), None)
             if found is not None:
                 known.remove(found)
                 known.append(found)
         if found is None:
-            found = Placement(Link(address, authkey))
+            found = Placement(Client(address, authkey))
             known.append(found)
         return found
 
@@ -81,22 +78,22 @@ def _checked_address(address: Any) -> Any:
 def arrive(address: Any, kind: str, name: str, ident: int, ticket: str | None) -> Any:
     """The handle that was pickled, in this process. Raises GoneError, ServerGoneError, AuthkeyError."""
     here = at(address)
-    link = here.link()
-    released = link.released
-    link.call(0, "arrive", ident, name, ticket)
-    return here.classes[kind]._of(link, released, name, ident)
+    client = here.client()
+    released = client.released
+    client.call(0, "arrive", ident, name, ticket)
+    return here.classes[kind]._of(client, released, name, ident)
 
 
 class Placement:
-    """The classes of one server. Where `link` is None, the first use of them starts a server that ends with us."""
+    """The classes of one server. Where `client` is None, the first use of them starts a server that ends with us."""
 
-    def __init__(self, link: Link | None = None) -> None:
-        self._link = link
+    def __init__(self, client: Client | None = None) -> None:
+        self._client = client
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0
         self._starting = threading.RLock()  # a signal handler may come to need the server, too
         self.ended = False
-        self.classes: dict[str, type[Structure]] = {}
+        self.classes: dict[str, type[Any]] = {}
         for name, cls in KINDS.items():
             members = {"__doc__": cls.__doc__, "__module__": cls.__module__, "__qualname__": name, "home": self}
             self.classes[name] = type(name, (cls,), members)
@@ -108,24 +105,24 @@ class Placement:
         except KeyError:
             raise AttributeError(name) from None
 
-    def link(self) -> Link:
+    def client(self) -> Client:
         """The way to the server, which is started where it has to be."""
         if self.ended:
             raise ServerGoneError("this context has ended its server; get another by get_context('manager')")
-        if self._link is None:
+        if self._client is None:
             with self._starting:
-                if self._link is None:
+                if self._client is None:
                     self._start()
-        assert self._link is not None
-        return self._link
+        assert self._client is not None
+        return self._client
 
-    def attach(self, name: str) -> Structure:
+    def attach(self, name: str) -> Any:
         """A further handle on the structure of that name in the server. Raises FileNotFoundError."""
         name = checked_name(name)
-        link = self.link()
-        released = link.released
-        kind, ident = link.call(0, "attach", name)
-        return self.classes[kind]._of(link, released, name, ident)
+        client = self.client()
+        released = client.released
+        kind, ident = client.call(0, "attach", name)
+        return self.classes[kind]._of(client, released, name, ident)
 
     def _start(self) -> None:
         """Raises what `starting.start` does, and ServerGoneError where the server ends before it listens."""
@@ -151,12 +148,12 @@ class Placement:
                     raise ServerGoneError(
                         f"the server ended with {process.wait()} before it listened{_hint(process)}"
                     ) from None
-            link, owner = Link(address, authkey), os.getpid()
+            client, owner = Client(address, authkey), os.getpid()
             with _lock:
                 _known[address] = [self]
             atexit.register(self._end_at_exit)
-            if self._link is None:  # no handler runs between this step and the next
-                self._process, self._owner, self._link = process, owner, link
+            if self._client is None:  # no handler runs between this step and the next
+                self._process, self._owner, self._client = process, owner, client
             else:  # one was faster
                 process.kill()
                 process.wait()
@@ -167,20 +164,20 @@ class Placement:
 
     def end(self) -> None:
         """End the server that this process has started, or the session with one that it has not. Again does nothing."""
-        if self._link is not None and not self.ended:
-            self._link.close()
+        if self._client is not None and not self.ended:
+            self._client.close()
             if self._process is not None:
                 if self._owner != os.getpid():
                     return
                 _end(self._process)
                 with _lock:
-                    _known.pop(self._link.address, None)
+                    _known.pop(self._client.address, None)
                 atexit.unregister(self._end_at_exit)
                 self.ended = True
 
     def _end_at_exit(self) -> None:
-        if self._link is not None:
-            self._link.ending = True
+        if self._client is not None:
+            self._client.ending = True
         self.end()
 
 

@@ -9,15 +9,15 @@ from queue import Empty, Full
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from sharedkit._counts import how_many
-from sharedkit._iteration import refuse_search, until_shutdown
-from sharedkit._times import LONGEST, not_negative, span, too_long, without_waiting
+from sharedkit._core.counts import how_many
+from sharedkit._core.iteration import refuse_search, until_shutdown
+from sharedkit._core.timeouts import LONGEST, not_negative, span, too_long, without_waiting
 from sharedkit.manager._exchange import Request, taking
 from sharedkit.manager.awaiting import aput
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
+from sharedkit.manager.protocol import pack, unpack
 from sharedkit.manager.ranks import rank_of
-from sharedkit.manager.standing import StandsStill
-from sharedkit.manager.wire import pack, unpack
+from sharedkit.manager.stopped_server import StandsStill
 from sharedkit.statistics import QueueStatistics
 
 __all__ = ["LifoQueue", "PriorityQueue", "Queue"]
@@ -109,9 +109,9 @@ class Queue(Handle, Generic[T]):
         if timeout is not None and block:
             timeout = self._time_of_put(timeout)
             if timeout is not None and timeout > LONGEST:
-                from sharedkit import aio
+                from sharedkit.aio import waiters
 
-                await aio.without_waiting(self.aput(item, False), Full)
+                await waiters.without_waiting(self.aput(item, False), Full)
                 return
         await self._aput([self._pack(item)], block, timeout)
 
@@ -167,9 +167,9 @@ class Queue(Handle, Generic[T]):
 
     def __aiter__(self) -> AsyncIterator[T]:
         """Items, until the queue is shut down and empty."""
-        from sharedkit import aio
+        from sharedkit.aio import waiters
 
-        return aio.iterate(self.aget)
+        return waiters.iterate(self.aget)
 
     def _get(self, request: Request, most: int | None, block: bool, timeout: float | None) -> list[T]:
         self._ensure_open()
@@ -192,9 +192,9 @@ class Queue(Handle, Generic[T]):
         self._ensure_open()
         timeout = not_negative(timeout) if timeout is not None and block else None
         if timeout is not None and timeout > LONGEST:
-            from sharedkit import aio
+            from sharedkit.aio import waiters
 
-            items: list[T] = await aio.without_waiting(self._aget(most, False, None), Empty)
+            items: list[T] = await waiters.without_waiting(self._aget(most, False, None), Empty)
             return items
         try:
             packed = await self._acall("get_many", most, bool(block), timeout, bound=timeout if block else 0.0)

@@ -14,16 +14,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from sharedkit._threads import background
+from sharedkit._core.background import background
 from sharedkit.errors import ClosedError, ServerGoneError
-from sharedkit.manager._stream import Stream
-from sharedkit.manager.greenlets import COOPERATIVE
+from sharedkit.manager._client_connection import ClientConnection
+from sharedkit.manager.gevent_support import COOPERATIVE
+from sharedkit.manager.protocol import CANCELLED, ERROR, RESULT, Message, RemoteTraceback, content_of, join, number_of
 from sharedkit.manager.sockets import End
-from sharedkit.manager.standing import StandsStill
-from sharedkit.manager.wire import CANCELLED, ERROR, RESULT, Message, RemoteTraceback, content_of, join, number_of
+from sharedkit.manager.stopped_server import StandsStill
 
 if TYPE_CHECKING:
-    from sharedkit.manager.standing import Watch
+    from sharedkit.manager.stopped_server import Watch
 
 __all__ = ["Pending", "Requests"]
 
@@ -83,7 +83,7 @@ class Pending:
 
     @property
     def forsaken(self) -> bool:
-        """Whether `forsake` was called."""
+        """Whether `abandon` was called."""
         return self._forsaken
 
     @property
@@ -111,9 +111,9 @@ class Pending:
             return False
         return type(self._payload) is list if self._kind == RESULT else self.over
 
-    def forsake(self) -> None:
+    def abandon(self) -> None:
         """The same by `done`, where nobody will ever come back: what a cancelled wait ends with is given up, too."""
-        self._requests.forsake(self)
+        self._requests.abandon(self)
 
     def _finish(self, kind: int, payload: Any) -> None:
         self._kind, self._payload = kind, payload
@@ -130,7 +130,7 @@ class Requests:
     """The requests under way on one connection."""
 
     def __init__(self, connection: End, shown: str) -> None:
-        self._stream = self.stream = Stream(connection)
+        self._stream = self.stream = ClientConnection(connection)
         self.later = 0  # messages that were sent by a thread of their own
         self._shown = shown
         self._numbers = itertools.count(1)
@@ -314,8 +314,8 @@ class Requests:
             return
         self.tell(pending._ident, "undo", (pending._method, pending._args, pending._payload), pending._thread)
 
-    def forsake(self, pending: Pending) -> None:
-        """As `Pending.forsake`."""
+    def abandon(self, pending: Pending) -> None:
+        """As `Pending.abandon`."""
         if pending._kind != ERROR:
             pending._forsaken = True
             self.cancel(pending)

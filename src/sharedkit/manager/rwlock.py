@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import TracebackType
 
-from sharedkit._times import check_wait
+from sharedkit._core.timeouts import check_wait
 from sharedkit.manager._exchange import Request, giving, taking
 from sharedkit.manager.awaiting import aend
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
 from sharedkit.manager.lock import bound_of, warn_if
-from sharedkit.manager.standing import StandsStill
+from sharedkit.manager.stopped_server import StandsStill
 from sharedkit.statistics import RWLockStatistics
 
 __all__ = ["RWLock"]

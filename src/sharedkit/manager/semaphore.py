@@ -5,12 +5,12 @@ from __future__ import annotations
 from operator import index
 from types import TracebackType
 
-from sharedkit._counts import how_many
-from sharedkit._times import LONGEST, span, too_long
+from sharedkit._core.counts import how_many
+from sharedkit._core.timeouts import LONGEST, span, too_long
 from sharedkit.manager._exchange import Request, giving, taking
 from sharedkit.manager.awaiting import aend
 from sharedkit.manager.handle import DEFAULT_SEATS, Structure
-from sharedkit.manager.standing import StandsStill
+from sharedkit.manager.stopped_server import StandsStill
 from sharedkit.statistics import SemaphoreStatistics
 
 __all__ = ["BoundedSemaphore", "Semaphore"]

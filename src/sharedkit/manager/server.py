@@ -22,16 +22,16 @@ from multiprocessing.managers import BaseManager
 from multiprocessing.managers import Server as BaseServer
 from typing import Any
 
-from sharedkit._begun import begun, has_ended
-from sharedkit._threads import background
+from sharedkit._core.background import background
+from sharedkit._core.process_start import begun, has_ended
 from sharedkit.manager.arguments import check_first
-from sharedkit.manager.channel import Channel
-from sharedkit.manager.house import House
 from sharedkit.manager.loop import Loop, report
+from sharedkit.manager.object_registry import ObjectRegistry
+from sharedkit.manager.protocol import FAULTS, PROTOCOL, frame
+from sharedkit.manager.server_connection import ServerConnection
 from sharedkit.manager.sessions import Session
 from sharedkit.manager.sockets import socket_of, tune
 from sharedkit.manager.states.executor import end_workers
-from sharedkit.manager.wire import FAULTS, PROTOCOL, frame
 
 __all__ = ["Manager", "end_with"]
 
@@ -74,7 +74,7 @@ class Server(BaseServer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.house = House()
+        self.registry = ObjectRegistry()
         self.loop = Loop()
 
     def serve_forever(self) -> None:
@@ -154,7 +154,7 @@ class Server(BaseServer):
         if protocol != PROTOCOL:
             words = f"it speaks protocol {PROTOCOL}, and this process {protocol}: they are of different releases"
             refusal = "#REFUSED", words
-        elif check_first(method, args) and method == "kit_calls" and args[0] not in self.house.sessions:
+        elif check_first(method, args) and method == "kit_calls" and args[0] not in self.registry.sessions:
             refusal = "#ENDED", "the session of this process"
         if refusal is not None:
             with contextlib.suppress(OSError), connection:
@@ -163,15 +163,15 @@ class Server(BaseServer):
         with socket_of(connection.fileno()) as end:
             tune(end)
         if method == "kit_calls":
-            channel = Channel(self.house, self.loop, connection, self.house.sessions[args[0]])
+            channel = ServerConnection(self.registry, self.loop, connection, self.registry.sessions[args[0]])
             answer = None
         else:
             pid, inherited = args
             session = Session(pid)
-            channel = session.life = Channel(self.house, self.loop, connection, session)
+            channel = session.life = ServerConnection(self.registry, self.loop, connection, session)
             if inherited is not None:
-                self.house.redeem(session, inherited)
-            self.house.sessions[session.ident] = session
+                self.registry.redeem(session, inherited)
+            self.registry.sessions[session.ident] = session
             answer = session.ident
         channel.send(frame(pickle.dumps(("#RETURN", answer))))
 

@@ -5,17 +5,26 @@ from __future__ import annotations
 import secrets
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from sharedkit.manager.loop import Loop
 from sharedkit.manager.sockets import is_open, socket_of
-
-if TYPE_CHECKING:
-    from sharedkit.manager.channel import Channel
-    from sharedkit.manager.states.call import Call
 
 __all__ = ["Session"]
 
 TICKETS = 1024
+
+
+class Connection(Protocol):
+    """One connection of the client, as far as its session knows it."""
+
+    descriptor: int
+    loop: Loop
+    waiting: dict[int, Any]
+    """Its calls that wait, by number."""
+
+    def close(self) -> None:
+        """End it, and the waits of its calls."""
 
 
 class Session:
@@ -25,13 +34,13 @@ class Session:
         self.ident = secrets.token_hex(8)
         self.pid = pid
         self.dead = False
-        self.life: Channel | None = None
-        self.channels: set[Channel] = set()
+        self.life: Connection | None = None
+        self.channels: set[Connection] = set()
         self.ticket: str | None = None  # of the fork that it came by,
         self.arrived = False  # and whether it knows that it has come
         self.redeemed: deque[str] = deque(maxlen=TICKETS)  # by children that were forked, which may be told of again
 
-    def waiting_in(self, state: Any) -> list[Call]:
+    def waiting_in(self, state: Any) -> list[Any]:
         """Its calls that wait in `state`."""
         return [call for channel in self.channels for call in channel.waiting.values() if call.state is state]
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, MutableSet
 from itertools import chain
 from typing import Any
 
-from sharedkit._keys import form_and_first, form_of, key_of
-from sharedkit._members import SetFace
+from sharedkit._core.keys import form_and_first, form_of, key_of
+from sharedkit._core.set_methods import SetFace
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
-from sharedkit.manager.wire import pack
+from sharedkit.manager.protocol import pack
 from sharedkit.statistics import DictStatistics
 
 __all__ = ["Set"]

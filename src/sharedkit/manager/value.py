@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sharedkit._values import CTYPES, Locked, cell_of, given_lock
+from sharedkit._core.value_methods import CTYPES, Locked, cell_of, given_lock
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle, Structure
 from sharedkit.manager.lock import PartLock
 from sharedkit.statistics import ArrayStatistics

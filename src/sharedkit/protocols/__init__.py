@@ -24,7 +24,7 @@ from sharedkit.protocols.data import (
 from sharedkit.protocols.executors import Executor
 from sharedkit.protocols.handle import Handle, Structure
 from sharedkit.protocols.locks import BoundedSemaphore, Lock, Lockable, RLock, RWLock, Semaphore
-from sharedkit.protocols.meetings import Barrier, Condition, Event
+from sharedkit.protocols.rendezvous import Barrier, Condition, Event
 
 __all__ = [
     "Array",

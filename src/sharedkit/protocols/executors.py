@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, ParamSpec, Protocol, Self, TypeVar
 
-from sharedkit._executing import Future, Options
+from sharedkit.executors.base import Future, Options
 
 __all__ = ["Executor"]
 

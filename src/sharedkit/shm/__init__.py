@@ -2,19 +2,21 @@
 
 from typing import TYPE_CHECKING, Any
 
-from sharedkit._absent import why_absent
+from sharedkit._core.unsupported import why_absent
 from sharedkit.segments import attach
-from sharedkit.shm.array import Array
-from sharedkit.shm.barrier import Barrier
-from sharedkit.shm.condition import Condition
+from sharedkit.shm._array import Array
+from sharedkit.shm._barrier import Barrier
+from sharedkit.shm._bounded import BoundedSemaphore
+from sharedkit.shm._condition import Condition
+from sharedkit.shm._dict import Dict
+from sharedkit.shm._event import Event
+from sharedkit.shm._queue import Queue
+from sharedkit.shm._rlock import RLock
+from sharedkit.shm._rwlock import RWLock
+from sharedkit.shm._semaphore import Semaphore
+from sharedkit.shm._sync import Lock
 from sharedkit.shm.counter import Counter, Counters
-from sharedkit.shm.dict import Dict
-from sharedkit.shm.event import Event
-from sharedkit.shm.queue import JoinableQueue, Queue, SimpleQueue
-from sharedkit.shm.rwlock import RWLock
-from sharedkit.shm.semaphore import BoundedSemaphore, Semaphore
 from sharedkit.shm.set import Set
-from sharedkit.shm.sync import Lock, RLock
 from sharedkit.shm.value import RawValue, Value
 
 if TYPE_CHECKING:
@@ -42,6 +44,9 @@ __all__ = [
     "Value",
     "attach",
 ]
+
+
+JoinableQueue = SimpleQueue = Queue  # whose face has both of theirs in it
 
 
 def __getattr__(name: str) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from typing_extensions import disjoint_base
 
-from sharedkit._segment import Handle, Place, Segment
+from sharedkit._core.segment import Handle, Place, Segment
 from sharedkit.segments import Blueprint
 from sharedkit.shm._sync import Lock
 from sharedkit.statistics import ArrayStatistics

@@ -5,8 +5,8 @@ from typing import Any, Self, SupportsIndex
 
 from typing_extensions import disjoint_base
 
-from sharedkit._segment import Handle, Place, PrivatePlace, Segment
-from sharedkit._watch import Turn
+from sharedkit._core.segment import Handle, Place, PrivatePlace, Segment
+from sharedkit._core.watcher import Waiter
 from sharedkit.segments import Blueprint
 from sharedkit.statistics import BarrierState, BarrierStatistics
 
@@ -18,7 +18,7 @@ def make(
 ) -> Segment: ...
 
 @disjoint_base
-class PartyTurn(Turn): ...
+class PartyWaiter(Waiter): ...
 
 def blueprint(parties: SupportsIndex, timeout: float | None) -> Blueprint: ...
 

@@ -2,7 +2,7 @@
 
 from typing import Self, SupportsIndex
 
-from sharedkit._segment import Place, PrivatePlace, Segment
+from sharedkit._core.segment import Place, PrivatePlace, Segment
 from sharedkit.segments import Blueprint
 from sharedkit.shm._semaphore import Semaphore
 

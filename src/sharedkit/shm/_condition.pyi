@@ -6,7 +6,7 @@ from typing import Any, Self, TypeVar
 
 from typing_extensions import disjoint_base
 
-from sharedkit._segment import Handle, Place, PrivatePlace, Segment
+from sharedkit._core.segment import Handle, Place, PrivatePlace, Segment
 from sharedkit.segments import Blueprint
 from sharedkit.shm._rlock import RLock
 from sharedkit.statistics import ConditionStatistics

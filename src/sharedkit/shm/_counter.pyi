@@ -4,7 +4,7 @@ from typing import Self, SupportsIndex
 
 from typing_extensions import disjoint_base
 
-from sharedkit._segment import Handle, Place, PrivatePlace, Segment
+from sharedkit._core.segment import Handle, Place, PrivatePlace, Segment
 from sharedkit.segments import Blueprint
 from sharedkit.shm.counter import Counters
 from sharedkit.statistics import CounterStatistics

@@ -5,9 +5,9 @@ from typing import Any, Self
 
 from typing_extensions import disjoint_base
 
-from sharedkit._segment import Handle, Place, PrivatePlace, Segment
+from sharedkit._core.segment import Handle, Place, PrivatePlace, Segment
 from sharedkit.segments import Blueprint
-from sharedkit.shm._waiting import SliceTurn
+from sharedkit.shm._waiting import SliceWaiter
 from sharedkit.statistics import EventStatistics
 
 KIND_EVENT: int
@@ -15,7 +15,7 @@ KIND_EVENT: int
 def make(place: Place | PrivatePlace | str, name: str | None, seats: int, flags: int) -> Segment: ...
 
 @disjoint_base
-class FlagTurn(SliceTurn): ...
+class FlagWaiter(SliceWaiter): ...
 
 BLUEPRINT: Blueprint
 

@@ -4,7 +4,10 @@ from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
 from types import GenericAlias
 from typing import Any, Generic, SupportsIndex, TypeVar
 
-from sharedkit._segment import Handle, Place, PrivatePlace, Segment
+from typing_extensions import disjoint_base
+
+from sharedkit._core.segment import Handle, Place, PrivatePlace, Segment
+from sharedkit._core.watcher import Waiter
 from sharedkit.segments import Blueprint
 from sharedkit.statistics import QueueStatistics
 
@@ -91,3 +94,25 @@ def make(
     place: Place | PrivatePlace | str, name: str | None, seats: int, flags: int, maxsize: int, log2: int, start: int
 ) -> Segment: ...
 def state(segment: Segment) -> str: ...
+
+@disjoint_base
+class Batch:
+    """Encoded items as whole records, one after the other."""
+
+@disjoint_base
+class QueueWaiter(Waiter): ...
+
+class GetWaiter(QueueWaiter): ...
+
+@disjoint_base
+class GetManyWaiter(QueueWaiter): ...
+
+@disjoint_base
+class PutWaiter(QueueWaiter): ...
+
+@disjoint_base
+class PutManyWaiter(QueueWaiter):
+    @property
+    def done(self) -> int: ...
+
+class JoinWaiter(QueueWaiter): ...

@@ -6,14 +6,14 @@ from typing import Any, Literal, Self
 
 from typing_extensions import disjoint_base
 
-from sharedkit._segment import Segment
-from sharedkit.shm._sync import Mutex, MutexTurn
+from sharedkit._core.segment import Segment
+from sharedkit.shm._sync import Mutex, MutexWaiter
 from sharedkit.statistics import LockStatistics
 
 KIND_RLOCK: int
 
 @disjoint_base
-class RLockTurn(MutexTurn): ...
+class RLockWaiter(MutexWaiter): ...
 
 @disjoint_base
 class RLock(Mutex):

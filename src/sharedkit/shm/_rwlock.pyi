@@ -6,9 +6,9 @@ from typing import Any, Self
 
 from typing_extensions import disjoint_base
 
-from sharedkit._segment import Handle, Place, PrivatePlace, Segment
+from sharedkit._core.segment import Handle, Place, PrivatePlace, Segment
 from sharedkit.segments import Blueprint
-from sharedkit.shm._waiting import SliceTurn
+from sharedkit.shm._waiting import SliceWaiter
 from sharedkit.statistics import RWLockStatistics
 
 KIND_RWLOCK: int
@@ -16,7 +16,7 @@ KIND_RWLOCK: int
 def make(place: Place | PrivatePlace | str, name: str | None, seats: int, flags: int) -> Segment: ...
 
 @disjoint_base
-class SideTurn(SliceTurn): ...
+class SideWaiter(SliceWaiter): ...
 
 BLUEPRINT: Blueprint
 

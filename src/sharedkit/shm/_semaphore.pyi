@@ -4,7 +4,7 @@ from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Self, SupportsIndex
 
-from sharedkit._segment import Handle, Place, PrivatePlace, Segment
+from sharedkit._core.segment import Handle, Place, PrivatePlace, Segment
 from sharedkit.segments import Blueprint
 from sharedkit.statistics import SemaphoreStatistics
 

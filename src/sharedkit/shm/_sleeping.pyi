@@ -6,10 +6,10 @@ from typing import Any
 
 from typing_extensions import disjoint_base
 
-from sharedkit._watch import Turn
+from sharedkit._core.watcher import Waiter
 
 @disjoint_base
-class SleepTurn(Turn):
+class SleepWaiter(Waiter):
     loop: AbstractEventLoop
     def left(self) -> bool: ...
     def back(self) -> Coroutine[Any, Any, bool]: ...

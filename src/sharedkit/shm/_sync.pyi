@@ -6,16 +6,16 @@ from typing import Any, Literal, Self
 
 from typing_extensions import disjoint_base
 
-from sharedkit._segment import Handle, Place, PrivatePlace, Segment
+from sharedkit._core.segment import Handle, Place, PrivatePlace, Segment
 from sharedkit.segments import Blueprint
-from sharedkit.shm._waiting import SliceTurn
+from sharedkit.shm._waiting import SliceWaiter
 from sharedkit.statistics import LockStatistics
 
 KIND_LOCK: int
 MANNERS: tuple[str, str]
 
 @disjoint_base
-class MutexTurn(SliceTurn): ...
+class MutexWaiter(SliceWaiter): ...
 
 @disjoint_base
 class Mutex(Handle):

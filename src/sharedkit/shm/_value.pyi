@@ -4,7 +4,7 @@ from typing import Any
 
 from typing_extensions import disjoint_base
 
-from sharedkit._segment import Handle, Segment
+from sharedkit._core.segment import Handle, Segment
 
 @disjoint_base
 class Memory(Handle):

@@ -2,7 +2,7 @@
 
 from typing_extensions import disjoint_base
 
-from sharedkit._watch import Turn
+from sharedkit._core.watcher import Waiter
 
 @disjoint_base
-class SliceTurn(Turn): ...
+class SliceWaiter(Waiter): ...

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 from sharedkit import segments
-from sharedkit._differences import unlike
-from sharedkit._segment import Handle, Segment, ends_anywhere
+from sharedkit._core.differences import unlike
+from sharedkit._core.segment import Handle, Segment, ends_anywhere
 from sharedkit.shm import _counter
 from sharedkit.shm._counter import Counter
 from sharedkit.statistics import CountersStatistics

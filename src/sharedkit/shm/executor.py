@@ -2,7 +2,7 @@
 
     submit ──► tasks (Queue) ──► worker: claims, runs ──► results (Queue) ──► collecting thread ──► Future
                                     │                          ▲
-                 claims (Array) ◄───┘            staff thread ─┘ (deaths)
+                 claims (Array) ◄───┘            worker_pool thread ─┘ (deaths)
 
 One queue of tasks for all workers, so none waits behind a long one while another worker is idle; workers take one at
 a time. A call is pickled where it is submitted, NumPy data of calls and results travels beside the pickle. Up to 4,096
@@ -32,9 +32,9 @@ from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any, ParamSpec, TypeVar
 
-from sharedkit._executing import ExecutorFace, check_arguments, check_context, check_retiring
-from sharedkit._future import Future
-from sharedkit.shm._work_office import Office
+from sharedkit.executors.base import ExecutorFace, check_arguments, check_context, check_retiring
+from sharedkit.executors.future import Future
+from sharedkit.executors.processes.executor_manager import ExecutorManager
 from sharedkit.statistics import ExecutorStatistics
 
 __all__ = ["Executor", "executor_of"]
@@ -76,38 +76,40 @@ class Executor(ExecutorFace):
             context = multiprocessing.get_context("spawn" if max_tasks_per_child is not None else None)
         check_retiring(max_tasks_per_child, context.get_start_method(allow_none=False))
         prefix = thread_name_prefix or "sharedkit-worker"
-        self._office = Office(max_workers, context, initializer, initargs, max_tasks_per_child, prefix)
-        self._forgotten = weakref.finalize(self, self._office.shutdown, False)
+        self._executor_manager = ExecutorManager(
+            max_workers, context, initializer, initargs, max_tasks_per_child, prefix
+        )
+        self._forgotten = weakref.finalize(self, self._executor_manager.shutdown, False)
         self._forgotten.atexit = False
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have `fn(*args, **kwargs)` called by a worker; the future has what it returns or raises."""
-        return self._office.submit(fn, args, kwargs, None)
+        return self._executor_manager.submit(fn, args, kwargs, None)
 
     def _enter(
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], timeout: float | None = None
     ) -> Future[Any]:
-        return self._office.submit(fn, args, kwargs, timeout)
+        return self._executor_manager.submit(fn, args, kwargs, timeout)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls, and wait until all are done and the workers have ended; or cancel what has not begun."""
-        self._office.shutdown(wait, cancel_futures)
+        self._executor_manager.shutdown(wait, cancel_futures)
 
     def kill_workers(self) -> None:
         """Shut down without waiting and kill the workers: what they ran fails with WorkerDied, the rest is cancelled.
 
         Again sends the signal again to those that are left.
         """
-        self._office.end_workers(BaseProcess.kill)
+        self._executor_manager.end_workers(BaseProcess.kill)
 
     def terminate_workers(self) -> None:
         """The same by SIGTERM, which a call can handle; one that does not end then is waited for as ever."""
-        self._office.end_workers(BaseProcess.terminate)
+        self._executor_manager.end_workers(BaseProcess.terminate)
 
     def statistics(self) -> ExecutorStatistics:
         """Workers and tasks at this moment."""
-        workers, pending, running, deaths = self._office.counts()
-        return ExecutorStatistics("Executor", self._office.workers, workers, pending, running, deaths)
+        workers, pending, running, deaths = self._executor_manager.counts()
+        return ExecutorStatistics("Executor", self._executor_manager.workers, workers, pending, running, deaths)
 
 
 def executor_of(name: str) -> str | None:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, MutableSet
 from typing import Any
 
 from sharedkit import segments
-from sharedkit._members import DictMembers
-from sharedkit._segment import Handle, Segment
+from sharedkit._core.segment import Handle, Segment
+from sharedkit._core.set_methods import DictMembers
 from sharedkit.shm import _dict
 
 __all__ = ["Set"]

@@ -6,8 +6,8 @@ from typing import Any, Generic, Self, SupportsIndex, TypeVar, final
 
 from typing_extensions import disjoint_base
 
-from sharedkit._segment import Handle, Place, PrivatePlace, Segment
-from sharedkit._watch import Turn
+from sharedkit._core.segment import Handle, Place, PrivatePlace, Segment
+from sharedkit._core.watcher import Waiter
 from sharedkit.segments import Blueprint
 from sharedkit.statistics import QueueStatistics
 
@@ -23,18 +23,18 @@ class Items:
     """What the handles of a queue share."""
 
 @disjoint_base
-class SideTurn(Turn): ...
+class SideWaiter(Waiter): ...
 
 @final
-class GetTurn(SideTurn): ...
+class GetWaiter(SideWaiter): ...
 
 @final
-class PutTurn(SideTurn):
+class PutWaiter(SideWaiter):
     @property
     def put(self) -> int: ...
 
 @final
-class JoinTurn(SideTurn): ...
+class JoinWaiter(SideWaiter): ...
 
 @disjoint_base
 class Queue(Handle, Generic[_T]):

@@ -5,7 +5,7 @@ from typing import Any, final
 
 from typing_extensions import disjoint_base
 
-from sharedkit._segment import Handle, Place, PrivatePlace, Segment
+from sharedkit._core.segment import Handle, Place, PrivatePlace, Segment
 from sharedkit.segments import Blueprint
 from sharedkit.statistics import DictStatistics
 

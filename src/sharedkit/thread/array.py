@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from sharedkit._geometry import contents_of, geometry
-from sharedkit._segment import with_own_methods
+from sharedkit._core.array_spec import contents_of, geometry
+from sharedkit._core.segment import with_own_methods
 from sharedkit.segments import DEFAULT_SEATS
 from sharedkit.shm import _array
 from sharedkit.thread import registry

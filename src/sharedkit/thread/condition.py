@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sharedkit._segment import with_own_methods
+from sharedkit._core.segment import with_own_methods
 from sharedkit.segments import DEFAULT_SEATS
 from sharedkit.shm import _condition
 from sharedkit.thread import registry

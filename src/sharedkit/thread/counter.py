@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sharedkit._segment import with_own_methods
+from sharedkit._core.segment import with_own_methods
 from sharedkit.segments import DEFAULT_SEATS
 from sharedkit.shm import _counter, counter
 from sharedkit.thread import registry

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any, Self
 
-from sharedkit._mapping import MappingFace
-from sharedkit._segment import Segment, with_own_methods
+from sharedkit._core.mapping_methods import MappingFace
+from sharedkit._core.segment import Segment, with_own_methods
 from sharedkit.segments import DEFAULT_SEATS
 from sharedkit.thread import registry
 from sharedkit.thread._table import BLUEPRINT, KIND_DICT, Table

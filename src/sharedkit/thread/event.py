@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sharedkit._segment import with_own_methods
+from sharedkit._core.segment import with_own_methods
 from sharedkit.segments import DEFAULT_SEATS
 from sharedkit.shm import _event
 from sharedkit.thread import registry

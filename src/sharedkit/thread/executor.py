@@ -9,7 +9,7 @@ from concurrent import futures
 from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
-from sharedkit._executing import ExecutorFace, Future
+from sharedkit.executors.base import ExecutorFace, Future
 from sharedkit.statistics import ExecutorStatistics
 
 __all__ = ["Executor"]

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
-from sharedkit._segment import PrivatePlace, PrivateSegment
+from sharedkit._core.segment import PrivatePlace, PrivateSegment
 from sharedkit.segments import Blueprint, check_same, checked_name, checked_seats, flags_of
 
 __all__ = ["attach", "create", "opens", "with_partner"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, MutableSet
 from typing import Any
 
-from sharedkit._members import DictMembers
-from sharedkit._segment import Handle
+from sharedkit._core.segment import Handle
+from sharedkit._core.set_methods import DictMembers
 from sharedkit.segments import DEFAULT_SEATS, Blueprint
 from sharedkit.thread import _table, registry
 from sharedkit.thread.dict import Dict

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from sharedkit._segment import with_own_methods
-from sharedkit._values import MemoryValue, MemoryValueWithLock, cell_of, dtype_of, given_lock
+from sharedkit._core.segment import with_own_methods
+from sharedkit._core.value_methods import MemoryValue, MemoryValueWithLock, cell_of, dtype_of, given_lock
 from sharedkit.segments import DEFAULT_SEATS
 from sharedkit.shm import _array, _value
 from sharedkit.thread import registry

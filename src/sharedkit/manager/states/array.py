@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sharedkit._summands import element, number, numbers
+from sharedkit._core.operands import element, number, numbers
 from sharedkit.manager.states.base import Call, State
 from sharedkit.manager.states.lock import LockState
 from sharedkit.statistics import ArrayStatistics

@@ -5,8 +5,8 @@ from __future__ import annotations
 from threading import BrokenBarrierError
 from typing import Any
 
+from sharedkit.manager.protocol import Cancelled
 from sharedkit.manager.states.base import Call, Line, Session, State, Wait, Waiting
-from sharedkit.manager.wire import Cancelled
 from sharedkit.statistics import BarrierState as Phase
 from sharedkit.statistics import BarrierStatistics
 

@@ -11,15 +11,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Generator
 from time import monotonic
 from types import GeneratorType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
-from sharedkit.manager.loop import report
-from sharedkit.manager.wire import CANCELLED, ERROR, FAULTS, RESULT, Cancelled, failed
-
-if TYPE_CHECKING:
-    from sharedkit.manager.channel import Channel
-    from sharedkit.manager.loop import Timer
-    from sharedkit.manager.sessions import Session
+from sharedkit.manager.loop import Loop, Timer, report
+from sharedkit.manager.protocol import CANCELLED, ERROR, FAULTS, RESULT, Cancelled, failed
+from sharedkit.manager.sessions import Session
 
 __all__ = ["Call", "Line", "Wait", "Waiting"]
 
@@ -56,12 +52,24 @@ class Wait(NamedTuple):
 Waiting: TypeAlias = Generator[Wait, bool, T]
 
 
+class Connection(Protocol):
+    """Where a call came from, and where its answer goes."""
+
+    session: Session
+    loop: Loop
+    waiting: dict[int, Any]
+    closed: bool
+
+    def answer(self, call: Call, kind: int, result: Any) -> None:
+        """Send it, or keep it until there is room."""
+
+
 class Call:
     """What one thread or task of one client asks: `method(*args)` of `state`."""
 
     __slots__ = ("_line", "_running", "_timer", "args", "channel", "method", "number", "state", "thread")
 
-    def __init__(self, channel: Channel, number: int, state: Any, method: str, args: tuple[Any, ...], thread: int):
+    def __init__(self, channel: Connection, number: int, state: Any, method: str, args: tuple[Any, ...], thread: int):
         self.channel = channel
         self.number = number
         self.state = state

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from sharedkit.manager.protocol import Cancelled
 from sharedkit.manager.states.base import Call, Line, Session, State, Wait, Waiting
 from sharedkit.manager.states.lock import LockState, RLockState
-from sharedkit.manager.wire import Cancelled
 from sharedkit.statistics import ConditionStatistics
 
 __all__ = ["ConditionState"]

@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 from sharedkit.manager._door import number_in
+from sharedkit.manager.protocol import Packed, pack, same
 from sharedkit.manager.states.base import Call, State
-from sharedkit.manager.wire import Packed, pack, same
 from sharedkit.statistics import DictStatistics
 
 __all__ = ["DictState", "SetState"]

@@ -17,12 +17,12 @@ from functools import cached_property, partial
 from importlib import import_module
 from typing import Any, TypeVar
 
-from sharedkit._threads import background
+from sharedkit._core.background import background
 from sharedkit.manager.calls import Home, Outcome, failure, make_call, prepare, sendable
 from sharedkit.manager.loop import Loop
+from sharedkit.manager.protocol import Cancelled, Packed
 from sharedkit.manager.sessions import Session
 from sharedkit.manager.states.base import Call, Line, State, Wait, Waiting
-from sharedkit.manager.wire import Cancelled, Packed
 from sharedkit.statistics import ExecutorStatistics
 
 __all__ = ["ExecutorState", "end_workers"]

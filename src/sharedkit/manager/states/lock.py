@@ -5,10 +5,10 @@ from __future__ import annotations
 from time import time
 from typing import Any
 
-from sharedkit._times import check_wait
+from sharedkit._core.timeouts import check_wait
 from sharedkit.errors import NotLockedError, OwnerDiedError
+from sharedkit.manager.protocol import Cancelled
 from sharedkit.manager.states.base import Call, Line, Session, State, Wait, Waiting
-from sharedkit.manager.wire import Cancelled
 from sharedkit.statistics import LockStatistics
 
 __all__ = ["LockState", "RLockState"]

@@ -12,9 +12,9 @@ from time import monotonic
 from typing import Any
 
 from sharedkit.errors import ShutDown
+from sharedkit.manager.protocol import Cancelled, Packed, same
 from sharedkit.manager.states.base import Call, Line, State, Wait, Waiting
 from sharedkit.manager.states.ranked import Ranked
-from sharedkit.manager.wire import Cancelled, Packed, same
 from sharedkit.statistics import QueueState as Phase
 from sharedkit.statistics import QueueStatistics
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from time import time
 from typing import Any
 
-from sharedkit._times import check_wait
+from sharedkit._core.timeouts import check_wait
 from sharedkit.errors import NotLockedError
 from sharedkit.manager.states.base import Call, Line, Session, State, Wait, Waiting
 from sharedkit.statistics import RWLockStatistics

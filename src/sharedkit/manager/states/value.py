@@ -6,7 +6,7 @@ import ctypes
 from collections.abc import Callable
 from typing import Any
 
-from sharedkit._values import cell_of, dtype_of
+from sharedkit._core.value_methods import cell_of, dtype_of
 from sharedkit.manager.states.base import Call, State, Wait, Waiting
 from sharedkit.manager.states.lock import RLockState
 from sharedkit.statistics import ArrayStatistics

@@ -1,0 +1,46 @@
+/* The one door for files of segments: what is not ours is never mapped, and never believed.
+ *
+ *   trust              the file is let in when it is a regular file and
+ *   SK_TRUST_OWN       it is ours or root's, and neither its group nor others may write it
+ *   SK_TRUST_GROUP     the same; or it is given to a group of ours, which may then write it, and others may not
+ *
+ * Whoever may write a segment can run code in those who use it, by way of pickle. */
+#ifndef SK_DOOR_H
+#define SK_DOOR_H
+
+#include "core/sk_header.h"
+
+#define SK_TRUST_OWN 0u
+#define SK_TRUST_GROUP 1u
+
+#define SK_GROUP_WRITES 0020u
+#define SK_OTHERS_WRITE 0002u
+
+static inline bool sk_trusted(const sk_file *file, uint32_t trust) {
+    if (!file->regular || (file->mode & SK_OTHERS_WRITE) != 0) return false;
+    if ((file->uid == sk_uid() || file->uid == 0) && (file->mode & SK_GROUP_WRITES) == 0) return true;
+    return trust == SK_TRUST_GROUP && sk_in_group(file->gid);
+}
+
+/* Open the file at `path`, if it is a segment to be trusted: a descriptor, *file and *h, or a status below zero (SK_SYSTEM:
+ * errno; SK_BUSY: others closed the descriptor meanwhile). SK_OTHER_LAYOUT leaves what it found in *h. Under the fork lock of the
+ * process until the descriptor is closed. */
+static inline int sk_door(const char *path, uint32_t trust, sk_file *file, sk_header *h) {
+    int fd = sk_file_open(path);
+    if (fd < 0) {
+        errno = -fd;
+        if (fd == -ELOOP || fd == -EISDIR || fd == -ENXIO) return SK_UNTRUSTED; /* a link, a folder, a device */
+        return fd == -ENOENT ? SK_GONE : SK_SYSTEM;
+    }
+    int rc = sk_file_look(fd, file) != 0 ? SK_BUSY : SK_OK;
+    if (rc == SK_OK && !sk_trusted(file, trust)) rc = SK_UNTRUSTED;
+    if (rc == SK_OK && file->size < SK_SMALLEST) rc = SK_FOREIGN;
+    if (rc == SK_OK) rc = sk_header_read(h, fd, file->size);
+    if (rc == SK_OK) return fd;
+    int reason = errno;
+    if (!sk_let_go(fd, file->id)) rc = SK_BUSY;
+    errno = reason;
+    return rc;
+}
+
+#endif

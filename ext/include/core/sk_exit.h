@@ -1,0 +1,37 @@
+/* The segments that this process has attached, so that they can be left at its very end, when no Python object may be
+ * touched any more. Private to the process. The fork lock of the process guards the list, so that a child of a fork finds it whole; at the end no
+ * thread is left that could change it. */
+#ifndef SK_EXIT_H
+#define SK_EXIT_H
+
+#include "core/sk_segment.h"
+
+typedef struct sk_hold {
+    sk_segment segment; /* first: a pointer to it is one to the hold */
+    struct sk_hold *next, *last;
+} sk_hold;
+
+static sk_hold *sk_holds;
+
+/* `hold` is zeroed memory of the caller's, until it is dropped. */
+static inline void sk_hold_add(sk_hold *hold) {
+    sk_private_lock(&sk_this_process.fork_lock);
+    hold->next = sk_holds;
+    if (sk_holds != NULL) sk_holds->last = hold;
+    sk_holds = hold;
+    sk_private_unlock(&sk_this_process.fork_lock);
+}
+
+static inline void sk_hold_drop(sk_hold *hold) {
+    sk_private_lock(&sk_this_process.fork_lock);
+    if (hold->last != NULL) hold->last->next = hold->next;
+    else sk_holds = hold->next;
+    if (hold->next != NULL) hold->next->last = hold->last;
+    sk_private_unlock(&sk_this_process.fork_lock);
+}
+
+static inline void sk_detach_all(void) {
+    for (sk_hold *hold = sk_holds; hold != NULL; hold = hold->next) sk_segment_detach(&hold->segment);
+}
+
+#endif

@@ -1,0 +1,68 @@
+/* The robust lock word: 0, or its owner with a flag that says "somebody may be parked".
+ *
+ *   word                    meaning                      who moves it on
+ *   0                       free                         anybody, by compare-and-swap
+ *   owner                   taken                        the owner, by a swap to 0
+ *   owner | SK_LOCK_WAITED  taken, sleepers to be woken  the owner, by a swap to 0 and a wake
+ *   (either), owner dead    left behind                  anybody who has proof of the death, by compare-and-swap
+ *
+ * Deaths. Before the compare-and-swap: nothing happened. After it: the word names a dead owner, the next
+ * one takes it over and is told SK_OWNER_DIED, and so again if it dies repairing. Between the swap to 0 and the wake:
+ * sleepers look again after one slice. The sleeping scheme is that of U. Drepper, "Futexes Are Tricky" (mutex 2).
+ *
+ * A word is taken by an acquire and release (P1): whoever reads the owner in it, and then the epoch of its seat behind an
+ * acquire (Q1), sees the epoch that this owner stored when it took the seat. With an acquire alone ARM64 may show the word
+ * before the epoch, and a living owner would be taken for dead. */
+#ifndef SK_LOCK_H
+#define SK_LOCK_H
+
+#include "core/sk_segment.h"
+
+#define SK_LOCK_WAITED 0x80000000u
+
+/* Take a word whose owner is dead. */
+static inline bool sk_lock_inherit(const sk_segment *s, uint32_t *word, uint32_t seen) {
+    sk_fence_acquire(); /* Q1: pairs with P1; `seen` may have been read by a relaxed load */
+    if (sk_lives(s, seen)) return false;
+    return sk_cas32_acq_rel(word, &seen, sk_me(s) | (seen & SK_LOCK_WAITED)); /* P1 */
+}
+
+SK_COLD static inline int sk_lock_slow(sk_segment *s, uint32_t *word, uint64_t until) {
+    /* Once parked, others may be parked too: from then on the word is taken with the flag up. */
+    uint32_t flag = 0;
+    uint64_t began = 0;
+    for (;;) {
+        uint32_t seen = 0;
+        if (sk_cas32_acq_rel(word, &seen, sk_me(s) | flag)) return SK_OK; /* A1: pairs with R1. P1: pairs with Q1 */
+        if (until == 0) return SK_BUSY;
+        int late = sk_check_deadline(&began, until);
+        if (late != SK_OK) return late;
+        if (sk_spin_while(&s->waiter, word, seen)) continue;
+        if (!(seen & SK_LOCK_WAITED)) {
+            if (!sk_cas32_acq_rel(word, &seen, seen | SK_LOCK_WAITED)) continue; /* P1, passed on */
+            seen |= SK_LOCK_WAITED;
+        }
+        flag = SK_LOCK_WAITED;
+        int rc = sk_park_slice(&s->waiter, word, seen, SK_LOCK_SLICE_NS, until);
+        if (rc != SK_OK) return sk_lock_inherit(s, word, seen) ? SK_OWNER_DIED : rc;
+    }
+}
+
+/* Take the word, at the latest at the monotonic time `until`; 0: do not sleep.
+ * SK_OK, SK_OWNER_DIED (taken; repair first), SK_BUSY, SK_TIMEOUT, SK_INTERRUPTED (a slice is over; come again). */
+static inline int sk_lock_take(sk_segment *s, uint32_t *word, uint64_t until) {
+    uint32_t seen = 0;
+    SK_SEATED(s);
+    if (__builtin_expect(sk_cas32_acq_rel(word, &seen, sk_me(s)), 1)) return SK_OK; /* A1: pairs with R1. P1 */
+    return sk_lock_slow(s, word, until);
+}
+
+static inline void sk_lock_give(uint32_t *word) {
+    uint32_t was = sk_swap32_release(word, 0); /* R1: what was written under the lock is out before it is free */
+    if (__builtin_expect(was & SK_LOCK_WAITED, 0)) sk_wake(word, 1);
+}
+
+/* The owner word of whoever holds it now, or 0. */
+static inline uint32_t sk_lock_owner(const uint32_t *word) { return sk_load32_acquire(word) & SK_OWNER_MASK; }
+
+#endif

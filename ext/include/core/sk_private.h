@@ -1,0 +1,46 @@
+/* A segment in this process's own memory, for its threads alone: the kernels work on it as on one that is shared.
+ *
+ *   offset                what
+ *   0                     sk_segment, as far as a segment without a file needs it
+ *   next line             where `base` leads: room for the header and the seat table, description and structure, as in a file
+ *
+ * It has no file, no name that the system knows and no descriptor; nobody attaches to it, and it never grows. Its process
+ * has seat 0 in epoch 1 for ever, so whoever is asked about lives. The child of a fork has a copy in which it is the same
+ * owner, as with the locks of threading: what a thread of the parent's holds there stays held. */
+#ifndef SK_PRIVATE_H
+#define SK_PRIVATE_H
+
+#include "core/sk_segment.h"
+
+#define SK_PRIVATE_ME (1u << SK_SEAT_BITS)
+
+static sk_identity sk_private_identity = {.me = SK_PRIVATE_ME};
+
+static inline uint64_t sk_private_base_at(void) { return sk_round_up(offsetof(sk_segment, map), SK_LINE); }
+
+/* Bytes of memory that such a segment takes; SK_LARGEST or more: none has so much. */
+static inline uint64_t sk_private_len(const sk_plan *plan) {
+    if (plan->body_len > SK_LARGEST / 2 || plan->meta_len > SK_META_MOST) return SK_LARGEST;
+    return sk_private_base_at() + sk_body_at(plan->seats, plan->meta_len) + plan->body_len;
+}
+
+/* Make it in `memory`: zeroes, on a line of its own, of sk_private_len bytes. SK_OK, or what plan->fill answers. */
+static inline int sk_private_create(void *memory, const sk_plan *plan) {
+    sk_segment *s = memory;
+    s->base = (unsigned char *)memory + sk_private_base_at();
+    s->base_len = sk_private_len(plan) - sk_private_base_at();
+    s->view = s->base;
+    s->view_len = s->base_len;
+    sk_segment_head(&s->header, plan, s->base_len);
+    s->seats.process = &sk_this_process;
+    s->seats.id = &sk_private_identity;
+    s->seats.count = plan->seats;
+    s->seats.table = (sk_seat_entry *)(void *)(s->base + SK_SEATS_AT);
+    s->seats.table[0] = (sk_seat_entry){.epoch = sk_owner_epoch(SK_PRIVATE_ME), .pid = sk_pid()};
+    s->seats.path = "";
+    sk_segment_patience(s);
+    if (plan->meta_len > 0) memcpy(s->base + s->header.meta, plan->meta, plan->meta_len);
+    return plan->fill == NULL ? SK_OK : plan->fill(s);
+}
+
+#endif

@@ -1,0 +1,175 @@
+/* What a process has once: identities that no child inherits, and a fork lock that keeps forks out of half-made things.
+ *
+ * An identity says who this process is in one segment. It lies in memory that the system wipes in the child of a fork,
+ * also of a fork that only a C library knows of: the child reads that it is nobody yet, and takes a seat of its own when it
+ * first needs one. Identities are allotted from arenas, because a page each would cost a mapping each.
+ *
+ * Between the opening of a file and its closing the fork lock is closed: a fork in the midst would share the open file, and
+ * with it a lock that must end with this process. The C library's fork() waits at the fork lock; nothing in there can wait. What
+ * takes long has its file open with the fork lock open, and the child of a fork closes it (sk_loose). */
+#ifndef SK_PROCESS_H
+#define SK_PROCESS_H
+
+#include "platform/sk_atomic.h"
+#include "platform/sk_platform.h"
+
+/* One process in one segment. All of it is 0 in the child of a fork. */
+typedef struct sk_identity {
+    uint32_t me;          /* owner word: epoch and seat; 0: no seat yet */
+    uint32_t remapping;   /* 1 while a thread of this process maps anew */
+    void *pin;            /* the mapping that holds the seat */
+    unsigned char line[SK_LINE / 2 - 16];
+} sk_identity;
+_Static_assert(sizeof(sk_identity) == 64, "identities of busy segments keep their cache lines to themselves");
+
+#define SK_IDENTITIES 65536u /* of one arena */
+#define SK_ARENAS 16u
+#define SK_ARENA_WORDS (SK_IDENTITIES / 64)
+#define SK_PATH 512u /* more than any folder and name that segments.py lets in */
+
+/* A file that is open while the fork lock is not closed, for what takes long; the child of a fork closes it. */
+typedef struct sk_loose {
+    int fd;
+    uint64_t file[2];
+    struct sk_loose *next;
+} sk_loose;
+
+/* Why a segment's file could not be opened, for the exception that follows in the same thread. */
+typedef struct sk_trouble {
+    uint64_t thread;
+    int reason; /* errno, or 0 */
+    char path[SK_PATH];
+} sk_trouble;
+
+typedef struct sk_process {
+    sk_private fork_lock;
+    sk_loose *loose;
+    sk_trouble trouble;
+    uint64_t kept;           /* a device of whose files a mapping was seen to keep the lock, or 0 */
+    bool watching;           /* forks wait at the fork lock */
+    bool wiped;              /* the system wipes the arenas; else the handler of forks does */
+    uint32_t forks;          /* how often this process has forked */
+    uint32_t pid;            /* whose start time `started` is */
+    uint64_t started;
+    int asker;               /* a descriptor of the file last asked about, or -1: the one that the kit keeps open, */
+    uint64_t asker_file[2];  /* which is that file's as long as it leads there: others may close it, and use its number */
+    uint32_t asks;
+    sk_identity *arena[SK_ARENAS]; /* made when the ones before are full */
+    uint64_t used[SK_ARENAS * SK_ARENA_WORDS];
+    uint32_t hint;           /* the word of `used` to look at first */
+} sk_process;
+
+static sk_process sk_this_process = {.fork_lock = SK_PRIVATE_INIT, .asker = -1};
+
+static inline bool sk_same_file(const uint64_t a[2], const uint64_t b[2]) { return a[0] == b[0] && a[1] == b[1]; }
+
+/* Whether the descriptor leads to this file. */
+static inline bool sk_leads_to(int fd, const uint64_t id[2]) {
+    sk_file file;
+    return sk_file_look(fd, &file) == 0 && sk_same_file(file.id, id);
+}
+
+/* So often is done again what another thread cut short by closing our descriptor (a `closerange`). */
+#define SK_CUTS 1000
+
+/* Close it. False: it was closed by others before, and its number may be somebody's by now; what was done through it may
+ * have happened elsewhere. */
+static inline bool sk_let_go(int fd, const uint64_t id[2]) {
+    if (!sk_leads_to(fd, id)) return false;
+    sk_file_close(fd);
+    return true;
+}
+
+static inline void sk_process_before_fork(void) { sk_private_lock(&sk_this_process.fork_lock); }
+
+static inline void sk_process_in_parent(void) {
+    sk_this_process.forks++;
+    sk_private_unlock(&sk_this_process.fork_lock);
+}
+
+static inline void sk_process_in_child(void) {
+    sk_private_init(&sk_this_process.fork_lock);
+    sk_this_process.forks++;
+    for (sk_loose *loose = sk_this_process.loose; loose != NULL; loose = loose->next) sk_let_go(loose->fd, loose->file);
+    sk_this_process.loose = NULL;
+    for (uint32_t i = 0; i < SK_ARENAS && !sk_this_process.wiped; i++)
+        if (sk_this_process.arena[i] != NULL) memset(sk_this_process.arena[i], 0, SK_IDENTITIES * sizeof(sk_identity));
+}
+
+/* Under the fork lock: the arena is there, and forks wait. */
+static inline bool sk_process_ready(sk_process *p, uint32_t arena) {
+    if (p->arena[arena] == NULL) p->arena[arena] = sk_wiped(SK_IDENTITIES * sizeof(sk_identity), &p->wiped);
+    if (!p->watching) p->watching = sk_before_fork(sk_process_before_fork, sk_process_in_parent, sk_process_in_child) == 0;
+    return p->arena[arena] != NULL && p->watching;
+}
+
+/* An identity that is nobody's, all 0; NULL when there are none left. */
+static inline sk_identity *sk_identity_new(sk_process *p) {
+    const uint32_t words = SK_ARENAS * SK_ARENA_WORDS;
+    sk_identity *found = NULL;
+    sk_private_lock(&p->fork_lock);
+    for (uint32_t i = 0; found == NULL && i < words; i++) {
+        uint32_t word = (p->hint + i) % words;
+        if (~p->used[word] == 0) continue;
+        if (!sk_process_ready(p, word / SK_ARENA_WORDS)) break;
+        uint32_t bit = (uint32_t)__builtin_ctzll(~p->used[word]);
+        p->used[word] |= (uint64_t)1 << bit;
+        p->hint = word;
+        found = &p->arena[word / SK_ARENA_WORDS][word % SK_ARENA_WORDS * 64 + bit];
+        memset(found, 0, sizeof *found);
+    }
+    sk_private_unlock(&p->fork_lock);
+    return found;
+}
+
+static inline void sk_identity_drop(sk_process *p, sk_identity *id) {
+    sk_private_lock(&p->fork_lock);
+    uint32_t arena = 0;
+    while (id < p->arena[arena] || id >= p->arena[arena] + SK_IDENTITIES) arena++; /* it is in one of them */
+    uint32_t i = arena * SK_IDENTITIES + (uint32_t)(id - p->arena[arena]);
+    p->used[i / 64] &= ~((uint64_t)1 << i % 64);
+    p->hint = i / 64;
+    sk_private_unlock(&p->fork_lock);
+}
+
+/* Why a file could not be opened the last time; `thread` says for whom. */
+static inline sk_trouble sk_process_trouble(sk_process *p) {
+    sk_private_lock(&p->fork_lock);
+    sk_trouble trouble = p->trouble;
+    sk_private_unlock(&p->fork_lock);
+    return trouble;
+}
+
+/* Open the fork lock although a file is open, until sk_process_tie closes it again. The caller has closed it before, and takes no
+ * lock through the file in between: a fork would share it. */
+static inline void sk_process_loose(sk_process *p, sk_loose *loose) {
+    loose->next = p->loose;
+    p->loose = loose;
+    sk_private_unlock(&p->fork_lock);
+}
+
+static inline void sk_process_tie(sk_process *p, sk_loose *loose) {
+    sk_private_lock(&p->fork_lock);
+    for (sk_loose **at = &p->loose; *at != NULL; at = &(*at)->next)
+        if (*at == loose) {
+            *at = loose->next;
+            break;
+        }
+}
+
+/* Under the fork lock: keep no file open for asking. */
+static inline void sk_process_ask_no_more(sk_process *p) {
+    if (p->asker >= 0) sk_let_go(p->asker, p->asker_file);
+    p->asker = -1;
+}
+
+/* When this process began: see sk_start_time. */
+static inline uint64_t sk_process_started(sk_process *p) {
+    if (p->pid != sk_pid()) {
+        p->started = sk_start_time();
+        p->pid = sk_pid();
+    }
+    return p->started;
+}
+
+#endif

@@ -1,0 +1,256 @@
+/* Seats: who uses a segment, vouched for by the system and not by a pid.
+ *
+ * A process takes a seat at its first use of a segment that needs one: an open-file-description write lock on one byte of
+ * the segment's own file, far beyond its end, and the next epoch of that seat. A mapping of one page, which no child
+ * inherits, keeps the open file and so the lock; its descriptor is closed at once. The system frees the lock when the
+ * mapping goes: with the process, however that ends and before anybody reaps it, or at exec. A program that closes all its
+ * descriptors (every daemoniser does) keeps its seat, and a fork that nobody saw keeps no dead parent's.
+ *
+ *   owner word   31      30 .. 10     9 .. 0
+ *                flag    epoch        seat          0: nobody. Epochs start at 1.
+ *   dead         the seat's epoch has moved on, or its byte is not locked
+ *   retired      a seat whose epoch is SK_EPOCH_LAST is never taken again, so no owner word ever comes round again
+ *
+ *   lock bytes   SK_BYTES + seat     write lock: the process on that seat
+ *                SK_PRESENCE         read lock: a mapping of the data, which children inherit (sk_segment.h);
+ *                                    write lock: the one that may remove the file
+ *                SK_NAMING           write lock: the one that may take its name away
+ *
+ * To ask whether an owner lives, a process opens the file by its name and compares device and inode (3 us); it keeps the one
+ * that it asked about last open for the next time (1 us), and lets go of it with the segment. One that has no descriptor left
+ * asks in a thread with a table of its own. One that cannot ask takes everybody for alive: it waits, and robs nobody on a guess.
+ *
+ * Another thread may close our descriptors at any time (`closerange`), and their numbers be given to other files. So before a
+ * descriptor is closed, and before what was done through it is believed, it is seen to lead to the file still; else all of
+ * it is done again.
+ *
+ * Deaths. Before the epoch is stored nothing has happened; between that and the owner word in the identity nobody has seen
+ * the owner word. */
+#ifndef SK_SEAT_H
+#define SK_SEAT_H
+
+#include <string.h>
+
+#include "core/sk_process.h"
+#include "platform/sk_status.h"
+
+#define SK_SEAT_BITS 10u
+#define SK_SEATS_MAX ((1u << SK_SEAT_BITS) - 1u)
+#define SK_EPOCH_LAST ((1u << 21) - 1u)
+#define SK_OWNER_MASK 0x7fffffffu
+#define SK_PAGE 4096u
+
+#define SK_BYTES ((uint64_t)1 << 40)
+#define SK_PRESENCE (SK_BYTES + ((uint64_t)1 << 20))
+#define SK_NAMING (SK_PRESENCE + 1)
+
+#define SK_HIDDEN ".sk_"
+
+/* Written by whoever holds the seat's byte. */
+typedef struct sk_seat_entry {
+    uint32_t epoch;   /* how often the seat was taken; stored first */
+    uint32_t pid;     /* of the last one who sat, in its own pid namespace: for people, and for pidfds, */
+    uint64_t started; /* which are checked by when that process began: clock ticks since the machine did, or 0 */
+} sk_seat_entry;
+_Static_assert(sizeof(sk_seat_entry) == 16, "seat entries are part of the format");
+
+/* What one process knows of the seats of one segment. */
+typedef struct sk_seats {
+    sk_process *process;
+    sk_identity *id;      /* who this process is; NULL: it only looks */
+    uint64_t file[2];     /* device and inode of the segment's file */
+    uint32_t count;
+    sk_seat_entry *table; /* shared */
+    const char *path;     /* the file's name while it has one */
+} sk_seats;
+
+static inline uint32_t sk_owner_seat(uint32_t owner) { return owner & SK_SEATS_MAX; }
+static inline uint32_t sk_owner_epoch(uint32_t owner) { return (owner & SK_OWNER_MASK) >> SK_SEAT_BITS; }
+
+static inline uint32_t sk_seats_me(const sk_seats *s) { return s->id == NULL ? 0 : sk_load32_relaxed(&s->id->me); }
+
+/* --- the file, by name --------------------------------------------------------------------------- */
+
+/* The name of a file whose name was taken away while it was in use, so that those who use it can still find it. */
+static inline void sk_hidden_path(char hidden[SK_PATH], const char *path, const uint64_t file[2]) {
+    const char *slash = strrchr(path, '/');
+    int folder = slash == NULL ? 0 : (int)(slash - path + 1);
+    snprintf(hidden, SK_PATH, "%.*s" SK_HIDDEN "%llx", folder, path, (unsigned long long)file[1]);
+}
+
+/* The segment's file, opened anew, and the name that led to it; or a negative errno. -ENOENT: no name leads to it.
+ * Under the fork lock until it is closed again. */
+static inline int sk_seats_open(const sk_seats *s, char name[SK_PATH]) {
+    int fd = -ENOENT, reason = ENOENT;
+    snprintf(name, SK_PATH, "%s", s->path);
+    for (int hidden = 0; hidden < 2; hidden++) {
+        if (hidden) sk_hidden_path(name, s->path, s->file);
+        sk_file file;
+        int cuts = 0;
+        do fd = sk_file_open(name);
+        while (fd >= 0 && sk_file_look(fd, &file) != 0 && cuts++ < SK_CUTS); /* others closed it before we looked */
+        if (fd >= 0 && sk_same_file(file.id, s->file)) return fd;
+        if (fd >= 0) sk_let_go(fd, file.id);
+        else if (fd != -ENOENT) reason = -fd; /* no rights, say: what is there may be it */
+        if (fd == -EMFILE || fd == -ENFILE) break;
+    }
+    sk_trouble *trouble = &s->process->trouble;
+    trouble->thread = sk_thread();
+    trouble->reason = reason;
+    snprintf(trouble->path, SK_PATH, "%s", s->path);
+    return -reason;
+}
+
+/* --- taking a seat ------------------------------------------------------------------------------- */
+
+/* Sit on `seat`, whose byte this open file has just locked. The epoch moves on at once: until then an owner who died on this
+ * seat looks alive to others. */
+static inline int sk_seat_sit(sk_seats *s, int fd, uint32_t seat, uint64_t started) {
+    sk_seat_entry *entry = &s->table[seat];
+    uint32_t epoch = sk_load32_relaxed(&entry->epoch) + 1;
+    sk_store32_seq_cst(&entry->epoch, epoch); /* commits: words of the seat's earlier owners are dead now */
+    sk_store32_relaxed(&entry->pid, sk_pid());
+    sk_store64_relaxed(&entry->started, started);
+    sk_fence_seq_cst(); /* whoever reads the new owner word anywhere sees this epoch, too */
+    void *pin = sk_map_pin(fd, SK_PAGE);
+    if (!sk_leads_to(fd, s->file)) {
+        if (pin != NULL) sk_unmap(pin, SK_PAGE);
+        return SK_BUSY;
+    }
+    if (pin == NULL) return SK_NO_MAPPING; /* the seat is free again, and an epoch lost */
+    s->id->pin = pin;
+    sk_store32_release(&s->id->me, epoch << SK_SEAT_BITS | seat);
+    return SK_OK;
+}
+
+/* SK_BUSY: others closed the descriptor meanwhile. */
+static inline int sk_seat_find(sk_seats *s, uint64_t started) {
+    char name[SK_PATH];
+    int fd = sk_seats_open(s, name), rc = SK_NO_SEAT;
+    if (fd < 0) {
+        errno = -fd;
+        return SK_SYSTEM;
+    }
+    for (uint32_t seat = 0; seat < s->count && rc == SK_NO_SEAT; seat++) {
+        if (sk_load32_relaxed(&s->table[seat].epoch) >= SK_EPOCH_LAST) continue; /* retired */
+        int locked = sk_file_lock(fd, SK_BYTES + seat, 1);
+        if (locked == -EAGAIN) continue;
+        if (locked == 0) rc = sk_seat_sit(s, fd, seat, started);
+        else {
+            errno = -locked;
+            rc = SK_SYSTEM;
+        }
+    }
+    int reason = errno;
+    if (!sk_let_go(fd, s->file) && rc != SK_OK) rc = SK_BUSY;
+    errno = reason;
+    return rc;
+}
+
+/* Take a free seat, if this process has none. SK_OK; SK_NO_SEAT; SK_NO_MAPPING; SK_SYSTEM (errno). */
+static inline int sk_seat_take(sk_seats *s) {
+    if (s->id == NULL) return SK_NO_SEAT;
+    sk_private_lock(&s->process->fork_lock);
+    int rc = SK_BUSY;
+    uint64_t started = sk_process_started(s->process);
+    for (int cuts = 0; rc == SK_BUSY && cuts < SK_CUTS; cuts++)
+        rc = sk_seats_me(s) != 0 ? SK_OK : sk_seat_find(s, started); /* another thread may have been faster */
+    sk_private_unlock(&s->process->fork_lock);
+    return rc;
+}
+
+/* Let the seat go. */
+static inline void sk_seat_detach(sk_seats *s) {
+    if (s->id == NULL || s->id->pin == NULL) return;
+    sk_store32_relaxed(&s->id->me, 0);
+    sk_unmap(s->id->pin, SK_PAGE);
+    s->id->pin = NULL;
+}
+
+/* --- asking who lives ------------------------------------------------------------------------------ */
+
+/* Asks about several owners of one segment; the fork lock is closed from the first question on until the end. */
+typedef struct sk_asker {
+    const sk_seats *seats;
+    bool asking;
+} sk_asker;
+
+static inline sk_asker sk_ask(const sk_seats *s) { return (sk_asker){s, false}; }
+
+static inline void sk_asker_end(sk_asker *a) {
+    if (a->asking) sk_private_unlock(&a->seats->process->fork_lock);
+    a->asking = false;
+}
+
+/* The descriptor to ask through, opened anew if it is wanted or needed; or a negative errno. */
+static inline int sk_asker_through(const sk_seats *s, bool anew) {
+    sk_process *p = s->process;
+    char name[SK_PATH];
+    if (p->asker >= 0 && !anew && sk_same_file(p->asker_file, s->file)) return p->asker;
+    sk_process_ask_no_more(p);
+    int fd = sk_seats_open(s, name);
+    if (fd < 0) return fd;
+    memcpy(p->asker_file, s->file, sizeof p->asker_file);
+    return p->asker = fd;
+}
+
+/* Whether somebody sits on the seat, asked through a file opened for that. */
+typedef struct sk_question {
+    const sk_seats *seats;
+    uint32_t seat;
+    int held;
+} sk_question;
+
+static inline void sk_question_put(void *at) {
+    sk_question *question = at;
+    char name[SK_PATH];
+    int fd = sk_seats_open(question->seats, name);
+    if (fd < 0) return;
+    question->held = sk_file_holder(fd, SK_BYTES + question->seat, 1);
+    sk_file_close(fd);
+}
+
+/* So often a "yes" is checked for coming from the right file; a "no" always is. */
+#define SK_ASKS_A_CHECK 16u
+
+/* Whether somebody sits on the seat now, as far as can be asked. */
+static inline bool sk_asker_taken(sk_asker *a, uint32_t seat) {
+    const sk_seats *s = a->seats;
+    uint32_t me = sk_seats_me(s);
+    if (me != 0 && seat == sk_owner_seat(me)) return true;
+    if (!a->asking) sk_private_lock(&s->process->fork_lock);
+    a->asking = true;
+    for (int tries = 0; tries < 2; tries++) {
+        int fd = sk_asker_through(s, tries > 0);
+        if (fd == -EMFILE || fd == -ENFILE) {
+            sk_question question = {s, seat, 1};
+            sk_with_descriptors(sk_question_put, &question);
+            return question.held != 0;
+        }
+        if (fd < 0) break;
+        int held = sk_file_holder(fd, SK_BYTES + seat, 1);
+        if (held > 0 && ++s->process->asks % SK_ASKS_A_CHECK != 0) return true;
+        if (sk_leads_to(fd, s->file)) return held != 0;
+    }
+    return true;
+}
+
+/* Whether the process that `owner` names still lives. Never "dead" on a guess: a stopped or starved owner lives. */
+static inline bool sk_asker_lives(sk_asker *a, uint32_t owner) {
+    const sk_seats *s = a->seats;
+    owner &= SK_OWNER_MASK;
+    uint32_t seat = sk_owner_seat(owner), me = sk_seats_me(s);
+    if (me != 0 && owner == me) return true;
+    if (seat >= s->count || sk_load32_acquire(&s->table[seat].epoch) != sk_owner_epoch(owner)) return false;
+    return sk_asker_taken(a, seat);
+}
+
+/* The same for one owner. */
+static inline bool sk_seat_lives(const sk_seats *s, uint32_t owner) {
+    sk_asker asker = sk_ask(s);
+    bool lives = sk_asker_lives(&asker, owner);
+    sk_asker_end(&asker);
+    return lives;
+}
+
+#endif

@@ -1,0 +1,655 @@
+/* One segment: its mappings, and its life from birth to the last one out. Its bytes are described in sk_header.h.
+ *
+ * Birth: an anonymous file is reserved and written, and gets its name in one step (sk_file_publish commits). A death before
+ * leaves nothing at all; after it there is a whole segment.
+ * Life: the first mapping of each process holds its open file, which has a read lock on SK_PRESENCE; the children of a fork
+ * inherit both. No descriptor stays open: a program that closes all of them loses nothing. Who needs the file again (to ask,
+ * grow, leave) opens it by its name.
+ * End: who leaves unmaps, opens the file and tries a write lock on SK_PRESENCE; the one who gets it removes the name,
+ * unless the segment is persistent. A death in between, an exec or an _exit of the last one leave a name with nobody
+ * present: an orphan, which attachers refuse and sweepers remove in the same way.
+ * Unlinking: the name becomes a hidden one (sk_hidden_path), through which those who are in still ask; the last of them
+ * removes it, also of a persistent segment. Who takes a name away holds SK_NAMING, so no other file is ever hit. */
+#ifndef SK_SEGMENT_H
+#define SK_SEGMENT_H
+
+#include "core/sk_door.h"
+#include "core/sk_wait.h"
+
+/* On what is rarely called: the ways that lead past it stay short, and are inlined. */
+#define SK_COLD __attribute__((cold))
+
+#define SK_MAPS 48
+
+/* A process's hold on a segment. Lives in the process. */
+typedef struct sk_segment {
+    sk_header header;    /* as it was read and checked: what others may write into the shared one later is not read */
+    sk_seats seats;
+    sk_waiter waiter;
+    unsigned char *base; /* first mapping: header, seats and control words; holds the presence; stays */
+    uint64_t base_len;
+    bool persist;
+    bool left;           /* the process only looks, or is ending: no seat is taken (any more) */
+    uint32_t trust;      /* see sk_door.h */
+    uint32_t forks;      /* how often the process had forked when it came in */
+    void *view;          /* newest mapping */
+    uint64_t view_len;
+    uint32_t maps;
+    /* From here on only what a segment with a file needs: see sk_private.h. */
+    struct {
+        void *at;
+        uint64_t len;
+    } map[SK_MAPS];
+    char path[SK_PATH]; /* seats.path leads here */
+} sk_segment;
+
+/* This process's owner word here; 0 while it has no seat. */
+static inline uint32_t sk_me(const sk_segment *s) { return sk_load32_relaxed(&s->seats.id->me); }
+
+/* Whether the process that the owner word names still lives. */
+static inline bool sk_lives(const sk_segment *s, uint32_t owner) { return sk_seat_lives(&s->seats, owner); }
+
+SK_COLD static inline int sk_segment_sit(const sk_segment *s) {
+    if (s->left) return SK_NO_SEAT;
+    sk_seats seats = s->seats; /* what is taken lies in the identity and in shared memory */
+    return sk_seat_take(&seats);
+}
+
+/* At the head of what needs an owner word: take a seat if this process has none, or return from there with the reason. */
+#define SK_SEATED(s)                                                                      \
+    do {                                                                                  \
+        if (__builtin_expect(sk_me(s) == 0, 0)) {                                         \
+            int no_seat = sk_segment_sit(s);                                              \
+            if (no_seat != SK_OK) return no_seat;                                         \
+        }                                                                                 \
+    } while (0)
+
+static inline const sk_header *sk_header_of(const sk_segment *s) { return &s->header; }
+/* Whether it lies in memory of this process alone: see sk_private.h. */
+static inline bool sk_segment_is_private(const sk_segment *s) { return s->maps == 0; }
+
+static inline void *sk_body_of(const sk_segment *s) { return s->base + s->header.body; }
+
+static inline int sk_system(int negative_errno) {
+    errno = -negative_errno;
+    switch (-negative_errno) {
+        case ENOSPC:
+        case EDQUOT: return SK_NO_MEMORY;
+        case EFBIG: return SK_FILE_LIMIT;
+        case EEXIST: return SK_EXISTS;
+        default: return SK_SYSTEM;
+    }
+}
+
+static inline void sk_segment_lock_forks(const sk_segment *s) { sk_private_lock(&s->seats.process->fork_lock); }
+static inline void sk_segment_unlock_forks(const sk_segment *s) { sk_private_unlock(&s->seats.process->fork_lock); }
+
+/* --- the file again ------------------------------------------------------------------------------ */
+
+/* The segment's file, opened by its name, with the fork lock closed until sk_segment_close; or a negative errno. */
+static inline int sk_segment_open(const sk_segment *s) {
+    char name[SK_PATH];
+    sk_segment_lock_forks(s);
+    int fd = sk_seats_open(&s->seats, name);
+    if (fd < 0) sk_segment_unlock_forks(s);
+    return fd;
+}
+
+/* False: others closed it before, so that what was done through it is to be done again. */
+static inline bool sk_segment_close(const sk_segment *s, int fd) {
+    int reason = errno;
+    bool whole = sk_let_go(fd, s->seats.file);
+    sk_segment_unlock_forks(s);
+    errno = reason;
+    return whole;
+}
+
+/* The same, with the fork lock open until then: for what may take long. */
+static inline int sk_segment_open_loose(const sk_segment *s, sk_loose *loose) {
+    loose->fd = sk_segment_open(s);
+    if (loose->fd < 0) return loose->fd;
+    memcpy(loose->file, s->seats.file, sizeof loose->file);
+    sk_process_loose(s->seats.process, loose);
+    return 0;
+}
+
+static inline bool sk_segment_close_loose(const sk_segment *s, sk_loose *loose) {
+    int reason = errno;
+    sk_process_tie(s->seats.process, loose);
+    errno = reason;
+    return sk_segment_close(s, loose->fd);
+}
+
+/* What the system says of it now, or a negative errno. */
+static inline int sk_segment_look_at(const sk_segment *s, sk_file *file) {
+    int rc = -EBADF;
+    for (int cuts = 0; rc == -EBADF && cuts < SK_CUTS; cuts++) {
+        int fd = sk_segment_open(s);
+        if (fd < 0) return fd;
+        rc = sk_file_look(fd, file);
+        if (!sk_segment_close(s, fd)) rc = -EBADF;
+    }
+    return rc;
+}
+
+/* How long the file is, or a negative errno. */
+static inline int64_t sk_segment_size(const sk_segment *s) {
+    sk_file file;
+    int rc = sk_segment_look_at(s, &file);
+    return rc < 0 ? rc : (int64_t)file.size;
+}
+
+/* How much memory is free where it lies, in bytes. */
+static inline uint64_t sk_segment_room(const sk_segment *s) {
+    int fd = sk_segment_open(s);
+    if (fd < 0) return 0;
+    uint64_t room = sk_file_room(fd);
+    sk_segment_close(s, fd);
+    return room;
+}
+
+/* Whether the name still leads to it. */
+static inline bool sk_segment_is_named(const sk_segment *s) {
+    sk_file file;
+    return sk_file_at(s->seats.path, &file) == 0 && sk_same_file(file.id, s->seats.file);
+}
+
+/* Whether any process has it open, this one among them. */
+static inline bool sk_segment_in_use(const sk_segment *s) {
+    int fd = sk_segment_open(s);
+    if (fd < 0) return true;
+    bool used = sk_file_holder(fd, SK_PRESENCE, 1) != 0;
+    sk_segment_close(s, fd);
+    return used;
+}
+
+/* --- mappings ---------------------------------------------------------------------------------- */
+
+/* Map the file, `size` bytes long, and `len` bytes in all: beyond its end nothing is touched until it has grown. Older
+ * mappings stay: other threads may be reading through them. */
+static inline int sk_segment_map(sk_segment *s, int fd, uint64_t size, uint64_t len) {
+    if (s->maps == SK_MAPS) return SK_CORRUPT; /* every mapping is twice as long: 48 do not fit in 2^40 bytes */
+    void *at = sk_map(fd, len);
+    if (at == NULL && len > size) at = sk_map(fd, len = size);
+    if (at == NULL) return errno == ENOMEM ? SK_NO_MAPPING : SK_SYSTEM;
+    s->map[s->maps].at = at;
+    s->map[s->maps].len = len;
+    s->maps++;
+    sk_store_pointer_release(&s->view, at);
+    sk_store64_release(&s->view_len, size); /* R2: pairs with A2 */
+    return SK_OK;
+}
+
+/* Map the whole file as long as it is now. SK_CORRUPT when it ends before `end`. */
+static inline int sk_segment_remap(sk_segment *s, uint64_t end) {
+    sk_file file;
+    int rc = SK_BUSY;
+    for (int cuts = 0; rc == SK_BUSY && cuts < SK_CUTS; cuts++) {
+        int fd = sk_segment_open(s);
+        if (fd < 0) return sk_system(fd);
+        bool seen = sk_file_look(fd, &file) == 0 && sk_same_file(file.id, s->seats.file);
+        if (seen) rc = file.size >= end && file.size <= SK_LARGEST ? SK_OK : SK_CORRUPT;
+        if (rc == SK_OK && file.size <= s->map[s->maps - 1].len) sk_store64_release(&s->view_len, file.size);
+        else if (rc == SK_OK) rc = sk_segment_map(s, fd, file.size, 2 * file.size); /* who grew once may grow page by page */
+        if (!sk_segment_close(s, fd) && rc == SK_SYSTEM) rc = SK_BUSY;
+    }
+    return rc;
+}
+
+SK_COLD static inline int sk_segment_catch_up(sk_segment *s, uint64_t end) {
+    while (sk_load64_relaxed(&s->view_len) < end) {
+        uint32_t open = 0, *remapping = &s->seats.id->remapping;
+        if (!sk_cas32_acquire(remapping, &open, 1)) {
+            sk_yield();
+            continue;
+        }
+        int rc = sk_load64_relaxed(&s->view_len) < end ? sk_segment_remap(s, end) : SK_OK;
+        sk_store32_release(remapping, 0);
+        if (rc != SK_OK) return rc;
+    }
+    return SK_OK;
+}
+
+/* The bytes [0, end) of the file, mapped. SK_CORRUPT when the file is not that long. */
+static inline int sk_segment_reach(sk_segment *s, uint64_t end, unsigned char **at) {
+    while (__builtin_expect(sk_load64_acquire(&s->view_len) < end, 0)) { /* A2: the view is at least as new as its length */
+        int rc = sk_segment_catch_up(s, end);
+        if (rc != SK_OK) return rc;
+    }
+    *at = sk_load_pointer_acquire(&s->view);
+    return SK_OK;
+}
+
+/* Reserve memory up to `to`. */
+static inline int sk_segment_reserve(const sk_segment *s, uint64_t from, uint64_t to) {
+    for (int cuts = 0;; cuts++) {
+        sk_loose loose;
+        int rc = sk_segment_open_loose(s, &loose);
+        if (rc < 0) return sk_system(rc);
+        rc = sk_file_reserve(loose.fd, from, to);
+        if (sk_segment_close_loose(s, &loose) || cuts == SK_CUTS) return rc == 0 ? SK_OK : sk_system(rc);
+    }
+}
+
+/* Give some back; where that cannot be, it stays reserved. */
+static inline void sk_segment_discard(const sk_segment *s, uint64_t from, uint64_t to) {
+    if (from >= to) return;
+    sk_loose loose;
+    if (sk_segment_open_loose(s, &loose) < 0) return;
+    sk_file_discard(loose.fd, from, to);
+    sk_segment_close_loose(s, &loose);
+}
+
+static inline void sk_segment_unmap(sk_segment *s) {
+    while (s->maps > 0) {
+        s->maps--;
+        sk_unmap(s->map[s->maps].at, s->map[s->maps].len);
+    }
+    s->base = s->view = NULL;
+    s->view_len = 0;
+}
+
+/* --- names ---------------------------------------------------------------------------------------- */
+
+/* With nobody present, and nobody able to come in, remove the name if it still leads to this open file. 0; -EAGAIN: somebody
+ * is present, or just looking; or why it cannot be. */
+static inline int sk_segment_remove_unused(int fd, const char *path, const uint64_t file[2]) {
+    sk_file there;
+    int rc = sk_file_lock(fd, SK_PRESENCE, SK_NAMING - SK_PRESENCE + 1);
+    if (rc == 0) rc = sk_file_at(path, &there);
+    if (rc != 0) return rc;
+    return sk_same_file(there.id, file) ? sk_file_remove(path) : -ENOENT;
+}
+
+/* Who removes the last name of a file gives its memory back when it closes it, at a second for 3 GB. So the file is kept by a
+ * mapping, which no child inherits, until the fork lock is open again. */
+#define SK_QUICKLY_FREED ((uint64_t)1 << 20)
+
+static inline void *sk_keep_memory(int fd, uint64_t held) {
+    return held > SK_QUICKLY_FREED ? sk_map_pin(fd, SK_PAGE) : NULL;
+}
+
+static inline void sk_free_memory(void *kept) {
+    if (kept != NULL) sk_unmap(kept, SK_PAGE);
+}
+
+/* Remove the segment at `path` if it is ours, nobody is present and it was not to persist. 1: removed; 0: not for us to
+ * remove; a status. Reads by pread alone. `hidden`: its name was taken away before, so it does not persist. */
+static inline int sk_segment_sweep(sk_process *process, const char *path, bool hidden) {
+    sk_file file;
+    sk_header h;
+    if (sk_file_at(path, &file) == 0 && (file.uid != sk_uid() || !file.regular)) return 0;
+    sk_private_lock(&process->fork_lock);
+    void *kept = NULL;
+    int fd = sk_door(path, SK_TRUST_GROUP, &file, &h), rc = fd;
+    if (fd >= 0) {
+        bool may = file.uid == sk_uid() && (hidden || !(h.flags & SK_PERSIST));
+        int removed = may ? sk_segment_remove_unused(fd, path, file.id) : -EPERM;
+        /* Another process holds it alone: that one is between two system calls, deciding whether to remove it. */
+        for (int i = 0; removed == -EAGAIN && i < 2000 && sk_file_held_alone(fd, SK_PRESENCE, 1); i++) {
+            sk_nap(100000);
+            removed = sk_segment_remove_unused(fd, path, file.id);
+        }
+        rc = removed == 0;
+        if (rc == 1) kept = sk_keep_memory(fd, file.held);
+        sk_let_go(fd, file.id);
+    }
+    sk_private_unlock(&process->fork_lock);
+    sk_free_memory(kept);
+    return rc;
+}
+
+/* Under the fork lock: take the name away from the open file, if it still leads there and to `only` (NULL: whichever it is). */
+static inline int sk_segment_hide(int fd, const char *path, const uint64_t *only, char hidden[SK_PATH]) {
+    sk_file file, there;
+    sk_header h;
+    int rc = sk_file_lock(fd, SK_NAMING, 1);
+    if (rc == 0) rc = sk_file_look(fd, &file);
+    if (rc == 0) rc = sk_file_at(path, &there);
+    if (rc != 0) return rc;
+    if (!sk_same_file(there.id, file.id) || (only != NULL && !sk_same_file(file.id, only))) return -ENOENT;
+    if (sk_header_read(&h, fd, file.size) != SK_OK) return sk_file_remove(path); /* no segment: nobody asks through it */
+    sk_hidden_path(hidden, path, file.id);
+    rc = sk_file_rename(path, hidden);
+    return rc == -EEXIST ? sk_file_remove(path) : rc; /* somebody has made a file of the hidden name: then nobody can ask */
+}
+
+/* Take the name away; those who have the segment open go on. 0, or a negative errno: -ENOENT when there is none, or when it
+ * leads to another file than `only`; -EAGAIN when for two seconds another process was just about to do the same. */
+static inline int sk_segment_unname(sk_process *process, const char *path, const uint64_t *only) {
+    char hidden[SK_PATH] = "";
+    sk_file there, opened;
+    int rc = -EAGAIN;
+    for (int tries = 0; (rc == -EAGAIN || rc == -EBADF) && tries < 20000; tries++) {
+        if (tries > 0 && rc == -EAGAIN) sk_nap(100000);
+        rc = sk_file_at(path, &there);
+        if (rc != 0 || (only != NULL && !sk_same_file(there.id, only))) return rc != 0 ? rc : -ENOENT;
+        sk_private_lock(&process->fork_lock);
+        int fd = rc = sk_file_open(path);
+        if (fd >= 0) {
+            rc = sk_file_look(fd, &opened);
+            if (rc == 0) rc = sk_segment_hide(fd, path, only, hidden);
+            if (!sk_let_go(fd, opened.id) && rc != 0) rc = -EBADF;
+        }
+        sk_private_unlock(&process->fork_lock);
+    }
+    /* Nobody may be left who would remove it: who left meanwhile took us for somebody present. */
+    if (rc == 0) sk_segment_sweep(process, hidden, true);
+    else sk_segment_sweep(process, path, false);
+    return rc;
+}
+
+/* --- leaving ------------------------------------------------------------------------------------ */
+
+/* Whether a segment was left to others who are still present. */
+typedef struct sk_leaving {
+    sk_segment *s;
+    bool over; /* exchange the first mapping for one that is not present, and leave it there */
+    int opened;
+    bool others;
+    uint64_t held; /* bytes of memory, about */
+    void *kept;
+} sk_leaving;
+
+static inline void sk_segment_detach_file(void *at) {
+    sk_leaving *leaving = at;
+    sk_segment *s = leaving->s;
+    char name[SK_PATH];
+    bool whole = false;
+    for (int cuts = 0; !whole && cuts < SK_CUTS; cuts++) {
+        int fd = leaving->opened = sk_seats_open(&s->seats, name);
+        if (fd < 0) return;
+        bool absent = !leaving->over || sk_map_over(s->base, fd, s->base_len), removed = false;
+        if (absent && (!s->persist || strcmp(name, s->seats.path) != 0)) {
+            removed = sk_segment_remove_unused(fd, name, s->seats.file) == 0;
+            leaving->others = !removed;
+        }
+        if (removed) leaving->kept = sk_keep_memory(fd, leaving->held);
+        whole = sk_let_go(fd, s->seats.file) || removed;
+    }
+}
+
+/* Be present no longer; the last one out removes the name. True: others are present. `over`: see sk_leaving. */
+static inline bool sk_segment_depart(sk_segment *s, bool over, uint64_t held) {
+    sk_leaving leaving = {.s = s, .over = over, .held = held};
+    sk_segment_lock_forks(s);
+    if (sk_same_file(s->seats.process->asker_file, s->seats.file)) sk_process_ask_no_more(s->seats.process);
+    sk_segment_detach_file(&leaving);
+    if (leaving.opened == -EMFILE || leaving.opened == -ENFILE) sk_with_descriptors(sk_segment_detach_file, &leaving);
+    sk_segment_unlock_forks(s);
+    sk_free_memory(leaving.kept);
+    return leaving.others;
+}
+
+/* The process ends, and threads may still be inside: mappings and seat stay until then, the presence ends now. */
+static inline void sk_segment_detach(sk_segment *s) {
+    if (s->left || s->base == NULL || s->seats.id == NULL) return;
+    s->left = true;
+    sk_segment_depart(s, true, 0); /* the mappings keep the memory */
+}
+
+/* Let all of it go. True: others are still present. */
+static inline bool sk_segment_abandon(sk_segment *s) {
+    bool present = s->base != NULL && s->seats.id != NULL && !s->left;
+    uint64_t held = s->view_len;
+    sk_seat_detach(&s->seats);
+    sk_segment_unmap(s);
+    bool others = present && sk_segment_depart(s, false, held);
+    if (s->seats.id != NULL) sk_identity_drop(s->seats.process, s->seats.id);
+    s->seats.id = NULL;
+    return others;
+}
+
+/* --- birth and attachment ------------------------------------------------------------------------ */
+
+static inline void sk_segment_patience(sk_segment *s) {
+    s->waiter.patience = SK_PATIENCE_START;
+    s->waiter.short_ns = SK_SHORT_PARK_NS;
+}
+
+static inline void sk_segment_clear(sk_segment *s, const char *path) {
+    memset(s, 0, sizeof *s);
+    s->seats.process = &sk_this_process;
+    s->forks = sk_this_process.forks;
+    sk_segment_patience(s);
+    snprintf(s->path, sizeof s->path, "%s", path);
+    s->seats.path = s->path;
+}
+
+/* The process has an identity here from now on. */
+static inline int sk_segment_identify(sk_segment *s, const uint64_t file[2]) {
+    memcpy(s->seats.file, file, sizeof s->seats.file);
+    s->seats.id = sk_identity_new(s->seats.process);
+    return s->seats.id == NULL ? SK_NO_MAPPING : SK_OK;
+}
+
+/* The first mapping, and what is read through it. */
+static inline int sk_segment_begin(sk_segment *s, int fd, uint64_t len) {
+    int rc = sk_segment_map(s, fd, len, len);
+    s->base = s->view;
+    s->base_len = s->view_len;
+    s->persist = (s->header.flags & SK_PERSIST) != 0;
+    s->seats.count = s->header.seats;
+    s->seats.table = (sk_seat_entry *)(void *)(s->base + SK_SEATS_AT);
+    return rc;
+}
+
+/* What a segment is made with. The kernel's own part of the body is written by `fill` before the file gets its name. */
+typedef struct sk_plan {
+    uint32_t kind, flags, seats;
+    uint32_t mode, gid; /* permissions; group, or UINT32_MAX. 0, 0: ours alone */
+    uint64_t body_len;
+    uint64_t param[SK_PARAMS];
+    const void *meta;
+    uint64_t meta_len;
+    int (*fill)(sk_segment *);
+} sk_plan;
+
+static inline void sk_segment_head(sk_header *h, const sk_plan *plan, uint64_t size) {
+    h->magic = SK_MAGIC;
+    h->layout = SK_LAYOUT;
+    h->kind = plan->kind;
+    h->flags = plan->flags;
+    h->seats = plan->seats;
+    h->size = size;
+    h->meta = SK_SEATS_AT + (uint64_t)plan->seats * sizeof(sk_seat_entry);
+    h->meta_len = plan->meta_len;
+    h->body = sk_body_at(plan->seats, plan->meta_len);
+    memcpy(h->param, plan->param, sizeof h->param);
+    h->created_ns = sk_wall_ns();
+    h->meta_check = sk_fnv(SK_FNV, plan->meta, plan->meta_len);
+    h->check = sk_header_check(h);
+}
+
+static inline int sk_segment_write(sk_segment *s, const sk_plan *plan) {
+    sk_header *h = &s->header;
+    if (plan->meta_len > 0) memcpy(s->base + h->meta, plan->meta, plan->meta_len);
+    memcpy(s->base + sizeof h->magic, (const char *)h + sizeof h->magic, sizeof *h - sizeof h->magic);
+    int rc = plan->fill == NULL ? SK_OK : plan->fill(s);
+    sk_store64_release((uint64_t *)(void *)s->base, SK_MAGIC);
+    return rc;
+}
+
+/* Memory and permissions, for what has no name yet. */
+static inline int sk_segment_prepare(sk_segment *s, int fd, const uint64_t file[2], const sk_plan *plan, uint64_t size) {
+    int rc = plan->mode == 0 ? 0 : sk_file_admit(fd, plan->mode, plan->gid);
+    if (rc == 0) rc = sk_file_reserve(fd, 0, size);
+    if (rc == -EOPNOTSUPP) {
+        errno = EOPNOTSUPP;
+        return SK_FOLDER;
+    }
+    if (rc != 0) return sk_system(rc);
+    sk_segment_head(&s->header, plan, size);
+    return sk_segment_identify(s, file);
+}
+
+/* A fork since the file was opened has given its open file to the child: be present through another one. */
+static inline int sk_segment_part(sk_segment *s, int fd) {
+    int own = sk_file_open(s->seats.path);
+    if (own < 0) return sk_system(own);
+    int rc = sk_file_share(own, SK_PRESENCE, 1);
+    if (rc == 0 && !sk_map_over(s->base, own, s->base_len)) rc = -errno;
+    sk_file_close(own);
+    if (rc == 0) rc = sk_file_unlock(fd, SK_PRESENCE, 1);
+    return rc == 0 ? SK_OK : sk_system(rc);
+}
+
+/* Under the fork lock: present, written, named. */
+static inline int sk_segment_bear(sk_segment *s, int fd, const sk_plan *plan) {
+    int rc = sk_file_share(fd, SK_PRESENCE, 1);
+    if (rc != 0) return sk_system(rc);
+    rc = sk_segment_begin(s, fd, s->header.size);
+    if (rc == SK_OK && !sk_leads_to(fd, s->seats.file)) rc = SK_BUSY; /* that may be anybody's memory */
+    if (rc == SK_OK) rc = sk_segment_write(s, plan);
+    if (rc != SK_OK) return rc;
+    rc = sk_file_publish(fd, s->seats.path);
+    if (rc != 0) return sk_system(rc);
+    return s->forks == s->seats.process->forks ? SK_OK : sk_segment_part(s, fd);
+}
+
+/* Undo what was begun, without a word to others. */
+static inline int sk_segment_undo(sk_segment *s, int rc) {
+    int reason = errno;
+    sk_segment_unmap(s);
+    if (s->seats.id != NULL) sk_identity_drop(s->seats.process, s->seats.id);
+    s->seats.id = NULL;
+    errno = reason;
+    return rc;
+}
+
+/* Under the fork lock, with no descriptor open: whether a mapping keeps the open file and its lock here, as all of the kit relies
+ * on; overlayfs maps another file than the one that was opened. Tried once for each device. */
+static inline int sk_segment_prove(sk_segment *s) {
+    sk_process *p = s->seats.process;
+    char name[SK_PATH];
+    if (p->kept == s->seats.file[0]) return SK_OK;
+    int fd = sk_seats_open(&s->seats, name);
+    if (fd < 0) return SK_OK; /* gone or not to be asked: the next one tells */
+    int held = sk_file_holder(fd, SK_PRESENCE, 1);
+    if (!sk_let_go(fd, s->seats.file)) return SK_OK;
+    if (held > 0) p->kept = s->seats.file[0];
+    if (held != 0) return SK_OK;
+    errno = EOPNOTSUPP;
+    return SK_FOLDER;
+}
+
+/* SK_BUSY: others closed the descriptor meanwhile. */
+static inline int sk_segment_create_once(sk_segment *s, const char *folder, const char *path, const sk_plan *plan, uint64_t size) {
+    sk_segment_clear(s, path);
+    sk_process *p = s->seats.process;
+    sk_file file;
+    sk_segment_lock_forks(s);
+    sk_process_ready(p, 0);
+    sk_loose loose = {.fd = sk_file_anonymous(folder)};
+    if (loose.fd < 0) {
+        sk_segment_unlock_forks(s);
+        int rc = sk_system(loose.fd);
+        return rc != SK_SYSTEM || errno == EMFILE || errno == ENFILE ? rc : SK_FOLDER;
+    }
+    int rc = sk_file_look(loose.fd, &file) == 0 ? SK_OK : SK_BUSY;
+    memcpy(loose.file, file.id, sizeof loose.file);
+    sk_process_loose(p, &loose);
+    if (rc == SK_OK) rc = sk_segment_prepare(s, loose.fd, file.id, plan, size); /* may take a second: forks need not wait */
+    sk_process_tie(p, &loose);
+    if (rc == SK_OK) rc = sk_segment_bear(s, loose.fd, plan);
+    int reason = errno;
+    if (!sk_let_go(loose.fd, loose.file) && rc != SK_OK && rc != SK_EXISTS) rc = SK_BUSY;
+    errno = reason;
+    if (rc == SK_OK) {
+        rc = sk_segment_prove(s);
+        reason = errno;
+        if (rc != SK_OK) sk_file_remove(path);
+        errno = reason;
+    }
+    sk_segment_unlock_forks(s);
+    return rc == SK_OK ? rc : sk_segment_undo(s, rc);
+}
+
+/* Make the segment `path` in `folder`. SK_EXISTS, SK_NO_MEMORY, SK_NO_MAPPING, SK_TOO_LARGE, SK_FILE_LIMIT, SK_FOLDER or
+ * SK_SYSTEM (errno); s is clear then. */
+static inline int sk_segment_create(sk_segment *s, const char *folder, const char *path, const sk_plan *plan) {
+    if (plan->body_len > SK_LARGEST / 2 || plan->meta_len > SK_META_MOST) return SK_TOO_LARGE;
+    uint64_t size = sk_round_up(sk_body_at(plan->seats, plan->meta_len) + plan->body_len, SK_PAGE);
+    int rc = SK_BUSY;
+    for (int cuts = 0; rc == SK_BUSY && cuts < SK_CUTS; cuts++) rc = sk_segment_create_once(s, folder, path, plan, size);
+    return rc;
+}
+
+/* Under the fork lock: be present no longer, after all; whoever left meanwhile took us for one who stays. Unlocked first, so that of
+ * several the last one finds nobody. */
+static inline void sk_segment_retreat(const sk_segment *s, int fd, const uint64_t file[2]) {
+    char hidden[SK_PATH];
+    sk_file_unlock(fd, SK_PRESENCE, 1);
+    sk_hidden_path(hidden, s->seats.path, file);
+    if ((s->header.flags & SK_PERSIST) || sk_segment_remove_unused(fd, s->seats.path, file) == -ENOENT)
+        sk_segment_remove_unused(fd, hidden, file);
+}
+
+/* Be present, if anybody still is: an orphan's life is over. */
+static inline int sk_segment_enter(sk_segment *s, int fd, const sk_file *file) {
+    sk_file there;
+    if (!(s->header.flags & SK_PERSIST) && sk_file_holder(fd, SK_PRESENCE, 1) == 0)
+        return sk_segment_remove_unused(fd, s->seats.path, file->id) == -EAGAIN ? SK_BUSY : SK_GONE; /* or another user's */
+    int rc = sk_file_share(fd, SK_PRESENCE, 1);
+    if (rc == -EAGAIN) return SK_BUSY; /* somebody is between two system calls, deciding whether to remove it */
+    if (rc != 0) return sk_system(rc);
+    /* The last one out may have removed the name while we came in. */
+    if (sk_file_at(s->seats.path, &there) == 0 && sk_same_file(there.id, file->id)) return SK_OK;
+    sk_segment_retreat(s, fd, file->id);
+    return SK_GONE;
+}
+
+static inline int sk_segment_attach_once(sk_segment *s) {
+    sk_file file = {0};
+    sk_segment_lock_forks(s);
+    int fd = sk_door(s->seats.path, s->trust, &file, &s->header), rc = fd < 0 ? fd : SK_OK;
+    if (rc == SK_OK) rc = sk_header_read_meta(&s->header, fd);
+    if (rc == SK_OK && !s->left) rc = sk_segment_enter(s, fd, &file);
+    if (rc == SK_OK) {
+        rc = file.size <= SK_LARGEST ? sk_segment_begin(s, fd, file.size) : SK_CORRUPT;
+        int reason = errno;
+        if (rc != SK_OK && !s->left) sk_segment_retreat(s, fd, file.id);
+        errno = reason;
+    }
+    if (fd >= 0) {
+        int reason = errno;
+        if (!sk_let_go(fd, file.id)) rc = SK_BUSY;
+        errno = reason;
+    }
+    memcpy(s->seats.file, file.id, sizeof s->seats.file);
+    if (rc == SK_OK && !s->left) rc = sk_segment_prove(s);
+    sk_segment_unlock_forks(s);
+    if (rc == SK_OK) rc = sk_segment_identify(s, file.id);
+    return rc == SK_OK ? rc : sk_segment_undo(s, rc);
+}
+
+/* Attach to `path`, or only map it to look (`present` false: nothing may be taken through s then).
+ * SK_GONE, SK_UNTRUSTED, SK_FOREIGN, SK_OTHER_LAYOUT (see s->header.layout), SK_CORRUPT, SK_NO_MAPPING, SK_SYSTEM (errno);
+ * SK_BUSY: for two seconds somebody was just about to remove it, and did not. */
+static inline int sk_segment_attach(sk_segment *s, const char *path, uint32_t trust, bool present) {
+    sk_segment_clear(s, path);
+    s->trust = trust;
+    s->left = !present;
+    for (int tries = 0;; tries++) {
+        int rc = sk_segment_attach_once(s);
+        if (rc != SK_BUSY || tries == 20000) return rc;
+        if (tries < 64) sk_yield();
+        else sk_nap(100000);
+    }
+}
+
+/* A descriptor that keeps the segment alive until it is closed everywhere, for a child that is being started; or a negative
+ * errno. */
+static inline int sk_segment_transit(const sk_segment *s) {
+    for (int cuts = 0;; cuts++) {
+        int fd = sk_segment_open(s);
+        if (fd < 0) return fd;
+        int rc = sk_file_share(fd, SK_PRESENCE, 1);
+        bool whole = sk_leads_to(fd, s->seats.file);
+        if (whole && rc != 0) sk_file_close(fd);
+        sk_segment_unlock_forks(s);
+        if (whole || cuts == SK_CUTS) return rc == 0 ? fd : rc;
+    }
+}
+
+#endif

@@ -1,0 +1,186 @@
+/* Watching many words for many waits, with one thread: what stands behind the awaitable methods.
+ *
+ * A wait that was put aside (sk_wait.h) is linked into the table of its process. One thread sleeps on all words at once.
+ * When a word is no longer what was seen, or its time is over, its wait is *fired*: moved to a second list, from which the
+ * thread takes it and tells whoever waits, who looks again and is put aside anew.
+ *
+ * Private to the process: nothing here is in shared memory, and a fork's child starts with a table of its own. `lock`
+ * guards all but `bell`; whoever changes the table rings, because the thread sleeps on what it saw before. It
+ * must not sleep on for a wait that is over: a wake-up would go to it instead of somebody who still waits.
+ *
+ * The system sleeps on 128 words at once. Of more, and where it cannot do so at all (before Linux 5.16), the words
+ * are looked at each millisecond. */
+#ifndef SK_WATCH_H
+#define SK_WATCH_H
+
+#include "core/sk_wait.h"
+
+#define SK_WATCH_NAP_NS 1000000u
+
+enum sk_watched_state { SK_UNWATCHED = 0, SK_WATCHED = 1, SK_FIRED = 2 };
+
+typedef struct sk_watched {
+    struct sk_watched *before, *after; /* in one of the two rings */
+    sk_aside what;
+    void *whose; /* for whoever takes it */
+    int state;
+} sk_watched;
+
+typedef struct sk_watch {
+    sk_private lock;
+    sk_watched watched, fired; /* rings: heads that are no waits */
+    uint32_t count;            /* waits being watched */
+    uint32_t bell;
+    bool polling;
+    bool ended;
+} sk_watch;
+
+static inline void sk_watch_init(sk_watch *w, bool polling) {
+    sk_private_init(&w->lock);
+    w->watched.before = w->watched.after = &w->watched;
+    w->fired.before = w->fired.after = &w->fired;
+    w->count = 0;
+    w->bell = 0;
+    w->polling = polling;
+    w->ended = false;
+}
+
+static inline void sk_watch_ring(sk_watch *w) {
+    sk_add32_seq_cst(&w->bell, 1);
+    sk_wake(&w->bell, 1);
+}
+
+static inline void sk_watched_link(sk_watched *ring, sk_watched *x) {
+    x->before = ring->before;
+    x->after = ring;
+    ring->before->after = x;
+    ring->before = x;
+}
+
+static inline void sk_watched_unlink(sk_watch *w, sk_watched *x) {
+    x->before->after = x->after;
+    x->after->before = x->before;
+    if (x->state == SK_WATCHED) w->count--;
+    x->state = SK_UNWATCHED;
+}
+
+static inline void sk_watch_fire(sk_watch *w, sk_watched *x) {
+    sk_watched_unlink(w, x);
+    sk_watched_link(&w->fired, x);
+    x->state = SK_FIRED;
+}
+
+/* --- from any thread --------------------------------------------------------------------------------- */
+
+/* Watch x, which is not in the table. */
+static inline void sk_watch_add(sk_watch *w, sk_watched *x) {
+    sk_private_lock(&w->lock);
+    sk_watched_link(&w->watched, x);
+    x->state = SK_WATCHED;
+    w->count++;
+    sk_private_unlock(&w->lock);
+    sk_watch_ring(w);
+}
+
+/* Watch x no longer, if it is watched: afterwards its word may go away. */
+static inline void sk_watch_remove(sk_watch *w, sk_watched *x) {
+    sk_private_lock(&w->lock);
+    int state = x->state;
+    if (state != SK_UNWATCHED) sk_watched_unlink(w, x);
+    sk_private_unlock(&w->lock);
+    if (state == SK_WATCHED) sk_watch_ring(w);
+}
+
+/* Let the thread come to its end. */
+static inline void sk_watch_end(sk_watch *w) {
+    sk_private_lock(&w->lock);
+    w->ended = true;
+    sk_private_unlock(&w->lock);
+    sk_watch_ring(w);
+}
+
+/* --- by the thread that watches ------------------------------------------------------------------------ */
+
+/* One of those fired, taken out of the table, or NULL. */
+static inline void *sk_watch_take(sk_watch *w) {
+    sk_private_lock(&w->lock);
+    sk_watched *x = w->fired.after;
+    void *whose = NULL;
+    if (x != &w->fired) {
+        whose = x->whose;
+        sk_watched_unlink(w, x);
+    }
+    sk_private_unlock(&w->lock);
+    return whose;
+}
+
+/* What the thread sleeps on. */
+typedef struct sk_bed {
+    sk_words words;
+    sk_watched *whose[SK_WORDS_MAX];
+    uint64_t until;
+    bool crowded;
+} sk_bed;
+
+/* Under the lock: fire what is due, and make the bed of the rest. */
+static inline void sk_watch_look(sk_watch *w, sk_bed *bed, uint64_t until) {
+    uint64_t now = sk_now_ns();
+    sk_words_clear(&bed->words);
+    sk_words_add(&bed->words, &w->bell, sk_load32_seq_cst(&w->bell));
+    bed->until = until;
+    bed->crowded = false;
+    for (sk_watched *x = w->watched.after, *next; x != &w->watched; x = next) {
+        next = x->after;
+        if (now >= x->what.until || sk_load32_seq_cst(x->what.word) != x->what.seen) {
+            sk_watch_fire(w, x);
+            continue;
+        }
+        if (x->what.until < bed->until) bed->until = x->what.until;
+        if (bed->words.count == SK_WORDS_MAX) bed->crowded = true;
+        else {
+            bed->whose[bed->words.count] = x;
+            sk_words_add(&bed->words, x->what.word, x->what.seen);
+        }
+    }
+}
+
+/* Sleep, without the lock. Which of the words was woken; below 1: none that is known. */
+static inline int sk_watch_sleep(sk_watch *w, sk_bed *bed) {
+    uint64_t now = sk_now_ns(), soon = now + SK_WATCH_NAP_NS;
+    if (bed->until <= now) return -ETIMEDOUT;
+    if (w->polling) return sk_nap(bed->until < soon ? bed->until - now : SK_WATCH_NAP_NS);
+    int rc = sk_sleep_on_any(&bed->words, bed->crowded && soon < bed->until ? soon : bed->until);
+    if (rc == -ENOSYS || rc == -EPERM) w->polling = true; /* an old system, or a sandbox that does not know the call */
+    return rc;
+}
+
+/* A wake-up that leaves the word as it was is none to be swallowed. */
+static inline void sk_watch_woken(sk_watch *w, const sk_bed *bed, int which) {
+    if (which < 1 || (uint32_t)which >= bed->words.count) return;
+    for (sk_watched *x = w->watched.after; x != &w->watched; x = x->after)
+        if (x == bed->whose[which] && sk_words_is(&bed->words, (uint32_t)which, x->what.word, x->what.seen)) {
+            sk_watch_fire(w, x);
+            return;
+        }
+}
+
+/* Sleep until some wait is fired: true. False: nothing was watched until the monotonic time `idle`, or the end. */
+static inline bool sk_watch_wait(sk_watch *w, uint64_t idle) {
+    sk_bed bed;
+    bool fired, over = false;
+    sk_private_lock(&w->lock);
+    for (;;) {
+        sk_watch_look(w, &bed, w->count == 0 ? idle : UINT64_MAX);
+        fired = w->fired.after != &w->fired;
+        over = w->ended || (w->count == 0 && sk_now_ns() >= idle);
+        if (fired || over) break;
+        sk_private_unlock(&w->lock);
+        int which = sk_watch_sleep(w, &bed);
+        sk_private_lock(&w->lock);
+        sk_watch_woken(w, &bed, which);
+    }
+    sk_private_unlock(&w->lock);
+    return fired;
+}
+
+#endif

@@ -1,0 +1,411 @@
+/* The platform contract on Linux: futexes, open-file-description locks, tmpfs. */
+#ifndef SK_PLATFORM_LINUX_H
+#define SK_PLATFORM_LINUX_H
+
+#ifndef _GNU_SOURCE
+#error "compile with -D_GNU_SOURCE: open-file-description locks and fallocate are Linux's own"
+#endif
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef O_TMPFILE
+#define O_TMPFILE (020000000 | O_DIRECTORY)
+#endif
+
+/* --- time ------------------------------------------------------------------------------------ */
+
+/* Nanoseconds of a clock that all processes of the machine share and nobody sets. */
+static inline uint64_t sk_now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* Nanoseconds since 1970, for people to read. */
+static inline uint64_t sk_wall_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* The same as of the last tick (1 to 10 ms ago), for a quarter of the price: 5 ns. */
+static inline uint64_t sk_wall_coarse_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static inline void sk_relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("isb" ::: "memory");
+#endif
+}
+
+static inline void sk_yield(void) { sched_yield(); }
+
+static inline int sk_nap(uint64_t ns) {
+    struct timespec span = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
+    return nanosleep(&span, NULL) == 0 ? 0 : -errno;
+}
+
+/* --- waiting --------------------------------------------------------------------------------- */
+
+/* Whether a read of this descriptor would return at once. */
+static inline bool sk_readable(int fd) {
+    struct pollfd look = {fd, POLLIN, 0};
+    return poll(&look, 1, 0) > 0;
+}
+
+/* Sleep while *word is `seen`, at most ns. 0 when woken; -EAGAIN (it differs), -ETIMEDOUT, -EINTR. */
+static inline int sk_sleep_on(uint32_t *word, uint32_t seen, uint64_t ns) {
+    struct timespec span = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
+    return syscall(SYS_futex, word, FUTEX_WAIT, seen, &span, NULL, 0) == 0 ? 0 : -errno;
+}
+
+/* Wake at most n sleepers of *word; answers how many there were. */
+static inline int sk_wake(uint32_t *word, int n) {
+    long woken = syscall(SYS_futex, word, FUTEX_WAKE, n, NULL, NULL, 0);
+    return woken < 0 ? 0 : (int)woken;
+}
+
+/* Words to sleep on at once. The system's own struct and number, which older headers lack (Linux 5.16). */
+#define SK_WORDS_MAX 128u
+
+typedef struct sk_words {
+    uint32_t count;
+    struct {
+        uint64_t seen, at;
+        uint32_t flags, unused;
+    } word[SK_WORDS_MAX];
+} sk_words;
+
+static inline void sk_words_clear(sk_words *words) { words->count = 0; }
+
+static inline void sk_words_add(sk_words *words, uint32_t *word, uint32_t seen) {
+    const uint32_t of_32_bits = 2; /* and shared between processes */
+    words->word[words->count].seen = seen;
+    words->word[words->count].at = (uint64_t)(uintptr_t)word;
+    words->word[words->count].flags = of_32_bits;
+    words->word[words->count].unused = 0;
+    words->count++;
+}
+
+static inline bool sk_words_is(const sk_words *words, uint32_t i, const uint32_t *word, uint32_t seen) {
+    return words->word[i].at == (uint64_t)(uintptr_t)word && words->word[i].seen == seen;
+}
+
+/* Sleep while each word is what was seen, until the monotonic time. Which one was woken; -EAGAIN (one differs),
+ * -ETIMEDOUT, -EINTR, -EFAULT (one is gone), -ENOSYS, -EPERM. */
+static inline int sk_sleep_on_any(sk_words *words, uint64_t until) {
+    const long futex_waitv = 449;
+    if (until > (uint64_t)INT64_MAX) until = (uint64_t)INT64_MAX;
+    struct timespec end = {(time_t)(until / 1000000000u), (long)(until % 1000000000u)};
+    long rc = syscall(futex_waitv, words->word, words->count, 0, &end, CLOCK_MONOTONIC);
+    return rc < 0 ? -errno : (int)rc;
+}
+
+/* --- threads --------------------------------------------------------------------------------- */
+
+/* A mutex for the threads of this process alone; never in shared memory, never held in a call that can wait. */
+typedef pthread_mutex_t sk_private;
+
+#define SK_PRIVATE_INIT PTHREAD_MUTEX_INITIALIZER
+
+static inline void sk_private_init(sk_private *lock) { pthread_mutex_init(lock, NULL); }
+static inline void sk_private_lock(sk_private *lock) { pthread_mutex_lock(lock); }
+static inline void sk_private_unlock(sk_private *lock) { pthread_mutex_unlock(lock); }
+
+/* Which thread of this process this is. */
+static inline uint64_t sk_thread(void) { return (uint64_t)(uintptr_t)pthread_self(); }
+
+/* --- the process ------------------------------------------------------------------------------ */
+
+/* Who we are in our own pid namespace: for people, never for a decision. */
+static inline uint32_t sk_pid(void) { return (uint32_t)getpid(); }
+
+/* Clock ticks since the machine began, when this process did; with the pid it names the process for good. 0: no /proc. */
+static inline uint64_t sk_start_time(void) {
+    char text[1024];
+    int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return 0;
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    if (n <= 0) return 0;
+    text[n] = 0;
+    char *at = strrchr(text, ')'); /* the name before it can hold anything */
+    for (int field = 2; at != NULL && field < 22; field++) at = strchr(at + 1, ' ');
+    return at == NULL ? 0 : strtoull(at + 1, NULL, 10);
+}
+
+static inline uint32_t sk_uid(void) { return (uint32_t)geteuid(); }
+
+static inline bool sk_in_group(uint32_t gid) {
+    if ((gid_t)gid == getegid()) return true;
+    const size_t most = 65536, len = most * sizeof(gid_t);
+    gid_t *groups = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (groups == MAP_FAILED) return false;
+    int n = getgroups((int)most, groups);
+    bool in = false;
+    for (int i = 0; i < n && !in; i++) in = groups[i] == (gid_t)gid;
+    munmap(groups, len);
+    return in;
+}
+
+/* Have these called around every fork() of the process, also those that Python does not see. */
+static inline int sk_before_fork(void (*before)(void), void (*parent)(void), void (*child)(void)) {
+    return -pthread_atfork(before, parent, child);
+}
+
+/* Memory of this process, zero; *wiped: it reads as zero again in the child of a fork, however it came about (not before
+ * Linux 4.14). NULL when there is none. */
+static inline void *sk_wiped(uint64_t len, bool *wiped) {
+    void *at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (at == MAP_FAILED) return NULL;
+    *wiped = madvise(at, len, MADV_WIPEONFORK) == 0;
+    return at;
+}
+
+typedef struct sk_errand {
+    void (*run)(void *);
+    void *with;
+    int rc;
+} sk_errand;
+
+/* Whether this thread has a table of descriptors of its own. */
+static _Thread_local bool sk_own_descriptors;
+
+/* In a thread with a table of descriptors of its own: what it closes there stays open elsewhere. */
+static inline void *sk_errand_thread(void *at) {
+    sk_errand *errand = at;
+    if (syscall(SYS_unshare, CLONE_FILES) != 0) {
+        errand->rc = -errno;
+        return NULL;
+    }
+    const long close_range = 436; /* Linux 5.9 */
+    if (syscall(close_range, 0u, ~0u, 0u) != 0)
+        for (int fd = 0; fd < 1024; fd++) close(fd);
+    sk_own_descriptors = true;
+    errand->run(errand->with);
+    return NULL;
+}
+
+/* Call run(with), which opens files, although this process has no descriptor left. 0 when it was called. */
+static inline int sk_with_descriptors(void (*run)(void *), void *with) {
+    sk_errand errand = {run, with, 0};
+    pthread_t thread;
+    sigset_t all, before; /* a handler must find the program's own descriptors */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(&thread, NULL, sk_errand_thread, &errand);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc != 0) return -rc;
+    pthread_join(thread, NULL);
+    return errand.rc;
+}
+
+/* --- liveness -------------------------------------------------------------------------------- */
+
+static inline struct flock sk_flock_of(short type, uint64_t from, uint64_t len) {
+    struct flock range = {0};
+    range.l_type = type;
+    range.l_whence = SEEK_SET;
+    range.l_start = (off_t)from;
+    range.l_len = (off_t)len;
+    return range;
+}
+
+/* Take the bytes for this open file alone; -EAGAIN when another open file has one of them. */
+static inline int sk_file_lock(int fd, uint64_t from, uint64_t len) {
+    struct flock range = sk_flock_of(F_WRLCK, from, len);
+    return fcntl(fd, F_OFD_SETLK, &range) == 0 ? 0 : (errno == EACCES ? -EAGAIN : -errno);
+}
+
+/* Take the bytes together with others that share them; -EAGAIN when another open file has one of them alone. */
+static inline int sk_file_share(int fd, uint64_t from, uint64_t len) {
+    struct flock range = sk_flock_of(F_RDLCK, from, len);
+    return fcntl(fd, F_OFD_SETLK, &range) == 0 ? 0 : (errno == EACCES ? -EAGAIN : -errno);
+}
+
+/* Give them back; also those who share the open file hold them no longer. */
+static inline int sk_file_unlock(int fd, uint64_t from, uint64_t len) {
+    struct flock range = sk_flock_of(F_UNLCK, from, len);
+    return fcntl(fd, F_OFD_SETLK, &range) == 0 ? 0 : -errno;
+}
+
+/* Whether another open file holds one of the bytes, alone or shared: 1, 0, or a negative errno. */
+static inline int sk_file_holder(int fd, uint64_t from, uint64_t len) {
+    struct flock range = sk_flock_of(F_WRLCK, from, len);
+    if (fcntl(fd, F_OFD_GETLK, &range) != 0) return -errno;
+    return range.l_type != F_UNLCK;
+}
+
+/* Whether another open file holds one of the bytes alone. */
+static inline bool sk_file_held_alone(int fd, uint64_t from, uint64_t len) {
+    struct flock range = sk_flock_of(F_RDLCK, from, len);
+    return fcntl(fd, F_OFD_GETLK, &range) == 0 && range.l_type != F_UNLCK;
+}
+
+/* --- memory ---------------------------------------------------------------------------------- */
+
+/* Reserve memory for [from, to) of the file and let it reach at least to `to`. -ENOSPC when there is none, -EFBIG past
+ * RLIMIT_FSIZE. By pieces, because a signal undoes the whole of the call that it interrupts (before Linux 6.8 any pending
+ * signal): smaller pieces after an interruption, so that an interval timer cannot keep us here for ever. */
+static inline int sk_file_reserve(int fd, uint64_t from, uint64_t to) {
+    const uint64_t most = 16u << 20, least = 4096;
+    for (uint64_t piece = most; from < to;) {
+        uint64_t len = to - from < piece ? to - from : piece;
+        if (fallocate(fd, 0, (off_t)from, (off_t)len) == 0) {
+            from += len;
+            if (piece < most) piece *= 2;
+        } else if (errno != EINTR) return -errno;
+        else if (piece > least) piece /= 2;
+    }
+    return 0;
+}
+
+/* Give the memory of [from, to) back; the file keeps its length and reads as zero there. */
+static inline int sk_file_discard(int fd, uint64_t from, uint64_t to) {
+    if (from >= to) return 0;
+    int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+    return fallocate(fd, mode, (off_t)from, (off_t)(to - from)) == 0 ? 0 : -errno;
+}
+
+/* Read `len` bytes at `from`; whether there were so many. */
+static inline bool sk_file_peek(int fd, void *to, uint64_t len, uint64_t from) {
+    return pread(fd, to, len, (off_t)from) == (ssize_t)len;
+}
+
+/* Memory that is free where the file lies, in bytes. */
+static inline uint64_t sk_file_room(int fd) {
+    struct statvfs room;
+    return fstatvfs(fd, &room) == 0 ? (uint64_t)room.f_bavail * room.f_frsize : 0;
+}
+
+/* NULL, with errno set, when the process has no room for the mapping. */
+static inline void *sk_map(int fd, uint64_t len) {
+    void *at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    return at == MAP_FAILED ? NULL : at;
+}
+
+/* Put a mapping through this open file in the place of another, of the same bytes, in one step. */
+static inline bool sk_map_over(void *at, int fd, uint64_t len) {
+    return mmap(at, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) != MAP_FAILED;
+}
+
+/* A mapping that keeps the open file, with its locks, for this process and none of its children. NULL: see sk_map. */
+static inline void *sk_map_pin(int fd, uint64_t len) {
+    void *at = mmap(NULL, len, PROT_NONE, MAP_SHARED, fd, 0);
+    if (at == MAP_FAILED) return NULL;
+    if (madvise(at, len, MADV_DONTFORK) == 0) return at;
+    munmap(at, len);
+    return NULL;
+}
+
+static inline void sk_unmap(void *at, uint64_t len) { munmap(at, len); }
+
+/* --- files ----------------------------------------------------------------------------------- */
+
+/* What the system says of an open file. */
+typedef struct sk_file {
+    uint64_t id[2];  /* device and inode: what tells it from every other file that is there now */
+    uint64_t size;   /* bytes */
+    uint64_t held;   /* bytes of memory */
+    uint32_t mode;   /* permissions */
+    uint32_t uid, gid;
+    bool regular;
+} sk_file;
+
+static inline void sk_file_of(sk_file *file, const struct stat *st) {
+    file->id[0] = (uint64_t)st->st_dev;
+    file->id[1] = (uint64_t)st->st_ino;
+    file->size = (uint64_t)st->st_size;
+    file->held = (uint64_t)st->st_blocks * 512;
+    file->mode = st->st_mode & 07777;
+    file->uid = st->st_uid;
+    file->gid = st->st_gid;
+    file->regular = S_ISREG(st->st_mode);
+}
+
+static inline int sk_file_look(int fd, sk_file *file) {
+    struct stat st;
+    *file = (sk_file){0};
+    if (fstat(fd, &st) != 0) return -errno;
+    sk_file_of(file, &st);
+    return 0;
+}
+
+/* The same of what the name leads to, without opening it. */
+static inline int sk_file_at(const char *path, sk_file *file) {
+    struct stat st;
+    *file = (sk_file){0};
+    if (lstat(path, &st) != 0) return -errno;
+    sk_file_of(file, &st);
+    return 0;
+}
+
+/* The descriptor, or a negative errno. Never 0, 1 or 2: where a program has closed those, its C libraries still write their
+ * messages there, which would go into the file. */
+static inline int sk_file_opened(int fd) {
+    if (fd < 0) return -errno;
+    if (fd > STDERR_FILENO || sk_own_descriptors) return fd;
+    int higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1), reason = errno;
+    close(fd);
+    return higher < 0 ? -reason : higher;
+}
+
+/* A file in `folder` that has no name yet: a death before sk_file_publish leaves nothing. */
+static inline int sk_file_anonymous(const char *folder) {
+    return sk_file_opened(open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+}
+
+/* Let others in: the permissions, and the group they are given to (UINT32_MAX: as it is). */
+static inline int sk_file_admit(int fd, uint32_t mode, uint32_t gid) {
+    if (gid != UINT32_MAX && fchown(fd, (uid_t)-1, (gid_t)gid) != 0) return -errno;
+    return mode == 0600 || fchmod(fd, (mode_t)mode) == 0 ? 0 : -errno;
+}
+
+/* Give the anonymous file its name, whole, in one step; -EEXIST when the name is taken, -ENOSYS without /proc. */
+static inline int sk_file_publish(int fd, const char *path) {
+    char self[40];
+    snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+    if (linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0) return 0;
+    if (errno != ENOENT || access(self, F_OK) == 0) return -errno;
+    if (linkat(fd, "", AT_FDCWD, path, AT_EMPTY_PATH) == 0) return 0; /* root alone, before Linux 6.10 */
+    return errno == ENOENT ? -ENOSYS : -errno;
+}
+
+/* O_NONBLOCK: neither a stranger's lease on the file nor a device of that name may keep us. */
+static inline int sk_file_open(const char *path) {
+    return sk_file_opened(open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
+}
+
+/* Give it another name in one step; -EEXIST when that is taken. */
+static inline int sk_file_rename(const char *from, const char *to) {
+    const unsigned int noreplace = 1;
+    return syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, noreplace) == 0 ? 0 : -errno;
+}
+
+static inline int sk_file_remove(const char *path) { return unlink(path) == 0 ? 0 : -errno; }
+
+static inline void sk_file_close(int fd) { close(fd); }
+
+#endif

@@ -1,0 +1,253 @@
+/* A barrier: parties come into slots, and one word says whether they may go.
+ *
+ *   offset    what                                                 written by
+ *   0         state                                                see below; that commits
+ *   128       lock                                                 whoever comes in, resets, or looks after the dead
+ *   256       slot[parties]: the owner word of each party inside   itself: in under the lock, out at any time;
+ *                                                                  those of the dead by whoever has the lock
+ *
+ *   state     31 .... 4   3                        2 .. 0
+ *             round       somebody may be parked   phase
+ *
+ *   phase          those inside    newcomers    on to
+ *   FILLING        wait            come in      ACTING or DRAINING, by the last to come, under the lock;
+ *                                               BROKEN, when one is dead or runs out of time, by anybody
+ *   ACTING         wait            wait         DRAINING or BROKEN, by the one who ran the action; BROKEN, when it is dead
+ *   DRAINING       go, released    wait         FILLING of the next round, by whoever sees the last one gone
+ *   RESETTING      go, broken      wait         the same
+ *   BROKEN         go, broken      go, broken   RESETTING, by reset
+ *   BROKEN_AFTER   go, released    go, broken   DRAINING, by reset (it was broken while it drained)
+ *
+ * There is no count that could disagree: how many are inside is how many slots are taken. A slot's number is its party's
+ * index. While a slot is taken the round cannot move on, so whoever is inside reads its fate in the phase.
+ * Under the lock a barrier that is FILLING can become BROKEN and nothing else.
+ *
+ * Deaths. Each who waits looks now and then whether the next one inside lives, going round: if one of them is dead and one
+ * alive, somebody alive sees a dead one next to it. The last to come looks at all before it lets them go. So:
+ * Coming in, before the slot is taken: nothing happened; after it, while FILLING or ACTING: the barrier breaks, and
+ * BROKEN is stored before the dead one's slot is cleared. Going, while DRAINING or RESETTING: newcomers, who wait
+ * for the slot, clear it. After the slot and before the phase: whoever waits for the phase sees all slots free.
+ * Between the phase and the wake: sleepers look again when their slice is over. */
+#ifndef SK_BARRIER_H
+#define SK_BARRIER_H
+
+#include "core/sk_lock.h"
+
+enum sk_barrier_phase {
+    SK_FILLING = 0,
+    SK_ACTING = 1,
+    SK_DRAINING = 2,
+    SK_RESETTING = 3,
+    SK_IS_BROKEN = 4,
+    SK_BROKEN_AFTER = 5,
+};
+#define SK_BARRIER_PHASE 7u
+#define SK_BARRIER_PARKED 8u
+#define SK_BARRIER_ROUND 16u
+#define SK_BARRIER_PARTIES 0 /* index in sk_plan.param */
+#define SK_PARTIES_MAX (1u << 24)
+
+typedef struct sk_barrier {
+    uint32_t state;
+    unsigned char line[SK_LINE - 4];
+    uint32_t lock;
+    unsigned char line2[SK_LINE - 4];
+    uint32_t slot[];
+} sk_barrier;
+_Static_assert(offsetof(sk_barrier, slot) == 2 * SK_LINE, "diagram and struct agree");
+
+static inline uint64_t sk_barrier_body_len(uint32_t parties) { return sizeof(sk_barrier) + (uint64_t)parties * 4; }
+static inline sk_barrier *sk_barrier_of(const sk_segment *s) { return sk_body_of(s); }
+static inline uint32_t sk_barrier_parties(const sk_segment *s) {
+    return (uint32_t)sk_header_of(s)->param[SK_BARRIER_PARTIES];
+}
+
+static inline int sk_barrier_refuse(const sk_segment *s) {
+    uint64_t parties = sk_header_of(s)->param[SK_BARRIER_PARTIES];
+    if (parties < 1 || parties > SK_PARTIES_MAX) return SK_CORRUPT;
+    return sk_barrier_body_len((uint32_t)parties) <= s->base_len - sk_header_of(s)->body ? SK_OK : SK_CORRUPT;
+}
+
+static inline uint32_t sk_barrier_look(const sk_barrier *b) { return sk_load32_acquire(&b->state); } /* A1 */
+static inline uint32_t sk_barrier_phase(uint32_t state) { return state & SK_BARRIER_PHASE; }
+
+/* --- the phase ----------------------------------------------------------------------------------- */
+
+/* Go on to `phase` if nobody else has moved since `seen`, and wake all who sleep on it. Whether we did. */
+static inline bool sk_barrier_move(sk_barrier *b, uint32_t seen, uint32_t phase) {
+    uint32_t now = seen, round = seen / SK_BARRIER_ROUND + (phase == SK_FILLING);
+    while (!sk_cas32_seq_cst(&b->state, &now, round * SK_BARRIER_ROUND | phase)) /* R1: pairs with A1; commits */
+        if ((now ^ seen) & ~SK_BARRIER_PARKED) return false;
+    if (now & SK_BARRIER_PARKED) sk_wake(&b->state, SK_EVERYBODY);
+    return true;
+}
+
+/* Break it unless it is past the phase `last`; those who have been released stay so. */
+static inline void sk_barrier_break(sk_barrier *b, uint32_t last) {
+    for (;;) {
+        uint32_t state = sk_barrier_look(b), phase = sk_barrier_phase(state);
+        if (phase > last || sk_barrier_move(b, state, phase == SK_DRAINING ? SK_BROKEN_AFTER : SK_IS_BROKEN)) return;
+    }
+}
+
+/* How many slots are taken. */
+static inline uint32_t sk_barrier_inside(const sk_segment *s, const sk_barrier *b) {
+    uint32_t parties = sk_barrier_parties(s), n = 0;
+    for (uint32_t i = 0; i < parties; i++) n += sk_load32_seq_cst(&b->slot[i]) != 0;
+    return n;
+}
+
+/* Begin the next round if the last one has left this. */
+static inline void sk_barrier_drained(const sk_segment *s, sk_barrier *b) {
+    uint32_t state = sk_load32_seq_cst(&b->state), phase = sk_barrier_phase(state);
+    if (phase != SK_DRAINING && phase != SK_RESETTING) return;
+    if (sk_barrier_inside(s, b) == 0) sk_barrier_move(b, state, SK_FILLING);
+}
+
+/* Look after the dead; under the lock. Breaking comes first, so that a death in between loses nothing. */
+static inline void sk_barrier_repair(const sk_segment *s, sk_barrier *b) {
+    uint32_t parties = sk_barrier_parties(s);
+    for (uint32_t i = 0; i < parties; i++) {
+        uint32_t owner = sk_load32_acquire(&b->slot[i]);
+        if (owner == 0 || sk_lives(s, owner)) continue;
+        sk_barrier_break(b, SK_ACTING);
+        sk_cas32_seq_cst(&b->slot[i], &owner, 0);
+    }
+    sk_barrier_drained(s, b);
+}
+
+/* Look after the dead, if the lock is free and there may be any. */
+static inline void sk_barrier_notice(const sk_segment *s, sk_barrier *b) {
+    uint32_t seen = 0;
+    if ((sk_me(s) == 0 && sk_segment_sit(s) != SK_OK) || sk_barrier_phase(sk_barrier_look(b)) >= SK_IS_BROKEN) return;
+    if (!sk_cas32_acq_rel(&b->lock, &seen, sk_me(s)) && !sk_lock_inherit(s, &b->lock, seen)) return;
+    sk_barrier_repair(s, b);
+    sk_lock_give(&b->lock);
+}
+
+/* --- in, wait, out --------------------------------------------------------------------------------- */
+
+/* Leave the slot: the last one out begins the next round. A forked child is not in its parent's. */
+static inline void sk_barrier_detach(const sk_segment *s, sk_barrier *b, uint32_t slot) {
+    uint32_t me = sk_me(s);
+    if (sk_cas32_seq_cst(&b->slot[slot], &me, 0)) sk_barrier_drained(s, b);
+}
+
+/* A party: its slot, and whether it is the last to come, who now runs the action if it has one. */
+typedef struct sk_party {
+    uint32_t slot;
+    bool last;
+} sk_party;
+
+/* Take a slot of a barrier that is FILLING, under the lock. SK_OK, SK_BROKEN, SK_CORRUPT. */
+static inline int sk_barrier_claim(const sk_segment *s, sk_barrier *b, uint32_t state, bool acts, sk_party *p) {
+    uint32_t parties = sk_barrier_parties(s), inside = 0;
+    p->slot = parties;
+    for (uint32_t i = 0; i < parties; i++) {
+        if (sk_load32_acquire(&b->slot[i]) != 0) inside++;
+        else if (p->slot == parties) p->slot = i;
+    }
+    p->last = inside + 1 >= parties;
+    if (p->last && parties > 1) {
+        sk_barrier_repair(s, b);
+        if (sk_barrier_phase(sk_barrier_look(b)) != SK_FILLING) return SK_BROKEN;
+    }
+    if (p->slot == parties) return SK_CORRUPT;
+    sk_store32_seq_cst(&b->slot[p->slot], sk_me(s)); /* commits coming in */
+    if (!p->last || sk_barrier_move(b, state, acts ? SK_ACTING : SK_DRAINING)) return SK_OK;
+    sk_barrier_detach(s, b, p->slot);
+    return SK_BROKEN;
+}
+
+/* Sleep on the state for one slice while it is `seen`. */
+static inline int sk_barrier_park(sk_segment *s, sk_barrier *b, uint32_t seen, uint64_t until) {
+    if (!(seen & SK_BARRIER_PARKED)) {
+        if (!sk_cas32_seq_cst(&b->state, &seen, seen | SK_BARRIER_PARKED)) return SK_OK;
+        seen |= SK_BARRIER_PARKED;
+    }
+    return sk_park_slice(&s->waiter, &b->state, seen, SK_PARK_SLICE_NS, until);
+}
+
+/* Come in, at the latest at the monotonic time `until`; 0: SK_BUSY rather than wait. `acts`: there is an action to run.
+ * SK_OK, SK_BROKEN, SK_TIMEOUT (it is broken now), SK_INTERRUPTED (come again), SK_NO_SEAT, SK_CORRUPT. */
+static inline int sk_barrier_enter(sk_segment *s, sk_barrier *b, bool acts, uint64_t until, sk_party *p) {
+    uint64_t began = 0;
+    for (;;) {
+        int rc = sk_lock_take(s, &b->lock, until);
+        if (rc == SK_OK || rc == SK_OWNER_DIED) {
+            if (rc == SK_OWNER_DIED) sk_barrier_repair(s, b);
+            uint32_t state = sk_barrier_look(b), phase = sk_barrier_phase(state);
+            rc = phase >= SK_IS_BROKEN ? SK_BROKEN : SK_BUSY;
+            if (phase == SK_FILLING) rc = sk_barrier_claim(s, b, state, acts, p);
+            sk_lock_give(&b->lock);
+            if (rc != SK_BUSY || until == 0) return rc;
+            /* The time that the action of others takes is not counted: threading's callers wait for its lock meanwhile. */
+            uint64_t end = phase == SK_ACTING ? UINT64_MAX : until;
+            rc = sk_check_deadline(&began, end);
+            if (rc == SK_OK && !sk_spin_while(&s->waiter, &b->state, state)) rc = sk_barrier_park(s, b, state, end);
+            if (rc == SK_OK) continue;
+            if (rc == SK_INTERRUPTED) sk_barrier_notice(s, b);
+        }
+        if (rc == SK_TIMEOUT) sk_barrier_break(b, SK_RESETTING);
+        return rc;
+    }
+}
+
+/* Whether the next one inside is dead. */
+static inline bool sk_barrier_neighbour_died(const sk_segment *s, const sk_barrier *b, uint32_t slot) {
+    uint32_t parties = sk_barrier_parties(s);
+    for (uint32_t i = 1; i < parties; i++) {
+        uint32_t owner = sk_load32_acquire(&b->slot[(slot + i) % parties]);
+        if (owner != 0) return !sk_lives(s, owner);
+    }
+    return false;
+}
+
+/* Wait inside until the phase tells. `until` bounds how long it may take to fill, no longer how long the action takes.
+ * SK_OK (released), SK_BROKEN, SK_INTERRUPTED (come again). */
+static inline int sk_barrier_wait(sk_segment *s, sk_barrier *b, uint32_t slot, uint64_t until) {
+    uint64_t began = 0;
+    for (;;) {
+        uint32_t state = sk_barrier_look(b), phase = sk_barrier_phase(state);
+        if (sk_load32_relaxed(&b->slot[slot]) != sk_me(s)) return SK_BROKEN; /* a forked child is not inside */
+        if (phase == SK_DRAINING || phase == SK_BROKEN_AFTER) return SK_OK;
+        if (phase > SK_ACTING) return SK_BROKEN;
+        uint64_t end = phase == SK_ACTING ? UINT64_MAX : until;
+        int rc = sk_check_deadline(&began, end);
+        if (rc == SK_OK && sk_spin_while(&s->waiter, &b->state, state)) continue;
+        if (rc == SK_OK) rc = sk_barrier_park(s, b, state, end);
+        if (rc == SK_TIMEOUT) sk_barrier_break(b, SK_FILLING); /* unless all have come after all */
+        else if (rc == SK_INTERRUPTED) {
+            if (!sk_barrier_neighbour_died(s, b, slot)) return rc;
+            sk_barrier_break(b, SK_ACTING);
+        }
+    }
+}
+
+/* The one who ran the action says how it went. SK_OK (all are released), SK_BROKEN. */
+static inline int sk_barrier_acted(sk_barrier *b, bool well) {
+    uint32_t state = sk_barrier_look(b);
+    if (sk_barrier_phase(state) != SK_ACTING || !sk_barrier_move(b, state, well ? SK_DRAINING : SK_IS_BROKEN))
+        return SK_BROKEN;
+    return well ? SK_OK : SK_BROKEN;
+}
+
+/* --- from outside ---------------------------------------------------------------------------------- */
+
+/* Empty and whole again; those inside are sent away. SK_OK, or what waiting for the lock answers. */
+static inline int sk_barrier_reset(sk_segment *s, sk_barrier *b, uint64_t until) {
+    int rc = sk_lock_take(s, &b->lock, until);
+    if (rc != SK_OK && rc != SK_OWNER_DIED) return rc;
+    sk_barrier_repair(s, b);
+    for (;;) {
+        uint32_t state = sk_barrier_look(b), phase = sk_barrier_phase(state);
+        if (phase == SK_DRAINING || phase == SK_RESETTING) break;
+        if (phase == SK_FILLING && sk_barrier_inside(s, b) == 0) break;
+        if (sk_barrier_move(b, state, phase == SK_BROKEN_AFTER ? SK_DRAINING : SK_RESETTING)) break;
+    }
+    sk_barrier_drained(s, b);
+    sk_lock_give(&b->lock);
+    return SK_OK;
+}
+
+#endif

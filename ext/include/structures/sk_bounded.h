@@ -1,0 +1,238 @@
+/* Permits that processes hold, the kernel of BoundedSemaphore: what the dead held comes back.
+ *
+ *   offset  what                                                     written by
+ *   0       lock: see sk_lock.h                                      anybody, by compare-and-swap
+ *   4       free: permits that nobody holds                          the holder of the lock; derived from `held`
+ *   8       token: see sk_wait_state.h                                      those who wait, by compare-and-swap
+ *   16      event of those who wait: see sk_wait.h                   sleepers and wakers
+ *   20      moves of the lock: see sk_stall.h                        the holder of the lock
+ *   128     held: the permits of each process              the holder of the lock; one store commits
+ *   …       waiting: the threads of each process that      the process on that seat; for people
+ *           wait
+ *
+ * These counts are the truth: free = bound - what the living hold. The entries of the dead count as held until somebody asks,
+ * who finds no permit free, or until their seat is taken again; both bury them, which makes their permits free.
+ * A release takes from the caller's own entry, then, for programs that acquire in one process and release in another,
+ * from those of the dead and then of the living.
+ *
+ * Deaths. Holding the lock: the next one recounts. Before the store to the entry nothing has happened, after it
+ * it is held (taking) or free (giving; of several that come out of several entries some may be free and others not).
+ * Giving, after it and before the call: sleepers look again when their slice is over. Waiter and waiting: see sk_wait_state.h. */
+#ifndef SK_BOUNDED_H
+#define SK_BOUNDED_H
+
+#include "core/sk_wait_state.h"
+
+#define SK_BOUNDED_MOST 0x7fffffffu
+#define SK_BOUNDED_BOUND 0 /* header.param: how many there are */
+
+typedef struct sk_bounded {
+    uint32_t lock;
+    uint32_t free;
+    uint64_t token;
+    uint32_t event;
+    uint32_t moves;
+    unsigned char line[SK_LINE - 24];
+    uint64_t counts[]; /* held, waiting */
+} sk_bounded;
+_Static_assert(offsetof(sk_bounded, free) == 4 && offsetof(sk_bounded, token) == 8 &&
+                   offsetof(sk_bounded, event) == 16 && offsetof(sk_bounded, counts) == SK_LINE,
+               "diagram and struct agree");
+
+static inline uint64_t sk_bounded_body_len(uint32_t seats) { return sizeof(sk_bounded) + 2 * seats * sizeof(uint64_t); }
+
+static inline sk_bounded *sk_bounded_of(const sk_segment *s) { return sk_body_of(s); }
+static inline uint64_t *sk_bounded_waiting(const sk_segment *s) {
+    return sk_bounded_of(s)->counts + s->seats.count;
+}
+static inline uint32_t sk_bounded_bound(const sk_segment *s) {
+    return (uint32_t)sk_header_of(s)->param[SK_BOUNDED_BOUND];
+}
+
+static inline int sk_bounded_fill(sk_segment *s) {
+    sk_store32_relaxed(&sk_bounded_of(s)->free, sk_bounded_bound(s));
+    return SK_OK;
+}
+
+/* What an attacher must find; the words can be anything. */
+static inline int sk_bounded_refuse(const sk_segment *s) {
+    if (sk_header_of(s)->param[SK_BOUNDED_BOUND] > SK_BOUNDED_MOST) return SK_CORRUPT;
+    return sk_bounded_body_len(s->seats.count) <= s->base_len - sk_header_of(s)->body ? SK_OK : SK_CORRUPT;
+}
+
+/* How many are free, those of the dead among them; without the lock, so a moment old. */
+static inline uint32_t sk_bounded_value(const sk_segment *s) {
+    uint64_t held = sk_seat_counts_sum(s, sk_bounded_of(s)->counts), bound = sk_bounded_bound(s);
+    return held < bound ? (uint32_t)(bound - held) : 0;
+}
+
+/* --- under the lock ------------------------------------------------------------------------------- */
+
+/* Bury the dead and count what the living hold. How many came free. */
+static inline uint32_t sk_bounded_recount(const sk_segment *s, sk_bounded *p) {
+    uint64_t sum = 0, bound = sk_bounded_bound(s);
+    for (uint32_t seat = 0; seat < s->seats.count; seat++) {
+        uint32_t owner, count = sk_seat_counts_of(s, p->counts, seat, &owner);
+        sum += count;
+        if (count == 0) sk_store64_relaxed(&p->counts[seat], 0);
+    }
+    uint32_t was = sk_load32_relaxed(&p->free), now = sum < bound ? (uint32_t)(bound - sum) : 0;
+    sk_store32_relaxed(&p->free, now);
+    return now > was ? now - was : 0;
+}
+
+/* SK_OK with the lock; else SK_BUSY, SK_TIMEOUT, SK_INTERRUPTED, SK_NO_SEAT. */
+static inline int sk_bounded_enter(sk_segment *s, sk_bounded *p, uint64_t until) {
+    int rc = sk_lock_take(s, &p->lock, until);
+    if (rc == SK_OWNER_DIED) sk_bounded_recount(s, p);
+    return rc == SK_OWNER_DIED ? SK_OK : rc;
+}
+
+static inline void sk_bounded_detach(sk_bounded *p) { sk_lock_give_and_move(&p->lock, &p->moves); }
+
+static inline uint32_t sk_bounded_free(const sk_segment *s, const sk_bounded *p) {
+    uint32_t unheld = sk_load32_relaxed(&p->free), bound = sk_bounded_bound(s);
+    return unheld < bound ? unheld : bound;
+}
+
+/* One more is held by this process, whose entry may be that of a dead one who sat here. */
+static inline void sk_bounded_hold_one(const sk_segment *s, sk_bounded *p) {
+    uint64_t *entry = sk_seat_counts_entry(s, p->counts), epoch = sk_owner_epoch(sk_me(s));
+    uint64_t seen = sk_load64_relaxed(entry);
+    if (seen >> 32 != epoch && (uint32_t)seen != 0) sk_bounded_recount(s, p);
+    uint32_t unheld = sk_bounded_free(s, p);
+    sk_store64_release(entry, epoch << 32 | (sk_seat_counts_mine(s, p->counts) + 1)); /* commits */
+    sk_store32_relaxed(&p->free, unheld > 0 ? unheld - 1 : 0);
+}
+
+/* Take at most n out of the entries of the dead, or of the living but this process. How many were there. */
+static inline uint32_t sk_bounded_take_from(const sk_segment *s, sk_bounded *p, uint32_t n, bool living) {
+    uint32_t taken = 0;
+    for (uint32_t seat = 0; seat < s->seats.count && taken < n; seat++) {
+        uint64_t seen = sk_load64_relaxed(&p->counts[seat]);
+        uint32_t count = (uint32_t)seen, owner = sk_seat_counts_owner(seen, seat);
+        if (count == 0 || owner == sk_me(s) || sk_lives(s, owner) != living) continue;
+        uint32_t some = count < n - taken ? count : n - taken;
+        sk_store64_release(&p->counts[seat], seen - some); /* commits */
+        taken += some;
+    }
+    return taken;
+}
+
+/* --- taking and giving ------------------------------------------------------------------------------ */
+
+/* Take one if there is any and it is nobody's turn; for the first look. SK_OK, SK_BUSY, SK_NO_SEAT. */
+static inline int sk_bounded_try(sk_segment *s, sk_bounded *p) {
+    if (__builtin_expect(sk_load64_relaxed(&p->token) != 0 || sk_load32_relaxed(&p->free) == 0, 0)) return SK_BUSY;
+    int rc = sk_bounded_enter(s, p, 0);
+    if (rc != SK_OK) return rc;
+    rc = sk_bounded_free(s, p) > 0 ? SK_OK : SK_BUSY;
+    if (rc == SK_OK) sk_bounded_hold_one(s, p);
+    sk_bounded_detach(p);
+    return rc;
+}
+
+/* Whether a dead process holds any. */
+static inline bool sk_bounded_abandoned(const sk_segment *s, const sk_bounded *p) {
+    for (uint32_t seat = 0; seat < s->seats.count; seat++) {
+        uint32_t owner;
+        if ((uint32_t)sk_load64_relaxed(&p->counts[seat]) != 0 && sk_seat_counts_of(s, p->counts, seat, &owner) == 0) return true;
+    }
+    return false;
+}
+
+/* Make free what the dead held. Whether there was any. */
+static inline bool sk_bounded_reclaim(sk_segment *s, sk_bounded *p, uint64_t until) {
+    if (!sk_bounded_abandoned(s, p) || sk_bounded_enter(s, p, until) != SK_OK) return false;
+    uint32_t came = sk_bounded_recount(s, p);
+    sk_bounded_detach(p);
+    if (came > 0) sk_eventcount_notify(&p->event, SK_EVERYBODY);
+    return came > 0;
+}
+
+/* Sleep for one slice at most while `seen` are free: none, or they are left for whose turn it is. */
+static inline int sk_bounded_park(sk_segment *s, sk_bounded *p, uint32_t seen, uint64_t until, sk_wait_state *wait) {
+    uint64_t slice = sk_wait_state_ask(s, &p->token, wait, SK_LOCK_SLICE_NS);
+    if (seen != 0) slice = SK_WAIT_STATE_STEP_NS;
+    sk_wait_state_register(s, sk_bounded_waiting(s), wait);
+    uint32_t raised = sk_eventcount_prepare(&p->event); /* W1: pairs with W2 in sk_eventcount_notify. A fence, so the load may be relaxed */
+    if (sk_load32_relaxed(&p->free) != seen) return SK_OK;
+    return sk_park_slice(&s->waiter, &p->event, raised, slice, until);
+}
+
+/* One look. SK_OK: it took a permit; SK_BUSY: *unheld tells how many are free; or what entering answers. A caller that
+ * `barges` ignores the tokens of others, and gets SK_STALLED when the holder of the lock stands still. */
+static inline int sk_bounded_poll(sk_segment *s, sk_bounded *p, bool barges, uint64_t until, sk_wait_state *wait,
+                                  uint32_t *unheld) {
+    int rc = sk_bounded_enter(s, p, until);
+    if (rc == SK_INTERRUPTED && barges) return sk_stall_judge(&wait->stall, &p->lock, &p->moves, 0, rc);
+    if (rc != SK_OK) return rc;
+    *unheld = sk_bounded_free(s, p);
+    if (*unheld == 0) wait->freed = 0;
+    rc = *unheld > 0 && (barges || !sk_wait_state_must_yield(s, &p->token, wait)) ? SK_OK : SK_BUSY;
+    if (rc == SK_OK) sk_bounded_hold_one(s, p);
+    sk_bounded_detach(p);
+    return rc;
+}
+
+static inline int sk_bounded_slow(sk_segment *s, sk_bounded *p, bool willing, uint64_t until, sk_wait_state *wait) {
+    uint64_t began = 0;
+    for (bool asked = false;;) {
+        uint32_t seen = 0;
+        int rc = sk_bounded_poll(s, p, !willing, until, wait, &seen);
+        if (rc != SK_BUSY) return rc;
+        if (seen == 0 && !asked) {
+            asked = true;
+            if (sk_bounded_reclaim(s, p, until)) continue;
+        }
+        if (!willing) return SK_BUSY;
+        rc = sk_check_deadline(&began, until);
+        if (rc == SK_OK) {
+            if (seen == 0 && sk_spin_while(&s->waiter, &p->free, 0)) continue;
+            rc = sk_bounded_park(s, p, seen, until, wait);
+        }
+        if (rc == SK_OK) continue;
+        if (rc == SK_TIMEOUT && sk_bounded_poll(s, p, true, 0, wait, &seen) == SK_OK) return SK_OK;
+        return rc;
+    }
+}
+
+/* Take one; if not `willing` waits for the lock alone, and answers SK_BUSY when all are held by the living.
+ * SK_OK, SK_BUSY, SK_TIMEOUT, SK_NO_SEAT, SK_STALLED (not willing, and the lock's holder stands still), and SK_INTERRUPTED:
+ * come again with the same wait, or end it by sk_bounded_cancel. */
+static inline int sk_bounded_take(sk_segment *s, bool willing, uint64_t until, sk_wait_state *wait) {
+    sk_bounded *p = sk_bounded_of(s);
+    int rc = sk_bounded_slow(s, p, willing, until, wait);
+    if (rc != SK_INTERRUPTED) sk_wait_state_end(s, &p->token, sk_bounded_waiting(s), wait);
+    return rc;
+}
+
+/* Wait no longer. A call that woke this one may have been meant for the next. */
+static inline void sk_bounded_cancel(const sk_segment *s, sk_wait_state *wait) {
+    sk_bounded *p = sk_bounded_of(s);
+    sk_wait_state_end(s, &p->token, sk_bounded_waiting(s), wait);
+    if (sk_load32_relaxed(&p->free) != 0) sk_eventcount_notify(&p->event, sk_wait_state_notify(&p->token));
+}
+
+/* Give n back: SK_OK; SK_EXCESS, none given, when fewer are held; SK_NO_SEAT, SK_BUSY, SK_TIMEOUT, SK_INTERRUPTED. */
+static inline int sk_bounded_give(sk_segment *s, uint32_t n, uint64_t until) {
+    sk_bounded *p = sk_bounded_of(s);
+    int rc = sk_bounded_enter(s, p, until);
+    if (rc != SK_OK) return rc;
+    uint32_t unheld = sk_bounded_free(s, p);
+    if (n > sk_bounded_bound(s) - unheld) {
+        sk_bounded_detach(p);
+        return SK_EXCESS;
+    }
+    uint64_t *entry = sk_seat_counts_entry(s, p->counts), epoch = sk_owner_epoch(sk_me(s));
+    uint32_t mine = sk_seat_counts_mine(s, p->counts), own = n < mine ? n : mine;
+    if (own > 0) sk_store64_release(entry, epoch << 32 | (mine - own)); /* commits */
+    if (own < n) own += sk_bounded_take_from(s, p, n - own, false);
+    if (own < n) own += sk_bounded_take_from(s, p, n - own, true);
+    sk_store32_relaxed(&p->free, unheld + own);
+    sk_bounded_detach(p);
+    sk_eventcount_notify(&p->event, n == 1 ? sk_wait_state_notify(&p->token) : SK_EVERYBODY);
+    return SK_OK;
+}
+
+#endif

@@ -1,0 +1,93 @@
+/* A flag to wait for, the kernel of Event: one word says all, and every change of it is one step.
+ *
+ *   offset  what                                                  written by
+ *   0       word                                                  anybody, by compare-and-swap; that commits
+ *   128     waiters: threads of each process that wait           the process on that seat (sk_seat_counts.h); for people
+ *
+ *   word    31 .......... 2   1                        0
+ *           how often set     somebody may be parked   the flag
+ *
+ *   step    from            to                                    done by
+ *   set     any             one more set, not parked, up          anybody; then wakes all if somebody was parked
+ *   clear   up              down                                  anybody
+ *   park    down            down, parked                          who is about to sleep on the word as it is then
+ *
+ * Nobody is parked on a word that is up. Who waits remembers how often the flag had been set when it came, and goes on
+ * when the flag is up or that number has moved: a set that is cleared before the sleeper gets to run releases it all the
+ * same. (Who is stopped for exactly a multiple of 2^30 sets, and finds the flag down, sleeps on.)
+ *
+ * Deaths. Before the compare-and-swap nothing has happened, after it all. Setting, between it and the wake: sleepers look
+ * again when their slice is over. Waiting: the bit for the parked stays up, which costs one futile wake; nothing
+ * was promised to the dead, and nobody waits for its answer. */
+#ifndef SK_EVENT_H
+#define SK_EVENT_H
+
+#include "core/sk_seat_counts.h"
+
+#define SK_EVENT_UP 1u
+#define SK_EVENT_PARKED 2u
+#define SK_EVENT_SETS (~3u)
+
+typedef struct sk_event {
+    uint32_t word;
+    unsigned char line[SK_LINE - 4];
+    uint64_t waiters[]; /* an entry a seat */
+} sk_event;
+_Static_assert(offsetof(sk_event, waiters) == SK_LINE, "diagram and struct agree");
+
+static inline uint64_t sk_event_body_len(uint32_t seats) { return sizeof(sk_event) + seats * sizeof(uint64_t); }
+
+static inline sk_event *sk_event_of(const sk_segment *s) { return sk_body_of(s); }
+
+/* What an attacher must find; the word can be anything. */
+static inline int sk_event_refuse(const sk_segment *s) {
+    return sk_event_body_len(s->seats.count) <= s->base_len - sk_header_of(s)->body ? SK_OK : SK_CORRUPT;
+}
+
+/* The word now, for sk_event_released and sk_event_wait. */
+static inline uint32_t sk_event_poll(const sk_event *f) { return sk_load32_acquire(&f->word); } /* A1: pairs with R1 */
+
+/* Whether who came when the word was `came` may go on now that it is `now`. */
+static inline bool sk_event_released(uint32_t came, uint32_t now) {
+    return (now & SK_EVENT_UP) || ((came ^ now) & SK_EVENT_SETS) != 0;
+}
+
+static inline void sk_event_set(sk_event *f) {
+    uint32_t seen = sk_load32_relaxed(&f->word);
+    while (!sk_cas32_seq_cst(&f->word, &seen, ((seen & SK_EVENT_SETS) + 4) | SK_EVENT_UP)) continue; /* R1; commits */
+    if (seen & SK_EVENT_PARKED) sk_wake(&f->word, SK_EVERYBODY);
+}
+
+static inline void sk_event_clear(sk_event *f) {
+    uint32_t seen = sk_load32_relaxed(&f->word);
+    while ((seen & SK_EVENT_UP) && !sk_cas32_seq_cst(&f->word, &seen, seen & ~SK_EVENT_UP)) continue; /* commits */
+}
+
+/* Sleep for one slice at most while the word is `seen`, which is down. */
+static inline int sk_event_park(sk_segment *s, sk_event *f, uint32_t seen, uint64_t until) {
+    if (!(seen & SK_EVENT_PARKED)) {
+        if (!sk_cas32_seq_cst(&f->word, &seen, seen | SK_EVENT_PARKED)) return SK_OK;
+        seen |= SK_EVENT_PARKED;
+    }
+    if (sk_me(s) == 0) sk_segment_sit(s); /* only to be counted: where there is no seat it waits all the same */
+    sk_seat_counts_add(s, f->waiters, 1);
+    int rc = sk_park_slice(&s->waiter, &f->word, seen, SK_PARK_SLICE_NS, until);
+    sk_seat_counts_add(s, f->waiters, -1);
+    return rc;
+}
+
+/* Wait until the flag is up or was, since the word was `came`, at the latest until the monotonic time `until`.
+ * SK_OK, SK_TIMEOUT, SK_INTERRUPTED (come again, with the same `came`). */
+static inline int sk_event_wait(sk_segment *s, sk_event *f, uint32_t came, uint64_t until) {
+    uint64_t began = 0;
+    for (;;) {
+        uint32_t seen = sk_event_poll(f);
+        if (sk_event_released(came, seen)) return SK_OK;
+        int rc = sk_check_deadline(&began, until);
+        if (rc == SK_OK && sk_spin_while(&s->waiter, &f->word, seen)) continue;
+        if (rc == SK_OK) rc = sk_event_park(s, f, seen, until);
+        if (rc != SK_OK) return sk_event_released(came, sk_event_poll(f)) ? SK_OK : rc;
+    }
+}
+
+#endif

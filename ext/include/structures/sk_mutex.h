@@ -1,0 +1,185 @@
+/* A mutex with the face of threading.Lock: the robust word, whose turn is next, and word of a death.
+ *
+ *   offset  what                                                     written by
+ *   0       word: see sk_lock.h                                      anybody, by compare-and-swap; that commits
+ *   4       torn: how many owners died since what the mutex guards   the holder; sk_mutex_mark_consistent, by compare-and-swap
+ *           was last released in order by somebody who was told
+ *   8       token: see sk_wait_state.h                                      those who wait, by compare-and-swap
+ *   16      since: wall clock (ns) at which it was taken, 0 while    the holder; for people
+ *           that is not yet, or no longer, known
+ *   24      thread, 32 count: of a re-entrant one (sk_rlock.h)       the holder
+ *   128     waiters: threads of each process that wait              the process on that seat (sk_seat_counts.h); for people
+ *
+ * The word names a process, not a thread: threads of one process exclude each other all the same, because the word
+ * is taken from 0 alone, and any of them may release it, as with threading.Lock. So may another process.
+ *
+ * Deaths. Holding it: the next one takes the word over, stores torn and is told. Between taking over and storing torn,
+ * and between clearing torn and freeing the word: the word names the dead, so the next one is told all the same.
+ * Whoever was told and cannot go on (the warning was made an error) frees the word and leaves torn: the next is told.
+ * Token and counts: see sk_wait_state.h. */
+#ifndef SK_MUTEX_H
+#define SK_MUTEX_H
+
+#include "core/sk_wait_state.h"
+
+typedef struct sk_mutex {
+    uint32_t word;
+    uint32_t poisoned;
+    uint64_t token;
+    uint64_t since;
+    uint64_t thread;
+    uint64_t count;
+    unsigned char line[SK_LINE - 40];
+    uint64_t waiters[]; /* an entry a seat */
+} sk_mutex;
+_Static_assert(offsetof(sk_mutex, poisoned) == 4 && offsetof(sk_mutex, token) == 8 && offsetof(sk_mutex, since) == 16 &&
+                   offsetof(sk_mutex, thread) == 24 && offsetof(sk_mutex, count) == 32 &&
+                   offsetof(sk_mutex, waiters) == SK_LINE,
+               "diagram and struct agree");
+
+/* Bytes of a mutex in a segment of so many seats. */
+static inline uint64_t sk_mutex_len(uint32_t seats) {
+    return sk_round_up(sizeof(sk_mutex) + seats * sizeof(uint64_t), SK_LINE);
+}
+
+/* One more owner died; by whoever took over from it. */
+static inline void sk_mutex_tear(sk_mutex *m) {
+    uint32_t deaths = sk_load32_relaxed(&m->poisoned) + 1;
+    sk_store32_relaxed(&m->poisoned, deaths == 0 ? 1 : deaths);
+}
+
+/* What the one who has just asked for the word with this answer is told; taken, it is stamped. */
+static inline int sk_mutex_told(sk_mutex *m, int rc) {
+    if (rc != SK_OK && rc != SK_OWNER_DIED) return rc;
+    sk_store64_relaxed(&m->since, sk_wall_coarse_ns());
+    if (__builtin_expect(rc == SK_OWNER_DIED, 0)) sk_mutex_tear(m);
+    return __builtin_expect(sk_load32_relaxed(&m->poisoned) != 0, 0) ? SK_OWNER_DIED : SK_OK;
+}
+
+/* Take it if it is free and nobody's turn, in one step: SK_OK, SK_OWNER_DIED (taken), SK_BUSY, SK_NO_SEAT. */
+static inline int sk_mutex_try(const sk_segment *s, sk_mutex *m) {
+    uint32_t seen = 0;
+    SK_SEATED(s);
+    if (__builtin_expect(sk_load64_relaxed(&m->token) != 0, 0)) return SK_BUSY;
+    if (!sk_cas32_acq_rel(&m->word, &seen, sk_me(s))) return SK_BUSY; /* A1: pairs with R1 in sk_lock_give. P1: see sk_lock.h */
+    return sk_mutex_told(m, SK_OK);
+}
+
+/* Take it if it is free or its owner is dead, whosever turn it is; without waiting. */
+static inline int sk_mutex_grab(const sk_segment *s, sk_mutex *m) {
+    uint32_t seen = 0;
+    SK_SEATED(s);
+    if (sk_cas32_acq_rel(&m->word, &seen, sk_me(s))) return sk_mutex_told(m, SK_OK); /* A1: pairs with R1 */
+    return sk_mutex_told(m, sk_lock_inherit(s, &m->word, seen) ? SK_OWNER_DIED : SK_BUSY);
+}
+
+/* Sleep while the word is *seen, for a slice at most. A free word, left for whose turn it is, bears no flag. */
+static inline int sk_mutex_park(sk_segment *s, sk_mutex *m, uint32_t *seen, uint64_t until, sk_wait_state *wait) {
+    uint64_t slice = sk_wait_state_ask(s, &m->token, wait, SK_LOCK_SLICE_NS);
+    if (*seen == 0) slice = SK_WAIT_STATE_STEP_NS;
+    else if (!(*seen & SK_LOCK_WAITED)) {
+        if (!sk_cas32_acq_rel(&m->word, seen, *seen | SK_LOCK_WAITED)) return SK_OK;
+        *seen |= SK_LOCK_WAITED;
+    }
+    sk_wait_state_register(s, m->waiters, wait);
+    return sk_park_slice(&s->waiter, &m->word, *seen, slice, until);
+}
+
+static inline int sk_mutex_slow(sk_segment *s, sk_mutex *m, uint64_t until, sk_wait_state *wait) {
+    /* Once parked, others may be parked too: from then on the word is taken with the flag up. */
+    uint32_t flag = wait->enrolled ? SK_LOCK_WAITED : 0;
+    uint64_t began = 0;
+    for (;;) {
+        uint32_t seen = sk_load32_relaxed(&m->word);
+        if (seen == 0 && !sk_wait_state_must_yield(s, &m->token, wait) &&
+            sk_cas32_acq_rel(&m->word, &seen, sk_me(s) | flag)) /* A1: pairs with R1 in sk_lock_give */
+            return SK_OK;
+        if (seen != 0) wait->freed = 0;
+        int rc = sk_check_deadline(&began, until);
+        if (rc == SK_OK) {
+            if (sk_spin_while(&s->waiter, &m->word, seen)) continue;
+            flag = SK_LOCK_WAITED;
+            rc = sk_mutex_park(s, m, &seen, until, wait);
+        }
+        if (rc == SK_OK) continue;
+        if (seen != 0 && sk_lock_inherit(s, &m->word, seen)) return SK_OWNER_DIED;
+        seen = 0;
+        if (rc == SK_TIMEOUT && sk_cas32_acq_rel(&m->word, &seen, sk_me(s) | flag)) return SK_OK; /* A1 */
+        return rc;
+    }
+}
+
+/* Take it, waiting until the monotonic time `until`; 0: only long enough to ask whether the owner lives.
+ * SK_OK, SK_OWNER_DIED (taken), SK_BUSY, SK_TIMEOUT, SK_NO_SEAT, and SK_INTERRUPTED: come again with the same wait, or
+ * end it by sk_mutex_cancel. */
+static inline int sk_mutex_take(sk_segment *s, sk_mutex *m, uint64_t until, sk_wait_state *wait) {
+    if (until == 0) return sk_mutex_grab(s, m);
+    SK_SEATED(s);
+    int rc = sk_mutex_told(m, sk_mutex_slow(s, m, until, wait));
+    if (rc != SK_INTERRUPTED) sk_wait_state_end(s, &m->token, m->waiters, wait);
+    return rc;
+}
+
+/* Wait no longer. */
+static inline void sk_mutex_cancel(const sk_segment *s, sk_mutex *m, sk_wait_state *wait) {
+    sk_wait_state_end(s, &m->token, m->waiters, wait);
+}
+
+/* The swap that frees the word, and the wake-up. */
+static inline void sk_mutex_free(sk_mutex *m) {
+    sk_store64_relaxed(&m->since, 0);
+    uint32_t was = sk_swap32_release(&m->word, 0); /* R1: what was written under the lock is out before it is free */
+    if (__builtin_expect(was & SK_LOCK_WAITED, 0)) sk_wake(&m->word, sk_wait_state_notify(&m->token));
+}
+
+/* Free what another process took. If that one is dead, this one takes it over first, so that its death is not lost. */
+static inline int sk_mutex_give_slow(const sk_segment *s, sk_mutex *m) {
+    SK_SEATED(s);
+    uint32_t seen;
+    while ((seen = sk_load32_acquire(&m->word)) != 0) {
+        if (sk_lock_inherit(s, &m->word, seen)) {
+            sk_mutex_tear(m);
+            sk_mutex_free(m);
+            return SK_OK;
+        }
+        if (!sk_lives(s, seen) || !sk_cas32_seq_cst(&m->word, &seen, 0)) continue;
+        if (seen & SK_LOCK_WAITED) sk_wake(&m->word, sk_wait_state_notify(&m->token));
+        return SK_OK;
+    }
+    return SK_EXCESS;
+}
+
+/* SK_OK; SK_EXCESS when nobody holds it; SK_NO_SEAT. */
+static inline int sk_mutex_give(const sk_segment *s, sk_mutex *m) {
+    uint32_t owner = sk_lock_owner(&m->word);
+    if (__builtin_expect(owner == 0 || owner != sk_me(s), 0)) return sk_mutex_give_slow(s, m);
+    if (__builtin_expect(sk_load32_relaxed(&m->poisoned) != 0, 0)) sk_store32_relaxed(&m->poisoned, 0);
+    sk_mutex_free(m);
+    return SK_OK;
+}
+
+/* Free it although what it guards was not looked after: the next holder is told again. */
+static inline void sk_mutex_pass_on(sk_mutex *m) {
+    sk_store64_relaxed(&m->thread, 0);
+    sk_mutex_free(m);
+}
+
+/* What it guards is in order again, says whoever holds it or looks after what a dead one left. Of the deaths before this
+ * call: where others may take it over meanwhile, word of a later one stays. */
+static inline int sk_mutex_mark_consistent(const sk_segment *s, sk_mutex *m) {
+    SK_SEATED(s);
+    uint32_t deaths = sk_load32_relaxed(&m->poisoned), seen = sk_load32_acquire(&m->word);
+    if (seen != 0 && sk_lock_inherit(s, &m->word, seen)) {
+        sk_store32_relaxed(&m->poisoned, 0);
+        sk_mutex_free(m);
+    } else sk_cas32_seq_cst(&m->poisoned, &deaths, 0);
+    return SK_OK;
+}
+
+/* Whether somebody alive holds it. */
+static inline bool sk_mutex_taken(const sk_segment *s, const sk_mutex *m) {
+    uint32_t owner = sk_lock_owner(&m->word);
+    return owner != 0 && sk_lives(s, owner);
+}
+
+#endif

@@ -1,0 +1,186 @@
+/* Taking records out of a queue: see sk_queue.h for the words and the argument.
+ *
+ * Memory for the item is brought by the caller, so nothing is allocated under the lock: a first call with a
+ * small buffer either takes the item or tells how large it is (SK_LARGER); the second brings a buffer that fits
+ * and takes the item only if it is still the first. */
+#ifndef SK_QUEUE_GET_H
+#define SK_QUEUE_GET_H
+
+#include "structures/sk_queue_room.h"
+
+/* What a get found. */
+typedef struct sk_found {
+    uint64_t head; /* position of the record */
+    uint64_t payload;
+    uint32_t kind;
+} sk_found;
+
+/* Empty for certain? If both words agree although read one after the other, they agreed when the second was read. */
+static inline bool sk_queue_is_empty(const sk_queue *q, uint64_t *tail) {
+    uint64_t head = sk_load64_acquire(&q->head);
+    *tail = sk_load64_acquire(&q->tail);
+    return head == *tail;
+}
+
+/* Everything of a get before the bytes: an item, the lock, the ring. SK_OK holds get_lock. SK_INTERRUPTED: also when an item
+ * has come. So a caller hears the signals that came while it waited before it has the item in its hand. */
+static inline int sk_queue_begin_get(sk_segment *s, sk_queue *q, sk_call call, uint64_t *head, uint64_t *tail,
+                                     sk_ring *r) {
+    uint64_t began = 0;
+    for (;;) {
+        uint64_t seen;
+        uint32_t state = sk_load32_acquire(&q->state);
+        if (state == SK_QUEUE_ENDED) return SK_SHUTDOWN;
+        int rc = SK_EMPTY;
+        if (!sk_queue_is_empty(q, &seen)) {
+            rc = sk_queue_lock_get(s, q, call);
+            if (rc != SK_OK) return rc;
+            *head = sk_load64_relaxed(&q->head);
+            *tail = sk_load64_relaxed(&q->tail_seen);
+            if (*tail == *head) {
+                *tail = sk_load64_acquire(&q->tail); /* A5: pairs with R5 */
+                sk_store64_relaxed(&q->tail_seen, *tail);
+            }
+            if (sk_load32_relaxed(&q->state) == SK_QUEUE_ENDED) rc = SK_SHUTDOWN;
+            else if (*tail == *head) rc = SK_EMPTY;
+            else if ((rc = sk_queue_ring(s, q, r)) == SK_OK && !sk_queue_sound(r, *head, *tail)) rc = SK_CORRUPT;
+            if (rc == SK_OK) return rc;
+            sk_queue_free_get(q);
+            seen = *tail;
+        }
+        if (rc != SK_EMPTY) return rc;
+        /* The last put came before the state: only an emptiness seen after the state means that nothing comes. */
+        if (state != SK_QUEUE_OPEN) return SK_SHUTDOWN;
+        if (!call.willing) return SK_EMPTY;
+        if (call.until == 0) return SK_BUSY;
+        rc = sk_queue_ring(s, q, r);
+        if (rc != SK_OK) return rc;
+        const void *next = sk_ring_at(r, sk_units(seen));
+        rc = sk_queue_await(s, &q->tail, seen, &q->items, state, sk_queue_maxsize(q), next, &began, SK_PARK_SLICE_NS,
+                            call.until);
+        if (rc == SK_OK && sk_load64_relaxed(&q->tail) != seen) rc = SK_INTERRUPTED;
+        if (rc != SK_OK) return rc;
+    }
+}
+
+/* Whether an item comes within two or three microseconds: for a caller that has nobody to let run meanwhile. */
+static inline bool sk_queue_glance(sk_segment *s) {
+    sk_queue *q = sk_queue_of(s);
+    sk_ring r;
+    uint64_t head = sk_load64_acquire(&q->head);
+    if (sk_load32_relaxed(&s->waiter.one_core) || sk_queue_ring(s, q, &r) != SK_OK) return false;
+    for (uint32_t i = 0; i < SK_PATIENCE_MIN * 4; i++) {
+        __builtin_prefetch(sk_ring_at(&r, sk_units(head)));
+        if (sk_load64_relaxed(&q->tail) != head) return true;
+        sk_relax();
+    }
+    return false;
+}
+
+/* The record at `head`, checked against what lies before `tail`. */
+static inline int sk_queue_look(const sk_ring *r, uint64_t head, uint64_t tail, sk_found *found) {
+    uint64_t told = sk_ring_head_at(r, sk_units(head));
+    found->head = head;
+    found->payload = sk_record_payload(told);
+    found->kind = sk_record_kind(told);
+    uint32_t there = sk_units(tail) - sk_units(head);
+    return sk_record_sound(told) && sk_record_units(found->payload) <= there ? SK_OK : SK_CORRUPT;
+}
+
+static inline void sk_queue_commit_get(sk_queue *q, uint64_t head, uint32_t items) {
+    sk_store64_release(&q->head, head); /* commits the get. R4: pairs with A4 */
+    sk_queue_free_get(q);
+    if (sk_queue_maxsize(q) != 0) sk_queue_notify_producers(q, items);
+}
+
+/* Take the first record into `room` bytes at `to`. SK_LARGER: it stays; *found tells what it is, and `to` holds
+ * its first `room` bytes. SK_EMPTY, SK_SHUTDOWN, SK_CORRUPT, and what waiting answers. */
+static inline int sk_queue_get(sk_segment *s, void *to, uint64_t room, sk_found *found, sk_call call) {
+    sk_queue *q = sk_queue_of(s);
+    uint64_t head, tail;
+    sk_ring r;
+    int rc = sk_queue_begin_get(s, q, call, &head, &tail, &r);
+    if (rc != SK_OK) return rc;
+    rc = sk_queue_look(&r, head, tail, found);
+    if (rc == SK_OK) {
+        uint64_t take = found->payload < room ? found->payload : room;
+        sk_queue_read(&r, &q->get_moves, sk_units(head), SK_RECORD_HEAD, to, take);
+        if (take < found->payload) rc = SK_LARGER;
+    }
+    if (rc != SK_OK) {
+        sk_queue_free_get(q);
+        return rc;
+    }
+    uint32_t units = (uint32_t)sk_record_units(found->payload);
+    sk_queue_commit_get(q, sk_position_plus(head, 1, units), 1);
+    return SK_OK;
+}
+
+/* Take the record that an earlier call found, leaving out its first `skip` bytes, which that call brought.
+ * SK_LARGER: somebody else has taken it; start again. Never waits for an item. */
+static inline int sk_queue_get_found(sk_segment *s, void *to, uint64_t skip, const sk_found *wanted, sk_call call) {
+    sk_queue *q = sk_queue_of(s);
+    uint64_t head, tail;
+    sk_ring r;
+    call.willing = false;
+    int rc = sk_queue_begin_get(s, q, call, &head, &tail, &r);
+    if (rc != SK_OK) return rc == SK_EMPTY ? SK_LARGER : rc;
+    sk_found found;
+    rc = sk_queue_look(&r, head, tail, &found);
+    if (rc == SK_OK && (found.head != wanted->head || found.payload != wanted->payload)) rc = SK_LARGER;
+    if (rc == SK_OK) sk_queue_read(&r, &q->get_moves, sk_units(head), SK_RECORD_HEAD + skip, to, found.payload - skip);
+    if (rc != SK_OK) {
+        sk_queue_free_get(q);
+        return rc;
+    }
+    uint32_t units = (uint32_t)sk_record_units(found.payload);
+    sk_queue_commit_get(q, sk_position_plus(head, 1, units), 1);
+    return SK_OK;
+}
+
+/* Take up to *items whole records into room for *units at `to`, in one commit. Answers how many in both.
+ * SK_LARGER: not even the first fits; *found tells what it is, and `to` holds the start of its payload as sk_queue_get leaves it. */
+static inline int sk_queue_get_records(sk_segment *s, unsigned char *to, uint32_t *items, uint64_t *units,
+                                       sk_found *found, sk_call call) {
+    sk_queue *q = sk_queue_of(s);
+    uint64_t head, tail, end, room = *units;
+    uint32_t most = *items, n = 0;
+    sk_ring r;
+    *items = 0;
+    *units = 0;
+    int rc = sk_queue_begin_get(s, q, call, &head, &tail, &r);
+    if (rc != SK_OK) return rc;
+    if (n < most) { /* a batch wants all there is: look at the tail itself */
+        tail = sk_load64_acquire(&q->tail); /* A5: pairs with R5 */
+        sk_store64_relaxed(&q->tail_seen, tail);
+        rc = sk_queue_ring(s, q, &r); /* anew: the tail may be past what the former origin can tell */
+        if (rc == SK_OK && !sk_queue_sound(&r, head, tail)) rc = SK_CORRUPT;
+    }
+    uint64_t whole = 0;
+    for (end = head; rc == SK_OK && n < most && end != tail; n++) {
+        sk_found here;
+        rc = sk_queue_look(&r, end, tail, &here);
+        uint64_t more = sk_record_units(here.payload);
+        if (rc != SK_OK || whole + more > room) {
+            if (rc == SK_OK && n == 0) {
+                *found = here;
+                sk_ring_read(&r, sk_units(end), SK_RECORD_HEAD, to, room * SK_UNIT < here.payload ? room * SK_UNIT : here.payload);
+                rc = SK_LARGER;
+            }
+            break;
+        }
+        whole += more;
+        end = sk_position_plus(end, 1, (uint32_t)more);
+    }
+    if (rc != SK_OK) {
+        sk_queue_free_get(q);
+        return rc;
+    }
+    sk_queue_read(&r, &q->get_moves, sk_units(head), 0, to, whole * SK_UNIT);
+    sk_queue_commit_get(q, end, n);
+    *items = n;
+    *units = whole;
+    return SK_OK;
+}
+
+#endif

@@ -1,0 +1,166 @@
+/* Putting records into a queue: see sk_queue.h for the words and the argument. */
+#ifndef SK_QUEUE_PUT_H
+#define SK_QUEUE_PUT_H
+
+#include "structures/sk_queue_room.h"
+
+/* How many items there is room for (at most `most`) under put_lock; 0 leaves in *head what to wait on. */
+static inline uint32_t sk_queue_item_room(sk_queue *q, uint64_t tail, uint32_t most, uint64_t *head) {
+    uint64_t maxsize = sk_queue_maxsize(q);
+    if (maxsize == 0) return most;
+    for (int fresh = 0; fresh < 2; fresh++) {
+        *head = fresh ? sk_load64_acquire(&q->head) : sk_load64_relaxed(&q->head_seen); /* A4: pairs with R4 */
+        sk_store64_relaxed(&q->head_seen, *head);
+        uint64_t there = sk_items(tail) - sk_items(*head);
+        if (there < maxsize) {
+            uint64_t room = maxsize - there;
+            if (room >= most || fresh) return room < most ? (uint32_t)room : most;
+        }
+    }
+    return 0;
+}
+
+/* Under put_lock, with room for `need` units behind the tail: they must be less than two lengths past the origin. Else the
+ * head is past a whole length, for it is within one of where the tail will be; so the origin moves on by one. Whoever gets
+ * meanwhile may know either origin: both say the same of what lies between its head and tail. */
+static inline int sk_queue_keep_origin(sk_queue *q, uint64_t tail, uint64_t need, sk_ring *r) {
+    uint64_t past = (uint32_t)(sk_units(tail) - r->origin) + need, length = r->units;
+    if (__builtin_expect(past < 2 * length, 1)) return SK_OK;
+    if (past >= 3 * length) return SK_CORRUPT;
+    r->origin += r->units;
+    sk_store64_release(&q->geometry, sk_geometry(r->units, r->origin)); /* R3: pairs with A3 */
+    return SK_OK;
+}
+
+/* Under put_lock: the ring with room for `need` units behind the tail. */
+static inline int sk_queue_unit_room(sk_segment *s, sk_queue *q, uint64_t tail, uint64_t need, sk_call call,
+                                     sk_ring *r) {
+    for (;;) {
+        int rc = sk_queue_ring(s, q, r);
+        if (rc != SK_OK) return rc;
+        uint64_t head = sk_load64_relaxed(&q->head_seen);
+        uint32_t used = sk_units(tail) - sk_units(head);
+        if (used + need <= r->units) return sk_queue_keep_origin(q, tail, need, r);
+        head = sk_load64_acquire(&q->head); /* A4: pairs with R4 */
+        sk_store64_relaxed(&q->head_seen, head);
+        if (!sk_queue_sound(r, head, tail)) return SK_CORRUPT;
+        used = sk_units(tail) - sk_units(head);
+        if (used + need <= r->units) return sk_queue_keep_origin(q, tail, need, r);
+        rc = sk_queue_grow(s, q, r, head, used, need, call);
+        if (rc != SK_OK) return rc;
+    }
+}
+
+/* Everything of a put before the bytes: the lock, room for 1 to *items items of at most `need` units in all.
+ * SK_OK holds put_lock, and ends the token of the call if it was its. */
+static inline int sk_queue_begin_put(sk_segment *s, sk_queue *q, uint32_t *items, sk_call call, uint64_t *tail) {
+    uint64_t began = 0;
+    for (;;) {
+        int rc = sk_queue_lock_put(s, q, call);
+        if (rc != SK_OK) return rc;
+        uint64_t head = 0;
+        uint32_t room = 0;
+        *tail = sk_load64_relaxed(&q->tail);
+        uint64_t maxsize = sk_queue_maxsize(q);
+        if (sk_load32_relaxed(&q->state) != SK_QUEUE_OPEN) rc = SK_SHUTDOWN;
+        else if ((room = sk_queue_item_room(q, *tail, *items, &head)) == 0) rc = SK_FULL;
+        else if (maxsize != 0 && call.willing && sk_queue_barred(s, q, call.wait)) rc = SK_BUSY;
+        if (rc == SK_OK) {
+            *items = room;
+            sk_queue_release_token(s, q, call.wait);
+            return SK_OK;
+        }
+        sk_queue_free_put(q);
+        if ((rc != SK_FULL && rc != SK_BUSY) || !call.willing) return rc;
+        if (call.until == 0) return SK_BUSY;
+        if (rc == SK_FULL) {
+            uint64_t slice = sk_queue_ask(s, q, call.wait, head);
+            uint32_t *event = sk_queue_has_token(s, q, call.wait) ? &q->next : &q->room;
+            rc = sk_queue_await(s, &q->head, head, event, SK_QUEUE_OPEN, maxsize, q, &began, slice, call.until);
+        } else {
+            rc = sk_queue_step_back(s, q, &began, call.until);
+            if (rc == SK_TIMEOUT) { /* there was room: at the last it is taken, whosever turn it is */
+                call.wait = NULL;
+                continue;
+            }
+        }
+        if (rc != SK_OK) return rc;
+    }
+}
+
+static inline void sk_queue_commit_put(sk_queue *q, uint64_t tail, uint32_t items) {
+    sk_store64_release(&q->tail, tail); /* commits the put. R5: pairs with A5 */
+    sk_queue_free_put(q);
+    sk_eventcount_notify(&q->items, (int)(items < 1024 ? items : 1024));
+}
+
+/* Put one record, gathered from parts. SK_FULL, SK_SHUTDOWN, SK_TOO_LARGE, SK_NO_MEMORY, SK_CORRUPT, and what waiting
+ * answers: SK_BUSY, SK_TIMEOUT, SK_INTERRUPTED (come again), SK_STALLED (see sk_call). */
+static inline int sk_queue_put(sk_segment *s, const sk_part *parts, uint32_t n, uint32_t kind, sk_call call) {
+    sk_queue *q = sk_queue_of(s);
+    uint64_t payload = 0, tail = 0;
+    for (uint32_t i = 0; i < n; i++) payload += parts[i].len;
+    if (payload > SK_PAYLOAD_MAX) return SK_TOO_LARGE;
+    uint32_t units = (uint32_t)sk_record_units(payload), items = 1;
+    int rc = sk_queue_begin_put(s, q, &items, call, &tail);
+    if (rc != SK_OK) return rc;
+    sk_ring r;
+    rc = sk_queue_unit_room(s, q, tail, units, call, &r);
+    if (rc != SK_OK) {
+        sk_queue_free_put(q);
+        return rc;
+    }
+    uint64_t head = sk_record_head(payload, kind), offset = SK_RECORD_HEAD;
+    sk_ring_write(&r, sk_units(tail), 0, &head, SK_RECORD_HEAD);
+    for (uint32_t i = 0; i < n; i++) {
+        sk_queue_write(&r, &q->put_moves, sk_units(tail), offset, parts[i].at, parts[i].len);
+        offset += parts[i].len;
+    }
+    sk_queue_commit_put(q, sk_position_plus(tail, 1, units), 1);
+    return SK_OK;
+}
+
+#define SK_BATCH_UNITS (1u << 16) /* of one commit: a batch must not need a ring of its own size */
+
+/* How many units the first of `*items` whole records have: so many of them as have at most `most`, but one at least. */
+static inline uint64_t sk_queue_batch(const unsigned char *records, uint32_t *items, uint64_t most) {
+    uint64_t whole = 0;
+    for (uint32_t i = 0; i < *items; i++) {
+        uint64_t head;
+        memcpy(&head, records + whole * SK_UNIT, sizeof head);
+        uint64_t more = sk_record_units(sk_record_payload(head));
+        if (i > 0 && whole + more > most) *items = i;
+        else whole += more;
+    }
+    return whole;
+}
+
+/* Put as many of the `*items` whole records at `records` as there is room for, in one commit.
+ * Answers in *items and *units how many went in; statuses as for sk_queue_put. */
+static inline int sk_queue_put_records(sk_segment *s, const unsigned char *records, uint32_t *items, uint64_t *units,
+                                       sk_call call) {
+    sk_queue *q = sk_queue_of(s);
+    uint64_t tail, whole = 0;
+    uint32_t room = *items;
+    *units = 0;
+    *items = 0;
+    int rc = sk_queue_begin_put(s, q, &room, call, &tail);
+    if (rc != SK_OK) return rc;
+    sk_ring r;
+    for (uint64_t most = SK_BATCH_UNITS;; most = whole / 2) {
+        whole = sk_queue_batch(records, &room, most);
+        rc = whole > SK_PAYLOAD_MAX / SK_UNIT ? SK_TOO_LARGE : sk_queue_unit_room(s, q, tail, whole, call, &r);
+        if (rc != SK_NO_MEMORY || room == 1) break; /* where memory is short half of them may fit */
+    }
+    if (rc != SK_OK) {
+        sk_queue_free_put(q);
+        return rc;
+    }
+    sk_queue_write(&r, &q->put_moves, sk_units(tail), 0, records, whole * SK_UNIT);
+    sk_queue_commit_put(q, sk_position_plus(tail, room, (uint32_t)whole), room);
+    *items = room;
+    *units = whole;
+    return SK_OK;
+}
+
+#endif

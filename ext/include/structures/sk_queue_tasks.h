@@ -1,0 +1,23 @@
+/* What waits of event loops ask of a queue beside the rest: see sk_queue.h. */
+#ifndef SK_QUEUE_TASKS_H
+#define SK_QUEUE_TASKS_H
+
+#include "structures/sk_queue_get.h"
+
+/* Wait as a get does, and take nothing: SK_OK when there was an item. */
+static inline int sk_queue_look_for_item(sk_segment *s, sk_call call) {
+    sk_queue *q = sk_queue_of(s);
+    uint64_t head, tail;
+    sk_ring r;
+    int rc = sk_queue_begin_get(s, q, call, &head, &tail, &r);
+    if (rc == SK_OK) sk_queue_free_get(q);
+    return rc;
+}
+
+/* Wait no longer: a call that woke this one may have been meant for the next. */
+static inline void sk_queue_cancel_get(sk_segment *s) {
+    uint64_t tail;
+    if (!sk_queue_is_empty(sk_queue_of(s), &tail)) sk_eventcount_notify(&sk_queue_of(s)->items, 1);
+}
+
+#endif

@@ -1,0 +1,67 @@
+/* A re-entrant mutex: a mutex that one thread holds, as often as it takes it. Bytes: see sk_mutex.h.
+ *
+ *   thread   0, or owner << 32 | thread: which thread of the owner holds it     the holder
+ *   count    how often it has taken it; 1 or more while it holds it             the holder
+ *
+ * The word alone says whether it is held and by which process; that commits. A thread holds it when the word names its
+ * process and `thread` itself: that is stored after the word was taken and cleared before it is freed. What
+ * a dead holder left there names another owner than the word of whoever takes over, so nobody mistakes it for its own;
+ * numbers of threads are not used twice in one process.
+ *
+ * Deaths. As for a mutex: at every step between taking and freeing, the word names the dead. The next one stores its own
+ * thread and a count of 1, whatever is there. */
+#ifndef SK_RLOCK_H
+#define SK_RLOCK_H
+
+#include "structures/sk_mutex.h"
+
+static inline uint64_t sk_rlock_name(const sk_segment *s, uint32_t thread) {
+    return (uint64_t)sk_me(s) << 32 | thread;
+}
+
+/* Whether this thread holds it. Only the thread itself can make this true or false. */
+static inline bool sk_rlock_mine(const sk_segment *s, const sk_mutex *m, uint32_t thread) {
+    return sk_me(s) != 0 && sk_lock_owner(&m->word) == sk_me(s) &&
+           sk_load64_relaxed(&m->thread) == sk_rlock_name(s, thread);
+}
+
+/* Now that the word is taken. */
+static inline int sk_rlock_held(const sk_segment *s, sk_mutex *m, uint32_t thread, uint64_t count, int rc) {
+    if (rc != SK_OK && rc != SK_OWNER_DIED) return rc;
+    sk_store64_relaxed(&m->count, count);
+    sk_store64_relaxed(&m->thread, sk_rlock_name(s, thread));
+    return rc;
+}
+
+/* Take it once more, or if it is free and nobody's turn: SK_OK, SK_OWNER_DIED (taken), SK_BUSY, SK_NO_SEAT. */
+static inline int sk_rlock_try(const sk_segment *s, sk_mutex *m, uint32_t thread) {
+    if (sk_rlock_mine(s, m, thread)) {
+        sk_store64_relaxed(&m->count, sk_load64_relaxed(&m->count) + 1);
+        return SK_OK;
+    }
+    return sk_rlock_held(s, m, thread, 1, sk_mutex_try(s, m));
+}
+
+/* Take it `count` times at once, which this thread does not hold, waiting as sk_mutex_take does. */
+static inline int sk_rlock_take(sk_segment *s, sk_mutex *m, uint64_t count, uint64_t until, sk_wait_state *wait) {
+    return sk_rlock_held(s, m, wait->thread, count, sk_mutex_take(s, m, until, wait));
+}
+
+/* Free it, however often it was taken. */
+static inline int sk_rlock_free(const sk_segment *s, sk_mutex *m) {
+    sk_store64_relaxed(&m->thread, 0);
+    return sk_mutex_give(s, m);
+}
+
+/* Undo one taking: SK_OK; SK_EXCESS when this thread does not hold it. */
+static inline int sk_rlock_give(const sk_segment *s, sk_mutex *m, uint32_t thread) {
+    if (!sk_rlock_mine(s, m, thread)) return SK_EXCESS;
+    uint64_t count = sk_load64_relaxed(&m->count);
+    if (count > 1) {
+        sk_store64_relaxed(&m->count, count - 1);
+        return SK_OK;
+    }
+    return sk_rlock_free(s, m);
+}
+
+#endif

@@ -1,0 +1,284 @@
+/* A lock that many hold to read, or one to write; who wants to write goes before who wants to read, up to a bound.
+ *
+ *   part      what                                                   written by
+ *   writer    sk_mutex: who writes, or waits for readers to leave    see sk_mutex.h
+ *   gone      event (sk_wait.h): a reader has left                   readers, the writer
+ *   open      event: nobody writes, or wants to, any more            writers, readers
+ *   wanted    low half: how many processes' threads want to write,   writers; readers put a stale one right
+ *             the dead among them; 0 is certain. High half: how
+ *             often it has changed
+ *   token      whose turn it is to read: see sk_wait_state.h                readers that have waited long; a writer that has
+ *                                                                    honoured it in vain
+ *   wanting   counts (sk_seat_counts.h): how many want to write               the process on that seat
+ *   waiting   counts: how many wait to read                            the same; for people
+ *   reading   counts with a line each: how many read   the same; that commits reading
+ *
+ * Reading begins by adding to one's own entry and then looking at the writer's word; writing by taking that word
+ * and then looking at all entries (W1 with W2: one of the two sees the other). A reader that sees a writer takes its
+ * entry back. So reading costs no line that another reader writes.
+ * Nobody begins to read while `wanted` is up and the counts say that one of those lives, but for whose turn it is.
+ *
+ * Neither side starves. A reader cannot go before a writer that has the word, and new readers not before one that wants it:
+ * so a writer waits for those who read when it came, and for readers with a token. A reader that has waited for
+ * SK_WAIT_STATE_LONG_NS takes the token: it begins to read as soon as nobody writes, whoever wants to, and who wants to write
+ * steps back from a free word meanwhile, for at most SK_WAIT_STATE_HONOUR_NS each time. So a reader waits for that millisecond,
+ * for the readers that had the token before it, and for one writer, the one that is in when the token becomes its own;
+ * unless it does not get to run for 10 ms when it could. A process that is stopped while it wants to write delays each
+ * reader by that millisecond and no longer. In one sentence: bypassed without bound for 1 ms, then by one writer.
+ *
+ * Deaths. A reader's entry dies with its seat, and the writer who waits for it looks whenever a slice is over. Who
+ * wants to write is counted first in the counts and then in `wanted`, and the other way round when it is over: so the
+ * number is never too low, and where it is up and nobody in the counts lives, whoever waits puts it back to 0. The counts
+ * is read entry by entry, so one may go and another come meanwhile, with nobody seen: but if the word is still the one
+ * that was read before the counts, those who were counted in it stood in the counts all the time, and who was not seen is
+ * dead. (The number alone would not do: it is the same when as many have come as gone.) A writer's word is taken over
+ * by the next, reader or writer, who is told, and so is everybody until a writer has released in order; a reader that
+ * takes it over lets it go at once. Between any change and its wake-up: sleepers look again. */
+#ifndef SK_RWLOCK_H
+#define SK_RWLOCK_H
+
+#include "structures/sk_mutex.h"
+
+typedef struct sk_rwlock {
+    uint32_t gone;
+    unsigned char line[SK_LINE - 4];
+    uint32_t open;
+    uint32_t unused;
+    uint64_t wanted;
+    uint64_t token;
+    unsigned char line2[SK_LINE - 24];
+    uint64_t counts[]; /* wanting, waiting; then, at the next line, reading */
+} sk_rwlock;
+_Static_assert(offsetof(sk_rwlock, open) == SK_LINE && offsetof(sk_rwlock, wanted) == SK_LINE + 8 &&
+                   offsetof(sk_rwlock, token) == SK_LINE + 16 && offsetof(sk_rwlock, counts) == 2 * SK_LINE,
+               "diagram and struct agree");
+
+/* What is added to `wanted` by one more and by one less: either is a change. */
+#define SK_RW_ONE_MORE (((uint64_t)1 << 32) + 1)
+#define SK_RW_ONE_LESS (((uint64_t)1 << 32) - 1)
+
+/* A thread's wait for it, over all its slices. */
+typedef struct sk_rw_wait {
+    uint32_t me;    /* owner word of the process in which it began */
+    bool writes;    /* the word is taken; readers may still be in */
+    bool announced; /* in the counts of those who wait, to write or to read */
+} sk_rw_wait;
+
+static inline sk_mutex *sk_rw_writer(const sk_segment *s) { return sk_body_of(s); }
+static inline sk_rwlock *sk_rw_of(const sk_segment *s) {
+    return (sk_rwlock *)(void *)((unsigned char *)sk_body_of(s) + sk_mutex_len(s->seats.count));
+}
+static inline uint64_t *sk_rw_wanting(const sk_segment *s) { return sk_rw_of(s)->counts; }
+static inline uint64_t *sk_rw_waiting(const sk_segment *s) { return sk_rw_of(s)->counts + s->seats.count; }
+
+/* Where `reading` is, from the beginning of the sk_rwlock. */
+static inline uint64_t sk_rw_reading_at(uint32_t seats) {
+    return sk_round_up(sizeof(sk_rwlock) + 2 * (uint64_t)seats * sizeof(uint64_t), SK_LINE);
+}
+static inline uint64_t *sk_rw_entry(const sk_segment *s, uint32_t seat) {
+    return (uint64_t *)(void *)((unsigned char *)sk_rw_of(s) + sk_rw_reading_at(s->seats.count) + seat * SK_LINE);
+}
+static inline uint64_t sk_rw_body_len(uint32_t seats) {
+    return sk_mutex_len(seats) + sk_rw_reading_at(seats) + (uint64_t)seats * SK_LINE;
+}
+static inline int sk_rw_refuse(const sk_segment *s) {
+    return sk_rw_body_len(s->seats.count) <= s->base_len - sk_header_of(s)->body ? SK_OK : SK_CORRUPT;
+}
+
+/* How many threads of whoever sits on `seat` read, and who that is; 0 when it is dead. */
+static inline uint32_t sk_rw_reads(const sk_segment *s, uint32_t seat, uint32_t *owner) {
+    uint64_t seen = sk_load64_seq_cst(sk_rw_entry(s, seat));
+    *owner = sk_seat_counts_owner(seen, seat);
+    return (uint32_t)seen != 0 && sk_lives(s, *owner) ? (uint32_t)seen : 0;
+}
+
+/* Whether anybody reads. */
+static inline bool sk_rw_read_now(const sk_segment *s) {
+    uint32_t owner;
+    for (uint32_t seat = 0; seat < s->seats.count; seat++)
+        if (sk_rw_reads(s, seat, &owner) != 0) return true;
+    return false;
+}
+
+/* What is told to who now reads or writes. */
+static inline int sk_rw_told(const sk_segment *s) {
+    return __builtin_expect(sk_load32_relaxed(&sk_rw_writer(s)->poisoned) != 0, 0) ? SK_OWNER_DIED : SK_OK;
+}
+
+/* --- reading --------------------------------------------------------------------------------------- */
+
+/* End reading: SK_OK; SK_EXCESS when no thread of this process reads. */
+static inline int sk_rw_end_read(const sk_segment *s) {
+    uint64_t *entry = sk_rw_entry(s, sk_owner_seat(sk_me(s))), seen = sk_load64_relaxed(entry);
+    do {
+        if (sk_me(s) == 0 || seen >> 32 != sk_owner_epoch(sk_me(s)) || (uint32_t)seen == 0) return SK_EXCESS;
+    } while (!sk_cas64_seq_cst(entry, &seen, seen - 1)); /* R1: pairs with the load in sk_rw_reads; commits */
+    sk_eventcount_notify(&sk_rw_of(s)->gone, SK_EVERYBODY);
+    return SK_OK;
+}
+
+/* Begin to read if nobody writes: SK_OK, SK_OWNER_DIED (reads; was told), SK_BUSY. */
+static inline int sk_rw_begin_read(const sk_segment *s) {
+    uint32_t *word = &sk_rw_writer(s)->word;
+    if (sk_load32_relaxed(word) != 0) return SK_BUSY;
+    uint64_t *entry = sk_rw_entry(s, sk_owner_seat(sk_me(s))), seen = sk_load64_relaxed(entry);
+    uint64_t epoch = (uint64_t)sk_owner_epoch(sk_me(s)) << 32;
+    while (!sk_cas64_seq_cst(entry, &seen, (seen >> 32 == epoch >> 32 ? seen : epoch) + 1)) continue; /* commits */
+    if (__builtin_expect(sk_load32_seq_cst(word) == 0, 1)) return sk_rw_told(s); /* W1: pairs with W2 */
+    sk_rw_end_read(s);
+    return SK_BUSY;
+}
+
+/* The same if nobody wants to write, either; SK_NO_SEAT. */
+static inline int sk_rw_try_read(const sk_segment *s) {
+    SK_SEATED(s);
+    return (uint32_t)sk_load64_relaxed(&sk_rw_of(s)->wanted) != 0 ? SK_BUSY : sk_rw_begin_read(s);
+}
+
+/* Whether it is this thread's turn to read. */
+static inline bool sk_rw_has_token(const sk_segment *s, const sk_wait_state *wait) {
+    return sk_load64_relaxed(&sk_rw_of(s)->token) == sk_wait_state_name(s, wait);
+}
+
+/* Take over from a writer that is dead and let go, still marked; put `wanted` right if nobody alive wants. Whether
+ * anything changed. */
+static inline bool sk_rw_recover(const sk_segment *s) {
+    sk_rwlock *l = sk_rw_of(s);
+    sk_mutex *m = sk_rw_writer(s);
+    uint32_t seen = sk_load32_acquire(&m->word);
+    uint64_t wanted = sk_load64_seq_cst(&l->wanted);
+    bool changed = false;
+    if (seen != 0 && !sk_lives(s, seen)) {
+        int rc = sk_mutex_grab(s, m);
+        changed = rc == SK_OK || rc == SK_OWNER_DIED;
+        if (changed) sk_mutex_pass_on(m);
+    }
+    if ((uint32_t)wanted != 0 && sk_seat_counts_sum(s, sk_rw_wanting(s)) == 0)
+        changed |= sk_cas64_seq_cst(&l->wanted, &wanted, wanted - (uint32_t)wanted);
+    if (changed) sk_eventcount_notify(&l->open, SK_EVERYBODY);
+    return changed;
+}
+
+/* Wait no longer. */
+static inline void sk_rw_cancel_read(const sk_segment *s, sk_rw_wait *w, sk_wait_state *wait) {
+    if (w->announced && w->me == sk_me(s)) {
+        sk_wait_state_end(s, &sk_rw_of(s)->token, NULL, wait);
+        sk_seat_counts_add(s, sk_rw_waiting(s), -1);
+    }
+    w->announced = false;
+}
+
+/* Begin to read, waiting until the monotonic time `until`; 0: only long enough to ask who lives.
+ * SK_OK, SK_OWNER_DIED (reads), SK_BUSY, SK_TIMEOUT, SK_NO_SEAT, SK_INTERRUPTED: come again, or end it by
+ * sk_rw_cancel_read, with the same wait. */
+static inline int sk_rw_read(sk_segment *s, sk_rw_wait *w, uint64_t until, sk_wait_state *wait) {
+    sk_rwlock *l = sk_rw_of(s);
+    uint64_t began = 0;
+    int rc;
+    SK_SEATED(s);
+    for (;;) {
+        uint32_t raised = until == 0 ? 0 : sk_eventcount_prepare(&l->open);
+        rc = sk_rw_has_token(s, wait) ? sk_rw_begin_read(s) : sk_rw_try_read(s);
+        if (rc != SK_BUSY) break;
+        if (until == 0) {
+            if (!sk_rw_recover(s)) return SK_BUSY;
+            rc = sk_rw_try_read(s);
+            break;
+        }
+        rc = sk_check_deadline(&began, until);
+        if (rc == SK_OK) {
+            if (sk_spin_while(&s->waiter, &l->open, raised)) continue;
+            if (!w->announced) {
+                w->me = sk_me(s);
+                w->announced = true;
+                sk_seat_counts_add(s, sk_rw_waiting(s), 1);
+            }
+            bool had = sk_rw_has_token(s, wait);
+            uint64_t slice = sk_wait_state_ask(s, &l->token, wait, SK_LOCK_SLICE_NS);
+            if (!had && sk_rw_has_token(s, wait)) continue; /* who wants to write does not matter any more: look again */
+            rc = sk_park_slice(&s->waiter, &l->open, raised, slice, until);
+            if (rc == SK_OK) continue;
+        }
+        if (sk_rw_recover(s)) continue;
+        if (rc == SK_INTERRUPTED) return rc;
+        break;
+    }
+    sk_rw_cancel_read(s, w, wait);
+    return rc;
+}
+
+/* --- writing --------------------------------------------------------------------------------------- */
+
+static inline void sk_rw_announce(const sk_segment *s, sk_rw_wait *w) {
+    if (w->announced && w->me == sk_me(s)) return;
+    w->me = sk_me(s);
+    w->announced = true;
+    sk_seat_counts_add(s, sk_rw_wanting(s), 1);
+    sk_add64_seq_cst(&sk_rw_of(s)->wanted, SK_RW_ONE_MORE);
+}
+
+static inline void sk_rw_renounce(const sk_segment *s, sk_rw_wait *w) {
+    if (w->announced && w->me == sk_me(s)) {
+        sk_add64_seq_cst(&sk_rw_of(s)->wanted, SK_RW_ONE_LESS);
+        sk_seat_counts_add(s, sk_rw_wanting(s), -1);
+    }
+    w->announced = false;
+}
+
+/* Wait no longer. What the word guards was not touched, so a mark that is there stays. */
+static inline void sk_rw_cancel_write(const sk_segment *s, sk_rw_wait *w, sk_wait_state *wait) {
+    if (w->writes) {
+        if (w->me == sk_me(s)) sk_mutex_pass_on(sk_rw_writer(s));
+        w->writes = false;
+    } else sk_mutex_cancel(s, sk_rw_writer(s), wait);
+    sk_rw_renounce(s, w);
+    sk_eventcount_notify(&sk_rw_of(s)->open, SK_EVERYBODY);
+}
+
+/* Begin to write, waiting until the monotonic time `until`; 0: do not wait.
+ * SK_OK, SK_OWNER_DIED (writes), SK_BUSY, SK_TIMEOUT, SK_NO_SEAT, SK_INTERRUPTED: come again, or end it by
+ * sk_rw_cancel_write. */
+static inline int sk_rw_write(sk_segment *s, sk_rw_wait *w, uint64_t until, sk_wait_state *wait) {
+    sk_rwlock *l = sk_rw_of(s);
+    uint64_t began = 0;
+    int rc;
+    SK_SEATED(s);
+    if (w->me != sk_me(s)) w->writes = w->announced = false; /* at first; in the child of a fork */
+    w->me = sk_me(s);
+    wait->also = &l->token;
+    if (until != 0) sk_rw_announce(s, w);
+    if (!w->writes) {
+        rc = sk_mutex_take(s, sk_rw_writer(s), until, wait);
+        w->writes = rc == SK_OK || rc == SK_OWNER_DIED;
+        if (rc == SK_TIMEOUT || rc == SK_BUSY) sk_rw_cancel_write(s, w, wait);
+        if (!w->writes) return rc;
+    }
+    for (;;) {
+        uint32_t raised = sk_eventcount_prepare(&l->gone); /* its fence is W2: the word is out before the entries are read */
+        if (!sk_rw_read_now(s)) {
+            sk_rw_renounce(s, w);
+            return sk_rw_told(s);
+        }
+        rc = until == 0 ? SK_BUSY : sk_check_deadline(&began, until);
+        if (rc == SK_OK && sk_spin_while(&s->waiter, &l->gone, raised)) continue;
+        if (rc == SK_OK) rc = sk_park_slice(&s->waiter, &l->gone, raised, SK_LOCK_SLICE_NS, until);
+        if (rc == SK_OK) continue;
+        if (rc == SK_INTERRUPTED) {
+            if (sk_rw_read_now(s)) return rc;
+        } else {
+            sk_rw_cancel_write(s, w, wait);
+            return rc;
+        }
+    }
+}
+
+/* End writing: SK_OK; SK_EXCESS when this process does not write. */
+static inline int sk_rw_end_write(const sk_segment *s) {
+    sk_mutex *m = sk_rw_writer(s);
+    if (sk_me(s) == 0 || sk_lock_owner(&m->word) != sk_me(s)) return SK_EXCESS;
+    int rc = sk_mutex_give(s, m);
+    sk_eventcount_notify(&sk_rw_of(s)->open, SK_EVERYBODY);
+    return rc;
+}
+
+#endif

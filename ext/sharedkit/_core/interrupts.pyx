@@ -1,0 +1,54 @@
+# cython: language_level=3
+"""What a wait does between two slices: signal handlers run, and where gevent has patched threads other greenlets."""
+
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport uint32_t
+from libcpp cimport bool as cbool
+
+from sharedkit._core import gevent_support
+from sharedkit._core.segment cimport SK_BUSY, SK_INTERRUPTED, Segment
+
+cdef cbool greenlets = gevent_support.patched()
+
+
+cdef const cbool *has_greenlets() noexcept:
+    """Where it stands whether greenlets are this program's threads, as far as is known; a wait finds out."""
+    return &greenlets
+
+
+cdef int attend(Segment segment) except -1:
+    """Raises what handlers raise, and what is thrown into this greenlet."""
+    global greenlets
+    PyErr_CheckSignals()
+    if not greenlets and gevent_support.patched():    # written once: other threads read it meanwhile
+        greenlets = True
+    if greenlets:
+        segment.s.waiter.hasty = 1    # from now on no wait in this segment sleeps
+        gevent_support.let_others_run()
+    return 0
+
+
+cdef bint unanswered(Segment segment, int rc) except -1:
+    """Whether a kernel is to be asked, or asked again: it could not answer without waiting (SK_BUSY; also before it was
+    asked), or its wait was interrupted, and the handlers have run now. The loop around every wait in which nothing
+    else happens:
+
+        while unanswered(segment, rc):
+            with nogil:
+                rc = ...
+
+    Raises what handlers raise, and what is thrown into this greenlet.
+    """
+    if rc == SK_INTERRUPTED:
+        attend(segment)
+        return True
+    return rc == SK_BUSY
+
+
+cdef uint32_t greenlet_number(uint32_t (*fresh)() noexcept) noexcept:
+    """A number for this greenlet that no other greenlet of the process has or had: the first time a fresh one."""
+    cdef uint32_t number = gevent_support.known()
+    if number == 0:
+        number = fresh()
+        gevent_support.remember(number)
+    return number

@@ -1,0 +1,859 @@
+# cython: language_level=3
+"""A process's hold on one segment, and the handles that share it."""
+
+import atexit
+import errno as _errno
+import os
+import resource
+import time
+from typing import NamedTuple
+
+cimport cython
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.errno cimport errno
+from libc.stdlib cimport calloc, free
+from libc.string cimport strlen, strncmp, strrchr
+
+from sharedkit import errors
+from sharedkit._core import timeouts
+from sharedkit._core.coroutines import answer
+
+
+cdef extern from "core/sk_segment.h" nogil:
+    ctypedef struct sk_trouble:
+        uint64_t thread
+        int reason
+        char path[512]
+
+    ctypedef struct sk_process:
+        pass
+
+    sk_trouble sk_process_trouble(sk_process *process) noexcept
+
+    ctypedef struct sk_asker:
+        pass
+
+    ctypedef struct sk_file:
+        uint64_t held            # bytes of memory
+        uint64_t id[2]           # device and inode
+
+    enum: SK_TRUST_OWN, SK_TRUST_GROUP
+    sk_process sk_this_process
+    int sk_segment_create(sk_segment *s, const char *folder, const char *path, const sk_plan *plan) noexcept
+    int sk_segment_attach(sk_segment *s, const char *path, uint32_t trust, cbool present) noexcept
+    void sk_segment_detach(sk_segment *s) noexcept
+    cbool sk_segment_abandon(sk_segment *s) noexcept
+    int sk_segment_transit(const sk_segment *s) noexcept
+    int sk_segment_sweep(sk_process *process, const char *path, cbool hidden) noexcept
+    int sk_segment_unname(sk_process *process, const char *path, const uint64_t *only) noexcept
+    int sk_segment_look_at(const sk_segment *s, sk_file *file) noexcept
+    cbool sk_segment_is_named(const sk_segment *s) noexcept
+    cbool sk_segment_in_use(const sk_segment *s) noexcept
+    sk_asker sk_ask(const sk_seats *s) noexcept
+    cbool sk_asker_taken(sk_asker *asker, uint32_t seat) noexcept
+    void sk_asker_end(sk_asker *asker) noexcept
+    cbool sk_lives(const sk_segment *s, uint32_t owner) noexcept
+    uint32_t sk_owner_seat(uint32_t owner) noexcept
+    uint64_t sk_thread() noexcept
+    cbool sk_leads_to(int fd, const uint64_t *id) noexcept
+    const char *SK_HIDDEN
+
+cdef extern from "core/sk_private.h" nogil:
+    enum: SK_LINE
+    uint64_t sk_private_len(const sk_plan *plan) noexcept
+    int sk_private_create(void *memory, const sk_plan *plan) noexcept
+
+cdef extern from "platform/sk_atomic.h" nogil:
+    uint32_t sk_add32_seq_cst(uint32_t *word, uint32_t n) noexcept
+    uint32_t sk_load32_relaxed(const uint32_t *word) noexcept
+    uint32_t sk_load32_seq_cst(const uint32_t *word) noexcept
+    uint64_t sk_load64_seq_cst(const uint64_t *word) noexcept
+    void sk_store64_seq_cst(uint64_t *word, uint64_t value) noexcept
+
+cdef extern from "core/sk_exit.h" nogil:
+    void sk_hold_add(sk_hold *hold) noexcept
+    void sk_hold_drop(sk_hold *hold) noexcept
+    void sk_detach_all() noexcept
+
+
+cdef extern from "Python.h":
+    int Py_AtExit(void (*last)() noexcept nogil) noexcept
+    str PyUnicode_DecodeFSDefault(const char *text)
+
+cdef uint64_t FOR_EVER = <uint64_t>-1
+cdef double LONGEST = timeouts.LONGEST
+# As the system names it: a relative one must not change its meaning at a chdir(), and /proc shows no other name.
+FOLDER = os.path.realpath(os.environ.get("SHAREDKIT_DIR") or "/dev/shm")
+PREFIX = "sk_"
+HIDDEN = (<bytes>SK_HIDDEN).decode()
+MAX_SEATS = SK_SEATS_MAX
+PERSIST = SK_PERSIST
+LAYOUT = SK_LAYOUT
+TRUST = {None: SK_TRUST_OWN, "group": SK_TRUST_GROUP}
+OWN_GROUP = 0xFFFFFFFF
+cdef Py_ssize_t LEFT_MOST = 10_000
+cdef dict left_to_others = {}    # paths of segments that this process left while others were present
+
+
+cdef int closed(Handle handle) except -1:
+    kind = type(handle).__name__
+    if handle.called is None:
+        raise errors.ClosedError(f"operation on a {kind} that was never opened")
+    raise errors.ClosedError(f"operation on a closed {kind} {handle.called!r}")
+
+
+cdef int refuse(int status, uint64_t asked) except -1:
+    """The one place where a kernel's status becomes an exception. `asked` is a number of bytes, or 0."""
+    cdef int reason = errno
+    if status == SK_NO_MEMORY:
+        room = os.statvfs(FOLDER)
+        left = room.f_bavail * room.f_frsize
+        wanted = f"{asked:,} bytes were asked for" if asked else "no more memory could be reserved"
+        if room.f_files and not room.f_favail:
+            wanted = f"{FOLDER} can hold no more files, it has {room.f_files:,}; {wanted}"
+        raise errors.OutOfSharedMemory(
+            f"{wanted}, {left:,} are free in {FOLDER} ({os.strerror(reason)}): free some, or enlarge it "
+            f"(docker run --shm-size=…, mount -o remount,size=… {FOLDER})"
+        )
+    if status == SK_NO_MAPPING:
+        raise errors.OutOfSharedMemory(no_mapping(asked))
+    if status == SK_FILE_LIMIT:
+        raise OSError(reason, file_limit(asked), FOLDER)
+    if status == SK_FOLDER:
+        raise OSError(reason, no_folder(reason), FOLDER)
+    if status == SK_TOO_LARGE:
+        raise ValueError(f"too large for this structure: {asked:,} bytes")
+    if status == SK_CORRUPT:
+        raise errors.CorruptSegmentError("the segment contradicts itself: remove it with `sharedkit rm --force`")
+    if status == SK_FOREIGN:
+        raise errors.CorruptSegmentError("not a sharedkit segment")
+    if status == SK_NO_SEAT:
+        raise errors.SeatsExhausted(_errno.EAGAIN, "no seat in the segment: create it with a larger seats=")
+    if status == SK_GONE:
+        raise FileNotFoundError(_errno.ENOENT, "no such segment")
+    if status == SK_EXISTS:
+        raise FileExistsError(_errno.EEXIST, "the name is taken")
+    if status == SK_OVERFLOW:
+        raise OverflowError("the result does not fit; the value is kept")
+    if status == SK_EXCESS:
+        raise ValueError("task_done() called too many times")
+    if status == SK_BUSY:
+        raise BlockingIOError(_errno.EAGAIN, "the segment is just being removed")
+    if status == SK_SYSTEM:
+        if reason == _errno.ENOSYS:
+            raise OSError(reason, "a segment cannot get its name without /proc: mount it", FOLDER)
+        raise no_file(reason)
+    raise AssertionError(f"kernel status {status}")
+
+
+cdef str no_mapping(uint64_t asked):
+    """What to do where the process has no room for a mapping."""
+    wanted = f" of {asked:,} bytes" if asked else ""
+    try:
+        with open("/proc/sys/vm/max_map_count") as limit, open("/proc/self/maps") as maps:
+            have = f"it has {sum(1 for _ in maps):,} of {int(limit.read()):,} mappings (vm.max_map_count)"
+    except OSError:
+        have = "see vm.max_map_count"
+    soft = resource.getrlimit(resource.RLIMIT_AS)[0]
+    limit_text = "" if soft == resource.RLIM_INFINITY else f", and its memory is limited to {soft:,} bytes (ulimit -v)"
+    what = f"this process cannot map one more segment{wanted}"
+    return f"{what}: {have}{limit_text}: close some handles, or raise the limit"
+
+
+cdef object no_file(int reason):
+    """The exception for a segment's file that could not be opened, or not be used, for this reason."""
+    cdef sk_trouble trouble = sk_process_trouble(&sk_this_process)
+    path = FOLDER
+    if trouble.thread == sk_thread() and trouble.reason == reason:
+        path = os.fsdecode(trouble.path)
+    if reason == _errno.ENOENT:
+        return errors.GoneError(
+            reason,
+            "the segment's file is not there under its name: somebody removed or renamed it while it was in use, or "
+            "this process sees other files since (chroot, a mount namespace)",
+            path,
+        )
+    if reason in (_errno.EACCES, _errno.EPERM):
+        return PermissionError(
+            reason,
+            f"this process, of user {os.geteuid()}, may not open the segment's file: make the segment after the change "
+            "of user, or with mode=0o660 and a group= that it is in",
+            path,
+        )
+    return OSError(reason, os.strerror(reason), path)
+
+
+cdef str file_limit(uint64_t asked):
+    soft = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    return f"{asked:,} bytes are more than this process may give a file ({soft:,}): raise RLIMIT_FSIZE (ulimit -f)"
+
+
+cdef str no_folder(int reason):
+    """Why segments cannot be made in FOLDER, and what to do."""
+    if reason in (_errno.EOPNOTSUPP, _errno.EISDIR, _errno.EINVAL):
+        why = "its file system cannot hold segments (tmpfs, ext4 and xfs can)"
+    else:
+        why = os.strerror(reason)
+    return f"segments cannot be made here: {why}; mount a tmpfs there, or name another folder by SHAREDKIT_DIR"
+
+
+cdef int refuse_attach(Segment segment, int status, str path) except -1:
+    """What `attach` answers where the file at `path` is no segment for this process."""
+    cdef int reason = errno
+    if status == SK_OTHER_LAYOUT:
+        raise errors.LayoutError(
+            f"{path} was made by a sharedkit of layout {segment.s.header.layout}, this one has layout {SK_LAYOUT}: "
+            "let the other program end first, or use another name or SHAREDKIT_DIR"
+        )
+    if status == SK_UNTRUSTED:
+        raise errors.UntrustedSegmentError(
+            _errno.EACCES,
+            "not a file that only this user or root may write, so it is not opened (whoever may write a segment can "
+            'run code in those who use it): create it with mode=0o660 and group=, attach it with trust="group"',
+            path,
+        )
+    if status == SK_SYSTEM:
+        raise OSError(reason, os.strerror(reason), path)
+    return refuse(status, 0)
+
+
+cdef uint64_t deadline_of(object timeout) except? 0:
+    """Monotonic nanoseconds of a queue's `timeout` seconds from now; None is for ever. See `is_too_long`. TypeError,
+    ValueError."""
+    if timeout is None:
+        return FOR_EVER
+    cdef double seconds = timeout if type(timeout) is float or type(timeout) is int else timeouts.seconds(timeout)
+    if not seconds >= 0:    # NaN, too
+        timeouts.not_negative(timeout)
+    if seconds > LONGEST:
+        return <uint64_t>-2
+    if seconds >= 9e9:
+        return FOR_EVER
+    return sk_now_ns() + <uint64_t>(seconds * 1e9)
+
+
+cdef str holder_text(Segment segment, uint32_t owner):
+    """Who an owner word names, for messages: "pid 123", or "a dead process"."""
+    pid = segment.pid_of(owner)
+    return "nobody" if owner == 0 else f"pid {pid}" if pid is not None else "a dead process"
+
+
+cdef class Segment:
+    """Segment()\n--\n
+    One process's mapping of one segment, and its seat there; shared by all handles of the process. It leaves when the
+    last reference goes, and the last process to leave removes the name.
+    """
+
+    cdef int begin(self) except -1:
+        """Room for what the process holds of a file."""
+        self.hold = <sk_hold *>calloc(1, sizeof(sk_hold))
+        if self.hold is NULL:
+            raise MemoryError
+        sk_hold_add(self.hold)
+        self.s = &self.hold.segment
+        return 0
+
+    def __dealloc__(self):
+        if self.hold is NULL:
+            return
+        sk_hold_drop(self.hold)
+        cdef cbool others
+        with nogil:    # removing the name may give gigabytes back
+            others = sk_segment_abandon(self.s)
+        if others and len(left_to_others) < LEFT_MOST:
+            left_to_others[PyUnicode_DecodeFSDefault(self.s.seats.path)] = None
+        free(self.hold)
+
+    @staticmethod
+    def attach(str path, str name, trust=None, cbool present=True):
+        """Attach to the segment at `path`, or only map it for a look (`present=False`).
+
+        `trust`: None, or "group" where a group of ours may write it. FileNotFoundError, UntrustedSegmentError,
+        LayoutError, CorruptSegmentError, OutOfSharedMemory, OSError.
+        """
+        cdef Segment segment = Segment.__new__(Segment)
+        segment.begin()
+        segment.known = name
+        segment.trust = trust
+        cdef bytes where = os.fsencode(path)
+        cdef const char *at = where
+        cdef uint32_t trusted = TRUST[trust]
+        cdef int rc
+        with nogil:
+            rc = sk_segment_attach(segment.s, at, trusted, present)
+        if rc != SK_OK:
+            refuse_attach(segment, rc, path)
+        count_for_all(segment)
+        return segment
+
+    @property
+    def name(self):
+        """As `sharedkit.attach` takes it."""
+        return self.known
+
+    @property
+    def path(self):
+        """Of its file, while that has its name; None: it has no file."""
+        return os.fsdecode(self.s.seats.path)
+
+    @property
+    def kind(self):
+        """Number of the structure: see segments.KINDS."""
+        return sk_header_of(self.s).kind
+
+    @property
+    def identity(self):
+        """What tells the segment from an earlier or later one of its name: kind, and nanoseconds of its birth."""
+        return sk_header_of(self.s).kind, sk_header_of(self.s).created_ns
+
+    @property
+    def persist(self):
+        return (sk_header_of(self.s).flags & SK_PERSIST) != 0
+
+    @property
+    def seats(self):
+        """How many processes can attach."""
+        return sk_header_of(self.s).seats
+
+    @property
+    def created(self):
+        """Seconds since 1970."""
+        return sk_header_of(self.s).created_ns / 1e9
+
+    @property
+    def memory(self):
+        """Bytes of memory that the segment holds now."""
+        cdef sk_file file
+        return file.held if sk_segment_look_at(self.s, &file) == 0 else 0
+
+    @property
+    def file(self):
+        """Device and inode of its file."""
+        return self.s.seats.file[0], self.s.seats.file[1]
+
+    @property
+    def meta(self):
+        """The structure's own description, bytes."""
+        cdef const sk_header *h = sk_header_of(self.s)
+        return PyBytes_FromStringAndSize(<char *>self.s.base + h.meta, h.meta_len)
+
+    @property
+    def params(self):
+        """What the structure was made with: six integers, by kind."""
+        return tuple([sk_header_of(self.s).param[i] for i in range(SK_PARAMS)])
+
+    @property
+    def polling(self):
+        """True: this process polls instead of sleeping on futexes in this segment."""
+        return self.s.waiter.polling != 0
+
+    @polling.setter
+    def polling(self, value):
+        self.s.waiter.polling = bool(value)
+
+    @property
+    def short_park(self):
+        """Microseconds: after a sleep that was over so soon, this process looks longer before the next one here."""
+        return self.s.waiter.short_ns / 1000
+
+    @short_park.setter
+    def short_park(self, double value):
+        self.s.waiter.short_ns = <uint32_t>(value * 1000)
+
+    @property
+    def named(self):
+        """Whether the name still leads to this segment."""
+        return sk_segment_is_named(self.s)
+
+    @property
+    def in_use(self):
+        """Whether any process has it open, this one among them."""
+        return sk_segment_in_use(self.s)
+
+    def seated(self):
+        """Pids of the processes that have a seat, each in its own pid namespace, and of this one if it has it open."""
+        cdef uint32_t seat
+        cdef sk_asker asker = sk_ask(&self.s.seats)
+        pids = [] if self.s.left or sk_me(self.s) != 0 else [os.getpid()]
+        for seat in range(self.s.seats.count):
+            # Whoever sits down just now writes them.
+            if sk_load32_relaxed(&self.s.seats.table[seat].epoch) != 0 and sk_asker_taken(&asker, seat):
+                pids.append(sk_load32_relaxed(&self.s.seats.table[seat].pid))
+        sk_asker_end(&asker)
+        return tuple(pids)
+
+    def attached(self):
+        """Pids of the processes that have used it, this one among them; for `statistics()`, which is a use."""
+        if sk_me(self.s) == 0:
+            sk_segment_sit(self.s)    # so that others see this one; where there is no seat, it is named all the same
+        return self.seated()
+
+    def sit(self):
+        """Take a seat now and not at the first use. SeatsExhausted, OSError."""
+        cdef int rc = SK_OK
+        if sk_me(self.s) == 0:
+            rc = sk_segment_sit(self.s)
+        if rc != SK_OK:
+            refuse(rc, 0)
+
+    def pid_of(self, uint32_t owner):
+        """The pid that an owner word names, or None when it names nobody alive."""
+        if owner == 0 or not sk_lives(self.s, owner):
+            return None
+        return sk_load32_relaxed(&self.s.seats.table[sk_owner_seat(owner)].pid)
+
+    def transit(self):
+        """A new descriptor that keeps the segment alive on its way to a child. OSError."""
+        cdef int fd = sk_segment_transit(self.s)
+        if fd < 0:
+            raise OSError(-fd, os.strerror(-fd), self.path)
+        return fd
+
+    def unname(self):
+        """Take its name away, if it still has it; those who have it open go on. OSError."""
+        cdef bytes where = os.fsencode(self.path)
+        cdef const char *at = where
+        cdef int rc
+        with nogil:
+            rc = sk_segment_unname(&sk_this_process, at, self.s.seats.file)
+        if rc != 0 and rc != -_errno.ENOENT:
+            raise OSError(-rc, os.strerror(-rc), self.path)
+
+    def travel(self):
+        """How a handle on it is pickled."""
+        return travel(self)
+
+
+cdef object travel = None
+
+
+def set_travel(function):
+    """What pickles a handle of a segment: the module that knows how segments reach children says so when imported."""
+    global travel
+    travel = function
+
+
+cdef class PrivateSegment(Segment):
+    """PrivateSegment()\n--\n
+    Memory of this process in place of a file, for its threads; a fork copies it. `partner`: what a structure keeps
+    beside it that no bytes can say. `wanted_seats`: how many were asked for, which bounds nothing here.
+    """
+
+    def __dealloc__(self):
+        cdef void *next
+        while self.chunks is not NULL:
+            next = (<void **>self.chunks)[0]
+            PyMem_RawFree(self.chunks)
+            self.chunks = next
+        PyMem_RawFree(self.memory)
+
+    cdef void *more(self, uint64_t size) except NULL:
+        """So many zeroed bytes, for as long as the segment. MemoryError."""
+        cdef void *chunk = PyMem_RawCalloc(1, size + 16)
+        if chunk is NULL:
+            raise MemoryError
+        with cython.critical_section(self):
+            (<void **>chunk)[0] = self.chunks
+            self.chunks = chunk
+        return <char *>chunk + 16
+
+    @property
+    def name(self):
+        """As it was given, or chosen now that somebody asks for it."""
+        cdef str known = self.name_now()
+        if known is None:
+            self.names.choose(self)
+            known = self.name_now()
+        return known
+
+    cdef str name_now(self):
+        """None while it has none; another thread may be giving it one."""
+        cdef str known
+        with cython.critical_section(self):
+            known = self.known
+        return known
+
+    def call(self, str name):
+        """Give it this name, unless another thread has just given it one; the name that it has."""
+        with cython.critical_section(self):
+            if self.known is None:
+                self.known = name
+            name = self.known
+        return name
+
+    @property
+    def path(self):
+        return None
+
+    @property
+    def file(self):
+        return None
+
+    @property
+    def named(self):
+        return self.name_now() is not None and self.names.knows(self)
+
+    @property
+    def in_use(self):
+        return True
+
+    @property
+    def seats(self):
+        return self.wanted_seats
+
+    @property
+    def memory(self):
+        return self.s.base_len
+
+    def seated(self):
+        return (os.getpid(),)
+
+    def attached(self):
+        return (os.getpid(),)
+
+    def pid_of(self, uint32_t owner):
+        return None if owner == 0 else os.getpid()
+
+    def unname(self):
+        self.names.forget(self)
+
+    def travel(self):
+        raise TypeError(
+            f"cannot pickle {self.names.kind_of(self)} {self.name!r}: thread state cannot leave its process; "
+            'get_context("shm") has one that can'
+        )
+
+Py_AtExit(sk_detach_all)    # after the last Python code, when no thread can get in any more
+
+
+def leave_all():
+    """Be present in no segment any longer because the process ends; mappings and seats stay until then."""
+    sk_detach_all()
+
+
+def sweep(list paths):
+    """Remove each of the segments that is an orphan: ours, nobody has it open, not persistent. The paths of those."""
+    cdef list encoded = [os.fsencode(path) for path in paths]
+    cdef Py_ssize_t i, n = len(encoded)
+    cdef const char **at = <const char **>calloc(n + 1, sizeof(char *))
+    cdef cbool *swept = <cbool *>calloc(n + 1, sizeof(cbool))
+    try:
+        if at is NULL or swept is NULL:
+            raise MemoryError
+        for i in range(n):
+            at[i] = <bytes>encoded[i]
+        with nogil:    # a large orphan takes a second
+            for i in range(n):
+                swept[i] = sk_segment_sweep(&sk_this_process, at[i], is_hidden(at[i])) == 1
+        return [paths[i] for i in range(n) if swept[i]]
+    finally:
+        free(at)
+        free(swept)
+
+
+def sweep_left():
+    """Sweep what this process left to others that may be gone by now: a `preexec_fn` that was still running, a program
+    that was just being started."""
+    paths = []
+    while left_to_others:
+        try:
+            paths.append(left_to_others.popitem()[0])
+        except KeyError:    # another thread was faster
+            break
+    if paths:
+        sweep(paths)
+
+
+def forget_left():
+    """In the child of a fork: that is for the parent to do."""
+    left_to_others.clear()
+
+
+cdef extern from *:
+    """
+    static PyObject *own_descriptor(PyTypeObject *of, PyObject *descriptor) {
+        return PyDescr_NewMethod(of, ((PyMethodDescrObject *)descriptor)->d_method);
+    }
+    """
+    object own_descriptor(type of, object descriptor)
+
+
+def with_own_methods(type cls):
+    """Give a subclass methods of its own that are those of its base: Python's fast path for a method call wants the
+    very class that defines the method; the way round costs 15 ns a call."""
+    descriptor = type(str.join)
+    for base in cls.__mro__[1:]:
+        for name, method in vars(base).items():
+            if type(method) is descriptor and name not in vars(cls) and not name.startswith("__"):
+                setattr(cls, name, own_descriptor(cls, method))
+    return cls
+
+
+def leads_to(int fd, file):
+    """Whether the descriptor leads to the file of this device and inode."""
+    cdef uint64_t id[2]
+    id[0], id[1] = file
+    return sk_leads_to(fd, id)
+
+
+cdef cbool is_hidden(const char *path) noexcept nogil:
+    """Whether the file's name is the hidden one of a segment that was unlinked while it was in use."""
+    cdef const char *slash = strrchr(path, c"/")
+    cdef const char *name = path if slash is NULL else slash + 1
+    return strncmp(name, SK_HIDDEN, strlen(SK_HIDDEN)) == 0
+
+
+def unname(str path):
+    """Take the name away from whatever segment it leads to; those who have it open go on. OSError."""
+    cdef bytes where = os.fsencode(path)
+    cdef const char *at = where
+    cdef int rc
+    with nogil:
+        rc = sk_segment_unname(&sk_this_process, at, NULL)
+    if rc != 0:
+        raise OSError(-rc, os.strerror(-rc), path)
+
+
+class Place(NamedTuple):
+    """Where a segment is made, with which permissions, and for which group (OWN_GROUP: as the folder gives it)."""
+
+    path: str
+    mode: int
+    gid: int
+
+
+class PrivatePlace(NamedTuple):
+    """Memory of this process: who knows its segments by name, and how many seats were asked for."""
+
+    names: object
+    seats: int
+
+
+cdef Segment create_segment(object place, str name, sk_plan *plan):
+    """`place`: a Place, a path, or a PrivatePlace, where `name` may be None."""
+    cdef Segment segment
+    cdef str path
+    if type(place) is PrivatePlace:
+        return create_private(place, name, plan)
+    segment = Segment.__new__(Segment)
+    segment.begin()
+    segment.known = name
+    path, plan.mode, plan.gid = place if isinstance(place, tuple) else (place, 0o600, OWN_GROUP)
+    if plan.mode & 0o020:
+        segment.trust = "group"
+    cdef bytes folder = os.fsencode(FOLDER), where = os.fsencode(path)
+    cdef const char *in_folder = folder
+    cdef const char *at = where
+    cdef int rc
+    with nogil:
+        rc = sk_segment_create(segment.s, in_folder, at, plan)
+    if rc != SK_OK:
+        refuse(rc, plan.body_len)
+    count_for_all(segment)
+    return segment
+
+
+cdef PrivateSegment create_private(object place, str name, sk_plan *plan):
+    cdef PrivateSegment segment = PrivateSegment.__new__(PrivateSegment)
+    cdef uint64_t size = sk_private_len(plan)
+    cdef int rc
+    segment.memory = PyMem_RawCalloc(1, size + SK_LINE) if size < SK_LARGEST else NULL
+    if segment.memory is NULL:
+        raise MemoryError(f"no memory for {size:,} bytes")
+    segment.s = <sk_segment *>((<size_t>segment.memory + SK_LINE - 1) // SK_LINE * SK_LINE)
+    segment.known = name
+    segment.names, segment.wanted_seats = place
+    rc = sk_private_create(segment.s, plan)
+    if rc != SK_OK:
+        refuse(rc, 0)
+    count_for_all(segment)
+    return segment
+
+
+# --- handles --------------------------------------------------------------------------------------------
+#
+# One thread may close a handle that another one uses. A method reads the fields of its handle, and takes references of
+# its own to what it needs longer, in steps between which no other thread can close it: under the GIL anyhow. Without it
+# `close()` stops all threads of the interpreter for the moment in which it empties the fields; each of them stands at a
+# point where CPython lets it be stopped, and compiled code between two calls into Python has none. So using a handle
+# costs nothing more than with the GIL, and no count is shared between threads for it.
+
+
+cdef extern from *:
+    """
+    #ifdef Py_GIL_DISABLED
+    /* Call `what(with)` while no other thread of the interpreter runs Python code. A visit of the collector's objects
+     * stops them, and this one ends with the first. */
+    typedef struct { void (*what)(void *); void *with; } Stopped;
+    static int stopped_visit(PyObject *object, void *at) {
+        Stopped *stopped = at;
+        (void)object;
+        if (stopped->what != NULL) stopped->what(stopped->with);
+        stopped->what = NULL;
+        return 0;
+    }
+    static void with_others_stopped(void (*what)(void *), void *with) {
+        Stopped stopped = {what, with};
+        PyUnstable_GC_VisitObjects(stopped_visit, &stopped);
+        if (stopped.what != NULL) what(with); /* there was no object to visit */
+    }
+    /* CPython counts the references of the thread that made an object apart, and where another thread drops the last
+     * one, the object ends when its maker runs again: never, while that waits for the other. A segment must end at
+     * once. So these are counted as an object is that its maker has let go of: all in one count. By its maker, before
+     * others see it. */
+    static void count_for_all(PyObject *object) {
+        uint32_t own = object->ob_ref_local;
+        if (object->ob_tid != _Py_ThreadId() || object->ob_ref_shared != 0 || own == UINT32_MAX) return;
+        object->ob_tid = 0;
+        object->ob_ref_local = 0;
+        object->ob_ref_shared = ((Py_ssize_t)own << _Py_REF_SHARED_SHIFT) | _Py_REF_MERGED;
+    }
+    /* A memoryview, and what holds its buffer. gc.get_referents would find that, and stop all threads for it. */
+    static void count_view_for_all(PyObject *view) {
+        count_for_all(view);
+        if (PyMemoryView_Check(view)) count_for_all((PyObject *)((PyMemoryViewObject *)view)->mbuf);
+    }
+    #else
+    static void with_others_stopped(void (*what)(void *), void *with) { what(with); }
+    static void count_for_all(PyObject *object) { (void)object; }
+    static void count_view_for_all(PyObject *view) { (void)view; }
+    #endif
+    """
+    void with_others_stopped(void (*what)(void *) noexcept, void *to)
+    void count_for_all(object what)
+    void count_view_for_all(object view)
+
+
+cpdef object ends_anywhere(object what):
+    """The same new object, which holds a segment, and ends where its last reference goes, in whichever thread. Of a
+    memoryview that is so for what holds its buffer, too."""
+    count_view_for_all(what)
+    return what
+
+
+cdef void keep(Dropped *dropped, object what) noexcept:
+    """Have what a handle lets go of live on until its fields are empty, as code of others runs where it ends."""
+    Py_INCREF(what)
+    dropped.kept[dropped.n] = <void *>what
+    dropped.n += 1
+
+
+cdef void drop_now(void *at) noexcept:
+    cdef Dropped *dropped = <Dropped *>at
+    cdef Handle handle = <Handle>dropped.handle
+    if handle.s is not NULL and dropped.called is not NULL:
+        handle.called = <str>dropped.called
+    handle.drop(dropped)
+
+
+cdef uint32_t stopping = 0       # how many threads stop the others just now
+cdef uint64_t ender = 0          # the thread that ends the interpreter
+
+
+def stop_no_more():
+    """At the interpreter's exit: a daemon thread that ended while it stops the others would have the interpreter wait
+    for it for ever (CPython 3.13), so none begins that any more, and those that have begun are waited for."""
+    sk_store64_seq_cst(&ender, sk_thread())    # E1: before the look at `stopping`, pairs with E2
+    for _ in range(5000):
+        if sk_load32_seq_cst(&stopping) == 0:
+            break
+        time.sleep(0.001)
+
+
+def _after_fork_in_child():
+    global stopping, ender
+    stopping = 0
+    ender = 0
+
+
+atexit.register(stop_no_more)
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+cdef int let_go(Handle handle, str called) except -1:
+    """Empty its fields; it is known by that name from then on."""
+    cdef Dropped dropped
+    cdef uint64_t ends
+    cdef int i
+    dropped.n = 0
+    dropped.handle = <void *>handle
+    dropped.called = <void *>called if called is not None else NULL
+    if HAS_GIL:
+        drop_now(&dropped)
+    else:
+        sk_add32_seq_cst(&stopping, 1)             # E2: before the look at `ender`; one of the two sees the other
+        ends = sk_load64_seq_cst(&ender)
+        if ends == 0 or ends == sk_thread():       # else the process ends, and leaves what is open
+            with_others_stopped(drop_now, &dropped)
+        sk_add32_seq_cst(&stopping, <uint32_t>-1)
+    for i in range(dropped.n):
+        Py_DECREF(<object>dropped.kept[i])
+    return 0
+
+
+cdef class Handle:
+    """What the classes of the shm placement have in common: a segment, until closed.
+
+    A class whose calls are hot is compiled whole: Python's fast path for a method call wants the very class
+    that defines the method, a subclass of it costs 15 ns a call.
+    """
+
+    cdef bind(self, Segment segment):
+        self.segment = segment
+        self.s = segment.s
+        count_for_all(self)
+
+    cdef void drop(self, Dropped *dropped) noexcept:
+        """Empty the fields, after those of a subclass. No code of others may run in here: `keep` what a field held."""
+        self.s = NULL
+        keep(dropped, self.segment)
+        self.segment = None
+
+    def _bind(self, Segment segment):
+        self.bind(segment)
+
+    def _segment(self):
+        """The segment, for the package. ClosedError."""
+        if self.s is NULL:
+            closed(self)
+        return self.segment
+
+    @property
+    def closed(self):
+        """Whether `close()` was called."""
+        return self.s is NULL
+
+    @property
+    def name(self):
+        """The segment's name, as `sharedkit.attach` takes it."""
+        return self._segment().name
+
+    def close(self):
+        """Let go of the segment; using the handle afterwards raises ClosedError. Closing again does nothing.
+        """
+        cdef Segment segment = self.segment
+        if segment is not None:
+            let_go(self, segment.name)
+
+    def unlink(self):
+        """Remove the name: who is attached goes on, nobody else can attach. Needed for `persist=True` only.
+        """
+        self._segment().unname()
+
+    def __enter__(self):
+        self._segment()
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+    def __aenter__(self):
+        return answer(self.__enter__)
+
+    def __aexit__(self, *exc):
+        return answer(self.close)
+
+    def __reduce__(self):
+        return self._segment().travel()

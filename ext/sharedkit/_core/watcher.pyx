@@ -1,0 +1,303 @@
+# cython: language_level=3
+"""What a wait of an event loop is in shared memory, and the one thread of a process that watches for all of them."""
+
+import atexit
+import os
+
+cimport cython
+from cpython.exc cimport PyErr_WriteUnraisable
+from libc.string cimport memset
+
+from sharedkit._core.background import background
+from sharedkit._core.segment cimport Segment, sk_me, sk_now_ns, sk_segment_sit
+
+
+cdef extern from "core/sk_watch.h" nogil:
+    void sk_watch_init(sk_watch *w, cbool polling) noexcept
+    void sk_watch_add(sk_watch *w, sk_watched *x) noexcept
+    void sk_watch_remove(sk_watch *w, sk_watched *x) noexcept
+    void sk_watch_end(sk_watch *w) noexcept
+    void *sk_watch_take(sk_watch *w) noexcept
+    cbool sk_watch_wait(sk_watch *w, uint64_t idle) noexcept
+
+cdef extern from "platform/sk_atomic.h" nogil:
+    uint32_t sk_add32_relaxed(uint32_t *word, uint32_t n) noexcept
+    uint32_t sk_load32_relaxed(const uint32_t *word) noexcept
+
+cdef uint64_t FOR_EVER = <uint64_t>-1
+cdef uint64_t IDLE_NS = 1000000000      # a thread with nothing to watch ends after so long
+cdef uint64_t RECLAIM_NS = 50000000        # how often it looks whether those that were told something still run
+
+
+class Pending:
+    """What a wait answers that cannot go on yet."""
+
+    def __repr__(self):
+        return "PENDING"
+
+
+PENDING = Pending()
+cdef object PENDING_ANSWER = PENDING
+
+
+cdef object pending():
+    """What `look` answers that cannot go on."""
+    return PENDING_ANSWER
+
+
+cdef uint32_t in_line = 0
+
+
+def stand_in_line(int change):
+    """A task begins to wait in a line of its loop, or is done with that; for sharedkit.aio."""
+    sk_add32_relaxed(&in_line, <uint32_t>change)
+
+
+cdef bint nobody_in_line() noexcept:
+    """Whether no task of this process waits in a line, so that who comes now may go first."""
+    return sk_load32_relaxed(&in_line) == 0
+
+
+cdef class Watcher:
+    """The table of one process, and the thread that sleeps on it: there while anything is watched, a second more.
+
+    Without the GIL, critical sections keep two things apart from the loops' threads. On the watcher: which turns are in
+    the table, and whether there is a thread. On a waiter: its steps, and what the thread does with it.
+    """
+
+    cdef sk_watch table
+    cdef set waiters               # those in the table, which keep their segments mapped
+    cdef set undelivered              # those that have been told what is lost on others if their loop ends now
+    cdef uint64_t next_reclaim           # when to look at them again
+    cdef object thread           # None: to be started
+    cdef readonly bint polling
+
+    def __cinit__(self, bint polling):
+        self.polling = polling
+        self.waiters = set()
+        self.undelivered = set()
+        sk_watch_init(&self.table, polling)
+
+    cdef int add(self, Waiter waiter) except -1:
+        with cython.critical_section(self):
+            if self.thread is None:
+                self.table.ended = False
+                self.thread = background(self.run, name="sharedkit watcher")
+                try:
+                    self.thread.start()
+                except BaseException:
+                    self.thread = None
+                    raise
+            self.waiters.add(waiter)
+            waiter.node.what = waiter.aside
+            waiter.node.whose = <void *>waiter
+            sk_watch_add(&self.table, &waiter.node)
+        return 0
+
+    cdef int remove(self, Waiter waiter) except -1:
+        with cython.critical_section(self):
+            if waiter in self.waiters:
+                sk_watch_remove(&self.table, &waiter.node)
+                self.waiters.discard(waiter)
+        return 0
+
+    cdef Waiter fired(self):
+        """One whose time has come, no longer in the table; or None."""
+        cdef void *whose
+        cdef Waiter waiter = None
+        with cython.critical_section(self):
+            whose = sk_watch_take(&self.table)
+            if whose is not NULL:
+                waiter = <Waiter>whose
+                self.waiters.discard(waiter)
+        return waiter
+
+    cdef bint ends(self):
+        """Whether the thread does, as there is nothing to watch."""
+        cdef bint over
+        with cython.critical_section(self):
+            over = self.table.ended or not self.waiters and not self.undelivered
+            if over:
+                self.thread = None       # nobody has added a waiter meanwhile
+        return over
+
+    def run(self):
+        """What the thread does."""
+        cdef cbool fired
+        cdef uint64_t idle
+        cdef Waiter waiter
+        while True:
+            idle = sk_now_ns() + (RECLAIM_NS if self.undelivered else IDLE_NS)
+            with nogil:
+                fired = sk_watch_wait(&self.table, idle)
+            if not fired and self.ends():
+                return
+            if self.undelivered and sk_now_ns() >= self.next_reclaim:
+                self.reclaim()
+            while True:
+                waiter = self.fired()
+                if waiter is None:
+                    break
+                wake = waiter.to_be_called()
+                try:
+                    if wake is not None and not wake():
+                        waiter.abandon_unheard()
+                except BaseException:
+                    PyErr_WriteUnraisable(wake)
+                waiter = wake = None       # nothing is kept while it sleeps
+
+    cdef int reclaim(self) except -1:
+        """What was told to tasks whose loops do not run goes to others."""
+        self.next_reclaim = sk_now_ns() + RECLAIM_NS
+        for waiter in list(self.undelivered):
+            try:
+                with cython.critical_section(waiter):
+                    (<Waiter>waiter).reclaim()
+            except BaseException:
+                PyErr_WriteUnraisable(waiter)
+        return 0
+
+    def stop(self):
+        """At the interpreter's exit: nobody waits any more."""
+        with cython.critical_section(self):
+            thread = self.thread
+        if thread is not None:
+            sk_watch_end(&self.table)
+            try:
+                thread.join(1)
+            except RuntimeError:    # another thread is just starting it; it has nothing to do
+                pass
+
+
+cdef Watcher watcher = Watcher(False)
+
+
+cdef int add_undelivered(Waiter waiter) except -1:
+    """Until `discard_undelivered`, have the waiter's `reclaim` called now and then. A thread runs as long as anybody
+    waits."""
+    watcher.undelivered.add(waiter)
+    return 0
+
+
+cdef int discard_undelivered(Waiter waiter) except -1:
+    watcher.undelivered.discard(waiter)
+    return 0
+
+
+def restart(polling=False):
+    """A table of its own for the child of a fork, and for tests of the fallback. Who waited does so no more."""
+    global watcher
+    watcher.waiters.clear()
+    watcher.undelivered.clear()
+    watcher = Watcher(polling)
+
+
+def stop():
+    """End the thread, which is waited for."""
+    watcher.stop()
+
+
+os.register_at_fork(after_in_child=restart)
+atexit.register(stop)
+
+
+cdef class Waiter:
+    """One wait of one task for one thing: see sharedkit.aio."""
+
+    cdef set(self, Segment segment, object key, uint64_t until):
+        """`until`: monotonic nanoseconds; 0 for a look."""
+        self.segment = segment
+        self.key = key
+        self.until = until
+        self.deadline = None if until == FOR_EVER else until / 1e9
+        if sk_me(segment.s) == 0:
+            sk_segment_sit(segment.s)    # where there is no seat, `look` says so if it needs one
+        self.me = sk_me(segment.s)
+        memset(&self.node, 0, sizeof(self.node))
+
+    cdef object look(self):
+        """The answer, or PENDING; `aside` then says what to watch, if there is anything."""
+        raise NotImplementedError
+
+    cdef int end(self) except -1:
+        """Wait no longer, in the kernel."""
+        return 0
+
+    cdef int abandon(self) except -1:
+        """Its loop does not run: it must not stand in the way of others. Should it go on, it begins anew."""
+        if self.begun and sk_me(self.segment.s) == self.me:
+            self.begun = False
+            self.end()
+        return 0
+
+    cdef int called(self) except -1:
+        """It was told to look, and its loop ran then."""
+        return 0
+
+    cdef int reclaim(self) except -1:
+        """Give what it was told to others, if its loop does not run."""
+        return 0
+
+    cdef int drop(self) except -1:
+        """Keep nothing alive: an exception that somebody keeps has the frame of the wait, which has this waiter."""
+        self.segment = None
+        self.wake = None
+        return 0
+
+    cdef object to_be_called(self):
+        """What wakes its task, which will have been told by that; None: it waits no more."""
+        with cython.critical_section(self):
+            wake = self.wake
+            if wake is not None:
+                self.called()    # first: it may have looked, and be over, when `wake` comes back
+        return wake
+
+    cdef int abandon_unheard(self) except -1:
+        """Its loop does not run."""
+        with cython.critical_section(self):
+            discard_undelivered(self)
+            self.abandon()
+        return 0
+
+    def step(self, wake):
+        """Look once: the answer, or PENDING, after which `wake` will be called.
+        """
+        with cython.critical_section(self):
+            answer = self.step_once(wake)
+        return answer
+
+    cdef object step_once(self, object wake):
+        if self.watcher is not None:
+            (<Watcher>self.watcher).remove(self)
+            self.watcher = None
+        self.aside.word = NULL
+        try:
+            answer = self.look()
+        except BaseException:
+            self.begun = False
+            self.drop()
+            raise
+        self.begun = answer is PENDING_ANSWER
+        if not self.begun:
+            self.drop()
+        elif wake is not None:
+            self.wake = wake
+            if self.aside.word is NULL:
+                wake()
+            else:
+                self.watcher = watcher
+                watcher.add(self)
+        return answer
+
+    def cancel(self):
+        """The end: watch nothing any more, and pass on what had been promised."""
+        with cython.critical_section(self):
+            if self.watcher is not None:
+                (<Watcher>self.watcher).remove(self)
+                self.watcher = None
+            self.wake = None
+            if self.begun:
+                self.begun = False
+                if sk_me(self.segment.s) == self.me:
+                    self.end()
+            self.drop()

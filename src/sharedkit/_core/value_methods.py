@@ -1,0 +1,157 @@
+"""What the values of all placements have in common: their types, and the face of a `multiprocessing.Value`."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from sharedkit._core.segment import ends_anywhere
+from sharedkit.errors import CorruptSegmentError
+from sharedkit.statistics import ArrayStatistics
+
+__all__ = ["CTYPES", "Locked", "MemoryValue", "MemoryValueWithLock", "cell_of", "dtype_of", "given_lock"]
+
+CTYPES: dict[str, Any] = {
+    each._type_: each
+    for each in (
+        *(ctypes.c_byte, ctypes.c_ubyte, ctypes.c_short, ctypes.c_ushort, ctypes.c_int, ctypes.c_uint),
+        *(ctypes.c_long, ctypes.c_ulong, ctypes.c_longlong, ctypes.c_ulonglong, ctypes.c_float, ctypes.c_double),
+        *(ctypes.c_bool, ctypes.c_char, ctypes.c_wchar),
+    )
+}
+"""By the code of `ctypes`: numbers of up to 8 bytes, bools and characters, which are read and written in one step."""
+_BY_CODE = {"q": ctypes.c_longlong, "Q": ctypes.c_ulonglong, **CTYPES}
+_OTHER_DTYPES = {"c": "S1", "u": "U1"}
+
+
+def cell_of(typecode_or_type: Any, args: tuple[Any, ...]) -> Any:
+    """A `ctypes` object of that type and value. TypeError for what is no number, bool or character."""
+    kind = typecode_or_type
+    if isinstance(kind, str) and kind in _BY_CODE:
+        kind = _BY_CODE[kind]
+    if not any(kind is each for each in CTYPES.values()):
+        called = f"bad typecode {kind!r}" if isinstance(kind, str) else f"bad type {getattr(kind, '__name__', kind)}"
+        raise TypeError(
+            f"{called}: a Value is one of the codes {', '.join(_BY_CODE)} or a ctypes type of a number of up to 8 "
+            "bytes, a bool or a character; structures and arrays go into an Array, whose dtype can have fields"
+        )
+    return kind(*args)
+
+
+def dtype_of(cell: Any) -> np.dtype[Any]:
+    """The dtype of its bytes."""
+    code = cell._type_
+    return np.dtype(_OTHER_DTYPES[code] if code in _OTHER_DTYPES else type(cell))
+
+
+def given_lock(lock: Any) -> Any:
+    """None for a lock of the value's own, else the lock to be used. AttributeError for what is none."""
+    if lock is True or lock is None:
+        return None
+    if not hasattr(lock, "acquire") or not hasattr(lock, "release"):
+        raise AttributeError(f"{lock!r} has no method 'acquire': lock is True, False or a lock")
+    return lock
+
+
+class Locked:
+    """A value's lock under the names that `multiprocessing.Value` has for it, and our own; `with` takes it."""
+
+    __slots__ = ()
+
+    get_lock: Callable[[], Any]
+
+    @property
+    def lock(self) -> Any:
+        """`get_lock()`, as an Array has it."""
+        return self.get_lock()
+
+    def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
+        """Take the lock: `get_lock().acquire`."""
+        return bool(self.get_lock().acquire(blocking if block is None else block, timeout))
+
+    async def aacquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
+        """Take the lock as `acquire` does, without blocking the event loop."""
+        return bool(await self.get_lock().aacquire(blocking if block is None else block, timeout))
+
+    def release(self) -> None:
+        """Let the lock go: `get_lock().release`."""
+        self.get_lock().release()
+
+    def __enter__(self) -> bool:
+        return bool(self.get_lock().__enter__())
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.get_lock().__exit__(kind, error, trace)
+
+    async def __aenter__(self) -> bool:
+        return bool(await self.get_lock().__aenter__())
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.get_lock().__aexit__(kind, error, trace)
+
+
+class MemoryValue:
+    """A value over an array of no axes in the same segment; the rest is compiled."""
+
+    __slots__ = ()
+    _array_class: ClassVar[Any]
+
+    @classmethod
+    def _of(cls, segment: Any) -> Self:
+        self: Any = cls.__new__(cls)
+        self._adopt(segment)
+        return self  # type: ignore[no-any-return]
+
+    def _adopt(self: Any, segment: Any) -> None:
+        array = self._array_class._of(segment)
+        kind = _BY_CODE.get({"S": "c", "U": "u"}.get(array.dtype.kind, array.dtype.char))
+        if kind is None or array.shape != () or array.dtype != dtype_of(kind()):
+            raise CorruptSegmentError(f"no value has the shape {array.shape} and the dtype {array.dtype}")
+        cell = kind.from_buffer(array.ndarray)
+        ends_anywhere(cell)
+        ends_anywhere(cell._objects)  # a memoryview: what ctypes holds on to, down to the array
+        self._hold(array, cell, segment)
+
+    def statistics(self: Any) -> ArrayStatistics:
+        """Its type, who is attached and who holds the lock, at this moment: an ArrayStatistics."""
+        array = self._array  # read first: where another thread closes this meanwhile, it is closed, and not None
+        self._segment()
+        picture: ArrayStatistics = array.statistics()
+        return replace(picture, kind=type(self).__name__)
+
+    def __repr__(self: Any) -> str:
+        kind, cell = type(self).__name__, self._cell
+        if self.closed:
+            return f"<{kind} closed>"
+        return f"<{kind} {type(cell).__name__}({cell.value!r}) name={self.name!r}>"
+
+
+class MemoryValueWithLock(Locked, MemoryValue):
+    """The same behind a lock: that of the array, as an RLock, or another one."""
+
+    __slots__ = ()
+    _rlock_class: ClassVar[Any]
+
+    def _adopt(self: Any, segment: Any, given: Any = None) -> None:
+        self._lock_by(self._rlock_class._in(segment, 0) if given is None else None, given)
+        super()._adopt(segment)
+
+    def __reduce__(self: Any) -> tuple[Any, ...]:
+        plain: Any = super().__reduce__()
+        return plain if self._given is None else (_with_lock, (*plain[:2], self._given))
+
+
+def _with_lock(opens: Callable[..., Any], args: tuple[Any, ...], lock: Any) -> Any:
+    """A value that was pickled with a lock that is not its own."""
+    value = opens(*args)
+    value._lock_by(None, lock)
+    return value

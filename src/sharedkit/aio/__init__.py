@@ -1,0 +1,1 @@
+"""Waiting from an event loop. Nothing here is imported before the first wait: asyncio takes long to import."""

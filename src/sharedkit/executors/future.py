@@ -1,0 +1,169 @@
+"""The future of a call in a worker process, in any placement."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from concurrent import futures
+from typing import Any, Generic, Protocol, TypeVar
+
+from sharedkit._core.timeouts import span
+from sharedkit.executors import base
+
+__all__ = ["OVER", "Future", "Keeper"]
+
+T = TypeVar("T")
+
+FINISHED = "FINISHED"
+OVER = ("FINISHED", "CANCELLED", "CANCELLED_AND_NOTIFIED")
+
+
+class Keeper(Protocol):
+    """Who has the future's task."""
+
+    settling: Any
+    """The lock under which its futures change; a reentrant one."""
+
+    def withdraw(self, future: Future[Any], running: bool) -> bool:
+        """Take the task back if nobody runs it yet; if `running`, from its worker, too, whose end that is."""
+
+    def is_running(self, task: int) -> bool:
+        """Whether a worker has claimed it."""
+
+
+class _Listed:
+    """An attribute that is an empty list from the first look on; who never looks has none."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, future: Any, owner: type | None = None) -> list[Any]:
+        made: list[Any] = future.__dict__.setdefault(self._name, [])
+        return made
+
+
+class Future(base.Future[T], Generic[T]):
+    """A `concurrent.futures.Future` that can cancel a running call, too: `cancel(running=True)`.
+
+    The base class spends most of its time on a condition for each future. Here those of one executor share its lock,
+    and a condition is made when somebody waits; `wait`, `as_completed` and the base class find it where it always was.
+    What most futures never change stays with the class.
+    """
+
+    # The base class's attributes, but `_condition`.
+    _state = "PENDING"
+    _result: Any = None
+    _exception: BaseException | None = None
+    _waiters: Any = _Listed()
+    _done_callbacks: Any = _Listed()
+    # Our own.
+    _bell: threading.Condition | None = None
+    _timeout: float | None = None
+    _task = 0  # its number, 0 until it has a slot
+    _place = 0  # which put into the queue it was
+    _deaths = 0  # how many it has met while it was taken and not begun
+    _verdict: BaseException | None = None  # why its worker was killed
+
+    def __init__(self, keeper: Keeper, message: Any, size: int, timeout: float | None) -> None:
+        # In place of the base class's.
+        self._keeper = keeper
+        self._message = message  # the pickled call, kept for the case that it is lost with a worker
+        self._size = size  # of the message, in bytes
+        if timeout is not None:
+            self._timeout = timeout
+
+    @property
+    def _condition(self) -> threading.Condition:  # type: ignore[override]
+        bell = self._bell
+        if bell is None:
+            with self._keeper.settling:
+                bell = self._bell
+                if bell is None:
+                    bell = self._bell = threading.Condition(self._keeper.settling)
+        return bell
+
+    def cancel(self, running: bool = False) -> bool:
+        """Cancel the call if no worker has begun it; with `running`, kill the worker that has, which is replaced.
+
+        Answers whether the call is cancelled; False where it is done, or all but done.
+        """
+        if self._state in OVER or not self._keeper.withdraw(self, running):
+            return self.cancelled()
+        self.take_back()
+        return self.cancelled()
+
+    def take_back(self) -> None:
+        """For the keeper: the call will not be made; who waits is told. Again, or too late, does nothing."""
+        with self._keeper.settling:
+            if self._state in OVER:
+                return
+            self._state = "CANCELLED_AND_NOTIFIED"
+            for waiter in self._waiters:
+                waiter.add_cancelled(self)
+            if self._bell is not None:
+                self._bell.notify_all()
+        self.call_back()
+
+    def running(self) -> bool:
+        """Whether a worker is at it."""
+        task = self._task
+        return self._state == "RUNNING" or (task != 0 and self._state not in OVER and self._keeper.is_running(task))
+
+    def done(self) -> bool:
+        """Whether the call was cancelled or is over."""
+        return self._state in OVER
+
+    def result(self, timeout: float | None = None) -> T:
+        """What the call returned or raised, waiting up to `timeout` seconds. Raises TimeoutError, CancelledError."""
+        if self._state == FINISHED and self._exception is None:
+            return self._result  # type: ignore[no-any-return]
+        return super().result(span(timeout))
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """What the call raised, or None, waiting up to `timeout` seconds. Raises TimeoutError, CancelledError."""
+        return super().exception(span(timeout))
+
+    def set_result(self, result: T) -> None:
+        """For the executor. Raises InvalidStateError where the future is over."""
+        with self._keeper.settling:
+            if not self.finish(result, None):
+                raise futures.InvalidStateError(f"{self._state}: {self!r}")
+        self.call_back()
+
+    def settle(self, result: T | None, error: BaseException | None) -> None:
+        """For the keeper: the call is over; who waits is told. Too late, as after `take_back`, does nothing."""
+        with self._keeper.settling:
+            if not self.finish(result, error):
+                return
+        self.call_back()
+
+    def finish(self, result: T | None, error: BaseException | None) -> bool:
+        """Under `settling`: the same without callbacks; whether it was not over before."""
+        if self._state in OVER:
+            return False
+        if error is None:
+            self._result = result
+        else:
+            self._exception = error
+        self._state = FINISHED
+        if "_waiters" in self.__dict__:
+            for waiter in self._waiters:
+                if error is None:
+                    waiter.add_result(self)
+                else:
+                    waiter.add_exception(self)
+        if self._bell is not None:
+            self._bell.notify_all()
+        return True
+
+    def call_back(self) -> None:
+        """Call what was added by `add_done_callback`. One that raises SystemExit ends no thread but the main one."""
+        if "_done_callbacks" not in self.__dict__:
+            return
+        for callback in self._done_callbacks:
+            try:
+                callback(self)
+            except BaseException as error:
+                if not isinstance(error, Exception) and threading.current_thread() is threading.main_thread():
+                    raise
+                logging.getLogger("concurrent.futures").exception("exception calling callback for %r", self)

@@ -1,0 +1,389 @@
+"""The parent's side of an executor: hands tasks out, collects what comes of them, and settles deaths."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from concurrent import futures
+from contextlib import suppress
+from multiprocessing import util
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from sharedkit._core.background import background
+from sharedkit.errors import ExecutorBroken, ShutDown, WorkerDied
+from sharedkit.executors.future import Future
+from sharedkit.executors.processes import task_claims
+from sharedkit.executors.processes.messages import Outcome, Packer, read
+from sharedkit.executors.processes.pending_tasks import PendingTasks
+from sharedkit.executors.processes.worker import SHORT_PARK, WorkerContext
+from sharedkit.executors.processes.worker_pool import WorkerPool
+from sharedkit.executors.remote_errors import remote_cause
+from sharedkit.shm._array import Array
+from sharedkit.shm._queue import Queue
+
+__all__ = ["ExecutorManager"]
+
+DEFAULT_SEATS = 192
+OFFICES: weakref.WeakSet[ExecutorManager] = weakref.WeakSet()
+
+
+class ExecutorManager:
+    """Knows no executor, so that one which is forgotten can be collected, and shuts this down then."""
+
+    def __init__(
+        self,
+        workers: int,
+        context: BaseContext,
+        initializer: Callable[..., object] | None,
+        initargs: tuple[Any, ...],
+        limit: int | None,
+        prefix: str,
+    ) -> None:
+        self.workers = workers
+        self._start = (initializer, initargs, limit)
+        self._pid = os.getpid()
+        self._method = context.get_start_method()
+        seats = max(DEFAULT_SEATS, 2 * workers + 8)
+        name = f"executor-{self._pid}-{secrets.token_hex(4)}"  # for `sharedkit ls`, see executor_of
+        self._tasks: Queue[Any] = Queue(name=f"{name}.tasks", seats=seats)
+        self._results: Queue[Any] = Queue(name=f"{name}.results", seats=seats)
+        self._results._segment().short_park = SHORT_PARK
+        self._claims = Array(task_claims.SLOTS + task_claims.NEWCOMERS, "i8", name=f"{name}.claims", seats=seats)
+        self._words: memoryview[int] = self._claims.ndarray.data  # its items are read and set faster than NumPy's
+        self._lock = threading.RLock()
+        self.settling = threading.RLock()  # never held while `_lock` is waited for
+        self._packer = Packer()
+        self._backlog = PendingTasks(workers, self._claims, self._words, self._tasks)
+        self._foreign = False  # in a child that was forked, which has the object but none of the threads
+        self._begun = self._closing = self._ending = self._gone = self._closed = False
+        self._over = threading.Event()
+        self._broken: str | None = None
+        self._failed: dict[int, str] = {}  # workers whose initializer raised
+        self._worker_pool = WorkerPool(context, self, prefix)
+        self._collector = background(self._collect, name=f"{prefix}-collector")
+        OFFICES.add(self)
+        _exit.expect()
+
+    # --- handing out ---------------------------------------------------------------------------------
+
+    def submit(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], timeout: float | None
+    ) -> Future[Any]:
+        """The future of a call. RuntimeError after the end, ExecutorBroken; what pickling raises is in the future."""
+        if self._foreign:
+            self._refuse()
+        error = None
+        size = 0
+        try:
+            body, buffers = message = self._packer.pack(fn, args, kwargs)
+            size = len(body)
+            if buffers:
+                size += sum(each.raw().nbytes for each in buffers)
+        except Exception as why:
+            error = why
+            message = b"", []
+        future: Future[Any] = Future(self, message, size, timeout)
+        backlog = self._backlog
+        with self._lock:
+            if self._closing or (_exit.came and not self._begun):
+                self._refuse()
+            if error is None:
+                backlog.enter(future)
+                if self._worker_pool.size < self.workers and not self._ending:
+                    try:
+                        self._hire()
+                    except BaseException:  # nobody has the future of this call
+                        backlog.withdraw(future)
+                        raise
+        if error is not None:
+            future._message = None
+            future.settle(None, error)
+        elif backlog.unfit:
+            self._tell_unfit()
+        return future
+
+    def _refuse(self) -> None:
+        if self._foreign:
+            raise RuntimeError(f"the executor belongs to process {self._pid}; make one here")
+        if self._broken is not None:
+            raise ExecutorBroken(self._broken)
+        after = "shutdown" if self._closing else "interpreter shutdown"
+        raise RuntimeError(f"cannot schedule new futures after {after}")
+
+    def _hire(self) -> None:
+        """Under the lock: all at once by fork, before there are threads; else as many as there are tasks."""
+        first = not self._begun
+        if not first and self._worker_pool.deaths and self._method == "fork":
+            return  # the worker pool replaces its dead
+        wanted = self.workers if self._method == "fork" else len(self._backlog)
+        try:
+            self._worker_pool.start(min(wanted, self.workers))
+        finally:  # of what has begun shutdown must see the end, whatever came between
+            if first:
+                self._begun = True
+                self._collector.start()
+
+    def _tell_unfit(self) -> None:
+        with suppress(IndexError):
+            while True:
+                future, error = self._backlog.unfit.pop()
+                future.settle(None, error)
+
+    # --- collecting ----------------------------------------------------------------------------------
+
+    def _collect(self) -> None:
+        """The collecting thread. What the dead have put comes before the report of their death."""
+        try:
+            while not self._gone:
+                outcomes: list[Outcome] = []
+                for message in self._results.get_many():
+                    outcome = read(message)
+                    if outcome is not None:
+                        outcomes.append(outcome)
+                    elif type(message) is int:
+                        self._began(~message)
+                    else:
+                        self._deliver(outcomes)
+                        outcomes = []
+                        getattr(self, "_told_" + message[0])(*message[1:])
+                    message = outcome = None  # nothing is kept while there is nothing to do
+                self._deliver(outcomes)
+                outcomes.clear()
+                if self._closing:
+                    self._end_when_done()
+        except ShutDown:  # by `fail`
+            pass
+        except BaseException as error:
+            self._break(f"the collecting thread failed: {error!r}")
+            raise
+        finally:
+            try:
+                self._close()
+            finally:
+                self._over.set()
+
+    def _deliver(self, outcomes: list[Outcome]) -> None:
+        """Settle all of them, keep the workers busy, then tell who waits: their callbacks may take their time."""
+        told = []
+        backlog = self._backlog
+        with self._lock:
+            settled = [backlog.settle(task) for task, _, _ in outcomes]
+            if backlog.waiting:
+                backlog.refill()
+        with self.settling:
+            for future, (_, value, error) in zip(settled, outcomes, strict=True):
+                if future is not None and future.finish(value, error):
+                    told.append(future)
+        for future in told:
+            future.call_back()
+        if backlog.unfit:
+            self._tell_unfit()
+
+    def _began(self, task: int) -> None:
+        future = self._backlog.flying.get(task)
+        if future is not None and future._timeout is not None:
+            self._worker_pool.remind(task, time.monotonic() + future._timeout)
+
+    def _told_wake(self) -> None:
+        """Somebody wants the collecting thread to look around."""
+
+    def _told_broken(self, number: int, trace: str) -> None:
+        """Its end is awaited, so that it can say what it has to say elsewhere."""
+        self._failed[number] = trace
+
+    def _told_gave_up(self, why: str) -> None:
+        self._break(why)
+
+    def _told_dead(self, number: int, pid: int, exitcode: int | None) -> None:
+        """A worker has died: its call has failed, whatever was awaited of it."""
+        if number == 0:
+            self._gone = True
+            return
+        with self._lock:
+            victims, given_up = self._backlog.bury(number, exitcode not in (0, None))  # 0: it has had its tasks
+        if number in self._failed:
+            self._break(f"the initializer of worker {number} raised", self._failed.pop(number))
+        for future in victims:
+            if isinstance(future._verdict, futures.CancelledError):
+                future.take_back()
+            else:
+                future.settle(None, future._verdict or WorkerDied(pid, exitcode))
+        for future in given_up:
+            future.settle(None, WorkerDied(pid, exitcode))
+
+    # --- taking back ---------------------------------------------------------------------------------
+
+    def is_running(self, task: int) -> bool:
+        """Whether a worker has claimed it."""
+        if self._foreign:
+            return False
+        with self._lock:
+            return self._backlog.is_running(task)
+
+    def withdraw(self, future: Future[Any], running: bool) -> bool:
+        """For `Future.cancel`."""
+        if self._foreign:
+            return False
+        with self._lock:
+            if self._backlog.withdraw(future):
+                self._nudge()
+                return True
+            return running and future._task != 0 and self._doom(future, futures.CancelledError())
+
+    def _doom(self, future: Future[Any], verdict: BaseException) -> bool:
+        """Under the lock: kill the worker that runs the call, unless it is done with it. The verdict is there before
+        anybody can hear of the death."""
+        number = self._backlog.doom(future._task) if future._task in self._backlog.flying else 0
+        if number:
+            future._verdict = verdict
+            self._worker_pool.kill(number)
+        return number != 0
+
+    def expire(self, task: int) -> None:
+        """For the worker pool: a task's time is over."""
+        with self._lock:
+            future = self._backlog.flying.get(task)
+            if future is not None:
+                took = f"the call took longer than {future._timeout:g} s, so its worker was ended"
+                self._doom(future, TimeoutError(took))
+
+    # --- the end -------------------------------------------------------------------------------------
+
+    def shutdown(self, wait: bool = True, cancel_futures: bool = False) -> None:
+        """Take no more tasks; workers end when all there are is done. Again does nothing more."""
+        if self._foreign:
+            return
+        with self._lock:
+            self._closing = True
+            begun, self._ending = self._begun, self._ending or not self._begun
+            cancelled = [*self._backlog.waiting, *self._backlog.flying.values()] if cancel_futures else []
+        for future in cancelled:
+            future.cancel()
+        if not begun:
+            self._close()
+            return
+        self._nudge()
+        if wait and threading.current_thread() is not self._collector:
+            self._over.wait()  # Thread.join forgets before Python 3.13 that it was interrupted
+            self._collector.join()
+
+    def end_workers(self, by: Callable[[BaseProcess], None]) -> None:
+        """Cancel what no worker has begun, and do that to each worker; without waiting for anything."""
+        self.shutdown(wait=False, cancel_futures=True)
+        with self._lock:  # a closed worker pool has no pipe to be woken by
+            if not (self._foreign or self._closed):
+                self._worker_pool.end(by)
+
+    def _nudge(self) -> None:
+        with suppress(ValueError, ShutDown):  # closed: it is over
+            self._results.put(("wake",))
+
+    def _end_when_done(self) -> None:
+        with self._lock:
+            if not self._ending and not len(self._backlog):
+                self._ending = True
+                self._worker_pool.end()
+                self._tasks.shutdown()
+
+    def _break(self, why: str, trace: str | None = None) -> None:
+        """Fail all there is, end the workers, and take no more."""
+        with self._lock:
+            self._broken = why
+            self._closing = self._ending = True
+            doomed = self._backlog.clear()
+            self._worker_pool.end(BaseProcess.kill)
+            self._tasks.shutdown()
+        for future in doomed:
+            error = ExecutorBroken(why)
+            error.__cause__ = None if trace is None else remote_cause(trace)
+            future._message = None
+            future.settle(None, error)
+
+    def _close(self) -> None:
+        """Nobody is left: give everything back."""
+        self._worker_pool.join()
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._worker_pool.close()
+                self._words.release()
+                for structure in (self._tasks, self._results, self._claims):
+                    structure.close()
+
+    # --- from the worker pool's thread ---------------------------------------------------------------------
+
+    def worker_context(self, number: int) -> WorkerContext:
+        """What the worker of that number is started with."""
+        direct = self._method != "forkserver"
+        return WorkerContext(number, self._tasks, self._results, self._claims, self._pid, direct, *self._start)
+
+    def report(self, number: int, pid: int, exitcode: int | None) -> None:
+        """A worker has ended; number 0: all have, and nobody looks after them any more."""
+        self._results.put(("dead", number, pid, exitcode))
+
+    def give_up(self, why: str) -> None:
+        """Workers cannot be started."""
+        self._results.put(("gave_up", why))
+
+    def fail(self, why: str) -> None:
+        """Nobody looks after the workers any more, and nothing more is reported."""
+        self._break(why)
+        self._results.shutdown()
+
+    def has_arrived(self, number: int) -> bool:
+        """Whether that worker has ever been ready to take tasks."""
+        return task_claims.has_arrived(self._words, number)
+
+    def is_wanted(self, task: int) -> bool:
+        """Whether the task is not over yet."""
+        return task in self._backlog.flying
+
+    def counts(self) -> tuple[tuple[int, ...], int, int, int]:
+        """Process ids, pending and running tasks, and deaths."""
+        if self._foreign:
+            self._refuse()
+        with self._lock:
+            running = 0
+            if not self._closed:
+                running = sum(map(self._backlog.is_running, self._backlog.flying))
+            return self._worker_pool.pids(), len(self._backlog) - running, running, self._worker_pool.deaths
+
+
+class _Exit:
+    """Before the interpreter joins its threads: what was submitted is still done, as in concurrent.futures."""
+
+    def __init__(self) -> None:
+        self.came = False
+        self._child = 0
+
+    def expect(self) -> None:
+        """A child of multiprocessing joins its own children before its threads, and would wait for workers for ever."""
+        if self._child != os.getpid():
+            self._child = os.getpid()
+            util.Finalize(None, self.come, exitpriority=100)
+
+    def come(self) -> None:
+        self.came = True
+        for executor_manager in list(OFFICES):
+            executor_manager.shutdown()
+
+
+_exit = _Exit()
+
+
+def _after_fork() -> None:
+    """In a child: the executors are the parent's, whose threads may have held the locks."""
+    _exit.came = False
+    for executor_manager in list(OFFICES):
+        executor_manager._foreign = True
+        executor_manager._lock, executor_manager.settling = threading.RLock(), threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+threading._register_atexit(_exit.come)  # type: ignore[attr-defined]

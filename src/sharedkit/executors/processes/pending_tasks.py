@@ -1,0 +1,193 @@
+"""The tasks of an executor that are not over: those that have a slot, and those that wait for one in the parent."""
+
+from __future__ import annotations
+
+import heapq
+from contextlib import suppress
+from queue import Empty
+from typing import Any
+
+from sharedkit.errors import ShutDown
+from sharedkit.executors.future import Future
+from sharedkit.executors.processes import task_claims
+from sharedkit.shm._array import Array
+from sharedkit.shm._queue import Queue
+
+__all__ = ["PendingTasks"]
+
+BYTES_AHEAD = 64 << 20  # of pickled calls in shared memory at once; each idle worker gets its call in any case
+MOST_DEATHS = 5
+"""A task that so many have met, each time when it was taken and not begun, or the next to be taken, is given up."""
+
+
+class PendingTasks:
+    """Touched under the executor manager's lock alone; but whether a task is in `flying` anybody may look."""
+
+    def __init__(self, workers: int, claims: Array, words: memoryview[int], queue: Queue[Any]) -> None:
+        self.flying: dict[int, Future[Any]] = {}  # by number; in the queue, or with a worker
+        self.waiting: dict[Future[Any], None] = {}  # in order
+        self.unfit: list[tuple[Future[Any], Exception]] = []  # to be told when the lock is free
+        self._workers = workers
+        self._claim = claims.compare_exchange
+        self._words = words
+        self._queue = queue
+        self._put_message = queue.put
+        self._free = list(range(task_claims.SLOTS))
+        self._serial = 0
+        self._puts = 0  # into the queue, ever
+        self._bytes = 0  # of messages in the queue, and of tasks with a worker
+        self._ghosts: list[tuple[int, int, int]] = []
+        """What was cancelled and still lies in the queue, a heap: its place there, its slot, its bytes."""
+
+    def __len__(self) -> int:
+        return len(self.flying) + len(self.waiting)
+
+    def enter(self, future: Future[Any]) -> None:
+        """A new task: into the queue, or to those who wait."""
+        if not self.waiting and self._has_room():
+            self._hand_out(future)
+        else:
+            self.waiting[future] = None
+
+    def refill(self) -> None:
+        """Put into the queue what has waited for room."""
+        while self.waiting and self._has_room():
+            future = next(iter(self.waiting))
+            del self.waiting[future]
+            self._hand_out(future)
+
+    def settle(self, task: int) -> Future[Any] | None:
+        """Take a task that is over off the books."""
+        future = self.flying.pop(task, None)
+        if future is not None:
+            self._bytes -= future._size
+            self._free.append(task_claims.slot_of(task))
+            future._message = None
+        return future
+
+    def withdraw(self, future: Future[Any]) -> bool:
+        """Take back a task, if no worker has begun it."""
+        if future in self.waiting:
+            del self.waiting[future]
+            future._message = None
+            return True
+        task = future._task
+        slot, base = task_claims.slot_of(task), task_claims.base_of(task)
+        if task not in self.flying or not self._claim(slot, base, base | task_claims.DOOMED):
+            return False
+        del self.flying[task]
+        future._message = None
+        heapq.heappush(self._ghosts, (future._place, slot, future._size))
+        return True
+
+    def doom(self, task: int) -> int:
+        """Forbid a running task to end by itself; the worker that is to be killed, 0 where it is all but done."""
+        slot = task_claims.slot_of(task)
+        word = self._words[slot]
+        if word & 3 != task_claims.RUNNING or not self._claim(slot, word, word | task_claims.DOOMED):
+            return 0
+        return task_claims.worker_of(word)
+
+    def is_running(self, task: int) -> bool:
+        """Whether a worker has begun it."""
+        return task in self.flying and task_claims.worker_of(self._words[task_claims.slot_of(task)]) != 0
+
+    def bury(self, worker: int, violent: bool) -> tuple[list[Future[Any]], list[Future[Any]]]:
+        """Settle a death: whose call the worker ran, and what has met too many deaths.
+
+        What it may have had in hand, and has not begun, is put again. Who had nothing, and has not ended in order, may
+        have died of taking the next task, one too large for its memory, say.
+        """
+        victims, given_up = [], []
+        for task, future in list(self.flying.items()):
+            if task_claims.worker_of(self._words[task_claims.slot_of(task)]) == worker:
+                self.settle(task)
+                victims.append(future)
+        taken = self._taken()
+        for task, future in list(self.flying.items()):
+            if future._place >= taken or self._words[task_claims.slot_of(task)] != task_claims.base_of(task):
+                continue
+            if violent and not self._survives(future):
+                given_up.append(future)
+            else:
+                self._put(future)
+        if violent and not victims and task_claims.has_arrived(self._words, worker):
+            given_up += self._suspect(taken)
+        return victims, given_up
+
+    def _suspect(self, place: int) -> list[Future[Any]]:
+        """What is at that place of the queue may be what its takers die of."""
+        if any(ghost[0] == place for ghost in self._ghosts):
+            self._take_away(0)
+        for task, future in self.flying.items():
+            if future._place == place and not self._survives(future):
+                self._take_away(task)
+                return [future]
+        return []
+
+    def _survives(self, future: Future[Any]) -> bool:
+        """One more death; False where that was too many and nobody has begun the task meanwhile."""
+        future._deaths += 1
+        task = future._task
+        slot, base = task_claims.slot_of(task), task_claims.base_of(task)
+        if future._deaths < MOST_DEATHS or not self._claim(slot, base, base | task_claims.DOOMED):
+            return True
+        self.settle(task)
+        return False
+
+    def _take_away(self, task: int) -> None:
+        """Out of the queue with it, which nobody else can take; another that is first by now is put again."""
+        with suppress(Empty, ShutDown):
+            message = self._queue.get_nowait()
+            head = int.from_bytes(message[:8], "little") if type(message) is bytes else message[0]
+            other = self.flying.get(head >> 1)
+            if head >> 1 != task and other is not None:
+                self._put(other)
+
+    def clear(self) -> list[Future[Any]]:
+        """Take everything off the books."""
+        rest = [*self.flying.values(), *self.waiting]
+        for task in list(self.flying):
+            self.settle(task)
+        self.waiting.clear()
+        return rest
+
+    def _has_room(self) -> bool:
+        if self._ghosts:
+            taken = self._taken()
+            while self._ghosts and self._ghosts[0][0] < taken:
+                _, slot, size = heapq.heappop(self._ghosts)
+                self._free.append(slot)
+                self._bytes -= size
+        return bool(self._free) and (self._bytes < BYTES_AHEAD or len(self.flying) < self._workers)
+
+    def _taken(self) -> int:
+        """How many puts have been taken: of all that was ever put, what is not in the queue."""
+        return self._puts - self._queue.qsize()
+
+    def _hand_out(self, future: Future[Any]) -> None:
+        """Give the task a slot and put it into the queue."""
+        slot = self._free.pop()
+        self._serial = serial = self._serial + 1
+        task = serial << task_claims.SLOT_BITS | slot
+        self._words[slot] = serial << task_claims.SERIAL_SHIFT
+        future._task = task
+        body, buffers = future._message
+        head = task << 1 | (future._timeout is not None)
+        future._message = (head, body, buffers) if buffers else head.to_bytes(8, "little") + body
+        self.flying[task] = future
+        self._bytes += future._size
+        self._put(future)
+
+    def _put(self, future: Future[Any]) -> None:
+        try:
+            self._put_message(future._message)
+        except Exception as error:  # no shared memory left for it; a worker may have it in hand since an earlier put
+            task = future._task
+            slot, base = task_claims.slot_of(task), task_claims.base_of(task)
+            if self._claim(slot, base, base | task_claims.DOOMED):
+                self.settle(task)
+                self.unfit.append((future, error))
+        else:
+            future._place = self._puts
+            self._puts += 1

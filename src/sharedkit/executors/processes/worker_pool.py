@@ -1,0 +1,305 @@
+"""The worker processes of an executor: started, watched by one thread, killed when told, replaced when dead."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import connection, forkserver
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
+from typing import Any, Protocol
+
+from sharedkit._core.background import background
+from sharedkit.errors import ExecutorBroken
+from sharedkit.executors.processes.main_guard import fork_server_is_unguarded, leave_if_imported
+from sharedkit.executors.processes.task_claims import WORKER_MASK
+from sharedkit.executors.processes.worker import WorkerContext, end_of, work
+from sharedkit.executors.unguarded_main import SENTENCE, UNGUARDED
+
+__all__ = ["WorkerPool", "WorkerPoolOwner"]
+
+VAIN_STARTS = 8  # one after the other; then one start at a time is tried, ever later
+LATEST = 60.0  # seconds between two of those
+LONGEST = 3600.0  # seconds of one sleep; the system's call takes no more than 24 days
+FEWEST = 64  # deadlines below which it is not worth while to look for those of tasks that are over
+
+
+class WorkerPoolOwner(Protocol):
+    """Who has the worker pool, and is told of its deaths."""
+
+    def worker_context(self, number: int) -> WorkerContext:
+        """What the worker of that number is started with."""
+
+    def report(self, number: int, pid: int, exitcode: int | None) -> None:
+        """A worker has ended, after all that it has put; number 0: the last one, and the watching with it."""
+
+    def give_up(self, why: str) -> None:
+        """No worker is left, and none can be started."""
+
+    def fail(self, why: str) -> None:
+        """The watching has ended by an error."""
+
+    def has_arrived(self, number: int) -> bool:
+        """Whether that worker ever took tasks."""
+
+    def is_wanted(self, task: int) -> bool:
+        """Whether the task is not over yet."""
+
+    def expire(self, task: int) -> None:
+        """The task's time is over."""
+
+
+class WorkerPool:
+    """Processes by their numbers, which come again after four million others."""
+
+    def __init__(self, context: BaseContext, owner: WorkerPoolOwner, prefix: str) -> None:
+        self._context: Any = context
+        self._method = context.get_start_method()
+        self._owner, self._prefix = owner, prefix
+        self._lock = threading.RLock()
+        self._processes: dict[int, BaseProcess] = {}
+        self._ends: dict[int, int] = {}  # a descriptor each that is readable when the process has ended
+        self._wanted = 0
+        self._started = 0
+        self._vain = 0  # how many ended before they could take a task, one after the other,
+        self._vain_since = 0  # the first of them, and none that came after it could
+        self._again: float | None = None  # when to try another start
+        self._deadlines: list[tuple[float, int]] = []
+        self._most_deadlines = FEWEST
+        self._ending = False
+        self._unguarded = False  # each further one would end as the last has
+        self._wake, self._waker = os.pipe()
+        os.set_blocking(self._waker, False)
+        os.set_blocking(self._wake, False)
+        self._thread: threading.Thread | None = None
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        return len(self._processes)
+
+    @property
+    def deaths(self) -> int:
+        """How many have ended so far."""
+        return self._started - len(self._processes)
+
+    def pids(self) -> tuple[int, ...]:
+        """Of those there are."""
+        with self._lock:
+            return tuple(process.pid for process in self._processes.values() if process.pid is not None)
+
+    def start(self, wanted: int) -> None:
+        """Have `wanted` workers. The watching thread comes after them, so that the first ones are forked without it."""
+        try:
+            with self._lock:
+                self._wanted = max(wanted, self._wanted)
+                self._fill()
+        finally:  # those that are there are watched, whatever came between
+            if self._thread is None:
+                self._thread = background(self._watch, name=f"{self._prefix}-worker_pool")
+                self._thread.start()
+            else:
+                self._rouse()
+
+    def _fill(self) -> None:
+        """With the lock."""
+        while len(self._processes) < self._wanted and self._vain < VAIN_STARTS and not self._unguarded:
+            self._start_one()
+
+    def _start_one(self) -> None:
+        """With the lock."""
+        number = self._started % WORKER_MASK + 1
+        while number in self._processes:
+            number = number % WORKER_MASK + 1
+        worker_context = self._owner.worker_context(number)
+        process = self._context.Process(target=work, args=(worker_context,), name=f"{self._prefix}-{number}")
+        with self._guarded(), _no_interrupt(self._method):
+            process.start()
+            self._started += 1
+            self._processes[number] = process
+            # The sentinel of a forked one stays open in its children, and one of a fork server ends with that.
+            ends = end_of(process.pid)
+            self._ends[number] = process.sentinel if ends is None else ends
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """No start while a worker imports the main program. ExecutorBroken where that has ended the fork server."""
+        if self._method == "fork":
+            yield
+            return
+        leave_if_imported(self._prefix)
+        try:
+            yield
+        except (EOFError, ConnectionError):
+            if self._method == "forkserver" and fork_server_is_unguarded():
+                raise ExecutorBroken(SENTENCE) from None  # that its connection is gone says nothing more
+            raise
+
+    def kill(self, number: int) -> None:
+        """SIGKILL for that worker, if it is still there."""
+        with self._lock:
+            process = self._processes.get(number)
+            if process is not None:
+                process.kill()
+
+    def remind(self, task: int, when: float) -> None:
+        """Tell the owner at that time of the monotonic clock that the task expires."""
+        with self._lock:
+            if len(self._deadlines) >= self._most_deadlines:
+                self._deadlines = [each for each in self._deadlines if self._owner.is_wanted(each[1])]
+                heapq.heapify(self._deadlines)
+                self._most_deadlines = max(FEWEST, 2 * len(self._deadlines))
+            heapq.heappush(self._deadlines, (when, task))
+        self._rouse()
+
+    def end(self, by: Callable[[BaseProcess], None] | None = None) -> None:
+        """Replace nobody any more; the watching thread ends when the last worker has. `by` is done to each of them.
+
+        There is nothing left to do, so one that somebody has stopped goes on, to its end.
+        """
+        self._ending = True
+        with self._lock:
+            for process in self._processes.values():
+                if by is not None:
+                    by(process)
+                if process.pid is not None:
+                    with suppress(ProcessLookupError):
+                        os.kill(process.pid, signal.SIGCONT)
+        self._rouse()
+
+    def join(self) -> None:
+        """Wait for the watching thread."""
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def close(self) -> None:
+        """Give the descriptors back; after the thread's end."""
+        os.close(self._wake)
+        os.close(self._waker)
+
+    def _rouse(self) -> None:
+        with suppress(OSError):  # full: it is awake; closed: nobody is left
+            os.write(self._waker, b"!")
+
+    def _watch(self) -> None:
+        try:
+            while self._look():
+                pass
+            self._owner.report(0, 0, None)
+        except BaseException as error:
+            self._owner.fail(f"the thread that watches the workers failed: {error!r}")
+            raise
+
+    def _look(self) -> bool:
+        """Sleep until something is to be done, and do it; False where nothing ever will be."""
+        with self._lock:
+            watched = {ends: number for number, ends in self._ends.items()}
+            if self._ending and not watched:
+                return False
+            first = self._deadlines[0][0] if self._deadlines else None
+            if self._again is not None:
+                first = self._again if first is None else min(first, self._again)
+        patience = None if first is None else min(max(0.0, first - time.monotonic()), LONGEST)
+        ready: list[Any] = connection.wait([*watched, self._wake], patience)
+        if self._wake in ready:
+            with suppress(BlockingIOError):
+                os.read(self._wake, 4096)
+        for ends in ready:
+            if ends != self._wake:
+                self._bury(watched[ends])
+        self._look_at_clock()
+        return True
+
+    def _look_at_clock(self) -> None:
+        due = []
+        with self._lock:
+            now = time.monotonic()
+            while self._deadlines and self._deadlines[0][0] <= now:
+                due.append(heapq.heappop(self._deadlines)[1])
+            if self._again is not None and self._again <= now:
+                self._try_again()
+        for task in due:
+            self._owner.expire(task)
+
+    def _bury(self, number: int) -> None:
+        """In one step for others, who would start one more between a death and its replacement."""
+        why = ""
+        with self._lock:
+            pid, exitcode = self._strike_off(number)
+            self._count_vain(number)
+            hopeless = exitcode == UNGUARDED and self._vain > 0
+            if hopeless:
+                self._unguarded, why = True, SENTENCE
+            elif self._vain >= VAIN_STARTS:
+                why = f"{self._vain} workers in a row ended before they could take a task"
+                why += f", the last with exit code {exitcode}"
+                self._put_off()
+            elif not self._ending:
+                try:
+                    self._fill()
+                except Exception as error:
+                    why = f"a worker cannot be started: {error!r}"
+            alone = not self._processes
+        self._owner.report(number, pid, exitcode)
+        if why and not self._ending:
+            if alone or hopeless:
+                self._owner.give_up(why)
+            elif self._vain <= VAIN_STARTS:  # once
+                logging.getLogger("concurrent.futures").error("%s: %d are left", why, len(self._processes))
+
+    def _put_off(self) -> None:
+        self._again = time.monotonic() + min(2.0 ** (self._vain - VAIN_STARTS), LATEST)
+
+    def _try_again(self) -> None:
+        """With the lock: one start; those before it may have succeeded by now."""
+        self._again = None
+        if self._ending or len(self._processes) >= self._wanted:
+            return
+        if self._has_arrived_since():
+            self._vain = 0
+        with suppress(Exception):  # then at the next death
+            if self._vain:
+                self._put_off()
+                self._start_one()
+            else:
+                self._fill()
+
+    def _strike_off(self, number: int) -> tuple[int, int | None]:
+        process, ends = self._processes.pop(number), self._ends.pop(number)
+        process.join()
+        pid, exitcode = process.pid, process.exitcode
+        if ends != process.sentinel:
+            os.close(ends)
+        with suppress(ValueError):  # others, who wait for any child, have taken its exit code
+            process.close()
+        assert pid is not None
+        return pid, exitcode
+
+    def _count_vain(self, number: int) -> None:
+        if self._vain == 0:
+            self._vain_since = number
+        arrived = self._owner.has_arrived(number) or self._has_arrived_since()
+        self._vain = 0 if arrived else self._vain + 1
+
+    def _has_arrived_since(self) -> bool:
+        """Those who came after the first in vain show whether a start still succeeds, not those before it."""
+        return any(each > self._vain_since and self._owner.has_arrived(each) for each in self._processes)
+
+
+@contextmanager
+def _no_interrupt(method: str) -> Iterator[None]:
+    """No Ctrl-C between the start of a process and its entry, and none for a worker that is not ready for it."""
+    if method == "forkserver":
+        forkserver.ensure_running()  # which would keep what is blocked now for all of its children
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,169 @@
+"""Connecting to a server: each shows the other that it has the authkey, in multiprocessing's way."""
+
+from __future__ import annotations
+
+import errno
+import pickle
+import socket
+import struct
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import answer_challenge, deliver_challenge
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sharedkit.errors import AuthkeyError, ServerGoneError, ServerMismatchError
+from sharedkit.manager.gevent_support import COOPERATIVE, check_patches
+from sharedkit.manager.protocol import PROTOCOL, frame
+from sharedkit.manager.sockets import End, tune
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sharedkit.manager.stopped_server import Watch
+
+__all__ = ["SessionEnded", "connect"]
+
+HANDSHAKE_SECONDS = 10  # that what listens at the address may take for all of it
+LONGEST = 1 << 20  # bytes of what it may say
+SLICE = 0.02  # seconds of one wait, where a watch is looked at between them
+
+T = TypeVar("T")
+
+
+class SessionEnded(Exception):
+    """Raised where a server knows nothing of the session: it is another one, or has given the session up."""
+
+
+class _Strange(Exception):
+    """Raised for an answer that makes no sense."""
+
+
+def connect(
+    address: Any, authkey: bytes, method: str, *args: Any, patience: float | None = None, watch: Watch | None = None
+) -> tuple[End, Any]:
+    """A new connection that serves `method`, and what the server has answered, within `patience` seconds if they are
+    given, and `HANDSHAKE_SECONDS` otherwise.
+
+    Raises AuthkeyError, ServerMismatchError, SessionEnded, ServerGoneError where no server of the kit answers,
+    RuntimeError as `check_patches`, and what the `watch` of a call that has a time does.
+    """
+    check_patches()
+    shown = repr(address)
+    end = End(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
+    end.settimeout(None)  # whatever `socket.setdefaulttimeout` says: it would not block
+    talk = _Talk(end, HANDSHAKE_SECONDS if patience is None else patience, watch)
+    try:
+        talk.connect(address)
+        kind, result = _shake_hands(talk, authkey, (None, method, (PROTOCOL, *args), {}))
+        if kind == "#REFUSED":
+            raise ServerMismatchError(f"the server at {shown} does not serve this process: {result}")
+        if kind == "#ENDED":
+            raise SessionEnded
+        if kind != "#RETURN":
+            raise ServerGoneError(f"what listens at {shown} is no server of the kit: {result}")
+        talk.limit(0)
+        tune(end)
+    except BaseException as error:
+        end.close()
+        if isinstance(error, AuthenticationError) and not isinstance(error, AuthkeyError):
+            raise AuthkeyError(
+                f"the server at {shown} has another authkey ({error}); give get_context('manager', address=..., "
+                "authkey=...) the one that it was started with, once in this process before the first handle comes"
+            ) from None
+        if isinstance(error, BlockingIOError | TimeoutError):
+            raise ServerGoneError(
+                f"what listens at {shown} says nothing of use for {talk.seconds} seconds: it is no server of the "
+                "kit, or one that is stopped"
+            ) from error
+        if isinstance(error, EOFError) or (isinstance(error, OSError) and error.errno is not None):
+            if not talk.connected:
+                raise ServerGoneError(f"no server answers at {shown}: {error}") from error
+            raise ServerGoneError(f"what listens at {shown} hung up: {error or 'end of file'}") from error
+        if isinstance(error, _Strange):
+            raise ServerGoneError(f"what listens at {shown} is no server of the kit: {error}") from error
+        raise
+    return end, result
+
+
+def _shake_hands(talk: Any, authkey: bytes, request: object) -> tuple[str, Any]:
+    try:
+        answer_challenge(talk, authkey)
+        deliver_challenge(talk, authkey)
+        talk.send_bytes(pickle.dumps(request))
+        kind, result = pickle.loads(talk.recv_bytes(LONGEST))
+    except (AssertionError, ValueError, TypeError, pickle.UnpicklingError) as error:
+        raise _Strange(str(error)) from error
+    return kind, result
+
+
+class _Talk:
+    """What multiprocessing's handshake needs of a connection, with one time limit for all of it, the connecting too;
+    then BlockingIOError.
+
+    The limit is the system's, for Python's own would have a Unix socket refuse at once where many want to connect.
+    """
+
+    def __init__(self, end: End, seconds: float, watch: Watch | None) -> None:
+        self.connected = False
+        self.seconds = seconds
+        self._end = end
+        self._watch = watch
+        self._until = monotonic() + seconds
+
+    def limit(self, seconds: float) -> None:
+        """Each read and write from now on may take so long and no longer; 0: for ever."""
+        if COOPERATIVE:
+            self._end.settimeout(seconds or None)
+            return
+        whole = int(seconds)
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            self._end.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", whole, int((seconds - whole) * 1e6)))
+
+    def _limit_to_rest(self) -> None:
+        rest = self._until - monotonic()
+        if rest < 1e-6:
+            raise BlockingIOError(errno.EAGAIN, "time is over")
+        self.limit(rest if self._watch is None else min(rest, SLICE))
+
+    def _patiently(self, step: Callable[[], T]) -> T:
+        while True:
+            self._limit_to_rest()
+            try:
+                return step()
+            except (BlockingIOError, TimeoutError):
+                if self._watch is None:
+                    raise
+                self._watch.look(end=self._end)
+
+    def connect(self, address: Any) -> None:
+        """As `socket.connect`."""
+        if isinstance(address, str):
+            self._patiently(lambda: self._end.connect(address))
+        else:  # that goes on by itself, and is not begun again
+            self.limit(self.seconds)
+            self._end.connect(address)
+        self.connected = True
+
+    def send_bytes(self, message: bytes) -> None:
+        """As `Connection.send_bytes`."""
+        rest = frame(message)
+        while rest:
+            rest = rest[self._patiently(lambda: self._end.send(rest)) :]  # noqa: B023
+
+    def recv_bytes(self, maxlength: int) -> bytes:
+        """As `Connection.recv_bytes`."""
+        (length,) = struct.unpack("!i", self._exactly(4))
+        if not 0 <= length <= maxlength:
+            raise _Strange("bad message length")
+        return self._exactly(length)
+
+    def _exactly(self, length: int) -> bytes:
+        came = b""
+        while len(came) < length:
+            more = self._patiently(lambda: self._end.recv(length - len(came)))  # noqa: B023
+            if not more and came:
+                raise _Strange("got end of file during message")
+            if not more:
+                raise EOFError
+            came += more
+        return came

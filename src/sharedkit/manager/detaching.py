@@ -1,0 +1,75 @@
+"""What becomes of a request that its thread has left, with an exception of a signal handler, in whatever state it was.
+
+This runs in a thread of its own, and comes to an end: with the server's word, or with that of the connection's end.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from sharedkit.manager.protocol import CANCELLED, RESULT, content_of, join, number_of
+
+__all__ = ["finish"]
+
+
+class Client(Protocol):
+    """Asks by the connection of the session."""
+
+    def begin(
+        self, ident: int, method: str, args: tuple[Any, ...], answered: Callable[[Any], object], thread: int
+    ) -> Any: ...
+
+
+def finish(client: Client, request: Any, give: bool) -> bool:
+    """See that `request` is done where it gives, and undone where it takes. Raises ServerGoneError, EOFError, OSError.
+
+    Whether its stream, which it has not given back, can be used again: all of it was sent, and all was answered.
+    """
+    if request.answer is not None:
+        _undo(client, request, request.answer)
+        return request.stream is not None
+    stream, number = request.stream, request.number
+    whole: bool = stream.sent
+    try:
+        if not whole:  # perhaps half a message: the server sees its end, and answers if it had the whole
+            stream.connection.shutdown(socket.SHUT_WR)
+        elif not (give or request.told):
+            stream.send(join(0, (0, "cancel", (number,), 0, ())))
+        while True:
+            answer = stream.receive()
+            if number_of(answer) != number:
+                continue
+            if give or _undo(client, request, answer) == CANCELLED:
+                return whole
+    except (EOFError, OSError):
+        whole = False
+        if give and not stream.sent:
+            _ask(client, *request.content)
+        elif give:
+            raise
+        return False
+    finally:
+        if not whole:
+            stream.connection.close()
+
+
+def _undo(client: Client, request: Any, answer: bytes | memoryview) -> int:
+    """What an answer brought is of no use to anybody here, and goes back. What kind it was."""
+    kind, payload = content_of(answer)
+    if kind == RESULT:
+        ident, method, args, thread = request.content
+        if method != "put_many":
+            _ask(client, ident, "undo", (method, args, payload), thread)
+        elif request.still and type(payload) is list:  # who has heard of Full has put nothing
+            _ask(client, ident, "take_back", (args[0], payload), thread)
+    return int(kind)
+
+
+def _ask(client: Client, ident: int, method: str, args: tuple[Any, ...], thread: int) -> None:
+    """By the connection of the session, and wait for it."""
+    over = threading.Event()
+    client.begin(ident, method, args, lambda _: over.set(), thread)
+    over.wait()

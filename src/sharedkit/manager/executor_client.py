@@ -1,0 +1,193 @@
+"""A client's side of a served executor: the futures of one handle in one process.
+
+A call is a request that is answered when the call is over. Answers come from the thread that reads all of this
+process's; a thread of the executor client's own unpickles them and runs callbacks, which may take their time or ask for
+more.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import secrets
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from queue import SimpleQueue
+from typing import Any
+
+from sharedkit._core.background import background
+from sharedkit.errors import ClosedError, ExecutorGoneError, ServerGoneError, SharedkitError
+from sharedkit.executors.future import Future
+from sharedkit.manager.arguments import plain
+from sharedkit.manager.calls import unpack_outcome
+from sharedkit.manager.client import Client
+from sharedkit.manager.protocol import pack
+from sharedkit.manager.requests import Pending
+
+__all__ = ["ExecutorClient"]
+
+_desks: weakref.WeakSet[ExecutorClient] = weakref.WeakSet()
+_ending = threading.Event()  # the interpreter ends
+
+
+class ExecutorClient:
+    """Knows no handle, so that one which is forgotten can be collected; its calls are finished all the same.
+
+    The structure is let go of when nothing is to come any more, and not before.
+    """
+
+    def __init__(self, client: Client, released: deque[int], ident: int) -> None:
+        self.settling = threading.RLock()
+        self.pid = os.getpid()
+        self.closing = False
+        self.released = released
+        self._client, self._ident = client, ident
+        self._key = secrets.token_hex(8)
+        self._numbers = itertools.count(1)
+        self._futures: dict[int, Future[Any]] = {}
+        self._answers: SimpleQueue[tuple[int, Pending] | None] = SimpleQueue()  # None: the handle is gone
+        self._lock = threading.RLock()  # a signal handler may submit, too
+        self._told = threading.Condition()  # a call is over, and its callbacks
+        self._thread: threading.Thread | None = None
+        _desks.add(self)
+
+    # --- for the handle
+
+    def submit(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], timeout: float | None
+    ) -> Future[Any]:
+        """The future of a call, which is on its way. What pickling raises is in the future."""
+        if self.closing or _ending.is_set():
+            raise RuntimeError("cannot schedule new futures after shutdown")
+        future: Future[Any] = Future(self, None, 0, timeout)
+        try:
+            packed = pack((fn, args, kwargs))
+        except Exception as error:
+            future.settle(None, error)
+            return future
+        with self._lock:
+            if self._thread is None:
+                self._thread = background(self._deliver, name="sharedkit-collector")
+                self._thread.start()
+        number = future._task = next(self._numbers)
+        self._futures[number] = future
+        try:
+            request = plain("Executor", "run", (self._key, number, packed, timeout))
+            self._client.begin(self._ident, "run", request, partial(self._answered, number))
+        except BaseException as error:
+            with self._told:
+                self._futures.pop(number, None)
+                self._told.notify_all()
+            if isinstance(error, ServerGoneError):
+                raise ExecutorGoneError(str(error)) from error
+            raise
+        return future
+
+    def ask(self, method: str, *args: Any) -> Any:
+        """What the server answers, after all that was submitted before."""
+        over = threading.Event()
+        pending = self._client.begin(self._ident, method, plain("Executor", method, args), lambda _: over.set())
+        try:
+            over.wait()
+        except BaseException:
+            pending.cancel()
+            raise
+        if pending.cancelled:
+            raise ClosedError("it was closed while this call waited")
+        return pending.result()
+
+    def join(self) -> None:
+        """Wait until all calls are over, and the callbacks, too; but in one of those, do not wait for itself."""
+        with self._lock:
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            with self._told:
+                self._told.wait_for(lambda: not self._futures)
+
+    def abandon(self) -> None:
+        """The handle is gone. This may come at any moment of any thread, so nothing is locked or waited for."""
+        if self._thread is None:
+            self.released.append(self._ident)
+        else:
+            self._answers.put(None)
+
+    # --- for futures
+
+    def withdraw(self, future: Future[Any], running: bool) -> bool:
+        """For `Future.cancel`."""
+        return self._asked(future._task, "take_back", running)
+
+    def is_running(self, task: int) -> bool:
+        """Whether a worker has begun it."""
+        return self._asked(task, "is_running")
+
+    def _asked(self, number: int, method: str, *args: Any) -> bool:
+        if number not in self._futures:
+            return False
+        try:
+            return bool(self.ask(method, self._key, number, *args))
+        except SharedkitError:  # the futures will hear of it
+            return False
+
+    # --- answers
+
+    def _answered(self, number: int, pending: Pending) -> None:
+        self._answers.put((number, pending))
+
+    def _deliver(self) -> None:
+        left = False
+        while not left or self._futures:
+            answer = self._answers.get()
+            if answer is None:
+                left = True
+            else:
+                self._settle(*answer)
+            del answer  # nothing is kept while there is nothing to do
+        self.released.append(self._ident)
+        with suppress(SharedkitError):  # the server, or our session there, has ended
+            self._client.flush()
+
+    def _settle(self, number: int, pending: Pending) -> None:
+        future = self._futures.get(number)
+        if future is None:
+            return
+        try:
+            self._tell(future, pending)
+        finally:
+            with self._told:
+                self._futures.pop(number, None)  # a submit that a signal has ended drops its own, too
+                self._told.notify_all()
+
+    def _tell(self, future: Future[Any], pending: Pending) -> None:
+        value: Any = None
+        error: BaseException | None = None
+        try:
+            if pending.cancelled:
+                raise ServerGoneError("this process has ended its session with the server")
+            outcome = pending.result()
+        except ServerGoneError as gone:
+            error = ExecutorGoneError(str(gone))
+        except Exception as why:
+            error = why
+        else:
+            if outcome is None:
+                future.take_back()
+                return
+            value, error = unpack_outcome(outcome)
+        future.settle(value, error)
+
+
+def _at_exit() -> None:
+    """Before the interpreter joins its threads: what was submitted is still done, as in concurrent.futures."""
+    _ending.set()
+    for executor_client in list(_desks):
+        if executor_client.pid == os.getpid():
+            with suppress(SharedkitError):
+                executor_client.join()
+
+
+threading._register_atexit(_at_exit)  # type: ignore[attr-defined]

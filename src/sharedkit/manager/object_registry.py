@@ -1,0 +1,263 @@
+"""Every structure of one server: names, who has which open, and what is on its way to a process that starts.
+
+A structure lives while a session has it open, while it is on its way (a *ticket*), or until `unlink()` if it persists.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from functools import partial
+from time import monotonic
+from typing import Any
+
+from sharedkit._core.differences import is_another, unlike, with_another
+from sharedkit.errors import GoneError
+from sharedkit.manager.arguments import REGISTRY
+from sharedkit.manager.loop import Timer
+from sharedkit.manager.states import Call, ConditionState, LockState, Session, State, kinds
+
+__all__ = ["ObjectRegistry"]
+
+TICKET_SECONDS = 120.0
+
+
+class ObjectRegistry:
+    """What a client asks of it is a method `do_x`, as with a state."""
+
+    kind = REGISTRY
+
+    def __init__(self) -> None:
+        self._last = secrets.randbits(60)  # so that no handle of a server before, at this address, means one of ours
+        self._states: dict[int, State] = {}
+        self._names: dict[str, State] = {}
+        self._tickets: dict[str, tuple[Timer, dict[State, int]]] = {}
+        self.sessions: dict[str, Session] = {}
+
+    def settle(self) -> None:
+        """Nobody waits for the registry itself."""
+
+    # --- structures
+
+    def do_create(
+        self, call: Call, kind: str, name: str, exist_ok: bool, persist: bool, spec: dict[str, Any], extra: Any
+    ) -> int:
+        """The number of a new structure, or of an equal one of that name where `exist_ok`."""
+        found = self._names.get(name)
+        if found is not None:
+            if not exist_ok:
+                raise FileExistsError(f"{found.kind} {name!r} exists; exist_ok=True attaches to it")
+            _refuse_other(found, kind, spec, persist)
+            return self._refer(call.session, found)
+        state = self._make(kind, name, spec, extra)
+        self._adopt(state)
+        self._names[name] = state
+        if persist:
+            for each in (state, *state.parts()):
+                each.keepers.add(state)
+        return self._refer(call.session, state)
+
+    def undo_create(self, call: Call, ident: int, *args: Any) -> None:
+        self.release(call.session, (ident,))
+
+    def _make(self, kind: str, name: str, spec: dict[str, Any], extra: Any) -> State:
+        cls: Any = kinds[kind]
+        if cls is ConditionState:
+            lock: Any = None if spec["lock"] is None else self._states.get(spec["lock"])
+            if spec["lock"] is not None and not isinstance(lock, LockState):
+                raise GoneError("the lock of this condition is no longer there")
+            state: State = cls(name, spec, lock)
+        else:
+            state = cls(name, spec, *extra)
+        return state
+
+    def _adopt(self, state: State) -> None:
+        for each in (state, *state.parts()):
+            if not each.ident:
+                self._last += 1
+                each.ident = self._last
+                self._states[each.ident] = each
+
+    def _refer(self, session: Session, state: State) -> int:
+        for each in (state, *state.parts()):
+            each.refs[session] = each.refs.get(session, 0) + 1
+        return state.ident
+
+    def do_attach(self, call: Call, name: str) -> tuple[str, int]:
+        """Kind and number of what is called `name`."""
+        state = self._names.get(name)
+        if state is None:
+            raise FileNotFoundError(f"no structure of this server is called {name!r}")
+        return state.kind, self._refer(call.session, state)
+
+    def undo_attach(self, call: Call, found: tuple[str, int], *args: Any) -> None:
+        self.release(call.session, (found[1],))
+
+    def do_arrive(self, call: Call, ident: int, name: str, ticket: str | None) -> None:
+        """Open what was pickled; with a ticket it was kept alive on its way."""
+        state = self._states.get(ident)
+        if state is not None:
+            self._refer(call.session, state)
+        self._drop_ticket(ticket)
+        if state is None:
+            raise GoneError(f"{name!r} ended while the handle was on its way; keep one open, or use persist=True")
+
+    def undo_arrive(self, call: Call, result: None, ident: int, *args: Any) -> None:
+        self.release(call.session, (ident,))
+
+    def find(self, session: Session, ident: int) -> State:
+        """The structure of that number, which the session must have open."""
+        state = self._states.get(ident)
+        if state is None or session not in state.refs:
+            raise GoneError(
+                f"structure {ident} is not open in this process: it was closed, or this server is not the one that had "
+                "it; make or attach it anew"
+            )
+        return state
+
+    def do_release(self, call: Call) -> None:
+        """Nothing more: what was released came with the request."""
+
+    def do_undone(self, call: Call) -> None:
+        """Nothing more."""
+
+    def release(self, session: Session, released: Iterable[int | str]) -> None:
+        """Some handles of the session were closed or forgotten; before, children were forked with these tickets."""
+        for each in released:
+            if isinstance(each, str):
+                self._keep(session, each, self._states.values())
+                continue
+            state = self._states.get(each)
+            if state is not None:
+                self._drop(session, state)
+
+    def _drop(self, session: Session, state: State) -> None:
+        """Strike one reference off. What the session holds of what it has no more is given back, and its waits end."""
+        whole = (state, *state.parts())
+        lost = []
+        for each in whole:
+            if session in each.refs:
+                each.refs[session] -= 1
+                if each.refs[session] <= 0:
+                    del each.refs[session]
+                    lost.append(each)
+        for each in lost:
+            for call in session.waiting_in(each):
+                call.cancel()
+        for each in lost:
+            each.forget(session)
+            each.settle()
+        for each in whole:
+            self._end_unused(each)
+
+    def _end_unused(self, state: State) -> None:
+        """Let the structure go if nobody has it: no session, no ticket, and it does not persist."""
+        if state.refs or state.keepers or any(state in kept for _, kept in self._tickets.values()):
+            return
+        if self._states.pop(state.ident, None) is not None:
+            state.end()
+        if self._names.get(state.name) is state:
+            del self._names[state.name]
+
+    def do_unlink(self, call: Call, ident: int) -> None:
+        """Give its name free; a structure that persists lives from now on as others do."""
+        state = self.find(call.session, ident)
+        if self._names.get(state.name) is state:
+            del self._names[state.name]
+        for each in (state, *state.parts()):
+            each.keepers.discard(state)
+            self._end_unused(each)
+
+    # --- on the way
+
+    def do_ticket(self, call: Call, ticket: str, ident: int | None) -> None:
+        """Keep a structure alive, or all that the session has open, until a process that starts has them."""
+        state = None if ident is None else self.find(call.session, ident)
+        self._keep(call.session, ticket, self._states.values() if state is None else (state, *state.parts()))
+
+    def _keep(self, session: Session, ticket: str, wanted: Iterable[State]) -> None:
+        """A ticket that was told of before is not made again, but has what was opened since.
+
+        Its child may not have been forked before.
+        """
+        if ticket in session.redeemed or session.life is None:
+            return
+        kept = {each: each.refs[session] for each in wanted if session in each.refs}
+        if ticket in self._tickets:
+            self._tickets[ticket][1].update(kept)
+        else:
+            end = partial(self._drop_ticket, ticket)
+            self._tickets[ticket] = session.life.loop.timers.at(monotonic() + TICKET_SECONDS, end), kept
+
+    def redeem(self, session: Session, inherited: tuple[str, str | None, tuple[int, ...]]) -> None:
+        """A process that was forked has what its parent had, as far as it knows of it.
+
+        Its ticket may come later than the child itself; then the parent's session still has all.
+        """
+        parent, ticket, idents = inherited
+        before = self.sessions.get(parent)
+        kept = self._tickets[ticket][1] if ticket in self._tickets else {}
+        for ident in idents:
+            state = self._states.get(ident)
+            if state is not None and (state in kept or before in state.refs):
+                self._refer(session, state)
+        session.ticket = ticket
+        if before is not None and ticket is not None:
+            before.redeemed.append(ticket)
+        self._drop_ticket(ticket)
+
+    def do_arrived(self, call: Call) -> None:
+        """A child of a fork says that it knows of its session."""
+        call.session.arrived = True
+
+    def _drop_ticket(self, ticket: str | None) -> None:
+        """It was used, or its time is over."""
+        if ticket in self._tickets:
+            timer, kept = self._tickets.pop(ticket)
+            timer.cancel()
+            for state in kept:
+                self._end_unused(state)
+
+    # --- sessions
+
+    def end(self, session: Session) -> None:
+        """A client process is gone: end its waits, take back what it held, let go of what it had open."""
+        if session.dead:
+            return
+        session.dead = True
+        self.sessions.pop(session.ident, None)
+        for channel in list(session.channels):
+            channel.close()
+        mine = [state for state in self._states.values() if session in state.refs]
+        if session.ticket is not None and not session.arrived:  # it has given up, and may come again
+            self._keep(session, session.ticket, mine)
+        for state in mine:
+            state.forget(session)
+        for state in mine:
+            del state.refs[session]
+            state.settle()
+        for state in mine:
+            self._end_unused(state)
+
+    def close(self) -> None:
+        """The server ends."""
+        for state in list(self._states.values()):
+            state.end(at_once=True)
+
+
+def _refuse_other(found: State, kind: str, spec: dict[str, Any], persist: bool) -> None:
+    """ValueError that says how what is there differs from what was asked for."""
+    if found.kind != kind:
+        raise is_another(repr(found.name), found.kind, kind)
+    for key, value in spec.items():
+        there = found.spec[key]
+        if key == "lock" and there != value:  # numbers, which say nothing to anybody
+            raise with_another(
+                repr(found.name), kind, "a lock of its own, not the one given" if there is None else "another lock"
+            )
+        if key == "names":  # as lists, in every placement
+            there, value = list(there), list(value)
+        if (difference := unlike(key, there, value)) is not None:
+            raise with_another(repr(found.name), kind, difference)
+    if (difference := unlike("persist", found in found.keepers, bool(persist))) is not None:
+        raise with_another(repr(found.name), kind, difference)

@@ -1,0 +1,133 @@
+"""Calls that have a time, and a server that stands still: it is stopped by a signal, a debugger or a frozen machine.
+
+Who waits looks from time to time, near the end of the call's time and after it, whether the server is stopped. On one
+machine the system says so, of the process at the other end of a Unix socket. A server that runs is never taken for one
+that stands still, however slow it is. Of one that is reached over TCP nobody can say; it is asked over the session's
+connection, and stands still when it has neither said nor taken anything for `SILENCE` seconds past the call's time.
+
+The server is told to forget the call, and hears of that before it begins it, if it has not begun it yet. What it had
+done by then is taken back when it goes on.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from contextlib import suppress
+from time import monotonic
+from typing import Any, Protocol
+
+from sharedkit._core.stopped_processes import is_stopped
+
+__all__ = ["StandsStill", "Watch", "pid_of_peer"]
+
+LOOK = 0.02  # seconds between two looks, and as much as one may count: who looks late does not know what was between
+STILL = 0.08  # seconds for which the server was stopped at every look; as in ext/include/core/sk_stall.h
+LOOK_FAR = 0.5  # the same over TCP
+SILENCE = 5.0
+
+
+class Connection(Protocol):
+    """One connection of the client: bytes that came and went so far, and its socket."""
+
+    @property
+    def connection(self) -> Any: ...
+    @property
+    def came(self) -> int: ...
+    @property
+    def gone(self) -> int: ...
+
+
+class Client(Protocol):
+    """What a look asks of the client."""
+
+    @property
+    def shown(self) -> str: ...
+    def session_stream(self) -> Connection | None: ...
+    def sent_so_far(self) -> int: ...
+    def ping(self) -> None: ...
+
+
+class StandsStill(Exception):
+    """Raised where the time of a call is over and the server stands still. The call is left already."""
+
+    def __init__(self, why: str, pid: int = 0) -> None:
+        super().__init__(why)
+        self._pid = pid
+
+    def is_over(self) -> bool:
+        """Whether the server has gone on since: then it says soon what became of the call."""
+        return self._pid != 0 and not is_stopped(self._pid)
+
+
+def pid_of_peer(end: socket.socket) -> int:
+    """Of the process at the other end of a Unix socket, as far as this one can name it; else 0."""
+    with suppress(OSError):
+        if end.family == socket.AF_UNIX:
+            pid: int = struct.unpack("3i", end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+            return pid
+    return 0
+
+
+class Watch:
+    """One call's looks: its time ends `bound` seconds after this was made."""
+
+    __slots__ = ("_client", "_last", "_moved", "_still", "_until")
+
+    def __init__(self, client: Client, bound: float) -> None:
+        self._client = client
+        self._until = monotonic() + max(0.0, bound)
+        self._last = 0.0
+        self._still = 0.0
+        self._moved: Any = None
+
+    def patience(self) -> float:
+        """Seconds until there is reason to look for the first time."""
+        return max(LOOK, self._until - monotonic() - STILL)
+
+    def look(self, stream: Connection | None = None, end: socket.socket | None = None) -> float:
+        """Seconds until the next look. StandsStill where the time is over and the server is stopped.
+
+        `stream` is that of the call, and `end` its connection, where it has one; otherwise the session's will do.
+        """
+        now = monotonic()
+        if now < self._until - STILL:
+            return self._until - STILL - now
+        session = self._client.session_stream()
+        if end is None:
+            own = stream or session
+            end = None if own is None else own.connection
+        pid = 0 if end is None else pid_of_peer(end)
+        if pid:
+            self._judge(now, is_stopped(pid), LOOK)
+            if now >= self._until and self._still >= STILL:
+                raise StandsStill(
+                    f"the server at {self._client.shown} stands still: pid {pid} is stopped; others wait until it goes "
+                    "on (SIGCONT) or ends",
+                    pid,
+                )
+            return LOOK
+        if now >= self._until:
+            self._ask(now, stream, session)
+            if self._still >= SILENCE:
+                raise StandsStill(
+                    f"the server at {self._client.shown} has said nothing for {SILENCE:g} s past the time of this call"
+                )
+        return LOOK_FAR
+
+    def _judge(self, now: float, stopped: bool, most: float) -> None:
+        """Count the time between two looks that have found it stopped."""
+        passed, self._last = now - self._last, now
+        self._still = self._still + min(passed, most) if stopped and self._moved else 0.0
+        self._moved = stopped
+
+    def _ask(self, now: float, stream: Connection | None, session: Connection | None) -> None:
+        """Over TCP: whatever has moved since the last look is a sign of life; then the next one is asked for."""
+        moved = [(each.came, each.gone if each is stream else 0) for each in (stream, session) if each is not None]
+        moved.append((self._client.sent_so_far(), 0))
+        passed, self._last = now - self._last, now
+        if moved != self._moved:
+            self._moved, self._still = moved, 0.0
+            self._client.ping()
+        else:
+            self._still += min(passed, 2 * LOOK_FAR)

@@ -1,5 +1,0 @@
-"""Barriers in shared memory."""
-
-from sharedkit.shm._barrier import Barrier
-
-__all__ = ["Barrier"]

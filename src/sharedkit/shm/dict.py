@@ -1,5 +1,0 @@
-"""A dict in shared memory."""
-
-from sharedkit.shm._dict import Dict
-
-__all__ = ["Dict"]

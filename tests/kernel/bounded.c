@@ -1,0 +1,204 @@
+/* Semaphores: never more inside than there are permits, every permit given is taken; and permits that processes hold: those
+ * of the dead come back, once each, and none is given back that nobody holds. */
+#include "harness.h"
+#include "structures/sk_bounded.h"
+#include "structures/sk_semaphore.h"
+
+#define CREW 4
+#define BOUND 3
+
+static uint32_t inside;
+static uint64_t given, used, deaths;
+static bool bounded;
+
+static int take(sk_segment *s, bool willing, uint64_t until) {
+    sk_wait_state wait = {.thread = 1};
+    sk_semaphore *p = sk_semaphore_of(s);
+    int rc;
+    do {
+        if (bounded) rc = sk_bounded_take(s, willing, until, &wait);
+        else if (willing) rc = sk_semaphore_take(s, p, until, &wait);
+        else rc = sk_semaphore_grab(p);
+    } while (rc == SK_INTERRUPTED);
+    CHECK(!wait.enrolled);
+    return rc;
+}
+
+/* A little wait that is given up, as by a signal handler that raises. */
+static int take_or_quit(sk_segment *s) {
+    sk_wait_state wait = {.thread = 1};
+    uint64_t until = sk_now_ns() + 50000;
+    sk_semaphore *p = sk_semaphore_of(s);
+    int rc = bounded ? sk_bounded_take(s, true, until, &wait) : sk_semaphore_take(s, p, until, &wait);
+    if (rc != SK_INTERRUPTED) return rc;
+    if (bounded) sk_bounded_cancel(s, &wait);
+    else sk_semaphore_cancel(s, p, &wait);
+    return rc;
+}
+
+static int give(sk_segment *s, uint32_t n) {
+    int rc;
+    if (!bounded) return sk_semaphore_give(sk_semaphore_of(s), n);
+    while ((rc = sk_bounded_give(s, n, FOR_EVER)) == SK_INTERRUPTED) {}
+    return rc;
+}
+
+static int first_look(sk_segment *s) {
+    return bounded ? sk_bounded_try(s, sk_bounded_of(s)) : sk_semaphore_try(sk_semaphore_of(s));
+}
+
+static void *work(void *nothing) {
+    (void)nothing;
+    sk_segment s;
+    attach(&s);
+    uint64_t until = deadline_in(opt.millis), dices = opt.seed ^ (uint64_t)(uintptr_t)&s;
+    while (sk_now_ns() < until) {
+        uint64_t way = dice(&dices) % 8;
+        int rc = way == 0   ? first_look(&s)
+                 : way == 1 ? take(&s, false, FOR_EVER)
+                 : way == 2 ? take_or_quit(&s)
+                            : take(&s, true, FOR_EVER);
+        if (rc != SK_OK) {
+            CHECK(way < 3 && (rc == SK_BUSY || rc == SK_TIMEOUT || rc == SK_INTERRUPTED));
+            continue;
+        }
+        CHECK(sk_add32_seq_cst(&inside, 1) < BOUND);
+        sk_add64_relaxed(&used, 1);
+        if (way == 3) sk_yield();
+        sk_add32_seq_cst(&inside, (uint32_t)-1);
+        CHECK(give(&s, 1) == SK_OK);
+    }
+    leave(&s);
+    return NULL;
+}
+
+/* Take some and die, again and again. */
+static void *perish(void *nothing) {
+    (void)nothing;
+    uint64_t until = deadline_in(opt.millis), dices = opt.seed;
+    while (sk_now_ns() < until) {
+        sk_segment s;
+        attach(&s);
+        uint32_t some = 1;
+        CHECK(take(&s, true, FOR_EVER) == SK_OK);
+        if (dice(&dices) % 2 == 0 && take(&s, false, FOR_EVER) == SK_OK) some++;
+        CHECK(sk_add32_seq_cst(&inside, some) + some <= BOUND);
+        sk_add32_seq_cst(&inside, -some);
+        sk_add64_relaxed(&deaths, 1);
+        die(&s);
+    }
+    return NULL;
+}
+
+/* Signals: as many are taken as are given. */
+static void *consume(void *nothing) {
+    (void)nothing;
+    sk_segment s;
+    attach(&s);
+    for (;;) {
+        CHECK(take(&s, true, FOR_EVER) == SK_OK);
+        if (sk_load64_acquire(&given) == 0) break;
+        sk_add64_relaxed(&used, 1);
+    }
+    leave(&s);
+    return NULL;
+}
+
+static void semaphores(void) {
+    sk_plan plan = {.kind = 9, .seats = 16, .body_len = sk_semaphore_body_len(16), .fill = sk_semaphore_fill};
+    sk_segment s;
+    crew c = {.n = 0};
+    plan.param[SK_SEMAPHORE_FIRST] = BOUND;
+    create(&s, &plan);
+    sk_semaphore *p = sk_semaphore_of(&s);
+    for (int i = 0; i < CREW; i++) hire(&c, work, NULL);
+    gather(&c);
+    CHECK(inside == 0 && p->value == BOUND && p->token == 0 && sk_seat_counts_sum(&s, p->waiters) == 0 && used > 0);
+
+    for (int i = 0; i < BOUND; i++) CHECK(take(&s, true, FOR_EVER) == SK_OK);
+    CHECK(take(&s, true, sk_now_ns() + 100000) == SK_TIMEOUT && take(&s, false, 0) == SK_BUSY);
+    given = 1;
+    used = 0;
+    for (int i = 0; i < CREW; i++) hire(&c, consume, NULL);
+    uint64_t until = deadline_in(opt.millis), sum = 0, dices = opt.seed;
+    while (sk_now_ns() < until) {
+        uint32_t n = 1 + dice(&dices) % 3;
+        CHECK(give(&s, n) == SK_OK);
+        sum += n;
+        while (sk_semaphore_value(p) > 1000) sk_yield();
+    }
+    while (sk_load64_relaxed(&used) != sum) sk_yield(); /* every one is taken */
+    sk_store64_release(&given, 0);
+    CHECK(give(&s, CREW) == SK_OK);
+    gather(&c);
+    CHECK(p->value == 0);
+
+    CHECK(give(&s, SK_SEMAPHORE_MOST) == SK_OK && give(&s, 1) == SK_OVERFLOW && p->value == SK_SEMAPHORE_MOST);
+    leave(&s);
+}
+
+static void what_the_dead_held(sk_segment *s) {
+    sk_bounded *p = sk_bounded_of(s);
+    sk_segment other;
+    attach(&other);
+    for (int i = 0; i < BOUND; i++) CHECK(take(&other, false, FOR_EVER) == SK_OK);
+    CHECK(take(s, false, FOR_EVER) == SK_BUSY && take(s, true, sk_now_ns() + 3000000) == SK_TIMEOUT);
+    CHECK(give(s, BOUND + 1) == SK_EXCESS && give(s, 1) == SK_OK); /* another's: acquired there, released here */
+    CHECK(sk_seat_counts_mine(&other, p->counts) == BOUND - 1 && take(&other, false, FOR_EVER) == SK_OK);
+    die(&other);
+    CHECK(sk_bounded_value(s) == BOUND);
+    for (int i = 0; i < BOUND; i++) CHECK(take(s, i % 2 == 0, sk_now_ns() + 1000000000) == SK_OK);
+    CHECK(take(s, false, FOR_EVER) == SK_BUSY && give(s, BOUND) == SK_OK && give(s, 1) == SK_EXCESS);
+
+    attach(&other); /* a dead one's seat is taken again before anybody asked */
+    CHECK(take(&other, false, FOR_EVER) == SK_OK);
+    die(&other);
+    attach(&other);
+    CHECK(take(&other, false, FOR_EVER) == SK_OK && p->free == BOUND - 1);
+    p->lock = sk_me(&other); /* and dies in the midst of it: what the words say is not believed */
+    p->free = 77;
+    die(&other);
+    for (int i = 0; i < BOUND; i++) CHECK(take(s, false, FOR_EVER) == SK_OK);
+    CHECK(take(s, false, FOR_EVER) == SK_BUSY && give(s, BOUND) == SK_OK && p->free == BOUND);
+}
+
+/* A process that is stopped with the lock keeps nobody who does not wait, and who waits keeps its time. */
+static void holder_stands_still(sk_segment *s) {
+    sk_segment other;
+    sk_wait_state wait = {.thread = 7};
+    int rc;
+    attach(&other);
+    sk_bounded *p = sk_bounded_of(&other);
+    CHECK(sk_bounded_enter(&other, p, FOR_EVER) == SK_OK);
+    while ((rc = sk_bounded_take(s, false, FOR_EVER, &wait)) == SK_INTERRUPTED) {}
+    CHECK(rc == SK_STALLED && take(s, true, sk_now_ns() + 20000000) == SK_TIMEOUT);
+    sk_bounded_detach(p);
+    CHECK(take(s, false, FOR_EVER) == SK_OK && give(s, 1) == SK_OK);
+    leave(&other);
+}
+
+int main(int argc, char **argv) {
+    begin(argc, argv, "permits");
+    semaphores();
+
+    sk_plan plan = {.kind = 10, .seats = 16, .body_len = sk_bounded_body_len(16), .fill = sk_bounded_fill};
+    sk_segment s;
+    crew c = {.n = 0};
+    bounded = true;
+    shared_at = NULL;
+    plan.param[SK_BOUNDED_BOUND] = BOUND;
+    unlink(path);
+    create(&s, &plan);
+    for (int i = 0; i < CREW; i++) hire(&c, work, NULL);
+    gather(&c);
+    CHECK(inside == 0 && sk_bounded_value(&s) == BOUND && sk_bounded_of(&s)->free == BOUND);
+    for (int i = 0; i < CREW - 1; i++) hire(&c, work, NULL);
+    hire(&c, perish, NULL);
+    gather(&c);
+    CHECK(inside == 0 && deaths > 0 && sk_bounded_value(&s) == BOUND);
+    CHECK(sk_seat_counts_sum(&s, sk_bounded_waiting(&s)) == 0 && sk_bounded_of(&s)->token == 0);
+    what_the_dead_held(&s);
+    holder_stands_still(&s);
+    leave(&s);
+    return 0;
+}
