@@ -1,4 +1,4 @@
-"""`get_context`: the same class names, with the state in another place."""
+"""`get_context`: the same class names for each placement of the state."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ __all__ = ["Context", "ManagerContext", "get_context"]
 class Context:
     """The classes of one placement, in the manner of `multiprocessing.get_context()`.
 
-    `method` is the placement's name; `attach(name)` opens whatever has that name there, and raises
-    FileNotFoundError where nothing has. `with get_context(method) as ctx:` suits every placement; what is in threads or
-    shared memory lives as long as its handles all the same.
+    `method` is the placement's name; `attach(name)` opens the structure that has this name there, and raises
+    FileNotFoundError if there is none. `with get_context(method) as ctx:` works for every placement; structures in
+    threads or shared memory still live as long as their handles.
     """
 
     method: str
@@ -90,8 +90,8 @@ class Context:
 class ManagerContext(Context):
     """The classes of one server. `with` starts the server, if this process is to start it, and ends it.
 
-    Leaving a context that has connected to a server ends the session of this process there: what its handles held is
-    given back, and the server goes on.
+    Leaving a context that has connected to a server ends the session of this process there: whatever its handles held
+    is released, and the server keeps running.
     """
 
     Executor: type[manager.Executor] = field(init=False)
@@ -131,7 +131,10 @@ class ManagerContext(Context):
         await waiters.in_thread(self.close)
 
     def close(self) -> None:
-        """End the server, or this process's session with one that another has started. Again does nothing."""
+        """End the server, or this process's session with a server that another process has started.
+
+        Closing again does nothing.
+        """
         self.server.end()
 
     def __reduce__(self) -> tuple[Callable[..., Context], tuple[Any, ...]]:
@@ -143,7 +146,8 @@ _METHODS = ("thread", "shm")
 
 @cache
 def _context_of(method: str) -> Context:
-    """The one context of that placement, which is imported now: each stands on much that others do not need."""
+    """Return the one context of that placement. It is imported now: each placement imports much that others do not
+    need."""
     return Context(method, import_module(f"sharedkit.{method}"))
 
 
@@ -152,11 +156,11 @@ def get_context(method: Literal["manager"], address: Any = None, authkey: bytes 
 @overload
 def get_context(method: str | None = None, address: Any = None, authkey: bytes | None = None) -> Context: ...
 def get_context(method: str | None = None, address: Any = None, authkey: bytes | None = None) -> Context:
-    """The context of the placement `method`: "thread", "shm", which is the default, or "manager".
+    """Return the context of the placement `method`: "thread", "shm", which is the default, or "manager".
 
-    For "manager" without an `address` it is a new ManagerContext, whose server starts at the first use and ends with
-    this process or with its `with` statement. An `address`, `(host, port)` or the path of a socket, is of a server that
-    runs; `authkey` is that server's, by default `multiprocessing.current_process().authkey`.
+    For "manager" without an `address` it is a new ManagerContext; its server starts at the first use and ends with this
+    process or with its `with` statement. An `address`, `(host, port)` or the path of a socket, is that of a running
+    server; `authkey` is that server's, by default `multiprocessing.current_process().authkey`.
 
     Raises ValueError for an unknown method, or an address for another one.
     """

@@ -1,4 +1,4 @@
-"""Every exception and warning of the kit, each a subclass of the standard library's nearest."""
+"""Every exception and warning of the kit; each is a subclass of the nearest one of the standard library."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class ClosedError(SharedkitError, ValueError):
 
 
 class OutOfSharedMemory(SharedkitError, MemoryError):
-    """Raised when shared memory cannot be had or mapped; free some, or enlarge /dev/shm. The structure stays good."""
+    """Raised when shared memory cannot be had or mapped; free some, or enlarge /dev/shm. The structure stays valid."""
 
 
 class CorruptSegmentError(SharedkitError, ValueError):
-    """Raised when a segment is no segment or contradicts itself; remove it with `sharedkit rm --force`."""
+    """Raised when a file is not a segment or a segment is inconsistent; remove it with `sharedkit rm --force`."""
 
 
 class LayoutError(CorruptSegmentError):
@@ -55,15 +55,15 @@ class LayoutError(CorruptSegmentError):
 
 
 class UntrustedSegmentError(SharedkitError, PermissionError):
-    """Raised when others could write a segment, another user say; create it with `mode=`, or use another name."""
+    """Raised when others, such as another user, could write a segment; create it with `mode=`, or use another name."""
 
 
 class GoneError(SharedkitError, FileNotFoundError):
-    """Raised when a handle arrives after its segment's last user left; keep one open, or use `persist=True`."""
+    """Raised when a handle is unpickled after its segment's last user left; keep one open, or use `persist=True`."""
 
 
 class NotLockedError(SharedkitError, RuntimeError, ValueError):
-    """Raised when a lock is released that nobody holds; pair each `release()` with one `acquire()`."""
+    """Raised when a lock is released that is not held; pair each `release()` with one `acquire()`."""
 
 
 class SeatsExhausted(SharedkitError, OSError):
@@ -71,19 +71,19 @@ class SeatsExhausted(SharedkitError, OSError):
 
 
 class SegmentInUse(SharedkitError, OSError):
-    """Raised when a segment is to be removed that processes have attached; end them, or remove it by force."""
+    """Raised when a segment to be removed is attached by processes; end them, or remove it by force."""
 
 
 class ServerMismatchError(SharedkitError, ConnectionError):
-    """Raised when a server refuses this process: it is of another release, say. Use the same release on both sides."""
+    """Raised when a server refuses this process, for example for its release; use the same release on both sides."""
 
 
 class OwnerDiedError(SharedkitError, RuntimeError):
-    """Raised when a lock's owner died holding it and it was made to refuse then; repair, then `mark_consistent()`."""
+    """Raised when a lock's owner died holding it, if `on_owner_died="raise"`; repair, then `mark_consistent()`."""
 
 
 class OwnerDiedWarning(RuntimeWarning):
-    """Raised when a lock is acquired whose owner died holding it; check what the lock protects."""
+    """Raised when a lock is acquired whose owner died while it held the lock; check the data that the lock protects."""
 
 
 if sys.version_info >= (3, 13):
@@ -91,11 +91,12 @@ if sys.version_info >= (3, 13):
 else:
 
     class ShutDown(Exception):
-        """Raised when `put` or `get` meets a queue that was shut down; make a new queue."""
+        """Raised when `put` or `get` is called on a queue that was shut down; make a new queue."""
 
 
 def __getattr__(name: str) -> Any:
-    """Those of executors are subclasses of one whose module takes longer to import than the rest of the kit."""
+    """Import the errors of executors late: the module of their base class takes longer to import than the rest of the
+    kit."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from sharedkit._core import executor_errors

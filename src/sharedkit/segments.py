@@ -1,11 +1,11 @@
-"""Life of a named segment: create, attach, hand over, leave, sweep.
+"""The life of a named segment: create, attach, hand over, leave, sweep.
 
-A segment is one POSIX shared memory object, `sk_<name>`, as `multiprocessing.shared_memory` makes them and can
-open them, but born in one step and never known to the resource tracker (docs/decisions/0001). This module keeps
-what a process has attached, so that all its handles share one mapping and one seat, and no descriptor at all; the
-promises about deaths are kept by the kernel headers (ext/include/core/sk_segment.h).
+A segment is one POSIX shared memory object, `sk_<name>`, of the kind that `multiprocessing.shared_memory` makes and can
+open. It is created in one step and is never known to the resource tracker (docs/decisions/0001). This module keeps the
+segments that a process has attached, so that all handles share one mapping and one seat, and no descriptor stays open.
+The kernel headers keep the promises about deaths (ext/include/core/sk_segment.h).
 
-The folder is /dev/shm, or what SHAREDKIT_DIR names when sharedkit is imported; a handle carries its own.
+The folder is /dev/shm, or the value of SHAREDKIT_DIR when sharedkit is imported; a handle carries its own folder.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ __all__ = ["Kind", "SegmentInfo", "attach", "live", "remove", "shared_memory_nam
 
 PREFIX = core.PREFIX
 DEFAULT_SEATS = 192  # with the header they fill most of one page
-_IN_TRANSIT_MOST = 200  # descriptors for one child
-_SPARE = 32  # descriptors that are left for what starts it
-SWEEP_EVERY = 1.0  # seconds: creations and attachments list the folder no more often
+_IN_TRANSIT_MOST = 200  # limit of descriptors for one child
+_SPARE = 32  # descriptors that are left free for the code that starts the child
+SWEEP_EVERY = 1.0  # seconds; creations and attachments list the folder no more often
 _NAME_BYTES = 200
-_FOLDER_BYTES = 300  # with the name less than SK_PATH
+_FOLDER_BYTES = 300  # together with the name less than SK_PATH
 
 
 class Kind(NamedTuple):
@@ -54,10 +54,10 @@ class Kind(NamedTuple):
 
 
 class Blueprint(NamedTuple):
-    """A structure before it is there, whichever memory it will lie in.
+    """A structure before it is created, in whichever memory.
 
-    `make(place, name, seats, flags)` makes its segment. `differs(segment)`, of one that has its name and is of its
-    kind, answers None for an equal one, or words for the difference.
+    `make(place, name, seats, flags)` makes its segment. `differs(segment)` is given a segment of the same name and
+    kind, and answers None if it is equal, or words for the difference.
     """
 
     kind: int
@@ -74,12 +74,12 @@ class _Transit(NamedTuple):
     path: str
 
     def is_needed(self) -> bool:
-        """Until `start()` is over."""
+        """Whether the child still needs it: until `start()` is over."""
         popen = self.popen()
         return popen is not None and getattr(popen, "pid", None) is None
 
     def close(self) -> None:
-        """Unless the program has closed it, and its number is another file's."""
+        """Close the descriptor, unless the program has closed it and its number belongs to another file."""
         if core.leads_to(self.fd, self.file):
             os.close(self.fd)
 
@@ -98,7 +98,7 @@ class SegmentInfo:
 
 
 _kinds: dict[int, Kind] = {}
-_gate = threading.RLock()
+_lock = threading.RLock()
 _named: weakref.WeakValueDictionary[str, Segment] = weakref.WeakValueDictionary()
 _watched: weakref.WeakSet[Segment] = weakref.WeakSet()
 _in_transit: list[_Transit] = []
@@ -106,7 +106,7 @@ _next_sweep = 0.0
 
 
 def register_kind(kind: Kind) -> None:
-    """Make a structure known to `attach` and `live`."""
+    """Register a structure for `attach` and `live`."""
     _kinds[kind.number] = kind
 
 
@@ -116,7 +116,7 @@ def shared_memory_name(name: str) -> str:
 
 
 def checked_name(name: object) -> str:
-    """`name` as a plain str, also that of a StrEnum; TypeError or ValueError where no structure can have it."""
+    """`name` as a plain str, also if it is a StrEnum; TypeError or ValueError if no structure can have this name."""
     if not isinstance(name, str):
         raise TypeError(f"a name must be a str, not {type(name).__name__}")
     name = str.__str__(name)
@@ -135,7 +135,7 @@ def _path_of(name: str, folder: str | None = None) -> str:
 
 
 def _keep(segment: Segment) -> Segment:
-    with _gate:
+    with _lock:
         other = _named.get(segment.path)
         if other is not None and other.file == segment.file:  # another thread attached it as soon as it had its name
             return other
@@ -160,7 +160,7 @@ def checked_seats(seats: int) -> int:
 
 
 def admission(mode: int | None, group: int | str | None) -> tuple[int, int]:
-    """The permissions of a segment's file, and the group that it is given to. TypeError, ValueError, LookupError."""
+    """The permissions and the group of a segment's file. TypeError, ValueError, LookupError."""
     if mode is None:
         mode = 0o600 if group is None else 0o660
     mode = operator.index(mode)
@@ -185,9 +185,9 @@ def create(
     mode: int | None,
     group: int | str | None,
 ) -> Segment:
-    """The new segment of the blueprint; with `exist_ok`, the one that is there if it is equal.
+    """The new segment of the blueprint; with `exist_ok`, the existing one if it is equal.
 
-    FileExistsError when the name is taken, ValueError when what is there differs, OutOfSharedMemory.
+    FileExistsError if the name is taken, ValueError if the existing segment differs, OutOfSharedMemory.
     """
     seats, flags = checked_seats(seats), flags_of(persist)
     _close_arrived()
@@ -199,10 +199,10 @@ def create(
         name = os.urandom(6).hex() if chosen is None else chosen
         path = _path_of(name)
         try:
-            # May take seconds: the gate is open.
+            # This may take seconds: `_lock` is not held.
             return _keep(blueprint.make(Place(path, permissions, gid), name, seats, flags))
         except FileExistsError:
-            # An orphan has no claim on its name; another process may have swept it.
+            # An orphan does not keep its name; another process may have swept it.
             if anonymous or core.sweep([path]) or not os.path.lexists(path):
                 continue
             _refuse_orphan_of_another(path, name)
@@ -217,7 +217,7 @@ def create(
 
 
 def _refuse_orphan_of_another(path: str, name: str) -> None:
-    """FileExistsError when another user's program left the segment: it cannot be attached, and not be removed here."""
+    """FileExistsError if another user's program left the segment: this user can neither attach nor remove it."""
     try:
         owner = os.lstat(path).st_uid
         if owner == os.geteuid():
@@ -225,7 +225,7 @@ def _refuse_orphan_of_another(path: str, name: str) -> None:
         segment = Segment.attach(path, name, "group", present=False)
         if segment.persist or segment.in_use:
             return
-    except (errors.CorruptSegmentError, OSError):  # gone, or not for us to look at
+    except (errors.CorruptSegmentError, OSError):  # gone, or this user may not look at it
         return
     raise FileExistsError(
         errno.EEXIST,
@@ -246,7 +246,7 @@ def check_same(
     seats: int,
     name_of: Callable[[int], str] = _name_of,
 ) -> None:
-    """ValueError that says how what is there differs from what was asked for; `name_of` a kind."""
+    """ValueError that says how `there` differs from the requested segment; `name_of` gives the name of a kind."""
     was, wanted = name_of(there.kind), name_of(blueprint.kind)
     if was != wanted:
         raise is_another(called, was, wanted)
@@ -267,7 +267,7 @@ def attach_segment(name: str, *, folder: str | None = None, trust: str | None = 
     name = checked_name(name)
     path = _path_of(name, folder)
     sweep_now_and_then()
-    with _gate:
+    with _lock:
         segment = _named.get(path)
         if segment is not None and segment.named:
             return segment
@@ -282,21 +282,21 @@ def attach_segment(name: str, *, folder: str | None = None, trust: str | None = 
 
 
 def attach(name: str, *, trust: str | None = None) -> Any:
-    """A handle to the structure named `name`, whatever it is.
+    """Return a handle to the structure named `name`, whatever it is.
 
     `trust`: None, for segments that only this user or root may write; "group", for those that a group of this process
-    may write, too (see `mode=` and `group=` of the structures). Whoever may write a segment can run code in those who
-    attach it, by way of pickle.
+    may write, too (see `mode=` and `group=` of the structures). A process that may write a segment can run code in
+    every process that attaches it, by way of pickle.
 
-    FileNotFoundError when there is none (any more), UntrustedSegmentError when others may write it, LayoutError when
-    another release made it, CorruptSegmentError when it is not a sound segment.
+    Raises FileNotFoundError when there is none (any more), UntrustedSegmentError when others may write it, LayoutError
+    when another release made it, CorruptSegmentError when it is not a sound segment.
     """
     _close_arrived()
     return open_as_kind(attach_segment(name, trust=trust))
 
 
 def open_as_kind(segment: Segment) -> Any:
-    """A handle of the class that its kind was registered with. CorruptSegmentError."""
+    """Return a handle of the class that is registered for the segment's kind. CorruptSegmentError."""
     kind = _kinds.get(segment.kind)
     if kind is None:
         raise errors.CorruptSegmentError(f"segment {segment.name!r} is of unknown kind {segment.kind}")
@@ -307,7 +307,7 @@ def open_as_kind(segment: Segment) -> Any:
 
 
 def travel(segment: Segment) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """How a handle is pickled: what opens the segment on arrival."""
+    """The pickled form of a handle: the function that opens the segment on arrival, and its arguments."""
     folder = os.path.dirname(segment.path)
     return _arrive, (segment.name, segment.identity, _send(segment), folder, segment.trust)
 
@@ -316,16 +316,17 @@ core.set_travel(travel)
 
 
 def _send(segment: Segment) -> Any:
-    """What keeps the segment alive on the way: a descriptor to a child that is being started, else nothing.
+    """The object that keeps the segment alive until it arrives: a descriptor for a child that is being started, else
+    None.
 
-    Nothing, too, where few descriptors are left, or for more handles than `forkserver` takes descriptors at once (256):
-    those are as safe as any pickled handle, while this process keeps one open.
+    None also if few descriptors are left, or for more handles than the 256 descriptors that `forkserver` takes at once:
+    these handles are as safe as any pickled handle, while this process keeps one open.
     """
     _close_arrived()
     popen = multiprocessing.context.get_spawning_popen()
     if popen is None:
         return None
-    with _gate:
+    with _lock:
         if sum(entry.popen() is popen for entry in _in_transit[-_IN_TRANSIT_MOST:]) == _IN_TRANSIT_MOST:
             return None
         try:
@@ -340,7 +341,7 @@ def _send(segment: Segment) -> Any:
         _in_transit.append(_Transit(weakref.ref(popen), fd, segment.file, segment.path))
     if segment not in _watched:
         _watched.add(segment)
-        weakref.finalize(segment, _close_arrived).atexit = False  # `start()` is over when its arguments are let go
+        weakref.finalize(segment, _close_arrived).atexit = False  # `start()` is over when its arguments are released
     return reduction.DupFd(fd)
 
 
@@ -363,10 +364,10 @@ def _arrive(name: str, identity: tuple[int, int], keeper: Any, folder: str, trus
 
 
 def _close_arrived() -> None:
-    """Close our copies of descriptors whose child has been started (it has its own by then)."""
+    """Close this process's copies of descriptors whose child has been started (it has its own by then)."""
     if not _in_transit:
         return
-    with _gate:
+    with _lock:
         on_the_way = [entry for entry in _in_transit if entry.is_needed()]
         started = [entry for entry in _in_transit if entry not in on_the_way]
         _in_transit[:] = on_the_way
@@ -374,8 +375,8 @@ def _close_arrived() -> None:
 
 
 def _close_all_in_transit() -> None:
-    """Also of children that could not be started."""
-    with _gate:
+    """Close all copies, also those for children that could not be started."""
+    with _lock:
         _close(list(_in_transit))
         _in_transit.clear()
 
@@ -383,19 +384,19 @@ def _close_all_in_transit() -> None:
 def _close(transits: list[_Transit]) -> None:
     for transit in transits:
         transit.close()
-        core.sweep([transit.path])  # the child may be gone, and ours the last thing that kept the segment
+        core.sweep([transit.path])  # the child may be gone, and this descriptor the last one that kept the segment
 
 
 # --- listing, removing, sweeping --------------------------------------------------------------------------
 
 
 def _file_names() -> list[str]:
-    """Of the segments' files, the hidden ones of unlinked segments that are in use among them."""
+    """The names of the segments' files, including the hidden ones of unlinked segments that are in use."""
     return [name for name in os.listdir(core.FOLDER) if name.startswith((PREFIX, core.HIDDEN))]
 
 
 def live() -> list[SegmentInfo]:
-    """Every segment that has a name now; looking takes no seat, and removes orphans alone."""
+    """Every segment that has a name now; listing takes no seat, and removes only orphans."""
     sweep()
     return list(_look_around())
 
@@ -435,7 +436,7 @@ def _size_of(path: str) -> int:
 
 
 def remove(name: str, force: bool = False) -> None:
-    """Remove a segment's name. FileNotFoundError; SegmentInUse when processes have it open, unless forced."""
+    """Remove a segment's name. FileNotFoundError; SegmentInUse if processes have it open, unless forced."""
     name = checked_name(name)
     path = _path_of(name)
     if not force:
@@ -451,19 +452,19 @@ def remove(name: str, force: bool = False) -> None:
         core.unname(path)
     except FileNotFoundError:
         raise FileNotFoundError(errno.ENOENT, f"no segment named {name!r}", path) from None
-    except OSError:  # a link, say, or another user's, which root may remove
+    except OSError:  # a link, for example, or another user's file, which root may remove
         os.unlink(path)
 
 
 def who_has_open(segment: Segment, users: dict[tuple[int, int], set[int]]) -> tuple[int, ...]:
-    """The pids of the processes that have the segment open, sorted, also of those that have not used it."""
+    """The sorted pids of the processes that have the segment open, including those that have not used it."""
     own = _named.get(segment.path)
     ours = {os.getpid()} if own is not None and own.file == segment.file else set()
     return tuple(sorted({*segment.seated(), *users.get(segment.file, ()), *ours}))
 
 
 def _users_of_files(folder: str) -> dict[tuple[int, int], set[int]]:
-    """The pids of other processes that have files of the folder mapped, by device and inode; as far as /proc tells."""
+    """The pids of other processes that have files of the folder mapped, by device and inode, as far as /proc tells."""
     users: dict[tuple[int, int], set[int]] = {}
     where = f"{folder}/".encode()
     for pid in os.listdir("/proc") if os.path.isdir("/proc/self") else ():
@@ -472,7 +473,7 @@ def _users_of_files(folder: str) -> dict[tuple[int, int], set[int]]:
         try:
             with open(f"/proc/{pid}/maps", "rb") as maps:
                 lines = [line for line in maps if where in line]
-        except OSError:  # ended, or another user's
+        except OSError:  # the process has ended, or is another user's
             continue
         for line in lines:
             _, _, _, device, inode, _ = line.split(maxsplit=5)
@@ -482,7 +483,7 @@ def _users_of_files(folder: str) -> dict[tuple[int, int], set[int]]:
 
 
 def sweep() -> list[str]:
-    """Remove every orphan: segments whose processes have all ended. Answers their names; the GIL is free meanwhile."""
+    """Remove every orphan: segments whose processes have all ended. Return their names; the GIL is free meanwhile."""
     global _next_sweep
     _next_sweep = time.monotonic() + SWEEP_EVERY
     own = {os.path.basename(path) for path in list(_named.keys())}
@@ -494,7 +495,7 @@ def sweep() -> list[str]:
 def sweep_now_and_then() -> None:
     """Remove orphans, unless this process has looked for some within the last second."""
     if time.monotonic() >= _next_sweep:
-        with contextlib.suppress(OSError):  # creation says what is wrong with the folder
+        with contextlib.suppress(OSError):  # creation reports an error of the folder
             sweep()
 
 
@@ -507,23 +508,24 @@ def _after_fork_in_child() -> None:
             _in_transit.pop().close()
         core.forget_left()
     finally:
-        _gate.release()
+        _lock.release()
 
 
 def _leave_all() -> None:
-    """For the children of multiprocessing, which end by os._exit; all others leave after the interpreter's end."""
+    """Leave all segments: for multiprocessing's children, which end by os._exit; others do so after the interpreter's
+    end."""
     core.leave_all()
     core.sweep_left()
 
 
 def _leave_all_at_exit_of_a_child(_: object) -> None:
-    # Their finalizers are cleared when they start, so this is registered anew in each.
+    # multiprocessing clears a child's finalizers when it starts, so each child registers this again.
     multiprocessing.util.Finalize(None, _leave_all, exitpriority=-100)
 
 
-os.register_at_fork(before=_gate.acquire, after_in_parent=_gate.release, after_in_child=_after_fork_in_child)
-multiprocessing.util.register_after_fork(_gate, _leave_all_at_exit_of_a_child)
-if multiprocessing.parent_process() is not None:  # first imported by such a child's own code
+os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_after_fork_in_child)
+multiprocessing.util.register_after_fork(_lock, _leave_all_at_exit_of_a_child)
+if multiprocessing.parent_process() is not None:  # such a child's own code imports this module first
     _leave_all_at_exit_of_a_child(None)
 atexit.register(core.sweep_left)
 atexit.register(_close_all_in_transit)

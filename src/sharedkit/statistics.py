@@ -1,8 +1,8 @@
-"""What `statistics()` of each structure answers: one frozen picture, the same in every placement.
+"""The results of each structure's `statistics()`: one frozen dataclass for each, the same in every placement.
 
-A picture is taken without stopping anybody, so its numbers may be a moment apart from each other.
-`attached` holds the process ids of those that have used the structure since they opened it, the caller's among them (in
-shared memory `sharedkit ls` names also those that have it open and have not used it).
+The values are read without stopping anybody, so they may be a moment apart from each other. `attached` holds the
+process ids of the processes that have used the structure since they opened it, including the caller's (in shared memory
+`sharedkit ls` also names those that have it open and have not used it).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ BarrierState = Literal["filling", "acting", "draining", "resetting", "broken"]
 
 @dataclass(frozen=True, slots=True)
 class CounterStatistics:
-    """One counter; `striped` says that each adder has a word of its own, which reading sums up."""
+    """One counter; `striped` says that each adder has a word of its own, and a read sums the words."""
 
     name: str
     kind: str
@@ -57,11 +57,11 @@ class CountersStatistics:
 class QueueStatistics:
     """One queue.
 
-    `maxsize` and `qsize` count items; a `maxsize` of 0 is no bound. `join()` waits for `unfinished_tasks`.
-    `capacity_bytes` and `used_bytes` measure the ring that holds the items, None where they are plain
-    objects. `waiting_getters` and `waiting_putters` count sleeping threads, and for the tasks of an
-    event loop one; None where nobody counts them.
-    `put_owner` and `get_owner` are the process ids of those inside `put` and `get` now, None for nobody.
+    `maxsize` and `qsize` count items; a `maxsize` of 0 means no bound. `join()` waits for `unfinished_tasks`.
+    `capacity_bytes` and `used_bytes` measure the ring that holds the items; None where items are plain objects.
+    `waiting_getters` and `waiting_putters` count sleeping threads; all tasks of an event loop count as one; None where
+    they are not counted. `put_owner` and `get_owner` are the process ids of the processes inside `put` and `get` now,
+    None for nobody.
     """
 
     name: str
@@ -81,7 +81,7 @@ class QueueStatistics:
 
 @dataclass(frozen=True, slots=True)
 class ArrayStatistics:
-    """One array: its geometry, `dtype` as NumPy spells it, and the process id of the holder of its lock."""
+    """One array: its shape and size, `dtype` as NumPy spells it, and the process id of its lock's holder."""
 
     name: str
     kind: str
@@ -94,10 +94,10 @@ class ArrayStatistics:
 
 @dataclass(frozen=True, slots=True)
 class DictStatistics:
-    """One dict: `length` keys in a table of `buckets`; `capacity_bytes` of memory, `used_bytes` by live entries (None
-    where they are plain objects).
+    """One dict: `length` keys in a table of `buckets`; `capacity_bytes` of memory, of which live entries use
+    `used_bytes` (None where entries are plain objects).
 
-    `lock_owner` is the process id of the one who is writing now, None for nobody.
+    `lock_owner` is the process id of the process that is writing now, None for nobody.
     """
 
     name: str
@@ -114,10 +114,10 @@ class DictStatistics:
 class LockStatistics:
     """One Lock or RLock, enough to explain a wait that timed out.
 
-    `owner` is the process id of the holder, `since` the wall clock (seconds since 1970, as `time.time()`) at which it
-    took the lock; both None when it is free. `waiting` counts the threads of all processes that sleep in `acquire`.
-    `owner_died` is true from a hand-over by death until the release that ends it. `count` says how often the holder
-    has taken it: 0 when it is free, above 1 for an RLock only.
+    `owner` is the process id of the holder, `since` the wall-clock time (seconds since 1970, as `time.time()`) at which
+    it took the lock; both are None when the lock is free. `waiting` counts the threads of all processes that sleep in
+    `acquire`. `owner_died` is true from the moment that the lock is taken over from a dead process until it is released
+    in order. `count` says how often the holder has taken the lock: 0 when it is free, above 1 for an RLock only.
     """
 
     name: str
@@ -132,10 +132,10 @@ class LockStatistics:
 
 @dataclass(frozen=True, slots=True)
 class SemaphoreStatistics:
-    """One Semaphore or BoundedSemaphore: `value` permits are free, of at most `bound` (None where there is none).
+    """One Semaphore or BoundedSemaphore: `value` permits are free, of at most `bound` (None if there is no bound).
 
-    `holders` gives the permits that each process holds, by process id; empty for a Semaphore, whose permits
-    nobody owns. `waiting` counts the threads of all processes that sleep in `acquire`.
+    `holders` maps process ids to the number of permits that each process holds; it is empty for a Semaphore, because
+    nobody owns its permits. `waiting` counts the threads of all processes that sleep in `acquire`.
     """
 
     name: str
@@ -160,8 +160,8 @@ class EventStatistics:
 
 @dataclass(frozen=True, slots=True)
 class ConditionStatistics:
-    """One condition: `lock` is its lock, `waiting` counts the threads of all processes in `wait` whom nobody has
-    notified, `notified` those who were and have not come back.
+    """One condition: `lock` describes its lock, `waiting` counts the threads of all processes in `wait` that have not
+    been notified, `notified` those that have been notified and have not returned yet.
     """
 
     name: str
@@ -174,7 +174,7 @@ class ConditionStatistics:
 
 @dataclass(frozen=True, slots=True)
 class BarrierStatistics:
-    """One barrier: `waiting` of `parties` have come; `owners` holds the process id of each of them."""
+    """One barrier: `waiting` of `parties` have come; `owners` holds the process id of each that has come."""
 
     name: str
     kind: str
@@ -187,8 +187,8 @@ class BarrierStatistics:
 
 @dataclass(frozen=True, slots=True)
 class RWLockStatistics:
-    """One RWLock: the process id of the `writer` and the wall clock (seconds since 1970) `since` which it writes, None
-    for nobody; `readers` gives how many threads of each process read, by process id.
+    """One RWLock: the process id of the `writer` and the wall-clock time (seconds since 1970) `since` which it writes,
+    None for nobody; `readers` maps process ids to the number of threads of each process that read.
 
     `waiting_readers` and `waiting_writers` count sleeping threads of all processes. `owner_died` is true from a
     writer's death until the release of the next one.
@@ -207,10 +207,10 @@ class RWLockStatistics:
 
 @dataclass(frozen=True, slots=True)
 class ExecutorStatistics:
-    """One executor: `workers` are the process ids of its workers (of their own process where they are threads).
+    """One executor: `workers` are the process ids of its workers (if they are threads, that of their process).
 
-    `pending` tasks wait, `running` ones are with a worker. `deaths` counts workers that ended before the executor did,
-    those that had reached `max_tasks_per_child` among them.
+    `pending` tasks wait, `running` tasks are with a worker. `deaths` counts workers that ended before the executor did,
+    including those that had reached `max_tasks_per_child`.
     """
 
     kind: str

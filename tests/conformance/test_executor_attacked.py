@@ -168,10 +168,10 @@ def test_who_ends_in_order_is_no_danger_to_the_next_call() -> None:
         held = executor.submit(calls.pass_gate, gate)
         until(held.running)
         following = executor.submit(calls.double, 1)
-        backlog = executor._executor_manager._backlog
+        backlog = executor._executor_manager._pending_tasks
         task_claims.arrive(executor._executor_manager._words, 77)
         for _ in range(20):
-            assert backlog.bury(77, False) == ([], [])
+            assert backlog.recover(77, False) == ([], [])
         gate.set()
         assert following.result(LIMIT) == 2
     gate.close()

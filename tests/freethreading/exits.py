@@ -102,10 +102,11 @@ def looping(place: Any, dice: random.Random) -> None:
     queue, lock, empty = place.Queue(2), place.Lock(), place.Queue()
 
     async def exchange() -> None:
-        for _ in range(100):
-            await queue.aput(1)
-            async with lock:
-                await queue.aget()
+        with contextlib.suppress(*ENDED):  # asyncio prints the error of a task that is cancelled when the server goes
+            for _ in range(100):
+                await queue.aput(1)
+                async with lock:
+                    await queue.aget()
 
     async def all_of() -> None:
         with contextlib.suppress(TimeoutError):

@@ -25,7 +25,7 @@ class WithChild(QueueOperation):
         self.queue = sk.attach(self.name)
         if os.fork() == 0:
             os.close(self._gate)
-            os.read(self._until, 1)  # ends when the arena closes the fork lock, or dies
+            os.read(self._until, 1)  # ends when the arena closes the gate, or dies
             self.queue.close()
             os._exit(0)
         self._close_gate()

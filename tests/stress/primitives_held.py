@@ -38,15 +38,15 @@ class Guarding(Trial):
         died = self.handle.owner_died
         board.told[slot] += died
         board.inside[slot] = 1
-        board.poisoned[slot] += board.inside_alive() > 1
+        board.torn[slot] += board.inside_alive() > 1
         if pair[0] != pair[1]:
-            board.poisoned[slot] += not died
+            board.torn[slot] += not died
             pair[1] = pair[0]
         pair[0] += 1
         self.written[slot] += 1
         board.done[slot] += 1
         pair[1] += 1
-        board.poisoned[slot] += pair[0] != pair[1]
+        board.torn[slot] += pair[0] != pair[1]
         board.inside[slot] = 0
 
     def bury(self, slot: int) -> None:
@@ -78,7 +78,7 @@ class ReentrantTrial(Guarding):
     def work(self, slot: int, dice: random.Random) -> None:
         while not self.board.stop[0]:
             if takes(self.handle.acquire, dice):
-                self.board.poisoned[slot] += not self.handle.acquire(blocking=False)
+                self.board.torn[slot] += not self.handle.acquire(blocking=False)
                 self.write(slot)
                 self.handle.release()
                 self.handle.release()
@@ -98,7 +98,7 @@ class ReadWriteTrial(Guarding):
         while not self.board.stop[0]:
             if dice.randrange(4) == 0:
                 if takes(self.handle.acquire_write, dice):
-                    self.board.poisoned[slot] += self.board.inside_alive(self.reading) > 0
+                    self.board.torn[slot] += self.board.inside_alive(self.reading) > 0
                     self.write(slot)
                     self.handle.release_write()
             elif takes(self.handle.acquire_read, dice):
@@ -107,10 +107,10 @@ class ReadWriteTrial(Guarding):
 
     def read(self, slot: int) -> None:
         self.reading[slot] = 1
-        self.board.poisoned[slot] += self.board.inside_alive() > 0
+        self.board.torn[slot] += self.board.inside_alive() > 0
         first, second = self.pair
-        self.board.poisoned[slot] += first != second and not self.handle.owner_died
-        self.board.poisoned[slot] += int(self.pair[0] != first)
+        self.board.torn[slot] += first != second and not self.handle.owner_died
+        self.board.torn[slot] += int(self.pair[0] != first)
         self.board.done[slot] += 1
         self.reading[slot] = 0
 
@@ -148,7 +148,7 @@ class Permits(Trial):
             n = 1 + self.more(dice)
             step[slot] = self.IN
             board.inside[slot] = n
-            board.poisoned[slot] += board.inside_alive() > PERMITS and self.crowded()
+            board.torn[slot] += board.inside_alive() > PERMITS and self.crowded()
             board.done[slot] += 1
             board.inside[slot] = 0
             step[slot] = self.GIVING

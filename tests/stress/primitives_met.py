@@ -49,7 +49,7 @@ class ConditionTrial(Trial):
         board = self.board
         board.told[slot] += self.mend()
         board.inside[slot] = 1
-        board.poisoned[slot] += int(board.inside_alive() > 1 or self.tokens[0] != self.balance())
+        board.torn[slot] += int(board.inside_alive() > 1 or self.tokens[0] != self.balance())
 
     def work(self, slot: int, dice: random.Random) -> None:
         if slot == LAST:
@@ -137,7 +137,7 @@ class EventTrial(Trial):
                 board.done[slot] += 1
         else:
             while not board.stop[0]:
-                board.poisoned[slot] += not self.handle.wait()
+                board.torn[slot] += not self.handle.wait()
                 board.done[slot] += 1
 
     def fall_asleep(self, slots: list[int]) -> None:
@@ -196,7 +196,7 @@ class BarrierTrial(Trial):
 
     def act(self) -> None:
         """The last to come, while all are inside."""
-        self.board.poisoned[0] += len(set(self.mine.tolist())) != 1
+        self.board.torn[0] += len(set(self.mine.tolist())) != 1
         self.acted[0] += 1
 
     def work(self, slot: int, dice: random.Random) -> None:
@@ -214,7 +214,7 @@ class BarrierTrial(Trial):
             done += 1
             self.rounds[slot] = done
             board.done[slot] += 1
-            board.poisoned[slot] += not set(self.mine.tolist()) <= {done, done + 1}
+            board.torn[slot] += not set(self.mine.tolist()) <= {done, done + 1}
 
     def before(self, slot: int, dice: random.Random) -> None:
         everybody = list(range(SLOTS))

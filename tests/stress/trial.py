@@ -106,7 +106,7 @@ class Trial(ABC):
 
     def settle(self) -> None:
         """All have ended: what must hold of the whole."""
-        self.books.torn += int(self.board.poisoned.sum())
+        self.books.torn += int(self.board.torn.sum())
         self.books.told += int(self.board.told.sum())
         self.books.work += int(self.board.done.sum())
 

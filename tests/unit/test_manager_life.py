@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty
 from threading import BrokenBarrierError
@@ -307,3 +308,48 @@ def test_an_executor_that_nobody_shuts_down_leaves_nothing_when_its_server_ends(
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (-signal.SIGKILL if how == "killed" else 0, "")
     until(lambda: os.listdir(tmp_path) == [])  # the server hears of its owner's end a moment later
+
+
+def test_threads_that_go_on_after_their_context_has_ended_hear_that_the_server_is_gone() -> None:
+    """It may serve for another moment, and would not know their handles any more."""
+    with sk.get_context("manager") as ctx:
+        counter, told = ctx.Counter(), []
+
+        def count() -> None:
+            try:
+                while True:
+                    counter.add()
+            except BaseException as error:
+                told.append(type(error))
+
+        threads = [threading.Thread(target=count) for _ in range(4)]
+        for each in threads:
+            each.start()
+        until(lambda: counter.value > 100)
+    for each in threads:
+        each.join(LIMIT)
+    assert set(told) == {sk.ServerGoneError}
+    with pytest.raises(sk.ServerGoneError, match="this process has ended it"):
+        counter.add()
+
+
+def test_what_a_deque_holds_is_read_while_other_threads_change_it() -> None:
+    """The tickets of forked children are told with every call; without a GIL a copy of a deque may be refused."""
+    with sk.get_context("manager") as ctx:
+        counter, over = ctx.Counter(), threading.Event()
+        client = ctx.server.client()
+
+        def change() -> None:
+            while not over.is_set():
+                client.tickets.append("another")
+                with suppress(ValueError):
+                    client.tickets.remove("another")
+
+        threads = [threading.Thread(target=change) for _ in range(2)]
+        for each in threads:
+            each.start()
+        for i in range(300):
+            assert counter.add() == i + 1
+        over.set()
+        for each in threads:
+            each.join(LIMIT)

@@ -1,19 +1,19 @@
-/* The segments that this process has attached, so that they can be left at its very end, when no Python object may be
- * touched any more. Private to the process. The fork lock of the process guards the list, so that a child of a fork finds it whole; at the end no
- * thread is left that could change it. */
+/* The segments that this process has attached, so that it can leave them at its very end, when it must not touch Python
+ * objects any more. Private to the process. The fork lock of the process guards the list, so that a child of a fork
+ * finds it whole; at the end no thread is left that could change it. */
 #ifndef SK_EXIT_H
 #define SK_EXIT_H
 
 #include "core/sk_segment.h"
 
 typedef struct sk_hold {
-    sk_segment segment; /* first: a pointer to it is one to the hold */
+    sk_segment segment; /* first: a pointer to it is also a pointer to the hold */
     struct sk_hold *next, *last;
 } sk_hold;
 
 static sk_hold *sk_holds;
 
-/* `hold` is zeroed memory of the caller's, until it is dropped. */
+/* `hold` is zeroed memory that the caller keeps until it drops the hold. */
 static inline void sk_hold_add(sk_hold *hold) {
     sk_private_lock(&sk_this_process.fork_lock);
     hold->next = sk_holds;

@@ -2,12 +2,13 @@
  *
  *   offset        what                                                written by
  *   0             sk_header: kind, geometry, check sums; magic last    the creator, once, before the file has a name
- *   SK_SEATS_AT   seat table, `seats` entries of 16 bytes             whoever holds the seat's lock byte
+ *   SK_SEATS_AT   seat table, `seats` entries of 16 bytes             the process that holds the seat's lock byte
  *   meta          the structure's own description (dtype, names)     the creator, once
  *   body          the structure                                      its kernel
  *
- * A program reads header and description from the file, never from a mapping, checks what it read and uses that. Magic and
- * layout stay where they are in every layout to come, so that programs of two layouts can name both when they refuse. */
+ * A program reads header and description from the file, never from a mapping, checks what it read and uses that copy.
+ * Magic and layout stay at their offsets in every future layout, so that a program of one layout can name both when it
+ * refuses a segment of another. */
 #ifndef SK_HEADER_H
 #define SK_HEADER_H
 
@@ -56,12 +57,12 @@ static inline uint64_t sk_header_check(const sk_header *h) {
     return sk_fnv(SK_FNV, (const char *)h + from, offsetof(sk_header, check) - from);
 }
 
-/* Where the body of a segment with so many seats and so long a description begins. */
+/* Where the body begins in a segment with that many seats and a description of that length. */
 static inline uint64_t sk_body_at(uint32_t seats, uint64_t meta_len) {
     return sk_round_up(SK_SEATS_AT + (uint64_t)seats * sizeof(sk_seat_entry) + meta_len, SK_LINE);
 }
 
-/* Whether the header, a copy of one's own, can be relied on: SK_OK, SK_FOREIGN, SK_LAYOUT, SK_CORRUPT. */
+/* Whether the caller can rely on the header, a private copy: SK_OK, SK_FOREIGN, SK_OTHER_LAYOUT, SK_CORRUPT. */
 static inline int sk_header_refuse(const sk_header *h, uint64_t file_size) {
     if (h->magic != SK_MAGIC) return SK_FOREIGN;
     if (h->layout != SK_LAYOUT) return SK_OTHER_LAYOUT;
@@ -78,7 +79,7 @@ static inline int sk_header_read(sk_header *h, int fd, uint64_t file_size) {
     return sk_header_refuse(h, file_size);
 }
 
-/* Whether the description is what the creator wrote; by pieces, so that no claim of its length costs memory. */
+/* Whether the description is what the creator wrote. It is read in pieces, so that a false length costs no memory. */
 static inline int sk_header_read_meta(const sk_header *h, int fd) {
     unsigned char piece[SK_PAGE];
     uint64_t sum = SK_FNV;

@@ -1,18 +1,19 @@
 /* The robust lock word: 0, or its owner with a flag that says "somebody may be parked".
  *
- *   word                    meaning                      who moves it on
+ *   word                    meaning                      who changes it next
  *   0                       free                         anybody, by compare-and-swap
  *   owner                   taken                        the owner, by a swap to 0
  *   owner | SK_LOCK_WAITED  taken, sleepers to be woken  the owner, by a swap to 0 and a wake
  *   (either), owner dead    left behind                  anybody who has proof of the death, by compare-and-swap
  *
- * Deaths. Before the compare-and-swap: nothing happened. After it: the word names a dead owner, the next
- * one takes it over and is told SK_OWNER_DIED, and so again if it dies repairing. Between the swap to 0 and the wake:
- * sleepers look again after one slice. The sleeping scheme is that of U. Drepper, "Futexes Are Tricky" (mutex 2).
+ * Deaths. Before the compare-and-swap nothing has happened. After it the word names a dead owner: the next process
+ * takes the word over and gets SK_OWNER_DIED, and so does the one after it if that process dies repairing. Between the
+ * swap to 0 and the wake: sleepers look again after one slice. The sleeping scheme is that of U. Drepper, "Futexes Are
+ * Tricky" (mutex 2).
  *
- * A word is taken by an acquire and release (P1): whoever reads the owner in it, and then the epoch of its seat behind an
- * acquire (Q1), sees the epoch that this owner stored when it took the seat. With an acquire alone ARM64 may show the word
- * before the epoch, and a living owner would be taken for dead. */
+ * A process takes a word by an acquire and release (P1). A reader that sees the owner in the word, and then reads the
+ * epoch of its seat behind an acquire (Q1), sees the epoch that this owner stored when it took the seat. With an
+ * acquire alone ARM64 may show the word before the epoch, and the reader would take a living owner for dead. */
 #ifndef SK_LOCK_H
 #define SK_LOCK_H
 
@@ -28,7 +29,7 @@ static inline bool sk_lock_inherit(const sk_segment *s, uint32_t *word, uint32_t
 }
 
 SK_COLD static inline int sk_lock_slow(sk_segment *s, uint32_t *word, uint64_t until) {
-    /* Once parked, others may be parked too: from then on the word is taken with the flag up. */
+    /* Once this thread has parked, others may be parked too: from then on it takes the word with the flag up. */
     uint32_t flag = 0;
     uint64_t began = 0;
     for (;;) {
@@ -48,8 +49,8 @@ SK_COLD static inline int sk_lock_slow(sk_segment *s, uint32_t *word, uint64_t u
     }
 }
 
-/* Take the word, at the latest at the monotonic time `until`; 0: do not sleep.
- * SK_OK, SK_OWNER_DIED (taken; repair first), SK_BUSY, SK_TIMEOUT, SK_INTERRUPTED (a slice is over; come again). */
+/* Take the word by the monotonic time `until`; 0: do not sleep.
+ * SK_OK, SK_OWNER_DIED (taken; repair first), SK_BUSY, SK_TIMEOUT, SK_INTERRUPTED (a slice is over; call again). */
 static inline int sk_lock_take(sk_segment *s, uint32_t *word, uint64_t until) {
     uint32_t seen = 0;
     SK_SEATED(s);
@@ -58,11 +59,11 @@ static inline int sk_lock_take(sk_segment *s, uint32_t *word, uint64_t until) {
 }
 
 static inline void sk_lock_give(uint32_t *word) {
-    uint32_t was = sk_swap32_release(word, 0); /* R1: what was written under the lock is out before it is free */
+    uint32_t was = sk_swap32_release(word, 0); /* R1: what was written under the lock is visible before that */
     if (__builtin_expect(was & SK_LOCK_WAITED, 0)) sk_wake(word, 1);
 }
 
-/* The owner word of whoever holds it now, or 0. */
+/* The owner word of the process that holds the lock now, or 0. */
 static inline uint32_t sk_lock_owner(const uint32_t *word) { return sk_load32_acquire(word) & SK_OWNER_MASK; }
 
 #endif

@@ -1,4 +1,4 @@
-/* A stretch of bytes of the caller's. Several, in order, are one record of a ring or one value of a dict. */
+/* A stretch of the caller's bytes. Several, in order, are one record of a ring or one value of a dict. */
 #ifndef SK_PART_H
 #define SK_PART_H
 

@@ -1,38 +1,40 @@
-/* Waiting for a descriptor to have something to read: look a few times, then let its reader sleep in the kernel.
+/* Waiting until a descriptor has something to read: look a few times, then let the caller sleep in the kernel.
  *
- * To wake a sleeper on another core takes 20 to 40 us, on both ways of a request; the request itself a few. So who asks and
- * who answers look for a while first, and offer their core between looks to the other end, which may want it. How often is
- * learnt as in sk_wait.h: from how long the sleep took that followed. Private to one thread. */
+ * Waking a sleeper on another core takes 20 to 40 us, in each direction of a request; the request itself takes a few.
+ * So client and server look for a while first, and between looks they offer their core to the other end, which may want
+ * it. The number of looks is learnt as in sk_wait.h: from the length of the sleep that followed. Private to one
+ * thread. */
 #ifndef SK_POLL_H
 #define SK_POLL_H
 
 #include "platform/sk_platform.h"
 
 typedef struct sk_poller {
-    uint32_t looks; /* to take before sleeping; adapts, down to none */
-    uint32_t rest;  /* so many waits sleep at once: strangers want the core, */
-    uint32_t rests; /* and so many the next time that they do */
-    uint64_t since; /* when it went to sleep after looks in vain; 0: it did not */
+    uint32_t looks; /* before sleeping; adapts, down to none */
+    uint32_t rest;  /* this many waits sleep at once, because strangers want the core, */
+    uint32_t rests; /* and this many the next time that strangers want it */
+    uint64_t since; /* when the caller went to sleep after looks in vain; 0: it did not */
 } sk_poller;
 
 #define SK_LOOKS_MAX 32u
-/* A sleep that was over so soon would have been spared by more looks: they take up to 45 us, to be woken takes up to 80. */
+/* More looks would have spared a sleep shorter than this: they take up to 45 us, and a wake-up takes up to 80. */
 #define SK_SHORT_SLEEP_NS 150000u
-/* Who comes back so late from an offer of the core shares it with strangers, and each offer costs a slice of theirs (1 ms
- * and more): asleep it would be woken in time. So it sleeps at once for a while, twice as long each time. */
+/* A thread that gets its core back later than this after an offer shares it with strangers, and each offer costs a
+ * slice of theirs (1 ms and more): a sleeper would be woken in time. So the thread sleeps at once for a while, twice as
+ * long each time. */
 #define SK_LONG_OFFER_NS 300000u
 #define SK_RESTS_MIN 16u
 #define SK_RESTS_MAX 1024u
 
 static inline void sk_poller_init(sk_poller *l) { *l = (sk_poller){1, 0, SK_RESTS_MIN, 0}; }
 
-/* To let others run was dear. */
+/* An offer of the core took too long. */
 static inline void sk_poller_rests(sk_poller *l) {
     l->rest = l->rests;
     l->rests = l->rests * 2 > SK_RESTS_MAX ? SK_RESTS_MAX : l->rests * 2;
 }
 
-/* Whether something can be read at `fd`. If not, its reader is expected to sleep, and to say sk_poller_woke then. */
+/* Whether `fd` has something to read. If not, the caller is expected to sleep and to call sk_poller_woke afterwards. */
 static inline bool sk_poll(sk_poller *l, int fd) {
     if (l->rest > 0) {
         l->rest--;
@@ -56,7 +58,7 @@ static inline bool sk_poll(sk_poller *l, int fd) {
     return false;
 }
 
-/* After a sleep of so many ns: more looks next time if it was short, fewer if it was long. */
+/* After a sleep of `slept` ns: more looks next time if it was short, fewer if it was long. */
 static inline void sk_poller_learn(sk_poller *l, uint64_t slept) {
     if (slept >= SK_SHORT_SLEEP_NS) l->looks -= (l->looks + 3) / 4;
     else l->looks = l->looks == 0 ? 1 : l->looks * 2;

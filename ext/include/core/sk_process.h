@@ -1,12 +1,15 @@
 /* What a process has once: identities that no child inherits, and a fork lock that keeps forks out of half-made things.
  *
- * An identity says who this process is in one segment. It lies in memory that the system wipes in the child of a fork,
- * also of a fork that only a C library knows of: the child reads that it is nobody yet, and takes a seat of its own when it
- * first needs one. Identities are allotted from arenas, because a page each would cost a mapping each.
+ * An identity says which owner this process is in one segment. It lies in memory that the system wipes in the child of
+ * a fork, also of a fork that only a C library knows of: the child reads that it has no seat yet, and takes one of its
+ * own when it first needs one. Identities are allotted from arenas, because a page for each would cost a mapping for
+ * each.
  *
- * Between the opening of a file and its closing the fork lock is closed: a fork in the midst would share the open file, and
- * with it a lock that must end with this process. The C library's fork() waits at the fork lock; nothing in there can wait. What
- * takes long has its file open with the fork lock open, and the child of a fork closes it (sk_loose). */
+ * A thread holds the fork lock from the opening of a file to its closing: a child forked in between would share the
+ * open file, and with it a lock that must end with this process. The C library's fork() waits for the fork lock,
+ * so a thread that holds it waits for nothing but, in a sweep, for another process that is just leaving: 0.2 s at most.
+ * A long operation keeps its file open without the fork lock, and the child of
+ * a fork closes that file (sk_loose). */
 #ifndef SK_PROCESS_H
 #define SK_PROCESS_H
 
@@ -27,7 +30,7 @@ _Static_assert(sizeof(sk_identity) == 64, "identities of busy segments keep thei
 #define SK_ARENA_WORDS (SK_IDENTITIES / 64)
 #define SK_PATH 512u /* more than any folder and name that segments.py lets in */
 
-/* A file that is open while the fork lock is not closed, for what takes long; the child of a fork closes it. */
+/* A file that stays open without the fork lock, for a long operation; the child of a fork closes it. */
 typedef struct sk_loose {
     int fd;
     uint64_t file[2];
@@ -45,18 +48,18 @@ typedef struct sk_process {
     sk_private fork_lock;
     sk_loose *loose;
     sk_trouble trouble;
-    uint64_t kept;           /* a device of whose files a mapping was seen to keep the lock, or 0 */
-    bool watching;           /* forks wait at the fork lock */
-    bool wiped;              /* the system wipes the arenas; else the handler of forks does */
+    uint64_t kept;           /* a device where a mapping was seen to keep the lock of its file, or 0 */
+    bool watching;           /* the handlers of forks are installed: forks wait for the fork lock */
+    bool wiped;              /* the system wipes the arenas; otherwise the handler of forks does */
     uint32_t forks;          /* how often this process has forked */
-    uint32_t pid;            /* whose start time `started` is */
+    uint32_t pid;            /* the process whose start time `started` is */
     uint64_t started;
-    int asker;               /* a descriptor of the file last asked about, or -1: the one that the kit keeps open, */
-    uint64_t asker_file[2];  /* which is that file's as long as it leads there: others may close it, and use its number */
+    int asker;               /* a descriptor of the file last asked about, the only one the kit keeps open, or -1: */
+    uint64_t asker_file[2];  /* asker_file is its file while it leads there: others may close it and reuse its number */
     uint32_t asks;
-    sk_identity *arena[SK_ARENAS]; /* made when the ones before are full */
+    sk_identity *arena[SK_ARENAS]; /* made when the earlier ones are full */
     uint64_t used[SK_ARENAS * SK_ARENA_WORDS];
-    uint32_t hint;           /* the word of `used` to look at first */
+    uint32_t hint;           /* the word of `used` to search first */
 } sk_process;
 
 static sk_process sk_this_process = {.fork_lock = SK_PRIVATE_INIT, .asker = -1};
@@ -69,11 +72,11 @@ static inline bool sk_leads_to(int fd, const uint64_t id[2]) {
     return sk_file_look(fd, &file) == 0 && sk_same_file(file.id, id);
 }
 
-/* So often is done again what another thread cut short by closing our descriptor (a `closerange`). */
+/* How often to repeat what another thread cut short by closing our descriptor (a `closerange`). */
 #define SK_CUTS 1000
 
-/* Close it. False: it was closed by others before, and its number may be somebody's by now; what was done through it may
- * have happened elsewhere. */
+/* Close it. False: another thread closed it before, and its number may belong to another file by now; what was done
+ * through it may have happened elsewhere. */
 static inline bool sk_let_go(int fd, const uint64_t id[2]) {
     if (!sk_leads_to(fd, id)) return false;
     sk_file_close(fd);
@@ -96,14 +99,14 @@ static inline void sk_process_in_child(void) {
         if (sk_this_process.arena[i] != NULL) memset(sk_this_process.arena[i], 0, SK_IDENTITIES * sizeof(sk_identity));
 }
 
-/* Under the fork lock: the arena is there, and forks wait. */
+/* Under the fork lock: make sure that the arena exists and that forks wait. */
 static inline bool sk_process_ready(sk_process *p, uint32_t arena) {
     if (p->arena[arena] == NULL) p->arena[arena] = sk_wiped(SK_IDENTITIES * sizeof(sk_identity), &p->wiped);
     if (!p->watching) p->watching = sk_before_fork(sk_process_before_fork, sk_process_in_parent, sk_process_in_child) == 0;
     return p->arena[arena] != NULL && p->watching;
 }
 
-/* An identity that is nobody's, all 0; NULL when there are none left. */
+/* An unused identity, all 0; NULL when there are none left. */
 static inline sk_identity *sk_identity_new(sk_process *p) {
     const uint32_t words = SK_ARENAS * SK_ARENA_WORDS;
     sk_identity *found = NULL;
@@ -132,7 +135,7 @@ static inline void sk_identity_drop(sk_process *p, sk_identity *id) {
     sk_private_unlock(&p->fork_lock);
 }
 
-/* Why a file could not be opened the last time; `thread` says for whom. */
+/* Why a file could not be opened the last time; `thread` says in which thread. */
 static inline sk_trouble sk_process_trouble(sk_process *p) {
     sk_private_lock(&p->fork_lock);
     sk_trouble trouble = p->trouble;
@@ -140,8 +143,8 @@ static inline sk_trouble sk_process_trouble(sk_process *p) {
     return trouble;
 }
 
-/* Open the fork lock although a file is open, until sk_process_tie closes it again. The caller has closed it before, and takes no
- * lock through the file in between: a fork would share it. */
+/* Release the fork lock although a file is open, until sk_process_tie takes it again. The caller took it before, and
+ * takes no lock through the file in between: a fork would share that lock. */
 static inline void sk_process_loose(sk_process *p, sk_loose *loose) {
     loose->next = p->loose;
     p->loose = loose;
@@ -157,7 +160,7 @@ static inline void sk_process_tie(sk_process *p, sk_loose *loose) {
         }
 }
 
-/* Under the fork lock: keep no file open for asking. */
+/* Under the fork lock: close the file that is kept open for asking. */
 static inline void sk_process_ask_no_more(sk_process *p) {
     if (p->asker >= 0) sk_let_go(p->asker, p->asker_file);
     p->asker = -1;

@@ -1,10 +1,11 @@
-/* Seats: who uses a segment, vouched for by the system and not by a pid.
+/* Seats: which processes use a segment. The system vouches for it, and not a pid.
  *
- * A process takes a seat at its first use of a segment that needs one: an open-file-description write lock on one byte of
- * the segment's own file, far beyond its end, and the next epoch of that seat. A mapping of one page, which no child
- * inherits, keeps the open file and so the lock; its descriptor is closed at once. The system frees the lock when the
- * mapping goes: with the process, however that ends and before anybody reaps it, or at exec. A program that closes all its
- * descriptors (every daemoniser does) keeps its seat, and a fork that nobody saw keeps no dead parent's.
+ * A process takes a seat at its first use of a segment that needs one. A seat is an open-file-description write lock on
+ * one byte of the segment's own file, far beyond its end, and the next epoch of that seat. A mapping of one page, which
+ * no child inherits, keeps the open file and so the lock; the process closes the descriptor at once. The system frees
+ * the lock when the mapping goes: at exec, or with the process, however that ends and before anybody reaps it. A
+ * program that closes all its descriptors (every daemoniser does) keeps its seat, and a fork that nobody saw does not
+ * keep the seat of a dead parent.
  *
  *   owner word   31      30 .. 10     9 .. 0
  *                flag    epoch        seat          0: nobody. Epochs start at 1.
@@ -13,19 +14,20 @@
  *
  *   lock bytes   SK_BYTES + seat     write lock: the process on that seat
  *                SK_PRESENCE         read lock: a mapping of the data, which children inherit (sk_segment.h);
- *                                    write lock: the one that may remove the file
- *                SK_NAMING           write lock: the one that may take its name away
+ *                                    write lock: the process that may remove the file
+ *                SK_NAMING           write lock: the process that may take its name away
  *
- * To ask whether an owner lives, a process opens the file by its name and compares device and inode (3 us); it keeps the one
- * that it asked about last open for the next time (1 us), and lets go of it with the segment. One that has no descriptor left
- * asks in a thread with a table of its own. One that cannot ask takes everybody for alive: it waits, and robs nobody on a guess.
+ * To ask whether an owner lives, a process opens the file by its name and compares device and inode (3 us). It keeps
+ * the file that it asked about last open for the next time (1 us), and closes it when it leaves that segment. A process
+ * that has no descriptor left asks in a thread with a descriptor table of its own. A process that cannot ask takes
+ * everybody for alive: it waits, and takes nothing from anybody on a guess.
  *
- * Another thread may close our descriptors at any time (`closerange`), and their numbers be given to other files. So before a
- * descriptor is closed, and before what was done through it is believed, it is seen to lead to the file still; else all of
- * it is done again.
+ * Another thread may close our descriptors at any time (`closerange`), and the system may give their numbers to other
+ * files. So this code checks that a descriptor still leads to the file, before it closes the descriptor and before it
+ * believes what was done through it; otherwise it does all of that again.
  *
- * Deaths. Before the epoch is stored nothing has happened; between that and the owner word in the identity nobody has seen
- * the owner word. */
+ * Deaths. Before the epoch is stored nothing has happened; between that and the store of the owner word in the identity
+ * nobody has seen the owner word. */
 #ifndef SK_SEAT_H
 #define SK_SEAT_H
 
@@ -46,18 +48,18 @@
 
 #define SK_HIDDEN ".sk_"
 
-/* Written by whoever holds the seat's byte. */
+/* Written by the process that holds the seat's byte. */
 typedef struct sk_seat_entry {
     uint32_t epoch;   /* how often the seat was taken; stored first */
-    uint32_t pid;     /* of the last one who sat, in its own pid namespace: for people, and for pidfds, */
-    uint64_t started; /* which are checked by when that process began: clock ticks since the machine did, or 0 */
+    uint32_t pid;     /* of the last process that took it, in its own pid namespace: for people, and for pidfds, */
+    uint64_t started; /* which are checked by when that process began: clock ticks since the machine started, or 0 */
 } sk_seat_entry;
 _Static_assert(sizeof(sk_seat_entry) == 16, "seat entries are part of the format");
 
 /* What one process knows of the seats of one segment. */
 typedef struct sk_seats {
     sk_process *process;
-    sk_identity *id;      /* who this process is; NULL: it only looks */
+    sk_identity *id;      /* this process's identity; NULL: it only looks */
     uint64_t file[2];     /* device and inode of the segment's file */
     uint32_t count;
     sk_seat_entry *table; /* shared */
@@ -71,15 +73,16 @@ static inline uint32_t sk_seats_me(const sk_seats *s) { return s->id == NULL ? 0
 
 /* --- the file, by name --------------------------------------------------------------------------- */
 
-/* The name of a file whose name was taken away while it was in use, so that those who use it can still find it. */
+/* The hidden name: a file gets it when its name is taken away while it is in use, so that its users can still find
+ * it. */
 static inline void sk_hidden_path(char hidden[SK_PATH], const char *path, const uint64_t file[2]) {
     const char *slash = strrchr(path, '/');
     int folder = slash == NULL ? 0 : (int)(slash - path + 1);
     snprintf(hidden, SK_PATH, "%.*s" SK_HIDDEN "%llx", folder, path, (unsigned long long)file[1]);
 }
 
-/* The segment's file, opened anew, and the name that led to it; or a negative errno. -ENOENT: no name leads to it.
- * Under the fork lock until it is closed again. */
+/* Open the segment's file anew. Returns the descriptor, with the name that led to the file in `name`, or a negative
+ * errno; -ENOENT: no name leads to it. The caller holds the fork lock until it has closed the descriptor. */
 static inline int sk_seats_open(const sk_seats *s, char name[SK_PATH]) {
     int fd = -ENOENT, reason = ENOENT;
     snprintf(name, SK_PATH, "%s", s->path);
@@ -88,10 +91,10 @@ static inline int sk_seats_open(const sk_seats *s, char name[SK_PATH]) {
         sk_file file;
         int cuts = 0;
         do fd = sk_file_open(name);
-        while (fd >= 0 && sk_file_look(fd, &file) != 0 && cuts++ < SK_CUTS); /* others closed it before we looked */
+        while (fd >= 0 && sk_file_look(fd, &file) != 0 && cuts++ < SK_CUTS); /* another thread had closed it */
         if (fd >= 0 && sk_same_file(file.id, s->file)) return fd;
         if (fd >= 0) sk_let_go(fd, file.id);
-        else if (fd != -ENOENT) reason = -fd; /* no rights, say: what is there may be it */
+        else if (fd != -ENOENT) reason = -fd; /* for example no rights: that file may be the right one */
         if (fd == -EMFILE || fd == -ENFILE) break;
     }
     sk_trouble *trouble = &s->process->trouble;
@@ -103,27 +106,27 @@ static inline int sk_seats_open(const sk_seats *s, char name[SK_PATH]) {
 
 /* --- taking a seat ------------------------------------------------------------------------------- */
 
-/* Sit on `seat`, whose byte this open file has just locked. The epoch moves on at once: until then an owner who died on this
- * seat looks alive to others. */
+/* Take `seat`, whose byte this open file has just locked. The epoch moves on at once: until then an owner that died on
+ * this seat looks alive to others. */
 static inline int sk_seat_sit(sk_seats *s, int fd, uint32_t seat, uint64_t started) {
     sk_seat_entry *entry = &s->table[seat];
     uint32_t epoch = sk_load32_relaxed(&entry->epoch) + 1;
-    sk_store32_seq_cst(&entry->epoch, epoch); /* commits: words of the seat's earlier owners are dead now */
+    sk_store32_seq_cst(&entry->epoch, epoch); /* commits: the owner words of earlier owners of this seat are dead now */
     sk_store32_relaxed(&entry->pid, sk_pid());
     sk_store64_relaxed(&entry->started, started);
-    sk_fence_seq_cst(); /* whoever reads the new owner word anywhere sees this epoch, too */
+    sk_fence_seq_cst(); /* a process that reads the new owner word anywhere sees this epoch, too */
     void *pin = sk_map_pin(fd, SK_PAGE);
     if (!sk_leads_to(fd, s->file)) {
         if (pin != NULL) sk_unmap(pin, SK_PAGE);
         return SK_BUSY;
     }
-    if (pin == NULL) return SK_NO_MAPPING; /* the seat is free again, and an epoch lost */
+    if (pin == NULL) return SK_NO_MAPPING; /* the seat is free again, and one epoch is lost */
     s->id->pin = pin;
     sk_store32_release(&s->id->me, epoch << SK_SEAT_BITS | seat);
     return SK_OK;
 }
 
-/* SK_BUSY: others closed the descriptor meanwhile. */
+/* SK_BUSY: another thread closed the descriptor meanwhile. */
 static inline int sk_seat_find(sk_seats *s, uint64_t started) {
     char name[SK_PATH];
     int fd = sk_seats_open(s, name), rc = SK_NO_SEAT;
@@ -169,7 +172,7 @@ static inline void sk_seat_detach(sk_seats *s) {
 
 /* --- asking who lives ------------------------------------------------------------------------------ */
 
-/* Asks about several owners of one segment; the fork lock is closed from the first question on until the end. */
+/* Asks about several owners of one segment; it holds the fork lock from the first question until the end. */
 typedef struct sk_asker {
     const sk_seats *seats;
     bool asking;
@@ -182,7 +185,7 @@ static inline void sk_asker_end(sk_asker *a) {
     a->asking = false;
 }
 
-/* The descriptor to ask through, opened anew if it is wanted or needed; or a negative errno. */
+/* The descriptor to ask through, opened anew if the caller wants that or if there is none; or a negative errno. */
 static inline int sk_asker_through(const sk_seats *s, bool anew) {
     sk_process *p = s->process;
     char name[SK_PATH];
@@ -194,7 +197,7 @@ static inline int sk_asker_through(const sk_seats *s, bool anew) {
     return p->asker = fd;
 }
 
-/* Whether somebody sits on the seat, asked through a file opened for that. */
+/* A question whether a process holds the seat; sk_question_put asks it through a file that it opens for that. */
 typedef struct sk_question {
     const sk_seats *seats;
     uint32_t seat;
@@ -210,10 +213,11 @@ static inline void sk_question_put(void *at) {
     sk_file_close(fd);
 }
 
-/* So often a "yes" is checked for coming from the right file; a "no" always is. */
+/* Of this many answers "held", one is checked for coming from the right file; the answer "not held" is always
+ * checked. */
 #define SK_ASKS_A_CHECK 16u
 
-/* Whether somebody sits on the seat now, as far as can be asked. */
+/* Whether a process holds the seat now, as far as the system answers. */
 static inline bool sk_asker_taken(sk_asker *a, uint32_t seat) {
     const sk_seats *s = a->seats;
     uint32_t me = sk_seats_me(s);
@@ -235,7 +239,8 @@ static inline bool sk_asker_taken(sk_asker *a, uint32_t seat) {
     return true;
 }
 
-/* Whether the process that `owner` names still lives. Never "dead" on a guess: a stopped or starved owner lives. */
+/* Whether the process that `owner` names still lives. It never answers "dead" on a guess: a stopped or starved owner
+ * lives. */
 static inline bool sk_asker_lives(sk_asker *a, uint32_t owner) {
     const sk_seats *s = a->seats;
     owner &= SK_OWNER_MASK;

@@ -1,12 +1,13 @@
 /* A count for each seat, which dies with its process.
  *
  *   entry i, 64 bits   63 ... 32   31 ... 0
- *                      epoch       count       of whoever sits on seat i; of another epoch it counts as 0
+ *                      epoch       count       of the process on seat i; under another epoch it counts as 0
  *
  *   written by         the process on that seat, its threads by compare-and-swap; that commits. Where a rule says
- *                      so (sk_bounded.h) also others, by compare-and-swap
+ *                      so (sk_bounded.h), other processes write it too, by compare-and-swap
  *
- * Deaths. The entry of the dead stays as it was and counts for nothing: its epoch has moved on, or its seat is free. */
+ * Deaths. The entry of a dead process stays as it was and counts for nothing: the epoch has moved on, or the seat is
+ * free. */
 #ifndef SK_SEAT_COUNTS_H
 #define SK_SEAT_COUNTS_H
 
@@ -16,7 +17,7 @@ static inline uint64_t *sk_seat_counts_entry(const sk_segment *s, uint64_t *coun
     return &counts[sk_owner_seat(sk_me(s))];
 }
 
-/* The owner word of whoever wrote what was read from entry `seat`. */
+/* The owner word of the process that wrote `seen`, which was read from entry `seat`. */
 static inline uint32_t sk_seat_counts_owner(uint64_t seen, uint32_t seat) {
     return (uint32_t)(seen >> 32) << SK_SEAT_BITS | seat;
 }
@@ -38,7 +39,7 @@ static inline void sk_seat_counts_add(const sk_segment *s, uint64_t *counts, int
     } while (!sk_cas64_seq_cst(entry, &seen, epoch << 32 | count));
 }
 
-/* The count of whoever sits on `seat`, and who that is; 0 when it is dead. */
+/* The count of the process on `seat`, and its owner word; 0 when that process is dead. */
 static inline uint32_t sk_seat_counts_ask(sk_asker *asker, const uint64_t *counts, uint32_t seat, uint32_t *owner) {
     uint64_t seen = sk_load64_acquire(&counts[seat]);
     *owner = sk_seat_counts_owner(seen, seat);
@@ -52,7 +53,7 @@ static inline uint32_t sk_seat_counts_of(const sk_segment *s, const uint64_t *co
     return count;
 }
 
-/* The sum over all who live. */
+/* The sum over all living processes. */
 static inline uint64_t sk_seat_counts_sum(const sk_segment *s, const uint64_t *counts) {
     sk_asker asker = sk_ask(&s->seats);
     uint64_t sum = 0;

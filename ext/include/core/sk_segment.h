@@ -1,46 +1,47 @@
-/* One segment: its mappings, and its life from birth to the last one out. Its bytes are described in sk_header.h.
+/* One segment: its mappings, and its life from creation until the last process leaves. sk_header.h describes its bytes.
  *
- * Birth: an anonymous file is reserved and written, and gets its name in one step (sk_file_publish commits). A death before
- * leaves nothing at all; after it there is a whole segment.
- * Life: the first mapping of each process holds its open file, which has a read lock on SK_PRESENCE; the children of a fork
- * inherit both. No descriptor stays open: a program that closes all of them loses nothing. Who needs the file again (to ask,
- * grow, leave) opens it by its name.
- * End: who leaves unmaps, opens the file and tries a write lock on SK_PRESENCE; the one who gets it removes the name,
- * unless the segment is persistent. A death in between, an exec or an _exit of the last one leave a name with nobody
- * present: an orphan, which attachers refuse and sweepers remove in the same way.
- * Unlinking: the name becomes a hidden one (sk_hidden_path), through which those who are in still ask; the last of them
- * removes it, also of a persistent segment. Who takes a name away holds SK_NAMING, so no other file is ever hit. */
+ * Creation: the creator reserves and writes an anonymous file, and gives it its name in one step (sk_file_publish
+ * commits). A death before that step leaves nothing at all; after it there is a whole segment.
+ * Life: the first mapping of each process holds its open file, which has a read lock on SK_PRESENCE; the children of a
+ * fork inherit both. No descriptor stays open: a program that closes all of them loses nothing. A process that needs
+ * the file again (to ask, grow, leave) opens it by its name.
+ * End: a process that leaves unmaps, opens the file and tries a write lock on SK_PRESENCE; the process that gets this
+ * lock removes the name, unless the segment is persistent. A death in between leaves a name with nobody present, and so
+ * does an exec or an _exit of the last process: an orphan, which attachers refuse and sweepers remove in the same way.
+ * Unlinking: the file gets a hidden name (sk_hidden_path), through which the processes that are in still ask; the last
+ * of them removes it, also of a persistent segment. A process that takes a name away holds SK_NAMING, so it never hits
+ * another file. */
 #ifndef SK_SEGMENT_H
 #define SK_SEGMENT_H
 
 #include "core/sk_door.h"
 #include "core/sk_wait.h"
 
-/* On what is rarely called: the ways that lead past it stay short, and are inlined. */
+/* Marks functions that are rarely called: the fast paths around them stay short, and are inlined. */
 #define SK_COLD __attribute__((cold))
 
 #define SK_MAPS 48
 
-/* A process's hold on a segment. Lives in the process. */
+/* What a process keeps of a segment that it uses. Lives in the process's own memory. */
 typedef struct sk_segment {
-    sk_header header;    /* as it was read and checked: what others may write into the shared one later is not read */
+    sk_header header;    /* a checked copy: the kit does not read what others may write into the shared one later */
     sk_seats seats;
     sk_waiter waiter;
-    unsigned char *base; /* first mapping: header, seats and control words; holds the presence; stays */
+    unsigned char *base; /* first mapping: header, seats and control words; holds the presence; stays until the end */
     uint64_t base_len;
     bool persist;
-    bool left;           /* the process only looks, or is ending: no seat is taken (any more) */
+    bool left;           /* the process only looks, or is ending: it takes no seat (any more) */
     uint32_t trust;      /* see sk_door.h */
-    uint32_t forks;      /* how often the process had forked when it came in */
+    uint32_t forks;      /* how often the process had forked when it created or attached to the segment */
     void *view;          /* newest mapping */
     uint64_t view_len;
     uint32_t maps;
-    /* From here on only what a segment with a file needs: see sk_private.h. */
+    /* Only a segment with a file needs what follows: see sk_private.h. */
     struct {
         void *at;
         uint64_t len;
     } map[SK_MAPS];
-    char path[SK_PATH]; /* seats.path leads here */
+    char path[SK_PATH]; /* seats.path points here */
 } sk_segment;
 
 /* This process's owner word here; 0 while it has no seat. */
@@ -51,11 +52,12 @@ static inline bool sk_lives(const sk_segment *s, uint32_t owner) { return sk_sea
 
 SK_COLD static inline int sk_segment_sit(const sk_segment *s) {
     if (s->left) return SK_NO_SEAT;
-    sk_seats seats = s->seats; /* what is taken lies in the identity and in shared memory */
+    sk_seats seats = s->seats; /* a copy is enough: the seat lies in the identity and in shared memory */
     return sk_seat_take(&seats);
 }
 
-/* At the head of what needs an owner word: take a seat if this process has none, or return from there with the reason. */
+/* At the head of each function that needs an owner word: take a seat if this process has none, or return the reason why
+ * it cannot have one. */
 #define SK_SEATED(s)                                                                      \
     do {                                                                                  \
         if (__builtin_expect(sk_me(s) == 0, 0)) {                                         \
@@ -65,7 +67,7 @@ SK_COLD static inline int sk_segment_sit(const sk_segment *s) {
     } while (0)
 
 static inline const sk_header *sk_header_of(const sk_segment *s) { return &s->header; }
-/* Whether it lies in memory of this process alone: see sk_private.h. */
+/* Whether the segment lies in memory of this process alone: see sk_private.h. */
 static inline bool sk_segment_is_private(const sk_segment *s) { return s->maps == 0; }
 
 static inline void *sk_body_of(const sk_segment *s) { return s->base + s->header.body; }
@@ -84,9 +86,10 @@ static inline int sk_system(int negative_errno) {
 static inline void sk_segment_lock_forks(const sk_segment *s) { sk_private_lock(&s->seats.process->fork_lock); }
 static inline void sk_segment_unlock_forks(const sk_segment *s) { sk_private_unlock(&s->seats.process->fork_lock); }
 
-/* --- the file again ------------------------------------------------------------------------------ */
+/* --- opening the file again ---------------------------------------------------------------------- */
 
-/* The segment's file, opened by its name, with the fork lock closed until sk_segment_close; or a negative errno. */
+/* Open the segment's file by its name, and hold the fork lock until sk_segment_close; returns a negative errno
+ * otherwise. */
 static inline int sk_segment_open(const sk_segment *s) {
     char name[SK_PATH];
     sk_segment_lock_forks(s);
@@ -95,7 +98,7 @@ static inline int sk_segment_open(const sk_segment *s) {
     return fd;
 }
 
-/* False: others closed it before, so that what was done through it is to be done again. */
+/* False: another thread closed it before, so the caller must repeat what it did through the descriptor. */
 static inline bool sk_segment_close(const sk_segment *s, int fd) {
     int reason = errno;
     bool whole = sk_let_go(fd, s->seats.file);
@@ -104,7 +107,7 @@ static inline bool sk_segment_close(const sk_segment *s, int fd) {
     return whole;
 }
 
-/* The same, with the fork lock open until then: for what may take long. */
+/* The same, without the fork lock while the file is open: for long operations. */
 static inline int sk_segment_open_loose(const sk_segment *s, sk_loose *loose) {
     loose->fd = sk_segment_open(s);
     if (loose->fd < 0) return loose->fd;
@@ -120,7 +123,7 @@ static inline bool sk_segment_close_loose(const sk_segment *s, sk_loose *loose) 
     return sk_segment_close(s, loose->fd);
 }
 
-/* What the system says of it now, or a negative errno. */
+/* What the system says of the file now, or a negative errno. */
 static inline int sk_segment_look_at(const sk_segment *s, sk_file *file) {
     int rc = -EBADF;
     for (int cuts = 0; rc == -EBADF && cuts < SK_CUTS; cuts++) {
@@ -139,7 +142,7 @@ static inline int64_t sk_segment_size(const sk_segment *s) {
     return rc < 0 ? rc : (int64_t)file.size;
 }
 
-/* How much memory is free where it lies, in bytes. */
+/* How much memory is free where the file lies, in bytes. */
 static inline uint64_t sk_segment_room(const sk_segment *s) {
     int fd = sk_segment_open(s);
     if (fd < 0) return 0;
@@ -148,13 +151,13 @@ static inline uint64_t sk_segment_room(const sk_segment *s) {
     return room;
 }
 
-/* Whether the name still leads to it. */
+/* Whether the name still leads to the segment's file. */
 static inline bool sk_segment_is_named(const sk_segment *s) {
     sk_file file;
     return sk_file_at(s->seats.path, &file) == 0 && sk_same_file(file.id, s->seats.file);
 }
 
-/* Whether any process has it open, this one among them. */
+/* Whether any process has the segment open, this one included. */
 static inline bool sk_segment_in_use(const sk_segment *s) {
     int fd = sk_segment_open(s);
     if (fd < 0) return true;
@@ -165,8 +168,8 @@ static inline bool sk_segment_in_use(const sk_segment *s) {
 
 /* --- mappings ---------------------------------------------------------------------------------- */
 
-/* Map the file, `size` bytes long, and `len` bytes in all: beyond its end nothing is touched until it has grown. Older
- * mappings stay: other threads may be reading through them. */
+/* Map `len` bytes of the file, which is `size` bytes long now: nobody touches the bytes beyond its end until it has
+ * grown. Older mappings stay: other threads may be reading through them. */
 static inline int sk_segment_map(sk_segment *s, int fd, uint64_t size, uint64_t len) {
     if (s->maps == SK_MAPS) return SK_CORRUPT; /* every mapping is twice as long: 48 do not fit in 2^40 bytes */
     void *at = sk_map(fd, len);
@@ -180,7 +183,7 @@ static inline int sk_segment_map(sk_segment *s, int fd, uint64_t size, uint64_t 
     return SK_OK;
 }
 
-/* Map the whole file as long as it is now. SK_CORRUPT when it ends before `end`. */
+/* Map the whole file at its present length. SK_CORRUPT when it ends before `end`. */
 static inline int sk_segment_remap(sk_segment *s, uint64_t end) {
     sk_file file;
     int rc = SK_BUSY;
@@ -190,7 +193,7 @@ static inline int sk_segment_remap(sk_segment *s, uint64_t end) {
         bool seen = sk_file_look(fd, &file) == 0 && sk_same_file(file.id, s->seats.file);
         if (seen) rc = file.size >= end && file.size <= SK_LARGEST ? SK_OK : SK_CORRUPT;
         if (rc == SK_OK && file.size <= s->map[s->maps - 1].len) sk_store64_release(&s->view_len, file.size);
-        else if (rc == SK_OK) rc = sk_segment_map(s, fd, file.size, 2 * file.size); /* who grew once may grow page by page */
+        else if (rc == SK_OK) rc = sk_segment_map(s, fd, file.size, 2 * file.size); /* twice: it may grow by pages */
         if (!sk_segment_close(s, fd) && rc == SK_SYSTEM) rc = SK_BUSY;
     }
     return rc;
@@ -210,9 +213,9 @@ SK_COLD static inline int sk_segment_catch_up(sk_segment *s, uint64_t end) {
     return SK_OK;
 }
 
-/* The bytes [0, end) of the file, mapped. SK_CORRUPT when the file is not that long. */
+/* Map the bytes [0, end) of the file; *at is where they begin. SK_CORRUPT when the file is not that long. */
 static inline int sk_segment_reach(sk_segment *s, uint64_t end, unsigned char **at) {
-    while (__builtin_expect(sk_load64_acquire(&s->view_len) < end, 0)) { /* A2: the view is at least as new as its length */
+    while (__builtin_expect(sk_load64_acquire(&s->view_len) < end, 0)) { /* A2: the view is at least as new as that */
         int rc = sk_segment_catch_up(s, end);
         if (rc != SK_OK) return rc;
     }
@@ -220,7 +223,7 @@ static inline int sk_segment_reach(sk_segment *s, uint64_t end, unsigned char **
     return SK_OK;
 }
 
-/* Reserve memory up to `to`. */
+/* Reserve memory for the bytes [from, to). */
 static inline int sk_segment_reserve(const sk_segment *s, uint64_t from, uint64_t to) {
     for (int cuts = 0;; cuts++) {
         sk_loose loose;
@@ -231,7 +234,7 @@ static inline int sk_segment_reserve(const sk_segment *s, uint64_t from, uint64_
     }
 }
 
-/* Give some back; where that cannot be, it stays reserved. */
+/* Give the memory of [from, to) back; where the system cannot do that, it stays reserved. */
 static inline void sk_segment_discard(const sk_segment *s, uint64_t from, uint64_t to) {
     if (from >= to) return;
     sk_loose loose;
@@ -251,8 +254,8 @@ static inline void sk_segment_unmap(sk_segment *s) {
 
 /* --- names ---------------------------------------------------------------------------------------- */
 
-/* With nobody present, and nobody able to come in, remove the name if it still leads to this open file. 0; -EAGAIN: somebody
- * is present, or just looking; or why it cannot be. */
+/* If nobody is present, remove the name if it still leads to this open file; nobody can attach meanwhile. 0; -EAGAIN:
+ * somebody is present, or just looking; or another negative errno. */
 static inline int sk_segment_remove_unused(int fd, const char *path, const uint64_t file[2]) {
     sk_file there;
     int rc = sk_file_lock(fd, SK_PRESENCE, SK_NAMING - SK_PRESENCE + 1);
@@ -261,8 +264,8 @@ static inline int sk_segment_remove_unused(int fd, const char *path, const uint6
     return sk_same_file(there.id, file) ? sk_file_remove(path) : -ENOENT;
 }
 
-/* Who removes the last name of a file gives its memory back when it closes it, at a second for 3 GB. So the file is kept by a
- * mapping, which no child inherits, until the fork lock is open again. */
+/* A process that removes the last name of a file gives the memory back when it closes the file; that takes a second for
+ * 3 GB. So a mapping, which no child inherits, keeps the file until the process has released the fork lock. */
 #define SK_QUICKLY_FREED ((uint64_t)1 << 20)
 
 static inline void *sk_keep_memory(int fd, uint64_t held) {
@@ -273,8 +276,8 @@ static inline void sk_free_memory(void *kept) {
     if (kept != NULL) sk_unmap(kept, SK_PAGE);
 }
 
-/* Remove the segment at `path` if it is ours, nobody is present and it was not to persist. 1: removed; 0: not for us to
- * remove; a status. Reads by pread alone. `hidden`: its name was taken away before, so it does not persist. */
+/* Remove the segment at `path` if it is ours, nobody is present and it is not persistent. 1: removed; 0: not for us to
+ * remove; or a status. Reads by pread alone. `hidden`: its name was taken away before, so it does not persist. */
 static inline int sk_segment_sweep(sk_process *process, const char *path, bool hidden) {
     sk_file file;
     sk_header h;
@@ -285,7 +288,8 @@ static inline int sk_segment_sweep(sk_process *process, const char *path, bool h
     if (fd >= 0) {
         bool may = file.uid == sk_uid() && (hidden || !(h.flags & SK_PERSIST));
         int removed = may ? sk_segment_remove_unused(fd, path, file.id) : -EPERM;
-        /* Another process holds it alone: that one is between two system calls, deciding whether to remove it. */
+        /* Another process alone holds the lock: it is between two system calls, deciding whether to remove the
+         * segment. */
         for (int i = 0; removed == -EAGAIN && i < 2000 && sk_file_held_alone(fd, SK_PRESENCE, 1); i++) {
             sk_nap(100000);
             removed = sk_segment_remove_unused(fd, path, file.id);
@@ -299,7 +303,8 @@ static inline int sk_segment_sweep(sk_process *process, const char *path, bool h
     return rc;
 }
 
-/* Under the fork lock: take the name away from the open file, if it still leads there and to `only` (NULL: whichever it is). */
+/* Under the fork lock: take the name away from the open file, if the name still leads to that file and the file is
+ * `only` (NULL: any file). */
 static inline int sk_segment_hide(int fd, const char *path, const uint64_t *only, char hidden[SK_PATH]) {
     sk_file file, there;
     sk_header h;
@@ -308,14 +313,15 @@ static inline int sk_segment_hide(int fd, const char *path, const uint64_t *only
     if (rc == 0) rc = sk_file_at(path, &there);
     if (rc != 0) return rc;
     if (!sk_same_file(there.id, file.id) || (only != NULL && !sk_same_file(file.id, only))) return -ENOENT;
-    if (sk_header_read(&h, fd, file.size) != SK_OK) return sk_file_remove(path); /* no segment: nobody asks through it */
+    if (sk_header_read(&h, fd, file.size) != SK_OK) return sk_file_remove(path); /* no segment: nobody asks by it */
     sk_hidden_path(hidden, path, file.id);
     rc = sk_file_rename(path, hidden);
-    return rc == -EEXIST ? sk_file_remove(path) : rc; /* somebody has made a file of the hidden name: then nobody can ask */
+    return rc == -EEXIST ? sk_file_remove(path) : rc; /* a file of the hidden name exists: nobody can ask */
 }
 
-/* Take the name away; those who have the segment open go on. 0, or a negative errno: -ENOENT when there is none, or when it
- * leads to another file than `only`; -EAGAIN when for two seconds another process was just about to do the same. */
+/* Take the name away; the processes that have the segment open go on. 0, or a negative errno: -ENOENT when there is no
+ * such name, or when it leads to another file than `only`; -EAGAIN when for two seconds another process was just about
+ * to do the same. */
 static inline int sk_segment_unname(sk_process *process, const char *path, const uint64_t *only) {
     char hidden[SK_PATH] = "";
     sk_file there, opened;
@@ -333,7 +339,7 @@ static inline int sk_segment_unname(sk_process *process, const char *path, const
         }
         sk_private_unlock(&process->fork_lock);
     }
-    /* Nobody may be left who would remove it: who left meanwhile took us for somebody present. */
+    /* Perhaps nobody is left to remove it: a process that left meanwhile took our lock for the presence of another. */
     if (rc == 0) sk_segment_sweep(process, hidden, true);
     else sk_segment_sweep(process, path, false);
     return rc;
@@ -341,10 +347,10 @@ static inline int sk_segment_unname(sk_process *process, const char *path, const
 
 /* --- leaving ------------------------------------------------------------------------------------ */
 
-/* Whether a segment was left to others who are still present. */
+/* One departure from a segment, and whether other processes are still present. */
 typedef struct sk_leaving {
     sk_segment *s;
-    bool over; /* exchange the first mapping for one that is not present, and leave it there */
+    bool over; /* replace the first mapping by one without the presence, and keep that */
     int opened;
     bool others;
     uint64_t held; /* bytes of memory, about */
@@ -369,7 +375,8 @@ static inline void sk_segment_detach_file(void *at) {
     }
 }
 
-/* Be present no longer; the last one out removes the name. True: others are present. `over`: see sk_leaving. */
+/* End this process's presence; the last process to leave removes the name. True: others are present. `over`: see
+ * sk_leaving. */
 static inline bool sk_segment_depart(sk_segment *s, bool over, uint64_t held) {
     sk_leaving leaving = {.s = s, .over = over, .held = held};
     sk_segment_lock_forks(s);
@@ -388,7 +395,7 @@ static inline void sk_segment_detach(sk_segment *s) {
     sk_segment_depart(s, true, 0); /* the mappings keep the memory */
 }
 
-/* Let all of it go. True: others are still present. */
+/* Give up mappings, seat and presence. True: others are still present. */
 static inline bool sk_segment_abandon(sk_segment *s) {
     bool present = s->base != NULL && s->seats.id != NULL && !s->left;
     uint64_t held = s->view_len;
@@ -400,7 +407,7 @@ static inline bool sk_segment_abandon(sk_segment *s) {
     return others;
 }
 
-/* --- birth and attachment ------------------------------------------------------------------------ */
+/* --- creation and attachment --------------------------------------------------------------------- */
 
 static inline void sk_segment_patience(sk_segment *s) {
     s->waiter.patience = SK_PATIENCE_START;
@@ -416,14 +423,14 @@ static inline void sk_segment_clear(sk_segment *s, const char *path) {
     s->seats.path = s->path;
 }
 
-/* The process has an identity here from now on. */
+/* Give the process an identity in this segment. */
 static inline int sk_segment_identify(sk_segment *s, const uint64_t file[2]) {
     memcpy(s->seats.file, file, sizeof s->seats.file);
     s->seats.id = sk_identity_new(s->seats.process);
     return s->seats.id == NULL ? SK_NO_MAPPING : SK_OK;
 }
 
-/* The first mapping, and what is read through it. */
+/* Make the first mapping, and set what lies in it. */
 static inline int sk_segment_begin(sk_segment *s, int fd, uint64_t len) {
     int rc = sk_segment_map(s, fd, len, len);
     s->base = s->view;
@@ -434,10 +441,10 @@ static inline int sk_segment_begin(sk_segment *s, int fd, uint64_t len) {
     return rc;
 }
 
-/* What a segment is made with. The kernel's own part of the body is written by `fill` before the file gets its name. */
+/* The parameters of a new segment. `fill` writes the kernel's own part of the body before the file gets its name. */
 typedef struct sk_plan {
     uint32_t kind, flags, seats;
-    uint32_t mode, gid; /* permissions; group, or UINT32_MAX. 0, 0: ours alone */
+    uint32_t mode, gid; /* permissions; group, or UINT32_MAX. 0, 0: for this user alone */
     uint64_t body_len;
     uint64_t param[SK_PARAMS];
     const void *meta;
@@ -470,7 +477,7 @@ static inline int sk_segment_write(sk_segment *s, const sk_plan *plan) {
     return rc;
 }
 
-/* Memory and permissions, for what has no name yet. */
+/* Give memory and permissions to a file that has no name yet. */
 static inline int sk_segment_prepare(sk_segment *s, int fd, const uint64_t file[2], const sk_plan *plan, uint64_t size) {
     int rc = plan->mode == 0 ? 0 : sk_file_admit(fd, plan->mode, plan->gid);
     if (rc == 0) rc = sk_file_reserve(fd, 0, size);
@@ -483,7 +490,8 @@ static inline int sk_segment_prepare(sk_segment *s, int fd, const uint64_t file[
     return sk_segment_identify(s, file);
 }
 
-/* A fork since the file was opened has given its open file to the child: be present through another one. */
+/* A fork since the file was opened has shared the open file with the child: hold the presence through another open
+ * file. */
 static inline int sk_segment_part(sk_segment *s, int fd) {
     int own = sk_file_open(s->seats.path);
     if (own < 0) return sk_system(own);
@@ -494,12 +502,12 @@ static inline int sk_segment_part(sk_segment *s, int fd) {
     return rc == 0 ? SK_OK : sk_system(rc);
 }
 
-/* Under the fork lock: present, written, named. */
+/* Under the fork lock: take the presence, write the segment, and publish its name. */
 static inline int sk_segment_bear(sk_segment *s, int fd, const sk_plan *plan) {
     int rc = sk_file_share(fd, SK_PRESENCE, 1);
     if (rc != 0) return sk_system(rc);
     rc = sk_segment_begin(s, fd, s->header.size);
-    if (rc == SK_OK && !sk_leads_to(fd, s->seats.file)) rc = SK_BUSY; /* that may be anybody's memory */
+    if (rc == SK_OK && !sk_leads_to(fd, s->seats.file)) rc = SK_BUSY; /* the mapping may be of any other file */
     if (rc == SK_OK) rc = sk_segment_write(s, plan);
     if (rc != SK_OK) return rc;
     rc = sk_file_publish(fd, s->seats.path);
@@ -507,7 +515,7 @@ static inline int sk_segment_bear(sk_segment *s, int fd, const sk_plan *plan) {
     return s->forks == s->seats.process->forks ? SK_OK : sk_segment_part(s, fd);
 }
 
-/* Undo what was begun, without a word to others. */
+/* Undo what was begun; others notice nothing. */
 static inline int sk_segment_undo(sk_segment *s, int rc) {
     int reason = errno;
     sk_segment_unmap(s);
@@ -517,14 +525,14 @@ static inline int sk_segment_undo(sk_segment *s, int rc) {
     return rc;
 }
 
-/* Under the fork lock, with no descriptor open: whether a mapping keeps the open file and its lock here, as all of the kit relies
- * on; overlayfs maps another file than the one that was opened. Tried once for each device. */
+/* Under the fork lock, with no descriptor open: check that a mapping keeps the open file and its lock on this device,
+ * as the whole kit requires; overlayfs maps another file than the one that was opened. The last device that was proved is remembered. */
 static inline int sk_segment_prove(sk_segment *s) {
     sk_process *p = s->seats.process;
     char name[SK_PATH];
     if (p->kept == s->seats.file[0]) return SK_OK;
     int fd = sk_seats_open(&s->seats, name);
-    if (fd < 0) return SK_OK; /* gone or not to be asked: the next one tells */
+    if (fd < 0) return SK_OK; /* gone, or it cannot be opened: the next operation reports that */
     int held = sk_file_holder(fd, SK_PRESENCE, 1);
     if (!sk_let_go(fd, s->seats.file)) return SK_OK;
     if (held > 0) p->kept = s->seats.file[0];
@@ -533,7 +541,7 @@ static inline int sk_segment_prove(sk_segment *s) {
     return SK_FOLDER;
 }
 
-/* SK_BUSY: others closed the descriptor meanwhile. */
+/* SK_BUSY: another thread closed the descriptor meanwhile. */
 static inline int sk_segment_create_once(sk_segment *s, const char *folder, const char *path, const sk_plan *plan, uint64_t size) {
     sk_segment_clear(s, path);
     sk_process *p = s->seats.process;
@@ -549,7 +557,7 @@ static inline int sk_segment_create_once(sk_segment *s, const char *folder, cons
     int rc = sk_file_look(loose.fd, &file) == 0 ? SK_OK : SK_BUSY;
     memcpy(loose.file, file.id, sizeof loose.file);
     sk_process_loose(p, &loose);
-    if (rc == SK_OK) rc = sk_segment_prepare(s, loose.fd, file.id, plan, size); /* may take a second: forks need not wait */
+    if (rc == SK_OK) rc = sk_segment_prepare(s, loose.fd, file.id, plan, size); /* may take 1 s: forks need not wait */
     sk_process_tie(p, &loose);
     if (rc == SK_OK) rc = sk_segment_bear(s, loose.fd, plan);
     int reason = errno;
@@ -565,8 +573,8 @@ static inline int sk_segment_create_once(sk_segment *s, const char *folder, cons
     return rc == SK_OK ? rc : sk_segment_undo(s, rc);
 }
 
-/* Make the segment `path` in `folder`. SK_EXISTS, SK_NO_MEMORY, SK_NO_MAPPING, SK_TOO_LARGE, SK_FILE_LIMIT, SK_FOLDER or
- * SK_SYSTEM (errno); s is clear then. */
+/* Create the segment `path` in `folder`. SK_EXISTS, SK_NO_MEMORY, SK_NO_MAPPING, SK_TOO_LARGE, SK_FILE_LIMIT, SK_FOLDER
+ * or SK_SYSTEM (errno); s is clear then. */
 static inline int sk_segment_create(sk_segment *s, const char *folder, const char *path, const sk_plan *plan) {
     if (plan->body_len > SK_LARGEST / 2 || plan->meta_len > SK_META_MOST) return SK_TOO_LARGE;
     uint64_t size = sk_round_up(sk_body_at(plan->seats, plan->meta_len) + plan->body_len, SK_PAGE);
@@ -575,8 +583,8 @@ static inline int sk_segment_create(sk_segment *s, const char *folder, const cha
     return rc;
 }
 
-/* Under the fork lock: be present no longer, after all; whoever left meanwhile took us for one who stays. Unlocked first, so that of
- * several the last one finds nobody. */
+/* Under the fork lock: give the presence up again; a process that left meanwhile took us for a process that stays.
+ * Unlock first, so that of several retreating processes the last one finds nobody. */
 static inline void sk_segment_retreat(const sk_segment *s, int fd, const uint64_t file[2]) {
     char hidden[SK_PATH];
     sk_file_unlock(fd, SK_PRESENCE, 1);
@@ -585,15 +593,15 @@ static inline void sk_segment_retreat(const sk_segment *s, int fd, const uint64_
         sk_segment_remove_unused(fd, hidden, file);
 }
 
-/* Be present, if anybody still is: an orphan's life is over. */
+/* Take the presence, if any process still has it: an orphan accepts no new users. */
 static inline int sk_segment_enter(sk_segment *s, int fd, const sk_file *file) {
     sk_file there;
     if (!(s->header.flags & SK_PERSIST) && sk_file_holder(fd, SK_PRESENCE, 1) == 0)
         return sk_segment_remove_unused(fd, s->seats.path, file->id) == -EAGAIN ? SK_BUSY : SK_GONE; /* or another user's */
     int rc = sk_file_share(fd, SK_PRESENCE, 1);
-    if (rc == -EAGAIN) return SK_BUSY; /* somebody is between two system calls, deciding whether to remove it */
+    if (rc == -EAGAIN) return SK_BUSY; /* another process is between two system calls, deciding whether to remove it */
     if (rc != 0) return sk_system(rc);
-    /* The last one out may have removed the name while we came in. */
+    /* The last process to leave may have removed the name while we came in. */
     if (sk_file_at(s->seats.path, &there) == 0 && sk_same_file(there.id, file->id)) return SK_OK;
     sk_segment_retreat(s, fd, file->id);
     return SK_GONE;
@@ -623,9 +631,9 @@ static inline int sk_segment_attach_once(sk_segment *s) {
     return rc == SK_OK ? rc : sk_segment_undo(s, rc);
 }
 
-/* Attach to `path`, or only map it to look (`present` false: nothing may be taken through s then).
- * SK_GONE, SK_UNTRUSTED, SK_FOREIGN, SK_OTHER_LAYOUT (see s->header.layout), SK_CORRUPT, SK_NO_MAPPING, SK_SYSTEM (errno);
- * SK_BUSY: for two seconds somebody was just about to remove it, and did not. */
+/* Attach to `path`, or only map it to look (`present` false: the caller may take nothing through s then).
+ * SK_GONE, SK_UNTRUSTED, SK_FOREIGN, SK_OTHER_LAYOUT (see s->header.layout), SK_CORRUPT, SK_NO_MAPPING, SK_SYSTEM
+ * (errno); SK_BUSY: for two seconds another process was just about to remove it, and did not. */
 static inline int sk_segment_attach(sk_segment *s, const char *path, uint32_t trust, bool present) {
     sk_segment_clear(s, path);
     s->trust = trust;
@@ -638,8 +646,8 @@ static inline int sk_segment_attach(sk_segment *s, const char *path, uint32_t tr
     }
 }
 
-/* A descriptor that keeps the segment alive until it is closed everywhere, for a child that is being started; or a negative
- * errno. */
+/* A descriptor that keeps the segment alive until every process has closed it, for a child that is being started; or a
+ * negative errno. */
 static inline int sk_segment_transit(const sk_segment *s) {
     for (int cuts = 0;; cuts++) {
         int fd = sk_segment_open(s);

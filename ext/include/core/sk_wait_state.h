@@ -1,16 +1,19 @@
-/* The state of one thread's wait, over all its slices: it is counted while it sleeps, and its turn comes.
+/* The state of one thread's wait, over all its slices: it counts the thread while it sleeps, and makes sure that it
+ * gets its chance.
  *
- *   token, 64 bits   0, or owner << 32 | thread: whose turn it is, of a thread that has waited for SK_WAIT_STATE_LONG_NS.
- *                   Written by compare-and-swap: from 0 by that thread, to 0 by it when it has taken or given up, and
- *                   by whoever finds it dead or has honoured it in vain.
+ *   token, 64 bits   the fairness token: 0, or owner << 32 | thread of the thread that has the next chance, because it
+ *                    has waited for SK_WAIT_STATE_LONG_NS. All writes are compare-and-swaps: the thread writes its name
+ *                    over 0, and 0 when it has taken or given up. Any waiter writes 0 that finds the process of that
+ *                    thread dead, or that has honoured the token in vain.
  *
- * A token is a courtesy and never ownership: what is free may be taken by anybody, but who would barge steps back for
- * whoever has the token, once for at most SK_WAIT_STATE_HONOUR_NS of seeing the thing free. So nobody starves, and a promised
- * one that is stopped or dead delays the others once and blocks nobody. A running holder keeps the cache line warm and may
- * take again and again until somebody has waited that long: handing over each time would cost a switch of processes each
- * time (PyMutex and parking_lot decide alike, with 1 and 0.5 ms).
+ * A token is a courtesy and never ownership: anybody may take what is free. But a waiter that would overtake yields to
+ * the thread that the token names, once, for at most SK_WAIT_STATE_HONOUR_NS of seeing the thing free. So nobody
+ * starves, and a named thread that is stopped or dead delays the others once and blocks nobody. A running holder keeps
+ * the cache line warm and may take again and again until somebody has waited that long: a handover each time would cost
+ * a switch of processes each time (PyMutex and parking_lot decide alike, with 1 and 0.5 ms).
  *
- * Deaths. A dead holder's token is cleared as said. A dead one's entry in the counts counts for nothing (sk_seat_counts.h). */
+ * Deaths. A waiter clears the token of a dead process, as said. The entry of a dead process in the counts counts for
+ * nothing (sk_seat_counts.h). */
 #ifndef SK_WAIT_STATE_H
 #define SK_WAIT_STATE_H
 
@@ -19,7 +22,8 @@
 
 #define SK_WAIT_STATE_LONG_NS 1000000u
 #define SK_WAIT_STATE_HONOUR_NS 10000000u
-/* Who steps back sleeps for so long at a time: nobody need wake it when the one whose turn it was has come and gone. */
+/* A waiter that yields sleeps at most this long at a time: nobody has to wake it after the named thread has taken and
+ * left. */
 #define SK_WAIT_STATE_STEP_NS 500000u
 
 /* Private to the thread. `thread` tells it from the others of its process; the rest starts as 0. */
@@ -27,27 +31,27 @@ typedef struct sk_wait_state {
     uint32_t thread;
     bool enrolled;
     uint64_t began; /* monotonic: when it first had to wait */
-    uint64_t freed; /* since when it has stepped back, or 0 */
+    uint64_t freed; /* since when the thing was free and this wait has yielded, or 0 */
     sk_aside *aside; /* of a wait that may not sleep; NULL: it may */
     sk_stall stall; /* of an inner lock */
     uint64_t *also; /* another token that this wait honours before its own, or NULL */
-    uint64_t seen; /* a queue's head when it was last found full, if `waited` */
+    uint64_t seen; /* the head of a queue when this wait last found it full, if `waited` */
     bool waited;
-    bool overtaken; /* found full again, with other items in it */
+    bool overtaken; /* the queue was full again, with other items in it */
 } sk_wait_state;
 
 static inline uint64_t sk_wait_state_name(const sk_segment *s, const sk_wait_state *wait) {
     return (uint64_t)sk_me(s) << 32 | wait->thread;
 }
 
-/* Before parking: be counted among those who wait. */
+/* Before parking: count this thread among the waiters. */
 static inline void sk_wait_state_register(const sk_segment *s, uint64_t *counts, sk_wait_state *wait) {
     if (wait->enrolled) return;
     sk_seat_counts_add(s, counts, 1);
     wait->enrolled = true;
 }
 
-/* It has what it waited for, or waits no longer. */
+/* The thread has what it waited for, or waits no longer. */
 static inline void sk_wait_state_end(const sk_segment *s, uint64_t *token, uint64_t *counts, sk_wait_state *wait) {
     uint64_t name = sk_wait_state_name(s, wait);
     if (sk_load64_relaxed(token) == name) sk_cas64_seq_cst(token, &name, 0);
@@ -56,7 +60,7 @@ static inline void sk_wait_state_end(const sk_segment *s, uint64_t *token, uint6
     wait->enrolled = false;
 }
 
-/* Whether it is somebody else's turn to take what is free. */
+/* Whether the token gives another thread the next chance to take what is free. */
 static inline bool sk_wait_state_must_yield(const sk_segment *s, uint64_t *token, sk_wait_state *wait) {
     if (__builtin_expect(wait->also != NULL && sk_load64_relaxed(wait->also) != 0, 0)) token = wait->also;
     uint64_t whose = sk_load64_relaxed(token);
@@ -69,12 +73,13 @@ static inline bool sk_wait_state_must_yield(const sk_segment *s, uint64_t *token
     return false;
 }
 
-/* Before parking: take the token if one has waited for so long and nobody living has it. How long to sleep at most. */
+/* Before parking: take the token if this thread has waited that long and no living thread has it. Returns the longest
+ * time to sleep. */
 static inline uint64_t sk_wait_state_ask_after(const sk_segment *s, uint64_t *token, sk_wait_state *wait, uint64_t ns, uint64_t slice) {
     uint64_t now = sk_now_ns(), whose = sk_load64_relaxed(token), name = sk_wait_state_name(s, wait);
     if (wait->began == 0) wait->began = now;
     if (whose == name) return slice;
-    sk_fence_acquire(); /* Q1 in sk_lock.h: whoever took the token had its epoch stored before */
+    sk_fence_acquire(); /* Q1 in sk_lock.h: the process that took the token had stored its epoch before */
     if (whose != 0 && !sk_lives(s, (uint32_t)(whose >> 32)) && sk_cas64_seq_cst(token, &whose, 0)) whose = 0;
     if (now - wait->began < ns) return ns;
     if (whose == 0) sk_cas64_seq_cst(token, &whose, name);
@@ -85,8 +90,9 @@ static inline uint64_t sk_wait_state_ask(const sk_segment *s, uint64_t *token, s
     return sk_wait_state_ask_after(s, token, wait, SK_WAIT_STATE_LONG_NS, slice);
 }
 
-/* How many to wake when one could go on: all, if the one whose turn it is must be among them. After the read-modify-write
- * that lets one go on: whoever took the token and then saw nothing free is seen to have it. */
+/* How many waiters to wake when one could go on: all if there is a token, because the thread that it names must be
+ * among them. Call it after the read-modify-write that lets one go on: if a thread took the token and then saw nothing
+ * free, this load sees the token. */
 static inline int sk_wait_state_notify(const uint64_t *token) {
     sk_fence_after_rmw();
     return sk_load64_relaxed(token) == 0 ? 1 : SK_EVERYBODY;

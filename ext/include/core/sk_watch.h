@@ -1,15 +1,16 @@
-/* Watching many words for many waits, with one thread: what stands behind the awaitable methods.
+/* Watching many words for many waits, with one thread: the basis of the awaitable methods.
  *
- * A wait that was put aside (sk_wait.h) is linked into the table of its process. One thread sleeps on all words at once.
- * When a word is no longer what was seen, or its time is over, its wait is *fired*: moved to a second list, from which the
- * thread takes it and tells whoever waits, who looks again and is put aside anew.
+ * A wait that was put aside (sk_wait.h) is linked into the table of its process. One thread sleeps on all words at
+ * once. When a word has changed, or the time of a wait is over, the wait is *fired*: moved to a second list. The thread
+ * takes it from there and tells the waiter, which looks again and is put aside anew.
  *
- * Private to the process: nothing here is in shared memory, and a fork's child starts with a table of its own. `lock`
- * guards all but `bell`; whoever changes the table rings, because the thread sleeps on what it saw before. It
- * must not sleep on for a wait that is over: a wake-up would go to it instead of somebody who still waits.
+ * Private to the process: nothing here is in shared memory, and the child of a fork starts with a table of its own.
+ * `lock` guards all but `bell`; a thread that changes the table rings the bell, because the watching thread sleeps on
+ * what it saw before. That thread must not sleep on for a wait that is over: it would get a wake-up instead of a thread
+ * that still waits.
  *
- * The system sleeps on 128 words at once. Of more, and where it cannot do so at all (before Linux 5.16), the words
- * are looked at each millisecond. */
+ * The system sleeps on 128 words at once. If there are more, or where it cannot do so at all (before Linux 5.16), the
+ * thread looks at the words each millisecond. */
 #ifndef SK_WATCH_H
 #define SK_WATCH_H
 
@@ -22,7 +23,7 @@ enum sk_watched_state { SK_UNWATCHED = 0, SK_WATCHED = 1, SK_FIRED = 2 };
 typedef struct sk_watched {
     struct sk_watched *before, *after; /* in one of the two rings */
     sk_aside what;
-    void *whose; /* for whoever takes it */
+    void *whose; /* for the thread that takes it */
     int state;
 } sk_watched;
 
@@ -82,7 +83,7 @@ static inline void sk_watch_add(sk_watch *w, sk_watched *x) {
     sk_watch_ring(w);
 }
 
-/* Watch x no longer, if it is watched: afterwards its word may go away. */
+/* Stop watching x, if it is watched: afterwards its word may go away. */
 static inline void sk_watch_remove(sk_watch *w, sk_watched *x) {
     sk_private_lock(&w->lock);
     int state = x->state;
@@ -91,7 +92,7 @@ static inline void sk_watch_remove(sk_watch *w, sk_watched *x) {
     if (state == SK_WATCHED) sk_watch_ring(w);
 }
 
-/* Let the thread come to its end. */
+/* Tell the watching thread to end. */
 static inline void sk_watch_end(sk_watch *w) {
     sk_private_lock(&w->lock);
     w->ended = true;
@@ -99,9 +100,9 @@ static inline void sk_watch_end(sk_watch *w) {
     sk_watch_ring(w);
 }
 
-/* --- by the thread that watches ------------------------------------------------------------------------ */
+/* --- by the watching thread ---------------------------------------------------------------------------- */
 
-/* One of those fired, taken out of the table, or NULL. */
+/* One of the fired waits, taken out of the table, or NULL. */
 static inline void *sk_watch_take(sk_watch *w) {
     sk_private_lock(&w->lock);
     sk_watched *x = w->fired.after;
@@ -114,7 +115,7 @@ static inline void *sk_watch_take(sk_watch *w) {
     return whose;
 }
 
-/* What the thread sleeps on. */
+/* What the watching thread sleeps on. */
 typedef struct sk_bed {
     sk_words words;
     sk_watched *whose[SK_WORDS_MAX];
@@ -122,7 +123,7 @@ typedef struct sk_bed {
     bool crowded;
 } sk_bed;
 
-/* Under the lock: fire what is due, and make the bed of the rest. */
+/* Under the lock: fire the waits that are due, and collect the words of the rest in `bed`. */
 static inline void sk_watch_look(sk_watch *w, sk_bed *bed, uint64_t until) {
     uint64_t now = sk_now_ns();
     sk_words_clear(&bed->words);
@@ -144,7 +145,7 @@ static inline void sk_watch_look(sk_watch *w, sk_bed *bed, uint64_t until) {
     }
 }
 
-/* Sleep, without the lock. Which of the words was woken; below 1: none that is known. */
+/* Sleep, without the lock. Returns which of the words was woken; below 1: none is known. */
 static inline int sk_watch_sleep(sk_watch *w, sk_bed *bed) {
     uint64_t now = sk_now_ns(), soon = now + SK_WATCH_NAP_NS;
     if (bed->until <= now) return -ETIMEDOUT;
@@ -154,7 +155,7 @@ static inline int sk_watch_sleep(sk_watch *w, sk_bed *bed) {
     return rc;
 }
 
-/* A wake-up that leaves the word as it was is none to be swallowed. */
+/* Fire the wait of the word that was woken, even if the word is as it was: no wake-up may get lost. */
 static inline void sk_watch_woken(sk_watch *w, const sk_bed *bed, int which) {
     if (which < 1 || (uint32_t)which >= bed->words.count) return;
     for (sk_watched *x = w->watched.after; x != &w->watched; x = x->after)
@@ -164,7 +165,7 @@ static inline void sk_watch_woken(sk_watch *w, const sk_bed *bed, int which) {
         }
 }
 
-/* Sleep until some wait is fired: true. False: nothing was watched until the monotonic time `idle`, or the end. */
+/* Sleep until a wait is fired: true. False: nothing was watched until the monotonic time `idle`, or the end came. */
 static inline bool sk_watch_wait(sk_watch *w, uint64_t idle) {
     sk_bed bed;
     bool fired, over = false;

@@ -1,8 +1,8 @@
-/* Atomic words, the ordering in each name. The only header with __atomic built-ins.
+/* Atomic words, with the ordering in each name. The only header with __atomic built-ins.
  *
  * Pairings are written at the call sites: "R1: pairs with A1".
- * Words live in memory that several processes map, so plain C11 _Atomic types (which may hide a
- * lock that is private to a process) are not used: these built-ins are lock-free or do not link. */
+ * Words live in memory that several processes map. Plain C11 _Atomic types may hide a lock that is private to a
+ * process, so they are not used: these built-ins are lock-free or do not link. */
 #ifndef SK_ATOMIC_H
 #define SK_ATOMIC_H
 
@@ -81,7 +81,8 @@ static inline void sk_fence_after_rmw(void) {
 #endif
 }
 
-/* Orders earlier loads before later ones: what another published before the value that a relaxed load found is seen now. */
+/* Orders earlier loads before later ones: if a relaxed load found a value, later loads see what its writer published
+ * before it. */
 static inline void sk_fence_acquire(void) { __atomic_thread_fence(__ATOMIC_ACQUIRE); }
 
 #endif

@@ -31,7 +31,7 @@
 
 /* --- time ------------------------------------------------------------------------------------ */
 
-/* Nanoseconds of a clock that all processes of the machine share and nobody sets. */
+/* Nanoseconds of a clock that all processes of the machine share and that nobody sets. */
 static inline uint64_t sk_now_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -45,7 +45,7 @@ static inline uint64_t sk_wall_ns(void) {
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-/* The same as of the last tick (1 to 10 ms ago), for a quarter of the price: 5 ns. */
+/* The same as of the last tick (1 to 10 ms ago), at a quarter of the cost: 5 ns. */
 static inline uint64_t sk_wall_coarse_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME_COARSE, &now);
@@ -81,13 +81,14 @@ static inline int sk_sleep_on(uint32_t *word, uint32_t seen, uint64_t ns) {
     return syscall(SYS_futex, word, FUTEX_WAIT, seen, &span, NULL, 0) == 0 ? 0 : -errno;
 }
 
-/* Wake at most n sleepers of *word; answers how many there were. */
+/* Wake at most n sleepers of *word; returns how many there were. */
 static inline int sk_wake(uint32_t *word, int n) {
     long woken = syscall(SYS_futex, word, FUTEX_WAKE, n, NULL, NULL, 0);
     return woken < 0 ? 0 : (int)woken;
 }
 
-/* Words to sleep on at once. The system's own struct and number, which older headers lack (Linux 5.16). */
+/* Words to sleep on at once. The layout and number of the system's own struct and call, which older headers lack (Linux
+ * 5.16). */
 #define SK_WORDS_MAX 128u
 
 typedef struct sk_words {
@@ -113,8 +114,8 @@ static inline bool sk_words_is(const sk_words *words, uint32_t i, const uint32_t
     return words->word[i].at == (uint64_t)(uintptr_t)word && words->word[i].seen == seen;
 }
 
-/* Sleep while each word is what was seen, until the monotonic time. Which one was woken; -EAGAIN (one differs),
- * -ETIMEDOUT, -EINTR, -EFAULT (one is gone), -ENOSYS, -EPERM. */
+/* Sleep while each word has the value seen, until the monotonic time `until`. Returns which one was woken; -EAGAIN (one
+ * differs), -ETIMEDOUT, -EINTR, -EFAULT (one is gone), -ENOSYS, -EPERM. */
 static inline int sk_sleep_on_any(sk_words *words, uint64_t until) {
     const long futex_waitv = 449;
     if (until > (uint64_t)INT64_MAX) until = (uint64_t)INT64_MAX;
@@ -125,7 +126,7 @@ static inline int sk_sleep_on_any(sk_words *words, uint64_t until) {
 
 /* --- threads --------------------------------------------------------------------------------- */
 
-/* A mutex for the threads of this process alone; never in shared memory, never held in a call that can wait. */
+/* A mutex for the threads of this process alone; never in shared memory, never held in a call that can wait for long. */
 typedef pthread_mutex_t sk_private;
 
 #define SK_PRIVATE_INIT PTHREAD_MUTEX_INITIALIZER
@@ -134,15 +135,16 @@ static inline void sk_private_init(sk_private *lock) { pthread_mutex_init(lock, 
 static inline void sk_private_lock(sk_private *lock) { pthread_mutex_lock(lock); }
 static inline void sk_private_unlock(sk_private *lock) { pthread_mutex_unlock(lock); }
 
-/* Which thread of this process this is. */
+/* Identifies the calling thread in this process. */
 static inline uint64_t sk_thread(void) { return (uint64_t)(uintptr_t)pthread_self(); }
 
 /* --- the process ------------------------------------------------------------------------------ */
 
-/* Who we are in our own pid namespace: for people, never for a decision. */
+/* The pid of this process in its own pid namespace: for people, never for a decision. */
 static inline uint32_t sk_pid(void) { return (uint32_t)getpid(); }
 
-/* Clock ticks since the machine began, when this process did; with the pid it names the process for good. 0: no /proc. */
+/* When this process began, in clock ticks since the machine started; together with the pid it names the process for
+ * good. 0: no /proc. */
 static inline uint64_t sk_start_time(void) {
     char text[1024];
     int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
@@ -151,7 +153,7 @@ static inline uint64_t sk_start_time(void) {
     close(fd);
     if (n <= 0) return 0;
     text[n] = 0;
-    char *at = strrchr(text, ')'); /* the name before it can hold anything */
+    char *at = strrchr(text, ')'); /* the name before it can contain anything */
     for (int field = 2; at != NULL && field < 22; field++) at = strchr(at + 1, ' ');
     return at == NULL ? 0 : strtoull(at + 1, NULL, 10);
 }
@@ -170,13 +172,13 @@ static inline bool sk_in_group(uint32_t gid) {
     return in;
 }
 
-/* Have these called around every fork() of the process, also those that Python does not see. */
+/* The C library calls these around every fork() of the process, also around those that Python does not see. */
 static inline int sk_before_fork(void (*before)(void), void (*parent)(void), void (*child)(void)) {
     return -pthread_atfork(before, parent, child);
 }
 
-/* Memory of this process, zero; *wiped: it reads as zero again in the child of a fork, however it came about (not before
- * Linux 4.14). NULL when there is none. */
+/* Zeroed memory of this process. *wiped: it reads as zero again in the child of any fork (not before Linux 4.14). NULL
+ * when there is none. */
 static inline void *sk_wiped(uint64_t len, bool *wiped) {
     void *at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (at == MAP_FAILED) return NULL;
@@ -193,7 +195,7 @@ typedef struct sk_errand {
 /* Whether this thread has a table of descriptors of its own. */
 static _Thread_local bool sk_own_descriptors;
 
-/* In a thread with a table of descriptors of its own: what it closes there stays open elsewhere. */
+/* A thread with a table of descriptors of its own: what it closes stays open in the other threads. */
 static inline void *sk_errand_thread(void *at) {
     sk_errand *errand = at;
     if (syscall(SYS_unshare, CLONE_FILES) != 0) {
@@ -233,32 +235,32 @@ static inline struct flock sk_flock_of(short type, uint64_t from, uint64_t len) 
     return range;
 }
 
-/* Take the bytes for this open file alone; -EAGAIN when another open file has one of them. */
+/* Take an exclusive lock on the bytes for this open file; -EAGAIN when another open file has a lock on one of them. */
 static inline int sk_file_lock(int fd, uint64_t from, uint64_t len) {
     struct flock range = sk_flock_of(F_WRLCK, from, len);
     return fcntl(fd, F_OFD_SETLK, &range) == 0 ? 0 : (errno == EACCES ? -EAGAIN : -errno);
 }
 
-/* Take the bytes together with others that share them; -EAGAIN when another open file has one of them alone. */
+/* Take a shared lock on the bytes; -EAGAIN when another open file has an exclusive lock on one of them. */
 static inline int sk_file_share(int fd, uint64_t from, uint64_t len) {
     struct flock range = sk_flock_of(F_RDLCK, from, len);
     return fcntl(fd, F_OFD_SETLK, &range) == 0 ? 0 : (errno == EACCES ? -EAGAIN : -errno);
 }
 
-/* Give them back; also those who share the open file hold them no longer. */
+/* Release the lock on the bytes, for all processes that share the open file. */
 static inline int sk_file_unlock(int fd, uint64_t from, uint64_t len) {
     struct flock range = sk_flock_of(F_UNLCK, from, len);
     return fcntl(fd, F_OFD_SETLK, &range) == 0 ? 0 : -errno;
 }
 
-/* Whether another open file holds one of the bytes, alone or shared: 1, 0, or a negative errno. */
+/* Whether another open file has a lock on one of the bytes, exclusive or shared: 1, 0, or a negative errno. */
 static inline int sk_file_holder(int fd, uint64_t from, uint64_t len) {
     struct flock range = sk_flock_of(F_WRLCK, from, len);
     if (fcntl(fd, F_OFD_GETLK, &range) != 0) return -errno;
     return range.l_type != F_UNLCK;
 }
 
-/* Whether another open file holds one of the bytes alone. */
+/* Whether another open file has an exclusive lock on one of the bytes. */
 static inline bool sk_file_held_alone(int fd, uint64_t from, uint64_t len) {
     struct flock range = sk_flock_of(F_RDLCK, from, len);
     return fcntl(fd, F_OFD_GETLK, &range) == 0 && range.l_type != F_UNLCK;
@@ -266,9 +268,11 @@ static inline bool sk_file_held_alone(int fd, uint64_t from, uint64_t len) {
 
 /* --- memory ---------------------------------------------------------------------------------- */
 
-/* Reserve memory for [from, to) of the file and let it reach at least to `to`. -ENOSPC when there is none, -EFBIG past
- * RLIMIT_FSIZE. By pieces, because a signal undoes the whole of the call that it interrupts (before Linux 6.8 any pending
- * signal): smaller pieces after an interruption, so that an interval timer cannot keep us here for ever. */
+/* Reserve memory for [from, to) of the file, and make it at least `to` bytes long. -ENOSPC when there is none, -EFBIG
+ * past
+ * RLIMIT_FSIZE. It works by pieces, because a signal undoes the whole of the call that it interrupts (before Linux 6.8
+ * any pending signal); after an interruption the pieces get smaller, so that an interval timer cannot keep us here for
+ * ever. */
 static inline int sk_file_reserve(int fd, uint64_t from, uint64_t to) {
     const uint64_t most = 16u << 20, least = 4096;
     for (uint64_t piece = most; from < to;) {
@@ -289,7 +293,7 @@ static inline int sk_file_discard(int fd, uint64_t from, uint64_t to) {
     return fallocate(fd, mode, (off_t)from, (off_t)(to - from)) == 0 ? 0 : -errno;
 }
 
-/* Read `len` bytes at `from`; whether there were so many. */
+/* Read `len` bytes at `from`. Returns whether there were that many. */
 static inline bool sk_file_peek(int fd, void *to, uint64_t len, uint64_t from) {
     return pread(fd, to, len, (off_t)from) == (ssize_t)len;
 }
@@ -300,18 +304,18 @@ static inline uint64_t sk_file_room(int fd) {
     return fstatvfs(fd, &room) == 0 ? (uint64_t)room.f_bavail * room.f_frsize : 0;
 }
 
-/* NULL, with errno set, when the process has no room for the mapping. */
+/* Returns NULL, with errno set, when the process has no room for the mapping. */
 static inline void *sk_map(int fd, uint64_t len) {
     void *at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     return at == MAP_FAILED ? NULL : at;
 }
 
-/* Put a mapping through this open file in the place of another, of the same bytes, in one step. */
+/* Replace a mapping, in one step, by a mapping of the same bytes through this open file. */
 static inline bool sk_map_over(void *at, int fd, uint64_t len) {
     return mmap(at, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) != MAP_FAILED;
 }
 
-/* A mapping that keeps the open file, with its locks, for this process and none of its children. NULL: see sk_map. */
+/* A mapping that keeps the open file and its locks, for this process and none of its children. NULL: see sk_map. */
 static inline void *sk_map_pin(int fd, uint64_t len) {
     void *at = mmap(NULL, len, PROT_NONE, MAP_SHARED, fd, 0);
     if (at == MAP_FAILED) return NULL;
@@ -326,7 +330,7 @@ static inline void sk_unmap(void *at, uint64_t len) { munmap(at, len); }
 
 /* What the system says of an open file. */
 typedef struct sk_file {
-    uint64_t id[2];  /* device and inode: what tells it from every other file that is there now */
+    uint64_t id[2];  /* device and inode: they distinguish it from every other file that exists now */
     uint64_t size;   /* bytes */
     uint64_t held;   /* bytes of memory */
     uint32_t mode;   /* permissions */
@@ -353,7 +357,7 @@ static inline int sk_file_look(int fd, sk_file *file) {
     return 0;
 }
 
-/* The same of what the name leads to, without opening it. */
+/* The same for the file that the name leads to, without opening it. */
 static inline int sk_file_at(const char *path, sk_file *file) {
     struct stat st;
     *file = (sk_file){0};
@@ -362,8 +366,8 @@ static inline int sk_file_at(const char *path, sk_file *file) {
     return 0;
 }
 
-/* The descriptor, or a negative errno. Never 0, 1 or 2: where a program has closed those, its C libraries still write their
- * messages there, which would go into the file. */
+/* The descriptor, or a negative errno. Never 0, 1 or 2: where a program has closed those, its C libraries still write
+ * their messages to them, and the messages would go into the file. */
 static inline int sk_file_opened(int fd) {
     if (fd < 0) return -errno;
     if (fd > STDERR_FILENO || sk_own_descriptors) return fd;
@@ -377,7 +381,7 @@ static inline int sk_file_anonymous(const char *folder) {
     return sk_file_opened(open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
 }
 
-/* Let others in: the permissions, and the group they are given to (UINT32_MAX: as it is). */
+/* Give other users access: the permissions, and the group of the file (UINT32_MAX: unchanged). */
 static inline int sk_file_admit(int fd, uint32_t mode, uint32_t gid) {
     if (gid != UINT32_MAX && fchown(fd, (uid_t)-1, (gid_t)gid) != 0) return -errno;
     return mode == 0600 || fchmod(fd, (mode_t)mode) == 0 ? 0 : -errno;
@@ -393,7 +397,7 @@ static inline int sk_file_publish(int fd, const char *path) {
     return errno == ENOENT ? -ENOSYS : -errno;
 }
 
-/* O_NONBLOCK: neither a stranger's lease on the file nor a device of that name may keep us. */
+/* O_NONBLOCK: neither another user's lease on the file nor a device of that name can make us wait. */
 static inline int sk_file_open(const char *path) {
     return sk_file_opened(open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
 }

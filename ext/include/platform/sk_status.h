@@ -1,5 +1,5 @@
-/* What a kernel answers. One function of the Cython face turns it into an exception.
- * Statuses below zero are refusals; zero and above let the caller go on. */
+/* The answers of the kernels. One function of the Cython layer turns them into exceptions.
+ * Statuses below zero are refusals; with zero and above the caller goes on. */
 #ifndef SK_STATUS_H
 #define SK_STATUS_H
 
@@ -9,8 +9,8 @@ enum sk_status {
     SK_EMPTY = -1,      /* no item, and waiting was not wanted or is over */
     SK_FULL = -2,       /* no room, and waiting was not wanted or is over */
     SK_SHUTDOWN = -3,   /* the queue was shut down */
-    SK_TIMEOUT = -4,    /* the time given is over; the caller decides whether to come again */
-    SK_INTERRUPTED = -5, /* a signal arrived or a slice is over: let handlers run, then come again */
+    SK_TIMEOUT = -4,    /* the time given is over; the caller decides whether to call again */
+    SK_INTERRUPTED = -5, /* a signal arrived or a slice is over: let handlers run, then call again */
     SK_BUSY = -6,       /* would have to wait, and the caller may not */
     SK_LARGER = -7,     /* the item needs a larger buffer than the caller brought */
     SK_TOO_LARGE = -8,  /* no structure of this kind can hold it */
@@ -19,7 +19,7 @@ enum sk_status {
     SK_GONE = -11,      /* the segment has no name (any more) */
     SK_EXISTS = -12,    /* the name is taken */
     SK_FOREIGN = -13,   /* not a segment of ours */
-    SK_CORRUPT = -14,   /* what it says contradicts itself */
+    SK_CORRUPT = -14,   /* the contents contradict themselves */
     SK_OVERFLOW = -15,  /* the result does not fit; the value is kept */
     SK_EXCESS = -16,    /* given back more often than taken */
     SK_SYSTEM = -17,    /* the system refused: errno says why */

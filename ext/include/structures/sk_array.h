@@ -5,13 +5,13 @@
  *   next line or         elements, param[SK_ARRAY_COUNT] of        anybody: through views by plain stores, through
  *   page of the file     param[SK_ARRAY_ITEMSIZE] bytes            the functions below by one atomic step each
  *
- * Elements that fill a page or more begin on one. The description of the element type and the shape are the meta of
+ * Elements that fill a page or more begin on a page. The description of the element type and the shape are the meta of
  * the header; the numbers that bound an access are params, and are checked once, at attachment.
  *
- * Deaths. An addition or exchange is one atomic instruction: before it nothing happened, after it it is done, and there
- * is nothing to repair. sk_array_check looks at all indices before sk_array_add_many_* adds the first; a death in the midst
- * leaves some of the additions done and the others not, each of them whole. Plain stores through views have the machine's
- * granularity: what must not be torn is written under the lock, and the next holder is told of the death. */
+ * Deaths. An addition or exchange is one atomic instruction: before it nothing has happened, after it it is done, and
+ * there is nothing to repair. sk_array_check looks at all indices before sk_array_add_many_* adds the first; a death in
+ * between leaves some of the additions done and the others not, each of them whole. Plain stores through views have the
+ * machine's granularity: a user writes what must not be torn under the lock, and the next holder is told of a death. */
 #ifndef SK_ARRAY_H
 #define SK_ARRAY_H
 
@@ -50,13 +50,14 @@ static inline int sk_array_refuse(const sk_segment *s) {
 
 /* --- contents from the start ----------------------------------------------------------------------- */
 
-/* Where the thread that makes an array has the elements that it is to begin with. */
+/* The first contents of the array that this thread makes. */
 static _Thread_local const void *sk_array_contents;
 
-/* Have the next array that this thread makes with sk_array_fill begin with these, as many bytes as its elements take. */
+/* The next array that this thread makes with sk_array_fill begins with `contents`, as many bytes as its elements
+ * take. */
 static inline void sk_array_fill_from(const void *contents) { sk_array_contents = contents; }
 
-/* For sk_plan.fill: they are copied before the file gets its name. */
+/* For sk_plan.fill: it copies the contents before the file gets its name. */
 static inline int sk_array_fill(sk_segment *s) {
     memcpy(sk_array_data(s), sk_array_contents, sk_array_bytes(s));
     return SK_OK;
@@ -64,7 +65,7 @@ static inline int sk_array_fill(sk_segment *s) {
 
 /* --- one element -------------------------------------------------------------------------------- */
 
-/* Integers wrap around; which of the two readings of the bits is meant makes no difference to a sum. */
+/* Integers wrap around; it makes no difference to a sum whether the bits mean a signed or an unsigned number. */
 #define SK_ARRAY_ADD_INTEGER(bits)                                                                  \
     static inline uint##bits##_t sk_array_add_i##bits(uint##bits##_t *at, uint##bits##_t n) {       \
         return sk_add##bits##_seq_cst(at, n);                                                       \
@@ -113,7 +114,7 @@ static inline bool sk_array_exchange_if(void *at, uint32_t width, const void *ex
 
 /* How many of the n indices, from the first, lie within `count` elements; negative ones count from the end. */
 static inline uint64_t sk_array_check(const int64_t *indices, uint64_t n, uint64_t count) {
-    const uint64_t piece = 1024; /* no branch within a piece, so that the compiler can take several at once */
+    const uint64_t piece = 1024; /* no branch within a piece, so that the compiler can check several at once */
     int64_t most = (int64_t)count;
     uint64_t good = 0;
     while (good < n) {
@@ -126,8 +127,8 @@ static inline uint64_t sk_array_check(const int64_t *indices, uint64_t n, uint64
     return good;
 }
 
-/* Carry flat positions on by one axis of `length`: position * length + index. Answers how many indices, from the first,
- * are good; the positions behind them are left as they were. */
+/* Extend flat positions by one axis of `length`: position * length + index. Returns how many indices, from the first,
+ * are good; the positions after them stay as they were. */
 static inline uint64_t sk_array_fold(int64_t *positions, const int64_t *indices, uint64_t n, uint64_t length) {
     for (uint64_t i = 0; i < n; i++) {
         int64_t index = indices[i];
@@ -138,8 +139,8 @@ static inline uint64_t sk_array_fold(int64_t *positions, const int64_t *indices,
     return n;
 }
 
-/* One pass over n indices, which were checked, and the values, `step` (0 or 1) apart: `add` at each place. Leaves the
- * function with fewer than n when somebody changed an index after the check to one that is out of range. */
+/* One pass over n checked indices and their values, which are `step` (0 or 1) apart: `add` at each place. Leaves the
+ * function with fewer than n when another process changed an index after the check to one that is out of range. */
 #define SK_ARRAY_EACH(add)                                                                          \
     for (uint64_t i = 0; i < n; i++, v += step) {                                                   \
         int64_t index = (int64_t)sk_load64_relaxed((const uint64_t *)(const void *)&indices[i]);       \
@@ -148,12 +149,12 @@ static inline uint64_t sk_array_fold(int64_t *positions, const int64_t *indices,
         add;                                                                                        \
     }
 
-/* Add many values. Answers how many indices were good.
+/* Add many values. Returns how many indices were good.
  *
- * `sums`, if not NULL, are `count` zeroed values of this process's own: where several additions fall on each element they
- * are summed up there first and each sum is added in one step, for an atomic step costs what six plain additions do.
- * Then the additions behind a bad index, and those of a call that dies early, are none.
- * `sums` may be the elements themselves, where nobody changes them meanwhile: then each addition is a plain one. */
+ * `sums`, if not NULL, are `count` zeroed values of this process's own: where several additions fall on each element,
+ * they are summed there first and each sum is added in one step, because an atomic step costs as much as six plain
+ * additions. Then a call with a bad index adds nothing, and neither does a call that dies early.
+ * `sums` may be the elements themselves, if nobody changes them meanwhile: then each addition is a plain one. */
 #define SK_ARRAY_ADD_MANY(name, word, value)                                                        \
     static inline uint64_t sk_array_scatter_##name(word *at, uint64_t count, const int64_t *indices, uint64_t n, \
                                                    const value *v, uint64_t step) {                 \

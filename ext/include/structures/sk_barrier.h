@@ -1,33 +1,35 @@
-/* A barrier: parties come into slots, and one word says whether they may go.
+/* A barrier: parties take slots, and one word says whether they may go.
  *
  *   offset    what                                                 written by
  *   0         state                                                see below; that commits
- *   128       lock                                                 whoever comes in, resets, or looks after the dead
- *   256       slot[parties]: the owner word of each party inside   itself: in under the lock, out at any time;
- *                                                                  those of the dead by whoever has the lock
+ *   128       lock                                                 a party that comes in, resets, or repairs
+ *   256       slot[parties]: the owner word of each party inside   the party: in under the lock, out at any time;
+ *                                                                  slots of the dead: the holder of the lock
  *
  *   state     31 .... 4   3                        2 .. 0
  *             round       somebody may be parked   phase
  *
- *   phase          those inside    newcomers    on to
+ *   phase          those inside    newcomers    next phase
  *   FILLING        wait            come in      ACTING or DRAINING, by the last to come, under the lock;
  *                                               BROKEN, when one is dead or runs out of time, by anybody
- *   ACTING         wait            wait         DRAINING or BROKEN, by the one who ran the action; BROKEN, when it is dead
- *   DRAINING       go, released    wait         FILLING of the next round, by whoever sees the last one gone
+ *   ACTING         wait            wait         DRAINING or BROKEN, by the party that ran the action; BROKEN, when it
+ *                                               is dead
+ *   DRAINING       go, released    wait         FILLING of the next round, by any party that sees the last one gone
  *   RESETTING      go, broken      wait         the same
  *   BROKEN         go, broken      go, broken   RESETTING, by reset
  *   BROKEN_AFTER   go, released    go, broken   DRAINING, by reset (it was broken while it drained)
  *
- * There is no count that could disagree: how many are inside is how many slots are taken. A slot's number is its party's
- * index. While a slot is taken the round cannot move on, so whoever is inside reads its fate in the phase.
- * Under the lock a barrier that is FILLING can become BROKEN and nothing else.
+ * No count exists that could disagree: the parties inside are as many as the taken slots. The number of a slot is its
+ * party's index. While a slot is taken the round cannot change, so the phase tells each party inside what becomes of
+ * it. While a process holds the lock, others can change a FILLING barrier to BROKEN and to nothing else.
  *
- * Deaths. Each who waits looks now and then whether the next one inside lives, going round: if one of them is dead and one
- * alive, somebody alive sees a dead one next to it. The last to come looks at all before it lets them go. So:
- * Coming in, before the slot is taken: nothing happened; after it, while FILLING or ACTING: the barrier breaks, and
- * BROKEN is stored before the dead one's slot is cleared. Going, while DRAINING or RESETTING: newcomers, who wait
- * for the slot, clear it. After the slot and before the phase: whoever waits for the phase sees all slots free.
- * Between the phase and the wake: sleepers look again when their slice is over. */
+ * Deaths. Each party that waits looks now and then whether the next one inside lives, in a circle: if one of them is
+ * dead and one alive, a living party sees a dead one next to it. The last party to come looks at all before it lets
+ * them go. So:
+ * Coming in, before the slot is taken: nothing has happened; after it, while FILLING or ACTING: the barrier breaks, and
+ * BROKEN is stored before the dead party's slot is cleared. Going, while DRAINING or RESETTING: newcomers, which wait
+ * for the slot, clear it. After clearing the slot and before the phase: a party that waits for the phase sees all slots
+ * free. Between the phase and the wake: sleepers look again when their slice is over. */
 #ifndef SK_BARRIER_H
 #define SK_BARRIER_H
 
@@ -73,7 +75,8 @@ static inline uint32_t sk_barrier_phase(uint32_t state) { return state & SK_BARR
 
 /* --- the phase ----------------------------------------------------------------------------------- */
 
-/* Go on to `phase` if nobody else has moved since `seen`, and wake all who sleep on it. Whether we did. */
+/* Change to `phase` if nobody else has changed the phase since `seen`, and wake all that sleep on it. Whether we
+ * did. */
 static inline bool sk_barrier_move(sk_barrier *b, uint32_t seen, uint32_t phase) {
     uint32_t now = seen, round = seen / SK_BARRIER_ROUND + (phase == SK_FILLING);
     while (!sk_cas32_seq_cst(&b->state, &now, round * SK_BARRIER_ROUND | phase)) /* R1: pairs with A1; commits */
@@ -82,7 +85,7 @@ static inline bool sk_barrier_move(sk_barrier *b, uint32_t seen, uint32_t phase)
     return true;
 }
 
-/* Break it unless it is past the phase `last`; those who have been released stay so. */
+/* Break it unless it is past the phase `last`; parties that have been released stay released. */
 static inline void sk_barrier_break(sk_barrier *b, uint32_t last) {
     for (;;) {
         uint32_t state = sk_barrier_look(b), phase = sk_barrier_phase(state);
@@ -97,14 +100,14 @@ static inline uint32_t sk_barrier_inside(const sk_segment *s, const sk_barrier *
     return n;
 }
 
-/* Begin the next round if the last one has left this. */
+/* Begin the next round if the last party has left this one. */
 static inline void sk_barrier_drained(const sk_segment *s, sk_barrier *b) {
     uint32_t state = sk_load32_seq_cst(&b->state), phase = sk_barrier_phase(state);
     if (phase != SK_DRAINING && phase != SK_RESETTING) return;
     if (sk_barrier_inside(s, b) == 0) sk_barrier_move(b, state, SK_FILLING);
 }
 
-/* Look after the dead; under the lock. Breaking comes first, so that a death in between loses nothing. */
+/* Repair after deaths; under the lock. Breaking comes first, so that a death in between loses nothing. */
 static inline void sk_barrier_repair(const sk_segment *s, sk_barrier *b) {
     uint32_t parties = sk_barrier_parties(s);
     for (uint32_t i = 0; i < parties; i++) {
@@ -116,7 +119,7 @@ static inline void sk_barrier_repair(const sk_segment *s, sk_barrier *b) {
     sk_barrier_drained(s, b);
 }
 
-/* Look after the dead, if the lock is free and there may be any. */
+/* Repair after deaths, if the lock is free and there may be any. */
 static inline void sk_barrier_notice(const sk_segment *s, sk_barrier *b) {
     uint32_t seen = 0;
     if ((sk_me(s) == 0 && sk_segment_sit(s) != SK_OK) || sk_barrier_phase(sk_barrier_look(b)) >= SK_IS_BROKEN) return;
@@ -127,13 +130,13 @@ static inline void sk_barrier_notice(const sk_segment *s, sk_barrier *b) {
 
 /* --- in, wait, out --------------------------------------------------------------------------------- */
 
-/* Leave the slot: the last one out begins the next round. A forked child is not in its parent's. */
+/* Leave the slot: the last party to leave begins the next round. A forked child is not in its parent's slot. */
 static inline void sk_barrier_detach(const sk_segment *s, sk_barrier *b, uint32_t slot) {
     uint32_t me = sk_me(s);
     if (sk_cas32_seq_cst(&b->slot[slot], &me, 0)) sk_barrier_drained(s, b);
 }
 
-/* A party: its slot, and whether it is the last to come, who now runs the action if it has one. */
+/* A party: its slot, and whether it is the last to come; the last one runs the action if there is one. */
 typedef struct sk_party {
     uint32_t slot;
     bool last;
@@ -168,8 +171,8 @@ static inline int sk_barrier_park(sk_segment *s, sk_barrier *b, uint32_t seen, u
     return sk_park_slice(&s->waiter, &b->state, seen, SK_PARK_SLICE_NS, until);
 }
 
-/* Come in, at the latest at the monotonic time `until`; 0: SK_BUSY rather than wait. `acts`: there is an action to run.
- * SK_OK, SK_BROKEN, SK_TIMEOUT (it is broken now), SK_INTERRUPTED (come again), SK_NO_SEAT, SK_CORRUPT. */
+/* Come in, by the monotonic time `until`; 0: SK_BUSY rather than wait. `acts`: there is an action to run.
+ * SK_OK, SK_BROKEN, SK_TIMEOUT (it is broken now), SK_INTERRUPTED (call again), SK_NO_SEAT, SK_CORRUPT. */
 static inline int sk_barrier_enter(sk_segment *s, sk_barrier *b, bool acts, uint64_t until, sk_party *p) {
     uint64_t began = 0;
     for (;;) {
@@ -181,7 +184,8 @@ static inline int sk_barrier_enter(sk_segment *s, sk_barrier *b, bool acts, uint
             if (phase == SK_FILLING) rc = sk_barrier_claim(s, b, state, acts, p);
             sk_lock_give(&b->lock);
             if (rc != SK_BUSY || until == 0) return rc;
-            /* The time that the action of others takes is not counted: threading's callers wait for its lock meanwhile. */
+            /* The time of another party's action does not count: callers of threading.Barrier wait for its lock
+             * meanwhile. */
             uint64_t end = phase == SK_ACTING ? UINT64_MAX : until;
             rc = sk_check_deadline(&began, end);
             if (rc == SK_OK && !sk_spin_while(&s->waiter, &b->state, state)) rc = sk_barrier_park(s, b, state, end);
@@ -193,7 +197,7 @@ static inline int sk_barrier_enter(sk_segment *s, sk_barrier *b, bool acts, uint
     }
 }
 
-/* Whether the next one inside is dead. */
+/* Whether the next party inside is dead. */
 static inline bool sk_barrier_neighbour_died(const sk_segment *s, const sk_barrier *b, uint32_t slot) {
     uint32_t parties = sk_barrier_parties(s);
     for (uint32_t i = 1; i < parties; i++) {
@@ -203,8 +207,8 @@ static inline bool sk_barrier_neighbour_died(const sk_segment *s, const sk_barri
     return false;
 }
 
-/* Wait inside until the phase tells. `until` bounds how long it may take to fill, no longer how long the action takes.
- * SK_OK (released), SK_BROKEN, SK_INTERRUPTED (come again). */
+/* Wait inside until the phase decides. `until` bounds the time for filling; it does not bound the time of the action.
+ * SK_OK (released), SK_BROKEN, SK_INTERRUPTED (call again). */
 static inline int sk_barrier_wait(sk_segment *s, sk_barrier *b, uint32_t slot, uint64_t until) {
     uint64_t began = 0;
     for (;;) {
@@ -216,7 +220,7 @@ static inline int sk_barrier_wait(sk_segment *s, sk_barrier *b, uint32_t slot, u
         int rc = sk_check_deadline(&began, end);
         if (rc == SK_OK && sk_spin_while(&s->waiter, &b->state, state)) continue;
         if (rc == SK_OK) rc = sk_barrier_park(s, b, state, end);
-        if (rc == SK_TIMEOUT) sk_barrier_break(b, SK_FILLING); /* unless all have come after all */
+        if (rc == SK_TIMEOUT) sk_barrier_break(b, SK_FILLING); /* unless all have come by now */
         else if (rc == SK_INTERRUPTED) {
             if (!sk_barrier_neighbour_died(s, b, slot)) return rc;
             sk_barrier_break(b, SK_ACTING);
@@ -224,7 +228,7 @@ static inline int sk_barrier_wait(sk_segment *s, sk_barrier *b, uint32_t slot, u
     }
 }
 
-/* The one who ran the action says how it went. SK_OK (all are released), SK_BROKEN. */
+/* The party that ran the action says how it went. SK_OK (all are released), SK_BROKEN. */
 static inline int sk_barrier_acted(sk_barrier *b, bool well) {
     uint32_t state = sk_barrier_look(b);
     if (sk_barrier_phase(state) != SK_ACTING || !sk_barrier_move(b, state, well ? SK_DRAINING : SK_IS_BROKEN))
@@ -234,7 +238,8 @@ static inline int sk_barrier_acted(sk_barrier *b, bool well) {
 
 /* --- from outside ---------------------------------------------------------------------------------- */
 
-/* Empty and whole again; those inside are sent away. SK_OK, or what waiting for the lock answers. */
+/* Make the barrier empty and usable again, and send the parties inside away. SK_OK, or what waiting for the lock
+ * answers. */
 static inline int sk_barrier_reset(sk_segment *s, sk_barrier *b, uint64_t until) {
     int rc = sk_lock_take(s, &b->lock, until);
     if (rc != SK_OK && rc != SK_OWNER_DIED) return rc;

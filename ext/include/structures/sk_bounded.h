@@ -1,30 +1,31 @@
-/* Permits that processes hold, the kernel of BoundedSemaphore: what the dead held comes back.
+/* Permits that processes hold, the kernel of BoundedSemaphore: the permits of a dead process come back.
  *
  *   offset  what                                                     written by
  *   0       lock: see sk_lock.h                                      anybody, by compare-and-swap
  *   4       free: permits that nobody holds                          the holder of the lock; derived from `held`
- *   8       token: see sk_wait_state.h                                      those who wait, by compare-and-swap
- *   16      event of those who wait: see sk_wait.h                   sleepers and wakers
+ *   8       token: see sk_wait_state.h                               waiters, by compare-and-swap
+ *   16      eventcount of the waiters: see sk_wait.h                 sleepers and wakers
  *   20      moves of the lock: see sk_stall.h                        the holder of the lock
- *   128     held: the permits of each process              the holder of the lock; one store commits
- *   …       waiting: the threads of each process that      the process on that seat; for people
- *           wait
+ *   128     held: the permits of each process                        the holder of the lock; one store commits
+ *   …       waiting: the threads of each process that wait           the process on that seat; for people
  *
- * These counts are the truth: free = bound - what the living hold. The entries of the dead count as held until somebody asks,
- * who finds no permit free, or until their seat is taken again; both bury them, which makes their permits free.
- * A release takes from the caller's own entry, then, for programs that acquire in one process and release in another,
- * from those of the dead and then of the living.
+ * The counts in `held` are the truth: free = bound - the permits of living processes. The entry of a dead process
+ * counts as held until a caller that finds no permit free asks whether the process lives, or until another process
+ * takes that seat; either of them clears the entry, which makes its permits free.
+ * A release takes from the caller's own entry; then, for programs that acquire in one process and release in another,
+ * from the entries of the dead and then of the living.
  *
- * Deaths. Holding the lock: the next one recounts. Before the store to the entry nothing has happened, after it
- * it is held (taking) or free (giving; of several that come out of several entries some may be free and others not).
- * Giving, after it and before the call: sleepers look again when their slice is over. Waiter and waiting: see sk_wait_state.h. */
+ * Deaths. If the holder of the lock dies, the next one recounts. Before the store to the entry nothing has happened.
+ * After it the permit is held (taking) or free (giving; when it gives several out of several entries, some may be free
+ * and others not). Giving, between that store and the notification: sleepers look again when their slice is over. Token
+ * and waiting: see sk_wait_state.h. */
 #ifndef SK_BOUNDED_H
 #define SK_BOUNDED_H
 
 #include "core/sk_wait_state.h"
 
 #define SK_BOUNDED_MOST 0x7fffffffu
-#define SK_BOUNDED_BOUND 0 /* header.param: how many there are */
+#define SK_BOUNDED_BOUND 0 /* header.param: how many permits there are */
 
 typedef struct sk_bounded {
     uint32_t lock;
@@ -54,13 +55,13 @@ static inline int sk_bounded_fill(sk_segment *s) {
     return SK_OK;
 }
 
-/* What an attacher must find; the words can be anything. */
+/* What a process that attaches must find; the words can have any value. */
 static inline int sk_bounded_refuse(const sk_segment *s) {
     if (sk_header_of(s)->param[SK_BOUNDED_BOUND] > SK_BOUNDED_MOST) return SK_CORRUPT;
     return sk_bounded_body_len(s->seats.count) <= s->base_len - sk_header_of(s)->body ? SK_OK : SK_CORRUPT;
 }
 
-/* How many are free, those of the dead among them; without the lock, so a moment old. */
+/* How many permits are free, those of the dead included; read without the lock, so it may be out of date. */
 static inline uint32_t sk_bounded_value(const sk_segment *s) {
     uint64_t held = sk_seat_counts_sum(s, sk_bounded_of(s)->counts), bound = sk_bounded_bound(s);
     return held < bound ? (uint32_t)(bound - held) : 0;
@@ -68,7 +69,7 @@ static inline uint32_t sk_bounded_value(const sk_segment *s) {
 
 /* --- under the lock ------------------------------------------------------------------------------- */
 
-/* Bury the dead and count what the living hold. How many came free. */
+/* Clear the entries of the dead and count the permits of the living. Returns how many permits came free. */
 static inline uint32_t sk_bounded_recount(const sk_segment *s, sk_bounded *p) {
     uint64_t sum = 0, bound = sk_bounded_bound(s);
     for (uint32_t seat = 0; seat < s->seats.count; seat++) {
@@ -95,7 +96,7 @@ static inline uint32_t sk_bounded_free(const sk_segment *s, const sk_bounded *p)
     return unheld < bound ? unheld : bound;
 }
 
-/* One more is held by this process, whose entry may be that of a dead one who sat here. */
+/* This process holds one permit more. Its entry may still be that of a dead process which had this seat. */
 static inline void sk_bounded_hold_one(const sk_segment *s, sk_bounded *p) {
     uint64_t *entry = sk_seat_counts_entry(s, p->counts), epoch = sk_owner_epoch(sk_me(s));
     uint64_t seen = sk_load64_relaxed(entry);
@@ -105,7 +106,7 @@ static inline void sk_bounded_hold_one(const sk_segment *s, sk_bounded *p) {
     sk_store32_relaxed(&p->free, unheld > 0 ? unheld - 1 : 0);
 }
 
-/* Take at most n out of the entries of the dead, or of the living but this process. How many were there. */
+/* Take at most n permits out of the entries of dead processes, or of other living ones. Returns how many it took. */
 static inline uint32_t sk_bounded_take_from(const sk_segment *s, sk_bounded *p, uint32_t n, bool living) {
     uint32_t taken = 0;
     for (uint32_t seat = 0; seat < s->seats.count && taken < n; seat++) {
@@ -121,7 +122,7 @@ static inline uint32_t sk_bounded_take_from(const sk_segment *s, sk_bounded *p, 
 
 /* --- taking and giving ------------------------------------------------------------------------------ */
 
-/* Take one if there is any and it is nobody's turn; for the first look. SK_OK, SK_BUSY, SK_NO_SEAT. */
+/* Take a permit if one is free and there is no token; for a caller's first attempt. SK_OK, SK_BUSY, SK_NO_SEAT. */
 static inline int sk_bounded_try(sk_segment *s, sk_bounded *p) {
     if (__builtin_expect(sk_load64_relaxed(&p->token) != 0 || sk_load32_relaxed(&p->free) == 0, 0)) return SK_BUSY;
     int rc = sk_bounded_enter(s, p, 0);
@@ -132,7 +133,7 @@ static inline int sk_bounded_try(sk_segment *s, sk_bounded *p) {
     return rc;
 }
 
-/* Whether a dead process holds any. */
+/* Whether a dead process holds any permits. */
 static inline bool sk_bounded_abandoned(const sk_segment *s, const sk_bounded *p) {
     for (uint32_t seat = 0; seat < s->seats.count; seat++) {
         uint32_t owner;
@@ -141,7 +142,7 @@ static inline bool sk_bounded_abandoned(const sk_segment *s, const sk_bounded *p
     return false;
 }
 
-/* Make free what the dead held. Whether there was any. */
+/* Make the permits of dead processes free. Answers whether any came free: not where the lock was not to be had. */
 static inline bool sk_bounded_reclaim(sk_segment *s, sk_bounded *p, uint64_t until) {
     if (!sk_bounded_abandoned(s, p) || sk_bounded_enter(s, p, until) != SK_OK) return false;
     uint32_t came = sk_bounded_recount(s, p);
@@ -150,18 +151,20 @@ static inline bool sk_bounded_reclaim(sk_segment *s, sk_bounded *p, uint64_t unt
     return came > 0;
 }
 
-/* Sleep for one slice at most while `seen` are free: none, or they are left for whose turn it is. */
+/* Sleep for one slice at most while `seen` permits are free: none, or they are left for the thread that the token
+ * names. */
 static inline int sk_bounded_park(sk_segment *s, sk_bounded *p, uint32_t seen, uint64_t until, sk_wait_state *wait) {
     uint64_t slice = sk_wait_state_ask(s, &p->token, wait, SK_LOCK_SLICE_NS);
     if (seen != 0) slice = SK_WAIT_STATE_STEP_NS;
     sk_wait_state_register(s, sk_bounded_waiting(s), wait);
-    uint32_t raised = sk_eventcount_prepare(&p->event); /* W1: pairs with W2 in sk_eventcount_notify. A fence, so the load may be relaxed */
+    uint32_t raised = sk_eventcount_prepare(&p->event); /* W1: pairs with W2 in sk_eventcount_notify;
+                                                         * a fence, so the next load may be relaxed */
     if (sk_load32_relaxed(&p->free) != seen) return SK_OK;
     return sk_park_slice(&s->waiter, &p->event, raised, slice, until);
 }
 
-/* One look. SK_OK: it took a permit; SK_BUSY: *unheld tells how many are free; or what entering answers. A caller that
- * `barges` ignores the tokens of others, and gets SK_STALLED when the holder of the lock stands still. */
+/* One attempt. SK_OK: it took a permit; SK_BUSY: *unheld tells how many are free; or the answer of sk_bounded_enter. A
+ * caller that `barges` ignores the tokens of others, and gets SK_STALLED when the holder of the lock stands still. */
 static inline int sk_bounded_poll(sk_segment *s, sk_bounded *p, bool barges, uint64_t until, sk_wait_state *wait,
                                   uint32_t *unheld) {
     int rc = sk_bounded_enter(s, p, until);
@@ -197,9 +200,9 @@ static inline int sk_bounded_slow(sk_segment *s, sk_bounded *p, bool willing, ui
     }
 }
 
-/* Take one; if not `willing` waits for the lock alone, and answers SK_BUSY when all are held by the living.
- * SK_OK, SK_BUSY, SK_TIMEOUT, SK_NO_SEAT, SK_STALLED (not willing, and the lock's holder stands still), and SK_INTERRUPTED:
- * come again with the same wait, or end it by sk_bounded_cancel. */
+/* Take a permit. A caller that is not `willing` waits for the lock alone, and gets SK_BUSY when living processes hold
+ * all. SK_OK, SK_BUSY, SK_TIMEOUT, SK_NO_SEAT, SK_STALLED (not willing, and the lock's holder stands still), and
+ * SK_INTERRUPTED: call again with the same wait, or end it by sk_bounded_cancel. */
 static inline int sk_bounded_take(sk_segment *s, bool willing, uint64_t until, sk_wait_state *wait) {
     sk_bounded *p = sk_bounded_of(s);
     int rc = sk_bounded_slow(s, p, willing, until, wait);
@@ -207,7 +210,7 @@ static inline int sk_bounded_take(sk_segment *s, bool willing, uint64_t until, s
     return rc;
 }
 
-/* Wait no longer. A call that woke this one may have been meant for the next. */
+/* Stop waiting. A notification that woke this thread may have been meant for the next waiter. */
 static inline void sk_bounded_cancel(const sk_segment *s, sk_wait_state *wait) {
     sk_bounded *p = sk_bounded_of(s);
     sk_wait_state_end(s, &p->token, sk_bounded_waiting(s), wait);

@@ -1,47 +1,50 @@
-/* A condition's sleepers: each waits on a word of its own, and is woken by ticket, first come, first served.
+/* The sleepers of a condition: each waits on a word of its own. They are notified by ticket, first come, first served.
  *
  *   offset    what                                             written by
  *   -         sk_mutex: the lock of its own, if it has one     see sk_mutex.h
- *   0         next: how many tickets were given out            who comes, under the condition's lock
- *   8         high: slots beyond this were never taken         who comes, before it takes one beyond
- *   12        keeper: lock of those who pass on what the       whoever passes on
- *             dead had been told
- *   16        grown, 24 more: further slots, in memory of one    who comes, under the condition's lock; slots first
- *             process (sk_private.h) alone, 16, 32, 64 ... at a
+ *   0         next: how many tickets were given out            a thread that comes, under the condition's lock
+ *   8         high: slots beyond this were never taken         a thread that comes, before it takes one beyond
+ *   12        keeper: lock of the threads that pass on the     a thread that passes on
+ *             notifications of the dead
+ *   16        grown, 24 more: further slots, in memory of one  a thread that comes, under the condition's lock; slots
+ *             process (sk_private.h) alone, 16, 32, 64 ... at a  first
  *             time; never read in a file
- *   128       slot[]: param[SK_CONDITION_SLOTS] of them          see below
+ *   128       slot[]: param[SK_CONDITION_SLOTS] of them        see below
  *
- *   slot      0   word                                         that commits
+ *   slot      0   word                                         see below; that commits
  *             4   parked: 1 once it may sleep on the word      the sleeper
  *             8   ticket                                       the sleeper, before the word
- *             16  before: tickets given out when it was told   who tells it, before the word, by compare-and-swap; it
- *                 or later, and never fewer than at any time       only grows
- *                 it was told earlier
- *             24  stuck: a keeper that it has found holding the    the sleeper
- *                 lock for a whole slice
+ *             16  before: tickets given out when it was        its notifier, before the word, by compare-and-swap; it
+ *                 notified or later, and never fewer than at   only grows
+ *                 any time it was notified earlier
+ *             24  stuck: a keeper that the sleeper has found   the sleeper
+ *                 holding the lock for a whole slice
  *
- *   word                 meaning               who moves it on
- *   0                    free                  who comes, to its owner word
- *   owner                waits                 a notifier, to told; the sleeper, to free: out of time, or it leaves
- *   owner | SK_TOLD      told to go            the sleeper, to free, once it has the lock again
- *   (either), dead       left behind           waiting: a notifier, to free; told: whoever passes it on, to free
+ *   word                 meaning               who changes it next
+ *   0                    free                  a thread that comes, to its owner word
+ *   owner                waits                 a notifier, to notified; the sleeper, to free: out of time, or it leaves
+ *   owner | SK_TOLD      notified              the sleeper, to free, once it has the lock again
+ *   (either), dead       left behind           waiting: a notifier, to free; notified: the thread that passes the
+ *                                              notification on, to free
  *
- * A notification is passed on to the oldest that still waits and came before it was given; those who came later have
- * seen what it was about, because they looked at it under the lock.
- * Two may be telling one sleeper at once, a notifier and a keeper, and only one of them gets to. The other has stored its
- * `before` already: so that word only grows, and whoever is told has the larger of the two. (It was a plain store: the
- * loser's smaller one shut out a sleeper that the winner's notification was meant for.) Too large a number lets somebody be
- * told who came a moment later, and only when nobody older is left; one of an earlier wait in the slot is below the ticket
- * of this one, so it says nothing.
+ * A thread that finds the notification of a dead sleeper passes it on to the oldest sleeper that still waits and came
+ * before it was given; later ones have seen what it was about, because they looked at it under the lock.
+ * A notifier and a keeper may notify one sleeper at once, and only one of them succeeds. The other has stored its
+ * `before` already: so that word only grows, and the one that succeeds leaves the larger of the two. (It was a plain
+ * store: the loser's smaller value shut out a sleeper that the winner's notification was meant for.) Too large a value
+ * lets a sleeper be notified that came a moment later, and only when no older one is left; a value from an earlier wait
+ * in the slot is below the ticket of this wait, so it has no effect.
  *
- * Deaths. Coming, before the word is taken: nothing happened. Waiting: notifiers ask whether the oldest lives before they
- * tell it, free the dead and tell the next. Told, at any time before the slot is free: each who waits looks for told
- * and dead ones when its slice is over, and passes on what they were told: first the next is told, then the dead one's
- * slot freed. A death in between, or one that comes after the sleeper took its lock, tells one more than was
- * asked for; none is ever swallowed. Notifying: some are told and the rest are not, as if it had asked for fewer.
- * Between telling and the wake: the sleeper looks again when its slice is over.
- * Nobody waits for an answer of a sleeper, so a stopped or dead one never holds up a notifier. Nor does a stopped keeper:
- * who finds the same one for two slices passes on beside it, which may tell one more than was asked for. */
+ * Deaths. Coming, before the word is taken: nothing has happened. Waiting: a notifier asks whether the oldest sleeper
+ * lives before it notifies that sleeper; if not, it frees the slot and goes on to the next. Notified, at any time
+ * before the slot is free: each sleeper looks for notified and dead ones when its slice is over, and passes their
+ * notifications on. It first notifies the next sleeper, then frees the dead one's slot. A death in between, or one that
+ * comes after the sleeper took its lock, notifies one sleeper more than was asked for; no notification is ever lost.
+ * Notifying: some sleepers are notified and the rest are not, as if the notifier had asked for fewer. Between
+ * notification and wake: the sleeper looks again when its slice is over.
+ * Nobody waits for an answer of a sleeper, so a stopped or dead sleeper never holds up a notifier. Nor does a stopped
+ * keeper: a sleeper that finds the same keeper for two slices passes on beside it, which may notify one sleeper more
+ * than was asked for. */
 #ifndef SK_CONDITION_H
 #define SK_CONDITION_H
 
@@ -49,8 +52,8 @@
 
 #define SK_TOLD 0x80000000u
 #define SK_SLEEPERS 1024u         /* slots in a file */
-#define SK_SLEEPERS_PRIVATE 16u   /* and at first in memory of one process, where they may double */
-#define SK_SLEEPERS_DOUBLED 12u   /* so often */
+#define SK_SLEEPERS_PRIVATE 16u   /* slots at first in memory of one process, where their number may double */
+#define SK_SLEEPERS_DOUBLED 12u   /* this often */
 #define SK_CONDITION_SLOTS 1     /* header.param */
 
 typedef struct sk_sleeper {
@@ -97,8 +100,8 @@ static inline sk_sleeper *sk_condition_slot(const sk_segment *s, const sk_condit
     return &c->more[doubled][i - (first << doubled)];
 }
 
-/* Have twice as many slots: as many as there are lie in `memory`, zeroed, for as long as the segment. Of a private segment,
- * under the condition's lock. False: there are as many as can be. */
+/* Double the slots: the new ones, as many as there are now, lie zeroed in `memory`, which must live as long as the
+ * segment. For a private segment, under the condition's lock. False: there are as many as possible. */
 static inline bool sk_condition_grow(const sk_segment *s, sk_condition *c, void *memory) {
     if (!sk_segment_is_private(s) || c->grown == SK_SLEEPERS_DOUBLED) return false;
     c->more[c->grown] = memory;
@@ -110,7 +113,7 @@ static inline sk_condition *sk_condition_of(const sk_segment *s) {
     return (sk_condition *)(void *)((unsigned char *)sk_body_of(s) + sk_mutex_len(s->seats.count));
 }
 
-/* What an attacher must find; every word that moves is checked where it is used. */
+/* What a process that attaches must find; words that change are checked where they are used. */
 static inline int sk_condition_refuse(const sk_segment *s) {
     uint64_t slots = sk_header_of(s)->param[SK_CONDITION_SLOTS];
     if (slots < 1 || slots > SK_SLEEPERS) return SK_CORRUPT;
@@ -125,25 +128,26 @@ static inline uint32_t sk_condition_high(const sk_segment *s, const sk_condition
 
 static inline bool sk_sleeper_waits(uint32_t word) { return word != 0 && !(word & SK_TOLD); }
 
-/* --- telling -------------------------------------------------------------------------------------- */
+/* --- notifying ------------------------------------------------------------------------------------ */
 
-/* Tell one that waits as `owner`, if it still does; whether that was one who came before. */
+/* Notify the sleeper that waits as `owner`, if it still does. Returns whether it did and its ticket is below
+ * `before`. */
 static inline bool sk_sleeper_tell(sk_sleeper *z, uint32_t owner, uint64_t before) {
     uint64_t there = sk_load64_relaxed(&z->before);
     while (there < before && !sk_cas64_seq_cst(&z->before, &there, before)) continue;
     if (!sk_cas32_seq_cst(&z->word, &owner, owner | SK_TOLD)) return false; /* R1: pairs with A1; commits */
     sk_fence_after_rmw(); /* W2: pairs with W1 */
     if (sk_load32_relaxed(&z->parked)) sk_wake(&z->word, 1);
-    return sk_load64_relaxed(&z->ticket) < before; /* where no lock is held, it may have left and come again */
+    return sk_load64_relaxed(&z->ticket) < before; /* without the lock: it may have left and come again */
 }
 
-/* The oldest that waits and whose ticket is below `before`, or NULL. */
+/* The oldest sleeper that waits and whose ticket is below `before`, or NULL. */
 static inline sk_sleeper *sk_condition_oldest(const sk_segment *s, sk_condition *c, uint64_t before, uint32_t *owner) {
     sk_sleeper *oldest = NULL;
     uint32_t high = sk_condition_high(s, c);
     for (uint32_t i = 0; i < high; i++) {
         sk_sleeper *z = sk_condition_slot(s, c, i);
-        uint32_t word = sk_load32_acquire(&z->word); /* its ticket was written before */
+        uint32_t word = sk_load32_acquire(&z->word); /* its ticket was written before that */
         if (!sk_sleeper_waits(word) || sk_load64_relaxed(&z->ticket) >= before) continue;
         before = sk_load64_relaxed(&z->ticket);
         *owner = word;
@@ -152,7 +156,7 @@ static inline sk_sleeper *sk_condition_oldest(const sk_segment *s, sk_condition 
     return oldest;
 }
 
-/* Tell all of them, in one pass; how many there were. */
+/* Notify all of them, in one pass. Returns how many. */
 static inline uint64_t sk_condition_tell_all(const sk_segment *s, sk_condition *c, uint64_t before) {
     uint64_t told = 0;
     uint32_t high = sk_condition_high(s, c);
@@ -166,7 +170,7 @@ static inline uint64_t sk_condition_tell_all(const sk_segment *s, sk_condition *
     return told;
 }
 
-/* Tell the n oldest of the living that came with tickets below `before`; how many there were. */
+/* Notify the n oldest living sleepers with tickets below `before`. Returns how many there were. */
 static inline uint64_t sk_condition_tell(const sk_segment *s, sk_condition *c, uint64_t before, uint64_t n) {
     uint64_t told = 0;
     uint32_t owner = 0;
@@ -179,13 +183,13 @@ static inline uint64_t sk_condition_tell(const sk_segment *s, sk_condition *c, u
     return told;
 }
 
-/* Tell n of those that wait; under the condition's lock. */
+/* Notify n of the waiting sleepers; under the condition's lock. */
 static inline void sk_condition_notify(const sk_segment *s, sk_condition *c, uint64_t n) {
     sk_condition_tell(s, c, sk_load64_relaxed(&c->next), n);
 }
 
-/* Pass on what the dead had been told, unless somebody else is just doing so, who was not `stuck` a slice ago.
- * The keeper found, or 0. */
+/* Pass on the notifications of dead sleepers, unless another keeper is doing just that and was not `stuck` a slice
+ * ago. Returns the keeper found, or 0. */
 SK_COLD static inline uint32_t sk_condition_pass_on_beside(const sk_segment *s, sk_condition *c, uint32_t stuck) {
     uint32_t high = sk_condition_high(s, c), seen = 0;
     bool kept = false, beside = false;
@@ -210,7 +214,7 @@ static inline void sk_condition_pass_on(const sk_segment *s, sk_condition *c) { 
 
 /* --- waiting -------------------------------------------------------------------------------------- */
 
-/* Free every dead one's slot; what they had been told was passed on. */
+/* Free the slot of every dead sleeper, after passing on their notifications. */
 SK_COLD static inline void sk_condition_sweep(const sk_segment *s, sk_condition *c) {
     uint32_t slots = sk_condition_slots(s, c);
     sk_condition_pass_on(s, c);
@@ -223,8 +227,9 @@ SK_COLD static inline void sk_condition_sweep(const sk_segment *s, sk_condition 
 
 #define SK_PROBES 64u
 
-/* A slot that seems free, or as many as there are: some looks among those used before, which is all of them where they are
- * few, then the one behind. So thousands lie down without each looking at all the others. */
+/* A slot that seems free, or the number of slots if there is none. It looks at some of the slots used before, which is
+ * all of them where they are few, then at the next unused one. So thousands can begin to wait without each looking at
+ * all the others. */
 static inline uint32_t sk_condition_find(const sk_segment *s, const sk_condition *c) {
     uint32_t high = sk_condition_high(s, c), slots = sk_condition_slots(s, c);
     uint32_t looks = high < SK_PROBES ? high : SK_PROBES, i = high < SK_PROBES ? 0 : (uint32_t)(sk_load64_relaxed(&c->next) % high);
@@ -244,7 +249,8 @@ static inline int sk_condition_enter(const sk_segment *s, sk_condition *c, sk_sl
             sk_sleeper *z = sk_condition_slot(s, c, i);
             uint32_t word = 0;
             if (i >= sk_condition_high(s, c)) sk_store32_release(&c->high, i + 1);
-            /* Under the lock nobody else takes a slot, so these are not stored into another's, and the swap does not fail. */
+            /* Under the lock no other thread takes a slot, so these stores hit no other's slot, and the swap does not
+             * fail. */
             sk_store32_relaxed(&z->parked, 0);
             sk_store32_relaxed(&z->stuck, 0);
             sk_store64_relaxed(&z->ticket, sk_add64_seq_cst(&c->next, 1));
@@ -257,8 +263,8 @@ static inline int sk_condition_enter(const sk_segment *s, sk_condition *c, sk_sl
     return SK_FULL;
 }
 
-/* Sleep until told, at the latest until the monotonic time `until`. `me` is the owner word that took the slot.
- * SK_OK, SK_TIMEOUT, SK_INTERRUPTED (come again), SK_BUSY (in the child of a fork, which does not wait). */
+/* Sleep until notified, or until the monotonic time `until`. `me` is the owner word that took the slot.
+ * SK_OK, SK_TIMEOUT, SK_INTERRUPTED (call again), SK_BUSY (in the child of a fork, which does not wait). */
 static inline int sk_condition_wait(sk_segment *s, sk_condition *c, sk_sleeper *z, uint32_t me, uint64_t until) {
     uint64_t began = 0;
     for (;;) {
@@ -267,7 +273,7 @@ static inline int sk_condition_wait(sk_segment *s, sk_condition *c, sk_sleeper *
         int rc = sk_check_deadline(&began, until);
         if (rc == SK_OK) {
             if (sk_spin_while(&s->waiter, &z->word, me)) continue;
-            sk_store32_seq_cst(&z->parked, 1); /* W1: out before the system compares the word */
+            sk_store32_seq_cst(&z->parked, 1); /* W1: visible before the system compares the word */
             rc = sk_park_slice(&s->waiter, &z->word, me, SK_PARK_SLICE_NS, until);
         }
         if (rc == SK_INTERRUPTED)
@@ -276,20 +282,20 @@ static inline int sk_condition_wait(sk_segment *s, sk_condition *c, sk_sleeper *
     }
 }
 
-/* Wait no longer, without having been told: false when that has come first. */
+/* Stop waiting without a notification; false when one has come first. */
 static inline bool sk_condition_cancel(sk_sleeper *z, uint32_t me) { return sk_cas32_seq_cst(&z->word, &me, 0); }
 
-/* Told, and with the lock: done. */
+/* The sleeper was notified and has the lock again: free its slot. */
 static inline void sk_condition_detach(sk_sleeper *z) { sk_store32_release(&z->word, 0); }
 
-/* Leave without having waited to the end: what it had been told goes to the next. Not in the child of a fork. */
+/* Leave before the wait has ended: its notification goes to the next sleeper. Not in the child of a fork. */
 SK_COLD static inline void sk_condition_abandon(const sk_segment *s, sk_condition *c, sk_sleeper *z, uint32_t me) {
     if (sk_me(s) != me || sk_condition_cancel(z, me)) return;
     sk_condition_tell(s, c, sk_load64_relaxed(&z->before), 1);
     sk_condition_detach(z);
 }
 
-/* How many of the living wait, and how many were told and have not come back. */
+/* How many living sleepers wait, and how many were notified and have not come back. */
 static inline void sk_condition_count(const sk_segment *s, const sk_condition *c, uint32_t *waiting, uint32_t *told) {
     uint32_t high = sk_condition_high(s, c);
     *waiting = *told = 0;

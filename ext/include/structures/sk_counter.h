@@ -5,16 +5,18 @@
  *   8           of a striped one: the lock of its reader,        readers of the sum (sk_lock.h)
  *   12          and how often it was taken                       its holder
  *
- * A plain counter is word 0; a group has a word a name. A striped counter has a base in word 0 and a word a seat
- * behind it, to which the process on that seat adds; its value is the sum of all, so a dead process's word keeps its
- * count, and setting a value moves the base alone, in one step.
- * Compare-and-swap rather than fetch-and-add, so that a sum that does not fit is refused before anybody sees it.
+ * A plain counter is word 0; a group has one word for each name. A striped counter has a base in word 0 and after it
+ * one word (a stripe) for each seat, to which the process on that seat adds. Its value is the sum of all, so the word
+ * of a dead process keeps its count; setting a value changes the base alone, in one step.
+ * It uses compare-and-swap rather than fetch-and-add, so that a sum that does not fit is refused before anybody sees
+ * it.
  *
- * The sum is linearizable. A reader takes the reader's lock; while that is taken everybody adds to the base. Then only an
- * addition that began before can still change a stripe, one a thread, so two readings of all stripes are soon alike, and what
- * was read of the base between them belongs to both: of two additions one of which came after the other had ended, the
- * earlier is in the sum if the later is. A reader whose lock is kept by another for long (by one that is stopped) reads
- * under that one's. The lock of a dead reader costs speed until the next one comes, and nothing else. */
+ * The sum is linearizable. A reader takes the reader's lock; while that is taken, all processes add to the base. Then
+ * only an addition that began before can still change a stripe, one for each thread. So two readings of all stripes are
+ * soon alike, and the value of the base read between them belongs to both: if one addition came after another had
+ * ended, and the sum has the later one, it has the earlier one. If another reader keeps the lock for long (because it
+ * is stopped), a reader reads under the lock of that one. The lock of a dead reader costs speed until the next reader
+ * comes, and nothing else. */
 #ifndef SK_COUNTER_H
 #define SK_COUNTER_H
 
@@ -66,7 +68,7 @@ static inline void sk_counter_collect(const sk_segment *s, uint64_t *base, int64
     for (uint32_t i = 0; i < s->seats.count; i++) stripe[i] = sk_counter_value(sk_counter_word(base, i + 1));
 }
 
-/* Read the sum while a reader's lock is taken: whether the readings agree. */
+/* Read the sum while a reader's lock is taken. Returns whether the readings agree. */
 static inline bool sk_counter_agree(const sk_segment *s, uint64_t *base, sk_counter_sum *sum) {
     int64_t first[SK_SEATS_MAX], second[SK_SEATS_MAX];
     uint32_t *lock = sk_counter_lock(base), holder = sk_load32_seq_cst(lock) & SK_OWNER_MASK, taken = sk_load32_seq_cst(lock + 1);
@@ -83,8 +85,8 @@ static inline bool sk_counter_agree(const sk_segment *s, uint64_t *base, sk_coun
     return true;
 }
 
-/* The sum, and if `value` is not NULL the base moved so that the sum is *value, in one step. SK_OK; SK_OVERFLOW, nothing
- * moved; SK_NO_SEAT and what else taking a seat answers. */
+/* Read the sum; if `value` is not NULL, also change the base so that the sum is *value, in one step. SK_OK;
+ * SK_OVERFLOW, nothing changed; SK_NO_SEAT and other answers of taking a seat. */
 static inline int sk_counter_read(sk_segment *s, uint64_t *base, sk_counter_sum *sum, const int64_t *value) {
     uint32_t *lock = sk_counter_lock(base);
     for (;;) {
@@ -108,7 +110,7 @@ static inline int sk_counter_read(sk_segment *s, uint64_t *base, sk_counter_sum 
     }
 }
 
-/* The sum of a moment in which nobody adds; for who only looks. */
+/* The sum, correct if nobody adds at that moment; for callers that only look. */
 static inline void sk_counter_glance(const sk_segment *s, uint64_t *base, sk_counter_sum *sum) {
     int64_t stripe[SK_SEATS_MAX];
     __int128 stripes = 0;
@@ -123,7 +125,7 @@ static inline int sk_counter_fill(sk_segment *s) {
     return SK_OK;
 }
 
-/* Whether the body holds so many words. */
+/* Whether the body holds that many words. */
 static inline int sk_counter_refuse(const sk_segment *s, uint64_t words) {
     uint64_t room = s->base_len - sk_header_of(s)->body;
     return words <= room / SK_LINE ? SK_OK : SK_CORRUPT;

@@ -1,8 +1,9 @@
-/* A hash table of byte strings: readers take no lock, writers one; nothing that is published is ever overwritten.
+/* A hash table of byte strings: readers take no lock, writers take one; nothing that is published is overwritten, but a
+ * value of eight bytes by another, in one store.
  *
  *   offset  what                                                written by
  *   0       lock                                                writers
- *   4       damaged: 1 until what a death left is put right     under lock
+ *   4       damaged: 1 until what a death left is repaired      under lock
  *   128     geometry: where the present region is               under lock; its store commits a rebuild
  *   256     flips: rebuilds so far                              under lock, after geometry
  *   384     tail, live, filled, live_bytes, born                under lock; hints that repair recomputes
@@ -12,21 +13,23 @@
  *             fingerprint      entry, in units of 16 bytes from the start of the arena; 0 empty, 1 deleted
  *   entry     hash, born, key bytes and kinds, value and first bytes; the key; first; the value, each padded to 8; a
  *             multiple of 16. The key is its canonical form, which equal keys share. `first` is the object that was
- *             stored first, where it differs from its form: whoever overwrites carries it on
+ *             stored first, where it differs from its form: a write over the entry keeps it
  *   geometry  55 .. 48      47 .. 40      39 ...... 0
  *             arena log2    table log2    page of the file
  *
- * Writers append an entry to the arena and then store its bucket word: that store commits. A value of 8 bytes over one
- * of the same kind is stored in place, which is one store, too. Where the arena or the table is full, the other live
- * entries are carried to another region, the new one is put there, and `geometry` is flipped, which commits both: an old
- * value that is about to be replaced is not copied first. A region may be used again only after `flips` has moved on,
- * and a reader whose `flips` has moved on starts again: so whatever a reader keeps was not written to while it read.
+ * A writer appends an entry to the arena and then stores its bucket word: that store commits. It stores a value of 8
+ * bytes in place over one of the same kind, which is one store, too. Where the arena or the table is full, a writer
+ * copies the other live entries to another region, puts the new entry there, and stores `geometry`, which commits both:
+ * it does not copy an old value first that it is about to replace. A region may be used again only after `flips` has
+ * changed, and a reader that sees another `flips` than before starts again: so nobody wrote to what a reader keeps
+ * while it read.
  *
- * Deaths. Before the bucket's store a write never happened (its bytes are waste), after it it is done. Before the flip
- * the other region is waste; between the flip and `flips` nobody reuses the old region, for that takes the lock, and
- * whoever inherits the lock moves `flips` on first. Hints are recomputed by one pass over the table; until that is done
- * the dict is `damaged`, because who inherits may be unable to (no room for a mapping) and must then free the lock.
- * Memory of a region left behind stays reserved for the next rebuild: readers without a lock may still be in it.
+ * Deaths. Before the bucket's store a write never happened (its bytes are waste), after it it is done. Before the store
+ * of `geometry` the other region is waste. Between that store and `flips` nobody reuses the old region, because that
+ * takes the lock, and a process that inherits the lock first counts up `flips`. One pass over the table recomputes the
+ * hints; until then the dict is `damaged`, because the process that inherits may be unable to do it (no room for a
+ * mapping) and must then free the lock. Memory of a region left behind stays reserved for the next rebuild: readers
+ * without a lock may still be in it.
  * Probing is linear, after D. E. Knuth, The Art of Computer Programming 3, algorithm L. */
 #ifndef SK_DICT_H
 #define SK_DICT_H
@@ -45,7 +48,7 @@
 #define SK_TABLE_LOG2_MAX 34u
 #define SK_ARENA_LOG2_MIN 12u
 #define SK_ARENA_LOG2_MAX 39u
-#define SK_VALUE_BITS 40u /* what is left of a word counts the words of `first`: 128 MB */
+#define SK_VALUE_BITS 40u /* the other bits of that word count the words of `first`: 128 MB */
 
 typedef struct sk_dict {
     uint32_t lock;
@@ -58,14 +61,14 @@ typedef struct sk_dict {
     uint64_t tail;       /* first free byte of the arena */
     uint64_t live;       /* keys */
     uint64_t filled;     /* buckets that are not empty */
-    uint64_t live_bytes; /* of entries that a bucket leads to */
-    uint64_t born;       /* the next new key's number: iteration goes by it */
+    uint64_t live_bytes; /* of entries that a bucket refers to */
+    uint64_t born;       /* the number of the next new key: iteration goes by it */
     unsigned char line3[SK_LINE - 40];
 } sk_dict;
 _Static_assert(offsetof(sk_dict, damaged) == 4 && offsetof(sk_dict, flips) == 256, "diagram and struct agree");
 _Static_assert(sizeof(sk_dict) == 512, "diagram and struct agree");
 
-/* All but the value is written before the entry is published and never again. */
+/* All but the value is written before the entry is published, and never again. */
 typedef struct sk_entry {
     uint64_t hash;
     uint64_t born;
@@ -84,11 +87,11 @@ _Static_assert(sizeof(sk_entry) == 32, "entries are part of the format");
 typedef struct sk_region {
     uint64_t *table;
     unsigned char *arena;
-    uint64_t from, size, mask, room; /* of the whole; buckets - 1; bytes of arena */
+    uint64_t from, size, mask, room; /* size: of the whole; mask: buckets - 1; room: bytes of arena */
     uint32_t table_log2, arena_log2;
 } sk_region;
 
-/* A key, encoded and hashed; for writers also the object itself, where its form does not give it back. */
+/* A key, encoded and hashed; for writers also the object itself, where its canonical form does not give it back. */
 typedef struct sk_key {
     const void *at;
     uint64_t len, hash;
@@ -106,7 +109,7 @@ static inline uint32_t sk_entry_value_kind(const sk_entry *e) { return (uint32_t
 static inline uint64_t sk_entry_value_len(const sk_entry *e) { return e->value & (((uint64_t)1 << SK_VALUE_BITS) - 1); }
 static inline uint64_t sk_entry_first_len(const sk_entry *e) { return e->value >> SK_VALUE_BITS << 3; }
 
-/* Bytes of an entry without and with what makes it a multiple of the unit. `first` is a multiple of 8. */
+/* Bytes of an entry, without and with the padding to a multiple of the unit. `first` is a multiple of 8. */
 static inline uint64_t sk_entry_len(uint64_t key, uint64_t first, uint64_t value) {
     return sizeof(sk_entry) + sk_pad8(key) + first + sk_pad8(value);
 }
@@ -129,9 +132,9 @@ static inline bool sk_bucket_has(uint64_t bucket) {
 
 /* --- bytes that another process may be writing: word by word, so that no word is torn ---------------
  *
- * Large ones by memcpy, which takes half as long (6 MB: 0.6 ms, word by word 1.3). It may tear words, which nobody keeps:
- * where bytes are copied in, only readers look who will find that `flips` has moved on; where they are copied out, too.
- * A value of 8 bytes, the only one that is stored over in place, is never among them. */
+ * Large ones by memcpy, which takes half as long (6 MB: 0.6 ms, word by word 1.3). It may tear words, but nobody keeps
+ * torn words: where bytes are copied in, only readers look that will find that `flips` has changed; the same holds
+ * where bytes are copied out. A value of 8 bytes, the only one that is overwritten in place, is never among them. */
 #define SK_BULK 4096u
 
 static inline uint64_t sk_bulk(uint64_t len) { return len < SK_BULK ? 0 : len & ~(uint64_t)7; }
@@ -147,7 +150,7 @@ static inline void sk_copy_out(void *to, const unsigned char *from, uint64_t len
         uint64_t word = sk_load64_relaxed((const uint64_t *)(const void *)from);
         memcpy(at, &word, 8);
     }
-    if (len > 0 && (uintptr_t)from % 8 != 0) /* the rest of a word may lie behind the mapping's end */
+    if (len > 0 && (uintptr_t)from % 8 != 0) /* the rest of the word may lie beyond the end of the mapping */
         for (uint64_t i = 0; i < len; i++) at[i] = sk_load8_relaxed(from + i);
     else if (len > 0) {
         uint64_t word = sk_load64_relaxed((const uint64_t *)(const void *)from);
@@ -174,9 +177,9 @@ static inline void sk_copy_in(unsigned char *to, const void *from, uint64_t len)
     }
 }
 
-/* Parts, one behind the other. Where one ends within a word, the next goes on in it. */
+/* Copy parts in, one after the other. Where one ends within a word, the next goes on in that word. */
 static inline void sk_copy_parts_in(unsigned char *to, const sk_part *parts, uint32_t n) {
-    uint64_t word = 0, held = 0; /* bytes of a word that is not whole yet */
+    uint64_t word = 0, held = 0; /* bytes of a word that is not complete yet */
     for (uint32_t i = 0; i < n; i++) {
         const unsigned char *at = parts[i].at;
         uint64_t len = parts[i].len;
@@ -200,7 +203,7 @@ static inline void sk_copy_parts_in(unsigned char *to, const sk_part *parts, uin
     if (held > 0) sk_store64_relaxed((uint64_t *)(void *)to, word);
 }
 
-/* Between two places that others may look at; whole words. */
+/* Copy between two places that other processes may read; whole words. */
 static inline void sk_copy_across(unsigned char *to, const unsigned char *from, uint64_t len) {
     uint64_t at = sk_bulk(len);
     if (at > 0) memcpy(to, from, at);
@@ -250,7 +253,7 @@ static inline int sk_region_of(sk_segment *s, uint64_t geometry, sk_region *r) {
     return SK_OK;
 }
 
-/* The entry that a bucket leads to: its fixed part, copied. SK_CORRUPT when it is not within the arena. */
+/* The entry that a bucket refers to: a copy of its fixed part. SK_CORRUPT when it is not within the arena. */
 static inline int sk_entry_at(const sk_region *r, uint64_t bucket, sk_entry *e) {
     uint64_t offset = sk_bucket_offset(bucket);
     if (offset > r->room - sizeof(sk_entry)) return SK_CORRUPT;
@@ -270,16 +273,16 @@ static inline unsigned char *sk_entry_value_at(const sk_region *r, uint64_t buck
     return sk_entry_first_at(r, bucket, e) + sk_entry_first_len(e);
 }
 
-/* Where a key is: its bucket and entry, or SK_EMPTY and the bucket to put it in. SK_CORRUPT only means something
- * when `flips` did not move. */
+/* Where a key is: its bucket and entry, or SK_EMPTY and the bucket to put it in. SK_CORRUPT means something only if
+ * `flips` did not change. */
 typedef struct sk_place {
     uint64_t i;      /* of the bucket */
     uint64_t bucket; /* what it held */
     sk_entry entry;
 } sk_place;
 
-/* What a lookup found. It names this very version: `flips` and `bucket` do, and where a value of 8 bytes may have been
- * stored over in place, `word` is that value. */
+/* What a lookup found. It identifies this very version: by `flips` and `bucket`, and where a value of 8 bytes may have
+ * been overwritten in place, by `word`, which is that value. */
 typedef struct sk_hit {
     uint64_t flips, bucket, len, word;
     uint32_t kind;

@@ -4,15 +4,16 @@
 
 #include "structures/sk_dict.h"
 
-/* Where the value of a key goes: its first `head_room` (>= 8) bytes to `head`, what comes behind `skip` <= head_room
- * bytes to `body`, too, where the value has `body_len` bytes behind `skip`. */
+/* Where the value of a key goes: its first `head_room` (>= 8) bytes to `head`; and if `body_len` bytes follow its first
+ * `skip` <= head_room bytes, these to `body`. */
 typedef struct sk_dict_target {
     void *head, *body;
     uint64_t head_room, skip, body_len;
 } sk_dict_target;
 
-/* Copy the value of `key`, all of one version. SK_OK: all of it is in `head` or, behind `skip`, in `body`. SK_LARGER:
- * hit->len and hit->kind tell how large it is, and `head` has its beginning. SK_EMPTY: no such key. SK_CORRUPT. */
+/* Copy the value of `key`, all of one version. SK_OK: all of it is in `head` or, after `skip` bytes, in `body`.
+ * SK_LARGER: hit->len and hit->kind tell how large it is, and `head` has its beginning. SK_EMPTY: no such key.
+ * SK_CORRUPT. */
 static inline int sk_dict_get_to(sk_segment *s, const sk_key *key, const sk_dict_target *to, sk_hit *hit) {
     sk_dict *d = sk_dict_of(s);
     for (;;) {
@@ -38,7 +39,7 @@ static inline int sk_dict_get_to(sk_segment *s, const sk_key *key, const sk_dict
     }
 }
 
-/* The same with one place for all of it, of at least 8 bytes. */
+/* The same with one destination for all of it, of at least 8 bytes. */
 static inline int sk_dict_get(sk_segment *s, const sk_key *key, void *to, uint64_t room, sk_hit *hit) {
     sk_dict_target all = {.head = to, .head_room = room};
     return sk_dict_get_to(s, key, &all, hit);

@@ -1,17 +1,17 @@
-/* Writing to a dict, repairing it, carrying it to another region: see sk_dict.h for the words and the argument. */
+/* Writing to a dict, repairing it, rebuilding it in another region: see sk_dict.h for the words and the argument. */
 #ifndef SK_DICT_WRITE_H
 #define SK_DICT_WRITE_H
 
 #include "structures/sk_dict.h"
 
-/* When a write happens. */
+/* The condition for a write. */
 enum sk_when {
     SK_ALWAYS = 0,
     SK_IF_MISSING = 1, /* SK_EXISTS otherwise */
-    SK_IF_SAME = 2,    /* only over the very version that a lookup named; SK_GONE otherwise */
+    SK_IF_SAME = 2,    /* only over the very version that a lookup found; SK_GONE otherwise */
 };
 
-/* Fill the hints from what the table says. */
+/* Compute the hints from the table. */
 static inline int sk_dict_recount(sk_dict *d, const sk_region *r) {
     uint64_t live = 0, filled = 0, bytes = 0, tail = 2 * SK_ENTRY_UNIT, born = 0;
     for (uint64_t i = 0; i <= r->mask; i++) {
@@ -38,21 +38,23 @@ static inline int sk_dict_recount(sk_dict *d, const sk_region *r) {
 /* A region may be used again only after this. */
 static inline void sk_dict_count_flip(sk_dict *d) { sk_add64_seq_cst(&d->flips, 1); /* R7: pairs with A7 */ }
 
-/* Hints that no writer wrote: sizes are reckoned from them, so a wrong one would ask for all the memory there is. */
+/* Whether the hints can come from a writer: sizes are computed from them, so a wrong one would ask for all the memory
+ * there is. */
 static inline bool sk_dict_hints_sound(const sk_dict *d, const sk_region *r) {
     uint64_t tail = sk_load64_relaxed(&d->tail), filled = sk_load64_relaxed(&d->filled);
     return tail <= r->room && filled <= r->mask + 1 && sk_load64_relaxed(&d->live) <= filled &&
            sk_load64_relaxed(&d->live_bytes) <= tail;
 }
 
-/* Take the lock; what a death left is put right. SK_OK with the region, or what waiting answers. */
+/* Take the lock, and repair what a death left. SK_OK with the region, or what waiting answers. */
 static inline int sk_dict_begin(sk_segment *s, sk_dict *d, uint64_t until, sk_region *r) {
     int rc = sk_lock_take(s, &d->lock, until);
     if (rc == SK_OWNER_DIED) sk_store32_relaxed(&d->damaged, 1);
     else if (rc != SK_OK) return rc;
     bool damaged = __builtin_expect(sk_load32_relaxed(&d->damaged) != 0, 0);
     if (damaged) sk_dict_count_flip(d);
-    sk_fence_after_rmw(); /* R8: pairs with A8. Who sees what is written under this lock sees the flips before it */
+    sk_fence_after_rmw(); /* R8: pairs with A8. A reader that sees what is written under this lock sees the
+                           * flips before it */
     rc = sk_region_of(s, sk_load64_relaxed(&d->geometry), r);
     if (rc == SK_OK && damaged && (rc = sk_dict_recount(d, r)) == SK_OK) sk_store32_relaxed(&d->damaged, 0);
     if (rc == SK_OK && !sk_dict_hints_sound(d, r)) rc = SK_CORRUPT;
@@ -60,7 +62,8 @@ static inline int sk_dict_begin(sk_segment *s, sk_dict *d, uint64_t until, sk_re
     return rc;
 }
 
-/* Put right what a dead writer left; nothing to wait for while a living one writes. */
+/* Repair what a dead writer left. While a living process writes there is nothing to repair, so this does not wait for
+ * it. */
 static inline int sk_dict_repair(sk_segment *s, uint64_t until) {
     sk_dict *d = sk_dict_of(s);
     sk_region r;
@@ -74,14 +77,14 @@ static inline int sk_dict_repair(sk_segment *s, uint64_t until) {
 
 /* --- rebuilding --------------------------------------------------------------------------------------- */
 
-/* What a write puts: the key's own value, in parts. */
+/* What a write stores: the value, in parts. */
 typedef struct sk_value {
     const sk_part *parts;
     uint64_t len; /* of all parts */
     uint32_t n, kind;
 } sk_value;
 
-/* One write under way: the entry that will be published, in the region that will be the present one. */
+/* One write in progress: the entry to publish, for the region that will be the present one. */
 typedef struct sk_write {
     const sk_key *key;
     const sk_value *value;
@@ -101,7 +104,7 @@ static inline void sk_write_begin(sk_write *w, const sk_dict *d, const sk_region
     w->size = sk_entry_bytes(key->len, w->first, value->len);
 }
 
-/* Write the entry to a place that nobody has been led to. */
+/* Write the entry to a place that nothing refers to yet. */
 static inline void sk_write_entry(const sk_write *w, unsigned char *to) {
     const sk_key *key = w->key;
     sk_entry e = {key->hash, w->born, key->len | (uint64_t)key->kind << 48 | (uint64_t)w->value->kind << 56,
@@ -118,7 +121,7 @@ static inline void sk_write_entry(const sk_write *w, unsigned char *to) {
     sk_copy_parts_in(to, w->value->parts, w->value->n);
 }
 
-/* The hints after it, but for `tail`. `fresh`: it fills a bucket that was empty. */
+/* Update the hints, except `tail`. `fresh`: the write fills a bucket that was empty. */
 static inline void sk_write_count(const sk_write *w, sk_dict *d, bool fresh) {
     if (w->replaced == 0) {
         sk_store64_relaxed(&d->born, w->born + 1);
@@ -128,7 +131,7 @@ static inline void sk_write_count(const sk_write *w, sk_dict *d, bool fresh) {
     sk_store64_relaxed(&d->live_bytes, sk_load64_relaxed(&d->live_bytes) + w->size - w->replaced);
 }
 
-/* Where a hash that is not in a table of a new region goes: its bucket, or more than the mask where there is none. */
+/* The bucket for a hash that the table of a new region does not have yet; more than the mask if none is empty. */
 static inline uint64_t sk_dict_vacancy(const sk_region *r, uint64_t hash) {
     uint64_t at = hash & r->mask;
     for (uint64_t n = 0; n <= r->mask; n++, at = (at + 1) & r->mask) {
@@ -137,7 +140,8 @@ static inline uint64_t sk_dict_vacancy(const sk_region *r, uint64_t hash) {
     return r->mask + 1;
 }
 
-/* Carry the live entries of `old` (all but the one in bucket `without`, or none) to `new`, whose table is zeroed first. */
+/* Copy the live entries of `old` (if `all`, except the one in bucket `without`) to `new`; the table of `new` is zeroed
+ * first. */
 static inline int sk_dict_carry(const sk_region *old, const sk_region *new, bool all, uint64_t without, uint64_t *tail) {
     for (uint64_t i = 0; i <= new->mask; i++) sk_store64_relaxed(&new->table[i], SK_BUCKET_EMPTY);
     *tail = 2 * SK_ENTRY_UNIT; /* offsets 0 and 1 mean empty and deleted */
@@ -157,18 +161,18 @@ static inline int sk_dict_carry(const sk_region *old, const sk_region *new, bool
     return SK_OK;
 }
 
-/* A region for `live` keys in `bytes` bytes that is not the present one, reserved and mapped. */
+/* Find a region for `live` keys in `bytes` bytes that does not overlap the present one; reserve and map it. */
 static inline int sk_dict_find_region(sk_segment *s, const sk_region *r, uint64_t live, uint64_t bytes, uint64_t *geometry,
                                       sk_region *wide) {
     uint32_t table = SK_TABLE_LOG2_MIN, arena = SK_ARENA_LOG2_MIN;
     while (table <= SK_TABLE_LOG2_MAX && ((uint64_t)1 << table) < 2 * (live + 1)) table++;
-    /* Half of it free after the move, or the next move would come too soon. */
+    /* Half of it is free after the move; otherwise the next move would come too soon. */
     while (arena <= SK_ARENA_LOG2_MAX && ((uint64_t)1 << arena) < 2 * (bytes + 2 * SK_ENTRY_UNIT)) arena++;
     if (table > SK_TABLE_LOG2_MAX || arena > SK_ARENA_LOG2_MAX) return sk_system(-ENOSPC);
     uint64_t size = sk_region_size(table, arena), from = sk_dict_floor(s);
-    if (from + size > r->from) from = r->from + r->size; /* does not fit in front of the present one: behind it */
+    if (from + size > r->from) from = r->from + r->size; /* it does not fit in front of the present one: behind it */
     if (from + size > SK_LARGEST) return sk_system(-ENOSPC);
-    /* What the file has it has reserved, and a dict gives nothing back: to ask again takes 0.1 us a page. */
+    /* The bytes of the file are reserved, and a dict gives nothing back: to ask again would take 0.1 us a page. */
     uint64_t have = sk_load64_acquire(&s->view_len);
     if (from + size > have) {
         int rc = sk_segment_reserve(s, from > have ? from : have, from + size);
@@ -178,8 +182,8 @@ static inline int sk_dict_find_region(sk_segment *s, const sk_region *r, uint64_
     return sk_region_of(s, *geometry, wide);
 }
 
-/* Under the lock: carry all to a region with room for the write, too, and do it there; *r is that region afterwards.
- * `without`: the bucket of the entry that is replaced, or ~0. */
+/* Under the lock: copy all to a region with room for this write, too, and do the write there; *r is that region
+ * afterwards. `without`: the bucket of the entry that is replaced, or ~0. */
 static inline int sk_dict_rebuild(sk_segment *s, sk_dict *d, const sk_write *w, uint64_t without, uint64_t until,
                                   sk_region *r) {
     if (until == 0) return SK_BUSY;
@@ -217,7 +221,7 @@ static inline void sk_dict_publish(sk_dict *d, const sk_region *r, const sk_writ
     sk_write_count(w, d, place->bucket == SK_BUCKET_EMPTY);
 }
 
-/* Under the lock: is what `place` found the version that an earlier lookup named? */
+/* Under the lock: whether `place` is the version that an earlier lookup found. */
 static inline bool sk_dict_is_same(const sk_dict *d, const sk_region *r, const sk_place *place, const sk_hit *same) {
     if (place->bucket != same->bucket || sk_load64_relaxed(&d->flips) != same->flips) return false;
     if (same->len != 8) return true;
@@ -226,8 +230,8 @@ static inline bool sk_dict_is_same(const sk_dict *d, const sk_region *r, const s
     return word == same->word;
 }
 
-/* Lock, find, and decide: SK_OK holds the lock and says whether the key is there; *r and *place are its region and
- * place. */
+/* Lock, find, and decide. SK_OK: the caller holds the lock, *there says whether the key is there, and *r and *place are
+ * its region and place. */
 static inline int sk_dict_approach(sk_segment *s, const sk_key *key, enum sk_when when, const sk_hit *same,
                                    uint64_t until, sk_region *r, sk_place *place, bool *there) {
     sk_dict *d = sk_dict_of(s);
@@ -242,7 +246,7 @@ static inline int sk_dict_approach(sk_segment *s, const sk_key *key, enum sk_whe
     return rc;
 }
 
-/* Under the lock: the value, in place where that is one store, else as a new entry. */
+/* Under the lock: store the value, in place where that is one store, otherwise as a new entry. */
 static inline int sk_dict_store(sk_segment *s, sk_region *r, const sk_key *key, const sk_value *value, sk_place *place,
                                 bool there, uint64_t until) {
     sk_dict *d = sk_dict_of(s);
@@ -279,7 +283,7 @@ static inline int sk_dict_set(sk_segment *s, const sk_key *key, const sk_value *
 }
 
 /* Add n to the integer of kind `kind` (a missing one is 0); *sum is the new value. SK_FOREIGN: the value is something
- * else. SK_OVERFLOW: it would not fit and is kept. Else as sk_dict_set. */
+ * else. SK_OVERFLOW: the sum does not fit, and the value is kept. Otherwise as sk_dict_set. */
 static inline int sk_dict_add(sk_segment *s, const sk_key *key, uint32_t kind, int64_t n, int64_t *sum,
                               uint64_t until) {
     if (sk_dict_key_too_large(key)) return SK_TOO_LARGE;
@@ -345,8 +349,8 @@ static inline int sk_dict_clear(sk_segment *s, uint64_t until) {
     return rc;
 }
 
-/* Copy every entry as it lies in the arena, with or without its value, to `to` (`room` bytes), all of one moment. *len:
- * bytes used, or needed with SK_LARGER. */
+/* Copy every entry as it lies in the arena, with or without its value, to `to` (`room` bytes), all at one moment. *len:
+ * bytes used, or bytes needed with SK_LARGER. */
 static inline int sk_dict_snapshot(sk_segment *s, bool values, unsigned char *to, uint64_t room, uint64_t *len,
                                    uint64_t until) {
     sk_dict *d = sk_dict_of(s);
@@ -362,7 +366,7 @@ static inline int sk_dict_snapshot(sk_segment *s, bool values, unsigned char *to
         if (rc != SK_OK) break;
         uint64_t size = sk_entry_len(sk_entry_key_len(&e), sk_entry_first_len(&e), values ? sk_entry_value_len(&e) : 0);
         if (*len + size <= room) {
-            memcpy(to + *len, &e, sizeof e); /* what was checked, and not what may be there by now */
+            memcpy(to + *len, &e, sizeof e); /* the checked copy, and not what may be there by now */
             sk_copy_out(to + *len + sizeof e, r.arena + sk_bucket_offset(bucket) + sizeof e, size - sizeof e);
         }
         *len += size;
@@ -392,7 +396,7 @@ static inline int sk_dict_fill(sk_segment *s) {
     return SK_OK;
 }
 
-/* What an attacher must find before it trusts the rest; every operation checks the words that move. */
+/* What a process that attaches must find before it trusts the rest; every operation checks the words that change. */
 static inline int sk_dict_refuse(sk_segment *s) {
     const sk_header *h = sk_header_of(s);
     if (s->base_len < h->body + sizeof(sk_dict) || sk_dict_floor(s) != sk_dict_floor_for(h->seats)) return SK_CORRUPT;

@@ -1,8 +1,9 @@
-/* A flag to wait for, the kernel of Event: one word says all, and every change of it is one step.
+/* A flag to wait for, the kernel of Event: one word holds the whole state, and every change of it is one step.
  *
  *   offset  what                                                  written by
  *   0       word                                                  anybody, by compare-and-swap; that commits
- *   128     waiters: threads of each process that wait           the process on that seat (sk_seat_counts.h); for people
+ *   128     waiters: threads of each process that wait            the process on that seat; for people
+ *           (sk_seat_counts.h)
  *
  *   word    31 .......... 2   1                        0
  *           how often set     somebody may be parked   the flag
@@ -10,15 +11,15 @@
  *   step    from            to                                    done by
  *   set     any             one more set, not parked, up          anybody; then wakes all if somebody was parked
  *   clear   up              down                                  anybody
- *   park    down            down, parked                          who is about to sleep on the word as it is then
+ *   park    down            down, parked                          a waiter before it sleeps on the word as it is then
  *
- * Nobody is parked on a word that is up. Who waits remembers how often the flag had been set when it came, and goes on
- * when the flag is up or that number has moved: a set that is cleared before the sleeper gets to run releases it all the
- * same. (Who is stopped for exactly a multiple of 2^30 sets, and finds the flag down, sleeps on.)
+ * Nobody is parked on a word that is up. A waiter remembers how often the flag had been set when it came, and goes on
+ * when the flag is up or that number has changed: a set releases it even if a clear comes before it gets to run. (A
+ * waiter that is stopped for exactly a multiple of 2^30 sets, and finds the flag down, sleeps on.)
  *
- * Deaths. Before the compare-and-swap nothing has happened, after it all. Setting, between it and the wake: sleepers look
- * again when their slice is over. Waiting: the bit for the parked stays up, which costs one futile wake; nothing
- * was promised to the dead, and nobody waits for its answer. */
+ * Deaths. Before the compare-and-swap nothing has happened, after it everything. Setting, between the compare-and-swap
+ * and the wake: sleepers look again when their slice is over. Waiting: the parked bit stays up, which costs one futile
+ * wake; a dead waiter was promised nothing, and nobody waits for its answer. */
 #ifndef SK_EVENT_H
 #define SK_EVENT_H
 
@@ -31,7 +32,7 @@
 typedef struct sk_event {
     uint32_t word;
     unsigned char line[SK_LINE - 4];
-    uint64_t waiters[]; /* an entry a seat */
+    uint64_t waiters[]; /* an entry for each seat */
 } sk_event;
 _Static_assert(offsetof(sk_event, waiters) == SK_LINE, "diagram and struct agree");
 
@@ -39,7 +40,7 @@ static inline uint64_t sk_event_body_len(uint32_t seats) { return sizeof(sk_even
 
 static inline sk_event *sk_event_of(const sk_segment *s) { return sk_body_of(s); }
 
-/* What an attacher must find; the word can be anything. */
+/* What a process that attaches must find; the word can have any value. */
 static inline int sk_event_refuse(const sk_segment *s) {
     return sk_event_body_len(s->seats.count) <= s->base_len - sk_header_of(s)->body ? SK_OK : SK_CORRUPT;
 }
@@ -47,7 +48,7 @@ static inline int sk_event_refuse(const sk_segment *s) {
 /* The word now, for sk_event_released and sk_event_wait. */
 static inline uint32_t sk_event_poll(const sk_event *f) { return sk_load32_acquire(&f->word); } /* A1: pairs with R1 */
 
-/* Whether who came when the word was `came` may go on now that it is `now`. */
+/* Whether a waiter that came when the word was `came` may go on now that it is `now`. */
 static inline bool sk_event_released(uint32_t came, uint32_t now) {
     return (now & SK_EVENT_UP) || ((came ^ now) & SK_EVENT_SETS) != 0;
 }
@@ -69,15 +70,15 @@ static inline int sk_event_park(sk_segment *s, sk_event *f, uint32_t seen, uint6
         if (!sk_cas32_seq_cst(&f->word, &seen, seen | SK_EVENT_PARKED)) return SK_OK;
         seen |= SK_EVENT_PARKED;
     }
-    if (sk_me(s) == 0) sk_segment_sit(s); /* only to be counted: where there is no seat it waits all the same */
+    if (sk_me(s) == 0) sk_segment_sit(s); /* only for the counts: without a seat it waits all the same */
     sk_seat_counts_add(s, f->waiters, 1);
     int rc = sk_park_slice(&s->waiter, &f->word, seen, SK_PARK_SLICE_NS, until);
     sk_seat_counts_add(s, f->waiters, -1);
     return rc;
 }
 
-/* Wait until the flag is up or was, since the word was `came`, at the latest until the monotonic time `until`.
- * SK_OK, SK_TIMEOUT, SK_INTERRUPTED (come again, with the same `came`). */
+/* Wait until the flag is up, or was up since the word was `came`, or until the monotonic time `until`.
+ * SK_OK, SK_TIMEOUT, SK_INTERRUPTED (call again, with the same `came`). */
 static inline int sk_event_wait(sk_segment *s, sk_event *f, uint32_t came, uint64_t until) {
     uint64_t began = 0;
     for (;;) {

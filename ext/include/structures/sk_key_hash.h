@@ -1,21 +1,21 @@
-/* A keyed hash of a dict's keys: who does not know the seed cannot choose keys that collide.
+/* A keyed hash of a dict's keys: an attacker that does not know the seed cannot choose keys that collide.
  *
  *   up to 64 bytes   NH of the words, then one product of its two halves
- *   longer           NH of each 64 bytes, then SipHash-1-3 over what they give
+ *   longer           NH of each 64 bytes, then SipHash-1-3 over the results
  *
- * NH (J. Black, S. Halevi, H. Krawczyk, T. Krovetz, P. Rogaway, UMAC, CRYPTO 1999) is the sum of (a + k) * (b + k') over
- * pairs of words, modulo 2^128, each word with a secret of its own. For any two messages and any difference that are
- * chosen without knowing the secrets, the sums differ by just that with probability 2^-64 at most. Length and kind are
- * added to the upper half, so that they are part of the difference. Of two keys of different lengths the longer has
- * products that the other lacks; their sum hits a given number with probability 2^-63 at most.
+ * NH (J. Black, S. Halevi, H. Krawczyk, T. Krovetz, P. Rogaway, UMAC, CRYPTO 1999) is the sum of (a + k) * (b + k')
+ * over pairs of words, modulo 2^128, each word with a secret of its own. For any two messages and any difference that
+ * are chosen without knowledge of the secrets, the sums differ by exactly that much with probability 2^-64 at most. The
+ * hash adds length and kind to the upper half, so that they are part of the difference. Of two keys of different
+ * lengths the longer has products that the other lacks; their sum hits a given number with probability 2^-63 at most.
  *
  * The last product mixes: both of its factors are secret (each half of the sum is xored with a word that nothing else
- * uses), so there is no key that makes one of them 0. Before, each block was xored with a public constant: a key that
- * equalled it made the product 0 whatever the seed was, and 8,000 such keys shared one bucket.
+ * uses), so there is no key that makes one of them 0. An earlier version xored each block with a public constant: a key
+ * that equalled the constant made the product 0 whatever the seed was, and 8,000 such keys shared one bucket.
  *
- * SipHash (J.-P. Aumasson, D. J. Bernstein, INDOCRYPT 2012) alone was tried: it is a pseudo-random function with no more
- * to be argued, and SipHash-1-3 takes 1.5 to 1.9 times as long for 8 to 16 bytes. Here it stretches the seed of 128 bits
- * into the secrets, and finishes long keys. */
+ * SipHash (J.-P. Aumasson, D. J. Bernstein, INDOCRYPT 2012) alone was tried: it is a pseudo-random function and needs
+ * no further argument, and SipHash-1-3 takes 1.5 to 1.9 times as long for 8 to 16 bytes. Here it stretches the seed of
+ * 128 bits into the secrets, and finishes long keys. */
 #ifndef SK_KEY_HASH_H
 #define SK_KEY_HASH_H
 
@@ -24,9 +24,9 @@
 
 #define SK_HASH_CHUNK 64u
 
-/* The secrets of one dict. Lives in the process; only the seed is in the header. */
+/* The secrets of one dict. They live in the process; only the seed is in the header. */
 typedef struct sk_hash_secrets {
-    uint64_t words[SK_HASH_CHUNK / 8]; /* of NH, one a word of the chunk */
+    uint64_t words[SK_HASH_CHUNK / 8]; /* of NH, one for each word of the chunk */
     uint64_t halves[2];                /* of the last product */
     uint64_t sip[2];                   /* of long keys */
 } sk_hash_secrets;
@@ -74,7 +74,7 @@ static inline uint64_t sk_sip_end(sk_sip *s, unsigned rounds) {
     return s->v[0] ^ s->v[1] ^ s->v[2] ^ s->v[3];
 }
 
-/* The secrets that a seed stands for: SipHash-2-4 of 0, 1, 2, … */
+/* The secrets derived from a seed: SipHash-2-4 of 0, 1, 2, … */
 static inline void sk_hash_secrets_of(sk_hash_secrets *to, const uint64_t seed[2]) {
     uint64_t *secret = (uint64_t *)(void *)to;
     for (uint64_t i = 0; i < sizeof *to / sizeof *secret; i++) {
@@ -104,8 +104,8 @@ static inline __uint128_t sk_nh_pair(uint64_t a, uint64_t b, const uint64_t secr
     return (__uint128_t)(a + secrets[0]) * (b + secrets[1]);
 }
 
-/* At most a chunk. What does not fill a word or a pair is read as bytes that overlap: of one length, different bytes
- * make different words. */
+/* NH of at most a chunk. Bytes that do not fill a word or a pair are read in words that overlap: for one length,
+ * different bytes make different words. */
 static inline __uint128_t sk_nh(const unsigned char *p, uint64_t len, const uint64_t *secrets) {
     if (len > 16) {
         __uint128_t sum = 0;

@@ -1,22 +1,24 @@
-/* A mutex with the face of threading.Lock: the robust word, whose turn is next, and word of a death.
+/* A mutex with the interface of threading.Lock: the robust word, the fairness token, and the mark of a dead owner.
  *
  *   offset  what                                                     written by
  *   0       word: see sk_lock.h                                      anybody, by compare-and-swap; that commits
- *   4       torn: how many owners died since what the mutex guards   the holder; sk_mutex_mark_consistent, by compare-and-swap
- *           was last released in order by somebody who was told
- *   8       token: see sk_wait_state.h                                      those who wait, by compare-and-swap
+ *   4       poisoned: how many owners died since a holder that was   the holder; sk_mutex_mark_consistent, by
+ *           told of it last released the mutex in order              compare-and-swap
+ *   8       token: see sk_wait_state.h                               waiters, by compare-and-swap
  *   16      since: wall clock (ns) at which it was taken, 0 while    the holder; for people
  *           that is not yet, or no longer, known
  *   24      thread, 32 count: of a re-entrant one (sk_rlock.h)       the holder
- *   128     waiters: threads of each process that wait              the process on that seat (sk_seat_counts.h); for people
+ *   128     waiters: threads of each process that wait               the process on that seat; for people
+ *           (sk_seat_counts.h)
  *
- * The word names a process, not a thread: threads of one process exclude each other all the same, because the word
- * is taken from 0 alone, and any of them may release it, as with threading.Lock. So may another process.
+ * The word names a process, not a thread. Threads of one process exclude each other all the same, because a thread
+ * takes the word only when it is 0. Any of them may release it, as with threading.Lock, and so may another process.
  *
- * Deaths. Holding it: the next one takes the word over, stores torn and is told. Between taking over and storing torn,
- * and between clearing torn and freeing the word: the word names the dead, so the next one is told all the same.
- * Whoever was told and cannot go on (the warning was made an error) frees the word and leaves torn: the next is told.
- * Token and counts: see sk_wait_state.h. */
+ * Deaths. If the holder dies, the next process takes the word over, stores poisoned and is told (SK_OWNER_DIED). A
+ * process that dies between taking over and storing poisoned, or between clearing poisoned and freeing the word, is
+ * still named by the word, so the next one is told all the same. A holder that was told and cannot go on (the warning
+ * was made an error) frees the word and leaves poisoned: the next holder is told. Token and counts: see
+ * sk_wait_state.h. */
 #ifndef SK_MUTEX_H
 #define SK_MUTEX_H
 
@@ -30,25 +32,26 @@ typedef struct sk_mutex {
     uint64_t thread;
     uint64_t count;
     unsigned char line[SK_LINE - 40];
-    uint64_t waiters[]; /* an entry a seat */
+    uint64_t waiters[]; /* an entry for each seat */
 } sk_mutex;
 _Static_assert(offsetof(sk_mutex, poisoned) == 4 && offsetof(sk_mutex, token) == 8 && offsetof(sk_mutex, since) == 16 &&
                    offsetof(sk_mutex, thread) == 24 && offsetof(sk_mutex, count) == 32 &&
                    offsetof(sk_mutex, waiters) == SK_LINE,
                "diagram and struct agree");
 
-/* Bytes of a mutex in a segment of so many seats. */
+/* Bytes of a mutex in a segment of that many seats. */
 static inline uint64_t sk_mutex_len(uint32_t seats) {
     return sk_round_up(sizeof(sk_mutex) + seats * sizeof(uint64_t), SK_LINE);
 }
 
-/* One more owner died; by whoever took over from it. */
+/* Count one more dead owner; called by the process that took over from it. */
 static inline void sk_mutex_tear(sk_mutex *m) {
     uint32_t deaths = sk_load32_relaxed(&m->poisoned) + 1;
     sk_store32_relaxed(&m->poisoned, deaths == 0 ? 1 : deaths);
 }
 
-/* What the one who has just asked for the word with this answer is told; taken, it is stamped. */
+/* The caller's answer, made of the word's answer `rc`: SK_OWNER_DIED while the mutex is poisoned. If the caller has the
+ * word, stamp `since`. */
 static inline int sk_mutex_told(sk_mutex *m, int rc) {
     if (rc != SK_OK && rc != SK_OWNER_DIED) return rc;
     sk_store64_relaxed(&m->since, sk_wall_coarse_ns());
@@ -56,16 +59,16 @@ static inline int sk_mutex_told(sk_mutex *m, int rc) {
     return __builtin_expect(sk_load32_relaxed(&m->poisoned) != 0, 0) ? SK_OWNER_DIED : SK_OK;
 }
 
-/* Take it if it is free and nobody's turn, in one step: SK_OK, SK_OWNER_DIED (taken), SK_BUSY, SK_NO_SEAT. */
+/* Take it, in one step, if it is free and there is no token: SK_OK, SK_OWNER_DIED (taken), SK_BUSY, SK_NO_SEAT. */
 static inline int sk_mutex_try(const sk_segment *s, sk_mutex *m) {
     uint32_t seen = 0;
     SK_SEATED(s);
     if (__builtin_expect(sk_load64_relaxed(&m->token) != 0, 0)) return SK_BUSY;
-    if (!sk_cas32_acq_rel(&m->word, &seen, sk_me(s))) return SK_BUSY; /* A1: pairs with R1 in sk_lock_give. P1: see sk_lock.h */
+    if (!sk_cas32_acq_rel(&m->word, &seen, sk_me(s))) return SK_BUSY; /* A1: pairs with R1. P1: see sk_lock.h */
     return sk_mutex_told(m, SK_OK);
 }
 
-/* Take it if it is free or its owner is dead, whosever turn it is; without waiting. */
+/* Take it if it is free or its owner is dead, whatever the token says; without waiting. */
 static inline int sk_mutex_grab(const sk_segment *s, sk_mutex *m) {
     uint32_t seen = 0;
     SK_SEATED(s);
@@ -73,7 +76,8 @@ static inline int sk_mutex_grab(const sk_segment *s, sk_mutex *m) {
     return sk_mutex_told(m, sk_lock_inherit(s, &m->word, seen) ? SK_OWNER_DIED : SK_BUSY);
 }
 
-/* Sleep while the word is *seen, for a slice at most. A free word, left for whose turn it is, bears no flag. */
+/* Sleep while the word is *seen, for a slice at most. A word that is left free for the thread of the token has no
+ * flag. */
 static inline int sk_mutex_park(sk_segment *s, sk_mutex *m, uint32_t *seen, uint64_t until, sk_wait_state *wait) {
     uint64_t slice = sk_wait_state_ask(s, &m->token, wait, SK_LOCK_SLICE_NS);
     if (*seen == 0) slice = SK_WAIT_STATE_STEP_NS;
@@ -86,13 +90,13 @@ static inline int sk_mutex_park(sk_segment *s, sk_mutex *m, uint32_t *seen, uint
 }
 
 static inline int sk_mutex_slow(sk_segment *s, sk_mutex *m, uint64_t until, sk_wait_state *wait) {
-    /* Once parked, others may be parked too: from then on the word is taken with the flag up. */
+    /* Once this thread has parked, others may be parked too: from then on it takes the word with the flag up. */
     uint32_t flag = wait->enrolled ? SK_LOCK_WAITED : 0;
     uint64_t began = 0;
     for (;;) {
         uint32_t seen = sk_load32_relaxed(&m->word);
         if (seen == 0 && !sk_wait_state_must_yield(s, &m->token, wait) &&
-            sk_cas32_acq_rel(&m->word, &seen, sk_me(s) | flag)) /* A1: pairs with R1 in sk_lock_give */
+            sk_cas32_acq_rel(&m->word, &seen, sk_me(s) | flag)) /* A1: pairs with R1 in sk_mutex_free */
             return SK_OK;
         if (seen != 0) wait->freed = 0;
         int rc = sk_check_deadline(&began, until);
@@ -110,7 +114,7 @@ static inline int sk_mutex_slow(sk_segment *s, sk_mutex *m, uint64_t until, sk_w
 }
 
 /* Take it, waiting until the monotonic time `until`; 0: only long enough to ask whether the owner lives.
- * SK_OK, SK_OWNER_DIED (taken), SK_BUSY, SK_TIMEOUT, SK_NO_SEAT, and SK_INTERRUPTED: come again with the same wait, or
+ * SK_OK, SK_OWNER_DIED (taken), SK_BUSY, SK_TIMEOUT, SK_NO_SEAT, and SK_INTERRUPTED: call again with the same wait, or
  * end it by sk_mutex_cancel. */
 static inline int sk_mutex_take(sk_segment *s, sk_mutex *m, uint64_t until, sk_wait_state *wait) {
     if (until == 0) return sk_mutex_grab(s, m);
@@ -120,19 +124,20 @@ static inline int sk_mutex_take(sk_segment *s, sk_mutex *m, uint64_t until, sk_w
     return rc;
 }
 
-/* Wait no longer. */
+/* Stop waiting. */
 static inline void sk_mutex_cancel(const sk_segment *s, sk_mutex *m, sk_wait_state *wait) {
     sk_wait_state_end(s, &m->token, m->waiters, wait);
 }
 
-/* The swap that frees the word, and the wake-up. */
+/* Free the word by a swap, and wake a waiter. */
 static inline void sk_mutex_free(sk_mutex *m) {
     sk_store64_relaxed(&m->since, 0);
-    uint32_t was = sk_swap32_release(&m->word, 0); /* R1: what was written under the lock is out before it is free */
+    uint32_t was = sk_swap32_release(&m->word, 0); /* R1: what was written under the lock is visible before that */
     if (__builtin_expect(was & SK_LOCK_WAITED, 0)) sk_wake(&m->word, sk_wait_state_notify(&m->token));
 }
 
-/* Free what another process took. If that one is dead, this one takes it over first, so that its death is not lost. */
+/* Free what another process took. If that process is dead, this one takes it over first, so that the death is not
+ * lost. */
 static inline int sk_mutex_give_slow(const sk_segment *s, sk_mutex *m) {
     SK_SEATED(s);
     uint32_t seen;
@@ -158,14 +163,14 @@ static inline int sk_mutex_give(const sk_segment *s, sk_mutex *m) {
     return SK_OK;
 }
 
-/* Free it although what it guards was not looked after: the next holder is told again. */
+/* Free it although nobody has repaired what it guards: the next holder is told again. */
 static inline void sk_mutex_pass_on(sk_mutex *m) {
     sk_store64_relaxed(&m->thread, 0);
     sk_mutex_free(m);
 }
 
-/* What it guards is in order again, says whoever holds it or looks after what a dead one left. Of the deaths before this
- * call: where others may take it over meanwhile, word of a later one stays. */
+/* What the mutex guards is consistent again. The caller holds it, or repairs what a dead holder left. This clears the
+ * deaths before this call: where others may take the mutex over meanwhile, the mark of a later death stays. */
 static inline int sk_mutex_mark_consistent(const sk_segment *s, sk_mutex *m) {
     SK_SEATED(s);
     uint32_t deaths = sk_load32_relaxed(&m->poisoned), seen = sk_load32_acquire(&m->word);
@@ -176,7 +181,7 @@ static inline int sk_mutex_mark_consistent(const sk_segment *s, sk_mutex *m) {
     return SK_OK;
 }
 
-/* Whether somebody alive holds it. */
+/* Whether a living process holds it. */
 static inline bool sk_mutex_taken(const sk_segment *s, const sk_mutex *m) {
     uint32_t owner = sk_lock_owner(&m->word);
     return owner != 0 && sk_lives(s, owner);

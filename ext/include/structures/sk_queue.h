@@ -5,28 +5,29 @@
  *   128     tail: position behind the last record     under put_lock; its store commits a put
  *   256     get_lock, get_moves, tail_seen            consumers, tail_seen under get_lock
  *   384     head: position of the first record        under get_lock; its store commits a get
- *   512     items, room, idle, next: events           sleepers raise, wakers call (sk_wait.h)
- *   528     token of a producer: see sk_wait_state.h         producers that wait for room, by compare-and-swap
+ *   512     items, room, idle, next: eventcounts      sleepers prepare, wakers notify (sk_wait.h)
+ *   528     token of a producer: see sk_wait_state.h  producers that wait for room, by compare-and-swap
  *   640     done: items declared done                 anybody, by compare-and-swap
  *   768     geometry                                  under put_lock; under both where the ring grows
  *           state                                     under both locks
  *           maxsize                                   anybody, by one store
  *   then    the ring, from a page of its own to the end of the file
  *
- * Deaths. Before the store of tail (head) a put (get) never happened, after it it is done; the lock left behind is taken
- * over. Growing reserves memory behind the ring, copies there what must move and flips `geometry`: before the flip the
- * new part is unused space, which repair gives back; after it the places that were copied are. Counts are differences
- * of positions, so no count can disagree. shutdown(immediate) is one store of `state`: positions freeze,
- * nothing is drained, and the counts are read differently from then on.
- * Turns. A producer that sleeps at a full queue would lose against one that never pauses, for that one is awake when there
- * is room. So who waits on for 20 ms after others took the room that it waited for takes the token, which they honour
- * as sk_wait_state.h says. It sleeps on `next`, the others on `room`: room is called out to it first, and to one more when
- * its turn is over. Consumers have no turns: to whom an item goes is all the same to the item.
- * Stopped inside (SIGSTOP): the lock stays taken, as it must. Who waits without a bound waits on; who has a time keeps it;
- * who does not wait for an item or for room is told SK_STALLED when the holder has stood still for 80 ms. Counts, join
- * and task_done take no lock.
- * Order of locks: put_lock before get_lock. head_seen and tail_seen are hints of their lock's holders, so
- * that the other side's line is read once in many operations. */
+ * Deaths. Before the store of tail (head) a put (get) never happened, after it it is done; the next process takes over
+ * the lock left behind. Growing reserves memory behind the ring, copies there what must move and changes `geometry`:
+ * before that store the new part is unused space, which repair gives back; after it the places that were copied from
+ * are unused. Counts are differences of positions, so no count can disagree. shutdown(immediate) is one store of
+ * `state`: the positions freeze, nothing is drained, and counts are read differently from then on.
+ * Fairness. A producer that sleeps at a full queue would lose against one that never pauses, because that one is awake
+ * when there is room. So a producer takes the token when it still waits 20 ms after others took the room that it waited
+ * for; the others honour the token as sk_wait_state.h says. The holder of the token sleeps on `next`, the others on
+ * `room`: a get notifies the holder first, and the holder notifies one more when it has released the token. Consumers
+ * have no token: it makes no difference which consumer gets an item.
+ * A holder stopped inside (SIGSTOP): the lock stays taken, as it must. A caller without a bound waits on; a caller with
+ * a deadline keeps it; a caller that does not wait for an item or for room gets SK_STALLED when the holder has stood
+ * still for 80 ms. Counts, join and task_done take no lock.
+ * Order of locks: put_lock before get_lock. head_seen and tail_seen are hints of the holder of each lock, so that it
+ * reads the other side's line once in many operations. */
 #ifndef SK_QUEUE_H
 #define SK_QUEUE_H
 
@@ -66,7 +67,7 @@ _Static_assert(offsetof(sk_queue, tail) == 128 && offsetof(sk_queue, head) == 38
 _Static_assert(offsetof(sk_queue, geometry) == 768 && sizeof(sk_queue) == 896, "diagram and struct agree");
 
 /* header.param of a queue */
-#define SK_QUEUE_MAXSIZE 0 /* at birth */
+#define SK_QUEUE_MAXSIZE 0 /* when it was made */
 #define SK_QUEUE_FLOOR 1   /* where in the file the ring begins */
 #define SK_QUEUE_LOG2 2    /* of the first ring's units */
 #define SK_QUEUE_START 3   /* the first position */
@@ -75,8 +76,8 @@ _Static_assert(offsetof(sk_queue, geometry) == 768 && sizeof(sk_queue) == 896, "
 typedef struct sk_call {
     uint64_t until; /* monotonic ns for every wait of the call; 0: not even for a lock */
     bool willing;   /* wait for an item or for room, too */
-    sk_wait_state *wait;  /* the call's, over all its slices: who is willing yields to the token's holder, who is not waits for no holder that stands
-                     * still. NULL: neither */
+    sk_wait_state *wait;  /* the call's, over all its slices: a willing caller yields to the token's holder, the
+                           * others wait for no holder that stands still. NULL: neither */
 } sk_call;
 
 enum sk_queue_side { SK_QUEUE_PUT = 1, SK_QUEUE_GET = 2 }; /* sk_stall.which */
@@ -89,7 +90,7 @@ static inline int sk_queue_ring(sk_segment *s, const sk_queue *q, sk_ring *r) {
     return sk_ring_of(s, sk_load64_acquire(&q->geometry), sk_queue_floor(s), r); /* A3: pairs with R3 */
 }
 
-/* Both positions within one ring? */
+/* Whether both positions lie within one ring. */
 static inline bool sk_queue_sound(const sk_ring *r, uint64_t head, uint64_t tail) {
     uint32_t units = sk_units(tail) - sk_units(head), items = sk_items(tail) - sk_items(head);
     return sk_ring_spans(r, sk_units(head), sk_units(tail)) && items <= units && (items == 0) == (units == 0);
@@ -105,7 +106,7 @@ static inline void sk_queue_discard(const sk_segment *s, uint32_t *moves, uint64
     }
 }
 
-/* Give back what a death during growth left: everything behind the ring. */
+/* Give back what a death during growth left behind: all memory after the ring. */
 SK_COLD static inline int sk_queue_repair_put(sk_segment *s, sk_queue *q) {
     sk_ring r;
     int rc = sk_queue_ring(s, q, &r);
@@ -119,7 +120,7 @@ SK_COLD static inline int sk_queue_repair_put(sk_segment *s, sk_queue *q) {
 static inline void sk_queue_free_put(sk_queue *q) { sk_lock_give_and_move(&q->put_lock, &q->put_moves); }
 static inline void sk_queue_free_get(sk_queue *q) { sk_lock_give_and_move(&q->get_lock, &q->get_moves); }
 
-/* The lock was not to be had, with this answer. */
+/* The caller did not get the lock; `rc` is the answer. */
 static inline int sk_queue_judge(const uint32_t *word, const uint32_t *moves, enum sk_queue_side side, sk_call call,
                                  int rc) {
     if (call.wait == NULL || (rc != SK_INTERRUPTED && rc != SK_TIMEOUT)) return rc;
@@ -140,11 +141,11 @@ static inline int sk_queue_lock_get(sk_segment *s, sk_queue *q, sk_call call) {
     int rc = sk_lock_take(s, &q->get_lock, call.until);
     if (__builtin_expect(rc == SK_OK, 1)) return rc;
     if (rc != SK_OWNER_DIED) return sk_queue_judge(&q->get_lock, &q->get_moves, SK_QUEUE_GET, call, rc);
-    sk_store64_relaxed(&q->tail_seen, sk_load64_relaxed(&q->head)); /* the hint may be anything; head is safe */
+    sk_store64_relaxed(&q->tail_seen, sk_load64_relaxed(&q->head)); /* the hint may have any value; head is safe */
     return SK_OK;
 }
 
-/* --- copies that may be long: whoever makes them moves ------------------------------------------------- */
+/* --- copies that may be long: the copying process counts up `moves` ------------------------------------ */
 
 static inline void sk_queue_write(const sk_ring *r, uint32_t *moves, uint32_t unit, uint64_t offset, const void *from,
                                   uint64_t len) {
@@ -168,14 +169,15 @@ static inline void sk_queue_read(const sk_ring *r, uint32_t *moves, uint32_t uni
 
 /* --- growing ------------------------------------------------------------------------------------- */
 
-/* By how many units a ring that has `used` of its units in use from `head` on must grow to hold `need` more: whole pages. */
+/* How many units a ring must grow by to hold `need` more, if `used` of its units are in use from `head` on: whole
+ * pages. */
 static inline uint64_t sk_queue_lack(const sk_ring *r, uint32_t head, uint32_t used, uint64_t need) {
     uint64_t lack = used + need > r->units ? used + need - r->units : 0;
     uint64_t stretch = lack > 0 ? sk_ring_stretch(r, head, used) : 0;
     return sk_round_up(lack > stretch ? lack : stretch, SK_UNITS_PER_PAGE);
 }
 
-/* Make the reserved memory behind the ring part of it. */
+/* Make the reserved memory behind the ring part of the ring. */
 static inline int sk_queue_lengthen(sk_segment *s, sk_queue *q, const sk_ring *old, uint64_t units, sk_call call) {
     sk_ring wide;
     sk_ring_copy copy;
@@ -192,7 +194,7 @@ static inline int sk_queue_lengthen(sk_segment *s, sk_queue *q, const sk_ring *o
             sk_lock_moves(&q->put_moves);
             sk_lock_moves(&q->get_moves);
         }
-        sk_store64_release(&q->geometry, sk_geometry(wide.units, wide.origin)); /* commits the growth. R3: pairs with A3 */
+        sk_store64_release(&q->geometry, sk_geometry(wide.units, wide.origin)); /* commits growth. R3: pairs with A3 */
     }
     sk_queue_free_get(q);
     return rc;
@@ -220,8 +222,8 @@ static inline int sk_queue_grow_by(sk_segment *s, sk_queue *q, const sk_ring *ol
     return rc;
 }
 
-/* Under put_lock: room for `need` more units. The ring doubles, or as often as it takes; where memory is short it takes what
- * is free, less a sixteenth for others, and at the last what the item needs. */
+/* Under put_lock: make room for `need` more units. The ring doubles, as many times as needed. Where memory is short, it
+ * takes what is free, less a sixteenth for others; as a last resort it takes what the item needs. */
 SK_COLD static inline int sk_queue_grow(sk_segment *s, sk_queue *q, const sk_ring *old, uint64_t head, uint32_t used, uint64_t need,
                                 sk_call call) {
     if (call.until == 0) return SK_BUSY;
@@ -229,7 +231,8 @@ SK_COLD static inline int sk_queue_grow(sk_segment *s, sk_queue *q, const sk_rin
     if (lack > most) return sk_system(-ENOSPC);
     uint64_t wide = old->units;
     while (wide < lack) wide *= 2;
-    int rc = sk_queue_lock_get(s, q, call); /* reserve nothing while its holder keeps us waiting: it is freed again then */
+    int rc = sk_queue_lock_get(s, q, call); /* reserve nothing while its holder keeps us waiting: it
+                                             * would be given back then */
     if (rc != SK_OK) return rc;
     sk_queue_free_get(q);
     rc = sk_queue_grow_by(s, q, old, wide < most ? wide : most, call);
@@ -242,8 +245,8 @@ SK_COLD static inline int sk_queue_grow(sk_segment *s, sk_queue *q, const sk_rin
 
 /* --- waiting -------------------------------------------------------------------------------------- */
 
-/* One turn of waiting for a position to move on from `seen`, or the state or the bound from what they were before:
- * SK_OK to look again, SK_TIMEOUT, SK_INTERRUPTED. `next` is what will be read then. */
+/* One round of waiting for a position to change from `seen`, or the state or the bound from their former values: SK_OK
+ * to look again, SK_TIMEOUT, SK_INTERRUPTED. The caller reads `next` afterwards. */
 static inline int sk_queue_await(sk_segment *s, uint64_t *position, uint64_t seen, uint32_t *event, uint32_t state,
                                  uint64_t maxsize, const void *next, uint64_t *began, uint64_t slice, uint64_t until) {
     int late = sk_check_deadline(began, until);
@@ -251,7 +254,7 @@ static inline int sk_queue_await(sk_segment *s, uint64_t *position, uint64_t see
     if (sk_spin_for(&s->waiter, sk_units_word(position), sk_units(seen), next)) return SK_OK;
     uint32_t raised = sk_eventcount_prepare(event);
     const sk_queue *q = sk_queue_of(s);
-    /* Behind the fence of W1: either these see what has changed, or who changed it sees the event raised. */
+    /* Behind the fence of W1: either these loads see the change, or the process that made it sees the event raised. */
     if (sk_load64_relaxed(position) != seen || sk_load32_relaxed(&q->state) != state) return SK_OK;
     if (sk_load64_relaxed(&q->maxsize) != maxsize) return SK_OK;
     return sk_park_slice(&s->waiter, event, raised, slice, until);

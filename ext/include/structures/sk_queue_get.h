@@ -1,8 +1,8 @@
 /* Taking records out of a queue: see sk_queue.h for the words and the argument.
  *
- * Memory for the item is brought by the caller, so nothing is allocated under the lock: a first call with a
- * small buffer either takes the item or tells how large it is (SK_LARGER); the second brings a buffer that fits
- * and takes the item only if it is still the first. */
+ * The caller brings the memory for the item, so nothing is allocated under the lock. A first call with a small buffer
+ * either takes the item or tells how large it is (SK_LARGER); the second brings a buffer that fits and takes the item
+ * only if it is still the first. */
 #ifndef SK_QUEUE_GET_H
 #define SK_QUEUE_GET_H
 
@@ -15,15 +15,18 @@ typedef struct sk_found {
     uint32_t kind;
 } sk_found;
 
-/* Empty for certain? If both words agree although read one after the other, they agreed when the second was read. */
+/* Whether the queue is certainly empty. The two words are read one after the other; if they agree, they agreed when the
+ * second was read. */
 static inline bool sk_queue_is_empty(const sk_queue *q, uint64_t *tail) {
     uint64_t head = sk_load64_acquire(&q->head);
     *tail = sk_load64_acquire(&q->tail);
     return head == *tail;
 }
 
-/* Everything of a get before the bytes: an item, the lock, the ring. SK_OK holds get_lock. SK_INTERRUPTED: also when an item
- * has come. So a caller hears the signals that came while it waited before it has the item in its hand. */
+/* All of a get before it copies bytes: wait for an item, take the lock, find the ring. SK_OK: the caller holds
+ * get_lock.
+ * SK_INTERRUPTED: also when an item has come. So a caller handles the signals that arrived while it waited before it
+ * has taken the item. */
 static inline int sk_queue_begin_get(sk_segment *s, sk_queue *q, sk_call call, uint64_t *head, uint64_t *tail,
                                      sk_ring *r) {
     uint64_t began = 0;
@@ -49,7 +52,8 @@ static inline int sk_queue_begin_get(sk_segment *s, sk_queue *q, sk_call call, u
             seen = *tail;
         }
         if (rc != SK_EMPTY) return rc;
-        /* The last put came before the state: only an emptiness seen after the state means that nothing comes. */
+        /* The last put came before the change of state: only a queue seen empty after it means that nothing more
+         * comes. */
         if (state != SK_QUEUE_OPEN) return SK_SHUTDOWN;
         if (!call.willing) return SK_EMPTY;
         if (call.until == 0) return SK_BUSY;
@@ -63,7 +67,7 @@ static inline int sk_queue_begin_get(sk_segment *s, sk_queue *q, sk_call call, u
     }
 }
 
-/* Whether an item comes within two or three microseconds: for a caller that has nobody to let run meanwhile. */
+/* Whether an item comes within two or three microseconds: for a caller with no other work to run meanwhile. */
 static inline bool sk_queue_glance(sk_segment *s) {
     sk_queue *q = sk_queue_of(s);
     sk_ring r;
@@ -93,8 +97,8 @@ static inline void sk_queue_commit_get(sk_queue *q, uint64_t head, uint32_t item
     if (sk_queue_maxsize(q) != 0) sk_queue_notify_producers(q, items);
 }
 
-/* Take the first record into `room` bytes at `to`. SK_LARGER: it stays; *found tells what it is, and `to` holds
- * its first `room` bytes. SK_EMPTY, SK_SHUTDOWN, SK_CORRUPT, and what waiting answers. */
+/* Take the first record into `room` bytes at `to`. SK_LARGER: the record stays; *found describes it, and `to` holds its
+ * first `room` bytes. SK_EMPTY, SK_SHUTDOWN, SK_CORRUPT, and what waiting answers. */
 static inline int sk_queue_get(sk_segment *s, void *to, uint64_t room, sk_found *found, sk_call call) {
     sk_queue *q = sk_queue_of(s);
     uint64_t head, tail;
@@ -116,8 +120,8 @@ static inline int sk_queue_get(sk_segment *s, void *to, uint64_t room, sk_found 
     return SK_OK;
 }
 
-/* Take the record that an earlier call found, leaving out its first `skip` bytes, which that call brought.
- * SK_LARGER: somebody else has taken it; start again. Never waits for an item. */
+/* Take the record that an earlier call found, without its first `skip` bytes, which that call copied.
+ * SK_LARGER: another consumer has taken it; start again. Never waits for an item. */
 static inline int sk_queue_get_found(sk_segment *s, void *to, uint64_t skip, const sk_found *wanted, sk_call call) {
     sk_queue *q = sk_queue_of(s);
     uint64_t head, tail;
@@ -138,8 +142,9 @@ static inline int sk_queue_get_found(sk_segment *s, void *to, uint64_t skip, con
     return SK_OK;
 }
 
-/* Take up to *items whole records into room for *units at `to`, in one commit. Answers how many in both.
- * SK_LARGER: not even the first fits; *found tells what it is, and `to` holds the start of its payload as sk_queue_get leaves it. */
+/* Take up to *items whole records into room for *units at `to`, in one commit. Both then say how many were taken.
+ * SK_LARGER: not even the first fits; *found describes it, and `to` holds the start of its payload as sk_queue_get
+ * leaves it. */
 static inline int sk_queue_get_records(sk_segment *s, unsigned char *to, uint32_t *items, uint64_t *units,
                                        sk_found *found, sk_call call) {
     sk_queue *q = sk_queue_of(s);
@@ -150,10 +155,10 @@ static inline int sk_queue_get_records(sk_segment *s, unsigned char *to, uint32_
     *units = 0;
     int rc = sk_queue_begin_get(s, q, call, &head, &tail, &r);
     if (rc != SK_OK) return rc;
-    if (n < most) { /* a batch wants all there is: look at the tail itself */
+    if (n < most) { /* a batch wants all there is: read the tail itself */
         tail = sk_load64_acquire(&q->tail); /* A5: pairs with R5 */
         sk_store64_relaxed(&q->tail_seen, tail);
-        rc = sk_queue_ring(s, q, &r); /* anew: the tail may be past what the former origin can tell */
+        rc = sk_queue_ring(s, q, &r); /* again: the tail may be past what the former origin can address */
         if (rc == SK_OK && !sk_queue_sound(&r, head, tail)) rc = SK_CORRUPT;
     }
     uint64_t whole = 0;

@@ -4,7 +4,8 @@
 
 #include "structures/sk_queue_room.h"
 
-/* How many items there is room for (at most `most`) under put_lock; 0 leaves in *head what to wait on. */
+/* How many items there is room for (at most `most`), under put_lock. When it returns 0, *head is the position to wait
+ * on. */
 static inline uint32_t sk_queue_item_room(sk_queue *q, uint64_t tail, uint32_t most, uint64_t *head) {
     uint64_t maxsize = sk_queue_maxsize(q);
     if (maxsize == 0) return most;
@@ -20,9 +21,10 @@ static inline uint32_t sk_queue_item_room(sk_queue *q, uint64_t tail, uint32_t m
     return 0;
 }
 
-/* Under put_lock, with room for `need` units behind the tail: they must be less than two lengths past the origin. Else the
- * head is past a whole length, for it is within one of where the tail will be; so the origin moves on by one. Whoever gets
- * meanwhile may know either origin: both say the same of what lies between its head and tail. */
+/* Under put_lock, with room for `need` units behind the tail: these units must be less than two lengths past the
+ * origin. Otherwise the head is past a whole length, because it is within one length of where the tail will be; so the
+ * origin moves on by one length. A consumer that gets meanwhile may know either origin: both give the same place for
+ * all units between its head and tail. */
 static inline int sk_queue_keep_origin(sk_queue *q, uint64_t tail, uint64_t need, sk_ring *r) {
     uint64_t past = (uint32_t)(sk_units(tail) - r->origin) + need, length = r->units;
     if (__builtin_expect(past < 2 * length, 1)) return SK_OK;
@@ -32,7 +34,7 @@ static inline int sk_queue_keep_origin(sk_queue *q, uint64_t tail, uint64_t need
     return SK_OK;
 }
 
-/* Under put_lock: the ring with room for `need` units behind the tail. */
+/* Under put_lock: the ring, with room for `need` units behind the tail. */
 static inline int sk_queue_unit_room(sk_segment *s, sk_queue *q, uint64_t tail, uint64_t need, sk_call call,
                                      sk_ring *r) {
     for (;;) {
@@ -51,8 +53,8 @@ static inline int sk_queue_unit_room(sk_segment *s, sk_queue *q, uint64_t tail, 
     }
 }
 
-/* Everything of a put before the bytes: the lock, room for 1 to *items items of at most `need` units in all.
- * SK_OK holds put_lock, and ends the token of the call if it was its. */
+/* All of a put before it copies bytes: take the lock, find room for 1 to *items items of at most `need` units in all.
+ * SK_OK: the caller holds put_lock, and the call's token, if it had one, is released. */
 static inline int sk_queue_begin_put(sk_segment *s, sk_queue *q, uint32_t *items, sk_call call, uint64_t *tail) {
     uint64_t began = 0;
     for (;;) {
@@ -79,7 +81,7 @@ static inline int sk_queue_begin_put(sk_segment *s, sk_queue *q, uint32_t *items
             rc = sk_queue_await(s, &q->head, head, event, SK_QUEUE_OPEN, maxsize, q, &began, slice, call.until);
         } else {
             rc = sk_queue_step_back(s, q, &began, call.until);
-            if (rc == SK_TIMEOUT) { /* there was room: at the last it is taken, whosever turn it is */
+            if (rc == SK_TIMEOUT) { /* there was room: at the deadline it takes it, whatever the token says */
                 call.wait = NULL;
                 continue;
             }
@@ -95,7 +97,7 @@ static inline void sk_queue_commit_put(sk_queue *q, uint64_t tail, uint32_t item
 }
 
 /* Put one record, gathered from parts. SK_FULL, SK_SHUTDOWN, SK_TOO_LARGE, SK_NO_MEMORY, SK_CORRUPT, and what waiting
- * answers: SK_BUSY, SK_TIMEOUT, SK_INTERRUPTED (come again), SK_STALLED (see sk_call). */
+ * answers: SK_BUSY, SK_TIMEOUT, SK_INTERRUPTED (call again), SK_STALLED (see sk_call). */
 static inline int sk_queue_put(sk_segment *s, const sk_part *parts, uint32_t n, uint32_t kind, sk_call call) {
     sk_queue *q = sk_queue_of(s);
     uint64_t payload = 0, tail = 0;
@@ -122,7 +124,8 @@ static inline int sk_queue_put(sk_segment *s, const sk_part *parts, uint32_t n, 
 
 #define SK_BATCH_UNITS (1u << 16) /* of one commit: a batch must not need a ring of its own size */
 
-/* How many units the first of `*items` whole records have: so many of them as have at most `most`, but one at least. */
+/* How many units a batch has: the first of the `*items` whole records, as many as fit in `most` units, but at least
+ * one. */
 static inline uint64_t sk_queue_batch(const unsigned char *records, uint32_t *items, uint64_t most) {
     uint64_t whole = 0;
     for (uint32_t i = 0; i < *items; i++) {
@@ -150,7 +153,7 @@ static inline int sk_queue_put_records(sk_segment *s, const unsigned char *recor
     for (uint64_t most = SK_BATCH_UNITS;; most = whole / 2) {
         whole = sk_queue_batch(records, &room, most);
         rc = whole > SK_PAYLOAD_MAX / SK_UNIT ? SK_TOO_LARGE : sk_queue_unit_room(s, q, tail, whole, call, &r);
-        if (rc != SK_NO_MEMORY || room == 1) break; /* where memory is short half of them may fit */
+        if (rc != SK_NO_MEMORY || room == 1) break; /* where memory is short, half of them may fit */
     }
     if (rc != SK_OK) {
         sk_queue_free_put(q);

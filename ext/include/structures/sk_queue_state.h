@@ -4,7 +4,7 @@
 
 #include "structures/sk_queue_room.h"
 
-/* A queue's two positions as they were at one moment. */
+/* The two positions of a queue at one moment. */
 static inline void sk_queue_positions(const sk_queue *q, uint64_t *head, uint64_t *tail) {
     uint64_t again = sk_load64_acquire(&q->head);
     do {
@@ -27,12 +27,12 @@ static inline uint64_t sk_queue_bytes(const sk_queue *q) {
     return (uint64_t)(uint32_t)(sk_units(tail) - sk_units(head)) * SK_UNIT;
 }
 
-/* What its ring holds, in bytes. */
+/* How many bytes its ring holds. */
 static inline uint64_t sk_queue_capacity(const sk_queue *q) {
     return sk_geometry_units(sk_load64_acquire(&q->geometry)) * SK_UNIT;
 }
 
-/* By how many bytes the ring would have to grow now to hold another item of `payload` bytes. For messages. */
+/* How many bytes the ring would have to grow by now to hold another item of `payload` bytes. For messages. */
 static inline uint64_t sk_queue_lacks(sk_segment *s, uint64_t payload) {
     sk_queue *q = sk_queue_of(s);
     sk_ring r;
@@ -42,7 +42,7 @@ static inline uint64_t sk_queue_lacks(sk_segment *s, uint64_t payload) {
     return sk_queue_lack(&r, sk_units(head), sk_units(tail) - sk_units(head), sk_record_units(payload)) * SK_UNIT;
 }
 
-/* Items put and not yet declared done. Ending a queue at once declares done what was never taken: those lie
+/* Items put and not yet declared done. Ending a queue at once declares the items done that were never taken: they lie
  * behind the frozen head. */
 static inline uint32_t sk_queue_unfinished(const sk_queue *q, uint32_t done) {
     bool ended = sk_load32_acquire(&q->state) == SK_QUEUE_ENDED;
@@ -64,7 +64,7 @@ static inline int sk_queue_task_done(sk_queue *q, uint32_t n) {
     return SK_OK;
 }
 
-/* Wait until every item put was declared done: SK_OK, SK_TIMEOUT, SK_INTERRUPTED (come again). */
+/* Wait until every item put was declared done: SK_OK, SK_TIMEOUT, SK_INTERRUPTED (call again). */
 static inline int sk_queue_join(sk_segment *s, uint64_t until) {
     sk_queue *q = sk_queue_of(s);
     uint64_t began = 0;
@@ -77,8 +77,8 @@ static inline int sk_queue_join(sk_segment *s, uint64_t until) {
     }
 }
 
-/* No more puts; with `at_once` no more gets either. Both locks are held, so that no operation that began before commits
- * after. SK_OK or what waiting for the locks answers. */
+/* No more puts; with `at_once` no more gets either. It holds both locks, so that no operation that began before commits
+ * after. SK_OK, or what waiting for the locks answers. */
 static inline int sk_queue_shutdown(sk_segment *s, bool at_once, uint64_t until) {
     sk_queue *q = sk_queue_of(s);
     sk_call call = {.until = until};
@@ -99,7 +99,7 @@ static inline int sk_queue_shutdown(sk_segment *s, bool at_once, uint64_t until)
     return rc;
 }
 
-/* Another bound; those that wait for room look again. */
+/* Set another bound; producers that wait for room look again. */
 static inline void sk_queue_set_maxsize(sk_queue *q, uint64_t maxsize) {
     sk_store64_seq_cst(&q->maxsize, maxsize);
     sk_queue_notify_all_producers(q);
@@ -116,7 +116,8 @@ static inline uint64_t sk_queue_body_len(uint32_t seats, uint32_t log2) {
     return sk_queue_floor_for(seats) + ((uint64_t)SK_UNIT << log2) - sk_body_at(seats, 0);
 }
 
-/* sk_plan.fill of a queue. `start` is where both positions and `done` begin: anything does; tests begin near the wrap. */
+/* sk_plan.fill of a queue. Both positions and `done` begin at `start`, which may be any position; tests begin near the
+ * wrap. */
 static inline int sk_queue_fill(sk_segment *s) {
     sk_queue *q = sk_queue_of(s);
     const uint64_t *param = sk_header_of(s)->param;
@@ -132,7 +133,7 @@ static inline int sk_queue_fill(sk_segment *s) {
     return SK_OK;
 }
 
-/* What an attacher must find before it trusts the rest; every operation checks the words that move. */
+/* What a process that attaches must find before it trusts the rest; every operation checks the words that change. */
 static inline int sk_queue_refuse(sk_segment *s) {
     const sk_header *h = sk_header_of(s);
     if (s->base_len < h->body + sizeof(sk_queue)) return SK_CORRUPT;

@@ -1,10 +1,10 @@
-/* What waits of event loops ask of a queue beside the rest: see sk_queue.h. */
+/* What event loops need of a queue besides the rest: see sk_queue.h. */
 #ifndef SK_QUEUE_TASKS_H
 #define SK_QUEUE_TASKS_H
 
 #include "structures/sk_queue_get.h"
 
-/* Wait as a get does, and take nothing: SK_OK when there was an item. */
+/* Wait as a get does, but take nothing: SK_OK when there was an item. */
 static inline int sk_queue_look_for_item(sk_segment *s, sk_call call) {
     sk_queue *q = sk_queue_of(s);
     uint64_t head, tail;
@@ -14,7 +14,7 @@ static inline int sk_queue_look_for_item(sk_segment *s, sk_call call) {
     return rc;
 }
 
-/* Wait no longer: a call that woke this one may have been meant for the next. */
+/* Stop waiting: a notification that woke this one may have been meant for the next. */
 static inline void sk_queue_cancel_get(sk_segment *s) {
     uint64_t tail;
     if (!sk_queue_is_empty(sk_queue_of(s), &tail)) sk_eventcount_notify(&sk_queue_of(s)->items, 1);

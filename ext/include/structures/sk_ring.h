@@ -9,9 +9,10 @@
  *   geometry   55 .. 32  31 ........ 0
  *              pages     origin        how long the ring is, and the units of the position where the present lap began
  *
- * A unit lies at (its position - origin) in the ring, less the ring's length if that is past the end: so the ring may have
- * any number of pages. Positions in use are less than two lengths past the origin; whoever would put further moves the
- * origin on by one length, which leaves every unit where it is. One position word holds items and bytes, so that one store commits both and they never disagree. */
+ * A unit lies at (its position - origin) in the ring, less the ring's length if that is past the end: so the ring may
+ * have any number of pages. Positions in use are less than two lengths past the origin; a producer that would put
+ * further moves the origin on by one length, which leaves every unit where it is. One position word holds items and
+ * bytes, so that one store commits both and they never disagree. */
 #ifndef SK_RING_H
 #define SK_RING_H
 
@@ -22,7 +23,7 @@
 
 #define SK_UNIT 16u
 #define SK_RECORD_HEAD 8u
-#define SK_RING_UNITS_MAX ((uint64_t)1 << 31) /* half of what a 32-bit difference can tell apart: 32 GiB */
+#define SK_RING_UNITS_MAX ((uint64_t)1 << 31) /* half the range of a 32-bit difference: 32 GiB */
 #define SK_PAYLOAD_MAX (SK_RING_UNITS_MAX * SK_UNIT - SK_RECORD_HEAD)
 #define SK_UNITS_PER_PAGE (SK_PAGE / SK_UNIT)
 
@@ -60,7 +61,7 @@ typedef struct sk_ring {
 
 static inline uint64_t sk_ring_bytes(const sk_ring *r) { return (uint64_t)r->units * SK_UNIT; }
 
-/* Where in the ring a unit lies: for positions that are less than two lengths past the origin. */
+/* The index of a unit in the ring: for positions that are less than two lengths past the origin. */
 static inline uint32_t sk_ring_index(const sk_ring *r, uint32_t unit) {
     uint32_t past = unit - r->origin;
     return past < r->units ? past : past - r->units;
@@ -69,7 +70,7 @@ static inline unsigned char *sk_ring_at(const sk_ring *r, uint32_t unit) {
     return r->at + (uint64_t)sk_ring_index(r, unit) * SK_UNIT;
 }
 
-/* Whether both positions are within one length, and where sk_ring_index may be asked. */
+/* Whether both positions are within one length of each other, and close enough to the origin for sk_ring_index. */
 static inline bool sk_ring_spans(const sk_ring *r, uint32_t head, uint32_t tail) {
     uint32_t past = tail - r->origin, used = tail - head;
     return past < 2 * (uint64_t)r->units && used <= past && used <= r->units;
@@ -109,7 +110,7 @@ static inline void sk_ring_read(const sk_ring *r, uint32_t unit, uint64_t offset
     if (len > first) memcpy((char *)to + first, r->at, len - first);
 }
 
-/* Headers never run over the end: a unit holds one. */
+/* A header never runs over the end of the ring: it fits in one unit. */
 static inline uint64_t sk_ring_head_at(const sk_ring *r, uint32_t unit) {
     uint64_t head;
     memcpy(&head, sk_ring_at(r, unit), sizeof head);
@@ -118,21 +119,22 @@ static inline uint64_t sk_ring_head_at(const sk_ring *r, uint32_t unit) {
 
 /* --- lengthening, in place ---------------------------------------------------------------------- */
 
-/* How many units a ring must be lengthened by at least, so that the `used` units from `head` on can stay together: those
- * at its end or those at its start move to the new part, and nothing may be written over that is still in use. */
+/* The smallest number of units by which a ring must be lengthened so that the `used` units from `head` on stay
+ * together: the units at its end or those at its start move to the new part, and nothing in use may be overwritten. */
 static inline uint32_t sk_ring_stretch(const sk_ring *r, uint32_t head, uint32_t used) {
     uint32_t ending = r->units - sk_ring_index(r, head);
     if (used <= ending) return 0;
     return used - ending < ending ? used - ending : ending;
 }
 
-/* Bytes that are to be copied within a ring: they do not overlap. */
+/* Bytes to copy within a ring: source and destination do not overlap. */
 typedef struct sk_ring_copy {
     uint64_t from, to, len;
 } sk_ring_copy;
 
-/* Give `wide`, the same ring with more units behind, its origin, and say what is to be copied to its new part because it does
- * not lie right there. What `old` describes stays as it is. Whether there is room for that: sk_ring_stretch. */
+/* Give `wide`, the same ring with more units behind, its origin, and say which bytes to copy to its new part because
+ * they do not lie in the right place. What `old` describes stays as it is. Returns whether there is room for that; see
+ * sk_ring_stretch. */
 static inline bool sk_ring_lengthen(const sk_ring *old, sk_ring *wide, uint32_t head, uint32_t used, sk_ring_copy *copy) {
     uint32_t at = sk_ring_index(old, head), ending = old->units - at, added = wide->units - old->units;
     uint32_t starting = used > ending ? used - ending : 0;

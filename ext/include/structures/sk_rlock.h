@@ -1,15 +1,15 @@
-/* A re-entrant mutex: a mutex that one thread holds, as often as it takes it. Bytes: see sk_mutex.h.
+/* A re-entrant mutex: one thread holds it and may take it again, any number of times. Bytes: see sk_mutex.h.
  *
  *   thread   0, or owner << 32 | thread: which thread of the owner holds it     the holder
  *   count    how often it has taken it; 1 or more while it holds it             the holder
  *
- * The word alone says whether it is held and by which process; that commits. A thread holds it when the word names its
- * process and `thread` itself: that is stored after the word was taken and cleared before it is freed. What
- * a dead holder left there names another owner than the word of whoever takes over, so nobody mistakes it for its own;
- * numbers of threads are not used twice in one process.
+ * The word alone says whether the mutex is held and by which process; that commits. A thread holds it when the word
+ * names its process and `thread` names the thread itself: the holder stores `thread` after it took the word and clears
+ * it before it frees the word. What a dead holder left in `thread` names another owner than the word of the process
+ * that takes over, so no thread mistakes it for its own; numbers of threads are not used twice in one process.
  *
- * Deaths. As for a mutex: at every step between taking and freeing, the word names the dead. The next one stores its own
- * thread and a count of 1, whatever is there. */
+ * Deaths. As for a mutex: at every step between taking and freeing, the word names the dead holder. The next holder
+ * stores its own thread and a count of 1, whatever is there. */
 #ifndef SK_RLOCK_H
 #define SK_RLOCK_H
 
@@ -25,7 +25,7 @@ static inline bool sk_rlock_mine(const sk_segment *s, const sk_mutex *m, uint32_
            sk_load64_relaxed(&m->thread) == sk_rlock_name(s, thread);
 }
 
-/* Now that the word is taken. */
+/* Note the holder, now that it has the word. */
 static inline int sk_rlock_held(const sk_segment *s, sk_mutex *m, uint32_t thread, uint64_t count, int rc) {
     if (rc != SK_OK && rc != SK_OWNER_DIED) return rc;
     sk_store64_relaxed(&m->count, count);
@@ -33,7 +33,7 @@ static inline int sk_rlock_held(const sk_segment *s, sk_mutex *m, uint32_t threa
     return rc;
 }
 
-/* Take it once more, or if it is free and nobody's turn: SK_OK, SK_OWNER_DIED (taken), SK_BUSY, SK_NO_SEAT. */
+/* Take it once more, or if it is free and there is no token: SK_OK, SK_OWNER_DIED (taken), SK_BUSY, SK_NO_SEAT. */
 static inline int sk_rlock_try(const sk_segment *s, sk_mutex *m, uint32_t thread) {
     if (sk_rlock_mine(s, m, thread)) {
         sk_store64_relaxed(&m->count, sk_load64_relaxed(&m->count) + 1);
@@ -42,7 +42,7 @@ static inline int sk_rlock_try(const sk_segment *s, sk_mutex *m, uint32_t thread
     return sk_rlock_held(s, m, thread, 1, sk_mutex_try(s, m));
 }
 
-/* Take it `count` times at once, which this thread does not hold, waiting as sk_mutex_take does. */
+/* Take it `count` times at once, waiting as sk_mutex_take does. This thread does not hold it yet. */
 static inline int sk_rlock_take(sk_segment *s, sk_mutex *m, uint64_t count, uint64_t until, sk_wait_state *wait) {
     return sk_rlock_held(s, m, wait->thread, count, sk_mutex_take(s, m, until, wait));
 }

@@ -1,39 +1,43 @@
-/* A lock that many hold to read, or one to write; who wants to write goes before who wants to read, up to a bound.
+/* A lock that many hold to read, or one to write; writers that wait go before readers that wait, up to a bound.
  *
  *   part      what                                                   written by
- *   writer    sk_mutex: who writes, or waits for readers to leave    see sk_mutex.h
- *   gone      event (sk_wait.h): a reader has left                   readers, the writer
- *   open      event: nobody writes, or wants to, any more            writers, readers
+ *   writer    sk_mutex: the writer, also while it waits for readers  see sk_mutex.h
+ *             to leave
+ *   gone      eventcount (sk_wait.h): a reader has left              readers, the writer
+ *   open      eventcount: nobody writes, or wants to, any more       writers, readers
  *   wanted    low half: how many processes' threads want to write,   writers; readers put a stale one right
  *             the dead among them; 0 is certain. High half: how
  *             often it has changed
- *   token      whose turn it is to read: see sk_wait_state.h                readers that have waited long; a writer that has
- *                                                                    honoured it in vain
- *   wanting   counts (sk_seat_counts.h): how many want to write               the process on that seat
- *   waiting   counts: how many wait to read                            the same; for people
- *   reading   counts with a line each: how many read   the same; that commits reading
+ *   token     the reader that has the next chance to read: see       readers that have waited long; a writer that has
+ *             sk_wait_state.h                                        honoured it in vain
+ *   wanting   counts (sk_seat_counts.h): how many want to write      the process on that seat
+ *   waiting   counts: how many wait to read                          the same; for people
+ *   reading   counts with a line each: how many read                 the same; that commits reading
  *
- * Reading begins by adding to one's own entry and then looking at the writer's word; writing by taking that word
- * and then looking at all entries (W1 with W2: one of the two sees the other). A reader that sees a writer takes its
- * entry back. So reading costs no line that another reader writes.
- * Nobody begins to read while `wanted` is up and the counts say that one of those lives, but for whose turn it is.
+ * A reader adds to its own entry and then looks at the writer's word; a writer takes that word and then looks at all
+ * entries (W1 with W2: one of the two sees the other). A reader that sees a writer takes its entry back. So a reader
+ * writes no cache line that another reader writes.
+ * While `wanted` is up and the counts say that one of those writers lives, nobody begins to read but the reader that
+ * the token names.
  *
- * Neither side starves. A reader cannot go before a writer that has the word, and new readers not before one that wants it:
- * so a writer waits for those who read when it came, and for readers with a token. A reader that has waited for
- * SK_WAIT_STATE_LONG_NS takes the token: it begins to read as soon as nobody writes, whoever wants to, and who wants to write
- * steps back from a free word meanwhile, for at most SK_WAIT_STATE_HONOUR_NS each time. So a reader waits for that millisecond,
- * for the readers that had the token before it, and for one writer, the one that is in when the token becomes its own;
- * unless it does not get to run for 10 ms when it could. A process that is stopped while it wants to write delays each
- * reader by that millisecond and no longer. In one sentence: bypassed without bound for 1 ms, then by one writer.
+ * Neither side starves. A reader cannot go before a writer that has the word, and a new reader cannot go before a
+ * writer that wants it: so a writer waits for the readers that read when it came, and for readers with a token. A
+ * reader that has waited for SK_WAIT_STATE_LONG_NS takes the token: it begins to read as soon as nobody writes, even if
+ * a writer waits. A writer that waits leaves a free word alone meanwhile, for at most SK_WAIT_STATE_HONOUR_NS each
+ * time. So a reader waits for that millisecond, for the readers that had the token before it, and for one writer, the
+ * one that writes when the reader gets the token; unless the reader does not get to run for 10 ms when it could. A
+ * process that is stopped while it wants to write delays each reader by that millisecond and no longer. In one
+ * sentence: writers overtake a reader without bound for 1 ms, then one writer does.
  *
- * Deaths. A reader's entry dies with its seat, and the writer who waits for it looks whenever a slice is over. Who
- * wants to write is counted first in the counts and then in `wanted`, and the other way round when it is over: so the
- * number is never too low, and where it is up and nobody in the counts lives, whoever waits puts it back to 0. The counts
- * is read entry by entry, so one may go and another come meanwhile, with nobody seen: but if the word is still the one
- * that was read before the counts, those who were counted in it stood in the counts all the time, and who was not seen is
- * dead. (The number alone would not do: it is the same when as many have come as gone.) A writer's word is taken over
- * by the next, reader or writer, who is told, and so is everybody until a writer has released in order; a reader that
- * takes it over lets it go at once. Between any change and its wake-up: sleepers look again. */
+ * Deaths. A reader's entry dies with its seat, and the writer that waits for it looks whenever a slice is over. A
+ * thread that wants to write counts itself first in the counts and then in `wanted`, and it removes itself in the
+ * opposite order. So `wanted` is never too low, and where it is up and no process in the counts lives, any waiter puts
+ * it back to 0. A waiter reads the counts entry by entry, so one writer may go and another come meanwhile, and the
+ * waiter sees neither. But if `wanted` is still the word that the waiter read before the counts, then each thread that
+ * `wanted` includes stood in the counts all the time, and one that the waiter did not see is dead. (The number alone
+ * would not do: it is the same when as many have come as gone.) The next process, reader or writer, takes over the word
+ * of a dead writer and is told, and so is everybody until a writer has released in order; a reader that takes it over
+ * frees it at once. Between any change and its wake-up: sleepers look again. */
 #ifndef SK_RWLOCK_H
 #define SK_RWLOCK_H
 
@@ -47,21 +51,21 @@ typedef struct sk_rwlock {
     uint64_t wanted;
     uint64_t token;
     unsigned char line2[SK_LINE - 24];
-    uint64_t counts[]; /* wanting, waiting; then, at the next line, reading */
+    uint64_t counts[]; /* wanting, waiting; then, on the next line, reading */
 } sk_rwlock;
 _Static_assert(offsetof(sk_rwlock, open) == SK_LINE && offsetof(sk_rwlock, wanted) == SK_LINE + 8 &&
                    offsetof(sk_rwlock, token) == SK_LINE + 16 && offsetof(sk_rwlock, counts) == 2 * SK_LINE,
                "diagram and struct agree");
 
-/* What is added to `wanted` by one more and by one less: either is a change. */
+/* The addends of `wanted` for one writer more and one less: both count as a change. */
 #define SK_RW_ONE_MORE (((uint64_t)1 << 32) + 1)
 #define SK_RW_ONE_LESS (((uint64_t)1 << 32) - 1)
 
-/* A thread's wait for it, over all its slices. */
+/* A thread's wait for the lock, over all its slices. */
 typedef struct sk_rw_wait {
-    uint32_t me;    /* owner word of the process in which it began */
-    bool writes;    /* the word is taken; readers may still be in */
-    bool announced; /* in the counts of those who wait, to write or to read */
+    uint32_t me;    /* owner word of the process in which the wait began */
+    bool writes;    /* this thread has the word; readers may still be in */
+    bool announced; /* this thread is in the counts of waiters, to write or to read */
 } sk_rw_wait;
 
 static inline sk_mutex *sk_rw_writer(const sk_segment *s) { return sk_body_of(s); }
@@ -85,14 +89,14 @@ static inline int sk_rw_refuse(const sk_segment *s) {
     return sk_rw_body_len(s->seats.count) <= s->base_len - sk_header_of(s)->body ? SK_OK : SK_CORRUPT;
 }
 
-/* How many threads of whoever sits on `seat` read, and who that is; 0 when it is dead. */
+/* How many threads of the process on `seat` read, and its owner word; 0 when that process is dead. */
 static inline uint32_t sk_rw_reads(const sk_segment *s, uint32_t seat, uint32_t *owner) {
     uint64_t seen = sk_load64_seq_cst(sk_rw_entry(s, seat));
     *owner = sk_seat_counts_owner(seen, seat);
     return (uint32_t)seen != 0 && sk_lives(s, *owner) ? (uint32_t)seen : 0;
 }
 
-/* Whether anybody reads. */
+/* Whether any living process reads. */
 static inline bool sk_rw_read_now(const sk_segment *s) {
     uint32_t owner;
     for (uint32_t seat = 0; seat < s->seats.count; seat++)
@@ -100,7 +104,7 @@ static inline bool sk_rw_read_now(const sk_segment *s) {
     return false;
 }
 
-/* What is told to who now reads or writes. */
+/* The answer for a caller that now reads or writes. */
 static inline int sk_rw_told(const sk_segment *s) {
     return __builtin_expect(sk_load32_relaxed(&sk_rw_writer(s)->poisoned) != 0, 0) ? SK_OWNER_DIED : SK_OK;
 }
@@ -117,7 +121,7 @@ static inline int sk_rw_end_read(const sk_segment *s) {
     return SK_OK;
 }
 
-/* Begin to read if nobody writes: SK_OK, SK_OWNER_DIED (reads; was told), SK_BUSY. */
+/* Begin to read if nobody writes: SK_OK, SK_OWNER_DIED (it reads, and is told), SK_BUSY. */
 static inline int sk_rw_begin_read(const sk_segment *s) {
     uint32_t *word = &sk_rw_writer(s)->word;
     if (sk_load32_relaxed(word) != 0) return SK_BUSY;
@@ -129,19 +133,19 @@ static inline int sk_rw_begin_read(const sk_segment *s) {
     return SK_BUSY;
 }
 
-/* The same if nobody wants to write, either; SK_NO_SEAT. */
+/* The same if nobody wants to write, either; also SK_NO_SEAT. */
 static inline int sk_rw_try_read(const sk_segment *s) {
     SK_SEATED(s);
     return (uint32_t)sk_load64_relaxed(&sk_rw_of(s)->wanted) != 0 ? SK_BUSY : sk_rw_begin_read(s);
 }
 
-/* Whether it is this thread's turn to read. */
+/* Whether the token names this thread. */
 static inline bool sk_rw_has_token(const sk_segment *s, const sk_wait_state *wait) {
     return sk_load64_relaxed(&sk_rw_of(s)->token) == sk_wait_state_name(s, wait);
 }
 
-/* Take over from a writer that is dead and let go, still marked; put `wanted` right if nobody alive wants. Whether
- * anything changed. */
+/* Take over from a dead writer and free the word, still poisoned; correct `wanted` if no living process wants to write.
+ * Whether anything changed. */
 static inline bool sk_rw_recover(const sk_segment *s) {
     sk_rwlock *l = sk_rw_of(s);
     sk_mutex *m = sk_rw_writer(s);
@@ -159,7 +163,7 @@ static inline bool sk_rw_recover(const sk_segment *s) {
     return changed;
 }
 
-/* Wait no longer. */
+/* Stop waiting. */
 static inline void sk_rw_cancel_read(const sk_segment *s, sk_rw_wait *w, sk_wait_state *wait) {
     if (w->announced && w->me == sk_me(s)) {
         sk_wait_state_end(s, &sk_rw_of(s)->token, NULL, wait);
@@ -168,8 +172,8 @@ static inline void sk_rw_cancel_read(const sk_segment *s, sk_rw_wait *w, sk_wait
     w->announced = false;
 }
 
-/* Begin to read, waiting until the monotonic time `until`; 0: only long enough to ask who lives.
- * SK_OK, SK_OWNER_DIED (reads), SK_BUSY, SK_TIMEOUT, SK_NO_SEAT, SK_INTERRUPTED: come again, or end it by
+/* Begin to read, waiting until the monotonic time `until`; 0: only long enough to ask whether the others live.
+ * SK_OK, SK_OWNER_DIED (reads), SK_BUSY, SK_TIMEOUT, SK_NO_SEAT, SK_INTERRUPTED: call again, or end it by
  * sk_rw_cancel_read, with the same wait. */
 static inline int sk_rw_read(sk_segment *s, sk_rw_wait *w, uint64_t until, sk_wait_state *wait) {
     sk_rwlock *l = sk_rw_of(s);
@@ -195,7 +199,7 @@ static inline int sk_rw_read(sk_segment *s, sk_rw_wait *w, uint64_t until, sk_wa
             }
             bool had = sk_rw_has_token(s, wait);
             uint64_t slice = sk_wait_state_ask(s, &l->token, wait, SK_LOCK_SLICE_NS);
-            if (!had && sk_rw_has_token(s, wait)) continue; /* who wants to write does not matter any more: look again */
+            if (!had && sk_rw_has_token(s, wait)) continue; /* writers that wait do not matter any more: look again */
             rc = sk_park_slice(&s->waiter, &l->open, raised, slice, until);
             if (rc == SK_OK) continue;
         }
@@ -225,7 +229,7 @@ static inline void sk_rw_renounce(const sk_segment *s, sk_rw_wait *w) {
     w->announced = false;
 }
 
-/* Wait no longer. What the word guards was not touched, so a mark that is there stays. */
+/* Stop waiting. This thread touched nothing that the word guards, so a poisoned mutex stays poisoned. */
 static inline void sk_rw_cancel_write(const sk_segment *s, sk_rw_wait *w, sk_wait_state *wait) {
     if (w->writes) {
         if (w->me == sk_me(s)) sk_mutex_pass_on(sk_rw_writer(s));
@@ -236,14 +240,14 @@ static inline void sk_rw_cancel_write(const sk_segment *s, sk_rw_wait *w, sk_wai
 }
 
 /* Begin to write, waiting until the monotonic time `until`; 0: do not wait.
- * SK_OK, SK_OWNER_DIED (writes), SK_BUSY, SK_TIMEOUT, SK_NO_SEAT, SK_INTERRUPTED: come again, or end it by
+ * SK_OK, SK_OWNER_DIED (writes), SK_BUSY, SK_TIMEOUT, SK_NO_SEAT, SK_INTERRUPTED: call again, or end it by
  * sk_rw_cancel_write. */
 static inline int sk_rw_write(sk_segment *s, sk_rw_wait *w, uint64_t until, sk_wait_state *wait) {
     sk_rwlock *l = sk_rw_of(s);
     uint64_t began = 0;
     int rc;
     SK_SEATED(s);
-    if (w->me != sk_me(s)) w->writes = w->announced = false; /* at first; in the child of a fork */
+    if (w->me != sk_me(s)) w->writes = w->announced = false; /* in the first call, and in the child of a fork */
     w->me = sk_me(s);
     wait->also = &l->token;
     if (until != 0) sk_rw_announce(s, w);
@@ -254,7 +258,8 @@ static inline int sk_rw_write(sk_segment *s, sk_rw_wait *w, uint64_t until, sk_w
         if (!w->writes) return rc;
     }
     for (;;) {
-        uint32_t raised = sk_eventcount_prepare(&l->gone); /* its fence is W2: the word is out before the entries are read */
+        uint32_t raised = sk_eventcount_prepare(&l->gone); /* its fence is W2: the word is visible
+                                                            * before the entries are read */
         if (!sk_rw_read_now(s)) {
             sk_rw_renounce(s, w);
             return sk_rw_told(s);

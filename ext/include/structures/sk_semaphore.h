@@ -1,21 +1,23 @@
-/* A semaphore whose permits nobody owns, so that it serves as a signal, too.
+/* A semaphore whose permits belong to no process, so that it serves as a signal, too.
  *
  *   offset  what                                                     written by
  *   0       value: free permits, 0 to SK_SEMAPHORE_MOST              anybody, by compare-and-swap; that commits
- *   8       token: see sk_wait_state.h                                      those who wait, by compare-and-swap
- *   16      event of those who wait: see sk_wait.h                   sleepers and wakers
- *   128     waiters: threads of each process that wait              the process on that seat (sk_seat_counts.h); for people
+ *   8       token: see sk_wait_state.h                               waiters, by compare-and-swap
+ *   16      eventcount of the waiters: see sk_wait.h                 sleepers and wakers
+ *   128     waiters: threads of each process that wait               the process on that seat; for people
+ *           (sk_seat_counts.h)
  *
- * Deaths. Before the compare-and-swap nothing has happened, after it all: permits that a dead process had taken stay
- * taken, as with POSIX semaphores (sk_bounded.h gives them back). Giving, between it and the call: sleepers look again when
- * their slice is over, and so when the one that was woken dies. Token and counts: see sk_wait_state.h. */
+ * Deaths. Before the compare-and-swap nothing has happened, after it everything: permits that a dead process had taken
+ * stay taken, as with POSIX semaphores (sk_bounded.h gives them back). Giving, between the compare-and-swap and the
+ * notification: sleepers look again when their slice is over, also when the sleeper that was woken dies. Token and
+ * counts: see sk_wait_state.h. */
 #ifndef SK_SEMAPHORE_H
 #define SK_SEMAPHORE_H
 
 #include "core/sk_wait_state.h"
 
 #define SK_SEMAPHORE_MOST 0x7fffffffu
-#define SK_SEMAPHORE_FIRST 0 /* header.param: how many were free at first */
+#define SK_SEMAPHORE_FIRST 0 /* header.param: how many permits were free at first */
 
 typedef struct sk_semaphore {
     uint32_t value;
@@ -23,7 +25,7 @@ typedef struct sk_semaphore {
     uint64_t token;
     uint32_t event;
     unsigned char line[SK_LINE - 20];
-    uint64_t waiters[]; /* an entry a seat */
+    uint64_t waiters[]; /* an entry for each seat */
 } sk_semaphore;
 _Static_assert(offsetof(sk_semaphore, token) == 8 && offsetof(sk_semaphore, event) == 16 &&
                    offsetof(sk_semaphore, waiters) == SK_LINE,
@@ -38,15 +40,15 @@ static inline int sk_semaphore_fill(sk_segment *s) {
     return SK_OK;
 }
 
-/* What an attacher must find; the words can be anything. */
+/* What a process that attaches must find; the words can have any value. */
 static inline int sk_semaphore_refuse(const sk_segment *s) {
     return sk_semaphore_body_len(s->seats.count) <= s->base_len - sk_header_of(s)->body ? SK_OK : SK_CORRUPT;
 }
 
-/* How many are free now. */
+/* How many permits are free now. */
 static inline uint32_t sk_semaphore_value(const sk_semaphore *p) { return sk_load32_acquire(&p->value); }
 
-/* Take one if there is any, whosever turn it is: SK_OK, SK_BUSY. */
+/* Take a permit if there is any, whatever the token says: SK_OK, SK_BUSY. */
 static inline int sk_semaphore_grab(sk_semaphore *p) {
     uint32_t seen = sk_load32_relaxed(&p->value);
     while (seen != 0)
@@ -54,17 +56,18 @@ static inline int sk_semaphore_grab(sk_semaphore *p) {
     return SK_BUSY;
 }
 
-/* The same unless it is somebody's turn. */
+/* The same unless there is a token. */
 static inline int sk_semaphore_try(sk_semaphore *p) {
     return __builtin_expect(sk_load64_relaxed(&p->token) != 0, 0) ? SK_BUSY : sk_semaphore_grab(p);
 }
 
-/* Sleep for one slice at most while the value is `seen`: 0, or left for whose turn it is. */
+/* Sleep for one slice at most while the value is `seen`: 0, or permits left for the thread that the token names. */
 static inline int sk_semaphore_park(sk_segment *s, sk_semaphore *p, uint32_t seen, uint64_t until, sk_wait_state *wait) {
     uint64_t slice = sk_wait_state_ask(s, &p->token, wait, SK_PARK_SLICE_NS);
     if (seen != 0) slice = SK_WAIT_STATE_STEP_NS;
     sk_wait_state_register(s, p->waiters, wait);
-    uint32_t raised = sk_eventcount_prepare(&p->event); /* W1: pairs with W2 in sk_eventcount_notify. A fence, so the load may be relaxed */
+    uint32_t raised = sk_eventcount_prepare(&p->event); /* W1: pairs with W2 in sk_eventcount_notify;
+                                                         * a fence, so the next load may be relaxed */
     if (sk_load32_relaxed(&p->value) != seen) return SK_OK;
     return sk_park_slice(&s->waiter, &p->event, raised, slice, until);
 }
@@ -85,8 +88,9 @@ static inline int sk_semaphore_slow(sk_segment *s, sk_semaphore *p, uint64_t unt
     }
 }
 
-/* Take one, waiting until the monotonic time `until`, which is not 0.
- * SK_OK, SK_TIMEOUT, SK_NO_SEAT, and SK_INTERRUPTED: come again with the same wait, or end it by sk_semaphore_cancel. */
+/* Take a permit, waiting until the monotonic time `until`, which is not 0.
+ * SK_OK, SK_TIMEOUT, SK_NO_SEAT, and SK_INTERRUPTED: call again with the same wait, or end it by
+ * sk_semaphore_cancel. */
 static inline int sk_semaphore_take(sk_segment *s, sk_semaphore *p, uint64_t until, sk_wait_state *wait) {
     SK_SEATED(s);
     int rc = sk_semaphore_slow(s, p, until, wait);
@@ -94,13 +98,13 @@ static inline int sk_semaphore_take(sk_segment *s, sk_semaphore *p, uint64_t unt
     return rc;
 }
 
-/* Wait no longer. A call that woke this one may have been meant for the next. */
+/* Stop waiting. A notification that woke this thread may have been meant for the next waiter. */
 static inline void sk_semaphore_cancel(const sk_segment *s, sk_semaphore *p, sk_wait_state *wait) {
     sk_wait_state_end(s, &p->token, p->waiters, wait);
     if (sk_semaphore_value(p) != 0) sk_eventcount_notify(&p->event, sk_wait_state_notify(&p->token));
 }
 
-/* Give n back, or more than ever were: SK_OK; SK_OVERFLOW, none given. */
+/* Give n permits back, or more than there ever were: SK_OK; SK_OVERFLOW, none given. */
 static inline int sk_semaphore_give(sk_semaphore *p, uint32_t n) {
     uint32_t seen = sk_load32_relaxed(&p->value);
     do {

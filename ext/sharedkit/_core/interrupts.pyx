@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""What a wait does between two slices: signal handlers run, and where gevent has patched threads other greenlets."""
+"""The work of a wait between two slices: run signal handlers and, if gevent has patched threads, other greenlets."""
 
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport uint32_t
@@ -12,12 +12,13 @@ cdef cbool greenlets = gevent_support.patched()
 
 
 cdef const cbool *has_greenlets() noexcept:
-    """Where it stands whether greenlets are this program's threads, as far as is known; a wait finds out."""
+    """Return the address of the flag whether greenlets are this program's threads, as far as known; a wait finds out.
+    """
     return &greenlets
 
 
 cdef int attend(Segment segment) except -1:
-    """Raises what handlers raise, and what is thrown into this greenlet."""
+    """Let signal handlers and other greenlets run. Raises what handlers raise and what is thrown into this greenlet."""
     global greenlets
     PyErr_CheckSignals()
     if not greenlets and gevent_support.patched():    # written once: other threads read it meanwhile
@@ -29,9 +30,9 @@ cdef int attend(Segment segment) except -1:
 
 
 cdef bint unanswered(Segment segment, int rc) except -1:
-    """Whether a kernel is to be asked, or asked again: it could not answer without waiting (SK_BUSY; also before it was
-    asked), or its wait was interrupted, and the handlers have run now. The loop around every wait in which nothing
-    else happens:
+    """Return whether to call the kernel, or call it again: it could not answer without waiting (SK_BUSY; also before
+    the first call), or its wait was interrupted and the handlers have run now. The loop around every wait in which
+    nothing else happens:
 
         while unanswered(segment, rc):
             with nogil:
@@ -46,7 +47,7 @@ cdef bint unanswered(Segment segment, int rc) except -1:
 
 
 cdef uint32_t greenlet_number(uint32_t (*fresh)() noexcept) noexcept:
-    """A number for this greenlet that no other greenlet of the process has or had: the first time a fresh one."""
+    """Return a number for this greenlet that no other greenlet of the process has or had; the first call makes it."""
     cdef uint32_t number = gevent_support.known()
     if number == 0:
         number = fresh()

@@ -1,9 +1,9 @@
 # cython: language_level=3
-"""Keys of a dict as bytes: the canonical form, which two keys share exactly when Python has them for one key.
+"""Keys of a dict as bytes: the canonical form, which two keys share exactly when Python treats them as one key.
 
-`1`, `1.0`, `True` and `Decimal(1)` are one key, as in a dict; a namedtuple is its tuple, a StrEnum its text. What the
-types that are not encoded here stand for, `_key_forms` says. A form is compared and hashed; it gives the object back
-only where `whole`. Elsewhere the object that was stored first lies beside it, pickled.
+`1`, `1.0`, `True` and `Decimal(1)` are one key, as in a dict; a namedtuple is its tuple, a StrEnum its text. The module
+`_key_forms` defines the forms of types that are not encoded here. A form is compared and hashed; the object can be
+restored from it only if it is `whole`. Otherwise the object that was stored first is stored beside it, pickled.
 """
 
 import pickle
@@ -28,7 +28,7 @@ cdef object dumps = pickle.dumps, loads = pickle.loads
 cdef class KeyBytes:
 
     cdef bytes first(self, object key):
-        """What has to be stored beside the form, or nothing. What pickling raises."""
+        """Return the bytes that must be stored beside the form, or none. Raises what pickling raises."""
         if self.whole:
             return b""
         return dumps_faithfully(key) if self.unfaithful else dumps(key, 5)
@@ -50,7 +50,7 @@ cdef KeyBytes of_real(double real):
     if real == real and -FAR <= real < FAR and real == <double><int64_t>real:
         return of_word(<int64_t>real, False)
     if real != real:
-        real = NAN    # of the many that there are
+        real = NAN    # one for all the different NaNs
     return made(KEY_FLOAT, (<char *>&real)[:8], True)
 
 
@@ -76,7 +76,7 @@ cdef bytes frame(KeyBytes key):
 
 
 cdef KeyBytes key_bytes(object key):
-    """TypeError for what is not hashable, and for what has no canonical form."""
+    """Encode the key. TypeError for a key that is not hashable or has no canonical form."""
     cdef int overflow = 0
     cdef long long word
     cdef object kind = type(key)
@@ -122,7 +122,7 @@ cdef KeyBytes of_other(object key):
 
 
 cdef object key_object(int kind, const char *at, size_t size):
-    """The key of a form that is whole. CorruptSegmentError."""
+    """Return the key of a form that is whole. CorruptSegmentError."""
     cdef int64_t word
     cdef double real
     cdef uint64_t length
@@ -160,13 +160,13 @@ cdef object key_object(int kind, const char *at, size_t size):
     return tuple(items) if kind == KEY_TUPLE else frozenset(items)
 
 
-# --- for Python: forms that travel ------------------------------------------------------------------
+# --- for Python: forms for other processes ----------------------------------------------------------
 
 
 def form_of(key):
-    """What stands for the key in another process: a str, an int of 64 bits, or bytes. Equal keys have equal forms.
+    """Return the form of the key for another process: a str, an int of 64 bits, or bytes. Equal keys have equal forms.
 
-    TypeError for what is not hashable, and for what has no canonical form.
+    TypeError for a key that is not hashable or has no canonical form.
     """
     cdef KeyBytes encoded
     if type(key) is str:
@@ -178,7 +178,8 @@ def form_of(key):
 
 
 def form_and_first(key):
-    """The form, and what has to be kept beside it so that `key_of` gives the very object back: a pickle, or None."""
+    """Return the form, and the pickle that must be kept beside it so that `key_of` restores exactly this object, or
+    None."""
     if type(key) is str:
         return key, None
     cdef KeyBytes encoded = key_bytes(key)
@@ -186,7 +187,7 @@ def form_and_first(key):
 
 
 def key_of(form, first):
-    """The object of both; what unpickling raises."""
+    """Return the object of a form and its pickle. Raises what unpickling raises."""
     if first is not None:
         return loads(first)
     if type(form) is not bytes:

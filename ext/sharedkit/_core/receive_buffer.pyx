@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""Reading into memory, so that what has come is counted whatever happens next."""
+"""Read into memory so that the received bytes are counted, whatever happens next."""
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
@@ -11,8 +11,8 @@ cdef class ReceiveBuffer:
     """ReceiveBuffer(memory, filled)
     --
 
-    Memory that is filled from a descriptor; so much of it is there. A signal handler runs before a read or after it was
-    counted, never in between, where Python could lose the count.
+    Memory that is filled from a descriptor, and the number of bytes filled so far. A signal handler runs before a read
+    or after its bytes are counted, never in between, where Python could lose the count.
     """
 
     cdef readonly object memory
@@ -31,7 +31,7 @@ cdef class ReceiveBuffer:
         PyBuffer_Release(&self.view)
 
     def fill(self, int fd):
-        """Wait for something to come at `fd`, and read it; how many bytes, 0 at the end of all. Raises OSError."""
+        """Wait for bytes from `fd` and read them; return how many, 0 at the end of the stream. Raises OSError."""
         cdef ssize_t came = -1
         cdef char *to = <char *>self.view.buf + self.filled
         cdef size_t room = self.view.len - self.filled

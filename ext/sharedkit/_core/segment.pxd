@@ -1,4 +1,4 @@
-"""Segments and handles, for the faces of the structures."""
+"""Segments and handles, for the classes of the structures."""
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libcpp cimport bool as cbool
@@ -24,7 +24,7 @@ cdef extern from "core/sk_segment.h" nogil:
     ctypedef struct sk_waiter:
         uint32_t polling     # 1: poll instead of futexes
         uint32_t hasty       # 1: come back at once instead of sleeping
-        uint32_t short_ns    # a park that was over so soon is to be spared
+        uint32_t short_ns    # a park shorter than this should be avoided
 
     ctypedef struct sk_header:
         uint32_t layout
@@ -44,8 +44,8 @@ cdef extern from "core/sk_segment.h" nogil:
         sk_header header
         unsigned char *base
         uint64_t base_len    # bytes mapped at `base`
-        cbool left           # it only looks, or the process is ending
-        uint32_t forks       # how often the process had forked when it came in
+        cbool left           # whether this process only looks, or is ending
+        uint32_t forks       # how often the process had forked when it attached
 
     ctypedef struct sk_plan:
         uint32_t kind
@@ -91,22 +91,23 @@ cdef extern from *:
 
 
 cdef inline bint alone() noexcept:
-    """Whether nobody wants the GIL: there is none, or this is the only Python thread of its interpreter. Then a spin of
-    two or three microseconds may keep it, which costs less than letting go of it and taking it again (0.1 us).
+    """Return whether no other thread wants the GIL: there is no GIL, or this is the only Python thread of its
+    interpreter. Then a spin of two or three microseconds may keep the GIL, which costs less than releasing it and
+    taking it again (0.1 us).
 
-    The list of threads is whole under the GIL alone: without it one may be freed while it is read."""
+    The list of threads is consistent only under the GIL: without it, an entry may be freed while it is read."""
     return not HAS_GIL or PyThreadState_Next(PyInterpreterState_ThreadHead(PyInterpreterState_Get())) is NULL
 
 
 cdef inline bint is_too_long(uint64_t until) noexcept:
-    """Whether `deadline_of` was given a timeout past threading.TIMEOUT_MAX: an OverflowError where one has to wait."""
+    """Return whether `deadline_of` got a timeout past threading.TIMEOUT_MAX: OverflowError if the call must wait."""
     return until == <uint64_t>-2
 
 
 cdef class Segment:
-    cdef sk_hold *hold       # NULL: it has no file
-    cdef sk_segment *s       # of the hold
-    cdef str known           # its name; None: none was asked for yet
+    cdef sk_hold *hold       # NULL: the segment has no file
+    cdef sk_segment *s       # the segment of the hold
+    cdef str known           # its name; None: no name was asked for yet
     cdef readonly str trust  # None, or "group"
     cdef object __weakref__
 
@@ -115,10 +116,10 @@ cdef class Segment:
 
 cdef class PrivateSegment(Segment):
     cdef void *memory
-    cdef void *chunks        # what else it was given, each chunk with a pointer to the next in front
-    cdef object names        # who knows it by name
+    cdef void *chunks        # further memory; each chunk begins with a pointer to the next
+    cdef object names        # the registry that knows it by name
     cdef readonly uint32_t wanted_seats
-    cdef uint32_t atomic     # how many threads change an array's elements outside the GIL now, by atomic steps
+    cdef uint32_t atomic     # how many threads now change an array's elements outside the GIL, by atomic steps
     cdef public object partner
 
     cdef void *more(self, uint64_t size) except NULL
@@ -126,19 +127,19 @@ cdef class PrivateSegment(Segment):
 
 
 cdef enum:
-    KEPT = 6                 # references of a handle at most
+    KEPT = 6                 # the most references that a handle has
 
 cdef struct Dropped:
-    void *handle             # which lets go
+    void *handle             # the handle that is closed
     void *called             # the name that it had
-    void *kept[KEPT]         # references of our own to what it let go of
+    void *kept[KEPT]         # our own references to the objects that it let go of
     int n
 
 
 cdef class Handle:
     cdef Segment segment     # None once closed
-    cdef sk_segment *s       # of the segment; NULL once closed
-    cdef str called          # the segment's name once closed, for the error that says so
+    cdef sk_segment *s       # the kernel's part of the segment; NULL once closed
+    cdef str called          # the segment's name once closed, for the error message
     cdef object __weakref__
     cdef bind(self, Segment segment)
     cdef void drop(self, Dropped *dropped) noexcept

@@ -36,7 +36,7 @@ cdef extern from "core/sk_segment.h" nogil:
         pass
 
     ctypedef struct sk_file:
-        uint64_t held            # bytes of memory
+        uint64_t held            # bytes of memory held
         uint64_t id[2]           # device and inode
 
     enum: SK_TRUST_OWN, SK_TRUST_GROUP
@@ -84,7 +84,7 @@ cdef extern from "Python.h":
 
 cdef uint64_t FOR_EVER = <uint64_t>-1
 cdef double LONGEST = timeouts.LONGEST
-# As the system names it: a relative one must not change its meaning at a chdir(), and /proc shows no other name.
+# The real path: a relative one would change its meaning at a chdir(), and /proc shows only the real path.
 FOLDER = os.path.realpath(os.environ.get("SHAREDKIT_DIR") or "/dev/shm")
 PREFIX = "sk_"
 HIDDEN = (<bytes>SK_HIDDEN).decode()
@@ -105,7 +105,7 @@ cdef int closed(Handle handle) except -1:
 
 
 cdef int refuse(int status, uint64_t asked) except -1:
-    """The one place where a kernel's status becomes an exception. `asked` is a number of bytes, or 0."""
+    """Raise the exception for a kernel's status; the only place that does. `asked` is a number of bytes, or 0."""
     cdef int reason = errno
     if status == SK_NO_MEMORY:
         room = os.statvfs(FOLDER)
@@ -149,7 +149,7 @@ cdef int refuse(int status, uint64_t asked) except -1:
 
 
 cdef str no_mapping(uint64_t asked):
-    """What to do where the process has no room for a mapping."""
+    """Return the advice for a process that has no room for a mapping."""
     wanted = f" of {asked:,} bytes" if asked else ""
     try:
         with open("/proc/sys/vm/max_map_count") as limit, open("/proc/self/maps") as maps:
@@ -163,7 +163,7 @@ cdef str no_mapping(uint64_t asked):
 
 
 cdef object no_file(int reason):
-    """The exception for a segment's file that could not be opened, or not be used, for this reason."""
+    """Return the exception for a segment's file that could not be opened or used for this reason."""
     cdef sk_trouble trouble = sk_process_trouble(&sk_this_process)
     path = FOLDER
     if trouble.thread == sk_thread() and trouble.reason == reason:
@@ -191,7 +191,7 @@ cdef str file_limit(uint64_t asked):
 
 
 cdef str no_folder(int reason):
-    """Why segments cannot be made in FOLDER, and what to do."""
+    """Return why segments cannot be made in FOLDER, and what to do."""
     if reason in (_errno.EOPNOTSUPP, _errno.EISDIR, _errno.EINVAL):
         why = "its file system cannot hold segments (tmpfs, ext4 and xfs can)"
     else:
@@ -200,7 +200,7 @@ cdef str no_folder(int reason):
 
 
 cdef int refuse_attach(Segment segment, int status, str path) except -1:
-    """What `attach` answers where the file at `path` is no segment for this process."""
+    """Raise the exception of `attach` when the file at `path` is not a segment that this process can use."""
     cdef int reason = errno
     if status == SK_OTHER_LAYOUT:
         raise errors.LayoutError(
@@ -220,12 +220,12 @@ cdef int refuse_attach(Segment segment, int status, str path) except -1:
 
 
 cdef uint64_t deadline_of(object timeout) except? 0:
-    """Monotonic nanoseconds of a queue's `timeout` seconds from now; None is for ever. See `is_too_long`. TypeError,
-    ValueError."""
+    """Return the monotonic time in nanoseconds that is `timeout` seconds from now, by the rules of a queue; None is for
+    ever. See `is_too_long`. TypeError, ValueError."""
     if timeout is None:
         return FOR_EVER
     cdef double seconds = timeout if type(timeout) is float or type(timeout) is int else timeouts.seconds(timeout)
-    if not seconds >= 0:    # NaN, too
+    if not seconds >= 0:    # true for NaN, too
         timeouts.not_negative(timeout)
     if seconds > LONGEST:
         return <uint64_t>-2
@@ -235,19 +235,19 @@ cdef uint64_t deadline_of(object timeout) except? 0:
 
 
 cdef str holder_text(Segment segment, uint32_t owner):
-    """Who an owner word names, for messages: "pid 123", or "a dead process"."""
+    """Return the process that an owner word names, for messages: "pid 123", or "a dead process"."""
     pid = segment.pid_of(owner)
     return "nobody" if owner == 0 else f"pid {pid}" if pid is not None else "a dead process"
 
 
 cdef class Segment:
     """Segment()\n--\n
-    One process's mapping of one segment, and its seat there; shared by all handles of the process. It leaves when the
-    last reference goes, and the last process to leave removes the name.
+    One process's mapping of one segment, and its seat there; all handles of the process share it. The process leaves
+    the segment when the last reference goes, and the last process to leave removes the name.
     """
 
     cdef int begin(self) except -1:
-        """Room for what the process holds of a file."""
+        """Allocate the hold, the process's record of a mapped file."""
         self.hold = <sk_hold *>calloc(1, sizeof(sk_hold))
         if self.hold is NULL:
             raise MemoryError
@@ -260,7 +260,7 @@ cdef class Segment:
             return
         sk_hold_drop(self.hold)
         cdef cbool others
-        with nogil:    # removing the name may give gigabytes back
+        with nogil:    # removing the name may free gigabytes
             others = sk_segment_abandon(self.s)
         if others and len(left_to_others) < LEFT_MOST:
             left_to_others[PyUnicode_DecodeFSDefault(self.s.seats.path)] = None
@@ -268,9 +268,9 @@ cdef class Segment:
 
     @staticmethod
     def attach(str path, str name, trust=None, cbool present=True):
-        """Attach to the segment at `path`, or only map it for a look (`present=False`).
+        """Attach to the segment at `path`, or only map it to look at it (`present=False`).
 
-        `trust`: None, or "group" where a group of ours may write it. FileNotFoundError, UntrustedSegmentError,
+        `trust`: None, or "group" if a group of this process may write it. FileNotFoundError, UntrustedSegmentError,
         LayoutError, CorruptSegmentError, OutOfSharedMemory, OSError.
         """
         cdef Segment segment = Segment.__new__(Segment)
@@ -290,22 +290,22 @@ cdef class Segment:
 
     @property
     def name(self):
-        """As `sharedkit.attach` takes it."""
+        """The name that `sharedkit.attach` takes."""
         return self.known
 
     @property
     def path(self):
-        """Of its file, while that has its name; None: it has no file."""
+        """The path of its file, while the file has its name; None if the segment has no file."""
         return os.fsdecode(self.s.seats.path)
 
     @property
     def kind(self):
-        """Number of the structure: see segments.KINDS."""
+        """The number of the kind of structure: see segments.KINDS."""
         return sk_header_of(self.s).kind
 
     @property
     def identity(self):
-        """What tells the segment from an earlier or later one of its name: kind, and nanoseconds of its birth."""
+        """What distinguishes the segment from others of the same name: its kind, and its birth in nanoseconds."""
         return sk_header_of(self.s).kind, sk_header_of(self.s).created_ns
 
     @property
@@ -319,34 +319,34 @@ cdef class Segment:
 
     @property
     def created(self):
-        """Seconds since 1970."""
+        """When the segment was created, in seconds since 1970."""
         return sk_header_of(self.s).created_ns / 1e9
 
     @property
     def memory(self):
-        """Bytes of memory that the segment holds now."""
+        """How many bytes of memory the segment holds now."""
         cdef sk_file file
         return file.held if sk_segment_look_at(self.s, &file) == 0 else 0
 
     @property
     def file(self):
-        """Device and inode of its file."""
+        """The device and inode of its file."""
         return self.s.seats.file[0], self.s.seats.file[1]
 
     @property
     def meta(self):
-        """The structure's own description, bytes."""
+        """The structure's own description, as bytes."""
         cdef const sk_header *h = sk_header_of(self.s)
         return PyBytes_FromStringAndSize(<char *>self.s.base + h.meta, h.meta_len)
 
     @property
     def params(self):
-        """What the structure was made with: six integers, by kind."""
+        """The six integers that the structure was made with; their meaning depends on the kind."""
         return tuple([sk_header_of(self.s).param[i] for i in range(SK_PARAMS)])
 
     @property
     def polling(self):
-        """True: this process polls instead of sleeping on futexes in this segment."""
+        """Whether this process polls in this segment instead of sleeping on futexes."""
         return self.s.waiter.polling != 0
 
     @polling.setter
@@ -355,7 +355,7 @@ cdef class Segment:
 
     @property
     def short_park(self):
-        """Microseconds: after a sleep that was over so soon, this process looks longer before the next one here."""
+        """In microseconds: after a shorter sleep, this process polls longer before the next sleep in this segment."""
         return self.s.waiter.short_ns / 1000
 
     @short_park.setter
@@ -364,34 +364,36 @@ cdef class Segment:
 
     @property
     def named(self):
-        """Whether the name still leads to this segment."""
+        """Return whether the name still leads to this segment."""
         return sk_segment_is_named(self.s)
 
     @property
     def in_use(self):
-        """Whether any process has it open, this one among them."""
+        """Return whether any process has the segment open, this one included."""
         return sk_segment_in_use(self.s)
 
     def seated(self):
-        """Pids of the processes that have a seat, each in its own pid namespace, and of this one if it has it open."""
+        """Return the pids of the processes that have a seat, each in its own pid namespace, and of this process if it
+        has the segment open."""
         cdef uint32_t seat
         cdef sk_asker asker = sk_ask(&self.s.seats)
         pids = [] if self.s.left or sk_me(self.s) != 0 else [os.getpid()]
         for seat in range(self.s.seats.count):
-            # Whoever sits down just now writes them.
+            # A process that takes a seat at this moment writes them.
             if sk_load32_relaxed(&self.s.seats.table[seat].epoch) != 0 and sk_asker_taken(&asker, seat):
                 pids.append(sk_load32_relaxed(&self.s.seats.table[seat].pid))
         sk_asker_end(&asker)
         return tuple(pids)
 
     def attached(self):
-        """Pids of the processes that have used it, this one among them; for `statistics()`, which is a use."""
+        """Return the pids of the processes that have used the segment, including this one; for `statistics()`, which is
+        a use."""
         if sk_me(self.s) == 0:
-            sk_segment_sit(self.s)    # so that others see this one; where there is no seat, it is named all the same
+            sk_segment_sit(self.s)    # so that others see this process; if no seat is free, it is listed all the same
         return self.seated()
 
     def sit(self):
-        """Take a seat now and not at the first use. SeatsExhausted, OSError."""
+        """Take a seat now instead of at the first use. SeatsExhausted, OSError."""
         cdef int rc = SK_OK
         if sk_me(self.s) == 0:
             rc = sk_segment_sit(self.s)
@@ -399,20 +401,20 @@ cdef class Segment:
             refuse(rc, 0)
 
     def pid_of(self, uint32_t owner):
-        """The pid that an owner word names, or None when it names nobody alive."""
+        """Return the pid that an owner word names, or None if that process is not alive."""
         if owner == 0 or not sk_lives(self.s, owner):
             return None
         return sk_load32_relaxed(&self.s.seats.table[sk_owner_seat(owner)].pid)
 
     def transit(self):
-        """A new descriptor that keeps the segment alive on its way to a child. OSError."""
+        """Return a new descriptor that keeps the segment alive on its way to a child. OSError."""
         cdef int fd = sk_segment_transit(self.s)
         if fd < 0:
             raise OSError(-fd, os.strerror(-fd), self.path)
         return fd
 
     def unname(self):
-        """Take its name away, if it still has it; those who have it open go on. OSError."""
+        """Remove its name, if it still has one; processes that have it open keep using it. OSError."""
         cdef bytes where = os.fsencode(self.path)
         cdef const char *at = where
         cdef int rc
@@ -422,7 +424,7 @@ cdef class Segment:
             raise OSError(-rc, os.strerror(-rc), self.path)
 
     def travel(self):
-        """How a handle on it is pickled."""
+        """Return the pickled form of a handle on it."""
         return travel(self)
 
 
@@ -430,15 +432,16 @@ cdef object travel = None
 
 
 def set_travel(function):
-    """What pickles a handle of a segment: the module that knows how segments reach children says so when imported."""
+    """Set the function that pickles a segment's handle; the module that sends segments to children calls this."""
     global travel
     travel = function
 
 
 cdef class PrivateSegment(Segment):
     """PrivateSegment()\n--\n
-    Memory of this process in place of a file, for its threads; a fork copies it. `partner`: what a structure keeps
-    beside it that no bytes can say. `wanted_seats`: how many were asked for, which bounds nothing here.
+    Memory of this process in place of a file, for its threads; a fork copies it. `partner`: an object that a structure
+    keeps beside the memory because it cannot be stored as bytes. `wanted_seats`: the requested number of seats, which
+    limits nothing here.
     """
 
     def __dealloc__(self):
@@ -450,7 +453,7 @@ cdef class PrivateSegment(Segment):
         PyMem_RawFree(self.memory)
 
     cdef void *more(self, uint64_t size) except NULL:
-        """So many zeroed bytes, for as long as the segment. MemoryError."""
+        """Return `size` zeroed bytes that live as long as the segment. MemoryError."""
         cdef void *chunk = PyMem_RawCalloc(1, size + 16)
         if chunk is NULL:
             raise MemoryError
@@ -461,7 +464,7 @@ cdef class PrivateSegment(Segment):
 
     @property
     def name(self):
-        """As it was given, or chosen now that somebody asks for it."""
+        """The name that was given, or one that is chosen at the first request."""
         cdef str known = self.name_now()
         if known is None:
             self.names.choose(self)
@@ -469,14 +472,14 @@ cdef class PrivateSegment(Segment):
         return known
 
     cdef str name_now(self):
-        """None while it has none; another thread may be giving it one."""
+        """Return the name, or None while it has none; another thread may be giving it one."""
         cdef str known
         with cython.critical_section(self):
             known = self.known
         return known
 
     def call(self, str name):
-        """Give it this name, unless another thread has just given it one; the name that it has."""
+        """Give it this name, unless another thread has just given it one; return the name that it has."""
         with cython.critical_section(self):
             if self.known is None:
                 self.known = name
@@ -525,16 +528,16 @@ cdef class PrivateSegment(Segment):
             'get_context("shm") has one that can'
         )
 
-Py_AtExit(sk_detach_all)    # after the last Python code, when no thread can get in any more
+Py_AtExit(sk_detach_all)    # after the last Python code, when no thread can enter any more
 
 
 def leave_all():
-    """Be present in no segment any longer because the process ends; mappings and seats stay until then."""
+    """End the presence in all segments because the process ends; mappings and seats stay until it has ended."""
     sk_detach_all()
 
 
 def sweep(list paths):
-    """Remove each of the segments that is an orphan: ours, nobody has it open, not persistent. The paths of those."""
+    """Remove each segment that is an orphan: ours, open in no process, not persistent. Return the removed paths."""
     cdef list encoded = [os.fsencode(path) for path in paths]
     cdef Py_ssize_t i, n = len(encoded)
     cdef const char **at = <const char **>calloc(n + 1, sizeof(char *))
@@ -554,8 +557,8 @@ def sweep(list paths):
 
 
 def sweep_left():
-    """Sweep what this process left to others that may be gone by now: a `preexec_fn` that was still running, a program
-    that was just being started."""
+    """Sweep the segments that this process left to other processes, which may have ended by now: a `preexec_fn` that
+    was still running, a program that was just being started."""
     paths = []
     while left_to_others:
         try:
@@ -567,7 +570,7 @@ def sweep_left():
 
 
 def forget_left():
-    """In the child of a fork: that is for the parent to do."""
+    """Forget the segments left to others, in the child of a fork: the parent sweeps them."""
     left_to_others.clear()
 
 
@@ -581,8 +584,8 @@ cdef extern from *:
 
 
 def with_own_methods(type cls):
-    """Give a subclass methods of its own that are those of its base: Python's fast path for a method call wants the
-    very class that defines the method; the way round costs 15 ns a call."""
+    """Give a subclass the methods of its base as its own: Python's fast path for a method call needs the class that
+    defines the method; without it a call costs 15 ns more."""
     descriptor = type(str.join)
     for base in cls.__mro__[1:]:
         for name, method in vars(base).items():
@@ -592,21 +595,21 @@ def with_own_methods(type cls):
 
 
 def leads_to(int fd, file):
-    """Whether the descriptor leads to the file of this device and inode."""
+    """Return whether the descriptor leads to the file of this device and inode."""
     cdef uint64_t id[2]
     id[0], id[1] = file
     return sk_leads_to(fd, id)
 
 
 cdef cbool is_hidden(const char *path) noexcept nogil:
-    """Whether the file's name is the hidden one of a segment that was unlinked while it was in use."""
+    """Return whether the file's name is the hidden one of a segment that was unlinked while it was in use."""
     cdef const char *slash = strrchr(path, c"/")
     cdef const char *name = path if slash is NULL else slash + 1
     return strncmp(name, SK_HIDDEN, strlen(SK_HIDDEN)) == 0
 
 
 def unname(str path):
-    """Take the name away from whatever segment it leads to; those who have it open go on. OSError."""
+    """Remove the name of whatever segment it leads to; processes that have it open keep using it. OSError."""
     cdef bytes where = os.fsencode(path)
     cdef const char *at = where
     cdef int rc
@@ -625,14 +628,14 @@ class Place(NamedTuple):
 
 
 class PrivatePlace(NamedTuple):
-    """Memory of this process: who knows its segments by name, and how many seats were asked for."""
+    """Memory of this process: the registry that knows its segments by name, and the requested number of seats."""
 
     names: object
     seats: int
 
 
 cdef Segment create_segment(object place, str name, sk_plan *plan):
-    """`place`: a Place, a path, or a PrivatePlace, where `name` may be None."""
+    """Create a segment. `place` is a Place, a path, or a PrivatePlace; for the last, `name` may be None."""
     cdef Segment segment
     cdef str path
     if type(place) is PrivatePlace:
@@ -674,11 +677,11 @@ cdef PrivateSegment create_private(object place, str name, sk_plan *plan):
 
 # --- handles --------------------------------------------------------------------------------------------
 #
-# One thread may close a handle that another one uses. A method reads the fields of its handle, and takes references of
-# its own to what it needs longer, in steps between which no other thread can close it: under the GIL anyhow. Without it
-# `close()` stops all threads of the interpreter for the moment in which it empties the fields; each of them stands at a
-# point where CPython lets it be stopped, and compiled code between two calls into Python has none. So using a handle
-# costs nothing more than with the GIL, and no count is shared between threads for it.
+# One thread may close a handle that another thread uses. A method reads the fields of its handle, and takes its own
+# references to the objects that it needs longer, in steps between which no other thread can close the handle. With the
+# GIL this holds anyway. Without it, `close()` stops all threads of the interpreter for the moment in which it empties
+# the fields; each thread then is at a point where CPython lets it be stopped, and compiled code between two calls into
+# Python has no such point. So using a handle costs no more than with the GIL, and threads share no count for it.
 
 
 cdef extern from *:
@@ -727,14 +730,14 @@ cdef extern from *:
 
 
 cpdef object ends_anywhere(object what):
-    """The same new object, which holds a segment, and ends where its last reference goes, in whichever thread. Of a
-    memoryview that is so for what holds its buffer, too."""
+    """Return the same new object, which holds a segment, changed so that it ends where its last reference goes, in
+    whichever thread. For a memoryview, this also holds for the object that holds its buffer."""
     count_view_for_all(what)
     return what
 
 
 cdef void keep(Dropped *dropped, object what) noexcept:
-    """Have what a handle lets go of live on until its fields are empty, as code of others runs where it ends."""
+    """Keep an object that a handle lets go of alive until the fields are empty: foreign code may run when it ends."""
     Py_INCREF(what)
     dropped.kept[dropped.n] = <void *>what
     dropped.n += 1
@@ -748,13 +751,14 @@ cdef void drop_now(void *at) noexcept:
     handle.drop(dropped)
 
 
-cdef uint32_t stopping = 0       # how many threads stop the others just now
+cdef uint32_t stopping = 0       # how many threads are stopping the others now
 cdef uint64_t ender = 0          # the thread that ends the interpreter
 
 
 def stop_no_more():
-    """At the interpreter's exit: a daemon thread that ended while it stops the others would have the interpreter wait
-    for it for ever (CPython 3.13), so none begins that any more, and those that have begun are waited for."""
+    """Forbid stopping the other threads, at the interpreter's exit: if a daemon thread ended while it stops the others,
+    the interpreter would wait for it for ever (CPython 3.13). No thread begins to do so any more, and this waits for
+    those that have begun."""
     sk_store64_seq_cst(&ender, sk_thread())    # E1: before the look at `stopping`, pairs with E2
     for _ in range(5000):
         if sk_load32_seq_cst(&stopping) == 0:
@@ -773,7 +777,7 @@ os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 cdef int let_go(Handle handle, str called) except -1:
-    """Empty its fields; it is known by that name from then on."""
+    """Empty the handle's fields; from then on error messages know it by that name."""
     cdef Dropped dropped
     cdef uint64_t ends
     cdef int i
@@ -794,10 +798,10 @@ cdef int let_go(Handle handle, str called) except -1:
 
 
 cdef class Handle:
-    """What the classes of the shm placement have in common: a segment, until closed.
+    """The common part of the classes of the shm placement: a segment, until closed.
 
-    A class whose calls are hot is compiled whole: Python's fast path for a method call wants the very class
-    that defines the method, a subclass of it costs 15 ns a call.
+    A class with hot methods is compiled completely: Python's fast path for a method call needs the class that defines
+    the method; in a subclass a call costs 15 ns more.
     """
 
     cdef bind(self, Segment segment):
@@ -806,7 +810,7 @@ cdef class Handle:
         count_for_all(self)
 
     cdef void drop(self, Dropped *dropped) noexcept:
-        """Empty the fields, after those of a subclass. No code of others may run in here: `keep` what a field held."""
+        """Empty the fields, after those of a subclass. No foreign code may run in here: `keep` what a field held."""
         self.s = NULL
         keep(dropped, self.segment)
         self.segment = None
@@ -815,7 +819,7 @@ cdef class Handle:
         self.bind(segment)
 
     def _segment(self):
-        """The segment, for the package. ClosedError."""
+        """Return the segment, for use inside the package. ClosedError."""
         if self.s is NULL:
             closed(self)
         return self.segment
@@ -827,18 +831,18 @@ cdef class Handle:
 
     @property
     def name(self):
-        """The segment's name, as `sharedkit.attach` takes it."""
+        """The segment's name, which `sharedkit.attach` takes."""
         return self._segment().name
 
     def close(self):
-        """Let go of the segment; using the handle afterwards raises ClosedError. Closing again does nothing.
+        """Let go of the segment. Using the handle afterwards raises ClosedError; closing again does nothing.
         """
         cdef Segment segment = self.segment
         if segment is not None:
             let_go(self, segment.name)
 
     def unlink(self):
-        """Remove the name: who is attached goes on, nobody else can attach. Needed for `persist=True` only.
+        """Remove the name: open handles keep working, and nobody can attach any more. Needed for `persist=True` only.
         """
         self._segment().unname()
 

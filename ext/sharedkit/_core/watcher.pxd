@@ -1,4 +1,4 @@
-"""Waits of event loops, for the faces of the structures."""
+"""Waits of event loops, for the classes of the structures."""
 
 from libc.stdint cimport uint32_t, uint64_t
 from libcpp cimport bool as cbool
@@ -18,10 +18,10 @@ cdef extern from "core/sk_watch.h" nogil:
         int state
 
     ctypedef struct sk_watch:
-        uint32_t count       # waits being watched
+        uint32_t count       # how many waits are watched
         cbool ended
 
-    # Until it is NULL again, this thread is told SK_INTERRUPTED where it would sleep in a kernel of this very module.
+    # Until this is NULL again, the kernels of this module return SK_INTERRUPTED where this thread would sleep.
     void sk_waits_aside(sk_aside *aside) noexcept
 
 
@@ -31,12 +31,12 @@ cdef class Waiter:
     cdef readonly object wakes_next
     cdef readonly object deadline
     cdef uint64_t until      # the same in nanoseconds; 0: do not wait
-    cdef uint32_t me         # who waits: a forked child does not
+    cdef uint32_t me         # the owner word of the process that waits: a forked child does not wait
     cdef sk_aside aside
     cdef sk_watched node
-    cdef object watcher      # in whose table the node is
+    cdef object watcher      # the watcher that has the node in its table
     cdef object wake
-    cdef bint begun          # the kernel has begun to wait for it
+    cdef bint begun          # whether the kernel has begun this wait
 
     cdef set(self, Segment segment, object key, uint64_t until)
     cdef object look(self)

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""What a wait of an event loop is in shared memory, and the one thread of a process that watches for all of them."""
+"""The waits of event loops in shared memory, and the one thread of a process that watches the words of all of them."""
 
 import atexit
 import os
@@ -26,11 +26,11 @@ cdef extern from "platform/sk_atomic.h" nogil:
 
 cdef uint64_t FOR_EVER = <uint64_t>-1
 cdef uint64_t IDLE_NS = 1000000000      # a thread with nothing to watch ends after so long
-cdef uint64_t RECLAIM_NS = 50000000        # how often it looks whether those that were told something still run
+cdef uint64_t RECLAIM_NS = 50000000        # how often it checks whether the loops of notified tasks still run
 
 
 class Pending:
-    """What a wait answers that cannot go on yet."""
+    """The result of a step of a wait that cannot go on yet."""
 
     def __repr__(self):
         return "PENDING"
@@ -41,7 +41,7 @@ cdef object PENDING_ANSWER = PENDING
 
 
 cdef object pending():
-    """What `look` answers that cannot go on."""
+    """Return the answer of a `look` that cannot go on."""
     return PENDING_ANSWER
 
 
@@ -49,25 +49,26 @@ cdef uint32_t in_line = 0
 
 
 def stand_in_line(int change):
-    """A task begins to wait in a line of its loop, or is done with that; for sharedkit.aio."""
+    """Count a task that begins to wait in a line of its loop, or that ends this; for sharedkit.aio."""
     sk_add32_relaxed(&in_line, <uint32_t>change)
 
 
 cdef bint nobody_in_line() noexcept:
-    """Whether no task of this process waits in a line, so that who comes now may go first."""
+    """Return whether no task of this process waits in a line, so that a call that comes now may go first."""
     return sk_load32_relaxed(&in_line) == 0
 
 
 cdef class Watcher:
-    """The table of one process, and the thread that sleeps on it: there while anything is watched, a second more.
+    """The table of one process, and the thread that sleeps on it; the thread runs while anything is watched, and for a
+    second more.
 
-    Without the GIL, critical sections keep two things apart from the loops' threads. On the watcher: which turns are in
-    the table, and whether there is a thread. On a waiter: its steps, and what the thread does with it.
+    Without the GIL, critical sections keep the threads of the loops out in two cases. On the watcher: which waiters are
+    in the table, and whether there is a thread. On a waiter: its steps, and what the thread does with it.
     """
 
     cdef sk_watch table
-    cdef set waiters               # those in the table, which keep their segments mapped
-    cdef set undelivered              # those that have been told what is lost on others if their loop ends now
+    cdef set waiters               # the waiters in the table; they keep their segments mapped
+    cdef set undelivered              # the waiters with a notification that is lost if their loop ends now
     cdef uint64_t next_reclaim           # when to look at them again
     cdef object thread           # None: to be started
     cdef readonly bint polling
@@ -102,7 +103,7 @@ cdef class Watcher:
         return 0
 
     cdef Waiter fired(self):
-        """One whose time has come, no longer in the table; or None."""
+        """Take a waiter that is to be woken out of the table and return it; or return None."""
         cdef void *whose
         cdef Waiter waiter = None
         with cython.critical_section(self):
@@ -113,7 +114,7 @@ cdef class Watcher:
         return waiter
 
     cdef bint ends(self):
-        """Whether the thread does, as there is nothing to watch."""
+        """Return whether the thread must end because there is nothing to watch."""
         cdef bint over
         with cython.critical_section(self):
             over = self.table.ended or not self.waiters and not self.undelivered
@@ -122,7 +123,7 @@ cdef class Watcher:
         return over
 
     def run(self):
-        """What the thread does."""
+        """Run the thread: wake the waiters whose words have changed, until there is nothing to watch."""
         cdef cbool fired
         cdef uint64_t idle
         cdef Waiter waiter
@@ -144,10 +145,10 @@ cdef class Watcher:
                         waiter.abandon_unheard()
                 except BaseException:
                     PyErr_WriteUnraisable(wake)
-                waiter = wake = None       # nothing is kept while it sleeps
+                waiter = wake = None       # keep nothing alive while the thread sleeps
 
     cdef int reclaim(self) except -1:
-        """What was told to tasks whose loops do not run goes to others."""
+        """Pass the notifications of tasks whose loops do not run on to other waiters."""
         self.next_reclaim = sk_now_ns() + RECLAIM_NS
         for waiter in list(self.undelivered):
             try:
@@ -158,14 +159,14 @@ cdef class Watcher:
         return 0
 
     def stop(self):
-        """At the interpreter's exit: nobody waits any more."""
+        """End the thread, at the interpreter's exit: nobody waits any more."""
         with cython.critical_section(self):
             thread = self.thread
         if thread is not None:
             sk_watch_end(&self.table)
             try:
                 thread.join(1)
-            except RuntimeError:    # another thread is just starting it; it has nothing to do
+            except RuntimeError:    # another thread is starting it now; it has nothing to do
                 pass
 
 
@@ -173,7 +174,7 @@ cdef Watcher watcher = Watcher(False)
 
 
 cdef int add_undelivered(Waiter waiter) except -1:
-    """Until `discard_undelivered`, have the waiter's `reclaim` called now and then. A thread runs as long as anybody
+    """Have the waiter's `reclaim` called now and then, until `discard_undelivered`. A thread runs as long as anybody
     waits."""
     watcher.undelivered.add(waiter)
     return 0
@@ -185,7 +186,7 @@ cdef int discard_undelivered(Waiter waiter) except -1:
 
 
 def restart(polling=False):
-    """A table of its own for the child of a fork, and for tests of the fallback. Who waited does so no more."""
+    """Make a new table, for the child of a fork and for tests of the fallback. No earlier wait goes on."""
     global watcher
     watcher.waiters.clear()
     watcher.undelivered.clear()
@@ -193,7 +194,7 @@ def restart(polling=False):
 
 
 def stop():
-    """End the thread, which is waited for."""
+    """End the thread and wait for its end."""
     watcher.stop()
 
 
@@ -205,47 +206,47 @@ cdef class Waiter:
     """One wait of one task for one thing: see sharedkit.aio."""
 
     cdef set(self, Segment segment, object key, uint64_t until):
-        """`until`: monotonic nanoseconds; 0 for a look."""
+        """Set the wait up. `until`: monotonic time in nanoseconds; 0 to look only once."""
         self.segment = segment
         self.key = key
         self.until = until
         self.deadline = None if until == FOR_EVER else until / 1e9
         if sk_me(segment.s) == 0:
-            sk_segment_sit(segment.s)    # where there is no seat, `look` says so if it needs one
+            sk_segment_sit(segment.s)    # if no seat is free, `look` says so if it needs one
         self.me = sk_me(segment.s)
         memset(&self.node, 0, sizeof(self.node))
 
     cdef object look(self):
-        """The answer, or PENDING; `aside` then says what to watch, if there is anything."""
+        """Return the answer, or PENDING; then `aside` says what to watch, if there is anything."""
         raise NotImplementedError
 
     cdef int end(self) except -1:
-        """Wait no longer, in the kernel."""
+        """End the wait in the kernel."""
         return 0
 
     cdef int abandon(self) except -1:
-        """Its loop does not run: it must not stand in the way of others. Should it go on, it begins anew."""
+        """Abandon the wait, whose loop does not run: it must not block others. If it goes on, it starts again."""
         if self.begun and sk_me(self.segment.s) == self.me:
             self.begun = False
             self.end()
         return 0
 
     cdef int called(self) except -1:
-        """It was told to look, and its loop ran then."""
+        """Record that the waiter was told to look, while its loop ran."""
         return 0
 
     cdef int reclaim(self) except -1:
-        """Give what it was told to others, if its loop does not run."""
+        """Pass its notification on to other waiters, if its loop does not run."""
         return 0
 
     cdef int drop(self) except -1:
-        """Keep nothing alive: an exception that somebody keeps has the frame of the wait, which has this waiter."""
+        """Keep nothing alive: a stored exception refers to the frame of the wait, which refers to this waiter."""
         self.segment = None
         self.wake = None
         return 0
 
     cdef object to_be_called(self):
-        """What wakes its task, which will have been told by that; None: it waits no more."""
+        """Return the function that wakes its task, which counts as told then; None if it does not wait any more."""
         with cython.critical_section(self):
             wake = self.wake
             if wake is not None:
@@ -253,14 +254,14 @@ cdef class Waiter:
         return wake
 
     cdef int abandon_unheard(self) except -1:
-        """Its loop does not run."""
+        """Abandon the wait because its loop does not run."""
         with cython.critical_section(self):
             discard_undelivered(self)
             self.abandon()
         return 0
 
     def step(self, wake):
-        """Look once: the answer, or PENDING, after which `wake` will be called.
+        """Look once; return the answer, or PENDING, after which `wake` will be called.
         """
         with cython.critical_section(self):
             answer = self.step_once(wake)
@@ -290,7 +291,7 @@ cdef class Waiter:
         return answer
 
     def cancel(self):
-        """The end: watch nothing any more, and pass on what had been promised."""
+        """End the wait: watch nothing any more, and pass on a notification that has come."""
         with cython.critical_section(self):
             if self.watcher is not None:
                 (<Watcher>self.watcher).remove(self)

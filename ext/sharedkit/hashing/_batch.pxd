@@ -1,4 +1,4 @@
-"""What a batch of messages holds while it is hashed; see _batch.pyx."""
+"""The objects and memory that a batch of messages holds while it is hashed; see _batch.pyx."""
 
 from cpython.ref cimport PyObject
 from libc.stdint cimport uint8_t
@@ -7,7 +7,7 @@ from sharedkit.hashing._kernels cimport ArrowArray, sk_source, sk_span, sk_view_
 
 
 cdef class Held:
-    """Its fields; a batch is filled by one thread, and only read while it is hashed."""
+    """The fields of a batch; one thread fills it, and it is only read while it is hashed."""
 
     cdef sk_source *parts
     cdef size_t part_count
@@ -15,7 +15,7 @@ cdef class Held:
     cdef PyObject **held
     cdef Py_ssize_t held_count
     cdef sk_view_block *views
-    cdef void **blocks          # malloc'ed pieces: spans, encoded text, Arrow arrays' copies
+    cdef void **blocks          # malloc'ed pieces: spans, encoded text, copies of Arrow arrays
     cdef size_t block_count
     cdef uint8_t *text_at       # free room of the newest text piece
     cdef size_t text_room

@@ -1,4 +1,4 @@
-"""What a batch of messages holds while it is hashed, and the bytes of a single object.
+"""The objects and memory that a batch of messages holds while it is hashed, and the bytes of a single object.
 
 No kernel is linked in here: the choice of an instruction-set path is kept in one compiled module,
 sharedkit.hashing._digests.
@@ -60,7 +60,7 @@ cdef class Held:
         free(self.parts)
 
     cdef void *allocate(self, size_t size) except NULL:
-        """Memory that lives as long as the batch."""
+        """Return memory that lives as long as the batch."""
         cdef void **grown = <void **>realloc(self.blocks, (self.block_count + 1) * sizeof(void *))
         if grown is NULL:
             raise MemoryError(f"{size} bytes for a batch of messages")
@@ -73,7 +73,7 @@ cdef class Held:
         return block
 
     cdef uint8_t *text(self, size_t size) except NULL:
-        """Room for `size` bytes of text among other small texts."""
+        """Return room for `size` bytes of text among other small texts."""
         if size > self.text_room:
             if size > 1 << 14:
                 return <uint8_t *>self.allocate(size)
@@ -85,7 +85,7 @@ cdef class Held:
         return place
 
     cdef Py_buffer *view(self, object item, int flags) except NULL:
-        """A held buffer of `item`, at an address that does not move."""
+        """Return a held buffer of `item`, at an address that does not move."""
         cdef sk_view_block *block = self.views
         if block is NULL or block.used == SK_VIEWS_A_BLOCK:
             block = <sk_view_block *>malloc(sizeof(sk_view_block))
@@ -100,7 +100,7 @@ cdef class Held:
         return view
 
     cdef sk_source *part(self) except NULL:
-        """Room for one more source, all of it 0; it counts once `add` is called."""
+        """Return room for one more source, filled with 0; the source counts once `add` is called."""
         cdef sk_source *grown = <sk_source *>realloc(self.parts, (self.part_count + 1) * sizeof(sk_source))
         if grown is NULL:
             raise MemoryError(f"{(self.part_count + 1) * sizeof(sk_source)} bytes for a batch of messages")
@@ -122,7 +122,7 @@ cdef class Held:
         raise ValueError(f"item {index} had no UTF-8 form when it was read, and has changed since")
 
     cdef int take(self, object item, Py_ssize_t index, sk_span *span) except -1:
-        """The span of an item that is neither bytes nor ASCII text."""
+        """Set the span of an item that is neither bytes nor ASCII text."""
         cdef size_t size
         cdef uint8_t *text
         cdef Py_buffer *view

@@ -77,7 +77,7 @@ cdef int _prepare(const sk_hash_algorithm *algorithm, sk_hash_key *key, object s
 
 
 def algorithms():
-    """The names of all algorithms, a tuple of str."""
+    """Return the names of all algorithms, a tuple of str."""
     cdef size_t i = 0
     names = []
     while sk_hash_at(i) is not NULL:
@@ -87,13 +87,13 @@ def algorithms():
 
 
 def describe(algorithm):
-    """(digest size in bytes, size of the native word or 0, bits of seed or 0, key size or 0)."""
+    """Return (digest size in bytes, size of the native word or 0, bits of seed or 0, key size or 0)."""
     cdef const sk_hash_algorithm *found = _find(algorithm)
     return found.digest_size, found.word_size, found.seed_bits, found.key_size
 
 
 def paths(algorithm):
-    """Names of the instruction-set paths that this machine can run, best first."""
+    """Return the names of the instruction-set paths that this machine can run, best first."""
     cdef const sk_hash_algorithm *found = _find(algorithm)
     cdef size_t i = 0
     names = []
@@ -105,7 +105,7 @@ def paths(algorithm):
 
 
 def active_path(algorithm):
-    """The name of the path in force."""
+    """Return the name of the path in force."""
     return sk_hash_active(_find(algorithm)).name.decode()
 
 
@@ -238,7 +238,7 @@ cdef class Batch(Held):
         self.add_coded(values)
 
     def add_numpy_strings(self, api, array):
-        """Add the strings of a 1-D StringDType array; `api` is NumPy's API capsule. One such array a batch."""
+        """Add the strings of a 1-D StringDType array; `api` is NumPy's API capsule. Only one such array per batch."""
         dtype = array.dtype
         cdef uintptr_t first = array.__array_interface__["data"][0]
         self.kept.append((array, dtype))
@@ -321,7 +321,7 @@ cdef class Batch(Held):
         return 0
 
     cdef int add_coded(self, Batch values) except -1:
-        """The last part has codes of these values: let it count."""
+        """Count the last part, which has codes of these values."""
         if self.coded is None:
             self.coded = []
         self.coded.append((self.part_count, values))
@@ -329,7 +329,7 @@ cdef class Batch(Held):
         return 0
 
     cdef Batch _values(self, const ArrowSchema *schema, const ArrowArray *array, size_t room):
-        """The values of a dictionary; chunks that share one get the same batch."""
+        """Return the values of a dictionary; chunks that share a dictionary get the same batch."""
         cdef int64_t count = array.n_buffers, i
         cdef list places = [array.length, array.offset]
         if schema.format[0] == c"v":
@@ -409,7 +409,7 @@ cdef class Batch(Held):
 
     cdef const uint8_t *_digests(self, const sk_hash_algorithm *found, const sk_hash_key *key,
                                  size_t threads) except NULL:
-        """A row for each value of a dictionary, made at the first call."""
+        """Return the digests of a dictionary's values, one row each; they are made at the first call."""
         cdef uint8_t *rows
         if self.rows is NULL:
             rows = <uint8_t *>self.allocate(self.count * found.digest_size)
@@ -419,7 +419,7 @@ cdef class Batch(Held):
 
     cdef int _hash_strings(self, const sk_hash_algorithm *found, const sk_hash_key *key, size_t threads,
                            uint8_t *out) except -1:
-        """The same of a StringDType array: under its lock, and so without the GIL (sk_numpy_strings.h)."""
+        """Hash a StringDType array under the lock of its strings, and so without the GIL (sk_numpy_strings.h)."""
         cdef void *allocator
         cdef size_t loaded
         cdef sk_bad bad
@@ -454,7 +454,7 @@ def digest_list(rows, Py_ssize_t size, *, bint hex=False):
 
 @cython.final
 cdef class Hasher:
-    """A digest that is fed piece by piece; not for several threads at once."""
+    """A digest of data that is fed piece by piece; several threads must not use one at the same time."""
 
     cdef sk_hash_stream *hasher
 
@@ -484,7 +484,7 @@ cdef class Hasher:
             PyBuffer_Release(&view)
 
     def digest(self):
-        """The digest of what was fed; more may follow."""
+        """Return the digest of the data fed so far; more may follow."""
         cdef uint8_t digest[64]
         cdef sk_hash_stream *copy = <sk_hash_stream *>aligned_alloc(64, (sizeof(sk_hash_stream) + 63) // 64 * 64)
         if copy is NULL:

@@ -1,8 +1,8 @@
 # cython: language_level=3
-"""Messages over one connection, for a client. A signal handler that raises in the midst of one loses no byte of it.
+"""Messages over one connection, for a client. A signal handler that raises in the middle of one loses no byte of it.
 
-A handler runs between two bytecodes, and here there are none: it runs where `PyErr_CheckSignals` stands, before a read
-or a write, never between one and the count of what it has moved.
+A handler runs between two bytecodes, and compiled code has none: here it runs only in `PyErr_CheckSignals`, before a
+read or a write, never between one and the count of the bytes that it has moved.
 """
 
 import os
@@ -62,12 +62,12 @@ cdef class ClientConnection:
     """ClientConnection(connection, epoch=0)
     --
 
-    What has come of a message stays here until all of it is there, whoever reads on. The rest of one that is larger
-    than `CHUNK` goes straight to where it is to be.
+    The received part of a message stays here until the message is complete, whichever call continues to read. The rest
+    of a message larger than `CHUNK` is read directly into its final memory.
 
-    `epoch` says of which session of its process it is, and `number` is that of its last call. After `limit` nothing
-    waits for the server for long without looking at a Watch, until `unlimit`. That one is made when it is first needed:
-    most answers are there sooner.
+    `epoch` identifies the session of its process, and `number` is that of its last call. Between `limit` and `unlimit`,
+    nothing waits long for the server without checking a Watch. The Watch is made when it is first needed: most answers
+    come sooner.
     """
 
     cdef readonly object connection
@@ -75,17 +75,17 @@ cdef class ClientConnection:
     cdef public object number
     cdef object watch
     cdef object client
-    cdef double until                 # when the time of the call is over, monotonic
+    cdef double until                 # the monotonic time at which the call's time is over
     cdef bint limited
-    cdef bint sliced                  # the system ends each read after `SLICE`
-    cdef readonly uint64_t came       # bytes that were read from it so far
-    cdef readonly Py_ssize_t gone     # bytes of the last message that were sent,
-    cdef readonly Py_ssize_t length   # of so many
+    cdef bint sliced                  # whether the system ends each read after `SLICE`
+    cdef readonly uint64_t came       # grows with each read from it
+    cdef readonly Py_ssize_t gone     # how many bytes of the last message were sent
+    cdef readonly Py_ssize_t length   # how many bytes the last message has
     cdef object looker
     cdef object inlet
     cdef char *incoming
-    cdef Py_ssize_t begin             # of what is in there and was not given away,
-    cdef Py_ssize_t end               # and its end
+    cdef Py_ssize_t begin             # where the bytes begin that are in there and were not given away
+    cdef Py_ssize_t end               # where they end
 
     def __cinit__(self, connection, epoch=0):
         self.incoming = <char *>PyMem_Malloc(CHUNK)
@@ -101,31 +101,31 @@ cdef class ClientConnection:
 
     @property
     def begun(self):
-        """Whether anything of the last message was sent."""
+        """Whether any part of the last message was sent."""
         return self.gone > 0
 
     @property
     def sent(self):
-        """Whether the last message was sent whole."""
+        """Whether the last message was sent completely."""
         return self.gone == self.length
 
     cdef int descriptor(self) except -1:
         cdef int fd = self.connection.fileno()
-        if fd < 0:   # we have closed it, and its number may be another's
+        if fd < 0:   # this process has closed it, and its number may belong to another file
             raise OSError(EBADF, "it was closed")
         return fd
 
     def limit(self, client, double until):
-        """What it does for a call to that client whose time is over then."""
+        """Limit the waits from now on, for a call of that client whose time is over at `until`."""
         self.client, self.until, self.limited = client, until, True
 
     def unlimit(self):
-        """The call is over, or left."""
+        """End the limit: the call is over, or left."""
         self.watch = self.client = None
         self.limited = False
 
     cdef int slice_reads(self, int fd) except -1:
-        """Have the system end a read that has nothing, or not."""
+        """Have the system end a read that finds nothing after `SLICE`, or not, as the call is limited or not."""
         cdef timeval most
         most.tv_sec, most.tv_usec = 0, SLICE if self.limited else 0
         if setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof(most)) != 0:
@@ -134,7 +134,7 @@ cdef class ClientConnection:
         return 0
 
     cdef int await_watched(self, int fd, bint to_write) except -1:
-        """Wait until it is ready, looking at the watch. Raises what that does, and what signal handlers do."""
+        """Wait until the descriptor is ready; check the watch meanwhile. Raises what it and signal handlers raise."""
         cdef pollfd asked
         cdef double seconds
         if self.watch is not None:
@@ -158,7 +158,8 @@ cdef class ClientConnection:
             seconds = self.watch.look(self)
 
     def offer(self, message):
-        """Send of one message what goes at once: `gone` bytes of its `length`. Raises OSError where it has ended."""
+        """Send the part of a message that goes at once: `gone` of its `length` bytes. OSError if the connection ended.
+        """
         cdef ssize_t n
         cdef int fd
         self.gone, self.length = 0, 0
@@ -170,7 +171,7 @@ cdef class ClientConnection:
         self.gone = max(n, 0)
 
     def send(self, message):
-        """Send one message whole, in its frame. Raises OSError."""
+        """Send one complete message, in its frame. Raises OSError."""
         cdef ssize_t n
         cdef const char *data
         cdef size_t rest
@@ -220,7 +221,7 @@ cdef class ClientConnection:
         return 0
 
     def receive(self):
-        """Wait for the next message. Raises EOFError where the other side has ended it, OSError."""
+        """Wait for the next message. Raises EOFError if the other side has ended the connection, OSError."""
         cdef ssize_t n
         cdef int fd
         cdef char *to
@@ -268,7 +269,7 @@ cdef class ClientConnection:
             self.looker.woke()
 
     cdef Py_ssize_t frame(self, Py_ssize_t *length) except -1:
-        """How long the head of the frame of the first message is, as in `wire.frame`; 0: not all of it is there."""
+        """Return the length of the head of the first message's frame, as in `protocol.frame`; 0 if it is incomplete."""
         cdef const unsigned char *at = <const unsigned char *>self.incoming + self.begin
         cdef Py_ssize_t there = self.end - self.begin
         cdef uint64_t wide = 0
@@ -288,7 +289,7 @@ cdef class ClientConnection:
         return 12
 
     cdef object room_for(self, Py_ssize_t head, Py_ssize_t length):
-        """Where a large message is to be, with what is here of it. It counts from the moment in which it is `inlet`."""
+        """Return the memory for a large message, with its received part. It counts once it is stored as `inlet`."""
         cdef Py_ssize_t here = self.end - self.begin - head
         memory = np.empty(length, np.uint8).data
         cdef Py_buffer view
@@ -300,7 +301,7 @@ cdef class ClientConnection:
         return inlet
 
     cdef object receive_rest(self):
-        """Of a large message."""
+        """Receive the rest of a large message."""
         cdef int fd
         inlet = self.inlet
         while inlet.filled < len(inlet.memory):

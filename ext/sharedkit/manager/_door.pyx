@@ -1,7 +1,7 @@
 # cython: language_level=3
-"""The part of the server's door that every request passes: looks at types, which run nobody's code.
+"""The checks of the server that every request passes: they look at types, which runs no foreign code.
 
-`arguments.py` has the table, and says what is wrong where this finds something that is not as nearly always.
+`arguments.py` has the table, and says what is wrong when these checks find something unusual.
 """
 
 import struct
@@ -31,7 +31,7 @@ cdef class Known:
     """Known()
     --
 
-    What was found out about requests with arguments of certain types: no more rows than the table has.
+    The results for requests with arguments of certain types: no more rows than the table has.
     """
 
     cdef dict kinds
@@ -40,7 +40,7 @@ cdef class Known:
         self.kinds = {}
 
     def look(self, kind, method, tuple args not None):
-        """What `learn` was told of that method and arguments of the very same types; None where it was not."""
+        """Return what `learn` was given for that method and arguments of exactly these types; None if nothing."""
         cdef dict methods
         cdef list rows
         cdef tuple row
@@ -65,7 +65,7 @@ cdef class Known:
 
 
 cdef bint are_of(tuple types, tuple args):
-    """Whether each is of the very type."""
+    """Return whether each argument is of exactly its type."""
     cdef Py_ssize_t place
     if len(types) != len(args):
         return False
@@ -76,7 +76,7 @@ cdef bint are_of(tuple types, tuple args):
 
 
 def only(kind, list values not None):
-    """Whether each value is of that very type."""
+    """Return whether each value is of exactly that type."""
     for each in values:
         if <void *>Py_TYPE(each) != <void *>kind:
             return False
@@ -84,7 +84,7 @@ def only(kind, list values not None):
 
 
 def is_envelope(content):
-    """Whether it is (ident, method, args, thread, released), with what was released as numbers and texts."""
+    """Return whether it is (ident, method, args, thread, released), where `released` has only numbers and texts."""
     if type(content) is not tuple or len(<tuple>content) != 5:
         return False
     ident, method, args, thread, released = <tuple>content
@@ -99,10 +99,10 @@ def is_envelope(content):
 
 
 def number_in(packed):
-    """The number that was packed, where that is an int or a float of no more than 100 bytes; else None.
+    """Return the packed number, if that is an int or a float of no more than 100 bytes; else None.
 
-    The one thing that the server reads of what clients have packed. It unpickles nothing: a pickle that is not written
-    as `pickle.dumps` writes a number is none, and its client looks into it.
+    This is the only packed data of clients that the server reads. It unpickles nothing: a pickle that is not written as
+    `pickle.dumps` writes a number does not count as a number, and its client looks into it.
     """
     cdef const unsigned char *at
     cdef Py_ssize_t size

@@ -1,9 +1,9 @@
 # cython: language_level=3
-"""One request of a thread, from its first byte until its caller has what it brought.
+"""One request of a thread, from its first byte until its caller has the result.
 
-A signal handler may raise at any bytecode, after the server has given a lock, too, and before anybody here knows of it.
-So whoever takes or gives does so in a method that is compiled, by `taking` and `giving`: what raises in there is seen
-where no bytecode is, and no handler runs. Then what was taken goes back, and what was given is given to its end, by a
+A signal handler may raise at any bytecode, also after the server has given a lock and before this process knows of it.
+So every method that takes or gives is compiled, by `taking` and `giving`: an exception in there is seen where there is
+no bytecode and no handler runs. Then what was taken goes back, and what was begun to be given is given completely, by a
 thread of its own, which no signal interrupts.
 """
 
@@ -21,21 +21,31 @@ from sharedkit.manager.protocol import RemoteTraceback, content_of, join
 cdef int RESULT = protocol.RESULT
 cdef int CANCELLED = protocol.CANCELLED
 cdef double LONGEST = 3600.0   # seconds of one sleep
-cdef int AGAIN = 1000     # times that a release begins anew which handlers keep from its first byte
+cdef int AGAIN = 1000     # how often a release starts again that handlers keep from sending its first byte
 cdef object PLAIN = (SharedkitError, TypeError, ValueError, OverflowError)   # what a release may raise by itself
+
+
+cdef tuple snapshot(object tickets):
+    """What a deque holds at one moment. With a GIL a copy is one step; without one, a copy during which another thread
+    changes the deque is refused, and made again."""
+    while True:
+        try:
+            return tuple(tickets.copy())
+        except RuntimeError:
+            pass
 
 
 cdef class Request:
     """Request()
     --
 
-    What is asked of a server once, and how far that has come.
+    One request to a server, and its progress.
 
-    `client` is the way to the server and `content` what was asked there: ident, method, args and thread. `answer` is
-    the message that came, None before. `over` says that nothing is to be given back: the server has refused, or is
-    gone. `in_order` says of one that was left that its stream can be used again. `note` is for who asks, to find
-    again when it begins anew. `still` says that it was left because the server stands still, so that it must not
-    happen, and `told` that word of that is on its way.
+    `client` is the way to the server and `content` the request: ident, method, args and thread. `answer` is the message
+    that came, None before. `over` says that nothing must be given back: the server has refused, or is gone. `in_order`
+    says that the stream of a request that was left can be used again. `note` is for the caller, to find again when the
+    request starts again. `still` says that the request was left because the server stands still, so that it must not
+    happen, and `told` that the message about that is on its way.
     """
 
     cdef public object note
@@ -51,9 +61,9 @@ cdef class Request:
     cdef object patience
 
     def ask(self, client, ident, method, args, patience, thread, bound=None):
-        """The result of `method` in the server, or its exception, with the traceback it had there as the cause.
+        """Return the result of `method` in the server, or raise its exception, with the traceback there as the cause.
 
-        As `Client.call`, which says what the arguments are.
+        The arguments are those of `Client.call`.
         """
         try:
             return self.ask_in_time(client, ident, method, args, patience, thread, bound)
@@ -73,7 +83,7 @@ cdef class Request:
             raise
 
     cdef object last_word(self, client, still):
-        """What the server, which has gone on in this moment, says of a call that was left: it may be done."""
+        """Return the answer of the server, which has just gone on, about a call that was left: it may be done."""
         stream = self.stream
         stream.limit(client, monotonic())
         try:
@@ -104,7 +114,7 @@ cdef class Request:
             until = monotonic() + max(0.0, bound)
         calls = client._calls
         leaving = calls.leaving
-        while leaving:   # what this thread has left before comes first
+        while leaving:   # the requests that this thread has left come first
             first = next(iter(leaving))
             if bound is None:
                 first.acquire()
@@ -125,8 +135,8 @@ cdef class Request:
         try:
             if client.released:
                 take_all(client.released, released)
-            forking = tuple(client.forking.copy()) if client.forking else ()   # before `tickets`, to which they go
-            tickets = tuple(client.tickets.copy()) if client.tickets else ()   # a copy is one step, an iteration is not
+            forking = snapshot(client.forking) if client.forking else ()   # before `tickets`, to which they go
+            tickets = snapshot(client.tickets) if client.tickets else ()
             content = ident, method, args, thread or get_ident(), (*forking, *tickets, *released)
             message = join(number, content)
         except BaseException:
@@ -174,18 +184,18 @@ cdef class Request:
         raise error from RemoteTraceback(trace)
 
     def keep(self):
-        """What it has brought does not go back, whatever is raised from now on."""
+        """Keep the result: it does not go back, whatever is raised from now on."""
         self.over = True
 
     cdef bint unsent(self):
-        """Whether the server can know nothing of it."""
+        """Return whether the server cannot know of the request."""
         return self.answer is None and self.stream is None and not self.over
 
     cdef void leave(self, bint give) noexcept:
-        """Have it come to its end in the server: with what it gives, or without what it takes.
+        """Finish the request in the server: complete it if it gives, undo it if it takes.
 
-        Another thread does it, which no signal handler interrupts. It is waited for up to `patience` seconds; a further
-        signal ends but our waiting. What this thread asks next comes after it in any case.
+        Another thread does this, which no signal handler interrupts. The caller waits for it up to `patience` seconds;
+        a further signal ends only this wait. The next request of this thread comes after it in any case.
         """
         cdef bint came = False
         if self.over or self.unsent() or (give and self.answer is not None):
@@ -218,14 +228,14 @@ cdef int take_all(queue, list taken) except -1:
 
 
 cdef bint is_end(error):
-    """Whether a connection raises it, and not a signal handler, which may raise a TimeoutError."""
+    """Return whether the error comes from a connection, not from a signal handler, which may raise a TimeoutError."""
     return isinstance(error, EOFError) or type(error) is OSError or (
         isinstance(error, OSError) and error.errno is not None
     )
 
 
 def call(client, ident, method, args, patience, thread, bound=None):
-    """`Request.ask`, of a request that is left where it raises."""
+    """Call `Request.ask`; the request is left if it raises."""
     cdef Request request = Request()
     try:
         return request.ask(client, ident, method, args, patience, thread, bound)
@@ -235,7 +245,7 @@ def call(client, ident, method, args, patience, thread, bound=None):
 
 
 def taking(function):
-    """A method that asks for something by the request that it is given: if it raises, it has taken nothing."""
+    """Decorate a method that takes something by the request that it gets: if it raises, it has taken nothing."""
 
     def method(self, *args, **kwargs):
         cdef Request request = Request()
@@ -249,7 +259,7 @@ def taking(function):
 
 
 def giving(function):
-    """A method that gives something by the request that it is given: once begun it is done, even if it raises."""
+    """Decorate a method that gives something by the request that it gets: once begun it is done, even if it raises."""
 
     def method(self, *args, **kwargs):
         cdef Request request = Request()
@@ -276,7 +286,7 @@ def giving(function):
 
 
 def dressed(method, function):
-    """`method` with the looks of `function`, but for the request that is none of its caller's business."""
+    """Return `method` with the name, docstring and signature of `function`, without the request, which is internal."""
     wraps(function)(method)
     signature = inspect.signature(function)
     shown = [each for name, each in signature.parameters.items() if name != "request"]

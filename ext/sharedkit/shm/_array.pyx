@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The array: NumPy's face on elements in shared memory, atomic steps on them, and a lock."""
+"""The array: NumPy's interface to elements in shared memory, atomic steps on them, and a lock."""
 
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
@@ -46,7 +46,9 @@ LOCK_AT = 0         # in the body: see sk_array.h
 
 
 cdef uint64_t room_left():
-    """Bytes that are free in the folder of segments; where that cannot be told, creation says what is wrong."""
+    """Return how many bytes are free in the folder of segments, or the largest number if that cannot be found out.
+
+    In that case the creation of the segment reports what is wrong."""
     try:
         room = os.statvfs(core.FOLDER)
     except OSError:
@@ -58,8 +60,10 @@ def make(
     place, str name, uint32_t seats, uint32_t flags, uint64_t itemsize, uint64_t count, bytes meta, contents=None,
     uint32_t kind=KIND_ARRAY
 ):
-    """A new array segment of zeros, or with the `contents` of a NumPy array of as many bytes, which are there before
-    the segment has its name; the caller has made sure that the elements take at most LARGEST bytes."""
+    """Make an array segment of zeros, or with the `contents` of a NumPy array of the same number of bytes.
+
+    The contents are in the segment before it gets its name. The caller has made sure that the elements take at most
+    LARGEST bytes."""
     cdef sk_plan plan
     cdef Py_buffer source
     cdef uint64_t size = itemsize * count, body = sk_body_at(seats, len(meta))
@@ -93,8 +97,8 @@ def make(
 
 
 def blueprint(tuple lengths, element, contents, kind=KIND_ARRAY):
-    """An array, or what else has elements, of that shape and dtype, of zeros or with `contents`. TypeError,
-    OutOfSharedMemory."""
+    """Return the blueprint of an array, or of another structure with elements, of that shape and dtype: zeros, or
+    `contents`. TypeError, OutOfSharedMemory."""
     count = math.prod(lengths)
     if element.itemsize * count > LARGEST:
         raise errors.OutOfSharedMemory(
@@ -116,12 +120,12 @@ cdef class Array(Handle):
     A NumPy array of zeros, in C order, that threads and processes share; any dtype without Python objects.
 
     Indexing, `len` and iteration act on the elements themselves; `ndarray`, `np.asarray(array)` and
-    `memoryview(array)` are views of them, which keep the segment attached even after `close()`. Elements change in one
-    atomic step each by `fetch_add`, `compare_exchange` and `add_at`; `array[i] += 1` is several steps, for which there
-    is `lock`. A handle equals only itself; compare elements by `np.array_equal`. `seats`: how many processes can
-    attach at once.
+    `memoryview(array)` are views of them, which keep the segment attached even after `close()`. `fetch_add`,
+    `compare_exchange` and `add_at` change each element in one atomic step; `array[i] += 1` is several steps: hold
+    `lock` around it. A handle equals only itself; compare elements with `np.array_equal`. `seats`: how many processes
+    can attach at once.
     Raises TypeError for a dtype with Python objects, ValueError for a negative length, FileExistsError when `name` is
-    taken and not `exist_ok`, ValueError when what is there differs, OutOfSharedMemory.
+    taken and not `exist_ok`, ValueError when the existing structure differs, OutOfSharedMemory.
     """
 
     _lock_class = Lock
@@ -129,7 +133,7 @@ cdef class Array(Handle):
     cdef Elements elements
     cdef object array            # ndarray over all elements; None once closed
     cdef object users_lock
-    cdef bint exports            # whether a buffer tells the dtype, so that np.asarray may go by it
+    cdef bint exports            # whether a buffer describes the dtype in full, so that np.asarray may rely on it
     cdef uint32_t axes
     cdef Py_ssize_t *lengths     # of the axes
 
@@ -144,9 +148,9 @@ cdef class Array(Handle):
     def from_array(
         cls, array, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None
     ):
-        """A new array with the shape, the dtype and a copy of the elements of `array`, or of what `numpy.asarray` makes
-        of it. They are there before anybody can attach. With `exist_ok`, an equal one that is there keeps its own
-        elements, as a Counter keeps its value.
+        """Return a new array with the shape, the dtype and a copy of the elements of `array`, or of what
+        `numpy.asarray` makes of it. The elements are in place before anybody can attach. With `exist_ok`, an existing
+        array of the same shape and dtype keeps its own elements, as a Counter keeps its value.
 
         Raises as `Array` does.
         """
@@ -156,7 +160,7 @@ cdef class Array(Handle):
         return self
 
     cdef _create(self, tuple lengths, element, contents, name, exist_ok, persist, seats, mode, group):
-        """Bind to the new segment, or to an equal one that is there."""
+        """Bind to the new segment, or to an equal one that already exists."""
         plan = blueprint(lengths, element, contents)
         self._open(segments.create(plan, name, exist_ok, persist, seats, mode, group))
 
@@ -170,7 +174,7 @@ cdef class Array(Handle):
         PyMem_Free(self.lengths)
 
     def _open(self, Segment segment):
-        """Bind to the elements. CorruptSegmentError when their description makes no sense."""
+        """Bind to the elements. CorruptSegmentError when their description is inconsistent."""
         cdef tuple shape
         shape, dtype = description_of(segment)
         cdef Elements elements = elements_of(segment, dtype)
@@ -192,7 +196,7 @@ cdef class Array(Handle):
         self.bind(segment)
 
     def close(self):
-        """Let go of the segment; using the handle afterwards raises ClosedError, its views and its lock go on.
+        """Let go of the segment. Using the handle afterwards raises ClosedError; its views and its lock keep working.
         """
         Handle.close(self)
 
@@ -208,7 +212,7 @@ cdef class Array(Handle):
             closed(self)
         return self.array
 
-    # --- the face of an array --------------------------------------------------------------------
+    # --- the interface of an array ---------------------------------------------------------------
 
     @property
     def ndarray(self):
@@ -217,7 +221,7 @@ cdef class Array(Handle):
 
     @property
     def lock(self):
-        """A lock for whatever its users agree on; the same one for every handle. No method here takes it."""
+        """A lock whose meaning the users agree on; every handle has the same one. No method here takes it."""
         if self.s is NULL:
             closed(self)
         return self.users_lock
@@ -279,7 +283,7 @@ cdef class Array(Handle):
     # --- atomic steps ------------------------------------------------------------------------------
 
     cdef Py_ssize_t along(self, object index, uint32_t axis) except -1:
-        """A place on one axis. IndexError, TypeError."""
+        """Return the index on one axis, counted from its start. IndexError, TypeError."""
         cdef Py_ssize_t length = self.lengths[axis]
         cdef Py_ssize_t place = PyNumber_AsSsize_t(index, IndexError)
         if place < 0:
@@ -289,7 +293,7 @@ cdef class Array(Handle):
         return place
 
     cdef Py_ssize_t place(self, object index) except -1:
-        """The flat position of the one element `index`. IndexError, TypeError."""
+        """Return the flat position of the one element `index`. IndexError, TypeError."""
         cdef Py_ssize_t flat = 0
         cdef uint32_t axis
         if self.axes == 1 and not isinstance(index, tuple):
@@ -304,11 +308,11 @@ cdef class Array(Handle):
     @cython.binding(False)
     def fetch_add(self, index, n):
         """fetch_add($self, index, n)\n--\n
-        Add `n` to one element in one step and return what it was before, as a Python number.
+        Add `n` to one element in one step and return the value from before, as a Python number.
 
-        Integers of 8 to 64 bits, which wrap around at the ends of their type as NumPy's do, and floats of 32 and 64.
-        Raises IndexError; TypeError for another dtype or byte order, or for a float `n` and an integer dtype;
-        OverflowError for an `n` that the dtype cannot hold.
+        Works on integers of 8 to 64 bits, which wrap around at the ends of their type as NumPy's do, and on floats of
+        32 and 64 bits. Raises IndexError; TypeError for another dtype or byte order, or for a float `n` and an integer
+        dtype; OverflowError for an `n` that the dtype cannot hold.
         """
         cdef Elements elements = self.elements    # also if an argument closes the handle
         if self.s is NULL:
@@ -319,9 +323,9 @@ cdef class Array(Handle):
     @cython.binding(False)
     def compare_exchange(self, index, expected, desired):
         """compare_exchange($self, index, expected, desired)\n--\n
-        Set one element to `desired` if it is `expected`, in one step; whether it was.
+        Set one element to `desired` if it is `expected`, in one step; return whether it was.
 
-        For every dtype of 1, 2, 4 or 8 bytes. It is the bytes that are compared: 0.0 is not -0.0, a NaN equals itself.
+        Works on every dtype of 1, 2, 4 or 8 bytes. The bytes are compared: 0.0 is not -0.0, a NaN equals itself.
         Raises IndexError, OverflowError as `fetch_add` does, TypeError for another size and for values of a wrong type.
         """
         cdef Elements elements = self.elements
@@ -332,12 +336,13 @@ cdef class Array(Handle):
         return elements.exchange_if(self.place(index), expected, desired)
 
     def add_at(self, indices, values):
-        """Add `values` to the elements at `indices`, each in one atomic step: what comes twice is added to twice.
+        """Add `values` to the elements at `indices`, each in one atomic step; an index that occurs twice is added to
+        twice.
 
-        `indices` and `values` as for `numpy.add.at`: integers of any shape for one axis, a tuple of such for several,
-        or any other index, and values that broadcast to it. Dtypes as for `fetch_add`. Large batches let the GIL go;
-        where they hit each element many times, the additions of one call to an element may become one.
-        Raises, nothing added: IndexError out of range, TypeError for another dtype or for values of a wrong type,
+        `indices` and `values` are as for `numpy.add.at`: integers of any shape for one axis, a tuple of such for
+        several axes, or any other index, and values that broadcast to it. Dtypes are as for `fetch_add`. A large batch
+        releases the GIL; if it hits each element many times, one call may combine its additions to an element into one.
+        Raises, with nothing added: IndexError out of range, TypeError for another dtype or for values of a wrong type,
         OverflowError for values that the dtype cannot hold, ValueError for values that do not broadcast.
         """
         cdef Elements elements = self.elements
@@ -353,7 +358,7 @@ cdef class Array(Handle):
     # --- about itself -------------------------------------------------------------------------------
 
     def statistics(self):
-        """Geometry, who is attached and who holds the lock, at this moment: an ArrayStatistics.
+        """Return the shape and dtype, the attached processes and the lock's holder at this moment: an ArrayStatistics.
         """
         if self.s is NULL:
             closed(self)
@@ -375,7 +380,7 @@ cdef class Array(Handle):
 
 
 cdef object description_of(Segment segment):
-    """Shape and dtype. CorruptSegmentError."""
+    """Return the shape and the dtype. CorruptSegmentError."""
     if isinstance(segment, PrivateSegment):
         return segment.partner
     return described.decode(segment.meta)
@@ -396,7 +401,7 @@ cdef bint comes_back(array) except -1:
 
 
 def state(Segment segment):
-    """For listings."""
+    """Describe the state in one line, for listings."""
     array = Array._of(segment)
     owner = array.lock.owner
     return f"{array.dtype} {array.shape}, {'unlocked' if owner is None else f'locked by pid {owner}'}"

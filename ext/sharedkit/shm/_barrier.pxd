@@ -1,4 +1,4 @@
-"""The kernel of barriers, as the face of them calls it."""
+"""The barrier's kernel, for the class that calls it."""
 
 from libc.stdint cimport uint32_t, uint64_t
 from libcpp cimport bool as cbool

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The barrier: coming in is tried with the GIL held, waiting is done without it in slices that let signals through."""
+"""The barrier: `wait` tries to enter with the GIL held, then waits without it in slices that let signals through."""
 
 import operator
 import threading
@@ -30,12 +30,12 @@ cdef int HAS_TIMEOUT = 1, TIMEOUT = 2      # indices in sk_plan.param, beside SK
 
 
 cdef object seconds_of(object timeout):
-    """A float, or None. TypeError, ValueError."""
+    """Return the timeout as a float, or None. TypeError, ValueError."""
     return timeouts.span(timeout)
 
 
 def make(place, str name, uint32_t seats, uint32_t flags, uint32_t parties, object timeout):
-    """A new barrier segment for so many parties; `timeout` is what `wait` takes for None."""
+    """Make a barrier segment for `parties` parties; `timeout` is the timeout of a `wait` that gets None."""
     cdef sk_plan plan
     cdef double seconds
     memset(&plan, 0, sizeof(plan))
@@ -52,7 +52,7 @@ def make(place, str name, uint32_t seats, uint32_t flags, uint32_t parties, obje
 
 
 cdef object timeout_of(Segment segment):
-    """The timeout that the barrier was made with."""
+    """Return the timeout that the barrier was made with."""
     cdef double seconds
     if not sk_header_of(segment.s).param[HAS_TIMEOUT]:
         return None
@@ -61,7 +61,7 @@ cdef object timeout_of(Segment segment):
 
 
 def blueprint(parties, timeout):
-    """A barrier of so many parties. TypeError, ValueError."""
+    """Return the blueprint of a barrier of `parties` parties. TypeError, ValueError."""
     parties = operator.index(parties)
     if parties < 1:
         raise ValueError(f"parties must be > 0: {parties}")
@@ -76,14 +76,14 @@ def blueprint(parties, timeout):
 
 
 cdef class PartyWaiter(Waiter):
-    """A task's wait at a barrier: to come in, then for the others."""
+    """A task's wait at a barrier: first to enter, then for the other parties."""
 
     cdef Barrier handle
     cdef sk_barrier *barrier
     cdef sk_party party
     cdef object timeout
     cdef bint inside
-    cdef int fate                # how its round ended while its loop did not run; else SK_INTERRUPTED
+    cdef int fate                # how its round ended while its loop was not running; else SK_INTERRUPTED
 
     cdef object look(self):
         if self.fate == SK_BROKEN:
@@ -128,7 +128,7 @@ cdef class PartyWaiter(Waiter):
         return self.party.slot
 
     cdef int abandon(self) except -1:
-        """It has not come, but for a round that has ended already: that knows of it."""
+        """Count as not having come, except in a round that has already ended: that round has counted it."""
         cdef sk_aside nothing
         if self.begun and self.inside and sk_me(self.segment.s) == self.me:
             sk_waits_aside(&nothing)
@@ -150,13 +150,14 @@ cdef class PartyWaiter(Waiter):
 cdef class Barrier(Handle):
     """Barrier(parties, action=None, timeout=None, *, name=None, exist_ok=False, persist=False, seats=192, \
 mode=None, group=None)\n--\n
-    A place where `parties` threads and processes wait for each other, with the face of `threading.Barrier`.
+    A place where `parties` threads and processes wait for each other, with the interface of `threading.Barrier`.
 
-    `action` is called by the last to come, before all are let go; each handle has its own (it travels with the handle
-    when that is pickled), so make all alike. `timeout`: seconds, what `wait` takes for None. A process that dies
-    inside, waiting or acting, breaks the barrier, also when nobody else has come yet. `seats`: how many processes can
-    attach at once. Raises ValueError for less than one party, FileExistsError when `name` is taken and not `exist_ok`,
-    ValueError when what is there differs, OutOfSharedMemory. Method: ext/include/structures/sk_barrier.h.
+    The last party to come calls `action` before all are released. Each handle has its own action (it is pickled with
+    the handle), so give all handles the same one. `timeout`: in seconds, used by a `wait` whose own timeout is None. A
+    process that dies inside, while it waits or runs the action, breaks the barrier, also when nobody else has come yet.
+    `seats`: how many processes can attach at once. Raises ValueError for less than one party, FileExistsError when
+    `name` is taken and not `exist_ok`, ValueError when the existing structure differs, OutOfSharedMemory.
+    Method: ext/include/structures/sk_barrier.h.
     """
 
     cdef sk_barrier *barrier     # NULL once closed
@@ -194,7 +195,7 @@ mode=None, group=None)\n--\n
             self.action = segment.partner
 
     def close(self):
-        """Let go of the segment; using the handle afterwards raises ClosedError. Closing again does nothing.
+        """Let go of the segment. Using the handle afterwards raises ClosedError; closing again does nothing.
         """
         Handle.close(self)
 
@@ -205,11 +206,11 @@ mode=None, group=None)\n--\n
     @cython.binding(False)
     def wait(self, timeout=None):
         """wait($self, timeout=None)\n--\n
-        Wait until all parties have come; a number of one's own from 0 to parties - 1.
+        Wait until all parties have come; return a number from 0 to parties - 1, a different one for each party.
 
-        If they do not come within `timeout` seconds (None: what the barrier was made with), the barrier breaks. The
-        time that the action takes is not counted. Raises threading.BrokenBarrierError, what the action raises, and
-        OverflowError where it must wait for a timeout past threading.TIMEOUT_MAX.
+        If they do not come within `timeout` seconds (None: the barrier's own timeout), the barrier breaks. The time
+        that the action takes is not counted. Raises threading.BrokenBarrierError, what the action raises, and
+        OverflowError if it must wait and the timeout is longer than threading.TIMEOUT_MAX.
         """
         if self.barrier is NULL:
             closed(self)
@@ -239,9 +240,9 @@ mode=None, group=None)\n--\n
         return party.slot
 
     def await_(self, timeout=None):
-        """Wait as `wait` does, without blocking the event loop; a coroutine. (`await` is a word of the language.)
+        """Wait as `wait` does, without blocking the event loop; a coroutine. (`await` is a Python keyword.)
 
-        Cancelled, it is as if it had not come. The action is called in the loop, and should be short.
+        A cancelled task counts as not having come. The action runs in the event loop and should be short.
         """
         if self.barrier is NULL:
             closed(self)
@@ -254,7 +255,7 @@ mode=None, group=None)\n--\n
         return waiting(waiter)
 
     cdef int act(self, sk_barrier *barrier) except -1:
-        """Run the action; let all go if it went well."""
+        """Run the action; release all parties if it succeeds."""
         try:
             self.action()
         except BaseException:
@@ -265,7 +266,7 @@ mode=None, group=None)\n--\n
         return 0
 
     def reset(self):
-        """Make it empty and whole again; those that wait get a BrokenBarrierError.
+        """Make the barrier empty and unbroken again; waiting threads get a BrokenBarrierError.
         """
         if self.barrier is NULL:
             closed(self)
@@ -279,14 +280,14 @@ mode=None, group=None)\n--\n
             refuse(rc, 0)
 
     def abort(self):
-        """Break it until `reset()`: those that wait, and come, get a BrokenBarrierError.
+        """Break the barrier until `reset()`: threads that wait or come get a BrokenBarrierError.
         """
         if self.barrier is NULL:
             closed(self)
         sk_barrier_break(self.barrier, SK_RESETTING)
 
     cdef uint32_t phase(self) except? 99:
-        """The phase, once the dead inside have been noticed."""
+        """Return the phase, after checking for dead processes inside."""
         if self.barrier is NULL:
             closed(self)
         sk_barrier_notice(self.s, self.barrier)
@@ -294,23 +295,23 @@ mode=None, group=None)\n--\n
 
     @property
     def parties(self):
-        """How many must come."""
+        """How many parties must come."""
         if self.barrier is NULL:
             closed(self)
         return sk_barrier_parties(self.s)
 
     @property
     def n_waiting(self):
-        """How many have come and wait for the others."""
+        """How many parties have come and wait for the others."""
         return sk_barrier_inside(self.s, self.barrier) if self.phase() == SK_FILLING else 0
 
     @property
     def broken(self):
-        """Whether it is broken."""
+        """Whether the barrier is broken."""
         return self.phase() >= SK_IS_BROKEN
 
     def statistics(self):
-        """How many of how many parties have come, who they are, who is attached: a BarrierStatistics.
+        """Return the number of parties, how many have come, their processes and the attached ones: a BarrierStatistics.
         """
         cdef uint32_t i, phase = self.phase()
         cdef Segment segment = self.segment    # also if another thread closes the handle meanwhile
@@ -343,8 +344,8 @@ mode=None, group=None)\n--\n
 
 
 cdef int come_in(Segment segment, sk_barrier *barrier, cbool acts, uint64_t until, sk_party *party) except -1:
-    """Take a slot, waiting for those of the last round to leave theirs."""
-    cdef int rc = SK_INTERRUPTED    # handlers run first: what they raise keeps nobody waiting for this one
+    """Take a slot; wait for the parties of the last round to leave theirs."""
+    cdef int rc = SK_INTERRUPTED    # handlers run first: if one raises, nobody waits for this party in vain
     while unanswered(segment, rc):
         with nogil:
             rc = sk_barrier_enter(segment.s, barrier, acts, until, party)
@@ -360,7 +361,7 @@ cdef int wait_inside(Segment segment, sk_barrier *barrier, uint32_t slot, uint64
 
 
 cdef int judge(int rc) except -1:
-    """Raise what the kernel answered."""
+    """Raise the exception for the kernel's status."""
     if rc == SK_BROKEN or rc == SK_TIMEOUT:
         raise BrokenBarrierError
     return refuse(rc, 0)
@@ -371,14 +372,14 @@ cdef object differs(Segment there, uint32_t parties, object timeout):
 
 
 def acting(arrive, arguments, action):
-    """A barrier that arrives together with its action."""
+    """Unpickle a barrier together with its action."""
     cdef Barrier barrier = arrive(*arguments)
     barrier.action = action
     return barrier
 
 
 def state(Segment segment):
-    """For listings."""
+    """Describe the state in one line, for listings."""
     there = Barrier._of(segment).statistics()
     return f"{there.state}, {there.waiting} of {there.parties} waiting"
 

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The bounded semaphore: permits that processes hold."""
+"""The bounded semaphore: each permit is held by a process."""
 
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
@@ -22,7 +22,7 @@ cdef extern from "structures/sk_bounded.h" nogil:
     enum: SK_BOUNDED_BOUND
 
     ctypedef struct sk_bounded:
-        uint64_t *counts          # first how many permits each process holds
+        uint64_t *counts          # the first of the counts: how many permits each process holds
 
     uint64_t sk_bounded_body_len(uint32_t seats) noexcept
     sk_bounded *sk_bounded_of(const sk_segment *s) noexcept
@@ -62,7 +62,7 @@ cdef void nothing(const sk_segment *s, void *n, sk_wait_state *wait) noexcept no
 
 
 def make(place, str name, uint32_t seats, uint32_t flags, uint32_t value):
-    """A new segment of a bounded semaphore with so many permits."""
+    """Make the segment of a bounded semaphore with `value` permits."""
     cdef sk_plan plan
     memset(&plan, 0, sizeof(plan))
     plan.kind = KIND_BOUNDED
@@ -75,7 +75,7 @@ def make(place, str name, uint32_t seats, uint32_t flags, uint32_t value):
 
 
 def blueprint(value):
-    """A semaphore with so many permits that are held."""
+    """Return the blueprint of a bounded semaphore with `value` permits."""
     bound = checked_value(value)
     return segments.Blueprint(
         KIND_BOUNDED,
@@ -86,14 +86,14 @@ def blueprint(value):
 
 cdef class BoundedSemaphore(Semaphore):
     """BoundedSemaphore(value=1, *, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
-    `value` permits between threads and processes with the face of `threading.BoundedSemaphore`.
+    `value` permits shared by threads and processes, with the interface of `threading.BoundedSemaphore`.
 
-    A permit is held by the process that took it: when that dies or ends, its permits are free again; a process that is
-    stopped keeps them, and the child of a fork holds none. A release by a process that holds none is taken from what
-    others hold; ValueError when fewer than so many are held. Who has waited for a millisecond has the next turn.
-    While a process is stopped (SIGSTOP) in the very midst of `acquire` or `release`, `acquire(False)` answers False
-    after 0.1 s, and what blocks without a timeout waits, also `release`.
-    `acquire` takes `block=` for `blocking=`. `seats`: how many processes can attach at once.
+    The process that took a permit holds it: when the process dies or ends, its permits are free again; a stopped
+    process keeps them, and the child of a fork holds none. A process that holds none may release permits that others
+    hold; ValueError when fewer are held than are released. A waiter that has waited for 1 ms gets the next chance to
+    take a permit. While a process is stopped (SIGSTOP) in the middle of `acquire` or `release`, `acquire(False)`
+    returns False after 0.1 s, and calls that block without a timeout wait, also `release`.
+    `acquire` also accepts `block=` for `blocking=`. `seats`: how many processes can attach at once.
     Raises as Semaphore does. Method: a count for each process (ext/include/structures/sk_bounded.h).
     """
 
@@ -114,7 +114,7 @@ cdef class BoundedSemaphore(Semaphore):
         return sk_bounded_try(self.s, sk_bounded_of(self.s)) == SK_OK
 
     cdef bint look(self, uint64_t until) except -1:
-        """Take one, at the latest at `until`. Whether there was one in time."""
+        """Take one permit, waiting no later than `until`; return whether one was free in time."""
         if self.s is NULL:
             closed(self)
         cdef sk_bounded *permits = sk_bounded_of(self.s)
@@ -146,14 +146,14 @@ cdef class BoundedSemaphore(Semaphore):
         return 0
 
     def get_value(self):
-        """How many permits are free now, those of dead processes among them.
+        """Return how many permits are free now, including those of dead processes.
         """
         if self.s is NULL:
             closed(self)
         return sk_bounded_value(self.s)
 
     def statistics(self):
-        """How many permits are free, who holds how many, how many threads wait: a SemaphoreStatistics.
+        """Return how many permits are free, how many each process holds, how many threads wait: a SemaphoreStatistics.
         """
         cdef Segment segment = self._segment()
         cdef sk_bounded *permits = sk_bounded_of(segment.s)
@@ -183,7 +183,7 @@ cdef class BoundedSemaphore(Semaphore):
 
 
 def state(Segment segment):
-    """For listings."""
+    """Describe the state in one line, for listings."""
     there = BoundedSemaphore._of(segment).statistics()
     held = ", ".join(f"{count} held by pid {pid}" for pid, count in there.holders.items())
     return f"{there.value} of {there.bound} free, {held or 'none held'}, {there.waiting} waiting"

@@ -1,4 +1,4 @@
-"""How Python objects lie in a record: kinds, encoding, decoding."""
+"""How Python objects are stored in a record: kinds, encoding, decoding."""
 
 from libc.stdint cimport uint32_t, uint64_t
 
@@ -43,7 +43,7 @@ cdef struct Plain:
 
 
 cdef inline bint plain(object item, Plain *to) noexcept:
-    """Whether the item's bytes lie ready, borrowed from it: the types that need no encoding."""
+    """Return whether the item's type needs no encoding; `to` then borrows the item's bytes."""
     cdef Py_ssize_t size = 0
     cdef int overflow = 0
     to.n = 1
@@ -76,7 +76,7 @@ cdef inline bint plain(object item, Plain *to) noexcept:
 
 
 cdef class Parcel:
-    """An item that needed encoding: parts to be gathered, and what keeps their memory alive."""
+    """An item that needed encoding: the parts to be gathered, and the objects that keep their memory alive."""
 
     cdef sk_part few[2]
     cdef sk_part *parts      # `few`, or more from the heap

@@ -1,8 +1,9 @@
 # cython: language_level=3
-"""Python objects as records and back.
+"""Encode Python objects as records and decode them.
 
-`None bool int float bytes str` and NumPy arrays of plain dtypes have forms of their own; all else is pickled with
-protocol 5, its large buffers beside the pickle and not in it (PEP 574). Exact types only: a subclass is pickled.
+`None bool int float bytes str` and NumPy arrays of plain dtypes have forms of their own; everything else is pickled
+with protocol 5, and its large buffers are stored beside the pickle, not in it (PEP 574). Exact types only: a subclass
+is pickled.
 """
 
 import pickle
@@ -26,7 +27,7 @@ cdef object ndarray = np.ndarray
 cdef object empty = np.empty
 cdef object loads = pickle.loads
 cdef object dumps = pickle.dumps
-cdef str PLAIN = "biufcSUmM?"    # dtype kinds that their `str` describes whole
+cdef str PLAIN = "biufcSUmM?"    # dtype kinds that their `str` describes in full
 cdef uint64_t ALIGN = 64         # of array data and of buffers within a payload
 cdef bytes PADDING = bytes(64)
 cdef object ARRAY_HEAD = struct.Struct("<HBB4x")    # bytes of head, ndim, Fortran order; then the shape, then dtype.str
@@ -38,7 +39,7 @@ cdef int corrupt() except -1:
 
 
 cdef Parcel encode(object item):
-    """The item as parts; for items that are not `plain`. Raises what pickling raises."""
+    """Return the item as parts; for items that are not `plain`. Raises what pickling raises."""
     cdef Parcel parcel = Parcel.__new__(Parcel)
     parcel.parts = parcel.few
     if type(item) is ndarray and item.dtype.kind in PLAIN and item.dtype.metadata is None:
@@ -109,7 +110,7 @@ cdef class Parcel:
 
 
 cdef object decode(uint32_t kind, const char *at, uint64_t size):
-    """The object of a payload. CorruptSegmentError when kind and size disagree; what unpickling raises."""
+    """Return the object of a payload. CorruptSegmentError when kind and size disagree; or what unpickling raises."""
     cdef int64_t word
     cdef double real
     cdef uint64_t skip
@@ -155,7 +156,7 @@ cdef int writable_copy(object flat, const char *at, uint64_t size) except -1:
 
 
 cdef object array_for(const char *head, uint64_t have, uint64_t payload, uint64_t *skip):
-    """An empty array for the payload whose first `have` bytes are at `head`; its data begins at *skip."""
+    """Return an empty array for the payload whose first `have` bytes are at `head`; its data begins at *skip."""
     cdef uint64_t size, ndim
     if have < <uint64_t>ARRAY_HEAD.size:
         corrupt()
@@ -179,7 +180,7 @@ cdef object array_for(const char *head, uint64_t have, uint64_t payload, uint64_
 
 
 cdef object unpickle_oob(object raw):
-    """Unpickle from a payload of our own; the buffers stay where they are in it."""
+    """Unpickle from a payload that this process owns; the buffers stay where they are in it."""
     view = memoryview(raw)
     if len(raw) < OOB_COUNT.size:
         corrupt()

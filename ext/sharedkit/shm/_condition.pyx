@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The condition: telling is one pass over a table with the GIL held; waiting is done without it, in slices."""
+"""The condition: `notify` is one pass over a table with the GIL held; `wait` waits without the GIL, in slices."""
 
 import os
 import time
@@ -36,7 +36,7 @@ cdef int OWN = 0, GIVEN = 1, FOREIGN = 2      # whose lock it is: sk_plan.param[
 
 
 def make(place, str name, uint32_t seats, uint32_t flags, int whose, bytes meta):
-    """A new condition segment; `meta` says which lock is its, if that is one of ours."""
+    """Make a condition segment; `meta` identifies its lock, if that is a lock of this package."""
     cdef sk_plan plan
     memset(&plan, 0, sizeof(plan))
     plan.kind = KIND_CONDITION
@@ -51,13 +51,13 @@ def make(place, str name, uint32_t seats, uint32_t flags, int whose, bytes meta)
 
 
 cdef bytes meta_of(Segment segment):
-    """What finds a lock's segment again: kind, birth and name."""
+    """Return what identifies a lock's segment: kind, birth and name."""
     kind, born = segment.identity
     return f"{kind} {born} {segment.name}".encode()
 
 
 def blueprint(lock):
-    """A condition over the lock, or over one of its own. TypeError."""
+    """Return the blueprint of a condition over the lock, or over a lock of its own. TypeError."""
     whose = OWN if lock is None else GIVEN if isinstance(lock, Mutex) else FOREIGN
     if whose == FOREIGN and not (hasattr(lock, "acquire") and hasattr(lock, "release")):
         raise TypeError(f"lock must be a Lock, an RLock or None, not {type(lock).__name__}")
@@ -73,7 +73,8 @@ def blueprint(lock):
 
 
 cdef tuple found_by(int whose, object lock):
-    """Whose lock it is for other processes, and what they find it by. One in memory of this process is for it alone."""
+    """Return whose lock it is for other processes, and how they find it. A lock in memory of this process is for this
+    process alone."""
     if whose != GIVEN:
         return whose, b""
     segment = lock._segment()
@@ -87,7 +88,7 @@ cdef str words_for_lock(int whose, bytes meta):
 
 
 cdef object differs(Segment there, int whose, object lock):
-    """How the lock of the condition that is there differs from the one asked for, or None."""
+    """Return how the lock of the existing condition differs from the requested one, or None."""
     if isinstance(there, PrivateSegment):
         return differs_here(there.partner, lock)
     whose, meta = found_by(whose, lock)
@@ -98,14 +99,14 @@ cdef object differs(Segment there, int whose, object lock):
 
 
 cdef object differs_here(object was, object lock):
-    """The same for locks of this process; two handles of one lock are alike."""
+    """Compare as `differs` does, for locks of this process; two handles of one lock are alike."""
     if was is lock or isinstance(was, Mutex) and isinstance(lock, Mutex) and was._segment() is lock._segment():
         return None
     return "a lock of its own, not the one given" if was is None else "another lock"
 
 
 cdef object lock_named(Segment segment):
-    """The lock that the condition was made with, and that is not its own. GoneError, TypeError."""
+    """Return the lock that the condition was made with, if that is not its own. GoneError, TypeError."""
     if isinstance(segment, PrivateSegment):
         return segment.partner
     if segment.params[0] == FOREIGN:
@@ -123,16 +124,16 @@ cdef object lock_named(Segment segment):
 
 cdef class Condition(Handle):
     """Condition(lock=None, *, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
-    A condition variable between threads and processes with the face of `threading.Condition`.
+    A condition variable between threads and processes, with the interface of `threading.Condition`.
 
-    `lock`: a Lock or RLock of this package, to be shared with other conditions; None is an RLock of its own. Any other
-    lock serves the threads of this process, and the condition cannot be pickled or attached then. At most 1,024
-    threads of all processes wait at once. Who waits longest is notified first. A waiter that is killed never swallows a
-    notification: the next one gets it. Killed after `wait` has returned, it dies holding the lock: whoever takes that
-    over hears of it (`owner_died`), looks after what the lock guards, and does well to `notify_all`. `with` takes the
-    lock.
+    `lock`: a Lock or RLock of this package, which other conditions may share; None makes an RLock of its own. Any other
+    lock serves the threads of this process only, and then the condition cannot be pickled or attached. At most 1,024
+    threads of all processes wait at once. The thread that has waited longest is notified first. A waiter that is killed
+    never swallows a notification: the next waiter gets it. A process killed after `wait` has returned dies holding the
+    lock: the next holder is told (`owner_died`), repairs the data that the lock guards, and should call `notify_all`.
+    `with` takes the lock.
     `seats`: how many processes can attach at once.
-    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when what is there differs,
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure differs,
     OutOfSharedMemory. Method: a table of sleepers, each on a futex word of its own
     (ext/include/structures/sk_condition.h).
     """
@@ -170,7 +171,7 @@ cdef class Condition(Handle):
         return self._own_lock_class._in(segment, 0) if segment.params[0] == OWN else lock_named(segment)
 
     def close(self):
-        """Let go of the segment, not of the lock if it is held. Using the handle afterwards raises ClosedError.
+        """Let go of the segment; a held lock stays held. Using the handle afterwards raises ClosedError.
         """
         Handle.close(self)
 
@@ -199,7 +200,7 @@ cdef class Condition(Handle):
         self.lock.release()
 
     def locked(self):
-        """Whether somebody holds the lock now.
+        """Whether the lock is held now.
         """
         if self.table is NULL:
             closed(self)
@@ -216,7 +217,8 @@ cdef class Condition(Handle):
         return self.lock.__exit__(kind, error, trace)
 
     cdef bint owned(self) except -1:
-        """Whether this thread may wait and notify; of a lock that names no thread, whether its process holds it."""
+        """Return whether this thread may wait and notify: whether it holds the lock, or whether its process does if the
+        lock names no thread."""
         if self.table is NULL:
             closed(self)
         cdef object lock = self.lock
@@ -234,13 +236,13 @@ cdef class Condition(Handle):
     # --- waiting -------------------------------------------------------------------------------
 
     def wait(self, timeout=None):
-        """Let the lock go, wait to be notified up to `timeout` seconds (None: for ever), and take it again.
+        """Release the lock, wait up to `timeout` seconds (None: for ever) to be notified, and take the lock again.
 
-        Answers whether it was notified. Raises RuntimeError without the lock, and when 1,024 wait already;
-        OverflowError for a timeout past threading.TIMEOUT_MAX. What a signal handler raises passes a notification that
-        has come on to the next.
+        Returns whether it was notified. Raises RuntimeError if the caller does not hold the lock, and when 1,024 wait
+        already; OverflowError for a timeout past threading.TIMEOUT_MAX. If a signal handler raises, a notification that
+        has already come passes to the next waiter.
         """
-        # Held first: what is asked of the lock and of the timeout may close the handle.
+        # References taken first: the calls on the lock and on the timeout may close the handle.
         cdef Segment segment = self.segment
         cdef sk_condition *table = self.table
         cdef object lock = self.lock, saves = self.saves, restores = self.restores, saved = None
@@ -248,7 +250,7 @@ cdef class Condition(Handle):
             raise errors.NotLockedError("cannot wait on un-acquired lock")
         cdef uint64_t until = until_of_span(timeout)
         cdef sk_sleeper *slot = enter(segment, table)
-        cdef uint32_t me = sk_me(segment.s)    # `enter` has seen to it that there is one
+        cdef uint32_t me = sk_me(segment.s)    # `enter` has made sure that there is one
         cdef bint told = False
         try:
             if saves is None:
@@ -275,7 +277,7 @@ cdef class Condition(Handle):
         return told
 
     def wait_for(self, predicate, timeout=None):
-        """Wait until `predicate()` is true, up to `timeout` seconds (None: for ever); answers what it answered last.
+        """Wait until `predicate()` is true, up to `timeout` seconds (None: for ever); return its last result.
         """
         left = timeouts.span(timeout)
         end = None if left is None else time.monotonic() + left
@@ -305,7 +307,7 @@ cdef class Condition(Handle):
         return self.awaitable().__aexit__(kind, error, trace)
 
     cdef object awaitable(self):
-        """The lock, if a task can wait for it."""
+        """Return the lock, if a task can wait for it. TypeError."""
         if self.table is NULL:
             closed(self)
         if not isinstance(self.lock, Mutex):
@@ -314,17 +316,17 @@ cdef class Condition(Handle):
         return self.lock
 
     def await_(self, timeout=None):
-        """Wait as `wait` does, without blocking the event loop; a coroutine. (`await` is a word of the language.)
+        """Wait as `wait` does, without blocking the event loop; a coroutine. (`await` is a Python keyword.)
 
-        The task that calls this holds the lock, by `aacquire` or `async with`, and holds it again afterwards, also when
-        it is cancelled; a notification that has come on to it then goes to the next.
+        The calling task must hold the lock, by `aacquire` or `async with`. It holds the lock again afterwards, also
+        when it is cancelled; a notification that has already come to a cancelled task goes to the next waiter.
         """
         return self.sleep_as(asker_of(self.awaitable()), timeout)
 
     cdef object sleep_as(self, uint32_t name, object timeout):
-        """The coroutine of the task of that name, which holds the lock, whichever task runs."""
+        """Return the wait of the task of that name, which holds the lock, as a coroutine; any task may run it."""
         cdef SleepWaiter waiter = SleepWaiter.__new__(SleepWaiter)
-        cdef Segment segment = self.segment    # all of it before the timeout is looked at, which may close the handle
+        cdef Segment segment = self.segment    # all read before the timeout is evaluated, which may close the handle
         lock = self.awaitable()
         waiter.table = self.table
         if not (<RLock>lock).held_by(name) if isinstance(lock, RLock) else not self.owned():
@@ -345,7 +347,9 @@ cdef class Condition(Handle):
     # --- notifying -----------------------------------------------------------------------------
 
     def notify(self, n=1):
-        """Wake the `n` that have waited longest, or as many as there are. RuntimeError without the lock.
+        """Wake the `n` waiters that have waited longest, or all if there are fewer.
+
+        RuntimeError if the caller does not hold the lock.
         """
         cdef Segment segment = self.segment    # also if the lock or `n` closes the handle
         cdef sk_condition *table = self.table
@@ -356,7 +360,7 @@ cdef class Condition(Handle):
             sk_condition_notify(segment.s, table, most)
 
     def notify_all(self):
-        """Wake all who wait. RuntimeError without the lock.
+        """Wake all waiters. RuntimeError if the caller does not hold the lock.
         """
         cdef Segment segment = self.segment    # also if the lock closes the handle
         cdef sk_condition *table = self.table
@@ -365,7 +369,7 @@ cdef class Condition(Handle):
         sk_condition_notify(segment.s, table, FOR_EVER)
 
     def notifyAll(self):
-        """The old name of `notify_all`; gives a DeprecationWarning.
+        """Call `notify_all`, whose old name this is; gives a DeprecationWarning.
         """
         warnings.warn("notifyAll() is deprecated, use notify_all() instead", DeprecationWarning, stacklevel=1)
         self.notify_all()
@@ -373,7 +377,9 @@ cdef class Condition(Handle):
     # --- what it shows -------------------------------------------------------------------------
 
     def statistics(self):
-        """Its lock, how many threads of all processes wait, who is attached: a ConditionStatistics.
+        """Return the state of the lock, how many threads of all processes wait, and which processes are attached.
+
+        The result is a ConditionStatistics.
         """
         if self.table is NULL:
             closed(self)
@@ -401,7 +407,7 @@ cdef class Condition(Handle):
 
 
 cdef bint sleep(Segment segment, sk_condition *table, sk_sleeper *slot, uint32_t me, uint64_t until) except -1:
-    """Whether it was told; otherwise the slot is free again."""
+    """Return whether it was notified; otherwise the slot is free again."""
     cdef int rc = SK_INTERRUPTED
     while True:
         with nogil:
@@ -416,8 +422,8 @@ cdef bint sleep(Segment segment, sk_condition *table, sk_sleeper *slot, uint32_t
 
 
 cdef int take_back(object lock, object restores, object saved) except -1:
-    """Take the lock again. Who waits is on its way out of a `with` block that will release it, so what a signal handler
-    raises waits until the lock is taken; a second exception is let through."""
+    """Take the lock again. The caller is usually inside a `with` block that will release the lock, so an exception of a
+    signal handler is raised only after the lock is taken; a second exception is raised at once."""
     if restores is not None:
         restores(saved)
         return 0
@@ -432,7 +438,8 @@ cdef int take_back(object lock, object restores, object saved) except -1:
 
 
 cdef object picture_of(object lock):
-    """The lock's statistics; of a lock that has none, whether this process holds it, which alone can."""
+    """Return the lock's statistics. For a lock without statistics, which only this process can hold, they say whether
+    this process holds it."""
     if isinstance(lock, Mutex):
         return lock.statistics()
     held = is_held(lock)
@@ -450,7 +457,7 @@ cdef object picture_of(object lock):
 
 
 cdef bint is_held(object lock) except -1:
-    """Whether anybody holds it, of a lock that is not of the kit."""
+    """Return whether the lock, which is not one of this package, is held."""
     if hasattr(lock, "locked"):
         return lock.locked()
     if hasattr(lock, "_is_owned") and lock._is_owned():
@@ -462,12 +469,12 @@ cdef bint is_held(object lock) except -1:
 
 
 def with_lock(arrive, arguments, lock):
-    """The condition, whose lock has arrived before it."""
+    """Unpickle the condition; its lock has been unpickled before it."""
     return arrive(*arguments)
 
 
 def state(Segment segment):
-    """For listings."""
+    """Describe the state in one line, for listings."""
     cdef uint32_t asleep, told
     cdef int rc = sk_condition_refuse(segment.s)
     if rc != SK_OK:

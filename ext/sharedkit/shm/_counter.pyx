@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The counter: one C-level call from Python to the word; nothing waits."""
+"""The counter: each method is one C-level call on the word; nothing waits."""
 
 cimport cython
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -43,7 +43,7 @@ KIND_GROUP = 3
 
 
 cdef inline int64_t to_word(object n) except? -1:
-    """A signed 64-bit integer. TypeError, OverflowError."""
+    """Return `n` as a signed 64-bit integer. TypeError, OverflowError."""
     return <int64_t>n if type(n) is int else index_to_word(n)
 
 
@@ -52,7 +52,7 @@ cdef int64_t index_to_word(object n) except? -1:
 
 
 def make(place, str name, uint32_t seats, uint32_t flags, int kind, uint64_t words, int64_t value, bytes meta):
-    """A new counter segment of `words` words; the first starts at `value`."""
+    """Make a counter segment of `words` words; the first starts at `value`."""
     cdef sk_plan plan
     plan.kind = kind
     plan.flags = flags
@@ -69,7 +69,7 @@ def make(place, str name, uint32_t seats, uint32_t flags, int kind, uint64_t wor
 
 
 def blueprint(value, striped):
-    """A counter that starts at the value. TypeError, OverflowError."""
+    """Return the blueprint of a counter that starts at `value`. TypeError, OverflowError."""
     cdef int64_t first = to_word(value)
     kind = KIND_STRIPED if striped else KIND_COUNTER
     return segments.Blueprint(
@@ -86,15 +86,15 @@ cdef class Counter(Handle):
 mode=None, group=None)\n--\n
     A signed 64-bit integer that threads and processes change in one atomic step each.
 
-    `striped=True` gives each process a word of its own: adding never contends, reading sums up, `add` returns
+    `striped=True` gives each process a word of its own: adding never contends, reading sums the words, `add` returns
     None and `compare_exchange` raises TypeError. `seats`: how many processes can attach at once.
-    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when what is there differs,
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure differs,
     OverflowError for a value past 64 bits, OutOfSharedMemory.
     """
 
     cdef uint64_t *word      # NULL once closed
     cdef readonly bint striped
-    cdef bint private        # its memory is this process's
+    cdef bint private        # whether its memory belongs to this process alone
     cdef str key             # of a counter in a group, else None
 
     def __init__(
@@ -121,9 +121,11 @@ mode=None, group=None)\n--\n
         self.private = isinstance(segment, PrivateSegment)
 
     cdef inline uint64_t *stripe(self) noexcept:
-        """This process's own word; another after a fork, because the child takes a seat of its own. Where there is no
-        seat, the base, which all share. In memory of this process, where there are more words than cores, the thread's.
-        Without a GIL its threads add at the same time, and each begins at the process's word to count to its own.
+        """Return the word of this process; the child of a fork gets another one, because it takes a seat of its own.
+
+        A process without a seat uses the base, which all share. In memory of this process, which has more words than
+        there are cores, the word belongs to the thread. Without a GIL the threads of a process add at the same time, so
+        each thread counts on from the word of the process to find its own.
         """
         cdef uint32_t word
         if self.private:
@@ -136,7 +138,7 @@ mode=None, group=None)\n--\n
         return sk_counter_word(self.word, word + 1)
 
     def close(self):
-        """Let go of the segment; using the handle afterwards raises ClosedError. Closing again does nothing.
+        """Let go of the segment. Using the handle afterwards raises ClosedError; closing again does nothing.
         """
         Handle.close(self)
 
@@ -147,7 +149,9 @@ mode=None, group=None)\n--\n
     @cython.binding(False)
     def add(self, n=1, /):
         """add($self, n=1, /)\n--\n
-        Add `n` in one step and return the new value (None when striped). OverflowError past 64 bits, value kept.
+        Add `n` in one step and return the new value (None when striped).
+
+        OverflowError past 64 bits; the value is unchanged then.
         """
         cdef int64_t total
         cdef int64_t step = to_word(n)
@@ -163,7 +167,7 @@ mode=None, group=None)\n--\n
 
     @property
     def value(self):
-        """The count; may be assigned. Striped: the sum at one moment, in which every finished `add` is."""
+        """The value; may be assigned. When striped, the sum at one moment, which includes every finished `add`."""
         if self.word is NULL:
             closed(self)
         if not self.striped:
@@ -177,7 +181,7 @@ mode=None, group=None)\n--\n
     def exchange(self, value):
         """Set the value and return the old one, in one step.
 
-        Striped: each `add` is counted once, in what is returned or in what stays.
+        When striped, each `add` is counted once, either in the returned value or in the one that stays.
         """
         cdef int64_t desired = to_word(value)
         if self.word is NULL:
@@ -187,7 +191,8 @@ mode=None, group=None)\n--\n
         return self.sum(&desired)
 
     cdef object sum(self, const int64_t *value):
-        """Base and stripes, an int of any size; with `value` set to that, in one step."""
+        """Return the sum of base and stripes, an int of any size; if `value` is given, set the sum to it in the same
+        step."""
         cdef sk_counter_sum sum
         cdef Segment segment = self.segment
         cdef uint64_t *word = self.word
@@ -202,7 +207,7 @@ mode=None, group=None)\n--\n
         return sum.base + (<object>sum.high << 64) + sum.low
 
     def compare_exchange(self, expected, desired):
-        """Set the value to `desired` if it is `expected`, in one step; whether it was. TypeError when striped.
+        """Set the value to `desired` if it is `expected`, in one step; return whether it was. TypeError when striped.
         """
         cdef int64_t seen = to_word(expected), wanted = to_word(desired)
         if self.word is NULL:
@@ -231,7 +236,7 @@ mode=None, group=None)\n--\n
         return self
 
     def statistics(self):
-        """The value and who is attached, at this moment: a CounterStatistics.
+        """Return the value and the attached processes at this moment: a CounterStatistics.
         """
         segment = self._segment()
         return CounterStatistics(segment.name, "Counter", self.value, self.striped, segment.attached())
@@ -249,12 +254,12 @@ mode=None, group=None)\n--\n
 
 
 def group_of(Segment segment):
-    """The group that one of its counters travels with."""
+    """Return the group of a counter, which is pickled with it."""
     return segments.open_as_kind(segment)
 
 
 def state(Segment segment):
-    """For listings."""
+    """Describe the state in one line, for listings."""
     return f"value {Counter._of(segment).value}"
 
 

@@ -21,7 +21,7 @@ cdef extern from *:
         uint64_t len
         uint64_t hash
         uint32_t kind
-        sk_part first            # the object itself, pickled, where its form does not give it back
+        sk_part first            # the object itself, pickled, if it cannot be restored from its form
 
     ctypedef struct sk_hash_secrets:
         pass

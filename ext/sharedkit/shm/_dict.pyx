@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The dict: reading takes no lock; writing tries once with the GIL held, then waits without it in slices."""
+"""The dict: a read takes no lock; a write tries once with the GIL held, then waits without it in slices."""
 
 import collections.abc
 import os
@@ -40,16 +40,16 @@ from sharedkit.statistics import DictStatistics
 KIND_DICT = 7
 cdef uint64_t FOR_EVER = <uint64_t>-1
 cdef enum:
-    SMALL = 1024              # bytes of a value that are read through the stack
-    QUICK = 32768             # bytes of a value that are written with the GIL held
-    TABLE_LOG2 = 7            # buckets of the first table
-    ARENA_LOG2 = 14           # bytes of the first arena
+    SMALL = 1024              # the largest value, in bytes, that is read through the stack
+    QUICK = 32768             # the largest value, in bytes, that is written with the GIL held
+    TABLE_LOG2 = 7            # log2 of the buckets of the first table
+    ARENA_LOG2 = 14           # log2 of the bytes of the first arena
 cdef object MISSING = object()
 cdef object empty = np.empty, loads = pickle.loads
 
 
 def make(place, str name, uint32_t seats, uint32_t flags, uint32_t kind=KIND_DICT):
-    """A new dict segment, whose hash has a seed of 128 bits that nobody can guess."""
+    """Make a dict segment; its hash has a seed of 128 bits that nobody can guess."""
     cdef sk_plan plan
     seed = int.from_bytes(os.urandom(16), "little")
     memset(&plan, 0, sizeof(plan))
@@ -68,14 +68,14 @@ def make(place, str name, uint32_t seats, uint32_t flags, uint32_t kind=KIND_DIC
 cdef class Dict(Handle):
     """Dict(mapping_or_pairs=(), /, *, name=None, exist_ok=False, persist=False, seats=192, \
 mode=None, group=None, **items)\n--\n
-    A `MutableMapping` in shared memory: picklable values, keys that are equal exactly when Python says so, in order of
-    insertion. Keys are numbers of any type, str, bytes, tuples, frozensets, enums, dates, frozen dataclasses and so on;
-    any other type wants `register_key`, and is a TypeError without (docs/placements.md).
+    A `MutableMapping` in shared memory, in order of insertion, with picklable values. Keys are equal exactly when
+    Python says so. They are numbers of any type, str, bytes, tuples, frozensets, enums, dates, frozen dataclasses and
+    so on; any other type needs `register_key` and raises TypeError without it (docs/placements.md).
 
-    Reading takes no lock and never sees half of a write. Each single operation is atomic, `setdefault`, `pop`, `add`
-    and `compare_exchange` among them; iteration goes over a snapshot. Values are copies: changing one that was read
-    changes nothing here. `update` and other operations on many keys are one atomic step a key.
-    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when what is there differs,
+    A read takes no lock and never sees half of a write. Each single operation is atomic, including `setdefault`, `pop`,
+    `add` and `compare_exchange`; iteration goes over a snapshot. Values are copies: changing a value that was read does
+    not change the dict. `update` and other operations on many keys are one atomic step for each key.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure differs,
     OutOfSharedMemory. Method: docs/decisions/0004.
     """
 
@@ -98,7 +98,7 @@ mode=None, group=None, **items)\n--\n
         try:
             for key, value in pairs.items():
                 self[key] = value
-        except BaseException:    # nobody has asked for a dict with half of them
+        except BaseException:    # a dict with only some of the items is of no use to anybody
             if fresh:
                 self.unlink()
             self.close()
@@ -123,7 +123,7 @@ mode=None, group=None, **items)\n--\n
     # --- one key -------------------------------------------------------------------------------
 
     cdef object aim(self, object key, sk_key *to, Plain *own):
-        """Encode and hash the key; what is returned owns its bytes and must outlive their use."""
+        """Encode and hash the key; the returned object owns the key's bytes and must outlive their use."""
         cdef KeyBytes other
         if self.s is NULL:
             closed(self)
@@ -141,13 +141,13 @@ mode=None, group=None, **items)\n--\n
         return owner
 
     cdef Segment held(self):
-        """The segment, after code of others has run, which may have closed the handle. ClosedError."""
+        """Return the segment after foreign code has run, which may have closed the handle. ClosedError."""
         if self.s is NULL:
             closed(self)
         return self.segment
 
     cdef object look(self, const sk_key *key, sk_hit *hit):
-        """The value, or MISSING; `hit` names its version."""
+        """Return the value, or MISSING; `hit` identifies its version."""
         cdef char small[SMALL]
         if self.s is NULL:    # the key's own code may have closed the handle
             closed(self)
@@ -161,8 +161,9 @@ mode=None, group=None, **items)\n--\n
         return MISSING
 
     cdef object look_large(self, const sk_key *key, char *head, sk_hit *hit):
-        """The same where `hit` and the first bytes tell of a large value: memory of its own is made, and filled in one
-        copy. Should the value have become another one meanwhile, that must look the same from outside, or is next."""
+        """Return a large value, described by `hit` and its first bytes: allocate memory for it and fill that in one
+        copy. If the value has been replaced meanwhile, the new one must have the same kind, size and head, or the loop
+        tries again with the new one."""
         cdef char told[SMALL]
         cdef sk_dict_target to
         cdef uint64_t size
@@ -202,7 +203,7 @@ mode=None, group=None, **items)\n--\n
         return unpickle_oob(item) if kind == KIND_PICKLE_OOB else decode(kind, PyBytes_AS_STRING(item), size)
 
     cdef int write(self, const sk_key *key, object item, int when, const sk_hit *same) except -100:
-        """SK_OK, or SK_EXISTS or SK_GONE as `when` says."""
+        """Write the value; return SK_OK, or SK_EXISTS or SK_GONE as `when` says."""
         cdef Segment segment = self.held()
         cdef Parcel parcel
         cdef Plain own
@@ -232,7 +233,7 @@ mode=None, group=None, **items)\n--\n
         return rc
 
     cdef int remove(self, const sk_key *key, int when, const sk_hit *same) except -100:
-        """SK_OK, SK_EMPTY, or SK_GONE as `when` says."""
+        """Remove the key; return SK_OK, SK_EMPTY, or SK_GONE as `when` says."""
         cdef Segment segment = self.held()
         cdef int rc = sk_dict_delete(segment.s, key, when, same, 0)
         while unanswered(segment, rc):
@@ -255,7 +256,7 @@ mode=None, group=None, **items)\n--\n
     @cython.binding(False)
     def get(self, key, default=None, /):
         """get($self, key, default=None, /)\n--\n
-        The value of `key`, or `default`.
+        Return the value of `key`, or `default`.
         """
         cdef sk_key at
         cdef Plain own
@@ -294,7 +295,7 @@ mode=None, group=None, **items)\n--\n
     @cython.binding(False)
     def setdefault(self, key, default=None, /):
         """setdefault($self, key, default=None, /)\n--\n
-        The value of `key`, set to `default` if it was missing, in one step.
+        Return the value of `key`, set to `default` first if it was missing, in one step.
         """
         cdef sk_key at
         cdef Plain own
@@ -309,10 +310,10 @@ mode=None, group=None, **items)\n--\n
                 _first = beside(owner, key, &at)
             if self.write(&at, default, SK_IF_MISSING, NULL) == SK_OK:
                 return default
-            PyErr_CheckSignals()    # others were faster; in a damaged dict they seem to be so for ever
+            PyErr_CheckSignals()    # others were faster; in a damaged dict this may seem so for ever
 
     def _insert(self, key):
-        """Set a missing key, in one step, to None; whether it was missing."""
+        """Set the key to None if it is missing, in one step; return whether it was missing."""
         cdef sk_key at
         cdef Plain own
         owner = self.aim(key, &at, &own)
@@ -371,7 +372,7 @@ mode=None, group=None, **items)\n--\n
     @cython.binding(False)
     def compare_exchange(self, key, expected, desired, /):
         """compare_exchange($self, key, expected, desired, /)\n--\n
-        Set `key` to `desired` if its value equals `expected`, in one step; whether it did.
+        Set `key` to `desired` if its value equals `expected`, in one step; return whether it did.
         """
         cdef sk_key at
         cdef Plain own
@@ -386,7 +387,7 @@ mode=None, group=None, **items)\n--\n
             PyErr_CheckSignals()
 
     def popitem(self):
-        """Remove and return the pair that was inserted last, in one step. KeyError when there is none."""
+        """Remove and return the pair that was inserted last, in one step. KeyError if the dict is empty."""
         cdef sk_key at
         cdef sk_hit hit
         cdef KeyBytes form
@@ -399,7 +400,7 @@ mode=None, group=None, **items)\n--\n
             if value is not MISSING and self.remove(&at, SK_IF_SAME, &hit) == SK_OK:
                 return key, value
             if value is MISSING:
-                if born == missed:    # what was gone is never there again as the very one: no bucket leads to it
+                if born == missed:    # a removed entry never comes back as the same one: no bucket leads to it
                     refuse(SK_CORRUPT, 0)
                 missed = born
             PyErr_CheckSignals()
@@ -407,7 +408,7 @@ mode=None, group=None, **items)\n--\n
     # --- all keys: from snapshots ---------------------------------------------------------------
 
     cdef bytes taken(self, bint values, uint64_t *used):
-        """Every entry as it lay in the arena at one moment, with or without its value: the first `used` bytes."""
+        """Return all entries as they were in the arena at one moment, with or without values, as `used` bytes."""
         if self.s is NULL:
             closed(self)
         cdef Segment segment = self.segment
@@ -427,7 +428,7 @@ mode=None, group=None, **items)\n--\n
         return body
 
     cdef list snapshot(self, bint keys, bint values):
-        """Keys, values or pairs as they were at one moment, in order of insertion."""
+        """Return the keys, values or pairs as they were at one moment, in order of insertion."""
         cdef uint64_t at = 0, used = 0
         cdef bytes body = self.taken(values, &used)
         cdef const char *to = PyBytes_AS_STRING(body)
@@ -444,7 +445,7 @@ mode=None, group=None, **items)\n--\n
         return [each[1] for each in found]
 
     cdef tuple newest(self):
-        """Form and object of the key that was inserted last, and a number of its own. KeyError when there is none."""
+        """Return form and object of the key inserted last, and the unique number of its entry. KeyError if none."""
         cdef uint64_t at = 0, used = 0
         cdef bytes body = self.taken(False, &used)
         cdef const char *to = PyBytes_AS_STRING(body)
@@ -484,15 +485,15 @@ mode=None, group=None, **items)\n--\n
         return reversed(self.snapshot(True, False))
 
     def keys(self):
-        """A view of the keys; iterating it goes over a snapshot."""
+        """Return a view of the keys; iteration goes over a snapshot."""
         return KeysFace(self)
 
     def values(self):
-        """A view of the values; iterating it goes over a snapshot."""
+        """Return a view of the values; iteration goes over a snapshot."""
         return SnapshotValues(self)
 
     def items(self):
-        """A view of the pairs; iterating it goes over a snapshot."""
+        """Return a view of the pairs; iteration goes over a snapshot."""
         return SnapshotItems(self)
 
     def _values(self):
@@ -502,23 +503,23 @@ mode=None, group=None, **items)\n--\n
         return self.snapshot(True, True)
 
     def as_dict(self):
-        """A plain dict of a snapshot."""
+        """Return a snapshot as a plain dict."""
         return dict(self.snapshot(True, True))
 
     def copy(self):
-        """A new dict without a name of its own choosing, made from a snapshot."""
+        """Return a new dict, made from a snapshot; it gets a random name."""
         return type(self)(self.as_dict())
 
     @classmethod
     def fromkeys(cls, keys, value=None, /):
-        """A new dict of these keys, each with this value."""
+        """Return a new dict of these keys, each with this value."""
         made = cls()
         for key in keys:
             made[key] = value
         return made
 
     def clear(self):
-        """Remove everything, in one step."""
+        """Remove all keys, in one step."""
         if self.s is NULL:
             closed(self)
         cdef Segment segment = self.segment
@@ -556,7 +557,7 @@ mode=None, group=None, **items)\n--\n
         return self.as_dict() == dict(other.items())
 
     def statistics(self):
-        """Sizes, who is attached and who is writing, at this moment: a DictStatistics."""
+        """Return sizes, attached processes and the process that is writing, at this moment: a DictStatistics."""
         cdef Segment segment = self._segment()
         cdef uint64_t size = 0, used = 0, buckets = 0
         cdef int rc = sk_dict_memory(segment.s, &size, &used, &buckets)
@@ -586,7 +587,7 @@ cdef int aim_at(KeyBytes key, sk_key *to) except -1:
 
 
 cdef object beside(object owner, object key, sk_key *to):
-    """Have the key itself stored, too, where its form does not give it back; what is returned owns its bytes."""
+    """Have the key itself stored, too, if it cannot be restored from its form; the returned object owns its bytes."""
     if type(owner) is not KeyBytes:
         return owner
     cdef bytes first = (<KeyBytes>owner).first(key)
@@ -596,7 +597,7 @@ cdef object beside(object owner, object key, sk_key *to):
 
 
 cdef void *memory_of(object array) except NULL:
-    """Where the bytes of a contiguous array begin, which holds on to them itself."""
+    """Return where the bytes of a contiguous array begin; the array itself keeps them alive."""
     cdef Py_buffer view
     PyObject_GetBuffer(array, &view, PyBUF_SIMPLE | PyBUF_WRITABLE)
     PyBuffer_Release(&view)
@@ -604,7 +605,7 @@ cdef void *memory_of(object array) except NULL:
 
 
 def state(Segment segment):
-    """For listings."""
+    """Describe the state in one line, for listings."""
     return f"{len(Dict._of(segment))} keys"
 
 
@@ -613,8 +614,8 @@ segments.register_kind(segments.Kind(KIND_DICT, "Dict", Dict._of, state))
 
 
 cdef uint64_t behind(const sk_entry *entry, uint64_t at, uint64_t used, bint values) except 0:
-    """Where the next entry begins. CorruptSegmentError: it was sound in the arena, so somebody writes there who should
-    not."""
+    """Return where the next entry begins. CorruptSegmentError: the entry was sound in the arena, so something writes
+    there that must not."""
     cdef uint64_t left = used - at, size = sizeof(sk_entry)
     if left < size:
         refuse(SK_CORRUPT, 0)
@@ -631,16 +632,16 @@ cdef const char *first_of(const sk_entry *entry) noexcept:
 
 
 cdef object key_of(const sk_entry *entry):
-    """The key that was stored first, of those that are equal."""
+    """Return the key object of the entry: of all equal keys, the one that was stored first."""
     cdef const char *first = first_of(entry)
     cdef uint64_t size = sk_entry_first_len(entry)
     if size:
-        return pickle.loads(first[:size])    # what fills its last word stands behind its end
+        return pickle.loads(first[:size])    # the padding of its last word follows the end of the pickle
     return key_object(sk_entry_key_kind(entry), <const char *>entry + sizeof(sk_entry), sk_entry_key_len(entry))
 
 
 class SnapshotValues(ValuesFace):
-    """Values of a Dict."""
+    """The values of a Dict."""
 
     def __iter__(self):
         return iter(self._mapping._values())
@@ -653,7 +654,7 @@ class SnapshotValues(ValuesFace):
 
 
 class SnapshotItems(ItemsFace):
-    """Pairs of a Dict."""
+    """The pairs of a Dict."""
 
     def __iter__(self):
         return iter(self._mapping._items())

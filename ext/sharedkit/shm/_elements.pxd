@@ -1,4 +1,4 @@
-"""The elements of an array, for its face."""
+"""The elements of an array, for the class Array."""
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
@@ -10,16 +10,16 @@ cdef extern from "structures/sk_array.h" nogil:
                                            const void *values, uint64_t step, void *sums) noexcept
 
 
-# What can be added to atomically. The rest can be exchanged if it is 1, 2, 4 or 8 bytes wide.
+# The element types that atomic addition supports. Other types can be exchanged if they are 1, 2, 4 or 8 bytes wide.
 cdef enum Number:
     OTHER, INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, UINT64, FLOAT32, FLOAT64
 
 
 cdef class Elements:
-    """The memory of an array's elements. Views hold it, and it holds the mapping."""
+    """The memory of an array's elements. Views keep it alive, and it keeps the mapping alive."""
 
     cdef Segment segment
-    cdef PrivateSegment private      # the same, where it is one; else None
+    cdef PrivateSegment private      # the same segment if it is a private one; else None
     cdef object dtype
     cdef unsigned char *data
     cdef uint64_t count

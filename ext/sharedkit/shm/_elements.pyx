@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The elements of an array: atomic steps on them by flat position, and the memory that views stand on."""
+"""The elements of an array: atomic steps on them by flat position, and the memory that views use."""
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
 from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_AsUnsignedLongLong
@@ -39,10 +39,10 @@ cdef extern from "structures/sk_array.h" nogil:
     uint64_t sk_array_add_many_f64(void *, uint64_t, const int64_t *, uint64_t, const void *, uint64_t, void *) noexcept
 
 cdef enum:
-    QUICK = 256         # additions that are not worth letting go of the GIL
-    PLAIN = 16384       # additions of threads that the GIL keeps apart: plain ones, 20 us at most
-    DENSE = 4           # additions an element from which on they are summed up first: see sk_array.h
-    OWN = 4 << 20       # bytes of sums at most, so that they stay in the cache
+    QUICK = 256         # up to so many additions it is not worth releasing the GIL
+    PLAIN = 16384       # up to so many additions are plain ones where the GIL keeps threads apart: 20 us at most
+    DENSE = 4           # from so many additions per element on, they are summed first: see sk_array.h
+    OWN = 4 << 20       # the most bytes of sums, so that they stay in the cache
 
 cdef dict NUMBERS = {
     ("i", 1): INT8, ("i", 2): INT16, ("i", 4): INT32, ("i", 8): INT64,
@@ -52,7 +52,8 @@ cdef dict NUMBERS = {
 
 
 cdef Elements elements_of(Segment segment, object dtype):
-    """The elements of an array's segment; CorruptSegmentError when its numbers contradict themselves or the dtype."""
+    """Return the elements of an array's segment; CorruptSegmentError when its numbers contradict each other or the
+    dtype."""
     if sk_array_refuse(segment.s) != SK_OK or dtype.itemsize != sk_header_of(segment.s).param[SK_ARRAY_ITEMSIZE]:
         refuse(SK_CORRUPT, 0)
     cdef Elements self = Elements.__new__(Elements)
@@ -79,7 +80,7 @@ cdef class Elements:
         return 0
 
     cdef int bits_of(self, object value, void *bits) except -1:
-        """The bytes of one element of that value. OverflowError when it does not fit, TypeError."""
+        """Store the bytes of one element of that value in `bits`. OverflowError when it does not fit, TypeError."""
         cdef bytes raw
         if self.number == INT64:
             (<int64_t *>bits)[0] = to_signed(value, -<int64_t>0x7fffffffffffffff - 1, 0x7fffffffffffffff)
@@ -109,7 +110,7 @@ cdef class Elements:
         return 0
 
     cdef object add(self, Py_ssize_t place, object n):
-        """Add to one element; what it was before."""
+        """Add to one element; return the value from before."""
         cdef uint64_t n_bits = 0
         cdef void *bits = &n_bits
         cdef void *at = self.data + place * <Py_ssize_t>self.itemsize
@@ -135,15 +136,15 @@ cdef class Elements:
         return sk_array_add_i8(<uint8_t *>at, (<uint8_t *>bits)[0])
 
     cdef bint exchange_if(self, Py_ssize_t place, object expected, object desired) except -1:
-        """Set one element if its bytes are as expected; whether it was."""
+        """Set one element if its bytes are as expected; return whether they were."""
         cdef uint64_t seen = 0, wanted = 0
         self.bits_of(expected, &seen)
         self.bits_of(desired, &wanted)
         return sk_array_exchange_if(self.data + place * <Py_ssize_t>self.itemsize, self.itemsize, &seen, &wanted)
 
     cdef int add_many(self, object positions, object values) except -1:
-        """Add to the elements at flat `positions` (int64, contiguous) the `values`: an int or a float, or of the dtype,
-        as many or one. OverflowError, TypeError."""
+        """Add `values` to the elements at flat `positions` (int64, contiguous). `values` is an int or a float, or an
+        array of the dtype with one value or one for each position. OverflowError, TypeError."""
         cdef Py_buffer where
         cdef uint64_t one = 0
         if type(values) is int or type(values) is float:
@@ -222,7 +223,7 @@ cdef class Elements:
 
 
 cdef int64_t to_signed(object value, int64_t lowest, int64_t highest) except? -1:
-    """An integer within bounds. TypeError, OverflowError."""
+    """Return the value as an integer within bounds. TypeError, OverflowError."""
     cdef int overflow = 0
     cdef int64_t word
     if type(value) is not int:
@@ -234,7 +235,8 @@ cdef int64_t to_signed(object value, int64_t lowest, int64_t highest) except? -1
 
 
 def fold(positions, indices, length, axis):
-    """Carry flat `positions` on by one axis; both int64 and contiguous. IndexError, positions then half done."""
+    """Extend flat `positions` by the indices of one axis; both are int64 and contiguous. IndexError; then only some of
+    the positions are extended."""
     cdef Py_buffer there, here
     cdef uint64_t n, good, along = length
     PyObject_GetBuffer(positions, &there, PyBUF_SIMPLE)

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The event: one look at a word with the GIL held, then waiting without it in slices that let signals through."""
+"""The event: `wait` reads a word with the GIL held, then waits without it in slices that let signals through."""
 
 import warnings
 
@@ -43,7 +43,7 @@ cdef struct Wanted:
 
 
 def make(place, str name, uint32_t seats, uint32_t flags):
-    """A new event segment; the flag is down."""
+    """Make an event segment; the flag is not set."""
     cdef sk_plan plan
     memset(&plan, 0, sizeof(plan))
     plan.kind = KIND_EVENT
@@ -75,11 +75,11 @@ cdef int wait_slice(sk_segment *s, void *what, uint64_t until, sk_wait_state *wa
 
 cdef class Event(Handle):
     """Event(*, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
-    A flag that threads and processes wait for, with the face of `threading.Event`.
+    A flag that threads and processes wait for, with the interface of `threading.Event`.
 
-    `set` is one atomic change and a wake-up: it waits for nobody, so a dead or stopped waiter cannot hold it up. A set
-    that is cleared at once still releases all who waited. `seats`: how many processes can attach at once.
-    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when what is there differs,
+    `set` is one atomic change and a wake-up: it waits for nobody, so a dead or stopped waiter cannot delay it. A `set`
+    that is cleared at once still releases all threads that waited. `seats`: how many processes can attach at once.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure differs,
     OutOfSharedMemory. Method: one futex word that counts how often it was set (ext/include/structures/sk_event.h).
     """
 
@@ -104,7 +104,7 @@ cdef class Event(Handle):
         self.flag = sk_event_of(self.s)
 
     def close(self):
-        """Let go of the segment; using the handle afterwards raises ClosedError. Closing again does nothing.
+        """Let go of the segment. Using the handle afterwards raises ClosedError; closing again does nothing.
         """
         Handle.close(self)
 
@@ -122,7 +122,7 @@ cdef class Event(Handle):
         return sk_event_poll(self.flag) & SK_EVENT_UP != 0
 
     def isSet(self):
-        """The old name of `is_set`; gives a DeprecationWarning.
+        """Return `is_set()`, whose old name this is; gives a DeprecationWarning.
         """
         warnings.warn("isSet() is deprecated, use is_set() instead", DeprecationWarning, stacklevel=1)
         return self.is_set()
@@ -130,7 +130,7 @@ cdef class Event(Handle):
     @cython.binding(False)
     def set(self):
         """set($self)\n--\n
-        Set the flag and release all who wait.
+        Set the flag and wake all waiters.
         """
         if self.flag is NULL:
             closed(self)
@@ -139,7 +139,7 @@ cdef class Event(Handle):
     @cython.binding(False)
     def clear(self):
         """clear($self)\n--\n
-        Take the flag down.
+        Clear the flag.
         """
         if self.flag is NULL:
             closed(self)
@@ -148,9 +148,10 @@ cdef class Event(Handle):
     @cython.binding(False)
     def wait(self, timeout=None):
         """wait($self, timeout=None)\n--\n
-        Wait until the flag is set, up to `timeout` seconds (None: for ever; 0 or less: not at all). Whether it was.
+        Wait until the flag is set, up to `timeout` seconds (None: for ever; 0 or less: not at all).
 
-        Raises OverflowError where it must wait for a timeout past threading.TIMEOUT_MAX.
+        Returns whether it was set. Raises OverflowError if it must wait and the timeout is longer than
+        threading.TIMEOUT_MAX.
         """
         if self.flag is NULL:
             closed(self)
@@ -173,7 +174,7 @@ cdef class Event(Handle):
         return rc == SK_OK
 
     def await_(self, timeout=None):
-        """Wait as `wait` does, without blocking the event loop; a coroutine. (`await` is a word of the language.)
+        """Wait as `wait` does, without blocking the event loop; a coroutine. (`await` is a Python keyword.)
         """
         if self.flag is NULL:
             closed(self)
@@ -186,7 +187,9 @@ cdef class Event(Handle):
         return waiting(waiter)
 
     def statistics(self):
-        """Whether it is set, how many threads of all processes wait, who is attached: an EventStatistics.
+        """Return whether the flag is set, how many threads wait in all processes, and which processes are attached.
+
+        The result is an EventStatistics.
         """
         if self.flag is NULL:
             closed(self)
@@ -207,7 +210,7 @@ cdef class Event(Handle):
 
 
 def state(Segment segment):
-    """For listings."""
+    """Describe the state in one line, for listings."""
     there = Event._of(segment).statistics()
     return f"{'set' if there.is_set else 'unset'}, {there.waiting} waiting"
 

@@ -22,12 +22,12 @@ cdef extern from *:
         uint32_t put_lock
         uint32_t get_lock
         uint32_t state
-        uint64_t token        # of a producer that waits for room, or 0
+        uint64_t token        # the fairness token of a producer that waits for room, or 0
 
     ctypedef struct sk_call:
         uint64_t until
         cbool willing
-        sk_wait_state *wait        # of a call that heeds turns or judges who stands still, or NULL
+        sk_wait_state *wait        # the wait state of a call that heeds the token or detects stalled holders, or NULL
 
     ctypedef struct sk_found:
         uint64_t head
@@ -69,10 +69,10 @@ cdef extern from *:
 
 
 cdef inline str inside(const sk_stall *stall):
-    """What the holder of the lock is in the midst of."""
+    """Return the operation that the holder of the lock is in the middle of."""
     return "get()" if stall.which == SK_QUEUE_GET else "put()"
 
 
 cdef enum:
-    SMALL = 2048              # bytes of an item that are taken through the stack
-    QUICK = 32768             # bytes of an item that are copied with the GIL held
+    SMALL = 2048              # the largest item, in bytes, that is taken through the stack
+    QUICK = 32768             # the largest item, in bytes, that is copied with the GIL held

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The queue: one try with the GIL held, then waiting without it in slices that let signals through."""
+"""The queue: each call tries once with the GIL held, then waits without it in slices that let signals through."""
 
 import operator
 import queue
@@ -44,17 +44,17 @@ cdef extern from "structures/sk_queue_tasks.h" nogil:
 
 KIND_QUEUE = 4
 cdef uint64_t FOR_EVER = <uint64_t>-1
-cdef uint64_t SHORT_NS = 2000000        # the longest that the loop waits for a lock of the queue, where it must
-FIRST_LOG2 = 10              # units of the first ring: 16 KiB; it doubles as needed and as there is room
+cdef uint64_t SHORT_NS = 2000000        # the longest that the event loop waits for a lock of the queue, if it must
+FIRST_LOG2 = 10              # log2 of the units of the first ring (16 KiB); it doubles when needed, if there is room
 cdef object NOT_YET = object()
 cdef object Empty = queue.Empty, Full = queue.Full, ShutDown = errors.ShutDown
 cdef enum:
-    BATCH_UNITS = 1 << 14     # of a get_many at once: 256 KiB
+    BATCH_UNITS = 1 << 14     # the most units that get_many takes at once: 256 KiB
 STATES = ("open", "shutdown", "shutdown-immediate")
 
 
 def make(place, str name, uint32_t seats, uint32_t flags, uint64_t maxsize, uint32_t log2, uint64_t start):
-    """A new queue segment whose first ring has 2**log2 units and whose first position is `start`."""
+    """Make a queue segment whose first ring has 2**log2 units and whose first position is `start`."""
     cdef sk_plan plan
     memset(&plan, 0, sizeof(plan))
     plan.kind = KIND_QUEUE
@@ -70,12 +70,12 @@ def make(place, str name, uint32_t seats, uint32_t flags, uint64_t maxsize, uint
 
 
 cdef bint never_over(cbool willing, object timeout) except -1:
-    """Whether it is too long to be waited for. TypeError, ValueError."""
+    """Return whether the call would wait for a timeout that is too long. TypeError, ValueError."""
     return willing and timeout is not None and is_too_long(deadline_of(timeout))
 
 
 cdef object bound_of(object maxsize):
-    """0 or less is no bound. TypeError, ValueError."""
+    """Return the bound; 0 means no bound, as does a negative `maxsize`. TypeError, ValueError."""
     bound = max(operator.index(maxsize), 0)
     if bound >= 1 << 63:
         raise ValueError(f"maxsize must be less than 2**63: {maxsize}")
@@ -83,8 +83,8 @@ cdef object bound_of(object maxsize):
 
 
 cdef uint64_t deadline_at_the_lock(object timeout) noexcept:
-    """Of a put into a queue without a bound, which has nothing else to wait for; what is no time is none, as in
-    `queue.Queue`."""
+    """Return the deadline of a put into an unbounded queue, which waits only for the lock. An invalid timeout means no
+    deadline, as in `queue.Queue`."""
     cdef uint64_t until
     try:
         until = deadline_of(timeout)
@@ -94,7 +94,7 @@ cdef uint64_t deadline_at_the_lock(object timeout) noexcept:
 
 
 def blueprint(maxsize):
-    """A queue of so many items."""
+    """Return the blueprint of a queue of at most `maxsize` items."""
     bound = bound_of(maxsize)
     return segments.Blueprint(
         KIND_QUEUE,
@@ -105,14 +105,14 @@ def blueprint(maxsize):
 
 cdef class Queue(Handle):
     """Queue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
-    A first-in, first-out queue with the face of `queue.Queue` of Python 3.13, between threads and processes.
+    A first-in, first-out queue between threads and processes, with the interface of `queue.Queue` of Python 3.13.
 
-    At most `maxsize` items; 0 or less: as many as memory holds (32 GiB at once). Items are copied: `None bool int
-    float bytes str` and NumPy arrays fast, all else by pickle 5. Any number of producers and consumers; order is kept
-    per producer. Where a process is stopped inside (SIGSTOP), calls that do not block raise Full or Empty after 0.1 s,
-    with a text that names it. `seats`: how many processes can attach at once.
-    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when what is there differs,
-    OutOfSharedMemory. Method: a byte ring with one commit word a side, docs/decisions/0002.
+    It holds at most `maxsize` items; 0 or less: as many as memory holds (32 GiB at once). Items are copied: `None bool
+    int float bytes str` and NumPy arrays fast, everything else by pickle 5. Any number of producers and consumers;
+    order is kept for each producer. While a process is stopped (SIGSTOP) inside a call, non-blocking calls raise Full
+    or Empty after 0.1 s, with a message that names the process. `seats`: how many processes can attach at once.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure differs,
+    OutOfSharedMemory. Method: a byte ring with one commit word for each side, docs/decisions/0002.
     """
 
     __class_getitem__ = classmethod(types.GenericAlias)
@@ -142,7 +142,7 @@ cdef class Queue(Handle):
         """put($self, item, block=True, timeout=None, *, blocking=None)\n--\n
         Put `item`, waiting for room up to `timeout` seconds (None: for ever) if `block`.
 
-        Raises queue.Full, ShutDown, OutOfSharedMemory, and at once what pickling the item raises.
+        Raises queue.Full, ShutDown, OutOfSharedMemory, and, before any wait, what pickling the item raises.
         """
         if self.s is NULL:
             closed(self)
@@ -193,8 +193,8 @@ cdef class Queue(Handle):
     def put_many(self, items, block=True, timeout=None, *, blocking=None):
         """Put the items in order, in as few commits as there is room for.
 
-        All are encoded before the first goes in, so an item that cannot be pickled leaves the queue as it was.
-        Raises as `put` does; Full, ShutDown and OutOfSharedMemory say in their attribute `put` how many went in.
+        All items are encoded before the first goes in, so an item that cannot be pickled leaves the queue unchanged.
+        Raises as `put` does; the attribute `put` of Full, ShutDown and OutOfSharedMemory is the number that went in.
         """
         if self.s is NULL:
             closed(self)
@@ -213,7 +213,7 @@ cdef class Queue(Handle):
         """get($self, block=True, timeout=None, *, blocking=None)\n--\n
         Take the first item, waiting for one up to `timeout` seconds (None: for ever) if `block`.
 
-        Raises queue.Empty, ShutDown, and what unpickling the item raises (it is taken then).
+        Raises queue.Empty, ShutDown, and what unpickling the item raises (the item is taken then).
         """
         cdef char small[SMALL]
         cdef sk_found found
@@ -253,7 +253,7 @@ cdef class Queue(Handle):
                 raise ShutDown
             elif rc == SK_INTERRUPTED or rc == SK_STALLED:
                 attend_getting(segment)
-                # Between hearing signals and returning with an item there is no waiting for the GIL.
+                # After the check for signals, the call does not wait for the GIL before it returns an item.
                 rc = sk_queue_get(segment.s, small, SMALL, &found, at_once)
                 if rc == SK_OK:
                     return decode(found.kind, small, found.payload)
@@ -274,11 +274,12 @@ cdef class Queue(Handle):
         return self.get(False)
 
     def get_many(self, max_items=None, block=True, timeout=None, *, blocking=None):
-        """Wait for the first item as `get` does, then take what is there, at most `max_items`; a list, never empty
-        unless `max_items` is 0. What others put while the first part is being copied out may be among it: the list is
-        bounded by that part and what the queue holds then, so by twice `maxsize` where there is one.
+        """Wait for the first item as `get` does, then take the items that are there, at most `max_items`; return a
+        list, which is empty only if `max_items` is 0.
 
-        Raises as `get` does. When an item cannot be unpickled, the error's attribute `items` has the others.
+        The list may include items that others put while the first part is copied out. It is bounded by that part plus
+        what the queue holds then, so by twice `maxsize` if there is a bound. Raises as `get` does. If an item cannot be
+        unpickled, the error's attribute `items` has the others.
         """
         if self.s is NULL:
             closed(self)
@@ -291,18 +292,18 @@ cdef class Queue(Handle):
         return get_batch(segment, max_items, call)
 
     def __iter__(self):
-        """Items as `get` takes them, waiting for each, until the queue is shut down and empty: `for item in q`."""
+        """Yield items as `get` takes them, waiting for each, until the queue is shut down and empty."""
         self._segment()
         return until_shutdown(self.get)
 
     def __contains__(self, item):
-        """TypeError, for to look is to take."""
+        """Raise TypeError: a search would have to take the items."""
         refuse_search()
 
     # --- from an event loop ----------------------------------------------------------------------
 
     cdef object take_now(self):
-        """A first item that is small, if there is one and nobody waits before this one; or NOT_YET."""
+        """Take the first item if it is small and nobody waits ahead of this call; else return NOT_YET."""
         cdef char small[SMALL]
         cdef sk_found found
         cdef sk_call at_once
@@ -314,7 +315,7 @@ cdef class Queue(Handle):
         return decode(found.kind, small, found.payload)
 
     cdef bint put_now(self, object item) noexcept:
-        """Put an item that is small and plain, if there is room and nobody waits before this one; whether it did."""
+        """Put the item if it is small and plain, there is room and nobody waits ahead; return whether it was put."""
         cdef Plain own
         cdef sk_call at_once
         at_once.until = 0
@@ -327,7 +328,7 @@ cdef class Queue(Handle):
         return sk_queue_put(self.s, &own.part, own.n, own.kind, at_once) == SK_OK
 
     async def aput(self, item, block=True, timeout=None, *, blocking=None):
-        """Put as `put` does, without blocking the event loop; a coroutine. Cancelled, it has put nothing.
+        """Put as `put` does, without blocking the event loop; a coroutine. A cancelled task has put nothing.
         """
         if self.s is NULL:
             closed(self)
@@ -344,7 +345,9 @@ cdef class Queue(Handle):
         return put_one(segment, item, willing, timeout)
 
     def aput_many(self, items, block=True, timeout=None, *, blocking=None):
-        """Put as `put_many` does, without blocking the event loop; a coroutine. Cancelled, it may have put the first.
+        """Put as `put_many` does, without blocking the event loop; a coroutine.
+
+        A cancelled task may have put the first items.
         """
         cdef cbool willing = block if blocking is None else blocking
         if never_over(willing, timeout):
@@ -352,9 +355,9 @@ cdef class Queue(Handle):
         return put_all(self._segment(), items, willing, timeout)
 
     async def aget(self, block=True, timeout=None, *, blocking=None):
-        """Take as `get` does, without blocking the event loop; a coroutine. Cancelled, it has taken nothing.
+        """Take as `get` does, without blocking the event loop; a coroutine. A cancelled task has taken nothing.
 
-        Tasks of a loop get their items in the order in which they came.
+        Tasks of one loop get their items in the order in which they came.
         """
         if self.s is NULL:
             closed(self)
@@ -370,7 +373,7 @@ cdef class Queue(Handle):
         return get_one(self._segment(), willing, timeout)
 
     def aget_many(self, max_items=None, block=True, timeout=None, *, blocking=None):
-        """Take as `get_many` does, without blocking the event loop; a coroutine. Cancelled, it has taken nothing.
+        """Take as `get_many` does, without blocking the event loop; a coroutine. A cancelled task has taken nothing.
         """
         cdef cbool willing = block if blocking is None else blocking
         if never_over(willing, timeout):
@@ -383,7 +386,7 @@ cdef class Queue(Handle):
         return join_all(self._segment())
 
     def __aiter__(self):
-        """Items, until the queue is shut down and empty: `async for item in q`."""
+        """Yield items until the queue is shut down and empty: `async for item in q`."""
         return coroutines().iterate(self.aget)
 
     # --- tasks, sizes, end ----------------------------------------------------------------------
@@ -391,7 +394,7 @@ cdef class Queue(Handle):
     @cython.binding(False)
     def task_done(self):
         """task_done($self)\n--\n
-        Say that an item taken earlier is done with. ValueError when called more often than items were put.
+        Mark an item taken earlier as done. ValueError when called more often than items were put.
         """
         if self.s is NULL:
             closed(self)
@@ -400,12 +403,12 @@ cdef class Queue(Handle):
             refuse(rc, 0)
 
     def join(self):
-        """Wait until every item that was put is done with.
+        """Wait until every item that was put is marked as done.
         """
         if self.s is NULL:
             closed(self)
         cdef Segment segment = self.segment
-        cdef int rc = SK_INTERRUPTED    # so that handlers run, also where there is nothing to wait for
+        cdef int rc = SK_INTERRUPTED    # so that handlers run, even if there is nothing to wait for
         while unanswered(segment, rc):
             with nogil:
                 rc = sk_queue_join(segment.s, FOR_EVER)
@@ -413,7 +416,7 @@ cdef class Queue(Handle):
             refuse(rc, 0)
 
     def shutdown(self, immediate=False):
-        """Make `put` raise ShutDown, and `get` too once the queue is empty, or at once if `immediate`.
+        """Make `put` raise ShutDown, and `get` too, once the queue is empty, or at once if `immediate`.
         """
         if self.s is NULL:
             closed(self)
@@ -427,25 +430,25 @@ cdef class Queue(Handle):
             refuse(rc, 0)
 
     def qsize(self):
-        """How many items there are; exact at one moment, which may be past.
+        """Return how many items are in the queue; exact at one moment, which may be past.
         """
         if self.s is NULL:
             closed(self)
         return sk_queue_count(sk_queue_of(self.s))
 
     def empty(self):
-        """Whether there is no item.
+        """Whether the queue has no item.
         """
         return self.qsize() == 0
 
     def full(self):
-        """Whether there are `maxsize` items; never when there is no bound.
+        """Whether the queue has `maxsize` items; always False when there is no bound.
         """
         return 0 < self.maxsize <= self.qsize()
 
     @property
     def maxsize(self):
-        """How many items fit; 0 when only memory bounds it. May be assigned at any time."""
+        """How many items fit; 0 when only memory bounds the queue. May be assigned at any time."""
         if self.s is NULL:
             closed(self)
         return sk_queue_maxsize(sk_queue_of(self.s))
@@ -460,7 +463,7 @@ cdef class Queue(Handle):
 
     @property
     def unfinished_tasks(self):
-        """Items put that are not yet done with."""
+        """How many items were put and are not yet marked as done."""
         if self.s is NULL:
             closed(self)
         return sk_queue_unfinished_now(sk_queue_of(self.s))
@@ -473,15 +476,15 @@ cdef class Queue(Handle):
         return sk_queue_of(self.s).state != 0
 
     def join_thread(self):
-        """Nothing to wait for: `put` returns when the item is in the queue. For code written for multiprocessing.
+        """Do nothing: `put` returns when the item is in the queue. Exists for code written for multiprocessing.
         """
 
     def cancel_join_thread(self):
-        """Nothing to cancel, as for `join_thread`.
+        """Do nothing, as `join_thread`.
         """
 
     def statistics(self):
-        """Sizes, state, who is attached and who is inside `put` and `get`, at this moment: a QueueStatistics.
+        """Return sizes, state, attached processes and those inside `put` and `get`, at this moment: a QueueStatistics.
         """
         cdef Segment segment = self._segment()
         cdef sk_queue *q = sk_queue_of(segment.s)
@@ -506,7 +509,7 @@ cdef class Queue(Handle):
 
 
 def state(Segment segment):
-    """For listings."""
+    """Describe the state in one line, for listings."""
     there = Queue._of(segment)
     return f"{there.qsize()} items, {STATES[min(sk_queue_of(segment.s).state, 2)]}"
 
@@ -561,14 +564,14 @@ cdef class Batch:
         return 0
 
     cdef uint64_t payload_at(self, uint64_t at) noexcept:
-        """Bytes of the item whose record begins at unit `at`."""
+        """Return the size in bytes of the item whose record begins at unit `at`."""
         cdef uint64_t head
         memcpy(&head, self.at + at * SK_UNIT, SK_RECORD_HEAD)
         return sk_record_payload(head)
 
 
 cdef Batch batch_of(object items):
-    """The items, encoded. What pickling raises."""
+    """Encode the items. Raises what pickling raises."""
     cdef Batch batch = Batch.__new__(Batch)
     for item in items:
         batch.add(item)
@@ -576,7 +579,7 @@ cdef Batch batch_of(object items):
 
 
 cdef int refuse_put(Segment segment, int rc, uint64_t payload) except -1:
-    """What `refuse` raises for an item of so many bytes, with the queue's own numbers where memory was short."""
+    """Raise as `refuse` does for an item of `payload` bytes; if memory was short, add the queue's own numbers."""
     cdef uint64_t holds, used, lacks
     try:
         refuse(rc, payload)
@@ -620,7 +623,7 @@ cdef int put_batch(Segment segment, object items, sk_call call) except -1:
 cdef int put_waiting(
     Segment segment, const sk_part *parts, uint32_t n, uint32_t kind, uint64_t payload, sk_call call
 ) except -1:
-    """Put an item of so many bytes, waiting without the GIL."""
+    """Put an item of `payload` bytes, waiting without the GIL."""
     cdef sk_wait_state wait
     cdef int rc
     memset(&wait, 0, sizeof(wait))
@@ -635,7 +638,7 @@ cdef int put_waiting(
 
 
 cdef int go_on_putting(Segment segment, int rc, const sk_wait_state *wait, uint64_t payload) except -1:
-    """After a put that ended so: let signals through if it is to be tried again. Raises if it is not."""
+    """Handle the status of a put: let signals through if the put is to be tried again, else raise."""
     try:
         if rc == SK_INTERRUPTED or rc == SK_STALLED and goes_on(segment, &wait.stall):
             attend(segment)
@@ -654,7 +657,7 @@ cdef int go_on_putting(Segment segment, int rc, const sk_wait_state *wait, uint6
 
 
 cdef list get_batch(Segment segment, object max_items, sk_call call):
-    """Wait for the first as `call` says, then take what is there."""
+    """Wait for the first item as `call` says, then take the items that are there."""
     cdef uint64_t most = FOR_EVER
     cdef list items = []
     cdef bint first = True
@@ -677,17 +680,17 @@ cdef list get_batch(Segment segment, object max_items, sk_call call):
         except BaseException as why:
             why.items = items
             raise
-        if first and items:    # what is there now, and not what comes meanwhile
+        if first and items:    # take only what is there now, not what comes meanwhile
             most = min(most, len(items) + <uint64_t>sk_queue_count(sk_queue_of(segment.s)))
             first = False
             if call.willing:
-                call.until = FOR_EVER    # of the lock; who was not willing to wait says how long for that
+                call.until = FOR_EVER    # for the lock; a caller not willing to wait has set how long to wait for that
             call.willing = False
     return items
 
 
 cdef int attend_getting(Segment segment) except -1:
-    """`attend`, for one who waits for items: if that raises, whoever called this one is sent to the next."""
+    """Call `attend` for a waiter for items; if it raises, pass the wake-up of this waiter on to the next one."""
     try:
         attend(segment)
     except BaseException:
@@ -697,8 +700,8 @@ cdef int attend_getting(Segment segment) except -1:
 
 
 cdef tuple take_large(Segment segment, char *start, uint64_t have, sk_found *found, sk_call call):
-    """Take the item that `found` describes into memory of its own: (True, item); (False, None) when another took it.
-    `call` says how long to wait for the lock."""
+    """Take the item that `found` describes into memory of its own: return (True, item), or (False, None) if another
+    consumer took it. `call` says how long to wait for the lock."""
     cdef uint64_t skip = 0
     cdef int rc = SK_INTERRUPTED
     cdef char *to
@@ -735,7 +738,8 @@ cdef tuple take_large(Segment segment, char *start, uint64_t have, sk_found *fou
 
 
 cdef int take_batch(Segment segment, list items, uint64_t most, sk_call call) except -1:
-    """Append what one commit takes; 0 when the queue is empty. What decoding raises comes after all are decoded."""
+    """Append the items of one commit; return 0 when the queue is empty. An error of decoding is raised after all items
+    are decoded."""
     cdef uint64_t units, at = 0, head, payload
     cdef uint32_t n = 0, _record
     cdef sk_found found
@@ -774,7 +778,7 @@ cdef int take_batch(Segment segment, list items, uint64_t most, sk_call call) ex
             memcpy(&head, to + at * SK_UNIT, SK_RECORD_HEAD)
             payload = sk_record_payload(head)
             if not sk_record_sound(head) or sk_record_units(payload) > units - at:
-                refuse(SK_CORRUPT, 0)    # it was sound in the ring: somebody writes there who should not
+                refuse(SK_CORRUPT, 0)    # the record was sound in the ring: something writes there that must not
             try:
                 items.append(decode(sk_record_kind(head), <char *>to + at * SK_UNIT + SK_RECORD_HEAD, payload))
             except BaseException as why:
@@ -787,11 +791,12 @@ cdef int take_batch(Segment segment, list items, uint64_t most, sk_call call) ex
         PyMem_RawFree(to)
 
 
-# --- the wait of a task: the same kernels, put aside where they would sleep -------------------------------
+# --- the wait of a task: the same kernel calls, put aside where they would sleep --------------------------
 
 
 cdef class QueueWaiter(Waiter):
-    """One that is not willing waits for a lock of the queue alone, and not in line."""
+    """A task's wait at a queue. A call that is not willing to wait waits only for a lock of the queue, and not in line.
+    """
 
     cdef sk_call call
     cdef sk_wait_state wait
@@ -807,14 +812,14 @@ cdef class QueueWaiter(Waiter):
         self.call.wait = &self.wait
 
     cdef object unless_stalled(self, int rc, object kind):
-        """PENDING where the wait goes on; an exception of that kind where time, or a holder that stands still, ends it.
-        """
+        """Return PENDING if the wait goes on; raise an exception of that kind if its time is over or the holder of the
+        lock is stalled."""
         if rc == SK_INTERRUPTED or rc == SK_STALLED and goes_on(self.segment, &self.wait.stall):
             return pending()
         raise stalled(kind, self.segment, &self.wait.stall, inside(&self.wait.stall))
 
     cdef object empty(self, int rc):
-        """What a get answers that got nothing: PENDING, or Empty, ShutDown and others."""
+        """Return PENDING for a get that got nothing, or raise Empty, ShutDown or another exception."""
         if rc == SK_EMPTY:
             raise Empty
         if rc == SK_INTERRUPTED or rc == SK_TIMEOUT or rc == SK_STALLED:
@@ -824,7 +829,7 @@ cdef class QueueWaiter(Waiter):
         return refuse(rc, 0)
 
     cdef object full(self, int rc, uint64_t asked):
-        """The same of a put."""
+        """Do the same for a put: return PENDING, or raise Full, ShutDown or another exception."""
         if rc == SK_FULL:
             raise Full
         if rc == SK_INTERRUPTED or rc == SK_TIMEOUT or rc == SK_STALLED:
@@ -853,7 +858,7 @@ cdef class GetWaiter(QueueWaiter):
                 try:
                     taken, item = take_large(self.segment, small, SMALL, &found, now)
                 except Empty:
-                    return pending()     # somebody holds the lock: the others of the loop first
+                    return pending()     # the lock is held: let the other tasks of the loop run first
                 if taken:
                     return item
         return self.empty(rc)
@@ -864,7 +869,7 @@ cdef class GetWaiter(QueueWaiter):
 
 
 cdef object get_one(Segment segment, cbool willing, object timeout):
-    """`Queue.aget`."""
+    """Return the coroutine of `Queue.aget`."""
     cdef GetWaiter waiter = GetWaiter.__new__(GetWaiter)
     waiter.set_queue(segment, "get", willing, timeout)
     return waiting(waiter)
@@ -880,7 +885,7 @@ cdef class GetManyWaiter(QueueWaiter):
         now.willing = False
         now.until = FOR_EVER
         if self.max_items is not None and operator.index(self.max_items) <= 0:
-            return get_batch(self.segment, self.max_items, now)    # none, or refused
+            return get_batch(self.segment, self.max_items, now)    # an empty list, or an exception
         sk_waits_aside(&self.aside)
         cdef int rc = sk_queue_look_for_item(self.segment.s, self.call)
         sk_waits_aside(NULL)
@@ -890,7 +895,7 @@ cdef class GetManyWaiter(QueueWaiter):
         try:
             return get_batch(self.segment, self.max_items, now)
         except Empty:
-            return pending()             # others were faster, or somebody holds the lock
+            return pending()             # others were faster, or the lock is held
 
     cdef int end(self) except -1:
         sk_queue_cancel_get(self.segment.s)
@@ -898,7 +903,7 @@ cdef class GetManyWaiter(QueueWaiter):
 
 
 cdef object get_some(Segment segment, object max_items, cbool willing, object timeout):
-    """`Queue.aget_many`."""
+    """Return the coroutine of `Queue.aget_many`."""
     cdef GetManyWaiter waiter = GetManyWaiter.__new__(GetManyWaiter)
     waiter.set_queue(segment, "get", willing, timeout)
     waiter.max_items = max_items
@@ -908,7 +913,7 @@ cdef object get_some(Segment segment, object max_items, cbool willing, object ti
 cdef class PutWaiter(QueueWaiter):
 
     cdef Plain own
-    cdef object item             # which `own` borrows from
+    cdef object item             # `own` borrows its bytes
     cdef Parcel parcel           # None for a plain item
 
     cdef int drop(self) except -1:
@@ -940,7 +945,7 @@ cdef class PutWaiter(QueueWaiter):
 
 
 cdef object put_one(Segment segment, object item, cbool willing, object timeout):
-    """`Queue.aput`; what pickling raises."""
+    """Return the coroutine of `Queue.aput`. Raises what pickling raises."""
     cdef PutWaiter waiter = PutWaiter.__new__(PutWaiter)
     waiter.set_queue(segment, "put", willing, timeout)
     waiter.item = item
@@ -989,7 +994,7 @@ cdef class PutManyWaiter(QueueWaiter):
 
 
 cdef object put_all(Segment segment, object items, cbool willing, object timeout):
-    """`Queue.aput_many`; what pickling raises."""
+    """Return the coroutine of `Queue.aput_many`. Raises what pickling raises."""
     cdef PutManyWaiter waiter = PutManyWaiter.__new__(PutManyWaiter)
     waiter.set_queue(segment, "put", willing, timeout)
     waiter.batch = batch_of(items)
@@ -1008,7 +1013,7 @@ cdef class JoinWaiter(QueueWaiter):
 
 
 cdef object join_all(Segment segment):
-    """`Queue.ajoin`."""
+    """Return the coroutine of `Queue.ajoin`."""
     cdef JoinWaiter waiter = JoinWaiter.__new__(JoinWaiter)
     waiter.set_queue(segment, "join", True, None)
     return waiting(waiter)

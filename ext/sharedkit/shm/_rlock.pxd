@@ -12,14 +12,14 @@ cdef struct Wanted:
 
 
 cdef class RLockWaiter(MutexWaiter):
-    """A task's wait for a re-entrant mutex, which it will hold in its own name."""
+    """A task's wait for a re-entrant mutex, which the task will hold in its own name."""
 
     cdef Wanted wanted
     cdef uint32_t name
 
 
 cdef class RLock(Mutex):
-    cdef bint part               # of a structure
+    cdef bint part               # whether it is part of another structure
 
     cdef uint32_t asker(self) except 0
     cdef bint held_by(self, uint32_t name) except -1

@@ -56,15 +56,16 @@ cdef class RLockWaiter(MutexWaiter):
 
 cdef class RLock(Mutex):
     """RLock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192, mode=None, group=None)\n--\n
-    A re-entrant lock between threads and processes with the face of `threading.RLock`.
+    A re-entrant lock between threads and processes, with the interface of `threading.RLock`.
 
-    The thread that holds it may take it again, and it alone may release it, as often as it has taken it. When its
-    process dies, the next one takes the lock over, finds `owner_died` true and gets an OwnerDiedWarning; a process that
-    is stopped keeps it. With `on_owner_died="raise"` everybody who asks gets an OwnerDiedError instead of the lock,
-    until `mark_consistent()`. After a fork the parent's thread holds it, and the child does not.
-    `acquire` takes `block=` for `blocking=` and a timeout of None for -1; `owner` and `statistics()` tell who holds it.
+    The thread that holds the lock may take it again, and only that thread may release it, as often as it has taken it.
+    When the holder's process dies, the next process takes the lock over, finds `owner_died` true and gets an
+    OwnerDiedWarning; a stopped process keeps the lock. With `on_owner_died="raise"` every `acquire` then raises
+    OwnerDiedError instead of taking the lock, until `mark_consistent()`. After a fork the parent's thread holds the
+    lock, and the child does not. `acquire` also accepts `block=` for `blocking=` and a timeout of None for -1; `owner`
+    and `statistics()` name the holder.
     `seats`: how many processes can attach at once.
-    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when what is there differs,
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure differs,
     OutOfSharedMemory. Method: a robust futex word that names a process, and its thread
     (ext/include/structures/sk_rlock.h).
     """
@@ -83,7 +84,7 @@ cdef class RLock(Mutex):
 
     @classmethod
     def _in(cls, Segment segment, uint64_t offset):
-        """The lock whose mutex is `offset` bytes into the body of the segment of another structure."""
+        """Return the lock whose mutex is `offset` bytes into the body of another structure's segment."""
         cdef RLock self = cls.__new__(cls)
         self._hold(segment, offset)
         self.part = True
@@ -94,7 +95,7 @@ cdef class RLock(Mutex):
         self.strict = sk_header_of(segment.s).param[0] != 0
 
     cdef uint32_t asker(self) except 0:
-        """Who asks: the running task, if it is a task that holds the lock, and this one; else the thread."""
+        """Return the name of the caller: the running task if that task holds the lock, else the thread."""
         cdef uint32_t holder = <uint32_t>sk_load64_relaxed(&self.mutex.thread)
         if holder >> 31 and sk_lock_owner(&self.mutex.word) == sk_me(self.s):
             if holder == <uint32_t>coroutines().name_of_task():
@@ -102,11 +103,11 @@ cdef class RLock(Mutex):
         return this_thread()
 
     cdef bint take(self, uint64_t until) except -1:
-        """Take it once more, at the latest at `until`. Whether it was taken."""
+        """Take the lock once more, waiting no later than `until`; return whether it was taken."""
         if self.mutex is NULL:
             closed(self)
         cdef uint32_t name = self.asker()
-        if self.mutex is NULL:    # to ask which task runs is to run Python code, and another thread may have closed it
+        if self.mutex is NULL:    # finding the running task runs Python code: another thread may have closed the handle
             closed(self)
         cdef int rc = sk_rlock_try(self.s, self.mutex, name)
         if rc == SK_OK:
@@ -117,7 +118,7 @@ cdef class RLock(Mutex):
         return self.take_times(until, 1)
 
     cdef bint take_times(self, uint64_t until, uint64_t count) except -1:
-        """Take it `count` times, which this thread does not hold."""
+        """Take the lock, which this thread does not hold, `count` times."""
         cdef Segment segment = self.segment
         cdef sk_wait_state wait
         cdef Wanted wanted
@@ -139,13 +140,13 @@ cdef class RLock(Mutex):
     @cython.binding(False)
     def acquire(self, blocking=True, timeout=MINUS_ONE, *, block=None):
         """acquire($self, blocking=True, timeout=-1, *, block=None)\n--\n
-        Take the lock once more; with `blocking`, wait up to `timeout` seconds (-1 or None: for ever). Whether it was
-        taken.
+        Take the lock once more; with `blocking`, wait up to `timeout` seconds (-1 or None: for ever).
 
-        If the process that held it has died, it is taken over: `owner_died` is true and an OwnerDiedWarning is given;
-        or an OwnerDiedError is raised, if that was asked for, and the lock is not taken.
-        Raises ValueError for another negative timeout, or any with `blocking=False`; OverflowError for one past
-        threading.TIMEOUT_MAX.
+        Returns whether the lock was taken. If the process that held it has died, the lock is taken over: `owner_died`
+        is true and an OwnerDiedWarning is given; with `on_owner_died="raise"`, OwnerDiedError is raised instead and the
+        lock is not taken.
+        Raises ValueError for another negative timeout, or for any timeout with `blocking=False`; OverflowError for one
+        longer than threading.TIMEOUT_MAX.
         """
         if blocking is True and timeout is MINUS_ONE and block is None:
             return self.take(FOR_EVER)
@@ -153,7 +154,7 @@ cdef class RLock(Mutex):
         return self.take(until_of(willing, timeout))
 
     cdef RLockWaiter waiter(self, uint64_t until, uint64_t count, uint32_t name):
-        """A task's wait to take it `count` times. Nobody stands in line for what it holds."""
+        """Return a task's wait to take the lock `count` times. A task that holds the lock does not stand in line."""
         cdef RLockWaiter waiter = RLockWaiter.__new__(RLockWaiter)
         if self.mutex is NULL:
             closed(self)
@@ -171,8 +172,8 @@ cdef class RLock(Mutex):
     def aacquire(self, blocking=True, timeout=MINUS_ONE, *, block=None):
         """Take the lock once more as `acquire` does, without blocking the event loop; a coroutine.
 
-        The task that calls this holds it, and it alone may release it, or take it again by this or by `acquire`. Tasks
-        of a loop get it in the order in which they came. RuntimeError where no task runs.
+        The calling task holds the lock, and only that task may release it, or take it again by `aacquire` or `acquire`.
+        Tasks of one loop get the lock in the order in which they came. RuntimeError if no task runs.
         """
         until = until_of(blocking if block is None else block, timeout)
         return waiting(self.waiter(until, 1, coroutines().name_of_task()))
@@ -180,7 +181,8 @@ cdef class RLock(Mutex):
     @cython.binding(False)
     def release(self):
         """release($self)\n--\n
-        Undo one `acquire` of this thread. NotLockedError, a RuntimeError and ValueError, if it does not hold the lock.
+        Undo one `acquire` of this thread. NotLockedError, which is a RuntimeError and a ValueError, if the thread does
+        not hold the lock.
         """
         if self.mutex is NULL:
             closed(self)
@@ -188,7 +190,7 @@ cdef class RLock(Mutex):
 
     cdef int free(self) except -1:
         cdef uint32_t name = self.asker()
-        if self.mutex is NULL:    # as in `take`
+        if self.mutex is NULL:    # for the reason given in `take`
             closed(self)
         cdef int rc = sk_rlock_give(self.s, self.mutex, name)
         if rc == SK_EXCESS:
@@ -198,18 +200,20 @@ cdef class RLock(Mutex):
         return 0
 
     def locked(self):
-        """Whether somebody holds it; not a dead process, whose lock can be taken over.
+        """Whether the lock is held. A dead process does not count: its lock can be taken over.
         """
         if self.mutex is NULL:
             closed(self)
         return bool(sk_mutex_taken(self.s, self.mutex))
 
     def statistics(self):
-        """Who holds it, how often and since when, how many threads wait, whether a holder died: a LockStatistics.
+        """Return the holder, how often and since when it holds, how many threads wait, whether a holder died.
+
+        The result is a LockStatistics.
         """
         return self.picture("RLock", self.mutex.count if self.mutex is not NULL else 0)
 
-    # --- what threading.Condition asks of its lock ----------------------------------------------------
+    # --- the methods that threading.Condition calls on its lock ---------------------------------------
 
     def _is_owned(self):
         if self.mutex is NULL:
@@ -233,7 +237,7 @@ cdef class RLock(Mutex):
         return self.save_as(self.asker())
 
     cdef uint64_t save_as(self, uint32_t name) except 0:
-        """Free what the thread or task of that name holds; how often it did."""
+        """Free the lock that the thread or task of that name holds; return how often it was taken."""
         if self.mutex is NULL:
             closed(self)
         if not sk_rlock_mine(self.s, self.mutex, name):
@@ -245,10 +249,10 @@ cdef class RLock(Mutex):
         return count
 
     def _acquire_restore(self, saved):
-        """Take it as often as it was taken before `_release_save()`.
+        """Take the lock as often as it was taken before `_release_save()`.
 
-        Who waits here is on its way out of a `with` block that will release the lock. So what a signal handler raises
-        waits until the lock is taken; a second exception is let through, and the lock is not taken then.
+        The caller is usually inside a `with` block that will release the lock. So an exception of a signal handler is
+        raised only after the lock is taken; a second exception is raised at once, and then the lock is not taken.
         """
         if self.mutex is NULL:
             closed(self)
@@ -284,7 +288,7 @@ cdef class RLock(Mutex):
     def __repr__(self):
         if self.mutex is NULL:
             return f"<closed sharedkit.RLock object at {id(self):#x}>"
-        cdef uint64_t times = self.mutex.count    # before other code runs, in which another thread may close it
+        cdef uint64_t times = self.mutex.count    # read before other code runs, while which a thread may close it
         owner = self.owner
         state = "unlocked" if owner is None else "locked"
         count = 0 if owner is None else times
@@ -292,7 +296,7 @@ cdef class RLock(Mutex):
 
 
 cdef uint32_t asker_of(object lock) except? 0:
-    """Who asks, of a lock that knows its owner; else 0."""
+    """Return the name of the caller for a lock that knows its owner; 0 for another lock."""
     if not isinstance(lock, RLock):
         return 0
     if (<RLock>lock).mutex is NULL:
@@ -301,7 +305,7 @@ cdef uint32_t asker_of(object lock) except? 0:
 
 
 def state(Segment segment):
-    """For listings."""
+    """Describe the state in one line, for listings."""
     return told(RLock._of(segment).statistics())
 
 

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The lock for many readers or one writer, and its two faces of a Lock."""
+"""The lock for many readers or one writer, and its two sides with the interface of a Lock."""
 
 cimport cython
 from cpython.exc cimport PyErr_WarnEx
@@ -21,7 +21,7 @@ from sharedkit.statistics import RWLockStatistics
 
 cdef extern from "structures/sk_rwlock.h" nogil:
     ctypedef struct sk_rw_wait:
-        uint32_t me              # whose wait it is
+        uint32_t me              # the owner word of the process that waits
 
     uint64_t sk_rw_body_len(uint32_t seats) noexcept
     int sk_rw_refuse(const sk_segment *s) noexcept
@@ -44,7 +44,7 @@ cdef object MINUS_ONE = -1
 
 
 def make(place, str name, uint32_t seats, uint32_t flags):
-    """A new segment with such a lock, which nobody holds."""
+    """Make the segment of an RWLock, which nobody holds."""
     cdef sk_plan plan
     memset(&plan, 0, sizeof(plan))
     plan.kind = KIND_RWLOCK
@@ -94,15 +94,15 @@ cdef class SideWaiter(SliceWaiter):
 
 cdef class RWLock(Handle):
     """RWLock(*, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
-    A lock between threads and processes that many hold to read, or one to write.
+    A lock between threads and processes that many readers or one writer can hold.
 
-    Who wants to write goes before who wants to read, until a reader has waited for a millisecond: that one goes before
-    the next writer. It cannot be upgraded, and who reads must not begin to read again:
-    a writer that came between would wait for the first reading to end, and the second for the writer. Reading and
-    writing are held in the name of a process. What a dead reader held is free; when a writer dies, everybody who reads
-    or writes gets an OwnerDiedWarning until a writer has released in order: `owner_died`. `reader` and `writer` have
-    the face of a Lock, for `with`. `seats`: how many processes can attach at once.
-    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when what is there differs,
+    Waiting writers go before waiting readers, until a reader has waited for 1 ms: that reader goes before the next
+    writer. A read lock cannot be upgraded, and a reader must not acquire it a second time: a writer that comes in
+    between waits for the first read to end, and the second read waits for the writer. The process holds the lock, not
+    the thread. A lock held by a dead reader is free. When a writer dies, everybody who reads or writes gets an
+    OwnerDiedWarning until a writer has released in order: `owner_died`. `reader` and `writer` have the interface of a
+    Lock, for `with`. `seats`: how many processes can attach at once.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure differs,
     OutOfSharedMemory. Method: a word for the writer and a line for each reading process
     (ext/include/structures/sk_rwlock.h).
     """
@@ -149,7 +149,7 @@ cdef class RWLock(Handle):
         return rc == SK_OK or rc == SK_OWNER_DIED
 
     cdef object aside(self, bint writes, uint64_t until):
-        """A coroutine that waits for that side."""
+        """Return a coroutine that waits for that side."""
         if self.s is NULL:
             closed(self)
         cdef SideWaiter waiter = SideWaiter.__new__(SideWaiter)
@@ -173,12 +173,12 @@ cdef class RWLock(Handle):
         return self.aside(True, until_of(blocking if block is None else block, timeout))
 
     def acquire_read(self, blocking=True, timeout=MINUS_ONE, *, block=None):
-        """Begin to read, beside others; waits as `Lock.acquire` does. Whether that came about in time.
+        """Begin to read, together with other readers; wait as `Lock.acquire` does. Returns whether it was in time.
         """
         return self.read(until_of(blocking if block is None else block, timeout))
 
     def release_read(self):
-        """End reading. NotLockedError, a RuntimeError and ValueError, where this process does not read.
+        """End reading. NotLockedError, which is a RuntimeError and a ValueError, if this process does not read.
         """
         if self.s is NULL:
             closed(self)
@@ -186,12 +186,12 @@ cdef class RWLock(Handle):
             raise errors.NotLockedError("release of a lock that this process does not hold to read")
 
     def acquire_write(self, blocking=True, timeout=MINUS_ONE, *, block=None):
-        """Begin to write, alone; waits as `Lock.acquire` does. Whether that came about in time.
+        """Begin to write, alone; wait as `Lock.acquire` does. Returns whether it was in time.
         """
         return self.write(until_of(blocking if block is None else block, timeout))
 
     def release_write(self):
-        """End writing. NotLockedError, a RuntimeError and ValueError, where this process does not write.
+        """End writing. NotLockedError, which is a RuntimeError and a ValueError, if this process does not write.
         """
         if self.s is NULL:
             closed(self)
@@ -203,25 +203,27 @@ cdef class RWLock(Handle):
 
     @property
     def reader(self):
-        """Reading, with the face of a Lock: `with lock.reader:`."""
+        """The read side, with the interface of a Lock: `with lock.reader:`."""
         self._segment()
         return Side(self, False)
 
     @property
     def writer(self):
-        """Writing, with the face of a Lock: `with lock.writer:`."""
+        """The write side, with the interface of a Lock: `with lock.writer:`."""
         self._segment()
         return Side(self, True)
 
     @property
     def owner_died(self):
-        """Whether a writer died, and no other has released in order since."""
+        """Whether a writer died while writing and no later writer has released in order since."""
         if self.s is NULL:
             closed(self)
         return sk_rw_writer(self.s).poisoned != 0
 
     def statistics(self):
-        """Who writes, since when, who reads, how many threads wait, who is attached: an RWLockStatistics.
+        """Return the writer, since when it writes, the readers, how many threads wait, and the attached processes.
+
+        The result is an RWLockStatistics.
         """
         if self.s is NULL:
             closed(self)
@@ -260,7 +262,7 @@ cdef class RWLock(Handle):
 
 
 cdef class Side:
-    """One side of an RWLock, reading or writing, with the face of `threading.Lock`."""
+    """One side of an RWLock, to read or to write, with the interface of `threading.Lock`."""
 
     cdef RWLock whole
     cdef bint writes
@@ -276,14 +278,14 @@ cdef class Side:
     @cython.binding(False)
     def acquire(self, blocking=True, timeout=MINUS_ONE, *, block=None):
         """acquire($self, blocking=True, timeout=-1, *, block=None)\n--\n
-        Take this side; waits as `Lock.acquire` does. Whether that came about in time.
+        Take this side; wait as `Lock.acquire` does. Returns whether it was taken in time.
         """
         return self.take(until_of(blocking if block is None else block, timeout))
 
     @cython.binding(False)
     def release(self):
         """release($self)\n--\n
-        Let this side go. NotLockedError, a RuntimeError and ValueError, where this process does not hold it.
+        Release this side. NotLockedError, which is a RuntimeError and a ValueError, if this process does not hold it.
         """
         if self.writes:
             self.whole.release_write()
@@ -291,7 +293,7 @@ cdef class Side:
             self.whole.release_read()
 
     def locked(self):
-        """Whether anybody holds this side now.
+        """Whether this side is held now.
         """
         if self.whole.s is NULL:
             closed(self.whole)
@@ -325,12 +327,12 @@ cdef class Side:
 
 
 def side_of(whole, writes):
-    """The side of a lock that arrives."""
+    """Unpickle the side of a lock."""
     return Side(whole, writes)
 
 
 cdef int warn(Segment segment, bint writes) except -1:
-    """Say that a writer has died. If that is an error, let go of what is held now."""
+    """Warn that a writer has died. If the warning raises, release the lock, which is held now."""
     text = f"a process that wrote under the lock {segment.name!r} has died: check what the lock protects"
     try:
         PyErr_WarnEx(errors.OwnerDiedWarning, <bytes>text.encode(), 1)
@@ -344,7 +346,7 @@ cdef int warn(Segment segment, bint writes) except -1:
 
 
 def state(Segment segment):
-    """For listings."""
+    """Describe the state in one line, for listings."""
     there = RWLock._of(segment).statistics()
     held = (
         f"written by pid {there.writer}" if there.writer is not None

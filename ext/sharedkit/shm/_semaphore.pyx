@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The semaphore: permits that nobody owns."""
+"""The semaphore: nobody owns its permits."""
 
 import operator
 
@@ -44,7 +44,7 @@ cdef object ONE = 1
 
 
 cdef uint64_t until_of_permit(object blocking, object timeout, object block) except? 1:
-    """Monotonic nanoseconds at which to give up, 0 for at once. TypeError, ValueError."""
+    """Return the monotonic time in nanoseconds at which to give up, 0 for at once. TypeError, ValueError."""
     if blocking if block is None else block:
         return until_of_wait(timeout)
     if timeout is not None:
@@ -53,7 +53,7 @@ cdef uint64_t until_of_permit(object blocking, object timeout, object block) exc
 
 
 cdef object number_of_permits(object n):
-    """How many to release; what is past `MOST` is one more, which no semaphore takes. TypeError, ValueError."""
+    """Return how many permits to release, at most `MOST` + 1, which no semaphore accepts. TypeError, ValueError."""
     n = operator.index(n)
     if n < 1:
         raise ValueError("n must be one or more")
@@ -61,7 +61,7 @@ cdef object number_of_permits(object n):
 
 
 def checked_value(value):
-    """With how many permits to begin. TypeError, ValueError, OverflowError."""
+    """Return the initial number of permits. TypeError, ValueError, OverflowError."""
     value = operator.index(value)
     if value < 0:
         raise ValueError(f"semaphore initial value must be >= 0: {value}")
@@ -82,7 +82,7 @@ cdef void cancel_wait(const sk_segment *s, void *semaphore, sk_wait_state *wait)
 
 
 def make(place, str name, uint32_t seats, uint32_t flags, uint32_t value):
-    """A new segment of a semaphore with so many free permits."""
+    """Make the segment of a semaphore with `value` free permits."""
     cdef sk_plan plan
     memset(&plan, 0, sizeof(plan))
     plan.kind = KIND_SEMAPHORE
@@ -95,7 +95,7 @@ def make(place, str name, uint32_t seats, uint32_t flags, uint32_t value):
 
 
 def blueprint(value):
-    """A semaphore with so many permits."""
+    """Return the blueprint of a semaphore with `value` permits."""
     first = checked_value(value)
     return segments.Blueprint(
         KIND_SEMAPHORE,
@@ -106,15 +106,15 @@ def blueprint(value):
 
 cdef class Semaphore(Handle):
     """Semaphore(value=1, *, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
-    Permits between threads and processes with the face of `threading.Semaphore`: `value` are free at first.
+    Permits shared by threads and processes, with the interface of `threading.Semaphore`; `value` are free at first.
 
-    Nobody owns a permit: any thread of any process may release some, also more than were taken, so that it serves as a
-    signal, too. What a process had taken when it dies stays taken; those of a BoundedSemaphore come back. Who has
-    waited for a millisecond has the next turn. `acquire` takes `block=` for `blocking=`. `seats`: how many processes
-    can attach at once.
+    Nobody owns a permit: any thread of any process may release permits, also more than were taken, so a semaphore also
+    serves as a signal. The permits that a process had taken when it dies stay taken; those of a BoundedSemaphore become
+    free. A waiter that has waited for 1 ms gets the next chance to take a permit. `acquire` also accepts `block=` for
+    `blocking=`. `seats`: how many processes can attach at once.
     Raises ValueError for a negative `value`, OverflowError for one past 2**31 - 1, FileExistsError when `name` is taken
-    and not `exist_ok`, ValueError when what is there began with another value, OutOfSharedMemory. Method: one word
-    that is counted down by compare-and-swap (ext/include/structures/sk_semaphore.h).
+    and not `exist_ok`, ValueError when the existing semaphore began with another value, OutOfSharedMemory. Method: one
+    word that is counted down by compare-and-swap (ext/include/structures/sk_semaphore.h).
     """
 
     def __init__(
@@ -135,7 +135,7 @@ cdef class Semaphore(Handle):
         self.bind(segment)
 
     cdef bint look(self, uint64_t until) except -1:
-        """Take one, at the latest at `until`. Whether there was one in time."""
+        """Take one permit, waiting no later than `until`; return whether one was free in time."""
         if self.s is NULL:
             closed(self)
         cdef sk_semaphore *semaphore = sk_semaphore_of(self.s)
@@ -146,7 +146,7 @@ cdef class Semaphore(Handle):
         return wait_in(self.segment, take_slice, cancel_wait, semaphore, until) == SK_OK
 
     cdef bint take_now(self) except -1:
-        """Take one if there is any and it is nobody's turn."""
+        """Take one permit if one is free and no waiter has the fairness token; return whether it was taken."""
         if self.s is NULL:
             closed(self)
         return sk_semaphore_try(sk_semaphore_of(self.s)) == SK_OK
@@ -154,10 +154,10 @@ cdef class Semaphore(Handle):
     @cython.binding(False)
     def acquire(self, blocking=True, timeout=None, *, block=None):
         """acquire($self, blocking=True, timeout=None, *, block=None)\n--\n
-        Take one permit; with `blocking`, wait up to `timeout` seconds (None: for ever). Whether it was taken.
+        Take one permit; with `blocking`, wait up to `timeout` seconds (None: for ever). Returns whether it was taken.
 
-        Raises ValueError for a timeout with `blocking=False`, OverflowError where it must wait for one past
-        threading.TIMEOUT_MAX.
+        Raises ValueError for a timeout with `blocking=False`, OverflowError if it must wait and the timeout is longer
+        than threading.TIMEOUT_MAX.
         """
         if blocking is True and timeout is None and block is None:
             return self.look(FOR_EVER)
@@ -169,7 +169,7 @@ cdef class Semaphore(Handle):
         raise timeouts.too_long()
 
     cdef SliceWaiter waiter(self, uint64_t until):
-        """A task's wait for a permit."""
+        """Return a task's wait for a permit."""
         if self.s is NULL:
             closed(self)
         cdef SliceWaiter waiter = SliceWaiter.__new__(SliceWaiter)
@@ -180,7 +180,7 @@ cdef class Semaphore(Handle):
     async def aacquire(self, blocking=True, timeout=None, *, block=None):
         """Take one permit as `acquire` does, without blocking the event loop; a coroutine.
 
-        Tasks of a loop get theirs in the order in which they came.
+        Tasks of one loop get their permits in the order in which they came.
         """
         cdef uint64_t until = until_of_permit(blocking, timeout, block)
         if nobody_in_line() and self.take_now():
@@ -192,8 +192,8 @@ cdef class Semaphore(Handle):
     @cython.binding(False)
     def release(self, n=1):
         """release($self, n=1)\n--\n
-        Give `n` permits and wake as many who wait. ValueError below 1, OverflowError past 2**31 - 1 free ones; of a
-        bounded one ValueError when fewer are held.
+        Release `n` permits and wake as many waiters. ValueError if `n` is below 1, OverflowError past 2**31 - 1 free
+        permits; for a BoundedSemaphore, ValueError when fewer than `n` are held.
         """
         self.give(1 if n is ONE else number_of_permits(n))
 
@@ -206,19 +206,19 @@ cdef class Semaphore(Handle):
         return 0
 
     def get_value(self):
-        """How many permits are free now.
+        """Return how many permits are free now.
         """
         if self.s is NULL:
             closed(self)
         return sk_semaphore_value(sk_semaphore_of(self.s))
 
     def locked(self):
-        """Whether no permit is free now, as `multiprocessing.Semaphore` calls it from Python 3.14 on.
+        """Whether no permit is free now; `multiprocessing.Semaphore` has it under this name from Python 3.14 on.
         """
         return self.get_value() == 0
 
     def statistics(self):
-        """How many permits are free, how many threads wait, who is attached: a SemaphoreStatistics.
+        """Return how many permits are free, how many threads wait, and the attached processes: a SemaphoreStatistics.
         """
         cdef Segment segment = self._segment()
         return SemaphoreStatistics(
@@ -253,7 +253,7 @@ cdef class Semaphore(Handle):
 
 
 def state(Segment segment):
-    """For listings."""
+    """Describe the state in one line, for listings."""
     there = Semaphore._of(segment).statistics()
     return f"{there.value} free, {there.waiting} waiting"
 

@@ -12,8 +12,8 @@ cdef extern from "structures/sk_condition.h" nogil:
     ctypedef struct sk_sleeper:
         uint32_t word
     ctypedef struct sk_condition:
-        uint64_t next            # how many have come
-        uint32_t grown           # how often the slots of a private one have doubled
+        uint64_t next            # how many sleepers have come so far
+        uint32_t grown           # how often the slots of a private condition have doubled
 
     uint64_t sk_condition_body_len(uint32_t seats, uint32_t slots) noexcept
     uint32_t sk_condition_slots(const sk_segment *s, const sk_condition *c) noexcept
@@ -33,17 +33,17 @@ cdef sk_sleeper *enter(Segment segment, sk_condition *table) except NULL
 
 
 cdef class SleepWaiter(Waiter):
-    """A task's wait to be notified; its first step takes a slot and lets the lock go."""
+    """A task's wait to be notified; its first step takes a slot and releases the lock."""
 
     cdef sk_condition *table
-    cdef sk_sleeper *slot        # NULL before and after
+    cdef sk_sleeper *slot        # NULL before and after the sleep
     cdef object lock             # a Mutex
-    cdef public object loop      # of the task
-    cdef Waiter taking             # the wait for the lock, None before
-    cdef uint32_t name           # of the task that holds it, if it is re-entrant
-    cdef uint64_t saved          # how often it was held; 0 before
+    cdef public object loop      # the event loop of the task
+    cdef Waiter taking             # the wait for the lock; None before that wait
+    cdef uint32_t name           # the name of the task that holds the lock, if the lock is re-entrant
+    cdef uint64_t saved          # how often the lock was held; 0 before it is released
     cdef bint told
-    cdef bint gone               # given up, as the loop did not run
+    cdef bint gone               # given up because the loop was not running
 
     cdef int lie_down(self) except -1
     cdef int pass_on(self) except -1

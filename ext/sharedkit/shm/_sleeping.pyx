@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""Slots to sleep in, and a task's sleep in one."""
+"""The slots of a condition, and a task's sleep in one of them."""
 
 cimport cython
 from libc.stdint cimport uint64_t
@@ -14,7 +14,7 @@ cdef uint64_t FOR_EVER = <uint64_t>-1
 
 
 cdef sk_sleeper *enter(Segment segment, sk_condition *table) except NULL:
-    """A slot to sleep in."""
+    """Return a slot to sleep in. RuntimeError when all are taken."""
     cdef sk_sleeper *slot = NULL
     cdef uint64_t size
     cdef int rc = sk_condition_enter(segment.s, table, &slot)
@@ -35,7 +35,7 @@ cdef class SleepWaiter(Waiter):
     cdef object look(self):
         discard_undelivered(self)
         if self.gone:
-            return True              # as if notified: who waits for a condition looks again in any case
+            return True              # as if notified: a waiter checks its condition again in any case
         if self.slot is NULL:
             self.lie_down()
         sk_waits_aside(&self.aside)
@@ -62,7 +62,7 @@ cdef class SleepWaiter(Waiter):
         return 0
 
     cdef int drop(self) except -1:
-        """Not before `done`."""
+        """Do nothing: `done` drops the wait."""
         return 0
 
     cdef int end(self) except -1:
@@ -87,8 +87,8 @@ cdef class SleepWaiter(Waiter):
         return add_undelivered(self)
 
     cdef int reclaim(self) except -1:
-        """One whose loop does not run must not keep a notification, be it that it has not looked yet, or that it waits
-        for the lock; of one whose loop is closed nobody takes care but this."""
+        """Abandon the wait if its loop is not running: such a task must not keep a notification, whether it has not
+        looked yet or waits for the lock. Nothing else cleans up after a task whose loop is closed."""
         if not self.loop.is_running():
             self.abandon()
         return 0
@@ -103,7 +103,7 @@ cdef class SleepWaiter(Waiter):
         return 0
 
     cdef int pass_on(self) except -1:
-        """A notification that it has taken goes to others. What it answers stays."""
+        """Pass a notification that this task has taken on to another waiter. The result of the wait stays the same."""
         if self.told and sk_me(self.segment.s) == self.me:
             sk_condition_abandon(self.segment.s, self.table, self.slot, self.me)
         self.told = False

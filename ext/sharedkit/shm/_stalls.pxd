@@ -1,4 +1,4 @@
-"""Calls that wait for no holder of an inner lock that stands still."""
+"""Calls that do not wait for a stalled holder of an inner lock."""
 
 from libc.stdint cimport uint32_t, uint64_t
 from libcpp cimport bool as cbool
@@ -10,10 +10,10 @@ cdef extern from "core/sk_stall.h" nogil:
     enum: SK_STALLED, SK_STALL_NS
 
     ctypedef struct sk_stall:
-        uint32_t word        # of the lock, with its holder
-        uint32_t which       # of the structure's locks
-        cbool in_time        # the call's own time ended at the lock
-        uint64_t still       # ns for which its holder has not moved
+        uint32_t word        # the lock word, which names the holder
+        uint32_t which       # which of the structure's locks it is
+        cbool in_time        # whether the call's own time ended while it waited for the lock
+        uint64_t still       # for how many ns the holder has not moved
 
 
 cdef bint goes_on(Segment segment, const sk_stall *stall) except -1

@@ -1,4 +1,4 @@
-"""The mutex, for Lock, RLock and what has them."""
+"""The mutex, for Lock, RLock and the structures that contain one."""
 
 from libc.stdint cimport uint32_t, uint64_t
 from libcpp cimport bool as cbool
@@ -10,10 +10,10 @@ from sharedkit.shm._waiting cimport SliceWaiter, sk_wait_state
 cdef extern from "structures/sk_mutex.h" nogil:
     ctypedef struct sk_mutex:
         uint32_t word
-        uint32_t poisoned        # deaths from a hand-over to the release that ends it
-        uint64_t since       # nanoseconds of wall clock, or 0
-        uint64_t thread      # of a re-entrant one: who holds it
-        uint64_t count       # and how often
+        uint32_t poisoned        # deaths since the lock was taken over, until the release that ends it
+        uint64_t since       # wall-clock time in nanoseconds, or 0
+        uint64_t thread      # of a re-entrant mutex: the thread or task that holds it
+        uint64_t count       # of a re-entrant mutex: how often it is held
         uint64_t *waiters       # how many threads of each process wait
 
     uint64_t sk_mutex_len(uint32_t seats) noexcept
@@ -30,7 +30,7 @@ cdef extern from "structures/sk_mutex.h" nogil:
 
 cdef class Mutex(Handle):
     cdef sk_mutex *mutex     # NULL once closed
-    cdef bint strict         # OwnerDiedError instead of a warning
+    cdef bint strict         # whether to raise OwnerDiedError instead of giving a warning
 
     cdef _hold(self, Segment segment, uint64_t offset)
     cdef bint wait(self, uint64_t until) except -1

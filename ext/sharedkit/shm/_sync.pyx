@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The mutex and the lock: one try with the GIL held, then waiting without it in slices."""
+"""The mutex and the lock: `acquire` tries once with the GIL held, then waits without it in slices."""
 
 cimport cython
 from cpython.exc cimport PyErr_WarnEx
@@ -53,7 +53,7 @@ cdef class MutexWaiter(SliceWaiter):
 
 
 cdef MutexWaiter waiter_of(Mutex handle, uint64_t until):
-    """A task's wait to take a lock that names no thread."""
+    """Return a task's wait to take a lock that names no thread."""
     cdef MutexWaiter waiter = MutexWaiter.__new__(MutexWaiter)
     if handle.mutex is NULL:
         closed(handle)
@@ -63,10 +63,10 @@ cdef MutexWaiter waiter_of(Mutex handle, uint64_t until):
 
 
 cdef class Mutex(Handle):
-    """What a Lock and an RLock have in common: who holds it, since when, and word of a death."""
+    """The common part of a Lock and an RLock: its holder, since when, and the report of a holder's death."""
 
     cdef _hold(self, Segment segment, uint64_t offset):
-        """The mutex is `offset` bytes into the body. CorruptSegmentError."""
+        """Bind to the mutex `offset` bytes into the body. CorruptSegmentError."""
         cdef uint64_t room = segment.s.base_len - sk_header_of(segment.s).body
         cdef uint64_t needed = sk_mutex_len(sk_header_of(segment.s).seats)
         if offset > room or room - offset < needed or offset % 128 != 0:
@@ -75,7 +75,7 @@ cdef class Mutex(Handle):
         self.mutex = <sk_mutex *>(<unsigned char *>sk_body_of(self.s) + offset)
 
     def close(self):
-        """Let go of the segment, not of the lock if it is held. Using the handle afterwards raises ClosedError.
+        """Let go of the segment; a held lock stays held. Using the handle afterwards raises ClosedError.
         """
         Handle.close(self)
 
@@ -84,7 +84,8 @@ cdef class Mutex(Handle):
         Handle.drop(self, dropped)
 
     cdef bint wait(self, uint64_t until) except -1:
-        """Take it, at the latest at `until`. Whether it was taken; OwnerDiedWarning, OwnerDiedError."""
+        """Take the mutex, waiting no later than `until`; return whether it was taken. OwnerDiedWarning, OwnerDiedError.
+        """
         cdef Segment segment = self.segment
         cdef sk_mutex *mutex = self.mutex
         cdef int rc
@@ -99,25 +100,26 @@ cdef class Mutex(Handle):
         return rc == SK_OK or rc == SK_OWNER_DIED
 
     cdef int tell(self) except -1:
-        """It has just been taken from a dead process."""
+        """Report that the mutex has just been taken over from a dead process."""
         return warn(self.segment, self.mutex, self.strict)
 
     @property
     def owner(self):
-        """Pid of the process that holds it, in its own pid namespace; None when it is free or the holder is dead."""
+        """The pid of the process that holds the lock, in that process's own pid namespace; None when the lock is free
+        or the holder is dead."""
         if self.mutex is NULL:
             closed(self)
         return self.segment.pid_of(sk_lock_owner(&self.mutex.word))
 
     @property
     def owner_died(self):
-        """True from the moment that it is taken over from a dead process until it is released in order."""
+        """True from the moment that the lock is taken over from a dead process until it is released in order."""
         if self.mutex is NULL:
             closed(self)
         return self.mutex.poisoned != 0
 
     def mark_consistent(self):
-        """Say that what the lock protects is in order again: `owner_died` is false from now on.
+        """Declare the data that the lock protects consistent again: `owner_died` is false from now on.
         """
         if self.mutex is NULL:
             closed(self)
@@ -126,7 +128,7 @@ cdef class Mutex(Handle):
             refuse(rc, 0)
 
     cdef object picture(self, str kind, object count):
-        """A LockStatistics. Who holds it is read before and after `since`, so that the two belong together."""
+        """Return a LockStatistics. The holder is read before and after `since`, so that the two belong together."""
         if self.mutex is NULL:
             closed(self)
         cdef Segment segment = self.segment    # also if another thread closes the handle meanwhile
@@ -152,7 +154,8 @@ cdef class Mutex(Handle):
 
 
 cdef int warn(Segment segment, sk_mutex *mutex, bint strict) except -1:
-    """Say that the lock, which is held now, comes from the dead. If that is an error, let the next one have it."""
+    """Report that the lock, which is held now, was taken over from a dead process. If the report raises, pass the lock
+    on to the next waiter."""
     text = f"the process that held the lock of {segment.name!r} has died: check what the lock protects"
     if strict:
         sk_mutex_pass_on(mutex)
@@ -166,14 +169,14 @@ cdef int warn(Segment segment, sk_mutex *mutex, bint strict) except -1:
 
 
 def checked_manner(on_owner_died):
-    """1 for "raise", 0 for "warn". ValueError for another."""
+    """Return 1 for "raise", 0 for "warn". ValueError for another value."""
     if on_owner_died not in MANNERS:
         raise ValueError(f"on_owner_died must be 'warn' or 'raise': {on_owner_died!r}")
     return MANNERS.index(on_owner_died)
 
 
 def make(place, str name, uint32_t seats, uint32_t flags, uint32_t kind, uint64_t strict):
-    """A new segment with a mutex, which is free."""
+    """Make a segment with a mutex, which is free."""
     cdef sk_plan plan
     memset(&plan, 0, sizeof(plan))
     plan.kind = kind
@@ -185,7 +188,7 @@ def make(place, str name, uint32_t seats, uint32_t flags, uint32_t kind, uint64_
 
 
 def blueprint(kind, on_owner_died):
-    """A Lock or an RLock."""
+    """Return the blueprint of a Lock or an RLock."""
     strict = checked_manner(on_owner_died)
     return segments.Blueprint(
         kind,
@@ -199,19 +202,20 @@ def blueprint(kind, on_owner_died):
 
 cdef class Lock(Mutex):
     """Lock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192, mode=None, group=None)\n--\n
-    A lock between threads and processes with the face of `threading.Lock`; `Array.lock` is one.
+    A lock between threads and processes, with the interface of `threading.Lock`; `Array.lock` is one.
 
-    Any thread of any process may release it. It is held in the name of a process: when that dies, the next one takes
-    the lock over, finds `owner_died` true and gets an OwnerDiedWarning; a process that is stopped keeps it. With
-    `on_owner_died="raise"` everybody who asks gets an OwnerDiedError instead of the lock, until `mark_consistent()`.
-    After a fork the parent holds it, and the child does not. Who has waited for a millisecond has the next turn.
-    `acquire` takes `block=` for `blocking=` and a timeout of None for -1; `owner` and `statistics()` tell who holds it.
+    Any thread of any process may release it. The process holds the lock, not the thread: when that process dies, the
+    next one takes the lock over, finds `owner_died` true and gets an OwnerDiedWarning; a stopped process keeps the
+    lock. With `on_owner_died="raise"` every `acquire` then raises OwnerDiedError instead of taking the lock, until
+    `mark_consistent()`. After a fork the parent holds the lock, and the child does not. A waiter that has waited for
+    1 ms gets the next chance to take the lock. `acquire` also accepts `block=` for `blocking=` and a timeout of None
+    for -1; `owner` and `statistics()` name the holder.
     `seats`: how many processes can attach at once.
-    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when what is there differs,
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure differs,
     OutOfSharedMemory. Method: a robust futex word (ext/include/structures/sk_mutex.h).
     """
 
-    cdef bint part               # of a structure, whose attribute `lock` it is
+    cdef bint part               # whether it is part of another structure, as its attribute `lock`
 
     def __init__(
         self, *, name=None,
@@ -227,7 +231,7 @@ cdef class Lock(Mutex):
 
     @classmethod
     def _in(cls, Segment segment, uint64_t offset):
-        """The lock whose mutex is `offset` bytes into the body of the segment of another structure."""
+        """Return the lock whose mutex is `offset` bytes into the body of another structure's segment."""
         cdef Lock self = cls.__new__(cls)
         self._hold(segment, offset)
         self.part = True
@@ -238,7 +242,7 @@ cdef class Lock(Mutex):
         self.strict = sk_header_of(segment.s).param[0] != 0
 
     cdef bint take(self) except -1:
-        """Take it, for ever waiting."""
+        """Take the lock; wait for ever."""
         if self.mutex is NULL:
             closed(self)
         cdef int rc = sk_mutex_try(self.s, self.mutex)
@@ -252,12 +256,13 @@ cdef class Lock(Mutex):
     @cython.binding(False)
     def acquire(self, blocking=True, timeout=MINUS_ONE, *, block=None):
         """acquire($self, blocking=True, timeout=-1, *, block=None)\n--\n
-        Take the lock; with `blocking`, wait up to `timeout` seconds (-1 or None: for ever). Whether it was taken.
+        Take the lock; with `blocking`, wait up to `timeout` seconds (-1 or None: for ever).
 
-        If the process that held it has died, it is taken over: `owner_died` is true and an OwnerDiedWarning is given;
-        or an OwnerDiedError is raised, if that was asked for, and the lock is not taken.
-        Raises ValueError for another negative timeout, or any with `blocking=False`; OverflowError for one past
-        threading.TIMEOUT_MAX.
+        Returns whether the lock was taken. If the process that held it has died, the lock is taken over: `owner_died`
+        is true and an OwnerDiedWarning is given; with `on_owner_died="raise"`, OwnerDiedError is raised instead and the
+        lock is not taken.
+        Raises ValueError for another negative timeout, or for any timeout with `blocking=False`; OverflowError for one
+        longer than threading.TIMEOUT_MAX.
         """
         if blocking is True and timeout is MINUS_ONE and block is None:
             return self.take()
@@ -270,7 +275,8 @@ cdef class Lock(Mutex):
     @cython.binding(False)
     def release(self):
         """release($self)\n--\n
-        Free the lock, whichever thread or process took it. NotLockedError, a RuntimeError and ValueError, if free.
+        Release the lock, whichever thread or process took it. NotLockedError, which is a RuntimeError and a ValueError,
+        if the lock is free.
         """
         if self.mutex is NULL:
             closed(self)
@@ -287,7 +293,7 @@ cdef class Lock(Mutex):
     async def aacquire(self, blocking=True, timeout=MINUS_ONE, *, block=None):
         """Take the lock as `acquire` does, without blocking the event loop; a coroutine.
 
-        Tasks of a loop get it in the order in which they came. Whichever task or thread takes it, any may release it.
+        Tasks of one loop get the lock in the order in which they came. Any task or thread may release it.
         """
         cdef int rc
         cdef uint64_t until = until_of(blocking if block is None else block, timeout)
@@ -302,14 +308,14 @@ cdef class Lock(Mutex):
         return await waiting(waiter_of(self, until))
 
     def locked(self):
-        """Whether somebody holds it; not a dead process, whose lock can be taken over.
+        """Whether the lock is held. A dead process does not count: its lock can be taken over.
         """
         if self.mutex is NULL:
             closed(self)
         return bool(sk_mutex_taken(self.s, self.mutex))
 
     def statistics(self):
-        """Who holds it, since when, how many threads wait, whether a holder died: a LockStatistics.
+        """Return the holder, since when it holds, how many threads wait, whether a holder died: a LockStatistics.
         """
         return self.picture("Lock", 1)
 
@@ -344,12 +350,12 @@ cdef class Lock(Mutex):
 
 
 def lock_of(arrive, arguments):
-    """The lock of the structure that arrives."""
+    """Unpickle the structure and return its lock."""
     return arrive(*arguments).lock
 
 
 def told(picture):
-    """A LockStatistics for listings."""
+    """Describe a LockStatistics in one line, for listings."""
     held = "unlocked"
     if picture.owner is not None:
         held = f"locked by pid {picture.owner}"
@@ -360,7 +366,7 @@ def told(picture):
 
 
 def state(Segment segment):
-    """For listings."""
+    """Describe the state in one line, for listings."""
     return told(Lock._of(segment).statistics())
 
 

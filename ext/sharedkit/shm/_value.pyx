@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""Single values: one compiled call reads or writes, and takes and frees the lock around it."""
+"""Single values: one compiled call reads or writes the value, and takes and releases the lock around that."""
 
 from libc.stdint cimport uint64_t
 
@@ -22,7 +22,7 @@ cdef class Memory(Handle):
         self.bind(segment)
 
     def close(self):
-        """Let go of the value. Using this handle then raises ClosedError; closing again does nothing.
+        """Let go of the value. Using the handle afterwards raises ClosedError; closing again does nothing.
         """
         array = self._array
         Handle.close(self)
@@ -42,7 +42,7 @@ cdef class Memory(Handle):
 
     @property
     def value(self):
-        """The value, read and written in one step each, as `ctypes` does: a number too large for the type wraps."""
+        """The value. A read is one step and so is a write; as in `ctypes`, a number too large for the type wraps."""
         return self.cell().value
 
     @value.setter
@@ -52,10 +52,10 @@ cdef class Memory(Handle):
 
 cdef class LockedMemory(Memory):
     """LockedMemory()\n--\n
-    The same behind a lock: one in the segment, or the one that was given.
+    A Memory with a lock: one in the segment, or the one that was given.
     """
 
-    cdef RLock own               # None where another one was given, and once closed
+    cdef RLock own               # None if another lock was given, and once closed
     cdef readonly object _given
 
     def _lock_by(self, own, given):
@@ -68,18 +68,18 @@ cdef class LockedMemory(Memory):
         Memory.drop(self, dropped)
 
     def get_lock(self):
-        """Its lock, which it takes for each reading and writing: an RLock, or the one that it was given."""
+        """Return the lock that each read and write takes: an RLock, or the one that was given."""
         if self.s is NULL:
             closed(self)
         return self.own if self._given is None else self._given
 
     def get_obj(self):
-        """The `ctypes` object over the very memory, which no lock guards; it outlives `close()`."""
+        """Return the `ctypes` object over the value's own memory; no lock guards it, and it outlives `close()`."""
         return self.cell()
 
     @property
     def value(self):
-        """The value, read and written as `ctypes` does while the lock is held: a number too large for the type wraps.
+        """The value. Each read and write holds the lock; as in `ctypes`, a number too large for the type wraps.
 
         `v.value += 1` reads, then writes: hold the lock around it, or use a Counter.
         """

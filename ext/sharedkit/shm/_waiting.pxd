@@ -19,20 +19,20 @@ cdef extern from *:
 
 cdef extern from "core/sk_wait_state.h" nogil:
     ctypedef struct sk_wait_state:
-        uint32_t thread      # tells it from the others of its process
+        uint32_t thread      # distinguishes the wait from the others of its process
         cbool enrolled
-        sk_aside *aside      # of a wait that may not sleep, or NULL
-        sk_stall stall       # of an inner lock
+        sk_aside *aside      # where a wait that may not sleep is put aside, or NULL
+        sk_stall stall       # the stall of an inner lock's holder
 
 
-# One slice of waiting for what `what` points to; SK_INTERRUPTED: come again with the same wait.
+# Wait one slice for what `what` points to; SK_INTERRUPTED: call again with the same wait state.
 ctypedef int (*slice_of)(sk_segment *s, void *what, uint64_t until, sk_wait_state *wait) noexcept nogil
-# The wait is given up in between.
+# Give up a wait between two slices.
 ctypedef void (*end_of)(const sk_segment *s, void *what, sk_wait_state *wait) noexcept nogil
 
 
 cdef class SliceWaiter(Waiter):
-    """A wait in slices, each of which looks once instead of sleeping."""
+    """A task's wait in slices, each of which polls once instead of sleeping."""
 
     cdef slice_of slice
     cdef end_of quits
@@ -52,7 +52,7 @@ cdef int wait_in(Segment segment, slice_of step, end_of end, void *what, uint64_
 
 
 cdef inline uint32_t this_thread() noexcept:
-    """A number that no other thread of the process has or had: unlike idents, these are not used again."""
+    """Return a number that no other thread of the process has or had: unlike idents, these numbers are not reused."""
     global sk_greenlets
     if sk_greenlets is NULL:
         sk_greenlets = has_greenlets()

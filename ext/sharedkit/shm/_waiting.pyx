@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""Waiting in slices: a thread's with the GIL let go, so that signals come through; a task's put aside."""
+"""Waits in slices: a thread waits without the GIL, so that signals come through; a task's wait is put aside."""
 
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
@@ -15,15 +15,17 @@ from sharedkit.shm._stalls cimport SK_STALLED, goes_on
 
 
 cdef extern from "platform/sk_atomic.h" nogil:
-    uint32_t sk_add32_relaxed(uint32_t *word, uint32_t n) noexcept    # what it was
+    uint32_t sk_add32_relaxed(uint32_t *word, uint32_t n) noexcept    # returns the value from before
 
 cdef uint64_t FOR_EVER = <uint64_t>-1
-cdef double SOON = 1e9      # seconds that need no further look
+cdef double SOON = 1e9      # a timeout of fewer seconds needs no further check
 cdef object MINUS_ONE = -1
 
 
 cdef uint64_t until_of(cbool willing, object timeout) except? 0:
-    """Monotonic nanoseconds at which to give up, 0 for at once; a Lock's rules. Raises as `check_wait` does."""
+    """Return the monotonic time in nanoseconds at which to give up, 0 for at once, by the rules of a Lock.
+
+    Raises as `check_wait` does."""
     cdef double seconds
     if timeout is None or timeout is MINUS_ONE:
         return FOR_EVER if willing else 0
@@ -38,7 +40,7 @@ cdef uint64_t until_of(cbool willing, object timeout) except? 0:
 
 
 cdef uint64_t until_of_span(object timeout) except? 1:
-    """The same by the rules of a Semaphore, a Condition or an Event: None for ever, negative at once.
+    """Return the same by the rules of a Semaphore, a Condition or an Event: None for ever, negative at once.
 
     TypeError, ValueError, OverflowError.
     """
@@ -49,24 +51,25 @@ cdef uint64_t until_of_span(object timeout) except? 1:
 
 
 cdef uint64_t until_of_wait(object timeout) except? 1:
-    """The same, but `is_too_long` where that raises OverflowError, for calls that may have nothing to wait for."""
+    """Return the same, but a time that `is_too_long` where `until_of_span` raises OverflowError; for calls that may
+    have nothing to wait for."""
     if timeout is None:
         return FOR_EVER
     cdef double seconds = timeout if type(timeout) is float else timeouts.seconds(timeout)
     if seconds != seconds:
-        timeouts.seconds(timeout)    # which refuses NaN
+        timeouts.seconds(timeout)    # refuses NaN
     return deadline_of(seconds) if seconds > 0 else 0
 
 
 cdef uint32_t this_greenlet() noexcept:
-    """The same for a greenlet."""
+    """Return such a number for a greenlet."""
     return greenlet_number(next_thread)
 
 
 cdef int wait_in(Segment segment, slice_of step, end_of end, void *what, uint64_t until) except? -99:
-    """Wait in slices without the GIL and let signals through: SK_OK, SK_OWNER_DIED, SK_TIMEOUT or SK_BUSY.
+    """Wait in slices without the GIL and let signals through; return SK_OK, SK_OWNER_DIED, SK_TIMEOUT or SK_BUSY.
 
-    Raises what handlers raise, after `end`, and what `refuse` makes of other statuses.
+    Raises what signal handlers raise, after calling `end`, and what `refuse` raises for other statuses.
     """
     cdef sk_wait_state wait
     cdef int rc
@@ -94,7 +97,7 @@ cdef uint32_t turns = 0
 
 
 cdef uint32_t next_thread() noexcept:
-    """A number that stands for a wait which is no thread's."""
+    """Return a number that identifies a wait that is not a thread's."""
     return sk_add32_relaxed(&turns, 1) + 1 | <uint32_t>1 << 31
 
 
@@ -115,7 +118,7 @@ cdef class SliceWaiter(Waiter):
         return pending() if rc == SK_INTERRUPTED else self.answer(rc)
 
     cdef object answer(self, int rc):
-        """What the method answers; OwnerDiedWarning and others."""
+        """Return the method's result; OwnerDiedWarning and others."""
         if rc == SK_OK:
             return True
         if rc == SK_TIMEOUT or rc == SK_BUSY:

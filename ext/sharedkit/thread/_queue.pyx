@@ -1,6 +1,6 @@
 # cython: language_level=3
-"""The queues of this process's threads: references in a ring, or in the order of their priorities. One try inside the
-GIL or a critical section, then waiting outside of it, in slices that let signals through."""
+"""The queues for the threads of this process: references in a ring, or in the order of their priorities. A call tries
+once inside the GIL or a critical section, then waits outside of it, in slices that let signals through."""
 
 import operator
 import queue
@@ -80,15 +80,15 @@ cdef extern from *:
     """
     list nones(uint64_t n)
     void ring_put(list ring, uint64_t i, object item) noexcept
-    object ring_take(list ring, uint64_t i)    # a reference of its own
+    object ring_take(list ring, uint64_t i)    # returns a new reference
 
 KIND_QUEUE = 4
 KIND_LIFO = 15
 KIND_PRIORITY = 16
 cdef enum:
     FIRST = 16               # places of the first ring
-    ROOMY = 4096             # places of a ring that is not kept when it has run empty
-    EVERYBODY = 2            # or more: all who wait look again
+    ROOMY = 4096             # a ring of so many places or more is not kept when it has run empty
+    EVERYBODY = 2            # for this number or more, all waiters look again
     GETTING = 0
     PUTTING = 1
     JOINING = 2
@@ -99,24 +99,25 @@ STATES = ("open", "shutdown", "shutdown-immediate")
 
 @cython.final
 cdef class Items:
-    """What the handles of a queue share. All of it changes inside the GIL or a critical section on this object, where
-    no code of others runs; who passes a call on looks at `head` and `tail` from outside, so they are stored whole. They
-    count what was taken and put, and are masked to places of the ring, out of which the newest may go first; a ranking
-    has its items in place of the ring.
+    """The state that the handles of a queue share. It changes only inside the GIL or a critical section on this object,
+    where no foreign code runs. A call that passes a wake-up on reads `head` and `tail` from outside, so each is stored
+    atomically. They are positions (how many items were taken and put) and are masked to indices of the ring; in a
+    LifoQueue the newest item leaves the ring first. A PriorityQueue has its items in `ranking`, not in the ring.
 
-    A call holds on to this. Where it enters a critical section, another thread may close the handle, and the segment be
-    gone with it; so the sides are here, and not in there. Who waits holds the segment, too.
+    A call keeps a reference to this object. When the call enters a critical section, another thread may close the
+    handle, and the segment may be gone with it; so the sides are here, not in the segment. A waiter keeps a reference
+    to the segment, too.
     """
 
     cdef list ring
-    cdef bint newest             # goes first
-    cdef Ranking ranking         # of a PriorityQueue
+    cdef bint newest             # whether the newest item goes first
+    cdef Ranking ranking         # the items of a PriorityQueue
     cdef uint64_t head, tail, mask
     cdef int64_t maxsize
-    cdef bint bounded            # it is or was: tasks may stand in line to put
+    cdef bint bounded            # whether the queue is or was bounded: tasks may stand in line to put
     cdef uint64_t unfinished
-    cdef int state               # of STATES; never goes back
-    cdef void *memory            # of the sides
+    cdef int state               # an index of STATES; never goes back
+    cdef void *memory            # the memory of the sides
     cdef sk_side *getters
     cdef sk_side *putters
     cdef sk_side *joiners
@@ -134,11 +135,11 @@ cdef class Items:
         PyMem_RawFree(self.memory)
 
     cdef inline uint64_t length(self) noexcept:
-        """How many there are; from outside of the exclusion, how many there were just now."""
+        """Return how many items there are; outside of the exclusion, how many there were just now."""
         return sk_load64_relaxed(&self.tail) - sk_load64_relaxed(&self.head)
 
     cdef inline uint64_t room(self) noexcept:
-        """For how many more there is room."""
+        """Return for how many more items there is room."""
         cdef uint64_t there = self.length()
         if self.maxsize <= 0:
             return <uint64_t>-1
@@ -168,7 +169,7 @@ cdef class Items:
         return item
 
     cdef inline bint push_to(self, Place place, object item) except -1:
-        """The same in a ranking, by the place of this item; whether it is in already."""
+        """Put an item into the ranking, by its Place; return whether it is in already."""
         if not place.begun:
             place.begin(item)
         if not self.ranking.put(place):
@@ -178,7 +179,9 @@ cdef class Items:
         return True
 
     cdef int serve(self, Place place) except -1:
-        """Outside of the exclusion: what the place wants before it can go on. What comparing raises."""
+        """Do what the place wants before its search can go on; call this outside of the exclusion.
+
+        Raises what comparing raises."""
         cdef Run half
         if place.wants == ANSWER:
             place.compare()
@@ -198,7 +201,7 @@ cdef class Items:
 
 
 def make(place, str name, uint32_t seats, uint32_t flags, int64_t maxsize, uint32_t kind=KIND_QUEUE):
-    """The segment of a new queue, whose partner are the items. Nothing else is in it."""
+    """Make the segment of a queue. Its partner is the Items object; nothing else is in it."""
     cdef sk_plan plan
     cdef Items items = Items.__new__(Items)
     memset(&plan, 0, sizeof(plan))
@@ -216,7 +219,7 @@ def make(place, str name, uint32_t seats, uint32_t flags, int64_t maxsize, uint3
 
 
 cdef int64_t bound_of(object maxsize) except? -1:
-    """TypeError, ValueError."""
+    """Return the bound as an integer. TypeError, ValueError."""
     bound = operator.index(maxsize)
     if bound >= 1 << 63:
         raise ValueError(f"maxsize must be less than 2**63: {maxsize}")
@@ -224,7 +227,7 @@ cdef int64_t bound_of(object maxsize) except? -1:
 
 
 def blueprint(maxsize, kind=KIND_QUEUE):
-    """A queue of so many items."""
+    """Return the blueprint of a queue of at most `maxsize` items."""
     cdef int64_t bound = bound_of(maxsize)
     return segments.Blueprint(
         kind,
@@ -234,7 +237,7 @@ def blueprint(maxsize, kind=KIND_QUEUE):
 
 
 cdef object most_of(object max_items):
-    """None, or how many to get. TypeError, ValueError."""
+    """Return how many items to get, or None for all. TypeError, ValueError."""
     if max_items is None:
         return None
     most = operator.index(max_items)
@@ -244,7 +247,7 @@ cdef object most_of(object max_items):
 
 
 cdef int say_how_many(error, Py_ssize_t put) except -1:
-    """What a comparison raises is somebody else's, and may have no room for it."""
+    """Set the attribute `put` of the error, if that accepts it: a comparison raises foreign exceptions."""
     try:
         error.put = put
     except Exception:
@@ -254,12 +257,12 @@ cdef int say_how_many(error, Py_ssize_t put) except -1:
 
 cdef class Queue(Handle):
     """Queue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192)\n--\n
-    A first-in, first-out queue of any objects for the threads of this process, unbounded where `maxsize` is
-    0 or less, with the face of `queue.Queue` of Python 3.13. The items themselves are handed over, not copies. A
-    waiter that has waited for one millisecond gets the next turn. With `exist_ok=True` and the name of a queue that
-    is there, a further handle on it.
+    A first-in, first-out queue of any objects for the threads of this process, with the interface of `queue.Queue` of
+    Python 3.13; unbounded if `maxsize` is 0 or less. The items themselves are handed over, not copies. A waiter that
+    has waited for 1 ms gets the next chance to put or get. With `exist_ok=True` and the name of an existing queue, the
+    result is a further handle on it.
 
-    Raises FileExistsError when the name is taken, ValueError when what is there is not an equal queue.
+    Raises FileExistsError when the name is taken, ValueError when the existing structure is not an equal queue.
     """
 
     __class_getitem__ = classmethod(types.GenericAlias)
@@ -280,7 +283,7 @@ cdef class Queue(Handle):
         self.items = segment.partner
 
     def close(self):
-        """Let go of the queue. Using this handle then raises ClosedError; closing again does nothing.
+        """Let go of the queue. Using the handle afterwards raises ClosedError; closing again does nothing.
         """
         Handle.close(self)
 
@@ -295,7 +298,9 @@ cdef class Queue(Handle):
         return self.items
 
     cdef inline Segment held(self):
-        """The segment, after a critical section, in which another thread may have closed the handle. ClosedError."""
+        """Return the segment after a critical section, during which another thread may have closed the handle.
+
+        ClosedError."""
         if self.s is NULL:
             closed(self)
         return self.segment
@@ -305,37 +310,36 @@ cdef class Queue(Handle):
     @cython.binding(False)
     def put(self, item, block=True, timeout=None, *, blocking=None):
         """put($self, item, block=True, timeout=None, *, blocking=None)\n--\n
-        Put `item`, waiting for room for up to `timeout` seconds, or for ever where it is None.
+        Put `item`, waiting for room up to `timeout` seconds (None: for ever) if `block`.
 
-        Raises Full where there is no room in time (at once where `block` is false), ShutDown after
-        `shutdown()`, ValueError for a negative timeout.
+        Raises queue.Full if there is no room in time (at once if `block` is false), ShutDown after `shutdown()`,
+        ValueError for a negative timeout.
         """
         cdef Items q = self.there()
         cdef Segment segment
         cdef bint put = False
         with cython.critical_section(q):
-            # Which does not look at the timeout, as queue.Queue does not.
+            # An unbounded queue ignores the timeout, as queue.Queue does.
             if q.state == 0 and q.maxsize <= 0 and q.ranking is None:
                 q.push(item)
                 put = True
         if put:
             sk_side_notify(q.getters, 1)
         else:
-            segment = self.held()    # from here on: what is asked of the arguments may close the handle
+            segment = self.held()    # kept from here on: evaluating the arguments may close the handle
             put_bounded(segment, q, item, block if blocking is None else blocking, timeout)
 
     @cython.binding(False)
     def put_nowait(self, item):
         """put_nowait($self, item)\n--\n
-        `put(item, block=False)`.
+        Same as put(item, block=False).
         """
         self.put(item, False)
 
     def put_many(self, items, block=True, timeout=None, *, blocking=None):
-        """Put `items` in their order, as many at once as there is room for; `timeout` is for all of them
-        together.
+        """Put the items in order, as many at once as there is room for; `timeout` is for all of them together.
 
-        Raises what `put` does; the exception's attribute `put` says how many went in before it.
+        Raises as `put` does; the exception's attribute `put` is the number of items that went in.
         """
         cdef Items q = self.there()
         cdef Segment segment = self.segment
@@ -360,10 +364,10 @@ cdef class Queue(Handle):
     @cython.binding(False)
     def get(self, block=True, timeout=None, *, blocking=None):
         """get($self, block=True, timeout=None, *, blocking=None)\n--\n
-        Take the oldest item, waiting for one for up to `timeout` seconds, or for ever where it is None.
+        Take the first item, waiting for one up to `timeout` seconds (None: for ever) if `block`.
 
-        Raises Empty where there is none in time (at once where `block` is false), ShutDown after
-        `shutdown()` when none is left, ValueError for a negative timeout.
+        Raises queue.Empty if there is none in time (at once if `block` is false), ShutDown after `shutdown()` when none
+        is left, ValueError for a negative timeout.
         """
         cdef Items q = self.there()
         cdef Segment segment
@@ -386,15 +390,16 @@ cdef class Queue(Handle):
     @cython.binding(False)
     def get_nowait(self):
         """get_nowait($self)\n--\n
-        `get(block=False)`.
+        Same as get(block=False).
         """
         return self.get(False)
 
     def get_many(self, max_items=None, block=True, timeout=None, *, blocking=None):
-        """Wait for the first item as `get` does, and take what is there: at most `max_items` of them.
+        """Wait for the first item as `get` does, then take the items that are there, at most `max_items`.
 
-        The list is empty only where `max_items` is 0. All of it was there at one moment; other placements may add what
-        comes meanwhile, up to twice `maxsize` in all. Raises what `get` does, ValueError for a negative `max_items`.
+        The list is empty only if `max_items` is 0. All of its items were in the queue at one moment; other placements
+        may add items that come meanwhile, up to twice `maxsize` in all. Raises as `get` does, and ValueError for a
+        negative `max_items`.
         """
         cdef Items q = self.there()
         cdef Segment segment = self.segment
@@ -404,20 +409,20 @@ cdef class Queue(Handle):
         return get_waiting(segment, q, most, False, block if blocking is None else blocking, timeout)
 
     def __iter__(self):
-        """Items as `get` takes them, waiting for each, until the queue is shut down and empty."""
+        """Yield items as `get` takes them, waiting for each, until the queue is shut down and empty."""
         self._segment()
         return until_shutdown(self.get)
 
     def __contains__(self, item):
-        """TypeError, for to look is to take."""
+        """Raise TypeError: a search would have to take the items."""
         refuse_search()
 
     # --- from an event loop ----------------------------------------------------------------------
 
     async def aput(self, item, block=True, timeout=None, *, blocking=None):
-        """`put`, which lets the event loop go on while it waits.
+        """Put as `put` does, without blocking the event loop; a coroutine. A cancelled task has put nothing.
 
-        Tasks of a loop put in the order in which they came; one that is cancelled has put nothing.
+        Tasks of one loop put in the order in which they came.
         """
         cdef Items q = self.there()
         cdef bint put = False, free
@@ -434,9 +439,9 @@ cdef class Queue(Handle):
             await waiting(put_waiter(self.held(), q, [item], block if blocking is None else blocking, timeout))
 
     async def aget(self, block=True, timeout=None, *, blocking=None):
-        """`get`, which lets the event loop go on while it waits.
+        """Take as `get` does, without blocking the event loop; a coroutine. A cancelled task has taken nothing.
 
-        Tasks of a loop get in the order in which they came; one that is cancelled has taken nothing.
+        Tasks of one loop get their items in the order in which they came.
         """
         cdef Items q = self.there()
         cdef object item = None
@@ -453,9 +458,10 @@ cdef class Queue(Handle):
         return await waiting(get_waiter(self.held(), q, 1, True, block if blocking is None else blocking, timeout))
 
     async def aput_many(self, items, block=True, timeout=None, *, blocking=None):
-        """`put_many`, which lets the event loop go on while it waits.
+        """Put as `put_many` does, without blocking the event loop; a coroutine.
 
-        Cancelled half-way, it has put some; the CancelledError's attribute `put` says how many, as a Full's does.
+        A task cancelled half-way has put some items; the attribute `put` of the CancelledError is their number, as that
+        of a Full is.
         """
         cdef cbool willing = block if blocking is None else blocking
         if willing and is_too_long(deadline_of(timeout)):
@@ -473,7 +479,7 @@ cdef class Queue(Handle):
             raise
 
     async def aget_many(self, max_items=None, block=True, timeout=None, *, blocking=None):
-        """`get_many`, which lets the event loop go on while it waits. A task that is cancelled has taken nothing."""
+        """Take as `get_many` does, without blocking the event loop; a coroutine. A cancelled task has taken nothing."""
         cdef Items q = self.there()
         cdef Segment segment = self.segment
         most = most_of(max_items)
@@ -482,13 +488,13 @@ cdef class Queue(Handle):
         return await waiting(get_waiter(segment, q, most, False, block if blocking is None else blocking, timeout))
 
     async def ajoin(self):
-        """`join`, which lets the event loop go on while it waits."""
+        """Wait as `join` does, without blocking the event loop; a coroutine."""
         cdef JoinWaiter waiter = JoinWaiter.__new__(JoinWaiter)
         waiter.begin(self.segment, self.there(), JOINING, True, None)
         await waiting(waiter)
 
     def __aiter__(self):
-        """Items as `aget` takes them, until the queue is shut down and empty."""
+        """Yield items as `aget` takes them, until the queue is shut down and empty."""
         self._segment()
         return coroutines().iterate(self.aget)
 
@@ -497,7 +503,7 @@ cdef class Queue(Handle):
     @cython.binding(False)
     def task_done(self):
         """task_done($self)\n--\n
-        Say that one taken item is dealt with; ValueError where this is said more often than items came.
+        Mark an item taken earlier as done. ValueError when called more often than items were put.
         """
         cdef Items q = self.there()
         cdef bint excess = False, all_done = False
@@ -532,8 +538,7 @@ cdef class Queue(Handle):
             sk_side_end(segment.s, wait.side, &wait.wait)
 
     def shutdown(self, immediate=False):
-        """Make every `put`, and every `get` that finds no item, raise ShutDown, those that wait now among
-        them.
+        """Make every `put`, and every `get` that finds no item, raise ShutDown, including those that wait now.
 
         With `immediate` the items that are left are thrown away and count as done.
         """
@@ -541,7 +546,7 @@ cdef class Queue(Handle):
         cdef Segment _held = self.segment    # also if `immediate` closes the handle
         cdef cbool at_once = immediate
         cdef list fresh = first_runs() if at_once and q.ranking is not None else None
-        cdef list _thrown = None    # dropped when nothing is held any more: finalizers may use the queue
+        cdef list _thrown = None    # dropped after the critical section is left: finalizers may use the queue
         cdef uint64_t left
         with cython.critical_section(q):
             if at_once:
@@ -562,7 +567,7 @@ cdef class Queue(Handle):
     @cython.binding(False)
     def qsize(self):
         """qsize($self)\n--\n
-        How many items are in the queue now.
+        Return how many items are in the queue now.
         """
         cdef Items q = self.there()
         cdef uint64_t n
@@ -582,7 +587,7 @@ cdef class Queue(Handle):
 
     @property
     def maxsize(self):
-        """How many items fit; no bound where it is 0 or less. May be set at any time."""
+        """How many items fit; no bound if 0 or less. May be assigned at any time."""
         return self.there().maxsize
 
     @maxsize.setter
@@ -597,7 +602,7 @@ cdef class Queue(Handle):
 
     @property
     def unfinished_tasks(self):
-        """How many items were put for which no `task_done()` came yet."""
+        """How many items were put and are not yet marked as done."""
         return self.there().unfinished
 
     @property
@@ -606,15 +611,15 @@ cdef class Queue(Handle):
         return self.there().state != 0
 
     def join_thread(self):
-        """Does nothing: there is no feeder thread as `multiprocessing.Queue` has one.
+        """Do nothing: there is no feeder thread, which `multiprocessing.Queue` has.
         """
 
     def cancel_join_thread(self):
-        """Does nothing: there is no feeder thread as `multiprocessing.Queue` has one.
+        """Do nothing: there is no feeder thread, which `multiprocessing.Queue` has.
         """
 
     def statistics(self):
-        """Sizes, counts of waiting threads and tasks, and state, as one frozen picture.
+        """Return sizes, counts of waiting threads and tasks, and state: a QueueStatistics.
         """
         cdef Items q = self.there()
         cdef Segment segment = self.segment    # also if another thread closes the handle meanwhile
@@ -646,7 +651,7 @@ cdef class Queue(Handle):
 
 cdef class LifoQueue(Queue):
     """LifoQueue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192)\n--\n
-    `queue.LifoQueue` for the threads of this process: a Queue out of which the item that was put last goes first.
+    `queue.LifoQueue` for the threads of this process: a Queue whose `get` takes the item that was put last.
 
     Raises as Queue does.
     """
@@ -657,12 +662,12 @@ cdef class LifoQueue(Queue):
 
 cdef class PriorityQueue(Queue):
     """PriorityQueue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192)\n--\n
-    `queue.PriorityQueue` for the threads of this process: a Queue out of which the least item goes first, by Python's
-    `<`, and of items of which neither is less the one that was put first.
+    `queue.PriorityQueue` for the threads of this process: a Queue whose `get` takes the least item by Python's `<`; of
+    items of which neither is less, the one that was put first.
 
-    Items are compared by who puts, never by who gets. What a comparison raises comes out of `put`, and the item is not
-    in then; of `put_many` those before it are, and the exception's attribute `put` says how many. Nothing is held
-    meanwhile: a comparison may let others run, and use the queue. Raises as Queue does.
+    The call that puts compares the items, never the one that gets. `put` raises what a comparison raises, and then the
+    item is not in the queue; after `put_many` the items before it are, and the exception's attribute `put` is their
+    number. No lock is held during a comparison: it may let other threads run, and use the queue. Raises as Queue does.
     """
 
     def __init__(self, maxsize=0, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS):
@@ -675,7 +680,7 @@ cdef struct Wait:
     sk_side *side
     uint64_t until
     uint32_t raised
-    bint over                # its time is, and one look is left
+    bint over                # whether its time is over; then it looks once more
     sk_wait_state wait
 
 
@@ -685,8 +690,9 @@ cdef void begin(Wait *wait, sk_side *side, uint64_t until) noexcept:
 
 
 cdef int sleep(Segment segment, Wait *wait) except -1:
-    """After a look that raised the event: one slice. Raises what handlers raise, whatever ended the sleep: between
-    hearing signals and returning with an item there is no waiting for the GIL. OverflowError."""
+    """Sleep one slice, after a look that announced the waiter (`sk_side_raise`). Raises what signal handlers raise,
+    whatever ended the sleep: after the check for signals, the call does not wait for the GIL before it returns an item.
+    OverflowError."""
     cdef int rc
     if is_too_long(wait.until):
         raise timeouts.too_long()
@@ -702,7 +708,7 @@ cdef int sleep(Segment segment, Wait *wait) except -1:
 
 
 cdef bint ended(Items q):
-    """Whether it is shut down and empty, at one moment: an item may come before it is shut down."""
+    """Return whether the queue is shut down and empty, both at one moment: an item may come before the shutdown."""
     cdef bint over
     with cython.critical_section(q):
         over = q.head == q.tail and q.state != 0
@@ -710,7 +716,8 @@ cdef bint ended(Items q):
 
 
 cdef object take(Items q, object most, bint single):
-    """Inside the exclusion, of items that are there: one, or a list of at most so many (None: all)."""
+    """Take one item, or a list of at most `most` (None: all) of those that are there; call this inside the exclusion.
+    """
     cdef uint64_t n = q.tail - q.head, i
     cdef list taken
     if single:
@@ -750,7 +757,7 @@ cdef object get_waiting(Segment segment, Items q, object most, bint single, cboo
             sleep(segment, &wait)
     finally:
         sk_side_end(segment.s, wait.side, &wait.wait)
-        if not got and q.length() != 0:    # the call that woke this one may have been meant for the next
+        if not got and q.length() != 0:    # pass the wake-up on: this one may have used up another waiter's
             sk_side_notify(wait.side, 1)
     if q.maxsize > 0:
         sk_side_notify(q.putters, 1 if single else EVERYBODY)
@@ -758,8 +765,8 @@ cdef object get_waiting(Segment segment, Items q, object most, bint single, cboo
 
 
 cdef Py_ssize_t put_some(Items q, list batch, Py_ssize_t done, Place place) except -1:
-    """Inside the exclusion: as much of the batch from `done` on as there is room for; how much is in then. A place may
-    want something before it goes on."""
+    """Put as much of the batch, from `done` on, as there is room for; return how much is in then. Call this inside the
+    exclusion. A place may want something before its search goes on."""
     cdef uint64_t room = q.room()
     while done < len(batch) and room > 0:
         if place is None:
@@ -772,7 +779,7 @@ cdef Py_ssize_t put_some(Items q, list batch, Py_ssize_t done, Place place) exce
 
 
 cdef Place place_in(Items q):
-    """For who puts into a ranking; else None."""
+    """Return a Place if the queue has a ranking; else None."""
     return None if q.ranking is None else Place.__new__(Place)
 
 
@@ -795,8 +802,8 @@ cdef int put_bounded(Segment segment, Items q, object item, cbool willing, objec
 
 
 cdef int put_waiting(Segment segment, Items q, list batch, uint64_t until, Py_ssize_t *put) except -1:
-    """Put all of it, at the latest at `until`; 0: without waiting. Raises Full, ShutDown, what comparing does; *put are
-    in then."""
+    """Put the whole batch, waiting no later than `until`; 0: without waiting. Raises Full, ShutDown, and what comparing
+    raises; *put is the number of items that are in then."""
     cdef Wait wait
     cdef Place place = place_in(q)
     cdef Py_ssize_t done = 0, before
@@ -861,22 +868,22 @@ cdef class SideWaiter(Waiter):
             self.wakes_next = key_of(q, PUTTING if which == GETTING else GETTING)
 
     cdef object glance(self):
-        """Inside the exclusion: the answer, NOT_YET, or AT_ONCE. Raises what the method raises."""
+        """Return the result, NOT_YET, or AT_ONCE; called inside the exclusion. Raises what the method raises."""
         raise NotImplementedError
 
     cdef int serve(self) except -1:
-        """Outside of it, before another glance at once."""
+        """Prepare another glance, which follows at once; called outside of the exclusion."""
         return 0
 
     cdef bint barred(self) noexcept:
         return self.until != 0 and not self.over and sk_side_must_yield(self.segment.s, self.side, &self.wait)
 
     cdef int refuse(self) except -1:
-        """Its time is over."""
+        """Raise the exception of a wait whose time is over."""
         raise NotImplementedError
 
     cdef int done(self) except -1:
-        """It has its answer."""
+        """Finish the wait after its result is there."""
         return 0
 
     cdef object look(self):
@@ -915,7 +922,7 @@ cdef class SideWaiter(Waiter):
             self.over = rc == SK_TIMEOUT
 
     cdef bint may_go_on(self) noexcept:
-        """Whether others could."""
+        """Return whether another waiter could go on."""
         return False
 
     cdef int end(self) except -1:
@@ -969,7 +976,7 @@ cdef class PutWaiter(SideWaiter):
     cdef list batch
     cdef Place place             # None but in a PriorityQueue
     cdef readonly Py_ssize_t put
-    cdef Py_ssize_t told         # of how many the getters know
+    cdef Py_ssize_t told         # how many items the getters have been notified of
 
     cdef object glance(self):
         cdef Items q = self.q
@@ -988,7 +995,7 @@ cdef class PutWaiter(SideWaiter):
         try:
             return self.q.serve(self.place)
         except BaseException:
-            self.end()    # the call that woke this one may have been meant for the next
+            self.end()    # pass the wake-up on: this one may have used up another waiter's
             raise
 
     cdef object look(self):

@@ -3,11 +3,11 @@ from libc.stdint cimport uint16_t, uint64_t
 
 cdef enum Wants:
     NOTHING = 0
-    ANSWER = 1               # whether the item goes before `other`
-    SPACE = 2                # a half for a run that is full
+    ANSWER = 1               # the answer whether the item goes before `other`
+    SPACE = 2                # an empty half for a run that is full
 
 cdef enum:
-    LOG = 32                 # insertions of a run that a search can catch up with
+    LOG = 32                 # with so many insertions into a run a search can catch up
 
 
 @cython.final

@@ -1,22 +1,23 @@
 # cython: language_level=3
-"""Items in the order of their `<`, of which the least goes first: the store of a PriorityQueue.
+"""Items in the order of their `<`, the least first: the store of a PriorityQueue.
 
-`<` may be anybody's code: it may raise, take its time, let other threads run, use the very queue. So none of it runs
-inside the exclusion. A `Place` searches where its item belongs: inside, it looks up with which item it is to be
-compared next; outside, it compares; then it goes on inside. Items come and go between these steps. Taking compares
-nothing, so that an item that compares badly is an error of who puts it, and of nobody else.
+`<` may be foreign code: it may raise, take long, let other threads run, or use the same queue. So it never runs inside
+the exclusion. A `Place` searches where its item belongs: inside the exclusion, it finds the item to compare with next;
+outside, it compares; then it continues inside. Items come and go between these steps. Taking an item compares nothing,
+so an item that compares badly is an error of the call that puts it, and of no other.
 
-    runs            Run, Run, Run, ...   each a list of up to FULL items; the greatest come first, so that the one that
-                                         is next stands at the very end, where taking it moves nothing
-    shape           grows when a run is split or has run empty: searches begin anew, once in some hundred steps
-    Run.log         the places of the last insertions: a search shifts its bounds by them, and never begins anew because
-                    others were faster; only who is overtaken by more than LOG during one comparison does, in its run
+    runs            Run, Run, Run, ...   each a list of up to FULL items; the greatest come first, so the next item to
+                                         take is at the very end, where taking it moves nothing
+    shape           grows when a run is split or has run empty: then searches start again, once in some hundred steps
+    Run.log         the indices of the last insertions: a search shifts its bounds by them, and does not start again
+                    because others were faster; only a search that is overtaken by more than LOG insertions during one
+                    comparison starts again, in its run
 
-Nothing is ever inserted at the end of a run but of the last one (`put` chooses the first run whose end does not come
-after the item, and stays before that end): so what the ends of the others have answered holds while the shape does.
-A search ends late only while, for each of its comparisons, others put an item of their own between the very two that
-it has come to: somebody always gets on.
-Among items of which neither is less, those go first that came first.
+Nothing is ever inserted at the end of a run except the last one (`put` chooses the first run whose end does not come
+after the item, and stays before that end). So the comparisons with the ends of the other runs stay valid as long as
+the shape does. A search is delayed only while, for each of its comparisons, other threads put an item between exactly
+the two items that it has reached: some thread always makes progress.
+Among items of which neither is less, those that were put first go first.
 """
 
 cimport cython
@@ -40,23 +41,24 @@ cdef extern from *:
 cdef enum:
     FULL = 512
     HALF = 256
-    LAST = 1 << 15           # in a log: it became the last of its run
+    LAST = 1 << 15           # in a log: the item became the last of its run
 
 
 @cython.final
 cdef class Run:
-    """A piece of the order. `inserts` counts for ever."""
+    """A piece of the order. `inserts` grows for ever."""
 
 
 cdef Run half_run():
-    """What `split` fills. To be made outside of the exclusion: to allocate may run the collector, and finalizers."""
+    """Make a run for `split` to fill. Call this outside of the exclusion: an allocation may run the garbage collector,
+    and with it finalizers."""
     cdef Run run = Run.__new__(Run)
     run.items = [None] * HALF
     return run
 
 
 cdef list first_runs():
-    """Of an empty ranking; to be made outside, too."""
+    """Make the runs of an empty ranking; call this outside of the exclusion, too."""
     cdef Run run = Run.__new__(Run)
     run.items = []
     return [run]
@@ -64,14 +66,14 @@ cdef list first_runs():
 
 @cython.final
 cdef class Ranking:
-    """The items. Every method is called inside the exclusion, and runs nobody's code."""
+    """The items. Every method is called inside the exclusion and runs no foreign code."""
 
     def __cinit__(self):
         self.runs = first_runs()
         self.shape = 1
 
     cdef object pop(self):
-        """The least item, of those that are there."""
+        """Remove and return the least item; there must be one."""
         cdef Py_ssize_t last = len(self.runs) - 1
         cdef Run run = <Run>self.runs[last]
         item = run.items.pop()
@@ -81,7 +83,8 @@ cdef class Ranking:
         return item
 
     cdef bint put(self, Place place) except -1:
-        """Whether the item is in; else `place.wants` says what it takes first."""
+        """Put the place's item if its search is complete; return whether it is in. If not, `place.wants` says what is
+        needed first."""
         cdef Run run
         if place.shape != self.shape:
             place.shape = self.shape
@@ -108,8 +111,8 @@ cdef class Ranking:
         return True
 
     cdef bint split(self, Place place, Run half) except -1:
-        """Have the second half of the run in which the item belongs become a run of its own, unless that has changed
-        meanwhile; whether it did."""
+        """Make the second half of the run in which the item belongs a run of its own, unless the shape has changed or
+        the run is no longer full; return whether it was split."""
         cdef Py_ssize_t i = 0
         cdef Run run = place.run
         if place.shape != self.shape or len(run.items) < FULL:
@@ -123,7 +126,7 @@ cdef class Ranking:
         return True
 
     cdef list clear(self, list runs):
-        """Begin anew with these; what was there, to be dropped outside."""
+        """Replace the runs by these; return the old ones, which must be dropped outside of the exclusion."""
         self.shape += 1
         was, self.runs = self.runs, runs
         return was
@@ -131,8 +134,8 @@ cdef class Ranking:
 
 @cython.final
 cdef class Place:
-    """One item's search: it belongs behind all before `low`, and not behind what is at `high` or later; of runs first,
-    then in its run."""
+    """The search for one item's place: the item belongs after everything before `low`, and not after anything at `high`
+    or later. The bounds are first indices of runs, then indices in the item's run."""
 
     cdef int begin(self, object item) except -1:
         self.item = item
@@ -158,7 +161,7 @@ cdef class Place:
         return False
 
     cdef int catch_up(self, Run run) except -1:
-        """With what was inserted since the bounds were found, and what was taken from the end."""
+        """Adjust the bounds to the insertions since they were found, and to the items taken from the end."""
         cdef Py_ssize_t at, there = len(run.items)
         cdef uint16_t said
         if run.inserts - self.seen > LOG:
@@ -166,18 +169,18 @@ cdef class Place:
         while self.seen != run.inserts:
             said = run.log[self.seen % LOG]
             at = said & ~LAST
-            if said & LAST and at < self.low:    # all from there on had been taken: how this one compares nobody knows
+            if said & LAST and at < self.low:    # all from `at` on had been taken: how the new one compares is unknown
                 self.low, self.high = at, at + 1
             else:
                 self.low += at < self.low
-                self.high += at <= self.high     # nor of one that came to a bound
+                self.high += at <= self.high     # unknown, too, for an item inserted at a bound
             self.seen += 1
         self.high = min(self.high, there)
         self.low = min(self.low, self.high)
         return 0
 
     cdef int narrow(self) noexcept:
-        """By the answer, which is about what was at `middle` when it was asked."""
+        """Narrow the bounds by the answer, which is about the item that was at `middle` at the time of the question."""
         if self.asked:
             self.asked = False
             if self.before:
@@ -187,7 +190,7 @@ cdef class Place:
         return 0
 
     cdef int compare(self) except -1:
-        """Outside of the exclusion. What `<` raises."""
+        """Compare the two items; call this outside of the exclusion. Raises what `<` raises."""
         other, self.other = self.other, None
         self.before = PyObject_RichCompareBool(self.item, other, Py_LT)
         return 0

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The dict of this process's threads: a plain dict, and a lock for what is more than one step of it."""
+"""The dict for the threads of this process: a plain dict, and a lock for changes that take more than one step of it."""
 
 cimport cython
 from cpython.dict cimport PyDict_Contains, PyDict_DelItem, PyDict_SetItem
@@ -26,7 +26,7 @@ cdef extern from *:
     #define find_in_dict PyDict_GetItemRef
     #endif
     """
-    int find_in_dict(PyObject *table, object key, PyObject **value) except -1    # value: a reference of the caller's
+    int find_in_dict(PyObject *table, object key, PyObject **value) except -1    # value: a new reference
 
 cdef extern from "Python.h":
     void Py_DECREF(PyObject *object)
@@ -38,30 +38,30 @@ cdef object MISSING = object()
 
 @cython.final
 cdef class Pairs:
-    """What the handles of a dict share.
+    """The state that the handles of a dict share.
 
-    One step is one call of the plain dict in which no code of others runs. More than one step is done under the lock,
-    which counts as `busy`: then every other change waits for the lock, too. So is a change in which keys are compared
-    by code of others, which lets other threads run: one that was on its way when `add` began would commit in the midst
-    of it, and be overwritten. Without the GIL every change takes the lock.
+    One step is one call of the plain dict in which no foreign code runs. A change of more than one step is made under
+    the lock and counted in `busy`: then every other change waits for the lock, too. A change in which foreign code
+    compares keys is also made under the lock, because that code lets other threads run: a change that had begun before
+    `add` would commit in the middle of it, and `add` would overwrite it. Without the GIL every change takes the lock.
     """
 
     cdef dict table
     cdef uint32_t busy
-    cdef bint foreign            # there may be a key that is compared by code of others
+    cdef bint foreign            # whether there may be a key that foreign code compares
 
 
 @cython.final
 cdef class Grip:
-    """What one handle keeps of them. A call holds on to this, and not to what all handles share: without a GIL, threads
-    that count references to one object wait for each other."""
+    """One handle's reference to the Pairs. A call keeps a reference to this object, not to the shared one: without a
+    GIL, threads that count references to one object wait for each other."""
 
     cdef Pairs pairs
-    cdef PyObject *table         # of the pairs
+    cdef PyObject *table         # the dict of the pairs
 
 
 cdef bint is_plain(object key) noexcept:
-    """Whether it is hashed, and compared with other such keys, without any code of others."""
+    """Return whether the key is hashed, and compared with other such keys, without foreign code."""
     kind = type(key)
     if kind is str or kind is int or kind is bytes or kind is float or kind is bool or key is None:
         return True
@@ -74,15 +74,15 @@ cdef bint is_plain(object key) noexcept:
 
 
 cdef inline bint is_foreign(Pairs pairs, object key) noexcept:
-    """Whether code of others may run in a change at this key."""
+    """Return whether foreign code may run during a change at this key."""
     if not is_plain(key):
         pairs.foreign = True
     return pairs.foreign
 
 
 cdef inline bint enter(Pairs pairs, RLock lock, bint more) except -1:
-    """Begin a change; whether it is to `leave`. The lock was read together with the pairs: another thread may have
-    closed the handle since."""
+    """Begin a change; return whether the caller must `leave`. The caller has read the lock together with the pairs,
+    because another thread may have closed the handle since."""
     if HAS_GIL and not more and pairs.busy == 0:
         return False
     lock.take(FOR_EVER)
@@ -103,7 +103,7 @@ cdef enum Step:
 
 
 cdef object take_step(dict table, Step step, object key, object default):
-    """One method of the plain dict."""
+    """Call one method of the plain dict."""
     if step == SETDEFAULT:
         return table.setdefault(key, default)
     if step == POP:
@@ -114,7 +114,7 @@ cdef object take_step(dict table, Step step, object key, object default):
 
 
 def make(place, str name, uint32_t seats, uint32_t flags, uint32_t kind=KIND_DICT):
-    """The segment of a new dict: its lock. The pairs are its partner."""
+    """Make the segment of a dict, which holds its lock. The segment's partner is the Pairs object."""
     cdef sk_plan plan
     cdef Pairs pairs = Pairs.__new__(Pairs)
     memset(&plan, 0, sizeof(plan))
@@ -133,7 +133,7 @@ BLUEPRINT = segments.Blueprint(KIND_DICT, make, lambda there: None)
 
 cdef class Table(Handle):
     """Table()\n--\n
-    The steps of a Dict; the rest of its face is over `as_dict` and `update`.
+    The steps of a Dict; its other methods are built on `as_dict` and `update`.
     """
 
     cdef Grip grip               # None once closed
@@ -148,7 +148,7 @@ cdef class Table(Handle):
         self.lock = RLock._in(segment, 0)
 
     def close(self):
-        """Let go of the dict. Using this handle then raises ClosedError; closing again does nothing.
+        """Let go of the dict. Using the handle afterwards raises ClosedError; closing again does nothing.
         """
         Handle.close(self)
 
@@ -179,7 +179,7 @@ cdef class Table(Handle):
     @cython.binding(False)
     def get(self, key, default=None, /):
         """get($self, key, default=None, /)\n--\n
-        The value of `key`, or `default`.
+        Return the value of `key`, or `default`.
         """
         cdef PyObject *found = NULL
         cdef Grip grip = self.held()
@@ -220,12 +220,12 @@ cdef class Table(Handle):
     @cython.binding(False)
     def setdefault(self, key, default=None, /):
         """setdefault($self, key, default=None, /)\n--\n
-        The value of `key`, set to `default` if it was missing, in one step.
+        Return the value of `key`, set to `default` first if it was missing, in one step.
         """
         return self.one_step(SETDEFAULT, key, default)
 
     def _insert(self, key):
-        """Set a missing key, in one step, to something; whether it was missing."""
+        """Set the key to some value if it is missing, in one step; return whether it was missing."""
         mark = object()
         return self.one_step(SETDEFAULT, key, mark) is mark
 
@@ -237,17 +237,17 @@ cdef class Table(Handle):
         return self.one_step(POP, key, default)
 
     def popitem(self):
-        """Remove and return the pair that was inserted last, in one step. KeyError when there is none.
+        """Remove and return the pair that was inserted last, in one step. KeyError if the dict is empty.
         """
         return self.one_step(POPITEM, None, None)
 
     def clear(self):
-        """Remove everything, in one step.
+        """Remove all keys, in one step.
         """
         self.one_step(CLEAR, None, None)
 
     def as_dict(self):
-        """A plain dict of a snapshot.
+        """Return a snapshot as a plain dict.
         """
         return self.there().table.copy()
 
@@ -267,7 +267,7 @@ cdef class Table(Handle):
         Add `n` to the number at `key` (a missing one is 0) in one step, and return the new value.
         """
         cdef Pairs pairs = self.there()
-        cdef RLock lock = self.lock    # also if the handle is closed meanwhile
+        cdef RLock lock = self.lock    # kept in case the handle is closed meanwhile
         is_foreign(pairs, key)
         enter(pairs, lock, True)
         try:
@@ -281,10 +281,10 @@ cdef class Table(Handle):
     @cython.binding(False)
     def compare_exchange(self, key, expected, desired, /):
         """compare_exchange($self, key, expected, desired, /)\n--\n
-        Set `key` to `desired` if its value equals `expected`, in one step; whether it did.
+        Set `key` to `desired` if its value equals `expected`, in one step; return whether it did.
         """
         cdef Pairs pairs = self.there()
-        cdef RLock lock = self.lock    # also if the handle is closed meanwhile
+        cdef RLock lock = self.lock    # kept in case the handle is closed meanwhile
         enter(pairs, lock, True)
         try:
             there = pairs.table.get(key, MISSING)
@@ -303,7 +303,7 @@ cdef class Table(Handle):
             self[key] = value
 
     def statistics(self):
-        """The number of keys and who is attached, at this moment: a DictStatistics.
+        """Return the number of keys and the attached processes at this moment: a DictStatistics.
         """
         segment = self._segment()
         return DictStatistics(self.name, "Dict", len(self), None, None, None, segment.attached())

@@ -14,14 +14,14 @@ __all__ = ["contents_of", "geometry", "plain_dtype", "require_number"]
 
 
 def geometry(shape: int | tuple[int, ...], dtype: DTypeLike) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Lengths and element type as `numpy.zeros` would have them. TypeError, ValueError."""
+    """Lengths and element type as `numpy.zeros` would have them. Raises TypeError, ValueError."""
     lengths = _lengths(shape)
     if any(n < 0 for n in lengths):
         raise ValueError(f"lengths must not be negative: {shape}")
     element = np.dtype(dtype)
     if element.hasobject:
         raise TypeError(f"an array cannot hold Python objects: {element}")
-    # NumPy turns sub-arrays into axes and "S0" into "S1", and refuses what it could not make.
+    # NumPy turns sub-arrays into axes and "S0" into "S1", and refuses an array that it could not make.
     like = np.empty(lengths if 0 in lengths else (0,) * len(lengths), element)
     return lengths + like.shape[len(lengths) :], like.dtype
 
@@ -50,8 +50,8 @@ def contents_of(array: ArrayLike) -> NDArray[Any]:
 
 
 def plain_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The same elements as a dtype whose pickle has no object of its user's in it: metadata goes, a class of records
-    becomes `np.void`. TypeError for a title that is no str, and for Python objects."""
+    """The same elements as a dtype whose pickle holds no object of the user's: metadata is dropped, and a class of
+    records becomes `np.void`. TypeError for a title that is no str, and for Python objects."""
     if dtype.hasobject:
         raise TypeError(f"an array cannot hold Python objects: {dtype}")
     if dtype.subdtype is not None:
@@ -60,7 +60,7 @@ def plain_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     if dtype.names is not None and dtype.fields is not None:
         return _plain_record(dtype, [dtype.fields[name] for name in dtype.names])
     if dtype.metadata is None and dtype.type.__module__ != "numpy" and dtype.isbuiltin != 2:
-        return np.dtype(dtype.str)  # bytes of a class of their own
+        return np.dtype(dtype.str)  # bytes of a user's class
     if dtype.metadata is None:
         return dtype
     return np.dtype(dtype.type).newbyteorder(dtype.byteorder) if dtype.isbuiltin == 2 else np.dtype(dtype.str)
@@ -83,6 +83,6 @@ def _plain_record(dtype: np.dtype[Any], fields: list[Any]) -> np.dtype[Any]:
 
 
 def require_number(dtype: np.dtype[Any]) -> None:
-    """TypeError where a server or a lock cannot add to elements of this type: `ml_dtypes` round as they like."""
+    """TypeError if a server or a lock cannot add to elements of this type: `ml_dtypes` round by rules of their own."""
     if dtype.kind not in "iuf" or dtype.isbuiltin == 2:
         raise TypeError(f"atomic operations need an integer or float dtype of NumPy's own, not {dtype}")

@@ -1,4 +1,4 @@
-"""The kit's own threads, which belong to nobody who calls it."""
+"""The kit's own threads, which belong to no caller."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["background"]
 
 
 def background(target: Callable[..., object], *, name: str | None = None, args: Iterable[Any] = ()) -> threading.Thread:
-    """A daemon thread, not started yet, that sees no context variable of whoever happens to need it first.
+    """A daemon thread, not started yet, that sees no context variable of the thread that happens to need it first.
 
     From Python 3.14 on a thread may inherit the context of its maker (`sys.flags.thread_inherit_context`, by default
-    where there is no GIL): one that lives as long as the process would keep those values as long, and show them, a
-    decimal context or warning filters among them, to the callbacks of others.
+    without the GIL). A thread that lives as long as the process would keep those values as long. It would also show
+    them, a decimal context or warning filters among them, to the callbacks of others.
     """
     if sys.version_info >= (3, 14):
         return threading.Thread(target=target, name=name, args=args, daemon=True, context=contextvars.Context())

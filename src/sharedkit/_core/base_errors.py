@@ -1,4 +1,4 @@
-"""Bases of the exceptions in `sharedkit.errors`, for those that are defined apart."""
+"""Bases of the exceptions in `sharedkit.errors`, for exceptions that are defined in other modules."""
 
 from __future__ import annotations
 

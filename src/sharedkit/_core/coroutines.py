@@ -1,4 +1,4 @@
-"""Coroutines that wait for nothing, for `async with`; without asyncio, which takes long to import."""
+"""Coroutines that never wait, for `async with`; without asyncio, which takes long to import."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ T = TypeVar("T")
 
 
 async def answer(call: Callable[[], T]) -> T:
-    """What the call answers."""
+    """Return the result of the call."""
     return call()

@@ -1,4 +1,4 @@
-"""How many: of those that wait, of items, of permits. One rule for all placements, which fits numbers of 64 bits."""
+"""Counts: of waiters, of items, of permits. One rule for all placements, which fits numbers of 64 bits."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from sharedkit._core.timeouts import is_real
 
 __all__ = ["how_many", "how_many_to_notify"]
 
-MOST = (1 << 63) - 1  # more than there ever are
+MOST = (1 << 63) - 1  # more than any count reaches
 
 
 def how_many(n: Any) -> int:
-    """The integer `n`; what is past 63 bits is as good as the last one of these. TypeError for what is no integer."""
+    """The integer `n`, limited to 63 bits and a sign. TypeError if it is no integer."""
     number = index(n)
     return number if -MOST <= number <= MOST else MOST if number > 0 else -MOST
 
 
 def how_many_to_notify(n: Any) -> int:
-    """As many as `threading.Condition.notify(n)` wakes, which counts any real number down to 0. TypeError."""
+    """The number of waiters that `threading.Condition.notify(n)` wakes: any real number, below 0 as 0. TypeError."""
     if hasattr(type(n), "__index__"):
         return max(how_many(n), 0)
     if not is_real(n):

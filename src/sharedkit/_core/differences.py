@@ -1,4 +1,4 @@
-"""What is there under a name, and how it differs from what was asked for: one wording for all placements."""
+"""How the structure under a name differs from the requested one: one wording for all placements."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ __all__ = ["is_another", "unlike", "with_another"]
 
 
 def unlike(what: str, there: object, wanted: object) -> str | None:
-    """None where the two are equal, else the difference in words: "maxsize 5, not 6"."""
+    """None if the two are equal, else the difference in words: "maxsize 5, not 6"."""
     return None if there == wanted else f"{what} {there}, not {wanted}"
 
 
 def is_another(called: str, kind: str, wanted: str) -> ValueError:
-    """The error for a name under which there is something of another kind."""
+    """The error for a name that belongs to a structure of another kind."""
     return ValueError(f"{called} is {_a(kind)}, not {_a(wanted)}")
 
 
 def with_another(called: str, kind: str, difference: str) -> ValueError:
-    """The error for a name under which there is one of the same kind that `unlike` found to differ."""
+    """The error for a name that belongs to a structure of the same kind with a difference that `unlike` found."""
     return ValueError(f"{called} is {_a(kind)} with {difference}")
 
 

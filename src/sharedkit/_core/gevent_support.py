@@ -1,7 +1,7 @@
-"""gevent: where it has patched `threading`, greenlets count as threads, and a wait lets the others run.
+"""gevent: if it has patched `threading`, greenlets count as threads, and a wait lets the others run.
 
-A call in C that sleeps would stop all greenlets of its thread, so a wait looks again and again instead, with pauses of
-up to 10 ms that the others have. Nothing here imports gevent: it is there, or it has patched nothing.
+A call in C that sleeps would stop all greenlets of its thread. So a wait polls instead, with pauses of up to 10 ms in
+which the others run. Nothing here imports gevent: if it is not imported, it has patched nothing.
 """
 
 from __future__ import annotations
@@ -14,34 +14,34 @@ from typing import Any
 
 __all__ = ["known", "let_others_run", "original", "patched", "remember"]
 
-FIRST, LAST = 0.0002, 0.01  # seconds of a pause; each is half as long again as the one before
+FIRST, LAST = 0.0002, 0.01  # seconds; each pause is half as long again as the one before
 
 _pauses: weakref.WeakKeyDictionary[Any, tuple[float, float]] = weakref.WeakKeyDictionary()
 _numbers: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
 
 
 def patched() -> bool:
-    """Whether what `threading` calls threads are greenlets."""
+    """Whether the threads of `threading` are greenlets."""
     monkey = sys.modules.get("gevent.monkey")
     return monkey is not None and bool(monkey.is_module_patched("threading"))
 
 
 def original(module: str, name: str) -> Any:
-    """What the system's own threads are made with, and wait by."""
+    """The unpatched function of the module: it works with threads of the system."""
     if patched():
         return sys.modules["gevent.monkey"].get_original(module, name)
     return getattr(importlib.import_module(module), name)
 
 
 def let_others_run() -> None:
-    """Pause this greenlet, the longer the longer it has been waiting."""
+    """Pause this greenlet; the longer it has been waiting, the longer the pause."""
     gevent = sys.modules["gevent"]
     current = gevent.getcurrent()
     began = time.monotonic()
     last, pause = _pauses.get(current, (0.0, 0.0))
     pause = min(pause * 1.5, LAST) if began - last < 2 * LAST and pause else FIRST
     if current is gevent.get_hub():
-        original("time", "sleep")(pause)  # a callback of the hub: nobody else can run
+        original("time", "sleep")(pause)  # a callback of the hub: no other greenlet can run
     else:
         gevent.sleep(pause)
     _pauses[current] = time.monotonic(), pause
@@ -53,5 +53,5 @@ def known() -> int:
 
 
 def remember(number: int) -> None:
-    """Have this number for this greenlet from now on."""
+    """Store this number for this greenlet."""
     _numbers[sys.modules["gevent"].getcurrent()] = number

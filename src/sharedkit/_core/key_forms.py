@@ -1,9 +1,9 @@
-"""What makes two keys of a Dict one key, for all types that are not encoded as they are.
+"""When two keys of a Dict are one key, for all types that are not encoded as they are.
 
-The rule is Python's: two keys are one where their hashes and `==` agree. So each type here is reduced to a value that
-is equal exactly then: numbers to themselves, whatever their type; subclasses that compare as their base to that; the
-others to a tag and a value. A type counts as what it inherits `__eq__` and `__hash__` from; one that defines them
-itself is refused, for nobody but `register_key` can know what they look at.
+The rule is Python's: two keys are one if their hashes are equal and `==` holds. So each type here is reduced to a value
+that is equal exactly in that case: numbers to themselves, whatever their type; subclasses that compare as their base to
+the base; the others to a tag and a value. A type counts as the type that it inherits `__eq__` and `__hash__` from. A
+type that defines them itself is refused: only `register_key` can say what they compare.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _forms: WeakKeyDictionary[type, Form] = WeakKeyDictionary()
 
 
 def reduced(key: Any) -> Reduced:
-    """What a hashable key stands for. TypeError where nothing says what its equality looks at."""
+    """The value that a hashable key is reduced to. TypeError if its equality is unknown."""
     cls = type(key)
     form = _forms.get(cls)
     if form is None:
@@ -60,9 +60,10 @@ def register_key(cls: type[T], function: Callable[[T], Any], /, *, by_value: boo
 
 
 def name_of(thing: Any) -> str:
-    """Module and name of what can be imported by them, the main program of a spawned process being that of its parent.
+    """Module and name of an object that can be imported by them; the main program of a spawned process counts as its
+    parent's.
 
-    TypeError for anything else: in another process nothing would tell it from its like.
+    TypeError for anything else: another process could not tell it from similar objects.
     """
     module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
     if isinstance(module, str) and isinstance(name, str):
@@ -78,13 +79,13 @@ def name_of(thing: Any) -> str:
 
 
 def is_unfaithful(key: Any) -> bool:
-    """Whether `pickle` gives another key back, or none."""
+    """Whether `pickle` returns a different key, or fails."""
     cls = type(key)
     return (cls is np.str_ and key[-1:] == "\0") or (cls is np.bytes_ and key[-1:] == b"\0") or cls is memoryview
 
 
 class _Faithful(pickle.Pickler):
-    """NumPy pickles its text without the NULs at the end, and nobody pickles a memoryview."""
+    """Pickles what `pickle` does not: NumPy's text loses NULs at its end, and a memoryview cannot be pickled."""
 
     def reducer_override(self, thing: Any) -> Any:
         if type(thing) is np.str_:
@@ -105,7 +106,7 @@ def dumps_faithfully(key: Any) -> bytes:
 
 
 def _without_fives(n: int) -> tuple[int, int]:
-    """What is left of n > 0 without its factors 5, and how many there were."""
+    """n > 0 without its factors 5, and how many there were."""
     powers = [5]
     while n % (powers[-1] * powers[-1]) == 0:
         powers.append(powers[-1] * powers[-1])
@@ -126,10 +127,10 @@ def _packed(n: int) -> bytes:
 
 
 def _ratio(p: int, q: int = 1, tens: int = 0) -> Reduced:
-    """p / q * 10**tens, in lowest terms, as an int of 64 bits or a float where it is one.
+    """p / q * 10**tens, in lowest terms, as an int of 64 bits or a float if it equals one.
 
-    Else as the one way to write it as p / q * 2**a * 5**b with p and q free of both. No power is ever multiplied out,
-    so Decimal("1e1000000000") costs what Decimal("1e10") does.
+    Any other number is written in its one form p / q * 2**a * 5**b, with p and q free of 2 and 5. No power is ever
+    multiplied out, so Decimal("1e1000000000") costs as much as Decimal("1e10").
     """
     if p == 0:
         return None, 0
@@ -161,7 +162,7 @@ def _of_float(key: float) -> Reduced:
 
 
 def _of_complex(key: Any) -> Reduced:
-    """Of NumPy's, too."""
+    """Reduce a complex number, also one of NumPy's."""
     return (None, key.real) if key.imag == 0 else ("complex", (key.real, key.imag))
 
 
@@ -176,12 +177,12 @@ def _of_decimal(key: Any) -> Reduced:
     if not isinstance(exponent, int):
         return None, math.nan
     decimal: Any = sys.modules["decimal"]
-    number = int(decimal.Decimal((0, digits, 0)))  # by way of a str there is a limit of digits
+    number = int(decimal.Decimal((0, digits, 0)))  # the way through a str has a limit of digits
     return _ratio(-number if sign else number, 1, exponent)
 
 
 def _of_longdouble(key: Any) -> Reduced:
-    """One that is no double is equal to nothing else in Python: its hash is that of the nearest double."""
+    """Reduce a longdouble. One that is no double equals nothing else: it has the hash of the nearest double."""
     near = float(key)
     if near == key or near != near:
         return None, near
@@ -189,7 +190,7 @@ def _of_longdouble(key: Any) -> Reduced:
     return "longdouble", (tag, value)
 
 
-# --- what compares as a built-in type, also where it is a subclass ------------------------------------
+# --- types that compare as a built-in type, also as subclasses -----------------------------------------
 
 
 def _of_str(key: str) -> Reduced:
@@ -215,7 +216,7 @@ def _of_memoryview(key: memoryview) -> Reduced:
 
 
 def _of_range(key: range) -> Reduced:
-    """As a sequence."""
+    """Reduce a range, which compares as a sequence."""
     n = max((key.stop - key.start + key.step - (1 if key.step > 0 else -1)) // key.step, 0)  # `len` has a limit
     return "range", (n, key.start if n else None, key.step if n > 1 else None)
 
@@ -229,7 +230,7 @@ def _of_constant(key: Any) -> Reduced:
 
 
 def _of_name(key: Any) -> Reduced:
-    """Classes and functions."""
+    """Reduce classes and functions."""
     return "name", name_of(key)
 
 
@@ -249,8 +250,8 @@ def _of_date(key: Any) -> Reduced:
 
 
 def _of_datetime(key: Any) -> Reduced:
-    """Aware ones by their instant. A time that its zone has twice, or not at all, is equal only to the same of that
-    very zone, whatever its fold (PEP 495)."""
+    """Reduce a datetime. Aware ones count by their instant. A time that its zone has twice, or not at all, is equal
+    only to the same time of that very zone, whatever its fold (PEP 495)."""
     local = key.toordinal() * 86_400_000_000 + _micros_of_day(key)
     offset = key.utcoffset()
     if offset is None:
@@ -283,12 +284,12 @@ def _of_zoneinfo(key: Any) -> Reduced:
 
 _ATTOS = {"W": 604_800 * 10**18, "D": 86_400 * 10**18, "h": 3_600 * 10**18, "m": 60 * 10**18, "s": 10**18}
 _ATTOS |= {"ms": 10**15, "us": 10**12, "ns": 10**9, "ps": 10**6, "fs": 10**3, "as": 1}
-_EPOCH = 719_163 * 86_400 * 10**18  # 1970, from the day before the year 1
+_EPOCH = 719_163 * 86_400 * 10**18  # 1970, counted from the day before the year 1
 
 
 def _of_datetime64(key: Any) -> Reduced:
-    """One that a datetime can be is equal to that. For NumPy one of whole days is not, but it is equal to the same in
-    seconds, which is."""
+    """Reduce a datetime64. One that a datetime can represent is equal to that datetime. For NumPy a date in whole days
+    is not, but it is equal to the same time in seconds, which is."""
     if np.isnat(key):
         return "NaT", None
     unit, count = np.datetime_data(key.dtype)
@@ -302,7 +303,7 @@ def _of_datetime64(key: Any) -> Reduced:
 
 
 def _of_timedelta64(key: Any) -> Reduced:
-    """One that a timedelta can be is equal to that. TypeError for months and years."""
+    """Reduce a timedelta64. One that a timedelta can represent is equal to that. TypeError for months and years."""
     if np.isnat(key):
         return "NaT", None
     unit, count = np.datetime_data(key.dtype)
@@ -326,7 +327,7 @@ def _of_enum(key: Any) -> Reduced:
 
 
 def _of_flag(key: Any) -> Reduced:
-    """By value: combinations have no name of their own."""
+    """Reduce a flag by its value: combinations have no name of their own."""
     return "flag", (name_of(type(key)), key._value_)
 
 
@@ -355,7 +356,7 @@ def _of_interface(key: Any) -> Reduced:
 
 
 def _compared_fields(cls: type) -> tuple[str, ...] | None:
-    """The fields that `==` and `hash` of a dataclass look at; None where these are not what dataclasses make."""
+    """The fields that `==` and `hash` of a dataclass compare; None if dataclasses did not generate these methods."""
     base = next(each for each in cls.__mro__ if "__eq__" in each.__dict__)
     made = base.__dict__.get("__dataclass_params__")
     if made is None or next(each for each in cls.__mro__ if "__hash__" in each.__dict__) is not base:
@@ -385,7 +386,7 @@ def _form_of_dataclass(fields: tuple[str, ...]) -> Form:
     return of_dataclass
 
 
-# --- which is which -----------------------------------------------------------------------------------
+# --- which type has which form ------------------------------------------------------------------------
 
 _BUILT_IN: dict[type, Form] = {
     int: _of_int,
@@ -404,7 +405,7 @@ _BUILT_IN: dict[type, Form] = {
     types.FunctionType: _of_name,
     types.BuiltinFunctionType: _of_name,
 }
-# By name, so that nothing is imported for them: who has such a key has imported its module.
+# By name, so that nothing is imported for them: a program that has such a key has imported its module.
 _NAMED: dict[str, Form] = {
     "fractions.Fraction": _of_fraction,
     "decimal.Decimal": _of_decimal,
@@ -435,7 +436,7 @@ def _named(base: type) -> Form | None:
 
 
 def _of_numpy(base: type) -> Form | None:
-    """By the abstract type; `base` is the concrete one."""
+    """The form for an abstract type of NumPy's; `base` is the concrete type."""
     if issubclass(base, np.datetime64 | np.timedelta64):
         # Before NumPy 2.2 the hashes of equal times in different units differ, and so do the keys of a dict.
         if hash(np.timedelta64(1, "D")) != hash(np.timedelta64(24, "h")):
@@ -457,7 +458,7 @@ def _of_numpy(base: type) -> Form | None:
 
 
 def _form_for(cls: type) -> Form:
-    """How to reduce instances of a class, by what it inherits its comparison from."""
+    """The function that reduces instances of a class: that of the class from which it inherits its comparison."""
     for base in cls.__mro__:
         if cls.__eq__ is not base.__eq__ or cls.__hash__ is not base.__hash__:
             continue

@@ -1,6 +1,6 @@
-"""What can be loaded in the main interpreter of a process alone, loaded first: where that fails in another, say so.
+"""Loads first the modules that work only in the main interpreter of a process; in another one, ImportError says so.
 
-NumPy refuses sub-interpreters by advice on how to install it, which does not help there. The compiled modules here
+NumPy refuses sub-interpreters with advice on how to install it, which does not help there. The compiled modules here
 keep state of their process (seats, the watching thread, the holds that a death gives back), so they refuse as well.
 """
 
@@ -17,7 +17,7 @@ SENTENCE = (
 
 
 def is_main_interpreter() -> bool:
-    """Whether this is the interpreter that its process began with."""
+    """Whether this is the first interpreter of its process."""
     for name in ("_interpreters", "_xxsubinterpreters"):  # from Python 3.13 on, and before
         try:
             module = import_module(name)

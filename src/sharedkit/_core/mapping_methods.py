@@ -1,4 +1,4 @@
-"""What the dicts of the thread and manager placements have in common: whatever a snapshot answers; and all views."""
+"""The common part of the dicts of the thread and manager placements: methods over a snapshot, and all views."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ __all__ = ["ItemsFace", "KeysFace", "MappingFace", "ValuesFace"]
 
 
 class _ViewFace:
-    """What every view of a dict has."""
+    """The common part of all views of a dict."""
 
     __slots__ = ()
 
     @property
     def mapping(self: Any) -> MappingProxyType[Any, Any]:
-        """The dict that this is a view of, read-only."""
+        """The dict of this view, read-only."""
         return MappingProxyType(self._mapping)
 
 
 class KeysFace(_ViewFace, KeysView[Any]):
-    """Keys of a Dict."""
+    """The keys of a Dict."""
 
     def __reversed__(self: Any) -> Iterator[Any]:
         keys: Iterator[Any] = reversed(self._mapping)
@@ -30,18 +30,18 @@ class KeysFace(_ViewFace, KeysView[Any]):
 
 
 class ValuesFace(_ViewFace, ValuesView[Any]):
-    """Values of a Dict."""
+    """The values of a Dict."""
 
 
 class ItemsFace(_ViewFace, ItemsView[Any, Any]):
-    """Pairs of a Dict."""
+    """The pairs of a Dict."""
 
     def __contains__(self, item: object) -> bool:
         return isinstance(item, tuple) and len(item) == 2 and super().__contains__(item)
 
 
 class MappingFace:
-    """The rest of a `MutableMapping` over `as_dict` and `update`, for a handle."""
+    """The rest of a `MutableMapping` for a handle, built on `as_dict` and `update`."""
 
     __slots__ = ()
     __hash__: ClassVar[None]  # type: ignore[assignment]
@@ -51,7 +51,7 @@ class MappingFace:
 
     @abstractmethod
     def as_dict(self) -> dict[Any, Any]:
-        """A plain dict of a snapshot."""
+        """Return a snapshot as a plain dict."""
 
     @abstractmethod
     def update(self, mapping_or_pairs: Mapping[Any, Any] | Iterable[tuple[Any, Any]] = (), /, **items: Any) -> None:
@@ -64,15 +64,15 @@ class MappingFace:
         return iter(list(self.as_dict())[::-1])
 
     def keys(self) -> KeysView[Any]:
-        """A view of the keys; iterating it goes over a snapshot."""
+        """Return a view of the keys; iteration goes over a snapshot."""
         return KeysFace(self)  # type: ignore[arg-type]
 
     def values(self) -> ValuesView[Any]:
-        """A view of the values; iterating it goes over a snapshot."""
+        """Return a view of the values; iteration goes over a snapshot."""
         return _Values(self)  # type: ignore[arg-type]
 
     def items(self) -> ItemsView[Any, Any]:
-        """A view of the pairs; iterating it goes over a snapshot."""
+        """Return a view of the pairs; iteration goes over a snapshot."""
         return _Items(self)  # type: ignore[arg-type]
 
     def __or__(self, other: Any) -> dict[Any, Any]:

@@ -1,4 +1,4 @@
-"""Numbers and places as the atomic operations of thread's and manager's arrays take them; shm's are compiled."""
+"""Numbers and indices for the atomic operations of the arrays of thread and manager; those of shm are compiled."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["element", "number", "numbers"]
 
 
 def element(array: NDArray[Any], key: int | tuple[int, ...]) -> NDArray[Any]:
-    """A view of no dimension on one element."""
+    """A view without dimensions of one element."""
     require_number(array.dtype)
     position = tuple(index(n) for n in key) if isinstance(key, tuple) else (index(key),)
     if len(position) != array.ndim:
@@ -28,9 +28,9 @@ def element(array: NDArray[Any], key: int | tuple[int, ...]) -> NDArray[Any]:
 
 
 def number(dtype: np.dtype[Any], n: int | float) -> NDArray[Any]:
-    """`n` as an array of no dimension, of just this type."""
+    """`n` as an array without dimensions, of exactly this type."""
     if dtype.kind == "f":
-        if not is_real(n):  # text turns into a float, too
+        if not is_real(n):  # float() would accept text, too
             raise TypeError(f"a number is wanted, not {type(n).__name__}")
         return np.asarray(float(n), dtype)
     whole = index(n)  # type: ignore[arg-type]  # index() itself raises the TypeError
@@ -41,13 +41,13 @@ def number(dtype: np.dtype[Any], n: int | float) -> NDArray[Any]:
 
 
 def numbers(dtype: np.dtype[Any], values: ArrayLike) -> NDArray[Any]:
-    """`values` as an array of just this type; NumPy itself would cut fractions off in silence."""
+    """`values` as an array of exactly this type; NumPy itself would drop fractions silently."""
     require_number(dtype)
     given = np.asarray(values)
     if given.dtype == dtype:
         return given
     if given.dtype.kind == "O" and all(isinstance(value, int) for value in given.flat):
-        if dtype.kind in "iu":  # NumPy keeps integers as objects where 64 bits are too few
+        if dtype.kind in "iu":  # NumPy keeps integers as objects if they do not fit in 64 bits
             raise OverflowError(f"some of the values do not fit in {dtype}")
     elif given.dtype.kind not in ("biu" if dtype.kind in "iu" else "biuf") and given.size:
         raise TypeError(f"{given.dtype} cannot be added to {dtype}")

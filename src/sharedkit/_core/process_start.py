@@ -1,4 +1,4 @@
-"""When a process began: what tells it from others that have its number later, and whether it is still there."""
+"""When a process began: this tells it from later processes with the same pid, and shows whether it still runs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ __all__ = ["begun", "has_ended"]
 
 
 def begun(pid: int) -> str | None:
-    """When that process began, or "" where the system does not say: without `/proc`, or without a free descriptor. None
-    where it has ended."""
+    """The time when that process began, or "" if the system does not say: without `/proc`, or without a free
+    descriptor. None if the process has ended."""
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
             state, *rest = file.read().rpartition(")")[2].split()
@@ -29,6 +29,6 @@ def begun(pid: int) -> str | None:
 
 
 def has_ended(pid: int, since: str | None) -> bool:
-    """Whether the process has ended that had the number `pid` and had begun then."""
+    """Whether the process with the number `pid` that began at `since` has ended."""
     now = begun(pid)
     return now is None or since is None or (now != since and "" not in (now, since))

@@ -1,4 +1,4 @@
-"""What the sets of all placements have in common: the face of a `set` over single steps and snapshots."""
+"""The common part of the sets of all placements: the interface of a `set` over single steps and snapshots."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _MISSING = object()
 
 
 def _key(member: Any) -> Any:
-    """A set finds a set by a frozenset that equals it."""
+    """The key of a member: a set finds a set by a frozenset that equals it."""
     return frozenset(member) if type(member) is set else member
 
 
 class SetFace:
-    """A `set` for a handle. What changes many members, or compares with another set, is one step a member, or looks at
-    a snapshot."""
+    """A `set` for a handle. A method that changes many members takes one step for each member; one that compares with
+    another set uses a snapshot."""
 
     __slots__ = ()
     __hash__: ClassVar[None]  # type: ignore[assignment]
@@ -36,19 +36,19 @@ class SetFace:
 
     @abstractmethod
     def insert(self, member: Any, /) -> bool:
-        """Add `member` in one step, and say whether it was new: of many who insert the same, one is told so."""
+        """Add `member` in one step and return whether it was new: of many concurrent inserts, one returns True."""
 
     @abstractmethod
     def _take(self, member: Any) -> bool:
-        """Remove it in one step, and say whether it was there."""
+        """Remove `member` in one step and return whether it was in the set."""
 
     @abstractmethod
     def pop(self) -> Any:
-        """Remove and return a member, the one that was added last, in one step. KeyError when there is none."""
+        """Remove and return the member that was added last, in one step. KeyError if the set is empty."""
 
     @abstractmethod
     def clear(self) -> None:
-        """Remove everything, in one step."""
+        """Remove all members, in one step."""
 
     @abstractmethod
     def __contains__(self, member: object) -> bool: ...
@@ -60,42 +60,42 @@ class SetFace:
     def __iter__(self) -> Iterator[Any]: ...
 
     def add(self, member: Any, /) -> None:
-        """Add `member`, if none is there that equals it, in one step."""
+        """Add `member` in one step, unless an equal member is in the set."""
         self.insert(member)
 
     def discard(self, member: Any, /) -> None:
-        """Remove `member`, if it is there, in one step."""
+        """Remove `member` in one step, if it is in the set."""
         self._take(_key(member))
 
     def remove(self, member: Any, /) -> None:
-        """Remove `member` in one step. KeyError when it is not there."""
+        """Remove `member` in one step. KeyError if it is not in the set."""
         if not self._take(_key(member)):
             raise KeyError(member)
 
     # --- many members, each in one step
 
     def update(self, *others: Iterable[Any]) -> None:
-        """Add what is in any of the others."""
+        """Add the members of all the others."""
         self._check()
         for other in others:
             for member in other:
                 self.add(member)
 
     def difference_update(self, *others: Iterable[Any]) -> None:
-        """Remove what is in any of the others."""
+        """Remove the members that are in any of the others."""
         self._check()
         for other in others:
             for member in other:
                 self._take(member)
 
     def intersection_update(self, *others: Iterable[Any]) -> None:
-        """Remove what is not in all of the others."""
+        """Remove the members that are not in all of the others."""
         there = self.as_set()
         for member in there.difference(there.intersection(*others)):
             self._take(member)
 
     def symmetric_difference_update(self, other: Iterable[Any], /) -> None:
-        """Remove what is in `other`, and add what was only there."""
+        """Remove the members that are in `other`, and add those that are only in `other`."""
         self._check()
         for member in dict.fromkeys(other):
             if not self.insert(member):
@@ -104,39 +104,39 @@ class SetFace:
     # --- snapshots
 
     def as_set(self) -> set[Any]:
-        """A plain set of a snapshot."""
+        """Return a snapshot as a plain set."""
         return set(self)
 
     def copy(self) -> Self:
-        """A new Set, made from a snapshot."""
+        """Return a new Set, made from a snapshot."""
         return type(self)(self)  # type: ignore[call-arg]
 
     def union(self, *others: Iterable[Any]) -> set[Any]:
-        """A plain set of what is here or in any of the others."""
+        """Return a plain set of the members of this set and of all the others."""
         return self.as_set().union(*others)
 
     def intersection(self, *others: Iterable[Any]) -> set[Any]:
-        """A plain set of what is here and in all of the others."""
+        """Return a plain set of the members that are also in all of the others."""
         return self.as_set().intersection(*others)
 
     def difference(self, *others: Iterable[Any]) -> set[Any]:
-        """A plain set of what is here and in none of the others."""
+        """Return a plain set of the members that are in none of the others."""
         return self.as_set().difference(*others)
 
     def symmetric_difference(self, other: Iterable[Any], /) -> set[Any]:
-        """A plain set of what is either here or in `other`."""
+        """Return a plain set of the members that are either in this set or in `other`, but not in both."""
         return self.as_set().symmetric_difference(other)
 
     def isdisjoint(self, other: Iterable[Any], /) -> bool:
-        """Whether nothing is here and in `other`."""
+        """Whether no member is in `other`."""
         return self.as_set().isdisjoint(other)
 
     def issubset(self, other: Iterable[Any], /) -> bool:
-        """Whether all that is here is in `other`."""
+        """Whether every member is in `other`."""
         return self.as_set().issubset(other)
 
     def issuperset(self, other: Iterable[Any], /) -> bool:
-        """Whether all that is in `other` is here."""
+        """Whether everything in `other` is a member."""
         return self.as_set().issuperset(other)
 
     # --- operators, with sets alone
@@ -201,12 +201,12 @@ class SetFace:
         return "<Set closed>" if self.closed else f"Set({self.as_set()!r}, name={self.name!r})"
 
     def _check(self: Any) -> None:
-        """ClosedError, also where nothing is to be done."""
+        """Raise ClosedError if the set is closed, also if there is nothing to do."""
         self.name  # noqa: B018
 
 
 class _Closed:
-    """The dict of a closed set: whoever asks it hears that the set is closed."""
+    """Stands for the dict of a closed set: every access raises the error that the set is closed."""
 
     __slots__ = ("_refuse",)
 
@@ -248,35 +248,35 @@ class DictMembers(SetFace):
         self._bind(segment)
 
     def close(self: Any) -> None:
-        """Let go of the set. Using this handle then raises ClosedError; closing again does nothing."""
+        """Let go of the set. Using the handle afterwards raises ClosedError; closing again does nothing."""
         Handle.close(self)
         self._end()
 
     def statistics(self) -> DictStatistics:
-        """The number of members, sizes where they lie in shared memory, and who is attached: a DictStatistics."""
+        """Return the number of members, sizes if in shared memory, and the attached processes: a DictStatistics."""
         picture: DictStatistics = self._dict.statistics()
         return replace(picture, kind="Set")
 
     def add(self, member: Any, /) -> None:
-        """Add `member`, if none is there that equals it, in one step."""
+        """Add `member` in one step, unless an equal member is in the set."""
         self._dict.setdefault(member, None)
 
     def insert(self, member: Any, /) -> bool:
-        """Add `member` in one step, and say whether it was new: of many who insert the same, one is told so."""
+        """Add `member` in one step and return whether it was new: of many concurrent inserts, one returns True."""
         return bool(self._dict._insert(member))
 
     def _take(self, member: Any) -> bool:
         return self._dict.pop(member, _MISSING) is not _MISSING
 
     def pop(self) -> Any:
-        """Remove and return a member, the one that was added last, in one step. KeyError when there is none."""
+        """Remove and return the member that was added last, in one step. KeyError if the set is empty."""
         try:
             return self._dict.popitem()[0]
         except KeyError:
             raise KeyError("pop from an empty set") from None
 
     def clear(self) -> None:
-        """Remove everything, in one step."""
+        """Remove all members, in one step."""
         self._dict.clear()
 
     def __contains__(self, member: object) -> bool:
@@ -289,7 +289,7 @@ class DictMembers(SetFace):
         return iter(self._dict)
 
     def _end(self: Any) -> None:
-        """With the handle."""
+        """Close the dict together with the handle."""
         there = getattr(self, "_dict", None)
         if there is not None and type(there) is not _Closed:
             there.close()

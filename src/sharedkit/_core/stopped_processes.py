@@ -1,10 +1,10 @@
-"""Whether a process that holds an inner lock and does not get on is about to, as far as the system tells.
+"""Whether a process that holds an inner lock without progress is about to go on, as far as the system tells.
 
-The kernel's verdict (ext/include/core/sk_stall.h) needs no system: the holder has not moved while the waiter looked,
-for 80 ms. It cannot tell a holder that is stopped from one that wants to run and is not let run, by others or by a
-quota, or that waits for its memory to come back from disk. That is asked here, and believed for a second: a pid is one
-of the holder's own namespace and may be another process's in ours, so what is said of it may put a verdict off and
-never decide one.
+The kernel's verdict (ext/include/core/sk_stall.h) needs no system: the holder has not moved for 80 ms while the waiter
+polled. The verdict cannot tell a stopped holder from one that is ready but gets no CPU, because of other processes or a
+quota, or from one that waits for its memory to come back from disk. This module asks the system, and believes the
+answer for a second. A pid belongs to the holder's own namespace and may be another process in ours, so the answer may
+delay a verdict and never decides one.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from __future__ import annotations
 import os
 
 PATIENCE = 1.0  # seconds
-ENOUGH = 64  # threads to look at
+ENOUGH = 64  # limit of threads to check
 
 
 def _state(path: str) -> str:
-    """R, S, D, T, t, …; an empty text when there is nothing to read."""
+    """R, S, D, T, t, …; an empty text if the state cannot be read."""
     try:
         with open(path, "rb") as stat:
             return stat.read().rpartition(b")")[2].split()[0].decode("ascii")
@@ -41,7 +41,7 @@ def is_about_to_run(pid: int | None, still: float) -> bool:
 
 
 def describe(pid: int | None, inside: str, still: float) -> str:
-    """Who keeps a call from being done, and what to do about it."""
+    """The process that keeps a call from finishing, and the remedy."""
     who = "a process" if pid is None else f"pid {pid}"
     how = "is stopped" if is_stopped(pid) else f"has not moved for {still * 1000:.0f} ms"
     return f"{who} {how} inside {inside}, where others wait until it goes on (SIGCONT) or ends"

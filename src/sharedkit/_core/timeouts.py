@@ -1,7 +1,7 @@
-"""Timeouts. What counts as a number of seconds is one rule for all; what a number means is as in the class replaced.
+"""Timeouts. One rule says what counts as a number of seconds; the meaning of a number is as in the class replaced.
 
-docs/timeouts.md has the table. A timeout that is too long for `threading` is an OverflowError there only where a call
-would have to wait (a Lock's always is); so it is here.
+docs/timeouts.md has the table. `threading` raises OverflowError for a timeout that is too long only in a call that
+would have to wait (for a Lock, always); so does this package.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _NO_NUMBERS = "cmMSUOT"  # kinds of NumPy's dtypes: complex, times, text, object
 
 
 def seconds(timeout: Any) -> float:
-    """`timeout` as a float: any real number, also a Decimal, a Fraction or one of NumPy's.
+    """`timeout` as a float: any real number, also a Decimal, a Fraction or a number of NumPy's.
 
-    TypeError for what is none, ValueError for NaN.
+    TypeError if it is no real number, ValueError for NaN.
     """
     kind = type(timeout)
     if kind is not float:
@@ -50,9 +50,9 @@ def seconds(timeout: Any) -> float:
 
 
 def is_real(value: object) -> bool:
-    """Whether a value turns into a float by itself, and is not text."""
+    """Whether `float` accepts the value, and it is not text."""
     kind = type(value)
-    if isinstance(value, str | bytes | complex | np.void):  # NumPy's text and complex numbers turn into floats
+    if isinstance(value, str | bytes | complex | np.void):  # `float` accepts NumPy's text and complex numbers
         return False
     if isinstance(value, np.generic | np.ndarray):
         return value.dtype.kind not in _NO_NUMBERS and value.ndim == 0
@@ -60,7 +60,7 @@ def is_real(value: object) -> bool:
 
 
 def span(timeout: Any) -> float | None:
-    """The timeout of whatever takes None for ever, as a float. TypeError, ValueError."""
+    """The timeout of a call for which None means for ever, as a float. TypeError, ValueError."""
     return None if timeout is None else seconds(timeout)
 
 
@@ -73,7 +73,7 @@ def not_negative(timeout: Any) -> float:
 
 
 def check_wait(blocking: bool, timeout: Any) -> float:
-    """The timeout of a lock as a float, -1 for ever: the same errors whether or not one has to wait.
+    """The timeout of a lock as a float, -1 for ever: the errors are the same whether or not the call has to wait.
 
     TypeError, ValueError, OverflowError.
     """
@@ -92,20 +92,20 @@ def check_wait(blocking: bool, timeout: Any) -> float:
 
 
 def check_span(timeout: float | None) -> None:
-    """Any other timeout, of a call that has to wait. OverflowError."""
+    """Check any other timeout, of a call that has to wait. OverflowError."""
     if timeout is not None and timeout > LONGEST:
         raise too_long()
 
 
 def too_long() -> OverflowError:
-    """What is raised for a timeout that no lock of Python can wait for."""
+    """The error for a timeout that is longer than a lock of Python can wait."""
     return OverflowError(
         f"timeout value is too large: at most threading.TIMEOUT_MAX ({LONGEST:.0f} s); None is for ever"
     )
 
 
 def without_waiting(call: Callable[[], T], refusal: type[Exception]) -> T:
-    """What `call()` answers if it need not wait, which it says by a `refusal`; else OverflowError."""
+    """The result of `call()` if it need not wait, else OverflowError. It raises `refusal` if it would have to wait."""
     try:
         return call()
     except refusal:

@@ -1,4 +1,4 @@
-"""What a placement does not have, and why: who asks for it by name is told."""
+"""Classes that a placement does not have, and the reasons, for the error when they are asked for by name."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ IN_SHARED_MEMORY = {
 
 
 def why_absent(module: str, name: str) -> str:
-    """What to say of a name that a module does not have."""
+    """The error text for a name that a module does not have."""
     return IN_SHARED_MEMORY.get(name, f"module {module!r} has no attribute {name!r}")

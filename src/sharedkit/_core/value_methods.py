@@ -1,4 +1,4 @@
-"""What the values of all placements have in common: their types, and the face of a `multiprocessing.Value`."""
+"""The common part of the values of all placements: their types, and the interface of a `multiprocessing.Value`."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ CTYPES: dict[str, Any] = {
         *(ctypes.c_bool, ctypes.c_char, ctypes.c_wchar),
     )
 }
-"""By the code of `ctypes`: numbers of up to 8 bytes, bools and characters, which are read and written in one step."""
+"""Types by their code in `ctypes`: numbers of up to 8 bytes, bools, characters; read and written in one step each."""
 _BY_CODE = {"q": ctypes.c_longlong, "Q": ctypes.c_ulonglong, **CTYPES}
 _OTHER_DTYPES = {"c": "S1", "u": "U1"}
 
 
 def cell_of(typecode_or_type: Any, args: tuple[Any, ...]) -> Any:
-    """A `ctypes` object of that type and value. TypeError for what is no number, bool or character."""
+    """Return a `ctypes` object of that type and value. TypeError if the type is not a number, bool or character."""
     kind = typecode_or_type
     if isinstance(kind, str) and kind in _BY_CODE:
         kind = _BY_CODE[kind]
@@ -44,13 +44,13 @@ def cell_of(typecode_or_type: Any, args: tuple[Any, ...]) -> Any:
 
 
 def dtype_of(cell: Any) -> np.dtype[Any]:
-    """The dtype of its bytes."""
+    """Return the dtype of the cell's bytes."""
     code = cell._type_
     return np.dtype(_OTHER_DTYPES[code] if code in _OTHER_DTYPES else type(cell))
 
 
 def given_lock(lock: Any) -> Any:
-    """None for a lock of the value's own, else the lock to be used. AttributeError for what is none."""
+    """Return None if the value gets a lock of its own, else the lock to use. AttributeError if it is not a lock."""
     if lock is True or lock is None:
         return None
     if not hasattr(lock, "acquire") or not hasattr(lock, "release"):
@@ -59,7 +59,7 @@ def given_lock(lock: Any) -> Any:
 
 
 class Locked:
-    """A value's lock under the names that `multiprocessing.Value` has for it, and our own; `with` takes it."""
+    """A value's lock under the names that `multiprocessing.Value` has for it, and the kit's own; `with` takes it."""
 
     __slots__ = ()
 
@@ -67,11 +67,11 @@ class Locked:
 
     @property
     def lock(self) -> Any:
-        """`get_lock()`, as an Array has it."""
+        """The lock that `get_lock()` returns, under the name that an Array uses."""
         return self.get_lock()
 
     def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
-        """Take the lock: `get_lock().acquire`."""
+        """Take the lock, as `get_lock().acquire` does."""
         return bool(self.get_lock().acquire(blocking if block is None else block, timeout))
 
     async def aacquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
@@ -79,7 +79,7 @@ class Locked:
         return bool(await self.get_lock().aacquire(blocking if block is None else block, timeout))
 
     def release(self) -> None:
-        """Let the lock go: `get_lock().release`."""
+        """Release the lock, as `get_lock().release` does."""
         self.get_lock().release()
 
     def __enter__(self) -> bool:
@@ -100,7 +100,7 @@ class Locked:
 
 
 class MemoryValue:
-    """A value over an array of no axes in the same segment; the rest is compiled."""
+    """A value over an array without axes in the same segment; the other methods are compiled."""
 
     __slots__ = ()
     _array_class: ClassVar[Any]
@@ -118,12 +118,13 @@ class MemoryValue:
             raise CorruptSegmentError(f"no value has the shape {array.shape} and the dtype {array.dtype}")
         cell = kind.from_buffer(array.ndarray)
         ends_anywhere(cell)
-        ends_anywhere(cell._objects)  # a memoryview: what ctypes holds on to, down to the array
+        ends_anywhere(cell._objects)  # a memoryview: the object that ctypes keeps, which leads to the array
         self._hold(array, cell, segment)
 
     def statistics(self: Any) -> ArrayStatistics:
-        """Its type, who is attached and who holds the lock, at this moment: an ArrayStatistics."""
-        array = self._array  # read first: where another thread closes this meanwhile, it is closed, and not None
+        """Return the type, the attached processes and the lock's holder at this moment: an ArrayStatistics."""
+        # read first: if another thread closes this value meanwhile, the array is closed, and not None
+        array = self._array
         self._segment()
         picture: ArrayStatistics = array.statistics()
         return replace(picture, kind=type(self).__name__)
@@ -136,7 +137,7 @@ class MemoryValue:
 
 
 class MemoryValueWithLock(Locked, MemoryValue):
-    """The same behind a lock: that of the array, as an RLock, or another one."""
+    """A MemoryValue behind a lock: the lock of the array, as an RLock, or another one."""
 
     __slots__ = ()
     _rlock_class: ClassVar[Any]

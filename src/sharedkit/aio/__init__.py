@@ -1,1 +1,1 @@
-"""Waiting from an event loop. Nothing here is imported before the first wait: asyncio takes long to import."""
+"""Waiting from an event loop. Nothing here is imported before the first wait, since asyncio takes long to import."""

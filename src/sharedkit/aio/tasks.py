@@ -1,4 +1,4 @@
-"""What has to be known of tasks: a name for each, for locks that know their owner; and who waits for a condition."""
+"""Facts about tasks: a name for each, for locks that know their owner; the tasks that wait for a condition."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _names: WeakKeyDictionary[asyncio.Task[Any], int] = WeakKeyDictionary()
 
 
 def names_task(name: int) -> bool:
-    """Whether that is the name of a task and not of a thread."""
+    """Whether the name is that of a task and not of a thread."""
     return bool(name & _TASK)
 
 
 def name_of_task() -> int:
-    """A number of 32 bits that stands for the running task; 0 where none runs in this thread."""
+    """A number of 32 bits that stands for the running task; 0 if no task runs in this thread."""
     try:
         task = asyncio.current_task()
     except RuntimeError:
@@ -38,7 +38,7 @@ _asleep: Final[set[asyncio.Task[Any] | None]] = set()
 
 
 def _at_exit() -> None:
-    """Who waits still is not collected with the modules either, which would end the blocks around the wait."""
+    """Keep waiting tasks from being collected with the modules, which would end the blocks around the wait."""
     if _asleep:
         import ctypes
 
@@ -49,10 +49,10 @@ atexit.register(_at_exit)
 
 
 def hold() -> asyncio.Task[Any] | None:
-    """Keep the running task until `let_go` of the answer: it waits for a condition, and has let the lock go.
+    """Keep the running task until `let_go` of the answer: it waits for a condition, and has released the lock.
 
-    So it is kept for ever if its loop is closed. To collect it would end the blocks around the wait, which release the
-    lock, and that is somebody else's.
+    So the task is kept for ever if its loop is closed. Collecting it would end the blocks around the wait, and those
+    release the lock, which another task or thread holds.
     """
     task = asyncio.current_task()
     _asleep.add(task)
@@ -60,5 +60,5 @@ def hold() -> asyncio.Task[Any] | None:
 
 
 def let_go(task: asyncio.Task[Any] | None) -> None:
-    """It has the lock again."""
+    """Stop keeping the task, which has the lock again."""
     _asleep.discard(task)

@@ -1,7 +1,7 @@
 """Notifications that tasks have not looked at yet: one thread of the process watches them, while there are any.
 
-A task is told by way of its loop, which may be busy, or stop, or be closed before the task looks. What it was told of
-must not wait for it then, as long as others wait.
+A task is notified through its loop, which may be busy, or stop, or be closed before the task looks. The thing that the
+task was notified of must then go to other waiters, as long as there are any.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from sharedkit._core.background import background
 
 __all__ = ["Undelivered", "add_undelivered"]
 
-EVERY = 0.05  # seconds between two looks
-IDLE = 20  # looks at nothing, after which the thread ends
+EVERY = 0.05  # seconds between two checks
+IDLE = 20  # checks that find nothing, after which the thread ends
 
 
 class Undelivered(Protocol):
-    """Something that tasks were told."""
+    """A thing that tasks were notified of."""
 
     def reclaim(self) -> bool:
-        """Give it to others if the task can no longer receive it; whether to come again."""
+        """Give it to other waiters if the task can no longer receive it; answers whether to call this again."""
 
 
 _undelivered: set[Undelivered] = set()
@@ -33,7 +33,7 @@ _thread: threading.Thread | None = None
 
 
 def add_undelivered(what: Undelivered) -> None:
-    """Have it looked after, from now on until its `reclaim` says no. From any thread, holding whatever lock."""
+    """Watch this from now on until its `reclaim` answers False. Callable from any thread, with any lock held."""
     _undelivered.add(what)
     if _thread is None:
         _start()
@@ -42,7 +42,7 @@ def add_undelivered(what: Undelivered) -> None:
 def _start() -> None:
     global _thread
     if not _starting.acquire(False):
-        return  # somebody starts it just now
+        return  # another thread starts it now
     try:
         if _thread is None:
             thread = background(_run, name="sharedkit reclaims")
@@ -51,7 +51,7 @@ def _start() -> None:
                 thread.start()
             except BaseException as error:
                 _thread = None
-                if not isinstance(error, RuntimeError):  # that: the interpreter ends, and with it all loops
+                if not isinstance(error, RuntimeError):  # RuntimeError: the interpreter ends, and with it all loops
                     raise
     finally:
         _starting.release()
@@ -64,22 +64,22 @@ def _run() -> None:
         time.sleep(EVERY)
         idle = 0 if _undelivered else idle + 1
         for each in list(_undelivered):
-            _undelivered.discard(each)  # first: it may be added anew meanwhile
+            _undelivered.discard(each)  # first: it may be added again meanwhile
             try:
                 if each.reclaim():
                     _undelivered.add(each)
             except Exception:
                 sys.excepthook(*sys.exc_info())
-            del each  # nothing is kept while it sleeps
+            del each  # no reference is kept during the sleep
         if idle > IDLE:
             _thread = None
-            if _undelivered:  # since the last look, when this thread was still there
+            if _undelivered:  # added since the last check, when this thread still ran
                 _start()
             return
 
 
 def _in_child() -> None:
-    """It has none of the threads, and none of the loops."""
+    """Reset the state in a child, which has none of the threads and none of the loops."""
     global _starting, _thread
     _starting = threading.Lock()
     _thread = None

@@ -1,8 +1,8 @@
-"""Waiting from an event loop: what stands behind every method that begins with `a`.
+"""Waiting from an event loop: the implementation of every method that begins with `a`.
 
-A *waiter*, which the placement makes, is one wait. It looks whether it can go on, and where it cannot, it has itself
-woken; nothing is taken but by the task that asked, in the very step in which it gets it, so that a cancelled wait has
-taken nothing. The tasks of one loop that wait for the same thing stand in a *line*: only the first looks, the others
+A *waiter*, which the placement makes, is one wait. It checks whether it can go on, and if it cannot, it arranges to be
+woken. Only the task that asked takes anything, in the very step in which it gets it, so a cancelled wait has taken
+nothing. The tasks of one loop that wait for the same thing stand in a *line*: only the first one polls, the others
 sleep. So ten thousand waits cost one wake-up for each thing that comes, and they are served in the order of their
 arrival.
 """
@@ -52,10 +52,10 @@ T = TypeVar("T")
 
 
 class Wake(Protocol):
-    """Brings a task that waits to look again; from any thread, as often as one likes."""
+    """Makes a waiting task poll again; callable from any thread, any number of times."""
 
     def __call__(self) -> bool:
-        """Whether it comes soon. Where its loop does not run now, it comes when that runs again, if ever."""
+        """Whether the task polls soon. If its loop does not run now, it polls when the loop runs again, if ever."""
 
     @property
     def alive(self) -> bool:
@@ -63,35 +63,35 @@ class Wake(Protocol):
 
     @property
     def closed(self) -> bool:
-        """Whether its loop is closed, so that it never comes."""
+        """Whether its loop is closed, so that the task never polls again."""
 
 
 class Waiter(Protocol):
     """One wait of one task."""
 
     key: Hashable
-    """Tasks of a loop whose waiters have equal keys wait in line; None: this one waits for itself."""
+    """Tasks of a loop whose waiters have equal keys wait in one line; None: this waiter waits alone."""
 
     deadline: float | None
-    """When to give up, as `time.monotonic()` counts; None for never, 0 for at once."""
+    """When to give up, on the clock of `time.monotonic()`; None for never, 0 for at once."""
 
     wakes_next: Hashable
-    """Key of those who may go on when this one has its answer: of their loop, they look at once. None: nobody."""
+    """Key of the waiters that may go on when this one has its answer: those of its loop poll at once. None: nobody."""
 
     def step(self, wake: Wake | None) -> Any:
-        """Look once, and never wait: the answer of the method, or what it raises, or PENDING.
+        """Poll once, and never wait: returns the answer of the method, or PENDING, or raises what the method raises.
 
-        `wake` is called after PENDING, from any thread and at least once, when it makes sense to look again; it may be
-        called needlessly. None: PENDING will be followed by another step at once, or by `cancel`.
+        After PENDING, `wake` is called from any thread and at least once when it makes sense to poll again; it may also
+        be called needlessly. None: another step or `cancel` follows PENDING at once.
         """
 
     def cancel(self) -> None:
-        """The end, once `step` has answered PENDING: `wake` is needed no more. If no answer came since, what had been
-        promised goes to others."""
+        """End the wait, once `step` has answered PENDING: `wake` is needed no more. If no answer came since, anything
+        that was promised to this waiter goes to others."""
 
 
 class _Parker:
-    """A task that waits; only its own loop touches `future`."""
+    """A task that waits; only its own loop accesses `future`."""
 
     __slots__ = ("called", "future", "loop")
 
@@ -101,13 +101,13 @@ class _Parker:
         self.called = False
 
     def wake(self) -> None:
-        """From its own loop, or while that is collected."""
+        """Wake the task. Called from its own loop, or while the loop is collected."""
         self.called = False
         if not self.future.done() and not self.loop.is_closed():
             self.future.set_result(None)
 
     def __call__(self) -> bool:
-        """As `Wake` says. Called once, it need not be called again before it is roused."""
+        """Do what `Wake` says. After one call, further calls have no effect until the task wakes."""
         if not self.called:
             self.called = True
             try:
@@ -115,7 +115,7 @@ class _Parker:
             except RuntimeError:
                 if not self.loop.is_closed():
                     raise
-                with _lines_lock:  # its lines hold the parkers, which hold the loop
+                with _lines_lock:  # the loop's lines hold the parkers, which hold the loop
                     _lines.pop(self.loop, None)
         return self.loop.is_running()
 
@@ -128,7 +128,7 @@ class _Parker:
         return self.loop.is_closed()
 
     async def sleep(self, deadline: float | None) -> None:
-        """Until it is roused, at the latest at the deadline."""
+        """Sleep until woken, at the latest until the deadline."""
         timer = None if deadline is None else self.loop.call_at(deadline, self.wake)
         try:
             await self.future
@@ -142,20 +142,21 @@ _Line = deque[_Parker]
 
 
 class _Lines(dict[Hashable, _Line]):
-    """The lines of one loop by key, touched by the loop's own thread alone.
+    """The lines of one loop by key, accessed only by the loop's own thread.
 
-    Only those who stand in them hold them: a loop closed too early is collected, and with it what was waited for.
+    Only the tasks in the lines hold a reference to this object: a loop that is closed too early is collected, and the
+    things waited for with it.
     """
 
     __slots__ = ("__weakref__",)
 
 
 _lines: WeakKeyDictionary[asyncio.AbstractEventLoop, ReferenceType[_Lines]] = WeakKeyDictionary()
-_lines_lock = threading.RLock()  # a coroutine that is collected under it may call a parker of a closed loop
+_lines_lock = threading.RLock()  # reentrant: a coroutine collected under the lock may call a parker of a closed loop
 
 
 def _in_child() -> None:
-    """The lock may have been held when the process was forked, by a thread that the child has not."""
+    """Replace the lock in a child: a thread that the child does not have may have held it during the fork."""
     global _lines_lock
     _lines_lock = threading.RLock()
 
@@ -164,7 +165,7 @@ os.register_at_fork(after_in_child=_in_child)
 
 
 def _lines_there(loop: asyncio.AbstractEventLoop) -> _Lines | None:
-    """Those of the loop, where tasks stand in some."""
+    """The lines of the loop, if it has any."""
     there = _lines.get(loop)
     return None if there is None else there()
 
@@ -179,7 +180,7 @@ def _lines_of(loop: asyncio.AbstractEventLoop) -> _Lines:
 
 
 async def wait(waiter: Waiter) -> Any:
-    """What the waiter answers in the end."""
+    """The answer that the waiter gives in the end."""
     loop = asyncio.get_running_loop()
     lines = _lines_there(loop)
     if not lines or waiter.deadline == 0 or waiter.key not in lines:
@@ -209,7 +210,7 @@ class PutMany(Waiter, Protocol):
 
 
 async def wait_to_put(waiter: PutMany) -> None:
-    """The same; a CancelledError says in its attribute `put` how many went in."""
+    """Do the same; a CancelledError says in its attribute `put` how many items went in."""
     try:
         await wait(waiter)
     except asyncio.CancelledError as error:
@@ -218,23 +219,23 @@ async def wait_to_put(waiter: PutMany) -> None:
 
 
 def _wake_next(lines: dict[Hashable, _Line], key: Hashable) -> None:
-    """Let the first of a line look: what has just been done by a task of its own loop need not come to it by way of the
-    system and another thread (10 against 150 us)."""
+    """Let the first task of a line poll: it need not learn through the system and another thread of a change that a
+    task of its own loop has made (10 against 150 us)."""
     line = lines.get(key)
     if line:
         line[0].wake()
 
 
 def wake_next(key: Hashable) -> None:
-    """The same, of the loop that runs, for who did not come by `wait`."""
+    """Do the same in the running loop, for a caller that did not come through `wait`."""
     loop = asyncio._get_running_loop()
-    lines = None if loop is None else _lines_there(loop)  # none: the block is collected with its loop
+    lines = None if loop is None else _lines_there(loop)  # None: the block is collected with its loop
     if lines:
         _wake_next(lines, key)
 
 
 async def _ask(waiter: Waiter, parker: _Parker) -> Any:
-    """Look at every wake-up until there is an answer."""
+    """Poll after every wake-up until there is an answer."""
     while True:
         answer = waiter.step(parker)
         if answer is not PENDING:
@@ -243,14 +244,14 @@ async def _ask(waiter: Waiter, parker: _Parker) -> Any:
 
 
 async def _stand_in_line(waiter: Waiter, parker: _Parker, lines: dict[Hashable, _Line]) -> Any:
-    """Wait until those that came before have gone, then ask; who is out of time looks once all the same."""
+    """Wait until the tasks ahead in the line have gone, then poll; a task that is out of time still polls once."""
     line = lines.setdefault(waiter.key, deque())
     line.append(parker)
     stand_in_line(1)
     try:
         while line[0] is not parker and not _is_over(waiter, parker.loop):
             await parker.sleep(waiter.deadline)
-        # What other tasks of the loop are about to do, and other processes that answer at once, spare the watching.
+        # If other tasks of the loop are about to act, or other processes answer at once, no watching is needed.
         await asyncio.sleep(0)
         answer = waiter.step(None)
         return await _ask(waiter, parker) if answer is PENDING else answer
@@ -269,7 +270,7 @@ def _is_over(waiter: Waiter, loop: asyncio.AbstractEventLoop) -> bool:
 
 
 async def in_thread(call: Callable[[], object]) -> None:
-    """Wait for a call that can be waited for by a thread alone: one of its own, as the loop's may be what ends."""
+    """Wait for a call that only a thread can wait for: a thread of its own, as the loop's threads may be what ends."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
 
@@ -295,13 +296,13 @@ async def in_thread(call: Callable[[], object]) -> None:
 
 
 async def leave(end: Callable[[], object], wakes_next: Hashable = None) -> None:
-    """The end of an `async with` block; whose key `wakes_next` is may go on then."""
+    """End an `async with` block; the waiters with key `wakes_next` may go on then."""
     end()
     wake_next(wakes_next)
 
 
 async def insist(again: Callable[[], Awaitable[object]]) -> None:
-    """Wait to the end even when cancelled, and be cancelled then."""
+    """Wait to the end even if cancelled, and raise CancelledError then."""
     cancelled: asyncio.CancelledError | None = None
     while True:
         try:
@@ -314,23 +315,24 @@ async def insist(again: Callable[[], Awaitable[object]]) -> None:
 
 
 class Sleep(Waiter, Protocol):
-    """A condition's wait: its first step lets the lock go."""
+    """A condition's wait: its first step releases the lock."""
 
     loop: asyncio.AbstractEventLoop
-    """Where it waits."""
+    """The loop in which the task waits."""
 
     def left(self) -> bool:
-        """Whether the lock was let go."""
+        """Whether the lock was released."""
 
     def back(self) -> Awaitable[object]:
-        """Takes it again as often as it was held."""
+        """Acquire the lock again as often as it was held."""
 
     def done(self, well: bool) -> None:
-        """The end: the lock is held again, if it ever was. If not `well`, what had been told goes to others."""
+        """End the wait: the lock is held again, if it ever was. If not `well`, another waiter gets the notification."""
 
 
 async def sleep(waiter: Sleep) -> bool:
-    """Let a condition's lock go, wait to be notified, and take the lock again, whatever happens: was it notified?"""
+    """Release a condition's lock, wait for a notification, and acquire the lock again, whatever happens; answers
+    whether it was notified."""
     well = False
     waiter.loop = asyncio.get_running_loop()
     task = hold()
@@ -366,7 +368,7 @@ async def wait_for(
 
 
 async def without_waiting(answer: Awaitable[Any], refusal: type[Exception] | None = None) -> Any:
-    """What it answers if it need not wait, which it says by a `refusal`, or by False; else OverflowError."""
+    """The result of `answer` if it need not wait (it says so by a `refusal`, or by False), else OverflowError."""
     try:
         got = await answer
     except Exception as why:

@@ -1,1 +1,1 @@
-"""The commands of `sharedkit`, a file each; they need the extra `compare`."""
+"""The commands of `sharedkit`, one file each; they need the extra `compare`."""

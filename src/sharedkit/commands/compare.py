@@ -33,11 +33,11 @@ CHART, JSON = Path("compare.svg"), Path("compare.json")
 OWN_OPTIONS = {"corpus": "hash", "pattern": "hash", "algorithm": "hash", "sizes": "hash", "item_bytes": "queue"}
 INTERRUPTED = 130
 TERMINATED = 143
-"""Exit codes, as shells give them: 128 and the signal."""
+"""The exit code, as shells give it: 128 plus the signal's number."""
 
 
 def _sizes(_context: click.Context, _parameter: click.Parameter, given: Sequence[str]) -> tuple[int, ...]:
-    """The sizes meant, each once; "all" stands for those that the documentation shows."""
+    """The given sizes, each once; "all" stands for those that the documentation shows."""
     sizes: list[int] = []
     for text in given:
         if text != "all" and not (text.isdecimal() and int(text)):
@@ -119,7 +119,7 @@ def compare(
 
 
 def _check_names(context: click.Context, workloads: Sequence[str]) -> None:
-    """Refuse what would be ignored: unknown workloads, and options of a workload that is not asked for."""
+    """Refuse names that would be ignored: unknown workloads, and options of a workload that is not requested."""
     for name in workloads:
         if name not in WORKLOADS:
             raise click.UsageError(f"unknown workload {name!r}; known: {', '.join(WORKLOADS)}")
@@ -133,7 +133,7 @@ def _check_names(context: click.Context, workloads: Sequence[str]) -> None:
 
 
 def _check_files(json_file: Path | None, plot: Path | None) -> None:
-    """Find out now, not after a minute of measuring, that a file cannot be written."""
+    """Check before a minute of measuring whether a file can be written."""
     if plot is not None and plot.suffix not in chart.SUFFIXES:
         raise click.UsageError(f"--plot {plot}: the suffix must be one of {', '.join(chart.SUFFIXES)}")
     for path in (json_file, plot):
@@ -147,7 +147,7 @@ def _check_files(json_file: Path | None, plot: Path | None) -> None:
 
 
 def _without_gil(path: str | None) -> tuple[apart.Interpreter | None, str]:
-    """Who runs threads without a GIL, or why there is nobody. Raises BadInput where somebody was asked for."""
+    """The interpreter that runs threads without a GIL, or why there is none. Raises BadInput if one was requested."""
     if path == "none" or not gil_enabled():
         return None, ""
     found = path or apart.find()
@@ -201,5 +201,5 @@ def _run(settings: Settings, chosen: Sequence[Workload], without_gil: apart.Inte
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    """Leave by the way that ends every worker."""
+    """Exit in a way that ends every worker."""
     raise SystemExit(TERMINATED)

@@ -1,4 +1,4 @@
-"""The entry point of the command line, which says what to install where that is missing."""
+"""The entry point of the command line, which says what to install if it is missing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ EXTRA = ("click", "rich", "matplotlib")
 
 
 def main() -> None:
-    """Run the command line; exits with 2 on bad input, 1 where a comparison failed, 130 after Ctrl-C."""
+    """Run the command line; exits with 2 on bad input, 1 if a comparison failed, 130 after Ctrl-C."""
     try:
         from sharedkit.commands.root import root
     except ModuleNotFoundError as missing:

@@ -14,7 +14,7 @@ from sharedkit.hashing._digests import Hasher, describe
 __all__ = ["hash_command"]
 
 STDIN = "-"
-# What coreutils and b3sum write: a backslash if the name is escaped, the digest, two characters, the name.
+# The format of coreutils and b3sum: a backslash if the name is escaped, the digest, two characters, the name.
 LINE = re.compile(r"(\\?)([0-9A-Fa-f]+) [ *](.+)", re.DOTALL)
 ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
 UNESCAPES = {shown: plain for plain, shown in ESCAPES.items()}
@@ -51,7 +51,7 @@ def _print(names: Iterable[str], algorithm: str, threads: int) -> bool:
 
 
 def _verify(lists: Iterable[str], algorithm: str, quiet: bool, threads: int) -> bool:
-    """Whether every file of every list has the digest that stands there; a list without one counts as wrong."""
+    """Whether every file of every list has the digest given there; a list without digests counts as wrong."""
     length = 2 * describe(algorithm)[0]
     wanted: list[tuple[str, str]] = []
     fine = True
@@ -76,7 +76,7 @@ def _verify(lists: Iterable[str], algorithm: str, quiet: bool, threads: int) -> 
 
 
 def _entries(name: str, length: int) -> Iterator[tuple[str, str]]:
-    """(digest, file name) of each proper line of a list of digests."""
+    """(digest, file name) of each valid line of a list of digests."""
     try:
         with click.open_file(name, encoding="utf-8", errors="surrogateescape") as lines:
             for line in lines:
@@ -92,7 +92,7 @@ def _unescaped(shown: str) -> str:
 
 
 def _digests(names: list[str], algorithm: str, threads: int) -> Iterator[FileDigests]:
-    """In the order of `names`; standard input, which cannot be opened by name, where it stands."""
+    """The digests in the order of `names`; standard input, which cannot be opened by name, is read in its place."""
     results = iter(hash_files([name for name in names if name != STDIN], algorithm, threads=threads, form="hex"))
     for name in names:
         yield _standard_input(algorithm) if name == STDIN else next(results)

@@ -23,11 +23,11 @@ from sharedkit.shm.executor import executor_of
 
 __all__ = ["ls", "rm"]
 
-# What ends a line somewhere, turns the direction of text, or is a terminal's command.
+# Characters that end a line in some programs, change the direction of text, or control a terminal.
 CONTROLS = (*range(32), *range(127, 160), 0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
 CONTROL = {code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" for code in CONTROLS}
-NARROW_NAME = 8  # characters of a name that are not folded, at least;
-BESIDE_NAME = 56  # the other columns get so many if they need them, so eighty show 24 of a name
+NARROW_NAME = 8  # at least so many characters of a name are on one line;
+BESIDE_NAME = 56  # the other columns get so many if they need them, so 24 characters of a name fit on eighty
 
 
 @click.command()
@@ -52,7 +52,7 @@ def ls(as_json: bool) -> None:
 
 
 def _line(segment: SegmentInfo) -> str:
-    """The segment for scripts, whatever its name is."""
+    """The segment as a line for scripts, whatever its name is."""
     made = datetime.fromtimestamp(segment.created, UTC).isoformat(timespec="seconds") if segment.created else ""
     persists = "persists" if segment.persist else ""
     cells = segment.name, segment.kind, str(segment.size), ",".join(map(str, segment.attached)), made, persists
@@ -60,12 +60,12 @@ def _line(segment: SegmentInfo) -> str:
 
 
 def _shown(name: str) -> str:
-    """A name for a terminal, on one line; bytes that are no UTF-8 as such."""
+    """A name for a terminal, on one line; bytes that are no UTF-8 appear as escapes."""
     return name.translate(CONTROL).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _by_executor(found: list[SegmentInfo]) -> list[SegmentInfo]:
-    """The same with one entry for the segments of an executor, which stands where the first of them stood."""
+    """The same list with one entry for the segments of an executor, in the place of the first of them."""
     entries: dict[str, SegmentInfo] = {}
     for segment in found:
         executor = executor_of(segment.name)
@@ -89,7 +89,7 @@ def _by_executor(found: list[SegmentInfo]) -> list[SegmentInfo]:
 def _table(found: list[SegmentInfo], columns: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="dim")
     names = [_shown(segment.name) for segment in found]
-    # Of fixed width: one with a least width would make the table wider than the terminal, which cuts the rest off.
+    # Fixed width: a column with only a minimum would make the table wider than the terminal, which cuts off the rest.
     longest = max(map(cell_len, names))
     table.add_column("name", overflow="fold", width=min(longest, max(NARROW_NAME, columns - BESIDE_NAME)))
     table.add_column("kind", no_wrap=True)
@@ -141,7 +141,7 @@ def rm(context: click.Context, names: tuple[str, ...], force: bool, orphans: boo
 
 
 def _say(error: Exception) -> str:
-    """What went wrong, without the number and the path that OSError adds."""
+    """The error's text, without the number and the path that OSError adds."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error)

@@ -1,4 +1,4 @@
-"""`sharedkit serve`: a server for programs that come by `get_context("manager", address=..., authkey=...)`."""
+"""`sharedkit serve`: a server for programs that connect by `get_context("manager", address=..., authkey=...)`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def serve(address: str, authkey_file: Path | None) -> None:
     authkey = _authkey(authkey_file)
     where = listening_address(address)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    multiprocessing.current_process().authkey = authkey  # of an executor's workers, too
+    multiprocessing.current_process().authkey = authkey  # the workers of an executor inherit it
     try:
         _clear(where)
         server: Any = Manager(where, authkey).get_server()
@@ -48,14 +48,14 @@ def serve(address: str, authkey_file: Path | None) -> None:
     except KeyboardInterrupt:
         pass
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):  # a second one changes nothing
+        for number in (signal.SIGTERM, signal.SIGINT):  # a second signal has no effect
             signal.signal(number, signal.SIG_IGN)
         server.registry.close()
         server.listener.close()
 
 
 def _clear(where: Any) -> None:
-    """Remove the socket that a server has left which was killed. OSError where it, or another thing, is in use."""
+    """Remove the socket of a server that was killed. OSError if the socket, or another file of that name, is in use."""
     if not isinstance(where, str) or not os.path.lexists(where):
         return
     if not stat.S_ISSOCK(os.lstat(where).st_mode):
@@ -86,7 +86,8 @@ def _authkey(path: Path | None) -> bytes:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        authkey = path.read_bytes()  # every byte: clients read it so, and random bytes may look like blanks
+        # every byte: clients read the file in this way, and random bytes may look like blanks
+        authkey = path.read_bytes()
         if not authkey:
             raise click.UsageError(f"{path} is empty") from None
         return authkey

@@ -1,6 +1,6 @@
-"""Threads without a GIL beside those with one: another interpreter runs the thread variants, in a process of its own.
+"""Threads without a GIL beside threads with one: another interpreter runs the thread variants, in a process of its own.
 
-`python -m sharedkit.compare.apart` is that process: told a workload and settings as JSON, it answers with rows.
+`python -m sharedkit.compare.apart` is that process: it reads a workload and settings as JSON, and answers with rows.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from sharedkit.compare.workload import BadInput, Settings, WorkerFailed, Workloa
 __all__ = ["NAMES", "Interpreter", "ask", "find", "rows_of", "variants_of"]
 
 NAMES = ("python3.15t", "python3.14t", "python3.13t")
-"""How free-threaded builds are called on PATH, the one to be preferred first."""
+"""The names of free-threaded builds on PATH, the preferred one first."""
 WHERE = "free threads"
-"""What rows of theirs say of who works."""
+"""The text in their rows that names the workers."""
 ANSWER_SECONDS = 60
 PROBE = """
 import json, platform, sys, sysconfig
@@ -44,14 +44,14 @@ print(json.dumps(told))
 
 @dataclass(frozen=True, slots=True)
 class Interpreter:
-    """A free-threaded Python that has the kit."""
+    """A free-threaded Python in which the kit is installed."""
 
     path: str
     version: str
 
     @property
     def shown(self) -> str:
-        """As the heading of a report names it."""
+        """The name in the heading of a report."""
         return f"CPython {self.version} free-threaded"
 
 
@@ -61,7 +61,7 @@ def find() -> str | None:
 
 
 def ask(path: str, ours: str) -> Interpreter:
-    """What the interpreter at `path` is. Raises BadInput where it cannot run the variants of release `ours`."""
+    """The interpreter at `path`. Raises BadInput if it cannot run the variants of release `ours`."""
     try:
         done = subprocess.run(
             [path, "-W", "ignore", "-c", PROBE], capture_output=True, text=True, timeout=ANSWER_SECONDS, check=True
@@ -85,7 +85,7 @@ def ask(path: str, ours: str) -> Interpreter:
 
 
 def variants_of(workload: Workload) -> list[str]:
-    """Labels of the variants that threads run, of those that were asked for."""
+    """Labels of the requested variants that threads run."""
     return [
         variant.label
         for variant in workload.chosen()
@@ -94,7 +94,7 @@ def variants_of(workload: Workload) -> list[str]:
 
 
 def rows_of(interpreter: Interpreter, workload: Workload, tick: Callable[[str, int], None]) -> list[Row]:
-    """What the interpreter measured, a row a thread variant. `tick` as for `runner.measure`."""
+    """The rows that the interpreter measured, one a thread variant. `tick` as for `runner.measure`."""
     labels = variants_of(workload)
     if not labels:
         return []
@@ -127,7 +127,7 @@ def rows_of(interpreter: Interpreter, workload: Workload, tick: Callable[[str, i
 
 
 def main() -> None:
-    """Measure what stdin names; a line of JSON a lap and a row."""
+    """Measure the workload named on stdin; print a line of JSON for each lap and row."""
     from sharedkit.compare.catalogue import WORKLOADS
     from sharedkit.compare.runner import measure_row
 
@@ -153,7 +153,7 @@ def main() -> None:
 
 
 def settings_from(told: dict[str, Any]) -> Settings:
-    """Settings as JSON had them."""
+    """Settings from their JSON form."""
     for name in ("corpus", "library"):
         told[name] = None if told[name] is None else Path(told[name])
     return Settings(**{**told, "sizes": tuple(told["sizes"])})

@@ -38,7 +38,7 @@ class _Guarded:
 
 
 class _Block:
-    """Raw shared memory and a lock, as people put them together; made anew by name in each process."""
+    """Raw shared memory and a lock, as users commonly combine them; each process opens it by name."""
 
     def __init__(self, memory: SharedMemory, lock: Any) -> None:
         self.memory = memory
@@ -141,7 +141,7 @@ class ArrayWorkload(SharedStateWorkload):
         return f"{self.settings.workers} workers add {BATCH:,} numbers at a time to {BINS:,} shared int64"
 
     def entries(self) -> list[Entry]:
-        """The standard library's ways, then the kit's in every placement."""
+        """The standard library's variants, then the kit's in every placement."""
         crew = self.settings.workers
 
         def ours(placement: Placement, what: str, program: Program) -> Entry:
@@ -166,11 +166,11 @@ class ArrayWorkload(SharedStateWorkload):
         ]
 
     def operations(self, amount: int) -> int:
-        """Elements added to."""
+        """The number of elements added to."""
         return amount * BATCH * self.settings.workers
 
     def verify(self, amount: int, lap: Lap) -> str:
-        """Not one addition may be lost."""
+        """Check that no addition is lost."""
         expected = np.zeros(BINS, "i8")
         for rank in range(self.settings.workers):
             indices, values = _batch(rank)
@@ -182,7 +182,7 @@ class ArrayWorkload(SharedStateWorkload):
         return "exact"
 
     def agreement(self, fingerprint: str) -> str:
-        """What the check proves."""
+        """The statement that the check proves."""
         return "every variant came to the same sums"
 
 

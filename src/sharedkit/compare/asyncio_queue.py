@@ -11,7 +11,7 @@ __all__ = ["consume", "produce"]
 
 
 async def produce(plan: Plan, shared: Any, rank: int, amount: int, clock: Clock) -> None:
-    """For an `asyncio.Queue` and for ours."""
+    """Put all messages; for an `asyncio.Queue` and for the kit's."""
     items = make(rank, amount, plan.size)
     put = getattr(shared, "aput", shared.put)
     with clock:
@@ -22,7 +22,7 @@ async def produce(plan: Plan, shared: Any, rank: int, amount: int, clock: Clock)
 
 
 async def consume(plan: Plan, shared: Any, _rank: int, _amount: int, clock: Clock) -> Arrivals:
-    """Until every producer has put its mark."""
+    """Take messages until every producer has put its mark."""
     taken: list[bytes] = []
     keep, get, marks = taken.append, getattr(shared, "aget", shared.get), plan.producers
     with clock:

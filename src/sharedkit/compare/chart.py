@@ -1,4 +1,5 @@
-"""The chart: a panel a workload, a bar a variant; faster than the first reaches right, slower reaches left."""
+"""The chart: a panel for each workload, a bar for each variant; a bar points right if the variant is faster than the
+first, left if slower."""
 
 from __future__ import annotations
 

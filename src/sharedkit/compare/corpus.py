@@ -16,14 +16,15 @@ __all__ = ["Corpus", "Job", "folder_of_standard_library", "standard_library"]
 
 JOB_BYTES = 512 * 1024
 FOREIGN = ("site-packages", "dist-packages", "__pycache__")
-"""Folders inside a standard library that are no part of it."""
+"""Folders inside a standard library that do not belong to it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """Some files. Their digests are `rows` rows of the result, from row `first` on.
 
-    With `item_bytes` a file is so many messages of that length; without, its lines and then the whole of it.
+    With `item_bytes`, a file is a sequence of messages of that length; without, it is its lines and then the whole
+    file.
     """
 
     first: int
@@ -44,12 +45,12 @@ class Corpus:
 
     @property
     def rows(self) -> int:
-        """Digests in all: one a line and one a file."""
+        """The number of all digests: one for each line and one for each file."""
         return self.lines + self.files
 
     @classmethod
     def read(cls, root: Path, pattern: str, without: Collection[str] = ()) -> Corpus:
-        """Every regular file under `root` whose name matches `pattern`, but for folders named in `without`.
+        """Every regular file under `root` whose name matches `pattern`, except in folders named in `without`.
 
         Symbolic links are not followed. Raises BadInput.
         """
@@ -77,12 +78,12 @@ class Corpus:
 
 
 def folder_of_standard_library() -> Path:
-    """The running interpreter's own."""
+    """The folder of the running interpreter's own standard library."""
     return Path(sysconfig.get_path("stdlib"))
 
 
 def standard_library(folder: Path) -> Corpus:
-    """A standard library: real text on every machine. Raises BadInput."""
+    """A standard library: real text that exists on every machine. Raises BadInput."""
     return Corpus.read(folder, "*.py", FOREIGN)
 
 
@@ -96,6 +97,6 @@ def _files(root: Path, pattern: str, without: Collection[str]) -> list[str]:
 
 
 def _measure(path: str) -> tuple[int, int]:
-    """Lines and bytes of one file; reading it also brings it into the page cache for every variant alike."""
+    """Lines and bytes of one file; reading it also brings it into the page cache, for every variant alike."""
     found = messages(path)
     return len(found) - 1, len(found[-1])

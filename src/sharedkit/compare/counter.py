@@ -16,7 +16,7 @@ __all__ = ["CounterWorkload"]
 
 
 class _Box:
-    """What people write in one process: a lock and an attribute."""
+    """The usual code within one process: a lock and an attribute."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -87,7 +87,7 @@ class CounterWorkload(SharedStateWorkload):
         return f"{self.settings.workers} workers add 1 to one counter"
 
     def entries(self) -> list[Entry]:
-        """The standard library's ways, then the kit's in every placement."""
+        """The standard library's variants, then the kit's in every placement."""
         crew = self.settings.workers
 
         def ours(placement: Placement, what: str, striped: bool = False) -> Entry:
@@ -108,16 +108,16 @@ class CounterWorkload(SharedStateWorkload):
         ]
 
     def operations(self, amount: int) -> int:
-        """Increments."""
+        """The number of increments."""
         return amount * self.settings.workers
 
     def verify(self, amount: int, lap: Lap) -> str:
-        """Not one increment may be lost."""
+        """Check that no increment is lost."""
         counted, expected = lap.after - lap.before, self.operations(amount)
         if counted != expected:
             raise Mismatch(f"counted {counted:,} of {expected:,} increments")
         return "exact"
 
     def agreement(self, fingerprint: str) -> str:
-        """What the check proves."""
+        """The statement that the check proves."""
         return "every variant counted every increment"

@@ -1,9 +1,9 @@
 """Crews: workers that are started once and then run the same program lap after lap.
 
-A program is `program(shared, rank, amount, clock) -> result`. What it does before `with clock:` is preparation, what
-it does after is checking; inside, it is timed. Entering the clock waits for all the others, so that no
-worker's start-up is measured. A lap lasts from the first start to the last stop (CLOCK_MONOTONIC is one clock for the
-whole machine).
+A program is `program(shared, rank, amount, clock) -> result`. Its code before `with clock:` is preparation, its code
+after it is checking; the code inside is timed. Entering the clock waits for all other workers, so that no worker's
+start-up is measured. A lap lasts from the first start to the last stop (CLOCK_MONOTONIC is one clock for the whole
+machine).
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ GRACE = 2.0
 
 
 class _Meeting(Protocol):
-    """What `threading.Barrier` and `multiprocessing.Barrier` have in common."""
+    """The common part of `threading.Barrier` and `multiprocessing.Barrier`."""
 
     def wait(self, timeout: float | None = None) -> int: ...
 
 
 class Clock:
-    """Times the body of a `with` statement that begins when every worker has come to it."""
+    """Times the body of a `with` statement that begins when every worker has reached it."""
 
     def __init__(self, meeting: _Meeting) -> None:
         self._meeting = meeting
@@ -58,7 +58,7 @@ Program = Callable[[Any, int, int, Clock], Any]
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back meanwhile: a process started inside inherits the mask and leaves Ctrl-C to its parent."""
+    """Block Ctrl-C meanwhile: a process started inside inherits the mask and leaves Ctrl-C to its parent."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -71,7 +71,7 @@ def _span(times: Sequence[tuple[int, int]]) -> float:
 
 
 class ThreadCrew:
-    """One thread a role. Threads are new in each lap, and all wait at the clock before it starts."""
+    """One thread for each role. The threads are new in each lap, and all wait at the clock before it starts."""
 
     def __init__(self, roles: Sequence[Program], shared: Any, patience: float) -> None:
         self._roles = roles
@@ -82,7 +82,7 @@ class ThreadCrew:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing to stop: a lap joins its threads."""
+        """Do nothing: a lap joins its threads."""
 
     def lap(self, amount: int) -> Lap:
         """Run every role once. Raises WorkerFailed."""
@@ -119,7 +119,7 @@ class ThreadCrew:
 
 
 def _serve(program: Program, shared: Any, rank: int, meeting: _Meeting, orders: Any) -> None:
-    """The life of one worker process: a lap for each amount that comes, until None or the parent's end."""
+    """The life of one worker process: it runs a lap for each amount it receives, until None or the parent's end."""
     while True:
         try:
             amount = orders.recv()
@@ -137,14 +137,14 @@ def _serve(program: Program, shared: Any, rank: int, meeting: _Meeting, orders: 
 
 
 class ProcessCrew:
-    """One process a role, started by `context` and warm from the first lap on. Raises WorkerFailed if one will not."""
+    """One process a role, started by `context`, warm from the first lap on. WorkerFailed if one does not start."""
 
     def __init__(self, roles: Sequence[Program], shared: Any, context: BaseContext, patience: float) -> None:
         self._patience = patience
         self._busy = False
         self._pipes: list[Any] = []
         self._processes: list[BaseProcess] = []
-        self._meeting = context.Barrier(len(roles))  # its semaphores must outlive the children's start
+        self._meeting = context.Barrier(len(roles))  # its semaphores must exist until the children have started
         try:
             with interrupts_held():
                 for rank, program in enumerate(roles):
@@ -198,7 +198,7 @@ class ProcessCrew:
         return times, result
 
     def close(self) -> None:
-        """End every worker: idle ones leave by themselves, those of a lap that did not end are terminated."""
+        """End every worker: idle ones leave by themselves, those in an unfinished lap are terminated."""
         with interrupts_held():
             for pipe in self._pipes:
                 with suppress(OSError):

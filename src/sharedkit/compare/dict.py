@@ -1,4 +1,4 @@
-"""The workload `dict`: every worker sets keys of its own in one dict and reads those of all."""
+"""The workload `dict`: every worker sets its own keys in one dict and reads the keys of all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["DictWorkload"]
 KEYS = 64
 """Keys of each worker."""
 READS = 4
-"""Reads in a round: the key just set, and the others of all workers in turn."""
+"""Reads in a round: of the key just set, and of the others of all workers in turn."""
 
 
 def _key(rank: int, number: int) -> str:
@@ -25,7 +25,7 @@ def _first(workers: int) -> dict[str, int]:
 
 
 def _work(shared: Any, rank: int, amount: int, clock: Clock) -> int:
-    """Answers how many reads found something that nobody can have written."""
+    """Run the rounds; answers how many reads found a value that nobody can have written."""
     own = [_key(rank, number) for number in range(KEYS)]
     everybody = list(shared.keys())
     wrong = turn = 0
@@ -82,11 +82,11 @@ class DictWorkload(SharedStateWorkload):
         ]
 
     def operations(self, amount: int) -> int:
-        """Gets and sets."""
+        """The number of gets and sets."""
         return amount * self.settings.workers * (1 + READS)
 
     def verify(self, amount: int, lap: Lap) -> str:
-        """Every worker found what it had set, and the last of each key is what is there in the end."""
+        """Check that every worker found the values it had set, and that each key has its last value in the end."""
         if any(lap.results):
             raise Mismatch(f"{sum(lap.results):,} reads found what nobody can have written")
         last = range(amount - KEYS, amount)
@@ -96,5 +96,5 @@ class DictWorkload(SharedStateWorkload):
         return "exact"
 
     def agreement(self, fingerprint: str) -> str:
-        """What the check proves."""
+        """The statement that the check proves."""
         return "every key has what was set last, and every read found what had been written"

@@ -1,9 +1,9 @@
-"""The workload `hash`: digest every line and every file of a corpus; one root digest must come out of every variant.
+"""The workload `hash`: digest every line and every file of a corpus; every variant must give the same root digest.
 
-With sizes it digests items of exactly so many bytes, cut from the corpus, a table a size.
+With sizes, it digests items of exactly that many bytes, cut from the corpus, with a table for each size.
 
-Reading the files and splitting them into lines is part of the work, as it is for whoever has such work. The jobs are
-the same for all variants; each worker takes the next when it is free.
+Reading the files and splitting them into lines is part of the work, as in real programs. The jobs are the same for all
+variants; each worker takes the next job when it is free.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["HashWorkload", "known_algorithms"]
 
 
 def known_algorithms() -> list[str]:
-    """What `--algorithm` takes."""
+    """The values that `--algorithm` takes."""
     return sorted({*plain.plain_algorithms(), *hashing.algorithms()})
 
 
@@ -73,7 +73,7 @@ class HashWorkload(Workload):
         return f"{self.settings.algorithm} of {what}, {corpus.size / 1e6:,.1f} MB of {corpus.root}"
 
     def variants(self) -> list[Variant]:
-        """One call a message, as people do it today, then the kit's batches."""
+        """One call for each message, as most programs do it today, then the kit's batches."""
         return [*self._plain(), *self._batched()]
 
     def _plain(self) -> list[Variant]:
@@ -119,11 +119,11 @@ class HashWorkload(Workload):
         return rows
 
     def operations(self, amount: int) -> int:
-        """Digests."""
+        """The number of digests."""
         return amount * self.corpus.rows
 
     def volume(self, amount: int) -> int:
-        """Bytes hashed; of lines and files each byte is in both, and counted once."""
+        """The number of bytes hashed; with lines and files, each byte is in both, and counted once."""
         return amount * self.corpus.size
 
     def verify(self, amount: int, lap: Lap) -> str:
@@ -138,7 +138,7 @@ class HashWorkload(Workload):
         return root.hexdigest()
 
     def agreement(self, fingerprint: str) -> str:
-        """What the check proves."""
+        """The statement that the check proves."""
         return f"every variant came to the root digest {fingerprint[:32]}…"
 
 

@@ -21,7 +21,7 @@ __all__ = ["AWAITED", "PLACEMENTS", "VIEWED", "Entry", "Placement", "SharedState
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """A placement of the kit, who works on it, and what tells its rows from others of the same workers."""
+    """A placement of the kit, the kind of its workers, and the text that tells apart rows with the same workers."""
 
     method: str
     where: str
@@ -29,11 +29,11 @@ class Placement:
 
     @property
     def context(self) -> Context:
-        """Its classes; of a server the same one in every row."""
+        """The placement's classes; with a server, every row uses the same server."""
         return _context(self.method)
 
     def name(self, what: str) -> str:
-        """How a row calls `what` in this placement."""
+        """The name of `what` in a row of this placement."""
         return f"sharedkit {what}{self.suffix}"
 
 
@@ -45,14 +45,14 @@ PLACEMENTS = (
     Placement("manager", "processes", ", server"),
 )
 AWAITED = Placement("shm", "asyncio")
-"""Whose rows are tasks of one event loop."""
+"""The placement whose rows are tasks of one event loop."""
 VIEWED = tuple(placement for placement in PLACEMENTS if placement.method != "manager")
-"""Where an Array has a view that many write to."""
+"""The placements in which an Array has a view that many workers write to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """`make(context)` gives the shared state for the `roles`; `read` copies it, where it outlives a lap."""
+    """`make(context)` gives the shared state for the `roles`; `read` copies the state, if it outlives a lap."""
 
     where: str
     name: str
@@ -67,10 +67,10 @@ class SharedStateWorkload(Workload):
 
     @abstractmethod
     def entries(self) -> list[Entry]:
-        """The table; the first is the one that the others are compared with."""
+        """The table; the others are compared with its first entry."""
 
     def variants(self) -> list[Variant]:
-        """One a row."""
+        """One variant for each row."""
         return [
             Variant(entry.where, entry.name, entry.family, partial(_course, entry, self.settings))
             for entry in self.entries()
@@ -102,7 +102,7 @@ def _watched(course: Course, read: Callable[[], Any], amount: int) -> Lap:
 
 
 def local(make: Callable[[], Any]) -> Callable[[Any], AbstractContextManager[Any]]:
-    """`Entry.make` for state that any process can make and that closes as a context manager, if at all."""
+    """`Entry.make` for state that any process can make, and that closes, if at all, as a context manager."""
 
     @contextmanager
     def made(_context: Any) -> Iterator[Any]:

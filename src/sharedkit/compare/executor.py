@@ -1,4 +1,4 @@
-"""The workload `executor`: small calls through executors, one future each; every digest is looked at."""
+"""The workload `executor`: small calls through executors, one future each; every digest is checked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sharedkit.compare.workload import Course, Lap, Mismatch, Settings, Variant,
 __all__ = ["ExecutorWorkload"]
 
 Submit = Callable[[Callable[..., Any], int], Callable[[float], Any]]
-"""Submits a call and gives what waits for its result."""
+"""Submits a call and gives the function that waits for its result."""
 
 
 def digest(number: int) -> bytes:
@@ -45,7 +45,7 @@ def _serial(_settings: Settings) -> Iterator[Course]:
 
 @contextmanager
 def _executor(make: Callable[[Settings], Any], settings: Settings) -> Iterator[Course]:
-    """Any executor of the face of `concurrent.futures`, warm when the laps begin."""
+    """Any executor with the interface of `concurrent.futures`, warm when the laps begin."""
     with interrupts_held():
         pool = make(settings)
 
@@ -63,7 +63,7 @@ def _executor(make: Callable[[Settings], Any], settings: Settings) -> Iterator[C
 
 @contextmanager
 def _pool(settings: Settings) -> Iterator[Course]:
-    """`multiprocessing.Pool`, which has no futures but results to be asked."""
+    """`multiprocessing.Pool`, which has results to be asked instead of futures."""
     with interrupts_held():
         pool = multiprocessing.get_context(settings.start_method).Pool(settings.workers)
 
@@ -97,7 +97,7 @@ def _ours(placement: str, settings: Settings) -> Any:
 
 @contextmanager
 def _served(settings: Settings) -> Iterator[Course]:
-    """Ours behind a server of its own."""
+    """The kit's executor behind a server of its own."""
     with interrupts_held():
         kit: Any = get_context("manager")
         kit.__enter__()
@@ -140,7 +140,7 @@ class ExecutorWorkload(Workload):
         return f"sha384 of a short text, one submitted call each, {self.settings.workers} workers"
 
     def variants(self) -> list[Variant]:
-        """The standard library's ways, then the kit's in every placement."""
+        """The standard library's variants, then the kit's in every placement."""
 
         def row(
             where: str, name: str, family: Any, start: Callable[[Settings], AbstractContextManager[Course]]
@@ -163,15 +163,15 @@ class ExecutorWorkload(Workload):
         ]
 
     def operations(self, amount: int) -> int:
-        """Calls."""
+        """The number of calls."""
         return amount
 
     def verify(self, amount: int, lap: Lap) -> str:
-        """Every call's own digest, in its place."""
+        """Check that each call has given its own digest, in its place."""
         if lap.results != [digest(number) for number in range(amount)]:
             raise Mismatch(f"of {amount:,} digests some are missing or not their call's own")
         return "exact"
 
     def agreement(self, fingerprint: str) -> str:
-        """What the check proves."""
+        """The statement that the check proves."""
         return f"the digest of every call, in its place: {fingerprint}"

@@ -1,7 +1,7 @@
-"""Subinterpreters with a GIL each (PEP 684), wherever the running Python has them: hashing in parallel in one process.
+"""Subinterpreters with a GIL each (PEP 684), if the running Python has them: hashing in parallel in one process.
 
 The interpreters live in a process of their own, because the modules before 3.14 are private and may hang when
-interpreters are destroyed (seen with 3.13.0); that process is ended with its interpreters still in it. Jobs reach them
+interpreters are destroyed (seen with 3.13.0). That process is ended with its interpreters still in it. Jobs reach them
 through a pipe of 4-byte numbers (reads of so few bytes are whole), digests come back through one anonymous mapping.
 """
 
@@ -43,11 +43,11 @@ work()
 """
 
 Run = Callable[[str, dict[str, Any]], str]
-"""Executes source in one interpreter with these globals; answers what was raised, or nothing."""
+"""Runs source code in one interpreter with these globals; answers the error text, or nothing."""
 
 
 def why_not(algorithm: str) -> str:
-    """Why this Python cannot run the variant; empty if it can."""
+    """The reason why this Python cannot run the variant; empty if it can."""
     if sys.version_info < (3, 12):
         return "before Python 3.12, interpreters share one GIL"
     if plain.package_of(algorithm) != "hashlib":
@@ -56,12 +56,12 @@ def why_not(algorithm: str) -> str:
 
 
 def _make() -> Run:
-    """A new interpreter, by whichever module this Python offers."""
+    """A new interpreter, by the module that this Python offers."""
     if sys.version_info >= (3, 14):
         interpreter = import_module("concurrent.interpreters").create()
 
         def run(source: str, names: dict[str, Any]) -> str:
-            if names:  # none at all are refused
+            if names:  # an empty dict is refused
                 interpreter.prepare_main(names)
             interpreter.exec(source)
             return ""
@@ -97,7 +97,7 @@ def interpreter_course(corpus: Corpus | Pieces, settings: Settings) -> Iterator[
 
 @dataclass
 class _Interpreters:
-    """What the process with the interpreters is told; the interpreters themselves are made there, once."""
+    """The data for the process with the interpreters; that process makes the interpreters itself, once."""
 
     jobs: Sequence[Job]
     algorithm: str
@@ -107,12 +107,12 @@ class _Interpreters:
 
     @property
     def size(self) -> int:
-        """Bytes of all digests."""
+        """The number of bytes of all digests."""
         return sum(job.rows for job in self.jobs) * self.digest_size
 
 
 def _digest(shared: _Interpreters, _rank: int, _amount: int, clock: Clock) -> bytes:
-    """A program for a crew of one process: the digests of all jobs. Raises RuntimeError with what a worker raised."""
+    """A program for a crew of one process: the digests of all jobs. Raises RuntimeError with the error of a worker."""
     if not shared.running:
         shared.running = [_make() for _ in range(shared.count)]
         for run in shared.running:

@@ -1,4 +1,4 @@
-"""The kit's kernels at the jobs of the workload `hash`: one call, without the GIL, for the messages of many files."""
+"""The kit's kernels for the jobs of the workload `hash`: one call, without the GIL, for the messages of many files."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def digest_job(job: Job, algorithm: str, threads: int = 1) -> Any:
 
 
 def digest_rows(job: Job, algorithm: str) -> Any:
-    """The same for a job of items of one length, as rows of an array: no object an item."""
+    """The same for a job of items of one length, as rows of an array: no object for each item."""
     (path,) = job.paths
     return hash_many(np.fromfile(path, np.uint8).reshape(job.rows, job.item_bytes), algorithm)
 
 
 def as_bytes(digests: Any) -> bytes:
-    """What any variant came to, as digests one after the other; native words become the bytes that they stand for."""
+    """The result of any variant as digests one after the other; native words become the bytes that they stand for."""
     if isinstance(digests, np.ndarray):
         return digests.astype(digests.dtype.newbyteorder(">")).tobytes()
     return bytes(digests)
@@ -45,7 +45,7 @@ def _messages(job: Job) -> list[bytes]:
 
 @dataclass(frozen=True, slots=True)
 class _Shared:
-    """Numbers of jobs come through `numbers`; a job's digests go to its own rows of `digests`."""
+    """The numbers of jobs come through `numbers`; each job's digests go to its own rows of `digests`."""
 
     numbers: Any
     digests: Any
@@ -75,14 +75,14 @@ def _digest(shared: _Shared, rank: int, _amount: int, clock: Clock) -> None:
 
 @contextmanager
 def shared_memory_course(corpus: Corpus | Pieces, settings: Settings) -> Iterator[Course]:
-    """Processes that take jobs from a shared Queue and write digests into a shared Array: nothing is sent back."""
+    """Processes that take jobs from a shared Queue and write digests into a shared Array: no result is sent back."""
     with _course(get_context("shm"), _digest, corpus, settings) as course:
         yield course
 
 
 @contextmanager
 def server_course(corpus: Corpus | Pieces, settings: Settings) -> Iterator[Course]:
-    """The same with the Queue and the Array behind a server: numbers of jobs and digests go over a socket."""
+    """The same with the Queue and the Array behind a server: numbers of jobs and digests go through a socket."""
     with interrupts_held():
         kit: Any = get_context("manager")
         kit.__enter__()

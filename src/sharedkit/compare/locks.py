@@ -18,7 +18,7 @@ from sharedkit.compare.workload import Lap, Mismatch
 __all__ = ["LocksWorkload"]
 
 Shared = tuple[Any, Any]
-"""A lock, and a number in shared memory that has none of its own."""
+"""A lock, and a number in shared memory without a lock of its own."""
 
 
 def _number() -> Any:
@@ -56,7 +56,7 @@ def _with(make: Callable[[Any], Any]) -> Callable[[Any], AbstractContextManager[
 
 
 def _with_ours(placement: Placement, kind: str) -> Callable[[Any], AbstractContextManager[Shared]]:
-    """`Entry.make` for a lock of the kit, which is closed in the end; its own `with` would take it."""
+    """`Entry.make` for a lock of the kit, which is closed in the end; the lock's own `with` would acquire it."""
 
     @contextmanager
     def made(_context: Any) -> Iterator[Shared]:
@@ -105,16 +105,16 @@ class LocksWorkload(SharedStateWorkload):
         ]
 
     def operations(self, amount: int) -> int:
-        """Acquisitions."""
+        """The number of acquisitions."""
         return amount * self.settings.workers
 
     def verify(self, amount: int, lap: Lap) -> str:
-        """A lock that lets two in at once loses additions."""
+        """Check that no addition is lost: a lock that lets two workers in at once loses some."""
         counted, expected = lap.after - lap.before, self.operations(amount)
         if counted != expected:
             raise Mismatch(f"the number grew by {counted:,} in {expected:,} acquisitions")
         return "exact"
 
     def agreement(self, fingerprint: str) -> str:
-        """What the check proves."""
+        """The statement that the check proves."""
         return "every lock let one worker in at a time"

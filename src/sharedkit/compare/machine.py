@@ -1,4 +1,4 @@
-"""The machine and the versions that a measurement belongs to; a number without them says nothing."""
+"""The machine and the versions that a measurement belongs to; a number without them means nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PACKAGES = ("numpy", "xxhash", "blake3", "google-crc32c")
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """`cores` are those that this process may use; `load` is the one-minute average when the run began."""
+    """`cores` are those that this process may use; `load` is the one-minute average at the start of the run."""
 
     processor: str
     cores: int
@@ -40,7 +40,7 @@ def _processor() -> str:
 
 
 def this_machine() -> Machine:
-    """Measure nothing, only ask."""
+    """The facts about this machine; nothing is measured."""
     return Machine(
         processor=_processor(),
         cores=len(os.sched_getaffinity(0)),
@@ -57,7 +57,7 @@ def gil_enabled() -> bool:
 
 
 def versions() -> dict[str, str]:
-    """The interpreter, the kit, and the packages whose speed shows in the rows."""
+    """The versions of the interpreter, of the kit, and of the packages whose speed shows in the rows."""
     build = "" if gil_enabled() else " free-threaded"
     found = {
         "python": f"{platform.python_implementation()} {platform.python_version()}{build}",

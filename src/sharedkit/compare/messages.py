@@ -1,4 +1,4 @@
-"""Numbered messages for the workload `queue`, and the proof that all arrived, once, each producer's in order."""
+"""Numbered messages for the workload `queue`, and the check that all arrived, once, each producer's in order."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Arrivals = NDArray[np.void]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Who takes part: ranks below `producers` produce, the others consume. `size` is bytes a message."""
+    """The ranks: those below `producers` produce, the others consume. `size` is bytes a message."""
 
     producers: int
     consumers: int
@@ -42,7 +42,7 @@ def make(producer: int, amount: int, size: int) -> list[bytes]:
 
 
 def arrivals(taken: Sequence[bytes], size: int) -> Arrivals:
-    """The numbers of what one consumer took, in the order it came. Raises Mismatch for a torn message."""
+    """The numbers of the messages that one consumer took, in their order. Raises Mismatch for a torn message."""
     data = b"".join(taken)
     if len(data) != len(taken) * size:
         raise Mismatch(f"{len(taken)} messages of {size} bytes came as {len(data)} bytes")
@@ -53,7 +53,7 @@ def arrivals(taken: Sequence[bytes], size: int) -> Arrivals:
 
 
 def check(taken: Sequence[Arrivals], plan: Plan, amount: int) -> None:
-    """Every message of every producer once, and in order at each consumer. Raises Mismatch."""
+    """Check that every message of every producer came once, and in order at each consumer. Raises Mismatch."""
     for producer in range(plan.producers):
         streams: list[NDArray[Any]] = [came["number"][came["producer"] == producer] for came in taken]
         if any((stream[1:] <= stream[:-1]).any() for stream in streams):

@@ -1,4 +1,4 @@
-"""Numbers as people read them: three digits and a unit."""
+"""Numbers for human readers: three digits and a unit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def quantity(number: float, unit: str = "") -> str:
-    """1234567 → '1.23 M', with `unit` behind the prefix."""
+    """1234567 → '1.23 M', with `unit` after the prefix."""
     for size, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= size * 0.9995:
             return f"{_three(number / size)} {prefix}{unit}"
@@ -24,7 +24,7 @@ def duration(nanoseconds: float) -> str:
 
 
 def ratio(number: float) -> str:
-    """0.0123 → '0.012', 12.34 → '12.3', with the multiplication sign behind."""
+    """0.0123 → '0.012', 12.34 → '12.3', with the multiplication sign after it."""
     if number < 0.0995:
         return f"{number:.2g}{TIMES}"
     if number < 9.95:

@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing else: the chart and every number behind it."""
+"""The report as one self-contained HTML page: the chart and every number behind it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HEAD = ("workers", "with", "", "each", "bytes/s", "spread", "speed-up")
 
 
 def page(report: Report, image: str) -> str:
-    """`image` is the chart as SVG text."""
+    """The page; `image` is the chart as SVG text."""
     machine, settings = report.machine, report.settings
     drawing = image[image.index("<svg") :]
     versions = ", ".join(f"{name} {number}" for name, number in report.versions.items() if name != "python")

@@ -1,4 +1,4 @@
-"""Items of exactly so many bytes, cut from a corpus: what a message's length does to every way to hash."""
+"""Items of exactly so many bytes, cut from a corpus: they show how the length of a message affects each way to hash."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from sharedkit.compare.workload import BadInput
 __all__ = ["SIZES", "Pieces"]
 
 SIZES = (16, 64, 256, 1024, 1 << 20)
-"""Bytes an item that `--size all` stands for."""
+"""The sizes in bytes that `--size all` stands for."""
 
 MOST_ITEMS, MOST_BYTES = 100_000, 32 << 20
-"""So that a lap of single calls takes a tenth of a second, not minutes."""
+"""Limits, so that a lap of single calls takes a tenth of a second, not minutes."""
 
 ITEMS_A_JOB = (4, 4096)
-"""At least, so that a job can be shared out, and at most, so that there are jobs for every worker."""
+"""The fewest items, so that a job can be shared out, and the most, so that there are jobs for every worker."""
 
 
 class Pieces:
-    """The first items of a corpus, its files taken as one, in a file a job; the files last as long as this object."""
+    """The first items of a corpus, its files taken as one, in a file for each job; they last as long as this object."""
 
     def __init__(self, corpus: Corpus, item_bytes: int) -> None:
         self.root = corpus.root
         self.item_bytes = item_bytes
         self.rows = min(corpus.size // item_bytes, MOST_ITEMS, max(MOST_BYTES // item_bytes, ITEMS_A_JOB[0]))
-        """Items, and so digests, in all."""
+        """The number of items, and so of digests."""
         if not self.rows:
             raise BadInput(f"the corpus has {corpus.size:,} bytes, too few for one item of {item_bytes:,}")
         folder = Path(tempfile.mkdtemp(prefix="sharedkit-compare-"))
@@ -41,7 +41,7 @@ class Pieces:
 
     @property
     def size(self) -> int:
-        """Bytes of all items."""
+        """The number of bytes of all items."""
         return self.rows * self.item_bytes
 
 

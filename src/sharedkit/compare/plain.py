@@ -1,4 +1,4 @@
-"""Digests as people make them today, one call a message. It imports no other module of ours: subinterpreters run it."""
+"""Digests as most programs make them, one call a message. It imports no module of the kit: subinterpreters run it."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -8,7 +8,7 @@ from importlib import import_module
 __all__ = ["PACKAGES", "digest_files", "digests", "messages", "package_of", "plain_algorithms"]
 
 PACKAGES = {"blake3": "blake3", "crc32c": "google_crc32c", "xxh3_64": "xxhash", "xxh3_128": "xxhash"}
-"""Who offers the algorithms that hashlib does not have."""
+"""The packages that offer the algorithms that hashlib does not have."""
 
 
 def plain_algorithms() -> list[str]:

@@ -1,4 +1,4 @@
-"""Courses over independent jobs: one after the other, in the executors of `concurrent.futures`, and from asyncio."""
+"""Courses over independent jobs: in sequence, in the executors of `concurrent.futures`, and from asyncio."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sharedkit.compare.workload import Course, Lap, Settings
 __all__ = ["asyncio_course", "process_course", "serial_course", "thread_course"]
 
 Work = Callable[[Job], Any]
-"""Does one job and returns its digests."""
+"""Runs one job and returns its digests."""
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def thread_course(work: Work, jobs: Sequence[Job], settings: Settings) -> Iterat
 
 @contextmanager
 def process_course(work: Work, jobs: Sequence[Job], settings: Settings) -> Iterator[Course]:
-    """Jobs through a ProcessPoolExecutor: each job is pickled out, its digests are pickled back."""
+    """Jobs through a ProcessPoolExecutor: each job is pickled to a worker, its digests are pickled back."""
     context = multiprocessing.get_context(settings.start_method)
     everybody = context.Barrier(settings.workers)
     pool = ProcessPoolExecutor(settings.workers, context, _remember, (everybody,))
@@ -89,7 +89,7 @@ def _warm_threads(settings: Settings) -> Iterator[ThreadPoolExecutor]:
 
 
 def _warm(pool: Executor, meet: Callable[[], Any], settings: Settings) -> None:
-    """Have every worker of the pool meet all the others, so that none is started while the clock runs."""
+    """Have every worker of the pool meet all others, so that none is started while the clock runs."""
     met = [pool.submit(meet) for _ in range(settings.workers)]
     for one in met:
         one.result(settings.patience)
@@ -99,7 +99,7 @@ _everybody: Any = None
 
 
 def _remember(barrier: Any) -> None:
-    """In a worker process: keep what it was started with."""
+    """Keep, in a worker process, the barrier that it was started with."""
     global _everybody
     _everybody = barrier
 

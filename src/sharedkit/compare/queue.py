@@ -1,7 +1,7 @@
 """The workload `queue`: producers put small numbered messages, consumers take them.
 
-When it is done, every producer puts one end mark for each consumer, and a consumer leaves when it has taken as many as
-there are producers: so the last thing in the queue is always a mark, and nothing can be left behind it.
+In the end, every producer puts one end mark for each consumer, and a consumer leaves when it has taken as many marks as
+there are producers. So the last item in the queue is always a mark, and no message can be left behind it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sharedkit.compare.workload import BadInput, Lap, Settings
 __all__ = ["QueueWorkload"]
 
 ROOM = 1000
-"""Messages that the bounded queues hold."""
+"""The number of messages that the bounded queues hold."""
 HELD = 96 * 1024 * 1024
 """Bytes of messages that one lap keeps in each process, to check them afterwards."""
 
@@ -91,7 +91,7 @@ def _consume_many(plan: Plan, shared: Any, _rank: int, _amount: int, clock: Cloc
     with clock:
         while marks:
             items = get_many()
-            # Behind one producer's mark nothing but marks can follow, so a look at the last item is enough.
+            # After one producer's mark only marks can follow, so checking the last item is enough.
             if not alone or items[-1] is None:
                 came = items.count(None)
                 items = [item for item in items if item is not None]
@@ -135,7 +135,7 @@ class QueueWorkload(SharedStateWorkload):
         self.largest = max(self.smallest, HELD // settings.item_bytes)
 
     def prepare(self) -> None:
-        """A message must have room for its number. Raises BadInput."""
+        """Check that a message has room for its number. Raises BadInput."""
         if self.plan.size < SMALLEST:
             raise BadInput(f"a message needs at least {SMALLEST} bytes for its number: {self.plan.size}")
 
@@ -184,18 +184,18 @@ class QueueWorkload(SharedStateWorkload):
         ]
 
     def operations(self, amount: int) -> int:
-        """Messages."""
+        """The number of messages."""
         return amount * self.plan.producers
 
     def volume(self, amount: int) -> int:
-        """Bytes of all messages."""
+        """The number of bytes of all messages."""
         return self.operations(amount) * self.plan.size
 
     def verify(self, amount: int, lap: Lap) -> str:
-        """Every message once, each producer's in order."""
+        """Check that every message came once, each producer's in order."""
         check([came for came in lap.results if came is not None], self.plan, amount)
         return "exact"
 
     def agreement(self, fingerprint: str) -> str:
-        """What the check proves."""
+        """The statement that the check proves."""
         return "every message came once, each producer's in order"

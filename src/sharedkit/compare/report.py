@@ -1,4 +1,4 @@
-"""The numbers of a run, as plain data: what the tables, the chart and the JSON file are made from."""
+"""The numbers of a run, as plain data: the tables, the chart and the JSON file are made from them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Row:
 
     @property
     def label(self) -> str:
-        """Where and what, as messages name it."""
+        """The workers and the name, as messages show them."""
         return f"{self.where} · {self.name}"
 
     @property
@@ -65,7 +65,7 @@ class Row:
 
 @dataclass(slots=True)
 class Result:
-    """One workload: its rows in the order they ran, and what their equal fingerprints prove."""
+    """One workload: its rows in the order in which they ran, and the statement that their equal fingerprints prove."""
 
     name: str
     title: str
@@ -74,7 +74,7 @@ class Result:
     agreement: str = ""
 
     def speedup(self, row: Row) -> float | None:
-        """Against the first row; None where either has no numbers to trust."""
+        """The speed-up against the first row; None if one of the two has no reliable numbers."""
         first = self.rows[0]
         if first.state != "ok" or row.state != "ok":
             return None
@@ -88,7 +88,7 @@ class Result:
 
 @dataclass(slots=True)
 class Report:
-    """A run: when, on what, with which settings, and what came out."""
+    """A run: its time, machine, settings and results."""
 
     date: str
     machine: Machine
@@ -102,7 +102,7 @@ class Report:
         return [f"{result.name}: {row.label}" for result in self.results for row in result.bad]
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, as JSON takes it."""
+        """The whole report, in a form for JSON."""
         return {
             "date": self.date,
             "machine": asdict(self.machine),

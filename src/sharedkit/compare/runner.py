@@ -15,18 +15,18 @@ Tick = Callable[[str, int], None]
 """Called before each lap with the variant's label and the lap's number; 0 is the warm-up."""
 
 Apart = Callable[[Workload, Tick], list[Row]]
-"""Measures variants of the workload elsewhere: rows of another `where`, of names that this run has, too."""
+"""Measures variants of the workload elsewhere: the rows have another `where`, and names that this run has, too."""
 
 TENFOLD = 10
 
 
 def laps_of(workload: Workload, apart: int = 0) -> int:
-    """How many ticks `measure` will give, where so many variants are measured apart."""
+    """How many ticks `measure` will give, if `apart` variants are measured apart."""
     return (len(workload.chosen()) + apart) * (1 + workload.settings.repeats)
 
 
 def measure(workload: Workload, tick: Tick, apart: Apart | None = None) -> Result:
-    """Run every variant, one after the other, then those apart, and compare what they came to."""
+    """Run every variant, one after the other, then those apart, and compare their results."""
     result = Result(workload.name, workload.title, workload.unit)
     for variant in workload.chosen():
         row = Row(variant.where, variant.name, variant.family)
@@ -45,7 +45,7 @@ def measure(workload: Workload, tick: Tick, apart: Apart | None = None) -> Resul
 
 
 def measure_row(workload: Workload, variant: Variant, row: Row, tick: Tick) -> None:
-    """Measure one variant into its row."""
+    """Measure one variant and fill its row."""
     done = 0
 
     def step() -> None:
@@ -91,7 +91,7 @@ def _calibrate(workload: Workload, course: Course) -> tuple[int, str]:
 
 
 def _agree(workload: Workload, result: Result) -> None:
-    """Mark the rows whose fingerprint is not the first one's."""
+    """Mark the rows whose fingerprint differs from the first one."""
     measured = [row for row in result.rows if row.state == "ok"]
     if not measured:
         return
@@ -105,7 +105,7 @@ def _agree(workload: Workload, result: Result) -> None:
 
 
 def _say(error: Exception) -> str:
-    """The error in its own words, or its class and place where it has none."""
+    """The text of the error, or its class and place if it has no text."""
     if text := str(error).strip():
         return f"{type(error).__name__}: {text}"
     return "".join(traceback.format_exception_only(error)).strip()

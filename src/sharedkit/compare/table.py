@@ -1,4 +1,4 @@
-"""The report on a terminal: a heading, and a table a workload that reads well on 80 columns and uses 120."""
+"""The report on a terminal: a heading, and a table for each workload that is readable on 80 columns and uses 120."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OURS = "bold cyan"
 
 
 def print_heading(console: Console, report: Report) -> None:
-    """The machine, the versions, how it is measured, and a warning where the machine is busy with something else."""
+    """The machine, the versions, the method of measuring, and a warning if the machine is busy with something else."""
     machine, settings = report.machine, report.settings
     found = [f"{name} {number}" for name, number in report.versions.items() if name != "python"]
     console.print(Text(" · ".join([report.versions["python"], *found, report.date]), style="bold"))
@@ -40,7 +40,7 @@ def print_heading(console: Console, report: Report) -> None:
 
 
 def print_result(console: Console, result: Result) -> None:
-    """One workload: title, rows, what could not be measured and why, and whether all came to the same."""
+    """One workload: title, rows, the variants that could not be measured and why, and whether all results agree."""
     console.print()
     console.print(Text.assemble((result.name, "bold"), f" · {result.title} · {result.unit} a second"))
     console.print(_table(result, console.width >= WIDE))
@@ -56,7 +56,7 @@ def print_result(console: Console, result: Result) -> None:
 
 
 def short_reason(row: Row) -> str:
-    """The last line of the reason, which is where a traceback says what was wrong."""
+    """The last line of the reason: a traceback names the error there."""
     lines = row.reason.strip().splitlines()
     return lines[-1] if lines else ""
 

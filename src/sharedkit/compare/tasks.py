@@ -1,7 +1,7 @@
 """Crews of tasks: the programs of one event loop, and programs that have a loop in each process.
 
-A program that never waits runs to its end before the next begins, as asyncio has it; one that does is a coroutine
-function with the same arguments.
+A program that never waits runs to its end before the next begins, as always in asyncio; a program that waits is a
+coroutine function with the same arguments.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["TaskCrew", "in_a_loop"]
 
 
 class _Together(Clock):
-    """The clock of tasks, which begin together as it is: the crew times them."""
+    """The clock of tasks, which begin together anyway: the crew times them."""
 
     def __init__(self) -> None:
         pass
@@ -34,7 +34,7 @@ class _Together(Clock):
 
 
 class TaskCrew:
-    """One task a role, on one event loop that lives for all laps."""
+    """One task for each role, on one event loop that lives for all laps."""
 
     def __init__(self, roles: Sequence[Program], shared: Any, patience: float) -> None:
         self._roles = roles
@@ -51,7 +51,7 @@ class TaskCrew:
         self._runner.close()
 
     def lap(self, amount: int) -> Lap:
-        """All of them, from the start of the first to the end of the last, which includes their preparation."""
+        """Run all tasks. The time from the start of the first to the end of the last includes their preparation."""
         return self._runner.run(self._lap(amount))
 
     async def _lap(self, amount: int) -> Lap:
@@ -66,12 +66,12 @@ class TaskCrew:
 
 
 def in_a_loop(program: Callable[..., Coroutine[Any, Any, Any]], *first: Any) -> Program:
-    """The program of a process that runs a coroutine, given what comes before the arguments of a program."""
+    """The program of a process that runs a coroutine; `first` come before the arguments of a program."""
     return _InALoop(program, first)
 
 
 class _InALoop:
-    """Picklable, for processes that are spawned."""
+    """A program that can be pickled, for processes that are spawned."""
 
     def __init__(self, program: Callable[..., Coroutine[Any, Any, Any]], first: tuple[Any, ...]) -> None:
         self._program = program

@@ -1,4 +1,4 @@
-"""What a workload is: a list of variants that do the same work, and the check that each of them did it."""
+"""A workload is a list of variants that do the same work, and the check that each of them did it."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ __all__ = ["BadInput", "Course", "Lap", "Mismatch", "Settings", "Variant", "Work
 
 
 class BadInput(ValueError):
-    """Raised when what the user asked for cannot be measured; the message says what to give instead."""
+    """Raised if the requested measurement is not possible; the message says what to give instead."""
 
 
 class Mismatch(AssertionError):
-    """Raised when a variant's result is not what the work must give; its numbers mean nothing then."""
+    """Raised if a variant's result is not the one that the work must give; its numbers mean nothing then."""
 
 
 class WorkerFailed(RuntimeError):
-    """Raised when a worker raised, died or did not finish in time; the message says which."""
+    """Raised if a worker raised, died or did not finish in time; the message says which."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What one run measures. `seconds` is the length that a lap aims at; a lap longer than `patience` has failed.
-    `library`: whose files are hashed where there is no `corpus`; None: the running Python's standard library."""
+    """The settings of one run. `seconds` is the intended length of a lap; a lap longer than `patience` has failed.
+    `library` holds the files that are hashed if there is no `corpus`; None: the running Python's standard library."""
 
     workers: int
     repeats: int = 3
@@ -60,7 +60,7 @@ Course = Callable[[int], Lap]
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One way to do the work: `start()` warms its workers up and gives the course that they run laps on."""
+    """One way to do the work: `start()` warms up its workers and gives the course on which they run laps."""
 
     where: str
     name: str
@@ -71,26 +71,26 @@ class Variant:
 
     @property
     def label(self) -> str:
-        """Where and what, as messages name it."""
+        """The workers and the name, as messages show them."""
         return f"{self.where} · {self.name}"
 
 
 class Workload(ABC):
-    """Work that can be done in several ways. An *amount* is its own measure of how much one lap does."""
+    """Work that can be done in several ways. An *amount*, in a unit of its own, says how much work one lap does."""
 
     name: ClassVar[str]
     unit: ClassVar[str]
     smallest: ClassVar[int] = 1
     largest: int = 1
     table: int = 0
-    """Which one it is of those that `of` gives."""
+    """The number of this workload among those that `of` gives."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
     @classmethod
     def of(cls, settings: Settings) -> Sequence[Workload]:
-        """What a run measures, a table each."""
+        """The workloads that a run measures, a table each."""
         return [cls(settings)]
 
     def prepare(self) -> None:  # noqa: B027 - most workloads have no input
@@ -103,10 +103,10 @@ class Workload(ABC):
 
     @abstractmethod
     def variants(self) -> list[Variant]:
-        """All ways to do it; the first is the one that the others are compared with."""
+        """All ways to do the work; the others are compared with the first."""
 
     def chosen(self) -> list[Variant]:
-        """The first variant, and those whose label has `only` in it. Raises BadInput if none has."""
+        """The first variant, and those whose label contains `only`. Raises BadInput if none does."""
         first, *others = self.variants()
         kept = [other for other in others if self.settings.only in other.label]
         if not kept and self.settings.only not in first.label:
@@ -119,7 +119,7 @@ class Workload(ABC):
         """How many `unit`s one lap of `amount` does, all workers together."""
 
     def volume(self, amount: int) -> int | None:
-        """How many bytes one lap moves, or None where that says nothing."""
+        """How many bytes one lap moves, or None if that number means nothing."""
         return None
 
     @abstractmethod
@@ -127,5 +127,5 @@ class Workload(ABC):
         """A fingerprint that is the same for all variants. Raises Mismatch."""
 
     def agreement(self, fingerprint: str) -> str:
-        """What the equal fingerprints prove, as a line under the table."""
+        """The statement that the equal fingerprints prove, as a line under the table."""
         return fingerprint

@@ -1,1 +1,1 @@
-"""Executors: their face and futures, and, in `processes`, the workers of one machine."""
+"""Executors: their public interface and futures, and, in `processes`, the workers of one machine."""

@@ -1,4 +1,4 @@
-"""What the executors of all placements have in common: the face over one method, and how errors travel."""
+"""The parts that the executors of all placements share: the public interface, and the transport of errors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Future(futures.Future[T], Generic[T]):
 
 
 MOST_WORKERS = 500
-"""Each has a seat in the queues, of 1,023, and so has who comes before a dead one's is free."""
+"""Each worker has a seat in the queues, of 1,023; its replacement has another until the dead worker's is free."""
 
 Enter = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Future[Any]]
 
@@ -45,7 +45,7 @@ def checked_timeout(timeout: float | None) -> float | None:
 
 
 def check_arguments(max_workers: int | None, initializer: object, max_tasks_per_child: object) -> None:
-    """What ProcessPoolExecutor would refuse is refused in its words. ValueError, TypeError."""
+    """Refuse what ProcessPoolExecutor would refuse, in its words. Raises ValueError, TypeError."""
     if max_workers is not None and index(max_workers) <= 0:
         raise ValueError("max_workers must be greater than 0")
     if max_workers is not None and max_workers > MOST_WORKERS:
@@ -60,13 +60,13 @@ def check_arguments(max_workers: int | None, initializer: object, max_tasks_per_
 
 
 def check_context(mp_context: object) -> None:
-    """TypeError where it is not what starts processes: its name, say."""
+    """Raise TypeError if `mp_context` cannot start processes: if it is the name of a method, for example."""
     if mp_context is not None and not callable(getattr(mp_context, "get_start_method", None)):
         raise TypeError(f"mp_context must be what multiprocessing.get_context(...) returns, not {mp_context!r:.80}")
 
 
 def check_retiring(max_tasks_per_child: int | None, method: str) -> None:
-    """A forked worker would be replaced by a fork from a process with threads all the time. ValueError."""
+    """Raise ValueError for "fork": each replacement of a worker would be forked from a process that has threads."""
     if max_tasks_per_child is not None and method == "fork":
         raise ValueError(
             "max_tasks_per_child is incompatible with the 'fork' multiprocessing start method; "
@@ -75,32 +75,32 @@ def check_retiring(max_tasks_per_child: int | None, method: str) -> None:
 
 
 class ExecutorFace(futures.Executor):
-    """`submit`, `map` and `options` over `_enter`, which a placement has."""
+    """`submit`, `map` and `options` over `_enter`, which a placement implements."""
 
     @abstractmethod
     def _enter(
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], timeout: float | None = None
     ) -> Future[Any]:
-        """Have the call made by a worker, within `timeout` seconds from its start."""
+        """Have a worker make the call, within `timeout` seconds from its start."""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Have `fn(*args, **kwargs)` called by a worker; the future has what it returns or raises."""
+        """Have a worker call `fn(*args, **kwargs)`; the future gets the result or the exception."""
         return self._enter(fn, args, kwargs)
 
     def submit_with(
         self, fn: Callable[..., T], /, *args: Any, timeout: float | None = None, **kwargs: Any
     ) -> Future[T]:
-        """`submit` of a call that may run for `timeout` seconds; `options` is for calls with a `timeout` argument."""
+        """Submit a call that may run for at most `timeout` seconds; use `options` if `fn` has a `timeout` argument."""
         return self._enter(fn, args, kwargs, checked_timeout(timeout))
 
     def options(self, *, timeout: float | None = None) -> Options:
-        """This executor for calls that may run for `timeout` seconds each (None: for ever). ValueError.
+        """Return `submit` and `map` for calls that may run for at most `timeout` seconds each (None: for ever).
 
-        A callback of a future that takes its time holds up other results, and also the limits of calls that begin then.
+        ValueError. A slow callback of a future delays other results, and also the limits of calls that begin then.
         """
         return Options(self, checked_timeout(timeout))
 
-    # `buffersize` is the standard library's from Python 3.14 on, which the stubs of older ones do not know.
+    # The standard library has `buffersize` from Python 3.14 on; the stubs of older versions do not know it.
     def map(  # type: ignore[override, unused-ignore]
         self,
         fn: Callable[..., T],
@@ -110,11 +110,11 @@ class ExecutorFace(futures.Executor):
         chunksize: int = 1,
         buffersize: int | None = None,
     ) -> Iterator[T]:
-        """`map(fn, *iterables)` by the workers, results in order.
+        """Have the workers run `map(fn, *iterables)` and yield the results in order.
 
-        The iterator raises TimeoutError where a result is not there `timeout` seconds after this call, and what a
-        call raised in its place. `chunksize` calls go as one task. `buffersize` tasks are submitted at once, and one
-        more whenever a result is asked for (None: all at once). ValueError for sizes below 1.
+        The iterator raises TimeoutError if a result is not there `timeout` seconds after this call, and in place of a
+        result what the call raised. Each task has `chunksize` calls. `buffersize` tasks are submitted at once, and one
+        more whenever a result is requested (None: all at once). ValueError for sizes below 1.
         """
         return mapped(self._enter, fn, iterables, timeout, chunksize, buffersize)
 
@@ -127,20 +127,20 @@ class ExecutorFace(futures.Executor):
         chunksize: int = 1,
         buffersize: int | None = None,
     ) -> AsyncIterator[T]:
-        """The same for `async for`: waiting for a result does not block the event loop."""
+        """Run `map` for use with `async for`: waiting for a result does not block the event loop."""
         until = None if timeout is None else time.monotonic() + seconds(timeout)
         return _aresults(*submitted(self._enter, fn, iterables, chunksize, buffersize), until, chunksize > 1)
 
     def kill_workers(self) -> None:
-        """Shut down without waiting, and kill the workers. NotImplementedError where they are threads."""
+        """Shut down without waiting and kill the workers. NotImplementedError where they are threads."""
         raise NotImplementedError('a thread cannot be ended; get_context("shm") has processes')
 
     def terminate_workers(self) -> None:
-        """The same, and leave the workers the time to end in order. NotImplementedError where they are threads."""
+        """Do as `kill_workers` does, but let workers end in order. NotImplementedError where they are threads."""
         raise NotImplementedError('a thread cannot be ended; get_context("shm") has processes')
 
     async def ashutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """`shutdown`, without blocking the event loop. Cancelled, it has begun all the same."""
+        """Shut down as `shutdown` does, without blocking the event loop. After a cancellation the shutdown goes on."""
         self.shutdown(wait=False, cancel_futures=cancel_futures)
         if wait:
             from sharedkit.aio import waiters
@@ -157,13 +157,14 @@ class ExecutorFace(futures.Executor):
 
 
 class Options:
-    """An executor with a limit for each call: `submit` and `map` as there."""
+    """An executor with a time limit for each call: its `submit` and `map` are those of the executor."""
 
     def __init__(self, executor: ExecutorFace, timeout: float | None) -> None:
         self._executor, self._timeout = executor, timeout
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """As the executor's; the future fails with TimeoutError, and the worker is replaced, when the time is over."""
+        """Submit as the executor does. When the time is over, the future fails with TimeoutError and the worker is
+        replaced."""
         return self._executor._enter(fn, args, kwargs, self._timeout)
 
     def map(
@@ -175,7 +176,8 @@ class Options:
         chunksize: int = 1,
         buffersize: int | None = None,
     ) -> Iterator[T]:
-        """As the executor's; `timeout` is for the results, and the limit of `options` for each task of `chunksize`."""
+        """Map as the executor does. `timeout` is for the results; the limit of `options` is for each task, of
+        `chunksize` calls."""
 
         def enter(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
             return self._executor._enter(fn, args, kwargs, self._timeout)
@@ -184,7 +186,7 @@ class Options:
 
 
 def call_each(fn: Callable[..., T], chunk: list[tuple[Any, ...]]) -> list[T]:
-    """In a worker: the calls of one task."""
+    """Run the calls of one task, in a worker."""
     return [fn(*args) for args in chunk]
 
 
@@ -228,7 +230,7 @@ def _chunks(rows: Iterator[tuple[Any, ...]], size: int) -> Iterator[list[tuple[A
 
 
 def _results(ahead: Ahead, submissions: Iterator[Future[Any]], until: float | None, chunked: bool) -> Iterator[Any]:
-    """Closing it, or an error, cancels what is still ahead."""
+    """Yield the results in order. If the iterator is closed or raises, it cancels the tasks that are still ahead."""
     try:
         while ahead:
             ahead.extend(itertools.islice(submissions, 1))
@@ -243,7 +245,7 @@ def _results(ahead: Ahead, submissions: Iterator[Future[Any]], until: float | No
             results = result if chunked else [result]
             del result
             results.reverse()
-            while results:  # what was handed out is not kept
+            while results:  # a result that the caller has is not kept here
                 yield results.pop()
     finally:
         for future in ahead:
@@ -253,7 +255,7 @@ def _results(ahead: Ahead, submissions: Iterator[Future[Any]], until: float | No
 async def _aresults(
     ahead: Ahead, submissions: Iterator[Future[Any]], until: float | None, chunked: bool
 ) -> AsyncIterator[Any]:
-    """The same, awaited."""
+    """Do the same, with `await`."""
     import asyncio
 
     try:

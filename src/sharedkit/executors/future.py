@@ -19,20 +19,20 @@ OVER = ("FINISHED", "CANCELLED", "CANCELLED_AND_NOTIFIED")
 
 
 class Keeper(Protocol):
-    """Who has the future's task."""
+    """The object that holds the future's task."""
 
     settling: Any
-    """The lock under which its futures change; a reentrant one."""
+    """The reentrant lock under which its futures change."""
 
     def withdraw(self, future: Future[Any], running: bool) -> bool:
-        """Take the task back if nobody runs it yet; if `running`, from its worker, too, whose end that is."""
+        """Take the task back if no worker runs it yet; if `running`, also from its worker, which is then killed."""
 
     def is_running(self, task: int) -> bool:
-        """Whether a worker has claimed it."""
+        """Whether a worker has claimed the task."""
 
 
 class _Listed:
-    """An attribute that is an empty list from the first look on; who never looks has none."""
+    """An attribute that becomes an empty list when it is first read; a future on which nobody reads it has none."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
@@ -45,12 +45,12 @@ class _Listed:
 class Future(base.Future[T], Generic[T]):
     """A `concurrent.futures.Future` that can cancel a running call, too: `cancel(running=True)`.
 
-    The base class spends most of its time on a condition for each future. Here those of one executor share its lock,
-    and a condition is made when somebody waits; `wait`, `as_completed` and the base class find it where it always was.
-    What most futures never change stays with the class.
+    The base class spends most of its time on a condition for each future. Here the futures of one executor share its
+    lock, and a condition is made only when a thread waits; `wait`, `as_completed` and the base class find it under its
+    usual name. Attributes that most futures never change stay in the class.
     """
 
-    # The base class's attributes, but `_condition`.
+    # The base class's attributes, except `_condition`.
     _state = "PENDING"
     _result: Any = None
     _exception: BaseException | None = None
@@ -59,15 +59,15 @@ class Future(base.Future[T], Generic[T]):
     # Our own.
     _bell: threading.Condition | None = None
     _timeout: float | None = None
-    _task = 0  # its number, 0 until it has a slot
-    _place = 0  # which put into the queue it was
-    _deaths = 0  # how many it has met while it was taken and not begun
+    _task = 0  # the task's number, 0 until it has a slot
+    _place = 0  # the number of the put that brought it into the queue
+    _deaths = 0  # how many deaths it has met while it was taken and not begun
     _verdict: BaseException | None = None  # why its worker was killed
 
     def __init__(self, keeper: Keeper, message: Any, size: int, timeout: float | None) -> None:
-        # In place of the base class's.
+        # This replaces the base class's __init__.
         self._keeper = keeper
-        self._message = message  # the pickled call, kept for the case that it is lost with a worker
+        self._message = message  # the pickled call, kept in case it is lost with a worker
         self._size = size  # of the message, in bytes
         if timeout is not None:
             self._timeout = timeout
@@ -93,7 +93,7 @@ class Future(base.Future[T], Generic[T]):
         return self.cancelled()
 
     def take_back(self) -> None:
-        """For the keeper: the call will not be made; who waits is told. Again, or too late, does nothing."""
+        """Cancel the call for the keeper, and notify the waiters. A repeated or late call does nothing."""
         with self._keeper.settling:
             if self._state in OVER:
                 return
@@ -105,7 +105,7 @@ class Future(base.Future[T], Generic[T]):
         self.call_back()
 
     def running(self) -> bool:
-        """Whether a worker is at it."""
+        """Whether a worker runs the call now."""
         task = self._task
         return self._state == "RUNNING" or (task != 0 and self._state not in OVER and self._keeper.is_running(task))
 
@@ -131,14 +131,14 @@ class Future(base.Future[T], Generic[T]):
         self.call_back()
 
     def settle(self, result: T | None, error: BaseException | None) -> None:
-        """For the keeper: the call is over; who waits is told. Too late, as after `take_back`, does nothing."""
+        """Finish the call for the keeper, and notify the waiters. Too late, as after `take_back`, it does nothing."""
         with self._keeper.settling:
             if not self.finish(result, error):
                 return
         self.call_back()
 
     def finish(self, result: T | None, error: BaseException | None) -> bool:
-        """Under `settling`: the same without callbacks; whether it was not over before."""
+        """Do the same under `settling`, without callbacks; answers whether the future was not over before."""
         if self._state in OVER:
             return False
         if error is None:
@@ -157,7 +157,7 @@ class Future(base.Future[T], Generic[T]):
         return True
 
     def call_back(self) -> None:
-        """Call what was added by `add_done_callback`. One that raises SystemExit ends no thread but the main one."""
+        """Run the callbacks of `add_done_callback`. One that raises SystemExit ends no thread but the main one."""
         if "_done_callbacks" not in self.__dict__:
             return
         for callback in self._done_callbacks:

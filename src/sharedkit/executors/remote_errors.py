@@ -1,4 +1,4 @@
-"""How an exception comes back from the process where a call was made."""
+"""How an exception travels back from the process where a call ran."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["packed_error", "raised", "remote_cause"]
 
 
 def packed_error(error: BaseException) -> tuple[bytes, str]:
-    """The pickled exception, or one that says why it cannot be pickled, and its traceback as text."""
+    """The pickled exception, or one that says why it cannot be pickled, and the traceback as text."""
     text = "".join(traceback.format_exception(error))
     try:
         return pickle.dumps(error, protocol=5), text
@@ -20,14 +20,14 @@ def packed_error(error: BaseException) -> tuple[bytes, str]:
 
 
 def remote_cause(text: str) -> Exception:
-    """The cause of an exception that came from a worker: its traceback there, shown as by ProcessPoolExecutor."""
+    """The cause of an exception that came from a worker: its traceback there, shown as ProcessPoolExecutor shows it."""
     return _RemoteTraceback(f'\n"""\n{text}"""')  # type: ignore[arg-type]
 
 
 def raised(value: object, text: str) -> BaseException:
-    """What a call raised, as it was unpickled, with its traceback there, if there is one, as the cause."""
+    """The exception that a call raised, as it was unpickled; its traceback in the worker, if any, becomes its cause."""
     if not isinstance(value, BaseException):
         value = pickle.UnpicklingError(f"what the call raised is no exception any more, but a {type(value).__name__}")
-    if text:  # a frozen dataclass refuses to be given a cause in the usual way
+    if text:  # a frozen dataclass does not allow its cause to be set in the usual way
         BaseException.__setattr__(value, "__cause__", remote_cause(text))
     return value

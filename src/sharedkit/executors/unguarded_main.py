@@ -1,4 +1,4 @@
-"""A main program that starts workers whenever it is imported, as each worker does: how that is known, and said."""
+"""Detects a main program that starts workers whenever it is imported, as each worker does; has the error's text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import CodeType
 
 __all__ = ["SENTENCE", "UNGUARDED", "is_refusal"]
 
-UNGUARDED = 178  # an exit code that nobody else uses
+UNGUARDED = 178  # an exit code that no other code uses
 SENTENCE = (
     'the main program starts workers when a worker imports it: put what it does under `if __name__ == "__main__":`'
     ' (with the start methods "spawn" and "forkserver", and behind a server, each worker imports it again)'
@@ -16,8 +16,8 @@ _CHECK: CodeType = spawn._check_not_importing_main.__code__  # type: ignore[attr
 
 
 def is_refusal(error: BaseException | None) -> bool:
-    """Whether multiprocessing has raised it, or what it came from: no process is started while a worker imports its
-    main program."""
+    """Whether multiprocessing raised this error or one that it came from, because no process may be started while a
+    worker imports its main program."""
     while error is not None:
         trace = error.__traceback__
         while trace is not None:

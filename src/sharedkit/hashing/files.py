@@ -1,4 +1,4 @@
-"""Digests of files: each is read once, in large pieces, for all algorithms that are asked for."""
+"""Digests of files: each file is read once, in large pieces, for all requested algorithms."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from sharedkit.hashing.many import worker_count
 
 __all__ = ["FileDigests", "hash_file", "hash_files"]
 
-# Large enough that a read and its hashing dwarf the calls, small enough to stay in the second-level cache.
+# So large that reading and hashing a piece cost far more than the calls, so small that it stays in the second-level
+# cache.
 PIECE = 1 << 20
 
 Path = str | os.PathLike[str]
@@ -22,7 +23,7 @@ Progress = Callable[[Path, int], object]
 
 @dataclass(frozen=True, slots=True)
 class FileDigests:
-    """What became of one file: `digests` by algorithm, or the `error` that kept it from being read."""
+    """The outcome of one file: `digests` by algorithm, or the `error` that prevented reading it."""
 
     path: Path
     digests: dict[str, Any]
@@ -55,7 +56,7 @@ def hash_files(
 ) -> list[FileDigests]:
     """Digests of many files, several algorithms in one pass over each, on `threads` threads.
 
-    `seed` and `key` go to those of the algorithms that take one; the digests of the others are as without.
+    `seed` and `key` go to the algorithms that take one; they do not change the digests of the others.
 
     The results stand in the order of `paths`. A file that cannot be read has an `error`, an OSError with its path,
     and no digests; the others go on. `progress(path, size)` is called after each piece with the number of bytes just
@@ -85,7 +86,7 @@ def hash_files(
 
 
 def _told(names: list[str], seed: int, key: Any) -> list[tuple[str, int, Any]]:
-    """Each algorithm with the seed and key that it gets. ValueError or TypeError for what cannot be."""
+    """Each algorithm with the seed and key that it gets. ValueError or TypeError for one that it cannot take."""
     takes = {name: describe(name)[2:] for name in names}
     if seed != 0 and not any(bits for bits, _ in takes.values()):
         raise ValueError(f"none of {', '.join(names)} takes a seed: {seed!r}")
@@ -99,7 +100,7 @@ def _told(names: list[str], seed: int, key: Any) -> list[tuple[str, int, Any]]:
 
 
 def _feed(path: Path, hashers: list[Hasher], progress: Progress | None) -> int:
-    """Feed a file's contents to every hasher; its size. OSError always has the path."""
+    """Feed a file's contents to every hasher; answers its size. OSError always has the path."""
     total = 0
     piece = bytearray(PIECE)
     try:

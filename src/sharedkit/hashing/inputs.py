@@ -1,4 +1,4 @@
-"""Which bytes of which input are hashed: every kind of batch, turned into sources."""
+"""The bytes that are hashed of each input: every kind of batch, turned into sources."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["gather", "gather_spans"]
 
 
 def gather(items: Any) -> Batch:
-    """The messages of any supported input, in order; TypeError or ValueError for what has none."""
+    """The messages of any supported input, in order; TypeError or ValueError for an input without messages."""
     batch = Batch()
     if isinstance(items, list | tuple):
         batch.add_objects(items)
@@ -104,7 +104,7 @@ def _add_numpy(batch: Batch, array: np.ndarray[Any, Any]) -> None:
 
 
 def _unmasked(array: Any) -> np.ndarray[Any, Any]:
-    """The data of a masked array. TypeError where an item, or part of a row, is masked."""
+    """The data of a masked array. TypeError if an item, or part of a row, is masked."""
     masked = np.ma.getmaskarray(array)
     if masked.any():
         raise TypeError(f"item {np.argwhere(masked).flat[0] if array.ndim else 0} is masked; it has no bytes to hash")
@@ -112,12 +112,12 @@ def _unmasked(array: Any) -> np.ndarray[Any, Any]:
 
 
 def _little_endian(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The items as little-endian bytes; times, which export no buffer, as their integers."""
+    """The items as little-endian bytes; times export no buffer and become their integers."""
     array = array.astype(array.dtype.newbyteorder("<"), copy=False)
     return array.view("<i8") if array.dtype.kind in "mM" else array
 
 
 def _add_numpy_strings(batch: Batch, array: np.ndarray[Any, Any]) -> None:
-    # The same table that import_array() fetches; the module has had this name since NumPy 2.0, which
-    # brought StringDType.
+    # import_array() fetches the same table; the module has had this name since NumPy 2.0, which brought
+    # StringDType.
     batch.add_numpy_strings(sys.modules["numpy._core._multiarray_umath"]._ARRAY_API, array)

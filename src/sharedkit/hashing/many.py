@@ -16,7 +16,7 @@ __all__ = ["hash_many", "hash_spans", "worker_count"]
 
 Form = Literal["array", "bytes", "hex"]
 
-MOST_THREADS = 1 << 16  # as good as any number above it
+MOST_THREADS = 1 << 16  # any larger number has the same effect
 _WORDS: dict[int, np.dtype[Any]] = {8: np.dtype(np.uint64), 4: np.dtype(np.uint32)}
 
 
@@ -57,13 +57,14 @@ def hash_many(
 
     With `form="array"` the result is an array of shape (n, digest_size) and dtype uint8, or for algorithms that
     are also an integer (`xxh3_64`, `crc32c`) of shape (n,) and that unsigned dtype, equal to the reference's
-    `intdigest()`. `out`, an array or writable buffer of just that shape and dtype, is filled and returned; it
-    must not share memory with the items. `form="bytes"` and `form="hex"` give lists, for 35 to 45 ns an item more.
+    `intdigest()`. `out`, an array or writable buffer of exactly that shape and dtype, is filled and returned; it
+    must not share memory with the items. `form="bytes"` and `form="hex"` return lists and cost 35 to 45 ns more per
+    item.
 
-    While the GIL is released references to all items are held, so a list that another thread changes harms
-    nothing; a bytearray or array cannot be resized meanwhile. Offsets, codes and text that another thread or process
-    changes meanwhile harm nothing either: each is read once, and an item that comes to reach outside of its data is a
-    ValueError, by which time some of `out` may be written.
+    While the GIL is released, the call holds references to all items, so another thread may change a list without
+    harm; a bytearray or array cannot be resized meanwhile. Another thread or process may also change offsets, codes
+    and text without harm: each is read once, and an item that then reaches outside of its data raises ValueError, by
+    which time some of `out` may be written.
 
     Raises TypeError for an item without bytes to hash, naming its index and type, and for missing values;
     ValueError for an unknown algorithm, a wrong seed, key, `out`, `form` or number of threads;
@@ -87,9 +88,9 @@ def hash_spans(
     """Hash pieces of one buffer, such as the lines of a memory-mapped file, without an object for each.
 
     `offsets` has the shape (n + 1,): span i is buffer[offsets[i]:offsets[i + 1]]; or (n, 2): span i is
-    buffer[offsets[i, 0]:offsets[i, 1]]. The rest is as in `hash_many`.
+    buffer[offsets[i, 0]:offsets[i, 1]]. The other arguments and the result are as in `hash_many`.
 
-    Raises ValueError for offsets that run backwards or past the end, naming the span; they may lie in memory that
+    Raises ValueError for offsets that run backwards or past the end, naming the span; they may be in memory that
     others change.
     """
     shape = _Shape(algorithm, form, out)
@@ -97,7 +98,7 @@ def hash_spans(
 
 
 class _Shape:
-    """What one call's result looks like, checked before any work."""
+    """The shape and form of one call's result, checked before any work."""
 
     def __init__(self, algorithm: str, form: str, out: Any) -> None:
         self.algorithm, self.form, self.out = algorithm, form, out
@@ -138,7 +139,7 @@ class _Shape:
 
 
 def worker_count(threads: int | str) -> int:
-    """The number of threads that an argument means; ValueError or TypeError for a wrong one."""
+    """Return the number of threads that the argument means; ValueError or TypeError for an invalid one."""
     if threads == "auto":
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if isinstance(threads, str) or not hasattr(threads, "__index__"):

@@ -1,4 +1,4 @@
-"""What batches of digests are for: shards and duplicates."""
+"""Uses of batches of digests: shards and duplicates."""
 
 from __future__ import annotations
 

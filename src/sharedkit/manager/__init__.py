@@ -1,4 +1,4 @@
-"""Placement `manager`: the state lives in a server process, for all who can reach it, on this machine or over TCP."""
+"""Placement `manager`: the state lives in a server process, for all clients on this machine or over TCP."""
 
 from sharedkit.manager.array import Array
 from sharedkit.manager.barrier import Barrier
@@ -41,7 +41,7 @@ __all__ = [
     "at",
 ]
 
-JoinableQueue = SimpleQueue = Queue  # whose face has both of theirs in it
+JoinableQueue = SimpleQueue = Queue  # its interface includes those of both
 ALIASES.update(JoinableQueue="Queue", SimpleQueue="Queue")
 KINDS.update(
     {

@@ -1,9 +1,10 @@
-"""What each request takes, in one table: a client makes plain values of what it is given, and the server checks them.
+"""The arguments of each request, in one table: a client converts its arguments to plain values, and the server checks
+them.
 
-Nothing that a client sends reaches what the server computes but by this door. Here a value is plain if it is of the
-very type that is named: no subclass, whose methods would be the client's, and no NumPy scalar. What does not pass is an
-exception for who sent it. `Packed` items are the clients' own: the server never looks into them, nor into the pickle of
-a key, which it knows by its form.
+Data from a client reaches the server's computation only through these checks. Here a value is plain if its type is
+exactly the named one: no subclass, whose methods would be the client's, and no NumPy scalar. A value that fails a check
+is an exception for the client that sent it. `Packed` items belong to the clients: the server never looks into them, nor
+into the pickle of a key, which it knows by its form.
 """
 
 from __future__ import annotations
@@ -35,22 +36,22 @@ __all__ = [
     "plain_created",
 ]
 
-REGISTRY = "registry"  # the kind of what is no structure
+REGISTRY = "registry"  # the kind of the registry, which is no structure
 BITS = 64
 LIMIT = 1 << BITS
-MOST_BYTES = 4096  # of a name or a key of a counter
+MOST_BYTES = 4096  # in the name or the key of a counter
 RANK_DEPTH = 16  # of tuples in the rank of an item
 RANKS = frozenset({bool, int, float, str, bytes})
 
 
 class Argument(NamedTuple):
-    """One argument: the types it may have, how a client makes one of them, and what else the server asks of it.
+    """One argument: its permitted types, how a client makes a value of one of them, and the server's further checks.
 
-    Values of the types in `sure` need no test. Of a `deep` one the client looks at the parts, too.
+    Values of the types in `sure` need no test. Of a `deep` argument the client checks the parts, too.
     """
 
     what: str
-    types: frozenset[type] | None  # None: whatever comes
+    types: frozenset[type] | None  # None: any type
     plain: Callable[[Any], Any]
     test: Callable[[Any], object] | None = None
     deep: bool = False
@@ -58,7 +59,7 @@ class Argument(NamedTuple):
 
 
 class Takes(NamedTuple):
-    """The arguments of a request, of which the last ones may be left out."""
+    """The arguments of a request; the last ones may be omitted."""
 
     arguments: tuple[Argument, ...] = ()
     least: int = 0
@@ -78,7 +79,7 @@ def _whole(value: Any) -> int:
 
 def _real(value: Any) -> float:
     if isinstance(value, str | bytes | bytearray | np.flexible) or not hasattr(type(value), "__float__"):
-        return float(index(value))  # a TypeError in its words
+        return float(index(value))  # index() raises the TypeError, in its own words
     return float(value)
 
 
@@ -87,7 +88,7 @@ def _number(value: Any) -> int | float:
 
 
 def _is_time(value: int | float) -> None:
-    if isnan(value):  # an OverflowError of an int that is past all floats
+    if isnan(value):  # isnan() raises OverflowError for an int that is larger than all floats
         raise ValueError("a timeout must not be NaN")
 
 
@@ -115,7 +116,7 @@ def _is_packed(value: Any) -> None:
 
 
 def _are_packed(value: list[Any]) -> None:
-    if only(bytes, value):  # as nearly always
+    if only(bytes, value):  # nearly always
         return
     for each in value:
         if type(each) not in PACKED.types:  # type: ignore[operator]
@@ -124,7 +125,7 @@ def _are_packed(value: list[Any]) -> None:
 
 
 def _is_rank(value: Any, depth: int = RANK_DEPTH) -> None:
-    """What compares without anybody's code."""
+    """Check that the value compares without running a client's code."""
     if type(value) is tuple:
         if not depth:
             raise TypeError(f"a rank is of tuples in at most {RANK_DEPTH} tuples")
@@ -202,7 +203,7 @@ def _position(value: Any) -> int | tuple[int, ...]:
 
 
 def _is_place(value: Any) -> None:
-    """What indexes an array, and runs nobody's code."""
+    """Check that the value indexes an array without running a client's code."""
     for each in value if type(value) is tuple else (value,):
         kind = type(each)
         if kind is slice:
@@ -239,7 +240,7 @@ def _axis(value: Any) -> Any:
     found = np.asarray(value)
     if found.dtype.kind in "biu":
         return _data(found)
-    if found.size:  # in NumPy's words, and never sent: the pickle of an object is its class's own
+    if found.size:  # the error is NumPy's, and nothing is sent: the pickle of an object is up to its class
         raise IndexError(
             "arrays used as indices must be of integer (or boolean) type"
             if found.ndim
@@ -255,7 +256,7 @@ def _is_data(value: Any) -> None:
 
 
 def _data(value: Any) -> Any:
-    """As an array of NumPy's own class and of a dtype that is sent without anything of the user's."""
+    """The value as an array of NumPy's own class, whose dtype is sent without any object of the user's."""
     found = np.asarray(value)
     plain = plain_dtype(found.dtype)
     return found if plain is found.dtype else found.view(plain)
@@ -288,7 +289,7 @@ def _are_names(value: tuple[Any, ...]) -> None:
 
 
 def _is_home(value: dict[Any, Any]) -> None:
-    """Where a client finds its modules, as `calls.home_of_client` says it."""
+    """Check the paths where a client finds its modules, as `calls.home_of_client` makes them."""
     for key, known in value.items():
         lists = key in ("sys_path", "sys_argv")
         if type(key) is not str or type(known) is not (list if lists else str):
@@ -325,7 +326,7 @@ def _is_permits(value: int) -> None:
 
 
 def _optional(argument: Argument) -> Argument:
-    """The same, or None."""
+    """The same argument, which may also be None."""
     types, test, make = argument.types, argument.test, argument.plain
     return Argument(
         f"{argument.what} or None",
@@ -337,7 +338,7 @@ def _optional(argument: Argument) -> Argument:
     )
 
 
-# --- the arguments there are
+# --- the arguments
 
 BUFFERS = frozenset({bytes, bytearray, memoryview, pickle.PickleBuffer})
 
@@ -420,7 +421,7 @@ _VALUE = {"type": _NONE, "get": _NONE, "set": _of(SCALAR), "statistics": _NONE}
 
 REQUESTS: dict[str, dict[str, Takes]] = {
     REGISTRY: {
-        "create": _of(TEXT, TEXT, FLAG, FLAG, ANY, ANY),  # the last two by `check_created`
+        "create": _of(TEXT, TEXT, FLAG, FLAG, ANY, ANY),  # the last two are checked by `check_created`
         "attach": _of(TEXT),
         "arrive": _of(WHOLE, TEXT, _optional(TEXT)),
         "unlink": _of(WHOLE),
@@ -506,7 +507,7 @@ REQUESTS: dict[str, dict[str, Takes]] = {
     },
 }
 
-# --- what makes a structure: what an equal one has equal, and what else it begins with
+# --- the arguments that make a structure: what must be equal in an equal one, and its further initial values
 
 _POLICY = {"on_owner_died": TEXT._replace(test=_is_policy)}
 _FIRST = {"value": WHOLE._replace(test=_is_permits)}
@@ -539,7 +540,7 @@ _CREATED: dict[str, tuple[dict[str, Argument], tuple[Argument, ...]]] = {
             "shape": Argument("a tuple of ints", frozenset({tuple}), _shape, _are_whole, deep=True),
             "dtype": Argument("a dtype", None, plain_dtype, _is_dtype),
         },
-        (_optional(VALUES),),  # the elements that it begins with
+        (_optional(VALUES),),  # the initial elements
     ),
     "Executor": (
         {
@@ -552,7 +553,7 @@ _CREATED: dict[str, tuple[dict[str, Argument], tuple[Argument, ...]]] = {
     ),
 }
 
-# --- what a request has answered that can be taken back, as a client sends it
+# --- results of requests that can be undone, as a client sends them back
 
 _GOT = Argument("two bools", frozenset({tuple}), _same, lambda value: _check_all((FLAG, FLAG), value))
 _WAITED = Argument("a wait's result", frozenset({tuple}), _same, lambda value: _check_all((FLAG, FLAG, WHOLE), value))
@@ -582,11 +583,11 @@ _RESULTS: dict[str, dict[str, Argument]] = {
 # --- at the client
 
 PARTED = frozenset({tuple, list, slice, np.ndarray})  # have parts that may not be plain
-_plain = Known()  # requests whose arguments need no look any more
+_plain = Known()  # requests whose arguments need no further conversion
 
 
 def plain(kind: str, method: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The arguments in plain types; TypeError, ValueError, OverflowError where they have no such form."""
+    """The arguments in plain types; TypeError, ValueError, OverflowError if they have no such form."""
     if _plain.look(kind, method, args):
         return args
     arguments = REQUESTS[kind][method].arguments
@@ -600,7 +601,7 @@ def plain(kind: str, method: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def plain_created(kind: str, spec: dict[str, Any], extra: tuple[Any, ...]) -> tuple[dict[str, Any], tuple[Any, ...]]:
-    """The same of what makes a structure."""
+    """The same for the arguments that make a structure."""
     equal, more = _CREATED[kind]
     made = {key: _plain_one(WHOLE if key == "seats" else equal[key], value) for key, value in spec.items()}
     return made, tuple(map(_plain_one, more, extra))
@@ -634,7 +635,7 @@ def _check_each(arguments: tuple[Argument, ...], values: tuple[Any, ...]) -> Non
 
 
 def check(kind: str, method: str, args: tuple[Any, ...]) -> None:
-    """Whether the server can have that: TypeError, ValueError, OverflowError where it cannot."""
+    """Check the arguments of a request, in the server. TypeError, ValueError, OverflowError."""
     tests = _tests.look(kind, method, args)
     if tests is None:
         tests = _tests_of(kind, method, args)
@@ -646,7 +647,7 @@ def check(kind: str, method: str, args: tuple[Any, ...]) -> None:
         check_created(args[0], args[4], args[5])
 
 
-_tests = Known()  # what is left to ask of the arguments of requests: the place and the test of each
+_tests = Known()  # the tests that remain for the arguments of requests: the position and the test of each
 
 
 def _tests_of(kind: str, method: str, args: tuple[Any, ...]) -> tuple[tuple[int, Callable[[Any], object]], ...]:
@@ -666,7 +667,7 @@ def _tests_of(kind: str, method: str, args: tuple[Any, ...]) -> tuple[tuple[int,
 
 
 def check_created(kind: str, spec: Any, extra: Any) -> None:
-    """The same of what makes a structure."""
+    """The same for the arguments that make a structure."""
     if kind not in _CREATED:
         raise ValueError(f"a server makes no {kind!r}")
     equal, more = _CREATED[kind]
@@ -678,7 +679,7 @@ def check_created(kind: str, spec: Any, extra: Any) -> None:
 
 
 def check_result(kind: str, method: str, args: Any, result: Any) -> bool:
-    """Whether `method` can be taken back; TypeError where it has never answered that."""
+    """Whether `method` can be undone; TypeError if it can never have answered `result`."""
     known = _RESULTS.get(kind, {}).get(method)
     if known is None:
         return False
@@ -690,15 +691,15 @@ def check_result(kind: str, method: str, args: Any, result: Any) -> bool:
 
 
 def check_envelope(content: Any) -> tuple[int, str, tuple[Any, ...], int, tuple[Any, ...]]:
-    """A request itself, as `wire` has it."""
+    """Check the request itself; `protocol.py` describes it."""
     if is_envelope(content):
         return content
     raise TypeError("a request is (ident, method, args, thread, released)")
 
 
 def check_first(method: str, args: tuple[Any, ...]) -> bool:
-    """What a connection says first, behind the protocol: of a session its process and what that has inherited, of any
-    further one the session. TypeError, ValueError.
+    """Check the first message of a connection, apart from the protocol number: for a session, its process and what that
+    process has inherited; for any further connection, the session. TypeError, ValueError.
     """
     if method == "kit_calls":
         _check_all((TEXT,), args)

@@ -21,11 +21,11 @@ __all__ = ["Array"]
 class Array(Handle):
     """Array(shape, dtype="f8", *, name=None, exist_ok=False, persist=False, seats=192)
 
-    An array of zeros in C order. Indexing writes through and reads copies, as `ndarray` and `np.asarray(array)` do.
-    Such a copy cannot be written to, so that no write is lost in one: this placement shares no memory.
+    A NumPy array of zeros, in C order. Indexing writes to the server and reads copies, as `ndarray` and
+    `np.asarray(array)` do. Such a copy is read-only, so that no write is lost in one: this placement shares no memory.
 
-    Raises TypeError for a dtype that holds Python objects, ValueError for a negative length or where what is
-    there is not an equal array, FileExistsError when the name is taken, MemoryError.
+    Raises TypeError for a dtype with Python objects, ValueError for a negative length or when the existing structure is
+    not an equal array, FileExistsError when the name is taken, MemoryError.
     """
 
     kind = "Array"
@@ -54,8 +54,9 @@ class Array(Handle):
         persist: bool = False,
         seats: int = DEFAULT_SEATS,
     ) -> Self:
-        """A new array with the shape, the dtype and a copy of the elements of `array`, or of what `numpy.asarray` makes
-        of it. With `exist_ok`, an equal one that is there keeps its own elements, as a Counter keeps its value.
+        """Return a new array with the shape, the dtype and a copy of the elements of `array`, or of what
+        `numpy.asarray` makes of it. With `exist_ok`, an existing array of the same shape and dtype keeps its own
+        elements, as a Counter keeps its value.
 
         Raises as `Array` does.
         """
@@ -105,7 +106,7 @@ class Array(Handle):
 
     @property
     def lock(self) -> PartLock:
-        """A lock for whatever its users agree on; the same one for every handle. No method here takes it."""
+        """A lock whose meaning the users agree on; every handle has the same one. No method here takes it."""
         return PartLock(self, self._geometry()[2])
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
@@ -135,7 +136,7 @@ class Array(Handle):
         self._call("write", key, value if type(value) in SCALARS else self._cast(key, value))
 
     def _cast(self, key: Any, value: Any) -> NDArray[Any]:
-        """`value` as an array that the server can have: of this array's type where it has none of its own."""
+        """`value` as an array that the server accepts: of this array's type if it has none of its own."""
         if isinstance(value, np.ndarray | Array):
             given = np.asarray(value)
             if not given.dtype.hasobject:
@@ -144,7 +145,7 @@ class Array(Handle):
         return np.asarray(value, np.empty((), self.dtype)[key].dtype if field else self.dtype)
 
     def fetch_add(self, index: int | tuple[int, ...], n: int | float) -> Any:
-        """Add `n` to one element in one step and return what it was before, as a Python number.
+        """Add `n` to one element in one step and return the value from before, as a Python number.
 
         Integers wrap around at the ends of their type, as NumPy's do. Raises IndexError out of range,
         TypeError for a dtype that is neither integer nor float or for a float `n` and an integer dtype,
@@ -153,7 +154,7 @@ class Array(Handle):
         return self._call("fetch_add", index, n)
 
     def compare_exchange(self, index: int | tuple[int, ...], expected: int | float, desired: int | float) -> bool:
-        """Set one element to `desired` if it is `expected`, in one step, and say whether it was.
+        """Set one element to `desired` if it is `expected`, in one step; return whether it was.
 
         Raises as `fetch_add` does.
         """
@@ -161,16 +162,16 @@ class Array(Handle):
         return done
 
     def add_at(self, indices: Any, values: ArrayLike) -> None:
-        """Add `values` to the elements at `indices`, all in one step: an index that comes twice is added to twice.
+        """Add `values` to the elements at `indices`, all in one step; an index that occurs twice is added to twice.
 
-        `indices` and `values` as for `numpy.add.at`. Raises, nothing added: IndexError out of range, TypeError for
-        a dtype that is neither integer nor float or for fractions and an integer dtype, OverflowError for values
+        `indices` and `values` are as for `numpy.add.at`. Raises, with nothing added: IndexError out of range, TypeError
+        for a dtype that is neither integer nor float or for fractions and an integer dtype, OverflowError for values
         that the dtype cannot hold, ValueError for values that do not broadcast.
         """
         given = np.asarray(values)
         self._call("add_at", indices, numbers(self.dtype, given) if given.dtype.hasobject else given)
 
     def statistics(self) -> ArrayStatistics:
-        """Geometry, size and whether the lock is held, as one frozen picture."""
+        """Return the shape, the size and whether the lock is held: an ArrayStatistics."""
         picture: ArrayStatistics = self._call("statistics")
         return picture

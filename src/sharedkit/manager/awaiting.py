@@ -1,4 +1,4 @@
-"""Calls of a server that a task of an event loop awaits. No thread waits with it."""
+"""Calls to a server that a task of an event loop awaits. No thread waits for the answer."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ASKERS", "Askers", "acall", "aend", "aput", "asleep", "keep", "outlive"]
 
-LEAVE = 10.0  # seconds that a cancelled task gives the server to take back what it had given
+LEAVE = 10.0  # seconds that a cancelled task gives the server to take back a result that it had given
 
 
 def keep(pending: Pending) -> None:
-    """What is done stays done though nobody may ever hear of it."""
+    """Leave a request alone: a done request stays done, even if nobody ever reads the answer."""
 
 
 def _begin(
@@ -40,11 +40,11 @@ def _begin(
     loop: asyncio.AbstractEventLoop | None = None,
     watch: Watch | None = None,
 ) -> tuple[Pending, asyncio.Future[None]]:
-    """Send a request; the future is done when its answer is there, and who has looked at that says so by `_seen`.
+    """Send a request. The future is done when the answer is there; the code that reads the answer says so by `_seen`.
 
-    Where its loop does not run then, or ends before anybody has looked, `leave` gives back what came, for others.
+    If the loop does not run at that time, or ends before the answer is read, `leave` gives the result back for others.
     """
-    import asyncio  # with the first wait, not with the package
+    import asyncio  # imported at the first wait, not with the package
 
     if loop is None:
         loop = asyncio.get_running_loop()
@@ -66,7 +66,7 @@ def _begin(
 
 
 async def _answer(answered: asyncio.Future[None], watch: Watch | None) -> None:
-    """Wait for it. StandsStill where the time of the watch is over and the server stands still."""
+    """Wait for the answer. StandsStill if the time of the watch is over and the server stands still."""
     import asyncio
 
     if watch is None:
@@ -78,7 +78,7 @@ async def _answer(answered: asyncio.Future[None], watch: Watch | None) -> None:
 
 
 class _Unseen:
-    """An answer that its task has not looked at yet."""
+    """An answer that its task has not read yet."""
 
     __slots__ = ("leave", "loop", "pending")
 
@@ -97,7 +97,7 @@ class _Unseen:
 
 
 _looking = threading.Lock()
-"""An answer is either seen or left, and its task goes on when that is decided."""
+"""An answer is either seen or left; its task goes on after that decision."""
 
 
 def _in_child() -> None:
@@ -109,7 +109,7 @@ os.register_at_fork(after_in_child=_in_child)
 
 
 def _seen(pending: Pending) -> None:
-    """Its task looks at the answer now, or has cancelled the request and cares no more."""
+    """Record that the task reads the answer now, or has cancelled the request and no longer needs the answer."""
     with _looking:
         pending.seen = True
 
@@ -123,11 +123,10 @@ async def acall(
     leave: Callable[[Pending], object] = Pending.cancel,
     bound: float | None = None,
 ) -> Any:
-    """`Client.call`, awaited. `thread` is who asks, where that matters: a number of the task's own for an RLock.
+    """Await `Client.call`. `thread` is the caller, if that matters: for an RLock, a number of the task's own.
 
-    A task that is cancelled goes on when the server has taken back what this call had been given there, or after
-    `LEAVE` seconds. `leave` does that where the loop does not run when the answer comes; should it run again, the call
-    is made anew.
+    A cancelled task goes on when the server has taken back the result of this call, or after `LEAVE` seconds. `leave`
+    takes it back if the loop does not run when the answer comes; if the loop runs again, the call is made again.
     """
     import asyncio
 
@@ -151,14 +150,14 @@ async def acall(
 
 
 async def _leave(client: Client, pending: Pending, answered: asyncio.Future[None], hold_out: bool = False) -> None:
-    """See that the server has done with a call that was left. Cancelled once more, leave that, too, or `hold_out`."""
+    """Wait until the server has finished a call that was left. A further cancellation ends that, unless `hold_out`."""
     import asyncio
 
     from sharedkit.aio import waiters
 
     async def done() -> None:
         await asyncio.shield(answered)
-        if not pending.cancelled or pending.gives_back:  # what it gives back has only just been sent
+        if not pending.cancelled or pending.gives_back:  # the undo has only just been sent
             _, back = _begin(client, 0, "undone", (), 0, keep)
             await back
 
@@ -171,23 +170,24 @@ async def _leave(client: Client, pending: Pending, answered: asyncio.Future[None
     try:
         await (waiters.insist(left) if hold_out else left())
     finally:
-        if leaving.done():  # perhaps its loop is closed, and calls nothing back
+        if leaving.done():  # its loop may be closed, and would run no callback
             _look(leaving)
         else:
             leaving.add_done_callback(_look)
 
 
 def _look(leaving: asyncio.Future[None]) -> None:
-    """Nobody needs to know how it ended."""
+    """Retrieve the outcome, so that asyncio does not report it."""
     if not leaving.cancelled():
         leaving.exception()
 
 
 async def aput(client: Client, ident: int, packed: list[Packed], block: bool, timeout: float | None) -> None:
-    """`Queue.put_many`, awaited. Full, ShutDown and CancelledError say in their attribute `put` how many went in.
+    """Await `Queue.put_many`. Full, ShutDown and CancelledError say in their attribute `put` how many went in.
 
-    Cancelled, also more than once, it waits up to `LEAVE` seconds to know that; without an answer there is no `put`.
-    What went in while the loop did not run is taken back as far as nobody has it yet, and put anew should it run again.
+    A cancelled put, also one cancelled more than once, waits up to `LEAVE` seconds for that number; without an answer
+    there is no `put`. Items that went in while the loop did not run are taken back, unless another client has them
+    already; they are put again if the loop runs again.
     """
     import asyncio
 
@@ -232,7 +232,7 @@ async def aput(client: Client, ident: int, packed: list[Packed], block: bool, ti
 
 
 class _LeftPut:
-    """What becomes of a put whose loop does not run when it is answered."""
+    """Handles a put whose loop does not run when the answer comes."""
 
     def __init__(self, client: Client, ident: int, packed: list[Packed], loop: asyncio.AbstractEventLoop) -> None:
         self._client, self._ident, self._packed, self._loop = client, ident, packed, loop
@@ -244,7 +244,7 @@ class _LeftPut:
             self.asked = _begin(self._client, self._ident, "take_back", request, 0, keep, self._loop)
 
     async def back(self) -> int:
-        """How many items, the last ones, the queue has given back."""
+        """How many items, counted from the last, the queue has given back."""
         import asyncio
 
         from sharedkit.aio import waiters
@@ -257,11 +257,11 @@ class _LeftPut:
 
 
 async def asleep(client: Client, condition: int, lock: int, timeout: float | None, thread: int) -> tuple[bool, bool]:
-    """A condition's wait: whether a notification came, and whether an owner of the lock died meanwhile.
+    """Wait for a condition: whether a notification came, and whether an owner of the lock died meanwhile.
 
-    It ends with the lock, whatever happens. What came while the loop did not run went to others, the lock, too; then,
-    should it run again, the lock is taken anew, and the wait ends as if it had been notified: who waits for a condition
-    looks again in any case.
+    The wait ends with the lock held, whatever happens. A notification and a lock that came while the loop did not run
+    went to others. If the loop then runs again, the task takes the lock again, and the wait ends as if it had been
+    notified: a waiter of a condition checks its predicate in any case.
     """
     from sharedkit.aio import waiters
 
@@ -283,16 +283,16 @@ async def _asleep(client: Client, condition: int, lock: int, timeout: float | No
         await _with_lock(client, lock, pending, answered, thread)
         raise
     _seen(pending)
-    if not pending.forsaken:
+    if not pending.abandoned:
         told, died, _ = pending.result()
         return told, died
     return True, await _with_lock(client, lock, pending, answered, thread)
 
 
 async def _with_lock(client: Client, lock: int, pending: Pending, answered: asyncio.Future[None], thread: int) -> bool:
-    """Wait for the end of a wait, and see that the lock is held as often as before, however often this is cancelled.
+    """Wait for the end of a wait, and take the lock as often as it was held before, however often this is cancelled.
 
-    Whether an owner of it died, where it had to be taken anew.
+    Answers whether an owner of the lock died, if the lock had to be taken again.
     """
     import asyncio
 
@@ -306,7 +306,7 @@ async def _with_lock(client: Client, lock: int, pending: Pending, answered: asyn
         except asyncio.CancelledError as error:
             cancelled = error
         _seen(pending)
-        if not pending.forsaken:
+        if not pending.abandoned:
             break
         if count is None:
             count = pending.answer[-1] if type(pending.answer) is tuple else pending.answer
@@ -318,8 +318,9 @@ async def _with_lock(client: Client, lock: int, pending: Pending, answered: asyn
 
 
 async def outlive(error: BaseException | None) -> None:
-    """Goes on only in a block that ends in order: one whose task was forgotten, and that is collected, may have lost
-    its lock to others, whoever runs now. Python says of it that it has ignored GeneratorExit."""
+    """Suspend a block that is ended by GeneratorExit, and let only other blocks go on. The task of such a block was
+    forgotten, and the block is collected; it may have lost its lock to others, and any thread may run it now. Python
+    says of it that it has ignored GeneratorExit."""
     if isinstance(error, GeneratorExit):
         import asyncio
 
@@ -327,8 +328,8 @@ async def outlive(error: BaseException | None) -> None:
 
 
 async def aend(client: Client, ident: int, method: str, thread: int = 0) -> None:
-    """The same of what ends an `async with` block: it waits for nothing, and comes through also when the task is
-    cancelled meanwhile, which goes on then.
+    """Send the request that ends an `async with` block. It never waits in the server, and it completes even if the task
+    is cancelled meanwhile; the cancellation is raised afterwards.
     """
     import asyncio
 
@@ -340,13 +341,13 @@ async def aend(client: Client, ident: int, method: str, thread: int = 0) -> None
 
 
 class Askers:
-    """Which re-entrant locks tasks of this process hold, and how often each: they ask in their own names, below 0."""
+    """The re-entrant locks that tasks of this process hold, and how often: tasks ask in names of their own, below 0."""
 
     def __init__(self) -> None:
         self._held: dict[tuple[Client, int], tuple[int, int]] = {}
 
     def task(self) -> int:
-        """The name of the running task. RuntimeError where there is none."""
+        """The name of the running task. RuntimeError if no task runs."""
         from sharedkit.aio import waiters
 
         name = waiters.name_of_task()
@@ -355,7 +356,7 @@ class Askers:
         return -name
 
     def now(self, lock: tuple[Client, int]) -> int:
-        """Who asks: the running task, if it holds the lock by `aacquire`; else 0, which is the thread."""
+        """The caller: the running task, if it holds the lock by `aacquire`; else 0, which stands for the thread."""
         held = self._held.get(lock)
         if held is None or "asyncio" not in sys.modules:
             return 0
@@ -364,7 +365,7 @@ class Askers:
         return held[0] if held[0] == -waiters.name_of_task() else 0
 
     def lend(self, lock: tuple[Client, int], name: int) -> int:
-        """It lets the lock go for a while, for others; how often it has held it."""
+        """Record that the task releases the lock for a while; answers how often the task has held it."""
         held = self._held.get(lock)
         if held is None or held[0] != name:
             return 0
@@ -372,7 +373,7 @@ class Askers:
         return held[1]
 
     def count(self, lock: tuple[Client, int], name: int, times: int) -> None:
-        """It holds the lock so many times more, or less below 0."""
+        """Record that the task holds the lock so many times more, or less if `times` is below 0."""
         if name < 0:
             held = self._held.get(lock)
             times += held[1] if held is not None and held[0] == name else 0

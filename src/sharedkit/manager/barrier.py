@@ -24,17 +24,17 @@ _UNKNOWN = object()
 class Barrier(Handle):
     """Barrier(parties, action=None, timeout=None, *, name=None, exist_ok=False, persist=False, seats=192)
 
-    `threading.Barrier`: `wait` returns when `parties` threads are in it; the last to come has called its handle's
-    `action` before, which travels with the handle. `timeout` is what `wait` takes for its own where it is given none.
-    A process that dies in it breaks it. `with` closes the handle.
+    `threading.Barrier`: `wait` returns when `parties` threads are in it; before that, the last party to come calls its
+    handle's `action`, which is pickled with the handle. `timeout`: in seconds, used by a `wait` whose own timeout is
+    None. A process that dies inside breaks the barrier. `with` closes the handle.
 
-    Raises ValueError for `parties` below 1, FileExistsError when the name is taken, ValueError when what is there is
-    not a barrier of as many parties.
+    Raises ValueError for `parties` below 1, FileExistsError when the name is taken, ValueError when the existing
+    structure is not a barrier of as many parties.
     """
 
     kind = "Barrier"
     _action: Callable[[], object] | None = None
-    _limit: Any = _UNKNOWN  # what `wait` takes for its time where it is given none
+    _limit: Any = _UNKNOWN  # the timeout of a `wait` that is given none
 
     def __init__(
         self,
@@ -56,10 +56,10 @@ class Barrier(Handle):
         self._create(name, exist_ok, persist, seats, {"parties": wanted, "timeout": limit}, limit)
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait until all parties have come; a number from 0 to `parties - 1`, to each its own.
+        """Wait until all parties have come; return a number from 0 to `parties - 1`, a different one for each party.
 
-        Raises threading.BrokenBarrierError when the time is over, which breaks the barrier for everybody, and when it
-        is reset or aborted meanwhile, or broken already; and what the action raises, which breaks it, too.
+        Raises threading.BrokenBarrierError when the time is over, which breaks the barrier for everybody, and when the
+        barrier is reset or aborted meanwhile, or already broken; and what the action raises, which breaks it, too.
         """
         timeout = self._time(timeout)
         try:
@@ -76,9 +76,9 @@ class Barrier(Handle):
         return int(number)
 
     async def await_(self, timeout: float | None = None) -> int:
-        """Wait as `wait` does, without blocking the event loop. (`await` is a word of the language.)
+        """Wait as `wait` does, without blocking the event loop. (`await` is a Python keyword.)
 
-        The action is called in the loop, and should be short.
+        The action runs in the event loop and should be short.
         """
         me = ASKERS.task()
         timeout = self._time(timeout)
@@ -105,7 +105,7 @@ class Barrier(Handle):
             return number
         picture = self.statistics()
         if picture.state == "broken" or picture.waiting + 1 >= picture.parties:
-            return LONGEST  # nobody waits for it
+            return LONGEST  # such a wait ends at once
         raise too_long()
 
     def _bound(self, timeout: float | None) -> float | None:
@@ -118,36 +118,36 @@ class Barrier(Handle):
         return limit
 
     def _broken_by(self, still: StandsStill) -> BrokenBarrierError:
-        """Whose time is over breaks it for all, as soon as the server goes on."""
+        """Break the barrier for all when the time of this wait is over; the server does it as soon as it goes on."""
         with suppress(ServerGoneError):
             self._ensure_open().begin(self._ident, "abort", (), lambda _: None)
         return BrokenBarrierError(str(still))
 
     def reset(self) -> None:
-        """Make it empty and whole; threads that wait get a BrokenBarrierError."""
+        """Make the barrier empty and unbroken again; waiting threads get a BrokenBarrierError."""
         self._call("reset")
 
     def abort(self) -> None:
-        """Break it: threads that wait, and all that come until `reset()`, get a BrokenBarrierError."""
+        """Break the barrier until `reset()`: threads that wait or come get a BrokenBarrierError."""
         self._call("abort")
 
     @property
     def parties(self) -> int:
-        """How many have to come."""
+        """How many parties must come."""
         return self.statistics().parties
 
     @property
     def n_waiting(self) -> int:
-        """How many have come."""
+        """How many parties have come and wait for the others."""
         return self.statistics().waiting
 
     @property
     def broken(self) -> bool:
-        """Whether it is broken."""
+        """Whether the barrier is broken."""
         return self.statistics().state == "broken"
 
     def statistics(self) -> BarrierStatistics:
-        """Who has come and in what state it is, as one frozen picture."""
+        """Return the parties that have come and the state of the barrier: a BarrierStatistics."""
         picture: BarrierStatistics = self._call("statistics")
         return picture
 
@@ -164,13 +164,14 @@ class Barrier(Handle):
 
 
 def _left(pending: Pending) -> None:
-    """Who has passed has passed; who should call the action and never will has not come."""
+    """Handle an answer that nobody reads: a party that has passed stays passed; one that should call the action, and
+    never will, has not come."""
     if pending.answer is not None and pending.answer[1]:
         pending.cancel()
 
 
 def _acting(arrive: Callable[..., Barrier], arguments: tuple[Any, ...], action: Callable[[], object]) -> Barrier:
-    """A barrier that arrives together with its action."""
+    """Unpickle a barrier together with its action."""
     barrier = arrive(*arguments)
     barrier._action = action
     return barrier

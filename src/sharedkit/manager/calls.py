@@ -1,4 +1,4 @@
-"""Calls on their way: clients pack them, workers unpack them, and the server between them never looks inside."""
+"""Calls in transit: clients pack them, workers unpack them, and the server between them never looks inside."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from sharedkit.manager.protocol import Packed, buffer_over, pack, unpack
 __all__ = ["Home", "Outcome", "failure", "home_of_client", "make_call", "prepare", "sendable", "unpack_outcome"]
 
 Home = dict[str, Any]
-"""Where a client finds its modules: `sys_path`, and how its main module came about, with its arguments."""
+"""The paths where a client finds its modules: `sys_path`, and the origin of its main module, with its arguments."""
 Outcome = tuple[bool, Packed, str]
-"""Whether the call returned; what it returned or raised; the traceback."""
+"""Whether the call returned; the value that it returned or the error that it raised; the traceback."""
 
 
 def home_of_client() -> Home:
-    """What workers need to find the functions of this process."""
+    """The paths that workers need to find the functions of this process."""
     known: Any = {"sys_path": sys.path, "sys_argv": getattr(sys, "argv", None)}
-    with suppress(OSError, AttributeError, KeyError):  # the folder in which we run is gone, or sys has no argv, or
-        known = spawn.get_preparation_data("")  # there is no main module: then workers know nothing of that
+    with suppress(OSError, AttributeError, KeyError):  # the current folder is gone, sys has no argv, or
+        known = spawn.get_preparation_data("")  # there is no main module: workers then do without
     home: Home = {}
     for key in ("sys_path", "sys_argv", "init_main_from_name", "init_main_from_path"):
         value = known.get(key)
@@ -38,15 +38,15 @@ def home_of_client() -> Home:
 
 
 def prepare(home: Home, initializer: bytes) -> None:
-    """In a worker, first: see modules where the executor's maker saw them, its main module too, then initialize.
+    """Prepare a worker: make modules visible as the executor's maker sees them, its main module too; then initialize.
 
-    SystemExit with the code `UNGUARDED` where that main module starts processes when it is imported.
+    SystemExit with the code `UNGUARDED` if that main module starts processes when it is imported.
     """
     sys.path.extend(each for each in home["sys_path"] if each not in sys.path)
     path = home.get("init_main_from_path")
-    if path is None or os.path.exists(path):  # on another machine it is not
+    if path is None or os.path.exists(path):  # on another machine it does not exist
         here: Any = process.current_process()
-        here._inheriting = True  # as in a process that is spawned: a main module that starts some is refused
+        here._inheriting = True  # as in a spawned process: a main module that starts processes is refused
         try:
             spawn.prepare({key: value for key, value in home.items() if key != "sys_path"})
         except Exception as error:
@@ -61,7 +61,7 @@ def prepare(home: Home, initializer: bytes) -> None:
 
 
 def make_call(packed: Packed) -> Outcome:
-    """In a worker: the call, and what comes of it."""
+    """Run a call in a worker, and return its outcome."""
     try:
         fn, args, kwargs = unpack(packed)
         return True, pack(fn(*args, **kwargs)), ""
@@ -70,21 +70,21 @@ def make_call(packed: Packed) -> Outcome:
 
 
 def sendable(outcome: Outcome) -> Outcome:
-    """In the server: what has come from a worker, as clients can be told; memoryviews cannot be pickled."""
+    """Convert, in the server, an outcome from a worker to a form for clients; memoryviews cannot be pickled."""
     returned, packed, trace = outcome
     return returned, packed if isinstance(packed, bytes) else tuple(map(buffer_over, packed)), trace
 
 
 def failure(error: BaseException) -> Outcome:
-    """In the server: the outcome of a call that could not be made, or whose worker died."""
+    """The outcome, in the server, of a call that could not be run, or whose worker died."""
     packed, _ = packed_error(error)
     cause = error.__cause__
-    trace = "" if cause is None else str(cause)  # of an initializer that raised, by `remote_cause`
+    trace = "" if cause is None else str(cause)  # the traceback of an initializer that raised, from `remote_cause`
     return False, packed, trace.removeprefix('\n"""\n').removesuffix('"""')
 
 
 def unpack_outcome(outcome: Outcome) -> tuple[Any, BaseException | None]:
-    """In a client: what the call returned, or what it raised."""
+    """The value that the call returned, or the error that it raised; in a client."""
     returned, packed, trace = outcome
     try:
         value = unpack(packed)

@@ -1,6 +1,6 @@
-"""One client process and one server: a connection a thread, and one more for what no thread waits for.
+"""One client process and one server: a connection for each thread, and one for the calls that no thread waits for.
 
-Connections are opened when they are first needed, and again in a child that was forked, which is a session of its own.
+Connections are opened when they are first needed, and again in a forked child, which has a session of its own.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from sharedkit.manager.stopped_server import Watch
 
 __all__ = ["Client"]
 
-PATIENCE = 0.1  # seconds that who leaves a wait gives the server to say what became of it
+PATIENCE = 0.1  # seconds that a call that leaves a wait gives the server to report the outcome
 MOST_TICKETS = 256  # forks in a row, without a call in between
-CHILD_PATIENCE = 0.1  # seconds that the child of a fork gives the server to let it in; else its first call sees to it
+CHILD_PATIENCE = 0.1  # seconds that a forked child gives the server to accept it; after that, its first call connects
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
 
 class _Calls(threading.local):
-    """Of each thread: its connections that are not in use, one, or more where signal handlers have called in a call;
-    and what it has left that is not over yet, each as a lock that is free then.
+    """The state of each thread: its idle connections (more than one if signal handlers have called during a call); and
+    the requests that it has left and that are not over yet, each as a lock that is free when the request is over.
     """
 
     def __init__(self) -> None:
@@ -46,18 +46,20 @@ class _Calls(threading.local):
 class Client:
     """The way from this process to the server at `address`.
 
-    `released` are the structures whose handles were closed or forgotten since the last call. Each session has its own,
-    to which its handles hold on, so that they let go of nothing in another one. `handles` are those that are open, and
-    `tickets` those of children that were forked since: what is released is so after what they name was kept for them.
-    Those in `forking` are of children that may not be forked yet: what other threads open meanwhile is theirs, too.
+    `released` are the structures whose handles were closed or forgotten since the last call. Each session has its own
+    `released`; its handles refer to it, so that they release nothing in another session. `handles` are the open ones.
+    `tickets` belong to children that were forked since: the server keeps structures for these tickets before it handles
+    what is released after them. The tickets in `forking` belong to children that may not be forked yet: they also get
+    what other threads open meanwhile.
     """
 
     def __init__(self, address: Any, authkey: bytes | None) -> None:
         self.address = address
         self.authkey = bytes(current_process().authkey if authkey is None else authkey)
         self.epoch = 0
-        self.proven = False  # the server has taken this authkey
-        self.ending = False  # the interpreter ends, and with it the server
+        self.proven = False  # the server has accepted this authkey
+        self.ended = False  # this process has ended the server
+        self.ending = False  # the interpreter ends, and the server with it
         self.released: deque[int] = deque()
         self.tickets: deque[str] = deque(maxlen=MOST_TICKETS)
         self.forking: deque[str] = deque(maxlen=MOST_TICKETS)
@@ -75,7 +77,7 @@ class Client:
     def _connect(
         self, method: str, *args: Any, patience: float | None = None, watch: Watch | None = None
     ) -> tuple[End, Any]:
-        """A new connection that serves `method`, and what the server answered to it."""
+        """A new connection that serves `method`, and the server's answer to it."""
         return connect(self.address, self.authkey, method, *args, patience=patience, watch=watch)
 
     @property
@@ -84,30 +86,33 @@ class Client:
         return repr(self.address)
 
     def open(self, patience: float | None = None, watch: Watch | None = None) -> Requests:
-        """See that this process has a session, within `patience` seconds where they are few.
+        """Make sure that this process has a session, within `patience` seconds if given.
 
-        Raises ServerGoneError, AuthkeyError, ServerMismatchError, and what `watch` does.
+        Raises ServerGoneError, AuthkeyError, ServerMismatchError, and the errors of `watch`.
         """
         requests = self._requests
         if requests is not None:
             return requests
         with self._lock:
+            if self.ended:  # it may serve for another moment, but knows none of the handles any more
+                self._leave_if_ending()
+                raise ServerGoneError(f"the server at {self.shown} is gone: this process has ended it")
             if self._requests is None:
                 mine = None if self._inherited is None else self._inherited.told()
                 connection, ident = self._connect("kit_session", os.getpid(), mine, patience=patience, watch=watch)
                 requests = Requests(connection, self.shown)
-                if self._requests is None:  # no handler runs between this step and the next
+                if self._requests is None:  # no signal handler runs between this step and the next
                     self._requests, self._ident, self.proven = requests, ident, True
                     self._open.add(connection)
                     if self._inherited is not None:
                         self._inherited = None
                         requests.tell(0, "arrived", ())
-                else:  # one was faster
+                else:  # a signal handler was faster
                     connection.close()
             return self._requests
 
     def _new_stream(self, watch: Watch | None = None) -> ClientConnection:
-        """One more connection for a thread."""
+        """Open one more connection for a thread."""
         try:
             with self._lock:
                 requests, epoch, ident = self.open(watch=watch), self.epoch, self._ident
@@ -132,12 +137,12 @@ class Client:
         return ClientConnection(connection, epoch)
 
     def close(self) -> None:
-        """End the session of this process, and with it all that its handles hold and wait for."""
+        """End the session of this process, and with it everything that its handles hold and wait for."""
         with self._lock:
             self._end_session()
 
     def _end_session(self) -> None:
-        """With the lock. The next call begins another."""
+        """End the session, under the lock. The next call begins another."""
         if self._requests is not None:
             self.epoch += 1
             self.released = deque()
@@ -157,17 +162,17 @@ class Client:
         thread: int = 0,
         bound: float | None = None,
     ) -> Any:
-        """The result of `method` in the server, or its exception, with the traceback it had there as the cause.
+        """The result of `method` in the server, or its exception, with the traceback in the server as the cause.
 
-        Who leaves with an exception of a signal handler leaves nothing behind: the wait is ended, and what the server
-        had done by then is taken back. That is waited for up to `patience` seconds (None: for ever), and then goes on
-        behind the scenes. `thread` says who asks, for an RLock; by default the thread that calls. `bound` is how many
-        seconds the call may take; StandsStill where they are over and the server stands still.
+        A call that leaves with an exception of a signal handler has no lasting effect: the wait is ended, and the
+        server takes back what it had done by then. The call waits for that up to `patience` seconds (None: for ever);
+        after that it continues in the background. `thread` names the caller, for an RLock; by default it is the calling
+        thread. `bound` is how many seconds the call may take; StandsStill if they are over and the server stands still.
         """
         return call(self, ident, method, args, patience, thread, bound)
 
     def _finish(self, request: Request, give: bool, done: Any) -> None:
-        """In a thread of its own: bring `request`, which was left, to its end, and release `done`."""
+        """Finish a `request` that was left, in a thread of its own, and release `done`."""
         try:
             with contextlib.suppress(Exception):
                 request.in_order = finish(self, request, give)
@@ -175,24 +180,24 @@ class Client:
             done.release()
 
     def flush(self) -> None:
-        """Tell the server of the handles that were closed; a server that is gone has forgotten them anyway."""
+        """Tell the server of the closed handles; a server that is gone has forgotten them anyway."""
         if self.released and self._requests is not None:
             with contextlib.suppress(ServerGoneError):
                 self.call(0, "release")
 
     def _renew(self, requests: Requests) -> None:
-        """Have the next call begin another session; this one is over, if nobody has said so before."""
+        """Make the next call begin another session: this one is over, unless another thread has ended it already."""
         with self._lock:
             if self._requests is requests:
                 self._end_session()
 
     def _renew_if_ended(self, requests: Requests | None) -> None:
-        """The same where the server has hung up on the session: a thread's connection may have come to grief alone."""
+        """Do the same if the server has closed the session's connection: a thread's own may have failed alone."""
         if requests is not None and not requests.is_open():
             self._renew(requests)
 
     def _leave_if_ending(self) -> None:
-        """End a daemon thread, the only kind that is left then, without a word, as those that wait elsewhere end."""
+        """End a daemon thread silently, as those that wait elsewhere end; only daemon threads are left at that time."""
         if self.ending and threading.current_thread() is not threading.main_thread():
             raise SystemExit
 
@@ -213,10 +218,10 @@ class Client:
         thread: int = 0,
         watch: Watch | None = None,
     ) -> Pending:
-        """Send a request and return at once: `done(pending)` is called when its answer is there, by another thread.
+        """Send a request and return at once: another thread calls `done(pending)` when the answer is there.
 
-        `thread` says who asks, for an RLock; by default the thread that calls. Raises ServerGoneError, AuthkeyError,
-        what pickling the arguments raises, and what `watch` does.
+        `thread` names the caller, for an RLock; by default it is the calling thread. Raises ServerGoneError,
+        AuthkeyError, the errors of pickling the arguments, and those of `watch`.
         """
         requests = self.open(watch=watch)
         try:
@@ -225,20 +230,20 @@ class Client:
             self._renew(requests)
             raise
 
-    # --- whether the server gets on
+    # --- whether the server makes progress
 
     def session_stream(self) -> ClientConnection | None:
-        """That of the session, where there is one."""
+        """The connection of the session, if there is one."""
         requests = self._requests
         return None if requests is None else requests.stream
 
     def sent_so_far(self) -> int:
-        """How many messages the session's connection has taken that did not go at once."""
+        """How many messages the session's connection has sent that it could not send at once."""
         requests = self._requests
         return 0 if requests is None else requests.later
 
     def ping(self) -> None:
-        """Have the server say something in the session, if it can."""
+        """Make the server answer in the session, if it can."""
         requests = self._requests
         if requests is not None:
             with contextlib.suppress(ServerGoneError):
@@ -247,9 +252,10 @@ class Client:
     # --- forks
 
     def before_fork(self, ticket: str) -> None:
-        """Have the server keep for the child what this process has open, and may close at once. Waits for nobody.
+        """Have the server keep, for the child, all that this process has open and may close at once. This waits for
+        nobody.
 
-        A server that is stopped hears of it when it goes on, and before whatever this process lets go of.
+        A stopped server reads this when it goes on, and before it reads what this process releases.
         """
         requests = self._requests
         if requests is not None:
@@ -257,13 +263,13 @@ class Client:
             requests.tell_soon(0, "ticket", (ticket, None))
 
     def in_parent(self, ticket: str) -> None:
-        """The child is there: the next request that is answered has told of all that it has."""
+        """Note that the child exists: the next request that is answered covers everything that the child has."""
         if ticket in self.forking:
             self.tickets.append(ticket)
             self.forking.remove(ticket)
 
     def in_child(self, ticket: str) -> None:
-        """Leave the parent's connections and open a session with what it had, at the first call at the latest."""
+        """Close the parent's connections; open a session with its structures, at the first call at the latest."""
         self._lock = threading.RLock()
         self._calls = _Calls()
         self.epoch += 1
@@ -274,31 +280,31 @@ class Client:
             requests.end_in_child()
             self._inherited = _Inherited(self._ident, ticket)
         if self._inherited is not None:
-            self.released.clear()  # what is not open in this child was not handed on to it
+            self.released.clear()  # structures that are not open in this child were not handed on to it
             self._inherited.idents = [each._ident for each in list(self.handles.values()) if each._client is self]
         for connection in list(self._open):
             connection.close()
         self._open = weakref.WeakSet()
-        if self._inherited is not None and not COOPERATIVE:  # a fork of gevent's has no hub yet
+        if self._inherited is not None and not COOPERATIVE:  # a fork under gevent has no hub yet
             with contextlib.suppress(Exception):
                 self.open(CHILD_PATIENCE)
 
 
 class _Inherited:
-    """What the child of a fork has open of its parent's session, until it has one of its own."""
+    """The structures of its parent's session that a forked child has open, until it has a session of its own."""
 
     def __init__(self, parent: str, ticket: str) -> None:
         self.parent = parent
         self.ticket = ticket
-        self.idents: list[int] = []  # of each handle that there was at the moment of the fork
+        self.idents: list[int] = []  # one for each handle that existed at the moment of the fork
 
     def told(self) -> tuple[str, str, tuple[int, ...]]:
-        """What the server is to know: the session of the parent, the ticket, and each structure for each handle."""
+        """The data for the server: the session of the parent, the ticket, and a structure for each handle."""
         return self.parent, self.ticket, tuple(self.idents)
 
 
 _forking: dict[int, list[tuple[Client, str]]] = {}
-"""By the thread that forks: the clients there are, and the tickets that its child may use."""
+"""By the forking thread: the clients, and the tickets that its child may use."""
 
 
 def _before_fork() -> None:
@@ -308,7 +314,7 @@ def _before_fork() -> None:
         try:
             mine.append((client, secrets.token_hex(8)))
             client.before_fork(mine[-1][1])
-        except BaseException as end:  # of a signal handler; the server may not have heard of this ticket
+        except BaseException as end:  # from a signal handler; the server may not know this ticket
             error = end
     if error is not None:
         raise error
@@ -318,7 +324,7 @@ def _all_clients() -> list[Client]:
     while True:
         try:
             return list(_clients)
-        except RuntimeError:  # another thread has made one just now
+        except RuntimeError:  # another thread has just made a client
             continue
 
 
@@ -327,7 +333,7 @@ def _after_fork_in_parent() -> None:
     for client, ticket in _forking.pop(threading.get_ident(), []):
         try:
             client.in_parent(ticket)
-        except BaseException as end:  # of a signal handler
+        except BaseException as end:  # from a signal handler
             client.in_parent(ticket)
             error = end
     if error is not None:

@@ -28,10 +28,10 @@ class Condition(Structure):
     """Condition(lock=None, *, name=None, exist_ok=False, persist=False, seats=192)
 
     `threading.Condition` over `lock`, a Lock or RLock of the same server, or over an RLock of its own. A notification
-    for a client that died goes to the next. `with` takes the lock; it does not close the handle.
+    for a client that died goes to the next waiter. `with` takes the lock; it does not close the handle.
 
-    Raises TypeError for another lock, FileExistsError when the name is taken, ValueError when what is there is not a
-    condition over the same lock.
+    Raises TypeError for another lock, FileExistsError when the name is taken, ValueError when the existing structure is
+    not a condition over the same lock.
     """
 
     kind = "Condition"
@@ -61,19 +61,19 @@ class Condition(Structure):
         return self._ensure_open(), self._core()
 
     def _who(self) -> int:
-        """Who asks: below 0 the task that holds the lock, else 0, the thread."""
+        """The caller: below 0 the task that holds the lock, else 0, which stands for the thread."""
         return ASKERS.now(self._key())
 
     @property
     def lock(self) -> PartLock:
-        """The lock that it is over."""
+        """The lock of the condition."""
         return PartLock(self, self._core(), owned=True)
 
     @taking
     def acquire(
         self, request: Request, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
     ) -> bool:
-        """Take the lock, with the arguments of the lock's own `acquire`."""
+        """Take the lock, as its own `acquire` does."""
         willing = bool(blocking if block is None else block)
         try:
             self._core(bound_of(willing, check_wait(willing, timeout)))
@@ -105,11 +105,11 @@ class Condition(Structure):
 
     @giving
     def release(self, request: Request) -> None:
-        """Let the lock go; a RuntimeError where it is not held. Once begun it is done, as of a Lock."""
+        """Release the lock; RuntimeError if it is not held. Once begun, the release is completed, as for a Lock."""
         self.lock._give(request)
 
     def locked(self) -> bool:
-        """Whether somebody holds the lock now."""
+        """Whether the lock is held now."""
         return self.lock.locked()
 
     @taking
@@ -145,9 +145,9 @@ class Condition(Structure):
 
     @taking
     def wait(self, request: Request, timeout: float | None = None) -> bool:
-        """Let the lock go, sleep until notified or `timeout` seconds are over (None: for ever), and take it again.
+        """Release the lock, wait up to `timeout` seconds (None: for ever) to be notified, and take the lock again.
 
-        Whether a notification came. Raises RuntimeError without the lock.
+        Returns whether it was notified. Raises RuntimeError if the caller does not hold the lock.
         """
         timeout = span(timeout)
         check_span(timeout)
@@ -156,10 +156,10 @@ class Condition(Structure):
         return bool(told)
 
     def await_(self, timeout: float | None = None) -> Coroutine[Any, Any, bool]:
-        """Wait as `wait` does, without blocking the event loop; a coroutine. (`await` is a word of the language.)
+        """Wait as `wait` does, without blocking the event loop; a coroutine. (`await` is a Python keyword.)
 
-        The task that calls this holds the lock, and holds it again afterwards, also when it is cancelled; a
-        notification that has come on to it then goes to the next.
+        The calling task must hold the lock. It holds the lock again afterwards, also when it is cancelled; a
+        notification that has already come to a cancelled task goes to the next waiter.
         """
         timeout = span(timeout)
         check_span(timeout)
@@ -185,7 +185,7 @@ class Condition(Structure):
         return waiters.wait_for(partial(self._await, self._who()), predicate, timeout)
 
     def wait_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T:
-        """Wait until `predicate()` is true or `timeout` seconds are over, and answer what it answered last."""
+        """Wait until `predicate()` is true, up to `timeout` seconds (None: for ever); return its last result."""
         self._ensure_open()
         remaining = span(timeout)
         deadline = None if remaining is None else monotonic() + remaining
@@ -198,20 +198,23 @@ class Condition(Structure):
         return result
 
     def notify(self, n: int = 1) -> None:
-        """Wake up to `n` of those that wait, the longest first. RuntimeError without the lock."""
+        """Wake the `n` waiters that have waited longest, or all if there are fewer.
+
+        RuntimeError if the caller does not hold the lock.
+        """
         self._call("notify", how_many_to_notify(n), thread=self._who())
 
     def notify_all(self) -> None:
-        """Wake everybody who waits. RuntimeError without the lock."""
+        """Wake all waiters. RuntimeError if the caller does not hold the lock."""
         self._call("notify", None, thread=self._who())
 
     def notifyAll(self) -> None:
-        """Deprecated spelling of `notify_all`."""
+        """Call `notify_all`, whose old name this is; gives a DeprecationWarning."""
         warnings.warn("notifyAll() is deprecated, use notify_all() instead", DeprecationWarning, stacklevel=2)
         self.notify_all()
 
     def statistics(self) -> ConditionStatistics:
-        """The lock's picture, and how many threads wait or are on their way back, as one frozen picture."""
+        """Return the state of the lock, and how many threads wait or are on their way back: a ConditionStatistics."""
         picture: ConditionStatistics = self._call("statistics")
         return picture
 

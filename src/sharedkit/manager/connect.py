@@ -1,4 +1,4 @@
-"""Connecting to a server: each shows the other that it has the authkey, in multiprocessing's way."""
+"""Connecting to a server: each side proves to the other that it has the authkey, as multiprocessing does it."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 __all__ = ["SessionEnded", "connect"]
 
-HANDSHAKE_SECONDS = 10  # that what listens at the address may take for all of it
-LONGEST = 1 << 20  # bytes of what it may say
-SLICE = 0.02  # seconds of one wait, where a watch is looked at between them
+HANDSHAKE_SECONDS = 10  # the time limit for the whole handshake
+LONGEST = 1 << 20  # limit of its answer, in bytes
+SLICE = 0.02  # seconds of one wait, if a watch is checked between them
 
 T = TypeVar("T")
 
 
 class SessionEnded(Exception):
-    """Raised where a server knows nothing of the session: it is another one, or has given the session up."""
+    """Raised if a server does not know the session: it is another server, or has ended the session."""
 
 
 class _Strange(Exception):
@@ -41,16 +41,16 @@ class _Strange(Exception):
 def connect(
     address: Any, authkey: bytes, method: str, *args: Any, patience: float | None = None, watch: Watch | None = None
 ) -> tuple[End, Any]:
-    """A new connection that serves `method`, and what the server has answered, within `patience` seconds if they are
-    given, and `HANDSHAKE_SECONDS` otherwise.
+    """A new connection that serves `method`, and the server's answer, within `patience` seconds if given, and
+    `HANDSHAKE_SECONDS` otherwise.
 
-    Raises AuthkeyError, ServerMismatchError, SessionEnded, ServerGoneError where no server of the kit answers,
-    RuntimeError as `check_patches`, and what the `watch` of a call that has a time does.
+    Raises AuthkeyError, ServerMismatchError, SessionEnded, ServerGoneError if no server of the kit answers,
+    RuntimeError as `check_patches` does, and the errors of the `watch` of a call with a time limit.
     """
     check_patches()
     shown = repr(address)
     end = End(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
-    end.settimeout(None)  # whatever `socket.setdefaulttimeout` says: it would not block
+    end.settimeout(None)  # a time from `socket.setdefaulttimeout` would make it non-blocking
     talk = _Talk(end, HANDSHAKE_SECONDS if patience is None else patience, watch)
     try:
         talk.connect(address)
@@ -97,10 +97,10 @@ def _shake_hands(talk: Any, authkey: bytes, request: object) -> tuple[str, Any]:
 
 
 class _Talk:
-    """What multiprocessing's handshake needs of a connection, with one time limit for all of it, the connecting too;
-    then BlockingIOError.
+    """The connection for multiprocessing's handshake, with one time limit for all of it, including the connecting;
+    BlockingIOError when the time is over.
 
-    The limit is the system's, for Python's own would have a Unix socket refuse at once where many want to connect.
+    The limit is the system's: with Python's own, a Unix socket would refuse at once if many clients connect.
     """
 
     def __init__(self, end: End, seconds: float, watch: Watch | None) -> None:
@@ -111,7 +111,7 @@ class _Talk:
         self._until = monotonic() + seconds
 
     def limit(self, seconds: float) -> None:
-        """Each read and write from now on may take so long and no longer; 0: for ever."""
+        """Limit each read and write from now on to so many seconds; 0: no limit."""
         if COOPERATIVE:
             self._end.settimeout(seconds or None)
             return
@@ -136,22 +136,22 @@ class _Talk:
                 self._watch.look(end=self._end)
 
     def connect(self, address: Any) -> None:
-        """As `socket.connect`."""
+        """Do what `socket.connect` does."""
         if isinstance(address, str):
             self._patiently(lambda: self._end.connect(address))
-        else:  # that goes on by itself, and is not begun again
+        else:  # a TCP connect continues by itself, and must not be started again
             self.limit(self.seconds)
             self._end.connect(address)
         self.connected = True
 
     def send_bytes(self, message: bytes) -> None:
-        """As `Connection.send_bytes`."""
+        """Do what `Connection.send_bytes` does."""
         rest = frame(message)
         while rest:
             rest = rest[self._patiently(lambda: self._end.send(rest)) :]  # noqa: B023
 
     def recv_bytes(self, maxlength: int) -> bytes:
-        """As `Connection.recv_bytes`."""
+        """Do what `Connection.recv_bytes` does."""
         (length,) = struct.unpack("!i", self._exactly(4))
         if not 0 <= length <= maxlength:
             raise _Strange("bad message length")

@@ -14,7 +14,7 @@ A = TypeVar("A", bound="_Arithmetic")
 
 
 class _Arithmetic:
-    """What a counter and a view of one in a group do alike, given how to ask for the word behind them."""
+    """The common part of a counter and of a view of one in a group, over `_ask`, which asks for its word."""
 
     def _ask(self, method: str, *args: Any) -> Any:
         raise NotImplementedError
@@ -22,14 +22,15 @@ class _Arithmetic:
     def add(self, n: int = 1) -> int | None:
         """Add `n` and return the new value, or None when striped.
 
-        Raises OverflowError, the value kept, where the result would leave signed 64 bits; TypeError for no integer.
+        Raises OverflowError if the result does not fit into signed 64 bits (the value is unchanged then); TypeError for
+        an `n` that is not an integer.
         """
         added: int | None = self._ask("add", integer(n))
         return added
 
     @property
     def value(self) -> int:
-        """The value now. Setting it loses no addition: each comes before or after."""
+        """The value; may be assigned. An assignment loses no addition: each one comes before it or after it."""
         value: int = self._ask("load")
         return value
 
@@ -38,17 +39,17 @@ class _Arithmetic:
         self._ask("exchange", integer(value))
 
     def exchange(self, value: int) -> int:
-        """Set the value and return the one before, in one step."""
+        """Set the value and return the old one, in one step."""
         old: int = self._ask("exchange", integer(value))
         return old
 
     def compare_exchange(self, expected: int, desired: int) -> bool:
-        """Set the value to `desired` if it is `expected`, in one step; whether it was. TypeError when striped."""
+        """Set the value to `desired` if it is `expected`, in one step; return whether it was. TypeError if striped."""
         done: bool = self._ask("compare_exchange", integer(expected), integer(desired))
         return done
 
     def reset(self) -> int:
-        """Set the value to 0 and return the one before."""
+        """Set the value to 0 and return the old one."""
         old: int = self._ask("exchange", 0)
         return old
 
@@ -70,11 +71,11 @@ class _Arithmetic:
 class Counter(_Arithmetic, Handle):
     """Counter(value=0, *, name=None, exist_ok=False, persist=False, striped=False, seats=192)
 
-    A signed 64-bit counter. `striped=True` is for drop-in: the one server adds for all, and `add` returns None as in
-    other placements.
+    A signed 64-bit integer that threads and processes change in one atomic step each. `striped=True` is for drop-in
+    use: the one server adds for all clients, and `add` returns None as in other placements.
 
-    Raises FileExistsError when the name is taken, ValueError when what is there is not an equal counter,
-    OverflowError and TypeError for a `value` that is no 64-bit integer.
+    Raises FileExistsError when the name is taken, ValueError when the existing structure is not an equal counter,
+    OverflowError and TypeError for a `value` that is not a 64-bit integer.
     """
 
     kind = "Counter"
@@ -97,7 +98,7 @@ class Counter(_Arithmetic, Handle):
         return self._call(method, "", *args)
 
     def _is_striped(self) -> bool:
-        """Known to who made it; asked for once by who attached."""
+        """Whether it is striped: the maker knows; a client that attached it asks once."""
         if not hasattr(self, "_striped"):
             self._striped = self.statistics().striped
         return self._striped
@@ -105,20 +106,21 @@ class Counter(_Arithmetic, Handle):
     def add(self, n: int = 1) -> int | None:
         """Add `n` and return the new value, or None when striped.
 
-        Raises OverflowError, the value kept, where the result would leave signed 64 bits; TypeError for no integer.
+        Raises OverflowError if the result does not fit into signed 64 bits (the value is unchanged then); TypeError for
+        an `n` that is not an integer.
         """
         added: int = self._ask("add", integer(n))
         return None if self._is_striped() else added
 
     def compare_exchange(self, expected: int, desired: int) -> bool:
-        """Set the value to `desired` if it is `expected`, in one step; whether it was. TypeError when striped."""
+        """Set the value to `desired` if it is `expected`, in one step; return whether it was. TypeError if striped."""
         self._ensure_open()
         if self._is_striped():
             raise TypeError("a striped counter has no single value to compare with")
         return super().compare_exchange(expected, desired)
 
     def statistics(self) -> CounterStatistics:
-        """The counter's value and kind, as one frozen picture."""
+        """Return the counter's value and kind: a CounterStatistics."""
         picture: CounterStatistics = self._call("statistics")
         return picture
 
@@ -145,11 +147,11 @@ class CounterView(_Arithmetic):
 class Counters(Handle):
     """Counters(names, *, name=None, exist_ok=False, persist=False, seats=192)
 
-    A group of named counters that starts at 0 each: `c.add("ok")`, `c["ok"] += 1`, `c.as_dict()`. Iterating
-    and `len` speak of the names, in their order.
+    A group of named counters; each starts at 0: `c.add("ok")`, `c["ok"] += 1`, `c.as_dict()`. Iteration yields the
+    names in their order, and `len` counts them.
 
-    Raises ValueError for no names, a name that comes twice, or a group of that `name` with other names in it;
-    TypeError for a name that is no str; FileExistsError when `name` is taken.
+    Raises ValueError for no names, a name that occurs twice, or a group of that `name` with other names in it;
+    TypeError for a name that is not a str; FileExistsError when `name` is taken.
     """
 
     kind = "Counters"
@@ -176,7 +178,7 @@ class Counters(Handle):
         return CounterView(self, name)
 
     def __setitem__(self, name: str, value: CounterView | int) -> None:
-        """`c[name] = 5` sets the value. `c[name] += 1` ends here too, with the view that has added."""
+        """Set the value of the counter `name`; does nothing as the last step of `c[name] += 1`."""
         if isinstance(value, CounterView) and value._key == name and value._group._ident == self._ident:
             self._ensure_open()
             return
@@ -192,24 +194,24 @@ class Counters(Handle):
         return len(self.as_dict())
 
     def keys(self) -> list[str]:
-        """The names, in the order in which the group was made."""
+        """Return the names, in the order in which they were given."""
         return list(self.as_dict())
 
     def values(self) -> list[int]:
-        """The values, in the order of `keys()`."""
+        """Return the values, in the order of `keys()`."""
         return list(self.as_dict().values())
 
     def items(self) -> list[tuple[str, int]]:
-        """Pairs of name and value, in the order of `keys()`."""
+        """Return pairs of name and value, in the order of `keys()`."""
         return list(self.as_dict().items())
 
     def as_dict(self) -> dict[str, int]:
-        """A plain dict of the values by name, all of one moment."""
+        """Return a dict of the values by name, all from one moment."""
         values: dict[str, int] = self._call("items")
         return values
 
     def statistics(self) -> CountersStatistics:
-        """The value of each counter, as one frozen picture."""
+        """Return the value of each counter: a CountersStatistics."""
         picture: CountersStatistics = self._call("statistics")
         return picture
 

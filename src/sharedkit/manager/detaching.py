@@ -1,6 +1,6 @@
-"""What becomes of a request that its thread has left, with an exception of a signal handler, in whatever state it was.
+"""Finishes a request that its thread has left with an exception of a signal handler, in whatever state the request was.
 
-This runs in a thread of its own, and comes to an end: with the server's word, or with that of the connection's end.
+This runs in a thread of its own, and always ends: with the server's answer, or with the end of the connection.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["finish"]
 
 
 class Client(Protocol):
-    """Asks by the connection of the session."""
+    """Sends requests through the connection of the session."""
 
     def begin(
         self, ident: int, method: str, args: tuple[Any, ...], answered: Callable[[Any], object], thread: int
@@ -24,9 +24,9 @@ class Client(Protocol):
 
 
 def finish(client: Client, request: Any, give: bool) -> bool:
-    """See that `request` is done where it gives, and undone where it takes. Raises ServerGoneError, EOFError, OSError.
+    """Complete `request` if it gives, and undo it if it takes. Raises ServerGoneError, EOFError, OSError.
 
-    Whether its stream, which it has not given back, can be used again: all of it was sent, and all was answered.
+    Answers whether its connection, which the request has not given back, can be used again: all was sent and answered.
     """
     if request.answer is not None:
         _undo(client, request, request.answer)
@@ -34,7 +34,7 @@ def finish(client: Client, request: Any, give: bool) -> bool:
     stream, number = request.stream, request.number
     whole: bool = stream.sent
     try:
-        if not whole:  # perhaps half a message: the server sees its end, and answers if it had the whole
+        if not whole:  # perhaps half a message: the server sees the end of it, and answers if it had the whole
             stream.connection.shutdown(socket.SHUT_WR)
         elif not (give or request.told):
             stream.send(join(0, (0, "cancel", (number,), 0, ())))
@@ -57,19 +57,19 @@ def finish(client: Client, request: Any, give: bool) -> bool:
 
 
 def _undo(client: Client, request: Any, answer: bytes | memoryview) -> int:
-    """What an answer brought is of no use to anybody here, and goes back. What kind it was."""
+    """Give back the result of an answer that nobody here needs any more; answers the kind of the answer."""
     kind, payload = content_of(answer)
     if kind == RESULT:
         ident, method, args, thread = request.content
         if method != "put_many":
             _ask(client, ident, "undo", (method, args, payload), thread)
-        elif request.still and type(payload) is list:  # who has heard of Full has put nothing
+        elif request.still and type(payload) is list:  # a caller that was told Full has put nothing
             _ask(client, ident, "take_back", (args[0], payload), thread)
     return int(kind)
 
 
 def _ask(client: Client, ident: int, method: str, args: tuple[Any, ...], thread: int) -> None:
-    """By the connection of the session, and wait for it."""
+    """Send a request through the connection of the session, and wait for its answer."""
     over = threading.Event()
     client.begin(ident, method, args, lambda _: over.set(), thread)
     over.wait()

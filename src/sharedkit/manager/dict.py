@@ -17,12 +17,12 @@ __all__ = ["Dict"]
 class Dict(MappingFace, Handle):
     """Dict(mapping_or_pairs=(), /, *, name=None, exist_ok=False, persist=False, seats=192, **items)
 
-    A `MutableMapping` in order of insertion. Each single operation is atomic, `setdefault`, `pop`, `add` and
-    `compare_exchange` among them; iteration goes over a snapshot. Keys and values are pickled: what comes out is a
-    copy. The server unpickles neither; of values it reads plain numbers, for `add`. Keys are equal exactly when Python
-    says so; a type that the kit knows nothing of wants `register_key`, and is a TypeError without.
+    A `MutableMapping` in order of insertion. Each single operation is atomic, including `setdefault`, `pop`, `add` and
+    `compare_exchange`; iteration goes over a snapshot. Keys and values are pickled, so reads return copies. The server
+    unpickles neither; it only reads values that are plain numbers, for `add`. Keys are equal exactly when Python says
+    so; a type that the kit does not know needs `register_key` and raises TypeError without it.
 
-    Raises FileExistsError when the name is taken, ValueError when what is there is not a dict.
+    Raises FileExistsError when the name is taken, ValueError when the existing structure is not a dict.
     """
 
     kind = "Dict"
@@ -38,7 +38,7 @@ class Dict(MappingFace, Handle):
         seats: int = DEFAULT_SEATS,
         **items: Any,
     ) -> None:
-        entries = _entries(mapping_or_pairs, items)  # what cannot be sent is an error before anything is made
+        entries = _entries(mapping_or_pairs, items)  # an item that cannot be sent raises before anything is made
         self._create(name, exist_ok, persist, seats, {})
         if entries:
             self._call("set", entries)
@@ -50,7 +50,7 @@ class Dict(MappingFace, Handle):
         return unpack(found)
 
     def get(self, key: Any, default: Any = None, /) -> Any:
-        """The value of `key`, or `default`."""
+        """Return the value of `key`, or `default`."""
         found = self._call("get", form_of(key))
         return default if found is None else unpack(found)
 
@@ -65,7 +65,7 @@ class Dict(MappingFace, Handle):
         self.pop(key)
 
     def setdefault(self, key: Any, default: Any = None, /) -> Any:
-        """The value of `key`, set to `default` if it was missing, in one step."""
+        """Return the value of `key`, set to `default` first if it was missing, in one step."""
         self._ensure_open()
         return unpack(self._call("setdefault", *form_and_first(key), pack(default)))
 
@@ -81,7 +81,7 @@ class Dict(MappingFace, Handle):
         raise KeyError(key)
 
     def popitem(self) -> tuple[Any, Any]:
-        """Remove and return the pair that was inserted last, in one step. KeyError when there is none."""
+        """Remove and return the pair that was inserted last, in one step. KeyError if the dict is empty."""
         form, (first, value) = self._call("popitem")
         return key_of(form, first), unpack(value)
 
@@ -93,7 +93,7 @@ class Dict(MappingFace, Handle):
             after, found = self._call("add", form, first, n)
             if found is None:
                 return after
-            after = unpack(found) + n  # not a plain number, which the server would not look into
+            after = unpack(found) + n  # not a plain number: the server would not look into it
             if self._call("swap", form, first, found, pack(after)):
                 return after
         while True:
@@ -103,7 +103,7 @@ class Dict(MappingFace, Handle):
                 return after
 
     def compare_exchange(self, key: Any, expected: Any, desired: Any, /) -> bool:
-        """Set `key` to `desired` if its value equals `expected`, in one step; whether it did."""
+        """Set `key` to `desired` if its value equals `expected`, in one step; return whether it did."""
         self._ensure_open()
         form, packed = form_of(key), pack(desired)
         while (found := self._call("get", form)) is not None and unpack(found) == expected:
@@ -117,30 +117,30 @@ class Dict(MappingFace, Handle):
         self._call("set", _entries(mapping_or_pairs, items))
 
     def clear(self) -> None:
-        """Remove everything, in one step."""
+        """Remove all keys, in one step."""
         self._call("clear")
 
     def as_dict(self) -> dict[Any, Any]:
-        """A plain dict of a snapshot."""
+        """Return a snapshot as a plain dict."""
         return {key_of(form, first): unpack(value) for form, (first, value) in self._call("items")}
 
     def __iter__(self) -> Iterator[Any]:
         return iter([key_of(form, first) for form, first in self._call("keys")])
 
     def copy(self) -> Dict:
-        """A new dict, made from a snapshot."""
+        """Return a new dict, made from a snapshot."""
         return type(self)(self.as_dict())
 
     @classmethod
     def fromkeys(cls, keys: Iterable[Any], value: Any = None, /) -> Dict:
-        """A new dict of these keys, each with this value."""
+        """Return a new dict of these keys, each with this value."""
         return cls(dict.fromkeys(keys, value))
 
     def __len__(self) -> int:
         return int(self._call("len"))
 
     def statistics(self) -> DictStatistics:
-        """The number of keys and who is attached, at this moment."""
+        """Return the number of keys and the attached processes at this moment: a DictStatistics."""
         picture: DictStatistics = self._call("statistics")
         return picture
 

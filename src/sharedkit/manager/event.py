@@ -16,9 +16,9 @@ __all__ = ["Event"]
 class Event(Handle):
     """Event(*, name=None, exist_ok=False, persist=False, seats=192)
 
-    `threading.Event`: a flag, at first not set. `with` closes the handle.
+    `threading.Event`: a flag, initially not set. `with` closes the handle.
 
-    Raises FileExistsError when the name is taken, ValueError when what is there is not an event.
+    Raises FileExistsError when the name is taken, ValueError when the existing structure is not an event.
     """
 
     kind = "Event"
@@ -33,22 +33,22 @@ class Event(Handle):
         return bool(self._call("is_set"))
 
     def isSet(self) -> bool:
-        """Deprecated spelling of `is_set`."""
+        """Return `is_set()`, whose old name this is; gives a DeprecationWarning."""
         warnings.warn("isSet() is deprecated, use is_set() instead", DeprecationWarning, stacklevel=2)
         return self.is_set()
 
     def set(self) -> None:
-        """Set the flag, and wake everybody who waits for it."""
+        """Set the flag and wake all waiters."""
         self._call("set")
 
     def clear(self) -> None:
-        """Clear the flag; who was woken before returns True all the same."""
+        """Clear the flag; a waiter that was woken before still returns True."""
         self._call("clear")
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the flag is set, for up to `timeout` seconds or for ever where it is None; whether it was.
+        """Wait until the flag is set, up to `timeout` seconds (None: for ever); return whether it was.
 
-        Raises OverflowError where it must wait for a timeout past threading.TIMEOUT_MAX.
+        Raises OverflowError if it must wait and the timeout is longer than threading.TIMEOUT_MAX.
         """
         self._ensure_open()
         timeout = span(timeout)
@@ -62,7 +62,7 @@ class Event(Handle):
             return False
 
     async def await_(self, timeout: float | None = None) -> bool:
-        """Wait as `wait` does, without blocking the event loop. (`await` is a word of the language.)"""
+        """Wait as `wait` does, without blocking the event loop. (`await` is a Python keyword.)"""
         self._ensure_open()
         timeout = span(timeout)
         if timeout is not None and timeout > LONGEST:
@@ -75,7 +75,7 @@ class Event(Handle):
             return False
 
     def statistics(self) -> EventStatistics:
-        """Whether it is set, and how many threads wait, as one frozen picture."""
+        """Return whether the flag is set and how many threads wait: an EventStatistics."""
         picture: EventStatistics = self._call("statistics")
         return picture
 

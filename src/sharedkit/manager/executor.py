@@ -29,16 +29,16 @@ T = TypeVar("T")
 class Executor(Structure, ExecutorFace):
     """A `concurrent.futures.Executor` whose worker processes run on the server's machine, for all of its clients.
 
-    A handle can be pickled, and attached by name; each has futures of its own. A worker that dies breaks the call that
-    it ran (WorkerDied) and is replaced; a client that dies has its calls dropped that no worker has begun; if the
-    server goes, futures fail with ExecutorGoneError. `shutdown` is for all who have the executor, as of a queue;
-    `close` lets go of a handle, whose calls are finished all the same. Calls and results are pickled, and pass through
-    the server, which does not look inside. Workers find modules where the maker of the executor has them, its main
-    module too, as far as the paths mean the same on the server's machine.
+    A handle can be pickled, and attached by name; each handle has its own futures. When a worker dies, the call that it
+    ran fails (WorkerDied) and the worker is replaced. When a client dies, its calls that no worker has begun are
+    dropped. If the server ends, futures fail with ExecutorGoneError. `shutdown` acts for all clients of the executor,
+    as it does for a queue; `close` lets go of one handle, and the calls of that handle are still finished. Calls and
+    results are pickled and pass through the server, which does not look inside. Workers find modules where the maker of
+    the executor has them, including its main module, as far as the paths mean the same on the server's machine.
 
-    `mp_context` says how workers start, by default "forkserver", since a server has threads. Without `max_workers`
-    there is one for each core of the server. Raises ValueError, TypeError for arguments that it cannot have, and what
-    other structures do for names.
+    `mp_context` says how workers start, by default "forkserver", because a server has threads. Without `max_workers`
+    there is one worker for each core of the server. Raises ValueError, TypeError for invalid arguments, and what other
+    structures raise for names.
     """
 
     kind = "Executor"
@@ -73,43 +73,44 @@ class Executor(Structure, ExecutorFace):
 
     def _open(self, client: Client, released: deque[int], name: str, ident: int) -> None:
         self._client, self._name, self._ident = client, name, ident
-        self._sit_down(client, released)
+        self._new_client(client, released)
         client.handles[id(self)] = self
 
-    def _sit_down(self, client: Client, released: deque[int]) -> ExecutorClient:
+    def _new_client(self, client: Client, released: deque[int]) -> ExecutorClient:
         self._executor_client = executor_client = ExecutorClient(client, released, self._ident)
         self._release = weakref.finalize(self, executor_client.abandon)
         self._release.atexit = False
         return executor_client
 
-    def _at_desk(self) -> ExecutorClient:
+    def _own_client(self) -> ExecutorClient:
         client = self._ensure_open()
         executor_client = self._executor_client
-        if executor_client.pid != os.getpid():  # a forked child: the futures are the parent's, and so is the thread
+        if executor_client.pid != os.getpid():  # a forked child: the futures and the thread belong to the parent
             self._release.detach()
-            executor_client = self._sit_down(client, executor_client.released)
+            executor_client = self._new_client(client, executor_client.released)
         return executor_client
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Have `fn(*args, **kwargs)` called by a worker; the future has what it returns or raises.
+        """Have a worker call `fn(*args, **kwargs)`; the future gets the result or the exception.
 
-        Raises RuntimeError after `shutdown`, ExecutorGoneError. The future of a call that comes after another's
-        shutdown has the RuntimeError, and after an initializer failed ExecutorBroken.
+        Raises RuntimeError after `shutdown`, ExecutorGoneError. If another client has shut the executor down, the
+        future of the call gets the RuntimeError; if an initializer has failed, it gets ExecutorBroken.
         """
-        return self._at_desk().submit(fn, args, kwargs, None)
+        return self._own_client().submit(fn, args, kwargs, None)
 
     def _enter(
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], timeout: float | None = None
     ) -> Future[Any]:
-        return self._at_desk().submit(fn, args, kwargs, timeout)
+        return self._own_client().submit(fn, args, kwargs, timeout)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more calls, from nobody; wait until all are done and the workers have ended.
+        """Accept no more calls from any client. With `wait`, wait until all are done and the workers have ended.
 
-        Or cancel what no worker has begun, whoever submitted it. Again, or without a server, does nothing more.
+        `cancel_futures` cancels the calls that no worker has begun, whoever submitted them. Calling this again, or
+        without a server, does nothing.
         """
         with suppress(ClosedError, ServerGoneError):
-            executor_client = self._at_desk()
+            executor_client = self._own_client()
             executor_client.closing = True
             executor_client.ask("shutdown", cancel_futures)
             if wait:
@@ -117,33 +118,35 @@ class Executor(Structure, ExecutorFace):
                 executor_client.ask("join")
 
     def kill_workers(self) -> None:
-        """`shutdown` without waiting, for all who have the executor, and a SIGKILL for each worker.
+        """Shut down without waiting, for all clients of the executor, and send SIGKILL to each worker.
 
-        Calls that they ran fail with WorkerDied, others are cancelled. Again, it is for those that are left.
+        The calls that they run fail with WorkerDied; the other calls are cancelled. Another call sends the signal again
+        to the workers that are left.
         """
         self._end_workers(kill=True)
 
     def terminate_workers(self) -> None:
-        """The same by SIGTERM, which a call can handle; one that does not end then is waited for as ever."""
+        """Do as `kill_workers` does, but with SIGTERM, which a call can handle; a worker that does not end is waited
+        for as usual."""
         self._end_workers(kill=False)
 
     def _end_workers(self, kill: bool) -> None:
         with suppress(ClosedError, ServerGoneError):
-            executor_client = self._at_desk()
+            executor_client = self._own_client()
             executor_client.closing = True
             executor_client.ask("end_workers", kill)
 
     def close(self) -> None:
-        """Let go of the executor. Using this handle then raises ClosedError; its calls are finished all the same."""
+        """Let go of the executor. Using the handle afterwards raises ClosedError; its calls are still finished."""
         client = self._client
         if client is not None:
-            self._at_desk()
+            self._own_client()
             self._release()
             self._client = None
             with suppress(ServerGoneError):
                 client.flush()
 
     def statistics(self) -> ExecutorStatistics:
-        """Workers and tasks at this moment, of all clients together."""
-        picture: ExecutorStatistics = self._at_desk().ask("statistics")
+        """Return workers and tasks at this moment, of all clients together: an ExecutorStatistics."""
+        picture: ExecutorStatistics = self._own_client().ask("statistics")
         return picture

@@ -1,8 +1,7 @@
-"""A client's side of a served executor: the futures of one handle in one process.
+"""A client's side of an executor behind a server: the futures of one handle in one process.
 
-A call is a request that is answered when the call is over. Answers come from the thread that reads all of this
-process's; a thread of the executor client's own unpickles them and runs callbacks, which may take their time or ask for
-more.
+A call is a request that is answered when the call is over. The thread that reads all answers of this process receives
+them; a thread of the executor client unpickles them and runs callbacks, which may take long or make further requests.
 """
 
 from __future__ import annotations
@@ -30,14 +29,15 @@ from sharedkit.manager.requests import Pending
 
 __all__ = ["ExecutorClient"]
 
-_desks: weakref.WeakSet[ExecutorClient] = weakref.WeakSet()
-_ending = threading.Event()  # the interpreter ends
+_executor_clients: weakref.WeakSet[ExecutorClient] = weakref.WeakSet()
+_ending = threading.Event()  # set when the interpreter ends
 
 
 class ExecutorClient:
-    """Knows no handle, so that one which is forgotten can be collected; its calls are finished all the same.
+    """Holds no reference to its handle, so that a forgotten handle can be collected; its calls are finished all the
+    same.
 
-    The structure is let go of when nothing is to come any more, and not before.
+    The structure is released when no further answer is expected, and not before.
     """
 
     def __init__(self, client: Client, released: deque[int], ident: int) -> None:
@@ -51,16 +51,16 @@ class ExecutorClient:
         self._futures: dict[int, Future[Any]] = {}
         self._answers: SimpleQueue[tuple[int, Pending] | None] = SimpleQueue()  # None: the handle is gone
         self._lock = threading.RLock()  # a signal handler may submit, too
-        self._told = threading.Condition()  # a call is over, and its callbacks
+        self._told = threading.Condition()  # notified when a call and its callbacks are over
         self._thread: threading.Thread | None = None
-        _desks.add(self)
+        _executor_clients.add(self)
 
     # --- for the handle
 
     def submit(
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], timeout: float | None
     ) -> Future[Any]:
-        """The future of a call, which is on its way. What pickling raises is in the future."""
+        """The future of a call, which has been sent. An error of pickling goes into the future."""
         if self.closing or _ending.is_set():
             raise RuntimeError("cannot schedule new futures after shutdown")
         future: Future[Any] = Future(self, None, 0, timeout)
@@ -88,7 +88,7 @@ class ExecutorClient:
         return future
 
     def ask(self, method: str, *args: Any) -> Any:
-        """What the server answers, after all that was submitted before."""
+        """The server's answer, which comes after the server has read all calls that were submitted before."""
         over = threading.Event()
         pending = self._client.begin(self._ident, method, plain("Executor", method, args), lambda _: over.set())
         try:
@@ -101,7 +101,7 @@ class ExecutorClient:
         return pending.result()
 
     def join(self) -> None:
-        """Wait until all calls are over, and the callbacks, too; but in one of those, do not wait for itself."""
+        """Wait until all calls and their callbacks are over; in a callback, do not wait for itself."""
         with self._lock:
             thread = self._thread
         if thread is not None and thread is not threading.current_thread():
@@ -109,7 +109,7 @@ class ExecutorClient:
                 self._told.wait_for(lambda: not self._futures)
 
     def abandon(self) -> None:
-        """The handle is gone. This may come at any moment of any thread, so nothing is locked or waited for."""
+        """Note that the handle is gone. This may run at any moment in any thread, so it neither locks nor waits."""
         if self._thread is None:
             self.released.append(self._ident)
         else:
@@ -118,11 +118,11 @@ class ExecutorClient:
     # --- for futures
 
     def withdraw(self, future: Future[Any], running: bool) -> bool:
-        """For `Future.cancel`."""
+        """Take a call back, for `Future.cancel`."""
         return self._asked(future._task, "take_back", running)
 
     def is_running(self, task: int) -> bool:
-        """Whether a worker has begun it."""
+        """Whether a worker has begun the call."""
         return self._asked(task, "is_running")
 
     def _asked(self, number: int, method: str, *args: Any) -> bool:
@@ -130,7 +130,7 @@ class ExecutorClient:
             return False
         try:
             return bool(self.ask(method, self._key, number, *args))
-        except SharedkitError:  # the futures will hear of it
+        except SharedkitError:  # the futures will get the error
             return False
 
     # --- answers
@@ -146,9 +146,9 @@ class ExecutorClient:
                 left = True
             else:
                 self._settle(*answer)
-            del answer  # nothing is kept while there is nothing to do
+            del answer  # no reference is kept while the thread waits
         self.released.append(self._ident)
-        with suppress(SharedkitError):  # the server, or our session there, has ended
+        with suppress(SharedkitError):  # the server, or this process's session, has ended
             self._client.flush()
 
     def _settle(self, number: int, pending: Pending) -> None:
@@ -159,7 +159,7 @@ class ExecutorClient:
             self._tell(future, pending)
         finally:
             with self._told:
-                self._futures.pop(number, None)  # a submit that a signal has ended drops its own, too
+                self._futures.pop(number, None)  # a submit that a signal handler has ended removes its own, too
                 self._told.notify_all()
 
     def _tell(self, future: Future[Any], pending: Pending) -> None:
@@ -182,9 +182,9 @@ class ExecutorClient:
 
 
 def _at_exit() -> None:
-    """Before the interpreter joins its threads: what was submitted is still done, as in concurrent.futures."""
+    """Wait for all calls before the interpreter joins its threads: calls still run, as in concurrent.futures."""
     _ending.set()
-    for executor_client in list(_desks):
+    for executor_client in list(_executor_clients):
         if executor_client.pid == os.getpid():
             with suppress(SharedkitError):
                 executor_client.join()

@@ -1,7 +1,7 @@
-"""gevent: its sockets do not block, so a wait for one lets other greenlets run, where it was patched in before us.
+"""gevent: its sockets do not block, so a wait for one lets other greenlets run, if it patched before this import.
 
-A program that is patched afterwards, or in part, would wait with all of its greenlets at once, for ever where one of
-them is to end that wait. It is refused with word of what to do.
+A program that is patched later, or only in part, would stop all of its greenlets in one wait, for ever if one of them
+is to end that wait. It is refused, with the remedy in the error.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ COOPERATIVE = _patched("socket") and _patched("threading")
 
 
 def check_patches() -> None:
-    """RuntimeError where gevent patches what it did not when the kit was imported."""
+    """RuntimeError if gevent now patches modules that it did not patch when the kit was imported."""
     if (_patched("socket"), _patched("threading")) != (COOPERATIVE, COOPERATIVE):
         raise RuntimeError(
             "gevent has patched this program after sharedkit was imported, or only in part: call "
@@ -33,7 +33,7 @@ def check_patches() -> None:
 
 
 def await_ready(descriptor: int, to_write: bool, seconds: float | None = None) -> bool:
-    """Wait until a socket that does not block can be written to, or read from; whether that came in `seconds`."""
+    """Wait until a non-blocking socket can be written to, or read from; whether that happened within `seconds`."""
     if COOPERATIVE:
         socket: Any = sys.modules["gevent.socket"]
         try:
@@ -47,4 +47,4 @@ def await_ready(descriptor: int, to_write: bool, seconds: float | None = None) -
 
 
 class _TimeOver(Exception):
-    """Raised by gevent for us."""
+    """The exception that gevent raises for `await_ready` when the time is over."""

@@ -1,4 +1,4 @@
-"""What every handle of this placement can do: be named, closed, and pickled to wherever the server can be reached."""
+"""The common part of all handles: a name, `close`, and pickling to any process that can reach the server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LOWEST, HIGHEST = -(1 << 63), (1 << 63) - 1
 
 
 def integer(value: object) -> int:
-    """`value` as an int of 64 bits; TypeError for what is no integer, OverflowError for what does not fit."""
+    """`value` as an int of 64 bits; TypeError if it is no integer, OverflowError if it does not fit."""
     number = index(value)  # type: ignore[arg-type]  # index() itself raises the TypeError
     if not LOWEST <= number <= HIGHEST:
         raise OverflowError(f"{number} does not fit in a signed 64-bit integer")
@@ -40,7 +40,7 @@ class Structure:
     kind: ClassVar[str] = ""
     home: ClassVar[placement.Placement | None] = None
 
-    _name: str = ""  # what a handle is whose constructor refused: closed and nameless
+    _name: str = ""  # a handle whose constructor refused is closed and nameless
     _ident: int
     _client: Client | None = None
     _release: weakref.finalize[..., Structure]
@@ -48,7 +48,7 @@ class Structure:
     def _create(
         self, name: str | None, exist_ok: bool, persist: bool, seats: int, spec: dict[str, Any], *extra: Any
     ) -> None:
-        """Make the structure in the server, or open an equal one; `spec` is what must be equal."""
+        """Make the structure in the server, or open an equal one; `spec` must be equal for that."""
         if self.home is None:
             raise TypeError(f'{type(self).__name__} is made by a context: get_context("manager").{type(self).__name__}')
         spec["seats"] = checked_seats(seats)
@@ -67,7 +67,7 @@ class Structure:
 
     @classmethod
     def _of(cls: type[T], client: Client, released: deque[int], name: str, ident: int) -> T:
-        """What was opened in the session whose `released` was read before."""
+        """A handle on a structure that was opened in the session whose `released` was read before."""
         handle = cls.__new__(cls)
         handle._open(client, released, name, ident)
         return handle
@@ -81,9 +81,9 @@ class Structure:
         request: Request | None = None,
         bound: float | None = None,
     ) -> Any:
-        """Ask the server; by `request`, where it is to be undone or seen through if the caller raises later.
+        """Ask the server; through `request`, if the call must be undone or completed when the caller raises later.
 
-        StandsStill where the `bound` seconds of a call are over and the server stands still: it was left then.
+        StandsStill if the `bound` seconds of a call are over and the server stands still: the request was left then.
         """
         client = self._client
         if client is None:
@@ -96,7 +96,7 @@ class Structure:
         except ClosedError as why:
             raise self._is_closed(why) from None
         except GoneError:
-            if self._client is None:  # another thread has closed it since we looked
+            if self._client is None:  # another thread has closed it since the check above
                 raise self._is_closed() from None
             raise
 
@@ -115,12 +115,12 @@ class Structure:
         except ClosedError as why:
             raise self._is_closed(why) from None
         except GoneError:
-            if self._client is None:  # another thread has closed it since we looked
+            if self._client is None:  # another thread has closed it since the check above
                 raise self._is_closed() from None
             raise
 
     def _is_closed(self, why: ClosedError | None = None) -> ClosedError:
-        """The error that names the handle; `why` where it was closed during a call."""
+        """The error that names the handle; `why` is set if it was closed during a call."""
         called = f"operation on a closed {type(self).__name__} {self._name!r}"
         return ClosedError(called if why is None else f"{called}: {why}")
 
@@ -132,7 +132,7 @@ class Structure:
 
     @property
     def name(self) -> str:
-        """The name by which `attach` finds the structure; a random one where none was given."""
+        """The name that `attach` takes; a random one if no `name=` was given."""
         self._ensure_open()
         return self._name
 
@@ -142,14 +142,14 @@ class Structure:
         return self._client is None
 
     def close(self) -> None:
-        """Let go of the structure. Using this handle then raises ClosedError; closing again does nothing."""
+        """Let go of the structure. Using the handle afterwards raises ClosedError; closing again does nothing."""
         client, self._client = self._client, None
         if client is not None:
             self._release()
             client.flush()
 
     def unlink(self) -> None:
-        """Give the name free: handles that are open work on, and nobody attaches any more."""
+        """Remove the name: open handles keep working, and nobody can attach any more."""
         self._ensure_open().call(0, "unlink", self._ident)
 
     def __reduce__(self) -> tuple[Any, ...]:

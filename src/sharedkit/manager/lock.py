@@ -1,4 +1,4 @@
-"""Locks behind a server. What a client held that died goes to the next, with an OwnerDiedWarning."""
+"""Locks behind a server. The locks of a client that died go to the next waiter, with an OwnerDiedWarning."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ __all__ = ["Lock", "PartLock", "RLock", "bound_of", "warn_if"]
 
 
 def bound_of(blocking: bool, wait: float) -> float | None:
-    """How many seconds an `acquire` may take, by what `check_wait` says; None for ever."""
+    """How many seconds an `acquire` may take, according to `check_wait`; None for ever."""
     return 0.0 if not blocking else None if wait == -1 else wait
 
 
 def warn_if(died: bool, name: str) -> None:
-    """Say that what was just taken comes from the dead."""
+    """Warn that the last holder of the lock died while it held the lock."""
     if died:
         text = f"the process that held the lock of {name!r} has died: check what the lock protects"
         warnings.warn(text, OwnerDiedWarning, stacklevel=4)
 
 
 class _Taken:
-    """What takes and releases, given how to ask for the lock behind it."""
+    """Acquiring and releasing, over `_ask`, which asks for the lock behind it."""
 
     def _ask(
         self,
@@ -53,15 +53,15 @@ class _Taken:
         raise NotImplementedError
 
     def _who(self) -> int:
-        """Who asks: below 0 a task, for an RLock that it holds; else 0, the thread."""
+        """The caller: below 0 a task, for an RLock that it holds; else 0, which stands for the thread."""
         return 0
 
     def _task(self) -> int:
-        """The same of a task that wants to hold it."""
+        """The caller, if it is a task that wants to hold the lock."""
         return 0
 
     def _count(self, who: int, times: int) -> None:
-        """So many times more, or less, it is held by that one."""
+        """Record that this caller holds the lock so many times more, or less."""
 
     def _called(self) -> str:
         raise NotImplementedError
@@ -74,7 +74,7 @@ class _Taken:
             got, died = self._ask("acquire", willing, wait, request=request, who=who, bound=bound_of(willing, wait))
         except StandsStill:
             return False
-        warn_if(died, self._called())  # where the warning is an error, the lock is not ours
+        warn_if(died, self._called())  # if the warning is raised as an error, `taking` gives the lock back
         if who:
             self._count(who, int(got))
         return bool(got)
@@ -83,11 +83,11 @@ class _Taken:
     def acquire(
         self, request: Request, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
     ) -> bool:
-        """Take the lock, and say whether that came about before `timeout` seconds were over.
+        """Take the lock; with `blocking`, wait up to `timeout` seconds (-1 or None: for ever).
 
-        Raises ValueError for a negative `timeout` other than -1, and for one together with `blocking=False`;
-        OverflowError for one past threading.TIMEOUT_MAX; OwnerDiedError where that was asked for. Gives an
-        OwnerDiedWarning where the process that held it before has died.
+        Returns whether the lock was taken. Gives an OwnerDiedWarning if the process that held the lock before has died;
+        with `on_owner_died="raise"`, raises OwnerDiedError instead. Raises ValueError for another negative timeout, or
+        for any timeout with `blocking=False`; OverflowError for one longer than threading.TIMEOUT_MAX.
         """
         return self._take(request, blocking if block is None else block, timeout)
 
@@ -112,14 +112,14 @@ class _Taken:
     ) -> Coroutine[Any, Any, bool]:
         """Take the lock as `acquire` does, without blocking the event loop; a coroutine.
 
-        An RLock belongs to the task that calls this.
+        The calling task holds an RLock that it takes in this way.
         """
         return self._atake(blocking if block is None else block, timeout, self._task())
 
     @giving
     def release(self, request: Request) -> None:
-        """Let the lock go; NotLockedError, a RuntimeError, where it is not held, or not by this thread if it is an
-        RLock. Once begun it is done, whatever a signal handler raises meanwhile.
+        """Release the lock; NotLockedError, which is a RuntimeError and a ValueError, if the lock is not held, or, for
+        an RLock, not held by this thread. Once begun, the release is completed, whatever a signal handler raises.
         """
         self._give(request)
 
@@ -155,25 +155,25 @@ class _Taken:
         await self._arelease()
 
     def locked(self) -> bool:
-        """Whether somebody holds the lock now."""
+        """Whether the lock is held now."""
         return self.statistics().count > 0
 
     @property
     def owner(self) -> int | None:
-        """Process id of the holder; None when it is free."""
+        """The process id of the holder; None when the lock is free."""
         return self.statistics().owner
 
     @property
     def owner_died(self) -> bool:
-        """Whether the one who held it before died holding it, and nobody has released it in order since."""
+        """Whether a holder died while it held the lock and no later holder has released it in order since."""
         return self.statistics().owner_died
 
     def mark_consistent(self) -> None:
-        """Say that what the lock protects is in order again: `owner_died` is false from now on."""
+        """Declare the data that the lock protects consistent again: `owner_died` is false from now on."""
         self._ask("mark_consistent")
 
     def statistics(self) -> LockStatistics:
-        """Who holds it, how often and since when, and how many threads wait for it, as one frozen picture."""
+        """Return the holder, how often and since when it holds, and how many threads wait: a LockStatistics."""
         picture: LockStatistics = self._ask("statistics")
         return picture
 
@@ -221,11 +221,12 @@ class _Named(_Taken, Structure):
 class Lock(_Named):
     """Lock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192)
 
-    `threading.Lock`: any thread of any process may release it. If the process that held it dies, the next one takes it
-    over, finds `owner_died` true and gets an OwnerDiedWarning; with `on_owner_died="raise"` everybody who asks gets an
-    OwnerDiedError instead of the lock, until `mark_consistent()`. `with` takes the lock; it does not close the handle.
+    `threading.Lock`: any thread of any process may release it. When the process that holds it dies, the next one takes
+    the lock over, finds `owner_died` true and gets an OwnerDiedWarning. With `on_owner_died="raise"` every `acquire`
+    then raises OwnerDiedError instead of taking the lock, until `mark_consistent()`. `with` takes the lock; it does not
+    close the handle.
 
-    Raises FileExistsError when the name is taken, ValueError when what is there is not an equal lock.
+    Raises FileExistsError when the name is taken, ValueError when the existing structure is not an equal lock.
     """
 
     kind = "Lock"
@@ -241,11 +242,11 @@ class Lock(_Named):
 class RLock(_Named):
     """RLock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192)
 
-    `threading.RLock`: the thread that holds it may take it again, and is alone to release it, as often as it has taken
-    it. The owner is a thread of a process, or the task that runs in it; what happens when it dies is as for Lock.
-    `with` takes it; it does not close the handle.
+    `threading.RLock`: the thread that holds it may take it again, and only that thread may release it, as often as it
+    has taken it. The holder is a thread of a process, or the task that runs in it; its death has the same effect as for
+    a Lock. `with` takes the lock; it does not close the handle.
 
-    Raises FileExistsError when the name is taken, ValueError when what is there is not an equal lock.
+    Raises FileExistsError when the name is taken, ValueError when the existing structure is not an equal lock.
     """
 
     kind = "RLock"
@@ -289,7 +290,7 @@ class RLock(_Named):
 
 
 class _Whole(Protocol):
-    """What a lock is a part of: an array, a condition or a value."""
+    """The structure that a lock is a part of: an array, a condition or a value."""
 
     _name: str
 
@@ -337,7 +338,7 @@ class PartLock(_Taken):
         except ClosedError as why:
             raise self._whole._is_closed(why) from None
         except GoneError:
-            self._whole._ensure_open()  # another thread may have closed it since we looked
+            self._whole._ensure_open()  # another thread may have closed it since the check above
             raise
 
     async def _aask(self, method: str, *args: Any, thread: int = 0, bound: float | None = None) -> Any:

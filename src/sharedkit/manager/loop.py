@@ -1,6 +1,6 @@
-"""The one thread in which a server does its work: whatever is ready, and whatever is due.
+"""The one thread in which a server does its work: it handles ready descriptors and due timers.
 
-Structures are touched here alone, so they need no locks, and whatever a request does is one step.
+Only this thread accesses the structures. So they need no locks, and each request is one step.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from sharedkit.manager.protocol import FAULTS
 
 __all__ = ["Loop", "Timer", "report"]
 
-FEWEST = 64  # timers below which it is not worth while to look for cancelled ones
+FEWEST = 64  # with fewer timers than this, cancelled ones are not looked for
 LONGEST = 3600.0  # seconds of one sleep; `epoll` cannot count more than 24 days
 
 
 def report() -> None:
-    """Say on the error output what was raised. Nobody's mistake ends the server, which all others share."""
-    with suppress(*FAULTS):  # nobody may read it any more
+    """Print the current exception to the error output. No client's mistake ends the server, which all clients share."""
+    with suppress(*FAULTS):  # the error output may be closed
         traceback.print_exc()
 
 
@@ -38,7 +38,7 @@ def _attempt(action: Callable[[], None]) -> None:
 
 
 class Timer:
-    """Something to be done at a time, unless it is cancelled."""
+    """An action for a given time, unless it is cancelled."""
 
     __slots__ = ("action", "timers")
 
@@ -47,14 +47,14 @@ class Timer:
         self.action: Callable[[], None] | None = action
 
     def cancel(self) -> None:
-        """Not any more."""
+        """Cancel the action."""
         if self.action is not None:
             self.action = None
             self.timers.cancelled()
 
 
 class Timers:
-    """By their times. What was cancelled stays until it is due, or until half of all are."""
+    """Timers, ordered by their times. A cancelled timer stays until it is due, or until half of all are cancelled."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Timer]] = []
@@ -74,11 +74,11 @@ class Timers:
             self._dead = 0
 
     def until_next(self) -> float | None:
-        """Seconds until something may be due; None where nothing is."""
+        """Seconds until a timer may be due; None if there is no timer."""
         return min(max(0.0, self._heap[0][0] - monotonic()), LONGEST) if self._heap else None
 
     def run(self) -> None:
-        """Do what is due."""
+        """Run the actions that are due."""
         if not self._heap:
             return
         now = monotonic()
@@ -105,7 +105,7 @@ class Loop:
         self.watch(self._bell, select.EPOLLIN, lambda _: None)
 
     def watch(self, descriptor: int, events: int, handler: Callable[[int], None]) -> None:
-        """Call `handler` with what is ready of `events` at `descriptor`, which may be watched already."""
+        """Call `handler` with the ready ones of `events` at `descriptor`, which may be watched already."""
         if descriptor in self._handlers:
             self._ready.modify(descriptor, events)
         else:
@@ -113,25 +113,25 @@ class Loop:
         self._handlers[descriptor] = handler
 
     def forget(self, descriptor: int) -> None:
-        """Watch it no more, if it is watched. To be called before it is closed."""
+        """Stop watching it, if it is watched. To be called before it is closed."""
         if self._handlers.pop(descriptor, None) is not None:
             self._ready.unregister(descriptor)
 
     def soon(self, errand: Callable[[], None]) -> None:
-        """Have `errand` done in this loop's thread; may be called from any."""
+        """Have `errand` run in this loop's thread; callable from any thread."""
         self._errands.append(errand)
         os.eventfd_write(self._bell, 1)
 
     def stop(self) -> None:
-        """Have `run` return; from this loop's thread."""
+        """Make `run` return; called from this loop's thread."""
         self._stopped = True
 
     def run(self) -> None:
-        """Until `stop`.
+        """Run until `stop`.
 
-        What is due comes first: who has left at the end of its time, while this process stood still, gets nothing any
-        more. Errands come after what was ready: a descriptor that came up meanwhile under the number of a closed one
-        has no handler yet. What a handler raises, an action or an errand, concerns nobody else.
+        Due timers come first: a client whose time has ended while this process stood still gets nothing any more.
+        Errands come after the ready descriptors: a descriptor that meanwhile got the number of a closed one has no
+        handler yet. An exception of a handler, an action or an errand has no effect on the others.
         """
         while not self._stopped:
             self._looker.look(self._ready.fileno())
@@ -145,7 +145,7 @@ class Loop:
                         handler(events)
                     except FAULTS:
                         report()
-                        self.forget(descriptor)  # or it might be ready, and raise, for ever
+                        self.forget(descriptor)  # otherwise it might stay ready, and raise for ever
             if self._errands:
                 with suppress(BlockingIOError):
                     os.eventfd_read(self._bell)

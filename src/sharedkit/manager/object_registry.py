@@ -1,6 +1,6 @@
-"""Every structure of one server: names, who has which open, and what is on its way to a process that starts.
+"""All structures of one server: their names, the sessions that have them open, and those in transit to a new process.
 
-A structure lives while a session has it open, while it is on its way (a *ticket*), or until `unlink()` if it persists.
+A structure lives while a session has it open, while it is in transit (a *ticket*), or until `unlink()` if it persists.
 """
 
 from __future__ import annotations
@@ -23,26 +23,27 @@ TICKET_SECONDS = 120.0
 
 
 class ObjectRegistry:
-    """What a client asks of it is a method `do_x`, as with a state."""
+    """A client's request `x` to the registry is its method `do_x`, as with a state."""
 
     kind = REGISTRY
 
     def __init__(self) -> None:
-        self._last = secrets.randbits(60)  # so that no handle of a server before, at this address, means one of ours
+        # random, so that no handle of an earlier server at this address names a structure of this server
+        self._last = secrets.randbits(60)
         self._states: dict[int, State] = {}
         self._names: dict[str, State] = {}
         self._tickets: dict[str, tuple[Timer, dict[State, int]]] = {}
         self.sessions: dict[str, Session] = {}
 
     def settle(self) -> None:
-        """Nobody waits for the registry itself."""
+        """Do nothing: no request waits for the registry itself."""
 
     # --- structures
 
     def do_create(
         self, call: Call, kind: str, name: str, exist_ok: bool, persist: bool, spec: dict[str, Any], extra: Any
     ) -> int:
-        """The number of a new structure, or of an equal one of that name where `exist_ok`."""
+        """The number of a new structure, or of an equal one of that name with `exist_ok`."""
         found = self._names.get(name)
         if found is not None:
             if not exist_ok:
@@ -84,7 +85,7 @@ class ObjectRegistry:
         return state.ident
 
     def do_attach(self, call: Call, name: str) -> tuple[str, int]:
-        """Kind and number of what is called `name`."""
+        """Kind and number of the structure called `name`."""
         state = self._names.get(name)
         if state is None:
             raise FileNotFoundError(f"no structure of this server is called {name!r}")
@@ -94,7 +95,7 @@ class ObjectRegistry:
         self.release(call.session, (found[1],))
 
     def do_arrive(self, call: Call, ident: int, name: str, ticket: str | None) -> None:
-        """Open what was pickled; with a ticket it was kept alive on its way."""
+        """Open the structure of a pickled handle; a ticket has kept it alive in transit."""
         state = self._states.get(ident)
         if state is not None:
             self._refer(call.session, state)
@@ -116,13 +117,13 @@ class ObjectRegistry:
         return state
 
     def do_release(self, call: Call) -> None:
-        """Nothing more: what was released came with the request."""
+        """Do nothing more: the released handles came with the request."""
 
     def do_undone(self, call: Call) -> None:
-        """Nothing more."""
+        """Do nothing more."""
 
     def release(self, session: Session, released: Iterable[int | str]) -> None:
-        """Some handles of the session were closed or forgotten; before, children were forked with these tickets."""
+        """Handle the closed or forgotten handles of a session, and the tickets of children that were forked before."""
         for each in released:
             if isinstance(each, str):
                 self._keep(session, each, self._states.values())
@@ -132,7 +133,7 @@ class ObjectRegistry:
                 self._drop(session, state)
 
     def _drop(self, session: Session, state: State) -> None:
-        """Strike one reference off. What the session holds of what it has no more is given back, and its waits end."""
+        """Remove one reference. With the session's last one, its holds there are given back, and its waits end."""
         whole = (state, *state.parts())
         lost = []
         for each in whole:
@@ -151,7 +152,7 @@ class ObjectRegistry:
             self._end_unused(each)
 
     def _end_unused(self, state: State) -> None:
-        """Let the structure go if nobody has it: no session, no ticket, and it does not persist."""
+        """End the structure if it is unused: no session, no ticket, and it does not persist."""
         if state.refs or state.keepers or any(state in kept for _, kept in self._tickets.values()):
             return
         if self._states.pop(state.ident, None) is not None:
@@ -160,7 +161,7 @@ class ObjectRegistry:
             del self._names[state.name]
 
     def do_unlink(self, call: Call, ident: int) -> None:
-        """Give its name free; a structure that persists lives from now on as others do."""
+        """Free its name; a structure that persists lives from now on as others do."""
         state = self.find(call.session, ident)
         if self._names.get(state.name) is state:
             del self._names[state.name]
@@ -168,17 +169,18 @@ class ObjectRegistry:
             each.keepers.discard(state)
             self._end_unused(each)
 
-    # --- on the way
+    # --- in transit
 
     def do_ticket(self, call: Call, ticket: str, ident: int | None) -> None:
-        """Keep a structure alive, or all that the session has open, until a process that starts has them."""
+        """Keep a structure alive, or all that the session has open, until a starting process has opened them."""
         state = None if ident is None else self.find(call.session, ident)
         self._keep(call.session, ticket, self._states.values() if state is None else (state, *state.parts()))
 
     def _keep(self, session: Session, ticket: str, wanted: Iterable[State]) -> None:
-        """A ticket that was told of before is not made again, but has what was opened since.
+        """Make a ticket. One that exists already is not made again, but also gets the structures that were opened
+        since.
 
-        Its child may not have been forked before.
+        The ticket's child may not have been forked before.
         """
         if ticket in session.redeemed or session.life is None:
             return
@@ -190,9 +192,9 @@ class ObjectRegistry:
             self._tickets[ticket] = session.life.loop.timers.at(monotonic() + TICKET_SECONDS, end), kept
 
     def redeem(self, session: Session, inherited: tuple[str, str | None, tuple[int, ...]]) -> None:
-        """A process that was forked has what its parent had, as far as it knows of it.
+        """Give a forked process the structures that its parent had, as far as the child knows of them.
 
-        Its ticket may come later than the child itself; then the parent's session still has all.
+        The ticket may come later than the child itself; the parent's session then still has all structures.
         """
         parent, ticket, idents = inherited
         before = self.sessions.get(parent)
@@ -207,11 +209,11 @@ class ObjectRegistry:
         self._drop_ticket(ticket)
 
     def do_arrived(self, call: Call) -> None:
-        """A child of a fork says that it knows of its session."""
+        """Record that a forked child knows its session."""
         call.session.arrived = True
 
     def _drop_ticket(self, ticket: str | None) -> None:
-        """It was used, or its time is over."""
+        """Remove a ticket that was used, or whose time is over."""
         if ticket in self._tickets:
             timer, kept = self._tickets.pop(ticket)
             timer.cancel()
@@ -221,7 +223,7 @@ class ObjectRegistry:
     # --- sessions
 
     def end(self, session: Session) -> None:
-        """A client process is gone: end its waits, take back what it held, let go of what it had open."""
+        """End the session of a client process that is gone: its waits end, its holds and structures are released."""
         if session.dead:
             return
         session.dead = True
@@ -229,7 +231,8 @@ class ObjectRegistry:
         for channel in list(session.channels):
             channel.close()
         mine = [state for state in self._states.values() if session in state.refs]
-        if session.ticket is not None and not session.arrived:  # it has given up, and may come again
+        # the child gave up this session before it knew it, and may come again
+        if session.ticket is not None and not session.arrived:
             self._keep(session, session.ticket, mine)
         for state in mine:
             state.forget(session)
@@ -240,22 +243,22 @@ class ObjectRegistry:
             self._end_unused(state)
 
     def close(self) -> None:
-        """The server ends."""
+        """End all structures, when the server ends."""
         for state in list(self._states.values()):
             state.end(at_once=True)
 
 
 def _refuse_other(found: State, kind: str, spec: dict[str, Any], persist: bool) -> None:
-    """ValueError that says how what is there differs from what was asked for."""
+    """ValueError that says how the existing structure differs from the requested one."""
     if found.kind != kind:
         raise is_another(repr(found.name), found.kind, kind)
     for key, value in spec.items():
         there = found.spec[key]
-        if key == "lock" and there != value:  # numbers, which say nothing to anybody
+        if key == "lock" and there != value:  # the numbers of locks say nothing to a user
             raise with_another(
                 repr(found.name), kind, "a lock of its own, not the one given" if there is None else "another lock"
             )
-        if key == "names":  # as lists, in every placement
+        if key == "names":  # compared as lists, in every placement
             there, value = list(there), list(value)
         if (difference := unlike(key, there, value)) is not None:
             raise with_another(repr(found.name), kind, difference)

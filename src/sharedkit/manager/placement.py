@@ -25,16 +25,17 @@ __all__ = ["ALIASES", "KINDS", "Placement", "arrive", "at"]
 LONGEST_END = 3.0  # seconds for a server to end in order; more than server.END_SECONDS
 KINDS: dict[str, type[Any]] = {}
 ALIASES: dict[str, str] = {}  # further names of these
-_known: dict[Any, list[Placement]] = {}  # by address; one for each authkey, the last that was named at the end
+_known: dict[Any, list[Placement]] = {}  # by address; one for each authkey, the one that was named last at the end
 _placements: weakref.WeakSet[Placement] = weakref.WeakSet()
 _lock = threading.RLock()
 
 
 def at(address: Any, authkey: bytes | None = None) -> Placement:
-    """The placement of the server at `address`: one a process for each `authkey`, however often it is asked for.
+    """The placement of the server at `address`: one per process for each `authkey`, however often it is asked for.
 
-    So nobody is served by a connection that another authkey has opened. Without one it is the placement that was served
-    already, else the last that was named. TypeError, ValueError for what is no address or no authkey.
+    So no caller uses a connection that was opened with another authkey. Without an authkey, it is the placement that a
+    server has accepted already, else the one that was named last. TypeError, ValueError if the argument is no address
+    or no authkey.
     """
     address = _checked_address(address)
     if authkey is not None and not isinstance(authkey, bytes | bytearray | memoryview):
@@ -56,7 +57,7 @@ def at(address: Any, authkey: bytes | None = None) -> Placement:
 
 
 def _checked_address(address: Any) -> Any:
-    """A path, or (host, port), in plain types, as others will connect to it."""
+    """A path, or (host, port), in plain types, as other processes will connect to it."""
     if isinstance(address, os.PathLike | bytes):
         address = os.fsdecode(address)
     if isinstance(address, str):
@@ -85,13 +86,13 @@ def arrive(address: Any, kind: str, name: str, ident: int, ticket: str | None) -
 
 
 class Placement:
-    """The classes of one server. Where `client` is None, the first use of them starts a server that ends with us."""
+    """The classes of one server. If `client` is None, their first use starts a server that ends with this process."""
 
     def __init__(self, client: Client | None = None) -> None:
         self._client = client
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0
-        self._starting = threading.RLock()  # a signal handler may come to need the server, too
+        self._starting = threading.RLock()  # reentrant: a signal handler may need the server, too
         self.ended = False
         self.classes: dict[str, type[Any]] = {}
         for name, cls in KINDS.items():
@@ -106,7 +107,7 @@ class Placement:
             raise AttributeError(name) from None
 
     def client(self) -> Client:
-        """The way to the server, which is started where it has to be."""
+        """The client of the server, which is started if necessary."""
         if self.ended:
             raise ServerGoneError("this context has ended its server; get another by get_context('manager')")
         if self._client is None:
@@ -125,13 +126,13 @@ class Placement:
         return self.classes[kind]._of(client, released, name, ident)
 
     def _start(self) -> None:
-        """Raises what `starting.start` does, and ServerGoneError where the server ends before it listens."""
+        """Start the server. Raises as `starting.start` does, and ServerGoneError if it ends before it listens."""
         from sharedkit.manager.starting import start
 
-        address = f"\0sharedkit-{secrets.token_hex(12)}"  # a socket without a file, so nothing is left of it
+        address = f"\0sharedkit-{secrets.token_hex(12)}"  # a socket without a file, so no file is left behind
         authkey = bytes(current_process().authkey)
         output = _output()
-        listening, listens = os.pipe()  # of its own, for modules may print when they are imported
+        listening, listens = os.pipe()  # a pipe of its own, since modules may print when they are imported
         try:
             process = start(address, authkey, listens, output)
         except BaseException:
@@ -152,12 +153,12 @@ class Placement:
             with _lock:
                 _known[address] = [self]
             atexit.register(self._end_at_exit)
-            if self._client is None:  # no handler runs between this step and the next
+            if self._client is None:  # no signal handler runs between this step and the next
                 self._process, self._owner, self._client = process, owner, client
-            else:  # one was faster
+            else:  # a signal handler was faster
                 process.kill()
                 process.wait()
-        except BaseException:  # Ctrl-C, say
+        except BaseException:  # Ctrl-C, for example
             process.kill()
             process.wait()
             raise
@@ -165,11 +166,11 @@ class Placement:
     def end(self) -> None:
         """End the server that this process has started, or the session with one that it has not. Again does nothing."""
         if self._client is not None and not self.ended:
+            owned = self._process if self._owner == os.getpid() else None
+            self._client.ended = owned is not None
             self._client.close()
-            if self._process is not None:
-                if self._owner != os.getpid():
-                    return
-                _end(self._process)
+            if owned is not None:
+                _end(owned)
                 with _lock:
                     _known.pop(self._client.address, None)
                 atexit.unregister(self._end_at_exit)
@@ -182,7 +183,7 @@ class Placement:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a server: in order, so that its executors' workers leave nothing; killed where it does not hear of that."""
+    """End a server: in order, so that the workers of its executors leave nothing; by SIGKILL if it does not react."""
     try:
         if not is_stopped(process.pid):
             process.terminate()
@@ -195,7 +196,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _after_fork_in_child() -> None:
-    """Other threads of the parent, which are not here, may have had these."""
+    """Replace the locks in a child: other threads of the parent, which the child does not have, may have held them."""
     global _lock
     _lock = threading.RLock()
     for each in list(_placements):
@@ -206,7 +207,7 @@ os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _output() -> int:
-    """A descriptor of what we print to, for the server's workers; of nothing where we have closed it."""
+    """A descriptor of this process's standard output, for the server's workers; of the null device if it is closed."""
     try:
         return os.dup(1)
     except OSError:
@@ -214,7 +215,7 @@ def _output() -> int:
 
 
 def _hint(process: subprocess.Popen[bytes]) -> str:
-    """What to look at where a server did not come about."""
+    """Advice for a server that did not start."""
     if getattr(sys, "frozen", False):
         return "; a frozen program must call multiprocessing.freeze_support() first of all in its main module"
     args: Any = process.args

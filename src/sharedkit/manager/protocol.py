@@ -1,21 +1,21 @@
-"""What server and clients say to each other, in the frames of `multiprocessing.connection`.
+"""The messages between server and clients, in the frames of `multiprocessing.connection`.
 
     client   number, then the pickle of (ident, method, args, thread, released)    a call on the structure `ident`
-    server   number, then the pickle of (kind, payload)                            its answer, whenever that comes
+        server   number, then the pickle of (kind, payload)                            its answer, at any later time
 
-A number is known also where the rest cannot be unpickled. A connection may have many calls under way. `ident` 0 is the
-registry itself; `thread` is who asks, a thread or a task of the client; `released` are handles forgotten since, behind
-the tickets of children that were forked before. A request of number 0 is not answered. What the arguments of each
-method are says `arguments.py`. Two methods are about requests: `cancel` (of the registry) ends the wait of the one
-that it names, and is always answered by CANCELLED in its name, after its result if it had one; `undo` gives back what
-a call has answered to somebody who does not want it any more.
+The number can be read even if the rest cannot be unpickled. A connection may have many calls under way. `ident` 0 is
+the registry itself. `thread` is the caller, a thread or a task of the client. `released` are handles forgotten since,
+after the tickets of children that were forked before. A request of number 0 is not answered. `arguments.py` lists the
+arguments of each method. Two methods are about requests. `cancel` (of the registry) ends the wait of the request that
+it names, and is always answered by CANCELLED under that request's number, after the request's result if it had one.
+`undo` gives back the result of a call that its caller does not want any more.
 
-Data of 64 KiB and more goes beside its pickle (protocol 5), so that it is copied neither here nor there:
+Data of 64 KiB and more goes beside its pickle (protocol 5), so that neither side copies it:
 
     byte 0          how many such buffers there are
     byte 1 to 7     the number
                     the pickle, the buffers
-    8 bytes each    their lengths; the highest bit is set where the data is not to be written to
+        8 bytes each    their lengths; the highest bit is set if the data is read-only
 """
 
 from __future__ import annotations
@@ -52,25 +52,25 @@ __all__ = [
     "unpack",
 ]
 
-PROTOCOL = 4  # to be raised with every change of what is said
+PROTOCOL = 4  # to be raised with every change of the messages
 RESULT, ERROR, CANCELLED = range(3)  # payload: the result; the error and its traceback as text; None
 FAULTS = (Exception, SystemExit, GeneratorExit)
-"""What a request may raise in the server that is nobody's but its client's; a KeyboardInterrupt ends the server."""
+"""Exceptions in a request that concern only its client; a KeyboardInterrupt ends the server."""
 LARGE = 1 << 16
 MOST_BESIDE = 255
 READ_ONLY = 1 << 63
-_SIMPLE = frozenset({str, int, float, bool, bytes, NoneType})  # have nothing that could go beside their pickle
+_SIMPLE = frozenset({str, int, float, bool, bytes, NoneType})  # types without data that could go beside their pickle
 _short_head = struct.Struct("!iQ").pack  # the length of a message, and its number
 
 Message: TypeAlias = "bytes | list[bytes | memoryview]"
-"""In its frame; in parts where there is data beside the pickle."""
+"""A message in its frame; in parts if there is data beside the pickle."""
 Packed: TypeAlias = "bytes | tuple[Any, ...]"
-"""A pickled item; where it is large, the pickle and what is beside it, each as something with the buffer protocol. With
-an empty pickle it is bytes."""
+"""A pickled item. A large one is the pickle and the data beside it, each as an object with the buffer protocol; with an
+empty pickle it is bytes."""
 
 
 class Cancelled(Exception):
-    """Raised in the server where a client leaves its wait, or dies in it; no user sees it."""
+    """Raised in the server when a client leaves its wait, or dies in it; no user sees it."""
 
 
 class RemoteTraceback(Exception):
@@ -85,7 +85,7 @@ class RemoteTraceback(Exception):
 
 
 def failed(error: BaseException) -> tuple[BaseException, str]:
-    """`error`, or its words where it cannot be pickled, and its traceback."""
+    """`error`, or an error with its text if it cannot be pickled, and its traceback."""
     try:
         trace = "".join(traceback.format_exception(error))
         if not isinstance(error, Exception):
@@ -100,12 +100,12 @@ def failed(error: BaseException) -> tuple[BaseException, str]:
 def _words_of(error: BaseException) -> tuple[str, str]:
     try:
         return f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error))
-    except FAULTS:  # it has no words, or none that can be had
+    except FAULTS:  # it has no text, or getting the text fails
         return type(error).__name__, ""
 
 
 def frame(*parts: bytes) -> bytes:
-    """A message in its frame: behind its length, as `Connection.recv_bytes` expects it."""
+    """A message in its frame: after its length, as `Connection.recv_bytes` expects it."""
     return b"".join((_frame_head(sum(map(len, parts))), *parts))
 
 
@@ -114,7 +114,7 @@ def _frame_head(length: int) -> bytes:
 
 
 def bounds(incoming: bytearray) -> tuple[int, int]:
-    """Where the first message in there begins and ends, if its frame is known; 0, 0 otherwise."""
+    """Where the first message in `incoming` begins and ends, if its frame is known; 0, 0 otherwise."""
     if len(incoming) < 4:
         return 0, 0
     (length,) = struct.unpack_from("!i", incoming)
@@ -127,10 +127,10 @@ def bounds(incoming: bytearray) -> tuple[int, int]:
 
 
 def buffer_over(data: bytes | bytearray | memoryview) -> pickle.PickleBuffer:
-    """The data as something that can be pickled.
+    """The data as an object that can be pickled.
 
-    Never right over a memoryview: where the garbage collector finds both in a circle, a frame that an exception keeps,
-    say, CPython (3.11 at least) clears the memoryview first, and dies of it.
+    Never a PickleBuffer over a memoryview: if the garbage collector finds both in a cycle (a frame that an exception
+    keeps, for example), CPython (3.11 at least) clears the memoryview first, and crashes.
     """
     owner: Any = np.asarray(data) if isinstance(data, memoryview) else data
     return pickle.PickleBuffer(owner)
@@ -140,10 +140,10 @@ class _Beside(list[memoryview]):
     """Data that goes beside a pickle."""
 
     def add(self, buffer: pickle.PickleBuffer) -> bool:
-        """For `buffer_callback`: whether it goes into the pickle."""
+        """Do what `buffer_callback` wants: answers whether the buffer goes into the pickle."""
         try:
             data = buffer.raw()
-        except BufferError:  # pickle says so in its own words
+        except BufferError:  # pickle raises its own error for it
             return True
         if data.nbytes < LARGE or len(self) == MOST_BESIDE:
             return True
@@ -152,14 +152,14 @@ class _Beside(list[memoryview]):
 
 
 def join(number: int, content: object) -> Message:
-    """A message with its number, in its frame; raises what pickling `content` does.
+    """A message with its number, in its frame; raises the errors of pickling `content`.
 
-    What is beside is not copied: nobody may change it before it is sent.
+    Data beside the pickle is not copied: it must not change before it is sent.
     """
     beside = _Beside()
     pickled = pickle.dumps(content, 5, buffer_callback=beside.add)
     length = 8 + len(pickled)
-    if not beside and length <= 0x7FFFFFFF:  # as nearly always
+    if not beside and length <= 0x7FFFFFFF:  # nearly always
         return _short_head(length, number) + pickled
     head = (len(beside) << 56 | number).to_bytes(8, "big")
     if not beside:
@@ -171,7 +171,7 @@ def join(number: int, content: object) -> Message:
 
 
 def rest_of(message: list[bytes | memoryview], gone: int) -> list[bytes | memoryview]:
-    """What remains of a message of which so many bytes are gone."""
+    """The remaining parts of a message of which `gone` bytes are sent."""
     for place, part in enumerate(message):
         if gone < len(part):
             return [memoryview(part)[gone:], *message[place + 1 :]]
@@ -180,12 +180,12 @@ def rest_of(message: list[bytes | memoryview], gone: int) -> list[bytes | memory
 
 
 def number_of(message: bytes | memoryview) -> int:
-    """The number of a message that came out of its frame."""
+    """The number of a message that is out of its frame."""
     return int.from_bytes(message[1:8], "big")
 
 
 def content_of(message: bytes | memoryview) -> Any:
-    """What `join` was given; raises what unpickling raises. Data beside is not copied if there is but one."""
+    """The content that `join` was given; raises the errors of unpickling. A single buffer beside it is not copied."""
     view = memoryview(message)
     if not message[0]:
         return pickle.loads(view[8:])
@@ -193,8 +193,8 @@ def content_of(message: bytes | memoryview) -> Any:
 
 
 def _buffers(message: memoryview) -> Iterator[pickle.PickleBuffer]:
-    """What can be unpickled from, and pickled again. Of several each has its own memory, so that one that is kept does
-    not keep all."""
+    """Buffers that can be unpickled from, and pickled again. Each of several has its own memory, so that one that is
+    kept does not keep all."""
     count = message[0]
     end = len(message) - 8 * count
     lengths = struct.unpack_from(f"!{count}Q", message, end)
@@ -211,9 +211,11 @@ def _buffers(message: memoryview) -> Iterator[pickle.PickleBuffer]:
 
 
 def pack(item: object) -> Packed:
-    """`item` as the server keeps it, which never looks into it: what only clients can import stays theirs.
+    """`item` in the form in which the server keeps it. The server never looks into it, so only clients import its
+    classes.
 
-    Large data is not copied before the message has it, and bytes not pickled, which takes memory of its own twice.
+    Large data is not copied before it is in the message, and bytes are not pickled, which would need twice their
+    memory.
     """
     kind = type(item)
     if kind in _SIMPLE:
@@ -229,7 +231,7 @@ def pack(item: object) -> Packed:
 
 
 def unpack(packed: Packed) -> Any:
-    """What `pack` was given, as a copy. To be unpacked once: large data is what has come."""
+    """A copy of the item that `pack` was given. Unpack only once: large data is the received memory itself."""
     if isinstance(packed, bytes):
         return pickle.loads(packed)
     pickled, *beside = packed
@@ -237,7 +239,7 @@ def unpack(packed: Packed) -> Any:
 
 
 def same(one: Packed | None, other: Packed | None) -> bool:
-    """Whether they are equal, byte for byte."""
+    """Whether two items are equal, byte for byte."""
     if type(one) is tuple and type(other) is tuple:
         return len(one) == len(other) and all(memoryview(a) == memoryview(b) for a, b in zip(one, other, strict=True))
     return one == other

@@ -1,4 +1,4 @@
-"""Queues behind a server: the faces of those of `queue` of Python 3.13, with batches."""
+"""Queues behind a server: the interfaces of the queues in `queue` of Python 3.13, with batches."""
 
 from __future__ import annotations
 
@@ -28,11 +28,12 @@ T = TypeVar("T")
 class Queue(Handle, Generic[T]):
     """Queue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192)
 
-    A first-in, first-out queue, unbounded where `maxsize` is 0 or less. Items are pickled by who puts and unpickled by
-    who gets; the server never looks into them. An item that was taken for a client that died goes back to the front if
-    it could not be sent any more; one that was sent ends with that client.
+    A first-in, first-out queue, with the interface of `queue.Queue` of Python 3.13; unbounded if `maxsize` is 0 or
+    less. The client that puts an item pickles it and the client that gets it unpickles it; the server never looks
+    inside. If a client dies, an item that was taken for it but could not be sent goes back to the front; an item that
+    was sent is lost with that client.
 
-    Raises FileExistsError when the name is taken, ValueError when what is there is not an equal queue.
+    Raises FileExistsError when the name is taken, ValueError when the existing structure is not an equal queue.
     """
 
     kind = "Queue"
@@ -56,7 +57,7 @@ class Queue(Handle, Generic[T]):
 
     @property
     def maxsize(self) -> int:
-        """How many items fit; no bound where it is 0 or less. May be set at any time."""
+        """How many items fit; no bound if 0 or less. May be assigned at any time."""
         maxsize: int = self._call("get_maxsize")
         return maxsize
 
@@ -66,7 +67,7 @@ class Queue(Handle, Generic[T]):
 
     @property
     def unfinished_tasks(self) -> int:
-        """How many items were put for which no `task_done()` came yet."""
+        """How many items were put and are not yet marked as done."""
         return self.statistics().unfinished_tasks
 
     @property
@@ -75,7 +76,7 @@ class Queue(Handle, Generic[T]):
         return self.statistics().state != "open"
 
     def _pack(self, item: T) -> Any:
-        """As the server keeps it."""
+        """The item in the form in which the server keeps it."""
         return pack(item)
 
     def _unpack(self, entry: Any) -> T:
@@ -83,10 +84,10 @@ class Queue(Handle, Generic[T]):
         return item
 
     def put(self, item: T, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> None:
-        """Put `item`, waiting for room for up to `timeout` seconds, or for ever where it is None.
+        """Put `item`, waiting for room up to `timeout` seconds (None: for ever) if `block`.
 
-        Raises Full where there is no room in time (at once where `block` is false), ShutDown after
-        `shutdown()`, ValueError for a negative timeout, and what pickling the item raises.
+        Raises queue.Full if there is no room in time (at once if `block` is false), ShutDown after `shutdown()`,
+        ValueError for a negative timeout, and what pickling the item raises.
         """
         self._ensure_open()
         if blocking is not None:
@@ -102,7 +103,8 @@ class Queue(Handle, Generic[T]):
     ) -> None:
         """Put as `put` does, without blocking the event loop.
 
-        Cancelled, it has put nothing, unless the server had just done so: the CancelledError's attribute `put` says.
+        A cancelled task has put nothing, unless the server had just put the item; the attribute `put` of the
+        CancelledError says which.
         """
         if blocking is not None:
             block = blocking
@@ -116,7 +118,7 @@ class Queue(Handle, Generic[T]):
         await self._aput([self._pack(item)], block, timeout)
 
     def _time_of_put(self, timeout: float) -> float | None:
-        """A queue without a bound does not look at it, as queue.Queue does not. TypeError, ValueError."""
+        """The timeout of a put. An unbounded queue ignores it, as queue.Queue does. TypeError, ValueError."""
         number = span(timeout)
         if number is not None and not 0 <= number <= LONGEST and self.maxsize <= 0:
             return None
@@ -141,32 +143,32 @@ class Queue(Handle, Generic[T]):
     def get(
         self, request: Request, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
     ) -> T:
-        """Take the oldest item, waiting for one for up to `timeout` seconds, or for ever where it is None.
+        """Take the first item, waiting for one up to `timeout` seconds (None: for ever) if `block`.
 
-        Raises Empty where there is none in time (at once where `block` is false), ShutDown after
-        `shutdown()` when none is left, ValueError for a negative timeout.
+        Raises queue.Empty if there is none in time (at once if `block` is false), ShutDown after `shutdown()` when none
+        is left, ValueError for a negative timeout.
         """
         (item,) = self._get(request, 1, block if blocking is None else blocking, timeout)
         return item
 
     async def aget(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> T:
-        """Take as `get` does, without blocking the event loop. Cancelled, it has taken nothing: what the server had
-        given goes back to the front.
+        """Take as `get` does, without blocking the event loop. A cancelled task has taken nothing: an item that the
+        server had already given it goes back to the front.
         """
         (item,) = await self._aget(1, block if blocking is None else blocking, timeout)
         return item
 
     def __iter__(self) -> Iterator[T]:
-        """Items as `get` takes them, waiting for each, until the queue is shut down and empty."""
+        """Yield items as `get` takes them, waiting for each, until the queue is shut down and empty."""
         self._ensure_open()
         return until_shutdown(self.get)
 
     def __contains__(self, item: object) -> bool:
-        """TypeError, for to look is to take."""
+        """Raise TypeError: a search would have to take the items."""
         refuse_search()
 
     def __aiter__(self) -> AsyncIterator[T]:
-        """Items, until the queue is shut down and empty."""
+        """Yield items as `aget` takes them, until the queue is shut down and empty."""
         from sharedkit.aio import waiters
 
         return waiters.iterate(self.aget)
@@ -184,7 +186,7 @@ class Queue(Handle, Generic[T]):
             raise Empty(str(still)) from None
         try:
             return [self._unpack(item) for item in packed]
-        except Exception:  # who cannot unpickle an item now cannot the next time: it does not go back
+        except Exception:  # a client that cannot unpickle an item now cannot do so later: the item does not go back
             request.keep()
             raise
 
@@ -203,19 +205,19 @@ class Queue(Handle, Generic[T]):
         return [self._unpack(item) for item in packed]
 
     def put_nowait(self, item: T) -> None:
-        """`put(item, block=False)`."""
+        """Same as put(item, block=False)."""
         self.put(item, False)
 
     def get_nowait(self) -> T:
-        """`get(block=False)`."""
+        """Same as get(block=False)."""
         return self.get(False)
 
     def put_many(
         self, items: Iterable[T], block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
     ) -> None:
-        """Put all `items` in order, waiting for room as `put` does, for up to `timeout` seconds in all.
+        """Put the items in order, waiting for room as `put` does; `timeout` is for all of them together.
 
-        Raises what `put` does. Where that is Full or ShutDown, its attribute `put` says how many went in before it.
+        Raises as `put` does; the attribute `put` of Full and ShutDown is the number of items that went in.
         """
         self._ensure_open()
         if blocking is not None:
@@ -227,7 +229,7 @@ class Queue(Handle, Generic[T]):
     ) -> None:
         """Put as `put_many` does, without blocking the event loop.
 
-        Cancelled, it may have put the first: the CancelledError's attribute `put` says how many.
+        A cancelled task may have put the first items; the attribute `put` of the CancelledError is their number.
         """
         self._ensure_open()
         if blocking is not None:
@@ -244,9 +246,9 @@ class Queue(Handle, Generic[T]):
         *,
         blocking: bool | None = None,
     ) -> list[T]:
-        """Wait for the first item as `get` does, and take what is there: at most `max_items` of them.
+        """Wait for the first item as `get` does, then take the items that are there, at most `max_items`.
 
-        The list is empty only where `max_items` is 0. Raises what `get` does, ValueError for a negative `max_items`.
+        The list is empty only if `max_items` is 0. Raises as `get` does, and ValueError for a negative `max_items`.
         """
         self._ensure_open()
         most = _checked_most(max_items)
@@ -260,13 +262,13 @@ class Queue(Handle, Generic[T]):
         *,
         blocking: bool | None = None,
     ) -> list[T]:
-        """Take as `get_many` does, without blocking the event loop. Cancelled, it has taken nothing."""
+        """Take as `get_many` does, without blocking the event loop. A cancelled task has taken nothing."""
         self._ensure_open()
         most = _checked_most(max_items)
         return [] if most == 0 else await self._aget(most, block if blocking is None else blocking, timeout)
 
     def task_done(self) -> None:
-        """Say that one taken item is dealt with; ValueError where this is said more often than items came."""
+        """Mark an item taken earlier as done. ValueError when called more often than items were put."""
         self._call("task_done")
 
     def join(self) -> None:
@@ -278,14 +280,14 @@ class Queue(Handle, Generic[T]):
         await self._acall("join")
 
     def shutdown(self, immediate: bool = False) -> None:
-        """Make every `put`, and every `get` that finds no item, raise ShutDown, those that wait now among them.
+        """Make every `put`, and every `get` that finds no item, raise ShutDown, including those that wait now.
 
         With `immediate` the items that are left are thrown away and count as done.
         """
         self._call("shutdown", bool(immediate))
 
     def qsize(self) -> int:
-        """How many items are in the queue now."""
+        """Return how many items are in the queue now."""
         qsize: int = self._call("qsize")
         return qsize
 
@@ -299,13 +301,13 @@ class Queue(Handle, Generic[T]):
         return 0 < picture.maxsize <= picture.qsize
 
     def join_thread(self) -> None:
-        """Does nothing: there is no feeder thread as `multiprocessing.Queue` has one."""
+        """Do nothing: there is no feeder thread, which `multiprocessing.Queue` has."""
 
     def cancel_join_thread(self) -> None:
-        """Does nothing: there is no feeder thread as `multiprocessing.Queue` has one."""
+        """Do nothing: there is no feeder thread, which `multiprocessing.Queue` has."""
 
     def statistics(self) -> QueueStatistics:
-        """Sizes, counts of waiting threads and state, as one frozen picture."""
+        """Return sizes, counts of waiting threads, and state: a QueueStatistics."""
         picture: QueueStatistics = self._call("statistics")
         return picture
 
@@ -313,7 +315,7 @@ class Queue(Handle, Generic[T]):
 class LifoQueue(Queue[T]):
     """LifoQueue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192)
 
-    `queue.LifoQueue` behind a server: a Queue out of which the item that was put last goes first.
+    `queue.LifoQueue` behind a server: a Queue whose `get` takes the item that was put last.
 
     Raises as Queue does.
     """
@@ -324,13 +326,13 @@ class LifoQueue(Queue[T]):
 class PriorityQueue(Queue[T]):
     """PriorityQueue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192)
 
-    `queue.PriorityQueue` behind a server: a Queue out of which the least item goes first, and of equal ones the one
-    that was put first. The server never unpickles an item. What it orders by are numbers, str, bytes, tuples of them,
-    the plain parts with which another tuple begins, and the fields of a dataclass with `order=True`, likewise: of
-    `(priority, task)` the priority.
+    `queue.PriorityQueue` behind a server: a Queue whose `get` takes the least item, and of equal items the one that was
+    put first. The server never unpickles an item. It orders by numbers, str, bytes and tuples of them; of another tuple
+    by the plain parts with which it begins (of `(priority, task)` the priority); and likewise by the fields of a
+    dataclass with `order=True`.
 
-    Other items are a TypeError of `put`, and so are priorities that cannot be compared with those that are there, such
-    as 1 and "a"; the item is not in then. Raises as Queue does.
+    `put` raises TypeError for other items, and for priorities that cannot be compared with those in the queue, such as
+    1 and "a"; then the item is not in the queue. Raises as Queue does.
     """
 
     kind = "PriorityQueue"
@@ -344,7 +346,7 @@ class PriorityQueue(Queue[T]):
 
 
 def _full(still: StandsStill) -> Full:
-    """Of a put that a server which stands still was to do: of a batch nobody knows how much had gone in."""
+    """The error of a put in a server that stands still: of a batch, nobody knows how many items had gone in."""
     error = Full(str(still))
     vars(error)["put"] = None
     return error
@@ -360,7 +362,7 @@ def _checked_most(max_items: int | None) -> int | None:
 
 
 def _time_of_batch(block: bool, timeout: float | None) -> float | None:
-    """A timeout that is refused before the first item goes in. TypeError, ValueError, OverflowError."""
+    """The timeout of a batch; it is checked before the first item goes in. TypeError, ValueError, OverflowError."""
     if timeout is None or not block:
         return None
     number = not_negative(timeout)

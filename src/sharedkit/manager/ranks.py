@@ -1,4 +1,4 @@
-"""What a priority queue's server orders items by: plain values, which the client makes of what the items compare by."""
+"""The ranks by which a priority queue's server orders items: plain values, which the client makes of the items."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ DEPTH = 16  # of tuples in tuples
 
 
 def rank_of(item: Any) -> Any:
-    """Numbers, str, bytes and tuples of them are their own ranks. Of another tuple, and of the fields by which a
-    dataclass compares (`order=True`), it is what comes before the first part that is none of these.
+    """Numbers, str, bytes and tuples of them are their own ranks. For another tuple, and for the fields by which a
+    dataclass compares (`order=True`), the rank is the parts before the first one that is none of these.
 
-    TypeError where nothing does.
+    TypeError if there are no such parts.
     """
     rank = _plain(item, DEPTH)
     if rank is not _MISSING:
@@ -46,7 +46,7 @@ def rank_of(item: Any) -> Any:
 
 
 def _plain(value: Any, depth: int) -> Any:
-    """The same in the very types that the server compares, if it compares as they do."""
+    """The value in exactly the types that the server compares, if it compares as they do."""
     cls = type(value)
     if cls in _PLAIN:
         return value
@@ -63,7 +63,7 @@ def _plain(value: Any, depth: int) -> Any:
 
 
 def _is_tuple(value: Any) -> bool:
-    """Also a namedtuple."""
+    """Whether it is a tuple that compares as one, also a namedtuple."""
     return isinstance(value, tuple) and type(value).__lt__ is tuple.__lt__
 
 
@@ -72,6 +72,6 @@ def _parts(item: Any) -> tuple[Any, ...]:
         return tuple(tuple.__iter__(item))
     base = next((each for each in type(item).__mro__ if "__lt__" in vars(each)), object)
     made = vars(base).get("__dataclass_params__")
-    if made is None or not made.order:  # a dataclass with order refuses a method `__lt__` of its own
+    if made is None or not made.order:  # a dataclass with order=True refuses a method `__lt__` of its own
         return ()
     return tuple(getattr(item, each.name) for each in dataclasses.fields(base) if each.compare)

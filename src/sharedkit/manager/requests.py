@@ -1,6 +1,6 @@
-"""Requests of one client process that no thread waits for: they share one connection, and one thread reads it.
+"""Requests of one client process that no thread waits for: they share one connection, which one thread reads.
 
-That connection is the session's own, whose end tells the server of this process's death.
+That connection is the session's own; its end tells the server that this process has died.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ __all__ = ["Pending", "Requests"]
 
 
 WHOLE = 1 << 14
-"""Bytes that go at once or not at all, whatever signal comes: a socket takes up to 32 KiB in one step."""
+"""Bytes that are sent at once or not at all, whatever signal comes: a socket takes up to 32 KiB in one step."""
 
 
-LOCK_SECONDS = 0.05  # that a fork gives a thread which is sending just now
+LOCK_SECONDS = 0.05  # seconds that a fork waits for a thread that is sending
 
 
 class Pending:
     """A request under way.
 
-    `done(self)` is called once, when `over` is true, by the thread that reads; then `result()` answers or raises.
+    The reading thread calls `done(self)` once, when `over` is true; then `result()` answers or raises.
     """
 
     def __init__(self, requests: Requests, ident: int, method: str, args: tuple[Any, ...], thread: int) -> None:
@@ -51,15 +51,15 @@ class Pending:
         self._payload: Any = None
         self._left = False
         self._forsaken = False
-        self.voided = False  # it must not have happened, and the server is told so
+        self.voided = False  # the request must not take effect, and the server is told so
         self.number = 0
         self.over = False
-        self.seen = False  # whether who awaits it has looked at the answer, or cares no more
+        self.seen = False  # whether the task that awaits it has read the answer, or needs it no more
         self.cancelled = False
         self.done: Callable[[Pending], object] = _nothing
 
     def result(self) -> Any:
-        """What the server has answered, or its exception with the traceback there as the cause; ClosedError where the
+        """The server's answer, or its exception with the traceback in the server as the cause; ClosedError if the
         handle was closed meanwhile."""
         if self._kind == CANCELLED:
             raise ClosedError("it was closed while this call waited")
@@ -69,7 +69,7 @@ class Pending:
         return self._payload
 
     def put(self, most: int) -> int:
-        """How many of `most` items a put has put that was left."""
+        """How many of `most` items a put that was left has put."""
         if self._kind == RESULT:
             return most
         if self._kind == ERROR:
@@ -78,41 +78,42 @@ class Pending:
 
     @property
     def answer(self) -> Any:
-        """The result as it came, or what the server said of a wait that was cancelled; None for an exception."""
+        """The result as it came, or the server's answer to a cancelled wait; None for an exception."""
         return None if self._kind == ERROR else self._payload
 
     @property
-    def forsaken(self) -> bool:
+    def abandoned(self) -> bool:
         """Whether `abandon` was called."""
         return self._forsaken
 
     @property
     def gives_back(self) -> bool:
-        """Whether it was answered before the server knew that it was left."""
+        """Whether the answer came before the server knew that the request was left."""
         return self._left and self._kind == RESULT
 
     def cancel(self) -> None:
-        """Nobody wants the answer: the wait ends in the server, or what it has answered is given back there.
+        """Give up the answer: the wait ends in the server, or the server takes the result back.
 
-        Where it is not over yet, `done` is called as soon as the server has said so, with `cancelled` true.
-        Not to be called after `result()` was used.
+        If the request is not over yet, `done` is called as soon as the server has confirmed this, with `cancelled`
+        true.
+        Must not be called after `result()` was used.
         """
         self._requests.cancel(self)
 
     def void(self) -> None:
-        """The same where it must not have happened: items that were put are taken back, too."""
+        """Do the same for a request that must not take effect: items that were put are taken back, too."""
         self._requests.void(self)
         self.cancel()
 
     @property
     def done_at_last(self) -> bool:
-        """Of a put that was left: whether it is done all the same, and not taken back, or was refused."""
+        """Whether a put that was left is done all the same, and not taken back, or was refused."""
         if self.voided or self._kind == CANCELLED:
             return False
         return type(self._payload) is list if self._kind == RESULT else self.over
 
     def abandon(self) -> None:
-        """The same by `done`, where nobody will ever come back: what a cancelled wait ends with is given up, too."""
+        """Do the same from `done`, if nobody will come back: the lock of a cancelled wait is given up, too."""
         self._requests.abandon(self)
 
     def _finish(self, kind: int, payload: Any) -> None:
@@ -131,11 +132,11 @@ class Requests:
 
     def __init__(self, connection: End, shown: str) -> None:
         self._stream = self.stream = ClientConnection(connection)
-        self.later = 0  # messages that were sent by a thread of their own
+        self.later = 0  # messages that a thread of their own has sent
         self._shown = shown
         self._numbers = itertools.count(1)
         self._pending: dict[int, Pending] = {}
-        self._lock = threading.RLock()  # of all of this but what only the reading thread touches
+        self._lock = threading.RLock()  # guards everything here except the reading thread's own data
         self._reader: threading.Thread | None = None
         self._gone: ServerGoneError | None = None
         self._outgoing: deque[tuple[Message, threading.Event]] = deque()
@@ -150,7 +151,7 @@ class Requests:
         done: Callable[[Pending], object],
         watch: Watch | None = None,
     ) -> Pending:
-        """Send a request; `done` is called with its answer, by another thread, perhaps before this returns."""
+        """Send a request. Another thread calls `done` with its answer, perhaps before this returns."""
         pending = Pending(self, ident, method, args, thread)
         pending.done = done
         sent = None
@@ -167,13 +168,13 @@ class Requests:
                 except (RuntimeError, MemoryError):  # it will not be sent
                     del self._pending[pending.number]
                     raise
-            if sent is not None:  # what is beside its pickle is the caller's, who may change it then
+            if sent is not None:  # data beside the pickle is the caller's, who may change it after this call
                 self._await_sent(sent, watch)
         except StandsStill:
             self._take_out(pending, sent)
             raise
         except BaseException:
-            if pending.number in self._pending:  # a signal handler raised it: nobody will want the answer
+            if pending.number in self._pending:  # a signal handler raised: nobody will want the answer
                 self.cancel(pending)
             raise
         return pending
@@ -187,7 +188,7 @@ class Requests:
             seconds = watch.look(self._stream)
 
     def _take_out(self, pending: Pending, sent: threading.Event | None) -> None:
-        """It is not sent any more, or, where that has begun, forgotten by the server."""
+        """Remove the message before it is sent; if its sending has begun, make the server forget the request."""
         with self._lock:
             entry = next((each for each in self._outgoing if each[1] is sent), None)
             if entry is not None:
@@ -197,8 +198,8 @@ class Requests:
         pending.void()
 
     def _see_to_reader(self) -> None:
-        """With the lock. Where no thread can be started, the next who asks tries again."""
-        if COOPERATIVE:  # a greenlet, which a fork copies: as a thread it would be missed there
+        """Start the reading thread, under the lock. If no thread can be started, the next request tries again."""
+        if COOPERATIVE:  # a greenlet, which a fork copies; as a `Thread` it would be missing in the child
             if self._reader is None:
                 self._reader = threading.current_thread()
                 _thread.start_new_thread(self._read, ())
@@ -211,11 +212,11 @@ class Requests:
                 raise
 
     def _send(self, message: Message) -> threading.Event | None:
-        """With the lock. Of the end of the connection the thread that reads hears, too.
+        """Send a message, under the lock. The reading thread also notices the end of the connection.
 
-        A large message may go in pieces, and a signal handler might raise between them, or send something itself. So
-        it is sent by a thread that no handler interrupts, with whatever is to be sent meanwhile; the answer tells when
-        that is done.
+        A large message may go in pieces, and a signal handler might raise between them, or send something itself. So a
+        thread that no handler interrupts sends it, together with all messages that are to be sent meanwhile. The event
+        that this answers is set when the message is sent.
         """
         if not self._outgoing and not self._sending and type(message) is bytes and len(message) <= WHOLE:
             self._sending = True
@@ -226,7 +227,7 @@ class Requests:
                 self._sending = False
                 if self._stream.gone < self._stream.length:  # the server does not read now
                     self._outgoing.appendleft((message[self._stream.gone :], threading.Event()))
-                if self._outgoing:  # of a signal handler, too
+                if self._outgoing:  # perhaps of a signal handler
                     self._see_to_rest()
             return None
         entry = message, threading.Event()
@@ -234,7 +235,7 @@ class Requests:
         if not self._sending:
             try:
                 self._see_to_rest()
-            except (RuntimeError, MemoryError):  # there is no room for a thread
+            except (RuntimeError, MemoryError):  # no thread can be started
                 self._outgoing.remove(entry)
                 raise
         return entry[1] if type(message) is list else None
@@ -243,7 +244,7 @@ class Requests:
         background(self._send_rest, name="sharedkit requests").start()
 
     def _send_rest(self) -> None:
-        """In that thread, until nothing is left to send."""
+        """Run the sending thread, until nothing is left to send."""
         with self._lock:
             if self._sending:
                 return
@@ -266,7 +267,7 @@ class Requests:
             self._send(join(0, (ident, method, args, thread, ())))
 
     def tell_soon(self, ident: int, method: str, args: tuple[Any, ...]) -> None:
-        """The same at once if there is room, else as soon as there is: this waits for no server, if that is stopped."""
+        """Do the same at once if there is room, else later; never wait for the server, which may be stopped."""
         message: Any = join(0, (ident, method, args, 0, ()))
         if self._lock.acquire(timeout=LOCK_SECONDS):
             try:
@@ -277,18 +278,18 @@ class Requests:
                     self._see_to_rest()
             finally:
                 self._lock.release()
-        else:  # who has it waits for the server
+        else:  # the thread that holds the lock waits for the server
             background(self.tell, args=(ident, method, args)).start()
 
     def _send_now(self, message: bytes) -> bool:
-        """Whether it went, whole. It does so, or not at all: it is short."""
+        """Whether the message was sent. It is short, so it is sent whole or not at all."""
         try:
             return self._stream.connection.send(message, socket.MSG_DONTWAIT) == len(message)
         except OSError as error:
-            return not isinstance(error, BlockingIOError)  # where the connection has ended, nobody listens
+            return not isinstance(error, BlockingIOError)  # if the connection has ended, nobody reads it
 
     def cancel(self, pending: Pending) -> None:
-        """As `Pending.cancel`."""
+        """Do what `Pending.cancel` says."""
         with self._lock:
             if pending._left:
                 return
@@ -300,7 +301,7 @@ class Requests:
             self._undo(pending)
 
     def void(self, pending: Pending) -> None:
-        """As `Pending.void`, which cancels it then; what is answered already stays as it is, if it is a put."""
+        """Do the first part of `Pending.void`, which then cancels. A put that is answered already stays as it is."""
         with self._lock:
             pending.voided = pending.number in self._pending
 
@@ -315,7 +316,7 @@ class Requests:
         self.tell(pending._ident, "undo", (pending._method, pending._args, pending._payload), pending._thread)
 
     def abandon(self, pending: Pending) -> None:
-        """As `Pending.abandon`."""
+        """Do what `Pending.abandon` says."""
         if pending._kind != ERROR:
             pending._forsaken = True
             self.cancel(pending)
@@ -329,19 +330,19 @@ class Requests:
                 number = number_of(message)
                 try:
                     kind, payload = content_of(message)
-                except Exception as strange:  # a class that is not here, mostly
+                except Exception as strange:  # usually a class that does not exist here
                     kind, payload = ERROR, (strange, "")
                 del message
                 with self._lock:
                     pending = self._pending.pop(number, None)
-                    if pending is None:  # it was cancelled when it had been answered
+                    if pending is None:  # it was cancelled after it had been answered
                         continue
                     pending._kind, pending._payload = kind, payload
                     left = pending._left
                 if left and kind == RESULT:
                     self._undo(pending)
                 pending._finish(kind, payload)
-                del pending, payload  # nothing is kept until the next comes: its task may be forgotten before
+                del pending, payload  # no reference is kept until the next message: its task may be forgotten before
         except (EOFError, OSError) as end:
             error = end
         finally:
@@ -358,7 +359,7 @@ class Requests:
         return self._gone is None and self._stream.connection.is_open()
 
     def end_in_child(self) -> None:
-        """Its answers go to the parent, and so does its connection; whoever waits for one here waits for nothing."""
+        """Detach these requests in a forked child: the parent gets their answers, so nobody here must wait for one."""
         self._lock = threading.RLock()
         self._gone = ServerGoneError(f"the server at {self._shown} answers the process that was forked, not its child")
         self._sending = False

@@ -17,7 +17,7 @@ __all__ = ["RWLock"]
 
 
 class _Side:
-    """Reading or writing, with the face of a Lock."""
+    """Reading or writing, with the interface of a Lock."""
 
     def __init__(self, whole: RWLock, what: str, locked: Callable[[], bool]) -> None:
         self._whole = whole
@@ -70,12 +70,12 @@ class _Side:
 class RWLock(Handle):
     """RWLock(*, name=None, exist_ok=False, persist=False, seats=192)
 
-    A lock that many threads hold to read or one to write: `with rw.reader:`, `with rw.writer:`. While somebody waits to
-    write nobody new begins to read. It cannot be upgraded, and who reads must not begin to read again. What a process
-    held that dies is free; of a writer's death those are warned who come before the next writer's release. `with` on
-    the handle itself closes it.
+    A lock that many readers or one writer can hold: `with rw.reader:`, `with rw.writer:`. While a writer waits, no new
+    reader begins to read. A read lock cannot be upgraded, and a reader must not acquire it a second time. A lock held
+    by a dead process is free. When a writer dies, everybody who reads or writes gets an OwnerDiedWarning until a writer
+    has released in order: `owner_died`. `with` on the handle itself closes it.
 
-    Raises FileExistsError when the name is taken, ValueError when what is there is not an RWLock.
+    Raises FileExistsError when the name is taken, ValueError when the existing structure is not an RWLock.
     """
 
     kind = "RWLock"
@@ -92,7 +92,7 @@ class RWLock(Handle):
             got, died = self._call(f"acquire_{what}", willing, wait, request=request, bound=bound_of(willing, wait))
         except StandsStill:
             return False
-        warn_if(died, self._name)  # where the warning is an error, the lock is not ours
+        warn_if(died, self._name)  # if the warning is raised as an error, `taking` gives the lock back
         return bool(got)
 
     async def _atake(self, what: str, blocking: bool, timeout: float | None) -> bool:
@@ -127,7 +127,7 @@ class RWLock(Handle):
     def acquire_read(
         self, request: Request, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
     ) -> bool:
-        """Begin to read beside others, and say whether that came about before `timeout` seconds were over.
+        """Begin to read, together with other readers; wait as `Lock.acquire` does. Returns whether it was in time.
 
         Raises as `Lock.acquire` does.
         """
@@ -135,14 +135,14 @@ class RWLock(Handle):
 
     @giving
     def release_read(self, request: Request) -> None:
-        """End reading, in any thread; NotLockedError where this process does not read."""
+        """End reading, in any thread; NotLockedError if this process does not read."""
         self._call("release_read", request=request)
 
     @taking
     def acquire_write(
         self, request: Request, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
     ) -> bool:
-        """Begin to write alone, and say whether that came about before `timeout` seconds were over.
+        """Begin to write, alone; wait as `Lock.acquire` does. Returns whether it was in time.
 
         Raises as `Lock.acquire` does.
         """
@@ -150,28 +150,28 @@ class RWLock(Handle):
 
     @giving
     def release_write(self, request: Request) -> None:
-        """End writing; NotLockedError where nobody writes."""
+        """End writing; NotLockedError if nobody writes."""
         self._call("release_write", request=request)
 
     @property
     def reader(self) -> _Side:
-        """Reading, with the face of a Lock."""
+        """The read side, with the interface of a Lock."""
         self._ensure_open()
         return _Side(self, "read", lambda: bool(self.statistics().readers))
 
     @property
     def writer(self) -> _Side:
-        """Writing, with the face of a Lock."""
+        """The write side, with the interface of a Lock."""
         self._ensure_open()
         return _Side(self, "write", lambda: self.statistics().writer is not None)
 
     @property
     def owner_died(self) -> bool:
-        """Whether a writer died writing, and no other has ended in order since."""
+        """Whether a writer died while writing and no later writer has released in order since."""
         return self.statistics().owner_died
 
     def statistics(self) -> RWLockStatistics:
-        """Who writes, how many read and how many wait, as one frozen picture."""
+        """Return the writer, how many read and how many wait: an RWLockStatistics."""
         picture: RWLockStatistics = self._call("statistics")
         return picture
 

@@ -21,11 +21,12 @@ MOST = (1 << 31) - 1  # as in shared memory and in multiprocessing
 class Semaphore(Structure):
     """Semaphore(value=1, *, name=None, exist_ok=False, persist=False, seats=192)
 
-    `threading.Semaphore`: `acquire` takes one of `value` permits and waits where there is none, `release` adds some,
-    also more than were taken. `block=` is `blocking=`. `with` takes a permit; it does not close the handle.
+    `threading.Semaphore`: `acquire` takes one of `value` permits and waits if none is free; `release` adds permits,
+    also more than were taken. `acquire` also accepts `block=` for `blocking=`. `with` takes a permit; it does not close
+    the handle.
 
-    Raises ValueError for a negative `value`, FileExistsError when the name is taken, ValueError when what is there is
-    not a semaphore that began with the same value.
+    Raises ValueError for a negative `value`, FileExistsError when the name is taken, ValueError when the existing
+    structure is not a semaphore that began with the same value.
     """
 
     kind = "Semaphore"
@@ -50,9 +51,9 @@ class Semaphore(Structure):
     def acquire(
         self, request: Request, blocking: bool = True, timeout: float | None = None, *, block: bool | None = None
     ) -> bool:
-        """Take one permit, waiting up to `timeout` seconds, for ever where it is None; whether that came about.
+        """Take one permit; with `blocking`, wait up to `timeout` seconds (None: for ever).
 
-        Raises ValueError for a timeout together with `blocking=False`.
+        Returns whether it was taken. Raises ValueError for a timeout together with `blocking=False`.
         """
         willing, timeout = _checked(blocking if block is None else block, timeout)
         if timeout is None or timeout <= LONGEST:
@@ -78,17 +79,17 @@ class Semaphore(Structure):
 
     @giving
     def release(self, request: Request, n: int = 1) -> None:
-        """Add `n` permits and wake as many threads. ValueError for less than one, or more than were taken of a bounded
-        one; OverflowError past 2**31 - 1.
+        """Release `n` permits and wake as many waiters. ValueError if `n` is below 1, or, for a BoundedSemaphore, above
+        the number of permits taken; OverflowError past 2**31 - 1.
         """
         self._call("release", how_many(n), request=request)
 
     def get_value(self) -> int:
-        """How many permits are free now."""
+        """Return how many permits are free now."""
         return self.statistics().value
 
     def locked(self) -> bool:
-        """Whether no permit is free now, as `multiprocessing.Semaphore` calls it from Python 3.14 on."""
+        """Whether no permit is free now; `multiprocessing.Semaphore` has it under this name from Python 3.14 on."""
         return self.get_value() == 0
 
     @taking
@@ -114,7 +115,7 @@ class Semaphore(Structure):
         await aend(self._ensure_open(), self._ident, "release_one")
 
     def statistics(self) -> SemaphoreStatistics:
-        """How many permits are free, who holds how many, and how many threads wait, as one frozen picture."""
+        """Return the free permits, how many each process holds, and how many threads wait: a SemaphoreStatistics."""
         picture: SemaphoreStatistics = self._call("statistics")
         return picture
 
@@ -136,8 +137,8 @@ def _checked(blocking: bool, timeout: float | None) -> tuple[bool, float | None]
 class BoundedSemaphore(Semaphore):
     """BoundedSemaphore(value=1, *, name=None, exist_ok=False, persist=False, seats=192)
 
-    `threading.BoundedSemaphore`: a Semaphore whose free permits never exceed the `value` that it began with. The
-    permits of a process that dies come back.
+    `threading.BoundedSemaphore`: a Semaphore whose number of free permits never exceeds its initial `value`. When a
+    process dies, the permits that it held are free again.
 
     Raises as Semaphore does.
     """

@@ -1,7 +1,7 @@
-"""The server process: a `multiprocessing.managers.Server` whose connections become channels of one loop.
+"""The server process: a `multiprocessing.managers.Server` whose connections are served by one loop.
 
-Listening, the authkey and the first request are multiprocessing's own, and are done by a thread a connection, which
-has not long for it. What comes then belongs to the loop.
+Listening, the authkey and the first request are multiprocessing's own. A thread for each connection handles them,
+within a short time limit. The loop handles all later messages.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from sharedkit.manager.states.executor import end_workers
 
 __all__ = ["Manager", "end_with"]
 
-HANDSHAKE_SECONDS = 10.0  # within which who connects has shown the authkey and said what it wants
-END_SECONDS = 2.0  # for the workers of executors to end, when the server does
-LOOK_SECONDS = 0.1  # between two looks for the owner, where the system does not tell of its end
+HANDSHAKE_SECONDS = 10.0  # seconds for a new connection to show the authkey and send its first request
+END_SECONDS = 2.0  # seconds for the workers of executors to end, when the server ends
+LOOK_SECONDS = 0.1  # seconds between two checks of the owner, if the system does not report its end
 OURS = ("kit_session", "kit_calls")
 
 
 class _Guest:
-    """A connection that has not shown the authkey yet. It is hung up on when its time is over."""
+    """A connection that has not shown the authkey yet. It is closed when its time is over."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -59,15 +59,15 @@ class _Guest:
             self.connection.close()
 
     def expire(self) -> None:
-        """Have the thread that reads from it see its end."""
-        with self._lock, contextlib.suppress(OSError):  # it may have reset the connection
+        """Make the thread that reads from the connection see its end."""
+        with self._lock, contextlib.suppress(OSError):  # the client may have reset the connection
             if not self._done:
                 with socket_of(self.connection.fileno()) as end:
                     end.shutdown(socket.SHUT_RDWR)
 
 
 class Server(BaseServer):
-    """Serves our channels in the thread that calls `serve_forever`, and multiprocessing's proxies as ever."""
+    """Serves the kit's connections in the thread that calls `serve_forever`, and multiprocessing's proxies as usual."""
 
     listener: Any
     authkey: bytes
@@ -78,36 +78,36 @@ class Server(BaseServer):
         self.loop = Loop()
 
     def serve_forever(self) -> None:
-        """Until an exception, KeyboardInterrupt mostly, or a `shutdown` ends it."""
+        """Run until an exception, usually KeyboardInterrupt, or a `shutdown` ends it."""
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection a thread of each client
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each thread of each client has a connection
         self.stop_event = threading.Event()
         background(self.accepter).start()
         self.loop.run()
 
     def accepter(self) -> None:
-        """Hand over each connection to a thread, as multiprocessing's does, but never spin where there is no room."""
+        """Give each connection to a thread, as multiprocessing does, but never spin if no resources are left."""
         while True:
             try:
                 guest = _Guest(self.listener.accept())
-            except OSError:  # no descriptor left, or a client that has gone again
+            except OSError:  # no descriptor is left, or the client has disconnected
                 time.sleep(0.01)
                 continue
             self.loop.soon(partial(self._limit, guest))
             try:
                 background(self._receive, args=(guest,)).start()
-            except (RuntimeError, MemoryError):  # no room for a thread now; there may be for the next
+            except (RuntimeError, MemoryError):  # no thread can be started now, but perhaps for the next connection
                 guest.turn_away()
                 time.sleep(0.01)
 
     def _receive(self, guest: _Guest) -> None:
         connection = guest.connection
         try:
-            # Nothing is unpickled before the authkey was shown, and no message is longer than 256 bytes.
+            # Nothing is unpickled before the authkey is shown, and no message before that is longer than 256 bytes.
             deliver_challenge(connection, self.authkey)
             answer_challenge(connection, self.authkey)
             _, method, args, kwds = connection.recv()
-        except FAULTS:  # a stranger; it has been told what can be told
+        except FAULTS:  # a stranger, which has been told all that it may know
             guest.turn_away()
             return
         guest.done()
@@ -117,7 +117,7 @@ class Server(BaseServer):
             self._serve_as_ever(connection, method, args, kwds)
 
     def _serve_as_ever(self, connection: Connection, method: str, args: Any, kwds: Any) -> None:
-        """What `BaseManager` and its proxies ask."""
+        """Serve the requests of `BaseManager` and its proxies."""
         with contextlib.suppress(SystemExit), connection:
             try:
                 if method not in self.public:
@@ -130,7 +130,7 @@ class Server(BaseServer):
                     connection.send(("#TRACEBACK", traceback.format_exc()))
 
     def shutdown(self, c: Connection) -> None:
-        """What `BaseManager.shutdown` asks for."""
+        """Serve the request of `BaseManager.shutdown`."""
         c.send(("#RETURN", None))
         self.loop.soon(self.loop.stop)
 
@@ -142,12 +142,12 @@ class Server(BaseServer):
     def _admit(self, connection: Connection, method: str, args: Any) -> None:
         try:
             self._let_in(connection, method, *args)
-        except FAULTS:  # it has the authkey, and asks what makes no sense, or has gone again
+        except FAULTS:  # a client with the authkey sends nonsense, or has disconnected
             report()
             connection.close()
 
     def _let_in(self, connection: Connection, method: str, protocol: int, *args: Any) -> None:
-        """Begin a session, or open a further channel of one."""
+        """Begin a session, or open a further connection of one."""
         refusal: tuple[str, str] | None = None
         if type(protocol) is not int:
             raise TypeError(f"a protocol has a number, not {type(protocol).__name__}")
@@ -177,19 +177,19 @@ class Server(BaseServer):
 
 
 class Manager(BaseManager):
-    """`multiprocessing`'s manager with our server behind it."""
+    """`multiprocessing`'s manager with the kit's server behind it."""
 
     _Server = Server
 
     def get_server(self) -> Server:
-        """Our server, listening; multiprocessing's own method always makes its own."""
+        """The kit's server, listening; multiprocessing's own method always makes its own."""
         inner: Any = self
         return Server(inner._registry, inner._address, inner._authkey, inner._serializer)
 
 
 def end_with(owner: int) -> None:
-    """End this process as soon as the process `owner`, which has started it, has ended, however that came about, or
-    sends it SIGTERM. The executors' workers end first, so that nothing of theirs is left in shared memory."""
+    """End this process as soon as the process `owner`, which has started it, has ended in any way, or sends it SIGTERM.
+    The executors' workers end first, so that nothing of theirs is left in shared memory."""
     here = os.getpid()
 
     def end() -> None:
@@ -199,7 +199,7 @@ def end_with(owner: int) -> None:
 
     def terminate(number: int, _frame: object) -> None:
         signal.signal(number, signal.SIG_DFL)
-        if os.getpid() == here:  # and no worker that was forked
+        if os.getpid() == here:  # and not in a forked worker
             end()
         os.kill(os.getpid(), number)
 
@@ -213,9 +213,9 @@ def end_with(owner: int) -> None:
 
 
 def _await_end_of(owner: int) -> None:
-    """Where the system gives no pidfd (before Linux 5.3, in gVisor, under an old seccomp profile), by looking."""
+    """Wait for the owner's end; without a pidfd (before Linux 5.3, gVisor, an old seccomp profile), by polling."""
     since = begun(owner)
-    child = os.getppid() == owner  # not so where a launcher stands between, as with programs of one file
+    child = os.getppid() == owner  # not so if a launcher stands between, as with one-file programs
     with contextlib.suppress(OSError, AttributeError):
         watched = os.pidfd_open(owner)
         if not has_ended(owner, since):

@@ -1,4 +1,4 @@
-"""One connection of a client in the server: requests come in whole or in pieces, answers go out as fast as it reads."""
+"""One connection of a client in the server: requests come whole or in pieces, answers go as fast as it reads."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ __all__ = ["ServerConnection"]
 CHUNK = 1 << 16
 MOST_AT_ONCE = 4096  # messages that are read before the first of them is served
 LONGEST_CANCEL = 256
-NUMBERS = 1 << 56  # as many fit into a message
-UNANSWERED = frozenset({"arrived", "release", "ticket", "undone"})  # may come without a number
+NUMBERS = 1 << 56  # a message has room for this many numbers
+UNANSWERED = frozenset({"arrived", "release", "ticket", "undone"})  # requests that may come without a number
 
 
 def _cancelled_by(message: bytes) -> int:
-    """The number of the request that the message is to end; 0 where it is something else."""
+    """The number of the request that the message cancels; 0 if it is no such message."""
     with suppress(*FAULTS):
         if number_of(message) == 0:
             ident, method, args, _, _ = content_of(message)
@@ -54,8 +54,7 @@ def _cancelled_by(message: bytes) -> int:
 
 
 def _left_in(messages: list[bytes]) -> set[int]:
-    """The numbers of requests that come together with the word that nobody wants them any more: a server that stood
-    still finds both."""
+    """The numbers of requests that came together with their cancellation: a server that stood still reads both."""
     there: set[int] = set()
     left: set[int] = set()
     for message in messages:
@@ -66,14 +65,15 @@ def _left_in(messages: list[bytes]) -> set[int]:
 
 
 class _Nonsense(Exception):
-    """Raised where who has the authkey does not speak our language."""
+    """Raised if a client with the authkey does not follow the protocol."""
 
 
 class ServerConnection:
-    """Many requests may be under way in it. It is over when its client has ended it and all of them are answered.
+    """A connection with any number of requests under way. It is over when its client has ended it and all of them are
+    answered.
 
-    `waiting` are the calls that wait, by number; `_outgoing` what the client has not read yet, with the call that it
-    answers: what never went out whole is taken back.
+    `waiting` are the waiting calls, by number. `_outgoing` is the data that the client has not read yet, with the call
+    that it answers: an answer that was never sent whole is taken back.
     """
 
     def __init__(self, registry: ObjectRegistry, loop: Loop, connection: Connection, session: Session) -> None:
@@ -84,7 +84,8 @@ class ServerConnection:
         self._connection = connection
         self.descriptor = connection.fileno()
         self._incoming = bytearray()
-        self._large: memoryview | None = None  # a message that is too large for that, and how much of it is there
+        # a message that is too large for `_incoming`, and how much of it has come
+        self._large: memoryview | None = None
         self._filled = 0
         self._outgoing: deque[tuple[memoryview, Call | None, Any]] = deque()
         self._ended = False
@@ -101,7 +102,7 @@ class ServerConnection:
                 self._flush()
             if events & ~select.EPOLLOUT and not self._ended:
                 self._read(gone=bool(events & (select.EPOLLHUP | select.EPOLLERR)))
-        except FAULTS:  # who has the authkey asks what makes no sense
+        except FAULTS:  # a client with the authkey sends nonsense
             report()
             self.close()
 
@@ -133,7 +134,7 @@ class ServerConnection:
             return
         incoming = self._incoming
         if not incoming and len(chunk) > 4 and int.from_bytes(chunk[:4], "big") == len(chunk) - 4:
-            self._serve(chunk[4:])  # as nearly always: one message, whole
+            self._serve(chunk[4:])  # nearly always: one whole message
             return
         incoming += chunk
         messages: list[bytes] = []
@@ -166,8 +167,8 @@ class ServerConnection:
             messages.append(whole)
 
     def _is_left(self, number: int) -> bool:
-        """Whether word is there already that nobody wants that request of a large message any more."""
-        if not number:  # nobody can leave what has no answer
+        """Whether the cancellation of that large request has come already."""
+        if not number:  # a request without an answer cannot be cancelled
             return False
         with suppress(OSError), socket_of(self.descriptor) as end:
             head = end.recv(LONGEST_CANCEL, socket.MSG_PEEK | socket.MSG_DONTWAIT)
@@ -176,12 +177,12 @@ class ServerConnection:
         return False
 
     def _drop(self, message: bytes | memoryview) -> None:
-        """A request that was left before it was begun is not begun. The word of that has the answer."""
+        """Skip a request that was cancelled before it began. Its cancellation gets the answer."""
         with suppress(*FAULTS):
             self.registry.release(self.session, check_envelope(content_of(message))[4])
 
     def _next(self) -> bytes | None:
-        """The next message, if it is there whole. The rest of a large one is read to where it is to be."""
+        """The next message, if it has come whole. The rest of a large one is read directly into its own memory."""
         incoming = self._incoming
         begin, end = bounds(incoming)
         if end < begin:
@@ -220,7 +221,7 @@ class ServerConnection:
             check(state.kind, method, args)
             if not number and (state is not registry or method not in UNANSWERED):
                 raise ValueError(f"{method} is answered, and needs a number")
-        except FAULTS as error:  # a class that is not here, mostly, or what is no request of ours
+        except FAULTS as error:  # usually a class that does not exist here, or no request of the kit's
             self.answer(Call(self, number, registry, "", (), 0), ERROR, failed(error))
             return
         Call(self, number, state, method, args, thread).begin()
@@ -231,11 +232,11 @@ class ServerConnection:
         call = self.waiting.get(args[0])
         if call is not None:
             call.cancel()
-        else:  # it was answered meanwhile; who has cancelled it waits for this word
+        else:  # it was answered meanwhile; the client waits for this confirmation
             self.send(join(args[0], (CANCELLED, None)))
 
     def _undo(self, state: Any, args: tuple[Any, ...], thread: int) -> None:
-        """Take back what was answered: the client says what, and to which request."""
+        """Take back a result: the client says which one, and to which request it belonged."""
         if len(args) != 3 or type(args[0]) is not str:
             raise TypeError("what is taken back is a method, its arguments and its result")
         if check_result(state.kind, *args):
@@ -245,7 +246,7 @@ class ServerConnection:
     # --- what goes out
 
     def answer(self, call: Call, kind: int, payload: Any) -> None:
-        """Send the answer of `call`, or take it back where that is no use."""
+        """Send the answer of `call`, or take the result back if it cannot be sent."""
         if call.number:
             try:
                 message = join(call.number, (kind, payload))
@@ -260,7 +261,7 @@ class ServerConnection:
     def send(self, message: Message, call: Call | None = None, result: Any = None) -> None:
         """Send `message`, which answers `call` with `result`, at once or as soon as the client reads.
 
-        What is beside its pickle must not change any more.
+        Data beside its pickle must not change any more.
         """
         if self.closed:
             if call is not None:
@@ -310,9 +311,9 @@ class ServerConnection:
     # --- the end
 
     def _end(self) -> None:
-        """The client asks no more. It may still read: a wait that it has left is answered before the end.
+        """Note that the client sends no more. It may still read: a wait that it has left is answered before the end.
 
-        Where it is gone whole, as one that died is, `close` ends its waits as what they are: nobody's.
+        If the client is gone altogether, as one that died is, `close` ends its waits, since nobody reads their answers.
         """
         self._ended = True
         self.loop.forget(self.descriptor)
@@ -330,7 +331,7 @@ class ServerConnection:
             self.close()
 
     def close(self) -> None:
-        """Hang up. What the client waits for ends, and what it was not sent is taken back."""
+        """Close the connection. The client's waits here end, and results that were not sent to it are taken back."""
         if self.closed:
             return
         self.closed = self._ended = True

@@ -1,4 +1,4 @@
-"""What a server knows of one client process."""
+"""A server's data about one client process."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ TICKETS = 1024
 
 
 class Connection(Protocol):
-    """One connection of the client, as far as its session knows it."""
+    """One connection of the client, as its session sees it."""
 
     descriptor: int
     loop: Loop
     waiting: dict[int, Any]
-    """Its calls that wait, by number."""
+    """The connection's waiting calls, by number."""
 
     def close(self) -> None:
-        """End it, and the waits of its calls."""
+        """End the connection, and the waits of its calls."""
 
 
 class Session:
-    """One client process, from its first connection, `life`, to the end of that one."""
+    """One client process; it begins and ends with its first connection, `life`."""
 
     def __init__(self, pid: int) -> None:
         self.ident = secrets.token_hex(8)
@@ -36,16 +36,17 @@ class Session:
         self.dead = False
         self.life: Connection | None = None
         self.channels: set[Connection] = set()
-        self.ticket: str | None = None  # of the fork that it came by,
-        self.arrived = False  # and whether it knows that it has come
-        self.redeemed: deque[str] = deque(maxlen=TICKETS)  # by children that were forked, which may be told of again
+        self.ticket: str | None = None  # the ticket of the fork that began this process,
+        self.arrived = False  # and whether the child knows this session
+        # tickets used by forked children; further messages may name them
+        self.redeemed: deque[str] = deque(maxlen=TICKETS)
 
     def waiting_in(self, state: Any) -> list[Any]:
-        """Its calls that wait in `state`."""
+        """The session's calls that wait in `state`."""
         return [call for channel in self.channels for call in channel.waiting.values() if call.state is state]
 
     def is_open(self) -> bool:
-        """Whether the client lives, asked of the system: we may not have read of its end yet."""
+        """Whether the client lives, according to the system: the server may not have read of its end yet."""
         if self.dead or self.life is None:
             return False
         with suppress(OSError), socket_of(self.life.descriptor) as end:

@@ -20,13 +20,14 @@ _NOTHING = pack(None)
 class Set(SetFace, Handle):
     """Set(iterable=(), /, *, name=None, exist_ok=False, persist=False, seats=192)
 
-    A `set` behind a server. Members are what can be keys of a Dict, and equal exactly when Python says so; the server
-    never unpickles them. Each single operation is atomic, and so is `update`; iteration goes over a snapshot, in the
-    order in which members were added. `insert` adds and says whether the member was new. Operators such as `|`, and
-    `union` and its like, answer plain sets; what else changes many members does so in one atomic step a member.
+    A `set` behind a server. Members can be whatever can be a key of a Dict, and are equal exactly when Python says so;
+    the server never unpickles them. Each single operation is atomic, and so is `update`; iteration goes over a
+    snapshot, in the order in which members were added. `insert` adds a member and returns whether it was new. Operators
+    such as `|`, and methods such as `union`, return plain sets. Other methods that change many members take one atomic
+    step for each member.
 
-    Raises FileExistsError when the name is taken, ValueError when what is there is not a set, TypeError for what cannot
-    be a key.
+    Raises FileExistsError when the name is taken, ValueError when the existing structure is not a set, TypeError for a
+    member that cannot be a key.
     """
 
     kind = "Set"
@@ -41,18 +42,18 @@ class Set(SetFace, Handle):
         persist: bool = False,
         seats: int = DEFAULT_SEATS,
     ) -> None:
-        entries = _entries(iterable)  # what cannot be sent is an error before anything is made
+        entries = _entries(iterable)  # a member that cannot be sent raises before anything is made
         self._create(name, exist_ok, persist, seats, {})
         if entries:
             self._call("insert", entries)
 
     def insert(self, member: Any, /) -> bool:
-        """Add `member` in one step, and say whether it was new: of many who insert the same, one is told so."""
+        """Add `member` in one step and return whether it was new: of many concurrent inserts, one returns True."""
         self._ensure_open()
         return bool(self._call("insert", [(*form_and_first(member), _NOTHING)]))
 
     def update(self, *others: Iterable[Any]) -> None:
-        """Add what is in any of the others, all in one step."""
+        """Add the members of all the others, in one step."""
         self._ensure_open()
         self._call("insert", _entries(chain.from_iterable(others)))
 
@@ -61,7 +62,7 @@ class Set(SetFace, Handle):
         return bool(self._call("discard", form_of(member)))
 
     def pop(self) -> Any:
-        """Remove and return a member, the one that was added last, in one step. KeyError when there is none."""
+        """Remove and return the member that was added last, in one step. KeyError if the set is empty."""
         try:
             form, (first, _) = self._call("popitem")
         except KeyError:
@@ -69,7 +70,7 @@ class Set(SetFace, Handle):
         return key_of(form, first)
 
     def clear(self) -> None:
-        """Remove everything, in one step."""
+        """Remove all members, in one step."""
         self._call("clear")
 
     def __contains__(self, member: object) -> bool:
@@ -83,7 +84,7 @@ class Set(SetFace, Handle):
         return iter([key_of(form, first) for form, first in self._call("keys")])
 
     def statistics(self) -> DictStatistics:
-        """The number of members and who is attached, at this moment."""
+        """Return the number of members and the attached processes at this moment: a DictStatistics."""
         picture: DictStatistics = self._call("statistics")
         return picture
 

@@ -1,4 +1,4 @@
-"""The sockets below the connections."""
+"""The sockets of the connections."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ __all__ = ["End", "is_open", "socket_of", "tune"]
 
 
 class End(socket.socket):
-    """A client's end of a connection. One that is forgotten, with its thread mostly, is closed without a word."""
+    """A client's end of a connection. A forgotten one, usually with its thread, is closed silently."""
 
     def __del__(self) -> None:
-        with suppress(AttributeError):  # a signal handler has ended its making
+        with suppress(AttributeError):  # a signal handler has interrupted its creation
             self.close()
 
     def hang_up(self) -> None:
-        """End the connection for both sides and for all threads; the descriptor stays taken until it is closed."""
+        """End the connection for both sides and for all threads; the descriptor stays in use until it is closed."""
         with suppress(OSError):
             self.shutdown(socket.SHUT_RDWR)
 
     def is_open(self) -> bool:
-        """Whether the other side has not ended it yet."""
+        """Whether the other side has not ended the connection yet."""
         return is_open(self)
 
 
 def is_open(end: socket.socket) -> bool:
-    """Whether the other side has not ended the connection yet, asked of the system; nothing is taken from it."""
+    """Whether the other side has not ended the connection yet, according to the system; no data is consumed."""
     try:
         return bool(end.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
     except BlockingIOError:
@@ -38,7 +38,7 @@ def is_open(end: socket.socket) -> bool:
 
 @contextmanager
 def socket_of(descriptor: int) -> Iterator[socket.socket]:
-    """The socket behind a descriptor, which stays open. It takes no further one: there may be none left."""
+    """The socket behind a descriptor, which stays open. This needs no further descriptor: there may be none left."""
     end = socket.socket(fileno=descriptor)
     try:
         yield end
@@ -49,7 +49,7 @@ def socket_of(descriptor: int) -> Iterator[socket.socket]:
 def tune(end: socket.socket) -> None:
     """Over TCP: send at once, and notice within two minutes that the other machine has vanished.
 
-    Where nothing is under way it is asked from time to time; it has the same time to say that it has what was sent.
+    An idle connection is probed from time to time; the other machine has the same time to acknowledge sent data.
     """
     if end.family != socket.AF_UNIX:
         end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

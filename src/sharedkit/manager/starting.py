@@ -1,8 +1,8 @@
-"""Starting a server process as multiprocessing starts its own: the same executable, the same command line.
+"""Starts a server process as multiprocessing starts its own: with the same executable and the same command line.
 
-So `multiprocessing.set_executable` and `freeze_support` count, and in a frozen or embedded program no further copy of
-the program runs. What the new process finds in its pipe is a `Service` in place of a Process, and no word of the main
-module, which is not imported again: a script that has no `if __name__ == "__main__":` may start a server.
+So `multiprocessing.set_executable` and `freeze_support` work, and in a frozen or embedded program no further copy of
+the program runs. The new process finds in its pipe a `Service` in place of a Process, and no mention of the main
+module, which is not imported again: a script without `if __name__ == "__main__":` may start a server.
 """
 
 from __future__ import annotations
@@ -25,26 +25,27 @@ SAFE_PATH = "PYTHONSAFEPATH"
 
 
 class Service:
-    """The server to be, on its way to its process, where `multiprocessing.spawn` calls `_bootstrap`."""
+    """The future server, in transit to its process, where `multiprocessing.spawn` calls `_bootstrap`."""
 
     def __init__(self, owner: int, address: str, authkey: bytes, listens: int, safe_path: str | None) -> None:
         self._owner = owner
         self._address = address
         self._authkey = authkey
         self._listens = listens
-        self._safe_path = safe_path  # what the environment said before we made it safe
+        self._safe_path = safe_path  # the value in the environment before `start` set it
 
     def _bootstrap(self, _parent_sentinel: int) -> int:
-        """Serve until the owner ends, or ends us."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the owner, who then ends us
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # whatever the owner ignores, or had blocked when it began us
+        """Serve until the owner ends, or ends this process."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the owner, who then ends this process
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # whatever the owner ignores, or had blocked at the start
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         if self._safe_path is None:
             os.environ.pop(SAFE_PATH, None)
         else:
             os.environ[SAFE_PATH] = self._safe_path
         end_with(self._owner)
-        multiprocessing.current_process().authkey = self._authkey  # workers have it from us, and reach what calls bring
+        # workers inherit it, and can then open the handles in calls
+        multiprocessing.current_process().authkey = self._authkey
         server = Manager(self._address, self._authkey).get_server()
         with contextlib.suppress(BrokenPipeError), os.fdopen(self._listens, "wb") as answer:
             pickle.dump(server.address, answer)
@@ -53,10 +54,11 @@ class Service:
 
 
 def start(address: str, authkey: bytes, listens: int, output: int) -> subprocess.Popen[bytes]:
-    """The process of a server that will listen at `address` and say so through the descriptor `listens`.
+    """The process of a server that will listen at `address` and report that through the descriptor `listens`.
 
-    Raises RuntimeError where no server can be started from here: in a worker that imports its main module, in a frozen
-    program that has not called `multiprocessing.freeze_support()`, in one that has no executable, or none that runs.
+    Raises RuntimeError if no server can be started from here: in a worker that imports its main module, in a frozen
+    program that has not called `multiprocessing.freeze_support()`, in one without an executable, or with one that does
+    not run.
     """
     spawn._check_not_importing_main()  # type: ignore[attr-defined]
     if spawn.is_forking(_arguments()):
@@ -72,7 +74,7 @@ def start(address: str, authkey: bytes, listens: int, output: int) -> subprocess
     service = Service(os.getpid(), address, authkey, listens, os.environ.get(SAFE_PATH))
     begin = os.memfd_create("sharedkit-server", 0)
     try:
-        # All of it is there before the process is: nobody waits for anybody who may be gone.
+        # All of it is written before the process exists: no process waits for another that may be gone.
         with os.fdopen(os.dup(begin), "wb") as file:
             pickle.dump(_preparation(), file)
             pickle.dump(service, file)
@@ -81,8 +83,8 @@ def start(address: str, authkey: bytes, listens: int, output: int) -> subprocess
             spawn.get_command_line(pipe_handle=begin),
             stdin=subprocess.DEVNULL,
             stdout=output,
-            env={**os.environ, SAFE_PATH: "1"},  # modules of the folder in which we run are none of the server's
-            process_group=0,  # Ctrl-C is for us, who then end it
+            env={**os.environ, SAFE_PATH: "1"},  # modules in the current folder do not belong to the server
+            process_group=0,  # Ctrl-C is for this process, which then ends the server
             pass_fds=(begin, listens),
         )
     except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
@@ -95,17 +97,17 @@ def start(address: str, authkey: bytes, listens: int, output: int) -> subprocess
 
 
 def _preparation() -> dict[str, Any]:
-    """What `multiprocessing.spawn.prepare` is to set: our arguments, and the path by which we found the kit."""
+    """The data that `multiprocessing.spawn.prepare` sets: the arguments, and the path by which the kit was found."""
     paths = []
     for path in sys.path:
-        with contextlib.suppress(OSError, TypeError):  # the folder in which we run may be gone
+        with contextlib.suppress(OSError, TypeError):  # the current folder may be gone
             paths.append(os.path.abspath(path))
     return {"name": "MainProcess", "sys_path": paths, "sys_argv": _arguments()}
 
 
 def _arguments() -> list[str]:
-    """Of the program, as far as they are plain: where Python is embedded there may be none, or something else. One is
-    always there, as in every Python that starts."""
+    """The arguments of the program, if they are plain: an embedded Python may have none, or something else. The list
+    has at least one, as in every Python that starts."""
     found: Any = getattr(sys, "argv", None)
     plain = [str.__str__(each) for each in found if isinstance(each, str)] if isinstance(found, list | tuple) else []
     return plain or [""]

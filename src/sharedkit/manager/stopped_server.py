@@ -1,12 +1,13 @@
-"""Calls that have a time, and a server that stands still: it is stopped by a signal, a debugger or a frozen machine.
+"""Calls with a time limit, and a server that stands still: stopped by a signal, a debugger or a frozen machine.
 
-Who waits looks from time to time, near the end of the call's time and after it, whether the server is stopped. On one
-machine the system says so, of the process at the other end of a Unix socket. A server that runs is never taken for one
-that stands still, however slow it is. Of one that is reached over TCP nobody can say; it is asked over the session's
-connection, and stands still when it has neither said nor taken anything for `SILENCE` seconds past the call's time.
+A waiter checks at intervals, near the end of the call's time and after it, whether the server is stopped. On one
+machine, the system reports this about the process at the other end of a Unix socket. A running server never counts as
+standing still, however slow it is. Over TCP the system cannot report it. The client then asks the server over the
+session's connection; the server stands still when it has neither sent nor accepted anything for `SILENCE` seconds past
+the call's time.
 
-The server is told to forget the call, and hears of that before it begins it, if it has not begun it yet. What it had
-done by then is taken back when it goes on.
+The server is told to forget the call. If it has not begun the call yet, it reads this before it begins. Work that it
+has done by then is taken back when it goes on.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from sharedkit._core.stopped_processes import is_stopped
 
 __all__ = ["StandsStill", "Watch", "pid_of_peer"]
 
-LOOK = 0.02  # seconds between two looks, and as much as one may count: who looks late does not know what was between
-STILL = 0.08  # seconds for which the server was stopped at every look; as in ext/include/core/sk_stall.h
-LOOK_FAR = 0.5  # the same over TCP
+LOOK = 0.02  # seconds between two checks, and the most that one counts: a late check does not know the time before it
+STILL = 0.08  # seconds for which every check found the server stopped; as in ext/include/core/sk_stall.h
+LOOK_FAR = 0.5  # as LOOK, over TCP
 SILENCE = 5.0
 
 
 class Connection(Protocol):
-    """One connection of the client: bytes that came and went so far, and its socket."""
+    """One connection of the client: the bytes received and sent so far, and its socket."""
 
     @property
     def connection(self) -> Any: ...
@@ -39,7 +40,7 @@ class Connection(Protocol):
 
 
 class Client(Protocol):
-    """What a look asks of the client."""
+    """The part of the client that a check needs."""
 
     @property
     def shown(self) -> str: ...
@@ -49,19 +50,19 @@ class Client(Protocol):
 
 
 class StandsStill(Exception):
-    """Raised where the time of a call is over and the server stands still. The call is left already."""
+    """Raised when the time of a call is over and the server stands still. The call is already left then."""
 
     def __init__(self, why: str, pid: int = 0) -> None:
         super().__init__(why)
         self._pid = pid
 
     def is_over(self) -> bool:
-        """Whether the server has gone on since: then it says soon what became of the call."""
+        """Whether the server has gone on since: it then soon reports the outcome of the call."""
         return self._pid != 0 and not is_stopped(self._pid)
 
 
 def pid_of_peer(end: socket.socket) -> int:
-    """Of the process at the other end of a Unix socket, as far as this one can name it; else 0."""
+    """The pid of the process at the other end of a Unix socket, as seen from this process; 0 if it has none here."""
     with suppress(OSError):
         if end.family == socket.AF_UNIX:
             pid: int = struct.unpack("3i", end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
@@ -70,7 +71,7 @@ def pid_of_peer(end: socket.socket) -> int:
 
 
 class Watch:
-    """One call's looks: its time ends `bound` seconds after this was made."""
+    """The checks of one call; its time ends `bound` seconds after this object was made."""
 
     __slots__ = ("_client", "_last", "_moved", "_still", "_until")
 
@@ -82,13 +83,13 @@ class Watch:
         self._moved: Any = None
 
     def patience(self) -> float:
-        """Seconds until there is reason to look for the first time."""
+        """Seconds until the first check is needed."""
         return max(LOOK, self._until - monotonic() - STILL)
 
     def look(self, stream: Connection | None = None, end: socket.socket | None = None) -> float:
-        """Seconds until the next look. StandsStill where the time is over and the server is stopped.
+        """Seconds until the next check. StandsStill if the time is over and the server is stopped.
 
-        `stream` is that of the call, and `end` its connection, where it has one; otherwise the session's will do.
+        `stream` is the connection of the call, and `end` its socket, if it has one; otherwise the session's are used.
         """
         now = monotonic()
         if now < self._until - STILL:
@@ -116,13 +117,13 @@ class Watch:
         return LOOK_FAR
 
     def _judge(self, now: float, stopped: bool, most: float) -> None:
-        """Count the time between two looks that have found it stopped."""
+        """Add the time between two checks that both found the server stopped."""
         passed, self._last = now - self._last, now
         self._still = self._still + min(passed, most) if stopped and self._moved else 0.0
         self._moved = stopped
 
     def _ask(self, now: float, stream: Connection | None, session: Connection | None) -> None:
-        """Over TCP: whatever has moved since the last look is a sign of life; then the next one is asked for."""
+        """Check over TCP: any traffic since the last check is a sign of life; after some, request more."""
         moved = [(each.came, each.gone if each is stream else 0) for each in (stream, session) if each is not None]
         moved.append((self._client.sent_so_far(), 0))
         passed, self._last = now - self._last, now

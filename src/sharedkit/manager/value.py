@@ -31,7 +31,7 @@ class _Value(Structure):
         self._call("set", CTYPES[self._code](value).value)
 
     def statistics(self) -> ArrayStatistics:
-        """Its type, who is attached and who holds the lock, as one frozen picture."""
+        """Return the type, the attached processes and the holder of the lock: an ArrayStatistics."""
         picture: ArrayStatistics = self._call("statistics")
         return picture
 
@@ -40,11 +40,11 @@ class RawValue(_Value, Handle):
     """RawValue(typecode_or_type, *args, name=None, exist_ok=False, persist=False, seats=192)
 
     `multiprocessing.RawValue` behind a server: one number, bool or character of a type of `ctypes`, or of a code of
-    `array`, "c" and "u" among them, read and written in one step each by `value`. With `exist_ok=True` and the name of
-    one that is there, a further handle on it, whose value stays.
+    `array`, including "c" and "u". `value` reads it in one step and writes it in one step. With `exist_ok=True` and the
+    name of an existing RawValue, the result is a further handle on it, and its value stays.
 
-    Raises TypeError for another type, structures and arrays among them, or for a value that the type does not take;
-    FileExistsError when the name is taken, ValueError when what is there differs.
+    Raises TypeError for another type, including structures and arrays, or for a value that the type does not accept;
+    FileExistsError when the name is taken, ValueError when the existing structure differs.
     """
 
     kind = "RawValue"
@@ -63,7 +63,7 @@ class RawValue(_Value, Handle):
 
     @property
     def value(self) -> Any:
-        """The value, read and written in one step each, as `ctypes` does: a number too large for the type wraps."""
+        """The value. A read is one step and so is a write; as in `ctypes`, a number too large for the type wraps."""
         return self._get()
 
     @value.setter
@@ -74,12 +74,12 @@ class RawValue(_Value, Handle):
 class Value(Locked, _Value):
     """Value(typecode_or_type, *args, lock=True, name=None, exist_ok=False, persist=False, seats=192)
 
-    `multiprocessing.Value` behind a server: a RawValue with a lock, for which `value` waits while another thread or
-    process holds it, and which `with`, `acquire` and `release` take. The lock is an RLock of its own, or the one given
-    as `lock`, which goes along where the handle is pickled and is nothing that `attach` knows of. With `lock=False` the
-    result is a RawValue. `with` does not close the handle. There is no `get_obj`: the memory is the server's.
+    `multiprocessing.Value` behind a server: a RawValue with a lock. `value` waits while another thread or process holds
+    the lock; `with`, `acquire` and `release` act on it. The lock is an RLock of its own, or the one given as `lock`,
+    which is pickled with the handle but is unknown to `attach`. With `lock=False` the result is a RawValue. `with` does
+    not close the handle. There is no `get_obj`: the memory is in the server.
 
-    Raises as RawValue does, and AttributeError for a `lock` that is none.
+    Raises as RawValue does, and AttributeError for a `lock` that is not a lock.
     """
 
     kind = "Value"
@@ -107,8 +107,8 @@ class Value(Locked, _Value):
 
     @property
     def value(self) -> Any:
-        """The value, read and written as `ctypes` does when no other holds the lock: a number too large for the type
-        wraps.
+        """The value. Each read and write waits while another holds the lock; as in `ctypes`, a number too large for the
+        type wraps.
 
         `v.value += 1` reads, then writes: hold the lock around it, or use a Counter.
         """
@@ -132,7 +132,7 @@ class Value(Locked, _Value):
         self._call("set", CTYPES[self._code](value).value, thread=self._own_lock()._who(), patience=None)
 
     def get_lock(self) -> Any:
-        """Its lock, for which reading and writing waits: an RLock, or the one that it was given."""
+        """Return the lock that each read and write waits for: an RLock, or the one that was given."""
         self._ensure_open()
         return self._own_lock() if self._given is None else self._given
 

@@ -1,11 +1,12 @@
 """What each structure promises in every placement: one abstract description each.
 
-A method that waits has a twin to be awaited, whose name begins with `a` (`wait` has `await_`): the same arguments,
-answers and exceptions, and the event loop goes on meanwhile. Threads and tasks, also of several loops, may use one
-handle at once. The tasks of a loop go in the order in which they came. A task that is cancelled has taken nothing.
+Each method that waits has an awaitable twin whose name begins with `a` (the twin of `wait` is `await_`). It has the
+same arguments, results and exceptions, and the event loop keeps running while it waits. Threads and tasks, also of
+several event loops, may use one handle at the same time. Tasks of one loop are served in the order in which they came.
+A cancelled task has taken nothing.
 
-A class of a placement satisfies its protocol; annotate with these where any placement will do. Their
-docstrings say what holds everywhere, the classes' own say what a placement adds.
+Each placement's class satisfies the protocol of the same name; annotate with the protocol where any placement will do.
+These docstrings say what holds in every placement, those of the classes say what one placement adds.
 """
 
 from sharedkit.protocols.data import (

@@ -1,4 +1,4 @@
-"""What holds data: counters, queues, arrays and dicts."""
+"""Structures that hold data: counters, queues, arrays, values, sets and dicts."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ T = TypeVar("T")
 
 
 class CounterView(Protocol):
-    """A signed 64-bit integer whose every method is one step. OverflowError keeps the value."""
+    """A signed 64-bit integer; each method is one atomic step. An OverflowError leaves the value unchanged."""
 
     def add(self, n: int = 1, /) -> int | None:
-        """Add and return the new value; None when striped."""
+        """Add `n` and return the new value; None when striped."""
 
     @property
     def value(self) -> int: ...
@@ -52,7 +52,7 @@ class CounterView(Protocol):
         """Set the value and return the old one."""
 
     def compare_exchange(self, expected: int, desired: int, /) -> bool:
-        """Set the value if it is as expected, and say whether it was; TypeError when striped."""
+        """Set the value to `desired` if it is `expected`; return whether it was. TypeError when striped."""
 
     def reset(self) -> int:
         """Set the value to 0 and return the old one."""
@@ -102,7 +102,7 @@ class Counters(Handle, Protocol):
     def __getitem__(self, name: str, /) -> CounterView: ...
 
     def __setitem__(self, name: str, value: Any, /) -> None:
-        """Set a value; after `c[name] += n`, nothing."""
+        """Set the value of the counter `name`; does nothing as the last step of `c[name] += n`."""
 
     def __contains__(self, name: object, /) -> bool: ...
 
@@ -122,9 +122,9 @@ class Counters(Handle, Protocol):
 
 
 class Queue(Handle, Protocol[T]):
-    """`queue.Queue` of Python 3.13, with batches; raises queue.Empty, queue.Full and ShutDown as it does.
+    """`queue.Queue` of Python 3.13, with batches; it raises queue.Empty, queue.Full and ShutDown in the same cases.
 
-    `JoinableQueue` and `SimpleQueue` are further names of it.
+    `JoinableQueue` and `SimpleQueue` are other names of this class.
     """
 
     def __init__(
@@ -164,7 +164,7 @@ class Queue(Handle, Protocol[T]):
         *,
         blocking: bool | None = None,
     ) -> None:
-        """Put all in order; the attribute `put` of a Full says how many went in."""
+        """Put all items in order; the attribute `put` of a Full is the number of items that went in."""
 
     def get_many(
         self,
@@ -174,10 +174,10 @@ class Queue(Handle, Protocol[T]):
         *,
         blocking: bool | None = None,
     ) -> list[T]:
-        """Wait for the first item and take what is there, in the order in which it was put.
+        """Wait for the first item, then take all that are there, in the order in which they were put.
 
-        What others put while the first part is being taken may be among it, so that the list may be longer than
-        `maxsize`, but never than twice that.
+        The list may include items that other producers put while this call takes the first part. So it may be longer
+        than `maxsize`, but never longer than twice `maxsize`.
         """
 
     async def aput(
@@ -194,7 +194,7 @@ class Queue(Handle, Protocol[T]):
         *,
         blocking: bool | None = None,
     ) -> None:
-        """As `put_many`; a CancelledError has the attribute `put`, too."""
+        """Put as `put_many` does; a CancelledError has the attribute `put`, too."""
 
     async def aget_many(
         self,
@@ -206,10 +206,10 @@ class Queue(Handle, Protocol[T]):
     ) -> list[T]: ...
 
     def __iter__(self) -> Iterator[T]:
-        """Items as `get` takes them, until the queue is shut down and empty."""
+        """Yield items as `get` takes them, until the queue is shut down and empty."""
 
     def __aiter__(self) -> AsyncIterator[T]:
-        """Items as `aget` takes them, until the queue is shut down and empty."""
+        """Yield items as `aget` takes them, until the queue is shut down and empty."""
 
     def task_done(self) -> None: ...
 
@@ -233,15 +233,18 @@ class Queue(Handle, Protocol[T]):
 
 
 class LifoQueue(Queue[T], Protocol[T]):
-    """`queue.LifoQueue`: what was put last goes first. Not in shared memory."""
+    """`queue.LifoQueue`: `get` takes the item that was put last. Not available in shared memory."""
 
 
 class PriorityQueue(Queue[T], Protocol[T]):
-    """`queue.PriorityQueue`: what is least goes first, and of equal items what was put first. Not in shared memory."""
+    """`queue.PriorityQueue`: `get` takes the least item, and of equal items the one that was put first.
+
+    Not available in shared memory.
+    """
 
 
 class Array(Handle, Protocol):
-    """A NumPy array that its users share, zeros at first; indexing the handle reads and writes elements."""
+    """A shared NumPy array, zeros at first; indexing the handle reads and writes the elements."""
 
     def __init__(
         self,
@@ -264,7 +267,7 @@ class Array(Handle, Protocol):
         persist: bool = False,
         seats: int = 192,
     ) -> Self:
-        """One with the shape, the dtype and a copy of the elements of `array`."""
+        """Return an array with the shape, the dtype and a copy of the elements of `array`."""
 
     @property
     def ndarray(self) -> NDArray[Any]:
@@ -287,7 +290,7 @@ class Array(Handle, Protocol):
 
     @property
     def lock(self) -> Lockable:
-        """For whatever its users agree on; no method takes it."""
+        """A lock whose meaning the users agree on; no method takes it."""
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]: ...
 
@@ -300,13 +303,13 @@ class Array(Handle, Protocol):
     def __setitem__(self, key: Any, value: ArrayLike, /) -> None: ...
 
     def fetch_add(self, index: int | tuple[int, ...], n: int | float, /) -> Any:
-        """Add to one element in one step and return what it was."""
+        """Add `n` to one element in one step and return the value from before."""
 
     def compare_exchange(self, index: int | tuple[int, ...], expected: int | float, desired: int | float, /) -> bool:
-        """Set one element if it is as expected, in one step, and say whether it was."""
+        """Set one element to `desired` if it is `expected`, in one step; return whether it was."""
 
     def add_at(self, indices: Any, values: ArrayLike, /) -> None:
-        """Add to many elements, each atomically; an index that comes twice is added to twice."""
+        """Add to many elements, each in one atomic step; an index that occurs twice is added to twice."""
 
     def statistics(self) -> ArrayStatistics: ...
 
@@ -327,7 +330,7 @@ class RawValue(Handle, Protocol):
 
     @property
     def value(self) -> Any:
-        """Read in one step, and written in one, as `ctypes` does."""
+        """The value. Reading is one step and writing is one step; values are converted as by `ctypes`."""
 
     @value.setter
     def value(self, value: Any, /) -> None: ...
@@ -336,8 +339,10 @@ class RawValue(Handle, Protocol):
 
 
 class Value(Structure, Protocol):
-    """`multiprocessing.Value`: a RawValue with a lock, for which `value` waits; `with` takes it. With `lock=False` the
-    call answers a RawValue."""
+    """`multiprocessing.Value`: a RawValue with a lock. `value` waits for the lock, and `with` takes it.
+
+    With `lock=False` the call returns a RawValue.
+    """
 
     def __init__(
         self,
@@ -358,11 +363,11 @@ class Value(Structure, Protocol):
     def value(self, value: Any, /) -> None: ...
 
     def get_lock(self) -> Any:
-        """An RLock, or the lock that it was given."""
+        """Return the lock: an RLock, or the lock that was given."""
 
     @property
     def lock(self) -> Any:
-        """The same, as an Array has it."""
+        """The same lock, under the name that an Array uses."""
 
     def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool: ...
 
@@ -388,9 +393,9 @@ class Value(Structure, Protocol):
 
 
 class Set(Handle, Protocol):
-    """A `set` in order of addition whose every operation on one member is one step; iteration goes over a snapshot.
+    """A `set` in order of addition; each operation on one member is one step, and iteration goes over a snapshot.
 
-    Its members are what can be keys of a Dict of its placement.
+    Members can be whatever can be a key of a Dict of the same placement.
     """
 
     def __init__(
@@ -407,15 +412,15 @@ class Set(Handle, Protocol):
     def add(self, member: Any, /) -> None: ...
 
     def insert(self, member: Any, /) -> bool:
-        """Add `member`, and say whether it was new: of many who insert the same, one is told so."""
+        """Add `member` and return whether it was new: of many concurrent inserts of one member, one returns True."""
 
     def discard(self, member: Any, /) -> None: ...
 
     def remove(self, member: Any, /) -> None:
-        """Remove `member`; KeyError when it is not there."""
+        """Remove `member`; KeyError if it is not in the set."""
 
     def pop(self) -> Any:
-        """Remove and return the member that was added last; KeyError when there is none."""
+        """Remove and return the member that was added last; KeyError if the set is empty."""
 
     def clear(self) -> None: ...
 
@@ -428,10 +433,10 @@ class Set(Handle, Protocol):
     def symmetric_difference_update(self, other: Iterable[Any], /) -> None: ...
 
     def as_set(self) -> set[Any]:
-        """A plain set of a snapshot."""
+        """Return a snapshot as a plain set."""
 
     def copy(self) -> Self:
-        """A new Set, made from a snapshot."""
+        """Return a new Set, made from a snapshot."""
 
     def union(self, *others: Iterable[Any]) -> set[Any]: ...
 
@@ -481,7 +486,7 @@ class Set(Handle, Protocol):
 
 
 class Dict(Handle, Protocol):
-    """A mapping in order of insertion whose every operation on one key is one step; iteration goes over a snapshot."""
+    """A mapping in order of insertion; each operation on one key is one step, and iteration goes over a snapshot."""
 
     def __init__(
         self,
@@ -512,19 +517,19 @@ class Dict(Handle, Protocol):
     def get(self, key: Any, default: Any = None, /) -> Any: ...
 
     def setdefault(self, key: Any, default: Any = None, /) -> Any:
-        """The value of `key`, set to `default` if it was missing."""
+        """Return the value of `key`; set it to `default` first if it was missing."""
 
     def pop(self, key: Any, *default: Any) -> Any:
         """Remove `key` and return its value; `default` if it is missing, or KeyError without one."""
 
     def popitem(self) -> tuple[Any, Any]:
-        """Remove and return the pair inserted last; KeyError when there is none."""
+        """Remove and return the pair that was inserted last; KeyError if the dict is empty."""
 
     def add(self, key: Any, n: Any = 1, /) -> Any:
-        """Add to the number at `key`, a missing one being 0, and return the new value."""
+        """Add `n` to the number at `key` (a missing one counts as 0) and return the new value."""
 
     def compare_exchange(self, key: Any, expected: Any, desired: Any, /) -> bool:
-        """Set `key` if its value equals `expected`, and say whether it did."""
+        """Set `key` to `desired` if its value equals `expected`; return whether it did."""
 
     def update(self, mapping_or_pairs: Any = (), /, **items: Any) -> None:
         """Set many keys, each in one step."""
@@ -532,7 +537,7 @@ class Dict(Handle, Protocol):
     def clear(self) -> None: ...
 
     def as_dict(self) -> dict[Any, Any]:
-        """A plain dict of a snapshot."""
+        """Return a snapshot as a plain dict."""
 
     def keys(self) -> KeysView[Any]: ...
 

@@ -1,4 +1,4 @@
-"""Calls made by workers: threads or processes."""
+"""Executors: workers run the calls; a worker is a thread or a process."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ T = TypeVar("T")
 
 
 class Executor(Protocol):
-    """A `concurrent.futures.Executor`, whose futures work with `wait`, `as_completed` and asyncio.
+    """A `concurrent.futures.Executor`; its futures work with `wait`, `as_completed` and asyncio.
 
-    `with` waits for all calls. A future's `cancel(running=True)` ends a call that runs, where a worker can be ended.
+    `with` waits for all calls. A future's `cancel(running=True)` ends a running call where a worker can be ended.
     """
 
     def __init__(
@@ -32,15 +32,15 @@ class Executor(Protocol):
     ) -> None: ...
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Have `fn(*args, **kwargs)` called by a worker; the future has what it returns or raises."""
+        """Have a worker call `fn(*args, **kwargs)`; the future gets the result or the exception."""
 
     def submit_with(
         self, fn: Callable[..., T], /, *args: Any, timeout: float | None = None, **kwargs: Any
     ) -> Future[T]:
-        """`submit` of a call that may run for `timeout` seconds; its future has TimeoutError then."""
+        """Submit a call that may run for at most `timeout` seconds; after that its future gets a TimeoutError."""
 
     def options(self, *, timeout: float | None = None) -> Options:
-        """`submit` and `map` of calls that may run for `timeout` seconds each."""
+        """Return `submit` and `map` for calls that may run for at most `timeout` seconds each."""
 
     def map(
         self,
@@ -51,17 +51,23 @@ class Executor(Protocol):
         chunksize: int = 1,
         buffersize: int | None = None,
     ) -> Iterator[T]:
-        """`map(fn, *iterables)` by the workers, results in order; `chunksize` calls a task, `buffersize` ahead."""
+        """Have the workers run `map(fn, *iterables)` and yield the results in order.
+
+        Each task has `chunksize` calls; at most `buffersize` are submitted ahead.
+        """
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more calls; wait until all are done, or cancel those that nobody has begun."""
+        """Accept no more calls. With `wait`, wait until all are done; `cancel_futures` cancels those not yet begun."""
 
     def kill_workers(self) -> None:
-        """Shut down without waiting and kill the workers, with the calls that they run: WorkerDied. The others are
-        cancelled. NotImplementedError where workers are threads."""
+        """Shut down without waiting and kill the workers.
+
+        The calls that they run fail with WorkerDied; the other calls are cancelled. NotImplementedError where workers
+        are threads.
+        """
 
     def terminate_workers(self) -> None:
-        """The same by SIGTERM, which a call can handle."""
+        """Do as `kill_workers` does, but with SIGTERM, which a call can handle."""
 
     def amap(
         self,
@@ -72,7 +78,7 @@ class Executor(Protocol):
         chunksize: int = 1,
         buffersize: int | None = None,
     ) -> AsyncIterator[T]:
-        """`map` for `async for`."""
+        """Run `map` for use with `async for`."""
 
     async def ashutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None: ...
 
@@ -81,11 +87,11 @@ class Executor(Protocol):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
-        """Shuts down and waits."""
+        """Shut down and wait."""
 
     def __enter__(self) -> Self: ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> bool | None:
-        """Shuts down and waits."""
+        """Shut down and wait."""

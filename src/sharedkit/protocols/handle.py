@@ -1,4 +1,4 @@
-"""What every structure has in common: a name, a life, an end."""
+"""The protocol that every structure satisfies: it has a name, can be closed and can be unlinked."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ __all__ = ["Handle", "Structure"]
 
 
 class Structure(Protocol):
-    """A handle on shared state. Any use after `close()` raises ClosedError, a ValueError."""
+    """A handle on shared state. Any use after `close()` raises ClosedError, which is a ValueError."""
 
     @property
     def name(self) -> str:
-        """What `attach` takes; random where no `name=` was given."""
+        """The name that `attach` takes; a random one if no `name=` was given."""
 
     def close(self) -> None:
-        """Let go of the structure. Again does nothing."""
+        """Let go of the structure. Closing again does nothing."""
 
     def unlink(self) -> None:
-        """Take the name away: open handles work on, nobody attaches any more."""
+        """Remove the name: open handles keep working, and nobody can attach any more."""
 
 
 class Handle(Structure, Protocol):
-    """One that a `with` statement closes, or an `async with`."""
+    """A structure whose handle a `with` or `async with` statement closes."""
 
     def __enter__(self) -> Self: ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
-        """Closes."""
+        """Close the handle."""
 
     async def __aenter__(self) -> Self: ...
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
-        """Closes."""
+        """Close the handle."""

@@ -1,4 +1,4 @@
-"""What is held: locks and semaphores. `with` takes and gives back; it does not close the handle."""
+"""Locks and semaphores. `with` acquires and releases; it does not close the handle."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ __all__ = ["BoundedSemaphore", "Lock", "Lockable", "RLock", "RWLock", "Semaphore
 
 
 class Lockable(Protocol):
-    """The face of `threading.Lock`, with `block=` for `blocking=` and None for a timeout of -1."""
+    """The interface of `threading.Lock`; also accepts `block=` for `blocking=` and None for a timeout of -1."""
 
     def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
-        """Take it, and say whether that came about in time."""
+        """Take the lock; return whether it was taken in time."""
 
     async def aacquire(
         self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
     ) -> bool: ...
 
     def release(self) -> None:
-        """Let it go; NotLockedError, a RuntimeError and a ValueError, where it is not held."""
+        """Release the lock; NotLockedError, which is a RuntimeError and a ValueError, if it is not held."""
 
     def locked(self) -> bool:
-        """Whether somebody holds it now."""
+        """Whether the lock is held now."""
 
     def __enter__(self) -> bool: ...
 
@@ -41,37 +41,9 @@ class Lockable(Protocol):
 
 
 class Lock(Lockable, Structure, Protocol):
-    """`threading.Lock`: any thread may release it. Held by one that dies, it goes to the next, who is told."""
+    """`threading.Lock`: any thread may release it.
 
-    def __init__(
-        self,
-        *,
-        name: str | None = None,
-        exist_ok: bool = False,
-        persist: bool = False,
-        on_owner_died: Literal["warn", "raise"] = "warn",
-        seats: int = 192,
-    ) -> None: ...
-
-    @property
-    def owner(self) -> int | None:
-        """Process id of the holder; None when it is free."""
-
-    @property
-    def owner_died(self) -> bool:
-        """Whether the one who held it before died holding it, and nobody has released it in order since."""
-
-    def mark_consistent(self) -> None:
-        """Say that what the lock protects is in order again: `owner_died` is false from now on."""
-
-    def statistics(self) -> LockStatistics: ...
-
-
-class RLock(Lockable, Structure, Protocol):
-    """`threading.RLock`: the thread that holds it may take it again, and it alone may release it.
-
-    What `aacquire` takes belongs to the task that calls it, so that two tasks of a thread exclude each other; in that
-    task `acquire` and `release` mean it as well.
+    When a process dies while it holds the lock, the next waiter takes the lock over and is told about the death.
     """
 
     def __init__(
@@ -86,20 +58,51 @@ class RLock(Lockable, Structure, Protocol):
 
     @property
     def owner(self) -> int | None:
-        """Process id of the holder; None when it is free."""
+        """The process id of the holder; None when the lock is free."""
 
     @property
     def owner_died(self) -> bool:
-        """Whether the one who held it before died holding it, and nobody has released it in order since."""
+        """Whether a holder died while it held the lock and no later holder has released it in order since."""
 
     def mark_consistent(self) -> None:
-        """Say that what the lock protects is in order again: `owner_died` is false from now on."""
+        """Declare the data that the lock protects consistent again: `owner_died` is false from now on."""
+
+    def statistics(self) -> LockStatistics: ...
+
+
+class RLock(Lockable, Structure, Protocol):
+    """`threading.RLock`: the thread that holds it may take it again, and only that thread may release it.
+
+    A lock taken by `aacquire` belongs to the calling task, so two tasks of one thread exclude each other. In that task
+    `acquire` and `release` act on the task's lock as well.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        on_owner_died: Literal["warn", "raise"] = "warn",
+        seats: int = 192,
+    ) -> None: ...
+
+    @property
+    def owner(self) -> int | None:
+        """The process id of the holder; None when the lock is free."""
+
+    @property
+    def owner_died(self) -> bool:
+        """Whether a holder died while it held the lock and no later holder has released it in order since."""
+
+    def mark_consistent(self) -> None:
+        """Declare the data that the lock protects consistent again: `owner_died` is false from now on."""
 
     def statistics(self) -> LockStatistics: ...
 
 
 class Semaphore(Structure, Protocol):
-    """`threading.Semaphore`: permits that nobody owns, so that it serves as a signal, too."""
+    """`threading.Semaphore`: nobody owns the permits, so it also serves as a signal."""
 
     def __init__(
         self,
@@ -112,20 +115,20 @@ class Semaphore(Structure, Protocol):
     ) -> None: ...
 
     def acquire(self, blocking: bool = True, timeout: float | None = None, *, block: bool | None = None) -> bool:
-        """Take one permit, and say whether that came about in time."""
+        """Take one permit; return whether it was taken in time."""
 
     async def aacquire(
         self, blocking: bool = True, timeout: float | None = None, *, block: bool | None = None
     ) -> bool: ...
 
     def release(self, n: int = 1) -> None:
-        """Give `n` permits back; ValueError below 1."""
+        """Release `n` permits; ValueError if `n` is below 1."""
 
     def get_value(self) -> int:
-        """How many permits are free now, as `multiprocessing.Semaphore` calls it."""
+        """Return how many permits are free now; `multiprocessing.Semaphore` has it under this name."""
 
     def locked(self) -> bool:
-        """Whether no permit is free now, as `multiprocessing.Semaphore` calls it from Python 3.14 on."""
+        """Whether no permit is free now; `multiprocessing.Semaphore` has it under this name from Python 3.14 on."""
 
     def __enter__(self) -> bool: ...
 
@@ -143,17 +146,17 @@ class Semaphore(Structure, Protocol):
 
 
 class BoundedSemaphore(Semaphore, Protocol):
-    """`threading.BoundedSemaphore`: more releases than acquisitions are a ValueError.
+    """`threading.BoundedSemaphore`: more releases than acquisitions raise ValueError.
 
-    The permits of a process that dies come back.
+    When a process dies, the permits that it held are free again.
     """
 
 
 class RWLock(Handle, Protocol):
-    """A lock that many hold to read or one to write; who wants to write goes before who wants to read.
+    """A lock that many readers or one writer can hold; waiting writers go before waiting readers.
 
-    It cannot be upgraded, and who reads must not begin to read again: a writer that came between waits for the
-    first reading to end, and the second for the writer.
+    A read lock cannot be upgraded, and a reader must not acquire it a second time: a writer that comes in between waits
+    for the first read to end, and the second read waits for the writer.
     """
 
     def __init__(
@@ -161,35 +164,35 @@ class RWLock(Handle, Protocol):
     ) -> None: ...
 
     def acquire_read(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
-        """Begin to read, beside others; whether that came about in time."""
+        """Begin to read, together with other readers; return whether that succeeded in time."""
 
     async def aacquire_read(
         self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
     ) -> bool: ...
 
     def release_read(self) -> None:
-        """End reading; NotLockedError where this process does not read."""
+        """End reading; NotLockedError if this process does not read."""
 
     def acquire_write(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
-        """Begin to write, alone; whether that came about in time."""
+        """Begin to write, alone; return whether that succeeded in time."""
 
     async def aacquire_write(
         self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
     ) -> bool: ...
 
     def release_write(self) -> None:
-        """End writing; NotLockedError where nobody writes."""
+        """End writing; NotLockedError if nobody writes."""
 
     @property
     def reader(self) -> Lockable:
-        """Reading, with the face of a Lock."""
+        """The read side, with the interface of a Lock."""
 
     @property
     def writer(self) -> Lockable:
-        """Writing, with the face of a Lock."""
+        """The write side, with the interface of a Lock."""
 
     @property
     def owner_died(self) -> bool:
-        """Whether a writer died writing, and no other has ended in order since."""
+        """Whether a writer died while writing and no later writer has released in order since."""
 
     def statistics(self) -> RWLockStatistics: ...

@@ -1,4 +1,4 @@
-"""What is waited for: events, conditions and barriers."""
+"""Structures that threads wait for: events, conditions and barriers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Event(Handle, Protocol):
-    """`threading.Event`: a flag to wait for. `set` never waits for those whom it wakes."""
+    """`threading.Event`: a flag to wait for. `set` never waits for the waiters that it wakes."""
 
     def __init__(
         self, *, name: str | None = None, exist_ok: bool = False, persist: bool = False, seats: int = 192
@@ -24,14 +24,14 @@ class Event(Handle, Protocol):
     def is_set(self) -> bool: ...
 
     def isSet(self) -> bool:
-        """`is_set`, with a DeprecationWarning."""
+        """Return `is_set()` and give a DeprecationWarning."""
 
     def set(self) -> None: ...
 
     def clear(self) -> None: ...
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is set, or was meanwhile; False where that does not come in time."""
+        """Wait until the flag is set, or has been set since the call began; False if that does not happen in time."""
 
     async def await_(self, timeout: float | None = None) -> bool: ...
 
@@ -39,7 +39,7 @@ class Event(Handle, Protocol):
 
 
 class Condition(Structure, Protocol):
-    """`threading.Condition` over a Lock or RLock of the same placement, or an RLock of its own; `with` takes it."""
+    """`threading.Condition` over a Lock or RLock of the same placement or its own RLock; `with` takes the lock."""
 
     def __init__(
         self,
@@ -60,26 +60,29 @@ class Condition(Structure, Protocol):
     def release(self) -> None: ...
 
     def locked(self) -> bool:
-        """Whether somebody holds its lock now, as `threading.Condition` says from Python 3.14 on."""
+        """Whether its lock is held now; `threading.Condition` has this method from Python 3.14 on."""
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Let the lock go, wait to be notified and take it again; False where that does not come in time."""
+        """Release the lock, wait to be notified and take the lock again; False if no notification comes in time."""
 
     async def await_(self, timeout: float | None = None) -> bool:
-        """As `wait`. Cancelled, it takes the lock again before it ends, and hands on a notification that has come."""
+        """Wait as `wait` does. A cancelled task takes the lock again before it ends.
+
+        If a notification has already come to it, the task hands the notification on.
+        """
 
     def wait_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T:
-        """Wait until `predicate()` is true, and answer what it answered last."""
+        """Wait until `predicate()` is true; return its last result."""
 
     async def await_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T: ...
 
     def notify(self, n: int = 1) -> None:
-        """Wake up to `n` of those that wait; RuntimeError without the lock."""
+        """Wake up to `n` waiters; RuntimeError if the caller does not hold the lock."""
 
     def notify_all(self) -> None: ...
 
     def notifyAll(self) -> None:
-        """`notify_all`, with a DeprecationWarning."""
+        """Call `notify_all()` and give a DeprecationWarning."""
 
     def __enter__(self) -> bool: ...
 
@@ -97,7 +100,7 @@ class Condition(Structure, Protocol):
 
 
 class Barrier(Handle, Protocol):
-    """`threading.Barrier`; a process that dies waiting breaks it."""
+    """`threading.Barrier`; a process that dies while it waits breaks the barrier."""
 
     def __init__(
         self,
@@ -112,16 +115,19 @@ class Barrier(Handle, Protocol):
     ) -> None: ...
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait for the others; a number of one's own below `parties`. Raises threading.BrokenBarrierError."""
+        """Wait for the other parties; return a number below `parties` that is different for each party.
+
+        Raises threading.BrokenBarrierError.
+        """
 
     async def await_(self, timeout: float | None = None) -> int:
-        """As `wait`. A task that is cancelled has not come."""
+        """Wait as `wait` does. A cancelled task counts as not having come."""
 
     def reset(self) -> None:
-        """Make it empty and whole again; those that wait get a BrokenBarrierError."""
+        """Make the barrier empty and unbroken again; waiting threads get a BrokenBarrierError."""
 
     def abort(self) -> None:
-        """Break it until `reset()`."""
+        """Break the barrier until `reset()`."""
 
     @property
     def parties(self) -> int: ...

@@ -46,15 +46,15 @@ __all__ = [
 ]
 
 
-JoinableQueue = SimpleQueue = Queue  # whose face has both of theirs in it
+JoinableQueue = SimpleQueue = Queue  # its interface includes those of both
 
 
 def __getattr__(name: str) -> Any:
-    """The executor stands on modules that take longer to import than all else here."""
+    """Import the executor at its first use: its modules take longer to import than everything else here."""
     if name != "Executor":
         raise AttributeError(why_absent(__name__, name), name=name)
     try:
         from sharedkit.shm.executor import Executor
-    except RuntimeError as why:  # what it stands on registers itself for the interpreter's end, which has begun
+    except RuntimeError as why:  # a module that it imports registers for the interpreter's end, which has begun
         raise RuntimeError("cannot make an executor after interpreter shutdown") from why
     return Executor

@@ -1,4 +1,4 @@
-"""Counters in shared memory: `Counter`, plain or striped, and `Counters`, many under one name each."""
+"""Counters in shared memory: `Counter`, plain or striped, and `Counters`, a group of named ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Counter", "Counters"]
 
 
 class _Closed(dict[str, Counter]):
-    """The views of a closed group: whoever looks one up hears that the group is closed."""
+    """The views of a closed group: every lookup raises the error that the group is closed."""
 
     def __init__(self, group: Counters) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class _Closed(dict[str, Counter]):
 
 
 def blueprint(names: Iterable[str]) -> segments.Blueprint:
-    """A group of counters. TypeError, ValueError."""
+    """Return the blueprint of a group of counters. TypeError, ValueError."""
     keys = [names] if isinstance(names, str) else list(names)
     for each in keys:
         if not isinstance(each, str):
@@ -47,10 +47,10 @@ def blueprint(names: Iterable[str]) -> segments.Blueprint:
 class Counters(Handle):
     """Counters(names, *, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)
 
-    Many named counters in one segment, all starting at 0; `c["ok"] += 1` and `c.add("ok")` are atomic.
+    Many named counters in one segment; each starts at 0. `c["ok"] += 1` and `c.add("ok")` are atomic.
 
-    Raises ValueError for no names, a name twice, or a different group under `name`; TypeError for names that
-    are not str; KeyError from lookups of a name that is not in the group.
+    Raises ValueError for no names, a name that occurs twice, or a different group under `name`; TypeError for names
+    that are not str; KeyError on lookup of a name that is not in the group.
     """
 
     __slots__ = ("_views",)
@@ -83,15 +83,15 @@ class Counters(Handle):
             self._views[each] = self._view_class._of(segment, i, each)
 
     def close(self) -> None:
-        """Let go of the segment; the group and its views raise ClosedError afterwards."""
+        """Let go of the segment. Using the group or its views afterwards raises ClosedError."""
         for view in getattr(self, "_views", {}).values():
             view.close()
         super().close()
         self._views = _Closed(self)
 
     def _open_views(self) -> dict[str, Counter]:
-        """The views by name. They are looked up first: where another thread closes the group meanwhile, they are
-        closed, and not missing. ClosedError."""
+        """Return the views by name. They are read first: if another thread closes the group meanwhile, they are closed,
+        not missing. ClosedError."""
         views = self._views
         self._segment()
         return views
@@ -109,19 +109,19 @@ class Counters(Handle):
         return self._views[name].add(n)  # type: ignore[return-value]
 
     def keys(self) -> list[str]:
-        """The names, in the order in which they were given."""
+        """Return the names, in the order in which they were given."""
         return list(self._open_views())
 
     def values(self) -> list[int]:
-        """The values in the order of the names, each read for itself."""
+        """Return the values in the order of the names, each read on its own."""
         return [view.value for view in self._open_views().values()]
 
     def items(self) -> list[tuple[str, int]]:
-        """Pairs of name and value, each value read for itself."""
+        """Return pairs of name and value, each value read on its own."""
         return [(name, view.value) for name, view in self._open_views().items()]
 
     def as_dict(self) -> dict[str, int]:
-        """Name to value, each value read for itself."""
+        """Return a dict of the values by name, each value read on its own."""
         return dict(self.items())
 
     def __iter__(self) -> Iterator[str]:
@@ -134,7 +134,7 @@ class Counters(Handle):
         return name in self.keys()
 
     def statistics(self) -> CountersStatistics:
-        """The values and who is attached, at this moment."""
+        """Return the values and the attached processes at this moment: a CountersStatistics."""
         segment = self._segment()
         return CountersStatistics(segment.name, "Counters", self.as_dict(), segment.attached())
 

@@ -1,9 +1,9 @@
-"""Dtype and shape of an array as bytes in its segment, and back.
+"""Encode dtype and shape of an array as bytes in its segment, and decode them.
 
-`dtype.str` for plain types; fields with names, titles, offsets, size and alignment for structured ones, so that any
-layout comes back as it was, overlapping fields included (which NumPy's own file format cannot describe). The types of
-`ml_dtypes` are described by their names, as NumPy describes them like plain bytes; whoever attaches
-imports that package then.
+A plain type is described by its `dtype.str`; a structured one by its fields with names, titles, offsets, size and
+alignment, so that any layout is restored exactly, including overlapping fields (which NumPy's own file format cannot
+describe). The types of `ml_dtypes` are described by their names, because NumPy describes them like plain bytes; a
+process that attaches such an array imports that package.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ __all__ = ["decode", "encode"]
 
 
 def encode(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
-    """The description. TypeError for a dtype that holds Python objects or that a description cannot bring back."""
+    """Return the description. TypeError for a dtype with Python objects or one that no description can restore."""
     if not dtype.hasobject:
         described = _describe(dtype)
         try:
             text = json.dumps({"shape": shape, "dtype": described}, separators=(",", ":"))
             if _restore(json.loads(text)["dtype"]) == dtype:
                 return text.encode()
-        except (TypeError, ValueError):  # a title that is no str, a type that NumPy does not know by its str
+        except (TypeError, ValueError):  # a title that is not a str, a type that NumPy does not know by its str
             pass
         raise TypeError(f"a dtype that other processes could not make from a description: {dtype}")
     raise TypeError(f"an array cannot hold Python objects: {dtype}")
 
 
 def decode(meta: bytes) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and dtype of a description. CorruptSegmentError, ImportError for a type of a package that is not there."""
+    """Return shape and dtype of a description. CorruptSegmentError; ImportError if a type's package is missing."""
     try:
         told = json.loads(meta)
         shape = tuple(told["shape"])
@@ -89,7 +89,7 @@ def _restore(told: Any) -> np.dtype[Any]:
 
 
 def _of_ml_dtypes(name: object) -> np.dtype[Any]:
-    """A type of that package, by its name. ImportError, ValueError."""
+    """Return the type of `ml_dtypes` that has this name. ImportError, ValueError."""
     if not isinstance(name, str) or not name.isidentifier():
         raise ValueError
     try:

@@ -4,21 +4,22 @@
                                     │                          ▲
                  claims (Array) ◄───┘            worker_pool thread ─┘ (deaths)
 
-One queue of tasks for all workers, so none waits behind a long one while another worker is idle; workers take one at
-a time. A call is pickled where it is submitted, NumPy data of calls and results travels beside the pickle. Up to 4,096
-tasks have a slot, a word in `claims` that says who runs it (`_work_ledger`); the rest waits in the parent
-(`_work_backlog`).
+All workers share one queue of tasks, so no task waits behind a long one while another worker is idle; a worker takes
+one task at a time. A call is pickled where it is submitted; NumPy data of calls and results travels beside the pickle.
+Up to 4,096 tasks have a slot, a word in `claims` that says which worker runs the task (`task_claims.py`); the other
+tasks wait in the parent (`pending_tasks.py`).
 
 Deaths. A worker that dies has left each task in one of these states:
-- in the queue: another takes it;
-- taken, its word still open: it never started. The parent puts again what was taken and is open; should a living
-  worker have it in hand, only one of the two will win the word. One that meets five deaths like this, or as
-  the next to be taken (it may be too large for a worker's memory), is given up;
+- in the queue: another worker takes it;
+- taken, its word still open: the task never started. The parent puts the tasks that were taken and are open into the
+  queue again; if a living worker has such a task as well, only one of the two wins the word. A task that meets five
+  deaths like this, or as the next to be taken (it may be too large for a worker's memory), is given up;
 - running, by the word: its future, and no other, fails with WorkerDied;
 - finished: the result is in the queue of results, before the report of the death, which the thread that waits for
-  the workers' ends puts into the same queue. One whose word is `finishing` and whose result is not there failed, too.
-A worker is killed for a timeout or `cancel(running=True)` after its word was changed from running to doomed: it
-cannot begin another task then.
+  the workers' ends puts into the same queue. A task whose word is `finishing` and whose result is not there failed,
+  too.
+A worker is killed for a timeout or `cancel(running=True)` after its word was changed from running to doomed: then it
+cannot begin another task.
 """
 
 from __future__ import annotations
@@ -48,13 +49,15 @@ T = TypeVar("T")
 class Executor(ExecutorFace):
     """A `concurrent.futures.Executor` of worker processes, with the arguments of `ProcessPoolExecutor`.
 
-    A worker that dies breaks the call that it ran (WorkerDied) and is replaced. Calls and results are pickled; data of
-    NumPy arrays is copied through shared memory beside the pickle, and must not change before the call is done. What
-    cannot be pickled fails its own future. `options(timeout=…)` limits the time of a call and `cancel(running=True)` of
-    a future ends one; both end its worker. Workers end with the process that made the executor, however that ends.
+    When a worker dies, the call that it ran fails (WorkerDied) and the worker is replaced. Calls and results are
+    pickled; data of NumPy arrays is copied through shared memory beside the pickle, and must not change before the call
+    is done. A call that cannot be pickled fails only its own future. `options(timeout=…)` limits the time of a call and
+    a future's `cancel(running=True)` ends one; both end its worker. Workers end with the process that made the
+    executor, however that ends.
 
-    `mp_context` as there: by fork, all workers are started by the first `submit`, replacements later from a process
-    with threads, which "forkserver" avoids. Raises ValueError, TypeError for arguments that it cannot have.
+    `mp_context` is as in ProcessPoolExecutor. With "fork", the first `submit` starts all workers, and replacements are
+    forked later from a process with threads, which "forkserver" avoids. Raises ValueError, TypeError for invalid
+    arguments.
     """
 
     def __init__(
@@ -83,7 +86,7 @@ class Executor(ExecutorFace):
         self._forgotten.atexit = False
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Have `fn(*args, **kwargs)` called by a worker; the future has what it returns or raises."""
+        """Have a worker call `fn(*args, **kwargs)`; the future gets the result or the exception."""
         return self._executor_manager.submit(fn, args, kwargs, None)
 
     def _enter(
@@ -92,27 +95,30 @@ class Executor(ExecutorFace):
         return self._executor_manager.submit(fn, args, kwargs, timeout)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more calls, and wait until all are done and the workers have ended; or cancel what has not begun."""
+        """Accept no more calls. With `wait`, wait until all are done and the workers have ended; `cancel_futures`
+        cancels the calls not yet begun."""
         self._executor_manager.shutdown(wait, cancel_futures)
 
     def kill_workers(self) -> None:
-        """Shut down without waiting and kill the workers: what they ran fails with WorkerDied, the rest is cancelled.
+        """Shut down without waiting and kill the workers.
 
-        Again sends the signal again to those that are left.
+        The calls that they run fail with WorkerDied; the other calls are cancelled. Another call sends the signal again
+        to the workers that are left.
         """
         self._executor_manager.end_workers(BaseProcess.kill)
 
     def terminate_workers(self) -> None:
-        """The same by SIGTERM, which a call can handle; one that does not end then is waited for as ever."""
+        """Do as `kill_workers` does, but with SIGTERM, which a call can handle; a worker that does not end is waited
+        for as usual."""
         self._executor_manager.end_workers(BaseProcess.terminate)
 
     def statistics(self) -> ExecutorStatistics:
-        """Workers and tasks at this moment."""
+        """Return workers and tasks at this moment: an ExecutorStatistics."""
         workers, pending, running, deaths = self._executor_manager.counts()
         return ExecutorStatistics("Executor", self._executor_manager.workers, workers, pending, running, deaths)
 
 
 def executor_of(name: str) -> str | None:
-    """What a listing calls the executor whose segment has this name, by its process; None for any other segment."""
+    """Return how a listing names the executor whose segment has this name, by its process; None for another segment."""
     part = _PART.fullmatch(name)
     return None if part is None else part[1]

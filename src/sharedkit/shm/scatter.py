@@ -1,4 +1,4 @@
-"""The arguments of `Array.add_at`, in the forms that `numpy.add.at` takes, as what the kernel takes."""
+"""Convert the arguments of `Array.add_at`, in the forms that `numpy.add.at` takes, to those of the kernel."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["positions_of", "summands_of"]
 
 
 def positions_of(shape: tuple[int, ...], indices: Any) -> NDArray[np.int64]:
-    """Flat positions, contiguous, in the shape that indexing an array of that shape has.
+    """Return flat positions, contiguous, in the shape that indexing an array of that shape gives.
 
-    Those of a single axis are the given indices, not yet checked, and perhaps not copied. IndexError, TypeError.
+    For a single axis they are the given indices, not yet checked, and perhaps not copied. IndexError, TypeError.
     """
     if type(indices) is np.ndarray and len(shape) == 1 and indices.dtype == np.int64:
         return _packed(indices, indices.dtype)
@@ -46,14 +46,15 @@ def positions_of(shape: tuple[int, ...], indices: Any) -> NDArray[np.int64]:
 
 
 def _integers(indices: NDArray[Any]) -> NDArray[np.int64]:
-    """The same as contiguous int64. IndexError for those that do not fit."""
+    """Return the indices as contiguous int64. IndexError for indices that do not fit."""
     if indices.dtype == np.uint64 and indices.size and int(indices.max()) > np.iinfo(np.int64).max:
         raise IndexError(f"index {indices.max()} is out of bounds")
     return _packed(indices, np.dtype(np.int64))
 
 
 def _packed(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """The array as that dtype, contiguous and aligned; itself where it is so (np.require costs 2 us to find out)."""
+    """Return the array as that dtype, contiguous and aligned; the array itself if it already is (np.require needs 2 us
+    to find that out)."""
     flags = array.flags
     if array.dtype == dtype and flags.c_contiguous and flags.aligned:
         return array
@@ -61,9 +62,9 @@ def _packed(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 def _any_positions(shape: tuple[int, ...], indices: Any) -> NDArray[np.int64]:
-    """The same for everything else that NumPy takes for an index: it indexes the coordinates of each axis.
+    """Return flat positions for any other index that NumPy takes: the index is applied to the coordinates of each axis.
 
-    Coordinates are broadcast views, so they take memory for the sum of the lengths only.
+    Coordinates are broadcast views, so they need memory for the sum of the lengths only.
     """
     positions = np.array(np.broadcast_to(np.int64(0), shape)[indices], order="C")
     for number, length in enumerate(shape):
@@ -74,7 +75,10 @@ def _any_positions(shape: tuple[int, ...], indices: Any) -> NDArray[np.int64]:
 
 
 def summands_of(dtype: np.dtype[Any], values: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any]:
-    """The values as the dtype, contiguous, of the shape or a single one. TypeError, OverflowError, ValueError."""
+    """Return the values as the dtype, contiguous, in the given shape or as a single one.
+
+    TypeError, OverflowError, ValueError.
+    """
     given = np.asarray(values)
     if given.dtype != dtype:
         given = _integer_values(dtype, given) if dtype.kind in "iu" else _float_values(dtype, given)
@@ -88,7 +92,7 @@ def summands_of(dtype: np.dtype[Any], values: ArrayLike, shape: tuple[int, ...])
 def _integer_values(dtype: np.dtype[Any], given: NDArray[Any]) -> NDArray[Any]:
     if given.size == 0:
         return given.astype(dtype)
-    if given.dtype.kind == "O":  # Python's integers that no dtype of NumPy holds, or worse
+    if given.dtype.kind == "O":  # Python's integers that no dtype of NumPy holds, or other objects
         numbers = [operator.index(each) for each in given.flat]
         lowest, highest = min(numbers), max(numbers)
     elif given.dtype.kind not in "biu":

@@ -18,13 +18,13 @@ KIND_SET = 17
 class Set(DictMembers, Handle):
     """Set(iterable=(), /, *, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)
 
-    A `set` in shared memory. Members are what can be keys of a Dict, and equal exactly when Python says so. Each single
-    operation is atomic; iteration goes over a snapshot, in the order in which members were added. `insert` adds and
-    says whether the member was new. Operators such as `|`, and `union` and its like, answer plain sets; what changes
-    many members does so in one atomic step a member.
+    A `set` in shared memory. Members can be whatever can be a key of a Dict, and are equal exactly when Python says so.
+    Each single operation is atomic; iteration goes over a snapshot, in the order in which members were added. `insert`
+    adds a member and returns whether it was new. Operators such as `|`, and methods such as `union`, return plain sets.
+    Methods that change many members take one atomic step for each member.
 
-    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when what is there differs, TypeError for
-    what cannot be a key, OutOfSharedMemory.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure differs,
+    TypeError for a member that cannot be a key, OutOfSharedMemory.
     """
 
     __slots__ = ("_dict",)
@@ -55,7 +55,7 @@ class Set(DictMembers, Handle):
         try:
             for member in members:
                 self.add(member)
-        except BaseException:  # nobody has asked for a set with half of them
+        except BaseException:  # a set with only some of the members is of no use to anybody
             if fresh:
                 self.unlink()
             self.close()

@@ -28,11 +28,11 @@ class RawValue(MemoryValue, _value.Memory):
     """RawValue(typecode_or_type, *args, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)
 
     `multiprocessing.RawValue` in shared memory: one number, bool or character of a type of `ctypes`, or of a code of
-    `array`, "c" and "u" among them, read and written in one step each by `value`. With `exist_ok=True` and the name of
-    one that is there, a further handle on it, whose value stays.
+    `array`, including "c" and "u". `value` reads it in one step and writes it in one step. With `exist_ok=True` and the
+    name of an existing RawValue, the result is a further handle on it, and its value stays.
 
-    Raises TypeError for another type, structures and arrays among them, or for a value that the type does not take;
-    FileExistsError when the name is taken, ValueError when what is there differs, OutOfSharedMemory.
+    Raises TypeError for another type, including structures and arrays, or for a value that the type does not accept;
+    FileExistsError when the name is taken, ValueError when the existing structure differs, OutOfSharedMemory.
     """
 
     __slots__ = ()
@@ -59,11 +59,12 @@ class Value(MemoryValueWithLock, _value.LockedMemory):  # type: ignore[misc]  # 
     """Value(typecode_or_type, *args, lock=True, name=None, exist_ok=False, persist=False, seats=192, mode=None, \
 group=None)
 
-    `multiprocessing.Value` in shared memory: a RawValue with a lock, which `value` takes, and `with`, `acquire` and
-    `release`. The lock is an RLock of its own, or the one given as `lock`, which goes along where the handle is pickled
-    and is nothing that `attach` knows of. With `lock=False` the result is a RawValue. `with` does not close the handle.
+    `multiprocessing.Value` in shared memory: a RawValue with a lock. `value` takes the lock for each access; `with`,
+    `acquire` and `release` act on it. The lock is an RLock of its own, or the one given as `lock`, which is pickled
+    with the handle but is unknown to `attach`. With `lock=False` the result is a RawValue. `with` does not close the
+    handle.
 
-    Raises as RawValue does, and AttributeError for a `lock` that is none.
+    Raises as RawValue does, and AttributeError for a `lock` that is not a lock.
     """
 
     __slots__ = ()

@@ -1,4 +1,4 @@
-"""Placement `thread`: the state lives in this process, for its threads; the baseline of every comparison."""
+"""Placement `thread`: the state is in this process, for its threads; the baseline of every comparison."""
 
 from sharedkit.thread.array import Array
 from sharedkit.thread.barrier import Barrier

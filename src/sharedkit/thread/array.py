@@ -22,14 +22,14 @@ __all__ = ["Array"]
 class Array(_array.Array):
     """Array(shape, dtype="f8", *, name=None, exist_ok=False, persist=False, seats=192)
 
-    An array of zeros in C order that the threads of this process share. Indexing reads and writes the
-    elements themselves; `ndarray` and `np.asarray(array)` are views of them, no copies, and stay valid after `close()`.
-    With `exist_ok=True` and the name of an array that is there, a further handle on it. Elements change in one atomic
-    step each by `fetch_add`, `compare_exchange` and `add_at`; `array[i] += 1` is several steps, for which there is
-    `lock`.
+    A NumPy array of zeros, in C order, that the threads of this process share. Indexing reads and writes the elements
+    themselves; `ndarray` and `np.asarray(array)` are views of them, not copies, and stay valid after `close()`. With
+    `exist_ok=True` and the name of an existing array, the result is a further handle on it. `fetch_add`,
+    `compare_exchange` and `add_at` change each element in one atomic step; `array[i] += 1` is several steps: hold
+    `lock` around it.
 
-    Raises TypeError for a dtype that holds Python objects, ValueError for a negative length or where what is
-    there is not an equal array, FileExistsError when the name is taken, MemoryError.
+    Raises TypeError for a dtype with Python objects, ValueError for a negative length or when the existing structure is
+    not an equal array, FileExistsError when the name is taken, MemoryError.
     """
 
     __slots__ = ()
@@ -59,8 +59,9 @@ class Array(_array.Array):
         persist: bool = False,
         seats: int = DEFAULT_SEATS,
     ) -> Self:
-        """A new array with the shape, the dtype and a copy of the elements of `array`, or of what `numpy.asarray` makes
-        of it. With `exist_ok`, an equal one that is there keeps its own elements, as a Counter keeps its value.
+        """Return a new array with the shape, the dtype and a copy of the elements of `array`, or of what
+        `numpy.asarray` makes of it. With `exist_ok`, an existing array of the same shape and dtype keeps its own
+        elements, as a Counter keeps its value.
 
         Raises as `Array` does.
         """

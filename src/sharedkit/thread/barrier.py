@@ -1,4 +1,4 @@
-"""A place where threads of this process wait for each other."""
+"""A barrier: a place where threads of this process wait for each other."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["Barrier"]
 class Barrier(_barrier.Barrier):
     """Barrier(parties, action=None, timeout=None, *, name=None, exist_ok=False, persist=False, seats=192)
 
-    `threading.Barrier`: `wait` returns when `parties` threads are in it; one of them has called `action` before.
+    `threading.Barrier`: `wait` returns when `parties` threads are in it; before that, one of them calls `action`.
     `timeout` is the default of `wait`. `with` closes the handle. A handle from `attach` runs the action of the handle
     that made the barrier.
 
-    Raises ValueError for `parties` below 1, FileExistsError when the name is taken, ValueError when what is there is
-    not a barrier of as many parties.
+    Raises ValueError for `parties` below 1, FileExistsError when the name is taken, ValueError when the existing
+    structure is not a barrier of as many parties.
     """
 
     __slots__ = ()

@@ -19,11 +19,12 @@ class Condition(_condition.Condition):
     """Condition(lock=None, *, name=None, exist_ok=False, persist=False, seats=192)
 
     `threading.Condition` over `lock`, a Lock or RLock of this placement or of threading, or over an RLock of its own.
-    `with` takes the lock; it does not close the handle. It differs in three ways: tasks of an event loop may wait as
-    well, who was notified just when its time was over returns True, and who leaves with an exception (Ctrl-C, or
-    cancelled) hands its notification on. At most 65,536 threads and tasks wait at once.
+    `with` takes the lock; it does not close the handle. It differs from threading's in three ways: tasks of an event
+    loop may wait as well; a waiter that is notified just when its time is over returns True; and a waiter that leaves
+    with an exception (Ctrl-C, or cancelled) hands its notification on. At most 65,536 threads and tasks wait at once.
 
-    Raises FileExistsError when the name is taken, ValueError when what is there is not a condition over the same lock.
+    Raises FileExistsError when the name is taken, ValueError when the existing structure is not a condition over the
+    same lock.
     """
 
     __slots__ = ()

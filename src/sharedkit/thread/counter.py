@@ -11,7 +11,7 @@ from sharedkit.thread import registry
 
 __all__ = ["Counter", "Counters"]
 
-STRIPES = 16  # more than threads that add at the same moment, mostly
+STRIPES = 16  # usually more than the threads that add at the same moment
 
 
 @registry.opens(_counter.KIND_COUNTER, _counter.KIND_STRIPED)
@@ -19,12 +19,12 @@ STRIPES = 16  # more than threads that add at the same moment, mostly
 class Counter(_counter.Counter):
     """Counter(value=0, *, name=None, exist_ok=False, persist=False, striped=False, seats=192)
 
-    A signed 64-bit counter for the threads of this process. With `exist_ok=True` and the name of a counter
-    that is there, a further handle on it, whose value stays. `striped=True` spreads the threads over words of their
-    own: adding rarely contends, `add` returns None and `compare_exchange` raises TypeError.
+    A signed 64-bit integer that the threads of this process change in one atomic step each. With `exist_ok=True` and
+    the name of an existing counter, the result is a further handle on it, and its value stays. `striped=True` spreads
+    the threads over several words: adding rarely contends, `add` returns None and `compare_exchange` raises TypeError.
 
-    Raises FileExistsError when the name is taken, ValueError when what is there is not an equal counter,
-    OverflowError and TypeError for a `value` that is no 64-bit integer.
+    Raises FileExistsError when the name is taken, ValueError when the existing structure is not an equal counter,
+    OverflowError and TypeError for a `value` that is not a 64-bit integer.
     """
 
     __slots__ = ()
@@ -47,11 +47,11 @@ class Counter(_counter.Counter):
 class Counters(counter.Counters):
     """Counters(names, *, name=None, exist_ok=False, persist=False, seats=192)
 
-    A group of named counters that starts at 0 each: `c.add("ok")`, `c["ok"] += 1`, `c.as_dict()`. Iterating
-    and `len` speak of the names, in their order.
+    A group of named counters; each starts at 0: `c.add("ok")`, `c["ok"] += 1`, `c.as_dict()`. Iteration yields the
+    names in their order, and `len` counts them.
 
-    Raises ValueError for no names, a name that comes twice, or a group of that `name` with other names in it;
-    TypeError for a name that is no str; FileExistsError when `name` is taken.
+    Raises ValueError for no names, a name that occurs twice, or a group of that `name` with other names in it;
+    TypeError for a name that is not a str; FileExistsError when `name` is taken.
     """
 
     __slots__ = ()

@@ -20,10 +20,10 @@ class Dict(Table, MappingFace):
     """Dict(mapping_or_pairs=(), /, *, name=None, exist_ok=False, persist=False, seats=192, **items)
 
     A `MutableMapping` for the threads of this process, in order of insertion. Each single operation is atomic,
-    `setdefault`, `pop`, `add` and `compare_exchange` among them; iteration goes over a snapshot. The values themselves
-    are handed out, not copies.
+    including `setdefault`, `pop`, `add` and `compare_exchange`; iteration goes over a snapshot. The values themselves
+    are returned, not copies.
 
-    Raises FileExistsError when the name is taken, ValueError when what is there is not a dict.
+    Raises FileExistsError when the name is taken, ValueError when the existing structure is not a dict.
     """
 
     __slots__ = ()
@@ -50,12 +50,12 @@ class Dict(Table, MappingFace):
         return self
 
     def copy(self) -> Dict:
-        """A new dict, made from a snapshot."""
+        """Return a new dict, made from a snapshot."""
         return Dict(self.as_dict())
 
     @classmethod
     def fromkeys(cls, keys: Iterable[Any], value: Any = None, /) -> Dict:
-        """A new dict of these keys, each with this value."""
+        """Return a new dict of these keys, each with this value."""
         made = cls()
         for key in keys:
             made[key] = value

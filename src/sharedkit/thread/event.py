@@ -1,4 +1,4 @@
-"""A flag for the threads of this process to wait for."""
+"""An event: a flag that threads of this process wait for."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["Event"]
 class Event(_event.Event):
     """Event(*, name=None, exist_ok=False, persist=False, seats=192)
 
-    `threading.Event`: a flag, at first not set. `with` closes the handle.
+    `threading.Event`: a flag, initially not set. `with` closes the handle.
 
-    Raises FileExistsError when the name is taken, ValueError when what is there is not an event.
+    Raises FileExistsError when the name is taken, ValueError when the existing structure is not an event.
     """
 
     __slots__ = ()

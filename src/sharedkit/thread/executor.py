@@ -1,4 +1,4 @@
-"""An executor whose workers are threads: `ThreadPoolExecutor` with the kit's face."""
+"""An executor whose workers are threads: `ThreadPoolExecutor` with the kit's interface."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ T = TypeVar("T")
 
 
 class _Gauge:
-    """How many calls run now."""
+    """Counts the calls that run now."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.running = 0
 
     def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """`fn`, counted while it runs."""
+        """Call `fn` and count the call while it runs."""
         with self._lock:
             self.running += 1
         try:
@@ -37,23 +37,23 @@ class _Gauge:
 
 
 class _Tasks(SimpleQueue[Any]):
-    """The pool's queue, which gives each task the kit's future in place of the pool's plain one.
+    """The pool's queue; it gives each task the kit's future in place of the pool's plain one.
 
-    To give that another class, as one would, stops all threads of a Python 3.13 without a GIL, and a daemon thread that
-    is about it when the program ends has the end wait for ever.
+    The obvious way, assigning the future's `__class__`, stops all threads of a Python 3.13 without a GIL, and if a
+    daemon thread does so when the program ends, the program waits for ever.
     """
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        if item is not None:  # that is the pool's end
+        if item is not None:  # None marks the pool's end
             item.future.replaced_by = item.future = Future()
         super().put(item, block, timeout)
 
 
 class Executor(futures.ThreadPoolExecutor, ExecutorFace):
-    """A `concurrent.futures.ThreadPoolExecutor` (which asyncio wants as a loop's default) with the kit's face.
+    """A `concurrent.futures.ThreadPoolExecutor` (asyncio requires one as a loop's default) with the kit's interface.
 
-    `mp_context` and `max_tasks_per_child` are for placements whose workers are processes, and are not looked at here.
-    A call cannot be limited in time: `options(timeout=…)` leads to NotImplementedError.
+    `mp_context` and `max_tasks_per_child` are for placements whose workers are processes, and are ignored here. A call
+    cannot be limited in time: `options(timeout=…)` leads to NotImplementedError.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Executor(futures.ThreadPoolExecutor, ExecutorFace):
         self._work_queue = _Tasks()
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Have `fn(*args, **kwargs)` called by a thread; the future has what it returns or raises."""
+        """Have a thread call `fn(*args, **kwargs)`; the future gets the result or the exception."""
         plain: Any = super().submit(self._gauge.call, fn, *args, **kwargs)
         future: Future[T] = plain.replaced_by
         return future
@@ -84,8 +84,8 @@ class Executor(futures.ThreadPoolExecutor, ExecutorFace):
         return self.submit(fn, *args, **kwargs)
 
     def statistics(self) -> ExecutorStatistics:
-        """Workers and tasks at this moment; threads are all of this process."""
-        pending = max(0, self._work_queue.qsize() - self._shutdown)  # the end is an item, too
+        """Return workers and tasks at this moment; all threads count as one process, this one."""
+        pending = max(0, self._work_queue.qsize() - self._shutdown)  # the mark of the end is an item, too
         running = self._gauge.running
         return ExecutorStatistics(
             "Executor", self._max_workers, (os.getpid(),) * len(self._threads), pending, running, 0

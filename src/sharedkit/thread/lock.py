@@ -19,12 +19,11 @@ OnOwnerDied = Literal["warn", "raise"]
 class Lock(_sync.Lock):
     """Lock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192)
 
-    `threading.Lock` with the spellings of the other placements beside its own: `block=` is `blocking=`, and a
-    `timeout` of None waits for ever as -1 does. `with` takes the lock; it does not close the handle. No process but
-    this one can hold it, so `owner_died` is never true here. A waiter that has waited for one
-    millisecond gets the next turn.
+    `threading.Lock`; also accepts the spellings of the other placements: `block=` for `blocking=`, and a `timeout` of
+    None for -1. `with` takes the lock; it does not close the handle. Only this process can hold the lock, so
+    `owner_died` is never true here. A waiter that has waited for 1 ms gets the next chance to take the lock.
 
-    Raises FileExistsError when the name is taken, ValueError when what is there is not an equal lock.
+    Raises FileExistsError when the name is taken, ValueError when the existing structure is not an equal lock.
     """
 
     __slots__ = ()
@@ -47,10 +46,10 @@ class Lock(_sync.Lock):
 class RLock(_rlock.RLock):
     """RLock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192)
 
-    `threading.RLock`: the thread that holds it, or the task where `aacquire` took it, may take it again, and it alone
-    may release it. Otherwise as a Lock.
+    `threading.RLock`: the thread that holds it (or the task, if `aacquire` took it) may take it again, and only that
+    thread or task may release it. Otherwise it is like a Lock.
 
-    Raises FileExistsError when the name is taken, ValueError when what is there is not an equal lock.
+    Raises FileExistsError when the name is taken, ValueError when the existing structure is not an equal lock.
     """
 
     __slots__ = ()

@@ -9,4 +9,4 @@ registry.opens(KIND_QUEUE)(Queue)
 registry.opens(KIND_LIFO)(LifoQueue)
 registry.opens(KIND_PRIORITY)(PriorityQueue)
 
-JoinableQueue = SimpleQueue = Queue  # whose face has both of theirs in it
+JoinableQueue = SimpleQueue = Queue  # its interface includes those of both

@@ -1,8 +1,8 @@
 """The names of this process's structures: `name=`, `exist_ok=`, `persist=` and `attach` for threads.
 
-A name lives as long as some handle does (or until `unlink()` when it persists), as a shared-memory segment's does, so a
-program moves between placements unchanged. A structure without a name gets one when
-somebody asks for it.
+A name lives as long as some handle does (or until `unlink()` when it persists). The name of a shared-memory segment
+does the same, so a program moves between placements unchanged. A structure without a name gets one when it is first
+asked for.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["attach", "create", "opens", "with_partner"]
 
 T = TypeVar("T", bound=type)
 
-# Reentrant, because a finalizer may close or unlink a structure while this very thread is in here.
+# Re-entrant, because a finalizer may close or unlink a structure while the same thread is in here.
 _lock = threading.RLock()
 _living: WeakValueDictionary[str, PrivateSegment] = WeakValueDictionary()
 _persistent: dict[str, PrivateSegment] = {}
@@ -30,7 +30,7 @@ _numbers = itertools.count(1)
 
 
 def _renew_lock() -> None:
-    """A lock that some other thread held at a fork would stay held in the child, which lacks that thread."""
+    """Replace the lock in the child of a fork: if another thread held it, it would stay held in the child for ever."""
     global _lock
     _lock = threading.RLock()
 
@@ -39,24 +39,25 @@ os.register_at_fork(after_in_child=_renew_lock)
 
 
 class _Names:
-    """What a segment asks of those who know it by name."""
+    """The registry as a segment sees it: choose, check and remove the segment's name."""
 
     def choose(self, segment: PrivateSegment) -> None:
-        """Name one that was given none; of two threads that ask at once the second finds it named."""
+        """Name a segment that was given no name; if two threads ask at once, the second finds it named."""
         with _lock:
             name = next(name for number in _numbers if (name := f"thread-{number}") not in _living)
             if segment.call(name) == name:
                 _living[name] = segment
 
     def knows(self, segment: PrivateSegment) -> bool:
-        """Whether its name still leads to it."""
+        """Return whether the segment's name still leads to it."""
         return _living.get(segment.name) is segment
 
     def kind_of(self, segment: PrivateSegment) -> str:
         return _name_of(segment.kind)
 
     def forget(self, segment: PrivateSegment) -> None:
-        """Take its name away: a new structure may have it, and open handles work on. Twice is once."""
+        """Remove the segment's name: a new structure may have it, and open handles keep working. Doing so again does
+        nothing."""
         name = segment.name
         with _lock:
             if _living.get(name) is segment:
@@ -69,7 +70,7 @@ _names = _Names()
 
 
 def opens(*kinds: int) -> Callable[[T], T]:
-    """Of a class: it is what `attach` makes of segments of these kinds."""
+    """Decorate the class that `attach` opens for segments of these kinds."""
 
     def register(cls: T) -> T:
         _opened_by.update(dict.fromkeys(kinds, cls))
@@ -85,10 +86,10 @@ def _name_of(kind: int) -> str:
 def create(
     blueprint: Blueprint, name: str | None, exist_ok: bool, persist: bool, seats: int, stripes: int = 1
 ) -> PrivateSegment:
-    """The new segment of the blueprint in this process's memory; with `exist_ok`, the one that is there if it is equal.
+    """Return the new segment of the blueprint in this process's memory; with `exist_ok`, the existing one if equal.
 
-    `seats` bound nothing where there is one process; they tell equal structures from others. FileExistsError when the
-    name is taken, ValueError when what is there differs or for a number of seats that no segment has.
+    `seats` limits nothing, as there is one process; it only counts when structures are compared. FileExistsError when
+    the name is taken, ValueError when the existing structure differs or for a number of seats that no segment has.
     """
     seats = checked_seats(seats)
     place = PrivatePlace(_names, seats)
@@ -99,7 +100,7 @@ def create(
         there = None if name is None else _living.get(checked_name(name))
         if there is None:
             made = blueprint.make(place, name and checked_name(name), stripes, flags_of(persist))
-            there = _living.setdefault(made.name, made)  # a finalizer that ran meanwhile may have made one
+            there = _living.setdefault(made.name, made)  # a finalizer that has run meanwhile may have made one
             if there is made:
                 if persist:
                     _persistent[made.name] = made
@@ -111,7 +112,7 @@ def create(
 
 
 def with_partner(blueprint: Blueprint, partner: object) -> Blueprint:
-    """The same, whose segment keeps what no bytes can say."""
+    """Return the blueprint with a `partner`: an object, kept by the segment, that cannot be stored as bytes."""
 
     def made(*args: Any) -> Any:
         segment: Any = blueprint.make(*args)
@@ -122,9 +123,9 @@ def with_partner(blueprint: Blueprint, partner: object) -> Blueprint:
 
 
 def attach(name: str) -> Any:
-    """A further handle on the structure of that name in this process, whatever it is.
+    """Return a further handle on the structure of that name in this process, whatever it is.
 
-    Raises FileNotFoundError where there is none.
+    Raises FileNotFoundError if there is none.
     """
     name = checked_name(name)
     with _lock:

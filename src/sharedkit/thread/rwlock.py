@@ -1,4 +1,4 @@
-"""A lock for many readers or one writer, threads of this process."""
+"""A lock for many readers or one writer, for the threads of this process."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["RWLock"]
 class RWLock(_rwlock.RWLock):
     """RWLock(*, name=None, exist_ok=False, persist=False, seats=192)
 
-    A lock that many threads hold to read or one to write: `with rw.reader:`, `with rw.writer:`. Who wants to write goes
-    before who wants to read, until a reader has waited for a millisecond: that one goes before the next writer. It
-    cannot be upgraded, and who reads must not begin to read again, which would wait for a writer that waits for the
-    first reading to end. `with` on the handle itself closes it.
+    A lock that many readers or one writer can hold: `with rw.reader:`, `with rw.writer:`. Waiting writers go before
+    waiting readers, until a reader has waited for 1 ms: that reader goes before the next writer. A read lock cannot be
+    upgraded, and a reader must not acquire it a second time: the second read would wait for a writer that waits for the
+    first read to end. `with` on the handle itself closes it.
 
-    Raises FileExistsError when the name is taken, ValueError when what is there is not an RWLock.
+    Raises FileExistsError when the name is taken, ValueError when the existing structure is not an RWLock.
     """
 
     __slots__ = ()

@@ -1,4 +1,4 @@
-"""Permits for the threads of this process: unbounded as a signal, bounded as a resource."""
+"""Semaphores for the threads of this process: an unbounded one for signals, a bounded one for resources."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ __all__ = ["BoundedSemaphore", "Semaphore"]
 class Semaphore(_semaphore.Semaphore):
     """Semaphore(value=1, *, name=None, exist_ok=False, persist=False, seats=192)
 
-    `threading.Semaphore`: `acquire` takes one of `value` permits and waits where there is none, `release` adds some,
-    also more than were taken. `block=` is `blocking=`. `with` takes a permit; it does not close the handle.
+    `threading.Semaphore`: `acquire` takes one of `value` permits and waits if none is free; `release` adds permits,
+    also more than were taken. `acquire` also accepts `block=` for `blocking=`. `with` takes a permit; it does not close
+    the handle.
 
-    Raises ValueError for a negative `value`, FileExistsError when the name is taken, ValueError when what is there is
-    not a semaphore that began with the same value.
+    Raises ValueError for a negative `value`, FileExistsError when the name is taken, ValueError when the existing
+    structure is not a semaphore that began with the same value.
     """
 
     __slots__ = ()
@@ -41,7 +42,7 @@ class Semaphore(_semaphore.Semaphore):
 class BoundedSemaphore(_bounded.BoundedSemaphore):
     """BoundedSemaphore(value=1, *, name=None, exist_ok=False, persist=False, seats=192)
 
-    `threading.BoundedSemaphore`: a Semaphore whose free permits never exceed the `value` that it began with.
+    `threading.BoundedSemaphore`: a Semaphore whose number of free permits never exceeds its initial `value`.
 
     Raises as Semaphore does.
     """

@@ -27,11 +27,11 @@ class Set(DictMembers, Handle):
     """Set(iterable=(), /, *, name=None, exist_ok=False, persist=False, seats=192)
 
     A `set` for the threads of this process. Each single operation is atomic; iteration goes over a snapshot, in the
-    order in which members were added. `insert` adds and says whether the member was new. Operators such as `|`, and
-    `union` and its like, answer plain sets; what changes many members does so in one atomic step a member.
+    order in which members were added. `insert` adds a member and returns whether it was new. Operators such as `|`, and
+    methods such as `union`, return plain sets. Methods that change many members take one atomic step for each member.
 
-    Raises FileExistsError when the name is taken, ValueError when what is there is not a set, TypeError for what is not
-    hashable.
+    Raises FileExistsError when the name is taken, ValueError when the existing structure is not a set, TypeError for a
+    member that is not hashable.
     """
 
     __slots__ = ("_dict",)

@@ -31,11 +31,11 @@ class RawValue(MemoryValue, _value.Memory):
     """RawValue(typecode_or_type, *args, name=None, exist_ok=False, persist=False, seats=192)
 
     `multiprocessing.RawValue` for the threads of this process: one number, bool or character of a type of `ctypes`, or
-    of a code of `array`, "c" and "u" among them, read and written in one step each by `value`. With `exist_ok=True` and
-    the name of one that is there, a further handle on it, whose value stays.
+    of a code of `array`, including "c" and "u". `value` reads it in one step and writes it in one step. With
+    `exist_ok=True` and the name of an existing RawValue, the result is a further handle on it, and its value stays.
 
-    Raises TypeError for another type, structures and arrays among them, or for a value that the type does not take;
-    FileExistsError when the name is taken, ValueError when what is there differs.
+    Raises TypeError for another type, including structures and arrays, or for a value that the type does not accept;
+    FileExistsError when the name is taken, ValueError when the existing structure differs.
     """
 
     __slots__ = ()
@@ -60,11 +60,11 @@ class RawValue(MemoryValue, _value.Memory):
 class Value(MemoryValueWithLock, _value.LockedMemory):  # type: ignore[misc]  # `with` takes, where a Handle's closes
     """Value(typecode_or_type, *args, lock=True, name=None, exist_ok=False, persist=False, seats=192)
 
-    `multiprocessing.Value` for the threads of this process: a RawValue with a lock, which `value` takes, and `with`,
-    `acquire` and `release`. The lock is an RLock of its own, or the one given as `lock`, of which `attach` knows
-    nothing. With `lock=False` the result is a RawValue. `with` does not close the handle.
+    `multiprocessing.Value` for the threads of this process: a RawValue with a lock. `value` takes the lock for each
+    access; `with`, `acquire` and `release` act on it. The lock is an RLock of its own, or the one given as `lock`,
+    which is unknown to `attach`. With `lock=False` the result is a RawValue. `with` does not close the handle.
 
-    Raises as RawValue does, and AttributeError for a `lock` that is none.
+    Raises as RawValue does, and AttributeError for a `lock` that is not a lock.
     """
 
     __slots__ = ()

@@ -1,1 +1,1 @@
-"""Calls in worker processes: who starts them, what they are told, and what becomes of their calls."""
+"""Calls in worker processes: the parent that starts workers, the messages between them, and the state of the calls."""

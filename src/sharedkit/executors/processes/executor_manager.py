@@ -1,4 +1,4 @@
-"""The parent's side of an executor: hands tasks out, collects what comes of them, and settles deaths."""
+"""The parent's side of an executor: it hands tasks out, collects their outcomes, and handles the deaths of workers."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from sharedkit.shm._queue import Queue
 __all__ = ["ExecutorManager"]
 
 DEFAULT_SEATS = 192
-OFFICES: weakref.WeakSet[ExecutorManager] = weakref.WeakSet()
+EXECUTOR_MANAGERS: weakref.WeakSet[ExecutorManager] = weakref.WeakSet()
 
 
 class ExecutorManager:
-    """Knows no executor, so that one which is forgotten can be collected, and shuts this down then."""
+    """Holds no reference to its executor, so that a forgotten executor can be collected and shuts this down."""
 
     def __init__(
         self,
@@ -55,19 +55,19 @@ class ExecutorManager:
         self._results: Queue[Any] = Queue(name=f"{name}.results", seats=seats)
         self._results._segment().short_park = SHORT_PARK
         self._claims = Array(task_claims.SLOTS + task_claims.NEWCOMERS, "i8", name=f"{name}.claims", seats=seats)
-        self._words: memoryview[int] = self._claims.ndarray.data  # its items are read and set faster than NumPy's
+        self._words: memoryview[int] = self._claims.ndarray.data  # a memoryview reads and sets items faster than NumPy
         self._lock = threading.RLock()
         self.settling = threading.RLock()  # never held while `_lock` is waited for
         self._packer = Packer()
-        self._backlog = PendingTasks(workers, self._claims, self._words, self._tasks)
-        self._foreign = False  # in a child that was forked, which has the object but none of the threads
+        self._pending_tasks = PendingTasks(workers, self._claims, self._words, self._tasks)
+        self._foreign = False  # true in a forked child, which has this object but none of its threads
         self._begun = self._closing = self._ending = self._gone = self._closed = False
         self._over = threading.Event()
         self._broken: str | None = None
         self._failed: dict[int, str] = {}  # workers whose initializer raised
         self._worker_pool = WorkerPool(context, self, prefix)
         self._collector = background(self._collect, name=f"{prefix}-collector")
-        OFFICES.add(self)
+        EXECUTOR_MANAGERS.add(self)
         _exit.expect()
 
     # --- handing out ---------------------------------------------------------------------------------
@@ -75,7 +75,7 @@ class ExecutorManager:
     def submit(
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], timeout: float | None
     ) -> Future[Any]:
-        """The future of a call. RuntimeError after the end, ExecutorBroken; what pickling raises is in the future."""
+        """The future of a call. RuntimeError after the end, ExecutorBroken; the future gets an error of pickling."""
         if self._foreign:
             self._refuse()
         error = None
@@ -89,7 +89,7 @@ class ExecutorManager:
             error = why
             message = b"", []
         future: Future[Any] = Future(self, message, size, timeout)
-        backlog = self._backlog
+        backlog = self._pending_tasks
         with self._lock:
             if self._closing or (_exit.came and not self._begun):
                 self._refuse()
@@ -97,8 +97,8 @@ class ExecutorManager:
                 backlog.enter(future)
                 if self._worker_pool.size < self.workers and not self._ending:
                     try:
-                        self._hire()
-                    except BaseException:  # nobody has the future of this call
+                        self._start_worker()
+                    except BaseException:  # the caller gets no future for this call
                         backlog.withdraw(future)
                         raise
         if error is not None:
@@ -116,15 +116,15 @@ class ExecutorManager:
         after = "shutdown" if self._closing else "interpreter shutdown"
         raise RuntimeError(f"cannot schedule new futures after {after}")
 
-    def _hire(self) -> None:
-        """Under the lock: all at once by fork, before there are threads; else as many as there are tasks."""
+    def _start_worker(self) -> None:
+        """Start workers, under the lock: with fork all at once, before there are threads; else one for each task."""
         first = not self._begun
         if not first and self._worker_pool.deaths and self._method == "fork":
-            return  # the worker pool replaces its dead
-        wanted = self.workers if self._method == "fork" else len(self._backlog)
+            return  # the worker pool replaces dead workers
+        wanted = self.workers if self._method == "fork" else len(self._pending_tasks)
         try:
             self._worker_pool.start(min(wanted, self.workers))
-        finally:  # of what has begun shutdown must see the end, whatever came between
+        finally:  # shutdown must wait for all workers that have begun, whatever error came between
             if first:
                 self._begun = True
                 self._collector.start()
@@ -132,13 +132,13 @@ class ExecutorManager:
     def _tell_unfit(self) -> None:
         with suppress(IndexError):
             while True:
-                future, error = self._backlog.unfit.pop()
+                future, error = self._pending_tasks.unfit.pop()
                 future.settle(None, error)
 
     # --- collecting ----------------------------------------------------------------------------------
 
     def _collect(self) -> None:
-        """The collecting thread. What the dead have put comes before the report of their death."""
+        """Run the collecting thread. A worker's messages are read before the report of its death."""
         try:
             while not self._gone:
                 outcomes: list[Outcome] = []
@@ -152,12 +152,12 @@ class ExecutorManager:
                         self._deliver(outcomes)
                         outcomes = []
                         getattr(self, "_told_" + message[0])(*message[1:])
-                    message = outcome = None  # nothing is kept while there is nothing to do
+                    message = outcome = None  # no reference is kept while the thread waits
                 self._deliver(outcomes)
                 outcomes.clear()
                 if self._closing:
                     self._end_when_done()
-        except ShutDown:  # by `fail`
+        except ShutDown:  # raised after `fail`
             pass
         except BaseException as error:
             self._break(f"the collecting thread failed: {error!r}")
@@ -169,9 +169,9 @@ class ExecutorManager:
                 self._over.set()
 
     def _deliver(self, outcomes: list[Outcome]) -> None:
-        """Settle all of them, keep the workers busy, then tell who waits: their callbacks may take their time."""
+        """Settle all outcomes, keep the workers busy, then run the callbacks, which may take long."""
         told = []
-        backlog = self._backlog
+        backlog = self._pending_tasks
         with self._lock:
             settled = [backlog.settle(task) for task, _, _ in outcomes]
             if backlog.waiting:
@@ -186,27 +186,27 @@ class ExecutorManager:
             self._tell_unfit()
 
     def _began(self, task: int) -> None:
-        future = self._backlog.flying.get(task)
+        future = self._pending_tasks.flying.get(task)
         if future is not None and future._timeout is not None:
             self._worker_pool.remind(task, time.monotonic() + future._timeout)
 
     def _told_wake(self) -> None:
-        """Somebody wants the collecting thread to look around."""
+        """Do nothing: the message only makes the collecting thread check its state."""
 
     def _told_broken(self, number: int, trace: str) -> None:
-        """Its end is awaited, so that it can say what it has to say elsewhere."""
+        """Remember the traceback. The error is reported when the worker has ended, so it can first log it elsewhere."""
         self._failed[number] = trace
 
     def _told_gave_up(self, why: str) -> None:
         self._break(why)
 
     def _told_dead(self, number: int, pid: int, exitcode: int | None) -> None:
-        """A worker has died: its call has failed, whatever was awaited of it."""
+        """Fail the call of a dead worker with the verdict of the parent, or with WorkerDied."""
         if number == 0:
             self._gone = True
             return
         with self._lock:
-            victims, given_up = self._backlog.bury(number, exitcode not in (0, None))  # 0: it has had its tasks
+            victims, given_up = self._pending_tasks.recover(number, exitcode not in (0, None))  # 0: it ended in order
         if number in self._failed:
             self._break(f"the initializer of worker {number} raised", self._failed.pop(number))
         for future in victims:
@@ -224,31 +224,31 @@ class ExecutorManager:
         if self._foreign:
             return False
         with self._lock:
-            return self._backlog.is_running(task)
+            return self._pending_tasks.is_running(task)
 
     def withdraw(self, future: Future[Any], running: bool) -> bool:
-        """For `Future.cancel`."""
+        """Take a task back for `Future.cancel`."""
         if self._foreign:
             return False
         with self._lock:
-            if self._backlog.withdraw(future):
+            if self._pending_tasks.withdraw(future):
                 self._nudge()
                 return True
             return running and future._task != 0 and self._doom(future, futures.CancelledError())
 
     def _doom(self, future: Future[Any], verdict: BaseException) -> bool:
-        """Under the lock: kill the worker that runs the call, unless it is done with it. The verdict is there before
-        anybody can hear of the death."""
-        number = self._backlog.doom(future._task) if future._task in self._backlog.flying else 0
+        """Kill the worker that runs the call, under the lock, unless the worker is done with it. The verdict is set
+        before anybody can learn of the death."""
+        number = self._pending_tasks.doom(future._task) if future._task in self._pending_tasks.flying else 0
         if number:
             future._verdict = verdict
             self._worker_pool.kill(number)
         return number != 0
 
     def expire(self, task: int) -> None:
-        """For the worker pool: a task's time is over."""
+        """End a task whose time is over, for the worker pool."""
         with self._lock:
-            future = self._backlog.flying.get(task)
+            future = self._pending_tasks.flying.get(task)
             if future is not None:
                 took = f"the call took longer than {future._timeout:g} s, so its worker was ended"
                 self._doom(future, TimeoutError(took))
@@ -256,13 +256,13 @@ class ExecutorManager:
     # --- the end -------------------------------------------------------------------------------------
 
     def shutdown(self, wait: bool = True, cancel_futures: bool = False) -> None:
-        """Take no more tasks; workers end when all there are is done. Again does nothing more."""
+        """Take no more tasks; the workers end when all tasks are done. A second call does nothing more."""
         if self._foreign:
             return
         with self._lock:
             self._closing = True
             begun, self._ending = self._begun, self._ending or not self._begun
-            cancelled = [*self._backlog.waiting, *self._backlog.flying.values()] if cancel_futures else []
+            cancelled = [*self._pending_tasks.waiting, *self._pending_tasks.flying.values()] if cancel_futures else []
         for future in cancelled:
             future.cancel()
         if not begun:
@@ -270,33 +270,33 @@ class ExecutorManager:
             return
         self._nudge()
         if wait and threading.current_thread() is not self._collector:
-            self._over.wait()  # Thread.join forgets before Python 3.13 that it was interrupted
+            self._over.wait()  # before Python 3.13, Thread.join forgets that it was interrupted
             self._collector.join()
 
     def end_workers(self, by: Callable[[BaseProcess], None]) -> None:
-        """Cancel what no worker has begun, and do that to each worker; without waiting for anything."""
+        """Cancel the calls that no worker has begun, and apply `by` to each worker; wait for nothing."""
         self.shutdown(wait=False, cancel_futures=True)
         with self._lock:  # a closed worker pool has no pipe to be woken by
             if not (self._foreign or self._closed):
                 self._worker_pool.end(by)
 
     def _nudge(self) -> None:
-        with suppress(ValueError, ShutDown):  # closed: it is over
+        with suppress(ValueError, ShutDown):  # the queue is closed: the executor is over
             self._results.put(("wake",))
 
     def _end_when_done(self) -> None:
         with self._lock:
-            if not self._ending and not len(self._backlog):
+            if not self._ending and not len(self._pending_tasks):
                 self._ending = True
                 self._worker_pool.end()
                 self._tasks.shutdown()
 
     def _break(self, why: str, trace: str | None = None) -> None:
-        """Fail all there is, end the workers, and take no more."""
+        """Fail all pending calls, end the workers, and take no more calls."""
         with self._lock:
             self._broken = why
             self._closing = self._ending = True
-            doomed = self._backlog.clear()
+            doomed = self._pending_tasks.clear()
             self._worker_pool.end(BaseProcess.kill)
             self._tasks.shutdown()
         for future in doomed:
@@ -306,7 +306,7 @@ class ExecutorManager:
             future.settle(None, error)
 
     def _close(self) -> None:
-        """Nobody is left: give everything back."""
+        """Give everything back, when no worker is left."""
         self._worker_pool.join()
         with self._lock:
             if not self._closed:
@@ -324,15 +324,15 @@ class ExecutorManager:
         return WorkerContext(number, self._tasks, self._results, self._claims, self._pid, direct, *self._start)
 
     def report(self, number: int, pid: int, exitcode: int | None) -> None:
-        """A worker has ended; number 0: all have, and nobody looks after them any more."""
+        """Report the end of a worker; number 0: all workers have ended, and no thread watches any more."""
         self._results.put(("dead", number, pid, exitcode))
 
     def give_up(self, why: str) -> None:
-        """Workers cannot be started."""
+        """Report that workers cannot be started."""
         self._results.put(("gave_up", why))
 
     def fail(self, why: str) -> None:
-        """Nobody looks after the workers any more, and nothing more is reported."""
+        """Break the executor: no thread watches the workers any more, and nothing more is reported."""
         self._break(why)
         self._results.shutdown()
 
@@ -342,7 +342,7 @@ class ExecutorManager:
 
     def is_wanted(self, task: int) -> bool:
         """Whether the task is not over yet."""
-        return task in self._backlog.flying
+        return task in self._pending_tasks.flying
 
     def counts(self) -> tuple[tuple[int, ...], int, int, int]:
         """Process ids, pending and running tasks, and deaths."""
@@ -351,26 +351,26 @@ class ExecutorManager:
         with self._lock:
             running = 0
             if not self._closed:
-                running = sum(map(self._backlog.is_running, self._backlog.flying))
-            return self._worker_pool.pids(), len(self._backlog) - running, running, self._worker_pool.deaths
+                running = sum(map(self._pending_tasks.is_running, self._pending_tasks.flying))
+            return self._worker_pool.pids(), len(self._pending_tasks) - running, running, self._worker_pool.deaths
 
 
 class _Exit:
-    """Before the interpreter joins its threads: what was submitted is still done, as in concurrent.futures."""
+    """Ends executors before the interpreter joins its threads; submitted calls still run, as in concurrent.futures."""
 
     def __init__(self) -> None:
         self.came = False
         self._child = 0
 
     def expect(self) -> None:
-        """A child of multiprocessing joins its own children before its threads, and would wait for workers for ever."""
+        """Register with multiprocessing: a child joins its children before its threads, and would wait for ever."""
         if self._child != os.getpid():
             self._child = os.getpid()
             util.Finalize(None, self.come, exitpriority=100)
 
     def come(self) -> None:
         self.came = True
-        for executor_manager in list(OFFICES):
+        for executor_manager in list(EXECUTOR_MANAGERS):
             executor_manager.shutdown()
 
 
@@ -378,9 +378,9 @@ _exit = _Exit()
 
 
 def _after_fork() -> None:
-    """In a child: the executors are the parent's, whose threads may have held the locks."""
+    """Detach a child's executors: they belong to the parent, whose threads may have held the locks."""
     _exit.came = False
-    for executor_manager in list(OFFICES):
+    for executor_manager in list(EXECUTOR_MANAGERS):
         executor_manager._foreign = True
         executor_manager._lock, executor_manager.settling = threading.RLock(), threading.RLock()
 

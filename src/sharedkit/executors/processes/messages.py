@@ -1,19 +1,19 @@
-"""What goes to workers, and what comes back.
+"""The messages to workers, and the messages that come back.
 
-A call is pickled as (function, arguments, keywords); where the function is found by its name in a module, which it
-mostly is, for the hundredth time:
+A call is pickled as (function, arguments, keywords). If the function is found by its name in a module, as most are, its
+pickle is made once and reused:
 
 byte 0, byte n, n bytes of the function's pickle, then the pickle of (arguments, keywords), or nothing for none
 
-What workers put into the queue of results:
+Workers put these messages into the queue of results:
 
 int >= 0                       the task of that number returned None
-int < -1                       ~number: a task with a limit of time has begun
--1                             a task was cancelled, or another's, and is dropped
+int < -1                       ~number: a task with a time limit has begun
+-1                             a task was cancelled, or claimed by another worker, and is dropped
 bytes                          8 bytes of number, then the pickled result
 (number, bytes, buffers)       the same, with large data beside the pickle
 (number, bytes, [], text)      the pickled exception, and its traceback
-(str, ...)                     not of a task: a death, an initializer that raised
+(str, ...)                     not from a task: a death, an initializer that raised
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from sharedkit.executors.remote_errors import raised
 __all__ = ["DROPPED", "Calls", "Outcome", "Packer", "read"]
 
 DROPPED = -1
-NAMED = 0  # no pickle begins so
+NAMED = 0  # no pickle begins with this byte
 
 Outcome = tuple[int, Any, BaseException | None]
 """A task's number, its result, its exception."""
 
 
 def _is_named(fn: Any, module: str, name: str) -> bool:
-    """Whether that is where the function is found now, by pickle as well."""
+    """Whether the function is now found under that name, as pickle looks for it."""
     return getattr(sys.modules.get(module), name, None) is fn
 
 
@@ -58,7 +58,7 @@ class Packer:
         return head + pickle.dumps(what, 5, buffer_callback=buffers.append), buffers
 
     def _learn(self, fn: Any) -> bytes:
-        """How calls of this function begin; nothing where it is pickled otherwise."""
+        """The bytes that begin each call of this function; empty if it is pickled with each call."""
         if type(fn) is not FunctionType or not _is_named(fn, fn.__module__, fn.__qualname__):
             return b""
         pickled = pickle.dumps(fn, 5)
@@ -70,7 +70,7 @@ class Packer:
 
 
 class Calls:
-    """In a worker: what a Packer has packed; remembers the last function, too."""
+    """Unpacks, in a worker, what a Packer has packed; it also remembers the last function."""
 
     def __init__(self) -> None:
         self._head = b""

@@ -15,18 +15,20 @@ from sharedkit.shm._queue import Queue
 
 __all__ = ["PendingTasks"]
 
-BYTES_AHEAD = 64 << 20  # of pickled calls in shared memory at once; each idle worker gets its call in any case
+# limit for the bytes of pickled calls in shared memory; an idle worker gets its call in any case
+BYTES_AHEAD = 64 << 20
 MOST_DEATHS = 5
-"""A task that so many have met, each time when it was taken and not begun, or the next to be taken, is given up."""
+"""A task that has met so many deaths is given up. A death counts if the worker had taken the task and not begun it, or
+if the task was the next to be taken."""
 
 
 class PendingTasks:
-    """Touched under the executor manager's lock alone; but whether a task is in `flying` anybody may look."""
+    """Accessed only under the executor manager's lock; but any thread may test whether a task is in `flying`."""
 
     def __init__(self, workers: int, claims: Array, words: memoryview[int], queue: Queue[Any]) -> None:
         self.flying: dict[int, Future[Any]] = {}  # by number; in the queue, or with a worker
         self.waiting: dict[Future[Any], None] = {}  # in order
-        self.unfit: list[tuple[Future[Any], Exception]] = []  # to be told when the lock is free
+        self.unfit: list[tuple[Future[Any], Exception]] = []  # their futures fail when the lock is free
         self._workers = workers
         self._claim = claims.compare_exchange
         self._words = words
@@ -34,30 +36,30 @@ class PendingTasks:
         self._put_message = queue.put
         self._free = list(range(task_claims.SLOTS))
         self._serial = 0
-        self._puts = 0  # into the queue, ever
+        self._puts = 0  # puts into the queue so far
         self._bytes = 0  # of messages in the queue, and of tasks with a worker
-        self._ghosts: list[tuple[int, int, int]] = []
-        """What was cancelled and still lies in the queue, a heap: its place there, its slot, its bytes."""
+        self._cancelled_slots: list[tuple[int, int, int]] = []
+        """A heap of the cancelled tasks that still lie in the queue: place in the queue, slot, bytes."""
 
     def __len__(self) -> int:
         return len(self.flying) + len(self.waiting)
 
     def enter(self, future: Future[Any]) -> None:
-        """A new task: into the queue, or to those who wait."""
+        """Add a new task: to the queue, or to the tasks that wait."""
         if not self.waiting and self._has_room():
             self._hand_out(future)
         else:
             self.waiting[future] = None
 
     def refill(self) -> None:
-        """Put into the queue what has waited for room."""
+        """Put waiting tasks into the queue while it has room."""
         while self.waiting and self._has_room():
             future = next(iter(self.waiting))
             del self.waiting[future]
             self._hand_out(future)
 
     def settle(self, task: int) -> Future[Any] | None:
-        """Take a task that is over off the books."""
+        """Remove a task that is over."""
         future = self.flying.pop(task, None)
         if future is not None:
             self._bytes -= future._size
@@ -77,11 +79,11 @@ class PendingTasks:
             return False
         del self.flying[task]
         future._message = None
-        heapq.heappush(self._ghosts, (future._place, slot, future._size))
+        heapq.heappush(self._cancelled_slots, (future._place, slot, future._size))
         return True
 
     def doom(self, task: int) -> int:
-        """Forbid a running task to end by itself; the worker that is to be killed, 0 where it is all but done."""
+        """Forbid a running task to end by itself; answers the worker to be killed, 0 if the task is all but done."""
         slot = task_claims.slot_of(task)
         word = self._words[slot]
         if word & 3 != task_claims.RUNNING or not self._claim(slot, word, word | task_claims.DOOMED):
@@ -89,14 +91,14 @@ class PendingTasks:
         return task_claims.worker_of(word)
 
     def is_running(self, task: int) -> bool:
-        """Whether a worker has begun it."""
+        """Whether a worker has begun the task."""
         return task in self.flying and task_claims.worker_of(self._words[task_claims.slot_of(task)]) != 0
 
-    def bury(self, worker: int, violent: bool) -> tuple[list[Future[Any]], list[Future[Any]]]:
-        """Settle a death: whose call the worker ran, and what has met too many deaths.
+    def recover(self, worker: int, violent: bool) -> tuple[list[Future[Any]], list[Future[Any]]]:
+        """Handle a worker's death: answers the calls that it ran, and the tasks that have met too many deaths.
 
-        What it may have had in hand, and has not begun, is put again. Who had nothing, and has not ended in order, may
-        have died of taking the next task, one too large for its memory, say.
+        Tasks that the worker may have taken and had not begun are put again. A worker that ran no call and did not end
+        in order may have died of taking the next task: one too large for its memory, for example.
         """
         victims, given_up = [], []
         for task, future in list(self.flying.items()):
@@ -116,8 +118,8 @@ class PendingTasks:
         return victims, given_up
 
     def _suspect(self, place: int) -> list[Future[Any]]:
-        """What is at that place of the queue may be what its takers die of."""
-        if any(ghost[0] == place for ghost in self._ghosts):
+        """Count a death against the task at that place of the queue: it may be what kills the workers that take it."""
+        if any(cancelled[0] == place for cancelled in self._cancelled_slots):
             self._take_away(0)
         for task, future in self.flying.items():
             if future._place == place and not self._survives(future):
@@ -126,7 +128,7 @@ class PendingTasks:
         return []
 
     def _survives(self, future: Future[Any]) -> bool:
-        """One more death; False where that was too many and nobody has begun the task meanwhile."""
+        """Count one more death; False if that was too many and no worker has begun the task meanwhile."""
         future._deaths += 1
         task = future._task
         slot, base = task_claims.slot_of(task), task_claims.base_of(task)
@@ -136,7 +138,7 @@ class PendingTasks:
         return False
 
     def _take_away(self, task: int) -> None:
-        """Out of the queue with it, which nobody else can take; another that is first by now is put again."""
+        """Take the task out of the queue, since no worker can; if another task is first by now, it is put again."""
         with suppress(Empty, ShutDown):
             message = self._queue.get_nowait()
             head = int.from_bytes(message[:8], "little") if type(message) is bytes else message[0]
@@ -145,7 +147,7 @@ class PendingTasks:
                 self._put(other)
 
     def clear(self) -> list[Future[Any]]:
-        """Take everything off the books."""
+        """Remove all tasks."""
         rest = [*self.flying.values(), *self.waiting]
         for task in list(self.flying):
             self.settle(task)
@@ -153,16 +155,16 @@ class PendingTasks:
         return rest
 
     def _has_room(self) -> bool:
-        if self._ghosts:
+        if self._cancelled_slots:
             taken = self._taken()
-            while self._ghosts and self._ghosts[0][0] < taken:
-                _, slot, size = heapq.heappop(self._ghosts)
+            while self._cancelled_slots and self._cancelled_slots[0][0] < taken:
+                _, slot, size = heapq.heappop(self._cancelled_slots)
                 self._free.append(slot)
                 self._bytes -= size
         return bool(self._free) and (self._bytes < BYTES_AHEAD or len(self.flying) < self._workers)
 
     def _taken(self) -> int:
-        """How many puts have been taken: of all that was ever put, what is not in the queue."""
+        """How many puts have been taken: all puts so far, less the messages still in the queue."""
         return self._puts - self._queue.qsize()
 
     def _hand_out(self, future: Future[Any]) -> None:
@@ -182,7 +184,7 @@ class PendingTasks:
     def _put(self, future: Future[Any]) -> None:
         try:
             self._put_message(future._message)
-        except Exception as error:  # no shared memory left for it; a worker may have it in hand since an earlier put
+        except Exception as error:  # no shared memory is left for it; a worker may have it since an earlier put
             task = future._task
             slot, base = task_claims.slot_of(task), task_claims.base_of(task)
             if self._claim(slot, base, base | task_claims.DOOMED):

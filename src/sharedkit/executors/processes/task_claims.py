@@ -1,18 +1,18 @@
-"""Claims of tasks: one word a slot in shared memory, which says who runs the task that has the slot.
+"""Claims of tasks: one word a slot in shared memory, which names the worker that runs the task in that slot.
 
     bits 24 ..   serial number of the task; another task in the same slot has another
     bits 2 ..23  number of the worker that runs it, 0 while nobody does
     bits 0 .. 1  phase
 
-| from       | to         | by, always with one compare-and-swap              |
-|------------|------------|---------------------------------------------------|
-| open       | running    | the worker that took the task from the queue      |
-| open       | doomed     | the parent: it is cancelled, whoever takes it drops it |
-| running    | finishing  | its worker, before it puts the result             |
-| running    | doomed     | the parent, before it kills the worker            |
+| from       | to         | by, always with one compare-and-swap                          |
+|------------|------------|---------------------------------------------------------------|
+| open       | running    | the worker that took the task from the queue                  |
+| open       | doomed     | the parent: it cancels the task, and a worker that takes it drops it |
+| running    | finishing  | the task's worker, before it puts the result                  |
+| running    | doomed     | the parent, before it kills the worker                        |
 
-So a task starts once at most, however often it is in the queue, and a worker is killed within the task that is to be
-ended and in no other: one that finds its task doomed ends itself.
+So a task starts at most once, however often it is in the queue. A worker is killed only during the task that is to be
+ended: a worker that finds its task doomed ends itself.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ __all__ = [
 SLOT_BITS = 12
 SERIAL_SHIFT = 24
 SLOTS = 1 << SLOT_BITS
-"""Tasks that are in the queue or with workers at once; the others wait in the parent."""
+"""The largest number of tasks in the queue or with workers at once; the others wait in the parent."""
 NEWCOMERS = 1 << 11
-"""Words behind the slots; a worker that has come so far as to take tasks writes its number into one of them."""
+"""Words behind the slots; a worker that is ready to take tasks writes its number into one of them."""
 WORKER_MASK = (1 << 22) - 1
 
 OPEN, RUNNING, FINISHING, DOOMED = range(4)
@@ -54,22 +54,22 @@ def base_of(task: int) -> int:
 
 
 def slot_of(task: int) -> int:
-    """Where its word is."""
+    """The index of the task's word."""
     return task & SLOTS - 1
 
 
 def mark_of(worker: int) -> int:
-    """What a worker's number adds to a word."""
+    """The bits that a worker's number adds to a word."""
     return worker << 2
 
 
 def worker_of(word: int) -> int:
-    """Who runs it, 0 for nobody."""
+    """The number of the worker that runs the task, 0 for none."""
     return word >> 2 & WORKER_MASK
 
 
 def arrive(words: Any, worker: int) -> None:
-    """Say that this worker takes tasks from now on."""
+    """Record that this worker takes tasks from now on."""
     words[SLOTS + worker % NEWCOMERS] = worker
 
 

@@ -1,4 +1,4 @@
-"""The life of a worker process: take a task, claim it, run it, put what came of it."""
+"""The life of a worker process: it takes a task, claims it, runs it, and puts the outcome."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from sharedkit.shm._queue import Queue
 
 __all__ = ["SHORT_PARK", "WorkerContext", "end_of", "work"]
 
-SLICE = 1.0  # seconds between two looks whether the parent lives, where the system cannot tell of its end
-SHORT_PARK = 300.0  # microseconds; one call at a time takes 100 there and back while both ends sleep, 20 when they look
+SLICE = 1.0  # seconds between two checks that the parent lives, if the system cannot report its end
+SHORT_PARK = 300.0  # microseconds; a lone call takes 100 there and back while both ends sleep, 20 when they poll
 
 
 @dataclass(frozen=True)
 class WorkerContext:
-    """What a worker is started with.
+    """The data that a worker is started with.
 
     `parent` is the process id of the executor's process, which is the worker's own parent if `direct`.
     """
@@ -56,7 +56,7 @@ class WorkerContext:
 
 
 def _arrive(number: int, structures: bytes, parent: int, *rest: Any) -> WorkerContext:
-    """In a worker that starts: its structures are gone if the parent is, which is nothing to complain of."""
+    """Attach the structures in a new worker. If they are gone with the parent, the worker ends silently."""
     try:
         tasks, results, words = pickle.loads(structures)
     except GoneError:
@@ -73,7 +73,7 @@ def work(worker_context: WorkerContext) -> None:
     try:
         worker.initialize()
     except BaseException as error:
-        if isinstance(error, SystemExit) and error.code == UNGUARDED:  # a server's workers import it there
+        if isinstance(error, SystemExit) and error.code == UNGUARDED:  # a server's workers import the main program here
             leave()
         logging.getLogger("concurrent.futures").critical("Exception in initializer:", exc_info=True)
         worker_context.results.put(("broken", worker_context.number, "".join(traceback.format_exception(error))))
@@ -105,21 +105,21 @@ class _Worker:
         ends = end_of(worker_context.parent)
         if self._orphaned():
             self._leave_orphaned()
-        # A thread, because a signal that comes just before a task waits would be heard after that wait.
-        # One of the system's own under gevent, too: a task lets no greenlet run.
+        # A thread watches, because a signal that comes just before a task waits would be handled only after that wait.
+        # Under gevent it is a system thread, too: a task lets no greenlet run.
         original("_thread", "start_new_thread")(self._watch, (ends,))
 
     def _interrupted(self, _signal: int, _frame: FrameType | None) -> None:
-        """Ctrl-C ends the task; without one it is the parent's matter."""
+        """Let Ctrl-C end the task; if no task runs, Ctrl-C concerns only the parent."""
         if self._running:
             self._running = False
             raise KeyboardInterrupt
 
     def _watch(self, ends: int | None) -> None:
-        """End this process with the executor's, whatever a task does.
+        """End this process when the executor's process ends, whatever a task does.
 
-        It may close descriptors that are not its own, and others come under their numbers. So what one says is looked
-        up; without it, the process itself is looked for.
+        A task may close descriptors that are not its own, and others may get their numbers. So when the descriptor
+        reports an end, the system is asked for the process itself; without a descriptor, the process is polled.
         """
         if ends is not None:
             poll = original("select", "poll")()
@@ -130,42 +130,42 @@ class _Worker:
         self._leave_orphaned()
 
     def _has_lost_parent(self) -> bool:
-        """Asked of the system, without a descriptor."""
+        """Ask the system whether the parent has ended, without a descriptor."""
         if self._worker_context.direct:
             return os.getppid() != self._worker_context.parent
         return has_ended(self._worker_context.parent, self._since)
 
     def _orphaned(self) -> bool:
-        """The same for who has just begun: that number might be another's by now."""
+        """Whether the parent of a worker that has just begun has ended: its pid may name another process by now."""
         if self._worker_context.direct:
             return os.getppid() != self._worker_context.parent
-        # A fork server outlives its user as long as a child of it does; the pipe tells.
+        # A fork server outlives its user as long as a child does; the pipe tells whether the user lives.
         parent = multiprocessing.parent_process()
         return parent is not None and not parent.is_alive()
 
     def _leave_orphaned(self) -> None:
-        """The names go, too, which only the parent's replacements needed."""
+        """Remove the names, too: only replacements of this worker would need them. Then end the process."""
         for structure in (self._worker_context.tasks, self._worker_context.results, self._worker_context.words):
             with suppress(Exception):
                 structure.unlink()
         os._exit(1)
 
     def initialize(self) -> None:
-        """The user's part of the start, which Ctrl-C ends as it does a task."""
+        """Run the user's initializer, which Ctrl-C ends as it ends a task."""
         if self._worker_context.initializer is not None:
             self._running = True
             self._worker_context.initializer(*self._worker_context.initargs)
             self._running = False
 
     def next(self) -> Any:
-        """The next task's message; None at the end."""
+        """The message of the next task; None at the end."""
         try:
             return self._worker_context.tasks.get()
         except ShutDown:
             return None
 
     def serve(self, message: Any) -> bool:
-        """Run the task and put its result; False where it was not to be run, or not by us."""
+        """Run the task and put its result; False if the task was not to be run, or not by this worker."""
         buffers: Any = ()
         if type(message) is bytes:
             head, body = int.from_bytes(message[:8], "little"), memoryview(message)[8:]
@@ -176,21 +176,21 @@ class _Worker:
         mine = base | self._mark
         claim = self._claim
         if not claim(slot, base, mine | task_claims.RUNNING):
-            self._put(DROPPED)  # there may be room for others now
+            self._put(DROPPED)  # a slot may be free for others now
             return False
         if timed:
-            self._put(~task)  # its time runs from now on
+            self._put(~task)  # the parent starts its clock now
         answer = self._run(task, body, buffers)
         if not claim(slot, mine | task_claims.RUNNING, mine | task_claims.FINISHING):
-            os._exit(1)  # doomed: the signal is on its way, and nobody wants the result
+            os._exit(1)  # doomed: the signal will arrive, and nobody wants the result
         try:
             self._put(answer)
-        except Exception as error:  # too large for what shared memory is left
+        except Exception as error:  # too large for the shared memory that is left
             self._put(_failure(task, error))
         return True
 
     def _run(self, task: int, body: memoryview, buffers: Any) -> Any:
-        """The message with what came of it: None as the task's number alone, else pickled, large data beside it."""
+        """The message with the outcome: the task's number alone for None, else pickled, with large data beside it."""
         try:
             fn, args, kwargs = self._calls.unpack(body, buffers)
             self._running = True
@@ -198,7 +198,7 @@ class _Worker:
                 value = fn(*args, **kwargs)
             finally:
                 if os.getpid() != self._pid:
-                    os._exit(0)  # a child that the call has forked, which is no worker
+                    os._exit(0)  # a child that the call has forked is no worker
             self._running = False
             if value is None:
                 return task
@@ -211,14 +211,14 @@ class _Worker:
 
 
 def _forget_handlers() -> None:
-    """A handler of the process that was forked, an event loop's say, wakes nobody here; SIGTERM ends a worker."""
+    """Drop handlers of the forked process, such as an event loop's, which wake nobody here; SIGTERM ends a worker."""
     signal.set_wakeup_fd(-1)
     if callable(signal.getsignal(signal.SIGTERM)):
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def end_of(pid: int) -> int | None:
-    """What is readable when that process has ended; None where the system has no such thing, or no such process."""
+    """A descriptor that is readable when that process has ended; None without pidfds, or without the process."""
     try:
         return os.pidfd_open(pid)
     except (OSError, AttributeError):

@@ -1,4 +1,4 @@
-"""The worker processes of an executor: started, watched by one thread, killed when told, replaced when dead."""
+"""The worker processes of an executor: one thread watches them and replaces the dead; the executor can kill them."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ from sharedkit.executors.unguarded_main import SENTENCE, UNGUARDED
 
 __all__ = ["WorkerPool", "WorkerPoolOwner"]
 
-VAIN_STARTS = 8  # one after the other; then one start at a time is tried, ever later
-LATEST = 60.0  # seconds between two of those
-LONGEST = 3600.0  # seconds of one sleep; the system's call takes no more than 24 days
-FEWEST = 64  # deadlines below which it is not worth while to look for those of tasks that are over
+VAIN_STARTS = 8  # in a row; after that, one start at a time is tried, at growing intervals
+LATEST = 60.0  # seconds; the longest of these intervals
+LONGEST = 3600.0  # seconds; the longest single sleep: the system's call takes no more than 24 days
+FEWEST = 64  # with fewer deadlines than this, those of tasks that are over are not looked for
 
 
 class WorkerPoolOwner(Protocol):
-    """Who has the worker pool, and is told of its deaths."""
+    """The object that has the worker pool and is told of the deaths."""
 
     def worker_context(self, number: int) -> WorkerContext:
-        """What the worker of that number is started with."""
+        """The data that the worker of that number is started with."""
 
     def report(self, number: int, pid: int, exitcode: int | None) -> None:
-        """A worker has ended, after all that it has put; number 0: the last one, and the watching with it."""
+        """A worker has ended, and all its messages were put before; number 0: all have ended, and the watching, too."""
 
     def give_up(self, why: str) -> None:
         """No worker is left, and none can be started."""
 
     def fail(self, why: str) -> None:
-        """The watching has ended by an error."""
+        """The watching thread has ended with an error."""
 
     def has_arrived(self, number: int) -> bool:
-        """Whether that worker ever took tasks."""
+        """Whether that worker was ever ready to take tasks."""
 
     def is_wanted(self, task: int) -> bool:
         """Whether the task is not over yet."""
@@ -56,7 +56,7 @@ class WorkerPoolOwner(Protocol):
 
 
 class WorkerPool:
-    """Processes by their numbers, which come again after four million others."""
+    """Processes by their numbers, which repeat after four million others."""
 
     def __init__(self, context: BaseContext, owner: WorkerPoolOwner, prefix: str) -> None:
         self._context: Any = context
@@ -64,16 +64,16 @@ class WorkerPool:
         self._owner, self._prefix = owner, prefix
         self._lock = threading.RLock()
         self._processes: dict[int, BaseProcess] = {}
-        self._ends: dict[int, int] = {}  # a descriptor each that is readable when the process has ended
+        self._ends: dict[int, int] = {}  # for each worker, a descriptor that is readable when the process has ended
         self._wanted = 0
         self._started = 0
-        self._vain = 0  # how many ended before they could take a task, one after the other,
-        self._vain_since = 0  # the first of them, and none that came after it could
+        self._vain = 0  # how many workers in a row ended before they could take a task
+        self._vain_since = 0  # the first of them; no worker that was started later could take one either
         self._again: float | None = None  # when to try another start
         self._deadlines: list[tuple[float, int]] = []
         self._most_deadlines = FEWEST
         self._ending = False
-        self._unguarded = False  # each further one would end as the last has
+        self._unguarded = False  # each further worker would end as the last one did
         self._wake, self._waker = os.pipe()
         os.set_blocking(self._waker, False)
         os.set_blocking(self._wake, False)
@@ -81,39 +81,39 @@ class WorkerPool:
 
     @property
     def size(self) -> int:
-        """How many there are."""
+        """How many workers there are."""
         return len(self._processes)
 
     @property
     def deaths(self) -> int:
-        """How many have ended so far."""
+        """How many workers have ended so far."""
         return self._started - len(self._processes)
 
     def pids(self) -> tuple[int, ...]:
-        """Of those there are."""
+        """The process ids of the workers."""
         with self._lock:
             return tuple(process.pid for process in self._processes.values() if process.pid is not None)
 
     def start(self, wanted: int) -> None:
-        """Have `wanted` workers. The watching thread comes after them, so that the first ones are forked without it."""
+        """Have `wanted` workers. The watching thread starts after them, so that the first are forked without it."""
         try:
             with self._lock:
                 self._wanted = max(wanted, self._wanted)
                 self._fill()
-        finally:  # those that are there are watched, whatever came between
+        finally:  # workers that have started are watched, whatever error came between
             if self._thread is None:
                 self._thread = background(self._watch, name=f"{self._prefix}-worker_pool")
                 self._thread.start()
             else:
-                self._rouse()
+                self._wake_up()
 
     def _fill(self) -> None:
-        """With the lock."""
+        """Start missing workers, under the lock."""
         while len(self._processes) < self._wanted and self._vain < VAIN_STARTS and not self._unguarded:
             self._start_one()
 
     def _start_one(self) -> None:
-        """With the lock."""
+        """Start one worker, under the lock."""
         number = self._started % WORKER_MASK + 1
         while number in self._processes:
             number = number % WORKER_MASK + 1
@@ -123,13 +123,13 @@ class WorkerPool:
             process.start()
             self._started += 1
             self._processes[number] = process
-            # The sentinel of a forked one stays open in its children, and one of a fork server ends with that.
+            # A forked worker's sentinel stays open in its children; that of a fork server's child ends with the server.
             ends = end_of(process.pid)
             self._ends[number] = process.sentinel if ends is None else ends
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
-        """No start while a worker imports the main program. ExecutorBroken where that has ended the fork server."""
+        """Start no worker from one that imports the main program. ExecutorBroken if that ended the fork server."""
         if self._method == "fork":
             yield
             return
@@ -138,30 +138,30 @@ class WorkerPool:
             yield
         except (EOFError, ConnectionError):
             if self._method == "forkserver" and fork_server_is_unguarded():
-                raise ExecutorBroken(SENTENCE) from None  # that its connection is gone says nothing more
+                raise ExecutorBroken(SENTENCE) from None  # its lost connection explains nothing more
             raise
 
     def kill(self, number: int) -> None:
-        """SIGKILL for that worker, if it is still there."""
+        """Send SIGKILL to that worker, if it still runs."""
         with self._lock:
             process = self._processes.get(number)
             if process is not None:
                 process.kill()
 
     def remind(self, task: int, when: float) -> None:
-        """Tell the owner at that time of the monotonic clock that the task expires."""
+        """Tell the owner, at time `when` of the monotonic clock, that the task expires."""
         with self._lock:
             if len(self._deadlines) >= self._most_deadlines:
                 self._deadlines = [each for each in self._deadlines if self._owner.is_wanted(each[1])]
                 heapq.heapify(self._deadlines)
                 self._most_deadlines = max(FEWEST, 2 * len(self._deadlines))
             heapq.heappush(self._deadlines, (when, task))
-        self._rouse()
+        self._wake_up()
 
     def end(self, by: Callable[[BaseProcess], None] | None = None) -> None:
-        """Replace nobody any more; the watching thread ends when the last worker has. `by` is done to each of them.
+        """Replace no worker any more; the watching thread ends after the last worker. `by` is called with each worker.
 
-        There is nothing left to do, so one that somebody has stopped goes on, to its end.
+        No work is left, so a worker that was stopped by a signal is continued, so that it can end.
         """
         self._ending = True
         with self._lock:
@@ -171,7 +171,7 @@ class WorkerPool:
                 if process.pid is not None:
                     with suppress(ProcessLookupError):
                         os.kill(process.pid, signal.SIGCONT)
-        self._rouse()
+        self._wake_up()
 
     def join(self) -> None:
         """Wait for the watching thread."""
@@ -179,12 +179,12 @@ class WorkerPool:
             self._thread.join()
 
     def close(self) -> None:
-        """Give the descriptors back; after the thread's end."""
+        """Close the descriptors, after the thread's end."""
         os.close(self._wake)
         os.close(self._waker)
 
-    def _rouse(self) -> None:
-        with suppress(OSError):  # full: it is awake; closed: nobody is left
+    def _wake_up(self) -> None:
+        with suppress(OSError):  # full: the thread is awake; closed: no thread is left
             os.write(self._waker, b"!")
 
     def _watch(self) -> None:
@@ -197,7 +197,7 @@ class WorkerPool:
             raise
 
     def _look(self) -> bool:
-        """Sleep until something is to be done, and do it; False where nothing ever will be."""
+        """Sleep until there is work, and do it; False if there will never be any."""
         with self._lock:
             watched = {ends: number for number, ends in self._ends.items()}
             if self._ending and not watched:
@@ -212,7 +212,7 @@ class WorkerPool:
                 os.read(self._wake, 4096)
         for ends in ready:
             if ends != self._wake:
-                self._bury(watched[ends])
+                self._recover(watched[ends])
         self._look_at_clock()
         return True
 
@@ -227,8 +227,9 @@ class WorkerPool:
         for task in due:
             self._owner.expire(task)
 
-    def _bury(self, number: int) -> None:
-        """In one step for others, who would start one more between a death and its replacement."""
+    def _recover(self, number: int) -> None:
+        """Handle a worker's end in one step under the lock: otherwise a thread could start an extra worker between a
+        death and its replacement."""
         why = ""
         with self._lock:
             pid, exitcode = self._strike_off(number)
@@ -250,20 +251,20 @@ class WorkerPool:
         if why and not self._ending:
             if alone or hopeless:
                 self._owner.give_up(why)
-            elif self._vain <= VAIN_STARTS:  # once
+            elif self._vain <= VAIN_STARTS:  # once only
                 logging.getLogger("concurrent.futures").error("%s: %d are left", why, len(self._processes))
 
     def _put_off(self) -> None:
         self._again = time.monotonic() + min(2.0 ** (self._vain - VAIN_STARTS), LATEST)
 
     def _try_again(self) -> None:
-        """With the lock: one start; those before it may have succeeded by now."""
+        """Try one start, under the lock; the starts before it may have succeeded by now."""
         self._again = None
         if self._ending or len(self._processes) >= self._wanted:
             return
         if self._has_arrived_since():
             self._vain = 0
-        with suppress(Exception):  # then at the next death
+        with suppress(Exception):  # if it fails, the next death tries again
             if self._vain:
                 self._put_off()
                 self._start_one()
@@ -276,7 +277,7 @@ class WorkerPool:
         pid, exitcode = process.pid, process.exitcode
         if ends != process.sentinel:
             os.close(ends)
-        with suppress(ValueError):  # others, who wait for any child, have taken its exit code
+        with suppress(ValueError):  # code that waits for any child has taken its exit code
             process.close()
         assert pid is not None
         return pid, exitcode
@@ -288,15 +289,15 @@ class WorkerPool:
         self._vain = 0 if arrived else self._vain + 1
 
     def _has_arrived_since(self) -> bool:
-        """Those who came after the first in vain show whether a start still succeeds, not those before it."""
+        """Whether a worker that came after the first vain start arrived: only these show that starts still succeed."""
         return any(each > self._vain_since and self._owner.has_arrived(each) for each in self._processes)
 
 
 @contextmanager
 def _no_interrupt(method: str) -> Iterator[None]:
-    """No Ctrl-C between the start of a process and its entry, and none for a worker that is not ready for it."""
+    """Block Ctrl-C between a process's start and its entry in the table, and in a worker that is not ready for it."""
     if method == "forkserver":
-        forkserver.ensure_running()  # which would keep what is blocked now for all of its children
+        forkserver.ensure_running()  # otherwise the fork server would keep the blocked signals for all of its children
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     try:
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])

@@ -1,4 +1,4 @@
-"""What the server keeps, one file a concept. Importing it makes every kind known by name."""
+"""The structures' state in the server, one file a concept. Importing this registers every kind by name."""
 
 from sharedkit.manager.states.array import ArrayState
 from sharedkit.manager.states.barrier import BarrierState

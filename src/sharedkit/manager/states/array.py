@@ -1,4 +1,4 @@
-"""A NumPy array in the server; what is read is a copy."""
+"""A NumPy array in the server; a read result is a copy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["ArrayState"]
 
 
 class ArrayState(State):
-    """`lock` is the user's own, and no operation here takes it."""
+    """`lock` is for the users alone; no operation here takes it."""
 
     kind = "Array"
 
@@ -82,8 +82,8 @@ class ArrayState(State):
 
 
 def _copy_of(array: NDArray[Any]) -> NDArray[Any]:
-    """What lies between the fields of a structured type is zero here. In a copy that NumPy makes it is whatever lay in
-    that memory before: what other clients have sent, say."""
+    """A copy in which the bytes between the fields of a structured type are zero. In a copy that NumPy makes, they are
+    whatever that memory held before: data of other clients, for example."""
     copied: NDArray[Any] = array.copy("C")
     if array.dtype.names is not None and copied.nbytes:
         each = copied.reshape(-1).view("u1").reshape(-1, array.dtype.itemsize)

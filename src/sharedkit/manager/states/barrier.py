@@ -1,4 +1,4 @@
-"""A barrier in the server: one generation of parties after another. Who dies in it breaks it; who leaves does not."""
+"""A barrier in the server, in generations of parties. A client that dies in it breaks it; one that leaves does not."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class _Generation:
 
     def __init__(self) -> None:
         self.parties: dict[int, Session] = {}
-        self.inside = Line(lambda: False)  # released by the last party, or by who breaks it
+        self.inside = Line(lambda: False)  # released by the last party, or by the call that breaks it
         self.actor: tuple[Session, int] | None = None
         self.broken = False
 
@@ -35,7 +35,7 @@ class BarrierState(State):
         self.lines = (self.outside,)
 
     def do_wait(self, call: Call, timeout: float | None, acts: bool) -> Waiting[tuple[int, bool]]:
-        """The party's number, and whether it has to call the action and say so by `acted`."""
+        """The party's number, and whether it must call the action and report that by `acted`."""
         timeout = self.timeout if timeout is None else timeout
         if not self.outside.ready() and not (yield Wait(self.outside, timeout)):
             self._break()
@@ -64,7 +64,8 @@ class BarrierState(State):
         return number, False
 
     def undo_wait(self, call: Call, result: tuple[int, bool], *args: Any) -> None:
-        """Who should have called the action has left, and so has not come; who died has broken it."""
+        """Handle an actor that will not call the action: if it left, it has not come; if it died, it breaks the
+        barrier."""
         mine = self.current
         if not result[1] or mine.actor != (call.session, call.thread):
             return

@@ -1,8 +1,8 @@
-"""What the server keeps of one structure, and who may go on in it.
+"""The server's state of one structure, and the calls that may go on in it.
 
-Between two requests the first of each line of a state cannot go on: after each step `settle` has let everybody go on
-who could, the longest waiting first. So a newcomer that need not wait passes nobody, nothing wakes in vain, and what
-was meant for a client that died or left goes to the next.
+Between two requests, the first call of each line of a state cannot go on: after each step, `settle` lets every call
+that can go on do so, the longest waiting first. So a newcomer that need not wait overtakes no other call, no wake-up is
+wasted, and whatever was meant for a client that died or left goes to the next.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ kinds: dict[str, type[State]] = {}
 
 
 class State:
-    """One structure in the server. `refs` counts the open handles of each session; `keepers` are those that persist
-    and need it, itself among them.
+    """One structure in the server. `refs` counts the open handles of each session; `keepers` are the persistent
+    structures that need this one, itself among them.
 
-    A method `do_x(call, ...)` is what a client may ask for as "x", and `undo_x(call, result, ...)` takes it back for a
-    client that it did not reach. `spec` is what an equal structure has equal.
+    A client's request "x" is the method `do_x(call, ...)`; `undo_x(call, result, ...)` takes its result back if it did
+    not reach the client. `spec` are the values that must be equal in an equal structure.
     """
 
     kind: ClassVar[str] = ""
@@ -40,7 +40,7 @@ class State:
         self.lines: tuple[Line, ...] = ()
 
     def attached(self) -> tuple[int, ...]:
-        """The process ids of those that have it open."""
+        """The process ids of the sessions that have it open."""
         return tuple(sorted({session.pid for session in self.refs if session.is_open()}))
 
     def parts(self) -> tuple[State, ...]:
@@ -48,7 +48,7 @@ class State:
         return ()
 
     def settle(self) -> None:
-        """Let everybody go on who can."""
+        """Let every call go on that can."""
         moved = True
         while moved:
             moved = False
@@ -58,7 +58,7 @@ class State:
                     moved = True
 
     def forget(self, session: Session) -> None:
-        """Take back what this session held here: it died, or closed its last handle."""
+        """Take back everything that this session holds here: it died, or closed its last handle."""
 
     def end(self, at_once: bool = False) -> None:
-        """Nobody has it any more; or, `at_once`, the server ends. Called once, in the loop: it waits for nothing."""
+        """End the state: nobody has it any more, or, `at_once`, the server ends. Called once, in the loop; no waits."""

@@ -1,8 +1,8 @@
-"""One request in the server: answered at once, or waiting in a line and going on when its turn comes.
+"""One request in the server: it is answered at once, or waits in a line and goes on when its turn comes.
 
-A method of a state that may wait is a generator: it yields the `Wait` that it is in and is sent whether its turn came
-in time. Where the client leaves or dies meanwhile, `Cancelled` is raised in it. So a call that waits is an object in a
-line, not a thread.
+A method of a state that may wait is a generator: it yields the `Wait` that describes its wait, and is sent whether its
+turn came in time. If the client leaves or dies meanwhile, `Cancelled` is raised in it. So a waiting call is an object
+in a line, not a thread.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class Line:
-    """Calls that wait for the same thing, the one that came first in front; `ready` says whether that may go on."""
+    """Calls that wait for the same thing, the first one in front; `ready` says whether that one may go on."""
 
     __slots__ = ("calls", "ready")
 
@@ -35,14 +35,14 @@ class Line:
         return len(self.calls)
 
     def release(self) -> None:
-        """Let all that wait now go on."""
+        """Let all calls that wait now go on."""
         for call in list(self.calls):
             if call in self.calls:
                 call.go_on(True)
 
 
 class Wait(NamedTuple):
-    """Where a call waits, for how many seconds at most, and whether in front of all."""
+    """The line of a wait, its limit in seconds, and whether the call goes in front of all others."""
 
     line: Line
     timeout: float | None = None
@@ -53,7 +53,7 @@ Waiting: TypeAlias = Generator[Wait, bool, T]
 
 
 class Connection(Protocol):
-    """Where a call came from, and where its answer goes."""
+    """The connection that a call came from, and that its answer goes to."""
 
     session: Session
     loop: Loop
@@ -61,11 +61,11 @@ class Connection(Protocol):
     closed: bool
 
     def answer(self, call: Call, kind: int, result: Any) -> None:
-        """Send it, or keep it until there is room."""
+        """Send the answer, or keep it until there is room."""
 
 
 class Call:
-    """What one thread or task of one client asks: `method(*args)` of `state`."""
+    """A request of one thread or task of one client: `method(*args)` of `state`."""
 
     __slots__ = ("_line", "_running", "_timer", "args", "channel", "method", "number", "state", "thread")
 
@@ -82,11 +82,11 @@ class Call:
 
     @property
     def session(self) -> Session:
-        """The client process that asks."""
+        """The session of the client process that asks."""
         return self.channel.session
 
     def begin(self) -> None:
-        """Answer it, or have it wait; then whoever can go on by what it did does."""
+        """Answer the call, or let it wait; then let all calls go on that now can."""
         try:
             result = getattr(self.state, f"do_{self.method}")(self, *self.args)
         except FAULTS as error:
@@ -100,7 +100,7 @@ class Call:
         self.state.settle()
 
     def _run(self, step: Callable[[Any], Wait], value: object) -> None:
-        """Until it waits, or is answered."""
+        """Run it until it waits, or is answered."""
         assert self._running is not None
         try:
             while True:
@@ -125,13 +125,13 @@ class Call:
             self.channel.waiting[self.number] = self
 
     def go_on(self, came: bool) -> None:
-        """Its turn came, or its time is over."""
+        """Continue the call: its turn came, or its time is over."""
         self._leave()
         assert self._running is not None
         self._run(self._running.send, came)
 
     def cancel(self) -> None:
-        """Its client has left the wait, or is dead."""
+        """End the wait: the client has left it, or is dead."""
         if self._line is not None:
             self._leave()
             assert self._running is not None
@@ -139,7 +139,7 @@ class Call:
             self.state.settle()
 
     def undo(self, result: Any) -> None:
-        """Give back what it answered: that did not reach anybody. An error of a user's key in it is nobody's then."""
+        """Give back the result, which did not reach the client. An error of a user's key here is only printed."""
         undo = getattr(self.state, f"undo_{self.method}", None)
         if undo is not None:
             try:

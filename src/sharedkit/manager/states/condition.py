@@ -1,4 +1,4 @@
-"""A condition in the server, over a lock there. Who dies or leaves in it hands its notification on."""
+"""A condition in the server, over a lock there. A client that dies or leaves in it passes its notification on."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ __all__ = ["ConditionState"]
 
 
 class ConditionState(State):
-    """`asleep` in the order in which they came; `returning` counts those that were told and want the lock back."""
+    """`asleep` holds the waiters in their order; `returning` counts those that were notified and wait for the lock."""
 
     kind = "Condition"
 
     def __init__(self, name: str, spec: dict[str, Any], lock: LockState | None) -> None:
         super().__init__(name, spec)
         self.lock: LockState = RLockState(name, {"on_owner_died": "warn"}) if lock is None else lock
-        self.asleep = Line(lambda: False)  # only a notification ends it
+        self.asleep = Line(
+            lambda: False
+        )  # not ready by itself: a notification, the end of its time or a cancel ends the wait
         self.returning = 0
 
     def parts(self) -> tuple[State, ...]:
@@ -34,7 +36,7 @@ class ConditionState(State):
         return self.lock.ident
 
     def do_wait(self, call: Call, timeout: float | None) -> Waiting[tuple[bool, bool, int]]:
-        """Whether a notification came, whether an owner of the lock died meanwhile, and how often it is held."""
+        """Whether a notification came, whether an owner of the lock died meanwhile, and how often the lock is held."""
         if not self.lock.owned_by(call):
             raise RuntimeError("cannot wait on un-acquired lock")
         count = self.lock.release_all()
@@ -59,13 +61,13 @@ class ConditionState(State):
         return told, torn, count
 
     def undo_wait(self, call: Call, result: tuple[bool, bool, int], *args: Any) -> None:
-        """The notification goes on; the lock stays with a client that lives and has left its wait."""
+        """Pass the notification on; the lock stays with a living client that has left its wait."""
         self._pass_on(result[0])
         if call.channel.closed and self.lock.owner is call.session and self.lock.thread == call.thread:
             self.lock.release_all()
 
     def undo_wait_whole(self, call: Call, result: None, *args: Any) -> None:
-        """Nor does anybody want the lock, with which a wait ends that was left."""
+        """Give up the lock, too, with which a wait that was left has ended."""
         self.lock.undo_acquire_restore_whole(call, result)
 
     def do_notify(self, call: Call, n: int | None) -> None:
@@ -74,7 +76,7 @@ class ConditionState(State):
         self._notify(len(self.asleep) if n is None else n)
 
     def _notify(self, n: int) -> None:
-        """Send the first `n` to wait for the lock. Those whose client has just died are not counted."""
+        """Move the first `n` waiters to the lock. Waiters whose client has just died are not counted."""
         while n > 0:
             call = next((each for each in self.asleep.calls if each.session.is_open()), None)
             if call is None:
@@ -87,7 +89,7 @@ class ConditionState(State):
             self._notify(1)
 
     def forget(self, session: Session) -> None:
-        """Nothing: its waits have ended before, and the lock is forgotten as a part."""
+        """Do nothing: the session's waits have ended before, and the lock is forgotten as a part."""
 
     def do_statistics(self, call: Call) -> ConditionStatistics:
         lock = self.lock.picture()

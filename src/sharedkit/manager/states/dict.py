@@ -1,5 +1,5 @@
-"""A dict in the server. It knows its keys by their forms (`_keys.form_of`), which equal keys have in common, and keeps
-the objects beside them, and the values, as the clients pickled them: what only clients can import stays theirs."""
+"""A dict in the server. It identifies keys by their forms (`keys.form_of`), which equal keys share. It keeps the key
+objects beside them, and the values, as the clients pickled them: only clients import their classes."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["DictState", "SetState"]
 
 FormOfKey: TypeAlias = "str | int | bytes"
 Entry: TypeAlias = tuple[bytes | None, Packed]
-"""What `_keys.key_of` wants beside the form of the key that was stored first; and the value."""
+"""The data that `keys.key_of` needs beside the form of the key that was stored first; and the value."""
 
 
 class _Keys(State):
-    """What a set and a dict have in common."""
+    """The common part of a set and a dict."""
 
     def __init__(self, name: str, spec: dict[str, Any]) -> None:
         super().__init__(name, spec)
@@ -52,7 +52,7 @@ class DictState(_Keys):
     kind = "Dict"
 
     def _put(self, form: FormOfKey, first: bytes | None, value: Packed) -> None:
-        """An equal key that is there stays the one that was stored first."""
+        """Store the value; if an equal key exists, the key that was stored first stays."""
         found = self.table.get(form)
         self.table[form] = (first if found is None else found[0], value)
 
@@ -77,7 +77,7 @@ class DictState(_Keys):
     def do_add(
         self, call: Call, form: FormOfKey, first: bytes | None, n: int | float
     ) -> tuple[int | float | None, Packed | None]:
-        """The new value; None where the old one is no plain number, which comes with it: the client adds then."""
+        """The new value; or None, with the old value, if that is no plain number: the client adds then."""
         found = self.table.get(form)
         if found is None:
             after: int | float = n
@@ -93,8 +93,7 @@ class DictState(_Keys):
     def do_swap(
         self, call: Call, form: FormOfKey, first: bytes | None, expected: Packed | None, desired: Packed
     ) -> bool:
-        """Set a key if its value is still these bytes, or it is still missing: the client has compared what they stand
-        for."""
+        """Set a key if its value still has these bytes, or the key is still missing: the client compared the values."""
         found = self.table.get(form)
         if not same(None if found is None else found[1], expected):
             return False
@@ -106,7 +105,7 @@ class DictState(_Keys):
 
 
 class SetState(_Keys):
-    """The keys alone; all values are the same."""
+    """Keys only; all values are the same."""
 
     kind = "Set"
 

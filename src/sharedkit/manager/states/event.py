@@ -11,7 +11,7 @@ __all__ = ["EventState"]
 
 
 class EventState(State):
-    """Who waits when it is set goes on though it is cleared at once: that is another request."""
+    """A client that waits when the flag is set goes on, even if it is cleared at once: that is another request."""
 
     kind = "Event"
 

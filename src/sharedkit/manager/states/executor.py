@@ -1,10 +1,10 @@
-"""An executor in the server: it hands calls to worker processes of its machine, and answers with what comes of them.
+"""An executor in the server: it gives calls to worker processes of its machine, and answers with their outcomes.
 
 A call is a request that waits for its outcome. So a client that dies leaves it as any other wait, and its call is
-cancelled if no worker has begun it. The workers are those of an executor of shared memory, which is imported with the
-first one: placements do not know each other, and few servers have executors. That one starts processes and has locks,
-so the server's loop asks nothing of it: one thread, the *foreman*, does in the order of the requests what is to be
-done there.
+cancelled if no worker has begun it. The workers are those of an executor in shared memory, which is imported when it is
+first needed: placements do not import each other, and few servers have executors. That executor starts processes and
+takes locks, so the server's loop never calls it: one helper thread, the *foreman*, calls it in the order of the
+requests.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ WORKERS = "sharedkit.shm"
 
 T = TypeVar("T")
 
-_working: set[Any] = set()  # executors whose workers may be there
+_working: set[Any] = set()  # executors that may have workers
 _making = threading.Lock()
 _over = False
 
 
 def end_workers() -> None:
-    """The server's process ends now: kill all workers, and wait for that, so that nothing is left in shared memory."""
+    """Kill all workers, and wait for their end, when the server's process ends: nothing is left in shared memory."""
     global _over
     with _making:
         _over = True
@@ -48,7 +48,7 @@ def end_workers() -> None:
 
 
 class Job:
-    """One call: `future` is the foreman's, `outcome` and `line` are the loop's."""
+    """One call. The helper thread uses `future`, the loop uses `outcome` and `line`."""
 
     def __init__(self) -> None:
         self.future: Any = None
@@ -56,16 +56,16 @@ class Job:
         self.line = Line(lambda: True)
 
     def finish(self, outcome: Outcome | None) -> None:
-        """In the loop: answer who waits."""
+        """Answer the waiting request, in the loop."""
         self.outcome = outcome
         self.line.release()
 
     def cancel(self, running: bool = False) -> bool:
-        """By the foreman: take the call back, or end its worker."""
+        """Take the call back, or end its worker; in the helper thread."""
         return self.future is not None and self.future.cancel(running)
 
     def is_running(self) -> bool:
-        """By the foreman: whether a worker has begun it."""
+        """Whether a worker has begun the call; in the helper thread."""
         return self.future is not None and self.future.running()
 
 
@@ -85,7 +85,7 @@ class ExecutorState(State):
 
     @cached_property
     def _executor(self) -> Any:
-        """By the foreman, when it is first needed."""
+        """The executor in shared memory; the helper thread makes it when it is first needed."""
         make = import_module(WORKERS).Executor
         with _making:
             if _over:
@@ -104,7 +104,7 @@ class ExecutorState(State):
     def do_run(
         self, call: Call, key: str, number: int, packed: Packed, timeout: float | None
     ) -> Waiting[Outcome | None]:
-        """Have a call made; what comes of it, None where it was cancelled."""
+        """Have a call run; answers its outcome, None if it was cancelled."""
         job = Job()
         self._jobs[call.session, key, number] = job
         self._foreman.submit(self._begin, job, call.channel.loop, packed, timeout)
@@ -118,7 +118,7 @@ class ExecutorState(State):
         return job.outcome
 
     def _begin(self, job: Job, loop: Loop, packed: Packed, timeout: float | None) -> None:
-        """By the foreman."""
+        """Submit the call, in the helper thread."""
 
         def over(future: Any) -> None:
             outcome: Outcome | None = None
@@ -129,13 +129,13 @@ class ExecutorState(State):
 
         try:
             job.future = self._executor.submit_with(make_call, packed, timeout=timeout)
-        except Exception as error:  # it is shut down, or broken
+        except Exception as error:  # the executor is shut down, or broken
             loop.soon(partial(job.finish, failure(error)))
         else:
             job.future.add_done_callback(over)
 
     def _ask(self, call: Call, do: Callable[..., T], *args: Any) -> Waiting[T]:
-        """What the foreman answers when it has done that."""
+        """Wait until the helper thread has called `do`, and answer its result."""
         loop = call.channel.loop
         line = Line(lambda: True)
         asked = self._foreman.submit(do, *args)

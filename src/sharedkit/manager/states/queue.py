@@ -1,7 +1,7 @@
 """A queue in the server, of items that it never unpickles.
 
-An item that was taken goes back to the front if the client has left or died before the answer could be sent. One that
-was sent is in the hand of that client, and ends with it.
+A taken item goes back to the front if the client has left or died before the answer could be sent. An item that was
+sent belongs to that client, and is lost if the client dies.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["LifoQueueState", "PriorityQueueState", "QueueState"]
 
 
 class QueueState(State):
-    """`phase` only moves from left to right through its three values. A queue of another order has another store."""
+    """`phase` only moves from left to right through its three values. A queue with another order has another store."""
 
     kind = "Queue"
 
@@ -37,28 +37,28 @@ class QueueState(State):
         self.joiners = Line(lambda: not self.unfinished)
         self.lines = (self.getters, self.putters, self.joiners)
 
-    # --- the store: what a queue of another order does in its own way
+    # --- the store: a queue with another order overrides this part
 
     def _store(self) -> Any:
-        """Of entries: items, as they came."""
+        """A store of entries: items in the order in which they came."""
         return deque()
 
     def _add(self, entries: list[Any]) -> None:
-        """Put all of them; there is room. Where one is a TypeError, those before it are in, and none behind it."""
+        """Put all of them; there is room. If one raises TypeError, only those before it are in."""
         self.items.extend(entries)
         self.unfinished += len(entries)
 
     def _take(self, most: int | None) -> list[Any]:
-        """Of at least one that is there."""
+        """Take entries; at least one is there."""
         count = len(self.items) if most is None else min(most, len(self.items))
         return [self.items.popleft() for _ in range(count)]
 
     def _give_back(self, taken: list[Any]) -> None:
-        """Where they were, before all others."""
+        """Put entries back where they were, before all others."""
         self.items.extendleft(reversed(taken))
 
     def _strike(self, mark: int, entry: Any) -> bool:
-        """Remove the entry that got this mark when it was put, if nobody has taken it; whether it was there."""
+        """Remove the entry that got this mark when it was put, if it is still there; answers whether it was."""
         place = next((i for i, each in enumerate(self.items) if id(each) == mark and same(each, entry)), None)
         if place is not None:
             del self.items[place]
@@ -72,7 +72,7 @@ class QueueState(State):
     def do_put_many(
         self, call: Call, items: list[Packed], block: bool, timeout: float | None, marks: bool = False
     ) -> list[int] | Waiting[list[int] | None] | None:
-        """Where `marks` are wanted, one for each item, for `take_back`."""
+        """Put items. If `marks` are wanted, answer one for each item, for `take_back`."""
         if self.phase != "open" or self._room() < len(items):
             return self._put_waiting(items, block, timeout, marks)
         before = len(self.items)
@@ -108,9 +108,9 @@ class QueueState(State):
             raise Cancelled(put) from None
 
     def do_take_back(self, call: Call, items: list[Packed], marks: list[int]) -> int:
-        """Strike out what nobody has taken yet of items that were put; how many, the last ones, that was.
+        """Remove those of the put items that nobody has taken yet, from the last one on; answers how many that were.
 
-        A mark that was given to another item since does no harm if that one is equal, too.
+        A mark that another item has got since does no harm if that item is equal, too.
         """
         back = 0
         for item, mark in zip(reversed(items), reversed(marks), strict=True):
@@ -196,7 +196,7 @@ class QueueState(State):
 
 
 class LifoQueueState(QueueState):
-    """Out of which the item that was put last goes first."""
+    """A queue that gives out the last item first."""
 
     kind = "LifoQueue"
 
@@ -209,8 +209,8 @@ class LifoQueueState(QueueState):
 
 
 class PriorityQueueState(QueueState):
-    """Out of which the item of the least rank goes first. An entry is a rank, which the client made of the item out of
-    plain values, and the item, which nobody looks into."""
+    """A queue that gives out the item of the least rank first. An entry is a rank, which the client made of plain
+    values from the item, and the item, which the server never looks into."""
 
     kind = "PriorityQueue"
 
@@ -230,7 +230,7 @@ class PriorityQueueState(QueueState):
         for entry in reversed(taken):
             try:
                 self.items.put(entry, before_equals=True)
-            except TypeError:  # with what has come since it cannot be compared; it is not lost for that
+            except TypeError:  # it cannot be compared with later items, and must not be lost
                 self.items.put_first(entry)
 
     def _strike(self, mark: int, entry: tuple[Any, Packed]) -> bool:

@@ -1,7 +1,7 @@
-"""Entries in the order of their ranks, which are plain values: comparing them runs nobody's code.
+"""Entries in the order of their ranks, which are plain values: comparing them runs no client's code.
 
-Runs of entries, each in order: putting is two binary searches and moves some hundred references, taking compares
-nothing. So ranks that cannot be compared are an error of who puts, and of nobody who takes.
+The entries are in sorted runs: a put takes two binary searches and moves some hundred references, a take compares
+nothing. So ranks that cannot be compared raise in the call that puts, and never in one that takes.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ __all__ = ["Ranked"]
 FULL = 512
 
 Entry: TypeAlias = tuple[Any, Any]
-"""A rank, and what has it."""
+"""A rank, and the object that has it."""
 
 
 class Ranked:
-    """Of equal ranks the first that was put goes first. No run is empty."""
+    """A sorted store; of equal ranks, the one that was put first goes first. No run is empty."""
 
     def __init__(self) -> None:
         self._runs: list[list[Entry]] = []  # in order
-        self._ranks: list[list[Any]] = []  # theirs, for `bisect`
-        self._ends: list[Any] = []  # the greatest of each
+        self._ranks: list[list[Any]] = []  # the ranks of each run, for `bisect`
+        self._ends: list[Any] = []  # the greatest rank of each run
         self._length = 0
 
     def __len__(self) -> int:
         return self._length
 
     def put(self, entry: Entry, before_equals: bool = False) -> None:
-        """TypeError where its rank cannot be compared with another one; nothing is changed then."""
+        """Insert an entry. TypeError if its rank cannot be compared with another one; nothing has changed then."""
         rank = entry[0]
         place = bisect_left if before_equals else bisect_right
         at = min(place(self._ends, rank), max(len(self._runs) - 1, 0))
@@ -48,7 +48,7 @@ class Ranked:
         self._length += 1
 
     def put_first(self, entry: Entry) -> None:
-        """In front of all, whatever they are."""
+        """Insert an entry in front of all others, whatever their ranks."""
         if not self._runs:
             self.put(entry)
             return
@@ -64,13 +64,13 @@ class Ranked:
         self._ends[at : at + 1] = ranks[half - 1], ranks[-1]
 
     def take(self) -> Entry:
-        """The first entry."""
+        """Remove and return the first entry."""
         entry = self._runs[0][0]
         self._delete(0, 0)
         return entry
 
     def remove(self, is_it: Callable[[Entry], bool]) -> bool:
-        """The entry of which that is true; whether there was one."""
+        """Remove the entry for which `is_it` is true; answers whether there was one."""
         for at, run in enumerate(self._runs):
             for inside, entry in enumerate(run):
                 if is_it(entry):
@@ -88,5 +88,5 @@ class Ranked:
         self._length -= 1
 
     def clear(self) -> None:
-        """Nothing is there."""
+        """Remove all entries."""
         self._runs, self._ranks, self._ends, self._length = [], [], [], 0

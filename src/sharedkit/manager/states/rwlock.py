@@ -1,8 +1,7 @@
-"""A lock for many readers or one writer, in the server. What a dead client held is free again.
+"""A lock for many readers or one writer, in the server. A dead client's holds are released.
 
-Who waits to write goes before who comes to read. When a writer is done, those that wait to read by then are let in
-before the next writer: so one writer, at most, goes before a reader that waits, and one round of readers before a
-writer.
+A waiting writer goes before a newly arriving reader. When a writer is done, the readers that wait at that time go
+before the next writer. So at most one writer goes before a waiting reader, and one round of readers before a writer.
 """
 
 from __future__ import annotations
@@ -27,13 +26,13 @@ class RWLockState(State):
         self.writer: Session | None = None
         self.since = 0.0
         self.torn = False
-        self.owed = 0  # so many of those that wait to read go before the next writer
+        self.owed = 0  # as many of the waiting readers go before the next writer
         self.to_write = Line(lambda: self.writer is None and not self.readers and not self.owed_now())
         self.to_read = Line(lambda: self.writer is None and (not self.to_write.calls or self.owed_now() > 0))
         self.lines = (self.to_write, self.to_read)
 
     def owed_now(self) -> int:
-        """How many of those that are owed their reading still wait."""
+        """How many of the readers that go before the next writer still wait."""
         self.owed = min(self.owed, len(self.to_read))
         return self.owed
 

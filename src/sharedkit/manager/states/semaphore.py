@@ -1,4 +1,4 @@
-"""Semaphores in the server. The permits that a dead client took of a bounded one come back."""
+"""Semaphores in the server. The permits of a bounded one that a dead client held come back."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class SemaphoreState(State):
             self.free += 1
 
     def _drop(self, session: Session) -> bool:
-        """Strike one permit off what the session holds, if it holds one."""
+        """Remove one permit from those that the session holds, if it holds one."""
         if session not in self.held:
             return False
         self.held[session] -= 1

@@ -1,4 +1,4 @@
-"""A single value in the server, with a lock of its users or without."""
+"""A single value in the server, with or without a lock for its users."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class RawValueState(State):
         self.cell = cell_of(spec["type"], (value,))
 
     def owner(self) -> int | None:
-        """The process id of who holds its lock."""
+        """The process id of the holder of its lock."""
         return None
 
     def do_type(self, call: Call) -> str:
@@ -48,7 +48,7 @@ class RawValueState(State):
 
 
 class ValueState(RawValueState):
-    """Who does not hold the lock waits until it is free to read or write, in the line of those who want it."""
+    """A client without the lock waits until it is free to read or write, in line with those that want the lock."""
 
     kind = "Value"
 
@@ -63,7 +63,7 @@ class ValueState(RawValueState):
         return None if self.lock.owner is None else self.lock.owner.pid
 
     def do_lock(self, call: Call) -> int:
-        """Its number."""
+        """The number of the lock."""
         return self.lock.ident
 
     def do_get(self, call: Call) -> Any:
