@@ -95,7 +95,6 @@ class Client:
             return requests
         with self._lock:
             if self.ended:  # it may serve for another moment, but knows none of the handles any more
-                self._leave_if_ending()
                 raise ServerGoneError(f"the server at {self.shown} is gone: this process has ended it")
             if self._requests is None:
                 mine = None if self._inherited is None else self._inherited.told()

@@ -18,6 +18,7 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 from sharedkit._core.background import background
+from sharedkit._core.segment import leave_all, sweep_left
 from sharedkit.manager.calls import Home, Outcome, failure, make_call, prepare, sendable
 from sharedkit.manager.loop import Loop
 from sharedkit.manager.protocol import Cancelled, Packed
@@ -45,6 +46,8 @@ def end_workers() -> None:
         executor.kill_workers()
     for executor in list(_working):
         executor.shutdown()
+    leave_all()
+    sweep_left()
 
 
 class Job:
