@@ -1,4 +1,4 @@
-"""The queue's kernel, for the two modules that call it."""
+"""The kernel of the queue, apart from what the event loops need besides."""
 
 from libc.stdint cimport uint32_t, uint64_t
 from libcpp cimport bool as cbool
