@@ -3,8 +3,8 @@
 
 A signal handler may raise at any bytecode, also after the server has given a lock and before this process knows of it.
 So every method that takes or gives is compiled, by `taking` and `giving`: an exception in there is seen where there is
-no bytecode and no handler runs. Then what was taken goes back, and what was begun to be given is given completely, by a
-thread of its own, which no signal interrupts.
+no bytecode and no handler runs. Then what was taken goes back, and what was to be given is given completely, by a
+thread of its own, which no signal interrupts and which may wait for a server that is stopped.
 """
 
 import inspect
@@ -45,7 +45,8 @@ cdef class Request:
     that came, None before. `over` says that nothing must be given back: the server has refused, or is gone. `in_order`
     says that the stream of a request that was left can be used again. `note` is for the caller, to find again when the
     request starts again. `still` says that the request was left because the server stands still, so that it must not
-    happen, and `told` that the message about that is on its way.
+    happen, and `told` that the message about that is on its way. `elsewhere` says that `ask` only hands the request
+    over to a thread, which sends it; `handed_over` that it did, and `error` is what that thread met.
     """
 
     cdef public object note
@@ -59,12 +60,17 @@ cdef class Request:
     cdef readonly bint still
     cdef readonly bint told
     cdef object patience
+    cdef bint elsewhere
+    cdef bint handed_over
+    cdef object error
 
     def ask(self, client, ident, method, args, patience, thread, bound=None):
         """Return the result of `method` in the server, or raise its exception, with the traceback there as the cause.
 
         The arguments are those of `Client.call`.
         """
+        if self.elsewhere:
+            return self.hand_over(client, ident, method, args, patience, thread or get_ident())
         try:
             return self.ask_in_time(client, ident, method, args, patience, thread, bound)
         except StandsStill as still:
@@ -81,6 +87,35 @@ cdef class Request:
             self.leave(False)
             self.over = True
             raise
+
+    cdef object hand_over(self, client, ident, method, args, patience, thread):
+        """Have another thread ask, in the name of this one, and wait for it up to `patience` seconds. Its error is
+        raised here if it came by then."""
+        self.client, self.patience = client, patience
+        done = allocate_lock()
+        done.acquire()
+        before = tuple(client._calls.leaving)
+        try:
+            start_new_thread(self.ask_there, (ident, method, args, thread, before, done))
+        except (RuntimeError, MemoryError):   # there is no room for a thread
+            return self.ask_in_time(client, ident, method, args, patience, thread, None)
+        self.handed_over = True
+        self.await_finish(done)
+        if self.error is not None:
+            raise self.error
+
+    def ask_there(self, ident, method, args, thread, before, done):
+        """Ask, in the other thread, after the requests that the first one had left before."""
+        cdef Request request = Request()
+        try:
+            for each in before:
+                each.acquire()
+                each.release()
+            request.ask_in_time(self.client, ident, method, args, None, thread, None)
+        except BaseException as error:
+            self.error = error
+        finally:
+            done.release()
 
     cdef object last_word(self, client, still):
         """Return the answer of the server, which has just gone on, about a call that was left: it may be done."""
@@ -189,7 +224,7 @@ cdef class Request:
 
     cdef bint unsent(self):
         """Return whether the server cannot know of the request."""
-        return self.answer is None and self.stream is None and not self.over
+        return self.answer is None and self.stream is None and not self.over and not self.handed_over
 
     cdef void leave(self, bint give) noexcept:
         """Finish the request in the server: complete it if it gives, undo it if it takes.
@@ -197,8 +232,7 @@ cdef class Request:
         Another thread does this, which no signal handler interrupts. The caller waits for it up to `patience` seconds;
         a further signal ends only this wait. The next request of this thread comes after it in any case.
         """
-        cdef bint came = False
-        if self.over or self.unsent() or (give and self.answer is not None):
+        if self.over or self.handed_over or self.unsent() or (give and self.answer is not None):
             return
         try:
             done = allocate_lock()
@@ -207,15 +241,20 @@ cdef class Request:
                 start_new_thread(self.client._finish, (self, give, done))
             except (RuntimeError, MemoryError):   # there is no room for a thread
                 self.client._finish(self, give, done)
-            try:
-                came = done.acquire(True, -1 if self.patience is None else self.patience)
-                if came and self.in_order:
-                    self.client._calls.streams.append(self.stream)
-            finally:
-                if not came:
-                    self.client._calls.leaving.append(done)
+            if self.await_finish(done) and self.in_order:
+                self.client._calls.streams.append(self.stream)
         except BaseException:   # the first exception is the one to see
             pass
+
+    cdef bint await_finish(self, done) except -1:
+        """Wait for the other thread up to `patience` seconds, and return whether it has come to its end."""
+        cdef bint came = False
+        try:
+            came = done.acquire(True, -1 if self.patience is None else self.patience)
+        finally:
+            if not came:
+                self.client._calls.leaving.append(done)
+        return came
 
 
 cdef int take_all(queue, list taken) except -1:
@@ -259,7 +298,10 @@ def taking(function):
 
 
 def giving(function):
-    """Decorate a method that gives something by the request that it gets: once begun it is done, even if it raises."""
+    """Decorate a method that gives something by the request that it gets: once begun it is done, even if it raises.
+
+    If a handler raises before the request is on its way, the method runs again, up to the request, which it hands over.
+    """
 
     def method(self, *args, **kwargs):
         cdef Request request = Request()
@@ -270,6 +312,7 @@ def giving(function):
             request.leave(True)
             raise
         except BaseException:
+            request.elsewhere = True
             for _times in range(AGAIN):
                 if not request.unsent():
                     break
