@@ -296,8 +296,8 @@ PLACEMENTS = ("thread", "shm", "manager", "redis")
 # The compiled classes of shm work in any memory, so `thread` binds them to this process's (sk_private.h); what lies
 # around them in shm is not for it.
 BOUND_BY_THREAD = {
-    "_array", "_barrier", "_bounded", "_condition", "_counter", "_event", "_rlock", "_rwlock", "_semaphore", "_sync",
-    "_value", "_waiting", "counter",
+    "_array", "_barrier", "_condition", "_counter", "_event", "_lock", "_rwlock", "_semaphore", "_value", "_waiting",
+    "counter",
 }  # fmt: skip
 
 

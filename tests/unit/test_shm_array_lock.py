@@ -27,7 +27,7 @@ import shm_array_children as children
 
 from sharedkit import errors
 from sharedkit.shm import Array, attach
-from sharedkit.shm._sync import Lock
+from sharedkit.shm._lock import Lock
 
 LIMIT = children.LIMIT
 

@@ -28,7 +28,7 @@ from sharedkit._core import segment as core
 from sharedkit._core.differences import unlike
 from sharedkit._core.array_spec import contents_of, geometry
 from sharedkit.shm import described, scatter
-from sharedkit.shm._sync import Lock
+from sharedkit.shm._lock import Lock
 from sharedkit.statistics import ArrayStatistics
 
 

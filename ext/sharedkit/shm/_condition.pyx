@@ -18,14 +18,13 @@ from sharedkit._core.segment cimport (
 )
 from sharedkit._core.segment import PrivatePlace
 from sharedkit.aio._lazy cimport coroutines
-from sharedkit.shm._rlock cimport RLock, asker_of
 from sharedkit.shm._sleeping cimport (
     SK_CONDITION_SLOTS, SK_SLEEPERS, SK_SLEEPERS_PRIVATE,
     SleepWaiter, enter, sk_condition, sk_condition_abandon, sk_condition_body_len, sk_condition_cancel,
     sk_condition_count, sk_condition_detach, sk_condition_notify, sk_condition_of, sk_condition_refuse,
     sk_condition_wait, sk_sleeper,
 )
-from sharedkit.shm._sync cimport Mutex, sk_lock_owner
+from sharedkit.shm._lock cimport Mutex, RLock, asker_of, sk_lock_owner
 from sharedkit.shm._waiting cimport until_of_span
 from sharedkit.statistics import ConditionStatistics, LockStatistics
 

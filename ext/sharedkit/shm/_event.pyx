@@ -15,7 +15,7 @@ from sharedkit._core.segment cimport (
 )
 from sharedkit._core.watcher cimport sk_waits_aside
 from sharedkit.aio._lazy cimport waiting
-from sharedkit.shm._sync cimport sk_seat_counts_sum
+from sharedkit.shm._lock cimport sk_seat_counts_sum
 from sharedkit.shm._waiting cimport SliceWaiter, next_thread, sk_wait_state, until_of_span, until_of_wait
 from sharedkit.statistics import EventStatistics
 

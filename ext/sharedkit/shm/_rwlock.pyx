@@ -14,7 +14,7 @@ from sharedkit._core.segment cimport (
 )
 from sharedkit._core.watcher cimport sk_waits_aside
 from sharedkit.aio._lazy cimport leaving, waiting
-from sharedkit.shm._sync cimport sk_lock_owner, sk_mutex, sk_mutex_pass_on, sk_mutex_taken, sk_seat_counts_sum
+from sharedkit.shm._lock cimport sk_lock_owner, sk_mutex, sk_mutex_pass_on, sk_mutex_taken, sk_seat_counts_sum
 from sharedkit.shm._waiting cimport SliceWaiter, next_thread, sk_wait_state, until_of, wait_in
 from sharedkit.statistics import RWLockStatistics
 

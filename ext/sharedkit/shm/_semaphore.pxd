@@ -1,4 +1,4 @@
-"""The semaphore, for the bounded one."""
+"""The semaphores."""
 
 from libc.stdint cimport uint32_t, uint64_t
 

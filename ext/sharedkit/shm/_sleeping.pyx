@@ -7,8 +7,7 @@ from libc.stdint cimport uint64_t
 from sharedkit._core.segment cimport SK_BUSY, SK_FULL, SK_INTERRUPTED, SK_OK, PrivateSegment, Segment, refuse, sk_me
 from sharedkit._core.watcher cimport Waiter, add_undelivered, pending, sk_waits_aside, discard_undelivered
 from sharedkit.aio._lazy cimport waiting
-from sharedkit.shm._rlock cimport RLock
-from sharedkit.shm._sync cimport waiter_of
+from sharedkit.shm._lock cimport RLock, waiter_of
 
 cdef uint64_t FOR_EVER = <uint64_t>-1
 

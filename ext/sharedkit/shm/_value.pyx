@@ -4,7 +4,7 @@
 from libc.stdint cimport uint64_t
 
 from sharedkit._core.segment cimport Dropped, Handle, Segment, closed, keep
-from sharedkit.shm._rlock cimport RLock
+from sharedkit.shm._lock cimport RLock
 
 cdef uint64_t FOR_EVER = <uint64_t>-1
 

@@ -9,8 +9,7 @@ from libc.string cimport memset
 
 from sharedkit import segments
 from sharedkit._core.segment cimport HAS_GIL, Dropped, Handle, Segment, closed, create_segment, keep, sk_plan
-from sharedkit.shm._rlock cimport RLock
-from sharedkit.shm._sync cimport sk_mutex_len
+from sharedkit.shm._lock cimport RLock, sk_mutex_len
 from sharedkit.statistics import DictStatistics
 
 

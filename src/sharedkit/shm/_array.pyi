@@ -10,7 +10,7 @@ from typing_extensions import disjoint_base
 
 from sharedkit._core.segment import Handle, Place, Segment
 from sharedkit.segments import Blueprint
-from sharedkit.shm._sync import Lock
+from sharedkit.shm._lock import Lock
 from sharedkit.statistics import ArrayStatistics
 
 KIND_ARRAY: int

@@ -8,7 +8,7 @@ from typing_extensions import disjoint_base
 
 from sharedkit._core.segment import Handle, Place, PrivatePlace, Segment
 from sharedkit.segments import Blueprint
-from sharedkit.shm._rlock import RLock
+from sharedkit.shm._lock import RLock
 from sharedkit.statistics import ConditionStatistics
 
 KIND_CONDITION: int

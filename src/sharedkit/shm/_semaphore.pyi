@@ -1,4 +1,4 @@
-"""A semaphore in shared memory."""
+"""The semaphores in shared memory."""
 
 from collections.abc import Coroutine
 from types import TracebackType
@@ -9,9 +9,11 @@ from sharedkit.segments import Blueprint
 from sharedkit.statistics import SemaphoreStatistics
 
 KIND_SEMAPHORE: int
+KIND_BOUNDED: int
 MOST: int
 
 def blueprint(value: SupportsIndex) -> Blueprint: ...
+def blueprint_of_bounded(value: SupportsIndex) -> Blueprint: ...
 
 class Semaphore(Handle):
     """Permits between threads and processes with the face of `threading.Semaphore`."""
@@ -48,6 +50,28 @@ class Semaphore(Handle):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
+class BoundedSemaphore(Semaphore):
+    """`value` permits between threads and processes with the face of `threading.BoundedSemaphore`."""
+
+    def __init__(
+        self,
+        value: SupportsIndex = 1,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        seats: int = 192,
+        mode: int | None = None,
+        group: int | str | None = None,
+    ) -> None: ...
+    def _open(self, segment: Segment) -> None: ...
+    @classmethod
+    def _of(cls, segment: Segment) -> Self: ...
+
 def checked_value(value: SupportsIndex) -> int: ...
 def make(place: Place | PrivatePlace | str, name: str | None, seats: int, flags: int, value: int) -> Segment: ...
+def make_bounded(
+    place: Place | PrivatePlace | str, name: str, seats: int, flags: int, value: int
+) -> Segment: ...
 def state(segment: Segment) -> str: ...
+def state_of_bounded(segment: Segment) -> str: ...

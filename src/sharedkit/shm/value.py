@@ -10,7 +10,7 @@ from sharedkit._core.segment import with_own_methods
 from sharedkit._core.value_methods import MemoryValue, MemoryValueWithLock, cell_of, dtype_of, given_lock
 from sharedkit.segments import DEFAULT_SEATS, Kind, create, register_kind
 from sharedkit.shm import _array, _value
-from sharedkit.shm._rlock import RLock
+from sharedkit.shm._lock import RLock
 
 __all__ = ["RawValue", "Value"]
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from sharedkit._core.segment import with_own_methods
 from sharedkit.segments import DEFAULT_SEATS
-from sharedkit.shm import _rlock, _sync
+from sharedkit.shm import _lock
 from sharedkit.thread import registry
 
 __all__ = ["Lock", "RLock"]
@@ -14,9 +14,9 @@ __all__ = ["Lock", "RLock"]
 OnOwnerDied = Literal["warn", "raise"]
 
 
-@registry.opens(_sync.KIND_LOCK)
+@registry.opens(_lock.KIND_LOCK)
 @with_own_methods
-class Lock(_sync.Lock):
+class Lock(_lock.Lock):
     """Lock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192)
 
     `threading.Lock`; also accepts the spellings of the other placements: `block=` for `blocking=`, and a `timeout` of
@@ -37,13 +37,13 @@ class Lock(_sync.Lock):
         on_owner_died: OnOwnerDied = "warn",
         seats: int = DEFAULT_SEATS,
     ) -> None:
-        plan = _sync.blueprint(_sync.KIND_LOCK, on_owner_died)
+        plan = _lock.blueprint(_lock.KIND_LOCK, on_owner_died)
         self._open(registry.create(plan, name, exist_ok, persist, seats))
 
 
-@registry.opens(_rlock.KIND_RLOCK)
+@registry.opens(_lock.KIND_RLOCK)
 @with_own_methods
-class RLock(_rlock.RLock):
+class RLock(_lock.RLock):
     """RLock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192)
 
     `threading.RLock`: the thread that holds it (or the task, if `aacquire` took it) may take it again, and only that
@@ -63,5 +63,5 @@ class RLock(_rlock.RLock):
         on_owner_died: OnOwnerDied = "warn",
         seats: int = DEFAULT_SEATS,
     ) -> None:
-        plan = _sync.blueprint(_rlock.KIND_RLOCK, on_owner_died)
+        plan = _lock.blueprint(_lock.KIND_RLOCK, on_owner_died)
         self._open(registry.create(plan, name, exist_ok, persist, seats))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sharedkit._core.segment import with_own_methods
 from sharedkit.segments import DEFAULT_SEATS
-from sharedkit.shm import _bounded, _semaphore
+from sharedkit.shm import _semaphore
 from sharedkit.thread import registry
 
 __all__ = ["BoundedSemaphore", "Semaphore"]
@@ -37,9 +37,9 @@ class Semaphore(_semaphore.Semaphore):
         self._open(registry.create(_semaphore.blueprint(value), name, exist_ok, persist, seats))
 
 
-@registry.opens(_bounded.KIND_BOUNDED)
+@registry.opens(_semaphore.KIND_BOUNDED)
 @with_own_methods
-class BoundedSemaphore(_bounded.BoundedSemaphore):
+class BoundedSemaphore(_semaphore.BoundedSemaphore):
     """BoundedSemaphore(value=1, *, name=None, exist_ok=False, persist=False, seats=192)
 
     `threading.BoundedSemaphore`: a Semaphore whose number of free permits never exceeds its initial `value`.
@@ -58,4 +58,4 @@ class BoundedSemaphore(_bounded.BoundedSemaphore):
         persist: bool = False,
         seats: int = DEFAULT_SEATS,
     ) -> None:
-        self._open(registry.create(_bounded.blueprint(value), name, exist_ok, persist, seats))
+        self._open(registry.create(_semaphore.blueprint_of_bounded(value), name, exist_ok, persist, seats))

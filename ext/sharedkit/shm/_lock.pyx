@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The mutex and the lock: `acquire` tries once with the GIL held, then waits without it in slices."""
+"""The locks, and the mutex below them: `acquire` tries once with the GIL held, then waits without it in slices."""
 
 cimport cython
 from cpython.exc cimport PyErr_WarnEx
@@ -11,14 +11,26 @@ from sharedkit import errors, segments
 from sharedkit._core.differences import unlike
 from sharedkit._core.segment cimport (
     SK_BUSY, SK_CORRUPT, SK_EXCESS, SK_OK, SK_OWNER_DIED,
-    Dropped, Handle, Segment, closed, create_segment, refuse, sk_body_of, sk_header_of, sk_plan, sk_segment,
+    Dropped, Handle, Segment, closed, create_segment, refuse, sk_body_of, sk_header_of, sk_me, sk_plan, sk_segment,
 )
 from sharedkit._core.watcher cimport nobody_in_line, sk_waits_aside
-from sharedkit.aio._lazy cimport coroutines, waiting
-from sharedkit.shm._waiting cimport SliceWaiter, next_thread, sk_wait_state, until_of, wait_in
+from sharedkit.aio._lazy cimport coroutines, leaving, waiting
+from sharedkit.shm._waiting cimport SliceWaiter, next_thread, sk_wait_state, this_thread, until_of, wait_in
 from sharedkit.statistics import LockStatistics
 
+
+cdef extern from "platform/sk_atomic.h" nogil:
+    uint64_t sk_load64_relaxed(const uint64_t *word) noexcept
+
+cdef extern from "structures/sk_rlock.h" nogil:
+    cbool sk_rlock_mine(const sk_segment *s, const sk_mutex *m, uint32_t thread) noexcept
+    int sk_rlock_try(const sk_segment *s, sk_mutex *m, uint32_t thread) noexcept
+    int sk_rlock_take(sk_segment *s, sk_mutex *m, uint64_t count, uint64_t until, sk_wait_state *wait) noexcept
+    int sk_rlock_free(const sk_segment *s, sk_mutex *m) noexcept
+    int sk_rlock_give(const sk_segment *s, sk_mutex *m, uint32_t thread) noexcept
+
 KIND_LOCK = 6
+KIND_RLOCK = 8
 cdef uint64_t FOR_EVER = <uint64_t>-1
 cdef object MINUS_ONE = -1
 MANNERS = ("warn", "raise")
@@ -354,7 +366,7 @@ def lock_of(arrive, arguments):
     return arrive(*arguments).lock
 
 
-def told(picture):
+def description(picture):
     """Describe a LockStatistics in one line, for listings."""
     held = "unlocked"
     if picture.owner is not None:
@@ -367,7 +379,290 @@ def told(picture):
 
 def state(Segment segment):
     """Describe the state in one line, for listings."""
-    return told(Lock._of(segment).statistics())
+    return description(Lock._of(segment).statistics())
 
 
 segments.register_kind(segments.Kind(KIND_LOCK, "Lock", Lock._of, state))
+
+
+# --- the re-entrant lock ----------------------------------------------------------------------------------
+
+
+cdef int take_times_slice(sk_segment *s, void *what, uint64_t until, sk_wait_state *wait) noexcept nogil:
+    cdef Wanted *wanted = <Wanted *>what
+    sk_waits_aside(wait.aside)
+    cdef int rc = sk_rlock_take(s, wanted.mutex, wanted.count, until, wait)
+    sk_waits_aside(NULL)
+    return rc
+
+
+cdef void cancel_times_wait(const sk_segment *s, void *what, sk_wait_state *wait) noexcept nogil:
+    sk_mutex_cancel(s, (<Wanted *>what).mutex, wait)
+
+
+cdef class RLockWaiter(MutexWaiter):
+
+    cdef object look(self):
+        if not sk_rlock_mine(self.segment.s, self.mutex, self.name):
+            return MutexWaiter.look(self)
+        for _ in range(self.wanted.count):
+            sk_rlock_try(self.segment.s, self.mutex, self.name)
+        return True
+
+
+cdef class RLock(Mutex):
+    """RLock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192, mode=None, group=None)\n--\n
+    A re-entrant lock between threads and processes, with the interface of `threading.RLock`.
+
+    The thread that holds the lock may take it again, and only that thread may release it, as often as it has taken it.
+    When the holder's process dies, the next process takes the lock over, finds `owner_died` true and gets an
+    OwnerDiedWarning; a stopped process keeps the lock. With `on_owner_died="raise"` every `acquire` then raises
+    OwnerDiedError instead of taking the lock, until `mark_consistent()`. After a fork the parent's thread holds the
+    lock, and the child does not. `acquire` also accepts `block=` for `blocking=` and a timeout of None for -1; `owner`
+    and `statistics()` name the holder.
+    `seats`: how many processes can attach at once.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure differs,
+    OutOfSharedMemory. Method: a robust futex word that names a process, and its thread
+    (ext/include/structures/sk_rlock.h).
+    """
+
+    def __init__(
+        self, *, name=None,
+        exist_ok=False, persist=False, on_owner_died="warn", seats=segments.DEFAULT_SEATS, mode=None, group=None
+    ):
+        self._open(segments.create(blueprint(KIND_RLOCK, on_owner_died), name, exist_ok, persist, seats, mode, group))
+
+    @classmethod
+    def _of(cls, Segment segment):
+        self = cls.__new__(cls)
+        self._open(segment)
+        return self
+
+    @classmethod
+    def _in(cls, Segment segment, uint64_t offset):
+        """Return the lock whose mutex is `offset` bytes into the body of another structure's segment."""
+        cdef RLock self = cls.__new__(cls)
+        self._hold(segment, offset)
+        self.part = True
+        return self
+
+    def _open(self, Segment segment):
+        self._hold(segment, 0)
+        self.strict = sk_header_of(segment.s).param[0] != 0
+
+    cdef uint32_t asker(self) except 0:
+        """Return the name of the caller: the running task if that task holds the lock, else the thread."""
+        cdef uint32_t holder = <uint32_t>sk_load64_relaxed(&self.mutex.thread)
+        if holder >> 31 and sk_lock_owner(&self.mutex.word) == sk_me(self.s):
+            if holder == <uint32_t>coroutines().name_of_task():
+                return holder
+        return this_thread()
+
+    cdef bint take(self, uint64_t until) except -1:
+        """Take the lock once more, waiting no later than `until`; return whether it was taken."""
+        if self.mutex is NULL:
+            closed(self)
+        cdef uint32_t name = self.asker()
+        if self.mutex is NULL:    # finding the running task runs Python code: another thread may have closed the handle
+            closed(self)
+        cdef int rc = sk_rlock_try(self.s, self.mutex, name)
+        if rc == SK_OK:
+            return True
+        if rc == SK_OWNER_DIED:
+            self.tell()
+            return True
+        return self.take_times(until, 1)
+
+    cdef bint take_times(self, uint64_t until, uint64_t count) except -1:
+        """Take the lock, which this thread does not hold, `count` times."""
+        cdef Segment segment = self.segment
+        cdef sk_wait_state wait
+        cdef Wanted wanted
+        cdef int rc
+        wanted.mutex = self.mutex
+        wanted.count = count
+        if until == 0:
+            memset(&wait, 0, sizeof(wait))
+            wait.thread = this_thread()
+            rc = sk_rlock_take(segment.s, wanted.mutex, count, 0, &wait)
+            if rc != SK_OK and rc != SK_OWNER_DIED and rc != SK_BUSY:
+                refuse(rc, 0)
+        else:
+            rc = wait_in(segment, take_times_slice, cancel_times_wait, &wanted, until)
+        if rc == SK_OWNER_DIED:
+            self.tell()
+        return rc == SK_OK or rc == SK_OWNER_DIED
+
+    @cython.binding(False)
+    def acquire(self, blocking=True, timeout=MINUS_ONE, *, block=None):
+        """acquire($self, blocking=True, timeout=-1, *, block=None)\n--\n
+        Take the lock once more; with `blocking`, wait up to `timeout` seconds (-1 or None: for ever).
+
+        Returns whether the lock was taken. If the process that held it has died, the lock is taken over: `owner_died`
+        is true and an OwnerDiedWarning is given; with `on_owner_died="raise"`, OwnerDiedError is raised instead and the
+        lock is not taken.
+        Raises ValueError for another negative timeout, or for any timeout with `blocking=False`; OverflowError for one
+        longer than threading.TIMEOUT_MAX.
+        """
+        if blocking is True and timeout is MINUS_ONE and block is None:
+            return self.take(FOR_EVER)
+        cdef cbool willing = blocking if block is None else block
+        return self.take(until_of(willing, timeout))
+
+    cdef RLockWaiter waiter(self, uint64_t until, uint64_t count, uint32_t name):
+        """Return a task's wait to take the lock `count` times. A task that holds the lock does not stand in line."""
+        cdef RLockWaiter waiter = RLockWaiter.__new__(RLockWaiter)
+        if self.mutex is NULL:
+            closed(self)
+        waiter.set_mutex(self, until)
+        waiter.name = name
+        if name == 0:
+            raise RuntimeError("only a task can wait for an RLock, which it will hold in its own name")
+        if sk_rlock_mine(self.s, self.mutex, waiter.name):
+            waiter.key = None
+        waiter.wanted.mutex = self.mutex
+        waiter.wanted.count = count
+        waiter.set_slices(take_times_slice, cancel_times_wait, &waiter.wanted, waiter.name)
+        return waiter
+
+    def aacquire(self, blocking=True, timeout=MINUS_ONE, *, block=None):
+        """Take the lock once more as `acquire` does, without blocking the event loop; a coroutine.
+
+        The calling task holds the lock, and only that task may release it, or take it again by `aacquire` or `acquire`.
+        Tasks of one loop get the lock in the order in which they came. RuntimeError if no task runs.
+        """
+        until = until_of(blocking if block is None else block, timeout)
+        return waiting(self.waiter(until, 1, coroutines().name_of_task()))
+
+    @cython.binding(False)
+    def release(self):
+        """release($self)\n--\n
+        Undo one `acquire` of this thread. NotLockedError, which is a RuntimeError and a ValueError, if the thread does
+        not hold the lock.
+        """
+        if self.mutex is NULL:
+            closed(self)
+        self.free()
+
+    cdef int free(self) except -1:
+        cdef uint32_t name = self.asker()
+        if self.mutex is NULL:    # for the reason given in `take`
+            closed(self)
+        cdef int rc = sk_rlock_give(self.s, self.mutex, name)
+        if rc == SK_EXCESS:
+            raise errors.NotLockedError("cannot release un-acquired lock")
+        if rc != SK_OK:
+            refuse(rc, 0)
+        return 0
+
+    def locked(self):
+        """Whether the lock is held. A dead process does not count: its lock can be taken over.
+        """
+        if self.mutex is NULL:
+            closed(self)
+        return bool(sk_mutex_taken(self.s, self.mutex))
+
+    def statistics(self):
+        """Return the holder, how often and since when it holds, how many threads wait, whether a holder died.
+
+        The result is a LockStatistics.
+        """
+        return self.picture("RLock", self.mutex.count if self.mutex is not NULL else 0)
+
+    # --- the methods that threading.Condition calls on its lock ---------------------------------------
+
+    def _is_owned(self):
+        if self.mutex is NULL:
+            closed(self)
+        return self.held_by(self.asker())
+
+    cdef bint held_by(self, uint32_t name) except -1:
+        if self.mutex is NULL:
+            closed(self)
+        return sk_rlock_mine(self.s, self.mutex, name)
+
+    def _recursion_count(self):
+        if self.mutex is NULL:
+            closed(self)
+        cdef uint32_t name = self.asker()
+        return self.mutex.count if self.held_by(name) else 0
+
+    def _release_save(self):
+        if self.mutex is NULL:
+            closed(self)
+        return self.save_as(self.asker())
+
+    cdef uint64_t save_as(self, uint32_t name) except 0:
+        """Free the lock that the thread or task of that name holds; return how often it was taken."""
+        if self.mutex is NULL:
+            closed(self)
+        if not sk_rlock_mine(self.s, self.mutex, name):
+            raise errors.NotLockedError("cannot release un-acquired lock")
+        cdef uint64_t count = self.mutex.count
+        cdef int rc = sk_rlock_free(self.s, self.mutex)
+        if rc != SK_OK:
+            refuse(rc, 0)
+        return count
+
+    def _acquire_restore(self, saved):
+        """Take the lock as often as it was taken before `_release_save()`.
+
+        The caller is usually inside a `with` block that will release the lock. So an exception of a signal handler is
+        raised only after the lock is taken; a second exception is raised at once, and then the lock is not taken.
+        """
+        if self.mutex is NULL:
+            closed(self)
+        try:
+            self.take_times(FOR_EVER, saved)
+        except errors.OwnerDiedError:
+            raise
+        except BaseException:
+            if self.mutex is NULL or self._is_owned():
+                raise
+            self.take_times(FOR_EVER, saved)
+            raise
+
+    def __enter__(self):
+        return self.take(FOR_EVER)
+
+    def __exit__(self, kind, error, trace):
+        if self.mutex is NULL:
+            closed(self)
+        self.free()
+
+    def __aenter__(self):
+        return self.aacquire()
+
+    def __aexit__(self, kind, error, trace):
+        return leaving(self.release, <size_t>self.mutex)
+
+    def __reduce__(self):
+        if self.part:
+            raise TypeError("this RLock is a part of another structure: pickle that one")
+        return Handle.__reduce__(self)
+
+    def __repr__(self):
+        if self.mutex is NULL:
+            return f"<closed sharedkit.RLock object at {id(self):#x}>"
+        cdef uint64_t times = self.mutex.count    # read before other code runs, while which a thread may close it
+        owner = self.owner
+        state = "unlocked" if owner is None else "locked"
+        count = 0 if owner is None else times
+        return f"<{state} sharedkit.RLock object owner={owner} count={count} name={self.name!r} at {id(self):#x}>"
+
+
+cdef uint32_t asker_of(object lock) except? 0:
+    """Return the name of the caller for a lock that knows its owner; 0 for another lock."""
+    if not isinstance(lock, RLock):
+        return 0
+    if (<RLock>lock).mutex is NULL:
+        closed(<RLock>lock)
+    return (<RLock>lock).asker()
+
+
+def state_of_rlock(Segment segment):
+    """Describe the state in one line, for listings."""
+    return description(RLock._of(segment).statistics())
+
+
+segments.register_kind(segments.Kind(KIND_RLOCK, "RLock", RLock._of, state_of_rlock))
