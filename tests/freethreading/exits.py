@@ -38,14 +38,14 @@ def daemon(work: Callable[[], object]) -> None:
     threading.Thread(target=run, daemon=True).start()
 
 
-def using(place: Any, dice: random.Random) -> None:
+def using(place: Any, rng: random.Random) -> None:
     """They use what the main thread made."""
-    for make, use in dice.sample([*USES.values()], THREADS):
+    for make, use in rng.sample([*USES.values()], THREADS):
         handle = make(place)
         daemon(lambda handle=handle, use=use: use(handle))
 
 
-def renewing(place: Any, dice: random.Random) -> None:
+def renewing(place: Any, rng: random.Random) -> None:
     """They make things, use and close them."""
 
     def renew(make: Callable[[Any], Any], use: Callable[[Any], object]) -> None:
@@ -53,17 +53,17 @@ def renewing(place: Any, dice: random.Random) -> None:
         use(handle)
         handle.close()
 
-    for make, use in dice.sample([*USES.values()], THREADS):
+    for make, use in rng.sample([*USES.values()], THREADS):
         daemon(lambda make=make, use=use: renew(make, use))
 
 
-def valuing(place: Any, dice: random.Random) -> None:
+def valuing(place: Any, rng: random.Random) -> None:
     """They make values: to do so must not stop all threads, or the end waits for a thread that ended while it did."""
     for _ in range(THREADS):
         daemon(lambda: place.RawValue("i"))
 
 
-def dropping(place: Any, dice: random.Random) -> None:
+def dropping(place: Any, rng: random.Random) -> None:
     """They make things and forget them, some in cycles."""
 
     def forget(make: Callable[[Any], Any]) -> None:
@@ -71,11 +71,11 @@ def dropping(place: Any, dice: random.Random) -> None:
         cycle: list[Any] = [make(place)]
         cycle.append(cycle)
 
-    for make, _ in dice.sample([*USES.values()], THREADS):
+    for make, _ in rng.sample([*USES.values()], THREADS):
         daemon(lambda make=make: forget(make))
 
 
-def waiting(place: Any, dice: random.Random) -> None:
+def waiting(place: Any, rng: random.Random) -> None:
     """They wait for what does not come."""
     lock, semaphore, rwlock, condition = place.Lock(), place.Semaphore(0), place.RWLock(), place.Condition()
     queue, full, joined = place.Queue(), place.Queue(1), place.JoinableQueue()
@@ -93,11 +93,11 @@ def waiting(place: Any, dice: random.Random) -> None:
         lambda: full.put(2), joined.join, place.Event().wait, place.Barrier(2).wait,
         lambda: queue.get_many(timeout=0.001), lambda: lock.acquire(timeout=0.001),
     ]  # fmt: skip
-    for wait in dice.sample(waits, THREADS):
+    for wait in rng.sample(waits, THREADS):
         daemon(wait)
 
 
-def looping(place: Any, dice: random.Random) -> None:
+def looping(place: Any, rng: random.Random) -> None:
     """They run event loops whose tasks wait and exchange."""
     queue, lock, empty = place.Queue(2), place.Lock(), place.Queue()
 
@@ -116,7 +116,7 @@ def looping(place: Any, dice: random.Random) -> None:
         daemon(lambda: asyncio.run(all_of()))
 
 
-def calling(place: Any, dice: random.Random) -> None:
+def calling(place: Any, rng: random.Random) -> None:
     """They give calls to an executor that nobody shuts down."""
     executor = place.Executor(2)
     executor.submit(pow, 2, 2).result(LIMIT)
@@ -131,10 +131,10 @@ def main() -> None:
     kind, placement, number = sys.argv[1:]
     faulthandler.enable()
     faulthandler.dump_traceback_later(LIMIT, exit=True)
-    dice = random.Random(int(number))
+    rng = random.Random(int(number))
     place = sk.get_context("manager") if placement == "manager" else importlib.import_module(f"sharedkit.{placement}")
-    KINDS[kind](place, dice)
-    time.sleep(dice.random() * 0.03)
+    KINDS[kind](place, rng)
+    time.sleep(rng.random() * 0.03)
 
 
 if __name__ == "__main__":

@@ -81,10 +81,10 @@ class Storm:
             frame = frame.f_back
 
     def _send(self, to: int) -> None:
-        dice = random.Random(1)
+        rng = random.Random(1)
         while not self.over:
-            time.sleep(dice.random() * 300e-6)
-            if dice.random() < 0.5:
+            time.sleep(rng.random() * 300e-6)
+            if rng.random() < 0.5:
                 signal.pthread_kill(to, signal.SIGUSR1)
             else:
                 os.kill(os.getpid(), signal.SIGUSR1)

@@ -51,9 +51,9 @@ static void *work(void *nothing) {
     (void)nothing;
     sk_segment s;
     attach(&s);
-    uint64_t until = deadline_in(opt.millis), dices = opt.seed ^ (uint64_t)(uintptr_t)&s;
+    uint64_t until = deadline_in(opt.millis), random_state = opt.seed ^ (uint64_t)(uintptr_t)&s;
     while (sk_now_ns() < until) {
-        uint64_t way = dice(&dices) % 8;
+        uint64_t way = random_u64(&random_state) % 8;
         int rc = way == 0   ? first_look(&s)
                  : way == 1 ? take(&s, false, FOR_EVER)
                  : way == 2 ? take_or_quit(&s)
@@ -75,13 +75,13 @@ static void *work(void *nothing) {
 /* Take some and die, again and again. */
 static void *perish(void *nothing) {
     (void)nothing;
-    uint64_t until = deadline_in(opt.millis), dices = opt.seed;
+    uint64_t until = deadline_in(opt.millis), random_state = opt.seed;
     while (sk_now_ns() < until) {
         sk_segment s;
         attach(&s);
         uint32_t some = 1;
         CHECK(take(&s, true, FOR_EVER) == SK_OK);
-        if (dice(&dices) % 2 == 0 && take(&s, false, FOR_EVER) == SK_OK) some++;
+        if (random_u64(&random_state) % 2 == 0 && take(&s, false, FOR_EVER) == SK_OK) some++;
         CHECK(sk_add32_seq_cst(&inside, some) + some <= BOUND);
         sk_add32_seq_cst(&inside, -some);
         sk_add64_relaxed(&deaths, 1);
@@ -120,9 +120,9 @@ static void semaphores(void) {
     given = 1;
     used = 0;
     for (int i = 0; i < CREW; i++) hire(&c, consume, NULL);
-    uint64_t until = deadline_in(opt.millis), sum = 0, dices = opt.seed;
+    uint64_t until = deadline_in(opt.millis), sum = 0, random_state = opt.seed;
     while (sk_now_ns() < until) {
-        uint32_t n = 1 + dice(&dices) % 3;
+        uint32_t n = 1 + random_u64(&random_state) % 3;
         CHECK(give(&s, n) == SK_OK);
         sum += n;
         while (sk_semaphore_value(p) > 1000) sk_yield();

@@ -37,11 +37,11 @@ static bool wait(sk_segment *s, uint64_t until) {
 static void *consume(void *share) {
     sk_segment s;
     attach(&s);
-    uint64_t mine = *(uint64_t *)share, dices = opt.seed ^ (uint64_t)(uintptr_t)&s;
+    uint64_t mine = *(uint64_t *)share, random_state = opt.seed ^ (uint64_t)(uintptr_t)&s;
     lock(&s);
     while (mine > 0) {
         while (items == 0) {
-            bool told = wait(&s, dice(&dices) % 4 ? FOR_EVER : sk_now_ns() + 20000);
+            bool told = wait(&s, random_u64(&random_state) % 4 ? FOR_EVER : sk_now_ns() + 20000);
             told_in_vain += told && items == 0;
         }
         items--;
@@ -122,11 +122,11 @@ static void both_tell(sk_segment *s, sk_segment *from) {
     found = sk_condition_oldest(s, k, before, &owner); /* the keeper has found Z, and is about to tell it */
     CHECK(owner == sk_me(&z));
     sk_condition_notify(s, k, 1); /* Z is told by a notifier, who means Y, too */
-    CHECK(!sk_sleeper_tell(found, owner, before));
+    CHECK(!sk_sleeper_notify(found, owner, before));
     die(&z);
     sk_condition_pass_on(s, k);
     sk_condition_pass_on(s, k);
-    CHECK(sy->word == (sk_me(&y) | SK_TOLD));
+    CHECK(sy->word == (sk_me(&y) | SK_NOTIFIED));
     sk_condition_detach(sy);
     leave(&y);
     for (uint32_t i = 0; i < SK_SLEEPERS; i++) CHECK(k->slot[i].word == 0);
@@ -149,7 +149,7 @@ static void keeper_stopped(sk_segment *s) {
     CHECK(sy->word == sk_me(&y) && sy->stuck == sk_me(&still));
     int rc;
     while ((rc = sk_condition_wait(&y, sk_condition_of(&y), sy, sk_me(&y), FOR_EVER)) == SK_INTERRUPTED) {}
-    CHECK(rc == SK_OK && sy->word == (sk_me(&y) | SK_TOLD));
+    CHECK(rc == SK_OK && sy->word == (sk_me(&y) | SK_NOTIFIED));
     sk_condition_detach(sy);
     k->keeper = 0;
     leave(&still);
@@ -213,7 +213,7 @@ int main(int argc, char **argv) {
     sk_sleeper *z;
     CHECK(sk_condition_enter(&s, k, &z) == SK_OK);
     sk_condition_notify(&s, k, 1);
-    CHECK(z->word == (sk_me(&s) | SK_TOLD));
+    CHECK(z->word == (sk_me(&s) | SK_NOTIFIED));
     sk_condition_abandon(&s, k, z, sk_me(&s));
     CHECK(z->word == 0);
 

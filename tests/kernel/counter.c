@@ -9,20 +9,20 @@ static uint64_t added[CREW], next_id;
 static void *add(void *nothing) {
     (void)nothing;
     sk_segment s;
-    uint64_t id = sk_add64_seq_cst(&next_id, 1), dices = opt.seed + id, until = deadline_in(opt.millis);
+    uint64_t id = sk_add64_seq_cst(&next_id, 1), random_state = opt.seed + id, until = deadline_in(opt.millis);
     attach(&s);
     uint64_t *word = sk_counter_word(sk_body_of(&s), 0), *own = sk_counter_word(sk_body_of(&s), 1 + id);
     int64_t sum = 0, mine = 0;
     do {
         for (int i = 0; i < 1000; i++) {
-            int64_t n = (int64_t)(dice(&dices) % 7) - 2;
+            int64_t n = (int64_t)(random_u64(&random_state) % 7) - 2;
             CHECK(sk_counter_add(word, n, &sum) == SK_OK);
             CHECK(sk_counter_add(own, n, &sum) == SK_OK);
             mine += n;
         }
-        if (dice(&dices) % 4 == 0) { /* take all there is out and count it as ours */
+        if (random_u64(&random_state) % 4 == 0) { /* take all there is out and count it as ours */
             mine -= sk_counter_exchange(word, 0);
-        } else if (dice(&dices) % 4 == 0) {
+        } else if (random_u64(&random_state) % 4 == 0) {
             int64_t seen = sk_counter_value(word);
             if (sk_counter_compare_exchange(word, seen, seen + 5)) mine += 5;
         }

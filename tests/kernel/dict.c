@@ -47,9 +47,9 @@ static sk_key key_of(uint32_t n, unsigned char bytes[64]) {
 }
 
 static uint64_t length_of(label l) {
-    uint64_t state = ((uint64_t)l.key << 32 | l.version) ^ opt.seed, roll = dice(&state);
+    uint64_t state = ((uint64_t)l.key << 32 | l.version) ^ opt.seed, roll = random_u64(&state);
     if (roll % 2 == 0) return sizeof(label); /* stored in place over one of its length */
-    return sizeof(label) + dice(&state) % (roll % 16 == 1 ? LONGEST - sizeof(label) : 200);
+    return sizeof(label) + random_u64(&state) % (roll % 16 == 1 ? LONGEST - sizeof(label) : 200);
 }
 
 static uint64_t write_value(unsigned char *to, label l) {
@@ -160,9 +160,9 @@ static void *write_keys(void *number) {
     sk_segment s;
     attach(&s);
     uint32_t me = (uint32_t)(uintptr_t)number;
-    uint64_t dices = opt.seed * 77 + me, until = deadline_in(opt.millis), n;
+    uint64_t random_state = opt.seed * 77 + me, until = deadline_in(opt.millis), n;
     for (n = 0; sk_now_ns() < until; n++) {
-        uint32_t k = (uint32_t)(dice(&dices) % (KEYS / WRITERS)) * WRITERS + me, roll = (uint32_t)(dice(&dices) % 16);
+        uint32_t k = (uint32_t)(random_u64(&random_state) % (KEYS / WRITERS)) * WRITERS + me, roll = (uint32_t)(random_u64(&random_state) % 16);
         unsigned char bytes[64];
         if (roll == 0) add_one(&s);
         else if (roll == 1) swap_once(&s);
@@ -213,12 +213,12 @@ static void look_at_all(sk_segment *s, int64_t last[ALL_KEYS]) {
 static void *read_keys(void *number) {
     sk_segment s;
     attach(&s);
-    uint64_t dices = opt.seed * 99 + (uintptr_t)number, until = deadline_in(opt.millis), n;
+    uint64_t random_state = opt.seed * 99 + (uintptr_t)number, until = deadline_in(opt.millis), n;
     int64_t last[ALL_KEYS];
     for (uint32_t i = 0; i < ALL_KEYS; i++) last[i] = -1;
     for (n = 0; n % 64 != 0 || sk_now_ns() < until; n++) {
-        uint32_t k = (uint32_t)(dice(&dices) % KEYS);
-        int64_t version = look_up(&s, k, dice(&dices) % 2 == 0 ? 16 : LONGEST);
+        uint32_t k = (uint32_t)(random_u64(&random_state) % KEYS);
+        int64_t version = look_up(&s, k, random_u64(&random_state) % 2 == 0 ? 16 : LONGEST);
         CHECK(version >= last[k] || (version < 0 && k >= ALWAYS_THERE));
         if (version >= 0) last[k] = version;
         if (n % 4096 == 77) look_at_all(&s, last);
@@ -268,13 +268,13 @@ static bool die_writing(sk_segment *s, uint32_t version, uint64_t stage) {
 }
 
 static void *perish(void *number) {
-    uint64_t dices = opt.seed * 55 + (uintptr_t)number, until = deadline_in(opt.millis);
+    uint64_t random_state = opt.seed * 55 + (uintptr_t)number, until = deadline_in(opt.millis);
     while (sk_now_ns() < until) {
         sk_segment s;
         attach(&s);
         uint32_t version = newest[MORTAL];
         CHECK(look_up(&s, MORTAL, 16) == version);
-        if (die_writing(&s, version + 1, dice(&dices) % 5)) newest[MORTAL]++;
+        if (die_writing(&s, version + 1, random_u64(&random_state) % 5)) newest[MORTAL]++;
         sk_add64_relaxed(&deaths, 1);
         die(&s);
     }

@@ -1,4 +1,4 @@
-/* What the kernel programs have in common: checks, dice, threads that each are a "process" of their own.
+/* What the kernel programs have in common: checks, random numbers, threads that each are a "process" of their own.
  *
  * A participant is one thread with an sk_segment of its own: its own open files, seat and owner word, as a process has.
  * Mappings, one of two ways:
@@ -39,7 +39,7 @@ static options opt;
 static char path[96];
 static void *shared_at;
 
-static inline uint64_t dice(uint64_t *state) { /* splitmix64 (Steele, Lea, Flood) */
+static inline uint64_t random_u64(uint64_t *state) { /* splitmix64 (Steele, Lea, Flood) */
     uint64_t z = *state += 0x9e3779b97f4a7c15u;
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
     z = (z ^ z >> 27) * 0x94d049bb133111ebu;

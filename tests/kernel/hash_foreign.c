@@ -32,7 +32,7 @@ static void fail(const char *what, const char *detail) {
     exit(1);
 }
 
-static uint64_t dice(uint64_t *state) {
+static uint64_t random_u64(uint64_t *state) {
     *state ^= *state << 13, *state ^= *state >> 7, *state ^= *state << 17;
     return *state;
 }
@@ -139,11 +139,11 @@ static void fit_as_cut(void) {
     uint64_t state = 77;
     size_t good = 0;
     for (int round = 0; round < 300000; round++) {
-        const size_t count = 1 + dice(&state) % 8;
+        const size_t count = 1 + random_u64(&state) % 8;
         uint64_t wide[9];
         uint32_t narrow[9];
         for (size_t i = 0; i < 9; i++) {
-            const uint64_t roll = dice(&state);
+            const uint64_t roll = random_u64(&state);
             wide[i] = roll % 3 ? roll >> 8 & 1023 : (uint64_t)around[(roll >> 8) % 9] + (roll >> 16) % 5 - 2;
             if (round % 3 == 0 && i && wide[i] < wide[i - 1]) wide[i] = wide[i - 1];
             narrow[i] = (uint32_t)wide[i];
@@ -210,7 +210,7 @@ static void *change_words(void *context) {
     uint64_t state = seed * 2654435761u + 1;
     const size_t words = l->size / (size_t)l->width;
     while (!stopped()) {
-        const uint64_t roll = dice(&state);
+        const uint64_t roll = random_u64(&state);
         const size_t i = (roll >> 8) % words;
         write_word(l, i, WRONG[roll % (sizeof WRONG / sizeof *WRONG)]);
         restore(l, i);
@@ -257,7 +257,7 @@ static void *change_text(void *context) {
     text *t = context;
     uint64_t state = seed * 2654435761u + 3;
     while (!stopped()) {
-        const uint64_t roll = dice(&state);
+        const uint64_t roll = random_u64(&state);
         *(volatile uint32_t *)&t->points[(roll >> 16) % ((size_t)ITEMS * WIDTH)] = POINTS[(roll & 0xffff) % t->last_point];
     }
     return NULL;
@@ -275,7 +275,7 @@ static void write_texts(void *context, size_t rounds) {
         bool fine = true;
         while (fine && column.next < column.count) {
             const size_t before = column.next;
-            column.room = 4 * WIDTH + dice(&seed) % 4096;
+            column.room = 4 * WIDTH + random_u64(&seed) % 4096;
             column.at = held[used++] = malloc(column.room);
             fine = sk_ucs4_write(&column, spans);
             if (fine && column.next == before) fail("text", "an item does not fit into four bytes a code point");

@@ -33,14 +33,14 @@ static void *work(void *nothing) {
     sk_segment s;
     attach(&s);
     guarded *g = sk_body_of(&s);
-    uint64_t until = deadline_in(opt.millis), mine = 0, dices = opt.seed ^ (uint64_t)(uintptr_t)&s;
+    uint64_t until = deadline_in(opt.millis), mine = 0, random_state = opt.seed ^ (uint64_t)(uintptr_t)&s;
     while (sk_now_ns() < until) {
-        if (dice(&dices) % 8 == 0) { /* without sleeping */
+        if (random_u64(&random_state) % 8 == 0) { /* without sleeping */
             int rc = sk_lock_take(&s, &g->word, 0);
             CHECK(rc == SK_OK || rc == SK_BUSY);
             if (rc == SK_BUSY) continue;
             CHECK(g->a == g->b);
-        } else if (dice(&dices) % 8 == 0) { /* with little time */
+        } else if (random_u64(&random_state) % 8 == 0) { /* with little time */
             int rc = sk_lock_take(&s, &g->word, sk_now_ns() + 50000);
             CHECK(rc == SK_OK || rc == SK_OWNER_DIED || rc == SK_TIMEOUT || rc == SK_INTERRUPTED);
             if (rc == SK_OWNER_DIED) {

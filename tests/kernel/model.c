@@ -185,7 +185,7 @@ static int fill_told(sk_segment *s) {
     sk_condition *c = sk_condition_of(s);
     have_slots();
     c->next = c->high = 3;
-    *sleeper(0) = (sk_sleeper){.word = sk_me(&segment[3]) | SK_TOLD, .ticket = 0, .before = 2};
+    *sleeper(0) = (sk_sleeper){.word = sk_me(&segment[3]) | SK_NOTIFIED, .ticket = 0, .before = 2};
     *sleeper(1) = (sk_sleeper){.word = sk_me(&segment[2]), .ticket = 1};
     *sleeper(2) = (sk_sleeper){.word = sk_me(&segment[1]), .ticket = 2};
     s->seats.table[3].epoch = 2;
@@ -197,7 +197,7 @@ static void perish(int i) { sk_store32_release(&segment[i].seats.table[i].epoch,
 static bool the_living_is_told(void) {
     pass_it_on(1);
     pass_it_on(1);
-    return sleeper(2)->word == (sk_me(&segment[1]) | SK_TOLD);
+    return sleeper(2)->word == (sk_me(&segment[1]) | SK_NOTIFIED);
 }
 
 /* A waiter that is told, and who tells it. */
@@ -298,7 +298,7 @@ static void old_pass_on(int i) {
         if (!sk_lives(&segment[i], owner)) sk_cas32_seq_cst(&z->word, &owner, 0);
         else {
             sk_store64_relaxed(&z->before, before);
-            if (sk_cas32_seq_cst(&z->word, &owner, owner | SK_TOLD)) break;
+            if (sk_cas32_seq_cst(&z->word, &owner, owner | SK_NOTIFIED)) break;
         }
     }
     sk_store32_relaxed(&sleeper(0)->word, 0);

@@ -50,9 +50,9 @@ static void *work(void *nothing) {
     (void)nothing;
     sk_segment s;
     attach(&s);
-    uint64_t until = deadline_in(opt.millis), dices = opt.seed ^ (uint64_t)(uintptr_t)&s;
+    uint64_t until = deadline_in(opt.millis), random_state = opt.seed ^ (uint64_t)(uintptr_t)&s;
     while (sk_now_ns() < until) {
-        uint64_t way = dice(&dices) % 8;
+        uint64_t way = random_u64(&random_state) % 8;
         int rc = way == 0   ? sk_mutex_try(&s, mutex_of(&s))
                  : way == 1 ? sk_mutex_take(&s, mutex_of(&s), 0, NULL)
                  : way == 2 ? take_or_quit(&s)

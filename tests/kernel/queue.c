@@ -18,9 +18,9 @@ static uint64_t put_in[PRODUCERS], taken_out[PRODUCERS], refused_full;
 static uint64_t maxsize;
 
 static uint64_t length_of(label l) {
-    uint64_t state = ((uint64_t)l.producer << 32 | l.number) ^ opt.seed, roll = dice(&state);
+    uint64_t state = ((uint64_t)l.producer << 32 | l.number) ^ opt.seed, roll = random_u64(&state);
     uint64_t most = roll % 64 == 0 ? LONGEST : roll % 4 == 0 ? 200 : 24;
-    return sizeof(label) + dice(&state) % most;
+    return sizeof(label) + random_u64(&state) % most;
 }
 
 static uint64_t write_payload(unsigned char *to, label l) {
@@ -39,17 +39,17 @@ static label read_payload(const unsigned char *at, uint64_t len) {
     return l;
 }
 
-static void put_one(sk_segment *s, label l, uint64_t *dices) {
+static void put_one(sk_segment *s, label l, uint64_t *random_state) {
     unsigned char bytes[LONGEST + 64];
-    uint64_t len = write_payload(bytes, l), cut = dice(dices) % (len + 1);
+    uint64_t len = write_payload(bytes, l), cut = random_u64(random_state) % (len + 1);
     sk_part parts[2] = {{bytes, cut}, {bytes + cut, len - cut}};
-    bool willing = dice(dices) % 4 != 0;
+    bool willing = random_u64(random_state) % 4 != 0;
     sk_wait_state wait = {.thread = 1};
     int rc;
     do {
-        sk_call call = {.until = dice(dices) % 8 == 0 ? sk_now_ns() + 30000 : FOR_EVER, .willing = willing};
+        sk_call call = {.until = random_u64(random_state) % 8 == 0 ? sk_now_ns() + 30000 : FOR_EVER, .willing = willing};
         if (willing) call.wait = &wait;
-        if (dice(dices) % 4 == 0) call.until = 0;
+        if (random_u64(random_state) % 4 == 0) call.until = 0;
         rc = sk_queue_put(s, parts, 2, 5, call);
         if (rc == SK_FULL) sk_add64_relaxed(&refused_full, 1);
         CHECK(rc == SK_OK || rc == SK_INTERRUPTED || rc == SK_TIMEOUT || rc == SK_BUSY || (rc == SK_FULL && maxsize != 0));
@@ -82,15 +82,15 @@ static void *produce(void *number) {
     sk_segment s;
     attach(&s);
     label l = {(uint32_t)(uintptr_t)number, 0};
-    uint64_t dices = opt.seed * 77 + l.producer, until = deadline_in(opt.millis);
+    uint64_t random_state = opt.seed * 77 + l.producer, until = deadline_in(opt.millis);
     while (sk_now_ns() < until) {
         /* Without a bound, producers that outrun starved consumers would take all memory there is. */
         if (sk_queue_bytes(sk_queue_of(&s)) > 64u << 20) {
             sk_yield();
             continue;
         }
-        uint32_t n = dice(&dices) % 8 == 0 ? 1 + (uint32_t)(dice(&dices) % 40) : 1;
-        if (n == 1) put_one(&s, l, &dices);
+        uint32_t n = random_u64(&random_state) % 8 == 0 ? 1 + (uint32_t)(random_u64(&random_state) % 40) : 1;
+        if (n == 1) put_one(&s, l, &random_state);
         else put_batch(&s, l, n);
         l.number += n;
     }
@@ -112,10 +112,10 @@ static void note(diary *d, label l) {
 }
 
 /* SK_OK when n items were taken and noted. */
-static int take_one(sk_segment *s, diary *d, uint64_t *dices, uint32_t *n) {
+static int take_one(sk_segment *s, diary *d, uint64_t *random_state, uint32_t *n) {
     unsigned char small[256], *large;
     sk_found found = {0};
-    sk_call call = {.until = dice(dices) % 4 == 0 ? 0 : FOR_EVER, .willing = dice(dices) % 4 != 0};
+    sk_call call = {.until = random_u64(random_state) % 4 == 0 ? 0 : FOR_EVER, .willing = random_u64(random_state) % 4 != 0};
     *n = 0;
     int rc = sk_queue_get(s, small, sizeof small, &found, call);
     if (rc == SK_OK) note(d, read_payload(small, found.payload));
@@ -131,12 +131,12 @@ static int take_one(sk_segment *s, diary *d, uint64_t *dices, uint32_t *n) {
     return rc;
 }
 
-static int take_batch(sk_segment *s, diary *d, uint64_t *dices, uint32_t *n) {
+static int take_batch(sk_segment *s, diary *d, uint64_t *random_state, uint32_t *n) {
     static __thread unsigned char records[40 * (LONGEST + 64)] __attribute__((aligned(16)));
-    uint64_t units = dice(dices) % 2 == 0 ? 16 : sizeof records / SK_UNIT, at = 0;
+    uint64_t units = random_u64(random_state) % 2 == 0 ? 16 : sizeof records / SK_UNIT, at = 0;
     sk_found found = {0};
     sk_call call = {.until = FOR_EVER, .willing = true};
-    *n = 1 + (uint32_t)(dice(dices) % 40);
+    *n = 1 + (uint32_t)(random_u64(random_state) % 40);
     int rc = sk_queue_get_records(s, records, n, &units, &found, call);
     if (rc == SK_LARGER) {
         CHECK(found.payload + SK_RECORD_HEAD > 16 * SK_UNIT && *n == 0);
@@ -158,11 +158,11 @@ static void *consume(void *number) {
     sk_segment s;
     attach(&s);
     sk_queue *q = sk_queue_of(&s);
-    uint64_t dices = opt.seed * 99 + (uintptr_t)number;
+    uint64_t random_state = opt.seed * 99 + (uintptr_t)number;
     diary d = {.last = {-1, -1, -1}};
     uint32_t n;
     for (;;) {
-        int rc = dice(&dices) % 4 == 0 ? take_batch(&s, &d, &dices, &n) : take_one(&s, &d, &dices, &n);
+        int rc = random_u64(&random_state) % 4 == 0 ? take_batch(&s, &d, &random_state, &n) : take_one(&s, &d, &random_state, &n);
         if (rc == SK_SHUTDOWN) break;
         CHECK(rc == SK_OK || rc == SK_INTERRUPTED || rc == SK_EMPTY || rc == SK_BUSY || rc == SK_LARGER);
         if (maxsize != 0) CHECK(sk_queue_count(q) <= maxsize);

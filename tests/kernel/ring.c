@@ -8,40 +8,40 @@ static sk_ring ring_of(unsigned char *at, uint32_t units, uint32_t origin) {
     return (sk_ring){.at = at, .units = units, .origin = origin};
 }
 
-static void heads(uint64_t *dices) {
+static void heads(uint64_t *random_state) {
     for (int i = 0; i < 100000; i++) {
-        uint64_t payload = dice(dices) >> 24 >> dice(dices) % 40, flipped;
-        uint32_t kind = (uint32_t)dice(dices) & 0xff;
+        uint64_t payload = random_u64(random_state) >> 24 >> random_u64(random_state) % 40, flipped;
+        uint32_t kind = (uint32_t)random_u64(random_state) & 0xff;
         uint64_t head = sk_record_head(payload, kind);
         CHECK(sk_record_payload(head) == payload && sk_record_kind(head) == kind && sk_record_sound(head));
         CHECK(sk_record_units(payload) * SK_UNIT >= payload + SK_RECORD_HEAD);
         CHECK(sk_record_units(payload) * SK_UNIT < payload + SK_RECORD_HEAD + SK_UNIT);
-        flipped = head ^ (uint64_t)1 << dice(dices) % 64;
+        flipped = head ^ (uint64_t)1 << random_u64(random_state) % 64;
         CHECK(!sk_record_sound(flipped)); /* every single bit is noticed */
     }
 }
 
-static void positions(uint64_t *dices) {
+static void positions(uint64_t *random_state) {
     for (int i = 0; i < 100000; i++) {
-        uint64_t from = dice(dices);
-        uint32_t items = (uint32_t)dice(dices) >> 8, units = (uint32_t)dice(dices) >> 1;
+        uint64_t from = random_u64(random_state);
+        uint32_t items = (uint32_t)random_u64(random_state) >> 8, units = (uint32_t)random_u64(random_state) >> 1;
         uint64_t to = sk_position_plus(from, items, units);
         CHECK((uint32_t)(sk_items(to) - sk_items(from)) == items && (uint32_t)(sk_units(to) - sk_units(from)) == units);
     }
 }
 
 /* Against the plainest model: byte by byte, in rings of any length, near the wrap of the positions. */
-static void copies(uint64_t *dices) {
+static void copies(uint64_t *random_state) {
     enum { MOST = 300, SIZE = SK_UNIT * MOST };
     unsigned char *at = malloc(SIZE), model[SIZE], bytes[SIZE], back[SIZE];
     for (int i = 0; i < 20000; i++) {
-        uint32_t units = 1 + (uint32_t)(dice(dices) % MOST), origin = (uint32_t)dice(dices) >> 30 << 30, past;
-        sk_ring r = ring_of(at, units, origin - (uint32_t)(dice(dices) % (3 * MOST)));
-        uint64_t size = units * SK_UNIT, offset = dice(dices) % size, len = dice(dices) % (size + 1);
-        past = (uint32_t)(dice(dices) % (2 * units));
+        uint32_t units = 1 + (uint32_t)(random_u64(random_state) % MOST), origin = (uint32_t)random_u64(random_state) >> 30 << 30, past;
+        sk_ring r = ring_of(at, units, origin - (uint32_t)(random_u64(random_state) % (3 * MOST)));
+        uint64_t size = units * SK_UNIT, offset = random_u64(random_state) % size, len = random_u64(random_state) % (size + 1);
+        past = (uint32_t)(random_u64(random_state) % (2 * units));
         memset(at, 0, size);
         memset(model, 0, size);
-        for (uint64_t k = 0; k < len; k++) bytes[k] = (unsigned char)dice(dices);
+        for (uint64_t k = 0; k < len; k++) bytes[k] = (unsigned char)random_u64(random_state);
         sk_ring_write(&r, r.origin + past, offset, bytes, len);
         for (uint64_t k = 0; k < len; k++) model[((uint64_t)past * SK_UNIT + offset + k) % size] = bytes[k];
         CHECK(memcmp(model, at, size) == 0);
@@ -54,16 +54,16 @@ static void copies(uint64_t *dices) {
 
 /* Whatever is in use and by however much the ring gets longer: all of it is where the new origin says, nothing that the
  * old one tells was written over, and what sk_ring_stretch asks for is enough and no more than needed. */
-static void lengthening(uint64_t *dices) {
+static void lengthening(uint64_t *random_state) {
     enum { MOST = 200 };
     unsigned char *at = malloc(SK_UNIT * MOST * 3), before[SK_UNIT * MOST], now[SK_UNIT * MOST];
     for (int i = 0; i < 50000; i++) {
-        uint32_t units = 1 + (uint32_t)(dice(dices) % MOST), origin = (uint32_t)dice(dices) % (4 * MOST) - 2 * MOST;
-        uint32_t used = (uint32_t)(dice(dices) % (units + 1));
-        uint32_t head = origin + (uint32_t)(dice(dices) % (2 * units - used)), added = (uint32_t)(dice(dices) % (2 * MOST));
+        uint32_t units = 1 + (uint32_t)(random_u64(random_state) % MOST), origin = (uint32_t)random_u64(random_state) % (4 * MOST) - 2 * MOST;
+        uint32_t used = (uint32_t)(random_u64(random_state) % (units + 1));
+        uint32_t head = origin + (uint32_t)(random_u64(random_state) % (2 * units - used)), added = (uint32_t)(random_u64(random_state) % (2 * MOST));
         sk_ring old = ring_of(at, units, origin), wide = ring_of(at, units + added, origin);
         CHECK(sk_ring_spans(&old, head, head + used));
-        for (uint64_t k = 0; k < units * SK_UNIT; k++) at[k] = (unsigned char)dice(dices);
+        for (uint64_t k = 0; k < units * SK_UNIT; k++) at[k] = (unsigned char)random_u64(random_state);
         memset(at + units * SK_UNIT, 0, added * SK_UNIT);
         sk_ring_read(&old, head, 0, before, used * SK_UNIT);
         sk_ring_copy copy;
@@ -81,7 +81,7 @@ static void lengthening(uint64_t *dices) {
 }
 
 /* A queue whose every word somebody else may have written: answers, but never touches what is not there. */
-static void misuse(uint64_t *dices) {
+static void misuse(uint64_t *random_state) {
     sk_plan plan = {.kind = 4, .seats = 4, .body_len = sk_queue_body_len(4, 8), .fill = sk_queue_fill};
     plan.param[SK_QUEUE_FLOOR] = sk_queue_floor_for(4);
     plan.param[SK_QUEUE_LOG2] = 8; /* one page */
@@ -92,22 +92,22 @@ static void misuse(uint64_t *dices) {
         CHECK(sk_segment_create(&s, FOLDER, path, &plan) == SK_OK);
         sk_queue *q = sk_queue_of(&s);
         for (int i = 0; i < 20; i++) {
-            sk_part part = {bytes, dice(dices) % 180};
+            sk_part part = {bytes, random_u64(random_state) % 180};
             CHECK(sk_queue_put(&s, &part, 1, 5, (sk_call){.until = 0, .willing = false}) == SK_OK);
         }
         for (int i = 0; i < 4; i++) {
             uint64_t *words[] = {&q->tail, &q->head, &q->head_seen, &q->tail_seen, &q->geometry,
                                  (uint64_t *)(void *)&q->state, (uint64_t *)(void *)&q->done,
-                                 (uint64_t *)(void *)(s.base + sk_queue_floor(&s)) + dice(dices) % 512};
-            uint64_t *word = words[dice(dices) % 8], roll = dice(dices);
-            *word = roll % 3 == 0 ? dice(dices) : *word ^ (uint64_t)1 << dice(dices) % 64;
+                                 (uint64_t *)(void *)(s.base + sk_queue_floor(&s)) + random_u64(random_state) % 512};
+            uint64_t *word = words[random_u64(random_state) % 8], roll = random_u64(random_state);
+            *word = roll % 3 == 0 ? random_u64(random_state) : *word ^ (uint64_t)1 << random_u64(random_state) % 64;
             for (int k = 0; k < 6; k++) {
                 sk_found found = {0};
-                uint32_t items = 1 + (uint32_t)(dice(dices) % 30);
-                uint64_t units = 1 + dice(dices) % 180;
-                sk_part part = {bytes, dice(dices) % 3000};
-                sk_call call = {.until = sk_now_ns() + 20000, .willing = dice(dices) % 2 == 0};
-                int rc = sk_queue_get(&s, bytes, dice(dices) % 3000, &found, call);
+                uint32_t items = 1 + (uint32_t)(random_u64(random_state) % 30);
+                uint64_t units = 1 + random_u64(random_state) % 180;
+                sk_part part = {bytes, random_u64(random_state) % 3000};
+                sk_call call = {.until = sk_now_ns() + 20000, .willing = random_u64(random_state) % 2 == 0};
+                int rc = sk_queue_get(&s, bytes, random_u64(random_state) % 3000, &found, call);
                 CHECK(rc <= 0);
                 rc = sk_queue_get_records(&s, bytes, &items, &units, &found, call);
                 CHECK(rc <= 0 && units * SK_UNIT <= 3000);
@@ -126,11 +126,11 @@ static void misuse(uint64_t *dices) {
 
 int main(int argc, char **argv) {
     begin(argc, argv, "ring");
-    uint64_t dices = opt.seed;
-    heads(&dices);
-    positions(&dices);
-    copies(&dices);
-    lengthening(&dices);
-    misuse(&dices);
+    uint64_t random_state = opt.seed;
+    heads(&random_state);
+    positions(&random_state);
+    copies(&random_state);
+    lengthening(&random_state);
+    misuse(&random_state);
     return 0;
 }

@@ -35,9 +35,9 @@ static void *read_on(void *nothing) {
     (void)nothing;
     sk_segment s;
     attach(&s);
-    uint64_t dices = opt.seed ^ (uint64_t)(uintptr_t)&s;
+    uint64_t random_state = opt.seed ^ (uint64_t)(uintptr_t)&s;
     while (!sk_load8_relaxed((uint8_t *)&over)) {
-        uint64_t how = dice(&dices) % 8;
+        uint64_t how = random_u64(&random_state) % 8;
         int rc = begin_read(&s, how == 0 ? 0 : how == 1 ? sk_now_ns() + 30000 : FOR_EVER);
         if (rc == SK_BUSY || rc == SK_TIMEOUT) continue;
         CHECK(rc == SK_OK || rc == SK_OWNER_DIED);
@@ -54,9 +54,9 @@ static void *write_on(void *nothing) {
     (void)nothing;
     sk_segment s;
     attach(&s);
-    uint64_t until = deadline_in(opt.millis), dices = opt.seed ^ (uint64_t)(uintptr_t)&s, mine = 0;
+    uint64_t until = deadline_in(opt.millis), random_state = opt.seed ^ (uint64_t)(uintptr_t)&s, mine = 0;
     while (sk_now_ns() < until || mine == 0) {
-        uint64_t how = dice(&dices) % 8;
+        uint64_t how = random_u64(&random_state) % 8;
         int rc = begin_write(&s, how == 0 ? 0 : how == 1 ? sk_now_ns() + 30000 : FOR_EVER);
         if (rc == SK_BUSY || rc == SK_TIMEOUT) continue;
         CHECK(rc == SK_OK || rc == SK_OWNER_DIED);

@@ -20,7 +20,7 @@ static int fill(sk_segment *s) {
 static const sk_plan plan = {.kind = 9, .seats = CREW + 1, .body_len = sizeof(life), .fill = fill,
                              .param = {1, 2, 3}, .meta = "what it is", .meta_len = 10};
 
-static _Thread_local uint64_t dices_of_life;
+static _Thread_local uint64_t random_state_of_life;
 
 /* A segment that was let in is whole, and has its name for as long as anybody is in. */
 static void live_in(sk_segment *s) {
@@ -32,7 +32,7 @@ static void live_in(sk_segment *s) {
     sk_add64_seq_cst(&l->inside, 1);
     CHECK(sk_add64_seq_cst(&l->entered, 1) >= 1000);
     CHECK(sk_segment_is_named(s) && sk_segment_in_use(s));
-    if (dice(&dices_of_life) % 2 == 0) {
+    if (random_u64(&random_state_of_life) % 2 == 0) {
         sit(s);
         CHECK(sk_lives(s, sk_me(s)));
     }
@@ -40,15 +40,15 @@ static void live_in(sk_segment *s) {
 }
 
 static void *come_and_go(void *number) {
-    uint64_t until = deadline_in(opt.millis), dices = opt.seed * 31 + (uint64_t)(uintptr_t)number;
+    uint64_t until = deadline_in(opt.millis), random_state = opt.seed * 31 + (uint64_t)(uintptr_t)number;
     while (sk_now_ns() < until || sk_load64_relaxed(&created) == 0 || sk_load64_relaxed(&attached) == 0) {
         sk_segment s;
-        bool making = dice(&dices) % 2 == 0;
+        bool making = random_u64(&random_state) % 2 == 0;
         int rc = making ? sk_segment_create(&s, FOLDER, path, &plan) : sk_segment_attach(&s, path, SK_TRUST_OWN, true);
         if (rc == SK_OK) {
             sk_add64_relaxed(making ? &created : &attached, 1);
             live_in(&s);
-            if (dice(&dices) % 4 == 0) { /* hand it over, as to a child that is being started */
+            if (random_u64(&random_state) % 4 == 0) { /* hand it over, as to a child that is being started */
                 sk_file there;
                 int fd = sk_segment_transit(&s);
                 CHECK(fd >= 0);
@@ -61,7 +61,7 @@ static void *come_and_go(void *number) {
                 sk_segment_abandon(&t);
                 continue;
             }
-            if (dice(&dices) % 16 == 0) { /* die */
+            if (random_u64(&random_state) % 16 == 0) { /* die */
                 sk_add64_relaxed(&orphaned, 1);
                 die(&s);
                 continue;
@@ -71,7 +71,7 @@ static void *come_and_go(void *number) {
             CHECK(rc == SK_BUSY || rc == (making ? SK_EXISTS : SK_GONE));
             if (rc == SK_GONE) sk_add64_relaxed(&gone, 1);
         }
-        if (dice(&dices) % 8 == 0) {
+        if (random_u64(&random_state) % 8 == 0) {
             int removed = sk_segment_sweep(&sk_this_process, path, false);
             CHECK(removed >= 0 || removed == SK_GONE);
             if (removed > 0) sk_add64_relaxed(&swept, 1);

@@ -22,7 +22,7 @@ typedef struct wait {
 
 struct loop {
     uint32_t mail; /* counts the waits that were fired */
-    uint64_t got, quit, seed;
+    uint64_t got, cancelled, seed;
     wait waits[WAITS];
 };
 
@@ -83,7 +83,7 @@ static void give_up(sk_segment *s, sk_semaphore *p, wait *w) {
     sk_semaphore_cancel(s, p, &w->wait);
     memset(&w->wait, 0, sizeof w->wait);
     w->watched = false;
-    w->of->quit++;
+    w->of->cancelled++;
 }
 
 static void *run(void *which) {
@@ -101,7 +101,7 @@ static void *run(void *which) {
         for (int i = 0; i < WAITS; i++) {
             wait *w = &l->waits[i];
             uint32_t thread = w->wait.thread;
-            if (w->watched && dice(&l->seed) % 64 == 0) give_up(&s, p, w);
+            if (w->watched && random_u64(&l->seed) % 64 == 0) give_up(&s, p, w);
             w->wait.thread = thread;
             w->wait.aside = &w->aside;
             if (!w->watched || sk_load32_acquire(&w->mail)) {

@@ -163,26 +163,26 @@ def places(kind: str, raw: bytes) -> list[tuple[int, int]]:
     return regions
 
 
-def mutate(raw: "mmap.mmap", at: int, length: int, dice: random.Random) -> str:
-    form = dice.choice(["bit", "bit", "byte", "word", "zero", "ones", "more", "other"])
+def mutate(raw: "mmap.mmap", at: int, length: int, rng: random.Random) -> str:
+    form = rng.choice(["bit", "bit", "byte", "word", "zero", "ones", "more", "other"])
     size = {"bit": 1, "byte": 1}.get(form, 8)
-    at += dice.randrange(max(length - size + 1, 1)) if size == 1 else dice.randrange(0, max(length - 7, 1), 8)
+    at += rng.randrange(max(length - size + 1, 1)) if size == 1 else rng.randrange(0, max(length - 7, 1), 8)
     before = int.from_bytes(raw[at : at + size], "little")
     after = {
-        "bit": before ^ 1 << dice.randrange(8),
-        "byte": dice.randrange(256),
-        "word": dice.getrandbits(64),
+        "bit": before ^ 1 << rng.randrange(8),
+        "byte": rng.randrange(256),
+        "word": rng.getrandbits(64),
         "zero": 0,
         "ones": 2 ** (8 * size) - 1,
-        "more": before + dice.choice([-(1 << 32), -16, -1, 1, 15, 16, 4096, 1 << 31, 1 << 32]),
-        "other": before ^ 1 << dice.randrange(64),
+        "more": before + rng.choice([-(1 << 32), -16, -1, 1, 15, 16, 4096, 1 << 31, 1 << 32]),
+        "other": before ^ 1 << rng.randrange(64),
     }[form] % (1 << 8 * size)
     raw[at : at + size] = after.to_bytes(size, "little")
     return f"{form} at {at}: {before:#x} -> {after:#x}"
 
 
 def child(kind: str, when: str, seed: int, told: int) -> None:
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     signal.signal(signal.SIGALRM, late)
     name = f"mutated-{os.getpid()}"
     it = make(kind, name)
@@ -191,7 +191,7 @@ def child(kind: str, when: str, seed: int, told: int) -> None:
         raw = mmap.mmap(file.fileno(), 0)
     try:
         regions = places(kind, raw[:])
-        hits = [mutate(raw, *dice.choice(regions), dice) for _ in range(dice.choice([1, 1, 1, 2, 4]))]
+        hits = [mutate(raw, *rng.choice(regions), rng) for _ in range(rng.choice([1, 1, 1, 2, 4]))]
         os.write(told, json.dumps(hits).encode() + b"\n")
         outcomes: Counter[str] = Counter()
         if when == "before":

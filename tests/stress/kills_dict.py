@@ -94,14 +94,14 @@ def torn(value: Any, slot: int, number: int, last: int) -> bool:
 
 def read(table: Any, ledger: Ledger, slot: int, seed: int) -> None:
     """Look keys up, now and then all at one moment; `taken` counts what was not whole."""
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     last = {(writer, number): -1 for writer in WRITERS for number in range(KEYS)}
     while not ledger.stop[1]:
-        if dice.randrange(50) == 0:
+        if rng.randrange(50) == 0:
             found = table.as_dict()
             pairs = list(last)
         else:
-            pairs = [(dice.choice(WRITERS), dice.randrange(KEYS))]
+            pairs = [(rng.choice(WRITERS), rng.randrange(KEYS))]
             found = {key_of(*pair): table.get(key_of(*pair)) for pair in pairs}
         for writer, number in pairs:
             value = found.get(key_of(writer, number))
@@ -116,8 +116,8 @@ def read(table: Any, ledger: Ledger, slot: int, seed: int) -> None:
 class Round:
     """One dict, four processes, some kills."""
 
-    def __init__(self, books: Books, dice: random.Random, serial: int) -> None:
-        self.books, self.dice, self.ledger = books, dice, Ledger()
+    def __init__(self, books: Books, rng: random.Random, serial: int) -> None:
+        self.books, self.rng, self.ledger = books, rng, Ledger()
         self.name = f"kills-{os.getpid()}-{serial}"
         self.table: Any = sk.Dict(name=self.name)
         self.pids = [0] * SLOTS
@@ -125,7 +125,7 @@ class Round:
         self.repeated = [0] * SLOTS
 
     def start(self, slot: int) -> None:
-        seed = self.dice.randrange(1 << 30)
+        seed = self.rng.randrange(1 << 30)
         self.ledger.done[slot] = self.next[slot]
 
         def work() -> None:
@@ -180,8 +180,8 @@ class Round:
         for slot in range(SLOTS):
             self.start(slot)
         for _ in range(kills):
-            slot = self.dice.randrange(SLOTS)
-            time.sleep(self.dice.random() * 0.004)  # the random instant
+            slot = self.rng.randrange(SLOTS)
+            time.sleep(self.rng.random() * 0.004)  # the random instant
             os.kill(self.pids[slot], signal.SIGKILL)
             os.waitpid(self.pids[slot], 0)
             self.books.kills += 1
@@ -206,10 +206,10 @@ def main() -> None:
     subject, kills, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     faulthandler.enable()
     gc.freeze()
-    books, dice, serial = Books(subject), random.Random(seed), 0
+    books, rng, serial = Books(subject), random.Random(seed), 0
     while books.kills < kills:
         try:
-            Round(books, dice, serial).run(min(KILLS_A_ROUND, kills - books.kills))
+            Round(books, rng, serial).run(min(KILLS_A_ROUND, kills - books.kills))
         except TimeoutError as why:
             print(json.dumps({"hung": str(why)}), flush=True)
             break

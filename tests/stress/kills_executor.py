@@ -80,8 +80,8 @@ def _records(path: Path) -> Counter[int]:
 class Soak:
     """One executor under load."""
 
-    def __init__(self, books: Books, folder: Path, dice: random.Random) -> None:
-        self.books, self.dice = books, dice
+    def __init__(self, books: Books, folder: Path, rng: random.Random) -> None:
+        self.books, self.rng = books, rng
         self.logs = folder / "begun", folder / "ended"
         for log in self.logs:
             log.touch()
@@ -115,7 +115,7 @@ class Soak:
         workers = self.executor.statistics().workers
         if not workers:
             return False
-        pid = self.dice.choice(workers)
+        pid = self.rng.choice(workers)
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
@@ -128,7 +128,7 @@ class Soak:
     def run(self, kills: int) -> None:
         while self.books.kills < kills:
             self.feed()
-            until = time.monotonic() + self.dice.random() * LONGEST  # the random instant
+            until = time.monotonic() + self.rng.random() * LONGEST  # the random instant
             while time.monotonic() < until:
                 self.feed()
                 self._wait_for_first()

@@ -30,11 +30,11 @@ LONGEST = 0.003  # seconds between a start and the next kill
 class Soak:
     """Four processes at work, of which one after the other is killed and replaced."""
 
-    def __init__(self, trial: Trial, dice: random.Random) -> None:
-        self.trial, self.dice = trial, dice
+    def __init__(self, trial: Trial, rng: random.Random) -> None:
+        self.trial, self.rng = trial, rng
 
     def start(self, slot: int) -> None:
-        seed = self.dice.randrange(1 << 30)
+        seed = self.rng.randrange(1 << 30)
         work = self.trial.work
         self.trial.board.pids[slot] = start(lambda: work(slot, random.Random(seed)), self.trial.handle, seed)
 
@@ -45,7 +45,7 @@ class Soak:
         board.killing[0] += 1
         os.kill(int(self.trial.board.pids[slot]), signal.SIGKILL)
         os.waitpid(int(self.trial.board.pids[slot]), 0)
-        self.trial.bury(slot)
+        self.trial.recover(slot)
         board.killing[0] += 1
         self.trial.books.kills += 1
 
@@ -53,9 +53,9 @@ class Soak:
         for slot in range(SLOTS):
             self.start(slot)
         for _ in range(kills):
-            slot = self.dice.randrange(SLOTS)
-            time.sleep(self.dice.random() * LONGEST)  # the random instant
-            self.trial.before(slot, self.dice)
+            slot = self.rng.randrange(SLOTS)
+            time.sleep(self.rng.random() * LONGEST)  # the random instant
+            self.trial.before(slot, self.rng)
             self.kill(slot)
             survivors = [each for each in range(SLOTS) if each != slot]
             began = time.monotonic()

@@ -13,9 +13,9 @@ from stress.trial import Books, Trial
 PERMITS = 2
 
 
-def takes(take: Any, dice: random.Random) -> bool:
+def takes(take: Any, rng: random.Random) -> bool:
     """Take it: mostly patiently, now and then not, or not at all patiently. Whether it was taken."""
-    how = dice.randrange(8)
+    how = rng.randrange(8)
     if how == 0:
         return bool(take(blocking=False))
     return bool(take(timeout=0.0005) if how == 1 else take())
@@ -49,9 +49,9 @@ class Guarding(Trial):
         board.torn[slot] += pair[0] != pair[1]
         board.inside[slot] = 0
 
-    def bury(self, slot: int) -> None:
+    def recover(self, slot: int) -> None:
         self.died_writing += int(self.board.inside[slot])
-        super().bury(slot)
+        super().recover(slot)
 
     def settle(self) -> None:
         super().settle()
@@ -64,9 +64,9 @@ class LockTrial(Guarding):
     def make(self) -> Any:
         return sk.Lock(name=self.name)
 
-    def work(self, slot: int, dice: random.Random) -> None:
+    def work(self, slot: int, rng: random.Random) -> None:
         while not self.board.stop[0]:
-            if takes(self.handle.acquire, dice):
+            if takes(self.handle.acquire, rng):
                 self.write(slot)
                 self.handle.release()
 
@@ -75,9 +75,9 @@ class ReentrantTrial(Guarding):
     def make(self) -> Any:
         return sk.RLock(name=self.name)
 
-    def work(self, slot: int, dice: random.Random) -> None:
+    def work(self, slot: int, rng: random.Random) -> None:
         while not self.board.stop[0]:
-            if takes(self.handle.acquire, dice):
+            if takes(self.handle.acquire, rng):
                 self.board.torn[slot] += not self.handle.acquire(blocking=False)
                 self.write(slot)
                 self.handle.release()
@@ -94,14 +94,14 @@ class ReadWriteTrial(Guarding):
     def make(self) -> Any:
         return sk.RWLock(name=self.name)
 
-    def work(self, slot: int, dice: random.Random) -> None:
+    def work(self, slot: int, rng: random.Random) -> None:
         while not self.board.stop[0]:
-            if dice.randrange(4) == 0:
-                if takes(self.handle.acquire_write, dice):
+            if rng.randrange(4) == 0:
+                if takes(self.handle.acquire_write, rng):
                     self.board.torn[slot] += self.board.inside_alive(self.reading) > 0
                     self.write(slot)
                     self.handle.release_write()
-            elif takes(self.handle.acquire_read, dice):
+            elif takes(self.handle.acquire_read, rng):
                 self.read(slot)
                 self.handle.release_read()
 
@@ -114,10 +114,10 @@ class ReadWriteTrial(Guarding):
         self.board.done[slot] += 1
         self.reading[slot] = 0
 
-    def bury(self, slot: int) -> None:
+    def recover(self, slot: int) -> None:
         self.books.holding += int(self.reading[slot])
         self.reading[slot] = 0
-        super().bury(slot)
+        super().recover(slot)
 
 
 class Permits(Trial):
@@ -134,18 +134,18 @@ class Permits(Trial):
     def count(self, dead_was: int) -> None:
         """Everybody rests: how many permits are there after the death of one who was at this step."""
 
-    def more(self, dice: random.Random) -> bool:
+    def more(self, rng: random.Random) -> bool:
         """Take one more than one, if the trial is about that."""
         return False
 
-    def work(self, slot: int, dice: random.Random) -> None:
+    def work(self, slot: int, rng: random.Random) -> None:
         board, step = self.board, self.step
         while board.rest(slot):
             step[slot] = self.ASKING
-            if not takes(self.handle.acquire, dice):
+            if not takes(self.handle.acquire, rng):
                 step[slot] = self.OUT
                 continue
-            n = 1 + self.more(dice)
+            n = 1 + self.more(rng)
             step[slot] = self.IN
             board.inside[slot] = n
             board.torn[slot] += board.inside_alive() > PERMITS and self.crowded()
@@ -163,7 +163,7 @@ class Permits(Trial):
         too_many = board.inside_alive() > PERMITS
         return too_many and bool((before[0] == board.inside).all() and (before[1] == board.done).all())
 
-    def bury(self, slot: int) -> None:
+    def recover(self, slot: int) -> None:
         self.dead_was = int(self.step[slot])
         self.step[slot] = self.OUT
         self.books.holding += int(self.dead_was == self.IN)
@@ -199,8 +199,8 @@ class BoundedTrial(Permits):
     def make(self) -> Any:
         return sk.BoundedSemaphore(PERMITS, name=self.name)
 
-    def more(self, dice: random.Random) -> bool:
-        return dice.randrange(3) == 0 and bool(self.handle.acquire(blocking=False))
+    def more(self, rng: random.Random) -> bool:
+        return rng.randrange(3) == 0 and bool(self.handle.acquire(blocking=False))
 
     def count(self, dead_was: int) -> None:
         there = self.handle.get_value()

@@ -51,9 +51,9 @@ class ConditionTrial(Trial):
         board.inside[slot] = 1
         board.torn[slot] += int(board.inside_alive() > 1 or self.tokens[0] != self.balance())
 
-    def work(self, slot: int, dice: random.Random) -> None:
+    def work(self, slot: int, rng: random.Random) -> None:
         if slot == LAST:
-            self.produce(slot, dice)
+            self.produce(slot, rng)
         else:
             self.consume(slot)
 
@@ -72,17 +72,17 @@ class ConditionTrial(Trial):
                     board.done[slot] += 1
                 board.inside[slot] = 0
 
-    def produce(self, slot: int, dice: random.Random) -> None:
+    def produce(self, slot: int, rng: random.Random) -> None:
         board = self.board
         while board.rest(slot):
             with self.handle:
                 self.come_in(slot)
                 if self.tokens[0] < 6:
-                    n = dice.choice((1, 1, 1, 2))
+                    n = rng.choice((1, 1, 1, 2))
                     self.puts[slot] += n
                     self.tokens[0] += n
                     board.done[slot] += 1
-                    if dice.randrange(8) == 0:
+                    if rng.randrange(8) == 0:
                         self.handle.notify_all()
                     else:
                         self.handle.notify(n)
@@ -126,13 +126,13 @@ class EventTrial(Trial):
     def make(self) -> Any:
         return sk.Event(name=self.name)
 
-    def work(self, slot: int, dice: random.Random) -> None:
+    def work(self, slot: int, rng: random.Random) -> None:
         board = self.board
         if slot == LAST:
             while board.rest(slot):
                 self.handle.clear()
-                if dice.randrange(2):
-                    time.sleep(dice.random() * 0.0005)
+                if rng.randrange(2):
+                    time.sleep(rng.random() * 0.0005)
                 self.handle.set()
                 board.done[slot] += 1
         else:
@@ -147,8 +147,8 @@ class EventTrial(Trial):
         self.handle.clear()
         self.until("they do not sleep", lambda: self.handle.statistics().waiting == len(slots))
 
-    def before(self, slot: int, dice: random.Random) -> None:
-        self.asleep = slot != LAST and dice.randrange(2) == 0
+    def before(self, slot: int, rng: random.Random) -> None:
+        self.asleep = slot != LAST and rng.randrange(2) == 0
         if self.asleep:
             self.come_to_rest([LAST])
             self.handle.set()
@@ -199,7 +199,7 @@ class BarrierTrial(Trial):
         self.board.torn[0] += len(set(self.mine.tolist())) != 1
         self.acted[0] += 1
 
-    def work(self, slot: int, dice: random.Random) -> None:
+    def work(self, slot: int, rng: random.Random) -> None:
         board, done = self.board, int(self.rounds[slot])
         while not board.stop[0]:
             resets = int(self.resets[0])
@@ -216,14 +216,14 @@ class BarrierTrial(Trial):
             board.done[slot] += 1
             board.torn[slot] += not set(self.mine.tolist()) <= {done, done + 1}
 
-    def before(self, slot: int, dice: random.Random) -> None:
+    def before(self, slot: int, rng: random.Random) -> None:
         everybody = list(range(SLOTS))
         self.await_progress(everybody)
-        late = dice.choice([each for each in everybody if each != slot])
-        if dice.randrange(2):
+        late = rng.choice([each for each in everybody if each != slot])
+        if rng.randrange(2):
             self.stop_outside(late)
         if self.late < 0:
-            time.sleep(dice.random() * 0.001)
+            time.sleep(rng.random() * 0.001)
 
     def stop_outside(self, late: int) -> None:
         """Stop one while the others wait inside, if it is not inside or on its way, itself."""

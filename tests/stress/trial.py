@@ -85,13 +85,13 @@ class Trial(ABC):
         """The structure."""
 
     @abstractmethod
-    def work(self, slot: int, dice: random.Random) -> None:
+    def work(self, slot: int, rng: random.Random) -> None:
         """In a worker: use it until `stop`."""
 
-    def before(self, slot: int, dice: random.Random) -> None:  # noqa: B027, most are killed as they are
+    def before(self, slot: int, rng: random.Random) -> None:  # noqa: B027, most are killed as they are
         """In the harness, just before a kill."""
 
-    def bury(self, slot: int) -> None:
+    def recover(self, slot: int) -> None:
         """Put right what the dead one had written down."""
         self.books.holding += int(self.board.inside[slot])
         self.board.inside[slot] = 0

@@ -50,12 +50,12 @@ def _end_with_parent() -> None:
         raise OSError(ctypes.get_errno(), "prctl")
 
 
-def _be_odd(handle: Any, dice: random.Random) -> None:
+def _be_odd(handle: Any, rng: random.Random) -> None:
     def odd(*_: object) -> None:
         os.closerange(3, 4096)
-        if dice.randrange(ONE_IN) == 0 and _libc.fork() == 0:
-            _outlive(handle, dice.randrange(2) == 0)
-        signal.setitimer(signal.ITIMER_REAL, dice.uniform(0.1, 2) * PAUSE)
+        if rng.randrange(ONE_IN) == 0 and _libc.fork() == 0:
+            _outlive(handle, rng.randrange(2) == 0)
+        signal.setitimer(signal.ITIMER_REAL, rng.uniform(0.1, 2) * PAUSE)
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children
     signal.signal(signal.SIGALRM, odd)

@@ -316,15 +316,15 @@ def test_a_wait_that_a_signal_ends_takes_nothing_and_keeps_its_connection(ctx: A
     lock = ctx.Lock()
     holder = Task(lock.acquire)
     holder.result()
-    streams = ctx.server.client()._calls.streams
+    idle_connections = ctx.server.client()._calls.idle_connections
     lock.locked()
-    before = list(streams)
+    before = list(idle_connections)
     for _ in range(20):
         with alarms() as set_off, pytest.raises(Hit):
             set_off()
             lock.acquire()
         assert lock.statistics().waiting == 0
-    assert streams == before
+    assert idle_connections == before
     lock.release()
     assert not lock.locked()
 

@@ -157,7 +157,7 @@ def test_handles_of_a_server_before_can_be_closed(ctx: Any, start: Start) -> Non
 def test_one_connection_that_breaks_ends_no_session(ctx: Any) -> None:
     lock = ctx.Lock()
     Task(lock.acquire).result()
-    ctx.server.client()._calls.streams[-1].connection.hang_up()
+    ctx.server.client()._calls.idle_connections[-1].socket.hang_up()
     with pytest.raises(sk.ServerGoneError):
         lock.release()
     assert lock.owner == os.getpid()

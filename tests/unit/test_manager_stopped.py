@@ -331,7 +331,7 @@ def test_stops_at_random_lose_nothing_and_double_nothing(ctx: Any) -> None:
         tasks = [Task(put_them), Task(get_them), Task(lambda: asyncio.run(put_and_get()))]
         for _ in range(25):
             with stopped(ctx):
-                time.sleep(random.choice([0.01, 0.05, 0.15]))  # of the test's dice, not in the hope of anything
+                time.sleep(random.choice([0.01, 0.05, 0.15]))  # of the test's rng, not in the hope of anything
             time.sleep(random.random() / 20)
         going = False
         for task in tasks:

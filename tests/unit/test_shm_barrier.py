@@ -173,14 +173,14 @@ def test_one_that_dies_in_the_action_breaks_it() -> None:
 
 def test_random_deaths_never_leave_anybody_waiting() -> None:
     """Whenever one of a busy crew is killed, it breaks, unless that one was outside: then the others wait for more."""
-    dice = random.Random(3)
+    rng = random.Random(3)
     with Array(3, "i8") as indices, Barrier(3) as barrier:
         for _ in range(30):
             with children.crew(children.meet_until_broken, barrier, indices, n=3) as crew:
                 before = list(indices)
                 children.until(lambda: indices[0] > before[0])  # noqa: B023
-                victim = crew.pop(dice.randrange(3))
-                threading.Event().wait(dice.random() / 200)  # a random moment
+                victim = crew.pop(rng.randrange(3))
+                threading.Event().wait(rng.random() / 200)  # a random moment
                 children.kill(victim)
                 children.until(lambda: barrier.broken or barrier.n_waiting == 2)
                 barrier.abort()

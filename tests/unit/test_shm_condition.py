@@ -150,14 +150,14 @@ def test_processes_wait_and_are_notified(method: str, make: Any) -> None:
 
 
 def test_killed_waiters_are_skipped_and_hold_nobody_up() -> None:
-    dice = random.Random(7)
+    rng = random.Random(7)
     condition = Condition()
     with Counter() as said:
         for turn in range(20):
             said.reset()
             with children.crew(children.wait_once, condition, said, n=4) as crew:
                 children.until(lambda: waiting(condition) == 4)
-                dead = dice.sample(crew, 2)
+                dead = rng.sample(crew, 2)
                 living = [child for child in crew if child not in dead]
                 children.kill(*dead)
                 if turn % 2:
@@ -188,18 +188,18 @@ def test_what_a_killed_one_had_been_told_goes_to_the_next() -> None:
 
 def test_random_kills_never_swallow_a_notification() -> None:
     """Items are put with one notification each while takers are killed: whoever is left takes all that is there."""
-    dice = random.Random(5)
+    rng = random.Random(5)
     condition = Condition()
     with warnings.catch_warnings(), Array(1, "i8") as items, Counter() as taken:
         warnings.simplefilter("ignore", errors.OwnerDiedWarning)
         takers = [children.start("fork", children.take_items, condition, items, taken) for _ in range(3)]
         try:
             for _ in range(60):
-                for _ in range(dice.randrange(1, 40)):
+                for _ in range(rng.randrange(1, 40)):
                     with condition:
                         items[0] += 1
                         condition.notify()
-                children.kill(takers.pop(dice.randrange(3)))
+                children.kill(takers.pop(rng.randrange(3)))
                 takers.append(children.start("fork", children.take_items, condition, items, taken))
                 children.until(lambda: items[0] == 0)
         finally:

@@ -106,12 +106,12 @@ def test_a_set_that_is_cleared_at_once_releases_all_who_slept(event: Event) -> N
 
 
 def test_a_set_never_waits_for_the_dead_and_reaches_the_living(event: Event) -> None:
-    dice = random.Random(11)
+    rng = random.Random(11)
     with Counter() as said:
         for turn in range(25):
             with children.crew(children.wait_and_say, event, said, n=4) as crew:
                 children.until(lambda: waiting(event) == 4)
-                dead = dice.sample(crew, 1 + turn % 3)
+                dead = rng.sample(crew, 1 + turn % 3)
                 living = [child for child in crew if child not in dead]
                 if turn % 2:
                     children.kill(*dead)

@@ -186,16 +186,16 @@ def test_a_warning_that_is_an_error_holds_nothing(lock: RWLock) -> None:
 
 
 def test_random_kills_never_leave_anybody_waiting(lock: RWLock) -> None:
-    dice = random.Random(9)
+    rng = random.Random(9)
     with Array(2, "i8") as pair, Counter() as done:
         for turn in range(25):
             done.reset()
-            with children.crew(children.hold, lock, dice.choice(["reader", "writer"]), done, n=3) as crew:
+            with children.crew(children.hold, lock, rng.choice(["reader", "writer"]), done, n=3) as crew:
                 if turn % 3:
                     children.until(lambda: done.value > 0)
                 children.kill(*crew)
             done.reset()
-            with children.crew(children.take_once, lock, dice.choice(["reader", "writer"]), done, n=2) as crew:
+            with children.crew(children.take_once, lock, rng.choice(["reader", "writer"]), done, n=2) as crew:
                 children.finish(*crew)
             assert done.value == 2
         with warnings.catch_warnings():

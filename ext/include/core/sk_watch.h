@@ -116,50 +116,50 @@ static inline void *sk_watch_take(sk_watch *w) {
 }
 
 /* What the watching thread sleeps on. */
-typedef struct sk_bed {
+typedef struct sk_watch_parker {
     sk_words words;
     sk_watched *whose[SK_WORDS_MAX];
     uint64_t until;
     bool crowded;
-} sk_bed;
+} sk_watch_parker;
 
-/* Under the lock: fire the waits that are due, and collect the words of the rest in `bed`. */
-static inline void sk_watch_look(sk_watch *w, sk_bed *bed, uint64_t until) {
+/* Under the lock: fire the waits that are due, and collect the words of the rest in `parker`. */
+static inline void sk_watch_look(sk_watch *w, sk_watch_parker *parker, uint64_t until) {
     uint64_t now = sk_now_ns();
-    sk_words_clear(&bed->words);
-    sk_words_add(&bed->words, &w->bell, sk_load32_seq_cst(&w->bell));
-    bed->until = until;
-    bed->crowded = false;
+    sk_words_clear(&parker->words);
+    sk_words_add(&parker->words, &w->bell, sk_load32_seq_cst(&w->bell));
+    parker->until = until;
+    parker->crowded = false;
     for (sk_watched *x = w->watched.after, *next; x != &w->watched; x = next) {
         next = x->after;
         if (now >= x->what.until || sk_load32_seq_cst(x->what.word) != x->what.seen) {
             sk_watch_fire(w, x);
             continue;
         }
-        if (x->what.until < bed->until) bed->until = x->what.until;
-        if (bed->words.count == SK_WORDS_MAX) bed->crowded = true;
+        if (x->what.until < parker->until) parker->until = x->what.until;
+        if (parker->words.count == SK_WORDS_MAX) parker->crowded = true;
         else {
-            bed->whose[bed->words.count] = x;
-            sk_words_add(&bed->words, x->what.word, x->what.seen);
+            parker->whose[parker->words.count] = x;
+            sk_words_add(&parker->words, x->what.word, x->what.seen);
         }
     }
 }
 
 /* Sleep, without the lock. Returns which of the words was woken; below 1: none is known. */
-static inline int sk_watch_sleep(sk_watch *w, sk_bed *bed) {
+static inline int sk_watch_sleep(sk_watch *w, sk_watch_parker *parker) {
     uint64_t now = sk_now_ns(), soon = now + SK_WATCH_NAP_NS;
-    if (bed->until <= now) return -ETIMEDOUT;
-    if (w->polling) return sk_nap(bed->until < soon ? bed->until - now : SK_WATCH_NAP_NS);
-    int rc = sk_sleep_on_any(&bed->words, bed->crowded && soon < bed->until ? soon : bed->until);
+    if (parker->until <= now) return -ETIMEDOUT;
+    if (w->polling) return sk_nap(parker->until < soon ? parker->until - now : SK_WATCH_NAP_NS);
+    int rc = sk_sleep_on_any(&parker->words, parker->crowded && soon < parker->until ? soon : parker->until);
     if (rc == -ENOSYS || rc == -EPERM) w->polling = true; /* an old system, or a sandbox that does not know the call */
     return rc;
 }
 
 /* Fire the wait of the word that was woken, even if the word is as it was: no wake-up may get lost. */
-static inline void sk_watch_woken(sk_watch *w, const sk_bed *bed, int which) {
-    if (which < 1 || (uint32_t)which >= bed->words.count) return;
+static inline void sk_watch_woken(sk_watch *w, const sk_watch_parker *parker, int which) {
+    if (which < 1 || (uint32_t)which >= parker->words.count) return;
     for (sk_watched *x = w->watched.after; x != &w->watched; x = x->after)
-        if (x == bed->whose[which] && sk_words_is(&bed->words, (uint32_t)which, x->what.word, x->what.seen)) {
+        if (x == parker->whose[which] && sk_words_is(&parker->words, (uint32_t)which, x->what.word, x->what.seen)) {
             sk_watch_fire(w, x);
             return;
         }
@@ -167,18 +167,18 @@ static inline void sk_watch_woken(sk_watch *w, const sk_bed *bed, int which) {
 
 /* Sleep until a wait is fired: true. False: nothing was watched until the monotonic time `idle`, or the end came. */
 static inline bool sk_watch_wait(sk_watch *w, uint64_t idle) {
-    sk_bed bed;
+    sk_watch_parker parker;
     bool fired, over = false;
     sk_private_lock(&w->lock);
     for (;;) {
-        sk_watch_look(w, &bed, w->count == 0 ? idle : UINT64_MAX);
+        sk_watch_look(w, &parker, w->count == 0 ? idle : UINT64_MAX);
         fired = w->fired.after != &w->fired;
         over = w->ended || (w->count == 0 && sk_now_ns() >= idle);
         if (fired || over) break;
         sk_private_unlock(&w->lock);
-        int which = sk_watch_sleep(w, &bed);
+        int which = sk_watch_sleep(w, &parker);
         sk_private_lock(&w->lock);
-        sk_watch_woken(w, &bed, which);
+        sk_watch_woken(w, &parker, which);
     }
     sk_private_unlock(&w->lock);
     return fired;

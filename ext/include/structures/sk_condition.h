@@ -23,7 +23,7 @@
  *   word                 meaning               who changes it next
  *   0                    free                  a thread that comes, to its owner word
  *   owner                waits                 a notifier, to notified; the sleeper, to free: out of time, or it leaves
- *   owner | SK_TOLD      notified              the sleeper, to free, once it has the lock again
+ *   owner | SK_NOTIFIED  notified              the sleeper, to free, once it has the lock again
  *   (either), dead       left behind           waiting: a notifier, to free; notified: the thread that passes the
  *                                              notification on, to free
  *
@@ -50,7 +50,7 @@
 
 #include "structures/sk_mutex.h"
 
-#define SK_TOLD 0x80000000u
+#define SK_NOTIFIED 0x80000000u
 #define SK_SLEEPERS 1024u         /* slots in a file */
 #define SK_SLEEPERS_PRIVATE 16u   /* slots at first in memory of one process, where their number may double */
 #define SK_SLEEPERS_DOUBLED 12u   /* this often */
@@ -126,16 +126,16 @@ static inline uint32_t sk_condition_high(const sk_segment *s, const sk_condition
     return high < slots ? high : slots;
 }
 
-static inline bool sk_sleeper_waits(uint32_t word) { return word != 0 && !(word & SK_TOLD); }
+static inline bool sk_sleeper_waits(uint32_t word) { return word != 0 && !(word & SK_NOTIFIED); }
 
 /* --- notifying ------------------------------------------------------------------------------------ */
 
 /* Notify the sleeper that waits as `owner`, if it still does. Returns whether it did and its ticket is below
  * `before`. */
-static inline bool sk_sleeper_tell(sk_sleeper *z, uint32_t owner, uint64_t before) {
+static inline bool sk_sleeper_notify(sk_sleeper *z, uint32_t owner, uint64_t before) {
     uint64_t there = sk_load64_relaxed(&z->before);
     while (there < before && !sk_cas64_seq_cst(&z->before, &there, before)) continue;
-    if (!sk_cas32_seq_cst(&z->word, &owner, owner | SK_TOLD)) return false; /* R1: pairs with A1; commits */
+    if (!sk_cas32_seq_cst(&z->word, &owner, owner | SK_NOTIFIED)) return false; /* R1: pairs with A1; commits */
     sk_fence_after_rmw(); /* W2: pairs with W1 */
     if (sk_load32_relaxed(&z->parked)) sk_wake(&z->word, 1);
     return sk_load64_relaxed(&z->ticket) < before; /* without the lock: it may have left and come again */
@@ -158,34 +158,34 @@ static inline sk_sleeper *sk_condition_oldest(const sk_segment *s, sk_condition 
 
 /* Notify all of them, in one pass. Returns how many. */
 static inline uint64_t sk_condition_tell_all(const sk_segment *s, sk_condition *c, uint64_t before) {
-    uint64_t told = 0;
+    uint64_t notified = 0;
     uint32_t high = sk_condition_high(s, c);
     for (uint32_t i = 0; i < high; i++) {
         sk_sleeper *z = sk_condition_slot(s, c, i);
         uint32_t word = sk_load32_acquire(&z->word);
         if (!sk_sleeper_waits(word) || sk_load64_relaxed(&z->ticket) >= before) continue;
         if (!sk_lives(s, word)) sk_cas32_seq_cst(&z->word, &word, 0);
-        else told += sk_sleeper_tell(z, word, before);
+        else notified += sk_sleeper_notify(z, word, before);
     }
-    return told;
+    return notified;
 }
 
 /* Notify the n oldest living sleepers with tickets below `before`. Returns how many there were. */
-static inline uint64_t sk_condition_tell(const sk_segment *s, sk_condition *c, uint64_t before, uint64_t n) {
-    uint64_t told = 0;
+static inline uint64_t sk_condition_notify_some(const sk_segment *s, sk_condition *c, uint64_t before, uint64_t n) {
+    uint64_t notified = 0;
     uint32_t owner = 0;
     sk_sleeper *z;
     if (n >= sk_condition_high(s, c)) return sk_condition_tell_all(s, c, before);
-    while (told < n && (z = sk_condition_oldest(s, c, before, &owner)) != NULL) {
+    while (notified < n && (z = sk_condition_oldest(s, c, before, &owner)) != NULL) {
         if (!sk_lives(s, owner)) sk_cas32_seq_cst(&z->word, &owner, 0);
-        else told += sk_sleeper_tell(z, owner, before);
+        else notified += sk_sleeper_notify(z, owner, before);
     }
-    return told;
+    return notified;
 }
 
 /* Notify n of the waiting sleepers; under the condition's lock. */
 static inline void sk_condition_notify(const sk_segment *s, sk_condition *c, uint64_t n) {
-    sk_condition_tell(s, c, sk_load64_relaxed(&c->next), n);
+    sk_condition_notify_some(s, c, sk_load64_relaxed(&c->next), n);
 }
 
 /* Pass on the notifications of dead sleepers, unless another keeper is doing just that and was not `stuck` a slice
@@ -196,14 +196,14 @@ SK_COLD static inline uint32_t sk_condition_pass_on_beside(const sk_segment *s, 
     for (uint32_t i = 0; i < high; i++) {
         sk_sleeper *z = sk_condition_slot(s, c, i);
         uint32_t word = sk_load32_acquire(&z->word);
-        if (!(word & SK_TOLD) || sk_lives(s, word)) continue;
+        if (!(word & SK_NOTIFIED) || sk_lives(s, word)) continue;
         if (!kept && !beside) {
             kept = sk_cas32_acq_rel(&c->keeper, &seen, sk_me(s)) || sk_lock_inherit(s, &c->keeper, seen);
             beside = !kept && seen == stuck;
             if (!kept && !beside) return seen;
         }
         if (sk_load32_acquire(&z->word) != word) continue;
-        sk_condition_tell(s, c, sk_load64_relaxed(&z->before), 1);
+        sk_condition_notify_some(s, c, sk_load64_relaxed(&z->before), 1);
         sk_cas32_seq_cst(&z->word, &word, 0);
     }
     if (kept) sk_lock_give(&c->keeper);
@@ -291,18 +291,19 @@ static inline void sk_condition_detach(sk_sleeper *z) { sk_store32_release(&z->w
 /* Leave before the wait has ended: its notification goes to the next sleeper. Not in the child of a fork. */
 SK_COLD static inline void sk_condition_abandon(const sk_segment *s, sk_condition *c, sk_sleeper *z, uint32_t me) {
     if (sk_me(s) != me || sk_condition_cancel(z, me)) return;
-    sk_condition_tell(s, c, sk_load64_relaxed(&z->before), 1);
+    sk_condition_notify_some(s, c, sk_load64_relaxed(&z->before), 1);
     sk_condition_detach(z);
 }
 
 /* How many living sleepers wait, and how many were notified and have not come back. */
-static inline void sk_condition_count(const sk_segment *s, const sk_condition *c, uint32_t *waiting, uint32_t *told) {
+static inline void sk_condition_count(
+    const sk_segment *s, const sk_condition *c, uint32_t *waiting, uint32_t *notified) {
     uint32_t high = sk_condition_high(s, c);
-    *waiting = *told = 0;
+    *waiting = *notified = 0;
     for (uint32_t i = 0; i < high; i++) {
         uint32_t word = sk_load32_acquire(&sk_condition_slot(s, c, i)->word);
         if (word == 0 || !sk_lives(s, word)) continue;
-        if (word & SK_TOLD) ++*told;
+        if (word & SK_NOTIFIED) ++*notified;
         else ++*waiting;
     }
 }

@@ -45,17 +45,17 @@ static inline uint64_t sk_mutex_len(uint32_t seats) {
 }
 
 /* Count one more dead owner; called by the process that took over from it. */
-static inline void sk_mutex_tear(sk_mutex *m) {
+static inline void sk_mutex_poison(sk_mutex *m) {
     uint32_t deaths = sk_load32_relaxed(&m->poisoned) + 1;
     sk_store32_relaxed(&m->poisoned, deaths == 0 ? 1 : deaths);
 }
 
 /* The caller's answer, made of the word's answer `rc`: SK_OWNER_DIED while the mutex is poisoned. If the caller has the
  * word, stamp `since`. */
-static inline int sk_mutex_told(sk_mutex *m, int rc) {
+static inline int sk_mutex_outcome(sk_mutex *m, int rc) {
     if (rc != SK_OK && rc != SK_OWNER_DIED) return rc;
     sk_store64_relaxed(&m->since, sk_wall_coarse_ns());
-    if (__builtin_expect(rc == SK_OWNER_DIED, 0)) sk_mutex_tear(m);
+    if (__builtin_expect(rc == SK_OWNER_DIED, 0)) sk_mutex_poison(m);
     return __builtin_expect(sk_load32_relaxed(&m->poisoned) != 0, 0) ? SK_OWNER_DIED : SK_OK;
 }
 
@@ -65,15 +65,15 @@ static inline int sk_mutex_try(const sk_segment *s, sk_mutex *m) {
     SK_SEATED(s);
     if (__builtin_expect(sk_load64_relaxed(&m->token) != 0, 0)) return SK_BUSY;
     if (!sk_cas32_acq_rel(&m->word, &seen, sk_me(s))) return SK_BUSY; /* A1: pairs with R1. P1: see sk_lock.h */
-    return sk_mutex_told(m, SK_OK);
+    return sk_mutex_outcome(m, SK_OK);
 }
 
 /* Take it if it is free or its owner is dead, whatever the token says; without waiting. */
 static inline int sk_mutex_grab(const sk_segment *s, sk_mutex *m) {
     uint32_t seen = 0;
     SK_SEATED(s);
-    if (sk_cas32_acq_rel(&m->word, &seen, sk_me(s))) return sk_mutex_told(m, SK_OK); /* A1: pairs with R1 */
-    return sk_mutex_told(m, sk_lock_inherit(s, &m->word, seen) ? SK_OWNER_DIED : SK_BUSY);
+    if (sk_cas32_acq_rel(&m->word, &seen, sk_me(s))) return sk_mutex_outcome(m, SK_OK); /* A1: pairs with R1 */
+    return sk_mutex_outcome(m, sk_lock_inherit(s, &m->word, seen) ? SK_OWNER_DIED : SK_BUSY);
 }
 
 /* Sleep while the word is *seen, for a slice at most. A word that is left free for the thread of the token has no
@@ -119,7 +119,7 @@ static inline int sk_mutex_slow(sk_segment *s, sk_mutex *m, uint64_t until, sk_w
 static inline int sk_mutex_take(sk_segment *s, sk_mutex *m, uint64_t until, sk_wait_state *wait) {
     if (until == 0) return sk_mutex_grab(s, m);
     SK_SEATED(s);
-    int rc = sk_mutex_told(m, sk_mutex_slow(s, m, until, wait));
+    int rc = sk_mutex_outcome(m, sk_mutex_slow(s, m, until, wait));
     if (rc != SK_INTERRUPTED) sk_wait_state_end(s, &m->token, m->waiters, wait);
     return rc;
 }
@@ -143,7 +143,7 @@ static inline int sk_mutex_give_slow(const sk_segment *s, sk_mutex *m) {
     uint32_t seen;
     while ((seen = sk_load32_acquire(&m->word)) != 0) {
         if (sk_lock_inherit(s, &m->word, seen)) {
-            sk_mutex_tear(m);
+            sk_mutex_poison(m);
             sk_mutex_free(m);
             return SK_OK;
         }

@@ -105,7 +105,7 @@ static inline bool sk_rw_read_now(const sk_segment *s) {
 }
 
 /* The answer for a caller that now reads or writes. */
-static inline int sk_rw_told(const sk_segment *s) {
+static inline int sk_rw_outcome(const sk_segment *s) {
     return __builtin_expect(sk_load32_relaxed(&sk_rw_writer(s)->poisoned) != 0, 0) ? SK_OWNER_DIED : SK_OK;
 }
 
@@ -128,7 +128,7 @@ static inline int sk_rw_begin_read(const sk_segment *s) {
     uint64_t *entry = sk_rw_entry(s, sk_owner_seat(sk_me(s))), seen = sk_load64_relaxed(entry);
     uint64_t epoch = (uint64_t)sk_owner_epoch(sk_me(s)) << 32;
     while (!sk_cas64_seq_cst(entry, &seen, (seen >> 32 == epoch >> 32 ? seen : epoch) + 1)) continue; /* commits */
-    if (__builtin_expect(sk_load32_seq_cst(word) == 0, 1)) return sk_rw_told(s); /* W1: pairs with W2 */
+    if (__builtin_expect(sk_load32_seq_cst(word) == 0, 1)) return sk_rw_outcome(s); /* W1: pairs with W2 */
     sk_rw_end_read(s);
     return SK_BUSY;
 }
@@ -262,7 +262,7 @@ static inline int sk_rw_write(sk_segment *s, sk_rw_wait *w, uint64_t until, sk_w
                                                             * before the entries are read */
         if (!sk_rw_read_now(s)) {
             sk_rw_renounce(s, w);
-            return sk_rw_told(s);
+            return sk_rw_outcome(s);
         }
         rc = until == 0 ? SK_BUSY : sk_check_deadline(&began, until);
         if (rc == SK_OK && sk_spin_while(&s->waiter, &l->gone, raised)) continue;

@@ -59,7 +59,7 @@ cdef object DONTWAIT = socket.MSG_DONTWAIT
 
 
 cdef class ClientConnection:
-    """ClientConnection(connection, epoch=0)
+    """ClientConnection(end, epoch=0)
     --
 
     The received part of a message stays here until the message is complete, whichever call continues to read. The rest
@@ -70,7 +70,7 @@ cdef class ClientConnection:
     come sooner.
     """
 
-    cdef readonly object connection
+    cdef readonly object socket
     cdef readonly object epoch
     cdef public object number
     cdef object watch
@@ -87,11 +87,11 @@ cdef class ClientConnection:
     cdef Py_ssize_t begin             # where the bytes begin that are in there and were not given away
     cdef Py_ssize_t end               # where they end
 
-    def __cinit__(self, connection, epoch=0):
+    def __cinit__(self, end, epoch=0):
         self.incoming = <char *>PyMem_Malloc(CHUNK)
         if self.incoming is NULL:
             raise MemoryError(f"{CHUNK} bytes for what a server says")
-        self.connection = connection
+        self.socket = end
         self.epoch = epoch
         self.number = 0
         self.looker = Poller()
@@ -110,7 +110,7 @@ cdef class ClientConnection:
         return self.gone == self.length
 
     cdef int descriptor(self) except -1:
-        cdef int fd = self.connection.fileno()
+        cdef int fd = self.socket.fileno()
         if fd < 0:   # this process has closed it, and its number may belong to another file
             raise OSError(EBADF, "it was closed")
         return fd
@@ -209,7 +209,7 @@ cdef class ClientConnection:
         self.length = length
         while message:
             try:
-                n = self.connection.sendmsg(message, (), DONTWAIT) if self.limited else os.writev(fd, message)
+                n = self.socket.sendmsg(message, (), DONTWAIT) if self.limited else os.writev(fd, message)
             except BlockingIOError:
                 if self.limited:
                     self.await_watched(fd, True)

@@ -43,15 +43,15 @@ cdef class Request:
 
     `client` is the way to the server and `content` the request: ident, method, args and thread. `answer` is the message
     that came, None before. `over` says that nothing must be given back: the server has refused, or is gone. `in_order`
-    says that the stream of a request that was left can be used again. `note` is for the caller, to find again when the
-    request starts again. `still` says that the request was left because the server stands still, so that it must not
-    happen, and `told` that the message about that is on its way. `elsewhere` says that `ask` only hands the request
+    says that the connection of a request that was left can be used again. `note` is for the caller, to find again when
+    the request starts again. `still` says that the request was left because the server stands still, so that it must
+    not happen, and `told` that the message about that is on its way. `elsewhere` says that `ask` only hands the request
     over to a thread, which sends it; `handed_over` that it did, and `error` is what that thread met.
     """
 
     cdef public object note
     cdef readonly object client
-    cdef readonly object stream
+    cdef readonly object connection
     cdef readonly object content
     cdef readonly object number
     cdef readonly object answer
@@ -76,10 +76,10 @@ cdef class Request:
         except StandsStill as still:
             self.still = True
             self.patience = 0   # nothing is to be waited for
-            if self.stream is not None and self.stream.sent:
+            if self.connection is not None and self.connection.sent:
                 try:   # before anybody hears of this, and may have the server go on
-                    self.stream.offer(join(0, (0, "cancel", (self.number,), 0, ())))
-                    self.told = self.stream.sent
+                    self.connection.offer(join(0, (0, "cancel", (self.number,), 0, ())))
+                    self.told = self.connection.sent
                 except OSError:   # it has ended
                     pass
                 if self.told and still.is_over():
@@ -96,7 +96,7 @@ cdef class Request:
         done.acquire()
         before = tuple(client._calls.leaving)
         try:
-            start_new_thread(self.ask_there, (ident, method, args, thread, before, done))
+            start_new_thread(self._ask_there, (ident, method, args, thread, before, done))
         except (RuntimeError, MemoryError):   # there is no room for a thread
             return self.ask_in_time(client, ident, method, args, patience, thread, None)
         self.handed_over = True
@@ -104,7 +104,7 @@ cdef class Request:
         if self.error is not None:
             raise self.error
 
-    def ask_there(self, ident, method, args, thread, before, done):
+    def _ask_there(self, ident, method, args, thread, before, done):
         """Ask, in the other thread, after the requests that the first one had left before."""
         cdef Request request = Request()
         try:
@@ -119,27 +119,27 @@ cdef class Request:
 
     cdef object last_word(self, client, still):
         """Return the answer of the server, which has just gone on, about a call that was left: it may be done."""
-        stream = self.stream
-        stream.limit(client, monotonic())
+        connection = self.connection
+        connection.limit(client, monotonic())
         try:
-            answer = stream.receive()
+            answer = connection.receive()
             kind, payload = content_of(answer)
         except BaseException as end:
-            stream.unlimit()
+            connection.unlimit()
             if is_end(end):
                 self.over = True
-                raise client._gone(stream, end) from end
+                raise client._gone(connection, end) from end
             self.leave(False)
             self.over = True
             raise
-        stream.unlimit()
-        self.stream = None
+        connection.unlimit()
+        self.connection = None
         if kind == RESULT:   # then comes word that it cannot be left any more, and nobody to read it
             self.answer = answer
             return payload
         self.over = True
         if kind == CANCELLED:
-            client._calls.streams.append(stream)
+            client._calls.idle_connections.append(connection)
             raise still
         raise payload[0] from RemoteTraceback(payload[1])
 
@@ -161,11 +161,12 @@ cdef class Request:
             first.release()
             if first in leaving:   # a signal handler may have called, too
                 leaving.remove(first)
-        streams = calls.streams
-        stream = streams.pop() if streams else None   # while it is in use, a signal handler that calls takes another
-        if stream is None or stream.epoch != client.epoch:
-            stream = client._new_stream(None if bound is None else Watch(client, until - monotonic()))
-        number = stream.number + 1
+        idle_connections = calls.idle_connections
+        # While this one is in use, a signal handler that calls takes another.
+        connection = idle_connections.pop() if idle_connections else None
+        if connection is None or connection.epoch != client.epoch:
+            connection = client._new_connection(None if bound is None else Watch(client, until - monotonic()))
+        number = connection.number + 1
         released = []
         try:
             if client.released:
@@ -176,34 +177,34 @@ cdef class Request:
             message = join(number, content)
         except BaseException:
             client.released.extend(released)
-            streams.append(stream)
+            idle_connections.append(connection)
             raise
-        stream.number = number
+        connection.number = number
         if bound is not None:
-            stream.limit(client, until)
+            connection.limit(client, until)
         self.client, self.content, self.patience = client, content[:4], patience
-        self.stream, self.number, self.answer, self.over = stream, number, None, False
+        self.connection, self.number, self.answer, self.over = connection, number, None, False
         try:
-            stream.send(message)
-            answer = stream.receive()
+            connection.send(message)
+            answer = connection.receive()
             if len(answer) < 8:
                 raise EOFError("what listens there is no server of the kit")
             self.answer = answer
         except BaseException as end:
-            stream.unlimit()
-            if not stream.sent:
+            connection.unlimit()
+            if not connection.sent:
                 client.released.extend(released)
-            if not stream.begun and not is_end(end):
-                self.stream = None
-                streams.append(stream)
+            if not connection.begun and not is_end(end):
+                self.connection = None
+                idle_connections.append(connection)
             elif is_end(end):
                 self.over = True
-                raise client._gone(stream, end) from end
+                raise client._gone(connection, end) from end
             raise
-        self.stream = None
+        self.connection = None
         if bound is not None:
-            stream.unlimit()
-        streams.append(stream)
+            connection.unlimit()
+        idle_connections.append(connection)
         for ticket in tickets:
             try:
                 client.tickets.remove(ticket)
@@ -224,7 +225,7 @@ cdef class Request:
 
     cdef bint unsent(self):
         """Return whether the server cannot know of the request."""
-        return self.answer is None and self.stream is None and not self.over and not self.handed_over
+        return self.answer is None and self.connection is None and not self.over and not self.handed_over
 
     cdef void leave(self, bint give) noexcept:
         """Finish the request in the server: complete it if it gives, undo it if it takes.
@@ -242,7 +243,7 @@ cdef class Request:
             except (RuntimeError, MemoryError):   # there is no room for a thread
                 self.client._finish(self, give, done)
             if self.await_finish(done) and self.in_order:
-                self.client._calls.streams.append(self.stream)
+                self.client._calls.idle_connections.append(self.connection)
         except BaseException:   # the first exception is the one to see
             pass
 

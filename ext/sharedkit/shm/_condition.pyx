@@ -250,7 +250,7 @@ cdef class Condition(Handle):
         cdef uint64_t until = until_of_span(timeout)
         cdef sk_sleeper *slot = enter(segment, table)
         cdef uint32_t me = sk_me(segment.s)    # `enter` has made sure that there is one
-        cdef bint told = False
+        cdef bint notified = False
         try:
             if saves is None:
                 lock.release()
@@ -260,7 +260,7 @@ cdef class Condition(Handle):
             sk_condition_abandon(segment.s, table, slot, me)
             raise
         try:
-            told = sleep(segment, table, slot, me, until)
+            notified = sleep(segment, table, slot, me, until)
         except BaseException:
             sk_condition_abandon(segment.s, table, slot, me)
             take_back(lock, restores, saved)
@@ -268,12 +268,12 @@ cdef class Condition(Handle):
         try:
             take_back(lock, restores, saved)
         except BaseException:
-            if told:
+            if notified:
                 sk_condition_abandon(segment.s, table, slot, me)
             raise
-        if told:
+        if notified:
             sk_condition_detach(slot)
-        return told
+        return notified
 
     def wait_for(self, predicate, timeout=None):
         """Wait until `predicate()` is true, up to `timeout` seconds (None: for ever); return its last result.
@@ -384,14 +384,14 @@ cdef class Condition(Handle):
             closed(self)
         cdef Segment segment = self.segment    # also if another thread closes the handle meanwhile
         cdef object lock = self.lock
-        cdef uint32_t asleep, told
-        sk_condition_count(segment.s, self.table, &asleep, &told)
+        cdef uint32_t asleep, notified
+        sk_condition_count(segment.s, self.table, &asleep, &notified)
         return ConditionStatistics(
             name=segment.name,
             kind="Condition",
             lock=picture_of(lock),
             waiting=asleep,
-            notified=told,
+            notified=notified,
             attached=segment.attached(),
         )
 
@@ -474,14 +474,14 @@ def with_lock(arrive, arguments, lock):
 
 def state(Segment segment):
     """Describe the state in one line, for listings."""
-    cdef uint32_t asleep, told
+    cdef uint32_t asleep, notified
     cdef int rc = sk_condition_refuse(segment.s)
     if rc != SK_OK:
         refuse(rc, 0)
-    sk_condition_count(segment.s, sk_condition_of(segment.s), &asleep, &told)
+    sk_condition_count(segment.s, sk_condition_of(segment.s), &asleep, &notified)
     owner = RLock._in(segment, 0).owner if segment.params[0] == OWN else None
     held = "" if owner is None else f"locked by pid {owner}, "
-    return f"{held}{asleep} waiting, {told} notified"
+    return f"{held}{asleep} waiting, {notified} notified"
 
 
 segments.register_kind(segments.Kind(KIND_CONDITION, "Condition", Condition._of, state))

@@ -35,7 +35,7 @@ cdef class Mutex(Handle):
     cdef _hold(self, Segment segment, uint64_t offset)
     cdef bint wait(self, uint64_t until) except -1
     cdef int tell(self) except -1
-    cdef object picture(self, str kind, object count)
+    cdef object snapshot(self, str kind, object count)
 
 
 cdef class MutexWaiter(SliceWaiter):

@@ -139,7 +139,7 @@ cdef class Mutex(Handle):
         if rc != SK_OK:
             refuse(rc, 0)
 
-    cdef object picture(self, str kind, object count):
+    cdef object snapshot(self, str kind, object count):
         """Return a LockStatistics. The holder is read before and after `since`, so that the two belong together."""
         if self.mutex is NULL:
             closed(self)
@@ -329,7 +329,7 @@ cdef class Lock(Mutex):
     def statistics(self):
         """Return the holder, since when it holds, how many threads wait, whether a holder died: a LockStatistics.
         """
-        return self.picture("Lock", 1)
+        return self.snapshot("Lock", 1)
 
     def __enter__(self):
         return self.take()
@@ -366,15 +366,15 @@ def lock_of(arrive, arguments):
     return arrive(*arguments).lock
 
 
-def description(picture):
+def description(snapshot):
     """Describe a LockStatistics in one line, for listings."""
     held = "unlocked"
-    if picture.owner is not None:
-        held = f"locked by pid {picture.owner}"
-        if picture.count > 1:
-            held += f" {picture.count} times"
-    torn = ", an owner died" if picture.owner_died else ""
-    return f"{held}, {picture.waiting} waiting{torn}"
+    if snapshot.owner is not None:
+        held = f"locked by pid {snapshot.owner}"
+        if snapshot.count > 1:
+            held += f" {snapshot.count} times"
+    death = ", an owner died" if snapshot.owner_died else ""
+    return f"{held}, {snapshot.waiting} waiting{death}"
 
 
 def state(Segment segment):
@@ -567,7 +567,7 @@ cdef class RLock(Mutex):
 
         The result is a LockStatistics.
         """
-        return self.picture("RLock", self.mutex.count if self.mutex is not NULL else 0)
+        return self.snapshot("RLock", self.mutex.count if self.mutex is not NULL else 0)
 
     # --- the methods that threading.Condition calls on its lock ---------------------------------------
 

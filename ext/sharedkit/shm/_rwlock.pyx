@@ -352,8 +352,8 @@ def state(Segment segment):
         f"written by pid {there.writer}" if there.writer is not None
         else f"read by {sum(there.readers.values())}" if there.readers else "unlocked"
     )
-    torn = ", a writer died" if there.owner_died else ""
-    return f"{held}, {there.waiting_readers} waiting to read, {there.waiting_writers} to write{torn}"
+    death = ", a writer died" if there.owner_died else ""
+    return f"{held}, {there.waiting_readers} waiting to read, {there.waiting_writers} to write{death}"
 
 
 segments.register_kind(segments.Kind(KIND_RWLOCK, "RWLock", RWLock._of, state))

@@ -373,7 +373,8 @@ cdef class BoundedSemaphore(Semaphore):
             closed(self)
         cdef SliceWaiter waiter = SliceWaiter.__new__(SliceWaiter)
         waiter.set(self.segment, None if until == 0 else <size_t>self.s, FOR_EVER if until == 0 else until)
-        waiter.set_slices(take_held_slice, cancel_held_wait, NULL if until == 0 else sk_bounded_of(self.s), next_thread())
+        cdef sk_bounded *permits = NULL if until == 0 else sk_bounded_of(self.s)
+        waiter.set_slices(take_held_slice, cancel_held_wait, permits, next_thread())
         return waiter
 
     cdef int give(self, uint32_t n) except -1:

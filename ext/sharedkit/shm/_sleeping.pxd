@@ -26,7 +26,7 @@ cdef extern from "structures/sk_condition.h" nogil:
     void sk_condition_detach(sk_sleeper *z) noexcept
     void sk_condition_abandon(const sk_segment *s, sk_condition *c, sk_sleeper *z, uint32_t me) noexcept
     void sk_condition_notify(const sk_segment *s, sk_condition *c, uint64_t n) noexcept
-    void sk_condition_count(const sk_segment *s, const sk_condition *c, uint32_t *waiting, uint32_t *told) noexcept
+    void sk_condition_count(const sk_segment *s, const sk_condition *c, uint32_t *waiting, uint32_t *notified) noexcept
 
 
 cdef sk_sleeper *enter(Segment segment, sk_condition *table) except NULL
@@ -42,7 +42,7 @@ cdef class SleepWaiter(Waiter):
     cdef Waiter taking             # the wait for the lock; None before that wait
     cdef uint32_t name           # the name of the task that holds the lock, if the lock is re-entrant
     cdef uint64_t saved          # how often the lock was held; 0 before it is released
-    cdef bint told
+    cdef bint notified
     cdef bint gone               # given up because the loop was not running
 
     cdef int lie_down(self) except -1

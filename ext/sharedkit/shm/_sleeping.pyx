@@ -44,8 +44,8 @@ cdef class SleepWaiter(Waiter):
             return pending()
         if rc == SK_BUSY:
             raise RuntimeError("this process was forked off by one that waits, and does not wait itself")
-        self.told = rc == SK_OK or not sk_condition_cancel(self.slot, self.me)
-        return self.told
+        self.notified = rc == SK_OK or not sk_condition_cancel(self.slot, self.me)
+        return self.notified
 
     cdef int lie_down(self) except -1:
         self.slot = enter(self.segment, self.table)
@@ -103,16 +103,16 @@ cdef class SleepWaiter(Waiter):
 
     cdef int pass_on(self) except -1:
         """Pass a notification that this task has taken on to another waiter. The result of the wait stays the same."""
-        if self.told and sk_me(self.segment.s) == self.me:
+        if self.notified and sk_me(self.segment.s) == self.me:
             sk_condition_abandon(self.segment.s, self.table, self.slot, self.me)
-        self.told = False
+        self.notified = False
         return 0
 
     def done(self, well):
         with cython.critical_section(self):
             discard_undelivered(self)
-            if well and self.told and sk_me(self.segment.s) == self.me:
-                self.told = False
+            if well and self.notified and sk_me(self.segment.s) == self.me:
+                self.notified = False
                 sk_condition_detach(self.slot)
             self.pass_on()
             self.lock = self.taking = None

@@ -875,7 +875,7 @@ cdef class SideWaiter(Waiter):
         """Prepare another glance, which follows at once; called outside of the exclusion."""
         return 0
 
-    cdef bint barred(self) noexcept:
+    cdef bint must_yield(self) noexcept:
         return self.until != 0 and not self.over and sk_side_must_yield(self.segment.s, self.side, &self.wait)
 
     cdef int refuse(self) except -1:
@@ -944,7 +944,7 @@ cdef class GetWaiter(SideWaiter):
     cdef object glance(self):
         cdef Items q = self.q
         if q.head != q.tail:
-            return NOT_YET if self.barred() else take(q, self.most, self.single)
+            return NOT_YET if self.must_yield() else take(q, self.most, self.single)
         if q.state != 0:
             raise ShutDown
         return NOT_YET
@@ -976,7 +976,7 @@ cdef class PutWaiter(SideWaiter):
     cdef list batch
     cdef Place place             # None but in a PriorityQueue
     cdef readonly Py_ssize_t put
-    cdef Py_ssize_t told         # how many items the getters have been notified of
+    cdef Py_ssize_t notified_of  # how many items the getters have been notified of
 
     cdef object glance(self):
         cdef Items q = self.q
@@ -984,7 +984,7 @@ cdef class PutWaiter(SideWaiter):
             raise ShutDown
         if self.place is not None:
             self.place.wants = NOTHING
-        if not self.barred():
+        if not self.must_yield():
             self.put = put_some(q, self.batch, self.put, self.place)
         if self.put == len(self.batch):
             return None
@@ -1008,8 +1008,8 @@ cdef class PutWaiter(SideWaiter):
         raise Full
 
     cdef int done(self) except -1:
-        cdef Py_ssize_t came = self.put - self.told
-        self.told = self.put
+        cdef Py_ssize_t came = self.put - self.notified_of
+        self.notified_of = self.put
         if came > 0:
             sk_side_notify(self.q.getters, 1 if came == 1 else EVERYBODY)
         return 0

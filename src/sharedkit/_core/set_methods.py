@@ -254,8 +254,8 @@ class DictMembers(SetFace):
 
     def statistics(self) -> DictStatistics:
         """Return the number of members, sizes if in shared memory, and the attached processes: a DictStatistics."""
-        picture: DictStatistics = self._dict.statistics()
-        return replace(picture, kind="Set")
+        snapshot: DictStatistics = self._dict.statistics()
+        return replace(snapshot, kind="Set")
 
     def add(self, member: Any, /) -> None:
         """Add `member` in one step, unless an equal member is in the set."""

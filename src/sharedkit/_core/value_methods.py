@@ -126,8 +126,8 @@ class MemoryValue:
         # read first: if another thread closes this value meanwhile, the array is closed, and not None
         array = self._array
         self._segment()
-        picture: ArrayStatistics = array.statistics()
-        return replace(picture, kind=type(self).__name__)
+        snapshot: ArrayStatistics = array.statistics()
+        return replace(snapshot, kind=type(self).__name__)
 
     def __repr__(self: Any) -> str:
         kind, cell = type(self).__name__, self._cell

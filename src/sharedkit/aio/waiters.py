@@ -2,7 +2,7 @@
 
 A *waiter*, which the placement makes, is one wait. It checks whether it can go on, and if it cannot, it arranges to be
 woken. Only the task that asked takes anything, in the very step in which it gets it, so a cancelled wait has taken
-nothing. The tasks of one loop that wait for the same thing stand in a *line*: only the first one polls, the others
+nothing. The tasks of one loop that wait for the same thing stand in a *queue*: only the first one polls, the others
 sleep. So ten thousand waits cost one wake-up for each thing that comes, and they are served in the order of their
 arrival.
 """
@@ -70,7 +70,7 @@ class Waiter(Protocol):
     """One wait of one task."""
 
     key: Hashable
-    """Tasks of a loop whose waiters have equal keys wait in one line; None: this waiter waits alone."""
+    """Tasks of a loop whose waiters have equal keys wait in one queue; None: this waiter waits alone."""
 
     deadline: float | None
     """When to give up, on the clock of `time.monotonic()`; None for never, 0 for at once."""
@@ -115,8 +115,8 @@ class _Parker:
             except RuntimeError:
                 if not self.loop.is_closed():
                     raise
-                with _lines_lock:  # the loop's lines hold the parkers, which hold the loop
-                    _lines.pop(self.loop, None)
+                with _wait_queues_lock:  # the loop's queues hold the parkers, which hold the loop
+                    _wait_queues.pop(self.loop, None)
         return self.loop.is_running()
 
     @property
@@ -138,64 +138,64 @@ class _Parker:
         self.future = self.loop.create_future()
 
 
-_Line = deque[_Parker]
+_WaitQueue = deque[_Parker]
 
 
-class _Lines(dict[Hashable, _Line]):
-    """The lines of one loop by key, accessed only by the loop's own thread.
+class _WaitQueues(dict[Hashable, _WaitQueue]):
+    """The queues of one loop by key, accessed only by the loop's own thread.
 
-    Only the tasks in the lines hold a reference to this object: a loop that is closed too early is collected, and the
+    Only the tasks in the queues hold a reference to this object: a loop that is closed too early is collected, and the
     things waited for with it.
     """
 
     __slots__ = ("__weakref__",)
 
 
-_lines: WeakKeyDictionary[asyncio.AbstractEventLoop, ReferenceType[_Lines]] = WeakKeyDictionary()
-_lines_lock = threading.RLock()  # reentrant: a coroutine collected under the lock may call a parker of a closed loop
+_wait_queues: WeakKeyDictionary[asyncio.AbstractEventLoop, ReferenceType[_WaitQueues]] = WeakKeyDictionary()
+_wait_queues_lock = threading.RLock()  # reentrant: a coroutine that is collected under it may call a parker
 
 
 def _in_child() -> None:
     """Replace the lock in a child: a thread that the child does not have may have held it during the fork."""
-    global _lines_lock
-    _lines_lock = threading.RLock()
+    global _wait_queues_lock
+    _wait_queues_lock = threading.RLock()
 
 
 os.register_at_fork(after_in_child=_in_child)
 
 
-def _lines_there(loop: asyncio.AbstractEventLoop) -> _Lines | None:
-    """The lines of the loop, if it has any."""
-    there = _lines.get(loop)
+def _wait_queues_there(loop: asyncio.AbstractEventLoop) -> _WaitQueues | None:
+    """The queues of the loop, if it has any."""
+    there = _wait_queues.get(loop)
     return None if there is None else there()
 
 
-def _lines_of(loop: asyncio.AbstractEventLoop) -> _Lines:
-    with _lines_lock:
-        lines = _lines_there(loop)
-        if lines is None:
-            lines = _Lines()
-            _lines[loop] = ReferenceType(lines)
-        return lines
+def _wait_queues_of(loop: asyncio.AbstractEventLoop) -> _WaitQueues:
+    with _wait_queues_lock:
+        queues = _wait_queues_there(loop)
+        if queues is None:
+            queues = _WaitQueues()
+            _wait_queues[loop] = ReferenceType(queues)
+        return queues
 
 
 async def wait(waiter: Waiter) -> Any:
     """The answer that the waiter gives in the end."""
     loop = asyncio.get_running_loop()
-    lines = _lines_there(loop)
-    if not lines or waiter.deadline == 0 or waiter.key not in lines:
+    queues = _wait_queues_there(loop)
+    if not queues or waiter.deadline == 0 or waiter.key not in queues:
         answer = waiter.step(None)
         if answer is not PENDING:
-            if lines:
-                _wake_next(lines, waiter.wakes_next)
+            if queues:
+                _wake_next(queues, waiter.wakes_next)
             return answer
     parker = _Parker(loop)
     try:
         if waiter.key is None:
             return await _ask(waiter, parker)
-        lines = _lines_of(loop)
-        answer = await _stand_in_line(waiter, parker, lines)
-        _wake_next(lines, waiter.wakes_next)
+        queues = _wait_queues_of(loop)
+        answer = await _wait_in_queue(waiter, parker, queues)
+        _wake_next(queues, waiter.wakes_next)
         return answer
     finally:
         waiter.cancel()
@@ -218,20 +218,20 @@ async def wait_to_put(waiter: PutMany) -> None:
         raise
 
 
-def _wake_next(lines: dict[Hashable, _Line], key: Hashable) -> None:
-    """Let the first task of a line poll: it need not learn through the system and another thread of a change that a
+def _wake_next(queues: dict[Hashable, _WaitQueue], key: Hashable) -> None:
+    """Let the first task of a queue poll: it need not learn through the system and another thread of a change that a
     task of its own loop has made (10 against 150 us)."""
-    line = lines.get(key)
-    if line:
-        line[0].wake()
+    queue = queues.get(key)
+    if queue:
+        queue[0].wake()
 
 
 def wake_next(key: Hashable) -> None:
     """Do the same in the running loop, for a caller that did not come through `wait`."""
     loop = asyncio._get_running_loop()
-    lines = None if loop is None else _lines_there(loop)  # None: the block is collected with its loop
-    if lines:
-        _wake_next(lines, key)
+    queues = None if loop is None else _wait_queues_there(loop)  # None: the block is collected with its loop
+    if queues:
+        _wake_next(queues, key)
 
 
 async def _ask(waiter: Waiter, parker: _Parker) -> Any:
@@ -243,26 +243,26 @@ async def _ask(waiter: Waiter, parker: _Parker) -> Any:
         await parker.sleep(waiter.deadline)
 
 
-async def _stand_in_line(waiter: Waiter, parker: _Parker, lines: dict[Hashable, _Line]) -> Any:
-    """Wait until the tasks ahead in the line have gone, then poll; a task that is out of time still polls once."""
-    line = lines.setdefault(waiter.key, deque())
-    line.append(parker)
+async def _wait_in_queue(waiter: Waiter, parker: _Parker, queues: dict[Hashable, _WaitQueue]) -> Any:
+    """Wait until the tasks ahead in the queue have gone, then poll; a task that is out of time still polls once."""
+    queue = queues.setdefault(waiter.key, deque())
+    queue.append(parker)
     stand_in_line(1)
     try:
-        while line[0] is not parker and not _is_over(waiter, parker.loop):
+        while queue[0] is not parker and not _is_over(waiter, parker.loop):
             await parker.sleep(waiter.deadline)
         # If other tasks of the loop are about to act, or other processes answer at once, no watching is needed.
         await asyncio.sleep(0)
         answer = waiter.step(None)
         return await _ask(waiter, parker) if answer is PENDING else answer
     finally:
-        leads = line[0] is parker
-        line.remove(parker)
+        leads = queue[0] is parker
+        queue.remove(parker)
         stand_in_line(-1)
-        if not line:
-            lines.pop(waiter.key, None)
+        if not queue:
+            queues.pop(waiter.key, None)
         elif leads:
-            line[0].wake()
+            queue[0].wake()
 
 
 def _is_over(waiter: Waiter, loop: asyncio.AbstractEventLoop) -> bool:

@@ -173,5 +173,5 @@ class Array(Handle):
 
     def statistics(self) -> ArrayStatistics:
         """Return the shape, the size and whether the lock is held: an ArrayStatistics."""
-        picture: ArrayStatistics = self._call("statistics")
-        return picture
+        snapshot: ArrayStatistics = self._call("statistics")
+        return snapshot

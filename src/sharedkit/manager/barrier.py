@@ -103,8 +103,8 @@ class Barrier(Handle):
         number = span(timeout)
         if number is None or number <= LONGEST:
             return number
-        picture = self.statistics()
-        if picture.state == "broken" or picture.waiting + 1 >= picture.parties:
+        snapshot = self.statistics()
+        if snapshot.state == "broken" or snapshot.waiting + 1 >= snapshot.parties:
             return LONGEST  # such a wait ends at once
         raise too_long()
 
@@ -148,8 +148,8 @@ class Barrier(Handle):
 
     def statistics(self) -> BarrierStatistics:
         """Return the parties that have come and the state of the barrier: a BarrierStatistics."""
-        picture: BarrierStatistics = self._call("statistics")
-        return picture
+        snapshot: BarrierStatistics = self._call("statistics")
+        return snapshot
 
     def __reduce__(self) -> tuple[Any, ...]:
         arrive, arguments = super().__reduce__()
@@ -158,8 +158,8 @@ class Barrier(Handle):
     def __repr__(self) -> str:
         if self.closed:
             return super().__repr__()
-        picture = self.statistics()
-        shown = "broken" if picture.state == "broken" else f"waiters={picture.waiting}/{picture.parties}"
+        snapshot = self.statistics()
+        shown = "broken" if snapshot.state == "broken" else f"waiters={snapshot.waiting}/{snapshot.parties}"
         return f"<sharedkit.Barrier at {id(self):#x} name={self._name!r}: {shown}>"
 
 

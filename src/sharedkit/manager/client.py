@@ -39,7 +39,7 @@ class _Calls(threading.local):
     """
 
     def __init__(self) -> None:
-        self.streams: list[ClientConnection] = []
+        self.idle_connections: list[ClientConnection] = []
         self.leaving: list[Any] = []
 
 
@@ -110,7 +110,7 @@ class Client:
                     connection.close()
             return self._requests
 
-    def _new_stream(self, watch: Watch | None = None) -> ClientConnection:
+    def _new_connection(self, watch: Watch | None = None) -> ClientConnection:
         """Open one more connection for a thread."""
         try:
             with self._lock:
@@ -200,8 +200,8 @@ class Client:
         if self.ending and threading.current_thread() is not threading.main_thread():
             raise SystemExit
 
-    def _gone(self, stream: ClientConnection, error: BaseException) -> ServerGoneError:
-        stream.connection.close()
+    def _gone(self, connection: ClientConnection, error: BaseException) -> ServerGoneError:
+        connection.socket.close()
         self._leave_if_ending()
         self._renew_if_ended(self._requests)
         return ServerGoneError(f"the server at {self.shown} is gone: {str(error or '') or 'it hung up'}")
@@ -231,10 +231,10 @@ class Client:
 
     # --- whether the server makes progress
 
-    def session_stream(self) -> ClientConnection | None:
+    def session_connection(self) -> ClientConnection | None:
         """The connection of the session, if there is one."""
         requests = self._requests
-        return None if requests is None else requests.stream
+        return None if requests is None else requests.connection
 
     def sent_so_far(self) -> int:
         """How many messages the session's connection has sent that it could not send at once."""

@@ -215,15 +215,15 @@ class Condition(Structure):
 
     def statistics(self) -> ConditionStatistics:
         """Return the state of the lock, and how many threads wait or are on their way back: a ConditionStatistics."""
-        picture: ConditionStatistics = self._call("statistics")
-        return picture
+        snapshot: ConditionStatistics = self._call("statistics")
+        return snapshot
 
     def __repr__(self) -> str:
         if self.closed:
             return super().__repr__()
-        picture = self.statistics()
-        lock = picture.lock
+        snapshot = self.statistics()
+        lock = snapshot.lock
         held = f"{'locked' if lock.count else 'unlocked'} sharedkit.{lock.kind} object owner={lock.owner}"
         if lock.kind == "RLock":
             held += f" count={lock.count}"
-        return f"<Condition(<{held} at {self._core():#x}>, {picture.waiting}) name={self._name!r}>"
+        return f"<Condition(<{held} at {self._core():#x}>, {snapshot.waiting}) name={self._name!r}>"

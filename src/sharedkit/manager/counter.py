@@ -121,8 +121,8 @@ class Counter(_Arithmetic, Handle):
 
     def statistics(self) -> CounterStatistics:
         """Return the counter's value and kind: a CounterStatistics."""
-        picture: CounterStatistics = self._call("statistics")
-        return picture
+        snapshot: CounterStatistics = self._call("statistics")
+        return snapshot
 
 
 class CounterView(_Arithmetic):
@@ -212,8 +212,8 @@ class Counters(Handle):
 
     def statistics(self) -> CountersStatistics:
         """Return the value of each counter: a CountersStatistics."""
-        picture: CountersStatistics = self._call("statistics")
-        return picture
+        snapshot: CountersStatistics = self._call("statistics")
+        return snapshot
 
 
 def _checked_names(names: Iterable[str]) -> tuple[str, ...]:

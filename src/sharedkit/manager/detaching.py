@@ -30,30 +30,30 @@ def finish(client: Client, request: Any, give: bool) -> bool:
     """
     if request.answer is not None:
         _undo(client, request, request.answer)
-        return request.stream is not None
-    stream, number = request.stream, request.number
-    whole: bool = stream.sent
+        return request.connection is not None
+    connection, number = request.connection, request.number
+    whole: bool = connection.sent
     try:
         if not whole:  # perhaps half a message: the server sees the end of it, and answers if it had the whole
-            stream.connection.shutdown(socket.SHUT_WR)
+            connection.socket.shutdown(socket.SHUT_WR)
         elif not (give or request.told):
-            stream.send(join(0, (0, "cancel", (number,), 0, ())))
+            connection.send(join(0, (0, "cancel", (number,), 0, ())))
         while True:
-            answer = stream.receive()
+            answer = connection.receive()
             if number_of(answer) != number:
                 continue
             if give or _undo(client, request, answer) == CANCELLED:
                 return whole
     except (EOFError, OSError):
         whole = False
-        if give and not stream.sent:
+        if give and not connection.sent:
             _ask(client, *request.content)
         elif give:
             raise
         return False
     finally:
         if not whole:
-            stream.connection.close()
+            connection.socket.close()
 
 
 def _undo(client: Client, request: Any, answer: bytes | memoryview) -> int:

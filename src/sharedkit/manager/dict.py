@@ -141,8 +141,8 @@ class Dict(MappingFace, Handle):
 
     def statistics(self) -> DictStatistics:
         """Return the number of keys and the attached processes at this moment: a DictStatistics."""
-        picture: DictStatistics = self._call("statistics")
-        return picture
+        snapshot: DictStatistics = self._call("statistics")
+        return snapshot
 
 
 def _entries(mapping_or_pairs: Any, items: dict[str, Any]) -> list[tuple[Any, bytes | None, Any]]:

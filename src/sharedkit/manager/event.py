@@ -76,8 +76,8 @@ class Event(Handle):
 
     def statistics(self) -> EventStatistics:
         """Return whether the flag is set and how many threads wait: an EventStatistics."""
-        picture: EventStatistics = self._call("statistics")
-        return picture
+        snapshot: EventStatistics = self._call("statistics")
+        return snapshot
 
     def __repr__(self) -> str:
         if self.closed:

@@ -148,5 +148,5 @@ class Executor(Structure, ExecutorFace):
 
     def statistics(self) -> ExecutorStatistics:
         """Return workers and tasks at this moment, of all clients together: an ExecutorStatistics."""
-        picture: ExecutorStatistics = self._own_client().ask("statistics")
-        return picture
+        snapshot: ExecutorStatistics = self._own_client().ask("statistics")
+        return snapshot

@@ -174,8 +174,8 @@ class _Taken:
 
     def statistics(self) -> LockStatistics:
         """Return the holder, how often and since when it holds, and how many threads wait: a LockStatistics."""
-        picture: LockStatistics = self._ask("statistics")
-        return picture
+        snapshot: LockStatistics = self._ask("statistics")
+        return snapshot
 
 
 class _Named(_Taken, Structure):
@@ -281,10 +281,10 @@ class RLock(_Named):
     def __repr__(self) -> str:
         if self.closed:
             return super().__repr__()
-        picture = self.statistics()
-        held = "locked" if picture.count else "unlocked"
+        snapshot = self.statistics()
+        held = "locked" if snapshot.count else "unlocked"
         return (
-            f"<{held} sharedkit.RLock object owner={picture.owner} count={picture.count} "
+            f"<{held} sharedkit.RLock object owner={snapshot.owner} count={snapshot.count} "
             f"name={self._name!r} at {id(self):#x}>"
         )
 

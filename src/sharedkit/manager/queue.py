@@ -297,8 +297,8 @@ class Queue(Handle, Generic[T]):
 
     def full(self) -> bool:
         """Whether the queue has no room now."""
-        picture = self.statistics()
-        return 0 < picture.maxsize <= picture.qsize
+        snapshot = self.statistics()
+        return 0 < snapshot.maxsize <= snapshot.qsize
 
     def join_thread(self) -> None:
         """Do nothing: there is no feeder thread, which `multiprocessing.Queue` has."""
@@ -308,8 +308,8 @@ class Queue(Handle, Generic[T]):
 
     def statistics(self) -> QueueStatistics:
         """Return sizes, counts of waiting threads, and state: a QueueStatistics."""
-        picture: QueueStatistics = self._call("statistics")
-        return picture
+        snapshot: QueueStatistics = self._call("statistics")
+        return snapshot
 
 
 class LifoQueue(Queue[T]):

@@ -50,7 +50,7 @@ class Pending:
         self._kind = RESULT
         self._payload: Any = None
         self._left = False
-        self._forsaken = False
+        self._abandoned = False
         self.voided = False  # the request must not take effect, and the server is told so
         self.number = 0
         self.over = False
@@ -84,7 +84,7 @@ class Pending:
     @property
     def abandoned(self) -> bool:
         """Whether `abandon` was called."""
-        return self._forsaken
+        return self._abandoned
 
     @property
     def gives_back(self) -> bool:
@@ -130,8 +130,8 @@ def _nothing(pending: Pending) -> None:
 class Requests:
     """The requests under way on one connection."""
 
-    def __init__(self, connection: End, shown: str) -> None:
-        self._stream = self.stream = ClientConnection(connection)
+    def __init__(self, end: End, shown: str) -> None:
+        self._connection = self.connection = ClientConnection(end)
         self.later = 0  # messages that a thread of their own has sent
         self._shown = shown
         self._numbers = itertools.count(1)
@@ -185,7 +185,7 @@ class Requests:
             return
         seconds = watch.patience()
         while not sent.wait(min(seconds, threading.TIMEOUT_MAX)):
-            seconds = watch.look(self._stream)
+            seconds = watch.look(self._connection)
 
     def _take_out(self, pending: Pending, sent: threading.Event | None) -> None:
         """Remove the message before it is sent; if its sending has begun, make the server forget the request."""
@@ -222,11 +222,11 @@ class Requests:
             self._sending = True
             try:
                 with suppress(OSError):
-                    self._stream.offer(message)
+                    self._connection.offer(message)
             finally:
                 self._sending = False
-                if self._stream.gone < self._stream.length:  # the server does not read now
-                    self._outgoing.appendleft((message[self._stream.gone :], threading.Event()))
+                if self._connection.gone < self._connection.length:  # the server does not read now
+                    self._outgoing.appendleft((message[self._connection.gone :], threading.Event()))
                 if self._outgoing:  # perhaps of a signal handler
                     self._see_to_rest()
             return None
@@ -256,7 +256,7 @@ class Requests:
                     return
                 message, sent = self._outgoing.popleft()
             with suppress(OSError):
-                self._stream.send(message)
+                self._connection.send(message)
             del message
             self.later += 1
             sent.set()
@@ -284,7 +284,7 @@ class Requests:
     def _send_now(self, message: bytes) -> bool:
         """Whether the message was sent. It is short, so it is sent whole or not at all."""
         try:
-            return self._stream.connection.send(message, socket.MSG_DONTWAIT) == len(message)
+            return self._connection.socket.send(message, socket.MSG_DONTWAIT) == len(message)
         except OSError as error:
             return not isinstance(error, BlockingIOError)  # if the connection has ended, nobody reads it
 
@@ -318,7 +318,7 @@ class Requests:
     def abandon(self, pending: Pending) -> None:
         """Do what `Pending.abandon` says."""
         if pending._kind != ERROR:
-            pending._forsaken = True
+            pending._abandoned = True
             self.cancel(pending)
             self.tell(pending._ident, "undo", (f"{pending._method}_whole", pending._args, None), pending._thread)
 
@@ -326,7 +326,7 @@ class Requests:
         error: BaseException | None = None
         try:
             while True:
-                message = self._stream.receive()
+                message = self._connection.receive()
                 number = number_of(message)
                 try:
                     kind, payload = content_of(message)
@@ -356,7 +356,7 @@ class Requests:
 
     def is_open(self) -> bool:
         """Whether the server has not ended the session yet."""
-        return self._gone is None and self._stream.connection.is_open()
+        return self._gone is None and self._connection.socket.is_open()
 
     def end_in_child(self) -> None:
         """Detach these requests in a forked child: the parent gets their answers, so nobody here must wait for one."""

@@ -172,12 +172,12 @@ class RWLock(Handle):
 
     def statistics(self) -> RWLockStatistics:
         """Return the writer, how many read and how many wait: an RWLockStatistics."""
-        picture: RWLockStatistics = self._call("statistics")
-        return picture
+        snapshot: RWLockStatistics = self._call("statistics")
+        return snapshot
 
     def __repr__(self) -> str:
         if self.closed:
             return super().__repr__()
-        picture = self.statistics()
-        held = f"readers={sum(picture.readers.values())}" if picture.writer is None else f"writer={picture.writer}"
+        snapshot = self.statistics()
+        held = f"readers={sum(snapshot.readers.values())}" if snapshot.writer is None else f"writer={snapshot.writer}"
         return f"<sharedkit.RWLock at {id(self):#x} name={self._name!r}: {held}>"

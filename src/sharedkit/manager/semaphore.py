@@ -116,14 +116,14 @@ class Semaphore(Structure):
 
     def statistics(self) -> SemaphoreStatistics:
         """Return the free permits, how many each process holds, and how many threads wait: a SemaphoreStatistics."""
-        picture: SemaphoreStatistics = self._call("statistics")
-        return picture
+        snapshot: SemaphoreStatistics = self._call("statistics")
+        return snapshot
 
     def __repr__(self) -> str:
         if self.closed:
             return super().__repr__()
-        picture = self.statistics()
-        shown = f"value={picture.value}" + (f"/{picture.bound}" if picture.bound is not None else "")
+        snapshot = self.statistics()
+        shown = f"value={snapshot.value}" + (f"/{snapshot.bound}" if snapshot.bound is not None else "")
         return f"<sharedkit.{self.kind} at {id(self):#x} name={self._name!r}: {shown}>"
 
 

@@ -85,8 +85,8 @@ class Set(SetFace, Handle):
 
     def statistics(self) -> DictStatistics:
         """Return the number of members and the attached processes at this moment: a DictStatistics."""
-        picture: DictStatistics = self._call("statistics")
-        return picture
+        snapshot: DictStatistics = self._call("statistics")
+        return snapshot
 
 
 def _entries(members: Iterable[Any]) -> list[tuple[Any, bytes | None, Any]]:

@@ -32,7 +32,7 @@ class Connection(Protocol):
     """One connection of the client: the bytes received and sent so far, and its socket."""
 
     @property
-    def connection(self) -> Any: ...
+    def socket(self) -> Any: ...
     @property
     def came(self) -> int: ...
     @property
@@ -44,7 +44,7 @@ class Client(Protocol):
 
     @property
     def shown(self) -> str: ...
-    def session_stream(self) -> Connection | None: ...
+    def session_connection(self) -> Connection | None: ...
     def sent_so_far(self) -> int: ...
     def ping(self) -> None: ...
 
@@ -86,18 +86,18 @@ class Watch:
         """Seconds until the first check is needed."""
         return max(LOOK, self._until - monotonic() - STILL)
 
-    def look(self, stream: Connection | None = None, end: socket.socket | None = None) -> float:
+    def look(self, connection: Connection | None = None, end: socket.socket | None = None) -> float:
         """Seconds until the next check. StandsStill if the time is over and the server is stopped.
 
-        `stream` is the connection of the call, and `end` its socket, if it has one; otherwise the session's are used.
+        `connection` is that of the call, and `end` its socket, if it has one; otherwise the session's are used.
         """
         now = monotonic()
         if now < self._until - STILL:
             return self._until - STILL - now
-        session = self._client.session_stream()
+        session = self._client.session_connection()
         if end is None:
-            own = stream or session
-            end = None if own is None else own.connection
+            own = connection or session
+            end = None if own is None else own.socket
         pid = 0 if end is None else pid_of_peer(end)
         if pid:
             self._judge(now, is_stopped(pid), LOOK)
@@ -109,7 +109,7 @@ class Watch:
                 )
             return LOOK
         if now >= self._until:
-            self._ask(now, stream, session)
+            self._ask(now, connection, session)
             if self._still >= SILENCE:
                 raise StandsStill(
                     f"the server at {self._client.shown} has said nothing for {SILENCE:g} s past the time of this call"
@@ -122,9 +122,10 @@ class Watch:
         self._still = self._still + min(passed, most) if stopped and self._moved else 0.0
         self._moved = stopped
 
-    def _ask(self, now: float, stream: Connection | None, session: Connection | None) -> None:
+    def _ask(self, now: float, connection: Connection | None, session: Connection | None) -> None:
         """Check over TCP: any traffic since the last check is a sign of life; after some, request more."""
-        moved = [(each.came, each.gone if each is stream else 0) for each in (stream, session) if each is not None]
+        both = (each for each in (connection, session) if each is not None)
+        moved = [(each.came, each.gone if each is connection else 0) for each in both]
         moved.append((self._client.sent_so_far(), 0))
         passed, self._last = now - self._last, now
         if moved != self._moved:

@@ -32,8 +32,8 @@ class _Value(Structure):
 
     def statistics(self) -> ArrayStatistics:
         """Return the type, the attached processes and the holder of the lock: an ArrayStatistics."""
-        picture: ArrayStatistics = self._call("statistics")
-        return picture
+        snapshot: ArrayStatistics = self._call("statistics")
+        return snapshot
 
 
 class RawValue(_Value, Handle):

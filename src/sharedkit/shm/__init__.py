@@ -6,15 +6,13 @@ from sharedkit._core.unsupported import why_absent
 from sharedkit.segments import attach
 from sharedkit.shm._array import Array
 from sharedkit.shm._barrier import Barrier
-from sharedkit.shm._semaphore import BoundedSemaphore
 from sharedkit.shm._condition import Condition
 from sharedkit.shm._dict import Dict
 from sharedkit.shm._event import Event
+from sharedkit.shm._lock import Lock, RLock
 from sharedkit.shm._queue import Queue
-from sharedkit.shm._lock import RLock
 from sharedkit.shm._rwlock import RWLock
-from sharedkit.shm._semaphore import Semaphore
-from sharedkit.shm._lock import Lock
+from sharedkit.shm._semaphore import BoundedSemaphore, Semaphore
 from sharedkit.shm.counter import Counter, Counters
 from sharedkit.shm.set import Set
 from sharedkit.shm.value import RawValue, Value

@@ -40,25 +40,25 @@ class ConditionState(State):
         if not self.lock.owned_by(call):
             raise RuntimeError("cannot wait on un-acquired lock")
         count = self.lock.release_all()
-        told = left = False
+        notified = left = False
         try:
-            told = yield Wait(self.asleep, timeout)
+            notified = yield Wait(self.asleep, timeout)
         except Cancelled:
             if self.lock.is_nobodys(call):
                 raise
             left = True
-        self.returning += told
+        self.returning += notified
         try:
-            torn, late = yield from self.lock.take_again(call, count)
+            poisoned, late = yield from self.lock.take_again(call, count)
         except Cancelled:
-            self._pass_on(told)
+            self._pass_on(notified)
             raise
         finally:
-            self.returning -= told
+            self.returning -= notified
         if left or late:
-            self._pass_on(told)
+            self._pass_on(notified)
             raise Cancelled(count)
-        return told, torn, count
+        return notified, poisoned, count
 
     def undo_wait(self, call: Call, result: tuple[bool, bool, int], *args: Any) -> None:
         """Pass the notification on; the lock stays with a living client that has left its wait."""
@@ -84,13 +84,13 @@ class ConditionState(State):
             n -= 1
             call.go_on(True)
 
-    def _pass_on(self, told: bool) -> None:
-        if told:
+    def _pass_on(self, notified: bool) -> None:
+        if notified:
             self._notify(1)
 
     def forget(self, session: Session) -> None:
         """Do nothing: the session's waits have ended before, and the lock is forgotten as a part."""
 
     def do_statistics(self, call: Call) -> ConditionStatistics:
-        lock = self.lock.picture()
+        lock = self.lock.snapshot()
         return ConditionStatistics(self.name, self.kind, lock, len(self.asleep), self.returning, self.attached())

@@ -3,7 +3,7 @@
 A call is a request that waits for its outcome. So a client that dies leaves it as any other wait, and its call is
 cancelled if no worker has begun it. The workers are those of an executor in shared memory, which is imported when it is
 first needed: placements do not import each other, and few servers have executors. That executor starts processes and
-takes locks, so the server's loop never calls it: one helper thread, the *foreman*, calls it in the order of the
+takes locks, so the server's loop never calls it: one helper thread, the *submitter*, calls it in the order of the
 requests.
 """
 
@@ -80,7 +80,7 @@ class ExecutorState(State):
     def __init__(self, name: str, spec: dict[str, Any], home: Home, initializer: bytes) -> None:
         super().__init__(name, spec)
         self._start = home, initializer
-        self._foreman = ThreadPoolExecutor(1, "sharedkit-foreman")
+        self._submitter = ThreadPoolExecutor(1, "sharedkit-submitter")
         self._jobs: dict[tuple[Session, str, int], Job] = {}
         self._ending = self._ended = False
         self._joiners = Line(lambda: self._ended)
@@ -110,11 +110,11 @@ class ExecutorState(State):
         """Have a call run; answers its outcome, None if it was cancelled."""
         job = Job()
         self._jobs[call.session, key, number] = job
-        self._foreman.submit(self._begin, job, call.channel.loop, packed, timeout)
+        self._submitter.submit(self._begin, job, call.channel.loop, packed, timeout)
         try:
             yield Wait(job.line)
         except Cancelled:
-            self._foreman.submit(job.cancel)
+            self._submitter.submit(job.cancel)
             raise
         finally:
             del self._jobs[call.session, key, number]
@@ -141,7 +141,7 @@ class ExecutorState(State):
         """Wait until the helper thread has called `do`, and answer its result."""
         loop = call.channel.loop
         line = Line(lambda: True)
-        asked = self._foreman.submit(do, *args)
+        asked = self._submitter.submit(do, *args)
         asked.add_done_callback(lambda _: loop.soon(line.release))
         yield Wait(line)
         return asked.result()
@@ -156,8 +156,8 @@ class ExecutorState(State):
         return job is not None and (yield from self._ask(call, job.is_running))
 
     def do_statistics(self, call: Call) -> Waiting[ExecutorStatistics]:
-        picture: ExecutorStatistics = yield from self._ask(call, lambda: self._executor.statistics())
-        return picture
+        snapshot: ExecutorStatistics = yield from self._ask(call, lambda: self._executor.statistics())
+        return snapshot
 
     # --- the end
 
@@ -191,9 +191,9 @@ class ExecutorState(State):
     def end(self, at_once: bool = False) -> None:
         if at_once:
             for job in self._jobs.values():
-                self._foreman.submit(job.cancel, True)
-        self._foreman.submit(self._end)
-        self._foreman.shutdown(wait=False)
+                self._submitter.submit(job.cancel, True)
+        self._submitter.submit(self._end)
+        self._submitter.shutdown(wait=False)
 
     def _end(self) -> None:
         if "_executor" in vars(self):

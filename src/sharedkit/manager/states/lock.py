@@ -15,7 +15,7 @@ __all__ = ["LockState", "RLockState"]
 
 
 class LockState(State):
-    """`owner` is the session that holds it, and `thread` its thread; `torn` is true from an owner's death on."""
+    """`owner` is the session that holds it, and `thread` its thread; `poisoned` is true from an owner's death on."""
 
     kind = "Lock"
     reentrant = False
@@ -26,7 +26,7 @@ class LockState(State):
         self.thread = 0
         self.count = 0
         self.since = 0.0
-        self.torn = False
+        self.poisoned = False
         self.waiting = Line(lambda: self.owner is None)
         self.lines = (self.waiting,)
 
@@ -52,7 +52,7 @@ class LockState(State):
     def _take_free(self, call: Call) -> tuple[bool, bool]:
         self._refuse_torn()
         self._take(call, 1)
-        return True, self.torn
+        return True, self.poisoned
 
     def undo_acquire(self, call: Call, got: tuple[bool, bool], *args: Any) -> None:
         if got[0] and self.owner is call.session and self.thread == call.thread:
@@ -61,7 +61,7 @@ class LockState(State):
                 self.owner = None
 
     def _refuse_torn(self) -> None:
-        if self.torn and self.owner is None and self.spec["on_owner_died"] == "raise":
+        if self.poisoned and self.owner is None and self.spec["on_owner_died"] == "raise":
             raise OwnerDiedError(
                 f"the owner of {self.kind} {self.name!r} died holding it; repair what it protects, "
                 "then call mark_consistent()"
@@ -74,7 +74,7 @@ class LockState(State):
         self.check_owned(call)
         self.count -= 1
         if not self.count:
-            self.torn = False
+            self.poisoned = False
             self.owner = None
 
     def check_owned(self, call: Call) -> None:
@@ -85,7 +85,7 @@ class LockState(State):
     def release_all(self) -> int:
         """Release it for a condition; answers how often it was held."""
         saved, self.count = self.count, 0
-        self.torn = False
+        self.poisoned = False
         self.owner = None
         return saved
 
@@ -107,10 +107,10 @@ class LockState(State):
                     raise
                 left = True
         self._take(call, count)
-        return self.torn, left
+        return self.poisoned, left
 
     def do_mark_consistent(self, call: Call) -> None:
-        self.torn = False
+        self.poisoned = False
 
     def do_is_owned(self, call: Call) -> bool:
         return self.owned_by(call)
@@ -120,10 +120,10 @@ class LockState(State):
         return self.release_all()
 
     def do_acquire_restore(self, call: Call, count: int) -> Waiting[bool]:
-        torn, left = yield from self.take_again(call, count)
+        poisoned, left = yield from self.take_again(call, count)
         if left:
             raise Cancelled
-        return torn
+        return poisoned
 
     def undo_acquire_restore_whole(self, call: Call, result: None, *args: Any) -> None:
         """Release the lock: its holder will never come back."""
@@ -132,13 +132,13 @@ class LockState(State):
 
     def forget(self, session: Session) -> None:
         if self.owner is session:
-            self.torn = True
+            self.poisoned = True
             self.owner, self.count = None, 0
 
     def do_statistics(self, call: Call) -> LockStatistics:
-        return self.picture()
+        return self.snapshot()
 
-    def picture(self) -> LockStatistics:
+    def snapshot(self) -> LockStatistics:
         """The result of `statistics()`."""
         owner = self.owner
         return LockStatistics(
@@ -147,7 +147,7 @@ class LockState(State):
             owner=None if owner is None else owner.pid,
             since=None if owner is None else self.since,
             waiting=len(self.waiting),
-            owner_died=self.torn,
+            owner_died=self.poisoned,
             count=self.count,
             attached=self.attached(),
         )

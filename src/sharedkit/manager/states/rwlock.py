@@ -25,7 +25,7 @@ class RWLockState(State):
         self.readers: dict[Session, int] = {}
         self.writer: Session | None = None
         self.since = 0.0
-        self.torn = False
+        self.poisoned = False
         self.owed = 0  # as many of the waiting readers go before the next writer
         self.to_write = Line(lambda: self.writer is None and not self.readers and not self.owed_now())
         self.to_read = Line(lambda: self.writer is None and (not self.to_write.calls or self.owed_now() > 0))
@@ -49,7 +49,7 @@ class RWLockState(State):
                 return False, False
             self.owed = max(self.owed - 1, 0)
         self.readers[call.session] = self.readers.get(call.session, 0) + 1
-        return True, self.torn
+        return True, self.poisoned
 
     def undo_acquire_read(self, call: Call, got: tuple[bool, bool], *args: Any) -> None:
         if got[0] and call.session in self.readers:
@@ -68,7 +68,7 @@ class RWLockState(State):
         if not self.to_write.ready() and (not blocking or not (yield wait)):
             return False, False
         self.writer, self.since = call.session, time()
-        return True, self.torn
+        return True, self.poisoned
 
     def undo_acquire_write(self, call: Call, got: tuple[bool, bool], *args: Any) -> None:
         if got[0] and self.writer is call.session:
@@ -78,13 +78,13 @@ class RWLockState(State):
         if self.writer is None:
             raise NotLockedError("release of a lock that nobody writes under")
         self.write_ends()
-        self.torn = False
+        self.poisoned = False
 
     def forget(self, session: Session) -> None:
         self.readers.pop(session, None)
         if self.writer is session:
             self.write_ends()
-            self.torn = True
+            self.poisoned = True
 
     def do_statistics(self, call: Call) -> RWLockStatistics:
         readers: dict[int, int] = {}
@@ -98,6 +98,6 @@ class RWLockState(State):
             readers=readers,
             waiting_readers=len(self.to_read),
             waiting_writers=len(self.to_write),
-            owner_died=self.torn,
+            owner_died=self.poisoned,
             attached=self.attached(),
         )
