@@ -115,6 +115,7 @@ class NotifyPastTheDead(Told):
 
     def enter(self) -> None:
         self.handle.acquire()
+        self.handle.statistics()  # from here on the file to ask about the dead one is open, whoever asked before
 
     def act(self) -> None:
         self.handle.notify()

@@ -95,6 +95,7 @@ static inline void sk_process_in_child(void) {
     sk_this_process.forks++;
     for (sk_loose *loose = sk_this_process.loose; loose != NULL; loose = loose->next) sk_let_go(loose->fd, loose->file);
     sk_this_process.loose = NULL;
+    sk_this_process.asks = 0; /* what a child does depends on no question of its parent: the sweeps step children */
     for (uint32_t i = 0; i < SK_ARENAS && !sk_this_process.wiped; i++)
         if (sk_this_process.arena[i] != NULL) memset(sk_this_process.arena[i], 0, SK_IDENTITIES * sizeof(sk_identity));
 }
