@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from exits import KINDS, LIMIT
 
+from sharedkit.compare.machine import gil_enabled
+
 PROGRAM = Path(__file__).with_name("exits.py")
-EXITS = int(os.environ.get("EXITS", "4"))
+EXITS = int(os.environ.get("EXITS", "2" if gil_enabled() else "4"))
 
 
 @pytest.mark.parametrize("placement", ["thread", "shm", "manager"])

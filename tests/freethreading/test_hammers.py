@@ -14,7 +14,7 @@ import pytest
 from sharedkit.compare.machine import gil_enabled
 
 PROGRAM = Path(__file__).with_name("hammers.py")
-SECONDS = float(os.environ.get("HAMMER_SECONDS", "1"))
+SECONDS = float(os.environ.get("HAMMER_SECONDS", "0.3" if gil_enabled() else "1"))
 HAMMERS = (
     "closing", "waiting", "showing", "forking", "collecting",
     "dropping", "viewing", "growing", "counting", "exchanging", "inserting", "valuing", "looping", "calling",

@@ -33,17 +33,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every header compiled by itself and every program of every kind, with -Wall -Wextra -Werror."""
-    out = HERE / "build" if os.access(HERE, os.W_OK) else tmp_path_factory.mktemp("kernels")
-    made = subprocess.run(
-        ["make", "-s", "-j2", "-C", str(HERE), f"OUT={out}"], capture_output=True, text=True, timeout=WATCHDOG
-    )
-    assert made.returncode == 0, made.stderr
-    return out
-
-
 def run(built: Path, kind: str, program: str, millis: int, polling: bool, seed: int) -> None:
     shared = kind == "thread"  # ThreadSanitizer sees races only within one mapping
     done = subprocess.run(
