@@ -1,0 +1,54 @@
+"""Limits that all workers of a web service share: requests a minute for each client, and uploads at the same time.
+
+Importing this module opens both structures by name, or makes them if there are none. `gunicorn.conf.py` and
+`asgi_service.py` import it in the master, so the limits last as long as the master and any worker do, through reloads too.
+Nobody unlinks them: the last process that ends removes them, and if every process was killed, the next start does. So
+`persist=True` is not needed: it would keep the limits when the whole service is down, and somebody would have to call
+`unlink()`.
+
+A running service and its successor must agree on the arguments, or the successor gets a ValueError from `exist_ok`:
+who changes them, changes the name as well.
+"""
+
+import os
+import time
+
+import sharedkit as sk
+from sharedkit.hashing import partition
+
+SERVICE = os.environ.get("SERVICE", "web-example")  # services that share a machine need different names
+PER_MINUTE = float(os.environ.get("REQUESTS_PER_MINUTE", "60"))
+BURST = 20
+
+INTERVAL = int(60e9 / PER_MINUTE)  # nanoseconds
+SLOTS = 1 << 16
+
+# For each client the time at which its allowance is whole again. The array never grows: clients are spread over the
+# slots by hash, and the few that share a slot share an allowance.
+_whole_at = sk.Array(SLOTS, "i8", name=f"{SERVICE}-requests", exist_ok=True)
+
+# A bounded semaphore gets the permits of a killed worker back.
+uploads = sk.BoundedSemaphore(1, name=f"{SERVICE}-uploads", exist_ok=True)
+
+
+def seconds_to_wait(client: str) -> float:
+    """0.0 if the client may make a request now, which then counts; else the seconds until it may.
+
+    This is the generic cell rate algorithm (ITU-T I.371). No lock is held, so a worker that dies here holds nobody up.
+    """
+    slot = int(partition([client], SLOTS)[0])
+    while True:
+        now = time.monotonic_ns()  # the same clock in every process of the machine
+        before = int(_whole_at[slot])
+        after = max(before, now) + INTERVAL
+        excess = after - now - BURST * INTERVAL
+        if excess > 0:
+            return excess / 1e9
+        if _whole_at.compare_exchange(slot, before, after):
+            return 0.0
+
+
+def close() -> None:
+    """Leave the limits, where a worker's end does not: uvicorn's workers end by a signal."""
+    _whole_at.close()
+    uploads.close()
