@@ -1,4 +1,4 @@
-"""Where these test modules find the helpers of the others."""
+"""Where these test modules find the applications, and the helpers of the other tests."""
 
 from __future__ import annotations
 
@@ -6,3 +6,4 @@ import sys
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1]))
+sys.path.append(str(Path(__file__).parents[2] / "examples" / "applications"))
