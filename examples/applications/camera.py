@@ -4,9 +4,9 @@
     python examples/applications/camera.py                # every frame: the camera waits when all places are taken
     python examples/applications/camera.py --newest       # a live view: a frame that nobody took in time is dropped
 
-A place is in the queue `free`, in the queue `ready`, or in the hands of one process, so nobody reads a frame that is being
-written. Each frame travels with its checksum, which proves it. A process that dies takes its place with it, so
-the main program ends the others then.
+A place is in the queue `free`, in the queue `ready`, or in the hands of one process, so no process reads a frame that
+another one writes. The checksum that travels with each frame proves it. If a process dies, the main program ends the
+others: the place that it had is lost.
 """
 
 import argparse

@@ -14,7 +14,8 @@ import pytest
 from conformance.watchdog import LIMIT
 from processes.programs import run
 
-APPLICATIONS = Path(__file__).parents[2] / "examples" / "applications"
+TESTS = Path(__file__).parents[1]
+APPLICATIONS = TESTS.parent / "examples" / "applications"
 
 start_methods = pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 
@@ -31,4 +32,4 @@ def application(name: str, *arguments: object, folder: str) -> str:
 
 def program(source: str, *arguments: object, folder: str) -> str:
     """What a program prints that may import the applications by name; its segments are in the folder."""
-    return run(source, *arguments, SHAREDKIT_DIR=folder, PYTHONPATH=str(APPLICATIONS))
+    return run(source, *arguments, SHAREDKIT_DIR=folder, PYTHONPATH=os.pathsep.join([str(APPLICATIONS), str(TESTS)]))

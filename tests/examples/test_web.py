@@ -57,7 +57,8 @@ class Service:
 
     def started(self) -> list[int]:
         """The process ids of all workers that have been started, in order."""
-        return [int(pid) for pid in re.findall(r"(?:Booting worker with pid: |Started server process \[)(\d+)", self.log)]
+        started = re.findall(r"(?:Booting worker with pid: |Started server process \[)(\d+)", self.log)
+        return [int(pid) for pid in started]
 
     def serves(self, workers: int) -> None:
         """Wait until so many workers have been started, and the service answers."""
@@ -89,7 +90,7 @@ class Service:
         assert "Traceback" not in self.log
 
     def has_ended(self) -> bool:
-        """Whether no worker is left; a worker of gunicorn looks for its master only after a request or half its timeout."""
+        """Whether no worker is left. A worker of gunicorn looks for its master after a request, or half its timeout."""
         self.answers()
         return all(is_gone(pid) for pid in self.started())
 
@@ -121,7 +122,7 @@ def is_gone(pid: int) -> bool:
 def exhaust(service: Service) -> None:
     """Let one client use up its allowance, and no more, from several threads."""
     statuses = in_threads([lambda: [service.request(client="127.0.0.1") for _ in range(BURST // 2)]] * 4)
-    assert Counter(sum(statuses, [])) == {200: BURST, 429: BURST}
+    assert Counter(itertools.chain(*statuses)) == {200: BURST, 429: BURST}
 
 
 def is_exhausted(service: Service) -> bool:

@@ -1,13 +1,13 @@
 """Limits that all workers of a web service share: requests a minute for each client, and uploads at the same time.
 
-Importing this module opens both structures by name, or makes them if there are none. `gunicorn.conf.py` and
-`asgi_service.py` import it in the master, so the limits last as long as the master and any worker do, through reloads too.
-Nobody unlinks them: the last process that ends removes them, and if every process was killed, the next start does. So
-`persist=True` is not needed: it would keep the limits when the whole service is down, and somebody would have to call
-`unlink()`.
+Importing this module opens both structures by name, or makes them if there are none (`exist_ok=True`). The master
+imports it, too, so the limits last as long as the master or any worker does, through every reload. Nobody unlinks them:
+the last process that ends removes them, and if all were killed, the next start does. `persist=True` would keep them
+while the service is down, until somebody calls `unlink()`.
 
-A running service and its successor must agree on the arguments, or the successor gets a ValueError from `exist_ok`:
-who changes them, changes the name as well.
+- A new master that starts while the old one runs (SIGUSR2) attaches to the same limits. If it asks for another size, it
+  gets a ValueError: change the name together with the arguments.
+- Workers of another user than the master's (`gunicorn --user`) need `mode=0o660` and a `group=` here.
 """
 
 import os
