@@ -1,6 +1,6 @@
 """How the tests run an application: as a user does, or by a few lines of a program that imports it.
 
-Either way it ends by itself, with status 0 and in silence.
+Either way it ends by itself, with status 0, and says nothing on stderr that is not expected.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ APPLICATIONS = TESTS.parent / "examples" / "applications"
 start_methods = pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 
 
-def application(name: str, *arguments: object, folder: str) -> str:
-    """What the application prints; its segments are in the folder."""
+def application(name: str, *arguments: object, folder: str, drawn: str = "") -> str:
+    """What the application prints; its segments are in the folder. `drawn` is in the last that it says on stderr."""
     done = subprocess.run(
         [sys.executable, str(APPLICATIONS / f"{name}.py"), *map(str, arguments)],
         capture_output=True, text=True, timeout=LIMIT, env={**os.environ, "SHAREDKIT_DIR": folder},
     )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, ""), f"{done.returncode}: {done.stdout}{done.stderr}"
+    assert done.returncode == 0, f"{done.returncode}: {done.stdout}{done.stderr}"
+    assert drawn in done.stderr.rpartition("\r")[2] if drawn else not done.stderr, done.stderr
     return done.stdout.strip()
 
 
