@@ -6,12 +6,15 @@
 
 A place is in the queue `free`, in the queue `ready`, or in the hands of one process, so no process reads a frame that
 another one writes. The checksum that travels with each frame proves it. If a process dies, the main program ends the
-others: the place that it had is lost.
+others, because the place that it had is lost; if the main program dies, they end by themselves.
 """
 
 import argparse
 import contextlib
 import multiprocessing
+import os
+import signal
+import threading
 from multiprocessing.connection import wait
 from queue import Empty
 from typing import NamedTuple
@@ -56,8 +59,20 @@ def position(number: int) -> tuple[int, int]:
     return number * 7 % HEIGHT, number * 11 % WIDTH
 
 
+def end_with_parent() -> None:
+    """Have this process end if the main program is killed: it would wait for ever for the other processes."""
+
+    def end() -> None:
+        if parent := multiprocessing.parent_process():
+            parent.join()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=end, daemon=True).start()
+
+
 def film(pipeline: Pipeline, frames: int, newest: bool) -> None:
     """The camera: noise, with one bright spot that moves."""
+    end_with_parent()
     noise = np.random.default_rng(0)
     for number in range(frames):
         place = pipeline.free.get()
@@ -73,6 +88,7 @@ def film(pipeline: Pipeline, frames: int, newest: bool) -> None:
 
 def look(pipeline: Pipeline) -> None:
     """A worker: find the bright spot."""
+    end_with_parent()
     for number, place, sent in pipeline.ready:
         image = pipeline.ring.ndarray[place]
         row, column = np.unravel_index(int(image.argmax()), image.shape)

@@ -54,3 +54,17 @@ def test_a_killed_process_ends_the_run_with_an_error(victim: str, folder: str) -
             print(error)
     """, victim, folder=folder)  # fmt: skip
     assert re.fullmatch(r"the processes ended with \[.*-9.*\]", said)
+
+
+def test_the_processes_end_with_a_main_program_that_is_killed(folder: str) -> None:
+    program("""
+        import os, camera, multiprocessing
+        from conformance.watchdog import until
+        from sharedkit import segments
+        main = multiprocessing.get_context("fork").Process(target=camera.run, args=(10_000_000, False, "fork"))
+        main.start()
+        children = f"/proc/{main.pid}/task/{main.pid}/children"
+        until(lambda: len(open(children).read().split()) == 1 + camera.WORKERS)
+        main.kill()
+        until(lambda: not segments.live(), what="the last one's end")
+    """, folder=folder)  # fmt: skip

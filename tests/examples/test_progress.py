@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
 from examples.applications import application, program, start_methods
-
-pytest.importorskip("tqdm")
 
 SHOWN = """
     import os, signal, sys

@@ -37,7 +37,6 @@ class Service:
     """A service on a port of the system's choice, in a session of its own that ends with the `with` statement."""
 
     def __init__(self, kind: str, name: str, home: Path, folder: Path = WEB) -> None:
-        pytest.importorskip("gunicorn" if kind == "gunicorn" else "uvicorn")
         own = {"BIND": "127.0.0.1:0", "PORT": "0", "SERVICE": name, "REQUESTS_PER_MINUTE": "0.001", "HOME": str(home)}
         self._log = home / f"{uuid.uuid4().hex}.log"
         with self._log.open("wb") as log:

@@ -5,8 +5,8 @@ imports it, too, so the limits last as long as the master or any worker does, th
 the last process that ends removes them, and if all were killed, the next start does. `persist=True` would keep them
 while the service is down, until somebody calls `unlink()`.
 
-- A new master that starts while the old one runs (SIGUSR2) attaches to the same limits. If it asks for another size, it
-  gets a ValueError: change the name together with the arguments.
+- gunicorn's workers have this module from the master: a change of it takes a new master (SIGUSR2), not a reload. The
+  new master attaches to the same limits. If it asks for another size, it gets a ValueError: change the name as well.
 - Workers of another user than the master's (`gunicorn --user`) need `mode=0o660` and a `group=` here.
 """
 
