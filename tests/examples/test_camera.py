@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 
 import pytest
-from examples.applications import application, program, start_methods
+from examples.applications import application, program
 
 FRAMES = 100
 
 
-@start_methods
-@pytest.mark.parametrize("mode", ["every", "newest"])
+@pytest.mark.parametrize(
+    ("method", "mode"), [("fork", "every"), ("fork", "newest"), ("spawn", "every"), ("forkserver", "newest")]
+)
 def test_no_frame_is_torn_and_none_is_seen_twice(method: str, mode: str, folder: str) -> None:
     options = ["--newest"] if mode == "newest" else []
     said = application("camera", "--frames", FRAMES, "--start-method", method, *options, folder=folder)

@@ -69,11 +69,14 @@ class Service:
             return self.request() == 200
         return False
 
-    def request(self, method: str = "GET", client: str | None = None) -> int:
-        """The status of the answer; a client of its own, unless one is named, has its whole allowance."""
+    def request(self, method: str = "GET", client: str | None = None, body: bytes | None = None) -> int:
+        """The status of the answer; a client of its own, unless one is named, has its whole allowance.
+
+        No body for a request that is refused: the server closes such a connection without reading it.
+        """
         connection = self.connect(client)
         with contextlib.closing(connection):
-            connection.request(method, "/", b"a picture" if method == "PUT" else None)
+            connection.request(method, "/", body)
             return connection.getresponse().status
 
     def connect(self, client: str | None = None) -> http.client.HTTPConnection:
@@ -174,7 +177,7 @@ def test_a_worker_that_is_killed_during_an_upload_holds_nobody_up(kind: str, nam
             connection.getresponse()
         connection.close()
         service.serves(3)
-        assert service.request("PUT") == 200
+        assert service.request("PUT", body=b"a picture") == 200
         assert is_exhausted(service)
         service.stop()
 

@@ -49,6 +49,6 @@ def seconds_to_wait(client: str) -> float:
 
 
 def close() -> None:
-    """Leave the limits, where a worker's end does not: uvicorn's workers end by a signal."""
+    """Close both, in a worker that ends by a signal, as uvicorn's do; else the next start has to remove them."""
     _whole_at.close()
     uploads.close()
