@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 import numpy as np
 from data_loader import Loader
@@ -25,6 +26,12 @@ class Numbers:
     def __getitem__(self, index: int) -> np.ndarray:
         self.reads.add()
         return np.full(3, index)
+
+
+class Slow(Numbers):
+    def __getitem__(self, index: int) -> np.ndarray:
+        time.sleep(0.005)
+        return super().__getitem__(index)
 
 
 class Faulty(Numbers):

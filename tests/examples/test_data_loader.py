@@ -40,16 +40,18 @@ def test_no_more_than_the_limit_is_prepared_ahead(folder: str) -> None:
     """, folder=folder) == "done"  # fmt: skip
 
 
-def test_a_loop_may_end_early_and_the_next_one_is_right(folder: str) -> None:
+def test_a_loop_that_ends_early_leaves_no_worker_writing_and_the_next_one_is_right(folder: str) -> None:
     assert program("""
         from data_loader import Loader
-        from examples.datasets import Numbers, check
-        with Loader(Numbers(), 8, method="fork") as loader:
-            for _ in range(5):
-                for batch in loader:
-                    break
-            print(sorted(index for batch in loader for index in check(*batch)) == list(range(50)))
-    """, folder=folder) == "True"  # fmt: skip
+        from examples.datasets import Slow, check
+        with Loader(Slow(), 8, method="fork") as loader:
+            for batch in loader:
+                break
+            reads = loader.dataset.reads.value
+            assert reads % 8 == 0 and loader.pool.statistics().running == 0
+            assert sorted(index for batch in loader for index in check(*batch)) == list(range(50))
+            print(loader.dataset.reads.value - reads)
+    """, folder=folder) == "50"  # fmt: skip
 
 
 def test_an_exception_in_a_worker_arrives_in_the_loop(folder: str) -> None:
