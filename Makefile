@@ -47,7 +47,7 @@ help:
 compare: $(VENV)/with-compare
 	@"$(PY)" -m sharedkit compare $(ARGS)
 
-test: $(VENV)/with-test $(VENV)/with-compare $(VENV)/tools-types
+test: $(VENV)/with-test $(VENV)/with-compare $(VENV)/tools-types $(VENV)/tools-examples
 	@"$(PY)" -m pytest -q -m "not stress" $(or $(ARGS),tests)
 
 test-all:

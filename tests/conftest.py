@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
+import tempfile
+from collections.abc import Iterator
 
 import hypothesis
+import pytest
 
 # How long an example takes is the machine's matter.
 hypothesis.settings.register_profile(
@@ -22,3 +26,11 @@ def pytest_collection_finish() -> None:
     """Thousands of tests are there to stay: no collection has to look through them, no forked child to copy them."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture
+def folder() -> Iterator[str]:
+    """One of its own for segments, in which nothing is left."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="tests-") as path:
+        yield path
+        assert os.listdir(path) == []
