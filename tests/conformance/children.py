@@ -144,6 +144,18 @@ def try_to_take(lock: Any) -> tuple[bool, bool]:
     return lock.acquire(False), lock.acquire(timeout=0.05)
 
 
+def ends_of(rw: Any) -> list[bool]:
+    """Whether a process that neither reads nor writes may end what another began, side by side."""
+    ended = []
+    for end in (rw.release_read, rw.release_write, rw.reader.release, rw.writer.release):
+        try:
+            end()
+            ended.append(True)
+        except sk.NotLockedError:
+            ended.append(False)
+    return ended
+
+
 def take_and_keep(lock: Any, held: Any, go: Any) -> None:
     lock.acquire()
     held.put("held")

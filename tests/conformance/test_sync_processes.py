@@ -125,6 +125,15 @@ def test_processes_never_read_half_of_a_write(make_rwlock: Make, start_method: s
     assert (torn, first.value, second.value) == ([0, 0], 300, 300)
 
 
+@each_method
+def test_no_process_ends_the_reading_or_writing_of_another(make_rwlock: Make, start_method: str) -> None:
+    rw = make_rwlock()
+    for side in (rw.reader, rw.writer):
+        with side:
+            assert Child(start_method, children.ends_of, rw).result() == [False] * 4
+            assert side.locked()
+
+
 UNRELATED = """
 import sys
 import sharedkit as sk

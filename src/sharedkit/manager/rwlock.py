@@ -150,7 +150,7 @@ class RWLock(Handle):
 
     @giving
     def release_write(self, request: Request) -> None:
-        """End writing; NotLockedError if nobody writes."""
+        """End writing; NotLockedError if this process does not write."""
         self._call("release_write", request=request)
 
     @property

@@ -43,7 +43,8 @@ class Lockable(Protocol):
 class Lock(Lockable, Structure, Protocol):
     """`threading.Lock`: any thread may release it.
 
-    When a process dies while it holds the lock, the next waiter takes the lock over and is told about the death.
+    When a process dies while it holds the lock, the next process takes the lock over and gets an OwnerDiedWarning; with
+    `on_owner_died="raise"` every `acquire` raises OwnerDiedError instead, until `mark_consistent()`.
     """
 
     def __init__(
@@ -153,10 +154,13 @@ class BoundedSemaphore(Semaphore, Protocol):
 
 
 class RWLock(Handle, Protocol):
-    """A lock that many readers or one writer can hold; waiting writers go before waiting readers.
+    """A lock that many readers or one writer can hold; the process holds it, not the thread.
 
-    A read lock cannot be upgraded, and a reader must not acquire it a second time: a writer that comes in between waits
-    for the first read to end, and the second read waits for the writer.
+    Waiting writers go before waiting readers. Writers that never pause do not keep readers out: in the process's own
+    memory and in shared memory a reader that has waited for 1 ms goes before the next writer; behind a server the
+    readers that wait when a writer ends do. A read lock cannot be upgraded, and a reader must not acquire it a second
+    time: a writer that comes in between waits for the first read to end, and the second read waits for the writer. When
+    a writer dies, everybody who reads or writes gets an OwnerDiedWarning until a writer has released in order.
     """
 
     def __init__(
@@ -181,7 +185,7 @@ class RWLock(Handle, Protocol):
     ) -> bool: ...
 
     def release_write(self) -> None:
-        """End writing; NotLockedError if nobody writes."""
+        """End writing; NotLockedError if this process does not write."""
 
     @property
     def reader(self) -> Lockable:

@@ -75,8 +75,8 @@ class RWLockState(State):
             self.write_ends()
 
     def do_release_write(self, call: Call) -> None:
-        if self.writer is None:
-            raise NotLockedError("release of a lock that nobody writes under")
+        if self.writer is not call.session:
+            raise NotLockedError("release of a lock that this process does not write under")
         self.write_ends()
         self.poisoned = False
 
