@@ -15,6 +15,7 @@ from collections.abc import Callable
 from multiprocessing import current_process
 from typing import Any
 
+from sharedkit._core.weak_sets import members
 from sharedkit.errors import ServerGoneError
 from sharedkit.manager._client_connection import ClientConnection
 from sharedkit.manager._exchange import Request, call
@@ -146,7 +147,7 @@ class Client:
             self.epoch += 1
             self.released = deque()
             self._requests = None
-            for connection in list(self._open):
+            for connection in members(self._open):
                 connection.hang_up()
             self._open.clear()
 
@@ -280,8 +281,8 @@ class Client:
             self._inherited = _Inherited(self._ident, ticket)
         if self._inherited is not None:
             self.released.clear()  # structures that are not open in this child were not handed on to it
-            self._inherited.idents = [each._ident for each in list(self.handles.values()) if each._client is self]
-        for connection in list(self._open):
+            self._inherited.idents = [each._ident for each in members(self.handles.values()) if each._client is self]
+        for connection in members(self._open):
             connection.close()
         self._open = weakref.WeakSet()
         if self._inherited is not None and not COOPERATIVE:  # a fork under gevent has no hub yet
@@ -309,7 +310,7 @@ _forking: dict[int, list[tuple[Client, str]]] = {}
 def _before_fork() -> None:
     mine = _forking[threading.get_ident()] = []
     error: BaseException | None = None
-    for client in _all_clients():
+    for client in members(_clients):
         try:
             mine.append((client, secrets.token_hex(8)))
             client.before_fork(mine[-1][1])
@@ -317,14 +318,6 @@ def _before_fork() -> None:
             error = end
     if error is not None:
         raise error
-
-
-def _all_clients() -> list[Client]:
-    while True:
-        try:
-            return list(_clients)
-        except RuntimeError:  # another thread has just made a client
-            continue
 
 
 def _after_fork_in_parent() -> None:

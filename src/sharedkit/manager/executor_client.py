@@ -19,6 +19,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from sharedkit._core.background import background
+from sharedkit._core.weak_sets import members
 from sharedkit.errors import ClosedError, ExecutorGoneError, ServerGoneError, SharedkitError
 from sharedkit.executors.future import Future
 from sharedkit.manager.arguments import plain
@@ -184,7 +185,7 @@ class ExecutorClient:
 def _at_exit() -> None:
     """Wait for all calls before the interpreter joins its threads: calls still run, as in concurrent.futures."""
     _ending.set()
-    for executor_client in list(_executor_clients):
+    for executor_client in members(_executor_clients):
         if executor_client.pid == os.getpid():
             with suppress(SharedkitError):
                 executor_client.join()

@@ -16,6 +16,7 @@ from operator import index
 from typing import Any
 
 from sharedkit._core.stopped_processes import is_stopped
+from sharedkit._core.weak_sets import members
 from sharedkit.errors import ServerGoneError
 from sharedkit.manager.client import Client
 from sharedkit.segments import checked_name
@@ -199,7 +200,7 @@ def _after_fork_in_child() -> None:
     """Replace the locks in a child: other threads of the parent, which the child does not have, may have held them."""
     global _lock
     _lock = threading.RLock()
-    for each in list(_placements):
+    for each in members(_placements):
         each._starting = threading.RLock()
 
 

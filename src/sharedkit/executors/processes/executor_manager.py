@@ -16,6 +16,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from sharedkit._core.background import background
+from sharedkit._core.weak_sets import members
 from sharedkit.errors import ExecutorBroken, ShutDown, WorkerDied
 from sharedkit.executors.future import Future
 from sharedkit.executors.processes import task_claims
@@ -370,7 +371,7 @@ class _Exit:
 
     def come(self) -> None:
         self.came = True
-        for executor_manager in list(EXECUTOR_MANAGERS):
+        for executor_manager in members(EXECUTOR_MANAGERS):
             executor_manager.shutdown()
 
 
@@ -380,7 +381,7 @@ _exit = _Exit()
 def _after_fork() -> None:
     """Detach a child's executors: they belong to the parent, whose threads may have held the locks."""
     _exit.came = False
-    for executor_manager in list(EXECUTOR_MANAGERS):
+    for executor_manager in members(EXECUTOR_MANAGERS):
         executor_manager._foreign = True
         executor_manager._lock, executor_manager.settling = threading.RLock(), threading.RLock()
 
