@@ -43,6 +43,7 @@ cdef extern from "structures/sk_array.h" nogil:
 KIND_ARRAY = 5
 LARGEST = SK_LARGEST // 2
 LOCK_AT = 0         # in the body: see sk_array.h
+cdef object NDARRAY = np.ndarray
 
 
 cdef uint64_t room_left():
@@ -350,6 +351,9 @@ cdef class Array(Handle):
             closed(self)
         array = self.array
         elements.require_number()
+        if type(indices) is NDARRAY and array.ndim == 1 and (type(values) is int or type(values) is float):
+            if elements.add_one_many(indices, values):
+                return
         positions = scatter.positions_of(array.shape, indices)
         if type(values) is not int and type(values) is not float:
             values = scatter.summands_of(array.dtype, values, positions.shape)

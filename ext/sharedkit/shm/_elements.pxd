@@ -31,6 +31,7 @@ cdef class Elements:
     cdef object add(self, Py_ssize_t place, object n)
     cdef bint exchange_if(self, Py_ssize_t place, object expected, object desired) except -1
     cdef int add_many(self, object positions, object values) except -1
+    cdef bint add_one_many(self, object indices, object value) except -1
     cdef int add_values(self, Py_buffer *where, object values) except -1
     cdef int add_to(self, Py_buffer *where, const void *values, uint64_t step) except -1
     cdef uint64_t add_each(self, const int64_t *indices, uint64_t n, const void *values, uint64_t step) except? 0

@@ -1,7 +1,7 @@
 # cython: language_level=3
 """The elements of an array: atomic steps on them by flat position, and the memory that views use."""
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_RECORDS_RO, PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
 from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_AsUnsignedLongLong
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -159,6 +159,24 @@ cdef class Elements:
         finally:
             PyBuffer_Release(&where)
         return 0
+
+    cdef bint add_one_many(self, object indices, object value) except -1:
+        """Do the same for an array of int64 that needs no conversion, and an int or a float; otherwise do nothing, and
+        return whether it was done. This takes a fifth of what it takes NumPy to say so much of an array."""
+        cdef Py_buffer where
+        cdef uint64_t one = 0
+        cdef bint ready
+        PyObject_GetBuffer(indices, &where, PyBUF_RECORDS_RO)
+        try:
+            ready = where.ndim == 1 and where.itemsize == sizeof(int64_t) and where.strides[0] == sizeof(int64_t)
+            ready = ready and (where.format[0] == c"l" or where.format[0] == c"q") and where.format[1] == 0
+            if ready and <size_t>where.buf % sizeof(int64_t) == 0:
+                self.bits_of(value, &one)
+                self.add_to(&where, &one, 0)
+                return True
+        finally:
+            PyBuffer_Release(&where)
+        return False
 
     cdef int add_values(self, Py_buffer *where, object values) except -1:
         cdef Py_buffer what
