@@ -28,7 +28,7 @@ typedef struct sk_segment {
     sk_seats seats;
     sk_waiter waiter;
     unsigned char *base; /* first mapping: header, seats and control words; holds the presence; stays until the end */
-    uint64_t base_len;
+    uint64_t base_len;   /* of a copy (sk_copy.h): as long as the file was */
     bool persist;
     bool left;           /* the process only looks, or is ending: it takes no seat (any more) */
     uint32_t trust;      /* see sk_door.h */
@@ -187,6 +187,7 @@ static inline int sk_segment_map(sk_segment *s, int fd, uint64_t size, uint64_t 
 static inline int sk_segment_remap(sk_segment *s, uint64_t end) {
     sk_file file;
     int rc = SK_BUSY;
+    if (s->seats.reads) return SK_CORRUPT; /* a copy has all there was */
     for (int cuts = 0; rc == SK_BUSY && cuts < SK_CUTS; cuts++) {
         int fd = sk_segment_open(s);
         if (fd < 0) return sk_system(fd);
