@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from sharedkit.commands.options import Seconds
 from sharedkit.commands.participants import ProcessFacts, facts_of, wait_documents
 from sharedkit.commands.text import CommandError, ago, clock, say, shown
 from sharedkit.commands.waitgraph import Block, Deadlock, deadlocks, lasting
@@ -27,7 +28,7 @@ DEADLOCK = 1  # the exit code
 @click.option(
     "--for",
     "span",
-    type=click.FloatRange(0.01, 3600),
+    type=Seconds(0.01),
     default=0.25,
     show_default=True,
     metavar="SECONDS",
