@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from click.testing import CliRunner, Result
+
 import sharedkit as sk
 from sharedkit import segments
 from sharedkit._core.segment import FOLDER

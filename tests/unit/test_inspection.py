@@ -75,8 +75,10 @@ def told_by(call: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def looked(name: str) -> tuple[Any, bool]:
+    """What a look shows, and whether a mapping or a descriptor is left of it."""
     found = inspection.inspect(name)
-    return found, name in Path("/proc/self/maps").read_text()
+    opened = [os.readlink(each) for each in Path("/proc/self/fd").iterdir() if each.exists()]
+    return found, name in Path("/proc/self/maps").read_text() or str(path_of(name)) in opened
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -84,12 +86,12 @@ def test_a_stranger_sees_what_statistics_tells_and_changes_nothing(kind: str, na
     with closing(taken(KINDS[kind](name))) as it:
         told = it.statistics()
         before, used = path_of(name).read_bytes(), path_of(name).stat().st_mtime_ns
-        found, mapped = told_by(looked, name)
+        found, left = told_by(looked, name)
         assert path_of(name).read_bytes() == before
         assert path_of(name).stat().st_mtime_ns == used
         assert found.statistics == told
         assert found.users == (os.getpid(),)
-        assert not mapped
+        assert not left
         assert not found.orphan
         if kind == "Queue":
             assert (found.length, found.passed) == (2, (2, 0))
@@ -120,9 +122,9 @@ def test_a_condition_shows_the_lock_that_it_was_given_without_attaching_it(name:
     with closing(sk.Lock(name=f"{name}-lock")) as lock, closing(sk.Condition(lock, name=name)) as condition:
         told = condition.statistics()
         before = path_of(f"{name}-lock").read_bytes()
-        found, mapped = told_by(looked, name)
+        found, left = told_by(looked, name)
         assert path_of(f"{name}-lock").read_bytes() == before
-    assert not mapped
+    assert not left
     assert found.statistics == told
     assert found.statistics.lock.name == f"{name}-lock"
 

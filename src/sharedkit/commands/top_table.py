@@ -20,7 +20,7 @@ __all__ = ["HEADS", "Row", "table_of"]
 HEADS = 2  # lines above the first row
 GAP = 3  # blanks between two columns
 LEAST_NAME = 8  # characters of a name, even where that leaves no room for other columns
-MOST_HOLDERS = 40  # characters
+LEAST_HOLDERS, MOST_HOLDERS = 12, 40  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +126,8 @@ def table_of(rows: list[Row], width: int, order: str) -> Table:
     room = width - min(needed["name"], max(LEAST_NAME, width // 4))
     chosen = {"name"}
     for name in COLUMNS:
+        if name == "held by" and room >= LEAST_HOLDERS + GAP:
+            needed[name] = min(needed[name], room - GAP)
         if needed[name] + GAP <= room:
             chosen.add(name)
             room -= needed[name] + GAP
