@@ -32,6 +32,7 @@ import sharedkit as sk
 from sharedkit import segments
 from sharedkit._core.segment import FOLDER
 from sharedkit.commands.root import root
+from sharedkit.commands.text import ago, clock
 from sharedkit.commands.top import View
 from sharedkit.commands.top_table import Row, table_of
 from sharedkit.shm.inspection import inspect
@@ -295,6 +296,26 @@ def test_a_wide_terminal_shows_all_and_a_narrow_one_what_matters_most() -> None:
     (queue,) = (line for line in wide if line.startswith("images"))
     assert queue.split() == ["images", "Queue", "6.00", "MB", "3", "3", "1.23", "k", "1.23", "k", "?"]
     assert "\u202e" not in "".join(wide)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (-0.01, "0.0 s"),
+        (3.21, "3.2 s"),
+        (59.96, "1 min 0 s"),
+        (250, "4 min 10 s"),
+        (7500, "2 h 5 min"),
+        (3e5, "3 d 11 h"),
+    ],
+)
+def test_a_span_of_time_has_one_or_two_units(seconds: float, said: str) -> None:
+    assert ago(seconds) == said
+
+
+def test_a_moment_of_another_day_has_its_date() -> None:
+    assert clock(1e9, 1e9 + 1).count(":") == 2
+    assert clock(1e9, 1e9 + 86400 * 3).startswith("2001-09-")
 
 
 def test_the_orders_put_first_what_one_looks_for() -> None:

@@ -22,6 +22,7 @@ from watchdog import Child, until
 
 import sharedkit as sk
 from sharedkit import segments
+from sharedkit._core import segment as core
 from sharedkit._core.segment import FOLDER
 from sharedkit.commands.root import root
 from sharedkit.commands.waitgraph import Block, deadlocks
@@ -172,6 +173,17 @@ def test_a_queue_says_that_it_does_not_count_its_waiters(name: str) -> None:
         finally:
             child.end()
     assert "threads may wait for an item: a Queue does not count them" in done.output
+
+
+def test_a_segment_that_cannot_be_looked_at_is_counted_and_a_folder_that_is_gone_is_a_sentence(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path_of(name).write_bytes(b"no segment" * 1000)
+    assert "segments that cannot be looked at: " in why().output
+    monkeypatch.setattr(core, "FOLDER", str(tmp_path / "none"))
+    done = why()
+    assert done.exit_code == 2
+    assert done.output.endswith("No such file or directory; SHAREDKIT_DIR names another folder\n")
 
 
 @pytest.mark.parametrize("bad", ["unknown", "../etc/passwd", ""])

@@ -19,7 +19,7 @@ __all__ = ["root"]
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(sharedkit.__version__, prog_name="sharedkit")
 def root() -> None:
-    """Shared state for programs of many threads and processes: measure it, look at it, remove it, serve it; hash files."""
+    """Shared state for programs of many threads and processes: measure, watch, remove and serve it; hash files."""
 
 
 for command in (compare, doctor, hash_command, ls, rm, serve, top, why):

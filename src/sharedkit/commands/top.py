@@ -16,12 +16,13 @@ from rich.live import Live
 from rich.text import Text
 
 from sharedkit._core.segment import FOLDER
+from sharedkit.commands.folder import look_around
 from sharedkit.commands.keyboard import Keyboard
 from sharedkit.commands.options import Seconds
 from sharedkit.commands.participants import facts_of, wait_documents
 from sharedkit.commands.text import CommandError, plain_line, say, shown
 from sharedkit.commands.top_table import HEADS, Row, table_of
-from sharedkit.shm.inspection import Inspection, Trouble, inspect_all, rates
+from sharedkit.shm.inspection import Inspection, Trouble, rates
 
 __all__ = ["top"]
 
@@ -79,10 +80,7 @@ class Looks:
     def again(self) -> None:
         """Look again."""
         self.before = {each.name: each for each in self.now if isinstance(each, Inspection)}
-        try:
-            self.now = inspect_all()
-        except OSError as error:
-            raise CommandError(f"{FOLDER}: {say(error)}; SHAREDKIT_DIR names another folder") from None
+        self.now = look_around()
         self.taken = time.monotonic()
 
     def rates(self, each: Inspection) -> tuple[float, float] | None:

@@ -10,12 +10,12 @@ from typing import Any
 
 import click
 
+from sharedkit.commands.folder import look_around, look_at
 from sharedkit.commands.options import Seconds
 from sharedkit.commands.participants import ProcessFacts, facts_of, wait_documents
-from sharedkit.commands.text import CommandError, ago, clock, say, shown
+from sharedkit.commands.text import ago, clock, say, shown
 from sharedkit.commands.waitgraph import Block, Deadlock, deadlocks, lasting
-from sharedkit.errors import SharedkitError
-from sharedkit.shm.inspection import Holder, Inspection, Process, Trouble, inspect, inspect_all
+from sharedkit.shm.inspection import Holder, Inspection, Process, Trouble, Wait
 
 __all__ = ["why"]
 
@@ -45,13 +45,13 @@ def why(context: click.Context, name: str | None, as_json: bool, span: float) ->
     """
     _facts.cache_clear()
     if name is not None:
-        _look_at(name)
-    before = _readable(inspect_all())
+        look_at(name)
+    before = _readable(look_around())
     time.sleep(span)
-    found = inspect_all()
+    found = look_around()
     now = _readable(found)
     if name is not None and name not in now:
-        now[name] = _look_at(name)  # raises, if it has ended meanwhile
+        now[name] = look_at(name)  # raises, if it has ended meanwhile
     blocks = lasting(before.values(), now.values())
     circles = deadlocks(blocks, lambda process: _facts(process).threads)
     if name is None:
@@ -60,24 +60,16 @@ def why(context: click.Context, name: str | None, as_json: bool, span: float) ->
         chosen = _followed(name, now, blocks)
         circles = [each for each in circles if any(block.structure in chosen for block in each.waits)]
     structures = [now[each] for each in chosen]
+    unreadable = {each.name: say(each.error) for each in found if isinstance(each, Trouble)}
     if as_json:
-        unreadable = {each.name: say(each.error) for each in found if isinstance(each, Trouble)}
         click.echo(json.dumps(_document(structures, circles, unreadable, span), indent=2))
     else:
         for line in _text(structures, chosen, before, circles, span):
             click.echo(shown(line))
+        if unreadable:
+            click.echo(f"segments that cannot be looked at: {len(unreadable)}; `sharedkit top --once` says why")
     if circles:
         context.exit(DEADLOCK)
-
-
-def _look_at(name: str) -> Inspection:
-    """One structure. CommandError that says why it cannot be looked at."""
-    try:
-        return inspect(name)
-    except FileNotFoundError:
-        raise CommandError(f"no segment is named {shown(name)!r}: `sharedkit ls` lists those that there are") from None
-    except (SharedkitError, OSError, ImportError, ValueError) as error:
-        raise CommandError(f"{shown(name)}: {say(error)}") from None
 
 
 def _readable(found: Iterable[Inspection | Trouble]) -> dict[str, Inspection]:
@@ -121,7 +113,8 @@ def _text(
     if not structures:
         yield f"no wait lasts: no process waited for the same thing in two looks, {span:g} s apart"
     for each in structures:
-        where = f", where pid {' and '.join(map(str, led_by[each.name]))} waits" if led_by[each.name] else ""
+        pids = " and ".join(map(str, led_by[each.name]))
+        where = f", where pid {pids} wait{'s' * (len(led_by[each.name]) == 1)}" if pids else ""
         yield f"{each.kind} {each.name!r}{where}: {each.state}"
         lines = list(_lines(each, before.get(each.name)))
         yield from lines or ["  nobody holds it and nobody waits for it"]
@@ -139,7 +132,7 @@ def _lines(each: Inspection, before: Inspection | None) -> Iterator[str]:
         for holder in wait.holders:
             if holder not in told and (not wait.brief or holder in earlier):
                 told.add(holder)
-                yield f"  {_holder_text(holder)}"
+                yield f"  {_holder_text(holder, wait)}"
         for process, threads in wait.waiters.items():
             some = "1 thread" if threads == 1 else f"{threads} threads"
             verb = "waits" if threads == 1 else "wait"
@@ -148,9 +141,11 @@ def _lines(each: Inspection, before: Inspection | None) -> Iterator[str]:
             yield f"  threads may wait {wait.what}: a {each.kind} does not count them"
 
 
-def _holder_text(holder: Holder) -> str:
+def _holder_text(holder: Holder, wait: Wait) -> str:
+    if holder.process is None and wait.brief:
+        return "a process has died in the middle of an operation: the next operation repairs what it left"
     if holder.process is None:
-        return f"a process that has died {holder.how} it: the next one that takes it gets it, and is told of the death"
+        return "a process that has died holds it: the next one that takes it gets it, and is told of the death"
     text = f"pid {holder.process.pid} {holder.how} it"
     if holder.times > 1:
         text += f" {holder.times} times"
