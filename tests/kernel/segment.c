@@ -110,8 +110,8 @@ static void copied(void) {
     memset(partly, SK_COPY_WHOLE, sizeof partly);
     partly[plan.kind] = 0; /* param[0] is 1, which lies in the header: too little, so all is copied */
     sk_segment s, t, c;
-    create(&s, &plan);
-    sk_segment_sit(&s);
+    CHECK(sk_segment_create(&s, FOLDER, path, &plan) == SK_OK);
+    sit(&s);
     for (int i = 0; i < 2; i++) {
         CHECK(sk_segment_copy(&c, path, i == 0 ? whole : partly) == SK_OK);
         CHECK(((life *)sk_body_of(&c))->entered == 1000 && memcmp(c.base, s.base, s.base_len) == 0);
