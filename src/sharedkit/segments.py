@@ -418,7 +418,8 @@ def kind_of(segment: Segment) -> Kind | None:
 def copy_segment(name: str) -> Segment:
     """A private copy of the segment `name` without its contents: nothing that is done with it reaches the segment.
 
-    Raises FileNotFoundError, LayoutError, CorruptSegmentError, OutOfSharedMemory, OSError.
+    Raises FileNotFoundError, LayoutError, CorruptSegmentError, OutOfSharedMemory, OSError; ValueError for a name that
+    no structure can have, or if too much would have to be copied.
     """
     path = _path_of(name)
     try:

@@ -135,6 +135,7 @@ static void copied(void) {
     CHECK(fd >= 0 && ftruncate(fd, SK_PAGE) == 0); /* a stranger did that: refused, and no bus error */
     close(fd);
     CHECK(sk_segment_copy(&c, other, whole) == SK_CORRUPT && c.maps == 0);
+    CHECK(truncate(other, (off_t)(SK_COPY_MOST + 1)) == 0 && sk_segment_copy(&c, other, whole) == SK_TOO_LARGE);
     sk_segment_abandon(&t);
     CHECK(sk_segment_copy(&c, other, whole) == SK_GONE);
     CHECK(chmod(path, 0666) == 0 && sk_segment_attach(&t, path, SK_TRUST_GROUP, true) == SK_UNTRUSTED);

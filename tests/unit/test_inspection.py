@@ -288,6 +288,25 @@ def test_a_file_that_is_no_sound_segment_is_refused_in_words_and_hides_no_other(
     assert isinstance(found[f"{name}-sound"], inspection.Inspection)
 
 
+def test_a_structure_that_this_release_does_not_know_is_of_another_release(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(sk.Lock(name=name)):
+        monkeypatch.setattr(segments, "kind_of", lambda segment: None)
+        with pytest.raises(errors.LayoutError, match="use the release that made it"):
+            inspection.inspect(name)
+
+
+def test_a_file_that_claims_to_hold_very_much_is_refused_and_not_read(name: str) -> None:
+    with closing(sk.Lock(name=f"{name}-sound", persist=True)) as lock:
+        path_of(name).write_bytes(path_of(lock.name).read_bytes())
+        lock.unlink()
+    os.truncate(path_of(name), 1 << 39)  # it holds no more memory than before
+    with pytest.raises(ValueError, match="too large to be looked at"):
+        inspection.inspect(name)
+    assert name in {each.name for each in inspection.inspect_all() if isinstance(each, inspection.Trouble)}
+
+
 def test_a_segment_that_shrinks_under_the_looks_ends_nothing(name: str) -> None:
     """Its users may well end by a bus error, so there are none."""
 

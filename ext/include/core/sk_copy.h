@@ -8,8 +8,8 @@
  * The file is opened for reading only and is never mapped. So a file that shrinks or vanishes meanwhile is a short read
  * and no bus error, no seat and no lock can be taken through the copy, and no other process sees a mapping of ours. The
  * kernels work on a copy as on a segment, with the same checks: a copy may be of a damaged segment, or of one that
- * another user made. Words may be of moments that lie apart, as where a process reads them in place. Whether an owner lives is
- * asked of the file, through a descriptor for reading. */
+ * another user made. Words may be of moments that lie apart, as where a process reads them in place. Whether an owner
+ * lives is asked of the file, through a descriptor for reading. */
 #ifndef SK_COPY_H
 #define SK_COPY_H
 
@@ -18,6 +18,9 @@
 /* Entry k of a table of kinds: which param of the header says where the contents of kind k begin, or SK_COPY_WHOLE. */
 #define SK_COPY_KINDS 256u
 #define SK_COPY_WHOLE 255u
+/* No more is copied: the largest barriers and groups of two million counters have less, and a stranger's file may claim
+ * to hold anything. */
+#define SK_COPY_MOST ((uint64_t)1 << 28)
 
 /* Where the part that is copied ends. */
 static inline uint64_t sk_copy_end(const sk_header *h, const uint8_t contents[SK_COPY_KINDS], uint64_t size) {
@@ -37,6 +40,7 @@ static inline bool sk_copy_read(int fd, unsigned char *to, uint64_t len) {
 
 static inline int sk_copy_fill(sk_segment *s, int fd, uint64_t size, const uint8_t contents[SK_COPY_KINDS]) {
     uint64_t end = sk_copy_end(&s->header, contents, size);
+    if (end > SK_COPY_MOST) return SK_TOO_LARGE;
     unsigned char *at = sk_map_zeros(size, end);
     if (at == NULL) return SK_NO_MAPPING;
     s->map[0].at = s->view = s->base = at;
@@ -68,7 +72,8 @@ static inline int sk_segment_copy_once(sk_segment *s, const uint8_t contents[SK_
     return rc == SK_OK ? rc : sk_segment_undo(s, rc);
 }
 
-/* Copy the segment at `path`. The answers are those of sk_segment_attach; SK_BUSY: it grew each time that we looked. */
+/* Copy the segment at `path`. The answers are those of sk_segment_attach, and SK_TOO_LARGE; SK_BUSY: it grew each time
+ * that we looked. */
 static inline int sk_segment_copy(sk_segment *s, const char *path, const uint8_t contents[SK_COPY_KINDS]) {
     int rc = SK_BUSY;
     for (int cuts = 0; rc == SK_BUSY && cuts < SK_CUTS; cuts++) {

@@ -301,7 +301,7 @@ cdef class Segment:
 
         `contents`, of KINDS bytes: which of the six params says where the contents of a kind begin, or WHOLE. The file
         may be another user's: no more of it is believed than is checked. FileNotFoundError, LayoutError,
-        CorruptSegmentError, OutOfSharedMemory, OSError.
+        CorruptSegmentError, ValueError if too much would have to be copied, OutOfSharedMemory, OSError.
         """
         cdef Segment segment = Segment.__new__(Segment)
         segment.begin()
@@ -314,6 +314,8 @@ cdef class Segment:
             raise ValueError(f"the table of contents has {len(contents)} kinds, not {SK_COPY_KINDS}")
         with nogil:
             rc = sk_segment_copy(segment.s, at, <const uint8_t *>table)
+        if rc == SK_TOO_LARGE:
+            raise ValueError(f"segment {name!r} is too large to be looked at")
         if rc != SK_OK:
             refuse_attach(segment, rc, path)
         return segment

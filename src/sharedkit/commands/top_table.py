@@ -72,7 +72,7 @@ class Row:
 
     @property
     def plain(self) -> tuple[str, ...]:
-        """The cells of its line for scripts; numbers are whole, and nothing stands for what is not known."""
+        """The cells of its line for scripts, with exact numbers; a cell is empty where nothing is known."""
         length = "" if self.length is None else str(self.length)
         puts, gets = ("", "") if self.rates is None else (f"{rate:.1f}" for rate in self.rates)
         users = ",".join(map(str, self.users))

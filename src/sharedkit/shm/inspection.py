@@ -63,8 +63,9 @@ class Trouble:
 def inspect(name: str) -> Inspection:
     """Look at the structure `name`.
 
-    Raises ValueError for a name that no structure can have, FileNotFoundError, LayoutError, CorruptSegmentError,
-    ImportError when the elements are of a type whose package is missing, OSError.
+    Raises ValueError for a name that no structure can have, or for a file that claims to hold too much; ImportError
+    when the elements are of a type whose package is missing; FileNotFoundError, LayoutError when another release made
+    it, CorruptSegmentError, OSError.
     """
     segment = segments.copy_segment(name)
     try:
@@ -91,7 +92,7 @@ def inspect_all() -> list[Inspection | Trouble]:
 def _inspection(segment: Segment) -> Inspection:
     kind = segments.kind_of(segment)
     if kind is None:
-        raise errors.CorruptSegmentError(
+        raise errors.LayoutError(
             f"segment {segment.name!r} is of kind {segment.kind}, which this release does not know: "
             "use the release that made it"
         )
