@@ -47,6 +47,7 @@ MODULES = [
     module("sharedkit.shm._array"),
     module("sharedkit.shm._value"),
     module("sharedkit.shm._dict"),
+    module("sharedkit.shm._waits"),
     module("sharedkit.thread._queue"),
     module("sharedkit.thread._ranking"),
     module("sharedkit.thread._table"),

@@ -45,12 +45,14 @@ _FOLDER_BYTES = 300  # together with the name less than SK_PATH
 
 
 class Kind(NamedTuple):
-    """One kind of structure: its number in the header, its name, and how to open and describe it."""
+    """One kind of structure: its number in the header, its name, how to open and describe it, and which of the header's
+    params says where its contents begin (WHOLE: none; a copy has all of it)."""
 
     number: int
     name: str
     open: Callable[[Segment], Any]
     state: Callable[[Segment], str]
+    contents: int = core.WHOLE
 
 
 class Blueprint(NamedTuple):
@@ -98,6 +100,7 @@ class SegmentInfo:
 
 
 _kinds: dict[int, Kind] = {}
+_contents = bytearray([core.WHOLE]) * core.KINDS
 _lock = threading.RLock()
 _named: weakref.WeakValueDictionary[str, Segment] = weakref.WeakValueDictionary()
 _watched: weakref.WeakSet[Segment] = weakref.WeakSet()
@@ -108,6 +111,7 @@ _next_sweep = 0.0
 def register_kind(kind: Kind) -> None:
     """Register a structure for `attach` and `live`."""
     _kinds[kind.number] = kind
+    _contents[kind.number] = kind.contents
 
 
 def shared_memory_name(name: str) -> str:
@@ -399,6 +403,29 @@ def live() -> list[SegmentInfo]:
     """Every segment that has a name now; listing takes no seat, and removes only orphans."""
     sweep()
     return list(_look_around())
+
+
+def names() -> list[str]:
+    """The names of the segments in the folder, sorted; looking for them removes nothing. OSError."""
+    return sorted(name.removeprefix(PREFIX) for name in os.listdir(core.FOLDER) if name.startswith(PREFIX))
+
+
+def kind_of(segment: Segment) -> Kind | None:
+    """The kind of the segment's structure; None if this release knows no such kind."""
+    return _kinds.get(segment.kind)
+
+
+def copy_segment(name: str) -> Segment:
+    """A private copy of the segment `name` without its contents: nothing that is done with it reaches the segment.
+
+    Raises FileNotFoundError, LayoutError, CorruptSegmentError, OutOfSharedMemory, OSError; ValueError for a name that
+    no structure can have, or if too much would have to be copied.
+    """
+    path = _path_of(name)
+    try:
+        return Segment.copy(path, name, bytes(_contents))
+    except FileNotFoundError:
+        raise FileNotFoundError(errno.ENOENT, f"no segment named {name!r}", path) from None
 
 
 def _look_around() -> Iterator[SegmentInfo]:

@@ -2,7 +2,10 @@
  * one out leaves no name, in whatever order. */
 #include "harness.h"
 
+#include <sys/stat.h>
 #include <sys/wait.h>
+
+#include "core/sk_copy.h"
 
 #define CREW 5
 
@@ -97,6 +100,49 @@ static void damaged(void) {
     refuse(offsetof(sk_header, layout), 1, SK_OTHER_LAYOUT);
     for (uint64_t at = offsetof(sk_header, kind); at < sizeof(sk_header); at += 4) refuse(at, 1u << (at % 31), SK_CORRUPT);
     refuse(SK_SEATS_AT + (CREW + 1) * sizeof(sk_seat_entry), 1, SK_CORRUPT); /* the description */
+}
+
+/* A copy shows what the segment holds, and what is done to the copy stays there. */
+static void copied(void) {
+    uint8_t whole[SK_COPY_KINDS], partly[SK_COPY_KINDS];
+    char other[SK_PATH];
+    memset(whole, SK_COPY_WHOLE, sizeof whole);
+    memset(partly, SK_COPY_WHOLE, sizeof partly);
+    partly[plan.kind] = 0; /* param[0] is 1, which lies in the header: too little, so all is copied */
+    sk_segment s, t, c;
+    CHECK(sk_segment_create(&s, FOLDER, path, &plan) == SK_OK);
+    sit(&s);
+    for (int i = 0; i < 2; i++) {
+        CHECK(sk_segment_copy(&c, path, i == 0 ? whole : partly) == SK_OK);
+        CHECK(((life *)sk_body_of(&c))->entered == 1000 && memcmp(c.base, s.base, s.base_len) == 0);
+        CHECK(sk_me(&c) == 0 && sk_segment_sit(&c) == SK_NO_SEAT && sk_lives(&c, sk_me(&s)) && sk_segment_in_use(&c));
+        memset(c.base, 0xff, c.base_len);
+        CHECK(((life *)sk_body_of(&s))->entered == 1000);
+        unsigned char *at;
+        CHECK(sk_segment_reach(&c, c.base_len + 1, &at) == SK_CORRUPT); /* it never maps the file */
+        sk_segment_abandon(&c);
+    }
+    sk_plan long_one = plan;
+    long_one.body_len = 64 * SK_PAGE;
+    long_one.param[0] = 2 * SK_PAGE;
+    snprintf(other, sizeof other, "%s-long", path);
+    CHECK(sk_segment_create(&t, FOLDER, other, &long_one) == SK_OK);
+    memset(t.base + SK_PAGE, 7, 3 * SK_PAGE);
+    CHECK(sk_segment_copy(&c, other, partly) == SK_OK);
+    CHECK(c.base[2 * SK_PAGE - 1] == 7 && c.base[2 * SK_PAGE] == 0 && c.base[c.base_len - 1] == 0);
+    sk_segment_abandon(&c);
+    int fd = open(other, O_RDWR);
+    CHECK(fd >= 0 && ftruncate(fd, SK_PAGE) == 0); /* a stranger did that: refused, and no bus error */
+    close(fd);
+    CHECK(sk_segment_copy(&c, other, whole) == SK_CORRUPT && c.maps == 0);
+    CHECK(truncate(other, (off_t)(SK_COPY_MOST + 1)) == 0 && sk_segment_copy(&c, other, whole) == SK_TOO_LARGE);
+    sk_segment_abandon(&t);
+    CHECK(sk_segment_copy(&c, other, whole) == SK_GONE);
+    CHECK(chmod(path, 0666) == 0 && sk_segment_attach(&t, path, SK_TRUST_GROUP, true) == SK_UNTRUSTED);
+    CHECK(sk_segment_copy(&c, path, whole) == SK_OK); /* nobody is trusted, and nothing is at stake */
+    sk_segment_abandon(&c);
+    sk_segment_abandon(&s);
+    CHECK(access(path, F_OK) != 0);
 }
 
 /* Every seat, and one more: who found none asks again, and gets what comes free. */
@@ -237,6 +283,7 @@ static void trusted(void) {
 int main(int argc, char **argv) {
     begin(argc, argv, "segment");
     damaged();
+    copied();
     seats();
     wrap();
     without_descriptors();

@@ -1,8 +1,9 @@
-/* The only way to open a file as a segment: a file that is not ours is never mapped, and never believed.
+/* The only way to open a file as a segment: a file that is not ours is never mapped, and never attached.
  *
  *   trust              the file is let in when it is a regular file and
  *   SK_TRUST_OWN       it is ours or root's, and neither its group nor others may write it
  *   SK_TRUST_GROUP     the same; or it belongs to a group of ours, which may then write it, and others may not
+ *   SK_TRUST_NONE      we may read it. It is opened for reading only, and only a copy of it is used (sk_copy.h)
  *
  * A process that may write a segment can run code in the processes that use it, by way of pickle. */
 #ifndef SK_DOOR_H
@@ -12,11 +13,13 @@
 
 #define SK_TRUST_OWN 0u
 #define SK_TRUST_GROUP 1u
+#define SK_TRUST_NONE 2u
 
 #define SK_GROUP_WRITES 0020u
 #define SK_OTHERS_WRITE 0002u
 
 static inline bool sk_trusted(const sk_file *file, uint32_t trust) {
+    if (file->regular && trust == SK_TRUST_NONE) return true;
     if (!file->regular || (file->mode & SK_OTHERS_WRITE) != 0) return false;
     if ((file->uid == sk_uid() || file->uid == 0) && (file->mode & SK_GROUP_WRITES) == 0) return true;
     return trust == SK_TRUST_GROUP && sk_in_group(file->gid);
@@ -27,7 +30,7 @@ static inline bool sk_trusted(const sk_file *file, uint32_t trust) {
  * *h has the header that was found. The caller holds the fork lock of the process until it has closed the
  * descriptor. */
 static inline int sk_door(const char *path, uint32_t trust, sk_file *file, sk_header *h) {
-    int fd = sk_file_open(path);
+    int fd = trust == SK_TRUST_NONE ? sk_file_open_to_read(path) : sk_file_open(path);
     if (fd < 0) {
         errno = -fd;
         if (fd == -ELOOP || fd == -EISDIR || fd == -ENXIO) return SK_UNTRUSTED; /* a link, a folder, a device */

@@ -64,6 +64,7 @@ typedef struct sk_seats {
     uint32_t count;
     sk_seat_entry *table; /* shared */
     const char *path;     /* the file's name while it has one */
+    bool reads;           /* this process opens the file for reading only: see sk_copy.h */
 } sk_seats;
 
 static inline uint32_t sk_owner_seat(uint32_t owner) { return owner & SK_SEATS_MAX; }
@@ -90,7 +91,7 @@ static inline int sk_seats_open(const sk_seats *s, char name[SK_PATH]) {
         if (hidden) sk_hidden_path(name, s->path, s->file);
         sk_file file;
         int cuts = 0;
-        do fd = sk_file_open(name);
+        do fd = s->reads ? sk_file_open_to_read(name) : sk_file_open(name);
         while (fd >= 0 && sk_file_look(fd, &file) != 0 && cuts++ < SK_CUTS); /* another thread had closed it */
         if (fd >= 0 && sk_same_file(file.id, s->file)) return fd;
         if (fd >= 0) sk_let_go(fd, file.id);

@@ -28,7 +28,7 @@ typedef struct sk_segment {
     sk_seats seats;
     sk_waiter waiter;
     unsigned char *base; /* first mapping: header, seats and control words; holds the presence; stays until the end */
-    uint64_t base_len;
+    uint64_t base_len;   /* of a copy (sk_copy.h): as long as the file was */
     bool persist;
     bool left;           /* the process only looks, or is ending: it takes no seat (any more) */
     uint32_t trust;      /* see sk_door.h */
@@ -187,6 +187,7 @@ static inline int sk_segment_map(sk_segment *s, int fd, uint64_t size, uint64_t 
 static inline int sk_segment_remap(sk_segment *s, uint64_t end) {
     sk_file file;
     int rc = SK_BUSY;
+    if (s->seats.reads) return SK_CORRUPT; /* a copy has all there was */
     for (int cuts = 0; rc == SK_BUSY && cuts < SK_CUTS; cuts++) {
         int fd = sk_segment_open(s);
         if (fd < 0) return sk_system(fd);
@@ -375,12 +376,17 @@ static inline void sk_segment_detach_file(void *at) {
     }
 }
 
+/* Under the fork lock: close the file if it is the one that was last asked about. */
+static inline void sk_segment_ask_no_more(const sk_segment *s) {
+    if (sk_same_file(s->seats.process->asker_file, s->seats.file)) sk_process_ask_no_more(s->seats.process);
+}
+
 /* End this process's presence; the last process to leave removes the name. True: others are present. `over`: see
  * sk_leaving. */
 static inline bool sk_segment_depart(sk_segment *s, bool over, uint64_t held) {
     sk_leaving leaving = {.s = s, .over = over, .held = held};
     sk_segment_lock_forks(s);
-    if (sk_same_file(s->seats.process->asker_file, s->seats.file)) sk_process_ask_no_more(s->seats.process);
+    sk_segment_ask_no_more(s);
     sk_segment_detach_file(&leaving);
     if (leaving.opened == -EMFILE || leaving.opened == -ENFILE) sk_with_descriptors(sk_segment_detach_file, &leaving);
     sk_segment_unlock_forks(s);
@@ -402,6 +408,11 @@ static inline bool sk_segment_abandon(sk_segment *s) {
     sk_seat_detach(&s->seats);
     sk_segment_unmap(s);
     bool others = present && sk_segment_depart(s, false, held);
+    if (s->seats.reads) { /* a descriptor would keep the memory of a file that has ended */
+        sk_segment_lock_forks(s);
+        sk_segment_ask_no_more(s);
+        sk_segment_unlock_forks(s);
+    }
     if (s->seats.id != NULL) sk_identity_drop(s->seats.process, s->seats.id);
     s->seats.id = NULL;
     return others;

@@ -324,6 +324,16 @@ static inline void *sk_map_pin(int fd, uint64_t len) {
     return NULL;
 }
 
+/* Memory of this process: `len` bytes that read as zero and cost nothing, the first `filled` of which can be written.
+ * Returns NULL as sk_map does. */
+static inline void *sk_map_zeros(uint64_t len, uint64_t filled) {
+    void *at = mmap(NULL, len, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (at == MAP_FAILED) return NULL;
+    if (mprotect(at, filled, PROT_READ | PROT_WRITE) == 0) return at;
+    munmap(at, len);
+    return NULL;
+}
+
 static inline void sk_unmap(void *at, uint64_t len) { munmap(at, len); }
 
 /* --- files ----------------------------------------------------------------------------------- */
@@ -400,6 +410,11 @@ static inline int sk_file_publish(int fd, const char *path) {
 /* O_NONBLOCK: neither another user's lease on the file nor a device of that name can make us wait. */
 static inline int sk_file_open(const char *path) {
     return sk_file_opened(open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
+}
+
+/* The same for reading only. */
+static inline int sk_file_open_to_read(const char *path) {
+    return sk_file_opened(open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
 }
 
 /* Give it another name in one step; -EEXIST when that is taken. */

@@ -67,6 +67,7 @@ static inline int sk_dict_begin(sk_segment *s, sk_dict *d, uint64_t until, sk_re
 static inline int sk_dict_repair(sk_segment *s, uint64_t until) {
     sk_dict *d = sk_dict_of(s);
     sk_region r;
+    if (s->seats.reads) return SK_OK; /* a copy has no table: its hints are what the dead left */
     uint32_t owner = sk_lock_owner(&d->lock);
     bool left_behind = owner != 0 && !sk_lives(s, owner);
     if (!left_behind && sk_load32_relaxed(&d->damaged) == 0) return SK_OK;

@@ -20,6 +20,7 @@ cdef extern from "core/sk_segment.h" nogil:
         uint32_t count
         sk_seat_entry *table
         const char *path
+        cbool reads          # whether the segment is a copy, to look at
 
     ctypedef struct sk_waiter:
         uint32_t polling     # 1: poll instead of futexes

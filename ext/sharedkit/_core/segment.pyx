@@ -13,6 +13,7 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.errno cimport errno
+from libc.stdint cimport uint8_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport strlen, strncmp, strrchr
 
@@ -60,6 +61,10 @@ cdef extern from "core/sk_segment.h" nogil:
     cbool sk_leads_to(int fd, const uint64_t *id) noexcept
     const char *SK_HIDDEN
 
+cdef extern from "core/sk_copy.h" nogil:
+    enum: SK_COPY_KINDS, SK_COPY_WHOLE
+    int sk_segment_copy(sk_segment *s, const char *path, const uint8_t *contents) noexcept
+
 cdef extern from "core/sk_private.h" nogil:
     enum: SK_LINE
     uint64_t sk_private_len(const sk_plan *plan) noexcept
@@ -93,6 +98,8 @@ PERSIST = SK_PERSIST
 LAYOUT = SK_LAYOUT
 TRUST = {None: SK_TRUST_OWN, "group": SK_TRUST_GROUP}
 OWN_GROUP = 0xFFFFFFFF
+KINDS = SK_COPY_KINDS
+WHOLE = SK_COPY_WHOLE
 cdef Py_ssize_t LEFT_MOST = 10_000
 cdef dict left_to_others = {}    # paths of segments that this process left while others were present
 
@@ -286,6 +293,31 @@ cdef class Segment:
         if rc != SK_OK:
             refuse_attach(segment, rc, path)
         count_for_all(segment)
+        return segment
+
+    @staticmethod
+    def copy(str path, str name, bytes contents not None):
+        """Copy the segment at `path` without its contents, to look at it: no seat, no lock, no mapping of its file.
+
+        `contents`, of KINDS bytes: which of the six params says where the contents of a kind begin, or WHOLE. The file
+        may be another user's: no more of it is believed than is checked. FileNotFoundError, LayoutError,
+        CorruptSegmentError, ValueError if too much would have to be copied, OutOfSharedMemory, OSError.
+        """
+        cdef Segment segment = Segment.__new__(Segment)
+        segment.begin()
+        segment.known = name
+        cdef bytes where = os.fsencode(path)
+        cdef const char *at = where
+        cdef const char *table = contents
+        cdef int rc
+        if len(contents) != SK_COPY_KINDS:
+            raise ValueError(f"the table of contents has {len(contents)} kinds, not {SK_COPY_KINDS}")
+        with nogil:
+            rc = sk_segment_copy(segment.s, at, <const uint8_t *>table)
+        if rc == SK_TOO_LARGE:
+            raise ValueError(f"segment {name!r} is too large to be looked at")
+        if rc != SK_OK:
+            refuse_attach(segment, rc, path)
         return segment
 
     @property

@@ -411,4 +411,4 @@ def state(Segment segment):
     return f"{array.dtype} {array.shape}, {'unlocked' if owner is None else f'locked by pid {owner}'}"
 
 
-segments.register_kind(segments.Kind(KIND_ARRAY, "Array", Array._of, state))
+segments.register_kind(segments.Kind(KIND_ARRAY, "Array", Array._of, state, SK_ARRAY_DATA))

@@ -112,12 +112,12 @@ cdef object lock_named(Segment segment):
         raise TypeError(f"the condition {segment.name!r} was made with a lock that only its maker can use")
     kind, born, name = segment.meta.decode().split(" ", 2)
     try:
-        there = segments.attach_segment(name)
+        there = segments.copy_segment(name) if segment.s.seats.reads else segments.attach_segment(name)
     except FileNotFoundError:
         there = None
     if there is None or there.identity != (int(kind), int(born)):
         raise errors.GoneError(f"the lock {name!r} of the condition {segment.name!r} is no longer there")
-    holder = segments.attach(name)
+    holder = segments.open_as_kind(there)
     return holder if isinstance(holder, Mutex) else holder.lock
 
 

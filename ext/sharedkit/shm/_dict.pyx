@@ -38,6 +38,7 @@ from sharedkit.shm._dict cimport (
 from sharedkit.statistics import DictStatistics
 
 KIND_DICT = 7
+CONTENTS = SK_DICT_FLOOR
 cdef uint64_t FOR_EVER = <uint64_t>-1
 cdef enum:
     SMALL = 1024              # the largest value, in bytes, that is read through the stack
@@ -610,7 +611,7 @@ def state(Segment segment):
 
 
 collections.abc.MutableMapping.register(Dict)
-segments.register_kind(segments.Kind(KIND_DICT, "Dict", Dict._of, state))
+segments.register_kind(segments.Kind(KIND_DICT, "Dict", Dict._of, state, CONTENTS))
 
 
 cdef uint64_t behind(const sk_entry *entry, uint64_t at, uint64_t used, bint values) except 0:

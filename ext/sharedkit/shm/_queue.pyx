@@ -514,7 +514,7 @@ def state(Segment segment):
     return f"{there.qsize()} items, {STATES[min(sk_queue_of(segment.s).state, 2)]}"
 
 
-segments.register_kind(segments.Kind(KIND_QUEUE, "Queue", Queue._of, state))
+segments.register_kind(segments.Kind(KIND_QUEUE, "Queue", Queue._of, state, SK_QUEUE_FLOOR))
 
 
 # --- many items in one commit, and items too large for the stack ------------------------------------------

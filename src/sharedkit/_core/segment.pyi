@@ -9,6 +9,8 @@ _T = TypeVar("_T")
 
 FOLDER: str
 OWN_GROUP: int
+KINDS: int
+WHOLE: int
 PREFIX: str
 HIDDEN: str
 MAX_SEATS: int
@@ -30,6 +32,8 @@ class Segment:
     def __new__(cls) -> Self: ...
     @staticmethod
     def attach(path: str, name: str, trust: str | None = None, present: bool = True) -> Segment: ...
+    @staticmethod
+    def copy(path: str, name: str, contents: bytes) -> Segment: ...
     @property
     def name(self) -> str: ...
     @property

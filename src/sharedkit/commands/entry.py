@@ -10,7 +10,7 @@ EXTRA = ("click", "rich", "matplotlib")
 
 
 def main() -> None:
-    """Run the command line; exits with 2 on bad input, 1 if a comparison failed, 130 after Ctrl-C."""
+    """Run the command line; exits with 2 on bad input, 130 after Ctrl-C, 1 for what the command itself found wrong."""
     try:
         from sharedkit.commands.root import root
     except ModuleNotFoundError as missing:

@@ -6,9 +6,12 @@ import click
 
 import sharedkit
 from sharedkit.commands.compare import compare
+from sharedkit.commands.doctor import doctor
 from sharedkit.commands.hash import hash_command
 from sharedkit.commands.segments import ls, rm
 from sharedkit.commands.serve import serve
+from sharedkit.commands.top import top
+from sharedkit.commands.why import why
 
 __all__ = ["root"]
 
@@ -16,8 +19,8 @@ __all__ = ["root"]
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(sharedkit.__version__, prog_name="sharedkit")
 def root() -> None:
-    """Shared state for programs of many threads and processes: measure it, list it, remove it, serve it; hash files."""
+    """Shared state for programs of many threads and processes: measure, watch, remove and serve it; hash files."""
 
 
-for command in (compare, hash_command, ls, rm, serve):
+for command in (compare, doctor, hash_command, ls, rm, serve, top, why):
     root.add_command(command)

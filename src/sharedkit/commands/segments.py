@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sharedkit import segments
+from sharedkit.commands.text import plain_line, say, shown
 from sharedkit.compare.numbers import quantity
 from sharedkit.errors import SharedkitError
 from sharedkit.segments import SegmentInfo
@@ -23,9 +24,6 @@ from sharedkit.shm.executor import executor_of
 
 __all__ = ["ls", "rm"]
 
-# Characters that end a line in some programs, change the direction of text, or control a terminal.
-CONTROLS = (*range(32), *range(127, 160), 0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
-CONTROL = {code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" for code in CONTROLS}
 NARROW_NAME = 8  # at least so many characters of a name are on one line;
 BESIDE_NAME = 56  # the other columns get so many if they need them, so 24 characters of a name fit on eighty
 
@@ -55,13 +53,8 @@ def _line(segment: SegmentInfo) -> str:
     """The segment as a line for scripts, whatever its name is."""
     made = datetime.fromtimestamp(segment.created, UTC).isoformat(timespec="seconds") if segment.created else ""
     persists = "persists" if segment.persist else ""
-    cells = segment.name, segment.kind, str(segment.size), ",".join(map(str, segment.attached)), made, persists
-    return "\t".join(cell.translate(CONTROL) for cell in (*cells, segment.state))
-
-
-def _shown(name: str) -> str:
-    """A name for a terminal, on one line; bytes that are no UTF-8 appear as escapes."""
-    return name.translate(CONTROL).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    attached = ",".join(map(str, segment.attached))
+    return plain_line(segment.name, segment.kind, str(segment.size), attached, made, persists, segment.state)
 
 
 def _by_executor(found: list[SegmentInfo]) -> list[SegmentInfo]:
@@ -88,7 +81,7 @@ def _by_executor(found: list[SegmentInfo]) -> list[SegmentInfo]:
 
 def _table(found: list[SegmentInfo], columns: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="dim")
-    names = [_shown(segment.name) for segment in found]
+    names = [shown(segment.name) for segment in found]
     # Fixed width: a column with only a minimum would make the table wider than the terminal, which cuts off the rest.
     longest = max(map(cell_len, names))
     table.add_column("name", overflow="fold", width=min(longest, max(NARROW_NAME, columns - BESIDE_NAME)))
@@ -127,7 +120,7 @@ def rm(context: click.Context, names: tuple[str, ...], force: bool, orphans: boo
             segments.remove(name, force=force)
         except (SharedkitError, OSError, ValueError) as error:
             failed = True
-            click.echo(f"{name}: {_say(error)}", err=True)
+            click.echo(f"{name}: {say(error)}", err=True)
         else:
             click.echo(f"removed {name}")
     if orphans:
@@ -138,10 +131,3 @@ def rm(context: click.Context, names: tuple[str, ...], force: bool, orphans: boo
             click.echo("no orphans")
     if failed:
         context.exit(1)
-
-
-def _say(error: Exception) -> str:
-    """The error's text, without the number and the path that OSError adds."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error)

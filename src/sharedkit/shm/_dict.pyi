@@ -14,6 +14,7 @@ _V = TypeVar("_V")
 _D = TypeVar("_D")
 
 KIND_DICT: int
+CONTENTS: int
 
 def make(place: Place | PrivatePlace | str, name: str | None, seats: int, flags: int, kind: int = 7) -> Segment: ...
 

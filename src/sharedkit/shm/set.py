@@ -67,4 +67,4 @@ def _state(segment: Segment) -> str:
 
 
 MutableSet.register(Set)
-segments.register_kind(segments.Kind(KIND_SET, "Set", Set._of, _state))
+segments.register_kind(segments.Kind(KIND_SET, "Set", Set._of, _state, _dict.CONTENTS))
