@@ -1,0 +1,46 @@
+"""The documentation site: Sphinx with furo, over the Markdown pages of this repository as they stand.
+
+The source folder is the repository, not docs/, so the same relative links lead from page to page here and on the site.
+`make docs` builds it.
+"""
+
+import os
+
+import sharedkit
+
+project = "sharedkit"
+author = "the sharedkit contributors"
+project_copyright = f"2026, {author}"
+release = version = sharedkit.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_click", "sphinx_copybutton"]
+root_doc = "docs/index"
+include_patterns = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/**.md", "examples/**.md"]
+exclude_patterns = [".*", "build", "src", "ext", "tests", "docs/decisions/0000-template.md"]
+
+myst_heading_anchors = 3  # the anchors that a repository's own view gives to headings
+suppress_warnings = ["myst.header"]  # the changelog's headings skip a level
+
+# The compiled classes carry their docstrings, and a docstring's `name` is code that leads to that name where there is one.
+default_role = "py:obj"
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+autodoc_typehints = "signature"
+python_display_short_literal_types = True
+python_maximum_signature_line_length = 88
+python_use_unqualified_type_names = True
+add_module_names = False
+toc_object_entries_show_parents = "hide"
+
+copybutton_prompt_text = "$ "
+
+html_theme = "furo"
+html_title = f"sharedkit {release}"
+html_extra_path = ["site"]
+html_baseurl = os.environ.get("SITE_URL", "")
+html_copy_source = False
+html_show_sourcelink = False
+html_theme_options = {
+    "light_css_variables": {"color-brand-primary": "#0b6e70", "color-brand-content": "#0b6e70"},
+    "dark_css_variables": {"color-brand-primary": "#4fc3c5", "color-brand-content": "#4fc3c5"},
+}
