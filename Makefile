@@ -71,7 +71,8 @@ bench: $(VENV)/with-bench $(VENV)/rivals
 
 # Warnings are errors: a link inside the site that leads nowhere, a page that no menu names, a docstring that does not parse.
 docs: $(VENV)/tools-docs $(VENV)/with-compare
-	@"$(PY)" -m sphinx --builder html --fail-on-warning --keep-going --quiet -c docs . build/site
+	@rm -rf build/site build/site.doctrees
+	@"$(PY)" -m sphinx --builder html --fail-on-warning --keep-going --quiet -c docs -d build/site.doctrees . build/site
 
 docs-serve: docs
 	@echo "http://localhost:$(or $(PORT),8000) until Ctrl-C"

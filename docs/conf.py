@@ -5,6 +5,7 @@ The source folder is the repository, not docs/, so the same relative links lead 
 """
 
 import os
+import re
 
 import sharedkit
 
@@ -37,6 +38,8 @@ copybutton_prompt_text = "$ "
 html_theme = "furo"
 html_title = f"sharedkit {release}"
 html_extra_path = ["site"]
+html_static_path = ["static"]
+html_css_files = ["pages.css"]
 html_baseurl = os.environ.get("SITE_URL", "")
 html_copy_source = False
 html_show_sourcelink = False
@@ -44,3 +47,20 @@ html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#0b6e70", "color-brand-content": "#0b6e70"},
     "dark_css_variables": {"color-brand-primary": "#4fc3c5", "color-brand-content": "#4fc3c5"},
 }
+
+
+def errors_apart(app, what, name, obj, options, lines):
+    """Begin a paragraph where a docstring comes to its errors or to its method."""
+    for place in reversed(range(1, len(lines))):
+        if re.match(r"(Raises|Method:) ", lines[place]) and lines[place - 1].strip():
+            lines.insert(place, "")
+
+
+def without_stars(app, what, name, obj, options, signature, result):
+    """Show no arguments for a class that takes none of its own: typing.Protocol makes them up."""
+    return ("", result) if signature == "(*args, **kwargs)" else None
+
+
+def setup(app):
+    app.connect("autodoc-process-docstring", errors_apart)
+    app.connect("autodoc-process-signature", without_stars)
