@@ -1,10 +1,10 @@
 """Draw the pictures of docs/benchmarks.md from a file that `--benchmark-json` wrote.
 
     make bench ARGS="benchmarks --benchmark-json=run.json -k '…'"
-    python benchmarks/pictures.py run.json docs/benchmarks          draws, and keeps the medians in docs/benchmarks/run.json
-    python benchmarks/pictures.py docs/benchmarks/run.json docs/benchmarks          draws them again
+    python benchmarks/pictures.py run.json docs/benchmarks
 
-The kept file names machine, commit and date, and has for each entrant the median and the fastest lap in nanoseconds an operation.
+The folder gets the pictures, and `run.json` with what they show: machine, commit and date, and for each entrant the
+median and the fastest lap in nanoseconds an operation. That file can be drawn again.
 """
 
 from __future__ import annotations

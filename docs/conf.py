@@ -22,7 +22,7 @@ exclude_patterns = [".*", "build", "src", "ext", "tests", "docs/decisions/0000-t
 myst_heading_anchors = 3  # the anchors that a repository's own view gives to headings
 suppress_warnings = ["myst.header"]  # the changelog's headings skip a level
 
-# The compiled classes carry their docstrings, and a docstring's `name` is code that leads to that name where there is one.
+# In a docstring `name` is code, and leads to that name where there is one.
 default_role = "py:obj"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True

@@ -156,9 +156,7 @@ class Queue(Handle, Protocol[T]):
     def is_shutdown(self) -> bool:
         """Whether `shutdown()` was called."""
 
-    def put(
-        self, item: T, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
-    ) -> None:
+    def put(self, item: T, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> None:
         """Put `item`, waiting for room up to `timeout` seconds (None: for ever) if `block`.
 
         Raises queue.Full, ShutDown, ValueError for a negative timeout.
@@ -413,9 +411,7 @@ class Value(Structure, Protocol):
     def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
         """Take the lock, as `get_lock().acquire` does."""
 
-    async def aacquire(
-        self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
-    ) -> bool:
+    async def aacquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
         """Take the lock as `acquire` does, without blocking the event loop."""
 
     def release(self) -> None:

@@ -17,9 +17,7 @@ class Lockable(Protocol):
     def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
         """Take the lock; return whether it was taken in time."""
 
-    async def aacquire(
-        self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
-    ) -> bool:
+    async def aacquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
         """Take the lock as `acquire` does, without blocking the event loop."""
 
     def release(self) -> None:
@@ -120,9 +118,7 @@ class Semaphore(Structure, Protocol):
     def acquire(self, blocking: bool = True, timeout: float | None = None, *, block: bool | None = None) -> bool:
         """Take one permit; return whether it was taken in time."""
 
-    async def aacquire(
-        self, blocking: bool = True, timeout: float | None = None, *, block: bool | None = None
-    ) -> bool:
+    async def aacquire(self, blocking: bool = True, timeout: float | None = None, *, block: bool | None = None) -> bool:
         """Take one permit as `acquire` does, without blocking the event loop."""
 
     def release(self, n: int = 1) -> None:

@@ -59,9 +59,7 @@ class Condition(Structure, Protocol):
     def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
         """Take the lock, as its own `acquire` does."""
 
-    async def aacquire(
-        self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
-    ) -> bool:
+    async def aacquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
         """Take the lock as `acquire` does, without blocking the event loop."""
 
     def release(self) -> None:
