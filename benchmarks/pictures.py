@@ -65,6 +65,7 @@ def draw(run: dict[str, Any], name: str, path: Path) -> None:
     heights = [0.7 + 0.26 * len(run["groups"][title]) for title, _ in panels]
     figure = Figure(figsize=(9, sum(heights) + 0.4), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
+    figure.suptitle(run["heading"], fontsize=7, color="#5b6670")
     axes = figure.subplots(len(panels), 1, height_ratios=heights, squeeze=False)[:, 0]
     for panel, (title, unit) in zip(axes, panels, strict=True):
         entries = sorted(run["groups"][title].items(), key=lambda entry: entry[1]["median_ns"])
@@ -74,7 +75,8 @@ def draw(run: dict[str, Any], name: str, path: Path) -> None:
         colours = [OURS if each.startswith("sharedkit") else THEIRS for each in names]
         panel.barh(range(len(bars)), bars, color=colours, height=0.7)
         for place, (bar, nanoseconds) in enumerate(zip(bars, times, strict=True)):
-            panel.text(bar, place, f" {shown(nanoseconds, unit)}", va="center", fontsize=8)
+            label, beside = shown(nanoseconds, unit), {"xytext": (4, 0), "textcoords": "offset points"}
+            panel.annotate(label, (bar, place), va="center", fontsize=8, **beside)
         panel.set_xscale("log")
         panel.set_xlim(min(bars) / 2, max(bars) * 4)
         panel.set_yticks(range(len(names)), names, fontsize=8)
@@ -85,8 +87,8 @@ def draw(run: dict[str, Any], name: str, path: Path) -> None:
         panel.tick_params(axis="y", length=0)
         for side in ("top", "right", "left"):
             panel.spines[side].set_visible(False)
-        better = "shorter bars are better" if unit is None else "longer bars are better"
-        panel.set_title(f"{title} ({better})", loc="left", fontsize=9, fontweight="bold")
+        better = "shorter" if unit is None else "longer"
+        panel.set_title(f"{title} ({better} bars are better; logarithmic)", loc="left", fontsize=9, fontweight="bold")
     figure.savefig(path, format="svg", metadata={"Date": None})
 
 
@@ -98,6 +100,7 @@ def main() -> None:
     run = kept(json.loads(arguments.run.read_text(encoding="utf-8")))
     arguments.folder.mkdir(exist_ok=True)
     (arguments.folder / "run.json").write_text(json.dumps(run, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    matplotlib.rcParams["svg.fonttype"] = "none"
     matplotlib.rcParams["svg.hashsalt"] = "sharedkit"  # the same figures give the same file
     for name, titles in PICTURES.items():
         if any(title in run["groups"] for title in titles):
