@@ -1,4 +1,4 @@
-"""What one object costs: memory, descriptors, and the time to make and to attach it.
+"""The costs of one object: memory, descriptors, and the time to make and to attach it.
 
     python benchmarks/costs.py          prints the Markdown table of docs/costs.md
 
@@ -100,7 +100,7 @@ def import_milliseconds(module: str) -> float:
 
 def main() -> None:
     machine = this_machine()
-    sk.Counter().close()  # what the first one opens stays open, and belongs to none
+    sk.Counter().close()  # the first one opens descriptors that stay open for all
     print(
         f"{machine.processor}, {machine.cores} cores, {machine.system}, {versions()['python']}, "
         f"{time.strftime('%Y-%m-%d')}, load average {machine.load}"

@@ -3,7 +3,7 @@
     make bench ARGS="benchmarks --benchmark-json=run.json -k '…'"
     python benchmarks/pictures.py run.json docs/benchmarks
 
-The folder gets the pictures, and `run.json` with what they show: machine, commit and date, and for each entrant the
+The folder gets the pictures, and `run.json` with their figures: machine, commit and date, and for each entrant the
 median and the fastest lap in nanoseconds an operation. That file can be drawn again.
 """
 
@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # `benchmarks` is no install
 from benchmarks.report import groups, heading, shown
 
 OURS, THEIRS = "#0f8b8d", "#9aa5b1"
-# The groups of a picture, in its order, and what an operation of a group is called; None shows times.
+# The groups of a picture, in its order, and the name of an operation in each group; None shows times.
 PICTURES: dict[str, dict[str, str | None]] = {
     "queues": {
         "queue: 100-byte items, 1 to 1": "items",
@@ -39,11 +39,13 @@ PICTURES: dict[str, dict[str, str | None]] = {
         "lock: two processes contend": "acquisitions",
         "event: round trip through two events": None,
     },
+    "executors": {"executor: empty calls by submit": "calls"},
+    "hashes": {f"hash: {algorithm}, 64 bytes": "digests" for algorithm in ("sha384", "sha256", "blake3", "xxh3_64")},
 }
 
 
 def kept(run: dict[str, Any]) -> dict[str, Any]:
-    """What is worth keeping of a run: its heading, and the laps of each entrant in two figures."""
+    """The part of a run that is kept: its heading, and two figures for the laps of each entrant."""
     if "heading" in run:
         return run
     found = groups(run["benchmarks"])
