@@ -79,9 +79,9 @@ def open_cost(make: Callable[[], Any]) -> tuple[int, int, int]:
     count = 50
     before = descriptors()
     made = [make() for _ in range(count)]
+    opened = descriptors() - before
     here = os.getpid()
     held = sum(each.size for each in segments.live() if here in each.attached)
-    opened = descriptors() - before
     pickled = len(pickle.dumps(made[0]))
     for each in made:
         each.close()
