@@ -16,7 +16,7 @@ release = version = sharedkit.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_click", "sphinx_copybutton"]
 root_doc = "docs/index"
-include_patterns = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/**.md", "examples/**.md"]
+include_patterns = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/**.md", "examples/README.md"]
 exclude_patterns = [".*", "build", "src", "ext", "tests", "docs/decisions/0000-template.md"]
 
 myst_heading_anchors = 3  # the anchors that a repository's own view gives to headings
