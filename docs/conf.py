@@ -56,11 +56,13 @@ def errors_apart(app, what, name, obj, options, lines):
             lines.insert(place, "")
 
 
-def without_stars(app, what, name, obj, options, signature, result):
-    """Show no arguments for a class that takes none of its own: typing.Protocol makes them up."""
-    return ("", result) if signature == "(*args, **kwargs)" else None
+def legible(app, what, name, obj, options, signature, result):
+    """No arguments for a class that takes none of its own, typing.Protocol makes them up; a ParamSpec by its name."""
+    if signature == "(*args, **kwargs)":
+        return "", result
+    return signature and re.sub(r"(~typing\.)?~P\b", "P", signature), result
 
 
 def setup(app):
     app.connect("autodoc-process-docstring", errors_apart)
-    app.connect("autodoc-process-signature", without_stars)
+    app.connect("autodoc-process-signature", legible)
