@@ -7,6 +7,7 @@
 #   make lint       ruff and cython-lint
 #   make types      mypy and stubtest
 #   make bench      the benchmarks, beside the rivals that can be had   ARGS="-k queue"
+#   make docs       the documentation site in build/site; make docs-serve shows it at http://localhost:8000 (PORT=8001)
 #   make kernel     the C kernels alone, every warning an error
 #   make dist       sdist and tested wheels in dist/, for every Python here
 #   make build      the compiled modules in place
@@ -17,7 +18,7 @@
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help compare test test-all stress lint types bench kernel dist build clean
+.PHONY: help compare test test-all stress lint types bench docs docs-serve kernel dist build clean
 
 ifdef PYTHON
 VENV := .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2] + sys.abiflags)' 2>/dev/null || echo none)
@@ -67,6 +68,15 @@ types: $(VENV)/tools-types $(VENV)/with-test $(VENV)/with-compare
 
 bench: $(VENV)/with-bench $(VENV)/rivals
 	@"$(PY)" -m pytest $(or $(ARGS),benchmarks)
+
+# Warnings are errors: a link inside the site that leads nowhere, a page that no menu names, a docstring that does not parse.
+docs: $(VENV)/tools-docs $(VENV)/with-compare
+	@rm -rf build/site build/site.doctrees
+	@"$(PY)" -m sphinx --builder html --fail-on-warning --keep-going --quiet -c docs -d build/site.doctrees . build/site
+
+docs-serve: docs
+	@echo "http://localhost:$(or $(PORT),8000) until Ctrl-C"
+	@"$(PY)" -m http.server --bind localhost --directory build/site $(or $(PORT),8000)
 
 kernel:
 	@$(MAKE) -C tests/kernel run

@@ -26,7 +26,7 @@ SINGLE = (
     "pyproject.toml",
     "setup.py",
 )
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
 WATCHDOG = 300  # seconds for Cython to translate every module, which is the longest part
 
 pytestmark = pytest.mark.skipif(not (ROOT / "setup.py").is_file(), reason="the tests are not beside the sources")

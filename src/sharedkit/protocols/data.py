@@ -43,7 +43,8 @@ class CounterView(Protocol):
         """Add `n` and return the new value; None when striped."""
 
     @property
-    def value(self) -> int: ...
+    def value(self) -> int:
+        """The value; may be assigned, in one step. OverflowError beyond 64 bits."""
 
     @value.setter
     def value(self, value: int, /) -> None: ...
@@ -80,7 +81,8 @@ class Counter(CounterView, Handle, Protocol):
         striped: bool = False,
     ) -> None: ...
 
-    def statistics(self) -> CounterStatistics: ...
+    def statistics(self) -> CounterStatistics:
+        """Return the value and the processes that use the counter."""
 
 
 class Counters(Handle, Protocol):
@@ -110,15 +112,20 @@ class Counters(Handle, Protocol):
 
     def __len__(self) -> int: ...
 
-    def keys(self) -> Iterable[str]: ...
+    def keys(self) -> Iterable[str]:
+        """Return the names, in the order in which the group was made."""
 
-    def values(self) -> Iterable[int]: ...
+    def values(self) -> Iterable[int]:
+        """Return the values, in that order."""
 
-    def items(self) -> Iterable[tuple[str, int]]: ...
+    def items(self) -> Iterable[tuple[str, int]]:
+        """Return pairs of name and value."""
 
-    def as_dict(self) -> dict[str, int]: ...
+    def as_dict(self) -> dict[str, int]:
+        """Return the values by name, as a plain dict."""
 
-    def statistics(self) -> CountersStatistics: ...
+    def statistics(self) -> CountersStatistics:
+        """Return the values and the processes that use the group."""
 
 
 class Queue(Handle, Protocol[T]):
@@ -138,23 +145,34 @@ class Queue(Handle, Protocol[T]):
     ) -> None: ...
 
     @property
-    def maxsize(self) -> int: ...
+    def maxsize(self) -> int:
+        """How many items fit; 0 when only memory bounds the queue."""
 
     @property
-    def unfinished_tasks(self) -> int: ...
+    def unfinished_tasks(self) -> int:
+        """How many items were put and are not yet marked as done."""
 
     @property
-    def is_shutdown(self) -> bool: ...
+    def is_shutdown(self) -> bool:
+        """Whether `shutdown()` was called."""
 
-    def put(
-        self, item: T, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
-    ) -> None: ...
+    def put(self, item: T, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> None:
+        """Put `item`, waiting for room up to `timeout` seconds (None: for ever) if `block`.
 
-    def get(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> T: ...
+        Raises queue.Full, ShutDown, ValueError for a negative timeout.
+        """
 
-    def put_nowait(self, item: T) -> None: ...
+    def get(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> T:
+        """Take the first item, waiting for one up to `timeout` seconds (None: for ever) if `block`.
 
-    def get_nowait(self) -> T: ...
+        Raises queue.Empty, ShutDown, ValueError for a negative timeout.
+        """
+
+    def put_nowait(self, item: T) -> None:
+        """Put without waiting: `put(item, block=False)`."""
+
+    def get_nowait(self) -> T:
+        """Take without waiting: `get(block=False)`."""
 
     def put_many(
         self,
@@ -182,9 +200,11 @@ class Queue(Handle, Protocol[T]):
 
     async def aput(
         self, item: T, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
-    ) -> None: ...
+    ) -> None:
+        """Put as `put` does, without blocking the event loop."""
 
-    async def aget(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> T: ...
+    async def aget(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> T:
+        """Take as `get` does, without blocking the event loop."""
 
     async def aput_many(
         self,
@@ -203,7 +223,8 @@ class Queue(Handle, Protocol[T]):
         timeout: float | None = None,
         *,
         blocking: bool | None = None,
-    ) -> list[T]: ...
+    ) -> list[T]:
+        """Take as `get_many` does, without blocking the event loop."""
 
     def __iter__(self) -> Iterator[T]:
         """Yield items as `get` takes them, until the queue is shut down and empty."""
@@ -211,25 +232,35 @@ class Queue(Handle, Protocol[T]):
     def __aiter__(self) -> AsyncIterator[T]:
         """Yield items as `aget` takes them, until the queue is shut down and empty."""
 
-    def task_done(self) -> None: ...
+    def task_done(self) -> None:
+        """Mark an item taken earlier as done. ValueError when called more often than items were put."""
 
-    def join(self) -> None: ...
+    def join(self) -> None:
+        """Wait until every item that was put is marked as done."""
 
-    async def ajoin(self) -> None: ...
+    async def ajoin(self) -> None:
+        """Wait as `join` does, without blocking the event loop."""
 
-    def shutdown(self, immediate: bool = False) -> None: ...
+    def shutdown(self, immediate: bool = False) -> None:
+        """Make `put` raise ShutDown, and `get` too, once the queue is empty, or at once if `immediate`."""
 
-    def qsize(self) -> int: ...
+    def qsize(self) -> int:
+        """Return how many items are in the queue; exact at one moment, which may be past."""
 
-    def empty(self) -> bool: ...
+    def empty(self) -> bool:
+        """Whether the queue has no item."""
 
-    def full(self) -> bool: ...
+    def full(self) -> bool:
+        """Whether the queue has `maxsize` items; always False when there is no bound."""
 
-    def join_thread(self) -> None: ...
+    def join_thread(self) -> None:
+        """Do nothing: there is no feeder thread. For programs that move from `multiprocessing`."""
 
-    def cancel_join_thread(self) -> None: ...
+    def cancel_join_thread(self) -> None:
+        """Do nothing, as `join_thread`."""
 
-    def statistics(self) -> QueueStatistics: ...
+    def statistics(self) -> QueueStatistics:
+        """Return sizes, state, and how many threads wait."""
 
 
 class LifoQueue(Queue[T], Protocol[T]):
@@ -274,19 +305,24 @@ class Array(Handle, Protocol):
         """A view of the elements, not a copy; it outlives `close()`."""
 
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
 
     @property
-    def dtype(self) -> np.dtype[Any]: ...
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the elements."""
 
     @property
-    def ndim(self) -> int: ...
+    def ndim(self) -> int:
+        """The number of axes."""
 
     @property
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """The number of elements."""
 
     @property
-    def nbytes(self) -> int: ...
+    def nbytes(self) -> int:
+        """The bytes of all elements."""
 
     @property
     def lock(self) -> Lockable:
@@ -311,7 +347,8 @@ class Array(Handle, Protocol):
     def add_at(self, indices: Any, values: ArrayLike, /) -> None:
         """Add to many elements, each in one atomic step; an index that occurs twice is added to twice."""
 
-    def statistics(self) -> ArrayStatistics: ...
+    def statistics(self) -> ArrayStatistics:
+        """Return shape, dtype, bytes, and the holder of the lock."""
 
 
 class RawValue(Handle, Protocol):
@@ -335,7 +372,8 @@ class RawValue(Handle, Protocol):
     @value.setter
     def value(self, value: Any, /) -> None: ...
 
-    def statistics(self) -> ArrayStatistics: ...
+    def statistics(self) -> ArrayStatistics:
+        """Return dtype, bytes, and the processes that use the value."""
 
 
 class Value(Structure, Protocol):
@@ -357,7 +395,8 @@ class Value(Structure, Protocol):
     ) -> None: ...
 
     @property
-    def value(self) -> Any: ...
+    def value(self) -> Any:
+        """The value. Each read and each write holds the lock; `v.value += 1` is two steps."""
 
     @value.setter
     def value(self, value: Any, /) -> None: ...
@@ -369,13 +408,14 @@ class Value(Structure, Protocol):
     def lock(self) -> Any:
         """The same lock, under the name that an Array uses."""
 
-    def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool: ...
+    def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
+        """Take the lock, as `get_lock().acquire` does."""
 
-    async def aacquire(
-        self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
-    ) -> bool: ...
+    async def aacquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
+        """Take the lock as `acquire` does, without blocking the event loop."""
 
-    def release(self) -> None: ...
+    def release(self) -> None:
+        """Release the lock, as `get_lock().release` does."""
 
     def __enter__(self) -> bool: ...
 
@@ -389,7 +429,8 @@ class Value(Structure, Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None: ...
 
-    def statistics(self) -> ArrayStatistics: ...
+    def statistics(self) -> ArrayStatistics:
+        """Return dtype, bytes, and the holder of the lock."""
 
 
 class Set(Handle, Protocol):
@@ -409,12 +450,14 @@ class Set(Handle, Protocol):
         seats: int = 192,
     ) -> None: ...
 
-    def add(self, member: Any, /) -> None: ...
+    def add(self, member: Any, /) -> None:
+        """Add `member` in one step, unless an equal member is in the set."""
 
     def insert(self, member: Any, /) -> bool:
         """Add `member` and return whether it was new: of many concurrent inserts of one member, one returns True."""
 
-    def discard(self, member: Any, /) -> None: ...
+    def discard(self, member: Any, /) -> None:
+        """Remove `member` in one step, if it is in the set."""
 
     def remove(self, member: Any, /) -> None:
         """Remove `member`; KeyError if it is not in the set."""
@@ -422,15 +465,20 @@ class Set(Handle, Protocol):
     def pop(self) -> Any:
         """Remove and return the member that was added last; KeyError if the set is empty."""
 
-    def clear(self) -> None: ...
+    def clear(self) -> None:
+        """Remove all members, in one step."""
 
-    def update(self, *others: Iterable[Any]) -> None: ...
+    def update(self, *others: Iterable[Any]) -> None:
+        """Add the members of all the others."""
 
-    def difference_update(self, *others: Iterable[Any]) -> None: ...
+    def difference_update(self, *others: Iterable[Any]) -> None:
+        """Remove the members of all the others."""
 
-    def intersection_update(self, *others: Iterable[Any]) -> None: ...
+    def intersection_update(self, *others: Iterable[Any]) -> None:
+        """Keep only the members that all the others have."""
 
-    def symmetric_difference_update(self, other: Iterable[Any], /) -> None: ...
+    def symmetric_difference_update(self, other: Iterable[Any], /) -> None:
+        """Remove the members that both have, and add those that only `other` has."""
 
     def as_set(self) -> set[Any]:
         """Return a snapshot as a plain set."""
@@ -438,19 +486,26 @@ class Set(Handle, Protocol):
     def copy(self) -> Self:
         """Return a new Set, made from a snapshot."""
 
-    def union(self, *others: Iterable[Any]) -> set[Any]: ...
+    def union(self, *others: Iterable[Any]) -> set[Any]:
+        """Return a plain set of the members of this set or of any other."""
 
-    def intersection(self, *others: Iterable[Any]) -> set[Any]: ...
+    def intersection(self, *others: Iterable[Any]) -> set[Any]:
+        """Return a plain set of the members that all have."""
 
-    def difference(self, *others: Iterable[Any]) -> set[Any]: ...
+    def difference(self, *others: Iterable[Any]) -> set[Any]:
+        """Return a plain set of the members that none of the others has."""
 
-    def symmetric_difference(self, other: Iterable[Any], /) -> set[Any]: ...
+    def symmetric_difference(self, other: Iterable[Any], /) -> set[Any]:
+        """Return a plain set of the members that exactly one of the two has."""
 
-    def isdisjoint(self, other: Iterable[Any], /) -> bool: ...
+    def isdisjoint(self, other: Iterable[Any], /) -> bool:
+        """Whether no member is in `other`."""
 
-    def issubset(self, other: Iterable[Any], /) -> bool: ...
+    def issubset(self, other: Iterable[Any], /) -> bool:
+        """Whether every member is in `other`."""
 
-    def issuperset(self, other: Iterable[Any], /) -> bool: ...
+    def issuperset(self, other: Iterable[Any], /) -> bool:
+        """Whether every member of `other` is in this set."""
 
     def __contains__(self, member: object, /) -> bool: ...
 
@@ -482,7 +537,8 @@ class Set(Handle, Protocol):
 
     def __gt__(self, other: Any, /) -> bool: ...
 
-    def statistics(self) -> DictStatistics: ...
+    def statistics(self) -> DictStatistics:
+        """Return the number of members, the memory, and the process that writes now."""
 
 
 class Dict(Handle, Protocol):
@@ -514,7 +570,8 @@ class Dict(Handle, Protocol):
 
     def __reversed__(self) -> Iterator[Any]: ...
 
-    def get(self, key: Any, default: Any = None, /) -> Any: ...
+    def get(self, key: Any, default: Any = None, /) -> Any:
+        """Return the value of `key`, or `default`."""
 
     def setdefault(self, key: Any, default: Any = None, /) -> Any:
         """Return the value of `key`; set it to `default` first if it was missing."""
@@ -534,15 +591,20 @@ class Dict(Handle, Protocol):
     def update(self, mapping_or_pairs: Any = (), /, **items: Any) -> None:
         """Set many keys, each in one step."""
 
-    def clear(self) -> None: ...
+    def clear(self) -> None:
+        """Remove all keys, in one step."""
 
     def as_dict(self) -> dict[Any, Any]:
         """Return a snapshot as a plain dict."""
 
-    def keys(self) -> KeysView[Any]: ...
+    def keys(self) -> KeysView[Any]:
+        """Return a view of the keys; iteration goes over a snapshot."""
 
-    def values(self) -> ValuesView[Any]: ...
+    def values(self) -> ValuesView[Any]:
+        """Return a view of the values; iteration goes over a snapshot."""
 
-    def items(self) -> ItemsView[Any, Any]: ...
+    def items(self) -> ItemsView[Any, Any]:
+        """Return a view of the pairs; iteration goes over a snapshot."""
 
-    def statistics(self) -> DictStatistics: ...
+    def statistics(self) -> DictStatistics:
+        """Return the number of keys, the memory, and the process that writes now."""

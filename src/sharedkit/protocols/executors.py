@@ -80,7 +80,8 @@ class Executor(Protocol):
     ) -> AsyncIterator[T]:
         """Run `map` for use with `async for`."""
 
-    async def ashutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None: ...
+    async def ashutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Shut down as `shutdown` does, without blocking the event loop."""
 
     async def __aenter__(self) -> Self: ...
 

@@ -17,9 +17,8 @@ class Lockable(Protocol):
     def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
         """Take the lock; return whether it was taken in time."""
 
-    async def aacquire(
-        self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
-    ) -> bool: ...
+    async def aacquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
+        """Take the lock as `acquire` does, without blocking the event loop."""
 
     def release(self) -> None:
         """Release the lock; NotLockedError, which is a RuntimeError and a ValueError, if it is not held."""
@@ -68,7 +67,8 @@ class Lock(Lockable, Structure, Protocol):
     def mark_consistent(self) -> None:
         """Declare the data that the lock protects consistent again: `owner_died` is false from now on."""
 
-    def statistics(self) -> LockStatistics: ...
+    def statistics(self) -> LockStatistics:
+        """Return the holder, since when it holds, how many threads wait, and whether a holder died."""
 
 
 class RLock(Lockable, Structure, Protocol):
@@ -99,7 +99,8 @@ class RLock(Lockable, Structure, Protocol):
     def mark_consistent(self) -> None:
         """Declare the data that the lock protects consistent again: `owner_died` is false from now on."""
 
-    def statistics(self) -> LockStatistics: ...
+    def statistics(self) -> LockStatistics:
+        """Return the holder, since when it holds and how often, how many threads wait, and whether a holder died."""
 
 
 class Semaphore(Structure, Protocol):
@@ -118,9 +119,8 @@ class Semaphore(Structure, Protocol):
     def acquire(self, blocking: bool = True, timeout: float | None = None, *, block: bool | None = None) -> bool:
         """Take one permit; return whether it was taken in time."""
 
-    async def aacquire(
-        self, blocking: bool = True, timeout: float | None = None, *, block: bool | None = None
-    ) -> bool: ...
+    async def aacquire(self, blocking: bool = True, timeout: float | None = None, *, block: bool | None = None) -> bool:
+        """Take one permit as `acquire` does, without blocking the event loop."""
 
     def release(self, n: int = 1) -> None:
         """Release `n` permits; ValueError if `n` is below 1."""
@@ -143,7 +143,8 @@ class Semaphore(Structure, Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None: ...
 
-    def statistics(self) -> SemaphoreStatistics: ...
+    def statistics(self) -> SemaphoreStatistics:
+        """Return the free permits, the bound, how many threads wait, and of a bounded semaphore the holders."""
 
 
 class BoundedSemaphore(Semaphore, Protocol):
@@ -172,7 +173,8 @@ class RWLock(Handle, Protocol):
 
     async def aacquire_read(
         self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
-    ) -> bool: ...
+    ) -> bool:
+        """Begin to read as `acquire_read` does, without blocking the event loop."""
 
     def release_read(self) -> None:
         """End reading; NotLockedError if this process does not read."""
@@ -182,7 +184,8 @@ class RWLock(Handle, Protocol):
 
     async def aacquire_write(
         self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
-    ) -> bool: ...
+    ) -> bool:
+        """Begin to write as `acquire_write` does, without blocking the event loop."""
 
     def release_write(self) -> None:
         """End writing; NotLockedError if this process does not write."""
@@ -199,4 +202,5 @@ class RWLock(Handle, Protocol):
     def owner_died(self) -> bool:
         """Whether a writer died while writing and no later writer has released in order since."""
 
-    def statistics(self) -> RWLockStatistics: ...
+    def statistics(self) -> RWLockStatistics:
+        """Return the writer, the readers, how many threads wait, and whether a writer died."""

@@ -21,21 +21,26 @@ class Event(Handle, Protocol):
         self, *, name: str | None = None, exist_ok: bool = False, persist: bool = False, seats: int = 192
     ) -> None: ...
 
-    def is_set(self) -> bool: ...
+    def is_set(self) -> bool:
+        """Whether the flag is set."""
 
     def isSet(self) -> bool:
         """Return `is_set()` and give a DeprecationWarning."""
 
-    def set(self) -> None: ...
+    def set(self) -> None:
+        """Set the flag and wake all waiters."""
 
-    def clear(self) -> None: ...
+    def clear(self) -> None:
+        """Clear the flag."""
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the flag is set, or has been set since the call began; False if that does not happen in time."""
 
-    async def await_(self, timeout: float | None = None) -> bool: ...
+    async def await_(self, timeout: float | None = None) -> bool:
+        """Wait as `wait` does, without blocking the event loop."""
 
-    def statistics(self) -> EventStatistics: ...
+    def statistics(self) -> EventStatistics:
+        """Return whether the flag is set, and how many threads wait."""
 
 
 class Condition(Structure, Protocol):
@@ -51,13 +56,14 @@ class Condition(Structure, Protocol):
         seats: int = 192,
     ) -> None: ...
 
-    def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool: ...
+    def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
+        """Take the lock, as its own `acquire` does."""
 
-    async def aacquire(
-        self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
-    ) -> bool: ...
+    async def aacquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
+        """Take the lock as `acquire` does, without blocking the event loop."""
 
-    def release(self) -> None: ...
+    def release(self) -> None:
+        """Release the lock, as its own `release` does."""
 
     def locked(self) -> bool:
         """Whether its lock is held now; `threading.Condition` has this method from Python 3.14 on."""
@@ -74,12 +80,14 @@ class Condition(Structure, Protocol):
     def wait_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T:
         """Wait until `predicate()` is true; return its last result."""
 
-    async def await_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T: ...
+    async def await_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T:
+        """Wait as `wait_for` does, without blocking the event loop."""
 
     def notify(self, n: int = 1) -> None:
         """Wake up to `n` waiters; RuntimeError if the caller does not hold the lock."""
 
-    def notify_all(self) -> None: ...
+    def notify_all(self) -> None:
+        """Wake all waiters; RuntimeError if the caller does not hold the lock."""
 
     def notifyAll(self) -> None:
         """Call `notify_all()` and give a DeprecationWarning."""
@@ -96,7 +104,8 @@ class Condition(Structure, Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None: ...
 
-    def statistics(self) -> ConditionStatistics: ...
+    def statistics(self) -> ConditionStatistics:
+        """Return the lock's statistics, and how many threads wait or have been notified."""
 
 
 class Barrier(Handle, Protocol):
@@ -130,12 +139,16 @@ class Barrier(Handle, Protocol):
         """Break the barrier until `reset()`."""
 
     @property
-    def parties(self) -> int: ...
+    def parties(self) -> int:
+        """How many must come."""
 
     @property
-    def n_waiting(self) -> int: ...
+    def n_waiting(self) -> int:
+        """How many have come and wait for the others."""
 
     @property
-    def broken(self) -> bool: ...
+    def broken(self) -> bool:
+        """Whether the barrier is broken, until `reset()`."""
 
-    def statistics(self) -> BarrierStatistics: ...
+    def statistics(self) -> BarrierStatistics:
+        """Return how many parties have come, and which processes they belong to."""
