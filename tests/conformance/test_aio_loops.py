@@ -136,8 +136,8 @@ def test_cancelled_readers_and_writers_exclude_no_one(kit: Kit) -> None:
     rw = kit.RWLock()
 
     def waiting() -> tuple[int, int]:
-        picture = rw.statistics()
-        return picture.waiting_readers, picture.waiting_writers
+        snapshot = rw.statistics()
+        return snapshot.waiting_readers, snapshot.waiting_writers
 
     rw.acquire_read()
     Left(False, rw.aacquire_write(), ready=asked(kit, lambda: waiting() == (0, 1))).end()
