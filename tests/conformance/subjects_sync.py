@@ -64,7 +64,7 @@ BY_FIXTURE = {
     "make_condition": of(
         "Condition",
         SINCE_314,
-        NEVER | {"any-timeout": "multiprocessing.Condition asserts", "arguments": "another face"},
+        NEVER | {"any-timeout": "multiprocessing.Condition asserts", "arguments": "another interface"},
     ),
     "make_barrier": of("Barrier"),
     "make_rwlock": RWLOCKS,
