@@ -1,4 +1,4 @@
-"""The examples, and the Python blocks of the README and of the pages that have some, run as they stand."""
+"""The examples, and the Python blocks of the README and of some pages, run as they are."""
 
 import multiprocessing
 import re
