@@ -94,7 +94,7 @@ def test_only_one_header_has_atomic_built_ins(name: str) -> None:
         assert [each for each in used if each != "__volatile__"] == []
 
 
-def test_only_one_header_loads_what_others_may_change_while_it_is_hashed() -> None:
+def test_only_one_header_loads_data_that_others_may_change_while_it_is_hashed() -> None:
     """It loads each number once and uses the copy; other headers get spans from sk_source_read."""
     hashing = {each.name: without_comments(each.read_text()) for each in (ROOT / "ext" / "hash").glob("*.[ch]")}
     assert {name for name, text in hashing.items() if "volatile" in text} == {"sk_foreign.h"}
@@ -338,7 +338,7 @@ def test_only_segments_touches_the_machinery_of_multiprocessing() -> None:
         assert not any(each.startswith("multiprocessing") for each in cython_imported(path)), path
 
 
-def test_nobody_speaks_to_the_resource_tracker() -> None:
+def test_no_module_uses_the_resource_tracker() -> None:
     for path in [*PYTHON, *CYTHON]:
         if SOURCE / "compare" in path.parents:  # the comparison also measures the standard library's shared memory
             continue

@@ -107,7 +107,7 @@ def test_the_timeout_is_for_the_whole_batch(make_queue: MakeQueue) -> None:
 
 
 @pytest.mark.needs("rising-items")
-def test_a_batch_larger_than_the_queue_goes_in_by_and_by(make_queue: MakeQueue) -> None:
+def test_a_batch_larger_than_the_queue_goes_in_piece_by_piece(make_queue: MakeQueue) -> None:
     q = make_queue(4)
     task = Task(q.put_many, range(100))
     got: list[int] = []

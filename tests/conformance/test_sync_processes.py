@@ -143,7 +143,7 @@ print(lock.acquire(False), lock.acquire(timeout=0.01), lock.statistics().owner)
 
 
 @pytest.mark.needs("names", "found-by-name-alone")
-def test_an_unrelated_program_finds_a_lock_by_name_and_who_holds_it(make_lock: Make) -> None:
+def test_an_unrelated_program_finds_a_lock_by_name_and_sees_its_holder(make_lock: Make) -> None:
     lock = make_lock()
     with lock:
         done = subprocess.run(

@@ -14,7 +14,7 @@ from sharedkit._core import segment as core
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change to two other users")
 
 
-# --- who is alive --------------------------------------------------------------------------------------
+# --- which processes are alive -------------------------------------------------------------------------
 
 HOLDER = """
     import ctypes, os, sys, sharedkit as sk
@@ -311,7 +311,7 @@ def test_a_sweep_does_not_open_a_file_of_another_user() -> None:
 # --- folders and limits -------------------------------------------------------------------------------------
 
 
-def test_another_folder_holds_segments_and_handles_carry_theirs(folder: str) -> None:
+def test_segments_may_be_in_another_folder_and_handles_remember_theirs(folder: str) -> None:
     assert run("""
         import os, pickle, subprocess, sys, sharedkit as sk
         queue = sk.Queue(name="here", persist=True)

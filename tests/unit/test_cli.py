@@ -146,7 +146,7 @@ def piped(*command):
     return done.stdout
 
 
-def test_ls_sends_a_terminal_no_control_characters_and_starts_a_line_for_each_name(name):
+def test_ls_escapes_control_characters_in_names(name):
     odd = "\n\r\x1b[31m\x7f\x85\x9b31m\u2028\u202e\u2066\udcff"
     with sk.Counter(name=f"{name}{odd}"):
         printed = on_a_terminal("ls", columns=200)

@@ -182,7 +182,7 @@ def test_a_get_that_raises_leaves_the_item_in_front(ctx: Any) -> None:
     assert q.get_many() == [1, 2]
 
 
-def test_refusals_stay_what_they_are(ctx: Any) -> None:
+def test_calls_that_are_refused_raise_the_usual_errors(ctx: Any) -> None:
     lock, semaphore, rw = ctx.Lock(), ctx.BoundedSemaphore(), ctx.RWLock()
     for refused in (lock.release, rw.release_read, rw.release_write):
         with pytest.raises(sk.NotLockedError):

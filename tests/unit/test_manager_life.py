@@ -295,7 +295,7 @@ ENDS = {
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 @pytest.mark.parametrize("how", ENDS)
-def test_an_executor_that_nobody_shuts_down_leaves_nothing_when_its_server_ends(
+def test_an_executor_that_is_not_shut_down_leaves_nothing_when_its_server_ends(
     how: str, method: str, tmp_path: Path
 ) -> None:
     program = (
