@@ -168,5 +168,5 @@ def kit(context: Any) -> Iterator[Kit]:
         gc.collect()  # the exception of a task is part of a reference cycle
         return [name for name in kit.names if Path(f"/dev/shm/sk_{name}").exists()]
 
-    # The watcher's thread keeps a wait of a closed loop until it has notified it. Nothing else waits for that moment.
+    # The watcher's thread keeps a wait of a closed loop until it has notified the wait. No one awaits that moment.
     until(lambda: not left(), what="segments outlived their last handle")

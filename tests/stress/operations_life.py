@@ -168,7 +168,7 @@ class Transit(SegmentOfOthers):
 
 
 class Sweep(Operation):
-    """Removes an orphan; if it is killed, the next sweep removes the orphan."""
+    """Removes an orphan; if the victim is killed, the next sweep removes the orphan."""
 
     def __init__(self) -> None:
         self.name = fresh_name()
