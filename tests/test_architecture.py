@@ -1,4 +1,4 @@
-"""The walls of the house: who may know what. A wall that has to move is moved here first, with its reason."""
+"""The allowed dependencies. To allow another one, change it here first, and give the reason."""
 
 import ast
 import re
@@ -11,12 +11,12 @@ ROOT = Path(__file__).parent.parent
 INCLUDE = ROOT / "ext" / "include"
 SOURCE = ROOT / "src" / "sharedkit"
 HEADERS = sorted(INCLUDE.glob("*/*.h"))
-FOLDERS = ("platform", "core", "structures")  # lowest first: a header includes only what lies in its own or before it
+FOLDERS = ("platform", "core", "structures")  # lowest first: a header includes only its own folder or one before it
 KERNELS = {each.name: each.read_text() for each in HEADERS}
 PYTHON = sorted(SOURCE.rglob("*.py"))
 CYTHON = sorted(path for path in (ROOT / "ext" / "sharedkit").rglob("*") if path.suffix in (".pyx", ".pxd"))
 
-# The strata, lowest first: a header includes only what lies in strata before its own.
+# The layers of headers, lowest first: a header includes only headers of earlier layers.
 STRATA = [
     {"sk_status.h", "sk_platform_linux.h"},
     {"sk_platform.h", "sk_atomic.h"},
@@ -29,7 +29,7 @@ STRATA = [
 ]
 FOUNDATION = set[str]().union(*STRATA)
 
-# What only the platform may call; names as they stand in C.
+# Functions that only the platform headers may call, as named in C.
 SYSTEM_CALLS = re.compile(
     r"(?<![\w.>])("
     "accept|close|dup|dup2|dup3|fallocate|fcntl|flock|fork|fstat|ftruncate|getpid|kill|linkat|lstat|"
@@ -37,7 +37,7 @@ SYSTEM_CALLS = re.compile(
     "shm_open|stat|syscall|unlink|usleep|write|clock_gettime"
     r")\s*\("
 )
-# Headers that bring them.
+# Headers that declare them.
 SYSTEM_HEADERS = re.compile(r"#include <(sys/|linux/|fcntl|unistd|poll|sched|time|pthread|semaphore|dirent)")
 
 
@@ -58,7 +58,7 @@ def stratum(name: str) -> int:
 
 
 def imported(path: Path) -> set[str]:
-    """Every module that a Python file names in an import, absolute."""
+    """The absolute name of every module that a Python file imports."""
     found: set[str] = set()
     package = ("sharedkit", *path.relative_to(SOURCE).parent.parts)
     for node in ast.walk(ast.parse(path.read_text())):
@@ -81,7 +81,7 @@ def within(modules: set[str], package: str) -> set[str]:
     return {each for each in modules if each == package or each.startswith(package + ".")}
 
 
-# --- kernels ----------------------------------------------------------------------------------------
+# --- the C core -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", sorted(KERNELS))
@@ -94,8 +94,8 @@ def test_only_one_header_has_atomic_built_ins(name: str) -> None:
         assert [each for each in used if each != "__volatile__"] == []
 
 
-def test_only_one_header_loads_what_others_may_change_while_it_is_hashed() -> None:
-    """Each number is loaded once, and the copy is used; who else needs one asks sk_source_read for spans."""
+def test_only_one_header_loads_data_that_others_may_change_while_it_is_hashed() -> None:
+    """It loads each number once and uses the copy; other headers get spans from sk_source_read."""
     hashing = {each.name: without_comments(each.read_text()) for each in (ROOT / "ext" / "hash").glob("*.[ch]")}
     assert {name for name, text in hashing.items() if "volatile" in text} == {"sk_foreign.h"}
     users = {name for name, text in hashing.items() if "sk_load_foreign_" in text}
@@ -152,17 +152,17 @@ def test_kernels_know_no_python_and_allocate_nothing(name: str) -> None:
 def test_only_the_platform_asks_which_system_this_is(name: str) -> None:
     if (
         name.startswith("sk_platform") or name == "sk_atomic.h"
-    ):  # which orders a processor gives for nothing is its matter
+    ):  # which memory orders a processor guarantees anyway depends on the processor
         return
     conditions = re.findall(r"^\s*#\s*(?:if|ifdef|elif)\b(.*)$", KERNELS[name], flags=re.MULTILINE)
     assert [each for each in conditions if re.search(r"linux|APPLE|WIN32|BSD|x86|aarch64", each)] == []
 
 
-# --- faces ------------------------------------------------------------------------------------------
+# --- compiled modules -------------------------------------------------------------------------------
 
 
 def test_one_function_turns_a_status_into_an_exception() -> None:
-    """Outside of `refuse`, faces raise only the queue's own answers and what Python callers did wrong."""
+    """Outside of `refuse`, compiled modules raise only the queue's own exceptions and errors about arguments."""
     bodies = [each.read_text() for each in CYTHON if each.suffix == ".pyx"]
     assert sum(len(re.findall(r"^cdef int refuse\(", each, re.MULTILINE)) for each in bodies) == 1
     statuses = "NO_MEMORY|TOO_LARGE|CORRUPT|FOREIGN|NO_SEAT|GONE|EXISTS|OVERFLOW|SYSTEM"
@@ -181,14 +181,14 @@ def test_every_kernel_is_declared_noexcept_and_nogil(path: Path) -> None:
     block = re.compile(r"^cdef extern from [^\n]*?(nogil)?:\n((?:[ \t]+[^\n]*\n|\n)+)", re.MULTILINE)
     for always, body in block.findall(path.read_text()):
         for line in body.splitlines():
-            if line.lstrip().startswith(("list ", "object ")):  # it makes objects, so it has the GIL
+            if line.lstrip().startswith(("list ", "object ")):  # it makes objects, so it needs the GIL
                 continue
             if re.search(r"\bsk_\w+\(", line) and line.rstrip().endswith(")") and "*)" not in line:
                 assert line.rstrip().endswith("noexcept") and always, f"{path.name}: {line.strip()}"
 
 
 @pytest.mark.parametrize("path", CYTHON, ids=lambda path: path.name)
-def test_faces_use_no_tricks_of_the_preprocessor(path: Path) -> None:
+def test_compiled_modules_use_no_tricks_of_the_preprocessor(path: Path) -> None:
     text = path.read_text()
     assert re.findall(r"^\s*(?:include \"|DEF |from [\w.]+ cimport \*)", text, re.MULTILINE) == []
     assert "__atomic_" not in text
@@ -202,8 +202,8 @@ ROOT_OF_THE_PACKAGE = {
     "thread",
 }  # fmt: skip
 
-# Lowest first: a module imports only what lies in its own layer or below, type annotations counted. The first pattern
-# that fits says where a module lies. The face of a placement's executor lies above the executors, which stand on shm.
+# Lowest first: a module imports only from its own layer or a lower one; imports for annotations count too. The first
+# pattern that matches gives the layer. A placement's own executor module is above the executors, which build on shm.
 LAYERS = (
     r"_core\.(base_errors|executor_errors|coroutines)|statistics",
     r"errors",
@@ -221,13 +221,13 @@ LAYERS = (
 
 
 def module_of(path: Path, base: Path) -> str:
-    """Its name within the package; "" for the package itself."""
+    """The module's name within the package; "" for the package itself."""
     parts = path.relative_to(base).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def imports_of(path: Path) -> set[tuple[str, str]]:
-    """Pairs of a module and a name that is imported from it; "" where the module itself is."""
+    """Pairs of a module and the name imported from it; "" if the module itself is imported."""
     text = path.read_text()
     if path.suffix == ".py":
         found: set[tuple[str, str]] = set()
@@ -245,7 +245,7 @@ def imports_of(path: Path) -> set[tuple[str, str]]:
 
 
 def everything_imported() -> dict[str, set[str]]:
-    """Which modules of the package each of them imports or cimports."""
+    """For each module of the package, the modules that it imports or cimports."""
     files = [(module_of(path, SOURCE), path) for path in PYTHON]
     files += [(module_of(path, ROOT / "ext" / "sharedkit"), path) for path in CYTHON]
     graph: dict[str, set[str]] = {name: set() for name, _ in files}
@@ -293,8 +293,8 @@ def test_modules_never_import_each_other_in_a_circle() -> None:
 PLACEMENTS = ("thread", "shm", "manager", "redis")
 
 
-# The compiled classes of shm work in any memory, so `thread` binds them to this process's (sk_private.h); what lies
-# around them in shm is not for it.
+# The compiled classes of shm work in any memory, and `thread` binds them to memory of the process (sk_private.h).
+# `thread` uses nothing else of shm.
 BOUND_BY_THREAD = {
     "_array", "_barrier", "_condition", "_counter", "_event", "_lock", "_rwlock", "_semaphore", "_value", "_waiting",
     "counter",
@@ -338,9 +338,9 @@ def test_only_segments_touches_the_machinery_of_multiprocessing() -> None:
         assert not any(each.startswith("multiprocessing") for each in cython_imported(path)), path
 
 
-def test_nobody_speaks_to_the_resource_tracker() -> None:
+def test_no_module_uses_the_resource_tracker() -> None:
     for path in [*PYTHON, *CYTHON]:
-        if SOURCE / "compare" in path.parents:  # the comparison runs the standard library's shared memory, too
+        if SOURCE / "compare" in path.parents:  # the comparison also measures the standard library's shared memory
             continue
         text = path.read_text()
         assert not re.search(r"resource_tracker\.(register|unregister|ensure_running|getfd)", text), path
@@ -348,8 +348,9 @@ def test_nobody_speaks_to_the_resource_tracker() -> None:
 
 
 def test_the_library_imports_only_numpy_and_the_standard_library() -> None:
-    """`compare` and the command line have extras of their own; they import them where they use them. The hook of
-    PyInstaller is run by that alone."""
+    """`compare` and the command line have extras of their own, imported where they are used. Only PyInstaller runs its
+        hook.
+    """
     ours = {"sharedkit", "numpy", "__future__"} | sys.stdlib_module_names
     for path in PYTHON:
         if {SOURCE / "compare", SOURCE / "commands", SOURCE / "_pyinstaller"} & set(path.parents):

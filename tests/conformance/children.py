@@ -1,4 +1,4 @@
-"""What the tests' children run: importable, because `spawn` and `forkserver` find them by name."""
+"""Functions that child processes of the tests run. They are importable: `spawn` and `forkserver` find them by name."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def produce_batches(queue: Any, producer: int, count: int) -> None:
 
 
 def consume(queue: Any) -> list[tuple[int, int]]:
-    """Take until None comes; each item is as `produce` made it."""
+    """Return the items up to the first None; each item is as `produce` made it."""
     out = []
     while (item := queue.get()) is not None:
         producer, i, filling = item
@@ -116,7 +116,7 @@ def change_from_initializer(kind: str) -> Any:
 
 
 def hold(handle: Any, ready: Any, go: Any) -> tuple[int, ...]:
-    """Use the handle, say that it is here, and keep it until told to go on."""
+    """Use the handle, report that this process is attached, and keep the handle until `go` has an item."""
     handle.statistics()
     ready.put(os.getpid())
     go.get()
@@ -140,12 +140,12 @@ def count_under_twice(lock: Any, number: Any, times: int) -> None:
 
 
 def try_to_take(lock: Any) -> tuple[bool, bool]:
-    """What a process finds that another's lock is held by: at once, and after a while."""
+    """Try to take a lock that another process holds: at once, and for 0.05 s."""
     return lock.acquire(False), lock.acquire(timeout=0.05)
 
 
 def ends_of(rw: Any) -> list[bool]:
-    """Whether a process that neither reads nor writes may end what another began, side by side."""
+    """For each way to end a read or a write: whether this process, which neither reads nor writes, may call it."""
     ended = []
     for end in (rw.release_read, rw.release_write, rw.reader.release, rw.writer.release):
         try:
@@ -164,7 +164,7 @@ def take_and_keep(lock: Any, held: Any, go: Any) -> None:
 
 
 def crowd(semaphore: Any, inside: Any, times: int) -> int:
-    """The most that were inside at once, this one among them."""
+    """Return the largest number of processes seen inside at once, this one included."""
     most = 0
     for _ in range(times):
         with semaphore:
@@ -184,7 +184,7 @@ def set_it(event: Any) -> None:
 
 
 def take_turns(condition: Any, turn: Any, mine: int, players: int, times: int) -> int:
-    """Wait for one's turn, pass it on; how often one had it."""
+    """Wait for this player's turn and pass it on, `times` times; return the number of turns it had."""
     had = 0
     with condition:
         for _ in range(times):
@@ -201,7 +201,7 @@ def pass_often(barrier: Any, came: Any, parties: int, times: int) -> list[int]:
     for turn in range(times):
         came.add(1)
         indices.append(barrier.wait(60))
-        assert came.value >= parties * (turn + 1), "somebody passed before all had come"
+        assert came.value >= parties * (turn + 1), "a party passed before all had come"
     return indices
 
 
@@ -213,7 +213,7 @@ def write_pairs(rw: Any, first: Any, second: Any, times: int) -> None:
 
 
 def read_pairs(rw: Any, first: Any, second: Any, times: int) -> int:
-    """How many reads saw half of a write."""
+    """Return how many reads saw half of a write."""
     torn = 0
     for _ in range(times):
         with rw.reader:
@@ -222,7 +222,7 @@ def read_pairs(rw: Any, first: Any, second: Any, times: int) -> int:
 
 
 def double_all(jobs: Any, out: Any) -> None:
-    """Put twice of every item until the jobs are shut down."""
+    """Put twice the value of each item until the jobs are shut down."""
     for item in jobs:
         out.put(2 * item)
 

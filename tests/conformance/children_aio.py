@@ -1,4 +1,4 @@
-"""What children do with event loops: importable, because `spawn` and `forkserver` find it by name."""
+"""What child processes do with event loops. Importable: `spawn` and `forkserver` find the functions by name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WAITS = {
 
 
 def interrupted(method: str, wait: str) -> str:
-    """Ctrl-C comes while the loop does nothing but wait."""
+    """Send Ctrl-C while the loop only waits; return what happened."""
     kit = sk.get_context(method)  # type: ignore[call-overload]
 
     async def main() -> None:
@@ -37,7 +37,7 @@ def interrupted(method: str, wait: str) -> str:
 
 
 def echo(there: Any, back: Any) -> None:
-    """Send every item back until the queue ends, in a loop."""
+    """Send every item back, from tasks of a loop, until the queue ends."""
 
     async def main() -> None:
         async for item in there:
@@ -74,7 +74,7 @@ def count_under(lock: Any, number: Any, tasks: int, times: int) -> None:
 
 
 def take_and_stay(held: Any, ready: Any) -> None:
-    """Take it as a task, say so, and never give it back."""
+    """Take it as a task, report that, and never release it."""
 
     async def main() -> None:
         await held.aacquire()
@@ -85,7 +85,7 @@ def take_and_stay(held: Any, ready: Any) -> None:
 
 
 def wait_and_stay(q: Any, ready: Any, tasks: int) -> None:
-    """Wait for items in many tasks, which keep what they get."""
+    """Wait for items in many tasks; each task keeps what it gets."""
 
     async def main() -> None:
         waiting = [asyncio.create_task(q.aget()) for _ in range(tasks)]

@@ -1,4 +1,4 @@
-"""Fixtures that make the structures of each subject, close them, and see that nothing of them stays."""
+"""Fixtures that make the structures of each subject, close them, and check that no segment remains."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-# Children of `spawn` and `forkserver` import the functions they run, by this path too.
+# Children of `spawn` and `forkserver` use this path too, to import the functions that they run.
 sys.path.append(str(Path(__file__).parents[1]))
 
 from conformance import subjects, subjects_sync
@@ -42,8 +42,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Traffic between clients of a server by "spawn" is for `make stress`: to the server they are as by "forkserver",
-    and starting their interpreters would take half a minute. How handles get there is tried by all three, always.
+    """Leave traffic between clients of a server to `make stress` if they start by "spawn": to the server they are like
+        those by "forkserver", and their interpreters take half a minute to start.
+    How a handle reaches a client is always tested by all three start methods.
     """
     for item in items:
         _skip_what_is_absent(item)
@@ -54,7 +55,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _skip_what_is_absent(item: pytest.Item) -> None:
-    """A kind of structure that a placement does not have: who asks for it there is told why, which is tried, too."""
+    """Skip a kind of structure that a placement does not have. Another test covers the error that it raises."""
     params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
     kind, subject = params.get("kind"), params.get("subject")
     if isinstance(kind, Kind) and isinstance(subject, Subject):
@@ -64,7 +65,7 @@ def _skip_what_is_absent(item: pytest.Item) -> None:
 
 
 def _maker(subject: Subject, method: str | None) -> Iterator[Callable[..., Any]]:
-    """The subject's constructor; what it made is closed afterwards, and its segments must be gone then."""
+    """The constructor of the subject. What it made is closed after the test; then its segments must be gone."""
     make = subject.make
     if method is not None:
         assert subject.for_processes is not None
@@ -90,13 +91,13 @@ def _maker(subject: Subject, method: str | None) -> Iterator[Callable[..., Any]]
 
 
 def _method(request: pytest.FixtureRequest) -> str | None:
-    """The start method of a test that has processes, which are parametrized by it."""
+    """The start method of the test, or None: tests with processes are parametrized by it."""
     callspec = getattr(request.node, "callspec", None)
     return None if callspec is None else callspec.params.get("start_method")
 
 
 def _makes() -> Any:
-    """A fixture that answers the constructor of its subject."""
+    """Return a fixture that gives the constructor of its subject."""
 
     @pytest.fixture
     def made(subject: Subject, request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
@@ -126,7 +127,7 @@ make_rwlock = _makes()
 
 @pytest.fixture
 def make_lock(subject: Subject, request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
-    """Makes locks, also those that are part of a structure."""
+    """Give a function that makes locks; some of them are part of a structure."""
     makers = _maker(subject, _method(request))
     make = next(makers)
     yield lambda **options: getattr(owner := make(**options), "lock", owner)
@@ -139,7 +140,7 @@ def context(subject: Subject) -> Any:
 
 
 class Kit:
-    """A placement whose structures, made as `kit.Queue(3)`, are closed after the test; their segments are gone then."""
+    """A placement. Structures made as `kit.Queue(3)` are closed after the test; then their segments must be gone."""
 
     def __init__(self, context: Any) -> None:
         self.context = context
@@ -164,8 +165,8 @@ def kit(context: Any) -> Iterator[Kit]:
         structure.close()
 
     def left() -> list[str]:
-        gc.collect()  # an exception of a task is part of a circle
+        gc.collect()  # the exception of a task is part of a reference cycle
         return [name for name in kit.names if Path(f"/dev/shm/sk_{name}").exists()]
 
-    # A wait of a loop that was closed is kept until the thread that watches for it has told it so, which nobody awaits.
+    # The watcher's thread keeps a wait of a closed loop until it has notified the wait. No one awaits that moment.
     until(lambda: not left(), what="segments outlived their last handle")

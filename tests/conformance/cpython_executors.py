@@ -1,7 +1,7 @@
-"""CPython's own tests of executors, run on ours: `main(start method or "thread", placement, suite)`.
+"""CPython's own tests of executors, run on sharedkit's: `main(start method or "thread", placement, suite)`.
 
-A program of its own, since those tests look for threads and processes that stay. Its test cases are classes of this
-module, because children import them.
+This is a program of its own, since those tests look for threads and processes that remain. Its test cases are classes
+of this module, because children import them.
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ OTHERWISE = {
     "test_exit_during_result_unpickle_in_result_handler": "the call fails with SystemExit, and breaks nothing",
     "test_shutdown_deadlock_pickle": "looks at the private thread of ProcessPoolExecutor",
     "test_gh105829_should_not_deadlock_if_wakeup_pipe_full": "patches the private pipe of ProcessPoolExecutor",
-    "test_cancel_futures": "what no worker has begun is cancelled, so it may be all; test_executor.py has it",
-    "test_cancel": "who waits is told of the end at once, so the state is a later one; test_executor.py has it",
-    "test_hang_gh83386": "its program does not import multiprocessing, where there is a start method",
+    "test_cancel_futures": "cancels all calls that no worker has begun, perhaps all there are; see test_executor.py",
+    "test_cancel": "waiters are notified at once, so it finds a later state; see test_executor.py",
+    "test_hang_gh83386": "its program names a start method but does not import multiprocessing",
     "test_max_workers_too_large": "for Windows",
     "test_saturation": "a semaphore cannot be pickled, and calls that fail at once start no worker",
     "test_processes_terminate": "a semaphore cannot be pickled, and calls that fail at once start no worker",
@@ -77,12 +77,12 @@ OTHERWISE = {
 
 SERVED_OTHERWISE = {
     "test_max_tasks_per_child_defaults_to_spawn_context": "a server's workers start by a fork server",
-    "test_initializer": "its queue of multiprocessing goes to own children only; test_executor_served.py has it",
+    "test_initializer": "its multiprocessing queue goes only to children of this process; see test_executor_served.py",
 }
 
 
 class Examined(sk.Executor):
-    """Ours, with the private attributes at which the suites look."""
+    """sharedkit's executor, with the private attributes that the suites read."""
 
     _processes = property(lambda self: dict(self._executor_manager._worker_pool._processes))
     _max_workers = property(lambda self: self._executor_manager.workers)
@@ -91,13 +91,13 @@ class Examined(sk.Executor):
 
 
 class Remote:
-    """A process of the server's, which cannot be joined from here."""
+    """A process that the server has started; this process cannot join it."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
 
     def join(self) -> None:
-        """Until it has ended."""
+        """Wait until it has ended."""
         until(lambda: ended(self.pid))
 
 
@@ -105,7 +105,7 @@ SERVER: Any = sk.get_context("manager")  # which starts at the first use
 
 
 class Served(SERVER.Executor):  # type: ignore[misc]
-    """The placement `manager`, with the private attributes at which the suites look."""
+    """The executor of the placement `manager`, with the private attributes that the suites read."""
 
     _processes = property(lambda self: {pid: Remote(pid) for pid in self.statistics().workers})
     _max_workers = property(lambda self: self.statistics().max_workers)
@@ -114,22 +114,22 @@ class Served(SERVER.Executor):  # type: ignore[misc]
 
 
 class ExecutorClient:
-    """Keeps futures of no executor."""
+    """Stands in for the client of a future that has no executor."""
 
     def __init__(self) -> None:
         self.settling = threading.RLock()
 
     def withdraw(self, future: Any, running: bool) -> bool:
-        """As where no worker has begun."""
+        """Cancel the future, as if no worker had begun its call."""
         return bool(future._state == "PENDING")
 
     def is_running(self, task: int) -> bool:
-        """Never."""
+        """Return False: no call is running."""
         return False
 
 
 def loose(placement: str, state: str = "PENDING", exception: BaseException | None = None, result: Any = None) -> Any:
-    """A future of ours without an executor, in any state."""
+    """A future of sharedkit without an executor, in any state."""
     future: Any = Future(ExecutorClient(), None, 0, None) if placement != "thread" else ThreadFuture()
     future._state, future._exception, future._result = state, exception, result
     return future
@@ -140,13 +140,13 @@ class Threads(sk.get_context("thread").Executor):  # type: ignore[misc]
 
 
 def module_of(name: str) -> Any:
-    """A part of their package, which is one module before Python 3.12."""
+    """A module of CPython's test package; before Python 3.12 the package is one module."""
     home = importlib.import_module(HOME)
     return importlib.import_module(f"{HOME}.{name}") if hasattr(home, "__path__") else home
 
 
 def _event(self: Any) -> Any:
-    """What their mixins have from Python 3.14 on: an event for calls, which in another process comes from a server."""
+    """A method of CPython's mixins from Python 3.14 on: an event for calls; for workers in processes, from a server."""
     return threading.Event() if self.manager is None else self.manager.Event()
 
 
@@ -154,7 +154,7 @@ def cases_of(placement: str, method: str) -> dict[str, type[unittest.TestCase]]:
     """The suites for one placement."""
     util = module_of("util")
     made = {}
-    # The tests of process pools have those of all executors among them.
+    # The suites of process pools include the tests of all executors.
     for suite in FOR_THREADS if method == "thread" else [each for each in SUITES if each != "ExecutorTest"]:
         try:
             theirs = getattr(module_of(SUITES[suite]), suite)
@@ -192,9 +192,10 @@ for made in CASES.values():
 
 @contextlib.contextmanager
 def they_use_ours(placement: str, suite: str) -> Iterator[None]:
-    """Their shutdown tests start programs with `from concurrent.futures import …`: these import ours.
+    """Replace what the suite imports from `concurrent.futures`.
 
-    Those of futures make some by hand, and look at a few made when they were imported.
+    The shutdown tests start programs with `from concurrent.futures import …`: these import from this module. The tests
+    of futures make some by hand, and use a few that were made at import.
     """
     module = module_of(SUITES[suite])
     if suite == "FutureTests":

@@ -1,6 +1,6 @@
-"""CPython's own tests of multiprocessing's primitives, run on ours: `main(start method, placement, suite)`.
+"""CPython's own tests of multiprocessing's primitives, run on sharedkit's: `main(start method, placement, suite)`.
 
-A program of its own, since those tests go by the process-wide start method and leave threads and processes to be
+This is a program of its own, since those tests use the process-wide start method and leave threads and processes to be
 reaped. Its test cases are classes of this module, because children import them.
 """
 
@@ -20,7 +20,7 @@ from test import _test_multiprocessing as theirs
 
 import sharedkit as sk
 
-# What a suite makes; all of it has to be there.
+# The methods that a suite calls; a placement runs the suite only if it has all of them.
 SUITES = {
     "_TestLock": ("Lock", "RLock"),
     "_TestSemaphore": ("Semaphore", "BoundedSemaphore"),
@@ -31,9 +31,9 @@ SUITES = {
     "_TestQueue": ("Queue", "JoinableQueue", "Event"),
 }
 OTHERWISE = {
-    "_TestSemaphore.test_timeout": "threading's face refuses a timeout for a call that does not wait",
-    "_TestLock.test_lock_locked_2processes": "its holder ends after a second, and the dead hold no lock of ours",
-    "_TestLock.test_rlock_locked_2processes": "its holder ends after a second, and the dead hold no lock of ours",
+    "_TestSemaphore.test_timeout": "threading's interface refuses a timeout for a call that does not wait",
+    "_TestLock.test_lock_locked_2processes": "its holder ends after a second, which frees a lock of sharedkit",
+    "_TestLock.test_rlock_locked_2processes": "its holder ends after a second, which frees a lock of sharedkit",
     "_TestLock.test_repr_lock": "threading's form of repr, not multiprocessing's",
     "_TestLock.test_repr_rlock": "threading's form of repr, not multiprocessing's",
     "_TestQueue.test_queue_feeder_donot_stop_onexc": "there is no feeder thread: errors of pickling come from put",
@@ -44,23 +44,23 @@ SERVED = {"_TestValue.test_getobj_getlock": "behind a server there is no get_obj
 
 
 class _Patient:
-    """What the suites look for behind the face of multiprocessing's own types is left out, and what has to come is
-    waited for: theirs sleep 0.1 s in the hope that it has come by then.
+    """Leave out the checks of private attributes of multiprocessing's types; and wait for each expected change, where
+    the original sleeps 0.1 s in the hope that it has happened by then.
     """
 
     TYPE: str
 
     def check_invariant(self, _condition: Any) -> None:
-        """Looks at private semaphores of multiprocessing.Condition."""
+        """Do nothing: the original reads private semaphores of multiprocessing.Condition."""
 
     def assertReturnsIfImplemented(self, value: Any, func: Callable[..., Any], *args: Any) -> None:
-        """Theirs asks once."""
+        """Wait for the value; the original asks once."""
         with contextlib.suppress(NotImplementedError):
             until(lambda: bool(func(*args) == value), what=f"{func} does not answer {value}")
 
 
 class _PatientBarrier(_Patient):
-    """Who is late for a barrier is so until the time of the others is over: theirs sleeps for twice that time."""
+    """A party that must be late waits until the barrier is broken; the original sleeps twice the timeout."""
 
     @classmethod
     def _test_timeout_f(cls, barrier: Any, results: Any) -> None:
@@ -108,7 +108,7 @@ globals().update({case.__name__: case for cases in CASES.values() for case in ca
 
 
 def main(start_method: str, placement: str, suite: str) -> None:
-    """Run one suite and exit with 0 where all of it passes."""
+    """Run one suite and exit with 0 if all of its tests pass."""
     multiprocessing.set_start_method(start_method, force=True)
     tests = unittest.defaultTestLoader.loadTestsFromTestCase(CASES[placement][suite])
     result = unittest.TextTestRunner(sys.stderr, verbosity=2).run(tests)

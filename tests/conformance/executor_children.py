@@ -1,4 +1,4 @@
-"""What the tests of executors have done by workers; importable, since calls are pickled by name."""
+"""Calls that the tests of executors submit. They are importable, since calls are pickled by name."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def leave(code: int) -> None:
 
 
 def begin_and_sleep(path: str) -> None:
-    """Tell by a file that the call has begun, then last long."""
+    """Report in a file that the call has begun, then last long."""
     Path(path).write_text(str(os.getpid()))
     time.sleep(LONG)
 
 
 def begin_and_sleep_through(path: str, ignored: int) -> None:
-    """The same, whatever that signal says."""
+    """The same, but ignore that signal."""
     signal.signal(ignored, signal.SIG_IGN)
     begin_and_sleep(path)
 
@@ -58,19 +58,19 @@ def end_when_told(path: str) -> str:
     """Wait for a SIGTERM and return."""
     told, teller = os.pipe()
     os.set_blocking(teller, False)
-    signal.set_wakeup_fd(teller)  # not by the handler, which a signal just before `select` would leave for later
+    signal.set_wakeup_fd(teller)  # a handler could run after `select` only
     signal.signal(signal.SIGTERM, lambda *_: None)
     Path(path).touch()
     return "told" if select.select([told], [], [], LONG)[0] else "forgotten"
 
 
 def pass_gate(event: Any) -> bool:
-    """Last as long as the event is not set."""
+    """Wait for the event."""
     return bool(event.wait(LONG))
 
 
 def mark(path: str) -> None:
-    """Leave one more byte in a file."""
+    """Append one byte to a file."""
     with open(path, "ab") as file:
         file.write(b"x")
 
@@ -84,12 +84,12 @@ def total(array: Any) -> float:
 
 
 def big_pickle(size: int) -> Any:
-    """An array whose data must not be in the pickle: its size tells."""
+    """An array whose data must not be in the pickle; the test checks the size of the pickle."""
     return np.arange(size, dtype="u1")
 
 
 class Awkward(Exception):
-    """Cannot be unpickled: its arguments are not what it was made of."""
+    """Cannot be unpickled: its `args` are not the arguments of its constructor."""
 
     def __init__(self, left: int, right: int) -> None:
         super().__init__(f"{left} {right}")
@@ -147,20 +147,20 @@ def sleep_then(seconds: float, value: Any) -> Any:
 
 
 def double_through(executor: Any, start: int) -> list[int]:
-    """In a client: calls of its own."""
+    """Submit calls from a client."""
     ahead = [executor.submit(double, x) for x in range(start, start + 50)]
     return [future.result(LONG) for future in ahead]
 
 
 def submit_marks(executor: Any, folder: str, count: int) -> None:
-    """In a client that is to be killed."""
+    """Submit calls from a client that will be killed."""
     for x in range(count):
         executor.submit(mark, f"{folder}/{x}")
     time.sleep(LONG)
 
 
 def ended(pid: int) -> bool:
-    """Whether that process is no more, or an orphan that nobody has reaped here."""
+    """Whether the process has ended; a zombie counts as ended."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
     except (FileNotFoundError, ProcessLookupError):
@@ -170,11 +170,11 @@ def ended(pid: int) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class Frozen(Exception):
-    """Refuses to be given a cause in the usual way."""
+    """Refuses a `__cause__` that is set in the usual way."""
 
 
 class NoError(Exception):
-    """Arrives as something else."""
+    """Is unpickled as something else."""
 
     def __reduce__(self) -> Any:
         return str, ("no error",)
@@ -189,7 +189,7 @@ def fail_as_text() -> NoReturn:
 
 
 class Uncooperative(Exception):
-    """Pickling it raises what is no Exception."""
+    """Raises, when pickled, something that is not an Exception."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
@@ -217,7 +217,7 @@ def have_a_child(path: str) -> None:
 
 
 def die_unless_first(path: str) -> None:
-    """As an initializer: the worker that comes first lives, each later one ends."""
+    """An initializer: the first worker lives, each later one ends."""
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL))
     except FileExistsError:
@@ -225,7 +225,7 @@ def die_unless_first(path: str) -> None:
 
 
 def ask_for_little(megabytes: int) -> None:
-    """As an initializer: the worker has no memory for more than that."""
+    """An initializer: limits the memory that the worker can still allocate."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * os.sysconf("SC_PAGE_SIZE") + (megabytes << 20)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

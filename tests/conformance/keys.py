@@ -1,4 +1,4 @@
-"""Types whose instances are keys: a module of their own, which children can import, too."""
+"""Types whose instances are keys. They have a module of their own, so that children can import them."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Spot:
 
 
 class Dot(Point):
-    """Inherits the comparison, which asks for the class, too."""
+    """Inherits the comparison of Point, which also compares the classes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Place(Point, enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Folded:
-    """A dataclass that compares in a way of its own."""
+    """A dataclass with its own `__eq__`."""
 
     name: str
 
@@ -122,7 +122,7 @@ class Plain:
 
 
 class Valued:
-    """Compares by value, in a way that only `register_key` can tell."""
+    """Compares by value, in a way that Dict knows only from `register_key`."""
 
     def __init__(self, x: int) -> None:
         self.x = x

@@ -1,4 +1,4 @@
-"""What the tests of all handles must know of one kind of structure."""
+"""What the tests of handles must know about one kind of structure."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Kind:
-    """`change` alters the state, `look` answers what can be compared; `others` differ in what must be equal.
+    """`change` alters the state, and `look` returns the part of the state that tests compare. Each of `others` makes a
+structure that differs in an argument that must be equal.
 
-    `with` closes the handle where it `closes`, else it takes what the handle is of. A change that is not `lasting` goes
-    with the process that made it, or with its last handle: nobody keeps a lock for the dead.
+    If it `closes`, a `with` block closes the handle; if not, the block takes the lock or permit. A change that is not
+    `lasting` ends with the process that made it, or with its last handle: no lock stays held for a dead process.
     """
 
     name: str

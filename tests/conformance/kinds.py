@@ -1,4 +1,4 @@
-"""Every kind of structure that has a handle: how to make one, change it, look at it, and use it."""
+"""Every kind of structure that has a handle: how to make one, change it, inspect it, and use it."""
 
 from __future__ import annotations
 

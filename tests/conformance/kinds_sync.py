@@ -1,4 +1,4 @@
-"""The synchronization primitives among the kinds: how to make one, change it, look at it, and use it."""
+"""The kinds that are synchronization primitives: how to make one, change it, inspect it, and use it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Event loops for tests: none can outlive its test, and none may leave a task behind."""
+"""Event loops for tests: none outlives its test, and none may leave a task behind."""
 
 from __future__ import annotations
 
@@ -18,43 +18,43 @@ async def _watched(main: Callable[..., Coroutine[Any, Any, Any]], args: tuple[An
 
 
 def in_loop(main: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> Task:
-    """`main(*args)` in a new loop in a thread of its own."""
+    """Run `main(*args)` in a new loop, in a new thread."""
     return Task(lambda: asyncio.run(_watched(main, args)))
 
 
 def run(main: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> Any:
-    """What `main(*args)` answers, in a new loop; AssertionError where it hangs or leaves a task."""
+    """Return the result of `main(*args)`, run in a new loop; AssertionError if it hangs or leaves a task."""
     return in_loop(main, *args).result(LIMIT + 10)
 
 
 def start(coroutines: Iterable[Coroutine[Any, Any, Any]]) -> list[asyncio.Task[Any]]:
-    """A task for each."""
+    """Make a task of each coroutine."""
     return [asyncio.create_task(each) for each in coroutines]
 
 
 async def settle() -> None:
-    """Let every task go as far as it comes without help."""
+    """Let every task run until it waits for something outside of the loop."""
     for _ in range(10):
         await asyncio.sleep(0)
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
-    """Return as soon as the condition holds, while the loop goes on."""
+    """Return as soon as the condition holds; the loop runs meanwhile."""
     while not condition():
         await asyncio.sleep(0.001)
 
 
 async def cancelled(task: asyncio.Task[Any]) -> bool:
-    """Cancel the task; whether it ended so, and not with an answer of its own."""
+    """Cancel the task; return whether it ended as cancelled, and not with a result."""
     task.cancel()
     await asyncio.wait([task])
     return task.cancelled()
 
 
 async def perhaps(chance: random.Random, call: Callable[[], Coroutine[Any, Any, Any]], nothing: Any) -> Any:
-    """What the call answers, or `nothing` where it was cancelled.
+    """The result of the call, or `nothing` if it was cancelled.
 
-    That may be at any point, at once, while it waits, as it is woken, and by its task, `asyncio.timeout` or `wait_for`.
+    It may be cancelled at once, while it waits or as it is woken; by its task, `asyncio.timeout` or `wait_for`.
     """
     way = chance.randrange(4)
     try:
@@ -72,21 +72,22 @@ async def perhaps(chance: random.Random, call: Callable[[], Coroutine[Any, Any, 
 
 
 def asked(kit: Any, condition: Callable[[], bool]) -> Callable[[], bool]:
-    """Whether a server has heard what tasks asked for: what their thread asks next goes another way, and may be faster.
+    """Whether a server has received the requests of the tasks. (Requests of their thread use another connection and may
+overtake them.)
 
-    Elsewhere it is heard at once, and tasks are not counted one by one.
+    In other placements there is nothing to wait for, and tasks are not counted one by one.
     """
     return lambda: kit.context.method != "manager" or condition()
 
 
 class Left:
-    """A loop that ended while its tasks waited, closed or not; `ready` says when, if they have to come so far."""
+    """A loop that stopped, and perhaps was closed, while its tasks waited. It runs until `ready`, if that is given."""
 
     def __init__(
         self, closed: bool, *coroutines: Coroutine[Any, Any, Any], ready: Callable[[], bool] | None = None
     ) -> None:
         self.loop = asyncio.new_event_loop()
-        self.loop.set_exception_handler(lambda _loop, _context: None)  # that a task never ended
+        self.loop.set_exception_handler(lambda _loop, _context: None)  # do not print that a task never ended
         self.tasks = [self.loop.create_task(each) for each in coroutines]
         self.loop.run_until_complete(settle())
         self.run_until(ready or (lambda: True))
@@ -94,12 +95,12 @@ class Left:
             self.loop.close()
 
     def run_until(self, condition: Callable[[], bool]) -> None:
-        """Go on until the condition holds, which the tasks have to see to; none ends by that."""
+        """Run until the condition holds, which the tasks must bring about; none of them ends meanwhile."""
         self.loop.run_until_complete(asyncio.wait_for(eventually(condition), LIMIT))
         assert not any(task.done() for task in self.tasks)
 
     def go_on(self) -> Any:
-        """What the tasks answer in the end."""
+        """Run the loop again until its tasks end, and return their results."""
         return self.loop.run_until_complete(asyncio.wait_for(asyncio.gather(*self.tasks), 60))
 
     def end(self) -> None:

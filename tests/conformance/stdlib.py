@@ -1,4 +1,4 @@
-"""The standard library's counter, a `multiprocessing.Value` with its lock, under the methods of ours."""
+"""The standard library's counter, a `multiprocessing.Value` with its lock, with the methods of sharedkit's Counter."""
 
 from __future__ import annotations
 
@@ -55,6 +55,6 @@ class ValueCounter:
 
 
 def value_counter_for(method: str) -> Callable[..., ValueCounter]:
-    """A maker of counters that go to processes started by `method`."""
+    """Return a function that makes counters for processes started by `method`."""
     context = multiprocessing.get_context(method)
     return lambda value=0: ValueCounter(value, context=context)

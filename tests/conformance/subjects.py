@@ -1,7 +1,7 @@
-"""Who is examined, and which promises each one does not make.
+"""The implementations that are tested, and the promises that each one does not make.
 
 A test names the promises it needs by `@pytest.mark.needs("batches")`; a subject that lacks one is skipped
-with the reason given here. The standard library's own types are subjects too, which examines the suite.
+with the reason given here. The standard library's own types are subjects too, which tests the suite itself.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ METHODS = ("fork", "spawn", "forkserver")
 class Subject:
     """One implementation: `make` takes its constructor's arguments, `lacks` maps a promise to the reason.
 
-    `for_processes(method)` answers a `make` whose structures go to processes started by that method.
+    `for_processes(method)` returns a `make` whose structures can be passed to processes started by that method.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Subject:
     for_processes: Callable[[str], Callable[..., Any]] | None = None
 
     def missing(self, promises: tuple[str, ...]) -> str | None:
-        """Why this subject is not held to a test that needs `promises`; None where it is."""
+        """Why this subject is exempt from a test that needs `promises`; None if it is not."""
         for promise in promises:
             if promise in self.lacks:
                 return f"{self.name}: {self.lacks[promise]}"
@@ -45,7 +45,7 @@ class Subject:
 
 THREAD = sk.get_context("thread")
 SHM = sk.get_context("shm")
-MANAGER = sk.get_context("manager")  # one server for all of its tests, which starts at the first
+MANAGER = sk.get_context("manager")  # one server for all of its tests; it starts when the first test uses it
 
 NOT_OURS = dict.fromkeys(
     ("batches", "names", "close", "statistics", "spellings", "refuses-pickling"), "the kit's own promise"
@@ -54,8 +54,8 @@ ONE_PROCESS = {"processes": "its state lives in one process"}
 MANY_PROCESSES = {"refuses-pickling": "it can be pickled", "any-object": "its items are pickled"}
 SERVED = MANY_PROCESSES | {
     "found-by-name-alone": "an unrelated program has to say which server, and with which authkey",
-    "view": "its elements are in the server: what is read is a copy",
-    "buffer": "its elements are in the server: what is read is a copy",
+    "view": "its elements are in the server, so a read gives a copy",
+    "buffer": "its elements are in the server, so a read gives a copy",
     "cancelled-puts": "the server may have put already when the task is cancelled; `CancelledError.put` says so",
 }
 
@@ -68,7 +68,7 @@ QUEUES: tuple[Subject, ...] = (
         queue.Queue,
         NOT_OURS
         | ONE_PROCESS
-        | ({} if sys.version_info >= (3, 13) else {"shutdown": "queue.Queue has it from Python 3.13"}),
+        | ({} if sys.version_info >= (3, 13) else {"shutdown": "queue.Queue has it from Python 3.13 on"}),
     ),
     Subject(
         "multiprocessing",
@@ -79,7 +79,7 @@ QUEUES: tuple[Subject, ...] = (
             "shutdown": "multiprocessing.Queue has none",
             "at-once": "a feeder thread puts later, so neither qsize nor get_nowait sees an item at once",
             "public-state": "maxsize and unfinished_tasks are private in multiprocessing.Queue",
-            "timeout-check": "multiprocessing.Queue takes a negative timeout for none at all",
+            "timeout-check": "multiprocessing.Queue takes a negative timeout for 0",
             "pickling-errors": "the feeder thread prints them",
             "raw-signature": "put's first argument is called obj",
         },
@@ -151,7 +151,7 @@ ARRAYS = (
         | (
             {}
             if sys.version_info >= (3, 12)
-            else {"buffer": "a Python class can export a buffer from 3.12 on; .ndarray has one before"}
+            else {"buffer": "a Python class can export a buffer only from 3.12 on; before, .ndarray does"}
         ),
     ),
     Subject("shm", SHM.Array, MANY_PROCESSES, lambda method: SHM.Array),
@@ -175,7 +175,7 @@ CONTEXTS = (
     Subject("manager", lambda: MANAGER, SERVED),
 )
 
-# What a test asks for by the name of a fixture, and who is then examined.
+# For each fixture by which a test asks for a structure: the subjects that it is run on.
 DICTS = (
     Subject("thread", THREAD.Dict, ONE_PROCESS),
     Subject("shm", SHM.Dict, MANY_PROCESSES, lambda method: SHM.Dict),
@@ -185,7 +185,7 @@ DICTS = (
 STANDARD = NOT_OURS | {"ends-calls": "it cannot end a call"}
 if sys.version_info < (3, 14):
     STANDARD |= {"buffersize": "the standard library has it from Python 3.14"}
-FORKSERVER: Any = multiprocessing.get_context("forkserver")  # the tests have threads, with which a fork is a gamble
+FORKSERVER: Any = multiprocessing.get_context("forkserver")  # a fork may hang: the tests have threads
 EXECUTORS = (
     Subject("thread", THREAD.Executor, ONE_PROCESS | {"ends-calls": "a thread cannot be ended"}),
     Subject("shm", SHM.Executor, MANY_PROCESSES, lambda method: SHM.Executor),

@@ -1,4 +1,4 @@
-"""Which synchronization primitives are examined, and which promises each one does not make."""
+"""The synchronization primitives that are tested, and the promises that each one does not make."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from conformance.subjects import MANAGER, MANY_PROCESSES, ONE_PROCESS, SERVED, S
 
 KITS_OWN = dict.fromkeys(("statistics", "spellings", "names", "not-locked-error", "owner"), "the kit's own promise")
 MULTIPROCESSING = KITS_OWN | {
-    "threading-arguments": "multiprocessing takes a negative timeout for 0, and one without blocking",
+    "threading-arguments": "multiprocessing takes a negative timeout for 0, and a timeout without blocking",
     "release-unlocked": "multiprocessing.Lock raises ValueError",
 }
 SINCE_314 = {} if sys.version_info >= (3, 14) else {"locked": "it has locked() from Python 3.14 on"}
@@ -21,7 +21,7 @@ NEVER = {"locked": "it has no locked()"}
 
 
 def of(cls: str, thread_lacks: Mapping[str, str] | None = None, mp_lacks: Mapping[str, str] | None = None) -> list[Any]:
-    """The class of that name in every placement, in threading and in multiprocessing."""
+    """The class of that name in every placement, in threading and in multiprocessing, as subjects."""
     return [
         Subject("thread", getattr(THREAD, cls), ONE_PROCESS),
         Subject("shm", getattr(SHM, cls), MANY_PROCESSES, lambda method: getattr(SHM, cls)),
@@ -38,7 +38,7 @@ def _started(cls: str) -> Callable[[str], Callable[..., Any]]:
 
 
 def of_array(context: Any) -> Callable[..., Any]:
-    """A maker of locks that come with an array."""
+    """Return a function that makes an array and gives its lock."""
     return lambda **options: context.Array(1, **options)
 
 
@@ -64,7 +64,7 @@ BY_FIXTURE = {
     "make_condition": of(
         "Condition",
         SINCE_314,
-        NEVER | {"any-timeout": "multiprocessing.Condition asserts", "arguments": "another face"},
+        NEVER | {"any-timeout": "multiprocessing.Condition asserts", "arguments": "another interface"},
     ),
     "make_barrier": of("Barrier"),
     "make_rwlock": RWLOCKS,

@@ -1,4 +1,4 @@
-"""Barriers, where tasks of loops meet threads."""
+"""Barriers that tasks of event loops and threads wait at together."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_the_loop_goes_on_while_a_thread_runs_the_action(kit: Kit) -> None:
     run(main)
 
 
-def test_a_time_out_breaks_it_for_all(kit: Kit) -> None:
+def test_a_timeout_breaks_it_for_all(kit: Kit) -> None:
     b = kit.Barrier(4)
 
     async def main() -> None:

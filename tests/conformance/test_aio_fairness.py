@@ -1,4 +1,4 @@
-"""A task gets what threads want all the time as well."""
+"""A task gets its turn although threads want the same thing all the time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOCKS: dict[str, Callable[[Kit], Any]] = {
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("kind", LOCKS)
-def test_a_task_gets_a_lock_that_threads_take_again_as_soon_as_they_have_let_it_go(
+def test_a_task_gets_a_lock_that_threads_take_again_as_soon_as_they_release_it(
     kit: Kit, kind: str, threads: int
 ) -> None:
     lock, over = LOCKS[kind](kit), list[bool]()
@@ -31,7 +31,7 @@ def test_a_task_gets_a_lock_that_threads_take_again_as_soon_as_they_have_let_it_
         while not over:
             with lock:
                 taken += 1
-                time.sleep(0.001)  # somebody else wants it whenever it is free
+                time.sleep(0.001)  # so that another thread waits for it whenever it is released
 
     async def main() -> None:
         nonlocal lost
@@ -49,6 +49,6 @@ def test_a_task_gets_a_lock_that_threads_take_again_as_soon_as_they_have_let_it_
         over.append(True)
     for each in others:
         each.result()
-    assert lost < 1000  # in ten rounds, where luck alone would take that many in each
+    assert lost < 1000  # over ten rounds; by luck alone a task would lose about that many in each round
     assert lock.acquire(timeout=60) is True
     lock.release()

@@ -1,4 +1,4 @@
-"""What is held, among tasks, threads and loops at once: locks, permits, readers and writers."""
+"""Locks, permits, readers and writers, taken by tasks, threads and loops at once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ each_exclusive = pytest.mark.parametrize("kind", EXCLUSIVE)
 
 
 class Number:
-    """Counts in two steps, between which others may come."""
+    """Counts in two steps, between which other tasks or threads could run."""
 
     def __init__(self) -> None:
         self.value = 0
@@ -71,7 +71,7 @@ def test_tasks_loops_and_threads_exclude_each_other(kit: Kit, kind: str) -> None
 
 
 @each_exclusive
-def test_tasks_get_it_in_the_order_in_which_they_came(kit: Kit, kind: str) -> None:
+def test_tasks_get_the_lock_in_order_of_arrival(kit: Kit, kind: str) -> None:
     held = EXCLUSIVE[kind](kit)
     order: list[int] = []
 
@@ -123,7 +123,7 @@ def test_a_cancelled_wait_takes_nothing_and_loses_nothing(kit: Kit, kind: str) -
 
 
 @each_exclusive
-def test_a_thread_gets_what_a_cancelled_task_was_told_of(kit: Kit, kind: str) -> None:
+def test_a_thread_gets_the_lock_that_a_cancelled_task_was_notified_of(kit: Kit, kind: str) -> None:
     async def take(held: Any) -> None:
         await held.aacquire()
 
@@ -135,7 +135,7 @@ def test_a_thread_gets_what_a_cancelled_task_was_told_of(kit: Kit, kind: str) ->
             await settle()
             thread = Task(lambda: held.acquire() and held.release())
             await asyncio.sleep(0.001)
-            held.release()  # and the loop does not run until
+            held.release()  # and the loop does not run before
             task.cancel()
             await asyncio.to_thread(thread.result)
             await asyncio.wait([task])
@@ -204,7 +204,7 @@ def test_two_tasks_of_a_thread_exclude_each_other_from_an_rlock(kit: Kit) -> Non
     assert seen == [i for i in range(10) for _ in range(2)]
 
 
-def test_the_task_that_calls_owns_it_whoever_waits(kit: Kit) -> None:
+def test_the_task_that_calls_aacquire_is_the_owner_whichever_task_awaits(kit: Kit) -> None:
     lock, condition = kit.RLock(), kit.Condition()
 
     async def main() -> None:
@@ -216,7 +216,7 @@ def test_the_task_that_calls_owns_it_whoever_waits(kit: Kit) -> None:
     run(main)
 
 
-def test_who_owns_it_is_asked_when_it_is_awaited(kit: Kit) -> None:
+def test_the_owner_is_determined_when_the_wait_is_awaited(kit: Kit) -> None:
     lock = kit.RLock()
     taken, go = asyncio.Event(), asyncio.Event()
 
@@ -246,7 +246,7 @@ def test_who_owns_it_is_asked_when_it_is_awaited(kit: Kit) -> None:
     run(main)
 
 
-def test_what_a_thread_owns_its_tasks_do_not(kit: Kit) -> None:
+def test_a_lock_that_the_thread_owns_is_not_owned_by_its_tasks(kit: Kit) -> None:
     lock = kit.RLock()
 
     async def main() -> None:
@@ -377,7 +377,7 @@ def test_a_writer_that_is_cancelled_keeps_no_reader_out(kit: Kit) -> None:
     run(main)
 
 
-def test_sides_are_given_back_by_cancelled_waits(kit: Kit) -> None:
+def test_cancelled_waits_release_both_sides(kit: Kit) -> None:
     rw = kit.RWLock()
 
     async def main() -> None:

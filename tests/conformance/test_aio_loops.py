@@ -1,4 +1,4 @@
-"""What event loops do to those beside them: loops that end with waits left in them, Ctrl-C, and what stays behind."""
+"""Effects of event loops on other waiters: loops that end with waits left in them, Ctrl-C, and what remains."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_putters_left_behind_keep_no_room(kit: Kit, leave: Callable[..., Left]) 
     assert q.get() == "second"
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of tasks that never ended
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # tasks that never ended
 def test_waits_left_behind_keep_no_lock_and_no_permit(kit: Kit, leave: Callable[..., Left]) -> None:
     for held in (kit.Lock(), kit.Semaphore(1), kit.BoundedSemaphore(1)):
         held.acquire()
@@ -69,8 +69,8 @@ def test_waits_left_behind_keep_no_lock_and_no_permit(kit: Kit, leave: Callable[
         held.release()
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of tasks that never ended
-def test_a_notification_is_not_lost_on_who_was_left_behind(kit: Kit, leave: Callable[..., Left]) -> None:
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # tasks that never ended
+def test_a_notification_is_not_lost_to_a_wait_left_behind(kit: Kit, leave: Callable[..., Left]) -> None:
     c = kit.Condition(kit.Lock())
 
     async def wait() -> None:
@@ -84,7 +84,7 @@ def test_a_notification_is_not_lost_on_who_was_left_behind(kit: Kit, leave: Call
     leave(wait(), ready=lambda: c.statistics().waiting == 1)
     thread = Task(wait_here)
     until(lambda: c.statistics().waiting == 2)
-    for _ in range(2):  # shared memory does not know that the first has no loop any more
+    for _ in range(2):  # in shared memory the first may go to the wait that was left behind
         with c:
             c.notify()
     assert thread.result() is True
@@ -92,7 +92,7 @@ def test_a_notification_is_not_lost_on_who_was_left_behind(kit: Kit, leave: Call
     c.release()
 
 
-def test_an_event_wakes_those_beside_who_was_left_behind(kit: Kit, leave: Callable[..., Left]) -> None:
+def test_an_event_wakes_the_waiters_beside_one_left_behind(kit: Kit, leave: Callable[..., Left]) -> None:
     event = kit.Event()
     leave(event.await_(), ready=asked(kit, lambda: event.statistics().waiting == 1))
     thread, loop = Task(event.wait), in_loop(event.await_)
@@ -100,7 +100,7 @@ def test_an_event_wakes_those_beside_who_was_left_behind(kit: Kit, leave: Callab
     assert (thread.result(), loop.result()) == (True, True)
 
 
-def test_a_barrier_is_whole_again_after_a_reset(kit: Kit, leave: Callable[..., Left]) -> None:
+def test_a_barrier_with_a_party_left_behind_works_again_after_a_reset(kit: Kit, leave: Callable[..., Left]) -> None:
     barrier = kit.Barrier(2)
     leave(barrier.await_(), ready=lambda: barrier.n_waiting == 1)
     barrier.reset()
@@ -108,9 +108,9 @@ def test_a_barrier_is_whole_again_after_a_reset(kit: Kit, leave: Callable[..., L
     assert sorted([here.result(), there.result()]) == [0, 1]
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of tasks that never ended
-def test_what_is_left_of_a_wait_frees_nobodys_lock(kit: Kit) -> None:
-    """The coroutine is collected while somebody else holds the lock that its block would release."""
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # tasks that never ended
+def test_a_collected_wait_does_not_release_a_lock_that_another_holds(kit: Kit) -> None:
+    """The coroutine is collected while another thread holds the lock that its block would release."""
     c = kit.Condition(kit.Lock())
     ran: list[str] = []
 
@@ -132,12 +132,12 @@ def test_what_is_left_of_a_wait_frees_nobodys_lock(kit: Kit) -> None:
     c.release()
 
 
-def test_cancelled_readers_and_writers_keep_nobody_out(kit: Kit) -> None:
+def test_cancelled_readers_and_writers_exclude_no_one(kit: Kit) -> None:
     rw = kit.RWLock()
 
     def waiting() -> tuple[int, int]:
-        picture = rw.statistics()
-        return picture.waiting_readers, picture.waiting_writers
+        snapshot = rw.statistics()
+        return snapshot.waiting_readers, snapshot.waiting_writers
 
     rw.acquire_read()
     Left(False, rw.aacquire_write(), ready=asked(kit, lambda: waiting() == (0, 1))).end()
@@ -151,7 +151,7 @@ def test_cancelled_readers_and_writers_keep_nobody_out(kit: Kit) -> None:
     rw.release_write()
 
 
-def test_a_loop_that_goes_on_later_gets_what_comes_then(kit: Kit) -> None:
+def test_a_loop_that_runs_again_gets_what_comes_then(kit: Kit) -> None:
     q, lock, event, s = kit.Queue(), kit.Lock(), kit.Event(), kit.Semaphore(0)
     lock.acquire()
 
@@ -212,7 +212,7 @@ def test_the_loop_goes_on_while_tasks_wait(kit: Kit) -> None:
     assert run(main) == 50
 
 
-def test_no_thread_stays(kit: Kit) -> None:
+def test_no_thread_remains(kit: Kit) -> None:
     before = threading.active_count()
     q = kit.Queue()
 
@@ -232,7 +232,7 @@ def test_ctrl_c_ends_a_wait(context: Any, wait: str) -> None:
 
 
 @pytest.mark.parametrize("closed", [False, True], ids=["ended", "closed"])
-def test_a_condition_that_a_loop_left_behind_says_nothing_at_the_interpreters_end(context: Any, closed: bool) -> None:
+def test_a_condition_with_a_wait_left_behind_prints_nothing_at_the_interpreters_end(context: Any, closed: bool) -> None:
     program = f"""
 import asyncio
 import sharedkit as sk
@@ -257,7 +257,7 @@ if __name__ == "__main__":
     assert ended.stderr == ""
 
 
-def test_asyncio_is_imported_by_those_who_wait_so(context: Any) -> None:
+def test_asyncio_is_imported_only_when_a_task_waits(context: Any) -> None:
     program = f"""
 import sys
 import sharedkit as sk

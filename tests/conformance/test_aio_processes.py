@@ -1,4 +1,4 @@
-"""Waits of event loops between processes, and what a process that is killed leaves to them."""
+"""Waits of event loops between processes, and what remains for them when a process is killed."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_tasks_and_threads_of_many_processes_exclude_each_other(kit: Kit, start_
 
 
 @pytest.mark.parametrize("start_method", ["fork", "spawn"])
-def test_tasks_of_processes_meet(kit: Kit, start_method: str) -> None:
+def test_tasks_of_several_processes_wait_for_an_event_and_at_a_barrier(kit: Kit, start_method: str) -> None:
     event, barrier = kit.Event(), kit.Barrier(3)
     child = Child(start_method, children_aio.meet, event, barrier, 20)
     thread = Task(lambda: [barrier.wait(LIMIT) for _ in range(20)])
@@ -118,7 +118,7 @@ def test_a_task_gets_the_lock_of_a_process_that_was_killed(kit: Kit, kind: str) 
     child.end()
 
 
-def test_a_lock_that_refuses_after_a_death_refuses_a_task(kit: Kit) -> None:
+def test_a_poisoned_lock_refuses_a_task(kit: Kit) -> None:
     ready, lock = kit.Queue(), kit.Lock(on_owner_died="raise")
     child = Child("fork", children_aio.take_and_stay, lock, ready)
     ready.get(timeout=LIMIT)
@@ -173,7 +173,7 @@ def test_a_killed_waiter_swallows_no_notification(kit: Kit) -> None:
 
 @pytest.mark.parametrize("start_method", ["fork", "spawn"])
 def test_a_child_waits_while_its_parents_loop_waits(kit: Kit, start_method: str) -> None:
-    """The child of a fork has none of the parent's waits, and makes its own."""
+    """The child of a fork inherits no wait of the parent, and makes its own."""
     there, back, event = kit.Queue(), kit.Queue(), kit.Event()
 
     async def main() -> int:

@@ -1,4 +1,4 @@
-"""A queue among tasks, threads and loops at once: who waits, in which order, and that nothing is lost on the way."""
+"""A queue used by tasks, threads and loops at once: waiting, order, and that no item is lost on the way."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Kit = Any
 MANY = 10_000
 
 
-def test_tasks_get_in_the_order_in_which_they_came(kit: Kit) -> None:
+def test_tasks_get_items_in_order_of_arrival(kit: Kit) -> None:
     q = kit.Queue()
 
     async def main() -> list[int]:
@@ -56,7 +56,7 @@ def test_a_cancelled_group_loses_nothing(kit: Kit) -> None:
     assert sorted(run(main)) == list(range(200))
 
 
-def test_tasks_put_in_the_order_in_which_they_came(kit: Kit) -> None:
+def test_tasks_put_items_in_order_of_arrival(kit: Kit) -> None:
     q = kit.Queue(1)
 
     async def main() -> list[int]:
@@ -69,7 +69,7 @@ def test_tasks_put_in_the_order_in_which_they_came(kit: Kit) -> None:
     assert run(main) == list(range(100))
 
 
-def test_who_is_out_of_time_leaves_the_others_their_order(kit: Kit) -> None:
+def test_a_task_that_times_out_leaves_the_order_of_the_others(kit: Kit) -> None:
     q = kit.Queue()
 
     async def main() -> list[int]:
@@ -211,7 +211,7 @@ def test_shutdown_ends_all_waits(kit: Kit, immediate: bool) -> None:
     run(main)
 
 
-def test_what_is_in_the_queue_comes_before_the_end(kit: Kit) -> None:
+def test_the_remaining_items_come_before_the_end(kit: Kit) -> None:
     q = kit.Queue()
     q.put_many("abc")
     q.shutdown()
@@ -222,7 +222,7 @@ def test_what_is_in_the_queue_comes_before_the_end(kit: Kit) -> None:
     assert run(main) == ["a", "b", "c"]
 
 
-def test_a_batch_that_is_cancelled_says_how_much_went_in(kit: Kit) -> None:
+def test_a_cancelled_batch_says_how_many_items_it_has_put(kit: Kit) -> None:
     q = kit.Queue(2)
 
     async def main() -> int:
@@ -245,7 +245,7 @@ def test_a_batch_that_is_cancelled_says_how_much_went_in(kit: Kit) -> None:
     assert q.get_many() == ["b", "c"]
 
 
-def test_a_batch_that_is_cancelled_twice_says_how_much_went_in(kit: Kit) -> None:
+def test_a_batch_that_is_cancelled_twice_says_how_many_items_it_has_put(kit: Kit) -> None:
     q = kit.Queue(1)
     q.put("first")
 
@@ -265,7 +265,7 @@ def test_a_batch_that_is_cancelled_twice_says_how_much_went_in(kit: Kit) -> None
     assert q.empty()
 
 
-def test_cancelled_gets_and_puts_lose_and_double_nothing(kit: Kit, subject: Subject) -> None:
+def test_cancelled_gets_and_puts_neither_lose_nor_duplicate_items(kit: Kit, subject: Subject) -> None:
     q, n = kit.Queue(3), 400
     exact = subject.missing(("cancelled-puts",)) is None
     nothing = object()
@@ -303,8 +303,8 @@ def test_cancelled_gets_and_puts_lose_and_double_nothing(kit: Kit, subject: Subj
     assert q.empty()
 
 
-def test_a_thread_that_waits_gets_what_a_cancelled_task_was_told_of(kit: Kit) -> None:
-    """The task waits longer and is told first; it is cancelled before it can look."""
+def test_a_waiting_thread_gets_the_item_that_a_cancelled_task_was_notified_of(kit: Kit) -> None:
+    """The task has waited longer and is notified first; it is cancelled before it can poll."""
 
     async def main() -> None:
         for _ in range(50):
@@ -313,7 +313,7 @@ def test_a_thread_that_waits_gets_what_a_cancelled_task_was_told_of(kit: Kit) ->
             await settle()
             thread = Task(q.get)
             await asyncio.sleep(0.002)
-            q.put("it")  # and the loop does not run until
+            q.put("it")  # and the loop does not run before
             task.cancel()
             assert await asyncio.to_thread(thread.result) == "it"
             await asyncio.wait([task])
@@ -330,7 +330,7 @@ def test_ten_thousand_tasks_wait_without_a_thread_each(kit: Kit) -> None:
     async def main() -> list[int]:
         tasks = start(q.aget() for _ in range(MANY))
         await settle()
-        assert threading.active_count() <= before + 3  # this loop's, one that watches
+        assert threading.active_count() <= before + 3  # the thread of this loop, and the watcher's
         await asyncio.to_thread(lambda: q.put_many(range(MANY)))
         return list(await asyncio.gather(*tasks))
 

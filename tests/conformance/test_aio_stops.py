@@ -1,4 +1,4 @@
-"""Loops that stop or close when something has come for a task of theirs, and before the task has seen it."""
+"""Loops that stop or close after a task of theirs was notified, and before the task polls."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def _waits(c: Any) -> bool:
 @each_condition
 @pytest.mark.parametrize("wait", [_in_block, _in_two_blocks, _until_released])
 @pytest.mark.parametrize("told", [False, True])
-def test_a_condition_whose_loop_was_closed_frees_nobodys_lock(
+def test_a_condition_wait_of_a_closed_loop_does_not_release_a_lock_that_another_holds(
     kit: Kit, lock: str, wait: Callable[[Any], Any], told: bool
 ) -> None:
-    """Its task is collected while somebody else holds the lock that its blocks would release, and after it was told."""
+    """Its task is collected, notified or not, while another thread holds the lock that its block would release."""
     if wait is _in_two_blocks and lock == "Lock":
         pytest.skip("a Lock is not taken twice")
     c = CONDITIONS[lock](kit)
@@ -61,7 +61,7 @@ def test_a_condition_whose_loop_was_closed_frees_nobodys_lock(
         left.tasks.clear()
         del left
         gc.collect()
-        c.notify()  # RuntimeError without the lock
+        c.notify()  # RuntimeError if this thread does not hold the lock
         assert Task(c.acquire, False).result() is False
         gc.collect()
     assert Task(c.acquire, timeout=60).result() is True
@@ -69,7 +69,7 @@ def test_a_condition_whose_loop_was_closed_frees_nobodys_lock(
 
 @each_condition
 @pytest.mark.parametrize("how", ["notify", "notify_all"])
-def test_a_condition_that_is_notified_between_two_runs_of_a_loop_wakes_who_waits_there(
+def test_a_condition_that_is_notified_between_two_runs_of_a_loop_wakes_its_task(
     kit: Kit, lock: str, how: str
 ) -> None:
     c = CONDITIONS[lock](kit)
@@ -78,7 +78,7 @@ def test_a_condition_that_is_notified_between_two_runs_of_a_loop_wakes_who_waits
     async def wait() -> list[str]:
         async with c:
             flags_then: list[str] = await c.await_for(lambda: flags)
-            c.notify(0)  # RuntimeError without the lock
+            c.notify(0)  # RuntimeError if this task does not hold the lock
             return flags_then
 
     left = Left(False, wait(), ready=lambda: _waits(c))
@@ -92,12 +92,13 @@ def test_a_condition_that_is_notified_between_two_runs_of_a_loop_wakes_who_waits
     c.release()
 
 
-# What comes for a task while its loop runs, which stops before the task looks, and stays so or is closed.
+# A task is notified while its loop runs; the loop stops before the task polls, and is then closed or not.
 
 
 @dataclass
 class Thing:
-    """Something to wait for: how a task does, how a thread, how many do, if that is counted, and how one gets it."""
+    """Something to wait for: how a task waits, how a thread waits, how many wait (None: not counted), and how to
+        end one wait."""
 
     wait: Callable[[], Any]
     wait_here: Callable[[], Any]
@@ -154,8 +155,8 @@ def _notice(kit: Kit) -> Thing:
 @pytest.mark.parametrize("make", [_item, _room, _permit, _lock, _writing, _notice])
 @pytest.mark.parametrize("behind", ["a thread", "a loop"])
 @pytest.mark.parametrize("closed", [False, True], ids=["ended", "closed"])
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of tasks that never ended
-def test_what_a_loop_that_stopped_was_told_of_goes_to_who_waits_behind_it(
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # tasks that never ended
+def test_what_a_task_of_a_stopped_loop_was_notified_of_goes_to_the_next_waiter(
     kit: Kit, make: Callable[[Kit], Thing], behind: str, closed: bool
 ) -> None:
     if make is _writing and kit.context.method == "shm" and closed:
@@ -167,18 +168,18 @@ def test_what_a_loop_that_stopped_was_told_of_goes_to_who_waits_behind_it(
         left.run_until(lambda left=left: thing.waiting() in (None, 2) or left.tasks[0].done())
         if not left.tasks[0].done():
             break
-        left.end()  # we were slow: a condition's wait of a loop that stands still for long ends as if it were notified
+        left.end()  # too slow: a condition ends a wait whose loop has not run for long, as if notified
         until(lambda: thing.waiting() in (None, 1))
         thing.give()
         other.result()
 
     async def give() -> None:
-        """The loop stands still until its task has been called, if that is the one, and ends with this."""
+        """Keep the loop busy until its task, or the other waiter, has been woken."""
         thing.give()
         until(lambda: bool(left.loop._ready) or other.done)  # type: ignore[attr-defined]
 
     left.loop.run_until_complete(give())
-    if left.tasks[0].done():  # it was about to look in any case: then there is one more
+    if left.tasks[0].done():  # it was about to poll in any case and got it: give once more
         thing.give()
     if closed:
         left.loop.close()
@@ -188,14 +189,14 @@ def test_what_a_loop_that_stopped_was_told_of_goes_to_who_waits_behind_it(
     left.end()
 
 
-def test_a_round_of_a_barrier_that_a_task_passed_while_its_loop_stood_still_is_not_forgotten(kit: Kit) -> None:
+def test_a_task_that_passed_a_barrier_while_its_loop_did_not_run_returns_from_that_round(kit: Kit) -> None:
     barrier = kit.Barrier(2)
     mine: int | None = None
     while mine is None:
         left = Left(False, barrier.await_(), ready=lambda: barrier.n_waiting == 1)
         try:
             mine = barrier.wait(1)
-        except threading.BrokenBarrierError:  # we were slow: a task whose loop does not run has not come
+        except threading.BrokenBarrierError:  # too slow: a task whose loop does not run has not come
             left.end()
             barrier.reset()
     next_round = [Task(barrier.wait), Task(barrier.wait)]

@@ -1,4 +1,4 @@
-"""Every awaitable twin answers and raises what its blocking method does, for the same arguments in the same state."""
+"""For the same arguments in the same state, every awaitable twin returns and raises what its blocking method does."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def twin(name: str) -> str:
 
 
 def outcome(call: Callable[[], Any]) -> Any:
-    """The answer, or the exception's class and how many items it says are put."""
+    """The result; or the exception's class, and the number of items that it says are put."""
     try:
         return call()
     except Exception as error:
@@ -42,7 +42,7 @@ def outcome(call: Callable[[], Any]) -> Any:
 
 
 def both(make: Callable[[], Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
-    """The outcome of a method and that of its twin, each on an object of its own."""
+    """The outcomes of a method and of its twin, each called on a new object."""
 
     async def main() -> Any:
         return await getattr(make(), twin(name))(*args, **kwargs)
@@ -99,7 +99,7 @@ def shut_down_at_once(q: Any) -> None:
 
 @pytest.mark.parametrize("state", QUEUES)
 @pytest.mark.parametrize("maxsize", [0, 2])
-def test_those_of_a_queue(kit: Kit, state: str, maxsize: int) -> None:
+def test_the_twins_of_a_queue(kit: Kit, state: str, maxsize: int) -> None:
     def make() -> Any:
         q = kit.Queue(maxsize)
         QUEUES[state](q)
@@ -120,7 +120,7 @@ def test_those_of_a_queue(kit: Kit, state: str, maxsize: int) -> None:
         compare(make, [("join", (), {})])
 
 
-def test_what_a_batch_left_in_the_queue(kit: Kit) -> None:
+def test_the_twin_of_put_many_says_how_many_items_it_has_put(kit: Kit) -> None:
     async def main() -> None:
         q = kit.Queue(2)
         with pytest.raises(Full) as caught:
@@ -143,7 +143,7 @@ LOCKED = [
 FOR_EVER = ({"timeout": -1}, {"timeout": None}, {})
 
 
-def test_those_of_a_lock(kit: Kit) -> None:
+def test_the_twins_of_a_lock(kit: Kit) -> None:
     def held() -> Any:
         lock = kit.Lock()
         lock.acquire()
@@ -154,7 +154,7 @@ def test_those_of_a_lock(kit: Kit) -> None:
     compare(held, [("acquire", args, {}) for args in ((False,), (True, 0.01), (False, 1), (0,))])
 
 
-def test_those_of_a_lock_that_may_be_taken_again(kit: Kit) -> None:
+def test_the_twins_of_an_rlock(kit: Kit) -> None:
     compare(kit.RLock, [("acquire", (), each) for each in [*LOCKED, *FOR_EVER, {"timeout": 1e30}]])
 
     async def main() -> None:
@@ -172,7 +172,7 @@ def test_those_of_a_lock_that_may_be_taken_again(kit: Kit) -> None:
 
 
 @pytest.mark.parametrize("value", [0, 1])
-def test_those_of_semaphores(kit: Kit, value: int) -> None:
+def test_the_twins_of_semaphores(kit: Kit, value: int) -> None:
     for make in (kit.Semaphore, kit.BoundedSemaphore):
         calls = SOON if value == 0 else [*SOON, {}, {"timeout": None}, {"timeout": 1e30}]
         compare(lambda: make(value), [("acquire", (), each) for each in calls])  # noqa: B023
@@ -180,7 +180,7 @@ def test_those_of_semaphores(kit: Kit, value: int) -> None:
 
 
 @pytest.mark.parametrize("held", ["nobody", "reading", "writing"])
-def test_those_of_a_lock_for_readers_and_writers(kit: Kit, held: str) -> None:
+def test_the_twins_of_an_rwlock(kit: Kit, held: str) -> None:
     def make() -> Any:
         rw = kit.RWLock()
         if held == "reading":
@@ -197,7 +197,7 @@ def test_those_of_a_lock_for_readers_and_writers(kit: Kit, held: str) -> None:
         compare(lambda: getattr(make(), side), [("acquire", (), each) for each in calls])  # noqa: B023
 
 
-def test_those_of_an_event(kit: Kit) -> None:
+def test_the_twins_of_an_event(kit: Kit) -> None:
     def made() -> Any:
         event = kit.Event()
         event.set()
@@ -208,7 +208,7 @@ def test_those_of_an_event(kit: Kit) -> None:
     compare(made, [("wait", (), each) for each in [*soon, {}, {"timeout": None}, {"timeout": 1e30}]])
 
 
-def test_those_of_a_barrier(kit: Kit) -> None:
+def test_the_twins_of_a_barrier(kit: Kit) -> None:
     soon = [{"timeout": each} for each in (0, 0.01, -1)]
     compare(lambda: kit.Barrier(2), [("wait", (), each) for each in soon])
     compare(lambda: kit.Barrier(2, timeout=0.01), [("wait", (), {})])
@@ -230,7 +230,7 @@ def test_those_of_a_barrier(kit: Kit) -> None:
     compare(broken, [("wait", (), {}), ("wait", (), {"timeout": 0})])
 
 
-def test_what_is_no_time_or_too_long_for_one_waits_for_nothing(kit: Kit) -> None:
+def test_a_timeout_that_is_nan_or_too_long_ends_the_call_without_waiting(kit: Kit) -> None:
     def held() -> Any:
         lock = kit.Lock()
         lock.acquire()
@@ -243,7 +243,7 @@ def test_what_is_no_time_or_too_long_for_one_waits_for_nothing(kit: Kit) -> None
     compare(lambda: kit.Barrier(2), [("wait", (), each) for each in times])
 
 
-def test_those_of_a_condition(kit: Kit) -> None:
+def test_the_twins_of_a_condition(kit: Kit) -> None:
     compare(kit.Condition, [("wait", (), {}), ("wait", (), {"timeout": 0}), ("acquire", (), {})])
 
     for timeout in (0, 0.01, -1):
@@ -252,7 +252,7 @@ def test_those_of_a_condition(kit: Kit) -> None:
         async def main() -> tuple[bool, int]:
             async with task:  # noqa: B023
                 came = await task.await_(timeout)  # noqa: B023
-                task.notify()  # which needs the lock  # noqa: B023
+                task.notify()  # needs the lock  # noqa: B023
                 return came, await task.await_for(lambda: 0, timeout)  # noqa: B023
 
         with sync:

@@ -1,4 +1,4 @@
-"""Arrays: NumPy's face on shared elements."""
+"""Arrays: NumPy's interface to shared elements."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_it_starts_with_zeros_of_any_dtype(make_array: MakeArray, dtype: str) ->
 
 
 @pytest.mark.parametrize("shape", [1, 7, (5,), (2, 3), (2, 1, 4), (), (2, 2)], ids=str)
-def test_geometry_is_numpys(make_array: MakeArray, shape: Any) -> None:
+def test_shape_strides_and_sizes_are_as_in_numpy(make_array: MakeArray, shape: Any) -> None:
     a, theirs = make_array(shape, "i2"), np.zeros(shape, "i2")
     assert a.shape == theirs.shape
     assert a.ndim == theirs.ndim
@@ -49,7 +49,7 @@ def test_geometry_is_numpys(make_array: MakeArray, shape: Any) -> None:
     assert a.dtype == theirs.dtype
 
 
-def test_the_dtype_is_f8_where_none_is_given(make_array: MakeArray) -> None:
+def test_the_default_dtype_is_f8(make_array: MakeArray) -> None:
     assert make_array(3).dtype == np.float64
 
 

@@ -33,7 +33,7 @@ def test_fetch_add_takes_negative_numbers(make_array: MakeArray, dtype: str) -> 
     assert a[0] == -2
 
 
-def test_fetch_add_takes_fractions_for_floats_alone(make_array: MakeArray) -> None:
+def test_fetch_add_takes_fractions_only_for_float_elements(make_array: MakeArray) -> None:
     a = make_array(2, "f8")
     assert a.fetch_add(0, 0.5) == 0
     assert a.fetch_add(0, 0.25) == 0.5
@@ -96,7 +96,7 @@ def test_an_index_out_of_range_is_refused(make_array: MakeArray) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["?", "c16", "S4", [("x", "i4")]], ids=str)
-def test_what_is_no_number_cannot_be_added(make_array: MakeArray, dtype: Any) -> None:
+def test_only_numbers_can_be_added(make_array: MakeArray, dtype: Any) -> None:
     a = make_array(2, dtype)
     with pytest.raises(TypeError):
         a.fetch_add(0, 1)
@@ -105,7 +105,7 @@ def test_what_is_no_number_cannot_be_added(make_array: MakeArray, dtype: Any) ->
 
 
 @pytest.mark.parametrize("dtype", NUMBERS)
-def test_add_at_adds_for_each_index_even_the_same(make_array: MakeArray, dtype: str) -> None:
+def test_add_at_adds_once_for_each_index_even_if_it_is_repeated(make_array: MakeArray, dtype: str) -> None:
     a = make_array(5, dtype)
     assert a.add_at([0, 1, 1, -1, 1], np.array([1, 2, 3, 4, 5], dtype)) is None
     assert np.asarray(a).tolist() == [1, 10, 0, 0, 4]
@@ -134,7 +134,7 @@ def test_add_at_takes_a_tuple_for_several_axes(make_array: MakeArray) -> None:
 
 
 @pytest.mark.parametrize("bad", [5, -6, 2**40])
-def test_one_index_out_of_range_refuses_the_whole(make_array: MakeArray, bad: int) -> None:
+def test_one_index_out_of_range_refuses_the_whole_call(make_array: MakeArray, bad: int) -> None:
     a = make_array(5, "i8")
     with pytest.raises(IndexError):
         a.add_at([0, 1, bad, 2], 1)
@@ -193,7 +193,7 @@ def test_compare_exchange_lets_one_thread_win_each_step(make_array: MakeArray) -
     assert sum(in_threads([work] * 4)) == a[0]
 
 
-def test_the_lock_guards_what_is_no_single_step(make_array: MakeArray) -> None:
+def test_the_lock_guards_changes_of_several_steps(make_array: MakeArray) -> None:
     a = make_array(2, "i8")
 
     def work() -> None:

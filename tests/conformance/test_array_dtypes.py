@@ -1,4 +1,4 @@
-"""Which elements an array can have, and arrays that begin with the contents of another."""
+"""The elements that an array can have, and arrays that begin with the contents of another."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def bits(array: Any) -> bytes:
     return np.asarray(array).tobytes()
 
 
-# --- odd ones -----------------------------------------------------------------------------------------
+# --- unusual dtypes -----------------------------------------------------------------------------------
 
 
 @each_odd
@@ -57,7 +57,7 @@ def test_shape_and_dtype_are_those_of_numpy_zeros(kit: Kit, dtype: Any, shape: A
 
 
 @each_odd
-def test_whoever_attaches_sees_the_same(kit: Kit, dtype: Any) -> None:
+def test_a_second_handle_sees_the_same(kit: Kit, dtype: Any) -> None:
     array = kit.Array((2, 3), dtype)
     again = kit.context.attach(array.name)
     assert (again.shape, again.dtype) == (array.shape, array.dtype)
@@ -135,7 +135,7 @@ def test_from_array_takes_what_the_constructor_takes(kit: Kit) -> None:
         kit.context.Array.from_array([1, 2], name="from-array")
     array[0] = 5
     again = kit.context.Array.from_array([1, 2], name="from-array", exist_ok=True, seats=7)
-    assert np.asarray(again).tolist() == [5, 2], "what is there keeps its elements"
+    assert np.asarray(again).tolist() == [5, 2], "an existing array keeps its elements"
     with pytest.raises(ValueError, match=r"shape \(2,\), not \(3,\)"):
         kit.context.Array.from_array([1, 2, 3], name="from-array", exist_ok=True, seats=7)
     with pytest.raises(ValueError, match="persist"):
@@ -154,7 +154,7 @@ def test_the_order_of_multiprocessing_is_refused_with_a_hint(kit: Kit) -> None:
         kit.context.Array("i", 3)
 
 
-# --- those of ml_dtypes -------------------------------------------------------------------------------
+# --- elements of ml_dtypes ----------------------------------------------------------------------------
 
 
 @each_ml_dtype
@@ -185,7 +185,7 @@ def test_elements_of_ml_dtypes_are_as_in_numpy(kit: Kit, scalar: Any) -> None:
 
 
 @each_ml_dtype
-def test_additions_to_them_are_refused_in_words(kit: Kit, scalar: Any) -> None:
+def test_additions_to_elements_of_ml_dtypes_are_refused_with_a_reason(kit: Kit, scalar: Any) -> None:
     array = kit.Array(3, scalar)
     with pytest.raises(TypeError, match=f"not {np.dtype(scalar)}|order: {np.dtype(scalar)}"):
         array.fetch_add(0, 1)
@@ -194,7 +194,7 @@ def test_additions_to_them_are_refused_in_words(kit: Kit, scalar: Any) -> None:
     assert bits(array) == bytes(3 * np.dtype(scalar).itemsize)
 
 
-def test_a_field_may_be_one_of_them(kit: Kit) -> None:
+def test_a_field_may_be_of_ml_dtypes(kit: Kit) -> None:
     dtype = np.dtype([("weight", ml_dtypes.bfloat16), ("code", ml_dtypes.int4, (3,)), ("n", "i8")])
     array = kit.Array(4, dtype)
     array[1] = (1.5, [1, 2, 3], 9)
@@ -205,7 +205,7 @@ def test_a_field_may_be_one_of_them(kit: Kit) -> None:
 
 @pytest.mark.needs("processes")
 @pytest.mark.parametrize("start_method", ["fork", "spawn", "forkserver"])
-def test_they_go_to_other_processes(kit: Kit, start_method: str) -> None:
+def test_arrays_of_ml_dtypes_go_to_other_processes(kit: Kit, start_method: str) -> None:
     array = kit.Array(4, ml_dtypes.bfloat16)
     assert Child(start_method, fill, array, 1.5).result() == ((4,), "bfloat16", 6.0)
     assert np.asarray(array).astype("f4").tolist() == [1.5] * 4
@@ -235,7 +235,7 @@ def test_an_unrelated_program_attaches_by_name_alone() -> None:
         assert (done.returncode, done.stdout) == (0, "bfloat16 2.5\n"), done.stderr
 
 
-def test_one_without_the_package_is_told_which_is_missing() -> None:
+def test_a_program_without_ml_dtypes_is_told_which_package_is_missing() -> None:
     with sk.Array(3, ml_dtypes.float8_e4m3fn) as array:
         done = stranger(array.name, "without")
         assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""Barriers, with the face of `threading.Barrier`."""
+"""Barriers, which have the interface of `threading.Barrier`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Make = Callable[..., Any]
 Broken = threading.BrokenBarrierError
 
 
-def test_nobody_passes_before_all_have_come(make_barrier: Make) -> None:
+def test_no_party_passes_before_all_have_come(make_barrier: Make) -> None:
     b = make_barrier(3)
     came: list[int] = []
     guard = threading.Lock()
@@ -61,7 +61,7 @@ def test_an_action_that_fails_breaks_it(make_barrier: Make) -> None:
     assert b.broken
 
 
-def test_a_time_out_breaks_it_for_all(make_barrier: Make) -> None:
+def test_a_timeout_breaks_it_for_all(make_barrier: Make) -> None:
     b = make_barrier(3)
     first = Task(b.wait)
     until(lambda: b.n_waiting == 1)
@@ -76,7 +76,7 @@ def test_a_time_out_breaks_it_for_all(make_barrier: Make) -> None:
     assert b.broken is False
 
 
-def test_its_own_time_out_is_taken_where_wait_has_none(make_barrier: Make) -> None:
+def test_wait_without_a_timeout_uses_the_barriers_own(make_barrier: Make) -> None:
     b = make_barrier(2, timeout=0.05)
     with pytest.raises(Broken):
         b.wait()
@@ -95,7 +95,7 @@ def test_abort_breaks_it_until_reset(make_barrier: Make) -> None:
     assert sorted(in_threads([b.wait] * 2)) == [0, 1]
 
 
-def test_reset_frees_those_who_wait(make_barrier: Make) -> None:
+def test_reset_frees_the_waiters(make_barrier: Make) -> None:
     b = make_barrier(2)
     first = Task(b.wait, 60)
     until(lambda: b.n_waiting == 1)
@@ -107,19 +107,19 @@ def test_reset_frees_those_who_wait(make_barrier: Make) -> None:
 
 
 @pytest.mark.needs("names")
-def test_no_parties_are_refused(make_barrier: Make) -> None:
+def test_a_barrier_of_no_parties_is_refused(make_barrier: Make) -> None:
     for parties in (0, -1):
         with pytest.raises(ValueError):
             make_barrier(parties)
 
 
-def test_of_one_nobody_waits(make_barrier: Make) -> None:
+def test_the_only_party_of_a_barrier_does_not_wait(make_barrier: Make) -> None:
     b = make_barrier(1)
     assert [b.wait(), b.wait()] == [0, 0]
 
 
 @pytest.mark.needs("statistics")
-def test_its_picture_says_who_waits_and_for_how_many(make_barrier: Make) -> None:
+def test_statistics_count_the_waiters_and_the_parties(make_barrier: Make) -> None:
     b = make_barrier(2)
     s = b.statistics()
     assert (s.parties, s.waiting, s.state, s.owners) == (2, 0, "filling", ())

@@ -1,4 +1,4 @@
-"""Conditions, with the face of `threading.Condition`."""
+"""Conditions, which have the interface of `threading.Condition`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Make = Callable[..., Any]
 
 
 def waiters_of(condition: Any, count: int, results: list[Any]) -> list[Task]:
-    """Threads that wait, all of them; each appends its number to `results` when it is back."""
+    """Start threads and return when all of them wait; each appends its number to `results` when its wait ends."""
     inside = 0
 
     def wait(number: int) -> bool:
@@ -31,12 +31,12 @@ def waiters_of(condition: Any, count: int, results: list[Any]) -> list[Task]:
     for number in range(count):
         tasks.append(Task(wait, number))
         until(lambda wanted=number + 1: inside == wanted)  # type: ignore[misc]
-        with condition:  # who counted itself waits, since the lock is free
+        with condition:  # the lock is free, so the thread that counted itself is now in `wait`
             pass
     return tasks
 
 
-def test_a_notification_wakes_one_and_all_wakes_all(make_condition: Make) -> None:
+def test_notify_wakes_one_waiter_and_notify_all_wakes_all(make_condition: Make) -> None:
     c = make_condition()
     results: list[int] = []
     tasks = waiters_of(c, 4, results)
@@ -68,7 +68,7 @@ def test_it_is_locked_while_its_lock_is_held_and_not_while_its_holder_waits(make
 
 
 @pytest.mark.needs("statistics")
-def test_who_waits_longest_is_woken_first(make_condition: Make) -> None:
+def test_the_longest_waiter_is_woken_first(make_condition: Make) -> None:
     c = make_condition()
     results: list[int] = []
     tasks = waiters_of(c, 5, results)
@@ -81,7 +81,7 @@ def test_who_waits_longest_is_woken_first(make_condition: Make) -> None:
 
 
 @pytest.mark.needs("statistics")
-def test_a_wait_for_nan_seconds_is_refused_and_leaves_nobody_waiting(make_condition: Make) -> None:
+def test_a_wait_for_nan_seconds_is_refused_and_leaves_no_waiter(make_condition: Make) -> None:
     c = make_condition()
     with c:
         for wait in (c.wait, lambda timeout: c.wait_for(lambda: False, timeout)):
@@ -91,7 +91,7 @@ def test_a_wait_for_nan_seconds_is_refused_and_leaves_nobody_waiting(make_condit
         assert c.locked()
 
 
-def test_a_notification_for_nobody_is_not_kept(make_condition: Make) -> None:
+def test_a_notification_without_a_waiter_is_not_kept(make_condition: Make) -> None:
     c = make_condition()
     with c:
         c.notify()
@@ -99,7 +99,7 @@ def test_a_notification_for_nobody_is_not_kept(make_condition: Make) -> None:
         assert c.wait(0.05) is False
 
 
-def test_the_lock_is_needed_and_let_go_while_waiting(make_condition: Make) -> None:
+def test_wait_and_notify_need_the_lock_and_wait_releases_it(make_condition: Make) -> None:
     c = make_condition()
     for call in (c.wait, c.notify, c.notify_all):
         with pytest.raises((RuntimeError, AssertionError)):
@@ -112,7 +112,7 @@ def test_the_lock_is_needed_and_let_go_while_waiting(make_condition: Make) -> No
         c.release()
 
 
-def test_waiting_lets_a_lock_go_that_was_taken_twice(make_condition: Make) -> None:
+def test_wait_releases_a_lock_that_was_taken_twice(make_condition: Make) -> None:
     c = make_condition()
     with c, c:
         task = Task(lambda: [c.acquire(), c.notify(), c.release()])
@@ -121,7 +121,7 @@ def test_waiting_lets_a_lock_go_that_was_taken_twice(make_condition: Make) -> No
         assert Task(c.acquire, False).result() is False
 
 
-def test_wait_for_answers_what_the_predicate_does(make_condition: Make) -> None:
+def test_wait_for_returns_what_the_predicate_does(make_condition: Make) -> None:
     c = make_condition()
     state = 0
 
@@ -140,7 +140,7 @@ def test_wait_for_answers_what_the_predicate_does(make_condition: Make) -> None:
     task.result()
 
 
-def test_a_wait_ends_with_its_time(make_condition: Make) -> None:
+def test_a_wait_ends_when_its_time_is_over(make_condition: Make) -> None:
     c = make_condition()
     with c:
         began = time.monotonic()
@@ -150,7 +150,7 @@ def test_a_wait_ends_with_its_time(make_condition: Make) -> None:
 
 
 @pytest.mark.needs("any-timeout")
-def test_a_negative_timeout_is_none_at_all(make_condition: Make) -> None:
+def test_a_negative_timeout_counts_as_zero(make_condition: Make) -> None:
     c = make_condition()
     with c:
         assert c.wait(-1) is False
@@ -158,7 +158,7 @@ def test_a_negative_timeout_is_none_at_all(make_condition: Make) -> None:
 
 @pytest.mark.needs("names")
 @pytest.mark.parametrize("over", ["Lock", "RLock"])
-def test_over_a_lock_that_others_use(make_condition: Make, over: str) -> None:
+def test_a_condition_over_a_lock_that_other_handles_use(make_condition: Make, over: str) -> None:
     context = next(each for each in (THREAD, SHM, MANAGER) if isinstance(make_condition(), each.Condition))
     lock = getattr(context, over)()
     c = make_condition(lock)
@@ -190,7 +190,7 @@ def test_two_handles_of_one_name_are_one_condition(make_condition: Make) -> None
 
 
 @pytest.mark.needs("statistics")
-def test_its_picture_says_who_waits(make_condition: Make) -> None:
+def test_statistics_count_the_waiters(make_condition: Make) -> None:
     c = make_condition()
     results: list[int] = []
     tasks = waiters_of(c, 3, results)

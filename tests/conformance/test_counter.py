@@ -1,4 +1,4 @@
-"""Counters: 64-bit arithmetic in single steps, the same in every placement."""
+"""Counters: 64-bit arithmetic, each operation in one atomic step, the same in every placement."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ plain_and_striped = pytest.mark.parametrize(
 
 
 class Three:
-    """Has `__index__`, as NumPy's integers have."""
+    """Has `__index__`, as the integers of NumPy do."""
 
     def __index__(self) -> int:
         return 3
@@ -33,7 +33,7 @@ def test_the_constructor_takes_value_first_and_the_rest_by_keyword(make_counter:
     assert wanted.items() <= {p.name: p.default for p in rest}.items()
 
 
-def test_it_starts_where_it_is_told(make_counter: MakeCounter) -> None:
+def test_it_starts_with_the_given_value(make_counter: MakeCounter) -> None:
     assert make_counter().value == 0
     assert make_counter(41).value == 41
     assert make_counter(LOWEST).value == LOWEST
@@ -99,7 +99,7 @@ def test_compare_exchange_says_whether_it_did(make_counter: MakeCounter) -> None
     ],
     ids=str,
 )
-def test_what_does_not_fit_is_refused_and_the_value_kept(make_counter: MakeCounter, start: int, n: int) -> None:
+def test_a_result_beyond_64_bits_is_refused_and_the_value_kept(make_counter: MakeCounter, start: int, n: int) -> None:
     c = make_counter(start)
     with pytest.raises(OverflowError):
         c.add(n)
@@ -123,7 +123,7 @@ def test_the_ends_of_64_bits_can_be_reached(make_counter: MakeCounter) -> None:
 
 @pytest.mark.needs("overflow")
 @pytest.mark.parametrize("value", [HIGHEST + 1, LOWEST - 1, 10**40])
-def test_no_value_beyond_64_bits_gets_in(make_counter: MakeCounter, value: int) -> None:
+def test_a_value_beyond_64_bits_is_refused(make_counter: MakeCounter, value: int) -> None:
     with pytest.raises(OverflowError):
         make_counter(value)
     c = make_counter(3)
@@ -139,7 +139,7 @@ def test_no_value_beyond_64_bits_gets_in(make_counter: MakeCounter, value: int) 
 @pytest.mark.needs("checks-types")
 @plain_and_striped
 @pytest.mark.parametrize("n", [1.0, 1.5, "1", None, b"1", [1], 1j], ids=repr)
-def test_what_is_no_integer_is_refused(make_counter: MakeCounter, options: Any, n: object) -> None:
+def test_only_integers_are_taken(make_counter: MakeCounter, options: Any, n: object) -> None:
     with pytest.raises(TypeError):
         make_counter(n, **options)
     c = make_counter(3, **options)
@@ -157,7 +157,7 @@ def test_what_is_no_integer_is_refused(make_counter: MakeCounter, options: Any, 
 
 
 @pytest.mark.needs("checks-types")
-def test_booleans_and_whatever_has_an_index_are_integers(make_counter: MakeCounter) -> None:
+def test_booleans_and_objects_with_an_index_are_integers(make_counter: MakeCounter) -> None:
     c = make_counter(True)
     assert c.add(True) == 2
     assert c.add(Three()) == 5
@@ -233,7 +233,7 @@ def test_a_striped_counter_does_not_know_the_sum_when_it_adds(make_counter: Make
 
 
 @pytest.mark.needs("striped")
-def test_the_stripes_of_many_threads_add_up_also_after_they_ended(make_counter: MakeCounter) -> None:
+def test_the_stripes_of_many_threads_add_up_even_after_the_threads_ended(make_counter: MakeCounter) -> None:
     c = make_counter(striped=True)
 
     def work() -> None:
@@ -263,7 +263,7 @@ def test_resetting_amid_additions_counts_each_once(make_counter: MakeCounter) ->
 @pytest.mark.needs("striped")
 @pytest.mark.parametrize(("start", "n"), [(HIGHEST, 1), (LOWEST, -1), (1, HIGHEST)])
 def test_a_striped_counter_never_wraps_around(make_counter: MakeCounter, start: int, n: int) -> None:
-    """The addition may be refused, or the sum be exact or refused when it is read; a wrapped one is wrong."""
+    """The addition may be refused; or the sum may be exact, or refused when it is read. It must never have wrapped."""
     c = make_counter(start, striped=True)
     try:
         c.add(n)

@@ -1,4 +1,4 @@
-"""A counter against a plain int, through random histories."""
+"""A counter compared with a plain int, through random histories."""
 
 from __future__ import annotations
 

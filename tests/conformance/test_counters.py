@@ -80,7 +80,7 @@ def test_an_unknown_name_is_a_key_error(make_group: MakeGroup) -> None:
     assert c.as_dict() == {"a": 0}
 
 
-def test_names_must_be_some_and_different(make_group: MakeGroup) -> None:
+def test_there_must_be_names_and_all_must_differ(make_group: MakeGroup) -> None:
     for names in ([], ["a", "b", "a"], ()):
         with pytest.raises(ValueError):
             make_group(names)
@@ -90,7 +90,7 @@ def test_names_must_be_some_and_different(make_group: MakeGroup) -> None:
         make_group(5)
 
 
-def test_any_iterable_of_any_names_will_do(make_group: MakeGroup) -> None:
+def test_any_iterable_of_any_names_is_taken(make_group: MakeGroup) -> None:
     names = ["", "ünïcödé \U0001f600", "with space", "with/slash", "x" * 500]
     c = make_group(iter(names))
     for i, name in enumerate(names):
@@ -106,7 +106,7 @@ def test_a_large_group_keeps_its_counters_apart(make_group: MakeGroup) -> None:
     assert c.values() == list(range(1000))
 
 
-def test_many_threads_lose_nothing_by_any_way_of_adding(make_group: MakeGroup) -> None:
+def test_many_threads_lose_nothing_however_they_add(make_group: MakeGroup) -> None:
     c = make_group(["a", "b"])
 
     def work() -> None:

@@ -1,4 +1,4 @@
-"""Counts: whatever has an integer's value is one, in every placement, and no number is too large to be compared."""
+"""Arguments that count something: any object with an integer's value will do, and no number is too large to compare."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PAST_ALL = [2**31, 2**32, 2**63 - 1, 2**63, 2**64, 2**70]
 
 
 @pytest.mark.parametrize("three", THREES, ids=lambda n: type(n).__name__)
-def test_whatever_has_an_index_is_a_count(context: Any, three: Any) -> None:
+def test_any_object_with_an_index_is_a_count(context: Any, three: Any) -> None:
     with context.Queue(three, seats=three) as queue:
         queue.put_many("abc")
         assert queue.full() and queue.get_many(three) == ["a", "b", "c"]
@@ -41,7 +41,7 @@ def test_whatever_has_an_index_is_a_count(context: Any, three: Any) -> None:
 
 
 @pytest.mark.parametrize("number", PAST_ALL)
-def test_more_than_there_can_be_is_more(context: Any, number: int) -> None:
+def test_a_count_larger_than_the_structure_can_have_is_compared_correctly(context: Any, number: int) -> None:
     with context.Queue() as queue:
         queue.put_many("ab")
         assert queue.get_many(number) == ["a", "b"]
@@ -49,7 +49,7 @@ def test_more_than_there_can_be_is_more(context: Any, number: int) -> None:
             queue.get_many(-number)
     bounded, plain = context.BoundedSemaphore(1), context.Semaphore(1)
     bounded.acquire()
-    with pytest.raises(ValueError, match="too many times"):  # as threading has it
+    with pytest.raises(ValueError, match="too many times"):  # as in threading
         bounded.release(number)
     with pytest.raises(OverflowError):
         plain.release(number)
@@ -94,7 +94,7 @@ def test_notify_wakes_as_many_as_threading_does(context: Any, n: Any) -> None:
 
 
 @pytest.mark.parametrize("n", ["3", b"3", None, [3], (3,), 3j, np.array([3])], ids=repr)
-def test_what_is_no_number_notifies_nobody(context: Any, n: Any) -> None:
+def test_notify_with_something_that_is_no_number_wakes_no_waiter(context: Any, n: Any) -> None:
     condition = context.Condition()
     with condition, pytest.raises(TypeError):
         condition.notify(n)

@@ -1,4 +1,4 @@
-"""The mapping that every placement offers, and CPython's own examination of mappings."""
+"""The mapping of every placement, and CPython's own tests of mappings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_it_is_a_mutable_mapping(make_dict: MakeDict) -> None:
         hash(d)
 
 
-def test_its_views_answer_as_those_of_a_dict_do(make_dict: MakeDict) -> None:
+def test_its_views_behave_as_those_of_a_dict(make_dict: MakeDict) -> None:
     plain = {"a": 1, 2: "two", (3, 4): 5}
     d = make_dict(plain)
     for view, like in ((d.keys(), plain.keys()), (d.values(), plain.values()), (d.items(), plain.items())):
@@ -46,7 +46,7 @@ def test_its_views_answer_as_those_of_a_dict_do(make_dict: MakeDict) -> None:
         assert ([], 1) in d.items()
 
 
-def test_what_cannot_be_filled_is_not_made(context: Any) -> None:
+def test_a_dict_whose_contents_are_refused_is_not_made(context: Any) -> None:
     class Bad:
         def __hash__(self) -> int:
             raise TypeError("no key")
@@ -61,7 +61,7 @@ def test_what_cannot_be_filled_is_not_made(context: Any) -> None:
             context.Dict(contents, name=name, persist=True)
         with pytest.raises(FileNotFoundError):
             context.attach(name)
-    with context.Dict(name=name, old=1) as d:  # what was there stays
+    with context.Dict(name=name, old=1) as d:  # the existing entry stays
         with pytest.raises(TypeError):
             context.Dict([("new", 2), (Bad(), 2)], name=name, exist_ok=True)
         assert d["old"] == 1
@@ -69,7 +69,7 @@ def test_what_cannot_be_filled_is_not_made(context: Any) -> None:
             assert again == d
 
 
-def test_what_cannot_be_pickled_is_not_half_of_a_dict() -> None:
+def test_if_one_value_cannot_be_pickled_no_dict_is_made() -> None:
     name = "conformance-half-a-dict"
     for context in (SHM, MANAGER):
         for contents in ({"a": 1, "b": lambda: None}, {"a": 1, object(): 2}):
@@ -103,7 +103,7 @@ def test_iteration_goes_over_a_snapshot(make_dict: MakeDict) -> None:
     assert list(d) == list(range(100, 110))
 
 
-def test_additions_of_many_threads_are_all_there(make_dict: MakeDict) -> None:
+def test_many_threads_lose_no_addition(make_dict: MakeDict) -> None:
     d = make_dict()
 
     def work(me: int) -> None:
@@ -139,7 +139,7 @@ def test_it_is_found_by_name(make_dict: MakeDict) -> None:
     assert make_dict(name="conformance-dict", exist_ok=True) == d
 
 
-def test_a_closed_one_is_refused(make_dict: MakeDict) -> None:
+def test_a_closed_dict_is_refused(make_dict: MakeDict) -> None:
     d = make_dict(a=1)
     d.close()
     d.close()
@@ -152,7 +152,7 @@ mapping_tests = pytest.importorskip("test.mapping_tests", reason="this Python co
 
 
 class _Examined(mapping_tests.TestMappingProtocol):  # type: ignore[name-defined,misc]
-    @unittest.skip("wants `setdefault` to hand out the very list that is stored; values may be copies")
+    @unittest.skip("wants `setdefault` to return the stored list itself; here a value may be a copy")
     def test_setdefault(self) -> None: ...
 
 

@@ -1,4 +1,4 @@
-"""Two keys are one where Python's hashes and `==` agree, in every placement: compared with a plain dict."""
+"""Two keys are one key exactly if they are one key of a plain dict, in every placement."""
 
 from __future__ import annotations
 
@@ -171,13 +171,14 @@ TIMES_OF_NUMPY: list[list[Any]] = [
 
 
 def ident(key: Any) -> str:
-    with suppress(ValueError):  # so many digits that they are not written
+    with suppress(ValueError):  # an int of so many digits cannot be written out
         return f"{type(key).__name__} {key!r}"[:60]
     return f"a huge {type(key).__name__}"
 
 
 def check_groups(make_dict: MakeDict, groups: list[list[Any]]) -> None:
-    """One entry a group, found and overwritten by all of it, under the key stored first; as a plain dict has it."""
+    """Each group is one entry under the key that was stored first; all keys of the group find and overwrite it, as in a
+        plain dict."""
     d = make_dict()
     plain: dict[Any, Any] = {}
     for number, group in enumerate(groups):
@@ -209,12 +210,12 @@ def test_keys_are_one_exactly_when_a_plain_dict_says_so(make_dict: MakeDict) -> 
 @pytest.mark.skipif(
     hash(np.timedelta64(1, "D")) != hash(np.timedelta64(24, "h")), reason="equal times hash alike from NumPy 2.2 on"
 )
-def test_times_of_numpy_are_their_instants(make_dict: MakeDict) -> None:
+def test_times_of_numpy_compare_by_their_instants(make_dict: MakeDict) -> None:
     check_groups(make_dict, TIMES_OF_NUMPY)
 
 
 @pytest.mark.parametrize("kind", [tuple, Pair, frozenset, Point], ids=lambda kind: kind.__name__)
-def test_so_they_are_within_others(make_dict: MakeDict, kind: Any) -> None:
+def test_times_of_numpy_within_other_keys_compare_by_their_instants(make_dict: MakeDict, kind: Any) -> None:
     def wrapped(key: Any) -> Any:
         return frozenset({key, "and"}) if kind is frozenset else (key, "and") if kind is tuple else kind(key, 5)
 
@@ -248,7 +249,7 @@ def test_a_key_that_pickle_would_change_comes_back_as_it_is(make_dict: MakeDict,
         assert d[back] == "value" and d.as_dict() == {kept: "value"} and d.popitem() == (kept, "value")
 
 
-def test_it_stays_while_everything_moves(make_dict: MakeDict) -> None:
+def test_the_key_stored_first_stays_when_the_table_is_rebuilt(make_dict: MakeDict) -> None:
     d = make_dict()
     for number in range(300):
         d[np.int16(number)] = "a" * (number % 60)
@@ -281,8 +282,8 @@ UNHASHABLE: list[Any] = [[], {}, set(), bytearray(), (1, []), Point([], 1), np.z
 
 
 @pytest.mark.parametrize("key", UNHASHABLE, ids=lambda key: type(key).__name__)
-def test_what_is_not_hashable_is_refused(make_dict: MakeDict, key: Any) -> None:
-    d = make_dict({1: 1})  # an empty dict does not look at what it pops
+def test_an_unhashable_key_is_refused(make_dict: MakeDict, key: Any) -> None:
+    d = make_dict({1: 1})  # not empty: `pop` of an empty dict does not look at the key
     calls: list[Callable[[], Any]] = [
         lambda: d[key],
         lambda: d.__setitem__(key, 1),
@@ -323,7 +324,7 @@ FORMLESS: list[Any] = [
 
 @pytest.mark.needs("processes")
 @pytest.mark.parametrize("key", FORMLESS, ids=lambda key: type(key).__name__)
-def test_what_has_no_form_is_refused_in_words(make_dict: MakeDict, key: Any) -> None:
+def test_a_key_that_has_no_form_is_refused_with_a_reason(make_dict: MakeDict, key: Any) -> None:
     d = make_dict()
     calls: list[Callable[[], Any]] = [lambda: d.__setitem__(key, 1), lambda: d.get(key), lambda: key in d]
     for call in calls:
@@ -354,7 +355,7 @@ def test_a_registered_type_is_a_key(make_dict: MakeDict, registered: None) -> No
     assert d[6, Valued(1)] == "both" and len(d) == 4
 
 
-def test_registering_wants_a_type_and_a_function(registered: None) -> None:
+def test_register_key_wants_a_type_and_a_function(registered: None) -> None:
     for arguments in ((5, len), (str, len), (bool, len), (Valued, 5)):
         with pytest.raises(TypeError, match="register_key wants"):
             sk.register_key(*arguments)  # type: ignore[arg-type]
@@ -391,7 +392,7 @@ def _look_up(d: Any, found: Any) -> None:
 
 @pytest.mark.needs("processes")
 @pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
-def test_another_process_finds_them_all(make_dict: MakeDict, start_method: str) -> None:
+def test_another_process_finds_all_keys(make_dict: MakeDict, start_method: str) -> None:
     context: Any = multiprocessing.get_context(start_method)
     d, found = make_dict({group[0]: 1 for group in ONE_KEY}), context.Queue()
     child = context.Process(target=_look_up, args=(d, found))
@@ -401,7 +402,7 @@ def test_another_process_finds_them_all(make_dict: MakeDict, start_method: str) 
     assert told[-1] == "done" and all(each == (True, "int") for each in told[:-1])
 
 
-# --- anything that can be thought of ------------------------------------------------------------------
+# --- random keys --------------------------------------------------------------------------------------
 
 numbers = st.one_of(
     st.integers(-4, 4),
@@ -419,7 +420,7 @@ numbers = st.one_of(
 
 
 def again(number: Any) -> st.SearchStrategy[Any]:
-    """The same number in the types that can have it."""
+    """The same number in each type that can represent it."""
     same = [number]
     for make in (int, float, Fraction, Decimal, complex, np.float64, np.float32, np.int64, np.longdouble, Number):
         try:
@@ -468,7 +469,7 @@ EASY = settings(
         lambda pool: st.lists(st.sampled_from(pool), max_size=30) if pool else st.just([])
     )
 )
-def test_whatever_the_keys_it_has_what_a_plain_dict_has(make_dict: MakeDict, drawn: list[Any]) -> None:
+def test_with_random_keys_it_has_what_a_plain_dict_has(make_dict: MakeDict, drawn: list[Any]) -> None:
     d = make_dict()
     plain: dict[Any, Any] = {}
     for number, key in enumerate(drawn):

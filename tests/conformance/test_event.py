@@ -1,4 +1,4 @@
-"""Events, with the face of `threading.Event`."""
+"""Events, which have the interface of `threading.Event`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_it_is_set_and_cleared(make_event: Make) -> None:
     assert e.is_set() is False
 
 
-def test_waiting_ends_when_it_is_set_or_the_time_is_over(make_event: Make) -> None:
+def test_a_wait_ends_when_the_event_is_set_or_the_time_is_over(make_event: Make) -> None:
     e = make_event()
     began = time.monotonic()
     assert e.wait(0.1) is False
@@ -35,7 +35,7 @@ def test_waiting_ends_when_it_is_set_or_the_time_is_over(make_event: Make) -> No
 
 
 @pytest.mark.needs("threading-arguments")
-def test_a_negative_timeout_is_none_at_all(make_event: Make) -> None:
+def test_a_negative_timeout_counts_as_zero(make_event: Make) -> None:
     e = make_event()
     assert e.wait(-1) is False
     e.set()
@@ -43,7 +43,7 @@ def test_a_negative_timeout_is_none_at_all(make_event: Make) -> None:
 
 
 @pytest.mark.needs("statistics")
-def test_who_waited_when_it_was_set_returns_although_it_is_cleared_at_once(make_event: Make) -> None:
+def test_a_waiter_returns_although_the_event_is_cleared_as_soon_as_it_was_set(make_event: Make) -> None:
     e = make_event()
     for _ in range(20):
         waiters = [Task(e.wait, 60) for _ in range(3)]
@@ -55,7 +55,7 @@ def test_who_waited_when_it_was_set_returns_although_it_is_cleared_at_once(make_
 
 
 @pytest.mark.needs("statistics")
-def test_its_picture_says_whether_it_is_set(make_event: Make) -> None:
+def test_statistics_say_whether_it_is_set(make_event: Make) -> None:
     e = make_event()
     assert e.statistics().is_set is False
     assert "unset" in repr(e)

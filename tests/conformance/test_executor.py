@@ -1,4 +1,4 @@
-"""What executors promise in every placement, and on the standard library's own."""
+"""The promises that executors keep in every placement; the standard library's own executors are tested too."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from conformance.watchdog import LIMIT
 Make = Callable[..., Any]
 
 
-def test_a_call_gives_what_it_returns(make_executor: Make) -> None:
+def test_a_future_gives_what_its_call_returns(make_executor: Make) -> None:
     with make_executor(2) as executor:
         assert executor.submit(calls.double, 21).result(LIMIT) == 42
         assert executor.submit(calls.double, x="ab").result(LIMIT) == "abab"
 
 
-def test_a_call_gives_what_it_raises(make_executor: Make) -> None:
+def test_a_future_raises_what_its_call_raises(make_executor: Make) -> None:
     with make_executor(2) as executor:
         error = executor.submit(calls.refuse, 7).exception(LIMIT)
     assert isinstance(error, ZeroDivisionError)
@@ -38,11 +38,11 @@ def test_values_come_back_as_they_were(make_executor: Make, value: Any) -> None:
     assert type(back) is type(value)
 
 
-def test_arrays_go_and_come(make_executor: Make) -> None:
+def test_arrays_are_arguments_and_results(make_executor: Make) -> None:
     with make_executor(2) as executor:
         array = executor.submit(calls.ones, 100_000).result(LIMIT)
         assert executor.submit(calls.total, array).result(LIMIT) == 100_000
-        array[:] = 2  # it is the receiver's own
+        array[:] = 2  # the array is the receiver's own copy
         assert executor.submit(calls.total, np.asfortranarray(array.reshape(100, -1))).result(LIMIT) == 200_000
 
 
@@ -59,7 +59,7 @@ def test_map_keeps_the_order(make_executor: Make) -> None:
         assert list(executor.map(calls.double, [])) == []
 
 
-def test_map_raises_in_its_place(make_executor: Make) -> None:
+def test_map_raises_when_the_failed_call_is_next(make_executor: Make) -> None:
     with make_executor(2) as executor:
         results = executor.map(divmod, [4, 4, 4], [2, 0, 1])
         assert next(results) == (2, 0)
@@ -68,7 +68,7 @@ def test_map_raises_in_its_place(make_executor: Make) -> None:
 
 
 @pytest.mark.needs("buffersize")
-def test_map_takes_no_more_than_its_buffer_ahead(make_executor: Make) -> None:
+def test_map_reads_no_more_items_ahead_than_its_buffer_holds(make_executor: Make) -> None:
     taken: list[int] = []
 
     def source() -> Any:
@@ -89,7 +89,7 @@ def test_map_takes_no_more_than_its_buffer_ahead(make_executor: Make) -> None:
             executor.map(calls.double, [], buffersize="3")
 
 
-def test_an_executor_that_was_shut_down_takes_nothing(make_executor: Make) -> None:
+def test_an_executor_that_was_shut_down_takes_no_call(make_executor: Make) -> None:
     executor = make_executor(2)
     before = executor.submit(calls.double, 1)
     executor.shutdown()
@@ -99,7 +99,7 @@ def test_an_executor_that_was_shut_down_takes_nothing(make_executor: Make) -> No
         executor.submit(calls.double, 1)
 
 
-def test_one_never_used_shuts_down(make_executor: Make) -> None:
+def test_an_executor_that_was_never_used_shuts_down(make_executor: Make) -> None:
     executor = make_executor(2)
     executor.shutdown()
     executor.shutdown(wait=False, cancel_futures=True)
@@ -113,7 +113,7 @@ def test_shutdown_without_waiting_lets_calls_finish(make_executor: Make) -> None
     executor.shutdown()
 
 
-def test_shutdown_can_cancel_what_waits(make_executor: Make) -> None:
+def test_shutdown_can_cancel_pending_calls(make_executor: Make) -> None:
     executor = make_executor(1)
     ahead = [executor.submit(calls.sleep_then, 0.05, x) for x in range(200)]
     executor.shutdown(cancel_futures=True)
@@ -221,13 +221,13 @@ def test_statistics_count_workers_and_tasks(make_executor: Make) -> None:
     assert executor.statistics().pending == 0
 
 
-def test_a_result_that_is_there_is_given_though_the_time_is_over(make_executor: Make) -> None:
+def test_a_finished_future_gives_its_result_although_the_time_is_over(make_executor: Make) -> None:
     executor = make_executor(1)
     results = executor.map(calls.double, range(4), timeout=1e-9)
-    assert executor.submit(calls.double, 4).result(LIMIT) == 8  # after those, by the only worker
+    assert executor.submit(calls.double, 4).result(LIMIT) == 8  # it runs after those, in the only worker
     assert list(results) == [0, 2, 4, 6]
     if not hasattr(executor, "amap"):
-        pytest.skip("the standard library's has no awaitable twins")
+        pytest.skip("an executor of the standard library has no awaitable twins")
 
     async def main() -> None:
         results = executor.amap(calls.double, range(4), timeout=1e-9)
@@ -243,7 +243,7 @@ def test_a_result_that_is_there_is_given_though_the_time_is_over(make_executor: 
 def test_results_and_the_end_can_be_awaited(make_executor: Make) -> None:
     executor = make_executor(2)
     if not hasattr(executor, "amap"):
-        pytest.skip("the standard library's has no awaitable twins")
+        pytest.skip("an executor of the standard library has no awaitable twins")
 
     async def main() -> None:
         async with executor:

@@ -1,4 +1,4 @@
-"""What executors of processes stand: strange timeouts, errors and callbacks, strangers who reap, deaths in a row."""
+"""What executors of processes withstand: strange timeouts, errors and callbacks, foreign reapers, deaths in a row."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def executor(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("placement", ["shm", "manager"])
-def test_a_start_method_by_its_name_is_no_context(placement: str) -> None:
+def test_the_name_of_a_start_method_is_no_context(placement: str) -> None:
     maker: Any = MANAGER if placement == "manager" else SHM
     with pytest.raises(TypeError, match=r"multiprocessing\.get_context\(\.\.\.\) returns, not 'spawn'"):
         maker.Executor(1, "spawn")
@@ -57,7 +57,7 @@ def test_a_limit_can_be_of_any_length_and_kind(executor: Any, timeout: Any) -> N
     assert limited.submit(calls.double, 2).result(LIMIT) == 4
 
 
-def test_strange_errors_break_their_call_alone(executor: Any) -> None:
+def test_strange_errors_fail_only_their_own_call(executor: Any) -> None:
     others = [executor.submit(calls.double, x) for x in range(4)]
     frozen = executor.submit(calls.fail_frozen).exception(LIMIT)
     assert isinstance(frozen, calls.Frozen) and "fail_frozen" in str(frozen.__cause__)
@@ -77,15 +77,15 @@ def test_an_error_that_cannot_be_pickled_ends_no_worker(executor: Any, kind: Any
 
 
 def test_a_child_that_a_call_has_forked_is_no_worker(executor: Any) -> None:
-    """Both would give the result, the child serve on, without being watched or ended."""
+    """Otherwise both processes would return the result, and the child would serve on, neither watched nor ended."""
     for _ in range(10):
         worker, child = executor.submit(calls.come_back_twice).result(LIMIT)
         assert child != 0 and worker in executor.statistics().workers
         until(lambda: calls.ended(child))  # noqa: B023
 
 
-def test_a_descriptor_that_a_call_has_closed_says_nothing_of_the_parent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another file may have its number by now: here one that can be read from at once."""
+def test_a_worker_whose_descriptor_was_closed_serves_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another file may have the descriptor's number by now; here that file is readable at once."""
     monkeypatch.setattr(worker, "end_of", lambda pid: os.open(os.devnull, os.O_RDONLY))
     with SHM.Executor(2, FORK) as executor:
         assert list(executor.map(calls.double, range(20))) == [2 * x for x in range(20)]
@@ -93,7 +93,7 @@ def test_a_descriptor_that_a_call_has_closed_says_nothing_of_the_parent(monkeypa
 
 
 @pytest.mark.parametrize("placement", ["shm", "manager"])
-def test_workers_that_are_stopped_keep_no_shutdown(placement: str) -> None:
+def test_shutdown_ends_although_workers_are_stopped(placement: str) -> None:
     executor = make(placement)
     assert executor.submit(calls.double, 1).result(LIMIT) == 2
     for pid in executor.statistics().workers:
@@ -135,7 +135,7 @@ def test_a_worker_with_a_child_of_its_own_can_be_ended(method: str, tmp_path: Pa
             os.kill(child, signal.SIGKILL)
 
 
-def test_strangers_may_reap_its_workers() -> None:
+def test_other_code_of_the_program_may_reap_its_workers() -> None:
     over = threading.Event()
 
     def reap() -> None:
@@ -154,15 +154,15 @@ def test_strangers_may_reap_its_workers() -> None:
         reaper.join()
 
 
-@pytest.mark.skipif(not GIL, reason="has more memory reserved than a limit of the address space leaves to be had")
-def test_a_call_that_kills_whoever_takes_it_is_given_up() -> None:
+@pytest.mark.skipif(not GIL, reason="reserves more address space than the limit allows")
+def test_a_call_that_kills_every_worker_that_takes_it_is_given_up() -> None:
     with SHM.Executor(1, FORK, calls.ask_for_little, (64,)) as executor:
         large = executor.submit(len, b"x" * (256 << 20))
         assert isinstance(large.exception(LIMIT), sk.WorkerDied)
         assert executor.submit(calls.double, 1).result(LIMIT) == 2
 
 
-def test_who_ends_in_order_is_no_danger_to_the_next_call() -> None:
+def test_a_worker_that_ends_in_order_does_not_fail_the_next_call() -> None:
     gate = SHM.Event()
     with SHM.Executor(1, FORK) as executor:
         held = executor.submit(calls.pass_gate, gate)
@@ -177,25 +177,25 @@ def test_who_ends_in_order_is_no_danger_to_the_next_call() -> None:
     gate.close()
 
 
-def test_a_worker_that_cannot_be_started_leaves_nothing_to_wait_for() -> None:
+def test_shutdown_does_not_wait_for_a_worker_that_could_not_be_started() -> None:
     context: Any = multiprocessing.get_context("spawn")
     with SHM.Executor(2, context, lambda: None) as executor, pytest.raises((AttributeError, pickle.PicklingError)):
         executor.submit(calls.double, 1)
 
 
-def test_starts_in_vain_end_though_others_work(tmp_path: Path) -> None:
+def test_failed_starts_of_workers_break_the_executor_although_others_work(tmp_path: Path) -> None:
     with SHM.Executor(2, FORK, calls.die_unless_first, (str(tmp_path / "first"),)) as executor:
         assert executor.submit(calls.double, 1).result(LIMIT) == 2
         until(lambda: executor.statistics().deaths >= 8)
         assert list(executor.map(calls.double, range(50))) == [*range(0, 100, 2)]
-        assert executor.statistics().deaths < 16  # one more after a second, two, four and so on
+        assert executor.statistics().deaths < 16  # one more after 1 s, 2 s, 4 s and so on
         executor.submit(calls.kill_myself).exception(LIMIT)
         with pytest.raises(sk.ExecutorBroken, match="workers in a row"):
             executor.submit(calls.double, 1).result(LIMIT)
 
 
-def test_ending_a_call_is_not_taken_for_a_death_of_its_own() -> None:
-    """Who cancels sees its own verdict, whoever comes first: the report of the death has the lock meanwhile."""
+def test_cancelling_a_running_call_is_not_reported_as_a_death_of_its_worker() -> None:
+    """The future is cancelled although the death is noticed first: the test holds the lock until then."""
     with SHM.Executor(1, FORK) as executor:
         slow = executor.submit(calls.sleep_then, calls.LONG, 1)
         until(slow.running)
@@ -208,7 +208,7 @@ def test_ending_a_call_is_not_taken_for_a_death_of_its_own() -> None:
         assert executor.submit(calls.double, 1).result(LIMIT) == 2
 
 
-def test_cancelled_calls_count_as_long_as_they_lie_in_shared_memory() -> None:
+def test_cancelled_calls_count_as_long_as_they_are_in_shared_memory() -> None:
     gate = SHM.Event()
     with SHM.Executor(1, FORK) as executor:
         held = executor.submit(calls.pass_gate, gate)
@@ -223,7 +223,7 @@ def test_cancelled_calls_count_as_long_as_they_lie_in_shared_memory() -> None:
     gate.close()
 
 
-def test_limits_of_calls_that_are_over_are_forgotten() -> None:
+def test_the_deadlines_of_finished_calls_are_forgotten() -> None:
     with SHM.Executor(2, FORK) as executor:
         limited = executor.options(timeout=3600)
         for _ in range(20):
@@ -255,7 +255,7 @@ def ended_well(program: str, *args: str) -> str:
     return ran.stdout
 
 
-# From Python 3.13.4 on multiprocessing's own tracker waits at the end for a child that the system has reaped.
+# From Python 3.13.4 on multiprocessing's own tracker waits at exit for a child that the system has already reaped.
 TRACKER = re.compile(r"Exception ignored.*?ResourceTracker.__del__.*?\nChildProcessError: .*?\n", re.DOTALL)
 IGNORED = """
 import multiprocessing, signal, sys
@@ -269,9 +269,9 @@ if __name__ == "__main__":
 """
 
 
-# The fork server reaps its own children, whatever is ignored here.
+# The fork server reaps its own children, even if this process ignores SIGCHLD.
 @pytest.mark.parametrize(("method", "exitcode"), [("fork", "None"), ("spawn", "None"), ("forkserver", "-9")])
-def test_children_may_be_reaped_by_nobody(method: str, exitcode: str) -> None:
+def test_workers_may_be_reaped_by_the_system(method: str, exitcode: str) -> None:
     assert ended_well(IGNORED, method) == f"{exitcode} 4\n"
 
 
@@ -295,7 +295,7 @@ else:
 
 
 @pytest.mark.parametrize("when", ["thread", "atexit"])
-def test_an_executor_made_at_the_interpreters_end_takes_nothing(when: str) -> None:
+def test_an_executor_made_at_the_interpreters_end_takes_no_call(when: str) -> None:
     assert "after interpreter shutdown" in ended_well(LATE, when)
 
 
@@ -341,5 +341,5 @@ print("over" if sys.argv[2] == "start" else future.result(0), executor.statistic
 
 
 @pytest.mark.parametrize(("when", "what"), [("start", "over"), ("shutdown", "done")])
-def test_what_was_interrupted_is_ended_by_the_next_shutdown(when: str, what: str) -> None:
+def test_the_next_shutdown_finishes_an_interrupted_one(when: str, what: str) -> None:
     assert ended_well(INTERRUPTED, when) == f"interrupted\n{what} ()\n"

@@ -1,4 +1,4 @@
-"""CPython's own tests of executors, pointed at ours in every placement, and at its own."""
+"""CPython's own tests of executors, run on sharedkit's in every placement, and on CPython's own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROGRAM = (
 
 
 def run(method: str, placement: str, suites: list[str]) -> None:
-    """Each suite in a program of its own, all at once, since they mostly sleep."""
+    """Run each suite in a program of its own, all at once, since they mostly sleep."""
     folder = str(Path(__file__).parents[1])
     running = [
         subprocess.Popen(
@@ -58,9 +58,9 @@ def test_cpythons_own_suites_pass(placement: str, method: str) -> None:
     if method in ("thread", "fork"):
         run(method, placement, suites)
         return
-    for suite in suites:  # one after the other: their time limits hold the start of interpreters, too
+    for suite in suites:  # one after the other: their time limits include the start of interpreters
         run(method, placement, [suite])
 
 
-def test_they_pass_on_the_type_that_they_were_written_for() -> None:
+def test_the_suites_pass_on_the_type_that_they_were_written_for() -> None:
     run("fork", "standard", ["WaitTests"])

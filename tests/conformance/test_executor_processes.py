@@ -1,4 +1,4 @@
-"""What executors of processes promise of deaths, of calls that are ended and of what cannot be pickled."""
+"""What executors of processes promise about deaths, about ended calls, and about values that cannot be pickled."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def start(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture
 def local(start: Any) -> Iterator[Any]:
-    """In shared memory."""
+    """An executor in shared memory."""
     before = segments()
     with SHM.Executor(2, start) as made:
         yield made
@@ -41,7 +41,7 @@ def local(start: Any) -> Iterator[Any]:
 
 @pytest.fixture(params=[*METHODS, "manager"])
 def executor(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """In shared memory, with workers that start in each way, and behind a server."""
+    """Executors in shared memory, with each start method, and one behind a server."""
     before = segments()
     served = request.param == "manager"
     with MANAGER.Executor(2) if served else SHM.Executor(2, multiprocessing.get_context(request.param)) as made:
@@ -54,7 +54,7 @@ def segments() -> set[str]:
     return {each.name for each in sk.segments.live() if mine in each.attached}
 
 
-def test_a_worker_that_dies_breaks_its_call_alone(executor: Any) -> None:
+def test_a_worker_that_dies_fails_only_its_own_call(executor: Any) -> None:
     others = [executor.submit(calls.sleep_then, 0.01, x) for x in range(30)]
     dead = executor.submit(calls.kill_myself)
     left = executor.submit(calls.leave, 7)
@@ -76,7 +76,7 @@ def test_an_idle_worker_that_dies_is_replaced(executor: Any) -> None:
     assert executor.submit(calls.whoami).result(LIMIT) not in pids
 
 
-def test_what_cannot_be_pickled_fails_its_own_future(executor: Any) -> None:
+def test_a_value_that_cannot_be_pickled_fails_only_its_own_future(executor: Any) -> None:
     good = executor.submit(calls.double, 1)
     with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
         executor.submit(lambda: 1).result(LIMIT)
@@ -105,10 +105,10 @@ def test_an_error_brings_its_traceback(executor: Any) -> None:
     assert shown.index("a comment to be found") < shown.index("The above exception was the direct cause")
 
 
-def test_the_time_of_a_call_can_be_limited(executor: Any, tmp_path: Path) -> None:
+def test_a_call_can_have_a_time_limit(executor: Any, tmp_path: Path) -> None:
     path, limit = tmp_path / "pid", 0.3
     path.write_text("")
-    while path.read_text() == "":  # on a busy machine it takes longer until the call has begun
+    while path.read_text() == "":  # on a busy machine the call begins later
         limited = executor.options(timeout=limit)
         slow = limited.submit(calls.begin_and_sleep, str(path))
         quick = [executor.options(timeout=LIMIT).submit(calls.double, x) for x in range(20)]
@@ -138,7 +138,7 @@ def test_a_running_call_can_be_ended(executor: Any, tmp_path: Path) -> None:
 
 
 def begun(executor: Any, tmp_path: Path, number: int = 0) -> tuple[Any, int]:
-    """The future of a call that lasts long and has begun, and its worker."""
+    """The future of a long call that has begun, and the pid of its worker."""
     path = tmp_path / f"pid{number}"
     slow = executor.submit(calls.begin_and_sleep, str(path))
     until(lambda: path.exists() and path.read_text() != "")
@@ -165,11 +165,11 @@ def test_all_workers_can_be_ended(executor: Any, tmp_path: Path, method: str, by
         executor.submit(calls.double, 1)
     executor.shutdown()
     until(lambda: all(calls.ended(pid) for _, pid in running))
-    getattr(executor, method)()  # nobody is left
+    getattr(executor, method)()  # no worker is left
 
 
 @pytest.mark.parametrize("method", ["kill_workers", "terminate_workers"])
-def test_ending_the_workers_of_one_never_used_shuts_it_down(executor: Any, method: str) -> None:
+def test_ending_the_workers_of_an_unused_executor_shuts_it_down(executor: Any, method: str) -> None:
     getattr(executor, method)()
     getattr(executor, method)()
     with pytest.raises(RuntimeError, match="after shutdown"):
@@ -205,7 +205,7 @@ def test_a_stopped_worker_is_ended_too(executor: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dropped", [False, True], ids=["kept", "dropped"])
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
-def test_retiring_workers_make_all_calls_that_came_before_the_end(method: str, dropped: bool) -> None:
+def test_workers_that_retire_run_all_calls_submitted_before_the_end(method: str, dropped: bool) -> None:
     executor = SHM.Executor(2, multiprocessing.get_context(method), max_tasks_per_child=1)
     ahead = [executor.submit(calls.whoami, x) for x in range(6)]
     if dropped:
@@ -219,7 +219,7 @@ def test_retiring_workers_make_all_calls_that_came_before_the_end(method: str, d
     executor_manager.shutdown()
 
 
-def test_no_retired_worker_is_replaced_once_all_are_to_end(tmp_path: Path) -> None:
+def test_no_worker_is_replaced_after_kill_workers(tmp_path: Path) -> None:
     with SHM.Executor(1, multiprocessing.get_context("forkserver"), max_tasks_per_child=1) as executor:
         slow, pid = begun(executor, tmp_path)
         ahead = [executor.submit(calls.mark, str(tmp_path / "marks")) for _ in range(5)]
@@ -290,7 +290,7 @@ def test_initializers_run_in_replacements_too(start: Any) -> None:
         assert executor.submit(calls.touched).result(LIMIT) == "touched"
 
 
-def test_an_initializer_that_raises_breaks_it_for_every_way_to_start(start: Any) -> None:
+def test_an_initializer_that_raises_breaks_it_with_every_start_method(start: Any) -> None:
     with SHM.Executor(2, start, calls.fail_to_start) as executor:
         ahead = [executor.submit(calls.double, x) for x in range(3)]
         for future in ahead:
@@ -345,13 +345,13 @@ def program(method: str, mode: str, path: Path) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize("method", [*METHODS, "manager"])
 @pytest.mark.parametrize("mode", ["exit", "dropped"])
-def test_the_interpreters_end_waits_for_what_was_submitted(method: str, mode: str, tmp_path: Path) -> None:
+def test_the_interpreters_end_waits_for_submitted_calls(method: str, mode: str, tmp_path: Path) -> None:
     running = program(method, mode, tmp_path / "pid")
     said, complaints = running.communicate(timeout=LIMIT)
     assert (running.returncode, complaints) == (0, "")
     assert said.splitlines()[-1] == "last"
     pids = [int(pid) for pid in said.splitlines()[0].split()]
-    if method == "manager":  # whose workers end a moment after their server
+    if method == "manager":  # its workers end a moment after the server
         until(lambda: all(map(calls.ended, pids)))
     assert all(map(calls.ended, pids))
 
@@ -367,7 +367,7 @@ def test_workers_end_with_a_parent_that_is_killed_and_leave_nothing(method: str,
         mine = {each.name for each in sk.segments.live() if set(pids) & set(each.attached)}
         running.kill()
         until(lambda: all(calls.ended(pid) for pid in pids))
-        until(lambda: not mine & {each.name for each in sk.segments.live()})  # a server ends after its workers
+        until(lambda: not mine & {each.name for each in sk.segments.live()})  # workers end before their server
     finally:
         running.kill()
         running.communicate()

@@ -1,4 +1,4 @@
-"""What an executor behind a server promises to several clients, and when a client or the server dies."""
+"""What an executor behind a server promises to several clients, and what happens when a client or the server dies."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_it_is_found_by_name(ctx: Any) -> None:
         assert copy.submit(calls.double, 5).result(LIMIT) == 10
 
 
-def test_a_shutdown_is_for_all(ctx: Any) -> None:
+def test_a_shutdown_holds_for_all_clients(ctx: Any) -> None:
     executor = ctx.Executor(1)
     other = pickle.loads(pickle.dumps(executor))
     theirs = other.submit(calls.sleep_then, 0.2, "done")
@@ -62,7 +62,7 @@ def test_a_shutdown_is_for_all(ctx: Any) -> None:
         executor.submit(calls.double, 1)
 
 
-def test_a_shutdown_cancels_the_calls_of_all(ctx: Any) -> None:
+def test_a_shutdown_cancels_the_calls_of_all_clients(ctx: Any) -> None:
     gate = sk.Event()
     executor = ctx.Executor(1)
     other = pickle.loads(pickle.dumps(executor))
@@ -85,7 +85,7 @@ def test_closing_a_handle_lets_its_calls_finish(ctx: Any) -> None:
         executor.submit(calls.double, 1)
 
 
-def test_the_workers_end_when_nobody_has_it_any_more(ctx: Any) -> None:
+def test_the_workers_end_with_the_last_handle(ctx: Any) -> None:
     executor = ctx.Executor(1)
     pid = executor.submit(calls.whoami).result(LIMIT)
     executor.close()
@@ -198,11 +198,11 @@ def test_a_main_program_without_a_guard_is_not_run_by_workers(tmp_path: Path) ->
     path.write_text(BARE)
     done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=LIMIT)
     assert (done.returncode, done.stdout.count("8")) == (1, 0)
-    last = done.stderr.splitlines()[-1]  # the sentence is in the exception itself
+    last = done.stderr.splitlines()[-1]  # the text is part of the exception itself
     assert "ExecutorBroken" in last and 'under `if __name__ == "__main__":`' in last
 
 
-def test_an_executor_that_nobody_has_used_leaves_nothing_with_its_server() -> None:
+def test_an_unused_executor_leaves_nothing_when_its_server_ends() -> None:
     def left() -> set[str]:
         return {each.name for each in sk.segments.live() if each.name.startswith("executor-") and not each.attached}
 
@@ -213,7 +213,7 @@ def test_an_executor_that_nobody_has_used_leaves_nothing_with_its_server() -> No
     assert left() <= before
 
 
-def test_a_server_that_is_interrupted_ends_though_a_call_runs(tmp_path: Path) -> None:
+def test_an_interrupted_server_ends_although_a_call_runs(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sharedkit", "serve", "--address", str(tmp_path / "s")]
     key = tmp_path / "key"
     server = subprocess.Popen([*command, "--authkey-file", str(key)], stdout=subprocess.PIPE, text=True)

@@ -1,4 +1,4 @@
-"""What every handle has: a name, a life, an end. The same for each kind of structure in each placement."""
+"""What every handle has: a name, a lifetime, an end. The same for each kind of structure in each placement."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def name() -> str:
 
 @pytest.fixture
 def gone(context: Any, name: str) -> Iterator[None]:
-    """The name must be free again after the test, whatever it did."""
+    """Check after the test that the name is free again, whatever the test did."""
     yield
     gc.collect()
     with pytest.raises(FileNotFoundError):
@@ -46,7 +46,7 @@ def test_without_a_name_it_has_a_random_one(context: Any, kind: Kind) -> None:
 
 @each_kind
 @pytest.mark.usefixtures("gone")
-def test_attach_opens_what_has_the_name(context: Any, kind: Kind, name: str) -> None:
+def test_attach_opens_the_structure_of_that_name(context: Any, kind: Kind, name: str) -> None:
     with closing(kind.make(context, name=name)) as one:
         assert one.name == name
         kind.change(one)
@@ -102,7 +102,7 @@ def test_exist_ok_attaches_to_an_equal_one(context: Any, kind: Kind, name: str) 
 
 @each_kind
 @pytest.mark.usefixtures("gone")
-def test_exist_ok_refuses_what_is_not_equal(context: Any, kind: Kind, name: str) -> None:
+def test_exist_ok_refuses_one_that_is_not_equal(context: Any, kind: Kind, name: str) -> None:
     with closing(kind.make(context, name=name)) as one:
         kind.change(one)
         before = kind.look(one)
@@ -125,7 +125,7 @@ def test_exist_ok_refuses_another_number_of_seats(context: Any, kind: Kind, name
 
 
 @each_kind
-def test_a_number_of_seats_that_cannot_be_is_refused(context: Any, kind: Kind) -> None:
+def test_an_impossible_number_of_seats_is_refused(context: Any, kind: Kind) -> None:
     for seats in (0, -1, 1 << 40):
         with pytest.raises(ValueError, match="seats"):
             kind.make(context, seats=seats)
@@ -134,14 +134,14 @@ def test_a_number_of_seats_that_cannot_be_is_refused(context: Any, kind: Kind) -
 
 
 @pytest.mark.usefixtures("gone")
-def test_attaching_keeps_the_value_that_is_there(context: Any, name: str) -> None:
+def test_attaching_keeps_the_present_value(context: Any, name: str) -> None:
     with context.Counter(5, name=name), context.Counter(9, name=name, exist_ok=True) as two:
         assert two.value == 5
 
 
 @each_kind
 @pytest.mark.usefixtures("gone")
-def test_it_lives_as_long_as_any_handle(context: Any, kind: Kind, name: str) -> None:
+def test_a_structure_lives_as_long_as_any_handle(context: Any, kind: Kind, name: str) -> None:
     one = kind.make(context, name=name)
     two = context.attach(name)
     kind.change(one)
@@ -157,7 +157,7 @@ def test_it_lives_as_long_as_any_handle(context: Any, kind: Kind, name: str) -> 
 
 @each_kind
 @pytest.mark.usefixtures("gone")
-def test_a_handle_that_is_forgotten_lets_go(context: Any, kind: Kind, name: str) -> None:
+def test_a_handle_that_is_collected_is_closed(context: Any, kind: Kind, name: str) -> None:
     handle = kind.make(context, name=name)
     kind.change(handle)
     del handle
@@ -168,7 +168,7 @@ def test_a_handle_that_is_forgotten_lets_go(context: Any, kind: Kind, name: str)
 
 @each_kind
 @pytest.mark.usefixtures("gone")
-def test_unlink_frees_the_name_and_leaves_handles_at_work(context: Any, kind: Kind, name: str) -> None:
+def test_unlink_frees_the_name_and_open_handles_still_work(context: Any, kind: Kind, name: str) -> None:
     with closing(kind.make(context, name=name)) as one, closing(context.attach(name)) as two:
         one.unlink()
         with pytest.raises(FileNotFoundError):
@@ -227,7 +227,7 @@ def test_closing_one_handle_leaves_the_others_open(context: Any, kind: Kind) -> 
         kind.look(two)
 
 
-def test_the_feeder_threads_methods_may_follow_close(context: Any) -> None:
+def test_join_thread_and_cancel_join_thread_may_follow_close(context: Any) -> None:
     q = context.Queue()
     q.cancel_join_thread()
     q.join_thread()
@@ -237,7 +237,7 @@ def test_the_feeder_threads_methods_may_follow_close(context: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.closes], ids=lambda kind: kind.name)
-def test_the_with_statement_closes_also_after_an_error(context: Any, kind: Kind) -> None:
+def test_the_with_statement_closes_after_an_error_too(context: Any, kind: Kind) -> None:
     with pytest.raises(LookupError), kind.make(context) as handle:
         raise LookupError
     with pytest.raises(sk.ClosedError):
@@ -311,7 +311,7 @@ def test_a_handle_can_be_referred_to_weakly(context: Any, kind: Kind) -> None:
 
 @each_kind
 @pytest.mark.needs("refuses-pickling")
-def test_thread_state_refuses_to_leave_its_process(context: Any, kind: Kind) -> None:
+def test_a_handle_of_the_thread_placement_cannot_leave_its_process(context: Any, kind: Kind) -> None:
     with closing(kind.make(context)) as handle:
         for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
             with pytest.raises(TypeError, match="cannot leave its process"):
@@ -335,7 +335,7 @@ def test_a_pickled_handle_opens_the_same_structure(context: Any, kind: Kind) -> 
 
 @each_kind
 @pytest.mark.needs("processes")
-def test_a_pickled_handle_whose_structure_ended_says_so(context: Any, kind: Kind) -> None:
+def test_unpickling_a_handle_whose_structure_ended_says_so(context: Any, kind: Kind) -> None:
     one = kind.make(context)
     pickled = pickle.dumps(one)
     one.close()
@@ -346,7 +346,7 @@ def test_a_pickled_handle_whose_structure_ended_says_so(context: Any, kind: Kind
         pickle.dumps(one)
 
 
-def test_a_name_may_change_its_kind_over_time(context: Any, name: str) -> None:
+def test_a_name_may_be_used_for_another_kind_later(context: Any, name: str) -> None:
     there = [kind for kind in KINDS if hasattr(context, kind.cls)]
     for kind in (*there, *there):
         with closing(kind.make(context, name=name)) as handle, closing(context.attach(name)) as again:

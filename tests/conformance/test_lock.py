@@ -1,4 +1,4 @@
-"""Locks, also those of arrays, with the face of `threading.Lock`."""
+"""Locks, including those of arrays; they have the interface of `threading.Lock`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ import sharedkit as sk
 MakeLock = Callable[[], Any]
 
 
-def test_acquire_answers_true_and_release_nothing(make_lock: MakeLock) -> None:
+def test_acquire_returns_true_and_release_returns_none(make_lock: MakeLock) -> None:
     lock = make_lock()
     assert lock.acquire() is True
     assert lock.release() is None
 
 
 @pytest.mark.needs("locked")
-def test_locked_tells_whether_it_is(make_lock: MakeLock) -> None:
+def test_locked_says_whether_it_is_locked(make_lock: MakeLock) -> None:
     lock = make_lock()
     assert lock.locked() is False
     lock.acquire()
@@ -83,7 +83,7 @@ def test_releasing_an_unlocked_lock_is_a_runtime_error(make_lock: MakeLock) -> N
         lock.release()
 
 
-def test_the_with_statement_holds_it_and_lets_go_after_an_error(make_lock: MakeLock) -> None:
+def test_the_with_statement_holds_it_and_releases_it_after_an_error(make_lock: MakeLock) -> None:
     lock = make_lock()
     with lock as entered:
         assert entered is True
@@ -103,7 +103,7 @@ def test_another_thread_may_release_it(make_lock: MakeLock) -> None:
     lock.release()
 
 
-def test_who_waits_gets_it_when_it_is_released(make_lock: MakeLock) -> None:
+def test_a_waiter_gets_it_when_it_is_released(make_lock: MakeLock) -> None:
     lock = make_lock()
     lock.acquire()
     tasks = [Task(lock.acquire, True, 60), Task(lock.acquire)]
@@ -127,7 +127,7 @@ def test_one_thread_at_a_time_is_inside(make_lock: MakeLock) -> None:
                 most = max(most, inside)
                 seen = count
                 if seen % 50 == 0:
-                    time.sleep(0)  # let others run into the lock
+                    time.sleep(0)  # let other threads contend for the lock
                 count = seen + 1
                 inside -= 1
 
@@ -143,7 +143,7 @@ def test_releasing_an_unlocked_lock_is_both_errors_of_the_standard_library(make_
 
 
 @pytest.mark.needs("owner")
-def test_the_process_that_holds_it_is_told(make_lock: MakeLock) -> None:
+def test_statistics_name_the_process_that_holds_it(make_lock: MakeLock) -> None:
     lock = make_lock()
     assert (lock.owner, lock.owner_died) == (None, False)
     with lock:
@@ -154,7 +154,7 @@ def test_the_process_that_holds_it_is_told(make_lock: MakeLock) -> None:
 
 
 @pytest.mark.needs("statistics")
-def test_a_wait_that_timed_out_can_be_explained(make_lock: MakeLock) -> None:
+def test_statistics_explain_a_wait_that_timed_out(make_lock: MakeLock) -> None:
     lock = make_lock()
     s = lock.statistics()
     assert (s.owner, s.since, s.waiting, s.owner_died, s.count) == (None, None, 0, False, 0)
@@ -174,7 +174,7 @@ def test_a_wait_that_timed_out_can_be_explained(make_lock: MakeLock) -> None:
 
 
 @pytest.mark.needs("names")
-def test_what_to_do_about_a_dead_owner_is_one_of_two(make_lock: MakeLock) -> None:
+def test_on_owner_died_is_warn_or_raise(make_lock: MakeLock) -> None:
     for answer in ("warn", "raise"):
         with make_lock(on_owner_died=answer) as held:
             assert held is True

@@ -1,4 +1,4 @@
-"""Handles that go to other processes, by every way there is, for every kind of structure."""
+"""Handles that go to other processes, in every possible way, for every kind of structure."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_parent_may_drop_its_handle_right_after_start(context: Any, kind: Ki
 
 
 @each_method
-def test_through_a_queue_of_the_kit(context: Any, start_method: str) -> None:
+def test_through_a_queue_of_sharedkit(context: Any, start_method: str) -> None:
     with ExitStack() as stack:
         queue = stack.enter_context(context.Queue())
         kinds = lasting_in(context)
@@ -120,7 +120,7 @@ print(*[handle.name for handle in handles])
 """
 
 
-def test_a_program_that_just_ends_leaves_nothing_and_says_nothing(context: Any) -> None:
+def test_a_program_that_just_ends_leaves_nothing_and_prints_nothing(context: Any) -> None:
     done = subprocess.run(
         [sys.executable, "-c", LEAVES_ITS_HANDLES_OPEN], capture_output=True, text=True, timeout=LIMIT
     )

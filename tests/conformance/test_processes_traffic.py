@@ -1,4 +1,4 @@
-"""Several processes at work on one structure: nothing is lost, doubled, reordered or torn."""
+"""Several processes work on one structure: nothing is lost, duplicated, reordered or torn."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_batches_between_processes(make_queue: Make, start_method: str, maxsize:
 @each_method
 @pytest.mark.needs("shutdown")
 @pytest.mark.parametrize("immediate", [False, True], ids=["graceful", "immediate"])
-def test_shutdown_sends_every_process_home(make_queue: Make, start_method: str, immediate: bool) -> None:
+def test_shutdown_ends_the_waits_of_every_process(make_queue: Make, start_method: str, immediate: bool) -> None:
     q = make_queue()
     takers = [Child(start_method, children.consume_until_shutdown, q) for _ in range(2)]
     try:
@@ -135,7 +135,7 @@ def test_the_lock_of_an_array_keeps_processes_apart(make_array: Make, start_meth
 
 
 @each_method
-def test_what_one_process_writes_another_reads(make_array: Make, start_method: str) -> None:
+def test_a_process_reads_what_another_has_written(make_array: Make, start_method: str) -> None:
     a = make_array((100, 50), "f4")
     (answer,) = in_children(start_method, children.fill, [(a, 3)])
     assert answer == ((100, 50), "float32", 15000.0)

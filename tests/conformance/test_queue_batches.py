@@ -1,4 +1,4 @@
-"""`put_many` and `get_many`: the order of single items, in few steps, with word of how far a batch came."""
+"""`put_many` and `get_many`: batches keep the order of single items; an error says how many items went in."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_an_empty_batch_is_no_item(make_queue: MakeQueue) -> None:
     assert q.get_many() == [1]
 
 
-def test_what_is_no_iterable_is_a_type_error(make_queue: MakeQueue) -> None:
+def test_a_batch_that_is_not_iterable_is_a_type_error(make_queue: MakeQueue) -> None:
     with pytest.raises(TypeError):
         make_queue().put_many(5)
 
@@ -72,7 +72,7 @@ def test_max_items_bounds_what_is_taken(make_queue: MakeQueue) -> None:
     assert q.get_many(100) == [4, 5, 6, 7, 8, 9]
 
 
-def test_max_items_is_an_integer_that_is_not_negative(make_queue: MakeQueue) -> None:
+def test_max_items_must_be_an_integer_of_at_least_0(make_queue: MakeQueue) -> None:
     q = make_queue()
     assert q.get_many(0) == []
     q.put(1)
@@ -107,13 +107,13 @@ def test_the_timeout_is_for_the_whole_batch(make_queue: MakeQueue) -> None:
 
 
 @pytest.mark.needs("rising-items")
-def test_a_batch_larger_than_the_queue_goes_in_by_and_by(make_queue: MakeQueue) -> None:
+def test_a_batch_larger_than_the_queue_goes_in_piece_by_piece(make_queue: MakeQueue) -> None:
     q = make_queue(4)
     task = Task(q.put_many, range(100))
     got: list[int] = []
     while len(got) < 100:
         batch = q.get_many()
-        assert 1 <= len(batch) <= 8  # what was there, and at most what came while it was taken
+        assert 1 <= len(batch) <= 8  # the present items, and at most those that came while they were taken
         got += batch
     task.result()
     assert got == list(range(100))
@@ -164,7 +164,7 @@ def test_a_batch_that_waits_for_room_is_released_by_shutdown(make_queue: MakeQue
     assert q.get_many() == [0, 1]
 
 
-def test_get_many_ends_though_the_producer_does_not(make_queue: MakeQueue) -> None:
+def test_get_many_ends_although_the_producer_goes_on(make_queue: MakeQueue) -> None:
     q = make_queue(50)
     stop = threading.Event()
 

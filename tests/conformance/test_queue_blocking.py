@@ -1,4 +1,4 @@
-"""Waiting in a queue: who waits is woken, nobody is forgotten, and what each producer puts stays in order."""
+"""Waiting in a queue: every waiter is woken, none is forgotten, and the items of each producer stay in order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MakeQueue = Callable[..., Any]
 
 
 def _until_waiting(q: Any, field: str, count: int) -> None:
-    """Wait until `count` callers sleep where the queue counts them; else go on, which is as legal."""
+    """Wait until `count` callers wait, if the queue counts them; otherwise return at once, which is legal too."""
     if hasattr(q, "statistics") and getattr(q.statistics(), field) is not None:
         until(lambda: getattr(q.statistics(), field) == count)
 
@@ -57,7 +57,7 @@ def test_each_of_many_waiting_gets_has_one_item(make_queue: MakeQueue) -> None:
 
 
 @pytest.mark.needs("batches")
-def test_one_batch_wakes_all_who_wait_for_items(make_queue: MakeQueue) -> None:
+def test_one_batch_wakes_all_waiting_gets(make_queue: MakeQueue) -> None:
     q = make_queue()
     tasks = [Task(q.get) for _ in range(6)]
     _until_waiting(q, "waiting_getters", 6)
@@ -66,7 +66,7 @@ def test_one_batch_wakes_all_who_wait_for_items(make_queue: MakeQueue) -> None:
 
 
 @pytest.mark.needs("batches", "rising-items")
-def test_taking_a_batch_wakes_all_who_wait_for_room(make_queue: MakeQueue) -> None:
+def test_taking_a_batch_wakes_all_waiting_puts(make_queue: MakeQueue) -> None:
     q = make_queue(4)
     q.put_many(range(4))
     tasks = [Task(q.put, i) for i in range(4, 8)]
@@ -116,7 +116,7 @@ def _consume(q: Any, out: list[tuple[int, int]]) -> None:
 
 @pytest.mark.needs("oldest-first")
 @pytest.mark.parametrize("maxsize", [0, 1, 7])
-def test_nothing_is_lost_doubled_or_reordered_between_threads(make_queue: MakeQueue, maxsize: int) -> None:
+def test_nothing_is_lost_duplicated_or_reordered_between_threads(make_queue: MakeQueue, maxsize: int) -> None:
     q = make_queue(maxsize)
     producers, consumers, count = 3, 3, 400
     outs: list[list[tuple[int, int]]] = [[] for _ in range(consumers)]

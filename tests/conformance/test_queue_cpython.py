@@ -1,7 +1,7 @@
-"""CPython's own tests of `queue.Queue`, out of the running interpreter's test package, run on our queues.
+"""CPython's own tests of `queue.Queue`, taken from the running interpreter's test package, run on sharedkit's queues.
 
-Left out are those that look behind the face: FailingQueueTest overrides the private `_put` and `_get`. Where theirs
-sleep in the hope that a call blocks by then, here it is asked whether it does.
+Tests of private parts are left out: FailingQueueTest overrides the private `_put` and `_get`. Where the originals sleep
+in the hope that a call blocks by then, these wait until it does.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _case(ours: Callable[..., Any], cls: str, name: str) -> unittest.TestCase:
     members: dict[str, Any] = {"queue": module, "type2test": staticmethod(ours)}
     suite = getattr(theirs, SUITES[cls])
     test = getattr(suite, name)
-    if hasattr(test, "memuse") and hasattr(test, "__wrapped__"):  # since 3.15 these are in processes of their own
+    if hasattr(test, "memuse") and hasattr(test, "__wrapped__"):  # from 3.15 on each runs in a process of its own
         members[name] = lambda self: test.__wrapped__(self, test.size)
     case = type("OurQueueTest", (suite, unittest.TestCase), members)
     return case(name)  # type: ignore[no-any-return]
@@ -55,13 +55,13 @@ def test_cpythons_own_test_passes(context: Any, cls: str, name: str, monkeypatch
         return made[-1]
 
     def blocked() -> bool:
-        picture = made[-1].statistics()
-        return picture.waiting_getters is None or picture.waiting_getters + picture.waiting_putters > 0
+        snapshot = made[-1].statistics()
+        return snapshot.waiting_getters is None or snapshot.waiting_getters + snapshot.waiting_putters > 0
 
-    if cls != "SimpleQueue":  # whose producers and consumers sleep to be late
+    if cls != "SimpleQueue":  # its producers and consumers sleep on purpose
         patient = types.SimpleNamespace(**{**vars(time), "sleep": lambda _seconds: until(blocked)})
         monkeypatch.setattr(theirs, "time", patient)
-    monkeypatch.setattr(support, "real_max_memuse", 5 << 30)  # what 50 threads are said to need; they do not
+    monkeypatch.setattr(support, "real_max_memuse", 5 << 30)  # 50 threads are said to need so much memory; they do not
     result = unittest.TestResult()
     _case(make, cls, name).run(result)
     assert result.testsRun == 1

@@ -1,4 +1,4 @@
-"""`for item in queue`: items until the queue is shut down and empty, in every placement."""
+"""`for item in queue` gives items until the queue is shut down and empty, in every placement."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from conformance.watchdog import Child, Task, until
 import sharedkit as sk
 
 
-def test_it_takes_what_is_left_and_ends_at_the_shutdown(kit: Kit) -> None:
+def test_it_takes_the_remaining_items_and_ends_at_the_shutdown(kit: Kit) -> None:
     jobs = kit.Queue()
     jobs.put_many([1, 2, 3])
     jobs.shutdown()
@@ -36,7 +36,7 @@ def test_it_waits_for_items_and_for_the_shutdown(kit: Kit) -> None:
     assert taken == list(range(20))
 
 
-def test_a_loop_that_is_left_has_taken_what_it_was_given_and_no_more(kit: Kit) -> None:
+def test_a_loop_that_is_left_early_has_taken_only_the_items_it_got(kit: Kit) -> None:
     jobs = kit.Queue()
     jobs.put_many(range(5))
     for item in jobs:
@@ -91,7 +91,7 @@ def test_none_is_an_item_like_others(kit: Kit) -> None:
     assert list(jobs) == [None, False, 0]
 
 
-def test_both_loops_are_there(kit: Kit) -> None:
+def test_for_and_async_for_take_items(kit: Kit) -> None:
     jobs = kit.Queue()
     jobs.put_many([1, 2])
     jobs.shutdown()
@@ -104,7 +104,7 @@ def test_both_loops_are_there(kit: Kit) -> None:
     assert run(main) == [2]
 
 
-def test_to_ask_what_is_in_it_is_refused_and_takes_nothing(kit: Kit) -> None:
+def test_the_in_operator_is_refused_and_takes_nothing(kit: Kit) -> None:
     jobs = kit.Queue()
     jobs.put_many([1, 2])
     with pytest.raises(TypeError, match="would take the items out"):
@@ -112,7 +112,7 @@ def test_to_ask_what_is_in_it_is_refused_and_takes_nothing(kit: Kit) -> None:
     assert jobs.qsize() == 2
 
 
-def test_a_closed_one_is_refused_when_the_loop_begins(kit: Kit) -> None:
+def test_a_closed_queue_is_refused_when_the_loop_begins(kit: Kit) -> None:
     jobs = kit.Queue()
     jobs.close()
     with pytest.raises(sk.ClosedError, match="Queue"):
@@ -120,7 +120,7 @@ def test_a_closed_one_is_refused_when_the_loop_begins(kit: Kit) -> None:
 
 
 @pytest.mark.needs("processes")
-def test_a_worker_process_may_be_one_loop(kit: Kit) -> None:
+def test_a_worker_process_may_consist_of_one_loop(kit: Kit) -> None:
     jobs, out = kit.Queue(), kit.Queue()
     worker = Child("forkserver", double_all, jobs, out)
     jobs.put_many(range(10))

@@ -1,4 +1,4 @@
-"""A queue of any order against a plain list that remembers what should be in it, through random histories."""
+"""A queue of any order compared with a plain list of what should be in it, through random histories."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ITEMS = st.one_of(
 
 
 def oldest(items: list[Any]) -> int:
-    """The place of what goes next."""
+    """The index of the next item."""
     return 0
 
 
@@ -34,12 +34,12 @@ def newest(items: list[Any]) -> int:
 
 
 def least(items: list[Any]) -> int:
-    """Of equal ones the oldest."""
+    """The index of the least item; of equal items, the oldest."""
     return items.index(min(items))
 
 
 class QueueMachine(RuleBasedStateMachine):
-    """Nothing here blocks: one caller does it all, and each answer is known beforehand."""
+    """Nothing blocks here: there is one caller, and each result is known beforehand."""
 
     next_of: Callable[[list[Any]], int] = staticmethod(oldest)
     make: Callable[..., Any]

@@ -1,4 +1,4 @@
-"""Queues that give out the newest item first, or the least. What they share with a Queue is tried in its tests."""
+"""Queues that give out the newest item first, or the least. What they share with Queue is tested with Queue."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_the_least_item_goes_first(make_priority: Make) -> None:
 
 @pytest.mark.parametrize("count", [600, 5000])
 def test_many_items_come_in_order(make_priority: Make, count: int) -> None:
-    """More than one run of them."""
+    """There are more items than one sorted run of the queue holds."""
     q = make_priority()
     items = [i * 7919 % count for i in range(count)]
     for item in items:
@@ -61,7 +61,7 @@ def test_many_items_come_in_order(make_priority: Make, count: int) -> None:
 
 
 @pytest.mark.needs("first-of-equals")
-def test_of_equal_items_the_first_goes_first(make_priority: Make) -> None:
+def test_equal_items_come_in_the_order_of_their_puts(make_priority: Make) -> None:
     q = make_priority()
     equal = [1, True, 1.0, 1, True, 1.0]
     for item in equal:
@@ -98,11 +98,11 @@ def test_a_full_queue_has_room_when_the_next_one_is_taken(make_priority: Make) -
     assert [q.get(), q.get()] == [1, 3]
 
 
-# --- what cannot be compared
+# --- items that cannot be compared
 
 
 @pytest.mark.needs("whole-after-errors")
-def test_what_cannot_be_compared_is_an_error_of_who_puts_and_is_not_in(make_priority: Make) -> None:
+def test_an_item_that_cannot_be_compared_fails_in_put_and_is_not_in_the_queue(make_priority: Make) -> None:
     q = make_priority()
     q.put((1, "a"))
     q.put((2, "b"))
@@ -117,7 +117,7 @@ def test_what_cannot_be_compared_is_an_error_of_who_puts_and_is_not_in(make_prio
 
 
 @pytest.mark.needs("batches")
-def test_a_batch_is_in_up_to_what_cannot_be_compared(make_priority: Make) -> None:
+def test_a_batch_is_put_up_to_the_item_that_cannot_be_compared(make_priority: Make) -> None:
     q = make_priority()
     q.put(3)
     getter = Task(lambda: [q.get() for _ in range(3)])
@@ -134,7 +134,7 @@ def test_a_batch_is_in_up_to_what_cannot_be_compared(make_priority: Make) -> Non
 
 
 @pytest.mark.needs("batches")
-def test_who_waits_gets_what_was_put_before_an_error(make_priority: Make) -> None:
+def test_waiters_get_the_items_put_before_an_error(make_priority: Make) -> None:
     q = make_priority()
     getters = [Task(q.get) for _ in range(2)]
     until(lambda: q.statistics().waiting_getters == 2)
@@ -179,7 +179,7 @@ def test_tasks_put_and_get_in_the_queues_order(context: Any, cls: str) -> None:
     run(main)
 
 
-def test_a_task_whose_item_cannot_be_compared_is_told(context: Any) -> None:
+def test_a_task_whose_item_cannot_be_compared_gets_the_error(context: Any) -> None:
     if not hasattr(context, "PriorityQueue"):
         pytest.skip(f"{context} has no PriorityQueue")
 
@@ -207,7 +207,7 @@ def test_a_task_whose_item_cannot_be_compared_is_told(context: Any) -> None:
 
 
 @pytest.mark.parametrize("cls", ORDERS)
-def test_what_a_cancelled_task_had_is_next_again(context: Any, cls: str) -> None:
+def test_the_item_of_a_cancelled_task_is_next_again(context: Any, cls: str) -> None:
     if not hasattr(context, cls):
         pytest.skip(f"{context} has no {cls}")
 
@@ -246,11 +246,11 @@ def test_processes_share_priorities(make_priority: Make, start_method: str) -> N
     assert [q.get()[:2] for _ in range(200)] == [(producer, i) for producer in range(2) for i in range(100)]
 
 
-# --- where there is none
+# --- where there is none: shared memory
 
 
 @pytest.mark.parametrize("cls", ORDERS)
-def test_shared_memory_says_that_it_has_none_and_who_has(cls: str) -> None:
+def test_shared_memory_says_which_placements_have_such_a_queue(cls: str) -> None:
     for place in (sk, sk.shm, sk.get_context(), sk.get_context("shm")):
         assert not hasattr(place, cls)
         with pytest.raises(AttributeError, match=f'no {cls} in shared memory.*"manager".*"thread"'):
@@ -261,7 +261,7 @@ def test_shared_memory_says_that_it_has_none_and_who_has(cls: str) -> None:
         sk.get_context("shm").Quewe  # type: ignore[attr-defined]  # noqa: B018
 
 
-# --- behind a server: the priority is plain, the rest is not looked at
+# --- behind a server: it compares plain priorities, and does not look at the rest of an item
 
 
 class Urgency(IntEnum):
@@ -276,21 +276,21 @@ class Job(NamedTuple):
 
 @dataclasses.dataclass(order=True)
 class Prioritized:
-    """As the documentation of `queue.PriorityQueue` has it."""
+    """As in the documentation of `queue.PriorityQueue`."""
 
     priority: int
     item: Any = dataclasses.field(compare=False)
 
 
 class Backwards(int):
-    """Compares in a way of its own."""
+    """An int with a comparison of its own."""
 
     def __lt__(self, other: int) -> bool:
         return int(self) > int(other)
 
 
 class Opaque:
-    """Compares with nothing, and its unpickling in the server would be seen."""
+    """Cannot be compared; if the server unpickled it, the test would notice."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -307,7 +307,7 @@ def served() -> Any:
         yield q
 
 
-def test_a_server_orders_by_what_is_plain_in_front(served: Any) -> None:
+def test_a_server_orders_by_the_plain_values_in_front(served: Any) -> None:
     items = [(2, Opaque(1)), (1, Opaque(2)), (2, Opaque(3)), (1, Opaque(4)), (1.5, None), ((1, "x"), {})][:5]
     served.put_many(items)
     assert served.get_many() == [items[1], items[3], items[4], items[0], items[2]]
@@ -352,7 +352,7 @@ def test_a_server_knows_dataclasses_with_order(served: Any) -> None:
 )
 def test_a_server_refuses_priorities_that_it_cannot_compare(served: Any, item: Any) -> None:
     if item == ():
-        served.put(item)  # the least of all tuples
+        served.put(item)  # the empty tuple is less than any other
         assert served.get() == ()
         return
     with pytest.raises(TypeError, match="numbers, str, bytes and tuples"):
@@ -360,7 +360,7 @@ def test_a_server_refuses_priorities_that_it_cannot_compare(served: Any, item: A
     assert served.empty()
 
 
-def test_tuples_in_tuples_are_compared_so_far(served: Any) -> None:
+def test_nested_tuples_are_compared_to_a_limited_depth(served: Any) -> None:
     deep: Any = 1
     for _ in range(15):
         deep = (deep,)
@@ -375,7 +375,7 @@ def _take_all(state: Any) -> list[Any]:
     return taken
 
 
-def test_what_is_given_back_is_in_front_of_its_equals() -> None:
+def test_an_item_that_is_given_back_comes_before_its_equals() -> None:
     state: Any = PriorityQueueState("q", {}, 0)
     state.do_put_many(None, [(1, b"first"), (1, b"second"), (0, b"zero")], False, None)
     taken = state.do_get_many(None, 2, False, None)
@@ -384,8 +384,8 @@ def test_what_is_given_back_is_in_front_of_its_equals() -> None:
     assert [item for _, item in _take_all(state)] == [b"least", b"zero", b"first", b"second", b"third"]
 
 
-def test_what_is_given_back_among_others_that_do_not_compare_is_not_lost() -> None:
-    """It was taken when nothing else was there, by a client that did not want it any more."""
+def test_an_item_given_back_among_others_that_do_not_compare_is_not_lost() -> None:
+    """It was taken by a client when nothing else was in the queue; the client then gives it back."""
     state: Any = PriorityQueueState("q", {}, 0)
     state.do_put_many(None, [(1, b"number")], False, None)
     taken = _take_all(state)
@@ -407,7 +407,7 @@ def test_a_put_that_is_taken_back_leaves_the_others_in_order(count: int) -> None
         assert _take_all(state) == sorted(entries[: count // 2])
 
 
-def test_the_names_of_multiprocessing_are_the_queue(context: Any) -> None:
+def test_joinablequeue_and_simplequeue_are_the_queue(context: Any) -> None:
     assert context.JoinableQueue is context.SimpleQueue is context.Queue
     with context.JoinableQueue(2) as q:
         assert isinstance(q, context.JoinableQueue)
@@ -416,6 +416,6 @@ def test_the_names_of_multiprocessing_are_the_queue(context: Any) -> None:
         q.task_done()
         q.join()
     with context.SimpleQueue() as q:
-        q.put(1, False, -5)  # which a queue without a bound does not look at
+        q.put(1, False, -5)  # a queue without a bound does not look at the timeout
         assert not q.empty()
         assert q.get() == 1

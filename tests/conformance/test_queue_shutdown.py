@@ -1,4 +1,4 @@
-"""`shutdown` as CPython 3.13 has it; the cases follow its Lib/test/test_queue.py, without its sleeps."""
+"""`shutdown` as in CPython 3.13; the cases follow its Lib/test/test_queue.py, without the sleeps."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def _get(q: Any) -> Any:
         return "shut down"
 
 
-def test_shut_down_is_the_standard_librarys_where_it_has_one() -> None:
+def test_shutdown_error_is_the_standard_librarys_if_it_has_one() -> None:
     assert sk.ShutDown is getattr(queue, "ShutDown", sk.ShutDown)
     assert issubclass(sk.ShutDown, Exception)
 
 
 @both
-def test_an_empty_queue_refuses_everything_after_it(make_queue: MakeQueue, immediate: bool) -> None:
+def test_an_empty_queue_refuses_everything_after_shutdown(make_queue: MakeQueue, immediate: bool) -> None:
     q = make_queue()
     q.shutdown(immediate)
     for call in (q.get, q.get_nowait, partial(q.put, 1), partial(q.put_nowait, 1), partial(q.get, True, 1.0)):
@@ -54,7 +54,7 @@ def test_batches_are_refused_as_well(make_queue: MakeQueue, immediate: bool) -> 
 
 
 @pytest.mark.needs("rising-items")
-def test_what_is_left_can_still_be_taken(make_queue: MakeQueue) -> None:
+def test_the_remaining_items_can_still_be_taken(make_queue: MakeQueue) -> None:
     q = make_queue(2)
     q.put("L")
     q.put_nowait("O")
@@ -71,7 +71,7 @@ def test_what_is_left_can_still_be_taken(make_queue: MakeQueue) -> None:
             call()
 
 
-def test_immediate_throws_away_what_is_left_and_counts_it_as_done(make_queue: MakeQueue) -> None:
+def test_immediate_discards_the_remaining_items_and_counts_them_as_done(make_queue: MakeQueue) -> None:
     q = make_queue(2)
     q.put("L")
     q.put("O")
@@ -98,7 +98,7 @@ def test_immediate_still_waits_for_items_that_were_taken(make_queue: MakeQueue) 
     joined.result()
 
 
-def test_it_may_come_again_and_only_grows_more_severe(make_queue: MakeQueue) -> None:
+def test_shutdown_may_be_repeated_and_immediate_cannot_be_undone(make_queue: MakeQueue) -> None:
     q = make_queue()
     assert q.is_shutdown is False
     q.put("item")
@@ -174,7 +174,7 @@ def test_graceful_does_not_release_join_before_the_work_is_done(make_queue: Make
     task.result()
 
 
-def test_takers_share_what_is_left_and_the_rest_are_told(make_queue: MakeQueue) -> None:
+def test_waiting_gets_share_the_remaining_items_and_the_rest_get_the_error(make_queue: MakeQueue) -> None:
     q = make_queue(2)
     q.put("Y")
     q.put("D")
@@ -191,7 +191,7 @@ def test_takers_share_what_is_left_and_the_rest_are_told(make_queue: MakeQueue) 
 
 
 @both
-def test_many_producers_and_consumers_all_come_home(make_queue: MakeQueue, immediate: bool) -> None:
+def test_shutdown_ends_many_producers_and_consumers(make_queue: MakeQueue, immediate: bool) -> None:
     q = make_queue()
     half = threading.Event()
     count = 4000

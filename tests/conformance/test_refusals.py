@@ -1,4 +1,4 @@
-"""What a refusal says: how that which is there differs from what was asked for, and which handle was closed."""
+"""Messages of refusals: how the existing structure differs from what was asked for, and which handle was closed."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ DIFFERENCES: tuple[tuple[str, Callable[..., Any], Callable[..., Any], str], ...]
 
 @pytest.fixture
 def name(context: Any) -> Iterator[str]:
-    """A fresh name, of which nothing is left afterwards."""
+    """A fresh name; after the test the structure of that name is removed."""
     made = f"refusal-{uuid.uuid4().hex}"
     yield made
     gc.collect()
@@ -104,7 +104,7 @@ def test_a_mismatch_says_what_differs(
 
 
 @each_kind
-def test_another_persist_is_refused_either_way(context: Any, kind: Kind, name: str) -> None:
+def test_a_different_persist_is_refused_either_way(context: Any, kind: Kind, name: str) -> None:
     with (
         closing(kind.make(context, name=name)),
         pytest.raises(ValueError, match=f"{name}.* with persist False, not True"),
@@ -119,7 +119,7 @@ def test_another_persist_is_refused_either_way(context: Any, kind: Kind, name: s
     one.close()
 
 
-def test_a_condition_says_whose_lock_it_has(context: Any, name: str) -> None:
+def test_the_refusal_of_a_condition_says_which_lock_it_has(context: Any, name: str) -> None:
     with closing(context.Lock()) as lock, closing(context.Condition(lock, name=name)):
         with pytest.raises(ValueError, match=f"{name}.* is a Condition with .*lock"):
             context.Condition(name=name, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Locks that their thread may take again, with the face of `threading.RLock`."""
+"""Reentrant locks, which have the interface of `threading.RLock`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import sharedkit as sk
 Make = Callable[..., Any]
 
 
-def test_its_thread_may_take_it_again_and_gives_it_back_as_often(make_rlock: Make) -> None:
+def test_its_owner_may_take_it_again_and_releases_it_as_often(make_rlock: Make) -> None:
     lock = make_rlock()
     assert [lock.acquire(), lock.acquire(False), lock.acquire(timeout=5)] == [True, True, True]
     for _ in range(3):
@@ -23,7 +23,7 @@ def test_its_thread_may_take_it_again_and_gives_it_back_as_often(make_rlock: Mak
     assert Task(lambda: lock.acquire(False) and lock.release() is None).result() is True
 
 
-def test_nobody_else_can_release_it(make_rlock: Make) -> None:
+def test_only_its_owner_can_release_it(make_rlock: Make) -> None:
     lock = make_rlock()
     lock.acquire()
     with pytest.raises((RuntimeError, AssertionError)):
@@ -34,14 +34,14 @@ def test_nobody_else_can_release_it(make_rlock: Make) -> None:
 
 
 @pytest.mark.needs("not-locked-error")
-def test_a_release_too_many_is_both_errors_of_the_standard_library(make_rlock: Make) -> None:
+def test_one_release_too_many_is_both_errors_of_the_standard_library(make_rlock: Make) -> None:
     with pytest.raises(sk.NotLockedError, match="cannot release un-acquired lock") as caught:
         make_rlock().release()
     assert isinstance(caught.value, RuntimeError) and isinstance(caught.value, ValueError)
 
 
 @pytest.mark.needs("threading-arguments")
-def test_arguments_that_make_no_sense_are_refused_also_by_its_owner(make_rlock: Make) -> None:
+def test_arguments_that_make_no_sense_are_refused_even_from_its_owner(make_rlock: Make) -> None:
     lock = make_rlock()
     for _ in range(2):
         with pytest.raises(ValueError):
@@ -75,7 +75,7 @@ def test_both_spellings_of_its_arguments_are_taken(make_rlock: Make) -> None:
 
 
 @pytest.mark.needs("statistics")
-def test_its_picture_counts(make_rlock: Make) -> None:
+def test_statistics_count_takes_and_waiters(make_rlock: Make) -> None:
     lock = make_rlock()
     assert lock.locked() is False and lock.owner is None
     with lock, lock:
@@ -88,7 +88,7 @@ def test_its_picture_counts(make_rlock: Make) -> None:
     assert lock.statistics().count == 1
 
 
-def test_one_thread_at_a_time_is_inside_however_deep(make_rlock: Make) -> None:
+def test_one_thread_at_a_time_is_inside_however_often_it_took_the_lock(make_rlock: Make) -> None:
     lock = make_rlock()
     count = 0
 

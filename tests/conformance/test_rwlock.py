@@ -1,4 +1,4 @@
-"""Locks that many hold to read or one to write."""
+"""Locks that many hold to read or one holds to write."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_many_read_and_one_writes(make_rwlock: Make) -> None:
     rw.release_read()
 
 
-def test_each_side_has_the_face_of_a_lock(make_rwlock: Make) -> None:
+def test_each_side_has_the_interface_of_a_lock(make_rwlock: Make) -> None:
     rw = make_rwlock()
     assert (rw.reader.locked(), rw.writer.locked()) == (False, False)
     with rw.reader as entered:
@@ -53,7 +53,7 @@ def test_each_side_has_the_face_of_a_lock(make_rwlock: Make) -> None:
     rw.writer.release()
 
 
-def test_a_release_by_nobody_is_refused(make_rwlock: Make) -> None:
+def test_a_release_without_a_holder_is_refused(make_rwlock: Make) -> None:
     rw = make_rwlock()
     for release in (rw.release_read, rw.release_write, rw.reader.release, rw.writer.release):
         with pytest.raises(sk.NotLockedError):
@@ -76,7 +76,7 @@ def test_arguments_that_make_no_sense_are_refused(make_rwlock: Make) -> None:
     assert rw.acquire_write(False) is True
 
 
-def test_nobody_begins_to_read_while_somebody_waits_to_write(make_rwlock: Make) -> None:
+def test_no_read_begins_while_a_writer_waits(make_rwlock: Make) -> None:
     rw = make_rwlock()
     rw.acquire_read()
     writer = Task(rw.acquire_write)
@@ -129,7 +129,7 @@ def test_readers_never_see_half_of_a_write(make_rwlock: Make) -> None:
     assert set(seen) == {0}
 
 
-def test_a_reader_among_writers_that_never_pause_reads_and_a_writer_among_readers_writes(make_rwlock: Make) -> None:
+def test_neither_a_reader_starves_among_writers_nor_a_writer_among_readers(make_rwlock: Make) -> None:
     rw = make_rwlock()
     for often, seldom in ((rw.writer, rw.reader), (rw.reader, rw.writer)):
         over = threading.Event()
@@ -137,7 +137,7 @@ def test_a_reader_among_writers_that_never_pause_reads_and_a_writer_among_reader
         def keep_on(side: Any = often, over: threading.Event = over) -> None:
             while not over.is_set():
                 with side:
-                    time.sleep(0)  # the others come meanwhile
+                    time.sleep(0)  # meanwhile the others arrive
 
         busy = [Task(keep_on) for _ in range(3)]
         try:
@@ -150,7 +150,7 @@ def test_a_reader_among_writers_that_never_pause_reads_and_a_writer_among_reader
             each.result()
 
 
-def test_its_picture_says_who_reads_writes_and_waits(make_rwlock: Make) -> None:
+def test_statistics_name_readers_and_writer_and_count_waiters(make_rwlock: Make) -> None:
     rw = make_rwlock()
     me = os.getpid()
     s = rw.statistics()

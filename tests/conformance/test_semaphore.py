@@ -1,4 +1,4 @@
-"""Semaphores, with the faces of `threading.Semaphore` and `threading.BoundedSemaphore`."""
+"""Semaphores, which have the interfaces of `threading.Semaphore` and `threading.BoundedSemaphore`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_it_gives_as_many_permits_as_it_has(make_semaphore: Make) -> None:
     assert s.acquire(False) is True
 
 
-def test_it_is_a_signal_too(make_semaphore: Make) -> None:
+def test_it_works_as_a_signal_too(make_semaphore: Make) -> None:
     s = make_semaphore(0)
     assert s.acquire(False) is False
     waiter = Task(s.acquire)
@@ -48,7 +48,7 @@ def test_many_permits_are_released_at_once(make_semaphore: Make) -> None:
 
 
 @pytest.mark.needs("threading-arguments")
-def test_a_timeout_without_waiting_is_refused_and_a_negative_one_is_none_at_all(make_semaphore: Make) -> None:
+def test_a_timeout_without_blocking_is_refused_and_a_negative_one_counts_as_zero(make_semaphore: Make) -> None:
     s = make_semaphore(1)
     with pytest.raises(ValueError):
         s.acquire(False, timeout=1)
@@ -79,7 +79,7 @@ def test_both_spellings_of_its_arguments_are_taken(make_semaphore: Make) -> None
     assert s.get_value() == 0
 
 
-def test_the_with_statement_takes_one_and_gives_it_back_after_an_error(make_semaphore: Make) -> None:
+def test_the_with_statement_takes_a_permit_and_gives_it_back_after_an_error(make_semaphore: Make) -> None:
     s = make_semaphore(1)
     with pytest.raises(LookupError), s:
         assert s.acquire(False) is False
@@ -88,7 +88,7 @@ def test_the_with_statement_takes_one_and_gives_it_back_after_an_error(make_sema
 
 
 @pytest.mark.needs("statistics")
-def test_its_picture_says_what_is_free_and_who_waits(make_semaphore: Make) -> None:
+def test_statistics_count_the_free_permits_and_the_waiters(make_semaphore: Make) -> None:
     s = make_semaphore(1)
     assert (s.statistics().value, s.statistics().bound, dict(s.statistics().holders)) == (1, None, {})
     s.acquire()
@@ -125,14 +125,14 @@ def test_no_more_threads_than_permits_are_inside(make_bounded: Make, value: int)
 
 
 @pytest.mark.needs("locked")
-def test_a_bounded_one_is_locked_while_no_permit_is_free(make_bounded: Make) -> None:
+def test_a_bounded_semaphore_is_locked_while_no_permit_is_free(make_bounded: Make) -> None:
     s = make_bounded(1)
     assert (s.locked(), s.acquire(), s.locked()) == (False, True, True)
     s.release()
     assert s.locked() is False
 
 
-def test_a_bounded_one_refuses_a_release_too_many(make_bounded: Make) -> None:
+def test_a_bounded_semaphore_refuses_one_release_too_many(make_bounded: Make) -> None:
     s = make_bounded(2)
     with pytest.raises(ValueError, match=r"released too many times"):
         s.release()
@@ -144,7 +144,7 @@ def test_a_bounded_one_refuses_a_release_too_many(make_bounded: Make) -> None:
 
 
 @pytest.mark.needs("release-many")
-def test_a_bounded_one_refuses_too_many_at_once_and_keeps_its_value(make_bounded: Make) -> None:
+def test_a_bounded_semaphore_refuses_to_release_too_many_at_once_and_keeps_its_value(make_bounded: Make) -> None:
     s = make_bounded(3)
     s.acquire()
     s.acquire()
@@ -154,7 +154,7 @@ def test_a_bounded_one_refuses_too_many_at_once_and_keeps_its_value(make_bounded
     assert [s.acquire(False) for _ in range(4)] == [True, True, True, False]
 
 
-def test_a_thread_may_give_back_what_another_took(make_bounded: Make) -> None:
+def test_a_thread_may_give_back_a_permit_that_another_took(make_bounded: Make) -> None:
     s = make_bounded(1)
     Task(s.acquire).result()
     assert s.acquire(False) is False
@@ -163,11 +163,11 @@ def test_a_thread_may_give_back_what_another_took(make_bounded: Make) -> None:
 
 
 @pytest.mark.needs("statistics")
-def test_its_picture_says_who_holds_how_many(make_bounded: Make) -> None:
+def test_statistics_say_how_many_permits_each_process_holds(make_bounded: Make) -> None:
     s = make_bounded(3)
     assert dict(s.statistics().holders) == {}
     s.acquire()
     s.acquire()
-    picture = s.statistics()
-    assert (picture.value, picture.bound, dict(picture.holders)) == (1, 3, {os.getpid(): 2})
+    snapshot = s.statistics()
+    assert (snapshot.value, snapshot.bound, dict(snapshot.holders)) == (1, 3, {os.getpid(): 2})
     assert "value=1/3" in repr(s)

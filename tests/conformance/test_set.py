@@ -1,4 +1,4 @@
-"""The face of a `set`, in every placement, and what the kit promises beyond it."""
+"""The interface of `set`, in every placement, and what sharedkit promises beyond it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_members_come_and_go(make_set: MakeSet) -> None:
     assert s == set()
 
 
-def test_what_is_missing_is_a_key_error(make_set: MakeSet) -> None:
+def test_a_missing_member_is_a_key_error(make_set: MakeSet) -> None:
     s = make_set()
     with pytest.raises(KeyError, match="'k'"):
         s.remove("k")
@@ -54,7 +54,7 @@ def test_what_is_missing_is_a_key_error(make_set: MakeSet) -> None:
         s.pop()
 
 
-def test_what_is_not_hashable_is_a_type_error_and_changes_nothing(make_set: MakeSet) -> None:
+def test_an_unhashable_member_is_a_type_error_and_changes_nothing(make_set: MakeSet) -> None:
     s = make_set([1])
     for call in (s.add, s.discard, s.remove, s.__contains__, lambda each: s.update([each])):
         with pytest.raises(TypeError, match="unhashable"):
@@ -80,7 +80,7 @@ OTHERS = [set(), {1, 2, 3}, {2, 3, 4}, {1}, frozenset({1, 2, 3, 4}), {"a"}]
 
 @pytest.mark.parametrize("other", OTHERS, ids=repr)
 @pytest.mark.parametrize("operation", OPERATORS, ids=lambda each: each.__name__)
-def test_operators_answer_as_a_set_does(make_set: MakeSet, operation: Any, other: Any) -> None:
+def test_operators_return_what_those_of_a_set_do(make_set: MakeSet, operation: Any, other: Any) -> None:
     s = make_set([1, 2, 3])
     assert operation(s, other) == operation({1, 2, 3}, set(other))
     assert operation(other, s) == operation(set(other), {1, 2, 3})
@@ -101,14 +101,14 @@ def test_operators_in_place_change_the_set_itself(make_set: MakeSet, operation: 
 
 @pytest.mark.parametrize("other", OTHERS, ids=repr)
 @pytest.mark.parametrize("operation", COMPARISONS, ids=lambda each: each.__name__)
-def test_comparisons_answer_as_a_set_does(make_set: MakeSet, operation: Any, other: Any) -> None:
+def test_comparisons_return_what_those_of_a_set_do(make_set: MakeSet, operation: Any, other: Any) -> None:
     s = make_set([1, 2, 3])
     assert operation(s, other) is operation({1, 2, 3}, other)
     assert operation(other, s) is operation(other, {1, 2, 3})
     assert operation(s, make_set(other)) is operation({1, 2, 3}, other)
 
 
-def test_methods_take_any_iterable_and_operators_sets_alone(make_set: MakeSet) -> None:
+def test_methods_take_any_iterable_and_operators_take_only_sets(make_set: MakeSet) -> None:
     s = make_set([1, 2, 3])
     assert s.union([3, 4], (5,)) == {1, 2, 3, 4, 5}
     assert s.intersection([2, 3], (3,)) == {3}
@@ -170,7 +170,7 @@ def test_iteration_goes_over_a_snapshot_in_the_order_of_addition(make_set: MakeS
 
 
 @pytest.mark.needs("insertion")
-def test_of_many_threads_that_insert_the_same_one_is_told(make_set: MakeSet) -> None:
+def test_of_many_threads_that_insert_one_member_one_hears_it_was_new(make_set: MakeSet) -> None:
     s = make_set()
     told = in_threads(lambda: [n for n in range(500) if s.insert(n)] for _ in range(4))
     assert sorted(n for each in told for n in each) == list(range(500))
@@ -179,21 +179,21 @@ def test_of_many_threads_that_insert_the_same_one_is_told(make_set: MakeSet) -> 
 
 @pytest.mark.needs("processes")
 @pytest.mark.parametrize("start_method", METHODS)
-def test_of_many_processes_that_insert_the_same_one_is_told(make_set: MakeSet, start_method: str) -> None:
+def test_of_many_processes_that_insert_one_member_one_hears_it_was_new(make_set: MakeSet, start_method: str) -> None:
     s = make_set()
     told = in_children(start_method, children.insert_all, [(s, 300)] * 3)
     assert sorted(n for each in told for n in each) == list(range(300))
     assert s == set(range(300))
 
 
-def test_what_cannot_be_filled_is_not_made(context: Any) -> None:
+def test_a_set_whose_contents_are_refused_is_not_made(context: Any) -> None:
     name = "conformance-half-a-set"
     for contents in ([1, []], 5):
         with pytest.raises(TypeError):
             context.Set(contents, name=name, persist=True)
         with pytest.raises(FileNotFoundError):
             context.attach(name)
-    if context.method != "thread":  # which takes any hashable
+    if context.method != "thread":  # the thread placement takes any hashable object
         with pytest.raises(TypeError):
             context.Set([1, object()], name=name, persist=True)
         with pytest.raises(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""`statistics()` tells the truth, and is frozen."""
+"""`statistics()` is true and frozen."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ import pytest
 from conformance.kinds import KINDS, Kind
 from conformance.watchdog import Task, until
 
-from sharedkit import statistics as pictures
+from sharedkit import statistics as snapshots
 
 CLASSES = {
-    **{kind.cls: getattr(pictures, f"{kind.cls}Statistics", None) for kind in KINDS},
-    "LifoQueue": pictures.QueueStatistics,
-    "PriorityQueue": pictures.QueueStatistics,
-    "Value": pictures.ArrayStatistics,
-    "RawValue": pictures.ArrayStatistics,
-    "Set": pictures.DictStatistics,
-    "RLock": pictures.LockStatistics,
-    "BoundedSemaphore": pictures.SemaphoreStatistics,
+    **{kind.cls: getattr(snapshots, f"{kind.cls}Statistics", None) for kind in KINDS},
+    "LifoQueue": snapshots.QueueStatistics,
+    "PriorityQueue": snapshots.QueueStatistics,
+    "Value": snapshots.ArrayStatistics,
+    "RawValue": snapshots.ArrayStatistics,
+    "Set": snapshots.DictStatistics,
+    "RLock": snapshots.LockStatistics,
+    "BoundedSemaphore": snapshots.SemaphoreStatistics,
 }
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_it_is_a_frozen_picture_that_says_what_and_who(context: Any, kind: Kind) -> None:
+def test_it_is_a_frozen_snapshot_with_name_kind_and_processes(context: Any, kind: Kind) -> None:
     with closing(kind.make(context)) as handle:
         statistics = handle.statistics()
         assert type(statistics) is CLASSES[kind.cls]
@@ -37,24 +37,24 @@ def test_it_is_a_frozen_picture_that_says_what_and_who(context: Any, kind: Kind)
         with pytest.raises(dataclasses.FrozenInstanceError):
             statistics.name = "another"
         kind.change(handle)
-        assert handle.statistics() != statistics or type(statistics) is pictures.ArrayStatistics
+        assert handle.statistics() != statistics or type(statistics) is snapshots.ArrayStatistics
 
 
 @pytest.mark.parametrize("striped", [False, True])
-def test_of_a_counter(context: Any, striped: bool) -> None:
+def test_statistics_of_a_counter(context: Any, striped: bool) -> None:
     with context.Counter(5, striped=striped) as c:
         c.add(2)
         assert c.statistics().value == 7
         assert c.statistics().striped is striped
 
 
-def test_of_a_group_of_counters(context: Any) -> None:
+def test_statistics_of_a_group_of_counters(context: Any) -> None:
     with context.Counters(["x", "y"]) as c:
         c.add("y", 4)
         assert list(c.statistics().values.items()) == [("x", 0), ("y", 4)]
 
 
-def test_of_a_queue_in_use(context: Any) -> None:
+def test_statistics_of_a_queue_in_use(context: Any) -> None:
     with context.Queue(4) as q:
         s = q.statistics()
         assert (s.maxsize, s.qsize, s.unfinished_tasks, s.state) == (4, 0, 0, "open")
@@ -73,7 +73,7 @@ def test_of_a_queue_in_use(context: Any) -> None:
         assert q.statistics().maxsize == 0
 
 
-def test_of_the_bytes_of_a_queue(context: Any) -> None:
+def test_statistics_count_the_bytes_of_a_queue(context: Any) -> None:
     with context.Queue() as q:
         s = q.statistics()
         if s.capacity_bytes is None:
@@ -87,7 +87,7 @@ def test_of_the_bytes_of_a_queue(context: Any) -> None:
         assert q.statistics().used_bytes < 100_000
 
 
-def test_of_the_waiters_of_a_queue(context: Any) -> None:
+def test_statistics_count_the_waiters_of_a_queue(context: Any) -> None:
     with context.Queue(1) as q:
         if q.statistics().waiting_getters is None:
             assert q.statistics().waiting_putters is None
@@ -107,7 +107,7 @@ def test_of_the_waiters_of_a_queue(context: Any) -> None:
         assert q.statistics().waiting_putters == 0
 
 
-def test_of_an_array_and_its_lock(context: Any) -> None:
+def test_statistics_of_an_array_and_its_lock(context: Any) -> None:
     with context.Array((2, 3), "u2") as a:
         s = a.statistics()
         assert (s.shape, np.dtype(s.dtype), s.nbytes) == ((2, 3), np.dtype("u2"), 12)
@@ -117,7 +117,7 @@ def test_of_an_array_and_its_lock(context: Any) -> None:
         assert a.statistics().lock_owner is None
 
 
-def test_of_a_structure_with_two_handles_names_a_process_once(context: Any) -> None:
+def test_statistics_of_a_structure_with_two_handles_name_a_process_once(context: Any) -> None:
     with context.Queue() as q, context.attach(q.name) as again:
         assert again.statistics() == q.statistics()
         assert q.statistics().attached == (os.getpid(),)

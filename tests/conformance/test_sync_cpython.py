@@ -1,7 +1,7 @@
-"""CPython's own tests of threading's primitives (`test.lock_tests`), out of the running interpreter, run on ours.
+"""CPython's own tests of threading's primitives (`test.lock_tests` of the running interpreter), run on sharedkit's.
 
-Left out are tests of private attributes that the promises do not name. Where theirs sleep in the hope that threads have
-come so far by then, here it is asked whether they have: on a busy machine no sleep is long enough.
+Tests of private attributes are left out. Where the originals sleep in the hope that threads have come so far by then,
+these wait until the threads have: on a busy machine no sleep is long enough.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from conformance.watchdog import LIMIT, until
 
 theirs: Any = pytest.importorskip("test.lock_tests", reason="this interpreter ships no test package")
 
-# Who is examined by which of their classes, and the attribute by which that class makes one.
+# Each class, the suite that tests it, and the attribute by which the suite makes an object of the class.
 SUITES = {
     "Lock": ("LockTests", "locktype", "Lock"),
     "RLock": ("RLockTests", "locktype", "RLock"),
@@ -33,8 +33,8 @@ SUITES = {
 PRIVATE = {
     ("Lock", "test_at_fork_reinit"): "calls Lock._at_fork_reinit",
     ("Event", "test_at_fork_reinit"): "looks into Event._cond",
-    ("Condition", "test_nan_timeout"): "looks into Condition._waiters; test_condition.py has it",
-    ("Condition as a lock", "test_constructor_noargs"): "a Condition takes an argument, the lock",
+    ("Condition", "test_nan_timeout"): "reads the private Condition._waiters; see test_condition.py",
+    ("Condition as a lock", "test_constructor_noargs"): "a Condition takes a lock as argument",
     ("Condition as a lock", "test_recursion_count"): "threading.Condition has none either",
     ("Condition as a lock", "test__is_owned"): "calls Condition._is_owned",
     ("Condition as a lock", "test_release_save_unacquired"): "calls Condition._release_save",
@@ -58,12 +58,12 @@ class Unhurried(unittest.TestCase):
         self.assertGreaterEqual(actual, expected * 0.6)
 
     def assertLess(self, a: Any, b: Any, msg: Any = None) -> None:
-        if not isinstance(a, float):  # theirs compare nothing but times by floats
+        if not isinstance(a, float):  # the originals compare floats only if they are times
             super().assertLess(a, b, msg)
 
 
 class Watch:
-    """What a case of theirs has made, and what its threads do with that; it asks instead of sleeping."""
+    """The objects that a test of CPython has made, and their threads; it polls them where the original sleeps."""
 
     def __init__(self, make: Callable[..., Any]) -> None:
         self._make = make
@@ -71,7 +71,7 @@ class Watch:
         self._bunches: list[Any] = []
 
     def make(self, *args: Any, **kwargs: Any) -> Any:
-        """One of ours. Five threads have more than the 2 s that theirs give them to come to a barrier."""
+        """Make an object of sharedkit. Five threads get more time to come to a barrier than the original's 2 s."""
         if kwargs.get("timeout") == theirs.BarrierTests.defaultTimeout:
             kwargs["timeout"] = LIMIT
         made = self._make(*args, **kwargs)
@@ -79,12 +79,12 @@ class Watch:
         return made
 
     def bunch(self, *args: Any, **kwargs: Any) -> Any:
-        """Threads of theirs."""
+        """Start threads as CPython's tests do."""
         self._bunches.append(_Bunch(*args, **kwargs))
         return self._bunches[-1]
 
     def await_blocked(self, count: int) -> None:
-        """Their `wait_threads_blocked`: so many threads wait for what was made, or all that are left do."""
+        """Replaces `wait_threads_blocked`: wait until `count` threads, or all that have not ended, are blocked."""
 
         def blocked() -> bool:
             now = sum(map(_blocked, self._there()))
@@ -93,7 +93,7 @@ class Watch:
         until(blocked, what=f"{count} threads are not blocked")
 
     def sleep(self, _seconds: float) -> None:
-        """Their bare sleeps: until the time of others at a barrier is over, or somebody waits for a notification."""
+        """Replaces a bare sleep: wait until a barrier is broken, or a condition has waiters, or all threads ended."""
 
         def over() -> bool:
             return all(len(each.finished) == each.nthread for each in self._bunches)
@@ -108,13 +108,13 @@ _Bunch = theirs.Bunch
 
 
 def _blocked(made: Any) -> int:
-    picture = made.statistics()
-    return int(getattr(picture, "lock", picture).waiting)
+    snapshot = made.statistics()
+    return int(getattr(snapshot, "lock", snapshot).waiting)
 
 
 def _ready(made: Any) -> bool:
-    picture = made.statistics()
-    return bool(picture.state == "broken" if hasattr(picture, "parties") else picture.waiting)
+    snapshot = made.statistics()
+    return bool(snapshot.state == "broken" if hasattr(snapshot, "parties") else snapshot.waiting)
 
 
 @pytest.mark.parametrize(("suite", "name"), CASES)
@@ -124,7 +124,7 @@ def test_cpythons_own_test_passes(context: Any, suite: str, name: str, monkeypat
     monkeypatch.setattr(theirs, "Bunch", watch.bunch)
     monkeypatch.setattr(theirs, "wait_threads_blocked", watch.await_blocked)
     monkeypatch.setattr(theirs, "time", types.SimpleNamespace(**{**vars(time), "sleep": watch.sleep}))
-    if suite == "Condition":  # over a lock of its own placement; all else of threading stays what it is
+    if suite == "Condition":  # it makes its own lock, of the same placement; the rest of threading stays as it is
         others = {**vars(threading), "Lock": context.Lock}
         monkeypatch.setattr(theirs, "threading", types.SimpleNamespace(**others))
     case = type("Ours", (Unhurried, getattr(theirs, cls)), {attribute: staticmethod(watch.make)})

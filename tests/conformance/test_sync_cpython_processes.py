@@ -1,4 +1,4 @@
-"""CPython's own tests of multiprocessing's primitives, between processes, pointed at ours and at its own."""
+"""CPython's own tests of multiprocessing's primitives, between processes, run on sharedkit's and on its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PROGRAM = (
 
 
 def run(start_method: str, placement: str, suites: list[str]) -> None:
-    """All suites at once, since they mostly sleep, each in a program of its own."""
+    """Run all suites at once, since they mostly sleep, each in a program of its own."""
     folder = str(Path(__file__).parents[1])
     running = [
         subprocess.Popen(
@@ -43,7 +43,7 @@ def run(start_method: str, placement: str, suites: list[str]) -> None:
 
 
 def _slow(placement: str, method: str) -> bool:
-    """Starting an interpreter for each of their many children takes half a minute; once in the common run is enough."""
+    """Whether to leave it to `make stress`: starting interpreters for its many children takes half a minute."""
     return method == "spawn" or (method == "forkserver" and placement == "manager")
 
 
@@ -59,5 +59,5 @@ def test_cpythons_own_suites_pass_between_processes(placement: str, start_method
     run(start_method, placement, list(SUITES))
 
 
-def test_they_pass_on_the_types_that_they_were_written_for() -> None:
+def test_the_suites_pass_on_the_types_that_they_were_written_for() -> None:
     run("fork", "multiprocessing", ["_TestLock", "_TestEvent"])

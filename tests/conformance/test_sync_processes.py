@@ -1,4 +1,4 @@
-"""Synchronization between processes, however they are started; multiprocessing's own primitives beside ours."""
+"""Synchronization between processes, with every start method; multiprocessing's own primitives are tested too."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def test_a_lock_lets_one_process_in_at_a_time(make_lock: Make, start_method: str
 
 
 @each_method
-def test_a_lock_that_a_process_may_take_again(make_rlock: Make, start_method: str) -> None:
+def test_a_reentrant_lock_lets_one_process_in_at_a_time(make_rlock: Make, start_method: str) -> None:
     lock, number = make_rlock(), RawValue("q", 0)
     in_children(start_method, children.count_under_twice, [(lock, number, 300)] * 3)
     assert number.value == 900
 
 
 @each_method
-def test_what_one_process_holds_another_does_not_get(make_lock: Make, start_method: str) -> None:
+def test_a_lock_that_one_process_holds_another_does_not_get(make_lock: Make, start_method: str) -> None:
     lock = make_lock()
     with lock:
         assert Child(start_method, children.try_to_take, lock).result() == (False, False)
@@ -51,7 +51,7 @@ def test_what_one_process_holds_another_does_not_get(make_lock: Make, start_meth
 
 
 @pytest.mark.needs("owner")
-def test_a_wait_that_timed_out_knows_which_process_has_it(make_lock: Make) -> None:
+def test_after_a_timeout_statistics_name_the_process_that_holds_the_lock(make_lock: Make) -> None:
     lock = make_lock()
     with sk.Queue() as held, sk.Queue() as go:
         child = Child("fork", children.take_and_keep, lock, held, go)
@@ -77,7 +77,7 @@ def test_no_more_processes_than_permits_are_inside(
 
 
 @each_method
-def test_no_more_processes_than_a_bounded_semaphore_has_permits(
+def test_no_more_processes_than_permits_of_a_bounded_semaphore_are_inside(
     make_bounded: Make, counter: sk.Counter, start_method: str
 ) -> None:
     semaphore = make_bounded(2)
@@ -143,7 +143,7 @@ print(lock.acquire(False), lock.acquire(timeout=0.01), lock.statistics().owner)
 
 
 @pytest.mark.needs("names", "found-by-name-alone")
-def test_an_unrelated_program_finds_a_lock_by_name_and_who_holds_it(make_lock: Make) -> None:
+def test_an_unrelated_program_finds_a_lock_by_name_and_sees_its_holder(make_lock: Make) -> None:
     lock = make_lock()
     with lock:
         done = subprocess.run(

@@ -1,5 +1,5 @@
-"""What a timeout means, in every placement: for each class what it means in the one of the standard library that it
-replaces, and one rule for what is a number. docs/timeouts.md has the table."""
+"""The meaning of timeouts in every placement. For each class a number means what it means in the class of the standard
+library that it replaces; one rule says what counts as a number. The table is in docs/timeouts.md."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from conformance.watchdog import Task
 
 
 class StandardLibrary:
-    """Its classes under the names of a placement's."""
+    """The standard library's classes under the names that a placement uses."""
 
     Queue = queue.Queue
 
@@ -31,8 +31,8 @@ class StandardLibrary:
 
 @dataclass(frozen=True)
 class Case:
-    """`make(placement)` answers a structure, `call(structure, timeout)` is what is looked at. Where it `waits`, a call
-    for ever does not return; `twin` is the awaitable one."""
+    """`make(placement)` returns a structure, and the test is about `call(structure, timeout)`. If the case `waits`, a
+    call without a time limit does not return. `twin` is the awaitable twin of `call`."""
 
     make: Callable[[Any], Any]
     call: Callable[[Any, Any], Any]
@@ -42,7 +42,7 @@ class Case:
 
 
 def held(cls: str) -> Callable[[Any], Any]:
-    """A lock that a thread has which has ended."""
+    """Return a function that makes a lock held by a thread that has ended."""
 
     def make(placement: Any) -> Any:
         lock = getattr(placement, cls)()
@@ -185,7 +185,7 @@ SOON: tuple[float, ...] = (-0.001, 0.0, 0.01)
 
 
 class Seconds:
-    """A number of somebody else's."""
+    """A real number of a class that Python does not know."""
 
     def __init__(self, number: float) -> None:
         self.number = number
@@ -200,7 +200,7 @@ class Whole:
 
 
 def outcome(call: Callable[..., Any], *args: Any) -> Any:
-    """What it answers, or the type of what it raises."""
+    """The result, or the standard library's type of the exception."""
     try:
         return call(*args)
     except Exception as why:
@@ -208,7 +208,7 @@ def outcome(call: Callable[..., Any], *args: Any) -> Any:
 
 
 def returns(case: Case, timeout: float) -> bool:
-    """Whether a call with it comes back soon, come what may."""
+    """Whether a call with this timeout certainly returns soon."""
     if not case.waits:
         return True
     if case.for_ever:
@@ -227,7 +227,7 @@ def test_a_number_means_what_it_means_in_the_standard_library(kit: Kit, case: Ca
 
 
 @each_of_all
-def test_the_awaitable_twin_takes_it_alike(kit: Kit, case: Case) -> None:
+def test_a_number_means_the_same_to_the_awaitable_twin(kit: Kit, case: Case) -> None:
     for timeout in TIMES:
         if not returns(case, timeout):
             continue
@@ -240,7 +240,7 @@ async def twin(case: Case, kit: Kit, timeout: Any) -> Any:
 
 
 @each_of_all
-def test_any_real_number_is_one(kit: Kit, case: Case) -> None:
+def test_any_real_number_is_a_timeout(kit: Kit, case: Case) -> None:
     for soon in SOON:
         expected = outcome(case.call, case.make(kit), soon)
         for number in (
@@ -262,7 +262,7 @@ each_that_looks = pytest.mark.parametrize("case", [(CASES | OURS_ALONE)[name] fo
 
 
 @each_that_looks
-def test_what_is_no_number_is_refused_before_anything_waits(kit: Kit, case: Case) -> None:
+def test_a_timeout_that_is_no_number_is_refused_before_anything_waits(kit: Kit, case: Case) -> None:
     if case.call is PUT[0] and case.make(kit).maxsize == 0:
         pytest.skip("a queue without a bound does not look at the timeout, as queue.Queue does not")
     no_numbers: list[Any] = [
@@ -299,8 +299,8 @@ def test_a_refused_timeout_changes_nothing(kit: Kit) -> None:
     assert (barrier.n_waiting, barrier.broken) == (0, False)
 
 
-def test_none_is_for_ever_for_locks_too_and_goes_with_block_false(kit: Kit) -> None:
-    """As multiprocessing has it; threading's locks refuse None."""
+def test_none_means_for_ever_for_locks_too_and_may_come_with_block_false(kit: Kit) -> None:
+    """As in multiprocessing; threading's locks refuse None."""
     for make in (kit.Lock, kit.RLock, kit.Condition):
         assert make().acquire(True, None)
         assert make().acquire(block=True, timeout=None)
@@ -318,6 +318,6 @@ def test_a_barrier_takes_the_same_numbers_when_it_is_made(kit: Kit) -> None:
         kit.Barrier(2, timeout=math.nan)
 
 
-def test_a_queue_says_what_to_do_about_a_deadline_that_has_passed(kit: Kit) -> None:
+def test_the_error_of_a_queue_says_what_to_do_about_a_passed_deadline(kit: Kit) -> None:
     with pytest.raises(ValueError, match=r"non-negative number: -0.5; max\(0, timeout\)"):
         kit.Queue().get(timeout=-0.5)

@@ -1,4 +1,4 @@
-"""A single value with the face of `multiprocessing.Value`, and of `RawValue` without its lock."""
+"""A single value with the interface of `multiprocessing.Value`, and without its lock that of `RawValue`."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Point(ctypes.Structure):
     ],
     ids=str,
 )
-def test_what_is_no_number_bool_or_character_is_refused(make_value: MakeValue, kind: Any) -> None:
+def test_only_numbers_bools_and_characters_are_taken(make_value: MakeValue, kind: Any) -> None:
     with pytest.raises(TypeError, match=r"a Value is one of .* go into an Array"):
         make_value(kind)
 
@@ -102,7 +102,7 @@ def test_what_is_no_number_bool_or_character_is_refused(make_value: MakeValue, k
 # --- the lock
 
 
-def test_it_comes_with_a_lock_that_may_be_taken_again(make_value: MakeValue) -> None:
+def test_it_comes_with_a_reentrant_lock(make_value: MakeValue) -> None:
     v = make_value("i", 5)
     with v as entered, v.get_lock():
         assert entered is True
@@ -121,7 +121,7 @@ def test_reading_and_writing_wait_for_the_lock(make_value: MakeValue, way: str) 
     with v.get_lock():
         v.value = 2
         task = Task(lambda: v.value) if way == "read" else Task(setattr, v, "value", 5)
-        # That it waits is seen where the kit says who does; elsewhere what it finds tells.
+        # sharedkit's lock counts its waiters. For the others, the result of the task shows that it has waited.
         if hasattr(v.get_lock(), "statistics"):
             until(lambda: v.get_lock().statistics().waiting == 1)
         assert not task.done
@@ -153,13 +153,13 @@ def test_every_name_of_the_lock_is_the_same_lock(make_value: MakeValue) -> None:
 
 
 @pytest.mark.parametrize("given", [None, True])
-def test_no_lock_given_is_one_of_its_own(make_value: MakeValue, given: Any) -> None:
+def test_without_a_lock_argument_it_has_a_lock_of_its_own(make_value: MakeValue, given: Any) -> None:
     v = make_value("i", 5, lock=given)
     with v.get_lock():
         assert v.value == 5
 
 
-def test_a_lock_that_is_given_is_the_one(context: Any) -> None:
+def test_a_lock_that_is_given_is_used(context: Any) -> None:
     with context.Event() as _:
         lock = context.RLock()
         v = context.Value("i", 5, lock=lock)
@@ -179,7 +179,7 @@ def test_a_lock_that_is_given_is_the_one(context: Any) -> None:
         lock.close()
 
 
-def test_what_is_no_lock_is_an_attribute_error(make_value: MakeValue) -> None:
+def test_a_lock_argument_that_is_no_lock_is_an_attribute_error(make_value: MakeValue) -> None:
     with pytest.raises(AttributeError, match="acquire"):
         make_value("i", 5, lock="navalue")
 
@@ -192,7 +192,7 @@ def test_a_raw_value_has_no_lock(make_value: MakeValue) -> None:
     assert v.value == 6
 
 
-def test_without_a_lock_it_is_a_raw_value(context: Any) -> None:
+def test_with_lock_false_it_is_a_raw_value(context: Any) -> None:
     with context.Value("i", 5, lock=False) as v, context.RawValue("i", 5) as raw:
         assert type(v) is type(raw) is context.RawValue
         assert not isinstance(v, context.Value)
@@ -213,7 +213,7 @@ def test_the_ctypes_object_is_the_memory_itself(make_value: MakeValue) -> None:
     assert cell.value == 9
 
 
-def test_one_that_is_there_keeps_its_value(context: Any) -> None:
+def test_an_existing_value_is_kept(context: Any) -> None:
     name = "conformance-value"
     one = context.Value("i", 5, name=name)
     two = context.Value("i", 6, name=name, exist_ok=True)
@@ -258,7 +258,7 @@ def test_processes_add_up_under_the_lock(make_value: MakeValue, start_method: st
 
 @pytest.mark.needs("processes", "close")
 @pytest.mark.parametrize("start_method", METHODS)
-def test_a_lock_that_was_given_goes_along(context: Any, start_method: str) -> None:
+def test_a_lock_that_was_given_travels_with_the_value(context: Any, start_method: str) -> None:
     lock = context.RLock()
     v = context.Value("q", lock=lock)
     with lock:
@@ -273,8 +273,8 @@ def test_a_lock_that_was_given_goes_along(context: Any, start_method: str) -> No
 @pytest.mark.parametrize(
     ("shape", "dtype"), [((), "c16"), ((), ">i4"), ((), "S2"), ((), "M8[s]"), ((1,), "i4"), ((), "U2")]
 )
-def test_a_segment_of_no_type_of_a_value_is_refused(shape: Any, dtype: str) -> None:
-    """Somebody who knows the format made it."""
+def test_a_segment_whose_type_no_value_has_is_refused(shape: Any, dtype: str) -> None:
+    """The segment was made by a program that knows the format."""
     plan = _array.blueprint(shape, np.dtype(dtype), None, KIND_VALUE)
     segment = segments.create(plan, None, False, False, 8, None, None)
     with pytest.raises(sk.CorruptSegmentError, match="no value has the shape"):

@@ -1,4 +1,4 @@
-"""Threads and processes that cannot outlive their test: each has a time limit, and meeting it fails."""
+"""Threads and processes that cannot outlive their test: each has a time limit, and a test that reaches it fails."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LIMIT = 60.0
 
 
 class Task:
-    """A call in a thread of its own."""
+    """A call in a new thread."""
 
     def __init__(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         self._result: Any = None
@@ -32,7 +32,7 @@ class Task:
         return not self._thread.is_alive()
 
     def result(self, limit: float = LIMIT) -> Any:
-        """What the call returned, or the exception it raised; AssertionError where it hangs."""
+        """Return what the call returned, or raise what it raised; AssertionError if it hangs."""
         self._thread.join(limit)
         assert self.done, f"still not back after {limit} s"
         if self._error is not None:
@@ -41,13 +41,13 @@ class Task:
 
 
 def in_threads(calls: Iterable[Callable[[], Any]]) -> list[Any]:
-    """The results of `calls`, each run in a thread of its own, all at the same time."""
+    """The results of `calls`, which run at the same time, each in a new thread."""
     tasks = [Task(call) for call in calls]
     return [task.result() for task in tasks]
 
 
 def until(condition: Callable[[], bool], limit: float = LIMIT, what: str = "not so") -> None:
-    """Return as soon as the condition holds; AssertionError where it never does."""
+    """Return as soon as the condition holds; AssertionError if it does not hold within the limit."""
     deadline = time.monotonic() + limit
     while not condition():
         assert time.monotonic() < deadline, f"{what} after {limit} s"
@@ -55,7 +55,7 @@ def until(condition: Callable[[], bool], limit: float = LIMIT, what: str = "not 
 
 
 def end_by_alarm(limit: float = LIMIT) -> None:
-    """Let the kernel end this process when its time is over, whatever it hangs in."""
+    """Let the system end this process after the limit, whatever it does then."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, limit)
 
@@ -70,7 +70,7 @@ def _guarded(target: Callable[..., Any], args: tuple[Any, ...], answer: Any) -> 
 
 
 class Child:
-    """A call in a process of its own, started by `method`; `target` is a function of an importable module."""
+    """A call in a new process, started by `method`; `target` is a function of an importable module."""
 
     def __init__(self, method: str, target: Callable[..., Any], *args: Any) -> None:
         context = multiprocessing.get_context(method)
@@ -87,7 +87,7 @@ class Child:
         return self._process.pid  # type: ignore[no-any-return]
 
     def result(self, limit: float = LIMIT) -> Any:
-        """What the call returned; AssertionError where it raised, hangs, or the process died."""
+        """Return what the call returned; AssertionError if it raised or hangs, or if the process died."""
         try:
             answered = self._answer.poll(limit)
             fine, result = self._answer.recv() if answered else (False, f"no answer after {limit} s")
@@ -109,7 +109,7 @@ class Child:
 
 
 def in_children(method: str, target: Callable[..., Any], each: Iterable[tuple[Any, ...]]) -> list[Any]:
-    """The results of `target(*args)` for the args in `each`, a process for each, all at the same time."""
+    """The results of `target(*args)` for the args in `each`; the calls run at the same time, each in a new process."""
     children: list[Child] = []
     try:
         children.extend(Child(method, target, *args) for args in each)

@@ -1,4 +1,4 @@
-"""The programs here are modules, too, which name each other as where they are run."""
+"""The programs here import each other by plain names; so tests that import them need this folder in the path."""
 
 import sys
 from pathlib import Path

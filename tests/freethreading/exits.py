@@ -1,7 +1,7 @@
-"""A program that ends while its daemon threads are at work: `exits.py KIND PLACEMENT NUMBER`, run by test_exits.py.
+"""A program that ends while its daemon threads work: `exits.py KIND PLACEMENT NUMBER`, run by test_exits.py.
 
-It prints nothing and ends with status 0. CPython ends a daemon thread where it next comes back into Python code, in
-whatever it was about. `NUMBER` chooses which structures they work on, and for how long.
+It prints nothing and ends with status 0. CPython ends a daemon thread at its next return to Python code, whatever the
+thread was doing. `NUMBER` chooses the structures that the threads use, and how long they run.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ import sharedkit as sk
 
 THREADS = 6
 LIMIT = 40.0
-ENDED = sk.ServerGoneError, RuntimeError  # no new threads, say, for a program that ends
+ENDED = sk.ServerGoneError, RuntimeError  # RuntimeError: no new thread can start when the program ends, for example
 
 
 def daemon(work: Callable[[], object]) -> None:
-    """A thread that does it again and again, until it is refused."""
+    """Start a thread that calls `work` again and again until the end of the program or of the server stops it."""
 
     def run() -> None:
         with contextlib.suppress(*ENDED):
@@ -39,14 +39,14 @@ def daemon(work: Callable[[], object]) -> None:
 
 
 def using(place: Any, rng: random.Random) -> None:
-    """They use what the main thread made."""
+    """Threads use handles that the main thread made."""
     for make, use in rng.sample([*USES.values()], THREADS):
         handle = make(place)
         daemon(lambda handle=handle, use=use: use(handle))
 
 
 def renewing(place: Any, rng: random.Random) -> None:
-    """They make things, use and close them."""
+    """Threads make handles, use and close them."""
 
     def renew(make: Callable[[Any], Any], use: Callable[[Any], object]) -> None:
         handle = make(place)
@@ -58,13 +58,13 @@ def renewing(place: Any, rng: random.Random) -> None:
 
 
 def valuing(place: Any, rng: random.Random) -> None:
-    """They make values: to do so must not stop all threads, or the end waits for a thread that ended while it did."""
+    """Threads make values. That must not stop all threads: the exit would wait for a thread that ended meanwhile."""
     for _ in range(THREADS):
         daemon(lambda: place.RawValue("i"))
 
 
 def dropping(place: Any, rng: random.Random) -> None:
-    """They make things and forget them, some in cycles."""
+    """Threads make handles and drop them, some in cycles."""
 
     def forget(make: Callable[[Any], Any]) -> None:
         make(place)
@@ -76,7 +76,7 @@ def dropping(place: Any, rng: random.Random) -> None:
 
 
 def waiting(place: Any, rng: random.Random) -> None:
-    """They wait for what does not come."""
+    """Threads wait for something that does not happen."""
     lock, semaphore, rwlock, condition = place.Lock(), place.Semaphore(0), place.RWLock(), place.Condition()
     queue, full, joined = place.Queue(), place.Queue(1), place.JoinableQueue()
     lock.acquire()
@@ -98,7 +98,7 @@ def waiting(place: Any, rng: random.Random) -> None:
 
 
 def looping(place: Any, rng: random.Random) -> None:
-    """They run event loops whose tasks wait and exchange."""
+    """Threads run event loops whose tasks wait and exchange items."""
     queue, lock, empty = place.Queue(2), place.Lock(), place.Queue()
 
     async def exchange() -> None:
@@ -117,7 +117,7 @@ def looping(place: Any, rng: random.Random) -> None:
 
 
 def calling(place: Any, rng: random.Random) -> None:
-    """They give calls to an executor that nobody shuts down."""
+    """Threads submit calls to an executor that is never shut down."""
     executor = place.Executor(2)
     executor.submit(pow, 2, 2).result(LIMIT)
     for _ in range(3):

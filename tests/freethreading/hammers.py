@@ -1,6 +1,6 @@
-"""Programs in which threads use one thing at once, run by test_hammers.py: `hammers.py HAMMER PLACEMENT SECONDS`.
+"""Programs in which threads use one object at once, run by test_hammers.py: `hammers.py HAMMER PLACEMENT SECONDS`.
 
-Each prints nothing and ends with status 0. With a GIL they hold, too; without one they are about it.
+Each program prints nothing and ends with status 0. They are written for Pythons without a GIL, but pass with one too.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ import sharedkit as sk
 from sharedkit.hashing import hash_many
 
 THREADS = 4
-LIMIT = 50.0  # seconds that a thread may take to end once it was told to
+LIMIT = 50.0  # seconds that a thread may take to end after it was told to
 
-# What makes a structure, and what uses it and never waits for another thread for long.
+# For each structure: how to make it, and how to use it without a long wait for another thread.
 USES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], object]]] = {
     "Counter": (lambda place: place.Counter(), lambda c: (c.add(1), c.value, c.exchange(3), c.statistics())),
     "striped": (lambda place: place.Counter(striped=True), lambda c: (c.add(1), c.value)),
@@ -87,7 +87,7 @@ USES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], object]]] = {
     ),
 }
 
-# What makes a structure, and what waits in it for a while, or gives up what it took.
+# For each wait: how to make the structure, and a call that waits in it for a moment or gives up what it took.
 WAITS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], object]]] = {
     "get": (lambda place: place.Queue(), lambda q: q.get(timeout=0.01)),
     "get_many": (lambda place: place.Queue(), lambda q: q.get_many(timeout=0.01)),
@@ -103,12 +103,12 @@ WAITS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], object]]] = {
     "writer": (lambda place: place.RWLock(), lambda it: it.writer.acquire(timeout=0.01)),
     "Event": (lambda place: place.Event(), lambda e: e.wait(0.01)),
     "Barrier": (lambda place: place.Barrier(THREADS + 3), lambda b: b.wait(0.01)),
-}  # a condition is not here: who closes it while another thread waits in it leaves its lock held
+}  # no condition: if it is closed while a thread waits in it, that thread leaves its lock held
 CLOSED = sk.ClosedError, Empty, Full, threading.BrokenBarrierError, sk.NotLockedError
 
 
 def together(seconds: float, *works: Callable[[], object]) -> None:
-    """Call each again and again in a thread of its own until the time is over; what it raises ends the program."""
+    """Call each of `works` again and again in a new thread until the time is over; an exception ends the program."""
     stop = threading.Event()
     errors: list[BaseException] = []
 
@@ -135,7 +135,7 @@ def together(seconds: float, *works: Callable[[], object]) -> None:
 def renewed(
     seconds: float, make: Callable[[], Any], use: Callable[[Any], object], users: int, pause: float = 0
 ) -> None:
-    """Threads use what is made, closed and made anew meanwhile."""
+    """Threads use a handle while another thread closes it and makes a new one, again and again."""
     box = [make()]
 
     def using() -> None:
@@ -164,7 +164,7 @@ def waiting(place: Any, seconds: float) -> None:
 
 
 def showing(place: Any, seconds: float) -> None:
-    """A handle is closed while other threads look at what it shows."""
+    """A handle is closed while other threads call its repr, its statistics and the like."""
 
     def show(handle: Any) -> None:
         repr(handle)
@@ -177,10 +177,10 @@ def showing(place: Any, seconds: float) -> None:
 
 
 def forking(place: Any, seconds: float) -> None:
-    """A thread forks while others use what it has open, too, by handles of their own, and close some.
+    """A thread forks while other threads use the same structures by handles of their own, and close some of these.
 
-    The child uses its own alone: a list, a dict or a lock that another thread was just changing is locked for ever in
-    the child of a Python without a GIL, as that thread is not there.
+    The child uses only `mine` and new structures. In the child of a Python without a GIL, a list, a dict or a lock that
+    another thread was just changing stays locked for ever, because that thread does not exist there.
     """
     mine = {kind: make(place) for kind, (make, _) in USES.items() if kind != "Barrier"}
     names = {kind: handle.name for kind, handle in mine.items()}
@@ -199,7 +199,7 @@ def forking(place: Any, seconds: float) -> None:
 
     def fork() -> None:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Python, of threads
+            warnings.simplefilter("ignore")  # Python's warning about forks of processes with threads
             pid = os.fork()
         if pid == 0:
             faulthandler.dump_traceback_later(LIMIT / 2, exit=True)
@@ -291,7 +291,7 @@ def growing(place: Any, seconds: float) -> None:
 
 
 def counting(place: Any, seconds: float) -> None:
-    """Nothing is lost or doubled, and who holds a lock is alone."""
+    """Nothing is lost or duplicated, and the holder of a lock is alone."""
     plain, striped, table, array = place.Counter(), place.Counter(striped=True), place.Dict(), place.Array(4, "i8")
     lock, rlock, queue = place.Lock(), place.RLock(), place.Queue(50)
     held, done, taken = [0, 0], [0] * THREADS, [0] * THREADS
@@ -320,7 +320,7 @@ def counting(place: Any, seconds: float) -> None:
 
 
 def ranking(place: Any, seconds: float) -> None:
-    """Threads put and get by rank: each item comes once, and what is left comes in order."""
+    """Threads put and get by rank: each item comes once, and the remaining items come in order."""
     queue = place.PriorityQueue()
     put, got = [set() for _ in range(THREADS)], [set() for _ in range(THREADS)]
 
@@ -342,7 +342,7 @@ def ranking(place: Any, seconds: float) -> None:
 
 
 def exchanging(place: Any, seconds: float) -> None:
-    """Each item comes once out of every kind of queue, and who joins waits for all of them and no longer."""
+    """Each item comes once out of every kind of queue; `join` waits for all of them and no longer."""
     kinds = [kind for kind in ("Queue", "LifoQueue", "JoinableQueue", "SimpleQueue") if hasattr(place, kind)]
     for kind in kinds:
         queue = getattr(place, kind)(8)
@@ -367,7 +367,7 @@ def exchanging(place: Any, seconds: float) -> None:
 
 
 def inserting(place: Any, seconds: float) -> None:
-    """Of those who insert one member at once one is told that it was new, and of those who remove it one succeeds."""
+    """If threads insert one member at once, one is told that it was new; if they remove one at once, one succeeds."""
     group = place.Set()
     new, gone, rounds = [0] * THREADS, [0] * THREADS, [0] * THREADS
 
@@ -385,7 +385,7 @@ def inserting(place: Any, seconds: float) -> None:
 
 
 def valuing(place: Any, seconds: float) -> None:
-    """A value changed under its lock loses nothing, and a raw one is read whole."""
+    """A value that is changed under its lock loses no addition; a raw value is read whole."""
     value, raw = place.Value("q"), place.RawValue("Q")
     done, wholes = [0] * THREADS, [n * 0x0101010101010101 for n in range(256)]
 
@@ -447,7 +447,7 @@ def looping(place: Any, seconds: float) -> None:
 
 
 def calling(place: Any, seconds: float) -> None:
-    """Threads give calls to one executor, and cancel some."""
+    """Threads submit calls to one executor, and cancel some."""
     with place.Executor(2) as executor:
 
         def work() -> None:
@@ -461,7 +461,7 @@ def calling(place: Any, seconds: float) -> None:
 
 
 def hashing(place: Any, seconds: float) -> None:
-    """Batches of several threads, over data that they share."""
+    """Threads hash batches of data that they share."""
     items = [f"item {i}".encode() * (i % 50) for i in range(500)]
     column = np.arange(4000, dtype="u4")
     wanted = hash_many(items, "sha256"), hash_many(column, "xxh3_64")

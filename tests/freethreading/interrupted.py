@@ -1,10 +1,10 @@
-"""Signals whose handler raises, while threads take and give: `interrupted.py KIND PLACEMENT SIGNALS`.
+"""Signal handlers raise while threads take and give: `interrupted.py KIND PLACEMENT SIGNALS`.
 
-They come at random microseconds, from another thread, until so many have raised in the main thread's use of the one
-thing that all threads use. Afterwards nothing is left locked, lost or there twice. Prints nothing, ends with status 0.
+Another thread sends the signals at random microseconds, until so many handlers have raised while the main thread used
+the object that all threads use. Then nothing is left locked, lost or duplicated. Prints nothing, ends with status 0.
 
-Between the end of a call and the store of its answer CPython 3.11 to 3.14 let handlers run, so `item = q.get()` may
-lose an item whatever `get` does. Here C code calls, and C code keeps the answer: see `exactly`.
+Between the end of a call and the store of its result CPython 3.11 to 3.14 let handlers run, so `item = q.get()` may
+lose an item whatever `get` does. So here C code makes the call and C code stores the result: see `exactly`.
 """
 
 from __future__ import annotations
@@ -33,28 +33,28 @@ HELPERS = 2
 
 
 class Interrupted(Exception):
-    """What the handler raises."""
+    """The exception that the handler raises."""
 
 
 class Storm:
-    """Signals to the main thread, until `wanted` of them have raised where `act` was under way."""
+    """Sends signals to the main thread until `wanted` handlers have raised while `act` ran."""
 
     def __init__(self, wanted: int) -> None:
         self.wanted, self.raised = wanted, 0
-        self.over = False  # no Event: the next signal may interrupt a handler that sets one and has its lock
+        self.over = False  # no Event: a handler inside `set` may be interrupted by a handler that calls it
         self._code: Any = None
 
     def run(
         self, act: Callable[[], object], *helps: Callable[[], object], finish: Callable[[], object] | None = None
     ) -> None:
-        """Call `act` again and again, each of `helps` in a thread of its own meanwhile, and `finish` in the end."""
+        """Call `act` again and again, and meanwhile each of `helps` in a new thread; call `finish` at the end."""
         self._code = act.__code__
 
         def helping(help_: Callable[[], object]) -> None:
             try:
                 while not self.over:
                     help_()
-            except BaseException:  # the main thread may wait for this one
+            except BaseException:  # end the process: the main thread may be waiting for this one
                 traceback.print_exc()
                 os._exit(1)
 
@@ -91,12 +91,12 @@ class Storm:
 
 
 def exactly(answers: list[Any], function: Callable[..., Any], *args: Any) -> None:
-    """Call it, and keep the answer, in one step for every handler: what one raises comes out of the call itself."""
+    """Call the function and store its result without a point between where a handler could run."""
     deque(map(answers.append, starmap(function, (args,))), maxlen=0)
 
 
 def lockables(place: Any) -> dict[str, tuple[Any, Callable[[], Any]]]:
-    """By kind: what to close in the end, and what gives the face of a Lock."""
+    """For each kind: the handle to close at the end, and a function that returns an object with a Lock's interface."""
     lock, rlock, semaphore, bounded = place.Lock(), place.RLock(), place.Semaphore(1), place.BoundedSemaphore(1)
     rwlock, condition, array = place.RWLock(), place.Condition(), place.Array(4)
     return {
@@ -111,11 +111,11 @@ def lockables(place: Any) -> dict[str, tuple[Any, Callable[[], Any]]]:
     }
 
 
-def free_again(kind: str, handle: Any, face: Any) -> None:
-    """Nobody holds it, and nobody waits."""
-    assert not face.locked(), f"{kind} is left locked"
-    assert face.acquire(False), f"{kind} is left taken"
-    face.release()
+def free_again(kind: str, handle: Any, lock: Any) -> None:
+    """Check that it has no holder and no waiter."""
+    assert not lock.locked(), f"{kind} is left locked"
+    assert lock.acquire(False), f"{kind} is left taken"
+    lock.release()
     counts = handle.statistics()
     for name in ("waiting", "waiting_readers", "waiting_writers"):
         assert getattr(counts, name, 0) == 0, counts
@@ -124,14 +124,14 @@ def free_again(kind: str, handle: Any, face: Any) -> None:
 
 
 def blocks(place: Any, storm: Storm, kind: str) -> None:
-    """`with lock:` by all threads; each time one of them alone is inside."""
+    """All threads use `with lock:`; one thread at a time is inside."""
     handle, get = lockables(place)[kind]
-    face = get()
-    other = handle.writer if kind == "reader" else face
+    lock = get()
+    other = handle.writer if kind == "reader" else lock
     done, own = [0], [0] * HELPERS
 
     def act() -> None:
-        with face:
+        with lock:
             before = done[0]
             for _ in range(20):  # at each jump back a handler may run
                 pass
@@ -140,26 +140,26 @@ def blocks(place: Any, storm: Storm, kind: str) -> None:
 
     def help_(i: int) -> None:
         with other:
-            done[0] += 1  # alone, or one is lost
+            done[0] += 1  # would lose an addition if two threads were inside
         own[i] += 1
 
     storm.run(act, *[lambda i=i: help_(i) for i in range(HELPERS)])
     assert done[0] == sum(own)
-    free_again(kind, handle, face)
+    free_again(kind, handle, lock)
 
 
 def pairs(place: Any, storm: Storm, kind: str) -> None:
-    """acquire() and release(): one that raised has not taken it, nor given it back."""
+    """acquire() and release(): one that raised has not taken the lock, or has not released it."""
     handle, get = lockables(place)[kind]
-    face = get()
-    other = handle.writer if kind == "reader" else face
+    lock = get()
+    other = handle.writer if kind == "reader" else lock
     taken: list[bool] = []
     given: list[None] = []
 
     def act() -> None:
         if len(taken) == len(given):
-            exactly(taken, face.acquire)
-        exactly(given, face.release)
+            exactly(taken, lock.acquire)
+        exactly(given, lock.release)
 
     def help_() -> None:
         if other.acquire(timeout=0.01):
@@ -168,12 +168,12 @@ def pairs(place: Any, storm: Storm, kind: str) -> None:
     storm.run(act, *[help_] * HELPERS)
     assert all(taken)
     if len(taken) > len(given):
-        face.release()
-    free_again(kind, handle, face)
+        lock.release()
+    free_again(kind, handle, lock)
 
 
 def queued(place: Any, storm: Storm, kind: str) -> None:
-    """Each item that was put comes once, and no other."""
+    """Each item that was put comes exactly once, and no other item comes."""
     queue = getattr(place, kind)(4)
     put: list[list[Any]] = [[] for _ in range(HELPERS + 1)]
     got: list[list[Any]] = [[] for _ in range(HELPERS + 1)]
@@ -203,7 +203,7 @@ def queued(place: Any, storm: Storm, kind: str) -> None:
 
 
 def counted(place: Any, storm: Storm, kind: str) -> None:
-    """What was added is there, once."""
+    """Each addition that returned is counted exactly once."""
     counter = place.Counter(striped=kind == "striped")
     mine: list[Any] = []
     others = [0] * HELPERS
@@ -220,7 +220,7 @@ def counted(place: Any, storm: Storm, kind: str) -> None:
 
 
 def mapped(place: Any, storm: Storm, kind: str) -> None:
-    """A key that was set is, one whose setting raised is as it was, and sums are right."""
+    """A key whose setting returned is set; if the setting raised, the key is as before; and sums are right."""
     table = place.Dict(n=0)
     added: list[Any] = []
     kept: list[None] = []
@@ -242,8 +242,8 @@ def mapped(place: Any, storm: Storm, kind: str) -> None:
 
 
 def members(place: Any, storm: Storm, kind: str) -> None:
-    """A member whose inserting was answered is there. (A set is Python code over a dict, so a handler may raise between
-    its step and its answer, as behind a call.)"""
+    """A member whose insertion returned is in the set. (A set is Python code over a dict: a handler may raise between
+    the insertion and the return, as it may after a call.)"""
     group = place.Set()
     answers: list[bool] = []
     begun, others = [0], [0] * HELPERS
@@ -262,9 +262,9 @@ def members(place: Any, storm: Storm, kind: str) -> None:
 
 
 def notified(place: Any, storm: Storm, kind: str) -> None:
-    """A notification that comes together with a signal goes to the next who waits.
+    """A notification that arrives together with a signal goes to the next waiter.
 
-    What a second signal raises while the lock is taken back leaves it untaken, so the block cannot release it.
+    If a second signal raises while `wait` takes the lock again, the lock is not taken, and the block cannot release it.
     """
     condition = place.Condition()
     told: list[bool] = []
@@ -284,7 +284,7 @@ def notified(place: Any, storm: Storm, kind: str) -> None:
                 exactly(told, condition.wait, LIMIT / 2)
             if tokens[0]:
                 tokens[0] -= 1
-            seen[0] = len(told)  # not earlier: who was told of a token and is interrupted comes back for it
+            seen[0] = len(told)  # not earlier: if interrupted after a notification, it comes back for the token
 
     def produce() -> None:
         with condition:
@@ -303,7 +303,7 @@ def notified(place: Any, storm: Storm, kind: str) -> None:
 
 
 def raised(place: Any, storm: Storm, kind: str) -> None:
-    """Waits for an event end by it or by the handler, and none is counted afterwards."""
+    """A wait for an event ends by the event or by a handler; afterwards no waiter is counted."""
     event = place.Event()
 
     def act() -> None:
@@ -328,7 +328,7 @@ WORKS: dict[str, Callable[[Any, Storm, str], None]] = {
 
 
 def subjects(placement: str) -> Iterator[tuple[str, str]]:
-    """Work and kind of all that can be interrupted there."""
+    """The pairs of a work and a kind that can be interrupted in this placement."""
     for kind in ("Lock", "RLock", "Semaphore", "BoundedSemaphore", "writer", "reader", "Condition", "Array.lock"):
         yield "blocks", kind
         yield "pairs", kind
@@ -342,7 +342,7 @@ def main() -> None:
     faulthandler.enable()
     work, kind, placement, signals = sys.argv[1:]
     faulthandler.dump_traceback_later(LIMIT, exit=True)
-    sys.setswitchinterval(1e-5)  # with a GIL: signals are handled when the main thread has it
+    sys.setswitchinterval(1e-5)  # with a GIL: a signal is handled only when the main thread has the GIL
     WORKS[work](importlib.import_module(f"sharedkit.{placement}"), Storm(int(signals)), kind)
 
 

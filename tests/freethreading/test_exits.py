@@ -1,6 +1,6 @@
-"""Programs end while their daemon threads are at work: none hangs, crashes, prints or leaves a segment.
+"""Programs that end while their daemon threads work: none hangs, crashes, prints, or leaves a segment.
 
-`EXITS=200` makes so many of each.
+`EXITS=200` runs 200 programs of each kind.
 """
 
 import os
@@ -19,7 +19,7 @@ EXITS = int(os.environ.get("EXITS", "2" if gil_enabled() else "4"))
 
 @pytest.mark.parametrize("placement", ["thread", "shm", "manager"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_program_ends_whatever_its_daemon_threads_are_at(kind: str, placement: str, tmp_path: Path) -> None:
+def test_a_program_ends_whatever_its_daemon_threads_do(kind: str, placement: str, tmp_path: Path) -> None:
     for number in range(EXITS):
         done = subprocess.run(
             [sys.executable, str(PROGRAM), kind, placement, str(number)],

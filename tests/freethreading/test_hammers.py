@@ -1,7 +1,7 @@
-"""Threads use, close, drop and grow the same things at once; what they read is right, and the process lives.
+"""Threads use, close, drop and grow the same structures at once: what they read is right, and the process survives.
 
-They are about Pythons without a GIL (`make test PYTHON=python3.14t`), and hold with one. `HAMMER_SECONDS` makes them
-longer.
+The tests are for Pythons without a GIL (`make test PYTHON=python3.14t`), but pass with one too. `HAMMER_SECONDS` makes
+them longer.
 """
 
 import os
@@ -39,7 +39,7 @@ SUBJECTS += [("ranking", "thread"), ("hashing", "thread")]
 
 
 @pytest.mark.parametrize(("hammer", "placement"), SUBJECTS)
-def test_threads_that_do_the_same_at_once_leave_all_of_it_right(hammer: str, placement: str) -> None:
+def test_threads_that_do_the_same_at_once_leave_everything_right(hammer: str, placement: str) -> None:
     done = subprocess.run(
         [sys.executable, str(PROGRAM), hammer, placement, str(SECONDS)],
         capture_output=True, text=True, timeout=120 + 4 * SECONDS,
@@ -84,8 +84,8 @@ ENDS = [
 
 
 @pytest.mark.parametrize(("name", "kept", "how"), ENDS)
-def test_a_segment_ends_at_once_where_its_last_handle_goes_in_another_thread(name: str, kept: str, how: str) -> None:
-    """CPython would have the thread see to it that made the handle, which waits for this one."""
+def test_a_segment_ends_at_once_when_another_thread_drops_its_last_handle(name: str, kept: str, how: str) -> None:
+    """CPython would leave the deallocation to the thread that made the handle, which here waits for the other one."""
     source = f"""
 import os, threading
 import sharedkit as sk

@@ -1,6 +1,6 @@
-"""Signal handlers raise while threads take and give: nothing is left locked, lost or there twice.
+"""Signal handlers raise while threads take and give: nothing is left locked, lost or duplicated.
 
-`HAMMER_SECONDS=60` makes it 9,000 of them a subject. With a GIL there are fewer by default: it serializes most of it.
+`HAMMER_SECONDS=60` sends 9,000 signals to each subject. With a GIL, which serializes most of it, the default is lower.
 """
 
 import os
@@ -16,13 +16,13 @@ from sharedkit.compare.machine import gil_enabled
 PROGRAM = Path(__file__).with_name("interrupted.py")
 SECONDS = float(os.environ.get("HAMMER_SECONDS", "0.3" if gil_enabled() else "1"))
 SIGNALS = int(150 * SECONDS)
-# There a handler may raise between `__enter__` and the block, and no lock can know: docs/pythons.md.
+# There a handler may raise between `__enter__` and the block, which no lock can notice: docs/pythons.md.
 GAP = sys.version_info[:2] == (3, 14)
 SUBJECTS = [(*subject, placement) for placement in ("thread", "shm") for subject in subjects(placement)]
 
 
 @pytest.mark.parametrize(("work", "kind", "placement"), SUBJECTS)
-def test_handlers_that_raise_leave_nothing_locked_lost_or_twice(work: str, kind: str, placement: str) -> None:
+def test_handlers_that_raise_leave_nothing_locked_lost_or_duplicated(work: str, kind: str, placement: str) -> None:
     if GAP and work in ("blocks", "notified"):
         pytest.skip("a block of `with` may be left before it begins")
     done = subprocess.run(

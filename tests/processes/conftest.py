@@ -1,4 +1,4 @@
-"""Where test modules and the programs they start find their helpers."""
+"""Makes helper modules importable for the tests and for the programs that they start."""
 
 from __future__ import annotations
 

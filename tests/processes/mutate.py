@@ -1,8 +1,8 @@
-"""Mutates segments and uses them, each time in a child with a watchdog; run by test_corruption.py.
+"""Mutates segments and uses them, each in a child with a watchdog; run by test_corruption.py.
 
-    mutate.py KIND WHEN COUNT SEED      prints one JSON line: outcomes counted, and every fault with what was done
+        mutate.py KIND WHEN COUNT SEED      prints one JSON line: counts of outcomes, and each fault with its mutations
 
-WHEN is `before` (the file is changed, then somebody attaches) or `during` (somebody is attached while it is changed).
+WHEN is `before` (the file is changed before a process attaches) or `during` (it is changed while one is attached).
 """
 
 import json
@@ -25,16 +25,16 @@ import numpy as np
 from sharedkit import segments, shm
 
 WATCHDOG = 30.0
-# A mutation must not make anybody ask for more memory than use does: an OSError or a MemoryError then.
+# A mutation must not make a process ask for more memory than use does. These limits turn that into an exception.
 LARGEST_FILE = 8 << 20
 ADDRESS_SPACE = 8 << 30
 HEADER = 160  # bytes of sk_header
 SEATS_AT, SEAT_BYTES = 256, 16
-BODY_AT = 48  # where the header says where the body is
+BODY_AT = 48  # offset in the header of the offset of the body
 
 
 class Late(Exception):
-    """A wait without a timeout took too long, and was left all the same. A lock word may name somebody who lives."""
+    """A wait without a timeout was interrupted. This is no fault: the lock word may name a living process."""
 
 
 def late(*_: object) -> None:
@@ -49,7 +49,7 @@ def patiently(call: Callable[[], object], seconds: float = 1.0) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-# --- what is made, and everything that is done with it ------------------------------------------------
+# --- the structures, and everything that is done with them ------------------------------------------------
 
 
 def make(kind: str, name: str) -> Any:
@@ -71,7 +71,7 @@ def make(kind: str, name: str) -> Any:
         del table[3], table[30]
         return table
     queue: Any = shm.Queue(8 if kind == "bounded" else 0, name=name, seats=8)
-    beside = {"rows": np.arange(40.0), "more": bytearray(b"more")}  # pickled with its buffers beside the pickle
+    beside = {"rows": np.arange(40.0), "more": bytearray(b"more")}  # pickled with out-of-band buffers
     for item in (1, "two", b"three", np.arange(6, dtype="i2").reshape(2, 3), beside, [5], bytes(3000)):
         queue.put(item)
     return queue
@@ -146,7 +146,7 @@ def uses(kind: str, it: Any) -> Iterator[Callable[[], object]]:
 
 
 def places(kind: str, raw: bytes) -> list[tuple[int, int]]:
-    """The regions of the file to hit: where each begins and how long it is."""
+    """The regions of the file to mutate, as pairs of offset and length."""
     (body,) = struct.unpack_from("<Q", raw, BODY_AT)
     assert SEATS_AT < body < len(raw)
     regions = [(0, HEADER), (SEATS_AT, 8 * SEAT_BYTES), (body, 128)]
@@ -195,7 +195,7 @@ def child(kind: str, when: str, seed: int, told: int) -> None:
         os.write(told, json.dumps(hits).encode() + b"\n")
         outcomes: Counter[str] = Counter()
         if when == "before":
-            # Attached anew, as another process does it: this one's own handle is not used any more.
+            # Attach anew, as another process would; the handle that this process had is not used any more.
             segments._named.clear()
             try:
                 it = segments.attach(name)

@@ -1,4 +1,4 @@
-"""Small programs in processes of their own: started with a watchdog, listened to, and ended whatever happens."""
+"""Small programs, each in a new process with a watchdog; tests read their output, and end them in any case."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ LIMIT = 60.0
 
 
 def path_of(name: str) -> Path:
-    """Where a segment's name is."""
+    """The path of the segment of that name."""
     return Path(f"/dev/shm/sk_{name}")
 
 
 def run(source: str, *args: object, **environment: str) -> str:
-    """What the program prints; it ends by itself, with status 0 and in silence."""
+    """Run a program and return what it prints; it must end by itself, with status 0 and nothing on stderr."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", textwrap.dedent(source), *map(str, args)],
         capture_output=True, text=True, timeout=LIMIT, env={**os.environ, **environment},
@@ -34,7 +34,7 @@ def run(source: str, *args: object, **environment: str) -> str:
 
 
 class Program:
-    """A Python program, in a session of its own; a context manager that leaves nothing of it running."""
+    """A Python program in a new session. On exit the context manager kills everything of it that still runs."""
 
     def __init__(self, source: str, *args: object, folder: Path | None = None) -> None:
         text = textwrap.dedent(source)
@@ -58,7 +58,7 @@ class Program:
         return self._process.pid
 
     def line(self) -> str:
-        """The next line it prints. AssertionError when it prints none."""
+        """The next line that it prints; AssertionError if it prints none."""
         assert self._process.stdout is not None
         deadline = time.monotonic() + LIMIT
         while b"\n" not in self._said:
@@ -82,12 +82,12 @@ class Program:
         self._process.send_signal(number)
 
     def kill_group(self) -> None:
-        """SIGKILL to every process of its session, and wait for the first of them."""
+        """Send SIGKILL to every process of its session, and wait for the first of them."""
         os.killpg(self.pid, signal.SIGKILL)
         self._process.wait(LIMIT)
 
     def result(self) -> tuple[int, str, str]:
-        """Exit status, rest of stdout, stderr, once it and all that hold its pipes have ended."""
+        """Exit status, rest of stdout, and stderr, after it and all processes that hold its pipes have ended."""
         if self._process.stdin is not None and self._process.stdin.closed:
             self._process.stdin = None
         try:
@@ -97,7 +97,7 @@ class Program:
         return self._process.returncode, (self._said + out).decode(), err.decode()
 
     def end_now(self) -> str:
-        """SIGABRT for a traceback, then SIGKILL; what it wrote to stderr."""
+        """Send SIGABRT (for a traceback), then SIGKILL; return what it wrote to stderr."""
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGABRT)
             time.sleep(0.2)
@@ -136,7 +136,7 @@ def asleep_in_a_futex(pid: int) -> bool:
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether all of it stands still by SIGSTOP."""
+    """Whether the process is stopped by SIGSTOP."""
     with open(f"/proc/{pid}/stat") as stat:
         return stat.read().rpartition(")")[2].split()[0] == "T"
 

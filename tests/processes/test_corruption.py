@@ -1,4 +1,4 @@
-"""Segments that somebody wrote into, and files that are no segments: an exception or work, never a fault or a hang."""
+"""Segments with foreign bytes, and files that are no segments: an exception or work, never a fault or a hang."""
 
 import json
 import os
@@ -20,8 +20,8 @@ WATCHDOG = 1800
 MAGIC, LAYOUT = 0, 8  # offsets in the header
 KIND, META_LEN, META_CHECK, CHECK = 12, 40, 112, 152
 
-# What a mutated segment may answer: what its structure may always answer, word that it is corrupt, and, since payloads
-# have no check sums, what decoding of changed bytes raises. Late: a wait without a timeout was left by a signal.
+# The legal outcomes with a mutated segment: those that the structure always may have; the errors that say that it is
+# corrupt; and, since payloads have no checksums, any error of decoding changed bytes. Late: see mutate.py.
 HONEST = {
     "worked", "Late", "Empty", "Full", "ShutDown", "OverflowError", "ValueError", "KeyError", "CorruptSegmentError",
     "LayoutError", "SeatsExhausted", "FileNotFoundError", "UnicodeDecodeError", "UnpicklingError", "EOFError",
@@ -42,12 +42,12 @@ def mutations(kind: str, when: str, count: int, seed: int) -> dict[str, Any]:
 def judge(told: dict[str, Any]) -> None:
     assert told["faults"] == []
     assert set(told["outcomes"]) <= HONEST
-    assert told["outcomes"].get("worked", 0) > 0  # some mutations hit what nobody reads
+    assert told["outcomes"].get("worked", 0) > 0  # some mutations hit bytes that are never read
 
 
 @pytest.mark.parametrize("when", ["before", "during"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_mutated_segment_answers_or_refuses_but_never_faults_or_hangs(kind: str, when: str) -> None:
+def test_a_mutated_segment_works_or_refuses_but_never_faults_or_hangs(kind: str, when: str) -> None:
     told = mutations(kind, when, 40, seed=1)
     judge(told)
     if when == "before":
@@ -57,12 +57,12 @@ def test_a_mutated_segment_answers_or_refuses_but_never_faults_or_hangs(kind: st
 @pytest.mark.stress
 @pytest.mark.parametrize("when", ["before", "during"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_many_mutated_segments_answer_or_refuse(kind: str, when: str) -> None:
+def test_many_mutated_segments_work_or_refuse(kind: str, when: str) -> None:
     for seed in range(2, 7):
         judge(mutations(kind, when, 300, seed))
 
 
-# --- files that are no segments of ours, or not sound ones ---------------------------------------------
+# --- files that are no segments of sharedkit, or not sound ones --------------------------------------------
 
 
 def fnv(of: bytes) -> int:
@@ -73,7 +73,7 @@ def fnv(of: bytes) -> int:
 
 
 def signed(raw: bytearray) -> bytearray:
-    """The header's own check sums made right again, as somebody who knows the format could."""
+    """Make the checksums of the header right again, as a program that knows the format could."""
     meta, meta_len = struct.unpack_from("<2Q", raw, META_LEN - 8)
     struct.pack_into("<Q", raw, META_CHECK, fnv(bytes(raw[meta : meta + meta_len])))
     struct.pack_into("<Q", raw, CHECK, fnv(bytes(raw[LAYOUT:CHECK])))
@@ -136,7 +136,7 @@ def test_a_file_that_is_no_sound_segment_is_refused_and_left_alone(what: str, na
     with pytest.raises((errors.CorruptSegmentError, FileNotFoundError)) as why:
         segments.attach(name)
     assert str(path_of(name)) in str(why.value) or name in str(why.value)
-    if isinstance(why.value, FileNotFoundError):  # it passes for one of ours that nobody is attached to
+    if isinstance(why.value, FileNotFoundError):  # the file looks like a sound segment that no process has open
         assert what == "an unknown kind"
         return
     with pytest.raises((errors.CorruptSegmentError, FileExistsError)):
@@ -169,7 +169,7 @@ def test_a_kind_that_the_body_cannot_hold_is_refused(name: str) -> None:
         segments.attach(name)
 
 
-def test_things_that_are_no_files_are_refused(name: str) -> None:
+def test_paths_that_are_not_files_are_refused(name: str) -> None:
     path = path_of(name)
     os.mkfifo(path)
     with pytest.raises((errors.CorruptSegmentError, OSError)):

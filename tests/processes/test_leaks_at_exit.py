@@ -1,4 +1,4 @@
-"""However and in whatever order processes end: nothing on stderr, and the segment goes with its last user."""
+"""However processes end, and in whatever order: nothing on stderr, and the segment goes with its last user."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ def _dedented(*parts: str) -> str:
 
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("closing", CLOSING)
-def test_a_process_that_ends_by_itself_leaves_nothing_and_says_nothing(end: str, closing: str) -> None:
+def test_a_process_that_ends_by_itself_leaves_nothing_and_prints_nothing(end: str, closing: str) -> None:
     last, status, said = ENDS[end]
     if closing == "with close" and "get" in last:
-        last = ""  # what it would wait on is closed
+        last = ""  # the queue that it would wait for is closed
     with Program(_dedented(CLOSING[closing], last)) as program:
         names = program.line().split()
         returned, _, err = program.result()
@@ -71,7 +71,7 @@ def test_a_process_that_ends_by_itself_leaves_nothing_and_says_nothing(end: str,
 
 
 @pytest.mark.parametrize("end", SUDDEN)
-def test_what_a_sudden_end_leaves_the_next_use_sweeps(end: str) -> None:
+def test_the_next_use_sweeps_what_a_sudden_end_leaves(end: str) -> None:
     last, status = SUDDEN[end]
     with Program(_dedented(last)) as program:
         names = program.line().split()
@@ -182,7 +182,7 @@ CHILDREN = """
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 @pytest.mark.parametrize("closes", [True, False], ids=["with close", "without close"])
 @pytest.mark.parametrize("joins", [True, False], ids=["joined", "not joined"])
-def test_children_of_each_kind_leave_nothing_and_say_nothing(
+def test_children_of_each_kind_leave_nothing_and_print_nothing(
     method: str, closes: bool, joins: bool, tmp_path: Path
 ) -> None:
     with Program(CHILDREN.format(method=method, closes=closes, joins=joins), folder=tmp_path) as program:

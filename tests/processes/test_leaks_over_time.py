@@ -1,4 +1,4 @@
-"""Thousands of lives and scores of mass murders: no file, no descriptor and no mapping stays."""
+"""Thousands of handles made and closed, scores of process groups killed: no file, descriptor or mapping remains."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ GROUP = """
 """
 
 
-def test_what_the_murder_of_whole_groups_leaves_the_next_use_sweeps() -> None:
+def test_the_next_use_sweeps_what_killed_process_groups_leave() -> None:
     left: list[str] = []
     with Program(GROUP) as program:
         for _ in range(50):
@@ -68,7 +68,7 @@ def test_what_the_murder_of_whole_groups_leaves_the_next_use_sweeps() -> None:
 
 
 def _await_nobody(names: list[str]) -> None:
-    """Only the first of a killed group has been waited for; when the others have ended, whoever lists sweeps."""
+    """Wait for the end of the whole killed group, of which only the first was reaped; `live` sweeps the segments."""
     await_that(lambda: not {info.name for info in segments.live()} & {*names}, "their end")
 
 
@@ -89,7 +89,7 @@ LIVES: dict[str, Callable[[], Any]] = {
 
 
 @pytest.mark.parametrize("what", LIVES)
-def test_ten_thousand_lives_leave_no_descriptor_no_mapping_and_no_file(what: str) -> None:
+def test_ten_thousand_structures_leave_no_descriptor_no_mapping_and_no_file(what: str) -> None:
     make = LIVES[what]
     make().close()
     before, names = _resources(), []
@@ -102,7 +102,7 @@ def test_ten_thousand_lives_leave_no_descriptor_no_mapping_and_no_file(what: str
     assert [name for name in names if path_of(name).exists()] == []
 
 
-def test_attaching_and_leaving_a_thousand_times_keeps_the_segment_and_nothing_else() -> None:
+def test_attaching_and_closing_a_thousand_times_leaves_only_the_segment() -> None:
     with sk.Queue(3) as queue:
         queue.put("item")
         before = _resources()
@@ -124,7 +124,7 @@ def test_a_queue_that_grew_gives_all_its_mappings_back() -> None:
 
 
 def test_forked_children_take_and_leave_seats_for_ever() -> None:
-    """More children, one after the other, than the segment has seats."""
+    """One after the other; there are more children than the segment has seats."""
     with sk.Counter(seats=3) as counter:
         for _ in range(100):
             pid = os.fork()

@@ -1,4 +1,4 @@
-"""Programs that do what a kit need not expect, and where and for whom they do it: nothing of it harms a segment."""
+"""Programs that do unusual things, in unusual places and for unusual users: nothing of it harms a segment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from processes.programs import LIMIT, run
 
 from sharedkit import segments
 
-root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two other users")
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change to two other users")
 
 
 # --- odd programs ---------------------------------------------------------------------------------------------
@@ -39,7 +39,7 @@ def test_a_message_to_a_closed_standard_error_does_not_go_into_a_segment(folder:
     """, SHAREDKIT_DIR=folder)  # fmt: skip
 
 
-def test_who_has_no_descriptor_left_still_learns_that_an_owner_died() -> None:
+def test_a_process_without_a_free_descriptor_learns_that_an_owner_died() -> None:
     assert run("""
         import os, resource, sharedkit as sk
         lock = sk.Lock()
@@ -86,7 +86,7 @@ def test_threads_go_on_while_another_closes_every_descriptor_again_and_again(fol
     """, SHAREDKIT_DIR=folder)  # fmt: skip
 
 
-def test_a_descriptor_on_its_way_that_the_program_closed_is_not_closed_again(folder: str) -> None:
+def test_a_descriptor_in_transit_that_the_program_closed_is_not_closed_again(folder: str) -> None:
     run("""
         import multiprocessing as mp, os, sharedkit as sk
         from sharedkit import segments
@@ -130,7 +130,7 @@ def test_a_process_that_could_not_be_started_keeps_no_segment(folder: str) -> No
     """, SHAREDKIT_DIR=folder)  # fmt: skip
 
 
-def test_programs_started_meanwhile_leave_no_segment(folder: str) -> None:
+def test_programs_started_by_another_thread_leave_no_segment(folder: str) -> None:
     run("""
         import subprocess, threading, sharedkit as sk
         def start():
@@ -163,7 +163,7 @@ def test_several_programs_that_unlink_one_name_leave_nothing(folder: str) -> Non
     """, SHAREDKIT_DIR=folder)  # fmt: skip
 
 
-def test_a_handle_that_goes_with_the_interpreter_is_not_heard(folder: str) -> None:
+def test_a_handle_that_goes_with_the_interpreter_prints_nothing(folder: str) -> None:
     run("""
         import os, sys, sharedkit as sk
         class Cycle:
@@ -179,7 +179,7 @@ def test_a_handle_that_goes_with_the_interpreter_is_not_heard(folder: str) -> No
             sys.exit()
     """, SHAREDKIT_DIR=folder)  # fmt: skip
     segments.sweep()
-    while os.listdir(folder):  # the child leaves a moment later
+    while os.listdir(folder):  # the child ends a moment later
         run("from sharedkit import segments; segments.sweep()", SHAREDKIT_DIR=folder)
 
 
@@ -223,7 +223,7 @@ def test_forks_go_on_while_much_memory_is_reserved_or_given_back(what: str, fold
     assert run(HOLD_UP.format(before=before, work=work), SHAREDKIT_DIR=folder) == "True"
 
 
-# --- where and for whom ---------------------------------------------------------------------------------------
+# --- unusual places and users ---------------------------------------------------------------------------------
 
 
 def test_a_relative_folder_keeps_its_meaning(folder: str) -> None:
@@ -286,13 +286,13 @@ def test_a_file_system_whose_mappings_keep_no_lock_is_refused() -> None:
         )  # fmt: skip
         if done.returncode == 77 or "unshare" in done.stderr:
             pytest.skip(f"no overlay can be mounted here: {done.stderr}")
-        # 95: no nameless files there (before Linux 6.1), or no lock
+        # 95: no O_TMPFILE there (before Linux 6.1), or no lock
         assert (done.returncode, done.stdout, done.stderr) == (0, "95 True\n", "")
         assert os.listdir(f"{top}/up") == []
 
 
 @root_only
-def test_who_changed_its_user_is_told_what_to_do(folder: str) -> None:
+def test_a_process_that_changed_its_user_is_told_what_to_do(folder: str) -> None:
     os.chmod(folder, 0o755)
     assert run("""
         import os, sharedkit as sk
@@ -332,7 +332,7 @@ def test_an_orphan_of_another_user_of_the_group_is_named_at_once(folder: str) ->
 
 
 @root_only
-def test_a_group_beyond_the_256th_is_one_of_ours(folder: str) -> None:
+def test_a_group_beyond_the_256th_is_trusted(folder: str) -> None:
     os.chmod(folder, 0o1777)
     assert run("""
         import os, sharedkit as sk
@@ -342,7 +342,7 @@ def test_a_group_beyond_the_256th_is_one_of_ours(folder: str) -> None:
     """, SHAREDKIT_DIR=folder) == "True"  # fmt: skip
 
 
-def test_unlink_leaves_alone_what_has_taken_the_name_meanwhile(folder: str) -> None:
+def test_unlink_leaves_alone_a_file_that_took_the_name_meanwhile(folder: str) -> None:
     run("""
         import os, sharedkit as sk
         counter, path = sk.Counter(name="it"), os.environ["SHAREDKIT_DIR"] + "/sk_it"
@@ -354,7 +354,7 @@ def test_unlink_leaves_alone_what_has_taken_the_name_meanwhile(folder: str) -> N
     """, SHAREDKIT_DIR=folder)  # fmt: skip
 
 
-def test_unlink_works_though_somebody_has_the_hidden_name(folder: str) -> None:
+def test_unlink_works_although_another_file_has_the_hidden_name(folder: str) -> None:
     run("""
         import os, sharedkit as sk
         counter, folder = sk.Counter(name="it", persist=True), os.environ["SHAREDKIT_DIR"]

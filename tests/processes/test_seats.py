@@ -1,4 +1,4 @@
-"""Who is alive, whose file it is, and what stays: daemons, forks that nobody sees, strangers, folders, limits."""
+"""Which processes live, whose files are trusted, what remains: daemons, unseen forks, other users, folders, limits."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from processes.programs import LIMIT, Program, path_of, run
 from sharedkit import errors, segments, shm
 from sharedkit._core import segment as core
 
-root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two other users")
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change to two other users")
 
 
-# --- who is alive --------------------------------------------------------------------------------------
+# --- which processes are alive -------------------------------------------------------------------------
 
 HOLDER = """
     import ctypes, os, sys, sharedkit as sk
@@ -31,7 +31,7 @@ FORKS = "child = ctypes.CDLL(None).fork()\n    if child == 0: os.close(1); os.re
 
 
 @pytest.mark.parametrize("kind", [shm.Lock, shm.RLock, shm.BoundedSemaphore])
-def test_who_closes_all_its_descriptors_keeps_what_it_holds_until_it_dies(kind: type) -> None:
+def test_a_process_that_closes_all_its_descriptors_keeps_its_locks_until_it_dies(kind: type) -> None:
     with closing(kind()) as thing, Program(HOLDER.format(what=CLOSES), thing.name) as holder:
         assert holder.line() == "holding"
         assert not thing.acquire(timeout=0.2)
@@ -44,7 +44,7 @@ def test_who_closes_all_its_descriptors_keeps_what_it_holds_until_it_dies(kind: 
 @pytest.mark.filterwarnings("ignore::sharedkit.OwnerDiedWarning")
 @pytest.mark.parametrize("what", [CLOSES, FORKS], ids=["closed", "forked"])
 @pytest.mark.parametrize("kind", [shm.Lock, shm.RLock, shm.BoundedSemaphore])
-def test_what_a_dead_one_held_goes_to_the_next_though_a_child_that_nobody_saw_lives(kind: type, what: str) -> None:
+def test_the_lock_of_a_dead_process_goes_to_the_next_although_its_unseen_child_lives(kind: type, what: str) -> None:
     with closing(kind()) as thing, Program(HOLDER.format(what=what), thing.name) as holder:
         assert holder.line() == "holding"
         os.kill(holder.pid, 9)  # the child of the fork lives on
@@ -52,7 +52,7 @@ def test_what_a_dead_one_held_goes_to_the_next_though_a_child_that_nobody_saw_li
         thing.release()
 
 
-def test_a_child_that_nobody_saw_has_a_seat_of_its_own() -> None:
+def test_the_child_of_an_unseen_fork_has_a_seat_of_its_own() -> None:
     assert run("""
         import ctypes, os, sharedkit as sk
         lock = sk.Lock()
@@ -65,7 +65,7 @@ def test_a_child_that_nobody_saw_has_a_seat_of_its_own() -> None:
     """) == "True True"  # fmt: skip
 
 
-def test_forked_children_that_use_nothing_take_no_seat_and_one_that_found_none_tries_again() -> None:
+def test_a_forked_child_takes_a_seat_only_when_it_uses_something_and_retries_if_none_was_free() -> None:
     run("""
         import os, sharedkit as sk
         queue = sk.Queue(seats=2)
@@ -111,7 +111,7 @@ def test_forked_children_that_use_nothing_take_no_seat_and_one_that_found_none_t
     """)
 
 
-def test_a_child_without_a_descriptor_is_told_so_and_not_of_seats() -> None:
+def test_a_child_without_a_free_descriptor_gets_that_error_and_not_one_about_seats() -> None:
     assert run("""
         import os, resource, sharedkit as sk
         queue = sk.Queue()
@@ -161,7 +161,7 @@ USES = {
 
 @pytest.mark.parametrize("after", USES)
 @pytest.mark.parametrize("how", ENDS)
-def test_what_an_end_without_a_kill_leaves_goes_at_the_next_use_of_any_program(
+def test_the_next_use_by_any_program_removes_what_an_exec_or_exit_leaves(
     how: str, after: str, folder: str
 ) -> None:
     run("import sharedkit as sk; sk.Counter(name='other', persist=True)", SHAREDKIT_DIR=folder)
@@ -169,7 +169,7 @@ def test_what_an_end_without_a_kill_leaves_goes_at_the_next_use_of_any_program(
         f"import os, sharedkit as sk; q = sk.Queue(name='ended'); q.put(1); r, w = os.pipe()\n{ENDS[how]}",
         SHAREDKIT_DIR=folder,
     )
-    while "sk_ended" in os.listdir(folder):  # the child may still be about
+    while "sk_ended" in os.listdir(folder):  # the child may still be running
         run(f"import sharedkit as sk; {USES[after]}", SHAREDKIT_DIR=folder)
     run("import sharedkit as sk; sk.attach('other').unlink()", SHAREDKIT_DIR=folder)
 
@@ -190,8 +190,8 @@ def test_a_program_removes_an_orphan_with_a_creation_a_second_later() -> None:
     """)
 
 
-def test_an_orphan_that_another_process_is_just_sweeping_has_no_claim_on_its_name(folder: str) -> None:
-    """The other one is an open file here: it has locked the presence (decisions/0014), and removes the name later."""
+def test_an_orphan_that_another_process_is_sweeping_does_not_block_its_name(folder: str) -> None:
+    """An open file here plays the other process: it locks the presence (decisions/0014), and removes the name later."""
     run("""
         import fcntl, os, struct, threading, time, sharedkit as sk
         if os.fork() == 0:
@@ -246,7 +246,7 @@ def test_a_program_that_ends_without_a_free_descriptor_leaves_nothing(folder: st
     """, SHAREDKIT_DIR=folder)  # fmt: skip
 
 
-def test_an_unlinked_segment_in_use_is_handed_over_from_the_dead_and_goes_with_the_last(folder: str) -> None:
+def test_the_lock_of_a_dead_process_is_handed_over_in_an_unlinked_segment_too(folder: str) -> None:
     run("""
         import os, sharedkit as sk
         lock = sk.Lock(persist=True)
@@ -262,11 +262,11 @@ def test_an_unlinked_segment_in_use_is_handed_over_from_the_dead_and_goes_with_t
     """, SHAREDKIT_DIR=folder)  # fmt: skip
 
 
-# --- whose file it is ------------------------------------------------------------------------------------
+# --- whose files are trusted -------------------------------------------------------------------------------
 
 
 @root_only
-def test_a_segment_of_another_user_is_neither_attached_nor_swept_nor_believed() -> None:
+def test_a_segment_of_another_user_is_neither_attached_nor_swept() -> None:
     name = f"strange-{os.getpid()}"
     try:
         run(f"""
@@ -292,7 +292,7 @@ def test_a_segment_of_another_user_is_neither_attached_nor_swept_nor_believed() 
 
 
 @root_only
-def test_a_stranger_s_file_is_not_opened_by_a_sweep() -> None:
+def test_a_sweep_does_not_open_a_file_of_another_user() -> None:
     path = path_of(f"lease-{os.getpid()}")
     path.write_bytes(b"SHREDKT2" + bytes(1 << 16))
     os.chown(path, 65534, 65534)
@@ -308,10 +308,10 @@ def test_a_stranger_s_file_is_not_opened_by_a_sweep() -> None:
         path.unlink()
 
 
-# --- where people run it ------------------------------------------------------------------------------------
+# --- folders and limits -------------------------------------------------------------------------------------
 
 
-def test_another_folder_holds_segments_and_handles_carry_theirs(folder: str) -> None:
+def test_segments_may_be_in_another_folder_and_handles_remember_theirs(folder: str) -> None:
     assert run("""
         import os, pickle, subprocess, sys, sharedkit as sk
         queue = sk.Queue(name="here", persist=True)
@@ -327,7 +327,7 @@ def test_another_folder_holds_segments_and_handles_carry_theirs(folder: str) -> 
 
 
 @pytest.mark.parametrize("where", ["/nowhere/at/all", "/proc"])
-def test_a_folder_that_cannot_hold_segments_is_named_with_the_way_out(where: str) -> None:
+def test_the_error_about_a_folder_that_cannot_hold_segments_says_what_to_do(where: str) -> None:
     said = run(
         """
         import sharedkit as sk
@@ -371,7 +371,7 @@ def test_a_limit_of_memory_is_named() -> None:
     """) == "True"  # fmt: skip
 
 
-def test_two_layouts_on_one_name_refuse_each_other_with_both_numbers() -> None:
+def test_a_segment_of_another_layout_is_refused_with_both_numbers() -> None:
     name = f"layout-{os.getpid()}"
     with shm.Counter(name=name, persist=True):
         raw = bytearray(path_of(name).read_bytes())

@@ -1,4 +1,4 @@
-"""Signals and forks that meet a wait: the wait can be left, handlers run, and the queue is fine afterwards."""
+"""Signals and forks during a wait: the wait can be left, handlers run, and the queue is fine afterwards."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_ctrl_c_ends_a_wait_and_the_queue_is_fine_afterwards(wait: str) -> None:
         assert program.result() == (0, "fine\n", "")
 
 
-def test_ctrl_c_comes_through_although_another_thread_waits_too() -> None:
+def test_ctrl_c_ends_a_wait_although_another_thread_waits_too() -> None:
     source = """
         import faulthandler, threading
         from sharedkit import shm as sk
@@ -75,7 +75,7 @@ def test_ctrl_c_comes_through_although_another_thread_waits_too() -> None:
 
 @pytest.mark.parametrize("call", ["q.get()", "q.get(timeout=3600)", "q.get_many()"])
 def test_an_item_that_comes_together_with_a_signal_stays_in_the_queue(call: str) -> None:
-    """The signal falls to another thread, so it does not wake the one that waits; the item does."""
+    """Another thread receives the signal, so the signal does not wake the waiting thread; the item does."""
     source = f"""
         import faulthandler, os, signal, threading
         from sharedkit import shm as sk
@@ -104,8 +104,8 @@ def test_an_item_that_comes_together_with_a_signal_stays_in_the_queue(call: str)
 
 
 @pytest.mark.parametrize("wait", ["get", "get_many", "put", "join"])
-def test_a_handler_runs_while_the_wait_goes_on_and_may_end_it(wait: str) -> None:
-    """The handler is called for the first signal and returns; for the second it does what the wait is for."""
+def test_a_handler_runs_during_the_wait_and_may_end_it(wait: str) -> None:
+    """For the first signal the handler returns; for the second it does what the wait is for."""
     make, call = WAITS[wait]
     cure = {"get": "q.put(7)", "get_many": "q.put(7)", "put": "q.get()", "join": "q.task_done()"}[wait]
     source = f"""
@@ -160,7 +160,7 @@ def test_a_fork_while_another_thread_waits_leaves_both_processes_fine() -> None:
 
 
 def test_a_fork_while_other_threads_are_inside_put_and_get_leaves_both_processes_fine() -> None:
-    """The child's copy of those threads is gone; the locks they held are the parent's, which goes on."""
+    """In the child those threads do not exist; the locks that they held belong to the parent, which goes on."""
     source = """
         import faulthandler, os, threading, warnings
         from sharedkit import shm as sk

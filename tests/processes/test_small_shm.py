@@ -1,4 +1,4 @@
-"""A /dev/shm of 16 MiB, in a mount namespace of its own: full is an exception that says so, never a bus error."""
+"""A /dev/shm of 16 MiB in a private mount namespace: when it is full, calls raise and say so; never a bus error."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ MIB = 1 << 20
 
 
 def may_unshare() -> str | None:
-    """Why there can be no private mount namespace here, or None."""
+    """The reason why no private mount namespace can be made here, or None."""
     if shutil.which("unshare") is None:
         return "no unshare command"
     tried = subprocess.run([*namespace(), "true"], capture_output=True, text=True, timeout=WATCHDOG)
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=f"private mount name
 
 
 def in_small_shm(program: str, size: int = 16 * MIB) -> str:
-    """What the program prints. It must end by itself, cleanly and in silence."""
+    """Return what the program prints. It must end by itself with status 0 and print nothing on stderr."""
     head = """
         import os, re
         from pathlib import Path
@@ -101,7 +101,7 @@ def test_an_item_larger_than_shared_memory_is_refused_and_the_queue_goes_on() ->
 
 
 def test_ten_frames_of_full_hd_fit_the_64_mib_of_a_container() -> None:
-    """Doubling does not fit: the ring takes what is free."""
+    """Doubling the ring does not fit, so it takes what is free."""
     in_small_shm(
         """
         import numpy as np
@@ -120,7 +120,7 @@ def test_ten_frames_of_full_hd_fit_the_64_mib_of_a_container() -> None:
     )
 
 
-def test_the_refusal_says_what_the_ring_holds_and_by_how_much_it_would_have_to_grow() -> None:
+def test_the_error_says_what_the_ring_holds_and_by_how_much_it_would_have_to_grow() -> None:
     in_small_shm("""
         queue = shm.Queue()
         item = bytes(1 << 20)
@@ -141,8 +141,8 @@ def test_the_refusal_says_what_the_ring_holds_and_by_how_much_it_would_have_to_g
     """)
 
 
-def test_a_ring_in_use_around_its_end_grows_by_little_and_keeps_all() -> None:
-    """Wherever the items lie in the ring and however little is free: all of them come out, in order."""
+def test_a_ring_with_items_around_its_end_grows_by_little_and_keeps_all_items() -> None:
+    """Wherever the items lie in the ring and however little memory is free, all of them come out in order."""
     in_small_shm("""
         from collections import deque
         ballast = Path("/dev/shm/ballast")
@@ -175,8 +175,8 @@ def test_a_ring_in_use_around_its_end_grows_by_little_and_keeps_all() -> None:
     """)
 
 
-def test_a_ring_that_grows_page_by_page_a_hundred_times_is_reached_by_all() -> None:
-    """No number of growths uses up what a process can map."""
+def test_all_processes_can_use_a_ring_that_grew_a_hundred_times_page_by_page() -> None:
+    """However often it grows, a process does not run out of mappings."""
     in_small_shm("""
         import multiprocessing
 
@@ -214,7 +214,7 @@ def test_a_ring_that_grows_page_by_page_a_hundred_times_is_reached_by_all() -> N
     """)
 
 
-def test_batches_at_the_edge_say_how_many_went_in() -> None:
+def test_batches_that_fill_the_memory_say_how_many_items_went_in() -> None:
     in_small_shm("""
         queue = shm.Queue()
         items = [i.to_bytes(4, "little") * 5000 for i in range(2000)]   # 40 MB
@@ -279,7 +279,7 @@ def test_no_structure_is_made_in_a_full_shared_memory_and_nothing_is_left() -> N
     """)
 
 
-def test_many_queues_share_what_there_is_without_harm() -> None:
+def test_many_queues_share_the_memory_without_harm() -> None:
     in_small_shm("""
         queues = [shm.Queue() for _ in range(8)]
         kept = [[] for _ in queues]

@@ -1,4 +1,4 @@
-"""A handle goes anywhere: every start method, every channel, by name, raw forks; and ends with its last user."""
+"""Handles go anywhere: by each start method and channel, by name, by raw forks; segments end with their last user."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ ALONE = [
 ]  # fmt: skip
 
 
-# Where it is permitted each program has a /dev/shm of its own, so that what it leaves is seen whoever else is at work.
+# If permitted, each program has a /dev/shm of its own, so that what it leaves is seen whatever other programs do.
 ALONE_IN_SHM = [
     "unshare", "--mount", "sh", "-c",
     'mount -t tmpfs none /dev/shm && "$@"; status=$?; test -z "$(ls -A /dev/shm)" || { ls /dev/shm >&2; exit 99; };'
@@ -45,7 +45,7 @@ def place() -> list[str]:
 
 
 def run(place: list[str], arguments: list[str]) -> str:
-    """Run a program: it must end by itself and well, in silence, and leave nothing in shared memory."""
+    """Run a program: it must end by itself with status 0, print nothing, and leave nothing in shared memory."""
     started = subprocess.Popen(
         [*place, sys.executable, *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
@@ -69,7 +69,7 @@ def program(place: list[str]) -> Program:
     return program
 
 
-# A spawned child starts an interpreter: what forkserver shares with spawn is tried with it in the long run only.
+# A spawned child starts an interpreter. What "forkserver" shares with "spawn" is tested only by `make stress`.
 SLOW = {
     "race_to_create",
     "by_initializer",
@@ -97,7 +97,7 @@ def test_handles_in_flight_and_in_forks(place: list[str], scenario: str) -> None
 # --- by name, from an unrelated program ----------------------------------------------------------------
 
 
-def test_an_unrelated_program_attaches_by_name_and_harms_nobody_by_leaving(program: Program) -> None:
+def test_an_unrelated_program_attaches_by_name_and_may_close_without_harm(program: Program) -> None:
     program("""
         import os, subprocess, sys
         from sharedkit import segments, shm
@@ -120,7 +120,7 @@ def test_an_unrelated_program_attaches_by_name_and_harms_nobody_by_leaving(progr
     """)
 
 
-def test_the_last_one_out_ends_it_in_whatever_order_they_leave(program: Program) -> None:
+def test_the_last_process_to_leave_removes_the_segment_whatever_the_order(program: Program) -> None:
     program("""
         import os, subprocess, sys
         name = f"order-{os.getpid()}"
@@ -164,7 +164,7 @@ def test_shared_memory_of_the_standard_library_opens_our_segments(program: Progr
     """)
 
 
-def test_the_resource_tracker_is_never_started_by_us(program: Program) -> None:
+def test_sharedkit_never_starts_the_resource_tracker(program: Program) -> None:
     program("""
         import os, pickle, sys, threading
         from sharedkit import segments, shm
@@ -249,7 +249,7 @@ def test_after_a_raw_fork_each_side_has_a_seat_of_its_own(program: Program) -> N
 
 
 def test_a_killed_parent_s_lock_is_handed_over_to_the_child_that_it_forked(program: Program) -> None:
-    """The child inherited the parent's mappings; they must not keep the parent's seat alive."""
+    """The child inherited the parent's mappings, which must not keep the parent's seat alive."""
     program(textwrap.dedent(HOLD) + textwrap.dedent("""
         r, w = os.pipe()
         middle = os.fork()
@@ -294,7 +294,7 @@ def test_a_killed_child_s_lock_is_handed_over_to_its_parent(program: Program) ->
     """))  # fmt: skip
 
 
-def test_a_parent_that_leaves_right_after_the_fork_takes_nothing_from_its_child(program: Program) -> None:
+def test_a_parent_that_ends_right_after_the_fork_takes_nothing_from_its_child(program: Program) -> None:
     program("""
         import os
         from sharedkit import shm
@@ -326,7 +326,7 @@ def test_a_parent_that_leaves_right_after_the_fork_takes_nothing_from_its_child(
 # --- endings -----------------------------------------------------------------------------------------------
 
 
-def test_a_daemon_thread_that_waits_at_the_end_leaves_nothing_and_says_nothing(program: Program) -> None:
+def test_a_daemon_thread_that_waits_at_the_end_leaves_nothing_and_prints_nothing(program: Program) -> None:
     program("""
         import threading, time
         from sharedkit import shm
@@ -343,7 +343,7 @@ def test_a_daemon_thread_that_waits_at_the_end_leaves_nothing_and_says_nothing(p
     """)
 
 
-def test_handles_may_be_used_to_the_very_end(program: Program) -> None:
+def test_handles_may_be_used_until_the_interpreter_has_ended(program: Program) -> None:
     program("""
         import atexit
         def last():
@@ -359,7 +359,7 @@ def test_handles_may_be_used_to_the_very_end(program: Program) -> None:
 
 
 def test_a_program_that_closed_all_its_descriptors_harms_no_other_file(program: Program, tmp_path: Path) -> None:
-    """As daemons do. The numbers of our descriptors are other files' then."""
+    """Daemons do that. Afterwards the numbers of sharedkit's descriptors belong to other files."""
     precious = tmp_path / "precious"
     precious.write_bytes(b"precious" * 100_000)
     program(

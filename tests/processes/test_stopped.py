@@ -1,8 +1,8 @@
-"""A process that is stopped in the midst of an operation: whoever does not block is not kept, timeouts hold, and it is
-said who stands there; a process that runs, however long its copy takes, makes nobody's call fail.
+"""A process is stopped in the middle of an operation. Calls that do not block return, calls with a timeout end in time,
+and the error names the stopped process. A process that runs, however long it copies, makes no call fail.
 
-The victims spend nearly all of their time inside; each is stopped until `statistics()`, or what cannot be done, says
-that it stands where it should.
+The victims spend nearly all of their time inside the operation. Each is stopped again until `statistics()`, or a call
+that cannot succeed, shows that it was stopped there.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def victim(name: str, body: str) -> Iterator[Program]:
 
 @contextmanager
 def stopped(program: Program, where: Callable[[], bool]) -> Iterator[int]:
-    """The program stands still where it should; it goes on afterwards."""
+    """Stop the program where `where` holds; let it continue at the end of the block."""
     pid = program.pid
     for _ in range(TRIES):
         os.kill(pid, signal.SIGSTOP)
@@ -54,7 +54,7 @@ def stopped(program: Program, where: Callable[[], bool]) -> Iterator[int]:
         if where():
             break
         os.kill(pid, signal.SIGCONT)
-        time.sleep(random.random() / 50)  # it has to get somewhere else before it is stopped again
+        time.sleep(random.random() / 50)  # let it reach another place before it is stopped again
     else:
         raise AssertionError(f"not where it should be in {TRIES} tries")
     try:
@@ -66,12 +66,12 @@ def stopped(program: Program, where: Callable[[], bool]) -> Iterator[int]:
 @pytest.fixture
 def large_queue() -> Iterator[sk.Queue[object]]:
     with sk.Queue[object]() as q:
-        q.put(bytes(LARGE))  # the ring is large enough from now on
+        q.put(bytes(LARGE))  # from now on the ring is large enough
         q.get()
         yield q
 
 
-def test_who_does_not_block_is_told_who_is_stopped_inside_put(large_queue: sk.Queue[object]) -> None:
+def test_a_call_that_does_not_block_names_the_process_that_is_stopped_inside_put(large_queue: sk.Queue[object]) -> None:
     q = large_queue
     with victim(q.name, COPIES) as program, stopped(program, lambda: q.statistics().put_owner == program.pid) as pid:
         puts: list[Callable[[], object]] = [
@@ -88,10 +88,10 @@ def test_who_does_not_block_is_told_who_is_stopped_inside_put(large_queue: sk.Qu
             with pytest.raises(queue.Full, match=rf"pid {pid} is stopped inside put\(\)"):
                 Task(put).result()
         assert q.qsize() <= 1 and not q.full() and q.statistics().put_owner == pid
-    q.put(1, timeout=60)  # it goes on, and so does everybody
+    q.put(1, timeout=60)  # the stopped process continues, and so do all others
 
 
-def test_who_does_not_block_is_told_who_is_stopped_inside_get(large_queue: sk.Queue[object]) -> None:
+def test_a_call_that_does_not_block_names_the_process_that_is_stopped_inside_get(large_queue: sk.Queue[object]) -> None:
     q = large_queue
     with victim(q.name, COPIES) as program, stopped(program, lambda: q.statistics().get_owner == program.pid) as pid:
         gets: list[Callable[[], object]] = [
@@ -108,13 +108,13 @@ def test_who_does_not_block_is_told_who_is_stopped_inside_get(large_queue: sk.Qu
             with pytest.raises(queue.Empty, match=rf"pid {pid} is stopped inside get\(\)"):
                 Task(get).result()
         assert q.qsize() == 1 and q.unfinished_tasks > 0
-        q.put_nowait(1)  # the other side is free
+        q.put_nowait(1)  # the put side is free
         q.task_done()
         with pytest.raises(queue.Full, match=rf"pid {pid} is stopped inside get\(\)"):
-            Task(q.put_nowait, bytes(2 * LARGE)).result()  # the ring would have to grow, which wants both
+            Task(q.put_nowait, bytes(2 * LARGE)).result()  # the ring would have to grow, which needs both locks
         waits = Task(q.get)
         assert not waits.done
-    waits.result()  # who blocks waits until it goes on
+    waits.result()  # a call that blocks waits until the stopped process continues
 
 
 def test_a_holder_that_runs_makes_no_call_fail(large_queue: sk.Queue[object]) -> None:
@@ -144,11 +144,11 @@ def test_mere_contention_makes_no_call_fail() -> None:
         assert sum(taken or 0 for taken in in_threads([put, put, get, get])) == 6000
 
 
-def test_a_bounded_semaphore_answers_and_keeps_its_time() -> None:
+def test_a_bounded_semaphore_returns_in_time_although_a_process_is_stopped_inside() -> None:
     permits = sk.BoundedSemaphore(9)
 
     def is_inside() -> bool:
-        """There are permits, and yet none is to be had: it stands there with the lock."""
+        """There are permits, but none can be taken: so the victim was stopped with the lock."""
         if not permits.acquire(False):
             return True
         permits.release()
@@ -174,7 +174,7 @@ def test_a_dict_is_read_while_a_writer_is_stopped_and_writes_wait_for_it() -> No
 
         def is_inside() -> bool:
             pending.append(Task(d.__setitem__, "small", len(pending)))
-            threading.Event().wait(0.05)  # a write takes microseconds; one that is only late is tried again
+            threading.Event().wait(0.05)  # a write takes microseconds; if it is only late, it is tried again
             return not pending[-1].done
 
         with victim(d.name, "large = bytes(64 << 20)\n    while True: there['large'] = large") as program:
@@ -186,7 +186,7 @@ def test_a_dict_is_read_while_a_writer_is_stopped_and_writes_wait_for_it() -> No
             assert d["small"] == len(pending) - 1
 
 
-def test_a_process_that_is_stopped_while_it_wants_to_write_keeps_no_reader_out() -> None:
+def test_a_writer_that_is_stopped_while_it_waits_keeps_no_reader_out() -> None:
     with sk.RWLock() as lock:
         lock.acquire_write()
         with victim(lock.name, "there.acquire_write()") as program:
@@ -203,7 +203,7 @@ def test_a_process_that_is_stopped_while_it_wants_to_write_keeps_no_reader_out()
                 lock.release_write()
 
 
-def test_a_party_that_is_stopped_on_its_way_out_keeps_the_time_of_the_next_round() -> None:
+def test_the_next_round_of_a_barrier_times_out_although_a_party_is_stopped_in_the_last_one() -> None:
     with sk.Barrier(2) as barrier, victim(barrier.name, "there.wait(); there.wait()") as program:
         until(lambda: barrier.n_waiting == 1)
         with stopped(program, lambda: True):
@@ -213,7 +213,7 @@ def test_a_party_that_is_stopped_on_its_way_out_keeps_the_time_of_the_next_round
             assert barrier.broken
 
 
-def test_a_waiter_that_is_stopped_holds_no_notifier_up() -> None:
+def test_a_stopped_waiter_delays_no_notifier() -> None:
     condition = sk.Condition()
     with victim(condition.name, "there.acquire(); there.wait()") as program:
         until(lambda: condition.statistics().waiting == 1)
@@ -231,7 +231,7 @@ def test_a_semaphore_and_an_event_have_no_inner_lock() -> None:
             with stopped(program, lambda: True):
                 held = semaphore.get_value() == 0
                 assert Task(semaphore.acquire, False).result() is not held
-                Task(semaphore.release).result()  # a permit more where it held one; it is no bounded one
+                Task(semaphore.release).result()  # one permit more if the victim held one: it is not bounded
     with victim(event.name, "while True: there.set(); there.clear()") as program:
         for _ in range(20):
             with stopped(program, lambda: True):

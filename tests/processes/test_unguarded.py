@@ -1,4 +1,4 @@
-"""A main program without `if __name__ == "__main__":` whose workers import it: one error, and no second start."""
+"""A main program without `if __name__ == "__main__":` that its workers import: one error, and no second start."""
 
 import subprocess
 import sys
@@ -28,7 +28,7 @@ def double(x):
 
 
 def run(folder: Path, guard: str, method: str, placement: str = "shm") -> tuple[subprocess.CompletedProcess[str], int]:
-    """What came of it, and how often the program was run or imported."""
+    """The finished process, and how often the program was run or imported."""
     script, log = folder / "program.py", folder / "log"
     script.write_text(PROGRAM.format(guard=guard))
     done = subprocess.run(
@@ -52,7 +52,7 @@ def test_an_unguarded_program_ends_at_once_with_a_sentence_that_names_the_guard(
     assert 'under `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
     assert "ExecutorBroken" in done.stderr.splitlines()[-1]
     assert done.stderr.count("Traceback") == 1, done.stderr
-    assert 2 <= runs <= 1 + WORKERS + 1  # itself, its workers, and a fork server that imports it for all
+    assert 2 <= runs <= 1 + WORKERS + 1  # the program itself, its workers, and a fork server, which imports it for all
 
 
 SERVED_FIRST = """
@@ -68,7 +68,7 @@ print(context.Executor({workers}).submit(double, 1).result())
 
 
 @pytest.mark.parametrize("before", ["queue = context.Queue()", "sk.Executor(1).submit(double, 1)"])
-def test_so_does_one_that_makes_something_else_before_its_served_executor(tmp_path: Path, before: str) -> None:
+def test_an_unguarded_program_that_makes_something_else_first_ends_so_too(tmp_path: Path, before: str) -> None:
     script = tmp_path / "program.py"
     script.write_text(SERVED_FIRST.format(before=before, workers=WORKERS))
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=WATCHDOG)
@@ -77,7 +77,7 @@ def test_so_does_one_that_makes_something_else_before_its_served_executor(tmp_pa
     assert "ExecutorBroken" in done.stderr.splitlines()[-1]
 
 
-def test_an_exit_of_an_initializer_is_none_of_an_unguarded_program(tmp_path: Path) -> None:
+def test_an_exit_in_an_initializer_is_not_taken_for_a_missing_guard(tmp_path: Path) -> None:
     script = tmp_path / "program.py"
     script.write_text("""
 import sharedkit as sk
@@ -94,12 +94,12 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize("placement", ["shm", "manager"])
 @pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
-def test_a_guarded_one_works(tmp_path: Path, method: str, placement: str) -> None:
+def test_a_guarded_program_works(tmp_path: Path, method: str, placement: str) -> None:
     done, _ = run(tmp_path, 'if __name__ == "__main__":', method, placement)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"{[2 * i for i in range(20)]}\n"
 
 
-def test_by_fork_no_guard_is_needed(tmp_path: Path) -> None:
+def test_with_fork_no_guard_is_needed(tmp_path: Path) -> None:
     done, runs = run(tmp_path, "if True:", "fork")
     assert (done.returncode, done.stderr, runs) == (0, "", 1)

@@ -1,6 +1,6 @@
-"""Programs in which handles travel; run by test_start_methods.py as  travel.py SCENARIO METHOD.
+"""Programs that pass handles to other processes; run by test_start_methods.py as  travel.py SCENARIO METHOD.
 
-Each must end by itself, in silence, and leave nothing in shared memory.
+Each must end by itself, print nothing, and leave nothing in shared memory.
 """
 
 import gc
@@ -133,7 +133,7 @@ def by_initializer(ctx: BaseContext) -> None:
 
 def use_and_tell(counter: Any, queue: Any, told: Connection) -> None:
     use(counter, queue)
-    told.recv()  # the parent has let go by now
+    told.recv()  # by now the parent has closed its handles
     told.send((counter.value, queue.qsize(), counter.name, counter.statistics().attached))
     told.recv()
 
@@ -182,7 +182,7 @@ def race(name: str, exist_ok: bool, barrier: Any, told: Any, held: Any) -> None:
     else:
         counter.add(1)
         told.put("in")
-    held.wait(PATIENCE)  # nobody leaves before all have come
+    held.wait(PATIENCE)  # keep the handle until all have tried
 
 
 def race_to_create(ctx: BaseContext) -> None:
@@ -214,7 +214,7 @@ def nothing_keeps_a_plain_pickle_alive(ctx: BaseContext) -> None:
     twin.put(1)
     assert queue.get(timeout=PATIENCE) == 1
     queue.close()
-    assert is_there(name)  # the twin has it
+    assert is_there(name)  # the twin keeps it alive
     twin.close()
     assert not is_there(name)
     try:
@@ -309,7 +309,7 @@ def threads_work_while_their_process_forks(ctx: BaseContext) -> None:
 
 
 def what_a_thread_alone_holds_survives_the_fork(ctx: BaseContext) -> None:
-    """The child's interpreter drops what other threads held before it runs any hook: that must not free our seat."""
+    """The child's interpreter drops what other threads held before it runs hooks; that must not free our seat."""
     local, ready, go = threading.local(), threading.Event(), threading.Event()
     name, found = f"local-{os.getpid()}", []
 
@@ -337,11 +337,11 @@ def what_a_thread_alone_holds_survives_the_fork(ctx: BaseContext) -> None:
 SCENARIOS = {name: each for name, each in list(globals().items()) if callable(each) and not name.startswith("_")}
 
 if __name__ == "__main__":
-    # That a process with threads forks is just what is tried here.
+    # a fork of a process with threads is what these scenarios test
     warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
     try:
         SCENARIOS[sys.argv[1]](multiprocessing.get_context(sys.argv[2]))
     except BaseException:
         for left in multiprocessing.active_children():
-            left.kill()  # else they would be waited for
+            left.kill()  # otherwise multiprocessing would wait for them
         raise

@@ -1,7 +1,7 @@
-"""Run the deaths of one operation: `python arena.py OPERATION [--every N] [--start K]`.
+"""Kill the victims of one operation: `python arena.py OPERATION [--every N] [--start K]`.
 
-Writes a JSON line for the trace, then one for each death; sweep.py reads them and has the watchdog. The arena is the
-victim's parent, its tracer and the survivor in one, and keeps to one core: there stepping is quickest.
+Prints a JSON line for the trace, then one for each death; sweep.py reads them and has the watchdog. The arena is the
+victim's parent, its tracer and the survivor in one process, and stays on one core, where stepping is fastest.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from stress.operations import Operation, Stuck, path_of
 from stress.operations_queue import AfterDeath, changes
 from stress.stepper import CHANGED, IN_OWN, Route, Stepper
 
-TRIES = 5  # of one death, when the victim's way was another than the trace's
+TRIES = 5  # tries of one death, if the victim takes another way than the traced one
 CONTROL = 8192  # bytes of a segment that hold its control words
 
 PLAIN: dict[str, type[Operation]] = {
@@ -85,8 +85,8 @@ PLAIN: dict[str, type[Operation]] = {
     **operations_rwlock.READ_WRITE,
 }
 
-# Taking over from a dead one: who died, after which change of the control words (from 0, or from the end), had it
-# committed; who next.
+# Deaths after a death: the first victim's operation; after which change of the control words it dies (from the end if
+# negative); whether it has committed then; and the operation of the second victim.
 AFTER: dict[str, tuple[str, int, bool, str]] = {
     "put after a death in put": ("put", 0, False, "put"),
     "put after a death growing": ("put, growing", 2, False, "put, growing"),
@@ -103,13 +103,13 @@ NAMES = [*PLAIN, *AFTER]
 
 
 def commits_once(name: str) -> bool:
-    """Whether the operation has one instruction that does it, and is traced without waiting."""
+    """Whether the operation takes effect in one instruction, and its traced run does not wait."""
     return name in PLAIN and PLAIN[name].commits_once
 
 
 @contextlib.contextmanager
 def _watch(operation: Operation) -> Iterator[tuple[int, int]]:
-    """Address and length of the control words of the segment that the operation is about."""
+    """Address and length of the control words of the segment that the operation works on."""
     if operation.watched is None:
         yield 0, 0
         return
@@ -120,7 +120,7 @@ def _watch(operation: Operation) -> Iterator[tuple[int, int]]:
 
 
 def trace(stepper: Stepper, make: Callable[[], Operation]) -> Route:
-    """The instructions of one operation, done to its end."""
+    """The instructions of one complete operation."""
     operation = make()
     operation.prepare()
     with _watch(operation) as watch:
@@ -143,7 +143,7 @@ class Arena:
         self.route = trace(self.stepper, self._make)
 
     def _warm_up(self, name: str) -> None:
-        """Do everything once, so that caches are filled before the first fork."""
+        """Do everything once before the first fork, so that caches are filled."""
         involved = [name] if name in PLAIN else [AFTER[name][0], AFTER[name][3]]
         for each in involved:
             for k in range(3):
@@ -157,7 +157,7 @@ class Arena:
                 operation.finish()
                 own = PLAIN[each]()
                 own.prepare()
-                with contextlib.suppress(OSError, AttributeError):  # some want another process to hold the segment
+                with contextlib.suppress(OSError, AttributeError):  # some need another process at the segment
                     own.enter()
                     own.act()
                 own.finish()
@@ -169,7 +169,7 @@ class Arena:
         return lambda: AfterDeath(PLAIN[first], PLAIN[second], at, self.stepper, route, committed)
 
     def die(self, k: int) -> dict[str, Any]:
-        """One death, and what its survivors found."""
+        """Kill one victim; return what its survivors found."""
         for _ in range(TRIES):
             operation = self._make()
             operation.prepare()
@@ -177,7 +177,7 @@ class Arena:
             start, counted = self.route.to(k)
             at = self.stepper.to(victim, start, counted)
             self.stepper.kill(victim)
-            # The ways through libc (its allocator above all) depend on what came before; those through our code do not.
+            # The way through libc (its allocator above all) depends on earlier calls, that through our code does not.
             intended = self.route.steps[k] if k < len(self.route) else None
             strayed = intended is not None and intended.flags & IN_OWN != 0 and at != intended.at
             told: dict[str, Any] = {"k": k, "at": self.stepper.describe(at or 0), "strayed": strayed}
@@ -193,7 +193,7 @@ class Arena:
         return told
 
     def points(self, every: int) -> list[int]:
-        """All points, or every so many and those around everything that others can see."""
+        """All points; or one in `every`, and those around each effect that other processes can see."""
         if every == 1:
             return list(range(len(self.route) + 1))
         return sorted({0, len(self.route), *range(0, len(self.route), every), *self.route.near_effects()})

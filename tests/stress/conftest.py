@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-# Arenas and test modules import their helpers by this path.
+# Arenas and test modules use this path to import their helpers.
 sys.path.append(str(Path(__file__).parents[1]))
 
 _tables: dict[str, str] = {}
@@ -15,7 +15,7 @@ _tables: dict[str, str] = {}
 
 @pytest.fixture(scope="session")
 def tables() -> dict[str, str]:
-    """Title to text: what the run shows in its summary."""
+    """Titles and texts of the tables that the run prints in its summary."""
     return _tables
 
 

@@ -1,8 +1,8 @@
 """Random SIGKILLs of two writers and two readers of one dict: `python kills_dict.py DICT KILLS SEED`.
 
-Each writer has keys of its own and gives each a new version in turn, of changing sizes, so that the table is rebuilt
-all the time; it writes down how many it began and how many are done. After each kill the survivors must go on without a
-replacement, and every key of the dead must have the last version that was done, or the one that was in the dead hand.
+Each writer has its own keys, and gives each in turn a new version of another size, so the table is rebuilt often. It
+counts the writes that it has begun and those that are done. After each kill the survivors must go on without a
+replacement, and each key of the dead writer must have its last finished version, or the one that was being written.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).parents[1]))
 
-from stress.ledger import SLOTS, TORN, Ledger, opened, sealed
+from stress.ledger import SLOTS, TORN, Ledger, check_item, make_item
 from stress.place import sk
-from stress.worker import left, start
+from stress.worker import leftover_segments, start
 
 STUCK_AFTER = 20.0
 WRITERS = (0, 1)
@@ -34,7 +34,7 @@ KILLS_A_ROUND = 100
 
 @dataclass
 class Books:
-    """The sum over all rounds."""
+    """Totals of all rounds."""
 
     subject: str
     kills: int = 0
@@ -42,7 +42,7 @@ class Books:
     readers: int = 0
     writes: int = 0
     reads: int = 0
-    in_dead_hands: int = 0
+    in_flight: int = 0
     hung: int = 0
     lost: int = 0
     duplicated: int = 0
@@ -60,7 +60,7 @@ def size_of(serial: int) -> int:
 
 
 def deletes(serial: int) -> bool:
-    """Every key whose number ends in 0 is deleted by every third of its writes."""
+    """Whether this write deletes its key: for keys whose number ends in 0, every third write does."""
     return serial % 10 == 0 and serial // KEYS % 3 == 2
 
 
@@ -70,22 +70,22 @@ def key_of(slot: int, serial: int) -> str | tuple[int, int]:
 
 
 def write(table: Any, ledger: Ledger, slot: int, serial: int) -> None:
-    """Go on from `serial`, which a predecessor may have done or not."""
+    """Write from `serial` on; a predecessor may have done that write or not."""
     while not ledger.stop[0]:
         ledger.begun[slot] = serial + 1
         key = key_of(slot, serial)
         if deletes(serial):
             table.pop(key, None)
         else:
-            table[key] = sealed(slot, serial, size_of(serial))
+            table[key] = make_item(slot, serial, size_of(serial))
         table.add(("writes", slot))
         serial += 1
         ledger.done[slot] = serial
 
 
 def torn(value: Any, slot: int, number: int, last: int) -> bool:
-    """Whether a value is not one that was written to this key, or is older than one seen before."""
-    entry = opened(value)
+    """Whether the value was never written to this key, or is older than one seen before."""
+    entry = check_item(value)
     if entry == TORN:
         return True
     serial = entry & 0xFFFFFFFF
@@ -93,7 +93,7 @@ def torn(value: Any, slot: int, number: int, last: int) -> bool:
 
 
 def read(table: Any, ledger: Ledger, slot: int, seed: int) -> None:
-    """Look keys up, now and then all at one moment; `taken` counts what was not whole."""
+    """Look up single keys, and now and then all keys in one snapshot; `taken` counts the wrong values."""
     rng = random.Random(seed)
     last = {(writer, number): -1 for writer in WRITERS for number in range(KEYS)}
     while not ledger.stop[1]:
@@ -106,15 +106,15 @@ def read(table: Any, ledger: Ledger, slot: int, seed: int) -> None:
         for writer, number in pairs:
             value = found.get(key_of(writer, number))
             if value is None:
-                ledger.taken[slot] += last[writer, number] >= 0 and number % 10 != 0  # it is never deleted
+                ledger.taken[slot] += last[writer, number] >= 0 and number % 10 != 0  # this key is never deleted
                 continue
             ledger.taken[slot] += torn(value, writer, number, last[writer, number])
-            last[writer, number] = max(opened(value) & 0xFFFFFFFF, last[writer, number])
+            last[writer, number] = max(check_item(value) & 0xFFFFFFFF, last[writer, number])
         ledger.done[slot] += 1
 
 
 class Round:
-    """One dict, four processes, some kills."""
+    """One dict, four processes, and some kills."""
 
     def __init__(self, books: Books, rng: random.Random, serial: int) -> None:
         self.books, self.rng, self.ledger = books, rng, Ledger()
@@ -148,7 +148,7 @@ class Round:
         self.books.recovery_ms = max(self.books.recovery_ms, (time.monotonic() - began) * 1e3)
 
     def check(self, slot: int) -> None:
-        """Every key of a writer that has ended: the newest done, or what was in its hand."""
+        """Check the keys of a writer that has ended: the last finished version, or the one in flight."""
         begun, done = int(self.ledger.begun[slot]), int(self.ledger.done[slot])
         for number in range(KEYS):
             value = self.table.get(key_of(slot, number))
@@ -156,19 +156,19 @@ class Round:
             allowed = newest or {-1}
             if begun > done and (begun - 1) % KEYS == number:
                 allowed.add(begun - 1)
-                self.books.in_dead_hands += 1
+                self.books.in_flight += 1
             there = {None if serial < 0 or deletes(serial) else serial for serial in allowed}
             if value is not None and torn(value, slot, number, -1):
                 self.books.torn += 1
-            elif (None if value is None else opened(value) & 0xFFFFFFFF) not in there:
+            elif (None if value is None else check_item(value) & 0xFFFFFFFF) not in there:
                 self.books.lost += 1
 
     def settle(self, slot: int) -> None:
-        """Take over what a process that has ended had written down."""
+        """Check and record the counts of a process that has ended."""
         done = self.next[slot] = int(self.ledger.done[slot])
         if slot in WRITERS:
             self.check(slot)
-            self.repeated[slot] += int(self.ledger.begun[slot]) > done  # the next one does it, perhaps once more
+            self.repeated[slot] += int(self.ledger.begun[slot]) > done  # repeated by the replacement, perhaps
             counted = self.table.get(("writes", slot), 0)
             self.books.lost += max(done - counted, 0)
             self.books.duplicated += max(counted - done - self.repeated[slot], 0)
@@ -181,7 +181,7 @@ class Round:
             self.start(slot)
         for _ in range(kills):
             slot = self.rng.randrange(SLOTS)
-            time.sleep(self.rng.random() * 0.004)  # the random instant
+            time.sleep(self.rng.random() * 0.004)  # a random moment
             os.kill(self.pids[slot], signal.SIGKILL)
             os.waitpid(self.pids[slot], 0)
             self.books.kills += 1
@@ -199,7 +199,7 @@ class Round:
         self.books.reads += sum(self.next[slot] for slot in READERS)
         self.books.lost += int(len(self.table) != len(list(self.table)))
         self.table.close()
-        self.books.left += left(self.name)
+        self.books.left += leftover_segments(self.name)
 
 
 def main() -> None:

@@ -1,10 +1,10 @@
 """Random SIGKILLs of an executor's workers: `python kills_executor.py METHOD KILLS SEED`.
 
-METHOD is how workers start, in shared memory, or "manager" for those of a server.
+METHOD is the start method of workers in shared memory, or "manager" for the workers of a server.
 
-A window of calls is always on its way; at a random instant one worker is killed. Each call writes its number down when
-it begins and when it has ended, in two logs, to which the kernel appends a record wholly or not at all. So the logs and
-the futures can be compared: no call begins twice, one with a result has ended, and a death breaks one call at most.
+Some calls are always submitted; at random moments one worker is killed. Each call writes its number to one log when it
+begins and to another when it has ended; the system appends a record wholly or not at all. Then the logs are compared
+with the futures: no call begins twice, a call with a result has ended, and a death breaks at most one call.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from stress.trial import STUCK_AFTER, Hung
 import sharedkit as sk
 from sharedkit import segments
 
-WINDOW = 60  # calls on their way at once
+WINDOW = 60  # calls submitted and not yet waited for
 LONGEST = 0.01  # seconds between two kills
 WORKERS = 3
 
 
 @dataclass
 class Books:
-    """The sum over all kills. `broken`: calls that failed with their worker; `wrong`: those that failed otherwise."""
+    """Totals of all kills. `broken`: calls that failed with their worker; `wrong`: calls that failed otherwise."""
 
     method: str
     kills: int = 0
@@ -57,7 +57,7 @@ class Books:
 
 
 def call(begun: str, ended: str, number: int) -> int:
-    """In a worker: a record before and after, and between them long enough to be killed there now and then."""
+    """In a worker: append a record before and after, with enough work between them to be killed there now and then."""
     _append(begun, number)
     until = time.monotonic() + number % 5 * 1e-4
     while time.monotonic() < until:
@@ -78,7 +78,7 @@ def _records(path: Path) -> Counter[int]:
 
 
 class Soak:
-    """One executor under load."""
+    """One executor with calls in it."""
 
     def __init__(self, books: Books, folder: Path, rng: random.Random) -> None:
         self.books, self.rng = books, rng
@@ -97,7 +97,7 @@ class Soak:
         self.killed: set[int] = set()
 
     def feed(self) -> None:
-        """Wait for what came first, and have as many calls on their way as before."""
+        """Wait for the oldest calls, and submit new ones until the window is full."""
         while len(self.window) >= WINDOW:
             self._wait_for_first()
         while len(self.window) < WINDOW:
@@ -120,7 +120,7 @@ class Soak:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             return False
-        if pid in self.killed:  # it had its signal and was not buried yet
+        if pid in self.killed:  # it was sent the signal before and has not been reaped yet
             return False
         self.killed.add(pid)
         return True
@@ -128,7 +128,7 @@ class Soak:
     def run(self, kills: int) -> None:
         while self.books.kills < kills:
             self.feed()
-            until = time.monotonic() + self.rng.random() * LONGEST  # the random instant
+            until = time.monotonic() + self.rng.random() * LONGEST  # a random moment
             while time.monotonic() < until:
                 self.feed()
                 self._wait_for_first()
@@ -142,7 +142,7 @@ class Soak:
         self.executor.shutdown()
 
     def settle(self) -> None:
-        """Compare what the futures say with what the workers wrote down."""
+        """Compare the futures with the records of the workers."""
         books = self.books
         begun, ended = map(_records, self.logs)
         books.calls = len(self.all)

@@ -1,7 +1,7 @@
 """Random SIGKILLs of two producers and two consumers of one queue: `python kills_queue.py MODE KILLS SEED`.
 
-Each kill is followed by proof that both sides go on *without* a replacement: a surviving producer finishes a put, a
-surviving consumer takes an item. Then the dead one is replaced. After every round all is drained and the books must
+After each kill both sides must go on without a replacement: a surviving producer finishes a put, a surviving consumer
+takes an item. Then the dead process is replaced. After each round the queue is drained, and the counts must
 agree.
 """
 
@@ -25,9 +25,9 @@ import numpy as np
 
 sys.path.append(str(Path(__file__).parents[1]))
 
-from stress.ledger import LOG_ROOM, TORN, Ledger, opened, sealed
+from stress.ledger import LOG_ROOM, TORN, Ledger, check_item, make_item
 from stress.place import sk
-from stress.worker import left, start
+from stress.worker import leftover_segments, start
 
 STUCK_AFTER = 20.0
 KILLS_A_ROUND = 25
@@ -36,7 +36,7 @@ BATCH = 16
 
 @dataclass
 class Mode:
-    """A kind of traffic. `sizes` gives the next item's size from a random number generator and the serial number."""
+    """A kind of traffic. `sizes` gives an item's size from a random number generator and the item's serial number."""
 
     maxsize: int
     batch: int
@@ -55,7 +55,7 @@ MODES = {
 
 @dataclass
 class Books:
-    """The sum over all rounds."""
+    """Totals of all rounds."""
 
     mode: str
     kills: int = 0
@@ -63,7 +63,7 @@ class Books:
     consumers: int = 0
     items: int = 0
     hung: int = 0
-    in_dead_hands: int = 0
+    taken_by_killed: int = 0
     lost: int = 0
     duplicated: int = 0
     reordered: int = 0
@@ -74,7 +74,8 @@ class Books:
 
     @property
     def clean(self) -> bool:
-        # What a server could not send whole to a consumer that died goes back, behind what others took meanwhile.
+        # If a consumer dies before the server has sent it a whole item, the server puts the item back; other consumers
+        # may have taken later items meanwhile.
         back = self.consumers // 100 if sk.method == "manager" and self.mode == "large" else 0
         disorder = max(0, self.reordered - back)
         return not (self.hung or self.lost or self.duplicated or disorder or self.torn or self.left)
@@ -84,7 +85,7 @@ def produce(queue: Any, ledger: Ledger, slot: int, producer: int, mode: Mode, se
     rng = random.Random(seed)
     serial = 0
     while not ledger.stop[0]:
-        items = [sealed(producer, serial + i, mode.sizes(rng, serial + i)) for i in range(mode.batch)]
+        items = [make_item(producer, serial + i, mode.sizes(rng, serial + i)) for i in range(mode.batch)]
         serial += mode.batch
         ledger.begun[slot] = serial
         if mode.batch == 1:
@@ -103,13 +104,13 @@ def consume(queue: Any, ledger: Ledger, slot: int, mode: Mode) -> None:
                 return
             continue
         for item in items:
-            ledger.log(slot, opened(item))
+            ledger.log(slot, check_item(item))
         for _ in items:
             queue.task_done()
 
 
 class Round:
-    """One queue, four processes, some kills."""
+    """One queue, four processes, and some kills."""
 
     def __init__(self, books: Books, mode: Mode, rng: random.Random, kills: int, first_producer: int) -> None:
         self.books, self.mode, self.rng, self.kills = books, mode, rng, kills
@@ -118,11 +119,11 @@ class Round:
         self.ledger = Ledger()
         self.next_producer = first_producer
         self.pids = [0] * 4  # slots 0 and 1 produce, 2 and 3 consume
-        self.before = [0] * 4
+        self.done_earlier = [0] * 4
         self.producer_of = [0] * 2
-        self.puts: dict[int, tuple[int, int]] = {}  # producer: begun, done
+        self.puts: dict[int, tuple[int, int]] = {}  # producer: puts begun, puts done
         self.seen: list[np.ndarray[Any, np.dtype[np.int64]]] = []
-        self.hands = 0
+        self.taken_by_killed_at_most = 0
 
     def start(self, slot: int) -> None:
         self.ledger.clear(slot)
@@ -140,15 +141,15 @@ class Round:
             self.producer_of[slot] = producer
 
     def close_books(self, slot: int) -> None:
-        """Take over what a process that has ended had written."""
-        self.before[slot] += self.progress_of(slot)
+        """Record the progress of a process that has ended, from its words in the ledger."""
+        self.done_earlier[slot] += self.progress_of(slot)
         if slot < 2:
             self.puts[self.producer_of[slot]] = (int(self.ledger.begun[slot]), int(self.ledger.done[slot]))
         else:
             self.seen.append(self.ledger.read(slot))
 
     def replace_if_full(self) -> None:
-        """A consumer whose log was full has ended by itself."""
+        """Replace the consumers that have ended by themselves because their logs were full."""
         for slot in (2, 3):
             if self.pids[slot] == 0:
                 continue
@@ -163,8 +164,8 @@ class Round:
         return int((self.ledger.done if slot < 2 else self.ledger.taken)[slot])
 
     def progress(self, slots: tuple[int, ...]) -> int:
-        """What these slots have done, by all the processes that ever had them."""
-        return sum(self.before[slot] + (self.progress_of(slot) if self.pids[slot] else 0) for slot in slots)
+        """How many items these slots have put or taken so far, in all their processes."""
+        return sum(self.done_earlier[slot] + (self.progress_of(slot) if self.pids[slot] else 0) for slot in slots)
 
     def await_progress(self, slots: tuple[int, ...], since: int) -> None:
         began = time.monotonic()
@@ -178,7 +179,7 @@ class Round:
 
     def kill_one(self) -> None:
         slot = self.rng.randrange(4)
-        time.sleep(self.rng.random() * 0.004)  # the random instant
+        time.sleep(self.rng.random() * 0.004)  # a random moment
         os.kill(self.pids[slot], signal.SIGKILL)
         os.waitpid(self.pids[slot], 0)
         self.pids[slot] = 0
@@ -186,7 +187,7 @@ class Round:
         self.books.kills += 1
         self.books.producers += slot < 2
         self.books.consumers += slot >= 2
-        self.hands += self.mode.batch if slot >= 2 else 0
+        self.taken_by_killed_at_most += self.mode.batch if slot >= 2 else 0
         alive = [each for each in range(4) if each != slot]
         for side in ((0, 1), (2, 3)):
             slots = tuple(each for each in side if each in alive)
@@ -208,15 +209,15 @@ class Round:
                 self.await_end(slot)
         rest = []
         while not self.queue.empty():
-            rest.append(opened(self.queue.get(timeout=STUCK_AFTER)))
+            rest.append(check_item(self.queue.get(timeout=STUCK_AFTER)))
             self.queue.task_done()
         self.seen.append(np.array(rest, np.int64))
         self.settle()
         self.queue.close()
-        self.books.left += left(self.name)
+        self.books.left += leftover_segments(self.name)
 
     def await_end(self, slot: int) -> None:
-        """Wait for a process that was told to stop; while producers stop, consumers may have to be replaced."""
+        """Wait for a process that was told to stop. While producers stop, consumers may have to be replaced."""
         deadline = time.monotonic() + STUCK_AFTER
         while True:
             pid, status = os.waitpid(self.pids[slot], os.WNOHANG)
@@ -250,16 +251,16 @@ class Round:
             times = np.bincount(serials, minlength=begun)
             books.duplicated += int((times[times > 1] - 1).sum())
             books.torn += len(times) - begun  # never put
-            # Of a put that was not done when its process died, nothing or a prefix is there.
+            # If a producer died in a put, either nothing of the put is in the queue or a prefix of its items.
             reached = max(done, int(serials.max()) + 1 if len(serials) else 0)
             missing += int((times[:reached] == 0).sum())
         known = np.isin(taken >> 32, list(self.puts))
         books.torn += int((~known).sum())
-        books.in_dead_hands += min(missing, self.hands)
-        books.lost += max(missing - self.hands, 0)
+        books.taken_by_killed += min(missing, self.taken_by_killed_at_most)
+        books.lost += max(missing - self.taken_by_killed_at_most, 0)
         books.unfinished += self.queue.unfinished_tasks
-        # What is not done lies in hands that died before they had declared it.
-        books.lost += max(self.queue.unfinished_tasks - self.hands, 0)
+        # Items without `task_done` were taken by consumers that died before they called it.
+        books.lost += max(self.queue.unfinished_tasks - self.taken_by_killed_at_most, 0)
 
 
 def run(mode: str, kills: int, seed: int) -> Books:

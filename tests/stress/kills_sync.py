@@ -1,7 +1,7 @@
 """Random SIGKILLs of processes that use one primitive: `python kills_sync.py PRIMITIVE KILLS SEED`.
 
-Four processes use it in a loop; one after the other is killed at a random instant. Before it is replaced the survivors
-must go on, and what the primitive promises about the dead is looked at. What each does is said in primitives.py.
+Four processes use it in a loop; one after the other is killed at a random moment. Before it is replaced, the survivors
+must go on, and what the primitive promises about deaths is checked. primitives.py names the trial of each primitive.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ sys.path.append(str(Path(__file__).parents[1]))
 from stress.ledger import SLOTS
 from stress.primitives import PRIMITIVES
 from stress.trial import Books, Hung, Trial
-from stress.worker import left, start
+from stress.worker import leftover_segments, start
 
 LONGEST = 0.003  # seconds between a start and the next kill
 
 
 class Soak:
-    """Four processes at work, of which one after the other is killed and replaced."""
+    """Four processes at work; one after the other is killed and replaced."""
 
     def __init__(self, trial: Trial, rng: random.Random) -> None:
         self.trial, self.rng = trial, rng
@@ -39,7 +39,7 @@ class Soak:
         self.trial.board.pids[slot] = start(lambda: work(slot, random.Random(seed)), self.trial.handle, seed)
 
     def kill(self, slot: int) -> None:
-        """From before the signal until the dead one's words are put right, `killing` is odd."""
+        """Kill a process and correct its words. Meanwhile `killing` is odd."""
         board = self.trial.board
         board.victim[0] = slot
         board.killing[0] += 1
@@ -54,7 +54,7 @@ class Soak:
             self.start(slot)
         for _ in range(kills):
             slot = self.rng.randrange(SLOTS)
-            time.sleep(self.rng.random() * LONGEST)  # the random instant
+            time.sleep(self.rng.random() * LONGEST)  # a random moment
             self.trial.before(slot, self.rng)
             self.kill(slot)
             survivors = [each for each in range(SLOTS) if each != slot]
@@ -93,7 +93,7 @@ def main() -> None:
         print(json.dumps({"hung": str(why), "statistics": str(trial.handle.statistics())}), flush=True)
     else:
         trial.handle.close()
-        books.left = left(trial.name)
+        books.left = leftover_segments(trial.name)
     print(json.dumps(asdict(books) | {"clean": books.clean}), flush=True)
 
 

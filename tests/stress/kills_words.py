@@ -1,7 +1,7 @@
 """Random SIGKILLs of processes that add to one word: `python kills_words.py KIND KILLS SEED`.
 
-Each process writes how many additions it began and how many are done. At the end the value is the sum of those done,
-and of the one in flight of each killed process either nothing or all.
+Each process counts the additions that it has begun and those that are done. At the end the value is the sum of those
+done; of a killed process's addition in flight, either nothing or all is included.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 
 from stress.ledger import SLOTS, Ledger
 from stress.place import sk
-from stress.worker import left, start
+from stress.worker import leftover_segments, start
 
 STUCK_AFTER = 20.0
 STEP = (1 << 33) + 1  # changes both halves of the word
@@ -37,7 +37,7 @@ class Subject:
 
 
 def add_locked(array: Any) -> None:
-    """Three steps that only the lock makes one."""
+    """Three steps, which only the lock makes atomic."""
     with array.lock:
         array[1] = int(array[1]) + STEP
 
@@ -123,7 +123,7 @@ class Soak:
             self.start(slot)
         for _ in range(kills):
             slot = rng.randrange(SLOTS)
-            time.sleep(rng.random() * 0.003)  # the random instant
+            time.sleep(rng.random() * 0.003)  # a random moment
             os.kill(self.pids[slot], signal.SIGKILL)
             os.waitpid(self.pids[slot], 0)
             self.close_books(slot)
@@ -143,7 +143,7 @@ class Soak:
         books.lost = max(self.done - books.additions, 0)
         books.duplicated = max(books.additions - self.begun, 0)
         self.handle.close()
-        books.left = left(self.name)
+        books.left = leftover_segments(self.name)
         return books
 
 

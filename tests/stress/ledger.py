@@ -1,7 +1,7 @@
-"""What killed processes leave behind about themselves: words in memory that only they and the harness share.
+"""The records of killed processes: words in memory that the processes share with the harness.
 
-A producer writes how many puts it began before each, and how many are done after it: aligned 64-bit stores, so a
-SIGKILL leaves the one or the other. A consumer appends what it took to a log of its own and then counts it.
+A producer counts its puts before each (begun) and after each (done), by aligned 64-bit stores, so a SIGKILL leaves the
+old or the new number. A consumer appends each item to its own log and then counts it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import zlib
 import numpy as np
 import numpy.typing as npt
 
-LOG_ROOM = 1 << 17  # items that one consumer takes before it ends by itself
+LOG_ROOM = 1 << 17  # a consumer ends by itself after so many items
 SLOTS = 4
-_HEAD = 24  # producer, serial number, length; then the body; then the checksum
+_HEAD = 24  # bytes of producer, serial number and length; the body and the checksum follow
 TORN = -1
 
 Words = npt.NDArray[np.int64]
@@ -26,14 +26,14 @@ def shared_words(n: int) -> Words:
 
 
 class Ledger:
-    """Words of the processes that run now, by slot; a slot is used again by the process that replaces a killed one."""
+    """Words of the running processes, by slot; the process that replaces a killed one gets the same slot."""
 
     def __init__(self) -> None:
         self.begun = shared_words(SLOTS)
         self.done = shared_words(SLOTS)
         self.taken = shared_words(SLOTS)
         self.logs = [shared_words(LOG_ROOM) for _ in range(SLOTS)]
-        self.stop = shared_words(2)  # producers, consumers
+        self.stop = shared_words(2)  # for producers, for consumers
 
     def clear(self, slot: int) -> None:
         self.begun[slot] = self.done[slot] = self.taken[slot] = 0
@@ -50,16 +50,16 @@ class Ledger:
 _noise = np.random.default_rng(7).bytes(1 << 18)
 
 
-def sealed(producer: int, serial: int, size: int) -> bytes:
-    """An item of about `size` bytes that says who put it, and whether it is whole."""
+def make_item(producer: int, serial: int, size: int) -> bytes:
+    """An item of about `size` bytes with its producer and serial number, and a checksum."""
     start = (producer * 7919 + serial * 31) % (len(_noise) // 2)
     head = producer.to_bytes(8, "little") + serial.to_bytes(8, "little") + size.to_bytes(8, "little")
     body = head + _noise[start : start + size]
     return body + zlib.crc32(body).to_bytes(4, "little")
 
 
-def opened(item: bytes) -> int:
-    """Producer and serial number of an item as one log entry; TORN when it is not what was put."""
+def check_item(item: bytes) -> int:
+    """The producer and serial number of an item as one log entry; TORN if it is not an item that was put."""
     body, check = item[:-4], item[-4:]
     if len(item) < _HEAD + 4 or zlib.crc32(body).to_bytes(4, "little") != check:
         return TORN

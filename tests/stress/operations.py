@@ -1,4 +1,4 @@
-"""What every operation under the stepper has: a fresh state, the act to die in, and what survivors must find."""
+"""The parts of every operation under the stepper: a fresh state, the act in which it dies, the survivors' checks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sharedkit import shm as sk
 from sharedkit._core import segment as core
 from sharedkit.shm import _queue
 
-# A survivor that has not got on after so long is stuck. Far beyond what recovery takes, even on a loaded machine.
+# If a survivor has not gone on after this time, it is stuck. Recovery takes far less, even on a loaded machine.
 STUCK_AFTER = 10.0
 _serial = itertools.count()
 
@@ -31,7 +31,7 @@ class Stuck(Exception):
 
 @dataclass
 class Outcome:
-    """What the survivors of one death found. `committed`: how much of the victim's operation is there."""
+    """What the survivors of one death found. `committed`: how much of the victim's operation has taken effect."""
 
     committed: int
     lost: int = 0
@@ -47,7 +47,7 @@ class Outcome:
 
 
 def fresh_name() -> str:
-    """A segment name that no other process uses, always of one length: victims must go the same way."""
+    """An unused segment name. All have the same length, so that all victims take the same way."""
     return f"stepped-{os.getpid():07}-{next(_serial):06}"
 
 
@@ -56,7 +56,7 @@ def path_of(name: str) -> Path:
 
 
 def newcomer(kind: Any, name: str) -> Any:
-    """A second attachment of this process: its own descriptor, seat and mapping, as another process would have it."""
+    """A second attachment in this process, with its own descriptor, seat and mapping, like one in another process."""
     return kind._of(core.Segment.attach(str(path_of(name)), name))
 
 
@@ -68,13 +68,13 @@ def payload(tag: str, size: int = 100) -> bytes:
 
 
 def key(item: Any) -> Any:
-    """What tells items apart, and can be in a set."""
+    """A hashable value that identifies the item."""
     return item.tobytes() if isinstance(item, np.ndarray) else item
 
 
 def judge(seen: list[Any], before: list[Any], mine: list[Any], fresh: list[Any], hand: int) -> Outcome:
-    """Compare what was taken out with what may be: `before`, of which the dead hand may hold the first `hand`, then all
-    or nothing of `mine` (what the victim put), then `fresh` (what survivors put)."""
+    """Compare the items taken with those allowed: first `before`, of which the victim may have taken the first `hand`;
+    then all or nothing of `mine`, which the victim put; then `fresh`, which the survivors put."""
     got = [key(item) for item in seen]
     old, put, new = ([key(item) for item in items] for items in (before, mine, fresh))
     known = set(old) | set(put) | set(new)
@@ -87,7 +87,7 @@ def judge(seen: list[Any], before: list[Any], mine: list[Any], fresh: list[Any],
     there = [item for item in put if item in times]
     outcome.lost = len(missing) - in_hand + sum(1 for item in new if item not in times)
     if there and len(there) != len(put):
-        outcome.torn += 1  # a batch that fits is one commit
+        outcome.torn += 1  # all of a batch that fits is put by one commit
     outcome.committed = in_hand + len(there)
     expected = [item for item in old + put + new if item in times]
     if outcome.torn == outcome.duplicated == 0 and got != expected:
@@ -96,53 +96,53 @@ def judge(seen: list[Any], before: list[Any], mine: list[Any], fresh: list[Any],
 
 
 class Operation(ABC):
-    """One operation, made anew for each death."""
+    """One operation; a new object is made for each death."""
 
-    seated = True  # the victim has taken its seats before
+    seated = True  # the victim takes its seats before the operation
 
-    victim_may_lose = 0  # items that can be in the dead hand
-    # Whether there is one instruction before which nothing, and after which all of it has happened.
+    victim_may_lose = 0  # items that the victim may have taken and not returned
+    # Whether one instruction makes the whole operation take effect.
     commits_once = False
 
     @property
     def watched(self) -> str | None:
-        """Name of the segment whose control words the trace watches."""
+        """Name of the segment whose control words the trace watches for changes."""
         return None
 
     @abstractmethod
     def prepare(self) -> None:
-        """In the arena: a fresh state."""
+        """In the arena: make a fresh state."""
 
     def enter(self) -> None:  # noqa: B027, most need nothing
-        """In the victim, before the first instruction that counts."""
+        """In the victim: prepare, before the first counted instruction."""
 
     @abstractmethod
     def act(self) -> None:
-        """In the victim: the operation."""
+        """In the victim: do the operation."""
 
     @abstractmethod
     def survive(self, k: int) -> Outcome:
-        """In the arena, after the death before instruction k: go on, and say what was found. Raises Stuck."""
+        """In the arena, after a death before instruction k: go on, and return what was found. Raises Stuck."""
 
     @abstractmethod
     def finish(self) -> int:
-        """Let go of everything; how many segments stay behind."""
+        """Close everything; return how many segments remain."""
 
     def adopt(self, first: Any, committed: bool) -> None:
-        """Go on with the structure of another operation, whose victim died after or before its commit."""
+        """Take over the structure of another operation, whose victim has died before or after its commit."""
         raise NotImplementedError(f"nobody has died before {type(self).__name__} yet")
 
 
 class QueueOperation(Operation):
-    """An operation on a queue that holds `before`; survivors put three more items and take all there is.
+    """An operation on a queue that holds `before`; the survivors put three more items and take all items.
 
-    Both an old attachment and one made after the death survive; `k` decides which of them puts and which takes.
+    There are two survivors: an older attachment and one made after the death; `k` decides which puts and which takes.
     """
 
     maxsize = 0
     ring_log2 = 10
     start = 0
-    gone = 0  # items of 384 bytes that came and went before
+    gone = 0  # items of 384 bytes that were put and taken before
 
     def __init__(self) -> None:
         self.name = fresh_name()
@@ -155,7 +155,7 @@ class QueueOperation(Operation):
         return self.name
 
     def prepare(self) -> None:
-        # As Queue() does, with a choice of the first ring and position.
+        # As Queue() does, but with a given first ring size and position.
         make = _queue.make(
             str(path_of(self.name)), self.name, segments.DEFAULT_SEATS, 0, self.maxsize, self.ring_log2, self.start
         )
@@ -191,7 +191,7 @@ class QueueOperation(Operation):
 
     @staticmethod
     def _put_three(putter: Any, taker: Any, new: list[Any], seen: list[Any]) -> None:
-        """Put each with an item taken before it, so that a bounded queue has room and both sides recover."""
+        """Put each item, after taking one if the queue is full; then take one. So both sides recover from the death."""
         for item in new:
             if putter.full():
                 seen.append(taker.get(timeout=STUCK_AFTER))
@@ -204,7 +204,7 @@ class QueueOperation(Operation):
             seen.append(taker.get(timeout=STUCK_AFTER))
 
     def _count_tasks(self, handle: Any, outcome: Outcome) -> None:
-        """Nothing is behind the last item, and exactly the puts that happened can be declared done."""
+        """Check that nothing follows the last item, and that task_done can be called exactly once for each put."""
         if handle.qsize() != 0 or not handle.empty():
             outcome.duplicated += handle.qsize()
         puts = len(self.before) + 3 + (outcome.committed if self.mine else 0)

@@ -13,7 +13,7 @@ from sharedkit import shm as sk
 
 
 class FetchAdd(Add):
-    """One element of many; its neighbours stay."""
+    """Adds to one element of many; the others keep their values."""
 
     dtype = "i8"
 
@@ -52,7 +52,7 @@ class ExchangeElement(FetchAdd):
 
 
 class AddAt(Operation):
-    """Many additions in one call: each is done or not, and those done are the first ones."""
+    """Many additions in one call: each is done or not, and those that are done are the first ones."""
 
     dtype = "i8"
     first, step = 1 << 40, (1 << 33) + 5

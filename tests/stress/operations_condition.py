@@ -1,4 +1,4 @@
-"""Operations of conditions: what a dead waiter was told goes to the next, and the dead hold up nobody who tells."""
+"""Operations of conditions: a dead waiter's notification goes to the next, and dead waiters delay no notifier."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from stress.operations_sync import Primitive
 
 from sharedkit import shm as sk
 
-NOT_TOLD = 1.0  # seconds: twenty slices, after which a waiter would have been told what a dead one had been
+NOT_NOTIFIED = 1.0  # seconds, twenty slices: by then a waiter would have got the notification of a dead one
 CAME = b"c"
 
 
-class Told(Primitive):
-    """Has children that wait for the condition; each ends with 0 when it is notified."""
+class ConditionOperation(Primitive):
+    """Has child processes that wait for the condition; a child ends with 0 if it is notified."""
 
     def make(self) -> Any:
         return sk.Condition(name=self.name)
 
     def start_waiter(self) -> int:
-        """A child that waits. Whoever has the lock after this finds it among the waiters."""
+        """Start a child that waits. After this returns, any holder of the lock finds the child among the waiters."""
         was = self.handle.statistics().waiting
         pid = self.start(lambda: self.wait(2 * STUCK_AFTER))
         while self.handle.statistics().waiting == was:
@@ -37,12 +37,12 @@ class Told(Primitive):
             return bool(self.handle.wait(seconds))
 
     def ends(self, pid: int) -> None:
-        """A child was notified."""
+        """Check that a child was notified and has ended."""
         if (ended := self.end_of(pid, STUCK_AFTER)) != 0:
             raise Stuck(f"wait: {ended}")
 
-    def tell_the_rest(self, handle: Any, n: int | None = None) -> None:
-        """Notify those who still wait."""
+    def notify_the_rest(self, handle: Any, n: int | None = None) -> None:
+        """Notify the remaining waiters."""
         if not handle.acquire(timeout=STUCK_AFTER):
             raise Stuck("acquire")
         if n is None:
@@ -54,16 +54,16 @@ class Told(Primitive):
             self.ends(pid)
 
     def nothing_is_left(self, outcome: Outcome, handle: Any) -> None:
-        """Nobody waits; a new one is notified, by one notification."""
+        """Check that there is no waiter, and that a new waiter is notified by one notification."""
         there = handle.statistics()
         outcome.torn += there.waiting + there.notified
         self.start_waiter()
-        self.tell_the_rest(handle, 1)
+        self.notify_the_rest(handle, 1)
         outcome.torn += int(handle.lock.owner_died)
 
 
-class Notify(Told):
-    """Two wait. Before one instruction nobody is told, after it the one who came first, who needs nothing more."""
+class Notify(ConditionOperation):
+    """Two children wait. One instruction notifies the first of them, which then needs nothing more from the victim."""
 
     commits_once = True
     most = 1
@@ -86,7 +86,7 @@ class Notify(Told):
         outcome = Outcome(committed=told, duplicated=max(told - self.most, 0))
         for pid in (self.first, self.second)[:told]:
             self.ends(pid)
-        self.tell_the_rest(other if k % 2 else self.handle)
+        self.notify_the_rest(other if k % 2 else self.handle)
         outcome.recovery_ms = (time.perf_counter() - began) * 1e3
         self.nothing_is_left(outcome, other)
         other.close()
@@ -94,15 +94,15 @@ class Notify(Told):
 
 
 class NotifyAll(Notify):
-    commits_once = False  # one after the other
+    commits_once = False  # one waiter after the other
     most = 2
 
     def act(self) -> None:
         self.handle.notify_all()
 
 
-class NotifyPastTheDead(Told):
-    """The one who came first has died waiting: the next is told."""
+class NotifyPastTheDead(ConditionOperation):
+    """The first waiter has died: the next is notified."""
 
     commits_once = True
 
@@ -115,7 +115,7 @@ class NotifyPastTheDead(Told):
 
     def enter(self) -> None:
         self.handle.acquire()
-        self.handle.statistics()  # from here on the file to ask about the dead one is open, whoever asked before
+        self.handle.statistics()  # opens the probe descriptor, so that all victims take the same way
 
     def act(self) -> None:
         self.handle.notify()
@@ -125,14 +125,14 @@ class NotifyPastTheDead(Told):
         outcome = Outcome(committed=1 - other.statistics().waiting)
         if outcome.committed:
             self.ends(self.children[0])
-        self.tell_the_rest(other if k % 2 else self.handle, 1)
+        self.notify_the_rest(other if k % 2 else self.handle, 1)
         self.nothing_is_left(outcome, other)
         other.close()
         return outcome
 
 
-class Wait(Told):
-    """It is not notified: let the lock go, spin, park, give up, take the lock again. The next one is told instead."""
+class Wait(ConditionOperation):
+    """A wait without a notification: release the lock, spin, park, give up, take the lock. The next one is notified."""
 
     def enter(self) -> None:
         self.handle.acquire()
@@ -145,15 +145,15 @@ class Wait(Told):
         outcome = Outcome(committed=0)
         began = time.perf_counter()
         self.start_waiter()
-        self.tell_the_rest(other if k % 2 else self.handle, 1)
+        self.notify_the_rest(other if k % 2 else self.handle, 1)
         outcome.recovery_ms = (time.perf_counter() - began) * 1e3
         self.nothing_is_left(outcome, other)
         other.close()
         return outcome
 
 
-class Meeting(sk.RLock):
-    """A lock that lets a second one come to wait, and a third notify, whenever it was let go for a wait."""
+class CallingLock(sk.RLock):
+    """A lock that calls `call` after each release for a wait: then a second process waits, and a third one notifies."""
 
     def _release_save(self) -> Any:
         saved = super()._release_save()
@@ -164,14 +164,14 @@ class Meeting(sk.RLock):
     call: Any = None
 
 
-class WaitNotified(Told):
-    """The victim is told, takes the lock and is done. One notification was given: to the victim if it has done with it,
-    else to the second one, who came after it."""
+class WaitNotified(ConditionOperation):
+    """The victim is notified and takes the lock. There is one notification: the victim has used it up, or else it goes
+    to the second waiter, which came later."""
 
     commits_once = True
 
     def make(self) -> Any:
-        self.lock = Meeting(name=f"{self.name}-lock")
+        self.lock = CallingLock(name=f"{self.name}-lock")
         return sk.Condition(self.lock, name=self.name)
 
     def prepare(self) -> None:
@@ -184,7 +184,7 @@ class WaitNotified(Told):
         os.close(back[1])
 
     def _come_second(self, gate: int, back: int) -> bool:
-        """Once the victim waits: wait, too, and let a third one notify then."""
+        """When the victim waits, wait too; before that, fork a third process, which notifies when both wait."""
         os.close(self.come)
         if os.read(gate, 1) != CAME:
             return False
@@ -215,29 +215,29 @@ class WaitNotified(Told):
         outcome = Outcome(committed=0)
         began = time.perf_counter()
         self._hang_up()
-        ended = self.end_of(self.second, NOT_TOLD if self._notified() else STUCK_AFTER)
+        ended = self.end_of(self.second, NOT_NOTIFIED if self._notified() else STUCK_AFTER)
         if ended is None:
             if not other.acquire(timeout=STUCK_AFTER):
                 raise Stuck("acquire")
-            # Who is done with it has the lock; and the second may be told and only slow.
+            # Not 1 if the second was notified and is only slow. If the victim was done, it died with the lock.
             outcome.committed = int(other.lock.owner_died and other.statistics().waiting == 1)
             other.notify(outcome.committed)
             other.release()
             self.ends(self.second)
-        elif ended == 1:  # the victim had not come to wait
+        elif ended == 1:  # the victim had not begun to wait
             self.start_waiter()
-            self.tell_the_rest(other if k % 2 else self.handle, 1)
+            self.notify_the_rest(other if k % 2 else self.handle, 1)
         outcome.recovery_ms = (time.perf_counter() - began) * 1e3
         self.nothing_is_left(outcome, other)
         other.close()
         return outcome
 
     def _notified(self) -> bool:
-        """Whether the third has done its part; waits for it when the second has come."""
+        """Whether the third process has notified. Waits for that if the second process was started by the victim."""
         until = time.monotonic() + STUCK_AFTER
         while not self.notified[0] and time.monotonic() < until:
             if os.waitid(os.P_PID, self.second, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-                return False  # it was not called
+                return False  # the victim did not call it
             time.sleep(0.0005)
         return bool(self.notified[0])
 
@@ -254,9 +254,9 @@ class WaitNotified(Told):
         return left + int(path_of(f"{self.name}-lock").exists())
 
 
-class PassOn(Told):
-    """One died told. The victim waits longest of the living that run: it tells the second, who is stopped meanwhile and
-    must hear of it in any case."""
+class PassOn(ConditionOperation):
+    """A notified waiter has died. Of the running waiters the victim has waited longest, so it passes the notification
+    on to the second waiter, which is stopped meanwhile and must be notified in any case."""
 
     def prepare(self) -> None:
         super().prepare()
@@ -273,7 +273,7 @@ class PassOn(Told):
         self.handle.acquire()
 
     def act(self) -> None:
-        self.handle.wait(0.06)  # longer than a slice
+        self.handle.wait(0.06)  # longer than one slice
 
     def survive(self, k: int) -> Outcome:
         other = newcomer(sk.Condition, self.name)

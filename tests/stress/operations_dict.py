@@ -1,4 +1,4 @@
-"""Operations on a dict: before the commit the old entry, after it the new one, and every other key as it was."""
+"""Operations on a dict: the old entry before the commit, the new one after it, and all other keys unchanged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sharedkit.shm import _dict
 from sharedkit.shm._dict import Dict
 
 ABSENT = "absent"
-# Each dict hashes in a way of its own. With this one all go the same way, past no other key, as the traced one did.
+# Each dict has its own hash seed. With this one all victims take the traced way and meet no other key.
 ONE_SEED = SimpleNamespace(urandom=lambda size: (3).to_bytes(size, "little"))
 
 
@@ -67,7 +67,7 @@ class DictOperation(Operation):
         return outcome
 
     def left(self, committed: bool) -> dict[str, Any]:
-        """What there must be after a death."""
+        """The expected contents after a death."""
         value = self.new if committed else self.old
         return self.rest if value == ABSENT else {**self.rest, self.key: value}
 
@@ -87,31 +87,31 @@ class SetNew(DictOperation):
 
 
 class SetKeyed(DictOperation):
-    """The key itself is stored beside its form."""
+    """The key itself is stored beside its encoded form."""
 
     key = (1.0, "key")
 
 
 class SetKeyedOver(SetKeyed):
-    """It is carried on."""
+    """The stored key is kept."""
 
     old = "o" * 60
 
 
 class SetInParts(DictOperation):
-    """A value out of band, in four parts."""
+    """A value with out-of-band buffers, in four parts."""
 
     new = bytearray(b"n" * 700)
 
 
 class SetOver(DictOperation):
-    """Another entry for a key that has one."""
+    """Replaces the entry of an existing key."""
 
     old = "o" * 60
 
 
 class SetInPlace(DictOperation):
-    """Eight bytes over eight bytes."""
+    """Replaces eight bytes by eight bytes, in place."""
 
     old, new = (1 << 40) + 1, (1 << 50) + 7
 
@@ -144,15 +144,15 @@ class CompareExchange(SetOver):
 
 
 class SetGrowing(DictOperation):
-    """The arena is full: everything is carried to another region first."""
+    """The dict's memory is full: all entries are first moved to another region."""
 
     new = "n" * 12000
     others = 12
-    commits_once = False  # the flip changes the words that are watched, too
+    commits_once = False  # changing the region changes the watched words too
 
 
 class Clear(DictOperation):
-    """Everything goes in one step."""
+    """Removes all entries in one step."""
 
     old, new = "o" * 60, ABSENT
 
@@ -169,7 +169,7 @@ class Clear(DictOperation):
 
 
 class Get(DictOperation):
-    """Looking up changes nothing, wherever it ends."""
+    """A lookup changes nothing, wherever it is killed."""
 
     commits_once = False
     old = new = "o" * 100
@@ -179,7 +179,7 @@ class Get(DictOperation):
 
 
 class GetLarge(Get):
-    """Too large for the stack: a first try tells the size, a second copies it."""
+    """The value is too large for the stack: a first try returns the size, a second one copies the value."""
 
     old = new = "o" * 3000
 
@@ -192,7 +192,7 @@ class Items(Get):
 
 
 class Len(Get):
-    """Counting puts right what a dead writer left."""
+    """`len` repairs what a dead writer left."""
 
     old = new = ABSENT
 

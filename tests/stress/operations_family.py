@@ -1,4 +1,4 @@
-"""Deaths of processes whose children live on, with copies of all that the dead one had open and mapped."""
+"""Deaths of processes whose children live on, with copies of all descriptors and mappings of the dead process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sharedkit import shm as sk
 
 
 class WithChild(QueueOperation):
-    """The victim forks a child before its operation; the child stays until the survivors have gone on."""
+    """The victim forks a child before the operation; the child lives until the survivors have gone on."""
 
     def prepare(self) -> None:
         super().prepare()
@@ -21,11 +21,11 @@ class WithChild(QueueOperation):
 
     def enter(self) -> None:
         super().enter()
-        self.queue.close()  # mappings of its own, which the child then shares
+        self.queue.close()  # opens new mappings, which the child then shares
         self.queue = sk.attach(self.name)
         if os.fork() == 0:
             os.close(self._gate)
-            os.read(self._until, 1)  # ends when the arena closes the gate, or dies
+            os.read(self._until, 1)  # returns when the arena closes the pipe or dies
             self.queue.close()
             os._exit(0)
         self._close_gate()
@@ -40,7 +40,7 @@ class WithChild(QueueOperation):
         self._close_gate()
         os.close(self._until)
         deadline = time.monotonic() + 10
-        while path_of(self.name).exists() and time.monotonic() < deadline:  # the child is not ours to wait for
+        while path_of(self.name).exists() and time.monotonic() < deadline:  # it is not a child of this process
             time.sleep(0.0005)
         return int(path_of(self.name).exists())
 

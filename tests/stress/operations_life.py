@@ -1,4 +1,4 @@
-"""Operations in the life of a segment: create, attach, leave, unlink, sweep."""
+"""Operations in the life of a segment: create, attach, close, unlink, sweep."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sharedkit.shm import _queue
 
 
 def _use(queue: Any, before: list[bytes]) -> int:
-    """Put and take three items; how many things came that should not, or did not that should."""
+    """Put and take three items; return the number of wrong items."""
     new = [payload(f"new{i}") for i in range(3)]
     for item in new:
         queue.put(item, timeout=10)
@@ -25,7 +25,7 @@ def _use(queue: Any, before: list[bytes]) -> int:
 
 
 class Create(Operation):
-    """Dead before the file has its name: nothing was made. After it: an orphan, which the next use removes."""
+    """A death before the file has its name leaves nothing; a later one leaves an orphan, which the next use removes."""
 
     def __init__(self) -> None:
         self.name = fresh_name()
@@ -44,7 +44,7 @@ class Create(Operation):
         if k % 2:
             try:
                 sk.attach(self.name)
-                outcome.torn += 1  # nobody has it, so nobody may find it
+                outcome.torn += 1  # no process has it open, so it must not be found
             except FileNotFoundError:
                 outcome.left += int(path_of(self.name).exists())
         self.queue = sk.Queue(name=self.name)
@@ -68,7 +68,7 @@ class CreateByClass(Create):
 
 
 class CloseLast(Operation):
-    """The last one out: before its seat is free the segment is whole, then an orphan, then gone."""
+    """Closes the last handle. After a death the segment is complete, then an orphan, then gone."""
 
     def __init__(self) -> None:
         self.name = fresh_name()
@@ -107,12 +107,12 @@ class CloseLast(Operation):
 
 
 class SegmentOfOthers(QueueOperation):
-    """The arena has the queue open; the victim comes or goes."""
+    """The arena has the queue open; the victim attaches or closes."""
 
     def survive(self, k: int) -> Outcome:
         outcome = super().survive(k)
         if self.queue._segment().attached() != (os.getpid(),):
-            outcome.left += 1  # the dead one's seat is still taken
+            outcome.left += 1  # the seat of the dead process is still taken
         return outcome
 
 
@@ -131,7 +131,7 @@ class Attach(SegmentOfOthers):
 
 
 class Unlink(QueueOperation):
-    """The name goes, or it does not; those who have the queue open go on in any case."""
+    """The name is removed or not; processes that have the queue open go on in either case."""
 
     def act(self) -> None:
         self.queue.unlink()
@@ -146,7 +146,7 @@ class Unlink(QueueOperation):
 
 
 class FirstUse(SegmentOfOthers):
-    """A process that has the queue open takes its seat."""
+    """A process that already has the queue open takes its seat."""
 
     seated = False
 
@@ -168,7 +168,7 @@ class Transit(SegmentOfOthers):
 
 
 class Sweep(Operation):
-    """Removing an orphan; whoever dies at it, the next one does it."""
+    """Removes an orphan; if the victim is killed, the next sweep removes the orphan."""
 
     def __init__(self) -> None:
         self.name = fresh_name()
@@ -181,7 +181,7 @@ class Sweep(Operation):
         os.waitpid(pid, 0)
 
     def act(self) -> None:
-        with contextlib.suppress(FileNotFoundError):  # somebody else of this machine was sweeping
+        with contextlib.suppress(FileNotFoundError):  # another process of this machine has swept it
             core.sweep([str(path_of(self.name))])
 
     def survive(self, k: int) -> Outcome:

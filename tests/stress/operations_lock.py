@@ -1,6 +1,6 @@
-"""Operations of locks: an array's, one that stands alone, and the re-entrant one.
+"""Operations of locks: an array's lock, a Lock, and an RLock.
 
-Whoever comes next gets the lock, and hears of a death exactly when the dead one had it; nobody hears of it twice.
+The next process gets the lock. It is warned of a death exactly if the dead process held the lock, and only once.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from sharedkit import shm as sk
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """The arena has its own way to hear of deaths."""
+    """Suppress the warnings of deaths; the arena checks `owner_died`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 class Acquire(Operation):
-    """Of an array's lock."""
+    """Acquire an array's lock."""
 
     commits_once = True
 
@@ -63,7 +63,7 @@ class Acquire(Operation):
         outcome.recovery_ms = (time.perf_counter() - began) * 1e3
         outcome.committed = int(first.owner_died)
         outcome.torn += int(len(told) != outcome.committed)
-        outcome.torn += int(second.acquire(blocking=False))  # two owners
+        outcome.torn += int(second.acquire(blocking=False))  # would be a second owner
         first.release()
         with second:
             outcome.torn += int(second.owner_died)
@@ -86,7 +86,7 @@ class Release(Acquire):
 
 
 class AcquireFromTheDead(Acquire):
-    """Somebody died with the lock; the victim dies while it takes over. Word of a death comes all the same, once."""
+    """A process has died with the lock; the victim is killed while it takes over. The next process is warned, once."""
 
     commits_once = False
 
@@ -109,14 +109,14 @@ class AcquireFromTheDead(Acquire):
 
 
 class ReleaseOfTheDead(AcquireFromTheDead):
-    """What another left is freed, and its death is not lost by that."""
+    """Releases the lock of a dead process; its death is still reported."""
 
     def act(self) -> None:
         self.lock(self.handle).release()
 
 
 class ReleaseToldOfDeath(AcquireFromTheDead):
-    """Who was told of a death releases in order: from then on nobody is told."""
+    """A process that was warned of a death releases the lock; from then on no process is warned."""
 
     commits_once = True
 
@@ -132,7 +132,7 @@ class ReleaseToldOfDeath(AcquireFromTheDead):
 
 
 class AcquireWaiting(Acquire):
-    """Somebody alive has the lock: spin, park, ask for the turn, give up. It stays that one's, and no death is told."""
+    """A living process has the lock: spin, park, take the token, give up. It keeps the lock; no death is reported."""
 
     commits_once = False
 
@@ -159,7 +159,7 @@ class AcquireWaiting(Acquire):
 
 
 class LoneLock:
-    """A lock that is a structure of its own."""
+    """Uses a lock that is a structure of its own."""
 
     name: str
 
@@ -200,7 +200,7 @@ class AcquireRLock(Reentrant, Acquire):
 
 
 class AcquireRLockAgain(Reentrant, Acquire):
-    """Held before and after: its death is told either way."""
+    """Held before and after: a death is reported in any case."""
 
     commits_once = False
 
@@ -214,7 +214,7 @@ class AcquireRLockAgain(Reentrant, Acquire):
 
 
 class ReleaseRLockOnce(AcquireRLockAgain):
-    """One of two takings is undone: it is still held."""
+    """Releases a lock that was taken twice: it is still held."""
 
     def enter(self) -> None:
         self.handle.acquire()

@@ -1,4 +1,4 @@
-"""Operations of the queue: putting, taking, growing, ending, and doing so after somebody died at it."""
+"""Operations of the queue: put, take, grow, shut down; and the same after another process has died in one of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Put(QueueOperation):
 
 
 class PutOverTheEdge(Put):
-    """The record runs over the end of the ring, and the position word over its 32 bits."""
+    """The record crosses the end of the ring, and the position carries over from its low 32 bits."""
 
     ring_log2 = 8
     start = (2**32 - 1) << 32 | (2**32 - 24)
@@ -38,7 +38,7 @@ class PutArray(Put):
 
 
 class PutGrowing(Put):
-    """The ring is full: a put lengthens it and flips the geometry; nothing has to move."""
+    """The ring is full: a put lengthens it and changes the geometry; no record has to move."""
 
     ring_log2 = 8
 
@@ -49,13 +49,13 @@ class PutGrowing(Put):
 
 
 class PutGrowingOverTheEdge(PutGrowing):
-    """The records lie around the end of the ring: those at its start are copied behind it."""
+    """The records lie around the end of the ring: those at its start are copied to behind the old end."""
 
     gone = 8
 
 
 class PutNextLap(Put):
-    """The put would be two lengths past the ring's origin, which moves on."""
+    """The put would reach two ring lengths past the ring's origin; so the origin moves on."""
 
     ring_log2 = 8
     gone = 21
@@ -86,7 +86,7 @@ class PutManyGrowing(PutMany):
 
 
 class PutWaiting(Put):
-    """The queue is full: spin, raise the flag, park, give up."""
+    """The queue is full: spin, set the waiting bit, park, give up."""
 
     commits_once = False
     maxsize = 3
@@ -105,13 +105,13 @@ class Get(QueueOperation):
 
 
 class GetBounded(Get):
-    """Taking from a queue with a bound wakes producers."""
+    """A get from a bounded queue wakes producers."""
 
     maxsize = 3
 
 
 class GetLarge(Get):
-    """Too large for the stack: a first try tells the size, a second takes it."""
+    """The item is too large for the stack: a first try returns the size, a second one takes it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ class GetMany(QueueOperation):
 
 
 class GetWaiting(QueueOperation):
-    """The queue is empty: spin, raise the flag, park, give up."""
+    """The queue is empty: spin, set the waiting bit, park, give up."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -167,7 +167,7 @@ class TaskDone(QueueOperation):
 
 
 class Join(QueueOperation):
-    """Nothing is left undone, so that joining looks once and comes back."""
+    """All tasks are done, so `join` polls once and returns."""
 
     def prepare(self) -> None:
         super().prepare()
@@ -184,7 +184,7 @@ class Join(QueueOperation):
 
 
 class Shutdown(QueueOperation):
-    """Open and whole before the commit, shut after it."""
+    """Before the commit the queue is open, after it shut down; all items are there."""
 
     commits_once = True
     immediate = False
@@ -225,7 +225,7 @@ class ShutdownAtOnce(Shutdown):
 
 
 class AfterDeath(Operation):
-    """The second victim dies while it takes over from a first, which died at instruction `at` of its own operation."""
+    """The victim is killed while it takes over from a first victim, killed at instruction `at` of another operation."""
 
     def __init__(self, first: type[Operation], second: type[Operation], at: int, stepper: Stepper,
                  route: Route, committed: bool) -> None:  # fmt: skip

@@ -1,7 +1,7 @@
 """Operations of the lock for many readers or one writer.
 
-What the dead held is free for whoever comes next; a writer's death is told until another has released in order, and a
-reader's never.
+What a dead process held is free for the next one. A writer's death is reported until another writer has released the
+lock in order; a reader's death is never reported.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sharedkit import shm as sk
 
 
 def told_by(take: Any) -> int:
-    """How many warnings of a death come while a side is taken. Stuck when it cannot be had."""
+    """Take a side, and return the number of warnings of a death. Raises Stuck if the side cannot be taken."""
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         if not take(timeout=STUCK_AFTER):
@@ -26,7 +26,7 @@ def told_by(take: Any) -> int:
 
 
 class ReadWrite(Operation):
-    """Whoever comes next reads or writes; `reads_first` turns with `k`."""
+    """After the death the next process reads or writes; `k` decides which, and which handle is first."""
 
     def __init__(self) -> None:
         self.name = fresh_name()
@@ -40,7 +40,7 @@ class ReadWrite(Operation):
         self.handle = sk.RWLock(name=self.name)
 
     def leave_dead(self, take: str) -> None:
-        """Somebody takes a side and dies with it."""
+        """A process takes a side and dies with it."""
         pid = os.fork()
         if pid == 0:
             getattr(self.handle, take)()
@@ -56,7 +56,7 @@ class ReadWrite(Operation):
             outcome.committed = told_by(first.acquire_read)
             outcome.recovery_ms = (time.perf_counter() - began) * 1e3
             outcome.torn += int(told_by(second.acquire_read) != outcome.committed)
-            outcome.torn += int(second.acquire_write(blocking=False))  # beside readers
+            outcome.torn += int(second.acquire_write(blocking=False))  # would be a writer beside readers
             first.release_read()
             second.release_read()
             outcome.lost += int(told_by(first.acquire_write) != outcome.committed)
@@ -72,7 +72,7 @@ class ReadWrite(Operation):
 
     @staticmethod
     def nothing_is_left(outcome: Outcome, first: Any, second: Any) -> None:
-        """Both read at once, both write in turn, and nobody hears of a death any more."""
+        """Check that two can read at once, that each can write, and that no death is reported any more."""
         outcome.duplicated += told_by(first.acquire_read) + told_by(second.acquire_read)
         first.release_read()
         second.release_read()
@@ -95,7 +95,7 @@ class AcquireRead(ReadWrite):
 
     def survive(self, k: int) -> Outcome:
         outcome = super().survive(k)
-        outcome.duplicated += outcome.committed  # nobody wrote
+        outcome.duplicated += outcome.committed  # a reader's death must not be reported
         return outcome
 
 
@@ -129,7 +129,7 @@ class AcquireWriteFromDeadReader(AcquireWrite):
 
 
 class FromDeadWriter(ReadWrite):
-    """Somebody died writing; the victim dies while it takes over. Word of it comes all the same."""
+    """A process has died writing; the victim is killed while it takes over. The next process is warned all the same."""
 
     def prepare(self) -> None:
         super().prepare()
@@ -152,7 +152,7 @@ class AcquireWriteFromDeadWriter(FromDeadWriter):
 
 
 class ReleaseWriteToldOfDeath(FromDeadWriter):
-    """Who was told of a death releases in order: from then on nobody is told."""
+    """A process that was warned of a death releases the lock; from then on no process is warned."""
 
     commits_once = True
 
@@ -167,7 +167,7 @@ class ReleaseWriteToldOfDeath(FromDeadWriter):
 
 
 class AcquireReadWaiting(ReadWrite):
-    """Somebody alive writes: spin, park, give up. It stays that one's, and no death is told."""
+    """A living process writes: spin, park, give up. It keeps the lock; no death is reported."""
 
     def prepare(self) -> None:
         super().prepare()
@@ -189,7 +189,7 @@ class AcquireReadWaiting(ReadWrite):
 
 
 class AcquireWriteWaiting(ReadWrite):
-    """Somebody alive reads: announce it, take the word, spin, park, give up. Others can read beside that one again."""
+    """A living process reads: announce the writer, take the word, spin, park, give up. Then readers can enter again."""
 
     def prepare(self) -> None:
         super().prepare()
@@ -206,7 +206,7 @@ class AcquireWriteWaiting(ReadWrite):
         outcome.torn += int(other.acquire_write(blocking=False))
         other.release_read()
         self.handle.release_read()
-        if told:  # it had the word; nothing tells from outside whether it wrote
+        if told:  # the victim had taken the word; whether it had begun to write cannot be seen from outside
             outcome.lost += 1 - told_by(other.acquire_write)
             other.release_write()
         self.nothing_is_left(outcome, other, self.handle)

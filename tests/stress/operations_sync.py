@@ -1,4 +1,4 @@
-"""Operations of events, semaphores and barriers: nobody who waits is left waiting, and no permit goes with the dead."""
+"""Operations of events, semaphores and barriers: no waiter is left waiting, no permit is lost by a death."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stress.operations import STUCK_AFTER, Operation, Outcome, Stuck, fresh_name
 
 from sharedkit import shm as sk
 
-A_MOMENT = 0.15  # seconds: three slices, after which a waiter has seen who is dead
+A_MOMENT = 0.15  # seconds, three slices: by then a waiter has noticed a death
 
 
 class Primitive(Operation):
@@ -28,13 +28,13 @@ class Primitive(Operation):
 
     @abstractmethod
     def make(self) -> Any:
-        """The structure."""
+        """Make the structure."""
 
     def prepare(self) -> None:
         self.handle = self.make()
 
     def start(self, wait: Any) -> int:
-        """A child that waits; it ends with 0 if `wait()` answers True."""
+        """Start a child that waits; it ends with 0 if `wait()` returns True."""
         pid = os.fork()
         if pid == 0:
             status = 2
@@ -46,7 +46,7 @@ class Primitive(Operation):
         return pid
 
     def end_of(self, pid: int, limit: float) -> int | None:
-        """How the child ended; None when it still waits."""
+        """The exit code of the child; None if it still waits."""
         deadline = time.monotonic() + limit
         while True:
             done, status = os.waitpid(pid, os.WNOHANG)
@@ -98,7 +98,7 @@ class SetEvent(Primitive):
 
 
 class SetEventAwaited(SetEvent):
-    """Somebody sleeps on it. Who dies between the change and the wake-up leaves nobody asleep."""
+    """A process sleeps on the event; it wakes even if the victim dies between the change and the wake-up."""
 
     def prepare(self) -> None:
         super().prepare()
@@ -133,7 +133,7 @@ class ClearEvent(SetEvent):
 
 
 class WaitForEvent(SetEvent):
-    """It does not come: spin, park, give up."""
+    """The event is not set: spin, park, give up."""
 
     commits_once = False
 
@@ -145,7 +145,7 @@ class WaitForEvent(SetEvent):
 
 
 class AcquireSemaphore(Primitive):
-    """A permit of a Semaphore is nobody's: it goes once, and with it nothing else."""
+    """A permit of a Semaphore has no owner: a death loses that permit at most once, and nothing else."""
 
     commits_once = True
     value, after = 2, 1
@@ -192,7 +192,7 @@ class AcquireSemaphoreWaiting(AcquireSemaphore):
 
 
 class AcquireBounded(Primitive):
-    """Whatever the dead held of a BoundedSemaphore comes back, all of it and no more."""
+    """All permits of a BoundedSemaphore that a dead process held come back, and no more."""
 
     bound = 2
 
@@ -238,7 +238,7 @@ class ReleaseBounded(AcquireBounded):
 
 
 class AcquireBoundedFromTheDead(AcquireBounded):
-    """Somebody died with all of them; the victim dies while it takes one of those over."""
+    """A process has died with all permits; the victim is killed while it takes one of these."""
 
     def prepare(self) -> None:
         super().prepare()
@@ -251,7 +251,7 @@ class AcquireBoundedFromTheDead(AcquireBounded):
 
 
 class WaitAtBarrier(Primitive):
-    """The first of two comes, waits and gives up. A dead one inside breaks the barrier, and a reset mends it."""
+    """The first of two parties waits and gives up. A death inside breaks the barrier, and a reset repairs it."""
 
     def make(self) -> Any:
         return sk.Barrier(2, name=self.name)
@@ -261,7 +261,7 @@ class WaitAtBarrier(Primitive):
             self.handle.wait(0.002)
 
     def passes(self, barrier: Any, seconds: float = STUCK_AFTER) -> bool:
-        """Whether one got through; False when the barrier is or was broken."""
+        """Whether the wait succeeded; False if the barrier is or was broken."""
         try:
             barrier.wait(seconds)
         except BrokenBarrierError:
@@ -269,7 +269,7 @@ class WaitAtBarrier(Primitive):
         return True
 
     def meet(self, outcome: Outcome, barrier: Any) -> bool:
-        """Whether a child and we meet; both must have come through, or neither."""
+        """Whether a child and this process pass the barrier; checks that both do or neither."""
         child = self.start(lambda: self.passes(self.handle))
         began = time.monotonic()
         met = self.passes(barrier)
@@ -300,7 +300,7 @@ class WaitAtBarrier(Primitive):
 
 
 class CompleteBarrier(WaitAtBarrier):
-    """The last of two comes: the other is let through, or hears that the barrier broke, or still waits for another."""
+    """The second of two parties arrives: the first passes, or finds the barrier broken, or still waits."""
 
     def prepare(self) -> None:
         super().prepare()
@@ -314,7 +314,7 @@ class CompleteBarrier(WaitAtBarrier):
     def survive(self, k: int) -> Outcome:
         outcome = Outcome(committed=0)
         ended = self.end_of(self.first, A_MOMENT)
-        if ended is None:  # the dead one had not come in: we are the second
+        if ended is None:  # the victim had not arrived: this process is the second party
             met = self.passes(self.handle)
             ended = self.end_of(self.first, STUCK_AFTER)
             if ended is None:

@@ -59,7 +59,7 @@ class Add(Operation):
 
 
 class AddStriped(Add):
-    """The dead one's stripe keeps what it counted, also when another takes its seat."""
+    """The stripe of the dead process keeps its count, even when another process takes the seat."""
 
     def make(self) -> Any:
         return sk.Counter(self.first, name=self.name, striped=True)

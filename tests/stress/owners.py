@@ -1,7 +1,7 @@
-"""Who has a lock: `python owners.py handover KILLS` and `python owners.py stopped SECONDS`.
+"""Locks of killed and of stopped owners: `python owners.py handover KILLS` and `python owners.py stopped SECONDS`.
 
-The owner is stopped by the stepper between taking the queue's put or get lock and committing. Killed there, its lock
-must go to the next one; left stopped there, it must keep the lock for as long as it is stopped, and then finish.
+The stepper stops the owner after it has taken the queue's put or get lock, and before it commits. If the owner is then
+killed, the lock must go to the next process; if it stays stopped, it must keep the lock, and finish later.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ OPERATIONS: dict[str, type[QueueOperation]] = {"put": Put, "get": Get}
 
 
 def stop_with_lock(stepper: Stepper, kind: type[QueueOperation], route: Route) -> tuple[QueueOperation, int]:
-    """The operation and its victim, which has taken the lock and nothing else."""
+    """The operation and its victim, which has only taken the lock so far."""
     operation = kind()
     operation.prepare()
     victim = stepper.fork(operation.enter, operation.act, operation.seated)
@@ -41,7 +41,7 @@ def stop_with_lock(stepper: Stepper, kind: type[QueueOperation], route: Route) -
 
 
 def attempt(what: str, queue: Any, item: bytes, timeout: float) -> bool:
-    """Put or get; whether it came to pass."""
+    """Put or get; return whether it succeeded."""
     try:
         if what == "put":
             queue.put(item, timeout=timeout)
@@ -53,7 +53,7 @@ def attempt(what: str, queue: Any, item: bytes, timeout: float) -> bool:
 
 
 def handover(stepper: Stepper, what: str, route: Route, kills: int) -> dict[str, Any]:
-    """Kill owners; how long it takes until another one's operation is done."""
+    """Kill owners; measure the time until another process has done its operation."""
     times, stuck = [], 0
     for i in range(kills):
         operation, victim = stop_with_lock(stepper, OPERATIONS[what], route)
@@ -77,7 +77,7 @@ def handover(stepper: Stepper, what: str, route: Route, kills: int) -> dict[str,
 
 
 def stopped(stepper: Stepper, what: str, route: Route, seconds: float) -> dict[str, Any]:
-    """Leave an owner stopped and try to get past it all the time; then let it finish."""
+    """Leave an owner stopped, and try all the time to get past it; then let it finish."""
     operation, victim = stop_with_lock(stepper, OPERATIONS[what], route)
     other = newcomer(sk.Queue, operation.name)
     deadline, attempts, stolen = time.monotonic() + seconds, 0, 0
@@ -88,7 +88,7 @@ def stopped(stepper: Stepper, what: str, route: Route, seconds: float) -> dict[s
         seen = other.statistics()
         stolen += victim not in (seen.put_owner, seen.get_owner)
     stepper.release(victim)
-    os.waitpid(victim, os.WUNTRACED)  # it has done its operation and stopped itself
+    os.waitpid(victim, os.WUNTRACED)  # it has finished its operation and stopped itself
     os.kill(victim, signal.SIGKILL)
     os.waitpid(victim, 0)
     wanted = operation.before[1:] if what == "get" else operation.before + operation.mine

@@ -1,4 +1,4 @@
-"""Where the structures under random kills are: in shared memory, or behind a server, as SHAREDKIT_KILLS_IN says."""
+"""The placement of the structures under random kills: shared memory or a server, given by SHAREDKIT_KILLS_IN."""
 
 from __future__ import annotations
 

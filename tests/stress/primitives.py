@@ -1,9 +1,9 @@
-"""The trials of all primitives under random kills."""
+"""The trial of each primitive under random kills."""
 
 from __future__ import annotations
 
 from stress.primitives_held import BoundedTrial, LockTrial, ReadWriteTrial, ReentrantTrial, SemaphoreTrial
-from stress.primitives_met import BarrierTrial, ConditionTrial, EventTrial
+from stress.primitives_rendezvous import BarrierTrial, ConditionTrial, EventTrial
 from stress.trial import Trial
 
 PRIMITIVES: dict[str, type[Trial]] = {

@@ -1,4 +1,4 @@
-"""Trials of what is held: locks, the lock for readers and writers, semaphores."""
+"""Trials of locks, reader-writer locks and semaphores, which processes hold."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PERMITS = 2
 
 
 def takes(take: Any, rng: random.Random) -> bool:
-    """Take it: mostly patiently, now and then not, or not at all patiently. Whether it was taken."""
+    """Take it: mostly without a timeout, else with a short one or without blocking. Return whether it was taken."""
     how = rng.randrange(8)
     if how == 0:
         return bool(take(blocking=False))
@@ -22,9 +22,9 @@ def takes(take: Any, rng: random.Random) -> bool:
 
 
 class Guarding(Trial):
-    """It guards two words that agree; the second follows the first. Where they do not, a death must have been told.
+    """The lock guards two words that agree; the second follows the first. If they differ, a death must be reported.
 
-    `told` counts who heard of a death: whoever died inside was heard of, and nobody twice.
+    `told` counts the reports of deaths: each death inside is reported, and none is reported twice.
     """
 
     def __init__(self, books: Books, name: str) -> None:
@@ -33,7 +33,7 @@ class Guarding(Trial):
         self.died_writing = 0
 
     def write(self, slot: int) -> None:
-        """With the lock."""
+        """Change both words; the caller holds the lock."""
         board, pair = self.board, self.pair
         died = self.handle.owner_died
         board.told[slot] += died
@@ -85,7 +85,7 @@ class ReentrantTrial(Guarding):
 
 
 class ReadWriteTrial(Guarding):
-    """Every process reads three times of four. No reader beside a writer, and none sees half of a write."""
+    """Every process reads three times out of four. No reader is beside a writer, and none sees half of a write."""
 
     def __init__(self, books: Books, name: str) -> None:
         super().__init__(books, name)
@@ -121,7 +121,7 @@ class ReadWriteTrial(Guarding):
 
 
 class Permits(Trial):
-    """Never are more inside than there are permits; when all rest, the permits that the living hold are none."""
+    """There are never more inside than there are permits, and when all rest, the living hold no permit."""
 
     OUT, ASKING, IN, GIVING = range(4)
 
@@ -132,10 +132,10 @@ class Permits(Trial):
 
     @abstractmethod
     def count(self, dead_was: int) -> None:
-        """Everybody rests: how many permits are there after the death of one who was at this step."""
+        """While all rest, check how many permits there are after the death of a process that was at this step."""
 
     def more(self, rng: random.Random) -> bool:
-        """Take one more than one, if the trial is about that."""
+        """Take one more permit, if the trial has that."""
         return False
 
     def work(self, slot: int, rng: random.Random) -> None:
@@ -156,8 +156,8 @@ class Permits(Trial):
             step[slot] = self.OUT
 
     def crowded(self) -> bool:
-        """Whether too many are inside at one moment, and not one after the other while they were counted: nobody has
-        come or gone between two looks."""
+        """Whether too many are inside at one moment, and did not come and go while they were counted: the words are the
+        same before and after the count."""
         board = self.board
         before = board.inside.copy(), board.done.copy()
         too_many = board.inside_alive() > PERMITS
@@ -177,8 +177,8 @@ class Permits(Trial):
 
 
 class SemaphoreTrial(Permits):
-    """A permit of a Semaphore is nobody's: what the dead had taken is gone, and the harness gives it again. Meanwhile
-    the survivors go on with what there is."""
+    """A permit of a Semaphore has no owner: the permits of a dead process are lost; the harness releases them again.
+    Until then the survivors go on with the remaining ones."""
 
     def make(self) -> Any:
         return sk.Semaphore(PERMITS, name=self.name)
@@ -194,7 +194,7 @@ class SemaphoreTrial(Permits):
 
 
 class BoundedTrial(Permits):
-    """All permits of the dead come back. Some take both."""
+    """All permits of a dead process come back. Some processes take two."""
 
     def make(self) -> Any:
         return sk.BoundedSemaphore(PERMITS, name=self.name)

@@ -1,4 +1,4 @@
-"""Run a soak script in a session of its own, with a watchdog, and read the books that it prints last."""
+"""Run a soak script in a new session, with a watchdog, and return the totals that it prints last."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from stress.worker import LIKE
 
 
 def soak(script: str, *args: object, limit: float, place: str = "shm", like: str = "fork") -> dict[str, Any]:
-    """The last line of JSON of `script`, whose structures are in `place` and whose processes live like `like`.
+    """The last JSON line of `script`; its structures are in the placement `place`, and `like` is as in worker.py.
 
-    AssertionError, with what it said, when it fails or takes over `limit` s.
+    AssertionError, with the output, if the script fails or takes more than `limit` s.
     """
     path = Path(__file__).with_name(script)
     with subprocess.Popen(
@@ -43,7 +43,7 @@ def soak(script: str, *args: object, limit: float, place: str = "shm", like: str
 
 
 def books_table(all_books: list[dict[str, Any]]) -> str:
-    """The books of several soaks, a line each."""
+    """The totals of several soaks as text, one line for each."""
     heads = [key for key in all_books[0] if key != "clean"]
     cells = [heads]
     for books in all_books:

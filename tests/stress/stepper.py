@@ -1,4 +1,4 @@
-"""The face of stepper.c: fork a victim, write down its instructions, stop it before any one of them."""
+"""Python interface to stepper.c: fork a victim, record its instructions, stop it before any one of them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Step(ctypes.Structure):
 
 @dataclass(frozen=True)
 class Step:
-    """One instruction: its address, and what stepper.c marked it with."""
+    """One instruction: its address, and the flags that stepper.c gave it."""
 
     at: int
     flags: int
@@ -70,13 +70,13 @@ def _build() -> ctypes.CDLL:
 
 
 def _sit_everywhere() -> None:
-    # In a function of its own: a name that outlived the loop would keep the last segment mapped.
+    # A function, because a variable that outlived the loop would keep the last segment mapped.
     for segment in list(segments._named.values()):
         segment.sit()
 
 
 class Stepper:
-    """Steps victims forked from this process. All modules that are to be stepped must be imported before it is made."""
+    """Steps victims forked from this process. Import all modules to be stepped before making it."""
 
     def __init__(self) -> None:
         self._c = _build()
@@ -100,9 +100,9 @@ class Stepper:
         return next((code.describe(at) for code in self._code if code.start <= at < code.end), f"{at:#x}")
 
     def fork(self, enter: Callable[[], None], act: Callable[[], None], seated: bool = True) -> int:
-        """A child that does `enter`, stops, does `act` and stops again. It never returns.
+        """Fork a child that calls `enter`, stops, calls `act`, and stops again. It never returns.
 
-        `seated`: it takes its seats before that.
+        `seated`: the child takes its seats first.
         """
         pid = os.fork()
         if pid == 0:
@@ -131,7 +131,7 @@ class Stepper:
         return [Step(step.at, step.flags) for step in out[:n]]
 
     def to(self, victim: int, start: int, counted: int) -> int | None:
-        """Run the victim to the address `start` and `counted` instructions on. Where it stopped; None: it ended."""
+        """Run the victim to address `start`, then for `counted` instructions. Return its address; None if it ended."""
         at = ctypes.c_uint64()
         rc = self._c.step_to(victim, self._spans, len(self._spans), start, counted, ctypes.byref(at))
         if rc == ENDED:
@@ -141,7 +141,7 @@ class Stepper:
         return at.value
 
     def release(self, victim: int) -> None:
-        """Let a stopped victim run on untraced; step_end will stop it like any process, for SIGCONT to end."""
+        """Let a stopped victim run on untraced. step_end then stops it as any process, until SIGCONT."""
         if self._c.step_release(victim) != 0:
             raise RuntimeError("lost the victim")
 
@@ -151,7 +151,7 @@ class Stepper:
 
 
 class Route:
-    """The way to each instruction of a trace: from the latest instruction of ours that comes for the first time.
+    """The way to each instruction of a trace: run to the latest first occurrence of an instruction of ours.
 
     Running to a breakpoint there and stepping the rest makes a sweep linear; stepping from the start is quadratic.
     """
@@ -171,12 +171,13 @@ class Route:
         return len(self.steps)
 
     def to(self, k: int) -> tuple[int, int]:
-        """Address to run to and instructions to step from there, so that k instructions have been executed."""
+        """The address to run to, and the number of instructions to step from there, to have executed k instructions."""
         start = self._start[min(k, len(self.steps) - 1)]
         return self.steps[start].at, k - start
 
     def near_effects(self) -> set[int]:
-        """The points around everything that others can see: changed shared words, locked instructions, system calls."""
+        """The points around all effects that other processes can see: changed shared words, locked instructions, system
+                calls."""
         effects = [i for i, step in enumerate(self.steps) if step.flags & (CHANGED | LOCKED | SYSCALL)]
         points = {i + beside for i in effects for beside in (-1, 0, 1, 2)}
         return {k for k in points if 0 <= k <= len(self.steps)}

@@ -1,6 +1,6 @@
-"""Sweep operations: run arenas, watch that they get on, and count what they tell into a table.
+"""Sweep operations: run arenas, check that they go on, and count their results in a table.
 
-`python tests/stress/sweep.py [OPERATION …] [--every N]` prints the table; by default of all, at every instruction.
+`python tests/stress/sweep.py [OPERATION …] [--every N]` prints the table. Default: all operations, every instruction.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-SILENT_AFTER = 60.0  # seconds without a word from an arena: a survivor hangs, and did not keep its timeout
-GIVE_UP = 5  # arenas of one operation
+SILENT_AFTER = 60.0  # seconds without a line from an arena: a survivor hangs, and its timeout did not end the wait
+GIVE_UP = 5  # arenas of one operation that may fail
 ARENA = Path(__file__).with_name("arena.py")
 SETTINGS = {
-    "LD_BIND_NOW": "1",  # no symbol is looked up in the middle of a victim's operation
-    # Each byte of `rep movsb` is a step of its own: thousands of deaths inside one instruction, all alike.
+    "LD_BIND_NOW": "1",  # no symbol is resolved in the middle of a victim's operation
+    # Otherwise each byte of `rep movsb` is a step: thousands of equal deaths inside one instruction.
     "GLIBC_TUNABLES": "glibc.cpu.x86_rep_movsb_threshold=1000000000:glibc.cpu.x86_rep_stosb_threshold=1000000000",
 }
 
 
 @dataclass
 class Row:
-    """The sum of one sweep. `faults`: what was told of each death that was not clean, to be looked into."""
+    """The sum of one sweep. `faults`: the reports of deaths that were not clean."""
 
     operation: str
     instructions: int = 0
@@ -63,7 +63,7 @@ class Row:
             wrong += told[what]
         if wrong:
             self.faults.append(told)
-        # What has happened must not depend on anything but how far the dead one came.
+        # How much has happened must depend only on how far the victim came.
         if self.last is not None and told["committed"] != self.last:
             self.flips += 1
         self.last = told["committed"]
@@ -96,7 +96,7 @@ def table(rows: list[Row]) -> str:
 
 
 class _Arena:
-    """One arena process; its lines, or None when it stays silent."""
+    """One arena process and its lines; a line is None if the arena is silent for too long."""
 
     def __init__(self, operation: str, every: int, start: int) -> None:
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
@@ -115,7 +115,7 @@ class _Arena:
         self._ready.register(self._out, selectors.EVENT_READ)
 
     def line(self) -> dict[str, Any] | None:
-        """The next line; None at the end, or when nothing came for too long."""
+        """The next line; None at the end, or if none came for too long."""
         while b"\n" not in self._rest:
             if not self._ready.select(SILENT_AFTER):
                 return None
@@ -128,7 +128,7 @@ class _Arena:
         return told
 
     def end(self) -> tuple[int, str]:
-        """Its exit status and what it wrote to stderr; a silent one is ended, with a traceback there."""
+        """The exit status and stderr of the arena; a silent one is killed, with a traceback on its stderr."""
         try:
             self._process.wait(1)
         except subprocess.TimeoutExpired:
@@ -146,7 +146,7 @@ class _Arena:
 
 
 def sweep(operation: str, every: int = 1) -> Row:
-    """All deaths of one operation. An arena that falls silent is a stuck survivor; another one goes on behind it."""
+    """All deaths of one operation. If an arena falls silent, a survivor is stuck; another arena continues behind it."""
     row, start, began, ended = Row(operation), 0, time.monotonic(), 0
     while True:
         arena = _Arena(operation, every, start)
@@ -172,7 +172,7 @@ def sweep(operation: str, every: int = 1) -> Row:
 
 
 def sweep_all(operations: list[str], every: int = 1, told: Callable[[Row], None] | None = None) -> list[Row]:
-    """The rows of many operations, several at a time; `told` hears of each as it is done."""
+    """The rows of many operations, several at a time; `told` is called with each row as it is done."""
 
     def one(operation: str) -> Row:
         row = sweep(operation, every)
@@ -180,7 +180,7 @@ def sweep_all(operations: list[str], every: int = 1, told: Callable[[Row], None]
             told(row)
         return row
 
-    # Survivors wait for slices to end half of the time, so two arenas can share a core.
+    # Survivors spend half of the time waiting for slices to end, so two arenas can share a core.
     with ThreadPoolExecutor(2 * len(os.sched_getaffinity(0))) as pool:
         return list(pool.map(one, operations))
 

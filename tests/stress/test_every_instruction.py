@@ -1,4 +1,4 @@
-"""A death at the machine instructions of each operation: nobody is stuck, nothing lost, doubled, torn or left."""
+"""Deaths at the machine instructions of each operation: no one is stuck, nothing is lost, duplicated, torn or left."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stress.sweep import Row, sweep_all, table
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="the stepper knows x86-64 only")
 
-SAMPLE = 400  # beside the points around everything that others can see
+SAMPLE = 400  # a death at every 400th instruction, and around each effect that other processes can see
 SLOW = {
     "Dict set growing", "create by class", "put after a death growing", "put after a death grown",
     "Dict set after a death in set", "Dict set after a death cleared", "Dict len after a death set",
@@ -39,7 +39,7 @@ def check(row: Row) -> None:
     assert row.deaths > 0
     assert not row.faults, "\n".join(json.dumps(fault).replace("\\n", "\n") for fault in row.faults[:10])
     if commits_once(row.operation):
-        # Waits end earlier or later, sweeps find more or less; these operations go one way.
+        # Waits may end earlier or later, and sweeps find more or less; but these operations always take the same way.
         assert row.strayed <= 2 + row.deaths // 100, "too many victims went another way than the traced one"
         assert row.flips == 1, "what has happened must change once, from nothing to all of it"
 

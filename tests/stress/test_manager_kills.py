@@ -1,4 +1,4 @@
-"""SIGKILL at random instants of clients of a server: the others go on, and the books agree, as in shared memory."""
+"""SIGKILL at random moments of clients of a server: the others go on, and the counts agree, as in shared memory."""
 
 from __future__ import annotations
 

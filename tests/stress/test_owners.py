@@ -1,4 +1,4 @@
-"""A lock goes from a dead owner to the next one, and from a living one to nobody."""
+"""The lock of a dead owner goes to the next process; that of a living owner goes to none."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_the_lock_of_a_killed_owner_is_handed_over(tables: dict[str, str]) -> No
     assert all(row["kills"] == 25 for row in _run("handover", 25, tables)["rows"])
 
 
-def test_the_lock_of_a_stopped_owner_is_not(tables: dict[str, str]) -> None:
+def test_the_lock_of_a_stopped_owner_is_not_handed_over(tables: dict[str, str]) -> None:
     assert all(row["stolen"] == 0 for row in _run("stopped", 1, tables)["rows"])
 
 
@@ -32,5 +32,5 @@ def test_the_locks_of_many_killed_owners_are_handed_over(tables: dict[str, str])
 
 
 @pytest.mark.stress
-def test_the_lock_of_an_owner_that_is_stopped_for_long_is_not(tables: dict[str, str]) -> None:
+def test_the_lock_of_an_owner_that_is_stopped_for_long_is_not_handed_over(tables: dict[str, str]) -> None:
     assert all(row["stolen"] == 0 for row in _run("stopped", 30, tables)["rows"])

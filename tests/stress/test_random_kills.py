@@ -1,4 +1,4 @@
-"""SIGKILL at random instants of busy processes: the others go on, and the books agree."""
+"""SIGKILL at random moments of busy processes: the others go on, and the counts agree."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_queue_outlives_some_producers_and_consumers(mode: str, tables: dict[s
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)
-def test_a_word_outlives_some_of_those_who_add_to_it(subject: str, tables: dict[str, str]) -> None:
+def test_a_word_outlives_some_of_the_processes_that_add_to_it(subject: str, tables: dict[str, str]) -> None:
     _words_survive(subject, 20, tables)
 
 
@@ -85,7 +85,7 @@ def test_a_dict_outlives_some_of_its_writers_and_readers(tables: dict[str, str])
 
 
 @pytest.mark.parametrize("primitive", PRIMITIVES)
-def test_a_primitive_outlives_some_of_those_who_use_it(primitive: str, tables: dict[str, str]) -> None:
+def test_a_primitive_outlives_some_of_its_users(primitive: str, tables: dict[str, str]) -> None:
     _primitive_survives(primitive, 15, tables)
 
 
@@ -95,7 +95,7 @@ def test_an_executor_outlives_some_of_its_workers(method: str, kills: int, table
 
 
 @pytest.mark.parametrize(("script", "subject"), DAEMONS)
-def test_what_daemons_use_outlives_some_of_them(script: str, subject: str, tables: dict[str, str]) -> None:
+def test_a_structure_outlives_some_daemons_that_use_it(script: str, subject: str, tables: dict[str, str]) -> None:
     _daemons_survive(script, subject, 15, tables)
 
 
@@ -107,7 +107,7 @@ def test_a_queue_outlives_many_producers_and_consumers(mode: str, tables: dict[s
 
 @pytest.mark.stress
 @pytest.mark.parametrize("subject", SUBJECTS)
-def test_a_word_outlives_many_of_those_who_add_to_it(subject: str, tables: dict[str, str]) -> None:
+def test_a_word_outlives_many_of_the_processes_that_add_to_it(subject: str, tables: dict[str, str]) -> None:
     _words_survive(subject, 200, tables)
 
 
@@ -118,7 +118,7 @@ def test_a_dict_outlives_many_of_its_writers_and_readers(tables: dict[str, str])
 
 @pytest.mark.stress
 @pytest.mark.parametrize("primitive", PRIMITIVES)
-def test_a_primitive_outlives_many_of_those_who_use_it(primitive: str, tables: dict[str, str]) -> None:
+def test_a_primitive_outlives_many_of_its_users(primitive: str, tables: dict[str, str]) -> None:
     _primitive_survives(primitive, 500, tables)
 
 
@@ -130,5 +130,5 @@ def test_an_executor_outlives_many_of_its_workers(method: str, kills: int, table
 
 @pytest.mark.stress
 @pytest.mark.parametrize(("script", "subject"), DAEMONS)
-def test_what_daemons_use_outlives_many_of_them(script: str, subject: str, tables: dict[str, str]) -> None:
+def test_a_structure_outlives_many_daemons_that_use_it(script: str, subject: str, tables: dict[str, str]) -> None:
     _daemons_survive(script, subject, 1000, tables)

@@ -1,4 +1,4 @@
-"""What every trial of a primitive under random kills has: the words it writes down, its books, and how it watches."""
+"""The common part of all trials under random kills: shared words, totals, and waiting with a limit."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ STUCK_AFTER = 20.0
 
 
 class Hung(Exception):
-    """Somebody alive does not go on."""
+    """A living process does not go on."""
 
 
 @dataclass
 class Books:
-    """The sum over all kills. `holding`: how many of the killed were for certain inside; `told`: how often a survivor
-    heard of a death, by `owner_died` or a broken barrier."""
+    """Totals of all kills. `holding`: how many of the killed were certainly inside; `told`: how often a survivor
+    noticed a death, by `owner_died` or a broken barrier."""
 
     primitive: str
     kills: int = 0
@@ -41,23 +41,23 @@ class Books:
 
 
 class Board:
-    """Words that the processes share, by slot where there are several. Aligned stores: a SIGKILL leaves old or new."""
+    """Words that the processes share, most by slot. Stores are aligned: a SIGKILL leaves the old or the new value."""
 
     def __init__(self) -> None:
-        self.done = shared_words(SLOTS)  # how often; a replacement goes on counting
+        self.done = shared_words(SLOTS)  # rounds done; a replacement goes on counting
         self.begun = shared_words(SLOTS)
         self.inside = shared_words(SLOTS)  # 1 only while the process holds it
-        self.torn = shared_words(SLOTS)  # what must not be was seen
-        self.told = shared_words(SLOTS)  # heard of a death
-        self.paused = shared_words(SLOTS)  # the pause that the process keeps
-        self.pause = shared_words(1)  # even: work; odd: come to rest
+        self.torn = shared_words(SLOTS)  # impossible states seen
+        self.told = shared_words(SLOTS)  # deaths noticed
+        self.paused = shared_words(SLOTS)  # number of the pause in which the process rests
+        self.pause = shared_words(1)  # even: work; odd: rest
         self.stop = shared_words(1)
         self.pids = shared_words(SLOTS)
         self.killing = shared_words(1)
         self.victim = shared_words(1)
 
     def inside_alive(self, words: Any = None) -> int:
-        """How many of the living are inside; 0 when a kill came between, because nobody can tell then."""
+        """How many of the living are inside; 0 if a kill came during the count, which is unreliable then."""
         words = self.inside if words is None else words
         before = int(self.killing[0])
         dying = int(self.victim[0]) if before % 2 else -1
@@ -65,7 +65,7 @@ class Board:
         return n if int(self.killing[0]) == before else 0
 
     def rest(self, slot: int) -> bool:
-        """In a worker, between two rounds of work: keep a pause. Whether to go on at all."""
+        """In a worker, between two rounds of work: rest during a pause. Return whether to go on."""
         if self.pause[0] % 2:
             self.paused[slot] = self.pause[0]
             while self.pause[0] == self.paused[slot] and not self.stop[0]:
@@ -82,30 +82,30 @@ class Trial(ABC):
 
     @abstractmethod
     def make(self) -> Any:
-        """The structure."""
+        """Make the structure."""
 
     @abstractmethod
     def work(self, slot: int, rng: random.Random) -> None:
-        """In a worker: use it until `stop`."""
+        """In a worker: use the structure until `stop`."""
 
     def before(self, slot: int, rng: random.Random) -> None:  # noqa: B027, most are killed as they are
-        """In the harness, just before a kill."""
+        """In the harness, just before a kill: prepare a certain state, if the trial needs one."""
 
     def recover(self, slot: int) -> None:
-        """Put right what the dead one had written down."""
+        """Correct the words of the dead process."""
         self.books.holding += int(self.board.inside[slot])
         self.board.inside[slot] = 0
 
     def after(self, slot: int, survivors: list[int]) -> None:
-        """After a kill, without a replacement: the survivors go on. Raises Hung."""
+        """After a kill, without a replacement: check that the survivors go on. Raises Hung."""
         self.await_progress(survivors)
 
     def release(self) -> None:
-        """All processes come to their end."""
+        """Let all processes end."""
         self.board.stop[0] = 1
 
     def settle(self) -> None:
-        """All have ended: what must hold of the whole."""
+        """After the end of all processes: check the totals."""
         self.books.torn += int(self.board.torn.sum())
         self.books.told += int(self.board.told.sum())
         self.books.work += int(self.board.done.sum())
@@ -113,7 +113,7 @@ class Trial(ABC):
     # --- for the trials ------------------------------------------------------------------------------
 
     def until(self, what: str, true: Callable[[], bool]) -> None:
-        """Wait for it to become true. Raises Hung."""
+        """Wait until `true()` holds. Raises Hung."""
         end = time.monotonic() + STUCK_AFTER
         while not true():
             if time.monotonic() > end:
@@ -126,7 +126,7 @@ class Trial(ABC):
             self.until(f"process {slot} stands still", lambda slot=slot: self.board.done[slot] != since[slot])
 
     def come_to_rest(self, slots: list[int]) -> None:
-        """All of them are between two rounds of work, until `go_on`."""
+        """Wait until each of them rests between two rounds of work; they rest until `go_on`."""
         self.board.pause[0] += 1
         asked = int(self.board.pause[0])
         for slot in slots:

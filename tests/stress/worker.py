@@ -1,8 +1,8 @@
-"""How the processes under random kills begin, and how they live, as SHAREDKIT_KILLS_LIKE says.
+"""How the processes under random kills start and behave, given by SHAREDKIT_KILLS_LIKE.
 
-`fork`: Python's forks, with nothing odd about them. `daemons`: forks by the C library, of which Python hears nothing.
-In the midst of their work they close every descriptor, as daemonisers do; now and then they fork, again unseen, a child
-that outlives the next kills with copies of all that they have mapped and may use the structure itself.
+`fork`: forks by Python, and no odd behaviour. `daemons`: forks by the C library, which Python does not notice. In the
+middle of their work they close every descriptor, as daemonisers do. Now and then they fork a child, again unnoticed;
+it outlives the next kills with copies of all mappings of its parent, and may use the structure itself.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ import sharedkit
 
 LIKE = "SHAREDKIT_KILLS_LIKE"
 DAEMONS = os.environ.get(LIKE) == "daemons"
-PAUSE = 0.002  # seconds between two oddities, on average
-ONE_IN = 8  # oddities is a child
+PAUSE = 0.002  # mean seconds between two odd acts
+ONE_IN = 8  # one odd act in so many is a child
 CHILD_LIVES = 0.1  # seconds
 GONE_WITHIN = 10.0
 
-_libc = ctypes.PyDLL(None, use_errno=True)  # which keeps the GIL: the child must have it
+_libc = ctypes.PyDLL(None, use_errno=True)  # keeps the GIL: the child must have it
 
 
 def start(work: Callable[[], None], handle: Any, seed: int) -> int:
-    """A process that does `work` with `handle`, and ends with this one at the latest. Its pid."""
+    """Start a process that calls `work`, uses `handle`, and ends with this process at the latest; return its pid."""
     pid = _libc.fork() if DAEMONS else os.fork()
     if pid == 0:
         status = 1
@@ -45,7 +45,7 @@ def start(work: Callable[[], None], handle: Any, seed: int) -> int:
 
 
 def _end_with_parent() -> None:
-    """SIGKILL when the harness ends, so that a failed test leaves nobody behind."""
+    """Have SIGKILL sent when the harness ends, so that a failed test leaves no process behind."""
     if _libc.prctl(1, signal.SIGKILL, 0, 0, 0) != 0:  # PR_SET_PDEATHSIG
         raise OSError(ctypes.get_errno(), "prctl")
 
@@ -57,13 +57,13 @@ def _be_odd(handle: Any, rng: random.Random) -> None:
             _outlive(handle, rng.randrange(2) == 0)
         signal.setitimer(signal.ITIMER_REAL, rng.uniform(0.1, 2) * PAUSE)
 
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the children are not waited for
     signal.signal(signal.SIGALRM, odd)
     signal.setitimer(signal.ITIMER_REAL, PAUSE)
 
 
 def _outlive(handle: Any, use: bool) -> None:
-    """In an unseen child: live for a while, whatever becomes of the parent."""
+    """In an unnoticed child: live for a while, whatever happens to the parent."""
     try:
         if use:
             handle.statistics()
@@ -72,12 +72,12 @@ def _outlive(handle: Any, use: bool) -> None:
         os._exit(0)
 
 
-def left(name: str) -> int:
-    """How many segments of this name stay behind, all having let go of it."""
+def leftover_segments(name: str) -> int:
+    """How many segments of this name remain after all have closed it."""
     path = Path(f"/dev/shm/sk_{name}")
     if not DAEMONS:
         return int(path.exists())
-    # The last one was a child that ended by _exit: a creation of anybody takes the name away, a second later at most.
+    # The last user may be a child that ended by _exit; then any process's next creation, at most 1 s later, removes it.
     end = time.monotonic() + GONE_WITHIN
     while path.exists() and time.monotonic() < end:
         sharedkit.Counter().close()

@@ -1,4 +1,4 @@
-"""Programs as users write them; mypy --strict must find their types, and this file runs as a test too."""
+"""Programs as users write them. mypy --strict checks their types, and a test runs this file."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def arrays() -> None:
 
 
 def work(todo: protocols.Queue[int], done: protocols.Counter, results: protocols.Array) -> None:
-    """What takes any placement is annotated with the protocols."""
+    """A function that takes structures of any placement is annotated with the protocols."""
     for item in todo.get_many():
         results[item] = item * item
         done.add(1)

@@ -1,4 +1,4 @@
-"""Every class of a placement is what its protocol says: mypy checks the assignments, and nothing else is done."""
+"""Every class of a placement satisfies its protocol: mypy checks the assignments; nothing runs."""
 
 from __future__ import annotations
 

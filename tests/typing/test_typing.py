@@ -1,4 +1,4 @@
-"""mypy --strict is content with the package and with its users, and finds their mistakes."""
+"""mypy --strict accepts the package and programs that use it, and finds the mistakes in misuse.py."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def test_the_package_and_the_examples_are_clean() -> None:
 
 
 def test_each_mistake_is_found_and_nothing_else() -> None:
-    lines = (HERE / "mistakes.py").read_text().splitlines()
+    lines = (HERE / "misuse.py").read_text().splitlines()
     expected = {
         (number, match[1])
         for number, line in enumerate(lines, 1)
         if (match := re.search(r"# expected: ([\w-]+)$", line))
     }
-    done = _mypy(str(HERE / "mistakes.py"))
+    done = _mypy(str(HERE / "misuse.py"))
     found = {
         (int(match[1]), match[2])
-        for match in re.finditer(r"mistakes\.py:(\d+): error: .*\[([\w-]+)\]$", done.stdout, re.MULTILINE)
+        for match in re.finditer(r"misuse\.py:(\d+): error: .*\[([\w-]+)\]$", done.stdout, re.MULTILINE)
     }
     assert found == expected, done.stdout
 

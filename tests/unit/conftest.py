@@ -1,4 +1,4 @@
-"""What the tests of the placement `manager` share."""
+"""Fixtures of the tests of the placement `manager`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ import sharedkit as sk
 
 @pytest.fixture(scope="module")
 def ctx() -> Iterator[Any]:
-    """A server of the module's own."""
+    """A context with a server, started for the tests of one module."""
     with sk.get_context("manager") as context:
         yield context

@@ -1,7 +1,7 @@
-"""Inputs whose memory changes while they are hashed: what the children of test_hash_changing.py do.
+"""Inputs whose memory changes while they are hashed, as used by the child processes of test_hash_changing.py.
 
-A `Changing` is one kind of input. `change(i)` changes something among its last items: offsets, codes, lengths or
-contents, which may be right or wrong. The first `SAME` items never change, so their digests are known.
+A `Changing` is one kind of input. `change(i)` changes something in the last items: offsets, codes, lengths or
+contents; the result may be valid or not. The first `SAME` items never change, so their digests are known.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ WRONG = (1 << 50, -(1 << 40), -1, len(DATA) + 1, (1 << 31) - 1, -(1 << 31))
 
 @dataclass
 class Changing:
-    """One kind of input: how it is hashed, and what happens to it meanwhile."""
+    """One kind of input: how it is hashed, and how it changes."""
 
     hash: Callable[..., Any]
     change: Callable[[int], None]
-    break_one: Callable[[], None] | None = None  # makes item SAME + 2 reach outside of its data, for good
+    break_one: Callable[[], None] | None = None  # makes item SAME + 2 reach outside of its data, permanently
     keep: list[Any] = field(default_factory=list)
 
 
 def shared(values: Any, dtype: Any) -> tuple[Any, np.ndarray[Any, Any]]:
-    """An Array in shared memory of these values, and its view."""
+    """An Array in shared memory with these values, and its view."""
     values = np.asarray(values, dtype)
     place = Array(values.shape, dtype)
     place.ndarray[...] = values
@@ -42,7 +42,7 @@ def shared(values: Any, dtype: Any) -> tuple[Any, np.ndarray[Any, Any]]:
 
 
 def words(view: np.ndarray[Any, Any], step: int = 1, end: int = 0) -> tuple[Callable[[int], None], Callable[[], None]]:
-    """Changes of one of the last words of `view`; an item has `step` of them, and ends where word `end` says."""
+    """Functions that change the last words of `view`. An item has `step` words; word `end` says where the item ends."""
     right = view.copy()
     limits = np.iinfo(view.dtype)
     wrong = [np.array(each & (2**64 - 1), "u8").view("i8").astype(view.dtype, casting="unsafe") for each in WRONG]
@@ -203,7 +203,7 @@ def bytearrays() -> Changing:
         try:
             one.extend(bytes(1000))
             del one[50:]
-        except BufferError:  # it is being hashed, and keeps its size until that is done
+        except BufferError:  # it is being hashed: it keeps its size until that is done
             pass
 
     return Changing(lambda **how: hash_many(items, "sha256", **how), change)
@@ -243,7 +243,8 @@ KINDS: dict[str, Callable[[], Changing]] = {
 
 
 def hash_while_it_changes(name: str) -> tuple[int, int]:
-    """Hash an input ROUNDS times, and until a thread has changed it as often; (batches hashed, batches refused)."""
+    """Hash the input at least ROUNDS times, and until a thread has changed it ROUNDS times; return how many batches
+        were hashed, and how many refused."""
     kind = KINDS[name]()
     expected = kind.hash(form="bytes")[:SAME]
     stop, done, changes = False, [0, 0], 0
@@ -262,7 +263,7 @@ def hash_while_it_changes(name: str) -> tuple[int, int]:
         while sum(done) < ROUNDS or changes < ROUNDS:
             try:
                 digests = kind.hash(form="bytes", threads=1 + sum(done) % 2)
-            except (ValueError, TypeError) as error:  # an UnicodeEncodeError is one, too
+            except (ValueError, TypeError) as error:  # UnicodeEncodeError is a ValueError
                 assert "item" in str(error) + str(getattr(error, "__notes__", "")) or "span" in str(error), error
                 done[1] += 1
             else:
@@ -277,7 +278,7 @@ def hash_while_it_changes(name: str) -> tuple[int, int]:
 
 
 class Late(int):
-    """A number of threads that is looked at after the input has been gathered: that is when `break_one` runs."""
+    """A number of threads that is compared after the input has been gathered; the comparison calls `break_one`."""
 
     break_one: Callable[[], None]
 
@@ -287,7 +288,7 @@ class Late(int):
 
 
 def hash_after_a_change(name: str, threads: int) -> str:
-    """What is raised where an item is made wrong between its check and its hashing."""
+    """The error that is raised if an item becomes invalid between its check and its hashing."""
     kind = KINDS[name]()
     late = Late(threads)
     late.break_one = kind.break_one  # type: ignore[assignment]

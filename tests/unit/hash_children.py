@@ -1,4 +1,4 @@
-"""What the worker processes of the hashing tests do; children of `spawn` import it by name."""
+"""The work of child processes in the hashing tests; children of `spawn` import it by name."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from sharedkit.hashing import hash_many
 
 
 def hash_rows(messages: Any, digests: Any, algorithm: str, start: int, stop: int, threads: int) -> None:
-    """Digest rows [start, stop) of one shared Array into the same rows of another."""
+    """Hash rows [start, stop) of one shared Array into the same rows of another."""
     hash_many(messages.ndarray[start:stop], algorithm, out=digests.ndarray[start:stop], threads=threads)

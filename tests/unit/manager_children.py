@@ -1,4 +1,4 @@
-"""What the processes of the server's tests run."""
+"""Functions that child processes of the server's tests run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sharedkit as sk
 
 
 def hold_and_sleep(handles: dict[str, Any], ready: Any) -> None:
-    """Take whatever can be held, say so, and wait to be killed."""
+    """Take everything that can be held, report that, and wait to be killed."""
     handles["lock"].acquire()
     handles["rlock"].acquire()
     handles["bounded"].acquire()
@@ -37,7 +37,7 @@ def wait_in(condition: Any, ready: Any) -> None:
 
 
 def own_a_server(answer: Any) -> None:
-    """Start a server, tell who serves, and die without a chance to end it."""
+    """Start a server, report who serves, and die without ending it."""
     context: Any = sk.get_context("manager")
     counter = context.Counter(3)
     answer.send((context.server._process.pid, context.address, counter.name))
@@ -46,7 +46,7 @@ def own_a_server(answer: Any) -> None:
 
 
 def get_and_say_how_it_ended(queue: Any, ends: Any) -> None:
-    """Wait in a queue; the name of what was raised."""
+    """Wait in a queue; report the name of the exception."""
     try:
         queue.get()
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Servers by command, for tests."""
+"""Servers for tests, started by the command line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KEY = b"the key of this test"
 
 @contextmanager
 def served(*address: str, key: Path | None = None, **options: Any) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A server by command, and where it says that it serves."""
+    """A server started by the command line, and the address that it prints."""
     process = subprocess.Popen(
         [sys.executable, "-m", "sharedkit", "serve", "--address", *address],
         stdout=subprocess.PIPE,

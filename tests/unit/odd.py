@@ -1,4 +1,4 @@
-"""Values whose classes answer odd things: what a server must not compute with. It can import them from here."""
+"""Values whose classes behave oddly, with which a server must not compute. A server can import them from here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 
 class _Sly:
-    """Is less, more and equal, and can be added to anything."""
+    """Is less than, greater than and equal to anything, and can be added to anything."""
 
     def __lt__(self, other: object) -> bool:
         return True
@@ -60,21 +60,21 @@ class Table(dict[Any, Any]):
 
 
 class Ends:
-    """Ends who unpickles it."""
+    """Ends the thread that unpickles it, by SystemExit."""
 
     def __reduce__(self) -> Any:
         return sys.exit, ("unpickled",)
 
 
 class Kills:
-    """Ends the process of who unpickles it, whatever that catches."""
+    """Ends the process that unpickles it, whatever exceptions that process catches."""
 
     def __reduce__(self) -> Any:
         return os._exit, (99,)
 
 
 class EndsLater:
-    """Ends who hashes, compares or shows it."""
+    """Raises SystemExit when it is hashed, compared or shown."""
 
     def _end(self, *_: object) -> NoReturn:
         raise SystemExit("touched")
@@ -83,7 +83,7 @@ class EndsLater:
 
 
 class Array:
-    """An array of one seven for NumPy."""
+    """NumPy makes an array of it whose only element is 7."""
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         return np.full(1, 7, dtype)

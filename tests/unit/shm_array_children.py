@@ -1,6 +1,6 @@
-"""What the child processes of the array's tests do, and how they are started and watched.
+"""Functions that child processes of the array tests run, and how these are started and watched.
 
-A module of its own, because the children of `spawn` and `forkserver` import their functions by name.
+They have a module of their own, because the children of `spawn` and `forkserver` import them by name.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _guarded(target: Callable[..., None], args: tuple[Any, ...]) -> None:
 
 
 def start(method: str, target: Callable[..., None], *args: Any) -> Any:
-    """A process that ends after LIMIT seconds if it does not end before."""
+    """Start a process that ends after LIMIT seconds at the latest."""
     context: Any = multiprocessing.get_context(method)
     process = context.Process(target=_guarded, args=(target, args), daemon=True)
     process.start()
@@ -32,7 +32,7 @@ def start(method: str, target: Callable[..., None], *args: Any) -> Any:
 
 
 def finish(*processes: Any) -> None:
-    """Every process has ended well."""
+    """Wait for the processes and check that each has exit code 0."""
     try:
         for process in processes:
             process.join(LIMIT)
@@ -89,7 +89,7 @@ def fill(array: Any, value: Any) -> int:
 
 
 def take_and_tell(lock: Any, ready: Any, go_on: Any) -> None:
-    """Take the lock, say so, and give it back when told to."""
+    """Take the lock, report that, and release it when told to."""
     lock.acquire()
     ready.send(os.getpid())
     go_on.recv()

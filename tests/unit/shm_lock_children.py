@@ -1,6 +1,6 @@
-"""What the child processes of the tests of locks and semaphores do.
+"""Functions that child processes of the tests of locks and semaphores run.
 
-A module of its own, because the children of `spawn` and `forkserver` import their functions by name.
+They have a module of their own, because the children of `spawn` and `forkserver` import them by name.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def hold(lock: Any, ready: Any, go_on: Any, times: int = 1) -> None:
-    """Take it, say so, and give it back when told to."""
+    """Take it, report that, and give it back when told to."""
     warnings.simplefilter("ignore")
     for _ in range(times):
         assert lock.acquire()
@@ -50,7 +50,7 @@ def give(semaphore: Any, n: int) -> None:
 
 
 def increment(lock: Any, counts: Any, times: int) -> None:
-    """Two plain increments under the lock, taken twice where that can be."""
+    """Increment two plain numbers under the lock, which is taken twice if that is possible."""
     twice = hasattr(lock, "_is_owned")
     for _ in range(times):
         with lock:
@@ -64,7 +64,7 @@ def increment(lock: Any, counts: Any, times: int) -> None:
 
 
 def hog(lock: Any, stop: Any) -> None:
-    """Take it again and again without a pause."""
+    """Take the lock and release it again and again, without a pause."""
     while not stop.value:
         for _ in range(100):
             lock.acquire()

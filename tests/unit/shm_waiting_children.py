@@ -1,6 +1,6 @@
-"""What the child processes of the tests of Event, Barrier, Condition and RWLock do; how they are started and watched.
+"""Functions that child processes of the tests of Event, Barrier, Condition and RWLock run; starting and watching them.
 
-A module of its own, because the children of `spawn` and `forkserver` import their functions by name.
+They have a module of their own, because the children of `spawn` and `forkserver` import them by name.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _guarded(target: Callable[..., None], args: tuple[Any, ...]) -> None:
 
 
 def start(method: str, target: Callable[..., None], *args: Any) -> Any:
-    """A process that ends after LIMIT seconds if it does not end before."""
+    """Start a process that ends after LIMIT seconds at the latest."""
     context: Any = multiprocessing.get_context(method)
     process = context.Process(target=_guarded, args=(target, args), daemon=True)
     process.start()
@@ -33,7 +33,7 @@ def start(method: str, target: Callable[..., None], *args: Any) -> Any:
 
 @contextlib.contextmanager
 def crew(target: Callable[..., None], *args: Any, n: int, method: str = "fork") -> Iterator[list[Any]]:
-    """n such processes; those that are left are killed at the end."""
+    """n such processes; those that are still alive at the end of the block are killed."""
     processes = [start(method, target, *args) for _ in range(n)]
     try:
         yield processes
@@ -45,7 +45,7 @@ def crew(target: Callable[..., None], *args: Any, n: int, method: str = "fork") 
 
 
 def finish(*processes: Any) -> None:
-    """Every process has ended well."""
+    """Wait for the processes and check that each has exit code 0."""
     for process in processes:
         process.join(LIMIT)
         assert process.exitcode == 0, f"the child ended with {process.exitcode}"
@@ -60,7 +60,7 @@ def kill(*processes: Any) -> None:
 
 
 def until(true: Callable[[], Any]) -> None:
-    """Come back as soon as it is true."""
+    """Return as soon as `true()` holds."""
     end = time.monotonic() + LIMIT
     while not true():
         assert time.monotonic() < end, "it never became true"
@@ -83,7 +83,7 @@ def signalled_when(ready: Callable[[], Any], number: int = signal.SIGINT) -> Ite
 
 
 def in_thread(call: Callable[[], Any]) -> Callable[[], Any]:
-    """Call it in a thread; answers what waits for the result."""
+    """Run the call in a thread; return a function that waits for its result."""
     results: list[Any] = []
 
     def run() -> None:
@@ -165,7 +165,7 @@ def wait_once(condition: Any, said: Any) -> None:
 
 
 def take_items(condition: Any, items: Any, taken: Any) -> None:
-    """Take items one by one; the two counts change in one step of their own each, the taken last."""
+    """Take items one by one. Each of the two counts changes in one atomic step, `taken` last."""
     while True:
         with condition:
             while items[0] == 0:
@@ -187,7 +187,7 @@ def notify_by_name(name: str) -> None:
 
 
 def read_and_write(lock: Any, pair: Any, times: int) -> None:
-    """Readers never see the two numbers differ."""
+    """Write and read; a reader never sees the two numbers differ."""
     for i in range(times):
         if i % 4:
             with lock.reader:
@@ -199,7 +199,7 @@ def read_and_write(lock: Any, pair: Any, times: int) -> None:
 
 
 def hold(lock: Any, side: str, holds: Any) -> None:
-    """Take one side and keep it until the process is killed."""
+    """Take one side, and hold it until the process is killed."""
     getattr(lock, side).acquire()
     holds.add()
     signal.pause()

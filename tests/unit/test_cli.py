@@ -1,4 +1,4 @@
-"""`sharedkit ls` and `sharedkit rm`, and the command line where its packages are missing."""
+"""`sharedkit ls` and `sharedkit rm`, and the command line when its packages are missing."""
 
 import contextlib
 import json
@@ -62,7 +62,7 @@ def invoke(*arguments):
 
 
 def listed(name):
-    """What `ls --json` says of the segment, or None."""
+    """The entry of the segment in `ls --json`, or None."""
     found = {segment["name"]: segment for segment in json.loads(invoke("ls", "--json").output)}
     return found.get(name)
 
@@ -99,7 +99,7 @@ def test_ls_prints_a_table(name, monkeypatch):
 
 
 def on_a_terminal(*command, columns=80):
-    """What it prints on a terminal of so many columns."""
+    """What the command prints on a terminal with so many columns."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, columns))
     environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
@@ -116,7 +116,7 @@ def on_a_terminal(*command, columns=80):
     return re.sub(r"\x1b\[[0-9;]*m", "", printed.decode())
 
 
-def test_ls_loses_nothing_of_what_an_executor_tells(name):
+def test_ls_shows_all_that_an_executor_reports(name):
     with sk.Counter(7, name=name), sk.Executor(4) as executor:
         executor.submit(abs, -1).result()
         printed = on_a_terminal("ls", columns=80)
@@ -132,7 +132,7 @@ def test_ls_fits_the_terminal_and_loses_nothing_of_a_name(name, columns):
         printed = on_a_terminal("ls", columns=columns)
     lines = printed.splitlines()
     assert max(map(len, lines)) <= columns, printed
-    kind = next(line for line in lines if " kind " in line).index("kind")  # beside others' segments heads are folded
+    kind = next(line for line in lines if " kind " in line).index("kind")  # the header may be folded
     names = "".join(line[:kind].strip() for line in lines)
     assert names.count(name) >= 2
     assert long in names
@@ -146,7 +146,7 @@ def piped(*command):
     return done.stdout
 
 
-def test_ls_gives_a_terminal_no_commands_and_each_name_a_line(name):
+def test_ls_escapes_control_characters_in_names(name):
     odd = "\n\r\x1b[31m\x7f\x85\x9b31m\u2028\u202e\u2066\udcff"
     with sk.Counter(name=f"{name}{odd}"):
         printed = on_a_terminal("ls", columns=200)
@@ -196,7 +196,7 @@ def test_ls_shows_an_executor_as_one_entry_and_its_segments_in_a_pipe(method):
     assert not [line for line in piped("ls").splitlines() if line.startswith(called.encode())]
 
 
-def test_rm_refuses_what_is_in_use_and_removes_it_when_forced(name, holder):
+def test_rm_refuses_a_segment_in_use_and_removes_it_when_forced(name, holder):
     child = holder()
     refused = invoke("rm", name)
     assert refused.exit_code == 1
@@ -245,7 +245,7 @@ def test_commands_that_make_no_sense_exit_with_2(arguments):
     assert invoke(*arguments).exit_code == 2
 
 
-def test_a_name_that_cannot_be_one_is_refused():
+def test_an_impossible_name_is_refused():
     done = invoke("rm", "../etc/passwd")
     assert done.exit_code == 1
     assert "without '/'" in done.output

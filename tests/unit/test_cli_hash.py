@@ -1,4 +1,4 @@
-"""`sharedkit hash` prints and checks what coreutils prints and checks."""
+"""`sharedkit hash` prints and checks the same lines as coreutils."""
 
 import shutil
 import subprocess
@@ -24,7 +24,7 @@ def files(tmp_path: Path) -> list[Path]:
 
 
 @pytest.mark.skipif(shutil.which("sha384sum") is None, reason="needs coreutils")
-def test_the_output_is_that_of_sha384sum_and_each_checks_the_others(files: list[Path], tmp_path: Path) -> None:
+def test_sharedkit_hash_and_sha384sum_agree_and_check_each_other(files: list[Path], tmp_path: Path) -> None:
     theirs = subprocess.run(["sha384sum", *files], capture_output=True, text=True, timeout=60, check=True).stdout
     ours = run("--threads", 2, *files)
     assert (ours.output, ours.exit_code) == (theirs, 0)
@@ -69,7 +69,7 @@ def test_a_list_without_digests_fails_the_check(tmp_path: Path) -> None:
 
 
 def test_blake3_is_printed_and_checked_as_b3sum_does(files: list[Path], tmp_path: Path) -> None:
-    """Two spaces, and a backslash before the digest of a name in which line ends and backslashes are escaped."""
+    """Lines have two spaces; a backslash precedes the digest if the name has escaped line ends or backslashes."""
     blake3 = pytest.importorskip("blake3")
     lines = []
     for path in files:

@@ -1,5 +1,5 @@
-"""An argument, a key or a lock whose own code closes the very handle that asks it: as if another thread did so in a
-wait, never a crash."""
+"""An argument, a key or a lock closes, by its own code, the handle that uses it. This must be as if another thread had
+closed the handle during a wait; it must never crash."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ placements = pytest.mark.parametrize("place", [sharedkit.thread, sharedkit.shm],
 
 
 class Closing:
-    """Whatever is asked of it, it closes the handle first; then it is the number."""
+    """Closes the handle whenever it is used for anything; then behaves as the number."""
 
     def __init__(self, handle: Any, number: float = 0) -> None:
         self.handle = handle
@@ -33,7 +33,7 @@ class Closing:
 
     def _close(self) -> float:
         self.handle.close()
-        for size in range(512, 2048, 4):  # memory that was freed is used again
+        for size in range(512, 2048, 4):  # allocate memory, so that freed memory is used again
             bytearray(size)
         return self.number
 
@@ -107,7 +107,7 @@ QUEUE_USES: list[Callable[[Any], Any]] = [
 @placements
 @pytest.mark.parametrize("make", [_queue(0, 0), _queue(0, 1), _queue(1, 0), _queue(1, 1)], ids=["0", "0-1", "1", "1-1"])
 @pytest.mark.parametrize("number", range(len(QUEUE_USES)))
-def test_of_a_queue(place: ModuleType, make: Made, number: int) -> None:
+def test_closing_a_queue_in_its_own_call(place: ModuleType, make: Made, number: int) -> None:
     q = make(place)
     with contextlib.closing(q), contextlib.suppress(queue.Empty, queue.Full, ClosedError):
         QUEUE_USES[number](q)
@@ -132,7 +132,7 @@ LOCKS: list[Callable[[ModuleType], Any]] = [
 @placements
 @pytest.mark.parametrize("lock", LOCKS, ids=["own", "Lock", "RLock", "threading.Lock", "threading.RLock"])
 @pytest.mark.parametrize("number", range(len(CONDITION_USES)))
-def test_of_a_condition(place: ModuleType, lock: Callable[[ModuleType], Any], number: int) -> None:
+def test_closing_a_condition_in_its_own_call(place: ModuleType, lock: Callable[[ModuleType], Any], number: int) -> None:
     c = place.Condition(lock(place))
     c.acquire()
     # RuntimeError: the task is not the thread that took an RLock. TypeError: a task cannot wait for threading's.
@@ -142,7 +142,7 @@ def test_of_a_condition(place: ModuleType, lock: Callable[[ModuleType], Any], nu
 
 
 class OfPython:
-    """A lock that closes the condition when it is asked to do, or to answer, something."""
+    """A lock that closes the condition when the method named by `closes` is called."""
 
     def __init__(self, closes: str) -> None:
         self.closes = closes
@@ -169,7 +169,7 @@ class OfPython:
 @placements
 @pytest.mark.parametrize("closes", ["acquire", "release", "_is_owned"])
 @pytest.mark.parametrize("use", ["wait", "notify", "notify_all"])
-def test_of_a_condition_by_its_lock(place: ModuleType, closes: str, use: str) -> None:
+def test_closing_a_condition_in_a_call_of_its_lock(place: ModuleType, closes: str, use: str) -> None:
     lock = OfPython(closes)
     c = place.Condition(lock)
     c.acquire()
@@ -214,9 +214,9 @@ DICT_USES: list[Callable[[Any, Any], Any]] = [
 
 @placements
 @pytest.mark.parametrize("number", range(len(DICT_USES)))
-def test_of_a_dict(place: ModuleType, number: int) -> None:
+def test_closing_a_dict_in_its_own_call(place: ModuleType, number: int) -> None:
     d = place.Dict(there=1)
-    with contextlib.suppress(TypeError):  # shared memory takes no key of a class of one's own
+    with contextlib.suppress(TypeError):  # shared memory refuses keys of such a class
         d[Closing(threading.Event(), 3)] = 3
     with contextlib.suppress(ClosedError, KeyError, TypeError, AttributeError):
         DICT_USES[number](d, Closing(d, 1))
@@ -224,7 +224,7 @@ def test_of_a_dict(place: ModuleType, number: int) -> None:
 
 
 @placements
-def test_of_an_event_an_array_and_others(place: ModuleType) -> None:
+def test_closing_an_event_an_array_and_others_in_their_own_calls(place: ModuleType) -> None:
     def use(handle: Any, call: Callable[[Any], Any]) -> None:
         with contextlib.suppress(ClosedError, threading.BrokenBarrierError):
             call(handle)
@@ -266,10 +266,10 @@ SHOWN: dict[str, Made] = {
 
 @pytest.mark.parametrize("show", [repr, lambda handle: handle.statistics()], ids=["repr", "statistics"])
 @pytest.mark.parametrize("kind", SHOWN)
-def test_what_is_shown_of_a_handle_that_is_closed_when_its_name_is_asked_for(
+def test_repr_and_statistics_of_a_handle_that_is_closed_while_its_name_is_looked_up(
     kind: str, show: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Threads' structures get their names by Python code, in which another thread may run."""
+    """The thread placement looks up names in Python code, during which another thread may run."""
     handle = SHOWN[kind](sharedkit.thread)
     choose = registry._Names.choose
     asked = []
@@ -277,7 +277,7 @@ def test_what_is_shown_of_a_handle_that_is_closed_when_its_name_is_asked_for(
     def closing(names: Any, segment: Any) -> None:
         asked.append(segment)
         if len(asked) == 1:
-            handle.close()  # which asks for the name, too
+            handle.close()  # this looks up the name too
         choose(names, segment)
 
     monkeypatch.setattr(registry._Names, "choose", closing)
@@ -301,10 +301,10 @@ RLOCK_USES: list[Callable[[Any], Any]] = [
 
 @placements
 @pytest.mark.parametrize("number", range(len(RLOCK_USES)))
-def test_an_rlock_of_a_task_that_is_closed_when_its_holder_is_asked_for(
+def test_an_rlock_of_a_task_that_is_closed_while_its_holder_is_determined(
     place: ModuleType, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Which task runs is asked of asyncio."""
+    """The lock asks asyncio which task runs; this runs Python code."""
     lock = place.RLock()
 
     async def held() -> None:

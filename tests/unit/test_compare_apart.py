@@ -1,4 +1,4 @@
-"""Rows of threads without a GIL, which another interpreter measures; here one that only says that it has none."""
+"""Rows of threads without a GIL, which another interpreter measures; here an interpreter that pretends to have none."""
 
 import json
 import os
@@ -17,7 +17,7 @@ TOLD = {"version": "3.14.9", "free": True, "kit": sharedkit.__version__, "why": 
 
 
 def pretender(folder: Path, **told: object) -> str:
-    """A free-threaded Python, to hear it talk."""
+    """An executable that answers as a free-threaded Python does."""
     path = folder / "python3.14t"
     says = json.dumps({**TOLD, **told})
     path.write_text(f"""#!/bin/sh
@@ -39,7 +39,7 @@ def compare(*arguments: str, **environment: str) -> tuple[int, str]:
 
 @pytest.mark.skipif(not apart.gil_enabled(), reason="its own threads are without a GIL")
 @pytest.mark.parametrize("found", ["named", "on PATH"])
-def test_its_rows_stand_beside_those_of_threads_with_a_gil(tmp_path: Path, found: str) -> None:
+def test_rows_without_a_gil_stand_beside_those_of_threads_with_a_gil(tmp_path: Path, found: str) -> None:
     path = pretender(tmp_path)
     asked = ["--no-gil", path] if found == "named" else []
     folders = os.pathsep.join([str(tmp_path), "/usr/bin", "/bin"])
@@ -77,18 +77,18 @@ def test_it_hashes_the_same_files_and_the_right_table(tmp_path: Path) -> None:
         ({"gil": True}, "has turned its GIL on"),
     ],
 )
-def test_one_that_cannot_do_it_is_refused_by_a_sentence(tmp_path: Path, told: dict[str, object], words: str) -> None:
+def test_an_unfit_interpreter_is_refused_with_the_reason(tmp_path: Path, told: dict[str, object], words: str) -> None:
     path = pretender(tmp_path, **told)
     status, said = compare("counter", "--no-gil", path)
     assert status == 2
     assert words in said
-    status, said = compare("counter", "--only", "asyncio", PATH=f"{tmp_path}{os.pathsep}/bin")  # nobody asked for it
+    status, said = compare("counter", "--only", "asyncio", PATH=f"{tmp_path}{os.pathsep}/bin")  # without --no-gil
     assert status == 0
     assert "No rows of free threads" in said and words in said
 
 
 @pytest.mark.skipif(not apart.gil_enabled(), reason="its own threads are without a GIL")
-def test_what_is_no_python_is_refused_and_none_is_looked_for_where_that_was_said(tmp_path: Path) -> None:
+def test_an_executable_that_is_no_python_is_refused_and_no_gil_none_searches_for_none(tmp_path: Path) -> None:
     status, said = compare("counter", "--no-gil", "/bin/true")
     assert status == 2
     assert "/bin/true does not answer as a Python does" in said

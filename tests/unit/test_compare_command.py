@@ -1,4 +1,4 @@
-"""`sharedkit compare` as a person runs it: whole programs, their output, exit codes and what they leave behind."""
+"""`sharedkit compare` as users run it: whole programs, their output, exit codes, and what they leave."""
 
 import contextlib
 import hashlib
@@ -46,7 +46,7 @@ def corpus(tmp_path):
     return folder
 
 
-def test_every_way_to_hash_comes_to_one_root_digest(tmp_path, corpus):
+def test_every_way_to_hash_gives_the_same_root_digest(tmp_path, corpus):
     done = run("compare", "hash", "--corpus", corpus, "--json", "out.json", "--plot", "out.html", *QUICK, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     (hashed,) = json.loads((tmp_path / "out.json").read_text())["workloads"]
@@ -67,7 +67,7 @@ def test_algorithms_beyond_hashlib_agree_with_their_packages(tmp_path, corpus):
     assert {row["family"] for row in hashed["rows"] if row["state"] == "ok"} >= {"sharedkit"}
 
 
-def test_items_of_each_size_come_to_one_root_digest_a_size(tmp_path, monkeypatch, corpus):
+def test_every_way_to_hash_gives_the_same_root_digest_for_each_size(tmp_path, monkeypatch, corpus):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setenv("TMPDIR", str(scratch))
@@ -101,7 +101,7 @@ def test_size_all_stands_for_the_documented_sizes(corpus):
 
 
 @pytest.mark.parametrize("workload", ["counter", "queue", "array", "dict", "locks", "executor"])
-def test_the_kit_is_exact_beside_the_first_of_the_standard_library(tmp_path, workload):
+def test_sharedkit_is_exact_and_so_is_the_first_variant_of_the_standard_library(tmp_path, workload):
     done = run("compare", workload, "--only", "sharedkit", "--json", "out.json", *QUICK, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     (compared,) = json.loads((tmp_path / "out.json").read_text())["workloads"]
@@ -219,7 +219,7 @@ def test_an_interrupted_run_leaves_nothing_running_and_nothing_in_shared_memory(
     try:
         read_until(ours, f"{label}, lap", deadline)
         mapped = mapped_by(processes_of(child.pid))
-        # A terminal's Ctrl-C goes to everybody in the foreground, workers as well.
+        # Ctrl-C on a terminal sends the signal to all processes in the foreground, also to workers.
         (os.killpg if number == signal.SIGINT else os.kill)(child.pid, number)
         while child.poll() is None:
             assert time.monotonic() < deadline

@@ -1,4 +1,4 @@
-"""The parts of `sharedkit compare`: what it refuses, what it notices, how it counts."""
+"""The parts of `sharedkit compare`: what they refuse, what they notice, how they count."""
 
 import gc
 import io
@@ -55,7 +55,7 @@ WHERE = ["threads", "fork", "spawn", "forkserver"]
 
 
 @pytest.mark.parametrize("where", WHERE)
-def test_a_crew_answers_by_rank_lap_after_lap(where):
+def test_a_crew_returns_results_by_rank_for_each_lap(where):
     with crew_of(where, [count_up, count_up]) as crew:
         for amount in (10, 1000):
             lap = crew.lap(amount)
@@ -64,7 +64,7 @@ def test_a_crew_answers_by_rank_lap_after_lap(where):
 
 
 @pytest.mark.parametrize("where", WHERE)
-def test_what_a_worker_raised_is_told_and_the_others_do_not_wait_for_it(where):
+def test_an_exception_of_a_worker_is_reported_and_the_others_do_not_wait_for_it(where):
     with crew_of(where, [count_up, fall]) as crew, pytest.raises(WorkerFailed, match="LookupError: nothing there"):
         crew.lap(10)
 
@@ -90,7 +90,7 @@ def arrived(plan, amount):
     return [messages.arrivals(messages.make(rank, amount, plan.size), plan.size) for rank in range(plan.producers)]
 
 
-def test_messages_that_all_came_pass_the_check():
+def test_the_check_accepts_messages_that_all_arrived():
     plan = messages.Plan(producers=2, consumers=2, size=40)
     messages.check(arrived(plan, 50), plan, 50)
 
@@ -138,7 +138,7 @@ def test_jobs_cover_the_corpus_without_gap_or_overlap(tmp_path):
     assert sum(len(job.paths) for job in corpus.jobs) == 8
 
 
-def test_items_of_one_size_are_cut_across_files_and_gone_with_their_owner(tmp_path):
+def test_items_of_one_size_are_cut_across_files_and_removed_with_their_owner(tmp_path):
     contents = [bytes([number]) * (number * 100_003) for number in range(9)]
     for number, content in enumerate(contents):
         (tmp_path / f"{number}.bin").write_bytes(content)
@@ -159,7 +159,7 @@ def test_items_of_one_size_are_cut_across_files_and_gone_with_their_owner(tmp_pa
         assert not folder.exists()
 
 
-def test_a_corpus_that_is_not_there_or_empty_is_refused(tmp_path):
+def test_a_missing_or_empty_corpus_is_refused(tmp_path):
     with pytest.raises(BadInput, match="not a directory"):
         Corpus.read(tmp_path / "missing", "*")
     with pytest.raises(BadInput, match="no file under"):
@@ -170,7 +170,7 @@ def test_a_corpus_that_is_not_there_or_empty_is_refused(tmp_path):
 
 
 class Fake(Workload):
-    """Variants whose laps last what they say: the amount times 10 ms."""
+    """Variants whose laps take 10 ms for each unit of the amount."""
 
     name, unit, largest = "fake", "turns", 1000
     answers = ("same", "same")
@@ -232,7 +232,7 @@ def test_a_missing_variant_says_why_and_fails_nothing():
         ("broken", "failed", "OSError: it broke"),
     ],
 )
-def test_a_variant_that_differs_is_named(answer, state, said):
+def test_a_variant_with_another_result_is_named(answer, state, said):
     class Liar(Fake):
         answers = ("same", answer, "same")
 
@@ -260,7 +260,7 @@ def sample_report():
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_tables_fit_the_terminal_and_name_what_is_not_to_be_trusted(width):
+def test_tables_fit_the_terminal_and_name_untrustworthy_results(width):
     report = sample_report()
     console = Console(width=width, record=True, file=io.StringIO())
     print_heading(console, report)
@@ -273,7 +273,7 @@ def test_tables_fit_the_terminal_and_name_what_is_not_to_be_trusted(width):
     assert any(line.strip().startswith("threads · hashlib, no GIL: not measured") for line in lines)
 
 
-def test_the_json_file_holds_what_the_tables_show(tmp_path):
+def test_the_json_file_contains_what_the_tables_show(tmp_path):
     report = sample_report()
     report.write(tmp_path / "out.json")
     data = json.loads((tmp_path / "out.json").read_text())

@@ -37,7 +37,7 @@ CLASSES = (
 
 
 def offered(method: str | None) -> list[str]:
-    """What shared memory does not have is refused by name there."""
+    """The classes that this placement offers; asking shared memory for any other is an error."""
     return [name for name in CLASSES if method in ("thread", "manager") or name not in IN_SHARED_MEMORY]
 
 
@@ -51,7 +51,7 @@ def test_a_context_knows_its_method_and_offers_the_classes(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["thread", "shm", "manager"])
-def test_every_context_is_for_a_with_statement(method: str) -> None:
+def test_every_context_works_in_a_with_statement(method: str) -> None:
     with sk.get_context(method) as context:
         hits = context.Counter()
         hits.add()
@@ -63,7 +63,7 @@ def test_every_context_is_for_a_with_statement(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["thread", "shm", "manager"])
-def test_every_context_is_for_an_async_with_statement(method: str) -> None:
+def test_every_context_works_in_an_async_with_statement(method: str) -> None:
     async def main() -> None:
         async with sk.get_context(method) as ctx:
             queue = ctx.Queue()
@@ -94,7 +94,7 @@ def test_an_unknown_method_is_a_value_error_that_names_the_known_ones(method: ob
         sk.get_context(method)  # type: ignore[arg-type]
 
 
-def test_a_context_is_one_object_however_it_is_come_by() -> None:
+def test_a_context_is_one_object_however_it_is_obtained() -> None:
     for method in ("thread", "shm"):
         context = sk.get_context(method)
         assert sk.get_context(method) is context
@@ -120,7 +120,7 @@ def _promised(protocol: type) -> dict[str, object]:
 
 @pytest.mark.parametrize("name", CLASSES)
 @pytest.mark.parametrize("method", ["thread", "shm", "manager"])
-def test_every_promised_method_is_there_and_documented(method: str, name: str) -> None:
+def test_every_promised_method_exists_and_is_documented(method: str, name: str) -> None:
     if name not in offered(method):
         pytest.skip(IN_SHARED_MEMORY[name])
     cls = getattr(sk.get_context(method), name)
@@ -131,6 +131,6 @@ def test_every_promised_method_is_there_and_documented(method: str, name: str) -
     assert cls.__doc__
 
 
-def test_what_is_no_context_of_a_placement_stays_apart() -> None:
+def test_each_placement_has_classes_of_its_own() -> None:
     for name in offered("shm"):
         assert len({getattr(placement, name) for placement in (thread, shm, manager)}) == 3

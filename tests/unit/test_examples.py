@@ -1,4 +1,4 @@
-"""The examples, and every Python block of the README and of the pages, run as they stand."""
+"""The examples, and every Python block of the README and of the pages, run as they are."""
 
 import importlib.util
 import multiprocessing

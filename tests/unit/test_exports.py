@@ -1,4 +1,4 @@
-"""The names at the top: each is there once, comes from where it lives, and nothing else is public."""
+"""The names at the top: each is there once, comes from the module that defines it, and nothing else is public."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def test_every_exported_name_is_there() -> None:
         assert getattr(sk, name) is not None
 
 
-def test_no_two_names_mean_the_same_but_those_of_the_standard_library() -> None:
-    """Which has a JoinableQueue and a SimpleQueue beside its Queue; ours is all of them."""
+def test_only_names_of_the_standard_library_are_aliases() -> None:
+    """The standard library has JoinableQueue and SimpleQueue beside Queue; in sharedkit all three are one class."""
     assert sk.JoinableQueue is sk.SimpleQueue is sk.Queue
     values = [getattr(sk, name) for name in sk.__all__ if name not in ("JoinableQueue", "SimpleQueue")]
     assert len({id(value) for value in values}) == len(values)
@@ -77,7 +77,7 @@ def test_no_two_names_mean_the_same_but_those_of_the_standard_library() -> None:
 
 def test_nothing_public_is_left_out_of_all() -> None:
     for name in EXPECTED:
-        getattr(sk, name)  # some come at their first use
+        getattr(sk, name)  # some are imported at their first use
     modules = {name for name in vars(sk) if isinstance(vars(sk)[name], type(sk))}
     assert {name for name in vars(sk) if not name.startswith("_")} - modules == EXPECTED
 
@@ -102,7 +102,7 @@ print(hashing is sharedkit.hashing)
 """
 
 
-def test_importing_needs_numpy_alone_and_leaves_the_rest_for_later() -> None:
+def test_importing_needs_only_numpy_and_leaves_the_rest_for_later() -> None:
     done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     version, tops, lazy, same = done.stdout.splitlines()

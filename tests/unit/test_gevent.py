@@ -1,4 +1,4 @@
-"""A program that gevent has patched: greenlets are its threads, and a wait of one lets the others run."""
+"""A program that gevent has patched: its threads are greenlets, and while one waits, the others run."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ WATCHDOG = 300
 
 
 def in_patched_program(program: str, *arguments: str) -> str:
-    """What it prints; silently otherwise, and to the end."""
+    """What the program prints; it must end by itself and print nothing else."""
     head = "from gevent import monkey; monkey.patch_all()\nimport gevent, multiprocessing, sys, sharedkit as sk\n"
     done = subprocess.run(
         [sys.executable, "-c", head + textwrap.dedent(program), *arguments],
@@ -28,7 +28,7 @@ def method(request: pytest.FixtureRequest) -> str:
 
 
 def test_every_wait_lets_other_greenlets_run(method: str) -> None:
-    """Each waits for what a greenlet of the same thread does later."""
+    """Each greenlet waits for something that a greenlet of the same thread does later."""
     in_patched_program(
         """
         ctx = sk.get_context(sys.argv[1])
@@ -77,7 +77,7 @@ def test_every_wait_lets_other_greenlets_run(method: str) -> None:
     )
 
 
-def test_timeouts_hold_and_a_greenlet_that_is_killed_takes_nothing(method: str) -> None:
+def test_timeouts_end_waits_and_a_killed_greenlet_takes_nothing(method: str) -> None:
     in_patched_program(
         """
         import queue
@@ -167,7 +167,7 @@ def test_an_executor_runs_calls_and_lets_greenlets_run(start: str) -> None:
 
 
 def test_workers_end_with_a_patched_program_that_is_killed() -> None:
-    """Also one that is busy, and lets no greenlet run."""
+    """Even a worker that is busy, so that none of its greenlets runs, ends."""
     program = """if True:
         from gevent import monkey; monkey.patch_all()
         import multiprocessing, os, signal, sys
@@ -182,6 +182,6 @@ def test_workers_end_with_a_patched_program_that_is_killed() -> None:
         started.get(timeout=120)
         os.kill(os.getpid(), signal.SIGKILL)
     """
-    # Its output ends when the last process that has it ends: the workers have it, too.
+    # The output ends when the last process that has it open ends, and the workers have it open too.
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=WATCHDOG)
     assert (done.returncode, done.stdout, done.stderr) == (-9, "", "")

@@ -128,7 +128,7 @@ def test_every_kind_of_arrow_code_and_value(index: str, kind: str) -> None:
     ]
 
 
-def test_values_that_are_no_texts() -> None:
+def test_values_that_are_not_texts_are_hashed_like_the_plain_column() -> None:
     pa, pandas = pytest.importorskip("pyarrow"), pytest.importorskip("pandas")
     numbers = np.array([5, -3, 5, 5, 2**40])
     assert digests(pa.array(numbers).dictionary_encode()) == digests(numbers)
@@ -138,7 +138,7 @@ def test_values_that_are_no_texts() -> None:
     assert digests(pandas.Categorical([b"a", b"\0b", b"a"])) == digests([b"a", b"\0b", b"a"])
 
 
-def test_a_value_that_is_missing_is_so_only_for_the_items_that_have_it() -> None:
+def test_a_missing_value_matters_only_to_items_that_have_it() -> None:
     pa = pytest.importorskip("pyarrow")
     for kind in ("string", "large_string", "string_view"):
         values = pa.array(["a", None, "b"], getattr(pa, kind)())
@@ -163,7 +163,7 @@ def test_a_code_outside_of_its_dictionary_is_refused(index: str, code: int) -> N
     assert (out == 0xAB).all()
 
 
-def test_a_dictionary_of_nothing_but_nulls() -> None:
+def test_items_of_a_dictionary_of_only_nulls_are_refused() -> None:
     pa = pytest.importorskip("pyarrow")
     for codes in ([0, 0], [None, None]):
         with pytest.raises(TypeError, match="item 0 is null"):
@@ -183,7 +183,7 @@ def test_values_without_bytes_are_refused() -> None:
 
 
 def test_one_batch_of_digests_for_chunks_that_share_a_dictionary() -> None:
-    """A shared dictionary is hashed once: a chunk more costs nothing but its codes."""
+    """A shared dictionary is hashed once: one more chunk costs only its codes."""
     pa = pytest.importorskip("pyarrow")
     one = pa.array([f"value {i} " * 20 for i in range(2000)]).dictionary_encode()
     chunks = pa.chunked_array([one] * 200)
@@ -204,7 +204,7 @@ def test_a_pandas_series_without_pyarrow_is_hashed_by_its_objects(monkeypatch: p
     assert digests(column) == EXPECTED
 
 
-def test_no_package_is_imported_that_the_input_does_not_bring() -> None:
+def test_no_package_is_imported_that_the_input_does_not_need() -> None:
     program = (
         "import sys; from sharedkit.hashing import hash_many; hash_many(iter([b'a']), 'sha256'); "
         "print(sorted({'pandas', 'polars', 'pyarrow'} & set(sys.modules)))"

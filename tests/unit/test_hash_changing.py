@@ -1,6 +1,6 @@
-"""Memory that others change while a batch is read: digests of what does not change, or an exception; never a fault.
+"""Memory that changes while a batch is read: right digests of the items that do not change, or an exception; no fault.
 
-Each kind of input is hashed in a process of its own, so that a fault fails its test alone.
+Each kind of input is hashed in a process of its own, so that a fault fails only its own test.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ def test_an_input_that_changes_all_the_time_harms_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("name", WRONG_LATER)
-def test_what_turns_wrong_after_its_check_is_refused_by_its_index(name: str, threads: int) -> None:
+def test_an_item_that_becomes_invalid_after_its_check_is_refused_by_its_index(name: str, threads: int) -> None:
     needs(name)
     said = Child("fork", children.hash_after_a_change, name, threads).result()
     item = children.SAME + 2
     assert said.startswith(f"item {item} was changed while the batch was hashed"), said
 
 
-def test_offsets_that_lie_in_what_is_written_end_with_an_exception() -> None:
+def test_offsets_inside_the_output_end_with_an_exception() -> None:
     place = np.zeros((2000, 32), "u1")
     offsets = place.reshape(-1)[: 8 * 2001].view("i8")
     offsets[:] = np.arange(2001)

@@ -1,4 +1,4 @@
-"""Digests equal the reference's at every length, on every path of this machine, and match published vectors."""
+"""Digests equal the reference's at every length, on every code path of this machine, and published vectors."""
 
 import hashlib
 import random
@@ -26,7 +26,7 @@ REFERENCES: dict[str, Callable[[bytes], bytes]] = {
     "crc32c": lambda m: google_crc32c.value(m).to_bytes(4, "big"),
 }
 
-# FIPS 180-4 examples ("abc", the two-block message, nothing), and xxHash's own for nothing.
+# FIPS 180-4 examples ("abc", the two-block message, the empty message), and xxHash's own for the empty message.
 VECTORS = [
     ("sha224", b"abc", "23097d223405d8228642a477bda255b32aadbce4bda0b3f7e36c9da7"),
     ("sha256", b"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
@@ -170,7 +170,7 @@ def test_xxh3_128_with_every_seed(path: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize("path", _digests.paths("crc32c"))
-def test_the_seed_of_crc32c_is_the_checksum_of_what_went_before(path: str) -> None:
+def test_the_seed_of_crc32c_is_the_checksum_of_the_preceding_bytes(path: str) -> None:
     _digests.force_path("crc32c", path)
     try:
         for seed in (1, 2**32 - 1, google_crc32c.value(b"before")):
@@ -226,6 +226,6 @@ def test_reading_a_stream_does_not_end_it() -> None:
     assert hasher.digest() == hashlib.sha256(b"abc").digest()
 
 
-def test_a_path_that_is_not_there_is_refused_by_name() -> None:
+def test_a_code_path_that_does_not_exist_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="no path 'abacus' for sha256"):
         _digests.force_path("sha256", "abacus")

@@ -1,4 +1,4 @@
-"""Files are hashed once for all algorithms; one that cannot be read harms no other."""
+"""Files are hashed once for all algorithms; a file that cannot be read does not stop the others."""
 
 import hashlib
 import threading
@@ -57,7 +57,7 @@ def test_progress_adds_up_to_every_byte(files: list[Path]) -> None:
     assert seen == {r.path: r.size for r in results if r.size}
 
 
-def test_what_progress_raises_ends_the_call(files: list[Path]) -> None:
+def test_an_exception_of_progress_ends_the_call(files: list[Path]) -> None:
     def progress(path: Any, size: int) -> None:
         raise RuntimeError("enough")
 
@@ -105,7 +105,7 @@ def test_seed_and_key_go_to_the_algorithms_that_take_them(files: list[Path], thr
         ("xxh3_64", {"seed": "7"}, TypeError, "seed must be an int: str"),
     ],
 )
-def test_a_seed_or_key_that_cannot_be_opens_no_file(
+def test_an_impossible_seed_or_key_opens_no_file(
     tmp_path: Path, names: Any, options: dict[str, Any], error: type[Exception], words: str
 ) -> None:
     def opened(path: Any, size: int) -> None:

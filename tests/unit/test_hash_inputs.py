@@ -179,7 +179,7 @@ def test_offsets_that_leave_the_buffer_are_refused(offsets: Any, words: str) -> 
         hash_spans(b"0123456789", [0.5, 1], "sha256")
 
 
-def test_references_are_given_back() -> None:
+def test_no_reference_to_an_item_is_kept() -> None:
     items: list[Any] = [bytes([i]) * 40 for i in range(50)] + ["ü" * 30, bytearray(5), memoryview(b"abc")]
     before = [sys.getrefcount(item) for item in items]
     for _ in range(5):
@@ -214,7 +214,7 @@ def test_a_list_changed_by_another_thread_during_the_batch_harms_nothing() -> No
 
 
 def test_the_gil_is_released_while_a_batch_is_hashed() -> None:
-    """With hand-overs switched off, another thread can only step while the call itself gives the GIL up."""
+    """Automatic thread switches are off, so another thread can only run if the call itself releases the GIL."""
     data = [bytes(1 << 22)] * 4
     interval = sys.getswitchinterval()
     for _ in range(100):

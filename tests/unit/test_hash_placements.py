@@ -1,4 +1,4 @@
-"""Batches hashed from wherever people work: shared arrays, process pools over them, event loops, thread pools."""
+"""Batches hashed in shared arrays, in process pools over these, in event loops and in thread pools."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_process_pool_hashes_one_shared_array_into_another(method: str) -> Non
 
 
 def test_an_event_loop_goes_on_while_its_threads_hash() -> None:
-    """A coroutine takes turns with the loop until both batches are there: it must get some."""
+    """A coroutine and the loop take turns until both batches are done; the coroutine must run at least once."""
     batch = [bytes(1 << 20)] * 64
     expected = hash_many(batch[:1], "sha256")[0]
 

@@ -27,7 +27,7 @@ def test_one_message_is_no_batch(whole: Any) -> None:
         hash_many(whole, "sha256")
 
 
-def test_items_that_are_no_collection() -> None:
+def test_items_that_are_no_collection_are_refused() -> None:
     with pytest.raises(TypeError, match="sequence or an array"):
         hash_many(5, "sha256")
 
@@ -41,7 +41,7 @@ def test_object_references_are_never_hashed_as_bytes() -> None:
         hash_many(np.zeros(3, dtype=np.longdouble), "sha256")
 
 
-def test_arrays_of_too_many_dimensions() -> None:
+def test_arrays_of_too_many_dimensions_are_refused() -> None:
     with pytest.raises(ValueError, match=r"\(2, 2\)"):
         hash_many(np.zeros((2, 2)), "sha256")
     with pytest.raises(ValueError, match="one dimension"):
@@ -65,18 +65,18 @@ def test_an_unknown_algorithm_lists_the_known(name: str) -> None:
 
 
 @pytest.mark.parametrize("threads", [0, -1])
-def test_threads_below_one(threads: int) -> None:
+def test_a_number_of_threads_below_one_is_refused(threads: int) -> None:
     with pytest.raises(ValueError, match=str(threads)):
         hash_many([b"x"], "sha256", threads=threads)
 
 
 @pytest.mark.parametrize("threads", ["many", 1.5])
-def test_threads_of_the_wrong_type(threads: Any) -> None:
+def test_a_number_of_threads_of_the_wrong_type_is_refused(threads: Any) -> None:
     with pytest.raises(TypeError):
         hash_many([b"x"], "sha256", threads=threads)
 
 
-def test_seeds_and_keys_where_they_do_not_belong() -> None:
+def test_seeds_and_keys_that_do_not_fit_the_algorithm_are_refused() -> None:
     with pytest.raises(ValueError, match="takes no seed"):
         hash_many([b"x"], "sha256", seed=1)
     with pytest.raises(ValueError, match="takes no key"):
@@ -105,19 +105,19 @@ def test_seeds_and_keys_where_they_do_not_belong() -> None:
         [0] * 64,
     ],
 )
-def test_an_out_of_the_wrong_shape_or_dtype(out: Any) -> None:
+def test_an_out_array_of_the_wrong_shape_or_dtype_is_refused(out: Any) -> None:
     with pytest.raises(ValueError, match="out must"):
         hash_many([b"x", b"y"], "sha256", out=out)
 
 
-def test_an_out_that_cannot_be_written() -> None:
+def test_an_out_array_that_cannot_be_written_is_refused() -> None:
     out = np.zeros((2, 32), "u1")
     out.flags.writeable = False
     with pytest.raises(ValueError, match="writable"):
         hash_many([b"x", b"y"], "sha256", out=out)
 
 
-def test_an_out_that_is_also_the_input() -> None:
+def test_an_out_array_that_is_also_the_input() -> None:
     rows = np.zeros((4, 32), "u1")
     with pytest.raises(ValueError, match="share memory"):
         hash_many(rows, "sha256", out=rows)
@@ -134,7 +134,7 @@ def test_an_out_that_is_also_the_input() -> None:
     ],
     ids=str,
 )
-def test_a_right_out_stays_as_it_is_when_anything_else_is_wrong(algorithm: str, wrong: dict[str, Any]) -> None:
+def test_out_is_not_written_if_another_argument_is_wrong(algorithm: str, wrong: dict[str, Any]) -> None:
     out = np.full((2, 32), MARK, "u1")
     with pytest.raises(ValueError):
         hash_many([b"x", b"y"], algorithm, out=out, **wrong)
@@ -142,7 +142,7 @@ def test_a_right_out_stays_as_it_is_when_anything_else_is_wrong(algorithm: str, 
 
 
 @pytest.mark.parametrize("offsets", [[0, 2, 1], [0, 1, 9], [-1, 1, 2]], ids=str)
-def test_a_right_out_stays_as_it_is_when_offsets_are_wrong(offsets: list[int]) -> None:
+def test_out_is_not_written_if_offsets_are_wrong(offsets: list[int]) -> None:
     out = np.full((2, 32), MARK, "u1")
     with pytest.raises(ValueError):
         hash_spans(b"abc", np.array(offsets), "sha256", out=out)
@@ -170,7 +170,7 @@ def test_forms() -> None:
 @pytest.mark.parametrize(
     "array", [["a", "b", "c"], [b"a", b"b", b"c"], [1, 2, 3], [1.5, 2, 3]], ids=lambda items: type(items[0]).__name__
 )
-def test_a_masked_item_is_missing(array: Any) -> None:
+def test_a_masked_item_is_refused(array: Any) -> None:
     whole = np.ma.array(array)
     assert hash_many(whole, "sha256", form="hex") == hash_many(np.array(array), "sha256", form="hex")
     for masked in (np.ma.array(array, mask=[0, 0, 1]), np.ma.array(array, mask=[0, 0, 1], dtype=object)):
@@ -210,7 +210,7 @@ def test_a_pandas_column_of_numpys_types_is_its_array(
         assert (hash_many(sparse, "sha256") == hash_many(np.array([0, 5]), "sha256")).all()
 
 
-def test_a_polars_series_of_objects_is_not_its_addresses() -> None:
+def test_a_polars_series_of_objects_is_refused() -> None:
     polars = pytest.importorskip("polars")
     with pytest.raises(TypeError, match="item 0 is of type object"):
         hash_many(polars.Series([object()], dtype=polars.Object), "sha256")

@@ -1,4 +1,4 @@
-"""A batch split over threads has the digests of one that is not, also after a fork and from many callers at once."""
+"""A batch split over threads has the digests of one that is not, also after a fork and with many callers at once."""
 
 import os
 import random

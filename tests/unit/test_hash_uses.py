@@ -34,7 +34,7 @@ def test_shards_are_even() -> None:
     assert counts.max() < 600
 
 
-def test_shards_that_cannot_be() -> None:
+def test_impossible_numbers_of_shards_are_refused() -> None:
     for n in (0, -3):
         with pytest.raises(ValueError, match=f"at least 1: {n}"):
             partition(KEYS, n)

@@ -1,4 +1,4 @@
-"""What a server gives to event loops that do not run, and takes back."""
+"""What a server gives to tasks whose loop does not run, and takes back."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from conformance.watchdog import LIMIT, Task, until
 @pytest.fixture
 def loop() -> Iterator[asyncio.AbstractEventLoop]:
     loop = asyncio.new_event_loop()
-    loop.set_exception_handler(lambda _loop, _context: None)  # that a task never ended
+    loop.set_exception_handler(lambda _loop, _context: None)  # do not print that a task never ended
     yield loop
     for task in asyncio.all_tasks(loop):
         task.cancel()
@@ -32,7 +32,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 def leave(
     loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], ready: Callable[[], bool] = lambda: True
 ) -> asyncio.Task[Any]:
-    """Run it in the loop until it is ready and has asked, and no longer."""
+    """Run the coroutine in the loop until `ready` holds; then stop the loop."""
     task = loop.create_task(coroutine)
 
     async def run() -> None:
@@ -48,7 +48,7 @@ def go_on(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> Any:
     return loop.run_until_complete(asyncio.wait_for(task, LIMIT))
 
 
-def test_a_party_that_cannot_call_the_action_has_not_come(ctx: Any, loop: asyncio.AbstractEventLoop) -> None:
+def test_a_party_of_a_stopped_loop_does_not_call_the_action(ctx: Any, loop: asyncio.AbstractEventLoop) -> None:
     acting, go = threading.Event(), threading.Event()
     acted: list[bool] = []
 
@@ -61,7 +61,7 @@ def test_a_party_that_cannot_call_the_action_has_not_come(ctx: Any, loop: asynci
         async def come() -> int:
             coming = asyncio.ensure_future(b.await_(LIMIT))
             await asyncio.sleep(0)
-            await never.await_(0)  # which is answered after that was heard
+            await never.await_(0)  # the server answers this after it has received the first request
             asked.append(True)
             return await coming
 
@@ -69,7 +69,7 @@ def test_a_party_that_cannot_call_the_action_has_not_come(ctx: Any, loop: asynci
         first = Task(b.wait, LIMIT)
         assert acting.wait(LIMIT)
         task = leave(loop, come(), lambda: bool(asked))
-        go.set()  # now it would be the turn of who was left
+        go.set()  # without the first party the task that was left would have to call the action
         assert first.result() == 0
         assert Task(b.wait, LIMIT).result() == 0
         assert len(acted) == 2
@@ -77,7 +77,7 @@ def test_a_party_that_cannot_call_the_action_has_not_come(ctx: Any, loop: asynci
         assert len(acted) == 3
 
 
-def test_a_batch_that_was_left_is_put_to_its_end_later(ctx: Any, loop: asyncio.AbstractEventLoop) -> None:
+def test_a_batch_of_a_stopped_loop_is_finished_later(ctx: Any, loop: asyncio.AbstractEventLoop) -> None:
     with ctx.Queue(1) as q:
         q.put("first")
         task = leave(loop, q.aput_many("ab"), lambda: q.statistics().waiting_putters == 1)
@@ -88,7 +88,7 @@ def test_a_batch_that_was_left_is_put_to_its_end_later(ctx: Any, loop: asyncio.A
         assert q.unfinished_tasks == 3
 
 
-def test_a_batch_that_was_left_and_is_cancelled_says_what_went_in(ctx: Any, loop: asyncio.AbstractEventLoop) -> None:
+def test_a_cancelled_batch_of_a_stopped_loop_says_what_it_has_put(ctx: Any, loop: asyncio.AbstractEventLoop) -> None:
     with ctx.Queue(1) as q:
         q.put("first")
         task = leave(loop, q.aput_many("ab"), lambda: q.statistics().waiting_putters == 1)
@@ -101,7 +101,7 @@ def test_a_batch_that_was_left_and_is_cancelled_says_what_went_in(ctx: Any, loop
         assert q.empty()
 
 
-def test_a_wait_that_was_left_has_its_lock_again_when_it_goes_on(ctx: Any, loop: asyncio.AbstractEventLoop) -> None:
+def test_a_wait_of_a_stopped_loop_has_its_lock_again_later(ctx: Any, loop: asyncio.AbstractEventLoop) -> None:
     c = ctx.Condition()
     counts: list[int] = []
 
@@ -114,7 +114,7 @@ def test_a_wait_that_was_left_has_its_lock_again_when_it_goes_on(ctx: Any, loop:
     task = leave(loop, wait(), lambda: c.statistics().waiting == 1)
     with c:
         c.notify()
-    assert c.acquire(timeout=LIMIT)  # nobody has it who does not run
+    assert c.acquire(timeout=LIMIT)  # a task whose loop does not run does not hold it
     c.release()
     assert go_on(loop, task) is True
     assert counts == [2]
@@ -123,7 +123,7 @@ def test_a_wait_that_was_left_has_its_lock_again_when_it_goes_on(ctx: Any, loop:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_task_that_is_forgotten_in_a_wait_frees_nobodys_lock(ctx: Any) -> None:
+def test_a_task_collected_during_a_wait_does_not_release_a_lock_that_another_holds(ctx: Any) -> None:
     lock = ctx.Lock()
     c = ctx.Condition(lock)
     ended: list[str] = []
@@ -153,7 +153,7 @@ def test_a_task_that_is_forgotten_in_a_wait_frees_nobodys_lock(ctx: Any) -> None
         del loop
 
         async def forget() -> None:
-            """Were it collected here, where a loop runs, it could send what it likes."""
+            """Collect the task outside of its loop; if a loop ran here, the task could send requests."""
             gc.collect()
             await settle()
 

@@ -1,4 +1,4 @@
-"""Whatever a client sends, by our own faces or by the raw connection: the server lives, and others' state is intact."""
+"""Whatever a client sends, through sharedkit or raw, the server survives, and the state of others is intact."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from sharedkit.manager.object_registry import ObjectRegistry
 from sharedkit.manager.protocol import join, number_of, pack
 from sharedkit.manager.states import kinds
 
-# --- the table
+# --- the table of requests
 
 
 def _requests_of(cls: type) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def test_every_kind_that_is_made_is_in_the_table() -> None:
     assert set(kinds) == set(arguments._CREATED)
 
 
-# --- odd values over the raw connection
+# --- odd values over a raw connection
 
 ODD: list[Any] = [
     None,
@@ -163,12 +163,12 @@ GOOD: dict[str, dict[str, tuple[Any, ...]]] = {
         "shutdown": (False,),
     },
 }
-"""Arguments that each request can have; the others take none."""
+"""Arguments for the requests that have some; the other requests have none."""
 SAME = {"LifoQueue": "Queue", "RLock": "Lock", "BoundedSemaphore": "Semaphore", "Counters": "Counter"}
 
 
 class Raw:
-    """A session of its own, whose requests are whatever is asked for."""
+    """A session that sends any request, valid or not."""
 
     def __init__(self, client: Any) -> None:
         end, _ = connect.connect(client.address, client.authkey, "kit_session", os.getpid(), None)
@@ -176,7 +176,7 @@ class Raw:
         self.requests = requests.Requests(end, "the server")
 
     def send(self, ident: Any, method: Any, args: Any, thread: Any = 1, released: Any = ()) -> Any:
-        """The answer to what is no request of ours, perhaps."""
+        """Send a request and return its pending answer; if it waits, cancel it."""
         over = threading.Event()
         made = self.requests
         with made._lock:
@@ -187,7 +187,7 @@ class Raw:
             pending.number = number
             made._pending[number] = pending
             made._send(join(number, (ident, method, args, thread, released)))
-        if not over.wait(0.2):  # it waits, as it may; who takes a lock again for a condition does not leave without it
+        if not over.wait(0.2):  # it may wait; a wait that takes a condition's lock again ends only with the lock
             pending.cancel()
             assert over.wait(0.2 if method == "acquire_restore" else LIMIT) or method == "acquire_restore"
         return pending
@@ -197,7 +197,7 @@ class Raw:
         self.end.close()
 
     def make(self, kind: str) -> int:
-        """The number of a structure of that kind."""
+        """Make a structure of that kind; return its number."""
         specs: dict[str, tuple[dict[str, Any], tuple[Any, ...]]] = {
             "Lock": ({"on_owner_died": "warn"}, ()),
             "Semaphore": ({"value": 2}, ()),
@@ -227,7 +227,7 @@ class Raw:
 
 @contextmanager
 def bystander(ctx: Any) -> Iterator[Callable[[], None]]:
-    """Another client with something of each kind; what is given says that all of it is as it was."""
+    """Another client with a structure of each kind; gives a function that checks that all of them are unchanged."""
     counter, q, lock, array, d = ctx.Counter(41), ctx.Queue(2), ctx.RLock(), ctx.Array(3, "i4"), ctx.Dict(a=[1])
     semaphore, event, rw = ctx.BoundedSemaphore(2), ctx.Event(), ctx.RWLock()
     q.put("kept")
@@ -255,7 +255,7 @@ def bystander(ctx: Any) -> Iterator[Callable[[], None]]:
 
 
 def _variants(good: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
-    """`good` with each argument replaced by each odd value, too short and too long."""
+    """Variants of `good`: too short, too long, and with each argument replaced by each odd value."""
     yield good[:-1]
     yield (*good, None)
     for place in range(len(good)):
@@ -264,14 +264,14 @@ def _variants(good: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("kind", sorted(arguments.REQUESTS))
-def test_no_argument_of_anybody_reaches_the_servers_arithmetic(ctx: Any, kind: str) -> None:
+def test_no_argument_of_a_client_harms_the_server(ctx: Any, kind: str) -> None:
     good = GOOD[SAME.get(kind, kind)]
     with bystander(ctx) as intact:
         raw = Raw(ctx.server.client())
         ident = 0 if kind == "registry" else raw.make(kind)
         for method in arguments.REQUESTS[kind]:
             if kind == "Executor" and method in ("join", "statistics", "shutdown"):
-                continue  # of an executor that lives; its arguments are told below
+                continue  # need a running executor
             args = good.get(method, ())
             for each in _variants(args):
                 raw.send(ident, method, each)
@@ -282,7 +282,7 @@ def test_no_argument_of_anybody_reaches_the_servers_arithmetic(ctx: Any, kind: s
         raw.close()
 
 
-def test_no_envelope_of_anybody_does(ctx: Any) -> None:
+def test_no_malformed_request_harms_the_server(ctx: Any) -> None:
     with bystander(ctx) as intact:
         raw = Raw(ctx.server.client())
         ident = raw.make("Queue")
@@ -306,7 +306,7 @@ def test_no_envelope_of_anybody_does(ctx: Any) -> None:
         raw.close()
 
 
-def test_no_first_request_of_anybody_does(ctx: Any) -> None:
+def test_no_malformed_first_request_harms_the_server(ctx: Any) -> None:
     client = ctx.server.client()
     with bystander(ctx) as intact:
         for value in ODD:
@@ -322,8 +322,8 @@ def test_no_first_request_of_anybody_does(ctx: Any) -> None:
         intact()
 
 
-def test_a_number_that_is_in_use_is_refused_and_its_wait_goes_on(ctx: Any) -> None:
-    """Or the first of the two would wait for ever, and be given what nobody would give back."""
+def test_a_request_number_in_use_is_refused_and_its_wait_goes_on(ctx: Any) -> None:
+    """Otherwise the first request would wait for ever, or be given something that would never be given back."""
     event = ctx.Event()
     raw = Raw(ctx.server.client())
     raw.send(0, "attach", (event.name,))
@@ -340,7 +340,7 @@ def test_a_number_that_is_in_use_is_refused_and_its_wait_goes_on(ctx: Any) -> No
     until(lambda: event.statistics().waiting == 0)
 
 
-def test_a_wait_without_a_number_is_refused(ctx: Any) -> None:
+def test_a_wait_without_a_request_number_is_refused(ctx: Any) -> None:
     lock = ctx.Lock()
     lock.acquire()
     raw = Raw(ctx.server.client())
@@ -354,17 +354,17 @@ def test_a_wait_without_a_number_is_refused(ctx: Any) -> None:
     raw.close()
 
 
-# --- values of users stay closed
+# --- the server does not unpickle values of users
 
 
-def test_the_server_opens_no_value_of_anybody(ctx: Any) -> None:
-    """A pickle that would end whoever opens it passes through queues, dicts and executors."""
+def test_the_server_unpickles_no_value_of_a_client(ctx: Any) -> None:
+    """A pickle that ends the process that unpickles it passes through queues, dicts and executors."""
     q, d = ctx.Queue(), ctx.Dict()
     client = ctx.server.client()
     bomb = pickle.dumps(odd.Ends())
     client.call(q._ident, "put_many", [bomb], True, None)
     assert client.call(q._ident, "get_many", 1, True, None) == [bomb]
-    client.call(d._ident, "set", [("k", bomb, bomb)])  # the second is the pickle of a key
+    client.call(d._ident, "set", [("k", bomb, bomb)])  # the second one is a pickled key
     assert client.call(d._ident, "get", "k") == bomb
     assert client.call(d._ident, "add", "k", None, 1) == (None, bomb)
     assert client.call(d._ident, "swap", "k", None, bomb, pack(3)) is True
@@ -393,7 +393,7 @@ ENTRIES: list[Any] = [
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=range(len(ENTRIES)))
 def test_a_dict_takes_forms_pickled_keys_and_items(ctx: Any, entry: Any) -> None:
-    """All of a request, or nothing of it."""
+    """All items of a request are set, or none."""
     d = ctx.Dict(a=1)
     client = ctx.server.client()
     with pytest.raises((TypeError, OverflowError)):
@@ -407,7 +407,7 @@ def test_a_dict_takes_forms_pickled_keys_and_items(ctx: Any, entry: Any) -> None
     assert d.as_dict() == {"a": 1}
 
 
-def test_an_array_begins_with_no_objects(ctx: Any) -> None:
+def test_an_array_cannot_begin_with_objects(ctx: Any) -> None:
     raw = Raw(ctx.server.client())
     spec = {"shape": (2,), "dtype": np.dtype("i4"), "seats": 8}
     for contents in ([1, 2], b"12345678", 1, np.array([object(), None]), odd.Array()):
@@ -422,7 +422,7 @@ def test_an_array_begins_with_no_objects(ctx: Any) -> None:
     raw.close()
 
 
-def test_numbers_are_added_by_the_server_and_all_else_by_its_client(ctx: Any) -> None:
+def test_the_server_adds_numbers_and_the_client_everything_else(ctx: Any) -> None:
     d = ctx.Dict(i=1, f=0.5, big=1 << 2000, text="a", exact=decimal.Decimal("0.1"), array=np.arange(3))
     assert d.add("i", 2) == 3
     assert d.add("f", 2) == 2.5
@@ -436,7 +436,7 @@ def test_numbers_are_added_by_the_server_and_all_else_by_its_client(ctx: Any) ->
     assert d["text"] == "ab"
 
 
-def test_a_number_is_read_without_calling_anybody() -> None:
+def test_a_number_is_read_from_a_pickle_without_unpickling() -> None:
     bits = (0, 7, 8, 15, 16, 31, 32, 63, 64, 300)
     edges = [sign * (1 << each) + n for sign in (1, -1) for each in bits for n in (-1, 0, 1)]
     for each in (*edges, 0.0, -2.5, 1e300, float("inf")):
@@ -465,8 +465,8 @@ MINED: list[Any] = [
 
 
 @pytest.mark.parametrize("dtype", MINED, ids=range(len(MINED)))
-def test_an_array_is_of_a_dtype_that_nobody_has_mined(ctx: Any, dtype: Any) -> None:
-    """Metadata is pickled with a dtype; in an array it means nothing, and shared memory does not keep it, either."""
+def test_metadata_of_a_dtype_is_not_sent_to_the_server(ctx: Any, dtype: Any) -> None:
+    """NumPy pickles metadata with a dtype. It means nothing to an array; shared memory does not keep it either."""
     array, written = ctx.Array(3, dtype), np.ones(3, dtype)
     assert array.dtype == dtype and array.dtype.type is dtype.type and array.dtype.fields == dtype.fields
     array[:] = written
@@ -476,7 +476,7 @@ def test_an_array_is_of_a_dtype_that_nobody_has_mined(ctx: Any, dtype: Any) -> N
     assert np.array_equal(np.asarray(other), written) and ctx.attach(other.name).dtype == dtype
 
 
-def test_what_cannot_be_without_objects_of_its_users_is_refused(ctx: Any) -> None:
+def test_a_dtype_that_needs_objects_of_the_user_is_refused(ctx: Any) -> None:
     for dtype in (np.dtype({"names": ["a"], "formats": ["i4"], "titles": [BOMB]}), np.dtype([("a", object)])):
         for make in (lambda: ctx.Array(3, dtype), lambda: ctx.Array.from_array(np.zeros(3, dtype))):  # noqa: B023
             with pytest.raises(TypeError):
@@ -484,7 +484,7 @@ def test_what_cannot_be_without_objects_of_its_users_is_refused(ctx: Any) -> Non
 
 
 @pytest.mark.parametrize("place", [BOMB, [BOMB], (0, BOMB), (0, [BOMB]), np.array([BOMB]), [[0], BOMB], 1.5, lambda: 0])
-def test_what_is_no_index_is_never_sent(ctx: Any, place: Any) -> None:
+def test_an_invalid_index_is_never_sent(ctx: Any, place: Any) -> None:
     array = ctx.Array((3, 2), "i8")
     uses: list[Callable[[], object]] = [
         lambda: array[place],
@@ -503,10 +503,10 @@ def test_what_is_no_index_is_never_sent(ctx: Any, place: Any) -> None:
     assert array[mined].tolist() == [[0, 2]] and array[[]].shape == (0, 2)
 
 
-# --- plain values at the client, the same exceptions everywhere
+# --- values become plain in the client; the same exceptions in all placements
 
 
-def test_numpy_numbers_and_the_like_are_what_they_stand_for(ctx: Any) -> None:
+def test_numpy_numbers_and_the_like_are_taken_as_plain_numbers(ctx: Any) -> None:
     q, lock, semaphore, event = ctx.Queue(np.int64(3)), ctx.Lock(), ctx.Semaphore(np.int32(1)), ctx.Event()
     with pytest.raises(Empty):
         q.get(timeout=np.float32(0.01))
@@ -566,14 +566,14 @@ def test_a_maxsize_that_is_no_number_is_refused(ctx: Any, placement: Any, value:
         (lambda c: c.Array(3, "i4").fetch_add(1, 1.5), TypeError),
     ],
 )
-def test_what_makes_no_sense_is_an_exception_for_who_says_it(ctx: Any, use: Any, error: Any) -> None:
+def test_arguments_that_make_no_sense_are_an_exception_for_their_caller(ctx: Any, use: Any, error: Any) -> None:
     with pytest.raises(error):
         use(ctx)
     assert ctx.Counter(4).value == 4
 
 
 def test_odd_values_are_odd() -> None:
-    """Each would do harm where it is computed with, and all but the last travel."""
+    """Each would do harm if the server computed with it; all but the last can be sent."""
     assert odd.Time(1) < "a"
     assert copy.copy(ODD)[:3] == [None, True, -1]
     assert ast.literal_eval(repr(1)) == 1

@@ -1,4 +1,4 @@
-"""The server killed under those who wait in it, its owner killed, Ctrl-C in a wait: errors soon, and nothing left."""
+"""The server or its owner is killed while callers wait, or Ctrl-C ends a wait: prompt errors, nothing left."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from unit import manager_children as children
 
 import sharedkit as sk
 
-# How to wait for ever in each structure that has a wait, and how many then wait by its statistics.
+# For each structure that has a wait: how to wait for ever, and how its statistics count the waiters.
 WAITS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], Callable[[Any], int]]] = {
     "Lock": (lambda ctx: _taken(ctx.Lock()), lambda x: x.acquire(), lambda x: x.statistics().waiting),
     "RLock": (lambda ctx: _taken_by_a_task(ctx.RLock()), lambda x: x.acquire(), lambda x: x.statistics().waiting),
@@ -51,7 +51,7 @@ def _taken(lock: Any) -> Any:
 
 
 def _taken_by_a_task(lock: Any) -> Any:
-    """Whose number no thread ever has, not even one that comes after another has ended."""
+    """A lock held by a task whose number no thread ever has, not even a later thread."""
     asyncio.run(lock._aask("acquire", True, -1, thread=-1))
     return lock
 
@@ -76,8 +76,8 @@ def _wait_in(condition: Any) -> None:
     condition.wait()
 
 
-def test_a_killed_server_is_an_error_soon_for_everybody_who_waits_in_it() -> None:
-    """Threads here, processes, and tasks of a loop."""
+def test_a_killed_server_is_a_prompt_error_for_all_its_waiters() -> None:
+    """The waiters are threads of this process, other processes, and tasks of a loop."""
     with sk.get_context("manager") as context:
         ctx: Any = context
         things = {name: make(ctx) for name, (make, _, _) in WAITS.items()}
@@ -87,7 +87,7 @@ def test_a_killed_server_is_an_error_soon_for_everybody_who_waits_in_it() -> Non
         for process in processes:
             process.start()
         until(lambda: q.statistics().waiting_getters == 3)
-        threads = [Task(wait, things[name]) for name, (_, wait, _) in WAITS.items()]  # after the forks
+        threads = [Task(wait, things[name]) for name, (_, wait, _) in WAITS.items()]  # started after the forks
         until(lambda: all(waiting(things[name]) == 1 for name, (_, _, waiting) in WAITS.items()))
         task = Task(lambda: asyncio.run(q._acall("get_many", 1, True, None)))
         until(lambda: q.statistics().waiting_getters == 4)
@@ -125,13 +125,13 @@ def test_nothing_is_left_of_an_owner_that_was_killed() -> None:
         assert name in Path("/proc/net/unix").read_text()
         owner.kill()
     until(lambda: not Path(f"/proc/{pid}").exists() or Path(f"/proc/{pid}/stat").read_text().split()[2] in "ZX")
-    until(lambda: name not in Path("/proc/net/unix").read_text())  # the last of its threads has closed it
+    until(lambda: name not in Path("/proc/net/unix").read_text())  # the last thread of the killed process has closed it
     assert not [each for each in set(os.listdir("/dev/shm")) - shared if "manager" in each]
 
 
 @pytest.mark.parametrize("name", WAITS)
-def test_ctrl_c_ends_a_wait_and_what_was_asked_for_is_there_for_others(name: str) -> None:
-    """In a program of its own, as a user presses it."""
+def test_ctrl_c_ends_a_wait_and_others_get_what_it_waited_for(name: str) -> None:
+    """In a program of its own, to which the test sends Ctrl-C."""
     code = "import sys; from unit.test_manager_deaths import interrupted; interrupted(sys.argv[1])"
     program = subprocess.Popen(
         [sys.executable, "-c", code, name],
@@ -149,7 +149,7 @@ def test_ctrl_c_ends_a_wait_and_what_was_asked_for_is_there_for_others(name: str
 
 
 def interrupted(name: str) -> None:
-    """The program: wait, be interrupted by Ctrl-C, and see that nobody waits any more."""
+    """The program: wait, be interrupted by Ctrl-C, and check that no waiter is left."""
     make, wait, waiting = WAITS[name]
     with sk.get_context("manager") as ctx:
         thing = make(ctx)

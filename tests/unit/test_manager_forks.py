@@ -1,4 +1,4 @@
-"""The child of a fork has what its parent had, whatever other threads of the parent did meanwhile."""
+"""The child of a fork has all handles of its parent, whatever other threads of the parent did meanwhile."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sharedkit.manager.client import Client
 
 
 def test_a_child_has_all_handles_that_its_parent_has(ctx: Any) -> None:
-    """Three threads make them while a fourth forks."""
+    """Three threads make handles while a fourth forks."""
     made: list[Any] = []
     enough = threading.Event()
 
@@ -52,8 +52,8 @@ def test_a_child_has_all_handles_that_its_parent_has(ctx: Any) -> None:
     assert ends == [0] * 30
 
 
-def test_what_is_opened_in_the_moment_before_a_fork_is_the_childs_too(ctx: Any) -> None:
-    """Other threads may open it, and let go of it, when the ticket of the child is made already."""
+def test_a_handle_opened_just_before_a_fork_is_the_childs_too(ctx: Any) -> None:
+    """Another thread may open it, and close it, when the ticket of the child has already been made."""
     ctx.Counter()
     client = ctx.server.client()
     ticket = "of-a-child"
@@ -103,8 +103,8 @@ def test_two_threads_fork_at_once(ctx: Any) -> None:
     assert counter.value == 20
 
 
-def test_a_signal_in_the_preparations_of_a_fork_breaks_nothing(ctx: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it raises there nobody can be told but by Python's word of an exception that it ignores."""
+def test_a_signal_while_a_fork_is_prepared_breaks_nothing(ctx: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the handler raises there can only be reported by Python as an ignored exception."""
     counter = ctx.Counter()
     tell = requests.Requests.tell_soon
 
@@ -145,7 +145,7 @@ def stopped(ctx: Any) -> Iterator[None]:
 
 
 def _fork(child: Callable[[], int]) -> int:
-    """What `child` answers, in a process that was forked and could not wait for ever."""
+    """Fork; return what `child` returns in the new process, which has a time limit."""
     pid = os.fork()
     if not pid:
         code = 1
@@ -162,7 +162,7 @@ def _nothing() -> int:
 
 
 def test_a_fork_waits_for_no_stopped_server(ctx: Any) -> None:
-    """Nor does its child, which uses what it has as soon as the server goes on."""
+    """Nor does its child wait, which can use its handles as soon as the server continues."""
     counter = ctx.Counter()
     counter.add()
     with stopped(ctx):
@@ -171,8 +171,8 @@ def test_a_fork_waits_for_no_stopped_server(ctx: Any) -> None:
     assert counter.add() == 3
 
 
-def test_a_fork_waits_for_no_thread_that_waits_for_a_stopped_server(ctx: Any) -> None:
-    """One waits for an answer, one makes a structure, one sends more than there is room for, one opens a session."""
+def test_a_fork_does_not_wait_for_threads_that_wait_for_a_stopped_server(ctx: Any) -> None:
+    """The threads wait for answers, make a structure, send more than fits into the buffers, or open a session."""
     q, counter = ctx.Queue(), ctx.Counter()
     counter.add()
     other = sk.get_context("manager", address=ctx.address).server
@@ -198,8 +198,8 @@ def test_a_fork_waits_for_no_thread_that_waits_for_a_stopped_server(ctx: Any) ->
     assert other is ctx.server
 
 
-def test_what_a_parent_lets_go_of_while_the_server_is_stopped_stays_for_its_child(ctx: Any) -> None:
-    """The word of the fork comes before that of the handle, by whatever connection."""
+def test_a_handle_that_the_parent_closes_while_the_server_is_stopped_stays_open_in_the_child(ctx: Any) -> None:
+    """The server hears of the fork before it hears of the closed handle, whichever connection each uses."""
     counter = ctx.Counter(40)
     name = counter.name
     Task(counter.add).result()
@@ -231,8 +231,8 @@ def _is_gone(ctx: Any, name: str) -> bool:
     return False
 
 
-def test_the_child_of_a_fork_has_no_more_than_it_has_handles(ctx: Any) -> None:
-    """What another thread of its parent opens meanwhile ends with the parent's handle."""
+def test_the_child_of_a_fork_keeps_nothing_open_without_a_handle(ctx: Any) -> None:
+    """A structure that another thread of the parent opens after the fork ends with the parent's handle."""
     kept, name = ctx.Counter(), "opened-after-the-fork"
     ready, go = os.pipe()
     pid = os.fork()
@@ -253,8 +253,8 @@ def test_the_child_of_a_fork_has_no_more_than_it_has_handles(ctx: Any) -> None:
     os.close(go)
 
 
-def test_a_child_that_gave_up_at_the_door_comes_again(ctx: Any) -> None:
-    """A ticket that was redeemed by a session which nobody knows of is good for another."""
+def test_a_child_that_gave_up_connecting_can_connect_again(ctx: Any) -> None:
+    """A ticket that was used by a session which then ended can be used by another session."""
     client = ctx.server.client()
     counter = ctx.Counter(3)
     parent, ident = client._ident, counter._ident

@@ -1,4 +1,5 @@
-"""Under gevent: waits let other greenlets run, where all was patched before the kit came; else a word of what to do."""
+"""Under gevent, waits let other greenlets run if everything was patched before sharedkit was imported; if not, an error
+says what to do."""
 
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ def run(tmp_path: Path, program: str) -> str:
 
 
 def test_greenlets_wait_for_each_other_in_every_structure(tmp_path: Path) -> None:
-    """Two of them hand on what the third waits for; a thread that waited itself would wait for ever."""
+    """Two greenlets do what the third waits for; a wait that blocked the thread would last for ever."""
     program = (
         BEGIN
         + """
@@ -113,7 +114,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("patch", ["patch_all()", "patch_socket()", "patch_thread()"])
-def test_a_program_that_is_patched_too_late_hears_what_to_do(tmp_path: Path, patch: str) -> None:
+def test_a_program_that_is_patched_too_late_is_told_what_to_do(tmp_path: Path, patch: str) -> None:
     program = f"""
 import sharedkit as sk
 from gevent import monkey; monkey.{patch}

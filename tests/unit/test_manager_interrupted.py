@@ -1,5 +1,5 @@
-"""Exceptions of signal handlers at any step of a take and of a give: what was taken by nobody is free, and what was
-given is given."""
+"""Signal handlers raise at any step of a take or a give: what was not taken is free, and what was given back is given
+back."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ FOLDER = os.path.dirname(client.__file__)
 
 
 class Hit(BaseException):
-    """As a KeyboardInterrupt is."""
+    """Stands for KeyboardInterrupt."""
 
 
 class Raiser:
-    """Raises before the bytecode number `at` of what runs in the placement; `count` says how many there were."""
+    """Raises before bytecode number `at` of the placement's code; `count` counts these bytecodes."""
 
     def __init__(self, at: int) -> None:
         self.at = at
@@ -40,7 +40,7 @@ class Raiser:
     def __call__(self, frame: FrameType, event: str, arg: object) -> Any:
         if not frame.f_code.co_filename.startswith(FOLDER):
             return None
-        frame.f_trace = self._step  # before the next line: Python 3.13 looks for it there
+        frame.f_trace = self._step  # set before the next line: Python 3.13 reads it there
         frame.f_trace_opcodes = True
         return self._step
 
@@ -53,9 +53,9 @@ class Raiser:
 
 
 def interrupted(action: Callable[[], object], at: int) -> bool:
-    """Whether `action` was, at that bytecode; it has come to its end otherwise."""
+    """Interrupt `action` at that bytecode; return False if it ended before."""
     before = sys.gettrace()
-    sys._getframe().f_trace_opcodes = True  # Python 3.12 tells of no bytecode unless some frame wants it by now
+    sys._getframe().f_trace_opcodes = True  # Python 3.12 reports bytecodes only if a frame asked for them before
     sys.settrace(Raiser(at))
     try:
         action()
@@ -67,7 +67,7 @@ def interrupted(action: Callable[[], object], at: int) -> bool:
 
 
 def steps(action: Callable[[], object]) -> Iterator[bool]:
-    """Interrupt `action` before its first bytecode, its second, and so on; at last it comes to its end."""
+    """Interrupt `action` before its first bytecode, its second, and so on, until it ends."""
     for at in range(5000):
         hit = interrupted(action, at)
         yield hit
@@ -77,31 +77,31 @@ def steps(action: Callable[[], object]) -> Iterator[bool]:
     raise AssertionError("it has no end")
 
 
-Face = tuple[Callable[[], Any], Callable[[], Any], Callable[[], int], Any]
-"""How to take, how to give, how often it is taken, and what a `with` takes."""
+Interface = tuple[Callable[[], Any], Callable[[], Any], Callable[[], int], Any]
+"""How to take, how to give back, how often it is taken, and the object for a `with` statement."""
 
 
-def _of_lock(lock: Any) -> Face:
+def _of_lock(lock: Any) -> Interface:
     return lock.acquire, lock.release, lambda: lock.statistics().count, lock
 
 
-def _of_semaphore(semaphore: Any) -> Face:
+def _of_semaphore(semaphore: Any) -> Interface:
     return semaphore.acquire, semaphore.release, lambda: 3 - semaphore.get_value(), semaphore
 
 
-def _of_condition(condition: Any) -> Face:
+def _of_condition(condition: Any) -> Interface:
     return condition.acquire, condition.release, lambda: condition.statistics().lock.count, condition
 
 
-def _of_reader(rw: Any) -> Face:
+def _of_reader(rw: Any) -> Interface:
     return rw.acquire_read, rw.release_read, lambda: sum(rw.statistics().readers.values()), rw.reader
 
 
-def _of_writer(rw: Any) -> Face:
+def _of_writer(rw: Any) -> Interface:
     return rw.acquire_write, rw.release_write, lambda: int(rw.statistics().writer is not None), rw.writer
 
 
-FACES: dict[str, Callable[[Any], Face]] = {
+INTERFACES: dict[str, Callable[[Any], Interface]] = {
     "Lock": lambda ctx: _of_lock(ctx.Lock()),
     "RLock": lambda ctx: _of_lock(ctx.RLock()),
     "Semaphore": lambda ctx: _of_semaphore(ctx.Semaphore(3)),
@@ -115,25 +115,25 @@ FACES: dict[str, Callable[[Any], Face]] = {
 }
 
 
-@pytest.fixture(params=FACES)
-def face(ctx: Any, request: pytest.FixtureRequest) -> Iterator[Face]:
-    made = FACES[request.param](ctx)
+@pytest.fixture(params=INTERFACES)
+def interface(ctx: Any, request: pytest.FixtureRequest) -> Iterator[Interface]:
+    made = INTERFACES[request.param](ctx)
     take, give, _, _ = made
-    take()  # the connection of this thread is there
+    take()  # opens this thread's connection
     give()
     yield made
 
 
-def test_a_take_that_raises_has_taken_nothing(face: Face) -> None:
-    take, give, taken, _ = face
+def test_a_take_that_raises_has_taken_nothing(interface: Interface) -> None:
+    take, give, taken, _ = interface
     for arguments in ({}, {"blocking": False}, {"timeout": LIMIT}):
         for hit in steps(lambda arguments=arguments: take(**arguments)):
             assert taken() == (0 if hit else 1)
         give()
 
 
-def test_a_give_has_given_even_if_it_raises(face: Face) -> None:
-    take, give, taken, _ = face
+def test_a_release_has_released_even_if_it_raises(interface: Interface) -> None:
+    take, give, taken, _ = interface
     take()
     for _ in steps(give):
         assert taken() == 0
@@ -141,8 +141,8 @@ def test_a_give_has_given_even_if_it_raises(face: Face) -> None:
     give()
 
 
-def test_a_block_leaves_nothing_taken(face: Face) -> None:
-    _, _, taken, whole = face
+def test_a_block_leaves_nothing_taken(interface: Interface) -> None:
+    _, _, taken, whole = interface
     inside: list[int] = []
 
     def block() -> None:
@@ -174,7 +174,7 @@ def test_a_wait_in_a_condition_ends_with_the_lock_as_it_was(ctx: Any) -> None:
             assert condition.statistics().waiting == 0
 
 
-def test_a_get_that_raises_leaves_its_item_in_front(ctx: Any) -> None:
+def test_a_get_that_raises_leaves_the_item_in_front(ctx: Any) -> None:
     q = ctx.Queue()
     q.put_many(range(3))
     for hit in steps(lambda: q.get(timeout=LIMIT)):
@@ -182,7 +182,7 @@ def test_a_get_that_raises_leaves_its_item_in_front(ctx: Any) -> None:
     assert q.get_many() == [1, 2]
 
 
-def test_refusals_stay_what_they_are(ctx: Any) -> None:
+def test_calls_that_are_refused_raise_the_usual_errors(ctx: Any) -> None:
     lock, semaphore, rw = ctx.Lock(), ctx.BoundedSemaphore(), ctx.RWLock()
     for refused in (lock.release, rw.release_read, rw.release_write):
         with pytest.raises(sk.NotLockedError):
@@ -201,7 +201,7 @@ def test_refusals_stay_what_they_are(ctx: Any) -> None:
 
 @contextmanager
 def alarms() -> Iterator[Callable[[], None]]:
-    """What is given has a signal handler raise a moment later."""
+    """Gives a function after which a signal handler soon raises."""
 
     def hit(*_: object) -> None:
         raise Hit
@@ -222,10 +222,10 @@ def alarms() -> Iterator[Callable[[], None]]:
     sys.version_info[:2] == (3, 14), reason="its `with` lets handlers run between taking and the block: docs/pythons.md"
 )
 @pytest.mark.parametrize("interval", [0.0, 1e-4], ids=["one", "many"])
-def test_signals_leave_nothing_taken(face: Face, interval: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a `with` of the standard library's: whatever a handler raises, and whenever, the block is left whole."""
-    _, _, taken, whole = face
-    ignored: list[Any] = []  # what Python can tell nobody else, since a finalizer was interrupted
+def test_signals_leave_nothing_taken(interface: Interface, interval: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a `with` of the standard library: whenever a handler raises, the lock is released after the block."""
+    _, _, taken, whole = interface
+    ignored: list[Any] = []  # exceptions in interrupted finalizers, which Python can only report as ignored
     monkeypatch.setattr(sys, "unraisablehook", ignored.append)
     hits = 0
     armed = False
@@ -249,15 +249,15 @@ def test_signals_leave_nothing_taken(face: Face, interval: float, monkeypatch: p
                 try:  # noqa: SIM105 - `suppress` would run outside of it
                     armed = False
                 except Hit:
-                    pass  # it was still to come
+                    pass  # the signal was still to come
             assert taken() == 0
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 
 
-def test_a_release_while_the_server_is_stopped_comes_through_later(ctx: Any) -> None:
-    """The handler's exception does not wait for the server; nor is the release lost."""
+def test_a_release_while_the_server_is_stopped_takes_effect_later(ctx: Any) -> None:
+    """The handler's exception is raised before the server continues, and the release is not lost."""
     lock, other = ctx.Lock(), ctx.Lock()
     pid = ctx.server._process.pid
     for release in (lock.release, lambda: lock.__exit__(None, None, None)):
@@ -269,16 +269,16 @@ def test_a_release_while_the_server_is_stopped_comes_through_later(ctx: Any) -> 
                 release()
         finally:
             os.kill(pid, signal.SIGCONT)
-        assert lock.acquire(False) is True  # what this thread asks next comes after it
+        assert lock.acquire(False) is True  # the server handles this thread's next request after the release
         lock.release()
     with other:
         pass
 
 
 @pytest.mark.parametrize("kind", ["Lock", "RLock", "Semaphore", "Condition"])
-def test_a_give_that_was_to_begin_does_not_wait_for_a_stopped_server(ctx: Any, kind: str) -> None:
-    """Handlers that raise before the first byte is sent: another thread sends it, and comes through later."""
-    take, give, taken, _ = FACES[kind](ctx)
+def test_a_release_interrupted_before_it_is_sent_does_not_wait_for_a_stopped_server(ctx: Any, kind: str) -> None:
+    """The handler raises before the first byte is sent; another thread sends the request, which takes effect later."""
+    take, give, taken, _ = INTERFACES[kind](ctx)
     pid = ctx.server._process.pid
     for at in range(0, 16, 3):
         take()
@@ -292,7 +292,7 @@ def test_a_give_that_was_to_begin_does_not_wait_for_a_stopped_server(ctx: Any, k
             late.cancel()
             os.kill(pid, signal.SIGCONT)
         assert hit
-        assert taken() == 0  # what this thread asks next comes after it
+        assert taken() == 0  # the server handles this thread's next request after it
 
 
 def test_a_take_while_the_server_is_stopped_is_undone_later(ctx: Any) -> None:
@@ -329,8 +329,8 @@ def test_a_wait_that_a_signal_ends_takes_nothing_and_keeps_its_connection(ctx: A
     assert not lock.locked()
 
 
-def test_a_handler_may_give_what_its_thread_waits_for_to_be_undone(ctx: Any) -> None:
-    """A call in a handler does not wait for what its thread has left, which may wait for it."""
+def test_a_handler_may_call_while_its_thread_undoes_an_interrupted_call(ctx: Any) -> None:
+    """A call in a handler does not wait for the undoing of its thread's interrupted call, which may wait for it."""
     condition, other = ctx.Condition(ctx.Lock()), threading.Event()
     seen: list[str] = []
 

@@ -1,4 +1,4 @@
-"""Large data on its way to a server and back: beside its pickle, in one piece, and its own at each end."""
+"""Large data on the way to a server and back: sent beside its pickle in one piece, and a copy at each end."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from sharedkit.manager.states.queue import QueueState
 
 
 def whole(message: Any) -> bytearray:
-    """All of a message, out of its frame."""
+    """The whole message, without its frame."""
     sent = bytearray(b"".join(message) if type(message) is list else message)
     begin, end = bounds(sent)
     assert end == len(sent)
@@ -48,7 +48,7 @@ SIZES = st.sampled_from([0, 1, LARGE - 1, LARGE, LARGE + 1, 3 * LARGE])
 
 
 @given(st.lists(st.tuples(SIZES, st.booleans()), max_size=5), st.integers(0, 1 << 55))
-def test_a_message_has_what_was_said(sizes: list[tuple[int, bool]], number: int) -> None:
+def test_a_message_contains_what_was_sent(sizes: list[tuple[int, bool]], number: int) -> None:
     said = [array(*each) for each in sizes]
     message = whole(join(number, said))
     assert number_of(message) == number
@@ -58,14 +58,14 @@ def test_a_message_has_what_was_said(sizes: list[tuple[int, bool]], number: int)
 
 
 @given(st.lists(SIZES, min_size=1, max_size=3), st.data())
-def test_what_remains_of_a_message(sizes: list[int], data: st.DataObject) -> None:
+def test_rest_of_gives_the_unsent_rest_of_a_message(sizes: list[int], data: st.DataObject) -> None:
     parts: list[bytes | memoryview] = [os.urandom(size) for size in sizes]
     sent = b"".join(parts)
     gone = data.draw(st.integers(0, len(sent)))
     assert b"".join(rest_of(parts, gone)) == sent[gone:]
 
 
-def test_more_than_fit_beside_go_into_the_pickle() -> None:
+def test_buffers_beyond_the_limit_go_into_the_pickle() -> None:
     said = [np.full(LARGE, n % 256, np.uint8) for n in range(300)]
     assert all((each == n % 256).all() for n, each in enumerate(content_of(whole(join(1, said)))))
 
@@ -86,13 +86,13 @@ def test_more_than_fit_beside_go_into_the_pickle() -> None:
 )
 def test_items_are_packed_and_unpacked(item: Any) -> None:
     (packed,) = content_of(whole(join(1, [pack(item)])))
-    again = content_of(whole(join(2, packed)))  # as a server sends on what it has received
+    again = content_of(whole(join(2, packed)))  # as a server sends what it has received
     assert same(packed, pack(item))
     assert same(packed, again)
     np.testing.assert_equal(unpack(again), item)
 
 
-def test_what_is_not_contiguous_is_refused_in_pickles_words() -> None:
+def test_data_that_is_not_contiguous_is_refused_with_pickles_error() -> None:
     with pytest.raises(pickle.PicklingError, match="contiguous"):
         pack(pickle.PickleBuffer(np.arange(100_000)[::2]))
 
@@ -105,10 +105,10 @@ def test_items_that_differ_are_not_the_same() -> None:
     assert not same(pack(bytes(LARGE)), pack(bytes(LARGE + 1)))
 
 
-# --- memory that is filled
+# --- the receive buffer
 
 
-def test_an_inlet_counts_what_has_come() -> None:
+def test_a_receive_buffer_counts_the_received_bytes() -> None:
     reading, writing = os.pipe()
     inlet = ReceiveBuffer(memoryview(bytearray(10)), 2)
     os.write(writing, b"abc")
@@ -125,7 +125,7 @@ def test_an_inlet_counts_what_has_come() -> None:
         ReceiveBuffer(memoryview(b"not to be written to"), 0)
 
 
-def test_an_inlet_says_what_ends_it() -> None:
+def test_a_receive_buffer_reports_the_end_and_errors() -> None:
     reading, writing = os.pipe()
     inlet = ReceiveBuffer(memoryview(bytearray(10)), 0)
     os.close(writing)
@@ -135,7 +135,7 @@ def test_an_inlet_says_what_ends_it() -> None:
         inlet.fill(reading)
 
 
-def test_a_signal_gets_through_to_an_inlet() -> None:
+def test_a_signal_interrupts_a_receive_buffer() -> None:
     class Interrupted(Exception):
         pass
 
@@ -167,11 +167,11 @@ def test_a_signal_gets_through_to_an_inlet() -> None:
 
 
 @pytest.mark.parametrize("size", [LARGE - 1000, LARGE, 2 * LARGE, 300_000, 5 << 20])
-def test_a_large_item_is_ours_when_it_comes(ctx: Any, size: int) -> None:
+def test_a_received_large_item_is_a_copy_of_its_own(ctx: Any, size: int) -> None:
     q, item = ctx.Queue(), array(size)
     kept = item.copy()
     q.put(item)
-    item[:] = 0  # nobody's business any more
+    item[:] = 0  # this must not change what was put
     got = q.get()
     assert np.array_equal(got, kept)
     got[0] += 1
@@ -189,7 +189,7 @@ def test_large_items_go_through_in_order(ctx: Any) -> None:
     assert all(map(np.array_equal, got, items))
 
 
-def test_one_item_of_many_does_not_keep_the_others(ctx: Any) -> None:
+def test_one_received_item_does_not_keep_the_others_alive(ctx: Any) -> None:
     q = ctx.Queue()
     q.put_many([array(100_000) for _ in range(20)])
     one = q.get_many()[7]
@@ -236,7 +236,7 @@ def test_an_array_is_read_whole_while_others_write(ctx: Any) -> None:
 
 
 def test_large_items_that_were_put_are_taken_back() -> None:
-    """As by a loop that has stopped: what comes a second time is told from its bytes."""
+    """As by a loop that has stopped. The server recognises the items of the second request by their bytes."""
     state: Any = QueueState("q", {}, 0)
     items = [pack(array(100_000)) for _ in range(3)]
     marks = state.do_put_many(None, items, True, None, True)
@@ -250,8 +250,8 @@ def test_large_items_that_were_put_are_taken_back() -> None:
     ["list(protocol.pack(large))", "[protocol.content_of(whole) for whole in messages()]"],
     ids=["packed", "unpacked"],
 )
-def test_large_data_in_a_circle_is_collected(made: str) -> None:
-    """CPython dies of some that cannot be told from the outside."""
+def test_large_data_in_a_reference_cycle_is_collected(made: str) -> None:
+    """CPython crashes on certain objects in cycles; from outside it cannot be told which."""
     program = f"""
 import gc, pickle, numpy as np
 from sharedkit.manager import protocol
@@ -272,7 +272,7 @@ print("lives")
     assert (done.stdout, done.stderr) == ("lives\n", "")
 
 
-def test_what_was_not_sent_whole_goes_back_to_the_front(ctx: Any) -> None:
+def test_an_item_that_was_not_sent_whole_goes_back_to_the_front(ctx: Any) -> None:
     q = ctx.Queue()
     q.put_many([array(5 << 20), 1, 2])
     client = ctx.server.client()

@@ -1,4 +1,4 @@
-"""The server process: its life and end, who connects to it, and what becomes of the dead."""
+"""The server process: its life and end, its connections, and what happens to the structures of dead clients."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ spawn = multiprocessing.get_context("spawn")
 
 @pytest.fixture
 def start(ctx: Any) -> Iterator[Callable[..., Any]]:
-    """Start a process that puts its pid into the queue it is given last."""
+    """Start a process that puts its pid into the queue that is its last argument."""
     started: list[Any] = []
 
     def run(target: Callable[..., Any], *args: Any) -> Any:
@@ -92,7 +92,7 @@ def test_the_server_ends_with_an_owner_that_was_killed() -> None:
         owner.join()
 
 
-def test_a_server_that_vanished_is_a_clear_error_also_for_who_waits_in_it() -> None:
+def test_a_server_that_vanished_is_a_clear_error_for_waiters_too() -> None:
     with sk.get_context("manager") as context:
         ctx: Any = context
         q = ctx.Queue()
@@ -105,7 +105,7 @@ def test_a_server_that_vanished_is_a_clear_error_also_for_who_waits_in_it() -> N
             q.put(1)
 
 
-def test_another_authkey_is_refused_with_word_of_what_to_do(ctx: Any) -> None:
+def test_another_authkey_is_refused_and_the_error_says_what_to_do(ctx: Any) -> None:
     program = (
         "import sys, pickle, sharedkit as sk\n"
         "address = pickle.loads(bytes.fromhex(sys.argv[1]))\n"
@@ -120,7 +120,7 @@ def test_another_authkey_is_refused_with_word_of_what_to_do(ctx: Any) -> None:
     assert ctx.Counter(4).value == 4
 
 
-def test_a_strangers_bytes_harm_nobody(ctx: Any) -> None:
+def test_bytes_of_an_untrusted_peer_do_no_harm(ctx: Any) -> None:
     for noise in (b"GET / HTTP/1.1\r\n\r\n", b"\xff" * 5000, b"", b"\0\0\0\4spam"):
         with socket.socket(socket.AF_UNIX) as stranger:
             stranger.connect(ctx.address)
@@ -222,7 +222,7 @@ def test_a_signal_ends_a_wait_and_swallows_nothing(ctx: Any) -> None:
     assert lock.acquire(False)
 
 
-def test_waits_do_not_hold_each_other_up(ctx: Any) -> None:
+def test_waits_do_not_block_each_other(ctx: Any) -> None:
     queues = [ctx.Queue() for _ in range(20)]
     waiters = [Task(q.get) for q in queues]
     until(lambda: all(q.statistics().waiting_getters == 1 for q in queues))
@@ -244,7 +244,7 @@ def test_a_thread_that_ends_leaves_no_thread_in_the_server(ctx: Any) -> None:
 
 
 @pytest.mark.parametrize("where", ["tcp", "unix"])
-def test_a_server_by_command_serves_those_who_have_the_key(tmp_path: Path, where: str) -> None:
+def test_a_server_by_command_serves_clients_with_the_key(tmp_path: Path, where: str) -> None:
     key = tmp_path / "key"
     address = "127.0.0.1:0" if where == "tcp" else str(tmp_path / "socket")
     server = subprocess.Popen(
@@ -274,7 +274,7 @@ def test_a_server_by_command_serves_those_who_have_the_key(tmp_path: Path, where
         watchdog.cancel()
 
 
-def test_leaving_a_get_by_timeout_is_empty_and_counts_nobody(ctx: Any) -> None:
+def test_a_get_that_times_out_raises_empty_and_is_not_counted_any_more(ctx: Any) -> None:
     with ctx.Queue() as q:
         began = time.monotonic()
         with pytest.raises(Empty):
@@ -295,7 +295,7 @@ ENDS = {
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 @pytest.mark.parametrize("how", ENDS)
-def test_an_executor_that_nobody_shuts_down_leaves_nothing_when_its_server_ends(
+def test_an_executor_that_is_not_shut_down_leaves_nothing_when_its_server_ends(
     how: str, method: str, tmp_path: Path
 ) -> None:
     program = (
@@ -307,11 +307,11 @@ def test_an_executor_that_nobody_shuts_down_leaves_nothing_when_its_server_ends(
         env={**os.environ, "SHAREDKIT_DIR": str(tmp_path)},
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (-signal.SIGKILL if how == "killed" else 0, "")
-    until(lambda: os.listdir(tmp_path) == [])  # the server hears of its owner's end a moment later
+    until(lambda: os.listdir(tmp_path) == [])  # the server notices its owner's end a moment later
 
 
-def test_threads_that_go_on_after_their_context_has_ended_hear_that_the_server_is_gone() -> None:
-    """It may serve for another moment, and would not know their handles any more."""
+def test_threads_that_go_on_after_their_context_has_ended_get_server_gone_error() -> None:
+    """The server may serve for another moment, but does not know their handles any more."""
     with sk.get_context("manager") as ctx:
         counter, told = ctx.Counter(), []
 
@@ -333,8 +333,8 @@ def test_threads_that_go_on_after_their_context_has_ended_hear_that_the_server_i
         counter.add()
 
 
-def test_what_a_deque_holds_is_read_while_other_threads_change_it() -> None:
-    """The tickets of forked children are told with every call; without a GIL a copy of a deque may be refused."""
+def test_a_deque_is_read_while_other_threads_change_it() -> None:
+    """Every request carries the tickets of forked children; without a GIL, copying a deque that changes may raise."""
     with sk.get_context("manager") as ctx:
         counter, over = ctx.Counter(), threading.Event()
         client = ctx.server.client()

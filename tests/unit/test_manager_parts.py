@@ -1,4 +1,4 @@
-"""A structure over another, with several sessions of one process: who holds what, and what outlives what."""
+"""A condition over a lock, with several sessions: which session holds what, and what outlives what."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from sharedkit.manager.states.array import ArrayState
 
 @pytest.fixture
 def other(ctx: Any) -> Iterator[Any]:
-    """Another client, which ends without a word."""
+    """Another client; it ends without releasing anything."""
     placement = Placement(Client(ctx.address, None))
     yield placement
     placement.client().close()
@@ -40,7 +40,7 @@ def _wait(condition: Any) -> Any:
 
 
 @pytest.mark.parametrize("held", [True, False], ids=["while a third party has the lock", "while nobody has it"])
-def test_who_closes_a_condition_in_which_it_waits_is_not_given_the_lock(ctx: Any, other: Any, held: bool) -> None:
+def test_a_waiter_that_closes_its_condition_is_not_given_the_lock(ctx: Any, other: Any, held: bool) -> None:
     condition = ctx.Condition()
     theirs = other.attach(condition.name)
     waiter = Task(_wait, theirs)
@@ -59,7 +59,7 @@ def test_who_closes_a_condition_in_which_it_waits_is_not_given_the_lock(ctx: Any
     condition.release()
 
 
-def test_a_waiter_on_its_way_back_whose_handle_is_closed_is_not_given_the_lock_either(ctx: Any, other: Any) -> None:
+def test_a_notified_waiter_whose_handle_is_closed_is_not_given_the_lock(ctx: Any, other: Any) -> None:
     condition = ctx.Condition()
     theirs = other.attach(condition.name)
     waiter = Task(_wait, theirs)
@@ -73,7 +73,7 @@ def test_a_waiter_on_its_way_back_whose_handle_is_closed_is_not_given_the_lock_e
     assert not condition.lock.locked()
 
 
-def test_a_notification_arrives_though_the_server_has_no_descriptor_left() -> None:
+def test_a_notification_arrives_although_the_server_has_no_free_descriptor() -> None:
     with sk.get_context("manager") as context:
         ctx: Any = context
         pid, condition = ctx.server._process.pid, ctx.Condition()
@@ -87,7 +87,7 @@ def test_a_notification_arrives_though_the_server_has_no_descriptor_left() -> No
         assert waiter.result() is True
 
 
-def test_unlinking_a_condition_leaves_its_lock_to_who_made_it(ctx: Any) -> None:
+def test_unlinking_a_condition_keeps_a_lock_that_was_given_to_it(ctx: Any) -> None:
     lock = ctx.Lock(name="kept", persist=True)
     condition = ctx.Condition(lock, persist=True)
     condition.unlink()
@@ -98,7 +98,7 @@ def test_unlinking_a_condition_leaves_its_lock_to_who_made_it(ctx: Any) -> None:
     again.unlink()
 
 
-def test_a_condition_that_persists_keeps_its_lock(ctx: Any) -> None:
+def test_a_persistent_condition_keeps_its_lock(ctx: Any) -> None:
     lock = ctx.Lock(name="under it")
     condition = ctx.Condition(lock, name="over it", persist=True)
     lock.unlink()
@@ -112,7 +112,7 @@ def test_a_condition_that_persists_keeps_its_lock(ctx: Any) -> None:
         again.acquire()
 
 
-def test_a_lock_ends_with_the_last_that_persists_over_it(ctx: Any) -> None:
+def test_a_lock_ends_with_the_last_persistent_condition_over_it(ctx: Any) -> None:
     lock = ctx.Lock(name="of two")
     conditions = [ctx.Condition(lock, persist=True) for _ in range(2)]
     lock.close()
@@ -126,7 +126,7 @@ def test_a_lock_ends_with_the_last_that_persists_over_it(ctx: Any) -> None:
 
 
 def test_a_warning_that_is_an_error_gives_the_lock_of_a_condition_back(ctx: Any) -> None:
-    """As that of a lock, for no `with` block was entered."""
+    """So does the warning of a lock, because no `with` block was entered."""
     condition = ctx.Condition()
 
     async def enter() -> None:
@@ -148,8 +148,8 @@ def test_a_warning_that_is_an_error_gives_the_lock_of_a_condition_back(ctx: Any)
         assert not condition.lock.locked()
 
 
-def test_what_never_arrives_ends_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Though nobody asks the server for anything any more."""
+def test_a_structure_whose_ticket_is_never_used_ends_after_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Although no client sends the server anything any more."""
     monkeypatch.setattr(object_registry, "TICKET_SECONDS", 0.05)
     here: Any = server.Manager(None, b"key").get_server()
     serving = Task(here.serve_forever)
@@ -165,7 +165,7 @@ def test_what_never_arrives_ends_when_its_time_is_over(monkeypatch: pytest.Monke
     here.listener.close()
 
 
-def test_a_ticket_keeps_what_is_on_its_way_and_ends_when_it_is_used(ctx: Any, other: Any) -> None:
+def test_a_ticket_keeps_a_structure_alive_and_ends_when_it_is_used(ctx: Any, other: Any) -> None:
     counter = ctx.Counter(3)
     ctx.server.client().call(0, "ticket", "another ticket", counter._ident)
     ident = counter._ident
@@ -185,17 +185,17 @@ PADDED = (
 
 
 @pytest.mark.parametrize("dtype", PADDED)
-def test_a_copy_that_leaves_the_server_has_nothing_of_others_between_its_fields(dtype: Any) -> None:
+def test_the_padding_of_a_copy_that_leaves_the_server_contains_no_other_data(dtype: Any) -> None:
     state = ArrayState("padded", {"shape": 3, "dtype": np.dtype(dtype)}, None)
     for key in (..., slice(None, None, -1), [2, 0]):
         for _ in range(100):
             secret = np.full(3 * state.array.itemsize // 8, 0x4141414141414141)
-            del secret  # the next array of this size lies where it lay
+            del secret  # the next array of this size gets the same memory
             assert not any(state.do_read(Any, key).view("u1").reshape(-1))
 
 
 class _Emptied(deque[Any]):
-    """One that another thread empties between a look and the next step."""
+    """A deque that another thread empties between a check and the next step."""
 
     def __bool__(self) -> bool:
         return True
@@ -204,7 +204,7 @@ class _Emptied(deque[Any]):
         return True
 
 
-def test_threads_that_tell_at_once_of_what_was_released_find_nothing_left(other: Any) -> None:
+def test_threads_that_report_released_handles_at_once_may_find_none_left(other: Any) -> None:
     counter = other.Counter()
     client = other.client()
     client.released, client.tickets = _Emptied(), _Emptied()

@@ -1,4 +1,4 @@
-"""A server that is started anew at its address, and a session that is begun anew: nothing old is taken for new."""
+"""A server is restarted at its address, or a session is begun anew: nothing old is taken for something new."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def path(tmp_path: Path) -> str:
 
 @pytest.fixture
 def start(path: str) -> Iterator[Start]:
-    """Start a server at `path`; the one before is killed."""
+    """Start a server at `path`; a previous one is killed."""
     with ExitStack() as stack:
         before: list[subprocess.Popen[str]] = []
 
@@ -54,7 +54,7 @@ def ctx(path: str, start: Start) -> Iterator[Any]:
         yield context
 
 
-def test_a_handle_of_a_server_before_is_none_of_the_one_that_came(ctx: Any, start: Start) -> None:
+def test_a_handle_of_the_previous_server_is_invalid_at_the_new_one(ctx: Any, start: Start) -> None:
     old = ctx.Queue(name="orders")
     sent = pickle.dumps(old)
     start()
@@ -68,7 +68,7 @@ def test_a_handle_of_a_server_before_is_none_of_the_one_that_came(ctx: Any, star
 
 
 @pytest.mark.parametrize("kind", ["Queue", "Executor"])
-def test_what_a_session_before_forgets_stays_open_in_the_next(ctx: Any, kind: str) -> None:
+def test_a_handle_dropped_by_the_previous_session_stays_open_in_the_next(ctx: Any, kind: str) -> None:
     old = getattr(ctx, kind)(name="shared", persist=True)
     other = ctx.Counter()
     ctx.close()
@@ -80,7 +80,7 @@ def test_what_a_session_before_forgets_stays_open_in_the_next(ctx: Any, kind: st
     new.statistics()
 
 
-def test_what_was_forgotten_is_let_go_of_in_the_child_of_a_fork_too(ctx: Any) -> None:
+def test_a_handle_closed_in_the_child_of_a_fork_is_released(ctx: Any) -> None:
     inherited = ctx.Counter(name="inherited")
     read, write = os.pipe()
     pid = os.fork()
@@ -100,7 +100,7 @@ def test_what_was_forgotten_is_let_go_of_in_the_child_of_a_fork_too(ctx: Any) ->
         os.close(write)
 
 
-def test_a_client_hears_once_that_its_server_is_another_and_goes_on(ctx: Any, path: str, start: Start) -> None:
+def test_a_client_gets_one_error_about_the_new_server_and_goes_on(ctx: Any, path: str, start: Start) -> None:
     old, forgotten = ctx.Queue(name="orders"), ctx.Counter()
     start()
     with pytest.raises(sk.ServerGoneError):
@@ -117,7 +117,7 @@ def test_a_client_hears_once_that_its_server_is_another_and_goes_on(ctx: Any, pa
     assert new.qsize() == 1
 
 
-def test_a_new_thread_hears_of_it_too(ctx: Any, start: Start) -> None:
+def test_a_new_thread_gets_the_error_about_the_new_server_too(ctx: Any, start: Start) -> None:
     old = ctx.Counter()
     start()
     with pytest.raises(sk.ServerGoneError, match="started anew"):
@@ -125,7 +125,7 @@ def test_a_new_thread_hears_of_it_too(ctx: Any, start: Start) -> None:
     assert ctx.Counter(3).value == 3
 
 
-def test_a_task_hears_of_it_too(ctx: Any, start: Start) -> None:
+def test_a_task_gets_the_error_about_the_new_server_too(ctx: Any, start: Start) -> None:
     old = ctx.Queue()
 
     async def wait_through(q: Any) -> None:
@@ -145,7 +145,7 @@ def test_a_task_hears_of_it_too(ctx: Any, start: Start) -> None:
     asyncio.run(asyncio.wait_for(wait_through(old), LIMIT))
 
 
-def test_handles_of_a_server_before_can_be_closed(ctx: Any, start: Start) -> None:
+def test_handles_of_the_previous_server_can_be_closed(ctx: Any, start: Start) -> None:
     handles = [ctx.Queue(), ctx.Executor(1), ctx.Queue()]
     start()
     for each in handles:
@@ -154,7 +154,7 @@ def test_handles_of_a_server_before_can_be_closed(ctx: Any, start: Start) -> Non
     assert ctx.Counter(3).value == 3
 
 
-def test_one_connection_that_breaks_ends_no_session(ctx: Any) -> None:
+def test_a_broken_connection_does_not_end_its_session(ctx: Any) -> None:
     lock = ctx.Lock()
     Task(lock.acquire).result()
     ctx.server.client()._calls.idle_connections[-1].socket.hang_up()

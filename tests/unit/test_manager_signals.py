@@ -1,4 +1,4 @@
-"""Signal handlers that use the server while their thread does."""
+"""Signal handlers that use the server while their thread is using it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_handler_in_a_handler_may_wait_too(ctx: Any) -> None:
         helper.result()
 
 
-def test_a_heartbeat_between_any_two_steps_of_calls_mixes_nothing_up(ctx: Any) -> None:
+def test_calls_of_a_handler_between_any_two_steps_of_calls_confuse_nothing(ctx: Any) -> None:
     q, beats, beaten = ctx.Queue(), ctx.Counter(), [0]
 
     def beat() -> None:
@@ -76,8 +76,8 @@ def test_a_heartbeat_between_any_two_steps_of_calls_mixes_nothing_up(ctx: Any) -
     assert beaten[0] > 0
 
 
-def test_a_handler_may_be_the_first_to_call(ctx: Any) -> None:
-    """It comes at any step of the first call of a process, which opens a session."""
+def test_a_handler_may_make_the_first_call(ctx: Any) -> None:
+    """The signal comes at any step of a process's first call, which opens a session."""
     for after in range(1, 40):
         client = Client(ctx.address, None)
 
@@ -103,8 +103,8 @@ def _interrupt(*_: object) -> None:
     raise Interrupted
 
 
-def test_a_signal_while_a_large_request_is_sent_ends_that_request_alone(ctx: Any) -> None:
-    """The server is stopped meanwhile, so that the request cannot be sent whole."""
+def test_a_signal_while_a_large_request_is_sent_ends_only_that_request(ctx: Any) -> None:
+    """The server is stopped, so that the request cannot be sent whole."""
     q, lock, pid = ctx.Queue(), ctx.Lock(), ctx.server._process.pid
     lock.acquire()
     q.put("kept")
@@ -129,7 +129,7 @@ def test_a_signal_while_a_large_request_is_sent_ends_that_request_alone(ctx: Any
     lock.release()
 
 
-def test_a_handler_may_submit_while_its_thread_submits_what_is_large(ctx: Any) -> None:
+def test_a_handler_may_submit_a_call_while_its_thread_submits_a_large_one(ctx: Any) -> None:
     pid = ctx.server._process.pid
     large = np.ones(20_000_000, "u1")
     nested: list[Any] = []

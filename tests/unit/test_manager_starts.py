@@ -1,4 +1,4 @@
-"""How a server that belongs to a program comes about and goes, whatever befalls the program meanwhile."""
+"""How a program starts its server and ends it, whatever happens to the program meanwhile."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from sharedkit.manager import placement
 
 
 def servers() -> set[int]:
-    """The process ids of this process's servers, and of what else multiprocessing has spawned."""
+    """The process ids of the servers of this process, and of other processes that multiprocessing has spawned."""
     children: set[int] = set()
     for each in Path("/proc/self/task").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # the thread has ended meanwhile
+        with contextlib.suppress(FileNotFoundError):  # the thread has ended
             children |= set(map(int, (each / "children").read_text().split()))
     return {pid for pid in children if b"--multiprocessing-fork" in _arguments(pid)}
 
@@ -43,7 +43,7 @@ def _arguments(pid: int) -> bytes:
 
 
 def run(program: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """`program` as a file in a folder beside `cwd`."""
+    """Run `program`, a file in a folder beside `cwd`."""
     folder = cwd.parent / "program"
     folder.mkdir()
     (folder / "main.py").write_text(program)
@@ -77,7 +77,7 @@ def test_ctrl_c_while_a_server_starts_leaves_none_behind(monkeypatch: pytest.Mon
     assert servers() == before
 
 
-def test_a_file_where_the_program_runs_is_no_module_of_the_server(tmp_path: Path) -> None:
+def test_a_file_in_the_working_directory_is_no_module_of_the_server(tmp_path: Path) -> None:
     where = tmp_path / "where"
     where.mkdir()
     (where / "resource.py").write_text("raise SystemExit('a file of the user ran')")
@@ -85,7 +85,7 @@ def test_a_file_where_the_program_runs_is_no_module_of_the_server(tmp_path: Path
     assert (done.stdout, done.stderr) == ("1\n", "")
 
 
-def test_what_is_printed_when_a_server_starts_comes_out_where_the_program_prints(tmp_path: Path) -> None:
+def test_output_of_the_servers_start_appears_in_the_programs_output(tmp_path: Path) -> None:
     where = tmp_path / "where"
     where.mkdir()
     program = (
@@ -98,7 +98,7 @@ def test_what_is_printed_when_a_server_starts_comes_out_where_the_program_prints
     assert (done.stdout, done.stderr) == ("imported\n1\n", "")
 
 
-def test_modules_of_where_the_program_runs_are_found_where_the_program_finds_them(tmp_path: Path) -> None:
+def test_the_server_finds_modules_of_the_working_directory_if_the_program_does(tmp_path: Path) -> None:
     (tmp_path / "keys.py").write_text("class Key(tuple): pass\n")
     program = (
         "import keys, sharedkit as sk\n"
@@ -112,7 +112,7 @@ def test_modules_of_where_the_program_runs_are_found_where_the_program_finds_the
 
 
 @pytest.mark.parametrize("what", ["ctx.Queue().get()", "while True: ctx.Counter()"], ids=["waits", "calls"])
-def test_a_daemon_thread_at_the_end_of_the_program_says_nothing(tmp_path: Path, what: str) -> None:
+def test_a_daemon_thread_at_the_end_of_the_program_prints_nothing(tmp_path: Path, what: str) -> None:
     program = (
         "import sharedkit as sk, threading\n"
         "ctx = sk.get_context('manager')\n"
@@ -187,28 +187,28 @@ if __name__ == "__main__":
 
 
 def run_frozen(tmp_path: Path, freeze: str) -> tuple[str, str, int]:
-    """What a program that only pretends to be frozen says, and how often it was started. What `freeze_support` does is
-    what PyInstaller makes of it on Linux, where Python's own does nothing."""
+    """The output of a program that pretends to be frozen, and how often it was started. Its `freeze_support` does what
+    PyInstaller's does on Linux; Python's own does nothing there."""
     program = write_program(tmp_path / "application", FROZEN.format(freeze=freeze))
     done = subprocess.run([str(program)], capture_output=True, text=True, timeout=LIMIT)
     log = tmp_path / "application.log"
     return done.stdout, done.stderr, log.read_text().count("started")
 
 
-def test_a_frozen_program_starts_itself_once_to_serve(tmp_path: Path) -> None:
+def test_a_frozen_program_starts_itself_once_more_as_server(tmp_path: Path) -> None:
     freeze = "import multiprocessing.spawn; multiprocessing.spawn.freeze_support()"
     assert run_frozen(tmp_path, freeze) == ("5\n", "", 2)
 
 
-def test_a_frozen_program_that_forgot_freeze_support_hears_of_it_and_starts_itself_no_more(tmp_path: Path) -> None:
-    """The child, which runs the program again, refuses; so does its parent then."""
+def test_a_frozen_program_without_freeze_support_gets_an_error_and_does_not_start_itself_again(tmp_path: Path) -> None:
+    """The child runs the program again and refuses to start a server; so the parent refuses too."""
     out, _, times = run_frozen(tmp_path, "")
     assert times == 2
     assert "must call multiprocessing.freeze_support() first of all in its main module" in out
 
 
-def test_the_executable_is_multiprocessings(tmp_path: Path) -> None:
-    """In a program that embeds Python `sys.executable` is that program, and `set_executable` says what Python is."""
+def test_the_server_runs_in_the_executable_of_multiprocessing(tmp_path: Path) -> None:
+    """In a program that embeds Python, `sys.executable` is that program; `set_executable` gives the Python to use."""
     application = tmp_path / "application"
     application.write_text(f"#!/bin/sh\necho started >> {tmp_path / 'log'}\n")
     application.chmod(0o755)
@@ -225,7 +225,7 @@ def test_the_executable_is_multiprocessings(tmp_path: Path) -> None:
     assert not (tmp_path / "log").exists()
 
 
-def test_without_an_executable_there_is_a_word_of_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_executable_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(multiprocessing.spawn, "_python_exe", None)
     context: Any = sk.get_context("manager")
     with pytest.raises(RuntimeError, match=r"multiprocessing\.set_executable"):
@@ -242,7 +242,7 @@ def test_an_executable_that_is_no_python_is_named(tmp_path: Path, monkeypatch: p
         context.Counter()
 
 
-def test_an_interpreter_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interpreter_that_does_not_exist_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     context: Any = sk.get_context("manager")
     (tmp_path / "text").write_text("no program")
     for name in (tmp_path / "missing", tmp_path / "text", tmp_path / "text" / "inside"):
@@ -278,8 +278,8 @@ BEFORE = {
 
 @pytest.mark.parametrize("leave", ["", "ctx.close()"], ids=["exit", "close"])
 @pytest.mark.parametrize("what", ENDS)
-def test_a_server_ends_with_its_owner_though_sigterm_does_not_end_it(what: str, leave: str, tmp_path: Path) -> None:
-    """It is stopped, or was born deaf: its owner ignored SIGTERM, or had blocked it, as who waits by `sigwait` does."""
+def test_a_server_ends_with_its_owner_although_sigterm_does_not_end_it(what: str, leave: str, tmp_path: Path) -> None:
+    """The server is stopped; or it ignores or blocks SIGTERM as its owner did (a program with `sigwait` blocks it)."""
     where = tmp_path / "where"
     where.mkdir()
     program = (
@@ -292,7 +292,7 @@ def test_a_server_ends_with_its_owner_though_sigterm_does_not_end_it(what: str, 
 
 
 @pytest.mark.parametrize("what", ["ignored", "blocked"])
-def test_a_server_hears_sigterm_whatever_its_owner_does_not_hear(what: str, tmp_path: Path) -> None:
+def test_sigterm_ends_a_server_although_its_owner_ignores_or_blocks_it(what: str, tmp_path: Path) -> None:
     where = tmp_path / "where"
     where.mkdir()
     program = (
@@ -304,7 +304,7 @@ def test_a_server_hears_sigterm_whatever_its_owner_does_not_hear(what: str, tmp_
 
 
 def test_the_main_module_is_not_imported_again(tmp_path: Path) -> None:
-    """Nor for a worker of the server's executor before it has something to do; the server has its arguments alone."""
+    """Also not for a worker of the server's executor before it has a call; the server gets only its arguments."""
     where = tmp_path / "where"
     where.mkdir()
     program = "print('once', flush=True)\nimport sharedkit as sk\nctx = sk.get_context('manager')\nctx.Queue().put(1)\n"
@@ -312,7 +312,7 @@ def test_the_main_module_is_not_imported_again(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == ("once\n", "")
 
 
-def test_the_environment_of_the_server_is_the_programs(tmp_path: Path) -> None:
+def test_the_server_has_the_environment_of_the_program(tmp_path: Path) -> None:
     where = tmp_path / "where"
     where.mkdir()
     program = (
@@ -326,7 +326,7 @@ def test_the_environment_of_the_server_is_the_programs(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == ("", "")
 
 
-# --- where the system gives no pidfd
+# --- systems without pidfds
 
 NO_PIDFD = """
 import ctypes, errno, os, struct, sys
@@ -374,15 +374,15 @@ if __name__ == "__main__":
     until(lambda: not any(_arguments(pid) for pid in pids))
 
 
-def test_the_owner_is_known_by_when_it_began() -> None:
-    """Not by its number alone, which another process may have later."""
+def test_the_owner_is_identified_by_its_start_time() -> None:
+    """Its pid alone would not do: another process may get it later."""
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
         assert begun(os.getpid()) != begun(child.pid)
         assert begun(child.pid) == begun(child.pid) is not None
     finally:
         child.kill()
-    until(lambda: begun(child.pid) is None)  # a zombie has ended
+    until(lambda: begun(child.pid) is None)  # a zombie counts as ended
     child.communicate()
     assert begun(child.pid) is None
     for since, ended in ((begun(os.getpid()), False), ("another", True), ("", False), (None, True)):
@@ -390,7 +390,7 @@ def test_the_owner_is_known_by_when_it_began() -> None:
     assert has_ended(child.pid, "") and has_ended(child.pid, "any")
 
 
-def test_who_has_no_descriptor_left_takes_nobody_for_gone(tmp_path: Path) -> None:
+def test_a_process_without_a_free_descriptor_takes_no_living_process_for_ended(tmp_path: Path) -> None:
     where = tmp_path / "where"
     where.mkdir()
     program = (

@@ -1,4 +1,4 @@
-"""A server that is stopped: calls that have a time end at it, and nothing is lost or taken when the server goes on."""
+"""A server that is stopped: calls with a time limit end in time; nothing is lost or taken when the server continues."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from unit.manager_serving import KEY, served
 import sharedkit as sk
 from sharedkit.manager import stopped_server
 
-BRIEF = 0.2  # seconds of a call's own time
+BRIEF = 0.2  # seconds: the timeout of a call
 WAYS = {"at once": {"block": False}, "in time": {"timeout": BRIEF}}
 
 
@@ -43,7 +43,7 @@ def stopped(ctx: Any) -> Iterator[int]:
 
 
 def awaited(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The awaitable twin as a call of a thread."""
+    """The awaitable twin, as a call that a thread can make."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
         async def main() -> Any:
@@ -55,7 +55,7 @@ def awaited(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def ended(call: Callable[..., Any], **how: Any) -> Any:
-    """What the call answers, which must not come before its time, in a thread that has asked nothing yet, and here."""
+    """The result of the call, once in a new thread and once in this one; it must not end before its timeout."""
     for run in (lambda: Task(call, **how).result(), lambda: call(**how)):
         begun = time.monotonic()
         try:
@@ -93,7 +93,7 @@ def test_a_put_ends_and_puts_nothing(ctx: Any, how: dict[str, Any], asynchronous
     with ctx.Queue(1) as q:
         if full:
             q.put("first")
-        getter = None if full else Task(q.get)  # it would take the item at once
+        getter = None if full else Task(q.get)  # would take the item at once
         until(lambda: full or q.statistics().waiting_getters == 1)
         item = bytes(size)
         put = awaited(q.aput) if asynchronous else q.put
@@ -123,7 +123,7 @@ def test_a_batch_ends_and_puts_nothing(ctx: Any, how: dict[str, Any], asynchrono
 
 
 def _locks(ctx: Any) -> dict[str, tuple[Any, Any]]:
-    """What is taken, and its awaitable twin."""
+    """Everything that can be taken, by name, with the structures that it belongs to."""
     array, rw, condition = ctx.Array(1), ctx.RWLock(), ctx.Condition()
     held = {
         "Lock": ctx.Lock(),
@@ -157,7 +157,7 @@ def test_a_lock_is_not_taken(ctx: Any, how: dict[str, Any], asynchronous: bool, 
         thing.release()
     take = Task(lambda: (thing.acquire(timeout=60), thing.release()))
     assert take.result() == (True, None)
-    assert Task(thing.acquire, False).result() is True  # nobody has it, and nobody comes to have it
+    assert Task(thing.acquire, False).result() is True  # it has no holder, and no waiter will become one
 
 
 @either
@@ -190,7 +190,7 @@ def test_a_barrier_whose_wait_ends_is_broken_for_all(ctx: Any, asynchronous: boo
         assert sorted(each.result() for each in both) == [0, 1]
 
 
-def test_a_wait_that_the_server_has_taken_before_it_stopped_ends_in_time_and_takes_nothing(ctx: Any) -> None:
+def test_a_wait_that_reached_the_server_before_it_stopped_ends_in_time_and_takes_nothing(ctx: Any) -> None:
     with ctx.Queue() as q, ctx.Queue(1) as full:
         full.put("first")
         get, put = Task(q.get, timeout=2.0), Task(full.put, "left", timeout=2.0)
@@ -211,7 +211,7 @@ def test_a_wait_that_the_server_has_taken_before_it_stopped_ends_in_time_and_tak
         assert full.empty()
 
 
-def test_what_has_no_time_waits_until_the_server_goes_on(ctx: Any) -> None:
+def test_calls_without_a_timeout_wait_until_the_server_continues(ctx: Any) -> None:
     with ctx.Queue() as q:
         lock = ctx.Lock()
         q.put_many("abc")
@@ -224,7 +224,7 @@ def test_what_has_no_time_waits_until_the_server_goes_on(ctx: Any) -> None:
         assert waits[3].result() is True
 
 
-def test_many_calls_in_a_row_end_and_leave_one_thing_to_do(ctx: Any) -> None:
+def test_many_calls_in_a_row_end_and_take_nothing(ctx: Any) -> None:
     with ctx.Queue() as q:
         q.put("it")
 
@@ -240,11 +240,11 @@ def test_many_calls_in_a_row_end_and_leave_one_thing_to_do(ctx: Any) -> None:
             for _ in range(5):
                 with pytest.raises(Empty):
                     q.get_nowait()
-            assert asyncio.run(wait()) == 800  # more than its connection takes
+            assert asyncio.run(wait()) == 800  # more requests than the connection's buffers hold
         assert q.get(timeout=60) == "it"
 
 
-def test_a_server_that_is_stopped_for_a_while_only_makes_nobody_fail(ctx: Any) -> None:
+def test_a_server_that_is_stopped_for_a_moment_makes_no_call_fail(ctx: Any) -> None:
     with ctx.Queue() as q:
         q.put("it")
         with stopped(ctx):
@@ -253,7 +253,7 @@ def test_a_server_that_is_stopped_for_a_while_only_makes_nobody_fail(ctx: Any) -
 
 
 def test_a_server_that_is_busy_makes_no_call_fail(ctx: Any) -> None:
-    """Large items pass through it, from several, while others ask without waiting."""
+    """Large items of several threads pass through it, while another thread makes calls that do not block."""
     large = bytes(32 << 20)
     with ctx.Queue() as q, ctx.Queue() as small:
         going = True
@@ -274,8 +274,8 @@ def test_a_server_that_is_busy_makes_no_call_fail(ctx: Any) -> None:
                 each.result()
 
 
-def test_a_large_item_that_is_given_back_is_there_whatever_is_asked_next(ctx: Any) -> None:
-    """The server finds both at once."""
+def test_a_large_item_that_is_given_back_is_there_for_the_next_request(ctx: Any) -> None:
+    """The server finds the cancelled request and the next one at once."""
     with ctx.Queue() as q:
         client = ctx.server.client()
         for size in (1, 100_000):
@@ -292,8 +292,8 @@ def test_a_large_item_that_is_given_back_is_there_whatever_is_asked_next(ctx: An
             assert q.get(timeout=60) == bytes(size)
 
 
-def test_stops_at_random_lose_nothing_and_double_nothing(ctx: Any) -> None:
-    """What was put is got once, whoever left, and whatever was under way then."""
+def test_stops_at_random_neither_lose_nor_duplicate_items(ctx: Any) -> None:
+    """Each item that was put is got once, whichever calls timed out, at whatever point."""
     going, times = True, (0, 0.01, 0.1)
     put: list[int] = []
     got: list[int] = []
@@ -331,7 +331,7 @@ def test_stops_at_random_lose_nothing_and_double_nothing(ctx: Any) -> None:
         tasks = [Task(put_them), Task(get_them), Task(lambda: asyncio.run(put_and_get()))]
         for _ in range(25):
             with stopped(ctx):
-                time.sleep(random.choice([0.01, 0.05, 0.15]))  # of the test's rng, not in the hope of anything
+                time.sleep(random.choice([0.01, 0.05, 0.15]))  # a random length of the stop; nothing depends on it
             time.sleep(random.random() / 20)
         going = False
         for task in tasks:
@@ -346,7 +346,7 @@ def test_stops_at_random_lose_nothing_and_double_nothing(ctx: Any) -> None:
         assert len(got) == len(set(got))
 
 
-def test_over_tcp_a_server_that_says_nothing_is_given_five_more_seconds() -> None:
+def test_over_tcp_a_silent_server_is_given_five_more_seconds() -> None:
     with served("127.0.0.1:0") as (server, shown):
         host, _, port = shown.rpartition(":")
         context: Any = sk.get_context("manager", address=(host, int(port)), authkey=KEY)
@@ -369,8 +369,8 @@ def test_over_tcp_a_server_that_says_nothing_is_given_five_more_seconds() -> Non
         assert q.empty()
 
 
-def test_over_tcp_a_server_that_runs_makes_nobody_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It answers, but not to this call, as one does whose turn is late: the server is told of a later end."""
+def test_over_tcp_a_server_that_runs_makes_no_call_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server answers other requests, but this one later, as if its turn came late: it was told a later end."""
     monkeypatch.setattr(stopped_server, "SILENCE", 0.5)
     monkeypatch.setattr(stopped_server, "LOOK_FAR", 0.1)
     with served("127.0.0.1:0") as (_, shown):

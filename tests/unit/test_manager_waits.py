@@ -1,4 +1,4 @@
-"""Waiting in a server: in line, without a thread for it there, and left without a loss."""
+"""Waiting in a server: in order, without a thread of the server for each wait, and left without a loss."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run(main: Callable[[], Any]) -> Any:
 
 
 async def until_true(true: Callable[[], bool]) -> None:
-    """As `until`, in a thread beside the loop."""
+    """As `until`, but in a thread, so that the loop runs."""
     await asyncio.to_thread(until, true)
 
 
@@ -71,8 +71,8 @@ def test_a_cancelled_wait_takes_nothing(ctx: Any) -> None:
     run(main)
 
 
-def test_what_a_cancelled_wait_had_been_given_goes_back(ctx: Any) -> None:
-    """The item is there before the loop, which does not run meanwhile, has told the server."""
+def test_an_item_given_to_a_cancelled_wait_goes_back(ctx: Any) -> None:
+    """The item arrives before the loop, which does not run meanwhile, has sent the cancellation to the server."""
 
     async def main() -> None:
         with ctx.Queue() as q:
@@ -91,7 +91,7 @@ def test_what_a_cancelled_wait_had_been_given_goes_back(ctx: Any) -> None:
 
 
 @pytest.mark.parametrize("cls", ["Lock", "RLock", "Semaphore", "BoundedSemaphore"])
-def test_what_a_cancelled_acquire_had_been_given_is_free(ctx: Any, cls: str) -> None:
+def test_a_lock_given_to_a_cancelled_acquire_is_free(ctx: Any, cls: str) -> None:
     async def main() -> None:
         thing = getattr(ctx, cls)()
         thing.acquire()
@@ -107,7 +107,7 @@ def test_what_a_cancelled_acquire_had_been_given_is_free(ctx: Any, cls: str) -> 
     run(main)
 
 
-def test_a_cancelled_wait_in_a_condition_has_the_lock_and_passes_the_notification_on(ctx: Any) -> None:
+def test_a_cancelled_wait_for_a_condition_takes_the_lock_and_passes_the_notification_on(ctx: Any) -> None:
     async def main() -> None:
         condition, freed = ctx.Condition(ctx.Lock()), asyncio.Event()
 
@@ -129,7 +129,7 @@ def test_a_cancelled_wait_in_a_condition_has_the_lock_and_passes_the_notificatio
             await until_true(lambda: condition.statistics().waiting == len(waits))
         condition.acquire()
         condition.notify()
-        waits[0].cancel()  # it was told, and wants the lock that we have
+        waits[0].cancel()  # it was notified, and now waits for the lock, which this task holds
         condition.release()
         with pytest.raises(asyncio.CancelledError):
             await waits[0]
@@ -139,7 +139,7 @@ def test_a_cancelled_wait_in_a_condition_has_the_lock_and_passes_the_notificatio
     run(main)
 
 
-def test_who_came_first_is_served_first(ctx: Any) -> None:
+def test_waiters_are_served_in_order_of_arrival(ctx: Any) -> None:
     waiters = 200
     q, served = ctx.Queue(), []
 
@@ -157,7 +157,7 @@ def test_who_came_first_is_served_first(ctx: Any) -> None:
 
 
 def test_a_put_of_many_keeps_its_place(ctx: Any) -> None:
-    """Two that put more than fits do not mix: the first is through before the second begins."""
+    """Two batches that do not fit do not mix: the first is put completely before the second begins."""
     q = ctx.Queue(2)
     first = Task(q.put_many, [f"a{n}" for n in range(10)])
     until(lambda: q.statistics().waiting_putters == 1)
@@ -168,7 +168,7 @@ def test_a_put_of_many_keeps_its_place(ctx: Any) -> None:
     assert got == [f"a{n}" for n in range(10)] + [f"b{n}" for n in range(10)]
 
 
-def test_who_gives_up_leaves_the_line_and_nobody_else(ctx: Any) -> None:
+def test_a_waiter_that_times_out_leaves_the_wait_queue_alone(ctx: Any) -> None:
     q = ctx.Queue()
     impatient = [Task(_get, q, 0.02 + n / 1000) for n in range(5)]
     patient = Task(q.get)
@@ -199,7 +199,7 @@ class Interrupted(BaseException):
 
 
 def _interrupt_calls(number: int, frame: FrameType | None) -> None:
-    """Raise where a method is under way; in the steps after it nobody could keep what it brought."""
+    """Raise only inside a method of the queue; after its return, the item could be lost without the method's fault."""
     while frame is not None:
         if frame.f_code.co_filename == queue.__file__:
             raise Interrupted
@@ -207,8 +207,8 @@ def _interrupt_calls(number: int, frame: FrameType | None) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 100_000])
-def test_signals_in_the_midst_of_calls_lose_nothing(ctx: Any, size: int) -> None:
-    """While a request goes out, while it waits, while its answer comes in."""
+def test_signals_during_calls_lose_nothing(ctx: Any, size: int) -> None:
+    """The signals come while a request is sent, while it waits, and while its answer is received."""
     q, total, got = ctx.Queue(), 300, []
     ended, main, interrupts = threading.Event(), threading.get_ident(), 0
     before = signal.signal(signal.SIGUSR1, _interrupt_calls)
@@ -243,7 +243,7 @@ def test_signals_in_the_midst_of_calls_lose_nothing(ctx: Any, size: int) -> None
     assert sorted(got) == list(range(total))
 
 
-def test_a_large_item_comes_in_pieces_and_holds_up_nobody(ctx: Any) -> None:
+def test_a_large_item_that_arrives_in_pieces_delays_no_other_client(ctx: Any) -> None:
     q, counter = ctx.Queue(), ctx.Counter()
     large = os.urandom(1 << 20) * 24
     putting = Task(q.put, large)
@@ -253,8 +253,8 @@ def test_a_large_item_comes_in_pieces_and_holds_up_nobody(ctx: Any) -> None:
     assert q.get() == large
 
 
-def test_a_client_that_does_not_read_holds_up_nobody(ctx: Any) -> None:
-    """Its answers wait for it in the server."""
+def test_a_client_that_does_not_read_delays_no_other_client(ctx: Any) -> None:
+    """The answers to that client wait in the server."""
     requests = ctx.server.client()
     q = ctx.Queue()
     q.put_many([bytes(1 << 20)] * 40)
@@ -268,10 +268,10 @@ def test_a_client_that_does_not_read_holds_up_nobody(ctx: Any) -> None:
     assert sum(len(unpack(*each.result())) for each in [first, *rest]) == 40 << 20
 
 
-def test_what_is_no_time_leaves_a_condition_as_it_is(ctx: Any) -> None:
+def test_an_invalid_timeout_leaves_a_condition_unchanged(ctx: Any) -> None:
     condition = ctx.Condition()
     with condition:
         for no_time, error in (("soon", TypeError), (1e30, OverflowError)):
             with pytest.raises(error):
                 condition.wait(no_time)
-        condition.notify()  # which needs the lock
+        condition.notify()  # needs the lock

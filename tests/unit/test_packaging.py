@@ -1,4 +1,4 @@
-"""What is packed: a source distribution that can be built anywhere, and the words that go with it."""
+"""What is packed: a source distribution that can be built anywhere, and the texts that come with it."""
 
 import email
 import email.message
@@ -27,7 +27,7 @@ SINGLE = (
     "setup.py",
 )
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
-WATCHDOG = 300  # seconds for Cython to translate every module, which is the longest part
+WATCHDOG = 300  # seconds; most of them for Cython to translate every module
 
 pytestmark = pytest.mark.skipif(not (ROOT / "setup.py").is_file(), reason="the tests are not beside the sources")
 
@@ -40,7 +40,7 @@ def is_generated(path: PurePosixPath) -> bool:
 
 
 def sources() -> set[str]:
-    """The files of this checkout that somebody wrote: those that git knows; without git, those that no build makes."""
+    """The files of this checkout that were written by hand: those in git; without git, those that no build makes."""
     if (ROOT / ".git").exists() and shutil.which("git"):
         known = subprocess.run(
             ["git", "ls-files", *FOLDERS], cwd=ROOT, capture_output=True, text=True, check=True
@@ -107,7 +107,7 @@ def test_the_metadata_says_what_is_needed(metadata: email.message.Message) -> No
     assert {"compare", "test", "bench", "all"} <= set(metadata.get_all("Provides-Extra", []))
 
 
-def test_the_version_is_one(metadata: email.message.Message) -> None:
+def test_there_is_one_version_number(metadata: email.message.Message) -> None:
     version = metadata["Version"]
     assert sharedkit.__version__ == version
     assert importlib.metadata.version("sharedkit") == version
@@ -133,6 +133,6 @@ def test_the_paths_in_contributing_exist() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
+def test_the_links_of_a_page_have_targets(page: Path) -> None:
     links = re.findall(r"\]\(([\w./-]+)(?:#[\w-]+)?\)", page.read_text())
     assert not {each for each in links if not (page.parent / each).exists()}

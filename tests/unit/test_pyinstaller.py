@@ -1,4 +1,4 @@
-"""A frozen program has all that it imports, also what only compiled modules or names at run time tell of."""
+"""A frozen program contains all modules that it needs, also those that only compiled modules or strings name."""
 
 import ast
 import re
@@ -74,7 +74,7 @@ def test_the_package_tells_pyinstaller_of_its_hook() -> None:
 
 @pytest.fixture(scope="module")
 def frozen(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A program as a folder, made by PyInstaller."""
+    """A program that PyInstaller has made, as a folder."""
     pytest.importorskip("PyInstaller")
     folder = tmp_path_factory.mktemp("frozen")
     script = folder / "program.py"

@@ -1,4 +1,4 @@
-"""Arrays in shared memory: elements, views and how long they live, descriptions, and what is refused."""
+"""Arrays in shared memory: elements, views and their lifetime, descriptions, and refusals."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def fresh(label: str = "a") -> str:
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_every_dtype_comes_back_as_it_was(dtype: Any) -> None:
+def test_every_dtype_is_kept(dtype: Any) -> None:
     wanted = np.dtype(dtype)
     with Array((2, 3), dtype, name=fresh()) as a, attach(a.name) as b:
         assert b.dtype == wanted
@@ -74,7 +74,7 @@ def test_every_dtype_comes_back_as_it_was(dtype: Any) -> None:
         assert again.dtype == wanted
 
 
-def test_flexible_dtypes_and_sub_arrays_are_what_zeros_makes_of_them() -> None:
+def test_flexible_dtypes_and_sub_arrays_are_as_in_numpy_zeros() -> None:
     for dtype in ("S", "U", ("f4", (2, 2))):
         theirs = np.zeros((3,), dtype)
         with Array(3, dtype, name=fresh()) as a:
@@ -83,7 +83,7 @@ def test_flexible_dtypes_and_sub_arrays_are_what_zeros_makes_of_them() -> None:
 
 
 @pytest.mark.parametrize("shape", [(), 0, (0, 5), (5, 0), 1, (1, 1, 1), (2, 3, 4), (4, 2), (np.int32(3), 2)], ids=str)
-def test_every_shape_comes_back_as_it_was(shape: Any) -> None:
+def test_every_shape_is_kept(shape: Any) -> None:
     theirs = np.zeros(shape, "i2")
     with Array(shape, "i2", name=fresh()) as a, attach(a.name) as b:
         assert b.shape == a.shape == theirs.shape
@@ -139,7 +139,7 @@ def test_bad_shapes_and_dtypes_are_refused_and_make_nothing() -> None:
     assert {each for each in os.listdir("/dev/shm") if each.startswith(f"sk_{fresh('')}")} <= before
 
 
-def test_too_large_an_array_is_out_of_shared_memory_at_once() -> None:
+def test_an_array_that_is_too_large_is_out_of_shared_memory_at_once() -> None:
     room = os.statvfs("/dev/shm")
     free = room.f_bavail * room.f_frsize
     for shape in (free + (1 << 20), 1 << 40, 1 << 62, 1 << 70, (1 << 40, 1 << 40)):
@@ -148,7 +148,7 @@ def test_too_large_an_array_is_out_of_shared_memory_at_once() -> None:
     assert not Path(f"/dev/shm/sk_{fresh()}").exists()
 
 
-def test_an_equal_one_is_opened_and_another_refused() -> None:
+def test_an_equal_array_is_opened_and_a_different_one_refused() -> None:
     with Array((2, 3), "i4", name=fresh()) as a:
         a[1, 1] = 4
         with Array((2, 3), np.int32, name=fresh(), exist_ok=True) as b:
@@ -163,7 +163,7 @@ def test_an_equal_one_is_opened_and_another_refused() -> None:
 
 
 def holders(name: str) -> list[Any]:
-    """A handle and everything that may outlive it."""
+    """A handle, and everything that may outlive it."""
     a = Array((600, 2), "i8", name=name)
     a[:] = np.arange(1200).reshape(600, 2)
     return [a, a.ndarray, a.ndarray[5:, 1], memoryview(a), np.asarray(a), iter(a), a.lock]
@@ -241,7 +241,7 @@ def test_array_copies_only_when_asked() -> None:
         assert a.__array__("f8").dtype == np.float64
         with pytest.raises(ValueError, match="without a copy"):
             a.__array__("f8", copy=False)
-    with Array(3, "M8[s]") as a:  # NumPy exports no buffer of dates
+    with Array(3, "M8[s]") as a:  # NumPy exports no buffer for dates
         with pytest.raises((ValueError, BufferError)):
             memoryview(a)
         assert np.shares_memory(np.asarray(a), a.ndarray)
@@ -266,7 +266,7 @@ def test_statistics_and_the_listing_tell_geometry_and_holder() -> None:
             assert state.endswith(f"locked by pid {os.getpid()}")
 
 
-# --- segments that somebody has written into -----------------------------------------------------------
+# --- damaged segments ----------------------------------------------------------------------------------
 
 OFFSET_OF = {"meta": 32, "meta_len": 40, "body": 48, "param": 56, "meta_check": 112, "check": 152}
 
@@ -279,7 +279,7 @@ def fnv(of: bytes) -> int:
 
 
 def signed(header: bytearray) -> bytearray:
-    """The page with its checksums made good: what only somebody who knows the format can write."""
+    """The page with correct checksums, as a program that knows the format could write it."""
     meta, length = struct.unpack_from("<2Q", header, OFFSET_OF["meta"])
     struct.pack_into("<Q", header, OFFSET_OF["meta_check"], fnv(bytes(header[meta : meta + length])))
     struct.pack_into("<Q", header, OFFSET_OF["check"], fnv(bytes(header[8 : OFFSET_OF["check"]])))
@@ -303,7 +303,7 @@ def test_the_checksum_of_this_test_is_the_headers(page: tuple[Path, bytearray]) 
 
 @pytest.mark.parametrize("number", range(3))
 @pytest.mark.parametrize("value", [0, 1, 2**16, 2**40, 2**63, 2**64 - 1])
-def test_signed_numbers_that_reach_out_of_the_file_are_corrupt(
+def test_numbers_with_a_correct_checksum_that_reach_out_of_the_file_are_corrupt(
     page: tuple[Path, bytearray], number: int, value: int
 ) -> None:
     path, header = page
@@ -331,7 +331,7 @@ def test_signed_numbers_that_reach_out_of_the_file_are_corrupt(
     ],
     ids=repr,
 )
-def test_a_signed_description_that_makes_no_sense_is_corrupt(page: tuple[Path, bytearray], told: bytes) -> None:
+def test_a_senseless_description_with_a_correct_checksum_is_corrupt(page: tuple[Path, bytearray], told: bytes) -> None:
     path, header = page
     meta, length = struct.unpack_from("<2Q", header, OFFSET_OF["meta"])
     header[meta : meta + length] = told.ljust(length)[:length]

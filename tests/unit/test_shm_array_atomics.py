@@ -1,4 +1,4 @@
-"""Atomic steps on the elements of an array in shared memory, beside what NumPy does with one thread."""
+"""Atomic operations on the elements of an array in shared memory, compared with NumPy in one thread."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_add_at_takes_every_index_that_numpy_takes(rng: np.random.Generator, sha
             np.arange(selected[-1]) if selected else 1,
         ):
             with Array(shape, "i8") as ours:
-                # NumPy 2.4 reads past the end of values that it has to broadcast to several axes.
+                # NumPy 2.4 reads past the end of `values` if it has to broadcast them to several axes.
                 np.add.at(theirs, index, np.array(np.broadcast_to(values, selected)))
                 ours.add_at(index, values)
                 assert np.array_equal(ours, theirs), (number, index)
@@ -130,7 +130,7 @@ def test_values_that_do_not_fit_or_broadcast_add_nothing() -> None:
         assert np.asarray(a).tolist() == [2.0**80, 1.0]
 
 
-def test_values_and_indices_may_lie_anyhow() -> None:
+def test_values_and_indices_may_have_any_memory_layout() -> None:
     raw = np.zeros(8 * 11 + 1, "u1")
     crooked = raw[1:].view("i8")
     crooked[:] = range(11)
@@ -147,7 +147,7 @@ def test_values_and_indices_may_lie_anyhow() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["?", "f2", "g", "c8", "S4", "m8[s]", ">i4", ">f8", [("x", "i4")]], ids=str)
-def test_only_the_machines_own_numbers_can_be_added_to(dtype: Any) -> None:
+def test_only_native_numbers_can_be_added_to(dtype: Any) -> None:
     with Array(2, dtype) as a:
         with pytest.raises(TypeError, match="atomic addition"):
             a.fetch_add(0, 1)
@@ -193,7 +193,7 @@ def test_compare_exchange_compares_bits() -> None:
             a.compare_exchange(0, 0, 0)
 
 
-def test_numbers_are_taken_from_whatever_has_an_index_or_is_a_float() -> None:
+def test_numbers_are_taken_from_objects_with_an_index_and_from_floats() -> None:
     with Array(3, "i4") as a:
         assert a.fetch_add(np.int8(1), np.uint16(3)) == 0
         assert a.fetch_add(True, True) == 3
@@ -217,7 +217,7 @@ def test_numbers_are_taken_from_whatever_has_an_index_or_is_a_float() -> None:
 @pytest.mark.parametrize("dtype", NUMBERS)
 def test_threads_that_add_one_by_one_and_in_batches_lose_nothing(dtype: str) -> None:
     few = np.tile(np.arange(3), 100)
-    many = np.tile(np.arange(3), 2000)  # so many an element that they are summed up first
+    many = np.tile(np.arange(3), 2000)  # so many additions for each element that they are summed up first
     rounds = 3 if dtype in ("i1", "u1", "i2", "u2") else 25
     with Array(3, dtype) as a:
 
@@ -241,7 +241,7 @@ def test_threads_that_add_one_by_one_and_in_batches_lose_nothing(dtype: str) -> 
 def test_indices_that_change_during_the_call_are_never_followed_out_of_the_array() -> None:
     indices = np.zeros(200_000, "i8")
     done = threading.Event()
-    with Array(60_000, "i8") as a:  # few additions an element, so that they go straight to it
+    with Array(60_000, "i8") as a:  # few additions for each element, so that each is done directly
 
         def spoil() -> None:
             while not done.is_set():

@@ -1,4 +1,4 @@
-"""The lock of an array in shared memory: threading's rules, and what deaths, stops, forks and signals do to it."""
+"""The lock of an array in shared memory: threading's rules; deaths, stops, forks and signals."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def array() -> Iterator[Array]:
 
 @contextlib.contextmanager
 def held_elsewhere(lock: Lock) -> Iterator[Any]:
-    """A child that holds the lock; `.send(None)` lets it release, and it is killed at the end if it is still there."""
+    """A child that holds the lock; `.send(None)` lets it release. If it still runs at the end, it is killed."""
     ready, theirs = multiprocessing.Pipe()
     child = children.start("fork", children.take_and_tell, lock, theirs, theirs)
     try:
@@ -61,7 +61,7 @@ def dead_owner(lock: Lock) -> None:
 # --- threading's rules ------------------------------------------------------------------------------------
 
 
-def test_arguments_are_judged_as_threading_judges_them(array: Array) -> None:
+def test_arguments_are_checked_as_in_threading(array: Array) -> None:
     lock = array.lock
     for arguments in [(False, 0), (False, 1), (True, -2), (True, -0.5), (True, float("nan"))]:
         with pytest.raises(ValueError):
@@ -86,7 +86,7 @@ def test_arguments_are_judged_as_threading_judges_them(array: Array) -> None:
         lock.release()
 
 
-def test_releasing_an_unlocked_lock_is_an_error_of_both_families(array: Array) -> None:
+def test_releasing_an_unlocked_lock_is_both_errors_of_the_standard_library(array: Array) -> None:
     for family in (RuntimeError, ValueError, errors.NotLockedError):
         with pytest.raises(family, match="release unlocked lock"):
             array.lock.release()
@@ -163,7 +163,7 @@ def test_threads_exclude_each_other(array: Array, polling: bool) -> None:
                 most = max(most, inside)
                 seen = int(array[0])
                 if i % 40 == 0:
-                    time.sleep(0)  # give the others a chance to break in
+                    time.sleep(0)  # let other threads contend for the lock
                 array[0] = seen + 1
                 inside -= 1
 
@@ -180,7 +180,7 @@ def test_threads_exclude_each_other(array: Array, polling: bool) -> None:
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_a_plain_increment_under_the_lock_is_exact(array: Array, method: str) -> None:
+def test_plain_increments_under_the_lock_are_exact(array: Array, method: str) -> None:
     children.finish(*[children.start(method, children.increment_under_lock, array, 4000) for _ in range(3)])
     assert np.asarray(array).tolist() == [12000, 12000, 0, 0]
     assert array.lock.owner_died is False
@@ -195,13 +195,13 @@ def test_polling_and_sleeping_processes_may_meet_on_one_lock(array: Array) -> No
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_a_lock_travels_by_itself(array: Array, method: str) -> None:
+def test_a_lock_can_be_passed_without_its_array(array: Array, method: str) -> None:
     work = children.increment_under_a_lock_of_its_own
     children.finish(*[children.start(method, work, array.lock, array, 500) for _ in range(2)])
     assert array[0] == 1000
 
 
-def test_who_waits_in_vain_can_tell_who_holds_it(array: Array) -> None:
+def test_after_a_timeout_the_holder_is_known(array: Array) -> None:
     assert array.lock.owner is None
     with held_elsewhere(array.lock) as (child, pipe):
         assert array.lock.acquire(timeout=0.05) is False
@@ -238,7 +238,7 @@ def test_the_child_of_a_fork_does_not_hold_what_its_parent_holds(array: Array) -
 # --- deaths ------------------------------------------------------------------------------------------------------
 
 
-def test_the_next_one_takes_over_from_the_dead_and_is_told(array: Array) -> None:
+def test_the_next_holder_takes_over_from_the_dead_and_is_warned(array: Array) -> None:
     lock = array.lock
     dead_owner(lock)
     assert lock.locked() is False
@@ -256,7 +256,7 @@ def test_the_next_one_takes_over_from_the_dead_and_is_told(array: Array) -> None
 
 
 @pytest.mark.parametrize("arguments", [(), (False,), (True, 0), (True, 0.001), (True, None)], ids=str)
-def test_every_way_of_asking_takes_over_from_the_dead(array: Array, arguments: tuple[Any, ...]) -> None:
+def test_every_way_to_acquire_takes_over_from_the_dead(array: Array, arguments: tuple[Any, ...]) -> None:
     dead_owner(array.lock)
     with pytest.warns(errors.OwnerDiedWarning):
         assert array.lock.acquire(*arguments) is True
@@ -266,7 +266,7 @@ def test_every_way_of_asking_takes_over_from_the_dead(array: Array, arguments: t
         assert array.lock.owner_died
 
 
-def test_who_waits_while_the_holder_dies_gets_the_lock(array: Array) -> None:
+def test_a_waiter_gets_the_lock_when_the_holder_dies(array: Array) -> None:
     told: list[Any] = []
 
     def wait() -> None:
@@ -279,12 +279,12 @@ def test_who_waits_while_the_holder_dies_gets_the_lock(array: Array) -> None:
         thread = threading.Thread(target=wait, daemon=True)
         thread.start()
         os.kill(child.pid, signal.SIGKILL)
-        thread.join(LIMIT)  # before the child is waited for: a zombie's lock is free
+        thread.join(LIMIT)  # before the child is reaped: a zombie's lock is free
     assert told == [True, errors.OwnerDiedWarning]
     array.lock.release()
 
 
-def test_a_second_death_while_cleaning_up_is_told_too(array: Array) -> None:
+def test_a_second_death_while_cleaning_up_is_reported_too(array: Array) -> None:
     dead_owner(array.lock)
     child = children.start("fork", children.die_in_the_second_hand, array.lock)
     child.join(LIMIT)
@@ -294,7 +294,7 @@ def test_a_second_death_while_cleaning_up_is_told_too(array: Array) -> None:
     array.lock.release()
 
 
-def test_where_the_warning_is_an_error_the_lock_goes_on_to_the_next_who_is_told_too(array: Array) -> None:
+def test_if_the_warning_is_an_error_the_next_holder_gets_the_lock_and_the_warning(array: Array) -> None:
     dead_owner(array.lock)
     for way in (array.lock.acquire, array.lock.__enter__, lambda: array.lock.acquire(False)):
         with warnings.catch_warnings():
@@ -308,7 +308,7 @@ def test_where_the_warning_is_an_error_the_lock_goes_on_to_the_next_who_is_told_
     assert array.lock.owner_died is False
 
 
-def test_a_dead_ones_lock_that_is_merely_released_is_still_told(array: Array) -> None:
+def test_if_a_dead_processs_lock_is_merely_released_its_death_is_still_reported(array: Array) -> None:
     dead_owner(array.lock)
     array.lock.release()
     with pytest.warns(errors.OwnerDiedWarning):
@@ -334,7 +334,7 @@ def test_a_stopped_process_keeps_its_lock(array: Array) -> None:
 # --- signals and the GIL ------------------------------------------------------------------------------------------
 
 
-def test_a_signal_comes_through_while_waiting(array: Array) -> None:
+def test_a_signal_ends_a_wait(array: Array) -> None:
     class Rung(Exception):
         pass
 
@@ -363,7 +363,7 @@ def test_waiting_lets_other_threads_run(array: Array) -> None:
 
     thread = threading.Thread(target=wait, daemon=True)
     thread.start()
-    for _ in range(20_000):  # would stand still if the waiter kept the GIL
+    for _ in range(20_000):  # would not finish if the waiter kept the GIL
         assert not got.is_set()
     array.lock.release()
     assert got.wait(LIMIT)

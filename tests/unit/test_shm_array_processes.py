@@ -1,4 +1,4 @@
-"""Arrays between processes: exact sums, every way to hand an array over, and deaths in the midst of adding."""
+"""Arrays between processes: exact sums, every way to pass an array, and deaths during additions."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_processes_that_add_in_batches_lose_nothing(dtype: str, method: str) -> 
         assert set(np.asarray(a).tolist()) == {2 * 60 * 3 + 2 * 15 * 20}
 
 
-def test_compare_exchange_of_two_processes_makes_each_step_once() -> None:
+def test_two_processes_with_compare_exchange_make_each_step_once() -> None:
     with Array(1, "u4") as a:
         children.finish(*[children.start("fork", children.step_by_compare_exchange, a, 5000) for _ in range(2)])
         assert a[0] == 10_000
@@ -117,7 +117,7 @@ with attach(sys.argv[1]) as a, Array((2, 3), "f8", name=sys.argv[1], exist_ok=Tr
 
 @pytest.mark.parametrize("dense", [False, True])
 def test_a_process_killed_while_it_adds_leaves_whole_additions_and_a_usable_array(dense: bool) -> None:
-    step = 1 << 32 | 1  # a torn addition would show a half of it alone
+    step = 1 << 32 | 1  # both halves of a word change, so a torn addition would show
     indices = np.tile(np.arange(500), 40 if dense else 3)
     with Array(500, "i8") as a:
         for _ in range(15):

@@ -23,7 +23,7 @@ from sharedkit.shm import Array, Barrier, Counter, attach
 # --- threading's rules ------------------------------------------------------------------------------------
 
 
-def test_arguments_are_judged() -> None:
+def test_arguments_are_checked() -> None:
     for parties in (0, -1):
         with pytest.raises(ValueError, match="parties"):
             Barrier(parties)
@@ -40,7 +40,7 @@ def test_arguments_are_judged() -> None:
         assert (barrier.n_waiting, barrier.broken) == (0, False)
 
 
-def test_time_that_runs_out_breaks_it_until_it_is_reset() -> None:
+def test_a_timeout_breaks_it_until_it_is_reset() -> None:
     with Barrier(2, timeout=0.01) as barrier:
         for timeout in (None, 0.005, 0, -1):
             with pytest.raises(BrokenBarrierError):
@@ -52,13 +52,13 @@ def test_time_that_runs_out_breaks_it_until_it_is_reset() -> None:
             assert not barrier.broken
 
 
-def test_what_it_shows_of_itself() -> None:
+def test_its_repr_and_statistics() -> None:
     with Barrier(2) as barrier:
         assert repr(barrier) == f"<sharedkit.Barrier at {id(barrier):#x} name={barrier.name!r}: waiters=0/2>"
         other = children.in_thread(barrier.wait)
         children.until(lambda: barrier.n_waiting == 1)
-        picture = barrier.statistics()
-        assert (picture.parties, picture.waiting, picture.state, picture.owners) == (2, 1, "filling", (os.getpid(),))
+        shown = barrier.statistics()
+        assert (shown.parties, shown.waiting, shown.state, shown.owners) == (2, 1, "filling", (os.getpid(),))
         barrier.abort()
         with pytest.raises(BrokenBarrierError):
             other()
@@ -84,7 +84,7 @@ def test_the_time_of_the_action_is_not_counted() -> None:
             children.until(lambda: barrier.n_waiting == 1 or barrier.broken)
             second = children.in_thread(barrier.wait)
             children.until(lambda: begun.is_set() or barrier.broken)
-            if barrier.broken:  # on a busy machine the second may come too late
+            if barrier.broken:  # on a busy machine the second party may come too late
                 for late in (first, second):
                     with pytest.raises(BrokenBarrierError):
                         late()
@@ -134,7 +134,7 @@ def test_more_parties_than_cores_meet_in_order() -> None:
         assert list(indices) == [50] * 8
 
 
-def test_a_party_that_dies_waiting_breaks_it_for_those_who_wait() -> None:
+def test_a_party_that_dies_waiting_breaks_it_for_the_other_waiters() -> None:
     with Barrier(4) as barrier:
         for dead in (1, 2):
             with children.crew(children.meet_in_vain, barrier, n=3) as crew:
@@ -145,7 +145,7 @@ def test_a_party_that_dies_waiting_breaks_it_for_those_who_wait() -> None:
             barrier.reset()
 
 
-def test_a_party_that_died_waiting_breaks_it_for_those_who_come_later() -> None:
+def test_a_party_that_died_waiting_breaks_it_for_later_parties() -> None:
     with Barrier(2) as barrier:
         for notice in (False, True):
             with children.crew(children.meet_in_vain, barrier, n=1) as crew:
@@ -159,7 +159,7 @@ def test_a_party_that_died_waiting_breaks_it_for_those_who_come_later() -> None:
             barrier.reset()
 
 
-def test_one_that_dies_in_the_action_breaks_it() -> None:
+def test_a_party_that_dies_in_the_action_breaks_it() -> None:
     with Barrier(2, children.die) as barrier, attach(barrier.name) as without_action:
         result = children.in_thread(without_action.wait)
         children.until(lambda: barrier.n_waiting == 1)
@@ -171,8 +171,8 @@ def test_one_that_dies_in_the_action_breaks_it() -> None:
         assert barrier.broken
 
 
-def test_random_deaths_never_leave_anybody_waiting() -> None:
-    """Whenever one of a busy crew is killed, it breaks, unless that one was outside: then the others wait for more."""
+def test_random_deaths_never_leave_a_party_waiting() -> None:
+    """When one of a busy crew is killed, the barrier breaks, unless that one was outside: then the others wait."""
     rng = random.Random(3)
     with Array(3, "i8") as indices, Barrier(3) as barrier:
         for _ in range(30):
@@ -190,13 +190,13 @@ def test_random_deaths_never_leave_anybody_waiting() -> None:
         assert sorted(result() for result in results) == [0, 1, 2]
 
 
-def test_a_stopped_party_is_waited_for_and_can_be_sent_away() -> None:
+def test_a_stopped_party_is_waited_for_and_reset_sends_it_away() -> None:
     with Barrier(2) as barrier, children.crew(children.meet_in_vain, barrier, n=1) as crew:
         children.until(lambda: barrier.n_waiting == 1)
         os.kill(crew[0].pid, signal.SIGSTOP)
         assert not barrier.broken
         barrier.reset()
-        with pytest.raises(BrokenBarrierError):  # the stopped one has not left yet
+        with pytest.raises(BrokenBarrierError):  # the stopped party has not left yet
             barrier.wait(0.1)
         assert barrier.broken
         os.kill(crew[0].pid, signal.SIGCONT)
@@ -256,7 +256,7 @@ def test_by_name_it_is_the_same_for_equal_arguments_only() -> None:
         attach(name)
 
 
-def test_it_stays_when_it_is_to_persist() -> None:
+def test_a_persistent_barrier_stays() -> None:
     name = f"barrier-{os.getpid()}-kept"
     Barrier(2, name=name, persist=True).close()
     with attach(name) as barrier:
@@ -265,7 +265,7 @@ def test_it_stays_when_it_is_to_persist() -> None:
         barrier.unlink()
 
 
-def test_listings_show_who_waits() -> None:
+def test_listings_show_the_waiters() -> None:
     with Barrier(2) as barrier:
 
         def shown() -> str:

@@ -40,7 +40,7 @@ def notify(condition: Condition, n: int = 1) -> None:
 
 
 @pytest.mark.parametrize("make", [lambda: None, Lock, RLock, threading.Lock, threading.RLock])
-def test_any_lock_will_do_between_threads(make: Any) -> None:
+def test_any_lock_can_be_used_between_threads(make: Any) -> None:
     condition = Condition(make())
     for use in (condition.wait, condition.notify, condition.notify_all):
         with pytest.raises(RuntimeError):
@@ -59,7 +59,7 @@ def test_any_lock_will_do_between_threads(make: Any) -> None:
     condition.release()
 
 
-def test_what_is_not_a_lock_is_refused() -> None:
+def test_an_object_that_is_not_a_lock_is_refused() -> None:
     for wrong in (1, "lock", object()):
         with pytest.raises(TypeError):
             Condition(wrong)
@@ -69,7 +69,7 @@ def test_what_is_not_a_lock_is_refused() -> None:
     assert not waiting(condition)
 
 
-def test_a_recursively_held_lock_is_let_go_whole() -> None:
+def test_a_lock_that_was_taken_several_times_is_released_completely() -> None:
     condition = Condition()
     with condition, condition:
         other = children.in_thread(lambda: notify(condition))
@@ -79,7 +79,7 @@ def test_a_recursively_held_lock_is_let_go_whole() -> None:
     assert not condition.lock.locked()
 
 
-def test_wait_for_answers_what_the_predicate_answered() -> None:
+def test_wait_for_returns_the_predicates_result() -> None:
     condition = Condition()
     with condition:
         assert condition.wait_for(lambda: "yes") == "yes"
@@ -90,7 +90,7 @@ def test_wait_for_answers_what_the_predicate_answered() -> None:
     other()
 
 
-def test_who_waits_longest_is_notified_first() -> None:
+def test_the_longest_waiter_is_notified_first() -> None:
     condition, order = Condition(), []
 
     def wait(place: int) -> None:
@@ -112,13 +112,13 @@ def test_who_waits_longest_is_notified_first() -> None:
         result()
 
 
-def test_what_it_shows_of_itself() -> None:
+def test_its_repr_and_statistics() -> None:
     condition = Condition()
     assert repr(condition) == f"<Condition({condition.lock!r}, 0)>"
     with condition:
-        picture = condition.statistics()
-        assert (picture.kind, picture.waiting, picture.notified) == ("Condition", 0, 0)
-        assert picture.lock.owner == os.getpid()
+        snapshot = condition.statistics()
+        assert (snapshot.kind, snapshot.waiting, snapshot.notified) == ("Condition", 0, 0)
+        assert snapshot.lock.owner == os.getpid()
     with warnings.catch_warnings(record=True) as given, condition:
         warnings.simplefilter("always")
         condition.notifyAll()
@@ -149,7 +149,7 @@ def test_processes_wait_and_are_notified(method: str, make: Any) -> None:
         assert said.value == 2
 
 
-def test_killed_waiters_are_skipped_and_hold_nobody_up() -> None:
+def test_killed_waiters_are_skipped_and_delay_no_one() -> None:
     rng = random.Random(7)
     condition = Condition()
     with Counter() as said:
@@ -170,7 +170,7 @@ def test_killed_waiters_are_skipped_and_hold_nobody_up() -> None:
                 assert (waiting(condition), condition.statistics().notified) == (0, 0)
 
 
-def test_what_a_killed_one_had_been_told_goes_to_the_next() -> None:
+def test_the_notification_of_a_killed_waiter_goes_to_the_next() -> None:
     condition = Condition()
     with Counter() as said:
         for _ in range(10):
@@ -179,7 +179,7 @@ def test_what_a_killed_one_had_been_told_goes_to_the_next() -> None:
                 children.until(lambda: waiting(condition) == 1)
                 heir = children.start("fork", children.wait_once, condition, said)
                 children.until(lambda: waiting(condition) == 2)
-                with condition:  # so the one that was told cannot go on
+                with condition:  # so that the notified waiter cannot go on
                     condition.notify()
                     children.kill(*crew)
                 children.finish(heir)
@@ -187,7 +187,7 @@ def test_what_a_killed_one_had_been_told_goes_to_the_next() -> None:
 
 
 def test_random_kills_never_swallow_a_notification() -> None:
-    """Items are put with one notification each while takers are killed: whoever is left takes all that is there."""
+    """Items are put with one notification each while takers are killed; the remaining takers take all items."""
     rng = random.Random(5)
     condition = Condition()
     with warnings.catch_warnings(), Array(1, "i8") as items, Counter() as taken:
@@ -229,7 +229,7 @@ def test_a_child_of_a_fork_does_not_wait_for_its_parent() -> None:
 
 
 @pytest.mark.parametrize("make", [lambda: None, Lock, threading.RLock], ids=["own", "Lock", "threading.RLock"])
-def test_ctrl_c_ends_a_wait_with_the_lock_in_hand(make: Any) -> None:
+def test_ctrl_c_ends_a_wait_with_the_lock_held(make: Any) -> None:
     condition = Condition(make())
     with children.signalled_when(lambda: waiting(condition) == 1), pytest.raises(KeyboardInterrupt):
         wait_once(condition)
@@ -238,14 +238,14 @@ def test_ctrl_c_ends_a_wait_with_the_lock_in_hand(make: Any) -> None:
     condition.release()
 
 
-def test_an_exception_of_a_handler_passes_a_notification_on() -> None:
+def test_if_a_handler_raises_the_notification_is_passed_on() -> None:
     condition = Condition()
 
     class Stop(Exception):
         pass
 
     def handler(*_: Any) -> None:
-        with condition:  # the oldest is the one that this handler interrupts
+        with condition:  # the oldest waiter is the one that this handler interrupts
             condition.notify()
         raise Stop
 
@@ -265,7 +265,7 @@ def test_an_exception_of_a_handler_passes_a_notification_on() -> None:
         signal.signal(signal.SIGUSR1, before)
 
 
-# --- names, locks that travel -----------------------------------------------------------------------------
+# --- names, locks in other processes ----------------------------------------------------------------------
 
 
 def test_by_name_it_is_the_same_with_the_same_lock_only() -> None:
@@ -292,7 +292,7 @@ def test_by_name_it_is_the_same_with_the_same_lock_only() -> None:
         attach(name)
 
 
-def test_the_lock_of_an_array_travels_along() -> None:
+def test_the_lock_of_an_array_travels_with_the_condition() -> None:
     with Array(2) as array:
         condition = Condition(array.lock)
         with Counter() as said, children.crew(children.wait_once, condition, said, n=1, method="spawn") as crew:
@@ -315,7 +315,7 @@ def test_a_lock_of_another_kind_does_not_travel() -> None:
     condition.close()
 
 
-def test_it_stays_when_it_is_to_persist() -> None:
+def test_a_persistent_condition_stays() -> None:
     name = f"condition-{os.getpid()}-kept"
     Condition(name=name, persist=True).close()
     condition = attach(name)
@@ -325,7 +325,7 @@ def test_it_stays_when_it_is_to_persist() -> None:
     condition.unlink()
 
 
-def test_listings_show_who_waits() -> None:
+def test_listings_show_the_waiters() -> None:
     condition = Condition()
 
     def shown() -> str:

@@ -1,4 +1,4 @@
-"""The dict in shared memory: what is its own beside a mapping's face."""
+"""The dict in shared memory: what it has beyond the interface of a mapping."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ VALUES: list[Any] = [None, True, 7, 2**80, 0.25, b"bytes" * 500, "text", [1, {"a
 
 
 @pytest.mark.parametrize("key", KEYS, ids=repr)
-def test_any_hashable_key_comes_back_as_it_was(key: Any) -> None:
+def test_any_hashable_key_is_returned_unchanged(key: Any) -> None:
     with Dict() as d:
         d[key] = "value"
         assert d[key] == "value" and key in d and list(d) == [key]
@@ -43,7 +43,7 @@ def test_any_hashable_key_comes_back_as_it_was(key: Any) -> None:
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: repr(value)[:20])
-def test_any_picklable_value_comes_back_as_it_was(value: Any) -> None:
+def test_any_picklable_value_is_returned_unchanged(value: Any) -> None:
     with Dict() as d:
         d["k"] = value
         assert d["k"] == value and type(d["k"]) is type(value)
@@ -75,7 +75,7 @@ LARGE: list[Any] = [
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether they are equal through and through."""
+    """Whether they are equal, including types, dtypes and all elements."""
     if type(one) is not type(other):
         return False
     if isinstance(one, np.ndarray):
@@ -95,7 +95,7 @@ def test_a_large_value_comes_back_whole_and_can_be_written_to(value: Any) -> Non
             d[key] = value
         assert all(same(each, value) for each in d.values()) and same(d.get("k"), value)
         if isinstance(value, np.ndarray):
-            d["k"][0] = 0  # a copy of our own
+            d["k"][0] = 0  # it is a copy
         assert same(d["k"], value) and same(d.pop("k"), value) and same(d.popitem()[1], value)
         assert not d.compare_exchange("missing", 0, value) and same(d.setdefault("new", value), value)
 
@@ -115,7 +115,7 @@ def test_a_large_value_stored_over_and_over_does_not_grow_the_dict() -> None:
 
 
 def test_a_reader_sees_one_of_many_large_values_whole() -> None:
-    """Of whatever kind, shape and length each is."""
+    """Whatever the kind, shape and length of each value."""
     kinds: list[Callable[[int], Any]] = [
         lambda n: np.full((n, 100), n, "u2"),
         lambda n: np.full((100, n), n, "u2"),
@@ -148,7 +148,7 @@ def test_a_reader_sees_one_of_many_large_values_whole() -> None:
         writer.join(60)
 
 
-def test_each_dict_hashes_in_a_way_of_its_own() -> None:
+def test_each_dict_has_its_own_hash_seed() -> None:
     with Dict() as one, Dict() as other:
         assert one._segment().params[1] != other._segment().params[1]
         assert one._segment().params[3] != other._segment().params[3]
@@ -228,7 +228,7 @@ def test_compare_exchange_wants_an_equal_value() -> None:
         assert d.compare_exchange("n", 5, 6) and not d.compare_exchange("n", 5, 7) and d["n"] == 6
 
 
-def test_popitem_takes_what_was_inserted_last() -> None:
+def test_popitem_takes_the_entry_that_was_inserted_last() -> None:
     with Dict(a=1, b=2) as d:
         d["a"] = 3
         assert d.popitem() == ("b", 2) and d.popitem() == ("a", 3)
@@ -256,7 +256,7 @@ def test_processes_lose_no_addition(method: str) -> None:
         assert d["count"] == 9000 and all(d[i] == i for i in range(3000))
 
 
-def test_readers_see_whole_values_while_the_dict_is_carried_about() -> None:
+def test_readers_see_whole_values_while_the_dict_is_moved() -> None:
     stop = threading.Event()
     faults: list[Any] = []
     with Dict() as d, Dict._of(d._segment()) as mine:
@@ -289,7 +289,7 @@ def test_a_handle_travels_and_is_found_by_name() -> None:
             assert third == d
 
 
-def test_statistics_tell_what_is_there() -> None:
+def test_statistics_count_entries_and_bytes() -> None:
     with Dict(a=1, b="two") as d:
         told = d.statistics()
         assert (told.length, told.kind, told.lock_owner) == (2, "Dict", None)

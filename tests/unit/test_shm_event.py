@@ -37,7 +37,7 @@ def waiting(event: Event) -> int:
 # --- threading's rules ------------------------------------------------------------------------------------
 
 
-def test_timeouts_are_taken_as_threading_takes_them(event: Event) -> None:
+def test_timeouts_are_taken_as_in_threading(event: Event) -> None:
     assert [event.wait(t) for t in (0, -1, -math.inf, 0.001, True)] == [False] * 5
     with pytest.raises(ValueError):
         event.wait(math.nan)
@@ -58,15 +58,15 @@ def test_the_old_name_of_is_set_is_deprecated(event: Event) -> None:
     assert [(w.category, w.filename) for w in given] == [(DeprecationWarning, __file__)]
 
 
-def test_what_it_shows_of_itself(event: Event) -> None:
+def test_its_repr_and_statistics(event: Event) -> None:
     assert repr(event) == f"<sharedkit.Event at {id(event):#x} name={event.name!r}: unset>"
     event.set()
     assert repr(event).endswith(": set>")
-    picture = event.statistics()
-    assert (picture.name, picture.kind, picture.is_set, picture.waiting) == (event.name, "Event", True, 0)
-    assert picture.attached == (os.getpid(),)
+    snapshot = event.statistics()
+    assert (snapshot.name, snapshot.kind, snapshot.is_set, snapshot.waiting) == (event.name, "Event", True, 0)
+    assert snapshot.attached == (os.getpid(),)
     with pytest.raises(FrozenInstanceError):
-        picture.waiting = 1  # type: ignore[misc]
+        snapshot.waiting = 1  # type: ignore[misc]
     event.close()
     event.close()
     assert "closed" in repr(event)
@@ -94,7 +94,7 @@ def test_a_set_in_one_process_releases_the_waiters_of_all(method: str) -> None:
         assert waiting(event) == 0
 
 
-def test_a_set_that_is_cleared_at_once_releases_all_who_slept(event: Event) -> None:
+def test_a_set_that_is_cleared_at_once_releases_all_sleepers(event: Event) -> None:
     with Counter() as said:
         for _ in range(20):
             with children.crew(children.wait_and_say, event, said, n=2) as crew:
@@ -117,9 +117,9 @@ def test_a_set_never_waits_for_the_dead_and_reaches_the_living(event: Event) -> 
                     children.kill(*dead)
                     assert waiting(event) <= len(living)
                     n = len(living)
-                    children.until(lambda n=n: waiting(event) == n)  # who is between two slices is not counted
+                    children.until(lambda n=n: waiting(event) == n)  # a waiter between two slices is not counted
                     event.set()
-                else:  # they die while they are being woken
+                else:  # waiters die while they are being woken
                     for child in dead:
                         os.kill(child.pid, signal.SIGKILL)
                     event.set()
@@ -190,7 +190,7 @@ def test_by_name_from_a_program_that_knows_nothing_else() -> None:
         attach(name)
 
 
-def test_it_stays_when_it_is_to_persist() -> None:
+def test_a_persistent_event_stays() -> None:
     name = f"event-{os.getpid()}-kept"
     Event(name=name, persist=True).close()
     with attach(name) as event:
@@ -199,7 +199,7 @@ def test_it_stays_when_it_is_to_persist() -> None:
         event.unlink()
 
 
-def test_listings_show_the_flag_and_who_waits(event: Event) -> None:
+def test_listings_show_the_flag_and_the_waiters(event: Event) -> None:
     def shown() -> str:
         return next(each.state for each in segments.live() if each.name == event.name)
 

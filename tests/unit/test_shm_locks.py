@@ -1,4 +1,4 @@
-"""Lock and RLock in shared memory: what deaths, stops, forks, signals and impatience do to them."""
+"""Lock and RLock in shared memory: deaths, stops, forks, signals, and fairness."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def waiting(lock: Any) -> int:
 
 
 def promised(lock: Any) -> bool:
-    """Whether somebody has waited so long that the next turn is its own: the word `turn` of sk_mutex.h."""
+    """Whether a waiter has waited so long that it has the fairness token (in sk_mutex.h)."""
     with open(f"/dev/shm/sk_{lock.name}", "rb") as file:
         header = file.read(56)
         file.seek(int.from_bytes(header[48:56], sys.byteorder) + 8)
@@ -59,7 +59,7 @@ def promised(lock: Any) -> bool:
 # --- deaths ------------------------------------------------------------------------------------------
 
 
-def test_who_waits_while_the_holder_dies_gets_it_and_is_told(kind: Any) -> None:
+def test_a_waiter_gets_the_lock_and_a_warning_when_the_holder_dies(kind: Any) -> None:
     lock = kind()
     with (
         held_elsewhere(lock, times=3 if kind is RLock else 1) as (child, _),
@@ -76,7 +76,7 @@ def test_who_waits_while_the_holder_dies_gets_it_and_is_told(kind: Any) -> None:
     assert (lock.locked(), lock.owner_died) == (False, False)
 
 
-def test_the_lock_can_be_made_to_refuse_until_it_is_put_right(kind: Any) -> None:
+def test_a_lock_can_refuse_after_a_death_until_mark_consistent(kind: Any) -> None:
     lock = kind(on_owner_died="raise")
     dead_owner(lock)
     again = attach(lock.name)
@@ -96,7 +96,7 @@ def test_the_lock_can_be_made_to_refuse_until_it_is_put_right(kind: Any) -> None
             assert lock.owner == os.getpid()
 
 
-def test_it_can_be_put_right_before_anybody_has_asked_for_it(kind: Any) -> None:
+def test_mark_consistent_may_come_before_the_first_acquire_after_a_death(kind: Any) -> None:
     lock = kind(on_owner_died="raise")
     dead_owner(lock)
     lock.mark_consistent()
@@ -104,7 +104,7 @@ def test_it_can_be_put_right_before_anybody_has_asked_for_it(kind: Any) -> None:
     lock.release()
 
 
-def test_putting_it_right_while_holding_it_ends_the_word_of_the_death(kind: Any) -> None:
+def test_mark_consistent_while_holding_it_ends_the_warnings(kind: Any) -> None:
     lock = kind()
     dead_owner(lock)
     with pytest.warns(errors.OwnerDiedWarning):
@@ -115,7 +115,7 @@ def test_putting_it_right_while_holding_it_ends_the_word_of_the_death(kind: Any)
     lock.release()
 
 
-def test_where_the_warning_is_an_error_it_goes_on_to_the_next(kind: Any) -> None:
+def test_if_the_warning_is_an_error_the_next_holder_gets_the_lock(kind: Any) -> None:
     lock = kind()
     dead_owner(lock)
     for way in (lock.acquire, lock.__enter__, lambda: lock.acquire(False), lambda: lock.acquire(timeout=1)):
@@ -131,7 +131,7 @@ def test_where_the_warning_is_an_error_it_goes_on_to_the_next(kind: Any) -> None
     lock.release()
 
 
-def test_a_waiter_that_dies_holds_nobody_up_and_is_not_counted(kind: Any) -> None:
+def test_a_waiter_that_dies_delays_no_one_and_is_not_counted(kind: Any) -> None:
     lock = kind()
     lock.acquire()
     with crew(children.wait_for_it, lock, n=3) as processes:
@@ -160,7 +160,7 @@ def test_a_stopped_process_keeps_it(kind: Any) -> None:
     lock.release()
 
 
-def test_a_stopped_waiter_delays_nobody_for_good(kind: Any) -> None:
+def test_a_stopped_waiter_delays_others_only_for_a_while(kind: Any) -> None:
     lock = kind()
     lock.acquire()
     with crew(children.wait_for_it, lock, n=1) as (child,):
@@ -174,10 +174,10 @@ def test_a_stopped_waiter_delays_nobody_for_good(kind: Any) -> None:
         finish(child)
 
 
-# --- impatience, signals --------------------------------------------------------------------------------
+# --- fairness, signals ----------------------------------------------------------------------------------
 
 
-def test_nobody_starves_beside_those_who_never_pause(kind: Any) -> None:
+def test_no_waiter_starves_beside_threads_that_never_pause(kind: Any) -> None:
     lock, stop = kind(), Counter()
     with crew(children.hog, lock, stop, n=2) as processes:
         in_thread(lambda: [(lock.acquire(), lock.release()) for _ in range(30)])()
@@ -185,7 +185,7 @@ def test_nobody_starves_beside_those_who_never_pause(kind: Any) -> None:
         finish(*processes)
 
 
-def test_a_wait_that_timed_out_can_be_explained(kind: Any) -> None:
+def test_statistics_explain_a_wait_that_timed_out(kind: Any) -> None:
     lock = kind()
     times = 2 if kind is RLock else 1
     with held_elsewhere(lock, times) as (child, _):
@@ -205,7 +205,7 @@ def test_a_wait_that_timed_out_can_be_explained(kind: Any) -> None:
             assert result()
 
 
-def test_a_signal_leaves_a_wait_and_nothing_behind(kind: Any) -> None:
+def test_a_signal_ends_a_wait_and_leaves_nothing_behind(kind: Any) -> None:
     lock = kind()
     with held_elsewhere(lock) as (_, pipe):
         for way in (lock.acquire, lock.__enter__, lambda: lock.acquire(timeout=LIMIT)):
@@ -258,7 +258,7 @@ def test_a_pickled_lock_is_the_same_lock(kind: Any) -> None:
         assert in_thread(lambda: lock.acquire(False))() is False
 
 
-def test_by_name_it_is_found_only_by_its_equals(kind: Any) -> None:
+def test_a_name_is_opened_only_with_equal_arguments(kind: Any) -> None:
     with contextlib.closing(kind(name="test-locks", on_owner_died="raise")) as lock:
         with pytest.raises(FileExistsError):
             kind(name="test-locks", on_owner_died="raise")

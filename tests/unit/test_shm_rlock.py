@@ -1,4 +1,4 @@
-"""RLock in shared memory: one thread of one process holds it, and what threading.Condition asks of it."""
+"""RLock in shared memory: one thread of one process holds it; and the methods that threading.Condition needs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Rung(Exception):
 
 @contextlib.contextmanager
 def rung() -> Iterator[list[int]]:
-    """While here, SIGUSR1 raises Rung, and its number is in the list."""
+    """Within the block SIGUSR1 raises Rung and appends its number to the list."""
     rings: list[int] = []
 
     def ring(number: int, frame: Any) -> None:
@@ -57,7 +57,7 @@ def test_every_handle_of_a_process_knows_the_thread_that_holds_it() -> None:
     assert lock.locked() is False
 
 
-def test_a_thread_that_ended_holds_it_and_no_new_one_is_mistaken_for_it() -> None:
+def test_a_thread_that_ended_still_holds_it_and_no_new_thread_is_taken_for_it() -> None:
     lock = RLock()
     assert in_thread(lambda: lock.acquire(False))() is True
     for _ in range(20):
@@ -78,7 +78,7 @@ def test_the_next_holder_begins_to_count_anew() -> None:
     assert lock.locked() is False
 
 
-def test_restoring_takes_it_as_often_as_before() -> None:
+def test_acquire_restore_takes_it_as_often_as_before() -> None:
     lock = RLock()
     for _ in range(3):
         lock.acquire()
@@ -92,7 +92,7 @@ def test_restoring_takes_it_as_often_as_before() -> None:
     assert lock._recursion_count() == 3
 
 
-def test_what_a_handler_raises_comes_after_restoring_and_the_second_at_once() -> None:
+def test_a_handlers_exception_comes_after_the_restore_but_that_of_a_second_signal_at_once() -> None:
     lock = RLock()
     lock.acquire()
     lock.acquire()

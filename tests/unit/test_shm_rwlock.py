@@ -1,4 +1,4 @@
-"""The lock for many readers or one writer: what it keeps apart, who goes first, deaths, signals, names."""
+"""The lock for many readers or one writer: exclusion, order, deaths, signals, names."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def lock() -> Iterator[RWLock]:
         yield made
 
 
-# --- what it keeps apart ----------------------------------------------------------------------------------
+# --- exclusion --------------------------------------------------------------------------------------------
 
 
 def test_many_read_and_one_writes(lock: RWLock) -> None:
@@ -34,7 +34,7 @@ def test_many_read_and_one_writes(lock: RWLock) -> None:
     assert lock.acquire_read(False)
     assert not lock.acquire_write(blocking=False)
     assert not lock.acquire_write(timeout=0.01)
-    assert lock.acquire_read(timeout=60)  # who gave up writing keeps nobody out
+    assert lock.acquire_read(timeout=60)  # a writer that gave up excludes no one
     for _ in range(3):
         lock.release_read()
     with pytest.raises(errors.NotLockedError):
@@ -48,7 +48,7 @@ def test_many_read_and_one_writes(lock: RWLock) -> None:
             use()
 
 
-def test_the_two_sides_have_the_face_of_a_lock(lock: RWLock) -> None:
+def test_the_two_sides_have_the_interface_of_a_lock(lock: RWLock) -> None:
     assert not lock.reader.locked()
     assert not lock.writer.locked()
     with lock.reader as taken:
@@ -72,7 +72,7 @@ def test_the_two_sides_have_the_face_of_a_lock(lock: RWLock) -> None:
         assert not side.locked()
 
 
-def test_who_wants_to_write_goes_before_who_wants_to_read(lock: RWLock) -> None:
+def test_a_waiting_writer_goes_before_new_readers(lock: RWLock) -> None:
     lock.acquire_read()
     writer = children.in_thread(lock.acquire_write)
     children.until(lambda: lock.statistics().waiting_writers == 1)
@@ -87,7 +87,7 @@ def test_who_wants_to_write_goes_before_who_wants_to_read(lock: RWLock) -> None:
     assert lock.statistics().readers == {os.getpid(): 1}
 
 
-def test_threads_see_whole_writes_only(lock: RWLock) -> None:
+def test_threads_see_only_whole_writes(lock: RWLock) -> None:
     with Array(2, "i8") as pair:
         results = [children.in_thread(lambda: children.read_and_write(lock, pair, 400)) for _ in range(4)]
         for result in results:
@@ -95,7 +95,7 @@ def test_threads_see_whole_writes_only(lock: RWLock) -> None:
         assert list(pair) == [400, 400]
 
 
-def test_what_it_shows_of_itself(lock: RWLock) -> None:
+def test_its_repr_and_statistics(lock: RWLock) -> None:
     assert repr(lock).startswith("<unlocked sharedkit.RWLock object")
     with lock.reader:
         assert repr(lock).startswith("<read by 1 sharedkit.RWLock")
@@ -122,19 +122,19 @@ def test_what_it_shows_of_itself(lock: RWLock) -> None:
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_processes_see_whole_writes_only(lock: RWLock, method: str) -> None:
+def test_processes_see_only_whole_writes(lock: RWLock, method: str) -> None:
     with Array(2, "i8") as pair, children.crew(children.read_and_write, lock, pair, 800, n=2, method=method) as crew:
         children.read_and_write(lock, pair, 800)
         children.finish(*crew)
         assert list(pair) == [600, 600]
 
 
-def test_what_a_dead_reader_held_is_free(lock: RWLock) -> None:
+def test_the_side_of_a_dead_reader_is_free(lock: RWLock) -> None:
     with Counter() as holds, Counter() as done:
         for turn in range(6):
             with children.crew(children.hold, lock, "reader", holds, n=2) as crew:
                 children.until(lambda: len(lock.statistics().readers) == 2)
-                if turn % 2:  # a writer waits for both already
+                if turn % 2:  # a writer already waits for both readers
                     writer = children.start("fork", children.take_once, lock, "writer", done)
                     children.until(lambda: lock.statistics().waiting_writers == 1)
                     children.kill(*crew)
@@ -147,7 +147,7 @@ def test_what_a_dead_reader_held_is_free(lock: RWLock) -> None:
 
 
 @pytest.mark.parametrize("side", ["reader", "writer"])
-def test_after_a_writers_death_everybody_is_told_until_one_has_written(lock: RWLock, side: str) -> None:
+def test_after_a_writers_death_all_are_warned_until_one_has_written(lock: RWLock, side: str) -> None:
     with Counter() as holds, children.crew(children.hold, lock, "writer", holds, n=1) as crew:
         children.until(lambda: holds.value == 1)
         waiter = children.in_thread(lambda: getattr(lock, side).acquire())
@@ -172,7 +172,7 @@ def test_after_a_writers_death_everybody_is_told_until_one_has_written(lock: RWL
             pass
 
 
-def test_a_warning_that_is_an_error_holds_nothing(lock: RWLock) -> None:
+def test_if_the_warning_is_an_error_nothing_is_held(lock: RWLock) -> None:
     with Counter() as holds, children.crew(children.hold, lock, "writer", holds, n=1) as crew:
         children.until(lambda: holds.value == 1)
         children.kill(*crew)
@@ -185,7 +185,7 @@ def test_a_warning_that_is_an_error_holds_nothing(lock: RWLock) -> None:
     assert lock.owner_died
 
 
-def test_random_kills_never_leave_anybody_waiting(lock: RWLock) -> None:
+def test_random_kills_never_leave_a_waiter_waiting(lock: RWLock) -> None:
     rng = random.Random(9)
     with Array(2, "i8") as pair, Counter() as done:
         for turn in range(25):
@@ -227,8 +227,8 @@ def test_ctrl_c_ends_a_wait_and_leaves_nothing_behind(lock: RWLock, side: str) -
     other.acquire()
 
     def waits() -> bool:
-        picture = lock.statistics()
-        return picture.waiting_readers + picture.waiting_writers == 1
+        snapshot = lock.statistics()
+        return snapshot.waiting_readers + snapshot.waiting_writers == 1
 
     with children.signalled_when(waits), pytest.raises(KeyboardInterrupt):
         getattr(lock, side).acquire()
@@ -262,7 +262,7 @@ def test_by_name_from_a_program_that_knows_nothing_else() -> None:
         kept.unlink()
 
 
-def test_listings_show_who_holds_and_who_waits(lock: RWLock) -> None:
+def test_listings_show_holders_and_waiters(lock: RWLock) -> None:
     def shown() -> str:
         return next(each.state for each in segments.live() if each.name == lock.name)
 

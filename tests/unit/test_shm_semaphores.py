@@ -1,4 +1,4 @@
-"""Semaphore and BoundedSemaphore in shared memory: what deaths, stops, forks, signals and impatience do to them."""
+"""Semaphore and BoundedSemaphore in shared memory: deaths, stops, forks, signals, and fairness."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ both = pytest.mark.parametrize("kind", [Semaphore, BoundedSemaphore])
 
 @contextlib.contextmanager
 def held_elsewhere(semaphore: Any, times: int = 1) -> Iterator[Any]:
-    """A child that holds so many permits; `.send(None)` lets it give them back."""
+    """A child that holds `times` permits; `.send(None)` lets it release them."""
     ready, theirs = multiprocessing.Pipe()
     with crew(children.hold, semaphore, theirs, theirs, times, n=1) as (child,):
         assert ready.poll(LIMIT)
@@ -43,7 +43,7 @@ def waiting(semaphore: Any) -> int:
 
 
 @both
-def test_nobody_starves_beside_those_who_never_pause(kind: Any) -> None:
+def test_no_waiter_starves_beside_threads_that_never_pause(kind: Any) -> None:
     semaphore, stop = kind(), Counter()
     with crew(children.hog, semaphore, stop, n=2) as processes:
         in_thread(lambda: [(semaphore.acquire(), semaphore.release()) for _ in range(30)])()
@@ -52,7 +52,7 @@ def test_nobody_starves_beside_those_who_never_pause(kind: Any) -> None:
 
 
 @both
-def test_a_signal_leaves_a_wait_and_nothing_behind(kind: Any) -> None:
+def test_a_signal_ends_a_wait_and_leaves_nothing_behind(kind: Any) -> None:
     semaphore = kind(2)
     with held_elsewhere(semaphore, 2) as (_, pipe):
         for way in (semaphore.acquire, semaphore.__enter__, lambda: semaphore.acquire(timeout=LIMIT)):
@@ -66,7 +66,7 @@ def test_a_signal_leaves_a_wait_and_nothing_behind(kind: Any) -> None:
 
 @both
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_it_travels_and_never_are_more_inside_than_permits(kind: Any, method: str) -> None:
+def test_in_other_processes_too_there_are_never_more_inside_than_permits(kind: Any, method: str) -> None:
     semaphore, inside = kind(2), Counter()
     finish(*[start(method, children.inside_at_most, semaphore, inside, 2, 500) for _ in range(3)])
     assert (semaphore.get_value(), inside.value) == (2, 0)
@@ -99,7 +99,7 @@ def test_a_pickled_semaphore_is_the_same_semaphore(kind: Any) -> None:
 
 
 @both
-def test_by_name_it_is_found_only_by_its_equals(kind: Any) -> None:
+def test_a_name_is_opened_only_with_equal_arguments(kind: Any) -> None:
     with contextlib.closing(kind(3, name="test-semaphores")) as semaphore:
         with pytest.raises(FileExistsError):
             kind(3, name="test-semaphores")
@@ -154,10 +154,10 @@ def test_nothing_but_close_works_after_close(kind: Any) -> None:
     assert "closed" in repr(semaphore)
 
 
-# --- permits that nobody owns ---------------------------------------------------------------------------------
+# --- permits without owners -----------------------------------------------------------------------------------
 
 
-def test_another_process_may_give_what_nobody_has_taken() -> None:
+def test_another_process_may_release_a_permit_that_was_not_taken() -> None:
     semaphore = Semaphore(0)
     child = start("fork", children.give, semaphore, 3)
     for _ in range(3):
@@ -166,7 +166,7 @@ def test_another_process_may_give_what_nobody_has_taken() -> None:
     assert semaphore.acquire(False) is False
 
 
-def test_what_the_dead_had_taken_of_a_plain_semaphore_stays_taken() -> None:
+def test_the_permits_of_a_dead_process_are_lost_in_a_plain_semaphore() -> None:
     semaphore = Semaphore(2)
     child = start("fork", children.hold_and_die, semaphore, 2)
     child.join(LIMIT)
@@ -174,11 +174,11 @@ def test_what_the_dead_had_taken_of_a_plain_semaphore_stays_taken() -> None:
     assert (semaphore.get_value(), semaphore.statistics().holders) == (0, {})
 
 
-# --- permits that processes hold --------------------------------------------------------------------------------
+# --- permits owned by processes -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("end", [children.hold_and_die, children.hold_and_end])
-def test_the_permits_of_a_process_that_is_gone_are_free(end: Any) -> None:
+def test_the_permits_of_a_process_that_has_ended_are_free(end: Any) -> None:
     semaphore = BoundedSemaphore(3)
     child = start("fork", end, semaphore, 3)
     child.join(LIMIT)
@@ -192,7 +192,7 @@ def test_the_permits_of_a_process_that_is_gone_are_free(end: Any) -> None:
         semaphore.release()
 
 
-def test_who_waits_while_a_holder_dies_gets_its_permit() -> None:
+def test_a_waiter_gets_the_permit_of_a_holder_that_dies() -> None:
     semaphore = BoundedSemaphore(2)
     with held_elsewhere(semaphore) as (alive, _), held_elsewhere(semaphore) as (doomed, _):
         result = in_thread(lambda: semaphore.acquire(timeout=LIMIT))
@@ -217,7 +217,7 @@ def test_a_stopped_process_keeps_its_permits() -> None:
     semaphore.release()
 
 
-def test_a_wait_that_timed_out_can_be_explained() -> None:
+def test_statistics_explain_a_wait_that_timed_out() -> None:
     semaphore = BoundedSemaphore(3)
     semaphore.acquire()
     with held_elsewhere(semaphore, 2) as (child, _):
@@ -247,7 +247,7 @@ def test_a_child_may_give_back_what_its_parent_took_and_holds_nothing_itself() -
         semaphore.release()
 
 
-def test_more_than_are_held_cannot_be_given_and_then_none_is() -> None:
+def test_a_release_of_more_permits_than_are_held_is_refused_and_releases_none() -> None:
     semaphore = BoundedSemaphore(3)
     semaphore.acquire()
     with held_elsewhere(semaphore):

@@ -1,4 +1,4 @@
-"""The one thread that watches for every waiting task of a process: when it lives, what it watches, what it leaves."""
+"""The watcher's thread, one for all waiting tasks of a process: when it lives, what it watches, what it leaves."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def end_watchers() -> None:
 
 @pytest.fixture(params=[False, True], ids=["at once", "one by one"])
 def way(request: pytest.FixtureRequest) -> Iterator[bool]:
-    """How the system is asked: about all words at once, or by looking at each of them now and then."""
+    """Whether the thread waits in the system for all words at once, or polls each of them now and then."""
     end_watchers()
     watcher.restart(request.param)
     yield request.param
@@ -57,7 +57,7 @@ async def gets(queue: sk.Queue[int], n: int) -> list[asyncio.Task[int]]:
     return tasks
 
 
-def test_the_thread_comes_with_the_first_wait_and_goes_when_nothing_was_watched_for_a_while() -> None:
+def test_the_thread_starts_with_the_first_wait_and_ends_when_nothing_was_watched_for_a_while() -> None:
     async def main() -> None:
         assert not watchers()
         queue: sk.Queue[int] = sk.Queue()
@@ -74,7 +74,7 @@ def test_the_thread_comes_with_the_first_wait_and_goes_when_nothing_was_watched_
     end_watchers()
 
 
-def test_more_words_than_the_system_sleeps_on_at_once_are_all_watched(way: bool) -> None:
+def test_more_words_than_the_system_can_wait_for_at_once_are_all_watched(way: bool) -> None:
     async def main() -> None:
         queues = [sk.Queue[int]() for _ in range(200)]
         tasks = [(await gets(each, 1))[0] for each in queues]
@@ -140,11 +140,11 @@ def test_a_wait_of_a_closed_loop_can_be_collected() -> None:
     assert queue.get() == 1
 
 
-def test_a_wait_for_a_condition_that_is_collected_releases_nobodys_lock() -> None:
+def test_a_collected_wait_for_a_condition_does_not_release_a_lock_that_another_holds() -> None:
     lock = sk.Lock()
     condition = sk.Condition(lock)
     loop = asyncio.new_event_loop()
-    loop.set_exception_handler(lambda _loop, _context: None)  # that a task never ended
+    loop.set_exception_handler(lambda _loop, _context: None)  # do not print that a task never ended
 
     async def sleep() -> None:
         async with condition:
@@ -195,13 +195,13 @@ def _stand_in_line(queue: sk.Queue[int], answers: sk.Queue[int]) -> None:
     async def main() -> None:
         task = asyncio.create_task(queue.aget())
         await asyncio.sleep(0)
-        answers.put(0)  # it waits, and the loop goes on
+        answers.put(0)  # the task waits, and the loop runs
         answers.put(await task)
 
     run(main())
 
 
-def test_the_child_of_a_fork_stands_in_line_whatever_other_threads_did() -> None:
+def test_the_wait_queues_of_a_forked_child_work_whatever_other_threads_did() -> None:
     joining, go = threading.Event(), threading.Event()
 
     def join_a_line() -> None:
@@ -243,7 +243,7 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("how", ["end", "exit"])
-def test_an_interpreter_that_ends_with_tasks_waiting_says_nothing(how: str) -> None:
+def test_an_interpreter_that_ends_with_waiting_tasks_prints_nothing(how: str) -> None:
     done = subprocess.run(
         [sys.executable, "-X", "dev", "-c", LEAVES, how], capture_output=True, text=True, timeout=WATCHDOG
     )

@@ -1,4 +1,4 @@
-"""Sub-interpreters (PEP 734), which NumPy and so this package refuse."""
+"""Sub-interpreters (PEP 734): NumPy refuses them, so this package does too."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from sharedkit._core.main_interpreter import SENTENCE, is_main_interpreter
 
-# In a process of its own, which `_exit` ends: before Python 3.14 the end of an interpreter may hang.
+# It runs in a new process, which ends by `_exit`: before Python 3.14 the end of an interpreter may hang.
 PROGRAM = """
 import os, sys
 from sharedkit.compare.interpreters import _make
@@ -40,7 +40,7 @@ def test_this_is_the_main_interpreter() -> None:
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="before 3.12, interpreters share one GIL")
 @pytest.mark.parametrize("module", ["sharedkit", "sharedkit.hashing", "sharedkit.thread", "sharedkit.aio"])
-def test_a_subinterpreter_is_refused_by_a_sentence_and_the_main_one_goes_on(module: str, tmp_path: Path) -> None:
+def test_a_subinterpreter_is_refused_with_the_reason_and_the_main_one_goes_on(module: str, tmp_path: Path) -> None:
     out = tmp_path / "said"
     program = [sys.executable, "-c", PROGRAM, INSIDE.replace("MODULE", module), str(out)]
     told = subprocess.run(program, capture_output=True, text=True, timeout=120)

@@ -1,4 +1,4 @@
-"""The striped counter of the thread placement: threads share words, and nothing is lost."""
+"""The striped counter of the thread placement: threads share words, and no addition is lost."""
 
 from __future__ import annotations
 

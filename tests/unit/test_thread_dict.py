@@ -1,4 +1,4 @@
-"""The dict of the thread placement where code of keys and values lets other threads run."""
+"""The dict of the thread placement, if code of its keys and values lets other threads run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LIMIT = 60.0
 
 
 class Key:
-    """Equal to others of its number, which it takes its time to find out in the thread that `waits`."""
+    """Equal to keys of the same number. In the thread `waits`, a comparison blocks until `go_on`."""
 
     waits: threading.Thread | None = None
     compared = threading.Event()
@@ -34,7 +34,7 @@ class Key:
 
 
 class Number:
-    """A summand, and something to compare with, that lets a set go on and waits for its end, if it comes meanwhile."""
+    """A value whose addition or comparison lets the blocked `setting` continue, and waits a moment for its end."""
 
     def __init__(self, setting: threading.Thread) -> None:
         self.setting = setting
@@ -62,10 +62,10 @@ class Number:
     ],
     ids=["add", "compare_exchange"],
 )
-def test_a_set_that_was_on_its_way_is_not_overwritten(
+def test_a_set_in_progress_is_not_overwritten(
     step: Callable[[Dict, Number], Any], right: set[tuple[Any, int]]
 ) -> None:
-    """It was comparing keys when `add` began, and would commit between its reading and its writing."""
+    """The set compares keys when `add` begins, and could commit between the read and the write of `add`."""
     d = Dict({Key(1): 5})
     setting = threading.Thread(target=d.__setitem__, args=(Key(1), 100), daemon=True)
     Key.compared.clear()
@@ -76,7 +76,7 @@ def test_a_set_that_was_on_its_way_is_not_overwritten(
     answers: list[Any] = []
     stepping = threading.Thread(target=lambda: answers.append(step(d, Number(setting))), daemon=True)
     stepping.start()
-    stepping.join(0.2)  # it waits for the set, or has let it go on
+    stepping.join(0.2)  # it either waits for the set, or has let the set continue
     Key.go_on.set()
     stepping.join(LIMIT)
     setting.join(LIMIT)
@@ -106,7 +106,7 @@ class Angry:
         lambda d: d.add("no number"),
     ],
 )
-def test_who_fails_in_a_change_holds_nobody_up(change: Callable[[Dict], Any]) -> None:
+def test_a_change_that_fails_does_not_block_others(change: Callable[[Dict], Any]) -> None:
     one = Angry()
     d = Dict({one: 5, "no number": None, (1, ("a", None)): 3})
     with pytest.raises((ArithmeticError, TypeError)):

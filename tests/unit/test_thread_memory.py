@@ -1,4 +1,4 @@
-"""A structure of the thread placement is memory of this process: no file, no descriptor, no mapping of its own."""
+"""A structure of the thread placement is memory of this process, without a file, descriptor or mapping of its own."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ MAKERS = [
 
 
 def look() -> tuple[tuple[int, int], list[str]]:
-    """How many descriptors and mappings this process has, and its mappings of shared memory."""
+    """The numbers of descriptors and mappings of this process, and its mappings of shared memory."""
     lines = Path("/proc/self/maps").read_text().splitlines()
     return (len(os.listdir("/proc/self/fd")), len(lines)), [each for each in lines if "/dev/shm" in each]
 
 
 @pytest.mark.parametrize("make", MAKERS)
 def test_ten_thousand_cost_no_descriptor_and_few_mappings(make: object) -> None:
-    gc.collect()  # what earlier tests have left gives descriptors back
+    gc.collect()  # collecting leftovers of earlier tests closes descriptors
     before, shared = look()
     made = [make() for _ in range(10_000)]  # type: ignore[operator]
     after, shared_then = look()
@@ -46,7 +46,7 @@ def test_ten_thousand_cost_no_descriptor_and_few_mappings(make: object) -> None:
 
 
 def test_it_is_a_class_of_its_own_with_methods_of_its_own() -> None:
-    """Python's fast path for a method call wants the very class that defines the method."""
+    """Python's fast path for method calls needs the class that defines the method."""
     for cls in (Lock, RLock, Semaphore, Event, Counter, Array):
         for name in ("acquire", "set", "add", "fetch_add"):
             if hasattr(cls, name):
@@ -79,7 +79,7 @@ def test_a_condition_takes_more_waiters_than_shared_memory_has_slots() -> None:
     assert told == [True] * count
 
 
-def test_what_a_fork_copies_is_held_as_it_was() -> None:
+def test_a_lock_copied_by_a_fork_is_held_as_before() -> None:
     thread = get_context("thread")
     free, held, counted = thread.Lock(), thread.Lock(), thread.Counter(5)
     held.acquire()

@@ -1,5 +1,5 @@
-"""A PriorityQueue of threads whose items are compared by code of others: it raises, waits, lets others run, and uses
-the very queue."""
+"""A PriorityQueue of threads whose items have their own comparison, which raises, waits, lets other threads run, or
+uses the queue itself."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ sys.setrecursionlimit(max(sys.getrecursionlimit(), 3000))
 
 
 class Item:
-    """`meanwhile` runs in each comparison."""
+    """Its comparison calls `meanwhile`."""
 
     meanwhile: Callable[[], object] | None = None
 
@@ -41,7 +41,7 @@ class Item:
 
 @contextlib.contextmanager
 def meanwhile(act: Callable[[], object]) -> Iterator[None]:
-    """Do that in each comparison, but not in the comparisons that it makes itself."""
+    """Call `act` in each comparison, but not in the comparisons that `act` itself makes."""
     busy = threading.local()
 
     def once() -> None:
@@ -101,7 +101,7 @@ def test_a_comparison_that_takes_out_of_the_queue_leaves_it_in_order(count: int)
 
 @pytest.mark.parametrize("seed", range(30))
 def test_a_comparison_that_does_anything_leaves_it_in_order(seed: int) -> None:
-    """Also more during one comparison than a search can catch up with, and until nothing is left."""
+    """It may do more than a search can adapt to, and may empty the queue."""
     chance = random.Random(seed)
     q: PriorityQueue[Item] = PriorityQueue()
     there = 0
@@ -165,7 +165,7 @@ def test_a_comparison_that_raises_changes_nothing(kind: type[BaseException], ste
     assert _ranks(q) == sorted([*range(40), 20.5])
 
 
-def test_who_waits_for_room_and_then_fails_leaves_the_room_to_the_next() -> None:
+def test_a_putter_that_waits_for_room_and_then_fails_leaves_the_room_to_the_next() -> None:
     q: PriorityQueue[Any] = PriorityQueue(2)
     errors: list[BaseException] = []
 
@@ -191,7 +191,7 @@ def test_who_waits_for_room_and_then_fails_leaves_the_room_to_the_next() -> None
         assert q.get() == 1
         putting.join(60)
         assert not putting.is_alive()
-        q.maxsize = 3  # the other one may have been the first
+        q.maxsize = 3  # the other thread may have begun to wait first
         failing.join(60)
         assert not failing.is_alive()
         assert [type(error) for error in errors] == [TypeError]
@@ -200,7 +200,7 @@ def test_who_waits_for_room_and_then_fails_leaves_the_room_to_the_next() -> None
         q.maxsize = 2
 
 
-def test_a_comparison_that_waits_keeps_nobody_from_the_queue() -> None:
+def test_a_comparison_that_waits_does_not_block_the_queue() -> None:
     q = _filled(3)
     inside, go_on = threading.Event(), threading.Event()
 
@@ -222,7 +222,7 @@ def test_a_comparison_that_waits_keeps_nobody_from_the_queue() -> None:
 
 
 @pytest.mark.parametrize("end", ["shutdown", "immediate", "close", "unlink"])
-def test_a_comparison_may_end_the_queue(end: str) -> None:
+def test_a_comparison_may_shut_down_or_close_the_queue(end: str) -> None:
     q = _filled(600)
     other = sk.get_context("thread").attach(q.name)
     act: dict[str, Callable[[], object]] = {
@@ -265,7 +265,7 @@ def test_a_task_whose_comparison_uses_the_queue_leaves_it_in_order() -> None:
 
 
 @pytest.mark.parametrize("threads", [2, 5])
-def test_nothing_is_lost_doubled_or_out_of_order_among_threads(threads: int) -> None:
+def test_nothing_is_lost_duplicated_or_out_of_order_between_threads(threads: int) -> None:
     q: PriorityQueue[Item] = PriorityQueue()
     each = 1200
     taken: list[list[Item]] = [[] for _ in range(2)]
@@ -356,7 +356,7 @@ def test_finalizers_that_use_the_queue_find_it_whole() -> None:
     assert ranks == sorted(ranks)
 
 
-def test_what_is_taken_or_refused_is_not_kept() -> None:
+def test_an_item_that_was_taken_or_refused_is_not_kept() -> None:
     class Weak(Item):
         pass
 
@@ -375,7 +375,7 @@ def test_what_is_taken_or_refused_is_not_kept() -> None:
     assert reference() is None
 
 
-def test_a_circle_through_the_queue_is_collected() -> None:
+def test_a_reference_cycle_through_the_queue_is_collected() -> None:
     q: PriorityQueue[Any] = PriorityQueue()
     reference = weakref.ref(q)
     q.put((1, q))
@@ -385,8 +385,8 @@ def test_a_circle_through_the_queue_is_collected() -> None:
 
 
 @pytest.mark.parametrize("call", ["aget", "aput"])
-def test_a_task_that_waits_at_the_shutdown_is_counted_no_more(call: str) -> None:
-    """Of any queue of this placement."""
+def test_a_task_that_waited_at_the_shutdown_is_not_counted_any_more(call: str) -> None:
+    """In any queue of this placement."""
 
     async def main(q: Any) -> None:
         waiting = asyncio.create_task(q.aget() if call == "aget" else q.aput(2))

@@ -1,4 +1,4 @@
-"""The queue of the thread placement where it differs from the standard library's: counted waiters, leaving a wait."""
+"""The queue of the thread placement where it differs from the standard library's: counting waiters, leaving a wait."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LIMIT = 60.0
 
 
 class Interrupt(BaseException):
-    """Comes in a wait, as Ctrl-C does."""
+    """Raised in a wait, as KeyboardInterrupt is by Ctrl-C."""
 
 
 def _until(condition: Callable[[], bool]) -> None:
@@ -42,7 +42,7 @@ def _join(thread: threading.Thread) -> None:
     assert not thread.is_alive()
 
 
-def test_nobody_is_counted_as_waiting_after_a_wait_ended() -> None:
+def test_no_waiter_is_counted_after_its_wait_ended() -> None:
     q: Queue[int] = Queue(1)
     with pytest.raises(queue.Empty):
         q.get(timeout=0.01)
@@ -54,8 +54,8 @@ def test_nobody_is_counted_as_waiting_after_a_wait_ended() -> None:
 
 
 @pytest.mark.parametrize("side", ["getters", "putters"])
-def test_who_leaves_a_wait_by_an_exception_hands_on_its_notification(side: str) -> None:
-    """Two wait; something comes for one of them just as the first is interrupted. Then it is the second's."""
+def test_a_wait_that_ends_by_an_exception_passes_its_notification_on(side: str) -> None:
+    """Two threads wait; the notification for one of them arrives just as it is interrupted. Then the second gets it."""
 
     def interrupt(number: int, frame: object) -> None:
         raise Interrupt
@@ -75,12 +75,12 @@ def test_who_leaves_a_wait_by_an_exception_hands_on_its_notification(side: str) 
             try:
                 signal.setitimer(signal.ITIMER_REAL, 0.002 + n % 20 * 1e-4)
                 wait()
-                time.sleep(LIMIT)  # it is still to come
+                time.sleep(LIMIT)  # until the signal comes
             except Interrupt:
                 interrupted = getattr(q.statistics(), f"waiting_{side}") <= 1
             assert interrupted
             _join(timer)
-            if stayer.is_alive():  # the first had it before it was interrupted, or it is on its way to the second
+            if stayer.is_alive():  # the first took it, or the notification is on its way to the second
                 with contextlib.suppress(queue.Full, queue.Empty):
                     q.put(8, False) if side == "getters" else q.get(False)
             _join(stayer)
@@ -102,7 +102,7 @@ def test_raising_maxsize_lets_waiting_putters_in() -> None:
     assert sorted(q.get_many()) == [0, 1, 2, 3]
 
 
-def test_a_batch_says_how_far_it_came_when_it_is_shut_down() -> None:
+def test_a_batch_that_is_shut_down_says_how_many_items_it_has_put() -> None:
     q: Queue[int] = Queue(2)
     errors: list[BaseException] = []
 
@@ -148,8 +148,8 @@ def test_it_keeps_no_item_that_was_taken() -> None:
     assert all(each() is None for each in seen)
 
 
-def test_what_an_item_does_when_it_is_dropped_may_use_the_queue() -> None:
-    """Items thrown away at a shutdown run their finalizers when nothing is held any more."""
+def test_the_finalizer_of_a_discarded_item_may_use_the_queue() -> None:
+    """The finalizers of items discarded at a shutdown run when no lock is held."""
     q: Queue[object] = Queue()
     sizes: list[int] = []
 
@@ -162,8 +162,8 @@ def test_what_an_item_does_when_it_is_dropped_may_use_the_queue() -> None:
     assert sizes == [0, 0, 0]
 
 
-def test_finalizers_may_use_the_queue_while_the_collector_runs_inside() -> None:
-    """Before Python 3.12 the collector runs where a list is made, also the list of a ring that grows."""
+def test_finalizers_may_use_the_queue_when_the_collector_runs_inside_it() -> None:
+    """Before Python 3.12 the collector runs whenever a list is made, for example the list of a ring that grows."""
     q: Queue[object] = Queue()
     seen: list[object] = []
 
@@ -224,7 +224,7 @@ class Finalizer:
 
 @contextlib.contextmanager
 def _collecting_after(allocations: int) -> Any:
-    """The collector runs at about the so manieth allocation, as it did inside the queue before Python 3.12."""
+    """Let the collector run after about `allocations` allocations, as it ran inside the queue before Python 3.12."""
     threshold = gc.get_threshold()
     gc.set_threshold(gc.get_count()[0] + allocations, *threshold[1:])
     gc.enable()
@@ -252,7 +252,7 @@ def _drain(q: Queue[int], into: list[int]) -> None:
 @pytest.mark.usefixtures("quiet")
 @pytest.mark.parametrize("allocations", range(1, 12))
 class TestCollectorInTheMidst:
-    """A list that the queue makes may start the collector, and a finalizer may use the queue, or let others use it."""
+    """Making a list inside the queue may start the collector; a finalizer may use the queue, or let others use it."""
 
     def test_of_get_many(self, allocations: int) -> None:
         q: Queue[int] = Queue()
@@ -288,8 +288,8 @@ class TestCollectorInTheMidst:
 
 
 def test_a_handler_that_raises_while_get_waits_for_the_gil_takes_no_item_with_it() -> None:
-    """A signal that came while the woken getter waited for the GIL was heard after an item had been taken: half of them
-    took one along. What is left is a handler that runs in the statement behind."""
+    """Once, a signal was handled only after the woken getter had taken an item, and half of such signals lost it.
+    Now only a handler that runs in the statement after `get` can lose an item."""
     armed = False
 
     def interrupt(number: int, frame: object) -> None:
@@ -335,7 +335,7 @@ def test_a_handler_that_raises_while_get_waits_for_the_gil_takes_no_item_with_it
     assert put - got - q.qsize() <= raised // 10
 
 
-def test_who_comes_when_the_bound_is_lifted_does_not_overtake_the_tasks_in_line() -> None:
+def test_a_put_after_the_bound_is_lifted_does_not_overtake_tasks_in_the_wait_queue() -> None:
     async def put() -> list[int]:
         q: Queue[int] = Queue(1)
         q.put(0)

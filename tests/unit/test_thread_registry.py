@@ -1,4 +1,4 @@
-"""Names in one process: races, garbage, and forks."""
+"""Names in one process: races, garbage collection, and forks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _make(name: str, barrier: threading.Barrier, won: list[Counter], lost: list[
         lost.append(error)
 
 
-def test_of_many_threads_that_make_one_name_one_wins() -> None:
+def test_one_of_many_threads_that_make_one_name_wins() -> None:
     for round_ in range(20):
         won: list[Counter] = []
         lost: list[FileExistsError] = []
@@ -35,7 +35,7 @@ def test_of_many_threads_that_make_one_name_one_wins() -> None:
         assert (len(won), len(lost)) == (1, 3)
 
 
-def test_of_many_threads_that_open_one_name_all_share_it() -> None:
+def test_all_threads_that_open_one_name_at_once_share_it() -> None:
     handles: list[Counter] = []
 
     def open_and_add() -> None:
@@ -56,8 +56,8 @@ def test_of_many_threads_that_open_one_name_all_share_it() -> None:
         attach("shared-by-threads")
 
 
-def test_threads_that_ask_at_once_for_the_name_of_one_without_any_hear_the_same() -> None:
-    """Each had chosen one: `unlink` took away the last, and the others still led to the structure."""
+def test_threads_that_ask_at_once_for_the_name_of_an_unnamed_structure_get_the_same_name() -> None:
+    """Otherwise each could choose one: `unlink` would remove the last, and the others would still lead to it."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
@@ -78,7 +78,7 @@ def test_threads_that_ask_at_once_for_the_name_of_one_without_any_hear_the_same(
         sys.setswitchinterval(interval)
 
 
-def test_a_segment_says_whether_its_name_leads_to_it() -> None:
+def test_a_segment_knows_whether_its_name_leads_to_it() -> None:
     counter = Counter()
     assert not counter._segment().named
     name = counter.name
@@ -90,7 +90,7 @@ def test_a_segment_says_whether_its_name_leads_to_it() -> None:
     assert not counter._segment().named
 
 
-def test_a_waiting_thread_keeps_what_it_waits_for() -> None:
+def test_a_waiting_thread_keeps_its_structure_alive() -> None:
     q: Queue[str] = Queue(name="waited-for")
     got: list[str] = []
     thread = threading.Thread(target=lambda: got.append(attach("waited-for").get()), daemon=True)
@@ -106,7 +106,7 @@ def test_a_waiting_thread_keeps_what_it_waits_for() -> None:
     assert got == ["item"]
 
 
-def test_a_fork_while_a_thread_is_in_the_registry_harms_no_child() -> None:
+def test_a_fork_while_a_thread_uses_the_registry_does_not_harm_the_child() -> None:
     held, let_go = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -118,7 +118,7 @@ def test_a_fork_while_a_thread_is_in_the_registry_harms_no_child() -> None:
     thread.start()
     assert held.wait(60)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # forking with threads is just what is tested
+        warnings.simplefilter("ignore", DeprecationWarning)  # a fork of a process with threads is what this tests
         pid = os.fork()
     if pid == 0:
         status = 1

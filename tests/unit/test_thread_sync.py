@@ -1,4 +1,4 @@
-"""What only the thread placement's primitives do: locks of threading under a condition, and leaving by a signal."""
+"""What only the primitives of the thread placement do: conditions over threading's locks, waits left by a signal."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Interrupted(Exception):
 
 @pytest.fixture
 def soon() -> Iterator[Callable[[], None]]:
-    """Interrupts this thread again and again from now on, so that it need not wait already."""
+    """Gives a function after which this thread is interrupted again and again; so it need not wait already."""
 
     def interrupt(_signal: int, _frame: object) -> None:
         raise Interrupted
@@ -40,7 +40,7 @@ def soon() -> Iterator[Callable[[], None]]:
 
 
 def elsewhere(call: Callable[[], Any]) -> Any:
-    """What another thread's call answers."""
+    """The result of the call in another thread."""
     answers: list[Any] = []
     thread = threading.Thread(target=lambda: answers.append(call()), daemon=True)
     thread.start()
@@ -69,7 +69,7 @@ def test_a_condition_works_over_a_lock_of_threading(make: Callable[[], Any]) -> 
     again.close()
 
 
-def test_a_wait_that_a_signal_ends_leaves_everything_in_order(soon: Callable[[], None]) -> None:
+def test_a_wait_ended_by_a_signal_leaves_everything_in_order(soon: Callable[[], None]) -> None:
     lock, semaphore, event, condition, rw = Lock(), Semaphore(0), Event(), Condition(), RWLock()
     elsewhere(lock.acquire)
     elsewhere(rw.acquire_read)
@@ -90,7 +90,7 @@ def test_a_wait_that_a_signal_ends_leaves_everything_in_order(soon: Callable[[],
     assert semaphore.acquire(False) is True
 
 
-def test_an_action_is_seen_at_work() -> None:
+def test_statistics_show_that_a_barriers_action_runs() -> None:
     seen: list[str] = []
     barrier = Barrier(1, lambda: seen.append(barrier.statistics().state))
     barrier.wait()
@@ -98,7 +98,7 @@ def test_an_action_is_seen_at_work() -> None:
     assert barrier.statistics().state == "filling"
 
 
-def test_a_semaphore_counts_as_far_as_multiprocessings() -> None:
+def test_a_semaphore_has_the_largest_value_of_multiprocessings() -> None:
     most = (1 << 31) - 1
     s = Semaphore(most)
     with pytest.raises(OverflowError):
@@ -111,7 +111,7 @@ def test_a_semaphore_counts_as_far_as_multiprocessings() -> None:
             kind("one")  # type: ignore[arg-type]
 
 
-def test_a_writer_is_not_kept_waiting_by_a_stream_of_readers() -> None:
+def test_a_stream_of_readers_does_not_starve_a_writer() -> None:
     rw = RWLock()
     stop = threading.Event()
 

@@ -1,4 +1,4 @@
-"""The kit's own threads, and the context variables of whoever needs them first."""
+"""sharedkit's own threads do not inherit the context variables of the thread that happens to start them."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if __name__ == "__main__":
 """
 
 
-# Where there is no GIL the flag is the default.
+# Without a GIL the flag is set by default.
 @pytest.mark.skipif(not hasattr(sys.flags, "thread_inherit_context"), reason="before Python 3.14 no thread inherits")
 @pytest.mark.parametrize("inherit", ["0", "1"])
 @pytest.mark.parametrize("placement", ["shm", "manager"])
-def test_callbacks_see_no_context_of_who_came_first(placement: str, inherit: str) -> None:
+def test_callbacks_do_not_see_the_context_of_the_first_caller(placement: str, inherit: str) -> None:
     program = [sys.executable, "-X", f"thread_inherit_context={inherit}", "-c", PROGRAM, placement]
     told = subprocess.run(program, capture_output=True, text=True, timeout=120)
     assert (told.returncode, told.stdout, told.stderr) == (0, "nobody\n", "")

@@ -1,4 +1,4 @@
-"""The face of `queue.Queue`: signatures, results, exceptions, sizes and order, with one caller at a time."""
+"""The interface of `queue.Queue`: signatures, results, exceptions, sizes and order, with one caller at a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ METHODS = ("put", "get", "put_nowait", "get_nowait", "task_done", "join", "qsize
 
 
 def _positional(method: Any) -> list[tuple[str, Any]]:
-    """Names and defaults; what a method takes beside them can be given by keyword alone."""
+    """Names and defaults of the positional parameters; any other parameter is keyword-only."""
     parameters = list(inspect.signature(method).parameters.values())
     positional = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     assert all(p.kind is p.KEYWORD_ONLY for p in parameters[len(positional) :])
@@ -35,7 +35,7 @@ def test_shutdown_takes_immediate(make_queue: MakeQueue) -> None:
 
 
 @pytest.mark.needs("batches")
-def test_batches_take_what_single_items_take(make_queue: MakeQueue) -> None:
+def test_batch_methods_take_the_arguments_of_single_item_methods(make_queue: MakeQueue) -> None:
     q = make_queue()
     assert _positional(q.put_many)[1:] == _positional(q.put)[1:]
     assert _positional(q.get_many) == [("max_items", None), *_positional(q.get)]
@@ -138,7 +138,7 @@ def test_sizes_are_exact(make_queue: MakeQueue) -> None:
 
 @pytest.mark.needs("rising-items")
 @pytest.mark.parametrize("maxsize", [0, -1, -100])
-def test_no_positive_maxsize_is_no_bound(make_queue: MakeQueue, maxsize: int) -> None:
+def test_a_maxsize_of_0_or_less_is_no_bound(make_queue: MakeQueue, maxsize: int) -> None:
     q = make_queue(maxsize)
     for i in range(3000):
         q.put(i, block=False)

@@ -1,4 +1,4 @@
-"""Somebody else's mistake, or a lack of something for a while, ends neither the server nor what others have there."""
+"""A client's mistake, or a temporary lack of resources, ends neither the server nor the structures of others."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KEY = b"the key of this test"
 
 @contextmanager
 def without_descriptors(pid: int, but: int = 0) -> Iterator[None]:
-    """The process can open no more than so many until the end of the block."""
+    """Until the end of the block the process can open at most `but` descriptors."""
     before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     taken = {int(each) for each in os.listdir(f"/proc/{pid}/fd")}
     free = next(n for n in range(1 << 20) if len(set(range(n)) - taken) == but and n >= max(taken))
@@ -43,14 +43,14 @@ def without_descriptors(pid: int, but: int = 0) -> Iterator[None]:
 
 @pytest.mark.parametrize("timeout", [3_000_000, threading.TIMEOUT_MAX, float("inf")])
 def test_a_long_timeout_does_not_end_the_server(timeout: float) -> None:
-    here = loop.Loop()  # in a server the next ten seconds have timers that are due before
+    here = loop.Loop()  # a loop without the timers that a server always has, which are due earlier
     here.timers.at(time.monotonic() + timeout, here.stop)
     here.soon(here.stop)
     Task(here.run).result()
 
 
 @pytest.mark.parametrize("timeout", [float("inf"), 1e18])
-def test_a_timeout_that_never_comes_is_refused_where_it_would_be_waited_for(ctx: Any, timeout: float) -> None:
+def test_an_infinite_timeout_is_refused_if_the_call_would_wait(ctx: Any, timeout: float) -> None:
     q = ctx.Queue()
     with pytest.raises(OverflowError, match="None is for ever"):
         q.get(timeout=timeout)
@@ -59,14 +59,14 @@ def test_a_timeout_that_never_comes_is_refused_where_it_would_be_waited_for(ctx:
     assert q.get(timeout=timeout) == "there"
 
 
-def test_a_timeout_past_all_numbers_fails_alone(ctx: Any) -> None:
+def test_a_timeout_beyond_any_float_fails_only_its_call(ctx: Any) -> None:
     q = ctx.Queue()
     with pytest.raises(OverflowError):
         q.get(timeout=10**400)
     assert q.statistics().waiting_getters == 0
 
 
-def test_what_is_due_or_asked_in_a_loop_may_raise(capfd: pytest.CaptureFixture[str]) -> None:
+def test_callbacks_of_the_loop_may_raise(capfd: pytest.CaptureFixture[str]) -> None:
     here = loop.Loop()
     ours, theirs = socket.socketpair()
     done: list[str] = []
@@ -83,7 +83,7 @@ def test_what_is_due_or_asked_in_a_loop_may_raise(capfd: pytest.CaptureFixture[s
         here.soon(lambda: here.soon(here.stop))
         Task(here.run).result()
     assert done == ["tried"] * 3
-    assert capfd.readouterr().err.count("on purpose") == 3 * 2  # as it stands in the source, too
+    assert capfd.readouterr().err.count("on purpose") == 3 * 2  # twice each: the traceback shows the source line
 
 
 def test_a_connection_that_was_reset_can_be_turned_away() -> None:
@@ -100,16 +100,16 @@ def test_a_connection_that_was_reset_can_be_turned_away() -> None:
         assert guest.connection.closed
 
 
-def test_a_server_that_has_no_descriptor_left_lives_on() -> None:
+def test_a_server_without_a_free_descriptor_survives() -> None:
     with sk.get_context("manager") as context:
         ctx: Any = context
         counter = ctx.Counter()
         with without_descriptors(ctx.server._process.pid, but=1):
-            assert Task(counter.add).result() == 1  # the last one is for its connection, and none is left to tune it
+            assert Task(counter.add).result() == 1  # the connection takes the last one
         assert counter.add() == 2
 
 
-def test_silent_strangers_take_the_last_descriptors_for_a_while_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_peers_take_the_last_descriptors_only_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "HANDSHAKE_SECONDS", 0.05)
     here: Any = server.Manager(None, KEY).get_server()
     serving = Task(here.serve_forever)
@@ -130,7 +130,7 @@ def test_silent_strangers_take_the_last_descriptors_for_a_while_only(monkeypatch
     here.listener.close()
 
 
-def test_a_server_that_can_start_no_thread_for_a_moment_lets_the_next_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_could_not_start_a_thread_accepts_the_next_client(monkeypatch: pytest.MonkeyPatch) -> None:
     here: Any = server.Manager(None, KEY).get_server()
     serving = Task(here.serve_forever)
     start = threading.Thread.start
@@ -157,7 +157,7 @@ def test_a_server_that_can_start_no_thread_for_a_moment_lets_the_next_in(monkeyp
 
 @pytest.mark.parametrize("method", ["kit_session", "kit_calls"])
 @pytest.mark.parametrize("args", [(), (1,), (1, 2, 3, 4), (1, [], []), None], ids=str)
-def test_a_first_request_that_makes_no_sense_is_hung_up_on(ctx: Any, method: str, args: Any) -> None:
+def test_a_first_request_that_makes_no_sense_closes_the_connection(ctx: Any, method: str, args: Any) -> None:
     client = ctx.server.client()
     with Client(client.address) as stranger:
         answer_challenge(stranger, client.authkey)
@@ -168,8 +168,8 @@ def test_a_first_request_that_makes_no_sense_is_hung_up_on(ctx: Any, method: str
     assert ctx.Counter(4).value == 4
 
 
-def test_what_is_taken_back_may_raise(capfd: pytest.CaptureFixture[str]) -> None:
-    """It compares a user's keys, say."""
+def test_undoing_a_call_may_raise(capfd: pytest.CaptureFixture[str]) -> None:
+    """For example because it compares a user's keys."""
 
     class State:
         def undo_pop(self, call: Any, result: Any) -> None:
@@ -180,7 +180,7 @@ def test_what_is_taken_back_may_raise(capfd: pytest.CaptureFixture[str]) -> None
     assert "on purpose" in capfd.readouterr().err
 
 
-def test_a_default_timeout_of_sockets_is_not_for_ours() -> None:
+def test_a_default_timeout_of_sockets_does_not_apply_to_sharedkit() -> None:
     socket.setdefaulttimeout(0.05)
     try:
         with sk.get_context("manager") as ctx:

@@ -1,4 +1,4 @@
-"""Trials of where processes meet: conditions, events, barriers."""
+"""Trials of conditions, events and barriers, at which processes wait for each other."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from stress.ledger import SLOTS, shared_words
 from stress.place import sk
 from stress.trial import STUCK_AFTER, Books, Hung, Trial
 
-FIRST = (0, 1, 2)  # who consume or wait
-LAST = 3  # who produces or sets
-A_MOMENT = 0.03  # seconds in which three come to a barrier, if the fourth lets them
+FIRST = (0, 1, 2)  # slots that consume or wait
+LAST = 3  # the slot that produces or sets
+A_MOMENT = 0.03  # seconds: enough for three parties to arrive at a barrier if the fourth lets them
 
 
 class ConditionTrial(Trial):
-    """Three take tokens and wait without a timeout for more; one puts tokens and notifies as many as it puts.
+    """Three processes take tokens, and wait without a timeout for more; one puts tokens and notifies for each of them.
 
-    After a kill the producer rests, and the surviving consumers must find all tokens by what has been notified already.
-    Only where the dead one had the lock, it could have died between putting and notifying: whoever is told of that
-    death notifies all.
+    After a kill the producer rests; the surviving consumers must take all tokens by the notifications already made.
+    Only if the dead process held the lock, it may have died between put and notify: so a process that finds the lock's
+    owner dead notifies all.
     """
 
     def __init__(self, books: Books, name: str) -> None:
@@ -37,7 +37,7 @@ class ConditionTrial(Trial):
         return int(self.puts.sum() - self.takes.sum())
 
     def mend(self) -> bool:
-        """With the lock: after a death put right what it guards. Whether there was one."""
+        """With the lock held: if its owner has died, repair the tokens and notify all. Return whether it had died."""
         if not self.handle.lock.owner_died:
             return False
         self.tokens[0] = self.balance()
@@ -45,7 +45,7 @@ class ConditionTrial(Trial):
         return True
 
     def come_in(self, slot: int) -> None:
-        """The lock is taken."""
+        """Check the state; the caller has just taken the lock."""
         board = self.board
         board.told[slot] += self.mend()
         board.inside[slot] = 1
@@ -89,7 +89,7 @@ class ConditionTrial(Trial):
                 board.inside[slot] = 0
 
     def look(self) -> None:
-        """Take the lock, as whoever comes next would."""
+        """Take the lock, as the next process would, and repair the state after a death."""
         if not self.handle.acquire(timeout=STUCK_AFTER):
             raise Hung("acquire")
         self.books.told += int(self.mend())
@@ -99,7 +99,7 @@ class ConditionTrial(Trial):
         if slot != LAST:
             self.come_to_rest([LAST])
         self.look()
-        self.until("tokens are left, and nobody was told", lambda: self.tokens[0] == 0)
+        self.until("tokens are left, and no waiter was notified", lambda: self.tokens[0] == 0)
         if slot != LAST:
             self.go_on()
             self.await_progress(survivors)
@@ -117,7 +117,7 @@ class ConditionTrial(Trial):
 
 
 class EventTrial(Trial):
-    """Three wait, one clears and sets. Half of those who wait are killed asleep, beside others who are."""
+    """Three wait; one clears and sets. Half of the waiters that are killed are parked, beside others that are."""
 
     def __init__(self, books: Books, name: str) -> None:
         super().__init__(books, name)
@@ -141,8 +141,8 @@ class EventTrial(Trial):
                 board.done[slot] += 1
 
     def fall_asleep(self, slots: list[int]) -> None:
-        """The event is up and stays so until all of them have gone through: nobody is parked. Then it goes down, and
-        they go through no more once all are parked."""
+        """Make the waiters park. The event is set until each of them has passed it, so none is parked from before.
+        Then it is cleared, and none passes once all are parked."""
         self.await_progress(slots)
         self.handle.clear()
         self.until("they do not sleep", lambda: self.handle.statistics().waiting == len(slots))
@@ -160,7 +160,7 @@ class EventTrial(Trial):
         if self.asleep:
             self.books.holding += 1
             self.until("the rest do not sleep", lambda: self.handle.statistics().waiting == len(waiters))
-            self.books.torn += sum(int(self.board.done[each] != self.was[each]) for each in waiters)  # nothing was set
+            self.books.torn += sum(int(self.board.done[each] != self.was[each]) for each in waiters)  # it was not set
         elif slot != LAST:
             self.await_progress(survivors)
             self.come_to_rest([LAST])
@@ -182,20 +182,20 @@ class EventTrial(Trial):
 
 
 class BarrierTrial(Trial):
-    """Four go round after round. A death inside breaks it for the three others, a death outside keeps them waiting;
-    reset mends it, and all agree on which rounds they have done. Half of the deaths are inside for certain."""
+    """Four processes pass the barrier round after round. A death inside breaks it for the others; after a death outside
+    they keep waiting. Reset repairs it, and all agree on the rounds done. About half of the deaths are inside."""
 
     def __init__(self, books: Books, name: str) -> None:
         self.rounds, self.mine, self.broke = shared_words(SLOTS), shared_words(SLOTS), shared_words(SLOTS)
         self.resets, self.acted = shared_words(1), shared_words(1)
-        self.late = -1  # who is stopped outside while the others wait
+        self.late = -1  # the process that is stopped outside while the others wait, or -1
         super().__init__(books, name)
 
     def make(self) -> Any:
         return sk.Barrier(SLOTS, self.act, name=self.name)
 
     def act(self) -> None:
-        """The last to come, while all are inside."""
+        """The barrier's action, run by the last to arrive, while all are inside."""
         self.board.torn[0] += len(set(self.mine.tolist())) != 1
         self.acted[0] += 1
 
@@ -226,7 +226,7 @@ class BarrierTrial(Trial):
             time.sleep(rng.random() * 0.001)
 
     def stop_outside(self, late: int) -> None:
-        """Stop one while the others wait inside, if it is not inside or on its way, itself."""
+        """Stop one process while the others wait inside; give up if it is itself inside or about to enter."""
         others = [each for each in range(SLOTS) if each != late]
         os.kill(int(self.board.pids[late]), signal.SIGSTOP)
         end = time.monotonic() + A_MOMENT
@@ -247,10 +247,10 @@ class BarrierTrial(Trial):
         if self.late >= 0:
             self.books.holding += 1
             inside = [each for each in survivors if each != self.late]
-            # Without a look from here, which would break it: those inside must see by themselves who died beside them.
+            # Do not poll the barrier here, which would break it: the processes inside must notice the death.
             self.until("they do not hear", lambda: self.all_broke(inside))
             os.kill(int(self.board.pids[self.late]), signal.SIGCONT)
-            self.until("the late one does not hear", lambda: self.all_broke(survivors))
+            self.until("the late one does not notice", lambda: self.all_broke(survivors))
             self.late = -1
         self.until("they neither wait nor hear", lambda: self.all_broke(survivors) or self.all_wait(survivors))
         done = {int(self.rounds[each]) for each in survivors}

@@ -1,4 +1,4 @@
-"""Looking whether a descriptor has something to read: what it answers, and what it learns."""
+"""Polling whether a descriptor is readable: what `look` returns, and how the poller adapts."""
 
 import os
 import threading
@@ -19,33 +19,33 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 def wait(looker: Poller, fd: int, seconds: float) -> None:
-    """One wait in vain, and the sleep after it."""
+    """One poll in vain, and the sleep after it."""
     assert not looker.look(fd)
     time.sleep(seconds)
     looker.woke()
 
 
-def test_what_can_be_read_is_seen_and_what_cannot_is_not(pipe: tuple[int, int]) -> None:
+def test_a_readable_descriptor_is_seen_and_an_unreadable_one_is_not(pipe: tuple[int, int]) -> None:
     looker = Poller()
     assert not looker.look(pipe[0])
     looker.woke()
     os.write(pipe[1], b"x")
-    for _ in range(100_000):  # where others wanted the core it sleeps at once for a while
+    for _ in range(100_000):  # if other processes wanted the core, it does not poll for a while
         if looker.look(pipe[0]):
             return
         looker.woke()
-    pytest.fail("it does not see what is there")
+    pytest.fail("it does not see that the descriptor is readable")
 
 
-def test_an_end_is_something_to_read() -> None:
+def test_the_end_of_a_pipe_is_readable() -> None:
     reading, writing = os.pipe()
     os.close(writing)
     assert Poller().look(reading)
     os.close(reading)
 
 
-def test_long_sleeps_make_for_no_looks_and_a_short_one_brings_them_back() -> None:
-    """By a clock of its own: what a sleep takes here is the machine's matter."""
+def test_after_long_sleeps_it_does_not_poll_and_after_a_short_one_it_does_again() -> None:
+    """The sleeping times are given, because what a sleep takes depends on the machine."""
     looker = Poller()
     told = [looker.looks]
     for _ in range(20):
@@ -60,9 +60,9 @@ def test_long_sleeps_make_for_no_looks_and_a_short_one_brings_them_back() -> Non
 
 
 def test_how_long_a_sleep_took_is_measured(pipe: tuple[int, int]) -> None:
-    """A sleep of a millisecond is long on every machine; one of none is short sooner or later."""
+    """A sleep of 1 ms is long on every machine; one of 0 ms is short sooner or later."""
     looker = Poller()
-    for _ in range(100_000):  # where others want the core it sleeps at once for a while, and learns nothing
+    for _ in range(100_000):  # if other processes want the core, it does not poll for a while, and learns nothing
         if looker.looks == 0:
             break
         wait(looker, pipe[0], 0.001)
@@ -74,7 +74,7 @@ def test_how_long_a_sleep_took_is_measured(pipe: tuple[int, int]) -> None:
     pytest.fail("no sleep was short")
 
 
-def test_other_threads_run_while_it_looks(pipe: tuple[int, int]) -> None:
+def test_other_threads_run_while_it_polls(pipe: tuple[int, int]) -> None:
     looker, stop, ran = Poller(), threading.Event(), [0]
 
     def count() -> None:

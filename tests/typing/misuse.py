@@ -1,4 +1,4 @@
-"""Mistakes that mypy --strict must find: each line with `expected:` names the code of its error."""
+"""Misuse that mypy --strict must find: each line with `expected:` names the code of its error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does not belong there: strangers' bytes, other keys, other releases, addresses that are taken, and the end."""
+"""Untrusted peers and mismatches: arbitrary bytes, other keys and releases, addresses in use; and how a server ends."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def memory_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
 
 
-# --- strangers at a server
+# --- untrusted peers of a server
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def memory_of(pid: int) -> int:
     ],
     ids=["http", "random", "nothing", "half", "long", "longer", "negative"],
 )
-def test_a_strangers_bytes_take_neither_memory_nor_a_thread(ctx: Any, noise: bytes) -> None:
+def test_bytes_of_an_untrusted_peer_take_neither_memory_nor_a_thread(ctx: Any, noise: bytes) -> None:
     pid = ctx.server._process.pid
     ctx.Counter().add()
     threads, memory = len(os.listdir(f"/proc/{pid}/task")), memory_of(pid)
@@ -60,7 +60,7 @@ def test_a_strangers_bytes_take_neither_memory_nor_a_thread(ctx: Any, noise: byt
     until(lambda: len(os.listdir(f"/proc/{pid}/task")) <= threads)
 
 
-def test_a_silent_stranger_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_connection_of_a_silent_peer_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "HANDSHAKE_SECONDS", 0.05)
     here: Any = server.Manager(None, KEY).get_server()
     serving = threading.Thread(target=here.serve_forever, daemon=True)
@@ -80,7 +80,7 @@ def test_a_silent_stranger_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> Non
     here.listener.close()
 
 
-def test_who_has_the_key_and_speaks_nonsense_harms_only_itself(ctx: Any) -> None:
+def test_a_client_with_the_key_that_sends_nonsense_harms_only_itself(ctx: Any) -> None:
     client = ctx.server.client()
     damaged = struct.pack("!i", 17) + b"\1\0\0\0\0\0\0\1N." + b"\0\0\0\0\0\0\1"
     for nonsense in (
@@ -106,13 +106,13 @@ def test_another_release_is_refused_by_name(ctx: Any, monkeypatch: pytest.Monkey
         client.call(0, "release")
 
 
-def test_what_the_server_cannot_import_fails_alone(ctx: Any) -> None:
+def test_a_value_that_the_server_cannot_import_fails_only_where_it_must_be_unpickled(ctx: Any) -> None:
     d = ctx.Dict()
     d["there"] = 1
-    d["mine"] = _Mine()  # keys and values it does not unpickle
+    d["mine"] = _Mine()  # the server does not unpickle keys and values
     assert type(d.pop("mine")) is _Nowhere
     d["sum"] = _Mine()
-    assert d.add("sum", 4) == 5  # what it has no number in is added to here
+    assert d.add("sum", 4) == 5  # the stored pickle is no number, so the client adds
     with pytest.raises(TypeError):
         d.add("there", _Mine())
     assert d.as_dict() == {"there": 1, "sum": 5}
@@ -122,7 +122,7 @@ def test_what_the_server_cannot_import_fails_alone(ctx: Any) -> None:
 
 
 class _Mine:
-    """Of a module that the server does not find."""
+    """Unpickles as a type of this module, which the server cannot import."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _Nowhere, ()
@@ -144,10 +144,10 @@ def test_multiprocessings_own_manager_connects_too(ctx: Any) -> None:
     assert ctx.Counter(4).value == 4
 
 
-# --- a client at the wrong address
+# --- a client at a wrong address
 
 
-def test_a_stranger_at_the_address_is_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_program_at_the_address_is_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for said, match in ((b"SSH-2.0-nobody\r\n", "no server of the kit"), (b"", "hung up")):
         with closing(socket.create_server(("127.0.0.1", 0))) as listener:
             task = Task(_answer, listener, said)
@@ -160,7 +160,7 @@ def test_a_stranger_at_the_address_is_no_server(tmp_path: Path, monkeypatch: pyt
         sk.get_context("manager", address=silent.getsockname(), authkey=KEY).Counter()
 
 
-def test_what_listens_has_one_time_limit_for_all_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_handshake_has_one_time_limit_in_total(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connect, "HANDSHAKE_SECONDS", 1)
     enough = threading.Event()
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
@@ -172,14 +172,14 @@ def test_what_listens_has_one_time_limit_for_all_it_says(monkeypatch: pytest.Mon
 
 
 def _drip(listener: socket.socket, enough: threading.Event) -> None:
-    """A byte in each of the times that a client would give a read."""
+    """Send a byte often enough that no single read of a client times out."""
     with listener.accept()[0] as end, suppress(OSError):
         end.sendall(struct.pack("!i", 200))
         while not enough.wait(0.1):
             end.sendall(b"x")
 
 
-def test_who_lets_nobody_in_is_not_waited_for_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_listener_that_accepts_no_connection_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connect, "HANDSHAKE_SECONDS", 1)
     path = str(tmp_path / "socket")
     with closing(socket.socket(socket.AF_UNIX)) as listener, closing(socket.socket(socket.AF_UNIX)) as first:
@@ -198,7 +198,7 @@ def _answer(listener: socket.socket, said: bytes) -> None:
 @pytest.mark.parametrize(
     "address", [5, (), ("localhost",), ("::1", 1, 0, 0), {}, {1: 2}, (None, 1), (b"localhost", 1), ("localhost", "1")]
 )
-def test_what_is_no_address_is_said_to_be_none(address: Any) -> None:
+def test_an_invalid_address_is_a_type_error(address: Any) -> None:
     with pytest.raises(TypeError, match=r"the (address|port) of a server is .*"):
         sk.get_context("manager", address=address)
 
@@ -215,15 +215,15 @@ def test_an_address_and_an_authkey_have_their_forms(tmp_path: Path) -> None:
         assert sk.get_context("manager", address=address).address == str(path)
 
 
-def test_nobody_at_the_address() -> None:
+def test_an_address_without_a_server_is_an_error() -> None:
     with pytest.raises(sk.ServerGoneError, match="no server answers"):
         sk.get_context("manager", address="/nowhere/socket", authkey=KEY).Counter()
 
 
-# --- addresses that are taken
+# --- addresses in use
 
 
-def test_a_port_that_is_taken(tmp_path: Path) -> None:
+def test_a_port_in_use_is_an_error(tmp_path: Path) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as other:
         port = other.getsockname()[1]
         with served(f"127.0.0.1:{port}") as (process, _):
@@ -233,7 +233,7 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     assert "Traceback" not in said
 
 
-def test_a_socket_that_a_dead_server_left_is_taken_over(tmp_path: Path) -> None:
+def test_the_socket_file_of_a_dead_server_is_taken_over(tmp_path: Path) -> None:
     path = tmp_path / "socket"
     with served(str(path)) as (process, _):
         process.kill()
@@ -245,7 +245,7 @@ def test_a_socket_that_a_dead_server_left_is_taken_over(tmp_path: Path) -> None:
             assert context.Counter(4).value == 4
 
 
-def test_a_socket_of_a_living_server_and_a_file_are_not(tmp_path: Path) -> None:
+def test_the_socket_file_of_a_living_server_and_other_files_are_not_taken_over(tmp_path: Path) -> None:
     path, file = tmp_path / "socket", tmp_path / "file"
     file.write_text("mine")
     with served(str(path)) as (_, shown):
@@ -273,11 +273,11 @@ def test_the_authkey_is_every_byte_of_its_file(tmp_path: Path, authkey: bytes) -
             assert context.Counter(4).value == 4
 
 
-# --- the end
+# --- the end of a server
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_server_by_command_ends_without_a_word(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_server_by_command_ends_without_output(tmp_path: Path, number: signal.Signals) -> None:
     path = tmp_path / "socket"
     with served(str(path)) as (process, shown):
         context: Any = sk.get_context("manager", address=shown, authkey=KEY)
@@ -292,8 +292,8 @@ def test_a_server_by_command_ends_without_a_word(tmp_path: Path, number: signal.
     assert not path.exists()
 
 
-def test_a_server_that_vanishes_in_the_midst_of_an_answer(ctx: Any) -> None:
-    """The connection ends where a message has only begun."""
+def test_a_server_that_vanishes_in_the_middle_of_an_answer_is_an_error(ctx: Any) -> None:
+    """The connection ends after the first bytes of a message."""
     with closing(mp_connection.Listener(("127.0.0.1", 0))) as listener:
         task = Task(_half_a_server, listener)
         client = Client(listener.address, KEY)
@@ -304,7 +304,7 @@ def test_a_server_that_vanishes_in_the_midst_of_an_answer(ctx: Any) -> None:
 
 def _half_a_server(listener: Any) -> None:
     ends = []
-    for _ in range(2):  # a session, and the connection of a thread
+    for _ in range(2):  # the session, and the connection of a thread
         end = listener.accept()
         mp_connection.deliver_challenge(end, KEY)
         mp_connection.answer_challenge(end, KEY)
@@ -347,7 +347,7 @@ def test_over_tcp_both_sides_notice_within_two_minutes() -> None:
     here.listener.close()
 
 
-def test_a_connection_that_is_there_serves_nobody_with_another_authkey(tmp_path: Path) -> None:
+def test_an_open_connection_is_not_used_with_another_authkey(tmp_path: Path) -> None:
     with served(str(tmp_path / "socket")) as (_, shown):
         right: Any = sk.get_context("manager", address=shown, authkey=KEY)
         hits = right.Counter(1, name="hits")
@@ -360,10 +360,10 @@ def test_a_connection_that_is_there_serves_nobody_with_another_authkey(tmp_path:
             assert again.attach("hits").value == hits.value == 1
         assert again.Counter is right.Counter
         with_none: Any = sk.get_context("manager", address=shown)
-        assert with_none.attach("hits").value == 1  # as it was told before
+        assert with_none.attach("hits").value == 1  # this client has been given the key before
 
 
-def test_an_authkey_that_was_wrong_stays_so_when_another_is_right(tmp_path: Path) -> None:
+def test_a_wrong_authkey_stays_wrong_when_another_is_right(tmp_path: Path) -> None:
     with served(str(tmp_path / "socket")) as (_, shown):
         wrong: Any = sk.get_context("manager", address=shown, authkey=b"wrong")
         with pytest.raises(sk.AuthkeyError):

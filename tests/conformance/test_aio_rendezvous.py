@@ -1,4 +1,4 @@
-"""What is waited for, among tasks, threads and loops at once: events and conditions."""
+"""Events and conditions that tasks, threads and loops wait for at once."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_an_event_wakes_tasks_of_all_loops_and_threads(kit: Kit) -> None:
     assert [thread.result() for thread in threads] == [True, True]
 
 
-def test_who_was_woken_returns_true_though_it_is_cleared_again(kit: Kit) -> None:
+def test_a_woken_waiter_returns_true_although_the_event_is_cleared_again(kit: Kit) -> None:
     event = kit.Event()
 
     async def main() -> None:
@@ -50,7 +50,7 @@ def test_who_was_woken_returns_true_though_it_is_cleared_again(kit: Kit) -> None
     run(main)
 
 
-def test_what_a_cancelled_wait_was_told_does_not_wake_a_later_one(kit: Kit) -> None:
+def test_the_wake_up_of_a_cancelled_wait_does_not_wake_a_later_one(kit: Kit) -> None:
     event = kit.Event()
 
     async def main() -> None:
@@ -67,7 +67,7 @@ def test_what_a_cancelled_wait_was_told_does_not_wake_a_later_one(kit: Kit) -> N
     run(main)
 
 
-def test_a_task_sets_what_a_thread_waits_for(kit: Kit) -> None:
+def test_a_task_sets_the_event_that_a_thread_waits_for(kit: Kit) -> None:
     event = kit.Event()
     thread = Task(event.wait)
 
@@ -82,7 +82,7 @@ def test_a_task_sets_what_a_thread_waits_for(kit: Kit) -> None:
 
 
 @each_condition
-def test_a_notification_reaches_who_has_waited_longest(kit: Kit, lock: str) -> None:
+def test_a_notification_reaches_the_longest_waiter(kit: Kit, lock: str) -> None:
     c, order = CONDITIONS[lock](kit), []
 
     async def wait(i: int) -> None:
@@ -102,7 +102,7 @@ def test_a_notification_reaches_who_has_waited_longest(kit: Kit, lock: str) -> N
         await asyncio.gather(*tasks)
 
     run(main)
-    # Who was notified together competes for the lock.
+    # Waiters that were notified together compete for the lock.
     assert [{*order[i : i + 2]} for i in range(0, 20, 2)] == [{i, i + 1} for i in range(0, 20, 2)]
 
 
@@ -136,7 +136,7 @@ def test_the_lock_is_free_while_a_task_waits_and_held_again_after_it(kit: Kit, l
         async def wait() -> None:
             async with c:
                 await c.await_()
-                c.notify()  # RuntimeError without the lock
+                c.notify()  # RuntimeError if this task does not hold the lock
             assert await c.aacquire(timeout=60)
             c.release()
 
@@ -165,7 +165,7 @@ def test_a_cancelled_wait_takes_the_lock_again_before_it_ends(kit: Kit, lock: st
                 try:
                     await c.await_()
                 finally:
-                    c.notify(0)  # RuntimeError without the lock
+                    c.notify(0)  # RuntimeError if this task does not hold the lock
                     seen.append("held")
 
         (task,) = start([wait()])
@@ -188,7 +188,7 @@ def test_a_cancelled_wait_takes_the_lock_again_before_it_ends(kit: Kit, lock: st
 
 
 @each_condition
-def test_a_notification_to_a_cancelled_wait_goes_to_the_next(kit: Kit, lock: str) -> None:
+def test_the_notification_of_a_cancelled_wait_goes_to_the_next_waiter(kit: Kit, lock: str) -> None:
     async def main() -> None:
         c = CONDITIONS[lock](kit)
 
@@ -215,7 +215,7 @@ def test_a_notification_to_a_cancelled_wait_goes_to_the_next(kit: Kit, lock: str
     run(main)
 
 
-def test_a_lock_that_was_taken_twice_is_let_go_and_taken_twice(kit: Kit) -> None:
+def test_a_lock_that_was_taken_twice_is_released_and_taken_twice_again(kit: Kit) -> None:
     c = kit.Condition()
 
     async def notify() -> None:
@@ -233,7 +233,7 @@ def test_a_lock_that_was_taken_twice_is_let_go_and_taken_twice(kit: Kit) -> None
     run(main)
 
 
-def test_a_lock_that_the_thread_holds_is_the_threads_again(kit: Kit) -> None:
+def test_a_lock_that_the_thread_holds_is_held_by_the_thread_again_after_a_wait(kit: Kit) -> None:
     c = kit.Condition()
 
     async def main() -> None:
@@ -246,8 +246,8 @@ def test_a_lock_that_the_thread_holds_is_the_threads_again(kit: Kit) -> None:
 
 
 @each_condition
-def test_the_task_that_calls_a_condition_has_the_lock_whoever_awaits(kit: Kit, lock: str) -> None:
-    """asyncio.wait_for of Python 3.11 awaits in a task of its own."""
+def test_the_task_that_calls_a_condition_has_the_lock_whichever_task_awaits(kit: Kit, lock: str) -> None:
+    """asyncio.wait_for of Python 3.11 awaits in a new task."""
     c = CONDITIONS[lock](kit)
     told: list[bool] = []
     waits: list[Callable[[], Any]] = [
@@ -269,7 +269,7 @@ def test_the_task_that_calls_a_condition_has_the_lock_whoever_awaits(kit: Kit, l
                 told.clear()
                 (task,) = start([tell()])
                 assert await wait()
-                c.notify(0)  # RuntimeError without the lock
+                c.notify(0)  # RuntimeError if this task does not hold the lock
                 await task
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(c.await_(), 0.01)
@@ -281,7 +281,7 @@ def test_the_task_that_calls_a_condition_has_the_lock_whoever_awaits(kit: Kit, l
 
 
 @each_condition
-def test_await_for_waits_until_it_is_so(kit: Kit, lock: str) -> None:
+def test_await_for_waits_until_the_predicate_holds(kit: Kit, lock: str) -> None:
     c, done = CONDITIONS[lock](kit), []
 
     def work() -> None:
@@ -304,8 +304,8 @@ def test_await_for_waits_until_it_is_so(kit: Kit, lock: str) -> None:
 
 @each_condition
 @pytest.mark.parametrize("timeout", [0, -1])
-def test_without_time_a_predicate_has_a_second_chance(kit: Kit, lock: str, timeout: float) -> None:
-    """As threading has it: the lock is let go once (multiprocessing does not)."""
+def test_with_a_timeout_of_0_or_less_the_predicate_is_called_twice(kit: Kit, lock: str, timeout: float) -> None:
+    """As in threading: the lock is released once between the two calls. (multiprocessing does not do this.)"""
     c = CONDITIONS[lock](kit)
 
     async def main() -> bool:
@@ -321,7 +321,7 @@ def test_without_time_a_predicate_has_a_second_chance(kit: Kit, lock: str, timeo
 
 @each_condition
 def test_cancelled_waits_lose_no_notification(kit: Kit, lock: str) -> None:
-    """As many notifications as things; each is taken by somebody, however many leave meanwhile."""
+    """There are as many notifications as things; each is taken, however many waiters leave meanwhile."""
     c = CONDITIONS[lock](kit)
     things = taken = 0
     n = 150
