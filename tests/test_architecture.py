@@ -349,7 +349,7 @@ def test_no_module_uses_the_resource_tracker() -> None:
 
 def test_the_library_imports_only_numpy_and_the_standard_library() -> None:
     """`compare` and the command line have extras of their own, imported where they are used. Only PyInstaller runs its
-        hook.
+    hook.
     """
     ours = {"sharedkit", "numpy", "__future__"} | sys.stdlib_module_names
     for path in PYTHON:

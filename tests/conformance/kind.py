@@ -10,10 +10,10 @@ from typing import Any
 @dataclass(frozen=True)
 class Kind:
     """`change` alters the state, and `look` returns the part of the state that tests compare. Each of `others` makes a
-structure that differs in an argument that must be equal.
+    structure that differs in an argument that must be equal.
 
-    If it `closes`, a `with` block closes the handle; if not, the block takes the lock or permit. A change that is not
-    `lasting` ends with the process that made it, or with its last handle: no lock stays held for a dead process.
+        If it `closes`, a `with` block closes the handle; if not, the block takes the lock or permit. A change that is not
+        `lasting` ends with the process that made it, or with its last handle: no lock stays held for a dead process.
     """
 
     name: str

@@ -69,9 +69,7 @@ def test_a_condition_wait_of_a_closed_loop_does_not_release_a_lock_that_another_
 
 @each_condition
 @pytest.mark.parametrize("how", ["notify", "notify_all"])
-def test_a_condition_that_is_notified_between_two_runs_of_a_loop_wakes_its_task(
-    kit: Kit, lock: str, how: str
-) -> None:
+def test_a_condition_that_is_notified_between_two_runs_of_a_loop_wakes_its_task(kit: Kit, lock: str, how: str) -> None:
     c = CONDITIONS[lock](kit)
     flags: list[str] = []
 
@@ -98,7 +96,7 @@ def test_a_condition_that_is_notified_between_two_runs_of_a_loop_wakes_its_task(
 @dataclass
 class Thing:
     """Something to wait for: how a task waits, how a thread waits, how many wait (None: not counted), and how to
-        end one wait."""
+    end one wait."""
 
     wait: Callable[[], Any]
     wait_here: Callable[[], Any]

@@ -178,7 +178,7 @@ def ident(key: Any) -> str:
 
 def check_groups(make_dict: MakeDict, groups: list[list[Any]]) -> None:
     """Each group is one entry under the key that was stored first; all keys of the group find and overwrite it, as in a
-        plain dict."""
+    plain dict."""
     d = make_dict()
     plain: dict[Any, Any] = {}
     for number, group in enumerate(groups):

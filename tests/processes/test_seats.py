@@ -161,9 +161,7 @@ USES = {
 
 @pytest.mark.parametrize("after", USES)
 @pytest.mark.parametrize("how", ENDS)
-def test_the_next_use_by_any_program_removes_what_an_exec_or_exit_leaves(
-    how: str, after: str, folder: str
-) -> None:
+def test_the_next_use_by_any_program_removes_what_an_exec_or_exit_leaves(how: str, after: str, folder: str) -> None:
     run("import sharedkit as sk; sk.Counter(name='other', persist=True)", SHAREDKIT_DIR=folder)
     run(
         f"import os, sharedkit as sk; q = sk.Queue(name='ended'); q.put(1); r, w = os.pipe()\n{ENDS[how]}",

@@ -177,7 +177,7 @@ class Route:
 
     def near_effects(self) -> set[int]:
         """The points around all effects that other processes can see: changed shared words, locked instructions, system
-                calls."""
+        calls."""
         effects = [i for i, step in enumerate(self.steps) if step.flags & (CHANGED | LOCKED | SYSCALL)]
         points = {i + beside for i in effects for beside in (-1, 0, 1, 2)}
         return {k for k in points if 0 <= k <= len(self.steps)}

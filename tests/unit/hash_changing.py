@@ -244,7 +244,7 @@ KINDS: dict[str, Callable[[], Changing]] = {
 
 def hash_while_it_changes(name: str) -> tuple[int, int]:
     """Hash the input at least ROUNDS times, and until a thread has changed it ROUNDS times; return how many batches
-        were hashed, and how many refused."""
+    were hashed, and how many refused."""
     kind = KINDS[name]()
     expected = kind.hash(form="bytes")[:SAME]
     stop, done, changes = False, [0, 0], 0

@@ -205,7 +205,7 @@ def test_the_wait_queues_of_a_forked_child_work_whatever_other_threads_did() -> 
     joining, go = threading.Event(), threading.Event()
 
     def join_a_line() -> None:
-        with waiters._lines_lock:
+        with waiters._wait_queues_lock:
             joining.set()
             go.wait(WATCHDOG)
 

@@ -62,9 +62,7 @@ class Number:
     ],
     ids=["add", "compare_exchange"],
 )
-def test_a_set_in_progress_is_not_overwritten(
-    step: Callable[[Dict, Number], Any], right: set[tuple[Any, int]]
-) -> None:
+def test_a_set_in_progress_is_not_overwritten(step: Callable[[Dict, Number], Any], right: set[tuple[Any, int]]) -> None:
     """The set compares keys when `add` begins, and could commit between the read and the write of `add`."""
     d = Dict({Key(1): 5})
     setting = threading.Thread(target=d.__setitem__, args=(Key(1), 100), daemon=True)
