@@ -12,8 +12,8 @@ class Kind:
     """`change` alters the state, and `look` returns the part of the state that tests compare. Each of `others` makes a
     structure that differs in an argument that must be equal.
 
-        If it `closes`, a `with` block closes the handle; if not, the block takes the lock or permit. A change that is not
-        `lasting` ends with the process that made it, or with its last handle: no lock stays held for a dead process.
+    If it `closes`, a `with` block closes the handle; if not, the block takes the lock or permit. A change that is not
+    `lasting` ends with the process that made it, or with its last handle: no lock stays held for a dead process.
     """
 
     name: str

@@ -75,7 +75,7 @@ def asked(kit: Any, condition: Callable[[], bool]) -> Callable[[], bool]:
     """Whether a server has received the requests of the tasks. (Requests of their thread use another connection and may
     overtake them.)
 
-        In other placements there is nothing to wait for, and tasks are not counted one by one.
+    In other placements there is nothing to wait for, and tasks are not counted one by one.
     """
     return lambda: kit.context.method != "manager" or condition()
 
