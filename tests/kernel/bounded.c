@@ -169,10 +169,10 @@ static void holder_stands_still(sk_segment *s) {
     int rc;
     attach(&other);
     sk_bounded *p = sk_bounded_of(&other);
-    CHECK(sk_bounded_enter(&other, p, FOR_EVER) == SK_OK);
+    CHECK(sk_bounded_lock(&other, p, FOR_EVER) == SK_OK);
     while ((rc = sk_bounded_take(s, false, FOR_EVER, &wait)) == SK_INTERRUPTED) {}
     CHECK(rc == SK_STALLED && take(s, true, sk_now_ns() + 20000000) == SK_TIMEOUT);
-    sk_bounded_detach(p);
+    sk_bounded_unlock(p);
     CHECK(take(s, false, FOR_EVER) == SK_OK && give(s, 1) == SK_OK);
     leave(&other);
 }

@@ -99,7 +99,7 @@ int readers(sk_rwlock *l) {
     uint32_t raised = sk_eventcount_prepare(&l->open); return LOOK(sk_load64_relaxed(&l->wanted)); }
 int items(sk_queue *q) {
     uint32_t raised = sk_eventcount_prepare(&q->items); return LOOK(sk_load64_relaxed(&q->tail)); }
-int turn(uint32_t *free, const uint64_t *token) { sk_add32_seq_cst(free, 1); return sk_wait_state_notify(token); }
+int turn(uint32_t *free, const uint64_t *token) { sk_add32_seq_cst(free, 1); return sk_wait_state_wake_count(token); }
 """
 
 

@@ -101,7 +101,7 @@ static inline int sk_semaphore_take(sk_segment *s, sk_semaphore *p, uint64_t unt
 /* Stop waiting. A notification that woke this thread may have been meant for the next waiter. */
 static inline void sk_semaphore_cancel(const sk_segment *s, sk_semaphore *p, sk_wait_state *wait) {
     sk_wait_state_end(s, &p->token, p->waiters, wait);
-    if (sk_semaphore_value(p) != 0) sk_eventcount_notify(&p->event, sk_wait_state_notify(&p->token));
+    if (sk_semaphore_value(p) != 0) sk_eventcount_notify(&p->event, sk_wait_state_wake_count(&p->token));
 }
 
 /* Give n permits back, or more than there ever were: SK_OK; SK_OVERFLOW, none given. */
@@ -110,7 +110,7 @@ static inline int sk_semaphore_give(sk_semaphore *p, uint32_t n) {
     do {
         if (seen > SK_SEMAPHORE_MOST || n > SK_SEMAPHORE_MOST - seen) return SK_OVERFLOW;
     } while (!sk_cas32_seq_cst(&p->value, &seen, seen + n)); /* R1: pairs with A1; commits */
-    sk_eventcount_notify(&p->event, n == 1 ? sk_wait_state_notify(&p->token) : SK_EVERYBODY);
+    sk_eventcount_notify(&p->event, n == 1 ? sk_wait_state_wake_count(&p->token) : SK_EVERYBODY);
     return SK_OK;
 }
 
