@@ -32,14 +32,14 @@
  *
  * Deaths. The entry of a dead reader is void, and the writer that waits for it checks this whenever a slice is over. A
  * thread that wants to write adds itself first to `wanting` and then to `wanted`, and it removes itself in the opposite
- * order. So its low half is never too low. If it is not 0 and no process in `wanting` lives, any waiter clears it. A
- * waiter reads `wanting` entry by entry, so meanwhile one writer may leave and another may come, and the waiter sees
- * neither. But if `wanted` still has the value that the waiter read before `wanting`, then each thread that `wanted`
- * includes was in `wanting` all the time, so a thread that the waiter did not see is dead. (The number of threads alone
- * would not do: it is the same if one has left and another has come. So the high half counts the changes.) If a writer
- * dies, the next process, reader or writer, takes over its word and gets SK_OWNER_DIED, and so do all later readers and
- * writers until a writer has released the lock. A reader that takes the word over frees it at once. If a process dies
- * between a change and the wake-up, sleepers check again when their slice is over. */
+ * order. So the low half of `wanted` is never too low. If it is not 0 and no process in `wanting` lives, any waiter
+ * clears it. A waiter reads `wanting` entry by entry, so meanwhile one writer may leave and another may come, and the
+ * waiter sees neither. But if `wanted` still has the value that the waiter read before `wanting`, then each thread that
+ * `wanted` includes was in `wanting` all the time, so a thread that the waiter did not see is dead. (The number of
+ * threads alone would not do: it is the same if one has left and another has come. So the high half counts the
+ * changes.) If a writer dies, the next process, reader or writer, takes over its word and gets SK_OWNER_DIED, and so do
+ * all later readers and writers until a writer has released the lock. A reader that takes the word over frees it at
+ * once. If a process dies between a change and the wake-up, sleepers check again when their slice is over. */
 #ifndef SK_RWLOCK_H
 #define SK_RWLOCK_H
 
