@@ -27,9 +27,9 @@
 
 /* The secrets of one dict, in memory of the process; the header contains only the seed. */
 typedef struct sk_hash_secrets {
-    uint64_t words[SK_HASH_CHUNK / 8]; /* of NH, one for each word of the chunk */
-    uint64_t halves[2];                /* of the last product */
-    uint64_t sip[2];                   /* of long keys */
+    uint64_t words[SK_HASH_CHUNK / 8]; /* for NH, one for each word of the chunk */
+    uint64_t halves[2];                /* for the last product */
+    uint64_t sip[2];                   /* for long keys: the key of SipHash */
 } sk_hash_secrets;
 
 /* --- SipHash ------------------------------------------------------------------------------------------ */
