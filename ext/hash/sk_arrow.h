@@ -4,8 +4,8 @@
  * fixed number of whole bytes, and the codes of a dictionary. The structs belong to the producer and do not change. The
  * contents of the buffers may change (they may lie in a shared segment), so only sk_source_read reads them.
  *
- * The interface does not give the size of the data of variable-size items. If the caller knows the size, it passes it
- * as `room`; otherwise the last offset, which is read once, is taken as the size.
+ * The interface does not give the size of the data of variable-size items. The last offset, which is read once, is
+ * taken as the size, but at most `room`: the size that the producer gives elsewhere, if it does.
  */
 #ifndef SK_ARROW_H
 #define SK_ARROW_H

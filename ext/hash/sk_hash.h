@@ -56,8 +56,7 @@ typedef struct sk_hash_stream {
     _Alignas(64) uint8_t buffer[64 + 1024];
 } sk_hash_stream;
 
-/* One implementation of an algorithm for one instruction set: its name, the CPU features that it needs, its functions.
- * */
+/* One implementation of an algorithm for one instruction set: its name, the CPU features it needs, its functions. */
 typedef struct sk_hash_path {
     const char *name;
     uint32_t needs;          /* SK_CPU_… bits, all of them */

@@ -1,5 +1,4 @@
-/* SHA-224 and SHA-256 in 16 lanes of AVX-512. Including files choose the function that finishes the last few messages.
- * */
+/* SHA-224 and SHA-256 in 16 lanes of AVX-512. Including files choose the function for the last few messages. */
 #include <immintrin.h>
 
 #include "sk_sha2.h"

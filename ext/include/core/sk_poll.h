@@ -17,8 +17,7 @@ typedef struct sk_poller {
 } sk_poller;
 
 #define SK_LOOKS_MAX 32u
-/* After a sleep shorter than this, more polls would have been better: the polls take up to 45 us, a wake-up up to 80.
- * */
+/* After a sleep shorter than this, more polls would have been better: polls take up to 45 us, a wake-up up to 80. */
 #define SK_SHORT_SLEEP_NS 150000u
 /* If a thread gets its core back later than this after an offer, other programs want the core, and each offer costs one
  * of their time slices (1 ms and more), while a sleeper would be woken in time. So the next waits sleep at once: 16 at

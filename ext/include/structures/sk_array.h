@@ -155,8 +155,7 @@ static inline uint64_t sk_array_fold(int64_t *positions, const int64_t *indices,
  * `sums`, if not NULL, are `count` zeroed values in memory of this process. Then the values for each element are summed
  * there first, and each sum is added in one atomic step, because an atomic step costs as much as six plain additions.
  * In this case a call with a bad index adds nothing, and neither does a process that dies before the sums are complete.
- * `sums` may be the elements themselves if no other thread changes them meanwhile: then each addition is a plain one.
- * */
+ * `sums` may be the elements themselves if no other thread changes them meanwhile: then additions are plain ones. */
 #define SK_ARRAY_ADD_MANY(name, word, value)                                                        \
     static inline uint64_t sk_array_scatter_##name(word *at, uint64_t count, const int64_t *indices, uint64_t n, \
                                                    const value *v, uint64_t step) {                 \

@@ -134,8 +134,7 @@ static inline void sk_barrier_notice(const sk_segment *s, sk_barrier *b) {
 
 /* --- entering, waiting, leaving -------------------------------------------------------------------- */
 
-/* Clear the slot; the last party to leave begins the next round. No effect in the child of a fork, which has no slot.
- * */
+/* Clear the slot; the last party to leave begins the next round. No effect in a forked child, which has no slot. */
 static inline void sk_barrier_detach(const sk_segment *s, sk_barrier *b, uint32_t slot) {
     uint32_t me = sk_me(s);
     if (sk_cas32_seq_cst(&b->slot[slot], &me, 0)) sk_barrier_drained(s, b);

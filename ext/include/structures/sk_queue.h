@@ -224,8 +224,7 @@ static inline int sk_queue_grow_by(sk_segment *s, sk_queue *q, const sk_ring *ol
 }
 
 /* Under put_lock: make room for `need` more units. The ring doubles, as many times as needed. If memory is short, the
- * ring grows by the memory that is free, less a sixteenth for others; as a last resort, by as much as the item needs.
- * */
+ * ring grows by the memory that is free, less a sixteenth for others; as a last resort, by what the item needs. */
 SK_COLD static inline int sk_queue_grow(sk_segment *s, sk_queue *q, const sk_ring *old, uint64_t head, uint32_t used, uint64_t need,
                                 sk_call call) {
     if (call.until == 0) return SK_BUSY;
@@ -256,8 +255,7 @@ static inline int sk_queue_await(sk_segment *s, uint64_t *position, uint64_t see
     if (sk_spin_for(&s->waiter, sk_units_word(position), sk_units(seen), next)) return SK_OK;
     uint32_t raised = sk_eventcount_prepare(event);
     const sk_queue *q = sk_queue_of(s);
-    /* Behind the fence of W1: either these loads see a change, or the process that made it sees the bit of the event.
-     * */
+    /* Behind the fence of W1: either these loads see a change, or the process that made it sees the bit. */
     if (sk_load64_relaxed(position) != seen || sk_load32_relaxed(&q->state) != state) return SK_OK;
     if (sk_load64_relaxed(&q->maxsize) != maxsize) return SK_OK;
     return sk_park_slice(&s->waiter, event, raised, slice, until);
