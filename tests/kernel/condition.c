@@ -144,7 +144,7 @@ static void keeper_stopped(sk_segment *s) {
     sk_condition_notify(s, k, 1);
     die(&x);
     k->keeper = sk_me(&still);
-    CHECK(sk_condition_pass_on_beside(s, k, 0) == sk_me(&still) && sy->word == sk_me(&y));
+    CHECK(sk_condition_pass_on_unless_busy(s, k, 0) == sk_me(&still) && sy->word == sk_me(&y));
     /* After one slice the sleeper finds the keeper. */
     CHECK(sk_condition_wait(&y, sk_condition_of(&y), sy, sk_me(&y), FOR_EVER) == SK_INTERRUPTED);
     CHECK(sy->word == sk_me(&y) && sy->stuck == sk_me(&still));

@@ -321,7 +321,7 @@ static int put_in_time(sk_segment *s, sk_wait_state *wait, uint64_t millis) {
 /* A queue of one item is full. `wait` waits for room; others take the room until `wait` has the token. */
 static void wait_for_turn(sk_segment *s, sk_wait_state *wait) {
     sk_queue *q = sk_queue_of(s);
-    for (int i = 0; sk_load64_relaxed(&q->token) != sk_wait_state_name(s, wait); i++) {
+    for (int i = 0; sk_load64_relaxed(&q->token) != sk_wait_state_token_value(s, wait); i++) {
         CHECK(i < 1000 && sk_queue_has_token(s, q, wait) == false);
         CHECK(put_in_time(s, wait, 2) == SK_TIMEOUT);
         CHECK(get_now(s, NULL) == SK_OK && put_now(s, NULL) == SK_OK);

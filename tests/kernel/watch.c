@@ -66,7 +66,7 @@ static void look(sk_segment *s, sk_semaphore *p, wait *w) {
     if (rc == SK_OK) {
         w->of->got++;
         w->watched = false;
-        w->wait.began = w->wait.freed = 0;
+        w->wait.began = w->wait.yielding_since = 0;
         hold_one(p);
         return;
     }

@@ -40,7 +40,7 @@ static inline int sk_door(const char *path, uint32_t trust, sk_file *file, sk_he
     if (rc == SK_OK) rc = sk_header_read(h, fd, file->size);
     if (rc == SK_OK) return fd;
     int reason = errno;
-    if (!sk_let_go(fd, file->id)) rc = SK_BUSY;
+    if (!sk_close_if_same_file(fd, file->id)) rc = SK_BUSY;
     errno = reason;
     return rc;
 }

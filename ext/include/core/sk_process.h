@@ -49,8 +49,8 @@ typedef struct sk_process {
     sk_private fork_lock;
     sk_loose *loose;
     sk_trouble trouble;
-    uint64_t kept;           /* last device where sk_segment_prove saw a mapping keep its file's lock; 0: none yet */
-    bool watching;           /* the handlers of forks are installed: forks wait for the fork lock */
+    uint64_t proven_device;  /* last device where sk_segment_prove saw a mapping keep its file's lock; 0: none yet */
+    bool fork_handlers;      /* the handlers of forks are installed: forks wait for the fork lock */
     bool wiped;              /* the system wipes the arenas; otherwise the handler of forks does */
     uint32_t forks;          /* how often this process has forked */
     uint32_t pid;            /* `started` is the start time of the process with this pid */
@@ -75,11 +75,11 @@ static inline bool sk_leads_to(int fd, const uint64_t id[2]) {
 
 /* How often to retry an operation that failed because another thread closed our descriptor (by os.closerange, for
  * example). */
-#define SK_CUTS 1000
+#define SK_CLOSED_RETRIES 1000
 
 /* Close the descriptor if it still leads to this file. False: another thread has closed it, and its number may belong
  * to another file; operations through the descriptor may have reached that other file. */
-static inline bool sk_let_go(int fd, const uint64_t id[2]) {
+static inline bool sk_close_if_same_file(int fd, const uint64_t id[2]) {
     if (!sk_leads_to(fd, id)) return false;
     sk_file_close(fd);
     return true;
@@ -95,7 +95,8 @@ static inline void sk_process_in_parent(void) {
 static inline void sk_process_in_child(void) {
     sk_private_init(&sk_this_process.fork_lock);
     sk_this_process.forks++;
-    for (sk_loose *loose = sk_this_process.loose; loose != NULL; loose = loose->next) sk_let_go(loose->fd, loose->file);
+    for (sk_loose *loose = sk_this_process.loose; loose != NULL; loose = loose->next)
+        sk_close_if_same_file(loose->fd, loose->file);
     sk_this_process.loose = NULL;
     sk_this_process.asks = 0; /* tests that single-step a child need the same steps each time */
     for (uint32_t i = 0; i < SK_ARENAS && !sk_this_process.wiped; i++)
@@ -105,8 +106,9 @@ static inline void sk_process_in_child(void) {
 /* Under the fork lock: make sure that the arena exists and that forks wait. */
 static inline bool sk_process_ready(sk_process *p, uint32_t arena) {
     if (p->arena[arena] == NULL) p->arena[arena] = sk_wiped(SK_IDENTITIES * sizeof(sk_identity), &p->wiped);
-    if (!p->watching) p->watching = sk_before_fork(sk_process_before_fork, sk_process_in_parent, sk_process_in_child) == 0;
-    return p->arena[arena] != NULL && p->watching;
+    if (!p->fork_handlers)
+        p->fork_handlers = sk_before_fork(sk_process_before_fork, sk_process_in_parent, sk_process_in_child) == 0;
+    return p->arena[arena] != NULL && p->fork_handlers;
 }
 
 /* An unused identity, all 0; NULL when there are none left. */
@@ -164,8 +166,8 @@ static inline void sk_process_tie(sk_process *p, sk_loose *loose) {
 }
 
 /* Under the fork lock: close the descriptor `asker`. */
-static inline void sk_process_ask_no_more(sk_process *p) {
-    if (p->asker >= 0) sk_let_go(p->asker, p->asker_file);
+static inline void sk_process_close_asker(sk_process *p) {
+    if (p->asker >= 0) sk_close_if_same_file(p->asker, p->asker_file);
     p->asker = -1;
 }
 

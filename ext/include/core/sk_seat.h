@@ -89,11 +89,11 @@ static inline int sk_seats_open(const sk_seats *s, char name[SK_PATH]) {
     for (int hidden = 0; hidden < 2; hidden++) {
         if (hidden) sk_hidden_path(name, s->path, s->file);
         sk_file file;
-        int cuts = 0;
+        int retries = 0;
         do fd = sk_file_open(name);
-        while (fd >= 0 && sk_file_look(fd, &file) != 0 && cuts++ < SK_CUTS); /* another thread had closed it */
+        while (fd >= 0 && sk_file_look(fd, &file) != 0 && retries++ < SK_CLOSED_RETRIES); /* another thread closed it */
         if (fd >= 0 && sk_same_file(file.id, s->file)) return fd;
-        if (fd >= 0) sk_let_go(fd, file.id);
+        if (fd >= 0) sk_close_if_same_file(fd, file.id);
         else if (fd != -ENOENT) reason = -fd; /* for example EACCES: this may still be the right file */
         if (fd == -EMFILE || fd == -ENFILE) break;
     }
@@ -145,7 +145,7 @@ static inline int sk_seat_find(sk_seats *s, uint64_t started) {
         }
     }
     int reason = errno;
-    if (!sk_let_go(fd, s->file) && rc != SK_OK) rc = SK_BUSY;
+    if (!sk_close_if_same_file(fd, s->file) && rc != SK_OK) rc = SK_BUSY;
     errno = reason;
     return rc;
 }
@@ -156,7 +156,7 @@ static inline int sk_seat_take(sk_seats *s) {
     sk_private_lock(&s->process->fork_lock);
     int rc = SK_BUSY;
     uint64_t started = sk_process_started(s->process);
-    for (int cuts = 0; rc == SK_BUSY && cuts < SK_CUTS; cuts++)
+    for (int retries = 0; rc == SK_BUSY && retries < SK_CLOSED_RETRIES; retries++)
         rc = sk_seats_me(s) != 0 ? SK_OK : sk_seat_find(s, started); /* another thread may have been faster */
     sk_private_unlock(&s->process->fork_lock);
     return rc;
@@ -190,7 +190,7 @@ static inline int sk_asker_through(const sk_seats *s, bool anew) {
     sk_process *p = s->process;
     char name[SK_PATH];
     if (p->asker >= 0 && !anew && sk_same_file(p->asker_file, s->file)) return p->asker;
-    sk_process_ask_no_more(p);
+    sk_process_close_asker(p);
     int fd = sk_seats_open(s, name);
     if (fd < 0) return fd;
     memcpy(p->asker_file, s->file, sizeof p->asker_file);

@@ -102,7 +102,7 @@ static inline int sk_segment_open(const sk_segment *s) {
 /* False: another thread had closed the descriptor, so the caller must repeat its operations through it. */
 static inline bool sk_segment_close(const sk_segment *s, int fd) {
     int reason = errno;
-    bool whole = sk_let_go(fd, s->seats.file);
+    bool whole = sk_close_if_same_file(fd, s->seats.file);
     sk_segment_unlock_forks(s);
     errno = reason;
     return whole;
@@ -127,7 +127,7 @@ static inline bool sk_segment_close_loose(const sk_segment *s, sk_loose *loose) 
 /* Read the present state of the file: 0, or a negative errno. */
 static inline int sk_segment_look_at(const sk_segment *s, sk_file *file) {
     int rc = -EBADF;
-    for (int cuts = 0; rc == -EBADF && cuts < SK_CUTS; cuts++) {
+    for (int retries = 0; rc == -EBADF && retries < SK_CLOSED_RETRIES; retries++) {
         int fd = sk_segment_open(s);
         if (fd < 0) return fd;
         rc = sk_file_look(fd, file);
@@ -189,7 +189,7 @@ static inline int sk_segment_map(sk_segment *s, int fd, uint64_t size, uint64_t 
 static inline int sk_segment_remap(sk_segment *s, uint64_t end) {
     sk_file file;
     int rc = SK_BUSY;
-    for (int cuts = 0; rc == SK_BUSY && cuts < SK_CUTS; cuts++) {
+    for (int retries = 0; rc == SK_BUSY && retries < SK_CLOSED_RETRIES; retries++) {
         int fd = sk_segment_open(s);
         if (fd < 0) return sk_system(fd);
         bool seen = sk_file_look(fd, &file) == 0 && sk_same_file(file.id, s->seats.file);
@@ -227,12 +227,12 @@ static inline int sk_segment_reach(sk_segment *s, uint64_t end, unsigned char **
 
 /* Reserve memory for the bytes [from, to). */
 static inline int sk_segment_reserve(const sk_segment *s, uint64_t from, uint64_t to) {
-    for (int cuts = 0;; cuts++) {
+    for (int retries = 0;; retries++) {
         sk_loose loose;
         int rc = sk_segment_open_loose(s, &loose);
         if (rc < 0) return sk_system(rc);
         rc = sk_file_reserve(loose.fd, from, to);
-        if (sk_segment_close_loose(s, &loose) || cuts == SK_CUTS) return rc == 0 ? SK_OK : sk_system(rc);
+        if (sk_segment_close_loose(s, &loose) || retries == SK_CLOSED_RETRIES) return rc == 0 ? SK_OK : sk_system(rc);
     }
 }
 
@@ -298,7 +298,7 @@ static inline int sk_segment_sweep(sk_process *process, const char *path, bool h
         }
         rc = removed == 0;
         if (rc == 1) kept = sk_keep_memory(fd, file.held);
-        sk_let_go(fd, file.id);
+        sk_close_if_same_file(fd, file.id);
     }
     sk_private_unlock(&process->fork_lock);
     sk_free_memory(kept);
@@ -336,7 +336,7 @@ static inline int sk_segment_unname(sk_process *process, const char *path, const
         if (fd >= 0) {
             rc = sk_file_look(fd, &opened);
             if (rc == 0) rc = sk_segment_hide(fd, path, only, hidden);
-            if (!sk_let_go(fd, opened.id) && rc != 0) rc = -EBADF;
+            if (!sk_close_if_same_file(fd, opened.id) && rc != 0) rc = -EBADF;
         }
         sk_private_unlock(&process->fork_lock);
     }
@@ -364,7 +364,7 @@ static inline void sk_segment_detach_file(void *at) {
     sk_segment *s = leaving->s;
     char name[SK_PATH];
     bool whole = false;
-    for (int cuts = 0; !whole && cuts < SK_CUTS; cuts++) {
+    for (int retries = 0; !whole && retries < SK_CLOSED_RETRIES; retries++) {
         int fd = leaving->opened = sk_seats_open(&s->seats, name);
         if (fd < 0) return;
         bool absent = !leaving->over || sk_map_over(s->base, fd, s->base_len), removed = false;
@@ -373,7 +373,7 @@ static inline void sk_segment_detach_file(void *at) {
             leaving->others = !removed;
         }
         if (removed) leaving->kept = sk_keep_memory(fd, leaving->held);
-        whole = sk_let_go(fd, s->seats.file) || removed;
+        whole = sk_close_if_same_file(fd, s->seats.file) || removed;
     }
 }
 
@@ -382,7 +382,7 @@ static inline void sk_segment_detach_file(void *at) {
 static inline bool sk_segment_depart(sk_segment *s, bool over, uint64_t held) {
     sk_leaving leaving = {.s = s, .over = over, .held = held};
     sk_segment_lock_forks(s);
-    if (sk_same_file(s->seats.process->asker_file, s->seats.file)) sk_process_ask_no_more(s->seats.process);
+    if (sk_same_file(s->seats.process->asker_file, s->seats.file)) sk_process_close_asker(s->seats.process);
     sk_segment_detach_file(&leaving);
     if (leaving.opened == -EMFILE || leaving.opened == -ENFILE) sk_with_descriptors(sk_segment_detach_file, &leaving);
     sk_segment_unlock_forks(s);
@@ -529,16 +529,16 @@ static inline int sk_segment_undo(sk_segment *s, int rc) {
 
 /* Under the fork lock, with no descriptor of the file open: check that a mapping keeps the open file and its lock on
  * this device, as sharedkit requires. (overlayfs maps another file than the one that was opened.) The last device that
- * passed is remembered in `kept`. */
+ * passed is remembered in `proven_device`. */
 static inline int sk_segment_prove(sk_segment *s) {
     sk_process *p = s->seats.process;
     char name[SK_PATH];
-    if (p->kept == s->seats.file[0]) return SK_OK;
+    if (p->proven_device == s->seats.file[0]) return SK_OK;
     int fd = sk_seats_open(&s->seats, name);
     if (fd < 0) return SK_OK; /* gone, or it cannot be opened: the next operation reports that */
     int held = sk_file_holder(fd, SK_PRESENCE, 1);
-    if (!sk_let_go(fd, s->seats.file)) return SK_OK;
-    if (held > 0) p->kept = s->seats.file[0];
+    if (!sk_close_if_same_file(fd, s->seats.file)) return SK_OK;
+    if (held > 0) p->proven_device = s->seats.file[0];
     if (held != 0) return SK_OK;
     errno = EOPNOTSUPP;
     return SK_FOLDER;
@@ -564,7 +564,7 @@ static inline int sk_segment_create_once(sk_segment *s, const char *folder, cons
     sk_process_tie(p, &loose);
     if (rc == SK_OK) rc = sk_segment_bear(s, loose.fd, plan);
     int reason = errno;
-    if (!sk_let_go(loose.fd, loose.file) && rc != SK_OK && rc != SK_EXISTS) rc = SK_BUSY;
+    if (!sk_close_if_same_file(loose.fd, loose.file) && rc != SK_OK && rc != SK_EXISTS) rc = SK_BUSY;
     errno = reason;
     if (rc == SK_OK) {
         rc = sk_segment_prove(s);
@@ -582,7 +582,8 @@ static inline int sk_segment_create(sk_segment *s, const char *folder, const cha
     if (plan->body_len > SK_LARGEST / 2 || plan->meta_len > SK_META_MOST) return SK_TOO_LARGE;
     uint64_t size = sk_round_up(sk_body_at(plan->seats, plan->meta_len) + plan->body_len, SK_PAGE);
     int rc = SK_BUSY;
-    for (int cuts = 0; rc == SK_BUSY && cuts < SK_CUTS; cuts++) rc = sk_segment_create_once(s, folder, path, plan, size);
+    for (int retries = 0; rc == SK_BUSY && retries < SK_CLOSED_RETRIES; retries++)
+        rc = sk_segment_create_once(s, folder, path, plan, size);
     return rc;
 }
 
@@ -626,7 +627,7 @@ static inline int sk_segment_attach_once(sk_segment *s) {
     }
     if (fd >= 0) {
         int reason = errno;
-        if (!sk_let_go(fd, file.id)) rc = SK_BUSY;
+        if (!sk_close_if_same_file(fd, file.id)) rc = SK_BUSY;
         errno = reason;
     }
     memcpy(s->seats.file, file.id, sizeof s->seats.file);
@@ -654,14 +655,14 @@ static inline int sk_segment_attach(sk_segment *s, const char *path, uint32_t tr
 /* A descriptor that keeps the segment alive until every process has closed it, for a child that is being started; or a
  * negative errno. */
 static inline int sk_segment_transit(const sk_segment *s) {
-    for (int cuts = 0;; cuts++) {
+    for (int retries = 0;; retries++) {
         int fd = sk_segment_open(s);
         if (fd < 0) return fd;
         int rc = sk_file_share(fd, SK_PRESENCE, 1);
         bool whole = sk_leads_to(fd, s->seats.file);
         if (whole && rc != 0) sk_file_close(fd);
         sk_segment_unlock_forks(s);
-        if (whole || cuts == SK_CUTS) return rc == 0 ? fd : rc;
+        if (whole || retries == SK_CLOSED_RETRIES) return rc == 0 ? fd : rc;
     }
 }
 

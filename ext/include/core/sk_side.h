@@ -32,8 +32,8 @@ static inline uint32_t sk_side_raise(sk_side *d) { return sk_eventcount_prepare(
 /* Sleep for one slice at most, unless a thread has notified since `raised` was returned. SK_OK: check the condition
  * again; SK_TIMEOUT; SK_INTERRUPTED. */
 static inline int sk_side_park(sk_segment *s, sk_side *d, uint32_t raised, uint64_t until, sk_wait_state *wait) {
-    uint64_t slice = sk_wait_state_ask(s, &d->token, wait, SK_PARK_SLICE_NS);
-    if (wait->freed != 0) slice = SK_WAIT_STATE_STEP_NS;
+    uint64_t slice = sk_wait_state_take_token(s, &d->token, wait, SK_PARK_SLICE_NS);
+    if (wait->yielding_since != 0) slice = SK_WAIT_STATE_STEP_NS;
     sk_wait_state_register(s, d->waiters, wait);
     if (sk_spin_while(&s->waiter, &d->event, raised)) return SK_OK;
     return sk_park_slice(&s->waiter, &d->event, raised, slice, until);

@@ -32,16 +32,16 @@ typedef struct sk_wait_state {
     uint32_t thread;
     bool enrolled;
     uint64_t began; /* monotonic: when it first had to wait */
-    uint64_t freed; /* when this wait began to yield, having seen the thing free; 0: it does not yield */
+    uint64_t yielding_since; /* when this wait began to yield, having seen the thing free; 0: it does not yield */
     sk_aside *aside; /* of a wait that may not sleep; NULL: it may */
     sk_stall stall; /* judges the holder of an inner lock */
-    uint64_t *also; /* another token that this wait honours before its own, or NULL */
+    uint64_t *prior_token; /* another token that this wait honours before its own, or NULL */
     uint64_t seen; /* the head of a queue when this wait last found it full, if `waited` */
     bool waited;
     bool overtaken; /* the queue was full again, with other items in it */
 } sk_wait_state;
 
-static inline uint64_t sk_wait_state_name(const sk_segment *s, const sk_wait_state *wait) {
+static inline uint64_t sk_wait_state_token_value(const sk_segment *s, const sk_wait_state *wait) {
     return (uint64_t)sk_me(s) << 32 | wait->thread;
 }
 
@@ -54,7 +54,7 @@ static inline void sk_wait_state_register(const sk_segment *s, uint64_t *counts,
 
 /* The thread has what it waited for, or waits no longer. */
 static inline void sk_wait_state_end(const sk_segment *s, uint64_t *token, uint64_t *counts, sk_wait_state *wait) {
-    uint64_t name = sk_wait_state_name(s, wait);
+    uint64_t name = sk_wait_state_token_value(s, wait);
     if (sk_load64_relaxed(token) == name) sk_cas64_seq_cst(token, &name, 0);
     if (!wait->enrolled) return;
     sk_seat_counts_add(s, counts, -1);
@@ -63,21 +63,23 @@ static inline void sk_wait_state_end(const sk_segment *s, uint64_t *token, uint6
 
 /* Whether the token gives another thread the next chance to take what is free. */
 static inline bool sk_wait_state_must_yield(const sk_segment *s, uint64_t *token, sk_wait_state *wait) {
-    if (__builtin_expect(wait->also != NULL && sk_load64_relaxed(wait->also) != 0, 0)) token = wait->also;
+    if (__builtin_expect(wait->prior_token != NULL && sk_load64_relaxed(wait->prior_token) != 0, 0))
+        token = wait->prior_token;
     uint64_t whose = sk_load64_relaxed(token);
-    if (__builtin_expect(whose == 0, 1) || whose == sk_wait_state_name(s, wait)) return false;
+    if (__builtin_expect(whose == 0, 1) || whose == sk_wait_state_token_value(s, wait)) return false;
     uint64_t now = sk_now_ns();
-    if (wait->freed == 0) wait->freed = now;
-    if (now - wait->freed < SK_WAIT_STATE_HONOUR_NS) return true;
+    if (wait->yielding_since == 0) wait->yielding_since = now;
+    if (now - wait->yielding_since < SK_WAIT_STATE_HONOUR_NS) return true;
     sk_cas64_seq_cst(token, &whose, 0);
-    wait->freed = 0;
+    wait->yielding_since = 0;
     return false;
 }
 
 /* Before parking: take the token if this thread has waited for `ns` and no living process holds the token. Returns the
  * longest time to sleep. */
-static inline uint64_t sk_wait_state_ask_after(const sk_segment *s, uint64_t *token, sk_wait_state *wait, uint64_t ns, uint64_t slice) {
-    uint64_t now = sk_now_ns(), whose = sk_load64_relaxed(token), name = sk_wait_state_name(s, wait);
+static inline uint64_t sk_wait_state_take_token_after(const sk_segment *s, uint64_t *token, sk_wait_state *wait,
+                                                      uint64_t ns, uint64_t slice) {
+    uint64_t now = sk_now_ns(), whose = sk_load64_relaxed(token), name = sk_wait_state_token_value(s, wait);
     if (wait->began == 0) wait->began = now;
     if (whose == name) return slice;
     sk_fence_acquire(); /* Q1 in sk_lock.h: the process that took the token had stored its epoch before */
@@ -87,8 +89,9 @@ static inline uint64_t sk_wait_state_ask_after(const sk_segment *s, uint64_t *to
     return slice;
 }
 
-static inline uint64_t sk_wait_state_ask(const sk_segment *s, uint64_t *token, sk_wait_state *wait, uint64_t slice) {
-    return sk_wait_state_ask_after(s, token, wait, SK_WAIT_STATE_LONG_NS, slice);
+static inline uint64_t sk_wait_state_take_token(const sk_segment *s, uint64_t *token, sk_wait_state *wait,
+                                                uint64_t slice) {
+    return sk_wait_state_take_token_after(s, token, wait, SK_WAIT_STATE_LONG_NS, slice);
 }
 
 /* How many waiters to wake when one of them can go on: all if there is a token, because the thread that it names must

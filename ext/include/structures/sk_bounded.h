@@ -159,7 +159,7 @@ static inline bool sk_bounded_reclaim(sk_segment *s, sk_bounded *p, uint64_t unt
 /* Sleep for one slice at most while `seen` permits are free. If `seen` is not 0, the caller leaves them to the holder
  * of the token. */
 static inline int sk_bounded_park(sk_segment *s, sk_bounded *p, uint32_t seen, uint64_t until, sk_wait_state *wait) {
-    uint64_t slice = sk_wait_state_ask(s, &p->token, wait, SK_LOCK_SLICE_NS);
+    uint64_t slice = sk_wait_state_take_token(s, &p->token, wait, SK_LOCK_SLICE_NS);
     if (seen != 0) slice = SK_WAIT_STATE_STEP_NS;
     sk_wait_state_register(s, sk_bounded_waiting(s), wait);
     uint32_t raised = sk_eventcount_prepare(&p->event); /* W1: pairs with W2 in sk_eventcount_notify;
@@ -176,7 +176,7 @@ static inline int sk_bounded_poll(sk_segment *s, sk_bounded *p, bool barges, uin
     if (rc == SK_INTERRUPTED && barges) return sk_stall_judge(&wait->stall, &p->lock, &p->moves, 0, rc);
     if (rc != SK_OK) return rc;
     *unheld = sk_bounded_free(s, p);
-    if (*unheld == 0) wait->freed = 0;
+    if (*unheld == 0) wait->yielding_since = 0;
     rc = *unheld > 0 && (barges || !sk_wait_state_must_yield(s, &p->token, wait)) ? SK_OK : SK_BUSY;
     if (rc == SK_OK) sk_bounded_hold_one(s, p);
     sk_bounded_unlock(p);

@@ -195,7 +195,7 @@ static inline void sk_condition_notify(const sk_segment *s, sk_condition *c, uin
 
 /* Pass on the notifications of dead sleepers. If another keeper is doing that, leave it to that keeper, unless it is
  * `stuck`: the keeper that the caller found a slice ago. Returns the other keeper, or 0. */
-SK_COLD static inline uint32_t sk_condition_pass_on_beside(const sk_segment *s, sk_condition *c, uint32_t stuck) {
+SK_COLD static inline uint32_t sk_condition_pass_on_unless_busy(const sk_segment *s, sk_condition *c, uint32_t stuck) {
     uint32_t high = sk_condition_high(s, c), seen = 0;
     bool kept = false, beside = false;
     for (uint32_t i = 0; i < high; i++) {
@@ -215,7 +215,9 @@ SK_COLD static inline uint32_t sk_condition_pass_on_beside(const sk_segment *s, 
     return beside ? stuck : 0;
 }
 
-static inline void sk_condition_pass_on(const sk_segment *s, sk_condition *c) { sk_condition_pass_on_beside(s, c, 0); }
+static inline void sk_condition_pass_on(const sk_segment *s, sk_condition *c) {
+    sk_condition_pass_on_unless_busy(s, c, 0);
+}
 
 /* --- waiting -------------------------------------------------------------------------------------- */
 
@@ -282,7 +284,7 @@ static inline int sk_condition_wait(sk_segment *s, sk_condition *c, sk_sleeper *
             rc = sk_park_slice(&s->waiter, &z->word, me, SK_PARK_SLICE_NS, until);
         }
         if (rc == SK_INTERRUPTED)
-            sk_store32_relaxed(&z->stuck, sk_condition_pass_on_beside(s, c, sk_load32_relaxed(&z->stuck)));
+            sk_store32_relaxed(&z->stuck, sk_condition_pass_on_unless_busy(s, c, sk_load32_relaxed(&z->stuck)));
         if (rc != SK_OK) return sk_load32_acquire(&z->word) != me ? SK_OK : rc;
     }
 }

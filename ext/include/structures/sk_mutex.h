@@ -80,7 +80,7 @@ static inline int sk_mutex_grab(const sk_segment *s, sk_mutex *m) {
 /* Sleep while the word is *seen, for a slice at most. If the word is 0, because this thread yields to the holder of the
  * token, the flag is not set. */
 static inline int sk_mutex_park(sk_segment *s, sk_mutex *m, uint32_t *seen, uint64_t until, sk_wait_state *wait) {
-    uint64_t slice = sk_wait_state_ask(s, &m->token, wait, SK_LOCK_SLICE_NS);
+    uint64_t slice = sk_wait_state_take_token(s, &m->token, wait, SK_LOCK_SLICE_NS);
     if (*seen == 0) slice = SK_WAIT_STATE_STEP_NS;
     else if (!(*seen & SK_LOCK_WAITED)) {
         if (!sk_cas32_acq_rel(&m->word, seen, *seen | SK_LOCK_WAITED)) return SK_OK;
@@ -99,7 +99,7 @@ static inline int sk_mutex_slow(sk_segment *s, sk_mutex *m, uint64_t until, sk_w
         if (seen == 0 && !sk_wait_state_must_yield(s, &m->token, wait) &&
             sk_cas32_acq_rel(&m->word, &seen, sk_me(s) | flag)) /* A1: pairs with R1 in sk_mutex_free */
             return SK_OK;
-        if (seen != 0) wait->freed = 0;
+        if (seen != 0) wait->yielding_since = 0;
         int rc = sk_check_deadline(&began, until);
         if (rc == SK_OK) {
             if (sk_spin_while(&s->waiter, &m->word, seen)) continue;

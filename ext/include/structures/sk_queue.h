@@ -248,8 +248,9 @@ SK_COLD static inline int sk_queue_grow(sk_segment *s, sk_queue *q, const sk_rin
 
 /* One round of a wait until the position is not `seen`, the state not `state` or the bound not `maxsize`. SK_OK: check
  * again; SK_TIMEOUT; SK_INTERRUPTED. The caller reads `next` afterwards. */
-static inline int sk_queue_await(sk_segment *s, uint64_t *position, uint64_t seen, uint32_t *event, uint32_t state,
-                                 uint64_t maxsize, const void *next, uint64_t *began, uint64_t slice, uint64_t until) {
+static inline int sk_queue_wait_round(sk_segment *s, uint64_t *position, uint64_t seen, uint32_t *event, uint32_t state,
+                                      uint64_t maxsize, const void *next, uint64_t *began, uint64_t slice,
+                                      uint64_t until) {
     int late = sk_check_deadline(began, until);
     if (late != SK_OK) return late;
     if (sk_spin_for(&s->waiter, sk_units_word(position), sk_units(seen), next)) return SK_OK;

@@ -59,8 +59,8 @@ static inline int sk_queue_begin_get(sk_segment *s, sk_queue *q, sk_call call, u
         rc = sk_queue_ring(s, q, r);
         if (rc != SK_OK) return rc;
         const void *next = sk_ring_at(r, sk_units(seen));
-        rc = sk_queue_await(s, &q->tail, seen, &q->items, state, sk_queue_maxsize(q), next, &began, SK_PARK_SLICE_NS,
-                            call.until);
+        rc = sk_queue_wait_round(s, &q->tail, seen, &q->items, state, sk_queue_maxsize(q), next, &began,
+                                 SK_PARK_SLICE_NS, call.until);
         if (rc == SK_OK && sk_load64_relaxed(&q->tail) != seen) rc = SK_INTERRUPTED;
         if (rc != SK_OK) return rc;
     }
@@ -81,13 +81,13 @@ static inline bool sk_queue_glance(sk_segment *s) {
 }
 
 /* Read the header of the record at `head`. SK_CORRUPT if it is no valid header, or if the record ends after `tail`. */
-static inline int sk_queue_look(const sk_ring *r, uint64_t head, uint64_t tail, sk_found *found) {
-    uint64_t told = sk_ring_head_at(r, sk_units(head));
+static inline int sk_queue_read_head(const sk_ring *r, uint64_t head, uint64_t tail, sk_found *found) {
+    uint64_t head_word = sk_ring_head_at(r, sk_units(head));
     found->head = head;
-    found->payload = sk_record_payload(told);
-    found->kind = sk_record_kind(told);
-    uint32_t there = sk_units(tail) - sk_units(head);
-    return sk_record_sound(told) && sk_record_units(found->payload) <= there ? SK_OK : SK_CORRUPT;
+    found->payload = sk_record_payload(head_word);
+    found->kind = sk_record_kind(head_word);
+    uint32_t units_used = sk_units(tail) - sk_units(head);
+    return sk_record_sound(head_word) && sk_record_units(found->payload) <= units_used ? SK_OK : SK_CORRUPT;
 }
 
 static inline void sk_queue_commit_get(sk_queue *q, uint64_t head, uint32_t items) {
@@ -104,7 +104,7 @@ static inline int sk_queue_get(sk_segment *s, void *to, uint64_t room, sk_found 
     sk_ring r;
     int rc = sk_queue_begin_get(s, q, call, &head, &tail, &r);
     if (rc != SK_OK) return rc;
-    rc = sk_queue_look(&r, head, tail, found);
+    rc = sk_queue_read_head(&r, head, tail, found);
     if (rc == SK_OK) {
         uint64_t take = found->payload < room ? found->payload : room;
         sk_queue_read(&r, &q->get_moves, sk_units(head), SK_RECORD_HEAD, to, take);
@@ -129,7 +129,7 @@ static inline int sk_queue_get_found(sk_segment *s, void *to, uint64_t skip, con
     int rc = sk_queue_begin_get(s, q, call, &head, &tail, &r);
     if (rc != SK_OK) return rc == SK_EMPTY ? SK_LARGER : rc;
     sk_found found;
-    rc = sk_queue_look(&r, head, tail, &found);
+    rc = sk_queue_read_head(&r, head, tail, &found);
     if (rc == SK_OK && (found.head != wanted->head || found.payload != wanted->payload)) rc = SK_LARGER;
     if (rc == SK_OK) sk_queue_read(&r, &q->get_moves, sk_units(head), SK_RECORD_HEAD + skip, to, found.payload - skip);
     if (rc != SK_OK) {
@@ -164,7 +164,7 @@ static inline int sk_queue_get_records(sk_segment *s, unsigned char *to, uint32_
     uint64_t whole = 0;
     for (end = head; rc == SK_OK && n < most && end != tail; n++) {
         sk_found here;
-        rc = sk_queue_look(&r, end, tail, &here);
+        rc = sk_queue_read_head(&r, end, tail, &here);
         uint64_t more = sk_record_units(here.payload);
         if (rc != SK_OK || whole + more > room) {
             if (rc == SK_OK && n == 0) {

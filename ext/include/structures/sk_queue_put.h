@@ -77,7 +77,7 @@ static inline int sk_queue_begin_put(sk_segment *s, sk_queue *q, uint32_t *items
         if (rc == SK_FULL) {
             uint64_t slice = sk_queue_ask(s, q, call.wait, head);
             uint32_t *event = sk_queue_has_token(s, q, call.wait) ? &q->next : &q->room;
-            rc = sk_queue_await(s, &q->head, head, event, SK_QUEUE_OPEN, maxsize, q, &began, slice, call.until);
+            rc = sk_queue_wait_round(s, &q->head, head, event, SK_QUEUE_OPEN, maxsize, q, &began, slice, call.until);
         } else {
             rc = sk_queue_step_back(s, q, &began, call.until);
             if (rc == SK_TIMEOUT) { /* there was room: at the deadline take it, and ignore the token */

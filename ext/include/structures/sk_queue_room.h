@@ -12,7 +12,7 @@
 /* Whether the token belongs to this call; `wait` may be NULL. */
 static inline bool sk_queue_has_token(const sk_segment *s, const sk_queue *q, const sk_wait_state *wait) {
     uint64_t token = sk_load64_relaxed(&q->token);
-    return __builtin_expect(token != 0, 0) && wait != NULL && token == sk_wait_state_name(s, wait);
+    return __builtin_expect(token != 0, 0) && wait != NULL && token == sk_wait_state_token_value(s, wait);
 }
 
 /* Called when there is room: whether this caller must leave it to the holder of the token. */
@@ -24,11 +24,12 @@ static inline bool sk_queue_barred(const sk_segment *s, sk_queue *q, sk_wait_sta
  * the longest time to sleep. */
 static inline uint64_t sk_queue_ask(const sk_segment *s, sk_queue *q, sk_wait_state *wait, uint64_t head) {
     if (wait == NULL) return SK_PARK_SLICE_NS;
-    wait->freed = 0;
+    wait->yielding_since = 0;
     if (wait->waited && wait->seen != head) wait->overtaken = true;
     wait->waited = true;
     wait->seen = head;
-    return wait->overtaken ? sk_wait_state_ask_after(s, &q->token, wait, SK_QUEUE_LONG_NS, SK_PARK_SLICE_NS) : SK_PARK_SLICE_NS;
+    return wait->overtaken ? sk_wait_state_take_token_after(s, &q->token, wait, SK_QUEUE_LONG_NS, SK_PARK_SLICE_NS)
+                           : SK_PARK_SLICE_NS;
 }
 
 /* Leave the room to the holder of the token, for a short time: SK_OK, SK_TIMEOUT, SK_INTERRUPTED. */
@@ -43,7 +44,7 @@ static inline int sk_queue_step_back(sk_segment *s, sk_queue *q, uint64_t *began
  * `next` was notified. */
 static inline void sk_queue_release_token(const sk_segment *s, sk_queue *q, const sk_wait_state *wait) {
     if (!sk_queue_has_token(s, q, wait)) return;
-    uint64_t name = sk_wait_state_name(s, wait);
+    uint64_t name = sk_wait_state_token_value(s, wait);
     if (sk_cas64_seq_cst(&q->token, &name, 0)) sk_eventcount_notify(&q->room, 1);
 }
 

@@ -143,7 +143,7 @@ static inline int sk_rw_try_read(const sk_segment *s) {
 
 /* Whether the token names this thread. */
 static inline bool sk_rw_has_token(const sk_segment *s, const sk_wait_state *wait) {
-    return sk_load64_relaxed(&sk_rw_of(s)->token) == sk_wait_state_name(s, wait);
+    return sk_load64_relaxed(&sk_rw_of(s)->token) == sk_wait_state_token_value(s, wait);
 }
 
 /* Take over from a dead writer and free the word, still poisoned; clear `wanted` if no living process wants to write.
@@ -200,7 +200,7 @@ static inline int sk_rw_read(sk_segment *s, sk_rw_wait *w, uint64_t until, sk_wa
                 sk_seat_counts_add(s, sk_rw_waiting(s), 1);
             }
             bool had = sk_rw_has_token(s, wait);
-            uint64_t slice = sk_wait_state_ask(s, &l->token, wait, SK_LOCK_SLICE_NS);
+            uint64_t slice = sk_wait_state_take_token(s, &l->token, wait, SK_LOCK_SLICE_NS);
             if (!had && sk_rw_has_token(s, wait)) continue; /* now waiting writers do not matter: try again */
             rc = sk_park_slice(&s->waiter, &l->open, raised, slice, until);
             if (rc == SK_OK) continue;
@@ -251,7 +251,7 @@ static inline int sk_rw_write(sk_segment *s, sk_rw_wait *w, uint64_t until, sk_w
     SK_SEATED(s);
     if (w->me != sk_me(s)) w->writes = w->announced = false; /* the first call, or the child of a fork */
     w->me = sk_me(s);
-    wait->also = &l->token;
+    wait->prior_token = &l->token;
     if (until != 0) sk_rw_announce(s, w);
     if (!w->writes) {
         rc = sk_mutex_take(s, sk_rw_writer(s), until, wait);

@@ -64,7 +64,7 @@ static inline int sk_semaphore_try(sk_semaphore *p) {
 /* Sleep for one slice at most while the value is `seen`. If `seen` is not 0, the caller leaves the permits to the
  * holder of the token. */
 static inline int sk_semaphore_park(sk_segment *s, sk_semaphore *p, uint32_t seen, uint64_t until, sk_wait_state *wait) {
-    uint64_t slice = sk_wait_state_ask(s, &p->token, wait, SK_PARK_SLICE_NS);
+    uint64_t slice = sk_wait_state_take_token(s, &p->token, wait, SK_PARK_SLICE_NS);
     if (seen != 0) slice = SK_WAIT_STATE_STEP_NS;
     sk_wait_state_register(s, p->waiters, wait);
     uint32_t raised = sk_eventcount_prepare(&p->event); /* W1: pairs with W2 in sk_eventcount_notify;
@@ -77,7 +77,7 @@ static inline int sk_semaphore_slow(sk_segment *s, sk_semaphore *p, uint64_t unt
     uint64_t began = 0;
     for (;;) {
         uint32_t seen = sk_load32_relaxed(&p->value);
-        if (seen == 0) wait->freed = 0;
+        if (seen == 0) wait->yielding_since = 0;
         else if (!sk_wait_state_must_yield(s, &p->token, wait) && sk_semaphore_grab(p) == SK_OK) return SK_OK;
         int rc = sk_check_deadline(&began, until);
         if (rc == SK_OK) {
