@@ -20,7 +20,7 @@ static sk_identity sk_private_identity = {.me = SK_PRIVATE_ME};
 
 static inline uint64_t sk_private_base_at(void) { return sk_round_up(offsetof(sk_segment, map), SK_LINE); }
 
-/* Bytes of memory that such a segment needs; SK_LARGEST: too many for any process. */
+/* Bytes of memory that such a segment needs; SK_LARGEST or more: too many for any process. */
 static inline uint64_t sk_private_len(const sk_plan *plan) {
     if (plan->body_len > SK_LARGEST / 2 || plan->meta_len > SK_META_MOST) return SK_LARGEST;
     return sk_private_base_at() + sk_body_at(plan->seats, plan->meta_len) + plan->body_len;

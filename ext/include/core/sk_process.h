@@ -8,9 +8,9 @@
  *
  * A thread holds the fork lock from the opening of a file to its closing: a child forked in between would share the
  * open file, and with it a lock that must end with this process. The C library's fork() waits for the fork lock. So a
- * thread that holds it does not wait, with one exception: sk_segment_sweep waits up to 0.2 s for a process that is
- * deciding whether to remove the segment. A long operation keeps its file open without the fork lock; the child of a
- * fork closes that file (sk_loose). */
+ * thread that holds it waits for no other process, with one exception: sk_segment_sweep waits up to 0.2 s for a process
+ * that is deciding whether to remove the segment. A long operation keeps its file open without the fork lock; the child
+ * of a fork closes that file (sk_loose). */
 #ifndef SK_PROCESS_H
 #define SK_PROCESS_H
 

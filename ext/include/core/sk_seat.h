@@ -59,7 +59,7 @@ _Static_assert(sizeof(sk_seat_entry) == 16, "seat entries are part of the format
 /* One process's view of the seats of one segment. */
 typedef struct sk_seats {
     sk_process *process;
-    sk_identity *id;      /* this process's identity; NULL: it only looks */
+    sk_identity *id;      /* this process's identity; NULL: it only reads the segment */
     uint64_t file[2];     /* device and inode of the segment's file */
     uint32_t count;
     sk_seat_entry *table; /* shared */
@@ -81,7 +81,7 @@ static inline void sk_hidden_path(char hidden[SK_PATH], const char *path, const 
     snprintf(hidden, SK_PATH, "%.*s" SK_HIDDEN "%llx", folder, path, (unsigned long long)file[1]);
 }
 
-/* Open the segment's file anew. Returns the descriptor, with the name that led to the file in `name`, or a negative
+/* Open the segment's file. Returns the descriptor, with the name that led to the file in `name`, or a negative
  * errno; -ENOENT: no name leads to it. The caller holds the fork lock until it has closed the descriptor. */
 static inline int sk_seats_open(const sk_seats *s, char name[SK_PATH]) {
     int fd = -ENOENT, reason = ENOENT;
@@ -185,7 +185,7 @@ static inline void sk_asker_end(sk_asker *a) {
     a->asking = false;
 }
 
-/* The descriptor through which to ask, or a negative errno. Opens the file if `anew`, or if `asker` is another file. */
+/* The descriptor through which to ask, or a negative errno. Opens the file if `anew` or if `asker` is of another. */
 static inline int sk_asker_through(const sk_seats *s, bool anew) {
     sk_process *p = s->process;
     char name[SK_PATH];
@@ -217,7 +217,7 @@ static inline void sk_question_put(void *at) {
  * checked. */
 #define SK_ASKS_A_CHECK 16u
 
-/* Whether a process holds the seat now, as far as the system answers. */
+/* Whether a process holds the seat now. True also if the system cannot be asked. */
 static inline bool sk_asker_taken(sk_asker *a, uint32_t seat) {
     const sk_seats *s = a->seats;
     uint32_t me = sk_seats_me(s);

@@ -8,7 +8,7 @@
  * End: a process that leaves unmaps the data, opens the file and tries to take a write lock on SK_PRESENCE. If it gets
  * this lock it was the last one, and removes the name, unless the segment is persistent. If it dies before that, or if
  * the last process calls exec or _exit, the file keeps its name and no process is present: an orphan. A process that
- * attaches refuses an orphan; sk_segment_sweep removes it by the same rule.
+ * attaches refuses an orphan; it and sk_segment_sweep remove the orphan by the same rule.
  * Unlinking: the file gets a hidden name (sk_hidden_path), by which the processes that use the segment still open it.
  * The last of them removes the hidden name, even if the segment is persistent. A process that unlinks or renames holds
  * SK_NAMING, so it never hits another file. */
@@ -37,7 +37,7 @@ typedef struct sk_segment {
     void *view;          /* newest mapping */
     uint64_t view_len;
     uint32_t maps;
-    /* Only a segment with a file needs what follows: see sk_private.h. */
+    /* A private segment (sk_private.h) has no memory for the following fields. */
     struct {
         void *at;
         uint64_t len;

@@ -22,7 +22,7 @@ typedef struct sk_waiter {
     uint32_t polling;  /* 1: never sleep on the word, poll */
     uint32_t patience; /* how many spins to try before parking; adapts */
     uint32_t one_core; /* 1: the process that we wait for seems to share our core */
-    uint32_t hasty;    /* 1: neither spin nor park, but answer SK_INTERRUPTED, so that other greenlets can run */
+    uint32_t hasty;    /* 1: neither spin nor park, but return SK_INTERRUPTED, so that other greenlets can run */
     uint32_t short_ns; /* after a park that was shorter than this, more spins would have been better */
 } sk_waiter;
 

@@ -27,7 +27,7 @@
  * thing and given it back. */
 #define SK_WAIT_STATE_STEP_NS 500000u
 
-/* Private to the thread. `thread` tells it from the others of its process; the rest starts as 0. */
+/* Private to the thread. `thread` distinguishes it from other threads of its process; the rest starts as 0. */
 typedef struct sk_wait_state {
     uint32_t thread;
     bool enrolled;

@@ -41,9 +41,9 @@
  * A process dies while it begins to wait, before it has stored the word: nothing has happened.
  * A sleeper dies while it waits: a notifier asks whether the oldest sleeper lives before it notifies that sleeper. If
  * it is dead, the notifier frees the slot and goes on to the next.
- * A notified sleeper dies before its slot is free: each sleeper looks for such slots when its slice is over, and passes
- * the notifications on. It first notifies the next sleeper and then frees the dead one's slot. If it dies in between,
- * or if the dead sleeper had taken its lock already, one sleeper more is notified than the notifier asked for. No
+ * A notified sleeper dies before its slot is free: each sleeper searches for such slots when its slice is over, and
+ * passes the notifications on. It notifies the next sleeper before it frees the slot. If it dies in between, or if the
+ * dead sleeper had taken the condition's lock already, one sleeper more is notified than the notifier asked for. No
  * notification is ever lost.
  * A notifier dies: some sleepers are notified and the rest are not, as if it had asked for fewer. If it dies between a
  * notification and the wake, the sleeper reads its word again when its slice is over.
