@@ -1,4 +1,4 @@
-/* Arrow arrays as sources; see the columnar format for what each buffer is. */
+/* Arrow arrays as sources; Arrow's columnar format defines the buffers of each type. */
 #include "sk_arrow.h"
 
 #include "sk_foreign.h"
@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Bytes of an item of a fixed-size format; 0: not one. */
+/* The bytes of an item of a fixed-size format; 0: the format is another one. */
 static size_t item_size(const char *format) {
     if (format[0] == 'w' && format[1] == ':') return (size_t)strtoul(format + 2, NULL, 10);
     if (format[0] == 't') {
@@ -22,7 +22,7 @@ static size_t item_size(const char *format) {
     return 0;
 }
 
-/* Bytes of a dictionary's code, negative when it is signed; 0: no integers. */
+/* The bytes of a dictionary's code, negative if codes are signed; 0: the format is no integer. */
 static int code_width(const char *format) {
     static const char SIGNED[] = "csil", UNSIGNED[] = "CSIL";
     if (format[0] == 0 || format[1] != 0) return 0;
@@ -36,10 +36,10 @@ static bool may_have_nulls(const struct ArrowArray *array) {
     return array->null_count != 0 && array->n_buffers > 0 && array->buffers[0];
 }
 
-/* The type of arrays that have nothing but nulls, and no buffers. */
+/* The null type: all items are null, and there are no buffers. */
 static bool is_null_type(const struct ArrowSchema *schema) { return !schema->dictionary && !strcmp(schema->format, "n"); }
 
-/* Codes, and how many values there are; the values are a source of their own. */
+/* Describe codes and the number of values; the values are a source of their own. */
 static bool describe_codes(const struct ArrowSchema *schema, const struct ArrowArray *array, sk_source *source) {
     const struct ArrowArray *values = array->dictionary;
     const int width = code_width(schema->format);

@@ -1,11 +1,11 @@
 /* Arrow's C data and stream interfaces (a stable ABI: https://arrow.apache.org/docs/format/CDataInterface.html).
  *
- * sk_arrow_source describes an array as a source: variable-size and fixed-size binary and text, views, whatever has a
- * fixed number of whole bytes, and the codes of a dictionary. The structs are the producer's and do not change; the
- * buffers' contents may (they may lie in a shared segment), so they are read through sk_source_read alone.
+ * sk_arrow_source describes an array as a source: variable-size and fixed-size binary and text, views, items with a
+ * fixed number of whole bytes, and the codes of a dictionary. The structs belong to the producer and do not change. The
+ * contents of the buffers may change (they may lie in a shared segment), so only sk_source_read reads them.
  *
- * The interface does not say how large the data of variable-size items is. Where the producer tells us elsewhere, that is
- * `room`; else the last offset has to be believed, which is read once.
+ * The interface does not give the size of the data of variable-size items. The last offset, which is read once, is
+ * taken as the size, but at most `room`: the size that the producer gives elsewhere, if it does.
  */
 #ifndef SK_ARROW_H
 #define SK_ARROW_H
@@ -38,15 +38,16 @@ struct ArrowArrayStream {
 
 typedef enum sk_arrow_status {
     SK_ARROW_FINE,
-    SK_ARROW_UNSUPPORTED,    /* a type without bytes of its own: nested, bits, decimals */
-    SK_ARROW_RELEASED,       /* somebody else has taken the array */
+    SK_ARROW_UNSUPPORTED,    /* a type whose items are not whole bytes: nested, bits, decimals */
+    SK_ARROW_RELEASED,       /* the array was released, or moved to another consumer */
     SK_ARROW_NULL,           /* an item is missing; its index is in *bad */
     SK_ARROW_CORRUPT,        /* an item reaches outside its data or dictionary; see *bad */
 } sk_arrow_status;
 
 #define SK_ARROW_ROOM_UNKNOWN SIZE_MAX
 
-/* `room`: bytes of the data that offsets point into. `values`: the array is a dictionary, whose values may be missing. */
+/* `room`: the size of the data of variable-size items. `values`: the array is a dictionary, and its values may be
+ * missing. */
 sk_arrow_status sk_arrow_source(const struct ArrowSchema *schema, const struct ArrowArray *array, size_t room, bool values,
                                 sk_source *source, sk_bad *bad);
 

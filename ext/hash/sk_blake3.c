@@ -1,15 +1,15 @@
-/* BLAKE3 around the chains: batches of messages, the tree of a large one, streams. */
+/* BLAKE3 except the chains: batches of messages, the tree of a large message, streams. */
 #include "sk_blake3.h"
 
 #include <stdlib.h>
 
 #include "sk_pool.h"
 
-#define PIECE 256            /* chains gathered at a time: with tails and values 44 KiB */
-#define SUBTREE 256           /* chunks compressed together in a large message: their parents fill lanes too */
+#define PIECE 256            /* chains collected at a time: 44 KiB with their tails and values */
+#define SUBTREE 256           /* chunks of a large message compressed together: their parents fill lanes too */
 #define SUBTREE_BYTES ((size_t)SUBTREE * SK_BLAKE3_CHUNK)
 
-/* The chain of a message of at most one chunk, its short last block copied to `tail` and filled up with zeros. */
+/* The chain of a message of at most one chunk. A short last block is copied to `tail` and filled with zeros. */
 static sk_chain chunk_chain(const uint8_t *data, size_t size, uint64_t counter, uint32_t last_flags, uint8_t tail[64]) {
     sk_chain chain = {.data = data, .counter = counter, .first_flags = SK_CHUNK_START, .last_flags = last_flags};
     chain.blocks = size ? (uint32_t)((size + 63) / 64) : 1;
@@ -24,7 +24,7 @@ static sk_chain chunk_chain(const uint8_t *data, size_t size, uint64_t counter, 
     return chain;
 }
 
-/* Words become the bytes that they stand for, in place: on little-endian machines they are. */
+/* Change words to their little-endian bytes, in place. On little-endian machines nothing is to be done. */
 static inline void in_byte_order(uint32_t *words, size_t count) {
     for (size_t i = 0; i < count; i++) words[i] = SK_FROM_LE32(words[i]);
 }
@@ -33,8 +33,9 @@ static void put(const uint32_t value[8], uint8_t *out) {
     for (int i = 0; i < 8; i++) sk_store_le32(out + 4 * i, value[i]);
 }
 
-/* Chaining values up to the one of them all, in values[0]. Pairing neighbours level by level, the odd one carried
- * up, gives BLAKE3's tree, whose left parts are whole. Two neighbours in memory are a parent's block as it stands. */
+/* Reduce chaining values to the one of the whole tree, in values[0]. Pairing neighbours level by level, and moving an
+ * odd one up, gives BLAKE3's tree, whose left subtrees are complete. Two neighbours in memory are the block of a
+ * parent. */
 static void reduce(const sk_hash_path *path, const sk_hash_key *key, uint32_t (*values)[8], size_t count, bool root) {
     uint32_t level[SUBTREE / 2][8], (*from)[8] = values, (*to)[8] = level;
     while (count > 1) {
@@ -51,7 +52,7 @@ static void reduce(const sk_hash_path *path, const sk_hash_key *key, uint32_t (*
     if (from != values) memcpy(values[0], from[0], 32);
 }
 
-/* The chaining value, in values[0], of `chunks` whole chunks, 1 to SUBTREE. */
+/* Compute the chaining value of `chunks` whole chunks, 1 to SUBTREE, in values[0]. */
 static void subtree(const sk_hash_path *path, const sk_hash_key *key, const uint8_t *data, size_t chunks, uint64_t counter,
                     uint32_t (*values)[8]) {
     const sk_pieces whole = {data, SK_BLAKE3_CHUNK, counter, true, SK_BLAKE3_CHUNK / 64, SK_CHUNK_START, SK_CHUNK_END};
@@ -71,7 +72,7 @@ void sk_blake3_start(sk_hash_stream *stream) {
     stream->state.blake3.chunks = 0;
 }
 
-/* Adds the value of a subtree of `chunks` chunks: like a carry, equal neighbours become parents. */
+/* Adds the value of a subtree of `chunks` chunks. As with a carry, neighbours of equal size become a parent. */
 static void push(sk_hash_stream *stream, const uint32_t value[8], size_t chunks) {
     uint32_t (*stack)[8] = stream->state.blake3.stack;
     memcpy(stack[stream->state.blake3.depth++], value, 32);
@@ -82,7 +83,7 @@ static void push(sk_hash_stream *stream, const uint32_t value[8], size_t chunks)
     }
 }
 
-/* A chunk or subtree is compressed only when more follows: the last one is treated otherwise. */
+/* A chunk or subtree is compressed only when more data follows, because the last one is compressed differently. */
 void sk_blake3_feed(sk_hash_stream *stream, const uint8_t *data, size_t size) {
     const sk_hash_path *path = sk_hash_active(stream->algorithm);
     uint32_t values[SUBTREE][8];
@@ -105,7 +106,7 @@ void sk_blake3_feed(sk_hash_stream *stream, const uint8_t *data, size_t size) {
     stream->held += size;
 }
 
-/* Merges the last value with everything that waits on the stack; the topmost merge is the root. */
+/* Merges the last value with all values on the stack; the last merge is the root. */
 static void conclude(sk_hash_stream *stream, uint32_t last[8], uint8_t *digest) {
     unsigned depth = stream->state.blake3.depth;
     while (depth--) {
@@ -126,7 +127,7 @@ void sk_blake3_finish(sk_hash_stream *stream, uint8_t *digest) {
     conclude(stream, value, digest);
 }
 
-/* What became of one message's chunks among the chains of a piece. */
+/* Where the chunks of one message are among the chains of a piece. */
 typedef struct message_chains {
     size_t message;
     uint32_t first, count;
@@ -136,7 +137,7 @@ static uint32_t chunks_of(size_t size) {
     return size ? (uint32_t)((size + SK_BLAKE3_CHUNK - 1) / SK_BLAKE3_CHUNK) : 1;
 }
 
-/* Chains of all chunks of a message of at most SUBTREE chunks; `root`: it is the whole message. */
+/* Add the chains of all chunks of a message of at most SUBTREE chunks. `root`: it is the whole message. */
 static uint32_t add_chunks(sk_chain *chains, sk_span message, uint64_t counter, bool root, uint8_t tail[64]) {
     const uint32_t count = chunks_of(message.size);
     for (uint32_t i = 0; i + 1 < count; i++)
@@ -147,8 +148,8 @@ static uint32_t add_chunks(sk_chain *chains, sk_span message, uint64_t counter, 
     return count;
 }
 
-/* A message of more than SUBTREE chunks: values of its whole subtrees, here or found before, then what is left as
- * one more. */
+/* A message of more than SUBTREE chunks: the values of its whole subtrees, computed here or before, and then one more
+ * for the rest. */
 static void large(const sk_hash_algorithm *algorithm, const sk_hash_key *key, sk_span message,
                   uint32_t (*found)[8], uint8_t *out) {
     const sk_hash_path *path = sk_hash_active(algorithm);
@@ -193,7 +194,7 @@ void sk_blake3_tree(const sk_hash_algorithm *algorithm, const sk_hash_key *key, 
     const size_t whole = message.size ? (message.size - 1) / SUBTREE_BYTES : 0;
     forest f = {sk_hash_active(algorithm), key, message.data, NULL};
     if (threads > 1 && whole > 1) f.found = malloc(whole * sizeof *f.found);
-    if (!f.found) {      /* too small to share out, or no memory to do it: the same digest from one thread */
+    if (!f.found) {      /* too small for several threads, or no memory for it: one thread computes the same digest */
         sk_blake3_batch(algorithm, key, &message, 1, out);
         return;
     }
@@ -206,7 +207,8 @@ static uint32_t blocks_of(size_t size) {
     return size ? (uint32_t)((size + 63) / 64) : 1;
 }
 
-/* Digests leading groups of messages with equally many blocks, a group a lane each; returns how many messages. */
+/* Digests groups of messages from the beginning, as long as all messages of a group have equal numbers of blocks.
+ * Returns the number of messages digested. */
 static size_t uniform_groups(const sk_hash_path *path, const sk_hash_key *key, const sk_span *messages, size_t count,
                              uint8_t *out) {
     sk_blake3_uniform uniform = (sk_blake3_uniform)path->uniform;

@@ -1,8 +1,8 @@
 /* BLAKE3 (specification: "BLAKE3: one function, fast everywhere", O'Connor, Aumasson, Neves, Wilcox-O'Hearn).
  *
- * A message is cut into chunks of 1024 bytes, each a chain of up to 16 block compressions that gives a chaining
- * value; pairs of chaining values are compressed into parents, up to one root. Chunks are independent, so are
- * messages, so a path brings one function: compress the same number of blocks of several lanes.
+ * A message is cut into chunks of 1024 bytes. Each chunk is a chain of up to 16 block compressions, which ends in a
+ * chaining value; pairs of chaining values are compressed into parents, up to one root. Chunks and messages are
+ * independent. So the main function of a path compresses many chains at once, one in each vector lane.
  */
 #ifndef SK_BLAKE3_H
 #define SK_BLAKE3_H
@@ -23,9 +23,9 @@ enum {
 };
 
 extern const uint32_t SK_BLAKE3_INITIAL[8];
-extern const uint8_t SK_BLAKE3_ORDER[7][16];     /* which message word each round uses where */
+extern const uint8_t SK_BLAKE3_ORDER[7][16];     /* for each round, the order of the message words */
 
-/* One chain of block compressions. The last block may be short; `last` has 64 bytes then, zeros after the message. */
+/* One chain of block compressions. If the last block is short, `last` still has 64 bytes: zeros follow the message. */
 typedef struct sk_chain {
     const uint8_t *data;     /* the blocks before the last */
     const uint8_t *last;
@@ -43,11 +43,11 @@ void sk_blake3_chains_scalar(const uint32_t start[8], uint32_t flags, const sk_c
 void sk_blake3_chains_avx2(const uint32_t start[8], uint32_t flags, const sk_chain *, size_t, uint32_t (*values)[8]);
 void sk_blake3_chains_avx512(const uint32_t start[8], uint32_t flags, const sk_chain *, size_t, uint32_t (*values)[8]);
 
-/* Pieces of equally many whole blocks at a fixed distance: the chunks of a large message, or parents side by side. */
+/* Pieces with equal numbers of whole blocks, at a fixed distance: the chunks of a large message, or parents. */
 typedef struct sk_pieces {
     const uint8_t *data;
     size_t stride;
-    uint64_t counter;        /* of the first; each next one has one more, or with `counted` false the same */
+    uint64_t counter;        /* of the first piece; if `counted`, each further piece has one more */
     bool counted;
     uint32_t blocks;
     uint32_t first_flags, last_flags;
@@ -61,7 +61,7 @@ void sk_blake3_pieces_scalar(const uint32_t start[8], uint32_t flags, const sk_p
 void sk_blake3_pieces_avx2(const uint32_t start[8], uint32_t flags, const sk_pieces *, size_t, uint32_t (*values)[8]);
 void sk_blake3_pieces_avx512(const uint32_t start[8], uint32_t flags, const sk_pieces *, size_t, uint32_t (*values)[8]);
 
-/* Digests a path's number of lanes of messages, each of `blocks` blocks and at most one chunk, into rows of 32 bytes. */
+/* Digests as many messages as the path has lanes, each of `blocks` blocks and at most one chunk, into 32-byte rows. */
 typedef void (*sk_blake3_uniform)(const uint32_t start[8], uint32_t flags, const sk_span *messages, uint32_t blocks,
                                   uint8_t *out);
 

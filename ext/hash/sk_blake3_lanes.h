@@ -1,13 +1,15 @@
-/* BLAKE3 chains in vector lanes: a template, included once an instruction set.
+/* BLAKE3 chains in vector lanes: a template, included once for each instruction set.
  *
  * Including files define SK_TARGET, SK_LANES, SK_VECTOR and its operations SK_ADD, SK_XOR, SK_ROR16, SK_ROR12, SK_ROR8,
- * SK_ROR7, SK_BROADCAST, and sk_load_block(data, offset, m), which fills m[0 … 15] with word i of every lane, and
- * sk_store_values(value, out), which writes the eight words of every lane to its 32-byte row, and sk_tail(tail, rest, size),
- * which fills a short last block up with zeros. They get sk_chains, sk_equal_pieces and sk_uniform_messages. A lane whose chain ends takes the next one, so chains of different lengths keep all lanes busy.
+ * SK_ROR7, SK_BROADCAST, and three functions: sk_load_block(data, offset, m) fills m[i] with word i of every lane, for
+ * i from 0 to 15; sk_store_values(value, out) writes the eight words of every lane to its 32-byte row; and
+ * sk_tail(tail, rest, size) copies a short last block and fills it with zeros. The template defines sk_chains,
+ * sk_equal_pieces and sk_uniform_messages. A lane whose chain ends takes the next chain, so chains of different lengths
+ * keep all lanes busy.
  */
 #include "sk_blake3.h"
 
-#define SK_WORTHWHILE 3      /* fewer busy lanes than this are finished one by one */
+#define SK_WORTHWHILE 3      /* if fewer lanes are busy, their chains are finished one by one */
 
 typedef struct sk_lanes {
     _Alignas(64) uint32_t value[8][SK_LANES];
@@ -17,7 +19,7 @@ typedef struct sk_lanes {
     _Alignas(64) uint32_t flags[SK_LANES];
     const uint8_t *data[SK_LANES];
     size_t chain[SK_LANES];      /* SIZE_MAX: idle */
-    uint32_t left[SK_LANES];     /* blocks of this stretch: those before the last, then the last */
+    uint32_t left[SK_LANES];     /* blocks left in this stretch: first all blocks but the last, then the last */
     bool in_last[SK_LANES];
 } sk_lanes;
 
@@ -29,7 +31,7 @@ typedef struct sk_lanes {
         c = SK_ADD(c, d), b = SK_ROR7(SK_XOR(b, c));                                 \
     } while (0)
 
-/* `blocks` blocks of every lane; the first with its own flags, the others with `flags`. */
+/* Compress `blocks` blocks of every lane: the first with the lane's own flags, the others with `flags`. */
 SK_TARGET static void sk_lanes_compress(sk_lanes *lanes, uint32_t flags, uint32_t blocks) {
     SK_VECTOR *value = (SK_VECTOR *)lanes->value;
     SK_VECTOR now = *(SK_VECTOR *)lanes->flags;
@@ -86,7 +88,7 @@ static inline void sk_lane_take(sk_lanes *lanes, int i, const uint32_t start[8],
     lanes->in_last[i] = false;
 }
 
-/* The rest of one lane's chain, alone. */
+/* Finish one lane's chain without vectors. */
 static void sk_lane_finish_alone(sk_lanes *lanes, int i, uint32_t flags, const sk_chain *chain, uint32_t value[8]) {
     for (int k = 0; k < 8; k++) value[k] = lanes->value[k][i];
     while (!lanes->in_last[i]) {
@@ -105,7 +107,7 @@ static inline bool sk_are_uniform(const sk_chain *chains) {
     return !different;
 }
 
-/* SK_LANES chains of equally many blocks, the common case: vectors are set and stored whole. */
+/* SK_LANES chains with equal numbers of blocks, the common case: all lanes are loaded and stored together. */
 SK_TARGET static void sk_uniform(sk_lanes *lanes, const uint32_t start[8], uint32_t flags, const sk_chain *chains,
                                  uint32_t (*values)[8]) {
     const uint32_t blocks = chains[0].blocks;
@@ -154,7 +156,7 @@ SK_TARGET static void sk_chains(const uint32_t start[8], uint32_t flags, const s
             if (lanes.left[i] < stretch) stretch = lanes.left[i];
             some = lanes.data[i];
         }
-        if (busy < SK_LANES)     /* idle lanes read what a busy one reads, and are ignored */
+        if (busy < SK_LANES)     /* idle lanes read the data of a busy one; their results are ignored */
             for (int i = 0; i < SK_LANES; i++)
                 if (lanes.chain[i] == SIZE_MAX) lanes.data[i] = some;
         sk_lanes_compress(&lanes, flags, stretch);
@@ -182,7 +184,7 @@ SK_TARGET static void sk_chains(const uint32_t start[8], uint32_t flags, const s
             sk_lane_finish_alone(&lanes, i, flags, &chains[lanes.chain[i]], values[lanes.chain[i]]);
 }
 
-/* Pieces of one length at a fixed distance, with no chain made for each; idle lanes do the group's first again. */
+/* Pieces of one length at a fixed distance, without an sk_chain for each. Idle lanes repeat the group's first piece. */
 SK_TARGET static void sk_equal_pieces(const uint32_t start[8], uint32_t flags, const sk_pieces *pieces, size_t count,
                                       uint32_t (*values)[8]) {
     sk_lanes lanes;
@@ -223,7 +225,7 @@ SK_TARGET static void sk_equal_pieces(const uint32_t start[8], uint32_t flags, c
     }
 }
 
-/* SK_LANES whole messages of one chunk and equally many blocks, with no chain made for each. */
+/* SK_LANES whole messages of one chunk and equal numbers of blocks, without an sk_chain for each. */
 SK_TARGET static void sk_uniform_messages(const uint32_t start[8], uint32_t flags, const sk_span *messages, uint32_t blocks,
                                           uint8_t *out) {
     _Alignas(64) uint8_t tails[SK_LANES][64];

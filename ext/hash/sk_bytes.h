@@ -1,4 +1,4 @@
-/* Unaligned loads and stores of a stated byte order, rotations, and the 64 by 64 bit product. */
+/* Unaligned loads and stores with the byte order in the name, rotations, and the 64 by 64 bit product. */
 #ifndef SK_BYTES_H
 #define SK_BYTES_H
 
@@ -66,7 +66,7 @@ static inline uint64_t sk_ror64(uint64_t x, int n) { return x >> n | x << (64 - 
 static inline uint32_t sk_rol32(uint32_t x, int n) { return x << n | x >> (32 - n); }
 static inline uint64_t sk_rol64(uint64_t x, int n) { return x << n | x >> (64 - n); }
 
-/* memcpy for the ends of messages: no call, a few moves that may overlap, nothing touched beyond `size`. */
+/* memcpy for the ends of messages: a few inline moves, which may overlap; no byte beyond `size` is touched. */
 static inline void sk_copy_short(uint8_t *to, const uint8_t *from, size_t size) {
     if (size >= 16) {
         for (size_t i = 0; i + 16 < size; i += 16) memcpy(to + i, from + i, 16);

@@ -7,7 +7,7 @@
 
 extern const uint32_t SK_CRC32C_TABLES[8][256];
 
-/* Feeds the inverted register; `crc` starts and ends inverted, outside. */
+/* Feeds bytes to the register. The caller inverts `crc` before the first call and after the last. */
 typedef uint32_t (*sk_crc32c_bytes)(uint32_t crc, const uint8_t *data, size_t size);
 
 uint32_t sk_crc32c_scalar(uint32_t crc, const uint8_t *data, size_t size);

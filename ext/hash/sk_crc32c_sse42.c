@@ -1,7 +1,7 @@
 /* CRC-32C by the CPU's instruction: three interleaved stretches, joined by carry-less multiplication.
  *
- * The instruction takes three cycles and a new one starts each cycle, so one chain leaves two thirds unused. A register
- * moves past n bytes of zeros when it is multiplied by x**(8n - 33) mod P and the product is fed to the instruction
+ * The instruction takes three cycles and a new one can start each cycle, so one chain leaves two thirds unused. To
+ * advance a register past n bytes of zeros, multiply it by x**(8n - 33) mod P and feed the product to the instruction
  * (V. Gopal and others, "Fast CRC computation for iSCSI polynomial using CRC32 instruction", Intel, 2011).
  */
 #include "sk_hash.h"

@@ -1,4 +1,4 @@
-/* Tables of CRC-32C, eight bytes at a time: row k is what a byte k places before the end does. */
+/* Tables of CRC-32C for eight bytes at a time: row k is the contribution of a byte that k bytes follow. */
 #include "sk_crc32c.h"
 
 const uint32_t SK_CRC32C_TABLES[8][256] = {

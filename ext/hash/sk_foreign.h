@@ -1,12 +1,12 @@
-/* Numbers in memory that somebody else may change while we look: another thread, or a process that has it mapped, too.
+/* Numbers in memory that may change while we read them: another thread or another process may write them.
  *
- * A check of such a number says nothing about the next look at it. So nobody else looks: here each number is loaded once,
- * singly or many together, the copy is checked, and the copy is used. (The compiler may not load it again after a check:
- * therefore volatile, and the barrier.) Offsets become a span by sk_extent_cut, which gives none that reaches outside of what
- * they may point into, or many at once where sk_offsets_fit says the same of all.
+ * A check of such a number says nothing about the next load of it. So these functions load each number once, one or
+ * many at a time; the copy is checked, and only the copy is used. (The compiler must not load it again after a check,
+ * hence volatile, and the barrier.) sk_extent_cut turns two offsets into a span, unless the span would reach outside of
+ * its data. sk_offsets_fit_32 and _64 check many offsets in the same way at once.
  *
- * Contents need no such care: no kernel takes a length or an address from the bytes that it hashes. A message that
- * changes meanwhile has the digest of some mixture of its old and new bytes.
+ * The contents of messages need no such care: no function takes a length or an address from the bytes that it hashes. A
+ * message that changes meanwhile gets the digest of a mixture of its old and new bytes.
  */
 #ifndef SK_FOREIGN_H
 #define SK_FOREIGN_H
@@ -25,30 +25,32 @@ static inline int16_t sk_load_foreign_16(const void *place) { return *(const vol
 static inline int32_t sk_load_foreign_32(const void *place) { return *(const volatile sk_foreign_int32 *)place; }
 static inline int64_t sk_load_foreign_64(const void *place) { return *(const volatile sk_foreign_int64 *)place; }
 
-/* The copy of many; the compiler has to believe that it differs from what it was made of. */
+/* Copy many numbers; the compiler must assume that the copy differs from the original. */
 static inline void sk_copy_foreign(void *to, const void *from, size_t size) {
     memcpy(to, from, size);
     __asm__ volatile("" : : "r"(to) : "memory");
 }
 
-/* What offsets may point into; address and size are our own copies. */
+/* The data that offsets may point into; address and size are in private memory. */
 typedef struct sk_extent {
     const uint8_t *data;
     size_t size;
 } sk_extent;
 
-/* The span from `from` to `to`, copies of two offsets; false, and no span, where it runs backwards or reaches outside. */
+/* Set *span to the bytes between two offsets, of which `from` and `to` are copies. False, and *span unchanged: they are
+ * in the wrong order, or reach outside of `whole`. */
 static inline bool sk_extent_cut(sk_extent whole, int64_t from, int64_t to, sk_span *span) {
     if (from < 0 || from > to || (uint64_t)to > whole.size) return false;
     *span = (sk_span){whole.data + from, (size_t)(to - from)};
     return true;
 }
 
-/* Whether sk_extent_cut would cut all of `count` spans, number i from words[i] to words[i + 1]: copies of offsets.
+/* Whether sk_extent_cut would accept all `count` spans; span i goes from words[i] to words[i + 1], which are copies of
+ * offsets.
  *
- * No comparisons, so that it is a few vector instructions: differences in wrapping arithmetic, of which the signs count. For
- * 0 <= from <= size < 2^63 either to - from or size - to is negative exactly if `to` is outside of from … size; and each
- * `from` is the `to` before it, so that the first wrong one is noticed. */
+ * It uses the signs of differences in wrapping arithmetic and no comparisons, so that it compiles to a few vector
+ * instructions. For 0 <= from <= size < 2^63, to - from or size - to is negative exactly if `to` is outside of
+ * from … size. Each `from` is the `to` of the span before it, so the first wrong offset is noticed. */
 #define SK_OFFSETS_FIT(name, word, unsigned_word)                                                                    \
     static inline __attribute__((always_inline)) bool name(const unsigned_word *words, size_t count, size_t size) {  \
         const unsigned_word most = (unsigned_word)-1 >> 1, end = size > most ? most : (unsigned_word)size;            \

@@ -1,6 +1,6 @@
-/* The one hashing header that knows Python objects: spans of a list's items in a single pass.
+/* The one hashing header that uses Python objects: spans of a list's items in a single pass.
  *
- * Only the compiled face includes it; kernels stay free of Python.h.
+ * Only the Cython modules include it; the other hashing files do not use Python.h.
  */
 #ifndef SK_GATHER_H
 #define SK_GATHER_H
@@ -10,21 +10,21 @@
 #include "sk_hash.h"
 
 #ifdef Py_GIL_DISABLED
-#define SK_LIST_CAN_CHANGE 1     /* another thread may change a list while we look: look at a copy */
+#define SK_LIST_CAN_CHANGE 1     /* another thread may change a list while we read it: read a copy */
 #else
 #define SK_LIST_CAN_CHANGE 0
 #endif
 
 #define SK_VIEWS_A_BLOCK 64
 
-/* Held buffers, at addresses that do not move: an exporter may point into its Py_buffer. */
+/* Held buffers. The Py_buffers must not move, because an exporter may point into them. */
 typedef struct sk_view_block {
     struct sk_view_block *next;
     int used;
     Py_buffer views[SK_VIEWS_A_BLOCK];
 } sk_view_block;
 
-/* The data of bytes and of ASCII text, which takes no call; 0 for everything else. */
+/* The data of a bytes object or of ASCII text, without a call; 0 for other objects. */
 static inline int sk_plain_span(PyObject *item, sk_span *span) {
     if (PyBytes_Check(item)) {
         span->data = (const uint8_t *)PyBytes_AS_STRING(item);
@@ -41,8 +41,8 @@ static inline int sk_plain_span(PyObject *item, sk_span *span) {
 
 #define SK_OBJECTS_AHEAD 8
 
-/* Spans of items [start, count) up to the first that is not plain; its index is returned. With `held`, the
- * references are taken in the same pass, because the first touch of an object is what costs. */
+/* Spans of items [start, count) up to the first that is not plain. Returns the index of that item, or `count`. With
+ * `held`, it takes the references in the same pass, because the first access to an object is what costs time. */
 static inline Py_ssize_t sk_plain_spans(PyObject **items, Py_ssize_t start, Py_ssize_t count,
                                         sk_span *spans, PyObject **held) {
     Py_ssize_t i = start;
@@ -61,7 +61,7 @@ static inline void sk_release(PyObject **held, Py_ssize_t count) {
     }
 }
 
-/* A list of `count` bytes objects, or with `hex` of str, from digests of `size` bytes each. */
+/* A list of `count` digests of `size` bytes each, as bytes objects or, with `hex`, as str. */
 static inline PyObject *sk_digest_list(const uint8_t *digests, Py_ssize_t count, Py_ssize_t size, int hex) {
     static const char DIGITS[] = "0123456789abcdef";
     PyObject *list = PyList_New(count);

@@ -1,8 +1,8 @@
-/* The hashing kernels' one public face: algorithms, messages, batches, streams.
+/* The interface of the hashing code: algorithms, messages, batches, streams.
  *
- * Nothing here knows Python. A caller looks an algorithm up by name, prepares a key once, and hashes
- * spans in batches; or opens a stream and feeds it. Which instruction set does the work is decided in
- * sk_hash_dispatch.c alone, once per process, and can be forced there.
+ * It does not use Python. A caller looks an algorithm up by name, prepares a key once, and hashes
+ * spans in batches; or it opens a stream and feeds it. Only sk_hash_dispatch.c chooses the instruction
+ * set, once per process; a caller can force the choice.
  */
 #ifndef SK_HASH_H
 #define SK_HASH_H
@@ -26,7 +26,7 @@ typedef struct sk_span {
     size_t size;
 } sk_span;
 
-/* What an algorithm takes beside the message, prepared once a batch by sk_hash_prepare. */
+/* The seed or key of an algorithm, prepared once for each batch by sk_hash_prepare. */
 typedef struct sk_hash_key {
     uint64_t seed;
     uint8_t secret[192];     /* xxh3: the secret of this seed, for messages beyond 240 bytes */
@@ -56,22 +56,22 @@ typedef struct sk_hash_stream {
     _Alignas(64) uint8_t buffer[64 + 1024];
 } sk_hash_stream;
 
-/* One instruction-set path: how it is called, what it needs of the machine, what it does. */
+/* One implementation of an algorithm for one instruction set: its name, the CPU features it needs, its functions. */
 typedef struct sk_hash_path {
     const char *name;
     uint32_t needs;          /* SK_CPU_… bits, all of them */
     /* Digest messages[0 … count) into count rows of digest_size bytes. */
     void (*batch)(const sk_hash_algorithm *algorithm, const sk_hash_key *key,
                   const sk_span *messages, size_t count, uint8_t *out);
-    /* The algorithm's single-stream block function; its real type is its family's (sk_sha2.h, sk_xxh3.h, …). */
+    /* The block function for one message; its real type is in the family's header (sk_sha2.h, sk_xxh3.h, …). */
     void (*blocks)(void);
     /* The same as `batch` for messages of one size at a fixed distance, or NULL. */
     void (*column)(const sk_hash_algorithm *algorithm, const sk_hash_key *key,
                    const uint8_t *first, ptrdiff_t stride, size_t size, size_t count, uint8_t *out);
-    /* `lanes` messages of equally many blocks at once, or NULL; its real type is the family's. */
+    /* `lanes` messages with equal numbers of blocks at once, or NULL; its real type is in the family's header. */
     void (*uniform)(void);
     uint32_t lanes;
-    /* Pieces of one message that have one length, or NULL; its real type is the family's. */
+    /* Pieces of one message that have one length, or NULL; its real type is in the family's header. */
     void (*pieces)(void);
 } sk_hash_path;
 
@@ -87,7 +87,7 @@ struct sk_hash_algorithm {
     void (*finish)(sk_hash_stream *stream, uint8_t *digest);
     /* Best path first; the last one runs everywhere. */
     const sk_hash_path *const *paths;
-    /* Digests one message with several threads, or NULL when the algorithm is a chain. */
+    /* Digests one message with several threads. NULL: the algorithm must work from the first byte to the last. */
     void (*tree)(const sk_hash_algorithm *algorithm, const sk_hash_key *key, sk_span message, size_t threads, uint8_t *out);
 };
 
@@ -95,20 +95,20 @@ struct sk_hash_algorithm {
 const sk_hash_algorithm *sk_hash_find(const char *name);
 const sk_hash_algorithm *sk_hash_at(size_t index);
 
-/* The path in force, and its choice. A NULL name returns to the best; false: unknown or not on this CPU. */
+/* The active path, and a way to choose it. A NULL name: the best path. False: unknown, or not for this CPU. */
 const sk_hash_path *sk_hash_active(const sk_hash_algorithm *algorithm);
 bool sk_hash_force(const sk_hash_algorithm *algorithm, const char *path);
 bool sk_hash_runs_here(const sk_hash_path *path);
 
 void sk_hash_prepare(sk_hash_key *key, const sk_hash_algorithm *algorithm, uint64_t seed, const uint8_t *secret);
 
-/* Rows of a batch: digest_size bytes each, or one native word each when word_size is not 0. */
+/* A row of a batch has digest_size bytes, or is one native word if word_size is not 0. */
 void sk_hash_batch(const sk_hash_algorithm *algorithm, const sk_hash_key *key,
                    const sk_span *messages, size_t count, uint8_t *out);
 
 void sk_hash_start(sk_hash_stream *stream, const sk_hash_algorithm *algorithm, const sk_hash_key *key);
 void sk_hash_feed(sk_hash_stream *stream, const uint8_t *data, size_t size);
-/* `digest` gets canonical bytes (those of `.digest()` in the reference packages), big-endian for words. */
+/* `digest` gets the canonical bytes, as `.digest()` of the reference packages returns them; words are big-endian. */
 void sk_hash_finish(sk_hash_stream *stream, uint8_t *digest);
 
 #endif

@@ -1,4 +1,4 @@
-/* The one place that knows which machine this is: algorithms, their paths, and the choice among them. */
+/* The only file that examines the CPU: algorithms, their paths, and the choice among them. */
 #include "sk_hash.h"
 #include "sk_blake3.h"
 #include "sk_crc32c.h"
@@ -6,7 +6,7 @@
 #include "sk_sha2_paths.h"
 #include "sk_xxh3.h"
 
-/* CPU features, as far as a path asks for them. */
+/* The CPU features that paths need. */
 enum {
     SK_CPU_ANY = 0,
     SK_CPU_BMI2 = 1 << 0,
@@ -22,7 +22,7 @@ enum {
 #define SK_X86_PATH(path) &path,
 
 static uint32_t cpu_features(void) {
-    static uint32_t known;      /* with the high bit once asked; a race asks twice and finds the same */
+    static uint32_t known;      /* the high bit: already examined; threads that race find the same */
     uint32_t found = __atomic_load_n(&known, __ATOMIC_RELAXED), a, b, c, d;
     if (found) return found;
     found = 1u << 31;
@@ -100,8 +100,8 @@ static const sk_hash_algorithm ALGORITHMS[] = {
 };
 #define COUNT (sizeof ALGORITHMS / sizeof *ALGORITHMS)
 
-/* The path in force of each algorithm; NULL until the first question. A race writes the same value twice, and
- * every path gives the same digests, so relaxed order is enough. */
+/* The active path of each algorithm; NULL until it is first needed. Threads that race store the same value, and
+ * all paths give the same digests, so relaxed order is enough. */
 static const sk_hash_path *active[COUNT];
 
 const sk_hash_algorithm *sk_hash_at(size_t index) { return index < COUNT ? &ALGORITHMS[index] : NULL; }

@@ -1,12 +1,12 @@
-/* Reading NumPy's StringDType: the strings, never the 16-byte descriptors that the array's memory holds.
+/* Reading the strings of NumPy's StringDType; the memory of the array itself has only 16-byte descriptors.
  *
  * The access functions are slots of the C API table that `import_array()` fetches; slot numbers are ABI from
- * NumPy 2.0 on. Taken at run time, so that building needs no NumPy headers and NumPy 1, which has no
+ * NumPy 2.0 on. They are looked up at run time, so building needs no NumPy headers, and NumPy 1, which has no
  * StringDType, still works.
  *
- * The strings of an array move when one of them is written, so they are hashed under the lock of their allocator, as NumPy
- * itself reads them. NumPy may wait for that lock with the GIL held: so who has the lock must not wait for the GIL, and
- * everything between sk_npy_acquire and sk_npy_release is called without it.
+ * The strings of an array move when one of them is written, so they are hashed under the lock of their allocator, as
+ * NumPy itself reads them. NumPy may wait for that lock while it holds the GIL, so a thread that has the lock must not
+ * wait for the GIL. All functions between sk_npy_acquire and sk_npy_release are called without the GIL.
  */
 #ifndef SK_NUMPY_STRINGS_H
 #define SK_NUMPY_STRINGS_H
@@ -37,7 +37,8 @@ static inline void sk_npy_release(const sk_npy_column *column, void *allocator) 
     ((void (*)(void *))column->api[SK_NPY_STRING_RELEASE])(allocator);
 }
 
-/* Spans of all items, good while the lock is held; returns the index of the first missing or unreadable one, or `count`. */
+/* Spans of all items, valid while the lock is held. Returns the index of the first missing or unreadable item, or
+ * `count`. */
 static inline size_t sk_npy_load(const sk_npy_column *column, void *allocator, sk_span *spans) {
     int (*load)(void *, const void *, sk_npy_static_string *) =
         (int (*)(void *, const void *, sk_npy_static_string *))column->api[SK_NPY_STRING_LOAD];

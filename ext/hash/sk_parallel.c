@@ -1,12 +1,12 @@
-/* Cutting a batch into pieces of equally many messages; threads take them as they come free. */
+/* Divides a batch into pieces with equal numbers of messages; each thread takes the next piece when it is free. */
 #include "sk_parallel.h"
 
 #include "sk_pool.h"
 
-#define ENOUGH_MESSAGES 2048         /* for one more thread … */
-#define ENOUGH_BYTES (256 * 1024)    /* … or this: less costs more to hand over than it saves */
-#define PIECES_A_THREAD 8            /* so that threads with short messages can help out */
-#define FEWEST 64                    /* messages of a piece: enough to fill lanes */
+#define ENOUGH_MESSAGES 2048         /* one more thread for this many messages … */
+#define ENOUGH_BYTES (256 * 1024)    /* … or bytes: for less, the handover costs more than it saves */
+#define PIECES_A_THREAD 8            /* so that threads with short messages can take over pieces of others */
+#define FEWEST 64                    /* least messages of a piece: enough to fill lanes */
 
 typedef struct batch {
     const sk_source *sources;
@@ -14,7 +14,7 @@ typedef struct batch {
     const sk_hash_algorithm *algorithm;
     const sk_hash_key *key;
     uint8_t *out;
-    size_t wrong;        /* atomic: whether a thread has met a wrong item; the first to do so describes it in *bad */
+    size_t wrong;        /* atomic: whether a thread has found a wrong item; the first such one describes it in *bad */
     sk_bad *bad;
 } batch;
 
@@ -41,13 +41,13 @@ static void hash_range(batch *b, size_t from, size_t to) {
 static void hash_piece(void *context, size_t piece) {
     batch *b = context;
     if (__atomic_load_n(&b->wrong, __ATOMIC_RELAXED)) return;
-    /* whole parts first, so that the product cannot overflow */
+    /* quotient and rest apart, so that no product can overflow */
     const size_t part = b->count / b->pieces, rest = b->count % b->pieces;
     const size_t from = piece * part + (piece < rest ? piece : rest);
     hash_range(b, from, from + part + (piece < rest));
 }
 
-/* Few messages, some of them large: one after another, large ones cut inside if the algorithm has a tree. */
+/* Few messages, some of them large: digest one after another, and each large one with all threads. */
 static void hash_few(batch *b, size_t threads) {
     uint8_t *out = b->out;
     size_t first = 0;
@@ -75,7 +75,7 @@ bool sk_parallel_hash(const sk_source *sources, size_t source_count, const sk_ha
     for (size_t i = 0; i < source_count; i++) b.count += sources[i].count;
     if (threads > 1) {
         const size_t by_count = b.count / ENOUGH_MESSAGES;
-        size_t bytes = 0;     /* not asked where the number is enough: a look at every span, with the others idle */
+        size_t bytes = 0;     /* not computed if by_count is enough: it reads every span, while other threads idle */
         for (size_t i = 0; i < source_count && by_count < threads; i++)
             bytes += sk_source_bytes(&sources[i], 0, sources[i].count);
         const size_t by_bytes = bytes / ENOUGH_BYTES;

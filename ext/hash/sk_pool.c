@@ -1,4 +1,4 @@
-/* One list of jobs under one mutex; the pieces of a job are taken by an atomic counter. */
+/* One list of jobs under one mutex. Threads take the pieces of a job by an atomic counter. */
 #include "sk_pool.h"
 
 #include <pthread.h>
@@ -20,7 +20,7 @@ static pthread_once_t prepared = PTHREAD_ONCE_INIT;
 static job *jobs;
 static size_t alive;     /* threads started */
 
-/* The child of a fork has only the thread that forked: no helper, and perhaps a lock that nobody will give back. */
+/* The child of a fork has only the thread that forked: no helper, and perhaps a lock that will never be released. */
 static void after_fork(void) {
     lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     offered = finished = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
@@ -58,7 +58,7 @@ static void *helper(void *unused) {
     return NULL;
 }
 
-/* With the lock held: threads enough for `wanted` helpers, if the system gives them. Signals stay with others. */
+/* With the lock held: start threads until there are `wanted`, or the system refuses. They block all signals. */
 static void start(size_t wanted) {
     sigset_t all, before;
     pthread_attr_t detached;

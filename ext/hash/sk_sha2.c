@@ -1,4 +1,4 @@
-/* SHA-2 around the block functions: one message, batches without lanes, streams. */
+/* SHA-2 except the block functions: one message, batches without lanes, streams. */
 #include "sk_sha2.h"
 
 static void put256(const uint32_t state[8], const sk_hash_algorithm *algorithm, uint8_t *out) {
@@ -53,7 +53,7 @@ void sk_sha512_start(sk_hash_stream *stream) {
     memcpy(stream->state.sha512, stream->algorithm->initial, sizeof stream->state.sha512);
 }
 
-/* Tops up the block that is held; returns how many bytes of `data` it took. */
+/* Fills the block that is held; returns how many bytes of `data` it took. */
 static size_t top_up(sk_hash_stream *stream, const uint8_t *data, size_t size, size_t block) {
     size_t room = block - stream->held, take = size < room ? size : room;
     memcpy(stream->buffer + stream->held, data, take);

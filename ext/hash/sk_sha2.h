@@ -1,7 +1,7 @@
-/* SHA-2 (FIPS 180-4): the constants and what every path of the family shares.
+/* SHA-2 (FIPS 180-4): the constants, and the functions that all paths share.
  *
- * A path brings one function that compresses whole blocks of one message, and may bring a batch function
- * over lanes. Padding, streams and the message-after-message batch are written once, in sk_sha2.c.
+ * A path has one function that compresses whole blocks of one message, and may have a batch function with
+ * vector lanes. Padding, streams and the batch without lanes are written once, in sk_sha2.c.
  */
 #ifndef SK_SHA2_H
 #define SK_SHA2_H
@@ -12,8 +12,8 @@
 typedef void (*sk_sha256_blocks)(uint32_t state[8], const uint8_t *data, size_t blocks);
 typedef void (*sk_sha512_blocks)(uint64_t state[8], const uint8_t *data, size_t blocks);
 
-/* Keeps the compiler from adding in another order: what waits for the last round is to be added last, so that five
- * operations, not seven, lie between one e and the next. */
+/* Prevents the compiler from adding in another order. The operand that depends on the last round must be added last;
+ * then five operations, not seven, lie between one e and the next. */
 #define SK_IN_THIS_ORDER(x) __asm__("" : "+r"(x))
 
 extern const uint32_t SK_SHA256_K[64];
@@ -21,7 +21,7 @@ extern const uint64_t SK_SHA512_K[80];
 extern const uint32_t SK_SHA224_INITIAL[8], SK_SHA256_INITIAL[8];
 extern const uint64_t SK_SHA384_INITIAL[8], SK_SHA512_INITIAL[8];
 
-/* The last one or two blocks of a message: its bytes past the last whole block, 0x80, zeros, the bit length.
+/* The last one or two blocks of a message: its bytes after the last whole block, 0x80, zeros, the bit length.
  * Returns how many blocks were written into `tail`. */
 static inline size_t sk_sha256_pad(uint8_t tail[128], const uint8_t *rest, size_t size, uint64_t total) {
     size_t blocks = size < 56 ? 1 : 2;
@@ -42,7 +42,7 @@ static inline size_t sk_sha512_pad(uint8_t tail[256], const uint8_t *rest, size_
     return blocks;
 }
 
-/* Digests one whole message with a block function: the answer for few, or very unequal, messages. */
+/* Digests one whole message with a block function, for batches of few or very unequal messages. */
 void sk_sha256_message(sk_sha256_blocks blocks, const sk_hash_algorithm *algorithm, sk_span message, uint8_t *out);
 void sk_sha512_message(sk_sha512_blocks blocks, const sk_hash_algorithm *algorithm, sk_span message, uint8_t *out);
 

@@ -1,4 +1,4 @@
-/* The 16-lane AVX-512 kernel of SHA-224 and SHA-256; including files choose what finishes a few last messages. */
+/* SHA-224 and SHA-256 in 16 lanes of AVX-512. Including files choose the function for the last few messages. */
 #include <immintrin.h>
 
 #include "sk_sha2.h"
@@ -33,7 +33,7 @@ SK_TARGET static inline void sk_load_block(const uint8_t *const *data, size_t of
 
 #include "sk_sha2_rounds.h"
 
-/* The padded tail with a masked load, which touches no byte past the message. */
+/* sk_sha256_pad with a masked load, which reads no byte past the message. */
 SK_TARGET static inline size_t sk_pad(uint8_t tail[128], const uint8_t *rest, size_t size, uint64_t total) {
     const size_t blocks = size < 56 ? 1 : 2;
     const __mmask64 there = _bzhi_u64(~0ull, (unsigned)size);

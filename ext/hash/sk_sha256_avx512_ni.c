@@ -1,7 +1,8 @@
-/* SHA-224 and SHA-256 where there are both AVX-512 and SHA instructions: lanes for many messages, streams for few.
+/* SHA-224 and SHA-256 on CPUs with both AVX-512 and SHA instructions: lanes for many messages, SHA instructions for
+ * few.
  *
- * Full lanes take 19 ns a block and message here, four interleaved streams 32, one stream 44; but a step of the
- * lanes costs 307 ns however many of them are busy. See docs/decisions/0010-sha256-in-lanes.md.
+ * For each block of a message, full lanes take 19 ns, SHA instructions 32 with four interleaved messages and 44 with
+ * one. But a step of the lanes costs 307 ns, however many of them are busy. See docs/decisions/0010-sha256-in-lanes.md.
  */
 #include "sk_hash.h"
 #if SK_HASH_X86

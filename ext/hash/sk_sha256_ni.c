@@ -1,10 +1,10 @@
-/* SHA-224 and SHA-256 through the SHA instructions: one stream, and four interleaved.
+/* SHA-224 and SHA-256 with the SHA instructions: one message, and four interleaved.
  *
- * sha256rnds2 takes four cycles and a new one can start every second, so one stream leaves the unit idle half
- * of the time; four streams fill it.
+ * sha256rnds2 takes four cycles and a new one can start every second cycle, so one message leaves the unit idle
+ * half of the time; four messages fill it.
  *
- * The target must not include AVX: these instructions have no VEX form, and among VEX-encoded ones each took a
- * microcode assist of 300 ns here once the process had used AVX-512.
+ * The target must not include AVX. These instructions have no VEX form; among VEX-encoded ones each of them took a
+ * microcode assist of 300 ns once the process had used AVX-512.
  */
 #include "sk_hash.h"
 #if SK_HASH_X86
@@ -19,7 +19,7 @@ typedef struct ni_state {
     __m128i abef, cdgh;
 } ni_state;
 
-/* The instructions want the words in this order. */
+/* The instructions need the words in this order. */
 SK_TARGET static inline ni_state ni_load(const uint32_t state[8]) {
     __m128i dcba = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)state), 0xb1);        /* c d a b */
     __m128i hgfe = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(state + 4)), 0x1b);  /* e f g h */
@@ -32,7 +32,7 @@ SK_TARGET static inline void ni_store(ni_state s, uint32_t state[8]) {
     _mm_storeu_si128((__m128i *)(state + 4), _mm_alignr_epi8(dchg, feba, 8));
 }
 
-/* Four rounds of one stream: group g of 16, its words in w[g % 4]; the schedule runs ahead in the others. */
+/* Four rounds of one message: group g of 16. Its words are in w[g % 4]; the others get the schedule of later groups. */
 #define NI_GROUP(s, w, g)                                                                                  \
     do {                                                                                                   \
         __m128i sum = _mm_add_epi32(w[(g) % 4], _mm_loadu_si128((const __m128i *)(SK_SHA256_K + 4 * (g))));  \

@@ -1,4 +1,4 @@
-/* SHA-2 of one message with BMI2, whose rotations need no copy. */
+/* SHA-2 of one message with BMI2: its rotations do not overwrite their operand. */
 #include "sk_hash.h"
 #if SK_HASH_X86
 #include "sk_sha2_paths.h"

@@ -1,4 +1,4 @@
-/* Many messages at once, one a lane, every lane always busy: a template for one instruction set.
+/* Many messages at once, one in each lane, with all lanes kept busy: a template for one instruction set.
  *
  * Including files define
  *   SK_TARGET            the function attribute that allows the instructions
@@ -7,13 +7,13 @@
  *   SK_STATE(word, lane) index into the flat state
  *   SK_COMPRESS(state, data, blocks)   compresses `blocks` blocks of each lane's data[lane]
  *   SK_PAD(tail, rest, size, total)    as sk_sha256_pad
- *   SK_SINGLE            block function for one message, when too few are left to fill lanes
- *   SK_WORTHWHILE        fewest busy lanes that beat SK_SINGLE
- * and get sk_lanes_batch.
+ *   SK_SINGLE            block function for one message, used when too few messages are left to fill the lanes
+ *   SK_WORTHWHILE        fewest busy lanes that are faster than SK_SINGLE
+ * The template defines sk_lanes_batch.
  *
- * A lane walks the whole blocks of its message where they lie, then a padded tail, then takes the next
- * message. All lanes advance by as many blocks as the shortest stretch has, so that a long message never
- * holds the others up: they are refilled beside it.
+ * A lane works through the whole blocks of its message in place, then through a padded tail, and then takes
+ * the next message. All lanes advance by as many blocks as the shortest stretch has. So a long message does
+ * not delay the others: their lanes take new messages meanwhile.
  */
 #include "sk_sha2.h"
 
@@ -55,7 +55,7 @@ static inline void sk_lane_put(const SK_WORD *words, uint32_t size, uint8_t *out
     }
 }
 
-/* The rest of one lane's message, alone. */
+/* Finish one lane's message without vectors. */
 SK_TARGET static void sk_lane_finish_alone(sk_lanes *lanes, int i, const sk_span *messages, uint32_t size, uint8_t *out) {
     SK_WORD words[8];
     for (int k = 0; k < 8; k++) words[k] = lanes->state[SK_STATE(k, i)];
@@ -88,7 +88,7 @@ SK_TARGET static void sk_lanes_batch(const sk_hash_algorithm *algorithm, const s
             if (lanes.lane[i].left < stretch) stretch = lanes.lane[i].left;
             some = lanes.data[i];
         }
-        if (busy < SK_LANES)     /* idle lanes read what a busy one reads, and are ignored */
+        if (busy < SK_LANES)     /* idle lanes read the data of a busy one; their results are ignored */
             for (int i = 0; i < SK_LANES; i++)
                 if (lanes.lane[i].message == SIZE_MAX) lanes.data[i] = some;
         SK_COMPRESS(lanes.state, lanes.data, stretch);

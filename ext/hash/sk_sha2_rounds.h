@@ -1,8 +1,8 @@
-/* The rounds of SHA-2 over vectors, a lane a message: a template, included once an instruction set.
+/* The rounds of SHA-2 over vectors, one message in each lane: a template, included once for each instruction set.
  *
  * Including files define SK_TARGET, SK_LANES, SK_WORD, SK_BLOCK, SK_ROUNDS, the constants SK_K, the vector type SK_VECTOR
  * and its operations SK_ADD, SK_XOR3, SK_CHOOSE, SK_MAJORITY, SK_ROTATE(x, n), SK_SHIFT(x, n), SK_BROADCAST, and
- * sk_load_block(data, offset, w), which fills w[0 … 15] with word i of every lane. They get sk_rounds.
+ * sk_load_block(data, offset, w), which fills w[i] with word i of every lane. The template defines sk_rounds.
  *
  * The ceiling for SHA-512 with AVX-512 is 80 * 17 + 64 * 11 = 2,064 vector operations a block of 8 lanes.
  */

@@ -1,4 +1,4 @@
-/* SHA-2 block functions of one message in plain C: a template, compiled once for every machine and once with BMI2.
+/* SHA-2 block functions for one message in plain C: a template, compiled twice, for every machine and with BMI2.
  *
  * Including files define SK_TARGET and SK_NAMED(name).
  */
@@ -7,7 +7,7 @@
 #define CHOOSE(e, f, g) ((g) ^ ((e) & ((f) ^ (g))))
 #define MAJORITY(a, b, c) (((a) & (b)) | ((c) & ((a) | (b))))
 
-/* One round with the working variables named by the caller, so that nothing is shifted along. */
+/* One round. The caller names the working variables in rotated order, so that they need not be moved. */
 #define ROUND(SUM0, SUM1, a, b, c, d, e, f, g, h, kw)          \
     do {                                                       \
         h += (kw);                                             \

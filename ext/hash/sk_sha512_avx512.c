@@ -38,7 +38,7 @@ SK_TARGET static inline void sk_load_block(const uint8_t *const *data, size_t of
 
 #include "sk_sha2_rounds.h"
 
-/* The padded tail with masked loads, which touch no byte past the message. */
+/* sk_sha512_pad with masked loads, which read no byte past the message. */
 SK_TARGET static inline size_t pad(uint8_t tail[256], const uint8_t *rest, size_t size, uint64_t total) {
     size_t blocks = size < 112 ? 1 : 2;
     __mmask64 low = _bzhi_u64(~0ull, size < 64 ? (unsigned)size : 64);

@@ -1,8 +1,9 @@
-/* SHA-384 and SHA-512 of one message where there are vectors: a template, included once an instruction set.
+/* SHA-384 and SHA-512 of one message with vectors: a template, included once for each instruction set.
  *
- * The rounds are a chain, the message schedule is not: it is computed in vectors, for two blocks side by side, so that
- * the second block's rounds find theirs ready (S. Gulley, V. Gopal and others, "Fast SHA-512 implementations on Intel
- * architecture processors", 2012). A block alone stands in both halves.
+ * Each round depends on the one before, but the message schedule does not depend on the rounds. It is computed in
+ * vectors for two blocks at once, so that it is ready for the second block's rounds (S. Gulley, V. Gopal and others,
+ * "Fast SHA-512 implementations on Intel architecture processors", 2012). A last single block is loaded into both
+ * halves.
  *
  * Including files define SK_TARGET, SK_STREAM (the function's name), SK_ROTATE2(x, n) and SK_XOR3Y(x, y, z) on __m256i.
  */
@@ -15,7 +16,7 @@
 #define SK_MIX_0(x) SK_XOR3Y(SK_ROTATE2(x, 1), SK_ROTATE2(x, 8), _mm256_srli_epi64(x, 7))
 #define SK_MIX_1Y(x) SK_XOR3Y(SK_ROTATE2(x, 19), SK_ROTATE2(x, 61), _mm256_srli_epi64(x, 6))
 
-/* One round. `bc` is b ^ c: with the next round's, a ^ b, the majority is two operations. */
+/* One round. `bc` is b ^ c. With it and a ^ b, which is `bc` of the next round, the majority takes two operations. */
 #define SK_STEP(a, b, c, d, e, f, g, h, kw)                       \
     do {                                                          \
         uint64_t ef = f, ab = b;                                  \
@@ -50,7 +51,7 @@
     SK_TWO(e, f, g, h, a, b, c, d, 6, EXTEND);                    \
     SK_TWO(c, d, e, f, g, h, a, b, 7, EXTEND)
 
-/* The sums of the 16 rounds after these. */
+/* The sums for the 16 rounds that follow these. */
 #define SK_EXTENDED(p)                                                                                             \
     w[p] = _mm256_add_epi64(_mm256_add_epi64(w[p], SK_MIX_0(_mm256_alignr_epi8(w[((p) + 1) & 7], w[p], 8))),         \
                             _mm256_add_epi64(_mm256_alignr_epi8(w[((p) + 5) & 7], w[((p) + 4) & 7], 8),             \

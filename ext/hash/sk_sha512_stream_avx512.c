@@ -1,4 +1,4 @@
-/* SHA-384 and SHA-512 of one message with AVX-512's rotations in 256-bit registers, which do not slow the clock. */
+/* SHA-384 and SHA-512 of one message with AVX-512's rotations. 256-bit registers: they do not slow the clock. */
 #include "sk_hash.h"
 #if SK_HASH_X86
 #include "sk_sha2_paths.h"

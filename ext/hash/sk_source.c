@@ -1,4 +1,4 @@
-/* Turning layouts into spans, a cache-sized piece at a time. */
+/* Turns layouts into spans, in pieces that fit into the cache. */
 #include "sk_source.h"
 
 #include "sk_bytes.h"
@@ -8,7 +8,7 @@
 #define VIEW_SIZE 16     /* Arrow: length (4), then 12 bytes inline, or prefix (4), buffer (4), offset (4) */
 #define VIEW_INLINE 12
 
-/* Readers of one layout each. Compiled once with `out`, and once without, to look only. */
+/* A reader for each layout. Each is compiled twice: with `out`, and without, to check only. */
 #define READER static inline __attribute__((always_inline)) size_t
 
 static const uint8_t NOTHING[1];
@@ -18,7 +18,7 @@ static size_t wrong(sk_bad *bad, size_t index, int64_t from, int64_t to) {
     return index;
 }
 
-/* Neighbours share an offset. So many are copied at a time, and looked at together. */
+/* Neighbours share an offset. This many offsets are copied at a time and checked together. */
 #define WORDS 1024
 #define READ_OFFSETS(name, unsigned_word, word, fit)                                                                   \
     READER name(const sk_source *source, size_t start, size_t count, sk_span *out, sk_bad *bad) {                      \
@@ -45,7 +45,7 @@ static size_t wrong(sk_bad *bad, size_t index, int64_t from, int64_t to) {
 READ_OFFSETS(read_offsets_32, uint32_t, int32_t, sk_offsets_fit_32)
 READ_OFFSETS(read_offsets_64, uint64_t, int64_t, sk_offsets_fit_64)
 
-/* One by one: taken apart for vectors, pairs took a fifth longer. */
+/* One by one: checking pairs in vectors took a fifth longer. */
 READER read_pairs(const sk_source *source, size_t start, size_t count, sk_span *out, sk_bad *bad) {
     const sk_extent whole = {source->data, source->size};
     const uint8_t *place = (const uint8_t *)source->offsets + 16 * start;
@@ -80,7 +80,7 @@ READER read_views(const sk_source *source, size_t start, size_t count, sk_span *
     return count;
 }
 
-/* A code as an unsigned number: a negative one becomes larger than any number of values. */
+/* A code as an unsigned number; a negative code becomes larger than any number of values. */
 static inline __attribute__((always_inline)) uint64_t load_code(const uint8_t *place, int width) {
     switch (width) {
     case 1: return (uint8_t)sk_load_foreign_8(place);
@@ -93,7 +93,7 @@ static inline __attribute__((always_inline)) uint64_t load_code(const uint8_t *p
     }
 }
 
-/* For codes of one width. */
+/* read_codes for one width, which is a constant for the compiler. */
 READER read_codes_of(const sk_source *source, int width, size_t start, size_t count, uint32_t row, uint8_t *out, sk_bad *bad) {
     const uint8_t *place = source->data + (ptrdiff_t)start * source->stride;
     for (size_t i = 0; i < count; i++, place += source->stride) {
@@ -110,7 +110,8 @@ READER read_codes_of(const sk_source *source, int width, size_t start, size_t co
     return count;
 }
 
-/* Copies the digest of each item's value, `row` bytes, to `out`, or looks only; returns how many items were right. */
+/* Copies the digest of each item's value, `row` bytes, to `out`; or, without `out`, only checks. Returns how many items
+ * were right. */
 READER read_codes(const sk_source *source, size_t start, size_t count, uint32_t row, uint8_t *out, sk_bad *bad) {
     switch (source->code_width) {
     case 1: return read_codes_of(source, 1, start, count, row, out, bad);
@@ -124,7 +125,7 @@ READER read_codes(const sk_source *source, size_t start, size_t count, uint32_t 
 }
 
 static bool spread_digests(const sk_source *source, size_t start, size_t count, uint32_t row, uint8_t *out, sk_bad *bad) {
-    switch (row) {       /* a copy of a size that the compiler knows is a few moves */
+    switch (row) {       /* a copy of constant size is a few moves */
     case 4: return read_codes(source, start, count, 4, out, bad) == count;
     case 8: return read_codes(source, start, count, 8, out, bad) == count;
     case 16: return read_codes(source, start, count, 16, out, bad) == count;
@@ -164,7 +165,7 @@ READER read_items(const sk_source *source, size_t start, size_t count, sk_span *
     return 0;
 }
 
-/* The same of items that may be missing, whose offsets or view may be anything. */
+/* read_items for items that may be missing; a missing item may have any offsets or view. */
 static size_t read_present(const sk_source *source, size_t start, size_t count, sk_span *out, sk_bad *bad) {
     for (size_t i = 0; i < count; i++) {
         sk_span span = {NOTHING, 0};
@@ -226,7 +227,7 @@ size_t sk_source_bytes(const sk_source *source, size_t start, size_t count) {
     return bytes;
 }
 
-/* Whether no item of a trimmed source ends in a NUL, so that all have one size. */
+/* Whether no item of a SK_TRIMMED source ends with a NUL, so that all have one size. */
 static bool are_full(const sk_source *source, size_t start, size_t count) {
     if (!source->size) return false;
     const uint8_t *last = source->data + (ptrdiff_t)start * source->stride + source->size - 1;

@@ -1,4 +1,4 @@
-/* Eight rows of eight 32-bit words become columns, in place; including files define SK_TARGET. */
+/* Transposes eight rows of eight 32-bit words in place. Including files define SK_TARGET. */
 #ifndef SK_TRANSPOSE_AVX2_H
 #define SK_TRANSPOSE_AVX2_H
 

@@ -1,4 +1,4 @@
-/* Sixteen rows of sixteen 32-bit words become columns, in registers or from memory; including files define SK_TARGET. */
+/* Transposes sixteen rows of sixteen 32-bit words, in registers or from memory. Including files define SK_TARGET. */
 #ifndef SK_TRANSPOSE_AVX512_H
 #define SK_TRANSPOSE_AVX512_H
 
@@ -10,7 +10,7 @@ SK_TARGET static inline void sk_transpose_16(__m512i r[16]) {
         p[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
         p[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
     }
-    /* q[4 group + k]: words k, k + 4, k + 8, k + 12 of rows 4 group … 4 group + 3, a 128-bit part each */
+    /* q[4 group + k]: words k, k + 4, k + 8, k + 12 of rows 4 group … 4 group + 3, each word in a 128-bit part */
     __m512i q[16];
     for (int group = 0; group < 16; group += 4) {
         q[group] = _mm512_unpacklo_epi64(p[group], p[group + 2]);
@@ -28,8 +28,8 @@ SK_TARGET static inline void sk_transpose_16(__m512i r[16]) {
     }
 }
 
-/* The same 16 bytes of four lanes, each `apart` from the last, side by side: an insertion from memory leaves the one
- * port that shuffles free, and none of these loads lies across cache lines when the data is aligned to 16. */
+/* One register with 16 bytes of each of four lanes, which are `apart` from each other. Insertions from memory do not
+ * use the only port that shuffles, and none of these loads crosses a cache line if the data is aligned to 16. */
 SK_TARGET static inline __m512i sk_quarters(const uint8_t *const *data, int apart, size_t offset) {
     __m512i r = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(data[0] + offset)));
     r = _mm512_inserti32x4(r, _mm_loadu_si128((const __m128i *)(data[apart] + offset)), 1);
@@ -37,7 +37,7 @@ SK_TARGET static inline __m512i sk_quarters(const uint8_t *const *data, int apar
     return _mm512_inserti32x4(r, _mm_loadu_si128((const __m128i *)(data[3 * apart] + offset)), 3);
 }
 
-/* m[0 … 15] become word 0 … 15 of the 64 bytes at data[lane] + offset, a lane each. */
+/* m[i] becomes word i of the 64 bytes at data[lane] + offset, for every lane. */
 SK_TARGET static inline void sk_load_16(const uint8_t *const *data, size_t offset, __m512i m[16]) {
     for (int i = 0; i < 16; i += 4) {
         __m512i a = sk_quarters(data, 4, offset + 4 * i), b = sk_quarters(data + 1, 4, offset + 4 * i);

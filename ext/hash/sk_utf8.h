@@ -1,7 +1,7 @@
-/* UTF-8 from code points of 1, 2 or 4 bytes (the forms CPython and NumPy keep text in).
+/* UTF-8 from code points of 1, 2 or 4 bytes (the forms in which CPython and NumPy store text).
  *
- * Text may change while it is read (sk_foreign.h): what measures it says nothing about what is written later. So the
- * writer is told its room and stays inside of it.
+ * Text may change while it is read (sk_foreign.h), so its size may be another when it is written than when it was
+ * measured. So the writer gets the size of its room and stays inside of it.
  */
 #ifndef SK_UTF8_H
 #define SK_UTF8_H
@@ -10,8 +10,8 @@
 
 #include "sk_foreign.h"
 
-#define SK_UTF8_BAD SIZE_MAX            /* a surrogate or a number past U+10FFFF: no UTF-8 for it */
-#define SK_UTF8_FULL (SIZE_MAX - 1)     /* more text than room */
+#define SK_UTF8_BAD SIZE_MAX            /* the text has a surrogate, or a number past U+10FFFF */
+#define SK_UTF8_FULL (SIZE_MAX - 1)     /* the text does not fit */
 
 static inline uint32_t sk_code_point(const void *text, int width, size_t i) {
     const uint8_t *p = (const uint8_t *)text + (size_t)width * i;
@@ -20,7 +20,7 @@ static inline uint32_t sk_code_point(const void *text, int width, size_t i) {
     return (uint32_t)sk_load_foreign_32(p);
 }
 
-/* Bytes that `length` code points take at the moment, or SK_UTF8_BAD. */
+/* The number of bytes that `length` code points take now, or SK_UTF8_BAD. */
 static inline size_t sk_utf8_size(const void *text, int width, size_t length) {
     const uint8_t *p = text;
     size_t size = length, bad = 0;
@@ -38,7 +38,7 @@ static inline size_t sk_utf8_size(const void *text, int width, size_t length) {
 
 #define SK_ASCII_RUN 8
 
-/* Copies the SK_ASCII_RUN code points of four bytes at `text` when all are ASCII. */
+/* If all SK_ASCII_RUN code points of four bytes at `text` are ASCII, copies them; otherwise returns false. */
 static inline bool sk_ascii_run(const uint8_t *text, uint8_t *out) {
     uint32_t points[SK_ASCII_RUN], any = 0;
     memcpy(points, text, sizeof points);
@@ -48,7 +48,7 @@ static inline bool sk_ascii_run(const uint8_t *text, uint8_t *out) {
     return true;
 }
 
-/* For one width, which the compiler knows. */
+/* sk_utf8_write for one width, which is a constant for the compiler. */
 static inline __attribute__((always_inline)) size_t sk_utf8_write_of(const void *text, int width, size_t length, uint8_t *out,
                                                                      size_t room) {
     uint8_t *at = out, *const end = out + room;
@@ -84,8 +84,8 @@ static inline __attribute__((always_inline)) size_t sk_utf8_write_of(const void 
     return (size_t)(at - out);
 }
 
-/* Writes `length` code points to `out`, never more than `room` bytes; returns how many bytes those are, or SK_UTF8_BAD,
- * or SK_UTF8_FULL. Each code point is loaded once. */
+/* Writes `length` code points to `out`, never more than `room` bytes. Returns the number of bytes, SK_UTF8_BAD or
+ * SK_UTF8_FULL. Each code point is loaded once. */
 static inline size_t sk_utf8_write(const void *text, int width, size_t length, uint8_t *out, size_t room) {
     switch (width) {
     case 1: return sk_utf8_write_of(text, 1, length, out, room);
@@ -94,25 +94,25 @@ static inline size_t sk_utf8_write(const void *text, int width, size_t length, u
     }
 }
 
-/* Code points of a NumPy `U` item: `length` without the NULs at the end. */
+/* The number of code points of a NumPy `U` item: `length` without the NULs at the end. */
 static inline size_t sk_ucs4_trimmed(const void *text, size_t length) {
     while (length && sk_code_point(text, 4, length - 1) == 0) length--;
     return length;
 }
 
-/* A column of NumPy's `U` kind, and the room that its UTF-8 gets piece by piece. */
+/* A column of NumPy's `U` kind, and the memory for the UTF-8 of its next items. */
 typedef struct sk_ucs4_column {
     const uint8_t *first;
     ptrdiff_t stride;
     size_t width;            /* code points of an item */
     size_t count;
-    size_t next;             /* the item to be written next */
-    uint8_t *at;             /* free room … */
-    size_t room;             /* … and its bytes; 4 * width are enough for any one item */
+    size_t next;             /* the item to write next */
+    uint8_t *at;             /* free memory … */
+    size_t room;             /* … and its size; 4 * width are enough for any item */
 } sk_ucs4_column;
 
-/* Writes items, and their spans, until all are done or the room is: returns false at an item without UTF-8. Nothing is
- * measured before: an item that does not fit is read anew with the next room. */
+/* Writes items and their spans, until all are written or one does not fit. False: the next item has no UTF-8. Items are
+ * not measured first: an item that does not fit is read again when the caller has provided new room. */
 static inline bool sk_ucs4_write(sk_ucs4_column *column, sk_span *spans) {
     for (; column->next < column->count; column->next++) {
         const uint8_t *item = column->first + (ptrdiff_t)column->next * column->stride;

@@ -1,4 +1,4 @@
-/* XXH3 beyond 240 bytes, batches and streams. */
+/* XXH3 for messages of more than 240 bytes, batches and streams. */
 #include "sk_xxh3.h"
 
 const uint8_t SK_XXH3_SECRET[192] = {
@@ -69,7 +69,7 @@ static void whole(sk_xxh3_blocks blocks, uint64_t acc[8], const uint8_t *data, s
     blocks(acc, data, full, (size - 1 - full * SK_XXH3_BLOCK) / SK_XXH3_STRIPE, data + size - SK_XXH3_STRIPE, secret);
 }
 
-#define AHEAD 12     /* messages to prefetch ahead */
+#define AHEAD 12     /* how many messages ahead to prefetch */
 
 void sk_xxh3_64_batch(const sk_hash_algorithm *algorithm, const sk_hash_key *key,
                       const sk_span *messages, size_t count, uint8_t *out) {
@@ -123,8 +123,8 @@ void sk_xxh3_128_batch(const sk_hash_algorithm *algorithm, const sk_hash_key *ke
     }
 }
 
-/* The stream's buffer: the 64 bytes before what is held (the last stripe may reach back into them), then up
- * to one block. A block is eaten only when more follows, because the last one is treated otherwise. */
+/* The stream's buffer has the last 64 bytes that were fed (the last stripe may reach back into them), and then up to
+ * one block that is held. A block is fed only when more data follows, because the last one is fed differently. */
 void sk_xxh3_start(sk_hash_stream *stream) { memcpy(stream->state.xxh3, INITIAL, sizeof INITIAL); }
 
 void sk_xxh3_feed(sk_hash_stream *stream, const uint8_t *data, size_t size) {

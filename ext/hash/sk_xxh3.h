@@ -1,8 +1,9 @@
 /* XXH3, 64 and 128 bits, as specified by Yann Collet's xxHash 0.8 ("XXH3 algorithm overview", the
  * specification in that project's doc/ folder).
  *
- * Up to 240 bytes a digest is a handful of multiplications, written here to be inlined into every batch
- * loop. Beyond, eight 64-bit accumulators eat stripes of 64 bytes: that part differs by instruction set.
+ * For messages up to 240 bytes a digest is a few multiplications, which are here to be inlined into every
+ * batch loop. For longer ones eight 64-bit accumulators take stripes of 64 bytes; this part has an
+ * implementation for each instruction set.
  */
 #ifndef SK_XXH3_H
 #define SK_XXH3_H
@@ -27,8 +28,8 @@
 
 extern const uint8_t SK_XXH3_SECRET[192];
 
-/* Feeds accumulators: whole blocks of 1024 bytes each with its scramble, then `stripes` of 64 bytes, then,
- * unless it is NULL, the 64 bytes at `last` with the secret's last position. */
+/* Feeds the accumulators: whole blocks of 1024 bytes, each with its scramble; then `stripes` of 64 bytes;
+ * then the 64 bytes at `last`, if not NULL, with the secret's last position. */
 typedef void (*sk_xxh3_blocks)(uint64_t accumulators[8], const uint8_t *data, size_t blocks, size_t stripes,
                                const uint8_t *last, const uint8_t secret[192]);
 
@@ -48,7 +49,7 @@ static inline uint64_t sk_xxh64_avalanche(uint64_t h) {
     return h ^ h >> 32;
 }
 
-/* Two words of the secret combined; a constant once the compiler sees the offset. */
+/* Two words of the secret combined; a constant if the offset is one. */
 static inline uint64_t sk_xxh3_flip(size_t offset) {
     return sk_load_le64(SK_XXH3_SECRET + offset) ^ sk_load_le64(SK_XXH3_SECRET + offset + 8);
 }

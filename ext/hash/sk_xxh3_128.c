@@ -1,4 +1,4 @@
-/* XXH3 with 128 bits, messages of at most 240 bytes; longer ones share sk_xxh3.c. */
+/* XXH3 with 128 bits for messages of at most 240 bytes; sk_xxh3.c does the longer ones. */
 #include "sk_xxh3.h"
 
 static sk_u128 up_to_3(const uint8_t *p, size_t size, uint64_t seed) {

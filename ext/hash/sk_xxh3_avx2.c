@@ -1,4 +1,4 @@
-/* XXH3 beyond 240 bytes in AVX2: the eight accumulators are two registers. */
+/* XXH3 for more than 240 bytes in AVX2: the eight accumulators are two registers. */
 #include "sk_hash.h"
 #if SK_HASH_X86
 #include <immintrin.h>
@@ -9,13 +9,13 @@
 
 SK_TARGET static inline __m256i eat(__m256i acc, const uint8_t *data, const uint8_t *secret) {
     __m256i value = _mm256_loadu_si256((const __m256i *)data);
-    __asm__("" : "+x"(value));     /* loaded once, not as two operands in memory */
+    __asm__("" : "+x"(value));     /* load it once, and not as a memory operand of two instructions */
     __m256i key = _mm256_xor_si256(value, _mm256_loadu_si256((const __m256i *)secret));
     __m256i product = _mm256_mul_epu32(key, _mm256_srli_epi64(key, 32));
     return _mm256_add_epi64(acc, _mm256_add_epi64(product, _mm256_shuffle_epi32(value, 0x4e)));
 }
 
-/* (acc ^ acc >> 47 ^ secret) * prime, the product of 64 by 32 bits in two parts. */
+/* (acc ^ acc >> 47 ^ secret) * prime; the product of 64 by 32 bits is computed in two parts. */
 SK_TARGET static inline __m256i scramble(__m256i acc, const uint8_t *secret) {
     const __m256i prime = _mm256_set1_epi64x(SK_P32_1);
     acc = _mm256_xor_si256(_mm256_xor_si256(acc, _mm256_srli_epi64(acc, 47)), _mm256_loadu_si256((const __m256i *)secret));

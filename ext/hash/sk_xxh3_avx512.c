@@ -7,11 +7,11 @@
 
 #define SK_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq")))
 
-#define AHEAD 1024      /* bytes to prefetch ahead */
+#define AHEAD 1024      /* how many bytes ahead to prefetch */
 
 SK_TARGET static inline __m512i eat(__m512i acc, const uint8_t *data, __m512i secret) {
     __m512i value = _mm512_loadu_si512(data);
-    /* loaded once: two operands in memory, which compilers make of it, lie across two cache lines each */
+    /* load it once: compilers make two memory operands of it, each of which crosses a cache line */
     __asm__("" : "+v"(value));
     __m512i key = _mm512_xor_si512(value, secret);
     __m512i product = _mm512_mul_epu32(key, _mm512_srli_epi64(key, 32));
@@ -23,7 +23,7 @@ SK_TARGET void sk_xxh3_blocks_avx512(uint64_t accumulators[8], const uint8_t *da
                                      const uint8_t *last, const uint8_t secret[192]) {
     const __m512i prime = _mm512_set1_epi64(SK_P32_1), scrambler = _mm512_loadu_si512(secret + 128);
     __m512i acc = _mm512_loadu_si512(accumulators), keys[16] = {0};
-    /* on cache lines of their own, or in registers: in the secret nearly each of them lies across two */
+    /* copies in whole cache lines, or in registers: in the secret nearly each of them crosses a cache line */
     for (int i = 0; blocks && i < 16; i++) keys[i] = _mm512_loadu_si512(secret + 8 * i);
     for (; blocks; blocks--, data += SK_XXH3_BLOCK) {
 #pragma GCC unroll 16
@@ -39,7 +39,7 @@ SK_TARGET void sk_xxh3_blocks_avx512(uint64_t accumulators[8], const uint8_t *da
     _mm512_storeu_si512(accumulators, acc);
 }
 
-/* Eight-byte items that lie side by side; the rest, and other shapes, as everywhere. */
+/* Adjacent items of eight bytes; the remaining ones, and other layouts, as in the other paths. */
 SK_TARGET void sk_xxh3_64_column_avx512(const sk_hash_algorithm *algorithm, const sk_hash_key *key, const uint8_t *first,
                                         ptrdiff_t stride, size_t size, size_t count, uint8_t *out) {
     if (size == 8 && stride == 8) {
@@ -47,7 +47,7 @@ SK_TARGET void sk_xxh3_64_column_avx512(const sk_hash_algorithm *algorithm, cons
         const __m512i flip = _mm512_set1_epi64((long long)(sk_xxh3_flip(8) - seed));
         const __m512i prime = _mm512_set1_epi64((long long)SK_MIX_2), eight = _mm512_set1_epi64(8);
         for (; count >= 8; count -= 8, first += 64, out += 64) {
-            /* the halves of each item change places: the first four bytes are the high ones */
+            /* swap the halves of each item: its first four bytes are the high ones */
             __m512i h = _mm512_xor_si512(_mm512_rol_epi64(_mm512_loadu_si512(first), 32), flip);
             h = _mm512_ternarylogic_epi64(h, _mm512_rol_epi64(h, 49), _mm512_rol_epi64(h, 24), 0x96);
             h = _mm512_mullo_epi64(h, prime);

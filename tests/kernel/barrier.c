@@ -1,5 +1,5 @@
-/* The barrier: nobody goes before all have come, what each wrote before is seen by all after, and every death inside ends
- * the wait of the others. */
+/* The barrier: no party goes before all have come, each party's earlier writes are visible to all others afterwards,
+ * and a death inside ends the wait of the others. */
 #include "harness.h"
 #include "structures/sk_barrier.h"
 
@@ -20,7 +20,7 @@ static int await(sk_segment *s, sk_barrier *b, uint32_t slot, uint64_t until) {
     return rc;
 }
 
-/* One whole passage; the index, or -1 when it was broken. */
+/* Enter, wait and leave. Returns the index, or -1 if the barrier was broken. */
 static int pass(sk_segment *s, sk_barrier *b, bool acts, uint64_t until) {
     sk_party p;
     int rc = enter(s, b, acts, until, &p);
@@ -28,7 +28,7 @@ static int pass(sk_segment *s, sk_barrier *b, bool acts, uint64_t until) {
     if (rc != SK_OK) return -1;
     if (!p.last) rc = await(s, b, p.slot, until);
     else if (acts) {
-        rounds++; /* plain: all others wait */
+        rounds++; /* not atomic: all others wait */
         rc = sk_barrier_acted(b, true);
     }
     sk_barrier_detach(s, b, p.slot);
@@ -36,7 +36,7 @@ static int pass(sk_segment *s, sk_barrier *b, bool acts, uint64_t until) {
     return rc == SK_OK ? (int)p.slot : -1;
 }
 
-/* Write one's own cell, meet, see that all have written, meet again. */
+/* In each round: write our own cell, pass the barrier, check that all have written, pass again. */
 static void *meet(void *my_cell) {
     uint64_t *cell = my_cell;
     sk_segment s;
@@ -57,7 +57,7 @@ static void *meet(void *my_cell) {
     return NULL;
 }
 
-/* Come in expecting that it breaks. */
+/* Enter a barrier that breaks while we wait. */
 static void *meet_in_vain(void *nothing) {
     (void)nothing;
     sk_segment s;
@@ -68,7 +68,7 @@ static void *meet_in_vain(void *nothing) {
     return NULL;
 }
 
-/* Come in and die there; the last one to come dies with the phase moved on. */
+/* Enter and die inside. The last party to enter dies after it has changed the phase. */
 static void *perish(void *acts) {
     sk_segment s;
     attach(&s);
@@ -113,7 +113,7 @@ int main(int argc, char **argv) {
     for (int i = 0; i < PARTIES; i++) CHECK(by_index[i] == by_index[0]);
     CHECK(sk_barrier_inside(&s, b) == 0 && rounds > 0);
 
-    /* Dead while it fills: those who wait find out, and so does the last to come when nobody is left to. */
+    /* Deaths in FILLING: waiting parties notice them; if no other party lives, the last one to enter does. */
     for (int alive = 0; alive < PARTIES; alive++) {
         broken = 0;
         for (int i = 0; i < PARTIES - 1 - alive; i++) hire(&c, perish, NULL);
@@ -129,7 +129,7 @@ int main(int argc, char **argv) {
         reset(&s);
     }
 
-    /* Dead while it acts. */
+    /* A death in ACTING. */
     for (int i = 0; i < PARTIES - 1; i++) hire(&c, meet_in_vain, NULL);
     wait_for_inside(&s, PARTIES - 1);
     hire(&c, perish, &c);
@@ -137,7 +137,7 @@ int main(int argc, char **argv) {
     CHECK(sk_barrier_phase(sk_barrier_look(b)) == SK_IS_BROKEN);
     reset(&s);
 
-    /* Dead while it drains: all others go, and the next round begins without it. */
+    /* A death in DRAINING: all others go, and the next round begins without the dead party. */
     for (int i = 0; i < PARTIES - 1; i++) hire(&c, go_through, NULL);
     wait_for_inside(&s, PARTIES - 1);
     hire(&c, perish, NULL);
@@ -147,7 +147,7 @@ int main(int argc, char **argv) {
     gather(&c);
     CHECK(sk_barrier_phase(sk_barrier_look(b)) == SK_FILLING && sk_barrier_inside(&s, b) == 0);
 
-    /* Out of time; sent away. */
+    /* A timeout; a reset. */
     broken = 0;
     hire(&c, meet_in_vain, NULL);
     wait_for_inside(&s, 1);
@@ -160,13 +160,13 @@ int main(int argc, char **argv) {
     gather(&c);
     CHECK(broken == 2 && sk_barrier_phase(sk_barrier_look(b)) == SK_FILLING);
 
-    /* Only noticed. */
+    /* A death that only sk_barrier_notice finds. */
     hire(&c, perish, NULL);
     gather(&c);
     sk_barrier_notice(&s, b);
     CHECK(sk_barrier_phase(sk_barrier_look(b)) == SK_IS_BROKEN && sk_barrier_inside(&s, b) == 0);
 
-    /* Whatever the words say, nobody runs astray. */
+    /* Impossible values of the words do no harm. */
     b->state = SK_FILLING;
     for (int i = 0; i < PARTIES; i++) b->slot[i] = sk_me(&s);
     sk_party p;

@@ -1,5 +1,5 @@
-/* Semaphores: never more inside than there are permits, every permit given is taken; and permits that processes hold: those
- * of the dead come back, once each, and none is given back that nobody holds. */
+/* Semaphores: there are never more holders than permits, and every permit given can be taken. Bounded semaphores: a
+ * dead process's permits come back exactly once, and a permit that no process holds cannot be given back. */
 #include "harness.h"
 #include "structures/sk_bounded.h"
 #include "structures/sk_semaphore.h"
@@ -24,7 +24,7 @@ static int take(sk_segment *s, bool willing, uint64_t until) {
     return rc;
 }
 
-/* A little wait that is given up, as by a signal handler that raises. */
+/* Wait for 50 us, and cancel the wait when it is interrupted, as after a signal handler that raises. */
 static int take_or_quit(sk_segment *s) {
     sk_wait_state wait = {.thread = 1};
     uint64_t until = sk_now_ns() + 50000;
@@ -53,18 +53,18 @@ static void *work(void *nothing) {
     attach(&s);
     uint64_t until = deadline_in(opt.millis), random_state = opt.seed ^ (uint64_t)(uintptr_t)&s;
     while (sk_now_ns() < until) {
-        uint64_t way = random_u64(&random_state) % 8;
-        int rc = way == 0   ? first_look(&s)
-                 : way == 1 ? take(&s, false, FOR_EVER)
-                 : way == 2 ? take_or_quit(&s)
-                            : take(&s, true, FOR_EVER);
+        uint64_t kind_of_take = random_u64(&random_state) % 8;
+        int rc = kind_of_take == 0   ? first_look(&s)
+                 : kind_of_take == 1 ? take(&s, false, FOR_EVER)
+                 : kind_of_take == 2 ? take_or_quit(&s)
+                                     : take(&s, true, FOR_EVER);
         if (rc != SK_OK) {
-            CHECK(way < 3 && (rc == SK_BUSY || rc == SK_TIMEOUT || rc == SK_INTERRUPTED));
+            CHECK(kind_of_take < 3 && (rc == SK_BUSY || rc == SK_TIMEOUT || rc == SK_INTERRUPTED));
             continue;
         }
         CHECK(sk_add32_seq_cst(&inside, 1) < BOUND);
         sk_add64_relaxed(&used, 1);
-        if (way == 3) sk_yield();
+        if (kind_of_take == 3) sk_yield();
         sk_add32_seq_cst(&inside, (uint32_t)-1);
         CHECK(give(&s, 1) == SK_OK);
     }
@@ -72,7 +72,7 @@ static void *work(void *nothing) {
     return NULL;
 }
 
-/* Take some and die, again and again. */
+/* Take one or two permits and die, again and again. */
 static void *perish(void *nothing) {
     (void)nothing;
     uint64_t until = deadline_in(opt.millis), random_state = opt.seed;
@@ -90,7 +90,7 @@ static void *perish(void *nothing) {
     return NULL;
 }
 
-/* Signals: as many are taken as are given. */
+/* A semaphore used for notifications: exactly as many permits are taken as are given. */
 static void *consume(void *nothing) {
     (void)nothing;
     sk_segment s;
@@ -127,7 +127,7 @@ static void semaphores(void) {
         sum += n;
         while (sk_semaphore_value(p) > 1000) sk_yield();
     }
-    while (sk_load64_relaxed(&used) != sum) sk_yield(); /* every one is taken */
+    while (sk_load64_relaxed(&used) != sum) sk_yield(); /* all permits are taken in the end */
     sk_store64_release(&given, 0);
     CHECK(give(&s, CREW) == SK_OK);
     gather(&c);
@@ -143,42 +143,43 @@ static void what_the_dead_held(sk_segment *s) {
     attach(&other);
     for (int i = 0; i < BOUND; i++) CHECK(take(&other, false, FOR_EVER) == SK_OK);
     CHECK(take(s, false, FOR_EVER) == SK_BUSY && take(s, true, sk_now_ns() + 3000000) == SK_TIMEOUT);
-    CHECK(give(s, BOUND + 1) == SK_EXCESS && give(s, 1) == SK_OK); /* another's: acquired there, released here */
+    CHECK(give(s, BOUND + 1) == SK_EXCESS && give(s, 1) == SK_OK); /* a permit that `other` has acquired */
     CHECK(sk_seat_counts_mine(&other, p->counts) == BOUND - 1 && take(&other, false, FOR_EVER) == SK_OK);
     die(&other);
     CHECK(sk_bounded_value(s) == BOUND);
     for (int i = 0; i < BOUND; i++) CHECK(take(s, i % 2 == 0, sk_now_ns() + 1000000000) == SK_OK);
     CHECK(take(s, false, FOR_EVER) == SK_BUSY && give(s, BOUND) == SK_OK && give(s, 1) == SK_EXCESS);
 
-    attach(&other); /* a dead one's seat is taken again before anybody asked */
+    attach(&other); /* the seat of a dead process is taken again before any process asked whether it lives */
     CHECK(take(&other, false, FOR_EVER) == SK_OK);
     die(&other);
     attach(&other);
     CHECK(take(&other, false, FOR_EVER) == SK_OK && p->free == BOUND - 1);
-    p->lock = sk_me(&other); /* and dies in the midst of it: what the words say is not believed */
+    p->lock = sk_me(&other); /* it dies while it holds the lock: `free` is recounted and not believed */
     p->free = 77;
     die(&other);
     for (int i = 0; i < BOUND; i++) CHECK(take(s, false, FOR_EVER) == SK_OK);
     CHECK(take(s, false, FOR_EVER) == SK_BUSY && give(s, BOUND) == SK_OK && p->free == BOUND);
 }
 
-/* A process that is stopped with the lock keeps nobody who does not wait, and who waits keeps its time. */
+/* If the holder of the lock is stopped, a caller that does not wait gets SK_STALLED, and a caller that waits keeps its
+ * deadline. */
 static void holder_stands_still(sk_segment *s) {
     sk_segment other;
     sk_wait_state wait = {.thread = 7};
     int rc;
     attach(&other);
     sk_bounded *p = sk_bounded_of(&other);
-    CHECK(sk_bounded_enter(&other, p, FOR_EVER) == SK_OK);
+    CHECK(sk_bounded_lock(&other, p, FOR_EVER) == SK_OK);
     while ((rc = sk_bounded_take(s, false, FOR_EVER, &wait)) == SK_INTERRUPTED) {}
     CHECK(rc == SK_STALLED && take(s, true, sk_now_ns() + 20000000) == SK_TIMEOUT);
-    sk_bounded_detach(p);
+    sk_bounded_unlock(p);
     CHECK(take(s, false, FOR_EVER) == SK_OK && give(s, 1) == SK_OK);
     leave(&other);
 }
 
 int main(int argc, char **argv) {
-    begin(argc, argv, "permits");
+    begin(argc, argv, "bounded");
     semaphores();
 
     sk_plan plan = {.kind = 10, .seats = 16, .body_len = sk_bounded_body_len(16), .fill = sk_bounded_fill};

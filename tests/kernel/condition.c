@@ -1,5 +1,5 @@
-/* The condition: no notification is lost, whoever it was given to dies of it; who waits longest goes first; a word in a
- * table says no more than it may. */
+/* The condition: no notification is lost, even if the notified process dies; the longest waiter is notified first;
+ * impossible values of the words do no harm. */
 #include "harness.h"
 #include "structures/sk_condition.h"
 
@@ -18,7 +18,7 @@ static void lock(sk_segment *s) {
 
 static void unlock(sk_segment *s) { CHECK(sk_mutex_give(s, sk_body_of(s)) == SK_OK); }
 
-/* Wait with the lock held; whether it was told. */
+/* Wait on the condition; the caller holds the lock. Returns whether it was notified. */
 static bool wait(sk_segment *s, uint64_t until) {
     sk_condition *c = sk_condition_of(s);
     sk_sleeper *z;
@@ -67,7 +67,7 @@ static void *produce(void *share) {
     return NULL;
 }
 
-/* Wait, be told, and die before doing anything about it. */
+/* Wait, be notified, and die before doing anything else. */
 static void *perish(void *nothing) {
     (void)nothing;
     sk_segment s;
@@ -105,8 +105,8 @@ static void until_waiting(sk_segment *s, uint32_t n) {
     while (waiting != n);
 }
 
-/* A keeper and a notifier tell one sleeper at once: the keeper's swap fails, and its older word of who came before must not
- * shut out whoever came between the two notifications. `from` is whose death the keeper passes on. */
+/* A keeper and a notifier notify one sleeper at once. The keeper's compare-and-swap fails, and its smaller `before`
+ * must not shut out a sleeper that came between the two notifications. The keeper passes on `from`'s notification. */
 static void both_tell(sk_segment *s, sk_segment *from) {
     sk_condition *k = sk_condition_of(s);
     sk_segment z, y;
@@ -115,13 +115,13 @@ static void both_tell(sk_segment *s, sk_segment *from) {
     attach(from), attach(&z), attach(&y);
     CHECK(sk_condition_enter(from, sk_condition_of(from), &sx) == SK_OK);
     CHECK(sk_condition_enter(&z, sk_condition_of(&z), &sz) == SK_OK);
-    sk_condition_notify(s, k, 1); /* X is told, and dies of it */
+    sk_condition_notify(s, k, 1); /* X is notified, and dies */
     uint64_t before = sx->before;
     die(from);
     CHECK(sk_condition_enter(&y, sk_condition_of(&y), &sy) == SK_OK);
-    found = sk_condition_oldest(s, k, before, &owner); /* the keeper has found Z, and is about to tell it */
+    found = sk_condition_oldest(s, k, before, &owner); /* the keeper has found Z, and is about to notify it */
     CHECK(owner == sk_me(&z));
-    sk_condition_notify(s, k, 1); /* Z is told by a notifier, who means Y, too */
+    sk_condition_notify(s, k, 1); /* a notifier notifies Z; its `before` includes Y */
     CHECK(!sk_sleeper_notify(found, owner, before));
     die(&z);
     sk_condition_pass_on(s, k);
@@ -132,7 +132,8 @@ static void both_tell(sk_segment *s, sk_segment *from) {
     for (uint32_t i = 0; i < SK_SLEEPERS; i++) CHECK(k->slot[i].word == 0);
 }
 
-/* A keeper that stands still holds nobody up for more than a slice: who finds the same one again passes on beside it. */
+/* A stopped keeper holds no sleeper up for more than a slice: a sleeper that finds the same keeper again passes the
+ * notifications on without its lock. */
 static void keeper_stopped(sk_segment *s) {
     sk_condition *k = sk_condition_of(s);
     sk_segment x, y, still;
@@ -143,8 +144,8 @@ static void keeper_stopped(sk_segment *s) {
     sk_condition_notify(s, k, 1);
     die(&x);
     k->keeper = sk_me(&still);
-    CHECK(sk_condition_pass_on_beside(s, k, 0) == sk_me(&still) && sy->word == sk_me(&y));
-    /* A slice: it finds the keeper. */
+    CHECK(sk_condition_pass_on_unless_busy(s, k, 0) == sk_me(&still) && sy->word == sk_me(&y));
+    /* After one slice the sleeper finds the keeper. */
     CHECK(sk_condition_wait(&y, sk_condition_of(&y), sy, sk_me(&y), FOR_EVER) == SK_INTERRUPTED);
     CHECK(sy->word == sk_me(&y) && sy->stuck == sk_me(&still));
     int rc;
@@ -166,14 +167,14 @@ int main(int argc, char **argv) {
     sk_condition *k = sk_condition_of(&s);
     CHECK(sk_condition_refuse(&s) == SK_OK);
 
-    /* As many notifications as items: all consumers get theirs, or somebody waits for ever. */
+    /* There are as many notifications as items. If one is lost, a consumer waits for ever. */
     uint64_t share = 20 * opt.millis;
     for (int i = 0; i < CREW; i++) hire(&c, consume, &share);
     for (int i = 0; i < CREW; i++) hire(&c, produce, &share);
     gather(&c);
     CHECK(taken == CREW * share && items == 0);
 
-    /* First come, first served. */
+    /* Sleepers are notified in the order in which they came. */
     for (uint32_t i = 0; i < CREW; i++) {
         hire(&c, queue_up, (void *)(uintptr_t)i);
         until_waiting(&s, i + 1);
@@ -189,7 +190,7 @@ int main(int argc, char **argv) {
     gather(&c);
     for (uint32_t i = 0; i < CREW; i++) CHECK(order[i] == i);
 
-    /* The oldest are told and die of it: those behind them get what they were told. */
+    /* The oldest sleepers are notified and die: the next ones get their notifications. */
     for (int round = 0; round < 5; round++) {
         dead = gone = 0;
         for (int i = 0; i < 2; i++) hire(&c, perish, NULL);
@@ -208,7 +209,7 @@ int main(int argc, char **argv) {
     both_tell(&s, &first);
     keeper_stopped(&s);
 
-    /* The dead that nobody has told are skipped, and make room. */
+    /* Dead sleepers that were not notified are skipped, and their slots become free. */
     for (uint32_t i = 0; i < SK_SLEEPERS; i++) k->slot[i].word = sk_me(&s) - (1u << SK_SEAT_BITS);
     sk_sleeper *z;
     CHECK(sk_condition_enter(&s, k, &z) == SK_OK);
@@ -217,7 +218,7 @@ int main(int argc, char **argv) {
     sk_condition_abandon(&s, k, z, sk_me(&s));
     CHECK(z->word == 0);
 
-    /* A full table of the living says so. */
+    /* If living sleepers have all slots: SK_FULL. */
     for (uint32_t i = 0; i < SK_SLEEPERS; i++) k->slot[i].word = sk_me(&s);
     CHECK(sk_condition_enter(&s, k, &z) == SK_FULL);
     k->high = UINT32_MAX;

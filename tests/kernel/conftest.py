@@ -1,4 +1,4 @@
-"""Compiles the kernel programs, a minute of one core, beside the tests that run before theirs and mostly wait."""
+"""Compiles the kernel programs in the background, while earlier tests run, which mostly wait: a minute of one core."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     compiler = config.stash.get(COMPILER, None)
     if compiler is not None and compiler.poll() is None:
-        os.killpg(compiler.pid, signal.SIGKILL)  # nobody has reaped it, so the group is ours
+        os.killpg(compiler.pid, signal.SIGKILL)  # the compiler was not reaped, so its group is still ours
         compiler.communicate()
     if config.stash.get(OUT, HERE / "build") != HERE / "build":
         shutil.rmtree(config.stash[OUT], ignore_errors=True)
@@ -41,7 +41,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def built(request: pytest.FixtureRequest) -> Path:
-    """The folder with every header compiled by itself and every program of every kind, with -Wall -Wextra -Werror."""
+    """Return the folder with every header and every program of every kind, compiled with -Wall -Wextra -Werror."""
     compiler = request.config.stash[COMPILER]
     _, errors = compiler.communicate(timeout=WATCHDOG)
     assert compiler.returncode == 0, errors

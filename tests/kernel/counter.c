@@ -1,4 +1,4 @@
-/* Counters: no increment is lost, a sum that does not fit is refused before anybody sees it. */
+/* Counters: no increment is lost, and a sum that does not fit is refused before another thread sees it. */
 #include "harness.h"
 #include "structures/sk_counter.h"
 
@@ -20,7 +20,7 @@ static void *add(void *nothing) {
             CHECK(sk_counter_add(own, n, &sum) == SK_OK);
             mine += n;
         }
-        if (random_u64(&random_state) % 4 == 0) { /* take all there is out and count it as ours */
+        if (random_u64(&random_state) % 4 == 0) { /* set the counter to 0, and count its value as ours */
             mine -= sk_counter_exchange(word, 0);
         } else if (random_u64(&random_state) % 4 == 0) {
             int64_t seen = sk_counter_value(word);
@@ -32,7 +32,7 @@ static void *add(void *nothing) {
     return NULL;
 }
 
-static void *push(void *nothing) { /* against the bound: both sides never pass it */
+static void *push(void *nothing) { /* push against the bounds: no value passes them */
     (void)nothing;
     sk_segment s;
     int64_t sum;

@@ -1,9 +1,9 @@
-/* The dict: a reader finds a whole value of a version that was there, however often the table moves under it; each
- * write happens once or not at all, also when its writer dies at it.
+/* The dict: a reader gets a whole value of a version that was there, however often the table is rebuilt meanwhile; each
+ * write happens once or not at all, even if its writer dies.
  *
- * Each key has one writer, so every reader must see its versions grow. A value is its key, its version, and bytes that
- * both determine. Some keys are deleted now and then, the others are always there. Besides, all writers add to
- * one number, exchange one value, and race to be the first to set each of some keys. */
+ * Each key has one writer, so every reader must see its versions grow. A value consists of its key, its version, and
+ * bytes that both determine. Some keys are deleted now and then, the others are always there. Besides, all writers add
+ * to one number, exchange one value, and race to be the first to set each of some keys. */
 #include "harness.h"
 #include "structures/sk_dict_read.h"
 #include "structures/sk_dict_write.h"
@@ -13,13 +13,13 @@
 #define KEYS 120u
 #define ALWAYS_THERE 60u
 #define FIRSTS 64u
-#define MORTAL KEYS /* the key of those who die */
+#define MORTAL KEYS /* the key of the writers that die */
 #define SUM (KEYS + 1)
 #define SWAPPED (KEYS + 2)
 #define FIRST_OF (KEYS + 3)
 #define ALL_KEYS (FIRST_OF + FIRSTS)
 #define LONGEST 3000
-#define ROOM 4096 /* for one, and for what the compiler takes for possible */
+#define ROOM 4096 /* for one value, and for the sizes that the compiler believes possible */
 
 typedef struct label {
     uint32_t key, version;
@@ -27,14 +27,14 @@ typedef struct label {
 
 static sk_hash_secrets secrets;
 static uint64_t added, swapped, won, lookups, writes, deaths, snapshots;
-static uint32_t newest[ALL_KEYS]; /* each kept by the key's writer */
+static uint32_t newest[ALL_KEYS]; /* each is written by the key's writer */
 static uint8_t there[ALL_KEYS];
 
-/* Every third key is stored with an object beside its form. */
+/* Every third key is stored with its object (`first`) beside its canonical form. */
 static uint64_t first_len(uint32_t n) { return n % 3 == 0 ? 1 + n % 29 : 0; }
 static const void *first_of(uint32_t n) {
     static unsigned char objects[ALL_KEYS][32];
-    if (sk_load8_relaxed(&objects[n][0]) == 0) /* all write the same */
+    if (sk_load8_relaxed(&objects[n][0]) == 0) /* all threads write the same bytes */
         for (uint32_t i = 0; i < 32; i++) sk_store8_relaxed(&objects[n][i], (unsigned char)(n * 5 + i + (n * 5 % 256 == 0)));
     return objects[n];
 }
@@ -48,7 +48,7 @@ static sk_key key_of(uint32_t n, unsigned char bytes[64]) {
 
 static uint64_t length_of(label l) {
     uint64_t state = ((uint64_t)l.key << 32 | l.version) ^ opt.seed, roll = random_u64(&state);
-    if (roll % 2 == 0) return sizeof(label); /* stored in place over one of its length */
+    if (roll % 2 == 0) return sizeof(label); /* stored in place over a value of the same size */
     return sizeof(label) + random_u64(&state) % (roll % 16 == 1 ? LONGEST - sizeof(label) : 200);
 }
 
@@ -68,10 +68,10 @@ static label read_value(const unsigned char *at, uint64_t len, uint32_t key) {
     return l;
 }
 
-/* A value cut at two places that its version chooses. */
+/* A value in three parts; its version determines where they begin. */
 static sk_value in_parts(sk_part parts[3], const unsigned char *value, uint64_t len, uint32_t version) {
     uint64_t one = version * 7 % (len + 1), two = one + version * 3 % (len - one + 1);
-    if (len == 8 && version % 2 == 0) one = two = 8; /* in one part it is stored in place */
+    if (len == 8 && version % 2 == 0) one = two = 8; /* a value in one part is stored in place */
     parts[0] = (sk_part){value, one};
     parts[1] = (sk_part){value + one, two - one};
     parts[2] = (sk_part){value + two, len - two};
@@ -107,7 +107,7 @@ static int64_t look_up(sk_segment *s, uint32_t n, uint64_t room) {
     if (rc == SK_LARGER) {
         CHECK(hit.len > room);
         if (room % 3 == 0) rc = sk_dict_get(s, &key, value, sizeof value, &hit);
-        while (rc == SK_LARGER) { /* the beginning apart, as an array is read */
+        while (rc == SK_LARGER) { /* read the beginning separately, as for an array */
             uint64_t skip = room - room % 5;
             sk_dict_target to = {value, value + skip, room, skip, hit.len - skip};
             rc = sk_dict_get_to(s, &key, &to, &hit);
@@ -119,7 +119,7 @@ static int64_t look_up(sk_segment *s, uint32_t n, uint64_t room) {
     return read_value(value, hit.len, n).version;
 }
 
-/* --- what all do to the same keys ---------------------------------------------------------------------- */
+/* --- operations of all writers on the same keys --------------------------------------------------------- */
 
 static void add_one(sk_segment *s) {
     unsigned char bytes[64];
@@ -154,7 +154,7 @@ static void be_first(sk_segment *s, uint32_t i) {
     if (rc == SK_OK) sk_add64_relaxed(&won, 1);
 }
 
-/* --- who takes part --------------------------------------------------------------------------------------- */
+/* --- participants ----------------------------------------------------------------------------------------- */
 
 static void *write_keys(void *number) {
     sk_segment s;
@@ -172,14 +172,14 @@ static void *write_keys(void *number) {
             CHECK(PATIENTLY(sk_dict_delete(&s, &key, SK_ALWAYS, NULL, FOR_EVER)) == (there[k] ? SK_OK : SK_EMPTY));
             there[k] = 0;
         } else put_version(&s, k, newest[k] + 1, roll < 12 ? 0 : sk_now_ns() + 100000);
-        CHECK(look_up(&s, k, 64) == (there[k] ? (int64_t)newest[k] : -1)); /* its own writes it sees at once */
+        CHECK(look_up(&s, k, 64) == (there[k] ? (int64_t)newest[k] : -1)); /* a writer sees its own writes at once */
     }
     sk_add64_relaxed(&writes, n);
     leave(&s);
     return NULL;
 }
 
-/* Every entry of one moment: whole, each key once, those that are always there among them. */
+/* Check a snapshot: all entries are whole, each key is there once, and no key that is always there is missing. */
 static void look_at_all(sk_segment *s, int64_t last[ALL_KEYS]) {
     static __thread unsigned char all[1u << 20] __attribute__((aligned(16)));
     uint64_t len;
@@ -230,7 +230,7 @@ static void *read_keys(void *number) {
 
 /* --- deaths ------------------------------------------------------------------------------------------------- */
 
-/* All of a rebuild before the flip, and the flip itself if `flip`. */
+/* Do a rebuild up to the store of `geometry`; if `flip`, also this store. */
 static void half_rebuild(sk_segment *s, sk_dict *d, sk_region *r, bool flip) {
     uint64_t from = sk_dict_floor(s), tail;
     if (from + r->size > r->from) from = r->from + r->size;
@@ -241,7 +241,7 @@ static void half_rebuild(sk_segment *s, sk_dict *d, sk_region *r, bool flip) {
     if (flip) sk_store64_release(&d->geometry, geometry);
 }
 
-/* Take the lock and do some of a write; whether it was committed. */
+/* Take the lock and do a part of a write. Returns whether the write was committed. */
 static bool die_writing(sk_segment *s, uint32_t version, uint64_t stage) {
     sk_dict *d = sk_dict_of(s);
     sk_region r;
@@ -259,7 +259,7 @@ static bool die_writing(sk_segment *s, uint32_t version, uint64_t stage) {
         sk_dict_publish(d, &r, &w, &place);
         if (stage == 0) sk_store64_relaxed(&r.table[place.i], place.bucket); /* as before its commit */
     } else if (stage >= 3) half_rebuild(s, d, &r, stage == 4);
-    if (stage != 4) { /* hints may be anything that a writer stores on its way */
+    if (stage != 4) { /* a writer may have stored any hints before it died */
         sk_store64_relaxed(&d->live, 7);
         sk_store64_relaxed(&d->filled, 3);
         sk_store64_relaxed(&d->live_bytes, 1);
@@ -283,7 +283,8 @@ static void *perish(void *number) {
 
 /* --- the hash ------------------------------------------------------------------------------------------------- */
 
-/* SipHash-1-3 and -2-4 give what their authors publish; no length, kind or byte is left out of a key's hash. */
+/* SipHash-1-3 and -2-4 give the values that their authors published; the length, the kind and every byte of a key
+ * change its hash. */
 static void hash_well(void) {
     unsigned char bytes[200];
     uint64_t key[2] = {0x0706050403020100u, 0x0f0e0d0c0b0a0908u}, seen[200 * 3];
@@ -295,7 +296,7 @@ static void hash_well(void) {
     CHECK(sk_sip_end(&s, 4) == 0x93f5f5799a932462u);
     sk_hash_secrets_of(&secrets, key);
     for (uint64_t i = 0; i < 200; i++) bytes[i] = 0;
-    for (uint64_t len = 0; len < 200; len++) { /* zeros alone: lengths and kinds tell them apart */
+    for (uint64_t len = 0; len < 200; len++) { /* keys of zeros: only lengths and kinds distinguish them */
         seen[n++] = sk_key_hash(bytes, len, 3, &secrets);
         seen[n++] = sk_key_hash(bytes, len, 5, &secrets);
         uint64_t last = seen[n - 2];
@@ -313,10 +314,10 @@ static void hash_well(void) {
         CHECK(sk_key_hash(bytes, len, 3, &other) != sk_key_hash(bytes, len, 3, &secrets));
 }
 
-/* Keys that share a word, whichever, spread as others do: also those that once made a product 0. */
+/* Keys that share any one word spread over the buckets as other keys do, even those that once made a product 0. */
 static void spread_chosen_keys(void) {
     static const uint64_t chosen[] = {0, 1, UINT64_MAX, 0xa0761d6478bd642fu, 0xe7037ed1a0b428dbu, 0x8ebc6af09c88c6e3u};
-    enum { MANY = 8000, BUCKETS = 1 << 14, CROWD = 16 }; /* chance puts 7 or 8 into one */
+    enum { MANY = 8000, BUCKETS = 1 << 14, CROWD = 16 }; /* with random keys, the fullest bucket has 7 or 8 */
     static uint8_t low[BUCKETS], high[BUCKETS];
     for (uint32_t turn = 0; turn < 4; turn++) {
         sk_hash_secrets_of(&secrets, (uint64_t[2]){opt.seed * 7 + turn, turn});
@@ -349,7 +350,8 @@ static void make(sk_segment *s) {
     plan.param[SK_DICT_LOG2] = 4 | 12 << 8;
     shared_at = NULL;
     create(s, &plan);
-    /* One mapping that is longer than the file would pass for a file that is as long: a dict trusts what is mapped. */
+    /* The shared mapping is longer than the file, and a dict relies on all mapped bytes being in the file: reserve
+     * them. */
     if (s->view == shared_at) CHECK(sk_segment_reserve(s, 0, SHARED_LEN / 8) == SK_OK);
     CHECK(sk_dict_refuse(s) == SK_OK);
 }
@@ -392,7 +394,7 @@ static void together(bool with_deaths) {
     leave(&s);
 }
 
-/* One participant, step by step: what is refused leaves everything as it was. */
+/* One participant, step by step. A refused operation changes nothing. */
 static void alone(void) {
     sk_segment s;
     unsigned char bytes[64], back[64];
@@ -420,17 +422,17 @@ static void alone(void) {
     CHECK(sk_dict_get(&s, &key, back, 12, &hit) == SK_OK && memcmp(back, text_part.at, 12) == 0);
     CHECK(sk_dict_delete(&s, &key, SK_IF_SAME, &old, 0) == SK_GONE);
     CHECK(sk_dict_delete(&s, &key, SK_IF_SAME, &hit, 0) == SK_OK && sk_dict_count(d) == 0);
-    for (uint32_t i = 0; i < 1000; i++) put_version(&s, i % KEYS, i, 0); /* table and arena grow, waste is swept */
+    for (uint32_t i = 0; i < 1000; i++) put_version(&s, i % KEYS, i, 0); /* table and arena grow, waste is removed */
     CHECK(sk_dict_count(d) == KEYS && sk_load64_relaxed(&d->flips) > 3);
-    sk_store64_relaxed(&d->live_bytes, (uint64_t)1 << 40); /* hints that nobody wrote */
+    sk_store64_relaxed(&d->live_bytes, (uint64_t)1 << 40); /* hints that no writer stores */
     CHECK(sk_dict_set(&s, &key, &v, SK_ALWAYS, NULL, FOR_EVER) == SK_CORRUPT);
-    sk_store32_relaxed(&d->damaged, 1); /* are put right where a death is to blame */
+    sk_store32_relaxed(&d->damaged, 1); /* are recomputed after a death */
     CHECK(sk_dict_repair(&s, FOR_EVER) == SK_OK && sk_load32_relaxed(&d->damaged) == 0);
     CHECK(sk_dict_set(&s, &key, &v, SK_ALWAYS, NULL, FOR_EVER) == SK_OK && sk_dict_count(d) == KEYS);
     leave(&s);
 }
 
-/* What is copied out may begin anywhere in a word, and end with the last byte that is mapped. */
+/* Bytes that are copied out may begin anywhere in a word, and end with the last mapped byte. */
 static void copies(void) {
     unsigned char *page = mmap(NULL, 2 * SK_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), got[2 * SK_PAGE];
     CHECK(page != MAP_FAILED && mprotect(page + SK_PAGE, SK_PAGE, PROT_NONE) == 0);

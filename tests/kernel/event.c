@@ -1,5 +1,5 @@
-/* The flag: nobody sleeps through a set, whoever waits however; what was written before a set is seen after it; the dead
- * hold nothing up and are not counted. */
+/* The event flag: a set releases every waiter, whichever way it waits; writes before a set are visible after it; dead
+ * waiters hold nothing up and are not counted. */
 #include "harness.h"
 #include "structures/sk_event.h"
 
@@ -8,25 +8,25 @@
 static uint64_t told, seen_by, rounds, released;
 static uint32_t ready;
 
-/* Wait for it, however often a slice is over. */
+/* Wait for the flag over all slices. */
 static int await(sk_segment *s, sk_event *f, uint32_t came, uint64_t until) {
     int rc;
     while ((rc = sk_event_wait(s, f, came, until)) == SK_INTERRUPTED) {}
     return rc;
 }
 
-/* In every round: see the flag up, read what was written before, say so, see it gone. */
+/* In every round: wait until the flag is up, check what was written before, count ourselves, wait until it is down. */
 static void *follow(void *nothing) {
     (void)nothing;
     sk_segment s;
     attach(&s);
     sk_event *f = sk_event_of(&s);
     for (uint64_t round = 1;; round++) {
-        if (round % 3 == 0) { /* with little time */
+        if (round % 3 == 0) { /* with a short timeout */
             while (await(&s, f, sk_event_poll(f), sk_now_ns() + 30000) == SK_TIMEOUT) continue;
         } else CHECK(await(&s, f, sk_event_poll(f), FOR_EVER) == SK_OK);
-        uint32_t up = sk_event_poll(f); /* stays until all have said so */
-        uint64_t what = told;          /* plain: a sanitizer shows where it is not ordered */
+        uint32_t up = sk_event_poll(f); /* stays up until all have counted themselves */
+        uint64_t what = told;          /* not atomic: a sanitizer finds a missing order */
         if (what == 0) break;
         CHECK(what == round);
         sk_add64_seq_cst(&seen_by, 1);
@@ -55,7 +55,7 @@ static void *lead(void *nothing) {
     return NULL;
 }
 
-/* Sleep until a set, of which nothing may be left to see. */
+/* Wait for a set; the flag may be down again when this thread runs. */
 static void *sleep_once(void *came) {
     sk_segment s;
     attach(&s);
@@ -68,7 +68,7 @@ static void *sleep_once(void *came) {
     return NULL;
 }
 
-/* Go to sleep and die there. */
+/* Begin to wait and die. */
 static void *perish(void *nothing) {
     (void)nothing;
     sk_segment s;
@@ -98,7 +98,7 @@ int main(int argc, char **argv) {
     gather(&c);
     CHECK(rounds > 0 && !(sk_event_poll(f) & SK_EVENT_UP));
 
-    /* Down again before anybody can look: all are released all the same, once each, among the dead. */
+    /* The flag is cleared before any waiter can read it: all living waiters are released exactly once. */
     for (int i = 0; i < 20; i++) {
         uint32_t came = sk_event_poll(f);
         sk_store32_seq_cst(&ready, 0);
@@ -106,7 +106,7 @@ int main(int argc, char **argv) {
         hire(&c, perish, NULL);
         for (int k = 0; k < CREW; k++) hire(&c, sleep_once, &came);
         while (sk_load32_acquire(&ready) != CREW + 1) sk_yield();
-        while (sk_seat_counts_sum(&s, f->waiters) > CREW) sk_yield(); /* the one that perishes says so before it is dead */
+        while (sk_seat_counts_sum(&s, f->waiters) > CREW) sk_yield(); /* `perish` reports before it dies */
         sk_event_set(f);
         sk_event_clear(f);
         gather(&c);

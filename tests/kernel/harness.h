@@ -1,10 +1,10 @@
-/* What the kernel programs have in common: checks, random numbers, threads that each are a "process" of their own.
+/* The common part of the kernel programs: checks, random numbers, and participants.
  *
- * A participant is one thread with an sk_segment of its own: its own open files, seat and owner word, as a process has.
- * Mappings, one of two ways:
- *   own      each participant maps the file for itself, as processes do. What address and undefined sanitizers see.
- *   shared   all use one mapping (made longer than the file, so that growth never maps anew). ThreadSanitizer
- *            keeps its books by virtual address, so only here can it see two participants touch one byte.
+ * A participant is a thread that plays a process: it has its own sk_segment, and so its own open file, seat and owner
+ * word. There are two ways of mapping:
+ *   own      each participant maps the file for itself, as processes do; for the address and undefined sanitizers
+ *   shared   all participants use one mapping (longer than the file, so that growth needs no new mapping).
+ *            ThreadSanitizer works by virtual address, so only here it sees that two participants access one byte.
  *
  * Arguments of every program:  [millis] [polling 0|1] [shared 0|1] [seed] */
 #ifndef HARNESS_H
@@ -69,7 +69,7 @@ static inline void begin(int argc, char **argv, const char *name) {
 
 static inline uint64_t deadline_in(uint64_t millis) { return sk_now_ns() + millis * 1000000u; }
 
-/* Go over to the mapping that all share; its own keeps its presence, and is not looked at any more. */
+/* If opt.shared: use the mapping that all share. The participant's own mapping only keeps its presence. */
 static inline void share(sk_segment *s) {
     if (!opt.shared) return;
     if (shared_at == NULL) {
@@ -83,7 +83,7 @@ static inline void share(sk_segment *s) {
     s->seats.table = (sk_seat_entry *)(void *)(s->base + SK_SEATS_AT);
 }
 
-/* Most of what is tested wants a seat at once. */
+/* Take a seat. Most tests need one from the beginning. */
 static inline void sit(sk_segment *s) { CHECK(sk_segment_sit(s) == SK_OK && sk_me(s) != 0); }
 
 static inline void create(sk_segment *s, const sk_plan *plan) {
@@ -102,7 +102,7 @@ static inline void attach(sk_segment *s) {
 
 static inline void leave(sk_segment *s) { sk_segment_abandon(s); }
 
-/* Die without a word, as far as the others can tell: what holds seat and presence goes, nothing else is done. */
+/* Die, as far as other participants can tell: drop the mappings that hold seat and presence, and do nothing else. */
 static inline void die(sk_segment *s) {
     sk_seat_detach(&s->seats);
     sk_segment_unmap(s);
@@ -125,8 +125,8 @@ static inline void gather(crew *c) {
 }
 
 #if defined(__SANITIZE_THREAD__)
-/* The system orders what a process did before what others do after they learnt of its death (its locks are
- * freed and asked for under one lock of the system's). ThreadSanitizer cannot know, so a test says it. */
+/* What a process did happens-before what others do after they have learnt of its death, because the system frees
+ * its locks, and answers questions about them, under one lock. ThreadSanitizer does not know this, so tests say it. */
 void __tsan_acquire(void *);
 void __tsan_release(void *);
 static inline void before_death(void *of) { __tsan_release(of); }

@@ -1,13 +1,13 @@
-/* Offsets, views, codes and text that change while a batch reads them: nothing outside of the data is ever touched.
+/* Offsets, views, codes and text that change while a batch reads them: no byte outside of the data is ever touched.
  *
- * What offsets may point into lies between two pages that nobody may touch, and the digests and the UTF-8 in heap blocks of
- * just their size under AddressSanitizer, so that one byte too far ends the program.
+ * The data that offsets may point into lies between two pages without access. The digests and the UTF-8 lie in heap
+ * blocks of exactly their size, under AddressSanitizer. So an access one byte too far ends the program.
  *
  * after    each kind of layout is checked, then one word of it is made wrong, then it is hashed: the item is reported
  * during   a thread writes right and wrong words all the time, while batches are hashed on one thread and on three
- * text     the same with UCS-4 text of which a thread makes longer, shorter and impossible text
+ * text     as `during`, with UCS-4 text: a thread makes it longer, shorter and impossible
  *
- * Usage: hash_foreign ROUNDS SEED, both numbers; rounds are counted, not timed.
+ * Usage: hash_foreign ROUNDS SEED
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -49,12 +49,12 @@ static uint8_t *between_guards(size_t size) {
 
 /* --- layouts ------------------------------------------------------------------------------------------ */
 
-/* One kind of layout: words that may change, and the right ones beside them. */
+/* One kind of layout: words that may change, and a copy of the right ones. */
 typedef struct layout {
     const char *name;
     sk_source source;
-    uint8_t *words;          /* what the source reads */
-    uint8_t *right;          /* as they should be */
+    uint8_t *words;          /* the words that the source reads */
+    uint8_t *right;          /* the right words */
     size_t size;             /* bytes of both */
     int width;               /* of a word */
 } layout;
@@ -131,7 +131,7 @@ static void restore(layout *l, size_t i) {
     write_word(l, i, word);
 }
 
-/* The signs of differences say of all what sk_extent_cut says of each, also at the ends of the numbers. */
+/* sk_offsets_fit_* and sk_extent_cut agree, also for the largest and smallest numbers. */
 static void fit_as_cut(void) {
     const size_t size = 1000;
     const int64_t around[] = {0, (int64_t)size, INT64_MAX, INT64_MIN, INT64_MIN + (int64_t)size, INT32_MAX, INT32_MIN,
@@ -234,7 +234,7 @@ static void during(void *context, size_t rounds) {
         const char *name = NAMES[round % NAME_COUNT];
         uint8_t *out = rows_of(name);
         sk_bad bad;
-        /* Mostly without the check before: the hashing has to stand alone. */
+        /* Mostly without sk_source_check before: the hashing must be safe without it. */
         if ((round % 4 || sk_source_check(&l->source, &bad)) && hash(l, name, 1 + round % 2 * 2, out, &bad)) fine++;
         else if (bad.index >= ITEMS) fail(l->name, "an item that is none is reported");
         else refused++;
@@ -263,7 +263,7 @@ static void *change_text(void *context) {
     return NULL;
 }
 
-/* Columns written piece by piece, each into a block of just its room. */
+/* Write columns piece by piece, each piece into a block of exactly its room. */
 static void write_texts(void *context, size_t rounds) {
     text *t = context;
     size_t written = 0, refused = 0, blocks = 0;
@@ -291,7 +291,7 @@ static void write_texts(void *context, size_t rounds) {
     if (t->last_point <= 8 && refused) fail("text", "right code points are refused");
 }
 
-/* A text measured and then written into just that room, as somebody might who does not know that it changes. */
+/* Measure a text and then write it into exactly that room, as a caller would that does not expect changes. */
 static void write_measured(void *context, size_t rounds) {
     const text *t = context;
     size_t full = 0, fine = 0, bad = 0;
@@ -314,7 +314,7 @@ static void write_measured(void *context, size_t rounds) {
     printf("measured text: %zu fit, %zu outgrew their room, %zu have no UTF-8\n", fine, full, bad);
 }
 
-/* The writer beside a plain statement of UTF-8, with every room that is too small. */
+/* Compare the writer with a simple definition of UTF-8, also with every room that is too small. */
 static void utf8_in_every_room(void) {
     uint32_t points[40];
     for (size_t length = 0; length <= 40; length++)

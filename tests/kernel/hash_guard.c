@@ -1,8 +1,9 @@
-/* Messages that end at an unmapped page: a kernel that reads one byte too far dies here.
+/* Messages that end at an unmapped page: a read of one byte too far ends this program.
  *
- * Every algorithm, every path of this machine, every length up to 300 and the ends of blocks, chunks and subtrees, each
- * message right before a page that nobody may touch, in batches that fill lanes unevenly; every path must give the
- * digests of the last one (plain C). Streams and columns likewise. Built with AddressSanitizer and UBSan by hash_guard.sh.
+ * It tries every algorithm, every path that runs on this machine, every length up to 300, and lengths around the ends
+ * of blocks, chunks and subtrees. Each message ends right before a page without access; batches fill the lanes
+ * unevenly. Every path must give the digests of the last one (plain C). Streams and columns are tested in the same way.
+ * Built with AddressSanitizer and UBSan by hash_guard.sh.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -13,7 +14,7 @@
 
 #include "sk_parallel.h"
 
-#define LANES 19         /* more than any kernel's lanes, and no multiple of them */
+#define LANES 19         /* more than the lanes of any path, and no multiple of them */
 #define ROOM (160 * 1024)
 
 static uint8_t *room[LANES];     /* each ends at a page without access */
@@ -44,7 +45,7 @@ static void hash(const sk_source *source, const sk_hash_algorithm *algorithm, co
     }
 }
 
-/* Batches in which message i has size + i * step bytes, all ending at their page's end. */
+/* Batches in which message i has size + i * step bytes; all messages end at the end of their page. */
 static void batch(const sk_hash_algorithm *algorithm, const sk_hash_key *key, size_t size, size_t step, uint8_t *out) {
     sk_span spans[LANES];
     for (size_t i = 0; i < LANES; i++) spans[i] = (sk_span){room[i] - (size + i * step), size + i * step};

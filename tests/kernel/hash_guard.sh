@@ -1,5 +1,5 @@
 #!/bin/sh
-# Compile the hashing kernels alone, every warning an error, with AddressSanitizer and UBSan, and run hash_guard.
+# Compile the hashing code without Python, with AddressSanitizer, UBSan and all warnings as errors, and run hash_guard.
 # Usage: tests/kernel/hash_guard.sh [folder for the program]
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)

@@ -1,10 +1,11 @@
-/* The lock word: it excludes, whoever waits however; the dead hand it over, once each; the living never lose it. */
+/* The lock word: it excludes, whichever way threads wait; each death is reported to one next owner; a living owner
+ * never loses the lock. */
 #include "harness.h"
 #include "core/sk_lock.h"
 
 #define CREW 4
 
-typedef struct guarded { /* plain words: a sanitizer or a wrong sum shows where the lock does not hold */
+typedef struct guarded { /* not atomic: a sanitizer or a wrong sum shows that the lock does not exclude */
     uint32_t word;
     unsigned char line[SK_LINE];
     uint64_t a, b, repaired;
@@ -12,7 +13,7 @@ typedef struct guarded { /* plain words: a sanitizer or a wrong sum shows where 
 
 static uint64_t taken, deaths, inherited, refused;
 
-/* Take it, however often a slice is over. */
+/* Take the lock over all slices, and repair after a death. */
 static int take(sk_segment *s, guarded *g) {
     int rc;
     while ((rc = sk_lock_take(s, &g->word, FOR_EVER)) == SK_INTERRUPTED) {}
@@ -20,7 +21,7 @@ static int take(sk_segment *s, guarded *g) {
     if (rc == SK_OWNER_DIED) {
         after_death(g);
         sk_add64_relaxed(&inherited, 1);
-        g->b = g->a; /* repair: a counts */
+        g->b = g->a; /* repair: `a` is right */
         g->repaired++;
     }
     CHECK(g->a == g->b);
@@ -40,7 +41,7 @@ static void *work(void *nothing) {
             CHECK(rc == SK_OK || rc == SK_BUSY);
             if (rc == SK_BUSY) continue;
             CHECK(g->a == g->b);
-        } else if (random_u64(&random_state) % 8 == 0) { /* with little time */
+        } else if (random_u64(&random_state) % 8 == 0) { /* with a short timeout */
             int rc = sk_lock_take(&s, &g->word, sk_now_ns() + 50000);
             CHECK(rc == SK_OK || rc == SK_OWNER_DIED || rc == SK_TIMEOUT || rc == SK_INTERRUPTED);
             if (rc == SK_OWNER_DIED) {
@@ -60,7 +61,7 @@ static void *work(void *nothing) {
     return NULL;
 }
 
-/* Take it and die with half the work done, again and again. */
+/* Take the lock and die with half the work done, again and again. */
 static void *perish(void *nothing) {
     (void)nothing;
     uint64_t until = deadline_in(opt.millis);
@@ -78,7 +79,7 @@ static void *perish(void *nothing) {
     return NULL;
 }
 
-/* A living owner is never robbed, however long it takes. */
+/* A living owner does not lose the lock, however long it holds it. */
 static void *wait_in_vain(void *nothing) {
     (void)nothing;
     sk_segment s;
@@ -108,7 +109,7 @@ int main(int argc, char **argv) {
     for (int i = 0; i < CREW - 1; i++) hire(&c, work, NULL);
     hire(&c, perish, NULL);
     gather(&c);
-    take(&s, g); /* the last death may have nobody else to find it */
+    take(&s, g); /* perhaps no other thread has noticed the last death */
     CHECK(g->a == taken && g->b == taken);
     CHECK(inherited == deaths && g->repaired == deaths && deaths > 0);
 
@@ -118,7 +119,7 @@ int main(int argc, char **argv) {
     CHECK(refused == 2 && sk_lock_owner(&g->word) == sk_me(&s));
     sk_lock_give(&g->word);
 
-    /* Words that nobody living wrote: of no such seat, of an epoch gone by, of nobody with sleepers. */
+    /* Words that no living process wrote: an impossible seat, an old epoch, a free seat, no owner but sleepers. */
     uint32_t stray[] = {SK_OWNER_MASK, sk_me(&s) - (1u << SK_SEAT_BITS), 1u << SK_SEAT_BITS | 15u, SK_LOCK_WAITED};
     for (unsigned i = 0; i < 4; i++) {
         g->word = stray[i];
@@ -126,7 +127,7 @@ int main(int argc, char **argv) {
         sk_lock_give(&g->word);
         CHECK(g->word == 0);
     }
-    sk_segment look; /* who only looks has no word to write */
+    sk_segment look; /* a process that only reads the segment has no owner word */
     CHECK(sk_segment_attach(&look, path, SK_TRUST_OWN, false) == SK_OK);
     CHECK(sk_lock_take(&look, &stray[0], FOR_EVER) == SK_NO_SEAT);
     leave(&look);

@@ -1,19 +1,23 @@
-/* The memory of the model: each word is a list of values, and a participant may read an older one than the newest, unless
- * something that it has seen forbids that. So a load may be done before an earlier store or load, as on ARM64.
+/* The memory of the model: each word is a list of values, and a participant may read an older value than the newest,
+ * unless its view forbids this. So a load may be done before an earlier store or load, as on ARM64.
  *
- *   place     a word, or 16 bytes that are copied plainly: its values in the order in which they were stored
- *   view      of each place the oldest value that may still be read
- *   value     carries the view of whoever released it; an acquire that reads it takes that view over
- *   now, pending, released    a participant's view, what it will be after an acquire fence, what its relaxed stores carry
+ *   place     a word, or 16 bytes that are accessed by plain copies, with its values in the order of their stores
+ *   view      for each place, the oldest value that may still be read
+ *   value     carries the view of the participant that released it; an acquire load that reads the value adds this view
+ *             to its own
+ *   now       the view of a participant
+ *   pending   its view after the next acquire fence
+ *   released  the view that its relaxed stores carry
  *   order     the view that all sequentially consistent operations and fences share
  *
- * It is the C11 model in the operational form of Kang and others, "A Promising Semantics for Relaxed-Memory Concurrency"
- * (2017), without promises: no store is seen before the loads that come before it in its program. Read-modify-writes and
- * failed swaps see the newest value. A wake-up orders, as the system's locks do. A plain copy must have seen all earlier
- * ones of the same bytes, or it is a race. At most `stale` loads of a schedule read an older value, of the three before the
- * newest; 0 is sequential consistency.
+ * This is the C11 model in the operational form of Kang and others, "A Promising Semantics for Relaxed-Memory
+ * Concurrency" (2017), without promises: a store is never visible before loads that precede it in its program. A
+ * read-modify-write, also a compare-and-swap that fails, sees the newest value. What a waker did happens-before what
+ * the woken participant does, as with the locks of the system. A plain copy must have seen all earlier copies of the
+ * same bytes; otherwise it is a race. In each schedule at most `stale` loads read an older value, one of the three
+ * before the newest; with 0 the memory is sequentially consistent.
  *
- * `without` takes one kind of order away, to show that it is missed. */
+ * `without` disables one kind of order, to show that it is needed. */
 #ifndef MEMORY_H
 #define MEMORY_H
 
@@ -29,9 +33,9 @@ enum {
     ACQUIRE_FENCES = 2,  /* sk_fence_acquire */
     RELEASE_STORES = 4,  /* sk_store_release */
     ACQUIRE_LOADS = 8,   /* sk_load_acquire */
-    TAKING = 16,         /* the acquire of sk_cas_acquire and sk_cas_acq_rel */
-    PUBLISHING = 32,     /* the release of sk_cas_acq_rel */
-    GIVING = 64,         /* the release of sk_swap_release */
+    TAKING = 16,         /* the acquire in sk_cas_acquire and sk_cas_acq_rel */
+    PUBLISHING = 32,     /* the release in sk_cas_acq_rel */
+    GIVING = 64,         /* the release in sk_swap_release */
 };
 
 #define PLACES 160 /* of one scenario */
@@ -60,7 +64,7 @@ static struct {
 
 static int decide(unsigned options, int first);
 
-/* Whether the word is one whose values are kept. */
+/* Whether the model keeps the values of this word. */
 static inline bool kept(const void *p) { return model.running && memory.stale > 0 && is_shared(p); }
 
 static inline void join(view *to, const view *more) {
@@ -97,7 +101,7 @@ static inline int place_of(const void *p, uint64_t bits) {
 
 static inline value *newest(int place) { return &memory.values[place][memory.n[place] - 1]; }
 
-/* One more value, which carries `seen`. */
+/* Append a value, which carries the view `seen`. */
 static inline void append(int place, uint64_t bits, const view *seen) {
     int n = memory.n[place], me = model.current;
     if (n == VALUES) {
@@ -114,7 +118,7 @@ static inline void append(int place, uint64_t bits, const view *seen) {
 
 static inline unsigned order_of(unsigned order, unsigned weakened) { return memory.without & weakened ? RELAXED : order; }
 
-/* `there` is what the word holds. */
+/* Load a word; `there` is its newest value. */
 static inline uint64_t model_load(const void *p, uint64_t there, unsigned order) {
     if (!kept(p)) return there;
     int place = place_of(p, there), me = model.current, last = memory.n[place] - 1;
@@ -143,12 +147,12 @@ static inline void model_modify(const void *p, uint64_t was, uint64_t bits, unsi
     view before = newest(place)->seen;
     join(order & ACQUIRE ? &memory.now[me] : &memory.pending[me], &before);
     view carries = order & RELEASE ? memory.now[me] : memory.released[me];
-    join(&carries, &before); /* what was released before it stays released */
+    join(&carries, &before); /* a read-modify-write passes on the view of the value that it replaces */
     append(place, bits, &carries);
     if (order == SEQ_CST) memory.order.at[place] = memory.now[me].at[place];
 }
 
-/* A swap that failed saw the newest value. */
+/* A compare-and-swap that fails sees the newest value. */
 static inline void model_saw(const void *p, uint64_t there) {
     if (!kept(p)) return;
     int place = place_of(p, there), me = model.current;
@@ -174,12 +178,12 @@ static inline void sk_fence_seq_cst(void) {
 
 static inline void sk_fence_after_rmw(void) { sk_fence_seq_cst(); }
 
-/* What the system orders: whoever is woken has seen what the waker had. */
+/* Add the waker's view to the view of the woken participant. */
 static inline void model_wakes(int woken) {
     if (model.running) join(&memory.now[woken], &memory.now[model.current]);
 }
 
-/* A plain access to 16 bytes: all earlier ones must have been seen. */
+/* A plain access to 16 bytes: the participant must have seen all earlier ones; otherwise it is a race. */
 static inline void model_touch(const void *p) {
     if (!kept(p)) return;
     static const view nothing;

@@ -1,7 +1,10 @@
-/* No schedule of a few participants loses a wake-up, a notification, an item or the exclusion: the kernel's own code, every
- * interleaving of its steps with at most so many preemptions (one less where there are four), with a memory that is
- * sequentially consistent, and again with one that reorders (memory.h) and one preemption. That each order is needed is
- * shown by taking it away: then something goes wrong in some schedule.      model [preemptions] */
+/* No schedule of a few participants loses a wake-up, a notification, an item or the exclusion. The program runs the
+ * real code of the C core in every interleaving of its steps with at most `preemptions` preemptions (with four
+ * participants, one less): with a memory that is sequentially consistent, and again, with one preemption, with a memory
+ * that reorders (memory.h). It also removes each kind of order, to show that it is needed: then some schedule goes
+ * wrong.
+ *
+ * Usage: model [preemptions] */
 #include "model.h"
 
 #include "structures/sk_condition.h"
@@ -34,9 +37,9 @@ static void prepare(void) {
         identity[i] = (sk_identity){.me = 1u << SK_SEAT_BITS | (unsigned)i};
         s->seats = (sk_seats){.process = &sk_this_process, .id = &identity[i], .count = 4,
                               .table = (sk_seat_entry *)(void *)(shared + SK_SEATS_AT)};
-        s->base = s->view = shared; /* patience stays 0: no spinning, which waits for nothing */
+        s->base = s->view = shared; /* patience stays 0: no spinning, which has no effect here */
         s->base_len = s->view_len = sizeof shared;
-        s->maps = 1; /* not memory of one process alone */
+        s->maps = 1; /* not a private segment */
         s->header.seats = 4;
         s->header.body = sk_body_at(4, 0);
         s->header.param[SK_QUEUE_MAXSIZE] = bound;
@@ -46,7 +49,7 @@ static void prepare(void) {
         s->seats.table[i].epoch = 1;
     }
     if (fill != NULL) fill(&segment[0]);
-    if (fill == sk_queue_fill) { /* the origin moves on with the second put */
+    if (fill == sk_queue_fill) { /* so that the second put moves the origin on */
         sk_queue *q = sk_queue_of(&segment[0]);
         q->geometry = sk_geometry(256, sk_units(q->tail) - 510);
     }
@@ -61,7 +64,7 @@ static void put(int i, uint32_t item) {
 static void get(int i, int slot) {
     sk_found found;
     sk_call call = {.until = UINT64_MAX, .willing = true};
-    do { /* it comes again when an item has come */
+    do { /* SK_INTERRUPTED is also the result when an item has come */
         segment[i].waiter.patience = 0;
         answer[i] = sk_queue_get(&segment[i], &got[i][slot], 4, &found, call);
     } while (answer[i] == SK_INTERRUPTED);
@@ -104,7 +107,7 @@ static void exclude(int i) {
     }
 }
 
-/* Two of three are inside at most, or one. A wait that began at 1 has waited long: it takes the token when it parks. */
+/* At most `most` participants are inside. A wait that began at 1 has waited long: it takes the token when it parks. */
 static void go_in_and_out(int i, uint32_t most, uint64_t began, int (*in)(sk_segment *, sk_wait_state *),
                           int (*out)(sk_segment *)) {
     for (int k = 0; k < 2; k++) {
@@ -140,7 +143,7 @@ static void wait_once(int i) {
 }
 static void give_two(int i) { answer[i] = sk_semaphore_give(sk_semaphore_of(&segment[i]), 2); }
 
-/* Readers and writers; a wait that began at 1 has waited long: a reader takes the token when it parks. */
+/* Readers and writers. A reader whose wait began at 1 has waited long: it takes the token when it parks. */
 static void read_side(int i, uint64_t began) {
     sk_segment *s = &segment[i];
     sk_rw_wait w = {0};
@@ -167,7 +170,7 @@ static void write_side(int i) {
 }
 static void reader(int i) { read_side(i, 0); }
 static void reader_late(int i) { read_side(i, 1); }
-/* One that wants to write and is stopped. */
+/* Begin with a stopped process that wants to write. */
 static int fill_wanted(sk_segment *s) {
     (void)s;
     sk_rw_wait w = {0};
@@ -175,8 +178,9 @@ static int fill_wanted(sk_segment *s) {
     return SK_OK;
 }
 
-/* Two notifications for two that wait, one of whom dies. X was told with those behind it not yet there, and died; participant
- * 1 is Y, who came then and passes on what X was told, while 0 notifies and 2 is Z, who dies. The slots are X, Z, Y. */
+/* Two notifications for two sleepers, one of which dies. The slots belong to X, Z and Y. X was notified before Y came,
+ * and died. Participant 0 notifies; participant 1 is Y, which passes on the notification of X; participant 2 is Z,
+ * which dies. */
 static sk_sleeper *sleeper(int slot) { return &sk_condition_of(&segment[0])->slot[slot]; }
 static void have_slots(void) {
     for (int i = 0; i < MOST_PARTICIPANTS; i++) segment[i].header.param[SK_CONDITION_SLOTS] = SK_SLEEPERS;
@@ -200,7 +204,7 @@ static bool the_living_is_told(void) {
     return sleeper(2)->word == (sk_me(&segment[1]) | SK_NOTIFIED);
 }
 
-/* A waiter that is told, and who tells it. */
+/* One sleeper, and a participant that notifies it. */
 static int fill_asleep(sk_segment *s) {
     sk_condition *c = sk_condition_of(s);
     have_slots();
@@ -215,7 +219,7 @@ static void await_notification(int i) {
 }
 static bool told(void) { return answer[1] == SK_OK; }
 
-/* A process sits down and takes a lock; another asks whether whoever it finds in the word lives. */
+/* A process takes a seat and then a lock; another asks whether the owner that it finds in the word lives. */
 static int fill_unseated(sk_segment *s) {
     s->seats.table[0].epoch = 0;
     return sk_queue_fill(s);
@@ -266,8 +270,8 @@ static bool nobody_reads(void) {
 }
 static bool one_in(void) { return answer[0] == SK_SHUTDOWN && sk_queue_count(sk_queue_of(&segment[0])) <= 1; }
 
-/* The scheme that was replaced by events, to show that this enumeration finds what is wrong with it: the waker lowers
- * the flag although somebody who has just raised it is not asleep yet, or while another waker looks. */
+/* The scheme before eventcounts, to show that this enumeration finds its error: the waker clears the flag although a
+ * sleeper that has just set it is not asleep yet, or while another waker reads it. */
 static uint32_t *const condition = (uint32_t *)(void *)shared, *const flag = (uint32_t *)(void *)(shared + 64);
 
 static void old_wait(int i) {
@@ -288,7 +292,7 @@ static void old_wake(int i) {
     if (sk_wake(condition, 1) > 0) sk_store32_seq_cst(flag, 1);
 }
 
-/* The way in which a dead one's notification was passed on once: `before` is stored whether the swap comes off or not. */
+/* A former way to pass on the notification of a dead sleeper: it stored `before` even if the swap failed. */
 static void old_pass_on(int i) {
     sk_condition *c = sk_condition_of(&segment[i]);
     uint64_t before = sk_load64_relaxed(&sleeper(0)->before);
@@ -316,10 +320,10 @@ typedef struct scenario {
 static const scenario all[] = {
     {"a put wakes the one that waits", 0, {put_one, get_one}, one_item, false, sk_queue_fill},
     {"two puts wake two that wait", 0, {put_one, put_one, get_one, get_one}, two_items, false, sk_queue_fill},
-    {"one that takes two", 0, {put_two, get_two}, both_in_order, false, sk_queue_fill},
-    {"two that take from one", 0, {put_two, get_one, get_one}, ten_and_twenty, false, sk_queue_fill},
+    {"one consumer takes two", 0, {put_two, get_two}, both_in_order, false, sk_queue_fill},
+    {"two consumers", 0, {put_two, get_one, get_one}, ten_and_twenty, false, sk_queue_fill},
     {"a full queue: room wakes", 1, {put_two, get_two}, both_in_order, false, sk_queue_fill},
-    {"a full queue: two that put", 1, {put_one, put_one, get_two}, two_items, false, sk_queue_fill},
+    {"a full queue: two producers", 1, {put_one, put_one, get_two}, two_items, false, sk_queue_fill},
     {"a larger bound wakes", 1, {put_two, widen}, both_in, false, sk_queue_fill},
     {"join ends with the last task", 0, {put_and_join, work_one}, joined, false, sk_queue_fill},
     {"shutdown ends a wait for items", 0, {put_one, get_all, end}, in_or_refused, false, sk_queue_fill},
@@ -327,38 +331,38 @@ static const scenario all[] = {
     {"shutdown ends a wait for room", 1, {put_two, end}, one_in, false, sk_queue_fill},
     {"the lock excludes and wakes", 0, {exclude, exclude, exclude}, always, false, sk_queue_fill},
     {"the mutex excludes and wakes", 0, {mutex, mutex, mutex}, nobody_waits, false, NULL},
-    {"the mutex with turns", 0, {mutex_late, mutex_late, mutex}, nobody_waits, false, NULL},
+    {"the mutex with a token", 0, {mutex_late, mutex_late, mutex}, nobody_waits, false, NULL},
     {"the semaphore lets one in", 1, {semaphore, semaphore, semaphore}, all_free, false, sk_semaphore_fill},
     {"the semaphore lets two in", 2, {semaphore, semaphore, semaphore}, all_free, false, sk_semaphore_fill},
-    {"the semaphore with turns", 1, {semaphore_late, semaphore_late, semaphore}, all_free, false, sk_semaphore_fill},
-    {"a signal for two", 0, {wait_once, wait_once, give_two}, all_free, false, sk_semaphore_fill},
-    {"permits let one in", 1, {permits, permits}, all_permitted, false, sk_bounded_fill},
-    {"permits with turns", 1, {permits_late, permits_late}, all_permitted, false, sk_bounded_fill},
+    {"the semaphore with a token", 1, {semaphore_late, semaphore_late, semaphore}, all_free, false, sk_semaphore_fill},
+    {"two permits wake two that wait", 0, {wait_once, wait_once, give_two}, all_free, false, sk_semaphore_fill},
+    {"the bounded semaphore lets one in", 1, {permits, permits}, all_permitted, false, sk_bounded_fill},
+    {"the bounded semaphore with a token", 1, {permits_late, permits_late}, all_permitted, false, sk_bounded_fill},
     {"readers and a writer", 0, {reader, reader, write_side}, nobody_reads, false, NULL},
     {"a reader among writers", 0, {reader_late, write_side, write_side}, nobody_reads, false, NULL},
-    {"a reader past one that stands still", 0, {reader_late, write_side}, nobody_reads, false, fill_wanted},
+    {"a reader past a stopped writer", 0, {reader_late, write_side}, nobody_reads, false, fill_wanted},
     {"a notification wakes", 0, {notify_one, await_notification}, told, false, fill_asleep},
-    {"a notification outlives two deaths", 0, {notify_one, pass_it_on, perish}, the_living_is_told, false, fill_told},
+    {"two deaths lose no notification", 0, {notify_one, pass_it_on, perish}, the_living_is_told, false, fill_told},
     {"a holder that lives keeps its lock", 0, {sit_and_take, inherit, inherit}, always, false, fill_unseated},
-    {"flags instead of events", 0, {old_wake, old_wake, old_wait, old_wait}, always, true, sk_queue_fill},
-    {"a store before a swap that fails", 0, {notify_one, old_pass_on, perish}, the_living_is_told, true, fill_told},
+    {"flags instead of eventcounts", 0, {old_wake, old_wake, old_wait, old_wait}, always, true, sk_queue_fill},
+    {"a store before a failed swap", 0, {notify_one, old_pass_on, perish}, the_living_is_told, true, fill_told},
 };
 
-/* What goes wrong where one kind of order is missing. */
+/* For each kind of order, a scenario that must go wrong without it. */
 static const struct {
     const char *name, *scenario;
     unsigned without;
 } missing[] = {
-    {"fences of events: room", "a full queue: room wakes", FENCES},
-    {"fences of events: permits", "permits let one in", FENCES},
-    {"fences of events: semaphore", "the semaphore lets one in", FENCES},
-    {"fences of events: join", "join ends with the last task", FENCES},
-    {"fences of events: readers", "readers and a writer", FENCES},
+    {"fences of eventcounts: room", "a full queue: room wakes", FENCES},
+    {"fences of eventcounts: permits", "the bounded semaphore lets one in", FENCES},
+    {"fences of eventcounts: semaphore", "the semaphore lets one in", FENCES},
+    {"fences of eventcounts: join", "join ends with the last task", FENCES},
+    {"fences of eventcounts: readers", "readers and a writer", FENCES},
     {"fence of a notifier", "a notification wakes", FENCES},
-    {"fence before whose turn it is: mutex", "the mutex with turns", FENCES},
-    {"fence before whose turn it is", "the semaphore with turns", FENCES},
-    {"release of a commit", "one that takes two", RELEASE_STORES},
-    {"acquire of a commit", "one that takes two", ACQUIRE_LOADS},
+    {"fence before the token: mutex", "the mutex with a token", FENCES},
+    {"fence before the token: semaphore", "the semaphore with a token", FENCES},
+    {"release of a commit", "one consumer takes two", RELEASE_STORES},
+    {"acquire of a commit", "one consumer takes two", ACQUIRE_LOADS},
     {"acquire of a lock", "the lock excludes and wakes", TAKING},
     {"release of a lock", "the lock excludes and wakes", GIVING},
     {"acquire of a mutex", "the mutex excludes and wakes", TAKING},

@@ -1,11 +1,11 @@
-/* Every schedule of a few participants, one atomic step at a time: the real kernel code over atomics and a platform
- * that hand control to a scheduler before each step. Included in place of sk_atomic.h and sk_platform.h.
+/* Every schedule of a few participants, one atomic step at a time. The real code of the C core runs over atomics and a
+ * platform that give control to a scheduler before each step. Included in place of sk_atomic.h and sk_platform.h.
  *
- * Schedules are enumerated with at most `preemptions` switches away from a participant that could go on (Musuvathi and
- * Qadeer, "Iterative Context Bounding", 2007); which sleeper a wake-up meets is fixed (the longest asleep). Memory
- * is sequentially consistent, or reorders within a bound: see memory.h. Time stands still and nothing times
- * out but naps, which stand for stepping back and not for waiting, so a wake-up that is lost is a schedule in which nobody
- * can go on. */
+ * It enumerates the schedules with at most `preemptions` switches away from a participant that could go on (Musuvathi
+ * and Qadeer, "Iterative Context Bounding", 2007). A wake-up always wakes the sleeper that has slept longest. Memory is
+ * sequentially consistent, or reorders within a bound: see memory.h. Time stands still, and only naps end by time; a
+ * participant naps when it yields, and not to wait for a wake-up. So if a wake-up is lost, there is a schedule in which
+ * no participant can go on. */
 #ifndef MODEL_H
 #define MODEL_H
 
@@ -33,9 +33,9 @@ typedef struct participant {
     char stack[64 * 1024];
     void (*work)(int);
     int state;
-    bool nap;     /* it sleeps for a moment only, which is over when nobody else can go on */
+    bool nap;     /* it naps; the nap ends when no other participant can go on */
     bool over;
-    uint32_t *on; /* what it sleeps on */
+    uint32_t *on; /* the word on which it sleeps */
     uint64_t since;
 } participant;
 
@@ -45,11 +45,11 @@ static struct {
     int n, current;
     bool running;
     uint64_t now;
-    /* The schedule: of each decision, who runs or which value a load sees, what was chosen, and a bit for each other option
-     * that is still to be tried. */
+    /* The schedule is a list of decisions: which participant runs, or which value a load sees. For each decision, the
+     * option that was chosen, and a bit for each option that is still to be tried. */
     unsigned char chosen[MOST_STEPS], rest[MOST_STEPS];
     int length, replay, preemptions;
-    bool wrong; /* as a participant found */
+    bool wrong; /* a participant has found an error */
     uint64_t schedules, steps;
 } model;
 
@@ -59,7 +59,7 @@ static inline bool is_shared(const void *p) {
     return (const unsigned char *)p >= shared && (const unsigned char *)p < shared + sizeof shared;
 }
 
-/* The participant offers to be interrupted before it touches a shared word. */
+/* Before it accesses a shared word, a participant gives control to the scheduler. */
 static inline void step(const void *p) {
     if (model.running && is_shared(p)) swapcontext(&model.who[model.current].context, &model.scheduler);
 }
@@ -78,7 +78,7 @@ static inline int sk_nap(uint64_t ns) { (void)ns; return 0; }
 
 static inline int sk_sleep_on(uint32_t *word, uint32_t seen, uint64_t ns) {
     step(word);
-    model_barrier(); /* the system's own, before it looks at the word */
+    model_barrier(); /* the system's barrier before it reads the word */
     if (*word != seen) return -EAGAIN;
     participant *me = &model.who[model.current];
     me->state = ASLEEP;
@@ -92,7 +92,7 @@ static inline int sk_sleep_on(uint32_t *word, uint32_t seen, uint64_t ns) {
 
 static inline int sk_wake(uint32_t *word, int n) {
     step(word);
-    model_barrier(); /* before it looks who sleeps */
+    model_barrier(); /* the system's barrier before it searches for sleepers */
     int woken = 0;
     while (woken < n) {
         participant *longest = NULL;
@@ -124,7 +124,7 @@ static inline uint64_t sk_thread(void) { return 0; }
 static inline bool sk_in_group(uint32_t gid) { (void)gid; return false; }
 static inline uint64_t sk_start_time(void) { return 1; }
 
-/* Everybody is found alive: files open, and each byte is held. */
+/* All processes are found alive: every file can be opened, and every byte of it is locked. */
 typedef struct sk_file {
     uint64_t id[2], size, held;
     uint32_t mode, uid, gid;
@@ -165,7 +165,8 @@ static void enter(void) {
     swapcontext(&me->context, &model.scheduler);
 }
 
-/* Who may run now, a bit each; `last` is who ran before, and to leave it while it could go on costs a preemption. */
+/* The participants that may run now, one bit for each. `last` ran before; to switch away from it while it could go on
+ * is a preemption. */
 static unsigned runnable(int last, int spent) {
     unsigned all = 0;
     for (int i = 0; i < model.n; i++)
@@ -174,7 +175,7 @@ static unsigned runnable(int last, int spent) {
     return goes_on && spent == model.preemptions ? 1u << last : all;
 }
 
-/* Nobody can go on, so time passes: the longest nap is over. Whether anybody napped. */
+/* No participant can go on, so time passes: end the longest nap. Returns whether there was one. */
 static bool end_a_nap(void) {
     participant *longest = NULL;
     for (int i = 0; i < model.n; i++) {
@@ -187,10 +188,10 @@ static bool end_a_nap(void) {
     return true;
 }
 
-/* The next decision: as recorded, or `first`, with the other options (a bit each) to be tried later. */
+/* The next decision: the recorded one, or `first`; then the other options, one bit for each, are to be tried later. */
 static int decide(unsigned options, int first) {
     int i = model.length++;
-    if (i >= MOST_STEPS) return first; /* the schedule is given up */
+    if (i >= MOST_STEPS) return first; /* the schedule is too long and will be abandoned */
     if (i >= model.replay) {
         model.chosen[i] = (unsigned char)first;
         model.rest[i] = (unsigned char)(options & ~(1u << first));
@@ -198,7 +199,7 @@ static int decide(unsigned options, int first) {
     return model.chosen[i];
 }
 
-/* Run one schedule: as recorded as far as that goes, then each participant for as long as it can. True when all ended. */
+/* Run one schedule: the recorded decisions, and then each participant for as long as it can go on. True: all ended. */
 static bool run_one(void) {
     model.now = 0;
     for (int i = 0; i < model.n; i++) {
@@ -231,7 +232,7 @@ static bool run_one(void) {
     return true;
 }
 
-/* On to the next schedule: the last step at which somebody else is still to be tried. */
+/* Go on to the next schedule: change the last decision that has options to be tried. False: there is none. */
 static bool another(void) {
     for (int i = (model.length < MOST_STEPS ? model.length : MOST_STEPS) - 1; i >= 0; i--)
         if (model.rest[i] != 0) {
@@ -243,9 +244,9 @@ static bool another(void) {
     return false;
 }
 
-/* What became of all schedules; `prepare` makes everything as new, `right` judges the end. */
+/* The results of all schedules. `prepare` restores the initial state; `right` judges the final state. */
 typedef struct verdicts {
-    uint64_t stuck, raced, wrong; /* somebody can never go on; bytes copied without an order; an end that is not right */
+    uint64_t stuck, raced, wrong; /* a participant can never go on; unordered plain copies; a wrong end */
 } verdicts;
 
 static verdicts run_all(void (*prepare)(void), bool (*right)(void)) {

@@ -1,12 +1,13 @@
-/* The mutex: it excludes, whoever waits however; who waits long gets its turn; promises to the dead and to the stopped hold
- * nobody up; the next one is told of a death until it is put right. And the re-entrant one. */
+/* The mutex, also the re-entrant one: it excludes, whichever way threads wait; a thread that waits long gets the mutex;
+ * a token of a dead or stopped thread blocks no other; after a death every holder gets SK_OWNER_DIED until one has
+ * released the mutex in order. */
 #include "harness.h"
 #include "structures/sk_rlock.h"
 
 #define CREW 4
 #define TURNS 5
 
-typedef struct guarded { /* plain words: a sanitizer or a wrong sum shows where the lock does not hold */
+typedef struct guarded { /* not atomic: a sanitizer or a wrong sum shows that the mutex does not exclude */
     uint64_t a, b;
 } guarded;
 
@@ -15,7 +16,7 @@ static uint64_t taken, deaths, inherited, satisfied;
 
 static sk_mutex *mutex_of(sk_segment *s) { return sk_body_of(s); }
 
-/* Take it, however often a slice is over. */
+/* Take the mutex over all slices. */
 static int take(sk_segment *s, uint64_t until) {
     sk_wait_state wait = {.thread = 1};
     int rc;
@@ -24,7 +25,7 @@ static int take(sk_segment *s, uint64_t until) {
     return rc;
 }
 
-/* A little wait that is given up, as by a signal handler that raises. */
+/* Wait for a short time, and cancel the wait when it is interrupted, as after a signal handler that raises. */
 static int take_or_quit(sk_segment *s) {
     sk_wait_state wait = {.thread = 1};
     int rc = sk_mutex_take(s, mutex_of(s), sk_now_ns() + 50000, &wait);
@@ -64,7 +65,7 @@ static void *work(void *nothing) {
     return NULL;
 }
 
-/* Take it and die with half the work done, again and again. */
+/* Take the mutex and die with half the work done, again and again. */
 static void *perish(void *nothing) {
     (void)nothing;
     uint64_t until = deadline_in(opt.millis);
@@ -85,7 +86,7 @@ static void *perish(void *nothing) {
     return NULL;
 }
 
-/* Take and give without a pause until everybody has had it a few times. */
+/* Take and give without a pause until every thread has had the mutex a few times. */
 static void *hog(void *nothing) {
     (void)nothing;
     sk_segment s;
@@ -104,11 +105,11 @@ static void turns_of_those_who_do_not_come(sk_segment *s) {
     sk_segment other;
     attach(&other);
     uint64_t its = (uint64_t)sk_me(&other) << 32 | 7;
-    m->token = its; /* it lives, and does not come: as if it were stopped */
+    m->token = its; /* it lives and does not take the mutex, as if it were stopped */
     CHECK(sk_mutex_try(s, m) == SK_BUSY && m->word == 0);
     CHECK(take(s, FOR_EVER) == SK_OK && m->token == 0);
     CHECK(sk_mutex_give(s, m) == SK_OK);
-    m->token = its; /* whoever does not wait takes what is free, and so does whoever has no time left */
+    m->token = its; /* a caller that does not wait, or has reached its deadline, takes a free mutex */
     CHECK(sk_mutex_take(s, m, 0, NULL) == SK_OK && sk_mutex_give(s, m) == SK_OK);
     CHECK(take(s, sk_now_ns() + 100000) == SK_OK && sk_mutex_give(s, m) == SK_OK);
     m->token = its;
@@ -125,7 +126,7 @@ static void word_of_a_death(sk_segment *s) {
     CHECK(sk_seat_counts_sum(s, m->waiters) == 0 && m->token == 0);
     die(&other);
     CHECK(!sk_mutex_taken(s, m));
-    CHECK(take(s, sk_now_ns() + 100000) == SK_OWNER_DIED); /* however little time there is */
+    CHECK(take(s, sk_now_ns() + 100000) == SK_OWNER_DIED); /* even with a short timeout */
     sk_mutex_pass_on(m);
     CHECK(sk_mutex_try(s, m) == SK_OWNER_DIED);
     sk_mutex_pass_on(m);
@@ -135,7 +136,7 @@ static void word_of_a_death(sk_segment *s) {
     attach(&other);
     CHECK(sk_mutex_try(&other, m) == SK_OK);
     die(&other);
-    CHECK(sk_mutex_give(s, m) == SK_OK); /* its death is not lost */
+    CHECK(sk_mutex_give(s, m) == SK_OK); /* the death must still be reported */
     CHECK(sk_mutex_try(s, m) == SK_OWNER_DIED && sk_mutex_give(s, m) == SK_OK && m->poisoned == 0);
 }
 
@@ -180,7 +181,7 @@ int main(int argc, char **argv) {
     for (int i = 0; i < CREW - 1; i++) hire(&c, work, NULL);
     hire(&c, perish, NULL);
     gather(&c);
-    int rc = take(&s, FOR_EVER); /* the last death may have nobody else to find it */
+    int rc = take(&s, FOR_EVER); /* perhaps no other thread has noticed the last death */
     count(&s, rc);
     CHECK(what->a == taken && what->b == taken && deaths > 0 && inherited == deaths);
     CHECK(sk_seat_counts_sum(&s, m->waiters) == 0);

@@ -1,6 +1,8 @@
-/* The queue: every item arrives once, whole, in its producer's order, through growth, wraps, batches and the end.
+/* The queue: every item arrives once, whole and in its producer's order, whatever growth, wraps, batches and shutdown
+ * do.
  *
- * A payload is its producer, its number, and bytes that both determine. Positions begin just before the wrap of both halves. */
+ * A payload consists of its producer, its number, and bytes that both determine. Positions begin just before the wrap
+ * of both halves. */
 #include "harness.h"
 #include "structures/sk_queue_get.h"
 #include "structures/sk_queue_put.h"
@@ -84,7 +86,7 @@ static void *produce(void *number) {
     label l = {(uint32_t)(uintptr_t)number, 0};
     uint64_t random_state = opt.seed * 77 + l.producer, until = deadline_in(opt.millis);
     while (sk_now_ns() < until) {
-        /* Without a bound, producers that outrun starved consumers would take all memory there is. */
+        /* Without this limit, producers that are faster than the consumers could use up all memory. */
         if (sk_queue_bytes(sk_queue_of(&s)) > 64u << 20) {
             sk_yield();
             continue;
@@ -99,7 +101,7 @@ static void *produce(void *number) {
     return NULL;
 }
 
-/* What a consumer has seen: numbers of one producer only grow. */
+/* The last number that a consumer has seen of each producer; numbers of one producer only grow. */
 typedef struct diary {
     int64_t last[PRODUCERS];
     uint64_t n[PRODUCERS];
@@ -111,7 +113,7 @@ static void note(diary *d, label l) {
     d->n[l.producer]++;
 }
 
-/* SK_OK when n items were taken and noted. */
+/* Take items by one of several calls. SK_OK: *n items were taken and recorded. */
 static int take_one(sk_segment *s, diary *d, uint64_t *random_state, uint32_t *n) {
     unsigned char small[256], *large;
     sk_found found = {0};
@@ -218,7 +220,7 @@ static void many_to_many(uint64_t bound, uint64_t start) {
     printf("%llu items, bound %llu\n", (unsigned long long)all, (unsigned long long)bound);
 }
 
-/* One participant, step by step: what is refused leaves everything as it was. */
+/* One participant, step by step. A refused operation changes nothing. */
 static void alone(void) {
     sk_segment s;
     sk_found found = {0};
@@ -233,11 +235,11 @@ static void alone(void) {
     for (int i = 0; i < 3; i++) CHECK(sk_queue_put(&s, &part, 1, i, now) == SK_OK);
     CHECK(sk_queue_put(&s, &part, 1, 3, now) == SK_FULL && sk_queue_count(q) == 3);
     CHECK(sk_queue_put(&s, &part, 1, 3, (sk_call){.until = sk_now_ns() + 1000, .willing = true}) == SK_TIMEOUT);
-    part.len = SK_PAYLOAD_MAX + 1; /* never looked at */
+    part.len = SK_PAYLOAD_MAX + 1; /* its bytes are never read */
     CHECK(sk_queue_put(&s, &part, 1, 3, now) == SK_TOO_LARGE);
     CHECK(sk_queue_get(&s, back, 8, &found, now) == SK_LARGER && found.payload == 600 && sk_queue_count(q) == 3);
     CHECK(sk_queue_get_found(&s, back, 0, &found, (sk_call){0}) == SK_OK && back[0] == 7 && found.kind == 0);
-    CHECK(sk_queue_get_found(&s, back, 0, &found, (sk_call){0}) == SK_LARGER); /* it is another's by now */
+    CHECK(sk_queue_get_found(&s, back, 0, &found, (sk_call){0}) == SK_LARGER); /* another consumer has taken it */
     CHECK(sk_queue_unfinished_now(q) == 3 && sk_queue_count(q) == 2);
     end(&s, true);
     CHECK(sk_queue_count(q) == 0 && sk_queue_unfinished_now(q) == 1);
@@ -258,8 +260,8 @@ static int get_now(sk_segment *s, sk_wait_state *t) {
     return sk_queue_get(s, back, sizeof back, &found, (sk_call){.until = FOR_EVER, .wait = t});
 }
 
-/* Who does not wait for an item or for room waits for no lock whose holder stands still; for one that gets on, or is
- * given and taken again by the same one, it does. */
+/* A call that does not wait for an item or for room gets SK_STALLED if the holder of a lock makes no progress. It does
+ * wait for a holder that makes progress, or that releases the lock and takes it again. */
 static void holder_stands_still(void) {
     sk_segment s, other;
     make(&s, 0, ONE_PAGE, 0);
@@ -274,7 +276,7 @@ static void holder_stands_still(void) {
         CHECK(sk_lock_take(&other, word, FOR_EVER) == SK_OK);
         while ((rc = side == SK_QUEUE_PUT ? put_now(&s, &t) : get_now(&s, &t)) == SK_INTERRUPTED) looks++;
         CHECK(rc == SK_STALLED && looks >= 4 && (int)t.stall.which == side && !t.stall.in_time);
-        if (side == SK_QUEUE_GET) { /* a put that has to grow waits for that lock, too */
+        if (side == SK_QUEUE_GET) { /* a put that has to grow also waits for get_lock */
             memset(&t, 0, sizeof t);
             while ((rc = put_now(&s, &t)) == SK_INTERRUPTED) {}
             CHECK(rc == SK_STALLED && t.stall.which == SK_QUEUE_GET && sk_lock_owner(&q->put_lock) == 0);
@@ -308,7 +310,7 @@ static int put_waiting(sk_segment *s, sk_wait_state *wait, uint64_t until) {
     return sk_queue_put(s, &part, 1, 1, (sk_call){.until = until, .willing = true, .wait = wait});
 }
 
-/* The same through all slices. */
+/* put_waiting over all slices. */
 static int put_in_time(sk_segment *s, sk_wait_state *wait, uint64_t millis) {
     uint64_t until = deadline_in(millis);
     int rc;
@@ -316,10 +318,10 @@ static int put_in_time(sk_segment *s, sk_wait_state *wait, uint64_t millis) {
     return rc;
 }
 
-/* A queue of one item is full; `wait` waits for room until others have taken some and it has the token. */
+/* A queue of one item is full. `wait` waits for room; others take the room until `wait` has the token. */
 static void wait_for_turn(sk_segment *s, sk_wait_state *wait) {
     sk_queue *q = sk_queue_of(s);
-    for (int i = 0; sk_load64_relaxed(&q->token) != sk_wait_state_name(s, wait); i++) {
+    for (int i = 0; sk_load64_relaxed(&q->token) != sk_wait_state_token_value(s, wait); i++) {
         CHECK(i < 1000 && sk_queue_has_token(s, q, wait) == false);
         CHECK(put_in_time(s, wait, 2) == SK_TIMEOUT);
         CHECK(get_now(s, NULL) == SK_OK && put_now(s, NULL) == SK_OK);
@@ -327,14 +329,15 @@ static void wait_for_turn(sk_segment *s, sk_wait_state *wait) {
     CHECK(wait->overtaken && sk_queue_has_token(s, q, wait));
 }
 
-/* Who was overtaken is next: others who wait leave the room to it, for a while; who does not wait takes it. */
+/* A producer that was overtaken is next: waiting producers leave the room to it for a while; a producer that does not
+ * wait takes the room. */
 static void producers_have_turns(void) {
     sk_segment s;
     make(&s, 1, ONE_PAGE, 0);
     sk_queue *q = sk_queue_of(&s);
     CHECK(put_now(&s, NULL) == SK_OK);
     sk_wait_state first = {.thread = 1}, second = {.thread = 2};
-    CHECK(put_in_time(&s, &first, 20) == SK_TIMEOUT && !first.overtaken && q->token == 0); /* nobody was faster */
+    CHECK(put_in_time(&s, &first, 20) == SK_TIMEOUT && !first.overtaken && q->token == 0); /* none was faster */
     wait_for_turn(&s, &first);
     CHECK(get_now(&s, NULL) == SK_OK && put_waiting(&s, &second, FOR_EVER) == SK_INTERRUPTED && sk_queue_count(q) == 0);
     CHECK(put_waiting(&s, &first, FOR_EVER) == SK_OK && q->token == 0 && sk_queue_count(q) == 1);
@@ -344,12 +347,12 @@ static void producers_have_turns(void) {
     second = (sk_wait_state){.thread = 2};
     wait_for_turn(&s, &first);
     CHECK(get_now(&s, NULL) == SK_OK && put_now(&s, &second) == SK_OK && get_now(&s, NULL) == SK_OK);
-    CHECK(put_in_time(&s, &second, 2) == SK_OK && sk_queue_has_token(&s, q, &first)); /* in time, at the last */
+    CHECK(put_in_time(&s, &second, 2) == SK_OK && sk_queue_has_token(&s, q, &first)); /* takes it at its deadline */
     CHECK(get_now(&s, NULL) == SK_OK);
     second = (sk_wait_state){.thread = 2};
     uint64_t began = sk_now_ns();
     int steps = 0, rc;
-    while ((rc = put_waiting(&s, &second, FOR_EVER)) == SK_INTERRUPTED) steps++; /* the first one does not come */
+    while ((rc = put_waiting(&s, &second, FOR_EVER)) == SK_INTERRUPTED) steps++; /* `first` does not take the room */
     CHECK(rc == SK_OK && q->token == 0 && steps > 0 && sk_now_ns() - began >= SK_WAIT_STATE_HONOUR_NS);
 
     first = (sk_wait_state){.thread = 1};
@@ -363,7 +366,7 @@ static void producers_have_turns(void) {
     wait_for_turn(&dead, &first);
     leave(&dead);
     CHECK(q->token != 0);
-    wait_for_turn(&s, &second); /* of the dead it is taken over */
+    wait_for_turn(&s, &second); /* the token of a dead process is taken over */
     sk_queue_cancel_put(&s, &second);
     leave(&s);
 }

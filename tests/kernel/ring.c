@@ -1,4 +1,5 @@
-/* Positions, record heads, copying: exact at every edge, and whatever a word says, nothing outside the ring is touched. */
+/* Positions, record headers and copies are exact at every edge; with any value of the words, no byte outside of the
+ * ring is touched. */
 #include "harness.h"
 #include "structures/sk_queue_get.h"
 #include "structures/sk_queue_put.h"
@@ -17,7 +18,7 @@ static void heads(uint64_t *random_state) {
         CHECK(sk_record_units(payload) * SK_UNIT >= payload + SK_RECORD_HEAD);
         CHECK(sk_record_units(payload) * SK_UNIT < payload + SK_RECORD_HEAD + SK_UNIT);
         flipped = head ^ (uint64_t)1 << random_u64(random_state) % 64;
-        CHECK(!sk_record_sound(flipped)); /* every single bit is noticed */
+        CHECK(!sk_record_sound(flipped)); /* a change of any bit is noticed */
     }
 }
 
@@ -30,7 +31,7 @@ static void positions(uint64_t *random_state) {
     }
 }
 
-/* Against the plainest model: byte by byte, in rings of any length, near the wrap of the positions. */
+/* Copies are compared with copies byte by byte, in rings of any length, near the wrap of the positions. */
 static void copies(uint64_t *random_state) {
     enum { MOST = 300, SIZE = SK_UNIT * MOST };
     unsigned char *at = malloc(SIZE), model[SIZE], bytes[SIZE], back[SIZE];
@@ -52,8 +53,8 @@ static void copies(uint64_t *random_state) {
     free(at);
 }
 
-/* Whatever is in use and by however much the ring gets longer: all of it is where the new origin says, nothing that the
- * old one tells was written over, and what sk_ring_stretch asks for is enough and no more than needed. */
+/* For any units in use and any new length: all units in use are where the new origin puts them, no unit in use of the
+ * old ring was overwritten, and the result of sk_ring_stretch is enough and not more than needed. */
 static void lengthening(uint64_t *random_state) {
     enum { MOST = 200 };
     unsigned char *at = malloc(SK_UNIT * MOST * 3), before[SK_UNIT * MOST], now[SK_UNIT * MOST];
@@ -80,7 +81,7 @@ static void lengthening(uint64_t *random_state) {
     free(at);
 }
 
-/* A queue whose every word somebody else may have written: answers, but never touches what is not there. */
+/* A queue in which every word may have any value: the functions return, and never touch memory outside of it. */
 static void misuse(uint64_t *random_state) {
     sk_plan plan = {.kind = 4, .seats = 4, .body_len = sk_queue_body_len(4, 8), .fill = sk_queue_fill};
     plan.param[SK_QUEUE_FLOOR] = sk_queue_floor_for(4);

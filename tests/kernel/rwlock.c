@@ -1,11 +1,12 @@
-/* Readers and writers: no reader sees half of a write, no writer starves among readers and no reader among writers, and
- * whoever dies holding either side holds nobody up; after a writer's death everybody is told until a writer has put things right. */
+/* Readers and writers: no reader sees half of a write; no writer starves among readers and no reader among writers; a
+ * dead holder blocks no other thread; after a writer's death all get SK_OWNER_DIED until a writer has released the
+ * lock. */
 #include "harness.h"
 #include "structures/sk_rwlock.h"
 
 #define CREW 3
 
-static uint64_t a, b; /* plain: a sanitizer shows where the lock does not hold */
+static uint64_t a, b; /* not atomic: a sanitizer shows that the lock does not exclude */
 static uint64_t reads, writes, deaths, told;
 static bool over;
 
@@ -71,7 +72,7 @@ static void *write_on(void *nothing) {
     return NULL;
 }
 
-/* Die reading. */
+/* Die while reading. */
 static void *perish_reading(void *nothing) {
     (void)nothing;
     uint64_t until = deadline_in(opt.millis);
@@ -86,7 +87,7 @@ static void *perish_reading(void *nothing) {
     return NULL;
 }
 
-/* Die with half a write done, or wanting to write. */
+/* Die with half a write done, or while waiting to write. */
 static void *perish_writing(void *nothing) {
     (void)nothing;
     uint64_t until = deadline_in(opt.millis);
@@ -125,7 +126,7 @@ static void *want(void *nothing) {
     return NULL;
 }
 
-static uint32_t done; /* readings, or writings, of the one that must get through */
+static uint32_t done; /* reads, or writes, of the thread that must not starve */
 
 static void *read_some(void *nothing) {
     (void)nothing;
@@ -177,8 +178,9 @@ static void *read_without_a_pause(void *nothing) {
     return NULL;
 }
 
-/* A reader among writers of which one always wants, and a writer among readers that overlap: each gets through ten times,
- * or this never ends. A process that is stopped while it wants to write, or while it has the token, holds nobody up. */
+/* A reader among writers, one of which always wants to write, and a writer among overlapping readers: each succeeds ten
+ * times; otherwise this never ends. A process that is stopped while it wants to write, or while it has the token,
+ * blocks no other. */
 static void nobody_starves(sk_segment *s) {
     sk_rwlock *l = sk_rw_of(s);
     sk_segment still;
@@ -191,7 +193,7 @@ static void nobody_starves(sk_segment *s) {
     hire(&c, read_some, NULL);
     gather(&c);
     CHECK(done == 10 && begin_read(s, 0) == SK_BUSY);
-    CHECK(begin_read(s, FOR_EVER) == SK_OK && l->token == 0 && sk_rw_end_read(s) == SK_OK); /* nobody but the stopped one */
+    CHECK(begin_read(s, FOR_EVER) == SK_OK && l->token == 0 && sk_rw_end_read(s) == SK_OK); /* the stopped one waits */
     sk_rw_renounce(&still, &w);
     over = false;
     for (int i = 0; i < CREW; i++) hire(&c, read_without_a_pause, NULL);
@@ -230,14 +232,14 @@ int main(int argc, char **argv) {
     hire(&c, perish_writing, NULL);
     hire(&c, end_it, NULL);
     gather(&c);
-    int rc = begin_write(&s, FOR_EVER); /* the last death may have nobody else to find it */
+    int rc = begin_write(&s, FOR_EVER); /* perhaps no other thread has noticed the last death */
     CHECK(rc == SK_OK || rc == SK_OWNER_DIED);
     CHECK(a == b && a == writes && deaths > 0 && told > 0 && (sk_rw_writer(&s)->poisoned != 0) == (rc == SK_OWNER_DIED));
     CHECK(sk_rw_end_write(&s) == SK_OK && sk_rw_end_write(&s) == SK_EXCESS && sk_rw_writer(&s)->poisoned == 0);
     CHECK(begin_read(&s, FOR_EVER) == SK_OK && begin_read(&s, FOR_EVER) == SK_OK);
     CHECK((uint32_t)l->wanted == 0);
 
-    /* Who wants to write keeps new readers out, and who cannot write in time lets them in again. */
+    /* A waiting writer keeps new readers out; when it times out, it lets them in again. */
     CHECK(begin_write(&s, 0) == SK_BUSY && begin_write(&s, deadline_in(3)) == SK_TIMEOUT);
     CHECK(begin_read(&s, 0) == SK_OK && sk_rw_end_read(&s) == SK_OK);
     hire(&c, want, NULL);
@@ -247,7 +249,7 @@ int main(int argc, char **argv) {
     gather(&c);
     CHECK(begin_read(&s, 0) == SK_OK && sk_rw_end_read(&s) == SK_OK);
     nobody_starves(&s);
-    sk_segment look; /* who only looks has no word to write */
+    sk_segment look; /* a process that only reads the segment has no owner word */
     CHECK(sk_segment_attach(&look, path, SK_TRUST_OWN, false) == SK_OK);
     CHECK(begin_read(&look, FOR_EVER) == SK_NO_SEAT && begin_write(&look, FOR_EVER) == SK_NO_SEAT);
     leave(&look);

@@ -1,5 +1,5 @@
-/* Life of a segment: who creates, attaches and leaves in a race gets a whole segment or a clear refusal, and the last
- * one out leaves no name, in whatever order. */
+/* The life of a segment: processes that create, attach and leave in a race get a whole segment or a clear refusal, and
+ * in any order the last process to leave removes the name. */
 #include "harness.h"
 
 #include <sys/stat.h>
@@ -25,7 +25,7 @@ static const sk_plan plan = {.kind = 9, .seats = CREW + 1, .body_len = sizeof(li
 
 static _Thread_local uint64_t random_state_of_life;
 
-/* A segment that was let in is whole, and has its name for as long as anybody is in. */
+/* A segment that was created or attached is whole, and keeps its name as long as a process is present. */
 static void live_in(sk_segment *s) {
     life *l = sk_body_of(s);
     sk_header h;
@@ -51,7 +51,7 @@ static void *come_and_go(void *number) {
         if (rc == SK_OK) {
             sk_add64_relaxed(making ? &created : &attached, 1);
             live_in(&s);
-            if (random_u64(&random_state) % 4 == 0) { /* hand it over, as to a child that is being started */
+            if (random_u64(&random_state) % 4 == 0) { /* pass it on, as to a child that is being started */
                 sk_file there;
                 int fd = sk_segment_transit(&s);
                 CHECK(fd >= 0);
@@ -145,13 +145,14 @@ static void copied(void) {
     CHECK(access(path, F_OK) != 0);
 }
 
-/* Every seat, and one more: who found none asks again, and gets what comes free. */
+/* All seats are taken, and one more is asked for: a process that got none asks again, and gets the seat that became
+ * free. */
 static void seats(void) {
     sk_segment all[CREW + 2], look;
     for (int i = 0; i < CREW + 2; i++) {
         sk_segment *s = &all[i];
         CHECK((i == 0 ? sk_segment_create(s, FOLDER, path, &plan) : sk_segment_attach(s, path, SK_TRUST_OWN, true)) == SK_OK);
-        CHECK(sk_me(s) == 0); /* it has not been used yet */
+        CHECK(sk_me(s) == 0); /* the segment has not been used yet */
         CHECK(sk_segment_sit(s) == (i <= CREW ? SK_OK : SK_NO_SEAT));
     }
     CHECK(sk_segment_attach(&look, path, SK_TRUST_OWN, false) == SK_OK && sk_segment_sit(&look) == SK_NO_SEAT);
@@ -187,7 +188,7 @@ static void wrap(void) {
     sk_segment_abandon(&t);
 }
 
-/* Nothing is held by a descriptor: all may be closed. */
+/* No descriptor is needed: a program may close all of them. */
 static void without_descriptors(void) {
     sk_segment s, t;
     create(&s, &plan);
@@ -200,7 +201,8 @@ static void without_descriptors(void) {
     CHECK(access(path, F_OK) != 0);
 }
 
-/* A child keeps the segment and no seat, however it was forked; what it does later is its own. */
+/* The child of a fork keeps the presence but no seat, whether the C library saw the fork or not; it can take its own
+ * seat later. */
 static void forked(bool seen) {
     sk_segment s, t;
     int go[2], status;
@@ -224,7 +226,7 @@ static void forked(bool seen) {
     close(go[0]), close(go[1]);
 }
 
-/* Whether a user-mode emulator runs this program: the machine that it was compiled for is not the one that runs it. */
+/* Whether a user-mode emulator runs this program: it was compiled for another machine than the one that runs it. */
 static bool is_emulated(void) {
 #if defined(__x86_64__)
     return false;
@@ -250,20 +252,20 @@ static void persistent(void) {
     sit(&s);
     uint64_t other[2] = {0, 0};
     CHECK(sk_segment_unname(&sk_this_process, path, other) == -ENOENT && sk_segment_is_named(&s));
-    CHECK(sk_segment_unname(&sk_this_process, path, s.seats.file) == 0); /* who is in goes on, nobody else comes in */
+    CHECK(sk_segment_unname(&sk_this_process, path, s.seats.file) == 0); /* attached processes go on; none can attach */
     char hidden[SK_PATH];
     sk_hidden_path(hidden, path, s.seats.file);
     CHECK(access(hidden, F_OK) == 0 && sk_lives(&s, sk_me(&s)) && sk_segment_in_use(&s));
     CHECK(sk_add64_seq_cst(&((life *)sk_body_of(&s))->entered, 1) > 1000);
     CHECK(sk_segment_attach(&t, path, SK_TRUST_OWN, true) == SK_GONE);
-    CHECK(sk_segment_create(&t, FOLDER, path, &plan) == SK_OK); /* another one, of that name */
+    CHECK(sk_segment_create(&t, FOLDER, path, &plan) == SK_OK); /* another segment with that name */
     CHECK(sk_segment_sweep(&sk_this_process, hidden, true) == 0);
     sk_segment_abandon(&s);
     CHECK(access(hidden, F_OK) != 0 && access(path, F_OK) == 0);
     sk_segment_abandon(&t);
 }
 
-/* Permissions: what others could write is not opened, and a group only where it is asked for. */
+/* Permissions: a file that others may write is not opened; one that its group may write, only with SK_TRUST_GROUP. */
 static void trusted(void) {
     sk_segment s, t;
     sk_plan ours = plan;
@@ -287,7 +289,7 @@ int main(int argc, char **argv) {
     seats();
     wrap();
     without_descriptors();
-    if (!is_emulated()) { /* qemu-user gives a fork's child what MADV_DONTFORK and MADV_WIPEONFORK keep from it */
+    if (!is_emulated()) { /* qemu-user ignores MADV_DONTFORK and MADV_WIPEONFORK */
         forked(true);
         forked(false);
     }
@@ -296,7 +298,7 @@ int main(int argc, char **argv) {
     crew c = {.n = 0};
     for (uintptr_t i = 0; i < CREW; i++) hire(&c, come_and_go, (void *)i);
     gather(&c);
-    sk_segment_sweep(&sk_this_process, path, false); /* what the last death may have left */
+    sk_segment_sweep(&sk_this_process, path, false); /* the last death may have left an orphan */
     CHECK(access(path, F_OK) != 0);
     CHECK(created > 0 && attached > 0);
     printf("%llu created, %llu attached, %llu refused, %llu died, %llu swept\n", (unsigned long long)created,

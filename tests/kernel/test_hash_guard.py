@@ -1,4 +1,4 @@
-"""The hashing kernels alone, under AddressSanitizer and UBSan, with messages that end at an unmapped page."""
+"""The hashing code without Python, under AddressSanitizer and UBSan, with messages that end at an unmapped page."""
 
 import shutil
 import subprocess

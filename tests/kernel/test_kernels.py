@@ -1,4 +1,4 @@
-"""The kernels without Python, compiled and run by themselves; what each program proves is said at its top."""
+"""The C core without Python: compiles and runs the kernel programs. Each program says at its top what it proves."""
 
 import os
 import re
@@ -84,7 +84,7 @@ def test_participants_keep_every_promise_on_another_machine(built: Path, program
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 
-# What is read again after an event was raised, and what is read before somebody is woken.
+# The loads after an eventcount was prepared, and the load of the token before a waiter is woken.
 FENCED = """
 #include "structures/sk_bounded.h"
 #include "structures/sk_queue_get.h"
@@ -99,7 +99,7 @@ int readers(sk_rwlock *l) {
     uint32_t raised = sk_eventcount_prepare(&l->open); return LOOK(sk_load64_relaxed(&l->wanted)); }
 int items(sk_queue *q) {
     uint32_t raised = sk_eventcount_prepare(&q->items); return LOOK(sk_load64_relaxed(&q->tail)); }
-int turn(uint32_t *free, const uint64_t *token) { sk_add32_seq_cst(free, 1); return sk_wait_state_notify(token); }
+int turn(uint32_t *free, const uint64_t *token) { sk_add32_seq_cst(free, 1); return sk_wait_state_wake_count(token); }
 """
 
 

@@ -1,6 +1,6 @@
-/* Waits put aside: loops that never sleep in a kernel, each with more waits than the system sleeps on at once, one thread
- * that watches for all of them, and threads that wait as ever, all after the permits of one semaphore. No permit is lost or
- * taken twice, no wait is forgotten, also when waits are given up at any time. */
+/* Waits put aside. Loops that never sleep in a wait have together more waits than the system can sleep on at once; one
+ * thread watches the words of all of them; other threads wait as usual. All want the permits of one semaphore. No
+ * permit is lost or taken twice, and no wait is forgotten, even if waits are cancelled at any time. */
 #include "harness.h"
 #include "structures/sk_semaphore.h"
 #include "core/sk_watch.h"
@@ -17,7 +17,7 @@ typedef struct wait {
     sk_wait_state wait;
     loop *of;
     bool watched;
-    uint32_t mail; /* 1 once fired */
+    uint32_t mail; /* 1: the wait was fired */
 } wait;
 
 struct loop {
@@ -54,10 +54,10 @@ static void *watcher(void *nothing) {
     }
 }
 
-/* Look once, and never sleep. */
+/* Try to take a permit, and put the wait aside instead of sleeping. */
 static void look(sk_segment *s, sk_semaphore *p, wait *w) {
     int rc;
-    do { /* a slice that was over before it came to sleep has nothing to watch: a busy machine may have held it up */
+    do { /* on a busy machine a slice can end before the call would sleep; then no word is to be watched */
         memset(&w->aside, 0, sizeof w->aside);
         sk_waits_aside(&w->aside);
         rc = sk_semaphore_take(s, p, FOR_EVER, &w->wait);
@@ -66,7 +66,7 @@ static void look(sk_segment *s, sk_semaphore *p, wait *w) {
     if (rc == SK_OK) {
         w->of->got++;
         w->watched = false;
-        w->wait.began = w->wait.freed = 0;
+        w->wait.began = w->wait.yielding_since = 0;
         hold_one(p);
         return;
     }

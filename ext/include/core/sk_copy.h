@@ -64,7 +64,7 @@ static inline int sk_segment_copy_once(sk_segment *s, const uint8_t contents[SK_
     if (rc == SK_OK && (sk_file_look(fd, &after) != 0 || after.size != file.size)) rc = SK_BUSY;
     if (fd >= 0) {
         int reason = errno;
-        if (!sk_let_go(fd, file.id)) rc = SK_BUSY;
+        if (!sk_close_if_same_file(fd, file.id)) rc = SK_BUSY;
         errno = reason;
     }
     sk_segment_unlock_forks(s);
@@ -76,7 +76,7 @@ static inline int sk_segment_copy_once(sk_segment *s, const uint8_t contents[SK_
  * that we looked. */
 static inline int sk_segment_copy(sk_segment *s, const char *path, const uint8_t contents[SK_COPY_KINDS]) {
     int rc = SK_BUSY;
-    for (int cuts = 0; rc == SK_BUSY && cuts < SK_CUTS; cuts++) {
+    for (int retries = 0; rc == SK_BUSY && retries < SK_CLOSED_RETRIES; retries++) {
         sk_segment_clear(s, path);
         s->seats.reads = s->left = true;
         rc = sk_segment_copy_once(s, contents);

@@ -1,9 +1,11 @@
-/* The only way to open a file as a segment: a file that is not ours is never mapped, and never attached.
+/* The only way to open a file as a segment: a file that fails these checks is never mapped, and its contents are not
+ * used.
  *
- *   trust              the file is let in when it is a regular file and
- *   SK_TRUST_OWN       it is ours or root's, and neither its group nor others may write it
- *   SK_TRUST_GROUP     the same; or it belongs to a group of ours, which may then write it, and others may not
- *   SK_TRUST_NONE      we may read it. It is opened for reading only, and only a copy of it is used (sk_copy.h)
+ *   trust              the file is accepted if it is a regular file and
+ *   SK_TRUST_OWN       it belongs to this user or to root, and neither its group nor others may write it
+ *   SK_TRUST_GROUP     as SK_TRUST_OWN; or it belongs to a group of this process, and others may not write it (the
+ *                      group may)
+ *   SK_TRUST_NONE      this process may read it. It is opened for reading only, and only a copy of it is used (sk_copy.h)
  *
  * A process that may write a segment can run code in the processes that use it, by way of pickle. */
 #ifndef SK_DOOR_H
@@ -25,10 +27,9 @@ static inline bool sk_trusted(const sk_file *file, uint32_t trust) {
     return trust == SK_TRUST_GROUP && sk_in_group(file->gid);
 }
 
-/* Open the file at `path`, if it is a segment to be trusted. Returns a descriptor, with *file and *h filled in, or a
- * status below zero (SK_SYSTEM: errno; SK_BUSY: another thread closed the descriptor meanwhile). After SK_OTHER_LAYOUT
- * *h has the header that was found. The caller holds the fork lock of the process until it has closed the
- * descriptor. */
+/* Open the file at `path` if it is a segment that `trust` accepts. Returns a descriptor, with *file and *h filled in,
+ * or a status below zero (SK_SYSTEM: errno; SK_BUSY: another thread closed the descriptor meanwhile). After
+ * SK_OTHER_LAYOUT *h has the header of the file. The caller holds the fork lock until it has closed the descriptor. */
 static inline int sk_door(const char *path, uint32_t trust, sk_file *file, sk_header *h) {
     int fd = trust == SK_TRUST_NONE ? sk_file_open_to_read(path) : sk_file_open(path);
     if (fd < 0) {
@@ -42,7 +43,7 @@ static inline int sk_door(const char *path, uint32_t trust, sk_file *file, sk_he
     if (rc == SK_OK) rc = sk_header_read(h, fd, file->size);
     if (rc == SK_OK) return fd;
     int reason = errno;
-    if (!sk_let_go(fd, file->id)) rc = SK_BUSY;
+    if (!sk_close_if_same_file(fd, file->id)) rc = SK_BUSY;
     errno = reason;
     return rc;
 }

@@ -1,6 +1,6 @@
-/* The segments that this process has attached, so that it can leave them at its very end, when it must not touch Python
- * objects any more. Private to the process. The fork lock of the process guards the list, so that a child of a fork
- * finds it whole; at the end no thread is left that could change it. */
+/* The list of segments to which this process is attached, so that it can leave them at its very end, when it must not
+ * touch Python objects any more. Private to the process. The fork lock guards the list, so that the child of a fork
+ * finds it intact. sk_detach_all takes no lock: at the end of the process no other thread changes the list. */
 #ifndef SK_EXIT_H
 #define SK_EXIT_H
 

@@ -1,14 +1,14 @@
-/* The first bytes of every segment: what it is, how it was made, and check sums of both.
+/* The first bytes of every segment: its kind, the parameters of its creation, and check sums.
  *
  *   offset        what                                                written by
  *   0             sk_header: kind, geometry, check sums; magic last    the creator, once, before the file has a name
  *   SK_SEATS_AT   seat table, `seats` entries of 16 bytes             the process that holds the seat's lock byte
  *   meta          the structure's own description (dtype, names)     the creator, once
- *   body          the structure                                      its kernel
+ *   body          the structure                                      see the structure's header
  *
- * A program reads header and description from the file, never from a mapping, checks what it read and uses that copy.
- * Magic and layout stay at their offsets in every future layout, so that a program of one layout can name both when it
- * refuses a segment of another. */
+ * A program reads header and description from the file, never from a mapping. It checks its copy and uses that copy.
+ * Magic and layout stay at their offsets in every future layout. So a program that refuses a segment of another layout
+ * can name both layouts. */
 #ifndef SK_HEADER_H
 #define SK_HEADER_H
 
@@ -19,7 +19,7 @@
 #define SK_MAGIC 0x32544b4445524853u /* "SHREDKT2" */
 #define SK_LAYOUT 2u
 #define SK_SEATS_AT 256u
-#define SK_PERSIST 1u /* flag: lives until it is unlinked */
+#define SK_PERSIST 1u /* flag: the segment lives until it is unlinked */
 #define SK_PARAMS 6
 #define SK_SMALLEST SK_PAGE
 #define SK_LARGEST SK_BYTES
@@ -31,14 +31,14 @@ typedef struct sk_header {
     uint32_t kind;             /* which structure; segments.py knows the names */
     uint32_t flags;            /* SK_PERSIST */
     uint32_t seats;
-    uint64_t size;             /* bytes at birth; the file never shrinks */
+    uint64_t size;             /* bytes at creation; the file never shrinks */
     uint64_t meta, meta_len;   /* where the description is */
     uint64_t body;             /* where the structure is */
-    uint64_t param[SK_PARAMS]; /* what the structure was made with */
+    uint64_t param[SK_PARAMS]; /* parameters of the structure */
     uint64_t created_ns;       /* wall clock */
     uint64_t meta_check;       /* over the description */
     uint64_t unused[4];        /* 0 */
-    uint64_t check;            /* over all of the above but the magic */
+    uint64_t check;            /* over all fields above except the magic */
 } sk_header;
 _Static_assert(sizeof(sk_header) <= SK_SEATS_AT, "the seat table comes after the header");
 
@@ -57,12 +57,12 @@ static inline uint64_t sk_header_check(const sk_header *h) {
     return sk_fnv(SK_FNV, (const char *)h + from, offsetof(sk_header, check) - from);
 }
 
-/* Where the body begins in a segment with that many seats and a description of that length. */
+/* The offset of the body in a segment with that many seats and a description of that length. */
 static inline uint64_t sk_body_at(uint32_t seats, uint64_t meta_len) {
     return sk_round_up(SK_SEATS_AT + (uint64_t)seats * sizeof(sk_seat_entry) + meta_len, SK_LINE);
 }
 
-/* Whether the caller can rely on the header, a private copy: SK_OK, SK_FOREIGN, SK_OTHER_LAYOUT, SK_CORRUPT. */
+/* Check a private copy of a header: SK_OK, SK_FOREIGN, SK_OTHER_LAYOUT, SK_CORRUPT. */
 static inline int sk_header_refuse(const sk_header *h, uint64_t file_size) {
     if (h->magic != SK_MAGIC) return SK_FOREIGN;
     if (h->layout != SK_LAYOUT) return SK_OTHER_LAYOUT;
@@ -79,7 +79,8 @@ static inline int sk_header_read(sk_header *h, int fd, uint64_t file_size) {
     return sk_header_refuse(h, file_size);
 }
 
-/* Whether the description is what the creator wrote. It is read in pieces, so that a false length costs no memory. */
+/* Check the description against its check sum: SK_OK, SK_CORRUPT. It is read in pieces, so that a wrong length costs no
+ * memory. */
 static inline int sk_header_read_meta(const sk_header *h, int fd) {
     unsigned char piece[SK_PAGE];
     uint64_t sum = SK_FNV;

@@ -1,19 +1,20 @@
-/* The robust lock word: 0, or its owner with a flag that says "somebody may be parked".
+/* The robust lock word: 0, or the owner and a flag: a thread may be parked.
  *
- *   word                    meaning                      who changes it next
- *   0                       free                         anybody, by compare-and-swap
+ *   word                    meaning                      changed next by
+ *   0                       free                         any thread, by compare-and-swap
  *   owner                   taken                        the owner, by a swap to 0
  *   owner | SK_LOCK_WAITED  taken, sleepers to be woken  the owner, by a swap to 0 and a wake
- *   (either), owner dead    left behind                  anybody who has proof of the death, by compare-and-swap
+ *   dead owner (| flag)     left behind                  any thread that finds the owner dead, by compare-and-swap
  *
  * Deaths. Before the compare-and-swap nothing has happened. After it the word names a dead owner: the next process
- * takes the word over and gets SK_OWNER_DIED, and so does the one after it if that process dies repairing. Between the
- * swap to 0 and the wake: sleepers look again after one slice. The sleeping scheme is that of U. Drepper, "Futexes Are
- * Tricky" (mutex 2).
+ * takes the word over and gets SK_OWNER_DIED. If that process dies while it repairs, the one after it gets
+ * SK_OWNER_DIED too. Between the swap to 0 and the wake: sleepers read the word again after one slice. The sleeping
+ * scheme is that of U. Drepper, "Futexes Are Tricky" (mutex 2).
  *
- * A process takes a word by an acquire and release (P1). A reader that sees the owner in the word, and then reads the
- * epoch of its seat behind an acquire (Q1), sees the epoch that this owner stored when it took the seat. With an
- * acquire alone ARM64 may show the word before the epoch, and the reader would take a living owner for dead. */
+ * A process takes a word by an atomic operation with acquire and release ordering (P1). A reader that sees the owner in
+ * the word, and then reads the epoch of its seat behind an acquire (Q1), sees the epoch that this owner stored when it
+ * took the seat. If P1 had acquire ordering alone, ARM64 could show the word before the epoch, and the reader would
+ * take a living owner for dead. */
 #ifndef SK_LOCK_H
 #define SK_LOCK_H
 
@@ -29,7 +30,7 @@ static inline bool sk_lock_inherit(const sk_segment *s, uint32_t *word, uint32_t
 }
 
 SK_COLD static inline int sk_lock_slow(sk_segment *s, uint32_t *word, uint64_t until) {
-    /* Once this thread has parked, others may be parked too: from then on it takes the word with the flag up. */
+    /* Once this thread has parked, others may be parked too: from then on it takes the word with the flag set. */
     uint32_t flag = 0;
     uint64_t began = 0;
     for (;;) {
@@ -40,7 +41,7 @@ SK_COLD static inline int sk_lock_slow(sk_segment *s, uint32_t *word, uint64_t u
         if (late != SK_OK) return late;
         if (sk_spin_while(&s->waiter, word, seen)) continue;
         if (!(seen & SK_LOCK_WAITED)) {
-            if (!sk_cas32_acq_rel(word, &seen, seen | SK_LOCK_WAITED)) continue; /* P1, passed on */
+            if (!sk_cas32_acq_rel(word, &seen, seen | SK_LOCK_WAITED)) continue; /* P1: the new value keeps the owner */
             seen |= SK_LOCK_WAITED;
         }
         flag = SK_LOCK_WAITED;
@@ -49,7 +50,7 @@ SK_COLD static inline int sk_lock_slow(sk_segment *s, uint32_t *word, uint64_t u
     }
 }
 
-/* Take the word by the monotonic time `until`; 0: do not sleep.
+/* Take the word, waiting until the monotonic time `until`; 0: do not wait.
  * SK_OK, SK_OWNER_DIED (taken; repair first), SK_BUSY, SK_TIMEOUT, SK_INTERRUPTED (a slice is over; call again). */
 static inline int sk_lock_take(sk_segment *s, uint32_t *word, uint64_t until) {
     uint32_t seen = 0;
@@ -59,7 +60,7 @@ static inline int sk_lock_take(sk_segment *s, uint32_t *word, uint64_t until) {
 }
 
 static inline void sk_lock_give(uint32_t *word) {
-    uint32_t was = sk_swap32_release(word, 0); /* R1: what was written under the lock is visible before that */
+    uint32_t was = sk_swap32_release(word, 0); /* R1: writes under the lock are visible before the 0 */
     if (__builtin_expect(was & SK_LOCK_WAITED, 0)) sk_wake(word, 1);
 }
 

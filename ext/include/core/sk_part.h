@@ -1,4 +1,4 @@
-/* A stretch of the caller's bytes. Several, in order, are one record of a ring or one value of a dict. */
+/* A range of bytes in the caller's memory. A record of a ring, or a value of a dict, is a sequence of parts. */
 #ifndef SK_PART_H
 #define SK_PART_H
 

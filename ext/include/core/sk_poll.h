@@ -1,8 +1,8 @@
-/* Waiting until a descriptor has something to read: look a few times, then let the caller sleep in the kernel.
+/* Waiting until a descriptor has something to read: poll a few times, then let the caller sleep in the system.
  *
  * Waking a sleeper on another core takes 20 to 40 us, in each direction of a request; the request itself takes a few.
- * So client and server look for a while first, and between looks they offer their core to the other end, which may want
- * it. The number of looks is learnt as in sk_wait.h: from the length of the sleep that followed. Private to one
+ * So client and server poll for a while first. Between polls they offer their core (sk_yield), because the other end
+ * may need it. The number of polls adapts as in sk_wait.h: to the length of the sleep that follows. Private to one
  * thread. */
 #ifndef SK_POLL_H
 #define SK_POLL_H
@@ -10,18 +10,18 @@
 #include "platform/sk_platform.h"
 
 typedef struct sk_poller {
-    uint32_t looks; /* before sleeping; adapts, down to none */
-    uint32_t rest;  /* this many waits sleep at once, because strangers want the core, */
-    uint32_t rests; /* and this many the next time that strangers want it */
-    uint64_t since; /* when the caller went to sleep after looks in vain; 0: it did not */
+    uint32_t looks; /* how often to poll before sleeping; adapts, down to 0 */
+    uint32_t rest;  /* this many further waits sleep at once, because other programs want the core */
+    uint32_t rests; /* the value of `rest` after the next offer that takes too long */
+    uint64_t since; /* when the caller went to sleep after polling in vain; 0: it did not */
 } sk_poller;
 
 #define SK_LOOKS_MAX 32u
-/* More looks would have spared a sleep shorter than this: they take up to 45 us, and a wake-up takes up to 80. */
+/* After a sleep shorter than this, more polls would have been better: polls take up to 45 us, a wake-up up to 80. */
 #define SK_SHORT_SLEEP_NS 150000u
-/* A thread that gets its core back later than this after an offer shares it with strangers, and each offer costs a
- * slice of theirs (1 ms and more): a sleeper would be woken in time. So the thread sleeps at once for a while, twice as
- * long each time. */
+/* If a thread gets its core back later than this after an offer, other programs want the core, and each offer costs one
+ * of their time slices (1 ms and more), while a sleeper would be woken in time. So the next waits sleep at once: 16 at
+ * first, and twice as many each further time. */
 #define SK_LONG_OFFER_NS 300000u
 #define SK_RESTS_MIN 16u
 #define SK_RESTS_MAX 1024u
@@ -58,7 +58,7 @@ static inline bool sk_poll(sk_poller *l, int fd) {
     return false;
 }
 
-/* After a sleep of `slept` ns: more looks next time if it was short, fewer if it was long. */
+/* Adapt after a sleep of `slept` ns: more polls next time if the sleep was short, fewer if it was long. */
 static inline void sk_poller_learn(sk_poller *l, uint64_t slept) {
     if (slept >= SK_SHORT_SLEEP_NS) l->looks -= (l->looks + 3) / 4;
     else l->looks = l->looks == 0 ? 1 : l->looks * 2;

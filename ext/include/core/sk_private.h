@@ -1,13 +1,14 @@
-/* A segment in this process's own memory, for its threads alone: the kernels work on it as on a shared one.
+/* A segment in this process's own memory, for its threads alone; the structures work in it as in a shared one.
  *
  *   offset                what
  *   0                     sk_segment, the part that a segment without a file needs
- *   next line             where `base` points: room for the header and the seat table, description and structure, as in
- *                         a file
+ *   next line             `base` points here: space for the header, the seat table, description and structure, as in a
+ *                         file
  *
- * It has no file, no name that the system knows and no descriptor; nobody attaches to it, and it never grows. Its
- * process has seat 0 in epoch 1 for ever, so every owner in it lives. The child of a fork has a copy in which it is the
- * same owner, as with the locks of threading: what a thread of the parent holds there stays held. */
+ * It has no file, no name that the system knows and no descriptor; no process attaches to it, and it never grows. Its
+ * process has seat 0 in epoch 1 for ever, so every owner in it lives. The child of a fork has a copy, in which it is
+ * the same owner. So, as with the locks of threading, a lock that a thread of the parent holds stays held in the
+ * copy. */
 #ifndef SK_PRIVATE_H
 #define SK_PRIVATE_H
 
@@ -19,13 +20,13 @@ static sk_identity sk_private_identity = {.me = SK_PRIVATE_ME};
 
 static inline uint64_t sk_private_base_at(void) { return sk_round_up(offsetof(sk_segment, map), SK_LINE); }
 
-/* Bytes of memory that such a segment takes; SK_LARGEST or more: no process has that much. */
+/* Bytes of memory that such a segment needs; SK_LARGEST or more: too many for any process. */
 static inline uint64_t sk_private_len(const sk_plan *plan) {
     if (plan->body_len > SK_LARGEST / 2 || plan->meta_len > SK_META_MOST) return SK_LARGEST;
     return sk_private_base_at() + sk_body_at(plan->seats, plan->meta_len) + plan->body_len;
 }
 
-/* Make it in `memory`: sk_private_len zeroed bytes, on a line of their own. SK_OK, or what plan->fill answers. */
+/* Make a segment in `memory`: sk_private_len zeroed bytes, aligned to SK_LINE. SK_OK, or the result of plan->fill. */
 static inline int sk_private_create(void *memory, const sk_plan *plan) {
     sk_segment *s = memory;
     s->base = (unsigned char *)memory + sk_private_base_at();

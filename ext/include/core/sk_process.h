@@ -1,15 +1,16 @@
-/* What a process has once: identities that no child inherits, and a fork lock that keeps forks out of half-made things.
+/* State that exists once for each process: identities, which no child inherits, and the fork lock, which delays a fork
+ * while a file is open.
  *
  * An identity says which owner this process is in one segment. It lies in memory that the system wipes in the child of
- * a fork, also of a fork that only a C library knows of: the child reads that it has no seat yet, and takes one of its
- * own when it first needs one. Identities are allotted from arenas, because a page for each would cost a mapping for
- * each.
+ * every fork, even of a fork that C code makes and Python does not notice. So the child finds that it has no seat yet,
+ * and takes its own seat when it first needs one. Identities are allotted from arenas, because a page for each would
+ * cost a mapping for each.
  *
  * A thread holds the fork lock from the opening of a file to its closing: a child forked in between would share the
- * open file, and with it a lock that must end with this process. The C library's fork() waits for the fork lock,
- * so a thread that holds it waits for nothing but, in a sweep, for another process that is just leaving: 0.2 s at most.
- * A long operation keeps its file open without the fork lock, and the child of
- * a fork closes that file (sk_loose). */
+ * open file, and with it a lock that must end with this process. The C library's fork() waits for the fork lock. So a
+ * thread that holds it waits for no other process, with one exception: sk_segment_sweep waits up to 0.2 s for a process
+ * that is deciding whether to remove the segment. A long operation keeps its file open without the fork lock; the child
+ * of a fork closes that file (sk_loose). */
 #ifndef SK_PROCESS_H
 #define SK_PROCESS_H
 
@@ -19,7 +20,7 @@
 /* One process in one segment. All of it is 0 in the child of a fork. */
 typedef struct sk_identity {
     uint32_t me;          /* owner word: epoch and seat; 0: no seat yet */
-    uint32_t remapping;   /* 1 while a thread of this process maps anew */
+    uint32_t remapping;   /* 1 while a thread of this process maps the grown file */
     void *pin;            /* the mapping that holds the seat */
     unsigned char line[SK_LINE / 2 - 16];
 } sk_identity;
@@ -28,7 +29,7 @@ _Static_assert(sizeof(sk_identity) == 64, "identities of busy segments keep thei
 #define SK_IDENTITIES 65536u /* of one arena */
 #define SK_ARENAS 16u
 #define SK_ARENA_WORDS (SK_IDENTITIES / 64)
-#define SK_PATH 512u /* more than any folder and name that segments.py lets in */
+#define SK_PATH 512u /* longer than any path that segments.py accepts */
 
 /* A file that stays open without the fork lock, for a long operation; the child of a fork closes it. */
 typedef struct sk_loose {
@@ -48,15 +49,15 @@ typedef struct sk_process {
     sk_private fork_lock;
     sk_loose *loose;
     sk_trouble trouble;
-    uint64_t kept;           /* a device where a mapping was seen to keep the lock of its file, or 0 */
-    bool watching;           /* the handlers of forks are installed: forks wait for the fork lock */
+    uint64_t proven_device;  /* last device where sk_segment_prove saw a mapping keep its file's lock; 0: none yet */
+    bool fork_handlers;      /* the handlers of forks are installed: forks wait for the fork lock */
     bool wiped;              /* the system wipes the arenas; otherwise the handler of forks does */
     uint32_t forks;          /* how often this process has forked */
-    uint32_t pid;            /* the process whose start time `started` is */
+    uint32_t pid;            /* `started` is the start time of the process with this pid */
     uint64_t started;
-    int asker;               /* a descriptor of the file last asked about, the only one the kit keeps open, or -1: */
-    uint64_t asker_file[2];  /* asker_file is its file while it leads there: others may close it and reuse its number */
-    uint32_t asks;
+    int asker;               /* descriptor for the next question of sk_seat.h, the only one that stays open; -1: none */
+    uint64_t asker_file[2];  /* the file of `asker`, unless other code has closed it and its number is in use again */
+    uint32_t asks;           /* answers "held" so far: sk_seat.h checks some of them */
     sk_identity *arena[SK_ARENAS]; /* made when the earlier ones are full */
     uint64_t used[SK_ARENAS * SK_ARENA_WORDS];
     uint32_t hint;           /* the word of `used` to search first */
@@ -72,12 +73,13 @@ static inline bool sk_leads_to(int fd, const uint64_t id[2]) {
     return sk_file_look(fd, &file) == 0 && sk_same_file(file.id, id);
 }
 
-/* How often to repeat what another thread cut short by closing our descriptor (a `closerange`). */
-#define SK_CUTS 1000
+/* How often to retry an operation that failed because another thread closed our descriptor (by os.closerange, for
+ * example). */
+#define SK_CLOSED_RETRIES 1000
 
-/* Close it. False: another thread closed it before, and its number may belong to another file by now; what was done
- * through it may have happened elsewhere. */
-static inline bool sk_let_go(int fd, const uint64_t id[2]) {
+/* Close the descriptor if it still leads to this file. False: another thread has closed it, and its number may belong
+ * to another file; operations through the descriptor may have reached that other file. */
+static inline bool sk_close_if_same_file(int fd, const uint64_t id[2]) {
     if (!sk_leads_to(fd, id)) return false;
     sk_file_close(fd);
     return true;
@@ -93,9 +95,10 @@ static inline void sk_process_in_parent(void) {
 static inline void sk_process_in_child(void) {
     sk_private_init(&sk_this_process.fork_lock);
     sk_this_process.forks++;
-    for (sk_loose *loose = sk_this_process.loose; loose != NULL; loose = loose->next) sk_let_go(loose->fd, loose->file);
+    for (sk_loose *loose = sk_this_process.loose; loose != NULL; loose = loose->next)
+        sk_close_if_same_file(loose->fd, loose->file);
     sk_this_process.loose = NULL;
-    sk_this_process.asks = 0; /* what a child does depends on no question of its parent: the sweeps step children */
+    sk_this_process.asks = 0; /* tests that single-step a child need the same steps each time */
     for (uint32_t i = 0; i < SK_ARENAS && !sk_this_process.wiped; i++)
         if (sk_this_process.arena[i] != NULL) memset(sk_this_process.arena[i], 0, SK_IDENTITIES * sizeof(sk_identity));
 }
@@ -103,8 +106,9 @@ static inline void sk_process_in_child(void) {
 /* Under the fork lock: make sure that the arena exists and that forks wait. */
 static inline bool sk_process_ready(sk_process *p, uint32_t arena) {
     if (p->arena[arena] == NULL) p->arena[arena] = sk_wiped(SK_IDENTITIES * sizeof(sk_identity), &p->wiped);
-    if (!p->watching) p->watching = sk_before_fork(sk_process_before_fork, sk_process_in_parent, sk_process_in_child) == 0;
-    return p->arena[arena] != NULL && p->watching;
+    if (!p->fork_handlers)
+        p->fork_handlers = sk_before_fork(sk_process_before_fork, sk_process_in_parent, sk_process_in_child) == 0;
+    return p->arena[arena] != NULL && p->fork_handlers;
 }
 
 /* An unused identity, all 0; NULL when there are none left. */
@@ -136,7 +140,7 @@ static inline void sk_identity_drop(sk_process *p, sk_identity *id) {
     sk_private_unlock(&p->fork_lock);
 }
 
-/* Why a file could not be opened the last time; `thread` says in which thread. */
+/* Why the opening of a file failed the last time; `thread` says in which thread. */
 static inline sk_trouble sk_process_trouble(sk_process *p) {
     sk_private_lock(&p->fork_lock);
     sk_trouble trouble = p->trouble;
@@ -144,8 +148,8 @@ static inline sk_trouble sk_process_trouble(sk_process *p) {
     return trouble;
 }
 
-/* Release the fork lock although a file is open, until sk_process_tie takes it again. The caller took it before, and
- * takes no lock through the file in between: a fork would share that lock. */
+/* Release the fork lock although a file is open, until sk_process_tie takes it again. The caller holds the fork lock.
+ * Until sk_process_tie it takes no lock on the file, because the child of a fork would share that lock. */
 static inline void sk_process_loose(sk_process *p, sk_loose *loose) {
     loose->next = p->loose;
     p->loose = loose;
@@ -161,9 +165,9 @@ static inline void sk_process_tie(sk_process *p, sk_loose *loose) {
         }
 }
 
-/* Under the fork lock: close the file that is kept open for asking. */
-static inline void sk_process_ask_no_more(sk_process *p) {
-    if (p->asker >= 0) sk_let_go(p->asker, p->asker_file);
+/* Under the fork lock: close the descriptor `asker`. */
+static inline void sk_process_close_asker(sk_process *p) {
+    if (p->asker >= 0) sk_close_if_same_file(p->asker, p->asker_file);
     p->asker = -1;
 }
 

@@ -1,33 +1,33 @@
-/* Seats: which processes use a segment. The system vouches for it, and not a pid.
+/* Seats: which processes use a segment. Locks that the system holds say so, and not pids.
  *
  * A process takes a seat at its first use of a segment that needs one. A seat is an open-file-description write lock on
  * one byte of the segment's own file, far beyond its end, and the next epoch of that seat. A mapping of one page, which
  * no child inherits, keeps the open file and so the lock; the process closes the descriptor at once. The system frees
- * the lock when the mapping goes: at exec, or with the process, however that ends and before anybody reaps it. A
- * program that closes all its descriptors (every daemoniser does) keeps its seat, and a fork that nobody saw does not
- * keep the seat of a dead parent.
+ * the lock when the mapping goes: at exec, or when the process ends, in whatever way, and before its parent reaps it. A
+ * program that closes all its descriptors (every daemoniser does) keeps its seat. The child of a fork does not keep the
+ * seat of a dead parent, even if Python did not notice the fork.
  *
  *   owner word   31      30 .. 10     9 .. 0
- *                flag    epoch        seat          0: nobody. Epochs start at 1.
+ *                flag    epoch        seat          0: no owner. Epochs start at 1.
  *   dead         the seat's epoch has moved on, or its byte is not locked
- *   retired      a seat whose epoch is SK_EPOCH_LAST is never taken again, so no owner word ever comes round again
+ *   retired      a seat whose epoch is SK_EPOCH_LAST is never taken again, so no owner word is ever used twice
  *
  *   lock bytes   SK_BYTES + seat     write lock: the process on that seat
  *                SK_PRESENCE         read lock: a mapping of the data, which children inherit (sk_segment.h);
  *                                    write lock: the process that may remove the file
- *                SK_NAMING           write lock: the process that may take its name away
+ *                SK_NAMING           write lock: the process that may unlink or rename the file
  *
  * To ask whether an owner lives, a process opens the file by its name and compares device and inode (3 us). It keeps
- * the file that it asked about last open for the next time (1 us), and closes it when it leaves that segment. A process
- * that has no descriptor left asks in a thread with a descriptor table of its own. A process that cannot ask takes
- * everybody for alive: it waits, and takes nothing from anybody on a guess.
+ * the last such file open for the next question (1 us), and closes it when it leaves that segment. A process that has
+ * no descriptor left asks in a thread with a descriptor table of its own. A process that cannot ask assumes that every
+ * owner lives: it waits, and takes nothing over on a guess.
  *
- * Another thread may close our descriptors at any time (`closerange`), and the system may give their numbers to other
- * files. So this code checks that a descriptor still leads to the file, before it closes the descriptor and before it
- * believes what was done through it; otherwise it does all of that again.
+ * Another thread may close our descriptors at any time (by os.closerange, for example), and the system may give their
+ * numbers to other files. So this code checks that a descriptor still leads to the file, before it closes the
+ * descriptor and before it relies on the results of operations through it; otherwise it repeats those operations.
  *
- * Deaths. Before the epoch is stored nothing has happened; between that and the store of the owner word in the identity
- * nobody has seen the owner word. */
+ * Deaths. Before the epoch is stored nothing has happened. After that, and before the owner word is stored in the
+ * identity, no other thread or process has seen the owner word. */
 #ifndef SK_SEAT_H
 #define SK_SEAT_H
 
@@ -51,15 +51,15 @@
 /* Written by the process that holds the seat's byte. */
 typedef struct sk_seat_entry {
     uint32_t epoch;   /* how often the seat was taken; stored first */
-    uint32_t pid;     /* of the last process that took it, in its own pid namespace: for people, and for pidfds, */
-    uint64_t started; /* which are checked by when that process began: clock ticks since the machine started, or 0 */
+    uint32_t pid;     /* of the last process that took the seat, in its own pid namespace: for people and for pidfds */
+    uint64_t started; /* when that process began (clock ticks since boot), to check a pidfd; 0: not known */
 } sk_seat_entry;
 _Static_assert(sizeof(sk_seat_entry) == 16, "seat entries are part of the format");
 
-/* What one process knows of the seats of one segment. */
+/* One process's view of the seats of one segment. */
 typedef struct sk_seats {
     sk_process *process;
-    sk_identity *id;      /* this process's identity; NULL: it only looks */
+    sk_identity *id;      /* this process's identity; NULL: it only reads the segment */
     uint64_t file[2];     /* device and inode of the segment's file */
     uint32_t count;
     sk_seat_entry *table; /* shared */
@@ -74,15 +74,15 @@ static inline uint32_t sk_seats_me(const sk_seats *s) { return s->id == NULL ? 0
 
 /* --- the file, by name --------------------------------------------------------------------------- */
 
-/* The hidden name: a file gets it when its name is taken away while it is in use, so that its users can still find
- * it. */
+/* The hidden name of a file. A file that is unlinked while it is in use gets this name, so that its users can still
+ * open it. */
 static inline void sk_hidden_path(char hidden[SK_PATH], const char *path, const uint64_t file[2]) {
     const char *slash = strrchr(path, '/');
     int folder = slash == NULL ? 0 : (int)(slash - path + 1);
     snprintf(hidden, SK_PATH, "%.*s" SK_HIDDEN "%llx", folder, path, (unsigned long long)file[1]);
 }
 
-/* Open the segment's file anew. Returns the descriptor, with the name that led to the file in `name`, or a negative
+/* Open the segment's file. Returns the descriptor, with the name that led to the file in `name`, or a negative
  * errno; -ENOENT: no name leads to it. The caller holds the fork lock until it has closed the descriptor. */
 static inline int sk_seats_open(const sk_seats *s, char name[SK_PATH]) {
     int fd = -ENOENT, reason = ENOENT;
@@ -90,12 +90,12 @@ static inline int sk_seats_open(const sk_seats *s, char name[SK_PATH]) {
     for (int hidden = 0; hidden < 2; hidden++) {
         if (hidden) sk_hidden_path(name, s->path, s->file);
         sk_file file;
-        int cuts = 0;
+        int retries = 0;
         do fd = s->reads ? sk_file_open_to_read(name) : sk_file_open(name);
-        while (fd >= 0 && sk_file_look(fd, &file) != 0 && cuts++ < SK_CUTS); /* another thread had closed it */
+        while (fd >= 0 && sk_file_look(fd, &file) != 0 && retries++ < SK_CLOSED_RETRIES); /* another thread closed it */
         if (fd >= 0 && sk_same_file(file.id, s->file)) return fd;
-        if (fd >= 0) sk_let_go(fd, file.id);
-        else if (fd != -ENOENT) reason = -fd; /* for example no rights: that file may be the right one */
+        if (fd >= 0) sk_close_if_same_file(fd, file.id);
+        else if (fd != -ENOENT) reason = -fd; /* for example EACCES: this may still be the right file */
         if (fd == -EMFILE || fd == -ENFILE) break;
     }
     sk_trouble *trouble = &s->process->trouble;
@@ -107,15 +107,15 @@ static inline int sk_seats_open(const sk_seats *s, char name[SK_PATH]) {
 
 /* --- taking a seat ------------------------------------------------------------------------------- */
 
-/* Take `seat`, whose byte this open file has just locked. The epoch moves on at once: until then an owner that died on
- * this seat looks alive to others. */
+/* Take `seat`, whose byte this open file has just locked. Store the next epoch at once: until then an owner that died
+ * on this seat looks alive to others. */
 static inline int sk_seat_sit(sk_seats *s, int fd, uint32_t seat, uint64_t started) {
     sk_seat_entry *entry = &s->table[seat];
     uint32_t epoch = sk_load32_relaxed(&entry->epoch) + 1;
     sk_store32_seq_cst(&entry->epoch, epoch); /* commits: the owner words of earlier owners of this seat are dead now */
     sk_store32_relaxed(&entry->pid, sk_pid());
     sk_store64_relaxed(&entry->started, started);
-    sk_fence_seq_cst(); /* a process that reads the new owner word anywhere sees this epoch, too */
+    sk_fence_seq_cst(); /* a process that reads the new owner word anywhere also sees this epoch */
     void *pin = sk_map_pin(fd, SK_PAGE);
     if (!sk_leads_to(fd, s->file)) {
         if (pin != NULL) sk_unmap(pin, SK_PAGE);
@@ -127,7 +127,7 @@ static inline int sk_seat_sit(sk_seats *s, int fd, uint32_t seat, uint64_t start
     return SK_OK;
 }
 
-/* SK_BUSY: another thread closed the descriptor meanwhile. */
+/* Take the first free seat. SK_BUSY: another thread closed the descriptor meanwhile. */
 static inline int sk_seat_find(sk_seats *s, uint64_t started) {
     char name[SK_PATH];
     int fd = sk_seats_open(s, name), rc = SK_NO_SEAT;
@@ -146,7 +146,7 @@ static inline int sk_seat_find(sk_seats *s, uint64_t started) {
         }
     }
     int reason = errno;
-    if (!sk_let_go(fd, s->file) && rc != SK_OK) rc = SK_BUSY;
+    if (!sk_close_if_same_file(fd, s->file) && rc != SK_OK) rc = SK_BUSY;
     errno = reason;
     return rc;
 }
@@ -157,13 +157,13 @@ static inline int sk_seat_take(sk_seats *s) {
     sk_private_lock(&s->process->fork_lock);
     int rc = SK_BUSY;
     uint64_t started = sk_process_started(s->process);
-    for (int cuts = 0; rc == SK_BUSY && cuts < SK_CUTS; cuts++)
+    for (int retries = 0; rc == SK_BUSY && retries < SK_CLOSED_RETRIES; retries++)
         rc = sk_seats_me(s) != 0 ? SK_OK : sk_seat_find(s, started); /* another thread may have been faster */
     sk_private_unlock(&s->process->fork_lock);
     return rc;
 }
 
-/* Let the seat go. */
+/* Give the seat up. */
 static inline void sk_seat_detach(sk_seats *s) {
     if (s->id == NULL || s->id->pin == NULL) return;
     sk_store32_relaxed(&s->id->me, 0);
@@ -171,9 +171,9 @@ static inline void sk_seat_detach(sk_seats *s) {
     s->id->pin = NULL;
 }
 
-/* --- asking who lives ------------------------------------------------------------------------------ */
+/* --- asking whether owners live -------------------------------------------------------------------- */
 
-/* Asks about several owners of one segment; it holds the fork lock from the first question until the end. */
+/* Asks about several owners of one segment; it holds the fork lock from the first question to sk_asker_end. */
 typedef struct sk_asker {
     const sk_seats *seats;
     bool asking;
@@ -186,19 +186,19 @@ static inline void sk_asker_end(sk_asker *a) {
     a->asking = false;
 }
 
-/* The descriptor to ask through, opened anew if the caller wants that or if there is none; or a negative errno. */
+/* The descriptor through which to ask, or a negative errno. Opens the file if `anew` or if `asker` is of another. */
 static inline int sk_asker_through(const sk_seats *s, bool anew) {
     sk_process *p = s->process;
     char name[SK_PATH];
     if (p->asker >= 0 && !anew && sk_same_file(p->asker_file, s->file)) return p->asker;
-    sk_process_ask_no_more(p);
+    sk_process_close_asker(p);
     int fd = sk_seats_open(s, name);
     if (fd < 0) return fd;
     memcpy(p->asker_file, s->file, sizeof p->asker_file);
     return p->asker = fd;
 }
 
-/* A question whether a process holds the seat; sk_question_put asks it through a file that it opens for that. */
+/* The question whether a process holds the seat; sk_question_put opens the file, asks and closes the file. */
 typedef struct sk_question {
     const sk_seats *seats;
     uint32_t seat;
@@ -214,11 +214,11 @@ static inline void sk_question_put(void *at) {
     sk_file_close(fd);
 }
 
-/* Of this many answers "held", one is checked for coming from the right file; the answer "not held" is always
+/* One of this many answers "held" is checked: did it come from the right file? The answer "not held" is always
  * checked. */
 #define SK_ASKS_A_CHECK 16u
 
-/* Whether a process holds the seat now, as far as the system answers. */
+/* Whether a process holds the seat now. True also if the system cannot be asked. */
 static inline bool sk_asker_taken(sk_asker *a, uint32_t seat) {
     const sk_seats *s = a->seats;
     uint32_t me = sk_seats_me(s);
@@ -240,8 +240,7 @@ static inline bool sk_asker_taken(sk_asker *a, uint32_t seat) {
     return true;
 }
 
-/* Whether the process that `owner` names still lives. It never answers "dead" on a guess: a stopped or starved owner
- * lives. */
+/* Whether the process that `owner` names still lives. "Dead" is never a guess: a stopped or starved owner lives. */
 static inline bool sk_asker_lives(sk_asker *a, uint32_t owner) {
     const sk_seats *s = a->seats;
     owner &= SK_OWNER_MASK;
@@ -251,7 +250,7 @@ static inline bool sk_asker_lives(sk_asker *a, uint32_t owner) {
     return sk_asker_taken(a, seat);
 }
 
-/* The same for one owner. */
+/* Whether the process that `owner` names still lives, for a caller that asks about one owner only. */
 static inline bool sk_seat_lives(const sk_seats *s, uint32_t owner) {
     sk_asker asker = sk_ask(s);
     bool lives = sk_asker_lives(&asker, owner);

@@ -1,13 +1,12 @@
-/* A count for each seat, which dies with its process.
+/* A count for each seat. The death of the process on the seat makes the count void.
  *
  *   entry i, 64 bits   63 ... 32   31 ... 0
  *                      epoch       count       of the process on seat i; under another epoch it counts as 0
  *
- *   written by         the process on that seat, its threads by compare-and-swap; that commits. Where a rule says
- *                      so (sk_bounded.h), other processes write it too, by compare-and-swap
+ *   written by         threads of the process on that seat, by compare-and-swap; that commits. In sk_bounded.h, which
+ *                      uses the entries as permits, the holder of its lock, by one store
  *
- * Deaths. The entry of a dead process stays as it was and counts for nothing: the epoch has moved on, or the seat is
- * free. */
+ * Deaths. The entry of a dead process stays as it was and counts as 0: the seat has another epoch, or is free. */
 #ifndef SK_SEAT_COUNTS_H
 #define SK_SEAT_COUNTS_H
 
@@ -39,7 +38,7 @@ static inline void sk_seat_counts_add(const sk_segment *s, uint64_t *counts, int
     } while (!sk_cas64_seq_cst(entry, &seen, epoch << 32 | count));
 }
 
-/* The count of the process on `seat`, and its owner word; 0 when that process is dead. */
+/* The count in entry `seat`, and the owner word of the process that wrote it; 0 if that process is dead. */
 static inline uint32_t sk_seat_counts_ask(sk_asker *asker, const uint64_t *counts, uint32_t seat, uint32_t *owner) {
     uint64_t seen = sk_load64_acquire(&counts[seat]);
     *owner = sk_seat_counts_owner(seen, seat);

@@ -3,14 +3,15 @@
  * Creation: the creator reserves and writes an anonymous file, and gives it its name in one step (sk_file_publish
  * commits). A death before that step leaves nothing at all; after it there is a whole segment.
  * Life: the first mapping of each process holds its open file, which has a read lock on SK_PRESENCE; the children of a
- * fork inherit both. No descriptor stays open: a program that closes all of them loses nothing. A process that needs
- * the file again (to ask, grow, leave) opens it by its name.
- * End: a process that leaves unmaps, opens the file and tries a write lock on SK_PRESENCE; the process that gets this
- * lock removes the name, unless the segment is persistent. A death in between leaves a name with nobody present, and so
- * does an exec or an _exit of the last process: an orphan, which attachers refuse and sweepers remove in the same way.
- * Unlinking: the file gets a hidden name (sk_hidden_path), through which the processes that are in still ask; the last
- * of them removes it, also of a persistent segment. A process that takes a name away holds SK_NAMING, so it never hits
- * another file. */
+ * fork inherit both. No descriptor stays open, so a program may close all its descriptors. A process that needs the
+ * file again (to ask, grow, leave) opens it by its name.
+ * End: a process that leaves unmaps the data, opens the file and tries to take a write lock on SK_PRESENCE. If it gets
+ * this lock it was the last one, and removes the name, unless the segment is persistent. If it dies before that, or if
+ * the last process calls exec or _exit, the file keeps its name and no process is present: an orphan. A process that
+ * attaches refuses an orphan; it and sk_segment_sweep remove the orphan by the same rule.
+ * Unlinking: the file gets a hidden name (sk_hidden_path), by which the processes that use the segment still open it.
+ * The last of them removes the hidden name, even if the segment is persistent. A process that unlinks or renames holds
+ * SK_NAMING, so it never hits another file. */
 #ifndef SK_SEGMENT_H
 #define SK_SEGMENT_H
 
@@ -22,21 +23,21 @@
 
 #define SK_MAPS 48
 
-/* What a process keeps of a segment that it uses. Lives in the process's own memory. */
+/* A segment as one process uses it; lies in the process's own memory. */
 typedef struct sk_segment {
-    sk_header header;    /* a checked copy: the kit does not read what others may write into the shared one later */
+    sk_header header;    /* a checked copy: others may write into the shared header later, so it is not read again */
     sk_seats seats;
     sk_waiter waiter;
     unsigned char *base; /* first mapping: header, seats and control words; holds the presence; stays until the end */
     uint64_t base_len;   /* of a copy (sk_copy.h): as long as the file was */
     bool persist;
-    bool left;           /* the process only looks, or is ending: it takes no seat (any more) */
+    bool left;           /* the process only reads the segment, or is ending: it takes no seat (any more) */
     uint32_t trust;      /* see sk_door.h */
     uint32_t forks;      /* how often the process had forked when it created or attached to the segment */
     void *view;          /* newest mapping */
     uint64_t view_len;
     uint32_t maps;
-    /* Only a segment with a file needs what follows: see sk_private.h. */
+    /* A private segment (sk_private.h) has no memory for the following fields. */
     struct {
         void *at;
         uint64_t len;
@@ -56,8 +57,8 @@ SK_COLD static inline int sk_segment_sit(const sk_segment *s) {
     return sk_seat_take(&seats);
 }
 
-/* At the head of each function that needs an owner word: take a seat if this process has none, or return the reason why
- * it cannot have one. */
+/* At the beginning of each function that needs an owner word: take a seat if this process has none. If there is none to
+ * take, return the reason from the function. */
 #define SK_SEATED(s)                                                                      \
     do {                                                                                  \
         if (__builtin_expect(sk_me(s) == 0, 0)) {                                         \
@@ -88,8 +89,8 @@ static inline void sk_segment_unlock_forks(const sk_segment *s) { sk_private_unl
 
 /* --- opening the file again ---------------------------------------------------------------------- */
 
-/* Open the segment's file by its name, and hold the fork lock until sk_segment_close; returns a negative errno
- * otherwise. */
+/* Open the segment's file by its name, and hold the fork lock until sk_segment_close. A negative errno: the fork lock
+ * is not held. */
 static inline int sk_segment_open(const sk_segment *s) {
     char name[SK_PATH];
     sk_segment_lock_forks(s);
@@ -98,16 +99,16 @@ static inline int sk_segment_open(const sk_segment *s) {
     return fd;
 }
 
-/* False: another thread closed it before, so the caller must repeat what it did through the descriptor. */
+/* False: another thread had closed the descriptor, so the caller must repeat its operations through it. */
 static inline bool sk_segment_close(const sk_segment *s, int fd) {
     int reason = errno;
-    bool whole = sk_let_go(fd, s->seats.file);
+    bool whole = sk_close_if_same_file(fd, s->seats.file);
     sk_segment_unlock_forks(s);
     errno = reason;
     return whole;
 }
 
-/* The same, without the fork lock while the file is open: for long operations. */
+/* Open the file for a long operation, and release the fork lock while the file is open. */
 static inline int sk_segment_open_loose(const sk_segment *s, sk_loose *loose) {
     loose->fd = sk_segment_open(s);
     if (loose->fd < 0) return loose->fd;
@@ -123,10 +124,10 @@ static inline bool sk_segment_close_loose(const sk_segment *s, sk_loose *loose) 
     return sk_segment_close(s, loose->fd);
 }
 
-/* What the system says of the file now, or a negative errno. */
+/* Read the present state of the file: 0, or a negative errno. */
 static inline int sk_segment_look_at(const sk_segment *s, sk_file *file) {
     int rc = -EBADF;
-    for (int cuts = 0; rc == -EBADF && cuts < SK_CUTS; cuts++) {
+    for (int retries = 0; rc == -EBADF && retries < SK_CLOSED_RETRIES; retries++) {
         int fd = sk_segment_open(s);
         if (fd < 0) return fd;
         rc = sk_file_look(fd, file);
@@ -135,7 +136,7 @@ static inline int sk_segment_look_at(const sk_segment *s, sk_file *file) {
     return rc;
 }
 
-/* How long the file is, or a negative errno. */
+/* The length of the file, or a negative errno. */
 static inline int64_t sk_segment_size(const sk_segment *s) {
     sk_file file;
     int rc = sk_segment_look_at(s, &file);
@@ -168,8 +169,9 @@ static inline bool sk_segment_in_use(const sk_segment *s) {
 
 /* --- mappings ---------------------------------------------------------------------------------- */
 
-/* Map `len` bytes of the file, which is `size` bytes long now: nobody touches the bytes beyond its end until it has
- * grown. Older mappings stay: other threads may be reading through them. */
+/* Map `len` bytes of the file, or `size` if there is no room for `len`. The file is `size` bytes long now; no thread
+ * touches the bytes beyond its end until it has grown. Older mappings stay, because other threads may read through
+ * them. */
 static inline int sk_segment_map(sk_segment *s, int fd, uint64_t size, uint64_t len) {
     if (s->maps == SK_MAPS) return SK_CORRUPT; /* every mapping is twice as long: 48 do not fit in 2^40 bytes */
     void *at = sk_map(fd, len);
@@ -188,7 +190,7 @@ static inline int sk_segment_remap(sk_segment *s, uint64_t end) {
     sk_file file;
     int rc = SK_BUSY;
     if (s->seats.reads) return SK_CORRUPT; /* a copy has all there was */
-    for (int cuts = 0; rc == SK_BUSY && cuts < SK_CUTS; cuts++) {
+    for (int retries = 0; rc == SK_BUSY && retries < SK_CLOSED_RETRIES; retries++) {
         int fd = sk_segment_open(s);
         if (fd < 0) return sk_system(fd);
         bool seen = sk_file_look(fd, &file) == 0 && sk_same_file(file.id, s->seats.file);
@@ -216,7 +218,7 @@ SK_COLD static inline int sk_segment_catch_up(sk_segment *s, uint64_t end) {
 
 /* Map the bytes [0, end) of the file; *at is where they begin. SK_CORRUPT when the file is not that long. */
 static inline int sk_segment_reach(sk_segment *s, uint64_t end, unsigned char **at) {
-    while (__builtin_expect(sk_load64_acquire(&s->view_len) < end, 0)) { /* A2: the view is at least as new as that */
+    while (__builtin_expect(sk_load64_acquire(&s->view_len) < end, 0)) { /* A2: `view` is at least as new as view_len */
         int rc = sk_segment_catch_up(s, end);
         if (rc != SK_OK) return rc;
     }
@@ -226,16 +228,16 @@ static inline int sk_segment_reach(sk_segment *s, uint64_t end, unsigned char **
 
 /* Reserve memory for the bytes [from, to). */
 static inline int sk_segment_reserve(const sk_segment *s, uint64_t from, uint64_t to) {
-    for (int cuts = 0;; cuts++) {
+    for (int retries = 0;; retries++) {
         sk_loose loose;
         int rc = sk_segment_open_loose(s, &loose);
         if (rc < 0) return sk_system(rc);
         rc = sk_file_reserve(loose.fd, from, to);
-        if (sk_segment_close_loose(s, &loose) || cuts == SK_CUTS) return rc == 0 ? SK_OK : sk_system(rc);
+        if (sk_segment_close_loose(s, &loose) || retries == SK_CLOSED_RETRIES) return rc == 0 ? SK_OK : sk_system(rc);
     }
 }
 
-/* Give the memory of [from, to) back; where the system cannot do that, it stays reserved. */
+/* Give the memory of [from, to) back to the system. If the system cannot do that, the memory stays reserved. */
 static inline void sk_segment_discard(const sk_segment *s, uint64_t from, uint64_t to) {
     if (from >= to) return;
     sk_loose loose;
@@ -255,8 +257,8 @@ static inline void sk_segment_unmap(sk_segment *s) {
 
 /* --- names ---------------------------------------------------------------------------------------- */
 
-/* If nobody is present, remove the name if it still leads to this open file; nobody can attach meanwhile. 0; -EAGAIN:
- * somebody is present, or just looking; or another negative errno. */
+/* If no process is present, and the name still leads to this open file, remove the name; no process can attach
+ * meanwhile. 0; -EAGAIN: a process is present, or is deciding whether to remove the file; or another negative errno. */
 static inline int sk_segment_remove_unused(int fd, const char *path, const uint64_t file[2]) {
     sk_file there;
     int rc = sk_file_lock(fd, SK_PRESENCE, SK_NAMING - SK_PRESENCE + 1);
@@ -265,8 +267,8 @@ static inline int sk_segment_remove_unused(int fd, const char *path, const uint6
     return sk_same_file(there.id, file) ? sk_file_remove(path) : -ENOENT;
 }
 
-/* A process that removes the last name of a file gives the memory back when it closes the file; that takes a second for
- * 3 GB. So a mapping, which no child inherits, keeps the file until the process has released the fork lock. */
+/* After the last name of a file is removed, closing the file frees its memory, which takes a second for 3 GB. So a
+ * mapping, which no child inherits, keeps the file until the process has released the fork lock. */
 #define SK_QUICKLY_FREED ((uint64_t)1 << 20)
 
 static inline void *sk_keep_memory(int fd, uint64_t held) {
@@ -277,8 +279,9 @@ static inline void sk_free_memory(void *kept) {
     if (kept != NULL) sk_unmap(kept, SK_PAGE);
 }
 
-/* Remove the segment at `path` if it is ours, nobody is present and it is not persistent. 1: removed; 0: not for us to
- * remove; or a status. Reads by pread alone. `hidden`: its name was taken away before, so it does not persist. */
+/* Remove the segment at `path` if it belongs to our user, no process is present and it is not persistent. 1: removed;
+ * 0: it must stay; or a status. Reads the file by pread alone. `hidden`: the segment was unlinked before, so it goes
+ * even if it is persistent. */
 static inline int sk_segment_sweep(sk_process *process, const char *path, bool hidden) {
     sk_file file;
     sk_header h;
@@ -289,23 +292,22 @@ static inline int sk_segment_sweep(sk_process *process, const char *path, bool h
     if (fd >= 0) {
         bool may = file.uid == sk_uid() && (hidden || !(h.flags & SK_PERSIST));
         int removed = may ? sk_segment_remove_unused(fd, path, file.id) : -EPERM;
-        /* Another process alone holds the lock: it is between two system calls, deciding whether to remove the
-         * segment. */
+        /* Another process has the write lock: between two system calls it decides whether to remove the segment. */
         for (int i = 0; removed == -EAGAIN && i < 2000 && sk_file_held_alone(fd, SK_PRESENCE, 1); i++) {
             sk_nap(100000);
             removed = sk_segment_remove_unused(fd, path, file.id);
         }
         rc = removed == 0;
         if (rc == 1) kept = sk_keep_memory(fd, file.held);
-        sk_let_go(fd, file.id);
+        sk_close_if_same_file(fd, file.id);
     }
     sk_private_unlock(&process->fork_lock);
     sk_free_memory(kept);
     return rc;
 }
 
-/* Under the fork lock: take the name away from the open file, if the name still leads to that file and the file is
- * `only` (NULL: any file). */
+/* Under the fork lock: replace the open file's name by the hidden name, if the name still leads to that file and the
+ * file is `only` (NULL: any file). */
 static inline int sk_segment_hide(int fd, const char *path, const uint64_t *only, char hidden[SK_PATH]) {
     sk_file file, there;
     sk_header h;
@@ -314,15 +316,14 @@ static inline int sk_segment_hide(int fd, const char *path, const uint64_t *only
     if (rc == 0) rc = sk_file_at(path, &there);
     if (rc != 0) return rc;
     if (!sk_same_file(there.id, file.id) || (only != NULL && !sk_same_file(file.id, only))) return -ENOENT;
-    if (sk_header_read(&h, fd, file.size) != SK_OK) return sk_file_remove(path); /* no segment: nobody asks by it */
+    if (sk_header_read(&h, fd, file.size) != SK_OK) return sk_file_remove(path); /* no segment: no hidden name needed */
     sk_hidden_path(hidden, path, file.id);
     rc = sk_file_rename(path, hidden);
-    return rc == -EEXIST ? sk_file_remove(path) : rc; /* a file of the hidden name exists: nobody can ask */
+    return rc == -EEXIST ? sk_file_remove(path) : rc; /* another file has the hidden name: users cannot ask any more */
 }
 
-/* Take the name away; the processes that have the segment open go on. 0, or a negative errno: -ENOENT when there is no
- * such name, or when it leads to another file than `only`; -EAGAIN when for two seconds another process was just about
- * to do the same. */
+/* Unlink the segment; processes that have it open can go on using it. 0, or a negative errno: -ENOENT if there is no
+ * such name, or if it leads to another file than `only`; -EAGAIN if other processes held SK_NAMING for two seconds. */
 static inline int sk_segment_unname(sk_process *process, const char *path, const uint64_t *only) {
     char hidden[SK_PATH] = "";
     sk_file there, opened;
@@ -336,11 +337,12 @@ static inline int sk_segment_unname(sk_process *process, const char *path, const
         if (fd >= 0) {
             rc = sk_file_look(fd, &opened);
             if (rc == 0) rc = sk_segment_hide(fd, path, only, hidden);
-            if (!sk_let_go(fd, opened.id) && rc != 0) rc = -EBADF;
+            if (!sk_close_if_same_file(fd, opened.id) && rc != 0) rc = -EBADF;
         }
         sk_private_unlock(&process->fork_lock);
     }
-    /* Perhaps nobody is left to remove it: a process that left meanwhile took our lock for the presence of another. */
+    /* A process that left meanwhile may have been the last one, and may have taken our lock for the lock of another
+     * process. Then it did not remove the file. */
     if (rc == 0) sk_segment_sweep(process, hidden, true);
     else sk_segment_sweep(process, path, false);
     return rc;
@@ -354,7 +356,7 @@ typedef struct sk_leaving {
     bool over; /* replace the first mapping by one without the presence, and keep that */
     int opened;
     bool others;
-    uint64_t held; /* bytes of memory, about */
+    uint64_t held; /* bytes of the file's memory, about */
     void *kept;
 } sk_leaving;
 
@@ -363,7 +365,7 @@ static inline void sk_segment_detach_file(void *at) {
     sk_segment *s = leaving->s;
     char name[SK_PATH];
     bool whole = false;
-    for (int cuts = 0; !whole && cuts < SK_CUTS; cuts++) {
+    for (int retries = 0; !whole && retries < SK_CLOSED_RETRIES; retries++) {
         int fd = leaving->opened = sk_seats_open(&s->seats, name);
         if (fd < 0) return;
         bool absent = !leaving->over || sk_map_over(s->base, fd, s->base_len), removed = false;
@@ -372,21 +374,21 @@ static inline void sk_segment_detach_file(void *at) {
             leaving->others = !removed;
         }
         if (removed) leaving->kept = sk_keep_memory(fd, leaving->held);
-        whole = sk_let_go(fd, s->seats.file) || removed;
+        whole = sk_close_if_same_file(fd, s->seats.file) || removed;
     }
 }
 
 /* Under the fork lock: close the file if it is the one that was last asked about. */
-static inline void sk_segment_ask_no_more(const sk_segment *s) {
-    if (sk_same_file(s->seats.process->asker_file, s->seats.file)) sk_process_ask_no_more(s->seats.process);
+static inline void sk_segment_close_asker(const sk_segment *s) {
+    if (sk_same_file(s->seats.process->asker_file, s->seats.file)) sk_process_close_asker(s->seats.process);
 }
 
-/* End this process's presence; the last process to leave removes the name. True: others are present. `over`: see
- * sk_leaving. */
+/* End this process's presence; the last process to leave removes the name. True: other processes are present. `over`:
+ * see sk_leaving. */
 static inline bool sk_segment_depart(sk_segment *s, bool over, uint64_t held) {
     sk_leaving leaving = {.s = s, .over = over, .held = held};
     sk_segment_lock_forks(s);
-    sk_segment_ask_no_more(s);
+    sk_segment_close_asker(s);
     sk_segment_detach_file(&leaving);
     if (leaving.opened == -EMFILE || leaving.opened == -ENFILE) sk_with_descriptors(sk_segment_detach_file, &leaving);
     sk_segment_unlock_forks(s);
@@ -394,14 +396,14 @@ static inline bool sk_segment_depart(sk_segment *s, bool over, uint64_t held) {
     return leaving.others;
 }
 
-/* The process ends, and threads may still be inside: mappings and seat stay until then, the presence ends now. */
+/* For a process that ends: end the presence now. Mappings and seat stay, because threads may still use the segment. */
 static inline void sk_segment_detach(sk_segment *s) {
     if (s->left || s->base == NULL || s->seats.id == NULL) return;
     s->left = true;
     sk_segment_depart(s, true, 0); /* the mappings keep the memory */
 }
 
-/* Give up mappings, seat and presence. True: others are still present. */
+/* Give up mappings, seat and presence. True: other processes are still present. */
 static inline bool sk_segment_abandon(sk_segment *s) {
     bool present = s->base != NULL && s->seats.id != NULL && !s->left;
     uint64_t held = s->view_len;
@@ -410,7 +412,7 @@ static inline bool sk_segment_abandon(sk_segment *s) {
     bool others = present && sk_segment_depart(s, false, held);
     if (s->seats.reads) { /* a descriptor would keep the memory of a file that has ended */
         sk_segment_lock_forks(s);
-        sk_segment_ask_no_more(s);
+        sk_segment_close_asker(s);
         sk_segment_unlock_forks(s);
     }
     if (s->seats.id != NULL) sk_identity_drop(s->seats.process, s->seats.id);
@@ -441,7 +443,7 @@ static inline int sk_segment_identify(sk_segment *s, const uint64_t file[2]) {
     return s->seats.id == NULL ? SK_NO_MAPPING : SK_OK;
 }
 
-/* Make the first mapping, and set what lies in it. */
+/* Make the first mapping, and set the fields of `s` that point into it. */
 static inline int sk_segment_begin(sk_segment *s, int fd, uint64_t len) {
     int rc = sk_segment_map(s, fd, len, len);
     s->base = s->view;
@@ -452,7 +454,7 @@ static inline int sk_segment_begin(sk_segment *s, int fd, uint64_t len) {
     return rc;
 }
 
-/* The parameters of a new segment. `fill` writes the kernel's own part of the body before the file gets its name. */
+/* The parameters of a new segment. `fill` writes the structure into the body before the file gets its name. */
 typedef struct sk_plan {
     uint32_t kind, flags, seats;
     uint32_t mode, gid; /* permissions; group, or UINT32_MAX. 0, 0: for this user alone */
@@ -501,8 +503,8 @@ static inline int sk_segment_prepare(sk_segment *s, int fd, const uint64_t file[
     return sk_segment_identify(s, file);
 }
 
-/* A fork since the file was opened has shared the open file with the child: hold the presence through another open
- * file. */
+/* This process has forked since the file was opened, so the child shares the open file: hold the presence through
+ * another open file. */
 static inline int sk_segment_part(sk_segment *s, int fd) {
     int own = sk_file_open(s->seats.path);
     if (own < 0) return sk_system(own);
@@ -518,7 +520,7 @@ static inline int sk_segment_bear(sk_segment *s, int fd, const sk_plan *plan) {
     int rc = sk_file_share(fd, SK_PRESENCE, 1);
     if (rc != 0) return sk_system(rc);
     rc = sk_segment_begin(s, fd, s->header.size);
-    if (rc == SK_OK && !sk_leads_to(fd, s->seats.file)) rc = SK_BUSY; /* the mapping may be of any other file */
+    if (rc == SK_OK && !sk_leads_to(fd, s->seats.file)) rc = SK_BUSY; /* the mapping may be of another file */
     if (rc == SK_OK) rc = sk_segment_write(s, plan);
     if (rc != SK_OK) return rc;
     rc = sk_file_publish(fd, s->seats.path);
@@ -526,7 +528,7 @@ static inline int sk_segment_bear(sk_segment *s, int fd, const sk_plan *plan) {
     return s->forks == s->seats.process->forks ? SK_OK : sk_segment_part(s, fd);
 }
 
-/* Undo what was begun; others notice nothing. */
+/* Undo a creation or attachment that failed. Returns rc; errno is unchanged. */
 static inline int sk_segment_undo(sk_segment *s, int rc) {
     int reason = errno;
     sk_segment_unmap(s);
@@ -536,23 +538,24 @@ static inline int sk_segment_undo(sk_segment *s, int rc) {
     return rc;
 }
 
-/* Under the fork lock, with no descriptor open: check that a mapping keeps the open file and its lock on this device,
- * as the whole kit requires; overlayfs maps another file than the one that was opened. The last device that was proved is remembered. */
+/* Under the fork lock, with no descriptor of the file open: check that a mapping keeps the open file and its lock on
+ * this device, as sharedkit requires. (overlayfs maps another file than the one that was opened.) The last device that
+ * passed is remembered in `proven_device`. */
 static inline int sk_segment_prove(sk_segment *s) {
     sk_process *p = s->seats.process;
     char name[SK_PATH];
-    if (p->kept == s->seats.file[0]) return SK_OK;
+    if (p->proven_device == s->seats.file[0]) return SK_OK;
     int fd = sk_seats_open(&s->seats, name);
     if (fd < 0) return SK_OK; /* gone, or it cannot be opened: the next operation reports that */
     int held = sk_file_holder(fd, SK_PRESENCE, 1);
-    if (!sk_let_go(fd, s->seats.file)) return SK_OK;
-    if (held > 0) p->kept = s->seats.file[0];
+    if (!sk_close_if_same_file(fd, s->seats.file)) return SK_OK;
+    if (held > 0) p->proven_device = s->seats.file[0];
     if (held != 0) return SK_OK;
     errno = EOPNOTSUPP;
     return SK_FOLDER;
 }
 
-/* SK_BUSY: another thread closed the descriptor meanwhile. */
+/* One attempt of sk_segment_create. SK_BUSY: another thread closed the descriptor meanwhile. */
 static inline int sk_segment_create_once(sk_segment *s, const char *folder, const char *path, const sk_plan *plan, uint64_t size) {
     sk_segment_clear(s, path);
     sk_process *p = s->seats.process;
@@ -572,7 +575,7 @@ static inline int sk_segment_create_once(sk_segment *s, const char *folder, cons
     sk_process_tie(p, &loose);
     if (rc == SK_OK) rc = sk_segment_bear(s, loose.fd, plan);
     int reason = errno;
-    if (!sk_let_go(loose.fd, loose.file) && rc != SK_OK && rc != SK_EXISTS) rc = SK_BUSY;
+    if (!sk_close_if_same_file(loose.fd, loose.file) && rc != SK_OK && rc != SK_EXISTS) rc = SK_BUSY;
     errno = reason;
     if (rc == SK_OK) {
         rc = sk_segment_prove(s);
@@ -585,17 +588,19 @@ static inline int sk_segment_create_once(sk_segment *s, const char *folder, cons
 }
 
 /* Create the segment `path` in `folder`. SK_EXISTS, SK_NO_MEMORY, SK_NO_MAPPING, SK_TOO_LARGE, SK_FILE_LIMIT, SK_FOLDER
- * or SK_SYSTEM (errno); s is clear then. */
+ * or SK_SYSTEM (errno); then `s` has no mapping and no identity. */
 static inline int sk_segment_create(sk_segment *s, const char *folder, const char *path, const sk_plan *plan) {
     if (plan->body_len > SK_LARGEST / 2 || plan->meta_len > SK_META_MOST) return SK_TOO_LARGE;
     uint64_t size = sk_round_up(sk_body_at(plan->seats, plan->meta_len) + plan->body_len, SK_PAGE);
     int rc = SK_BUSY;
-    for (int cuts = 0; rc == SK_BUSY && cuts < SK_CUTS; cuts++) rc = sk_segment_create_once(s, folder, path, plan, size);
+    for (int retries = 0; rc == SK_BUSY && retries < SK_CLOSED_RETRIES; retries++)
+        rc = sk_segment_create_once(s, folder, path, plan, size);
     return rc;
 }
 
-/* Under the fork lock: give the presence up again; a process that left meanwhile took us for a process that stays.
- * Unlock first, so that of several retreating processes the last one finds nobody. */
+/* Under the fork lock: give the presence up again, and remove the name if no process is present. A process that left
+ * meanwhile may have kept the name because of our presence. Unlock first, so that of several retreating processes the
+ * last one finds no other. */
 static inline void sk_segment_retreat(const sk_segment *s, int fd, const uint64_t file[2]) {
     char hidden[SK_PATH];
     sk_file_unlock(fd, SK_PRESENCE, 1);
@@ -604,15 +609,16 @@ static inline void sk_segment_retreat(const sk_segment *s, int fd, const uint64_
         sk_segment_remove_unused(fd, hidden, file);
 }
 
-/* Take the presence, if any process still has it: an orphan accepts no new users. */
+/* Take the presence. A segment that is not persistent and that no process has open is an orphan: remove it, which fails
+ * if it is another user's, and refuse it. */
 static inline int sk_segment_enter(sk_segment *s, int fd, const sk_file *file) {
     sk_file there;
     if (!(s->header.flags & SK_PERSIST) && sk_file_holder(fd, SK_PRESENCE, 1) == 0)
-        return sk_segment_remove_unused(fd, s->seats.path, file->id) == -EAGAIN ? SK_BUSY : SK_GONE; /* or another user's */
+        return sk_segment_remove_unused(fd, s->seats.path, file->id) == -EAGAIN ? SK_BUSY : SK_GONE;
     int rc = sk_file_share(fd, SK_PRESENCE, 1);
     if (rc == -EAGAIN) return SK_BUSY; /* another process is between two system calls, deciding whether to remove it */
     if (rc != 0) return sk_system(rc);
-    /* The last process to leave may have removed the name while we came in. */
+    /* The last process to leave may have removed the name meanwhile. */
     if (sk_file_at(s->seats.path, &there) == 0 && sk_same_file(there.id, file->id)) return SK_OK;
     sk_segment_retreat(s, fd, file->id);
     return SK_GONE;
@@ -632,7 +638,7 @@ static inline int sk_segment_attach_once(sk_segment *s) {
     }
     if (fd >= 0) {
         int reason = errno;
-        if (!sk_let_go(fd, file.id)) rc = SK_BUSY;
+        if (!sk_close_if_same_file(fd, file.id)) rc = SK_BUSY;
         errno = reason;
     }
     memcpy(s->seats.file, file.id, sizeof s->seats.file);
@@ -642,9 +648,9 @@ static inline int sk_segment_attach_once(sk_segment *s) {
     return rc == SK_OK ? rc : sk_segment_undo(s, rc);
 }
 
-/* Attach to `path`, or only map it to look (`present` false: the caller may take nothing through s then).
+/* Attach to `path`. `present` false: only map the segment to read it; then the caller takes no lock or item through s.
  * SK_GONE, SK_UNTRUSTED, SK_FOREIGN, SK_OTHER_LAYOUT (see s->header.layout), SK_CORRUPT, SK_NO_MAPPING, SK_SYSTEM
- * (errno); SK_BUSY: for two seconds another process was just about to remove it, and did not. */
+ * (errno); SK_BUSY: for two seconds another process was deciding whether to remove the segment. */
 static inline int sk_segment_attach(sk_segment *s, const char *path, uint32_t trust, bool present) {
     sk_segment_clear(s, path);
     s->trust = trust;
@@ -660,14 +666,14 @@ static inline int sk_segment_attach(sk_segment *s, const char *path, uint32_t tr
 /* A descriptor that keeps the segment alive until every process has closed it, for a child that is being started; or a
  * negative errno. */
 static inline int sk_segment_transit(const sk_segment *s) {
-    for (int cuts = 0;; cuts++) {
+    for (int retries = 0;; retries++) {
         int fd = sk_segment_open(s);
         if (fd < 0) return fd;
         int rc = sk_file_share(fd, SK_PRESENCE, 1);
         bool whole = sk_leads_to(fd, s->seats.file);
         if (whole && rc != 0) sk_file_close(fd);
         sk_segment_unlock_forks(s);
-        if (whole || cuts == SK_CUTS) return rc == 0 ? fd : rc;
+        if (whole || retries == SK_CLOSED_RETRIES) return rc == 0 ? fd : rc;
     }
 }
 

@@ -1,10 +1,10 @@
 /* Waiting for a 32-bit word to change: spin a little, then park; every park is bounded.
  *
- * A thread that parked reads its condition again, whatever woke it. So a wake-up that died with its sender, or that
- * went to a sleeper which died, costs the rest of one slice and never a hang.
+ * A thread that parked reads its condition again, whatever woke it. A wake-up is lost if its sender dies before it, or
+ * if it goes to a sleeper that dies; this costs the rest of one slice and never a hang.
  *
- * There are two back ends: futexes, and polling with growing naps. A process may force polling (tests do). Both may
- * meet on one word, because a poller needs no wake-up and a sleeper's slice is bounded. */
+ * There are two back ends: futexes, and polling with growing naps. A process may force polling (tests do). Threads of
+ * both kinds may wait on one word, because a poller needs no wake-up and a sleeper's slice is bounded. */
 #ifndef SK_WAIT_H
 #define SK_WAIT_H
 
@@ -12,7 +12,7 @@
 #include "platform/sk_platform.h"
 #include "platform/sk_status.h"
 
-/* While another process owns a lock word: the time until a waiter asks whether the owner lives. */
+/* Longest park for a lock word; afterwards the waiter asks whether the owner lives. */
 #define SK_LOCK_SLICE_NS 10000000u
 /* Longest park for a condition (an item, room): bounds what a lost wake-up costs. */
 #define SK_PARK_SLICE_NS 50000000u
@@ -22,17 +22,18 @@ typedef struct sk_waiter {
     uint32_t polling;  /* 1: never sleep on the word, poll */
     uint32_t patience; /* how many spins to try before parking; adapts */
     uint32_t one_core; /* 1: the process that we wait for seems to share our core */
-    uint32_t hasty;    /* 1: neither spin nor park: answer SK_INTERRUPTED at once: others of this thread are to run */
+    uint32_t hasty;    /* 1: neither spin nor park, but return SK_INTERRUPTED, so that other greenlets can run */
     uint32_t short_ns; /* after a park that was shorter than this, more spins would have been better */
 } sk_waiter;
 
-/* A wait put aside: what the thread would have slept on. A thread that may not sleep (an event loop) first calls
- * sk_waits_aside and then the kernel. Where the kernel would have slept, it answers SK_INTERRUPTED; the thread has the
- * word watched (sk_watch.h) before it calls again. */
+/* A wait put aside: the word on which the thread would have slept. A thread that may not sleep (an event loop) first
+ * calls sk_waits_aside and then the function that may have to wait. Where that function would sleep, it returns
+ * SK_INTERRUPTED instead. The thread then registers the word with sk_watch.h, and calls again when the word has
+ * changed. */
 typedef struct sk_aside {
-    uint32_t *word;  /* NULL until the kernel would sleep */
-    uint32_t seen;   /* sleep while the word is this, */
-    uint64_t until;  /* and no longer (monotonic ns) */
+    uint32_t *word;  /* NULL until the thread would sleep */
+    uint32_t seen;   /* the thread would sleep while the word has this value */
+    uint64_t until;  /* the latest end of that sleep (monotonic ns) */
 } sk_aside;
 
 static _Thread_local sk_aside *sk_put_aside; /* of this thread, while it may not sleep */
@@ -42,19 +43,20 @@ static inline void sk_waits_aside(sk_aside *aside) { sk_put_aside = aside; }
 #define SK_PATIENCE_MIN 16u
 #define SK_PATIENCE_MAX 1024u
 #define SK_PATIENCE_START 256u
-/* After this many spins the spinner starts to offer its core to others between its looks. */
+/* After this many spins the spinner also offers its core to other threads (sk_yield), once in 16 spins. */
 #define SK_SPINS_BEFORE_YIELD 256u
 /* The first value of short_ns: a wake-up alone costs 5 to 50 us. */
 #define SK_SHORT_PARK_NS 40000u
-/* A spinner that gets its core back later than this after an offer shares it with strangers. */
+/* If a spinner gets its core back later than this after an offer, other programs want the core. */
 #define SK_LATE_NS 40000u
 
-/* Spin while *word is `seen`. True when it changed. The caller reads `next` afterwards: each look fetches it, so that
- * both lines come over from the other core at once and not one after the other (a tenth of a round trip).
- * If the change came with an offer of the core, the other end shares it with us: the next spin offers it at once.
- * If the offer brought a long absence and no change, strangers have the core. Then the spin ends: each offer costs a
- * slice of theirs (with three of them a spin in vain took 1.1 s, and a dead owner, a timeout and Ctrl-C had to wait for
- * that long), and a sleeper is woken in time. */
+/* Spin while *word is `seen`. True when it changed. The caller reads `next` afterwards, so each spin prefetches it:
+ * then both cache lines arrive from the other core together, which saves a tenth of a round trip.
+ * If the word changed while we had offered our core, the other process seems to run on the same core; so the next spin
+ * offers the core at once.
+ * If we got the core back late and the word had not changed, other programs want the core, and each further offer would
+ * cost one of their time slices. Then the spin ends, because a sleeper is woken in time. (With three such programs a
+ * spin took 1.1 s in vain; a dead owner, a timeout and Ctrl-C had to wait for that long.) */
 static inline bool sk_spin_for(sk_waiter *w, const uint32_t *word, uint32_t seen, const void *next) {
     uint32_t patience = sk_load32_relaxed(&w->patience);
     uint32_t offer = sk_load32_relaxed(&w->one_core) ? 0 : SK_SPINS_BEFORE_YIELD;
@@ -81,8 +83,8 @@ static inline bool sk_spin_while(sk_waiter *w, const uint32_t *word, uint32_t se
     return sk_spin_for(w, word, seen, word);
 }
 
-/* After a park of `parked` ns that followed `patience` spins in vain: raise the patience if the park was short, lower
- * it if it was long. On two cores a spinner may occupy the very core that the other process needs. */
+/* Adapt the patience after a spin in vain and a park of `parked` ns: raise it if the park was short, lower it if the
+ * park was long. On two cores a spinner may occupy the very core that the other process needs. */
 static inline void sk_learn(sk_waiter *w, uint64_t parked) {
     uint32_t patience = sk_load32_relaxed(&w->patience);
     if (parked < sk_load32_relaxed(&w->short_ns)) patience *= 2;
@@ -92,8 +94,9 @@ static inline void sk_learn(sk_waiter *w, uint64_t parked) {
     sk_store32_relaxed(&w->patience, patience);
 }
 
-/* Each round of a wait but the first calls this: a waiter that is always too late must still keep its deadline and let
- * handlers run. *began is 0 before the first round. */
+/* Each round of a wait calls this. The first call (*began is 0) only stores the time; later calls end the wait at
+ * `until`, and interrupt it after SK_PARK_SLICE_NS. So a waiter that always comes too late still keeps its deadline and
+ * lets signal handlers run. */
 static inline int sk_check_deadline(uint64_t *began, uint64_t until) {
     uint64_t now = sk_now_ns();
     if (*began == 0) *began = now;
@@ -115,7 +118,8 @@ static inline int sk_poll_while(const uint32_t *word, uint32_t seen, uint64_t un
 }
 
 /* Park while *word is `seen`, at most until the monotonic time `until` (ns).
- * SK_OK: something may have changed, look again. SK_TIMEOUT. SK_INTERRUPTED: a signal wants its handler. */
+ * SK_OK: the word may have changed; read it again. SK_TIMEOUT. SK_INTERRUPTED: a signal handler must run, or the wait
+ * was put aside. */
 static inline int sk_park(const sk_waiter *w, uint32_t *word, uint32_t seen, uint64_t until) {
     uint64_t now = sk_now_ns();
     if (__builtin_expect(sk_put_aside != NULL, 0) && now < until) {
@@ -130,8 +134,8 @@ static inline int sk_park(const sk_waiter *w, uint32_t *word, uint32_t seen, uin
     return rc == -EINTR ? SK_INTERRUPTED : SK_OK;
 }
 
-/* The same for one slice at most, so that the caller can look around now and then: SK_INTERRUPTED when the slice is
- * over and the time is not. */
+/* Park as sk_park does, but for one slice at most, so that the caller can check other things between slices.
+ * SK_INTERRUPTED also means that the slice is over, and `until` is not reached. */
 static inline int sk_park_slice(sk_waiter *w, uint32_t *word, uint32_t seen, uint64_t slice, uint64_t until) {
     uint64_t start = sk_now_ns(), end = start + slice;
     int rc = sk_park(w, word, seen, end < until ? end : until);
@@ -141,21 +145,23 @@ static inline int sk_park_slice(sk_waiter *w, uint32_t *word, uint32_t seen, uin
 
 #define SK_EVERYBODY (1 << 30) /* for sk_wake */
 
-/* --- eventcounts: "somebody may be parked", and how often it was notified ---------------------------
+/* --- eventcounts: whether a thread may be parked, and how often the word was prepared or notified -----
  *
  *   event   31 ....... 1   0
- *           calls          somebody may be parked
+ *           count          a thread may be parked
  *
- * Sleeper: prepare (a new value each time; a fence), re-read the condition, park on the event while it has that value.
- * Waker:   change the condition, do any atomic read-modify-write (giving a lock is one), look at bit 0; if it is up,
- *          notify: a new value, and a wake.
- * Either the sleeper sees the new condition or the waker sees the bit (W1 with W2); a sleeper between preparing and
- * parking sees another value. A waker that wakes nobody lowers the bit, unless another thread has prepared or notified
- * since. The bit is no count: a dead sleeper leaves it up, which costs one futile wake.
+ * Sleeper: prepare (a new value each time; a fence), read the condition again, park on the event while it has that
+ *          value.
+ * Waker:   change the condition, do any atomic read-modify-write (releasing a lock is one), read bit 0; if it is set,
+ *          notify: store a new value and wake.
+ * Either the sleeper sees the new condition or the waker sees the bit (W1 with W2). If the waker notifies after the
+ * sleeper has prepared and before it parks, the sleeper finds another value and does not park. A waker that finds no
+ * sleeper to wake clears the bit, unless another thread has prepared or notified since. The bit is no count: a dead
+ * sleeper leaves it set, which costs one needless wake.
  *
- * Both fences are needed, because a sequentially consistent read-modify-write is no fence: on ARM64 without LSE the
- * load that follows one may be done before its store (tests/kernel/model.c takes each fence away and finds the sleeper
- * that nobody wakes). */
+ * Both fences are needed, because a sequentially consistent read-modify-write is no fence: on ARM64 without LSE a load
+ * that follows it may be done before its store. (tests/kernel/model.c removes each fence and finds a sleeper that is
+ * never woken.) */
 
 static inline uint32_t sk_eventcount_prepare(uint32_t *event) {
     uint32_t seen = sk_load32_relaxed(event);

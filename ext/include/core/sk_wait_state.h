@@ -1,19 +1,20 @@
-/* The state of one thread's wait, over all its slices: it counts the thread while it sleeps, and makes sure that it
- * gets its chance.
+/* The state of one thread's wait, over all its slices. While the thread sleeps, it is counted among the waiters; if it
+ * waits for long, the fairness token gives it the next chance.
  *
  *   token, 64 bits   the fairness token: 0, or owner << 32 | thread of the thread that has the next chance, because it
- *                    has waited for SK_WAIT_STATE_LONG_NS. All writes are compare-and-swaps: the thread writes its name
- *                    over 0, and 0 when it has taken or given up. Any waiter writes 0 that finds the process of that
- *                    thread dead, or that has honoured the token in vain.
+ *                    has waited for SK_WAIT_STATE_LONG_NS. All writes are compare-and-swaps. The thread replaces 0 by
+ *                    its own value, and writes 0 when it has taken the thing or given up. A waiter writes 0 if it finds
+ *                    that the process of that thread is dead, or if it has honoured the token in vain.
  *
- * A token is a courtesy and never ownership: anybody may take what is free. But a waiter that would overtake yields to
- * the thread that the token names, once, for at most SK_WAIT_STATE_HONOUR_NS of seeing the thing free. So nobody
- * starves, and a named thread that is stopped or dead delays the others once and blocks nobody. A running holder keeps
- * the cache line warm and may take again and again until somebody has waited that long: a handover each time would cost
- * a switch of processes each time (PyMutex and parking_lot decide alike, with 1 and 0.5 ms).
+ * A token is a courtesy and not ownership: any thread may take what is free. But a waiter that would overtake yields to
+ * the thread that the token names: once, until it has seen the thing free for SK_WAIT_STATE_HONOUR_NS. So no waiter
+ * starves, and a named thread that is stopped or dead delays the others once and does not block them. Until a waiter
+ * has waited for SK_WAIT_STATE_LONG_NS, a running thread may take the thing again and again while its cache line is
+ * warm: a handover each time would cost a switch of processes each time. (PyMutex and parking_lot decide alike, after
+ * 1 and 0.5 ms.)
  *
- * Deaths. A waiter clears the token of a dead process, as said. The entry of a dead process in the counts counts for
- * nothing (sk_seat_counts.h). */
+ * Deaths. A waiter clears the token of a dead process, as above. The seat counts ignore the entry of a dead process
+ * (sk_seat_counts.h). */
 #ifndef SK_WAIT_STATE_H
 #define SK_WAIT_STATE_H
 
@@ -22,25 +23,25 @@
 
 #define SK_WAIT_STATE_LONG_NS 1000000u
 #define SK_WAIT_STATE_HONOUR_NS 10000000u
-/* A waiter that yields sleeps at most this long at a time: nobody has to wake it after the named thread has taken and
- * left. */
+/* A waiter that yields sleeps at most this long at a time. So it needs no wake-up when the named thread has taken the
+ * thing and given it back. */
 #define SK_WAIT_STATE_STEP_NS 500000u
 
-/* Private to the thread. `thread` tells it from the others of its process; the rest starts as 0. */
+/* Private to the thread. `thread` distinguishes it from other threads of its process; the rest starts as 0. */
 typedef struct sk_wait_state {
     uint32_t thread;
     bool enrolled;
     uint64_t began; /* monotonic: when it first had to wait */
-    uint64_t freed; /* since when the thing was free and this wait has yielded, or 0 */
+    uint64_t yielding_since; /* when this wait began to yield, having seen the thing free; 0: it does not yield */
     sk_aside *aside; /* of a wait that may not sleep; NULL: it may */
-    sk_stall stall; /* of an inner lock */
-    uint64_t *also; /* another token that this wait honours before its own, or NULL */
+    sk_stall stall; /* judges the holder of an inner lock */
+    uint64_t *prior_token; /* another token that this wait honours before its own, or NULL */
     uint64_t seen; /* the head of a queue when this wait last found it full, if `waited` */
     bool waited;
     bool overtaken; /* the queue was full again, with other items in it */
 } sk_wait_state;
 
-static inline uint64_t sk_wait_state_name(const sk_segment *s, const sk_wait_state *wait) {
+static inline uint64_t sk_wait_state_token_value(const sk_segment *s, const sk_wait_state *wait) {
     return (uint64_t)sk_me(s) << 32 | wait->thread;
 }
 
@@ -53,7 +54,7 @@ static inline void sk_wait_state_register(const sk_segment *s, uint64_t *counts,
 
 /* The thread has what it waited for, or waits no longer. */
 static inline void sk_wait_state_end(const sk_segment *s, uint64_t *token, uint64_t *counts, sk_wait_state *wait) {
-    uint64_t name = sk_wait_state_name(s, wait);
+    uint64_t name = sk_wait_state_token_value(s, wait);
     if (sk_load64_relaxed(token) == name) sk_cas64_seq_cst(token, &name, 0);
     if (!wait->enrolled) return;
     sk_seat_counts_add(s, counts, -1);
@@ -62,21 +63,23 @@ static inline void sk_wait_state_end(const sk_segment *s, uint64_t *token, uint6
 
 /* Whether the token gives another thread the next chance to take what is free. */
 static inline bool sk_wait_state_must_yield(const sk_segment *s, uint64_t *token, sk_wait_state *wait) {
-    if (__builtin_expect(wait->also != NULL && sk_load64_relaxed(wait->also) != 0, 0)) token = wait->also;
+    if (__builtin_expect(wait->prior_token != NULL && sk_load64_relaxed(wait->prior_token) != 0, 0))
+        token = wait->prior_token;
     uint64_t whose = sk_load64_relaxed(token);
-    if (__builtin_expect(whose == 0, 1) || whose == sk_wait_state_name(s, wait)) return false;
+    if (__builtin_expect(whose == 0, 1) || whose == sk_wait_state_token_value(s, wait)) return false;
     uint64_t now = sk_now_ns();
-    if (wait->freed == 0) wait->freed = now;
-    if (now - wait->freed < SK_WAIT_STATE_HONOUR_NS) return true;
+    if (wait->yielding_since == 0) wait->yielding_since = now;
+    if (now - wait->yielding_since < SK_WAIT_STATE_HONOUR_NS) return true;
     sk_cas64_seq_cst(token, &whose, 0);
-    wait->freed = 0;
+    wait->yielding_since = 0;
     return false;
 }
 
-/* Before parking: take the token if this thread has waited that long and no living thread has it. Returns the longest
- * time to sleep. */
-static inline uint64_t sk_wait_state_ask_after(const sk_segment *s, uint64_t *token, sk_wait_state *wait, uint64_t ns, uint64_t slice) {
-    uint64_t now = sk_now_ns(), whose = sk_load64_relaxed(token), name = sk_wait_state_name(s, wait);
+/* Before parking: take the token if this thread has waited for `ns` and no living process holds the token. Returns the
+ * longest time to sleep. */
+static inline uint64_t sk_wait_state_take_token_after(const sk_segment *s, uint64_t *token, sk_wait_state *wait,
+                                                      uint64_t ns, uint64_t slice) {
+    uint64_t now = sk_now_ns(), whose = sk_load64_relaxed(token), name = sk_wait_state_token_value(s, wait);
     if (wait->began == 0) wait->began = now;
     if (whose == name) return slice;
     sk_fence_acquire(); /* Q1 in sk_lock.h: the process that took the token had stored its epoch before */
@@ -86,14 +89,15 @@ static inline uint64_t sk_wait_state_ask_after(const sk_segment *s, uint64_t *to
     return slice;
 }
 
-static inline uint64_t sk_wait_state_ask(const sk_segment *s, uint64_t *token, sk_wait_state *wait, uint64_t slice) {
-    return sk_wait_state_ask_after(s, token, wait, SK_WAIT_STATE_LONG_NS, slice);
+static inline uint64_t sk_wait_state_take_token(const sk_segment *s, uint64_t *token, sk_wait_state *wait,
+                                                uint64_t slice) {
+    return sk_wait_state_take_token_after(s, token, wait, SK_WAIT_STATE_LONG_NS, slice);
 }
 
-/* How many waiters to wake when one could go on: all if there is a token, because the thread that it names must be
- * among them. Call it after the read-modify-write that lets one go on: if a thread took the token and then saw nothing
- * free, this load sees the token. */
-static inline int sk_wait_state_notify(const uint64_t *token) {
+/* How many waiters to wake when one of them can go on: all if there is a token, because the thread that it names must
+ * be among them. Call it after the read-modify-write that makes something free. Then, if a thread took the token and
+ * afterwards saw nothing free, the load here sees its token. */
+static inline int sk_wait_state_wake_count(const uint64_t *token) {
     sk_fence_after_rmw();
     return sk_load64_relaxed(token) == 0 ? 1 : SK_EVERYBODY;
 }

@@ -1,16 +1,17 @@
 /* Watching many words for many waits, with one thread: the basis of the awaitable methods.
  *
- * A wait that was put aside (sk_wait.h) is linked into the table of its process. One thread sleeps on all words at
- * once. When a word has changed, or the time of a wait is over, the wait is *fired*: moved to a second list. The thread
- * takes it from there and tells the waiter, which looks again and is put aside anew.
+ * A wait that was put aside (sk_wait.h) is linked into the table of its process. The *watching thread* sleeps on all
+ * words at once. When a word has changed, or the time of a wait is over, the wait is *fired*: moved to a second list.
+ * The watching thread takes it from there and wakes the waiter, which checks its condition and, if it must wait on, is
+ * put aside anew.
  *
  * Private to the process: nothing here is in shared memory, and the child of a fork starts with a table of its own.
- * `lock` guards all but `bell`; a thread that changes the table rings the bell, because the watching thread sleeps on
- * what it saw before. That thread must not sleep on for a wait that is over: it would get a wake-up instead of a thread
- * that still waits.
+ * `lock` guards all fields except `bell`. A thread that changes the table rings the bell, because the watching thread
+ * sleeps on the words that were in the table when it fell asleep. It must not go on sleeping on the word of a wait that
+ * has been removed: it would use up a wake-up that a thread still waits for.
  *
- * The system sleeps on 128 words at once. If there are more, or where it cannot do so at all (before Linux 5.16), the
- * thread looks at the words each millisecond. */
+ * The system can sleep on 128 words at once. If there are more, or if the system lacks this call (before Linux 5.16),
+ * the watching thread reads the words each millisecond. */
 #ifndef SK_WATCH_H
 #define SK_WATCH_H
 
@@ -21,16 +22,16 @@
 enum sk_watched_state { SK_UNWATCHED = 0, SK_WATCHED = 1, SK_FIRED = 2 };
 
 typedef struct sk_watched {
-    struct sk_watched *before, *after; /* in one of the two rings */
+    struct sk_watched *before, *after; /* in one of the two lists */
     sk_aside what;
-    void *whose; /* for the thread that takes it */
+    void *whose; /* the waiter: sk_watch_take returns it */
     int state;
 } sk_watched;
 
 typedef struct sk_watch {
     sk_private lock;
-    sk_watched watched, fired; /* rings: heads that are no waits */
-    uint32_t count;            /* waits being watched */
+    sk_watched watched, fired; /* heads of the two circular lists; they are no waits themselves */
+    uint32_t count;            /* of waits in `watched` */
     uint32_t bell;
     bool polling;
     bool ended;
@@ -83,7 +84,7 @@ static inline void sk_watch_add(sk_watch *w, sk_watched *x) {
     sk_watch_ring(w);
 }
 
-/* Stop watching x, if it is watched: afterwards its word may go away. */
+/* Stop watching x, if it is watched. Afterwards the memory of its word may be freed. */
 static inline void sk_watch_remove(sk_watch *w, sk_watched *x) {
     sk_private_lock(&w->lock);
     int state = x->state;
@@ -102,7 +103,7 @@ static inline void sk_watch_end(sk_watch *w) {
 
 /* --- by the watching thread ---------------------------------------------------------------------------- */
 
-/* One of the fired waits, taken out of the table, or NULL. */
+/* Take one of the fired waits out of the table, and return its waiter; NULL: none is fired. */
 static inline void *sk_watch_take(sk_watch *w) {
     sk_private_lock(&w->lock);
     sk_watched *x = w->fired.after;
@@ -115,7 +116,7 @@ static inline void *sk_watch_take(sk_watch *w) {
     return whose;
 }
 
-/* What the watching thread sleeps on. */
+/* The words on which the watching thread sleeps. */
 typedef struct sk_watch_parker {
     sk_words words;
     sk_watched *whose[SK_WORDS_MAX];
@@ -145,17 +146,17 @@ static inline void sk_watch_look(sk_watch *w, sk_watch_parker *parker, uint64_t 
     }
 }
 
-/* Sleep, without the lock. Returns which of the words was woken; below 1: none is known. */
+/* Sleep, without the lock. Returns the index of the word that was woken; 0 (the bell) or below: of no wait. */
 static inline int sk_watch_sleep(sk_watch *w, sk_watch_parker *parker) {
     uint64_t now = sk_now_ns(), soon = now + SK_WATCH_NAP_NS;
     if (parker->until <= now) return -ETIMEDOUT;
     if (w->polling) return sk_nap(parker->until < soon ? parker->until - now : SK_WATCH_NAP_NS);
     int rc = sk_sleep_on_any(&parker->words, parker->crowded && soon < parker->until ? soon : parker->until);
-    if (rc == -ENOSYS || rc == -EPERM) w->polling = true; /* an old system, or a sandbox that does not know the call */
+    if (rc == -ENOSYS || rc == -EPERM) w->polling = true; /* an old system, or a sandbox that forbids the call */
     return rc;
 }
 
-/* Fire the wait of the word that was woken, even if the word is as it was: no wake-up may get lost. */
+/* Fire the wait of the word that was woken, even if the word is unchanged: no wake-up may get lost. */
 static inline void sk_watch_woken(sk_watch *w, const sk_watch_parker *parker, int which) {
     if (which < 1 || (uint32_t)which >= parker->words.count) return;
     for (sk_watched *x = w->watched.after; x != &w->watched; x = x->after)
@@ -165,7 +166,8 @@ static inline void sk_watch_woken(sk_watch *w, const sk_watch_parker *parker, in
         }
 }
 
-/* Sleep until a wait is fired: true. False: nothing was watched until the monotonic time `idle`, or the end came. */
+/* Sleep until a wait is fired: true. False: sk_watch_end was called, or no wait was watched at the monotonic time
+ * `idle`. */
 static inline bool sk_watch_wait(sk_watch *w, uint64_t idle) {
     sk_watch_parker parker;
     bool fired, over = false;

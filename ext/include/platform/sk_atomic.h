@@ -1,8 +1,8 @@
 /* Atomic words, with the ordering in each name. The only header with __atomic built-ins.
  *
- * Pairings are written at the call sites: "R1: pairs with A1".
- * Words live in memory that several processes map. Plain C11 _Atomic types may hide a lock that is private to a
- * process, so they are not used: these built-ins are lock-free or do not link. */
+ * Pairings are noted at the call sites: "R1: pairs with A1".
+ * Words live in memory that several processes map. C11 _Atomic types are not used, because an implementation may use a
+ * lock that is private to a process. These built-ins are lock-free or do not link. */
 #ifndef SK_ATOMIC_H
 #define SK_ATOMIC_H
 
@@ -46,7 +46,7 @@ _Static_assert(__atomic_always_lock_free(8, 0), "64-bit words must be lock-free"
     static inline uint##bits##_t sk_add##bits##_seq_cst(uint##bits##_t *p, uint##bits##_t v) {      \
         return __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST);                                          \
     }                                                                                               \
-    /* On failure *seen is what the word held. */                                                   \
+    /* On failure *seen is the value of the word. */                                                \
     static inline bool sk_cas##bits##_acquire(uint##bits##_t *p, uint##bits##_t *seen,              \
                                               uint##bits##_t v) {                                   \
         return __atomic_compare_exchange_n(p, seen, v, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);  \
@@ -71,8 +71,8 @@ static inline void sk_store_pointer_release(void **p, void *v) { __atomic_store_
 /* Orders an earlier store before a later load (the one order that x86 does not give). */
 static inline void sk_fence_seq_cst(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 
-/* The same where an atomic read-modify-write stands between the two: on x86 that is a full barrier already, and only
- * the compiler must be kept from moving them (8 ns of a put and get). */
+/* The same if an atomic read-modify-write stands between the store and the load. On x86 it is a full barrier already,
+ * so only the compiler must not reorder (this saves 8 ns of a put and get). */
 static inline void sk_fence_after_rmw(void) {
 #if defined(__x86_64__) || defined(__i386__)
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -81,8 +81,8 @@ static inline void sk_fence_after_rmw(void) {
 #endif
 }
 
-/* Orders earlier loads before later ones: if a relaxed load found a value, later loads see what its writer published
- * before it. */
+/* Orders earlier loads before later ones: after a relaxed load has read a value, later loads see all that the writer of
+ * the value published before it. */
 static inline void sk_fence_acquire(void) { __atomic_thread_fence(__ATOMIC_ACQUIRE); }
 
 #endif

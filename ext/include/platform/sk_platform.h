@@ -1,20 +1,20 @@
-/* The platform contract: every system call of the kernels, and the one place that chooses the platform.
+/* The platform contract: every system call of the C core, and the one place that chooses the platform.
  *
- * A platform is one file that defines these functions, and no other part of the kit knows the system:
+ * A platform is one file that defines these functions. No other C header makes system calls:
  *
  *   time        sk_now_ns, sk_wall_ns, sk_wall_coarse_ns, sk_relax, sk_yield, sk_nap
  *   waiting     sk_sleep_on, sk_wake               (a 32-bit word in memory shared by processes)
  *               sk_readable                         (whether a descriptor has something to read, or has ended)
  *               sk_words, sk_words_clear, sk_words_add, sk_words_is, sk_sleep_on_any    (many of them at once)
  *   threads     sk_private, sk_private_init, sk_private_lock, sk_private_unlock         (a mutex within one process)
- *               sk_thread                           (which of its threads this is)
- *   process     sk_before_fork                      (handlers around every fork that the C library sees)
+ *               sk_thread                           (identifies the calling thread)
+ *   process     sk_before_fork                      (handlers around every fork() of the C library)
  *               sk_wiped                            (memory that reads as zero in the child of any fork)
- *               sk_with_descriptors                 (call a function where descriptors are free, if this one has none)
+ *               sk_with_descriptors                 (call a function that opens files when no descriptor is free)
  *               sk_uid, sk_in_group, sk_pid, sk_start_time
  *   liveness    sk_file_lock, sk_file_share, sk_file_unlock, sk_file_holder, sk_file_held_alone
- *               (a byte-range lock that belongs to an open file, is freed by the system when the last descriptor and
- *               the last mapping of that open file are gone, and can be asked about without taking it)
+ *               (byte-range locks that belong to an open file: the system frees them when the last descriptor and the
+ *               last mapping of that open file are gone; a process can ask about a lock without taking it)
  *   memory      sk_file_reserve, sk_file_discard, sk_file_peek, sk_map, sk_map_over, sk_map_pin, sk_unmap
  *   files       sk_file_anonymous, sk_file_admit, sk_file_publish, sk_file_open, sk_file_look, sk_file_at,
  *               sk_file_room, sk_file_rename, sk_file_remove, sk_file_close

@@ -31,7 +31,7 @@
 
 /* --- time ------------------------------------------------------------------------------------ */
 
-/* Nanoseconds of a clock that all processes of the machine share and that nobody sets. */
+/* Nanoseconds of a clock that all processes of the machine share and that is never set. */
 static inline uint64_t sk_now_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -45,7 +45,7 @@ static inline uint64_t sk_wall_ns(void) {
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-/* The same as of the last tick (1 to 10 ms ago), at a quarter of the cost: 5 ns. */
+/* Nanoseconds since 1970 at the last tick, 1 to 10 ms ago; costs 5 ns, a quarter of sk_wall_ns. */
 static inline uint64_t sk_wall_coarse_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME_COARSE, &now);
@@ -75,7 +75,7 @@ static inline bool sk_readable(int fd) {
     return poll(&look, 1, 0) > 0;
 }
 
-/* Sleep while *word is `seen`, at most ns. 0 when woken; -EAGAIN (it differs), -ETIMEDOUT, -EINTR. */
+/* Sleep while *word is `seen`, for at most `ns`. 0 when woken; -EAGAIN (*word differs), -ETIMEDOUT, -EINTR. */
 static inline int sk_sleep_on(uint32_t *word, uint32_t seen, uint64_t ns) {
     struct timespec span = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
     return syscall(SYS_futex, word, FUTEX_WAIT, seen, &span, NULL, 0) == 0 ? 0 : -errno;
@@ -87,8 +87,8 @@ static inline int sk_wake(uint32_t *word, int n) {
     return woken < 0 ? 0 : (int)woken;
 }
 
-/* Words to sleep on at once. The layout and number of the system's own struct and call, which older headers lack (Linux
- * 5.16). */
+/* Words on which to sleep at once (futex_waitv, Linux 5.16). Older system headers lack the struct and the number of the
+ * call, so both are repeated here. */
 #define SK_WORDS_MAX 128u
 
 typedef struct sk_words {
@@ -114,8 +114,8 @@ static inline bool sk_words_is(const sk_words *words, uint32_t i, const uint32_t
     return words->word[i].at == (uint64_t)(uintptr_t)word && words->word[i].seen == seen;
 }
 
-/* Sleep while each word has the value seen, until the monotonic time `until`. Returns which one was woken; -EAGAIN (one
- * differs), -ETIMEDOUT, -EINTR, -EFAULT (one is gone), -ENOSYS, -EPERM. */
+/* Sleep while each word has its value `seen`, until the monotonic time `until`. Returns the index of the word that was
+ * woken; -EAGAIN (a word differs), -ETIMEDOUT, -EINTR, -EFAULT (the memory of a word is gone), -ENOSYS, -EPERM. */
 static inline int sk_sleep_on_any(sk_words *words, uint64_t until) {
     const long futex_waitv = 449;
     if (until > (uint64_t)INT64_MAX) until = (uint64_t)INT64_MAX;
@@ -143,8 +143,8 @@ static inline uint64_t sk_thread(void) { return (uint64_t)(uintptr_t)pthread_sel
 /* The pid of this process in its own pid namespace: for people, never for a decision. */
 static inline uint32_t sk_pid(void) { return (uint32_t)getpid(); }
 
-/* When this process began, in clock ticks since the machine started; together with the pid it names the process for
- * good. 0: no /proc. */
+/* When this process began, in clock ticks since the machine started; 0: no /proc. Pid and start time together identify
+ * a process, even if its pid is used again. */
 static inline uint64_t sk_start_time(void) {
     char text[1024];
     int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
@@ -153,7 +153,7 @@ static inline uint64_t sk_start_time(void) {
     close(fd);
     if (n <= 0) return 0;
     text[n] = 0;
-    char *at = strrchr(text, ')'); /* the name before it can contain anything */
+    char *at = strrchr(text, ')'); /* the program's name before it can contain any character */
     for (int field = 2; at != NULL && field < 22; field++) at = strchr(at + 1, ' ');
     return at == NULL ? 0 : strtoull(at + 1, NULL, 10);
 }
@@ -172,13 +172,13 @@ static inline bool sk_in_group(uint32_t gid) {
     return in;
 }
 
-/* The C library calls these around every fork() of the process, also around those that Python does not see. */
+/* The C library calls these around every fork() of the process, even if Python does not notice the fork. */
 static inline int sk_before_fork(void (*before)(void), void (*parent)(void), void (*child)(void)) {
     return -pthread_atfork(before, parent, child);
 }
 
-/* Zeroed memory of this process. *wiped: it reads as zero again in the child of any fork (not before Linux 4.14). NULL
- * when there is none. */
+/* Zeroed memory of this process; NULL: there is none. *wiped: whether the memory reads as zero in the child of any fork
+ * (since Linux 4.14). */
 static inline void *sk_wiped(uint64_t len, bool *wiped) {
     void *at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (at == MAP_FAILED) return NULL;
@@ -192,10 +192,10 @@ typedef struct sk_errand {
     int rc;
 } sk_errand;
 
-/* Whether this thread has a table of descriptors of its own. */
+/* Whether this thread has its own table of descriptors. */
 static _Thread_local bool sk_own_descriptors;
 
-/* A thread with a table of descriptors of its own: what it closes stays open in the other threads. */
+/* A thread with its own table of descriptors: files that it closes stay open in the other threads. */
 static inline void *sk_errand_thread(void *at) {
     sk_errand *errand = at;
     if (syscall(SYS_unshare, CLONE_FILES) != 0) {
@@ -210,11 +210,12 @@ static inline void *sk_errand_thread(void *at) {
     return NULL;
 }
 
-/* Call run(with), which opens files, although this process has no descriptor left. 0 when it was called. */
+/* Call run(with), which opens files, in a thread with its own table of descriptors, because this process has no
+ * descriptor left. 0: it was called. */
 static inline int sk_with_descriptors(void (*run)(void *), void *with) {
     sk_errand errand = {run, with, 0};
     pthread_t thread;
-    sigset_t all, before; /* a handler must find the program's own descriptors */
+    sigset_t all, before; /* no signal handler may run in the thread, where the program's descriptors are closed */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int rc = pthread_create(&thread, NULL, sk_errand_thread, &errand);
@@ -235,13 +236,13 @@ static inline struct flock sk_flock_of(short type, uint64_t from, uint64_t len) 
     return range;
 }
 
-/* Take an exclusive lock on the bytes for this open file; -EAGAIN when another open file has a lock on one of them. */
+/* Take an exclusive lock on the bytes for this open file; -EAGAIN if another open file has a lock on one of them. */
 static inline int sk_file_lock(int fd, uint64_t from, uint64_t len) {
     struct flock range = sk_flock_of(F_WRLCK, from, len);
     return fcntl(fd, F_OFD_SETLK, &range) == 0 ? 0 : (errno == EACCES ? -EAGAIN : -errno);
 }
 
-/* Take a shared lock on the bytes; -EAGAIN when another open file has an exclusive lock on one of them. */
+/* Take a shared lock on the bytes for this open file; -EAGAIN if another has an exclusive lock on one of them. */
 static inline int sk_file_share(int fd, uint64_t from, uint64_t len) {
     struct flock range = sk_flock_of(F_RDLCK, from, len);
     return fcntl(fd, F_OFD_SETLK, &range) == 0 ? 0 : (errno == EACCES ? -EAGAIN : -errno);
@@ -268,11 +269,10 @@ static inline bool sk_file_held_alone(int fd, uint64_t from, uint64_t len) {
 
 /* --- memory ---------------------------------------------------------------------------------- */
 
-/* Reserve memory for [from, to) of the file, and make it at least `to` bytes long. -ENOSPC when there is none, -EFBIG
- * past
- * RLIMIT_FSIZE. It works by pieces, because a signal undoes the whole of the call that it interrupts (before Linux 6.8
- * any pending signal); after an interruption the pieces get smaller, so that an interval timer cannot keep us here for
- * ever. */
+/* Reserve memory for [from, to) of the file, and make the file at least `to` bytes long. -ENOSPC: there is no memory;
+ * -EFBIG: `to` is past RLIMIT_FSIZE. It works in pieces, because a signal that interrupts a call undoes all of it
+ * (before Linux 6.8 any pending signal does). After an interruption the pieces get smaller, so that an interval timer
+ * cannot keep us here for ever. */
 static inline int sk_file_reserve(int fd, uint64_t from, uint64_t to) {
     const uint64_t most = 16u << 20, least = 4096;
     for (uint64_t piece = most; from < to;) {
@@ -286,19 +286,19 @@ static inline int sk_file_reserve(int fd, uint64_t from, uint64_t to) {
     return 0;
 }
 
-/* Give the memory of [from, to) back; the file keeps its length and reads as zero there. */
+/* Give the memory of [from, to) back to the system; the file keeps its length and reads as zero there. */
 static inline int sk_file_discard(int fd, uint64_t from, uint64_t to) {
     if (from >= to) return 0;
     int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
     return fallocate(fd, mode, (off_t)from, (off_t)(to - from)) == 0 ? 0 : -errno;
 }
 
-/* Read `len` bytes at `from`. Returns whether there were that many. */
+/* Read `len` bytes at `from`. False: the file has fewer bytes there, or cannot be read. */
 static inline bool sk_file_peek(int fd, void *to, uint64_t len, uint64_t from) {
     return pread(fd, to, len, (off_t)from) == (ssize_t)len;
 }
 
-/* Memory that is free where the file lies, in bytes. */
+/* Bytes of free memory in the file system of the file. */
 static inline uint64_t sk_file_room(int fd) {
     struct statvfs room;
     return fstatvfs(fd, &room) == 0 ? (uint64_t)room.f_bavail * room.f_frsize : 0;
@@ -315,7 +315,7 @@ static inline bool sk_map_over(void *at, int fd, uint64_t len) {
     return mmap(at, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) != MAP_FAILED;
 }
 
-/* A mapping that keeps the open file and its locks, for this process and none of its children. NULL: see sk_map. */
+/* A mapping that keeps the open file and its locks; children do not inherit it. NULL: see sk_map. */
 static inline void *sk_map_pin(int fd, uint64_t len) {
     void *at = mmap(NULL, len, PROT_NONE, MAP_SHARED, fd, 0);
     if (at == MAP_FAILED) return NULL;
@@ -338,9 +338,9 @@ static inline void sk_unmap(void *at, uint64_t len) { munmap(at, len); }
 
 /* --- files ----------------------------------------------------------------------------------- */
 
-/* What the system says of an open file. */
+/* The attributes of a file. */
 typedef struct sk_file {
-    uint64_t id[2];  /* device and inode: they distinguish it from every other file that exists now */
+    uint64_t id[2];  /* device and inode: no other file that exists now has the same two */
     uint64_t size;   /* bytes */
     uint64_t held;   /* bytes of memory */
     uint32_t mode;   /* permissions */
@@ -367,7 +367,7 @@ static inline int sk_file_look(int fd, sk_file *file) {
     return 0;
 }
 
-/* The same for the file that the name leads to, without opening it. */
+/* The attributes of the file that the name leads to; does not open the file. */
 static inline int sk_file_at(const char *path, sk_file *file) {
     struct stat st;
     *file = (sk_file){0};
@@ -376,8 +376,8 @@ static inline int sk_file_at(const char *path, sk_file *file) {
     return 0;
 }
 
-/* The descriptor, or a negative errno. Never 0, 1 or 2: where a program has closed those, its C libraries still write
- * their messages to them, and the messages would go into the file. */
+/* The descriptor, or a negative errno. Never 0, 1 or 2: if a program has closed those, C libraries still write their
+ * messages to these numbers, and the messages would go into the file. */
 static inline int sk_file_opened(int fd) {
     if (fd < 0) return -errno;
     if (fd > STDERR_FILENO || sk_own_descriptors) return fd;
@@ -391,23 +391,23 @@ static inline int sk_file_anonymous(const char *folder) {
     return sk_file_opened(open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
 }
 
-/* Give other users access: the permissions, and the group of the file (UINT32_MAX: unchanged). */
+/* Set the permissions and the group of the file (UINT32_MAX: unchanged), to give other users access. */
 static inline int sk_file_admit(int fd, uint32_t mode, uint32_t gid) {
     if (gid != UINT32_MAX && fchown(fd, (uid_t)-1, (gid_t)gid) != 0) return -errno;
     return mode == 0600 || fchmod(fd, (mode_t)mode) == 0 ? 0 : -errno;
 }
 
-/* Give the anonymous file its name, whole, in one step; -EEXIST when the name is taken, -ENOSYS without /proc. */
+/* Give the anonymous file its name in one step; -EEXIST: the name is taken; -ENOSYS: there is no /proc. */
 static inline int sk_file_publish(int fd, const char *path) {
     char self[40];
     snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
     if (linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0) return 0;
     if (errno != ENOENT || access(self, F_OK) == 0) return -errno;
-    if (linkat(fd, "", AT_FDCWD, path, AT_EMPTY_PATH) == 0) return 0; /* root alone, before Linux 6.10 */
+    if (linkat(fd, "", AT_FDCWD, path, AT_EMPTY_PATH) == 0) return 0; /* before Linux 6.10 for root only */
     return errno == ENOENT ? -ENOSYS : -errno;
 }
 
-/* O_NONBLOCK: neither another user's lease on the file nor a device of that name can make us wait. */
+/* O_NONBLOCK: a lease of another user on the file, or a device with that name, cannot make us wait. */
 static inline int sk_file_open(const char *path) {
     return sk_file_opened(open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
 }
@@ -417,7 +417,7 @@ static inline int sk_file_open_to_read(const char *path) {
     return sk_file_opened(open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
 }
 
-/* Give it another name in one step; -EEXIST when that is taken. */
+/* Rename a file in one step; -EEXIST: the new name is taken. */
 static inline int sk_file_rename(const char *from, const char *to) {
     const unsigned int noreplace = 1;
     return syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, noreplace) == 0 ? 0 : -errno;

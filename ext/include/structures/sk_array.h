@@ -1,17 +1,17 @@
 /* An array: a mutex for its users, and elements in C order.
  *
  *   offset in the body   what                                      written by
- *   0                    lock: see sk_mutex.h                      see there; no operation here takes it
- *   next line or         elements, param[SK_ARRAY_COUNT] of        anybody: through views by plain stores, through
+ *   0                    lock: see sk_mutex.h                      see sk_mutex.h; no operation here takes it
+ *   next line or         elements, param[SK_ARRAY_COUNT] of        any thread: through views by plain stores, through
  *   page of the file     param[SK_ARRAY_ITEMSIZE] bytes            the functions below by one atomic step each
  *
  * Elements that fill a page or more begin on a page. The description of the element type and the shape are the meta of
  * the header; the numbers that bound an access are params, and are checked once, at attachment.
  *
- * Deaths. An addition or exchange is one atomic instruction: before it nothing has happened, after it it is done, and
- * there is nothing to repair. sk_array_check looks at all indices before sk_array_add_many_* adds the first; a death in
- * between leaves some of the additions done and the others not, each of them whole. Plain stores through views have the
- * machine's granularity: a user writes what must not be torn under the lock, and the next holder is told of a death. */
+ * Deaths. An addition or exchange is one atomic instruction, so there is nothing to repair. sk_array_check checks all
+ * indices before sk_array_add_many_* adds the first value. If a process dies in sk_array_add_many_*, some of the
+ * additions are done and the others are not; none is half done. Plain stores through views can be torn. A user who must
+ * not see torn data writes and reads them under the lock; if a holder dies, the next holder gets SK_OWNER_DIED. */
 #ifndef SK_ARRAY_H
 #define SK_ARRAY_H
 
@@ -20,9 +20,9 @@
 /* header.param of an array */
 #define SK_ARRAY_ITEMSIZE 0
 #define SK_ARRAY_COUNT 1
-#define SK_ARRAY_DATA 2 /* where in the file the elements begin */
+#define SK_ARRAY_DATA 2 /* the offset of the elements in the file */
 
-/* How far ahead a scatter fetches the lines that it will add to. */
+/* By how many indices ahead sk_array_scatter_* prefetches elements. */
 #define SK_ARRAY_AHEAD 16u
 
 static inline sk_mutex *sk_array_lock(const sk_segment *s) { return sk_body_of(s); }
@@ -34,7 +34,7 @@ static inline uint64_t sk_array_bytes(const sk_segment *s) {
     return h->param[SK_ARRAY_ITEMSIZE] * h->param[SK_ARRAY_COUNT];
 }
 
-/* Where the elements of a segment whose body begins at `body` begin. */
+/* The offset of the elements in a segment whose body is at offset `body`. */
 static inline uint64_t sk_array_data_at(uint64_t body, uint32_t seats, uint64_t bytes) {
     return sk_round_up(body + sk_mutex_len(seats), bytes >= SK_PAGE ? SK_PAGE : SK_LINE);
 }
@@ -48,16 +48,16 @@ static inline int sk_array_refuse(const sk_segment *s) {
     return data <= s->base_len && bytes <= s->base_len - data ? SK_OK : SK_CORRUPT;
 }
 
-/* --- contents from the start ----------------------------------------------------------------------- */
+/* --- initial contents ------------------------------------------------------------------------------ */
 
-/* The first contents of the array that this thread makes. */
+/* The initial contents of the next array that this thread creates. */
 static _Thread_local const void *sk_array_contents;
 
-/* The next array that this thread makes with sk_array_fill begins with `contents`, as many bytes as its elements
- * take. */
+/* Set the initial contents of the next array that this thread creates with sk_array_fill: as many bytes as its elements
+ * have. */
 static inline void sk_array_fill_from(const void *contents) { sk_array_contents = contents; }
 
-/* For sk_plan.fill: it copies the contents before the file gets its name. */
+/* sk_plan.fill of an array with initial contents: copies them before the file gets its name. */
 static inline int sk_array_fill(sk_segment *s) {
     memcpy(sk_array_data(s), sk_array_contents, sk_array_bytes(s));
     return SK_OK;
@@ -65,13 +65,13 @@ static inline int sk_array_fill(sk_segment *s) {
 
 /* --- one element -------------------------------------------------------------------------------- */
 
-/* Integers wrap around; it makes no difference to a sum whether the bits mean a signed or an unsigned number. */
+/* Integers wrap around. The bits of a sum are the same for signed and unsigned numbers. */
 #define SK_ARRAY_ADD_INTEGER(bits)                                                                  \
     static inline uint##bits##_t sk_array_add_i##bits(uint##bits##_t *at, uint##bits##_t n) {       \
         return sk_add##bits##_seq_cst(at, n);                                                       \
     }
 
-/* A compare-and-swap on the bits, because machines have no atomic addition of floats. */
+/* By compare-and-swap on the bits, because machines have no atomic addition of floats. */
 #define SK_ARRAY_ADD_FLOAT(bits, real)                                                              \
     static inline real sk_array_add_f##bits(uint##bits##_t *at, real n) {                           \
         uint##bits##_t seen = sk_load##bits##_relaxed(at), wanted;                                  \
@@ -112,7 +112,8 @@ static inline bool sk_array_exchange_if(void *at, uint32_t width, const void *ex
 
 /* --- many elements ------------------------------------------------------------------------------- */
 
-/* How many of the n indices, from the first, lie within `count` elements; negative ones count from the end. */
+/* Returns how many of the n indices are good before the first that lies outside of `count` elements. Negative indices
+ * count from the end. */
 static inline uint64_t sk_array_check(const int64_t *indices, uint64_t n, uint64_t count) {
     const uint64_t piece = 1024; /* no branch within a piece, so that the compiler can check several at once */
     int64_t most = (int64_t)count;
@@ -127,8 +128,8 @@ static inline uint64_t sk_array_check(const int64_t *indices, uint64_t n, uint64
     return good;
 }
 
-/* Extend flat positions by one axis of `length`: position * length + index. Returns how many indices, from the first,
- * are good; the positions after them stay as they were. */
+/* Extend flat positions by one axis of `length`: position * length + index. Returns how many indices are good before
+ * the first bad one; the positions from there on are unchanged. */
 static inline uint64_t sk_array_fold(int64_t *positions, const int64_t *indices, uint64_t n, uint64_t length) {
     for (uint64_t i = 0; i < n; i++) {
         int64_t index = indices[i];
@@ -139,8 +140,8 @@ static inline uint64_t sk_array_fold(int64_t *positions, const int64_t *indices,
     return n;
 }
 
-/* One pass over n checked indices and their values, which are `step` (0 or 1) apart: `add` at each place. Leaves the
- * function with fewer than n when another process changed an index after the check to one that is out of range. */
+/* One pass over n checked indices and their values, which are `step` (0 or 1) apart: execute `add` for each place. If
+ * another process has changed an index since the check and it is out of range now, return its number, less than n. */
 #define SK_ARRAY_EACH(add)                                                                          \
     for (uint64_t i = 0; i < n; i++, v += step) {                                                   \
         int64_t index = (int64_t)sk_load64_relaxed((const uint64_t *)(const void *)&indices[i]);       \
@@ -151,10 +152,10 @@ static inline uint64_t sk_array_fold(int64_t *positions, const int64_t *indices,
 
 /* Add many values. Returns how many indices were good.
  *
- * `sums`, if not NULL, are `count` zeroed values of this process's own: where several additions fall on each element,
- * they are summed there first and each sum is added in one step, because an atomic step costs as much as six plain
- * additions. Then a call with a bad index adds nothing, and neither does a call that dies early.
- * `sums` may be the elements themselves, if nobody changes them meanwhile: then each addition is a plain one. */
+ * `sums`, if not NULL, are `count` zeroed values in memory of this process. Then the values for each element are summed
+ * there first, and each sum is added in one atomic step, because an atomic step costs as much as six plain additions.
+ * In this case a call with a bad index adds nothing, and neither does a process that dies before the sums are complete.
+ * `sums` may be the elements themselves if no other thread changes them meanwhile: then additions are plain ones. */
 #define SK_ARRAY_ADD_MANY(name, word, value)                                                        \
     static inline uint64_t sk_array_scatter_##name(word *at, uint64_t count, const int64_t *indices, uint64_t n, \
                                                    const value *v, uint64_t step) {                 \

@@ -1,35 +1,38 @@
 /* A barrier: parties take slots, and one word says whether they may go.
  *
  *   offset    what                                                 written by
- *   0         state                                                see below; that commits
- *   128       lock                                                 a party that comes in, resets, or repairs
- *   256       slot[parties]: the owner word of each party inside   the party: in under the lock, out at any time;
- *                                                                  slots of the dead: the holder of the lock
+ *   0         state                                                see below; its changes commit
+ *   128       lock                                                 a party that enters, resets, or repairs
+ *   256       slot[parties]: the owner word of each party inside   the party: to enter, under the lock; to leave,
+ *                                                                  without it; of a dead party: the holder of the lock
  *
  *   state     31 .... 4   3                        2 .. 0
- *             round       somebody may be parked   phase
+ *             round       a party may be parked    phase
  *
- *   phase          those inside    newcomers    next phase
- *   FILLING        wait            come in      ACTING or DRAINING, by the last to come, under the lock;
- *                                               BROKEN, when one is dead or runs out of time, by anybody
- *   ACTING         wait            wait         DRAINING or BROKEN, by the party that ran the action; BROKEN, when it
- *                                               is dead
+ *   phase          parties inside  newcomers    next phase
+ *   FILLING        wait            enter        ACTING or DRAINING, by the last party to enter, under the lock;
+ *                                               BROKEN, by any party, if one is dead or reaches its deadline
+ *   ACTING         wait            wait         DRAINING or BROKEN, by the party that ran the action; BROKEN, by any
+ *                                               party, if that one is dead
  *   DRAINING       go, released    wait         FILLING of the next round, by any party that sees the last one gone
- *   RESETTING      go, broken      wait         the same
+ *   RESETTING      go, broken      wait         as DRAINING
  *   BROKEN         go, broken      go, broken   RESETTING, by reset
- *   BROKEN_AFTER   go, released    go, broken   DRAINING, by reset (it was broken while it drained)
+ *   BROKEN_AFTER   go, released    go, broken   DRAINING, by reset (the barrier was broken while it drained)
  *
- * No count exists that could disagree: the parties inside are as many as the taken slots. The number of a slot is its
- * party's index. While a slot is taken the round cannot change, so the phase tells each party inside what becomes of
- * it. While a process holds the lock, others can change a FILLING barrier to BROKEN and to nothing else.
+ * There is no separate count that could disagree: the parties inside are as many as the taken slots. The number of a
+ * slot is its party's index. While a slot is taken the round cannot change, so the phase tells each party inside
+ * whether it waits, is released or is broken. While a process holds the lock, others can change a FILLING barrier only
+ * to BROKEN.
  *
- * Deaths. Each party that waits looks now and then whether the next one inside lives, in a circle: if one of them is
- * dead and one alive, a living party sees a dead one next to it. The last party to come looks at all before it lets
- * them go. So:
- * Coming in, before the slot is taken: nothing has happened; after it, while FILLING or ACTING: the barrier breaks, and
- * BROKEN is stored before the dead party's slot is cleared. Going, while DRAINING or RESETTING: newcomers, which wait
- * for the slot, clear it. After clearing the slot and before the phase: a party that waits for the phase sees all slots
- * free. Between the phase and the wake: sleepers look again when their slice is over. */
+ * Deaths. The parties inside form a circle. Each party that waits checks when its slice is over whether the next one
+ * lives. So if one party is dead and another lives, a living party finds a dead one next to it. The last party to enter
+ * checks all parties before it releases them.
+ * A party dies while it enters, before its slot is taken: nothing has happened.
+ * A party inside dies while FILLING or ACTING: the barrier breaks, and BROKEN is stored before the dead party's slot is
+ * cleared.
+ * A party dies while it leaves, in DRAINING or RESETTING: newcomers, which wait for its slot, clear it. If it has
+ * cleared its slot and dies before it changes the phase, a newcomer finds all slots free and changes the phase.
+ * A party dies between a change of phase and the wake: sleepers read the state again when their slice is over. */
 #ifndef SK_BARRIER_H
 #define SK_BARRIER_H
 
@@ -75,8 +78,8 @@ static inline uint32_t sk_barrier_phase(uint32_t state) { return state & SK_BARR
 
 /* --- the phase ----------------------------------------------------------------------------------- */
 
-/* Change to `phase` if nobody else has changed the phase since `seen`, and wake all that sleep on it. Whether we
- * did. */
+/* Change the phase to `phase` if it has not changed since `seen`, and wake all parties that sleep on the state. Returns
+ * whether it was changed. */
 static inline bool sk_barrier_move(sk_barrier *b, uint32_t seen, uint32_t phase) {
     uint32_t now = seen, round = seen / SK_BARRIER_ROUND + (phase == SK_FILLING);
     while (!sk_cas32_seq_cst(&b->state, &now, round * SK_BARRIER_ROUND | phase)) /* R1: pairs with A1; commits */
@@ -85,7 +88,7 @@ static inline bool sk_barrier_move(sk_barrier *b, uint32_t seen, uint32_t phase)
     return true;
 }
 
-/* Break it unless it is past the phase `last`; parties that have been released stay released. */
+/* Break the barrier unless its phase is beyond `last`; parties that have been released stay released. */
 static inline void sk_barrier_break(sk_barrier *b, uint32_t last) {
     for (;;) {
         uint32_t state = sk_barrier_look(b), phase = sk_barrier_phase(state);
@@ -107,7 +110,8 @@ static inline void sk_barrier_drained(const sk_segment *s, sk_barrier *b) {
     if (sk_barrier_inside(s, b) == 0) sk_barrier_move(b, state, SK_FILLING);
 }
 
-/* Repair after deaths; under the lock. Breaking comes first, so that a death in between loses nothing. */
+/* Under the lock: repair after deaths. Break the barrier before clearing a slot, so that no death is forgotten if this
+ * process dies in between. */
 static inline void sk_barrier_repair(const sk_segment *s, sk_barrier *b) {
     uint32_t parties = sk_barrier_parties(s);
     for (uint32_t i = 0; i < parties; i++) {
@@ -119,7 +123,7 @@ static inline void sk_barrier_repair(const sk_segment *s, sk_barrier *b) {
     sk_barrier_drained(s, b);
 }
 
-/* Repair after deaths, if the lock is free and there may be any. */
+/* Repair after deaths, if the barrier is not broken and the lock is free or its owner dead. */
 static inline void sk_barrier_notice(const sk_segment *s, sk_barrier *b) {
     uint32_t seen = 0;
     if ((sk_me(s) == 0 && sk_segment_sit(s) != SK_OK) || sk_barrier_phase(sk_barrier_look(b)) >= SK_IS_BROKEN) return;
@@ -128,21 +132,21 @@ static inline void sk_barrier_notice(const sk_segment *s, sk_barrier *b) {
     sk_lock_give(&b->lock);
 }
 
-/* --- in, wait, out --------------------------------------------------------------------------------- */
+/* --- entering, waiting, leaving -------------------------------------------------------------------- */
 
-/* Leave the slot: the last party to leave begins the next round. A forked child is not in its parent's slot. */
+/* Clear the slot; the last party to leave begins the next round. No effect in a forked child, which has no slot. */
 static inline void sk_barrier_detach(const sk_segment *s, sk_barrier *b, uint32_t slot) {
     uint32_t me = sk_me(s);
     if (sk_cas32_seq_cst(&b->slot[slot], &me, 0)) sk_barrier_drained(s, b);
 }
 
-/* A party: its slot, and whether it is the last to come; the last one runs the action if there is one. */
+/* A party: its slot, and whether it was the last to enter. The last one runs the action, if there is one. */
 typedef struct sk_party {
     uint32_t slot;
     bool last;
 } sk_party;
 
-/* Take a slot of a barrier that is FILLING, under the lock. SK_OK, SK_BROKEN, SK_CORRUPT. */
+/* Under the lock: take a slot of a barrier that is FILLING. SK_OK, SK_BROKEN, SK_CORRUPT. */
 static inline int sk_barrier_claim(const sk_segment *s, sk_barrier *b, uint32_t state, bool acts, sk_party *p) {
     uint32_t parties = sk_barrier_parties(s), inside = 0;
     p->slot = parties;
@@ -156,7 +160,7 @@ static inline int sk_barrier_claim(const sk_segment *s, sk_barrier *b, uint32_t 
         if (sk_barrier_phase(sk_barrier_look(b)) != SK_FILLING) return SK_BROKEN;
     }
     if (p->slot == parties) return SK_CORRUPT;
-    sk_store32_seq_cst(&b->slot[p->slot], sk_me(s)); /* commits coming in */
+    sk_store32_seq_cst(&b->slot[p->slot], sk_me(s)); /* commits the entry */
     if (!p->last || sk_barrier_move(b, state, acts ? SK_ACTING : SK_DRAINING)) return SK_OK;
     sk_barrier_detach(s, b, p->slot);
     return SK_BROKEN;
@@ -171,8 +175,8 @@ static inline int sk_barrier_park(sk_segment *s, sk_barrier *b, uint32_t seen, u
     return sk_park_slice(&s->waiter, &b->state, seen, SK_PARK_SLICE_NS, until);
 }
 
-/* Come in, by the monotonic time `until`; 0: SK_BUSY rather than wait. `acts`: there is an action to run.
- * SK_OK, SK_BROKEN, SK_TIMEOUT (it is broken now), SK_INTERRUPTED (call again), SK_NO_SEAT, SK_CORRUPT. */
+/* Enter, waiting until the monotonic time `until`; 0: do not wait (SK_BUSY). `acts`: there is an action to run.
+ * SK_OK, SK_BROKEN, SK_TIMEOUT (which breaks the barrier), SK_INTERRUPTED (call again), SK_NO_SEAT, SK_CORRUPT. */
 static inline int sk_barrier_enter(sk_segment *s, sk_barrier *b, bool acts, uint64_t until, sk_party *p) {
     uint64_t began = 0;
     for (;;) {
@@ -184,8 +188,8 @@ static inline int sk_barrier_enter(sk_segment *s, sk_barrier *b, bool acts, uint
             if (phase == SK_FILLING) rc = sk_barrier_claim(s, b, state, acts, p);
             sk_lock_give(&b->lock);
             if (rc != SK_BUSY || until == 0) return rc;
-            /* The time of another party's action does not count: callers of threading.Barrier wait for its lock
-             * meanwhile. */
+            /* The deadline does not end a wait for another party's action: in threading.Barrier a caller waits for
+             * the barrier's lock during the action, without its timeout. */
             uint64_t end = phase == SK_ACTING ? UINT64_MAX : until;
             rc = sk_check_deadline(&began, end);
             if (rc == SK_OK && !sk_spin_while(&s->waiter, &b->state, state)) rc = sk_barrier_park(s, b, state, end);
@@ -207,7 +211,7 @@ static inline bool sk_barrier_neighbour_died(const sk_segment *s, const sk_barri
     return false;
 }
 
-/* Wait inside until the phase decides. `until` bounds the time for filling; it does not bound the time of the action.
+/* Wait inside for the next phase. `until` bounds the time of FILLING; it does not bound the time of the action.
  * SK_OK (released), SK_BROKEN, SK_INTERRUPTED (call again). */
 static inline int sk_barrier_wait(sk_segment *s, sk_barrier *b, uint32_t slot, uint64_t until) {
     uint64_t began = 0;
@@ -220,7 +224,7 @@ static inline int sk_barrier_wait(sk_segment *s, sk_barrier *b, uint32_t slot, u
         int rc = sk_check_deadline(&began, end);
         if (rc == SK_OK && sk_spin_while(&s->waiter, &b->state, state)) continue;
         if (rc == SK_OK) rc = sk_barrier_park(s, b, state, end);
-        if (rc == SK_TIMEOUT) sk_barrier_break(b, SK_FILLING); /* unless all have come by now */
+        if (rc == SK_TIMEOUT) sk_barrier_break(b, SK_FILLING); /* no effect if all have entered by now */
         else if (rc == SK_INTERRUPTED) {
             if (!sk_barrier_neighbour_died(s, b, slot)) return rc;
             sk_barrier_break(b, SK_ACTING);
@@ -228,7 +232,7 @@ static inline int sk_barrier_wait(sk_segment *s, sk_barrier *b, uint32_t slot, u
     }
 }
 
-/* The party that ran the action says how it went. SK_OK (all are released), SK_BROKEN. */
+/* Called by the party that ran the action; `well`: the action succeeded. SK_OK (all are released), SK_BROKEN. */
 static inline int sk_barrier_acted(sk_barrier *b, bool well) {
     uint32_t state = sk_barrier_look(b);
     if (sk_barrier_phase(state) != SK_ACTING || !sk_barrier_move(b, state, well ? SK_DRAINING : SK_IS_BROKEN))
@@ -238,8 +242,7 @@ static inline int sk_barrier_acted(sk_barrier *b, bool well) {
 
 /* --- from outside ---------------------------------------------------------------------------------- */
 
-/* Make the barrier empty and usable again, and send the parties inside away. SK_OK, or what waiting for the lock
- * answers. */
+/* Make the barrier usable again; parties that wait inside leave it as broken. SK_OK, or the result of sk_lock_take. */
 static inline int sk_barrier_reset(sk_segment *s, sk_barrier *b, uint64_t until) {
     int rc = sk_lock_take(s, &b->lock, until);
     if (rc != SK_OK && rc != SK_OWNER_DIED) return rc;

@@ -1,23 +1,24 @@
-/* Permits that processes hold, the kernel of BoundedSemaphore: the permits of a dead process come back.
+/* Permits that processes hold, for BoundedSemaphore: the permits of a dead process become free again.
  *
  *   offset  what                                                     written by
- *   0       lock: see sk_lock.h                                      anybody, by compare-and-swap
- *   4       free: permits that nobody holds                          the holder of the lock; derived from `held`
+ *   0       lock: see sk_lock.h                                      any thread, by compare-and-swap
+ *   4       free: permits that no process holds                      the holder of the lock; derived from `held`
  *   8       token: see sk_wait_state.h                               waiters, by compare-and-swap
  *   16      eventcount of the waiters: see sk_wait.h                 sleepers and wakers
  *   20      moves of the lock: see sk_stall.h                        the holder of the lock
  *   128     held: the permits of each process                        the holder of the lock; one store commits
  *   …       waiting: the threads of each process that wait           the process on that seat; for people
  *
- * The counts in `held` are the truth: free = bound - the permits of living processes. The entry of a dead process
- * counts as held until a caller that finds no permit free asks whether the process lives, or until another process
- * takes that seat; either of them clears the entry, which makes its permits free.
- * A release takes from the caller's own entry; then, for programs that acquire in one process and release in another,
- * from the entries of the dead and then of the living.
+ * `held` decides, and `free` is derived from it: bound - the permits in `held`. The entry of a dead process counts as
+ * held until a caller finds no permit free and asks whether the process lives, or until another process has that seat
+ * and takes a permit. In either case the entry is cleared, which makes its permits free.
+ * A release takes permits from the caller's own entry. For programs that acquire in one process and release in another,
+ * it then takes them from the entries of dead processes, and then of living ones.
  *
- * Deaths. If the holder of the lock dies, the next one recounts. Before the store to the entry nothing has happened.
- * After it the permit is held (taking) or free (giving; when it gives several out of several entries, some may be free
- * and others not). Giving, between that store and the notification: sleepers look again when their slice is over. Token
+ * Deaths. If the holder of the lock dies, the next holder recounts. If the dead one was taking a permit: before the
+ * store to its entry nothing has happened, and after it the permit is held. If it was giving permits: before the store
+ * to an entry they are held, and after it they are free. (If they come from several entries, some may be free and
+ * others not.) If it dies between that store and the notification, sleepers check again when their slice is over. Token
  * and waiting: see sk_wait_state.h. */
 #ifndef SK_BOUNDED_H
 #define SK_BOUNDED_H
@@ -55,13 +56,14 @@ static inline int sk_bounded_fill(sk_segment *s) {
     return SK_OK;
 }
 
-/* What a process that attaches must find; the words can have any value. */
+/* SK_CORRUPT if the header does not fit this structure; the words can have any value. */
 static inline int sk_bounded_refuse(const sk_segment *s) {
     if (sk_header_of(s)->param[SK_BOUNDED_BOUND] > SK_BOUNDED_MOST) return SK_CORRUPT;
     return sk_bounded_body_len(s->seats.count) <= s->base_len - sk_header_of(s)->body ? SK_OK : SK_CORRUPT;
 }
 
-/* How many permits are free, those of the dead included; read without the lock, so it may be out of date. */
+/* How many permits are free, including the permits of dead processes. Read without the lock, so it may be out of
+ * date. */
 static inline uint32_t sk_bounded_value(const sk_segment *s) {
     uint64_t held = sk_seat_counts_sum(s, sk_bounded_of(s)->counts), bound = sk_bounded_bound(s);
     return held < bound ? (uint32_t)(bound - held) : 0;
@@ -69,7 +71,7 @@ static inline uint32_t sk_bounded_value(const sk_segment *s) {
 
 /* --- under the lock ------------------------------------------------------------------------------- */
 
-/* Clear the entries of the dead and count the permits of the living. Returns how many permits came free. */
+/* Clear the entries of dead processes and count the permits of living ones. Returns how many permits became free. */
 static inline uint32_t sk_bounded_recount(const sk_segment *s, sk_bounded *p) {
     uint64_t sum = 0, bound = sk_bounded_bound(s);
     for (uint32_t seat = 0; seat < s->seats.count; seat++) {
@@ -82,21 +84,22 @@ static inline uint32_t sk_bounded_recount(const sk_segment *s, sk_bounded *p) {
     return now > was ? now - was : 0;
 }
 
-/* SK_OK with the lock; else SK_BUSY, SK_TIMEOUT, SK_INTERRUPTED, SK_NO_SEAT. */
-static inline int sk_bounded_enter(sk_segment *s, sk_bounded *p, uint64_t until) {
+/* SK_OK: the caller has the lock; or SK_BUSY, SK_TIMEOUT, SK_INTERRUPTED, SK_NO_SEAT. */
+static inline int sk_bounded_lock(sk_segment *s, sk_bounded *p, uint64_t until) {
     int rc = sk_lock_take(s, &p->lock, until);
     if (rc == SK_OWNER_DIED) sk_bounded_recount(s, p);
     return rc == SK_OWNER_DIED ? SK_OK : rc;
 }
 
-static inline void sk_bounded_detach(sk_bounded *p) { sk_lock_give_and_move(&p->lock, &p->moves); }
+static inline void sk_bounded_unlock(sk_bounded *p) { sk_lock_give_and_move(&p->lock, &p->moves); }
 
 static inline uint32_t sk_bounded_free(const sk_segment *s, const sk_bounded *p) {
     uint32_t unheld = sk_load32_relaxed(&p->free), bound = sk_bounded_bound(s);
     return unheld < bound ? unheld : bound;
 }
 
-/* This process holds one permit more. Its entry may still be that of a dead process which had this seat. */
+/* Add one permit to this process's entry. If the entry still belongs to a dead process that had this seat, recount
+ * first. */
 static inline void sk_bounded_hold_one(const sk_segment *s, sk_bounded *p) {
     uint64_t *entry = sk_seat_counts_entry(s, p->counts), epoch = sk_owner_epoch(sk_me(s));
     uint64_t seen = sk_load64_relaxed(entry);
@@ -106,7 +109,8 @@ static inline void sk_bounded_hold_one(const sk_segment *s, sk_bounded *p) {
     sk_store32_relaxed(&p->free, unheld > 0 ? unheld - 1 : 0);
 }
 
-/* Take at most n permits out of the entries of dead processes, or of other living ones. Returns how many it took. */
+/* Take at most n permits out of the entries of dead processes, or, if `living`, of other living processes. Returns how
+ * many it took. */
 static inline uint32_t sk_bounded_take_from(const sk_segment *s, sk_bounded *p, uint32_t n, bool living) {
     uint32_t taken = 0;
     for (uint32_t seat = 0; seat < s->seats.count && taken < n; seat++) {
@@ -122,14 +126,15 @@ static inline uint32_t sk_bounded_take_from(const sk_segment *s, sk_bounded *p, 
 
 /* --- taking and giving ------------------------------------------------------------------------------ */
 
-/* Take a permit if one is free and there is no token; for a caller's first attempt. SK_OK, SK_BUSY, SK_NO_SEAT. */
+/* Take a permit if one is free and no thread has the token; for a caller's first attempt. SK_OK, SK_BUSY,
+ * SK_NO_SEAT. */
 static inline int sk_bounded_try(sk_segment *s, sk_bounded *p) {
     if (__builtin_expect(sk_load64_relaxed(&p->token) != 0 || sk_load32_relaxed(&p->free) == 0, 0)) return SK_BUSY;
-    int rc = sk_bounded_enter(s, p, 0);
+    int rc = sk_bounded_lock(s, p, 0);
     if (rc != SK_OK) return rc;
     rc = sk_bounded_free(s, p) > 0 ? SK_OK : SK_BUSY;
     if (rc == SK_OK) sk_bounded_hold_one(s, p);
-    sk_bounded_detach(p);
+    sk_bounded_unlock(p);
     return rc;
 }
 
@@ -142,19 +147,19 @@ static inline bool sk_bounded_abandoned(const sk_segment *s, const sk_bounded *p
     return false;
 }
 
-/* Make the permits of dead processes free. Answers whether any came free: not where the lock was not to be had. */
+/* Make the permits of dead processes free. Returns whether any became free; false too if the lock was not available. */
 static inline bool sk_bounded_reclaim(sk_segment *s, sk_bounded *p, uint64_t until) {
-    if (!sk_bounded_abandoned(s, p) || sk_bounded_enter(s, p, until) != SK_OK) return false;
+    if (!sk_bounded_abandoned(s, p) || sk_bounded_lock(s, p, until) != SK_OK) return false;
     uint32_t came = sk_bounded_recount(s, p);
-    sk_bounded_detach(p);
+    sk_bounded_unlock(p);
     if (came > 0) sk_eventcount_notify(&p->event, SK_EVERYBODY);
     return came > 0;
 }
 
-/* Sleep for one slice at most while `seen` permits are free: none, or they are left for the thread that the token
- * names. */
+/* Sleep for one slice at most while `seen` permits are free. If `seen` is not 0, the caller leaves them to the holder
+ * of the token. */
 static inline int sk_bounded_park(sk_segment *s, sk_bounded *p, uint32_t seen, uint64_t until, sk_wait_state *wait) {
-    uint64_t slice = sk_wait_state_ask(s, &p->token, wait, SK_LOCK_SLICE_NS);
+    uint64_t slice = sk_wait_state_take_token(s, &p->token, wait, SK_LOCK_SLICE_NS);
     if (seen != 0) slice = SK_WAIT_STATE_STEP_NS;
     sk_wait_state_register(s, sk_bounded_waiting(s), wait);
     uint32_t raised = sk_eventcount_prepare(&p->event); /* W1: pairs with W2 in sk_eventcount_notify;
@@ -163,18 +168,18 @@ static inline int sk_bounded_park(sk_segment *s, sk_bounded *p, uint32_t seen, u
     return sk_park_slice(&s->waiter, &p->event, raised, slice, until);
 }
 
-/* One attempt. SK_OK: it took a permit; SK_BUSY: *unheld tells how many are free; or the answer of sk_bounded_enter. A
- * caller that `barges` ignores the tokens of others, and gets SK_STALLED when the holder of the lock stands still. */
+/* One attempt. SK_OK: it took a permit; SK_BUSY: *unheld permits are free; or the result of sk_bounded_lock. A caller
+ * that `barges` ignores the token, and gets SK_STALLED if the holder of the lock makes no progress. */
 static inline int sk_bounded_poll(sk_segment *s, sk_bounded *p, bool barges, uint64_t until, sk_wait_state *wait,
                                   uint32_t *unheld) {
-    int rc = sk_bounded_enter(s, p, until);
+    int rc = sk_bounded_lock(s, p, until);
     if (rc == SK_INTERRUPTED && barges) return sk_stall_judge(&wait->stall, &p->lock, &p->moves, 0, rc);
     if (rc != SK_OK) return rc;
     *unheld = sk_bounded_free(s, p);
-    if (*unheld == 0) wait->freed = 0;
+    if (*unheld == 0) wait->yielding_since = 0;
     rc = *unheld > 0 && (barges || !sk_wait_state_must_yield(s, &p->token, wait)) ? SK_OK : SK_BUSY;
     if (rc == SK_OK) sk_bounded_hold_one(s, p);
-    sk_bounded_detach(p);
+    sk_bounded_unlock(p);
     return rc;
 }
 
@@ -200,9 +205,9 @@ static inline int sk_bounded_slow(sk_segment *s, sk_bounded *p, bool willing, ui
     }
 }
 
-/* Take a permit. A caller that is not `willing` waits for the lock alone, and gets SK_BUSY when living processes hold
- * all. SK_OK, SK_BUSY, SK_TIMEOUT, SK_NO_SEAT, SK_STALLED (not willing, and the lock's holder stands still), and
- * SK_INTERRUPTED: call again with the same wait, or end it by sk_bounded_cancel. */
+/* Take a permit. A `willing` caller waits for a permit; another one waits only for the lock, and gets SK_BUSY if living
+ * processes hold all permits. SK_OK, SK_BUSY, SK_TIMEOUT, SK_NO_SEAT; SK_STALLED: not willing, and the holder of the
+ * lock makes no progress; SK_INTERRUPTED: call again with the same wait, or end the wait by sk_bounded_cancel. */
 static inline int sk_bounded_take(sk_segment *s, bool willing, uint64_t until, sk_wait_state *wait) {
     sk_bounded *p = sk_bounded_of(s);
     int rc = sk_bounded_slow(s, p, willing, until, wait);
@@ -214,17 +219,18 @@ static inline int sk_bounded_take(sk_segment *s, bool willing, uint64_t until, s
 static inline void sk_bounded_cancel(const sk_segment *s, sk_wait_state *wait) {
     sk_bounded *p = sk_bounded_of(s);
     sk_wait_state_end(s, &p->token, sk_bounded_waiting(s), wait);
-    if (sk_load32_relaxed(&p->free) != 0) sk_eventcount_notify(&p->event, sk_wait_state_notify(&p->token));
+    if (sk_load32_relaxed(&p->free) != 0) sk_eventcount_notify(&p->event, sk_wait_state_wake_count(&p->token));
 }
 
-/* Give n back: SK_OK; SK_EXCESS, none given, when fewer are held; SK_NO_SEAT, SK_BUSY, SK_TIMEOUT, SK_INTERRUPTED. */
+/* Give n permits back: SK_OK; SK_EXCESS: fewer are held, so none was given back; SK_NO_SEAT, SK_BUSY, SK_TIMEOUT,
+ * SK_INTERRUPTED. */
 static inline int sk_bounded_give(sk_segment *s, uint32_t n, uint64_t until) {
     sk_bounded *p = sk_bounded_of(s);
-    int rc = sk_bounded_enter(s, p, until);
+    int rc = sk_bounded_lock(s, p, until);
     if (rc != SK_OK) return rc;
     uint32_t unheld = sk_bounded_free(s, p);
     if (n > sk_bounded_bound(s) - unheld) {
-        sk_bounded_detach(p);
+        sk_bounded_unlock(p);
         return SK_EXCESS;
     }
     uint64_t *entry = sk_seat_counts_entry(s, p->counts), epoch = sk_owner_epoch(sk_me(s));
@@ -233,8 +239,8 @@ static inline int sk_bounded_give(sk_segment *s, uint32_t n, uint64_t until) {
     if (own < n) own += sk_bounded_take_from(s, p, n - own, false);
     if (own < n) own += sk_bounded_take_from(s, p, n - own, true);
     sk_store32_relaxed(&p->free, unheld + own);
-    sk_bounded_detach(p);
-    sk_eventcount_notify(&p->event, n == 1 ? sk_wait_state_notify(&p->token) : SK_EVERYBODY);
+    sk_bounded_unlock(p);
+    sk_eventcount_notify(&p->event, n == 1 ? sk_wait_state_wake_count(&p->token) : SK_EVERYBODY);
     return SK_OK;
 }
 

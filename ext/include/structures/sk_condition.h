@@ -1,50 +1,55 @@
-/* The sleepers of a condition: each waits on a word of its own. They are notified by ticket, first come, first served.
+/* The sleepers of a condition: each waits on a word of its own. They are notified in the order of their tickets.
  *
  *   offset    what                                             written by
- *   -         sk_mutex: the lock of its own, if it has one     see sk_mutex.h
- *   0         next: how many tickets were given out            a thread that comes, under the condition's lock
- *   8         high: slots beyond this were never taken         a thread that comes, before it takes one beyond
- *   12        keeper: lock of the threads that pass on the     a thread that passes on
- *             notifications of the dead
- *   16        grown, 24 more: further slots, in memory of one  a thread that comes, under the condition's lock; slots
- *             process (sk_private.h) alone, 16, 32, 64 ... at a  first
- *             time; never read in a file
+ *   -         sk_mutex: the condition's own lock, if any       see sk_mutex.h
+ *   0         next: how many tickets were given out            a thread that begins to wait, under the condition's lock
+ *   8         high: slots beyond this were never taken         a thread that begins to wait, before it takes one
+ *   12        keeper: lock word of the thread that passes on   that thread: the *keeper*
+ *             the notifications of dead sleepers
+ *   16        grown: how often the slots were doubled;         a thread that begins to wait, under the condition's
+ *   24        more: the added slots, 16, 32, 64 ... (only in   lock; `more` first
+ *             memory of one process, sk_private.h; a file
+ *             has none)
  *   128       slot[]: param[SK_CONDITION_SLOTS] of them        see below
  *
- *   slot      0   word                                         see below; that commits
- *             4   parked: 1 once it may sleep on the word      the sleeper
+ *   slot      0   word                                         see below; a change of the word commits
+ *             4   parked: 1: the sleeper may sleep on `word`   the sleeper
  *             8   ticket                                       the sleeper, before the word
- *             16  before: tickets given out when it was        its notifier, before the word, by compare-and-swap; it
- *                 notified or later, and never fewer than at   only grows
- *                 any time it was notified earlier
- *             24  stuck: a keeper that the sleeper has found   the sleeper
- *                 holding the lock for a whole slice
+ *             16  before: if the notification is passed on,    its notifier, before the word, by compare-and-swap
+ *                 then only to a sleeper with a ticket below
+ *                 this; it never falls
+ *             24  stuck: the keeper that the sleeper found a   the sleeper
+ *                 slice ago, or 0
  *
- *   word                 meaning               who changes it next
- *   0                    free                  a thread that comes, to its owner word
- *   owner                waits                 a notifier, to notified; the sleeper, to free: out of time, or it leaves
+ *   word                 meaning               changed next by
+ *   0                    free                  a thread that begins to wait, to its owner word
+ *   owner                waits                 a notifier, to notified; the sleeper, to free: timeout or cancellation
  *   owner | SK_NOTIFIED  notified              the sleeper, to free, once it has the lock again
- *   (either), dead       left behind           waiting: a notifier, to free; notified: the thread that passes the
- *                                              notification on, to free
+ *   one of these two,    left behind           waiting: a notifier, to free; notified: the thread that passes the
+ *   of a dead owner                            notification on, to free
  *
- * A thread that finds the notification of a dead sleeper passes it on to the oldest sleeper that still waits and came
- * before it was given; later ones have seen what it was about, because they looked at it under the lock.
- * A notifier and a keeper may notify one sleeper at once, and only one of them succeeds. The other has stored its
- * `before` already: so that word only grows, and the one that succeeds leaves the larger of the two. (It was a plain
- * store: the loser's smaller value shut out a sleeper that the winner's notification was meant for.) Too large a value
- * lets a sleeper be notified that came a moment later, and only when no older one is left; a value from an earlier wait
- * in the slot is below the ticket of this wait, so it has no effect.
+ * A thread that finds the notification of a dead sleeper passes it on to the oldest sleeper that still waits and that
+ * began to wait before the notification. Later sleepers have already seen the change, because they checked their
+ * condition under the lock.
+ * A notifier and a keeper may notify one sleeper at once, and only one of them succeeds. The other one has already
+ * stored its `before`. So `before` only grows, and afterwards holds the larger of their two values. (A plain store
+ * would not do: the loser's smaller value could shut out a sleeper that the winner's notification was meant for.) If
+ * the value is too large, a sleeper that came a moment later can be notified, but only if no older one is left. A value
+ * that an earlier wait left in the slot is below the ticket of this wait, so it has no effect.
  *
- * Deaths. Coming, before the word is taken: nothing has happened. Waiting: a notifier asks whether the oldest sleeper
- * lives before it notifies that sleeper; if not, it frees the slot and goes on to the next. Notified, at any time
- * before the slot is free: each sleeper looks for notified and dead ones when its slice is over, and passes their
- * notifications on. It first notifies the next sleeper, then frees the dead one's slot. A death in between, or one that
- * comes after the sleeper took its lock, notifies one sleeper more than was asked for; no notification is ever lost.
- * Notifying: some sleepers are notified and the rest are not, as if the notifier had asked for fewer. Between
- * notification and wake: the sleeper looks again when its slice is over.
- * Nobody waits for an answer of a sleeper, so a stopped or dead sleeper never holds up a notifier. Nor does a stopped
- * keeper: a sleeper that finds the same keeper for two slices passes on beside it, which may notify one sleeper more
- * than was asked for. */
+ * Deaths.
+ * A process dies while it begins to wait, before it has stored the word: nothing has happened.
+ * A sleeper dies while it waits: a notifier asks whether the oldest sleeper lives before it notifies that sleeper. If
+ * it is dead, the notifier frees the slot and goes on to the next.
+ * A notified sleeper dies before its slot is free: each sleeper searches for such slots when its slice is over, and
+ * passes the notifications on. It notifies the next sleeper before it frees the slot. If it dies in between, or if the
+ * dead sleeper had taken the condition's lock already, one sleeper more is notified than the notifier asked for. No
+ * notification is ever lost.
+ * A notifier dies: some sleepers are notified and the rest are not, as if it had asked for fewer. If it dies between a
+ * notification and the wake, the sleeper reads its word again when its slice is over.
+ * No thread waits for a sleeper to act, so a stopped or dead sleeper never holds up a notifier. Nor does a stopped
+ * keeper: a sleeper that finds the same keeper in two consecutive slices passes the notifications on without the
+ * keeper's lock. This may notify one sleeper more than the notifier asked for. */
 #ifndef SK_CONDITION_H
 #define SK_CONDITION_H
 
@@ -52,8 +57,8 @@
 
 #define SK_NOTIFIED 0x80000000u
 #define SK_SLEEPERS 1024u         /* slots in a file */
-#define SK_SLEEPERS_PRIVATE 16u   /* slots at first in memory of one process, where their number may double */
-#define SK_SLEEPERS_DOUBLED 12u   /* this often */
+#define SK_SLEEPERS_PRIVATE 16u   /* slots at first in memory of one process */
+#define SK_SLEEPERS_DOUBLED 12u   /* how often their number can double there */
 #define SK_CONDITION_SLOTS 1     /* header.param */
 
 typedef struct sk_sleeper {
@@ -84,7 +89,7 @@ static inline uint64_t sk_condition_body_len(uint32_t seats, uint32_t slots) {
     return sk_mutex_len(seats) + sizeof(sk_condition) + slots * sizeof(sk_sleeper);
 }
 
-/* How many slots lie in the body. */
+/* The number of slots in the body. */
 static inline uint32_t sk_condition_first(const sk_segment *s) {
     return (uint32_t)sk_header_of(s)->param[SK_CONDITION_SLOTS];
 }
@@ -100,8 +105,8 @@ static inline sk_sleeper *sk_condition_slot(const sk_segment *s, const sk_condit
     return &c->more[doubled][i - (first << doubled)];
 }
 
-/* Double the slots: the new ones, as many as there are now, lie zeroed in `memory`, which must live as long as the
- * segment. For a private segment, under the condition's lock. False: there are as many as possible. */
+/* Double the slots of a private segment, under the condition's lock. `memory`: as many zeroed slots as there are now;
+ * it must live as long as the segment. False: the number cannot double any more. */
 static inline bool sk_condition_grow(const sk_segment *s, sk_condition *c, void *memory) {
     if (!sk_segment_is_private(s) || c->grown == SK_SLEEPERS_DOUBLED) return false;
     c->more[c->grown] = memory;
@@ -113,7 +118,7 @@ static inline sk_condition *sk_condition_of(const sk_segment *s) {
     return (sk_condition *)(void *)((unsigned char *)sk_body_of(s) + sk_mutex_len(s->seats.count));
 }
 
-/* What a process that attaches must find; words that change are checked where they are used. */
+/* SK_CORRUPT if the header does not fit this structure. Words that change are checked where they are used. */
 static inline int sk_condition_refuse(const sk_segment *s) {
     uint64_t slots = sk_header_of(s)->param[SK_CONDITION_SLOTS];
     if (slots < 1 || slots > SK_SLEEPERS) return SK_CORRUPT;
@@ -130,7 +135,7 @@ static inline bool sk_sleeper_waits(uint32_t word) { return word != 0 && !(word 
 
 /* --- notifying ------------------------------------------------------------------------------------ */
 
-/* Notify the sleeper that waits as `owner`, if it still does. Returns whether it did and its ticket is below
+/* Notify the sleeper if its word still is `owner`. Returns whether it was, and the sleeper's ticket is below
  * `before`. */
 static inline bool sk_sleeper_notify(sk_sleeper *z, uint32_t owner, uint64_t before) {
     uint64_t there = sk_load64_relaxed(&z->before);
@@ -138,7 +143,7 @@ static inline bool sk_sleeper_notify(sk_sleeper *z, uint32_t owner, uint64_t bef
     if (!sk_cas32_seq_cst(&z->word, &owner, owner | SK_NOTIFIED)) return false; /* R1: pairs with A1; commits */
     sk_fence_after_rmw(); /* W2: pairs with W1 */
     if (sk_load32_relaxed(&z->parked)) sk_wake(&z->word, 1);
-    return sk_load64_relaxed(&z->ticket) < before; /* without the lock: it may have left and come again */
+    return sk_load64_relaxed(&z->ticket) < before; /* a keeper has no lock of the condition: this may be a new wait */
 }
 
 /* The oldest sleeper that waits and whose ticket is below `before`, or NULL. */
@@ -147,7 +152,7 @@ static inline sk_sleeper *sk_condition_oldest(const sk_segment *s, sk_condition 
     uint32_t high = sk_condition_high(s, c);
     for (uint32_t i = 0; i < high; i++) {
         sk_sleeper *z = sk_condition_slot(s, c, i);
-        uint32_t word = sk_load32_acquire(&z->word); /* its ticket was written before that */
+        uint32_t word = sk_load32_acquire(&z->word); /* its ticket was written before its word */
         if (!sk_sleeper_waits(word) || sk_load64_relaxed(&z->ticket) >= before) continue;
         before = sk_load64_relaxed(&z->ticket);
         *owner = word;
@@ -156,8 +161,8 @@ static inline sk_sleeper *sk_condition_oldest(const sk_segment *s, sk_condition 
     return oldest;
 }
 
-/* Notify all of them, in one pass. Returns how many. */
-static inline uint64_t sk_condition_tell_all(const sk_segment *s, sk_condition *c, uint64_t before) {
+/* Notify all living sleepers with tickets below `before`, in one pass. Returns how many. */
+static inline uint64_t sk_condition_notify_all_now(const sk_segment *s, sk_condition *c, uint64_t before) {
     uint64_t notified = 0;
     uint32_t high = sk_condition_high(s, c);
     for (uint32_t i = 0; i < high; i++) {
@@ -170,12 +175,12 @@ static inline uint64_t sk_condition_tell_all(const sk_segment *s, sk_condition *
     return notified;
 }
 
-/* Notify the n oldest living sleepers with tickets below `before`. Returns how many there were. */
+/* Notify the n oldest living sleepers with tickets below `before`. Returns how many were notified. */
 static inline uint64_t sk_condition_notify_some(const sk_segment *s, sk_condition *c, uint64_t before, uint64_t n) {
     uint64_t notified = 0;
     uint32_t owner = 0;
     sk_sleeper *z;
-    if (n >= sk_condition_high(s, c)) return sk_condition_tell_all(s, c, before);
+    if (n >= sk_condition_high(s, c)) return sk_condition_notify_all_now(s, c, before);
     while (notified < n && (z = sk_condition_oldest(s, c, before, &owner)) != NULL) {
         if (!sk_lives(s, owner)) sk_cas32_seq_cst(&z->word, &owner, 0);
         else notified += sk_sleeper_notify(z, owner, before);
@@ -188,9 +193,9 @@ static inline void sk_condition_notify(const sk_segment *s, sk_condition *c, uin
     sk_condition_notify_some(s, c, sk_load64_relaxed(&c->next), n);
 }
 
-/* Pass on the notifications of dead sleepers, unless another keeper is doing just that and was not `stuck` a slice
- * ago. Returns the keeper found, or 0. */
-SK_COLD static inline uint32_t sk_condition_pass_on_beside(const sk_segment *s, sk_condition *c, uint32_t stuck) {
+/* Pass on the notifications of dead sleepers. If another keeper is doing that, leave it to that keeper, unless it is
+ * `stuck`: the keeper that the caller found a slice ago. Returns the other keeper, or 0. */
+SK_COLD static inline uint32_t sk_condition_pass_on_unless_busy(const sk_segment *s, sk_condition *c, uint32_t stuck) {
     uint32_t high = sk_condition_high(s, c), seen = 0;
     bool kept = false, beside = false;
     for (uint32_t i = 0; i < high; i++) {
@@ -210,11 +215,13 @@ SK_COLD static inline uint32_t sk_condition_pass_on_beside(const sk_segment *s, 
     return beside ? stuck : 0;
 }
 
-static inline void sk_condition_pass_on(const sk_segment *s, sk_condition *c) { sk_condition_pass_on_beside(s, c, 0); }
+static inline void sk_condition_pass_on(const sk_segment *s, sk_condition *c) {
+    sk_condition_pass_on_unless_busy(s, c, 0);
+}
 
 /* --- waiting -------------------------------------------------------------------------------------- */
 
-/* Free the slot of every dead sleeper, after passing on their notifications. */
+/* Pass on the notifications of all dead sleepers, then free their slots. */
 SK_COLD static inline void sk_condition_sweep(const sk_segment *s, sk_condition *c) {
     uint32_t slots = sk_condition_slots(s, c);
     sk_condition_pass_on(s, c);
@@ -227,9 +234,9 @@ SK_COLD static inline void sk_condition_sweep(const sk_segment *s, sk_condition 
 
 #define SK_PROBES 64u
 
-/* A slot that seems free, or the number of slots if there is none. It looks at some of the slots used before, which is
- * all of them where they are few, then at the next unused one. So thousands can begin to wait without each looking at
- * all the others. */
+/* A slot that seems free, or the number of slots if there is none. It checks SK_PROBES of the slots that were used
+ * before (all, if there are fewer), then the first slot that was never used, and only then all of them. So thousands of
+ * threads can begin to wait, and each of them checks only a few slots. */
 static inline uint32_t sk_condition_find(const sk_segment *s, const sk_condition *c) {
     uint32_t high = sk_condition_high(s, c), slots = sk_condition_slots(s, c);
     uint32_t looks = high < SK_PROBES ? high : SK_PROBES, i = high < SK_PROBES ? 0 : (uint32_t)(sk_load64_relaxed(&c->next) % high);
@@ -249,8 +256,8 @@ static inline int sk_condition_enter(const sk_segment *s, sk_condition *c, sk_sl
             sk_sleeper *z = sk_condition_slot(s, c, i);
             uint32_t word = 0;
             if (i >= sk_condition_high(s, c)) sk_store32_release(&c->high, i + 1);
-            /* Under the lock no other thread takes a slot, so these stores hit no other's slot, and the swap does not
-             * fail. */
+            /* Under the lock no other thread takes a slot. So these stores do not touch the slot of another thread, and
+             * the compare-and-swap does not fail. */
             sk_store32_relaxed(&z->parked, 0);
             sk_store32_relaxed(&z->stuck, 0);
             sk_store64_relaxed(&z->ticket, sk_add64_seq_cst(&c->next, 1));
@@ -263,7 +270,7 @@ static inline int sk_condition_enter(const sk_segment *s, sk_condition *c, sk_sl
     return SK_FULL;
 }
 
-/* Sleep until notified, or until the monotonic time `until`. `me` is the owner word that took the slot.
+/* Sleep until notified, or until the monotonic time `until`. `me` is the owner word with which the slot was taken.
  * SK_OK, SK_TIMEOUT, SK_INTERRUPTED (call again), SK_BUSY (in the child of a fork, which does not wait). */
 static inline int sk_condition_wait(sk_segment *s, sk_condition *c, sk_sleeper *z, uint32_t me, uint64_t until) {
     uint64_t began = 0;
@@ -277,25 +284,26 @@ static inline int sk_condition_wait(sk_segment *s, sk_condition *c, sk_sleeper *
             rc = sk_park_slice(&s->waiter, &z->word, me, SK_PARK_SLICE_NS, until);
         }
         if (rc == SK_INTERRUPTED)
-            sk_store32_relaxed(&z->stuck, sk_condition_pass_on_beside(s, c, sk_load32_relaxed(&z->stuck)));
+            sk_store32_relaxed(&z->stuck, sk_condition_pass_on_unless_busy(s, c, sk_load32_relaxed(&z->stuck)));
         if (rc != SK_OK) return sk_load32_acquire(&z->word) != me ? SK_OK : rc;
     }
 }
 
-/* Stop waiting without a notification; false when one has come first. */
+/* Stop waiting. False: the sleeper has been notified before. */
 static inline bool sk_condition_cancel(sk_sleeper *z, uint32_t me) { return sk_cas32_seq_cst(&z->word, &me, 0); }
 
 /* The sleeper was notified and has the lock again: free its slot. */
 static inline void sk_condition_detach(sk_sleeper *z) { sk_store32_release(&z->word, 0); }
 
-/* Leave before the wait has ended: its notification goes to the next sleeper. Not in the child of a fork. */
+/* End a wait early. If the sleeper was notified, the next sleeper gets the notification. No effect in the child of a
+ * fork. */
 SK_COLD static inline void sk_condition_abandon(const sk_segment *s, sk_condition *c, sk_sleeper *z, uint32_t me) {
     if (sk_me(s) != me || sk_condition_cancel(z, me)) return;
     sk_condition_notify_some(s, c, sk_load64_relaxed(&z->before), 1);
     sk_condition_detach(z);
 }
 
-/* How many living sleepers wait, and how many were notified and have not come back. */
+/* How many living sleepers wait, and how many were notified and still have their slots. */
 static inline void sk_condition_count(
     const sk_segment *s, const sk_condition *c, uint32_t *waiting, uint32_t *notified) {
     uint32_t high = sk_condition_high(s, c);

@@ -1,22 +1,22 @@
 /* Counters: one 64-bit signed word each, lock-free, every word on two cache lines of its own.
  *
  *   offset      what                                             written by
- *   i * 128     word i                                           anybody, by compare-and-swap; that commits
- *   8           of a striped one: the lock of its reader,        readers of the sum (sk_lock.h)
+ *   i * 128     word i                                           any thread, by compare-and-swap; that commits
+ *   8           striped counters: the reader's lock (sk_lock.h)  readers of the sum
  *   12          and how often it was taken                       its holder
  *
  * A plain counter is word 0; a group has one word for each name. A striped counter has a base in word 0 and after it
- * one word (a stripe) for each seat, to which the process on that seat adds. Its value is the sum of all, so the word
- * of a dead process keeps its count; setting a value changes the base alone, in one step.
- * It uses compare-and-swap rather than fetch-and-add, so that a sum that does not fit is refused before anybody sees
- * it.
+ * one word (a stripe) for each seat, to which the process on that seat adds. Its value is the sum of all these words,
+ * so the additions of a dead process remain. Setting a value changes the base alone, in one step.
+ * Additions use compare-and-swap and not fetch-and-add, so that a sum that does not fit is refused before another
+ * thread can see it.
  *
- * The sum is linearizable. A reader takes the reader's lock; while that is taken, all processes add to the base. Then
- * only an addition that began before can still change a stripe, one for each thread. So two readings of all stripes are
- * soon alike, and the value of the base read between them belongs to both: if one addition came after another had
- * ended, and the sum has the later one, it has the earlier one. If another reader keeps the lock for long (because it
- * is stopped), a reader reads under the lock of that one. The lock of a dead reader costs speed until the next reader
- * comes, and nothing else. */
+ * The sum is linearizable. A reader takes the reader's lock; while it is taken, all processes add to the base. Then a
+ * stripe can still be changed only by additions that began before, at most one for each thread. So soon two readings of
+ * all stripes are equal, and the value of the base that was read between them is valid together with them: if one
+ * addition began after another had ended, and the sum includes the later one, it also includes the earlier one. If
+ * another reader keeps the lock for long (because it is stopped), a reader reads while that one holds the lock. The
+ * lock of a dead reader costs speed until the next reader comes, and has no other effect. */
 #ifndef SK_COUNTER_H
 #define SK_COUNTER_H
 
@@ -28,7 +28,7 @@ static inline uint64_t *sk_counter_word(void *body, uint64_t i) {
 
 static inline int64_t sk_counter_value(const uint64_t *word) { return (int64_t)sk_load64_seq_cst(word); }
 
-/* SK_OK with the new value in *sum, or SK_OVERFLOW with the word as it was. */
+/* Add n. SK_OK: *sum is the new value; SK_OVERFLOW: the word is unchanged. */
 static inline int sk_counter_add(uint64_t *word, int64_t n, int64_t *sum) {
     uint64_t seen = sk_load64_relaxed(word);
     do {
@@ -68,7 +68,7 @@ static inline void sk_counter_collect(const sk_segment *s, uint64_t *base, int64
     for (uint32_t i = 0; i < s->seats.count; i++) stripe[i] = sk_counter_value(sk_counter_word(base, i + 1));
 }
 
-/* Read the sum while a reader's lock is taken. Returns whether the readings agree. */
+/* Read the sum once while a reader has the lock. Returns whether both readings are equal, so that the sum is valid. */
 static inline bool sk_counter_agree(const sk_segment *s, uint64_t *base, sk_counter_sum *sum) {
     int64_t first[SK_SEATS_MAX], second[SK_SEATS_MAX];
     uint32_t *lock = sk_counter_lock(base), holder = sk_load32_seq_cst(lock) & SK_OWNER_MASK, taken = sk_load32_seq_cst(lock + 1);
@@ -86,7 +86,7 @@ static inline bool sk_counter_agree(const sk_segment *s, uint64_t *base, sk_coun
 }
 
 /* Read the sum; if `value` is not NULL, also change the base so that the sum is *value, in one step. SK_OK;
- * SK_OVERFLOW, nothing changed; SK_NO_SEAT and other answers of taking a seat. */
+ * SK_OVERFLOW: nothing was changed; SK_NO_SEAT and other results of sk_seat_take. */
 static inline int sk_counter_read(sk_segment *s, uint64_t *base, sk_counter_sum *sum, const int64_t *value) {
     uint32_t *lock = sk_counter_lock(base);
     for (;;) {
@@ -110,7 +110,7 @@ static inline int sk_counter_read(sk_segment *s, uint64_t *base, sk_counter_sum 
     }
 }
 
-/* The sum, correct if nobody adds at that moment; for callers that only look. */
+/* Read the sum without the lock: it is exact only if no thread adds meanwhile. */
 static inline void sk_counter_glance(const sk_segment *s, uint64_t *base, sk_counter_sum *sum) {
     int64_t stripe[SK_SEATS_MAX];
     __int128 stripes = 0;

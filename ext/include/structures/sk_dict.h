@@ -1,35 +1,34 @@
-/* A hash table of byte strings: readers take no lock, writers take one; nothing that is published is overwritten, but a
- * value of eight bytes by another, in one store.
+/* A hash table of byte strings: readers take no lock, writers take one. Published bytes are not overwritten, with one
+ * exception: a value of eight bytes by another, in one store.
  *
  *   offset  what                                                written by
  *   0       lock                                                writers
- *   4       damaged: 1 until what a death left is repaired      under lock
+ *   4       damaged: 1 from a death to the end of its repair    under lock
  *   128     geometry: where the present region is               under lock; its store commits a rebuild
- *   256     flips: rebuilds so far                              under lock, after geometry
+ *   256     flips: rebuilds and repairs so far                  under lock, after geometry
  *   384     tail, live, filled, live_bytes, born                under lock; hints that repair recomputes
  *   then    regions, each from a page of its own:  table of bucket words | arena of entries
  *
  *   bucket    63 ........ 38   37 ....... 0
  *             fingerprint      entry, in units of 16 bytes from the start of the arena; 0 empty, 1 deleted
- *   entry     hash, born, key bytes and kinds, value and first bytes; the key; first; the value, each padded to 8; a
- *             multiple of 16. The key is its canonical form, which equal keys share. `first` is the object that was
- *             stored first, where it differs from its form: a write over the entry keeps it
+ *   entry     sk_entry, then the key, `first` and the value, each padded to 8 bytes; in all a multiple of 16 bytes.
+ *             The key is in its canonical form, which equal keys share. `first` is the key object with which the entry
+ *             was first written, if the canonical form does not give it back; later writes over the entry keep it
  *   geometry  55 .. 48      47 .. 40      39 ...... 0
  *             arena log2    table log2    page of the file
  *
- * A writer appends an entry to the arena and then stores its bucket word: that store commits. It stores a value of 8
- * bytes in place over one of the same kind, which is one store, too. Where the arena or the table is full, a writer
- * copies the other live entries to another region, puts the new entry there, and stores `geometry`, which commits both:
- * it does not copy an old value first that it is about to replace. A region may be used again only after `flips` has
- * changed, and a reader that sees another `flips` than before starts again: so nobody wrote to what a reader keeps
- * while it read.
+ * A writer appends an entry to the arena and then stores its bucket word: this store commits. A value of 8 bytes is
+ * stored in place over a value of the same kind and size; this is one store too. If the arena or the table is full, the
+ * writer copies the live entries to another region, except the one that it replaces. It writes the new entry there and
+ * stores `geometry`, which commits rebuild and write together. A region is used again only after `flips` has changed. A
+ * reader that finds `flips` changed at its end starts again; so no writer has reused the bytes that a reader keeps.
  *
- * Deaths. Before the bucket's store a write never happened (its bytes are waste), after it it is done. Before the store
- * of `geometry` the other region is waste. Between that store and `flips` nobody reuses the old region, because that
- * takes the lock, and a process that inherits the lock first counts up `flips`. One pass over the table recomputes the
- * hints; until then the dict is `damaged`, because the process that inherits may be unable to do it (no room for a
- * mapping) and must then free the lock. Memory of a region left behind stays reserved for the next rebuild: readers
- * without a lock may still be in it.
+ * Deaths. If a process dies in a write before the store of the bucket, the write never happened (its bytes are waste);
+ * after the store it is done. Before the store of `geometry` the other region is waste. Between that store and `flips`
+ * no process reuses the old region, because this needs the lock, and a process that inherits the lock first adds 1 to
+ * `flips`. One pass over the table recomputes the hints. Until then the dict is `damaged`: the process that inherits
+ * the lock may be unable to recompute (no room for a mapping), and must then free the lock. The memory of the old
+ * region stays reserved for the next rebuild, because readers without a lock may still read it.
  * Probing is linear, after D. E. Knuth, The Art of Computer Programming 3, algorithm L. */
 #ifndef SK_DICT_H
 #define SK_DICT_H
@@ -61,14 +60,14 @@ typedef struct sk_dict {
     uint64_t tail;       /* first free byte of the arena */
     uint64_t live;       /* keys */
     uint64_t filled;     /* buckets that are not empty */
-    uint64_t live_bytes; /* of entries that a bucket refers to */
-    uint64_t born;       /* the number of the next new key: iteration goes by it */
+    uint64_t live_bytes; /* bytes of entries that a bucket refers to */
+    uint64_t born;       /* the number of the next new key; iteration is in the order of these numbers */
     unsigned char line3[SK_LINE - 40];
 } sk_dict;
 _Static_assert(offsetof(sk_dict, damaged) == 4 && offsetof(sk_dict, flips) == 256, "diagram and struct agree");
 _Static_assert(sizeof(sk_dict) == 512, "diagram and struct agree");
 
-/* All but the value is written before the entry is published, and never again. */
+/* Written before the entry is published; afterwards only a value of 8 bytes changes. */
 typedef struct sk_entry {
     uint64_t hash;
     uint64_t born;
@@ -78,10 +77,10 @@ typedef struct sk_entry {
 _Static_assert(sizeof(sk_entry) == 32, "entries are part of the format");
 
 /* header.param of a dict */
-#define SK_DICT_FLOOR 0 /* where in the file regions may begin */
-#define SK_DICT_SEED 1  /* of the hash, its first half */
-#define SK_DICT_LOG2 2  /* of the first table; | arena's << 8 */
-#define SK_DICT_SEED2 3 /* the second half */
+#define SK_DICT_FLOOR 0 /* the lowest offset of a region in the file */
+#define SK_DICT_SEED 1  /* the first half of the seed of the hash */
+#define SK_DICT_LOG2 2  /* log2 of the first table's buckets | log2 of the first arena's bytes << 8 */
+#define SK_DICT_SEED2 3 /* the second half of the seed */
 
 /* A region, mapped in this process. */
 typedef struct sk_region {
@@ -91,7 +90,7 @@ typedef struct sk_region {
     uint32_t table_log2, arena_log2;
 } sk_region;
 
-/* A key, encoded and hashed; for writers also the object itself, where its canonical form does not give it back. */
+/* A key, encoded and hashed. `first`, for writers: the key object, if the canonical form does not give it back. */
 typedef struct sk_key {
     const void *at;
     uint64_t len, hash;
@@ -130,11 +129,11 @@ static inline bool sk_bucket_has(uint64_t bucket) {
     return sk_bucket_offset(bucket) > SK_BUCKET_DELETED * SK_ENTRY_UNIT;
 }
 
-/* --- bytes that another process may be writing: word by word, so that no word is torn ---------------
+/* --- copying bytes that another process may write: word by word, so that no word is torn ------------
  *
- * Large ones by memcpy, which takes half as long (6 MB: 0.6 ms, word by word 1.3). It may tear words, but nobody keeps
- * torn words: where bytes are copied in, only readers look that will find that `flips` has changed; the same holds
- * where bytes are copied out. A value of 8 bytes, the only one that is overwritten in place, is never among them. */
+ * Long ranges are copied by memcpy, which takes half as long (6 MB: 0.6 ms, word by word 1.3). memcpy may tear words,
+ * but no reader keeps a torn word: a reader that reads bytes while they are written finds afterwards that `flips` has
+ * changed, and starts again. A value of 8 bytes, the only one that is overwritten in place, is too short for memcpy. */
 #define SK_BULK 4096u
 
 static inline uint64_t sk_bulk(uint64_t len) { return len < SK_BULK ? 0 : len & ~(uint64_t)7; }
@@ -177,7 +176,7 @@ static inline void sk_copy_in(unsigned char *to, const void *from, uint64_t len)
     }
 }
 
-/* Copy parts in, one after the other. Where one ends within a word, the next goes on in that word. */
+/* Copy parts in, one after the other. If a part ends within a word, the next part continues in that word. */
 static inline void sk_copy_parts_in(unsigned char *to, const sk_part *parts, uint32_t n) {
     uint64_t word = 0, held = 0; /* bytes of a word that is not complete yet */
     for (uint32_t i = 0; i < n; i++) {
@@ -253,7 +252,7 @@ static inline int sk_region_of(sk_segment *s, uint64_t geometry, sk_region *r) {
     return SK_OK;
 }
 
-/* The entry that a bucket refers to: a copy of its fixed part. SK_CORRUPT when it is not within the arena. */
+/* Copy the fixed part of the entry that a bucket refers to. SK_CORRUPT: the entry is not within the arena. */
 static inline int sk_entry_at(const sk_region *r, uint64_t bucket, sk_entry *e) {
     uint64_t offset = sk_bucket_offset(bucket);
     if (offset > r->room - sizeof(sk_entry)) return SK_CORRUPT;
@@ -273,16 +272,16 @@ static inline unsigned char *sk_entry_value_at(const sk_region *r, uint64_t buck
     return sk_entry_first_at(r, bucket, e) + sk_entry_first_len(e);
 }
 
-/* Where a key is: its bucket and entry, or SK_EMPTY and the bucket to put it in. SK_CORRUPT means something only if
+/* Where a key is: its bucket and entry; after SK_EMPTY, the bucket for a new entry. SK_CORRUPT is certain only if
  * `flips` did not change. */
 typedef struct sk_place {
-    uint64_t i;      /* of the bucket */
-    uint64_t bucket; /* what it held */
+    uint64_t i;      /* the index of the bucket */
+    uint64_t bucket; /* its value */
     sk_entry entry;
 } sk_place;
 
-/* What a lookup found. It identifies this very version: by `flips` and `bucket`, and where a value of 8 bytes may have
- * been overwritten in place, by `word`, which is that value. */
+/* The version of a value that a lookup found. `flips` and `bucket` identify it, and for a value of 8 bytes, which may
+ * be overwritten in place, also the value itself: `word`. */
 typedef struct sk_hit {
     uint64_t flips, bucket, len, word;
     uint32_t kind;

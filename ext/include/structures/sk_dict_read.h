@@ -1,19 +1,19 @@
-/* Reading a dict without its lock: see sk_dict.h for the words and the argument. */
+/* Reading a dict without its lock: see sk_dict.h for the layout and the reasoning. */
 #ifndef SK_DICT_READ_H
 #define SK_DICT_READ_H
 
 #include "structures/sk_dict.h"
 
-/* Where the value of a key goes: its first `head_room` (>= 8) bytes to `head`; and if `body_len` bytes follow its first
- * `skip` <= head_room bytes, these to `body`. */
+/* The destination of a value. Its first `head_room` (>= 8) bytes are copied to `head`. If the value is longer than
+ * that, and `body_len` bytes follow its first `skip` bytes (skip <= head_room), these are copied to `body`. */
 typedef struct sk_dict_target {
     void *head, *body;
     uint64_t head_room, skip, body_len;
 } sk_dict_target;
 
-/* Copy the value of `key`, all of one version. SK_OK: all of it is in `head` or, after `skip` bytes, in `body`.
- * SK_LARGER: hit->len and hit->kind tell how large it is, and `head` has its beginning. SK_EMPTY: no such key.
- * SK_CORRUPT. */
+/* Copy the value of `key`; all bytes are of one version. SK_OK: all of it is in `head`, or all after the first `skip`
+ * bytes is in `body`. SK_LARGER: hit->len and hit->kind describe the value, and `head` has its beginning. SK_EMPTY: no
+ * such key. SK_CORRUPT. */
 static inline int sk_dict_get_to(sk_segment *s, const sk_key *key, const sk_dict_target *to, sk_hit *hit) {
     sk_dict *d = sk_dict_of(s);
     for (;;) {
@@ -34,12 +34,12 @@ static inline int sk_dict_get_to(sk_segment *s, const sk_key *key, const sk_dict
             } else sk_copy_out(to->head, at, hit->len);
             if (hit->len == 8) memcpy(&hit->word, to->head, 8);
         }
-        sk_fence_acquire(); /* A8: pairs with R8. What was copied was read before flips is read again */
+        sk_fence_acquire(); /* A8: pairs with R8. The bytes were read before flips is read again */
         if (__builtin_expect(sk_load64_relaxed(&d->flips) == hit->flips, 1)) return rc;
     }
 }
 
-/* The same with one destination for all of it, of at least 8 bytes. */
+/* Copy the value of `key` to one destination of `room` bytes, at least 8. */
 static inline int sk_dict_get(sk_segment *s, const sk_key *key, void *to, uint64_t room, sk_hit *hit) {
     sk_dict_target all = {.head = to, .head_room = room};
     return sk_dict_get_to(s, key, &all, hit);
@@ -47,7 +47,7 @@ static inline int sk_dict_get(sk_segment *s, const sk_key *key, void *to, uint64
 
 static inline uint64_t sk_dict_count(const sk_dict *d) { return sk_load64_acquire(&d->live); }
 
-/* Memory of the present region, and how much of its arena is used. */
+/* Bytes of the present region, bytes of live entries in its arena, and the number of its buckets. */
 static inline int sk_dict_memory(sk_segment *s, uint64_t *size, uint64_t *used, uint64_t *buckets) {
     sk_dict *d = sk_dict_of(s);
     sk_region r;

@@ -1,4 +1,4 @@
-/* Writing to a dict, repairing it, rebuilding it in another region: see sk_dict.h for the words and the argument. */
+/* Writing to a dict, repairing it, rebuilding it in another region: see sk_dict.h for the layout and the reasoning. */
 #ifndef SK_DICT_WRITE_H
 #define SK_DICT_WRITE_H
 
@@ -7,11 +7,11 @@
 /* The condition for a write. */
 enum sk_when {
     SK_ALWAYS = 0,
-    SK_IF_MISSING = 1, /* SK_EXISTS otherwise */
-    SK_IF_SAME = 2,    /* only over the very version that a lookup found; SK_GONE otherwise */
+    SK_IF_MISSING = 1, /* write only if the key is missing; otherwise SK_EXISTS */
+    SK_IF_SAME = 2,    /* write only over the version that a lookup found; otherwise SK_GONE */
 };
 
-/* Compute the hints from the table. */
+/* Recompute the hints from the table. */
 static inline int sk_dict_recount(sk_dict *d, const sk_region *r) {
     uint64_t live = 0, filled = 0, bytes = 0, tail = 2 * SK_ENTRY_UNIT, born = 0;
     for (uint64_t i = 0; i <= r->mask; i++) {
@@ -35,26 +35,27 @@ static inline int sk_dict_recount(sk_dict *d, const sk_region *r) {
     return SK_OK;
 }
 
-/* A region may be used again only after this. */
+/* Count a rebuild or repair. The old region may be used again only after this. */
 static inline void sk_dict_count_flip(sk_dict *d) { sk_add64_seq_cst(&d->flips, 1); /* R7: pairs with A7 */ }
 
-/* Whether the hints can come from a writer: sizes are computed from them, so a wrong one would ask for all the memory
- * there is. */
+/* Whether the hints are possible. Sizes are computed from them, so a wrong hint could demand all memory of the
+ * machine. */
 static inline bool sk_dict_hints_sound(const sk_dict *d, const sk_region *r) {
     uint64_t tail = sk_load64_relaxed(&d->tail), filled = sk_load64_relaxed(&d->filled);
     return tail <= r->room && filled <= r->mask + 1 && sk_load64_relaxed(&d->live) <= filled &&
            sk_load64_relaxed(&d->live_bytes) <= tail;
 }
 
-/* Take the lock, and repair what a death left. SK_OK with the region, or what waiting answers. */
+/* Take the lock, and repair after a death. SK_OK: the caller has the lock, and *r is the region; SK_CORRUPT; or the
+ * result of sk_lock_take or sk_region_of. */
 static inline int sk_dict_begin(sk_segment *s, sk_dict *d, uint64_t until, sk_region *r) {
     int rc = sk_lock_take(s, &d->lock, until);
     if (rc == SK_OWNER_DIED) sk_store32_relaxed(&d->damaged, 1);
     else if (rc != SK_OK) return rc;
     bool damaged = __builtin_expect(sk_load32_relaxed(&d->damaged) != 0, 0);
     if (damaged) sk_dict_count_flip(d);
-    sk_fence_after_rmw(); /* R8: pairs with A8. A reader that sees what is written under this lock sees the
-                           * flips before it */
+    sk_fence_after_rmw(); /* R8: pairs with A8. A reader that sees bytes written under this lock also sees the
+                           * flips that came before */
     rc = sk_region_of(s, sk_load64_relaxed(&d->geometry), r);
     if (rc == SK_OK && damaged && (rc = sk_dict_recount(d, r)) == SK_OK) sk_store32_relaxed(&d->damaged, 0);
     if (rc == SK_OK && !sk_dict_hints_sound(d, r)) rc = SK_CORRUPT;
@@ -62,8 +63,7 @@ static inline int sk_dict_begin(sk_segment *s, sk_dict *d, uint64_t until, sk_re
     return rc;
 }
 
-/* Repair what a dead writer left. While a living process writes there is nothing to repair, so this does not wait for
- * it. */
+/* Repair after the death of a writer. If there is nothing to repair, it does not wait for a living writer. */
 static inline int sk_dict_repair(sk_segment *s, uint64_t until) {
     sk_dict *d = sk_dict_of(s);
     sk_region r;
@@ -78,20 +78,20 @@ static inline int sk_dict_repair(sk_segment *s, uint64_t until) {
 
 /* --- rebuilding --------------------------------------------------------------------------------------- */
 
-/* What a write stores: the value, in parts. */
+/* The value that a write stores, in parts. */
 typedef struct sk_value {
     const sk_part *parts;
     uint64_t len; /* of all parts */
     uint32_t n, kind;
 } sk_value;
 
-/* One write in progress: the entry to publish, for the region that will be the present one. */
+/* One write in progress: the entry to publish, in the present region or in the one of a rebuild. */
 typedef struct sk_write {
     const sk_key *key;
     const sk_value *value;
     uint64_t born, first, size; /* size: of the entry */
-    const unsigned char *carried; /* `first` of the entry that is replaced; NULL: the key's own */
-    uint64_t replaced;            /* bytes of the entry that is replaced, or 0 */
+    const unsigned char *carried; /* `first` of the replaced entry; NULL: none, so key->first is used */
+    uint64_t replaced;            /* bytes of the replaced entry, or 0 */
 } sk_write;
 
 static inline void sk_write_begin(sk_write *w, const sk_dict *d, const sk_region *r, const sk_key *key,
@@ -105,7 +105,7 @@ static inline void sk_write_begin(sk_write *w, const sk_dict *d, const sk_region
     w->size = sk_entry_bytes(key->len, w->first, value->len);
 }
 
-/* Write the entry to a place that nothing refers to yet. */
+/* Write the entry to a place that no bucket refers to yet. */
 static inline void sk_write_entry(const sk_write *w, unsigned char *to) {
     const sk_key *key = w->key;
     sk_entry e = {key->hash, w->born, key->len | (uint64_t)key->kind << 48 | (uint64_t)w->value->kind << 56,
@@ -132,7 +132,7 @@ static inline void sk_write_count(const sk_write *w, sk_dict *d, bool fresh) {
     sk_store64_relaxed(&d->live_bytes, sk_load64_relaxed(&d->live_bytes) + w->size - w->replaced);
 }
 
-/* The bucket for a hash that the table of a new region does not have yet; more than the mask if none is empty. */
+/* The first empty bucket of a new region's table for this hash; more than the mask if none is empty. */
 static inline uint64_t sk_dict_vacancy(const sk_region *r, uint64_t hash) {
     uint64_t at = hash & r->mask;
     for (uint64_t n = 0; n <= r->mask; n++, at = (at + 1) & r->mask) {
@@ -141,8 +141,8 @@ static inline uint64_t sk_dict_vacancy(const sk_region *r, uint64_t hash) {
     return r->mask + 1;
 }
 
-/* Copy the live entries of `old` (if `all`, except the one in bucket `without`) to `new`; the table of `new` is zeroed
- * first. */
+/* Zero the table of `new`; then, if `all`, copy the live entries of `old` to `new`, except the one in bucket
+ * `without`. */
 static inline int sk_dict_carry(const sk_region *old, const sk_region *new, bool all, uint64_t without, uint64_t *tail) {
     for (uint64_t i = 0; i <= new->mask; i++) sk_store64_relaxed(&new->table[i], SK_BUCKET_EMPTY);
     *tail = 2 * SK_ENTRY_UNIT; /* offsets 0 and 1 mean empty and deleted */
@@ -167,13 +167,14 @@ static inline int sk_dict_find_region(sk_segment *s, const sk_region *r, uint64_
                                       sk_region *wide) {
     uint32_t table = SK_TABLE_LOG2_MIN, arena = SK_ARENA_LOG2_MIN;
     while (table <= SK_TABLE_LOG2_MAX && ((uint64_t)1 << table) < 2 * (live + 1)) table++;
-    /* Half of it is free after the move; otherwise the next move would come too soon. */
+    /* Half of the arena is free after a rebuild; otherwise the next rebuild would come too soon. */
     while (arena <= SK_ARENA_LOG2_MAX && ((uint64_t)1 << arena) < 2 * (bytes + 2 * SK_ENTRY_UNIT)) arena++;
     if (table > SK_TABLE_LOG2_MAX || arena > SK_ARENA_LOG2_MAX) return sk_system(-ENOSPC);
     uint64_t size = sk_region_size(table, arena), from = sk_dict_floor(s);
-    if (from + size > r->from) from = r->from + r->size; /* it does not fit in front of the present one: behind it */
+    if (from + size > r->from) from = r->from + r->size; /* no room before the present region: go behind it */
     if (from + size > SK_LARGEST) return sk_system(-ENOSPC);
-    /* The bytes of the file are reserved, and a dict gives nothing back: to ask again would take 0.1 us a page. */
+    /* All bytes of the file are reserved already, because a dict gives none back. To reserve them again would take
+     * 0.1 us for each page. */
     uint64_t have = sk_load64_acquire(&s->view_len);
     if (from + size > have) {
         int rc = sk_segment_reserve(s, from > have ? from : have, from + size);
@@ -183,8 +184,8 @@ static inline int sk_dict_find_region(sk_segment *s, const sk_region *r, uint64_
     return sk_region_of(s, *geometry, wide);
 }
 
-/* Under the lock: copy all to a region with room for this write, too, and do the write there; *r is that region
- * afterwards. `without`: the bucket of the entry that is replaced, or ~0. */
+/* Under the lock: copy all entries to a region that also has room for this write, and do the write there. Afterwards *r
+ * is that region. `without`: the bucket of the replaced entry, or ~0. */
 static inline int sk_dict_rebuild(sk_segment *s, sk_dict *d, const sk_write *w, uint64_t without, uint64_t until,
                                   sk_region *r) {
     if (until == 0) return SK_BUSY;
@@ -231,8 +232,8 @@ static inline bool sk_dict_is_same(const sk_dict *d, const sk_region *r, const s
     return word == same->word;
 }
 
-/* Lock, find, and decide. SK_OK: the caller holds the lock, *there says whether the key is there, and *r and *place are
- * its region and place. */
+/* Take the lock, find the key and check `when`. SK_OK: the caller holds the lock, *r is the region, *there says whether
+ * the key is there, and *place is where it is or will be. */
 static inline int sk_dict_approach(sk_segment *s, const sk_key *key, enum sk_when when, const sk_hit *same,
                                    uint64_t until, sk_region *r, sk_place *place, bool *there) {
     sk_dict *d = sk_dict_of(s);
@@ -247,7 +248,7 @@ static inline int sk_dict_approach(sk_segment *s, const sk_key *key, enum sk_whe
     return rc;
 }
 
-/* Under the lock: store the value, in place where that is one store, otherwise as a new entry. */
+/* Under the lock: store the value, in place if this takes only one store, otherwise as a new entry. */
 static inline int sk_dict_store(sk_segment *s, sk_region *r, const sk_key *key, const sk_value *value, sk_place *place,
                                 bool there, uint64_t until) {
     sk_dict *d = sk_dict_of(s);
@@ -268,8 +269,8 @@ static inline bool sk_dict_key_too_large(const sk_key *key) {
     return key->len > UINT32_MAX || sk_pad8(key->first.len) >> 3 >= (uint64_t)1 << (64 - SK_VALUE_BITS);
 }
 
-/* Set `key` to `value`. SK_OK, SK_EXISTS, SK_GONE (see sk_when), SK_NO_MEMORY, SK_TOO_LARGE, SK_CORRUPT, and what
- * waiting for the lock answers. */
+/* Set `key` to `value`. SK_OK, SK_EXISTS, SK_GONE (see sk_when), SK_NO_MEMORY, SK_TOO_LARGE, SK_CORRUPT, and the
+ * results of sk_lock_take. */
 static inline int sk_dict_set(sk_segment *s, const sk_key *key, const sk_value *value, enum sk_when when,
                               const sk_hit *same, uint64_t until) {
     if (sk_dict_key_too_large(key) || value->len > (uint64_t)1 << (SK_ARENA_LOG2_MAX - 2)) return SK_TOO_LARGE;
@@ -283,8 +284,8 @@ static inline int sk_dict_set(sk_segment *s, const sk_key *key, const sk_value *
     return rc;
 }
 
-/* Add n to the integer of kind `kind` (a missing one is 0); *sum is the new value. SK_FOREIGN: the value is something
- * else. SK_OVERFLOW: the sum does not fit, and the value is kept. Otherwise as sk_dict_set. */
+/* Add n to the integer of kind `kind` (if the key is missing, to 0); *sum is the new value. SK_FOREIGN: the value is of
+ * another kind. SK_OVERFLOW: the sum does not fit, and the value is kept. Other results: see sk_dict_set. */
 static inline int sk_dict_add(sk_segment *s, const sk_key *key, uint32_t kind, int64_t n, int64_t *sum,
                               uint64_t until) {
     if (sk_dict_key_too_large(key)) return SK_TOO_LARGE;
@@ -308,7 +309,7 @@ static inline int sk_dict_add(sk_segment *s, const sk_key *key, uint32_t kind, i
     return rc;
 }
 
-/* Delete `key`. SK_EMPTY: there is none. SK_GONE as sk_when says. */
+/* Delete `key`. SK_EMPTY: there is no such key. SK_GONE: see sk_when. */
 static inline int sk_dict_delete(sk_segment *s, const sk_key *key, enum sk_when when, const sk_hit *same,
                                  uint64_t until) {
     sk_dict *d = sk_dict_of(s);
@@ -350,8 +351,8 @@ static inline int sk_dict_clear(sk_segment *s, uint64_t until) {
     return rc;
 }
 
-/* Copy every entry as it lies in the arena, with or without its value, to `to` (`room` bytes), all at one moment. *len:
- * bytes used, or bytes needed with SK_LARGER. */
+/* Copy all entries of one moment, in their format of the arena, with or without their values, to `to` (`room` bytes).
+ * *len: the bytes used; after SK_LARGER, the bytes needed. */
 static inline int sk_dict_snapshot(sk_segment *s, bool values, unsigned char *to, uint64_t room, uint64_t *len,
                                    uint64_t until) {
     sk_dict *d = sk_dict_of(s);
@@ -367,7 +368,7 @@ static inline int sk_dict_snapshot(sk_segment *s, bool values, unsigned char *to
         if (rc != SK_OK) break;
         uint64_t size = sk_entry_len(sk_entry_key_len(&e), sk_entry_first_len(&e), values ? sk_entry_value_len(&e) : 0);
         if (*len + size <= room) {
-            memcpy(to + *len, &e, sizeof e); /* the checked copy, and not what may be there by now */
+            memcpy(to + *len, &e, sizeof e); /* the checked copy; the arena may differ by now */
             sk_copy_out(to + *len + sizeof e, r.arena + sk_bucket_offset(bucket) + sizeof e, size - sizeof e);
         }
         *len += size;
@@ -377,7 +378,7 @@ static inline int sk_dict_snapshot(sk_segment *s, bool values, unsigned char *to
     return rc;
 }
 
-/* --- making ------------------------------------------------------------------------------------------- */
+/* --- creating ----------------------------------------------------------------------------------------- */
 
 static inline uint64_t sk_dict_floor_for(uint32_t seats) {
     return sk_round_up(sk_body_at(seats, 0) + sizeof(sk_dict), SK_PAGE);
@@ -397,7 +398,7 @@ static inline int sk_dict_fill(sk_segment *s) {
     return SK_OK;
 }
 
-/* What a process that attaches must find before it trusts the rest; every operation checks the words that change. */
+/* SK_CORRUPT if header and geometry do not fit. Every operation checks the words that change. */
 static inline int sk_dict_refuse(sk_segment *s) {
     const sk_header *h = sk_header_of(s);
     if (s->base_len < h->body + sizeof(sk_dict) || sk_dict_floor(s) != sk_dict_floor_for(h->seats)) return SK_CORRUPT;

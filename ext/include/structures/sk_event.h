@@ -1,25 +1,25 @@
-/* A flag to wait for, the kernel of Event: one word holds the whole state, and every change of it is one step.
+/* A flag to wait for, for Event: one word holds the whole state, and every change of it is one step.
  *
  *   offset  what                                                  written by
- *   0       word                                                  anybody, by compare-and-swap; that commits
+ *   0       word                                                  any thread, by compare-and-swap; that commits
  *   128     waiters: threads of each process that wait            the process on that seat; for people
  *           (sk_seat_counts.h)
  *
  *   word    31 .......... 2   1                        0
- *           how often set     somebody may be parked   the flag
+ *           how often set     a thread may be parked   the flag
  *
  *   step    from            to                                    done by
- *   set     any             one more set, not parked, up          anybody; then wakes all if somebody was parked
- *   clear   up              down                                  anybody
- *   park    down            down, parked                          a waiter before it sleeps on the word as it is then
+ *   set     any             one more set, not parked, up          any thread; then it wakes all if `parked` was set
+ *   clear   up              down                                  any thread
+ *   park    down            down, parked                          a waiter before it sleeps on the new word
  *
- * Nobody is parked on a word that is up. A waiter remembers how often the flag had been set when it came, and goes on
- * when the flag is up or that number has changed: a set releases it even if a clear comes before it gets to run. (A
- * waiter that is stopped for exactly a multiple of 2^30 sets, and finds the flag down, sleeps on.)
+ * No thread is parked on a word that is up. A waiter remembers how often the flag had been set when the wait began. It
+ * goes on when the flag is up or that number has changed, so a set releases it even if a clear follows before it gets
+ * to run. (A waiter that is stopped for exactly a multiple of 2^30 sets, and finds the flag down, sleeps on.)
  *
- * Deaths. Before the compare-and-swap nothing has happened, after it everything. Setting, between the compare-and-swap
- * and the wake: sleepers look again when their slice is over. Waiting: the parked bit stays up, which costs one futile
- * wake; a dead waiter was promised nothing, and nobody waits for its answer. */
+ * Deaths. Before the compare-and-swap nothing has happened; after it the change is complete. If a process dies between
+ * the compare-and-swap of a set and the wake, sleepers read the word again when their slice is over. If a waiter dies,
+ * the parked bit stays set, which costs one needless wake; no other thread waits for a waiter. */
 #ifndef SK_EVENT_H
 #define SK_EVENT_H
 
@@ -40,7 +40,7 @@ static inline uint64_t sk_event_body_len(uint32_t seats) { return sizeof(sk_even
 
 static inline sk_event *sk_event_of(const sk_segment *s) { return sk_body_of(s); }
 
-/* What a process that attaches must find; the word can have any value. */
+/* SK_CORRUPT if the header does not fit this structure; the word can have any value. */
 static inline int sk_event_refuse(const sk_segment *s) {
     return sk_event_body_len(s->seats.count) <= s->base_len - sk_header_of(s)->body ? SK_OK : SK_CORRUPT;
 }
@@ -48,7 +48,7 @@ static inline int sk_event_refuse(const sk_segment *s) {
 /* The word now, for sk_event_released and sk_event_wait. */
 static inline uint32_t sk_event_poll(const sk_event *f) { return sk_load32_acquire(&f->word); } /* A1: pairs with R1 */
 
-/* Whether a waiter that came when the word was `came` may go on now that it is `now`. */
+/* Whether a waiter may go on: the word was `came` when its wait began, and is `now`. */
 static inline bool sk_event_released(uint32_t came, uint32_t now) {
     return (now & SK_EVENT_UP) || ((came ^ now) & SK_EVENT_SETS) != 0;
 }
@@ -70,14 +70,14 @@ static inline int sk_event_park(sk_segment *s, sk_event *f, uint32_t seen, uint6
         if (!sk_cas32_seq_cst(&f->word, &seen, seen | SK_EVENT_PARKED)) return SK_OK;
         seen |= SK_EVENT_PARKED;
     }
-    if (sk_me(s) == 0) sk_segment_sit(s); /* only for the counts: without a seat it waits all the same */
+    if (sk_me(s) == 0) sk_segment_sit(s); /* only for the counts: a process without a seat can wait too */
     sk_seat_counts_add(s, f->waiters, 1);
     int rc = sk_park_slice(&s->waiter, &f->word, seen, SK_PARK_SLICE_NS, until);
     sk_seat_counts_add(s, f->waiters, -1);
     return rc;
 }
 
-/* Wait until the flag is up, or was up since the word was `came`, or until the monotonic time `until`.
+/* Wait until the flag is up, or was set since the word was `came`, or until the monotonic time `until`.
  * SK_OK, SK_TIMEOUT, SK_INTERRUPTED (call again, with the same `came`). */
 static inline int sk_event_wait(sk_segment *s, sk_event *f, uint32_t came, uint64_t until) {
     uint64_t began = 0;

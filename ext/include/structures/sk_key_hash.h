@@ -4,18 +4,19 @@
  *   longer           NH of each 64 bytes, then SipHash-1-3 over the results
  *
  * NH (J. Black, S. Halevi, H. Krawczyk, T. Krovetz, P. Rogaway, UMAC, CRYPTO 1999) is the sum of (a + k) * (b + k')
- * over pairs of words, modulo 2^128, each word with a secret of its own. For any two messages and any difference that
- * are chosen without knowledge of the secrets, the sums differ by exactly that much with probability 2^-64 at most. The
- * hash adds length and kind to the upper half, so that they are part of the difference. Of two keys of different
- * lengths the longer has products that the other lacks; their sum hits a given number with probability 2^-63 at most.
+ * over pairs of words a and b, modulo 2^128; each word has its own secret, k or k'. Take any two messages and any
+ * number that are chosen without knowledge of the secrets: the sums of the messages differ by exactly this number with
+ * probability 2^-64 at most. The hash adds length and kind to the upper half, so that they are part of the difference.
+ * Of two keys of different lengths the longer has products that the other lacks; the sum of these products is a given
+ * number with probability 2^-63 at most.
  *
- * The last product mixes: both of its factors are secret (each half of the sum is xored with a word that nothing else
- * uses), so there is no key that makes one of them 0. An earlier version xored each block with a public constant: a key
- * that equalled the constant made the product 0 whatever the seed was, and 8,000 such keys shared one bucket.
+ * The last product mixes. Both of its factors are secret (each half of the sum is xored with a secret word of its own),
+ * so an attacker cannot choose a key that makes one of them 0. An earlier version xored each block with a public
+ * constant: a key that equalled the constant made the product 0 with every seed, and 8,000 such keys shared one bucket.
  *
- * SipHash (J.-P. Aumasson, D. J. Bernstein, INDOCRYPT 2012) alone was tried: it is a pseudo-random function and needs
- * no further argument, and SipHash-1-3 takes 1.5 to 1.9 times as long for 8 to 16 bytes. Here it stretches the seed of
- * 128 bits into the secrets, and finishes long keys. */
+ * SipHash (J.-P. Aumasson, D. J. Bernstein, INDOCRYPT 2012) alone was tried: it is a pseudo-random function, so it
+ * needs no further reasoning; but SipHash-1-3 takes 1.5 to 1.9 times as long for 8 to 16 bytes. Here it derives the
+ * secrets from the seed of 128 bits, and finishes long keys. */
 #ifndef SK_KEY_HASH_H
 #define SK_KEY_HASH_H
 
@@ -24,11 +25,11 @@
 
 #define SK_HASH_CHUNK 64u
 
-/* The secrets of one dict. They live in the process; only the seed is in the header. */
+/* The secrets of one dict, in memory of the process; the header contains only the seed. */
 typedef struct sk_hash_secrets {
-    uint64_t words[SK_HASH_CHUNK / 8]; /* of NH, one for each word of the chunk */
-    uint64_t halves[2];                /* of the last product */
-    uint64_t sip[2];                   /* of long keys */
+    uint64_t words[SK_HASH_CHUNK / 8]; /* for NH, one for each word of the chunk */
+    uint64_t halves[2];                /* for the last product */
+    uint64_t sip[2];                   /* for long keys: the key of SipHash */
 } sk_hash_secrets;
 
 /* --- SipHash ------------------------------------------------------------------------------------------ */
@@ -104,8 +105,8 @@ static inline __uint128_t sk_nh_pair(uint64_t a, uint64_t b, const uint64_t secr
     return (__uint128_t)(a + secrets[0]) * (b + secrets[1]);
 }
 
-/* NH of at most a chunk. Bytes that do not fill a word or a pair are read in words that overlap: for one length,
- * different bytes make different words. */
+/* NH of at most a chunk. Bytes at the end that do not fill a word or a pair are read in words that overlap others; for
+ * one length, different bytes still make different words. */
 static inline __uint128_t sk_nh(const unsigned char *p, uint64_t len, const uint64_t *secrets) {
     if (len > 16) {
         __uint128_t sum = 0;

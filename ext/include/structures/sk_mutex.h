@@ -1,24 +1,24 @@
 /* A mutex with the interface of threading.Lock: the robust word, the fairness token, and the mark of a dead owner.
  *
  *   offset  what                                                     written by
- *   0       word: see sk_lock.h                                      anybody, by compare-and-swap; that commits
- *   4       poisoned: how many owners died since a holder that was   the holder; sk_mutex_mark_consistent, by
- *           told of it last released the mutex in order              compare-and-swap
+ *   0       word: see sk_lock.h                                      any thread, by compare-and-swap; that commits
+ *   4       poisoned: how many owners died since it was 0; a         the holder; sk_mutex_mark_consistent, by
+ *           holder that releases the mutex stores 0                  compare-and-swap
  *   8       token: see sk_wait_state.h                               waiters, by compare-and-swap
- *   16      since: wall clock (ns) at which it was taken, 0 while    the holder; for people
- *           that is not yet, or no longer, known
- *   24      thread, 32 count: of a re-entrant one (sk_rlock.h)       the holder
+ *   16      since: wall clock (ns) at which the mutex was taken; 0:  the holder; for people
+ *           free, or just taken
+ *   24      thread, 32 count: of a re-entrant mutex (sk_rlock.h)     the holder
  *   128     waiters: threads of each process that wait               the process on that seat; for people
  *           (sk_seat_counts.h)
  *
- * The word names a process, not a thread. Threads of one process exclude each other all the same, because a thread
- * takes the word only when it is 0. Any of them may release it, as with threading.Lock, and so may another process.
+ * The word names a process, not a thread. Threads of one process exclude each other too, because a thread takes the
+ * word only when it is 0. Any thread may release the mutex, as with threading.Lock, even a thread of another process.
  *
- * Deaths. If the holder dies, the next process takes the word over, stores poisoned and is told (SK_OWNER_DIED). A
- * process that dies between taking over and storing poisoned, or between clearing poisoned and freeing the word, is
- * still named by the word, so the next one is told all the same. A holder that was told and cannot go on (the warning
- * was made an error) frees the word and leaves poisoned: the next holder is told. Token and counts: see
- * sk_wait_state.h. */
+ * Deaths. If the holder dies, the next process takes the word over, adds 1 to `poisoned` and gets SK_OWNER_DIED. If a
+ * process dies after it took the word over and before it stored `poisoned`, or after it cleared `poisoned` and before
+ * it freed the word, the word still names it, so the next process gets SK_OWNER_DIED. A holder that got SK_OWNER_DIED
+ * and cannot repair (its program turns the warning into an error) frees the word and leaves `poisoned` as it is: then
+ * the next holder gets SK_OWNER_DIED. Token and counts: see sk_wait_state.h. */
 #ifndef SK_MUTEX_H
 #define SK_MUTEX_H
 
@@ -44,14 +44,14 @@ static inline uint64_t sk_mutex_len(uint32_t seats) {
     return sk_round_up(sizeof(sk_mutex) + seats * sizeof(uint64_t), SK_LINE);
 }
 
-/* Count one more dead owner; called by the process that took over from it. */
+/* Count one more dead owner; called by the process that took the word over. */
 static inline void sk_mutex_poison(sk_mutex *m) {
     uint32_t deaths = sk_load32_relaxed(&m->poisoned) + 1;
     sk_store32_relaxed(&m->poisoned, deaths == 0 ? 1 : deaths);
 }
 
-/* The caller's answer, made of the word's answer `rc`: SK_OWNER_DIED while the mutex is poisoned. If the caller has the
- * word, stamp `since`. */
+/* The result for the caller, from the result `rc` of taking the word: SK_OWNER_DIED while the mutex is poisoned. If the
+ * caller has the word, store `since`. */
 static inline int sk_mutex_outcome(sk_mutex *m, int rc) {
     if (rc != SK_OK && rc != SK_OWNER_DIED) return rc;
     sk_store64_relaxed(&m->since, sk_wall_coarse_ns());
@@ -59,7 +59,8 @@ static inline int sk_mutex_outcome(sk_mutex *m, int rc) {
     return __builtin_expect(sk_load32_relaxed(&m->poisoned) != 0, 0) ? SK_OWNER_DIED : SK_OK;
 }
 
-/* Take it, in one step, if it is free and there is no token: SK_OK, SK_OWNER_DIED (taken), SK_BUSY, SK_NO_SEAT. */
+/* Take the mutex in one step if it is free and no thread has the token: SK_OK, SK_OWNER_DIED (taken), SK_BUSY,
+ * SK_NO_SEAT. */
 static inline int sk_mutex_try(const sk_segment *s, sk_mutex *m) {
     uint32_t seen = 0;
     SK_SEATED(s);
@@ -68,7 +69,7 @@ static inline int sk_mutex_try(const sk_segment *s, sk_mutex *m) {
     return sk_mutex_outcome(m, SK_OK);
 }
 
-/* Take it if it is free or its owner is dead, whatever the token says; without waiting. */
+/* Take the mutex if it is free or its owner is dead; do not wait, and ignore the token. */
 static inline int sk_mutex_grab(const sk_segment *s, sk_mutex *m) {
     uint32_t seen = 0;
     SK_SEATED(s);
@@ -76,10 +77,10 @@ static inline int sk_mutex_grab(const sk_segment *s, sk_mutex *m) {
     return sk_mutex_outcome(m, sk_lock_inherit(s, &m->word, seen) ? SK_OWNER_DIED : SK_BUSY);
 }
 
-/* Sleep while the word is *seen, for a slice at most. A word that is left free for the thread of the token has no
- * flag. */
+/* Sleep while the word is *seen, for a slice at most. If the word is 0, because this thread yields to the holder of the
+ * token, the flag is not set. */
 static inline int sk_mutex_park(sk_segment *s, sk_mutex *m, uint32_t *seen, uint64_t until, sk_wait_state *wait) {
-    uint64_t slice = sk_wait_state_ask(s, &m->token, wait, SK_LOCK_SLICE_NS);
+    uint64_t slice = sk_wait_state_take_token(s, &m->token, wait, SK_LOCK_SLICE_NS);
     if (*seen == 0) slice = SK_WAIT_STATE_STEP_NS;
     else if (!(*seen & SK_LOCK_WAITED)) {
         if (!sk_cas32_acq_rel(&m->word, seen, *seen | SK_LOCK_WAITED)) return SK_OK;
@@ -90,7 +91,7 @@ static inline int sk_mutex_park(sk_segment *s, sk_mutex *m, uint32_t *seen, uint
 }
 
 static inline int sk_mutex_slow(sk_segment *s, sk_mutex *m, uint64_t until, sk_wait_state *wait) {
-    /* Once this thread has parked, others may be parked too: from then on it takes the word with the flag up. */
+    /* Once this thread has parked, others may be parked too: from then on it takes the word with the flag set. */
     uint32_t flag = wait->enrolled ? SK_LOCK_WAITED : 0;
     uint64_t began = 0;
     for (;;) {
@@ -98,7 +99,7 @@ static inline int sk_mutex_slow(sk_segment *s, sk_mutex *m, uint64_t until, sk_w
         if (seen == 0 && !sk_wait_state_must_yield(s, &m->token, wait) &&
             sk_cas32_acq_rel(&m->word, &seen, sk_me(s) | flag)) /* A1: pairs with R1 in sk_mutex_free */
             return SK_OK;
-        if (seen != 0) wait->freed = 0;
+        if (seen != 0) wait->yielding_since = 0;
         int rc = sk_check_deadline(&began, until);
         if (rc == SK_OK) {
             if (sk_spin_while(&s->waiter, &m->word, seen)) continue;
@@ -113,9 +114,9 @@ static inline int sk_mutex_slow(sk_segment *s, sk_mutex *m, uint64_t until, sk_w
     }
 }
 
-/* Take it, waiting until the monotonic time `until`; 0: only long enough to ask whether the owner lives.
- * SK_OK, SK_OWNER_DIED (taken), SK_BUSY, SK_TIMEOUT, SK_NO_SEAT, and SK_INTERRUPTED: call again with the same wait, or
- * end it by sk_mutex_cancel. */
+/* Take the mutex, waiting until the monotonic time `until`; 0: do not wait, but ask whether the owner lives.
+ * SK_OK, SK_OWNER_DIED (taken), SK_BUSY, SK_TIMEOUT, SK_NO_SEAT; SK_INTERRUPTED: call again with the same wait, or end
+ * the wait by sk_mutex_cancel. */
 static inline int sk_mutex_take(sk_segment *s, sk_mutex *m, uint64_t until, sk_wait_state *wait) {
     if (until == 0) return sk_mutex_grab(s, m);
     SK_SEATED(s);
@@ -132,12 +133,12 @@ static inline void sk_mutex_cancel(const sk_segment *s, sk_mutex *m, sk_wait_sta
 /* Free the word by a swap, and wake a waiter. */
 static inline void sk_mutex_free(sk_mutex *m) {
     sk_store64_relaxed(&m->since, 0);
-    uint32_t was = sk_swap32_release(&m->word, 0); /* R1: what was written under the lock is visible before that */
-    if (__builtin_expect(was & SK_LOCK_WAITED, 0)) sk_wake(&m->word, sk_wait_state_notify(&m->token));
+    uint32_t was = sk_swap32_release(&m->word, 0); /* R1: writes under the lock are visible before the 0 */
+    if (__builtin_expect(was & SK_LOCK_WAITED, 0)) sk_wake(&m->word, sk_wait_state_wake_count(&m->token));
 }
 
-/* Free what another process took. If that process is dead, this one takes it over first, so that the death is not
- * lost. */
+/* Free a mutex that another process took. If that process is dead, this one first takes the mutex over and counts the
+ * death in `poisoned`. */
 static inline int sk_mutex_give_slow(const sk_segment *s, sk_mutex *m) {
     SK_SEATED(s);
     uint32_t seen;
@@ -148,13 +149,13 @@ static inline int sk_mutex_give_slow(const sk_segment *s, sk_mutex *m) {
             return SK_OK;
         }
         if (!sk_lives(s, seen) || !sk_cas32_seq_cst(&m->word, &seen, 0)) continue;
-        if (seen & SK_LOCK_WAITED) sk_wake(&m->word, sk_wait_state_notify(&m->token));
+        if (seen & SK_LOCK_WAITED) sk_wake(&m->word, sk_wait_state_wake_count(&m->token));
         return SK_OK;
     }
     return SK_EXCESS;
 }
 
-/* SK_OK; SK_EXCESS when nobody holds it; SK_NO_SEAT. */
+/* Release the mutex: SK_OK; SK_EXCESS: it was free; SK_NO_SEAT. */
 static inline int sk_mutex_give(const sk_segment *s, sk_mutex *m) {
     uint32_t owner = sk_lock_owner(&m->word);
     if (__builtin_expect(owner == 0 || owner != sk_me(s), 0)) return sk_mutex_give_slow(s, m);
@@ -163,14 +164,15 @@ static inline int sk_mutex_give(const sk_segment *s, sk_mutex *m) {
     return SK_OK;
 }
 
-/* Free it although nobody has repaired what it guards: the next holder is told again. */
+/* Free the mutex, but leave `poisoned`, because the data that it guards have not been repaired: the next holder gets
+ * SK_OWNER_DIED again. */
 static inline void sk_mutex_pass_on(sk_mutex *m) {
     sk_store64_relaxed(&m->thread, 0);
     sk_mutex_free(m);
 }
 
-/* What the mutex guards is consistent again. The caller holds it, or repairs what a dead holder left. This clears the
- * deaths before this call: where others may take the mutex over meanwhile, the mark of a later death stays. */
+/* Clear `poisoned`: the data that the mutex guards are consistent again. The caller holds the mutex, or the mutex is
+ * free or was left behind by a dead holder. If another owner dies during this call, `poisoned` stays. */
 static inline int sk_mutex_mark_consistent(const sk_segment *s, sk_mutex *m) {
     SK_SEATED(s);
     uint32_t deaths = sk_load32_relaxed(&m->poisoned), seen = sk_load32_acquire(&m->word);
@@ -181,7 +183,7 @@ static inline int sk_mutex_mark_consistent(const sk_segment *s, sk_mutex *m) {
     return SK_OK;
 }
 
-/* Whether a living process holds it. */
+/* Whether a living process holds the mutex. */
 static inline bool sk_mutex_taken(const sk_segment *s, const sk_mutex *m) {
     uint32_t owner = sk_lock_owner(&m->word);
     return owner != 0 && sk_lives(s, owner);

@@ -7,27 +7,28 @@
  *   384     head: position of the first record        under get_lock; its store commits a get
  *   512     items, room, idle, next: eventcounts      sleepers prepare, wakers notify (sk_wait.h)
  *   528     token of a producer: see sk_wait_state.h  producers that wait for room, by compare-and-swap
- *   640     done: items declared done                 anybody, by compare-and-swap
- *   768     geometry                                  under put_lock; under both where the ring grows
+ *   640     done: items declared done                 any thread, by compare-and-swap
+ *   768     geometry                                  under put_lock; if the ring grows, under both locks
  *           state                                     under both locks
- *           maxsize                                   anybody, by one store
+ *           maxsize                                   any thread, by one store
  *   then    the ring, from a page of its own to the end of the file
  *
- * Deaths. Before the store of tail (head) a put (get) never happened, after it it is done; the next process takes over
- * the lock left behind. Growing reserves memory behind the ring, copies there what must move and changes `geometry`:
- * before that store the new part is unused space, which repair gives back; after it the places that were copied from
- * are unused. Counts are differences of positions, so no count can disagree. shutdown(immediate) is one store of
- * `state`: the positions freeze, nothing is drained, and counts are read differently from then on.
- * Fairness. A producer that sleeps at a full queue would lose against one that never pauses, because that one is awake
- * when there is room. So a producer takes the token when it still waits 20 ms after others took the room that it waited
- * for; the others honour the token as sk_wait_state.h says. The holder of the token sleeps on `next`, the others on
- * `room`: a get notifies the holder first, and the holder notifies one more when it has released the token. Consumers
- * have no token: it makes no difference which consumer gets an item.
- * A holder stopped inside (SIGSTOP): the lock stays taken, as it must. A caller without a bound waits on; a caller with
- * a deadline keeps it; a caller that does not wait for an item or for room gets SK_STALLED when the holder has stood
- * still for 80 ms. Counts, join and task_done take no lock.
- * Order of locks: put_lock before get_lock. head_seen and tail_seen are hints of the holder of each lock, so that it
- * reads the other side's line once in many operations. */
+ * Deaths. If a process dies in a put (get) before the store of tail (head), the put never happened; after the store it
+ * is done. The next process takes over the lock. If a process dies while the ring grows: growing reserves memory behind
+ * the ring, copies there the records that must move, and stores `geometry`. Before that store the new part is unused
+ * space, which repair gives back; after it the former places of those records are unused. Counts are differences of
+ * positions, so no count can disagree. shutdown(immediate) is one store of `state`: the positions freeze, nothing is
+ * drained, and counts are read differently from then on.
+ * Fairness. A producer that sleeps at a full queue would lose against one that never pauses, which is awake when there
+ * is room. So a producer takes the token if others took the room that it waited for and it still waits after 20 ms; the
+ * others honour the token as sk_wait_state.h says. The holder of the token sleeps on `next`, the others on `room`. A
+ * get notifies the holder first, and the holder notifies one more producer when it has released the token. Consumers
+ * have no token, because it makes no difference which consumer gets an item.
+ * Stopped processes. If the holder of a lock is stopped inside (SIGSTOP), the lock must stay taken. A caller without a
+ * deadline waits on; a caller with a deadline keeps it; a caller that does not wait for an item or for room gets
+ * SK_STALLED when the holder has made no progress for 80 ms. Counts, join and task_done take no lock.
+ * Order of locks: put_lock before get_lock. head_seen and tail_seen are hints for the holder of each lock, so that it
+ * reads the other side's cache line only once in many operations. */
 #ifndef SK_QUEUE_H
 #define SK_QUEUE_H
 
@@ -36,7 +37,7 @@
 
 #define SK_QUEUE_OPEN 0u
 #define SK_QUEUE_DRAINING 1u /* no more puts; gets until empty */
-#define SK_QUEUE_ENDED 2u    /* no more of either */
+#define SK_QUEUE_ENDED 2u    /* no more puts and no more gets */
 
 typedef struct sk_queue {
     uint32_t put_lock;
@@ -67,17 +68,18 @@ _Static_assert(offsetof(sk_queue, tail) == 128 && offsetof(sk_queue, head) == 38
 _Static_assert(offsetof(sk_queue, geometry) == 768 && sizeof(sk_queue) == 896, "diagram and struct agree");
 
 /* header.param of a queue */
-#define SK_QUEUE_MAXSIZE 0 /* when it was made */
-#define SK_QUEUE_FLOOR 1   /* where in the file the ring begins */
-#define SK_QUEUE_LOG2 2    /* of the first ring's units */
+#define SK_QUEUE_MAXSIZE 0 /* the maxsize at creation */
+#define SK_QUEUE_FLOOR 1   /* the offset of the ring in the file */
+#define SK_QUEUE_LOG2 2    /* log2 of the number of units of the first ring */
 #define SK_QUEUE_START 3   /* the first position */
 
 /* What a call may wait for. */
 typedef struct sk_call {
-    uint64_t until; /* monotonic ns for every wait of the call; 0: not even for a lock */
-    bool willing;   /* wait for an item or for room, too */
-    sk_wait_state *wait;  /* the call's, over all its slices: a willing caller yields to the token's holder, the
-                           * others wait for no holder that stands still. NULL: neither */
+    uint64_t until; /* the end of every wait of the call (monotonic ns); 0: do not wait, not even for a lock */
+    bool willing;   /* wait also for an item or for room */
+    sk_wait_state *wait;  /* of the call, over all its slices. With it a willing caller yields to the holder of the
+                           * token, and another caller gets SK_STALLED if a lock's holder makes no progress.
+                           * NULL: neither */
 } sk_call;
 
 enum sk_queue_side { SK_QUEUE_PUT = 1, SK_QUEUE_GET = 2 }; /* sk_stall.which */
@@ -98,7 +100,7 @@ static inline bool sk_queue_sound(const sk_ring *r, uint64_t head, uint64_t tail
 
 /* --- locks and repair --------------------------------------------------------------------------- */
 
-/* Give memory back piece by piece. */
+/* Give memory back to the system piece by piece. */
 static inline void sk_queue_discard(const sk_segment *s, uint32_t *moves, uint64_t from, uint64_t to) {
     for (uint64_t piece = 4 * SK_STALL_RESERVE; from < to; from += piece) {
         sk_segment_discard(s, from, to - from < piece ? to : from + piece);
@@ -106,7 +108,7 @@ static inline void sk_queue_discard(const sk_segment *s, uint32_t *moves, uint64
     }
 }
 
-/* Give back what a death during growth left behind: all memory after the ring. */
+/* Repair after a death: give back all memory behind the ring, which a growing process may have reserved. */
 SK_COLD static inline int sk_queue_repair_put(sk_segment *s, sk_queue *q) {
     sk_ring r;
     int rc = sk_queue_ring(s, q, &r);
@@ -120,7 +122,7 @@ SK_COLD static inline int sk_queue_repair_put(sk_segment *s, sk_queue *q) {
 static inline void sk_queue_free_put(sk_queue *q) { sk_lock_give_and_move(&q->put_lock, &q->put_moves); }
 static inline void sk_queue_free_get(sk_queue *q) { sk_lock_give_and_move(&q->get_lock, &q->get_moves); }
 
-/* The caller did not get the lock; `rc` is the answer. */
+/* The result for a caller that did not get the lock: `rc`, or SK_STALLED. */
 static inline int sk_queue_judge(const uint32_t *word, const uint32_t *moves, enum sk_queue_side side, sk_call call,
                                  int rc) {
     if (call.wait == NULL || (rc != SK_INTERRUPTED && rc != SK_TIMEOUT)) return rc;
@@ -169,8 +171,8 @@ static inline void sk_queue_read(const sk_ring *r, uint32_t *moves, uint32_t uni
 
 /* --- growing ------------------------------------------------------------------------------------- */
 
-/* How many units a ring must grow by to hold `need` more, if `used` of its units are in use from `head` on: whole
- * pages. */
+/* The number of units by which a ring must grow to hold `need` more, in whole pages, if `used` units from `head` on are
+ * in use. */
 static inline uint64_t sk_queue_lack(const sk_ring *r, uint32_t head, uint32_t used, uint64_t need) {
     uint64_t lack = used + need > r->units ? used + need - r->units : 0;
     uint64_t stretch = lack > 0 ? sk_ring_stretch(r, head, used) : 0;
@@ -222,8 +224,8 @@ static inline int sk_queue_grow_by(sk_segment *s, sk_queue *q, const sk_ring *ol
     return rc;
 }
 
-/* Under put_lock: make room for `need` more units. The ring doubles, as many times as needed. Where memory is short, it
- * takes what is free, less a sixteenth for others; as a last resort it takes what the item needs. */
+/* Under put_lock: make room for `need` more units. The ring doubles, as many times as needed. If memory is short, the
+ * ring grows by the memory that is free, less a sixteenth for others; as a last resort, by what the item needs. */
 SK_COLD static inline int sk_queue_grow(sk_segment *s, sk_queue *q, const sk_ring *old, uint64_t head, uint32_t used, uint64_t need,
                                 sk_call call) {
     if (call.until == 0) return SK_BUSY;
@@ -231,8 +233,8 @@ SK_COLD static inline int sk_queue_grow(sk_segment *s, sk_queue *q, const sk_rin
     if (lack > most) return sk_system(-ENOSPC);
     uint64_t wide = old->units;
     while (wide < lack) wide *= 2;
-    int rc = sk_queue_lock_get(s, q, call); /* reserve nothing while its holder keeps us waiting: it
-                                             * would be given back then */
+    int rc = sk_queue_lock_get(s, q, call); /* first see that we can get this lock: if the wait for it ended in
+                                             * vain after reserving, all would have to be given back */
     if (rc != SK_OK) return rc;
     sk_queue_free_get(q);
     rc = sk_queue_grow_by(s, q, old, wide < most ? wide : most, call);
@@ -245,16 +247,17 @@ SK_COLD static inline int sk_queue_grow(sk_segment *s, sk_queue *q, const sk_rin
 
 /* --- waiting -------------------------------------------------------------------------------------- */
 
-/* One round of waiting for a position to change from `seen`, or the state or the bound from their former values: SK_OK
- * to look again, SK_TIMEOUT, SK_INTERRUPTED. The caller reads `next` afterwards. */
-static inline int sk_queue_await(sk_segment *s, uint64_t *position, uint64_t seen, uint32_t *event, uint32_t state,
-                                 uint64_t maxsize, const void *next, uint64_t *began, uint64_t slice, uint64_t until) {
+/* One round of a wait until the position is not `seen`, the state not `state` or the bound not `maxsize`. SK_OK: check
+ * again; SK_TIMEOUT; SK_INTERRUPTED. The caller reads `next` afterwards. */
+static inline int sk_queue_wait_round(sk_segment *s, uint64_t *position, uint64_t seen, uint32_t *event, uint32_t state,
+                                      uint64_t maxsize, const void *next, uint64_t *began, uint64_t slice,
+                                      uint64_t until) {
     int late = sk_check_deadline(began, until);
     if (late != SK_OK) return late;
     if (sk_spin_for(&s->waiter, sk_units_word(position), sk_units(seen), next)) return SK_OK;
     uint32_t raised = sk_eventcount_prepare(event);
     const sk_queue *q = sk_queue_of(s);
-    /* Behind the fence of W1: either these loads see the change, or the process that made it sees the event raised. */
+    /* Behind the fence of W1: either these loads see a change, or the process that made it sees the bit. */
     if (sk_load64_relaxed(position) != seen || sk_load32_relaxed(&q->state) != state) return SK_OK;
     if (sk_load64_relaxed(&q->maxsize) != maxsize) return SK_OK;
     return sk_park_slice(&s->waiter, event, raised, slice, until);

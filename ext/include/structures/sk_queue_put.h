@@ -1,11 +1,10 @@
-/* Putting records into a queue: see sk_queue.h for the words and the argument. */
+/* Putting records into a queue: see sk_queue.h for the layout and the reasoning. */
 #ifndef SK_QUEUE_PUT_H
 #define SK_QUEUE_PUT_H
 
 #include "structures/sk_queue_room.h"
 
-/* How many items there is room for (at most `most`), under put_lock. When it returns 0, *head is the position to wait
- * on. */
+/* Under put_lock: for how many items there is room, at most `most`. If 0, *head is the position on which to wait. */
 static inline uint32_t sk_queue_item_room(sk_queue *q, uint64_t tail, uint32_t most, uint64_t *head) {
     uint64_t maxsize = sk_queue_maxsize(q);
     if (maxsize == 0) return most;
@@ -21,10 +20,10 @@ static inline uint32_t sk_queue_item_room(sk_queue *q, uint64_t tail, uint32_t m
     return 0;
 }
 
-/* Under put_lock, with room for `need` units behind the tail: these units must be less than two lengths past the
- * origin. Otherwise the head is past a whole length, because it is within one length of where the tail will be; so the
- * origin moves on by one length. A consumer that gets meanwhile may know either origin: both give the same place for
- * all units between its head and tail. */
+/* Under put_lock, with room for `need` units behind the tail: make sure that the new tail is less than two lengths past
+ * the origin. If it is not, the head is at least one length past the origin, because head and new tail are within one
+ * length of each other; so the origin moves on by one length. A consumer may meanwhile use either origin: with both,
+ * each unit between its head and tail is at the same place. */
 static inline int sk_queue_keep_origin(sk_queue *q, uint64_t tail, uint64_t need, sk_ring *r) {
     uint64_t past = (uint32_t)(sk_units(tail) - r->origin) + need, length = r->units;
     if (__builtin_expect(past < 2 * length, 1)) return SK_OK;
@@ -34,7 +33,7 @@ static inline int sk_queue_keep_origin(sk_queue *q, uint64_t tail, uint64_t need
     return SK_OK;
 }
 
-/* Under put_lock: the ring, with room for `need` units behind the tail. */
+/* Under put_lock: read the ring, and make room for `need` units behind the tail. */
 static inline int sk_queue_unit_room(sk_segment *s, sk_queue *q, uint64_t tail, uint64_t need, sk_call call,
                                      sk_ring *r) {
     for (;;) {
@@ -53,8 +52,8 @@ static inline int sk_queue_unit_room(sk_segment *s, sk_queue *q, uint64_t tail, 
     }
 }
 
-/* All of a put before it copies bytes: take the lock, find room for 1 to *items items of at most `need` units in all.
- * SK_OK: the caller holds put_lock, and the call's token, if it had one, is released. */
+/* The first part of a put: take the lock, and wait until `maxsize` leaves room for one item or more, at most *items.
+ * SK_OK: the caller holds put_lock, *items is that number, and the token of the call, if it had one, is released. */
 static inline int sk_queue_begin_put(sk_segment *s, sk_queue *q, uint32_t *items, sk_call call, uint64_t *tail) {
     uint64_t began = 0;
     for (;;) {
@@ -78,10 +77,10 @@ static inline int sk_queue_begin_put(sk_segment *s, sk_queue *q, uint32_t *items
         if (rc == SK_FULL) {
             uint64_t slice = sk_queue_ask(s, q, call.wait, head);
             uint32_t *event = sk_queue_has_token(s, q, call.wait) ? &q->next : &q->room;
-            rc = sk_queue_await(s, &q->head, head, event, SK_QUEUE_OPEN, maxsize, q, &began, slice, call.until);
+            rc = sk_queue_wait_round(s, &q->head, head, event, SK_QUEUE_OPEN, maxsize, q, &began, slice, call.until);
         } else {
             rc = sk_queue_step_back(s, q, &began, call.until);
-            if (rc == SK_TIMEOUT) { /* there was room: at the deadline it takes it, whatever the token says */
+            if (rc == SK_TIMEOUT) { /* there was room: at the deadline take it, and ignore the token */
                 call.wait = NULL;
                 continue;
             }
@@ -96,8 +95,8 @@ static inline void sk_queue_commit_put(sk_queue *q, uint64_t tail, uint32_t item
     sk_eventcount_notify(&q->items, (int)(items < 1024 ? items : 1024));
 }
 
-/* Put one record, gathered from parts. SK_FULL, SK_SHUTDOWN, SK_TOO_LARGE, SK_NO_MEMORY, SK_CORRUPT, and what waiting
- * answers: SK_BUSY, SK_TIMEOUT, SK_INTERRUPTED (call again), SK_STALLED (see sk_call). */
+/* Put one record, gathered from parts. SK_OK, SK_FULL, SK_SHUTDOWN, SK_TOO_LARGE, SK_NO_MEMORY, SK_CORRUPT; from
+ * waiting: SK_BUSY, SK_TIMEOUT, SK_INTERRUPTED (call again), SK_STALLED (see sk_call). */
 static inline int sk_queue_put(sk_segment *s, const sk_part *parts, uint32_t n, uint32_t kind, sk_call call) {
     sk_queue *q = sk_queue_of(s);
     uint64_t payload = 0, tail = 0;
@@ -122,10 +121,10 @@ static inline int sk_queue_put(sk_segment *s, const sk_part *parts, uint32_t n, 
     return SK_OK;
 }
 
-#define SK_BATCH_UNITS (1u << 16) /* of one commit: a batch must not need a ring of its own size */
+#define SK_BATCH_UNITS (1u << 16) /* most units in one commit, so that a large batch needs no ring of its own size */
 
-/* How many units a batch has: the first of the `*items` whole records, as many as fit in `most` units, but at least
- * one. */
+/* Choose a batch: the first of the `*items` whole records, as many as fit in `most` units, but at least one. Returns
+ * its units, and the number of records in *items. */
 static inline uint64_t sk_queue_batch(const unsigned char *records, uint32_t *items, uint64_t most) {
     uint64_t whole = 0;
     for (uint32_t i = 0; i < *items; i++) {
@@ -139,7 +138,7 @@ static inline uint64_t sk_queue_batch(const unsigned char *records, uint32_t *it
 }
 
 /* Put as many of the `*items` whole records at `records` as there is room for, in one commit.
- * Answers in *items and *units how many went in; statuses as for sk_queue_put. */
+ * Afterwards *items and *units say how many were put; results as for sk_queue_put. */
 static inline int sk_queue_put_records(sk_segment *s, const unsigned char *records, uint32_t *items, uint64_t *units,
                                        sk_call call) {
     sk_queue *q = sk_queue_of(s);
@@ -153,7 +152,7 @@ static inline int sk_queue_put_records(sk_segment *s, const unsigned char *recor
     for (uint64_t most = SK_BATCH_UNITS;; most = whole / 2) {
         whole = sk_queue_batch(records, &room, most);
         rc = whole > SK_PAYLOAD_MAX / SK_UNIT ? SK_TOO_LARGE : sk_queue_unit_room(s, q, tail, whole, call, &r);
-        if (rc != SK_NO_MEMORY || room == 1) break; /* where memory is short, half of them may fit */
+        if (rc != SK_NO_MEMORY || room == 1) break; /* if memory is short, half of them may fit */
     }
     if (rc != SK_OK) {
         sk_queue_free_put(q);

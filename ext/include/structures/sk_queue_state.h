@@ -1,4 +1,4 @@
-/* Making a queue, counting in it, declaring items done, shutting it down: see sk_queue.h. */
+/* Creating a queue, counting its items, declaring items done, shutting it down: see sk_queue.h. */
 #ifndef SK_QUEUE_STATE_H
 #define SK_QUEUE_STATE_H
 
@@ -27,12 +27,12 @@ static inline uint64_t sk_queue_bytes(const sk_queue *q) {
     return (uint64_t)(uint32_t)(sk_units(tail) - sk_units(head)) * SK_UNIT;
 }
 
-/* How many bytes its ring holds. */
+/* The size of the ring in bytes. */
 static inline uint64_t sk_queue_capacity(const sk_queue *q) {
     return sk_geometry_units(sk_load64_acquire(&q->geometry)) * SK_UNIT;
 }
 
-/* How many bytes the ring would have to grow by now to hold another item of `payload` bytes. For messages. */
+/* By how many bytes the ring would have to grow now to hold another item of `payload` bytes. For messages. */
 static inline uint64_t sk_queue_lacks(sk_segment *s, uint64_t payload) {
     sk_queue *q = sk_queue_of(s);
     sk_ring r;
@@ -42,8 +42,8 @@ static inline uint64_t sk_queue_lacks(sk_segment *s, uint64_t payload) {
     return sk_queue_lack(&r, sk_units(head), sk_units(tail) - sk_units(head), sk_record_units(payload)) * SK_UNIT;
 }
 
-/* Items put and not yet declared done. Ending a queue at once declares the items done that were never taken: they lie
- * behind the frozen head. */
+/* The number of items put and not yet declared done. If the queue was ended at once, the items that were never taken
+ * count as done: they lie behind the frozen head. */
 static inline uint32_t sk_queue_unfinished(const sk_queue *q, uint32_t done) {
     bool ended = sk_load32_acquire(&q->state) == SK_QUEUE_ENDED;
     int32_t left = (int32_t)(sk_items(sk_load64_acquire(ended ? &q->head : &q->tail)) - done);
@@ -54,7 +54,7 @@ static inline uint32_t sk_queue_unfinished_now(const sk_queue *q) {
     return sk_queue_unfinished(q, sk_load32_acquire(&q->done));
 }
 
-/* SK_EXCESS when more are declared done than were put. */
+/* Declare n items done. SK_EXCESS: fewer than n are unfinished. */
 static inline int sk_queue_task_done(sk_queue *q, uint32_t n) {
     uint32_t done = sk_load32_acquire(&q->done);
     do {
@@ -64,7 +64,7 @@ static inline int sk_queue_task_done(sk_queue *q, uint32_t n) {
     return SK_OK;
 }
 
-/* Wait until every item put was declared done: SK_OK, SK_TIMEOUT, SK_INTERRUPTED (call again). */
+/* Wait until all items are declared done: SK_OK, SK_TIMEOUT, SK_INTERRUPTED (call again). */
 static inline int sk_queue_join(sk_segment *s, uint64_t until) {
     sk_queue *q = sk_queue_of(s);
     uint64_t began = 0;
@@ -77,8 +77,8 @@ static inline int sk_queue_join(sk_segment *s, uint64_t until) {
     }
 }
 
-/* No more puts; with `at_once` no more gets either. It holds both locks, so that no operation that began before commits
- * after. SK_OK, or what waiting for the locks answers. */
+/* End puts; with `at_once` also end gets. It takes both locks, so no operation that began before the change of state
+ * commits after it. SK_OK, or the result of sk_queue_lock_put or sk_queue_lock_get. */
 static inline int sk_queue_shutdown(sk_segment *s, bool at_once, uint64_t until) {
     sk_queue *q = sk_queue_of(s);
     sk_call call = {.until = until};
@@ -99,15 +99,15 @@ static inline int sk_queue_shutdown(sk_segment *s, bool at_once, uint64_t until)
     return rc;
 }
 
-/* Set another bound; producers that wait for room look again. */
+/* Set another bound; producers that wait for room check it again. */
 static inline void sk_queue_set_maxsize(sk_queue *q, uint64_t maxsize) {
     sk_store64_seq_cst(&q->maxsize, maxsize);
     sk_queue_notify_all_producers(q);
 }
 
-/* --- making ------------------------------------------------------------------------------------ */
+/* --- creating ---------------------------------------------------------------------------------- */
 
-/* Where the first ring begins, and how long the body is then. */
+/* The offset of the ring in the file. */
 static inline uint64_t sk_queue_floor_for(uint32_t seats) {
     return sk_round_up(sk_body_at(seats, 0) + sizeof(sk_queue), SK_PAGE);
 }
@@ -133,7 +133,7 @@ static inline int sk_queue_fill(sk_segment *s) {
     return SK_OK;
 }
 
-/* What a process that attaches must find before it trusts the rest; every operation checks the words that change. */
+/* SK_CORRUPT if header and geometry do not fit. Every operation checks the words that change. */
 static inline int sk_queue_refuse(sk_segment *s) {
     const sk_header *h = sk_header_of(s);
     if (s->base_len < h->body + sizeof(sk_queue)) return SK_CORRUPT;

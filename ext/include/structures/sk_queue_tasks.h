@@ -1,10 +1,10 @@
-/* What event loops need of a queue besides the rest: see sk_queue.h. */
+/* Operations of a queue for event loops: see sk_queue.h. */
 #ifndef SK_QUEUE_TASKS_H
 #define SK_QUEUE_TASKS_H
 
 #include "structures/sk_queue_get.h"
 
-/* Wait as a get does, but take nothing: SK_OK when there was an item. */
+/* Wait as a get does, but take nothing. SK_OK: there was an item. */
 static inline int sk_queue_look_for_item(sk_segment *s, sk_call call) {
     sk_queue *q = sk_queue_of(s);
     uint64_t head, tail;
@@ -14,7 +14,7 @@ static inline int sk_queue_look_for_item(sk_segment *s, sk_call call) {
     return rc;
 }
 
-/* Stop waiting: a notification that woke this one may have been meant for the next. */
+/* Stop waiting. A notification that woke this waiter is needed by the next one, so notify again. */
 static inline void sk_queue_cancel_get(sk_segment *s) {
     uint64_t tail;
     if (!sk_queue_is_empty(sk_queue_of(s), &tail)) sk_eventcount_notify(&sk_queue_of(s)->items, 1);

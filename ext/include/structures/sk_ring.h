@@ -1,4 +1,4 @@
-/* Positions, records and the ring that they lie in. Nothing here waits or commits.
+/* Positions, records and the ring that contains them. No function here waits or commits.
  *
  *   position   63 ......... 32  31 .......... 0
  *              items so far     units so far      both wrap; differences are unsigned 32-bit subtractions
@@ -7,12 +7,12 @@
  *   header     63 .. 48  47 .. 40  39 ........ 0
  *              check     kind      payload bytes
  *   geometry   55 .. 32  31 ........ 0
- *              pages     origin        how long the ring is, and the units of the position where the present lap began
+ *              pages     origin        pages of the ring; units of the position where the present lap began
  *
- * A unit lies at (its position - origin) in the ring, less the ring's length if that is past the end: so the ring may
- * have any number of pages. Positions in use are less than two lengths past the origin; a producer that would put
- * further moves the origin on by one length, which leaves every unit where it is. One position word holds items and
- * bytes, so that one store commits both and they never disagree. */
+ * The index of a unit in the ring is (its position - origin), or that less the ring's length if it is past the end. So
+ * the ring may have any number of pages. Positions in use are less than two lengths past the origin. Before a producer
+ * would put beyond that, it moves the origin on by one length, which leaves every unit at its place. One position word
+ * holds items and units, so that one store commits both and they never disagree. */
 #ifndef SK_RING_H
 #define SK_RING_H
 
@@ -34,7 +34,7 @@ static inline uint64_t sk_position_plus(uint64_t position, uint32_t items, uint3
     return sk_position(sk_items(position) + items, sk_units(position) + units);
 }
 
-/* The half of a position word that changes with every commit: what sleepers sleep on. */
+/* The half of a position word that changes with every commit; spinning waiters poll it. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "sleepers watch the low half of a position");
 static inline uint32_t *sk_units_word(uint64_t *position) { return (uint32_t *)(void *)position; }
 
@@ -61,7 +61,7 @@ typedef struct sk_ring {
 
 static inline uint64_t sk_ring_bytes(const sk_ring *r) { return (uint64_t)r->units * SK_UNIT; }
 
-/* The index of a unit in the ring: for positions that are less than two lengths past the origin. */
+/* The index of a unit in the ring, for a position less than two lengths past the origin. */
 static inline uint32_t sk_ring_index(const sk_ring *r, uint32_t unit) {
     uint32_t past = unit - r->origin;
     return past < r->units ? past : past - r->units;
@@ -70,7 +70,7 @@ static inline unsigned char *sk_ring_at(const sk_ring *r, uint32_t unit) {
     return r->at + (uint64_t)sk_ring_index(r, unit) * SK_UNIT;
 }
 
-/* Whether both positions are within one length of each other, and close enough to the origin for sk_ring_index. */
+/* Whether head and tail are within one length of each other, and close enough to the origin for sk_ring_index. */
 static inline bool sk_ring_spans(const sk_ring *r, uint32_t head, uint32_t tail) {
     uint32_t past = tail - r->origin, used = tail - head;
     return past < 2 * (uint64_t)r->units && used <= past && used <= r->units;
@@ -81,7 +81,7 @@ static inline uint64_t sk_geometry(uint32_t units, uint32_t origin) {
 }
 static inline uint64_t sk_geometry_units(uint64_t geometry) { return (geometry >> 32) * SK_UNITS_PER_PAGE; }
 
-/* The ring at byte `from` of the file that a geometry word describes, bounds-checked and mapped. */
+/* The ring that a geometry word describes, at offset `from` of the file, bounds-checked and mapped. */
 static inline int sk_ring_of(sk_segment *s, uint64_t geometry, uint64_t from, sk_ring *r) {
     uint64_t units = sk_geometry_units(geometry);
     if (units == 0 || units > SK_RING_UNITS_MAX) return SK_CORRUPT;
@@ -93,7 +93,7 @@ static inline int sk_ring_of(sk_segment *s, uint64_t geometry, uint64_t from, sk
     return rc;
 }
 
-/* Copy bytes to or from the ring, `offset` bytes after unit `unit`; at most once around. */
+/* Copy bytes to or from the ring, `offset` bytes after the beginning of unit `unit`; at most once around the ring. */
 static inline void sk_ring_write(const sk_ring *r, uint32_t unit, uint64_t offset, const void *from, uint64_t len) {
     uint64_t size = sk_ring_bytes(r), at = (uint64_t)sk_ring_index(r, unit) * SK_UNIT + offset;
     if (at >= size) at -= size;
@@ -119,8 +119,8 @@ static inline uint64_t sk_ring_head_at(const sk_ring *r, uint32_t unit) {
 
 /* --- lengthening, in place ---------------------------------------------------------------------- */
 
-/* The smallest number of units by which a ring must be lengthened so that the `used` units from `head` on stay
- * together: the units at its end or those at its start move to the new part, and nothing in use may be overwritten. */
+/* The smallest number of units by which a ring must be lengthened so that the `used` units from `head` on stay in
+ * order. Either the units at its end or those at its start move to the new part; no unit in use may be overwritten. */
 static inline uint32_t sk_ring_stretch(const sk_ring *r, uint32_t head, uint32_t used) {
     uint32_t ending = r->units - sk_ring_index(r, head);
     if (used <= ending) return 0;
@@ -132,9 +132,8 @@ typedef struct sk_ring_copy {
     uint64_t from, to, len;
 } sk_ring_copy;
 
-/* Give `wide`, the same ring with more units behind, its origin, and say which bytes to copy to its new part because
- * they do not lie in the right place. What `old` describes stays as it is. Returns whether there is room for that; see
- * sk_ring_stretch. */
+/* `wide` is the ring `old` with more units behind: set its origin, and set *copy to the bytes that must be copied to
+ * the new part. Copying them changes no byte of `old`. False: the new part is too small; see sk_ring_stretch. */
 static inline bool sk_ring_lengthen(const sk_ring *old, sk_ring *wide, uint32_t head, uint32_t used, sk_ring_copy *copy) {
     uint32_t at = sk_ring_index(old, head), ending = old->units - at, added = wide->units - old->units;
     uint32_t starting = used > ending ? used - ending : 0;

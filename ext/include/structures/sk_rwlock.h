@@ -1,43 +1,45 @@
 /* A lock that many hold to read, or one to write; writers that wait go before readers that wait, up to a bound.
  *
  *   part      what                                                   written by
- *   writer    sk_mutex: the writer, also while it waits for readers  see sk_mutex.h
- *             to leave
+ *   writer    sk_mutex: held by the writer, also while it waits      see sk_mutex.h
+ *             for readers to leave
  *   gone      eventcount (sk_wait.h): a reader has left              readers, the writer
- *   open      eventcount: nobody writes, or wants to, any more       writers, readers
- *   wanted    low half: how many processes' threads want to write,   writers; readers put a stale one right
- *             the dead among them; 0 is certain. High half: how
- *             often it has changed
+ *   open      eventcount: a writer has left or stopped waiting       writers, readers
+ *   wanted    low half: how many threads want to write; it may       writers; a waiter that finds all of them dead
+ *             include threads of dead processes, but no living one
+ *             is missing. High half: how often it has changed
  *   token     the reader that has the next chance to read: see       readers that have waited long; a writer that has
  *             sk_wait_state.h                                        honoured it in vain
  *   wanting   counts (sk_seat_counts.h): how many want to write      the process on that seat
- *   waiting   counts: how many wait to read                          the same; for people
- *   reading   counts with a line each: how many read                 the same; that commits reading
+ *   waiting   counts: how many wait to read                          the process on that seat; for people
+ *   reading   counts with a line each: how many read                 the process on that seat; that commits reading
  *
- * A reader adds to its own entry and then looks at the writer's word; a writer takes that word and then looks at all
- * entries (W1 with W2: one of the two sees the other). A reader that sees a writer takes its entry back. So a reader
- * writes no cache line that another reader writes.
- * While `wanted` is up and the counts say that one of those writers lives, nobody begins to read but the reader that
- * the token names.
+ * A reader adds to its own entry of `reading` and then reads the writer's word; a writer takes that word and then reads
+ * all entries (W1 with W2: at least one of the two sees the other). A reader that sees a writer takes its entry back.
+ * So readers of different processes write different cache lines.
+ * While the low half of `wanted` is not 0, only the reader that the token names begins to read. A waiter that finds no
+ * living process in `wanting` clears the low half of `wanted`.
  *
  * Neither side starves. A reader cannot go before a writer that has the word, and a new reader cannot go before a
- * writer that wants it: so a writer waits for the readers that read when it came, and for readers with a token. A
- * reader that has waited for SK_WAIT_STATE_LONG_NS takes the token: it begins to read as soon as nobody writes, even if
- * a writer waits. A writer that waits leaves a free word alone meanwhile, for at most SK_WAIT_STATE_HONOUR_NS each
- * time. So a reader waits for that millisecond, for the readers that had the token before it, and for one writer, the
- * one that writes when the reader gets the token; unless the reader does not get to run for 10 ms when it could. A
- * process that is stopped while it wants to write delays each reader by that millisecond and no longer. In one
- * sentence: writers overtake a reader without bound for 1 ms, then one writer does.
+ * writer that wants it. So a writer waits for the readers that read when it came, and for readers with a token. A
+ * reader that has waited for SK_WAIT_STATE_LONG_NS (1 ms) takes the token: it begins to read as soon as no writer has
+ * the word, even if a writer waits. Meanwhile a waiting writer leaves a free word alone, for at most
+ * SK_WAIT_STATE_HONOUR_NS (10 ms) each time. So a reader waits for 1 ms, for the readers that had the token before it,
+ * and for one writer: the one that writes when the reader gets the token. There is one exception: more writers overtake
+ * a reader that could read but does not get to run for 10 ms. A process that is stopped while it wants to write delays
+ * each reader by 1 ms and no longer. In one sentence: for 1 ms any number of writers overtake a reader, then only one
+ * does.
  *
- * Deaths. A reader's entry dies with its seat, and the writer that waits for it looks whenever a slice is over. A
- * thread that wants to write counts itself first in the counts and then in `wanted`, and it removes itself in the
- * opposite order. So `wanted` is never too low, and where it is up and no process in the counts lives, any waiter puts
- * it back to 0. A waiter reads the counts entry by entry, so one writer may go and another come meanwhile, and the
- * waiter sees neither. But if `wanted` is still the word that the waiter read before the counts, then each thread that
- * `wanted` includes stood in the counts all the time, and one that the waiter did not see is dead. (The number alone
- * would not do: it is the same when as many have come as gone.) The next process, reader or writer, takes over the word
- * of a dead writer and is told, and so is everybody until a writer has released in order; a reader that takes it over
- * frees it at once. Between any change and its wake-up: sleepers look again. */
+ * Deaths. The entry of a dead reader is void, and the writer that waits for it checks this whenever a slice is over. A
+ * thread that wants to write adds itself first to `wanting` and then to `wanted`, and it removes itself in the opposite
+ * order. So the low half of `wanted` is never too low. If it is not 0 and no process in `wanting` lives, any waiter
+ * clears it. A waiter reads `wanting` entry by entry, so meanwhile one writer may leave and another may come, and the
+ * waiter sees neither. But if `wanted` still has the value that the waiter read before `wanting`, then each thread that
+ * `wanted` includes was in `wanting` all the time, so a thread that the waiter did not see is dead. (The number of
+ * threads alone would not do: it is the same if one has left and another has come. So the high half counts the
+ * changes.) If a writer dies, the next process, reader or writer, takes over its word and gets SK_OWNER_DIED, and so do
+ * all later readers and writers until a writer has released the lock. A reader that takes the word over frees it at
+ * once. If a process dies between a change and the wake-up, sleepers check again when their slice is over. */
 #ifndef SK_RWLOCK_H
 #define SK_RWLOCK_H
 
@@ -57,15 +59,15 @@ _Static_assert(offsetof(sk_rwlock, open) == SK_LINE && offsetof(sk_rwlock, wante
                    offsetof(sk_rwlock, token) == SK_LINE + 16 && offsetof(sk_rwlock, counts) == 2 * SK_LINE,
                "diagram and struct agree");
 
-/* The addends of `wanted` for one writer more and one less: both count as a change. */
+/* Added to `wanted` for one writer more or one less: both also add 1 to the high half. */
 #define SK_RW_ONE_MORE (((uint64_t)1 << 32) + 1)
 #define SK_RW_ONE_LESS (((uint64_t)1 << 32) - 1)
 
 /* A thread's wait for the lock, over all its slices. */
 typedef struct sk_rw_wait {
     uint32_t me;    /* owner word of the process in which the wait began */
-    bool writes;    /* this thread has the word; readers may still be in */
-    bool announced; /* this thread is in the counts of waiters, to write or to read */
+    bool writes;    /* this thread has the word; others may still read */
+    bool announced; /* this thread is counted in `wanting` or `waiting` */
 } sk_rw_wait;
 
 static inline sk_mutex *sk_rw_writer(const sk_segment *s) { return sk_body_of(s); }
@@ -89,7 +91,7 @@ static inline int sk_rw_refuse(const sk_segment *s) {
     return sk_rw_body_len(s->seats.count) <= s->base_len - sk_header_of(s)->body ? SK_OK : SK_CORRUPT;
 }
 
-/* How many threads of the process on `seat` read, and its owner word; 0 when that process is dead. */
+/* How many threads of the process on `seat` read, and its owner word; 0 if that process is dead. */
 static inline uint32_t sk_rw_reads(const sk_segment *s, uint32_t seat, uint32_t *owner) {
     uint64_t seen = sk_load64_seq_cst(sk_rw_entry(s, seat));
     *owner = sk_seat_counts_owner(seen, seat);
@@ -104,14 +106,14 @@ static inline bool sk_rw_read_now(const sk_segment *s) {
     return false;
 }
 
-/* The answer for a caller that now reads or writes. */
+/* The result for a caller that now reads or writes. */
 static inline int sk_rw_outcome(const sk_segment *s) {
     return __builtin_expect(sk_load32_relaxed(&sk_rw_writer(s)->poisoned) != 0, 0) ? SK_OWNER_DIED : SK_OK;
 }
 
 /* --- reading --------------------------------------------------------------------------------------- */
 
-/* End reading: SK_OK; SK_EXCESS when no thread of this process reads. */
+/* End reading: SK_OK; SK_EXCESS: no thread of this process reads. */
 static inline int sk_rw_end_read(const sk_segment *s) {
     uint64_t *entry = sk_rw_entry(s, sk_owner_seat(sk_me(s))), seen = sk_load64_relaxed(entry);
     do {
@@ -121,7 +123,7 @@ static inline int sk_rw_end_read(const sk_segment *s) {
     return SK_OK;
 }
 
-/* Begin to read if nobody writes: SK_OK, SK_OWNER_DIED (it reads, and is told), SK_BUSY. */
+/* Begin to read if no writer has the word: SK_OK, SK_OWNER_DIED (it reads), SK_BUSY. */
 static inline int sk_rw_begin_read(const sk_segment *s) {
     uint32_t *word = &sk_rw_writer(s)->word;
     if (sk_load32_relaxed(word) != 0) return SK_BUSY;
@@ -133,7 +135,7 @@ static inline int sk_rw_begin_read(const sk_segment *s) {
     return SK_BUSY;
 }
 
-/* The same if nobody wants to write, either; also SK_NO_SEAT. */
+/* Begin to read if no writer has the word or wants it; also SK_NO_SEAT. */
 static inline int sk_rw_try_read(const sk_segment *s) {
     SK_SEATED(s);
     return (uint32_t)sk_load64_relaxed(&sk_rw_of(s)->wanted) != 0 ? SK_BUSY : sk_rw_begin_read(s);
@@ -141,11 +143,11 @@ static inline int sk_rw_try_read(const sk_segment *s) {
 
 /* Whether the token names this thread. */
 static inline bool sk_rw_has_token(const sk_segment *s, const sk_wait_state *wait) {
-    return sk_load64_relaxed(&sk_rw_of(s)->token) == sk_wait_state_name(s, wait);
+    return sk_load64_relaxed(&sk_rw_of(s)->token) == sk_wait_state_token_value(s, wait);
 }
 
-/* Take over from a dead writer and free the word, still poisoned; correct `wanted` if no living process wants to write.
- * Whether anything changed. */
+/* Take over from a dead writer and free the word, still poisoned; clear `wanted` if no living process wants to write.
+ * Returns whether anything changed. */
 static inline bool sk_rw_recover(const sk_segment *s) {
     sk_rwlock *l = sk_rw_of(s);
     sk_mutex *m = sk_rw_writer(s);
@@ -172,9 +174,9 @@ static inline void sk_rw_cancel_read(const sk_segment *s, sk_rw_wait *w, sk_wait
     w->announced = false;
 }
 
-/* Begin to read, waiting until the monotonic time `until`; 0: only long enough to ask whether the others live.
- * SK_OK, SK_OWNER_DIED (reads), SK_BUSY, SK_TIMEOUT, SK_NO_SEAT, SK_INTERRUPTED: call again, or end it by
- * sk_rw_cancel_read, with the same wait. */
+/* Begin to read, waiting until the monotonic time `until`; 0: do not wait, but ask whether the writers live.
+ * SK_OK, SK_OWNER_DIED (reads), SK_BUSY, SK_TIMEOUT, SK_NO_SEAT; SK_INTERRUPTED: call again with the same wait, or end
+ * the wait by sk_rw_cancel_read. */
 static inline int sk_rw_read(sk_segment *s, sk_rw_wait *w, uint64_t until, sk_wait_state *wait) {
     sk_rwlock *l = sk_rw_of(s);
     uint64_t began = 0;
@@ -198,8 +200,8 @@ static inline int sk_rw_read(sk_segment *s, sk_rw_wait *w, uint64_t until, sk_wa
                 sk_seat_counts_add(s, sk_rw_waiting(s), 1);
             }
             bool had = sk_rw_has_token(s, wait);
-            uint64_t slice = sk_wait_state_ask(s, &l->token, wait, SK_LOCK_SLICE_NS);
-            if (!had && sk_rw_has_token(s, wait)) continue; /* writers that wait do not matter any more: look again */
+            uint64_t slice = sk_wait_state_take_token(s, &l->token, wait, SK_LOCK_SLICE_NS);
+            if (!had && sk_rw_has_token(s, wait)) continue; /* now waiting writers do not matter: try again */
             rc = sk_park_slice(&s->waiter, &l->open, raised, slice, until);
             if (rc == SK_OK) continue;
         }
@@ -229,7 +231,7 @@ static inline void sk_rw_renounce(const sk_segment *s, sk_rw_wait *w) {
     w->announced = false;
 }
 
-/* Stop waiting. This thread touched nothing that the word guards, so a poisoned mutex stays poisoned. */
+/* Stop waiting. This thread has not repaired any data, so a poisoned mutex stays poisoned. */
 static inline void sk_rw_cancel_write(const sk_segment *s, sk_rw_wait *w, sk_wait_state *wait) {
     if (w->writes) {
         if (w->me == sk_me(s)) sk_mutex_pass_on(sk_rw_writer(s));
@@ -240,16 +242,16 @@ static inline void sk_rw_cancel_write(const sk_segment *s, sk_rw_wait *w, sk_wai
 }
 
 /* Begin to write, waiting until the monotonic time `until`; 0: do not wait.
- * SK_OK, SK_OWNER_DIED (writes), SK_BUSY, SK_TIMEOUT, SK_NO_SEAT, SK_INTERRUPTED: call again, or end it by
- * sk_rw_cancel_write. */
+ * SK_OK, SK_OWNER_DIED (writes), SK_BUSY, SK_TIMEOUT, SK_NO_SEAT; SK_INTERRUPTED: call again with the same wait, or end
+ * the wait by sk_rw_cancel_write. */
 static inline int sk_rw_write(sk_segment *s, sk_rw_wait *w, uint64_t until, sk_wait_state *wait) {
     sk_rwlock *l = sk_rw_of(s);
     uint64_t began = 0;
     int rc;
     SK_SEATED(s);
-    if (w->me != sk_me(s)) w->writes = w->announced = false; /* in the first call, and in the child of a fork */
+    if (w->me != sk_me(s)) w->writes = w->announced = false; /* the first call, or the child of a fork */
     w->me = sk_me(s);
-    wait->also = &l->token;
+    wait->prior_token = &l->token;
     if (until != 0) sk_rw_announce(s, w);
     if (!w->writes) {
         rc = sk_mutex_take(s, sk_rw_writer(s), until, wait);
@@ -277,7 +279,7 @@ static inline int sk_rw_write(sk_segment *s, sk_rw_wait *w, uint64_t until, sk_w
     }
 }
 
-/* End writing: SK_OK; SK_EXCESS when this process does not write. */
+/* End writing: SK_OK; SK_EXCESS: this process does not write. */
 static inline int sk_rw_end_write(const sk_segment *s) {
     sk_mutex *m = sk_rw_writer(s);
     if (sk_me(s) == 0 || sk_lock_owner(&m->word) != sk_me(s)) return SK_EXCESS;

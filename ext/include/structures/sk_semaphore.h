@@ -1,23 +1,23 @@
-/* A semaphore whose permits belong to no process, so that it serves as a signal, too.
+/* A semaphore whose permits belong to no process, so it can also notify other processes of events.
  *
  *   offset  what                                                     written by
- *   0       value: free permits, 0 to SK_SEMAPHORE_MOST              anybody, by compare-and-swap; that commits
+ *   0       value: free permits, 0 to SK_SEMAPHORE_MOST              any thread, by compare-and-swap; that commits
  *   8       token: see sk_wait_state.h                               waiters, by compare-and-swap
  *   16      eventcount of the waiters: see sk_wait.h                 sleepers and wakers
  *   128     waiters: threads of each process that wait               the process on that seat; for people
  *           (sk_seat_counts.h)
  *
- * Deaths. Before the compare-and-swap nothing has happened, after it everything: permits that a dead process had taken
- * stay taken, as with POSIX semaphores (sk_bounded.h gives them back). Giving, between the compare-and-swap and the
- * notification: sleepers look again when their slice is over, also when the sleeper that was woken dies. Token and
- * counts: see sk_wait_state.h. */
+ * Deaths. Before the compare-and-swap nothing has happened; after it the change is complete. Permits that a dead
+ * process had taken stay taken, as with POSIX semaphores (sk_bounded.h gives them back). If a process dies between the
+ * compare-and-swap of a give and the notification, or if the sleeper that was woken dies, the other sleepers check
+ * again when their slice is over. Token and counts: see sk_wait_state.h. */
 #ifndef SK_SEMAPHORE_H
 #define SK_SEMAPHORE_H
 
 #include "core/sk_wait_state.h"
 
 #define SK_SEMAPHORE_MOST 0x7fffffffu
-#define SK_SEMAPHORE_FIRST 0 /* header.param: how many permits were free at first */
+#define SK_SEMAPHORE_FIRST 0 /* header.param: the initial value */
 
 typedef struct sk_semaphore {
     uint32_t value;
@@ -40,7 +40,7 @@ static inline int sk_semaphore_fill(sk_segment *s) {
     return SK_OK;
 }
 
-/* What a process that attaches must find; the words can have any value. */
+/* SK_CORRUPT if the header does not fit this structure; the words can have any value. */
 static inline int sk_semaphore_refuse(const sk_segment *s) {
     return sk_semaphore_body_len(s->seats.count) <= s->base_len - sk_header_of(s)->body ? SK_OK : SK_CORRUPT;
 }
@@ -48,7 +48,7 @@ static inline int sk_semaphore_refuse(const sk_segment *s) {
 /* How many permits are free now. */
 static inline uint32_t sk_semaphore_value(const sk_semaphore *p) { return sk_load32_acquire(&p->value); }
 
-/* Take a permit if there is any, whatever the token says: SK_OK, SK_BUSY. */
+/* Take a permit if one is free, and ignore the token: SK_OK, SK_BUSY. */
 static inline int sk_semaphore_grab(sk_semaphore *p) {
     uint32_t seen = sk_load32_relaxed(&p->value);
     while (seen != 0)
@@ -56,14 +56,15 @@ static inline int sk_semaphore_grab(sk_semaphore *p) {
     return SK_BUSY;
 }
 
-/* The same unless there is a token. */
+/* Take a permit if one is free and no thread has the token: SK_OK, SK_BUSY. */
 static inline int sk_semaphore_try(sk_semaphore *p) {
     return __builtin_expect(sk_load64_relaxed(&p->token) != 0, 0) ? SK_BUSY : sk_semaphore_grab(p);
 }
 
-/* Sleep for one slice at most while the value is `seen`: 0, or permits left for the thread that the token names. */
+/* Sleep for one slice at most while the value is `seen`. If `seen` is not 0, the caller leaves the permits to the
+ * holder of the token. */
 static inline int sk_semaphore_park(sk_segment *s, sk_semaphore *p, uint32_t seen, uint64_t until, sk_wait_state *wait) {
-    uint64_t slice = sk_wait_state_ask(s, &p->token, wait, SK_PARK_SLICE_NS);
+    uint64_t slice = sk_wait_state_take_token(s, &p->token, wait, SK_PARK_SLICE_NS);
     if (seen != 0) slice = SK_WAIT_STATE_STEP_NS;
     sk_wait_state_register(s, p->waiters, wait);
     uint32_t raised = sk_eventcount_prepare(&p->event); /* W1: pairs with W2 in sk_eventcount_notify;
@@ -76,7 +77,7 @@ static inline int sk_semaphore_slow(sk_segment *s, sk_semaphore *p, uint64_t unt
     uint64_t began = 0;
     for (;;) {
         uint32_t seen = sk_load32_relaxed(&p->value);
-        if (seen == 0) wait->freed = 0;
+        if (seen == 0) wait->yielding_since = 0;
         else if (!sk_wait_state_must_yield(s, &p->token, wait) && sk_semaphore_grab(p) == SK_OK) return SK_OK;
         int rc = sk_check_deadline(&began, until);
         if (rc == SK_OK) {
@@ -89,7 +90,7 @@ static inline int sk_semaphore_slow(sk_segment *s, sk_semaphore *p, uint64_t unt
 }
 
 /* Take a permit, waiting until the monotonic time `until`, which is not 0.
- * SK_OK, SK_TIMEOUT, SK_NO_SEAT, and SK_INTERRUPTED: call again with the same wait, or end it by
+ * SK_OK, SK_TIMEOUT, SK_NO_SEAT; SK_INTERRUPTED: call again with the same wait, or end the wait by
  * sk_semaphore_cancel. */
 static inline int sk_semaphore_take(sk_segment *s, sk_semaphore *p, uint64_t until, sk_wait_state *wait) {
     SK_SEATED(s);
@@ -101,16 +102,16 @@ static inline int sk_semaphore_take(sk_segment *s, sk_semaphore *p, uint64_t unt
 /* Stop waiting. A notification that woke this thread may have been meant for the next waiter. */
 static inline void sk_semaphore_cancel(const sk_segment *s, sk_semaphore *p, sk_wait_state *wait) {
     sk_wait_state_end(s, &p->token, p->waiters, wait);
-    if (sk_semaphore_value(p) != 0) sk_eventcount_notify(&p->event, sk_wait_state_notify(&p->token));
+    if (sk_semaphore_value(p) != 0) sk_eventcount_notify(&p->event, sk_wait_state_wake_count(&p->token));
 }
 
-/* Give n permits back, or more than there ever were: SK_OK; SK_OVERFLOW, none given. */
+/* Give n permits, which need not have been taken before: SK_OK; SK_OVERFLOW: none was given. */
 static inline int sk_semaphore_give(sk_semaphore *p, uint32_t n) {
     uint32_t seen = sk_load32_relaxed(&p->value);
     do {
         if (seen > SK_SEMAPHORE_MOST || n > SK_SEMAPHORE_MOST - seen) return SK_OVERFLOW;
     } while (!sk_cas32_seq_cst(&p->value, &seen, seen + n)); /* R1: pairs with A1; commits */
-    sk_eventcount_notify(&p->event, n == 1 ? sk_wait_state_notify(&p->token) : SK_EVERYBODY);
+    sk_eventcount_notify(&p->event, n == 1 ? sk_wait_state_wake_count(&p->token) : SK_EVERYBODY);
     return SK_OK;
 }
 
