@@ -835,7 +835,7 @@ cdef class Handle:
         return self._segment().name
 
     def close(self):
-        """Let go of the segment. Using the handle afterwards raises ClosedError; closing again does nothing.
+        """Detach from the segment. Using the handle afterwards raises ClosedError; closing again does nothing.
         """
         cdef Segment segment = self.segment
         if segment is not None:

@@ -197,7 +197,7 @@ cdef class Array(Handle):
         self.bind(segment)
 
     def close(self):
-        """Let go of the segment. Using the handle afterwards raises ClosedError; its views and its lock keep working.
+        """Detach from the segment. Using the handle afterwards raises ClosedError; its views and its lock keep working.
         """
         Handle.close(self)
 

@@ -195,7 +195,7 @@ mode=None, group=None)\n--\n
             self.action = segment.partner
 
     def close(self):
-        """Let go of the segment. Using the handle afterwards raises ClosedError; closing again does nothing.
+        """Detach from the segment. Using the handle afterwards raises ClosedError; closing again does nothing.
         """
         Handle.close(self)
 

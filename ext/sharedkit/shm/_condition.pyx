@@ -170,7 +170,7 @@ cdef class Condition(Handle):
         return self._own_lock_class._in(segment, 0) if segment.params[0] == OWN else lock_named(segment)
 
     def close(self):
-        """Let go of the segment; a held lock stays held. Using the handle afterwards raises ClosedError.
+        """Detach from the segment; a held lock stays held. Using the handle afterwards raises ClosedError.
         """
         Handle.close(self)
 

@@ -138,7 +138,7 @@ mode=None, group=None)\n--\n
         return sk_counter_word(self.word, word + 1)
 
     def close(self):
-        """Let go of the segment. Using the handle afterwards raises ClosedError; closing again does nothing.
+        """Detach from the segment. Using the handle afterwards raises ClosedError; closing again does nothing.
         """
         Handle.close(self)
 

@@ -104,7 +104,7 @@ cdef class Event(Handle):
         self.flag = sk_event_of(self.s)
 
     def close(self):
-        """Let go of the segment. Using the handle afterwards raises ClosedError; closing again does nothing.
+        """Detach from the segment. Using the handle afterwards raises ClosedError; closing again does nothing.
         """
         Handle.close(self)
 

@@ -87,7 +87,7 @@ cdef class Mutex(Handle):
         self.mutex = <sk_mutex *>(<unsigned char *>sk_body_of(self.s) + offset)
 
     def close(self):
-        """Let go of the segment; a held lock stays held. Using the handle afterwards raises ClosedError.
+        """Detach from the segment; a held lock stays held. Using the handle afterwards raises ClosedError.
         """
         Handle.close(self)
 

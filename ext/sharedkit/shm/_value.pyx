@@ -22,7 +22,7 @@ cdef class Memory(Handle):
         self.bind(segment)
 
     def close(self):
-        """Let go of the value. Using the handle afterwards raises ClosedError; closing again does nothing.
+        """Detach from the value. Using the handle afterwards raises ClosedError; closing again does nothing.
         """
         array = self._array
         Handle.close(self)

@@ -283,7 +283,7 @@ cdef class Queue(Handle):
         self.items = segment.partner
 
     def close(self):
-        """Let go of the queue. Using the handle afterwards raises ClosedError; closing again does nothing.
+        """Detach from the queue. Using the handle afterwards raises ClosedError; closing again does nothing.
         """
         Handle.close(self)
 

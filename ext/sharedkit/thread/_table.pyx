@@ -147,7 +147,7 @@ cdef class Table(Handle):
         self.lock = RLock._in(segment, 0)
 
     def close(self):
-        """Let go of the dict. Using the handle afterwards raises ClosedError; closing again does nothing.
+        """Detach from the dict. Using the handle afterwards raises ClosedError; closing again does nothing.
         """
         Handle.close(self)
 

@@ -1,4 +1,4 @@
-"""Numbered messages for the workload `queue`, and the check that all arrived, once, each producer's in order."""
+"""Numbered messages for the workload `queue`, and the check that each arrived once, and each producer's in order."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class Counters(Handle):
             self._views[each] = self._view_class._of(segment, i, each)
 
     def close(self) -> None:
-        """Let go of the segment. Using the group or its views afterwards raises ClosedError."""
+        """Detach from the segment. Using the group or its views afterwards raises ClosedError."""
         for view in getattr(self, "_views", {}).values():
             view.close()
         super().close()
