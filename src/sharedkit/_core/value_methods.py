@@ -152,7 +152,7 @@ class MemoryValueWithLock(Locked, MemoryValue):
 
 
 def _with_lock(opens: Callable[..., Any], args: tuple[Any, ...], lock: Any) -> Any:
-    """A value that was pickled with a lock that is not its own."""
+    """Unpickle a value with a lock that is not its own."""
     value = opens(*args)
     value._lock_by(None, lock)
     return value

@@ -90,8 +90,8 @@ class Counters(Handle):
         self._views = _Closed(self)
 
     def _open_views(self) -> dict[str, Counter]:
-        """Return the views by name. They are read first: if another thread closes the group meanwhile, they are closed,
-        not missing. ClosedError."""
+        """Return the views by name. The views are read first: if another thread closes the group meanwhile, they are
+        closed, but not None. ClosedError."""
         views = self._views
         self._segment()
         return views
