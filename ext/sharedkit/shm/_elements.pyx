@@ -39,9 +39,9 @@ cdef extern from "structures/sk_array.h" nogil:
     uint64_t sk_array_add_many_f64(void *, uint64_t, const int64_t *, uint64_t, const void *, uint64_t, void *) noexcept
 
 cdef enum:
-    QUICK = 256         # up to so many additions it is not worth releasing the GIL
-    PLAIN = 16384       # up to so many additions are plain ones where the GIL keeps threads apart: 20 us at most
-    DENSE = 4           # from so many additions per element on, they are summed first: see sk_array.h
+    QUICK = 256         # for up to so many additions, releasing the GIL does not pay
+    PLAIN = 16384       # up to so many additions are not atomic if the GIL excludes other threads: 20 us at most
+    DENSE = 4           # with at least so many additions per element, they are summed first: see sk_array.h
     OWN = 4 << 20       # the most bytes of sums, so that they stay in the cache
 
 cdef dict NUMBERS = {
@@ -52,8 +52,8 @@ cdef dict NUMBERS = {
 
 
 cdef Elements elements_of(Segment segment, object dtype):
-    """Return the elements of an array's segment; CorruptSegmentError when its numbers contradict each other or the
-    dtype."""
+    """Return the elements of an array's segment. CorruptSegmentError if its numbers contradict each other or the dtype.
+    """
     if sk_array_refuse(segment.s) != SK_OK or dtype.itemsize != sk_header_of(segment.s).param[SK_ARRAY_ITEMSIZE]:
         refuse(SK_CORRUPT, 0)
     cdef Elements self = Elements.__new__(Elements)
@@ -80,7 +80,7 @@ cdef class Elements:
         return 0
 
     cdef int bits_of(self, object value, void *bits) except -1:
-        """Store the bytes of one element of that value in `bits`. OverflowError when it does not fit, TypeError."""
+        """Store the bytes of one element of that value in `bits`. OverflowError if it does not fit, TypeError."""
         cdef bytes raw
         if self.number == INT64:
             (<int64_t *>bits)[0] = to_signed(value, -<int64_t>0x7fffffffffffffff - 1, 0x7fffffffffffffff)

@@ -2,8 +2,8 @@
 
 The description of a plain type is its `dtype.str`. That of a structured type lists its fields with names, titles,
 offsets, size and alignment, so that any layout is restored exactly, including overlapping fields (which NumPy's own
-file format cannot describe). The types of `ml_dtypes` are described by their names, because NumPy describes them like plain
-bytes; a process that attaches such an array imports that package.
+file format cannot describe). The types of `ml_dtypes` are described by their names, because NumPy describes them like
+plain bytes; a process that attaches such an array imports that package.
 """
 
 from __future__ import annotations

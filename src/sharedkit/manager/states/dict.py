@@ -93,7 +93,7 @@ class DictState(_Keys):
     def do_swap(
         self, call: Call, form: FormOfKey, first: bytes | None, expected: Packed | None, desired: Packed
     ) -> bool:
-        """Set a key if its value still has these bytes (None: if it is still missing); the client compared the values."""
+        """Set a key if its value still has these bytes (None: if it is still missing); the client compared values."""
         found = self.table.get(form)
         if not same(None if found is None else found[1], expected):
             return False
