@@ -94,7 +94,7 @@ cdef object differs(Segment there, int whose, object lock):
     if there.params[0] == whose and there.meta == meta:
         return None
     was, wanted = words_for_lock(there.params[0], there.meta), words_for_lock(whose, meta)
-    return f"{was}, not {wanted}" if was != wanted else f"{was} that was there before, not the one that is there now"
+    return f"{was}, not {wanted}" if was != wanted else f"an earlier {was[4:]}, not the present lock of that name"
 
 
 cdef object differs_here(object was, object lock):
@@ -417,7 +417,7 @@ cdef bint sleep(Segment segment, sk_condition *table, sk_sleeper *slot, uint32_t
         if rc == SK_TIMEOUT:
             return not sk_condition_cancel(slot, me)
         if rc == SK_BUSY:
-            raise RuntimeError("this process was forked off by one that waits, and does not wait itself")
+            raise RuntimeError("this process was forked while its parent waited; a wait does not continue in the child")
         attend(segment)
 
 

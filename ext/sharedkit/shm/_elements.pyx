@@ -161,8 +161,8 @@ cdef class Elements:
         return 0
 
     cdef bint add_one_many(self, object indices, object value) except -1:
-        """Do the same for an array of int64 that needs no conversion, and an int or a float; otherwise do nothing, and
-        return whether it was done. This takes a fifth of what it takes NumPy to say so much of an array."""
+        """Do the same for an array of int64 that needs no conversion, and an int or a float; otherwise do nothing.
+        Return whether it was done. This takes a fifth of the time that NumPy needs to check such an array."""
         cdef Py_buffer where
         cdef uint64_t one = 0
         cdef bint ready
@@ -200,7 +200,7 @@ cdef class Elements:
         return 0
 
     cdef uint64_t add_each(self, const int64_t *indices, uint64_t n, const void *values, uint64_t step) except? 0:
-        cdef Segment _mapped = self.segment    # also if another thread closes the array meanwhile
+        cdef Segment _mapped = self.segment    # kept in a local variable: another thread may close the array
         cdef sk_array_add_many add = self.adder()
         cdef uint64_t count = self.count, good
         cdef uint32_t itemsize = self.itemsize
@@ -253,8 +253,8 @@ cdef int64_t to_signed(object value, int64_t lowest, int64_t highest) except? -1
 
 
 def fold(positions, indices, length, axis):
-    """Extend flat `positions` by the indices of one axis; both are int64 and contiguous. IndexError; then only some of
-    the positions are extended."""
+    """Extend flat `positions` by the indices of one axis; both are int64 and contiguous. IndexError, after which only
+    some of the positions are extended."""
     cdef Py_buffer there, here
     cdef uint64_t n, good, along = length
     PyObject_GetBuffer(positions, &there, PyBUF_SIMPLE)
