@@ -171,7 +171,7 @@ cdef object no_file(int reason):
     if reason == _errno.ENOENT:
         return errors.GoneError(
             reason,
-            "the segment's file is not there under its name: somebody removed or renamed it while it was in use, or "
+            "the segment's file is not there under its name: a program removed or renamed it while it was in use, or "
             "this process sees other files since (chroot, a mount namespace)",
             path,
         )
@@ -210,8 +210,8 @@ cdef int refuse_attach(Segment segment, int status, str path) except -1:
     if status == SK_UNTRUSTED:
         raise errors.UntrustedSegmentError(
             _errno.EACCES,
-            "not a file that only this user or root may write, so it is not opened (whoever may write a segment can "
-            'run code in those who use it): create it with mode=0o660 and group=, attach it with trust="group"',
+            "not a file that only this user or root may write, so it is not opened (a process that may write it can "
+            'run code in those that use it): create it with mode=0o660 and group=, attach it with trust="group"',
             path,
         )
     if status == SK_SYSTEM:

@@ -120,7 +120,7 @@ cdef class Watcher:
         with cython.critical_section(self):
             over = self.table.ended or not self.waiters and not self.undelivered
             if over:
-                self.thread = None       # nobody has added a waiter meanwhile
+                self.thread = None       # no waiter was added meanwhile
         return over
 
     def run(self):

@@ -271,7 +271,7 @@ cdef class Batch(Held):
         cdef ArrowArray **grown
         self.kept.append(stream)
         if source.release is NULL:
-            raise ValueError("the Arrow stream has been taken by somebody else")
+            raise ValueError("the Arrow stream was consumed before")
         if source.get_schema(source, &schema) != 0:
             raise ValueError(f"the Arrow stream has no schema: {_said(source.get_last_error(source))}")
         try:
@@ -303,7 +303,7 @@ cdef class Batch(Held):
         if status == SK_ARROW_UNSUPPORTED:
             raise TypeError(f"Arrow type {schema.format.decode()!r} has no bytes to hash; cast it to text or a number")
         if status == SK_ARROW_RELEASED:
-            raise ValueError("the Arrow array has been taken by somebody else")
+            raise ValueError("the Arrow array was consumed before")
         if status == SK_ARROW_NULL:
             raise TypeError(f"{noun} {self.count + bad.index} is null; nulls have no bytes to hash")
         if status == SK_ARROW_CORRUPT and part.kind == SK_CODES:

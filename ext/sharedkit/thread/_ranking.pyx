@@ -15,8 +15,8 @@ so if an item cannot be compared, only the call that puts it raises.
 
 Nothing is ever inserted at the end of a run, except of the last one (`put` chooses the first run whose end does not
 come after the item, and stays before that end). So the comparisons with the ends of the other runs stay valid while the
-shape does not change. A search is delayed only while, for each of its comparisons, other threads put an item exactly between
-the two items that it has reached: some thread always makes progress.
+shape does not change. A search is delayed only while, for each of its comparisons, other threads put an item exactly
+between the two items that it has reached: some thread always makes progress.
 If neither of two items is less, the one that was put first goes first.
 """
 

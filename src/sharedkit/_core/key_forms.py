@@ -51,7 +51,7 @@ def register_key(cls: type[T], function: Callable[[T], Any], /, *, by_value: boo
     equality is known, or if `function` is not callable.
     """
     if not isinstance(cls, type) or cls in _BUILT_IN or cls in (bool, type(None)):
-        raise TypeError(f"register_key needs a type that sharedkit does not know: {cls!r}")
+        raise TypeError(f"register_key wants a type that sharedkit does not know, not {cls!r}")
     if not callable(function):
         raise TypeError(f"register_key wants a function of an instance of {cls.__name__}, not {function!r}")
 

@@ -44,7 +44,7 @@ print(json.dumps(told))
 
 @dataclass(frozen=True, slots=True)
 class Interpreter:
-    """A free-threaded Python in which the kit is installed."""
+    """A free-threaded Python in which sharedkit is installed."""
 
     path: str
     version: str

@@ -88,7 +88,7 @@ class DictWorkload(SharedStateWorkload):
     def verify(self, amount: int, lap: Lap) -> str:
         """Check that every worker found the values it had set, and that each key has its last value in the end."""
         if any(lap.results):
-            raise Mismatch(f"{sum(lap.results):,} reads found what nobody can have written")
+            raise Mismatch(f"{sum(lap.results):,} reads found a value that no worker can have written")
         last = range(amount - KEYS, amount)
         expected = {_key(rank, i % KEYS): i for rank in range(self.settings.workers) for i in last}
         if lap.after != expected:

@@ -65,4 +65,4 @@ def check(taken: Sequence[Arrivals], plan: Plan, amount: int) -> None:
             raise Mismatch(f"messages of producer {producer} came twice while others were lost")
     strangers = sum(int((came["producer"] >= plan.producers).sum()) for came in taken)
     if strangers:
-        raise Mismatch(f"{strangers} messages came that nobody put")
+        raise Mismatch(f"{strangers} messages came that no producer put")
