@@ -69,7 +69,7 @@ def not_negative(timeout: Any) -> float:
     number = seconds(timeout)
     if number < 0:
         raise ValueError(
-            f"'timeout' must be a non-negative number: {timeout}; if a deadline may have passed, use max(0, timeout)"
+            f"'timeout' must be a non-negative number: {timeout}; max(0, timeout) allows for a deadline that has passed"
         )
     return number
 
