@@ -10,7 +10,7 @@ from sharedkit.shm._waiting cimport SliceWaiter, sk_wait_state
 cdef extern from "structures/sk_mutex.h" nogil:
     ctypedef struct sk_mutex:
         uint32_t word
-        uint32_t poisoned        # number of deaths since the lock was taken over; a release sets it to 0
+        uint32_t poisoned        # how many owners died; a release or mark_consistent sets it to 0
         uint64_t since       # wall-clock time in nanoseconds, or 0
         uint64_t thread      # of a re-entrant mutex: the thread or task that holds it
         uint64_t count       # of a re-entrant mutex: how often it is held

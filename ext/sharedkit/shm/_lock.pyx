@@ -125,7 +125,7 @@ cdef class Mutex(Handle):
 
     @property
     def owner_died(self):
-        """Whether a holder died while it held the lock, and no later holder has released it since."""
+        """True after the lock was taken over from a dead process, until a holder releases it or `mark_consistent()`."""
         if self.mutex is NULL:
             closed(self)
         return self.mutex.poisoned != 0
