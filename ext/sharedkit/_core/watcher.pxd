@@ -45,12 +45,12 @@ cdef class Waiter:
     cdef int end(self) except -1
     cdef int called(self) except -1
     cdef int reclaim(self) except -1
-    cdef object to_be_called(self)
-    cdef int abandon_unheard(self) except -1
+    cdef object take_wake(self)
+    cdef int abandon_for_stopped_loop(self) except -1
     cdef object step_once(self, object wake)
 
 
 cdef int add_undelivered(Waiter waiter) except -1
 cdef int discard_undelivered(Waiter waiter) except -1
 cdef object pending()
-cdef bint nobody_in_line() noexcept
+cdef bint no_task_queued() noexcept

@@ -45,18 +45,18 @@ cdef object pending():
     return PENDING_ANSWER
 
 
-cdef uint32_t in_line = 0
+cdef uint32_t queued_tasks = 0
 
 
-def stand_in_line(int change):
+def count_queued_task(int change):
     """Add `change` (1 or -1) to the number of tasks that stand in a wait queue of their loop; sharedkit.aio calls this.
     """
-    sk_add32_relaxed(&in_line, <uint32_t>change)
+    sk_add32_relaxed(&queued_tasks, <uint32_t>change)
 
 
-cdef bint nobody_in_line() noexcept:
+cdef bint no_task_queued() noexcept:
     """Return whether no task of this process stands in a wait queue, so that a call that comes now may go first."""
-    return sk_load32_relaxed(&in_line) == 0
+    return sk_load32_relaxed(&queued_tasks) == 0
 
 
 cdef class Watcher:
@@ -140,10 +140,10 @@ cdef class Watcher:
                 waiter = self.fired()
                 if waiter is None:
                     break
-                wake = waiter.to_be_called()
+                wake = waiter.take_wake()
                 try:
                     if wake is not None and not wake():
-                        waiter.abandon_unheard()
+                        waiter.abandon_for_stopped_loop()
                 except BaseException:
                     PyErr_WriteUnraisable(wake)
                 waiter = wake = None       # keep nothing alive while the thread sleeps
@@ -247,7 +247,7 @@ cdef class Waiter:
         self.wake = None
         return 0
 
-    cdef object to_be_called(self):
+    cdef object take_wake(self):
         """Return the function that wakes the task, and record that (`called`); None if the task no longer waits."""
         with cython.critical_section(self):
             wake = self.wake
@@ -255,7 +255,7 @@ cdef class Waiter:
                 self.called()    # before `wake` runs: when `wake` returns, the wait may be over already
         return wake
 
-    cdef int abandon_unheard(self) except -1:
+    cdef int abandon_for_stopped_loop(self) except -1:
         """Abandon the wait because its loop does not run."""
         with cython.critical_section(self):
             discard_undelivered(self)

@@ -89,7 +89,7 @@ cdef str words_for_lock(int whose, bytes meta):
 cdef object differs(Segment there, int whose, object lock):
     """Return how the lock of the existing condition differs from the requested one, or None."""
     if isinstance(there, PrivateSegment):
-        return differs_here(there.partner, lock)
+        return differs_in_process(there.partner, lock)
     whose, meta = found_by(whose, lock)
     if there.params[0] == whose and there.meta == meta:
         return None
@@ -97,7 +97,7 @@ cdef object differs(Segment there, int whose, object lock):
     return f"{was}, not {wanted}" if was != wanted else f"an earlier {was[4:]}, not the present lock of that name"
 
 
-cdef object differs_here(object was, object lock):
+cdef object differs_in_process(object was, object lock):
     """Compare as `differs` does, for locks of this process; two handles on one lock are equal."""
     if was is lock or isinstance(was, Mutex) and isinstance(lock, Mutex) and was._segment() is lock._segment():
         return None
@@ -320,9 +320,9 @@ cdef class Condition(Handle):
         The calling task must hold the lock, by `aacquire` or `async with`. It holds the lock again afterwards, even
         when it is cancelled. If a notification has already come to a cancelled task, it goes to the next waiter.
         """
-        return self.sleep_as(asker_of(self.awaitable()), timeout)
+        return self.wait_for_task(asker_of(self.awaitable()), timeout)
 
-    cdef object sleep_as(self, uint32_t name, object timeout):
+    cdef object wait_for_task(self, uint32_t name, object timeout):
         """Return a coroutine that waits for the task whose number is `name`; that task must hold the lock. Another task
         may run the coroutine."""
         cdef SleepWaiter waiter = SleepWaiter.__new__(SleepWaiter)
@@ -342,7 +342,7 @@ cdef class Condition(Handle):
         if self.table is NULL:
             closed(self)
         cdef uint32_t name = asker_of(self.lock)
-        return coroutines().wait_for(lambda left: self.sleep_as(name, left), predicate, timeout)
+        return coroutines().wait_for(lambda left: self.wait_for_task(name, left), predicate, timeout)
 
     # --- notifying -----------------------------------------------------------------------------
 
@@ -390,7 +390,7 @@ cdef class Condition(Handle):
         return ConditionStatistics(
             name=segment.name,
             kind="Condition",
-            lock=picture_of(lock),
+            lock=lock_statistics(lock),
             waiting=asleep,
             notified=notified,
             attached=segment.attached(),
@@ -437,7 +437,7 @@ cdef int take_back(object lock, object restores, object saved) except -1:
     return 0
 
 
-cdef object picture_of(object lock):
+cdef object lock_statistics(object lock):
     """Return the lock's statistics. If the lock has none, only this process can hold it, and the result says whether it
     does."""
     if isinstance(lock, Mutex):

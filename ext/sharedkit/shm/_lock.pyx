@@ -13,7 +13,7 @@ from sharedkit._core.segment cimport (
     SK_BUSY, SK_CORRUPT, SK_EXCESS, SK_OK, SK_OWNER_DIED,
     Dropped, Handle, Segment, closed, create_segment, refuse, sk_body_of, sk_header_of, sk_me, sk_plan, sk_segment,
 )
-from sharedkit._core.watcher cimport nobody_in_line, sk_waits_aside
+from sharedkit._core.watcher cimport no_task_queued, sk_waits_aside
 from sharedkit.aio._lazy cimport coroutines, leaving, waiting
 from sharedkit.shm._waiting cimport SliceWaiter, next_thread, sk_wait_state, this_thread, until_of, wait_in
 from sharedkit.statistics import LockStatistics
@@ -311,7 +311,7 @@ cdef class Lock(Mutex):
         cdef uint64_t until = until_of(blocking if block is None else block, timeout)
         if self.mutex is NULL:
             closed(self)
-        if nobody_in_line():
+        if no_task_queued():
             rc = sk_mutex_try(self.s, self.mutex)
             if rc == SK_OWNER_DIED:
                 self.tell()
@@ -345,7 +345,7 @@ cdef class Lock(Mutex):
     async def __aexit__(self, kind, error, trace):
         key = <size_t>self.mutex
         self.release()
-        if not nobody_in_line():
+        if not no_task_queued():
             coroutines().wake_next(key)
 
     def __reduce__(self):

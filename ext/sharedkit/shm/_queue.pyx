@@ -23,7 +23,7 @@ from sharedkit._core.segment cimport (
     SK_BUSY, SK_CORRUPT, SK_EMPTY, SK_FULL, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_SHUTDOWN, SK_TIMEOUT, Handle, Segment,
     alone, closed, create_segment, deadline_of, is_too_long, refuse, sk_now_ns, sk_plan, sk_segment,
 )
-from sharedkit._core.watcher cimport Waiter, nobody_in_line, pending, sk_waits_aside
+from sharedkit._core.watcher cimport Waiter, no_task_queued, pending, sk_waits_aside
 from sharedkit.aio._lazy cimport coroutines, waiting
 from sharedkit.shm._codec cimport (
     KIND_ARRAY, KIND_BYTES, KIND_PICKLE_OOB, Parcel, Plain, array_for, decode, encode, plain, sk_part, unpickle_oob,
@@ -312,7 +312,7 @@ cdef class Queue(Handle):
         at_once.until = 0
         at_once.willing = False
         at_once.wait = NULL
-        if not nobody_in_line() or sk_queue_get(self.s, small, SMALL, &found, at_once) != SK_OK:
+        if not no_task_queued() or sk_queue_get(self.s, small, SMALL, &found, at_once) != SK_OK:
             return NOT_YET
         return decode(found.kind, small, found.payload)
 
@@ -325,7 +325,7 @@ cdef class Queue(Handle):
         at_once.wait = NULL
         if not plain(item, &own) or own.n and own.part.len > QUICK:
             return False
-        if self.s is NULL or not nobody_in_line() or sk_queue_of(self.s).token:
+        if self.s is NULL or not no_task_queued() or sk_queue_of(self.s).token:
             return False
         return sk_queue_put(self.s, &own.part, own.n, own.kind, at_once) == SK_OK
 

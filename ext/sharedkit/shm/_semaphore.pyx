@@ -14,7 +14,7 @@ from sharedkit._core.differences import unlike
 from sharedkit._core.segment cimport (
     SK_BUSY, SK_EXCESS, SK_OK, Handle, Segment, closed, create_segment, is_too_long, refuse, sk_plan, sk_segment,
 )
-from sharedkit._core.watcher cimport nobody_in_line, sk_waits_aside
+from sharedkit._core.watcher cimport no_task_queued, sk_waits_aside
 from sharedkit.aio._lazy cimport coroutines, waiting
 from sharedkit.shm._lock cimport sk_seat_counts_sum
 from sharedkit.shm._waiting cimport SliceWaiter, next_thread, sk_wait_state, until_of_wait, wait_in
@@ -204,7 +204,7 @@ cdef class Semaphore(Handle):
         Tasks of one loop get their permits in the order of their arrival.
         """
         cdef uint64_t until = until_of_permit(blocking, timeout, block)
-        if nobody_in_line() and self.take_now():
+        if no_task_queued() and self.take_now():
             return True
         if is_too_long(until):
             return await coroutines().without_waiting(waiting(self.waiter(0)))
@@ -264,7 +264,7 @@ cdef class Semaphore(Handle):
     async def __aexit__(self, kind, error, trace):
         key = <size_t>self.s
         self.release()
-        if not nobody_in_line():
+        if not no_task_queued():
             coroutines().wake_next(key)
 
     def __repr__(self):

@@ -22,7 +22,7 @@ from sharedkit._core.segment cimport (
     SK_INTERRUPTED, SK_TIMEOUT,
     Dropped, Handle, Segment, closed, create_segment, deadline_of, is_too_long, keep, sk_plan, sk_segment,
 )
-from sharedkit._core.watcher cimport Waiter, nobody_in_line, pending, sk_waits_aside
+from sharedkit._core.watcher cimport Waiter, no_task_queued, pending, sk_waits_aside
 from sharedkit.aio._lazy cimport coroutines, waiting
 from sharedkit.shm._waiting cimport next_thread, sk_wait_state, this_thread
 from sharedkit.statistics import QueueStatistics
@@ -427,13 +427,13 @@ cdef class Queue(Handle):
         cdef Items q = self.there()
         cdef bint put = False, free
         with cython.critical_section(q):
-            free = not q.bounded or nobody_in_line() and (q.maxsize <= 0 or q.room() > 0 and timeout is None)
+            free = not q.bounded or no_task_queued() and (q.maxsize <= 0 or q.room() > 0 and timeout is None)
             if q.state == 0 and free and q.ranking is None:
                 q.push(item)
                 put = True
         if put:
             sk_side_notify(q.getters, 1)
-            if not nobody_in_line():
+            if not no_task_queued():
                 coroutines().wake_next(key_of(q, GETTING))
         else:
             await waiting(put_waiter(self.held(), q, [item], block if blocking is None else blocking, timeout))
@@ -446,7 +446,7 @@ cdef class Queue(Handle):
         cdef Items q = self.there()
         cdef object item = None
         cdef bint got = False
-        if timeout is None and nobody_in_line():
+        if timeout is None and no_task_queued():
             with cython.critical_section(q):
                 if q.head != q.tail and not sk_side_awaited(q.getters):
                     item = q.pop()

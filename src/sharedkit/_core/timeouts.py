@@ -15,10 +15,10 @@ import numpy as np
 
 __all__ = [
     "LONGEST",
-    "check_span",
     "check_wait",
     "is_real",
     "not_negative",
+    "refuse_too_long",
     "seconds",
     "span",
     "too_long",
@@ -93,7 +93,7 @@ def check_wait(blocking: bool, timeout: Any) -> float:
     return number
 
 
-def check_span(timeout: float | None) -> None:
+def refuse_too_long(timeout: float | None) -> None:
     """Check the timeout of a call, of a structure other than a lock, that has to wait. OverflowError."""
     if timeout is not None and timeout > LONGEST:
         raise too_long()

@@ -22,7 +22,7 @@ from weakref import ReferenceType, WeakKeyDictionary
 
 from sharedkit._core.background import background
 from sharedkit._core.timeouts import span, too_long
-from sharedkit._core.watcher import PENDING, stand_in_line
+from sharedkit._core.watcher import PENDING, count_queued_task
 from sharedkit.aio.tasks import hold, let_go, name_of_task, names_task
 from sharedkit.errors import ShutDown
 
@@ -249,7 +249,7 @@ async def _wait_in_queue(waiter: Waiter, parker: _Parker, queues: dict[Hashable,
     """Wait until the tasks ahead in the queue have gone, then poll. A task whose deadline has passed polls once."""
     queue = queues.setdefault(waiter.key, deque())
     queue.append(parker)
-    stand_in_line(1)
+    count_queued_task(1)
     try:
         while queue[0] is not parker and not _is_over(waiter, parker.loop):
             await parker.sleep(waiter.deadline)
@@ -260,7 +260,7 @@ async def _wait_in_queue(waiter: Waiter, parker: _Parker, queues: dict[Hashable,
     finally:
         leads = queue[0] is parker
         queue.remove(parker)
-        stand_in_line(-1)
+        count_queued_task(-1)
         if not queue:
             queues.pop(waiter.key, None)
         elif leads:

@@ -127,7 +127,7 @@ def rm(context: click.Context, names: tuple[str, ...], force: bool, orphans: boo
             segments.remove(name, force=force)
         except (SharedkitError, OSError, ValueError) as error:
             failed = True
-            click.echo(f"{name}: {_say(error)}", err=True)
+            click.echo(f"{name}: {_error_text(error)}", err=True)
         else:
             click.echo(f"removed {name}")
     if orphans:
@@ -140,7 +140,7 @@ def rm(context: click.Context, names: tuple[str, ...], force: bool, orphans: boo
         context.exit(1)
 
 
-def _say(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     """The error's text, without the number and the path that OSError adds."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror

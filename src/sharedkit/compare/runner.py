@@ -68,7 +68,7 @@ def measure_row(workload: Workload, variant: Variant, row: Row, tick: Tick) -> N
     except Mismatch as wrong:
         row.state, row.reason = "wrong", str(wrong)
     except Exception as error:
-        row.state, row.reason = "failed", _say(error)
+        row.state, row.reason = "failed", _error_text(error)
     while done <= workload.settings.repeats:
         step()
 
@@ -104,7 +104,7 @@ def _agree(workload: Workload, result: Result) -> None:
         result.agreement = workload.agreement(reference.fingerprint)
 
 
-def _say(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     """The text of the error, or its class and place if it has no text."""
     if text := str(error).strip():
         return f"{type(error).__name__}: {text}"

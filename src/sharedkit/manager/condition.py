@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from sharedkit._core.counts import how_many_to_notify
-from sharedkit._core.timeouts import check_span, check_wait, span
+from sharedkit._core.timeouts import check_wait, refuse_too_long, span
 from sharedkit.manager._exchange import Request, giving, taking
 from sharedkit.manager.awaiting import ASKERS, acall, aend, asleep, outlive
 from sharedkit.manager.client import Client
@@ -150,7 +150,7 @@ class Condition(Structure):
         Returns whether it was notified. Raises RuntimeError if the caller does not hold the lock.
         """
         timeout = span(timeout)
-        check_span(timeout)
+        refuse_too_long(timeout)
         told, died, _ = self._call("wait", timeout, patience=None, thread=self._who(), request=request)
         warn_if(died, self._name)
         return bool(told)
@@ -162,11 +162,11 @@ class Condition(Structure):
         notification has already come to a cancelled task, it goes to the next waiter.
         """
         timeout = span(timeout)
-        check_span(timeout)
+        refuse_too_long(timeout)
         return self._await(self._who(), timeout)
 
     async def _await(self, thread: int, timeout: float | None) -> bool:
-        check_span(timeout)
+        refuse_too_long(timeout)
         key = self._key()
         times = ASKERS.lend(key, thread)
         try:

@@ -49,14 +49,14 @@ class ObjectRegistry:
             if not exist_ok:
                 raise FileExistsError(f"{found.kind} {name!r} exists; exist_ok=True attaches to it")
             _refuse_other(found, kind, spec, persist)
-            return self._refer(call.session, found)
+            return self._add_reference(call.session, found)
         state = self._make(kind, name, spec, extra)
         self._adopt(state)
         self._names[name] = state
         if persist:
             for each in (state, *state.parts()):
                 each.keepers.add(state)
-        return self._refer(call.session, state)
+        return self._add_reference(call.session, state)
 
     def undo_create(self, call: Call, ident: int, *args: Any) -> None:
         self.release(call.session, (ident,))
@@ -79,7 +79,7 @@ class ObjectRegistry:
                 each.ident = self._last
                 self._states[each.ident] = each
 
-    def _refer(self, session: Session, state: State) -> int:
+    def _add_reference(self, session: Session, state: State) -> int:
         for each in (state, *state.parts()):
             each.refs[session] = each.refs.get(session, 0) + 1
         return state.ident
@@ -89,7 +89,7 @@ class ObjectRegistry:
         state = self._names.get(name)
         if state is None:
             raise FileNotFoundError(f"no structure of this server is called {name!r}")
-        return state.kind, self._refer(call.session, state)
+        return state.kind, self._add_reference(call.session, state)
 
     def undo_attach(self, call: Call, found: tuple[str, int], *args: Any) -> None:
         self.release(call.session, (found[1],))
@@ -98,7 +98,7 @@ class ObjectRegistry:
         """Open the structure of an unpickled handle; a ticket has kept the structure alive in transit."""
         state = self._states.get(ident)
         if state is not None:
-            self._refer(call.session, state)
+            self._add_reference(call.session, state)
         self._drop_ticket(ticket)
         if state is None:
             raise GoneError(f"{name!r} ended while the handle was on its way; keep one open, or use persist=True")
@@ -206,7 +206,7 @@ class ObjectRegistry:
         for ident in idents:
             state = self._states.get(ident)
             if state is not None and (state in kept or before in state.refs):
-                self._refer(session, state)
+                self._add_reference(session, state)
         session.ticket = ticket
         if before is not None and ticket is not None:
             before.redeemed.append(ticket)

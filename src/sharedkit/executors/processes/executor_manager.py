@@ -106,8 +106,8 @@ class ExecutorManager:
         if error is not None:
             future._message = None
             future.settle(None, error)
-        elif backlog.unfit:
-            self._tell_unfit()
+        elif backlog.unsendable:
+            self._fail_unsendable()
         return future
 
     def _refuse(self) -> None:
@@ -131,10 +131,10 @@ class ExecutorManager:
                 self._begun = True
                 self._collector.start()
 
-    def _tell_unfit(self) -> None:
+    def _fail_unsendable(self) -> None:
         with suppress(IndexError):
             while True:
-                future, error = self._pending_tasks.unfit.pop()
+                future, error = self._pending_tasks.unsendable.pop()
                 future.settle(None, error)
 
     # --- collecting ----------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ class ExecutorManager:
                     else:
                         self._deliver(outcomes)
                         outcomes = []
-                        getattr(self, "_told_" + message[0])(*message[1:])
+                        getattr(self, "_on_" + message[0])(*message[1:])
                     message = outcome = None  # no reference is kept during the wait
                 self._deliver(outcomes)
                 outcomes.clear()
@@ -184,28 +184,28 @@ class ExecutorManager:
                     told.append(future)
         for future in told:
             future.call_back()
-        if backlog.unfit:
-            self._tell_unfit()
+        if backlog.unsendable:
+            self._fail_unsendable()
 
     def _began(self, task: int) -> None:
-        future = self._pending_tasks.flying.get(task)
+        future = self._pending_tasks.handed_out.get(task)
         if future is not None and future._timeout is not None:
             self._worker_pool.remind(task, time.monotonic() + future._timeout)
 
-    def _told_wake(self) -> None:
+    def _on_wake(self) -> None:
         """Do nothing: the message only makes the collecting thread check its state."""
 
-    def _told_broken(self, number: int, trace: str) -> None:
+    def _on_broken(self, number: int, trace: str) -> None:
         """Remember the traceback. The executor breaks, and kills its workers, only when this worker has ended, so that
         the worker can finish its output first."""
         self._failed[number] = trace
 
-    def _told_gave_up(self, why: str) -> None:
+    def _on_gave_up(self, why: str) -> None:
         self._break(why)
 
-    def _told_dead(self, number: int, pid: int, exitcode: int | None) -> None:
-        """Fail the calls of a dead worker: with the error that `_doom` has set if this process killed the worker on
-        purpose, otherwise with WorkerDied."""
+    def _on_dead(self, number: int, pid: int, exitcode: int | None) -> None:
+        """Fail the calls of a dead worker: with the error that `_end_running` has set if this process killed the worker
+        on purpose, otherwise with WorkerDied."""
         if number == 0:
             self._gone = True
             return
@@ -236,14 +236,14 @@ class ExecutorManager:
             return False
         with self._lock:
             if self._pending_tasks.withdraw(future):
-                self._nudge()
+                self._wake_collector()
                 return True
-            return running and future._task != 0 and self._doom(future, futures.CancelledError())
+            return running and future._task != 0 and self._end_running(future, futures.CancelledError())
 
-    def _doom(self, future: Future[Any], verdict: BaseException) -> bool:
+    def _end_running(self, future: Future[Any], verdict: BaseException) -> bool:
         """Kill the worker that runs the call, under the lock, unless the worker is done with the call. The verdict is
         set before the death can be noticed."""
-        number = self._pending_tasks.doom(future._task) if future._task in self._pending_tasks.flying else 0
+        number = self._pending_tasks.doom(future._task) if future._task in self._pending_tasks.handed_out else 0
         if number:
             future._verdict = verdict
             self._worker_pool.kill(number)
@@ -252,10 +252,10 @@ class ExecutorManager:
     def expire(self, task: int) -> None:
         """End a task whose time limit is over; the worker pool calls this."""
         with self._lock:
-            future = self._pending_tasks.flying.get(task)
+            future = self._pending_tasks.handed_out.get(task)
             if future is not None:
                 took = f"the call took longer than {future._timeout:g} s, so its worker was ended"
-                self._doom(future, TimeoutError(took))
+                self._end_running(future, TimeoutError(took))
 
     # --- the end -------------------------------------------------------------------------------------
 
@@ -266,13 +266,14 @@ class ExecutorManager:
         with self._lock:
             self._closing = True
             begun, self._ending = self._begun, self._ending or not self._begun
-            cancelled = [*self._pending_tasks.waiting, *self._pending_tasks.flying.values()] if cancel_futures else []
+            pending = self._pending_tasks
+            cancelled = [*pending.waiting, *pending.handed_out.values()] if cancel_futures else []
         for future in cancelled:
             future.cancel()
         if not begun:
             self._close()
             return
-        self._nudge()
+        self._wake_collector()
         if wait and threading.current_thread() is not self._collector:
             self._over.wait()  # before Python 3.13, Thread.join forgets that it was interrupted
             self._collector.join()
@@ -284,7 +285,7 @@ class ExecutorManager:
             if not (self._foreign or self._closed):
                 self._worker_pool.end(by)
 
-    def _nudge(self) -> None:
+    def _wake_collector(self) -> None:
         with suppress(ValueError, ShutDown):  # the queue is closed: the executor is over
             self._results.put(("wake",))
 
@@ -346,7 +347,7 @@ class ExecutorManager:
 
     def is_wanted(self, task: int) -> bool:
         """Whether the task is not over yet."""
-        return task in self._pending_tasks.flying
+        return task in self._pending_tasks.handed_out
 
     def counts(self) -> tuple[tuple[int, ...], int, int, int]:
         """Process ids, pending and running tasks, and deaths."""
@@ -355,7 +356,7 @@ class ExecutorManager:
         with self._lock:
             running = 0
             if not self._closed:
-                running = sum(map(self._pending_tasks.is_running, self._pending_tasks.flying))
+                running = sum(map(self._pending_tasks.is_running, self._pending_tasks.handed_out))
             return self._worker_pool.pids(), len(self._pending_tasks) - running, running, self._worker_pool.deaths
 
 
