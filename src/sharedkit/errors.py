@@ -43,7 +43,7 @@ class ClosedError(SharedkitError, ValueError):
 
 
 class OutOfSharedMemory(SharedkitError, MemoryError):
-    """Raised when shared memory is exhausted or cannot be mapped; free some, or enlarge /dev/shm. No data is lost."""
+    """Raised when shared memory is full or cannot be mapped; free some, or enlarge /dev/shm. Structures stay valid."""
 
 
 class CorruptSegmentError(SharedkitError, ValueError):
@@ -79,7 +79,7 @@ class ServerMismatchError(SharedkitError, ConnectionError):
 
 
 class OwnerDiedError(SharedkitError, RuntimeError):
-    """Raised when the last owner of a lock died holding it, if `on_owner_died="raise"`; repair, `mark_consistent()`."""
+    """Raised when a lock's last owner died holding it, if `on_owner_died="raise"`; repair, then `mark_consistent()`."""
 
 
 class OwnerDiedWarning(RuntimeWarning):

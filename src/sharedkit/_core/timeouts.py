@@ -32,7 +32,7 @@ _NO_NUMBERS = "cmMSUOT"  # kinds of NumPy's dtypes: complex, times, text, object
 
 
 def seconds(timeout: Any) -> float:
-    """`timeout` as a float: any real number, also a Decimal, a Fraction or a number of NumPy's type.
+    """`timeout` as a float: any real number, also a Decimal, a Fraction or a NumPy number.
 
     TypeError if it is no real number, ValueError for NaN.
     """

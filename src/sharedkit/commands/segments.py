@@ -114,7 +114,7 @@ def _table(found: list[SegmentInfo], columns: int) -> Table:
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--force", is_flag=True, help="Even if processes are attached; those can go on using the segment.")
+@click.option("--force", is_flag=True, help="Remove it even while processes are attached; they can go on using it.")
 @click.option("--orphans", is_flag=True, help="Remove every segment whose processes have all died.")
 @click.pass_context
 def rm(context: click.Context, names: tuple[str, ...], force: bool, orphans: bool) -> None:

@@ -142,7 +142,7 @@ class ExecutorFace(futures.Executor):
         raise NotImplementedError('a thread cannot be ended; get_context("shm") has processes')
 
     async def ashutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Shut down as `shutdown` does, without blocking the event loop. It goes on if the task is cancelled."""
+        """Shut down as `shutdown` does, without blocking the event loop. A cancellation does not stop the shutdown."""
         self.shutdown(wait=False, cancel_futures=cancel_futures)
         if wait:
             from sharedkit.aio import waiters
