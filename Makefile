@@ -1,4 +1,4 @@
-# One verb per habit. Each sets up what it needs in a virtual environment by itself, and does nothing twice.
+# One verb per habit. Each sets up what it needs in a virtual environment, and does nothing twice.
 #
 #   make compare    threads, processes and asyncio, measured here       ARGS="hash --workers 4"
 #   make test       the tests                                           ARGS="tests/unit -x"
@@ -6,14 +6,14 @@
 #   make stress     the slow soaks and the complete kill sweeps
 #   make lint       ruff and cython-lint
 #   make types      mypy and stubtest
-#   make bench      the benchmarks, beside the rivals that can be had   ARGS="-k queue"
+#   make bench      the benchmarks, beside the available rivals         ARGS="-k queue"
 #   make docs       the documentation site in build/site; make docs-serve shows it at http://localhost:8000 (PORT=8001)
-#   make kernel     the C kernels alone, every warning an error
+#   make kernel     the C code alone, with every warning an error
 #   make dist       sdist and tested wheels in dist/, for every Python here
 #   make build      the compiled modules in place
-#   make clean      as cloned
+#   make clean      everything removed that is not in a fresh clone
 #
-# PYTHON=python3.12 chooses an interpreter, and an environment of its own for it: .venv-3.12; .venv-3.13t, free-threaded.
+# PYTHON=python3.12 chooses an interpreter, which gets its own environment: .venv-3.12; .venv-3.13t, free-threaded.
 
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
@@ -28,12 +28,12 @@ endif
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet --quiet
-# Modules compile in the environment's own folder, so an editable install repeats only what has changed.
+# Modules are compiled in the environment's own folder, so an editable install repeats only what has changed.
 export DIST_EXTRA_CONFIG = $(VENV)/build.cfg
-# NumPy's latest may have no wheel for an interpreter that an earlier one has: free-threaded 3.13.
+# NumPy's newest release may have no wheel for an interpreter, although an earlier release has: free-threaded 3.13.
 export PIP_PREFER_BINARY = 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-# Whatever this machine thinks of bytecode: thousands of short-lived processes need not compile the same sources again.
+# Write bytecode even if the environment forbids it: thousands of short-lived processes must not compile it again.
 test stress compare: export PYTHONDONTWRITEBYTECODE =
 
 SOURCES := $(shell find ext \( -name '*.py[xd]' -o -name '*.h' -o -path 'ext/hash/*.c' \))
@@ -94,7 +94,7 @@ clean:
 	@find tests benchmarks tools examples -name __pycache__ -prune -exec rm -rf {} +
 	@$(MAKE) -C tests/kernel clean
 
-# --- how the environment comes about; the files named here are stamps ---
+# --- how the environment is made; the files named here are stamps ---
 
 $(VENV)/made:
 	@python=; for each in $(or $(PYTHON),python3.13 python3.12 python3.11 python3); do \
@@ -117,7 +117,7 @@ $(VENV)/tools-%: $(VENV)/made pyproject.toml
 	esac
 	@touch $@
 
-# Cython's "performance hint" means that a kernel call takes the GIL: no warning option fails on it, so the log is read.
+# Cython's "performance hint" means that a C call takes the GIL. No warning option makes it an error: search the log.
 $(VENV)/built: $(VENV)/tools-build $(SOURCES) setup.py pyproject.toml
 	@echo "Compiling"
 	@"$(PY)" -m pip --verbose install --no-build-isolation --editable . >$(VENV)/build.log 2>&1 \
@@ -127,7 +127,7 @@ $(VENV)/built: $(VENV)/tools-build $(SOURCES) setup.py pyproject.toml
 	fi
 	@touch $@
 
-# A free-threaded Python does without the packages that have no wheel for it: tests that want them are skipped.
+# A free-threaded Python is used without the packages that have no wheel for it: tests that need them are skipped.
 EXTRA := import sys, tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"][sys.argv[1]], sep="\n")
 WHERE_THERE_IS_A_WHEEL := while read -r each; do \
 	        $(PIP) install --only-binary :all: "$$each" 2>/dev/null || echo "not to be had: $$each"; \
@@ -139,7 +139,7 @@ $(VENV)/with-%: pyproject.toml | $(VENV)/built
 	esac
 	@touch $@
 
-# Not every rival has a build for every Python and machine; the suites say which ones are missing.
+# Not every rival has a build for every Python and machine; the suites report the missing ones.
 $(VENV)/rivals: $(VENV)/made benchmarks/rivals/requirements.txt
 	@grep -v '^ *\(#\|$$\)' benchmarks/rivals/requirements.txt | while read -r rival; do \
 	    $(PIP) install --only-binary :all: "$$rival" 2>/dev/null || $(PIP) install "$$rival" 2>/dev/null \

@@ -10,7 +10,7 @@ FLAGS = ["-std=gnu11", "-D_GNU_SOURCE", "-O3", "-fno-strict-aliasing", "-Wall", 
 
 
 def module(name: str, *, sources: tuple[str, ...] = (), depends: tuple[str, ...] = ()) -> Extension:
-    """The compiled module `name`, whose face mirrors the package under ext/."""
+    """The compiled module `name`; its folder under ext/ mirrors the package."""
     return Extension(
         name,
         [f"ext/{name.replace('.', '/')}.pyx", *sources],

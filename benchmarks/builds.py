@@ -1,10 +1,10 @@
-"""Two builds of the kit side by side: what each operation takes in this one, as a ratio to another one.
+"""Two builds of sharedkit side by side: the time of each operation in this build, as a ratio to another build.
 
     python benchmarks/builds.py OTHER_PYTHON [WORD …]        rows whose names hold one of the words; by default all
 
-OTHER_PYTHON is the interpreter of an environment where the other build is installed. Each build has a process of its
-own, both on one core; they take turns, a few milliseconds each, so that what else the machine does meets both alike.
-A row shows the least nanoseconds of each build (processor time) and the median of the ratios of neighbours.
+OTHER_PYTHON is the interpreter of an environment where the other build is installed. Each build has its own process,
+both on one core. They take turns of a few milliseconds, so that other load on the machine affects both alike. A row
+shows the least nanoseconds of each build (processor time) and the median of the ratios of neighbouring turns.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 ROUNDS = 31
 TURN = 0.004  # seconds
 
-# Name: what is made before, what is timed.
+# Name: (setup, timed statement).
 ROWS: dict[str, tuple[str, str]] = {
     "Counter.add": ("c = sk.Counter()", "c.add(1)"),
     "Counter.add, striped": ("c = sk.Counter(striped=True)", "c.add(1)"),
@@ -80,7 +80,7 @@ ROWS: dict[str, tuple[str, str]] = {
 
 
 def serve() -> None:
-    """One build: read a row's name, answer with nanoseconds a call of one turn, or with what is not there."""
+    """Serve one build: read a row's name; answer with the nanoseconds of a call, or with what is missing."""
     import pickle
 
     import numpy as np
@@ -104,7 +104,7 @@ def serve() -> None:
         try:
             if name not in timers:
                 made, timed = ROWS[name]
-                # A server's time is not this process's.
+                # The processor time of this process does not include a server's.
                 clock = time.perf_counter if name.startswith("server") else time.process_time
                 timer = timeit.Timer(timed, made, clock, dict(names))
                 loops = 1

@@ -18,7 +18,7 @@ from benchmarks.race import LAP_CLOCK, Entrant, Pace, Record, run_race
 from benchmarks.report import Entry, judge, shares, table
 from benchmarks.rows import ROWS
 
-# Many short laps rather than few long ones: where something else takes a core now and then, some stay whole.
+# Many short laps instead of a few long ones: if another program takes a core now and then, some laps are undisturbed.
 FULL = Pace(laps=31, seconds=0.05)
 QUICK = Pace(laps=7, seconds=0.025)
 
@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Tables by group and with the columns that say something of laps, unless others are asked for."""
+    """Show tables by group, with the columns that are meaningful for laps, unless the command line chooses others."""
     given = " ".join(map(str, config.invocation_params.args))
     if "--benchmark-group-by" not in given:
         config.option.benchmark_group_by = "group"
@@ -43,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """The rows of the design's table of which something was measured."""
+    """Print the rows of the design's table for which something was measured."""
     entries = config.stash[ENTRIES]
     rows = [row for row in ROWS if row.group in entries]
     if rows:
@@ -61,7 +61,7 @@ def pace(request: pytest.FixtureRequest) -> Pace:
 
 @pytest.fixture(scope="session")
 def records() -> dict[int, Record]:
-    """What became of every entrant so far."""
+    """The record of every entrant so far."""
     return {}
 
 
@@ -69,7 +69,7 @@ def records() -> dict[int, Record]:
 def race(
     request: pytest.FixtureRequest, benchmark: Any, pace: Pace, records: dict[int, Record]
 ) -> Callable[[Entrant], None]:
-    """Hand this test's entrant's laps to pytest-benchmark, running the whole group if it has not run."""
+    """Pass the laps of this test's entrant to pytest-benchmark; run the whole group if it has not run yet."""
 
     def report(entrant: Entrant) -> None:
         if id(entrant) not in records:

@@ -1,8 +1,8 @@
 """Processes that run the same lap over and over, start at one barrier and time themselves.
 
-A crew is forked once and stays: its workers open what they share, wait (asleep, in a pipe) for the next
-lap, prepare it off the clock, meet at a barrier, run, and answer with their own start and end. perf_counter
-is one clock for all processes of a machine, so a lap lasts from the first start to the last end.
+A crew is forked once and kept. Its workers open the shared structure, wait (asleep, in a pipe) for the next lap,
+prepare it before the clock starts, meet at a barrier, run, and answer with their own start and end. perf_counter is one
+clock for all processes of a machine, so a lap lasts from the first start to the last end.
 """
 
 from __future__ import annotations
@@ -34,26 +34,26 @@ class Worker(ABC):
     """One process's part in a lap. Every method but the constructor is called in that process."""
 
     def open(self) -> None:  # noqa: B027 - many have nothing to open
-        """Attach to what is shared; once, after the fork."""
+        """Attach to the shared structure; once, after the fork."""
 
     @abstractmethod
     def prepare(self, operations: int, clocked: bool) -> None:
-        """Make ready for a lap, off the clock; `clocked` asks for the time of each operation."""
+        """Prepare a lap before the clock starts; `clocked`: the time of each operation is wanted."""
 
     @abstractmethod
     def run(self) -> None:
-        """The lap itself, on the clock."""
+        """Run the lap, while the clock runs."""
 
     def finish(self) -> Any:  # noqa: B027
-        """What the parent needs for its checks (picklable), off the clock."""
+        """Return the data that the parent needs for its checks (picklable), after the clock has stopped."""
 
     def close(self) -> None:  # noqa: B027
-        """Let go of what is shared; once, at the end."""
+        """Detach from the shared structure; once, at the end."""
 
 
 @dataclass(frozen=True)
 class Finish:
-    """When one worker started and ended (seconds of perf_counter), its CPU time, and what it answered."""
+    """When one worker started and ended (seconds of perf_counter), its CPU time, and the result of its `finish`."""
 
     start: float
     end: float
@@ -62,13 +62,13 @@ class Finish:
 
 
 class Crew:
-    """Forked processes, one for each worker; `close` ends them, however they are.
+    """Forked processes, one for each worker; `close` ends them in whatever state they are.
 
-    `pinned` gives each a core of its own (in turn, where there are more workers than cores).
+    `pinned` gives each worker its own core; if there are more workers than cores, they share them in turn.
     """
 
     def __init__(self, workers: Sequence[Worker], pinned: bool = False) -> None:
-        # Kept as long as the crew: the block it lies in would be handed to somebody else, still in use.
+        # Kept as long as the crew: otherwise its memory would be reused while the workers still use it.
         self._barrier = FORK.Barrier(len(workers))
         self._pipes: list[Connection] = []
         self._processes: list[BaseProcess] = []
@@ -83,7 +83,7 @@ class Crew:
             self._processes.append(process)
 
     def lap(self, operations: int, clocked: bool = False) -> list[Finish]:
-        """Run one lap in every worker and return what each answered, in the workers' order."""
+        """Run one lap in every worker and return the results of all, in the order of the workers."""
         for pipe in self._pipes:
             pipe.send((operations, clocked))
         return [self._answer(index) for index in range(len(self._pipes))]
@@ -107,11 +107,11 @@ class Crew:
         return answer
 
     def close(self) -> None:
-        """End every worker: asked first, killed when it does not leave."""
+        """End every worker by a message; kill those that do not end."""
         for pipe in self._pipes:
             try:
                 pipe.send(None)
-            except OSError:  # it is gone already
+            except OSError:  # the worker has ended already
                 continue
         for process in self._processes:
             process.join(2)
@@ -147,13 +147,13 @@ def _serve(worker: Worker, pipe: Connection, barrier: Barrier, core: int | None)
 
 
 def _watch() -> None:
-    """End this process, with a traceback, when it is still here after PATIENCE: also if stuck in C."""
-    assert sys.__stderr__ is not None  # sys.stderr is a file of pytest's without a descriptor
+    """End this process, with a traceback, if it still runs after PATIENCE, even if it is stuck in C code."""
+    assert sys.__stderr__ is not None  # under pytest, sys.stderr is a file without a descriptor
     faulthandler.dump_traceback_later(PATIENCE, exit=True, file=sys.__stderr__)
 
 
 def _next_order(pipe: Connection, parent: int) -> tuple[int, bool] | None:
-    """Wait for the next lap, without a watchdog, but no longer than the parent lives."""
+    """Wait for the next lap, without a time limit, but only while the parent lives."""
     faulthandler.cancel_dump_traceback_later()
     while not pipe.poll(1.0):
         if os.getppid() != parent:

@@ -1,9 +1,9 @@
-"""Who gets how much: processes that want the same thing for a while, and the share of the one that got least.
+"""Fairness: processes compete for one structure for a while; the result is the share of the one that got least.
 
     python benchmarks/fairness.py [seconds]        rounds of so many seconds each, 1 by default
 
-A share is of those that are compared: two that are served alike have a half each. Printed are the smallest share of
-three rounds, and how often a second they had it together. For what is promised see docs/placements.md.
+A share is relative to the compared processes: two that are served alike have a half each. The table shows the smallest
+share in three rounds, and how often per second all together were served. docs/placements.md says what is promised.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def work(thing: Any, do: Callable[[Any], None], start: Any, seconds: float, answ
 
 
 def counts(thing: Any, crew: list[Callable[[Any], None]], seconds: float) -> list[int]:
-    """How often each of the crew did its work, in order."""
+    """How often each of the processes did its work, in their order."""
     context = get_context("fork")
     start = context.Barrier(len(crew))
     answers = [context.SimpleQueue() for _ in crew]

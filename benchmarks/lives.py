@@ -1,9 +1,9 @@
-"""What a live segment costs those beside it: creation, fork, an array as a value of a Dict, as ratios in one run.
+"""The cost of live segments for other operations: creation, fork, an array as a Dict value, as ratios in one run.
 
     python benchmarks/lives.py [OTHER_PYTHON]        OTHER_PYTHON: of an environment with another build, run first
 
-Creating and closing a Counter beside 10, 500 and 20,000 live ones; `os.fork()` with 300 used Queues beside one with
-none; `d["frame"] = array` of 6 MB beside a `memmove` of as many bytes, each the median of neighbours.
+It compares creating and closing a Counter beside 10, 500 and 20,000 live ones; `os.fork()` with 300 used Queues and
+with none; `d["frame"] = array` of 6 MB and a `memmove` of the same size. Each result is a median of neighbouring runs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def one_life() -> None:
 
 
 def creation(live: int) -> float:
-    """Microseconds of processor time, least of 5 runs of 200, beside so many live segments."""
+    """Microseconds of processor time for one Counter, the least of 5 runs of 200, beside `live` other segments."""
     others = [sk.Counter() for _ in range(live)]
     runs = []
     for _ in range(5):
@@ -50,7 +50,7 @@ def creation(live: int) -> float:
 
 
 def fork() -> float:
-    """Microseconds until the parent goes on, the median; the child is waited for outside of that."""
+    """Microseconds until the parent of a fork continues, the median; waiting for the child does not count."""
     times = []
     for _ in range(FORKS):
         began = time.perf_counter()
@@ -63,7 +63,7 @@ def fork() -> float:
 
 
 def frame() -> float:
-    """How many times as long as a copy of its bytes."""
+    """The time to store a frame, as a multiple of the time to copy its bytes."""
     array = np.ones(FRAME, "u1")
     target = ctypes.create_string_buffer(FRAME)
     with sk.Dict() as d:

@@ -1,8 +1,8 @@
-"""The two ends of a queue as a worker holds them, and the loops that use them.
+"""The two ends of a queue in a worker, and the loops that use them.
 
-A queue either blocks in its own calls or only tries; what only tries is polled here, in the tightest loop
-that gives up its core when it has tried in vain for a while (two cores carry up to four workers). The loops
-live here once, so that no rival pays for a wrapper around each call.
+A queue either blocks in its own calls or only tries. For a queue that only tries, the loops here poll as tightly as
+possible, and offer the core after some attempts in vain (two cores carry up to four workers). There is only one copy of
+the loops, so that no rival pays for a wrapper around each call.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from os import sched_yield
 from time import perf_counter_ns
 from typing import Any
 
-EAGER = 200  # attempts in vain before each further one is preceded by a sched_yield
+EAGER = 200  # attempts in vain, after which each further one is preceded by a sched_yield
 
 
 class Sender:
-    """The producer's end: `put` blocks, or `try_put` says whether it went in; the same in batches."""
+    """The producer's end: `put` blocks, or `try_put` returns whether the item went in; the same for batches."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Sender:
 
 
 class Receiver:
-    """The consumer's end: `get` blocks, or `try_get` answers None; `get_many` answers a list."""
+    """The consumer's end: `get` blocks, or `try_get` returns None if there is no item; `get_many` returns a list."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class Receiver:
         self.get_many = get_many
 
     def receive_until(self, stop: Any) -> list[Any]:
-        """Get items, one at a time, until `stop` comes; it is not among them."""
+        """Get items, one at a time, until `stop` comes; return the others."""
         if self.try_get is None:
             return list(iter(self.get, stop))
         items: list[Any] = []
@@ -100,7 +100,7 @@ class Receiver:
         return items
 
     def receive_batches(self, count: int) -> list[Any]:
-        """Get items, as many at a time as come, until there are `count`."""
+        """Get items, as many at a time as there are, until there are `count`."""
         assert self.get_many is not None
         get_many = self.get_many
         items: list[Any] = []
@@ -125,7 +125,7 @@ class Receiver:
 
 
 def ping(sender: Sender, receiver: Receiver, items: list[Any], times: list[int]) -> list[Any]:
-    """Send each item and wait for its echo; note the nanoseconds of each round trip, answer the echoes."""
+    """Send each item and wait for its echo; record the nanoseconds of each round trip, return the echoes."""
     if sender.try_put is not None and receiver.try_get is not None:
         return _ping_polling(sender.try_put, receiver.try_get, items, times)
     put, get = sender.put, receiver.get
@@ -140,7 +140,7 @@ def ping(sender: Sender, receiver: Receiver, items: list[Any], times: list[int])
 
 
 def echo(sender: Sender, receiver: Receiver, count: int) -> None:
-    """Send back what comes, `count` times."""
+    """Send the next `count` items back."""
     if sender.try_put is not None and receiver.try_get is not None:
         _echo_polling(sender.try_put, receiver.try_get, count)
         return

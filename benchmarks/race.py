@@ -1,11 +1,11 @@
-"""Everything that is compared runs in the same minutes: lap by lap, in turn, never one after the other.
+"""All implementations that are compared run in the same minutes: lap by lap, in turn, never one after the other.
 
-A benchmark group is a race. The first test of the group starts all its selected entrants, runs their laps
-round robin and keeps them; each test then hands its own entrant's laps to pytest-benchmark. So a machine
-that is busy for a while is busy for everybody, and a ratio of two entrants can be taken lap by lap.
+A benchmark group is a race. The first test of the group starts all its selected entrants, runs their laps in turn and
+stores them; each test then passes its own entrant's laps to pytest-benchmark. So if the machine is busy for a while,
+all entrants are affected, and a ratio of two entrants can be computed lap by lap.
 
-pytest-benchmark's clock is `LAP_CLOCK`, which moves by what a lap measured: seconds *per operation*. In its
-table the times are those of one operation (an item, an increment), and OPS are operations per second.
+pytest-benchmark's clock is `LAP_CLOCK`. A lap advances it by the measured seconds *per operation*. So the times in its
+table are those of one operation (an item, an increment), and OPS are operations per second.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ import pytest
 
 FIRST_LAP = 64  # operations in the first warm-up lap
 WARM_UP_LAPS = 4  # of each size
-WARM_UP = 0.01  # a warm-up lap this long (seconds) is enough to reckon the size of a real one
+WARM_UP = 0.01  # seconds; from a warm-up lap of this length the size of a real lap is computed
 CLOCKED = 20_000  # operations, at most, of the lap that times each operation by itself
 
 
 @dataclass(frozen=True)
 class Lap:
-    """One lap: how long it took from the first start to the last end, and what it says of one operation."""
+    """One lap: its time from the first start to the last end, and the time of one operation."""
 
     seconds: float
     per_operation: float  # seconds: the mean, unless the workload measures each one
@@ -42,7 +42,7 @@ class Entrant(Protocol):
     name: str
     kind: str  # "ours", "stdlib", "rival" or "floor"
     most: int  # operations a lap, at most (memory)
-    facts: dict[str, object]  # what the workload was, for extra_info
+    facts: dict[str, object]  # the properties of the workload, for extra_info
 
     def start(self) -> None: ...
 
@@ -74,7 +74,7 @@ class Pace:
 
 @dataclass
 class Record:
-    """What became of one entrant."""
+    """The record of one entrant."""
 
     entrant: Entrant
     operations: int = 0
@@ -84,7 +84,7 @@ class Record:
     failure: Exception | None = None
 
     def attempt(self, action: Callable[[], None]) -> None:
-        """Do `action` unless something failed before; a failure is this entrant's alone."""
+        """Do `action` unless something failed before; a failure ends only this entrant."""
         if self.failure is None:
             try:
                 action()
@@ -92,9 +92,9 @@ class Record:
                 self.failure = failure
 
     def warm_up(self, pace: Pace) -> None:
-        """Run growing laps until they are long enough to say how many operations a real one takes.
+        """Run growing laps until they are long enough to tell how many operations a real lap has.
 
-        The fastest of each size counts: reckoned from a disturbed one, an entrant's laps would be too short.
+        The fastest lap of each size counts: a disturbed one would make the entrant's laps too short.
         """
         operations = FIRST_LAP
         while True:
@@ -106,22 +106,22 @@ class Record:
         self.operations = max(FIRST_LAP, min(fitting, self.entrant.most))
 
     def run(self) -> None:
-        """Run one lap that counts."""
+        """Run one measured lap."""
         self.laps.append(self.entrant.lap(self.operations))
         self.load = max(self.load, os.getloadavg()[0])
 
     def run_clocked(self) -> None:
-        """Run the lap in which each operation is timed by itself; its rate does not count."""
+        """Run the lap in which each operation is timed separately; the rate of this lap does not count."""
         self.clocked = self.entrant.lap(min(self.operations, CLOCKED), clocked=True)
 
     def stop(self) -> None:
-        """Stop the entrant, whether it failed before or not."""
+        """Stop the entrant, even if it failed before."""
         failed, self.failure = self.failure, None
         self.attempt(self.entrant.stop)
         self.failure = failed or self.failure
 
     def extra_info(self) -> dict[str, Any]:
-        """What the JSON file says of this entrant beside pytest-benchmark's own statistics."""
+        """The entrant's data in the JSON file beside pytest-benchmark's own statistics."""
         seconds = [lap.per_operation for lap in self.laps]
         info: dict[str, Any] = {
             "name": self.entrant.name,
@@ -142,7 +142,7 @@ class Record:
 
 
 def run_race(entrants: Iterable[Entrant], pace: Pace) -> dict[int, Record]:
-    """Run every entrant's laps in turn; the records are kept by the entrant's `id`."""
+    """Run every entrant's laps in turn; return the records by the entrant's `id`."""
     records = [Record(entrant) for entrant in entrants]
     with ExitStack() as cleaning:
         for record in records:
@@ -150,7 +150,7 @@ def run_race(entrants: Iterable[Entrant], pace: Pace) -> dict[int, Record]:
             record.attempt(record.entrant.start)
             record.attempt(lambda record=record: record.warm_up(pace))  # type: ignore[misc]
         for number in range(pace.laps):
-            first = number % len(records)  # nobody always runs behind the same neighbour
+            first = number % len(records)  # so that no entrant always runs after the same neighbour
             for record in records[first:] + records[:first]:
                 record.attempt(record.run)
         for record in records:

@@ -1,9 +1,9 @@
-"""Read a `--benchmark-json` file and print the design's table: theirs, ours, ratio, target, met or not.
+"""Read a `--benchmark-json` file and print the design's table: theirs, ours, the ratio, the target, and if it is met.
 
     python -m benchmarks.report bench.json [--json FILE] [--strict]
 
 The ratio is the median of the lap-by-lap ratios: lap k of ours over lap k of theirs, which ran moments apart.
-`best laps` compares the fastest lap of each: what a machine that others disturb can do when they do not.
+`best laps` compares the fastest lap of each: the result of a machine without other load.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from benchmarks.rows import BEST_RIVAL, ROWS, Row
 
 @dataclass(frozen=True)
 class Entry:
-    """One entrant of one group: nanoseconds an operation, lap by lap; of what is contended, the smallest share."""
+    """One entrant of one group: nanoseconds an operation, lap by lap; under contention also the smallest share."""
 
     name: str
     kind: str
@@ -38,7 +38,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Result:
-    """A row with what was measured; `theirs`, `ours` in nanoseconds an operation; None where it was not."""
+    """A row and its measurements: `theirs`, `ours` in nanoseconds an operation; None: not measured."""
 
     what: str
     rival: str
@@ -64,7 +64,7 @@ def groups(benchmarks: Iterable[dict[str, Any]]) -> dict[str, dict[str, Entry]]:
 
 
 def judge(row: Row, group: dict[str, Entry]) -> Result:
-    """Hold a row against what its group measured."""
+    """Compare a row with the measurements of its group."""
     target = f"<= {row.times:g}x" if row.at_most else f"{row.times:g}x"
     ours = group.get(row.ours)
     theirs = _rival(row, group)
@@ -89,7 +89,7 @@ def _rival(row: Row, group: dict[str, Entry]) -> Entry | None:
 
 
 def shown(nanoseconds: float | None, unit: str | None) -> str:
-    """A figure as people say it: a rate where the row has a unit, a time where it has none."""
+    """A number for readers: a rate if the row has a unit, otherwise a time."""
     if nanoseconds is None:
         return "-"
     if unit is None:
@@ -102,7 +102,7 @@ def shown(nanoseconds: float | None, unit: str | None) -> str:
 
 
 def heading(run: dict[str, Any]) -> str:
-    """Where and when this was measured, on which commit, and how busy the machine was."""
+    """Where and when the run was measured, on which commit, and how busy the machine was."""
     machine, commit = run["machine_info"], run["commit_info"]
     cpu = machine["cpu"]
     loads = [info["load"] for b in run["benchmarks"] if "load" in (info := b["extra_info"])]
@@ -141,7 +141,7 @@ def table(rows: list[Row], results: list[Result]) -> str:
 
 
 def shares(found: dict[str, dict[str, Entry]]) -> list[str]:
-    """For each race for one thing, what part of it the least lucky process had: a line an entrant."""
+    """For each race under contention: the smallest share of one process, a line for each entrant."""
     return [
         f"{group}: smallest share with {entry.name}: {entry.share:.1%}"
         for group, entries in found.items()
@@ -151,7 +151,7 @@ def shares(found: dict[str, dict[str, Entry]]) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the table; with --strict answer 1 when a row is missed or was not measured."""
+    """Print the table; with --strict, return 1 if a row is missed or was not measured."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__.split("\n")[0])
     parser.add_argument("run", type=Path, help="the file that --benchmark-json wrote")
     parser.add_argument("--json", type=Path, help="write the rows there, too")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-BEST_RIVAL = "best rival"  # whichever entrant of kind "rival" was fastest in the same run
+BEST_RIVAL = "best rival"  # the entrant of kind "rival" that was fastest in the same run
 OURS = "sharedkit"
 STRIPED = "sharedkit, striped"
 SERVED = "sharedkit, server"
@@ -12,10 +12,10 @@ SERVED = "sharedkit, server"
 
 @dataclass(frozen=True)
 class Row:
-    """One comparison: `times` is how many times as fast as `beside` ours is to be.
+    """One comparison: `times` is the target for the speed of ours as a multiple of that of `beside`.
 
-    With `at_most` it is the other way round, for floors: how many times as long as `beside` ours may take.
-    `unit` is what one operation is called where rates are shown; None shows times instead of rates.
+    With `at_most` it is the reverse, for floors: `times` is how many times the time of `beside` ours may take. `unit`
+    is the name of one operation in a table of rates; None: the table shows times.
     """
 
     what: str
@@ -53,7 +53,7 @@ TWO_THREADS = "sharedkit, 2 threads"
 
 
 def _hashes() -> list[Row]:
-    """The rows of hashing: algorithm, whose loop, and for each size how many times as fast."""
+    """The rows of hashing: algorithm, the package of the loop, and the target ratio for each size."""
     wanted: list[tuple[str, str, dict[int, float]]] = [
         ("sha384", "hashlib", {16: 8, 64: 8, 256: 4.5, 1024: 3.5}),
         ("sha256", "hashlib", {16: 9, 64: 6, 1024: 2.5}),

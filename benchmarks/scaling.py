@@ -1,11 +1,11 @@
-"""What a second thread adds: two threads against one, each with handles of its own, on whichever Python runs this.
+"""The gain from a second thread: two threads against one, each with its own handles, on the Python that runs this.
 
     python3.14t benchmarks/scaling.py [SECONDS]
 
 For each row one thread does its work alone, then two do theirs side by side, in turns, nine times. `ratio` is the
-median of what two did over what one did: 2 is all of a second core, 1 or less what a GIL gives. Threads that share a
-handle, or any other object, share its count of references, and that costs more than these calls do; so each thread
-attaches its own.
+median of the work of two over the work of one: 2 is the whole of a second core, 1 or less is usual with a GIL. Threads
+that share a handle, or any other object, share its reference count, and that costs more than these calls do. So each
+thread attaches its own handle.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def rate(mine: Callable[[], Work], count: int, seconds: float) -> float:
     done, spans = [0] * count, [0.0] * count
 
     def run(i: int) -> None:
-        work = mine()  # here: what one thread makes lies apart from what another makes, and is counted faster
+        work = mine()  # in the thread: objects of different threads lie apart, and are counted faster by their maker
         ready.wait()
         start = time.perf_counter()
         n = 0

@@ -1,4 +1,4 @@
-"""Event loops: how soon a task goes on when a process has put what it waits for, and what ten thousand waits cost."""
+"""Event loops: the time until a task continues after a process has put its item, and the cost of ten thousand waits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dicts: str keys and small integers, got and set one call a key."""
+"""Dicts: str keys and small integers; get and set, one call a key."""
 
 from __future__ import annotations
 

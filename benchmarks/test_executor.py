@@ -1,4 +1,4 @@
-"""Executors: how many empty calls a second, and how long one takes there and back."""
+"""Executors: the number of empty calls per second, and the time of one call there and back."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Batches of messages: the loop that people write today beside one call of ours, on one thread and two.
+"""Batches of messages: the loop that people write today beside one call of ours, on one thread and on two.
 
-A list of messages fills about 4 MB at most, so small ones stay in cache as they do for the loop. `kind` "floor"
-is what two threads, two processes or asyncio make of today's packages; "ours" is one call, one call with threads,
-asyncio, and two processes over shared Arrays.
+A list of messages fills about 4 MB at most, so small messages stay in the cache for our call as for the loop. `kind`
+"floor": two threads, two processes or asyncio with today's packages; "ours": one call, one call with threads, asyncio,
+and two processes over shared Arrays.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def test_a_list_of_messages(entrant: Entrant, race: Callable[[Entrant], None]) -
 
 
 def splitmix64(column: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The mixer that NumPy programs write by hand."""
+    """The mixing function that NumPy programs write by hand."""
     x = column + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -162,7 +162,7 @@ def digests_of_items(column: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def into(threads: int) -> Callable[[Any], Any]:
-    """Ours into one array that is used again, as a program does that hashes column after column."""
+    """Ours, into one array that is used again, like a program that hashes column after column."""
     out = np.empty(COLUMN, np.uint64)
     return lambda column: hash_many(column, "xxh3_64", out=out, threads=threads)
 

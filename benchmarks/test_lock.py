@@ -1,4 +1,4 @@
-"""Locks, alone and contended, with the share of the least lucky; events, conditions and barriers to and fro."""
+"""Locks, alone and contended, with the smallest share of a process; events, conditions and barriers to and fro."""
 
 from __future__ import annotations
 

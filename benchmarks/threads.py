@@ -2,9 +2,9 @@
 
     python benchmarks/threads.py [WORD …]        rows whose names hold one of the words; by default all
 
-Each row is timed in turns of a few milliseconds, theirs and ours one after the other, 31 times; what else the machine
-does meets both alike. `ratio` is the median of theirs/ours: how many times as fast ours is. Rows of two threads and of
-event loops are rates of a whole lap.
+Each row is timed in turns of a few milliseconds, theirs and ours one after the other, 31 times, so that other load on
+the machine affects both alike. `ratio` is the median of theirs/ours: how many times as fast ours is. Rows of two
+threads and of event loops are rates of a whole lap.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ ITEMS = 20_000
 NAMES: dict[str, Any] = {
     "t": sk.get_context("thread"), "sk": sk, "np": np, "threading": threading, "multiprocessing": multiprocessing,
 }  # fmt: skip
-# A thousand are in it, and what comes next is anywhere among them.
+# The queue has a thousand items, and the next item belongs anywhere among them.
 PRIORITIES = (
     "import itertools, random; r = random.Random(1); n = itertools.cycle([r.random() for _ in range(9973)]);"
     "[x.put(next(n)) for _ in range(1000)]"
 )
 
-# Name, wanted ratio if one was asked for, (setup, statement) of theirs and of ours.
+# Name, target ratio if there is one, (setup, statement) of theirs and of ours.
 ROWS: list[tuple[str, float | None, tuple[str, str], tuple[str, str]]] = [
     (
         "Lock, acquire and release",

@@ -1,8 +1,8 @@
 """sdist and wheels in dist/, for every CPython from 3.11 on that this machine has: `make dist`.
 
-The sdist is built first and the wheels from it alone, each in isolation and from a fresh copy. auditwheel gives each
-the widest manylinux tag that it can bear. Each is then installed into an empty environment with no compiler on PATH,
-and used there (tools/try_wheel.py). At last cibuildwheel says which builds the release makes from the same settings.
+The sdist is built first, and the wheels from it alone, each in isolation and from a fresh copy. auditwheel gives each
+wheel the widest possible manylinux tag. Each wheel is then installed into an empty environment, without a compiler on
+PATH, and used there (tools/try_wheel.py). Finally cibuildwheel lists the builds of the release with these settings.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PROBE = (
     "suffix = sysconfig.get_config_var('EXT_SUFFIX');"
     "print(json.dumps([sys.implementation.name, *sys.version_info[:2], suffix, sys._base_executable]))"
 )
-# The interpreter's own flags ask for debug symbols and, where it is a private build, for a path to its folder in
+# The interpreter's own flags request debug symbols and, if the interpreter is a private build, a path to its folder in
 # every module. Neither belongs into a wheel.
 FLAGS = {"CFLAGS": "-g0", "LDSHARED": "gcc -shared"}
 
@@ -37,7 +37,7 @@ def say(*what: object) -> None:
 
 
 def run(*command: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
-    """Run a command and return what it printed; its whole output and an exit where it fails."""
+    """Run a command and return its output. If it fails, exit with the whole output."""
     done = subprocess.run(
         [str(each) for each in command], env=env, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
@@ -47,7 +47,7 @@ def run(*command: str | Path, env: dict[str, str] | None = None, cwd: Path | Non
 
 
 def environment(**more: str) -> dict[str, str]:
-    """This process's environment without what `make` set for the build in place."""
+    """This process's environment without the variables that `make` set for the build in place."""
     kept = {
         name: value for name, value in os.environ.items() if name not in ("DIST_EXTRA_CONFIG", "MAKEFLAGS", "MFLAGS")
     }
@@ -55,7 +55,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def interpreters() -> list[Path]:
-    """One CPython a version, those on PATH before those of pyenv; only such as run and have headers."""
+    """One CPython for each version, those on PATH before those of pyenv; only those that run and have headers."""
     names = [f"python3.{minor}" for minor in MINORS]
     on_path = [Path(folder) / name for name in names for folder in os.get_exec_path()]
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
@@ -78,7 +78,7 @@ def build_sdist(scratch: Path) -> Path:
 
 
 def build_wheel(python: Path, sdist: Path, scratch: Path) -> Path:
-    """A wheel from the sdist alone, repaired; its path in dist/."""
+    """Build a wheel from the sdist alone, and repair it; return its path in dist/."""
     with tarfile.open(sdist) as archive:
         archive.extractall(scratch, filter="data")
     (source,) = (each for each in scratch.iterdir() if each.is_dir())
@@ -94,7 +94,7 @@ def build_wheel(python: Path, sdist: Path, scratch: Path) -> Path:
 
 
 def try_wheel(python: Path, wheel: Path, scratch: Path) -> None:
-    """Install the wheel where there is no compiler, first alone and then with the extra, and use it."""
+    """Install the wheel without a compiler, first alone and then with the extra, and use it."""
     venv = scratch / "venv"
     run(python, "-m", "venv", venv)
     bare = environment(PATH=str(venv / "bin"))

@@ -1,20 +1,21 @@
 #!/usr/bin/env bash
-# The interpreters that a released system does not have, in one folder:
+# Puts interpreters that a released system does not have into one folder:
 #
 #     tools/interpreters.sh [FOLDER]        default: ~/.cache/sharedkit-interpreters
 #
 #   python3.14 python3.15   of Debian sid, with venv and headers; `debootstrap` fetches them
 #   python3.13t             free-threaded, built from the source package of trixie (Debian has no package of such a
-#                           build); FREE_THREADED="3.13 3.15" builds more, where the mirror has their sources, "" none
+#                           build); FREE_THREADED="3.13 3.15" builds more if the mirror has their sources, "" none
 #
-# They stand in FOLDER/bin, where `make test-all` looks for them. What is there already is not made again; delete
-# FOLDER/sid or FOLDER/3.13t and its names in FOLDER/bin to have it anew. Needs root (debootstrap), 2 GB of disk, ten
+# They are in FOLDER/bin, where `make test-all` looks for them. An interpreter that exists is not made again; to make it
+# anew, delete FOLDER/sid or FOLDER/3.13t and its names in FOLDER/bin. Needs root (debootstrap), 2 GB of disk, ten
 # minutes of two cores for a free-threaded build, and `apt-get install debootstrap patchelf dpkg-dev gcc make libssl-dev
 # libffi-dev zlib1g-dev libbz2-dev liblzma-dev libsqlite3-dev`.
 #
-# Programs of sid want a newer C library than the machine's. No chroot and no wrapper: the interpreter's own ELF header
-# is changed to name sid's loader and, as DT_RPATH, sid's libraries. So it stays one ordinary executable: venvs link to
-# it, `sys.executable` is it, the machine's gcc compiles against its headers, and what it starts is not affected.
+# Programs of sid need a newer C library than the machine's. This uses neither a chroot nor a wrapper: the interpreter's
+# ELF header is changed to name sid's loader and, as DT_RPATH, sid's libraries. So it stays one ordinary executable:
+# venvs link to it, `sys.executable` names it, the machine's gcc compiles against its headers, and the programs that it
+# starts are not affected.
 set -euo pipefail
 
 folder=$(mkdir -p "${1:-$HOME/.cache/sharedkit-interpreters}" && cd "${1:-$HOME/.cache/sharedkit-interpreters}" && pwd)
@@ -25,7 +26,7 @@ sid=$folder/sid
 log=$folder/log
 mkdir -p "$folder/bin"
 
-step() { # what it is, then the command; its output only where it fails
+step() { # a description, then the command; its output is shown if it fails
     echo "$1"
     shift
     "$@" >"$log" 2>&1 </dev/null || { tail -n 30 "$log"; echo "failed: $*; all of its output: $log"; exit 1; }
@@ -54,8 +55,9 @@ release() {
     local version=$1 libraries triplet binary=$sid/usr/bin/python$1
     libraries=$(dirname "$sid"/usr/lib/*/libc.so.6)
     triplet=$(basename "$libraries")
-    # Old wheels name libpthread and its like, empty since glibc 2.34. Those of the machine would be loaded, and
-    # refused by sid's libc; loaded from the start they are sid's. (patchelf 0.14 confuses these two when told at once.)
+    # Old wheels name libpthread and similar libraries, which are empty since glibc 2.34. The machine's copies would be
+    # loaded, and sid's libc would refuse them; if they are loaded at the start, sid's are used. (patchelf 0.14 confuses
+    # the two changes if it gets both at once.)
     step "python$version: libraries" patchelf --add-needed libpthread.so.0 --add-needed libdl.so.2 \
         --add-needed librt.so.1 --add-needed libutil.so.1 --add-needed libstdc++.so.6 --output "$binary.part" "$binary"
     step "python$version: loader" patchelf --set-interpreter "$(echo "$libraries"/ld-linux*.so.*)" \
@@ -63,12 +65,12 @@ release() {
     mv "$binary.part" "$binary"
     # pyconfig.h includes <TRIPLET/python3.15/pyconfig.h>, which gcc looks for in its own system's folder.
     ln -sfn "../$triplet" "$sid/usr/include/python$version/$triplet"
-    # pip comes from a wheel that Debian keeps beside the standard library, by its absolute path.
+    # pip comes from a wheel that Debian keeps next to the standard library; it is found by its absolute path.
     sed -i "s|'WHEEL_PKG_DIR': '/usr|'WHEEL_PKG_DIR': '$sid/usr|" "$sid/usr/lib/python$version"/_sysconfigdata_*.py
     ln -sfn "../sid/usr/bin/python$version" "$folder/bin/python$version"
 }
 
-# An apt with its own lists: the machine's are left as they are.
+# An apt with its own package lists, so that the machine's stay as they are.
 own_apt() {
     apt-get -o Dir::Etc::SourceList="$folder/sources/sources.list" -o Dir::Etc::SourceParts=/dev/null \
         -o Dir::State::Lists="$folder/sources/lists" -o Dir::Cache="$folder/sources/cache" -o APT::Sandbox::User=root "$@"
@@ -87,7 +89,7 @@ build_free_threaded() {
     mkdir -p "$source"
     cd "$source"
     step "python${version}t: source" own_apt source --download-only "python$version/$suite"
-    # The release alone: Debian's changes are for Debian's folders.
+    # Only the release itself: Debian's changes are for Debian's folders.
     tar -xf python*.orig.tar.xz --strip-components=1
     step "python${version}t: configure" nice ./configure --disable-gil --prefix="$folder/${version}t"
     step "python${version}t: make" nice make -j2

@@ -1,9 +1,9 @@
 """The tests on every interpreter that this machine has, one after the other: `make test-all [ARGS="tests/unit -x"]`.
 
-Looked for on PATH and in the folder that tools/interpreters.sh fills (`INTERPRETERS`, by default
-~/.cache/sharedkit-interpreters): CPython from 3.11 on, with its GIL and free-threaded. Each has an environment of its
-own, as with `make test PYTHON=…`. At the end there is a table of interpreters and pytest's closing lines. Exits with 1
-if the tests of any fail or do not come to an end.
+It looks for interpreters on PATH and in the folder that tools/interpreters.sh fills (`INTERPRETERS`, by default
+~/.cache/sharedkit-interpreters): CPython from 3.11 on, with its GIL and free-threaded. Each gets its own environment,
+as with `make test PYTHON=…`. At the end it prints a table of interpreters and pytest's closing lines. It exits with 1
+if any tests fail or do not end.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PROBE = (
 
 
 def interpreters() -> dict[str, tuple[str, str]]:
-    """The first that can build for each name, with its release: {"python3.13t": ("/usr/bin/python3.13t", "3.13.5")}."""
+    """For each name the first that can build, and its release: {"python3.13t": ("/usr/bin/python3.13t", "3.13.5")}."""
     made = Path(os.environ.get("INTERPRETERS", Path.home() / ".cache" / "sharedkit-interpreters")).expanduser() / "bin"
     found = {}
     for name in NAMES:
@@ -33,14 +33,14 @@ def interpreters() -> dict[str, tuple[str, str]]:
             if not os.access(path, os.X_OK):
                 continue
             told = subprocess.run([path, "-c", PROBE], capture_output=True, text=True)
-            if told.returncode == 0 and told.stdout.split()[0] == name:  # a shim of pyenv may have no such version
+            if told.returncode == 0 and told.stdout.split()[0] == name:  # pyenv may have no such version
                 found[name] = path, told.stdout.split()[1]
                 break
     return found
 
 
 def run(path: str, arguments: list[str]) -> tuple[int, str]:
-    """`make test` with that interpreter, shown as it runs; its exit status and the last line of what it printed."""
+    """`make test` with that interpreter, with its output shown; returns its exit status and its last line of output."""
     own = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
     command = ["make", "-C", str(ROOT), "test", f"PYTHON={path}", *arguments]
     last = ""

@@ -1,7 +1,7 @@
 """Use an installed sharedkit as its users do: `python tools/try_wheel.py [--no-compiler] [--command]`.
 
-`make dist` and cibuildwheel run it in the environment that a wheel was installed into. It exits with 1 and says why
-where the wheel holds what it should not, lacks what it should hold, or does not work.
+`make dist` and cibuildwheel run it in the environment in which a wheel was installed. It exits with 1 and a reason if
+the wheel contains files that it should not, lacks some that it should contain, or does not work.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from pathlib import Path, PurePath
 from typing import Any
 
 SOURCES = {".pyx", ".pxd", ".c", ".h", ".cpp", ".toml"}
-PATIENCE = 60.0  # seconds; nothing here takes one, so whoever waits this long is stuck
+PATIENCE = 60.0  # seconds; nothing here takes one second, so a longer wait is stuck
 COMPILERS = ("cc", "gcc", "clang", "c++", "g++")
 
 
 def check(holds: bool, what: str) -> None:
-    """End the program unless `what` holds."""
+    """End the program unless the condition holds; `what` describes it."""
     if not holds:
         sys.exit(f"the wheel does not pass: {what}")
 
@@ -77,7 +77,7 @@ def try_structures() -> None:
 
 
 def try_hashing() -> None:
-    """A batch digests as `hashlib` does."""
+    """The digests of a batch are those of `hashlib`."""
     from sharedkit.hashing import hash_many
 
     items = [bytes(n) for n in range(300)]
@@ -87,7 +87,7 @@ def try_hashing() -> None:
 
 
 def try_command() -> None:
-    """The command that the extra brings says what it can do."""
+    """The command that the extra installs prints its help."""
     command = Path(sysconfig.get_path("scripts")) / "sharedkit"
     told = subprocess.run([command, "--help"], capture_output=True, text=True, timeout=PATIENCE)
     check(told.returncode == 0 and "compare" in told.stdout, f"{command} --help: {told.stdout}{told.stderr}")

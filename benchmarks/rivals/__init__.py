@@ -1,1 +1,1 @@
-"""One adaptor file for each implementation that takes part. See `rival.py` for what an adaptor answers."""
+"""One adaptor file for each implementation that takes part. `rival.py` defines the interface of an adaptor."""

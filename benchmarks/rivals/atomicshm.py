@@ -35,7 +35,7 @@ class AtomicshmCounter(CounterRival):
 
 
 class AtomicshmArray(ArrayRival):
-    """`fetch_add_u64` at an offset; it has no scatter-add, so many values are a loop."""
+    """`fetch_add_u64` at an offset; it has no scatter-add, so many values need a loop."""
 
     name = "atomicshm"
     module = "atomicshm"

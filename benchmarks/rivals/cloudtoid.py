@@ -20,7 +20,7 @@ class Cloudtoid(QueueRival):
 
     def create(self, traffic: Traffic, scratch: Path) -> None:
         self._name, self._room, self._folder = f"bench-{id(self)}", traffic.room(), scratch
-        self._keeper = self._subscriber()  # what nobody holds is gone, with what is in it
+        self._keeper = self._subscriber()  # a queue that no process holds is removed, with its items
 
     def _subscriber(self) -> Any:
         import cloudtoid_interprocess
@@ -50,7 +50,7 @@ class Cloudtoid(QueueRival):
 
 
 class CloudtoidArrays(Cloudtoid):
-    """The same with arrays: it takes their buffer and answers bytes, of which NumPy makes a copy to keep."""
+    """The same with arrays: it takes their buffer and returns bytes, which NumPy copies for the receiver."""
 
     carries = frozenset({"arrays"})
     batches = False

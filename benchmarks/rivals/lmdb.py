@@ -41,7 +41,7 @@ class LmdbCounter(CounterRival):
 
 
 class LmdbDict(DictRival):
-    """One transaction a key: to read, of a buffer of its memory; to write, without syncing."""
+    """One transaction a key: a read returns a buffer in its memory; a write does not sync."""
 
     name = "lmdb"
     module = "lmdb"

@@ -1,4 +1,4 @@
-"""A turn passed to and fro by each thing that processes meet with; whose thing it is, a subclass says."""
+"""A turn that two processes pass to and fro, by each kind of structure; a subclass says whose structure it is."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class ConditionMeeting(MeetingRival):
 
 
 class BarrierMeeting(MeetingRival):
-    """One barrier for two, passed once: each has written its number before, and finds the other's behind it."""
+    """A barrier for two, passed once: each has written its number before, and finds the other's number after it."""
 
     @abstractmethod
     def make(self) -> Any:

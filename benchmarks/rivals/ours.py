@@ -16,10 +16,10 @@ from benchmarks.rivals.rival import ArrayRival, CounterRival, QueueRival, Rival,
 class Ours(Rival):
     kind = "ours"
     module = "sharedkit"
-    needs: str  # the class that must be there
+    needs: str  # the class that sharedkit must have
 
     def kit(self) -> Any:
-        """Where the class is."""
+        """The module or context that has the class."""
         return sys.modules["sharedkit"]
 
     def missing(self) -> str | None:

@@ -11,7 +11,7 @@ from benchmarks.rivals.ours_sync import OurBarrier, OurCondition, OurDict, OurEv
 
 @cache
 def _context() -> Any:
-    """One server for the whole run, which ends with it."""
+    """One server for the whole run; it ends with the run."""
     import sharedkit
 
     return sharedkit.get_context("manager")
@@ -25,7 +25,7 @@ class Served(Ours):
 
 
 class ServedCounter(Served, OurCounter):
-    """`Counter.add`, a round trip each."""
+    """`Counter.add`, one round trip for each call."""
 
 
 class ServedQueue(Served, OurQueue):

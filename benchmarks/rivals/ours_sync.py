@@ -1,4 +1,4 @@
-"""sharedkit's locks, meetings and dict, in the placement shm."""
+"""sharedkit's locks, rendezvous structures and dict, in the placement shm."""
 
 from __future__ import annotations
 

@@ -12,12 +12,12 @@ from benchmarks.rivals.rival import QueueRival, Traffic
 
 
 class Pyzmq(QueueRival):
-    """Bytes go as they are, arrays without a copy on the way out, objects through pickle."""
+    """Bytes are sent as they are, arrays without a copy by the sender, objects as pickles."""
 
     name = "pyzmq"
     module = "zmq"
     package = "pyzmq"
-    many_to_many = False  # several PULL sockets get messages in turn, not from one queue
+    many_to_many = False  # several PULL sockets get the messages in turn, and have no common queue
 
     def create(self, traffic: Traffic, scratch: Path) -> None:
         self._items, self._address = traffic.items, f"ipc://{scratch}/zmq-{id(self)}"

@@ -1,7 +1,7 @@
-"""What an adaptor answers: is it here, how is the thing made, attached to, used and thrown away.
+"""The interface of an adaptor: is the implementation installed; how to create, attach, use and remove its structure.
 
-An adaptor's constructor touches nothing, so that a missing package costs a skip with its reason and no more.
-`create` runs in the parent before the workers are forked, `attach` and everything hot in a worker.
+An adaptor's constructor touches nothing, so a missing package only causes a skip with its reason. `create` runs in the
+parent before the workers are forked; `attach` and everything that is timed run in a worker.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from benchmarks.ports import Receiver, Sender
 
 
 class Rival:
-    """An implementation: its name in tables, its kind, the module it needs and where that comes from."""
+    """An implementation: its name in tables, its kind, the module it needs and the source of that module."""
 
     name: str
     kind: str = "rival"  # "ours", "stdlib", "rival" or "floor"
-    module: str | None = None  # what must be importable
-    package: str | None = None  # the distribution that brings it
+    module: str | None = None  # the module that must be importable
+    package: str | None = None  # the distribution that contains it
 
     def missing(self) -> str | None:
-        """Why it cannot take part here, or None."""
+        """The reason why it cannot take part here, or None."""
         if self.module is None:
             return None
         try:
@@ -48,11 +48,11 @@ class Rival:
 class CounterRival(Rival, ABC):
     """A number that several processes count up."""
 
-    contended = True  # False for what fails when two processes count at once; its adaptor says how
+    contended = True  # False if it fails when two processes count at once; its adaptor says how
 
     @abstractmethod
     def create(self, scratch: Path) -> None:
-        """Make the counter at 0, in the parent; `scratch` is a folder in memory for what needs a path."""
+        """Make the counter at 0, in the parent; `scratch` is a folder in memory, if a path is needed."""
 
     def attach(self) -> None:
         """Open it in a worker."""
@@ -63,21 +63,21 @@ class CounterRival(Rival, ABC):
 
     @abstractmethod
     def value(self) -> int:
-        """The number, asked in the parent."""
+        """The number, read in the parent."""
 
     def destroy(self) -> None:
-        """Throw it away, in the parent."""
+        """Remove it, in the parent."""
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """What a queue will have to carry."""
+    """The items that a queue will have to carry."""
 
     items: str  # "bytes" (all of `item_size`), "objects" (anything picklable) or "arrays"
     item_size: int  # bytes, about
     producers: int = 1
     consumers: int = 1
-    capacity: int = 4096  # items; a ring of bytes takes room for as many
+    capacity: int = 4096  # items; a ring of bytes has room for that many
 
     def room(self) -> int:
         """Bytes for `capacity` items with some room for their headers, as a power of two."""
@@ -94,7 +94,7 @@ class QueueRival(Rival, ABC):
     batches: bool = False
 
     def suits(self, traffic: Traffic, batches: bool = False) -> bool:
-        """Whether it can carry this at all; what it cannot carry it does not race for."""
+        """Whether it can carry such items at all; otherwise it does not take part."""
         return (
             traffic.items in self.carries
             and (self.largest is None or traffic.item_size <= self.largest)
@@ -115,10 +115,10 @@ class QueueRival(Rival, ABC):
         """The consumer's end, in a worker."""
 
     def leave(self) -> None:
-        """Let go of this worker's end."""
+        """Detach from this worker's end."""
 
     def destroy(self) -> None:
-        """Throw it away, in the parent."""
+        """Remove it, in the parent."""
 
 
 class ArrayRival(Rival, ABC):
@@ -153,7 +153,7 @@ class ArrayRival(Rival, ABC):
 class LockRival(Rival, ABC):
     """A lock that one process at a time holds."""
 
-    lock: Any  # what `create` makes, or `attach` where that is another
+    lock: Any  # the result of `create`, or of `attach` if that returns another object
 
     @abstractmethod
     def create(self, scratch: Path) -> None:
@@ -170,12 +170,12 @@ class LockRival(Rival, ABC):
             release()
 
     def held(self) -> AbstractContextManager[Any]:
-        """What a `with` statement takes."""
+        """The object for a `with` statement."""
         lock: AbstractContextManager[Any] = self.lock
         return lock
 
     def contend(self, cell: memoryview, goal: int) -> int:
-        """Add to `cell[0]` under the lock until it is `goal`; how often it was this worker who added."""
+        """Add to `cell[0]` under the lock until it is `goal`; return how often this worker added."""
         lock, mine = self.lock, 0
         while True:
             with lock:
@@ -185,11 +185,11 @@ class LockRival(Rival, ABC):
             mine += 1
 
     def destroy(self) -> None:
-        """Throw it away, in the parent."""
+        """Remove it, in the parent."""
 
 
 class MeetingRival(Rival, ABC):
-    """What two processes pass a turn to and fro with; `cell` is theirs, [0] the asker's number and [1] the echo."""
+    """A way for two processes to pass a turn to and fro; `cell` is theirs, [0] the asker's number and [1] the echo."""
 
     @abstractmethod
     def create(self, scratch: Path) -> None:
@@ -197,20 +197,20 @@ class MeetingRival(Rival, ABC):
 
     @abstractmethod
     def ask(self, number: int, cell: memoryview) -> None:
-        """Give the turn away with `number`, and return when it is back."""
+        """Pass the turn on with `number`, and return when it is back."""
 
     @abstractmethod
     def answer(self, number: int, cell: memoryview) -> None:
-        """Wait for the turn, echo what came with it, and give it back."""
+        """Wait for the turn, echo the number that came with it, and pass it back."""
 
     def destroy(self) -> None:
-        """Throw it away, in the parent."""
+        """Remove it, in the parent."""
 
 
 class DictRival(Rival, ABC):
     """A mapping from str to small integers."""
 
-    mapping: Any  # what `create` makes, or `attach` where that is another
+    mapping: Any  # the result of `create`, or of `attach` if that returns another object
 
     @abstractmethod
     def create(self, first: dict[str, int], scratch: Path) -> None:
@@ -220,7 +220,7 @@ class DictRival(Rival, ABC):
         """Open it in a worker."""
 
     def get(self, keys: list[str]) -> list[int]:
-        """Every value, one call a key."""
+        """Read every value, one call a key."""
         mapping = self.mapping
         return [mapping[key] for key in keys]
 
@@ -231,4 +231,4 @@ class DictRival(Rival, ABC):
             mapping[key] = value
 
     def destroy(self) -> None:
-        """Throw it away, in the parent."""
+        """Remove it, in the parent."""

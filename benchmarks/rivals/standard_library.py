@@ -1,4 +1,4 @@
-"""The standard library's own: what everybody has, and what the promises are measured against."""
+"""The standard library's implementations, which the promised ratios refer to."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ FORK = multiprocessing.get_context("fork")
 
 
 class EmptyCall(CounterRival):
-    """No counter at all: a C method of one argument that does nothing and answers a ready-made 0."""
+    """No counter at all: a C method of one argument that does nothing and returns a ready-made 0."""
 
     name = "empty C method call"
     kind = "floor"
-    contended = False  # there is nothing to contend for
+    contended = False  # nothing is shared
 
     def create(self, scratch: Path) -> None:
         self._counted = FORK.Value("q", 0)
@@ -37,7 +37,7 @@ class EmptyCall(CounterRival):
 
 
 class IntCall(EmptyCall):
-    """No counter either: a C call of one argument that does nothing but answer a new int."""
+    """No counter either: a C call of one argument that only returns a new int."""
 
     name = "C call that makes an int"
 
@@ -48,7 +48,7 @@ class IntCall(EmptyCall):
 
 
 class ValueCounter(CounterRival):
-    """`multiprocessing.Value` under its own lock, which is what makes `+=` right."""
+    """`multiprocessing.Value` under its own lock, which `+=` needs to be correct."""
 
     name = "multiprocessing.Value"
     kind = "stdlib"
@@ -183,7 +183,7 @@ class ManagerQueue(QueueRival):
 
 
 class LockedArray(ArrayRival):
-    """A NumPy view of shared memory under a `multiprocessing.Lock`: what people write by hand."""
+    """A NumPy view of shared memory under a `multiprocessing.Lock`, as people write it by hand."""
 
     name = "numpy + multiprocessing.Lock"
     kind = "stdlib"
@@ -243,7 +243,7 @@ class PrivateArray(ArrayRival):
         np.add.at(self._array, indices, values)
 
     def settle(self) -> None:
-        """Bring this worker's sums into the shared total, off the clock."""
+        """Add this worker's sums to the shared total, after the clock has stopped."""
         with self._lock:
             self._view[:] += self._array
         self._array[:] = 0

@@ -1,4 +1,4 @@
-"""The standard library's locks, meetings and dicts."""
+"""The standard library's locks, rendezvous structures and dicts."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Barrier(BarrierMeeting):
 
 
 class BarePipe(MeetingRival):
-    """One byte there and one back through two pipes: what waking another process costs."""
+    """One byte there and one back through two pipes: the cost of waking another process."""
 
     name = "bare pipe"
     kind = "floor"

@@ -101,7 +101,7 @@ class SubethaFrames(QueueRival):
 
 
 class SubethaLock(LockRival):
-    """The writing side of an `RWLock`, its lock between processes: objects to hold, not acquire and release."""
+    """The writing side of an `RWLock`, its lock between processes: an object to hold, without acquire and release."""
 
     name = "subetha-ipc RWLock"
     module = "subetha"

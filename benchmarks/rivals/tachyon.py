@@ -13,7 +13,7 @@ from benchmarks.rivals.rival import QueueRival, Traffic
 
 
 class Tachyon(QueueRival):
-    """The low-level bus; the consumer listens first, the producer connects until it answers."""
+    """The low-level bus; the consumer listens first, the producer tries to connect until it succeeds."""
 
     name = "tachyon-ipc"
     module = "tachyon"
@@ -22,7 +22,7 @@ class Tachyon(QueueRival):
     many_to_many = False
 
     def create(self, traffic: Traffic, scratch: Path) -> None:
-        # Its consumer gives room back some dozens of messages at a time: a ring of fewer is full for ever.
+        # Its consumer frees room some dozens of messages at a time, so a smaller ring would stay full for ever.
         self._room = max(traffic.room(), 1 << (64 * traffic.item_size).bit_length())
         self._items = traffic.items
         self._address = str(scratch / f"tachyon-{id(self)}")

@@ -1,4 +1,4 @@
-"""UltraDict: a pickled dict with a stream of updates in shared memory, and a lock of its own."""
+"""UltraDict: a pickled dict with a stream of updates in shared memory, and its own lock."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from benchmarks.rivals.rival import CounterRival, DictRival
 
 
 class UltraDictCounter(CounterRival):
-    """`d["n"] += 1` under its lock for unrelated processes, without which increments are lost.
+    """`d["n"] += 1` under its lock for unrelated processes; without that lock, increments are lost.
 
-    With two processes at it, some laps end in its own failed assertions or corrupt updates.
+    With two processes, some laps end in its own failed assertions or corrupt updates.
     """
 
     name = "UltraDict"
@@ -49,7 +49,7 @@ class UltraDictCounter(CounterRival):
 
 
 class UltraDictDict(DictRival):
-    """Item by item, with the lock that is for forked processes, its faster one."""
+    """Item by item, with its lock for forked processes, which is the faster one."""
 
     name = "UltraDict"
     module = "UltraDict"

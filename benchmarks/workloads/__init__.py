@@ -1,1 +1,1 @@
-"""What is raced: each workload runs one implementation's laps and checks that every lap was exact."""
+"""The workloads of the races: each runs one implementation's laps and checks that every lap was exact."""

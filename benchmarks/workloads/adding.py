@@ -1,4 +1,4 @@
-"""Several processes add to elements of one array; in the end each element must be the sum of what it got."""
+"""Several processes add to elements of one array; in the end each element must be the sum of its additions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BATCH = 1000  # indices in one add_at
 
 
 class Adder(Worker):
-    """Adds its share at random places, which a seed makes the same on every run."""
+    """Adds its share at random places, which are the same in every run because of a seed."""
 
     def __init__(self, rival: ArrayRival, number: int, workers: int, scatter: bool) -> None:
         self._rival, self._workers, self._scatter = rival, workers, scatter
@@ -67,7 +67,7 @@ class Adding(CrewWorkload):
         timed = f"add_at of {BATCH} values" if scatter else "fetch_add"
         super().__init__(rival, workers=f"{workers} adding", timed=timed)
         self._array, self._workers, self._scatter = rival, workers, scatter
-        self.pinned = workers > 1  # to contend is to run at the same time
+        self.pinned = workers > 1  # contention needs processes that run at the same time
 
     def create(self, scratch: Path) -> None:
         self._expected = np.zeros(SIZE, np.int64)

@@ -1,7 +1,7 @@
-"""NumPy arrays of a megabyte from one process to another, which keeps a copy of its own for a moment.
+"""NumPy arrays of a megabyte from one process to another, which keeps a copy for a moment.
 
-Eight arrays are sent in turn, so that they stay in a cache as far as a cache holds them. Each bears its
-number at its first, middle and last element, which are looked at on arrival; the last one is compared whole.
+Eight arrays are sent in turn, so that they stay in a cache if it can hold them. Each has its number as its first,
+middle and last element, which are checked on arrival; the last array is compared completely.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class ArraySender(Worker):
 
 
 class ArrayReceiver(Worker):
-    """Receives, notes the three marks, lets the array go."""
+    """Receives an array, records the three marks, drops the array."""
 
     def __init__(self, rival: QueueRival) -> None:
         self._rival = rival
@@ -87,7 +87,7 @@ class ArrayReceiver(Worker):
 
 
 class Arrays(CrewWorkload):
-    """One sends, one receives."""
+    """One process sends, one receives."""
 
     most = 20_000
     checked = "each array in its turn by three marks, the last one whole"
@@ -119,7 +119,7 @@ class Memcpy(Rival):
 
 
 class ArrayCopier(Worker):
-    """Copies the arrays in turn into one that is there."""
+    """Copies the arrays in turn into an existing array."""
 
     def open(self) -> None:
         self._samples = [sample(number) for number in range(DIFFERENT)]
@@ -145,7 +145,7 @@ class ArrayCopier(Worker):
 
 
 class ArrayCopies(CrewWorkload):
-    """One process copies: what a megabyte costs when it goes nowhere."""
+    """One process copies: the cost of a megabyte that is not sent."""
 
     most = 20_000
     checked = "the last copy is whole"
@@ -154,7 +154,7 @@ class ArrayCopies(CrewWorkload):
         super().__init__(rival, workers="1 copying", timed="copy", bytes=LENGTH * 8)
 
     def create(self, scratch: Path) -> None:
-        """Nothing is shared."""
+        """Do nothing: nothing is shared."""
 
     def workers(self) -> list[Worker]:
         return [ArrayCopier()]
@@ -164,4 +164,4 @@ class ArrayCopies(CrewWorkload):
             raise Inexact("memcpy does not copy")
 
     def destroy(self) -> None:
-        """Nothing is shared."""
+        """Do nothing: nothing is shared."""

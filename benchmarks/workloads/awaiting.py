@@ -1,4 +1,4 @@
-"""Items that a process puts and a task of an event loop waits for: how long until the task runs."""
+"""Items that a process puts and a task of an event loop waits for: the time until the task runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OURS, BY_THREAD = "sharedkit", "run_in_executor(queue.get)"
 
 
 def _answer(asked: Any, answers: Any, pause: float) -> None:
-    """In the other process: put the time, `pause` seconds after it was asked to."""
+    """In the other process: put the time, `pause` seconds after each request."""
     while asked.get() is not None:
         if pause:
             time.sleep(pause)
@@ -27,7 +27,7 @@ def _answer(asked: Any, answers: Any, pause: float) -> None:
 
 
 class Waking:
-    """One item after the other, each awaited: in `pause` seconds everybody falls asleep. An operation's
+    """One item after the other, each awaited; `pause` seconds are enough for all processes to sleep. An operation's
     time is the median of a lap, from just before the put until the task goes on."""
 
     most = 2_000
@@ -70,5 +70,5 @@ class Waking:
 
 
 def contestants(pause: float) -> list[Waking]:
-    """Ours, and what asyncio offers for a call that blocks."""
+    """Ours, and asyncio's way to call a function that blocks."""
     return [Waking(OURS, "ours", pause), Waking(BY_THREAD, "stdlib", pause)]

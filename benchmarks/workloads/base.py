@@ -1,4 +1,4 @@
-"""What all workloads share: a scratch folder in memory, a crew, and the way a lap is timed."""
+"""The common part of all workloads: a scratch folder in memory, a crew, and the timing of a lap."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmarks.rivals.rival import Rival
 
 
 class Inexact(AssertionError):
-    """Raised when a lap lost, repeated, reordered or tore something; the message says what."""
+    """Raised when a lap lost, repeated, reordered or damaged something; the message says what."""
 
 
 class CrewWorkload(ABC):
@@ -25,7 +25,7 @@ class CrewWorkload(ABC):
 
     most = 500_000
     pinned = False  # whether each worker has a core of its own
-    checked: str  # what `check` has proved of every lap
+    checked: str  # the fact that `check` proves for every lap
 
     def __init__(self, rival: Rival, **facts: object) -> None:
         self.rival, self.name, self.kind = rival, rival.name, rival.kind
@@ -33,7 +33,7 @@ class CrewWorkload(ABC):
 
     @abstractmethod
     def create(self, scratch: Path) -> None:
-        """Make what is shared."""
+        """Make the shared structure."""
 
     @abstractmethod
     def workers(self) -> Sequence[Worker]:
@@ -41,11 +41,11 @@ class CrewWorkload(ABC):
 
     @abstractmethod
     def check(self, operations: int, answers: list[Any]) -> None:
-        """Raise Inexact unless the lap just run was exact."""
+        """Raise Inexact unless the last lap was exact."""
 
     @abstractmethod
     def destroy(self) -> None:
-        """Throw away what is shared."""
+        """Remove the shared structure."""
 
     def start(self) -> None:
         self._crew: Crew | None = None
@@ -60,7 +60,7 @@ class CrewWorkload(ABC):
         return self.timed(operations, finishes, clocked)
 
     def timed(self, operations: int, finishes: list[Finish], clocked: bool) -> Lap:
-        """The lap's duration, and the times of single operations if they were asked for."""
+        """The lap's duration, and the times of single operations if they were wanted."""
         seconds = duration(finishes)
         each = np.concatenate([finish.answer["times"] for finish in finishes]) if clocked else None
         return Lap(seconds, seconds / operations, each, sum(finish.cpu for finish in finishes) / operations)

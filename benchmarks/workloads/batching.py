@@ -13,7 +13,7 @@ from benchmarks.workloads.streaming import Consumer, Producer, Streaming
 
 
 class BatchProducer(Producer):
-    """Puts its items a batch a call."""
+    """Puts its items, one batch a call."""
 
     def __init__(self, stream: Batching) -> None:
         super().__init__(stream, 0)
@@ -36,7 +36,7 @@ class BatchProducer(Producer):
 
 
 class BatchConsumer(Consumer):
-    """Gets lists until it has as many items as were sent."""
+    """Gets lists until it has all items that were sent."""
 
     def prepare(self, operations: int, clocked: bool) -> None:
         super().prepare(operations, clocked)

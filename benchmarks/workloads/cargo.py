@@ -1,4 +1,4 @@
-"""What is sent through queues: items that know who sent them, as which one, and whether they are whole."""
+"""The items that are sent through queues: each contains its producer, its number, and a check that it is whole."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ HEAD = struct.Struct("<II")  # producer, sequence number
 class Cargo(Protocol):
     """Makes a producer's items and reads back what arrived."""
 
-    stop: Any  # the item after which a consumer goes home
+    stop: Any  # the item after which a consumer ends
 
     def make(self, producer: int, count: int) -> list[Any]: ...
 
     def identities(self, items: list[Any]) -> np.ndarray[Any, Any]:
-        """(n, 2) producers and sequence numbers of whole items; ValueError on a torn one."""
+        """(n, 2) producers and sequence numbers of whole items; ValueError on a damaged item."""
         ...
 
 

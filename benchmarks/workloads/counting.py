@@ -1,4 +1,4 @@
-"""Processes count one number up as fast as they can; in the end it must be all increments' sum."""
+"""Processes count up one number as fast as they can; in the end it must be the sum of all increments."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Counting(CrewWorkload):
     def __init__(self, rival: CounterRival, workers: int) -> None:
         super().__init__(rival, workers=f"{workers} counting")
         self._counter, self._workers, self._expected = rival, workers, 0
-        self.pinned = workers > 1  # to contend is to run at the same time
+        self.pinned = workers > 1  # contention needs processes that run at the same time
 
     def create(self, scratch: Path) -> None:
         self._expected = 0

@@ -1,4 +1,4 @@
-"""Ten thousand tasks of one loop wait for an item each: what it costs to begin, and until all have theirs."""
+"""Ten thousand tasks of one loop each wait for an item: the cost to begin, and the time until all have their items."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class OfKit(Rival):
 
 
 class OfLoop(Rival):
-    """`asyncio.Queue`: what waiting costs where nobody outside of the loop may put."""
+    """`asyncio.Queue`: the cost of waiting if only code in the loop may put."""
 
     name, kind = "asyncio.Queue", "floor"
 
 
 class Crowd(Worker):
-    """Begins all waits, then has them all served; its loop stays from lap to lap."""
+    """Begins all waits, then lets all get their items; its loop is kept from lap to lap."""
 
     def __init__(self, crowds: Crowds) -> None:
         self._crowds = crowds
@@ -39,7 +39,7 @@ class Crowd(Worker):
         self._runner = asyncio.Runner()
 
     def prepare(self, operations: int, clocked: bool) -> None:
-        """A lap is always of `MANY` waits."""
+        """A lap always has `MANY` waits."""
 
     def run(self) -> None:
         self._answer = self._runner.run(asyncio.wait_for(self._lap(), PATIENCE))
@@ -55,7 +55,7 @@ class Crowd(Worker):
         queue: Any = asyncio.Queue() if shared is None else shared
         begin = perf_counter()
         tasks = [asyncio.create_task(queue.get() if shared is None else queue.aget()) for _ in range(MANY)]
-        await asyncio.sleep(0)  # each has run until it waits
+        await asyncio.sleep(0)  # each task has run until it waits
         begun = perf_counter()
         if shared is None:
             for number in range(MANY):

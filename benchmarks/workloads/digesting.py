@@ -1,4 +1,4 @@
-"""Hash the same messages again and again; in every lap the digests must be the reference's."""
+"""Hash the same messages again and again; in every lap the digests must be those of the reference."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from benchmarks.workloads.base import Inexact
 
 
 class Way:
-    """One way to hash a batch: `run(messages)` gives something that `rows` turns into an array of digests.
+    """One way to hash a batch: `run(messages)` returns an object that `rows` turns into an array of digests.
 
-    `place(messages)` may put them elsewhere before the race, `close()` ends what `place` or `run` started.
+    `place(messages)` may copy them to another place before the race; `close()` ends what `place` or `run` started.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Way:
 
 
 class Digesting:
-    """One operation is one message. Without `rows` a way's digests are its own, and must only stay the same."""
+    """One operation is one message. Without `rows`, a way has digests of its own, which must only stay the same."""
 
     def __init__(self, way: Way, messages: Callable[[], Any], expected: Callable[[Any], np.ndarray[Any, Any]]) -> None:
         self.name, self.kind, self._way = way.name, way.kind, way

@@ -1,6 +1,6 @@
-"""Two workers for one batch: processes and asyncio, as people use them with today's packages and with ours.
+"""Two workers for one batch: processes and asyncio, with today's packages and with ours.
 
-Pools are started by the first batch, so only what takes part in a race costs anything. Worker processes import this
+Pools are started by the first batch, so that only entrants of a race cost anything. Worker processes import this
 module, so it imports no rival.
 """
 
@@ -55,7 +55,7 @@ class OverProcesses:
 
 
 class OverAsyncio:
-    """An event loop that awaits both halves in its executor's threads; `join` makes one result of two."""
+    """An event loop that awaits both halves in its executor's threads; `join` makes one result of the two."""
 
     def __init__(self, hash_half: Hash, join: Callable[[Any, Any], Any]) -> None:
         self._hash, self._join = hash_half, join
@@ -80,7 +80,7 @@ class OverAsyncio:
 
 
 class OverSharedArrays:
-    """A process pool for messages of one size that lie in a shared Array, as rows; digests go to another one.
+    """A process pool for messages of one size that are rows of a shared Array; the digests go to another Array.
 
     Only row numbers are sent. The messages are put there once, by `place`.
     """
@@ -115,7 +115,7 @@ _kept: tuple[Any, Any, str]
 
 
 def _keep(messages: Any, room: Any, algorithm: str) -> None:
-    """In a worker: what it was started with."""
+    """In a worker: the arguments that it was started with."""
     global _kept
     _kept = messages.ndarray, room.ndarray, algorithm
 

@@ -1,4 +1,4 @@
-"""Processes take one lock: alone, or against each other until a number under it has grown as far as it should."""
+"""Processes take one lock: alone, or against each other until a number under it has reached its goal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def cells(count: int) -> memoryview:
 
 
 class Taker(Worker):
-    """Takes the lock and gives it back; nobody else wants it."""
+    """Takes the lock and releases it, without contention."""
 
     def __init__(self, rival: LockRival) -> None:
         self._rival = rival
@@ -43,12 +43,12 @@ class Taker(Worker):
             times[index] = perf_counter_ns() - start
 
     def finish(self) -> dict[str, Any]:
-        with self._rival.held():  # it is free, or this one hangs until the watchdog comes
+        with self._rival.held():  # if it is not free, this hangs until the watchdog ends it
             return {"times": self._times}
 
 
 class Contender(Worker):
-    """Adds to the number under the lock as often as it can get it, until all have reached the goal together."""
+    """Adds to the number under the lock as often as it can, until all together have reached the goal."""
 
     def __init__(self, rival: LockRival, cell: memoryview) -> None:
         self._rival, self._cell = rival, cell
@@ -96,14 +96,14 @@ class Taking(CrewWorkload):
         return [Taker(self._lock)]
 
     def check(self, operations: int, answers: list[Any]) -> None:
-        """The workers themselves have taken the lock once more."""
+        """Do nothing: the workers themselves have acquired the lock once more."""
 
     def destroy(self) -> None:
         self._lock.destroy()
 
 
 class Contending(CrewWorkload):
-    """Several processes; `smallest_share` in the facts is that of the least lucky one in all laps together."""
+    """Several processes; `smallest_share` in the facts is the smallest share of one process in all laps together."""
 
     most = 2_000_000
     checked = "the number is exactly the sum of what each has added"
@@ -111,7 +111,7 @@ class Contending(CrewWorkload):
     def __init__(self, rival: LockRival, workers: int) -> None:
         super().__init__(rival, workers=f"{workers} contending")
         self._lock, self._workers = rival, workers
-        # To contend is to run at the same time; who has to share a core is better moved about by the scheduler.
+        # Contention needs processes that run at the same time; if some share a core, the scheduler should place them.
         self.pinned = 1 < workers <= len(os.sched_getaffinity(0))
 
     def create(self, scratch: Path) -> None:

@@ -18,7 +18,7 @@ KEYS = [f"key-{number:05}" for number in range(1000)]
 
 
 class Reader(Worker):
-    """Gets every key in an order of its own, again and again."""
+    """Gets every key, again and again, in an order that differs from worker to worker."""
 
     def __init__(self, rival: DictRival) -> None:
         self._rival = rival
@@ -53,7 +53,7 @@ class Reader(Worker):
 
 
 class Writer(Reader):
-    """Sets every key to the number of its part, and looks after the clock has stopped."""
+    """Sets every key to the number of its part; checks after the clock has stopped."""
 
     _value = 0
 
@@ -70,7 +70,7 @@ class Writer(Reader):
 
 
 class Mapping(CrewWorkload):
-    """`writing` sets, otherwise gets."""
+    """The workers set values if `writing`, otherwise get them."""
 
     most = 1_000_000
     checked = "each value is what was set last"

@@ -1,4 +1,4 @@
-"""Two processes pass a turn to and fro; a lap's figure is the median round trip. Each has a core of its own."""
+"""Two processes pass a turn to and fro; the result of a lap is the median round trip. Each process has its own core."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks.workloads.locking import cells
 
 
 class Asker(Worker):
-    """Gives the turn away, waits for it and keeps the time."""
+    """Passes the turn on, waits for it and records the time."""
 
     def __init__(self, rival: MeetingRival, cell: memoryview) -> None:
         self._rival, self._cell, self._number = rival, cell, 0
@@ -32,7 +32,7 @@ class Asker(Worker):
             start = perf_counter_ns()
             ask(number, cell)
             times.append(perf_counter_ns() - start)
-            # Where nothing says that the other has seen this one, it may be one ahead.
+            # If the structure does not say that the other process has seen this number, that process may be one ahead.
             self._wrong += cell[1] not in (number, number + 1)
         self._number += self._operations
 
@@ -41,7 +41,7 @@ class Asker(Worker):
 
 
 class Answerer(Worker):
-    """Takes the turn and gives it back."""
+    """Takes the turn and passes it back."""
 
     def __init__(self, rival: MeetingRival, cell: memoryview) -> None:
         self._rival, self._cell, self._number = rival, cell, 0
@@ -57,7 +57,7 @@ class Answerer(Worker):
 
 
 class Meeting(CrewWorkload):
-    """One operation is one round trip; of a barrier, one passage of both."""
+    """One operation is one round trip; for a barrier, one passage of both."""
 
     most = 20_000
     pinned = True

@@ -1,6 +1,6 @@
-"""One process sends and waits for the echo of another, through two queues; a lap's figure is its median.
+"""One process sends and waits for the echo of another, through two queues; the result of a lap is the median.
 
-Each has a core of its own: on one core a round trip is two context switches, and luck would say which it is.
+Each process has its own core: on one core, a round trip would be two context switches, and which case it is, chance.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from benchmarks.workloads.cargo import Bytes
 
 
 class Pinger(Worker):
-    """Sends, waits and keeps the time."""
+    """Sends, waits and records the time."""
 
     def __init__(self, trip: RoundTrips) -> None:
         self._trip = trip
@@ -45,7 +45,7 @@ class Pinger(Worker):
 
 
 class Echoer(Worker):
-    """Sends back whatever comes."""
+    """Sends every item back."""
 
     def __init__(self, trip: RoundTrips) -> None:
         self._trip = trip

@@ -15,7 +15,7 @@ from benchmarks.workloads.cargo import Cargo
 
 
 class Producer(Worker):
-    """Puts its share and then a stop for each consumer."""
+    """Puts its share, and then a stop for each consumer."""
 
     def __init__(self, stream: Streaming, number: int) -> None:
         self._stream, self._number = stream, number
@@ -50,9 +50,9 @@ class Producer(Worker):
 
 
 class Consumer(Worker):
-    """Gets until it has seen as many stops as there are producers, then looks at what it got.
+    """Gets until it has seen as many stops as there are producers, then checks the items that it got.
 
-    Whichever stops those are, all consumers together see them all, so nothing is left behind.
+    Together the consumers see all stops, in whatever order, so no item is left behind.
     """
 
     def __init__(self, stream: Streaming) -> None:
@@ -64,8 +64,8 @@ class Consumer(Worker):
         self._receiver = self._stream.rival.receiver()
 
     def prepare(self, operations: int, clocked: bool) -> None:
-        # One item in each of the allocator's arenas is kept, so that the next lap's items come into
-        # pages that are there already: page faults are no queue's doing.
+        # One item in each of the allocator's arenas is kept, so that the next lap's items use pages that exist already:
+        # page faults would not be the queue's fault.
         self._ballast = self._items[::1000] or self._ballast
         self._items = []
 
@@ -119,4 +119,4 @@ def check_identities(name: str, gots: list[np.ndarray[Any, Any]], producers: int
             raise Inexact(f"{name}: of {share} items of producer {producer} came {together.size}")
     strangers = sum(int((got[:, 0] >= producers).sum()) for got in gots)
     if strangers:
-        raise Inexact(f"{name}: {strangers} items came from nobody")
+        raise Inexact(f"{name}: {strangers} items came from no producer")

@@ -1,4 +1,4 @@
-"""Calls that do nothing, through executors: as many as can be, and one at a time."""
+"""Calls that do nothing, through executors: as many as possible, and one at a time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FORK = multiprocessing.get_context("fork")
 
 
 class Contestant(ABC):
-    """One executor: `submit(number)` answers what waits for the result of `echo(number)`."""
+    """One executor: `submit(number)` returns the function that waits for the result of `echo(number)`."""
 
     name: str
     kind: str
@@ -35,7 +35,7 @@ class Contestant(ABC):
 
     @abstractmethod
     def submit(self, number: int) -> Callable[[float], Any]:
-        """Have a call made."""
+        """Submit a call."""
 
     @abstractmethod
     def close(self) -> None:
@@ -43,7 +43,7 @@ class Contestant(ABC):
 
 
 class OfFutures(Contestant):
-    """Anything with the face of `concurrent.futures.Executor`."""
+    """Anything with the interface of `concurrent.futures.Executor`."""
 
     def __init__(self, name: str, kind: str, make: Callable[[], Any]) -> None:
         self.name, self.kind, self._make = name, kind, make
@@ -116,7 +116,7 @@ class Submitting:
 
 
 class Asking(Submitting):
-    """One call after the other, each waited for; an operation's time is the median of the lap."""
+    """One call after the other; each is waited for. An operation's time is the median of the lap."""
 
     most = 20_000
 

@@ -99,7 +99,7 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> _Any:
-    """What belongs to executors, at its first use: it stands on modules that take long to import."""
+    """Import the names that belong to executors at their first use: they need modules that take long to import."""
     from sharedkit import errors, shm
 
     if name not in ("Executor", "ExecutorBroken", "ExecutorGoneError", "WorkerDied"):

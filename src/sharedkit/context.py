@@ -21,7 +21,7 @@ __all__ = ["Context", "ManagerContext", "get_context"]
 class Context:
     """The classes of one placement, in the manner of `multiprocessing.get_context()`.
 
-    `method` is the placement's name; `attach(name)` opens the structure that has this name there, and raises
+    `method` is the placement's name. `attach(name)` opens the existing structure of that name, and raises
     FileNotFoundError if there is none. `with get_context(method) as ctx:` works for every placement; structures in
     threads or shared memory still live as long as their handles.
     """
@@ -88,10 +88,10 @@ class Context:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class ManagerContext(Context):
-    """The classes of one server. `with` starts the server, if this process is to start it, and ends it.
+    """The classes of one server. `with` starts the server, if the context has no running one, and ends it.
 
-    Leaving a context that has connected to a server ends the session of this process there: whatever its handles held
-    is released, and the server keeps running.
+    If the context is connected to a server that another process has started, leaving it ends only this process's
+    session there: the server releases whatever the session's handles held, and keeps running.
     """
 
     Executor: type[manager.Executor] = field(init=False)
@@ -105,7 +105,8 @@ class ManagerContext(Context):
 
     @property
     def address(self) -> Any:
-        """Where the server listens, for `get_context("manager", address=...)` elsewhere: a path, or host and port."""
+        """Where the server listens, for `get_context("manager", address=...)` in other processes: a path, or (host,
+        port)."""
         return self.server.client().address
 
     def __enter__(self) -> Self:
@@ -146,8 +147,8 @@ _METHODS = ("thread", "shm")
 
 @cache
 def _context_of(method: str) -> Context:
-    """Return the one context of that placement. It is imported now: each placement imports much that others do not
-    need."""
+    """Return the one context of that placement. The import is here because each placement imports much that the others
+    do not need."""
     return Context(method, import_module(f"sharedkit.{method}"))
 
 
@@ -156,13 +157,13 @@ def get_context(method: Literal["manager"], address: Any = None, authkey: bytes 
 @overload
 def get_context(method: str | None = None, address: Any = None, authkey: bytes | None = None) -> Context: ...
 def get_context(method: str | None = None, address: Any = None, authkey: bytes | None = None) -> Context:
-    """Return the context of the placement `method`: "thread", "shm", which is the default, or "manager".
+    """Return the context of the placement `method`: "thread", "shm" (the default) or "manager".
 
-    For "manager" without an `address` it is a new ManagerContext; its server starts at the first use and ends with this
-    process or with its `with` statement. An `address`, `(host, port)` or the path of a socket, is that of a running
-    server; `authkey` is that server's, by default `multiprocessing.current_process().authkey`.
+    "manager" without an `address` gives a new ManagerContext; its server starts at the first use and ends with this
+    process or with the context's `with` statement. `address`, (host, port) or the path of a socket, is that of a
+    running server; `authkey` is that server's, by default `multiprocessing.current_process().authkey`.
 
-    Raises ValueError for an unknown method, or an address for another one.
+    Raises ValueError for an unknown method, and for an address with another method.
     """
     if method == "manager":
         from sharedkit import manager

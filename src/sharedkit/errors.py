@@ -1,4 +1,4 @@
-"""Every exception and warning of the kit; each is a subclass of the nearest one of the standard library."""
+"""Every exception and warning of sharedkit; each is a subclass of the nearest one of the standard library."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = [
 
 
 class AuthkeyError(SharedkitError, AuthenticationError):
-    """Raised when a server has another authkey; give `get_context("manager", …, authkey=…)` the server's."""
+    """Raised when a server has another authkey; pass the server's: `get_context("manager", …, authkey=…)`."""
 
 
 class ClosedError(SharedkitError, ValueError):
@@ -43,7 +43,7 @@ class ClosedError(SharedkitError, ValueError):
 
 
 class OutOfSharedMemory(SharedkitError, MemoryError):
-    """Raised when shared memory cannot be had or mapped; free some, or enlarge /dev/shm. The structure stays valid."""
+    """Raised when shared memory is full or cannot be mapped; free some, or enlarge /dev/shm. Structures stay valid."""
 
 
 class CorruptSegmentError(SharedkitError, ValueError):
@@ -51,19 +51,19 @@ class CorruptSegmentError(SharedkitError, ValueError):
 
 
 class LayoutError(CorruptSegmentError):
-    """Raised when a segment was made by a release with another layout; let those programs end, or use another name."""
+    """Raised when a segment was made by a release with another layout; end those programs, or use another name."""
 
 
 class UntrustedSegmentError(SharedkitError, PermissionError):
-    """Raised when others, such as another user, could write a segment; create it with `mode=`, or use another name."""
+    """Raised when others, such as another user, could write to a segment; make it with `mode=`, or use another name."""
 
 
 class GoneError(SharedkitError, FileNotFoundError):
-    """Raised when a handle is unpickled after its segment's last user left; keep one open, or use `persist=True`."""
+    """Raised when a handle is unpickled after the segment's last user left; keep one open, or use `persist=True`."""
 
 
 class NotLockedError(SharedkitError, RuntimeError, ValueError):
-    """Raised when a lock is released that is not held; pair each `release()` with one `acquire()`."""
+    """Raised when a lock that is not held is released; pair each `release()` with one `acquire()`."""
 
 
 class SeatsExhausted(SharedkitError, OSError):
@@ -75,11 +75,11 @@ class SegmentInUse(SharedkitError, OSError):
 
 
 class ServerMismatchError(SharedkitError, ConnectionError):
-    """Raised when a server refuses this process, for example for its release; use the same release on both sides."""
+    """Raised when a server refuses this process, for example its release; use the same release on both sides."""
 
 
 class OwnerDiedError(SharedkitError, RuntimeError):
-    """Raised when a lock's owner died holding it, if `on_owner_died="raise"`; repair, then `mark_consistent()`."""
+    """Raised when a lock's last owner died holding it, if `on_owner_died="raise"`; repair, then `mark_consistent()`."""
 
 
 class OwnerDiedWarning(RuntimeWarning):
@@ -95,8 +95,8 @@ else:
 
 
 def __getattr__(name: str) -> Any:
-    """Import the errors of executors late: the module of their base class takes longer to import than the rest of the
-    kit."""
+    """Import the errors of executors at their first use: the module of their base class takes longer to import than the
+    rest of sharedkit."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from sharedkit._core import executor_errors

@@ -1,9 +1,9 @@
-"""The life of a named segment: create, attach, hand over, leave, sweep.
+"""The life of a named segment: create, attach, hand over, detach, remove.
 
 A segment is one POSIX shared memory object, `sk_<name>`, of the kind that `multiprocessing.shared_memory` makes and can
 open. It is created in one step and is never known to the resource tracker (docs/decisions/0001). This module keeps the
-segments that a process has attached, so that all handles share one mapping and one seat, and no descriptor stays open.
-The kernel headers keep the promises about deaths (ext/include/core/sk_segment.h).
+segments that the process has attached, so that all handles share one mapping and one seat, and no descriptor stays
+open. ext/include/core/sk_segment.h keeps the promises about deaths.
 
 The folder is /dev/shm, or the value of SHAREDKIT_DIR when sharedkit is imported; a handle carries its own folder.
 """
@@ -36,12 +36,12 @@ from sharedkit._core.segment import OWN_GROUP, Place, Segment
 __all__ = ["Kind", "SegmentInfo", "attach", "live", "remove", "shared_memory_name", "sweep"]
 
 PREFIX = core.PREFIX
-DEFAULT_SEATS = 192  # with the header they fill most of one page
+DEFAULT_SEATS = 192  # together with the header, the seats fill most of one page
 _IN_TRANSIT_MOST = 200  # limit of descriptors for one child
 _SPARE = 32  # descriptors that are left free for the code that starts the child
-SWEEP_EVERY = 1.0  # seconds; creations and attachments list the folder no more often
+SWEEP_EVERY = 1.0  # seconds; creations and attachments look for orphans in the folder no more often
 _NAME_BYTES = 200
-_FOLDER_BYTES = 300  # together with the name less than SK_PATH
+_FOLDER_BYTES = 300  # limit; together with the longest name less than SK_PATH
 
 
 class Kind(NamedTuple):
@@ -56,10 +56,10 @@ class Kind(NamedTuple):
 
 
 class Blueprint(NamedTuple):
-    """A structure before it is created, in whichever memory.
+    """The description of a structure before it is created, in any memory.
 
-    `make(place, name, seats, flags)` makes its segment. `differs(segment)` is given a segment of the same name and
-    kind, and answers None if it is equal, or words for the difference.
+    `make(place, name, seats, flags)` makes its segment. `differs(segment)` gets a segment of the same name and kind; it
+    returns None if the segment is equal, otherwise the difference in words.
     """
 
     kind: int
@@ -76,7 +76,7 @@ class _Transit(NamedTuple):
     path: str
 
     def is_needed(self) -> bool:
-        """Whether the child still needs it: until `start()` is over."""
+        """Whether the child still needs the descriptor: until `start()` is over."""
         popen = self.popen()
         return popen is not None and getattr(popen, "pid", None) is None
 
@@ -120,7 +120,7 @@ def shared_memory_name(name: str) -> str:
 
 
 def checked_name(name: object) -> str:
-    """`name` as a plain str, also if it is a StrEnum; TypeError or ValueError if no structure can have this name."""
+    """`name` as a plain str, even if it is a StrEnum; TypeError or ValueError if no structure can have this name."""
     if not isinstance(name, str):
         raise TypeError(f"a name must be a str, not {type(name).__name__}")
     name = str.__str__(name)
@@ -148,12 +148,12 @@ def _keep(segment: Segment) -> Segment:
 
 
 def flags_of(persist: bool) -> int:
-    """The header's flags."""
+    """The flags in the header of a segment."""
     return core.PERSIST if persist else 0
 
 
 def checked_seats(seats: int) -> int:
-    """`seats`, if a segment can have so many. TypeError, ValueError."""
+    """`seats`, if a segment can have that many. TypeError, ValueError."""
     seats = operator.index(seats)
     if not 1 <= seats <= core.MAX_SEATS:
         raise ValueError(f"seats must be 1 to {core.MAX_SEATS}: {seats}")
@@ -203,10 +203,10 @@ def create(
         name = os.urandom(6).hex() if chosen is None else chosen
         path = _path_of(name)
         try:
-            # This may take seconds: `_lock` is not held.
+            # `_lock` is not held, because this may take seconds.
             return _keep(blueprint.make(Place(path, permissions, gid), name, seats, flags))
         except FileExistsError:
-            # An orphan does not keep its name; another process may have swept it.
+            # An orphan does not keep its name; another process may have removed it meanwhile.
             if anonymous or core.sweep([path]) or not os.path.lexists(path):
                 continue
             _refuse_orphan_of_another(path, name)
@@ -221,7 +221,7 @@ def create(
 
 
 def _refuse_orphan_of_another(path: str, name: str) -> None:
-    """FileExistsError if another user's program left the segment: this user can neither attach nor remove it."""
+    """FileExistsError if the segment is an orphan of another user: this user can neither attach nor remove it."""
     try:
         owner = os.lstat(path).st_uid
         if owner == os.geteuid():
@@ -229,7 +229,7 @@ def _refuse_orphan_of_another(path: str, name: str) -> None:
         segment = Segment.attach(path, name, "group", present=False)
         if segment.persist or segment.in_use:
             return
-    except (errors.CorruptSegmentError, OSError):  # gone, or this user may not look at it
+    except (errors.CorruptSegmentError, OSError):  # it is gone, or this user may not read it
         return
     raise FileExistsError(
         errno.EEXIST,
@@ -250,7 +250,7 @@ def check_same(
     seats: int,
     name_of: Callable[[int], str] = _name_of,
 ) -> None:
-    """ValueError that says how `there` differs from the requested segment; `name_of` gives the name of a kind."""
+    """ValueError that says how `there` differs from the requested segment; `name_of` returns the name of a kind."""
     was, wanted = name_of(there.kind), name_of(blueprint.kind)
     if was != wanted:
         raise is_another(called, was, wanted)
@@ -262,7 +262,7 @@ def check_same(
 
 
 def attach_segment(name: str, *, folder: str | None = None, trust: str | None = None) -> Segment:
-    """The segment `name`, attached once a process.
+    """The segment `name`; a process attaches it only once.
 
     FileNotFoundError, UntrustedSegmentError, LayoutError, CorruptSegmentError, OutOfSharedMemory, OSError.
     """
@@ -286,14 +286,14 @@ def attach_segment(name: str, *, folder: str | None = None, trust: str | None = 
 
 
 def attach(name: str, *, trust: str | None = None) -> Any:
-    """Return a handle to the structure named `name`, whatever it is.
+    """Return a handle to the structure named `name`, of whatever kind.
 
-    `trust`: None, for segments that only this user or root may write; "group", for those that a group of this process
-    may write, too (see `mode=` and `group=` of the structures). A process that may write a segment can run code in
-    every process that attaches it, by way of pickle.
+    `trust=None` accepts segments to which only this user or root may write; `trust="group"` also accepts segments to
+    which a group of this process may write (see `mode=` and `group=` of the structures). A process that may write to a
+    segment can run code in every process that attaches it, by way of pickle.
 
-    Raises FileNotFoundError when there is none (any more), UntrustedSegmentError when others may write it, LayoutError
-    when another release made it, CorruptSegmentError when it is not a sound segment.
+    Raises FileNotFoundError if there is none (any more), UntrustedSegmentError if others may write to it, LayoutError
+    if another release made it, CorruptSegmentError if it is damaged or not a segment.
     """
     _close_arrived()
     return open_as_kind(attach_segment(name, trust=trust))
@@ -311,7 +311,7 @@ def open_as_kind(segment: Segment) -> Any:
 
 
 def travel(segment: Segment) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """The pickled form of a handle: the function that opens the segment on arrival, and its arguments."""
+    """The pickled form of a handle: the function that opens the segment when it is unpickled, and its arguments."""
     folder = os.path.dirname(segment.path)
     return _arrive, (segment.name, segment.identity, _send(segment), folder, segment.trust)
 
@@ -320,11 +320,10 @@ core.set_travel(travel)
 
 
 def _send(segment: Segment) -> Any:
-    """The object that keeps the segment alive until it arrives: a descriptor for a child that is being started, else
-    None.
+    """The object that keeps the segment alive in transit: a descriptor if a child is being started, else None.
 
-    None also if few descriptors are left, or for more handles than the 256 descriptors that `forkserver` takes at once:
-    these handles are as safe as any pickled handle, while this process keeps one open.
+    Also None if few descriptors are left, or for further handles beyond the 256 descriptors that `forkserver` accepts:
+    like any pickled handle, such a handle can be opened while this process keeps one open.
     """
     _close_arrived()
     popen = multiprocessing.context.get_spawning_popen()
@@ -345,7 +344,7 @@ def _send(segment: Segment) -> Any:
         _in_transit.append(_Transit(weakref.ref(popen), fd, segment.file, segment.path))
     if segment not in _watched:
         _watched.add(segment)
-        weakref.finalize(segment, _close_arrived).atexit = False  # `start()` is over when its arguments are released
+        weakref.finalize(segment, _close_arrived).atexit = False  # `start()` releases its arguments at its end
     return reduction.DupFd(fd)
 
 
@@ -368,7 +367,7 @@ def _arrive(name: str, identity: tuple[int, int], keeper: Any, folder: str, trus
 
 
 def _close_arrived() -> None:
-    """Close this process's copies of descriptors whose child has been started (it has its own by then)."""
+    """Close this process's copies of descriptors whose child has been started, and so has its own."""
     if not _in_transit:
         return
     with _lock:
@@ -379,7 +378,7 @@ def _close_arrived() -> None:
 
 
 def _close_all_in_transit() -> None:
-    """Close all copies, also those for children that could not be started."""
+    """Close all copies, including those for children that could not be started."""
     with _lock:
         _close(list(_in_transit))
         _in_transit.clear()
@@ -388,19 +387,19 @@ def _close_all_in_transit() -> None:
 def _close(transits: list[_Transit]) -> None:
     for transit in transits:
         transit.close()
-        core.sweep([transit.path])  # the child may be gone, and this descriptor the last one that kept the segment
+        core.sweep([transit.path])  # if the child has ended, this descriptor may have been the last user
 
 
 # --- listing, removing, sweeping --------------------------------------------------------------------------
 
 
 def _file_names() -> list[str]:
-    """The names of the segments' files, including the hidden ones of unlinked segments that are in use."""
+    """The names of the segments' files, including the hidden files of unlinked segments in use."""
     return [name for name in os.listdir(core.FOLDER) if name.startswith((PREFIX, core.HIDDEN))]
 
 
 def live() -> list[SegmentInfo]:
-    """Every segment that has a name now; listing takes no seat, and removes only orphans."""
+    """Every segment that has a name now. Listing takes no seat, and removes only orphans."""
     sweep()
     return list(_look_around())
 
@@ -479,7 +478,7 @@ def remove(name: str, force: bool = False) -> None:
         core.unname(path)
     except FileNotFoundError:
         raise FileNotFoundError(errno.ENOENT, f"no segment named {name!r}", path) from None
-    except OSError:  # a link, for example, or another user's file, which root may remove
+    except OSError:  # a link, for example, or a file of another user, which root may remove
         os.unlink(path)
 
 
@@ -491,7 +490,7 @@ def who_has_open(segment: Segment, users: dict[tuple[int, int], set[int]]) -> tu
 
 
 def _users_of_files(folder: str) -> dict[tuple[int, int], set[int]]:
-    """The pids of other processes that have files of the folder mapped, by device and inode, as far as /proc tells."""
+    """The pids of other processes that have mapped files of the folder, by device and inode, as far as /proc tells."""
     users: dict[tuple[int, int], set[int]] = {}
     where = f"{folder}/".encode()
     for pid in os.listdir("/proc") if os.path.isdir("/proc/self") else ():
@@ -500,7 +499,7 @@ def _users_of_files(folder: str) -> dict[tuple[int, int], set[int]]:
         try:
             with open(f"/proc/{pid}/maps", "rb") as maps:
                 lines = [line for line in maps if where in line]
-        except OSError:  # the process has ended, or is another user's
+        except OSError:  # the process has ended, or belongs to another user
             continue
         for line in lines:
             _, _, _, device, inode, _ = line.split(maxsplit=5)
@@ -510,7 +509,7 @@ def _users_of_files(folder: str) -> dict[tuple[int, int], set[int]]:
 
 
 def sweep() -> list[str]:
-    """Remove every orphan: segments whose processes have all ended. Return their names; the GIL is free meanwhile."""
+    """Remove every orphan: every segment whose processes have all ended. Return their names. Releases the GIL."""
     global _next_sweep
     _next_sweep = time.monotonic() + SWEEP_EVERY
     own = {os.path.basename(path) for path in list(_named.keys())}
@@ -520,9 +519,9 @@ def sweep() -> list[str]:
 
 
 def sweep_now_and_then() -> None:
-    """Remove orphans, unless this process has looked for some within the last second."""
+    """Remove orphans, unless this process has done so within the last second."""
     if time.monotonic() >= _next_sweep:
-        with contextlib.suppress(OSError):  # creation reports an error of the folder
+        with contextlib.suppress(OSError):  # a creation reports an error of the folder itself
             sweep()
 
 
@@ -539,8 +538,8 @@ def _after_fork_in_child() -> None:
 
 
 def _leave_all() -> None:
-    """Leave all segments: for multiprocessing's children, which end by os._exit; others do so after the interpreter's
-    end."""
+    """Detach from all segments, at the exit of multiprocessing's children, which end by os._exit. Other processes do so
+    after the interpreter's end."""
     core.leave_all()
     core.sweep_left()
 
@@ -552,7 +551,7 @@ def _leave_all_at_exit_of_a_child(_: object) -> None:
 
 os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_after_fork_in_child)
 multiprocessing.util.register_after_fork(_lock, _leave_all_at_exit_of_a_child)
-if multiprocessing.parent_process() is not None:  # such a child's own code imports this module first
+if multiprocessing.parent_process() is not None:  # a spawned child, which imports this only after its start
     _leave_all_at_exit_of_a_child(None)
 atexit.register(core.sweep_left)
 atexit.register(_close_all_in_transit)

@@ -1,8 +1,8 @@
 """The results of each structure's `statistics()`: one frozen dataclass for each, the same in every placement.
 
-The values are read without stopping anybody, so they may be a moment apart from each other. `attached` holds the
+The values are read without stopping other users, so they may be from slightly different moments. `attached` holds the
 process ids of the processes that have used the structure since they opened it, including the caller's (in shared memory
-`sharedkit ls` also names those that have it open and have not used it).
+`sharedkit ls` also shows those that have it open and have not used it).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ BarrierState = Literal["filling", "acting", "draining", "resetting", "broken"]
 
 @dataclass(frozen=True, slots=True)
 class CounterStatistics:
-    """One counter; `striped` says that each adder has a word of its own, and a read sums the words."""
+    """One counter; `striped`: each adding thread or process has its own word, and a read adds up the words."""
 
     name: str
     kind: str
@@ -57,11 +57,11 @@ class CountersStatistics:
 class QueueStatistics:
     """One queue.
 
-    `maxsize` and `qsize` count items; a `maxsize` of 0 means no bound. `join()` waits for `unfinished_tasks`.
-    `capacity_bytes` and `used_bytes` measure the ring that holds the items; None where items are plain objects.
-    `waiting_getters` and `waiting_putters` count sleeping threads; all tasks of an event loop count as one; None where
-    they are not counted. `put_owner` and `get_owner` are the process ids of the processes inside `put` and `get` now,
-    None for nobody.
+    `maxsize` and `qsize` count items; a `maxsize` of 0 means no limit. `join()` waits for `unfinished_tasks`.
+    `capacity_bytes` and `used_bytes` measure the ring that holds the items; None if items are plain objects.
+    `waiting_getters` and `waiting_putters` count sleeping threads, where all tasks of an event loop count as one; None
+    if they are not counted. `put_owner` and `get_owner` are the process ids of the processes inside `put` and `get`
+    now, or None.
     """
 
     name: str
@@ -95,9 +95,9 @@ class ArrayStatistics:
 @dataclass(frozen=True, slots=True)
 class DictStatistics:
     """One dict: `length` keys in a table of `buckets`; `capacity_bytes` of memory, of which live entries use
-    `used_bytes` (None where entries are plain objects).
+    `used_bytes` (None if entries are plain objects).
 
-    `lock_owner` is the process id of the process that is writing now, None for nobody.
+    `lock_owner` is the process id of the process that is writing now, or None.
     """
 
     name: str
@@ -115,9 +115,9 @@ class LockStatistics:
     """One Lock or RLock, enough to explain a wait that timed out.
 
     `owner` is the process id of the holder, `since` the wall-clock time (seconds since 1970, as `time.time()`) at which
-    it took the lock; both are None when the lock is free. `waiting` counts the threads of all processes that sleep in
-    `acquire`. `owner_died` is true from the moment that the lock is taken over from a dead process until it is released
-    in order. `count` says how often the holder has taken the lock: 0 when it is free, above 1 for an RLock only.
+    it took the lock; both are None if the lock is free. `waiting` counts the threads of all processes that sleep in
+    `acquire`. `owner_died` becomes true when the lock is taken over from a dead process, and false when it is released.
+    `count` says how often the holder has taken the lock: 0 if it is free, above 1 for an RLock only.
     """
 
     name: str
@@ -134,8 +134,8 @@ class LockStatistics:
 class SemaphoreStatistics:
     """One Semaphore or BoundedSemaphore: `value` permits are free, of at most `bound` (None if there is no bound).
 
-    `holders` maps process ids to the number of permits that each process holds; it is empty for a Semaphore, because
-    nobody owns its permits. `waiting` counts the threads of all processes that sleep in `acquire`.
+    `holders` maps process ids to the number of permits that each process holds; it is empty for a Semaphore, whose
+    permits have no owner. `waiting` counts the threads of all processes that sleep in `acquire`.
     """
 
     name: str
@@ -174,7 +174,7 @@ class ConditionStatistics:
 
 @dataclass(frozen=True, slots=True)
 class BarrierStatistics:
-    """One barrier: `waiting` of `parties` have come; `owners` holds the process id of each that has come."""
+    """One barrier: `waiting` of `parties` have arrived; `owners` holds the process id of each of them."""
 
     name: str
     kind: str
@@ -187,11 +187,12 @@ class BarrierStatistics:
 
 @dataclass(frozen=True, slots=True)
 class RWLockStatistics:
-    """One RWLock: the process id of the `writer` and the wall-clock time (seconds since 1970) `since` which it writes,
-    None for nobody; `readers` maps process ids to the number of threads of each process that read.
+    """One RWLock: `writer` is the process id of the writer, and `since` the wall-clock time (seconds since 1970) at
+    which it began to write, both None if there is none. `readers` maps process ids to the number of threads of each
+    process that read.
 
     `waiting_readers` and `waiting_writers` count sleeping threads of all processes. `owner_died` is true from a
-    writer's death until the release of the next one.
+    writer's death until the next writer releases the lock.
     """
 
     name: str

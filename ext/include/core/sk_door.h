@@ -5,7 +5,7 @@
  *   SK_TRUST_OWN       it belongs to this user or to root, and neither its group nor others may write it
  *   SK_TRUST_GROUP     as SK_TRUST_OWN; or it belongs to a group of this process, and others may not write it (the
  *                      group may)
- *   SK_TRUST_NONE      this process may read it. It is opened for reading only, and only a copy of it is used (sk_copy.h)
+ *   SK_TRUST_NONE      this process may read it: it is opened for reading only, and only a copy is used (sk_copy.h)
  *
  * A process that may write a segment can run code in the processes that use it, by way of pickle. */
 #ifndef SK_DOOR_H

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The work of a wait between two slices: run signal handlers and, if gevent has patched threads, other greenlets."""
+"""The actions of a wait between two slices: run signal handlers and, if gevent has patched threads, other greenlets."""
 
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport uint32_t
@@ -12,7 +12,7 @@ cdef cbool greenlets = gevent_support.patched()
 
 
 cdef const cbool *has_greenlets() noexcept:
-    """Return the address of the flag whether greenlets are this program's threads, as far as known; a wait finds out.
+    """Return the address of a flag: 1 if greenlets are this program's threads, as far as known; a wait finds that out.
     """
     return &greenlets
 
@@ -21,7 +21,7 @@ cdef int attend(Segment segment) except -1:
     """Let signal handlers and other greenlets run. Raises what handlers raise and what is thrown into this greenlet."""
     global greenlets
     PyErr_CheckSignals()
-    if not greenlets and gevent_support.patched():    # written once: other threads read it meanwhile
+    if not greenlets and gevent_support.patched():    # written only once, because other threads read it
         greenlets = True
     if greenlets:
         segment.s.waiter.hasty = 1    # from now on no wait in this segment sleeps
@@ -30,9 +30,9 @@ cdef int attend(Segment segment) except -1:
 
 
 cdef bint unanswered(Segment segment, int rc) except -1:
-    """Return whether to call the kernel, or call it again: it could not answer without waiting (SK_BUSY; also before
-    the first call), or its wait was interrupted and the handlers have run now. The loop around every wait in which
-    nothing else happens:
+    """Return whether to call the C function, or call it again: it could not answer without waiting (SK_BUSY; also the
+    value before the first call), or its wait was interrupted and the handlers have run now. The loop around every wait
+    that does nothing else:
 
         while unanswered(segment, rc):
             with nogil:
@@ -47,7 +47,7 @@ cdef bint unanswered(Segment segment, int rc) except -1:
 
 
 cdef uint32_t greenlet_number(uint32_t (*fresh)() noexcept) noexcept:
-    """Return a number for this greenlet that no other greenlet of the process has or had; the first call makes it."""
+    """Return a number for this greenlet that no other greenlet of the process has or had. The first call chooses it."""
     cdef uint32_t number = gevent_support.known()
     if number == 0:
         number = fresh()

@@ -7,9 +7,9 @@ cdef enum Key:
     KEY_FLOAT = 4           # 8 bytes: a number that is not an integer of 64 bits
     KEY_BYTES = 5
     KEY_STR = 6             # UTF-8
-    KEY_SURROGATES = 32     # the same for a str with lone surrogates
+    KEY_SURROGATES = 32     # a str with lone surrogates, which UTF-8 in the strict sense cannot encode
     KEY_TUPLE = 33          # items, each: kind, length of the body in 8 bytes, body
-    KEY_FROZENSET = 34      # the same, in order of their bytes
+    KEY_FROZENSET = 34      # the same, sorted by their bytes
     KEY_TAGGED = 35         # the same with two items: a str that names the type, and its value
 
 

@@ -1,9 +1,10 @@
 # cython: language_level=3
-"""Keys of a dict as bytes: the canonical form, which two keys share exactly when Python treats them as one key.
+"""Keys of a dict as bytes: two keys have the same canonical form exactly when Python treats them as one key.
 
-`1`, `1.0`, `True` and `Decimal(1)` are one key, as in a dict; a namedtuple is its tuple, a StrEnum its text. The module
-`_key_forms` defines the forms of types that are not encoded here. A form is compared and hashed; the object can be
-restored from it only if it is `whole`. Otherwise the object that was stored first is stored beside it, pickled.
+`1`, `1.0`, `True` and `Decimal(1)` are one key, as in a dict; a namedtuple is the same key as its tuple, a StrEnum the
+same as its text. The module `key_forms` defines the forms of types that are not encoded here. Forms are compared and
+hashed; the key object can be restored from its form only if the form is `whole`. Otherwise the object that was stored
+first is stored beside its form, pickled.
 """
 
 import pickle
@@ -28,7 +29,7 @@ cdef object dumps = pickle.dumps, loads = pickle.loads
 cdef class KeyBytes:
 
     cdef bytes first(self, object key):
-        """Return the bytes that must be stored beside the form, or none. Raises what pickling raises."""
+        """Return the bytes that must be stored beside the form; None if there are none. Raises what pickling raises."""
         if self.whole:
             return b""
         return dumps_faithfully(key) if self.unfaithful else dumps(key, 5)
@@ -122,7 +123,7 @@ cdef KeyBytes of_other(object key):
 
 
 cdef object key_object(int kind, const char *at, size_t size):
-    """Return the key of a form that is whole. CorruptSegmentError."""
+    """Return the key object of a form that is whole. CorruptSegmentError."""
     cdef int64_t word
     cdef double real
     cdef uint64_t length
@@ -178,8 +179,8 @@ def form_of(key):
 
 
 def form_and_first(key):
-    """Return the form, and the pickle that must be kept beside it so that `key_of` restores exactly this object, or
-    None."""
+    """Return the form and a pickle, which must be kept beside it so that `key_of` restores exactly this object; None in
+    place of the pickle if the form suffices."""
     if type(key) is str:
         return key, None
     cdef KeyBytes encoded = key_bytes(key)
@@ -187,7 +188,7 @@ def form_and_first(key):
 
 
 def key_of(form, first):
-    """Return the object of a form and its pickle. Raises what unpickling raises."""
+    """Return the key object of a form and its pickle. Raises what unpickling raises."""
     if first is not None:
         return loads(first)
     if type(form) is not bytes:

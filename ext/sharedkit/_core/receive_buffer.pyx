@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""Read into memory so that the received bytes are counted, whatever happens next."""
+"""Reads into memory and counts the received bytes, even if an error or a signal interrupts the reader."""
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
@@ -11,8 +11,8 @@ cdef class ReceiveBuffer:
     """ReceiveBuffer(memory, filled)
     --
 
-    Memory that is filled from a descriptor, and the number of bytes filled so far. A signal handler runs before a read
-    or after its bytes are counted, never in between, where Python could lose the count.
+    Memory that is filled from a descriptor, and the number of bytes filled so far. A signal handler runs before a read,
+    or after its bytes are counted, but never in between: there an exception would lose the count.
     """
 
     cdef readonly object memory

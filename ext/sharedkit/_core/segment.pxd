@@ -23,9 +23,9 @@ cdef extern from "core/sk_segment.h" nogil:
         cbool reads          # whether the segment is a copy, to look at
 
     ctypedef struct sk_waiter:
-        uint32_t polling     # 1: poll instead of futexes
-        uint32_t hasty       # 1: come back at once instead of sleeping
-        uint32_t short_ns    # a park shorter than this should be avoided
+        uint32_t polling     # 1: poll instead of sleeping on futexes
+        uint32_t hasty       # 1: return SK_INTERRUPTED instead of sleeping
+        uint32_t short_ns    # after a shorter park, poll longer the next time
 
     ctypedef struct sk_header:
         uint32_t layout
@@ -45,7 +45,7 @@ cdef extern from "core/sk_segment.h" nogil:
         sk_header header
         unsigned char *base
         uint64_t base_len    # bytes mapped at `base`
-        cbool left           # whether this process only looks, or is ending
+        cbool left           # whether this process has no presence: it only reads the segment, or is ending
         uint32_t forks       # how often the process had forked when it attached
 
     ctypedef struct sk_plan:
@@ -101,14 +101,15 @@ cdef inline bint alone() noexcept:
 
 
 cdef inline bint is_too_long(uint64_t until) noexcept:
-    """Return whether `deadline_of` got a timeout past threading.TIMEOUT_MAX: OverflowError if the call must wait."""
+    """Return whether `deadline_of` got a timeout past threading.TIMEOUT_MAX: then a call that must wait raises
+    OverflowError."""
     return until == <uint64_t>-2
 
 
 cdef class Segment:
     cdef sk_hold *hold       # NULL: the segment has no file
     cdef sk_segment *s       # the segment of the hold
-    cdef str known           # its name; None: no name was asked for yet
+    cdef str known           # its name; None: the name has not been read yet
     cdef readonly str trust  # None, or "group"
     cdef object __weakref__
 
@@ -128,18 +129,18 @@ cdef class PrivateSegment(Segment):
 
 
 cdef enum:
-    KEPT = 6                 # the most references that a handle has
+    KEPT = 6                 # the largest number of references that a handle has
 
 cdef struct Dropped:
     void *handle             # the handle that is closed
-    void *called             # the name that it had
-    void *kept[KEPT]         # our own references to the objects that it let go of
+    void *called             # its name
+    void *kept[KEPT]         # references to the objects that the handle has released
     int n
 
 
 cdef class Handle:
     cdef Segment segment     # None once closed
-    cdef sk_segment *s       # the kernel's part of the segment; NULL once closed
+    cdef sk_segment *s       # the C part of the segment; NULL once closed
     cdef str called          # the segment's name once closed, for the error message
     cdef object __weakref__
     cdef bind(self, Segment segment)

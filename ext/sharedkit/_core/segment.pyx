@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""A process's hold on one segment, and the handles that share it."""
+"""A process's use of one segment, and the handles that share it."""
 
 import atexit
 import errno as _errno
@@ -89,7 +89,7 @@ cdef extern from "Python.h":
 
 cdef uint64_t FOR_EVER = <uint64_t>-1
 cdef double LONGEST = timeouts.LONGEST
-# The real path: a relative one would change its meaning at a chdir(), and /proc shows only the real path.
+# The real path, because a relative one would change its meaning at a chdir(), and /proc shows only the real path.
 FOLDER = os.path.realpath(os.environ.get("SHAREDKIT_DIR") or "/dev/shm")
 PREFIX = "sk_"
 HIDDEN = (<bytes>SK_HIDDEN).decode()
@@ -112,7 +112,7 @@ cdef int closed(Handle handle) except -1:
 
 
 cdef int refuse(int status, uint64_t asked) except -1:
-    """Raise the exception for a kernel's status; the only place that does. `asked` is a number of bytes, or 0."""
+    """Raise the exception for a status of the C code; no other function does. `asked` is a number of bytes, or 0."""
     cdef int reason = errno
     if status == SK_NO_MEMORY:
         room = os.statvfs(FOLDER)
@@ -156,7 +156,7 @@ cdef int refuse(int status, uint64_t asked) except -1:
 
 
 cdef str no_mapping(uint64_t asked):
-    """Return the advice for a process that has no room for a mapping."""
+    """Return the advice for a process that cannot add a mapping."""
     wanted = f" of {asked:,} bytes" if asked else ""
     try:
         with open("/proc/sys/vm/max_map_count") as limit, open("/proc/self/maps") as maps:
@@ -170,7 +170,7 @@ cdef str no_mapping(uint64_t asked):
 
 
 cdef object no_file(int reason):
-    """Return the exception for a segment's file that could not be opened or used for this reason."""
+    """Return the exception for a segment's file that could not be opened or used; `reason` is the errno."""
     cdef sk_trouble trouble = sk_process_trouble(&sk_this_process)
     path = FOLDER
     if trouble.thread == sk_thread() and trouble.reason == reason:
@@ -178,7 +178,7 @@ cdef object no_file(int reason):
     if reason == _errno.ENOENT:
         return errors.GoneError(
             reason,
-            "the segment's file is not there under its name: somebody removed or renamed it while it was in use, or "
+            "the segment's file is not there under its name: a program removed or renamed it while it was in use, or "
             "this process sees other files since (chroot, a mount namespace)",
             path,
         )
@@ -198,7 +198,7 @@ cdef str file_limit(uint64_t asked):
 
 
 cdef str no_folder(int reason):
-    """Return why segments cannot be made in FOLDER, and what to do."""
+    """Return the reason why segments cannot be made in FOLDER, and what to do."""
     if reason in (_errno.EOPNOTSUPP, _errno.EISDIR, _errno.EINVAL):
         why = "its file system cannot hold segments (tmpfs, ext4 and xfs can)"
     else:
@@ -217,8 +217,8 @@ cdef int refuse_attach(Segment segment, int status, str path) except -1:
     if status == SK_UNTRUSTED:
         raise errors.UntrustedSegmentError(
             _errno.EACCES,
-            "not a file that only this user or root may write, so it is not opened (whoever may write a segment can "
-            'run code in those who use it): create it with mode=0o660 and group=, attach it with trust="group"',
+            "not a file that only this user or root may write, so it is not opened (a process that may write it can "
+            'run code in those that use it): create it with mode=0o660 and group=, attach it with trust="group"',
             path,
         )
     if status == SK_SYSTEM:
@@ -227,8 +227,8 @@ cdef int refuse_attach(Segment segment, int status, str path) except -1:
 
 
 cdef uint64_t deadline_of(object timeout) except? 0:
-    """Return the monotonic time in nanoseconds that is `timeout` seconds from now, by the rules of a queue; None is for
-    ever. See `is_too_long`. TypeError, ValueError."""
+    """Return the monotonic time in nanoseconds that is `timeout` seconds from now, by the rules of a queue; None: no
+    limit. See `is_too_long`. TypeError, ValueError."""
     if timeout is None:
         return FOR_EVER
     cdef double seconds = timeout if type(timeout) is float or type(timeout) is int else timeouts.seconds(timeout)
@@ -242,19 +242,19 @@ cdef uint64_t deadline_of(object timeout) except? 0:
 
 
 cdef str holder_text(Segment segment, uint32_t owner):
-    """Return the process that an owner word names, for messages: "pid 123", or "a dead process"."""
+    """Return a text for the process that an owner word names: "pid 123", or "a dead process"."""
     pid = segment.pid_of(owner)
     return "nobody" if owner == 0 else f"pid {pid}" if pid is not None else "a dead process"
 
 
 cdef class Segment:
     """Segment()\n--\n
-    One process's mapping of one segment, and its seat there; all handles of the process share it. The process leaves
-    the segment when the last reference goes, and the last process to leave removes the name.
+    One process's mapping of one segment, and its seat there; all handles of the process share it. The process detaches
+    from the segment when the last reference ends. The last process to detach removes the name.
     """
 
     cdef int begin(self) except -1:
-        """Allocate the hold, the process's record of a mapped file."""
+        """Allocate the hold: the C code's record of a file that this process has mapped."""
         self.hold = <sk_hold *>calloc(1, sizeof(sk_hold))
         if self.hold is NULL:
             raise MemoryError
@@ -275,9 +275,9 @@ cdef class Segment:
 
     @staticmethod
     def attach(str path, str name, trust=None, cbool present=True):
-        """Attach to the segment at `path`, or only map it to look at it (`present=False`).
+        """Attach to the segment at `path`, or only map it for reading its state (`present=False`).
 
-        `trust`: None, or "group" if a group of this process may write it. FileNotFoundError, UntrustedSegmentError,
+        `trust`: None, or "group" if a group of this process may write to it. FileNotFoundError, UntrustedSegmentError,
         LayoutError, CorruptSegmentError, OutOfSharedMemory, OSError.
         """
         cdef Segment segment = Segment.__new__(Segment)
@@ -327,17 +327,18 @@ cdef class Segment:
 
     @property
     def path(self):
-        """The path of its file, while the file has its name; None if the segment has no file."""
+        """The path of its file while the file has its name; None if the segment has no file."""
         return os.fsdecode(self.s.seats.path)
 
     @property
     def kind(self):
-        """The number of the kind of structure: see segments.KINDS."""
+        """The number of its kind of structure: see segments.KINDS."""
         return sk_header_of(self.s).kind
 
     @property
     def identity(self):
-        """What distinguishes the segment from others of the same name: its kind, and its birth in nanoseconds."""
+        """The pair that distinguishes the segment from others of the same name: its kind, and its creation time in
+        nanoseconds."""
         return sk_header_of(self.s).kind, sk_header_of(self.s).created_ns
 
     @property
@@ -367,7 +368,7 @@ cdef class Segment:
 
     @property
     def meta(self):
-        """The structure's own description, as bytes."""
+        """The structure's description of itself, as bytes."""
         cdef const sk_header *h = sk_header_of(self.s)
         return PyBytes_FromStringAndSize(<char *>self.s.base + h.meta, h.meta_len)
 
@@ -387,7 +388,7 @@ cdef class Segment:
 
     @property
     def short_park(self):
-        """In microseconds: after a shorter sleep, this process polls longer before the next sleep in this segment."""
+        """In microseconds: after a sleep shorter than this, the process polls longer before its next sleep here."""
         return self.s.waiter.short_ns / 1000
 
     @short_park.setter
@@ -396,32 +397,32 @@ cdef class Segment:
 
     @property
     def named(self):
-        """Return whether the name still leads to this segment."""
+        """Return whether the name still belongs to this segment."""
         return sk_segment_is_named(self.s)
 
     @property
     def in_use(self):
-        """Return whether any process has the segment open, this one included."""
+        """Return whether any process has the segment open; this process counts, too."""
         return sk_segment_in_use(self.s)
 
     def seated(self):
-        """Return the pids of the processes that have a seat, each in its own pid namespace, and of this process if it
-        has the segment open."""
+        """Return the pids of the processes that have a seat, each as in its own pid namespace, and of this process if
+        it has the segment open."""
         cdef uint32_t seat
         cdef sk_asker asker = sk_ask(&self.s.seats)
         pids = [] if self.s.left or sk_me(self.s) != 0 else [os.getpid()]
         for seat in range(self.s.seats.count):
-            # A process that takes a seat at this moment writes them.
+            # A process that takes a seat at this moment writes these words.
             if sk_load32_relaxed(&self.s.seats.table[seat].epoch) != 0 and sk_asker_taken(&asker, seat):
                 pids.append(sk_load32_relaxed(&self.s.seats.table[seat].pid))
         sk_asker_end(&asker)
         return tuple(pids)
 
     def attached(self):
-        """Return the pids of the processes that have used the segment, including this one; for `statistics()`, which is
-        a use."""
+        """Return the pids of the processes that have used the segment, including this one, because `statistics()` is a
+        use."""
         if sk_me(self.s) == 0:
-            sk_segment_sit(self.s)    # so that others see this process; if no seat is free, it is listed all the same
+            sk_segment_sit(self.s)    # so that others list this process; without a free seat, only this list has it
         return self.seated()
 
     def sit(self):
@@ -439,14 +440,14 @@ cdef class Segment:
         return sk_load32_relaxed(&self.s.seats.table[sk_owner_seat(owner)].pid)
 
     def transit(self):
-        """Return a new descriptor that keeps the segment alive on its way to a child. OSError."""
+        """Return a new descriptor that keeps the segment alive in transit to a child. OSError."""
         cdef int fd = sk_segment_transit(self.s)
         if fd < 0:
             raise OSError(-fd, os.strerror(-fd), self.path)
         return fd
 
     def unname(self):
-        """Remove its name, if it still has one; processes that have it open keep using it. OSError."""
+        """Remove the segment's name, if it still has one; processes that have it open keep using it. OSError."""
         cdef bytes where = os.fsencode(self.path)
         cdef const char *at = where
         cdef int rc
@@ -456,7 +457,7 @@ cdef class Segment:
             raise OSError(-rc, os.strerror(-rc), self.path)
 
     def travel(self):
-        """Return the pickled form of a handle on it."""
+        """Return the pickled form of a handle on the segment."""
         return travel(self)
 
 
@@ -464,7 +465,7 @@ cdef object travel = None
 
 
 def set_travel(function):
-    """Set the function that pickles a segment's handle; the module that sends segments to children calls this."""
+    """Set the function that pickles a segment's handle; the module that passes segments to children calls this."""
     global travel
     travel = function
 
@@ -472,7 +473,7 @@ def set_travel(function):
 cdef class PrivateSegment(Segment):
     """PrivateSegment()\n--\n
     Memory of this process in place of a file, for its threads; a fork copies it. `partner`: an object that a structure
-    keeps beside the memory because it cannot be stored as bytes. `wanted_seats`: the requested number of seats, which
+    keeps with the memory because it cannot be stored as bytes. `wanted_seats`: the requested number of seats, which
     limits nothing here.
     """
 
@@ -496,7 +497,7 @@ cdef class PrivateSegment(Segment):
 
     @property
     def name(self):
-        """The name that was given, or one that is chosen at the first request."""
+        """The given name, or a name that is chosen when it is first read."""
         cdef str known = self.name_now()
         if known is None:
             self.names.choose(self)
@@ -504,14 +505,14 @@ cdef class PrivateSegment(Segment):
         return known
 
     cdef str name_now(self):
-        """Return the name, or None while it has none; another thread may be giving it one."""
+        """Return the name; None if there is none. Another thread may be choosing one at this moment."""
         cdef str known
         with cython.critical_section(self):
             known = self.known
         return known
 
     def call(self, str name):
-        """Give it this name, unless another thread has just given it one; return the name that it has."""
+        """Set the name, unless another thread has just set one; return the name that the segment has."""
         with cython.critical_section(self):
             if self.known is None:
                 self.known = name
@@ -560,16 +561,17 @@ cdef class PrivateSegment(Segment):
             'get_context("shm") has one that can'
         )
 
-Py_AtExit(sk_detach_all)    # after the last Python code, when no thread can enter any more
+Py_AtExit(sk_detach_all)    # after the last Python code: no thread can call any more
 
 
 def leave_all():
-    """End the presence in all segments because the process ends; mappings and seats stay until it has ended."""
+    """End the presence in all segments because the process ends; mappings and seats stay until then."""
     sk_detach_all()
 
 
 def sweep(list paths):
-    """Remove each segment that is an orphan: ours, open in no process, not persistent. Return the removed paths."""
+    """Remove each segment that is an orphan: this user's, open in no process, not persistent. Return the removed
+    paths."""
     cdef list encoded = [os.fsencode(path) for path in paths]
     cdef Py_ssize_t i, n = len(encoded)
     cdef const char **at = <const char **>calloc(n + 1, sizeof(char *))
@@ -579,7 +581,7 @@ def sweep(list paths):
             raise MemoryError
         for i in range(n):
             at[i] = <bytes>encoded[i]
-        with nogil:    # a large orphan takes a second
+        with nogil:    # removing a large orphan takes a second
             for i in range(n):
                 swept[i] = sk_segment_sweep(&sk_this_process, at[i], is_hidden(at[i])) == 1
         return [paths[i] for i in range(n) if swept[i]]
@@ -589,20 +591,20 @@ def sweep(list paths):
 
 
 def sweep_left():
-    """Sweep the segments that this process left to other processes, which may have ended by now: a `preexec_fn` that
-    was still running, a program that was just being started."""
+    """Remove the segments that this process left to other processes if those have ended by now: a `preexec_fn` may
+    still have been running, or a program may just have been started."""
     paths = []
     while left_to_others:
         try:
             paths.append(left_to_others.popitem()[0])
-        except KeyError:    # another thread was faster
+        except KeyError:    # another thread has removed it
             break
     if paths:
         sweep(paths)
 
 
 def forget_left():
-    """Forget the segments left to others, in the child of a fork: the parent sweeps them."""
+    """Forget the segments that were left to others, in the child of a fork: removing them is up to the parent."""
     left_to_others.clear()
 
 
@@ -616,8 +618,8 @@ cdef extern from *:
 
 
 def with_own_methods(type cls):
-    """Give a subclass the methods of its base as its own: Python's fast path for a method call needs the class that
-    defines the method; without it a call costs 15 ns more."""
+    """Copy the methods of its base into a subclass: Python's fast path for a method call requires that the class itself
+    defines the method; otherwise a call takes 15 ns more."""
     descriptor = type(str.join)
     for base in cls.__mro__[1:]:
         for name, method in vars(base).items():
@@ -627,21 +629,22 @@ def with_own_methods(type cls):
 
 
 def leads_to(int fd, file):
-    """Return whether the descriptor leads to the file of this device and inode."""
+    """Return whether the descriptor refers to the file of this device and inode."""
     cdef uint64_t id[2]
     id[0], id[1] = file
     return sk_leads_to(fd, id)
 
 
 cdef cbool is_hidden(const char *path) noexcept nogil:
-    """Return whether the file's name is the hidden one of a segment that was unlinked while it was in use."""
+    """Return whether the path is the hidden one of a segment that was unlinked while in use."""
     cdef const char *slash = strrchr(path, c"/")
     cdef const char *name = path if slash is NULL else slash + 1
     return strncmp(name, SK_HIDDEN, strlen(SK_HIDDEN)) == 0
 
 
 def unname(str path):
-    """Remove the name of whatever segment it leads to; processes that have it open keep using it. OSError."""
+    """Remove the name of the segment at this path, whatever segment it is; processes that have it open keep using it.
+    OSError."""
     cdef bytes where = os.fsencode(path)
     cdef const char *at = where
     cdef int rc
@@ -652,7 +655,7 @@ def unname(str path):
 
 
 class Place(NamedTuple):
-    """Where a segment is made, with which permissions, and for which group (OWN_GROUP: as the folder gives it)."""
+    """The folder of a new segment, its permissions, and its group (OWN_GROUP: the folder decides)."""
 
     path: str
     mode: int
@@ -710,17 +713,17 @@ cdef PrivateSegment create_private(object place, str name, sk_plan *plan):
 # --- handles --------------------------------------------------------------------------------------------
 #
 # One thread may close a handle that another thread uses. A method reads the fields of its handle, and takes its own
-# references to the objects that it needs longer, in steps between which no other thread can close the handle. With the
-# GIL this holds anyway. Without it, `close()` stops all threads of the interpreter for the moment in which it empties
-# the fields; each thread then is at a point where CPython lets it be stopped, and compiled code between two calls into
-# Python has no such point. So using a handle costs no more than with the GIL, and threads share no count for it.
+# references to the objects that it needs longer, without a point in between at which another thread can close the
+# handle. With the GIL this holds anyway. Without it, `close()` stops all other threads of the interpreter while it
+# empties the fields. CPython stops a thread only at certain points, and compiled code between two calls into Python has
+# none. So using a handle costs no more than with the GIL, and needs no count that threads share.
 
 
 cdef extern from *:
     """
     #ifdef Py_GIL_DISABLED
-    /* Call `what(with)` while no other thread of the interpreter runs Python code. A visit of the collector's objects
-     * stops them, and this one ends with the first. */
+    /* Call `what(with)` while no other thread of the interpreter runs Python code. Visiting the collector's objects
+     * stops the other threads; the visit ends at the first object. */
     typedef struct { void (*what)(void *); void *with; } Stopped;
     static int stopped_visit(PyObject *object, void *at) {
         Stopped *stopped = at;
@@ -734,10 +737,10 @@ cdef extern from *:
         PyUnstable_GC_VisitObjects(stopped_visit, &stopped);
         if (stopped.what != NULL) what(with); /* there was no object to visit */
     }
-    /* CPython counts the references of the thread that made an object apart, and where another thread drops the last
-     * one, the object ends when its maker runs again: never, while that waits for the other. A segment must end at
-     * once. So these are counted as an object is that its maker has let go of: all in one count. By its maker, before
-     * others see it. */
+    /* CPython counts the references of the thread that made an object separately. If another thread drops the last
+     * one, the object ends only when its maker runs again: never, if the maker waits for that thread. A segment must
+     * end at once. So these objects are counted like an object whose maker has dropped it: with one shared count.
+     * Call this in the maker, before other threads see the object. */
     static void count_for_all(PyObject *object) {
         uint32_t own = object->ob_ref_local;
         if (object->ob_tid != _Py_ThreadId() || object->ob_ref_shared != 0 || own == UINT32_MAX) return;
@@ -745,7 +748,7 @@ cdef extern from *:
         object->ob_ref_local = 0;
         object->ob_ref_shared = ((Py_ssize_t)own << _Py_REF_SHARED_SHIFT) | _Py_REF_MERGED;
     }
-    /* A memoryview, and what holds its buffer. gc.get_referents would find that, and stop all threads for it. */
+    /* A memoryview and the object that holds its buffer; gc.get_referents would stop all threads to find that. */
     static void count_view_for_all(PyObject *view) {
         count_for_all(view);
         if (PyMemoryView_Check(view)) count_for_all((PyObject *)((PyMemoryViewObject *)view)->mbuf);
@@ -762,14 +765,14 @@ cdef extern from *:
 
 
 cpdef object ends_anywhere(object what):
-    """Return the same new object, which holds a segment, changed so that it ends where its last reference goes, in
-    whichever thread. For a memoryview, this also holds for the object that holds its buffer."""
+    """Return the same new object, which holds a segment, changed so that it ends as soon as the last reference is
+    dropped, in any thread. For a memoryview, this also holds for the object that holds its buffer."""
     count_view_for_all(what)
     return what
 
 
 cdef void keep(Dropped *dropped, object what) noexcept:
-    """Keep an object that a handle lets go of alive until the fields are empty: foreign code may run when it ends."""
+    """Keep an object that a handle releases alive until the fields are empty: its end may run foreign code."""
     Py_INCREF(what)
     dropped.kept[dropped.n] = <void *>what
     dropped.n += 1
@@ -789,9 +792,9 @@ cdef uint64_t ender = 0          # the thread that ends the interpreter
 
 def stop_no_more():
     """Forbid stopping the other threads, at the interpreter's exit: if a daemon thread ended while it stops the others,
-    the interpreter would wait for it for ever (CPython 3.13). No thread begins to do so any more, and this waits for
-    those that have begun."""
-    sk_store64_seq_cst(&ender, sk_thread())    # E1: before the look at `stopping`, pairs with E2
+    the interpreter would wait for it for ever (CPython 3.13). No thread begins to stop others any more, and this waits
+    for those that have begun."""
+    sk_store64_seq_cst(&ender, sk_thread())    # E1: before the load of `stopping`; pairs with E2
     for _ in range(5000):
         if sk_load32_seq_cst(&stopping) == 0:
             break
@@ -809,7 +812,7 @@ os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 cdef int let_go(Handle handle, str called) except -1:
-    """Empty the handle's fields; from then on error messages know it by that name."""
+    """Empty the handle's fields; from then on, error messages use this name for it."""
     cdef Dropped dropped
     cdef uint64_t ends
     cdef int i
@@ -819,9 +822,9 @@ cdef int let_go(Handle handle, str called) except -1:
     if HAS_GIL:
         drop_now(&dropped)
     else:
-        sk_add32_seq_cst(&stopping, 1)             # E2: before the look at `ender`; one of the two sees the other
+        sk_add32_seq_cst(&stopping, 1)             # E2: before the load of `ender`; one of the two sees the other
         ends = sk_load64_seq_cst(&ender)
-        if ends == 0 or ends == sk_thread():       # else the process ends, and leaves what is open
+        if ends == 0 or ends == sk_thread():       # otherwise the process ends, and the handle stays open
             with_others_stopped(drop_now, &dropped)
         sk_add32_seq_cst(&stopping, <uint32_t>-1)
     for i in range(dropped.n):
@@ -832,8 +835,8 @@ cdef int let_go(Handle handle, str called) except -1:
 cdef class Handle:
     """The common part of the classes of the shm placement: a segment, until closed.
 
-    A class with hot methods is compiled completely: Python's fast path for a method call needs the class that defines
-    the method; in a subclass a call costs 15 ns more.
+    A class with hot methods is compiled completely: Python's fast path for a method call requires that the class itself
+    defines the method; in a subclass, a call takes 15 ns more.
     """
 
     cdef bind(self, Segment segment):
@@ -842,7 +845,7 @@ cdef class Handle:
         count_for_all(self)
 
     cdef void drop(self, Dropped *dropped) noexcept:
-        """Empty the fields, after those of a subclass. No foreign code may run in here: `keep` what a field held."""
+        """Empty the fields, after those of a subclass. No foreign code may run in here, so `keep` what a field held."""
         self.s = NULL
         keep(dropped, self.segment)
         self.segment = None
@@ -867,14 +870,14 @@ cdef class Handle:
         return self._segment().name
 
     def close(self):
-        """Let go of the segment. Using the handle afterwards raises ClosedError; closing again does nothing.
+        """Detach from the segment. Using the handle afterwards raises ClosedError; closing again does nothing.
         """
         cdef Segment segment = self.segment
         if segment is not None:
             let_go(self, segment.name)
 
     def unlink(self):
-        """Remove the name: open handles keep working, and nobody can attach any more. Needed for `persist=True` only.
+        """Remove the name: open handles keep working, but `attach` finds it no more. Needed only for `persist=True`.
         """
         self._segment().unname()
 

@@ -21,7 +21,7 @@ cdef extern from "core/sk_watch.h" nogil:
         uint32_t count       # how many waits are watched
         cbool ended
 
-    # Until this is NULL again, the kernels of this module return SK_INTERRUPTED where this thread would sleep.
+    # Until this is NULL again, functions of the C code return SK_INTERRUPTED where this thread would sleep.
     void sk_waits_aside(sk_aside *aside) noexcept
 
 
@@ -31,12 +31,12 @@ cdef class Waiter:
     cdef readonly object wakes_next
     cdef readonly object deadline
     cdef uint64_t until      # the same in nanoseconds; 0: do not wait
-    cdef uint32_t me         # the owner word of the process that waits: a forked child does not wait
+    cdef uint32_t me         # the owner word of the waiting process; a wait does not continue in a forked child
     cdef sk_aside aside
     cdef sk_watched node
     cdef object watcher      # the watcher that has the node in its table
     cdef object wake
-    cdef bint begun          # whether the kernel has begun this wait
+    cdef bint begun          # whether the C code has begun this wait
 
     cdef set(self, Segment segment, object key, uint64_t until)
     cdef object look(self)
@@ -45,12 +45,12 @@ cdef class Waiter:
     cdef int end(self) except -1
     cdef int called(self) except -1
     cdef int reclaim(self) except -1
-    cdef object to_be_called(self)
-    cdef int abandon_unheard(self) except -1
+    cdef object take_wake(self)
+    cdef int abandon_for_stopped_loop(self) except -1
     cdef object step_once(self, object wake)
 
 
 cdef int add_undelivered(Waiter waiter) except -1
 cdef int discard_undelivered(Waiter waiter) except -1
 cdef object pending()
-cdef bint nobody_in_line() noexcept
+cdef bint no_task_queued() noexcept

@@ -25,8 +25,8 @@ cdef extern from "platform/sk_atomic.h" nogil:
     uint32_t sk_load32_relaxed(const uint32_t *word) noexcept
 
 cdef uint64_t FOR_EVER = <uint64_t>-1
-cdef uint64_t IDLE_NS = 1000000000      # a thread with nothing to watch ends after so long
-cdef uint64_t RECLAIM_NS = 50000000        # how often it checks whether the loops of notified tasks still run
+cdef uint64_t IDLE_NS = 1000000000      # after so long with nothing to watch, the thread ends
+cdef uint64_t RECLAIM_NS = 50000000        # how often the thread checks whether the loops of notified tasks still run
 
 
 class Pending:
@@ -41,36 +41,37 @@ cdef object PENDING_ANSWER = PENDING
 
 
 cdef object pending():
-    """Return the answer of a `look` that cannot go on."""
+    """Return PENDING, the answer of a `look` whose wait cannot go on."""
     return PENDING_ANSWER
 
 
-cdef uint32_t in_line = 0
+cdef uint32_t queued_tasks = 0
 
 
-def stand_in_line(int change):
-    """Count a task that begins to wait in a line of its loop, or that ends this; for sharedkit.aio."""
-    sk_add32_relaxed(&in_line, <uint32_t>change)
+def count_queued_task(int change):
+    """Add `change` (1 or -1) to the number of tasks that stand in a wait queue of their loop; sharedkit.aio calls this.
+    """
+    sk_add32_relaxed(&queued_tasks, <uint32_t>change)
 
 
-cdef bint nobody_in_line() noexcept:
-    """Return whether no task of this process waits in a line, so that a call that comes now may go first."""
-    return sk_load32_relaxed(&in_line) == 0
+cdef bint no_task_queued() noexcept:
+    """Return whether no task of this process stands in a wait queue, so that a call that comes now may go first."""
+    return sk_load32_relaxed(&queued_tasks) == 0
 
 
 cdef class Watcher:
-    """The table of one process, and the thread that sleeps on it; the thread runs while anything is watched, and for a
-    second more.
+    """The table of one process's waits, and the thread that sleeps until one of their words changes. The thread runs
+    while anything is watched, and for a second more.
 
-    Without the GIL, critical sections keep the threads of the loops out in two cases. On the watcher: which waiters are
-    in the table, and whether there is a thread. On a waiter: its steps, and what the thread does with it.
+    Without the GIL, two critical sections protect against the threads of the loops. The watcher's guards which waiters
+    are in the table and whether there is a thread; a waiter's guards its steps and what the thread does with it.
     """
 
     cdef sk_watch table
     cdef set waiters               # the waiters in the table; they keep their segments mapped
-    cdef set undelivered              # the waiters with a notification that is lost if their loop ends now
-    cdef uint64_t next_reclaim           # when to look at them again
-    cdef object thread           # None: to be started
+    cdef set undelivered              # the waiters with a notification that would be lost if their loop ended now
+    cdef uint64_t next_reclaim           # when to check them again
+    cdef object thread           # None: it must be started
     cdef readonly bint polling
 
     def __cinit__(self, bint polling):
@@ -103,7 +104,7 @@ cdef class Watcher:
         return 0
 
     cdef Waiter fired(self):
-        """Take a waiter that is to be woken out of the table and return it; or return None."""
+        """Remove a waiter that must be woken from the table and return it; None if there is none."""
         cdef void *whose
         cdef Waiter waiter = None
         with cython.critical_section(self):
@@ -119,7 +120,7 @@ cdef class Watcher:
         with cython.critical_section(self):
             over = self.table.ended or not self.waiters and not self.undelivered
             if over:
-                self.thread = None       # nobody has added a waiter meanwhile
+                self.thread = None       # no waiter was added meanwhile
         return over
 
     def run(self):
@@ -139,16 +140,16 @@ cdef class Watcher:
                 waiter = self.fired()
                 if waiter is None:
                     break
-                wake = waiter.to_be_called()
+                wake = waiter.take_wake()
                 try:
                     if wake is not None and not wake():
-                        waiter.abandon_unheard()
+                        waiter.abandon_for_stopped_loop()
                 except BaseException:
                     PyErr_WriteUnraisable(wake)
                 waiter = wake = None       # keep nothing alive while the thread sleeps
 
     cdef int reclaim(self) except -1:
-        """Pass the notifications of tasks whose loops do not run on to other waiters."""
+        """If the loop of a notified task does not run, pass the notification on to another waiter."""
         self.next_reclaim = sk_now_ns() + RECLAIM_NS
         for waiter in list(self.undelivered):
             try:
@@ -159,7 +160,7 @@ cdef class Watcher:
         return 0
 
     def stop(self):
-        """End the thread, at the interpreter's exit: nobody waits any more."""
+        """End the thread, at the interpreter's exit, when no task waits any more."""
         with cython.critical_section(self):
             thread = self.thread
         if thread is not None:
@@ -174,8 +175,8 @@ cdef Watcher watcher = Watcher(False)
 
 
 cdef int add_undelivered(Waiter waiter) except -1:
-    """Have the waiter's `reclaim` called now and then, until `discard_undelivered`. A thread runs as long as anybody
-    waits."""
+    """Make the watcher's thread call the waiter's `reclaim` every RECLAIM_NS, until `discard_undelivered`. This starts
+    no thread: one runs as long as anything waits."""
     watcher.undelivered.add(waiter)
     return 0
 
@@ -186,7 +187,7 @@ cdef int discard_undelivered(Waiter waiter) except -1:
 
 
 def restart(polling=False):
-    """Make a new table, for the child of a fork and for tests of the fallback. No earlier wait goes on."""
+    """Make a new table, for the child of a fork and for tests of the fallback. No earlier wait continues."""
     global watcher
     watcher.waiters.clear()
     watcher.undelivered.clear()
@@ -206,7 +207,7 @@ cdef class Waiter:
     """One wait of one task for one thing: see sharedkit.aio."""
 
     cdef set(self, Segment segment, object key, uint64_t until):
-        """Set the wait up. `until`: monotonic time in nanoseconds; 0 to look only once."""
+        """Set the wait up. `until`: the deadline, monotonic time in nanoseconds; 0: poll only once."""
         self.segment = segment
         self.key = key
         self.until = until
@@ -221,39 +222,40 @@ cdef class Waiter:
         raise NotImplementedError
 
     cdef int end(self) except -1:
-        """End the wait in the kernel."""
+        """End the wait in the C code."""
         return 0
 
     cdef int abandon(self) except -1:
-        """Abandon the wait, whose loop does not run: it must not block others. If it goes on, it starts again."""
+        """Abandon the wait because its loop does not run, so that it does not block others. If the loop runs again, the
+        wait starts anew."""
         if self.begun and sk_me(self.segment.s) == self.me:
             self.begun = False
             self.end()
         return 0
 
     cdef int called(self) except -1:
-        """Record that the waiter was told to look, while its loop ran."""
+        """Record that the task was woken while its loop ran."""
         return 0
 
     cdef int reclaim(self) except -1:
-        """Pass its notification on to other waiters, if its loop does not run."""
+        """If its loop does not run, pass the waiter's notification on to another waiter."""
         return 0
 
     cdef int drop(self) except -1:
-        """Keep nothing alive: a stored exception refers to the frame of the wait, which refers to this waiter."""
+        """Drop all references: a stored exception refers to the frame of the wait, which refers to this waiter."""
         self.segment = None
         self.wake = None
         return 0
 
-    cdef object to_be_called(self):
-        """Return the function that wakes its task, which counts as told then; None if it does not wait any more."""
+    cdef object take_wake(self):
+        """Return the function that wakes the task, and record that (`called`); None if the task no longer waits."""
         with cython.critical_section(self):
             wake = self.wake
             if wake is not None:
-                self.called()    # first: it may have looked, and be over, when `wake` comes back
+                self.called()    # before `wake` runs: when `wake` returns, the wait may be over already
         return wake
 
-    cdef int abandon_unheard(self) except -1:
+    cdef int abandon_for_stopped_loop(self) except -1:
         """Abandon the wait because its loop does not run."""
         with cython.critical_section(self):
             discard_undelivered(self)
@@ -261,7 +263,7 @@ cdef class Waiter:
         return 0
 
     def step(self, wake):
-        """Look once; return the answer, or PENDING, after which `wake` will be called.
+        """Poll once; return the answer, or PENDING, after which `wake` will be called.
         """
         with cython.critical_section(self):
             answer = self.step_once(wake)
@@ -291,7 +293,7 @@ cdef class Waiter:
         return answer
 
     def cancel(self):
-        """End the wait: watch nothing any more, and pass on a notification that has come."""
+        """End the wait: watch nothing any more, and pass a notification that has come on to another waiter."""
         with cython.critical_section(self):
             if self.watcher is not None:
                 (<Watcher>self.watcher).remove(self)

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""sharedkit.aio for compiled modules, which make coroutines of it: imported at the first wait, as it needs asyncio."""
+"""sharedkit.aio for compiled modules that return its coroutines: imported at the first wait, as it needs asyncio."""
 
 from cpython.ref cimport Py_INCREF
 
@@ -10,7 +10,7 @@ cdef extern from "platform/sk_atomic.h" nogil:
     void *sk_load_pointer_acquire(void *const *pointer) noexcept
     void sk_store_pointer_release(void **pointer, void *value) noexcept
 
-cdef void *module = NULL    # a reference of our own, which nobody drops
+cdef void *module = NULL    # a reference that is never dropped
 
 
 cdef object coroutines():
@@ -18,9 +18,9 @@ cdef object coroutines():
     cdef void *known = sk_load_pointer_acquire(&module)    # A1
     if known is NULL:
         from sharedkit.aio import waiters
-        Py_INCREF(waiters)    # of two threads that come first both store the same
+        Py_INCREF(waiters)    # if two threads come first, both store the same
         known = <void *>waiters
-        sk_store_pointer_release(&module, known)    # R1: the module is whole
+        sk_store_pointer_release(&module, known)    # R1: the module is initialized
     return <object>known
 
 

@@ -19,7 +19,7 @@ cdef class Held:
     cdef size_t block_count
     cdef uint8_t *text_at       # free room of the newest text piece
     cdef size_t text_room
-    cdef list kept              # objects that own what the sources point into
+    cdef list kept              # the objects that own the memory of the sources
     cdef ArrowArray **arrays    # chunks of an Arrow stream
     cdef size_t array_count
 

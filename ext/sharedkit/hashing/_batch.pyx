@@ -1,6 +1,6 @@
 """The objects and memory that a batch of messages holds while it is hashed, and the bytes of a single object.
 
-No kernel is linked in here: the choice of an instruction-set path is kept in one compiled module,
+No hashing code is linked in here, because the choice of an instruction-set path is stored in one compiled module,
 sharedkit.hashing._digests.
 """
 
@@ -100,7 +100,7 @@ cdef class Held:
         return view
 
     cdef sk_source *part(self) except NULL:
-        """Return room for one more source, filled with 0; the source counts once `add` is called."""
+        """Return memory for one more source, filled with 0; the source counts once `add` is called."""
         cdef sk_source *grown = <sk_source *>realloc(self.parts, (self.part_count + 1) * sizeof(sk_source))
         if grown is NULL:
             raise MemoryError(f"{(self.part_count + 1) * sizeof(sk_source)} bytes for a batch of messages")
@@ -113,7 +113,7 @@ cdef class Held:
         self.part_count += 1
 
     cdef int refuse_text(self, object text, size_t index) except -1:
-        """Raise what encoding `text` raises, with its index."""
+        """Raise the exception that encoding `text` raises, with its index."""
         try:
             str.encode(text)
         except UnicodeEncodeError as error:

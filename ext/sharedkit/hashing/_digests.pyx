@@ -1,7 +1,7 @@
 """Batches of messages gathered from Python objects, hashed with the GIL released; and hashers.
 
-A Batch collects sources (sk_source.h); what must outlive the hashing is kept by its base, Held. Which kind of input
-becomes which source is decided in sharedkit/hashing/inputs.py; lists and tuples, the common case, come straight here.
+A Batch collects sources (sk_source.h); its base, Held, keeps the objects and memory that they need. For most inputs,
+sharedkit/hashing/inputs.py decides which sources they become; lists and tuples, the common case, come directly here.
 """
 
 cimport cython
@@ -33,9 +33,9 @@ from sharedkit.hashing._kernels cimport (
 cdef extern from "stdlib.h" nogil:
     void *aligned_alloc(size_t alignment, size_t size) noexcept
 
-# The UTF-8 of a `U` column is written in pieces of so many bytes, or of one item where that is more.
+# The UTF-8 of a `U` column is written in pieces of so many bytes; an item that needs more is a piece of its own.
 cdef size_t TEXT_PIECE = 1 << 20
-# Below this many messages and bytes the GIL is kept: handing it over would cost more than the hashing.
+# For fewer messages and bytes than this, the GIL is kept: releasing it would cost more than the hashing.
 cdef size_t FEW_MESSAGES = 16
 cdef size_t FEW_BYTES = 2048
 
@@ -105,12 +105,12 @@ def paths(algorithm):
 
 
 def active_path(algorithm):
-    """Return the name of the path in force."""
+    """Return the name of the path that is used now."""
     return sk_hash_active(_find(algorithm)).name.decode()
 
 
 def force_path(algorithm, path=None):
-    """Use the named path from now on in this process; None returns to the best one."""
+    """Use the named path from now on in this process; None: the best one."""
     cdef bytes held = None if path is None else path.encode()
     cdef const char *name = NULL
     if held is not None:
@@ -123,11 +123,11 @@ def force_path(algorithm, path=None):
 cdef class Batch(Held):
     """Messages from one or more inputs, in order; `digest` hashes them all."""
 
-    cdef sk_npy_column strings      # a StringDType array; none while its dtype is NULL
+    cdef sk_npy_column strings      # a StringDType array; there is none while its dtype is NULL
     cdef sk_span *string_spans      # filled under the lock of its strings
     cdef list coded                 # (index of a part of codes, Batch of the values), or None
     cdef dict dictionaries          # the values of each Arrow dictionary, by where they lie, or None
-    cdef uint8_t *rows              # of the values of a dictionary: their digests, once made
+    cdef uint8_t *rows              # if the batch is a dictionary's values: their digests, once made
 
     def add_objects(self, items not None):
         """Add each bytes-like object or str of a list or tuple."""
@@ -254,7 +254,8 @@ cdef class Batch(Held):
     def add_arrow_array(self, schema, array, room=None, values_room=None):
         """Add the items behind two capsules of the Arrow C data interface.
 
-        `room` is the number of bytes that its offsets point into, `values_room` the same of its dictionary's, if known.
+        `room` is the number of bytes that its offsets may refer to, `values_room` the same for its dictionary's, if
+        known.
         """
         self.kept.append((schema, array))
         self._add_arrow(<const ArrowSchema *>PyCapsule_GetPointer(schema, "arrow_schema"),
@@ -270,7 +271,7 @@ cdef class Batch(Held):
         cdef ArrowArray **grown
         self.kept.append(stream)
         if source.release is NULL:
-            raise ValueError("the Arrow stream has been taken by somebody else")
+            raise ValueError("the Arrow stream was consumed before")
         if source.get_schema(source, &schema) != 0:
             raise ValueError(f"the Arrow stream has no schema: {_said(source.get_last_error(source))}")
         try:
@@ -302,7 +303,7 @@ cdef class Batch(Held):
         if status == SK_ARROW_UNSUPPORTED:
             raise TypeError(f"Arrow type {schema.format.decode()!r} has no bytes to hash; cast it to text or a number")
         if status == SK_ARROW_RELEASED:
-            raise ValueError("the Arrow array has been taken by somebody else")
+            raise ValueError("the Arrow array was consumed before")
         if status == SK_ARROW_NULL:
             raise TypeError(f"{noun} {self.count + bad.index} is null; nulls have no bytes to hash")
         if status == SK_ARROW_CORRUPT and part.kind == SK_CODES:
@@ -333,7 +334,7 @@ cdef class Batch(Held):
         cdef int64_t count = array.n_buffers, i
         cdef list places = [array.length, array.offset]
         if schema.format[0] == c"v":
-            count -= 1      # the last one has the sizes of the others, and each export writes it anew
+            count -= 1      # not the last buffer, which has the sizes of the others and is new in each export
         for i in range(count):
             places.append(<uintptr_t>array.buffers[i])
         cdef tuple where = tuple(places)
@@ -382,7 +383,7 @@ cdef class Batch(Held):
         return 0
 
     cdef int _hash_dictionaries(self, const sk_hash_algorithm *found, const sk_hash_key *key, size_t threads) except -1:
-        """Make the digests that codes stand for; where a dictionary has more values than codes, spans instead."""
+        """Make the digests for codes; if a dictionary has more values than there are codes, make spans instead."""
         cdef Batch values
         cdef size_t index, before
         cdef sk_source *part
@@ -454,7 +455,7 @@ def digest_list(rows, Py_ssize_t size, *, bint hex=False):
 
 @cython.final
 cdef class Hasher:
-    """A digest of data that is fed piece by piece; several threads must not use one at the same time."""
+    """A digest of data that is fed piece by piece; only one thread may use it at a time."""
 
     cdef sk_hash_stream *hasher
 
@@ -471,7 +472,7 @@ cdef class Hasher:
         free(self.hasher)
 
     def feed(self, data):
-        """Take the bytes of `data`."""
+        """Add the bytes of `data`."""
         cdef Py_buffer view
         PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
         try:

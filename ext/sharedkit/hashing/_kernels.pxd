@@ -1,4 +1,4 @@
-"""The hashing kernels as Cython sees them; what each does is said in ext/hash/*.h."""
+"""Declarations of the C hashing functions; ext/hash/*.h describes them."""
 
 from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint64_t

@@ -1,7 +1,7 @@
 # cython: language_level=3
-"""Messages over one connection, for a client. A signal handler that raises in the middle of one loses no byte of it.
+"""Messages over one connection, for a client. If a signal handler raises within one, no byte of it is lost.
 
-A handler runs between two bytecodes, and compiled code has none: here it runs only in `PyErr_CheckSignals`, before a
+A handler runs between two bytecodes, and compiled code has none. So here it runs only in `PyErr_CheckSignals`: before a
 read or a write, never between one and the count of the bytes that it has moved.
 """
 
@@ -62,12 +62,12 @@ cdef class ClientConnection:
     """ClientConnection(end, epoch=0)
     --
 
-    The received part of a message stays here until the message is complete, whichever call continues to read. The rest
+    The received part of a message is kept here until the message is complete, so any later call can continue. The rest
     of a message larger than `CHUNK` is read directly into its final memory.
 
-    `epoch` identifies the session of its process, and `number` is that of its last call. Between `limit` and `unlimit`,
-    nothing waits long for the server without checking a Watch. The Watch is made when it is first needed: most answers
-    come sooner.
+    `epoch` identifies a session of this process, and `number` is that of the last call. Between `limit` and `unlimit`,
+    no wait for the server is long without a check of a Watch. The Watch is made when it is first needed, because most
+    answers come sooner.
     """
 
     cdef readonly object socket
@@ -75,17 +75,17 @@ cdef class ClientConnection:
     cdef public object number
     cdef object watch
     cdef object client
-    cdef double until                 # the monotonic time at which the call's time is over
+    cdef double until                 # the monotonic time at which the call's time limit is over
     cdef bint limited
     cdef bint sliced                  # whether the system ends each read after `SLICE`
-    cdef readonly uint64_t came       # grows with each read from it
+    cdef readonly uint64_t came       # grows with each read from the socket
     cdef readonly Py_ssize_t gone     # how many bytes of the last message were sent
     cdef readonly Py_ssize_t length   # how many bytes the last message has
     cdef object looker
     cdef object inlet
     cdef char *incoming
-    cdef Py_ssize_t begin             # where the bytes begin that are in there and were not given away
-    cdef Py_ssize_t end               # where they end
+    cdef Py_ssize_t begin             # begin of the bytes in the buffer that belong to no returned message
+    cdef Py_ssize_t end               # end of these bytes
 
     def __cinit__(self, end, epoch=0):
         self.incoming = <char *>PyMem_Malloc(CHUNK)
@@ -116,16 +116,16 @@ cdef class ClientConnection:
         return fd
 
     def limit(self, client, double until):
-        """Limit the waits from now on, for a call of that client whose time is over at `until`."""
+        """Limit the waits from now on, for a call of that client whose time limit is over at `until`."""
         self.client, self.until, self.limited = client, until, True
 
     def unlimit(self):
-        """End the limit: the call is over, or left."""
+        """End the limit, because the call is over or was left."""
         self.watch = self.client = None
         self.limited = False
 
     cdef int slice_reads(self, int fd) except -1:
-        """Have the system end a read that finds nothing after `SLICE`, or not, as the call is limited or not."""
+        """If the call is limited, make the system end a read without data after `SLICE`; otherwise undo that."""
         cdef timeval most
         most.tv_sec, most.tv_usec = 0, SLICE if self.limited else 0
         if setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof(most)) != 0:
@@ -134,14 +134,14 @@ cdef class ClientConnection:
         return 0
 
     cdef int await_watched(self, int fd, bint to_write) except -1:
-        """Wait until the descriptor is ready; check the watch meanwhile. Raises what it and signal handlers raise."""
+        """Wait until the descriptor is ready; check the watch meanwhile. Raises what the watch and handlers raise."""
         cdef pollfd asked
         cdef double seconds
         if self.watch is not None:
             seconds = self.watch.patience()
         else:
             self.watch = Watch(self.client, self.until - monotonic())
-            seconds = self.watch.look(self) if self.sliced else self.watch.patience()   # a slice is over then
+            seconds = self.watch.look(self) if self.sliced else self.watch.patience()   # a slice has ended if sliced
         cdef int ready, ms
         while True:
             seconds = min(seconds, LONGEST)
@@ -158,7 +158,8 @@ cdef class ClientConnection:
             seconds = self.watch.look(self)
 
     def offer(self, message):
-        """Send the part of a message that goes at once: `gone` of its `length` bytes. OSError if the connection ended.
+        """Send the part of a message that the socket takes at once: `gone` of its `length` bytes. OSError if the
+        connection has ended.
         """
         cdef ssize_t n
         cdef int fd
@@ -269,7 +270,7 @@ cdef class ClientConnection:
             self.looker.woke()
 
     cdef Py_ssize_t frame(self, Py_ssize_t *length) except -1:
-        """Return the length of the head of the first message's frame, as in `protocol.frame`; 0 if it is incomplete."""
+        """Return the length of the head of the first message's frame (see `protocol.frame`); 0 if it is incomplete."""
         cdef const unsigned char *at = <const unsigned char *>self.incoming + self.begin
         cdef Py_ssize_t there = self.end - self.begin
         cdef uint64_t wide = 0
@@ -289,7 +290,7 @@ cdef class ClientConnection:
         return 12
 
     cdef object room_for(self, Py_ssize_t head, Py_ssize_t length):
-        """Return the memory for a large message, with its received part. It counts once it is stored as `inlet`."""
+        """Return the memory for a large message, with its received part copied. The caller stores it as `inlet`."""
         cdef Py_ssize_t here = self.end - self.begin - head
         memory = np.empty(length, np.uint8).data
         cdef Py_buffer view

@@ -1,7 +1,7 @@
 # cython: language_level=3
-"""The checks of the server that every request passes: they look at types, which runs no foreign code.
+"""The server's checks that every request passes first: they compare types, which runs no Python code of a client.
 
-`arguments.py` has the table, and says what is wrong when these checks find something unusual.
+`arguments.py` has the table. If these checks find something unusual, it finds out what is wrong.
 """
 
 import struct
@@ -15,8 +15,8 @@ from libc.stdint cimport int32_t, uint32_t
 cdef object of_bytes = struct.Struct("!d").unpack
 
 cdef enum:
-    NUMBER_BYTES = 100   # of a number that is read
-    PROTO = 0x80         # what `pickle` begins with, behind it the protocol,
+    NUMBER_BYTES = 100   # limit of a pickled number
+    PROTO = 0x80         # first byte of a pickle; then the protocol,
     FRAME = 0x95         # perhaps the length of the rest in 8 bytes,
     ONE_BYTE = 0x4B      # an int without its sign, of one byte
     TWO_BYTES = 0x4D     # or two, the lowest first,
@@ -31,7 +31,7 @@ cdef class Known:
     """Known()
     --
 
-    The results for requests with arguments of certain types: no more rows than the table has.
+    The results for requests with arguments of certain types; at most as many as the table has rows.
     """
 
     cdef dict kinds
@@ -40,7 +40,8 @@ cdef class Known:
         self.kinds = {}
 
     def look(self, kind, method, tuple args not None):
-        """Return what `learn` was given for that method and arguments of exactly these types; None if nothing."""
+        """Return the answer that `learn` stored for that method and arguments of exactly these types; None if there is
+        none."""
         cdef dict methods
         cdef list rows
         cdef tuple row
@@ -59,7 +60,7 @@ cdef class Known:
         return None
 
     def learn(self, kind, method, tuple args not None, answer):
-        """Keep an answer that is not None."""
+        """Store an answer that is not None."""
         rows = self.kinds.setdefault(kind, {}).setdefault(method, [])
         rows.append((tuple([type(each) for each in args]), answer))
 
@@ -84,7 +85,7 @@ def only(kind, list values not None):
 
 
 def is_envelope(content):
-    """Return whether it is (ident, method, args, thread, released), where `released` has only numbers and texts."""
+    """Return whether this is (ident, method, args, thread, released), where `released` has only numbers and texts."""
     if type(content) is not tuple or len(<tuple>content) != 5:
         return False
     ident, method, args, thread, released = <tuple>content
@@ -99,10 +100,10 @@ def is_envelope(content):
 
 
 def number_in(packed):
-    """Return the packed number, if that is an int or a float of no more than 100 bytes; else None.
+    """Return the packed number, if it is an int or a float of no more than 100 bytes; else None.
 
-    This is the only packed data of clients that the server reads. It unpickles nothing: a pickle that is not written as
-    `pickle.dumps` writes a number does not count as a number, and its client looks into it.
+    This is the only packed data of clients that the server reads, and it unpickles nothing: a pickle in another form
+    than `pickle.dumps` gives a number does not count as a number, and its client unpickles it.
     """
     cdef const unsigned char *at
     cdef Py_ssize_t size

@@ -1,10 +1,10 @@
 # cython: language_level=3
 """One request of a thread, from its first byte until its caller has the result.
 
-A signal handler may raise at any bytecode, also after the server has given a lock and before this process knows of it.
-So every method that takes or gives is compiled, by `taking` and `giving`: an exception in there is seen where there is
-no bytecode and no handler runs. Then what was taken goes back, and what was to be given is given completely, by a
-thread of its own, which no signal interrupts and which may wait for a server that is stopped.
+A signal handler may raise at any bytecode, even after the server has granted a lock and before this process knows of
+it. So every method that takes or gives something is compiled, by `taking` and `giving`: an exception is caught in code
+without bytecodes, where no handler runs. Then the taken thing goes back, or the giving is completed, in a new thread,
+which no signal interrupts and which may wait for a stopped server.
 """
 
 import inspect
@@ -21,13 +21,13 @@ from sharedkit.manager.protocol import RemoteTraceback, content_of, join
 cdef int RESULT = protocol.RESULT
 cdef int CANCELLED = protocol.CANCELLED
 cdef double LONGEST = 3600.0   # seconds of one sleep
-cdef int AGAIN = 1000     # how often a release starts again that handlers keep from sending its first byte
-cdef object PLAIN = (SharedkitError, TypeError, ValueError, OverflowError)   # what a release may raise by itself
+cdef int AGAIN = 1000     # how often a release starts again if handlers raise before its first byte is sent
+cdef object PLAIN = (SharedkitError, TypeError, ValueError, OverflowError)   # errors of a release itself
 
 
 cdef tuple snapshot(object tickets):
-    """What a deque holds at one moment. With a GIL a copy is one step; without one, a copy during which another thread
-    changes the deque is refused, and made again."""
+    """Return the contents of a deque at one moment. With a GIL a copy is one step. Without one, Python refuses a copy
+    if another thread changes the deque meanwhile; then it is made again."""
     while True:
         try:
             return tuple(tickets.copy())
@@ -41,12 +41,12 @@ cdef class Request:
 
     One request to a server, and its progress.
 
-    `client` is the way to the server and `content` the request: ident, method, args and thread. `answer` is the message
-    that came, None before. `over` says that nothing must be given back: the server has refused, or is gone. `in_order`
-    says that the connection of a request that was left can be used again. `note` is for the caller, to find again when
-    the request starts again. `still` says that the request was left because the server stands still, so that it must
-    not happen, and `told` that the message about that is on its way. `elsewhere` says that `ask` only hands the request
-    over to a thread, which sends it; `handed_over` that it did, and `error` is what that thread met.
+    `client` is the connection to the server, and `content` the request: ident, method, args and thread. `answer` is the
+    message that came, None before. `over`: nothing must be given back, because the server has refused or has ended.
+    `in_order`: the connection of a request that was left can be used again. `note` belongs to the caller, which finds
+    it again when the request starts again. `still`: the request was left because the server stands still, so it must
+    not take effect; `told`: the message about that has been sent. `elsewhere`: `ask` only passes the request to a
+    thread, which sends it; `handed_over`: it has done so, and `error` is the exception of that thread.
     """
 
     cdef public object note
@@ -75,12 +75,12 @@ cdef class Request:
             return self.ask_in_time(client, ident, method, args, patience, thread, bound)
         except StandsStill as still:
             self.still = True
-            self.patience = 0   # nothing is to be waited for
+            self.patience = 0   # wait for nothing
             if self.connection is not None and self.connection.sent:
-                try:   # before anybody hears of this, and may have the server go on
+                try:   # first, because the caller may let the server go on as soon as it learns of this
                     self.connection.offer(join(0, (0, "cancel", (self.number,), 0, ())))
                     self.told = self.connection.sent
-                except OSError:   # it has ended
+                except OSError:   # the connection has ended
                     pass
                 if self.told and still.is_over():
                     return self.last_word(client, still)
@@ -89,15 +89,15 @@ cdef class Request:
             raise
 
     cdef object hand_over(self, client, ident, method, args, patience, thread):
-        """Have another thread ask, in the name of this one, and wait for it up to `patience` seconds. Its error is
-        raised here if it came by then."""
+        """Let another thread send the request in the name of this one, and wait for it up to `patience` seconds. If its
+        error comes in that time, it is raised here."""
         self.client, self.patience = client, patience
         done = allocate_lock()
         done.acquire()
         before = tuple(client._calls.leaving)
         try:
             start_new_thread(self._ask_there, (ident, method, args, thread, before, done))
-        except (RuntimeError, MemoryError):   # there is no room for a thread
+        except (RuntimeError, MemoryError):   # no thread can be started
             return self.ask_in_time(client, ident, method, args, patience, thread, None)
         self.handed_over = True
         self.await_finish(done)
@@ -105,7 +105,7 @@ cdef class Request:
             raise self.error
 
     def _ask_there(self, ident, method, args, thread, before, done):
-        """Ask, in the other thread, after the requests that the first one had left before."""
+        """Send the request, in the other thread, after the requests that the first thread had left before."""
         cdef Request request = Request()
         try:
             for each in before:
@@ -118,7 +118,7 @@ cdef class Request:
             done.release()
 
     cdef object last_word(self, client, still):
-        """Return the answer of the server, which has just gone on, about a call that was left: it may be done."""
+        """Return the server's answer to a call that was left, when the server has just gone on: it may be done."""
         connection = self.connection
         connection.limit(client, monotonic())
         try:
@@ -134,7 +134,7 @@ cdef class Request:
             raise
         connection.unlimit()
         self.connection = None
-        if kind == RESULT:   # then comes word that it cannot be left any more, and nobody to read it
+        if kind == RESULT:   # the connection will also receive an answer to `cancel`, so it is not used again
             self.answer = answer
             return payload
         self.over = True
@@ -149,7 +149,7 @@ cdef class Request:
             until = monotonic() + max(0.0, bound)
         calls = client._calls
         leaving = calls.leaving
-        while leaving:   # the requests that this thread has left come first
+        while leaving:   # first wait for the requests that this thread has left
             first = next(iter(leaving))
             if bound is None:
                 first.acquire()
@@ -159,10 +159,10 @@ cdef class Request:
                 while not first.acquire(True, min(seconds, LONGEST)):
                     seconds = watch.look()
             first.release()
-            if first in leaving:   # a signal handler may have called, too
+            if first in leaving:   # a signal handler may have made a call and removed it
                 leaving.remove(first)
         idle_connections = calls.idle_connections
-        # While this one is in use, a signal handler that calls takes another.
+        # While this connection is in use, a signal handler that makes a call uses another one.
         connection = idle_connections.pop() if idle_connections else None
         if connection is None or connection.epoch != client.epoch:
             connection = client._new_connection(None if bound is None else Watch(client, until - monotonic()))
@@ -171,7 +171,7 @@ cdef class Request:
         try:
             if client.released:
                 take_all(client.released, released)
-            forking = snapshot(client.forking) if client.forking else ()   # before `tickets`, to which they go
+            forking = snapshot(client.forking) if client.forking else ()   # first: they move to `tickets`
             tickets = snapshot(client.tickets) if client.tickets else ()
             content = ident, method, args, thread or get_ident(), (*forking, *tickets, *released)
             message = join(number, content)
@@ -208,7 +208,7 @@ cdef class Request:
         for ticket in tickets:
             try:
                 client.tickets.remove(ticket)
-            except ValueError:   # another thread has told of it, too
+            except ValueError:   # another thread has sent it, too
                 pass
         kind, payload = content_of(answer) if answer[0] else pickle.loads(memoryview(answer)[8:])
         if kind == RESULT:
@@ -220,7 +220,7 @@ cdef class Request:
         raise error from RemoteTraceback(trace)
 
     def keep(self):
-        """Keep the result: it does not go back, whatever is raised from now on."""
+        """Keep the result: it is not given back, whatever is raised from now on."""
         self.over = True
 
     cdef bint unsent(self):
@@ -228,10 +228,10 @@ cdef class Request:
         return self.answer is None and self.connection is None and not self.over and not self.handed_over
 
     cdef void leave(self, bint give) noexcept:
-        """Finish the request in the server: complete it if it gives, undo it if it takes.
+        """Finish the request in the server: complete it if `give`, else undo it.
 
-        Another thread does this, which no signal handler interrupts. The caller waits for it up to `patience` seconds;
-        a further signal ends only this wait. The next request of this thread comes after it in any case.
+        Another thread does this, because no signal handler interrupts it. The caller waits for it up to `patience`
+        seconds; a further signal ends only this wait. In any case, the next request of this thread comes after it.
         """
         if self.over or self.handed_over or self.unsent() or (give and self.answer is not None):
             return
@@ -240,15 +240,15 @@ cdef class Request:
             done.acquire()
             try:
                 start_new_thread(self.client._finish, (self, give, done))
-            except (RuntimeError, MemoryError):   # there is no room for a thread
+            except (RuntimeError, MemoryError):   # no thread can be started
                 self.client._finish(self, give, done)
             if self.await_finish(done) and self.in_order:
                 self.client._calls.idle_connections.append(self.connection)
-        except BaseException:   # the first exception is the one to see
+        except BaseException:   # the first exception matters to the caller
             pass
 
     cdef bint await_finish(self, done) except -1:
-        """Wait for the other thread up to `patience` seconds, and return whether it has come to its end."""
+        """Wait for the other thread up to `patience` seconds, and return whether it has ended."""
         cdef bint came = False
         try:
             came = done.acquire(True, -1 if self.patience is None else self.patience)
@@ -259,7 +259,7 @@ cdef class Request:
 
 
 cdef int take_all(queue, list taken) except -1:
-    """Move what is in the deque to the end of the list; other threads may do the same."""
+    """Move the contents of the deque to the end of the list; other threads may do the same."""
     try:
         while True:
             taken.append(queue.popleft())
@@ -268,7 +268,7 @@ cdef int take_all(queue, list taken) except -1:
 
 
 cdef bint is_end(error):
-    """Return whether the error comes from a connection, not from a signal handler, which may raise a TimeoutError."""
+    """Return whether the error comes from a connection; a signal handler can raise a TimeoutError, too."""
     return isinstance(error, EOFError) or type(error) is OSError or (
         isinstance(error, OSError) and error.errno is not None
     )
@@ -285,7 +285,7 @@ def call(client, ident, method, args, patience, thread, bound=None):
 
 
 def taking(function):
-    """Decorate a method that takes something by the request that it gets: if it raises, it has taken nothing."""
+    """Decorate a method that takes something through its request: if the method raises, it has taken nothing."""
 
     def method(self, *args, **kwargs):
         cdef Request request = Request()
@@ -299,9 +299,9 @@ def taking(function):
 
 
 def giving(function):
-    """Decorate a method that gives something by the request that it gets: once begun it is done, even if it raises.
+    """Decorate a method that gives something through its request: once begun, it is completed, even if it raises.
 
-    If a handler raises before the request is on its way, the method runs again, up to the request, which it hands over.
+    If a handler raises before the request is sent, the method runs again, only to hand the request to a thread.
     """
 
     def method(self, *args, **kwargs):

@@ -47,9 +47,9 @@ cdef object NDARRAY = np.ndarray
 
 
 cdef uint64_t room_left():
-    """Return how many bytes are free in the folder of segments, or the largest number if that cannot be found out.
+    """Return how many bytes are free in the folder of segments, or the largest number if that is unknown.
 
-    In that case the creation of the segment reports what is wrong."""
+    In that case the creation of the segment reports the error."""
     try:
         room = os.statvfs(core.FOLDER)
     except OSError:
@@ -63,14 +63,14 @@ def make(
 ):
     """Make an array segment of zeros, or with the `contents` of a NumPy array of the same number of bytes.
 
-    The contents are in the segment before it gets its name. The caller has made sure that the elements take at most
+    The contents are in the segment before it gets its name. The caller has checked that the elements take at most
     LARGEST bytes."""
     cdef sk_plan plan
     cdef Py_buffer source
     cdef uint64_t size = itemsize * count, body = sk_body_at(seats, len(meta))
     cdef bint private = type(place) is PrivatePlace
     memset(&plan, 0, sizeof(plan))
-    if not private and os.path.lexists(place.path):    # before memory is reserved in vain
+    if not private and os.path.lexists(place.path):    # first, so that no memory is reserved in vain
         refuse(SK_EXISTS, 0)
     plan.kind = kind
     plan.flags = flags
@@ -81,7 +81,7 @@ def make(
     plan.body_len = plan.param[SK_ARRAY_DATA] - body + size
     plan.meta = <const char *>meta
     plan.meta_len = len(meta)
-    if not private and plan.body_len > room_left():    # before every free page is taken in the attempt
+    if not private and plan.body_len > room_left():    # first, because the attempt would use up all free pages
         errno.errno = errno.ENOSPC
         refuse(SK_NO_MEMORY, size)
     if contents is None or size == 0:
@@ -98,8 +98,8 @@ def make(
 
 
 def blueprint(tuple lengths, element, contents, kind=KIND_ARRAY):
-    """Return the blueprint of an array, or of another structure with elements, of that shape and dtype: zeros, or
-    `contents`. TypeError, OutOfSharedMemory."""
+    """Return the blueprint of an array, or of another structure with elements, of that shape and dtype: zeros or a copy
+    of `contents`. TypeError, OutOfSharedMemory."""
     count = math.prod(lengths)
     if element.itemsize * count > LARGEST:
         raise errors.OutOfSharedMemory(
@@ -134,7 +134,7 @@ cdef class Array(Handle):
     cdef Elements elements
     cdef object array            # ndarray over all elements; None once closed
     cdef object users_lock
-    cdef bint exports            # whether a buffer describes the dtype in full, so that np.asarray may rely on it
+    cdef bint exports            # whether a buffer describes the dtype completely, so that np.asarray may use it
     cdef uint32_t axes
     cdef Py_ssize_t *lengths     # of the axes
 
@@ -150,8 +150,8 @@ cdef class Array(Handle):
         cls, array, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None
     ):
         """Return a new array with the shape, the dtype and a copy of the elements of `array`, or of what
-        `numpy.asarray` makes of it. The elements are in place before anybody can attach. With `exist_ok`, an existing
-        array of the same shape and dtype keeps its own elements, as a Counter keeps its value.
+        `numpy.asarray` makes of it. The elements are in place before any process can attach. With `exist_ok`, an
+        existing array of the same shape and dtype keeps its own elements, as a Counter keeps its value.
 
         Raises as `Array` does.
         """
@@ -175,7 +175,7 @@ cdef class Array(Handle):
         PyMem_Free(self.lengths)
 
     def _open(self, Segment segment):
-        """Bind to the elements. CorruptSegmentError when their description is inconsistent."""
+        """Bind to the elements. CorruptSegmentError if their description is inconsistent."""
         cdef tuple shape
         shape, dtype = description_of(segment)
         cdef Elements elements = elements_of(segment, dtype)
@@ -197,7 +197,7 @@ cdef class Array(Handle):
         self.bind(segment)
 
     def close(self):
-        """Let go of the segment. Using the handle afterwards raises ClosedError; its views and its lock keep working.
+        """Detach from the segment. Using the handle afterwards raises ClosedError; its views and its lock keep working.
         """
         Handle.close(self)
 
@@ -217,7 +217,7 @@ cdef class Array(Handle):
 
     @property
     def ndarray(self):
-        """A view of the elements, not a copy. It keeps the segment attached, also after `close()`."""
+        """A view of the elements, not a copy. It keeps the segment attached, even after `close()`."""
         return ends_anywhere(self.all().view())
 
     @property
@@ -274,7 +274,7 @@ cdef class Array(Handle):
         return iter(self.all())
 
     def __getitem__(self, key):
-        array = self.all()    # held: the key may close the handle
+        array = self.all()    # kept in a local variable: the key may close the handle
         return array[key]
 
     def __setitem__(self, key, value):
@@ -315,7 +315,7 @@ cdef class Array(Handle):
         32 and 64 bits. Raises IndexError; TypeError for another dtype or byte order, or for a float `n` and an integer
         dtype; OverflowError for an `n` that the dtype cannot hold.
         """
-        cdef Elements elements = self.elements    # also if an argument closes the handle
+        cdef Elements elements = self.elements    # kept in a local variable: an argument may close the handle
         if self.s is NULL:
             closed(self)
         elements.require_number()
@@ -326,7 +326,7 @@ cdef class Array(Handle):
         """compare_exchange($self, index, expected, desired)\n--\n
         Set one element to `desired` if it is `expected`, in one step; return whether it was.
 
-        Works on every dtype of 1, 2, 4 or 8 bytes. The bytes are compared: 0.0 is not -0.0, a NaN equals itself.
+        Works on every dtype of 1, 2, 4 or 8 bytes. Compares the bytes: 0.0 is not equal to -0.0, a NaN equals itself.
         Raises IndexError, OverflowError as `fetch_add` does, TypeError for another size and for values of a wrong type.
         """
         cdef Elements elements = self.elements
@@ -341,8 +341,9 @@ cdef class Array(Handle):
         twice.
 
         `indices` and `values` are as for `numpy.add.at`: integers of any shape for one axis, a tuple of such for
-        several axes, or any other index, and values that broadcast to it. Dtypes are as for `fetch_add`. A large batch
-        releases the GIL; if it hits each element many times, one call may combine its additions to an element into one.
+        several axes, or any other index; `values` must broadcast to it. Dtypes are as for `fetch_add`. A large batch
+        releases the GIL. If a call hits each element many times, it may add its summed values to an element in one
+        step.
         Raises, with nothing added: IndexError out of range, TypeError for another dtype or for values of a wrong type,
         OverflowError for values that the dtype cannot hold, ValueError for values that do not broadcast.
         """
@@ -366,7 +367,7 @@ cdef class Array(Handle):
         """
         if self.s is NULL:
             closed(self)
-        segment, array, lock = self.segment, self.array, self.users_lock    # also if another thread closes the handle
+        segment, array, lock = self.segment, self.array, self.users_lock    # another thread may close the handle
         return ArrayStatistics(
             name=segment.name,
             kind="Array",
@@ -396,7 +397,7 @@ cdef object differs(Segment there, lengths, element):
 
 
 cdef bint comes_back(array) except -1:
-    """Whether NumPy makes the same dtype again from the array's buffer."""
+    """Return whether NumPy makes the same dtype again from the array's buffer."""
     try:
         again = np.asarray(memoryview(array)).dtype
     except (ValueError, BufferError, TypeError, RuntimeError):

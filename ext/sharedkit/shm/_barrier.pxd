@@ -1,4 +1,4 @@
-"""The barrier's kernel, for the class that calls it."""
+"""The C part of the barrier, for the class that calls it."""
 
 from libc.stdint cimport uint32_t, uint64_t
 from libcpp cimport bool as cbool

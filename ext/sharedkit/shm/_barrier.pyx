@@ -35,7 +35,7 @@ cdef object seconds_of(object timeout):
 
 
 def make(place, str name, uint32_t seats, uint32_t flags, uint32_t parties, object timeout):
-    """Make a barrier segment for `parties` parties; `timeout` is the timeout of a `wait` that gets None."""
+    """Make a barrier segment for `parties` parties; `timeout` applies to a `wait` whose own timeout is None."""
     cdef sk_plan plan
     cdef double seconds
     memset(&plan, 0, sizeof(plan))
@@ -83,7 +83,7 @@ cdef class PartyWaiter(Waiter):
     cdef sk_party party
     cdef object timeout
     cdef bint inside
-    cdef int fate                # how its round ended while its loop was not running; else SK_INTERRUPTED
+    cdef int fate                # how its round ended while its loop did not run; SK_INTERRUPTED: not at all
 
     cdef object look(self):
         if self.fate == SK_BROKEN:
@@ -107,7 +107,7 @@ cdef class PartyWaiter(Waiter):
                 raise timeouts.too_long()
         return self.await_others()
 
-    cdef bint come_in(self) except -1:    # whether it is inside now
+    cdef bint come_in(self) except -1:    # returns whether it is inside now
         cdef cbool acts = self.handle.action is not None
         sk_waits_aside(&self.aside)
         cdef int rc = sk_barrier_enter(self.segment.s, self.barrier, acts, self.until or 1, &self.party)
@@ -128,7 +128,7 @@ cdef class PartyWaiter(Waiter):
         return self.party.slot
 
     cdef int abandon(self) except -1:
-        """Count as not having come, except in a round that has already ended: that round has counted it."""
+        """Count as not arrived. If the round has ended already, that round has counted this party, and keeps it."""
         cdef sk_aside nothing
         if self.begun and self.inside and sk_me(self.segment.s) == self.me:
             sk_waits_aside(&nothing)
@@ -152,16 +152,16 @@ cdef class Barrier(Handle):
 mode=None, group=None)\n--\n
     A place where `parties` threads and processes wait for each other, with the interface of `threading.Barrier`.
 
-    The last party to come calls `action` before all are released. Each handle has its own action (it is pickled with
-    the handle), so give all handles the same one. `timeout`: in seconds, used by a `wait` whose own timeout is None. A
-    process that dies inside, while it waits or runs the action, breaks the barrier, also when nobody else has come yet.
-    `seats`: how many processes can attach at once. Raises ValueError for less than one party, FileExistsError when
+    The last party to arrive calls `action` before all are released. Each handle has its own action (it is pickled with
+    the handle), so give all handles the same one. `timeout`, in seconds, applies to a `wait` whose own timeout is None.
+    A process that dies inside, while it waits or runs the action, breaks the barrier, even if no other party has come
+    yet. `seats`: how many processes can attach at once. Raises ValueError for less than one party, FileExistsError when
     `name` is taken and not `exist_ok`, ValueError when the existing structure differs, OutOfSharedMemory.
     Method: ext/include/structures/sk_barrier.h.
     """
 
     cdef sk_barrier *barrier     # NULL once closed
-    cdef object action           # None, or what to call
+    cdef object action           # None, or the function to call
     cdef object timeout
 
     def __init__(
@@ -195,7 +195,7 @@ mode=None, group=None)\n--\n
             self.action = segment.partner
 
     def close(self):
-        """Let go of the segment. Using the handle afterwards raises ClosedError; closing again does nothing.
+        """Detach from the segment. Using the handle afterwards raises ClosedError; closing again does nothing.
         """
         Handle.close(self)
 
@@ -208,9 +208,9 @@ mode=None, group=None)\n--\n
         """wait($self, timeout=None)\n--\n
         Wait until all parties have come; return a number from 0 to parties - 1, a different one for each party.
 
-        If they do not come within `timeout` seconds (None: the barrier's own timeout), the barrier breaks. The time
-        that the action takes is not counted. Raises threading.BrokenBarrierError, what the action raises, and
-        OverflowError if it must wait and the timeout is longer than threading.TIMEOUT_MAX.
+        If they do not come within `timeout` seconds (None: the barrier's own timeout), the barrier breaks. The time of
+        the action does not count. Raises threading.BrokenBarrierError, the action's exception, and OverflowError if it
+        must wait and the timeout is longer than threading.TIMEOUT_MAX.
         """
         if self.barrier is NULL:
             closed(self)
@@ -242,7 +242,7 @@ mode=None, group=None)\n--\n
     def await_(self, timeout=None):
         """Wait as `wait` does, without blocking the event loop; a coroutine. (`await` is a Python keyword.)
 
-        A cancelled task counts as not having come. The action runs in the event loop and should be short.
+        A cancelled task counts as not arrived. The action runs in the event loop and should be short.
         """
         if self.barrier is NULL:
             closed(self)
@@ -280,7 +280,7 @@ mode=None, group=None)\n--\n
             refuse(rc, 0)
 
     def abort(self):
-        """Break the barrier until `reset()`: threads that wait or come get a BrokenBarrierError.
+        """Break the barrier until `reset()`: threads that wait or arrive get a BrokenBarrierError.
         """
         if self.barrier is NULL:
             closed(self)
@@ -314,7 +314,7 @@ mode=None, group=None)\n--\n
         """Return the number of parties, how many have come, their processes and the attached ones: a BarrierStatistics.
         """
         cdef uint32_t i, phase = self.phase()
-        cdef Segment segment = self.segment    # also if another thread closes the handle meanwhile
+        cdef Segment segment = self.segment    # kept in a local variable: another thread may close the handle
         cdef sk_barrier *barrier = self.barrier
         cdef uint32_t inside = sk_barrier_inside(segment.s, barrier) if phase == SK_FILLING else 0
         state = STATES[min(phase, 5)]
@@ -344,8 +344,8 @@ mode=None, group=None)\n--\n
 
 
 cdef int come_in(Segment segment, sk_barrier *barrier, cbool acts, uint64_t until, sk_party *party) except -1:
-    """Take a slot; wait for the parties of the last round to leave theirs."""
-    cdef int rc = SK_INTERRUPTED    # handlers run first: if one raises, nobody waits for this party in vain
+    """Take a slot; first wait until the parties of the last round have left theirs."""
+    cdef int rc = SK_INTERRUPTED    # handlers run first: if one raises, this party has not arrived
     while unanswered(segment, rc):
         with nogil:
             rc = sk_barrier_enter(segment.s, barrier, acts, until, party)
@@ -361,7 +361,7 @@ cdef int wait_inside(Segment segment, sk_barrier *barrier, uint32_t slot, uint64
 
 
 cdef int judge(int rc) except -1:
-    """Raise the exception for the kernel's status."""
+    """Raise the exception for a status of the C code."""
     if rc == SK_BROKEN or rc == SK_TIMEOUT:
         raise BrokenBarrierError
     return refuse(rc, 0)

@@ -76,7 +76,7 @@ cdef inline bint plain(object item, Plain *to) noexcept:
 
 
 cdef class Parcel:
-    """An item that needed encoding: the parts to be gathered, and the objects that keep their memory alive."""
+    """An item that needed encoding: its parts, in order, and the objects that keep their memory alive."""
 
     cdef sk_part few[2]
     cdef sk_part *parts      # `few`, or more from the heap

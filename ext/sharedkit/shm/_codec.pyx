@@ -1,9 +1,9 @@
 # cython: language_level=3
 """Encode Python objects as records and decode them.
 
-`None bool int float bytes str` and NumPy arrays of plain dtypes have forms of their own; everything else is pickled
-with protocol 5, and its large buffers are stored beside the pickle, not in it (PEP 574). Exact types only: a subclass
-is pickled.
+`None bool int float bytes str` and NumPy arrays of plain dtypes have their own forms. Everything else, including
+instances of subclasses, is pickled with protocol 5, and its large buffers are stored beside the pickle, not in it
+(PEP 574).
 """
 
 import pickle
@@ -39,7 +39,7 @@ cdef int corrupt() except -1:
 
 
 cdef Parcel encode(object item):
-    """Return the item as parts; for items that are not `plain`. Raises what pickling raises."""
+    """Return the parts of an item that is not `plain`. Raises what pickling raises."""
     cdef Parcel parcel = Parcel.__new__(Parcel)
     parcel.parts = parcel.few
     if type(item) is ndarray and item.dtype.kind in PLAIN and item.dtype.metadata is None:
@@ -56,7 +56,7 @@ cdef class Parcel:
             PyMem_Free(self.parts)
 
     cdef int part(self, object owner) except -1:
-        """Append the contiguous bytes of `owner`, which stays referenced."""
+        """Append the contiguous bytes of `owner`, and keep a reference to it."""
         cdef Py_buffer view
         PyObject_GetBuffer(owner, &view, PyBUF_SIMPLE)
         self.parts[self.n].at = view.buf
@@ -110,7 +110,8 @@ cdef class Parcel:
 
 
 cdef object decode(uint32_t kind, const char *at, uint64_t size):
-    """Return the object of a payload. CorruptSegmentError when kind and size disagree; or what unpickling raises."""
+    """Return the object of a payload. Raises CorruptSegmentError if kind and size disagree, and what unpickling raises.
+    """
     cdef int64_t word
     cdef double real
     cdef uint64_t skip
@@ -180,7 +181,7 @@ cdef object array_for(const char *head, uint64_t have, uint64_t payload, uint64_
 
 
 cdef object unpickle_oob(object raw):
-    """Unpickle from a payload that this process owns; the buffers stay where they are in it."""
+    """Unpickle from a payload in memory of this process; the buffers stay in that memory."""
     view = memoryview(raw)
     if len(raw) < OOB_COUNT.size:
         corrupt()

@@ -50,7 +50,7 @@ def make(place, str name, uint32_t seats, uint32_t flags, int whose, bytes meta)
 
 
 cdef bytes meta_of(Segment segment):
-    """Return what identifies a lock's segment: kind, birth and name."""
+    """Return the bytes that identify a lock's segment: kind, creation time and name."""
     kind, born = segment.identity
     return f"{kind} {born} {segment.name}".encode()
 
@@ -72,8 +72,8 @@ def blueprint(lock):
 
 
 cdef tuple found_by(int whose, object lock):
-    """Return whose lock it is for other processes, and how they find it. A lock in memory of this process is for this
-    process alone."""
+    """Return how other processes see the lock (OWN, GIVEN or FOREIGN), and what they find it by. To them, a lock in
+    memory of this process is FOREIGN."""
     if whose != GIVEN:
         return whose, b""
     segment = lock._segment()
@@ -89,23 +89,23 @@ cdef str words_for_lock(int whose, bytes meta):
 cdef object differs(Segment there, int whose, object lock):
     """Return how the lock of the existing condition differs from the requested one, or None."""
     if isinstance(there, PrivateSegment):
-        return differs_here(there.partner, lock)
+        return differs_in_process(there.partner, lock)
     whose, meta = found_by(whose, lock)
     if there.params[0] == whose and there.meta == meta:
         return None
     was, wanted = words_for_lock(there.params[0], there.meta), words_for_lock(whose, meta)
-    return f"{was}, not {wanted}" if was != wanted else f"{was} that was there before, not the one that is there now"
+    return f"{was}, not {wanted}" if was != wanted else f"an earlier {was[4:]}, not the present lock of that name"
 
 
-cdef object differs_here(object was, object lock):
-    """Compare as `differs` does, for locks of this process; two handles of one lock are alike."""
+cdef object differs_in_process(object was, object lock):
+    """Compare as `differs` does, for locks of this process; two handles on one lock are equal."""
     if was is lock or isinstance(was, Mutex) and isinstance(lock, Mutex) and was._segment() is lock._segment():
         return None
     return "a lock of its own, not the one given" if was is None else "another lock"
 
 
 cdef object lock_named(Segment segment):
-    """Return the lock that the condition was made with, if that is not its own. GoneError, TypeError."""
+    """Return the lock that the condition was made with, if it is not the condition's own. GoneError, TypeError."""
     if isinstance(segment, PrivateSegment):
         return segment.partner
     if segment.params[0] == FOREIGN:
@@ -126,10 +126,10 @@ cdef class Condition(Handle):
     A condition variable between threads and processes, with the interface of `threading.Condition`.
 
     `lock`: a Lock or RLock of this package, which other conditions may share; None makes an RLock of its own. Any other
-    lock serves the threads of this process only, and then the condition cannot be pickled or attached. At most 1,024
-    threads of all processes wait at once. The thread that has waited longest is notified first. A waiter that is killed
-    never swallows a notification: the next waiter gets it. A process killed after `wait` has returned dies holding the
-    lock: the next holder is told (`owner_died`), repairs the data that the lock guards, and should call `notify_all`.
+    lock serves only the threads of this process; then the condition cannot be pickled or attached. At most 1,024
+    threads of all processes wait at once. The thread that has waited longest is notified first. If a notified waiter is
+    killed, the next waiter gets the notification. A process that is killed after `wait` has returned dies holding the
+    lock: the next holder finds `owner_died`, repairs the data that the lock guards, and should call `notify_all`.
     `with` takes the lock.
     `seats`: how many processes can attach at once.
     Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure differs,
@@ -139,7 +139,7 @@ cdef class Condition(Handle):
 
     cdef sk_condition *table     # NULL once closed
     cdef readonly object lock    # None once closed
-    cdef object saves, restores  # the lock's own, or None
+    cdef object saves, restores  # these methods of the lock, or None
     cdef bint given
     _own_lock_class = RLock
 
@@ -170,7 +170,7 @@ cdef class Condition(Handle):
         return self._own_lock_class._in(segment, 0) if segment.params[0] == OWN else lock_named(segment)
 
     def close(self):
-        """Let go of the segment; a held lock stays held. Using the handle afterwards raises ClosedError.
+        """Detach from the segment; a held lock stays held. Using the handle afterwards raises ClosedError.
         """
         Handle.close(self)
 
@@ -216,8 +216,8 @@ cdef class Condition(Handle):
         return self.lock.__exit__(kind, error, trace)
 
     cdef bint owned(self) except -1:
-        """Return whether this thread may wait and notify: whether it holds the lock, or whether its process does if the
-        lock names no thread."""
+        """Return whether this thread may wait and notify: whether it holds the lock. If the lock does not know threads:
+        whether its process holds the lock."""
         if self.table is NULL:
             closed(self)
         cdef object lock = self.lock
@@ -237,11 +237,11 @@ cdef class Condition(Handle):
     def wait(self, timeout=None):
         """Release the lock, wait up to `timeout` seconds (None: for ever) to be notified, and take the lock again.
 
-        Returns whether it was notified. Raises RuntimeError if the caller does not hold the lock, and when 1,024 wait
-        already; OverflowError for a timeout past threading.TIMEOUT_MAX. If a signal handler raises, a notification that
-        has already come passes to the next waiter.
+        Returns whether it was notified. Raises RuntimeError if the caller does not hold the lock, or if 1,024 threads
+        wait already; OverflowError for a timeout past threading.TIMEOUT_MAX. If a signal handler raises after a
+        notification has come, the next waiter gets the notification.
         """
-        # References taken first: the calls on the lock and on the timeout may close the handle.
+        # References are taken first, because calls on the lock and on the timeout may close the handle.
         cdef Segment segment = self.segment
         cdef sk_condition *table = self.table
         cdef object lock = self.lock, saves = self.saves, restores = self.restores, saved = None
@@ -249,7 +249,7 @@ cdef class Condition(Handle):
             raise errors.NotLockedError("cannot wait on un-acquired lock")
         cdef uint64_t until = until_of_span(timeout)
         cdef sk_sleeper *slot = enter(segment, table)
-        cdef uint32_t me = sk_me(segment.s)    # `enter` has made sure that there is one
+        cdef uint32_t me = sk_me(segment.s)    # `enter` has made sure that this process has a seat
         cdef bint notified = False
         try:
             if saves is None:
@@ -306,7 +306,7 @@ cdef class Condition(Handle):
         return self.awaitable().__aexit__(kind, error, trace)
 
     cdef object awaitable(self):
-        """Return the lock, if a task can wait for it. TypeError."""
+        """Return the lock if a task can wait for it. TypeError."""
         if self.table is NULL:
             closed(self)
         if not isinstance(self.lock, Mutex):
@@ -317,15 +317,16 @@ cdef class Condition(Handle):
     def await_(self, timeout=None):
         """Wait as `wait` does, without blocking the event loop; a coroutine. (`await` is a Python keyword.)
 
-        The calling task must hold the lock, by `aacquire` or `async with`. It holds the lock again afterwards, also
-        when it is cancelled; a notification that has already come to a cancelled task goes to the next waiter.
+        The calling task must hold the lock, by `aacquire` or `async with`. It holds the lock again afterwards, even
+        when it is cancelled. If a notification has already come to a cancelled task, it goes to the next waiter.
         """
-        return self.sleep_as(asker_of(self.awaitable()), timeout)
+        return self.wait_for_task(asker_of(self.awaitable()), timeout)
 
-    cdef object sleep_as(self, uint32_t name, object timeout):
-        """Return the wait of the task of that name, which holds the lock, as a coroutine; any task may run it."""
+    cdef object wait_for_task(self, uint32_t name, object timeout):
+        """Return a coroutine that waits for the task whose number is `name`; that task must hold the lock. Another task
+        may run the coroutine."""
         cdef SleepWaiter waiter = SleepWaiter.__new__(SleepWaiter)
-        cdef Segment segment = self.segment    # all read before the timeout is evaluated, which may close the handle
+        cdef Segment segment = self.segment    # all are read first: evaluating the timeout may close the handle
         lock = self.awaitable()
         waiter.table = self.table
         if not (<RLock>lock).held_by(name) if isinstance(lock, RLock) else not self.owned():
@@ -341,7 +342,7 @@ cdef class Condition(Handle):
         if self.table is NULL:
             closed(self)
         cdef uint32_t name = asker_of(self.lock)
-        return coroutines().wait_for(lambda left: self.sleep_as(name, left), predicate, timeout)
+        return coroutines().wait_for(lambda left: self.wait_for_task(name, left), predicate, timeout)
 
     # --- notifying -----------------------------------------------------------------------------
 
@@ -350,7 +351,7 @@ cdef class Condition(Handle):
 
         RuntimeError if the caller does not hold the lock.
         """
-        cdef Segment segment = self.segment    # also if the lock or `n` closes the handle
+        cdef Segment segment = self.segment    # kept in a local variable: the lock or `n` may close the handle
         cdef sk_condition *table = self.table
         if not self.owned():
             raise errors.NotLockedError("cannot notify on un-acquired lock")
@@ -361,14 +362,14 @@ cdef class Condition(Handle):
     def notify_all(self):
         """Wake all waiters. RuntimeError if the caller does not hold the lock.
         """
-        cdef Segment segment = self.segment    # also if the lock closes the handle
+        cdef Segment segment = self.segment    # kept in a local variable: the lock may close the handle
         cdef sk_condition *table = self.table
         if not self.owned():
             raise errors.NotLockedError("cannot notify on un-acquired lock")
         sk_condition_notify(segment.s, table, FOR_EVER)
 
     def notifyAll(self):
-        """Call `notify_all`, whose old name this is; gives a DeprecationWarning.
+        """Deprecated name of `notify_all`; gives a DeprecationWarning.
         """
         warnings.warn("notifyAll() is deprecated, use notify_all() instead", DeprecationWarning, stacklevel=1)
         self.notify_all()
@@ -382,14 +383,14 @@ cdef class Condition(Handle):
         """
         if self.table is NULL:
             closed(self)
-        cdef Segment segment = self.segment    # also if another thread closes the handle meanwhile
+        cdef Segment segment = self.segment    # kept in a local variable: another thread may close the handle
         cdef object lock = self.lock
         cdef uint32_t asleep, notified
         sk_condition_count(segment.s, self.table, &asleep, &notified)
         return ConditionStatistics(
             name=segment.name,
             kind="Condition",
-            lock=picture_of(lock),
+            lock=lock_statistics(lock),
             waiting=asleep,
             notified=notified,
             attached=segment.attached(),
@@ -406,7 +407,7 @@ cdef class Condition(Handle):
 
 
 cdef bint sleep(Segment segment, sk_condition *table, sk_sleeper *slot, uint32_t me, uint64_t until) except -1:
-    """Return whether it was notified; otherwise the slot is free again."""
+    """Return whether the thread was notified; if not, the slot is free again."""
     cdef int rc = SK_INTERRUPTED
     while True:
         with nogil:
@@ -416,13 +417,13 @@ cdef bint sleep(Segment segment, sk_condition *table, sk_sleeper *slot, uint32_t
         if rc == SK_TIMEOUT:
             return not sk_condition_cancel(slot, me)
         if rc == SK_BUSY:
-            raise RuntimeError("this process was forked off by one that waits, and does not wait itself")
+            raise RuntimeError("this process was forked while its parent waited; a wait does not continue in the child")
         attend(segment)
 
 
 cdef int take_back(object lock, object restores, object saved) except -1:
-    """Take the lock again. The caller is usually inside a `with` block that will release the lock, so an exception of a
-    signal handler is raised only after the lock is taken; a second exception is raised at once."""
+    """Take the lock again. The caller is usually inside a `with` block that will release the lock, so if a signal
+    handler raises, its exception is raised only after the lock is taken; a second exception is raised at once."""
     if restores is not None:
         restores(saved)
         return 0
@@ -436,9 +437,9 @@ cdef int take_back(object lock, object restores, object saved) except -1:
     return 0
 
 
-cdef object picture_of(object lock):
-    """Return the lock's statistics. For a lock without statistics, which only this process can hold, they say whether
-    this process holds it."""
+cdef object lock_statistics(object lock):
+    """Return the lock's statistics. If the lock has none, only this process can hold it, and the result says whether it
+    does."""
     if isinstance(lock, Mutex):
         return lock.statistics()
     held = is_held(lock)
@@ -456,7 +457,7 @@ cdef object picture_of(object lock):
 
 
 cdef bint is_held(object lock) except -1:
-    """Return whether the lock, which is not one of this package, is held."""
+    """Return whether a lock of another package is held."""
     if hasattr(lock, "locked"):
         return lock.locked()
     if hasattr(lock, "_is_owned") and lock._is_owned():
@@ -468,7 +469,7 @@ cdef bint is_held(object lock) except -1:
 
 
 def with_lock(arrive, arguments, lock):
-    """Unpickle the condition; its lock has been unpickled before it."""
+    """Unpickle the condition; its lock was unpickled first."""
     return arrive(*arguments)
 
 

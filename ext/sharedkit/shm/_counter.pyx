@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The counter: each method is one C-level call on the word; nothing waits."""
+"""The counter: each method is one C call on the word; nothing waits."""
 
 cimport cython
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -84,10 +84,10 @@ def blueprint(value, striped):
 cdef class Counter(Handle):
     """Counter(value=0, *, name=None, exist_ok=False, persist=False, striped=False, seats=192, \
 mode=None, group=None)\n--\n
-    A signed 64-bit integer that threads and processes change in one atomic step each.
+    A signed 64-bit integer; threads and processes change it, each change in one atomic step.
 
-    `striped=True` gives each process a word of its own: adding never contends, reading sums the words, `add` returns
-    None and `compare_exchange` raises TypeError. `seats`: how many processes can attach at once.
+    `striped=True` gives each process its own word: adding never contends, reading adds up the words, `add` returns None
+    and `compare_exchange` raises TypeError. `seats`: how many processes can attach at once.
     Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure differs,
     OverflowError for a value past 64 bits, OutOfSharedMemory.
     """
@@ -95,7 +95,7 @@ mode=None, group=None)\n--\n
     cdef uint64_t *word      # NULL once closed
     cdef readonly bint striped
     cdef bint private        # whether its memory belongs to this process alone
-    cdef str key             # of a counter in a group, else None
+    cdef str key             # name within a group, else None
 
     def __init__(
         self, value=0, *, name=None,
@@ -121,11 +121,11 @@ mode=None, group=None)\n--\n
         self.private = isinstance(segment, PrivateSegment)
 
     cdef inline uint64_t *stripe(self) noexcept:
-        """Return the word of this process; the child of a fork gets another one, because it takes a seat of its own.
+        """Return the word of this process; the child of a fork gets another one, because it takes its own seat.
 
-        A process without a seat uses the base, which all share. In memory of this process, which has more words than
-        there are cores, the word belongs to the thread. Without a GIL the threads of a process add at the same time, so
-        each thread counts on from the word of the process to find its own.
+        Processes without a seat share the base. In memory of this process, which has more words than there are cores,
+        the word belongs to the thread. Without a GIL the threads of a process add at the same time; so each thread has
+        its own word, found by counting on from the word of the process.
         """
         cdef uint32_t word
         if self.private:
@@ -138,7 +138,7 @@ mode=None, group=None)\n--\n
         return sk_counter_word(self.word, word + 1)
 
     def close(self):
-        """Let go of the segment. Using the handle afterwards raises ClosedError; closing again does nothing.
+        """Detach from the segment. Using the handle afterwards raises ClosedError; closing again does nothing.
         """
         Handle.close(self)
 
@@ -167,7 +167,7 @@ mode=None, group=None)\n--\n
 
     @property
     def value(self):
-        """The value; may be assigned. When striped, the sum at one moment, which includes every finished `add`."""
+        """The value; may be assigned. When striped: the sum at one moment, which includes every finished `add`."""
         if self.word is NULL:
             closed(self)
         if not self.striped:
@@ -181,7 +181,7 @@ mode=None, group=None)\n--\n
     def exchange(self, value):
         """Set the value and return the old one, in one step.
 
-        When striped, each `add` is counted once, either in the returned value or in the one that stays.
+        When striped, each `add` is counted once: either in the returned value or in the new one.
         """
         cdef int64_t desired = to_word(value)
         if self.word is NULL:
@@ -191,7 +191,7 @@ mode=None, group=None)\n--\n
         return self.sum(&desired)
 
     cdef object sum(self, const int64_t *value):
-        """Return the sum of base and stripes, an int of any size; if `value` is given, set the sum to it in the same
+        """Return the sum of base and stripes, an int of any size; if `value` is given, make it the sum in the same
         step."""
         cdef sk_counter_sum sum
         cdef Segment segment = self.segment
@@ -254,7 +254,7 @@ mode=None, group=None)\n--\n
 
 
 def group_of(Segment segment):
-    """Return the group of a counter, which is pickled with it."""
+    """Return a counter's group, which is pickled with it."""
     return segments.open_as_kind(segment)
 
 

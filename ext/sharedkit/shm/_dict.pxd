@@ -1,4 +1,4 @@
-"""The dict's kernel, for the modules that call it."""
+"""The C part of the dict, for the modules that call it."""
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The dict: a read takes no lock; a write tries once with the GIL held, then waits without it in slices."""
+"""The dict: a read takes no lock; a write tries once with the GIL held, then waits in slices without the GIL."""
 
 import collections.abc
 import os
@@ -41,7 +41,7 @@ KIND_DICT = 7
 CONTENTS = SK_DICT_FLOOR
 cdef uint64_t FOR_EVER = <uint64_t>-1
 cdef enum:
-    SMALL = 1024              # the largest value, in bytes, that is read through the stack
+    SMALL = 1024              # the largest value, in bytes, that is first copied to the stack
     QUICK = 32768             # the largest value, in bytes, that is written with the GIL held
     TABLE_LOG2 = 7            # log2 of the buckets of the first table
     ARENA_LOG2 = 14           # log2 of the bytes of the first arena
@@ -50,7 +50,7 @@ cdef object empty = np.empty, loads = pickle.loads
 
 
 def make(place, str name, uint32_t seats, uint32_t flags, uint32_t kind=KIND_DICT):
-    """Make a dict segment; its hash has a seed of 128 bits that nobody can guess."""
+    """Make a dict segment; its hash has a random seed of 128 bits."""
     cdef sk_plan plan
     seed = int.from_bytes(os.urandom(16), "little")
     memset(&plan, 0, sizeof(plan))
@@ -99,7 +99,7 @@ mode=None, group=None, **items)\n--\n
         try:
             for key, value in pairs.items():
                 self[key] = value
-        except BaseException:    # a dict with only some of the items is of no use to anybody
+        except BaseException:    # a dict with only some of the items must not remain
             if fresh:
                 self.unlink()
             self.close()
@@ -124,7 +124,7 @@ mode=None, group=None, **items)\n--\n
     # --- one key -------------------------------------------------------------------------------
 
     cdef object aim(self, object key, sk_key *to, Plain *own):
-        """Encode and hash the key; the returned object owns the key's bytes and must outlive their use."""
+        """Encode and hash the key; the returned object owns the key's bytes and must live as long as they are used."""
         cdef KeyBytes other
         if self.s is NULL:
             closed(self)
@@ -142,7 +142,7 @@ mode=None, group=None, **items)\n--\n
         return owner
 
     cdef Segment held(self):
-        """Return the segment after foreign code has run, which may have closed the handle. ClosedError."""
+        """Return the segment after foreign code has run; that may have closed the handle: ClosedError."""
         if self.s is NULL:
             closed(self)
         return self.segment
@@ -162,9 +162,9 @@ mode=None, group=None, **items)\n--\n
         return MISSING
 
     cdef object look_large(self, const sk_key *key, char *head, sk_hit *hit):
-        """Return a large value, described by `hit` and its first bytes: allocate memory for it and fill that in one
-        copy. If the value has been replaced meanwhile, the new one must have the same kind, size and head, or the loop
-        tries again with the new one."""
+        """Return a large value, which `hit` and its first bytes describe: allocate memory for it and fill that memory
+        in one copy. If the value has been replaced meanwhile, the new one must have the same kind, size and head;
+        otherwise the loop tries again with the new one."""
         cdef char told[SMALL]
         cdef sk_dict_target to
         cdef uint64_t size
@@ -204,7 +204,7 @@ mode=None, group=None, **items)\n--\n
         return unpickle_oob(item) if kind == KIND_PICKLE_OOB else decode(kind, PyBytes_AS_STRING(item), size)
 
     cdef int write(self, const sk_key *key, object item, int when, const sk_hit *same) except -100:
-        """Write the value; return SK_OK, or SK_EXISTS or SK_GONE as `when` says."""
+        """Write the value; return SK_OK, or SK_EXISTS or SK_GONE if `when` does not hold."""
         cdef Segment segment = self.held()
         cdef Parcel parcel
         cdef Plain own
@@ -234,7 +234,7 @@ mode=None, group=None, **items)\n--\n
         return rc
 
     cdef int remove(self, const sk_key *key, int when, const sk_hit *same) except -100:
-        """Remove the key; return SK_OK, SK_EMPTY, or SK_GONE as `when` says."""
+        """Remove the key; return SK_OK, SK_EMPTY, or SK_GONE if `when` does not hold."""
         cdef Segment segment = self.held()
         cdef int rc = sk_dict_delete(segment.s, key, when, same, 0)
         while unanswered(segment, rc):
@@ -311,7 +311,7 @@ mode=None, group=None, **items)\n--\n
                 _first = beside(owner, key, &at)
             if self.write(&at, default, SK_IF_MISSING, NULL) == SK_OK:
                 return default
-            PyErr_CheckSignals()    # others were faster; in a damaged dict this may seem so for ever
+            PyErr_CheckSignals()    # another process was faster; in a damaged dict it may look so for ever
 
     def _insert(self, key):
         """Set the key to None if it is missing, in one step; return whether it was missing."""
@@ -363,7 +363,7 @@ mode=None, group=None, **items)\n--\n
                 return total
         if rc != SK_FOREIGN and rc != SK_OVERFLOW:
             refuse(rc, 0)
-        while True:    # past 64 bits, floats, anything with +
+        while True:    # results past 64 bits, floats, any objects with +
             value = self.look(&at, &hit)
             after = n if value is MISSING else value + n
             if self.write(&at, after, SK_IF_MISSING if value is MISSING else SK_IF_SAME, &hit) == SK_OK:
@@ -401,7 +401,7 @@ mode=None, group=None, **items)\n--\n
             if value is not MISSING and self.remove(&at, SK_IF_SAME, &hit) == SK_OK:
                 return key, value
             if value is MISSING:
-                if born == missed:    # a removed entry never comes back as the same one: no bucket leads to it
+                if born == missed:    # a removed entry never returns: no bucket refers to it
                     refuse(SK_CORRUPT, 0)
                 missed = born
             PyErr_CheckSignals()
@@ -409,7 +409,7 @@ mode=None, group=None, **items)\n--\n
     # --- all keys: from snapshots ---------------------------------------------------------------
 
     cdef bytes taken(self, bint values, uint64_t *used):
-        """Return all entries as they were in the arena at one moment, with or without values, as `used` bytes."""
+        """Return a copy of all entries in the arena at one moment, with or without values; `used` is its length."""
         if self.s is NULL:
             closed(self)
         cdef Segment segment = self.segment
@@ -475,7 +475,7 @@ mode=None, group=None, **items)\n--\n
         if rc != SK_OK:
             refuse(rc, 0)
         cdef uint64_t live = sk_dict_count(sk_dict_of(segment.s))
-        if live >> 40:    # more than a table can have
+        if live >> 40:    # more entries than a table can have
             refuse(SK_CORRUPT, 0)
         return live
 
@@ -588,7 +588,7 @@ cdef int aim_at(KeyBytes key, sk_key *to) except -1:
 
 
 cdef object beside(object owner, object key, sk_key *to):
-    """Have the key itself stored, too, if it cannot be restored from its form; the returned object owns its bytes."""
+    """Also store the key itself, if it cannot be restored from its form; the returned object owns the bytes."""
     if type(owner) is not KeyBytes:
         return owner
     cdef bytes first = (<KeyBytes>owner).first(key)
@@ -598,7 +598,7 @@ cdef object beside(object owner, object key, sk_key *to):
 
 
 cdef void *memory_of(object array) except NULL:
-    """Return where the bytes of a contiguous array begin; the array itself keeps them alive."""
+    """Return the address of a contiguous array's bytes; the array itself keeps them alive."""
     cdef Py_buffer view
     PyObject_GetBuffer(array, &view, PyBUF_SIMPLE | PyBUF_WRITABLE)
     PyBuffer_Release(&view)
@@ -615,7 +615,7 @@ segments.register_kind(segments.Kind(KIND_DICT, "Dict", Dict._of, state, CONTENT
 
 
 cdef uint64_t behind(const sk_entry *entry, uint64_t at, uint64_t used, bint values) except 0:
-    """Return where the next entry begins. CorruptSegmentError: the entry was sound in the arena, so something writes
+    """Return where the next entry begins. CorruptSegmentError: the entry was sound in the arena, so some program writes
     there that must not."""
     cdef uint64_t left = used - at, size = sizeof(sk_entry)
     if left < size:
@@ -623,7 +623,7 @@ cdef uint64_t behind(const sk_entry *entry, uint64_t at, uint64_t used, bint val
     size += sk_pad8(sk_entry_key_len(entry)) + sk_entry_first_len(entry)
     if values:
         size += sk_pad8(sk_entry_value_len(entry))
-    if size > left:    # no sum of lengths of 48 and 40 bits overflows
+    if size > left:    # the sum cannot overflow: the lengths have 48 and 40 bits
         refuse(SK_CORRUPT, 0)
     return at + size
 
@@ -633,11 +633,11 @@ cdef const char *first_of(const sk_entry *entry) noexcept:
 
 
 cdef object key_of(const sk_entry *entry):
-    """Return the key object of the entry: of all equal keys, the one that was stored first."""
+    """Return the key object of the entry: among equal keys, the one that was stored first."""
     cdef const char *first = first_of(entry)
     cdef uint64_t size = sk_entry_first_len(entry)
     if size:
-        return pickle.loads(first[:size])    # the padding of its last word follows the end of the pickle
+        return pickle.loads(first[:size])    # padding of the last word follows the pickle's end
     return key_object(sk_entry_key_kind(entry), <const char *>entry + sizeof(sk_entry), sk_entry_key_len(entry))
 
 

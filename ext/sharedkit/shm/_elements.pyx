@@ -39,9 +39,9 @@ cdef extern from "structures/sk_array.h" nogil:
     uint64_t sk_array_add_many_f64(void *, uint64_t, const int64_t *, uint64_t, const void *, uint64_t, void *) noexcept
 
 cdef enum:
-    QUICK = 256         # up to so many additions it is not worth releasing the GIL
-    PLAIN = 16384       # up to so many additions are plain ones where the GIL keeps threads apart: 20 us at most
-    DENSE = 4           # from so many additions per element on, they are summed first: see sk_array.h
+    QUICK = 256         # for up to so many additions, releasing the GIL does not pay
+    PLAIN = 16384       # up to so many additions are not atomic if the GIL excludes other threads: 20 us at most
+    DENSE = 4           # with at least so many additions per element, they are summed first: see sk_array.h
     OWN = 4 << 20       # the most bytes of sums, so that they stay in the cache
 
 cdef dict NUMBERS = {
@@ -52,8 +52,8 @@ cdef dict NUMBERS = {
 
 
 cdef Elements elements_of(Segment segment, object dtype):
-    """Return the elements of an array's segment; CorruptSegmentError when its numbers contradict each other or the
-    dtype."""
+    """Return the elements of an array's segment. CorruptSegmentError if its numbers contradict each other or the dtype.
+    """
     if sk_array_refuse(segment.s) != SK_OK or dtype.itemsize != sk_header_of(segment.s).param[SK_ARRAY_ITEMSIZE]:
         refuse(SK_CORRUPT, 0)
     cdef Elements self = Elements.__new__(Elements)
@@ -80,7 +80,7 @@ cdef class Elements:
         return 0
 
     cdef int bits_of(self, object value, void *bits) except -1:
-        """Store the bytes of one element of that value in `bits`. OverflowError when it does not fit, TypeError."""
+        """Store the bytes of one element of that value in `bits`. OverflowError if it does not fit, TypeError."""
         cdef bytes raw
         if self.number == INT64:
             (<int64_t *>bits)[0] = to_signed(value, -<int64_t>0x7fffffffffffffff - 1, 0x7fffffffffffffff)
@@ -161,8 +161,8 @@ cdef class Elements:
         return 0
 
     cdef bint add_one_many(self, object indices, object value) except -1:
-        """Do the same for an array of int64 that needs no conversion, and an int or a float; otherwise do nothing, and
-        return whether it was done. This takes a fifth of what it takes NumPy to say so much of an array."""
+        """Do the same for an array of int64 that needs no conversion, and an int or a float; otherwise do nothing.
+        Return whether it was done. This takes a fifth of the time that NumPy needs to check such an array."""
         cdef Py_buffer where
         cdef uint64_t one = 0
         cdef bint ready
@@ -200,7 +200,7 @@ cdef class Elements:
         return 0
 
     cdef uint64_t add_each(self, const int64_t *indices, uint64_t n, const void *values, uint64_t step) except? 0:
-        cdef Segment _mapped = self.segment    # also if another thread closes the array meanwhile
+        cdef Segment _mapped = self.segment    # kept in a local variable: another thread may close the array
         cdef sk_array_add_many add = self.adder()
         cdef uint64_t count = self.count, good
         cdef uint32_t itemsize = self.itemsize
@@ -253,8 +253,8 @@ cdef int64_t to_signed(object value, int64_t lowest, int64_t highest) except? -1
 
 
 def fold(positions, indices, length, axis):
-    """Extend flat `positions` by the indices of one axis; both are int64 and contiguous. IndexError; then only some of
-    the positions are extended."""
+    """Extend flat `positions` by the indices of one axis; both are int64 and contiguous. IndexError, after which only
+    some of the positions are extended."""
     cdef Py_buffer there, here
     cdef uint64_t n, good, along = length
     PyObject_GetBuffer(positions, &there, PyBUF_SIMPLE)

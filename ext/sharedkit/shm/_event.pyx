@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The event: `wait` reads a word with the GIL held, then waits without it in slices that let signals through."""
+"""The event: `wait` reads a word with the GIL held, then waits in slices without the GIL, and handles signals."""
 
 import warnings
 
@@ -39,7 +39,7 @@ KIND_EVENT = 11
 
 cdef struct Wanted:
     sk_event *flag
-    uint32_t came            # the word when the wait began
+    uint32_t came            # the value of the word when the wait began
 
 
 def make(place, str name, uint32_t seats, uint32_t flags):
@@ -77,8 +77,8 @@ cdef class Event(Handle):
     """Event(*, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
     A flag that threads and processes wait for, with the interface of `threading.Event`.
 
-    `set` is one atomic change and a wake-up: it waits for nobody, so a dead or stopped waiter cannot delay it. A `set`
-    that is cleared at once still releases all threads that waited. `seats`: how many processes can attach at once.
+    `set` is one atomic change and a wake-up. It does not wait, so a dead or stopped waiter cannot delay it. If the flag
+    is cleared at once, all threads that waited are still released. `seats`: how many processes can attach at once.
     Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure differs,
     OutOfSharedMemory. Method: one futex word that counts how often it was set (ext/include/structures/sk_event.h).
     """
@@ -104,7 +104,7 @@ cdef class Event(Handle):
         self.flag = sk_event_of(self.s)
 
     def close(self):
-        """Let go of the segment. Using the handle afterwards raises ClosedError; closing again does nothing.
+        """Detach from the segment. Using the handle afterwards raises ClosedError; closing again does nothing.
         """
         Handle.close(self)
 
@@ -122,7 +122,7 @@ cdef class Event(Handle):
         return sk_event_poll(self.flag) & SK_EVENT_UP != 0
 
     def isSet(self):
-        """Return `is_set()`, whose old name this is; gives a DeprecationWarning.
+        """Deprecated name of `is_set`; gives a DeprecationWarning.
         """
         warnings.warn("isSet() is deprecated, use is_set() instead", DeprecationWarning, stacklevel=1)
         return self.is_set()
@@ -155,7 +155,7 @@ cdef class Event(Handle):
         """
         if self.flag is NULL:
             closed(self)
-        cdef Segment segment = self.segment    # also if `timeout` closes the handle
+        cdef Segment segment = self.segment    # kept in a local variable: `timeout` may close the handle
         cdef sk_event *flag = self.flag
         cdef uint32_t came = sk_event_poll(flag)
         if came & SK_EVENT_UP:
@@ -193,7 +193,7 @@ cdef class Event(Handle):
         """
         if self.flag is NULL:
             closed(self)
-        cdef Segment segment = self.segment    # also if another thread closes the handle meanwhile
+        cdef Segment segment = self.segment    # kept in a local variable: another thread may close the handle
         cdef sk_event *flag = self.flag
         return EventStatistics(
             name=segment.name,

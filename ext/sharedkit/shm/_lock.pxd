@@ -10,7 +10,7 @@ from sharedkit.shm._waiting cimport SliceWaiter, sk_wait_state
 cdef extern from "structures/sk_mutex.h" nogil:
     ctypedef struct sk_mutex:
         uint32_t word
-        uint32_t poisoned        # deaths since the lock was taken over, until the release that ends it
+        uint32_t poisoned        # how many owners died; a release or mark_consistent sets it to 0
         uint64_t since       # wall-clock time in nanoseconds, or 0
         uint64_t thread      # of a re-entrant mutex: the thread or task that holds it
         uint64_t count       # of a re-entrant mutex: how often it is held
@@ -56,7 +56,7 @@ cdef struct Wanted:
 
 
 cdef class RLockWaiter(MutexWaiter):
-    """A task's wait for a re-entrant mutex, which the task will hold in its own name."""
+    """A task's wait for a re-entrant mutex; the task itself, not its thread, will hold it."""
 
     cdef Wanted wanted
     cdef uint32_t name

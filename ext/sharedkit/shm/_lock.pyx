@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The locks, and the mutex below them: `acquire` tries once with the GIL held, then waits without it in slices."""
+"""The locks, and their mutex: `acquire` tries once with the GIL held, then waits in slices without the GIL."""
 
 cimport cython
 from cpython.exc cimport PyErr_WarnEx
@@ -13,7 +13,7 @@ from sharedkit._core.segment cimport (
     SK_BUSY, SK_CORRUPT, SK_EXCESS, SK_OK, SK_OWNER_DIED,
     Dropped, Handle, Segment, closed, create_segment, refuse, sk_body_of, sk_header_of, sk_me, sk_plan, sk_segment,
 )
-from sharedkit._core.watcher cimport nobody_in_line, sk_waits_aside
+from sharedkit._core.watcher cimport no_task_queued, sk_waits_aside
 from sharedkit.aio._lazy cimport coroutines, leaving, waiting
 from sharedkit.shm._waiting cimport SliceWaiter, next_thread, sk_wait_state, this_thread, until_of, wait_in
 from sharedkit.statistics import LockStatistics
@@ -65,7 +65,7 @@ cdef class MutexWaiter(SliceWaiter):
 
 
 cdef MutexWaiter waiter_of(Mutex handle, uint64_t until):
-    """Return a task's wait to take a lock that names no thread."""
+    """Return a task's wait for a lock that does not record its thread."""
     cdef MutexWaiter waiter = MutexWaiter.__new__(MutexWaiter)
     if handle.mutex is NULL:
         closed(handle)
@@ -75,7 +75,7 @@ cdef MutexWaiter waiter_of(Mutex handle, uint64_t until):
 
 
 cdef class Mutex(Handle):
-    """The common part of a Lock and an RLock: its holder, since when, and the report of a holder's death."""
+    """The common part of a Lock and an RLock: its holder, since when it is held, and the report of a holder's death."""
 
     cdef _hold(self, Segment segment, uint64_t offset):
         """Bind to the mutex `offset` bytes into the body. CorruptSegmentError."""
@@ -87,7 +87,7 @@ cdef class Mutex(Handle):
         self.mutex = <sk_mutex *>(<unsigned char *>sk_body_of(self.s) + offset)
 
     def close(self):
-        """Let go of the segment; a held lock stays held. Using the handle afterwards raises ClosedError.
+        """Detach from the segment; a held lock stays held. Using the handle afterwards raises ClosedError.
         """
         Handle.close(self)
 
@@ -117,21 +117,21 @@ cdef class Mutex(Handle):
 
     @property
     def owner(self):
-        """The pid of the process that holds the lock, in that process's own pid namespace; None when the lock is free
-        or the holder is dead."""
+        """The pid of the process that holds the lock, in that process's own pid namespace; None if the lock is free or
+        the holder is dead."""
         if self.mutex is NULL:
             closed(self)
         return self.segment.pid_of(sk_lock_owner(&self.mutex.word))
 
     @property
     def owner_died(self):
-        """True from the moment that the lock is taken over from a dead process until it is released in order."""
+        """True after the lock was taken over from a dead process, until a holder releases it or `mark_consistent()`."""
         if self.mutex is NULL:
             closed(self)
         return self.mutex.poisoned != 0
 
     def mark_consistent(self):
-        """Declare the data that the lock protects consistent again: `owner_died` is false from now on.
+        """Declare that the data that the lock protects is consistent again: `owner_died` is false from now on.
         """
         if self.mutex is NULL:
             closed(self)
@@ -143,7 +143,7 @@ cdef class Mutex(Handle):
         """Return a LockStatistics. The holder is read before and after `since`, so that the two belong together."""
         if self.mutex is NULL:
             closed(self)
-        cdef Segment segment = self.segment    # also if another thread closes the handle meanwhile
+        cdef Segment segment = self.segment    # kept in a local variable: another thread may close the handle
         cdef sk_mutex *mutex = self.mutex
         cdef uint32_t owner = 0
         cdef uint64_t since = 0
@@ -166,8 +166,8 @@ cdef class Mutex(Handle):
 
 
 cdef int warn(Segment segment, sk_mutex *mutex, bint strict) except -1:
-    """Report that the lock, which is held now, was taken over from a dead process. If the report raises, pass the lock
-    on to the next waiter."""
+    """Report that the lock, which this process holds now, was taken over from a dead process. If the report raises,
+    release the lock; the next waiter then gets the same report."""
     text = f"the process that held the lock of {segment.name!r} has died: check what the lock protects"
     if strict:
         sk_mutex_pass_on(mutex)
@@ -216,9 +216,9 @@ cdef class Lock(Mutex):
     """Lock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192, mode=None, group=None)\n--\n
     A lock between threads and processes, with the interface of `threading.Lock`; `Array.lock` is one.
 
-    Any thread of any process may release it. The process holds the lock, not the thread: when that process dies, the
-    next one takes the lock over, finds `owner_died` true and gets an OwnerDiedWarning; a stopped process keeps the
-    lock. With `on_owner_died="raise"` every `acquire` then raises OwnerDiedError instead of taking the lock, until
+    Any thread of any process may release it. The process holds the lock, not the thread. If that process dies, the next
+    waiter takes the lock over, finds `owner_died` true and gets an OwnerDiedWarning; a stopped process keeps the lock.
+    With `on_owner_died="raise"`, every `acquire` then raises OwnerDiedError instead of taking the lock, until
     `mark_consistent()`. After a fork the parent holds the lock, and the child does not. A waiter that has waited for
     1 ms gets the next chance to take the lock. `acquire` also accepts `block=` for `blocking=` and a timeout of None
     for -1; `owner` and `statistics()` name the holder.
@@ -271,7 +271,7 @@ cdef class Lock(Mutex):
         Take the lock; with `blocking`, wait up to `timeout` seconds (-1 or None: for ever).
 
         Returns whether the lock was taken. If the process that held it has died, the lock is taken over: `owner_died`
-        is true and an OwnerDiedWarning is given; with `on_owner_died="raise"`, OwnerDiedError is raised instead and the
+        becomes true, with an OwnerDiedWarning; with `on_owner_died="raise"`, OwnerDiedError is raised instead and the
         lock is not taken.
         Raises ValueError for another negative timeout, or for any timeout with `blocking=False`; OverflowError for one
         longer than threading.TIMEOUT_MAX.
@@ -305,13 +305,13 @@ cdef class Lock(Mutex):
     async def aacquire(self, blocking=True, timeout=MINUS_ONE, *, block=None):
         """Take the lock as `acquire` does, without blocking the event loop; a coroutine.
 
-        Tasks of one loop get the lock in the order in which they came. Any task or thread may release it.
+        Tasks of one loop get the lock in the order of their arrival. Any task or thread may release it.
         """
         cdef int rc
         cdef uint64_t until = until_of(blocking if block is None else block, timeout)
         if self.mutex is NULL:
             closed(self)
-        if nobody_in_line():
+        if no_task_queued():
             rc = sk_mutex_try(self.s, self.mutex)
             if rc == SK_OWNER_DIED:
                 self.tell()
@@ -345,7 +345,7 @@ cdef class Lock(Mutex):
     async def __aexit__(self, kind, error, trace):
         key = <size_t>self.mutex
         self.release()
-        if not nobody_in_line():
+        if not no_task_queued():
             coroutines().wake_next(key)
 
     def __reduce__(self):
@@ -414,9 +414,9 @@ cdef class RLock(Mutex):
     """RLock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192, mode=None, group=None)\n--\n
     A re-entrant lock between threads and processes, with the interface of `threading.RLock`.
 
-    The thread that holds the lock may take it again, and only that thread may release it, as often as it has taken it.
-    When the holder's process dies, the next process takes the lock over, finds `owner_died` true and gets an
-    OwnerDiedWarning; a stopped process keeps the lock. With `on_owner_died="raise"` every `acquire` then raises
+    The thread that holds the lock may take it again; only that thread may release it, as often as it has taken it. If
+    the holder's process dies, the next waiter takes the lock over, finds `owner_died` true and gets an
+    OwnerDiedWarning; a stopped process keeps the lock. With `on_owner_died="raise"`, every `acquire` then raises
     OwnerDiedError instead of taking the lock, until `mark_consistent()`. After a fork the parent's thread holds the
     lock, and the child does not. `acquire` also accepts `block=` for `blocking=` and a timeout of None for -1; `owner`
     and `statistics()` name the holder.
@@ -451,7 +451,7 @@ cdef class RLock(Mutex):
         self.strict = sk_header_of(segment.s).param[0] != 0
 
     cdef uint32_t asker(self) except 0:
-        """Return the name of the caller: the running task if that task holds the lock, else the thread."""
+        """Return the number of the caller: of the running task if that task holds the lock, else of the thread."""
         cdef uint32_t holder = <uint32_t>sk_load64_relaxed(&self.mutex.thread)
         if holder >> 31 and sk_lock_owner(&self.mutex.word) == sk_me(self.s):
             if holder == <uint32_t>coroutines().name_of_task():
@@ -463,7 +463,7 @@ cdef class RLock(Mutex):
         if self.mutex is NULL:
             closed(self)
         cdef uint32_t name = self.asker()
-        if self.mutex is NULL:    # finding the running task runs Python code: another thread may have closed the handle
+        if self.mutex is NULL:    # while Python found the running task, another thread may have closed it
             closed(self)
         cdef int rc = sk_rlock_try(self.s, self.mutex, name)
         if rc == SK_OK:
@@ -499,7 +499,7 @@ cdef class RLock(Mutex):
         Take the lock once more; with `blocking`, wait up to `timeout` seconds (-1 or None: for ever).
 
         Returns whether the lock was taken. If the process that held it has died, the lock is taken over: `owner_died`
-        is true and an OwnerDiedWarning is given; with `on_owner_died="raise"`, OwnerDiedError is raised instead and the
+        becomes true, with an OwnerDiedWarning; with `on_owner_died="raise"`, OwnerDiedError is raised instead and the
         lock is not taken.
         Raises ValueError for another negative timeout, or for any timeout with `blocking=False`; OverflowError for one
         longer than threading.TIMEOUT_MAX.
@@ -510,7 +510,7 @@ cdef class RLock(Mutex):
         return self.take(until_of(willing, timeout))
 
     cdef RLockWaiter waiter(self, uint64_t until, uint64_t count, uint32_t name):
-        """Return a task's wait to take the lock `count` times. A task that holds the lock does not stand in line."""
+        """Return a task's wait to take the lock `count` times. A task that holds the lock waits in no queue."""
         cdef RLockWaiter waiter = RLockWaiter.__new__(RLockWaiter)
         if self.mutex is NULL:
             closed(self)
@@ -528,8 +528,8 @@ cdef class RLock(Mutex):
     def aacquire(self, blocking=True, timeout=MINUS_ONE, *, block=None):
         """Take the lock once more as `acquire` does, without blocking the event loop; a coroutine.
 
-        The calling task holds the lock, and only that task may release it, or take it again by `aacquire` or `acquire`.
-        Tasks of one loop get the lock in the order in which they came. RuntimeError if no task runs.
+        The calling task holds the lock; only that task may release it, or take it again by `aacquire` or `acquire`.
+        Tasks of one loop get the lock in the order of their arrival. RuntimeError if no task runs.
         """
         until = until_of(blocking if block is None else block, timeout)
         return waiting(self.waiter(until, 1, coroutines().name_of_task()))
@@ -593,7 +593,7 @@ cdef class RLock(Mutex):
         return self.save_as(self.asker())
 
     cdef uint64_t save_as(self, uint32_t name) except 0:
-        """Free the lock that the thread or task of that name holds; return how often it was taken."""
+        """Release the lock, which the thread or task of this number holds, in full; return how often it was taken."""
         if self.mutex is NULL:
             closed(self)
         if not sk_rlock_mine(self.s, self.mutex, name):
@@ -607,8 +607,8 @@ cdef class RLock(Mutex):
     def _acquire_restore(self, saved):
         """Take the lock as often as it was taken before `_release_save()`.
 
-        The caller is usually inside a `with` block that will release the lock. So an exception of a signal handler is
-        raised only after the lock is taken; a second exception is raised at once, and then the lock is not taken.
+        The caller is usually inside a `with` block that will release the lock. So if a signal handler raises, its
+        exception is raised only after the lock is taken. A second exception is raised at once, without the lock.
         """
         if self.mutex is NULL:
             closed(self)
@@ -644,7 +644,7 @@ cdef class RLock(Mutex):
     def __repr__(self):
         if self.mutex is NULL:
             return f"<closed sharedkit.RLock object at {id(self):#x}>"
-        cdef uint64_t times = self.mutex.count    # read before other code runs, while which a thread may close it
+        cdef uint64_t times = self.mutex.count    # read first: while other code runs, a thread may close the handle
         owner = self.owner
         state = "unlocked" if owner is None else "locked"
         count = 0 if owner is None else times
@@ -652,7 +652,7 @@ cdef class RLock(Mutex):
 
 
 cdef uint32_t asker_of(object lock) except? 0:
-    """Return the name of the caller for a lock that knows its owner; 0 for another lock."""
+    """Return the number of the caller for a lock that knows its owner; 0 for another lock."""
     if not isinstance(lock, RLock):
         return 0
     if (<RLock>lock).mutex is NULL:

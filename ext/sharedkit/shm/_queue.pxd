@@ -1,4 +1,4 @@
-"""The kernel of the queue, apart from what the event loops need besides."""
+"""The C part of the queue, without the declarations that only event loops need."""
 
 from libc.stdint cimport uint32_t, uint64_t
 from libcpp cimport bool as cbool
@@ -69,10 +69,10 @@ cdef extern from *:
 
 
 cdef inline str inside(const sk_stall *stall):
-    """Return the operation that the holder of the lock is in the middle of."""
+    """Return a text that names the operation in which the holder of the lock stopped."""
     return "get()" if stall.which == SK_QUEUE_GET else "put()"
 
 
 cdef enum:
-    SMALL = 2048              # the largest item, in bytes, that is taken through the stack
+    SMALL = 2048              # the largest item, in bytes, that is first copied to the stack
     QUICK = 32768             # the largest item, in bytes, that is copied with the GIL held

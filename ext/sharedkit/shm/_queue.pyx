@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The queue: each call tries once with the GIL held, then waits without it in slices that let signals through."""
+"""The queue: each call tries once with the GIL held, then waits in slices without the GIL, and handles signals."""
 
 import operator
 import queue
@@ -23,7 +23,7 @@ from sharedkit._core.segment cimport (
     SK_BUSY, SK_CORRUPT, SK_EMPTY, SK_FULL, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_SHUTDOWN, SK_TIMEOUT, Handle, Segment,
     alone, closed, create_segment, deadline_of, is_too_long, refuse, sk_now_ns, sk_plan, sk_segment,
 )
-from sharedkit._core.watcher cimport Waiter, nobody_in_line, pending, sk_waits_aside
+from sharedkit._core.watcher cimport Waiter, no_task_queued, pending, sk_waits_aside
 from sharedkit.aio._lazy cimport coroutines, waiting
 from sharedkit.shm._codec cimport (
     KIND_ARRAY, KIND_BYTES, KIND_PICKLE_OOB, Parcel, Plain, array_for, decode, encode, plain, sk_part, unpickle_oob,
@@ -44,7 +44,7 @@ cdef extern from "structures/sk_queue_tasks.h" nogil:
 
 KIND_QUEUE = 4
 cdef uint64_t FOR_EVER = <uint64_t>-1
-cdef uint64_t SHORT_NS = 2000000        # the longest that the event loop waits for a lock of the queue, if it must
+cdef uint64_t SHORT_NS = 2000000        # the longest wait of the event loop for a lock of the queue
 FIRST_LOG2 = 10              # log2 of the units of the first ring (16 KiB); it doubles when needed, if there is room
 cdef object NOT_YET = object()
 cdef object Empty = queue.Empty, Full = queue.Full, ShutDown = errors.ShutDown
@@ -70,12 +70,12 @@ def make(place, str name, uint32_t seats, uint32_t flags, uint64_t maxsize, uint
 
 
 cdef bint never_over(cbool willing, object timeout) except -1:
-    """Return whether the call would wait for a timeout that is too long. TypeError, ValueError."""
+    """Return whether the call would wait and its timeout is too long. TypeError, ValueError."""
     return willing and timeout is not None and is_too_long(deadline_of(timeout))
 
 
 cdef object bound_of(object maxsize):
-    """Return the bound; 0 means no bound, as does a negative `maxsize`. TypeError, ValueError."""
+    """Return the limit of items; 0 for no limit, also for a negative `maxsize`. TypeError, ValueError."""
     bound = max(operator.index(maxsize), 0)
     if bound >= 1 << 63:
         raise ValueError(f"maxsize must be less than 2**63: {maxsize}")
@@ -83,8 +83,8 @@ cdef object bound_of(object maxsize):
 
 
 cdef uint64_t deadline_at_the_lock(object timeout) noexcept:
-    """Return the deadline of a put into an unbounded queue, which waits only for the lock. An invalid timeout means no
-    deadline, as in `queue.Queue`."""
+    """Return the deadline of a put into an unbounded queue, which can wait only for the lock. An invalid timeout means
+    no deadline, as in `queue.Queue`."""
     cdef uint64_t until
     try:
         until = deadline_of(timeout)
@@ -107,10 +107,11 @@ cdef class Queue(Handle):
     """Queue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
     A first-in, first-out queue between threads and processes, with the interface of `queue.Queue` of Python 3.13.
 
-    It holds at most `maxsize` items; 0 or less: as many as memory holds (32 GiB at once). Items are copied: `None bool
-    int float bytes str` and NumPy arrays fast, everything else by pickle 5. Any number of producers and consumers;
-    order is kept for each producer. While a process is stopped (SIGSTOP) inside a call, non-blocking calls raise Full
-    or Empty after 0.1 s, with a message that names the process. `seats`: how many processes can attach at once.
+    It holds at most `maxsize` items; if that is 0 or less, as many as fit into memory (32 GiB at once). Items are
+    copied: `None bool int float bytes str` and NumPy arrays fast, everything else by pickle 5. There may be any number
+    of producers and consumers; each producer's items stay in order. While a process is stopped (SIGSTOP) inside a call,
+    non-blocking calls raise Full or Empty after 0.1 s, with a message that names the process. `seats`: how many
+    processes can attach at once.
     Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure differs,
     OutOfSharedMemory. Method: a byte ring with one commit word for each side, docs/decisions/0002.
     """
@@ -193,12 +194,13 @@ cdef class Queue(Handle):
     def put_many(self, items, block=True, timeout=None, *, blocking=None):
         """Put the items in order, in as few commits as there is room for.
 
-        All items are encoded before the first goes in, so an item that cannot be pickled leaves the queue unchanged.
-        Raises as `put` does; the attribute `put` of Full, ShutDown and OutOfSharedMemory is the number that went in.
+        All items are encoded before the first one goes in, so an item that cannot be pickled leaves the queue
+        unchanged. Raises as `put` does; the attribute `put` of Full, ShutDown and OutOfSharedMemory is the number of
+        items that went in.
         """
         if self.s is NULL:
             closed(self)
-        cdef Segment segment = self.segment    # also if an argument closes the handle
+        cdef Segment segment = self.segment    # kept in a local variable: an argument may close the handle
         cdef sk_call call
         call.willing = block if blocking is None else blocking
         call.until = deadline_of(timeout) if call.willing else FOR_EVER
@@ -213,7 +215,7 @@ cdef class Queue(Handle):
         """get($self, block=True, timeout=None, *, blocking=None)\n--\n
         Take the first item, waiting for one up to `timeout` seconds (None: for ever) if `block`.
 
-        Raises queue.Empty, ShutDown, and what unpickling the item raises (the item is taken then).
+        Raises queue.Empty, ShutDown, and what unpickling the item raises (then the item has been taken).
         """
         cdef char small[SMALL]
         cdef sk_found found
@@ -253,7 +255,7 @@ cdef class Queue(Handle):
                 raise ShutDown
             elif rc == SK_INTERRUPTED or rc == SK_STALLED:
                 attend_getting(segment)
-                # After the check for signals, the call does not wait for the GIL before it returns an item.
+                # After the check for signals, the call returns an item without waiting for the GIL again.
                 rc = sk_queue_get(segment.s, small, SMALL, &found, at_once)
                 if rc == SK_OK:
                     return decode(found.kind, small, found.payload)
@@ -277,13 +279,13 @@ cdef class Queue(Handle):
         """Wait for the first item as `get` does, then take the items that are there, at most `max_items`; return a
         list, which is empty only if `max_items` is 0.
 
-        The list may include items that others put while the first part is copied out. It is bounded by that part plus
-        what the queue holds then, so by twice `maxsize` if there is a bound. Raises as `get` does. If an item cannot be
-        unpickled, the error's attribute `items` has the others.
+        The list may include items that other producers put while the first part is copied out. So its length is at most
+        that of the first part plus what the queue contains then: twice `maxsize` if there is a limit. Raises as `get`
+        does. If an item cannot be unpickled, the attribute `items` of the error has the other items.
         """
         if self.s is NULL:
             closed(self)
-        cdef Segment segment = self.segment    # also if an argument closes the handle
+        cdef Segment segment = self.segment    # kept in a local variable: an argument may close the handle
         cdef sk_call call
         call.willing = block if blocking is None else blocking
         call.until = deadline_of(timeout) if call.willing else FOR_EVER
@@ -303,19 +305,19 @@ cdef class Queue(Handle):
     # --- from an event loop ----------------------------------------------------------------------
 
     cdef object take_now(self):
-        """Take the first item if it is small and nobody waits ahead of this call; else return NOT_YET."""
+        """Take the first item if it is small and no task waits ahead of this call; else return NOT_YET."""
         cdef char small[SMALL]
         cdef sk_found found
         cdef sk_call at_once
         at_once.until = 0
         at_once.willing = False
         at_once.wait = NULL
-        if not nobody_in_line() or sk_queue_get(self.s, small, SMALL, &found, at_once) != SK_OK:
+        if not no_task_queued() or sk_queue_get(self.s, small, SMALL, &found, at_once) != SK_OK:
             return NOT_YET
         return decode(found.kind, small, found.payload)
 
     cdef bint put_now(self, object item) noexcept:
-        """Put the item if it is small and plain, there is room and nobody waits ahead; return whether it was put."""
+        """Put the item if it is small and plain, there is room, and no task waits ahead; return whether it was put."""
         cdef Plain own
         cdef sk_call at_once
         at_once.until = 0
@@ -323,7 +325,7 @@ cdef class Queue(Handle):
         at_once.wait = NULL
         if not plain(item, &own) or own.n and own.part.len > QUICK:
             return False
-        if self.s is NULL or not nobody_in_line() or sk_queue_of(self.s).token:
+        if self.s is NULL or not no_task_queued() or sk_queue_of(self.s).token:
             return False
         return sk_queue_put(self.s, &own.part, own.n, own.kind, at_once) == SK_OK
 
@@ -357,7 +359,7 @@ cdef class Queue(Handle):
     async def aget(self, block=True, timeout=None, *, blocking=None):
         """Take as `get` does, without blocking the event loop; a coroutine. A cancelled task has taken nothing.
 
-        Tasks of one loop get their items in the order in which they came.
+        Tasks of one loop get their items in the order of their arrival.
         """
         if self.s is NULL:
             closed(self)
@@ -408,7 +410,7 @@ cdef class Queue(Handle):
         if self.s is NULL:
             closed(self)
         cdef Segment segment = self.segment
-        cdef int rc = SK_INTERRUPTED    # so that handlers run, even if there is nothing to wait for
+        cdef int rc = SK_INTERRUPTED    # so that handlers run even if there is no need to wait
         while unanswered(segment, rc):
             with nogil:
                 rc = sk_queue_join(segment.s, FOR_EVER)
@@ -416,7 +418,7 @@ cdef class Queue(Handle):
             refuse(rc, 0)
 
     def shutdown(self, immediate=False):
-        """Make `put` raise ShutDown, and `get` too, once the queue is empty, or at once if `immediate`.
+        """Make every `put` raise ShutDown, and every `get` once the queue is empty, or at once if `immediate`.
         """
         if self.s is NULL:
             closed(self)
@@ -430,7 +432,7 @@ cdef class Queue(Handle):
             refuse(rc, 0)
 
     def qsize(self):
-        """Return how many items are in the queue; exact at one moment, which may be past.
+        """Return how many items are in the queue; the number was exact at one moment, which may be past.
         """
         if self.s is NULL:
             closed(self)
@@ -442,13 +444,13 @@ cdef class Queue(Handle):
         return self.qsize() == 0
 
     def full(self):
-        """Whether the queue has `maxsize` items; always False when there is no bound.
+        """Whether the queue has `maxsize` items; always False if there is no limit.
         """
         return 0 < self.maxsize <= self.qsize()
 
     @property
     def maxsize(self):
-        """How many items fit; 0 when only memory bounds the queue. May be assigned at any time."""
+        """How many items the queue can hold; 0: only memory limits it. May be assigned at any time."""
         if self.s is NULL:
             closed(self)
         return sk_queue_maxsize(sk_queue_of(self.s))
@@ -457,7 +459,7 @@ cdef class Queue(Handle):
     def maxsize(self, maxsize):
         if self.s is NULL:
             closed(self)
-        cdef Segment segment = self.segment    # also if `maxsize` closes the handle
+        cdef Segment segment = self.segment    # kept in a local variable: `maxsize` may close the handle
         cdef object bound = bound_of(maxsize)
         sk_queue_set_maxsize(sk_queue_of(segment.s), bound)
 
@@ -476,11 +478,11 @@ cdef class Queue(Handle):
         return sk_queue_of(self.s).state != 0
 
     def join_thread(self):
-        """Do nothing: `put` returns when the item is in the queue. Exists for code written for multiprocessing.
+        """Do nothing, because `put` returns when the item is in the queue. For code written for multiprocessing.
         """
 
     def cancel_join_thread(self):
-        """Do nothing, as `join_thread`.
+        """Do nothing, as `join_thread` does.
         """
 
     def statistics(self):
@@ -579,7 +581,7 @@ cdef Batch batch_of(object items):
 
 
 cdef int refuse_put(Segment segment, int rc, uint64_t payload) except -1:
-    """Raise as `refuse` does for an item of `payload` bytes; if memory was short, add the queue's own numbers."""
+    """Raise as `refuse` does for an item of `payload` bytes; if memory was too small, add the queue's own numbers."""
     cdef uint64_t holds, used, lacks
     try:
         refuse(rc, payload)
@@ -595,7 +597,7 @@ cdef int refuse_put(Segment segment, int rc, uint64_t payload) except -1:
 
 
 cdef int put_batch(Segment segment, object items, sk_call call) except -1:
-    """Encode all, then put all; errors have the attribute `put`."""
+    """Encode all items, then put all of them; errors have the attribute `put`."""
     cdef Batch batch = batch_of(items)
     cdef uint32_t n
     cdef uint64_t units, done = 0, at = 0
@@ -638,7 +640,7 @@ cdef int put_waiting(
 
 
 cdef int go_on_putting(Segment segment, int rc, const sk_wait_state *wait, uint64_t payload) except -1:
-    """Handle the status of a put: let signals through if the put is to be tried again, else raise."""
+    """Handle the status of a put: run signal handlers if the put must be tried again, else raise."""
     try:
         if rc == SK_INTERRUPTED or rc == SK_STALLED and goes_on(segment, &wait.stall):
             attend(segment)
@@ -680,11 +682,11 @@ cdef list get_batch(Segment segment, object max_items, sk_call call):
         except BaseException as why:
             why.items = items
             raise
-        if first and items:    # take only what is there now, not what comes meanwhile
+        if first and items:    # take only the items that are there now, not those that come meanwhile
             most = min(most, len(items) + <uint64_t>sk_queue_count(sk_queue_of(segment.s)))
             first = False
             if call.willing:
-                call.until = FOR_EVER    # for the lock; a caller not willing to wait has set how long to wait for that
+                call.until = FOR_EVER    # for the lock; if not `willing`, the caller has set how long
             call.willing = False
     return items
 
@@ -700,8 +702,8 @@ cdef int attend_getting(Segment segment) except -1:
 
 
 cdef tuple take_large(Segment segment, char *start, uint64_t have, sk_found *found, sk_call call):
-    """Take the item that `found` describes into memory of its own: return (True, item), or (False, None) if another
-    consumer took it. `call` says how long to wait for the lock."""
+    """Copy the item that `found` describes into memory of its own and take it: return (True, item), or (False, None) if
+    another consumer took it. `call` says how long to wait for the lock."""
     cdef uint64_t skip = 0
     cdef int rc = SK_INTERRUPTED
     cdef char *to
@@ -738,8 +740,8 @@ cdef tuple take_large(Segment segment, char *start, uint64_t have, sk_found *fou
 
 
 cdef int take_batch(Segment segment, list items, uint64_t most, sk_call call) except -1:
-    """Append the items of one commit; return 0 when the queue is empty. An error of decoding is raised after all items
-    are decoded."""
+    """Append the items of one commit; return 0 if the queue is empty. If decoding one raises, the error is raised after
+    all items are decoded."""
     cdef uint64_t units, at = 0, head, payload
     cdef uint32_t n = 0, _record
     cdef sk_found found
@@ -778,7 +780,7 @@ cdef int take_batch(Segment segment, list items, uint64_t most, sk_call call) ex
             memcpy(&head, to + at * SK_UNIT, SK_RECORD_HEAD)
             payload = sk_record_payload(head)
             if not sk_record_sound(head) or sk_record_units(payload) > units - at:
-                refuse(SK_CORRUPT, 0)    # the record was sound in the ring: something writes there that must not
+                refuse(SK_CORRUPT, 0)    # the record was sound in the ring: some program writes there that must not
             try:
                 items.append(decode(sk_record_kind(head), <char *>to + at * SK_UNIT + SK_RECORD_HEAD, payload))
             except BaseException as why:
@@ -791,12 +793,12 @@ cdef int take_batch(Segment segment, list items, uint64_t most, sk_call call) ex
         PyMem_RawFree(to)
 
 
-# --- the wait of a task: the same kernel calls, put aside where they would sleep --------------------------
+# --- the wait of a task: the same C calls, which return where they would sleep ----------------------------
 
 
 cdef class QueueWaiter(Waiter):
-    """A task's wait at a queue. A call that is not willing to wait waits only for a lock of the queue, and not in line.
-    """
+    """A task's wait at a queue. A call that is not willing to wait waits only for a lock of the queue, and in no queue
+    of tasks."""
 
     cdef sk_call call
     cdef sk_wait_state wait
@@ -812,14 +814,14 @@ cdef class QueueWaiter(Waiter):
         self.call.wait = &self.wait
 
     cdef object unless_stalled(self, int rc, object kind):
-        """Return PENDING if the wait goes on; raise an exception of that kind if its time is over or the holder of the
-        lock is stalled."""
+        """Return PENDING if the wait goes on. Raise an exception of that kind if its time is over, or if the holder of
+        the lock stands still."""
         if rc == SK_INTERRUPTED or rc == SK_STALLED and goes_on(self.segment, &self.wait.stall):
             return pending()
         raise stalled(kind, self.segment, &self.wait.stall, inside(&self.wait.stall))
 
     cdef object empty(self, int rc):
-        """Return PENDING for a get that got nothing, or raise Empty, ShutDown or another exception."""
+        """Return PENDING for a get that found no item, or raise Empty, ShutDown or another exception."""
         if rc == SK_EMPTY:
             raise Empty
         if rc == SK_INTERRUPTED or rc == SK_TIMEOUT or rc == SK_STALLED:
@@ -829,7 +831,7 @@ cdef class QueueWaiter(Waiter):
         return refuse(rc, 0)
 
     cdef object full(self, int rc, uint64_t asked):
-        """Do the same for a put: return PENDING, or raise Full, ShutDown or another exception."""
+        """Do as `empty` does, for a put: return PENDING, or raise Full, ShutDown or another exception."""
         if rc == SK_FULL:
             raise Full
         if rc == SK_INTERRUPTED or rc == SK_TIMEOUT or rc == SK_STALLED:
@@ -895,7 +897,7 @@ cdef class GetManyWaiter(QueueWaiter):
         try:
             return get_batch(self.segment, self.max_items, now)
         except Empty:
-            return pending()             # others were faster, or the lock is held
+            return pending()             # another consumer was faster, or the lock is held
 
     cdef int end(self) except -1:
         sk_queue_cancel_get(self.segment.s)
@@ -959,8 +961,8 @@ cdef object put_one(Segment segment, object item, cbool willing, object timeout)
 cdef class PutManyWaiter(QueueWaiter):
 
     cdef Batch batch
-    cdef readonly uint64_t done  # items
-    cdef uint64_t at             # units
+    cdef readonly uint64_t done  # how many items are in the queue
+    cdef uint64_t at             # the unit at which the next record begins
 
     cdef int drop(self) except -1:
         self.batch = None

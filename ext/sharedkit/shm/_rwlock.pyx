@@ -44,7 +44,7 @@ cdef object MINUS_ONE = -1
 
 
 def make(place, str name, uint32_t seats, uint32_t flags):
-    """Make the segment of an RWLock, which nobody holds."""
+    """Make the segment of a free RWLock."""
     cdef sk_plan plan
     memset(&plan, 0, sizeof(plan))
     plan.kind = KIND_RWLOCK
@@ -96,14 +96,14 @@ cdef class RWLock(Handle):
     """RWLock(*, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
     A lock between threads and processes that many readers or one writer can hold.
 
-    Waiting writers go before waiting readers, until a reader has waited for 1 ms: that reader goes before the next
-    writer. A read lock cannot be upgraded, and a reader must not acquire it a second time: a writer that comes in
-    between waits for the first read to end, and the second read waits for the writer. The process holds the lock, not
-    the thread. A lock held by a dead reader is free. When a writer dies, everybody who reads or writes gets an
-    OwnerDiedWarning until a writer has released in order: `owner_died`. `reader` and `writer` have the interface of a
-    Lock, for `with`. `seats`: how many processes can attach at once.
+    Waiting writers go before waiting readers; but a reader that has waited for 1 ms goes before the next writer. A read
+    lock cannot be upgraded, and a reader must not acquire it a second time: if a writer arrives in between, the writer
+    waits for the first read to end, and the second read waits for the writer. The process holds the lock, not the
+    thread. A lock held by a dead reader is free. After a writer has died, every reader and writer gets an
+    OwnerDiedWarning, and `owner_died` is true, until another writer has released the lock. `reader` and `writer` have
+    the interface of a Lock, for `with`. `seats`: how many processes can attach at once.
     Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure differs,
-    OutOfSharedMemory. Method: a word for the writer and a line for each reading process
+    OutOfSharedMemory. Method: a word for the writer and a cache line for each reading process
     (ext/include/structures/sk_rwlock.h).
     """
 
@@ -149,7 +149,7 @@ cdef class RWLock(Handle):
         return rc == SK_OK or rc == SK_OWNER_DIED
 
     cdef object aside(self, bint writes, uint64_t until):
-        """Return a coroutine that waits for that side."""
+        """Return a coroutine that waits for the read side or the write side."""
         if self.s is NULL:
             closed(self)
         cdef SideWaiter waiter = SideWaiter.__new__(SideWaiter)
@@ -178,7 +178,7 @@ cdef class RWLock(Handle):
         return self.read(until_of(blocking if block is None else block, timeout))
 
     def release_read(self):
-        """End reading. NotLockedError, which is a RuntimeError and a ValueError, if this process does not read.
+        """End reading. NotLockedError, which is a RuntimeError and a ValueError, if this process holds no read lock.
         """
         if self.s is NULL:
             closed(self)
@@ -215,7 +215,7 @@ cdef class RWLock(Handle):
 
     @property
     def owner_died(self):
-        """Whether a writer died while writing and no later writer has released in order since."""
+        """Whether a writer died while writing, and no later writer has released the lock since."""
         if self.s is NULL:
             closed(self)
         return sk_rw_writer(self.s).poisoned != 0
@@ -227,7 +227,7 @@ cdef class RWLock(Handle):
         """
         if self.s is NULL:
             closed(self)
-        cdef Segment segment = self.segment    # also if another thread closes the handle meanwhile
+        cdef Segment segment = self.segment    # kept in a local variable: another thread may close the handle
         cdef sk_mutex *mutex = sk_rw_writer(segment.s)
         cdef uint32_t seat, owner, n
         readers = {}
@@ -262,7 +262,7 @@ cdef class RWLock(Handle):
 
 
 cdef class Side:
-    """One side of an RWLock, to read or to write, with the interface of `threading.Lock`."""
+    """One side of an RWLock, for reading or for writing, with the interface of `threading.Lock`."""
 
     cdef RWLock whole
     cdef bint writes
@@ -332,7 +332,7 @@ def side_of(whole, writes):
 
 
 cdef int warn(Segment segment, bint writes) except -1:
-    """Warn that a writer has died. If the warning raises, release the lock, which is held now."""
+    """Warn that a writer has died. If the warning raises, release the lock, which this process holds now."""
     text = f"a process that wrote under the lock {segment.name!r} has died: check what the lock protects"
     try:
         PyErr_WarnEx(errors.OwnerDiedWarning, <bytes>text.encode(), 1)

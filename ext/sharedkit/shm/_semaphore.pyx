@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The semaphores: nobody owns the permits of a Semaphore; each permit of a BoundedSemaphore is held by a process."""
+"""The semaphores: permits of a Semaphore have no owner; a process holds each taken permit of a BoundedSemaphore."""
 
 import operator
 
@@ -14,7 +14,7 @@ from sharedkit._core.differences import unlike
 from sharedkit._core.segment cimport (
     SK_BUSY, SK_EXCESS, SK_OK, Handle, Segment, closed, create_segment, is_too_long, refuse, sk_plan, sk_segment,
 )
-from sharedkit._core.watcher cimport nobody_in_line, sk_waits_aside
+from sharedkit._core.watcher cimport no_task_queued, sk_waits_aside
 from sharedkit.aio._lazy cimport coroutines, waiting
 from sharedkit.shm._lock cimport sk_seat_counts_sum
 from sharedkit.shm._waiting cimport SliceWaiter, next_thread, sk_wait_state, until_of_wait, wait_in
@@ -65,7 +65,7 @@ cdef object ONE = 1
 
 
 cdef uint64_t until_of_permit(object blocking, object timeout, object block) except? 1:
-    """Return the monotonic time in nanoseconds at which to give up, 0 for at once. TypeError, ValueError."""
+    """Return the deadline, monotonic time in nanoseconds; 0: do not wait. TypeError, ValueError."""
     if blocking if block is None else block:
         return until_of_wait(timeout)
     if timeout is not None:
@@ -74,7 +74,7 @@ cdef uint64_t until_of_permit(object blocking, object timeout, object block) exc
 
 
 cdef object number_of_permits(object n):
-    """Return how many permits to release, at most `MOST` + 1, which no semaphore accepts. TypeError, ValueError."""
+    """Return how many permits to release, at most `MOST` + 1, which every semaphore refuses. TypeError, ValueError."""
     n = operator.index(n)
     if n < 1:
         raise ValueError("n must be one or more")
@@ -129,10 +129,10 @@ cdef class Semaphore(Handle):
     """Semaphore(value=1, *, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
     Permits shared by threads and processes, with the interface of `threading.Semaphore`; `value` are free at first.
 
-    Nobody owns a permit: any thread of any process may release permits, also more than were taken, so a semaphore also
-    serves as a signal. The permits that a process had taken when it dies stay taken; those of a BoundedSemaphore become
-    free. A waiter that has waited for 1 ms gets the next chance to take a permit. `acquire` also accepts `block=` for
-    `blocking=`. `seats`: how many processes can attach at once.
+    Permits have no owner: any thread of any process may release permits, even more than were taken, so a semaphore can
+    also be used for signalling. If a process dies, the permits that it had taken stay taken; those of a
+    BoundedSemaphore become free. A waiter that has waited for 1 ms gets the next chance to take a permit. `acquire`
+    also accepts `block=` for `blocking=`. `seats`: how many processes can attach at once.
     Raises ValueError for a negative `value`, OverflowError for one past 2**31 - 1, FileExistsError when `name` is taken
     and not `exist_ok`, ValueError when the existing semaphore began with another value, OutOfSharedMemory. Method: one
     word that is counted down by compare-and-swap (ext/include/structures/sk_semaphore.h).
@@ -201,10 +201,10 @@ cdef class Semaphore(Handle):
     async def aacquire(self, blocking=True, timeout=None, *, block=None):
         """Take one permit as `acquire` does, without blocking the event loop; a coroutine.
 
-        Tasks of one loop get their permits in the order in which they came.
+        Tasks of one loop get their permits in the order of their arrival.
         """
         cdef uint64_t until = until_of_permit(blocking, timeout, block)
-        if nobody_in_line() and self.take_now():
+        if no_task_queued() and self.take_now():
             return True
         if is_too_long(until):
             return await coroutines().without_waiting(waiting(self.waiter(0)))
@@ -213,8 +213,8 @@ cdef class Semaphore(Handle):
     @cython.binding(False)
     def release(self, n=1):
         """release($self, n=1)\n--\n
-        Release `n` permits and wake as many waiters. ValueError if `n` is below 1, OverflowError past 2**31 - 1 free
-        permits; for a BoundedSemaphore, ValueError when fewer than `n` are held.
+        Release `n` permits and wake as many waiters. ValueError if `n` is below 1; OverflowError if more than 2**31 - 1
+        permits would be free; for a BoundedSemaphore, ValueError if fewer than `n` are held.
         """
         self.give(1 if n is ONE else number_of_permits(n))
 
@@ -234,7 +234,7 @@ cdef class Semaphore(Handle):
         return sk_semaphore_value(sk_semaphore_of(self.s))
 
     def locked(self):
-        """Whether no permit is free now; `multiprocessing.Semaphore` has it under this name from Python 3.14 on.
+        """Whether no permit is free now. `multiprocessing.Semaphore` has this method from Python 3.14 on.
         """
         return self.get_value() == 0
 
@@ -264,7 +264,7 @@ cdef class Semaphore(Handle):
     async def __aexit__(self, kind, error, trace):
         key = <size_t>self.s
         self.release()
-        if not nobody_in_line():
+        if not no_task_queued():
             coroutines().wake_next(key)
 
     def __repr__(self):
@@ -333,10 +333,10 @@ cdef class BoundedSemaphore(Semaphore):
     `value` permits shared by threads and processes, with the interface of `threading.BoundedSemaphore`.
 
     The process that took a permit holds it: when the process dies or ends, its permits are free again; a stopped
-    process keeps them, and the child of a fork holds none. A process that holds none may release permits that others
-    hold; ValueError when fewer are held than are released. A waiter that has waited for 1 ms gets the next chance to
-    take a permit. While a process is stopped (SIGSTOP) in the middle of `acquire` or `release`, `acquire(False)`
-    returns False after 0.1 s, and calls that block without a timeout wait, also `release`.
+    process keeps them, and the child of a fork holds none. A process that holds none may release permits that other
+    processes hold; ValueError if more permits are released than are held. A waiter that has waited for 1 ms gets the
+    next chance to take a permit. While a process is stopped (SIGSTOP) in the middle of `acquire` or `release`,
+    `acquire(False)` returns False after 0.1 s, and calls without a timeout that block wait; so does `release`.
     `acquire` also accepts `block=` for `blocking=`. `seats`: how many processes can attach at once.
     Raises as Semaphore does. Method: a count for each process (ext/include/structures/sk_bounded.h).
     """
@@ -422,7 +422,7 @@ cdef class BoundedSemaphore(Semaphore):
     def __repr__(self):
         if self.s is NULL:
             return f"<closed sharedkit.BoundedSemaphore at {id(self):#x}>"
-        cdef Segment segment = self.segment    # also if another thread closes the handle meanwhile
+        cdef Segment segment = self.segment    # kept in a local variable: another thread may close the handle
         value = f"{sk_bounded_value(segment.s)}/{sk_bounded_bound(segment.s)}"
         return f"<sharedkit.BoundedSemaphore at {id(self):#x} name={self.name!r}: value={value}>"
 

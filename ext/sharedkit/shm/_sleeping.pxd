@@ -1,4 +1,4 @@
-"""The kernel of conditions, and a task's wait for one."""
+"""The C part of conditions, and a task's wait for one."""
 
 from libc.stdint cimport uint32_t, uint64_t
 from libcpp cimport bool as cbool
@@ -12,8 +12,8 @@ cdef extern from "structures/sk_condition.h" nogil:
     ctypedef struct sk_sleeper:
         uint32_t word
     ctypedef struct sk_condition:
-        uint64_t next            # how many sleepers have come so far
-        uint32_t grown           # how often the slots of a private condition have doubled
+        uint64_t next            # how many sleepers have begun to wait so far
+        uint32_t grown           # how often the slots of a private condition were doubled
 
     uint64_t sk_condition_body_len(uint32_t seats, uint32_t slots) noexcept
     uint32_t sk_condition_slots(const sk_segment *s, const sk_condition *c) noexcept
@@ -40,10 +40,10 @@ cdef class SleepWaiter(Waiter):
     cdef object lock             # a Mutex
     cdef public object loop      # the event loop of the task
     cdef Waiter taking             # the wait for the lock; None before that wait
-    cdef uint32_t name           # the name of the task that holds the lock, if the lock is re-entrant
+    cdef uint32_t name           # the number of the task that holds the lock, if the lock is re-entrant
     cdef uint64_t saved          # how often the lock was held; 0 before it is released
     cdef bint notified
-    cdef bint gone               # given up because the loop was not running
+    cdef bint gone               # whether the wait was given up because the loop did not run
 
     cdef int lie_down(self) except -1
     cdef int pass_on(self) except -1

@@ -13,7 +13,7 @@ cdef uint64_t FOR_EVER = <uint64_t>-1
 
 
 cdef sk_sleeper *enter(Segment segment, sk_condition *table) except NULL:
-    """Return a slot to sleep in. RuntimeError when all are taken."""
+    """Return a slot to sleep in. RuntimeError if all are taken."""
     cdef sk_sleeper *slot = NULL
     cdef uint64_t size
     cdef int rc = sk_condition_enter(segment.s, table, &slot)
@@ -34,7 +34,7 @@ cdef class SleepWaiter(Waiter):
     cdef object look(self):
         discard_undelivered(self)
         if self.gone:
-            return True              # as if notified: a waiter checks its condition again in any case
+            return True              # as if notified: the caller checks its condition again in any case
         if self.slot is NULL:
             self.lie_down()
         sk_waits_aside(&self.aside)
@@ -43,7 +43,7 @@ cdef class SleepWaiter(Waiter):
         if rc == SK_INTERRUPTED:
             return pending()
         if rc == SK_BUSY:
-            raise RuntimeError("this process was forked off by one that waits, and does not wait itself")
+            raise RuntimeError("this process was forked while its parent waited; a wait does not continue in the child")
         self.notified = rc == SK_OK or not sk_condition_cancel(self.slot, self.me)
         return self.notified
 
@@ -61,7 +61,7 @@ cdef class SleepWaiter(Waiter):
         return 0
 
     cdef int drop(self) except -1:
-        """Do nothing: `done` drops the wait."""
+        """Do nothing: `done` drops the references of this wait."""
         return 0
 
     cdef int end(self) except -1:
@@ -86,8 +86,8 @@ cdef class SleepWaiter(Waiter):
         return add_undelivered(self)
 
     cdef int reclaim(self) except -1:
-        """Abandon the wait if its loop is not running: such a task must not keep a notification, whether it has not
-        looked yet or waits for the lock. Nothing else cleans up after a task whose loop is closed."""
+        """Abandon the wait if its loop does not run: such a task must not keep a notification, whether it has not
+        looked yet or waits for the lock. If a loop is closed, nothing else cleans up after its task."""
         if not self.loop.is_running():
             self.abandon()
         return 0

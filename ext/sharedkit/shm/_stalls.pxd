@@ -1,4 +1,4 @@
-"""Calls that do not wait for a stalled holder of an inner lock."""
+"""Calls that do not wait for the holder of an inner lock if that holder stands still."""
 
 from libc.stdint cimport uint32_t, uint64_t
 from libcpp cimport bool as cbool
@@ -12,7 +12,7 @@ cdef extern from "core/sk_stall.h" nogil:
     ctypedef struct sk_stall:
         uint32_t word        # the lock word, which names the holder
         uint32_t which       # which of the structure's locks it is
-        cbool in_time        # whether the call's own time ended while it waited for the lock
+        cbool in_time        # whether the call's own deadline passed while it waited for the lock
         uint64_t still       # for how many ns the holder has not moved
 
 

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""Calls that do not wait for a stalled holder of an inner lock: read the kernel's verdict and word the exception."""
+"""Calls that do not wait for a stalled holder of an inner lock: reads the C code's finding and words the exception."""
 
 from libc.stdint cimport uint32_t
 
@@ -12,7 +12,7 @@ cdef object holder(Segment segment, const sk_stall *stall):
 
 
 cdef bint goes_on(Segment segment, const sk_stall *stall) except -1:
-    """Return whether the holder seems about to run after all, so that the call should wait some more."""
+    """Return whether the holder seems to be about to run, so that the call should wait longer."""
     return stopped_processes.is_about_to_run(holder(segment, stall), stall.still / 1e9)
 
 

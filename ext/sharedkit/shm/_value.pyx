@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""Single values: one compiled call reads or writes the value, and takes and releases the lock around that."""
+"""Single values: one compiled call takes the lock if there is one, reads or writes the value, and releases the lock."""
 
 from libc.stdint cimport uint64_t
 
@@ -22,7 +22,7 @@ cdef class Memory(Handle):
         self.bind(segment)
 
     def close(self):
-        """Let go of the value. Using the handle afterwards raises ClosedError; closing again does nothing.
+        """Detach from the value. Using the handle afterwards raises ClosedError; closing again does nothing.
         """
         array = self._array
         Handle.close(self)
@@ -42,7 +42,7 @@ cdef class Memory(Handle):
 
     @property
     def value(self):
-        """The value. A read is one step and so is a write; as in `ctypes`, a number too large for the type wraps."""
+        """The value. A read is one step, and so is a write. As in `ctypes`, a number that is too large wraps around."""
         return self.cell().value
 
     @value.setter
@@ -52,10 +52,10 @@ cdef class Memory(Handle):
 
 cdef class LockedMemory(Memory):
     """LockedMemory()\n--\n
-    A Memory with a lock: one in the segment, or the one that was given.
+    A Memory with a lock: one in the segment, or the given one.
     """
 
-    cdef RLock own               # None if another lock was given, and once closed
+    cdef RLock own               # None if another lock was given, or after `close()`
     cdef readonly object _given
 
     def _lock_by(self, own, given):
@@ -68,7 +68,7 @@ cdef class LockedMemory(Memory):
         Memory.drop(self, dropped)
 
     def get_lock(self):
-        """Return the lock that each read and write takes: an RLock, or the one that was given."""
+        """Return the lock that each read and write takes: an RLock, or the given lock."""
         if self.s is NULL:
             closed(self)
         return self.own if self._given is None else self._given
@@ -79,7 +79,7 @@ cdef class LockedMemory(Memory):
 
     @property
     def value(self):
-        """The value. Each read and write holds the lock; as in `ctypes`, a number too large for the type wraps.
+        """The value. Each read and write holds the lock. As in `ctypes`, a number that is too large wraps around.
 
         `v.value += 1` reads, then writes: hold the lock around it, or use a Counter.
         """

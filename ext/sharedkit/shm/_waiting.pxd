@@ -11,7 +11,7 @@ from sharedkit.shm._stalls cimport sk_stall
 
 cdef extern from *:
     """
-    static const bool *sk_greenlets; /* where it stands whether this program has any; asked for once a module */
+    static const bool *sk_greenlets; /* points to the flag whether this program has any; fetched once for each module */
     static inline uint32_t sk_thread_number(void) { return (uint32_t)PyThreadState_Get()->id; }
     """
     const cbool *sk_greenlets
@@ -19,15 +19,15 @@ cdef extern from *:
 
 cdef extern from "core/sk_wait_state.h" nogil:
     ctypedef struct sk_wait_state:
-        uint32_t thread      # distinguishes the wait from the others of its process
+        uint32_t thread      # distinguishes the wait from other waits of its process
         cbool enrolled
-        sk_aside *aside      # where a wait that may not sleep is put aside, or NULL
+        sk_aside *aside      # stores a wait that may not sleep, or NULL
         sk_stall stall       # the stall of an inner lock's holder
 
 
-# Wait one slice for what `what` points to; SK_INTERRUPTED: call again with the same wait state.
+# Wait one slice for the object at `what`; SK_INTERRUPTED: call again with the same wait state.
 ctypedef int (*slice_of)(sk_segment *s, void *what, uint64_t until, sk_wait_state *wait) noexcept nogil
-# Give up a wait between two slices.
+# End a wait between two slices, without a result.
 ctypedef void (*end_of)(const sk_segment *s, void *what, sk_wait_state *wait) noexcept nogil
 
 
@@ -52,7 +52,7 @@ cdef int wait_in(Segment segment, slice_of step, end_of end, void *what, uint64_
 
 
 cdef inline uint32_t this_thread() noexcept:
-    """Return a number that no other thread of the process has or had: unlike idents, these numbers are not reused."""
+    """Return a number that no other thread of the process has or had; unlike thread idents, it is never reused."""
     global sk_greenlets
     if sk_greenlets is NULL:
         sk_greenlets = has_greenlets()

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""Waits in slices: a thread waits without the GIL, so that signals come through; a task's wait is put aside."""
+"""Waits in slices: a thread waits without the GIL, so that signals are handled; a task's wait never sleeps in here."""
 
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
@@ -15,15 +15,15 @@ from sharedkit.shm._stalls cimport SK_STALLED, goes_on
 
 
 cdef extern from "platform/sk_atomic.h" nogil:
-    uint32_t sk_add32_relaxed(uint32_t *word, uint32_t n) noexcept    # returns the value from before
+    uint32_t sk_add32_relaxed(uint32_t *word, uint32_t n) noexcept    # returns the old value
 
 cdef uint64_t FOR_EVER = <uint64_t>-1
-cdef double SOON = 1e9      # a timeout of fewer seconds needs no further check
+cdef double SOON = 1e9      # a timeout of fewer seconds cannot be too long
 cdef object MINUS_ONE = -1
 
 
 cdef uint64_t until_of(cbool willing, object timeout) except? 0:
-    """Return the monotonic time in nanoseconds at which to give up, 0 for at once, by the rules of a Lock.
+    """Return the deadline, monotonic time in nanoseconds; 0: do not wait. By the rules of a Lock.
 
     Raises as `check_wait` does."""
     cdef double seconds
@@ -40,7 +40,7 @@ cdef uint64_t until_of(cbool willing, object timeout) except? 0:
 
 
 cdef uint64_t until_of_span(object timeout) except? 1:
-    """Return the same by the rules of a Semaphore, a Condition or an Event: None for ever, negative at once.
+    """Return the deadline by the rules of a Semaphore, a Condition or an Event: None: no limit; negative: do not wait.
 
     TypeError, ValueError, OverflowError.
     """
@@ -51,8 +51,8 @@ cdef uint64_t until_of_span(object timeout) except? 1:
 
 
 cdef uint64_t until_of_wait(object timeout) except? 1:
-    """Return the same, but a time that `is_too_long` where `until_of_span` raises OverflowError; for calls that may
-    have nothing to wait for."""
+    """Do as `until_of_span`, but return a time that `is_too_long` where that raises OverflowError, for calls that may
+    not have to wait."""
     if timeout is None:
         return FOR_EVER
     cdef double seconds = timeout if type(timeout) is float else timeouts.seconds(timeout)
@@ -62,14 +62,14 @@ cdef uint64_t until_of_wait(object timeout) except? 1:
 
 
 cdef uint32_t this_greenlet() noexcept:
-    """Return such a number for a greenlet."""
+    """Return a number for a greenlet, as `this_thread` does for a thread."""
     return greenlet_number(next_thread)
 
 
 cdef int wait_in(Segment segment, slice_of step, end_of end, void *what, uint64_t until) except? -99:
-    """Wait in slices without the GIL and let signals through; return SK_OK, SK_OWNER_DIED, SK_TIMEOUT or SK_BUSY.
+    """Wait in slices without the GIL, and run signal handlers; return SK_OK, SK_OWNER_DIED, SK_TIMEOUT or SK_BUSY.
 
-    Raises what signal handlers raise, after calling `end`, and what `refuse` raises for other statuses.
+    Raises what signal handlers raise, after a call of `end`, and what `refuse` raises for other statuses.
     """
     cdef sk_wait_state wait
     cdef int rc
@@ -97,7 +97,7 @@ cdef uint32_t turns = 0
 
 
 cdef uint32_t next_thread() noexcept:
-    """Return a number that identifies a wait that is not a thread's."""
+    """Return a number that identifies the wait of a task or a greenlet."""
     return sk_add32_relaxed(&turns, 1) + 1 | <uint32_t>1 << 31
 
 
@@ -118,7 +118,7 @@ cdef class SliceWaiter(Waiter):
         return pending() if rc == SK_INTERRUPTED else self.answer(rc)
 
     cdef object answer(self, int rc):
-        """Return the method's result; OwnerDiedWarning and others."""
+        """Return the method's result; raises OwnerDiedWarning and other exceptions."""
         if rc == SK_OK:
             return True
         if rc == SK_TIMEOUT or rc == SK_BUSY:

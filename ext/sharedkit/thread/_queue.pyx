@@ -1,6 +1,6 @@
 # cython: language_level=3
 """The queues for the threads of this process: references in a ring, or in the order of their priorities. A call tries
-once inside the GIL or a critical section, then waits outside of it, in slices that let signals through."""
+once inside the GIL or a critical section, then waits outside of it, in slices so that signals are handled."""
 
 import operator
 import queue
@@ -22,7 +22,7 @@ from sharedkit._core.segment cimport (
     SK_INTERRUPTED, SK_TIMEOUT,
     Dropped, Handle, Segment, closed, create_segment, deadline_of, is_too_long, keep, sk_plan, sk_segment,
 )
-from sharedkit._core.watcher cimport Waiter, nobody_in_line, pending, sk_waits_aside
+from sharedkit._core.watcher cimport Waiter, no_task_queued, pending, sk_waits_aside
 from sharedkit.aio._lazy cimport coroutines, waiting
 from sharedkit.shm._waiting cimport next_thread, sk_wait_state, this_thread
 from sharedkit.statistics import QueueStatistics
@@ -48,8 +48,8 @@ cdef extern from "platform/sk_atomic.h" nogil:
 
 cdef extern from *:
     """
-    /* So many None. Before Python 3.12 to allocate is to run the collector now and then, and with it finalizers, which
-     * may use the very queue, or let other threads do so. */
+    /* A list of n times None. Before Python 3.12 an allocation can run the garbage collector, and so finalizers, which
+     * may use this very queue or let other threads use it. */
     static PyObject *nones(uint64_t n) {
     #if PY_VERSION_HEX < 0x030C0000
         int collects = PyGC_Disable();
@@ -64,7 +64,7 @@ cdef extern from *:
         }
         return list;
     }
-    /* A free place of a ring holds None, so that the collector sees a list like any other. */
+    /* A free place of a ring contains None, so that the garbage collector sees an ordinary list. */
     static void ring_put(PyObject *ring, uint64_t i, PyObject *item) {
         PyObject *none = PyList_GET_ITEM(ring, (Py_ssize_t)i);
         Py_INCREF(item);
@@ -87,8 +87,8 @@ KIND_LIFO = 15
 KIND_PRIORITY = 16
 cdef enum:
     FIRST = 16               # places of the first ring
-    ROOMY = 4096             # a ring of so many places or more is not kept when it has run empty
-    EVERYBODY = 2            # for this number or more, all waiters look again
+    ROOMY = 4096             # a ring of so many places or more is not kept when it becomes empty
+    EVERYBODY = 2            # a notification for this number or more wakes all waiters
     GETTING = 0
     PUTTING = 1
     JOINING = 2
@@ -99,14 +99,14 @@ STATES = ("open", "shutdown", "shutdown-immediate")
 
 @cython.final
 cdef class Items:
-    """The state that the handles of a queue share. It changes only inside the GIL or a critical section on this object,
+    """The common state of the handles of a queue. It changes only inside the GIL or a critical section on this object,
     where no foreign code runs. A call that passes a wake-up on reads `head` and `tail` from outside, so each is stored
-    atomically. They are positions (how many items were taken and put) and are masked to indices of the ring; in a
+    atomically. They are positions (how many items were taken and put); masked, they are indices of the ring. In a
     LifoQueue the newest item leaves the ring first. A PriorityQueue has its items in `ranking`, not in the ring.
 
-    A call keeps a reference to this object. When the call enters a critical section, another thread may close the
-    handle, and the segment may be gone with it; so the sides are here, not in the segment. A waiter keeps a reference
-    to the segment, too.
+    A call keeps a reference to this object. While the call enters a critical section, another thread may close the
+    handle, and the segment may end with it; so the sides are here, not in the segment. A waiter also keeps a reference
+    to the segment.
     """
 
     cdef list ring
@@ -114,7 +114,7 @@ cdef class Items:
     cdef Ranking ranking         # the items of a PriorityQueue
     cdef uint64_t head, tail, mask
     cdef int64_t maxsize
-    cdef bint bounded            # whether the queue is or was bounded: tasks may stand in line to put
+    cdef bint bounded            # whether the queue is or was bounded, so that tasks may wait to put
     cdef uint64_t unfinished
     cdef int state               # an index of STATES; never goes back
     cdef void *memory            # the memory of the sides
@@ -135,7 +135,7 @@ cdef class Items:
         PyMem_RawFree(self.memory)
 
     cdef inline uint64_t length(self) noexcept:
-        """Return how many items there are; outside of the exclusion, how many there were just now."""
+        """Return how many items there are; outside of the exclusion, the number may be a moment old."""
         return sk_load64_relaxed(&self.tail) - sk_load64_relaxed(&self.head)
 
     cdef inline uint64_t room(self) noexcept:
@@ -179,7 +179,7 @@ cdef class Items:
         return True
 
     cdef int serve(self, Place place) except -1:
-        """Do what the place wants before its search can go on; call this outside of the exclusion.
+        """Do what the place needs before its search can go on; call this outside of the exclusion.
 
         Raises what comparing raises."""
         cdef Run half
@@ -219,7 +219,7 @@ def make(place, str name, uint32_t seats, uint32_t flags, int64_t maxsize, uint3
 
 
 cdef int64_t bound_of(object maxsize) except? -1:
-    """Return the bound as an integer. TypeError, ValueError."""
+    """Return the limit of items as an integer. TypeError, ValueError."""
     bound = operator.index(maxsize)
     if bound >= 1 << 63:
         raise ValueError(f"maxsize must be less than 2**63: {maxsize}")
@@ -247,7 +247,7 @@ cdef object most_of(object max_items):
 
 
 cdef int say_how_many(error, Py_ssize_t put) except -1:
-    """Set the attribute `put` of the error, if that accepts it: a comparison raises foreign exceptions."""
+    """Set the attribute `put` of the error, if possible: an exception from a comparison is foreign, and may refuse."""
     try:
         error.put = put
     except Exception:
@@ -258,8 +258,8 @@ cdef int say_how_many(error, Py_ssize_t put) except -1:
 cdef class Queue(Handle):
     """Queue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192)\n--\n
     A first-in, first-out queue of any objects for the threads of this process, with the interface of `queue.Queue` of
-    Python 3.13; unbounded if `maxsize` is 0 or less. The items themselves are handed over, not copies. A waiter that
-    has waited for 1 ms gets the next chance to put or get. With `exist_ok=True` and the name of an existing queue, the
+    Python 3.13; unbounded if `maxsize` is 0 or less. `get` returns the items themselves, not copies. A waiter that has
+    waited for 1 ms gets the next chance to put or get. With `exist_ok=True` and the name of an existing queue, the
     result is a further handle on it.
 
     Raises FileExistsError when the name is taken, ValueError when the existing structure is not an equal queue.
@@ -283,7 +283,7 @@ cdef class Queue(Handle):
         self.items = segment.partner
 
     def close(self):
-        """Let go of the queue. Using the handle afterwards raises ClosedError; closing again does nothing.
+        """Detach from the queue. Using the handle afterwards raises ClosedError; closing again does nothing.
         """
         Handle.close(self)
 
@@ -298,7 +298,7 @@ cdef class Queue(Handle):
         return self.items
 
     cdef inline Segment held(self):
-        """Return the segment after a critical section, during which another thread may have closed the handle.
+        """Return the segment after a critical section, in which another thread may have closed the handle.
 
         ClosedError."""
         if self.s is NULL:
@@ -339,7 +339,7 @@ cdef class Queue(Handle):
     def put_many(self, items, block=True, timeout=None, *, blocking=None):
         """Put the items in order, as many at once as there is room for; `timeout` is for all of them together.
 
-        Raises as `put` does; the exception's attribute `put` is the number of items that went in.
+        Raises as `put` does; the attribute `put` of the exception is the number of items that went in.
         """
         cdef Items q = self.there()
         cdef Segment segment = self.segment
@@ -395,11 +395,11 @@ cdef class Queue(Handle):
         return self.get(False)
 
     def get_many(self, max_items=None, block=True, timeout=None, *, blocking=None):
-        """Wait for the first item as `get` does, then take the items that are there, at most `max_items`.
+        """Wait for the first item as `get` does, then take the items that are there, at most `max_items` in all.
 
-        The list is empty only if `max_items` is 0. All of its items were in the queue at one moment; other placements
-        may add items that come meanwhile, up to twice `maxsize` in all. Raises as `get` does, and ValueError for a
-        negative `max_items`.
+        The list is empty only if `max_items` is 0. All of its items were in the queue at one moment; in other
+        placements, the list may include items that come meanwhile, up to twice `maxsize` in all. Raises as `get` does,
+        and ValueError for a negative `max_items`.
         """
         cdef Items q = self.there()
         cdef Segment segment = self.segment
@@ -422,18 +422,18 @@ cdef class Queue(Handle):
     async def aput(self, item, block=True, timeout=None, *, blocking=None):
         """Put as `put` does, without blocking the event loop; a coroutine. A cancelled task has put nothing.
 
-        Tasks of one loop put in the order in which they came.
+        Tasks of one loop put in the order of their arrival.
         """
         cdef Items q = self.there()
         cdef bint put = False, free
         with cython.critical_section(q):
-            free = not q.bounded or nobody_in_line() and (q.maxsize <= 0 or q.room() > 0 and timeout is None)
+            free = not q.bounded or no_task_queued() and (q.maxsize <= 0 or q.room() > 0 and timeout is None)
             if q.state == 0 and free and q.ranking is None:
                 q.push(item)
                 put = True
         if put:
             sk_side_notify(q.getters, 1)
-            if not nobody_in_line():
+            if not no_task_queued():
                 coroutines().wake_next(key_of(q, GETTING))
         else:
             await waiting(put_waiter(self.held(), q, [item], block if blocking is None else blocking, timeout))
@@ -441,12 +441,12 @@ cdef class Queue(Handle):
     async def aget(self, block=True, timeout=None, *, blocking=None):
         """Take as `get` does, without blocking the event loop; a coroutine. A cancelled task has taken nothing.
 
-        Tasks of one loop get their items in the order in which they came.
+        Tasks of one loop get their items in the order of their arrival.
         """
         cdef Items q = self.there()
         cdef object item = None
         cdef bint got = False
-        if timeout is None and nobody_in_line():
+        if timeout is None and no_task_queued():
             with cython.critical_section(q):
                 if q.head != q.tail and not sk_side_awaited(q.getters):
                     item = q.pop()
@@ -460,8 +460,8 @@ cdef class Queue(Handle):
     async def aput_many(self, items, block=True, timeout=None, *, blocking=None):
         """Put as `put_many` does, without blocking the event loop; a coroutine.
 
-        A task cancelled half-way has put some items; the attribute `put` of the CancelledError is their number, as that
-        of a Full is.
+        A task that is cancelled half-way has put some items; the attribute `put` of the CancelledError is their number,
+        as with Full.
         """
         cdef cbool willing = block if blocking is None else blocking
         if willing and is_too_long(deadline_of(timeout)):
@@ -538,15 +538,15 @@ cdef class Queue(Handle):
             sk_side_end(segment.s, wait.side, &wait.wait)
 
     def shutdown(self, immediate=False):
-        """Make every `put`, and every `get` that finds no item, raise ShutDown, including those that wait now.
+        """Make every `put` raise ShutDown, and every `get` that finds no item; calls that wait now are included.
 
-        With `immediate` the items that are left are thrown away and count as done.
+        With `immediate`, the remaining items are thrown away and count as done.
         """
         cdef Items q = self.there()
-        cdef Segment _held = self.segment    # also if `immediate` closes the handle
+        cdef Segment _held = self.segment    # kept in a local variable: `immediate` may close the handle
         cdef cbool at_once = immediate
         cdef list fresh = first_runs() if at_once and q.ranking is not None else None
-        cdef list _thrown = None    # dropped after the critical section is left: finalizers may use the queue
+        cdef list _thrown = None    # dropped after the critical section, because finalizers may use the queue
         cdef uint64_t left
         with cython.critical_section(q):
             if at_once:
@@ -587,13 +587,13 @@ cdef class Queue(Handle):
 
     @property
     def maxsize(self):
-        """How many items fit; no bound if 0 or less. May be assigned at any time."""
+        """How many items the queue can hold; no limit if 0 or less. May be assigned at any time."""
         return self.there().maxsize
 
     @maxsize.setter
     def maxsize(self, maxsize):
         cdef Items q = self.there()
-        cdef Segment _held = self.segment    # also if `maxsize` closes the handle
+        cdef Segment _held = self.segment    # kept in a local variable: `maxsize` may close the handle
         cdef int64_t bound = bound_of(maxsize)
         with cython.critical_section(q):
             q.maxsize = bound
@@ -611,18 +611,18 @@ cdef class Queue(Handle):
         return self.there().state != 0
 
     def join_thread(self):
-        """Do nothing: there is no feeder thread, which `multiprocessing.Queue` has.
+        """Do nothing: `multiprocessing.Queue` has a feeder thread, this queue has none.
         """
 
     def cancel_join_thread(self):
-        """Do nothing: there is no feeder thread, which `multiprocessing.Queue` has.
+        """Do nothing: `multiprocessing.Queue` has a feeder thread, this queue has none.
         """
 
     def statistics(self):
         """Return sizes, counts of waiting threads and tasks, and state: a QueueStatistics.
         """
         cdef Items q = self.there()
-        cdef Segment segment = self.segment    # also if another thread closes the handle meanwhile
+        cdef Segment segment = self.segment    # kept in a local variable: another thread may close the handle
         cdef uint64_t size, unfinished
         cdef int64_t maxsize
         cdef int state
@@ -662,12 +662,13 @@ cdef class LifoQueue(Queue):
 
 cdef class PriorityQueue(Queue):
     """PriorityQueue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192)\n--\n
-    `queue.PriorityQueue` for the threads of this process: a Queue whose `get` takes the least item by Python's `<`; of
-    items of which neither is less, the one that was put first.
+    `queue.PriorityQueue` for the threads of this process: a Queue whose `get` takes the least item by Python's `<`. If
+    neither of two items is less, the one that was put first goes first.
 
-    The call that puts compares the items, never the one that gets. `put` raises what a comparison raises, and then the
-    item is not in the queue; after `put_many` the items before it are, and the exception's attribute `put` is their
-    number. No lock is held during a comparison: it may let other threads run, and use the queue. Raises as Queue does.
+    The call that puts compares the items, never the one that gets. If a comparison raises, `put` raises that, and the
+    item is not in the queue. In `put_many`, the items before it are in the queue, and the attribute `put` of the
+    exception is their number. No lock is held during a comparison, which may let other threads run, and use the queue.
+    Raises as Queue does.
     """
 
     def __init__(self, maxsize=0, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS):
@@ -680,7 +681,7 @@ cdef struct Wait:
     sk_side *side
     uint64_t until
     uint32_t raised
-    bint over                # whether its time is over; then it looks once more
+    bint over                # whether its time is over; then it polls once more
     sk_wait_state wait
 
 
@@ -690,8 +691,8 @@ cdef void begin(Wait *wait, sk_side *side, uint64_t until) noexcept:
 
 
 cdef int sleep(Segment segment, Wait *wait) except -1:
-    """Sleep one slice, after a look that announced the waiter (`sk_side_raise`). Raises what signal handlers raise,
-    whatever ended the sleep: after the check for signals, the call does not wait for the GIL before it returns an item.
+    """Sleep one slice, after a poll that announced the waiter (`sk_side_raise`). Raises what signal handlers raise,
+    whatever ended the sleep: after the check for signals, the call returns an item without waiting for the GIL again.
     OverflowError."""
     cdef int rc
     if is_too_long(wait.until):
@@ -708,7 +709,8 @@ cdef int sleep(Segment segment, Wait *wait) except -1:
 
 
 cdef bint ended(Items q):
-    """Return whether the queue is shut down and empty, both at one moment: an item may come before the shutdown."""
+    """Return whether the queue is shut down and empty, both at one moment: the last item may come just before the
+    shutdown."""
     cdef bint over
     with cython.critical_section(q):
         over = q.head == q.tail and q.state != 0
@@ -716,8 +718,8 @@ cdef bint ended(Items q):
 
 
 cdef object take(Items q, object most, bint single):
-    """Take one item, or a list of at most `most` (None: all) of those that are there; call this inside the exclusion.
-    """
+    """Take one item, or a list of at most `most` items (None: all) of those that are there. Call this inside the
+    exclusion."""
     cdef uint64_t n = q.tail - q.head, i
     cdef list taken
     if single:
@@ -757,7 +759,7 @@ cdef object get_waiting(Segment segment, Items q, object most, bint single, cboo
             sleep(segment, &wait)
     finally:
         sk_side_end(segment.s, wait.side, &wait.wait)
-        if not got and q.length() != 0:    # pass the wake-up on: this one may have used up another waiter's
+        if not got and q.length() != 0:    # pass the wake-up on: this call may have used up another waiter's
             sk_side_notify(wait.side, 1)
     if q.maxsize > 0:
         sk_side_notify(q.putters, 1 if single else EVERYBODY)
@@ -765,8 +767,8 @@ cdef object get_waiting(Segment segment, Items q, object most, bint single, cboo
 
 
 cdef Py_ssize_t put_some(Items q, list batch, Py_ssize_t done, Place place) except -1:
-    """Put as much of the batch, from `done` on, as there is room for; return how much is in then. Call this inside the
-    exclusion. A place may want something before its search goes on."""
+    """Put as much of the batch, from `done` on, as there is room for; return how many items are in then. Call this
+    inside the exclusion. A place may need something before its search goes on."""
     cdef uint64_t room = q.room()
     while done < len(batch) and room > 0:
         if place is None:
@@ -802,7 +804,7 @@ cdef int put_bounded(Segment segment, Items q, object item, cbool willing, objec
 
 
 cdef int put_waiting(Segment segment, Items q, list batch, uint64_t until, Py_ssize_t *put) except -1:
-    """Put the whole batch, waiting no later than `until`; 0: without waiting. Raises Full, ShutDown, and what comparing
+    """Put the whole batch, waiting no later than `until` (0: do not wait). Raises Full, ShutDown, and what comparing
     raises; *put is the number of items that are in then."""
     cdef Wait wait
     cdef Place place = place_in(q)
@@ -995,7 +997,7 @@ cdef class PutWaiter(SideWaiter):
         try:
             return self.q.serve(self.place)
         except BaseException:
-            self.end()    # pass the wake-up on: this one may have used up another waiter's
+            self.end()    # pass the wake-up on: this wait may have used up another waiter's
             raise
 
     cdef object look(self):

@@ -1,23 +1,23 @@
 # cython: language_level=3
-"""Items in the order of their `<`, the least first: the store of a PriorityQueue.
+"""Items in the order of `<`, the least first: the store of a PriorityQueue.
 
 `<` may be foreign code: it may raise, take long, let other threads run, or use the same queue. So it never runs inside
 the exclusion. A `Place` searches where its item belongs: inside the exclusion, it finds the item to compare with next;
-outside, it compares; then it continues inside. Items come and go between these steps. Taking an item compares nothing,
-so an item that compares badly is an error of the call that puts it, and of no other.
+outside, it compares; then it continues inside. Between these steps, items come and go. Taking an item compares nothing,
+so if an item cannot be compared, only the call that puts it raises.
 
     runs            Run, Run, Run, ...   each a list of up to FULL items; the greatest come first, so the next item to
                                          take is at the very end, where taking it moves nothing
-    shape           grows when a run is split or has run empty: then searches start again, once in some hundred steps
-    Run.log         the indices of the last insertions: a search shifts its bounds by them, and does not start again
-                    because others were faster; only a search that is overtaken by more than LOG insertions during one
-                    comparison starts again, in its run
+    shape           grows when a run is split or becomes empty; then searches start again, once in some hundred steps
+    Run.log         the indices of the last insertions: a search shifts its bounds by them, so it need not start again
+                    because other calls were faster; only if more than LOG insertions happen during one comparison, the
+                    search starts again in its run
 
-Nothing is ever inserted at the end of a run except the last one (`put` chooses the first run whose end does not come
-after the item, and stays before that end). So the comparisons with the ends of the other runs stay valid as long as
-the shape does. A search is delayed only while, for each of its comparisons, other threads put an item between exactly
-the two items that it has reached: some thread always makes progress.
-Among items of which neither is less, those that were put first go first.
+Nothing is ever inserted at the end of a run, except of the last one (`put` chooses the first run whose end does not
+come after the item, and stays before that end). So the comparisons with the ends of the other runs stay valid while the
+shape does not change. A search is delayed only while, for each of its comparisons, other threads put an item exactly
+between the two items that it has reached: some thread always makes progress.
+If neither of two items is less, the one that was put first goes first.
 """
 
 cimport cython
@@ -27,7 +27,7 @@ from libc.stdint cimport uint16_t
 
 cdef extern from *:
     """
-    /* What one list holds from `from` on changes places with what the other holds: no reference comes or goes. */
+    /* Exchange the items of one list from `from` on with those of the other list; no reference count changes. */
     static void exchange_tail(PyObject *list, Py_ssize_t from, PyObject *other) {
         for (Py_ssize_t i = 0; i < PyList_GET_SIZE(other); i++) {
             PyObject *item = PyList_GET_ITEM(list, from + i);
@@ -46,19 +46,19 @@ cdef enum:
 
 @cython.final
 cdef class Run:
-    """A piece of the order. `inserts` grows for ever."""
+    """A sorted part of the items. `inserts` grows for ever."""
 
 
 cdef Run half_run():
     """Make a run for `split` to fill. Call this outside of the exclusion: an allocation may run the garbage collector,
-    and with it finalizers."""
+    and so finalizers."""
     cdef Run run = Run.__new__(Run)
     run.items = [None] * HALF
     return run
 
 
 cdef list first_runs():
-    """Make the runs of an empty ranking; call this outside of the exclusion, too."""
+    """Make the runs of an empty ranking; call this outside of the exclusion, for the same reason."""
     cdef Run run = Run.__new__(Run)
     run.items = []
     return [run]
@@ -66,7 +66,7 @@ cdef list first_runs():
 
 @cython.final
 cdef class Ranking:
-    """The items. Every method is called inside the exclusion and runs no foreign code."""
+    """All items, as sorted runs. Every method is called inside the exclusion and runs no foreign code."""
 
     def __cinit__(self):
         self.runs = first_runs()
@@ -83,8 +83,8 @@ cdef class Ranking:
         return item
 
     cdef bint put(self, Place place) except -1:
-        """Put the place's item if its search is complete; return whether it is in. If not, `place.wants` says what is
-        needed first."""
+        """Put the place's item if its search is complete; return whether the item is in. If not, `place.wants` says
+        what is needed first."""
         cdef Run run
         if place.shape != self.shape:
             place.shape = self.shape
@@ -111,8 +111,8 @@ cdef class Ranking:
         return True
 
     cdef bint split(self, Place place, Run half) except -1:
-        """Make the second half of the run in which the item belongs a run of its own, unless the shape has changed or
-        the run is no longer full; return whether it was split."""
+        """Move the second half of the run in which the item belongs to a run of its own, unless the shape has changed
+        or the run is no longer full; return whether it was split."""
         cdef Py_ssize_t i = 0
         cdef Run run = place.run
         if place.shape != self.shape or len(run.items) < FULL:
@@ -126,7 +126,7 @@ cdef class Ranking:
         return True
 
     cdef list clear(self, list runs):
-        """Replace the runs by these; return the old ones, which must be dropped outside of the exclusion."""
+        """Replace the runs by these; return the old runs, which must be dropped outside of the exclusion."""
         self.shape += 1
         was, self.runs = self.runs, runs
         return was
@@ -135,7 +135,7 @@ cdef class Ranking:
 @cython.final
 cdef class Place:
     """The search for one item's place: the item belongs after everything before `low`, and not after anything at `high`
-    or later. The bounds are first indices of runs, then indices in the item's run."""
+    or later. At first the bounds are indices of runs, then indices in the item's run."""
 
     cdef int begin(self, object item) except -1:
         self.item = item
@@ -161,7 +161,7 @@ cdef class Place:
         return False
 
     cdef int catch_up(self, Run run) except -1:
-        """Adjust the bounds to the insertions since they were found, and to the items taken from the end."""
+        """Adjust the bounds to insertions since they were found, and to items taken from the end."""
         cdef Py_ssize_t at, there = len(run.items)
         cdef uint16_t said
         if run.inserts - self.seen > LOG:
@@ -169,18 +169,18 @@ cdef class Place:
         while self.seen != run.inserts:
             said = run.log[self.seen % LOG]
             at = said & ~LAST
-            if said & LAST and at < self.low:    # all from `at` on had been taken: how the new one compares is unknown
+            if said & LAST and at < self.low:    # all items from `at` on had been taken: the new one's order is unknown
                 self.low, self.high = at, at + 1
             else:
                 self.low += at < self.low
-                self.high += at <= self.high     # unknown, too, for an item inserted at a bound
+                self.high += at <= self.high     # an item inserted at a bound: its order is unknown, too
             self.seen += 1
         self.high = min(self.high, there)
         self.low = min(self.low, self.high)
         return 0
 
     cdef int narrow(self) noexcept:
-        """Narrow the bounds by the answer, which is about the item that was at `middle` at the time of the question."""
+        """Narrow the bounds by the answer, which is about the item that was at `middle` when it was asked for."""
         if self.asked:
             self.asked = False
             if self.before:

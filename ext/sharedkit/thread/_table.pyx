@@ -37,12 +37,13 @@ cdef object MISSING = object()
 
 @cython.final
 cdef class Pairs:
-    """The state that the handles of a dict share.
+    """The common state of the handles of a dict.
 
     One step is one call of the plain dict in which no foreign code runs. A change of more than one step is made under
-    the lock and counted in `busy`: then every other change waits for the lock, too. A change in which foreign code
-    compares keys is also made under the lock, because that code lets other threads run: a change that had begun before
-    `add` would commit in the middle of it, and `add` would overwrite it. Without the GIL every change takes the lock.
+    the lock and counted in `busy`; while `busy` is not 0, every other change waits for the lock, too. A change in which
+    foreign code compares keys is also made under the lock, because that code lets other threads run: a change that
+    began before `add` could commit in the middle of it, and `add` would overwrite it. Without the GIL every change
+    takes the lock.
     """
 
     cdef dict table
@@ -52,15 +53,15 @@ cdef class Pairs:
 
 @cython.final
 cdef class Grip:
-    """One handle's reference to the Pairs. A call keeps a reference to this object, not to the shared one: without a
-    GIL, threads that count references to one object wait for each other."""
+    """One handle's reference to the Pairs. A call keeps a reference to this object, not to the shared one, because
+    without a GIL, threads that count references to one object delay each other."""
 
     cdef Pairs pairs
     cdef PyObject *table         # the dict of the pairs
 
 
 cdef bint is_plain(object key) noexcept:
-    """Return whether the key is hashed, and compared with other such keys, without foreign code."""
+    """Return whether hashing the key, and comparing it with other such keys, runs no foreign code."""
     kind = type(key)
     if kind is str or kind is int or kind is bytes or kind is float or kind is bool or key is None:
         return True
@@ -73,15 +74,15 @@ cdef bint is_plain(object key) noexcept:
 
 
 cdef inline bint is_foreign(Pairs pairs, object key) noexcept:
-    """Return whether foreign code may run during a change at this key."""
+    """Return whether foreign code may run during a change of this key."""
     if not is_plain(key):
         pairs.foreign = True
     return pairs.foreign
 
 
 cdef inline bint enter(Pairs pairs, RLock lock, bint more) except -1:
-    """Begin a change; return whether the caller must `leave`. The caller has read the lock together with the pairs,
-    because another thread may have closed the handle since."""
+    """Begin a change; return whether the caller must `leave`. The caller has read `lock` together with the pairs, since
+    another thread may close the handle."""
     if HAS_GIL and not more and pairs.busy == 0:
         return False
     lock.take(FOR_EVER)
@@ -132,7 +133,7 @@ BLUEPRINT = segments.Blueprint(KIND_DICT, make, lambda there: None)
 
 cdef class Table(Handle):
     """Table()\n--\n
-    The steps of a Dict; its other methods are built on `as_dict` and `update`.
+    The single steps of a Dict; its other methods use `as_dict` and `update`.
     """
 
     cdef Grip grip               # None once closed
@@ -147,7 +148,7 @@ cdef class Table(Handle):
         self.lock = RLock._in(segment, 0)
 
     def close(self):
-        """Let go of the dict. Using the handle afterwards raises ClosedError; closing again does nothing.
+        """Detach from the dict. Using the handle afterwards raises ClosedError; closing again does nothing.
         """
         Handle.close(self)
 
@@ -266,7 +267,7 @@ cdef class Table(Handle):
         Add `n` to the number at `key` (a missing one is 0) in one step, and return the new value.
         """
         cdef Pairs pairs = self.there()
-        cdef RLock lock = self.lock    # kept in case the handle is closed meanwhile
+        cdef RLock lock = self.lock    # kept in a local variable: another thread may close the handle
         is_foreign(pairs, key)
         enter(pairs, lock, True)
         try:
@@ -283,7 +284,7 @@ cdef class Table(Handle):
         Set `key` to `desired` if its value equals `expected`, in one step; return whether it did.
         """
         cdef Pairs pairs = self.there()
-        cdef RLock lock = self.lock    # kept in case the handle is closed meanwhile
+        cdef RLock lock = self.lock    # kept in a local variable: another thread may close the handle
         enter(pairs, lock, True)
         try:
             there = pairs.table.get(key, MISSING)

@@ -1,1 +1,1 @@
-"""What all placements stand on: segments, waits, timeouts, keys. Nothing here imports anything above it."""
+"""The base of all placements: segments, waits, timeouts, keys. Nothing here imports anything above it."""

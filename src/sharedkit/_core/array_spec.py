@@ -50,8 +50,8 @@ def contents_of(array: ArrayLike) -> NDArray[Any]:
 
 
 def plain_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The same elements as a dtype whose pickle holds no object of the user's: metadata is dropped, and a class of
-    records becomes `np.void`. TypeError for a title that is no str, and for Python objects."""
+    """The same elements as a dtype whose pickle contains no object of the user's: metadata is dropped, and a record
+    class becomes `np.void`. TypeError for a title that is no str, and for Python objects."""
     if dtype.hasobject:
         raise TypeError(f"an array cannot hold Python objects: {dtype}")
     if dtype.subdtype is not None:
@@ -83,6 +83,7 @@ def _plain_record(dtype: np.dtype[Any], fields: list[Any]) -> np.dtype[Any]:
 
 
 def require_number(dtype: np.dtype[Any]) -> None:
-    """TypeError if a server or a lock cannot add to elements of this type: `ml_dtypes` round by rules of their own."""
+    """TypeError if a server or a lock cannot add to elements of this type: `ml_dtypes` types have rounding rules of
+    their own."""
     if dtype.kind not in "iuf" or dtype.isbuiltin == 2:
         raise TypeError(f"atomic operations need an integer or float dtype of NumPy's own, not {dtype}")

@@ -1,4 +1,4 @@
-"""The kit's own threads, which belong to no caller."""
+"""The threads that sharedkit starts for itself; they belong to no caller."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["background"]
 
 
 def background(target: Callable[..., object], *, name: str | None = None, args: Iterable[Any] = ()) -> threading.Thread:
-    """A daemon thread, not started yet, that sees no context variable of the thread that happens to need it first.
+    """A daemon thread, not started yet, that sees no context variable of the thread that creates it.
 
-    From Python 3.14 on a thread may inherit the context of its maker (`sys.flags.thread_inherit_context`, by default
-    without the GIL). A thread that lives as long as the process would keep those values as long. It would also show
-    them, a decimal context or warning filters among them, to the callbacks of others.
+    From Python 3.14 on a new thread can inherit the context of its creator (`sys.flags.thread_inherit_context`, by
+    default without the GIL). A thread that lives as long as the process would keep those values as long. It would also
+    pass them, a decimal context or warning filters for example, to the callbacks of other callers.
     """
     if sys.version_info >= (3, 14):
         return threading.Thread(target=target, name=name, args=args, daemon=True, context=contextvars.Context())

@@ -6,12 +6,12 @@ __all__ = ["ServerGoneError", "SharedkitError"]
 
 
 class SharedkitError(Exception):
-    """Base class of the kit's own exceptions, for `except` clauses that want them all."""
+    """Base class of sharedkit's own exceptions, for an `except` clause that catches all of them."""
 
     __module__ = "sharedkit.errors"
 
 
 class ServerGoneError(SharedkitError, ConnectionError):
-    """Raised when the server of a structure does not answer or has ended; what it held is lost. Start another."""
+    """Raised when the server of a structure does not answer or has ended; its contents are lost. Start a new server."""
 
     __module__ = "sharedkit.errors"

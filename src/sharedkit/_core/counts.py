@@ -1,4 +1,4 @@
-"""Counts: of waiters, of items, of permits. One rule for all placements, which fits numbers of 64 bits."""
+"""Counts: of waiters, of items, of permits. One rule for all placements limits them to 64-bit numbers."""
 
 from __future__ import annotations
 

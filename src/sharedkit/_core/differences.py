@@ -11,12 +11,12 @@ def unlike(what: str, there: object, wanted: object) -> str | None:
 
 
 def is_another(called: str, kind: str, wanted: str) -> ValueError:
-    """The error for a name that belongs to a structure of another kind."""
+    """The error for a name that another kind of structure has."""
     return ValueError(f"{called} is {_a(kind)}, not {_a(wanted)}")
 
 
 def with_another(called: str, kind: str, difference: str) -> ValueError:
-    """The error for a name that belongs to a structure of the same kind with a difference that `unlike` found."""
+    """The error for a name that a structure of the requested kind has, but with a difference that `unlike` found."""
     return ValueError(f"{called} is {_a(kind)} with {difference}")
 
 

@@ -1,4 +1,4 @@
-"""The exceptions of executors, a part of `sharedkit.errors`: apart, because their base class takes long to import."""
+"""The exceptions of executors, a part of `sharedkit.errors`; apart, because their base class takes long to import."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ __all__ = ["ExecutorBroken", "ExecutorGoneError", "WorkerDied"]
 
 
 class ExecutorBroken(SharedkitError, BrokenProcessPool):
-    """Raised when an executor's workers cannot start, or their initializer raised; repair that, make a new one."""
+    """Raised when an executor's workers cannot start, or their initializer raised; fix that, make a new one."""
 
     __module__ = "sharedkit.errors"
 
 
 class ExecutorGoneError(ServerGoneError, BrokenProcessPool):
-    """Raised when the server of an executor has ended; what became of its calls nobody knows. Start another."""
+    """Raised when the server of an executor has ended; it is unknown which calls have run. Start a new server."""
 
     __module__ = "sharedkit.errors"
 
 
 class WorkerDied(SharedkitError, BrokenProcessPool):
-    """Raised when the worker process died that ran the call; the executor goes on, so submit it again if it may be.
+    """Raised when the worker process that ran the call died. The executor goes on; submit the call again if it is safe.
 
-    `pid` and `exitcode` are the worker's; a negative exit code is the signal that killed it, None where
-    others waited for the process, or SIGCHLD is ignored.
+    `pid` and `exitcode` are the worker's. A negative exit code is the signal that killed it; None: unknown, because
+    other code waited for the process, or because SIGCHLD is ignored.
     """
 
     __module__ = "sharedkit.errors"

@@ -1,7 +1,7 @@
 """gevent: if it has patched `threading`, greenlets count as threads, and a wait lets the others run.
 
-A call in C that sleeps would stop all greenlets of its thread. So a wait polls instead, with pauses of up to 10 ms in
-which the others run. Nothing here imports gevent: if it is not imported, it has patched nothing.
+A call in C that sleeps would stop all greenlets of its thread. So a wait polls instead, and the other greenlets run
+during its pauses of up to 10 ms. Nothing here imports gevent: if it is not imported, it has patched nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 __all__ = ["known", "let_others_run", "original", "patched", "remember"]
 
-FIRST, LAST = 0.0002, 0.01  # seconds; each pause is half as long again as the one before
+FIRST, LAST = 0.0002, 0.01  # seconds; each pause is 1.5 times as long as the one before
 
 _pauses: weakref.WeakKeyDictionary[Any, tuple[float, float]] = weakref.WeakKeyDictionary()
 _numbers: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
@@ -34,7 +34,7 @@ def original(module: str, name: str) -> Any:
 
 
 def let_others_run() -> None:
-    """Pause this greenlet; the longer it has been waiting, the longer the pause."""
+    """Pause this greenlet. The pauses grow during one wait."""
     gevent = sys.modules["gevent"]
     current = gevent.getcurrent()
     began = time.monotonic()

@@ -1,1 +1,1 @@
-"""What a wait does between two slices; for the compiled modules alone."""
+"""The actions of a wait between two slices; for the compiled modules alone."""

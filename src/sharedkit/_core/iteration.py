@@ -15,7 +15,7 @@ T = TypeVar("T")
 class until_shutdown(Iterator[T]):
     """Yields items as `get` takes them, until the queue is shut down and empty.
 
-    Threads may share one iterator, without `threading.serialize_iterator`: each item goes to one of them.
+    Threads can share one iterator without `threading.serialize_iterator`: each item goes to one of them.
     """
 
     __slots__ = ("_get",)
@@ -31,5 +31,5 @@ class until_shutdown(Iterator[T]):
 
 
 def refuse_search() -> NoReturn:
-    """Refuse `item in queue`: Python would answer by taking one item after the other and then waiting for more."""
+    """Refuse `item in queue`: Python would take one item after the other, and then wait for more."""
     raise TypeError("a queue cannot say whether an item is in it: that would take the items out")

@@ -1,9 +1,10 @@
-"""When two keys of a Dict are one key, for all types that are not encoded as they are.
+"""The rule for when two keys of a Dict are one key, for all types whose values are not encoded directly.
 
 The rule is Python's: two keys are one if their hashes are equal and `==` holds. So each type here is reduced to a value
-that is equal exactly in that case: numbers to themselves, whatever their type; subclasses that compare as their base to
-the base; the others to a tag and a value. A type counts as the type that it inherits `__eq__` and `__hash__` from. A
-type that defines them itself is refused: only `register_key` can say what they compare.
+that is equal in exactly that case. Numbers are reduced to themselves, whatever their type; a subclass that compares as
+its base is reduced to the base; every other key is reduced to a tag and a value. The type from which a class inherits
+`__eq__` and `__hash__` decides. A class that defines them itself is refused: only `register_key` can say how its
+instances compare.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import numpy as np
 __all__ = ["dumps_faithfully", "is_unfaithful", "reduced", "register_key"]
 
 Reduced: TypeAlias = tuple[str | None, Any]
-"""A tag that tells kinds apart, and a value; without a tag the key is equal to the value."""
+"""A tag that distinguishes kinds, and a value; without a tag, the key is equal to the value."""
 Form: TypeAlias = Callable[[Any], Reduced]
 T = TypeVar("T")
 
@@ -42,14 +43,15 @@ def reduced(key: Any) -> Reduced:
 def register_key(cls: type[T], function: Callable[[T], Any], /, *, by_value: bool = False) -> None:
     """Let instances of `cls` (not of its subclasses) be keys of a `Dict` in shared memory and behind a server.
 
-    `function(key)` gives a hashable made of types that can be keys, such as a tuple of str and numbers; two instances
-    are one key exactly when what it gives is equal, as `cls.__eq__` and `cls.__hash__` must say, too. With `by_value`
-    an instance is also the same key as what `function` gives, for types that are equal to it in Python. It holds for
-    this process; others that look such keys up register the same. Instances must be picklable, `cls` importable.
-    Raises TypeError for what is not a type, or a built-in one whose equality is known, or not callable.
+    `function(key)` must return a hashable value made of types that can be keys, such as a tuple of str and numbers. Two
+    instances are one key exactly when their values are equal; `cls.__eq__` and `cls.__hash__` must agree. With
+    `by_value`, an instance is also the same key as its value itself, for types that are equal to it in Python. The
+    registration holds for this process; every process that uses such keys must register the same function. Instances
+    must be picklable, and `cls` importable. Raises TypeError if `cls` is not a type or is a built-in type whose
+    equality is known, or if `function` is not callable.
     """
     if not isinstance(cls, type) or cls in _BUILT_IN or cls in (bool, type(None)):
-        raise TypeError(f"register_key wants a type of which the kit knows nothing, not {cls!r}")
+        raise TypeError(f"register_key wants a type that sharedkit does not know, not {cls!r}")
     if not callable(function):
         raise TypeError(f"register_key wants a function of an instance of {cls.__name__}, not {function!r}")
 
@@ -60,10 +62,10 @@ def register_key(cls: type[T], function: Callable[[T], Any], /, *, by_value: boo
 
 
 def name_of(thing: Any) -> str:
-    """Module and name of an object that can be imported by them; the main program of a spawned process counts as its
-    parent's.
+    """Module and name by which an object can be imported; the main module of a spawned process has the name of its
+    parent's main module.
 
-    TypeError for anything else: another process could not tell it from similar objects.
+    TypeError if the object cannot be imported: another process could not tell it from similar objects.
     """
     module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
     if isinstance(module, str) and isinstance(name, str):
@@ -75,7 +77,7 @@ def name_of(thing: Any) -> str:
     raise TypeError(f"{thing!r} cannot be (part of) a key of a Dict: it cannot be imported by its name")
 
 
-# --- the key itself, beside its form: a pickle ------------------------------------------------------
+# --- the pickle of the key itself, which is stored beside its reduced form --------------------------
 
 
 def is_unfaithful(key: Any) -> bool:
@@ -85,7 +87,7 @@ def is_unfaithful(key: Any) -> bool:
 
 
 class _Faithful(pickle.Pickler):
-    """Pickles what `pickle` does not: NumPy's text loses NULs at its end, and a memoryview cannot be pickled."""
+    """Pickles what `pickle` does not: a memoryview, and NumPy's text, which would lose the NULs at its end."""
 
     def reducer_override(self, thing: Any) -> Any:
         if type(thing) is np.str_:
@@ -96,7 +98,7 @@ class _Faithful(pickle.Pickler):
 
 
 def dumps_faithfully(key: Any) -> bytes:
-    """The pickle of a key that is, or contains, one of these."""
+    """The pickle of a key that is or contains a key for which `is_unfaithful` holds."""
     to = io.BytesIO()
     _Faithful(to, 5).dump(key)
     return to.getvalue()
@@ -106,7 +108,7 @@ def dumps_faithfully(key: Any) -> bytes:
 
 
 def _without_fives(n: int) -> tuple[int, int]:
-    """n > 0 without its factors 5, and how many there were."""
+    """n > 0 without its factors 5, and their number."""
     powers = [5]
     while n % (powers[-1] * powers[-1]) == 0:
         powers.append(powers[-1] * powers[-1])
@@ -127,9 +129,9 @@ def _packed(n: int) -> bytes:
 
 
 def _ratio(p: int, q: int = 1, tens: int = 0) -> Reduced:
-    """p / q * 10**tens, in lowest terms, as an int of 64 bits or a float if it equals one.
+    """p / q * 10**tens, in lowest terms: an int of 64 bits or a float if one equals it.
 
-    Any other number is written in its one form p / q * 2**a * 5**b, with p and q free of 2 and 5. No power is ever
+    Any other number gets the unique form p / q * 2**a * 5**b, where p and q have no factor 2 or 5. No power is ever
     multiplied out, so Decimal("1e1000000000") costs as much as Decimal("1e10").
     """
     if p == 0:
@@ -177,12 +179,12 @@ def _of_decimal(key: Any) -> Reduced:
     if not isinstance(exponent, int):
         return None, math.nan
     decimal: Any = sys.modules["decimal"]
-    number = int(decimal.Decimal((0, digits, 0)))  # the way through a str has a limit of digits
+    number = int(decimal.Decimal((0, digits, 0)))  # the conversion by way of a str has a limit of digits
     return _ratio(-number if sign else number, 1, exponent)
 
 
 def _of_longdouble(key: Any) -> Reduced:
-    """Reduce a longdouble. One that is no double equals nothing else: it has the hash of the nearest double."""
+    """Reduce a longdouble. If no double equals it, it equals nothing else: its hash is that of the nearest double."""
     near = float(key)
     if near == key or near != near:
         return None, near
@@ -250,8 +252,8 @@ def _of_date(key: Any) -> Reduced:
 
 
 def _of_datetime(key: Any) -> Reduced:
-    """Reduce a datetime. Aware ones count by their instant. A time that its zone has twice, or not at all, is equal
-    only to the same time of that very zone, whatever its fold (PEP 495)."""
+    """Reduce a datetime. Aware datetimes are compared by their instant. A local time that occurs twice or not at all in
+    its zone is equal only to the same time of that very zone, whatever its fold (PEP 495)."""
     local = key.toordinal() * 86_400_000_000 + _micros_of_day(key)
     offset = key.utcoffset()
     if offset is None:
@@ -288,8 +290,8 @@ _EPOCH = 719_163 * 86_400 * 10**18  # 1970, counted from the day before the year
 
 
 def _of_datetime64(key: Any) -> Reduced:
-    """Reduce a datetime64. One that a datetime can represent is equal to that datetime. For NumPy a date in whole days
-    is not, but it is equal to the same time in seconds, which is."""
+    """Reduce a datetime64. One that a datetime can represent is equal to that datetime. Exception: to NumPy a date in
+    whole days is not equal to the datetime, but it is equal to the same time in seconds, which is."""
     if np.isnat(key):
         return "NaT", None
     unit, count = np.datetime_data(key.dtype)
@@ -303,7 +305,7 @@ def _of_datetime64(key: Any) -> Reduced:
 
 
 def _of_timedelta64(key: Any) -> Reduced:
-    """Reduce a timedelta64. One that a timedelta can represent is equal to that. TypeError for months and years."""
+    """Reduce a timedelta64. It equals a timedelta that can represent it. TypeError for months and years."""
     if np.isnat(key):
         return "NaT", None
     unit, count = np.datetime_data(key.dtype)
@@ -386,7 +388,7 @@ def _form_of_dataclass(fields: tuple[str, ...]) -> Form:
     return of_dataclass
 
 
-# --- which type has which form ------------------------------------------------------------------------
+# --- the function that reduces each type ------------------------------------------------------------
 
 _BUILT_IN: dict[type, Form] = {
     int: _of_int,
@@ -405,7 +407,7 @@ _BUILT_IN: dict[type, Form] = {
     types.FunctionType: _of_name,
     types.BuiltinFunctionType: _of_name,
 }
-# By name, so that nothing is imported for them: a program that has such a key has imported its module.
+# By name, so that no module is imported here: a program that has such a key has imported the module.
 _NAMED: dict[str, Form] = {
     "fractions.Fraction": _of_fraction,
     "decimal.Decimal": _of_decimal,
@@ -438,7 +440,7 @@ def _named(base: type) -> Form | None:
 def _of_numpy(base: type) -> Form | None:
     """The form for an abstract type of NumPy's; `base` is the concrete type."""
     if issubclass(base, np.datetime64 | np.timedelta64):
-        # Before NumPy 2.2 the hashes of equal times in different units differ, and so do the keys of a dict.
+        # Before NumPy 2.2 the hashes of equal times in different units differ; such times are different keys of a dict.
         if hash(np.timedelta64(1, "D")) != hash(np.timedelta64(24, "h")):
             return None
         return _of_datetime64 if issubclass(base, np.datetime64) else _of_timedelta64

@@ -1,4 +1,4 @@
-"""Keys of a dict as bytes: the canonical form, which two keys share exactly when Python has them for one key."""
+"""Keys of a dict as bytes: two keys have the same canonical form exactly when Python treats them as one key."""
 
 from collections.abc import Hashable
 from typing import Any

@@ -1,7 +1,7 @@
-"""Loads first the modules that work only in the main interpreter of a process; in another one, ImportError says so.
+"""Imported first: raises a clear ImportError in a sub-interpreter, where other modules of sharedkit cannot work.
 
-NumPy refuses sub-interpreters with advice on how to install it, which does not help there. The compiled modules here
-keep state of their process (seats, the watching thread, the holds that a death gives back), so they refuse as well.
+NumPy refuses sub-interpreters with advice on how to install it, which does not help there. The compiled modules of
+sharedkit keep state of the process (seats, the watcher's thread, the holds that a death releases), so they refuse too.
 """
 
 from __future__ import annotations

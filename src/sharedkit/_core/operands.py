@@ -1,4 +1,4 @@
-"""Numbers and indices for the atomic operations of the arrays of thread and manager; those of shm are compiled."""
+"""Numbers and indices for the atomic operations of thread and manager arrays; those of shm arrays are compiled."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["element", "number", "numbers"]
 
 
 def element(array: NDArray[Any], key: int | tuple[int, ...]) -> NDArray[Any]:
-    """A view without dimensions of one element."""
+    """One element, as a view without dimensions."""
     require_number(array.dtype)
     position = tuple(index(n) for n in key) if isinstance(key, tuple) else (index(key),)
     if len(position) != array.ndim:

@@ -1,10 +1,10 @@
-"""Looking whether a descriptor has something to read, before its reader sleeps."""
+"""Polls a descriptor for input before its reader sleeps."""
 
 from typing import final
 
 @final
 class Poller:
-    """What one thread has learnt of how long it pays to look before it sleeps."""
+    """Adapts, for one thread, how long to poll before a sleep."""
 
     def __new__(cls) -> Poller: ...
     @property

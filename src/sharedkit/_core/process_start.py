@@ -1,4 +1,4 @@
-"""When a process began: this tells it from later processes with the same pid, and shows whether it still runs."""
+"""When a process began: this distinguishes it from later processes with its pid, and shows whether it still runs."""
 
 from __future__ import annotations
 

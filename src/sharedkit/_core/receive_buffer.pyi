@@ -1,10 +1,10 @@
-"""Reading into memory, so that what has come is counted whatever happens next."""
+"""Reads into memory and counts the received bytes, even if an error or a signal interrupts the reader."""
 
 from typing import final
 
 @final
 class ReceiveBuffer:
-    """Memory that is filled from a descriptor; so much of it is there."""
+    """Memory that is filled from a descriptor, and the number of bytes received so far."""
 
     def __new__(cls, memory: memoryview, filled: int) -> ReceiveBuffer: ...
     @property

@@ -1,4 +1,4 @@
-"""A process's hold on one segment, and what the handles of the shm placement have in common."""
+"""A process's use of one segment, and the common part of the handles of the shm placement."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple, Self, TypeVar
@@ -19,7 +19,7 @@ LAYOUT: int
 TRUST: dict[str | None, int]
 
 class Place(NamedTuple):
-    """Where a segment is made, with which permissions, and for which group (OWN_GROUP: as the folder gives it)."""
+    """The folder of a new segment, its permissions, and its group (OWN_GROUP: the folder decides)."""
 
     path: str
     mode: int
@@ -39,7 +39,7 @@ class Segment:
     @property
     def trust(self) -> str | None: ...
     @property
-    def path(self) -> str: ...  # None of one without a file, which nobody asks
+    def path(self) -> str: ...  # None if the segment has no file; no caller reads it then
     @property
     def file(self) -> tuple[int, int]: ...
     @property
@@ -79,7 +79,7 @@ class Segment:
     def travel(self) -> tuple[Callable[..., Any], tuple[Any, ...]]: ...
 
 class PrivatePlace(NamedTuple):
-    """Memory of this process: who knows its segments by name, and how many seats were asked for."""
+    """Memory of this process: the registry that knows its segments by name, and the requested number of seats."""
 
     names: object
     seats: int

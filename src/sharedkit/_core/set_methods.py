@@ -18,7 +18,7 @@ _MISSING = object()
 
 
 def _key(member: Any) -> Any:
-    """The key of a member: a set finds a set by a frozenset that equals it."""
+    """The key of a member: a set stands for the frozenset that equals it."""
     return frozenset(member) if type(member) is set else member
 
 
@@ -248,7 +248,7 @@ class DictMembers(SetFace):
         self._bind(segment)
 
     def close(self: Any) -> None:
-        """Let go of the set. Using the handle afterwards raises ClosedError; closing again does nothing."""
+        """Detach from the set. Using the handle afterwards raises ClosedError; closing again does nothing."""
         Handle.close(self)
         self._end()
 

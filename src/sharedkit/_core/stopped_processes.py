@@ -1,10 +1,10 @@
-"""Whether a process that holds an inner lock without progress is about to go on, as far as the system tells.
+"""Whether a process that holds an inner lock without progress is about to continue, as far as the system can tell.
 
-The kernel's verdict (ext/include/core/sk_stall.h) needs no system: the holder has not moved for 80 ms while the waiter
-polled. The verdict cannot tell a stopped holder from one that is ready but gets no CPU, because of other processes or a
-quota, or from one that waits for its memory to come back from disk. This module asks the system, and believes the
-answer for a second. A pid belongs to the holder's own namespace and may be another process in ours, so the answer may
-delay a verdict and never decides one.
+The decision in ext/include/core/sk_stall.h does not ask the system: the holder has not moved for 80 ms while the waiter
+polled. That cannot distinguish a stopped holder from one that is ready but gets no CPU, because of other processes or a
+quota, or from one whose memory is being read back from disk. This module asks the system, and trusts the answer for at
+most a second. A pid belongs to the holder's own namespace and may be another process in ours, so the answer can only
+delay the decision.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 
 PATIENCE = 1.0  # seconds
-ENOUGH = 64  # limit of threads to check
+ENOUGH = 64  # the largest number of threads to check
 
 
 def _state(path: str) -> str:
@@ -30,7 +30,7 @@ def is_stopped(pid: int | None) -> bool:
 
 
 def is_about_to_run(pid: int | None, still: float) -> bool:
-    """Whether to give the process, which has not moved for `still` seconds, more time."""
+    """Whether to give more time to the process, which has not moved for `still` seconds."""
     if pid is None or still >= PATIENCE:
         return False
     try:
@@ -41,7 +41,7 @@ def is_about_to_run(pid: int | None, still: float) -> bool:
 
 
 def describe(pid: int | None, inside: str, still: float) -> str:
-    """The process that keeps a call from finishing, and the remedy."""
+    """A text that names the process that blocks a call, and the remedy."""
     who = "a process" if pid is None else f"pid {pid}"
     how = "is stopped" if is_stopped(pid) else f"has not moved for {still * 1000:.0f} ms"
     return f"{who} {how} inside {inside}, where others wait until it goes on (SIGCONT) or ends"

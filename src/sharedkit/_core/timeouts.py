@@ -1,7 +1,7 @@
-"""Timeouts. One rule says what counts as a number of seconds; the meaning of a number is as in the class replaced.
+"""One rule for all classes says what counts as a number of seconds. What the number means follows the standard class.
 
-docs/timeouts.md has the table. `threading` raises OverflowError for a timeout that is too long only in a call that
-would have to wait (for a Lock, always); so does this package.
+docs/timeouts.md has the table. For a timeout that is too long, `threading` raises OverflowError only if the call would
+have to wait (a Lock always raises it). This package does the same.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import numpy as np
 
 __all__ = [
     "LONGEST",
-    "check_span",
     "check_wait",
     "is_real",
     "not_negative",
+    "refuse_too_long",
     "seconds",
     "span",
     "too_long",
@@ -32,7 +32,7 @@ _NO_NUMBERS = "cmMSUOT"  # kinds of NumPy's dtypes: complex, times, text, object
 
 
 def seconds(timeout: Any) -> float:
-    """`timeout` as a float: any real number, also a Decimal, a Fraction or a number of NumPy's.
+    """`timeout` as a float: any real number, also a Decimal, a Fraction or a NumPy number.
 
     TypeError if it is no real number, ValueError for NaN.
     """
@@ -60,7 +60,7 @@ def is_real(value: object) -> bool:
 
 
 def span(timeout: Any) -> float | None:
-    """The timeout of a call for which None means for ever, as a float. TypeError, ValueError."""
+    """The timeout of a call that takes None for "no limit", as a float or None. TypeError, ValueError."""
     return None if timeout is None else seconds(timeout)
 
 
@@ -68,12 +68,14 @@ def not_negative(timeout: Any) -> float:
     """The timeout of a queue, as a float. TypeError, ValueError."""
     number = seconds(timeout)
     if number < 0:
-        raise ValueError(f"'timeout' must be a non-negative number: {timeout}; max(0, timeout) is for one that is over")
+        raise ValueError(
+            f"'timeout' must be a non-negative number: {timeout}; max(0, timeout) allows for a deadline that has passed"
+        )
     return number
 
 
 def check_wait(blocking: bool, timeout: Any) -> float:
-    """The timeout of a lock as a float, -1 for ever: the errors are the same whether or not the call has to wait.
+    """The timeout of a lock as a float, -1 for no limit. The errors are the same whether or not the call has to wait.
 
     TypeError, ValueError, OverflowError.
     """
@@ -91,8 +93,8 @@ def check_wait(blocking: bool, timeout: Any) -> float:
     return number
 
 
-def check_span(timeout: float | None) -> None:
-    """Check any other timeout, of a call that has to wait. OverflowError."""
+def refuse_too_long(timeout: float | None) -> None:
+    """Check the timeout of a call, of a structure other than a lock, that has to wait. OverflowError."""
     if timeout is not None and timeout > LONGEST:
         raise too_long()
 
@@ -105,7 +107,7 @@ def too_long() -> OverflowError:
 
 
 def without_waiting(call: Callable[[], T], refusal: type[Exception]) -> T:
-    """The result of `call()` if it need not wait, else OverflowError. It raises `refusal` if it would have to wait."""
+    """The result of `call()`, which must not wait. If it raises `refusal`, it would have to wait: OverflowError."""
     try:
         return call()
     except refusal:

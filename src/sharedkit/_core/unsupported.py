@@ -1,4 +1,4 @@
-"""Classes that a placement does not have, and the reasons, for the error when they are asked for by name."""
+"""Classes that a placement does not have, with the reasons: the text of the error for code that uses their names."""
 
 from __future__ import annotations
 

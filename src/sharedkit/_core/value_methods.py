@@ -50,7 +50,7 @@ def dtype_of(cell: Any) -> np.dtype[Any]:
 
 
 def given_lock(lock: Any) -> Any:
-    """Return None if the value gets a lock of its own, else the lock to use. AttributeError if it is not a lock."""
+    """Return None if the value gets a lock of its own, else the lock to use. AttributeError if that is not a lock."""
     if lock is True or lock is None:
         return None
     if not hasattr(lock, "acquire") or not hasattr(lock, "release"):
@@ -59,7 +59,7 @@ def given_lock(lock: Any) -> Any:
 
 
 class Locked:
-    """A value's lock under the names that `multiprocessing.Value` has for it, and the kit's own; `with` takes it."""
+    """The lock of a value, by the names of `multiprocessing.Value` and of sharedkit; a `with` block holds it."""
 
     __slots__ = ()
 
@@ -100,7 +100,7 @@ class Locked:
 
 
 class MemoryValue:
-    """A value over an array without axes in the same segment; the other methods are compiled."""
+    """A value stored in an array without axes in the same segment; the other methods are compiled."""
 
     __slots__ = ()
     _array_class: ClassVar[Any]
@@ -123,7 +123,7 @@ class MemoryValue:
 
     def statistics(self: Any) -> ArrayStatistics:
         """Return the type, the attached processes and the lock's holder at this moment: an ArrayStatistics."""
-        # read first: if another thread closes this value meanwhile, the array is closed, and not None
+        # kept in a local variable: if another thread closes this value meanwhile, the array is closed, and not None
         array = self._array
         self._segment()
         snapshot: ArrayStatistics = array.statistics()
@@ -152,7 +152,7 @@ class MemoryValueWithLock(Locked, MemoryValue):
 
 
 def _with_lock(opens: Callable[..., Any], args: tuple[Any, ...], lock: Any) -> Any:
-    """A value that was pickled with a lock that is not its own."""
+    """Unpickle a value with a lock that is not its own."""
     value = opens(*args)
     value._lock_by(None, lock)
     return value

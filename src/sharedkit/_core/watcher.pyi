@@ -8,7 +8,7 @@ from typing_extensions import disjoint_base
 PENDING: Any
 
 class Pending:
-    """What a wait answers that cannot go on yet."""
+    """Type of PENDING, the answer of a wait that cannot go on yet."""
 
 @disjoint_base
 class Waiter:
@@ -25,7 +25,7 @@ class Waiter:
 
 @disjoint_base
 class Watcher:
-    """The table of one process, and the thread that sleeps on it."""
+    """The table of one process's waits, and the thread that sleeps until one of their words changes."""
 
     def __new__(cls, polling: bool) -> Watcher: ...
     @property
@@ -35,4 +35,4 @@ class Watcher:
 
 def restart(polling: bool = False) -> None: ...
 def stop() -> None: ...
-def stand_in_line(change: int) -> None: ...
+def count_queued_task(change: int) -> None: ...

@@ -13,8 +13,8 @@ T = TypeVar("T")
 def members(objects: Iterable[T]) -> list[T]:
     """The members of a weak set, or of the values of a weak dict, at one moment.
 
-    Iteration over one runs Python code, so it is refused (RuntimeError) if another thread adds a member meanwhile, and
-    begins again here. Without a GIL that is likely.
+    Iteration over a weak set runs Python code, so Python raises RuntimeError if another thread adds a member meanwhile;
+    then the iteration starts again. Without a GIL that is likely.
     """
     while True:
         try:

@@ -1,11 +1,11 @@
-"""What a frozen program that imports sharedkit takes along.
+"""The modules that PyInstaller must add to a frozen program that imports sharedkit.
 
-PyInstaller reads Python sources, so it sees nothing of what compiled modules import, nor what is imported by name.
+PyInstaller reads Python sources, so it does not see what compiled modules import, nor what is imported by name.
 """
 
 from PyInstaller.utils.hooks import collect_submodules
 
-# The command line with its extras comes with a program that imports it itself.
+# A program gets the command line and its extras only if it imports them itself.
 APART = ("sharedkit.compare", "sharedkit.commands", "sharedkit.__main__", "sharedkit._pyinstaller")
 
 
@@ -16,7 +16,7 @@ def is_part(name: str) -> bool:
 
 hiddenimports = [
     *collect_submodules("sharedkit", filter=is_part),
-    # of the standard library and NumPy, by compiled modules; tests/unit/test_pyinstaller.py compares
+    # modules of the standard library and NumPy that compiled modules import; tests/unit/test_pyinstaller.py compares
     "_thread", "atexit", "collections.abc", "errno", "functools", "inspect", "math", "numpy", "operator", "os",
     "pickle", "queue", "resource", "socket", "struct", "threading", "time", "types", "typing", "warnings",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Facts about tasks: a name for each, for locks that know their owner; the tasks that wait for a condition."""
+"""Facts about tasks: a number for each, for locks that have an owner; and the tasks that wait for a condition."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _names: WeakKeyDictionary[asyncio.Task[Any], int] = WeakKeyDictionary()
 
 
 def names_task(name: int) -> bool:
-    """Whether the name is that of a task and not of a thread."""
+    """Whether the number is that of a task and not of a thread."""
     return bool(name & _TASK)
 
 
@@ -38,7 +38,7 @@ _asleep: Final[set[asyncio.Task[Any] | None]] = set()
 
 
 def _at_exit() -> None:
-    """Keep waiting tasks from being collected with the modules, which would end the blocks around the wait."""
+    """Keep waiting tasks from being collected with the modules: that would end their blocks around the wait."""
     if _asleep:
         import ctypes
 
@@ -49,10 +49,10 @@ atexit.register(_at_exit)
 
 
 def hold() -> asyncio.Task[Any] | None:
-    """Keep the running task until `let_go` of the answer: it waits for a condition, and has released the lock.
+    """Keep the running task until `let_go` is called with it: it waits for a condition, and has released the lock.
 
-    So the task is kept for ever if its loop is closed. Collecting it would end the blocks around the wait, and those
-    release the lock, which another task or thread holds.
+    A kept task is never collected, even if its loop is closed. Its collection would end the blocks around the wait, and
+    those blocks release the lock, which another task or thread holds.
     """
     task = asyncio.current_task()
     _asleep.add(task)
@@ -60,5 +60,5 @@ def hold() -> asyncio.Task[Any] | None:
 
 
 def let_go(task: asyncio.Task[Any] | None) -> None:
-    """Stop keeping the task, which has the lock again."""
+    """Stop keeping the task, which holds the lock again."""
     _asleep.discard(task)

@@ -1,7 +1,7 @@
-"""Notifications that tasks have not looked at yet: one thread of the process watches them, while there are any.
+"""Notifications that tasks have not looked at yet. While there are any, one thread of the process watches them.
 
-A task is notified through its loop, which may be busy, or stop, or be closed before the task looks. The thing that the
-task was notified of must then go to other waiters, as long as there are any.
+A task is notified through its loop, which may be busy, or stop, or be closed before the task looks. Then the
+notification must go to another waiter, if there is one.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from sharedkit._core.background import background
 __all__ = ["Undelivered", "add_undelivered"]
 
 EVERY = 0.05  # seconds between two checks
-IDLE = 20  # checks that find nothing, after which the thread ends
+IDLE = 20  # number of checks without a find after which the thread ends
 
 
 class Undelivered(Protocol):
-    """A thing that tasks were notified of."""
+    """A structure that has notified tasks."""
 
     def reclaim(self) -> bool:
-        """Give it to other waiters if the task can no longer receive it; answers whether to call this again."""
+        """Pass the notification on if its task can no longer receive it; returns whether to call this again."""
 
 
 _undelivered: set[Undelivered] = set()
@@ -33,7 +33,7 @@ _thread: threading.Thread | None = None
 
 
 def add_undelivered(what: Undelivered) -> None:
-    """Watch this from now on until its `reclaim` answers False. Callable from any thread, with any lock held."""
+    """Watch `what` until its `reclaim` returns False. Callable from any thread, with any lock held."""
     _undelivered.add(what)
     if _thread is None:
         _start()
@@ -51,7 +51,7 @@ def _start() -> None:
                 thread.start()
             except BaseException as error:
                 _thread = None
-                if not isinstance(error, RuntimeError):  # RuntimeError: the interpreter ends, and with it all loops
+                if not isinstance(error, RuntimeError):  # RuntimeError: the interpreter ends, and all loops with it
                     raise
     finally:
         _starting.release()
@@ -64,7 +64,7 @@ def _run() -> None:
         time.sleep(EVERY)
         idle = 0 if _undelivered else idle + 1
         for each in list(_undelivered):
-            _undelivered.discard(each)  # first: it may be added again meanwhile
+            _undelivered.discard(each)  # before `reclaim`: another thread may add it again meanwhile
             try:
                 if each.reclaim():
                     _undelivered.add(each)
@@ -73,7 +73,7 @@ def _run() -> None:
             del each  # no reference is kept during the sleep
         if idle > IDLE:
             _thread = None
-            if _undelivered:  # added since the last check, when this thread still ran
+            if _undelivered:  # added since the last check, while this thread still ran
                 _start()
             return
 

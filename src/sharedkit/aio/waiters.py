@@ -1,10 +1,10 @@
 """Waiting from an event loop: the implementation of every method that begins with `a`.
 
-A *waiter*, which the placement makes, is one wait. It checks whether it can go on, and if it cannot, it arranges to be
-woken. Only the task that asked takes anything, in the very step in which it gets it, so a cancelled wait has taken
-nothing. The tasks of one loop that wait for the same thing stand in a *queue*: only the first one polls, the others
-sleep. So ten thousand waits cost one wake-up for each thing that comes, and they are served in the order of their
-arrival.
+A *waiter* is one wait; the placement makes it. It checks whether it can go on, and if it cannot, it arranges to be
+woken. Nothing is handed over to a task: the task itself takes what it waited for, in the step that returns it. So a
+cancelled wait has taken nothing. The tasks of one loop that wait for the same thing stand in a *wait queue*: only the
+first one polls, the others sleep. So ten thousand waits cost one wake-up for each item that comes, and the tasks are
+served in the order of their arrival.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from weakref import ReferenceType, WeakKeyDictionary
 
 from sharedkit._core.background import background
 from sharedkit._core.timeouts import span, too_long
-from sharedkit._core.watcher import PENDING, stand_in_line
+from sharedkit._core.watcher import PENDING, count_queued_task
 from sharedkit.aio.tasks import hold, let_go, name_of_task, names_task
 from sharedkit.errors import ShutDown
 
@@ -76,18 +76,19 @@ class Waiter(Protocol):
     """When to give up, on the clock of `time.monotonic()`; None for never, 0 for at once."""
 
     wakes_next: Hashable
-    """Key of the waiters that may go on when this one has its answer: those of its loop poll at once. None: nobody."""
+    """Key of the waiters that may go on when this one has its answer. The first of them in the same loop polls at once.
+    None: there are none."""
 
     def step(self, wake: Wake | None) -> Any:
-        """Poll once, and never wait: returns the answer of the method, or PENDING, or raises what the method raises.
+        """Poll once, and never wait: returns the answer of the method or PENDING, or raises what the method raises.
 
-        After PENDING, `wake` is called from any thread and at least once when it makes sense to poll again; it may also
-        be called needlessly. None: another step or `cancel` follows PENDING at once.
+        If it returns PENDING, `wake` is called at least once, from any thread, when it makes sense to poll again;
+        needless calls are possible. `wake=None`: nothing is called; the caller polls again or calls `cancel` at once.
         """
 
     def cancel(self) -> None:
-        """End the wait, once `step` has answered PENDING: `wake` is needed no more. If no answer came since, anything
-        that was promised to this waiter goes to others."""
+        """End a wait whose `step` has returned PENDING; `wake` is not called for it any more. If this waiter was
+        notified and has not polled since, another waiter gets the notification."""
 
 
 class _Parker:
@@ -101,7 +102,7 @@ class _Parker:
         self.called = False
 
     def wake(self) -> None:
-        """Wake the task. Called from its own loop, or while the loop is collected."""
+        """Wake the task. Called by the thread of its loop, or while the loop is collected."""
         self.called = False
         if not self.future.done() and not self.loop.is_closed():
             self.future.set_result(None)
@@ -142,10 +143,10 @@ _WaitQueue = deque[_Parker]
 
 
 class _WaitQueues(dict[Hashable, _WaitQueue]):
-    """The queues of one loop by key, accessed only by the loop's own thread.
+    """The wait queues of one loop by key, accessed only by the loop's own thread.
 
-    Only the tasks in the queues hold a reference to this object: a loop that is closed too early is collected, and the
-    things waited for with it.
+    Only the tasks in the queues hold a reference to this object. So if a loop is closed too early, it can be collected,
+    together with the things that its tasks waited for.
     """
 
     __slots__ = ("__weakref__",)
@@ -156,7 +157,7 @@ _wait_queues_lock = threading.RLock()  # reentrant: a coroutine that is collecte
 
 
 def _in_child() -> None:
-    """Replace the lock in a child: a thread that the child does not have may have held it during the fork."""
+    """Replace the lock in a child: a thread that does not exist in the child may have held it during the fork."""
     global _wait_queues_lock
     _wait_queues_lock = threading.RLock()
 
@@ -165,7 +166,7 @@ os.register_at_fork(after_in_child=_in_child)
 
 
 def _wait_queues_there(loop: asyncio.AbstractEventLoop) -> _WaitQueues | None:
-    """The queues of the loop, if it has any."""
+    """The wait queues of the loop; None if it has none."""
     there = _wait_queues.get(loop)
     return None if there is None else there()
 
@@ -180,7 +181,7 @@ def _wait_queues_of(loop: asyncio.AbstractEventLoop) -> _WaitQueues:
 
 
 async def wait(waiter: Waiter) -> Any:
-    """The answer that the waiter gives in the end."""
+    """Poll and sleep until the waiter has an answer; return the answer."""
     loop = asyncio.get_running_loop()
     queues = _wait_queues_there(loop)
     if not queues or waiter.deadline == 0 or waiter.key not in queues:
@@ -210,7 +211,7 @@ class PutMany(Waiter, Protocol):
 
 
 async def wait_to_put(waiter: PutMany) -> None:
-    """Do the same; a CancelledError says in its attribute `put` how many items went in."""
+    """Wait as `wait` does; a CancelledError says in its attribute `put` how many items went in."""
     try:
         await wait(waiter)
     except asyncio.CancelledError as error:
@@ -219,17 +220,18 @@ async def wait_to_put(waiter: PutMany) -> None:
 
 
 def _wake_next(queues: dict[Hashable, _WaitQueue], key: Hashable) -> None:
-    """Let the first task of a queue poll: it need not learn through the system and another thread of a change that a
-    task of its own loop has made (10 against 150 us)."""
+    """Let the first task of a wait queue poll at once. A task of the same loop has made the change; a wake-up through
+    the system and the watcher's thread would take 150 us instead of 10."""
     queue = queues.get(key)
     if queue:
         queue[0].wake()
 
 
 def wake_next(key: Hashable) -> None:
-    """Do the same in the running loop, for a caller that did not come through `wait`."""
+    """Do as `_wake_next` does in the running loop, for a caller that did not come through `wait`."""
     loop = asyncio._get_running_loop()
-    queues = None if loop is None else _wait_queues_there(loop)  # None: the block is collected with its loop
+    # no loop runs if an `async with` block is ended by garbage collection
+    queues = None if loop is None else _wait_queues_there(loop)
     if queues:
         _wake_next(queues, key)
 
@@ -244,21 +246,21 @@ async def _ask(waiter: Waiter, parker: _Parker) -> Any:
 
 
 async def _wait_in_queue(waiter: Waiter, parker: _Parker, queues: dict[Hashable, _WaitQueue]) -> Any:
-    """Wait until the tasks ahead in the queue have gone, then poll; a task that is out of time still polls once."""
+    """Wait until the tasks ahead in the queue have gone, then poll. A task whose deadline has passed polls once."""
     queue = queues.setdefault(waiter.key, deque())
     queue.append(parker)
-    stand_in_line(1)
+    count_queued_task(1)
     try:
         while queue[0] is not parker and not _is_over(waiter, parker.loop):
             await parker.sleep(waiter.deadline)
-        # If other tasks of the loop are about to act, or other processes answer at once, no watching is needed.
+        # If other tasks of the loop are about to act, or another process answers at once, no watching is needed.
         await asyncio.sleep(0)
         answer = waiter.step(None)
         return await _ask(waiter, parker) if answer is PENDING else answer
     finally:
         leads = queue[0] is parker
         queue.remove(parker)
-        stand_in_line(-1)
+        count_queued_task(-1)
         if not queue:
             queues.pop(waiter.key, None)
         elif leads:
@@ -270,7 +272,8 @@ def _is_over(waiter: Waiter, loop: asyncio.AbstractEventLoop) -> bool:
 
 
 async def in_thread(call: Callable[[], object]) -> None:
-    """Wait for a call that only a thread can wait for: a thread of its own, as the loop's threads may be what ends."""
+    """Run a blocking call in a new thread and wait for it. The loop's own threads will not do, because the call may be
+    waiting for their end."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
 
@@ -296,7 +299,7 @@ async def in_thread(call: Callable[[], object]) -> None:
 
 
 async def leave(end: Callable[[], object], wakes_next: Hashable = None) -> None:
-    """End an `async with` block; the waiters with key `wakes_next` may go on then."""
+    """End an `async with` block; then the waiters with key `wakes_next` may go on."""
     end()
     wake_next(wakes_next)
 
@@ -331,8 +334,8 @@ class Sleep(Waiter, Protocol):
 
 
 async def sleep(waiter: Sleep) -> bool:
-    """Release a condition's lock, wait for a notification, and acquire the lock again, whatever happens; answers
-    whether it was notified."""
+    """Release a condition's lock, wait for a notification, and acquire the lock again, whatever happens. Returns
+    whether the task was notified."""
     well = False
     waiter.loop = asyncio.get_running_loop()
     task = hold()
@@ -368,7 +371,8 @@ async def wait_for(
 
 
 async def without_waiting(answer: Awaitable[Any], refusal: type[Exception] | None = None) -> Any:
-    """The result of `answer` if it need not wait (it says so by a `refusal`, or by False), else OverflowError."""
+    """The result of `answer`, which is asked not to wait. If it raises `refusal` (or, without a `refusal`, returns a
+    false value), it would have to wait: OverflowError."""
     try:
         got = await answer
     except Exception as why:

@@ -33,11 +33,11 @@ CHART, JSON = Path("compare.svg"), Path("compare.json")
 OWN_OPTIONS = {"corpus": "hash", "pattern": "hash", "algorithm": "hash", "sizes": "hash", "item_bytes": "queue"}
 INTERRUPTED = 130
 TERMINATED = 143
-"""The exit code, as shells give it: 128 plus the signal's number."""
+"""Exit codes as a shell reports them: 128 plus the number of the signal."""
 
 
 def _sizes(_context: click.Context, _parameter: click.Parameter, given: Sequence[str]) -> tuple[int, ...]:
-    """The given sizes, each once; "all" stands for those that the documentation shows."""
+    """The given sizes without repetitions; "all" stands for the sizes in the documentation."""
     sizes: list[int] = []
     for text in given:
         if text != "all" and not (text.isdecimal() and int(text)):
@@ -119,7 +119,7 @@ def compare(
 
 
 def _check_names(context: click.Context, workloads: Sequence[str]) -> None:
-    """Refuse names that would be ignored: unknown workloads, and options of a workload that is not requested."""
+    """Refuse names that would have no effect: unknown workloads, and options of a workload that is not requested."""
     for name in workloads:
         if name not in WORKLOADS:
             raise click.UsageError(f"unknown workload {name!r}; known: {', '.join(WORKLOADS)}")
@@ -133,7 +133,7 @@ def _check_names(context: click.Context, workloads: Sequence[str]) -> None:
 
 
 def _check_files(json_file: Path | None, plot: Path | None) -> None:
-    """Check before a minute of measuring whether a file can be written."""
+    """Check, before a minute of measuring, that the files can be written."""
     if plot is not None and plot.suffix not in chart.SUFFIXES:
         raise click.UsageError(f"--plot {plot}: the suffix must be one of {', '.join(chart.SUFFIXES)}")
     for path in (json_file, plot):
@@ -147,7 +147,8 @@ def _check_files(json_file: Path | None, plot: Path | None) -> None:
 
 
 def _without_gil(path: str | None) -> tuple[apart.Interpreter | None, str]:
-    """The interpreter that runs threads without a GIL, or why there is none. Raises BadInput if one was requested."""
+    """The interpreter that runs threads without a GIL, or the reason why there is none. Raises BadInput if a requested
+    one cannot be used."""
     if path == "none" or not gil_enabled():
         return None, ""
     found = path or apart.find()
@@ -172,7 +173,7 @@ def _run(settings: Settings, chosen: Sequence[Workload], without_gil: apart.Inte
     if why:
         out.print(f"No rows of free threads: {why}.", style="dim", highlight=False)
     elsewhere = None if without_gil is None else partial(apart.rows_of, without_gil)
-    # The bar moves between laps and never by itself: a thread that redraws it would be measured, too.
+    # The bar moves only between laps: a thread that redraws it during a lap would be measured, too.
     progress = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -201,5 +202,5 @@ def _run(settings: Settings, chosen: Sequence[Workload], without_gil: apart.Inte
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    """Exit in a way that ends every worker."""
+    """Exit so that every worker ends."""
     raise SystemExit(TERMINATED)

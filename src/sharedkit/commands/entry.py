@@ -1,4 +1,4 @@
-"""The entry point of the command line, which says what to install if it is missing."""
+"""The entry point of the command line. If a package is missing, it says how to install it."""
 
 from __future__ import annotations
 

@@ -24,12 +24,12 @@ UNESCAPES = {shown: plain for plain, shown in ESCAPES.items()}
 @click.argument("files", nargs=-1, type=click.Path())
 @click.option("-a", "--algorithm", default="sha384", show_default=True, type=click.Choice(algorithms()))
 @click.option("-c", "--check", is_flag=True, help="Read digests and names from FILES and verify them.")
-@click.option("-q", "--quiet", is_flag=True, help="With --check: say nothing of files that are as they should be.")
+@click.option("-q", "--quiet", is_flag=True, help="With --check: print nothing for files that match.")
 @click.option("-j", "--threads", default=1, show_default=True, type=click.IntRange(1), help="Files at the same time.")
 def hash_command(files: tuple[str, ...], algorithm: str, check: bool, quiet: bool, threads: int) -> None:
-    """Print the digest of each of FILES (without any, or with -, of standard input), or verify a list of them.
+    """Print the digest of each of FILES (without any, or with -, of standard input), or verify a list of digests.
 
-    Exits with 1 when a file cannot be read or is not as it should be.
+    Exits with 1 if a file cannot be read or does not match.
     """
     names = files or (STDIN,)
     fine = _verify(names, algorithm, quiet, threads) if check else _print(names, algorithm, threads)
@@ -51,7 +51,7 @@ def _print(names: Iterable[str], algorithm: str, threads: int) -> bool:
 
 
 def _verify(lists: Iterable[str], algorithm: str, quiet: bool, threads: int) -> bool:
-    """Whether every file of every list has the digest given there; a list without digests counts as wrong."""
+    """Whether every file in every list has the digest given there; False also if a list has no digests."""
     length = 2 * describe(algorithm)[0]
     wanted: list[tuple[str, str]] = []
     fine = True
@@ -92,7 +92,7 @@ def _unescaped(shown: str) -> str:
 
 
 def _digests(names: list[str], algorithm: str, threads: int) -> Iterator[FileDigests]:
-    """The digests in the order of `names`; standard input, which cannot be opened by name, is read in its place."""
+    """The digests in the order of `names`; "-", the standard input, is read here, since it cannot be opened by name."""
     results = iter(hash_files([name for name in names if name != STDIN], algorithm, threads=threads, form="hex"))
     for name in names:
         yield _standard_input(algorithm) if name == STDIN else next(results)

@@ -24,17 +24,17 @@ from sharedkit.shm.executor import executor_of
 
 __all__ = ["ls", "rm"]
 
-NARROW_NAME = 8  # at least so many characters of a name are on one line;
-BESIDE_NAME = 56  # the other columns get so many if they need them, so 24 characters of a name fit on eighty
+NARROW_NAME = 8  # least width of the name column
+BESIDE_NAME = 56  # width left to the other columns if they need it: of 80 columns, 24 remain for the name
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="As a JSON list: sizes in bytes, created in seconds since 1970.")
 def ls(as_json: bool) -> None:
-    """List every live segment: name, kind, size, who is attached, state. An executor's are one entry.
+    """List every live segment: name, kind, size, attached processes, state. An executor's segments are one entry.
 
-    Into a pipe or a file goes one line a segment instead, with tabs between: name, kind, bytes, pids with commas,
-    when it was made, "persists" or nothing, state.
+    If the output is a pipe or a file, prints one line for each segment, separated by tabs: name, kind, bytes, pids
+    (with commas), time of creation, "persists" or nothing, state.
     """
     found = segments.live()
     if as_json:
@@ -82,7 +82,7 @@ def _by_executor(found: list[SegmentInfo]) -> list[SegmentInfo]:
 def _table(found: list[SegmentInfo], columns: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="dim")
     names = [shown(segment.name) for segment in found]
-    # Fixed width: a column with only a minimum would make the table wider than the terminal, which cuts off the rest.
+    # Fixed width: with only a minimum, a long name could make the table wider than the terminal, which cuts it off.
     longest = max(map(cell_len, names))
     table.add_column("name", overflow="fold", width=min(longest, max(NARROW_NAME, columns - BESIDE_NAME)))
     table.add_column("kind", no_wrap=True)
@@ -107,8 +107,8 @@ def _table(found: list[SegmentInfo], columns: int) -> Table:
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--force", is_flag=True, help="Even while processes are attached; they go on with what they have.")
-@click.option("--orphans", is_flag=True, help="Every segment whose processes have all died.")
+@click.option("--force", is_flag=True, help="Remove it even while processes are attached; they can go on using it.")
+@click.option("--orphans", is_flag=True, help="Remove every segment whose processes have all died.")
 @click.pass_context
 def rm(context: click.Context, names: tuple[str, ...], force: bool, orphans: bool) -> None:
     """Remove segments by name, or all orphans. Exits with 1 if one could not be removed."""

@@ -24,13 +24,13 @@ __all__ = ["serve"]
 @click.option(
     "--authkey-file",
     type=click.Path(path_type=Path),
-    help="Holds the authkey, byte for byte. Made, for its owner's eyes only, if it is not there.",
+    help="Holds the authkey, byte for byte. If missing, it is created, readable only by its owner.",
 )
 def serve(address: str, authkey_file: Path | None) -> None:
     """Keep structures for clients until Ctrl-C or SIGTERM. The authkey may also come in SHAREDKIT_AUTHKEY.
 
-    Whoever has the authkey can make this process run any code: give it to nobody else, and do not listen where
-    strangers can reach it, for what is sent is not encrypted.
+    Anyone who has the authkey can make this process run any code: keep it secret. What is sent is not encrypted, so do
+    not listen where untrusted computers can connect.
     """
     authkey = _authkey(authkey_file)
     where = listening_address(address)
@@ -86,7 +86,7 @@ def _authkey(path: Path | None) -> bytes:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        # every byte: clients read the file in this way, and random bytes may look like blanks
+        # every byte: clients read the file in the same way, and random bytes may look like blanks
         authkey = path.read_bytes()
         if not authkey:
             raise click.UsageError(f"{path} is empty") from None

@@ -1,4 +1,4 @@
-"""Threads without a GIL beside threads with one: another interpreter runs the thread variants, in a process of its own.
+"""Threads without a GIL beside threads with one: another interpreter, in its own process, runs the thread variants.
 
 `python -m sharedkit.compare.apart` is that process: it reads a workload and settings as JSON, and answers with rows.
 """
@@ -26,7 +26,7 @@ __all__ = ["NAMES", "Interpreter", "ask", "find", "rows_of", "variants_of"]
 NAMES = ("python3.15t", "python3.14t", "python3.13t")
 """The names of free-threaded builds on PATH, the preferred one first."""
 WHERE = "free threads"
-"""The text in their rows that names the workers."""
+"""The value of `where` in their rows."""
 ANSWER_SECONDS = 60
 PROBE = """
 import json, platform, sys, sysconfig
@@ -44,7 +44,7 @@ print(json.dumps(told))
 
 @dataclass(frozen=True, slots=True)
 class Interpreter:
-    """A free-threaded Python in which the kit is installed."""
+    """A free-threaded Python in which sharedkit is installed."""
 
     path: str
     version: str
@@ -94,7 +94,7 @@ def variants_of(workload: Workload) -> list[str]:
 
 
 def rows_of(interpreter: Interpreter, workload: Workload, tick: Callable[[str, int], None]) -> list[Row]:
-    """The rows that the interpreter measured, one a thread variant. `tick` as for `runner.measure`."""
+    """The rows that the interpreter measured, one for each thread variant. `tick` as for `runner.measure`."""
     labels = variants_of(workload)
     if not labels:
         return []

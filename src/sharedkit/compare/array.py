@@ -141,7 +141,7 @@ class ArrayWorkload(SharedStateWorkload):
         return f"{self.settings.workers} workers add {BATCH:,} numbers at a time to {BINS:,} shared int64"
 
     def entries(self) -> list[Entry]:
-        """The standard library's variants, then the kit's in every placement."""
+        """The standard library's variants, then sharedkit's in every placement."""
         crew = self.settings.workers
 
         def ours(placement: Placement, what: str, program: Program) -> Entry:

@@ -11,7 +11,7 @@ __all__ = ["consume", "produce"]
 
 
 async def produce(plan: Plan, shared: Any, rank: int, amount: int, clock: Clock) -> None:
-    """Put all messages; for an `asyncio.Queue` and for the kit's."""
+    """Put all messages; works for an `asyncio.Queue` and for a sharedkit Queue."""
     items = make(rank, amount, plan.size)
     put = getattr(shared, "aput", shared.put)
     with clock:

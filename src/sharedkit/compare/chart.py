@@ -1,5 +1,5 @@
-"""The chart: a panel for each workload, a bar for each variant; a bar points right if the variant is faster than the
-first, left if slower."""
+"""The chart: a panel for each workload, a bar for each variant. A bar points right if the variant is faster than the
+first one, left if it is slower."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class CounterWorkload(SharedStateWorkload):
         return f"{self.settings.workers} workers add 1 to one counter"
 
     def entries(self) -> list[Entry]:
-        """The standard library's variants, then the kit's in every placement."""
+        """The standard library's variants, then sharedkit's in every placement."""
         crew = self.settings.workers
 
         def ours(placement: Placement, what: str, striped: bool = False) -> Entry:

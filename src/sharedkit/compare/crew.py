@@ -58,7 +58,7 @@ Program = Callable[[Any, int, int, Clock], Any]
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Block Ctrl-C meanwhile: a process started inside inherits the mask and leaves Ctrl-C to its parent."""
+    """Block Ctrl-C inside the block: a process started there inherits the mask and leaves Ctrl-C to its parent."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -119,7 +119,7 @@ class ThreadCrew:
 
 
 def _serve(program: Program, shared: Any, rank: int, meeting: _Meeting, orders: Any) -> None:
-    """The life of one worker process: it runs a lap for each amount it receives, until None or the parent's end."""
+    """The main loop of a worker process: it runs a lap for each amount it receives, until None or the parent's end."""
     while True:
         try:
             amount = orders.recv()
@@ -137,14 +137,14 @@ def _serve(program: Program, shared: Any, rank: int, meeting: _Meeting, orders: 
 
 
 class ProcessCrew:
-    """One process a role, started by `context`, warm from the first lap on. WorkerFailed if one does not start."""
+    """One process for each role, started by `context` and warm from the first lap on. WorkerFailed if a start fails."""
 
     def __init__(self, roles: Sequence[Program], shared: Any, context: BaseContext, patience: float) -> None:
         self._patience = patience
         self._busy = False
         self._pipes: list[Any] = []
         self._processes: list[BaseProcess] = []
-        self._meeting = context.Barrier(len(roles))  # its semaphores must exist until the children have started
+        self._meeting = context.Barrier(len(roles))  # kept: its semaphores must exist until the children have started
         try:
             with interrupts_held():
                 for rank, program in enumerate(roles):

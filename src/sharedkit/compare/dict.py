@@ -13,7 +13,7 @@ __all__ = ["DictWorkload"]
 KEYS = 64
 """Keys of each worker."""
 READS = 4
-"""Reads in a round: of the key just set, and of the others of all workers in turn."""
+"""Reads in a round: of the key that was just set, and of the keys of all workers in turn."""
 
 
 def _key(rank: int, number: int) -> str:
@@ -25,7 +25,7 @@ def _first(workers: int) -> dict[str, int]:
 
 
 def _work(shared: Any, rank: int, amount: int, clock: Clock) -> int:
-    """Run the rounds; answers how many reads found a value that nobody can have written."""
+    """Run the rounds; returns how many reads found a value that no worker can have written."""
     own = [_key(rank, number) for number in range(KEYS)]
     everybody = list(shared.keys())
     wrong = turn = 0
@@ -60,7 +60,7 @@ class DictWorkload(SharedStateWorkload):
         return f"{self.settings.workers} workers use one dict of {self.settings.workers * KEYS} keys, 1 set to 4 gets"
 
     def entries(self) -> list[Entry]:
-        """The standard library's dicts, then the kit's in every placement."""
+        """The standard library's dicts, then sharedkit's in every placement."""
         workers = self.settings.workers
         roles = [_work] * workers
         first = _first(workers)
@@ -88,7 +88,7 @@ class DictWorkload(SharedStateWorkload):
     def verify(self, amount: int, lap: Lap) -> str:
         """Check that every worker found the values it had set, and that each key has its last value in the end."""
         if any(lap.results):
-            raise Mismatch(f"{sum(lap.results):,} reads found what nobody can have written")
+            raise Mismatch(f"{sum(lap.results):,} reads found a value that no worker can have written")
         last = range(amount - KEYS, amount)
         expected = {_key(rank, i % KEYS): i for rank in range(self.settings.workers) for i in last}
         if lap.after != expected:

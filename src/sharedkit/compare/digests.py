@@ -73,7 +73,7 @@ class HashWorkload(Workload):
         return f"{self.settings.algorithm} of {what}, {corpus.size / 1e6:,.1f} MB of {corpus.root}"
 
     def variants(self) -> list[Variant]:
-        """One call for each message, as most programs do it today, then the kit's batches."""
+        """One call for each message, as in most programs today, then sharedkit's batches."""
         return [*self._plain(), *self._batched()]
 
     def _plain(self) -> list[Variant]:
@@ -123,7 +123,7 @@ class HashWorkload(Workload):
         return amount * self.corpus.rows
 
     def volume(self, amount: int) -> int:
-        """The number of bytes hashed; with lines and files, each byte is in both, and counted once."""
+        """The number of bytes hashed. With lines and files, each byte is hashed twice, and counted once."""
         return amount * self.corpus.size
 
     def verify(self, amount: int, lap: Lap) -> str:

@@ -21,7 +21,7 @@ __all__ = ["AWAITED", "PLACEMENTS", "VIEWED", "Entry", "Placement", "SharedState
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """A placement of the kit, the kind of its workers, and the text that tells apart rows with the same workers."""
+    """A placement of sharedkit, the kind of its workers, and the text that distinguishes rows with the same workers."""
 
     method: str
     where: str
@@ -52,7 +52,7 @@ VIEWED = tuple(placement for placement in PLACEMENTS if placement.method != "man
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """`make(context)` gives the shared state for the `roles`; `read` copies the state, if it outlives a lap."""
+    """`make(context)` gives the shared state for the `roles`; `read` copies the state if it outlives a lap."""
 
     where: str
     name: str
@@ -63,7 +63,7 @@ class Entry:
 
 
 class SharedStateWorkload(Workload):
-    """A workload whose variants are entries; subclasses give the table and the check."""
+    """A workload whose variants are entries; subclasses define the table and the check."""
 
     @abstractmethod
     def entries(self) -> list[Entry]:
@@ -102,7 +102,7 @@ def _watched(course: Course, read: Callable[[], Any], amount: int) -> Lap:
 
 
 def local(make: Callable[[], Any]) -> Callable[[Any], AbstractContextManager[Any]]:
-    """`Entry.make` for state that any process can make, and that closes, if at all, as a context manager."""
+    """`Entry.make` for state that any process can make. If it needs closing, it is a context manager."""
 
     @contextmanager
     def made(_context: Any) -> Iterator[Any]:

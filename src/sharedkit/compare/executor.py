@@ -18,7 +18,7 @@ from sharedkit.compare.workload import Course, Lap, Mismatch, Settings, Variant,
 __all__ = ["ExecutorWorkload"]
 
 Submit = Callable[[Callable[..., Any], int], Callable[[float], Any]]
-"""Submits a call and gives the function that waits for its result."""
+"""Submits a call and returns the function that waits for its result."""
 
 
 def digest(number: int) -> bytes:
@@ -63,7 +63,7 @@ def _executor(make: Callable[[Settings], Any], settings: Settings) -> Iterator[C
 
 @contextmanager
 def _pool(settings: Settings) -> Iterator[Course]:
-    """`multiprocessing.Pool`, which has results to be asked instead of futures."""
+    """`multiprocessing.Pool`, whose results have `get` and are no futures."""
     with interrupts_held():
         pool = multiprocessing.get_context(settings.start_method).Pool(settings.workers)
 
@@ -97,7 +97,7 @@ def _ours(placement: str, settings: Settings) -> Any:
 
 @contextmanager
 def _served(settings: Settings) -> Iterator[Course]:
-    """The kit's executor behind a server of its own."""
+    """The executor of sharedkit's manager placement."""
     with interrupts_held():
         kit: Any = get_context("manager")
         kit.__enter__()
@@ -140,7 +140,7 @@ class ExecutorWorkload(Workload):
         return f"sha384 of a short text, one submitted call each, {self.settings.workers} workers"
 
     def variants(self) -> list[Variant]:
-        """The standard library's variants, then the kit's in every placement."""
+        """The standard library's variants, then sharedkit's in every placement."""
 
         def row(
             where: str, name: str, family: Any, start: Callable[[Settings], AbstractContextManager[Course]]
@@ -167,7 +167,7 @@ class ExecutorWorkload(Workload):
         return amount
 
     def verify(self, amount: int, lap: Lap) -> str:
-        """Check that each call has given its own digest, in its place."""
+        """Check that each call has its own digest, in the order of the calls."""
         if lap.results != [digest(number) for number in range(amount)]:
             raise Mismatch(f"of {amount:,} digests some are missing or not their call's own")
         return "exact"

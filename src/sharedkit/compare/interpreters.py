@@ -1,8 +1,9 @@
 """Subinterpreters with a GIL each (PEP 684), if the running Python has them: hashing in parallel in one process.
 
 The interpreters live in a process of their own, because the modules before 3.14 are private and may hang when
-interpreters are destroyed (seen with 3.13.0). That process is ended with its interpreters still in it. Jobs reach them
-through a pipe of 4-byte numbers (reads of so few bytes are whole), digests come back through one anonymous mapping.
+interpreters are destroyed (seen with 3.13.0). So that process ends without destroying them. Jobs reach them
+through a pipe of 4-byte numbers (a read of so few bytes is never partial); digests come back through one anonymous
+mapping.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ work()
 """
 
 Run = Callable[[str, dict[str, Any]], str]
-"""Runs source code in one interpreter with these globals; answers the error text, or nothing."""
+"""Runs source code in one interpreter with these globals; returns the error text, or an empty text."""
 
 
 def why_not(algorithm: str) -> str:

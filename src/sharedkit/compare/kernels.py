@@ -1,4 +1,4 @@
-"""The kit's kernels for the jobs of the workload `hash`: one call, without the GIL, for the messages of many files."""
+"""sharedkit's C code for the jobs of the workload `hash`: one call, without the GIL, for the messages of many files."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def digest_job(job: Job, algorithm: str, threads: int = 1) -> Any:
 
 
 def digest_rows(job: Job, algorithm: str) -> Any:
-    """The same for a job of items of one length, as rows of an array: no object for each item."""
+    """Do the same for a job with items of one length, as rows of an array: there is no object for each item."""
     (path,) = job.paths
     return hash_many(np.fromfile(path, np.uint8).reshape(job.rows, job.item_bytes), algorithm)
 
 
 def as_bytes(digests: Any) -> bytes:
-    """The result of any variant as digests one after the other; native words become the bytes that they stand for."""
+    """The result of any variant as digests one after the other; native integers become the bytes they stand for."""
     if isinstance(digests, np.ndarray):
         return digests.astype(digests.dtype.newbyteorder(">")).tobytes()
     return bytes(digests)
@@ -82,7 +82,7 @@ def shared_memory_course(corpus: Corpus | Pieces, settings: Settings) -> Iterato
 
 @contextmanager
 def server_course(corpus: Corpus | Pieces, settings: Settings) -> Iterator[Course]:
-    """The same with the Queue and the Array behind a server: numbers of jobs and digests go through a socket."""
+    """Do the same with the Queue and the Array behind a server: numbers of jobs and digests go through a socket."""
     with interrupts_held():
         kit: Any = get_context("manager")
         kit.__enter__()

@@ -1,4 +1,4 @@
-"""The workload `locks`: every worker takes one lock, again and again, and adds 1 to a bare number under it."""
+"""The workload `locks`: every worker takes one lock, again and again, and adds 1 to an unprotected number meanwhile."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _with(make: Callable[[Any], Any]) -> Callable[[Any], AbstractContextManager[
 
 
 def _with_ours(placement: Placement, kind: str) -> Callable[[Any], AbstractContextManager[Shared]]:
-    """`Entry.make` for a lock of the kit, which is closed in the end; the lock's own `with` would acquire it."""
+    """`Entry.make` for a lock of sharedkit, which is closed in the end; `with` on the lock would acquire it."""
 
     @contextmanager
     def made(_context: Any) -> Iterator[Shared]:
@@ -80,7 +80,7 @@ class LocksWorkload(SharedStateWorkload):
         return f"{self.settings.workers} workers take one lock and add 1 to a number"
 
     def entries(self) -> list[Entry]:
-        """The standard library's locks, then the kit's in every placement."""
+        """The standard library's locks, then sharedkit's in every placement."""
         roles = [_add] * self.settings.workers
 
         def theirs(where: str, name: str, make: Any) -> Entry:

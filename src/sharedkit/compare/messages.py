@@ -1,4 +1,4 @@
-"""Numbered messages for the workload `queue`, and the check that all arrived, once, each producer's in order."""
+"""Numbered messages for the workload `queue`, and the check that each arrived once, and each producer's in order."""
 
 from __future__ import annotations
 
@@ -65,4 +65,4 @@ def check(taken: Sequence[Arrivals], plan: Plan, amount: int) -> None:
             raise Mismatch(f"messages of producer {producer} came twice while others were lost")
     strangers = sum(int((came["producer"] >= plan.producers).sum()) for came in taken)
     if strangers:
-        raise Mismatch(f"{strangers} messages came that nobody put")
+        raise Mismatch(f"{strangers} messages came that no producer put")

@@ -17,14 +17,14 @@ SIZES = (16, 64, 256, 1024, 1 << 20)
 """The sizes in bytes that `--size all` stands for."""
 
 MOST_ITEMS, MOST_BYTES = 100_000, 32 << 20
-"""Limits, so that a lap of single calls takes a tenth of a second, not minutes."""
+"""Limits, so that a lap of single calls takes a tenth of a second and not minutes."""
 
 ITEMS_A_JOB = (4, 4096)
-"""The fewest items, so that a job can be shared out, and the most, so that there are jobs for every worker."""
+"""The fewest items in a job, so that threads can share it, and the most, so that there are jobs for every worker."""
 
 
 class Pieces:
-    """The first items of a corpus, its files taken as one, in a file for each job; they last as long as this object."""
+    """The first items of a corpus, taken as one file, in a file for each job; they exist as long as this object."""
 
     def __init__(self, corpus: Corpus, item_bytes: int) -> None:
         self.root = corpus.root

@@ -1,4 +1,5 @@
-"""Digests as most programs make them, one call a message. It imports no module of the kit: subinterpreters run it."""
+"""Digests as most programs compute them, one call a message. Subinterpreters run it, so it imports no other module of
+sharedkit."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -8,7 +9,7 @@ from importlib import import_module
 __all__ = ["PACKAGES", "digest_files", "digests", "messages", "package_of", "plain_algorithms"]
 
 PACKAGES = {"blake3": "blake3", "crc32c": "google_crc32c", "xxh3_64": "xxhash", "xxh3_128": "xxhash"}
-"""The packages that offer the algorithms that hashlib does not have."""
+"""The packages for the algorithms that hashlib does not have."""
 
 
 def plain_algorithms() -> list[str]:

@@ -89,7 +89,7 @@ def _warm_threads(settings: Settings) -> Iterator[ThreadPoolExecutor]:
 
 
 def _warm(pool: Executor, meet: Callable[[], Any], settings: Settings) -> None:
-    """Have every worker of the pool meet all others, so that none is started while the clock runs."""
+    """Make every worker of the pool meet all others, so that none is started while the clock runs."""
     met = [pool.submit(meet) for _ in range(settings.workers)]
     for one in met:
         one.result(settings.patience)
@@ -99,7 +99,7 @@ _everybody: Any = None
 
 
 def _remember(barrier: Any) -> None:
-    """Keep, in a worker process, the barrier that it was started with."""
+    """Keep the barrier that this worker process was started with."""
     global _everybody
     _everybody = barrier
 

@@ -149,7 +149,7 @@ class QueueWorkload(SharedStateWorkload):
         )
 
     def entries(self) -> list[Entry]:
-        """The standard library's queues, then the kit's in every placement."""
+        """The standard library's queues, then sharedkit's in every placement."""
 
         def crew(produce: Role, consume: Role) -> list[Any]:
             producers = [partial(produce, self.plan)] * self.plan.producers

@@ -19,7 +19,7 @@ State = Literal["ok", "wrong", "failed", "missing"]
 
 @dataclass(slots=True)
 class Row:
-    """One variant. `seconds` are the laps; a lap did `operations` and moved `volume` bytes, None where meaningless."""
+    """One variant. `seconds` are the laps; a lap did `operations` and moved `volume` bytes (None: meaningless)."""
 
     where: str
     name: str

@@ -15,18 +15,18 @@ Tick = Callable[[str, int], None]
 """Called before each lap with the variant's label and the lap's number; 0 is the warm-up."""
 
 Apart = Callable[[Workload, Tick], list[Row]]
-"""Measures variants of the workload elsewhere: the rows have another `where`, and names that this run has, too."""
+"""Measures variants of the workload elsewhere. Its rows have another `where`, and names that this run has, too."""
 
 TENFOLD = 10
 
 
 def laps_of(workload: Workload, apart: int = 0) -> int:
-    """How many ticks `measure` will give, if `apart` variants are measured apart."""
+    """How many ticks `measure` will give if `apart` variants are measured elsewhere."""
     return (len(workload.chosen()) + apart) * (1 + workload.settings.repeats)
 
 
 def measure(workload: Workload, tick: Tick, apart: Apart | None = None) -> Result:
-    """Run every variant, one after the other, then those apart, and compare their results."""
+    """Run every variant, one after the other, then those measured elsewhere, and compare their results."""
     result = Result(workload.name, workload.title, workload.unit)
     for variant in workload.chosen():
         row = Row(variant.where, variant.name, variant.family)
@@ -68,7 +68,7 @@ def measure_row(workload: Workload, variant: Variant, row: Row, tick: Tick) -> N
     except Mismatch as wrong:
         row.state, row.reason = "wrong", str(wrong)
     except Exception as error:
-        row.state, row.reason = "failed", _say(error)
+        row.state, row.reason = "failed", _error_text(error)
     while done <= workload.settings.repeats:
         step()
 
@@ -79,7 +79,7 @@ def _checked(workload: Workload, course: Course, amount: int) -> tuple[Lap, str]
 
 
 def _calibrate(workload: Workload, course: Course) -> tuple[int, str]:
-    """The amount that fills a lap, found by growing laps that also warm everything up."""
+    """The amount that fills a lap. It is found by laps of growing size, which also warm everything up."""
     settings: Settings = workload.settings
     amount = workload.smallest
     while True:
@@ -104,7 +104,7 @@ def _agree(workload: Workload, result: Result) -> None:
         result.agreement = workload.agreement(reference.fingerprint)
 
 
-def _say(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     """The text of the error, or its class and place if it has no text."""
     if text := str(error).strip():
         return f"{type(error).__name__}: {text}"

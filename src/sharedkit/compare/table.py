@@ -1,4 +1,4 @@
-"""The report on a terminal: a heading, and a table for each workload that is readable on 80 columns and uses 120."""
+"""The report on a terminal: a heading, and a table for each workload that fits into 80 columns and uses up to 120."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def print_result(console: Console, result: Result) -> None:
 
 
 def short_reason(row: Row) -> str:
-    """The last line of the reason: a traceback names the error there."""
+    """The last line of the reason, because a traceback has the error there."""
     lines = row.reason.strip().splitlines()
     return lines[-1] if lines else ""
 

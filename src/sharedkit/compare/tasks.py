@@ -1,6 +1,6 @@
 """Crews of tasks: the programs of one event loop, and programs that have a loop in each process.
 
-A program that never waits runs to its end before the next begins, as always in asyncio; a program that waits is a
+A program without a wait runs to its end before the next one begins, as always in asyncio; a program that waits is a
 coroutine function with the same arguments.
 """
 
@@ -19,7 +19,7 @@ __all__ = ["TaskCrew", "in_a_loop"]
 
 
 class _Together(Clock):
-    """The clock of tasks, which begin together anyway: the crew times them."""
+    """The clock of tasks. They begin together anyway, so the crew measures the time."""
 
     def __init__(self) -> None:
         pass
@@ -66,7 +66,7 @@ class TaskCrew:
 
 
 def in_a_loop(program: Callable[..., Coroutine[Any, Any, Any]], *first: Any) -> Program:
-    """The program of a process that runs a coroutine; `first` come before the arguments of a program."""
+    """A program that runs a coroutine in a process; `first` are arguments before those of a program."""
     return _InALoop(program, first)
 
 

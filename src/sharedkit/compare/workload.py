@@ -17,7 +17,7 @@ class BadInput(ValueError):
 
 
 class Mismatch(AssertionError):
-    """Raised if a variant's result is not the one that the work must give; its numbers mean nothing then."""
+    """Raised if a variant's result is not the one that the work must give; its numbers then mean nothing."""
 
 
 class WorkerFailed(RuntimeError):
@@ -60,14 +60,14 @@ Course = Callable[[int], Lap]
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One way to do the work: `start()` warms up its workers and gives the course on which they run laps."""
+    """One way to do the work: `start()` warms up its workers and returns the course that runs laps with them."""
 
     where: str
     name: str
     family: Family
     start: Callable[[], AbstractContextManager[Course]]
     missing: str = ""
-    """Why this interpreter or algorithm cannot run it; empty when it can."""
+    """Why this interpreter or algorithm cannot run the variant; empty if it can."""
 
     @property
     def label(self) -> str:
@@ -116,7 +116,7 @@ class Workload(ABC):
 
     @abstractmethod
     def operations(self, amount: int) -> int:
-        """How many `unit`s one lap of `amount` does, all workers together."""
+        """How many `unit`s one lap of `amount` does, in all workers together."""
 
     def volume(self, amount: int) -> int | None:
         """How many bytes one lap moves, or None if that number means nothing."""

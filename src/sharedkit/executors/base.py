@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class Future(futures.Future[T], Generic[T]):
-    """A `concurrent.futures.Future` that can cancel a running call, too, where a worker can be ended."""
+    """A `concurrent.futures.Future` whose `cancel` can also end a running call, if workers are processes."""
 
     def cancel(self, running: bool = False) -> bool:
         """Cancel the call if no worker has begun it; `running` makes no difference here."""
@@ -29,13 +29,14 @@ class Future(futures.Future[T], Generic[T]):
 
 
 MOST_WORKERS = 500
-"""Each worker has a seat in the queues, of 1,023; its replacement has another until the dead worker's is free."""
+"""Each worker has a seat in the queues, which have 1,023. While a dead worker still occupies its seat, its replacement
+has another one."""
 
 Enter = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Future[Any]]
 
 
 def checked_timeout(timeout: float | None) -> float | None:
-    """A task's limit in seconds, if it can be one. ValueError, TypeError, OverflowError."""
+    """The time limit of a task in seconds, as a float or None. ValueError, TypeError, OverflowError."""
     if timeout is None:
         return None
     limit = seconds(timeout)
@@ -45,7 +46,7 @@ def checked_timeout(timeout: float | None) -> float | None:
 
 
 def check_arguments(max_workers: int | None, initializer: object, max_tasks_per_child: object) -> None:
-    """Refuse what ProcessPoolExecutor would refuse, in its words. Raises ValueError, TypeError."""
+    """Refuse the arguments that ProcessPoolExecutor refuses, with its messages. Raises ValueError, TypeError."""
     if max_workers is not None and index(max_workers) <= 0:
         raise ValueError("max_workers must be greater than 0")
     if max_workers is not None and max_workers > MOST_WORKERS:
@@ -81,7 +82,7 @@ class ExecutorFace(futures.Executor):
     def _enter(
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], timeout: float | None = None
     ) -> Future[Any]:
-        """Have a worker make the call, within `timeout` seconds from its start."""
+        """Have a worker run the call; the call may take `timeout` seconds from its start."""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have a worker call `fn(*args, **kwargs)`; the future gets the result or the exception."""
@@ -96,7 +97,7 @@ class ExecutorFace(futures.Executor):
     def options(self, *, timeout: float | None = None) -> Options:
         """Return `submit` and `map` for calls that may run for at most `timeout` seconds each (None: for ever).
 
-        ValueError. A slow callback of a future delays other results, and also the limits of calls that begin then.
+        Raises ValueError. A slow callback of a future delays other results, and the limits of calls that begin then.
         """
         return Options(self, checked_timeout(timeout))
 
@@ -112,9 +113,10 @@ class ExecutorFace(futures.Executor):
     ) -> Iterator[T]:
         """Have the workers run `map(fn, *iterables)` and yield the results in order.
 
-        The iterator raises TimeoutError if a result is not there `timeout` seconds after this call, and in place of a
-        result what the call raised. Each task has `chunksize` calls. `buffersize` tasks are submitted at once, and one
-        more whenever a result is requested (None: all at once). ValueError for sizes below 1.
+        The iterator raises TimeoutError if a result has not come `timeout` seconds after this call. If a call raised,
+        it raises that exception in place of the result. Each task has `chunksize` calls. `buffersize` tasks are
+        submitted at once, and one more whenever a result is requested (None: all at once). ValueError for sizes below
+        1.
         """
         return mapped(self._enter, fn, iterables, timeout, chunksize, buffersize)
 
@@ -132,15 +134,15 @@ class ExecutorFace(futures.Executor):
         return _aresults(*submitted(self._enter, fn, iterables, chunksize, buffersize), until, chunksize > 1)
 
     def kill_workers(self) -> None:
-        """Shut down without waiting and kill the workers. NotImplementedError where they are threads."""
+        """Shut down without waiting and kill the workers. NotImplementedError if they are threads."""
         raise NotImplementedError('a thread cannot be ended; get_context("shm") has processes')
 
     def terminate_workers(self) -> None:
-        """Do as `kill_workers` does, but let workers end in order. NotImplementedError where they are threads."""
+        """Do as `kill_workers` does, but let the workers clean up. NotImplementedError if they are threads."""
         raise NotImplementedError('a thread cannot be ended; get_context("shm") has processes')
 
     async def ashutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Shut down as `shutdown` does, without blocking the event loop. After a cancellation the shutdown goes on."""
+        """Shut down as `shutdown` does, without blocking the event loop. A cancellation does not stop the shutdown."""
         self.shutdown(wait=False, cancel_futures=cancel_futures)
         if wait:
             from sharedkit.aio import waiters
@@ -163,8 +165,8 @@ class Options:
         self._executor, self._timeout = executor, timeout
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Submit as the executor does. When the time is over, the future fails with TimeoutError and the worker is
-        replaced."""
+        """Submit as the executor does. When the time limit is over, the future fails with TimeoutError and the worker
+        is replaced."""
         return self._executor._enter(fn, args, kwargs, self._timeout)
 
     def map(
@@ -176,8 +178,8 @@ class Options:
         chunksize: int = 1,
         buffersize: int | None = None,
     ) -> Iterator[T]:
-        """Map as the executor does. `timeout` is for the results; the limit of `options` is for each task, of
-        `chunksize` calls."""
+        """Map as the executor does. `timeout` limits the wait for results; the limit of `options` applies to each task,
+        which has `chunksize` calls."""
 
         def enter(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
             return self._executor._enter(fn, args, kwargs, self._timeout)
@@ -209,7 +211,7 @@ Ahead = deque[Future[Any]]
 def submitted(
     enter: Enter, fn: Callable[..., Any], iterables: tuple[Iterable[Any], ...], chunksize: int, buffersize: int | None
 ) -> tuple[Ahead, Iterator[Future[Any]]]:
-    """The futures of the tasks that go ahead, and an iterator that submits the others."""
+    """The futures of the tasks that are submitted now, and an iterator that submits the others."""
     if chunksize < 1:
         raise ValueError(f"chunksize must be >= 1: {chunksize}")
     if buffersize is not None and not isinstance(buffersize, int):
@@ -230,7 +232,7 @@ def _chunks(rows: Iterator[tuple[Any, ...]], size: int) -> Iterator[list[tuple[A
 
 
 def _results(ahead: Ahead, submissions: Iterator[Future[Any]], until: float | None, chunked: bool) -> Iterator[Any]:
-    """Yield the results in order. If the iterator is closed or raises, it cancels the tasks that are still ahead."""
+    """Yield the results in order. If the iterator is closed or raises, it cancels the tasks that are not over."""
     try:
         while ahead:
             ahead.extend(itertools.islice(submissions, 1))
@@ -241,11 +243,11 @@ def _results(ahead: Ahead, submissions: Iterator[Future[Any]], until: float | No
                 future.cancel()
                 raise
             finally:
-                del future  # neither a future nor its error is kept by this frame
+                del future  # this frame keeps neither a future nor its error alive
             results = result if chunked else [result]
             del result
             results.reverse()
-            while results:  # a result that the caller has is not kept here
+            while results:  # a result that the caller has received is not kept here
                 yield results.pop()
     finally:
         for future in ahead:
@@ -255,7 +257,7 @@ def _results(ahead: Ahead, submissions: Iterator[Future[Any]], until: float | No
 async def _aresults(
     ahead: Ahead, submissions: Iterator[Future[Any]], until: float | None, chunked: bool
 ) -> AsyncIterator[Any]:
-    """Do the same, with `await`."""
+    """Do as `_results` does, with `await`."""
     import asyncio
 
     try:

@@ -22,17 +22,17 @@ class Keeper(Protocol):
     """The object that holds the future's task."""
 
     settling: Any
-    """The reentrant lock under which its futures change."""
+    """The reentrant lock that guards the state of its futures."""
 
     def withdraw(self, future: Future[Any], running: bool) -> bool:
-        """Take the task back if no worker runs it yet; if `running`, also from its worker, which is then killed."""
+        """Take the task back if no worker runs it yet; with `running`, also kill the worker that runs it."""
 
     def is_running(self, task: int) -> bool:
         """Whether a worker has claimed the task."""
 
 
 class _Listed:
-    """An attribute that becomes an empty list when it is first read; a future on which nobody reads it has none."""
+    """An attribute that becomes an empty list when it is first read; most futures never need the list."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
@@ -46,8 +46,8 @@ class Future(base.Future[T], Generic[T]):
     """A `concurrent.futures.Future` that can cancel a running call, too: `cancel(running=True)`.
 
     The base class spends most of its time on a condition for each future. Here the futures of one executor share its
-    lock, and a condition is made only when a thread waits; `wait`, `as_completed` and the base class find it under its
-    usual name. Attributes that most futures never change stay in the class.
+    lock, and a condition is made only when a thread waits; `wait`, `as_completed` and the base class find the condition
+    under its usual name. Attributes that most futures never change are class attributes.
     """
 
     # The base class's attributes, except `_condition`.
@@ -56,18 +56,18 @@ class Future(base.Future[T], Generic[T]):
     _exception: BaseException | None = None
     _waiters: Any = _Listed()
     _done_callbacks: Any = _Listed()
-    # Our own.
+    # Attributes of this class.
     _bell: threading.Condition | None = None
     _timeout: float | None = None
     _task = 0  # the task's number, 0 until it has a slot
-    _place = 0  # the number of the put that brought it into the queue
-    _deaths = 0  # how many deaths it has met while it was taken and not begun
+    _place = 0  # the number of the put that brought the task into the queue
+    _deaths = 0  # how many deaths count against the task, see MOST_DEATHS
     _verdict: BaseException | None = None  # why its worker was killed
 
     def __init__(self, keeper: Keeper, message: Any, size: int, timeout: float | None) -> None:
         # This replaces the base class's __init__.
         self._keeper = keeper
-        self._message = message  # the pickled call, kept in case it is lost with a worker
+        self._message = message  # the pickled call, kept in case a worker takes it and dies
         self._size = size  # of the message, in bytes
         if timeout is not None:
             self._timeout = timeout
@@ -83,9 +83,10 @@ class Future(base.Future[T], Generic[T]):
         return bell
 
     def cancel(self, running: bool = False) -> bool:
-        """Cancel the call if no worker has begun it; with `running`, kill the worker that has, which is replaced.
+        """Cancel the call if no worker has begun it; with `running`, also kill the worker that runs it. That worker is
+        replaced.
 
-        Answers whether the call is cancelled; False where it is done, or all but done.
+        Returns whether the call is cancelled; False if it is done, or almost done.
         """
         if self._state in OVER or not self._keeper.withdraw(self, running):
             return self.cancelled()
@@ -93,7 +94,7 @@ class Future(base.Future[T], Generic[T]):
         return self.cancelled()
 
     def take_back(self) -> None:
-        """Cancel the call for the keeper, and notify the waiters. A repeated or late call does nothing."""
+        """Cancel the call for the keeper, and notify the waiters. Does nothing if the future is over."""
         with self._keeper.settling:
             if self._state in OVER:
                 return
@@ -114,31 +115,32 @@ class Future(base.Future[T], Generic[T]):
         return self._state in OVER
 
     def result(self, timeout: float | None = None) -> T:
-        """What the call returned or raised, waiting up to `timeout` seconds. Raises TimeoutError, CancelledError."""
+        """Wait up to `timeout` seconds; return what the call returned, or raise what it raised. Also raises
+        TimeoutError and CancelledError."""
         if self._state == FINISHED and self._exception is None:
             return self._result  # type: ignore[no-any-return]
         return super().result(span(timeout))
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """What the call raised, or None, waiting up to `timeout` seconds. Raises TimeoutError, CancelledError."""
+        """Wait up to `timeout` seconds; return what the call raised, or None. Raises TimeoutError, CancelledError."""
         return super().exception(span(timeout))
 
     def set_result(self, result: T) -> None:
-        """For the executor. Raises InvalidStateError where the future is over."""
+        """For the executor. Raises InvalidStateError if the future is over."""
         with self._keeper.settling:
             if not self.finish(result, None):
                 raise futures.InvalidStateError(f"{self._state}: {self!r}")
         self.call_back()
 
     def settle(self, result: T | None, error: BaseException | None) -> None:
-        """Finish the call for the keeper, and notify the waiters. Too late, as after `take_back`, it does nothing."""
+        """Finish the call for the keeper, and notify the waiters. Does nothing if the future is over."""
         with self._keeper.settling:
             if not self.finish(result, error):
                 return
         self.call_back()
 
     def finish(self, result: T | None, error: BaseException | None) -> bool:
-        """Do the same under `settling`, without callbacks; answers whether the future was not over before."""
+        """Finish the call under `settling`, without callbacks; returns False if the future was over before."""
         if self._state in OVER:
             return False
         if error is None:

@@ -10,7 +10,7 @@ __all__ = ["packed_error", "raised", "remote_cause"]
 
 
 def packed_error(error: BaseException) -> tuple[bytes, str]:
-    """The pickled exception, or one that says why it cannot be pickled, and the traceback as text."""
+    """The pickled exception and its traceback as text. If pickling fails, the exception says why instead."""
     text = "".join(traceback.format_exception(error))
     try:
         return pickle.dumps(error, protocol=5), text
@@ -20,12 +20,12 @@ def packed_error(error: BaseException) -> tuple[bytes, str]:
 
 
 def remote_cause(text: str) -> Exception:
-    """The cause of an exception that came from a worker: its traceback there, shown as ProcessPoolExecutor shows it."""
+    """The cause of an exception from a worker: the traceback there, shown as ProcessPoolExecutor shows it."""
     return _RemoteTraceback(f'\n"""\n{text}"""')  # type: ignore[arg-type]
 
 
 def raised(value: object, text: str) -> BaseException:
-    """The exception that a call raised, as it was unpickled; its traceback in the worker, if any, becomes its cause."""
+    """The exception that a call raised, after unpickling; its traceback in the worker, if any, becomes its cause."""
     if not isinstance(value, BaseException):
         value = pickle.UnpicklingError(f"what the call raised is no exception any more, but a {type(value).__name__}")
     if text:  # a frozen dataclass does not allow its cause to be set in the usual way

@@ -1,4 +1,4 @@
-"""Detects a main program that starts workers whenever it is imported, as each worker does; has the error's text."""
+"""Detects a main program that starts workers whenever it is imported (each worker imports it); has the error's text."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _CHECK: CodeType = spawn._check_not_importing_main.__code__  # type: ignore[attr
 
 
 def is_refusal(error: BaseException | None) -> bool:
-    """Whether multiprocessing raised this error or one that it came from, because no process may be started while a
-    worker imports its main program."""
+    """Whether `error` or one of its causes is multiprocessing's error that no process may be started while a worker
+    imports its main program."""
     while error is not None:
         trace = error.__traceback__
         while trace is not None:

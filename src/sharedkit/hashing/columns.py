@@ -1,6 +1,6 @@
-"""Columns of other packages: Arrow arrays and streams, and categoricals; each value of a categorical is hashed once.
+"""Columns of other packages: Arrow arrays and streams, and categoricals, of which each value is hashed once.
 
-No package is imported for them: an object of pandas or pyarrow can only exist if its package is imported.
+No package is imported here: an object of pandas or pyarrow can only exist if its package is imported.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def add_arrow_array(batch: Batch, array: Any) -> None:
 
 
 def has_arrow_stream(items: Any) -> bool:
-    """Whether `items` can give an Arrow stream; a Series of pandas can if pyarrow is installed."""
+    """Whether `items` can give an Arrow stream; a Series of pandas can only if pyarrow is installed."""
     if not hasattr(items, "__arrow_c_stream__"):
         return False
     return not _is_of(items, "pandas", "Series") or find_spec("pyarrow") is not None
@@ -52,7 +52,7 @@ def add_arrow_stream(batch: Batch, stream: Any) -> None:
 
 
 def _room(array: Any) -> int | None:
-    """The number of bytes that a pyarrow array's offsets point into, which the C interface omits; None: no offsets."""
+    """The size of the data that a pyarrow array's offsets refer to, which the C interface omits; None: no offsets."""
     buffers = array.buffers()
     return buffers[2].size if len(buffers) == 3 and buffers[2] is not None else None
 
@@ -67,7 +67,7 @@ def categorical_of(items: Any) -> Any:
 def array_of(items: Any) -> Any:
     """The array of a pandas Series or Index of one of NumPy's own types; else None. TypeError for a missing value.
 
-    The way does not go through Arrow, which would make the answer depend on whether pyarrow is installed.
+    This does not use Arrow, because the result would then depend on whether pyarrow is installed.
     """
     if not (_is_of(items, "pandas", "Series") or _is_of(items, "pandas", "Index")):
         return None
@@ -84,7 +84,7 @@ def array_of(items: Any) -> Any:
 
 
 def listed(items: Any) -> list[Any] | None:
-    """The objects of a polars Series of objects, of which Arrow would give only the addresses; else None."""
+    """The items of a polars Series of Python objects, of which Arrow would give only the addresses; else None."""
     if _is_of(items, "polars", "Series") and items.dtype == sys.modules["polars"].Object:
         objects: list[Any] = items.to_list()
         return objects
@@ -93,7 +93,7 @@ def listed(items: Any) -> list[Any] | None:
 
 def add_categorical(batch: Batch, categorical: Any, gather: Callable[[Any], Batch]) -> None:
     """Add the items of a pandas Categorical; `gather` makes a batch of the values."""
-    # As a Series, since a column of such values that is no categorical would come as one.
+    # As a Series, so that the values are treated like a plain column of them.
     values = sys.modules["pandas"].Series(categorical.categories)
     try:
         gathered = gather(values)

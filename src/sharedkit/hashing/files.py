@@ -13,7 +13,7 @@ from sharedkit.hashing.many import worker_count
 
 __all__ = ["FileDigests", "hash_file", "hash_files"]
 
-# So large that reading and hashing a piece cost far more than the calls, so small that it stays in the second-level
+# Large enough that reading and hashing a piece cost far more than the calls, small enough to stay in the second-level
 # cache.
 PIECE = 1 << 20
 
@@ -56,14 +56,14 @@ def hash_files(
 ) -> list[FileDigests]:
     """Digests of many files, several algorithms in one pass over each, on `threads` threads.
 
-    `seed` and `key` go to the algorithms that take one; they do not change the digests of the others.
+    `seed` and `key` apply to the algorithms that take one; they do not change the digests of the others.
 
-    The results stand in the order of `paths`. A file that cannot be read has an `error`, an OSError with its path,
-    and no digests; the others go on. `progress(path, size)` is called after each piece with the number of bytes just
-    hashed, from the thread that hashes; what it raises ends the call.
+    The results have the order of `paths`. A file that cannot be read has an `error`, an OSError with its path, and no
+    digests; the other files are still hashed. `progress(path, size)` is called after each piece with the number of
+    bytes just hashed, in the thread that hashes; an exception that it raises ends the call.
 
-    Raises ValueError for an unknown algorithm or form, a seed or key that none of the algorithms takes or that one
-    cannot take, or threads below 1, before any file is opened.
+    Before any file is opened, raises ValueError for an unknown algorithm or form, for a seed or key that no algorithm
+    takes or that one cannot take, and for threads below 1.
     """
     names = [algorithms] if isinstance(algorithms, str) else list(dict.fromkeys(algorithms))
     _check_form(form)
@@ -100,7 +100,7 @@ def _told(names: list[str], seed: int, key: Any) -> list[tuple[str, int, Any]]:
 
 
 def _feed(path: Path, hashers: list[Hasher], progress: Progress | None) -> int:
-    """Feed a file's contents to every hasher; answers its size. OSError always has the path."""
+    """Feed a file's contents to every hasher; returns its size. OSError always has the path."""
     total = 0
     piece = bytearray(PIECE)
     try:

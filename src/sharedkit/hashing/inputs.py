@@ -1,4 +1,4 @@
-"""The bytes that are hashed of each input: every kind of batch, turned into sources."""
+"""The bytes to hash for each input: converts every kind of input to a batch."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def _unmasked(array: Any) -> np.ndarray[Any, Any]:
 
 
 def _little_endian(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The items as little-endian bytes; times export no buffer and become their integers."""
+    """The items as little-endian bytes; times, which export no buffer, as integers."""
     array = array.astype(array.dtype.newbyteorder("<"), copy=False)
     return array.view("<i8") if array.dtype.kind in "mM" else array
 

@@ -45,15 +45,15 @@ def hash_many(
     - a 2-D array of int8 or uint8: each row's bytes;
     - an Arrow array or stream (anything with `__arrow_c_array__` or `__arrow_c_stream__`: pyarrow, polars,
       pandas) of text or binary (the contents), or of numbers and times (their little-endian bytes);
-    - a pandas categorical, a polars Categorical or Enum, an Arrow dictionary: as the plain column of its values,
-      each of which is hashed once;
-    - a pandas Series or Index of NumPy's own types: as the array that it holds, but NaN, NaT and None are missing;
+    - a pandas categorical, a polars Categorical or Enum, an Arrow dictionary: like the plain column of its values;
+      each distinct value is hashed once;
+    - a pandas Series or Index of NumPy's own types: like its array, but NaN, NaT and None count as missing values;
     - anything else with the buffer protocol or `__array__`, such as a shared `Array`: as NumPy sees it.
 
     Arrays may be strided. `algorithms()` lists the names. `key`, 32 bytes, makes `blake3` a keyed hash; `seed`
-    is for `xxh3_64`, `xxh3_128` (64 bits) and `crc32c` (the checksum of what went before). `threads`, a number or
-    "auto" (as many as this process has CPUs), is an upper limit: a batch is split when each thread gets at least 2,048
-    items or 256 KiB.
+    is for `xxh3_64`, `xxh3_128` (64 bits) and `crc32c` (the checksum of the preceding data). `threads`, a number or
+    "auto" (as many as this process has CPUs), is an upper limit: a batch is split only if each thread gets at least
+    2,048 items or 256 KiB.
 
     With `form="array"` the result is an array of shape (n, digest_size) and dtype uint8, or for algorithms that
     are also an integer (`xxh3_64`, `crc32c`) of shape (n,) and that unsigned dtype, equal to the reference's
@@ -61,14 +61,14 @@ def hash_many(
     must not share memory with the items. `form="bytes"` and `form="hex"` return lists and cost 35 to 45 ns more per
     item.
 
-    While the GIL is released, the call holds references to all items, so another thread may change a list without
-    harm; a bytearray or array cannot be resized meanwhile. Another thread or process may also change offsets, codes
-    and text without harm: each is read once, and an item that then reaches outside of its data raises ValueError, by
-    which time some of `out` may be written.
+    While the GIL is released, the call holds references to all items, so another thread may safely change a list; a
+    bytearray or array cannot be resized meanwhile. Another thread or process may also change offsets, codes and text:
+    each value is read once, and ValueError is raised if it then points outside of the data. By that time some of `out`
+    may be written.
 
-    Raises TypeError for an item without bytes to hash, naming its index and type, and for missing values;
+    Raises TypeError, with index and type, for an item without bytes to hash, and for missing values;
     ValueError for an unknown algorithm, a wrong seed, key, `out`, `form` or number of threads;
-    UnicodeEncodeError for text with lone surrogates. Nothing is written to `out` then.
+    UnicodeEncodeError for text with lone surrogates. In these cases nothing is written to `out`.
     """
     shape = _Shape(algorithm, form, out)
     return shape.digest(gather(items), items, seed, key, threads)
@@ -90,8 +90,8 @@ def hash_spans(
     `offsets` has the shape (n + 1,): span i is buffer[offsets[i]:offsets[i + 1]]; or (n, 2): span i is
     buffer[offsets[i, 0]:offsets[i, 1]]. The other arguments and the result are as in `hash_many`.
 
-    Raises ValueError for offsets that run backwards or past the end, naming the span; they may be in memory that
-    others change.
+    Raises ValueError, with the span's number, for offsets that run backwards or past the end. Other threads or
+    processes may change the offsets meanwhile.
     """
     shape = _Shape(algorithm, form, out)
     return shape.digest(gather_spans(buffer, offsets), buffer, seed, key, threads)

@@ -17,9 +17,9 @@ def partition(
 ) -> np.ndarray[Any, np.dtype[np.int64]]:
     """The shard in 0 … n - 1 of each item, the same in every process, machine and release.
 
-    It is the integer digest modulo `n`: with the default algorithm `xxhash.xxh3_64_intdigest(item, seed) % n`. `items`
-    are as in `hash_many`; the result is an int64 array of their number. Raises ValueError when `n` is below 1 or past
-    63 bits, or the algorithm has no integer digest.
+    The shard is the integer digest modulo `n`: with the default algorithm `xxhash.xxh3_64_intdigest(item, seed) % n`.
+    `items` are as in `hash_many`; the result is an int64 array with one shard for each item. Raises ValueError if `n`
+    is below 1 or needs more than 63 bits, or if the algorithm has no integer digest.
     """
     n = index(n)
     if n < 1:
@@ -40,8 +40,8 @@ def duplicates(
 ) -> list[np.ndarray[Any, np.dtype[np.int64]]]:
     """Groups of items with equal digests: for each an int64 array of two or more indices, ascending.
 
-    Groups stand in the order of their first items. With the default algorithm equal digests mean equal bytes, whoever
-    made the items; `xxh3_128` is faster and safe where nobody makes collisions on purpose. `items` are as in
+    Groups have the order of their first items. With the default algorithm, equal digests mean equal bytes, even for
+    items from an attacker; `xxh3_128` is faster, and safe if no one constructs collisions. `items` are as in
     `hash_many`.
     """
     digests = hash_many(items, algorithm, key=key, threads=threads)

@@ -1,4 +1,4 @@
-"""Messages over one connection, for a client. A signal handler that raises in the midst of one loses no byte of it."""
+"""Messages over one connection, for a client. If a signal handler raises within one, no byte of it is lost."""
 
 from typing import final
 
@@ -8,7 +8,7 @@ from sharedkit.manager.sockets import End
 
 @final
 class ClientConnection:
-    """What has come of a message stays here until all of it is there, whoever reads on."""
+    """Keeps the received part of a message until all of it has come; any thread may continue to receive it."""
 
     number: int
     def __new__(cls, end: End, epoch: int = 0) -> ClientConnection: ...

@@ -1,10 +1,10 @@
-"""The part of the server's door that every request passes: looks at types, which run nobody's code."""
+"""The server's check that every request passes first: it compares types, which runs no Python code of a client."""
 
 from typing import Any, TypeGuard, final
 
 @final
 class Known:
-    """What was found out about requests with arguments of certain types: no more rows than the table has."""
+    """The findings about requests with arguments of certain types; at most as many as the table has rows."""
 
     def __new__(cls) -> Known: ...
     def look(self, kind: str, method: str, args: tuple[Any, ...]) -> Any: ...

@@ -1,4 +1,4 @@
-"""One request of a thread, from its first byte until its caller has what it brought."""
+"""One request of a thread, from its first byte until its caller has the result."""
 
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar, final
@@ -12,7 +12,7 @@ _T = TypeVar("_T")
 
 @final
 class Request:
-    """What is asked of a server once, and how far that has come."""
+    """One request to a server, and its progress."""
 
     note: Any
     in_order: bool

@@ -1,10 +1,10 @@
-"""The arguments of each request, in one table: a client converts its arguments to plain values, and the server checks
+"""The arguments of each request, in one table. A client converts its arguments to plain values, and the server checks
 them.
 
-Data from a client reaches the server's computation only through these checks. Here a value is plain if its type is
-exactly the named one: no subclass, whose methods would be the client's, and no NumPy scalar. A value that fails a check
-is an exception for the client that sent it. `Packed` items belong to the clients: the server never looks into them, nor
-into the pickle of a key, which it knows by its form.
+The server computes only with data from a client that has passed these checks. A value is *plain* if its type is exactly
+the named one: no subclass, because its methods would be the client's code, and no NumPy scalar. A value that fails a
+check causes an exception for the client that sent it. `Packed` items belong to the clients: the server never unpickles
+them, nor the pickle of a key, which it identifies by its form.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ REGISTRY = "registry"  # the kind of the registry, which is no structure
 BITS = 64
 LIMIT = 1 << BITS
 MOST_BYTES = 4096  # in the name or the key of a counter
-RANK_DEPTH = 16  # of tuples in the rank of an item
+RANK_DEPTH = 16  # of tuples within each other in the rank of an item
 RANKS = frozenset({bool, int, float, str, bytes})
 
 
 class Argument(NamedTuple):
-    """One argument: its permitted types, how a client makes a value of one of them, and the server's further checks.
+    """One argument: its permitted types, how a client converts a value to one of them, and the server's further checks.
 
-    Values of the types in `sure` need no test. Of a `deep` argument the client checks the parts, too.
+    Values of the types in `sure` need no test. The client also checks the parts of a `deep` argument.
     """
 
     what: str
@@ -125,7 +125,7 @@ def _are_packed(value: list[Any]) -> None:
 
 
 def _is_rank(value: Any, depth: int = RANK_DEPTH) -> None:
-    """Check that the value compares without running a client's code."""
+    """Check that the value can be compared without running a client's code."""
     if type(value) is tuple:
         if not depth:
             raise TypeError(f"a rank is of tuples in at most {RANK_DEPTH} tuples")
@@ -203,7 +203,7 @@ def _position(value: Any) -> int | tuple[int, ...]:
 
 
 def _is_place(value: Any) -> None:
-    """Check that the value indexes an array without running a client's code."""
+    """Check that the value can index an array without running a client's code."""
     for each in value if type(value) is tuple else (value,):
         kind = type(each)
         if kind is slice:
@@ -240,7 +240,7 @@ def _axis(value: Any) -> Any:
     found = np.asarray(value)
     if found.dtype.kind in "biu":
         return _data(found)
-    if found.size:  # the error is NumPy's, and nothing is sent: the pickle of an object is up to its class
+    if found.size:  # raised here as NumPy would, before sending: what pickling an object does is up to its class
         raise IndexError(
             "arrays used as indices must be of integer (or boolean) type"
             if found.ndim
@@ -507,7 +507,7 @@ REQUESTS: dict[str, dict[str, Takes]] = {
     },
 }
 
-# --- the arguments that make a structure: what must be equal in an equal one, and its further initial values
+# --- the arguments that make a structure: those that must be equal in an existing one, and its initial contents
 
 _POLICY = {"on_owner_died": TEXT._replace(test=_is_policy)}
 _FIRST = {"value": WHOLE._replace(test=_is_permits)}
@@ -587,7 +587,7 @@ _plain = Known()  # requests whose arguments need no further conversion
 
 
 def plain(kind: str, method: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The arguments in plain types; TypeError, ValueError, OverflowError if they have no such form."""
+    """The arguments in plain types; TypeError, ValueError or OverflowError if they cannot be converted."""
     if _plain.look(kind, method, args):
         return args
     arguments = REQUESTS[kind][method].arguments
@@ -601,7 +601,7 @@ def plain(kind: str, method: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def plain_created(kind: str, spec: dict[str, Any], extra: tuple[Any, ...]) -> tuple[dict[str, Any], tuple[Any, ...]]:
-    """The same for the arguments that make a structure."""
+    """Do as `plain` does for the arguments that make a structure."""
     equal, more = _CREATED[kind]
     made = {key: _plain_one(WHOLE if key == "seats" else equal[key], value) for key, value in spec.items()}
     return made, tuple(map(_plain_one, more, extra))
@@ -647,7 +647,7 @@ def check(kind: str, method: str, args: tuple[Any, ...]) -> None:
         check_created(args[0], args[4], args[5])
 
 
-_tests = Known()  # the tests that remain for the arguments of requests: the position and the test of each
+_tests = Known()  # the tests that remain for the arguments of a request: the position and the test of each
 
 
 def _tests_of(kind: str, method: str, args: tuple[Any, ...]) -> tuple[tuple[int, Callable[[Any], object]], ...]:
@@ -667,7 +667,7 @@ def _tests_of(kind: str, method: str, args: tuple[Any, ...]) -> tuple[tuple[int,
 
 
 def check_created(kind: str, spec: Any, extra: Any) -> None:
-    """The same for the arguments that make a structure."""
+    """Do as `check` does for the arguments that make a structure."""
     if kind not in _CREATED:
         raise ValueError(f"a server makes no {kind!r}")
     equal, more = _CREATED[kind]
@@ -679,7 +679,7 @@ def check_created(kind: str, spec: Any, extra: Any) -> None:
 
 
 def check_result(kind: str, method: str, args: Any, result: Any) -> bool:
-    """Whether `method` can be undone; TypeError if it can never have answered `result`."""
+    """Whether `method` can be undone. TypeError if it can never have returned `result`."""
     known = _RESULTS.get(kind, {}).get(method)
     if known is None:
         return False
@@ -698,8 +698,8 @@ def check_envelope(content: Any) -> tuple[int, str, tuple[Any, ...], int, tuple[
 
 
 def check_first(method: str, args: tuple[Any, ...]) -> bool:
-    """Check the first message of a connection, apart from the protocol number: for a session, its process and what that
-    process has inherited; for any further connection, the session. TypeError, ValueError.
+    """Check the first message of a connection, apart from the protocol number. The first connection of a session names
+    its process and what that process has inherited; any further connection names the session. TypeError, ValueError.
     """
     if method == "kit_calls":
         _check_all((TEXT,), args)

@@ -21,11 +21,12 @@ __all__ = ["Array"]
 class Array(Handle):
     """Array(shape, dtype="f8", *, name=None, exist_ok=False, persist=False, seats=192)
 
-    A NumPy array of zeros, in C order. Indexing writes to the server and reads copies, as `ndarray` and
-    `np.asarray(array)` do. Such a copy is read-only, so that no write is lost in one: this placement shares no memory.
+    A NumPy array of zeros, in C order. Indexing writes to the server and reads copies, and so do `ndarray` and
+    `np.asarray(array)`. The copies are read-only, because a write to a copy would not reach the server: this placement
+    shares no memory.
 
-    Raises TypeError for a dtype with Python objects, ValueError for a negative length or when the existing structure is
-    not an equal array, FileExistsError when the name is taken, MemoryError.
+    Raises TypeError for a dtype with Python objects, ValueError for a negative length, and if the existing structure is
+    not an equal array; FileExistsError when the name is taken; MemoryError.
     """
 
     kind = "Array"
@@ -66,7 +67,7 @@ class Array(Handle):
         return self
 
     def _geometry(self) -> tuple[tuple[int, ...], np.dtype[Any], int]:
-        """Shape, type and the number of the lock, which never change."""
+        """Shape, dtype and the number of the lock, which never change."""
         self._ensure_open()
         if not hasattr(self, "_known"):
             self._known = self._call("geometry")
@@ -136,7 +137,7 @@ class Array(Handle):
         self._call("write", key, value if type(value) in SCALARS else self._cast(key, value))
 
     def _cast(self, key: Any, value: Any) -> NDArray[Any]:
-        """`value` as an array that the server accepts: of this array's type if it has none of its own."""
+        """`value` as an array that the server accepts; a value without a dtype gets this array's."""
         if isinstance(value, np.ndarray | Array):
             given = np.asarray(value)
             if not given.dtype.hasobject:

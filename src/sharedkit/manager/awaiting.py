@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ASKERS", "Askers", "acall", "aend", "aput", "asleep", "keep", "outlive"]
 
-LEAVE = 10.0  # seconds that a cancelled task gives the server to take back a result that it had given
+LEAVE = 10.0  # seconds that a cancelled task gives the server to take back the result of its call
 
 
 def keep(pending: Pending) -> None:
-    """Leave a request alone: a done request stays done, even if nobody ever reads the answer."""
+    """Do nothing with a result that no task reads: what the request did stays done."""
 
 
 def _begin(
@@ -40,9 +40,9 @@ def _begin(
     loop: asyncio.AbstractEventLoop | None = None,
     watch: Watch | None = None,
 ) -> tuple[Pending, asyncio.Future[None]]:
-    """Send a request. The future is done when the answer is there; the code that reads the answer says so by `_seen`.
+    """Send a request. The future is done when the answer is there; code that reads the answer then calls `_seen`.
 
-    If the loop does not run at that time, or ends before the answer is read, `leave` gives the result back for others.
+    If the loop does not run when the answer comes, or ends before it is read, `leave` gives the result back for others.
     """
     import asyncio  # imported at the first wait, not with the package
 
@@ -66,7 +66,7 @@ def _begin(
 
 
 async def _answer(answered: asyncio.Future[None], watch: Watch | None) -> None:
-    """Wait for the answer. StandsStill if the time of the watch is over and the server stands still."""
+    """Wait for the answer. StandsStill if the time limit of the watch is over and the server stands still."""
     import asyncio
 
     if watch is None:
@@ -97,7 +97,7 @@ class _Unseen:
 
 
 _looking = threading.Lock()
-"""An answer is either seen or left; its task goes on after that decision."""
+"""Guards the decision whether an answer is seen or left; its task goes on after that decision."""
 
 
 def _in_child() -> None:
@@ -109,7 +109,7 @@ os.register_at_fork(after_in_child=_in_child)
 
 
 def _seen(pending: Pending) -> None:
-    """Record that the task reads the answer now, or has cancelled the request and no longer needs the answer."""
+    """Record that the task now reads the answer, or that it has cancelled the request and needs no answer."""
     with _looking:
         pending.seen = True
 
@@ -123,10 +123,11 @@ async def acall(
     leave: Callable[[Pending], object] = Pending.cancel,
     bound: float | None = None,
 ) -> Any:
-    """Await `Client.call`. `thread` is the caller, if that matters: for an RLock, a number of the task's own.
+    """Await `Client.call`. `thread` is the caller, if the method depends on it: for an RLock, a number of the task.
 
-    A cancelled task goes on when the server has taken back the result of this call, or after `LEAVE` seconds. `leave`
-    takes it back if the loop does not run when the answer comes; if the loop runs again, the call is made again.
+    A cancelled task goes on when the server has taken back the result of this call, or after `LEAVE` seconds. If the
+    loop does not run when the answer comes, `leave` takes the result back; if the loop runs again, the call is made
+    again.
     """
     import asyncio
 
@@ -150,7 +151,8 @@ async def acall(
 
 
 async def _leave(client: Client, pending: Pending, answered: asyncio.Future[None], hold_out: bool = False) -> None:
-    """Wait until the server has finished a call that was left. A further cancellation ends that, unless `hold_out`."""
+    """Wait until the server has finished a call that was left. A further cancellation ends the wait, unless
+    `hold_out`."""
     import asyncio
 
     from sharedkit.aio import waiters
@@ -170,7 +172,7 @@ async def _leave(client: Client, pending: Pending, answered: asyncio.Future[None
     try:
         await (waiters.insist(left) if hold_out else left())
     finally:
-        if leaving.done():  # its loop may be closed, and would run no callback
+        if leaving.done():  # not by a callback: its loop may be closed, and would run none
             _look(leaving)
         else:
             leaving.add_done_callback(_look)
@@ -183,11 +185,11 @@ def _look(leaving: asyncio.Future[None]) -> None:
 
 
 async def aput(client: Client, ident: int, packed: list[Packed], block: bool, timeout: float | None) -> None:
-    """Await `Queue.put_many`. Full, ShutDown and CancelledError say in their attribute `put` how many went in.
+    """Await `Queue.put_many`. The attribute `put` of Full, ShutDown and CancelledError is the number of items put.
 
-    A cancelled put, also one cancelled more than once, waits up to `LEAVE` seconds for that number; without an answer
-    there is no `put`. Items that went in while the loop did not run are taken back, unless another client has them
-    already; they are put again if the loop runs again.
+    A cancelled put, even if cancelled several times, waits up to `LEAVE` seconds for that number; without an answer,
+    the exception has no `put`. Items that went in while the loop did not run are taken back, except those that another
+    client has taken; they are put again if the loop runs again.
     """
     import asyncio
 
@@ -222,7 +224,7 @@ async def aput(client: Client, ident: int, packed: list[Packed], block: bool, ti
                 return
         except (asyncio.CancelledError, Full, ShutDown) as error:
             if not pending.over:
-                raise  # the server does not say how many
+                raise  # the server does not say how many items went in
             vars(error)["put"] = before + pending.put(len(packed)) - await left.back()
             raise
         went = len(packed) - await left.back()
@@ -244,7 +246,7 @@ class _LeftPut:
             self.asked = _begin(self._client, self._ident, "take_back", request, 0, keep, self._loop)
 
     async def back(self) -> int:
-        """How many items, counted from the last, the queue has given back."""
+        """Return how many items the queue has given back, counted from the last one."""
         import asyncio
 
         from sharedkit.aio import waiters
@@ -257,11 +259,11 @@ class _LeftPut:
 
 
 async def asleep(client: Client, condition: int, lock: int, timeout: float | None, thread: int) -> tuple[bool, bool]:
-    """Wait for a condition: whether a notification came, and whether an owner of the lock died meanwhile.
+    """Wait for a condition; return whether a notification came, and whether an owner of the lock died meanwhile.
 
-    The wait ends with the lock held, whatever happens. A notification and a lock that came while the loop did not run
-    went to others. If the loop then runs again, the task takes the lock again, and the wait ends as if it had been
-    notified: a waiter of a condition checks its predicate in any case.
+    The wait ends with the lock held, whatever happens. If the notification and the lock come while the loop does not
+    run, they go to others. If the loop then runs again, the task takes the lock again, and the wait ends as if it had
+    been notified: the code that waits for a condition checks its predicate in any case.
     """
     from sharedkit.aio import waiters
 
@@ -290,9 +292,9 @@ async def _asleep(client: Client, condition: int, lock: int, timeout: float | No
 
 
 async def _with_lock(client: Client, lock: int, pending: Pending, answered: asyncio.Future[None], thread: int) -> bool:
-    """Wait for the end of a wait, and take the lock as often as it was held before, however often this is cancelled.
+    """Wait until the server has ended the wait, and hold the lock as often as before, despite any cancellations.
 
-    Answers whether an owner of the lock died, if the lock had to be taken again.
+    If the lock had to be taken again, returns whether an owner of the lock died.
     """
     import asyncio
 
@@ -318,9 +320,9 @@ async def _with_lock(client: Client, lock: int, pending: Pending, answered: asyn
 
 
 async def outlive(error: BaseException | None) -> None:
-    """Suspend a block that is ended by GeneratorExit, and let only other blocks go on. The task of such a block was
-    forgotten, and the block is collected; it may have lost its lock to others, and any thread may run it now. Python
-    says of it that it has ignored GeneratorExit."""
+    """Suspend a block that is ended by GeneratorExit; return for any other error. The block is being collected together
+    with its task, which nothing refers to any more. Others may have its lock by now, and any thread may run it. Python
+    reports that it has ignored GeneratorExit."""
     if isinstance(error, GeneratorExit):
         import asyncio
 
@@ -341,13 +343,13 @@ async def aend(client: Client, ident: int, method: str, thread: int = 0) -> None
 
 
 class Askers:
-    """The re-entrant locks that tasks of this process hold, and how often: tasks ask in names of their own, below 0."""
+    """The re-entrant locks that tasks of this process hold, and how often. In requests, a task has a number below 0."""
 
     def __init__(self) -> None:
         self._held: dict[tuple[Client, int], tuple[int, int]] = {}
 
     def task(self) -> int:
-        """The name of the running task. RuntimeError if no task runs."""
+        """The number of the running task. RuntimeError if no task runs."""
         from sharedkit.aio import waiters
 
         name = waiters.name_of_task()
@@ -356,7 +358,7 @@ class Askers:
         return -name
 
     def now(self, lock: tuple[Client, int]) -> int:
-        """The caller: the running task, if it holds the lock by `aacquire`; else 0, which stands for the thread."""
+        """The caller: the running task if it holds the lock by `aacquire`; else 0, which stands for the thread."""
         held = self._held.get(lock)
         if held is None or "asyncio" not in sys.modules:
             return 0
@@ -365,7 +367,7 @@ class Askers:
         return held[0] if held[0] == -waiters.name_of_task() else 0
 
     def lend(self, lock: tuple[Client, int], name: int) -> int:
-        """Record that the task releases the lock for a while; answers how often the task has held it."""
+        """Record that the task releases the lock for a while; returns how often it has held the lock."""
         held = self._held.get(lock)
         if held is None or held[0] != name:
             return 0
@@ -373,7 +375,7 @@ class Askers:
         return held[1]
 
     def count(self, lock: tuple[Client, int], name: int, times: int) -> None:
-        """Record that the task holds the lock so many times more, or less if `times` is below 0."""
+        """Add `times`, which may be negative, to the count of how often the task holds the lock."""
         if name < 0:
             held = self._held.get(lock)
             times += held[1] if held is not None and held[0] == name else 0

@@ -24,17 +24,17 @@ _UNKNOWN = object()
 class Barrier(Handle):
     """Barrier(parties, action=None, timeout=None, *, name=None, exist_ok=False, persist=False, seats=192)
 
-    `threading.Barrier`: `wait` returns when `parties` threads are in it; before that, the last party to come calls its
-    handle's `action`, which is pickled with the handle. `timeout`: in seconds, used by a `wait` whose own timeout is
-    None. A process that dies inside breaks the barrier. `with` closes the handle.
+    `threading.Barrier`: `wait` returns when `parties` threads are in it. Before that, the last party to arrive calls
+    its handle's `action`, which is pickled with the handle. `timeout`, in seconds, applies to a `wait` whose own
+    timeout is None. A process that dies inside breaks the barrier. `with` closes the handle.
 
     Raises ValueError for `parties` below 1, FileExistsError when the name is taken, ValueError when the existing
-    structure is not a barrier of as many parties.
+    structure is not a barrier of the same number of parties.
     """
 
     kind = "Barrier"
     _action: Callable[[], object] | None = None
-    _limit: Any = _UNKNOWN  # the timeout of a `wait` that is given none
+    _limit: Any = _UNKNOWN  # the timeout of a `wait` without its own
 
     def __init__(
         self,
@@ -58,8 +58,9 @@ class Barrier(Handle):
     def wait(self, timeout: float | None = None) -> int:
         """Wait until all parties have come; return a number from 0 to `parties - 1`, a different one for each party.
 
-        Raises threading.BrokenBarrierError when the time is over, which breaks the barrier for everybody, and when the
-        barrier is reset or aborted meanwhile, or already broken; and what the action raises, which breaks it, too.
+        Raises threading.BrokenBarrierError when the time is over, which breaks the barrier for all parties, and when
+        the barrier is reset or aborted meanwhile, or already broken. If the action raises, the barrier breaks, and its
+        exception is raised here.
         """
         timeout = self._time(timeout)
         try:
@@ -99,7 +100,7 @@ class Barrier(Handle):
         return int(number)
 
     def _time(self, timeout: float | None) -> float | None:
-        """A timeout that the server can wait for. TypeError, ValueError, OverflowError where it would have to."""
+        """A timeout for the server. TypeError, ValueError; OverflowError if it is too long and the call has to wait."""
         number = span(timeout)
         if number is None or number <= LONGEST:
             return number
@@ -109,7 +110,7 @@ class Barrier(Handle):
         raise too_long()
 
     def _bound(self, timeout: float | None) -> float | None:
-        """How many seconds a wait may take: its own, or the barrier's; None for ever."""
+        """The time limit of a wait in seconds: its own, or the barrier's; None: no limit."""
         if timeout is not None:
             return timeout
         if self._limit is _UNKNOWN:
@@ -118,7 +119,7 @@ class Barrier(Handle):
         return limit
 
     def _broken_by(self, still: StandsStill) -> BrokenBarrierError:
-        """Break the barrier for all when the time of this wait is over; the server does it as soon as it goes on."""
+        """Break the barrier for all because the time of this wait is over; the server does so as soon as it goes on."""
         with suppress(ServerGoneError):
             self._ensure_open().begin(self._ident, "abort", (), lambda _: None)
         return BrokenBarrierError(str(still))
@@ -128,7 +129,7 @@ class Barrier(Handle):
         self._call("reset")
 
     def abort(self) -> None:
-        """Break the barrier until `reset()`: threads that wait or come get a BrokenBarrierError."""
+        """Break the barrier until `reset()`: threads that wait or arrive get a BrokenBarrierError."""
         self._call("abort")
 
     @property
@@ -164,8 +165,8 @@ class Barrier(Handle):
 
 
 def _left(pending: Pending) -> None:
-    """Handle an answer that nobody reads: a party that has passed stays passed; one that should call the action, and
-    never will, has not come."""
+    """Handle an answer that no task reads: a party that has passed stays passed. A party that was to call the action,
+    and never will, counts as not arrived."""
     if pending.answer is not None and pending.answer[1]:
         pending.cancel()
 

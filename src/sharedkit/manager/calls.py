@@ -1,4 +1,4 @@
-"""Calls in transit: clients pack them, workers unpack them, and the server between them never looks inside."""
+"""Calls in transit: clients pack them, workers unpack them; the server between them never unpickles them."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ Outcome = tuple[bool, Packed, str]
 def home_of_client() -> Home:
     """The paths that workers need to find the functions of this process."""
     known: Any = {"sys_path": sys.path, "sys_argv": getattr(sys, "argv", None)}
-    with suppress(OSError, AttributeError, KeyError):  # the current folder is gone, sys has no argv, or
-        known = spawn.get_preparation_data("")  # there is no main module: workers then do without
+    with suppress(OSError, AttributeError, KeyError):  # the current folder is gone, sys has no argv, or there is
+        known = spawn.get_preparation_data("")  # no main module: workers then do without
     home: Home = {}
     for key in ("sys_path", "sys_argv", "init_main_from_name", "init_main_from_path"):
         value = known.get(key)
@@ -38,7 +38,7 @@ def home_of_client() -> Home:
 
 
 def prepare(home: Home, initializer: bytes) -> None:
-    """Prepare a worker: make modules visible as the executor's maker sees them, its main module too; then initialize.
+    """Prepare a worker: give it the module paths and the main module of the executor's maker, then initialize.
 
     SystemExit with the code `UNGUARDED` if that main module starts processes when it is imported.
     """
@@ -46,7 +46,7 @@ def prepare(home: Home, initializer: bytes) -> None:
     path = home.get("init_main_from_path")
     if path is None or os.path.exists(path):  # on another machine it does not exist
         here: Any = process.current_process()
-        here._inheriting = True  # as in a spawned process: a main module that starts processes is refused
+        here._inheriting = True  # as in a spawned process: multiprocessing refuses a main module that starts processes
         try:
             spawn.prepare({key: value for key, value in home.items() if key != "sys_path"})
         except Exception as error:

@@ -1,4 +1,4 @@
-"""One client process and one server: a connection for each thread, and one for the calls that no thread waits for.
+"""One client process and one server: a connection for each thread, and one for requests that no thread waits for.
 
 Connections are opened when they are first needed, and again in a forked child, which has a session of its own.
 """
@@ -28,15 +28,15 @@ from sharedkit.manager.stopped_server import Watch
 
 __all__ = ["Client"]
 
-PATIENCE = 0.1  # seconds that a call that leaves a wait gives the server to report the outcome
+PATIENCE = 0.1  # seconds that an interrupted call gives the server to report the outcome
 MOST_TICKETS = 256  # forks in a row, without a call in between
-CHILD_PATIENCE = 0.1  # seconds that a forked child gives the server to accept it; after that, its first call connects
+CHILD_PATIENCE = 0.1  # seconds that a forked child waits for its session; after that, its first call connects
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
 
 class _Calls(threading.local):
     """The state of each thread: its idle connections (more than one if signal handlers have called during a call); and
-    the requests that it has left and that are not over yet, each as a lock that is free when the request is over.
+    the requests that it has left and that are not over yet, each as a lock that is released when the request is over.
     """
 
     def __init__(self) -> None:
@@ -45,13 +45,13 @@ class _Calls(threading.local):
 
 
 class Client:
-    """The way from this process to the server at `address`.
+    """This process's access to the server at `address`.
 
     `released` are the structures whose handles were closed or forgotten since the last call. Each session has its own
     `released`; its handles refer to it, so that they release nothing in another session. `handles` are the open ones.
-    `tickets` belong to children that were forked since: the server keeps structures for these tickets before it handles
-    what is released after them. The tickets in `forking` belong to children that may not be forked yet: they also get
-    what other threads open meanwhile.
+    `tickets` belong to children that were forked since the last call: the server keeps structures for these tickets
+    before it handles the structures released after them. The tickets in `forking` belong to children that may not be
+    forked yet: they also cover what other threads open meanwhile.
     """
 
     def __init__(self, address: Any, authkey: bytes | None) -> None:
@@ -65,7 +65,7 @@ class Client:
         self.tickets: deque[str] = deque(maxlen=MOST_TICKETS)
         self.forking: deque[str] = deque(maxlen=MOST_TICKETS)
         self.handles: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()  # by `id`
-        self._lock = threading.RLock()  # a signal handler may call, too
+        self._lock = threading.RLock()  # reentrant: a signal handler may make calls, too
         self._requests: Requests | None = None
         self._ident = ""
         self._inherited: _Inherited | None = None
@@ -95,7 +95,7 @@ class Client:
         if requests is not None:
             return requests
         with self._lock:
-            if self.ended:  # it may serve for another moment, but knows none of the handles any more
+            if self.ended:  # the server may serve for another moment, but knows none of the handles any more
                 raise ServerGoneError(f"the server at {self.shown} is gone: this process has ended it")
             if self._requests is None:
                 mine = None if self._inherited is None else self._inherited.told()
@@ -107,7 +107,7 @@ class Client:
                     if self._inherited is not None:
                         self._inherited = None
                         requests.tell(0, "arrived", ())
-                else:  # a signal handler was faster
+                else:  # a signal handler has opened a session first
                     connection.close()
             return self._requests
 
@@ -137,7 +137,7 @@ class Client:
         return ClientConnection(connection, epoch)
 
     def close(self) -> None:
-        """End the session of this process, and with it everything that its handles hold and wait for."""
+        """End the session of this process; the server releases all that its handles hold, and ends their waits."""
         with self._lock:
             self._end_session()
 
@@ -164,10 +164,10 @@ class Client:
     ) -> Any:
         """The result of `method` in the server, or its exception, with the traceback in the server as the cause.
 
-        A call that leaves with an exception of a signal handler has no lasting effect: the wait is ended, and the
-        server takes back what it had done by then. The call waits for that up to `patience` seconds (None: for ever);
-        after that it continues in the background. `thread` names the caller, for an RLock; by default it is the calling
-        thread. `bound` is how many seconds the call may take; StandsStill if they are over and the server stands still.
+        A call that a signal handler interrupts by an exception has no lasting effect: its wait ends, and the server
+        takes back what the call has done. The call waits for that up to `patience` seconds (None: no limit); after
+        that, this continues in the background. `thread` names the caller, for an RLock; by default it is the calling
+        thread. `bound` is the call's time limit in seconds; StandsStill if it is over and the server stands still.
         """
         return call(self, ident, method, args, patience, thread, bound)
 
@@ -180,24 +180,24 @@ class Client:
             done.release()
 
     def flush(self) -> None:
-        """Tell the server of the closed handles; a server that is gone has forgotten them anyway."""
+        """Report the closed handles to the server; a server that has ended does not need that."""
         if self.released and self._requests is not None:
             with contextlib.suppress(ServerGoneError):
                 self.call(0, "release")
 
     def _renew(self, requests: Requests) -> None:
-        """Make the next call begin another session: this one is over, unless another thread has ended it already."""
+        """Make the next call begin another session: this one is over. Another thread may have ended it already."""
         with self._lock:
             if self._requests is requests:
                 self._end_session()
 
     def _renew_if_ended(self, requests: Requests | None) -> None:
-        """Do the same if the server has closed the session's connection: a thread's own may have failed alone."""
+        """Do as `_renew` does if the server has closed the session's connection: one thread's may have failed alone."""
         if requests is not None and not requests.is_open():
             self._renew(requests)
 
     def _leave_if_ending(self) -> None:
-        """End a daemon thread silently, as those that wait elsewhere end; only daemon threads are left at that time."""
+        """When the interpreter ends, end this thread silently; only daemon threads are left at that time."""
         if self.ending and threading.current_thread() is not threading.main_thread():
             raise SystemExit
 
@@ -218,7 +218,7 @@ class Client:
         thread: int = 0,
         watch: Watch | None = None,
     ) -> Pending:
-        """Send a request and return at once: another thread calls `done(pending)` when the answer is there.
+        """Send a request and return at once; another thread calls `done(pending)` when the answer is there.
 
         `thread` names the caller, for an RLock; by default it is the calling thread. Raises ServerGoneError,
         AuthkeyError, the errors of pickling the arguments, and those of `watch`.
@@ -238,12 +238,12 @@ class Client:
         return None if requests is None else requests.connection
 
     def sent_so_far(self) -> int:
-        """How many messages the session's connection has sent that it could not send at once."""
+        """How many messages were sent over the session's connection later, because it had no room at once."""
         requests = self._requests
         return 0 if requests is None else requests.later
 
     def ping(self) -> None:
-        """Make the server answer in the session, if it can."""
+        """Make the server send an answer over the session's connection, if it can."""
         requests = self._requests
         if requests is not None:
             with contextlib.suppress(ServerGoneError):
@@ -252,10 +252,10 @@ class Client:
     # --- forks
 
     def before_fork(self, ticket: str) -> None:
-        """Have the server keep, for the child, all that this process has open and may close at once. This waits for
-        nobody.
+        """Make the server keep, for the child, all that this process has open and may close at once. Never waits for
+        the server.
 
-        A stopped server reads this when it goes on, and before it reads what this process releases.
+        A stopped server reads this when it goes on, before it reads what this process releases.
         """
         requests = self._requests
         if requests is not None:
@@ -269,7 +269,7 @@ class Client:
             self.forking.remove(ticket)
 
     def in_child(self, ticket: str) -> None:
-        """Close the parent's connections; open a session with its structures, at the first call at the latest."""
+        """Close the parent's connections; open a session with its structures, at the latest at the first call."""
         self._lock = threading.RLock()
         self._calls = _Calls()
         self.epoch += 1
@@ -280,7 +280,7 @@ class Client:
             requests.end_in_child()
             self._inherited = _Inherited(self._ident, ticket)
         if self._inherited is not None:
-            self.released.clear()  # structures that are not open in this child were not handed on to it
+            self.released.clear()  # the child's session will not contain structures that are not open here
             self._inherited.idents = [each._ident for each in members(self.handles.values()) if each._client is self]
         for connection in members(self._open):
             connection.close()
@@ -291,7 +291,7 @@ class Client:
 
 
 class _Inherited:
-    """The structures of its parent's session that a forked child has open, until it has a session of its own."""
+    """The structures of the parent's session that a forked child has open, until the child has its own session."""
 
     def __init__(self, parent: str, ticket: str) -> None:
         self.parent = parent
@@ -304,7 +304,7 @@ class _Inherited:
 
 
 _forking: dict[int, list[tuple[Client, str]]] = {}
-"""By the forking thread: the clients, and the tickets that its child may use."""
+"""For each forking thread: the clients, and the tickets that its child may use."""
 
 
 def _before_fork() -> None:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from sharedkit._core.counts import how_many_to_notify
-from sharedkit._core.timeouts import check_span, check_wait, span
+from sharedkit._core.timeouts import check_wait, refuse_too_long, span
 from sharedkit.manager._exchange import Request, giving, taking
 from sharedkit.manager.awaiting import ASKERS, acall, aend, asleep, outlive
 from sharedkit.manager.client import Client
@@ -52,7 +52,7 @@ class Condition(Structure):
         self._create(name, exist_ok, persist, seats, {"lock": None if lock is None else lock._ident})
 
     def _core(self, bound: float | None = None) -> int:
-        """The number of the lock, which is asked for once, within `bound` seconds."""
+        """The number of the lock; the first call asks the server, within `bound` seconds."""
         if not hasattr(self, "_lock_ident"):
             self._lock_ident: int = self._call("lock", bound=bound)
         return self._lock_ident
@@ -61,7 +61,7 @@ class Condition(Structure):
         return self._ensure_open(), self._core()
 
     def _who(self) -> int:
-        """The caller: below 0 the task that holds the lock, else 0, which stands for the thread."""
+        """The caller: a number below 0 for the task that holds the lock, else 0, which stands for the thread."""
         return ASKERS.now(self._key())
 
     @property
@@ -105,7 +105,7 @@ class Condition(Structure):
 
     @giving
     def release(self, request: Request) -> None:
-        """Release the lock; RuntimeError if it is not held. Once begun, the release is completed, as for a Lock."""
+        """Release the lock; RuntimeError if it is not held. A release that has begun is completed, as for a Lock."""
         self.lock._give(request)
 
     def locked(self) -> bool:
@@ -150,7 +150,7 @@ class Condition(Structure):
         Returns whether it was notified. Raises RuntimeError if the caller does not hold the lock.
         """
         timeout = span(timeout)
-        check_span(timeout)
+        refuse_too_long(timeout)
         told, died, _ = self._call("wait", timeout, patience=None, thread=self._who(), request=request)
         warn_if(died, self._name)
         return bool(told)
@@ -158,15 +158,15 @@ class Condition(Structure):
     def await_(self, timeout: float | None = None) -> Coroutine[Any, Any, bool]:
         """Wait as `wait` does, without blocking the event loop; a coroutine. (`await` is a Python keyword.)
 
-        The calling task must hold the lock. It holds the lock again afterwards, also when it is cancelled; a
-        notification that has already come to a cancelled task goes to the next waiter.
+        The calling task must hold the lock. It holds the lock again afterwards, even when it is cancelled. If a
+        notification has already come to a cancelled task, it goes to the next waiter.
         """
         timeout = span(timeout)
-        check_span(timeout)
+        refuse_too_long(timeout)
         return self._await(self._who(), timeout)
 
     async def _await(self, thread: int, timeout: float | None) -> bool:
-        check_span(timeout)
+        refuse_too_long(timeout)
         key = self._key()
         times = ASKERS.lend(key, thread)
         try:
@@ -209,12 +209,12 @@ class Condition(Structure):
         self._call("notify", None, thread=self._who())
 
     def notifyAll(self) -> None:
-        """Call `notify_all`, whose old name this is; gives a DeprecationWarning."""
+        """Deprecated name of `notify_all`; gives a DeprecationWarning."""
         warnings.warn("notifyAll() is deprecated, use notify_all() instead", DeprecationWarning, stacklevel=2)
         self.notify_all()
 
     def statistics(self) -> ConditionStatistics:
-        """Return the state of the lock, and how many threads wait or are on their way back: a ConditionStatistics."""
+        """Return the state of the lock, and how many threads wait or must take it again: a ConditionStatistics."""
         snapshot: ConditionStatistics = self._call("statistics")
         return snapshot
 

@@ -1,4 +1,4 @@
-"""Connecting to a server: each side proves to the other that it has the authkey, as multiprocessing does it."""
+"""Connecting to a server: both sides prove that they have the authkey, in the same way as in multiprocessing."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 __all__ = ["SessionEnded", "connect"]
 
 HANDSHAKE_SECONDS = 10  # the time limit for the whole handshake
-LONGEST = 1 << 20  # limit of its answer, in bytes
-SLICE = 0.02  # seconds of one wait, if a watch is checked between them
+LONGEST = 1 << 20  # limit of the server's first answer, in bytes
+SLICE = 0.02  # seconds of one wait if a watch is checked between waits
 
 T = TypeVar("T")
 
 
 class SessionEnded(Exception):
-    """Raised if a server does not know the session: it is another server, or has ended the session."""
+    """Raised if a server does not know the session: it is another server, or it has ended the session."""
 
 
 class _Strange(Exception):
-    """Raised for an answer that makes no sense."""
+    """Raised for an answer that does not follow the protocol."""
 
 
 def connect(
@@ -44,7 +44,7 @@ def connect(
     """A new connection that serves `method`, and the server's answer, within `patience` seconds if given, and
     `HANDSHAKE_SECONDS` otherwise.
 
-    Raises AuthkeyError, ServerMismatchError, SessionEnded, ServerGoneError if no server of the kit answers,
+    Raises AuthkeyError, ServerMismatchError, SessionEnded, ServerGoneError if no sharedkit server answers,
     RuntimeError as `check_patches` does, and the errors of the `watch` of a call with a time limit.
     """
     check_patches()
@@ -97,10 +97,11 @@ def _shake_hands(talk: Any, authkey: bytes, request: object) -> tuple[str, Any]:
 
 
 class _Talk:
-    """The connection for multiprocessing's handshake, with one time limit for all of it, including the connecting;
+    """The connection during multiprocessing's handshake, with one time limit for all of it, including the connecting;
     BlockingIOError when the time is over.
 
-    The limit is the system's: with Python's own, a Unix socket would refuse at once if many clients connect.
+    The operating system measures the limit: with a timeout of Python's socket, connecting to a Unix socket would fail
+    at once if many clients connect.
     """
 
     def __init__(self, end: End, seconds: float, watch: Watch | None) -> None:
@@ -111,7 +112,7 @@ class _Talk:
         self._until = monotonic() + seconds
 
     def limit(self, seconds: float) -> None:
-        """Limit each read and write from now on to so many seconds; 0: no limit."""
+        """Limit each later read and write to that many seconds; 0: no limit."""
         if COOPERATIVE:
             self._end.settimeout(seconds or None)
             return

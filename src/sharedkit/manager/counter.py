@@ -14,7 +14,7 @@ A = TypeVar("A", bound="_Arithmetic")
 
 
 class _Arithmetic:
-    """The common part of a counter and of a view of one in a group, over `_ask`, which asks for its word."""
+    """The common part of a counter and of a view of one in a group; a subclass's `_ask` sends a request about it."""
 
     def _ask(self, method: str, *args: Any) -> Any:
         raise NotImplementedError
@@ -30,7 +30,7 @@ class _Arithmetic:
 
     @property
     def value(self) -> int:
-        """The value; may be assigned. An assignment loses no addition: each one comes before it or after it."""
+        """The value; may be assigned. An assignment loses no addition: each one happens before it or after it."""
         value: int = self._ask("load")
         return value
 
@@ -71,8 +71,8 @@ class _Arithmetic:
 class Counter(_Arithmetic, Handle):
     """Counter(value=0, *, name=None, exist_ok=False, persist=False, striped=False, seats=192)
 
-    A signed 64-bit integer that threads and processes change in one atomic step each. `striped=True` is for drop-in
-    use: the one server adds for all clients, and `add` returns None as in other placements.
+    A signed 64-bit integer; threads and processes change it, each change in one atomic step. `striped=True` has the
+    interface of the other placements: `add` returns None. It changes nothing else, since the server adds for all.
 
     Raises FileExistsError when the name is taken, ValueError when the existing structure is not an equal counter,
     OverflowError and TypeError for a `value` that is not a 64-bit integer.
@@ -98,7 +98,7 @@ class Counter(_Arithmetic, Handle):
         return self._call(method, "", *args)
 
     def _is_striped(self) -> bool:
-        """Whether it is striped: the maker knows; a client that attached it asks once."""
+        """Whether it is striped. Only a client that attached the counter has to ask the server, once."""
         if not hasattr(self, "_striped"):
             self._striped = self.statistics().striped
         return self._striped
@@ -126,7 +126,7 @@ class Counter(_Arithmetic, Handle):
 
 
 class CounterView(_Arithmetic):
-    """One counter of a group, with the methods of a Counter. It is as open as its group."""
+    """One counter of a group, with the methods of a Counter. It is closed when its group is."""
 
     def __init__(self, group: Counters, key: str) -> None:
         self._group = group
@@ -150,8 +150,8 @@ class Counters(Handle):
     A group of named counters; each starts at 0: `c.add("ok")`, `c["ok"] += 1`, `c.as_dict()`. Iteration yields the
     names in their order, and `len` counts them.
 
-    Raises ValueError for no names, a name that occurs twice, or a group of that `name` with other names in it;
-    TypeError for a name that is not a str; FileExistsError when `name` is taken.
+    Raises ValueError for no names, for a name that occurs twice, or if the existing group of that `name` has other
+    names; TypeError for a name that is not a str; FileExistsError when `name` is taken.
     """
 
     kind = "Counters"

@@ -1,4 +1,4 @@
-"""Finishes a request that its thread has left with an exception of a signal handler, in whatever state the request was.
+"""Finishes a request that its thread has left because a signal handler raised, in whatever state the request was.
 
 This runs in a thread of its own, and always ends: with the server's answer, or with the end of the connection.
 """
@@ -24,9 +24,9 @@ class Client(Protocol):
 
 
 def finish(client: Client, request: Any, give: bool) -> bool:
-    """Complete `request` if it gives, and undo it if it takes. Raises ServerGoneError, EOFError, OSError.
+    """Complete `request` if `give`, otherwise undo it. Raises ServerGoneError, EOFError, OSError.
 
-    Answers whether its connection, which the request has not given back, can be used again: all was sent and answered.
+    Returns whether the connection, which the request still has, can be used again: all was sent and answered.
     """
     if request.answer is not None:
         _undo(client, request, request.answer)
@@ -34,7 +34,7 @@ def finish(client: Client, request: Any, give: bool) -> bool:
     connection, number = request.connection, request.number
     whole: bool = connection.sent
     try:
-        if not whole:  # perhaps half a message: the server sees the end of it, and answers if it had the whole
+        if not whole:  # perhaps half a message was sent: the server sees the end, and answers if it got the whole one
             connection.socket.shutdown(socket.SHUT_WR)
         elif not (give or request.told):
             connection.send(join(0, (0, "cancel", (number,), 0, ())))
@@ -57,13 +57,13 @@ def finish(client: Client, request: Any, give: bool) -> bool:
 
 
 def _undo(client: Client, request: Any, answer: bytes | memoryview) -> int:
-    """Give back the result of an answer that nobody here needs any more; answers the kind of the answer."""
+    """Give back the result of an answer that the caller does not need any more; returns the kind of the answer."""
     kind, payload = content_of(answer)
     if kind == RESULT:
         ident, method, args, thread = request.content
         if method != "put_many":
             _ask(client, ident, "undo", (method, args, payload), thread)
-        elif request.still and type(payload) is list:  # a caller that was told Full has put nothing
+        elif request.still and type(payload) is list:  # the caller got Full, so its items must not stay in the queue
             _ask(client, ident, "take_back", (args[0], payload), thread)
     return int(kind)
 

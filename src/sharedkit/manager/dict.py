@@ -20,7 +20,7 @@ class Dict(MappingFace, Handle):
     A `MutableMapping` in order of insertion. Each single operation is atomic, including `setdefault`, `pop`, `add` and
     `compare_exchange`; iteration goes over a snapshot. Keys and values are pickled, so reads return copies. The server
     unpickles neither; it only reads values that are plain numbers, for `add`. Keys are equal exactly when Python says
-    so; a type that the kit does not know needs `register_key` and raises TypeError without it.
+    so. A type that sharedkit does not know needs `register_key` and otherwise raises TypeError.
 
     Raises FileExistsError when the name is taken, ValueError when the existing structure is not a dict.
     """
@@ -38,7 +38,7 @@ class Dict(MappingFace, Handle):
         seats: int = DEFAULT_SEATS,
         **items: Any,
     ) -> None:
-        entries = _entries(mapping_or_pairs, items)  # an item that cannot be sent raises before anything is made
+        entries = _entries(mapping_or_pairs, items)  # first: an item that cannot be sent raises before anything is made
         self._create(name, exist_ok, persist, seats, {})
         if entries:
             self._call("set", entries)
@@ -93,7 +93,7 @@ class Dict(MappingFace, Handle):
             after, found = self._call("add", form, first, n)
             if found is None:
                 return after
-            after = unpack(found) + n  # not a plain number: the server would not look into it
+            after = unpack(found) + n  # no plain number, which the server would not unpickle
             if self._call("swap", form, first, found, pack(after)):
                 return after
         while True:

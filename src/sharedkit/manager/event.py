@@ -33,7 +33,7 @@ class Event(Handle):
         return bool(self._call("is_set"))
 
     def isSet(self) -> bool:
-        """Return `is_set()`, whose old name this is; gives a DeprecationWarning."""
+        """Deprecated name of `is_set`; gives a DeprecationWarning."""
         warnings.warn("isSet() is deprecated, use is_set() instead", DeprecationWarning, stacklevel=2)
         return self.is_set()
 
@@ -42,7 +42,7 @@ class Event(Handle):
         self._call("set")
 
     def clear(self) -> None:
-        """Clear the flag; a waiter that was woken before still returns True."""
+        """Clear the flag; the `wait` of a thread that was woken before still returns True."""
         self._call("clear")
 
     def wait(self, timeout: float | None = None) -> bool:

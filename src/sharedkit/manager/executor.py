@@ -1,4 +1,4 @@
-"""An executor behind a server: any client submits, worker processes on the server's machine make the calls."""
+"""An executor behind a server: any client submits calls, worker processes on the server's machine run them."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Executor(Structure, ExecutorFace):
     A handle can be pickled, and attached by name; each handle has its own futures. When a worker dies, the call that it
     ran fails (WorkerDied) and the worker is replaced. When a client dies, its calls that no worker has begun are
     dropped. If the server ends, futures fail with ExecutorGoneError. `shutdown` acts for all clients of the executor,
-    as it does for a queue; `close` lets go of one handle, and the calls of that handle are still finished. Calls and
-    results are pickled and pass through the server, which does not look inside. Workers find modules where the maker of
-    the executor has them, including its main module, as far as the paths mean the same on the server's machine.
+    like a queue's; `close` closes one handle, whose calls are still finished. Calls and results are pickled and pass
+    through the server, which never unpickles them. Workers get the module paths and the main module of the program that
+    made the executor, as far as these paths exist on the server's machine.
 
-    `mp_context` says how workers start, by default "forkserver", because a server has threads. Without `max_workers`
-    there is one worker for each core of the server. Raises ValueError, TypeError for invalid arguments, and what other
-    structures raise for names.
+    `mp_context` says how workers start: by default by "forkserver", because a server has threads. Without `max_workers`
+    there is one worker for each core of the server. Raises ValueError and TypeError for invalid arguments, and the
+    errors of other structures for names.
     """
 
     kind = "Executor"
@@ -85,7 +85,7 @@ class Executor(Structure, ExecutorFace):
     def _own_client(self) -> ExecutorClient:
         client = self._ensure_open()
         executor_client = self._executor_client
-        if executor_client.pid != os.getpid():  # a forked child: the futures and the thread belong to the parent
+        if executor_client.pid != os.getpid():  # in a forked child the futures and the thread belong to the parent
             self._release.detach()
             executor_client = self._new_client(client, executor_client.released)
         return executor_client
@@ -106,8 +106,8 @@ class Executor(Structure, ExecutorFace):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Accept no more calls from any client. With `wait`, wait until all are done and the workers have ended.
 
-        `cancel_futures` cancels the calls that no worker has begun, whoever submitted them. Calling this again, or
-        without a server, does nothing.
+        `cancel_futures` cancels the calls that no worker has begun, including those of other clients. Calling this
+        again, or when the server is gone, does nothing.
         """
         with suppress(ClosedError, ServerGoneError):
             executor_client = self._own_client()
@@ -120,14 +120,14 @@ class Executor(Structure, ExecutorFace):
     def kill_workers(self) -> None:
         """Shut down without waiting, for all clients of the executor, and send SIGKILL to each worker.
 
-        The calls that they run fail with WorkerDied; the other calls are cancelled. Another call sends the signal again
-        to the workers that are left.
+        The calls that they run fail with WorkerDied; the other calls are cancelled. Calling this again sends the signal
+        again to the remaining workers.
         """
         self._end_workers(kill=True)
 
     def terminate_workers(self) -> None:
-        """Do as `kill_workers` does, but with SIGTERM, which a call can handle; a worker that does not end is waited
-        for as usual."""
+        """Do as `kill_workers` does, but with SIGTERM, which a call can handle; the executor waits as usual for a
+        worker that does not end."""
         self._end_workers(kill=False)
 
     def _end_workers(self, kill: bool) -> None:
@@ -137,7 +137,7 @@ class Executor(Structure, ExecutorFace):
             executor_client.ask("end_workers", kill)
 
     def close(self) -> None:
-        """Let go of the executor. Using the handle afterwards raises ClosedError; its calls are still finished."""
+        """Close this handle. Using the handle afterwards raises ClosedError; its calls are still finished."""
         client = self._client
         if client is not None:
             self._own_client()

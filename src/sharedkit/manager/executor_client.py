@@ -1,7 +1,7 @@
 """A client's side of an executor behind a server: the futures of one handle in one process.
 
 A call is a request that is answered when the call is over. The thread that reads all answers of this process receives
-them; a thread of the executor client unpickles them and runs callbacks, which may take long or make further requests.
+the answers; a thread of the executor client unpickles them and runs callbacks, which may take long or make requests.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _ending = threading.Event()  # set when the interpreter ends
 
 
 class ExecutorClient:
-    """Holds no reference to its handle, so that a forgotten handle can be collected; its calls are finished all the
-    same.
+    """Holds no reference to its handle, so that an unused handle can be collected; the handle's calls are finished
+    anyway.
 
-    The structure is released when no further answer is expected, and not before.
+    It releases the structure only when it expects no further answer.
     """
 
     def __init__(self, client: Client, released: deque[int], ident: int) -> None:
@@ -51,7 +51,7 @@ class ExecutorClient:
         self._numbers = itertools.count(1)
         self._futures: dict[int, Future[Any]] = {}
         self._answers: SimpleQueue[tuple[int, Pending] | None] = SimpleQueue()  # None: the handle is gone
-        self._lock = threading.RLock()  # a signal handler may submit, too
+        self._lock = threading.RLock()  # reentrant: a signal handler may submit, too
         self._told = threading.Condition()  # notified when a call and its callbacks are over
         self._thread: threading.Thread | None = None
         _executor_clients.add(self)
@@ -61,7 +61,7 @@ class ExecutorClient:
     def submit(
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], timeout: float | None
     ) -> Future[Any]:
-        """The future of a call, which has been sent. An error of pickling goes into the future."""
+        """Send a call and return its future. An error of pickling is set on the future."""
         if self.closing or _ending.is_set():
             raise RuntimeError("cannot schedule new futures after shutdown")
         future: Future[Any] = Future(self, None, 0, timeout)
@@ -89,7 +89,7 @@ class ExecutorClient:
         return future
 
     def ask(self, method: str, *args: Any) -> Any:
-        """The server's answer, which comes after the server has read all calls that were submitted before."""
+        """The server's answer, which shows that the server has read all calls that were submitted before."""
         over = threading.Event()
         pending = self._client.begin(self._ident, method, plain("Executor", method, args), lambda _: over.set())
         try:
@@ -102,7 +102,7 @@ class ExecutorClient:
         return pending.result()
 
     def join(self) -> None:
-        """Wait until all calls and their callbacks are over; in a callback, do not wait for itself."""
+        """Wait until all calls and their callbacks are over. When a callback calls this, do not wait for itself."""
         with self._lock:
             thread = self._thread
         if thread is not None and thread is not threading.current_thread():
@@ -110,7 +110,7 @@ class ExecutorClient:
                 self._told.wait_for(lambda: not self._futures)
 
     def abandon(self) -> None:
-        """Note that the handle is gone. This may run at any moment in any thread, so it neither locks nor waits."""
+        """Record that the handle is gone. This may run at any moment in any thread, so it neither locks nor waits."""
         if self._thread is None:
             self.released.append(self._ident)
         else:
@@ -119,7 +119,7 @@ class ExecutorClient:
     # --- for futures
 
     def withdraw(self, future: Future[Any], running: bool) -> bool:
-        """Take a call back, for `Future.cancel`."""
+        """Take a call back; `Future.cancel` calls this."""
         return self._asked(future._task, "take_back", running)
 
     def is_running(self, task: int) -> bool:
@@ -160,7 +160,7 @@ class ExecutorClient:
             self._tell(future, pending)
         finally:
             with self._told:
-                self._futures.pop(number, None)  # a submit that a signal handler has ended removes its own, too
+                self._futures.pop(number, None)  # if a signal handler ended a submit, the submit removes its own, too
                 self._told.notify_all()
 
     def _tell(self, future: Future[Any], pending: Pending) -> None:

@@ -1,7 +1,7 @@
-"""gevent: its sockets do not block, so a wait for one lets other greenlets run, if it patched before this import.
+"""gevent: if it has patched the program before this import, its sockets let other greenlets run during a wait.
 
-A program that is patched later, or only in part, would stop all of its greenlets in one wait, for ever if one of them
-is to end that wait. It is refused, with the remedy in the error.
+In a program that is patched later, or only in part, one wait would stop all greenlets, and for ever if one of them must
+end that wait. Such a program is refused, with the remedy in the error.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ def _patched(name: str) -> bool:
 
 
 COOPERATIVE = _patched("socket") and _patched("threading")
-"""Whether sockets and threads were gevent's when the kit was imported."""
+"""Whether sockets and threads were gevent's when sharedkit was imported."""
 
 
 def check_patches() -> None:
-    """RuntimeError if gevent now patches modules that it did not patch when the kit was imported."""
+    """RuntimeError if gevent now patches modules that it did not patch when sharedkit was imported."""
     if (_patched("socket"), _patched("threading")) != (COOPERATIVE, COOPERATIVE):
         raise RuntimeError(
             "gevent has patched this program after sharedkit was imported, or only in part: call "
@@ -33,7 +33,7 @@ def check_patches() -> None:
 
 
 def await_ready(descriptor: int, to_write: bool, seconds: float | None = None) -> bool:
-    """Wait until a non-blocking socket can be written to, or read from; whether that happened within `seconds`."""
+    """Wait until a non-blocking socket can be written to, or read from; returns whether that happened in `seconds`."""
     if COOPERATIVE:
         socket: Any = sys.modules["gevent.socket"]
         try:

@@ -35,12 +35,12 @@ def integer(value: object) -> int:
 
 
 class Structure:
-    """A handle on what a server keeps, made by a context, whose classes are bound to a server by `home`."""
+    """A handle on a structure in a server. Contexts make handles; `home` binds their classes to one server."""
 
     kind: ClassVar[str] = ""
     home: ClassVar[placement.Placement | None] = None
 
-    _name: str = ""  # a handle whose constructor refused is closed and nameless
+    _name: str = ""  # so that a handle whose constructor raised is closed and nameless
     _ident: int
     _client: Client | None = None
     _release: weakref.finalize[..., Structure]
@@ -48,7 +48,7 @@ class Structure:
     def _create(
         self, name: str | None, exist_ok: bool, persist: bool, seats: int, spec: dict[str, Any], *extra: Any
     ) -> None:
-        """Make the structure in the server, or open an equal one; `spec` must be equal for that."""
+        """Make the structure in the server, or open an existing one whose `spec` is equal."""
         if self.home is None:
             raise TypeError(f'{type(self).__name__} is made by a context: get_context("manager").{type(self).__name__}')
         spec["seats"] = checked_seats(seats)
@@ -81,9 +81,9 @@ class Structure:
         request: Request | None = None,
         bound: float | None = None,
     ) -> Any:
-        """Ask the server; through `request`, if the call must be undone or completed when the caller raises later.
+        """Ask the server. With `request`, the call is undone or completed if the caller raises later.
 
-        StandsStill if the `bound` seconds of a call are over and the server stands still: the request was left then.
+        StandsStill if the `bound` seconds of a call are over and the server stands still; then the request is left.
         """
         client = self._client
         if client is None:
@@ -125,7 +125,7 @@ class Structure:
         return ClosedError(called if why is None else f"{called}: {why}")
 
     def _ensure_open(self) -> Client:
-        client = self._client  # read once: another thread may close it
+        client = self._client  # read once, because another thread may close the handle
         if client is None:
             raise self._is_closed()
         return client
@@ -142,14 +142,14 @@ class Structure:
         return self._client is None
 
     def close(self) -> None:
-        """Let go of the structure. Using the handle afterwards raises ClosedError; closing again does nothing."""
+        """Close this handle. Using the handle afterwards raises ClosedError; closing again does nothing."""
         client, self._client = self._client, None
         if client is not None:
             self._release()
             client.flush()
 
     def unlink(self) -> None:
-        """Remove the name: open handles keep working, and nobody can attach any more."""
+        """Remove the name: open handles keep working, but `attach` does not find the structure any more."""
         self._ensure_open().call(0, "unlink", self._ident)
 
     def __reduce__(self) -> tuple[Any, ...]:

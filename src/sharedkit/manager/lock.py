@@ -1,4 +1,4 @@
-"""Locks behind a server. The locks of a client that died go to the next waiter, with an OwnerDiedWarning."""
+"""Locks behind a server. If a client dies, the next waiters get its locks, with an OwnerDiedWarning."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Lock", "PartLock", "RLock", "bound_of", "warn_if"]
 
 
 def bound_of(blocking: bool, wait: float) -> float | None:
-    """How many seconds an `acquire` may take, according to `check_wait`; None for ever."""
+    """The time limit in seconds of an `acquire`, from the result of `check_wait`; None: no limit."""
     return 0.0 if not blocking else None if wait == -1 else wait
 
 
@@ -33,7 +33,7 @@ def warn_if(died: bool, name: str) -> None:
 
 
 class _Taken:
-    """Acquiring and releasing, over `_ask`, which asks for the lock behind it."""
+    """Acquiring and releasing; a subclass's `_ask` sends a request about the lock."""
 
     def _ask(
         self,
@@ -53,7 +53,7 @@ class _Taken:
         raise NotImplementedError
 
     def _who(self) -> int:
-        """The caller: below 0 a task, for an RLock that it holds; else 0, which stands for the thread."""
+        """The caller: a number below 0 for a task that holds the RLock; else 0, which stands for the thread."""
         return 0
 
     def _task(self) -> int:
@@ -61,7 +61,7 @@ class _Taken:
         return 0
 
     def _count(self, who: int, times: int) -> None:
-        """Record that this caller holds the lock so many times more, or less."""
+        """Add `times`, which may be negative, to the count of how often this caller holds the lock."""
 
     def _called(self) -> str:
         raise NotImplementedError
@@ -112,14 +112,15 @@ class _Taken:
     ) -> Coroutine[Any, Any, bool]:
         """Take the lock as `acquire` does, without blocking the event loop; a coroutine.
 
-        The calling task holds an RLock that it takes in this way.
+        The holder of an RLock is then the calling task.
         """
         return self._atake(blocking if block is None else block, timeout, self._task())
 
     @giving
     def release(self, request: Request) -> None:
-        """Release the lock; NotLockedError, which is a RuntimeError and a ValueError, if the lock is not held, or, for
-        an RLock, not held by this thread. Once begun, the release is completed, whatever a signal handler raises.
+        """Release the lock. NotLockedError, which is a RuntimeError and a ValueError, if the lock is not held, or if it
+        is an RLock that this thread does not hold. A release that has begun is completed, whatever a signal handler
+        raises.
         """
         self._give(request)
 
@@ -165,11 +166,11 @@ class _Taken:
 
     @property
     def owner_died(self) -> bool:
-        """Whether a holder died while it held the lock and no later holder has released it in order since."""
+        """Whether a holder died while it held the lock, and no later holder has released it since."""
         return self.statistics().owner_died
 
     def mark_consistent(self) -> None:
-        """Declare the data that the lock protects consistent again: `owner_died` is false from now on."""
+        """Declare that the data that the lock protects is consistent again: `owner_died` is false from now on."""
         self._ask("mark_consistent")
 
     def statistics(self) -> LockStatistics:
@@ -221,8 +222,8 @@ class _Named(_Taken, Structure):
 class Lock(_Named):
     """Lock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192)
 
-    `threading.Lock`: any thread of any process may release it. When the process that holds it dies, the next one takes
-    the lock over, finds `owner_died` true and gets an OwnerDiedWarning. With `on_owner_died="raise"` every `acquire`
+    `threading.Lock`: any thread of any process may release it. If the process that holds it dies, the next waiter takes
+    the lock over, finds `owner_died` true and gets an OwnerDiedWarning. With `on_owner_died="raise"`, every `acquire`
     then raises OwnerDiedError instead of taking the lock, until `mark_consistent()`. `with` takes the lock; it does not
     close the handle.
 
@@ -242,9 +243,9 @@ class Lock(_Named):
 class RLock(_Named):
     """RLock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192)
 
-    `threading.RLock`: the thread that holds it may take it again, and only that thread may release it, as often as it
-    has taken it. The holder is a thread of a process, or the task that runs in it; its death has the same effect as for
-    a Lock. `with` takes the lock; it does not close the handle.
+    `threading.RLock`: the thread that holds it may take it again; only that thread may release it, as often as it has
+    taken it. The holder is a thread of a process, or the task that runs in that thread; its death has the same effect
+    as for a Lock. `with` takes the lock; it does not close the handle.
 
     Raises FileExistsError when the name is taken, ValueError when the existing structure is not an equal lock.
     """
@@ -301,7 +302,7 @@ class _Whole(Protocol):
 
 
 class PartLock(_Taken):
-    """The lock that comes with an array or a condition, with the methods of a Lock. It is as open as the whole."""
+    """The lock that comes with an array or a condition, with the methods of a Lock. It is closed when the whole is."""
 
     def __init__(self, whole: _Whole, ident: int, owned: bool = False) -> None:
         self._whole = whole

@@ -20,12 +20,12 @@ from sharedkit.manager.protocol import FAULTS
 
 __all__ = ["Loop", "Timer", "report"]
 
-FEWEST = 64  # with fewer timers than this, cancelled ones are not looked for
-LONGEST = 3600.0  # seconds of one sleep; `epoll` cannot count more than 24 days
+FEWEST = 64  # if there are more timers, cancelled ones are removed
+LONGEST = 3600.0  # seconds of one sleep, because `epoll` takes no more than 24 days
 
 
 def report() -> None:
-    """Print the current exception to the error output. No client's mistake ends the server, which all clients share."""
+    """Print the current exception to the error output. One client's error must not end the server for all clients."""
     with suppress(*FAULTS):  # the error output may be closed
         traceback.print_exc()
 
@@ -92,7 +92,7 @@ class Timers:
 
 
 class Loop:
-    """`epoll` with timers, and with errands from other threads."""
+    """`epoll` with timers, and with functions that other threads pass to it (errands)."""
 
     def __init__(self) -> None:
         self.timers = Timers()
@@ -105,7 +105,7 @@ class Loop:
         self.watch(self._bell, select.EPOLLIN, lambda _: None)
 
     def watch(self, descriptor: int, events: int, handler: Callable[[int], None]) -> None:
-        """Call `handler` with the ready ones of `events` at `descriptor`, which may be watched already."""
+        """Call `handler` with those of `events` that are ready at `descriptor`, which may be watched already."""
         if descriptor in self._handlers:
             self._ready.modify(descriptor, events)
         else:
@@ -113,12 +113,12 @@ class Loop:
         self._handlers[descriptor] = handler
 
     def forget(self, descriptor: int) -> None:
-        """Stop watching it, if it is watched. To be called before it is closed."""
+        """Stop watching the descriptor, if it is watched. Must be called before it is closed."""
         if self._handlers.pop(descriptor, None) is not None:
             self._ready.unregister(descriptor)
 
     def soon(self, errand: Callable[[], None]) -> None:
-        """Have `errand` run in this loop's thread; callable from any thread."""
+        """Run `errand` in this loop's thread, soon; callable from any thread."""
         self._errands.append(errand)
         os.eventfd_write(self._bell, 1)
 
@@ -129,9 +129,9 @@ class Loop:
     def run(self) -> None:
         """Run until `stop`.
 
-        Due timers come first: a client whose time has ended while this process stood still gets nothing any more.
-        Errands come after the ready descriptors: a descriptor that meanwhile got the number of a closed one has no
-        handler yet. An exception of a handler, an action or an errand has no effect on the others.
+        Due timers come first: if a client's time limit ended while this process stood still, the client gets nothing
+        any more. Errands come after the ready descriptors: if a new descriptor has the number of a closed one, it has
+        no handler yet. An exception of a handler, an action or an errand has no effect on the others.
         """
         while not self._stopped:
             self._looker.look(self._ready.fileno())

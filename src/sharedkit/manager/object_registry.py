@@ -23,12 +23,12 @@ TICKET_SECONDS = 120.0
 
 
 class ObjectRegistry:
-    """A client's request `x` to the registry is its method `do_x`, as with a state."""
+    """The structures of a server. It also handles requests itself: as in a State, method `do_x` handles request `x`."""
 
     kind = REGISTRY
 
     def __init__(self) -> None:
-        # random, so that no handle of an earlier server at this address names a structure of this server
+        # random, so that a handle of an earlier server at this address cannot name a structure of this server
         self._last = secrets.randbits(60)
         self._states: dict[int, State] = {}
         self._names: dict[str, State] = {}
@@ -36,27 +36,27 @@ class ObjectRegistry:
         self.sessions: dict[str, Session] = {}
 
     def settle(self) -> None:
-        """Do nothing: no request waits for the registry itself."""
+        """Do nothing: no request to the registry itself waits."""
 
     # --- structures
 
     def do_create(
         self, call: Call, kind: str, name: str, exist_ok: bool, persist: bool, spec: dict[str, Any], extra: Any
     ) -> int:
-        """The number of a new structure, or of an equal one of that name with `exist_ok`."""
+        """The number of a new structure; with `exist_ok`, also of an equal existing structure of that name."""
         found = self._names.get(name)
         if found is not None:
             if not exist_ok:
                 raise FileExistsError(f"{found.kind} {name!r} exists; exist_ok=True attaches to it")
             _refuse_other(found, kind, spec, persist)
-            return self._refer(call.session, found)
+            return self._add_reference(call.session, found)
         state = self._make(kind, name, spec, extra)
         self._adopt(state)
         self._names[name] = state
         if persist:
             for each in (state, *state.parts()):
                 each.keepers.add(state)
-        return self._refer(call.session, state)
+        return self._add_reference(call.session, state)
 
     def undo_create(self, call: Call, ident: int, *args: Any) -> None:
         self.release(call.session, (ident,))
@@ -79,7 +79,7 @@ class ObjectRegistry:
                 each.ident = self._last
                 self._states[each.ident] = each
 
-    def _refer(self, session: Session, state: State) -> int:
+    def _add_reference(self, session: Session, state: State) -> int:
         for each in (state, *state.parts()):
             each.refs[session] = each.refs.get(session, 0) + 1
         return state.ident
@@ -89,16 +89,16 @@ class ObjectRegistry:
         state = self._names.get(name)
         if state is None:
             raise FileNotFoundError(f"no structure of this server is called {name!r}")
-        return state.kind, self._refer(call.session, state)
+        return state.kind, self._add_reference(call.session, state)
 
     def undo_attach(self, call: Call, found: tuple[str, int], *args: Any) -> None:
         self.release(call.session, (found[1],))
 
     def do_arrive(self, call: Call, ident: int, name: str, ticket: str | None) -> None:
-        """Open the structure of a pickled handle; a ticket has kept it alive in transit."""
+        """Open the structure of an unpickled handle; a ticket has kept the structure alive in transit."""
         state = self._states.get(ident)
         if state is not None:
-            self._refer(call.session, state)
+            self._add_reference(call.session, state)
         self._drop_ticket(ticket)
         if state is None:
             raise GoneError(f"{name!r} ended while the handle was on its way; keep one open, or use persist=True")
@@ -107,7 +107,7 @@ class ObjectRegistry:
         self.release(call.session, (ident,))
 
     def find(self, session: Session, ident: int) -> State:
-        """The structure of that number, which the session must have open."""
+        """The structure of that number; the session must have it open."""
         state = self._states.get(ident)
         if state is None or session not in state.refs:
             raise GoneError(
@@ -117,13 +117,14 @@ class ObjectRegistry:
         return state
 
     def do_release(self, call: Call) -> None:
-        """Do nothing more: the released handles came with the request."""
+        """Do nothing: every request carries the handles released since the last one, and `release` has handled them."""
 
     def do_undone(self, call: Call) -> None:
-        """Do nothing more."""
+        """Do nothing: the answer shows that the server runs, or that it has handled an `undo`."""
 
     def release(self, session: Session, released: Iterable[int | str]) -> None:
-        """Handle the closed or forgotten handles of a session, and the tickets of children that were forked before."""
+        """Handle what a request carries: numbers of handles that the session closed or forgot, preceded by the tickets
+        of children that were forked before that."""
         for each in released:
             if isinstance(each, str):
                 self._keep(session, each, self._states.values())
@@ -133,7 +134,8 @@ class ObjectRegistry:
                 self._drop(session, state)
 
     def _drop(self, session: Session, state: State) -> None:
-        """Remove one reference. With the session's last one, its holds there are given back, and its waits end."""
+        """Remove one reference. If it was the session's last reference to a structure, also end the session's waits
+        there and release what it holds there."""
         whole = (state, *state.parts())
         lost = []
         for each in whole:
@@ -161,7 +163,8 @@ class ObjectRegistry:
             del self._names[state.name]
 
     def do_unlink(self, call: Call, ident: int) -> None:
-        """Free its name; a structure that persists lives from now on as others do."""
+        """Free the name of the structure. A persistent structure is from now on kept only while it is in use, as others
+        are."""
         state = self.find(call.session, ident)
         if self._names.get(state.name) is state:
             del self._names[state.name]
@@ -172,15 +175,16 @@ class ObjectRegistry:
     # --- in transit
 
     def do_ticket(self, call: Call, ticket: str, ident: int | None) -> None:
-        """Keep a structure alive, or all that the session has open, until a starting process has opened them."""
+        """Keep a structure, or all that the session has open, alive until a starting process has opened them."""
         state = None if ident is None else self.find(call.session, ident)
         self._keep(call.session, ticket, self._states.values() if state is None else (state, *state.parts()))
 
     def _keep(self, session: Session, ticket: str, wanted: Iterable[State]) -> None:
-        """Make a ticket. One that exists already is not made again, but also gets the structures that were opened
+        """Make a ticket for structures that the session has open. If the ticket exists, add structures that were opened
         since.
 
-        The ticket's child may not have been forked before.
+        When the first message about a ticket comes, its child may not be forked yet; structures that are opened until
+        then belong to the ticket too.
         """
         if ticket in session.redeemed or session.life is None:
             return
@@ -192,9 +196,9 @@ class ObjectRegistry:
             self._tickets[ticket] = session.life.loop.timers.at(monotonic() + TICKET_SECONDS, end), kept
 
     def redeem(self, session: Session, inherited: tuple[str, str | None, tuple[int, ...]]) -> None:
-        """Give a forked process the structures that its parent had, as far as the child knows of them.
+        """Give a forked process the structures that its parent had open and that the child has handles on.
 
-        The ticket may come later than the child itself; the parent's session then still has all structures.
+        The ticket may come after the child itself; then the parent's session still has all structures.
         """
         parent, ticket, idents = inherited
         before = self.sessions.get(parent)
@@ -202,7 +206,7 @@ class ObjectRegistry:
         for ident in idents:
             state = self._states.get(ident)
             if state is not None and (state in kept or before in state.refs):
-                self._refer(session, state)
+                self._add_reference(session, state)
         session.ticket = ticket
         if before is not None and ticket is not None:
             before.redeemed.append(ticket)
@@ -213,7 +217,7 @@ class ObjectRegistry:
         call.session.arrived = True
 
     def _drop_ticket(self, ticket: str | None) -> None:
-        """Remove a ticket that was used, or whose time is over."""
+        """Remove a ticket that was used or has expired."""
         if ticket in self._tickets:
             timer, kept = self._tickets.pop(ticket)
             timer.cancel()
@@ -223,7 +227,7 @@ class ObjectRegistry:
     # --- sessions
 
     def end(self, session: Session) -> None:
-        """End the session of a client process that is gone: its waits end, its holds and structures are released."""
+        """End the session of a client process that has ended: end its waits, release its holds and structures."""
         if session.dead:
             return
         session.dead = True
@@ -231,7 +235,7 @@ class ObjectRegistry:
         for channel in list(session.channels):
             channel.close()
         mine = [state for state in self._states.values() if session in state.refs]
-        # the child gave up this session before it knew it, and may come again
+        # the child closed the connection before it learnt of this session; it may connect again with the same ticket
         if session.ticket is not None and not session.arrived:
             self._keep(session, session.ticket, mine)
         for state in mine:

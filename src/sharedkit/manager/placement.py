@@ -23,20 +23,20 @@ from sharedkit.segments import checked_name
 
 __all__ = ["ALIASES", "KINDS", "Placement", "arrive", "at"]
 
-LONGEST_END = 3.0  # seconds for a server to end in order; more than server.END_SECONDS
+LONGEST_END = 3.0  # seconds that a server has to end cleanly; more than server.END_SECONDS
 KINDS: dict[str, type[Any]] = {}
-ALIASES: dict[str, str] = {}  # further names of these
-_known: dict[Any, list[Placement]] = {}  # by address; one for each authkey, the one that was named last at the end
+ALIASES: dict[str, str] = {}  # further names of these classes
+_known: dict[Any, list[Placement]] = {}  # by address; one for each authkey, the one that was requested last at the end
 _placements: weakref.WeakSet[Placement] = weakref.WeakSet()
 _lock = threading.RLock()
 
 
 def at(address: Any, authkey: bytes | None = None) -> Placement:
-    """The placement of the server at `address`: one per process for each `authkey`, however often it is asked for.
+    """The placement of the server at `address`. A process has one for each address and `authkey`.
 
-    So no caller uses a connection that was opened with another authkey. Without an authkey, it is the placement that a
-    server has accepted already, else the one that was named last. TypeError, ValueError if the argument is no address
-    or no authkey.
+    So no caller uses a connection that was opened with another authkey. Without an authkey, the result is a placement
+    whose authkey a server has accepted, else the one that was requested last. TypeError, ValueError if an argument is
+    not an address or an authkey.
     """
     address = _checked_address(address)
     if authkey is not None and not isinstance(authkey, bytes | bytearray | memoryview):
@@ -58,7 +58,7 @@ def at(address: Any, authkey: bytes | None = None) -> Placement:
 
 
 def _checked_address(address: Any) -> Any:
-    """A path, or (host, port), in plain types, as other processes will connect to it."""
+    """A path, or (host, port), in plain types, with which other processes will connect."""
     if isinstance(address, os.PathLike | bytes):
         address = os.fsdecode(address)
     if isinstance(address, str):
@@ -78,7 +78,7 @@ def _checked_address(address: Any) -> Any:
 
 
 def arrive(address: Any, kind: str, name: str, ident: int, ticket: str | None) -> Any:
-    """The handle that was pickled, in this process. Raises GoneError, ServerGoneError, AuthkeyError."""
+    """The pickled handle, opened in this process. Raises GoneError, ServerGoneError, AuthkeyError."""
     here = at(address)
     client = here.client()
     released = client.released
@@ -93,7 +93,7 @@ class Placement:
         self._client = client
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0
-        self._starting = threading.RLock()  # reentrant: a signal handler may need the server, too
+        self._starting = threading.RLock()  # reentrant: a signal handler may use the server, too
         self.ended = False
         self.classes: dict[str, type[Any]] = {}
         for name, cls in KINDS.items():
@@ -119,7 +119,7 @@ class Placement:
         return self._client
 
     def attach(self, name: str) -> Any:
-        """A further handle on the structure of that name in the server. Raises FileNotFoundError."""
+        """A new handle on the server's structure of that name. Raises FileNotFoundError."""
         name = checked_name(name)
         client = self.client()
         released = client.released
@@ -133,7 +133,7 @@ class Placement:
         address = f"\0sharedkit-{secrets.token_hex(12)}"  # a socket without a file, so no file is left behind
         authkey = bytes(current_process().authkey)
         output = _output()
-        listening, listens = os.pipe()  # a pipe of its own, since modules may print when they are imported
+        listening, listens = os.pipe()  # not the standard output, because modules may print when they are imported
         try:
             process = start(address, authkey, listens, output)
         except BaseException:
@@ -156,7 +156,7 @@ class Placement:
             atexit.register(self._end_at_exit)
             if self._client is None:  # no signal handler runs between this step and the next
                 self._process, self._owner, self._client = process, owner, client
-            else:  # a signal handler was faster
+            else:  # a signal handler has started a server first
                 process.kill()
                 process.wait()
         except BaseException:  # Ctrl-C, for example
@@ -165,7 +165,7 @@ class Placement:
             raise
 
     def end(self) -> None:
-        """End the server that this process has started, or the session with one that it has not. Again does nothing."""
+        """End the server if this process has started it, otherwise this process's session. Again: does nothing."""
         if self._client is not None and not self.ended:
             owned = self._process if self._owner == os.getpid() else None
             self._client.ended = owned is not None
@@ -184,7 +184,7 @@ class Placement:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a server: in order, so that the workers of its executors leave nothing; by SIGKILL if it does not react."""
+    """End a server: cleanly, so that the workers of its executors leave nothing; by SIGKILL if it does not react."""
     try:
         if not is_stopped(process.pid):
             process.terminate()
@@ -197,7 +197,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _after_fork_in_child() -> None:
-    """Replace the locks in a child: other threads of the parent, which the child does not have, may have held them."""
+    """Replace the locks in a child: threads that do not exist in the child may have held them."""
     global _lock
     _lock = threading.RLock()
     for each in members(_placements):

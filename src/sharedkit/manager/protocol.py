@@ -4,16 +4,16 @@
         server   number, then the pickle of (kind, payload)                            its answer, at any later time
 
 The number can be read even if the rest cannot be unpickled. A connection may have many calls under way. `ident` 0 is
-the registry itself. `thread` is the caller, a thread or a task of the client. `released` are handles forgotten since,
-after the tickets of children that were forked before. A request of number 0 is not answered. `arguments.py` lists the
-arguments of each method. Two methods are about requests. `cancel` (of the registry) ends the wait of the request that
-it names, and is always answered by CANCELLED under that request's number, after the request's result if it had one.
-`undo` gives back the result of a call that its caller does not want any more.
+the registry itself. `thread` is the caller, a thread or a task of the client. `released` are handles that were closed
+or forgotten since the last call, preceded by the tickets of children that were forked before that. A request of number
+0 gets no answer. `arguments.py` lists the arguments of each method. Two methods refer to other requests. `cancel` (of
+the registry) ends the wait of another request; its answer is always CANCELLED, under that request's number, and comes
+after the request's result if there is one. `undo` gives back the result of a call whose caller does not want it.
 
-Data of 64 KiB and more goes beside its pickle (protocol 5), so that neither side copies it:
+Data of 64 KiB and more is sent beside its pickle (protocol 5), so that neither side copies it:
 
-    byte 0          how many such buffers there are
-    byte 1 to 7     the number
+    byte 0          the number of such buffers
+    byte 1 to 7     the number of the request
                     the pickle, the buffers
         8 bytes each    their lengths; the highest bit is set if the data is read-only
 """
@@ -52,7 +52,7 @@ __all__ = [
     "unpack",
 ]
 
-PROTOCOL = 4  # to be raised with every change of the messages
+PROTOCOL = 4  # increase it with every change of the messages
 RESULT, ERROR, CANCELLED = range(3)  # payload: the result; the error and its traceback as text; None
 FAULTS = (Exception, SystemExit, GeneratorExit)
 """Exceptions in a request that concern only its client; a KeyboardInterrupt ends the server."""
@@ -70,7 +70,7 @@ empty pickle it is bytes."""
 
 
 class Cancelled(Exception):
-    """Raised in the server when a client leaves its wait, or dies in it; no user sees it."""
+    """Raised in the server when a client leaves its wait, or dies in it. It never reaches a user."""
 
 
 class RemoteTraceback(Exception):
@@ -85,7 +85,7 @@ class RemoteTraceback(Exception):
 
 
 def failed(error: BaseException) -> tuple[BaseException, str]:
-    """`error`, or an error with its text if it cannot be pickled, and its traceback."""
+    """`error` and its traceback as text; if `error` cannot be pickled, an error with its text replaces it."""
     try:
         trace = "".join(traceback.format_exception(error))
         if not isinstance(error, Exception):
@@ -105,7 +105,7 @@ def _words_of(error: BaseException) -> tuple[str, str]:
 
 
 def frame(*parts: bytes) -> bytes:
-    """A message in its frame: after its length, as `Connection.recv_bytes` expects it."""
+    """A message in its frame: preceded by its length, as `Connection.recv_bytes` expects."""
     return b"".join((_frame_head(sum(map(len, parts))), *parts))
 
 
@@ -114,7 +114,7 @@ def _frame_head(length: int) -> bytes:
 
 
 def bounds(incoming: bytearray) -> tuple[int, int]:
-    """Where the first message in `incoming` begins and ends, if its frame is known; 0, 0 otherwise."""
+    """Begin and end of the first message in `incoming`; 0, 0 if its length has not come yet."""
     if len(incoming) < 4:
         return 0, 0
     (length,) = struct.unpack_from("!i", incoming)
@@ -137,10 +137,10 @@ def buffer_over(data: bytes | bytearray | memoryview) -> pickle.PickleBuffer:
 
 
 class _Beside(list[memoryview]):
-    """Data that goes beside a pickle."""
+    """Data that is sent beside a pickle."""
 
     def add(self, buffer: pickle.PickleBuffer) -> bool:
-        """Do what `buffer_callback` wants: answers whether the buffer goes into the pickle."""
+        """For `buffer_callback`: returns whether the buffer goes into the pickle."""
         try:
             data = buffer.raw()
         except BufferError:  # pickle raises its own error for it
@@ -180,12 +180,12 @@ def rest_of(message: list[bytes | memoryview], gone: int) -> list[bytes | memory
 
 
 def number_of(message: bytes | memoryview) -> int:
-    """The number of a message that is out of its frame."""
+    """The number of a message without its frame."""
     return int.from_bytes(message[1:8], "big")
 
 
 def content_of(message: bytes | memoryview) -> Any:
-    """The content that `join` was given; raises the errors of unpickling. A single buffer beside it is not copied."""
+    """The content that `join` was given. Raises the errors of unpickling. A single buffer beside it is not copied."""
     view = memoryview(message)
     if not message[0]:
         return pickle.loads(view[8:])
@@ -193,8 +193,8 @@ def content_of(message: bytes | memoryview) -> Any:
 
 
 def _buffers(message: memoryview) -> Iterator[pickle.PickleBuffer]:
-    """Buffers that can be unpickled from, and pickled again. Each of several has its own memory, so that one that is
-    kept does not keep all."""
+    """Buffers that can be unpickled from, and pickled again. If there are several, each has its own memory, so that
+    keeping one does not keep all."""
     count = message[0]
     end = len(message) - 8 * count
     lengths = struct.unpack_from(f"!{count}Q", message, end)
@@ -211,11 +211,11 @@ def _buffers(message: memoryview) -> Iterator[pickle.PickleBuffer]:
 
 
 def pack(item: object) -> Packed:
-    """`item` in the form in which the server keeps it. The server never looks into it, so only clients import its
+    """`item` in the form in which the server keeps it. The server never unpickles it, so only clients import its
     classes.
 
-    Large data is not copied before it is in the message, and bytes are not pickled, which would need twice their
-    memory.
+    Large data is not copied before it is part of the message. Bytes are not pickled, because that would need twice
+    their memory.
     """
     kind = type(item)
     if kind in _SIMPLE:

@@ -29,9 +29,9 @@ class Queue(Handle, Generic[T]):
     """Queue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192)
 
     A first-in, first-out queue, with the interface of `queue.Queue` of Python 3.13; unbounded if `maxsize` is 0 or
-    less. The client that puts an item pickles it and the client that gets it unpickles it; the server never looks
-    inside. If a client dies, an item that was taken for it but could not be sent goes back to the front; an item that
-    was sent is lost with that client.
+    less. The client that puts an item pickles it, and the client that gets it unpickles it; the server never unpickles
+    it. If a client dies, an item that was taken for it but not sent goes back to the front; an item that was sent is
+    lost with that client.
 
     Raises FileExistsError when the name is taken, ValueError when the existing structure is not an equal queue.
     """
@@ -57,7 +57,7 @@ class Queue(Handle, Generic[T]):
 
     @property
     def maxsize(self) -> int:
-        """How many items fit; no bound if 0 or less. May be assigned at any time."""
+        """How many items the queue can hold; no limit if 0 or less. May be assigned at any time."""
         maxsize: int = self._call("get_maxsize")
         return maxsize
 
@@ -103,8 +103,8 @@ class Queue(Handle, Generic[T]):
     ) -> None:
         """Put as `put` does, without blocking the event loop.
 
-        A cancelled task has put nothing, unless the server had just put the item; the attribute `put` of the
-        CancelledError says which.
+        A cancelled task has usually put nothing; the attribute `put` of the CancelledError says whether the server had
+        put the item already.
         """
         if blocking is not None:
             block = blocking
@@ -153,7 +153,7 @@ class Queue(Handle, Generic[T]):
 
     async def aget(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> T:
         """Take as `get` does, without blocking the event loop. A cancelled task has taken nothing: an item that the
-        server had already given it goes back to the front.
+        server had already taken for it goes back to the front.
         """
         (item,) = await self._aget(1, block if blocking is None else blocking, timeout)
         return item
@@ -186,7 +186,7 @@ class Queue(Handle, Generic[T]):
             raise Empty(str(still)) from None
         try:
             return [self._unpack(item) for item in packed]
-        except Exception:  # a client that cannot unpickle an item now cannot do so later: the item does not go back
+        except Exception:  # the item does not go back: a client that cannot unpickle it now cannot do so later
             request.keep()
             raise
 
@@ -246,7 +246,7 @@ class Queue(Handle, Generic[T]):
         *,
         blocking: bool | None = None,
     ) -> list[T]:
-        """Wait for the first item as `get` does, then take the items that are there, at most `max_items`.
+        """Wait for the first item as `get` does, then take the items that are there, at most `max_items` in all.
 
         The list is empty only if `max_items` is 0. Raises as `get` does, and ValueError for a negative `max_items`.
         """
@@ -280,9 +280,9 @@ class Queue(Handle, Generic[T]):
         await self._acall("join")
 
     def shutdown(self, immediate: bool = False) -> None:
-        """Make every `put`, and every `get` that finds no item, raise ShutDown, including those that wait now.
+        """Make every `put` raise ShutDown, and every `get` that finds no item; calls that wait now are included.
 
-        With `immediate` the items that are left are thrown away and count as done.
+        With `immediate`, the remaining items are thrown away and count as done.
         """
         self._call("shutdown", bool(immediate))
 
@@ -301,10 +301,10 @@ class Queue(Handle, Generic[T]):
         return 0 < snapshot.maxsize <= snapshot.qsize
 
     def join_thread(self) -> None:
-        """Do nothing: there is no feeder thread, which `multiprocessing.Queue` has."""
+        """Do nothing: `multiprocessing.Queue` has a feeder thread, this queue has none."""
 
     def cancel_join_thread(self) -> None:
-        """Do nothing: there is no feeder thread, which `multiprocessing.Queue` has."""
+        """Do nothing: `multiprocessing.Queue` has a feeder thread, this queue has none."""
 
     def statistics(self) -> QueueStatistics:
         """Return sizes, counts of waiting threads, and state: a QueueStatistics."""
@@ -327,9 +327,9 @@ class PriorityQueue(Queue[T]):
     """PriorityQueue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192)
 
     `queue.PriorityQueue` behind a server: a Queue whose `get` takes the least item, and of equal items the one that was
-    put first. The server never unpickles an item. It orders by numbers, str, bytes and tuples of them; of another tuple
-    by the plain parts with which it begins (of `(priority, task)` the priority); and likewise by the fields of a
-    dataclass with `order=True`.
+    put first. The server never unpickles an item. It orders items that are numbers, str, bytes, or tuples of them. It
+    orders other tuples by the first parts that are such plain values: `(priority, task)` by the priority. A dataclass
+    with `order=True` is ordered by its fields in the same way.
 
     `put` raises TypeError for other items, and for priorities that cannot be compared with those in the queue, such as
     1 and "a"; then the item is not in the queue. Raises as Queue does.
@@ -346,7 +346,7 @@ class PriorityQueue(Queue[T]):
 
 
 def _full(still: StandsStill) -> Full:
-    """The error of a put in a server that stands still: of a batch, nobody knows how many items had gone in."""
+    """The error of a put in a server that stands still: it is unknown how many items of a batch have gone in."""
     error = Full(str(still))
     vars(error)["put"] = None
     return error
@@ -362,7 +362,7 @@ def _checked_most(max_items: int | None) -> int | None:
 
 
 def _time_of_batch(block: bool, timeout: float | None) -> float | None:
-    """The timeout of a batch; it is checked before the first item goes in. TypeError, ValueError, OverflowError."""
+    """The timeout of a batch, which is checked before the first item goes in. TypeError, ValueError, OverflowError."""
     if timeout is None or not block:
         return None
     number = not_negative(timeout)

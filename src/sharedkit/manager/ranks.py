@@ -1,4 +1,4 @@
-"""The ranks by which a priority queue's server orders items: plain values, which the client makes of the items."""
+"""The ranks by which the server orders the items of a priority queue: plain values, which the client derives."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ _BASES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (str, str.__str__),
     (bytes, lambda value: bytes.__getitem__(value, slice(None))),
 )
-DEPTH = 16  # of tuples in tuples
+DEPTH = 16  # of tuples within each other
 
 
 def rank_of(item: Any) -> Any:
-    """Numbers, str, bytes and tuples of them are their own ranks. For another tuple, and for the fields by which a
-    dataclass compares (`order=True`), the rank is the parts before the first one that is none of these.
+    """Return the rank of an item. Numbers, str, bytes and tuples of them are their own ranks. For another tuple, and
+    for the fields by which a dataclass compares (`order=True`), the rank is the parts before the first that is none of
+    these.
 
     TypeError if there are no such parts.
     """
@@ -46,7 +47,7 @@ def rank_of(item: Any) -> Any:
 
 
 def _plain(value: Any, depth: int) -> Any:
-    """The value in exactly the types that the server compares, if it compares as they do."""
+    """The value in exactly the types that the server compares, if the value compares as those types do."""
     cls = type(value)
     if cls in _PLAIN:
         return value
@@ -63,7 +64,7 @@ def _plain(value: Any, depth: int) -> Any:
 
 
 def _is_tuple(value: Any) -> bool:
-    """Whether it is a tuple that compares as one, also a namedtuple."""
+    """Whether the value is a tuple, also a namedtuple, that compares as one."""
     return isinstance(value, tuple) and type(value).__lt__ is tuple.__lt__
 
 
@@ -72,6 +73,6 @@ def _parts(item: Any) -> tuple[Any, ...]:
         return tuple(tuple.__iter__(item))
     base = next((each for each in type(item).__mro__ if "__lt__" in vars(each)), object)
     made = vars(base).get("__dataclass_params__")
-    if made is None or not made.order:  # a dataclass with order=True refuses a method `__lt__` of its own
+    if made is None or not made.order:  # with `order=True` the class cannot have its own `__lt__`
         return ()
     return tuple(getattr(item, each.name) for each in dataclasses.fields(base) if each.compare)

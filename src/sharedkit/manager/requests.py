@@ -1,6 +1,6 @@
 """Requests of one client process that no thread waits for: they share one connection, which one thread reads.
 
-That connection is the session's own; its end tells the server that this process has died.
+That connection is the session's first one; its end shows the server that this process has died.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["Pending", "Requests"]
 
 
 WHOLE = 1 << 14
-"""Bytes that are sent at once or not at all, whatever signal comes: a socket takes up to 32 KiB in one step."""
+"""The most bytes that are sent at once, whatever signal comes: a socket takes up to 32 KiB in one step."""
 
 
 LOCK_SECONDS = 0.05  # seconds that a fork waits for a thread that is sending
@@ -38,7 +38,7 @@ LOCK_SECONDS = 0.05  # seconds that a fork waits for a thread that is sending
 class Pending:
     """A request under way.
 
-    The reading thread calls `done(self)` once, when `over` is true; then `result()` answers or raises.
+    The reading thread calls `done(self)` once, after it has set `over`; then `result()` returns or raises.
     """
 
     def __init__(self, requests: Requests, ident: int, method: str, args: tuple[Any, ...], thread: int) -> None:
@@ -51,16 +51,16 @@ class Pending:
         self._payload: Any = None
         self._left = False
         self._abandoned = False
-        self.voided = False  # the request must not take effect, and the server is told so
+        self.voided = False  # the request must not take effect, and the server gets a request to take it back
         self.number = 0
         self.over = False
-        self.seen = False  # whether the task that awaits it has read the answer, or needs it no more
+        self.seen = False  # whether the task that awaits it has read the answer, or does not need it any more
         self.cancelled = False
         self.done: Callable[[Pending], object] = _nothing
 
     def result(self) -> Any:
-        """The server's answer, or its exception with the traceback in the server as the cause; ClosedError if the
-        handle was closed meanwhile."""
+        """Return the server's result, or raise its exception with the traceback in the server as the cause. ClosedError
+        if the handle was closed meanwhile."""
         if self._kind == CANCELLED:
             raise ClosedError("it was closed while this call waited")
         if self._kind == ERROR:
@@ -69,7 +69,7 @@ class Pending:
         return self._payload
 
     def put(self, most: int) -> int:
-        """How many of `most` items a put that was left has put."""
+        """How many of `most` items a put that its caller has left has put."""
         if self._kind == RESULT:
             return most
         if self._kind == ERROR:
@@ -78,7 +78,7 @@ class Pending:
 
     @property
     def answer(self) -> Any:
-        """The result as it came, or the server's answer to a cancelled wait; None for an exception."""
+        """The result, or the server's answer to a cancelled wait; None for an exception."""
         return None if self._kind == ERROR else self._payload
 
     @property
@@ -88,32 +88,31 @@ class Pending:
 
     @property
     def gives_back(self) -> bool:
-        """Whether the answer came before the server knew that the request was left."""
+        """Whether the result came after its caller had left the request, so that the server takes the result back."""
         return self._left and self._kind == RESULT
 
     def cancel(self) -> None:
         """Give up the answer: the wait ends in the server, or the server takes the result back.
 
-        If the request is not over yet, `done` is called as soon as the server has confirmed this, with `cancelled`
-        true.
+        If the request is not over yet, `done` is called when the server has confirmed this, with `cancelled` true.
         Must not be called after `result()` was used.
         """
         self._requests.cancel(self)
 
     def void(self) -> None:
-        """Do the same for a request that must not take effect: items that were put are taken back, too."""
+        """Cancel a request that must not take effect: items that it has put are taken back, too."""
         self._requests.void(self)
         self.cancel()
 
     @property
     def done_at_last(self) -> bool:
-        """Whether a put that was left is done all the same, and not taken back, or was refused."""
+        """Whether a put that its caller has left took effect and is not taken back, or was refused."""
         if self.voided or self._kind == CANCELLED:
             return False
         return type(self._payload) is list if self._kind == RESULT else self.over
 
     def abandon(self) -> None:
-        """Do the same from `done`, if nobody will come back: the lock of a cancelled wait is given up, too."""
+        """Cancel a request whose task will never continue, from `done`: a cancelled wait also releases its lock."""
         self._requests.abandon(self)
 
     def _finish(self, kind: int, payload: Any) -> None:
@@ -132,7 +131,7 @@ class Requests:
 
     def __init__(self, end: End, shown: str) -> None:
         self._connection = self.connection = ClientConnection(end)
-        self.later = 0  # messages that a thread of their own has sent
+        self.later = 0  # how many messages the sending thread has sent
         self._shown = shown
         self._numbers = itertools.count(1)
         self._pending: dict[int, Pending] = {}
@@ -168,13 +167,13 @@ class Requests:
                 except (RuntimeError, MemoryError):  # it will not be sent
                     del self._pending[pending.number]
                     raise
-            if sent is not None:  # data beside the pickle is the caller's, who may change it after this call
+            if sent is not None:  # wait until it is sent: the caller may change its data after this call
                 self._await_sent(sent, watch)
         except StandsStill:
             self._take_out(pending, sent)
             raise
         except BaseException:
-            if pending.number in self._pending:  # a signal handler raised: nobody will want the answer
+            if pending.number in self._pending:  # a signal handler raised: no caller will read the answer
                 self.cancel(pending)
             raise
         return pending
@@ -188,7 +187,7 @@ class Requests:
             seconds = watch.look(self._connection)
 
     def _take_out(self, pending: Pending, sent: threading.Event | None) -> None:
-        """Remove the message before it is sent; if its sending has begun, make the server forget the request."""
+        """Remove the message if it is not being sent yet; else make the server take the request back."""
         with self._lock:
             entry = next((each for each in self._outgoing if each[1] is sent), None)
             if entry is not None:
@@ -199,7 +198,7 @@ class Requests:
 
     def _see_to_reader(self) -> None:
         """Start the reading thread, under the lock. If no thread can be started, the next request tries again."""
-        if COOPERATIVE:  # a greenlet, which a fork copies; as a `Thread` it would be missing in the child
+        if COOPERATIVE:  # a greenlet, because a fork copies greenlets; a `Thread` would be missing in the child
             if self._reader is None:
                 self._reader = threading.current_thread()
                 _thread.start_new_thread(self._read, ())
@@ -214,9 +213,9 @@ class Requests:
     def _send(self, message: Message) -> threading.Event | None:
         """Send a message, under the lock. The reading thread also notices the end of the connection.
 
-        A large message may go in pieces, and a signal handler might raise between them, or send something itself. So a
-        thread that no handler interrupts sends it, together with all messages that are to be sent meanwhile. The event
-        that this answers is set when the message is sent.
+        A large message may be sent in pieces, and a signal handler might raise between them, or send something itself.
+        So a new thread, which runs no signal handlers, sends it and all messages that come meanwhile. The returned
+        event is set when the message is sent.
         """
         if not self._outgoing and not self._sending and type(message) is bytes and len(message) <= WHOLE:
             self._sending = True
@@ -225,9 +224,9 @@ class Requests:
                     self._connection.offer(message)
             finally:
                 self._sending = False
-                if self._connection.gone < self._connection.length:  # the server does not read now
+                if self._connection.gone < self._connection.length:  # the socket is full: the server does not read now
                     self._outgoing.appendleft((message[self._connection.gone :], threading.Event()))
-                if self._outgoing:  # perhaps of a signal handler
+                if self._outgoing:  # perhaps added by a signal handler
                     self._see_to_rest()
             return None
         entry = message, threading.Event()
@@ -267,7 +266,7 @@ class Requests:
             self._send(join(0, (ident, method, args, thread, ())))
 
     def tell_soon(self, ident: int, method: str, args: tuple[Any, ...]) -> None:
-        """Do the same at once if there is room, else later; never wait for the server, which may be stopped."""
+        """Send it at once if there is room, else later. Never wait for the server, which may be stopped."""
         message: Any = join(0, (ident, method, args, 0, ()))
         if self._lock.acquire(timeout=LOCK_SECONDS):
             try:
@@ -282,11 +281,11 @@ class Requests:
             background(self.tell, args=(ident, method, args)).start()
 
     def _send_now(self, message: bytes) -> bool:
-        """Whether the message was sent. It is short, so it is sent whole or not at all."""
+        """Whether the message needs no further sending. It is short, so it is sent whole or not at all."""
         try:
             return self._connection.socket.send(message, socket.MSG_DONTWAIT) == len(message)
         except OSError as error:
-            return not isinstance(error, BlockingIOError)  # if the connection has ended, nobody reads it
+            return not isinstance(error, BlockingIOError)  # any other error: the connection has ended
 
     def cancel(self, pending: Pending) -> None:
         """Do what `Pending.cancel` says."""
@@ -301,7 +300,7 @@ class Requests:
             self._undo(pending)
 
     def void(self, pending: Pending) -> None:
-        """Do the first part of `Pending.void`, which then cancels. A put that is answered already stays as it is."""
+        """Do the first part of `Pending.void`; `Pending.cancel` does the rest. If the put is over, change nothing."""
         with self._lock:
             pending.voided = pending.number in self._pending
 
@@ -335,14 +334,14 @@ class Requests:
                 del message
                 with self._lock:
                     pending = self._pending.pop(number, None)
-                    if pending is None:  # it was cancelled after it had been answered
+                    if pending is None:  # it was answered, and then cancelled
                         continue
                     pending._kind, pending._payload = kind, payload
                     left = pending._left
                 if left and kind == RESULT:
                     self._undo(pending)
                 pending._finish(kind, payload)
-                del pending, payload  # no reference is kept until the next message: its task may be forgotten before
+                del pending, payload  # keep no reference until the next message: the task may be collected meanwhile
         except (EOFError, OSError) as end:
             error = end
         finally:
@@ -359,7 +358,8 @@ class Requests:
         return self._gone is None and self._connection.socket.is_open()
 
     def end_in_child(self) -> None:
-        """Detach these requests in a forked child: the parent gets their answers, so nobody here must wait for one."""
+        """Detach these requests in a forked child: the parent gets their answers, so no thread here must wait for
+        one."""
         self._lock = threading.RLock()
         self._gone = ServerGoneError(f"the server at {self._shown} answers the process that was forked, not its child")
         self._sending = False

@@ -41,7 +41,7 @@ class _Side:
         self._whole._call(f"release_{self._what}", request=request)
 
     def locked(self) -> bool:
-        """Whether somebody reads, or writes."""
+        """Whether any thread reads, or writes."""
         return self._locked()
 
     @taking
@@ -72,8 +72,8 @@ class RWLock(Handle):
 
     A lock that many readers or one writer can hold: `with rw.reader:`, `with rw.writer:`. While a writer waits, no new
     reader begins to read. A read lock cannot be upgraded, and a reader must not acquire it a second time. A lock held
-    by a dead process is free. When a writer dies, everybody who reads or writes gets an OwnerDiedWarning until a writer
-    has released in order: `owner_died`. `with` on the handle itself closes it.
+    by a dead process is free. After a writer has died, every reader and writer gets an OwnerDiedWarning, and
+    `owner_died` is true, until another writer has released the lock. `with` on the handle itself closes it.
 
     Raises FileExistsError when the name is taken, ValueError when the existing structure is not an RWLock.
     """
@@ -127,7 +127,7 @@ class RWLock(Handle):
     def acquire_read(
         self, request: Request, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
     ) -> bool:
-        """Begin to read, together with other readers; wait as `Lock.acquire` does. Returns whether it was in time.
+        """Begin to read, together with other readers; wait as `Lock.acquire` does. Returns whether the lock was taken.
 
         Raises as `Lock.acquire` does.
         """
@@ -135,14 +135,14 @@ class RWLock(Handle):
 
     @giving
     def release_read(self, request: Request) -> None:
-        """End reading, in any thread; NotLockedError if this process does not read."""
+        """End reading, in any thread; NotLockedError if this process does not hold a read lock."""
         self._call("release_read", request=request)
 
     @taking
     def acquire_write(
         self, request: Request, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
     ) -> bool:
-        """Begin to write, alone; wait as `Lock.acquire` does. Returns whether it was in time.
+        """Begin to write, alone; wait as `Lock.acquire` does. Returns whether the lock was taken.
 
         Raises as `Lock.acquire` does.
         """
@@ -150,7 +150,7 @@ class RWLock(Handle):
 
     @giving
     def release_write(self, request: Request) -> None:
-        """End writing; NotLockedError if this process does not write."""
+        """End writing; NotLockedError if this process does not hold the write lock."""
         self._call("release_write", request=request)
 
     @property
@@ -167,11 +167,11 @@ class RWLock(Handle):
 
     @property
     def owner_died(self) -> bool:
-        """Whether a writer died while writing and no later writer has released in order since."""
+        """Whether a writer died while writing, and no later writer has released the lock since."""
         return self.statistics().owner_died
 
     def statistics(self) -> RWLockStatistics:
-        """Return the writer, how many read and how many wait: an RWLockStatistics."""
+        """Return the writer, how many threads read and how many wait: an RWLockStatistics."""
         snapshot: RWLockStatistics = self._call("statistics")
         return snapshot
 

@@ -22,7 +22,7 @@ class Semaphore(Structure):
     """Semaphore(value=1, *, name=None, exist_ok=False, persist=False, seats=192)
 
     `threading.Semaphore`: `acquire` takes one of `value` permits and waits if none is free; `release` adds permits,
-    also more than were taken. `acquire` also accepts `block=` for `blocking=`. `with` takes a permit; it does not close
+    even more than were taken. `acquire` also accepts `block=` for `blocking=`. `with` takes a permit; it does not close
     the handle.
 
     Raises ValueError for a negative `value`, FileExistsError when the name is taken, ValueError when the existing
@@ -53,7 +53,7 @@ class Semaphore(Structure):
     ) -> bool:
         """Take one permit; with `blocking`, wait up to `timeout` seconds (None: for ever).
 
-        Returns whether it was taken. Raises ValueError for a timeout together with `blocking=False`.
+        Returns whether the permit was taken. Raises ValueError for a timeout together with `blocking=False`.
         """
         willing, timeout = _checked(blocking if block is None else block, timeout)
         if timeout is None or timeout <= LONGEST:
@@ -89,7 +89,7 @@ class Semaphore(Structure):
         return self.statistics().value
 
     def locked(self) -> bool:
-        """Whether no permit is free now; `multiprocessing.Semaphore` has it under this name from Python 3.14 on."""
+        """Whether no permit is free now. `multiprocessing.Semaphore` has this method from Python 3.14 on."""
         return self.get_value() == 0
 
     @taking
@@ -128,7 +128,7 @@ class Semaphore(Structure):
 
 
 def _checked(blocking: bool, timeout: float | None) -> tuple[bool, float | None]:
-    """Both, in plain types. TypeError, ValueError."""
+    """Both arguments, in plain types. TypeError, ValueError."""
     if timeout is not None and not blocking:
         raise ValueError("can't specify timeout for non-blocking acquire")
     return bool(blocking), span(timeout)

@@ -1,6 +1,6 @@
 """The server process: a `multiprocessing.managers.Server` whose connections are served by one loop.
 
-Listening, the authkey and the first request are multiprocessing's own. A thread for each connection handles them,
+multiprocessing's own code listens, checks the authkey and reads the first request, in a thread for each connection and
 within a short time limit. The loop handles all later messages.
 """
 
@@ -42,7 +42,7 @@ OURS = ("kit_session", "kit_calls")
 
 
 class _Guest:
-    """A connection that has not shown the authkey yet. It is closed when its time is over."""
+    """A connection that has not shown the authkey yet. It is closed when its time limit is over."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -59,7 +59,7 @@ class _Guest:
             self.connection.close()
 
     def expire(self) -> None:
-        """Make the thread that reads from the connection see its end."""
+        """Shut the connection down, so that the thread that reads from it sees its end."""
         with self._lock, contextlib.suppress(OSError):  # the client may have reset the connection
             if not self._done:
                 with socket_of(self.connection.fileno()) as end:
@@ -67,7 +67,7 @@ class _Guest:
 
 
 class Server(BaseServer):
-    """Serves the kit's connections in the thread that calls `serve_forever`, and multiprocessing's proxies as usual."""
+    """Serves sharedkit's connections in the thread that calls `serve_forever`, multiprocessing's proxies as usual."""
 
     listener: Any
     authkey: bytes
@@ -86,7 +86,7 @@ class Server(BaseServer):
         self.loop.run()
 
     def accepter(self) -> None:
-        """Give each connection to a thread, as multiprocessing does, but never spin if no resources are left."""
+        """Give each connection to a thread, as multiprocessing does, but do not spin if no resources are left."""
         while True:
             try:
                 guest = _Guest(self.listener.accept())
@@ -107,7 +107,7 @@ class Server(BaseServer):
             deliver_challenge(connection, self.authkey)
             answer_challenge(connection, self.authkey)
             _, method, args, kwds = connection.recv()
-        except FAULTS:  # a stranger, which has been told all that it may know
+        except FAULTS:  # a client without the authkey; it needs no further answer
             guest.turn_away()
             return
         guest.done()
@@ -177,19 +177,19 @@ class Server(BaseServer):
 
 
 class Manager(BaseManager):
-    """`multiprocessing`'s manager with the kit's server behind it."""
+    """multiprocessing's manager with sharedkit's server."""
 
     _Server = Server
 
     def get_server(self) -> Server:
-        """The kit's server, listening; multiprocessing's own method always makes its own."""
+        """sharedkit's server, listening; the method of multiprocessing would make multiprocessing's own."""
         inner: Any = self
         return Server(inner._registry, inner._address, inner._authkey, inner._serializer)
 
 
 def end_with(owner: int) -> None:
-    """End this process as soon as the process `owner`, which has started it, has ended in any way, or sends it SIGTERM.
-    The executors' workers end first, so that nothing of theirs is left in shared memory."""
+    """End this process when the process `owner`, which has started it, has ended in any way, or sends it SIGTERM. The
+    executors' workers end first, so that they leave nothing in shared memory."""
     here = os.getpid()
 
     def end() -> None:
@@ -199,7 +199,7 @@ def end_with(owner: int) -> None:
 
     def terminate(number: int, _frame: object) -> None:
         signal.signal(number, signal.SIG_DFL)
-        if os.getpid() == here:  # and not in a forked worker
+        if os.getpid() == here:  # a forked worker inherits the handler
             end()
         os.kill(os.getpid(), number)
 
@@ -215,7 +215,7 @@ def end_with(owner: int) -> None:
 def _await_end_of(owner: int) -> None:
     """Wait for the owner's end; without a pidfd (before Linux 5.3, gVisor, an old seccomp profile), by polling."""
     since = begun(owner)
-    child = os.getppid() == owner  # not so if a launcher stands between, as with one-file programs
+    child = os.getppid() == owner  # false if a launcher stands between, as with one-file programs
     with contextlib.suppress(OSError, AttributeError):
         watched = os.pidfd_open(owner)
         if not has_ended(owner, since):

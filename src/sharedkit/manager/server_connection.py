@@ -1,4 +1,4 @@
-"""One connection of a client in the server: requests come whole or in pieces, answers go as fast as it reads."""
+"""The server's side of a client's connection: requests come whole or in pieces, answers go as the client reads."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ UNANSWERED = frozenset({"arrived", "release", "ticket", "undone"})  # requests t
 
 
 def _cancelled_by(message: bytes) -> int:
-    """The number of the request that the message cancels; 0 if it is no such message."""
+    """The number of the request that the message cancels; 0 if the message is no `cancel`."""
     with suppress(*FAULTS):
         if number_of(message) == 0:
             ident, method, args, _, _ = content_of(message)
@@ -54,7 +54,7 @@ def _cancelled_by(message: bytes) -> int:
 
 
 def _left_in(messages: list[bytes]) -> set[int]:
-    """The numbers of requests that came together with their cancellation: a server that stood still reads both."""
+    """The numbers of requests that came together with their cancellation, as when a server had stood still."""
     there: set[int] = set()
     left: set[int] = set()
     for message in messages:
@@ -69,11 +69,11 @@ class _Nonsense(Exception):
 
 
 class ServerConnection:
-    """A connection with any number of requests under way. It is over when its client has ended it and all of them are
+    """A connection with any number of requests under way. It is over when its client has ended it and all requests are
     answered.
 
     `waiting` are the waiting calls, by number. `_outgoing` is the data that the client has not read yet, with the call
-    that it answers: an answer that was never sent whole is taken back.
+    that it answers: if an answer is never sent whole, its result is taken back.
     """
 
     def __init__(self, registry: ObjectRegistry, loop: Loop, connection: Connection, session: Session) -> None:
@@ -102,7 +102,7 @@ class ServerConnection:
                 self._flush()
             if events & ~select.EPOLLOUT and not self._ended:
                 self._read(gone=bool(events & (select.EPOLLHUP | select.EPOLLERR)))
-        except FAULTS:  # a client with the authkey sends nonsense
+        except FAULTS:  # a client with the authkey that does not follow the protocol
             report()
             self.close()
 
@@ -177,7 +177,7 @@ class ServerConnection:
         return False
 
     def _drop(self, message: bytes | memoryview) -> None:
-        """Skip a request that was cancelled before it began. Its cancellation gets the answer."""
+        """Skip a request that was cancelled before it began; `cancel` will be answered instead."""
         with suppress(*FAULTS):
             self.registry.release(self.session, check_envelope(content_of(message))[4])
 
@@ -221,7 +221,7 @@ class ServerConnection:
             check(state.kind, method, args)
             if not number and (state is not registry or method not in UNANSWERED):
                 raise ValueError(f"{method} is answered, and needs a number")
-        except FAULTS as error:  # usually a class that does not exist here, or no request of the kit's
+        except FAULTS as error:  # usually a class that does not exist here, or a request that the server does not know
             self.answer(Call(self, number, registry, "", (), 0), ERROR, failed(error))
             return
         Call(self, number, state, method, args, thread).begin()
@@ -232,11 +232,11 @@ class ServerConnection:
         call = self.waiting.get(args[0])
         if call is not None:
             call.cancel()
-        else:  # it was answered meanwhile; the client waits for this confirmation
+        else:  # the request was answered meanwhile; the client waits for this confirmation
             self.send(join(args[0], (CANCELLED, None)))
 
     def _undo(self, state: Any, args: tuple[Any, ...], thread: int) -> None:
-        """Take back a result: the client says which one, and to which request it belonged."""
+        """Take back a result: the client sends it, with the method and the arguments of its request."""
         if len(args) != 3 or type(args[0]) is not str:
             raise TypeError("what is taken back is a method, its arguments and its result")
         if check_result(state.kind, *args):
@@ -246,7 +246,7 @@ class ServerConnection:
     # --- what goes out
 
     def answer(self, call: Call, kind: int, payload: Any) -> None:
-        """Send the answer of `call`, or take the result back if it cannot be sent."""
+        """Send the answer of `call`, or take the result back if the answer cannot be sent."""
         if call.number:
             try:
                 message = join(call.number, (kind, payload))
@@ -261,7 +261,7 @@ class ServerConnection:
     def send(self, message: Message, call: Call | None = None, result: Any = None) -> None:
         """Send `message`, which answers `call` with `result`, at once or as soon as the client reads.
 
-        Data beside its pickle must not change any more.
+        Data beside its pickle must not change afterwards.
         """
         if self.closed:
             if call is not None:
@@ -311,9 +311,10 @@ class ServerConnection:
     # --- the end
 
     def _end(self) -> None:
-        """Note that the client sends no more. It may still read: a wait that it has left is answered before the end.
+        """Handle the end of the client's messages. The client may still read: a wait that it has left is answered
+        before the end.
 
-        If the client is gone altogether, as one that died is, `close` ends its waits, since nobody reads their answers.
+        If the client has died, `close` ends its waits instead, because their answers would not be read.
         """
         self._ended = True
         self.loop.forget(self.descriptor)
@@ -331,7 +332,7 @@ class ServerConnection:
             self.close()
 
     def close(self) -> None:
-        """Close the connection. The client's waits here end, and results that were not sent to it are taken back."""
+        """Close the connection. End the client's waits here, and take back results that were not sent to it."""
         if self.closed:
             return
         self.closed = self._ended = True

@@ -28,7 +28,7 @@ class Connection(Protocol):
 
 
 class Session:
-    """One client process; it begins and ends with its first connection, `life`."""
+    """One client process. The session begins and ends with its first connection, `life`."""
 
     def __init__(self, pid: int) -> None:
         self.ident = secrets.token_hex(8)
@@ -36,9 +36,9 @@ class Session:
         self.dead = False
         self.life: Connection | None = None
         self.channels: set[Connection] = set()
-        self.ticket: str | None = None  # the ticket of the fork that began this process,
-        self.arrived = False  # and whether the child knows this session
-        # tickets used by forked children; further messages may name them
+        self.ticket: str | None = None  # the ticket of the fork that began this process
+        self.arrived = False  # whether the forked child has confirmed that it knows this session
+        # used tickets of forked children; later messages may still name them
         self.redeemed: deque[str] = deque(maxlen=TICKETS)
 
     def waiting_in(self, state: Any) -> list[Any]:
@@ -46,7 +46,7 @@ class Session:
         return [call for channel in self.channels for call in channel.waiting.values() if call.state is state]
 
     def is_open(self) -> bool:
-        """Whether the client lives, according to the system: the server may not have read of its end yet."""
+        """Ask the system whether the client lives: the server may not have read of its end yet."""
         if self.dead or self.life is None:
             return False
         with suppress(OSError), socket_of(self.life.descriptor) as end:

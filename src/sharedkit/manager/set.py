@@ -20,11 +20,11 @@ _NOTHING = pack(None)
 class Set(SetFace, Handle):
     """Set(iterable=(), /, *, name=None, exist_ok=False, persist=False, seats=192)
 
-    A `set` behind a server. Members can be whatever can be a key of a Dict, and are equal exactly when Python says so;
-    the server never unpickles them. Each single operation is atomic, and so is `update`; iteration goes over a
-    snapshot, in the order in which members were added. `insert` adds a member and returns whether it was new. Operators
-    such as `|`, and methods such as `union`, return plain sets. Other methods that change many members take one atomic
-    step for each member.
+    A `set` behind a server. A member can be anything that can be a key of a Dict; members are equal exactly when Python
+    says so, and the server never unpickles them. Each single operation is atomic, and so is `update`; iteration goes
+    over a snapshot, in the order in which members were added. `insert` adds a member and returns whether it was new.
+    Operators such as `|`, and methods such as `union`, return plain sets. Other methods that change many members take
+    one atomic step for each member.
 
     Raises FileExistsError when the name is taken, ValueError when the existing structure is not a set, TypeError for a
     member that cannot be a key.
@@ -42,7 +42,7 @@ class Set(SetFace, Handle):
         persist: bool = False,
         seats: int = DEFAULT_SEATS,
     ) -> None:
-        entries = _entries(iterable)  # a member that cannot be sent raises before anything is made
+        entries = _entries(iterable)  # first: a member that cannot be sent raises before anything is made
         self._create(name, exist_ok, persist, seats, {})
         if entries:
             self._call("insert", entries)

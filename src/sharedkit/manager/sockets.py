@@ -10,7 +10,7 @@ __all__ = ["End", "is_open", "socket_of", "tune"]
 
 
 class End(socket.socket):
-    """A client's end of a connection. A forgotten one, usually with its thread, is closed silently."""
+    """A client's end of a connection. It is closed silently when it is collected, usually together with its thread."""
 
     def __del__(self) -> None:
         with suppress(AttributeError):  # a signal handler has interrupted its creation
@@ -22,12 +22,12 @@ class End(socket.socket):
             self.shutdown(socket.SHUT_RDWR)
 
     def is_open(self) -> bool:
-        """Whether the other side has not ended the connection yet."""
+        """Whether the connection is open: the other side has not ended it yet."""
         return is_open(self)
 
 
 def is_open(end: socket.socket) -> bool:
-    """Whether the other side has not ended the connection yet, according to the system; no data is consumed."""
+    """Ask the system whether the connection is open: the other side has not ended it yet. No data is consumed."""
     try:
         return bool(end.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
     except BlockingIOError:
@@ -38,7 +38,7 @@ def is_open(end: socket.socket) -> bool:
 
 @contextmanager
 def socket_of(descriptor: int) -> Iterator[socket.socket]:
-    """The socket behind a descriptor, which stays open. This needs no further descriptor: there may be none left."""
+    """The socket of a descriptor, which stays open. This needs no further descriptor, because none may be left."""
     end = socket.socket(fileno=descriptor)
     try:
         yield end
@@ -47,9 +47,9 @@ def socket_of(descriptor: int) -> Iterator[socket.socket]:
 
 
 def tune(end: socket.socket) -> None:
-    """Over TCP: send at once, and notice within two minutes that the other machine has vanished.
+    """Over TCP: send without delay, and notice within two minutes that the other machine has vanished.
 
-    An idle connection is probed from time to time; the other machine has the same time to acknowledge sent data.
+    An idle connection is probed from time to time; the other machine must acknowledge sent data within the same time.
     """
     if end.family != socket.AF_UNIX:
         end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

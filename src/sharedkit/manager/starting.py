@@ -1,8 +1,8 @@
 """Starts a server process as multiprocessing starts its own: with the same executable and the same command line.
 
-So `multiprocessing.set_executable` and `freeze_support` work, and in a frozen or embedded program no further copy of
-the program runs. The new process finds in its pipe a `Service` in place of a Process, and no mention of the main
-module, which is not imported again: a script without `if __name__ == "__main__":` may start a server.
+So `multiprocessing.set_executable` and `freeze_support` work, and a frozen or embedded program does not run a second
+time. The new process reads from its pipe a `Service` in place of a Process, and no main module: the main module is not
+imported again, so a script without `if __name__ == "__main__":` may start a server.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ SAFE_PATH = "PYTHONSAFEPATH"
 
 
 class Service:
-    """The future server, in transit to its process, where `multiprocessing.spawn` calls `_bootstrap`."""
+    """The server to be, in transit to its process, where `multiprocessing.spawn` calls `_bootstrap`."""
 
     def __init__(self, owner: int, address: str, authkey: bytes, listens: int, safe_path: str | None) -> None:
         self._owner = owner
         self._address = address
         self._authkey = authkey
         self._listens = listens
-        self._safe_path = safe_path  # the value in the environment before `start` set it
+        self._safe_path = safe_path  # the value in the environment before `start` changed it
 
     def _bootstrap(self, _parent_sentinel: int) -> int:
-        """Serve until the owner ends, or ends this process."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the owner, who then ends this process
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # whatever the owner ignores, or had blocked at the start
+        """Serve until the owner has ended, or ends this process."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the owner, which then ends this process
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # even if the owner ignores the signal or had blocked it
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         if self._safe_path is None:
             os.environ.pop(SAFE_PATH, None)
@@ -56,9 +56,9 @@ class Service:
 def start(address: str, authkey: bytes, listens: int, output: int) -> subprocess.Popen[bytes]:
     """The process of a server that will listen at `address` and report that through the descriptor `listens`.
 
-    Raises RuntimeError if no server can be started from here: in a worker that imports its main module, in a frozen
-    program that has not called `multiprocessing.freeze_support()`, in one without an executable, or with one that does
-    not run.
+    Raises RuntimeError if no server can be started from here: in a worker that imports its main module; in a frozen
+    program that has not called `multiprocessing.freeze_support()`; in a program without an executable for Python, or if
+    the executable does not run.
     """
     spawn._check_not_importing_main()  # type: ignore[attr-defined]
     if spawn.is_forking(_arguments()):
@@ -74,7 +74,7 @@ def start(address: str, authkey: bytes, listens: int, output: int) -> subprocess
     service = Service(os.getpid(), address, authkey, listens, os.environ.get(SAFE_PATH))
     begin = os.memfd_create("sharedkit-server", 0)
     try:
-        # All of it is written before the process exists: no process waits for another that may be gone.
+        # All data is written before the process exists, so neither process waits for the other, which may have ended.
         with os.fdopen(os.dup(begin), "wb") as file:
             pickle.dump(_preparation(), file)
             pickle.dump(service, file)
@@ -84,7 +84,7 @@ def start(address: str, authkey: bytes, listens: int, output: int) -> subprocess
             stdin=subprocess.DEVNULL,
             stdout=output,
             env={**os.environ, SAFE_PATH: "1"},  # modules in the current folder do not belong to the server
-            process_group=0,  # Ctrl-C is for this process, which then ends the server
+            process_group=0,  # so that Ctrl-C reaches only this process, which then ends the server
             pass_fds=(begin, listens),
         )
     except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
@@ -97,7 +97,7 @@ def start(address: str, authkey: bytes, listens: int, output: int) -> subprocess
 
 
 def _preparation() -> dict[str, Any]:
-    """The data that `multiprocessing.spawn.prepare` sets: the arguments, and the path by which the kit was found."""
+    """The data that `multiprocessing.spawn.prepare` sets: the arguments, and the path where sharedkit was found."""
     paths = []
     for path in sys.path:
         with contextlib.suppress(OSError, TypeError):  # the current folder may be gone
@@ -106,8 +106,8 @@ def _preparation() -> dict[str, Any]:
 
 
 def _arguments() -> list[str]:
-    """The arguments of the program, if they are plain: an embedded Python may have none, or something else. The list
-    has at least one, as in every Python that starts."""
+    """The arguments of the program, if they are plain: an embedded Python may have none, or other objects. The list is
+    never empty, as in every Python that starts."""
     found: Any = getattr(sys, "argv", None)
     plain = [str.__str__(each) for each in found if isinstance(each, str)] if isinstance(found, list | tuple) else []
     return plain or [""]

@@ -1,13 +1,13 @@
 """Calls with a time limit, and a server that stands still: stopped by a signal, a debugger or a frozen machine.
 
-A waiter checks at intervals, near the end of the call's time and after it, whether the server is stopped. On one
-machine, the system reports this about the process at the other end of a Unix socket. A running server never counts as
-standing still, however slow it is. Over TCP the system cannot report it. The client then asks the server over the
-session's connection; the server stands still when it has neither sent nor accepted anything for `SILENCE` seconds past
-the call's time.
+A call with a time limit checks at intervals, near the end of its time and after it, whether the server is stopped. On
+one machine, the system reports this about the process at the other end of a Unix socket; a running server never counts
+as standing still, however slow it is. Over TCP the system cannot report it. Then the client sends a request over the
+session's connection; the server stands still when it has neither sent nor accepted anything for `SILENCE` seconds after
+the end of the call's time.
 
-The server is told to forget the call. If it has not begun the call yet, it reads this before it begins. Work that it
-has done by then is taken back when it goes on.
+The client then sends the server a request to forget the call. If the server has not begun the call yet, it reads this
+before it begins. If it has, it takes the call's effect back when it goes on.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from sharedkit._core.stopped_processes import is_stopped
 
 __all__ = ["StandsStill", "Watch", "pid_of_peer"]
 
-LOOK = 0.02  # seconds between two checks, and the most that one counts: a late check does not know the time before it
-STILL = 0.08  # seconds for which every check found the server stopped; as in ext/include/core/sk_stall.h
+LOOK = 0.02  # seconds between two checks, and the most that one counts: a late check says little of the time before it
+STILL = 0.08  # seconds for which every check must find the server stopped; as in ext/include/core/sk_stall.h
 LOOK_FAR = 0.5  # as LOOK, over TCP
 SILENCE = 5.0
 
@@ -40,7 +40,7 @@ class Connection(Protocol):
 
 
 class Client(Protocol):
-    """The part of the client that a check needs."""
+    """The part of the client that a watch needs."""
 
     @property
     def shown(self) -> str: ...
@@ -50,19 +50,19 @@ class Client(Protocol):
 
 
 class StandsStill(Exception):
-    """Raised when the time of a call is over and the server stands still. The call is already left then."""
+    """Raised when the time of a call is over and the server stands still. The call has already been left then."""
 
     def __init__(self, why: str, pid: int = 0) -> None:
         super().__init__(why)
         self._pid = pid
 
     def is_over(self) -> bool:
-        """Whether the server has gone on since: it then soon reports the outcome of the call."""
+        """Whether the server has gone on since; then it will soon report the outcome of the call."""
         return self._pid != 0 and not is_stopped(self._pid)
 
 
 def pid_of_peer(end: socket.socket) -> int:
-    """The pid of the process at the other end of a Unix socket, as seen from this process; 0 if it has none here."""
+    """The pid of the process at the other end of a Unix socket; 0 if it has none in this process's namespace."""
     with suppress(OSError):
         if end.family == socket.AF_UNIX:
             pid: int = struct.unpack("3i", end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
@@ -71,7 +71,7 @@ def pid_of_peer(end: socket.socket) -> int:
 
 
 class Watch:
-    """The checks of one call; its time ends `bound` seconds after this object was made."""
+    """The checks of one call, whose time ends `bound` seconds after this object was made."""
 
     __slots__ = ("_client", "_last", "_moved", "_still", "_until")
 
@@ -89,7 +89,7 @@ class Watch:
     def look(self, connection: Connection | None = None, end: socket.socket | None = None) -> float:
         """Seconds until the next check. StandsStill if the time is over and the server is stopped.
 
-        `connection` is that of the call, and `end` its socket, if it has one; otherwise the session's are used.
+        `connection` is the call's connection, and `end` its socket, if there is one; otherwise the session's are used.
         """
         now = monotonic()
         if now < self._until - STILL:
@@ -117,13 +117,13 @@ class Watch:
         return LOOK_FAR
 
     def _judge(self, now: float, stopped: bool, most: float) -> None:
-        """Add the time between two checks that both found the server stopped."""
+        """Add the time between two checks if both found the server stopped."""
         passed, self._last = now - self._last, now
         self._still = self._still + min(passed, most) if stopped and self._moved else 0.0
         self._moved = stopped
 
     def _ask(self, now: float, connection: Connection | None, session: Connection | None) -> None:
-        """Check over TCP: any traffic since the last check is a sign of life; after some, request more."""
+        """Check over TCP: any traffic since the last check is a sign of life. After some, send a further request."""
         both = (each for each in (connection, session) if each is not None)
         moved = [(each.came, each.gone if each is connection else 0) for each in both]
         moved.append((self._client.sent_so_far(), 0))

@@ -63,7 +63,7 @@ class RawValue(_Value, Handle):
 
     @property
     def value(self) -> Any:
-        """The value. A read is one step and so is a write; as in `ctypes`, a number too large for the type wraps."""
+        """The value. A read is one step, and so is a write. As in `ctypes`, a number that is too large wraps around."""
         return self._get()
 
     @value.setter
@@ -74,10 +74,10 @@ class RawValue(_Value, Handle):
 class Value(Locked, _Value):
     """Value(typecode_or_type, *args, lock=True, name=None, exist_ok=False, persist=False, seats=192)
 
-    `multiprocessing.Value` behind a server: a RawValue with a lock. `value` waits while another thread or process holds
-    the lock; `with`, `acquire` and `release` act on it. The lock is an RLock of its own, or the one given as `lock`,
-    which is pickled with the handle but is unknown to `attach`. With `lock=False` the result is a RawValue. `with` does
-    not close the handle. There is no `get_obj`: the memory is in the server.
+    `multiprocessing.Value` behind a server: a RawValue with a lock. A read or write of `value` waits while another
+    thread or process holds the lock; `with`, `acquire` and `release` act on the lock. It is an RLock of the value's
+    own, or the given `lock`, which is pickled with the handle but is unknown to `attach`. With `lock=False` the result
+    is a RawValue. `with` does not close the handle. There is no `get_obj`: the memory is in the server.
 
     Raises as RawValue does, and AttributeError for a `lock` that is not a lock.
     """
@@ -107,8 +107,8 @@ class Value(Locked, _Value):
 
     @property
     def value(self) -> Any:
-        """The value. Each read and write waits while another holds the lock; as in `ctypes`, a number too large for the
-        type wraps.
+        """The value. A read or write waits while another thread or process holds the lock. As in `ctypes`, a number
+        that is too large wraps around.
 
         `v.value += 1` reads, then writes: hold the lock around it, or use a Counter.
         """
@@ -132,7 +132,7 @@ class Value(Locked, _Value):
         self._call("set", CTYPES[self._code](value).value, thread=self._own_lock()._who(), patience=None)
 
     def get_lock(self) -> Any:
-        """Return the lock that each read and write waits for: an RLock, or the one that was given."""
+        """Return the lock that each read and write waits for: an RLock, or the given lock."""
         self._ensure_open()
         return self._own_lock() if self._given is None else self._given
 
@@ -148,7 +148,7 @@ class Value(Locked, _Value):
 
 
 def _with_lock(opens: Any, args: tuple[Any, ...], lock: Any) -> Any:
-    """A value that was pickled with a lock that is not its own."""
+    """Unpickle a value with a lock that is not its own."""
     value = opens(*args)
     value._given = lock
     return value

@@ -1,12 +1,12 @@
-"""What each structure promises in every placement: one abstract description each.
+"""The promises that each structure keeps in every placement, as one protocol for each structure.
 
 Each method that waits has an awaitable twin whose name begins with `a` (the twin of `wait` is `await_`). It has the
-same arguments, results and exceptions, and the event loop keeps running while it waits. Threads and tasks, also of
-several event loops, may use one handle at the same time. Tasks of one loop are served in the order in which they came.
-A cancelled task has taken nothing.
+same arguments, results and exceptions, and does not block the event loop. Threads and tasks, also of several event
+loops, may use one handle at the same time. Tasks of one loop are served in the order of their arrival. A cancelled task
+has taken nothing.
 
-Each placement's class satisfies the protocol of the same name; annotate with the protocol where any placement will do.
-These docstrings say what holds in every placement, those of the classes say what one placement adds.
+Each placement's class satisfies the protocol of the same name; use the protocol in annotations of code for any
+placement. These docstrings say what holds in every placement; those of the classes say what one placement adds.
 """
 
 from sharedkit.protocols.data import (

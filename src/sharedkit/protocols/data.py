@@ -194,8 +194,8 @@ class Queue(Handle, Protocol[T]):
     ) -> list[T]:
         """Wait for the first item, then take all that are there, in the order in which they were put.
 
-        The list may include items that other producers put while this call takes the first part. So it may be longer
-        than `maxsize`, but never longer than twice `maxsize`.
+        The list may include items that other producers put during this call. So it may be longer than `maxsize`, but
+        never longer than twice `maxsize`.
         """
 
     async def aput(
@@ -377,7 +377,7 @@ class RawValue(Handle, Protocol):
 
 
 class Value(Structure, Protocol):
-    """`multiprocessing.Value`: a RawValue with a lock. `value` waits for the lock, and `with` takes it.
+    """`multiprocessing.Value`: a RawValue with a lock. A read or write of `value` waits for the lock; `with` takes it.
 
     With `lock=False` the call returns a RawValue.
     """
@@ -406,7 +406,7 @@ class Value(Structure, Protocol):
 
     @property
     def lock(self) -> Any:
-        """The same lock, under the name that an Array uses."""
+        """The lock that `get_lock()` returns, under the name that an Array uses."""
 
     def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
         """Take the lock, as `get_lock().acquire` does."""
@@ -436,7 +436,7 @@ class Value(Structure, Protocol):
 class Set(Handle, Protocol):
     """A `set` in order of addition; each operation on one member is one step, and iteration goes over a snapshot.
 
-    Members can be whatever can be a key of a Dict of the same placement.
+    A member can be anything that can be a key of a Dict of the same placement.
     """
 
     def __init__(

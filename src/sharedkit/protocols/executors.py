@@ -17,7 +17,7 @@ T = TypeVar("T")
 class Executor(Protocol):
     """A `concurrent.futures.Executor`; its futures work with `wait`, `as_completed` and asyncio.
 
-    `with` waits for all calls. A future's `cancel(running=True)` ends a running call where a worker can be ended.
+    `with` waits for all calls. If workers are processes, a future's `cancel(running=True)` ends a running call.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Executor(Protocol):
     ) -> Iterator[T]:
         """Have the workers run `map(fn, *iterables)` and yield the results in order.
 
-        Each task has `chunksize` calls; at most `buffersize` are submitted ahead.
+        Each task has `chunksize` calls; at most `buffersize` tasks are submitted before a result is requested.
         """
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -62,8 +62,8 @@ class Executor(Protocol):
     def kill_workers(self) -> None:
         """Shut down without waiting and kill the workers.
 
-        The calls that they run fail with WorkerDied; the other calls are cancelled. NotImplementedError where workers
-        are threads.
+        The calls that they run fail with WorkerDied; the other calls are cancelled. NotImplementedError if workers are
+        threads.
         """
 
     def terminate_workers(self) -> None:

@@ -16,10 +16,10 @@ class Structure(Protocol):
         """The name that `attach` takes; a random one if no `name=` was given."""
 
     def close(self) -> None:
-        """Let go of the structure. Closing again does nothing."""
+        """Close this handle. Closing again does nothing."""
 
     def unlink(self) -> None:
-        """Remove the name: open handles keep working, and nobody can attach any more."""
+        """Remove the name: open handles keep working, but `attach` does not find the structure any more."""
 
 
 class Handle(Structure, Protocol):

@@ -42,7 +42,7 @@ class Lockable(Protocol):
 class Lock(Lockable, Structure, Protocol):
     """`threading.Lock`: any thread may release it.
 
-    When a process dies while it holds the lock, the next process takes the lock over and gets an OwnerDiedWarning; with
+    If a process dies while it holds the lock, the next waiter takes the lock over and gets an OwnerDiedWarning; with
     `on_owner_died="raise"` every `acquire` raises OwnerDiedError instead, until `mark_consistent()`.
     """
 
@@ -62,10 +62,10 @@ class Lock(Lockable, Structure, Protocol):
 
     @property
     def owner_died(self) -> bool:
-        """Whether a holder died while it held the lock and no later holder has released it in order since."""
+        """Whether a holder died while it held the lock, and no later holder has released it since."""
 
     def mark_consistent(self) -> None:
-        """Declare the data that the lock protects consistent again: `owner_died` is false from now on."""
+        """Declare that the data that the lock protects is consistent again: `owner_died` is false from now on."""
 
     def statistics(self) -> LockStatistics:
         """Return the holder, since when it holds, how many threads wait, and whether a holder died."""
@@ -94,17 +94,17 @@ class RLock(Lockable, Structure, Protocol):
 
     @property
     def owner_died(self) -> bool:
-        """Whether a holder died while it held the lock and no later holder has released it in order since."""
+        """Whether a holder died while it held the lock, and no later holder has released it since."""
 
     def mark_consistent(self) -> None:
-        """Declare the data that the lock protects consistent again: `owner_died` is false from now on."""
+        """Declare that the data that the lock protects is consistent again: `owner_died` is false from now on."""
 
     def statistics(self) -> LockStatistics:
         """Return the holder, since when it holds and how often, how many threads wait, and whether a holder died."""
 
 
 class Semaphore(Structure, Protocol):
-    """`threading.Semaphore`: nobody owns the permits, so it also serves as a signal."""
+    """`threading.Semaphore`: permits have no owner, so it can also be used for signalling."""
 
     def __init__(
         self,
@@ -126,10 +126,10 @@ class Semaphore(Structure, Protocol):
         """Release `n` permits; ValueError if `n` is below 1."""
 
     def get_value(self) -> int:
-        """Return how many permits are free now; `multiprocessing.Semaphore` has it under this name."""
+        """Return how many permits are free now, as in `multiprocessing.Semaphore`."""
 
     def locked(self) -> bool:
-        """Whether no permit is free now; `multiprocessing.Semaphore` has it under this name from Python 3.14 on."""
+        """Whether no permit is free now. `multiprocessing.Semaphore` has this method from Python 3.14 on."""
 
     def __enter__(self) -> bool: ...
 
@@ -157,11 +157,12 @@ class BoundedSemaphore(Semaphore, Protocol):
 class RWLock(Handle, Protocol):
     """A lock that many readers or one writer can hold; the process holds it, not the thread.
 
-    Waiting writers go before waiting readers. Writers that never pause do not keep readers out: in the process's own
-    memory and in shared memory a reader that has waited for 1 ms goes before the next writer; behind a server the
-    readers that wait when a writer ends do. A read lock cannot be upgraded, and a reader must not acquire it a second
-    time: a writer that comes in between waits for the first read to end, and the second read waits for the writer. When
-    a writer dies, everybody who reads or writes gets an OwnerDiedWarning until a writer has released in order.
+    Waiting writers go before waiting readers, but writers that never pause do not keep readers out. In the process's
+    own memory and in shared memory, a reader that has waited for 1 ms goes before the next writer; behind a server, the
+    readers that wait when a writer ends go before the next writer. A read lock cannot be upgraded, and a reader must
+    not acquire it a second time: if a writer arrives in between, the writer waits for the first read to end, and the
+    second read waits for the writer. After a writer has died, every reader and writer gets an OwnerDiedWarning until
+    another writer has released the lock.
     """
 
     def __init__(
@@ -177,7 +178,7 @@ class RWLock(Handle, Protocol):
         """Begin to read as `acquire_read` does, without blocking the event loop."""
 
     def release_read(self) -> None:
-        """End reading; NotLockedError if this process does not read."""
+        """End reading; NotLockedError if this process does not hold a read lock."""
 
     def acquire_write(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
         """Begin to write, alone; return whether that succeeded in time."""
@@ -188,7 +189,7 @@ class RWLock(Handle, Protocol):
         """Begin to write as `acquire_write` does, without blocking the event loop."""
 
     def release_write(self) -> None:
-        """End writing; NotLockedError if this process does not write."""
+        """End writing; NotLockedError if this process does not hold the write lock."""
 
     @property
     def reader(self) -> Lockable:
@@ -200,7 +201,7 @@ class RWLock(Handle, Protocol):
 
     @property
     def owner_died(self) -> bool:
-        """Whether a writer died while writing and no later writer has released in order since."""
+        """Whether a writer died while writing, and no later writer has released the lock since."""
 
     def statistics(self) -> RWLockStatistics:
         """Return the writer, the readers, how many threads wait, and whether a writer died."""

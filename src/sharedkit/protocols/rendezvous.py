@@ -34,7 +34,7 @@ class Event(Handle, Protocol):
         """Clear the flag."""
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the flag is set, or has been set since the call began; False if that does not happen in time."""
+        """Wait until the flag is set, or was set after the call began; False if that does not happen in time."""
 
     async def await_(self, timeout: float | None = None) -> bool:
         """Wait as `wait` does, without blocking the event loop."""
@@ -66,7 +66,7 @@ class Condition(Structure, Protocol):
         """Release the lock, as its own `release` does."""
 
     def locked(self) -> bool:
-        """Whether its lock is held now; `threading.Condition` has this method from Python 3.14 on."""
+        """Whether the lock is held now; `threading.Condition` has this method from Python 3.14 on."""
 
     def wait(self, timeout: float | None = None) -> bool:
         """Release the lock, wait to be notified and take the lock again; False if no notification comes in time."""
@@ -74,7 +74,7 @@ class Condition(Structure, Protocol):
     async def await_(self, timeout: float | None = None) -> bool:
         """Wait as `wait` does. A cancelled task takes the lock again before it ends.
 
-        If a notification has already come to it, the task hands the notification on.
+        If the cancelled task has been notified, another waiter gets the notification.
         """
 
     def wait_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T:
@@ -130,7 +130,7 @@ class Barrier(Handle, Protocol):
         """
 
     async def await_(self, timeout: float | None = None) -> int:
-        """Wait as `wait` does. A cancelled task counts as not having come."""
+        """Wait as `wait` does. A cancelled task counts as not arrived."""
 
     def reset(self) -> None:
         """Make the barrier empty and unbroken again; waiting threads get a BrokenBarrierError."""

@@ -53,6 +53,6 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(why_absent(__name__, name), name=name)
     try:
         from sharedkit.shm.executor import Executor
-    except RuntimeError as why:  # a module that it imports registers for the interpreter's end, which has begun
+    except RuntimeError as why:  # a module that it imports registers an exit function, but the exit has begun
         raise RuntimeError("cannot make an executor after interpreter shutdown") from why
     return Executor

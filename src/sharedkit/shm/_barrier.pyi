@@ -24,7 +24,7 @@ def blueprint(parties: SupportsIndex, timeout: float | None) -> Blueprint: ...
 
 @disjoint_base
 class Barrier(Handle):
-    """A place where `parties` threads and processes wait for each other, with the face of `threading.Barrier`."""
+    """A place where `parties` threads and processes wait for each other, with the interface of `threading.Barrier`."""
 
     def __init__(
         self,

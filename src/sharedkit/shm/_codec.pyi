@@ -1,7 +1,7 @@
-"""Items as bytes and back, for the queue's compiled modules only: from Python there is nothing to call."""
+"""Items as bytes and back, for the queue's compiled modules only; Python code cannot call it."""
 
 from typing_extensions import disjoint_base
 
 @disjoint_base
 class Parcel:
-    """An item that was taken apart into the stretches of bytes that go into the ring."""
+    """An item as the pieces of memory that are copied into the ring."""

@@ -22,7 +22,7 @@ def blueprint(lock: Any) -> Blueprint: ...
 
 @disjoint_base
 class Condition(Handle):
-    """A condition variable between threads and processes with the face of `threading.Condition`."""
+    """A condition variable between threads and processes with the interface of `threading.Condition`."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The dict: reading takes no lock; writing tries once with the GIL held, then waits without it in slices."""
+"""The dict: reading takes no lock; writing tries once with the GIL held, then waits in slices without the GIL."""
 
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from types import GenericAlias

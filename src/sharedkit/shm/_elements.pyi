@@ -8,7 +8,7 @@ from typing_extensions import disjoint_base
 
 @disjoint_base
 class Elements:
-    """The memory of an array's elements. Views hold it, and it holds the mapping."""
+    """The memory of an array's elements. Views keep this object alive, and it keeps the mapping alive."""
 
     if sys.version_info >= (3, 12):
         def __buffer__(self, flags: int, /) -> memoryview: ...

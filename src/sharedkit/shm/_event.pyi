@@ -21,7 +21,7 @@ BLUEPRINT: Blueprint
 
 @disjoint_base
 class Event(Handle):
-    """A flag that threads and processes wait for, with the face of `threading.Event`."""
+    """A flag that threads and processes wait for, with the interface of `threading.Event`."""
 
     def __init__(
         self,

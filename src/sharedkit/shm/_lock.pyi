@@ -20,7 +20,7 @@ class MutexWaiter(SliceWaiter): ...
 
 @disjoint_base
 class Mutex(Handle):
-    """What a Lock and an RLock have in common: who holds it, since when, and word of a death."""
+    """The common part of a Lock and an RLock: who holds it, since when, and whether an owner died."""
 
     @property
     def owner(self) -> int | None: ...
@@ -32,7 +32,7 @@ def blueprint(kind: int, on_owner_died: object) -> Blueprint: ...
 
 @disjoint_base
 class Lock(Mutex):
-    """A lock between threads and processes with the face of `threading.Lock`; `Array.lock` is one."""
+    """A lock between threads and processes with the interface of `threading.Lock`; `Array.lock` is one."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class RLockWaiter(MutexWaiter): ...
 
 @disjoint_base
 class RLock(Mutex):
-    """A re-entrant lock between threads and processes with the face of `threading.RLock`."""
+    """A re-entrant lock between threads and processes with the interface of `threading.RLock`."""
 
     def __init__(
         self,

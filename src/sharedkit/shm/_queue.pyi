@@ -20,7 +20,7 @@ STATES: tuple[str, ...]
 def blueprint(maxsize: SupportsIndex) -> Blueprint: ...
 
 class Queue(Handle, Generic[_T]):
-    """A first-in, first-out queue with the face of `queue.Queue` of Python 3.13, between threads and processes."""
+    """A first-in, first-out queue with the interface of `queue.Queue` of Python 3.13, between threads and processes."""
 
     def __init__(
         self,

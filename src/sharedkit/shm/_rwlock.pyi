@@ -21,7 +21,7 @@ class SideWaiter(SliceWaiter): ...
 BLUEPRINT: Blueprint
 
 class RWLock(Handle):
-    """A lock between threads and processes that many hold to read, or one to write."""
+    """A lock between threads and processes that many readers or one writer can hold."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class RWLock(Handle):
 
 @disjoint_base
 class Side:
-    """One side of an RWLock, reading or writing, with the face of `threading.Lock`."""
+    """One side of an RWLock, reading or writing, with the interface of `threading.Lock`."""
 
     def __new__(cls, whole: RWLock, writes: bool) -> Side: ...
     def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool: ...

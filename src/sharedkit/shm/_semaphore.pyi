@@ -16,7 +16,7 @@ def blueprint(value: SupportsIndex) -> Blueprint: ...
 def blueprint_of_bounded(value: SupportsIndex) -> Blueprint: ...
 
 class Semaphore(Handle):
-    """Permits between threads and processes with the face of `threading.Semaphore`."""
+    """Permits between threads and processes with the interface of `threading.Semaphore`."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Semaphore(Handle):
     ) -> None: ...
 
 class BoundedSemaphore(Semaphore):
-    """`value` permits between threads and processes with the face of `threading.BoundedSemaphore`."""
+    """`value` permits between threads and processes with the interface of `threading.BoundedSemaphore`."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""A task's sleep in a condition's slot."""
+"""A task's sleep in a slot of a condition."""
 
 from asyncio import AbstractEventLoop
 from collections.abc import Coroutine

@@ -1,1 +1,1 @@
-"""Calls that wait for no holder of an inner lock that stands still."""
+"""Calls that do not wait for the holder of an inner lock if that holder stands still."""

@@ -1,4 +1,4 @@
-"""Single values: one compiled call reads or writes, and takes and frees the lock around it."""
+"""Single values: one compiled call takes the lock if there is one, reads or writes, and releases the lock."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ class Memory(Handle):
 
 @disjoint_base
 class LockedMemory(Memory):
-    """The same behind a lock: one in the segment, or the one that was given."""
+    """The same behind a lock: one in the segment, or the given one."""
 
     @property
     def _given(self) -> Any: ...

@@ -83,15 +83,15 @@ class Counters(Handle):
             self._views[each] = self._view_class._of(segment, i, each)
 
     def close(self) -> None:
-        """Let go of the segment. Using the group or its views afterwards raises ClosedError."""
+        """Detach from the segment. Using the group or its views afterwards raises ClosedError."""
         for view in getattr(self, "_views", {}).values():
             view.close()
         super().close()
         self._views = _Closed(self)
 
     def _open_views(self) -> dict[str, Counter]:
-        """Return the views by name. They are read first: if another thread closes the group meanwhile, they are closed,
-        not missing. ClosedError."""
+        """Return the views by name. The views are read first: if another thread closes the group meanwhile, they are
+        closed, but not None. ClosedError."""
         views = self._views
         self._segment()
         return views

@@ -1,9 +1,9 @@
 """Encode dtype and shape of an array as bytes in its segment, and decode them.
 
-A plain type is described by its `dtype.str`; a structured one by its fields with names, titles, offsets, size and
-alignment, so that any layout is restored exactly, including overlapping fields (which NumPy's own file format cannot
-describe). The types of `ml_dtypes` are described by their names, because NumPy describes them like plain bytes; a
-process that attaches such an array imports that package.
+The description of a plain type is its `dtype.str`. That of a structured type lists its fields with names, titles,
+offsets, size and alignment, so that any layout is restored exactly, including overlapping fields (which NumPy's own
+file format cannot describe). The types of `ml_dtypes` are described by their names, because NumPy describes them like
+plain bytes; a process that attaches such an array imports that package.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def encode(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
             text = json.dumps({"shape": shape, "dtype": described}, separators=(",", ":"))
             if _restore(json.loads(text)["dtype"]) == dtype:
                 return text.encode()
-        except (TypeError, ValueError):  # a title that is not a str, a type that NumPy does not know by its str
+        except (TypeError, ValueError):  # a title that is not a str, or a type that NumPy cannot make from its str
             pass
         raise TypeError(f"a dtype that other processes could not make from a description: {dtype}")
     raise TypeError(f"an array cannot hold Python objects: {dtype}")

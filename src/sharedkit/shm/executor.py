@@ -1,4 +1,4 @@
-"""An executor whose workers are processes, fed through the kit's queues.
+"""An executor whose workers are processes; its calls and results pass through sharedkit's queues.
 
     submit ──► tasks (Queue) ──► worker: claims, runs ──► results (Queue) ──► collecting thread ──► Future
                                     │                          ▲
@@ -6,20 +6,20 @@
 
 All workers share one queue of tasks, so no task waits behind a long one while another worker is idle; a worker takes
 one task at a time. A call is pickled where it is submitted; NumPy data of calls and results travels beside the pickle.
-Up to 4,096 tasks have a slot, a word in `claims` that says which worker runs the task (`task_claims.py`); the other
-tasks wait in the parent (`pending_tasks.py`).
+Up to 4,096 tasks have a slot, with a word in `claims` that says which worker runs the task (`task_claims.py`); the
+other tasks wait in the parent (`pending_tasks.py`).
 
 Deaths. A worker that dies has left each task in one of these states:
 - in the queue: another worker takes it;
 - taken, its word still open: the task never started. The parent puts the tasks that were taken and are open into the
-  queue again; if a living worker has such a task as well, only one of the two wins the word. A task that meets five
-  deaths like this, or as the next to be taken (it may be too large for a worker's memory), is given up;
+  queue again; if a living worker has such a task as well, only one of the two can claim the word. A task fails after
+  five deaths like this, or while it was the next to be taken (it may be too large for a worker's memory);
 - running, by the word: its future, and no other, fails with WorkerDied;
-- finished: the result is in the queue of results, before the report of the death, which the thread that waits for
-  the workers' ends puts into the same queue. A task whose word is `finishing` and whose result is not there failed,
-  too.
-A worker is killed for a timeout or `cancel(running=True)` after its word was changed from running to doomed: then it
-cannot begin another task.
+- finished: the result is already in the queue of results, before the report of the death, because the thread that waits
+  for the workers' ends puts the report into the same queue. If a word is `finishing` and no result has come, the task
+  has failed, too.
+A worker is killed, for a timeout or `cancel(running=True)`, only after its task's word was changed from running to
+doomed: then it cannot begin another task.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ T = TypeVar("T")
 class Executor(ExecutorFace):
     """A `concurrent.futures.Executor` of worker processes, with the arguments of `ProcessPoolExecutor`.
 
-    When a worker dies, the call that it ran fails (WorkerDied) and the worker is replaced. Calls and results are
-    pickled; data of NumPy arrays is copied through shared memory beside the pickle, and must not change before the call
-    is done. A call that cannot be pickled fails only its own future. `options(timeout=…)` limits the time of a call and
-    a future's `cancel(running=True)` ends one; both end its worker. Workers end with the process that made the
-    executor, however that ends.
+    If a worker dies, the call that it ran fails (WorkerDied) and the worker is replaced. Calls and results are pickled;
+    data of NumPy arrays is copied through shared memory beside the pickle, and must not change before the call is done.
+    A call that cannot be pickled fails only its own future. `options(timeout=…)` limits the time of a call, and a
+    future's `cancel(running=True)` ends one; both end the worker. Workers end with the process that made the executor,
+    in whatever way it ends.
 
     `mp_context` is as in ProcessPoolExecutor. With "fork", the first `submit` starts all workers, and replacements are
     forked later from a process with threads, which "forkserver" avoids. Raises ValueError, TypeError for invalid
@@ -102,14 +102,14 @@ class Executor(ExecutorFace):
     def kill_workers(self) -> None:
         """Shut down without waiting and kill the workers.
 
-        The calls that they run fail with WorkerDied; the other calls are cancelled. Another call sends the signal again
-        to the workers that are left.
+        The calls that they run fail with WorkerDied; the other calls are cancelled. Calling this again sends the signal
+        again to the remaining workers.
         """
         self._executor_manager.end_workers(BaseProcess.kill)
 
     def terminate_workers(self) -> None:
-        """Do as `kill_workers` does, but with SIGTERM, which a call can handle; a worker that does not end is waited
-        for as usual."""
+        """Do as `kill_workers` does, but with SIGTERM, which a call can handle; the executor waits as usual for a
+        worker that does not end."""
         self._executor_manager.end_workers(BaseProcess.terminate)
 
     def statistics(self) -> ExecutorStatistics:
@@ -119,6 +119,6 @@ class Executor(ExecutorFace):
 
 
 def executor_of(name: str) -> str | None:
-    """Return how a listing names the executor whose segment has this name, by its process; None for another segment."""
+    """Return the executor's name for a listing, if the segment of this name belongs to one, otherwise None."""
     part = _PART.fullmatch(name)
     return None if part is None else part[1]

@@ -1,4 +1,4 @@
-"""Convert the arguments of `Array.add_at`, in the forms that `numpy.add.at` takes, to those of the kernel."""
+"""Convert the arguments of `Array.add_at`, in the forms that `numpy.add.at` accepts, to those of the C code."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["positions_of", "summands_of"]
 
 
 def positions_of(shape: tuple[int, ...], indices: Any) -> NDArray[np.int64]:
-    """Return flat positions, contiguous, in the shape that indexing an array of that shape gives.
+    """Return flat positions, contiguous, in the shape of `array[indices]` for an array of that shape.
 
-    For a single axis they are the given indices, not yet checked, and perhaps not copied. IndexError, TypeError.
+    For a single axis the result is the given indices, not yet checked, and perhaps not copied. IndexError, TypeError.
     """
     if type(indices) is np.ndarray and len(shape) == 1 and indices.dtype == np.int64:
         return _packed(indices, indices.dtype)
@@ -53,8 +53,8 @@ def _integers(indices: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def _packed(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return the array as that dtype, contiguous and aligned; the array itself if it already is (np.require needs 2 us
-    to find that out)."""
+    """Return the array as that dtype, contiguous and aligned; if it is so already, the array itself (np.require needs
+    2 us to find that out)."""
     flags = array.flags
     if array.dtype == dtype and flags.c_contiguous and flags.aligned:
         return array
@@ -64,7 +64,7 @@ def _packed(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
 def _any_positions(shape: tuple[int, ...], indices: Any) -> NDArray[np.int64]:
     """Return flat positions for any other index that NumPy takes: the index is applied to the coordinates of each axis.
 
-    Coordinates are broadcast views, so they need memory for the sum of the lengths only.
+    The coordinates are broadcast views, so their memory is only the sum of the lengths.
     """
     positions = np.array(np.broadcast_to(np.int64(0), shape)[indices], order="C")
     for number, length in enumerate(shape):
@@ -75,7 +75,7 @@ def _any_positions(shape: tuple[int, ...], indices: Any) -> NDArray[np.int64]:
 
 
 def summands_of(dtype: np.dtype[Any], values: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Return the values as the dtype, contiguous, in the given shape or as a single one.
+    """Return the values as the dtype, contiguous, in the given shape, or as a single value.
 
     TypeError, OverflowError, ValueError.
     """

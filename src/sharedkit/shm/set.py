@@ -18,7 +18,8 @@ KIND_SET = 17
 class Set(DictMembers, Handle):
     """Set(iterable=(), /, *, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)
 
-    A `set` in shared memory. Members can be whatever can be a key of a Dict, and are equal exactly when Python says so.
+    A `set` in shared memory. A member can be anything that can be a key of a Dict; members are equal exactly when
+    Python says so.
     Each single operation is atomic; iteration goes over a snapshot, in the order in which members were added. `insert`
     adds a member and returns whether it was new. Operators such as `|`, and methods such as `union`, return plain sets.
     Methods that change many members take one atomic step for each member.
@@ -55,7 +56,7 @@ class Set(DictMembers, Handle):
         try:
             for member in members:
                 self.add(member)
-        except BaseException:  # a set with only some of the members is of no use to anybody
+        except BaseException:  # a set with only some of the members must not remain
             if fresh:
                 self.unlink()
             self.close()

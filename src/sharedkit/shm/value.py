@@ -60,7 +60,7 @@ class Value(MemoryValueWithLock, _value.LockedMemory):  # type: ignore[misc]  # 
 group=None)
 
     `multiprocessing.Value` in shared memory: a RawValue with a lock. `value` takes the lock for each access; `with`,
-    `acquire` and `release` act on it. The lock is an RLock of its own, or the one given as `lock`, which is pickled
+    `acquire` and `release` act on the lock. It is an RLock of the value's own, or the given `lock`, which is pickled
     with the handle but is unknown to `attach`. With `lock=False` the result is a RawValue. `with` does not close the
     handle.
 

@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 
 @final
 class Items:
-    """What the handles of a queue share."""
+    """The common state of the handles of a queue."""
 
 @disjoint_base
 class SideWaiter(Waiter): ...
@@ -119,10 +119,10 @@ class Queue(Handle, Generic[_T]):
     def statistics(self) -> QueueStatistics: ...
 
 class LifoQueue(Queue[_T]):
-    """A Queue out of which the item that was put last goes first."""
+    """A Queue whose `get` takes the item that was put last."""
 
 class PriorityQueue(Queue[_T]):
-    """A Queue out of which the least item goes first, by Python's `<`, and of equal ones the first."""
+    """A Queue whose `get` takes the least item, by Python's `<`, and of equal items the one that was put first."""
 
 def make(
     place: Place | PrivatePlace | str, name: str | None, seats: int, flags: int, maxsize: int, kind: int = 4

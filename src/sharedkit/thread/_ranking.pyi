@@ -1,20 +1,20 @@
-"""Items in the order of their `<`: the store of a PriorityQueue."""
+"""Items in the order of `<`: the store of a PriorityQueue."""
 
 from typing import final
 
 @final
 class Run:
-    """A piece of the order."""
+    """A sorted part of the items."""
 
 @final
 class Ranking:
-    """The items."""
+    """All items, as sorted runs."""
 
     def __new__(cls) -> Ranking: ...
 
 @final
 class Place:
-    """One item's search."""
+    """The search for one item's place."""
 
     @property
     def wants(self) -> int: ...

@@ -14,15 +14,15 @@ BLUEPRINT: Blueprint
 
 @final
 class Pairs:
-    """What the handles of a dict share."""
+    """The common state of the handles of a dict."""
 
 @final
 class Grip:
-    """What one handle keeps of them."""
+    """The state of one handle."""
 
 @disjoint_base
 class Table(Handle):
-    """The steps of a Dict; the rest of its face is over `as_dict` and `update`."""
+    """The single steps of a Dict; the rest of its interface uses `as_dict` and `update`."""
 
     def _open(self, segment: Segment) -> None: ...
     def __getitem__(self, key: Any, /) -> Any: ...

@@ -18,11 +18,11 @@ class Barrier(_barrier.Barrier):
     """Barrier(parties, action=None, timeout=None, *, name=None, exist_ok=False, persist=False, seats=192)
 
     `threading.Barrier`: `wait` returns when `parties` threads are in it; before that, one of them calls `action`.
-    `timeout` is the default of `wait`. `with` closes the handle. A handle from `attach` runs the action of the handle
+    `timeout` is the default of `wait`. `with` closes the handle. A handle from `attach` calls the action of the handle
     that made the barrier.
 
     Raises ValueError for `parties` below 1, FileExistsError when the name is taken, ValueError when the existing
-    structure is not a barrier of as many parties.
+    structure is not a barrier of the same number of parties.
     """
 
     __slots__ = ()

@@ -20,8 +20,9 @@ class Condition(_condition.Condition):
 
     `threading.Condition` over `lock`, a Lock or RLock of this placement or of threading, or over an RLock of its own.
     `with` takes the lock; it does not close the handle. It differs from threading's in three ways: tasks of an event
-    loop may wait as well; a waiter that is notified just when its time is over returns True; and a waiter that leaves
-    with an exception (Ctrl-C, or cancelled) hands its notification on. At most 65,536 threads and tasks wait at once.
+    loop may wait as well; a waiter that is notified just when its time is over returns True; and if a waiter leaves
+    with an exception (Ctrl-C, or cancelled), another waiter gets its notification. At most 65,536 threads and tasks
+    wait at once.
 
     Raises FileExistsError when the name is taken, ValueError when the existing structure is not a condition over the
     same lock.

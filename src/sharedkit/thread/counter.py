@@ -50,8 +50,8 @@ class Counters(counter.Counters):
     A group of named counters; each starts at 0: `c.add("ok")`, `c["ok"] += 1`, `c.as_dict()`. Iteration yields the
     names in their order, and `len` counts them.
 
-    Raises ValueError for no names, a name that occurs twice, or a group of that `name` with other names in it;
-    TypeError for a name that is not a str; FileExistsError when `name` is taken.
+    Raises ValueError for no names, for a name that occurs twice, or if the existing group of that `name` has other
+    names; TypeError for a name that is not a str; FileExistsError when `name` is taken.
     """
 
     __slots__ = ()

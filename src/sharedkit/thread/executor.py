@@ -1,4 +1,4 @@
-"""An executor whose workers are threads: `ThreadPoolExecutor` with the kit's interface."""
+"""An executor whose workers are threads: `ThreadPoolExecutor` with sharedkit's interface."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class _Gauge:
 
 
 class _Tasks(SimpleQueue[Any]):
-    """The pool's queue; it gives each task the kit's future in place of the pool's plain one.
+    """The pool's queue; it replaces each task's plain future by one of sharedkit.
 
-    The obvious way, assigning the future's `__class__`, stops all threads of a Python 3.13 without a GIL, and if a
-    daemon thread does so when the program ends, the program waits for ever.
+    The obvious way, assigning to the future's `__class__`, stops all threads of a Python 3.13 without a GIL. If a
+    daemon thread did so while the program ends, the program would wait for ever.
     """
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
@@ -50,10 +50,10 @@ class _Tasks(SimpleQueue[Any]):
 
 
 class Executor(futures.ThreadPoolExecutor, ExecutorFace):
-    """A `concurrent.futures.ThreadPoolExecutor` (asyncio requires one as a loop's default) with the kit's interface.
+    """A `concurrent.futures.ThreadPoolExecutor` (asyncio requires one as a loop's default) with sharedkit's interface.
 
-    `mp_context` and `max_tasks_per_child` are for placements whose workers are processes, and are ignored here. A call
-    cannot be limited in time: `options(timeout=…)` leads to NotImplementedError.
+    `mp_context` and `max_tasks_per_child` are for placements whose workers are processes; they are ignored here. The
+    time of a call cannot be limited: submitting with `options(timeout=…)` raises NotImplementedError.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Executor(futures.ThreadPoolExecutor, ExecutorFace):
 
     def statistics(self) -> ExecutorStatistics:
         """Return workers and tasks at this moment; all threads count as one process, this one."""
-        pending = max(0, self._work_queue.qsize() - self._shutdown)  # the mark of the end is an item, too
+        pending = max(0, self._work_queue.qsize() - self._shutdown)  # after shutdown, an end mark is in the queue, too
         running = self._gauge.running
         return ExecutorStatistics(
             "Executor", self._max_workers, (os.getpid(),) * len(self._threads), pending, running, 0

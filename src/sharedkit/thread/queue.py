@@ -1,4 +1,4 @@
-"""Queues for the threads of this process: those of `queue` of Python 3.13 on every Python, with batches."""
+"""Queues for the threads of this process: those of Python 3.13's `queue`, on every Python, with batches."""
 
 from sharedkit.thread import registry
 from sharedkit.thread._queue import KIND_LIFO, KIND_PRIORITY, KIND_QUEUE, LifoQueue, PriorityQueue, Queue

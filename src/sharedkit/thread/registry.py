@@ -1,8 +1,8 @@
 """The names of this process's structures: `name=`, `exist_ok=`, `persist=` and `attach` for threads.
 
-A name lives as long as some handle does (or until `unlink()` when it persists). The name of a shared-memory segment
-does the same, so a program moves between placements unchanged. A structure without a name gets one when it is first
-asked for.
+A name exists as long as some handle does; if the structure persists, until `unlink()`. Names of shared-memory segments
+follow the same rule, so a program moves between placements unchanged. A structure without a name gets one when its name
+is first read.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["attach", "create", "opens", "with_partner"]
 
 T = TypeVar("T", bound=type)
 
-# Re-entrant, because a finalizer may close or unlink a structure while the same thread is in here.
+# Re-entrant, because a finalizer may close or unlink a structure while the same thread holds the lock.
 _lock = threading.RLock()
 _living: WeakValueDictionary[str, PrivateSegment] = WeakValueDictionary()
 _persistent: dict[str, PrivateSegment] = {}
@@ -30,7 +30,7 @@ _numbers = itertools.count(1)
 
 
 def _renew_lock() -> None:
-    """Replace the lock in the child of a fork: if another thread held it, it would stay held in the child for ever."""
+    """Replace the lock in the child of a fork: if another thread held it, it would stay locked in the child."""
     global _lock
     _lock = threading.RLock()
 
@@ -39,10 +39,10 @@ os.register_at_fork(after_in_child=_renew_lock)
 
 
 class _Names:
-    """The registry as a segment sees it: choose, check and remove the segment's name."""
+    """The registry's interface for segments: choose, check and remove a segment's name."""
 
     def choose(self, segment: PrivateSegment) -> None:
-        """Name a segment that was given no name; if two threads ask at once, the second finds it named."""
+        """Name a segment that has no name yet; if two threads do so at once, the second finds it named."""
         with _lock:
             name = next(name for number in _numbers if (name := f"thread-{number}") not in _living)
             if segment.call(name) == name:
@@ -56,7 +56,7 @@ class _Names:
         return _name_of(segment.kind)
 
     def forget(self, segment: PrivateSegment) -> None:
-        """Remove the segment's name: a new structure may have it, and open handles keep working. Doing so again does
+        """Remove the segment's name: a new structure may take it, and open handles keep working. Doing so again does
         nothing."""
         name = segment.name
         with _lock:
@@ -88,8 +88,9 @@ def create(
 ) -> PrivateSegment:
     """Return the new segment of the blueprint in this process's memory; with `exist_ok`, the existing one if equal.
 
-    `seats` limits nothing, as there is one process; it only counts when structures are compared. FileExistsError when
-    the name is taken, ValueError when the existing structure differs or for a number of seats that no segment has.
+    `seats` limits nothing, because there is one process; it only counts when structures are compared. FileExistsError
+    when the name is taken, ValueError when the existing structure differs, or for a number of seats that no segment
+    can have.
     """
     seats = checked_seats(seats)
     place = PrivatePlace(_names, seats)
@@ -100,7 +101,7 @@ def create(
         there = None if name is None else _living.get(checked_name(name))
         if there is None:
             made = blueprint.make(place, name and checked_name(name), stripes, flags_of(persist))
-            there = _living.setdefault(made.name, made)  # a finalizer that has run meanwhile may have made one
+            there = _living.setdefault(made.name, made)  # a finalizer may have run meanwhile and made one
             if there is made:
                 if persist:
                     _persistent[made.name] = made
@@ -123,7 +124,7 @@ def with_partner(blueprint: Blueprint, partner: object) -> Blueprint:
 
 
 def attach(name: str) -> Any:
-    """Return a further handle on the structure of that name in this process, whatever it is.
+    """Return a new handle on this process's structure of that name, of whatever kind.
 
     Raises FileNotFoundError if there is none.
     """

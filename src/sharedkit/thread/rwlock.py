@@ -16,9 +16,9 @@ class RWLock(_rwlock.RWLock):
     """RWLock(*, name=None, exist_ok=False, persist=False, seats=192)
 
     A lock that many readers or one writer can hold: `with rw.reader:`, `with rw.writer:`. Waiting writers go before
-    waiting readers, until a reader has waited for 1 ms: that reader goes before the next writer. A read lock cannot be
-    upgraded, and a reader must not acquire it a second time: the second read would wait for a writer that waits for the
-    first read to end. `with` on the handle itself closes it.
+    waiting readers; but a reader that has waited for 1 ms goes before the next writer. A read lock cannot be upgraded,
+    and a reader must not acquire it a second time: if a writer waits for the first read to end, the second read waits
+    for that writer. `with` on the handle itself closes it.
 
     Raises FileExistsError when the name is taken, ValueError when the existing structure is not an RWLock.
     """

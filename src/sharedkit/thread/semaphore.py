@@ -1,4 +1,4 @@
-"""Semaphores for the threads of this process: an unbounded one for signals, a bounded one for resources."""
+"""Semaphores for the threads of this process: an unbounded one for signalling, a bounded one for resources."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Semaphore(_semaphore.Semaphore):
     """Semaphore(value=1, *, name=None, exist_ok=False, persist=False, seats=192)
 
     `threading.Semaphore`: `acquire` takes one of `value` permits and waits if none is free; `release` adds permits,
-    also more than were taken. `acquire` also accepts `block=` for `blocking=`. `with` takes a permit; it does not close
+    even more than were taken. `acquire` also accepts `block=` for `blocking=`. `with` takes a permit; it does not close
     the handle.
 
     Raises ValueError for a negative `value`, FileExistsError when the name is taken, ValueError when the existing

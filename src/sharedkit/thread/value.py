@@ -61,7 +61,7 @@ class Value(MemoryValueWithLock, _value.LockedMemory):  # type: ignore[misc]  # 
     """Value(typecode_or_type, *args, lock=True, name=None, exist_ok=False, persist=False, seats=192)
 
     `multiprocessing.Value` for the threads of this process: a RawValue with a lock. `value` takes the lock for each
-    access; `with`, `acquire` and `release` act on it. The lock is an RLock of its own, or the one given as `lock`,
+    access; `with`, `acquire` and `release` act on the lock. It is an RLock of the value's own, or the given `lock`,
     which is unknown to `attach`. With `lock=False` the result is a RawValue. `with` does not close the handle.
 
     Raises as RawValue does, and AttributeError for a `lock` that is not a lock.

@@ -35,7 +35,7 @@ EXECUTOR_MANAGERS: weakref.WeakSet[ExecutorManager] = weakref.WeakSet()
 
 
 class ExecutorManager:
-    """Holds no reference to its executor, so that a forgotten executor can be collected and shuts this down."""
+    """Holds no reference to its executor, so that an unused executor can be collected and then shuts this down."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class ExecutorManager:
         self._claims = Array(task_claims.SLOTS + task_claims.NEWCOMERS, "i8", name=f"{name}.claims", seats=seats)
         self._words: memoryview[int] = self._claims.ndarray.data  # a memoryview reads and sets items faster than NumPy
         self._lock = threading.RLock()
-        self.settling = threading.RLock()  # never held while `_lock` is waited for
+        self.settling = threading.RLock()  # no thread that holds it waits for `_lock`
         self._packer = Packer()
         self._pending_tasks = PendingTasks(workers, self._claims, self._words, self._tasks)
         self._foreign = False  # true in a forked child, which has this object but none of its threads
@@ -76,7 +76,8 @@ class ExecutorManager:
     def submit(
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], timeout: float | None
     ) -> Future[Any]:
-        """The future of a call. RuntimeError after the end, ExecutorBroken; the future gets an error of pickling."""
+        """Submit a call and return its future. Raises RuntimeError after shutdown, and ExecutorBroken; if the call
+        cannot be pickled, the error is set on the future."""
         if self._foreign:
             self._refuse()
         error = None
@@ -105,8 +106,8 @@ class ExecutorManager:
         if error is not None:
             future._message = None
             future.settle(None, error)
-        elif backlog.unfit:
-            self._tell_unfit()
+        elif backlog.unsendable:
+            self._fail_unsendable()
         return future
 
     def _refuse(self) -> None:
@@ -125,15 +126,15 @@ class ExecutorManager:
         wanted = self.workers if self._method == "fork" else len(self._pending_tasks)
         try:
             self._worker_pool.start(min(wanted, self.workers))
-        finally:  # shutdown must wait for all workers that have begun, whatever error came between
+        finally:  # shutdown must wait for all workers that have begun, even if starting another one failed
             if first:
                 self._begun = True
                 self._collector.start()
 
-    def _tell_unfit(self) -> None:
+    def _fail_unsendable(self) -> None:
         with suppress(IndexError):
             while True:
-                future, error = self._pending_tasks.unfit.pop()
+                future, error = self._pending_tasks.unsendable.pop()
                 future.settle(None, error)
 
     # --- collecting ----------------------------------------------------------------------------------
@@ -152,8 +153,8 @@ class ExecutorManager:
                     else:
                         self._deliver(outcomes)
                         outcomes = []
-                        getattr(self, "_told_" + message[0])(*message[1:])
-                    message = outcome = None  # no reference is kept while the thread waits
+                        getattr(self, "_on_" + message[0])(*message[1:])
+                    message = outcome = None  # no reference is kept during the wait
                 self._deliver(outcomes)
                 outcomes.clear()
                 if self._closing:
@@ -170,7 +171,7 @@ class ExecutorManager:
                 self._over.set()
 
     def _deliver(self, outcomes: list[Outcome]) -> None:
-        """Settle all outcomes, keep the workers busy, then run the callbacks, which may take long."""
+        """Settle all outcomes, hand out more tasks, then run the callbacks, which may take long."""
         told = []
         backlog = self._pending_tasks
         with self._lock:
@@ -183,26 +184,28 @@ class ExecutorManager:
                     told.append(future)
         for future in told:
             future.call_back()
-        if backlog.unfit:
-            self._tell_unfit()
+        if backlog.unsendable:
+            self._fail_unsendable()
 
     def _began(self, task: int) -> None:
-        future = self._pending_tasks.flying.get(task)
+        future = self._pending_tasks.handed_out.get(task)
         if future is not None and future._timeout is not None:
             self._worker_pool.remind(task, time.monotonic() + future._timeout)
 
-    def _told_wake(self) -> None:
+    def _on_wake(self) -> None:
         """Do nothing: the message only makes the collecting thread check its state."""
 
-    def _told_broken(self, number: int, trace: str) -> None:
-        """Remember the traceback. The error is reported when the worker has ended, so it can first log it elsewhere."""
+    def _on_broken(self, number: int, trace: str) -> None:
+        """Remember the traceback. The executor breaks, and kills its workers, only when this worker has ended, so that
+        the worker can finish its output first."""
         self._failed[number] = trace
 
-    def _told_gave_up(self, why: str) -> None:
+    def _on_gave_up(self, why: str) -> None:
         self._break(why)
 
-    def _told_dead(self, number: int, pid: int, exitcode: int | None) -> None:
-        """Fail the call of a dead worker with the verdict of the parent, or with WorkerDied."""
+    def _on_dead(self, number: int, pid: int, exitcode: int | None) -> None:
+        """Fail the calls of a dead worker: with the error that `_end_running` has set if this process killed the worker
+        on purpose, otherwise with WorkerDied."""
         if number == 0:
             self._gone = True
             return
@@ -221,7 +224,7 @@ class ExecutorManager:
     # --- taking back ---------------------------------------------------------------------------------
 
     def is_running(self, task: int) -> bool:
-        """Whether a worker has claimed it."""
+        """Whether a worker has claimed the task."""
         if self._foreign:
             return False
         with self._lock:
@@ -233,43 +236,44 @@ class ExecutorManager:
             return False
         with self._lock:
             if self._pending_tasks.withdraw(future):
-                self._nudge()
+                self._wake_collector()
                 return True
-            return running and future._task != 0 and self._doom(future, futures.CancelledError())
+            return running and future._task != 0 and self._end_running(future, futures.CancelledError())
 
-    def _doom(self, future: Future[Any], verdict: BaseException) -> bool:
-        """Kill the worker that runs the call, under the lock, unless the worker is done with it. The verdict is set
-        before anybody can learn of the death."""
-        number = self._pending_tasks.doom(future._task) if future._task in self._pending_tasks.flying else 0
+    def _end_running(self, future: Future[Any], verdict: BaseException) -> bool:
+        """Kill the worker that runs the call, under the lock, unless the worker is done with the call. The verdict is
+        set before the death can be noticed."""
+        number = self._pending_tasks.doom(future._task) if future._task in self._pending_tasks.handed_out else 0
         if number:
             future._verdict = verdict
             self._worker_pool.kill(number)
         return number != 0
 
     def expire(self, task: int) -> None:
-        """End a task whose time is over, for the worker pool."""
+        """End a task whose time limit is over; the worker pool calls this."""
         with self._lock:
-            future = self._pending_tasks.flying.get(task)
+            future = self._pending_tasks.handed_out.get(task)
             if future is not None:
                 took = f"the call took longer than {future._timeout:g} s, so its worker was ended"
-                self._doom(future, TimeoutError(took))
+                self._end_running(future, TimeoutError(took))
 
     # --- the end -------------------------------------------------------------------------------------
 
     def shutdown(self, wait: bool = True, cancel_futures: bool = False) -> None:
-        """Take no more tasks; the workers end when all tasks are done. A second call does nothing more."""
+        """Accept no more tasks; the workers end when all tasks are done. Calling this again does nothing more."""
         if self._foreign:
             return
         with self._lock:
             self._closing = True
             begun, self._ending = self._begun, self._ending or not self._begun
-            cancelled = [*self._pending_tasks.waiting, *self._pending_tasks.flying.values()] if cancel_futures else []
+            pending = self._pending_tasks
+            cancelled = [*pending.waiting, *pending.handed_out.values()] if cancel_futures else []
         for future in cancelled:
             future.cancel()
         if not begun:
             self._close()
             return
-        self._nudge()
+        self._wake_collector()
         if wait and threading.current_thread() is not self._collector:
             self._over.wait()  # before Python 3.13, Thread.join forgets that it was interrupted
             self._collector.join()
@@ -277,11 +281,11 @@ class ExecutorManager:
     def end_workers(self, by: Callable[[BaseProcess], None]) -> None:
         """Cancel the calls that no worker has begun, and apply `by` to each worker; wait for nothing."""
         self.shutdown(wait=False, cancel_futures=True)
-        with self._lock:  # a closed worker pool has no pipe to be woken by
+        with self._lock:  # a closed worker pool has no pipe to wake it by
             if not (self._foreign or self._closed):
                 self._worker_pool.end(by)
 
-    def _nudge(self) -> None:
+    def _wake_collector(self) -> None:
         with suppress(ValueError, ShutDown):  # the queue is closed: the executor is over
             self._results.put(("wake",))
 
@@ -307,7 +311,7 @@ class ExecutorManager:
             future.settle(None, error)
 
     def _close(self) -> None:
-        """Give everything back, when no worker is left."""
+        """Close everything when no worker is left."""
         self._worker_pool.join()
         with self._lock:
             if not self._closed:
@@ -320,12 +324,12 @@ class ExecutorManager:
     # --- from the worker pool's thread ---------------------------------------------------------------------
 
     def worker_context(self, number: int) -> WorkerContext:
-        """What the worker of that number is started with."""
+        """The data that the worker of that number is started with."""
         direct = self._method != "forkserver"
         return WorkerContext(number, self._tasks, self._results, self._claims, self._pid, direct, *self._start)
 
     def report(self, number: int, pid: int, exitcode: int | None) -> None:
-        """Report the end of a worker; number 0: all workers have ended, and no thread watches any more."""
+        """Report the end of a worker. Number 0: all workers have ended, and no thread watches them any more."""
         self._results.put(("dead", number, pid, exitcode))
 
     def give_up(self, why: str) -> None:
@@ -333,7 +337,7 @@ class ExecutorManager:
         self._results.put(("gave_up", why))
 
     def fail(self, why: str) -> None:
-        """Break the executor: no thread watches the workers any more, and nothing more is reported."""
+        """Break the executor: no thread watches the workers any more, so no later death would be reported."""
         self._break(why)
         self._results.shutdown()
 
@@ -343,7 +347,7 @@ class ExecutorManager:
 
     def is_wanted(self, task: int) -> bool:
         """Whether the task is not over yet."""
-        return task in self._pending_tasks.flying
+        return task in self._pending_tasks.handed_out
 
     def counts(self) -> tuple[tuple[int, ...], int, int, int]:
         """Process ids, pending and running tasks, and deaths."""
@@ -352,7 +356,7 @@ class ExecutorManager:
         with self._lock:
             running = 0
             if not self._closed:
-                running = sum(map(self._pending_tasks.is_running, self._pending_tasks.flying))
+                running = sum(map(self._pending_tasks.is_running, self._pending_tasks.handed_out))
             return self._worker_pool.pids(), len(self._pending_tasks) - running, running, self._worker_pool.deaths
 
 
@@ -364,7 +368,8 @@ class _Exit:
         self._child = 0
 
     def expect(self) -> None:
-        """Register with multiprocessing: a child joins its children before its threads, and would wait for ever."""
+        """Register with multiprocessing too: when a process of multiprocessing exits, it joins its child processes
+        before it joins its threads, and would wait for the workers for ever."""
         if self._child != os.getpid():
             self._child = os.getpid()
             util.Finalize(None, self.come, exitpriority=100)
@@ -379,7 +384,7 @@ _exit = _Exit()
 
 
 def _after_fork() -> None:
-    """Detach a child's executors: they belong to the parent, whose threads may have held the locks."""
+    """Detach the executors in a child: they belong to the parent, whose threads may have held the locks."""
     _exit.came = False
     for executor_manager in members(EXECUTOR_MANAGERS):
         executor_manager._foreign = True

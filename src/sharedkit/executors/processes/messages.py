@@ -1,7 +1,7 @@
-"""The messages to workers, and the messages that come back.
+"""The messages to workers, and the messages from workers.
 
-A call is pickled as (function, arguments, keywords). If the function is found by its name in a module, as most are, its
-pickle is made once and reused:
+A call is pickled as (function, arguments, keywords). If pickle finds the function by its name in a module, as is usual,
+the pickle of the function is made once and reused:
 
 byte 0, byte n, n bytes of the function's pickle, then the pickle of (arguments, keywords), or nothing for none
 
@@ -47,7 +47,7 @@ class Packer:
         self._last: tuple[Any, str, str, bytes] = (None, "", "", b"")
 
     def pack(self, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bytes, list[pickle.PickleBuffer]]:
-        """The call, and large data beside it. Raises what pickling raises."""
+        """The pickled call, and large data beside it. Raises what pickling raises."""
         last, module, name, head = self._last
         if last is not fn or not _is_named(fn, module, name):
             head = self._learn(fn)
@@ -70,7 +70,7 @@ class Packer:
 
 
 class Calls:
-    """Unpacks, in a worker, what a Packer has packed; it also remembers the last function."""
+    """Unpacks, in a worker, the calls that a Packer has packed; it also remembers the last function."""
 
     def __init__(self) -> None:
         self._head = b""

@@ -15,20 +15,20 @@ from sharedkit.shm._queue import Queue
 
 __all__ = ["PendingTasks"]
 
-# limit for the bytes of pickled calls in shared memory; an idle worker gets its call in any case
+# limit for the bytes of pickled calls in shared memory; an idle worker gets its call even beyond the limit
 BYTES_AHEAD = 64 << 20
 MOST_DEATHS = 5
-"""A task that has met so many deaths is given up. A death counts if the worker had taken the task and not begun it, or
+"""The number of deaths after which a task fails. A death counts if the worker had taken the task and not begun it, or
 if the task was the next to be taken."""
 
 
 class PendingTasks:
-    """Accessed only under the executor manager's lock; but any thread may test whether a task is in `flying`."""
+    """Accessed only under the executor manager's lock; but any thread may test whether a task is in `handed_out`."""
 
     def __init__(self, workers: int, claims: Array, words: memoryview[int], queue: Queue[Any]) -> None:
-        self.flying: dict[int, Future[Any]] = {}  # by number; in the queue, or with a worker
+        self.handed_out: dict[int, Future[Any]] = {}  # by number; in the queue, or with a worker
         self.waiting: dict[Future[Any], None] = {}  # in order
-        self.unfit: list[tuple[Future[Any], Exception]] = []  # their futures fail when the lock is free
+        self.unsendable: list[tuple[Future[Any], Exception]] = []  # to fail after the lock is released: cannot be sent
         self._workers = workers
         self._claim = claims.compare_exchange
         self._words = words
@@ -39,13 +39,13 @@ class PendingTasks:
         self._puts = 0  # puts into the queue so far
         self._bytes = 0  # of messages in the queue, and of tasks with a worker
         self._cancelled_slots: list[tuple[int, int, int]] = []
-        """A heap of the cancelled tasks that still lie in the queue: place in the queue, slot, bytes."""
+        """A heap of the cancelled tasks that are still in the queue: place in the queue, slot, bytes."""
 
     def __len__(self) -> int:
-        return len(self.flying) + len(self.waiting)
+        return len(self.handed_out) + len(self.waiting)
 
     def enter(self, future: Future[Any]) -> None:
-        """Add a new task: to the queue, or to the tasks that wait."""
+        """Add a new task: to the queue, or to the tasks that wait for a slot."""
         if not self.waiting and self._has_room():
             self._hand_out(future)
         else:
@@ -60,7 +60,7 @@ class PendingTasks:
 
     def settle(self, task: int) -> Future[Any] | None:
         """Remove a task that is over."""
-        future = self.flying.pop(task, None)
+        future = self.handed_out.pop(task, None)
         if future is not None:
             self._bytes -= future._size
             self._free.append(task_claims.slot_of(task))
@@ -75,15 +75,15 @@ class PendingTasks:
             return True
         task = future._task
         slot, base = task_claims.slot_of(task), task_claims.base_of(task)
-        if task not in self.flying or not self._claim(slot, base, base | task_claims.DOOMED):
+        if task not in self.handed_out or not self._claim(slot, base, base | task_claims.DOOMED):
             return False
-        del self.flying[task]
+        del self.handed_out[task]
         future._message = None
         heapq.heappush(self._cancelled_slots, (future._place, slot, future._size))
         return True
 
     def doom(self, task: int) -> int:
-        """Forbid a running task to end by itself; answers the worker to be killed, 0 if the task is all but done."""
+        """Forbid a running task to end by itself; returns the worker to kill, or 0 if the task is almost done."""
         slot = task_claims.slot_of(task)
         word = self._words[slot]
         if word & 3 != task_claims.RUNNING or not self._claim(slot, word, word | task_claims.DOOMED):
@@ -92,21 +92,21 @@ class PendingTasks:
 
     def is_running(self, task: int) -> bool:
         """Whether a worker has begun the task."""
-        return task in self.flying and task_claims.worker_of(self._words[task_claims.slot_of(task)]) != 0
+        return task in self.handed_out and task_claims.worker_of(self._words[task_claims.slot_of(task)]) != 0
 
     def recover(self, worker: int, violent: bool) -> tuple[list[Future[Any]], list[Future[Any]]]:
-        """Handle a worker's death: answers the calls that it ran, and the tasks that have met too many deaths.
+        """Handle a worker's death: returns the calls that it ran, and the tasks that have met too many deaths.
 
-        Tasks that the worker may have taken and had not begun are put again. A worker that ran no call and did not end
-        in order may have died of taking the next task: one too large for its memory, for example.
+        Tasks that the worker may have taken and had not begun are put again. If a worker ran no call and did not exit
+        normally, taking the next task may have killed it: the task may be too large for its memory, for example.
         """
         victims, given_up = [], []
-        for task, future in list(self.flying.items()):
+        for task, future in list(self.handed_out.items()):
             if task_claims.worker_of(self._words[task_claims.slot_of(task)]) == worker:
                 self.settle(task)
                 victims.append(future)
         taken = self._taken()
-        for task, future in list(self.flying.items()):
+        for task, future in list(self.handed_out.items()):
             if future._place >= taken or self._words[task_claims.slot_of(task)] != task_claims.base_of(task):
                 continue
             if violent and not self._survives(future):
@@ -118,17 +118,17 @@ class PendingTasks:
         return victims, given_up
 
     def _suspect(self, place: int) -> list[Future[Any]]:
-        """Count a death against the task at that place of the queue: it may be what kills the workers that take it."""
+        """Count a death against the task at that place of the queue, because taking it may kill workers."""
         if any(cancelled[0] == place for cancelled in self._cancelled_slots):
             self._take_away(0)
-        for task, future in self.flying.items():
+        for task, future in self.handed_out.items():
             if future._place == place and not self._survives(future):
                 self._take_away(task)
                 return [future]
         return []
 
     def _survives(self, future: Future[Any]) -> bool:
-        """Count one more death; False if that was too many and no worker has begun the task meanwhile."""
+        """Count one more death; False if there were too many and no worker has begun the task meanwhile."""
         future._deaths += 1
         task = future._task
         slot, base = task_claims.slot_of(task), task_claims.base_of(task)
@@ -138,18 +138,18 @@ class PendingTasks:
         return False
 
     def _take_away(self, task: int) -> None:
-        """Take the task out of the queue, since no worker can; if another task is first by now, it is put again."""
+        """Take the task out of the queue, because no worker can. If another task is first by now, put that again."""
         with suppress(Empty, ShutDown):
             message = self._queue.get_nowait()
             head = int.from_bytes(message[:8], "little") if type(message) is bytes else message[0]
-            other = self.flying.get(head >> 1)
+            other = self.handed_out.get(head >> 1)
             if head >> 1 != task and other is not None:
                 self._put(other)
 
     def clear(self) -> list[Future[Any]]:
-        """Remove all tasks."""
-        rest = [*self.flying.values(), *self.waiting]
-        for task in list(self.flying):
+        """Remove all tasks, and return their futures."""
+        rest = [*self.handed_out.values(), *self.waiting]
+        for task in list(self.handed_out):
             self.settle(task)
         self.waiting.clear()
         return rest
@@ -161,7 +161,7 @@ class PendingTasks:
                 _, slot, size = heapq.heappop(self._cancelled_slots)
                 self._free.append(slot)
                 self._bytes -= size
-        return bool(self._free) and (self._bytes < BYTES_AHEAD or len(self.flying) < self._workers)
+        return bool(self._free) and (self._bytes < BYTES_AHEAD or len(self.handed_out) < self._workers)
 
     def _taken(self) -> int:
         """How many puts have been taken: all puts so far, less the messages still in the queue."""
@@ -177,19 +177,19 @@ class PendingTasks:
         body, buffers = future._message
         head = task << 1 | (future._timeout is not None)
         future._message = (head, body, buffers) if buffers else head.to_bytes(8, "little") + body
-        self.flying[task] = future
+        self.handed_out[task] = future
         self._bytes += future._size
         self._put(future)
 
     def _put(self, future: Future[Any]) -> None:
         try:
             self._put_message(future._message)
-        except Exception as error:  # no shared memory is left for it; a worker may have it since an earlier put
+        except Exception as error:  # too little shared memory for the message; a worker may have it from an earlier put
             task = future._task
             slot, base = task_claims.slot_of(task), task_claims.base_of(task)
             if self._claim(slot, base, base | task_claims.DOOMED):
                 self.settle(task)
-                self.unfit.append((future, error))
+                self.unsendable.append((future, error))
         else:
             future._place = self._puts
             self._puts += 1

@@ -1,7 +1,7 @@
-"""Claims of tasks: one word a slot in shared memory, which names the worker that runs the task in that slot.
+"""Claims of tasks: for each slot one word in shared memory, which names the worker that runs the task in that slot.
 
-    bits 24 ..   serial number of the task; another task in the same slot has another
-    bits 2 ..23  number of the worker that runs it, 0 while nobody does
+    bits 24 ..   serial number of the task, which distinguishes it from other tasks in the same slot
+    bits 2 ..23  number of the worker that runs the task, 0: none
     bits 0 .. 1  phase
 
 | from       | to         | by, always with one compare-and-swap                          |
@@ -11,8 +11,8 @@
 | running    | finishing  | the task's worker, before it puts the result                  |
 | running    | doomed     | the parent, before it kills the worker                        |
 
-So a task starts at most once, however often it is in the queue. A worker is killed only during the task that is to be
-ended: a worker that finds its task doomed ends itself.
+So a task starts at most once, even if it is in the queue several times. A worker is killed only while it runs a task
+that must be ended: a worker that finds its finished task doomed ends itself.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ OPEN, RUNNING, FINISHING, DOOMED = range(4)
 
 
 def base_of(task: int) -> int:
-    """The word of an open task. A task's number is its serial number above the bits of its slot."""
+    """The word of an open task. A task's number is its serial number, shifted, plus the number of its slot."""
     return task >> SLOT_BITS << SERIAL_SHIFT
 
 
@@ -59,7 +59,7 @@ def slot_of(task: int) -> int:
 
 
 def mark_of(worker: int) -> int:
-    """The bits that a worker's number adds to a word."""
+    """The bits in a word that hold a worker's number."""
     return worker << 2
 
 

@@ -28,8 +28,8 @@ from sharedkit.shm._queue import Queue
 
 __all__ = ["SHORT_PARK", "WorkerContext", "end_of", "work"]
 
-SLICE = 1.0  # seconds between two checks that the parent lives, if the system cannot report its end
-SHORT_PARK = 300.0  # microseconds; a lone call takes 100 there and back while both ends sleep, 20 when they poll
+SLICE = 1.0  # seconds between two checks that the parent is alive, if the system cannot report its end
+SHORT_PARK = 300.0  # microseconds; a lone call takes 100 there and back if both ends sleep, 20 if they poll
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class WorkerContext:
 
 
 def _arrive(number: int, structures: bytes, parent: int, *rest: Any) -> WorkerContext:
-    """Attach the structures in a new worker. If they are gone with the parent, the worker ends silently."""
+    """Attach the structures in a new worker. If they have vanished with the parent, the worker ends silently."""
     try:
         tasks, results, words = pickle.loads(structures)
     except GoneError:
@@ -73,7 +73,7 @@ def work(worker_context: WorkerContext) -> None:
     try:
         worker.initialize()
     except BaseException as error:
-        if isinstance(error, SystemExit) and error.code == UNGUARDED:  # a server's workers import the main program here
+        if isinstance(error, SystemExit) and error.code == UNGUARDED:  # a server's initializer imports the main program
             leave()
         logging.getLogger("concurrent.futures").critical("Exception in initializer:", exc_info=True)
         worker_context.results.put(("broken", worker_context.number, "".join(traceback.format_exception(error))))
@@ -106,7 +106,7 @@ class _Worker:
         if self._orphaned():
             self._leave_orphaned()
         # A thread watches, because a signal that comes just before a task waits would be handled only after that wait.
-        # Under gevent it is a system thread, too: a task lets no greenlet run.
+        # Under gevent the watcher is a system thread, too: a task lets no greenlet run.
         original("_thread", "start_new_thread")(self._watch, (ends,))
 
     def _interrupted(self, _signal: int, _frame: FrameType | None) -> None:
@@ -118,8 +118,8 @@ class _Worker:
     def _watch(self, ends: int | None) -> None:
         """End this process when the executor's process ends, whatever a task does.
 
-        A task may close descriptors that are not its own, and others may get their numbers. So when the descriptor
-        reports an end, the system is asked for the process itself; without a descriptor, the process is polled.
+        A task may close descriptors that are not its own, and other files may get their numbers. So when the descriptor
+        reports an end, the system is asked about the process itself; without a descriptor, the process is polled.
         """
         if ends is not None:
             poll = original("select", "poll")()
@@ -136,15 +136,15 @@ class _Worker:
         return has_ended(self._worker_context.parent, self._since)
 
     def _orphaned(self) -> bool:
-        """Whether the parent of a worker that has just begun has ended: its pid may name another process by now."""
+        """Whether the parent of a worker that has just begun has ended; another process may have its pid by now."""
         if self._worker_context.direct:
             return os.getppid() != self._worker_context.parent
-        # A fork server outlives its user as long as a child does; the pipe tells whether the user lives.
+        # A fork server outlives the executor's process while it has children; the pipe tells if that process lives.
         parent = multiprocessing.parent_process()
         return parent is not None and not parent.is_alive()
 
     def _leave_orphaned(self) -> None:
-        """Remove the names, too: only replacements of this worker would need them. Then end the process."""
+        """Also remove the names, which only replacements of this worker would need. Then end the process."""
         for structure in (self._worker_context.tasks, self._worker_context.results, self._worker_context.words):
             with suppress(Exception):
                 structure.unlink()
@@ -165,7 +165,7 @@ class _Worker:
             return None
 
     def serve(self, message: Any) -> bool:
-        """Run the task and put its result; False if the task was not to be run, or not by this worker."""
+        """Run the task and put its result. False: the task was not run, or another worker has claimed it."""
         buffers: Any = ()
         if type(message) is bytes:
             head, body = int.from_bytes(message[:8], "little"), memoryview(message)[8:]
@@ -179,10 +179,10 @@ class _Worker:
             self._put(DROPPED)  # a slot may be free for others now
             return False
         if timed:
-            self._put(~task)  # the parent starts its clock now
+            self._put(~task)  # the parent starts the task's time limit now
         answer = self._run(task, body, buffers)
         if not claim(slot, mine | task_claims.RUNNING, mine | task_claims.FINISHING):
-            os._exit(1)  # doomed: the signal will arrive, and nobody wants the result
+            os._exit(1)  # doomed: the parent will kill this worker, and does not wait for the result
         try:
             self._put(answer)
         except Exception as error:  # too large for the shared memory that is left
@@ -190,7 +190,8 @@ class _Worker:
         return True
 
     def _run(self, task: int, body: memoryview, buffers: Any) -> Any:
-        """The message with the outcome: the task's number alone for None, else pickled, with large data beside it."""
+        """The message with the outcome. For None it is only the task's number; otherwise the pickled result, with large
+        data beside it."""
         try:
             fn, args, kwargs = self._calls.unpack(body, buffers)
             self._running = True
@@ -198,7 +199,7 @@ class _Worker:
                 value = fn(*args, **kwargs)
             finally:
                 if os.getpid() != self._pid:
-                    os._exit(0)  # a child that the call has forked is no worker
+                    os._exit(0)  # a child that the call has forked must not go on as a worker
             self._running = False
             if value is None:
                 return task
@@ -211,14 +212,14 @@ class _Worker:
 
 
 def _forget_handlers() -> None:
-    """Drop handlers of the forked process, such as an event loop's, which wake nobody here; SIGTERM ends a worker."""
+    """Drop inherited handlers, such as an event loop's: they would wake nothing here. SIGTERM ends a worker."""
     signal.set_wakeup_fd(-1)
     if callable(signal.getsignal(signal.SIGTERM)):
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def end_of(pid: int) -> int | None:
-    """A descriptor that is readable when that process has ended; None without pidfds, or without the process."""
+    """A descriptor that is readable when that process has ended; None if there are no pidfds or the process is gone."""
     try:
         return os.pidfd_open(pid)
     except (OSError, AttributeError):

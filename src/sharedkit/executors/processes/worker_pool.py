@@ -1,4 +1,4 @@
-"""The worker processes of an executor: one thread watches them and replaces the dead; the executor can kill them."""
+"""The worker processes of an executor: one thread watches them and replaces dead ones; the executor can kill them."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from sharedkit.executors.unguarded_main import SENTENCE, UNGUARDED
 
 __all__ = ["WorkerPool", "WorkerPoolOwner"]
 
-VAIN_STARTS = 8  # in a row; after that, one start at a time is tried, at growing intervals
+VAIN_STARTS = 8  # vain starts in a row after which only one start at a time is tried, at growing intervals
 LATEST = 60.0  # seconds; the longest of these intervals
-LONGEST = 3600.0  # seconds; the longest single sleep: the system's call takes no more than 24 days
-FEWEST = 64  # with fewer deadlines than this, those of tasks that are over are not looked for
+LONGEST = 3600.0  # seconds; the longest single sleep, because the system call takes no more than 24 days
+FEWEST = 64  # if there are more deadlines, those of tasks that are over are removed
 
 
 class WorkerPoolOwner(Protocol):
-    """The object that has the worker pool and is told of the deaths."""
+    """The object that uses the worker pool and receives the reports of deaths."""
 
     def worker_context(self, number: int) -> WorkerContext:
         """The data that the worker of that number is started with."""
 
     def report(self, number: int, pid: int, exitcode: int | None) -> None:
-        """A worker has ended, and all its messages were put before; number 0: all have ended, and the watching, too."""
+        """A worker has ended, after it put all its messages. Number 0: all have ended, and the watching thread too."""
 
     def give_up(self, why: str) -> None:
         """No worker is left, and none can be started."""
@@ -56,7 +56,7 @@ class WorkerPoolOwner(Protocol):
 
 
 class WorkerPool:
-    """Processes by their numbers, which repeat after four million others."""
+    """Processes by their numbers, which are reused after four million starts."""
 
     def __init__(self, context: BaseContext, owner: WorkerPoolOwner, prefix: str) -> None:
         self._context: Any = context
@@ -68,12 +68,12 @@ class WorkerPool:
         self._wanted = 0
         self._started = 0
         self._vain = 0  # how many workers in a row ended before they could take a task
-        self._vain_since = 0  # the first of them; no worker that was started later could take one either
+        self._vain_since = 0  # the number of the first of them; no worker started since then could take a task
         self._again: float | None = None  # when to try another start
         self._deadlines: list[tuple[float, int]] = []
         self._most_deadlines = FEWEST
         self._ending = False
-        self._unguarded = False  # each further worker would end as the last one did
+        self._unguarded = False  # the main program starts workers when imported; no further worker is started
         self._wake, self._waker = os.pipe()
         os.set_blocking(self._waker, False)
         os.set_blocking(self._wake, False)
@@ -95,12 +95,13 @@ class WorkerPool:
             return tuple(process.pid for process in self._processes.values() if process.pid is not None)
 
     def start(self, wanted: int) -> None:
-        """Have `wanted` workers. The watching thread starts after them, so that the first are forked without it."""
+        """Have `wanted` workers. The watching thread starts after them, so that the first ones are forked before it
+        exists."""
         try:
             with self._lock:
                 self._wanted = max(wanted, self._wanted)
                 self._fill()
-        finally:  # workers that have started are watched, whatever error came between
+        finally:  # workers that have started are watched, even if starting another one failed
             if self._thread is None:
                 self._thread = background(self._watch, name=f"{self._prefix}-worker_pool")
                 self._thread.start()
@@ -123,13 +124,13 @@ class WorkerPool:
             process.start()
             self._started += 1
             self._processes[number] = process
-            # A forked worker's sentinel stays open in its children; that of a fork server's child ends with the server.
+            # A forked worker's sentinel stays open in its children; the sentinel from a fork server closes with it.
             ends = end_of(process.pid)
             self._ends[number] = process.sentinel if ends is None else ends
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
-        """Start no worker from one that imports the main program. ExecutorBroken if that ended the fork server."""
+        """Refuse to start a worker from one that imports the main program. ExecutorBroken if the fork server did."""
         if self._method == "fork":
             yield
             return
@@ -138,7 +139,7 @@ class WorkerPool:
             yield
         except (EOFError, ConnectionError):
             if self._method == "forkserver" and fork_server_is_unguarded():
-                raise ExecutorBroken(SENTENCE) from None  # its lost connection explains nothing more
+                raise ExecutorBroken(SENTENCE) from None  # the lost connection to it would explain nothing more
             raise
 
     def kill(self, number: int) -> None:
@@ -149,7 +150,7 @@ class WorkerPool:
                 process.kill()
 
     def remind(self, task: int, when: float) -> None:
-        """Tell the owner, at time `when` of the monotonic clock, that the task expires."""
+        """Report to the owner that the task expires, at time `when` of the monotonic clock."""
         with self._lock:
             if len(self._deadlines) >= self._most_deadlines:
                 self._deadlines = [each for each in self._deadlines if self._owner.is_wanted(each[1])]
@@ -159,9 +160,9 @@ class WorkerPool:
         self._wake_up()
 
     def end(self, by: Callable[[BaseProcess], None] | None = None) -> None:
-        """Replace no worker any more; the watching thread ends after the last worker. `by` is called with each worker.
+        """Stop replacing workers; the watching thread ends after the last worker. `by` is called with each worker.
 
-        No work is left, so a worker that was stopped by a signal is continued, so that it can end.
+        No work is left; so a worker that a signal has stopped is continued, and can end.
         """
         self._ending = True
         with self._lock:
@@ -179,12 +180,12 @@ class WorkerPool:
             self._thread.join()
 
     def close(self) -> None:
-        """Close the descriptors, after the thread's end."""
+        """Close the descriptors, after the thread has ended."""
         os.close(self._wake)
         os.close(self._waker)
 
     def _wake_up(self) -> None:
-        with suppress(OSError):  # full: the thread is awake; closed: no thread is left
+        with suppress(OSError):  # the pipe is full: the thread is awake; it is closed: the thread has ended
             os.write(self._waker, b"!")
 
     def _watch(self) -> None:
@@ -228,8 +229,8 @@ class WorkerPool:
             self._owner.expire(task)
 
     def _recover(self, number: int) -> None:
-        """Handle a worker's end in one step under the lock: otherwise a thread could start an extra worker between a
-        death and its replacement."""
+        """Handle a worker's end. One step under the lock, because a thread could otherwise start an extra worker
+        between the death and the replacement."""
         why = ""
         with self._lock:
             pid, exitcode = self._strike_off(number)
@@ -258,7 +259,7 @@ class WorkerPool:
         self._again = time.monotonic() + min(2.0 ** (self._vain - VAIN_STARTS), LATEST)
 
     def _try_again(self) -> None:
-        """Try one start, under the lock; the starts before it may have succeeded by now."""
+        """Try one start, under the lock; the earlier starts may have succeeded by now."""
         self._again = None
         if self._ending or len(self._processes) >= self._wanted:
             return
@@ -277,7 +278,7 @@ class WorkerPool:
         pid, exitcode = process.pid, process.exitcode
         if ends != process.sentinel:
             os.close(ends)
-        with suppress(ValueError):  # code that waits for any child has taken its exit code
+        with suppress(ValueError):  # other code has waited for any child and got its exit code
             process.close()
         assert pid is not None
         return pid, exitcode
@@ -289,15 +290,15 @@ class WorkerPool:
         self._vain = 0 if arrived else self._vain + 1
 
     def _has_arrived_since(self) -> bool:
-        """Whether a worker that came after the first vain start arrived: only these show that starts still succeed."""
+        """Whether a worker started after the first vain start became ready: this shows that starts succeed again."""
         return any(each > self._vain_since and self._owner.has_arrived(each) for each in self._processes)
 
 
 @contextmanager
 def _no_interrupt(method: str) -> Iterator[None]:
-    """Block Ctrl-C between a process's start and its entry in the table, and in a worker that is not ready for it."""
+    """Block Ctrl-C from a process's start until its entry in the table; the new worker also starts with it blocked."""
     if method == "forkserver":
-        forkserver.ensure_running()  # otherwise the fork server would keep the blocked signals for all of its children
+        forkserver.ensure_running()  # a fork server started later would pass the blocked signal to all its children
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     try:
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])

@@ -1,4 +1,4 @@
-"""The structures' state in the server, one file a concept. Importing this registers every kind by name."""
+"""The server's state of each kind of structure, a file for each concept. Importing this registers every kind."""
 
 from sharedkit.manager.states.array import ArrayState
 from sharedkit.manager.states.barrier import BarrierState

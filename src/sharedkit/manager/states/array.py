@@ -82,8 +82,8 @@ class ArrayState(State):
 
 
 def _copy_of(array: NDArray[Any]) -> NDArray[Any]:
-    """A copy in which the bytes between the fields of a structured type are zero. In a copy that NumPy makes, they are
-    whatever that memory held before: data of other clients, for example."""
+    """A copy in which the bytes between the fields of a structured type are zero. A copy that NumPy makes would have
+    there whatever that memory held before, for example data of other clients."""
     copied: NDArray[Any] = array.copy("C")
     if array.dtype.names is not None and copied.nbytes:
         each = copied.reshape(-1).view("u1").reshape(-1, array.dtype.itemsize)
@@ -92,7 +92,7 @@ def _copy_of(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _of_fields(dtype: np.dtype[Any]) -> NDArray[np.bool_]:
-    """Which bytes of an element belong to some field."""
+    """A mask of the bytes of an element that belong to a field."""
     if dtype.subdtype is not None:
         base, shape = dtype.subdtype
         return np.tile(_of_fields(base), math.prod(shape))

@@ -1,4 +1,4 @@
-"""A barrier in the server, in generations of parties. A client that dies in it breaks it; one that leaves does not."""
+"""A barrier in the server, in generations of parties. If a client dies in it, it breaks; if one leaves, it does not."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["BarrierState"]
 
 
 class _Generation:
-    """The `parties` that meet once, and wait in `inside`; `actor` calls the action for them, in its own process."""
+    """The `parties` that meet once; they wait in `inside`. The process of `actor` calls the action for them."""
 
     def __init__(self) -> None:
         self.parties: dict[int, Session] = {}
@@ -64,8 +64,8 @@ class BarrierState(State):
         return number, False
 
     def undo_wait(self, call: Call, result: tuple[int, bool], *args: Any) -> None:
-        """Handle an actor that will not call the action: if it left, it has not come; if it died, it breaks the
-        barrier."""
+        """Handle an actor that will not call the action: if it has left, it counts as not arrived; if it has died, the
+        barrier breaks."""
         mine = self.current
         if not result[1] or mine.actor != (call.session, call.thread):
             return

@@ -1,8 +1,8 @@
-"""The server's state of one structure, and the calls that may go on in it.
+"""The server's state of one structure, and the calls that wait in it.
 
-Between two requests, the first call of each line of a state cannot go on: after each step, `settle` lets every call
-that can go on do so, the longest waiting first. So a newcomer that need not wait overtakes no other call, no wake-up is
-wasted, and whatever was meant for a client that died or left goes to the next.
+Between two requests, no first call of a line can go on: after each step, `settle` lets every call go on that can, the
+longest waiting one of each line first. So a new call that need not wait overtakes no other call, no wake-up is wasted,
+and if a client has died or left, the next call gets what that client's call would have got.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ kinds: dict[str, type[State]] = {}
 
 
 class State:
-    """One structure in the server. `refs` counts the open handles of each session; `keepers` are the persistent
-    structures that need this one, itself among them.
+    """One structure in the server. `refs` counts the open handles of each session. `keepers` are the persistent
+    structures that need this one; it may be one of them.
 
-    A client's request "x" is the method `do_x(call, ...)`; `undo_x(call, result, ...)` takes its result back if it did
-    not reach the client. `spec` are the values that must be equal in an equal structure.
+    A client's request "x" is the method `do_x(call, ...)`. `undo_x(call, result, ...)` takes its result back if the
+    result did not reach the client. `spec` contains the values that must be equal in an equal structure.
     """
 
     kind: ClassVar[str] = ""
@@ -40,7 +40,7 @@ class State:
         self.lines: tuple[Line, ...] = ()
 
     def attached(self) -> tuple[int, ...]:
-        """The process ids of the sessions that have it open."""
+        """The process ids of the sessions that have the structure open."""
         return tuple(sorted({session.pid for session in self.refs if session.is_open()}))
 
     def parts(self) -> tuple[State, ...]:
@@ -48,7 +48,7 @@ class State:
         return ()
 
     def settle(self) -> None:
-        """Let every call go on that can."""
+        """Continue every call that can go on."""
         moved = True
         while moved:
             moved = False
@@ -58,7 +58,8 @@ class State:
                     moved = True
 
     def forget(self, session: Session) -> None:
-        """Take back everything that this session holds here: it died, or closed its last handle."""
+        """Release everything that this session holds here, because it died or closed its last handle."""
 
     def end(self, at_once: bool = False) -> None:
-        """End the state: nobody has it any more, or, `at_once`, the server ends. Called once, in the loop; no waits."""
+        """End the state, because no session has it open or, if `at_once`, because the server ends. Called once, in the
+        loop; must not wait."""

@@ -1,8 +1,8 @@
-"""One request in the server: it is answered at once, or waits in a line and goes on when its turn comes.
+"""One request in the server: it is answered at once, or it waits in a line and continues later.
 
-A method of a state that may wait is a generator: it yields the `Wait` that describes its wait, and is sent whether its
-turn came in time. If the client leaves or dies meanwhile, `Cancelled` is raised in it. So a waiting call is an object
-in a line, not a thread.
+A method of a state that may wait is a generator: it yields a `Wait` that describes the wait, and `yield` returns
+whether the call may go on (False: its time is over). If the client leaves or dies meanwhile, `yield` raises
+`Cancelled`. So a waiting call is an object in a line, not a thread.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class Line:
-    """Calls that wait for the same thing, the first one in front; `ready` says whether that one may go on."""
+    """Calls that wait for the same thing, the first one in front; `ready` says whether the first may go on."""
 
     __slots__ = ("calls", "ready")
 
@@ -42,7 +42,7 @@ class Line:
 
 
 class Wait(NamedTuple):
-    """The line of a wait, its limit in seconds, and whether the call goes in front of all others."""
+    """The line of a wait, its time limit in seconds, and whether the call goes in front of all others."""
 
     line: Line
     timeout: float | None = None
@@ -53,7 +53,7 @@ Waiting: TypeAlias = Generator[Wait, bool, T]
 
 
 class Connection(Protocol):
-    """The connection that a call came from, and that its answer goes to."""
+    """The connection from which a call came; the answer is sent over it."""
 
     session: Session
     loop: Loop
@@ -61,7 +61,7 @@ class Connection(Protocol):
     closed: bool
 
     def answer(self, call: Call, kind: int, result: Any) -> None:
-        """Send the answer, or keep it until there is room."""
+        """Send the answer, or keep it until the client can receive it."""
 
 
 class Call:
@@ -82,11 +82,11 @@ class Call:
 
     @property
     def session(self) -> Session:
-        """The session of the client process that asks."""
+        """The session of the client process that made the call."""
         return self.channel.session
 
     def begin(self) -> None:
-        """Answer the call, or let it wait; then let all calls go on that now can."""
+        """Answer the call, or let it wait; then continue all calls that can go on now."""
         try:
             result = getattr(self.state, f"do_{self.method}")(self, *self.args)
         except FAULTS as error:
@@ -100,7 +100,7 @@ class Call:
         self.state.settle()
 
     def _run(self, step: Callable[[Any], Wait], value: object) -> None:
-        """Run it until it waits, or is answered."""
+        """Run the call until it waits or is answered."""
         assert self._running is not None
         try:
             while True:
@@ -125,7 +125,7 @@ class Call:
             self.channel.waiting[self.number] = self
 
     def go_on(self, came: bool) -> None:
-        """Continue the call: its turn came, or its time is over."""
+        """Continue the call. `came`: it may go on; otherwise its time is over."""
         self._leave()
         assert self._running is not None
         self._run(self._running.send, came)
@@ -139,7 +139,7 @@ class Call:
             self.state.settle()
 
     def undo(self, result: Any) -> None:
-        """Give back the result, which did not reach the client. An error of a user's key here is only printed."""
+        """Give back the result, which did not reach the client. An error in this is only printed."""
         undo = getattr(self.state, f"undo_{self.method}", None)
         if undo is not None:
             try:

@@ -1,4 +1,4 @@
-"""A condition in the server, over a lock there. A client that dies or leaves in it passes its notification on."""
+"""A condition in the server, over a lock there. If a notified client dies or leaves, another gets the notification."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ class ConditionState(State):
         return notified, poisoned, count
 
     def undo_wait(self, call: Call, result: tuple[bool, bool, int], *args: Any) -> None:
-        """Pass the notification on; the lock stays with a living client that has left its wait."""
+        """Pass the notification on. A living client that has left its wait keeps the lock."""
         self._pass_on(result[0])
         if call.channel.closed and self.lock.owner is call.session and self.lock.thread == call.thread:
             self.lock.release_all()
 
     def undo_wait_whole(self, call: Call, result: None, *args: Any) -> None:
-        """Give up the lock, too, with which a wait that was left has ended."""
+        """Release the lock, too, which the client holds since the end of a wait that it has left."""
         self.lock.undo_acquire_restore_whole(call, result)
 
     def do_notify(self, call: Call, n: int | None) -> None:
@@ -76,7 +76,7 @@ class ConditionState(State):
         self._notify(len(self.asleep) if n is None else n)
 
     def _notify(self, n: int) -> None:
-        """Move the first `n` waiters to the lock. Waiters whose client has just died are not counted."""
+        """Let the first `n` waiters wait for the lock. Waiters whose client has just died are not counted."""
         while n > 0:
             call = next((each for each in self.asleep.calls if each.session.is_open()), None)
             if call is None:
@@ -89,7 +89,7 @@ class ConditionState(State):
             self._notify(1)
 
     def forget(self, session: Session) -> None:
-        """Do nothing: the session's waits have ended before, and the lock is forgotten as a part."""
+        """Do nothing: the session's waits have ended before, and the lock releases its holds itself, as a part."""
 
     def do_statistics(self, call: Call) -> ConditionStatistics:
         lock = self.lock.snapshot()

@@ -13,7 +13,7 @@ LOWEST, HIGHEST = -(1 << 63), (1 << 63) - 1
 
 
 class _Words(State):
-    """Integers by key. A striped counter is one integer, too: one server adds for all."""
+    """Integers by key. A striped counter is also one integer, because one server adds for all."""
 
     words: dict[str, int]
 

@@ -1,5 +1,5 @@
-"""A dict in the server. It identifies keys by their forms (`keys.form_of`), which equal keys share. It keeps the key
-objects beside them, and the values, as the clients pickled them: only clients import their classes."""
+"""A dict in the server. It identifies keys by their forms (`keys.form_of`), which are equal for equal keys. It also
+keeps the key objects and the values, as the clients pickled them: only clients import their classes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["DictState", "SetState"]
 
 FormOfKey: TypeAlias = "str | int | bytes"
 Entry: TypeAlias = tuple[bytes | None, Packed]
-"""The data that `keys.key_of` needs beside the form of the key that was stored first; and the value."""
+"""The data that `keys.key_of` needs in addition to the form, from the key that was stored first; and the value."""
 
 
 class _Keys(State):
@@ -52,7 +52,7 @@ class DictState(_Keys):
     kind = "Dict"
 
     def _put(self, form: FormOfKey, first: bytes | None, value: Packed) -> None:
-        """Store the value; if an equal key exists, the key that was stored first stays."""
+        """Store the value; if an equal key exists, that key object stays."""
         found = self.table.get(form)
         self.table[form] = (first if found is None else found[0], value)
 
@@ -77,7 +77,7 @@ class DictState(_Keys):
     def do_add(
         self, call: Call, form: FormOfKey, first: bytes | None, n: int | float
     ) -> tuple[int | float | None, Packed | None]:
-        """The new value; or None, with the old value, if that is no plain number: the client adds then."""
+        """Return the new value. If the old value is no plain number, return None and the old value: the client adds."""
         found = self.table.get(form)
         if found is None:
             after: int | float = n
@@ -93,7 +93,7 @@ class DictState(_Keys):
     def do_swap(
         self, call: Call, form: FormOfKey, first: bytes | None, expected: Packed | None, desired: Packed
     ) -> bool:
-        """Set a key if its value still has these bytes, or the key is still missing: the client compared the values."""
+        """Set a key if its value still has these bytes (None: if it is still missing); the client compared values."""
         found = self.table.get(form)
         if not same(None if found is None else found[1], expected):
             return False
@@ -110,7 +110,7 @@ class SetState(_Keys):
     kind = "Set"
 
     def do_insert(self, call: Call, entries: list[tuple[FormOfKey, bytes | None, Packed]]) -> int:
-        """How many of them were new."""
+        """Add the entries; return how many of them were new."""
         before = len(self.table)
         for form, first, nothing in entries:
             self.table.setdefault(form, (first, nothing))

@@ -11,7 +11,7 @@ __all__ = ["EventState"]
 
 
 class EventState(State):
-    """A client that waits when the flag is set goes on, even if it is cleared at once: that is another request."""
+    """A waiting client goes on when the flag is set, even if it is cleared at once, since that is a later request."""
 
     kind = "Event"
 

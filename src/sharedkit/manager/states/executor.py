@@ -1,9 +1,9 @@
-"""An executor in the server: it gives calls to worker processes of its machine, and answers with their outcomes.
+"""An executor in the server: it passes calls to worker processes on its machine, and answers with their outcomes.
 
-A call is a request that waits for its outcome. So a client that dies leaves it as any other wait, and its call is
-cancelled if no worker has begun it. The workers are those of an executor in shared memory, which is imported when it is
-first needed: placements do not import each other, and few servers have executors. That executor starts processes and
-takes locks, so the server's loop never calls it: one helper thread, the *submitter*, calls it in the order of the
+A call is a request that waits for its outcome. So if a client dies, its request ends like any other wait, and the call
+is cancelled if no worker has begun it. The workers are those of an executor in shared memory. It is imported when it is
+first needed, because placements do not import each other and few servers have executors. That executor starts processes
+and takes locks, so the server's loop never calls it: one helper thread, the *submitter*, calls it in the order of the
 requests.
 """
 
@@ -38,7 +38,7 @@ _over = False
 
 
 def end_workers() -> None:
-    """Kill all workers, and wait for their end, when the server's process ends: nothing is left in shared memory."""
+    """Kill all workers and wait for their end, when the server's process ends, so that no shared memory remains."""
     global _over
     with _making:
         _over = True
@@ -64,11 +64,11 @@ class Job:
         self.line.release()
 
     def cancel(self, running: bool = False) -> bool:
-        """Take the call back, or end its worker; in the helper thread."""
+        """Take the call back, or end its worker; called in the helper thread."""
         return self.future is not None and self.future.cancel(running)
 
     def is_running(self) -> bool:
-        """Whether a worker has begun the call; in the helper thread."""
+        """Whether a worker has begun the call; called in the helper thread."""
         return self.future is not None and self.future.running()
 
 
@@ -88,7 +88,7 @@ class ExecutorState(State):
 
     @cached_property
     def _executor(self) -> Any:
-        """The executor in shared memory; the helper thread makes it when it is first needed."""
+        """The executor in shared memory; the helper thread creates it when it is first needed."""
         make = import_module(WORKERS).Executor
         with _making:
             if _over:
@@ -107,7 +107,7 @@ class ExecutorState(State):
     def do_run(
         self, call: Call, key: str, number: int, packed: Packed, timeout: float | None
     ) -> Waiting[Outcome | None]:
-        """Have a call run; answers its outcome, None if it was cancelled."""
+        """Submit a call; the answer is its outcome, or None if it was cancelled."""
         job = Job()
         self._jobs[call.session, key, number] = job
         self._submitter.submit(self._begin, job, call.channel.loop, packed, timeout)
@@ -138,7 +138,7 @@ class ExecutorState(State):
             job.future.add_done_callback(over)
 
     def _ask(self, call: Call, do: Callable[..., T], *args: Any) -> Waiting[T]:
-        """Wait until the helper thread has called `do`, and answer its result."""
+        """Wait until the helper thread has called `do`, and return its result."""
         loop = call.channel.loop
         line = Line(lambda: True)
         asked = self._submitter.submit(do, *args)

@@ -1,4 +1,4 @@
-"""Lock and RLock in the server. A dead client's lock goes to the next waiter, which is told of the death."""
+"""Lock and RLock in the server. If a client dies, the next waiter gets its lock and learns of the death."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["LockState", "RLockState"]
 
 
 class LockState(State):
-    """`owner` is the session that holds it, and `thread` its thread; `poisoned` is true from an owner's death on."""
+    """`owner` is the session that holds the lock, `thread` is its thread; `poisoned` is true after an owner's death."""
 
     kind = "Lock"
     reentrant = False
@@ -31,11 +31,11 @@ class LockState(State):
         self.lines = (self.waiting,)
 
     def owned_by(self, call: Call) -> bool:
-        """Whether this thread holds it; for a Lock, which any thread may release, whether anybody holds it."""
+        """Whether this thread holds the lock. For a Lock, which any thread may release: whether any thread holds it."""
         return self.owner is not None
 
     def do_acquire(self, call: Call, blocking: bool, timeout: float) -> tuple[bool, bool] | Waiting[tuple[bool, bool]]:
-        """Whether it was taken, and whether its last owner died while it held the lock."""
+        """Whether the lock was taken, and whether its last owner died while it held the lock."""
         check_wait(blocking, timeout)
         if self.reentrant and self.owned_by(call):
             self.count += 1
@@ -78,25 +78,25 @@ class LockState(State):
             self.owner = None
 
     def check_owned(self, call: Call) -> None:
-        """NotLockedError if this thread may not release it."""
+        """NotLockedError if this thread may not release the lock."""
         if self.owner is None:
             raise NotLockedError("release unlocked lock")
 
     def release_all(self) -> int:
-        """Release it for a condition; answers how often it was held."""
+        """Release the lock for a condition; returns how often it was held."""
         saved, self.count = self.count, 0
         self.poisoned = False
         self.owner = None
         return saved
 
     def is_nobodys(self, call: Call) -> bool:
-        """Whether its client is gone, or has closed its last handle, so that nobody would release it again."""
+        """Whether the call's client has ended or closed its last handle, so that it would never release the lock."""
         return call.session.dead or call.channel.closed or call.session not in self.refs
 
     def take_again(self, call: Call, count: int) -> Waiting[tuple[bool, bool]]:
-        """Wait for the lock again, for a condition, whose client may not leave without it.
+        """Wait for the lock again, for a condition; its client leaves only with the lock.
 
-        Answers whether an owner died meanwhile, and whether the client has asked to leave.
+        Returns whether an owner died meanwhile, and whether the client has left the wait.
         """
         left = False
         while self.owner is not None:
@@ -126,7 +126,7 @@ class LockState(State):
         return poisoned
 
     def undo_acquire_restore_whole(self, call: Call, result: None, *args: Any) -> None:
-        """Release the lock: its holder will never come back."""
+        """Release the lock, because its holder will never continue."""
         if self.owner is call.session and self.thread == call.thread:
             self.release_all()
 

@@ -1,7 +1,7 @@
 """A queue in the server, of items that it never unpickles.
 
-A taken item goes back to the front if the client has left or died before the answer could be sent. An item that was
-sent belongs to that client, and is lost if the client dies.
+If a client has left or died before its answer could be sent, the item goes back to the front. An item that was sent
+belongs to that client, and is lost if the client dies.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class QueueState(State):
         return deque()
 
     def _add(self, entries: list[Any]) -> None:
-        """Put all of them; there is room. If one raises TypeError, only those before it are in."""
+        """Put all entries; there is room. If one raises TypeError, only those before it are in the queue."""
         self.items.extend(entries)
         self.unfinished += len(entries)
 
@@ -54,11 +54,11 @@ class QueueState(State):
         return [self.items.popleft() for _ in range(count)]
 
     def _give_back(self, taken: list[Any]) -> None:
-        """Put entries back where they were, before all others."""
+        """Put entries back to the front, in their old order."""
         self.items.extendleft(reversed(taken))
 
     def _strike(self, mark: int, entry: Any) -> bool:
-        """Remove the entry that got this mark when it was put, if it is still there; answers whether it was."""
+        """Remove the entry that got this mark when it was put, if it is still there; returns whether it was."""
         place = next((i for i, each in enumerate(self.items) if id(each) == mark and same(each, entry)), None)
         if place is not None:
             del self.items[place]
@@ -72,7 +72,7 @@ class QueueState(State):
     def do_put_many(
         self, call: Call, items: list[Packed], block: bool, timeout: float | None, marks: bool = False
     ) -> list[int] | Waiting[list[int] | None] | None:
-        """Put items. If `marks` are wanted, answer one for each item, for `take_back`."""
+        """Put items. If `marks` is true, the answer has a mark for each item, for `take_back`."""
         if self.phase != "open" or self._room() < len(items):
             return self._put_waiting(items, block, timeout, marks)
         before = len(self.items)
@@ -108,9 +108,9 @@ class QueueState(State):
             raise Cancelled(put) from None
 
     def do_take_back(self, call: Call, items: list[Packed], marks: list[int]) -> int:
-        """Remove those of the put items that nobody has taken yet, from the last one on; answers how many that were.
+        """Remove those of these items that no client has taken yet, from the last one on; returns how many those were.
 
-        A mark that another item has got since does no harm if that item is equal, too.
+        If another item has got the same mark since, it is removed only if it is equal, which does no harm.
         """
         back = 0
         for item, mark in zip(reversed(items), reversed(marks), strict=True):
@@ -209,8 +209,8 @@ class LifoQueueState(QueueState):
 
 
 class PriorityQueueState(QueueState):
-    """A queue that gives out the item of the least rank first. An entry is a rank, which the client made of plain
-    values from the item, and the item, which the server never looks into."""
+    """A queue that gives out the item of the least rank first. An entry is a rank, which the client derived from the
+    item as a plain value, and the item, which the server never unpickles."""
 
     kind = "PriorityQueue"
 
@@ -230,7 +230,7 @@ class PriorityQueueState(QueueState):
         for entry in reversed(taken):
             try:
                 self.items.put(entry, before_equals=True)
-            except TypeError:  # it cannot be compared with later items, and must not be lost
+            except TypeError:  # the item cannot be compared with later ones, and must not be lost
                 self.items.put_first(entry)
 
     def _strike(self, mark: int, entry: tuple[Any, Packed]) -> bool:

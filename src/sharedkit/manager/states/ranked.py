@@ -1,7 +1,7 @@
-"""Entries in the order of their ranks, which are plain values: comparing them runs no client's code.
+"""Entries in the order of their ranks. Ranks are plain values, so comparing them runs no client's code.
 
-The entries are in sorted runs: a put takes two binary searches and moves some hundred references, a take compares
-nothing. So ranks that cannot be compared raise in the call that puts, and never in one that takes.
+The entries are in sorted runs: a put needs two binary searches and moves some hundred references; a take compares
+nothing. So if ranks cannot be compared, the call that puts raises, and never one that takes.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ Entry: TypeAlias = tuple[Any, Any]
 
 
 class Ranked:
-    """A sorted store; of equal ranks, the one that was put first goes first. No run is empty."""
+    """A sorted store; among equal ranks, the entry that was put first goes first. No run is empty."""
 
     def __init__(self) -> None:
-        self._runs: list[list[Entry]] = []  # in order
+        self._runs: list[list[Entry]] = []  # in the order of the ranks
         self._ranks: list[list[Any]] = []  # the ranks of each run, for `bisect`
         self._ends: list[Any] = []  # the greatest rank of each run
         self._length = 0
@@ -31,7 +31,7 @@ class Ranked:
         return self._length
 
     def put(self, entry: Entry, before_equals: bool = False) -> None:
-        """Insert an entry. TypeError if its rank cannot be compared with another one; nothing has changed then."""
+        """Insert an entry. TypeError if its rank cannot be compared with another one; then nothing has changed."""
         rank = entry[0]
         place = bisect_left if before_equals else bisect_right
         at = min(place(self._ends, rank), max(len(self._runs) - 1, 0))
@@ -70,7 +70,7 @@ class Ranked:
         return entry
 
     def remove(self, is_it: Callable[[Entry], bool]) -> bool:
-        """Remove the entry for which `is_it` is true; answers whether there was one."""
+        """Remove the entry for which `is_it` is true; returns whether there was one."""
         for at, run in enumerate(self._runs):
             for inside, entry in enumerate(run):
                 if is_it(entry):

@@ -1,7 +1,7 @@
 """A lock for many readers or one writer, in the server. A dead client's holds are released.
 
-A waiting writer goes before a newly arriving reader. When a writer is done, the readers that wait at that time go
-before the next writer. So at most one writer goes before a waiting reader, and one round of readers before a writer.
+A waiting writer goes before a newly arriving reader. When a writer ends, the readers that wait at that time go before
+the next writer. So at most one writer overtakes a waiting reader, and one round of readers overtakes a waiting writer.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class RWLockState(State):
         self.writer: Session | None = None
         self.since = 0.0
         self.poisoned = False
-        self.owed = 0  # as many of the waiting readers go before the next writer
+        self.owed = 0  # so many of the waiting readers go before the next writer
         self.to_write = Line(lambda: self.writer is None and not self.readers and not self.owed_now())
         self.to_read = Line(lambda: self.writer is None and (not self.to_write.calls or self.owed_now() > 0))
         self.lines = (self.to_write, self.to_read)

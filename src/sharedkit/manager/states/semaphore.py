@@ -1,4 +1,4 @@
-"""Semaphores in the server. The permits of a bounded one that a dead client held come back."""
+"""Semaphores in the server. If a client dies, the permits of a bounded one that it held are free again."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class SemaphoreState(State):
             self.free += 1
 
     def _drop(self, session: Session) -> bool:
-        """Remove one permit from those that the session holds, if it holds one."""
+        """Remove one permit from those that the session holds; returns whether it held one."""
         if session not in self.held:
             return False
         self.held[session] -= 1
@@ -64,7 +64,7 @@ class SemaphoreState(State):
         if self.free + n > MOST:
             raise OverflowError(f"a semaphore counts to {MOST}: {self.free} + {n}")
         if self.bounded:
-            for _ in range(n):  # any process may release; its own permits go first
+            for _ in range(n):  # any process may release; the permits of the caller's own session are removed first
                 self._drop(call.session) or self._drop(next(iter(self.held)))
         self.free += n
 

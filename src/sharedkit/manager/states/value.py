@@ -48,7 +48,7 @@ class RawValueState(State):
 
 
 class ValueState(RawValueState):
-    """A client without the lock waits until it is free to read or write, in line with those that want the lock."""
+    """A client that does not hold the lock waits for it to read or write, in one line with those that acquire it."""
 
     kind = "Value"
 
