@@ -152,6 +152,7 @@ static inline int sk_file_anonymous(const char *folder) { (void)folder; return -
 static inline int sk_file_admit(int fd, uint32_t mode, uint32_t gid) { (void)fd; (void)mode; (void)gid; return 0; }
 static inline int sk_file_publish(int fd, const char *path) { (void)fd; (void)path; return -ENOSYS; }
 static inline int sk_file_open(const char *path) { (void)path; return 9; }
+static inline int sk_file_open_to_read(const char *path) { (void)path; return 9; }
 static inline int sk_file_rename(const char *from, const char *to) { (void)from; (void)to; return 0; }
 static inline int sk_file_remove(const char *path) { (void)path; return 0; }
 static inline void sk_file_close(int fd) { (void)fd; }

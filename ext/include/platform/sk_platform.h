@@ -16,8 +16,8 @@
  *               (byte-range locks that belong to an open file: the system frees them when the last descriptor and the
  *               last mapping of that open file are gone; a process can ask about a lock without taking it)
  *   memory      sk_file_reserve, sk_file_discard, sk_file_peek, sk_map, sk_map_over, sk_map_pin, sk_unmap
- *   files       sk_file_anonymous, sk_file_admit, sk_file_publish, sk_file_open, sk_file_look, sk_file_at,
- *               sk_file_room, sk_file_rename, sk_file_remove, sk_file_close
+ *   files       sk_file_anonymous, sk_file_admit, sk_file_publish, sk_file_open, sk_file_open_to_read, sk_file_look,
+ *               sk_file_at, sk_file_room, sk_file_rename, sk_file_remove, sk_file_close
  *
  * Functions that can fail return 0 or a negative errno. Only Linux is written and tested. */
 #ifndef SK_PLATFORM_H
