@@ -3,8 +3,8 @@
 A *waiter* is one wait. The placement of the structure (thread, shm or manager) makes it. A waiter checks whether its
 task can go on, and if not, it arranges to be woken. Nothing is handed over to a task: the task itself takes what it
 waited for, in the step that returns it. So a cancelled wait has taken nothing. The tasks of one loop that wait for the
-same thing stand in a *wait queue*: only the first one polls, and the others sleep. So ten thousand waits cost one wake-up
-for each item that comes, and the tasks are served in the order of their arrival.
+same thing stand in a *wait queue*: only the first one polls, and the others sleep. So ten thousand waits cost one
+wake-up for each item that comes, and the tasks are served in the order of their arrival.
 """
 
 from __future__ import annotations
