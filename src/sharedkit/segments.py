@@ -3,7 +3,7 @@
 A segment is one POSIX shared memory object, `sk_<name>`, of the kind that `multiprocessing.shared_memory` makes and can
 open. It is created in one step and is never known to the resource tracker (docs/decisions/0001). This module keeps the
 segments that the process has attached, so that all handles share one mapping and one seat, and no descriptor stays
-open. ext/include/core/sk_segment.h keeps the promises about deaths.
+open. ext/include/core/sk_segment.h ensures what is promised if a process dies.
 
 The folder is /dev/shm, or the value of SHAREDKIT_DIR when sharedkit is imported; a handle carries its own folder.
 """
@@ -39,14 +39,17 @@ PREFIX = core.PREFIX
 DEFAULT_SEATS = 192  # together with the header, the seats fill most of one page
 _IN_TRANSIT_MOST = 200  # limit of descriptors for one child
 _SPARE = 32  # descriptors that are left free for the code that starts the child
-SWEEP_EVERY = 1.0  # seconds; creations and attachments look for orphans in the folder no more often
+SWEEP_EVERY = 1.0  # seconds; creating or attaching a segment searches the folder for orphans at most once in this time
 _NAME_BYTES = 200
-_FOLDER_BYTES = 300  # limit; together with the longest name less than SK_PATH
+_FOLDER_BYTES = 300  # limit, chosen so that the folder and the longest name together are shorter than SK_PATH
 
 
 class Kind(NamedTuple):
-    """One kind of structure: its number in the header, its name, how to open and describe it, and which of the header's
-    params says where its contents begin (WHOLE: none; a copy has all of it)."""
+    """One kind of structure: its number in the header, its name, and how to open and describe it.
+
+    `contents` is the index of the header param that says where the contents begin; WHOLE if there is none: then a copy
+    includes everything.
+    """
 
     number: int
     name: str
@@ -76,7 +79,7 @@ class _Transit(NamedTuple):
     path: str
 
     def is_needed(self) -> bool:
-        """Whether the child still needs the descriptor: until `start()` is over."""
+        """Whether the child still needs the descriptor, which it does until `start()` is over."""
         popen = self.popen()
         return popen is not None and getattr(popen, "pid", None) is None
 
@@ -141,7 +144,8 @@ def _path_of(name: str, folder: str | None = None) -> str:
 def _keep(segment: Segment) -> Segment:
     with _lock:
         other = _named.get(segment.path)
-        if other is not None and other.file == segment.file:  # another thread attached it as soon as it had its name
+        # another thread may have attached the segment as soon as the file had its name
+        if other is not None and other.file == segment.file:
             return other
         _named[segment.path] = segment
         return segment
@@ -169,7 +173,10 @@ def admission(mode: int | None, group: int | str | None) -> tuple[int, int]:
         mode = 0o600 if group is None else 0o660
     mode = operator.index(mode)
     if mode & ~0o664 or mode & 0o600 != 0o600:
-        raise ValueError(f"mode must be 0o600, and for the group 0o660; others than a group cannot write: {mode:#o}")
+        raise ValueError(
+            "mode must let the owner read and write (0o600), and may add reading and writing for the group (0o060) and "
+            f"reading for others (0o004): {mode:#o}"
+        )
     if group is None:
         return mode, OWN_GROUP
     if not isinstance(group, str):
@@ -292,8 +299,8 @@ def attach(name: str, *, trust: str | None = None) -> Any:
     which a group of this process may write (see `mode=` and `group=` of the structures). A process that may write to a
     segment can run code in every process that attaches it, by way of pickle.
 
-    Raises FileNotFoundError if there is none (any more), UntrustedSegmentError if others may write to it, LayoutError
-    if another release made it, CorruptSegmentError if it is damaged or not a segment.
+    Raises FileNotFoundError if there is no such segment (any more), UntrustedSegmentError if others may write to it,
+    LayoutError if another release made it, CorruptSegmentError if it is damaged or not a segment.
     """
     _close_arrived()
     return open_as_kind(attach_segment(name, trust=trust))
@@ -322,8 +329,8 @@ core.set_travel(travel)
 def _send(segment: Segment) -> Any:
     """The object that keeps the segment alive in transit: a descriptor if a child is being started, else None.
 
-    Also None if few descriptors are left, or for further handles beyond the 256 descriptors that `forkserver` accepts:
-    like any pickled handle, such a handle can be opened while this process keeps one open.
+    Also None if few descriptors are left, or if this child gets 200 already (`forkserver` accepts 256 at most). Then
+    the handle is like any other pickled handle: it can be opened while this process keeps a handle open.
     """
     _close_arrived()
     popen = multiprocessing.context.get_spawning_popen()
@@ -344,7 +351,8 @@ def _send(segment: Segment) -> Any:
         _in_transit.append(_Transit(weakref.ref(popen), fd, segment.file, segment.path))
     if segment not in _watched:
         _watched.add(segment)
-        weakref.finalize(segment, _close_arrived).atexit = False  # `start()` releases its arguments at its end
+        # `start()` drops its arguments at its end; if the last handle was among them, the copies are closed then
+        weakref.finalize(segment, _close_arrived).atexit = False
     return reduction.DupFd(fd)
 
 
@@ -361,13 +369,14 @@ def _arrive(name: str, identity: tuple[int, int], keeper: Any, folder: str, trus
         raise errors.GoneError(
             errno.ENOENT,
             f"segment {name!r} ended while its handle was on the way: a pickled handle keeps nothing alive, so keep "
-            "one open until it arrives, or create it with persist=True",
+            "another handle open until it has arrived, or create the structure with persist=True",
         )
     return open_as_kind(segment)
 
 
 def _close_arrived() -> None:
-    """Close this process's copies of descriptors whose child has been started, and so has its own."""
+    """Close this process's copies of the descriptors for children that have been started: each such child has its own
+    copy."""
     if not _in_transit:
         return
     with _lock:
@@ -521,7 +530,7 @@ def sweep() -> list[str]:
 def sweep_now_and_then() -> None:
     """Remove orphans, unless this process has done so within the last second."""
     if time.monotonic() >= _next_sweep:
-        with contextlib.suppress(OSError):  # a creation reports an error of the folder itself
+        with contextlib.suppress(OSError):  # if the folder itself is faulty, creating a segment reports it
             sweep()
 
 
@@ -538,8 +547,8 @@ def _after_fork_in_child() -> None:
 
 
 def _leave_all() -> None:
-    """Detach from all segments, at the exit of multiprocessing's children, which end by os._exit. Other processes do so
-    after the interpreter's end."""
+    """Detach from all segments. Children of multiprocessing call this at their exit, because they end by os._exit.
+    Other processes detach after the interpreter's end."""
     core.leave_all()
     core.sweep_left()
 

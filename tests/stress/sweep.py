@@ -1,4 +1,5 @@
-"""Sweep operations: run arenas, check that they go on, and count their results in a table.
+"""Test operations by killing a process at every instruction of each: run one arena process (arena.py) for each
+operation, check that it keeps reporting, and count the results in a table.
 
 `python tests/stress/sweep.py [OPERATION …] [--every N]` prints the table. Default: all operations, every instruction.
 """
@@ -32,7 +33,7 @@ SETTINGS = {
 
 @dataclass
 class Row:
-    """The sum of one sweep. `faults`: the reports of deaths that were not clean."""
+    """The totals of one sweep. `faults`: the reports of deaths that were not clean."""
 
     operation: str
     instructions: int = 0
@@ -115,7 +116,7 @@ class _Arena:
         self._ready.register(self._out, selectors.EVENT_READ)
 
     def line(self) -> dict[str, Any] | None:
-        """The next line; None at the end, or if none came for too long."""
+        """The next line; None at the end, or if no line came for SILENT_AFTER seconds."""
         while b"\n" not in self._rest:
             if not self._ready.select(SILENT_AFTER):
                 return None
@@ -146,7 +147,8 @@ class _Arena:
 
 
 def sweep(operation: str, every: int = 1) -> Row:
-    """All deaths of one operation. If an arena falls silent, a survivor is stuck; another arena continues behind it."""
+    """All deaths of one operation. If an arena falls silent, a survivor is stuck; a new arena continues with the next
+    instruction."""
     row, start, began, ended = Row(operation), 0, time.monotonic(), 0
     while True:
         arena = _Arena(operation, every, start)

@@ -1,11 +1,12 @@
-/* Seats: which processes use a segment. Locks that the system holds say so, and not pids.
+/* Seats: which processes use a segment. They are known by locks that the system keeps, not by pids.
  *
- * A process takes a seat at its first use of a segment that needs one. A seat is an open-file-description write lock on
- * one byte of the segment's own file, far beyond its end, and the next epoch of that seat. A mapping of one page, which
- * no child inherits, keeps the open file and so the lock; the process closes the descriptor at once. The system frees
- * the lock when the mapping goes: at exec, or when the process ends, in whatever way, and before its parent reaps it. A
- * program that closes all its descriptors (every daemoniser does) keeps its seat. The child of a fork does not keep the
- * seat of a dead parent, even if Python did not notice the fork.
+ * A process takes a seat when it first uses a segment in a way that needs one. To take a seat, the process puts an
+ * open-file-description write lock on that seat's byte in the segment's own file (far beyond its end), and then stores
+ * the seat's next epoch. A mapping of one page, which no child inherits, keeps the open file and so the lock; the
+ * process closes the descriptor at once. The system frees the lock together with the mapping: at exec, and when the
+ * process ends, however it ends. At the end of a process this happens before its parent reaps it. A program that closes
+ * all its descriptors (every daemoniser does) keeps its seat. A forked child does not inherit the mapping. So the
+ * parent's seat becomes free when the parent dies, even after a fork that Python did not notice.
  *
  *   owner word   31      30 .. 10     9 .. 0
  *                flag    epoch        seat          0: no owner. Epochs start at 1.
@@ -13,8 +14,8 @@
  *   retired      a seat whose epoch is SK_EPOCH_LAST is never taken again, so no owner word is ever used twice
  *
  *   lock bytes   SK_BYTES + seat     write lock: the process on that seat
- *                SK_PRESENCE         read lock: a mapping of the data, which children inherit (sk_segment.h);
- *                                    write lock: the process that may remove the file
+ *                SK_PRESENCE         read lock: held as long as a process has the data mapped; children inherit it
+ *                                    (sk_segment.h); write lock: the process that may remove the file
  *                SK_NAMING           write lock: the process that may unlink or rename the file
  *
  * To ask whether an owner lives, a process opens the file by its name and compares device and inode (3 us). It keeps
@@ -23,10 +24,10 @@
  * owner lives: it waits, and takes nothing over on a guess.
  *
  * Another thread may close our descriptors at any time (by os.closerange, for example), and the system may give their
- * numbers to other files. So this code checks that a descriptor still leads to the file, before it closes the
- * descriptor and before it relies on the results of operations through it; otherwise it repeats those operations.
+ * numbers to other files. So before this code closes a descriptor, and before it relies on the result of an operation
+ * through it, it checks that the descriptor still leads to the file. If it does not, the operation is repeated.
  *
- * Deaths. Before the epoch is stored nothing has happened. After that, and before the owner word is stored in the
+ * Deaths. Before the epoch is stored nothing has happened. Between that store and the store of the owner word in the
  * identity, no other thread or process has seen the owner word. */
 #ifndef SK_SEAT_H
 #define SK_SEAT_H
@@ -51,7 +52,7 @@
 /* Written by the process that holds the seat's byte. */
 typedef struct sk_seat_entry {
     uint32_t epoch;   /* how often the seat was taken; stored first */
-    uint32_t pid;     /* of the last process that took the seat, in its own pid namespace: for people and for pidfds */
+    uint32_t pid;     /* of the last process that took the seat, in its own pid namespace: for statistics and pidfds */
     uint64_t started; /* when that process began (clock ticks since boot), to check a pidfd; 0: not known */
 } sk_seat_entry;
 _Static_assert(sizeof(sk_seat_entry) == 16, "seat entries are part of the format");
@@ -158,7 +159,7 @@ static inline int sk_seat_take(sk_seats *s) {
     int rc = SK_BUSY;
     uint64_t started = sk_process_started(s->process);
     for (int retries = 0; rc == SK_BUSY && retries < SK_CLOSED_RETRIES; retries++)
-        rc = sk_seats_me(s) != 0 ? SK_OK : sk_seat_find(s, started); /* another thread may have been faster */
+        rc = sk_seats_me(s) != 0 ? SK_OK : sk_seat_find(s, started); /* another thread may have taken one meanwhile */
     sk_private_unlock(&s->process->fork_lock);
     return rc;
 }
@@ -186,7 +187,8 @@ static inline void sk_asker_end(sk_asker *a) {
     a->asking = false;
 }
 
-/* The descriptor through which to ask, or a negative errno. Opens the file if `anew` or if `asker` is of another. */
+/* The descriptor through which to ask, or a negative errno. Opens the file if `anew`, or if no descriptor is kept open
+ * for this file. */
 static inline int sk_asker_through(const sk_seats *s, bool anew) {
     sk_process *p = s->process;
     char name[SK_PATH];
@@ -214,8 +216,7 @@ static inline void sk_question_put(void *at) {
     sk_file_close(fd);
 }
 
-/* One of this many answers "held" is checked: did it come from the right file? The answer "not held" is always
- * checked. */
+/* Every SK_ASKS_A_CHECK-th answer "held" is verified to come from the right file; every answer "not held" is. */
 #define SK_ASKS_A_CHECK 16u
 
 /* Whether a process holds the seat now. True also if the system cannot be asked. */

@@ -1,7 +1,7 @@
 /* Waiting for a 32-bit word to change: spin a little, then park; every park is bounded.
  *
- * A thread that parked reads its condition again, whatever woke it. A wake-up is lost if its sender dies before it, or
- * if it goes to a sleeper that dies; this costs the rest of one slice and never a hang.
+ * A thread that parked reads its condition again, whatever woke it. A wake-up is lost if the sender dies before sending
+ * it, or if the sleeper that receives it dies. This costs a waiter the rest of one slice, and never a hang.
  *
  * There are two back ends: futexes, and polling with growing naps. A process may force polling (tests do). Threads of
  * both kinds may wait on one word, because a poller needs no wake-up and a sleeper's slice is bounded. */
@@ -21,7 +21,7 @@
 typedef struct sk_waiter {
     uint32_t polling;  /* 1: never sleep on the word, poll */
     uint32_t patience; /* how many spins to try before parking; adapts */
-    uint32_t one_core; /* 1: the process that we wait for seems to share our core */
+    uint32_t one_core; /* 1: the process that this one waits for seems to run on the same core */
     uint32_t hasty;    /* 1: neither spin nor park, but return SK_INTERRUPTED, so that other greenlets can run */
     uint32_t short_ns; /* after a park that was shorter than this, more spins would have been better */
 } sk_waiter;
@@ -47,16 +47,17 @@ static inline void sk_waits_aside(sk_aside *aside) { sk_put_aside = aside; }
 #define SK_SPINS_BEFORE_YIELD 256u
 /* The first value of short_ns: a wake-up alone costs 5 to 50 us. */
 #define SK_SHORT_PARK_NS 40000u
-/* If a spinner gets its core back later than this after an offer, other programs want the core. */
+/* If a spinner has offered its core and gets it back only after more than this, other programs want the core. */
 #define SK_LATE_NS 40000u
 
 /* Spin while *word is `seen`. True when it changed. The caller reads `next` afterwards, so each spin prefetches it:
  * then both cache lines arrive from the other core together, which saves a tenth of a round trip.
- * If the word changed while we had offered our core, the other process seems to run on the same core; so the next spin
- * offers the core at once.
- * If we got the core back late and the word had not changed, other programs want the core, and each further offer would
- * cost one of their time slices. Then the spin ends, because a sleeper is woken in time. (With three such programs a
- * spin took 1.1 s in vain; a dead owner, a timeout and Ctrl-C had to wait for that long.) */
+ * If the word changed while this thread had offered its core, the other process seems to run on the same core; so the
+ * next spin offers the core at once.
+ * If this thread got the core back late and the word had not changed, other programs want the core, and each further
+ * offer would cost one of their time slices. Then the spin ends and the thread parks: a parked thread is woken in
+ * time. (With three such programs a spin took 1.1 s in vain; a dead owner, a timeout and Ctrl-C had to wait for that
+ * long.) */
 static inline bool sk_spin_for(sk_waiter *w, const uint32_t *word, uint32_t seen, const void *next) {
     uint32_t patience = sk_load32_relaxed(&w->patience);
     uint32_t offer = sk_load32_relaxed(&w->one_core) ? 0 : SK_SPINS_BEFORE_YIELD;
@@ -95,8 +96,8 @@ static inline void sk_learn(sk_waiter *w, uint64_t parked) {
 }
 
 /* Each round of a wait calls this. The first call (*began is 0) only stores the time; later calls end the wait at
- * `until`, and interrupt it after SK_PARK_SLICE_NS. So a waiter that always comes too late still keeps its deadline and
- * lets signal handlers run. */
+ * `until`, and interrupt it after SK_PARK_SLICE_NS. So a waiter that loses every race for the word still meets its
+ * deadline and lets signal handlers run. */
 static inline int sk_check_deadline(uint64_t *began, uint64_t until) {
     uint64_t now = sk_now_ns();
     if (*began == 0) *began = now;
@@ -119,7 +120,7 @@ static inline int sk_poll_while(const uint32_t *word, uint32_t seen, uint64_t un
 
 /* Park while *word is `seen`, at most until the monotonic time `until` (ns).
  * SK_OK: the word may have changed; read it again. SK_TIMEOUT. SK_INTERRUPTED: a signal handler must run, or the wait
- * was put aside. */
+ * was put aside, or this process is `hasty` and does not park. */
 static inline int sk_park(const sk_waiter *w, uint32_t *word, uint32_t seen, uint64_t until) {
     uint64_t now = sk_now_ns();
     if (__builtin_expect(sk_put_aside != NULL, 0) && now < until) {
@@ -135,7 +136,7 @@ static inline int sk_park(const sk_waiter *w, uint32_t *word, uint32_t seen, uin
 }
 
 /* Park as sk_park does, but for one slice at most, so that the caller can check other things between slices.
- * SK_INTERRUPTED also means that the slice is over, and `until` is not reached. */
+ * SK_INTERRUPTED can also mean that the slice is over and `until` is not reached. */
 static inline int sk_park_slice(sk_waiter *w, uint32_t *word, uint32_t seen, uint64_t slice, uint64_t until) {
     uint64_t start = sk_now_ns(), end = start + slice;
     int rc = sk_park(w, word, seen, end < until ? end : until);
@@ -145,19 +146,19 @@ static inline int sk_park_slice(sk_waiter *w, uint32_t *word, uint32_t seen, uin
 
 #define SK_EVERYBODY (1 << 30) /* for sk_wake */
 
-/* --- eventcounts: whether a thread may be parked, and how often the word was prepared or notified -----
+/* --- eventcounts: a bit (a thread may be parked) and a count (how often prepare and notify were called) ---
  *
  *   event   31 ....... 1   0
  *           count          a thread may be parked
  *
- * Sleeper: prepare (a new value each time; a fence), read the condition again, park on the event while it has that
- *          value.
- * Waker:   change the condition, do any atomic read-modify-write (releasing a lock is one), read bit 0; if it is set,
- *          notify: store a new value and wake.
+ * Sleeper: call prepare (it stores a new value, with a fence), read the condition again, then park on the event while
+ *          it has that value.
+ * Waker:   change the condition, do any atomic read-modify-write (releasing a lock is one), then call notify: it reads
+ *          bit 0, and if the bit is set, it stores a new value and wakes.
  * Either the sleeper sees the new condition or the waker sees the bit (W1 with W2). If the waker notifies after the
  * sleeper has prepared and before it parks, the sleeper finds another value and does not park. A waker that finds no
- * sleeper to wake clears the bit, unless another thread has prepared or notified since. The bit is no count: a dead
- * sleeper leaves it set, which costs one needless wake.
+ * sleeper to wake clears the bit, unless another thread has called prepare or notify since. A dead sleeper leaves the
+ * bit set, which costs one needless wake.
  *
  * Both fences are needed, because a sequentially consistent read-modify-write is no fence: on ARM64 without LSE a load
  * that follows it may be done before its store. (tests/kernel/model.c removes each fence and finds a sleeper that is

@@ -4,49 +4,53 @@
  *   -         sk_mutex: the condition's own lock, if any       see sk_mutex.h
  *   0         next: how many tickets were given out            a thread that begins to wait, under the condition's lock
  *   8         high: slots beyond this were never taken         a thread that begins to wait, before it takes one
- *   12        keeper: lock word of the thread that passes on   that thread: the *keeper*
- *             the notifications of dead sleepers
- *   16        grown: how often the slots were doubled;         a thread that begins to wait, under the condition's
- *   24        more: the added slots, 16, 32, 64 ... (only in   lock; `more` first
+ *   12        keeper: lock word. Its holder, the *keeper*,     the keeper
+ *             passes on the notifications of dead sleepers
+ *   16        grown: how often the slots were doubled          a thread that begins to wait, under the condition's
+ *                                                              lock, after `more`
+ *   24        more: the added slots, 16, 32, 64 ... (only in   the same thread, before `grown`
  *             memory of one process, sk_private.h; a file
  *             has none)
- *   128       slot[]: param[SK_CONDITION_SLOTS] of them        see below
+ *   128       slot[]: their number is                          see below
+ *             header.param[SK_CONDITION_SLOTS]
  *
  *   slot      0   word                                         see below; a change of the word commits
  *             4   parked: 1: the sleeper may sleep on `word`   the sleeper
  *             8   ticket                                       the sleeper, before the word
- *             16  before: if the notification is passed on,    its notifier, before the word, by compare-and-swap
- *                 then only to a sleeper with a ticket below
- *                 this; it never falls
- *             24  stuck: the keeper that the sleeper found a   the sleeper
- *                 slice ago, or 0
+ *             16  before: a notification that is passed on     its notifier, before the word, by compare-and-swap
+ *                 may go only to a sleeper with a ticket
+ *                 below this value, which never decreases
+ *             24  stuck: the keeper that the sleeper found     the sleeper
+ *                 one slice ago, or 0
  *
  *   word                 meaning               changed next by
  *   0                    free                  a thread that begins to wait, to its owner word
  *   owner                waits                 a notifier, to notified; the sleeper, to free: timeout or cancellation
  *   owner | SK_NOTIFIED  notified              the sleeper, to free, once it has the lock again
- *   one of these two,    left behind           waiting: a notifier, to free; notified: the thread that passes the
- *   of a dead owner                            notification on, to free
+ *   a dead owner         left behind           a notifier, to free
+ *   a dead owner |       left behind           the thread that passes the notification on, to free
+ *   SK_NOTIFIED
  *
  * A thread that finds the notification of a dead sleeper passes it on to the oldest sleeper that still waits and that
  * began to wait before the notification. Later sleepers have already seen the change, because they checked their
  * condition under the lock.
- * A notifier and a keeper may notify one sleeper at once, and only one of them succeeds. The other one has already
- * stored its `before`. So `before` only grows, and afterwards holds the larger of their two values. (A plain store
- * would not do: the loser's smaller value could shut out a sleeper that the winner's notification was meant for.) If
- * the value is too large, a sleeper that came a moment later can be notified, but only if no older one is left. A value
- * that an earlier wait left in the slot is below the ticket of this wait, so it has no effect.
+ * A notifier and a keeper may try to notify one sleeper at the same time, and only one of them succeeds. The other one
+ * has already stored its `before`. So `before` only grows, and afterwards holds the larger of their two values. (A
+ * plain store would not do: the loser's smaller value could shut out a sleeper that the winner's notification was meant
+ * for.) If the larger value is the loser's, a sleeper that began to wait after the winner's notification can get that
+ * notification when it is passed on, but only if no older sleeper is left. A value that an earlier wait left in the
+ * slot is below the ticket of this wait, so it has no effect.
  *
  * Deaths.
  * A process dies while it begins to wait, before it has stored the word: nothing has happened.
  * A sleeper dies while it waits: a notifier asks whether the oldest sleeper lives before it notifies that sleeper. If
- * it is dead, the notifier frees the slot and goes on to the next.
+ * the sleeper is dead, the notifier frees the slot and goes on to the next sleeper.
  * A notified sleeper dies before its slot is free: each sleeper searches for such slots when its slice is over, and
- * passes the notifications on. It notifies the next sleeper before it frees the slot. If it dies in between, or if the
- * dead sleeper had taken the condition's lock already, one sleeper more is notified than the notifier asked for. No
- * notification is ever lost.
- * A notifier dies: some sleepers are notified and the rest are not, as if it had asked for fewer. If it dies between a
- * notification and the wake, the sleeper reads its word again when its slice is over.
+ * passes the notifications on. It notifies the next sleeper before it frees the slot. If the sleeper that passes a
+ * notification on dies between these two steps, or if the first sleeper died after it had taken the condition's lock
+ * again, one sleeper more is notified than the notifier asked for. No notification is ever lost.
+ * A notifier dies: some sleepers are notified and the rest are not, as if it had asked for fewer. If the notifier dies
+ * between a notification and the wake, the sleeper reads its word again when its slice is over.
  * No thread waits for a sleeper to act, so a stopped or dead sleeper never holds up a notifier. Nor does a stopped
  * keeper: a sleeper that finds the same keeper in two consecutive slices passes the notifications on without the
  * keeper's lock. This may notify one sleeper more than the notifier asked for. */
@@ -105,8 +109,8 @@ static inline sk_sleeper *sk_condition_slot(const sk_segment *s, const sk_condit
     return &c->more[doubled][i - (first << doubled)];
 }
 
-/* Double the slots of a private segment, under the condition's lock. `memory`: as many zeroed slots as there are now;
- * it must live as long as the segment. False: the number cannot double any more. */
+/* Double the slots of a private segment. The caller holds the condition's lock. `memory` has as many zeroed slots as
+ * there are now, and must live as long as the segment. False: the number cannot double any more. */
 static inline bool sk_condition_grow(const sk_segment *s, sk_condition *c, void *memory) {
     if (!sk_segment_is_private(s) || c->grown == SK_SLEEPERS_DOUBLED) return false;
     c->more[c->grown] = memory;
@@ -135,15 +139,16 @@ static inline bool sk_sleeper_waits(uint32_t word) { return word != 0 && !(word 
 
 /* --- notifying ------------------------------------------------------------------------------------ */
 
-/* Notify the sleeper if its word still is `owner`. Returns whether it was, and the sleeper's ticket is below
- * `before`. */
+/* Notify the sleeper if its word still is `owner`. Returns true if this call notified the sleeper and the sleeper's
+ * ticket is below `before`. */
 static inline bool sk_sleeper_notify(sk_sleeper *z, uint32_t owner, uint64_t before) {
     uint64_t there = sk_load64_relaxed(&z->before);
     while (there < before && !sk_cas64_seq_cst(&z->before, &there, before)) continue;
     if (!sk_cas32_seq_cst(&z->word, &owner, owner | SK_NOTIFIED)) return false; /* R1: pairs with A1; commits */
     sk_fence_after_rmw(); /* W2: pairs with W1 */
     if (sk_load32_relaxed(&z->parked)) sk_wake(&z->word, 1);
-    return sk_load64_relaxed(&z->ticket) < before; /* a keeper has no lock of the condition: this may be a new wait */
+    /* A keeper does not hold the condition's lock, so the slot may have a new wait with a later ticket by now. */
+    return sk_load64_relaxed(&z->ticket) < before;
 }
 
 /* The oldest sleeper that waits and whose ticket is below `before`, or NULL. */
@@ -188,13 +193,14 @@ static inline uint64_t sk_condition_notify_some(const sk_segment *s, sk_conditio
     return notified;
 }
 
-/* Notify n of the waiting sleepers; under the condition's lock. */
+/* Notify n of the waiting sleepers. The caller holds the condition's lock. */
 static inline void sk_condition_notify(const sk_segment *s, sk_condition *c, uint64_t n) {
     sk_condition_notify_some(s, c, sk_load64_relaxed(&c->next), n);
 }
 
-/* Pass on the notifications of dead sleepers. If another keeper is doing that, leave it to that keeper, unless it is
- * `stuck`: the keeper that the caller found a slice ago. Returns the other keeper, or 0. */
+/* Pass on the notifications of dead sleepers. If another keeper does that already, leave it to that keeper. Exception:
+ * if that keeper is `stuck`, the one that the caller also found one slice ago, do it without the keeper's lock. Returns
+ * the other keeper, or 0. */
 SK_COLD static inline uint32_t sk_condition_pass_on_unless_busy(const sk_segment *s, sk_condition *c, uint32_t stuck) {
     uint32_t high = sk_condition_high(s, c), seen = 0;
     bool kept = false, beside = false;
@@ -221,7 +227,8 @@ static inline void sk_condition_pass_on(const sk_segment *s, sk_condition *c) {
 
 /* --- waiting -------------------------------------------------------------------------------------- */
 
-/* Pass on the notifications of all dead sleepers, then free their slots. */
+/* Pass on the notifications of all dead sleepers, which frees their slots; then free the slots of the sleepers that
+ * died while they waited. */
 SK_COLD static inline void sk_condition_sweep(const sk_segment *s, sk_condition *c) {
     uint32_t slots = sk_condition_slots(s, c);
     sk_condition_pass_on(s, c);
@@ -234,9 +241,10 @@ SK_COLD static inline void sk_condition_sweep(const sk_segment *s, sk_condition 
 
 #define SK_PROBES 64u
 
-/* A slot that seems free, or the number of slots if there is none. It checks SK_PROBES of the slots that were used
- * before (all, if there are fewer), then the first slot that was never used, and only then all of them. So thousands of
- * threads can begin to wait, and each of them checks only a few slots. */
+/* Returns the index of a slot that seems free, or the number of slots if there is none. The function first checks up to
+ * SK_PROBES of the slots that were used before. If none of these is free it returns the first slot that was never used.
+ * Only if there is no such slot does it check all slots. So thousands of threads can begin to wait, and each of them
+ * checks only a few slots. */
 static inline uint32_t sk_condition_find(const sk_segment *s, const sk_condition *c) {
     uint32_t high = sk_condition_high(s, c), slots = sk_condition_slots(s, c);
     uint32_t looks = high < SK_PROBES ? high : SK_PROBES, i = high < SK_PROBES ? 0 : (uint32_t)(sk_load64_relaxed(&c->next) % high);
@@ -247,7 +255,7 @@ static inline uint32_t sk_condition_find(const sk_segment *s, const sk_condition
     return i;
 }
 
-/* Take a slot, under the condition's lock: SK_OK, SK_FULL, SK_NO_SEAT. */
+/* Take a slot. The caller holds the condition's lock. SK_OK, SK_FULL, SK_NO_SEAT. */
 static inline int sk_condition_enter(const sk_segment *s, sk_condition *c, sk_sleeper **mine) {
     SK_SEATED(s);
     for (int tries = 0; tries < 2; tries++) {
@@ -289,7 +297,7 @@ static inline int sk_condition_wait(sk_segment *s, sk_condition *c, sk_sleeper *
     }
 }
 
-/* Stop waiting. False: the sleeper has been notified before. */
+/* Stop waiting. False: the sleeper has already been notified. */
 static inline bool sk_condition_cancel(sk_sleeper *z, uint32_t me) { return sk_cas32_seq_cst(&z->word, &me, 0); }
 
 /* The sleeper was notified and has the lock again: free its slot. */

@@ -1,24 +1,26 @@
 /* A mutex with the interface of threading.Lock: the robust word, the fairness token, and the mark of a dead owner.
  *
  *   offset  what                                                     written by
- *   0       word: see sk_lock.h                                      any thread, by compare-and-swap; that commits
+ *   0       word: see sk_lock.h                                      any thread, by compare-and-swap: this swap
+ *                                                                    commits
  *   4       poisoned: how many owners died since it was 0; a         the holder; sk_mutex_mark_consistent, by
  *           holder that releases the mutex stores 0                  compare-and-swap
  *   8       token: see sk_wait_state.h                               waiters, by compare-and-swap
- *   16      since: wall clock (ns) at which the mutex was taken; 0:  the holder; for people
- *           free, or just taken
+ *   16      since: wall clock (ns) when the mutex was taken; 0:      the holder; only statistics and tools read
+ *           free, or taken and not stored yet                        it
  *   24      thread, 32 count: of a re-entrant mutex (sk_rlock.h)     the holder
- *   128     waiters: threads of each process that wait               the process on that seat; for people
- *           (sk_seat_counts.h)
+ *   128     waiters: for each process, how many of its threads       the process on that seat; only statistics
+ *           wait (sk_seat_counts.h)                                  and tools read it
  *
  * The word names a process, not a thread. Threads of one process exclude each other too, because a thread takes the
  * word only when it is 0. Any thread may release the mutex, as with threading.Lock, even a thread of another process.
  *
- * Deaths. If the holder dies, the next process takes the word over, adds 1 to `poisoned` and gets SK_OWNER_DIED. If a
- * process dies after it took the word over and before it stored `poisoned`, or after it cleared `poisoned` and before
- * it freed the word, the word still names it, so the next process gets SK_OWNER_DIED. A holder that got SK_OWNER_DIED
- * and cannot repair (its program turns the warning into an error) frees the word and leaves `poisoned` as it is: then
- * the next holder gets SK_OWNER_DIED. Token and counts: see sk_wait_state.h. */
+ * Deaths. If the holder dies, the next process takes the word over, adds 1 to `poisoned` and gets SK_OWNER_DIED. A
+ * process may also die between two steps: between taking the word over and storing `poisoned`, or between clearing
+ * `poisoned` and freeing the word. In both cases the word still names it, so the next process gets SK_OWNER_DIED. A
+ * holder that got SK_OWNER_DIED may be unable to repair the data, because its program turns the OwnerDiedWarning into
+ * an error. It frees the word and leaves `poisoned` as it is; then the next holder gets SK_OWNER_DIED.
+ * For `token` and `waiters` see sk_wait_state.h. */
 #ifndef SK_MUTEX_H
 #define SK_MUTEX_H
 
@@ -39,7 +41,7 @@ _Static_assert(offsetof(sk_mutex, poisoned) == 4 && offsetof(sk_mutex, token) ==
                    offsetof(sk_mutex, waiters) == SK_LINE,
                "diagram and struct agree");
 
-/* Bytes of a mutex in a segment of that many seats. */
+/* Bytes of a mutex in a segment that has `seats` seats. */
 static inline uint64_t sk_mutex_len(uint32_t seats) {
     return sk_round_up(sizeof(sk_mutex) + seats * sizeof(uint64_t), SK_LINE);
 }
@@ -50,8 +52,8 @@ static inline void sk_mutex_poison(sk_mutex *m) {
     sk_store32_relaxed(&m->poisoned, deaths == 0 ? 1 : deaths);
 }
 
-/* The result for the caller, from the result `rc` of taking the word: SK_OWNER_DIED while the mutex is poisoned. If the
- * caller has the word, store `since`. */
+/* Translate `rc`, the result of taking the word, into the caller's result: SK_OWNER_DIED if the mutex is poisoned. If
+ * the word was taken, also store `since`, and count the death if its owner was dead. */
 static inline int sk_mutex_outcome(sk_mutex *m, int rc) {
     if (rc != SK_OK && rc != SK_OWNER_DIED) return rc;
     sk_store64_relaxed(&m->since, sk_wall_coarse_ns());
@@ -65,7 +67,7 @@ static inline int sk_mutex_try(const sk_segment *s, sk_mutex *m) {
     uint32_t seen = 0;
     SK_SEATED(s);
     if (__builtin_expect(sk_load64_relaxed(&m->token) != 0, 0)) return SK_BUSY;
-    if (!sk_cas32_acq_rel(&m->word, &seen, sk_me(s))) return SK_BUSY; /* A1: pairs with R1. P1: see sk_lock.h */
+    if (!sk_cas32_acq_rel(&m->word, &seen, sk_me(s))) return SK_BUSY; /* A1: pairs with R1. P1: see Q1 in sk_lock.h */
     return sk_mutex_outcome(m, SK_OK);
 }
 
@@ -77,8 +79,8 @@ static inline int sk_mutex_grab(const sk_segment *s, sk_mutex *m) {
     return sk_mutex_outcome(m, sk_lock_inherit(s, &m->word, seen) ? SK_OWNER_DIED : SK_BUSY);
 }
 
-/* Sleep while the word is *seen, for a slice at most. If the word is 0, because this thread yields to the holder of the
- * token, the flag is not set. */
+/* Sleep while the word is *seen, for a slice at most. *seen is 0 if this thread yields to the waiter that the token
+ * names. In that case do not set the flag, and sleep for one SK_WAIT_STATE_STEP_NS at most. */
 static inline int sk_mutex_park(sk_segment *s, sk_mutex *m, uint32_t *seen, uint64_t until, sk_wait_state *wait) {
     uint64_t slice = sk_wait_state_take_token(s, &m->token, wait, SK_LOCK_SLICE_NS);
     if (*seen == 0) slice = SK_WAIT_STATE_STEP_NS;
@@ -91,7 +93,8 @@ static inline int sk_mutex_park(sk_segment *s, sk_mutex *m, uint32_t *seen, uint
 }
 
 static inline int sk_mutex_slow(sk_segment *s, sk_mutex *m, uint64_t until, sk_wait_state *wait) {
-    /* Once this thread has parked, others may be parked too: from then on it takes the word with the flag set. */
+    /* Once this thread has parked, other threads may be parked too. From then on this thread takes the word with the
+     * flag set. */
     uint32_t flag = wait->enrolled ? SK_LOCK_WAITED : 0;
     uint64_t began = 0;
     for (;;) {
@@ -114,7 +117,8 @@ static inline int sk_mutex_slow(sk_segment *s, sk_mutex *m, uint64_t until, sk_w
     }
 }
 
-/* Take the mutex, waiting until the monotonic time `until`; 0: do not wait, but ask whether the owner lives.
+/* Take the mutex, waiting until the monotonic time `until`. If `until` is 0, do not wait, but still take the mutex over
+ * from a dead owner.
  * SK_OK, SK_OWNER_DIED (taken), SK_BUSY, SK_TIMEOUT, SK_NO_SEAT; SK_INTERRUPTED: call again with the same wait, or end
  * the wait by sk_mutex_cancel. */
 static inline int sk_mutex_take(sk_segment *s, sk_mutex *m, uint64_t until, sk_wait_state *wait) {
@@ -137,8 +141,8 @@ static inline void sk_mutex_free(sk_mutex *m) {
     if (__builtin_expect(was & SK_LOCK_WAITED, 0)) sk_wake(&m->word, sk_wait_state_wake_count(&m->token));
 }
 
-/* Free a mutex that another process took. If that process is dead, this one first takes the mutex over and counts the
- * death in `poisoned`. */
+/* Free a mutex that another process took. If that process is dead, first take the mutex over and count the death in
+ * `poisoned`. */
 static inline int sk_mutex_give_slow(const sk_segment *s, sk_mutex *m) {
     SK_SEATED(s);
     uint32_t seen;
@@ -171,8 +175,9 @@ static inline void sk_mutex_pass_on(sk_mutex *m) {
     sk_mutex_free(m);
 }
 
-/* Clear `poisoned`: the data that the mutex guards are consistent again. The caller holds the mutex, or the mutex is
- * free or was left behind by a dead holder. If another owner dies during this call, `poisoned` stays. */
+/* Clear `poisoned`: the data that the mutex guards are consistent again. Call this only if the caller holds the mutex,
+ * or no living process does (it is free, or its holder is dead). If another owner dies during this call, `poisoned`
+ * stays. */
 static inline int sk_mutex_mark_consistent(const sk_segment *s, sk_mutex *m) {
     SK_SEATED(s);
     uint32_t deaths = sk_load32_relaxed(&m->poisoned), seen = sk_load32_acquire(&m->word);

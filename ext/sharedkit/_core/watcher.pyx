@@ -1,5 +1,6 @@
 # cython: language_level=3
-"""The waits of event loops in shared memory, and the one thread of a process that watches the words of all of them."""
+"""The waits of event loops, and the one thread of a process that watches the 32-bit words in shared memory on which
+these waits depend."""
 
 import atexit
 import os
@@ -25,7 +26,7 @@ cdef extern from "platform/sk_atomic.h" nogil:
     uint32_t sk_load32_relaxed(const uint32_t *word) noexcept
 
 cdef uint64_t FOR_EVER = <uint64_t>-1
-cdef uint64_t IDLE_NS = 1000000000      # after so long with nothing to watch, the thread ends
+cdef uint64_t IDLE_NS = 1000000000      # the thread ends when it has had nothing to watch for this long
 cdef uint64_t RECLAIM_NS = 50000000        # how often the thread checks whether the loops of notified tasks still run
 
 
@@ -63,14 +64,15 @@ cdef class Watcher:
     """The table of one process's waits, and the thread that sleeps until one of their words changes. The thread runs
     while anything is watched, and for a second more.
 
-    Without the GIL, two critical sections protect against the threads of the loops. The watcher's guards which waiters
-    are in the table and whether there is a thread; a waiter's guards its steps and what the thread does with it.
+    Without the GIL, two critical sections exclude the threads of the loops. The one on the watcher protects the set of
+    waiters in the table and the start and end of the thread. The one on a waiter protects the waiter's steps and what
+    the thread does with the waiter.
     """
 
     cdef sk_watch table
     cdef set waiters               # the waiters in the table; they keep their segments mapped
     cdef set undelivered              # the waiters with a notification that would be lost if their loop ended now
-    cdef uint64_t next_reclaim           # when to check them again
+    cdef uint64_t next_reclaim           # when to check the undelivered ones again
     cdef object thread           # None: it must be started
     cdef readonly bint polling
 
@@ -160,14 +162,15 @@ cdef class Watcher:
         return 0
 
     def stop(self):
-        """End the thread, at the interpreter's exit, when no task waits any more."""
+        """End the thread, and wait at most a second for its end. Called at the exit of the interpreter; the thread
+        wakes no more tasks."""
         with cython.critical_section(self):
             thread = self.thread
         if thread is not None:
             sk_watch_end(&self.table)
             try:
                 thread.join(1)
-            except RuntimeError:    # another thread is starting it now; it has nothing to do
+            except RuntimeError:    # another thread is in `thread.start()` now; the new thread will end at once
                 pass
 
 
@@ -213,12 +216,12 @@ cdef class Waiter:
         self.until = until
         self.deadline = None if until == FOR_EVER else until / 1e9
         if sk_me(segment.s) == 0:
-            sk_segment_sit(segment.s)    # if no seat is free, `look` says so if it needs one
+            sk_segment_sit(segment.s)    # no seat may be free: a `look` that needs one reports this
         self.me = sk_me(segment.s)
         memset(&self.node, 0, sizeof(self.node))
 
     cdef object look(self):
-        """Return the answer, or PENDING; then `aside` says what to watch, if there is anything."""
+        """Return the answer or PENDING. After PENDING, `aside` says what to watch, if there is anything."""
         raise NotImplementedError
 
     cdef int end(self) except -1:
@@ -226,8 +229,8 @@ cdef class Waiter:
         return 0
 
     cdef int abandon(self) except -1:
-        """Abandon the wait because its loop does not run, so that it does not block others. If the loop runs again, the
-        wait starts anew."""
+        """Abandon the wait because the task's loop does not run, so that the wait does not block others. If the loop
+        runs again, the wait starts anew."""
         if self.begun and sk_me(self.segment.s) == self.me:
             self.begun = False
             self.end()
@@ -238,17 +241,18 @@ cdef class Waiter:
         return 0
 
     cdef int reclaim(self) except -1:
-        """If its loop does not run, pass the waiter's notification on to another waiter."""
+        """If the task's loop does not run, pass the notification of this waiter on to another waiter."""
         return 0
 
     cdef int drop(self) except -1:
-        """Drop all references: a stored exception refers to the frame of the wait, which refers to this waiter."""
+        """Drop all references, so that this waiter keeps nothing alive: an exception that a program stores refers to
+        the frame of the wait, and through it to this waiter."""
         self.segment = None
         self.wake = None
         return 0
 
     cdef object take_wake(self):
-        """Return the function that wakes the task, and record that (`called`); None if the task no longer waits."""
+        """Return the function that wakes the task, and record the wake-up by `called`. None: no task waits."""
         with cython.critical_section(self):
             wake = self.wake
             if wake is not None:
@@ -256,7 +260,7 @@ cdef class Waiter:
         return wake
 
     cdef int abandon_for_stopped_loop(self) except -1:
-        """Abandon the wait because its loop does not run."""
+        """Abandon the wait, because the task's loop does not run."""
         with cython.critical_section(self):
             discard_undelivered(self)
             self.abandon()
@@ -293,7 +297,7 @@ cdef class Waiter:
         return answer
 
     def cancel(self):
-        """End the wait: watch nothing any more, and pass a notification that has come on to another waiter."""
+        """End the wait: watch nothing any more. If a notification has arrived, pass it on to another waiter."""
         with cython.critical_section(self):
             if self.watcher is not None:
                 (<Watcher>self.watcher).remove(self)

@@ -83,7 +83,7 @@ cdef class PartyWaiter(Waiter):
     cdef sk_party party
     cdef object timeout
     cdef bint inside
-    cdef int fate                # how its round ended while its loop did not run; SK_INTERRUPTED: not at all
+    cdef int fate                # how its round ended while its loop did not run; SK_INTERRUPTED: no such end
 
     cdef object look(self):
         if self.fate == SK_BROKEN:
@@ -107,7 +107,7 @@ cdef class PartyWaiter(Waiter):
                 raise timeouts.too_long()
         return self.await_others()
 
-    cdef bint come_in(self) except -1:    # returns whether it is inside now
+    cdef bint come_in(self) except -1:    # returns whether the party is inside now
         cdef cbool acts = self.handle.action is not None
         sk_waits_aside(&self.aside)
         cdef int rc = sk_barrier_enter(self.segment.s, self.barrier, acts, self.until or 1, &self.party)
@@ -128,7 +128,8 @@ cdef class PartyWaiter(Waiter):
         return self.party.slot
 
     cdef int abandon(self) except -1:
-        """Count as not arrived. If the round has ended already, that round has counted this party, and keeps it."""
+        """Leave the barrier, so that this party counts as not arrived. If its round has ended already, the party
+        belongs to that round, and `fate` keeps the result for the task."""
         cdef sk_aside nothing
         if self.begun and self.inside and sk_me(self.segment.s) == self.me:
             sk_waits_aside(&nothing)
@@ -155,8 +156,8 @@ mode=None, group=None)\n--\n
     The last party to arrive calls `action` before all are released. Each handle has its own action (it is pickled with
     the handle), so give all handles the same one. `timeout`, in seconds, applies to a `wait` whose own timeout is None.
     A process that dies inside, while it waits or runs the action, breaks the barrier, even if no other party has come
-    yet. `seats`: how many processes can attach at once. Raises ValueError for less than one party, FileExistsError when
-    `name` is taken and not `exist_ok`, ValueError when the existing structure differs, OutOfSharedMemory.
+    yet. `seats`: how many processes can attach at once. Raises ValueError for fewer than one party, FileExistsError if
+    `name` is taken and `exist_ok` is false, ValueError if the existing structure differs, OutOfSharedMemory.
     Method: ext/include/structures/sk_barrier.h.
     """
 
@@ -311,7 +312,8 @@ mode=None, group=None)\n--\n
         return self.phase() >= SK_IS_BROKEN
 
     def statistics(self):
-        """Return the number of parties, how many have come, their processes and the attached ones: a BarrierStatistics.
+        """Return a BarrierStatistics: the number of parties, how many of them wait, the processes of those inside, and
+        the attached processes.
         """
         cdef uint32_t i, phase = self.phase()
         cdef Segment segment = self.segment    # kept in a local variable: another thread may close the handle
@@ -344,8 +346,8 @@ mode=None, group=None)\n--\n
 
 
 cdef int come_in(Segment segment, sk_barrier *barrier, cbool acts, uint64_t until, sk_party *party) except -1:
-    """Take a slot; first wait until the parties of the last round have left theirs."""
-    cdef int rc = SK_INTERRUPTED    # handlers run first: if one raises, this party has not arrived
+    """Take a slot; first wait until the parties of the last round have left their slots."""
+    cdef int rc = SK_INTERRUPTED    # signal handlers run before the first try; if one raises, the party has not entered
     while unanswered(segment, rc):
         with nogil:
             rc = sk_barrier_enter(segment.s, barrier, acts, until, party)

@@ -94,7 +94,7 @@ cdef class SideWaiter(SliceWaiter):
 
 cdef class RWLock(Handle):
     """RWLock(*, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
-    A lock between threads and processes that many readers or one writer can hold.
+    A lock for threads and processes that many readers or one writer can hold.
 
     Waiting writers go before waiting readers; but a reader that has waited for 1 ms goes before the next writer. A read
     lock cannot be upgraded, and a reader must not acquire it a second time: if a writer arrives in between, the writer
@@ -102,7 +102,7 @@ cdef class RWLock(Handle):
     thread. A lock held by a dead reader is free. After a writer has died, every reader and writer gets an
     OwnerDiedWarning, and `owner_died` is true, until another writer has released the lock. `reader` and `writer` have
     the interface of a Lock, for `with`. `seats`: how many processes can attach at once.
-    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure differs,
+    Raises FileExistsError if `name` is taken and `exist_ok` is false, ValueError if the existing structure differs,
     OutOfSharedMemory. Method: a word for the writer and a cache line for each reading process
     (ext/include/structures/sk_rwlock.h).
     """
@@ -173,7 +173,7 @@ cdef class RWLock(Handle):
         return self.aside(True, until_of(blocking if block is None else block, timeout))
 
     def acquire_read(self, blocking=True, timeout=MINUS_ONE, *, block=None):
-        """Begin to read, together with other readers; wait as `Lock.acquire` does. Returns whether it was in time.
+        """Begin to read, together with other readers; wait as `Lock.acquire` does. Returns whether the lock was taken.
         """
         return self.read(until_of(blocking if block is None else block, timeout))
 
@@ -183,10 +183,10 @@ cdef class RWLock(Handle):
         if self.s is NULL:
             closed(self)
         if sk_rw_end_read(self.s) == SK_EXCESS:
-            raise errors.NotLockedError("release of a lock that this process does not hold to read")
+            raise errors.NotLockedError("release of a read lock that this process does not hold")
 
     def acquire_write(self, blocking=True, timeout=MINUS_ONE, *, block=None):
-        """Begin to write, alone; wait as `Lock.acquire` does. Returns whether it was in time.
+        """Begin to write, alone; wait as `Lock.acquire` does. Returns whether the lock was taken.
         """
         return self.write(until_of(blocking if block is None else block, timeout))
 
@@ -197,7 +197,7 @@ cdef class RWLock(Handle):
             closed(self)
         cdef int rc = sk_rw_end_write(self.s)
         if rc == SK_EXCESS:
-            raise errors.NotLockedError("release of a lock that this process does not hold to write")
+            raise errors.NotLockedError("release of a write lock that this process does not hold")
         if rc != SK_OK:
             refuse(rc, 0)
 
@@ -221,9 +221,8 @@ cdef class RWLock(Handle):
         return sk_rw_writer(self.s).poisoned != 0
 
     def statistics(self):
-        """Return the writer, since when it writes, the readers, how many threads wait, and the attached processes.
-
-        The result is an RWLockStatistics.
+        """Return an RWLockStatistics: the writer and the time since which it writes, the readers, the numbers of
+        waiting threads, and the attached processes.
         """
         if self.s is NULL:
             closed(self)
@@ -278,7 +277,7 @@ cdef class Side:
     @cython.binding(False)
     def acquire(self, blocking=True, timeout=MINUS_ONE, *, block=None):
         """acquire($self, blocking=True, timeout=-1, *, block=None)\n--\n
-        Take this side; wait as `Lock.acquire` does. Returns whether it was taken in time.
+        Take this side; wait as `Lock.acquire` does. Returns whether the side was taken.
         """
         return self.take(until_of(blocking if block is None else block, timeout))
 

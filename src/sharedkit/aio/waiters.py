@@ -1,10 +1,10 @@
 """Waiting from an event loop: the implementation of every method that begins with `a`.
 
-A *waiter* is one wait; the placement makes it. It checks whether it can go on, and if it cannot, it arranges to be
-woken. Nothing is handed over to a task: the task itself takes what it waited for, in the step that returns it. So a
-cancelled wait has taken nothing. The tasks of one loop that wait for the same thing stand in a *wait queue*: only the
-first one polls, the others sleep. So ten thousand waits cost one wake-up for each item that comes, and the tasks are
-served in the order of their arrival.
+A *waiter* is one wait. The placement of the structure (thread, shm or manager) makes it. A waiter checks whether its
+task can go on, and if not, it arranges to be woken. Nothing is handed over to a task: the task itself takes what it
+waited for, in the step that returns it. So a cancelled wait has taken nothing. The tasks of one loop that wait for the
+same thing stand in a *wait queue*: only the first one polls, and the others sleep. So ten thousand waits cost one
+wake-up for each item that comes, and the tasks are served in the order of their arrival.
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ class Wake(Protocol):
 
     @property
     def alive(self) -> bool:
-        """Whether its loop runs now."""
+        """Whether the task's loop runs now."""
 
     @property
     def closed(self) -> bool:
-        """Whether its loop is closed, so that the task never polls again."""
+        """Whether the task's loop is closed, so that the task never polls again."""
 
 
 class Waiter(Protocol):
@@ -80,7 +80,8 @@ class Waiter(Protocol):
     None: there are none."""
 
     def step(self, wake: Wake | None) -> Any:
-        """Poll once, and never wait: returns the answer of the method or PENDING, or raises what the method raises.
+        """Poll once, and never wait. Returns PENDING or the result of the awaited method (such as `aget`), or raises
+        that method's exception.
 
         If it returns PENDING, `wake` is called at least once, from any thread, when it makes sense to poll again;
         needless calls are possible. `wake=None`: nothing is called; the caller polls again or calls `cancel` at once.
@@ -102,13 +103,13 @@ class _Parker:
         self.called = False
 
     def wake(self) -> None:
-        """Wake the task. Called by the thread of its loop, or while the loop is collected."""
+        """Wake the task. Called in the loop's thread, or while the garbage collector collects the loop."""
         self.called = False
         if not self.future.done() and not self.loop.is_closed():
             self.future.set_result(None)
 
     def __call__(self) -> bool:
-        """Do what `Wake` says. After one call, further calls have no effect until the task wakes."""
+        """Make the task poll again soon (see `Wake`). Further calls have no effect until the task wakes."""
         if not self.called:
             self.called = True
             try:
@@ -153,7 +154,8 @@ class _WaitQueues(dict[Hashable, _WaitQueue]):
 
 
 _wait_queues: WeakKeyDictionary[asyncio.AbstractEventLoop, ReferenceType[_WaitQueues]] = WeakKeyDictionary()
-_wait_queues_lock = threading.RLock()  # reentrant: a coroutine that is collected under it may call a parker
+# Reentrant: while a thread holds it, garbage collection may end a coroutine; this may call a parker, which takes it.
+_wait_queues_lock = threading.RLock()
 
 
 def _in_child() -> None:
@@ -253,7 +255,8 @@ async def _wait_in_queue(waiter: Waiter, parker: _Parker, queues: dict[Hashable,
     try:
         while queue[0] is not parker and not _is_over(waiter, parker.loop):
             await parker.sleep(waiter.deadline)
-        # If other tasks of the loop are about to act, or another process answers at once, no watching is needed.
+        # Let the loop run once before the poll: often another task or another process acts meanwhile, and then the word
+        # need not be watched.
         await asyncio.sleep(0)
         answer = waiter.step(None)
         return await _ask(waiter, parker) if answer is PENDING else answer
@@ -272,8 +275,8 @@ def _is_over(waiter: Waiter, loop: asyncio.AbstractEventLoop) -> bool:
 
 
 async def in_thread(call: Callable[[], object]) -> None:
-    """Run a blocking call in a new thread and wait for it. The loop's own threads will not do, because the call may be
-    waiting for their end."""
+    """Run a blocking call in a new thread and wait for the call. The threads of the loop's own executor will not do,
+    because the call may be waiting for their end."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
 
@@ -305,7 +308,7 @@ async def leave(end: Callable[[], object], wakes_next: Hashable = None) -> None:
 
 
 async def insist(again: Callable[[], Awaitable[object]]) -> None:
-    """Wait to the end even if cancelled, and raise CancelledError then."""
+    """Wait to the end even if the task is cancelled; in that case raise CancelledError at the end."""
     cancelled: asyncio.CancelledError | None = None
     while True:
         try:
@@ -330,7 +333,8 @@ class Sleep(Waiter, Protocol):
         """Acquire the lock again as often as it was held."""
 
     def done(self, well: bool) -> None:
-        """End the wait: the lock is held again, if it ever was. If not `well`, another waiter gets the notification."""
+        """Called at the end of the wait. If the task held the lock before, it holds the lock again now. If not `well`,
+        another waiter gets the notification."""
 
 
 async def sleep(waiter: Sleep) -> bool:
@@ -358,7 +362,7 @@ async def sleep(waiter: Sleep) -> bool:
 async def wait_for(
     once: Callable[[float | None], Awaitable[bool]], predicate: Callable[[], T], timeout: float | None
 ) -> T:
-    """`Condition.wait_for`."""
+    """Wait until `predicate()` is true, as `Condition.wait_for` does; `once(timeout)` waits for one notification."""
     left = span(timeout)
     end = None if left is None else time.monotonic() + left
     result = predicate()
@@ -371,8 +375,8 @@ async def wait_for(
 
 
 async def without_waiting(answer: Awaitable[Any], refusal: type[Exception] | None = None) -> Any:
-    """The result of `answer`, which is asked not to wait. If it raises `refusal` (or, without a `refusal`, returns a
-    false value), it would have to wait: OverflowError."""
+    """Await `answer`, which has been asked not to wait, and return its result. If `answer` would have to wait, it
+    raises `refusal` (if no `refusal` is given, it returns a false value); then raise OverflowError."""
     try:
         got = await answer
     except Exception as why:

@@ -1,6 +1,7 @@
 """All structures of one server: their names, the sessions that have them open, and those in transit to a new process.
 
-A structure lives while a session has it open, while it is in transit (a *ticket*), or until `unlink()` if it persists.
+A structure lives while a session has it open, while a *ticket* keeps it alive in transit, or until `unlink()` if it
+persists.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class ObjectRegistry:
     def do_create(
         self, call: Call, kind: str, name: str, exist_ok: bool, persist: bool, spec: dict[str, Any], extra: Any
     ) -> int:
-        """The number of a new structure; with `exist_ok`, also of an equal existing structure of that name."""
+        """The number of the new structure. If a structure of that name exists, is equal, and `exist_ok` is true: the
+        number of that one."""
         found = self._names.get(name)
         if found is not None:
             if not exist_ok:
@@ -95,13 +97,17 @@ class ObjectRegistry:
         self.release(call.session, (found[1],))
 
     def do_arrive(self, call: Call, ident: int, name: str, ticket: str | None) -> None:
-        """Open the structure of an unpickled handle; a ticket has kept the structure alive in transit."""
+        """Open the structure of an unpickled handle. `ticket`: the ticket that kept the structure alive in transit;
+        None if there was none."""
         state = self._states.get(ident)
         if state is not None:
             self._add_reference(call.session, state)
         self._drop_ticket(ticket)
         if state is None:
-            raise GoneError(f"{name!r} ended while the handle was on its way; keep one open, or use persist=True")
+            raise GoneError(
+                f"{name!r} ended while the handle was on its way; keep another handle open until it arrives, or use "
+                "persist=True"
+            )
 
     def undo_arrive(self, call: Call, result: None, ident: int, *args: Any) -> None:
         self.release(call.session, (ident,))
@@ -111,8 +117,8 @@ class ObjectRegistry:
         state = self._states.get(ident)
         if state is None or session not in state.refs:
             raise GoneError(
-                f"structure {ident} is not open in this process: it was closed, or this server is not the one that had "
-                "it; make or attach it anew"
+                f"structure {ident} is not open in this process: it was closed, or it belonged to an earlier or another"
+                " server; make or attach it again"
             )
         return state
 
@@ -120,11 +126,12 @@ class ObjectRegistry:
         """Do nothing: every request carries the handles released since the last one, and `release` has handled them."""
 
     def do_undone(self, call: Call) -> None:
-        """Do nothing: the answer shows that the server runs, or that it has handled an `undo`."""
+        """Do nothing but answer. A client sends this to see that the server runs; the answer to an `undo` is made in
+        the same way."""
 
     def release(self, session: Session, released: Iterable[int | str]) -> None:
-        """Handle what a request carries: numbers of handles that the session closed or forgot, preceded by the tickets
-        of children that were forked before that."""
+        """Handle what a request carries, in order: numbers of structures whose handles the session closed or forgot,
+        and, before them, tickets of children that were forked while those handles were still open."""
         for each in released:
             if isinstance(each, str):
                 self._keep(session, each, self._states.values())
@@ -154,7 +161,7 @@ class ObjectRegistry:
             self._end_unused(each)
 
     def _end_unused(self, state: State) -> None:
-        """End the structure if it is unused: no session, no ticket, and it does not persist."""
+        """End the structure if it is unused: no session has it open, no ticket keeps it, and it does not persist."""
         if state.refs or state.keepers or any(state in kept for _, kept in self._tickets.values()):
             return
         if self._states.pop(state.ident, None) is not None:
@@ -163,8 +170,7 @@ class ObjectRegistry:
             del self._names[state.name]
 
     def do_unlink(self, call: Call, ident: int) -> None:
-        """Free the name of the structure. A persistent structure is from now on kept only while it is in use, as others
-        are."""
+        """Free the name of the structure. From now on a persistent structure, too, lives only while it is in use."""
         state = self.find(call.session, ident)
         if self._names.get(state.name) is state:
             del self._names[state.name]
@@ -183,8 +189,8 @@ class ObjectRegistry:
         """Make a ticket for structures that the session has open. If the ticket exists, add structures that were opened
         since.
 
-        When the first message about a ticket comes, its child may not be forked yet; structures that are opened until
-        then belong to the ticket too.
+        The first message about a ticket may come before the parent has forked the child. Structures that the parent
+        opens before the fork belong to the ticket too.
         """
         if ticket in session.redeemed or session.life is None:
             return
@@ -227,7 +233,8 @@ class ObjectRegistry:
     # --- sessions
 
     def end(self, session: Session) -> None:
-        """End the session of a client process that has ended: end its waits, release its holds and structures."""
+        """End the session of a client process that has ended: end its waits, release what it held (locks, permits), and
+        drop its references to structures."""
         if session.dead:
             return
         session.dead = True
@@ -235,7 +242,8 @@ class ObjectRegistry:
         for channel in list(session.channels):
             channel.close()
         mine = [state for state in self._states.values() if session in state.refs]
-        # the child closed the connection before it learnt of this session; it may connect again with the same ticket
+        # `arrived` is false: the child closed the connection before it learnt of this session, and may connect again
+        # with the same ticket
         if session.ticket is not None and not session.arrived:
             self._keep(session, session.ticket, mine)
         for state in mine:
@@ -262,7 +270,7 @@ def _refuse_other(found: State, kind: str, spec: dict[str, Any], persist: bool) 
             raise with_another(
                 repr(found.name), kind, "a lock of its own, not the one given" if there is None else "another lock"
             )
-        if key == "names":  # compared as lists, in every placement
+        if key == "names":  # a list or a tuple; all placements compare them as lists
             there, value = list(there), list(value)
         if (difference := unlike(key, there, value)) is not None:
             raise with_another(repr(found.name), kind, difference)

@@ -35,7 +35,8 @@ EXECUTOR_MANAGERS: weakref.WeakSet[ExecutorManager] = weakref.WeakSet()
 
 
 class ExecutorManager:
-    """Holds no reference to its executor, so that an unused executor can be collected and then shuts this down."""
+    """The parent's side of one executor. It holds no reference to the Executor object, so an Executor that is no longer
+    used can be collected; its finalizer then shuts this manager down."""
 
     def __init__(
         self,
@@ -58,7 +59,7 @@ class ExecutorManager:
         self._claims = Array(task_claims.SLOTS + task_claims.NEWCOMERS, "i8", name=f"{name}.claims", seats=seats)
         self._words: memoryview[int] = self._claims.ndarray.data  # a memoryview reads and sets items faster than NumPy
         self._lock = threading.RLock()
-        self.settling = threading.RLock()  # no thread that holds it waits for `_lock`
+        self.settling = threading.RLock()  # a thread that holds this lock never waits for `_lock`
         self._packer = Packer()
         self._pending_tasks = PendingTasks(workers, self._claims, self._words, self._tasks)
         self._foreign = False  # true in a forked child, which has this object but none of its threads
@@ -119,7 +120,8 @@ class ExecutorManager:
         raise RuntimeError(f"cannot schedule new futures after {after}")
 
     def _start_worker(self) -> None:
-        """Start workers, under the lock: with fork all at once, before there are threads; else one for each task."""
+        """Start workers; the caller holds the lock. With "fork", start all at once, before the executor has threads;
+        otherwise start as many as there are pending tasks."""
         first = not self._begun
         if not first and self._worker_pool.deaths and self._method == "fork":
             return  # the worker pool replaces dead workers
@@ -196,8 +198,8 @@ class ExecutorManager:
         """Do nothing: the message only makes the collecting thread check its state."""
 
     def _on_broken(self, number: int, trace: str) -> None:
-        """Remember the traceback. The executor breaks, and kills its workers, only when this worker has ended, so that
-        the worker can finish its output first."""
+        """Remember the traceback. The executor breaks and kills its workers only after this worker has ended, so this
+        worker can finish its output first."""
         self._failed[number] = trace
 
     def _on_gave_up(self, why: str) -> None:
@@ -210,7 +212,8 @@ class ExecutorManager:
             self._gone = True
             return
         with self._lock:
-            victims, given_up = self._pending_tasks.recover(number, exitcode not in (0, None))  # 0: it ended in order
+            # an exit code of 0 or None is not a violent death
+            victims, given_up = self._pending_tasks.recover(number, exitcode not in (0, None))
         if number in self._failed:
             self._break(f"the initializer of worker {number} raised", self._failed.pop(number))
         for future in victims:
@@ -241,8 +244,8 @@ class ExecutorManager:
             return running and future._task != 0 and self._end_running(future, futures.CancelledError())
 
     def _end_running(self, future: Future[Any], verdict: BaseException) -> bool:
-        """Kill the worker that runs the call, under the lock, unless the worker is done with the call. The verdict is
-        set before the death can be noticed."""
+        """Kill the worker that runs the call, unless the worker is done with the call. The caller holds the lock. The
+        verdict is set before the death can be noticed."""
         number = self._pending_tasks.doom(future._task) if future._task in self._pending_tasks.handed_out else 0
         if number:
             future._verdict = verdict
@@ -275,13 +278,15 @@ class ExecutorManager:
             return
         self._wake_collector()
         if wait and threading.current_thread() is not self._collector:
-            self._over.wait()  # before Python 3.13, Thread.join forgets that it was interrupted
+            # Before Python 3.13 a Thread.join that Ctrl-C interrupts marks a running thread as ended, and the next join
+            # returns at once. So wait for the event first.
+            self._over.wait()
             self._collector.join()
 
     def end_workers(self, by: Callable[[BaseProcess], None]) -> None:
         """Cancel the calls that no worker has begun, and apply `by` to each worker; wait for nothing."""
         self.shutdown(wait=False, cancel_futures=True)
-        with self._lock:  # a closed worker pool has no pipe to wake it by
+        with self._lock:  # a closed worker pool has no pipe through which to wake it
             if not (self._foreign or self._closed):
                 self._worker_pool.end(by)
 

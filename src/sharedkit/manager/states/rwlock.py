@@ -57,7 +57,7 @@ class RWLockState(State):
 
     def do_release_read(self, call: Call) -> None:
         if call.session not in self.readers:
-            raise NotLockedError("release of a lock that this process does not read under")
+            raise NotLockedError("release of a read lock that this process does not hold")
         self.readers[call.session] -= 1
         if not self.readers[call.session]:
             del self.readers[call.session]
@@ -76,7 +76,7 @@ class RWLockState(State):
 
     def do_release_write(self, call: Call) -> None:
         if self.writer is not call.session:
-            raise NotLockedError("release of a lock that this process does not write under")
+            raise NotLockedError("release of a write lock that this process does not hold")
         self.write_ends()
         self.poisoned = False
 
