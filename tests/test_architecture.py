@@ -74,7 +74,8 @@ def imported(path: Path) -> set[str]:
 
 
 def cython_imported(path: Path) -> set[str]:
-    return set(re.findall(r"^\s*(?:from|c?import)\s+([\w.]+)", path.read_text(), flags=re.MULTILINE))
+    found = re.findall(r"^\s*(?:from\s+([\w.]+)\s+c?import|c?import\s+([\w.]+))\b", path.read_text(), re.MULTILINE)
+    return {one or other for one, other in found}
 
 
 def within(modules: set[str], package: str) -> set[str]:

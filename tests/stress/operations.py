@@ -52,7 +52,7 @@ def fresh_name() -> str:
 
 
 def path_of(name: str) -> Path:
-    return Path(f"/dev/shm/sk_{name}")
+    return Path(core.FOLDER, f"sk_{name}")
 
 
 def newcomer(kind: Any, name: str) -> Any:

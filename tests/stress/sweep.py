@@ -101,12 +101,14 @@ class _Arena:
 
     def __init__(self, operation: str, every: int, start: int) -> None:
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        # Operations that look at all segments of the folder would step through those of other programs, too.
+        self._folder = tempfile.TemporaryDirectory(prefix="arena-", dir="/dev/shm")
         self._process = subprocess.Popen(
             [sys.executable, "-W", "ignore", str(ARENA), operation, "--every", str(every), "--start", str(start)],
             stdout=subprocess.PIPE,
             stderr=self._errors,
             start_new_session=True,
-            env=os.environ | SETTINGS,
+            env=os.environ | SETTINGS | {"SHAREDKIT_DIR": self._folder.name},
         )
         assert self._process.stdout is not None
         self._out = self._process.stdout
@@ -141,6 +143,7 @@ class _Arena:
                 self._process.wait()
         self._ready.close()
         self._out.close()
+        self._folder.cleanup()
         with self._errors:
             self._errors.seek(0)
             return self._process.returncode, self._errors.read()
