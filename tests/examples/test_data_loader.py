@@ -36,6 +36,7 @@ def test_no_more_than_the_limit_is_prepared_ahead(folder: str) -> None:
                 next(batches)
                 until(lambda: loader.pool.statistics().pending == loader.pool.statistics().running == 0)
                 assert numbers.reads.value == 4 * (taken + 3), numbers.reads.value
+            batches.close()  # the end of the program may come too late for that
         print("done")
     """, folder=folder) == "done"  # fmt: skip
 
