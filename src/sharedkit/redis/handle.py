@@ -65,7 +65,7 @@ class Structure:
             with session.lock:
                 there = session.ask(
                     self.lua, base, b"create", self.kind.encode(), json.dumps(spec).encode(), b"%d" % bool(persist),
-                    session.lease_ms, *begin
+                    session.lease_ms, *begin, shrinks=False,
                 )  # fmt: skip
                 _, _, found, kind = bytes(there).split(b" ")
                 if found == incarnation:

@@ -1,7 +1,7 @@
 """The one connection on which all tasks of this process ask: requests go out at once, and answers come in their order.
 
 A request that is small goes out in the step that makes it. A thread writes the large ones, so that no event loop waits
-for a socket, and another reads. When the connection ends, what is not answered is asked once more on a new one: scripts
+for a socket, and another reads. When the connection ends, what is not answered is asked again on a new one: scripts
 know the numbers of operations that they have seen.
 """
 
@@ -24,7 +24,7 @@ from sharedkit.redis.refusals import Refused
 __all__ = ["Line", "Request"]
 
 SMALL = 1 << 16  # bytes that a task may send by itself
-TRIES = 2
+TRIES = 3
 
 
 class Asker(Protocol):

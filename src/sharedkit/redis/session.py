@@ -6,7 +6,7 @@
     keeper    a thread that prolongs the lease, takes back what callers have left, and looks after the waits
 
 Each operation has a number. A script that sees a number again answers what it answered before, so a call whose answer
-was lost is asked for once more, and is never executed twice.
+was lost is asked for again, and is never executed twice.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from sharedkit.redis.scripts import Script, script
 
 __all__ = ["INHERITED", "Session"]
 
+TRIES = 3  # of a call: an idle connection may have been closed long ago, and then a reply may be lost
 TICK = 1.0  # seconds between two looks after the waits
 UNDONE = 1.0  # seconds that a caller who leaves waits until what it did is taken back
 TICKET = 60.0  # seconds after a fork in which a child may open what its parent has closed
@@ -205,9 +206,9 @@ class Session:
 
     # --- asking, for a thread
 
-    def ask(self, kind: str, base: bytes, method: bytes, *args: bytes) -> Any:
+    def ask(self, kind: str, base: bytes, method: bytes, *args: bytes, shrinks: bool = True) -> Any:
         """The answer of a method that may be run any number of times."""
-        made = Operation(kind, base, 0, script(kind, True))
+        made = Operation(kind, base, 0, script(kind, shrinks))
         return self._ask(made, (method, *args))[0]
 
     def call(self, kind: str, base: bytes, method: bytes, *args: bytes, shrinks: bool = False) -> Any:
@@ -270,7 +271,7 @@ class Session:
         return refused(why, self.address.public, made.base)
 
     def _exchange(self, lane: Lane, command: bytes, wanted: Script | None) -> Any:
-        """Send a command and read its answer; once more if the connection ends, or the server does not know the script.
+        """Send a command and read its answer; again if the connection ends, or the server does not know the script.
 
         Raises Refused, ServerGoneError.
         """
@@ -294,7 +295,7 @@ class Session:
                 if isinstance(why, SharedkitError):
                     raise
                 lost += 1
-                if lost == 2:
+                if lost == TRIES or (lost == 2 and isinstance(why, exceptions.TimeoutError)):
                     raise ServerGoneError(f"the server at {self.address.public} does not answer: {why}") from why
 
     def _load(self, connection: Any, wanted: Script) -> None:

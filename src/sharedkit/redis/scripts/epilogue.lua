@@ -48,19 +48,19 @@ function life.ticket(ticket)
     return 1
 end
 
--- A lease that has ended is not prolonged: others may have taken over what it was about.
-function life.beat(lease)
-    redis.call('ZADD', sessions, 'XX', now + lease, me)
-    keep(lease)
-    return 1
-end
-
 -- Once a second, as long as somebody of the session waits here.
 function life.look()
     shorten()
     reap()
     structure.serve()
     return 1
+end
+
+-- A lease that has ended is not prolonged: others may have taken over what it was about.
+function life.beat(lease)
+    redis.call('ZADD', sessions, 'XX', now + lease, me)
+    keep(lease)
+    return life.look()
 end
 
 -- What the operation was handed, should the word of it have been lost; empty if nothing.

@@ -32,9 +32,10 @@ end
 
 local function free() redis.call('HDEL', base, unpack(FREE)) end
 
--- A lock that was handed over and not taken, or taken and not wanted.
+-- A lock that was handed over and not taken, or taken and not wanted. That of a dead session is `forget`'s matter: it
+-- may have been taken, and the word of that is only not here.
 function structure.back(given, sid, died)
-    if #given == 0 or given[1] == 'refused' or get('h') ~= sid then return end
+    if died or #given == 0 or given[1] == 'refused' or get('h') ~= sid then return end
     if tonumber(get('d')) > 1 then redis.call('HINCRBY', base, 'd', -1) else free() end
 end
 

@@ -163,8 +163,8 @@ end
 
 local function items_of(operation)
     local given = redis.call('HGET', granted, me .. ' ' .. operation)
-    local some = {}
-    if given and #given > 1 then _, some = cmsgpack.unpack(given) end
+    local when, some = 0, {}
+    if given and #given > 1 then when, some = cmsgpack.unpack(given) end
     table.insert(some, 1, 2)
     return some
 end
