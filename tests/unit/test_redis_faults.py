@@ -393,21 +393,23 @@ def test_a_server_without_memory_refuses_what_grows_and_lets_go_of_the_rest(ctx:
 
 @pytest.mark.parametrize("program", NAMES, ids=[Path(path).name for path in NAMES])
 def test_after_a_restart_holders_are_told_and_what_persisted_is_there(program: str) -> None:
-    with Server(program, "--appendonly", "yes", "--appendfsync", "always") as server:
-        with sk.get_context("redis", url=server.url, prefix="r") as ctx:
-            lock, kept = ctx.Lock(), ctx.Counter(5, name="kept", persist=True)
-            kept.add()
-            lock.acquire()
-            wait = Task(lock.acquire)
-            until(lambda: lock.statistics().waiting == 1)
-            server.stop(signal.SIGKILL)
-            server.start()
-            with pytest.raises(sk.LeaseLostError, match="restarted"):
-                wait.result()
-            for call in (lock.release, kept.add, lambda: lock.fence):
-                with pytest.raises(sk.LeaseLostError):
-                    call()
-            assert ctx.attach("kept").add() == 7
+    with (
+        Server(program, "--appendonly", "yes", "--appendfsync", "always") as server,
+        sk.get_context("redis", url=server.url, prefix="r") as ctx,
+    ):
+        lock, kept = ctx.Lock(), ctx.Counter(5, name="kept", persist=True)
+        kept.add()
+        lock.acquire()
+        wait = Task(lock.acquire)
+        until(lambda: lock.statistics().waiting == 1)
+        server.stop(signal.SIGKILL)
+        server.start()
+        with pytest.raises(sk.LeaseLostError, match="restarted"):
+            wait.result()
+        for call in (lock.release, kept.add, lambda: lock.fence):
+            with pytest.raises(sk.LeaseLostError):
+                call()
+        assert ctx.attach("kept").add() == 7
 
 
 def test_a_server_that_ended_is_an_error_in_time(server: Server) -> None:

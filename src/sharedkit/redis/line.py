@@ -117,8 +117,8 @@ class Line:
                 except (*LOST, AttributeError):
                     self._broken(connection)
                     continue
-                with self._lock:  # only now may others send
-                    if self._unsent and self._unsent[0] is request:
+                with self._lock:  # if it was sent in vain, it is asked again; else others may send now
+                    if self._connection is connection and self._unsent and self._unsent[0] is request:
                         self._unsent.popleft()
 
     def _fail(self, why: Exception) -> None:

@@ -12,8 +12,9 @@ from multiprocessing import util
 from typing import Any
 
 from sharedkit._core.weak_sets import members
-from sharedkit.errors import GoneError, ServerMismatchError, SharedkitError
+from sharedkit.errors import GoneError, SharedkitError
 from sharedkit.redis.address import Address, Restarted
+from sharedkit.redis.refusals import Refused, refused
 from sharedkit.redis.session import Session
 from sharedkit.segments import checked_name
 
@@ -23,6 +24,7 @@ KINDS: dict[str, type[Any]] = {}
 ALIASES: dict[str, str] = {}  # further names of these
 MISSING: dict[str, str] = {}  # what this placement does not have, and why
 SHORTEST_LEASE = 0.5
+LAYOUT = b"1"  # as in prelude.lua
 _known: dict[tuple[str, str], Placement] = {}
 _placements: weakref.WeakSet[Placement] = weakref.WeakSet()
 _lock = threading.RLock()
@@ -86,8 +88,8 @@ class Placement:
             raise AttributeError(MISSING.get(name, name)) from None
 
     def differs(self, url: str, lease: float) -> bool:
-        """Whether a caller means another password or lease."""
-        return self.address.url != url or self.lease != lease
+        """Whether a caller means another password or lease; one who names no password has none to object to."""
+        return url not in (self.address.url, self.address.public) or self.lease != lease
 
     def travels(self) -> tuple[str, str, float, float]:
         """What a pickled handle says of its server: never a password."""
@@ -125,24 +127,28 @@ class Placement:
         missing = FileNotFoundError(f"no structure in the server at {self.address.public} is called {name!r}")
         if said is None:
             raise missing
-        try:
-            _, layout, incarnation, kind = said.split(b" ")
-            cls = self.classes[kind.decode()]
-        except (ValueError, KeyError):
-            raise ServerMismatchError(
-                f"the key {pointer.decode()!r} in the server at {self.address.public} is not one of the kit's that "
-                "this release knows; use another prefix"
-            ) from None
-        del layout
+        whose, layout, incarnation, kind = (*said.split(b" "), b"", b"", b"")[:4]
+        if whose != b"sharedkit" or not kind:
+            raise self._refused("SKFOREIGN", pointer.decode("utf-8", "replace"), pointer)
+        if layout != LAYOUT or kind.decode() not in self.classes:
+            raise self._refused("SKLAYOUT", layout.decode("utf-8", "replace"), pointer)
+        cls = self.classes[kind.decode()]
         try:
             return cls._of(session, name, pointer + b":" + incarnation)
         except GoneError:
             raise missing from None
 
     def _get(self, session: Session, key: bytes) -> bytes | None:
-        """The value of a key that is no structure's."""
-        value: bytes | None = session.ask_plain(b"GET", key)
+        """The value of the key of a name."""
+        try:
+            value: bytes | None = session.ask_plain(b"GET", key)
+        except Refused as why:
+            code = "SKFOREIGN" if why.code == "WRONGTYPE" else why.code
+            raise self._refused(code, key.decode("utf-8", "replace"), key) from None
         return value
+
+    def _refused(self, code: str, text: str, pointer: bytes) -> Exception:
+        return refused(Refused(code, text), self.address.public, pointer + b":")
 
     def end(self) -> None:
         """End this process's session: what it holds is given back. Again does nothing."""
