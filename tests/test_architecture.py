@@ -199,8 +199,8 @@ def test_compiled_modules_use_no_tricks_of_the_preprocessor(path: Path) -> None:
 
 ROOT_OF_THE_PACKAGE = {
     "__init__.py", "__main__.py", "context.py", "errors.py", "py.typed", "segments.py", "statistics.py",
-    "_core", "_pyinstaller", "aio", "commands", "compare", "executors", "hashing", "manager", "protocols", "shm",
-    "thread",
+    "_core", "_pyinstaller", "aio", "commands", "compare", "executors", "hashing", "manager", "protocols", "redis",
+    "shm", "thread",
 }  # fmt: skip
 
 # Lowest first: a module imports only from its own layer or a lower one; imports for annotations count too. The first
@@ -212,7 +212,7 @@ LAYERS = (
     r"segments|aio(\..*)?|hashing(\..*)?",
     r"shm\.(?!executor$).*",
     r"executors(\..*)?",
-    r"shm(\.executor)?|thread(\..*)?|manager(\..*)?|protocols(\..*)?",
+    r"shm(\.executor)?|thread(\..*)?|manager(\..*)?|redis(\..*)?|protocols(\..*)?",
     r"context",
     r"|_pyinstaller(\..*)?",  # the package itself
     r"compare(\..*)?",
@@ -323,7 +323,7 @@ def test_thread_uses_the_classes_of_shm_and_nothing_else_of_it() -> None:
 def test_nothing_below_the_contexts_imports_them() -> None:
     for path in PYTHON:
         first = path.relative_to(SOURCE).parts[0]
-        placed = first in ("thread", "shm", "manager", "protocols")
+        placed = first in ("thread", "shm", "manager", "redis", "protocols")
         if placed or path.name in ("segments.py", "errors.py", "statistics.py"):
             assert within(imported(path), "sharedkit.context") == set(), path
             assert "sharedkit" not in {each for each in imported(path) if each == "sharedkit.compare"}, path
@@ -349,14 +349,15 @@ def test_no_module_uses_the_resource_tracker() -> None:
 
 
 def test_the_library_imports_only_numpy_and_the_standard_library() -> None:
-    """`compare` and the command line have extras of their own, imported where they are used. Only PyInstaller runs its
-    hook.
+    """`compare`, the command line and the placement `redis` have extras of their own, and import them where they use
+    them. Only PyInstaller runs its hook.
     """
     ours = {"sharedkit", "numpy", "__future__"} | sys.stdlib_module_names
     for path in PYTHON:
         if {SOURCE / "compare", SOURCE / "commands", SOURCE / "_pyinstaller"} & set(path.parents):
             continue
-        assert {each for each in imported(path) if each.split(".")[0] not in ours} == set(), path
+        extra = {"redis", "hiredis"} if SOURCE / "redis" in path.parents else set()
+        assert {each for each in imported(path) if each.split(".")[0] not in ours | extra} == set(), path
     cython = {"cython", "cpython", "libc", "libcpp", "posix"}
     for path in CYTHON:
         assert {each for each in cython_imported(path) if each.split(".")[0] not in ours | cython} == set(), path

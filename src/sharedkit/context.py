@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 from sharedkit._core.unsupported import IN_SHARED_MEMORY
 
 if TYPE_CHECKING:
-    from sharedkit import manager, protocols
+    from sharedkit import manager, protocols, redis
 
-__all__ = ["Context", "ManagerContext", "get_context"]
+__all__ = ["Context", "ManagerContext", "RedisContext", "get_context"]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -27,7 +27,7 @@ class Context:
     """
 
     method: str
-    placement: InitVar[ModuleType | manager.Placement]
+    placement: InitVar[ModuleType | manager.Placement | redis.Placement]
     Array: type[protocols.Array] = field(init=False)
     Barrier: type[protocols.Barrier] = field(init=False)
     BoundedSemaphore: type[protocols.BoundedSemaphore] = field(init=False)
@@ -51,7 +51,7 @@ class Context:
     Value: type[protocols.Value] = field(init=False)
     attach: Callable[[str], Any] = field(init=False)
 
-    def __post_init__(self, placement: ModuleType | manager.Placement) -> None:
+    def __post_init__(self, placement: ModuleType | manager.Placement | redis.Placement) -> None:
         absent = IN_SHARED_MEMORY if self.method == "shm" else ()
         for each in fields(self):
             if not each.init and each.name not in absent:
@@ -97,7 +97,7 @@ class ManagerContext(Context):
     Executor: type[manager.Executor] = field(init=False)
     server: manager.Placement = field(init=False)
 
-    def __post_init__(self, placement: ModuleType | manager.Placement) -> None:
+    def __post_init__(self, placement: ModuleType | manager.Placement | redis.Placement) -> None:
         object.__setattr__(self, "server", placement)
         for each in fields(Context):
             if not each.init:
@@ -142,6 +142,70 @@ class ManagerContext(Context):
         return get_context, ("manager", self.address)
 
 
+@dataclass(frozen=True, repr=False, eq=False)
+class RedisContext(Context):
+    """The classes of one Redis or Valkey server. A class that this placement does not have yet is an AttributeError.
+
+    Leaving it by `with`, or `close()`, ends the session of this process: whatever its handles held is released, and the
+    server keeps running.
+    """
+
+    server: redis.Placement = field(init=False)
+
+    def __post_init__(self, placement: ModuleType | manager.Placement | redis.Placement) -> None:
+        object.__setattr__(self, "server", placement)
+        for each in fields(Context):
+            if not each.init and (found := getattr(placement, each.name, None)) is not None:
+                object.__setattr__(self, each.name, found)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name == "server":
+                raise AttributeError(name)
+            return getattr(self.server, name)  # raises, and says why there is none
+
+    @property
+    def url(self) -> str:
+        """Where the server is, without a password."""
+        return self.server.address.public
+
+    def __enter__(self) -> Self:
+        self.server.session()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        from sharedkit.aio import waiters
+
+        await waiters.in_thread(self.__enter__)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        from sharedkit.aio import waiters
+
+        await waiters.in_thread(self.close)
+
+    def close(self) -> None:
+        """End this process's session with the server. Closing again does nothing; the next use begins another."""
+        self.server.end()
+
+    def __reduce__(self) -> tuple[Callable[..., Context], tuple[Any, ...]]:
+        return _redis_context, self.server.travels()
+
+
+def _redis_context(url: str, prefix: str, lease: float, timeout: float) -> RedisContext:
+    from sharedkit import redis
+
+    return RedisContext("redis", redis.at(url, prefix, lease, timeout))
+
+
 _METHODS = ("thread", "shm")
 
 
@@ -155,23 +219,58 @@ def _context_of(method: str) -> Context:
 @overload
 def get_context(method: Literal["manager"], address: Any = None, authkey: bytes | None = None) -> ManagerContext: ...
 @overload
-def get_context(method: str | None = None, address: Any = None, authkey: bytes | None = None) -> Context: ...
-def get_context(method: str | None = None, address: Any = None, authkey: bytes | None = None) -> Context:
-    """Return the context of the placement `method`: "thread", "shm" (the default) or "manager".
+def get_context(
+    method: Literal["redis"], *, url: str = ..., prefix: str = ..., lease: float = ..., timeout: float = ...
+) -> RedisContext: ...
+@overload
+def get_context(
+    method: str | None = None,
+    address: Any = None,
+    authkey: bytes | None = None,
+    *,
+    url: str | None = None,
+    prefix: str | None = None,
+    lease: float | None = None,
+    timeout: float | None = None,
+) -> Context: ...
+def get_context(
+    method: str | None = None,
+    address: Any = None,
+    authkey: bytes | None = None,
+    *,
+    url: str | None = None,
+    prefix: str | None = None,
+    lease: float | None = None,
+    timeout: float | None = None,
+) -> Context:
+    """Return the context of the placement `method`: "thread", "shm" (the default), "manager" or "redis".
 
     "manager" without an `address` gives a new ManagerContext; its server starts at the first use and ends with this
     process or with the context's `with` statement. `address`, (host, port) or the path of a socket, is that of a
     running server; `authkey` is that server's, by default `multiprocessing.current_process().authkey`.
 
-    Raises ValueError for an unknown method, and for an address with another method.
+    For "redis", `url` is that of a Redis or Valkey server ("redis://localhost:6379/0", "rediss://" for TLS, "unix://"
+    and a path), and `prefix` begins the names of its keys there ("sharedkit"). A process that is silent for `lease`
+    seconds (10) is taken for dead. The server has `timeout` seconds (5) for each answer.
+
+    Raises ValueError for an unknown method, or an argument of another one; ImportError if redis-py is not installed.
     """
+    if method != "redis" and (url, prefix, lease, timeout) != (None, None, None, None):
+        raise ValueError('url, prefix, lease and timeout are for get_context("redis")')
+    if method != "manager" and (address is not None or authkey is not None):
+        raise ValueError('address and authkey are for get_context("manager")')
     if method == "manager":
         from sharedkit import manager
 
         return ManagerContext("manager", manager.Placement() if address is None else manager.at(address, authkey))
-    if address is not None or authkey is not None:
-        raise ValueError('address and authkey are for get_context("manager")')
+    if method == "redis":
+        return _redis_context(
+            "redis://localhost:6379/0" if url is None else url,
+            "sharedkit" if prefix is None else prefix,
+            10.0 if lease is None else lease,
+            5.0 if timeout is None else timeout,
+        )
     if method is None or method in _METHODS:
         return _context_of("shm" if method is None else method)
-    known = ", ".join(repr(known) for known in (*_METHODS, "manager"))
+    known = ", ".join(repr(known) for known in (*_METHODS, "manager", "redis"))
     raise ValueError(f"unknown context {method!r}; the known ones are {known}")

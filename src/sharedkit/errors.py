@@ -19,6 +19,7 @@ __all__ = [
     "ExecutorGoneError",
     "GoneError",
     "LayoutError",
+    "LeaseLostError",
     "NotLockedError",
     "OutOfSharedMemory",
     "OwnerDiedError",
@@ -60,6 +61,10 @@ class UntrustedSegmentError(SharedkitError, PermissionError):
 
 class GoneError(SharedkitError, FileNotFoundError):
     """Raised when a handle is unpickled after the segment's last user left; keep one open, or use `persist=True`."""
+
+
+class LeaseLostError(SharedkitError, ConnectionError):
+    """Raised when this process was silent for longer than its lease, so others may have what it held; attach anew."""
 
 
 class NotLockedError(SharedkitError, RuntimeError, ValueError):

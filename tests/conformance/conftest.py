@@ -49,7 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         _skip_what_is_absent(item)
         params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-        served = isinstance(params.get("subject"), Subject) and params["subject"].name.startswith("manager")
+        served = isinstance(params.get("subject"), Subject) and params["subject"].name.startswith(("manager", "redis"))
         if served and params.get("start_method") == "spawn" and item.path.name in TRAFFIC:
             item.add_marker(pytest.mark.stress)
 
@@ -62,6 +62,11 @@ def _skip_what_is_absent(item: pytest.Item) -> None:
         method = subject.name.partition(" ")[0]
         if method == "shm" and kind.cls in IN_SHARED_MEMORY:
             item.add_marker(pytest.mark.skip(reason=IN_SHARED_MEMORY[kind.cls]))
+        if method == "redis" and subject.absent is None:
+            from sharedkit.redis.placement import MISSING
+
+            if kind.cls in MISSING:
+                item.add_marker(pytest.mark.skip(reason=MISSING[kind.cls]))
 
 
 def _maker(subject: Subject, method: str | None) -> Iterator[Callable[..., Any]]:

@@ -16,7 +16,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pytest
 from conformance import stdlib
+from redis_server import ABSENT, the_server
 
 import sharedkit as sk
 
@@ -34,9 +36,12 @@ class Subject:
     make: Callable[..., Any]
     lacks: Mapping[str, str] = field(default_factory=dict)
     for_processes: Callable[[str], Callable[..., Any]] | None = None
+    absent: str | None = None  # why it cannot be examined on this machine
 
     def missing(self, promises: tuple[str, ...]) -> str | None:
         """Why this subject is exempt from a test that needs `promises`; None if it is not."""
+        if self.absent is not None:
+            return self.absent
         for promise in promises:
             if promise in self.lacks:
                 return f"{self.name}: {self.lacks[promise]}"
@@ -59,10 +64,43 @@ SERVED = MANY_PROCESSES | {
     "cancelled-puts": "the server may have put already when the task is cancelled; `CancelledError.put` says so",
 }
 
+
+class InRedis:
+    """The context of a Redis server that starts at the first use. A class that it lacks skips the test, with why."""
+
+    method = "redis"
+
+    def __getattr__(self, name: str) -> Any:
+        from sharedkit.redis.placement import MISSING
+
+        if name in MISSING:
+            pytest.skip(MISSING[name])
+        return getattr(sk.get_context("redis", url=the_server().url, prefix="tests"), name)
+
+
+REDIS = InRedis()
+IN_REDIS = SERVED | {
+    "found-by-method-alone": "a program has to say where the server is",
+    "idle-putters": "an item that waits for room lies in the server, which puts it even if its loop stands still",
+}
+
+
+def in_redis(cls: str, lacks: Mapping[str, str] | None = None) -> Subject:
+    """The class of that name in a Redis server."""
+    return Subject(
+        "redis",
+        lambda *args, **kwargs: getattr(REDIS, cls)(*args, **kwargs),
+        IN_REDIS | dict(lacks or {}),
+        lambda method: getattr(REDIS, cls),  # type: ignore[no-any-return]
+        ABSENT,
+    )
+
+
 QUEUES: tuple[Subject, ...] = (
     Subject("thread", THREAD.Queue, ONE_PROCESS),
     Subject("shm", SHM.Queue, MANY_PROCESSES, lambda method: SHM.Queue),
     Subject("manager", MANAGER.Queue, SERVED, lambda method: MANAGER.Queue),
+    in_redis("Queue"),
     Subject(
         "queue",
         queue.Queue,
@@ -124,6 +162,7 @@ COUNTERS = (
     Subject("thread", THREAD.Counter, ONE_PROCESS),
     Subject("shm", SHM.Counter, MANY_PROCESSES, lambda method: SHM.Counter),
     Subject("manager", MANAGER.Counter, SERVED, lambda method: MANAGER.Counter),
+    in_redis("Counter"),
     Subject(
         "multiprocessing",
         stdlib.ValueCounter,
@@ -141,6 +180,7 @@ GROUPS = (
     Subject("thread", THREAD.Counters, ONE_PROCESS),
     Subject("shm", SHM.Counters, MANY_PROCESSES, lambda method: SHM.Counters),
     Subject("manager", MANAGER.Counters, SERVED, lambda method: MANAGER.Counters),
+    in_redis("Counters"),
 )
 
 ARRAYS = (
@@ -173,6 +213,7 @@ CONTEXTS = (
     Subject("thread", lambda: THREAD, ONE_PROCESS),
     Subject("shm", lambda: SHM, MANY_PROCESSES),
     Subject("manager", lambda: MANAGER, SERVED),
+    Subject("redis", lambda: REDIS, IN_REDIS, absent=ABSENT),
 )
 
 # For each fixture by which a test asks for a structure: the subjects that it is run on.

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from conformance.subjects import MANAGER, MANY_PROCESSES, ONE_PROCESS, SERVED, SHM, THREAD, Subject
+from conformance.subjects import MANAGER, MANY_PROCESSES, ONE_PROCESS, SERVED, SHM, THREAD, Subject, in_redis
 
 KITS_OWN = dict.fromkeys(("statistics", "spellings", "names", "not-locked-error", "owner"), "the kit's own promise")
 MULTIPROCESSING = KITS_OWN | {
@@ -20,12 +20,16 @@ UNCOUNTED = {"release-many": "its release() takes no number"}
 NEVER = {"locked": "it has no locked()"}
 
 
+IN_REDIS_TOO = ("BoundedSemaphore", "Event", "Lock", "RLock", "Semaphore")
+
+
 def of(cls: str, thread_lacks: Mapping[str, str] | None = None, mp_lacks: Mapping[str, str] | None = None) -> list[Any]:
     """The class of that name in every placement, in threading and in multiprocessing, as subjects."""
     return [
         Subject("thread", getattr(THREAD, cls), ONE_PROCESS),
         Subject("shm", getattr(SHM, cls), MANY_PROCESSES, lambda method: getattr(SHM, cls)),
         Subject("manager", getattr(MANAGER, cls), SERVED, lambda method: getattr(MANAGER, cls)),
+        *([in_redis(cls)] if cls in IN_REDIS_TOO else []),
         Subject("threading", getattr(threading, cls), KITS_OWN | ONE_PROCESS | dict(thread_lacks or {})),
         Subject(
             "multiprocessing", getattr(multiprocessing, cls), MULTIPROCESSING | dict(mp_lacks or {}), _started(cls)

@@ -43,6 +43,7 @@ def test_getters_left_behind_keep_no_item(kit: Kit, leave: Callable[..., Left]) 
     assert {thread.result(), loop.result()} == {"a", "b"}
 
 
+@pytest.mark.needs("idle-putters")
 def test_putters_left_behind_keep_no_room(kit: Kit, leave: Callable[..., Left]) -> None:
     q = kit.Queue(1)
     q.put("first")
@@ -226,11 +227,13 @@ def test_no_thread_remains(kit: Kit) -> None:
     until(lambda: threading.active_count() <= before)
 
 
+@pytest.mark.needs("found-by-method-alone")
 @pytest.mark.parametrize("wait", children_aio.WAITS)
 def test_ctrl_c_ends_a_wait(context: Any, wait: str) -> None:
     assert Child("fork", children_aio.interrupted, context.method, wait).result() == "interrupted"
 
 
+@pytest.mark.needs("found-by-method-alone")
 @pytest.mark.parametrize("closed", [False, True], ids=["ended", "closed"])
 def test_a_condition_with_a_wait_left_behind_prints_nothing_at_the_interpreters_end(context: Any, closed: bool) -> None:
     program = f"""
@@ -257,6 +260,7 @@ if __name__ == "__main__":
     assert ended.stderr == ""
 
 
+@pytest.mark.needs("found-by-method-alone")
 def test_asyncio_is_imported_only_when_a_task_waits(context: Any) -> None:
     program = f"""
 import sys

@@ -157,6 +157,8 @@ def _notice(kit: Kit) -> Thing:
 def test_what_a_task_of_a_stopped_loop_was_notified_of_goes_to_the_next_waiter(
     kit: Kit, make: Callable[[Kit], Thing], behind: str, closed: bool
 ) -> None:
+    if make is _room and kit.context.method == "redis":
+        pytest.skip("an item that waits for room lies in the server, which puts it in any case")
     if make is _writing and kit.context.method == "shm" and closed:
         pytest.skip("a writer that a closed loop left behind stays until it is collected")
     thing = make(kit)

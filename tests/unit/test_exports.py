@@ -26,6 +26,7 @@ EXPECTED = {
     "GoneError",
     "JoinableQueue",
     "LayoutError",
+    "LeaseLostError",
     "Lock",
     "NotLockedError",
     "OutOfSharedMemory",

@@ -1,0 +1,164 @@
+"""Where a server is, and connections to it: no retries, a time limit on each step, one version of the protocol.
+
+redis-py makes the connection (TLS, users, Unix sockets); what is written is packed here, and hiredis reads the answers.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from redis import connection as redis_connection
+from redis import exceptions
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from sharedkit.errors import AuthkeyError, ServerGoneError, ServerMismatchError
+
+__all__ = ["LOST", "Address", "Restarted", "pack", "send"]
+
+OLDEST = (7, 0)
+LOST = (exceptions.ConnectionError, exceptions.TimeoutError, OSError, EOFError)
+"""What is raised when a connection ends or does not answer in time."""
+
+
+def pack(*parts: bytes) -> bytes:
+    """A command in the protocol's form."""
+    out = [b"*%d\r\n" % len(parts)]
+    for part in parts:
+        out.append(b"$%d\r\n" % len(part))
+        out.append(part)
+        out.append(b"\r\n")
+    return b"".join(out)
+
+
+def _encoded(part: Any) -> bytes:
+    """A part of one of redis-py's own commands, which make the connection."""
+    return part if isinstance(part, bytes) else str(part).encode()
+
+
+def send(connection: Any, command: bytes) -> None:
+    """Send a packed command."""
+    connection.send_packed_command((command,), check_health=False)
+
+
+class Address:
+    """One server: how to reach it, and what it said of itself when it was first reached."""
+
+    def __init__(self, url: str, timeout: float) -> None:
+        self.url = url
+        self.timeout = timeout
+        self.public = without_password(url)
+        try:
+            self._options: dict[str, Any] = redis_connection.parse_url(url)  # type: ignore[no-untyped-call]
+        except ValueError as why:
+            raise ValueError(
+                f"the url of a server begins with redis://, rediss:// or unix://: {self.public!r}"
+            ) from why
+        self._kind: Any = self._options.pop("connection_class", redis_connection.Connection)
+        if self._kind is redis_connection.Connection or self._kind is redis_connection.SSLConnection:
+            self._options.update(socket_keepalive=True, socket_keepalive_options=_keepalive())
+        self.run_id: bytes | None = None
+        self._first = threading.Lock()
+
+    def connect(self, timeout: float | None = None) -> Any:
+        """A new connection. ServerGoneError, AuthkeyError, ServerMismatchError."""
+        connection = self._kind(
+            **self._options,
+            protocol=2,
+            legacy_responses=True,
+            retry=Retry(NoBackoff(), 0),
+            socket_timeout=timeout or self.timeout,
+            socket_connect_timeout=self.timeout,
+            command_packer=redis_connection.PythonRespSerializer(6000, _encoded),
+            client_name="sharedkit",
+            driver_info=None,
+        )
+        try:
+            connection.connect()
+            send(connection, pack(b"INFO", b"server", b"memory"))
+            said = connection.read_response(disable_decoding=True)
+        except exceptions.AuthenticationError as why:
+            raise self._refused(why) from why
+        except exceptions.ResponseError as why:
+            connection.disconnect()
+            if "NOAUTH" in str(why) or "WRONGPASS" in str(why):
+                raise self._refused(why) from why
+            raise ServerMismatchError(f"the server at {self.public} refuses this program: {why}") from why
+        except LOST as why:
+            connection.disconnect()
+            if isinstance(why.__cause__, exceptions.AuthenticationError) or "AUTH" in str(why):
+                raise self._refused(why) from why
+            raise ServerGoneError(f"no server answers at {self.public}: {why}") from why
+        except BaseException:
+            connection.disconnect()
+            raise
+        try:
+            self._check(dict(_lines(said)))
+        except BaseException:
+            connection.disconnect()
+            raise
+        return connection
+
+    def _refused(self, why: Exception) -> AuthkeyError:
+        return AuthkeyError(
+            f"the server at {self.public} refuses this user or password ({why}); a handle that arrived by pickle has "
+            'none: call get_context("redis", url=...) with it in this process first'
+        )
+
+    def _check(self, said: dict[bytes, bytes]) -> None:
+        version = said.get(b"redis_version", b"0").decode()
+        if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < OLDEST:
+            raise ServerMismatchError(f"the server at {self.public} is Redis {version}; 7.0 is the oldest that will do")
+        if said.get(b"redis_mode", b"standalone") == b"cluster":
+            raise ServerMismatchError(
+                f"the server at {self.public} is a node of a cluster, which this release cannot use"
+            )
+        policy = said.get(b"maxmemory_policy", b"noeviction").decode()
+        if policy != "noeviction":
+            raise ServerMismatchError(
+                f"the server at {self.public} throws keys away when its memory is full (maxmemory-policy {policy}); "
+                "it must be noeviction"
+            )
+        with self._first:
+            found = said.get(b"run_id", b"")
+            if self.run_id is None:
+                self.run_id = found
+            elif self.run_id != found:
+                raise Restarted(found)
+
+
+class Restarted(Exception):
+    """Another server, or the same one restarted, is at the address; no user sees it."""
+
+    def __init__(self, run_id: bytes) -> None:
+        super().__init__(run_id)
+        self.run_id = run_id
+
+
+def without_password(url: str) -> str:
+    """The url as it may be shown and pickled: with the user's name, and never a password."""
+    try:
+        parts = urlsplit(url)
+        user = parts.username
+        host = parts.netloc.rpartition("@")[2]
+        query = "&".join(each for each in parts.query.split("&") if not each.startswith("password="))
+    except ValueError:
+        return url.partition("://")[0] + "://?"
+    netloc = f"{quote(user)}@{host}" if user else host
+    return f"{parts.scheme}://{netloc}{parts.path}" + (f"?{query}" if query else "")
+
+
+def _keepalive() -> dict[int, int]:
+    names = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+    return {getattr(socket, name): value for name, value in names.items() if hasattr(socket, name)}
+
+
+def _lines(said: bytes) -> Iterable[tuple[bytes, bytes]]:
+    for line in said.splitlines():
+        key, colon, value = line.partition(b":")
+        if colon:
+            yield key, value

@@ -1,0 +1,223 @@
+"""The common part of all handles: a name, `close`, and pickling to any process that can reach the server."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import weakref
+from multiprocessing import context as mp_context
+from operator import index
+from types import TracebackType
+from typing import Any, ClassVar, TypeVar
+
+from sharedkit._core.differences import is_another, unlike, with_another
+from sharedkit.errors import ClosedError, GoneError, SharedkitError
+from sharedkit.redis import placement
+from sharedkit.redis.session import INHERITED, Session
+from sharedkit.segments import DEFAULT_SEATS, checked_name, checked_seats
+
+__all__ = ["DEFAULT_SEATS", "Handle", "Structure", "integer", "pids"]
+
+T = TypeVar("T", bound="Structure")
+LOWEST, HIGHEST = -(1 << 63), (1 << 63) - 1
+
+
+def integer(value: object) -> bytes:
+    """`value` as the text of a 64-bit integer; TypeError if it is no integer, OverflowError if it does not fit."""
+    number = index(value)  # type: ignore[arg-type]  # index() itself raises the TypeError
+    if not LOWEST <= number <= HIGHEST:
+        raise OverflowError(f"{number} does not fit in a signed 64-bit integer")
+    return b"%d" % number
+
+
+def pids(sessions: list[bytes]) -> tuple[int, ...]:
+    """The processes of these sessions."""
+    return tuple(sorted({int(sid.partition(b"-")[0]) for sid in sessions}))
+
+
+class Structure:
+    """A handle on what a server keeps, made by a context, whose classes are bound to a server by `home`."""
+
+    kind: ClassVar[str] = ""
+    lua: ClassVar[str] = ""  # the name of its script
+    home: ClassVar[placement.Placement | None] = None
+
+    _name: str = ""  # a handle whose constructor refused is closed and nameless
+    _base: bytes
+    _session: Session | None = None
+    _spec: dict[str, Any]
+    _release: weakref.finalize[..., Structure]
+
+    def _create(
+        self, name: str | None, exist_ok: bool, persist: bool, seats: int, spec: dict[str, Any], *begin: bytes
+    ) -> None:
+        """Make the structure in the server, or open an equal one; `spec` must be equal for that."""
+        if self.home is None:
+            raise TypeError(f'{type(self).__name__} is made by a context: get_context("redis").{type(self).__name__}')
+        spec["seats"] = checked_seats(seats)
+        name = f"redis-{secrets.token_hex(8)}" if name is None else checked_name(name)
+        session = self.home.session()
+        session.flush()
+        pointer = self.home.pointer(name)
+        while True:
+            incarnation = secrets.token_hex(6).encode()
+            base = pointer + b":" + incarnation
+            with session.lock:
+                there = session.ask(
+                    self.lua, base, b"create", self.kind.encode(), json.dumps(spec).encode(), b"%d" % bool(persist),
+                    session.lease_ms, *begin, shrinks=False,
+                )  # fmt: skip
+                _, _, found, kind = bytes(there).split(b" ")
+                if found == incarnation:
+                    self._open(session, name, base, spec)
+                    return
+            if not exist_ok:
+                raise FileExistsError(f"{name!r} is taken in the server at {session.address.public}")
+            if kind.decode() != self.kind:
+                raise is_another(repr(name), kind.decode(), self.kind)
+            try:
+                self._open_existing(session, name, pointer + b":" + found, spec, bool(persist))
+            except GoneError:
+                continue  # it ended meanwhile
+            return
+
+    def _open_existing(
+        self,
+        session: Session,
+        name: str,
+        base: bytes,
+        spec: dict[str, Any] | None = None,
+        persist: bool = False,
+        ticket: bytes = b"",
+    ) -> None:
+        with session.lock:
+            text, persists = session.ask(self.lua, base, b"open", session.lease_ms, ticket)
+            there = json.loads(text)
+            self._open(session, name, base, there)
+        if spec is None:
+            return
+        try:
+            for key, wanted in {**spec, "persist": persist}.items():
+                found = persists == b"1" if key == "persist" else there[key]
+                if (difference := unlike(key, found, wanted)) is not None:
+                    raise with_another(repr(name), self.kind, difference)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, session: Session, name: str, base: bytes, spec: dict[str, Any]) -> None:
+        """Bind the handle, under the session's lock."""
+        self._session, self._name, self._base, self._spec = session, name, base, spec
+        session.open(base, self.lua)
+        self._release = weakref.finalize(self, session.released.append, base)
+        self._release.atexit = False
+
+    @classmethod
+    def _of(cls: type[T], session: Session, name: str, base: bytes, ticket: bytes = b"") -> T:
+        """A handle on the structure with that key. GoneError."""
+        handle = cls.__new__(cls)
+        handle._open_existing(session, name, base, ticket=ticket)
+        return handle
+
+    # --- asking
+
+    def _ensure_open(self) -> Session:
+        session = self._session  # read once: another thread may close it
+        if session is None:
+            raise self._is_closed()
+        if session.over is not None:
+            return self._open_again(session)
+        return session
+
+    def _open_again(self, session: Session) -> Session:
+        """The session of a forked child, in which its parent's structure is opened. LeaseLostError and other reasons
+        why a session is over."""
+        if session.over is not INHERITED:
+            raise session.over
+        assert self.home is not None
+        mine = self.home.session()
+        self._release.detach()
+        self._open_existing(mine, self._name, self._base, ticket=session.ticket)
+        return mine
+
+    def _call(self, method: bytes, *args: bytes, shrinks: bool = False) -> Any:
+        session = self._ensure_open()
+        try:
+            return session.call(self.lua, self._base, method, *args, shrinks=shrinks)
+        except SharedkitError as why:
+            raise self._told(why) from None
+
+    def _read(self, method: bytes, *args: bytes) -> Any:
+        session = self._ensure_open()
+        try:
+            return session.ask(self.lua, self._base, method, *args)
+        except SharedkitError as why:
+            raise self._told(why) from None
+
+    def _told(self, why: SharedkitError) -> SharedkitError:
+        """The error as this handle sees it: another thread may have closed it."""
+        if isinstance(why, ClosedError):
+            return self._is_closed(why)
+        return self._is_closed() if self._session is None else why
+
+    def _is_closed(self, why: ClosedError | None = None) -> ClosedError:
+        called = f"operation on a closed {type(self).__name__} {self._name!r}"
+        return ClosedError(called if why is None else f"{called}: {why}")
+
+    @property
+    def name(self) -> str:
+        """The name that `attach` takes; a random one if no `name=` was given."""
+        self._ensure_open()
+        return self._name
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close()` was called on this handle."""
+        return self._session is None
+
+    def close(self) -> None:
+        """Let go of the structure. Using the handle afterwards raises ClosedError; closing again does nothing."""
+        session, self._session = self._session, None
+        if session is not None and self._release.detach() is not None:
+            session.close(self._base)
+
+    def unlink(self) -> None:
+        """Remove the name: open handles keep working, and nobody can attach any more."""
+        self._read(b"unlink", self._ensure_open().lease_ms)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        self._ensure_open()
+        assert self.home is not None
+        ticket = b""
+        if mp_context.get_spawning_popen() is not None:
+            ticket = b"ticket-" + secrets.token_hex(8).encode()
+            self._read(b"ticket", ticket)
+        return placement.arrive, (*self.home.travels(), self.kind, self._name, self._base, ticket)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self._name!r}{' closed' if self.closed else ''}>"
+
+
+H = TypeVar("H", bound="Handle")
+
+
+class Handle(Structure):
+    """A handle that a `with` statement closes."""
+
+    def __enter__(self: H) -> H:
+        self._ensure_open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self: H) -> H:
+        self._ensure_open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,360 @@
+"""Locks in a Redis server. The lock of a process that died, or was silent for a lease, goes to the next waiter."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import warnings
+from collections.abc import Coroutine
+from types import TracebackType
+from typing import Any, Literal
+
+from sharedkit._core.timeouts import check_wait
+from sharedkit.errors import NotLockedError, OwnerDiedError, OwnerDiedWarning, SharedkitError
+from sharedkit.redis.handle import DEFAULT_SEATS, Structure, pids
+from sharedkit.redis.refusals import Refused
+from sharedkit.redis.session import Session
+from sharedkit.statistics import LockStatistics
+
+__all__ = ["Lock", "RLock"]
+
+_Taken = tuple[bool, bool]
+"""Whether it was taken, and whether the last holder died."""
+
+
+class _Named(Structure):
+    """What a Lock and an RLock have in common."""
+
+    lua = "lock"
+    _reentrant = b"0"
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        on_owner_died: Literal["warn", "raise"] = "warn",
+        seats: int = DEFAULT_SEATS,
+    ) -> None:
+        if on_owner_died not in ("warn", "raise"):
+            raise ValueError(f"on_owner_died must be 'warn' or 'raise': {on_owner_died!r}")
+        raises = b"1" if on_owner_died == "raise" else b"0"
+        self._create(name, exist_ok, persist, seats, {"on_owner_died": on_owner_died}, raises, self._reentrant)
+
+    # --- the caller
+
+    def _who(self) -> bytes:
+        """The caller, where that matters: a thread, or the running task if it holds the lock."""
+        return b""
+
+    def _task(self) -> bytes:
+        """The caller, if it is a task that wants to hold the lock."""
+        return b""
+
+    def _count(self, who: bytes, times: int) -> None:
+        """Record that this caller holds the lock so many times more, or less."""
+
+    # --- acquiring
+
+    def _use(self, session: Session, who: bytes, answer: Any, payload: bytes | None, number: int, left: int) -> _Taken:
+        """What an acquisition came to. OwnerDiedError, and an OwnerDiedWarning that is raised."""
+        if answer[0] == 0:
+            if payload is None:
+                return False, False
+            if payload == b"refused":
+                session.acknowledge(self._base, number)
+                raise self._owner_died()
+            died, _, fence = payload.partition(b" ")
+        elif answer[0] == 1:
+            died, fence = answer[1:]
+        else:
+            return False, False
+        if died == b"1":
+            text = f"the process that held the lock of {self._name!r} has died: check what the lock protects"
+            warnings.warn(text, OwnerDiedWarning, stacklevel=5)  # if it is raised as an error, the lock goes back
+        session.fences[self._base] = int(fence)
+        self._count(who, 1)
+        if answer[0] == 0:
+            session.acknowledge(self._base, number)
+        return True, died == b"1"
+
+    def _owner_died(self) -> OwnerDiedError:
+        return OwnerDiedError(
+            f"the process that held the lock of {self._name!r} has died: repair what it protects, then "
+            "mark_consistent()"
+        )
+
+    def _acquire(self, blocking: bool, timeout: float | None) -> bool:
+        willing = bool(blocking)
+        wait = check_wait(willing, timeout)
+        session, who = self._ensure_open(), self._who()
+        try:
+            taken, _ = session.take(
+                self.lua, self._base, b"acquire", who, b"%d" % (willing and wait != 0),
+                entry=who, timeout=None if wait == -1 else wait,
+                use=lambda *came: self._use(session, who, *came), shrinks=False,
+            )  # fmt: skip
+        except Refused as why:
+            raise self._refusal(why) from None
+        except SharedkitError as why:
+            raise self._told(why) from None
+        return bool(taken)
+
+    def acquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
+        """Take the lock; with `blocking`, wait up to `timeout` seconds (-1 or None: for ever).
+
+        Returns whether the lock was taken. Gives an OwnerDiedWarning if the process that held the lock before has died;
+        with `on_owner_died="raise"`, raises OwnerDiedError instead. Raises ValueError for another negative timeout, or
+        for any timeout with `blocking=False`; OverflowError for one longer than threading.TIMEOUT_MAX; LeaseLostError
+        if this process was silent for longer than its lease.
+        """
+        return self._acquire(blocking if block is None else block, timeout)
+
+    async def _aacquire(self, blocking: bool, timeout: float | None, who: bytes) -> bool:
+        from sharedkit.redis.tasks import atake
+
+        willing = bool(blocking)
+        wait = check_wait(willing, timeout)
+        session = self._ensure_open()
+        try:
+            taken, _ = await atake(
+                session, self.lua, self._base, b"acquire", who, b"%d" % (willing and wait != 0),
+                entry=who, timeout=None if wait == -1 else wait,
+                use=lambda *came: self._use_in_task(session, who, *came), shrinks=False,
+            )  # fmt: skip
+            if isinstance(taken, BaseException):
+                await self._arelease(who)
+                raise taken
+        except Refused as why:
+            raise self._refusal(why) from None
+        except SharedkitError as why:
+            raise self._told(why) from None
+        return bool(taken)
+
+    def _use_in_task(
+        self, session: Session, who: bytes, answer: Any, payload: bytes | None, number: int, left: int
+    ) -> Any:
+        """The same; an OwnerDiedWarning that is raised is the first part of the answer, and the lock is held."""
+        try:
+            return self._use(session, who, answer, payload, number, left)
+        except OwnerDiedWarning as why:
+            self._count(who, 1)
+            if answer[0] == 0:
+                session.acknowledge(self._base, number)
+            return why, True
+
+    def aacquire(
+        self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
+    ) -> Coroutine[Any, Any, bool]:
+        """Take the lock as `acquire` does, without blocking the event loop; a coroutine.
+
+        The calling task holds an RLock that it takes in this way.
+        """
+        return self._aacquire(blocking if block is None else block, timeout, self._task())
+
+    # --- releasing
+
+    def release(self) -> None:
+        """Release the lock; NotLockedError, which is a RuntimeError and a ValueError, if the lock is not held, or, for
+        an RLock, not held by this thread. Once begun, the release is completed, whatever a signal handler raises.
+        """
+        session, who = self._ensure_open(), self._who()
+        try:
+            left = session.call(self.lua, self._base, b"release", who, shrinks=True)
+        except Refused as why:
+            raise self._refusal(why) from None
+        except SharedkitError as why:
+            raise self._told(why) from None
+        self._released(session, who, left)
+
+    async def _arelease(self, who: bytes) -> None:
+        from sharedkit.redis.tasks import acall
+
+        session = self._ensure_open()
+        self._count(who, -1)
+        try:
+            left = await acall(session, self.lua, self._base, b"release", who, shrinks=True)
+        except Refused as why:
+            raise self._refusal(why) from None
+        self._released(session, b"", left)
+
+    def _released(self, session: Session, who: bytes, left: int) -> None:
+        if left == 0:
+            session.fences.pop(self._base, None)
+        self._count(who, -1)
+
+    def _refusal(self, why: Refused) -> Exception:
+        if why.code == "SKNOTLOCKED":
+            return NotLockedError(f"cannot release un-acquired lock {self._name!r}")
+        return self._owner_died() if why.code == "SKOWNERDIED" else why
+
+    def __enter__(self) -> bool:
+        return self._acquire(True, -1)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def __aenter__(self) -> Coroutine[Any, Any, bool]:
+        return self.aacquire()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, GeneratorExit):  # a forgotten task is collected: it may have lost its lock to others
+            import asyncio
+
+            await asyncio.sleep(0)
+        await self._arelease(self._who())
+
+    # --- looking
+
+    @property
+    def fence(self) -> int | None:
+        """A number that is larger for each holder than for those before, while this process holds the lock; else None.
+
+        Give it to a store outside of the server with each write, and have the store refuse a smaller one: a holder that
+        was taken for dead is kept out there, too. LeaseLostError if this process was.
+        """
+        return self._ensure_open().fences.get(self._base)
+
+    def locked(self) -> bool:
+        """Whether the lock is held now."""
+        return self.statistics().count > 0
+
+    @property
+    def owner(self) -> int | None:
+        """The process id of the holder, on its machine; None when the lock is free."""
+        return self.statistics().owner
+
+    @property
+    def owner_died(self) -> bool:
+        """Whether a holder died while it held the lock and no later holder has released it in order since."""
+        return self.statistics().owner_died
+
+    def mark_consistent(self) -> None:
+        """Declare the data that the lock protects consistent again: `owner_died` is false from now on."""
+        self._call(b"mark_consistent", shrinks=True)
+
+    def statistics(self) -> LockStatistics:
+        """Return the holder, how often and since when it holds, and how many threads wait: a LockStatistics."""
+        return self._looked_at()[0]
+
+    def _looked_at(self) -> tuple[LockStatistics, bytes, bytes]:
+        holder, who, count, since, died, _, waiting, sessions = self._read(b"statistics")
+        return (
+            LockStatistics(
+                self._name,
+                self.kind,
+                pids([holder])[0] if holder else None,
+                int(since) / 1000 if since else None,
+                waiting,
+                died == b"1",
+                int(count),
+                pids(sessions),
+            ),
+            holder,
+            who,
+        )
+
+
+class Lock(_Named):
+    """Lock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192)
+
+    `threading.Lock`: any thread of any process may release it. When the process that holds it dies, or is silent for a
+    lease, the next one takes the lock over, finds `owner_died` true and gets an OwnerDiedWarning. With
+    `on_owner_died="raise"` every `acquire` then raises OwnerDiedError instead of taking the lock, until
+    `mark_consistent()`. A process that was silent and comes back gets LeaseLostError; `fence` keeps it out of other
+    stores. `with` takes the lock; it does not close the handle.
+
+    Raises FileExistsError when the name is taken, ValueError when the existing structure is not an equal lock.
+    """
+
+    kind = "Lock"
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return super().__repr__()
+        owner = self.owner
+        held = "unlocked" if owner is None else "locked"
+        return f"<{held} sharedkit.Lock object owner={owner} name={self._name!r} at {id(self):#x}>"
+
+
+class RLock(_Named):
+    """RLock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192)
+
+    `threading.RLock`: the thread that holds it may take it again, and only that thread may release it, as often as it
+    has taken it. The holder is a thread of a process, or the task that runs in it; its death has the same effect as for
+    a Lock. `with` takes the lock; it does not close the handle.
+
+    Raises FileExistsError when the name is taken, ValueError when the existing structure is not an equal lock.
+    """
+
+    kind = "RLock"
+    _reentrant = b"1"
+
+    def _who(self) -> bytes:
+        held = _held_by_tasks.get(self._key())
+        if held is not None and "asyncio" in sys.modules and held[0] == _name_of_task():
+            return held[0]
+        return b"t%d" % threading.get_ident()
+
+    def _task(self) -> bytes:
+        name = _name_of_task()
+        if name is None:
+            raise RuntimeError("only a task can wait for an RLock, which it will hold in its own name")
+        return name
+
+    def _count(self, who: bytes, times: int) -> None:
+        if who.startswith(b"a"):
+            key = self._key()
+            held = _held_by_tasks.get(key)
+            times += held[1] if held is not None and held[0] == who else 0
+            if times > 0:
+                _held_by_tasks[key] = (who, times)
+            elif held is not None and held[0] == who:
+                del _held_by_tasks[key]
+
+    def _key(self) -> tuple[bytes, bytes]:
+        return self._ensure_open().sid, self._base
+
+    def _is_owned(self) -> bool:
+        _, holder, who = self._looked_at()
+        return holder == self._ensure_open().sid and who == self._who()
+
+    def _recursion_count(self) -> int:
+        snapshot, holder, who = self._looked_at()
+        return snapshot.count if holder == self._ensure_open().sid and who == self._who() else 0
+
+    def _release_save(self) -> int:
+        count = self._recursion_count()
+        for _ in range(max(count, 1)):  # one that this caller does not hold refuses
+            self.release()
+        return count
+
+    def _acquire_restore(self, saved: int) -> None:
+        for _ in range(saved):
+            self.acquire()
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return super().__repr__()
+        snapshot = self.statistics()
+        held = "locked" if snapshot.count else "unlocked"
+        return (
+            f"<{held} sharedkit.RLock object owner={snapshot.owner} count={snapshot.count} "
+            f"name={self._name!r} at {id(self):#x}>"
+        )
+
+
+_held_by_tasks: dict[tuple[bytes, bytes], tuple[bytes, int]] = {}
+"""The re-entrant locks that tasks of this process hold, and how often."""
+
+
+def _name_of_task() -> bytes | None:
+    from sharedkit.aio import waiters
+
+    name = waiters.name_of_task()
+    return b"a%d" % name if name else None

@@ -1,0 +1,182 @@
+"""One server and prefix, and the classes that are bound to it."""
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing
+import os
+import threading
+import weakref
+from contextlib import suppress
+from multiprocessing import util
+from typing import Any
+
+from sharedkit._core.weak_sets import members
+from sharedkit.errors import GoneError, SharedkitError
+from sharedkit.redis.address import Address, Restarted
+from sharedkit.redis.refusals import Refused, refused
+from sharedkit.redis.session import Session
+from sharedkit.segments import checked_name
+
+__all__ = ["ALIASES", "KINDS", "MISSING", "Placement", "arrive", "at"]
+
+KINDS: dict[str, type[Any]] = {}
+ALIASES: dict[str, str] = {}  # further names of these
+MISSING: dict[str, str] = {}  # what this placement does not have, and why
+SHORTEST_LEASE = 0.5
+LAYOUT = b"1"  # as in prelude.lua
+_known: dict[tuple[str, str], Placement] = {}
+_placements: weakref.WeakSet[Placement] = weakref.WeakSet()
+_lock = threading.RLock()
+
+
+def at(url: str, prefix: str, lease: float, timeout: float) -> Placement:
+    """The placement of that server and prefix: one in a process, however often it is asked for.
+
+    TypeError, ValueError for arguments that cannot be.
+    """
+    if not isinstance(url, str):
+        raise TypeError(f"the url of a server is a str, not {type(url).__name__}")
+    if not isinstance(prefix, str):
+        raise TypeError(f"a prefix is a str, not {type(prefix).__name__}")
+    if not prefix or set(prefix) & set("{}: \0") or len(prefix.encode()) > 100:
+        raise ValueError(f"a prefix has 1 to 100 bytes, and no braces, colons, spaces and NULs: {prefix!r}")
+    for what, seconds, least in (("lease", lease, SHORTEST_LEASE), ("timeout", timeout, 0.01)):
+        if not isinstance(seconds, int | float):
+            raise TypeError(f"{what} is a number of seconds, not {type(seconds).__name__}")
+        if not least <= seconds <= 86400:
+            raise ValueError(f"{what} is from {least} to 86400 seconds: {seconds}")
+    address = Address(url, float(timeout))
+    with _lock:
+        found = _known.get((address.public, prefix))
+        if found is None or found.differs(url, float(lease)):
+            found = _known[address.public, prefix] = Placement(address, prefix, float(lease))
+        return found
+
+
+def arrive(
+    url: str, prefix: str, lease: float, timeout: float, kind: str, name: str, base: bytes, ticket: bytes
+) -> Any:
+    """The handle that was pickled, in this process. Raises GoneError, ServerGoneError, AuthkeyError."""
+    with _lock:
+        here = _known.get((url, prefix))
+    if here is None:
+        here = at(url, prefix, lease, timeout)
+    try:
+        return here.classes[kind]._of(here.session(), name, base, ticket)
+    except GoneError:
+        raise GoneError(f"{name!r} ended while the handle was on its way; keep one open, or use persist=True") from None
+
+
+class Placement:
+    """The classes of one server and prefix, and this process's session there."""
+
+    def __init__(self, address: Address, prefix: str, lease: float) -> None:
+        self.address, self.prefix, self.lease = address, prefix, lease
+        self._session: Session | None = None
+        self._starting = threading.RLock()
+        self.classes: dict[str, type[Any]] = {}
+        for name, cls in KINDS.items():
+            members_ = {"__doc__": cls.__doc__, "__module__": cls.__module__, "__qualname__": name, "home": self}
+            self.classes[name] = type(name, (cls,), members_)
+        _placements.add(self)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.__dict__["classes"][ALIASES.get(name, name)]
+        except KeyError:
+            raise AttributeError(MISSING.get(name, name)) from None
+
+    def differs(self, url: str, lease: float) -> bool:
+        """Whether a caller means another password or lease; one who names no password has none to object to."""
+        return url not in (self.address.url, self.address.public) or self.lease != lease
+
+    def travels(self) -> tuple[str, str, float, float]:
+        """What a pickled handle says of its server: never a password."""
+        return self.address.public, self.prefix, self.lease, self.address.timeout
+
+    def pointer(self, name: str) -> bytes:
+        """The key of a name."""
+        return f"{{{self.prefix}:{name}}}".encode("utf-8", "surrogateescape")
+
+    def session(self) -> Session:
+        """This process's session, which begins now if there is none. ServerGoneError and others."""
+        session = self._session
+        if session is None or session.over is not None:
+            with self._starting:
+                session = self._session
+                if session is None or session.over is not None:
+                    session = Session(self.address, self.lease)
+                    try:
+                        session.begin()
+                    except Restarted as other:
+                        self.address.run_id = other.run_id
+                        session.begin()
+                    self._session = session
+                    if multiprocessing.parent_process() is not None:  # such a process ends without `atexit`
+                        util.Finalize(None, self.end, exitpriority=0)
+        return session
+
+    def attach(self, name: str) -> Any:
+        """A further handle on the structure of that name in the server. Raises FileNotFoundError."""
+        name = checked_name(name)
+        session = self.session()
+        session.flush()
+        pointer = self.pointer(name)
+        said = self._get(session, pointer)
+        missing = FileNotFoundError(f"no structure in the server at {self.address.public} is called {name!r}")
+        if said is None:
+            raise missing
+        whose, layout, incarnation, kind = (*said.split(b" "), b"", b"", b"")[:4]
+        if whose != b"sharedkit" or not kind:
+            raise self._refused("SKFOREIGN", pointer.decode("utf-8", "replace"), pointer)
+        if layout != LAYOUT or kind.decode() not in self.classes:
+            raise self._refused("SKLAYOUT", layout.decode("utf-8", "replace"), pointer)
+        cls = self.classes[kind.decode()]
+        try:
+            return cls._of(session, name, pointer + b":" + incarnation)
+        except GoneError:
+            raise missing from None
+
+    def _get(self, session: Session, key: bytes) -> bytes | None:
+        """The value of the key of a name."""
+        try:
+            value: bytes | None = session.ask_plain(b"GET", key)
+        except Refused as why:
+            code = "SKFOREIGN" if why.code == "WRONGTYPE" else why.code
+            raise self._refused(code, key.decode("utf-8", "replace"), key) from None
+        return value
+
+    def _refused(self, code: str, text: str, pointer: bytes) -> Exception:
+        return refused(Refused(code, text), self.address.public, pointer + b":")
+
+    def end(self) -> None:
+        """End this process's session: what it holds is given back. Again does nothing."""
+        session = self._session
+        if session is not None and session.over is None:
+            session.end(GoneError("this context was closed, and its handles with it; make or attach them anew"), True)
+
+
+def _at_exit() -> None:
+    for each in members(_placements):
+        with suppress(SharedkitError):
+            each.end()
+
+
+def _after_fork_in_child() -> None:
+    global _lock
+    _lock = threading.RLock()
+    for each in members(_placements):
+        each._starting = threading.RLock()
+        if each._session is not None:
+            each._session.in_child()
+
+
+def _after_fork_in_parent() -> None:
+    for each in members(_placements):
+        if each._session is not None:
+            each._session.in_parent()
+
+
+atexit.register(_at_exit)
+os.register_at_fork(after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -1,0 +1,58 @@
+"""What a server refuses, in the exceptions of the kit."""
+
+from __future__ import annotations
+
+from redis import exceptions
+
+from sharedkit.errors import GoneError, LayoutError, OutOfSharedMemory, ServerMismatchError
+
+__all__ = ["Refused", "refused"]
+
+
+class Refused(Exception):
+    """A server's error, by its first word; no user sees it. Codes of our scripts begin with SK."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(f"{code} {text}")
+        self.code, self.text = code, text
+
+    @classmethod
+    def of(cls, why: exceptions.ResponseError) -> Refused:
+        """The refusal in an error of redis-py, which takes the word off that it knows."""
+        if isinstance(why, exceptions.OutOfMemoryError):
+            return cls("OOM", str(why))
+        code, _, text = str(why).partition(" ")
+        return cls(code, text)
+
+
+def refused(why: Refused, server: str, base: bytes) -> Exception:
+    """The exception for what may happen to any call; a refusal that only one structure knows stays as it is."""
+    name = name_of(base)
+    if why.code == "SKGONE":
+        return GoneError(
+            f"{name!r} is no longer in the server at {server}: the last process that had it open has gone, or the "
+            "server has lost it; keep a handle open, or use persist=True"
+        )
+    if why.code == "SKLAYOUT":
+        return LayoutError(
+            f"{name!r} was made by a release that lays out its keys differently (version {why.text}); let those "
+            "programs end, or use another name or prefix"
+        )
+    if why.code == "SKFOREIGN":
+        return ServerMismatchError(
+            f"the key {why.text!r} in the server at {server} is not one of the kit's; use another prefix"
+        )
+    if why.code.startswith("SK"):
+        return why
+    if why.code == "OOM" or "OOM" in why.text:
+        return OutOfSharedMemory(
+            f"the server at {server} is out of memory, and {name!r} is unchanged; take something out, or raise "
+            "its maxmemory"
+        )
+    return ServerMismatchError(f"the server at {server} refuses to work on {name!r}: {why.code} {why.text}")
+
+
+def name_of(base: bytes) -> str:
+    """The name of a structure from its key `{prefix:name}:incarnation`."""
+    inside = base.decode("utf-8", "surrogateescape").rpartition(":")[0][1:-1]
+    return inside.partition(":")[2]

@@ -1,0 +1,91 @@
+-- Lock and RLock. Fields of the hash:
+--   h  the session that holds it; absent: free        w  which of its threads or tasks, for an RLock
+--   d  how often that has taken it                    s  since when (ms)
+--   f  the fence of the last holder                   x  a holder died, and none has released it in order since
+--   raise  whether a death is an error until `mark_consistent`     re  whether its holder may take it again
+
+local FREE = {'h', 'w', 'd', 's'}
+
+function structure.begin()
+    redis.call('HSET', base, 'raise', ARGV[10], 're', ARGV[11])
+end
+
+local function next_fence() return text(math.max(tonumber(get('f') or '0') + 1, micros)) end
+
+local function refuses() return get('x') == '1' and get('raise') == '1' end
+
+local function hold(sid, who, fence)
+    redis.call('HSET', base, 'h', sid, 'w', who, 'd', 1, 's', text(now), 'f', fence)
+end
+
+function structure.serve()
+    if get('h') then return end
+    if refuses() then
+        hand_to_all(line, 'refused', 'refused')
+        return
+    end
+    local fence = next_fence()
+    local answer = (get('x') or '0') .. ' ' .. fence
+    local sid, _, who = hand(line, answer, answer)
+    if sid then hold(sid, who, fence) end
+end
+
+local function free() redis.call('HDEL', base, unpack(FREE)) end
+
+-- A lock that was handed over and not taken, or taken and not wanted. That of a dead session is `forget`'s matter: it
+-- may have been taken, and the word of that is only not here.
+function structure.back(given, sid, died)
+    if died or #given == 0 or given[1] == 'refused' or get('h') ~= sid then return end
+    if tonumber(get('d')) > 1 then redis.call('HINCRBY', base, 'd', -1) else free() end
+end
+
+function structure.forget(sid, died)
+    if get('h') ~= sid then return end
+    free()
+    if died then redis.call('HSET', base, 'x', '1') end
+end
+
+function call.acquire(who, willing)
+    local holder = get('h')
+    if holder and not alive(holder) then
+        reap()
+        structure.serve()
+        holder = get('h')
+    end
+    if refuses() and not holder then return redis.error_reply('SKOWNERDIED') end
+    if not holder then
+        local fence = next_fence()
+        hold(me, who, fence)
+        return {1, get('x') or '0', fence}
+    end
+    if get('re') == '1' and holder == me and get('w') == who then
+        redis.call('HINCRBY', base, 'd', 1)
+        return {1, '0', get('f')}
+    end
+    if willing ~= '1' then return {3} end
+    wait_in(line, who)
+    return {0}
+end
+
+function call.release(who)
+    local holder = get('h')
+    if not holder then return redis.error_reply('SKNOTLOCKED') end
+    if get('re') == '1' and (holder ~= me or get('w') ~= who) then return redis.error_reply('SKNOTLOCKED') end
+    if tonumber(get('d')) > 1 then return redis.call('HINCRBY', base, 'd', -1) end
+    free()
+    redis.call('HDEL', base, 'x')
+    structure.serve()
+    return 0
+end
+
+function call.mark_consistent()
+    redis.call('HDEL', base, 'x')
+    structure.serve()
+    return 1
+end
+
+function reader.statistics()
+    local holder = get('h')
+    return {holder or '', get('w') or '', get('d') or '0', get('s') or '', get('x') or '0', get('f') or '0',
+            redis.call('LLEN', line), living_sessions()}
+end

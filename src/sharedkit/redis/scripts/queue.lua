@@ -1,0 +1,230 @@
+-- Queue. Fields of the hash:
+--   m  how many items fit; no bound if 0 or less      u  items that were put and are not marked as done
+--   st  0 open, 1 shut down, 2 shut down at once      once  what the dead held is dropped, not put back
+-- and keys:
+--   :items    list of items                           :granted  what was taken and is not acknowledged, with the time
+--   :line     the waits for an item                   :joiners  the waits for `u` to be 0
+--   :putters  list of the items that wait for room: session, operation, place in its batch, 1 for the last of it
+--   :pending  hash of these items themselves
+
+local items, putters, pending, joiners = base .. ':items', base .. ':putters', base .. ':pending', base .. ':joiners'
+local LONG = 65536 -- bytes of an item that is fetched, not told
+local SLICE = 4000 -- arguments that one command takes from a table
+
+function structure.begin()
+    redis.call('HSET', base, 'm', ARGV[10], 'u', 0, 'st', 0, 'once', ARGV[11])
+end
+
+local function room()
+    local most = tonumber(get('m'))
+    return most <= 0 and math.huge or most - redis.call('LLEN', items)
+end
+
+local function push(some, first, final)
+    for i = first, final, SLICE do
+        local until_ = math.min(i + SLICE - 1, final)
+        if redis.call('RPUSH', items, unpack(some, i, until_)) == until_ - i + 1 then born(items) end
+    end
+    if final >= first then redis.call('HINCRBY', base, 'u', final - first + 1) end
+end
+
+local function finished()
+    if get('u') == '0' then hand_to_all(joiners, '1', 'j') end
+end
+
+local taken = 0 -- by this script
+-- What is taken together, with a time that says in which order it was.
+local function packed(some)
+    taken = taken + 1
+    return cmsgpack.pack(micros + taken, some)
+end
+
+local function serve_getters()
+    while redis.call('LLEN', line) > 0 do
+        local item = redis.call('LPOP', items)
+        if not item then return end
+        if not hand(line, #item > LONG and '@' or '=' .. item, packed({item})) then
+            redis.call('LPUSH', items, item)
+            return
+        end
+    end
+end
+
+-- Move the items of those that wait for room, in the order of the line. True: at least one.
+local function serve_putters()
+    local moved = false
+    while redis.call('LLEN', putters) > 0 and room() > 0 do
+        local entry = redis.call('LPOP', putters)
+        local sid, number, place, final = string.match(entry, '^(%S+) (%d+) (%d+) (%d)$')
+        local field = sid .. ' ' .. number .. ' ' .. place
+        local item = redis.call('HGET', pending, field)
+        redis.call('HDEL', pending, field)
+        if alive(sid) then
+            push({item}, 1, 1)
+            moved = true
+            if final == '1' then
+                grant(sid, number, 'p')
+                tell(sid, number, '1')
+            end
+        end
+    end
+    return moved
+end
+
+function structure.serve()
+    repeat serve_getters() until not serve_putters()
+end
+
+-- Items that were taken and did not arrive go to the front, in the order in which they had been there.
+function structure.back(given, sid, died)
+    local batches = {}
+    for _, each in ipairs(given) do
+        if type(each) == 'string' and #each > 1 then
+            local when, some = cmsgpack.unpack(each)
+            table.insert(batches, {when, some})
+        end
+    end
+    table.sort(batches, function(one, other) return one[1] > other[1] end)
+    for _, batch in ipairs(batches) do
+        local some = batch[2]
+        if get('st') == '2' or (died and get('once') == '1') then
+            redis.call('HINCRBY', base, 'u', -#some)
+            finished()
+        else
+            for i = #some, 1, -1 do
+                if redis.call('LPUSH', items, some[i]) == 1 then born(items) end
+            end
+        end
+    end
+end
+
+-- The items of a batch that wait for room.
+local function take_from_putters(with)
+    local count = 0
+    for _, entry in ipairs(redis.call('LRANGE', putters, 0, -1)) do
+        if begins(entry, with) then
+            redis.call('LREM', putters, 1, entry)
+            redis.call('HDEL', pending, (string.gsub(entry, ' %d$', '')))
+            count = count + 1
+        end
+    end
+    return count
+end
+
+function structure.forget(sid) take_from_putters(sid .. ' ') end
+
+-- The wait is one of a batch's items for room, if the entry says so, else one for an item or for the end of all tasks.
+function structure.withdraw(entry)
+    if string.match(entry, '^%S+ %d+ p$') then return take_from_putters(string.sub(entry, 1, -2)) end
+    return redis.call('LREM', line, 1, entry) + redis.call('LREM', joiners, 1, entry)
+end
+
+-- A batch is an array in MessagePack; a single item comes as it is.
+function call.put(willing, batch, single)
+    local some = batch == '' and {single} or cmsgpack.unpack(batch)
+    if get('st') ~= '0' then return {-1, 0} end
+    local fits = redis.call('LLEN', putters) > 0 and 0 or math.min(#some, math.max(0, room()))
+    push(some, 1, fits)
+    if redis.call('LLEN', line) > 0 then structure.serve() end
+    if fits < #some and redis.call('LLEN', putters) == 0 then -- what waiting consumers took has made room
+        local more = math.min(#some, fits + math.max(0, room()))
+        push(some, fits + 1, more)
+        fits = more
+    end
+    if fits == #some then return {1, fits} end
+    if willing ~= '1' then return {3, fits} end
+    for place = fits + 1, #some do
+        wait_in(putters, place .. (place == #some and ' 1' or ' 0'))
+        redis.call('HSET', pending, me .. ' ' .. ARGV[3] .. ' ' .. place, some[place])
+    end
+    born(pending)
+    return {0, fits}
+end
+
+function call.get(most, willing)
+    local there = redis.call('LLEN', items)
+    if there == 0 then
+        reap()
+        structure.serve()
+        there = redis.call('LLEN', items)
+    end
+    if there > 0 then
+        local some = redis.call('LPOP', items, math.min(there, tonumber(most)))
+        grant(me, ARGV[3], packed(some))
+        if redis.call('LLEN', putters) > 0 then structure.serve() end
+        table.insert(some, 1, 2)
+        return some, {2}
+    end
+    if get('st') ~= '0' then return {-1} end
+    if willing ~= '1' then return {3} end
+    wait_in(line)
+    return {0}
+end
+
+local function items_of(operation)
+    local given = redis.call('HGET', granted, me .. ' ' .. operation)
+    local when, some = 0, {}
+    if given and #given > 1 then when, some = cmsgpack.unpack(given) end
+    table.insert(some, 1, 2)
+    return some
+end
+
+function structure.again(answer)
+    if type(answer) == 'table' and answer[1] == 2 then return items_of(ARGV[3]) end
+    return answer
+end
+
+function reader.fetch(operation) return items_of(operation) end
+
+function call.task_done()
+    if get('u') == '0' then return redis.error_reply('SKTOOMANY') end
+    redis.call('HINCRBY', base, 'u', -1)
+    finished()
+    return 1
+end
+
+function call.join()
+    if get('u') == '0' then return {1} end
+    wait_in(joiners)
+    return {0}
+end
+
+function call.shutdown(immediate)
+    if get('st') ~= '2' then redis.call('HSET', base, 'st', immediate == '1' and 2 or 1) end
+    if immediate == '1' then
+        redis.call('HINCRBY', base, 'u', -redis.call('LLEN', items))
+        redis.call('DEL', items)
+    end
+    hand_to_all(line, '!', '!')
+    local left = {} -- of each batch that waits for room
+    for _, entry in ipairs(redis.call('LRANGE', putters, 0, -1)) do
+        local who = string.match(entry, '^%S+ %d+')
+        left[who] = (left[who] or 0) + 1
+    end
+    redis.call('DEL', putters, pending)
+    for who, count in pairs(left) do
+        local sid, number = string.match(who, '^(%S+) (%d+)$')
+        grant(sid, number, '!' .. count)
+        tell(sid, number, '!' .. count)
+    end
+    finished()
+    return 1
+end
+
+function call.set_maxsize(most)
+    redis.call('HSET', base, 'm', most)
+    structure.serve()
+    return 1
+end
+
+function reader.get_maxsize() return get('m') end
+
+function reader.qsize() return redis.call('LLEN', items) end
+
+function reader.statistics()
+    local waiting = {}
+    for _, entry in ipairs(redis.call('LRANGE', putters, 0, -1)) do waiting[string.match(entry, '^%S+ %d+')] = true end
+    local count = 0
+    for _ in pairs(waiting) do count = count + 1 end
+    return {get('m'), redis.call('LLEN', items), get('u'), get('st'), redis.call('LLEN', line), count, living_sessions()}
+end

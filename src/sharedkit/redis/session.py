@@ -1,0 +1,563 @@
+"""The session of this process with one server: its lease, its connections, its operations and its waits.
+
+    threads   a connection each while they ask, from a pool; each is a *lane*, whose operations come one after another
+    tasks     one connection for all, on which the answers come in order (`line.py`)
+    wakes     one connection that is told of what was handed over to a wait; as long as it lives, so does the session
+    keeper    a thread that prolongs the lease, takes back what callers have left, and looks after the waits
+
+Each operation has a number. A script that sees a number again answers what it answered before, so a call whose answer
+was lost is asked for again, and is never executed twice.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import Any
+
+from redis import exceptions
+
+from sharedkit._core.background import background
+from sharedkit.errors import ClosedError, LeaseLostError, ServerGoneError, SharedkitError
+from sharedkit.redis.address import LOST, Address, Restarted, pack, send
+from sharedkit.redis.line import Line
+from sharedkit.redis.operation import Kept, Operation, Use, Wait, kept
+from sharedkit.redis.refusals import Refused, refused
+from sharedkit.redis.scripts import Script, script
+
+__all__ = ["INHERITED", "Session"]
+
+TRIES = 3  # of a call: an idle connection may have been closed long ago, and then a reply may be lost
+TICK = 1.0  # seconds between two looks after the waits
+UNDONE = 1.0  # seconds that a caller who leaves waits until what it did is taken back
+TICKET = 60.0  # seconds after a fork in which a child may open what its parent has closed
+AGAIN = 0.2  # seconds between two attempts to reach a server
+MOST_ACKS = 200  # acknowledgements that ride on one call
+
+INHERITED: Any = object()
+"""Why a session is over in the child of a fork: the child has one of its own."""
+
+
+class Lane:
+    """A connection of the pool, and its number, which it keeps when it is connected anew."""
+
+    __slots__ = ("connection", "number")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.connection: Any = None
+
+
+@dataclass
+class Opened:
+    """A structure that the session has open: its script, how many handles are on it, and what `forks` was then."""
+
+    kind: str
+    handles: int
+    forks: int
+
+
+class Session:
+    """Begun by `begin`; `over` says why it has ended, None before."""
+
+    def __init__(self, address: Address, lease: float) -> None:
+        self.address = address
+        self.lease = lease
+        self.lease_ms = b"%d" % round(lease * 1000)
+        self.sid = f"{os.getpid()}-{secrets.token_hex(8)}".encode()
+        self.over: Any = None
+        self.numbers = count(1)
+        self.waits: dict[int, Any] = {}
+        self.opened: dict[bytes, Opened] = {}
+        self.forks: tuple[int, float] = (0, 0.0)  # how many this process has made since, and when the last was
+        self.fences: dict[bytes, int] = {}  # of the locks that this session holds
+        self.released: deque[bytes] = deque()  # by handles that were forgotten
+        self.lock = threading.RLock()  # a signal handler may call, too
+        self.line = Line(self)
+        self._lane_numbers = count(1)
+        self._idle: deque[Lane] = deque()
+        self._acks: dict[bytes, deque[int]] = {}
+        self._jobs: SimpleQueue[Any] = SimpleQueue()
+        self._wakes: Any = None
+        self._kept = monotonic()
+
+    # --- beginning and end
+
+    def begin(self) -> None:
+        """Make the connection that shows that the session lives, then keep its lease."""
+        self._wakes = self._subscribe()
+        background(self._hear, name="sharedkit redis wakes", args=(self._wakes,)).start()
+        background(self._keep, name="sharedkit redis keeper").start()
+
+    def _subscribe(self) -> Any:
+        connection = self.address.connect(timeout=max(self.lease, 1.0))
+        try:
+            send(connection, pack(b"SUBSCRIBE", b"sharedkit:session:" + self.sid))
+            connection.read_response(disable_decoding=True)
+        except LOST as why:
+            raise ServerGoneError(f"the server at {self.address.public} is gone: {why}") from why
+        return connection
+
+    def end(self, why: BaseException, in_order: bool = False) -> None:
+        """End the session, and every wait of it with `why`; `in_order`: what it holds is given back at once."""
+        with self.lock:
+            if self.over is not None:
+                return
+            if in_order:
+                for base, opened in list(self.opened.items()):
+                    with suppress(SharedkitError):
+                        self.ask(opened.kind, base, b"leave", self._ticket_of(opened))
+            self.over = why
+        for wait in list(self.waits.values()):
+            wait.resolve(why)
+        self.waits.clear()
+        self._jobs.put(None)
+        self.line.close()
+        for each in (self._wakes, *(lane.connection for lane in list(self._idle))):
+            if each is not None:
+                each.disconnect()
+        self._idle.clear()
+
+    def lose(self, what: str) -> LeaseLostError:
+        """End the session because others may have taken over what it held."""
+        why = LeaseLostError(
+            f"the lease of this process at {self.address.public} is over ({what}): what it held may belong to others "
+            "now. Its handles stay closed to it; make or attach them anew"
+        )
+        self.end(why)
+        return why
+
+    def open(self, base: bytes, kind: str) -> None:
+        """One handle more on a structure, under the lock."""
+        opened = self.opened.setdefault(base, Opened(kind, 0, self.forks[0]))
+        opened.handles += 1
+
+    @property
+    def ticket(self) -> bytes:
+        """With it a child of a fork opens what its parent had open, and may have closed since."""
+        return b"ticket-fork-" + self.sid
+
+    def _ticket_of(self, opened: Opened) -> bytes:
+        times, when = self.forks
+        return self.ticket if times > opened.forks and monotonic() - when < TICKET else b""
+
+    def in_parent(self) -> None:
+        """This process has forked: for a minute, what it had open stays so for the child."""
+        self.forks = (self.forks[0] + 1, monotonic())
+
+    def in_child(self) -> None:
+        """The child of a fork: the session, its connections and its waits are the parent's."""
+        self.over = INHERITED if self.over is None else self.over
+        self.lock = threading.RLock()
+        connections = [self._wakes, *(lane.connection for lane in self._idle), *self.line.in_child()]
+        for each in connections:
+            if each is not None:
+                each.disconnect()  # redis-py only closes the descriptor here
+        self._idle.clear()
+        self.waits.clear()
+
+    # --- commands
+
+    def bytes_of(self, of: Operation, method_and_args: tuple[bytes, ...]) -> bytes:
+        """The command of an operation in the lane that it has."""
+        acks = b",".join(b"%d" % each for each in of.acks)
+        return pack(
+            b"EVALSHA",
+            of.script.sha,
+            b"1",
+            of.base,
+            self.sid,
+            b"%d" % of.lane,
+            b"%d" % of.number,
+            acks,
+            *method_and_args,
+        )
+
+    def _take_acks(self, base: bytes) -> list[int]:
+        waiting = self._acks.get(base)
+        taken: list[int] = []
+        if waiting:
+            with suppress(IndexError):
+                while len(taken) < MOST_ACKS:
+                    taken.append(waiting.popleft())
+        return taken
+
+    def acknowledge(self, base: bytes, number: int) -> None:
+        """What the operation was handed has arrived: the next call on the structure says so, or the next heartbeat."""
+        self._acks.setdefault(base, deque()).append(number)
+
+    def _lane(self) -> Lane:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return Lane(next(self._lane_numbers))
+
+    def new_lane(self) -> int:
+        """The number of a lane for the tasks' connection."""
+        return next(self._lane_numbers)
+
+    # --- asking, for a thread
+
+    def ask(self, kind: str, base: bytes, method: bytes, *args: bytes, shrinks: bool = True) -> Any:
+        """The answer of a method that may be run any number of times."""
+        made = Operation(kind, base, 0, script(kind, shrinks))
+        return self._ask(made, (method, *args))[0]
+
+    def call(self, kind: str, base: bytes, method: bytes, *args: bytes, shrinks: bool = False) -> Any:
+        """The answer of a method that is run once. A call that a signal handler leaves is completed all the same."""
+        made = Operation(kind, base, next(self.numbers), script(kind, shrinks))
+        try:
+            return self._ask(made, (method, *args))[0]
+        except (SharedkitError, Refused):
+            raise
+        except BaseException:
+            self._leave(lambda: self._finish(made, (method, *args)))
+            raise
+
+    def ask_plain(self, *command: bytes) -> Any:
+        """The answer to a command of the server's own that changes nothing."""
+        if self.over is not None:
+            raise self.over
+        lane = self._lane()
+        try:
+            answer = self._exchange(lane, pack(*command), None)
+        except BaseException:
+            self._retire(lane)
+            raise
+        self._idle.append(lane)
+        return answer
+
+    def _finish(self, made: Operation, method_and_args: tuple[bytes, ...]) -> None:
+        lane = Lane(made.lane or next(self._lane_numbers))
+        made.lane = lane.number
+        with suppress(Refused):
+            self._exchange(lane, self.bytes_of(made, method_and_args), made.script)
+        self._retire(lane)
+
+    def _ask(self, made: Operation, method_and_args: tuple[bytes, ...], keep: bool = False) -> tuple[Any, Lane]:
+        """The answer, and the lane, which the caller gives back if it is to `keep` it."""
+        if self.over is not None:
+            raise self.over
+        made.acks = self._take_acks(made.base)
+        lane = self._lane()
+        made.lane = lane.number
+        try:
+            answer = self._exchange(lane, self.bytes_of(made, method_and_args), made.script)
+        except Refused as why:
+            self._idle.append(lane)
+            raise self.refusal(why, made) from None
+        except BaseException:
+            self._retire(lane)
+            self._acks.setdefault(made.base, deque()).extendleft(reversed(made.acks))
+            raise
+        if not keep:
+            self._idle.append(lane)
+        return answer, lane
+
+    def refusal(self, why: Refused, made: Operation) -> Exception:
+        """What a caller is told of a refusal; a lease that is over ends the session first."""
+        if why.code == "SKFENCED":
+            return self.lose("it did not prolong it in time")
+        if why.code == "NOSCRIPT":
+            return ServerGoneError(f"the server at {self.address.public} forgets scripts as soon as it has them")
+        return refused(why, self.address.public, made.base)
+
+    def _exchange(self, lane: Lane, command: bytes, wanted: Script | None) -> Any:
+        """Send a command and read its answer; again if the connection ends, or the server does not know the script.
+
+        Raises Refused, ServerGoneError.
+        """
+        lost = loaded = 0
+        while True:
+            try:
+                if lane.connection is None:
+                    lane.connection = self._connect()
+                connection = lane.connection
+                send(connection, command)
+                return connection.read_response(disable_decoding=True)
+            except exceptions.NoScriptError as why:
+                if loaded == 3 or wanted is None:
+                    raise Refused("NOSCRIPT", str(why)) from None
+                loaded += 1
+                self._load(lane.connection, wanted)
+            except exceptions.ResponseError as why:
+                raise Refused.of(why) from None
+            except LOST as why:
+                self._retire(lane)
+                if isinstance(why, SharedkitError):
+                    raise
+                lost += 1
+                if lost == TRIES or (lost == 2 and isinstance(why, exceptions.TimeoutError)):
+                    raise ServerGoneError(f"the server at {self.address.public} does not answer: {why}") from why
+
+    def _load(self, connection: Any, wanted: Script) -> None:
+        send(connection, pack(b"SCRIPT", b"LOAD", wanted.text))
+        try:
+            connection.read_response(disable_decoding=True)
+        except exceptions.NoScriptError:
+            raise
+        except exceptions.ResponseError as why:
+            raise Refused.of(why) from None
+
+    def _connect(self) -> Any:
+        try:
+            return self.address.connect()
+        except Restarted as other:
+            self.address.run_id = other.run_id
+            raise self.lose("the server was restarted, or another has taken its place") from None
+
+    def connect(self) -> Any:
+        """A connection for the tasks."""
+        return self._connect()
+
+    @staticmethod
+    def _retire(lane: Lane) -> None:
+        connection, lane.connection = lane.connection, None
+        if connection is not None:
+            connection.disconnect()
+
+    # --- waiting, for a thread
+
+    def take(
+        self,
+        kind: str,
+        base: bytes,
+        method: bytes,
+        *args: bytes,
+        entry: bytes = b"",
+        timeout: float | None,
+        use: Use,
+        shrinks: bool = True,
+    ) -> Any:
+        """What `use` makes of an operation that may wait.
+
+        If anything but an error of ours is raised on the way, the operation has not happened: what it got goes back.
+        """
+        if self.over is not None:
+            raise self.over
+        made = Operation(kind, base, next(self.numbers), script(kind, shrinks))
+        made.entry = b"%b %d" % (self.sid, made.number) + (b" " + entry if entry else b"")
+        wait = Wait(kind, base)
+        self.waits[made.number] = wait
+        lane: Lane | None = None
+        try:
+            answer, lane = self._ask(made, (method, *args), keep=True)
+            payload, left = None, 0
+            if answer[0] == 0:
+                self._idle.append(lane)
+                lane = None
+                payload, left = self._wait(wait, made, timeout)
+            used = use(answer, payload, made.number, left)
+            if lane is not None:
+                self._idle.append(lane)
+            return used
+        except (Refused, SharedkitError) as why:
+            if isinstance(why, ServerGoneError) and self.over is None:  # nobody knows whether it has happened
+                self._leave(lambda: self._undo(made), 0.0)
+            raise
+        except Kept as why:
+            if lane is not None:
+                self._idle.append(lane)
+            raise why.error from None
+        except BaseException:
+            if lane is not None:  # what it did last must stay what the server knows of it
+                self._retire(lane)
+            self._leave(lambda: self._undo(made))
+            raise
+        finally:
+            self.waits.pop(made.number, None)
+
+    def _wait(self, wait: Wait, made: Operation, timeout: float | None) -> tuple[bytes | None, int]:
+        came = wait.gate.acquire(True, -1 if timeout is None else max(0.0, timeout))
+        if came:
+            payload = wait.payload
+            if isinstance(payload, BaseException):
+                raise payload
+            return payload, 0
+        return kept(self.ask(made.kind, made.base, b"cancel", b"0", b"%d" % made.number, b"keep", made.entry))
+
+    def _undo(self, made: Operation) -> None:
+        lane = b"%d" % made.lane
+        with suppress(Refused):
+            self._ask_as_keeper(made.kind, made.base, b"cancel", lane, b"%d" % made.number, b"undo", made.entry)
+
+    def _ask_as_keeper(self, kind: str, base: bytes, *method_and_args: bytes) -> Any:
+        made = Operation(kind, base, 0, script(kind, True))
+        made.acks = self._take_acks(base)
+        return self._exchange(self._keepers_lane, self.bytes_of(made, method_and_args), made.script)
+
+    def _leave(self, job: Callable[[], object], patience: float = UNDONE) -> None:
+        """Have the keeper do a job, and wait for it a while; a further signal ends only this wait."""
+        if self.over is not None:
+            return
+        done = threading.Lock()
+        done.acquire()
+        self._jobs.put((job, done))
+        if patience:
+            done.acquire(True, patience)
+
+    def later(self, job: Callable[[], object]) -> None:
+        """Have the keeper do a job; nobody waits for it."""
+        self._jobs.put((job, None))
+
+    # --- the keeper
+
+    def _keep(self) -> None:
+        """The keeper's thread."""
+        self._keepers_lane = Lane(next(self._lane_numbers))
+        beat_at, look_at = monotonic() + self.lease / 3, monotonic() + TICK
+        while self.over is None:
+            now = monotonic()
+            until = min(beat_at, look_at) if self.waits else min(beat_at, now + TICK)
+            try:
+                job = self._jobs.get(timeout=max(0.0, until - now)) if until > now else None
+            except Empty:
+                job = None
+            if self.over is not None:
+                break
+            if job is not None:
+                self._do(*job)
+                continue
+            now = monotonic()
+            if now >= beat_at:
+                beat_at = now + self.lease / 3 if self._beat() else now + min(AGAIN, self.lease / 3)
+            if now >= look_at:
+                look_at = now + TICK
+                self._look()
+            self.flush()
+        self._retire(self._keepers_lane)
+
+    def _do(self, job: Callable[[], object], done: threading.Lock | None) -> None:
+        try:
+            job()
+        except ServerGoneError:
+            if self.over is None:
+                threading.Event().wait(AGAIN)
+                self._jobs.put((job, done))
+            return
+        except (SharedkitError, Refused):
+            pass
+        if done is not None:
+            done.release()
+
+    def _beat(self) -> bool:
+        """Prolong the lease in every structure, say that the session lives, and acknowledge; whether that went well."""
+        try:
+            for base, opened in list(self.opened.items()):
+                try:
+                    self._ask_as_keeper(opened.kind, base, b"beat", self.lease_ms)
+                except Refused as why:
+                    if why.code == "SKFENCED":
+                        self.lose("it did not prolong it in time")
+                    elif why.code == "SKGONE":
+                        self._structure_gone(base, refused(why, self.address.public, base))
+            wakes = self._wakes
+            if wakes is not None:
+                with suppress(*LOST):
+                    send(wakes, pack(b"PING"))
+        except ServerGoneError:
+            if monotonic() - self._kept > self.lease:
+                self.lose("the server could not be reached")
+            return False
+        except SharedkitError:
+            return False
+        self._kept = monotonic()
+        return True
+
+    def _structure_gone(self, base: bytes, why: Exception) -> None:
+        for number, wait in list(self.waits.items()):
+            if wait.base == base:
+                self.waits.pop(number, None)
+                wait.resolve(why)
+
+    def _look(self) -> None:
+        """One look a second after all waits of the process: it ends what others left behind, and serves who waits."""
+        waited = {wait.base: wait.kind for wait in list(self.waits.values())}
+        for base, kind in waited.items():
+            with suppress(Refused, SharedkitError):
+                self._ask_as_keeper(kind, base, b"look")
+
+    def _check_waits(self) -> None:
+        """Ask after each wait: the word that it is over may have been lost with a connection."""
+        for number, wait in list(self.waits.items()):
+            try:
+                given = self._ask_as_keeper(wait.kind, wait.base, b"check", b"%d" % number)
+            except Refused:
+                continue
+            if given and self.waits.pop(number, None) is not None:
+                wait.resolve(bytes(given))
+
+    def flush(self) -> None:
+        """Leave the structures of which the last handle was forgotten."""
+        while self.released and self.over is None:
+            try:
+                base = self.released.popleft()
+            except IndexError:
+                return
+            self.close(base)
+
+    def close(self, base: bytes) -> None:
+        """One handle less on a structure. With the last one its waits end, and what it holds is given back."""
+        with self.lock:
+            if base not in self.opened or self.over is not None:
+                return
+            opened = self.opened[base]
+            opened.handles -= 1
+            if opened.handles:
+                return
+            del self.opened[base]
+            self._acks.pop(base, None)
+            self.fences.pop(base, None)
+            with suppress(SharedkitError):
+                self.ask(opened.kind, base, b"leave", self._ticket_of(opened))
+        self._structure_gone(base, ClosedError("it was closed while this call waited"))
+
+    # --- the wakes
+
+    def _hear(self, connection: Any) -> None:
+        """The thread of the wakes: it wakes whatever waits in this process."""
+        while self.over is None:
+            try:
+                while True:
+                    message = connection.read_response(disable_decoding=True)
+                    if message[0] == b"message":
+                        ops, _, payload = message[2].partition(b" ")
+                        for number in ops.split(b","):
+                            wait = self.waits.pop(int(number), None)
+                            if wait is not None:
+                                wait.resolve(payload)
+            except (
+                *LOST,
+                exceptions.ResponseError,
+                AttributeError,
+                TypeError,
+            ):  # the last two: it was disconnected meanwhile
+                connection = self._hear_again()
+                if connection is None:
+                    return
+
+    def _hear_again(self) -> Any:
+        """A new connection for the wakes, and a look at what was missed meanwhile. None: the session is over."""
+        while self.over is None:
+            try:
+                connection = self._subscribe()
+            except Restarted as other:
+                self.address.run_id = other.run_id
+                self.lose("the server was restarted, or another has taken its place")
+                return None
+            except SharedkitError:
+                threading.Event().wait(AGAIN)
+                continue
+            self._wakes = connection
+            self.later(self._beat)
+            self.later(self._check_waits)
+            return connection
+        return None

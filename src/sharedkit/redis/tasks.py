@@ -1,0 +1,235 @@
+"""Calls that a task of an event loop awaits. No thread waits for the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from time import monotonic
+from typing import Any
+
+from sharedkit.aio import waiters
+from sharedkit.aio.undelivered import add_undelivered
+from sharedkit.errors import SharedkitError
+from sharedkit.redis.operation import Kept, Operation, Use, kept
+from sharedkit.redis.refusals import Refused
+from sharedkit.redis.scripts import script
+from sharedkit.redis.session import Session
+
+__all__ = ["acall", "atake", "finish"]
+
+LEAVE = 10.0  # seconds that a cancelled task gives the server to take back what it had done
+
+_looking = threading.Lock()
+"""An answer is either seen by its task or given back; the task goes on after that decision."""
+
+
+def _in_child() -> None:
+    global _looking
+    _looking = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_in_child)
+
+
+class TaskWait:
+    """A task that waits for an answer, and then, if that says so, for what it will be handed."""
+
+    def __init__(self, session: Session, made: Operation, loop: asyncio.AbstractEventLoop) -> None:
+        self.session, self.made, self.loop = session, made, loop
+        self.kind, self.base = made.kind, made.base
+        self.answered: asyncio.Future[None] = loop.create_future()
+        self.answer: Any = None
+        self.payload: bytes | BaseException | None = None
+        self.over = False  # there is nothing more to come
+        self.seen = False  # the task has it, or has left
+        self.gone_back = False  # its loop did not run, so what came went to others
+
+    def answers(self, answer: Any) -> None:
+        """The answer of the server. Called by another thread."""
+        self.answer = answer
+        parked = isinstance(answer, list) and answer[0] == 0
+        if parked:
+            self.session.line.free_lane(self.made.lane)
+        if not parked or self.payload is not None:
+            self._end()
+
+    def resolve(self, payload: bytes | BaseException) -> None:
+        """What the wait was handed, which may come before the answer that says so. Called by another thread."""
+        if self.payload is None:
+            self.payload = payload
+            if self.answer is not None or isinstance(payload, BaseException):
+                self._end()
+
+    def _end(self) -> None:
+        with _looking:
+            if self.over:
+                return
+            self.over = True
+        if not isinstance(self.payload, BaseException) and not isinstance(self.answer, Exception):
+            if not self.loop.is_running():
+                self._give_back()
+            else:
+                add_undelivered(self)
+        with suppress(RuntimeError):  # the loop is closed
+            self.loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        if not self.answered.done():
+            self.answered.set_result(None)
+
+    def _give_back(self) -> None:
+        self.gone_back = True
+        self.session.waits.pop(self.made.number, None)
+        with suppress(SharedkitError):
+            cancel(self.session, self.made, b"undo", lambda _: self.free_lane())
+
+    def free_lane(self) -> None:
+        """Others may use the lane: what its operation did need not be known any more."""
+        if not (isinstance(self.answer, list) and self.answer[0] == 0):
+            self.session.line.free_lane(self.made.lane)
+
+    def reclaim(self) -> bool:
+        """Whether to call this again; gives back what came for a task whose loop has stopped since."""
+        with _looking:
+            if self.seen:
+                return False
+            if self.loop.is_running():
+                return True
+            self._give_back()
+            return False
+
+    def see(self) -> None:
+        """Record that the task has the answer now, or wants none."""
+        with _looking:
+            self.seen = True
+
+
+def cancel(session: Session, of: Operation, how: bytes, done: Callable[[Any], object]) -> None:
+    """Ask, behind the operation itself, that it ends."""
+    made = Operation(of.kind, of.base, 0, script(of.kind, True))
+    session.line.submit(made, (b"cancel", b"%d" % of.lane, b"%d" % of.number, how, of.entry), done)
+
+
+async def _asked(submit: Callable[[Callable[[Any], object]], None]) -> Any:
+    """The answer of a request that is not taken back. A cancellation is raised when the answer is there."""
+    loop = asyncio.get_running_loop()
+    answered: asyncio.Future[None] = loop.create_future()
+    came: list[Any] = []
+
+    def wake() -> None:
+        if not answered.done():
+            answered.set_result(None)
+
+    def done(answer: Any) -> None:
+        came.append(answer)
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(wake)
+
+    submit(done)
+    await waiters.insist(lambda: asyncio.shield(answered))
+    return came[0]
+
+
+async def acall(session: Session, kind: str, base: bytes, method: bytes, *args: bytes, shrinks: bool = False) -> Any:
+    """Await `Session.call`: it completes even if the task is cancelled, which is raised afterwards."""
+    made = Operation(kind, base, next(session.numbers), script(kind, shrinks))
+
+    def done(answer: Any, tell: Callable[[Any], object]) -> None:
+        session.line.free_lane(made.lane)
+        tell(answer)
+
+    answer = await _asked(lambda tell: session.line.submit(made, (method, *args), lambda got: done(got, tell)))
+    return finish(session, made, answer)
+
+
+def finish(session: Session, made: Operation, answer: Any) -> Any:
+    """The answer, or the exception that it is."""
+    if isinstance(answer, Refused):
+        raise session.refusal(answer, made)
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer
+
+
+async def atake(
+    session: Session,
+    kind: str,
+    base: bytes,
+    method: bytes,
+    *args: bytes,
+    entry: bytes = b"",
+    timeout: float | None,
+    use: Use,
+    shrinks: bool = True,
+    taken_back: Callable[[list[Any]], object] | None = None,
+) -> Any:
+    """Await `Session.take`. A cancelled task goes on when the server has taken back what it had done; `taken_back` is
+    told what the server says of that, and may be asked to say more of the CancelledError."""
+    loop = asyncio.get_running_loop()
+    deadline = None if timeout is None else monotonic() + timeout
+    while True:
+        made = Operation(kind, base, next(session.numbers), script(kind, shrinks))
+        made.entry = b"%b %d" % (session.sid, made.number) + (b" " + entry if entry else b"")
+        made.acks = session._take_acks(base)
+        wait = TaskWait(session, made, loop)
+        session.waits[made.number] = wait
+        try:
+            session.line.submit(made, (method, *args), wait.answers)
+            got = await _outcome(session, wait, deadline)
+        except asyncio.CancelledError:
+            wait.see()
+            await _leave(session, wait, taken_back)
+            raise
+        finally:
+            session.waits.pop(made.number, None)
+        if got is not AGAIN:
+            try:
+                answer, payload, left = got
+                return use(answer, payload, made.number, left)
+            except Kept as why:
+                raise why.error from None
+
+
+AGAIN: Any = object()
+
+
+async def _outcome(session: Session, wait: TaskWait, deadline: float | None) -> Any:
+    """Answer, payload and parts, as for `Use`; AGAIN if they went to others while the loop did not run."""
+    left = None if deadline is None else max(0.0, deadline - monotonic())
+    if left is None:
+        await asyncio.shield(wait.answered)
+    else:
+        await asyncio.wait([wait.answered], timeout=left)
+        while not wait.over and wait.answer is None:  # the server has not even answered
+            await asyncio.wait([wait.answered], timeout=0.05)
+    wait.see()
+    if wait.gone_back:
+        return AGAIN
+    if wait.over:
+        wait.free_lane()
+        answer = finish(session, wait.made, wait.answer)
+        if isinstance(wait.payload, BaseException):
+            raise wait.payload
+        return answer, wait.payload, 0
+    said = finish(session, wait.made, await _asked(lambda tell: cancel(session, wait.made, b"keep", tell)))
+    return wait.answer, *kept(said)
+
+
+async def _leave(session: Session, wait: TaskWait, taken_back: Callable[[list[Any]], object] | None) -> None:
+    """Wait until the server has taken back what a cancelled task had asked for, up to LEAVE seconds."""
+    if wait.gone_back or isinstance(wait.answer, Exception) or session.over is not None:
+        return
+
+    async def left() -> None:
+        with suppress(SharedkitError, Refused):
+            said = await _asked(lambda tell: cancel(session, wait.made, b"undo", tell))
+            wait.free_lane()
+            if taken_back is not None and isinstance(said, list):
+                taken_back([wait.answer, *said])
+
+    leaving = asyncio.ensure_future(left())
+    until = monotonic() + LEAVE
+    await waiters.insist(lambda: asyncio.wait([leaving], timeout=max(0.0, until - monotonic())))

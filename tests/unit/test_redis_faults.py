@@ -1,0 +1,426 @@
+"""Processes that die, stop and are interrupted, replies that are lost, servers that forget and end: nothing is lost,
+nothing runs twice, and who comes too late is told."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1]))
+
+from conformance.watchdog import Task, until
+from redis_server import ABSENT, Server, programs
+
+import sharedkit as sk
+
+pytestmark = pytest.mark.skipif(ABSENT is not None, reason=str(ABSENT))
+CHILDREN = Path(__file__).with_name("redis_children.py")
+NAMES = list(dict.fromkeys(programs().values()))
+
+
+@pytest.fixture(scope="module", params=NAMES, ids=[Path(path).name for path in NAMES])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    with Server(request.param) as running:
+        yield running
+
+
+@pytest.fixture
+def ctx(server: Server) -> Iterator[Any]:
+    """A context of which no key stays for ever. (For a minute they do after a fork, for the child.)"""
+    with sk.get_context("redis", url=server.url, prefix="faults") as context:
+        yield context
+    assert [key for key in server.ask("KEYS", "*") if server.ask("PTTL", key) == -1] == []
+
+
+class Child:
+    """A process that runs a function of redis_children.py, and what it prints."""
+
+    def __init__(self, *args: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, str(CHILDREN), *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def says(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    def go_on(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+def forked(work: Callable[[int], None]) -> tuple[int, int]:
+    """A child of this process that writes to a pipe: its pid, and the end to read from."""
+    reads, writes = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(60)
+        with suppress(BaseException):
+            os.close(reads)
+            work(writes)
+        os._exit(1)
+    os.close(writes)
+    return pid, reads
+
+
+def ended(pid: int, reads: int) -> bytes:
+    """Kill a child; what it had written."""
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    with os.fdopen(reads, "rb") as pipe:
+        return pipe.read()
+
+
+KILLS = 50
+
+
+def test_of_items_for_clients_that_are_killed_in_get_none_is_lost(ctx: Any) -> None:
+    queue, chance = ctx.Queue(), random.Random(1)
+    seen: list[int] = []
+    put = 0
+
+    def consume(writes: int) -> None:
+        os.write(writes, b"r\n")
+        while True:
+            os.write(writes, b"%d\n" % queue.get())
+
+    for _ in range(KILLS):
+        pid, reads = forked(consume)
+        before = os.read(reads, 2)
+        until(lambda: queue.statistics().waiting_getters >= 1)
+        for _ in range(3):
+            queue.put(put)
+            put += 1
+        time.sleep(chance.random() * 0.003)
+        seen += map(int, (before + ended(pid, reads)).split()[1:])
+    left = []
+    with suppress(Empty):
+        while True:
+            left.append(queue.get(timeout=3))
+    assert set(seen) | set(left) == set(range(put))
+    twice = len(seen) + len(left) - put
+    assert len(left) == len(set(left)) and twice <= KILLS * 3
+
+
+def test_on_get_nothing_comes_twice(ctx: Any) -> None:
+    queue, seen, put = ctx.Queue(ack="on-get"), list[int](), 0
+
+    def consume(writes: int) -> None:
+        os.write(writes, b"r\n")
+        while True:
+            os.write(writes, b"%d\n" % queue.get())
+
+    for _ in range(10):
+        pid, reads = forked(consume)
+        before = os.read(reads, 2)
+        until(lambda: queue.statistics().waiting_getters >= 1)
+        queue.put_many([put, put + 1, put + 2])
+        put += 3
+        time.sleep(0.001)
+        seen += map(int, (before + ended(pid, reads)).split()[1:])
+    with suppress(Empty):
+        while True:
+            seen.append(queue.get(timeout=2.5))
+    assert len(seen) == len(set(seen))
+    assert queue.qsize() == 0
+
+
+def test_locks_of_clients_that_are_killed_in_acquire_come_to_the_next(ctx: Any) -> None:
+    chance = random.Random(2)
+    locks = [ctx.Lock() for _ in range(KILLS)]
+    for lock in locks:
+        lock.acquire()
+
+    def take(lock: Any) -> Callable[[int], None]:
+        def work(writes: int) -> None:
+            lock.acquire()
+            os.write(writes, b"t")
+            time.sleep(60)
+
+        return work
+
+    children = [forked(take(lock)) for lock in locks]
+    for lock in locks:
+        until(lambda lock=lock: lock.statistics().waiting == 1)  # type: ignore[misc]
+    taken = 0
+    for lock, child in zip(locks, children, strict=True):
+        lock.release()
+        time.sleep(chance.random() * 0.003)
+        taken += bool(ended(*child))
+    began = time.monotonic()
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        assert all(Task(lock.acquire, timeout=30).result() for lock in locks)
+    assert time.monotonic() - began < 30
+    assert len([each for each in warned if each.category is sk.OwnerDiedWarning]) >= taken
+    fences = [lock.fence for lock in locks]
+    assert None not in fences
+    for lock in locks:
+        lock.release()
+        assert lock.owner_died is False
+
+
+def test_what_a_dead_process_held_is_free_again_and_its_item_is_in_front(ctx: Any, server: Server) -> None:
+    lock, permits, items = ctx.Lock(name="d lock"), ctx.BoundedSemaphore(1, name="d permits"), ctx.Queue(name="d items")
+    items.put_many(["first", "second"])
+    with Child("die_at_once", server.url, "d") as child:
+        assert child.says() == "holds"
+        child.process.wait()
+        with pytest.warns(sk.OwnerDiedWarning, match="d lock"):
+            assert lock.acquire(timeout=30)
+        assert permits.acquire(timeout=30)
+        until(lambda: items.qsize() == 2)  # by a heartbeat, as nobody waits
+        assert items.get_many() == ["first", "second"]
+    lock.release()
+    permits.release()
+
+
+def test_a_client_that_was_stopped_past_its_lease_is_fenced_and_told(ctx: Any, server: Server) -> None:
+    lock, counter = ctx.Lock(name="s"), ctx.Counter(name="s counter")
+    with Child("hold", server.url, "s", "1") as child:
+        theirs = int(child.says())
+        child.process.send_signal(signal.SIGSTOP)
+        with pytest.warns(sk.OwnerDiedWarning):
+            assert lock.acquire(timeout=30)
+        assert lock.fence > theirs
+        child.process.send_signal(signal.SIGCONT)
+        child.go_on()
+        for _ in range(3):
+            assert child.says().startswith("LeaseLostError the lease of this process at unix://")
+        assert child.says() == "1"  # attached anew
+    assert lock.owner == os.getpid()
+    lock.release()
+    assert counter.value == 1
+
+
+@pytest.mark.parametrize("what", ["get", "get_many", "put", "acquire", "permit", "wait", "join"])
+def test_ctrl_c_ends_a_wait_that_has_taken_nothing(server: Server, what: str) -> None:
+    with Child("interrupted", server.url, what) as child:
+        for _ in range(3):
+            assert child.says() == "waits"
+            time.sleep(0.05)
+            child.process.send_signal(signal.SIGINT)
+            assert child.says() == "interrupted"
+        assert child.says() == "left 0 0 0 0 0"
+        assert child.says() == "done"
+        assert child.process.wait(60) == 0
+
+
+def test_tasks_that_are_cancelled_anywhere_lose_nothing(server: Server) -> None:
+    with Child("cancelled", server.url) as child:
+        put, got, different, locked, permits, waiting = child.says().split()
+        assert put == got == different
+        assert (locked, permits, waiting) == ("False", "2", "0")
+
+
+class Proxy:
+    """Between clients and a server: of the next command that contains `mark`, so many bytes of the reply pass, and both
+    connections end."""
+
+    def __init__(self, server: Server) -> None:
+        self.path = os.path.join(server.folder, f"proxy-{id(self)}")
+        self.url = f"unix://{self.path}"
+        self._to = server.path
+        self.armed: tuple[bytes, int] | None = None
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(self.path)
+        self._listener.listen(100)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.socket(socket.AF_UNIX)
+                server.connect(self._to)
+                cut: list[int] = []
+                threading.Thread(target=self._requests, args=(client, server, cut), daemon=True).start()
+                threading.Thread(target=self._replies, args=(server, client, cut), daemon=True).start()
+
+    def _requests(self, client: socket.socket, server: socket.socket, cut: list[int]) -> None:
+        with suppress(OSError):
+            while data := client.recv(1 << 16):
+                if self.armed is not None and self.armed[0] in data:
+                    cut.append(self.armed[1])
+                    self.armed = None
+                server.sendall(data)
+        server.close()
+
+    def _replies(self, server: socket.socket, client: socket.socket, cut: list[int]) -> None:
+        with suppress(OSError):
+            while data := server.recv(1 << 16):
+                client.sendall(data[: cut[0]] if cut else data)
+                if cut:
+                    break
+        for each in (client, server):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+
+@pytest.fixture
+def proxy(server: Server) -> Iterator[Proxy]:
+    between = Proxy(server)
+    yield between
+    between.close()
+
+
+def test_a_call_whose_reply_is_lost_at_any_byte_is_run_once(proxy: Proxy) -> None:
+    with sk.get_context("redis", url=proxy.url, prefix="proxied") as ctx:
+        counter, queue, lock, permits = ctx.Counter(), ctx.Queue(), ctx.Lock(), ctx.BoundedSemaphore(3)
+        for turn in range(12):
+            proxy.armed = (b"$3\r\nadd", turn)
+            assert counter.add(1) == turn + 1
+            proxy.armed = (b"$3\r\nput", turn)
+            queue.put(turn)
+            proxy.armed = (b"$3\r\nget", turn * 3)
+            assert queue.get() == turn
+            assert queue.qsize() == 0
+            proxy.armed = (b"$7\r\nacquire", turn)
+            assert lock.acquire() and lock.statistics().count == 1
+            proxy.armed = (b"$7\r\nrelease", turn)
+            lock.release()
+            proxy.armed = (b"$7\r\nacquire", turn)
+            assert permits.acquire() and permits.get_value() == 2
+            proxy.armed = (b"$7\r\nrelease", turn)
+            permits.release()
+            assert permits.get_value() == 3
+            assert proxy.armed is None
+
+
+def test_tasks_whose_replies_are_lost_are_asked_for_again(proxy: Proxy) -> None:
+    import asyncio
+
+    async def main(ctx: Any) -> None:
+        queue, lock = ctx.Queue(), ctx.Lock()
+        for turn in range(12):
+            proxy.armed = (b"$3\r\nput", turn)
+            await asyncio.gather(*(queue.aput(n) for n in range(5)))
+            assert queue.qsize() == 5
+            proxy.armed = (b"$3\r\nget", turn)
+            assert sorted(await asyncio.gather(*(queue.aget() for _ in range(5)))) == list(range(5))
+            proxy.armed = (b"$7\r\nacquire", turn)
+            async with lock:
+                assert lock.statistics().count == 1
+            assert not lock.locked()
+
+    with sk.get_context("redis", url=proxy.url, prefix="proxied") as ctx:
+        asyncio.run(main(ctx))
+
+
+def test_waits_outlive_the_connection_of_their_wakes(ctx: Any, server: Server) -> None:
+    queue, lock = ctx.Queue(), ctx.Lock()
+    lock.acquire()
+    waits = [Task(queue.get), Task(lock.acquire)]
+    until(lambda: queue.statistics().waiting_getters == 1 and lock.statistics().waiting == 1)
+    server.ask("CLIENT", "KILL", "TYPE", "pubsub")
+    queue.put("item")
+    lock.release()
+    assert [wait.result() for wait in waits] == ["item", True]
+    lock.release()
+
+
+def test_a_server_that_forgets_its_scripts_is_given_them_again(ctx: Any, server: Server) -> None:
+    import asyncio
+
+    counter, queue = ctx.Counter(), ctx.Queue()
+    waits = [Task(queue.get) for _ in range(3)]
+    until(lambda: queue.statistics().waiting_getters == 3)
+    for turn in range(3):
+        server.ask("SCRIPT", "FLUSH")
+        assert counter.add() == turn + 1
+        server.ask("SCRIPT", "FLUSH")
+        queue.put(turn)
+    assert sorted(wait.result() for wait in waits) == [0, 1, 2]
+
+    async def main() -> list[int]:
+        server.ask("SCRIPT", "FLUSH")
+        tasks = [asyncio.create_task(queue.aget()) for _ in range(5)]
+        await asyncio.sleep(0.01)
+        server.ask("SCRIPT", "FLUSH")
+        for n in range(5):
+            await queue.aput(n)
+        return await asyncio.gather(*tasks)
+
+    assert asyncio.run(main()) == list(range(5))
+
+
+def test_a_server_without_memory_refuses_what_grows_and_lets_go_of_the_rest(ctx: Any, server: Server) -> None:
+    queue, lock = ctx.Queue(), ctx.Lock()
+    queue.put("before")
+    lock.acquire()
+    try:
+        server.ask("CONFIG", "SET", "maxmemory", "1")
+        with pytest.raises(sk.OutOfSharedMemory, match=f"out of memory, and '{queue.name}' is unchanged"):
+            queue.put("more")
+        with pytest.raises(sk.OutOfSharedMemory):
+            ctx.Counter()
+        assert queue.qsize() == 1
+        assert queue.get() == "before"
+        lock.release()
+    finally:
+        server.ask("CONFIG", "SET", "maxmemory", "0")
+    queue.put("after")
+    assert queue.get() == "after"
+
+
+@pytest.mark.parametrize("program", NAMES, ids=[Path(path).name for path in NAMES])
+def test_after_a_restart_holders_are_told_and_what_persisted_is_there(program: str) -> None:
+    with (
+        Server(program, "--appendonly", "yes", "--appendfsync", "always") as server,
+        sk.get_context("redis", url=server.url, prefix="r") as ctx,
+    ):
+        lock, kept = ctx.Lock(), ctx.Counter(5, name="kept", persist=True)
+        kept.add()
+        lock.acquire()
+        wait = Task(lock.acquire)
+        until(lambda: lock.statistics().waiting == 1)
+        server.stop(signal.SIGKILL)
+        server.start()
+        with pytest.raises(sk.LeaseLostError, match="restarted"):
+            wait.result()
+        for call in (lock.release, kept.add, lambda: lock.fence):
+            with pytest.raises(sk.LeaseLostError):
+                call()
+        assert ctx.attach("kept").add() == 7
+
+
+def test_a_server_that_ended_is_an_error_in_time(server: Server) -> None:
+    with Server(server.program) as other:
+        ctx = sk.get_context("redis", url=other.url, prefix="r", lease=1.0, timeout=1.0)
+        queue, counter = ctx.Queue(), ctx.Counter()
+        wait = Task(queue.get)
+        until(lambda: queue.statistics().waiting_getters == 1)
+        other.stop(signal.SIGKILL)
+        with pytest.raises(sk.ServerGoneError, match="unix://"):
+            counter.add()
+        with pytest.raises((sk.ServerGoneError, sk.LeaseLostError)):
+            wait.result()
+        ctx.close()

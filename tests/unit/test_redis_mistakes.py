@@ -1,0 +1,194 @@
+"""What cannot be is said in a sentence that names it, and nothing is half written."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1]))
+
+from redis_server import ABSENT, Server
+
+import sharedkit as sk
+
+pytestmark = pytest.mark.skipif(ABSENT is not None, reason=str(ABSENT))
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with Server() as running:
+        yield running
+
+
+@pytest.fixture
+def ctx(server: Server) -> Iterator[Any]:
+    with sk.get_context("redis", url=server.url, prefix="mistakes") as context:
+        yield context
+    assert server.ask("KEYS", "{mistakes:*") == []
+
+
+def test_no_server(tmp_path: Path) -> None:
+    with pytest.raises(sk.ServerGoneError, match=f"no server answers at unix://{tmp_path}/none"):
+        sk.get_context("redis", url=f"unix://{tmp_path}/none").Counter()
+
+
+def test_a_wrong_password_is_named_and_never_shown() -> None:
+    with Server(None, "--requirepass", "right-one") as server:
+        for password in ("wrong-one", ""):
+            url = f"unix://:{password}@{server.path}" if password else server.url
+            with pytest.raises(sk.AuthkeyError, match="refuses this user or password") as caught:
+                sk.get_context("redis", url=url, prefix="secret").Counter()
+            assert "wrong-one" not in str(caught.value)
+        with sk.get_context("redis", url=f"unix://:right-one@{server.path}", prefix="secret") as ctx:
+            counter = ctx.Counter(3)
+            for secret in (pickle.dumps(counter), pickle.dumps(ctx), repr(counter).encode(), ctx.url.encode()):
+                assert b"right-one" not in secret
+            assert pickle.loads(pickle.dumps(counter)).add() == 4
+            assert pickle.loads(pickle.dumps(ctx)).attach(counter.name).value == 4
+
+
+def test_a_server_that_throws_keys_away_is_refused() -> None:
+    with (
+        Server(None, "--maxmemory-policy", "allkeys-lru") as server,
+        pytest.raises(sk.ServerMismatchError, match=r"maxmemory-policy allkeys-lru.*must be noeviction"),
+    ):
+        sk.get_context("redis", url=server.url).Counter()
+
+
+def test_an_old_server_is_refused(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sharedkit.redis import address
+
+    monkeypatch.setattr(address, "OLDEST", (99, 0))
+    with pytest.raises(sk.ServerMismatchError, match=r"is Redis \d+\.\d+"):
+        sk.get_context("redis", url=server.url, prefix="old").Counter()
+
+
+@pytest.mark.parametrize("value", [("SET", "text"), ("RPUSH", "item"), ("SET", "sharedkit")], ids=str)
+def test_a_key_of_something_else_is_left_alone(ctx: Any, server: Server, value: tuple[str, str]) -> None:
+    server.ask(value[0], "{mistakes:theirs}", value[1])
+    try:
+        with pytest.raises(sk.ServerMismatchError, match=r"'\{mistakes:theirs\}'.* is not one of the kit's"):
+            ctx.Counter(name="theirs", exist_ok=True)
+        with pytest.raises(sk.ServerMismatchError, match=r"\{mistakes:theirs\}|'theirs'"):
+            ctx.attach("theirs")
+        assert server.ask("TYPE", "{mistakes:theirs}") == (b"string" if value[0] == "SET" else b"list")
+    finally:
+        server.ask("DEL", "{mistakes:theirs}")
+
+
+def test_keys_of_another_layout_are_left_alone(ctx: Any, server: Server) -> None:
+    server.ask("SET", "{mistakes:later}", "sharedkit 2 abc Counter")
+    try:
+        for call in (lambda: ctx.Counter(name="later", exist_ok=True), lambda: ctx.attach("later")):
+            with pytest.raises(sk.LayoutError, match=r"'later' was made by a release .*\(version 2\)"):
+                call()
+    finally:
+        server.ask("DEL", "{mistakes:later}")
+
+
+def test_an_item_that_cannot_be_pickled_puts_nothing(ctx: Any) -> None:
+    with ctx.Queue() as queue:
+        for put in (lambda: queue.put(threading.Lock()), lambda: queue.put_many([1, threading.Lock()])):
+            with pytest.raises(TypeError, match="pickle"):
+                put()
+        assert queue.qsize() == 0
+
+
+def test_an_item_that_no_server_takes_is_refused_before_it_is_sent(ctx: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sharedkit.redis import queue as queues
+
+    assert queues.LARGEST < 512 << 20
+    monkeypatch.setattr(queues, "LARGEST", 1000)
+    with ctx.Queue() as queue:
+        with pytest.raises(ValueError, match="an item has 2018 bytes, and a Redis server takes 1000"):
+            queue.put(b"x" * 2000)
+        assert queue.qsize() == 0
+
+
+def test_a_large_item_comes_whole_with_and_without_a_wait(ctx: Any) -> None:
+    from conformance.watchdog import Task, until
+
+    large = bytes(range(256)) * 40_000
+    with ctx.Queue() as queue:
+        queue.put(large)
+        assert queue.get() == large
+        wait = Task(queue.get)
+        until(lambda: queue.statistics().waiting_getters == 1)
+        queue.put(large)
+        assert wait.result() == large
+
+
+@pytest.mark.parametrize("name", ["Array", "Barrier", "Condition", "Dict", "Executor", "RWLock", "Set", "Value"])
+def test_a_class_that_is_not_there_is_refused_with_a_sentence(name: str) -> None:
+    with pytest.raises(AttributeError, match=f'there is no {name} in the placement "redis" yet'):
+        getattr(sk.get_context("redis", url="redis://nowhere"), name)
+    with pytest.raises(AttributeError):
+        _ = sk.get_context("redis", url="redis://nowhere").Counterr
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"url": "http://x"}, ValueError, "begins with redis://, rediss:// or unix://"),
+        ({"url": 5}, TypeError, "url of a server is a str, not int"),
+        ({"prefix": "a:b"}, ValueError, "prefix has 1 to 100 bytes"),
+        ({"prefix": ""}, ValueError, "prefix has 1 to 100 bytes"),
+        ({"prefix": 5}, TypeError, "a prefix is a str"),
+        ({"lease": 0.1}, ValueError, "lease is from 0.5 to 86400 seconds: 0.1"),
+        ({"lease": "x"}, TypeError, "lease is a number of seconds, not str"),
+        ({"timeout": -1}, ValueError, "timeout is from 0.01"),
+        ({"address": "x"}, ValueError, 'for get_context\\("manager"\\)'),
+    ],
+    ids=str,
+)
+def test_arguments_that_cannot_be(options: dict[str, Any], error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        sk.get_context("redis", **options)
+
+
+def test_arguments_of_this_placement_are_no_others() -> None:
+    with pytest.raises(ValueError, match=r'are for get_context\("redis"\)'):
+        sk.get_context("shm", url="redis://x")  # type: ignore[call-overload]
+
+
+def test_ack_is_one_of_two(ctx: Any) -> None:
+    with pytest.raises(ValueError, match="ack must be 'auto' or 'on-get': 'never'"):
+        ctx.Queue(ack="never")
+    with ctx.Queue(ack="on-get", name="a"), pytest.raises(ValueError, match="with ack on-get, not auto"):
+        ctx.Queue(name="a", exist_ok=True)
+
+
+def test_a_closed_context_closes_its_handles_and_begins_anew(server: Server) -> None:
+    ctx = sk.get_context("redis", url=server.url, prefix="closed")
+    counter = ctx.Counter()
+    ctx.close()
+    ctx.close()
+    with pytest.raises(sk.GoneError, match="this context was closed"):
+        counter.add()
+    with ctx, ctx.Counter() as another:
+        assert another.add() == 1
+    assert server.ask("KEYS", "{closed:*") == []
+
+
+def test_a_fence_grows_and_is_there_while_the_lock_is_held(ctx: Any) -> None:
+    lock, other = ctx.Lock(), ctx.RLock()
+    fences = []
+    assert lock.fence is None
+    for _ in range(3):
+        with lock:
+            fences.append(lock.fence)
+        assert lock.fence is None
+    assert fences == sorted(set(fences)) and type(fences[0]) is int
+    with other:
+        outer = other.fence
+        with other:
+            assert other.fence == outer
+        assert other.fence == outer
+    lock.close()
+    other.close()
