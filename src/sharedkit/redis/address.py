@@ -41,8 +41,11 @@ def _encoded(part: Any) -> bytes:
 
 
 def send(connection: Any, command: bytes) -> None:
-    """Send a packed command."""
-    connection.send_packed_command((command,), check_health=False)
+    """Send a packed command. (redis-py's own method would first make an ended connection anew, without a word.)"""
+    its_socket = connection._sock
+    if its_socket is None:
+        raise exceptions.ConnectionError("the connection was ended")
+    its_socket.sendall(command)
 
 
 class Address:

@@ -86,8 +86,8 @@ class Line:
         if connection is not None and not self._unsent and len(request.command) <= SMALL:
             try:
                 send(connection, request.command)
-            except (*LOST, AttributeError):  # the reader sees to it
-                pass
+            except LOST:  # the reader sees to the rest
+                connection.disconnect()
             return
         self._unsent.append(request)
         if self._writer is None:
@@ -114,7 +114,7 @@ class Line:
                     background(self._read, name="sharedkit redis answers", args=(connection,)).start()
                 try:
                     send(connection, request.command)
-                except (*LOST, AttributeError):
+                except LOST:
                     self._broken(connection)
                     continue
                 with self._lock:  # if it was sent in vain, it is asked again; else others may send now

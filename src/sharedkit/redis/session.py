@@ -295,7 +295,7 @@ class Session:
                 if isinstance(why, SharedkitError):
                     raise
                 lost += 1
-                if lost == TRIES or (lost == 2 and isinstance(why, exceptions.TimeoutError)):
+                if lost == TRIES or (lost == 2 and isinstance(why, exceptions.TimeoutError | TimeoutError)):
                     raise ServerGoneError(f"the server at {self.address.public} does not answer: {why}") from why
 
     def _load(self, connection: Any, wanted: Script) -> None:
