@@ -4,6 +4,7 @@ local life = {}
 
 -- Make the structure under its name; answers the incarnation that has the name. Asked again, it answers the same.
 function life.create(kind, spec, persist, lease)
+    local pointer = pointer()
     local there = redis.pcall('GET', pointer)
     if type(there) == 'table' and there.err then return redis.error_reply('SKFOREIGN ' .. pointer) end
     local mine = string.sub(base, #pointer + 2)
@@ -113,6 +114,7 @@ end
 
 -- Free the name. Whatever persisted lives on as others do.
 function life.unlink(lease)
+    local pointer = pointer()
     local there = redis.call('GET', pointer)
     if there and pointer .. ':' .. string.match(there, '(%S+) %S+$') == base then redis.call('DEL', pointer) end
     redis.call('HSET', base, 'persist', '0')

@@ -12,7 +12,6 @@
 -- Numbers of Lua are doubles: what may pass 2^53 stays text.
 
 local base, me, lane, op, method = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[5]
-local pointer = string.match(base, '^(.*):')
 local sessions, last, granted, line = base .. ':sessions', base .. ':last', base .. ':granted', base .. ':line'
 local SUFFIXES = {'', ':sessions', ':last', ':granted', ':line', ':items', ':putters', ':pending', ':joiners'}
 local LAYOUT = '1'
@@ -32,6 +31,9 @@ local structure = {
     again = function(answer) return answer end, -- what an operation is answered that was answered so before
     withdraw = function(entry) return redis.call('LREM', line, 1, entry) end, -- end a wait; how many parts it had left
 }
+
+-- The key of the name.
+local function pointer() return (string.match(base, '^(.*):')) end
 
 local function text(number) return string.format('%.0f', number) end
 
@@ -173,8 +175,8 @@ end
 
 local function remove(whose)
     for _, suffix in ipairs(SUFFIXES) do redis.call('DEL', whose .. suffix) end
-    local there = redis.call('GET', pointer)
-    if there and pointer .. ':' .. string.match(there, '(%S+) %S+$') == whose then redis.call('DEL', pointer) end
+    local there = redis.call('GET', pointer())
+    if there and pointer() .. ':' .. string.match(there, '(%S+) %S+$') == whose then redis.call('DEL', pointer()) end
 end
 
 local function is_unused(whose)
@@ -185,7 +187,8 @@ end
 -- How long the keys stay if nobody is left to remove them; what persists stays.
 local function keep(lease)
     for _, suffix in ipairs(SUFFIXES) do redis.call('PEXPIRE', base .. suffix, 3 * lease + 60000, 'GT') end
-    if redis.call('GET', pointer) == 'sharedkit ' .. LAYOUT .. ' ' .. string.sub(base, #pointer + 2) .. ' ' .. get('kind') then
-        redis.call('PEXPIRE', pointer, 3 * lease + 60000, 'GT')
+    local name = pointer()
+    if redis.call('GET', name) == 'sharedkit ' .. LAYOUT .. ' ' .. string.sub(base, #name + 2) .. ' ' .. get('kind') then
+        redis.call('PEXPIRE', name, 3 * lease + 60000, 'GT')
     end
 end
