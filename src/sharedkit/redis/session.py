@@ -31,7 +31,7 @@ from sharedkit.redis.address import LOST, Address, Restarted, pack, send
 from sharedkit.redis.line import Line
 from sharedkit.redis.operation import Kept, Operation, Use, Wait, kept
 from sharedkit.redis.refusals import Refused, refused
-from sharedkit.redis.scripts import Script, script
+from sharedkit.redis.scripts import LIFE, Script, script
 
 __all__ = ["INHERITED", "Session"]
 
@@ -208,7 +208,7 @@ class Session:
 
     def ask(self, kind: str, base: bytes, method: bytes, *args: bytes, shrinks: bool = True) -> Any:
         """The answer of a method that may be run any number of times."""
-        made = Operation(kind, base, 0, script(kind, shrinks))
+        made = Operation(kind, base, 0, script(kind, shrinks, method in LIFE))
         return self._ask(made, (method, *args))[0]
 
     def call(self, kind: str, base: bytes, method: bytes, *args: bytes, shrinks: bool = False) -> Any:
@@ -390,7 +390,7 @@ class Session:
             self._ask_as_keeper(made.kind, made.base, b"cancel", lane, b"%d" % made.number, b"undo", made.entry)
 
     def _ask_as_keeper(self, kind: str, base: bytes, *method_and_args: bytes) -> Any:
-        made = Operation(kind, base, 0, script(kind, True))
+        made = Operation(kind, base, 0, script(kind, True, True))
         made.acks = self._take_acks(base)
         return self._exchange(self._keepers_lane, self.bytes_of(made, method_and_args), made.script)
 

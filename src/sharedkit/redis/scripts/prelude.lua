@@ -1,5 +1,6 @@
 -- The first part of every script: who asks, whether its session lives, what it was answered before, and hand-over to
--- those that wait. A structure's own part comes next, epilogue.lua last; `scripts.py` joins the three.
+-- those that wait. A structure's own part comes next, then life.lua if it is about that, and epilogue.lua last;
+-- `scripts.py` joins them.
 --
 --   KEYS[1]   the structure's hash, {prefix:name}:incarnation. Its other keys begin with that, so all are in one slot:
 --      :sessions  sorted set: each session that has the structure open, and when its lease ends (ms of the server);
@@ -21,8 +22,8 @@ local clock = redis.call('TIME') -- once: on 7.0 it goes on within a script
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local micros = clock[1] * 1000000 + clock[2]
 
--- What a structure's own part fills in. A reader changes nothing; a call does, and is never run twice.
-local reader, call = {}, {}
+-- What the other parts fill in. A reader changes nothing; a call does, and is never run twice; `life` may be run again.
+local reader, call, life = {}, {}, {}
 local structure = {
     begin = function() end, -- the first contents, from the arguments of `create`
     forget = function(sid, died) end, -- the session `sid` is gone, and its waits with it

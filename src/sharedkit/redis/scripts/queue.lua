@@ -28,6 +28,11 @@ local function push(some, first, final)
     if final >= first then redis.call('HINCRBY', base, 'u', final - first + 1) end
 end
 
+-- Items that nobody will take count as done, as far as they are not marked so already.
+local function forgo(count)
+    redis.call('HSET', base, 'u', text(math.max(0, tonumber(get('u')) - count)))
+end
+
 local function finished()
     if get('u') == '0' then hand_to_all(joiners, '1', 'j') end
 end
@@ -88,7 +93,7 @@ function structure.back(given, sid, died)
     for _, batch in ipairs(batches) do
         local some = batch[2]
         if get('st') == '2' or (died and get('once') == '1') then
-            redis.call('HINCRBY', base, 'u', -#some)
+            forgo(#some)
             finished()
         else
             for i = #some, 1, -1 do
@@ -194,7 +199,7 @@ end
 function call.shutdown(immediate)
     if get('st') ~= '2' then redis.call('HSET', base, 'st', immediate == '1' and 2 or 1) end
     if immediate == '1' then
-        redis.call('HINCRBY', base, 'u', -redis.call('LLEN', items))
+        forgo(redis.call('LLEN', items))
         redis.call('DEL', items)
     end
     hand_to_all(line, '!', '!')
