@@ -8,6 +8,8 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterable
+from functools import cache
+from itertools import chain
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -27,12 +29,13 @@ LOST = (exceptions.ConnectionError, exceptions.TimeoutError, OSError, EOFError)
 
 def pack(*parts: bytes) -> bytes:
     """A command in the protocol's form."""
-    out = [b"*%d\r\n" % len(parts)]
-    for part in parts:
-        out.append(b"$%d\r\n" % len(part))
-        out.append(part)
-        out.append(b"\r\n")
-    return b"".join(out)
+    return _form_of(len(parts)) % tuple(chain.from_iterable(zip(map(len, parts), parts, strict=True)))
+
+
+@cache
+def _form_of(count: int) -> bytes:
+    """What is around so many parts, each after its length."""
+    return b"*%d\r\n" % count + b"$%d\r\n%b\r\n" * count
 
 
 def _encoded(part: Any) -> bytes:
@@ -41,8 +44,11 @@ def _encoded(part: Any) -> bytes:
 
 
 def send(connection: Any, command: bytes) -> None:
-    """Send a packed command."""
-    connection.send_packed_command((command,), check_health=False)
+    """Send a packed command. (redis-py's own method would first make an ended connection anew, without a word.)"""
+    its_socket = connection._sock
+    if its_socket is None:
+        raise exceptions.ConnectionError("the connection was ended")
+    its_socket.sendall(command)
 
 
 class Address:

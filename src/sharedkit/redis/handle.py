@@ -133,7 +133,7 @@ class Structure:
         """The session of a forked child, in which its parent's structure is opened. LeaseLostError and other reasons
         why a session is over."""
         if session.over is not INHERITED:
-            raise session.over
+            raise session.reason()
         assert self.home is not None
         mine = self.home.session()
         self._release.detach()

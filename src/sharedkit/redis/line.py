@@ -37,6 +37,8 @@ class Asker(Protocol):
 
     def new_lane(self) -> int: ...
 
+    def reason(self) -> BaseException: ...
+
     def bytes_of(self, of: Operation, method_and_args: tuple[bytes, ...]) -> bytes: ...
 
 
@@ -69,7 +71,7 @@ class Line:
         request = Request(made, parts, done)
         with self._lock:
             if self._session.over is not None:
-                raise self._session.over
+                raise self._session.reason()
             if made.number and not made.lane:
                 made.lane = self._lanes.popleft() if self._lanes else self._session.new_lane()
             request.command = self._session.bytes_of(made, parts)
@@ -86,8 +88,8 @@ class Line:
         if connection is not None and not self._unsent and len(request.command) <= SMALL:
             try:
                 send(connection, request.command)
-            except (*LOST, AttributeError):  # the reader sees to it
-                pass
+            except LOST:  # the reader sees to the rest
+                connection.disconnect()
             return
         self._unsent.append(request)
         if self._writer is None:
@@ -114,14 +116,14 @@ class Line:
                     background(self._read, name="sharedkit redis answers", args=(connection,)).start()
                 try:
                     send(connection, request.command)
-                except (*LOST, AttributeError):
+                except LOST:
                     self._broken(connection)
                     continue
                 with self._lock:  # if it was sent in vain, it is asked again; else others may send now
                     if self._connection is connection and self._unsent and self._unsent[0] is request:
                         self._unsent.popleft()
 
-    def _fail(self, why: Exception) -> None:
+    def _fail(self, why: BaseException) -> None:
         with self._lock:
             failed = list(self._outstanding)
             self._outstanding.clear()
@@ -145,12 +147,9 @@ class Line:
             if self._unsent:
                 self._tokens.put(True)
         connection.disconnect()
-        over = self._session.over
-        why = (
-            over
-            if over is not None
-            else ServerGoneError(f"the server at {self._session.address.public} does not answer")
-        )
+        why: BaseException = ServerGoneError(f"the server at {self._session.address.public} does not answer")
+        if self._session.over is not None:
+            why = self._session.reason()
         for request in failed:
             request.done(why)
 
@@ -191,13 +190,11 @@ class Line:
             self._tokens.put(False)
         if connection is not None:
             connection.disconnect()
-        over = self._session.over
-        if over is not None:
-            self._fail(over)
+        if self._session.over is not None:
+            self._fail(self._session.reason())
 
-    def in_child(self) -> list[Any]:
-        """The connections of which the child of a fork has copies."""
+    def in_child(self) -> None:
+        """The child of a fork: what was asked, and the connection, are the parent's."""
         self._lock = threading.RLock()
         self._outstanding.clear()
-        connection, self._connection = self._connection, None
-        return [connection]
+        self._connection = None

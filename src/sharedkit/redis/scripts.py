@@ -10,7 +10,7 @@ from functools import cache
 from hashlib import sha1
 from importlib.resources import files
 
-__all__ = ["Script", "script"]
+__all__ = ["LIFE", "Script", "script"]
 
 GROWS, SHRINKS = "#!lua\n", "#!lua flags=allow-oom\n"
 
@@ -23,9 +23,14 @@ class Script:
         self.sha = sha1(self.text, usedforsecurity=False).hexdigest().encode()
 
 
+LIFE = frozenset({b"create", b"open", b"ticket", b"beat", b"look", b"check", b"cancel", b"leave", b"unlink"})
+"""The methods in life.lua."""
+
+
 @cache
-def script(structure: str, shrinks: bool) -> Script:
-    """The script of a structure: `shrinks` is whether it may run without free memory."""
+def script(structure: str, shrinks: bool, life: bool = False) -> Script:
+    """The script of a structure: `shrinks` is whether it may run without free memory, `life` whether it has LIFE."""
     folder = files("sharedkit.redis") / "scripts"
-    parts = [(folder / f"{name}.lua").read_text("utf-8") for name in ("prelude", structure, "epilogue")]
+    names = ("prelude", structure, *(["life"] if life else []), "epilogue")
+    parts = [(folder / f"{name}.lua").read_text("utf-8") for name in names]
     return Script((SHRINKS if shrinks else GROWS) + "\n".join(parts))

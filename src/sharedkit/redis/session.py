@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import secrets
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,12 +27,13 @@ from typing import Any
 from redis import exceptions
 
 from sharedkit._core.background import background
+from sharedkit._core.weak_sets import members
 from sharedkit.errors import ClosedError, LeaseLostError, ServerGoneError, SharedkitError
 from sharedkit.redis.address import LOST, Address, Restarted, pack, send
 from sharedkit.redis.line import Line
 from sharedkit.redis.operation import Kept, Operation, Use, Wait, kept
 from sharedkit.redis.refusals import Refused, refused
-from sharedkit.redis.scripts import Script, script
+from sharedkit.redis.scripts import LIFE, Script, script
 
 __all__ = ["INHERITED", "Session"]
 
@@ -87,6 +89,7 @@ class Session:
         self._acks: dict[bytes, deque[int]] = {}
         self._jobs: SimpleQueue[Any] = SimpleQueue()
         self._wakes: Any = None
+        self._connections: weakref.WeakSet[Any] = weakref.WeakSet()  # all, for the child of a fork
         self._kept = monotonic()
 
     # --- beginning and end
@@ -99,6 +102,7 @@ class Session:
 
     def _subscribe(self) -> Any:
         connection = self.address.connect(timeout=max(self.lease, 1.0))
+        self._connections.add(connection)
         try:
             send(connection, pack(b"SUBSCRIBE", b"sharedkit:session:" + self.sid))
             connection.read_response(disable_decoding=True)
@@ -113,11 +117,15 @@ class Session:
                 return
             if in_order:
                 for base, opened in list(self.opened.items()):
-                    with suppress(SharedkitError):
+                    try:
                         self.ask(opened.kind, base, b"leave", self._ticket_of(opened))
+                    except ServerGoneError:
+                        break  # nor would it hear of the others
+                    except SharedkitError:
+                        continue
             self.over = why
         for wait in list(self.waits.values()):
-            wait.resolve(why)
+            wait.resolve(self.reason())
         self.waits.clear()
         self._jobs.put(None)
         self.line.close()
@@ -125,6 +133,12 @@ class Session:
             if each is not None:
                 each.disconnect()
         self._idle.clear()
+
+    def reason(self) -> BaseException:
+        """Why the session is over, in an exception that is raised only once: each raise lengthens its traceback."""
+        if isinstance(self.over, BaseException):
+            return type(self.over)(*self.over.args)
+        return ServerGoneError("this session is that of the process which has forked this one")
 
     def lose(self, what: str) -> LeaseLostError:
         """End the session because others may have taken over what it held."""
@@ -157,10 +171,9 @@ class Session:
         """The child of a fork: the session, its connections and its waits are the parent's."""
         self.over = INHERITED if self.over is None else self.over
         self.lock = threading.RLock()
-        connections = [self._wakes, *(lane.connection for lane in self._idle), *self.line.in_child()]
-        for each in connections:
-            if each is not None:
-                each.disconnect()  # redis-py only closes the descriptor here
+        self.line.in_child()
+        for each in members(self._connections):
+            each.disconnect()  # redis-py only closes the descriptor here
         self._idle.clear()
         self.waits.clear()
 
@@ -208,7 +221,7 @@ class Session:
 
     def ask(self, kind: str, base: bytes, method: bytes, *args: bytes, shrinks: bool = True) -> Any:
         """The answer of a method that may be run any number of times."""
-        made = Operation(kind, base, 0, script(kind, shrinks))
+        made = Operation(kind, base, 0, script(kind, shrinks, method in LIFE))
         return self._ask(made, (method, *args))[0]
 
     def call(self, kind: str, base: bytes, method: bytes, *args: bytes, shrinks: bool = False) -> Any:
@@ -225,7 +238,7 @@ class Session:
     def ask_plain(self, *command: bytes) -> Any:
         """The answer to a command of the server's own that changes nothing."""
         if self.over is not None:
-            raise self.over
+            raise self.reason()
         lane = self._lane()
         try:
             answer = self._exchange(lane, pack(*command), None)
@@ -245,7 +258,7 @@ class Session:
     def _ask(self, made: Operation, method_and_args: tuple[bytes, ...], keep: bool = False) -> tuple[Any, Lane]:
         """The answer, and the lane, which the caller gives back if it is to `keep` it."""
         if self.over is not None:
-            raise self.over
+            raise self.reason()
         made.acks = self._take_acks(made.base)
         lane = self._lane()
         made.lane = lane.number
@@ -295,7 +308,7 @@ class Session:
                 if isinstance(why, SharedkitError):
                     raise
                 lost += 1
-                if lost == TRIES or (lost == 2 and isinstance(why, exceptions.TimeoutError)):
+                if lost == TRIES or (lost == 2 and isinstance(why, exceptions.TimeoutError | TimeoutError)):
                     raise ServerGoneError(f"the server at {self.address.public} does not answer: {why}") from why
 
     def _load(self, connection: Any, wanted: Script) -> None:
@@ -309,10 +322,12 @@ class Session:
 
     def _connect(self) -> Any:
         try:
-            return self.address.connect()
+            connection = self.address.connect()
         except Restarted as other:
             self.address.run_id = other.run_id
             raise self.lose("the server was restarted, or another has taken its place") from None
+        self._connections.add(connection)
+        return connection
 
     def connect(self) -> Any:
         """A connection for the tasks."""
@@ -342,7 +357,7 @@ class Session:
         If anything but an error of ours is raised on the way, the operation has not happened: what it got goes back.
         """
         if self.over is not None:
-            raise self.over
+            raise self.reason()
         made = Operation(kind, base, next(self.numbers), script(kind, shrinks))
         made.entry = b"%b %d" % (self.sid, made.number) + (b" " + entry if entry else b"")
         wait = Wait(kind, base)
@@ -390,7 +405,7 @@ class Session:
             self._ask_as_keeper(made.kind, made.base, b"cancel", lane, b"%d" % made.number, b"undo", made.entry)
 
     def _ask_as_keeper(self, kind: str, base: bytes, *method_and_args: bytes) -> Any:
-        made = Operation(kind, base, 0, script(kind, True))
+        made = Operation(kind, base, 0, script(kind, True, True))
         made.acks = self._take_acks(base)
         return self._exchange(self._keepers_lane, self.bytes_of(made, method_and_args), made.script)
 
@@ -463,11 +478,9 @@ class Session:
             if wakes is not None:
                 with suppress(*LOST):
                     send(wakes, pack(b"PING"))
-        except ServerGoneError:
+        except SharedkitError:
             if monotonic() - self._kept > self.lease:
                 self.lose("the server could not be reached")
-            return False
-        except SharedkitError:
             return False
         self._kept = monotonic()
         return True

@@ -109,7 +109,7 @@ class TaskWait:
 
 def cancel(session: Session, of: Operation, how: bytes, done: Callable[[Any], object]) -> None:
     """Ask, behind the operation itself, that it ends."""
-    made = Operation(of.kind, of.base, 0, script(of.kind, True))
+    made = Operation(of.kind, of.base, 0, script(of.kind, True, True))
     session.line.submit(made, (b"cancel", b"%d" % of.lane, b"%d" % of.number, how, of.entry), done)
 
 

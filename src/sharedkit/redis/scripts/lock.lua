@@ -10,9 +10,12 @@ function structure.begin()
     redis.call('HSET', base, 'raise', ARGV[10], 're', ARGV[11])
 end
 
-local function next_fence() return text(math.max(tonumber(get('f') or '0') + 1, micros)) end
+local function next_fence(last_one) return text(math.max(tonumber(last_one or '0') + 1, micros)) end
 
 local function refuses() return get('x') == '1' and get('raise') == '1' end
+
+-- Nearly all calls need nearly all fields, which one command reads faster than six.
+local function all_fields() return unpack(redis.call('HMGET', base, 'h', 'w', 'd', 'f', 'x', 'raise', 're')) end
 
 local function hold(sid, who, fence)
     redis.call('HSET', base, 'h', sid, 'w', who, 'd', 1, 's', text(now), 'f', fence)
@@ -24,7 +27,7 @@ function structure.serve()
         hand_to_all(line, 'refused', 'refused')
         return
     end
-    local fence = next_fence()
+    local fence = next_fence(get('f'))
     local answer = (get('x') or '0') .. ' ' .. fence
     local sid, _, who = hand(line, answer, answer)
     if sid then hold(sid, who, fence) end
@@ -46,21 +49,21 @@ function structure.forget(sid, died)
 end
 
 function call.acquire(who, willing)
-    local holder = get('h')
-    if holder and not alive(holder) then
+    local holder, its, _, fence, died, raises, re = all_fields()
+    if holder and holder ~= me and not alive(holder) then
         reap()
         structure.serve()
-        holder = get('h')
+        holder, its, _, fence, died, raises, re = all_fields()
     end
-    if refuses() and not holder then return redis.error_reply('SKOWNERDIED') end
     if not holder then
-        local fence = next_fence()
+        if died == '1' and raises == '1' then return redis.error_reply('SKOWNERDIED') end
+        fence = next_fence(fence)
         hold(me, who, fence)
-        return {1, get('x') or '0', fence}
+        return {1, died or '0', fence}
     end
-    if get('re') == '1' and holder == me and get('w') == who then
+    if re == '1' and holder == me and its == who then
         redis.call('HINCRBY', base, 'd', 1)
-        return {1, '0', get('f')}
+        return {1, '0', fence}
     end
     if willing ~= '1' then return {3} end
     wait_in(line, who)
@@ -68,13 +71,12 @@ function call.acquire(who, willing)
 end
 
 function call.release(who)
-    local holder = get('h')
+    local holder, its, depth, _, _, _, re = all_fields()
     if not holder then return redis.error_reply('SKNOTLOCKED') end
-    if get('re') == '1' and (holder ~= me or get('w') ~= who) then return redis.error_reply('SKNOTLOCKED') end
-    if tonumber(get('d')) > 1 then return redis.call('HINCRBY', base, 'd', -1) end
-    free()
-    redis.call('HDEL', base, 'x')
-    structure.serve()
+    if re == '1' and (holder ~= me or its ~= who) then return redis.error_reply('SKNOTLOCKED') end
+    if tonumber(depth) > 1 then return redis.call('HINCRBY', base, 'd', -1) end
+    redis.call('HDEL', base, 'x', unpack(FREE))
+    if redis.call('LLEN', line) > 0 then structure.serve() end
     return 0
 end
 

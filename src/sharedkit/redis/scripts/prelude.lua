@@ -1,5 +1,6 @@
 -- The first part of every script: who asks, whether its session lives, what it was answered before, and hand-over to
--- those that wait. A structure's own part comes next, epilogue.lua last; `scripts.py` joins the three.
+-- those that wait. A structure's own part comes next, then life.lua if it is about that, and epilogue.lua last;
+-- `scripts.py` joins them.
 --
 --   KEYS[1]   the structure's hash, {prefix:name}:incarnation. Its other keys begin with that, so all are in one slot:
 --      :sessions  sorted set: each session that has the structure open, and when its lease ends (ms of the server);
@@ -12,7 +13,6 @@
 -- Numbers of Lua are doubles: what may pass 2^53 stays text.
 
 local base, me, lane, op, method = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[5]
-local pointer = string.match(base, '^(.*):')
 local sessions, last, granted, line = base .. ':sessions', base .. ':last', base .. ':granted', base .. ':line'
 local SUFFIXES = {'', ':sessions', ':last', ':granted', ':line', ':items', ':putters', ':pending', ':joiners'}
 local LAYOUT = '1'
@@ -22,8 +22,8 @@ local clock = redis.call('TIME') -- once: on 7.0 it goes on within a script
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local micros = clock[1] * 1000000 + clock[2]
 
--- What a structure's own part fills in. A reader changes nothing; a call does, and is never run twice.
-local reader, call = {}, {}
+-- What the other parts fill in. A reader changes nothing; a call does, and is never run twice; `life` may be run again.
+local reader, call, life = {}, {}, {}
 local structure = {
     begin = function() end, -- the first contents, from the arguments of `create`
     forget = function(sid, died) end, -- the session `sid` is gone, and its waits with it
@@ -32,6 +32,9 @@ local structure = {
     again = function(answer) return answer end, -- what an operation is answered that was answered so before
     withdraw = function(entry) return redis.call('LREM', line, 1, entry) end, -- end a wait; how many parts it had left
 }
+
+-- The key of the name.
+local function pointer() return (string.match(base, '^(.*):')) end
 
 local function text(number) return string.format('%.0f', number) end
 
@@ -173,8 +176,8 @@ end
 
 local function remove(whose)
     for _, suffix in ipairs(SUFFIXES) do redis.call('DEL', whose .. suffix) end
-    local there = redis.call('GET', pointer)
-    if there and pointer .. ':' .. string.match(there, '(%S+) %S+$') == whose then redis.call('DEL', pointer) end
+    local there = redis.call('GET', pointer())
+    if there and pointer() .. ':' .. string.match(there, '(%S+) %S+$') == whose then redis.call('DEL', pointer()) end
 end
 
 local function is_unused(whose)
@@ -185,7 +188,8 @@ end
 -- How long the keys stay if nobody is left to remove them; what persists stays.
 local function keep(lease)
     for _, suffix in ipairs(SUFFIXES) do redis.call('PEXPIRE', base .. suffix, 3 * lease + 60000, 'GT') end
-    if redis.call('GET', pointer) == 'sharedkit ' .. LAYOUT .. ' ' .. string.sub(base, #pointer + 2) .. ' ' .. get('kind') then
-        redis.call('PEXPIRE', pointer, 3 * lease + 60000, 'GT')
+    local name = pointer()
+    if redis.call('GET', name) == 'sharedkit ' .. LAYOUT .. ' ' .. string.sub(base, #name + 2) .. ' ' .. get('kind') then
+        redis.call('PEXPIRE', name, 3 * lease + 60000, 'GT')
     end
 end

@@ -15,8 +15,8 @@ function structure.begin()
     redis.call('HSET', base, 'm', ARGV[10], 'u', 0, 'st', 0, 'once', ARGV[11])
 end
 
-local function room()
-    local most = tonumber(get('m'))
+local function room(most)
+    most = tonumber(most or get('m'))
     return most <= 0 and math.huge or most - redis.call('LLEN', items)
 end
 
@@ -26,6 +26,11 @@ local function push(some, first, final)
         if redis.call('RPUSH', items, unpack(some, i, until_)) == until_ - i + 1 then born(items) end
     end
     if final >= first then redis.call('HINCRBY', base, 'u', final - first + 1) end
+end
+
+-- Items that nobody will take count as done, as far as they are not marked so already.
+local function forgo(count)
+    redis.call('HSET', base, 'u', text(math.max(0, tonumber(get('u')) - count)))
 end
 
 local function finished()
@@ -88,7 +93,7 @@ function structure.back(given, sid, died)
     for _, batch in ipairs(batches) do
         local some = batch[2]
         if get('st') == '2' or (died and get('once') == '1') then
-            redis.call('HINCRBY', base, 'u', -#some)
+            forgo(#some)
             finished()
         else
             for i = #some, 1, -1 do
@@ -122,8 +127,11 @@ end
 -- A batch is an array in MessagePack; a single item comes as it is.
 function call.put(willing, batch, single)
     local some = batch == '' and {single} or cmsgpack.unpack(batch)
-    if get('st') ~= '0' then return {-1, 0} end
-    local fits = redis.call('LLEN', putters) > 0 and 0 or math.min(#some, math.max(0, room()))
+    local state, most = unpack(redis.call('HMGET', base, 'st', 'm'))
+    if state ~= '0' then return {-1, 0} end
+    local bounded = tonumber(most) > 0
+    local fits = #some
+    if bounded then fits = redis.call('LLEN', putters) > 0 and 0 or math.min(#some, math.max(0, room(most))) end
     push(some, 1, fits)
     if redis.call('LLEN', line) > 0 then structure.serve() end
     if fits < #some and redis.call('LLEN', putters) == 0 then -- what waiting consumers took has made room
@@ -142,14 +150,13 @@ function call.put(willing, batch, single)
 end
 
 function call.get(most, willing)
-    local there = redis.call('LLEN', items)
-    if there == 0 then
+    local some = redis.call('LPOP', items, most)
+    if not some then
         reap()
         structure.serve()
-        there = redis.call('LLEN', items)
+        some = redis.call('LPOP', items, most)
     end
-    if there > 0 then
-        local some = redis.call('LPOP', items, math.min(there, tonumber(most)))
+    if some then
         grant(me, ARGV[3], packed(some))
         if redis.call('LLEN', putters) > 0 then structure.serve() end
         table.insert(some, 1, 2)
@@ -192,7 +199,7 @@ end
 function call.shutdown(immediate)
     if get('st') ~= '2' then redis.call('HSET', base, 'st', immediate == '1' and 2 or 1) end
     if immediate == '1' then
-        redis.call('HINCRBY', base, 'u', -redis.call('LLEN', items))
+        forgo(redis.call('LLEN', items))
         redis.call('DEL', items)
     end
     hand_to_all(line, '!', '!')
