@@ -212,6 +212,10 @@ def create(
         try:
             # `_lock` is not held, because this may take seconds.
             return _keep(blueprint.make(Place(path, permissions, gid), name, seats, flags))
+        except errors.OutOfSharedMemory:
+            if not _sweep_if_possible():  # dead processes may hold the memory, and the search above may be a second old
+                raise
+            continue
         except FileExistsError:
             # An orphan does not keep its name; another process may have removed it meanwhile.
             if anonymous or core.sweep([path]) or not os.path.lexists(path):
@@ -530,8 +534,14 @@ def sweep() -> list[str]:
 def sweep_now_and_then() -> None:
     """Remove orphans, unless this process has done so within the last second."""
     if time.monotonic() >= _next_sweep:
-        with contextlib.suppress(OSError):  # if the folder itself is faulty, creating a segment reports it
-            sweep()
+        _sweep_if_possible()
+
+
+def _sweep_if_possible() -> bool:
+    """Remove orphans; answers whether there were any. If the folder itself is faulty, creating a segment reports it."""
+    with contextlib.suppress(OSError):
+        return bool(sweep())
+    return False
 
 
 # --- fork and exit ----------------------------------------------------------------------------------------

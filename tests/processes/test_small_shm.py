@@ -100,6 +100,21 @@ def test_an_item_larger_than_shared_memory_is_refused_and_the_queue_goes_on() ->
     """)
 
 
+def test_memory_of_dead_processes_is_there_for_the_next_creation_at_once() -> None:
+    in_small_shm("""
+        import signal, subprocess, sys
+        big = "import sharedkit as sk, os; a = sk.Array(10 << 20, 'u1'); os.kill(os.getpid(), 9)"
+        for _ in range(3):   # each within a second of the last search for what the dead left
+            with shm.Counter():
+                pass
+            died = subprocess.run([sys.executable, "-c", big]).returncode
+            assert died == -signal.SIGKILL, died
+            assert free() < 10 << 20
+            shm.Array(10 << 20, "u1").close()
+        assert os.listdir("/dev/shm") == []
+    """)
+
+
 def test_ten_frames_of_full_hd_fit_the_64_mib_of_a_container() -> None:
     """Doubling the ring does not fit, so it takes what is free."""
     in_small_shm(

@@ -89,6 +89,17 @@ def test_ls_names_every_process_that_is_attached(name, holder):
     assert listed(name)["attached"] == [child.pid]
 
 
+@pytest.mark.parametrize("arguments", [["ls"], ["ls", "--json"], ["rm", "--orphans"], ["why", "nothing"]], ids=" ".join)
+def test_a_folder_that_does_not_exist_is_a_sentence(arguments, tmp_path):
+    nowhere = str(tmp_path / "nowhere")
+    done = subprocess.run(
+        [sys.executable, "-m", "sharedkit", *arguments],
+        capture_output=True, text=True, timeout=WATCHDOG, env=os.environ | {"SHAREDKIT_DIR": nowhere},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"Error: {nowhere}: No such file or directory; SHAREDKIT_DIR names another folder\n"
+
+
 def test_ls_prints_a_table(name, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     with sk.Counter(7, name=name):

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from sharedkit._core.segment import FOLDER
 from sharedkit.commands.text import CommandError, say
 from sharedkit.errors import SharedkitError
 from sharedkit.shm.inspection import Inspection, Trouble, inspect, inspect_all
 
-__all__ = ["look_around", "look_at"]
+__all__ = ["look_around", "look_at", "the_folder"]
+
+
+@contextmanager
+def the_folder() -> Iterator[None]:
+    """What is done in the block needs the folder of segments: if it cannot be read, that is a CommandError."""
+    try:
+        yield
+    except OSError as error:
+        raise CommandError(f"{FOLDER}: {say(error)}; SHAREDKIT_DIR names another folder") from None
 
 
 def look_at(name: str) -> Inspection:
@@ -15,6 +28,8 @@ def look_at(name: str) -> Inspection:
     try:
         return inspect(name)
     except FileNotFoundError:
+        with the_folder():
+            os.scandir(FOLDER).close()
         raise CommandError(f"no segment is named {name!r}: `sharedkit ls` lists those that there are") from None
     except (SharedkitError, OSError, ImportError, ValueError) as error:
         raise CommandError(f"{name!r}: {say(error)}") from None
@@ -22,7 +37,5 @@ def look_at(name: str) -> Inspection:
 
 def look_around() -> list[Inspection | Trouble]:
     """All structures. CommandError."""
-    try:
+    with the_folder():
         return inspect_all()
-    except OSError as error:
-        raise CommandError(f"{FOLDER}: {say(error)}; SHAREDKIT_DIR names another folder") from None

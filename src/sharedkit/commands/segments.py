@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sharedkit import segments
+from sharedkit.commands.folder import the_folder
 from sharedkit.commands.text import plain_line, say, shown
 from sharedkit.compare.numbers import quantity
 from sharedkit.errors import SharedkitError
@@ -36,7 +37,8 @@ def ls(as_json: bool) -> None:
     If the output is a pipe or a file, prints one line for each segment, separated by tabs: name, kind, bytes, pids
     (with commas), time of creation, "persists" or nothing, state.
     """
-    found = segments.live()
+    with the_folder():
+        found = segments.live()
     if as_json:
         click.echo(json.dumps([asdict(segment) for segment in found], indent=2))
     elif not sys.stdout.isatty():
@@ -124,7 +126,8 @@ def rm(context: click.Context, names: tuple[str, ...], force: bool, orphans: boo
         else:
             click.echo(f"removed {name}")
     if orphans:
-        swept = segments.sweep()
+        with the_folder():
+            swept = segments.sweep()
         for name in swept:
             click.echo(f"removed {name}")
         if not swept:
