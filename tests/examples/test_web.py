@@ -225,7 +225,14 @@ def test_a_change_of_a_file_replaces_the_worker_and_keeps_the_limit(name: str, t
     with Service("reload", name, tmp_path, folder) as service:
         service.serves(1)
         exhaust(service)
-        (folder / "asgi_service.py").touch()
+
+        def replaced() -> bool:
+            (folder / "asgi_service.py").touch()  # again, if uvicorn had not seen the file's first time by then
+            with contextlib.suppress(AssertionError):
+                until(lambda: len(service.started()) >= 2, limit=LIMIT / 6)
+            return len(service.started()) >= 2
+
+        until(replaced, what="another worker")
         service.serves(2)
         assert is_exhausted(service)
         assert service.request() == 200
