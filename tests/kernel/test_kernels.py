@@ -76,6 +76,7 @@ def test_offsets_codes_and_text_that_change_for_long_lead_nowhere(built: Path, s
 
 
 @pytest.mark.skipif(not (shutil.which(ARM_CC) and shutil.which(ARM_RUN)), reason=f"needs {ARM_CC} and {ARM_RUN}")
+@pytest.mark.stress
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_participants_keep_every_promise_on_another_machine(built: Path, program: str) -> None:
     done = subprocess.run(
