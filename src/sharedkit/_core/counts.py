@@ -1,4 +1,4 @@
-"""Counts: of waiters, of items, of permits. One rule for all placements limits them to 64-bit numbers."""
+"""Integers that callers give: counts, which are limited to 64 bits, and values, which are refused beyond them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,19 @@ from typing import Any
 
 from sharedkit._core.timeouts import is_real
 
-__all__ = ["how_many", "how_many_to_notify"]
+__all__ = ["HIGHEST", "LOWEST", "how_many", "how_many_to_notify", "integer"]
+
+LOWEST, HIGHEST = -(1 << 63), (1 << 63) - 1  # of the value of a counter
 
 MOST = (1 << 63) - 1  # more than any count reaches
+
+
+def integer(value: object) -> int:
+    """`value` as an int of 64 bits; TypeError if it is no integer, OverflowError if it does not fit."""
+    number = index(value)  # type: ignore[arg-type]  # index() itself raises the TypeError
+    if not LOWEST <= number <= HIGHEST:
+        raise OverflowError(f"{number} does not fit in a signed 64-bit integer")
+    return number
 
 
 def how_many(n: Any) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
-from sharedkit.manager.handle import DEFAULT_SEATS, Handle, integer
+from sharedkit._core.counts import integer
+from sharedkit.manager.handle import DEFAULT_SEATS, Handle
 from sharedkit.statistics import CountersStatistics, CounterStatistics
 
 __all__ = ["Counter", "CounterView", "Counters"]

@@ -6,7 +6,6 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from multiprocessing import context as mp_context
-from operator import index
 from secrets import token_hex
 from types import TracebackType
 from typing import Any, ClassVar, TypeVar
@@ -20,18 +19,9 @@ from sharedkit.manager.client import Client
 from sharedkit.manager.requests import Pending
 from sharedkit.segments import DEFAULT_SEATS, checked_name, checked_seats
 
-__all__ = ["DEFAULT_SEATS", "Handle", "Structure", "integer"]
+__all__ = ["DEFAULT_SEATS", "Handle", "Structure"]
 
 T = TypeVar("T", bound="Structure")
-LOWEST, HIGHEST = -(1 << 63), (1 << 63) - 1
-
-
-def integer(value: object) -> int:
-    """`value` as an int of 64 bits; TypeError if it is no integer, OverflowError if it does not fit."""
-    number = index(value)  # type: ignore[arg-type]  # index() itself raises the TypeError
-    if not LOWEST <= number <= HIGHEST:
-        raise OverflowError(f"{number} does not fit in a signed 64-bit integer")
-    return number
 
 
 class Structure:

@@ -6,10 +6,10 @@ import json
 import secrets
 import weakref
 from multiprocessing import context as mp_context
-from operator import index
 from types import TracebackType
 from typing import Any, ClassVar, TypeVar
 
+from sharedkit._core import counts
 from sharedkit._core.differences import is_another, unlike, with_another
 from sharedkit.errors import ClosedError, GoneError, SharedkitError
 from sharedkit.redis import placement
@@ -19,15 +19,11 @@ from sharedkit.segments import DEFAULT_SEATS, checked_name, checked_seats
 __all__ = ["DEFAULT_SEATS", "Handle", "Structure", "integer", "pids"]
 
 T = TypeVar("T", bound="Structure")
-LOWEST, HIGHEST = -(1 << 63), (1 << 63) - 1
 
 
 def integer(value: object) -> bytes:
     """`value` as the text of a 64-bit integer; TypeError if it is no integer, OverflowError if it does not fit."""
-    number = index(value)  # type: ignore[arg-type]  # index() itself raises the TypeError
-    if not LOWEST <= number <= HIGHEST:
-        raise OverflowError(f"{number} does not fit in a signed 64-bit integer")
-    return b"%d" % number
+    return b"%d" % counts.integer(value)
 
 
 def pids(sessions: list[bytes]) -> tuple[int, ...]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from sharedkit._core.counts import HIGHEST, LOWEST
 from sharedkit.manager.states.base import Call, State
 from sharedkit.statistics import CountersStatistics, CounterStatistics
 
 __all__ = ["CounterState", "CountersState"]
-
-LOWEST, HIGHEST = -(1 << 63), (1 << 63) - 1
 
 
 class _Words(State):
