@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +27,7 @@ from unit.manager_serving import KEY, served
 
 import sharedkit as sk
 from sharedkit.manager import stopped_server
+from sharedkit.manager.requests import Requests
 
 BRIEF = 0.2  # seconds: the timeout of a call
 WAYS = {"at once": {"block": False}, "in time": {"timeout": BRIEF}}
@@ -107,6 +109,35 @@ def test_a_put_ends_and_puts_nothing(ctx: Any, how: dict[str, Any], asynchronous
         assert (getter.result() if getter is not None else q.get(timeout=60)) == "second"
         assert q.empty()
         assert q.unfinished_tasks == 1 + full
+
+
+@pytest.mark.parametrize("size", [1, 8 << 20])
+def test_a_put_that_is_left_before_it_is_sent_whole_never_begins(
+    ctx: Any, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """A `cancel` in a message of its own may come too late: here a second later than all else."""
+    tell = Requests.tell
+
+    def late(self: Requests, ident: int, method: str, *rest: Any) -> None:
+        if method == "cancel":
+            threading.Timer(1.0, tell, (self, ident, method, *rest)).start()
+        else:
+            tell(self, ident, method, *rest)
+
+    monkeypatch.setattr(Requests, "tell", late)
+    with ctx.Queue() as q, ctx.Queue() as other:
+        getter = Task(q.get)  # would take the item at once
+        until(lambda: q.statistics().waiting_getters == 1)
+        with stopped(ctx):
+            plug = Task(awaited(other.aput), bytes(8 << 20)) if size == 1 else None  # fills the connection
+            with pytest.raises(Full):
+                if plug is not None:
+                    until(lambda: any(each.message for each in q._client._requests._outgoing))
+                awaited(q.aput)(bytes(size), timeout=BRIEF)
+        awaited(other.aput)("behind it")
+        q.put("second", timeout=60)
+        assert getter.result() == "second"
+        assert plug is None or plug.result() is None
 
 
 @each_way

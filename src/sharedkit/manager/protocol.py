@@ -16,6 +16,9 @@ Data of 64 KiB and more is sent beside its pickle (protocol 5), so that neither 
     byte 1 to 7     the number of the request
                     the pickle, the buffers
         8 bytes each    their lengths; the highest bit is set if the data is read-only
+
+A client that leaves a request before its last bytes are sent ends the message with `LEFT`. The server then answers that
+the request is cancelled, without beginning it: a `cancel` behind it might come too late.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ __all__ = [
     "CANCELLED",
     "ERROR",
     "FAULTS",
+    "LEFT",
     "PROTOCOL",
     "RESULT",
     "Cancelled",
@@ -44,6 +48,7 @@ __all__ = [
     "content_of",
     "failed",
     "frame",
+    "halved",
     "join",
     "number_of",
     "pack",
@@ -52,10 +57,12 @@ __all__ = [
     "unpack",
 ]
 
-PROTOCOL = 4  # increase it with every change of the messages
+PROTOCOL = 5  # increase it with every change of the messages
 RESULT, ERROR, CANCELLED = range(3)  # payload: the result; the error and its traceback as text; None
 FAULTS = (Exception, SystemExit, GeneratorExit)
 """Exceptions in a request that concern only its client; a KeyboardInterrupt ends the server."""
+LEFT = b"\xff" * 8
+"""The last bytes of a message whose request was left. A pickle ends otherwise, and so does a length."""
 LARGE = 1 << 16
 MOST_BESIDE = 255
 READ_ONLY = 1 << 63
@@ -177,6 +184,14 @@ def rest_of(message: list[bytes | memoryview], gone: int) -> list[bytes | memory
             return [memoryview(part)[gone:], *message[place + 1 :]]
         gone -= len(part)
     return []
+
+
+def halved(message: Message) -> tuple[Message, bytes]:
+    """All of a message but its last bytes, as many as `LEFT` has; and these."""
+    if isinstance(message, bytes):
+        return message[: -len(LEFT)], message[-len(LEFT) :]
+    *parts, tail = message
+    return [*parts, tail[: -len(LEFT)]], bytes(tail[-len(LEFT) :])
 
 
 def number_of(message: bytes | memoryview) -> int:

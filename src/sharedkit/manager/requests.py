@@ -18,7 +18,18 @@ from sharedkit._core.background import background
 from sharedkit.errors import ClosedError, ServerGoneError
 from sharedkit.manager._client_connection import ClientConnection
 from sharedkit.manager.gevent_support import COOPERATIVE
-from sharedkit.manager.protocol import CANCELLED, ERROR, RESULT, Message, RemoteTraceback, content_of, join, number_of
+from sharedkit.manager.protocol import (
+    CANCELLED,
+    ERROR,
+    LEFT,
+    RESULT,
+    Message,
+    RemoteTraceback,
+    content_of,
+    halved,
+    join,
+    number_of,
+)
 from sharedkit.manager.sockets import End
 from sharedkit.manager.stopped_server import StandsStill
 
@@ -126,6 +137,23 @@ def _nothing(pending: Pending) -> None:
     pass
 
 
+class _Unsent:
+    """A message that is not sent yet, or of which `begun` says that its first bytes are; with its request's number, or
+    0 if it needs no answer.
+
+    Its last bytes are sent separately, because they decide: with `left`, they tell the server to skip the request. They
+    are chosen under the lock; from then on, the message is `decided`.
+    """
+
+    __slots__ = ("begun", "decided", "left", "message", "number", "sent")
+
+    def __init__(self, message: Message, number: int = 0, begun: bool = False) -> None:
+        self.message, self.number, self.begun = message, number, begun
+        self.left = False
+        self.decided = isinstance(message, bytes) and len(message) < len(LEFT)
+        self.sent = threading.Event()
+
+
 class Requests:
     """The requests under way on one connection."""
 
@@ -138,7 +166,7 @@ class Requests:
         self._lock = threading.RLock()  # guards everything here except the reading thread's own data
         self._reader: threading.Thread | None = None
         self._gone: ServerGoneError | None = None
-        self._outgoing: deque[tuple[Message, threading.Event]] = deque()
+        self._outgoing: deque[_Unsent] = deque()
         self._sending = False
 
     def begin(
@@ -163,16 +191,18 @@ class Requests:
                 self._see_to_reader()
                 self._pending[pending.number] = pending
                 try:
-                    sent = self._send(message)
+                    sent = self._send(message, pending.number)
                 except (RuntimeError, MemoryError):  # it will not be sent
                     del self._pending[pending.number]
                     raise
             if sent is not None:  # wait until it is sent: the caller may change its data after this call
                 self._await_sent(sent, watch)
         except StandsStill:
-            self._take_out(pending, sent)
+            pending.seen = True
+            pending.void()
             raise
         except BaseException:
+            pending.seen = True
             if pending.number in self._pending:  # a signal handler raised: no caller will read the answer
                 self.cancel(pending)
             raise
@@ -185,16 +215,6 @@ class Requests:
         seconds = watch.patience()
         while not sent.wait(min(seconds, threading.TIMEOUT_MAX)):
             seconds = watch.look(self._connection)
-
-    def _take_out(self, pending: Pending, sent: threading.Event | None) -> None:
-        """Remove the message if it is not being sent yet; else make the server take the request back."""
-        with self._lock:
-            entry = next((each for each in self._outgoing if each[1] is sent), None)
-            if entry is not None:
-                self._outgoing.remove(entry)
-                self._pending.pop(pending.number, None)
-                return
-        pending.void()
 
     def _see_to_reader(self) -> None:
         """Start the reading thread, under the lock. If no thread can be started, the next request tries again."""
@@ -210,8 +230,8 @@ class Requests:
                 self._reader = None
                 raise
 
-    def _send(self, message: Message) -> threading.Event | None:
-        """Send a message, under the lock. The reading thread also notices the end of the connection.
+    def _send(self, message: Message, number: int = 0) -> threading.Event | None:
+        """Send the message of that request, under the lock. The reading thread also notices the end of the connection.
 
         A large message may be sent in pieces, and a signal handler might raise between them, or send something itself.
         So a new thread, which runs no signal handlers, sends it and all messages that come meanwhile. The returned
@@ -225,11 +245,11 @@ class Requests:
             finally:
                 self._sending = False
                 if self._connection.gone < self._connection.length:  # the socket is full: the server does not read now
-                    self._outgoing.appendleft((message[self._connection.gone :], threading.Event()))
+                    self._outgoing.appendleft(_Unsent(message[self._connection.gone :], number, begun=self._connection.gone > 0))
                 if self._outgoing:  # perhaps added by a signal handler
                     self._see_to_rest()
             return None
-        entry = message, threading.Event()
+        entry = _Unsent(message, number)
         self._outgoing.append(entry)
         if not self._sending:
             try:
@@ -237,7 +257,7 @@ class Requests:
             except (RuntimeError, MemoryError):  # no thread can be started
                 self._outgoing.remove(entry)
                 raise
-        return entry[1] if type(message) is list else None
+        return entry.sent if type(message) is list else None
 
     def _see_to_rest(self) -> None:
         background(self._send_rest, name="sharedkit requests").start()
@@ -253,12 +273,25 @@ class Requests:
                 if not self._outgoing:
                     self._sending = False
                     return
-                message, sent = self._outgoing.popleft()
-            with suppress(OSError):
-                self._connection.send(message)
-            del message
+                entry = self._outgoing[0]
+                entry.begun = True
+            self._send_entry(entry)
+            with self._lock:
+                self._outgoing.popleft()
+            entry.message = b""
             self.later += 1
-            sent.set()
+            entry.sent.set()
+
+    def _send_entry(self, entry: _Unsent) -> None:
+        with suppress(OSError):
+            if entry.decided or not entry.number:
+                self._connection.send(entry.message)
+                return
+            most, last = halved(entry.message)
+            self._connection.send(most)
+            with self._lock:
+                entry.decided = True
+            self._connection.send(LEFT if entry.left else last)
 
     def tell(self, ident: int, method: str, args: tuple[Any, ...], thread: int = 0) -> None:
         """Send a request that has no answer."""
@@ -272,7 +305,7 @@ class Requests:
             try:
                 if not self._outgoing and not self._sending and self._send_now(message):
                     return
-                self._outgoing.append((message, threading.Event()))
+                self._outgoing.append(_Unsent(message))
                 if not self._sending:
                     self._see_to_rest()
             finally:
@@ -294,7 +327,17 @@ class Requests:
                 return
             pending._left = True
             under_way = pending.number in self._pending
-        if under_way:
+            unsent = [each for each in self._outgoing if under_way and each.number == pending.number and not each.decided]
+            for entry in unsent:  # one at most
+                entry.left = True
+                if not entry.begun:
+                    self._outgoing.remove(entry)
+                    entry.sent.set()
+                    del self._pending[pending.number]
+        if unsent:
+            if not unsent[0].begun:
+                pending._finish(CANCELLED, None)
+        elif under_way:
             self.tell(0, "cancel", (pending.number,))
         elif pending._kind == RESULT:
             self._undo(pending)

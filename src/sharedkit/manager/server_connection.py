@@ -18,6 +18,7 @@ from sharedkit.manager.protocol import (
     CANCELLED,
     ERROR,
     FAULTS,
+    LEFT,
     RESULT,
     Message,
     bounds,
@@ -222,6 +223,9 @@ class ServerConnection:
             if not number and (state is not registry or method not in UNANSWERED):
                 raise ValueError(f"{method} is answered, and needs a number")
         except FAULTS as error:  # usually a class that does not exist here, or a request that the server does not know
+            if bytes(message[-len(LEFT) :]) == LEFT:
+                self.send(join(number, (CANCELLED, None)))
+                return
             self.answer(Call(self, number, registry, "", (), 0), ERROR, failed(error))
             return
         Call(self, number, state, method, args, thread).begin()
