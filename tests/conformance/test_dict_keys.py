@@ -171,6 +171,8 @@ TIMES_OF_NUMPY: list[list[Any]] = [
 
 
 def ident(key: Any) -> str:
+    if isinstance(key, memoryview):  # its repr is an address, and every run must have the same names
+        return f"memoryview {bytes(key)!r}"
     with suppress(ValueError):  # an int of so many digits cannot be written out
         return f"{type(key).__name__} {key!r}"[:60]
     return f"a huge {type(key).__name__}"

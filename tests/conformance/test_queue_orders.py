@@ -295,6 +295,9 @@ class Opaque:
     def __init__(self, number: int) -> None:
         self.number = number
 
+    def __repr__(self) -> str:
+        return f"Opaque({self.number})"
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Opaque) and self.number == other.number
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,17 @@ _tables: dict[str, str] = {}
 def tables() -> dict[str, str]:
     """Titles and texts of the tables that the run prints in its summary."""
     return _tables
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of pytest-xdist gives its tables to the process that prints them."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["tables"] = _tables
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    _tables.update(getattr(node, "workeroutput", {}).get("tables", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
