@@ -244,8 +244,9 @@ class Requests:
                     self._connection.offer(message)
             finally:
                 self._sending = False
-                if self._connection.gone < self._connection.length:  # the socket is full: the server does not read now
-                    self._outgoing.appendleft(_Unsent(message[self._connection.gone :], number, begun=self._connection.gone > 0))
+                gone = self._connection.gone
+                if gone < self._connection.length:  # the socket is full: the server does not read now
+                    self._outgoing.appendleft(_Unsent(message[gone:], number, begun=gone > 0))
                 if self._outgoing:  # perhaps added by a signal handler
                     self._see_to_rest()
             return None
@@ -327,20 +328,29 @@ class Requests:
                 return
             pending._left = True
             under_way = pending.number in self._pending
-            unsent = [each for each in self._outgoing if under_way and each.number == pending.number and not each.decided]
-            for entry in unsent:  # one at most
-                entry.left = True
-                if not entry.begun:
-                    self._outgoing.remove(entry)
-                    entry.sent.set()
-                    del self._pending[pending.number]
-        if unsent:
-            if not unsent[0].begun:
+            skipped = self._skip(pending.number) if under_way else None
+        if skipped is not None:
+            if not skipped.begun:
                 pending._finish(CANCELLED, None)
         elif under_way:
             self.tell(0, "cancel", (pending.number,))
         elif pending._kind == RESULT:
             self._undo(pending)
+
+    def _skip(self, number: int) -> _Unsent | None:
+        """Keep that request from the server, under the lock; return its message, or None if its last bytes are decided.
+
+        If the message has begun, it goes on with another end, and the server answers.
+        """
+        for entry in self._outgoing:
+            if entry.number == number and not entry.decided:
+                entry.left = True
+                if not entry.begun:
+                    self._outgoing.remove(entry)
+                    entry.sent.set()
+                    del self._pending[number]
+                return entry
+        return None
 
     def void(self, pending: Pending) -> None:
         """Do the first part of `Pending.void`; `Pending.cancel` does the rest. If the put is over, change nothing."""
