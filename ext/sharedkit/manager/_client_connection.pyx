@@ -158,7 +158,7 @@ cdef class ClientConnection:
             seconds = self.watch.look(self)
 
     def offer(self, message):
-        """Send the part of a message that the socket takes at once: `gone` of its `length` bytes. OSError if the
+        """Send the part of a message that the socket takes at once: `gone` of its `length` bytes. Raises OSError if the
         connection has ended.
         """
         cdef ssize_t n

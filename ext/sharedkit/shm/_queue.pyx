@@ -70,12 +70,12 @@ def make(place, str name, uint32_t seats, uint32_t flags, uint64_t maxsize, uint
 
 
 cdef bint never_over(cbool willing, object timeout) except -1:
-    """Return whether the call would wait and its timeout is too long. TypeError, ValueError."""
+    """Return whether the call would wait and its timeout is too long. Raises TypeError, ValueError."""
     return willing and timeout is not None and is_too_long(deadline_of(timeout))
 
 
 cdef object bound_of(object maxsize):
-    """Return the limit of items; 0 for no limit, also for a negative `maxsize`. TypeError, ValueError."""
+    """Return the limit of items; 0 for no limit, also for a negative `maxsize`. Raises TypeError, ValueError."""
     bound = max(operator.index(maxsize), 0)
     if bound >= 1 << 63:
         raise ValueError(f"maxsize must be less than 2**63: {maxsize}")
@@ -396,7 +396,7 @@ cdef class Queue(Handle):
     @cython.binding(False)
     def task_done(self):
         """task_done($self)\n--\n
-        Mark an item taken earlier as done. ValueError when called more often than items were put.
+        Mark an item taken earlier as done. Raises ValueError when called more often than items were put.
         """
         if self.s is NULL:
             closed(self)

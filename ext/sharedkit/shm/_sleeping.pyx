@@ -13,7 +13,7 @@ cdef uint64_t FOR_EVER = <uint64_t>-1
 
 
 cdef sk_sleeper *enter(Segment segment, sk_condition *table) except NULL:
-    """Return a slot to sleep in. RuntimeError if all are taken."""
+    """Return a slot to sleep in. Raises RuntimeError if all are taken."""
     cdef sk_sleeper *slot = NULL
     cdef uint64_t size
     cdef int rc = sk_condition_enter(segment.s, table, &slot)

@@ -257,7 +257,7 @@ _AT = {
 def waits_at(Segment segment):
     """Return what threads can wait for at the structure, a list of Wait; empty where nobody ever waits.
 
-    The structure's class has opened the segment before, and so has checked it. CorruptSegmentError."""
+    The structure's class has opened the segment before, and so has checked it. Raises CorruptSegmentError."""
     at = _AT.get(segment.kind)
     return [] if at is None else at(segment)
 

@@ -219,7 +219,7 @@ def make(place, str name, uint32_t seats, uint32_t flags, int64_t maxsize, uint3
 
 
 cdef int64_t bound_of(object maxsize) except? -1:
-    """Return the limit of items as an integer. TypeError, ValueError."""
+    """Return the limit of items as an integer. Raises TypeError, ValueError."""
     bound = operator.index(maxsize)
     if bound >= 1 << 63:
         raise ValueError(f"maxsize must be less than 2**63: {maxsize}")
@@ -237,7 +237,7 @@ def blueprint(maxsize, kind=KIND_QUEUE):
 
 
 cdef object most_of(object max_items):
-    """Return how many items to get, or None for all. TypeError, ValueError."""
+    """Return how many items to get, or None for all. Raises TypeError, ValueError."""
     if max_items is None:
         return None
     most = operator.index(max_items)
@@ -262,7 +262,8 @@ cdef class Queue(Handle):
     waited for 1 ms gets the next chance to put or get. With `exist_ok=True` and the name of an existing queue, the
     result is a further handle on it.
 
-    Raises FileExistsError when the name is taken, ValueError when the existing structure is not an equal queue.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure is not a
+    queue with the same parameters.
     """
 
     __class_getitem__ = classmethod(types.GenericAlias)
@@ -300,7 +301,7 @@ cdef class Queue(Handle):
     cdef inline Segment held(self):
         """Return the segment after a critical section, in which another thread may have closed the handle.
 
-        ClosedError."""
+        Raises ClosedError."""
         if self.s is NULL:
             closed(self)
         return self.segment
@@ -503,7 +504,7 @@ cdef class Queue(Handle):
     @cython.binding(False)
     def task_done(self):
         """task_done($self)\n--\n
-        Mark an item taken earlier as done. ValueError when called more often than items were put.
+        Mark an item taken earlier as done. Raises ValueError when called more often than items were put.
         """
         cdef Items q = self.there()
         cdef bint excess = False, all_done = False
@@ -693,7 +694,7 @@ cdef void begin(Wait *wait, sk_side *side, uint64_t until) noexcept:
 cdef int sleep(Segment segment, Wait *wait) except -1:
     """Sleep one slice, after a poll that announced the waiter (`sk_side_raise`). Raises what signal handlers raise,
     whatever ended the sleep: after the check for signals, the call returns an item without waiting for the GIL again.
-    OverflowError."""
+    Raises OverflowError."""
     cdef int rc
     if is_too_long(wait.until):
         raise timeouts.too_long()

@@ -237,7 +237,7 @@ cdef class Table(Handle):
         return self.one_step(POP, key, default)
 
     def popitem(self):
-        """Remove and return the pair that was inserted last, in one step. KeyError if the dict is empty.
+        """Remove and return the pair that was inserted last, in one step. Raises KeyError if the dict is empty.
         """
         return self.one_step(POPITEM, None, None)
 

@@ -32,7 +32,7 @@ _forms: WeakKeyDictionary[type, Form] = WeakKeyDictionary()
 
 
 def reduced(key: Any) -> Reduced:
-    """The value that a hashable key is reduced to. TypeError if its equality is unknown."""
+    """The value that a hashable key is reduced to. Raises TypeError if its equality is unknown."""
     cls = type(key)
     form = _forms.get(cls)
     if form is None:
@@ -65,7 +65,7 @@ def name_of(thing: Any) -> str:
     """Module and name by which an object can be imported; the main module of a spawned process has the name of its
     parent's main module.
 
-    TypeError if the object cannot be imported: another process could not tell it from similar objects.
+    Raises TypeError if the object cannot be imported: another process could not tell it from similar objects.
     """
     module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
     if isinstance(module, str) and isinstance(name, str):
@@ -305,7 +305,7 @@ def _of_datetime64(key: Any) -> Reduced:
 
 
 def _of_timedelta64(key: Any) -> Reduced:
-    """Reduce a timedelta64. It equals a timedelta that can represent it. TypeError for months and years."""
+    """Reduce a timedelta64. It equals a timedelta that can represent it. Raises TypeError for months and years."""
     if np.isnat(key):
         return "NaT", None
     unit, count = np.datetime_data(key.dtype)

@@ -30,7 +30,8 @@ _OTHER_DTYPES = {"c": "S1", "u": "U1"}
 
 
 def cell_of(typecode_or_type: Any, args: tuple[Any, ...]) -> Any:
-    """Return a `ctypes` object of that type and value. TypeError if the type is not a number, bool or character."""
+    """Return a `ctypes` object of that type and value. Raises TypeError if the type is not a number, bool or
+    character."""
     kind = typecode_or_type
     if isinstance(kind, str) and kind in _BY_CODE:
         kind = _BY_CODE[kind]
@@ -50,7 +51,8 @@ def dtype_of(cell: Any) -> np.dtype[Any]:
 
 
 def given_lock(lock: Any) -> Any:
-    """Return None if the value gets a lock of its own, else the lock to use. AttributeError if that is not a lock."""
+    """Return None if the value gets a lock of its own, else the lock to use. Raises AttributeError if that is not a
+    lock."""
     if lock is True or lock is None:
         return None
     if not hasattr(lock, "acquire") or not hasattr(lock, "release"):

@@ -57,7 +57,7 @@ def gil_enabled() -> bool:
 
 
 def versions() -> dict[str, str]:
-    """The versions of the interpreter, of sharedkit, and of the packages that affect the rows."""
+    """The versions of the interpreter, of sharedkit, and of the packages that affect the measurements."""
     build = "" if gil_enabled() else " free-threaded"
     found = {
         "python": f"{platform.python_implementation()} {platform.python_version()}{build}",

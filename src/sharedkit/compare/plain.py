@@ -24,7 +24,7 @@ def package_of(algorithm: str) -> str:
 
 
 def digests(found: Iterable[bytes], algorithm: str) -> list[bytes]:
-    """The digest of every message. ImportError if the algorithm's package is not installed."""
+    """The digest of every message. Raises ImportError if the algorithm's package is not installed."""
     module = import_module(package_of(algorithm))
     if algorithm.startswith("xxh3_"):
         digest = getattr(module, f"{algorithm}_digest")

@@ -36,7 +36,7 @@ Enter = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Future[A
 
 
 def checked_timeout(timeout: float | None) -> float | None:
-    """The time limit of a task in seconds, as a float or None. ValueError, TypeError, OverflowError."""
+    """The time limit of a task in seconds, as a float or None. Raises ValueError, TypeError, OverflowError."""
     if timeout is None:
         return None
     limit = seconds(timeout)
@@ -115,8 +115,8 @@ class ExecutorFace(futures.Executor):
 
         The iterator raises TimeoutError if a result has not come `timeout` seconds after this call. If a call raised,
         it raises that exception in place of the result. Each task has `chunksize` calls. `buffersize` tasks are
-        submitted at once, and one more whenever a result is requested (None: all at once). ValueError for sizes below
-        1.
+        submitted at once, and one more whenever a result is requested (None: all at once). Raises ValueError for sizes
+        below 1.
         """
         return mapped(self._enter, fn, iterables, timeout, chunksize, buffersize)
 
@@ -134,11 +134,11 @@ class ExecutorFace(futures.Executor):
         return _aresults(*submitted(self._enter, fn, iterables, chunksize, buffersize), until, chunksize > 1)
 
     def kill_workers(self) -> None:
-        """Shut down without waiting and kill the workers. NotImplementedError if they are threads."""
+        """Shut down without waiting and kill the workers. Raises NotImplementedError if they are threads."""
         raise NotImplementedError('a thread cannot be ended; get_context("shm") has processes')
 
     def terminate_workers(self) -> None:
-        """Do as `kill_workers` does, but let the workers clean up. NotImplementedError if they are threads."""
+        """Do as `kill_workers` does, but let the workers clean up. Raises NotImplementedError if they are threads."""
         raise NotImplementedError('a thread cannot be ended; get_context("shm") has processes')
 
     async def ashutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:

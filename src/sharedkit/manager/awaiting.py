@@ -66,7 +66,7 @@ def _begin(
 
 
 async def _answer(answered: asyncio.Future[None], watch: Watch | None) -> None:
-    """Wait for the answer. StandsStill if the time limit of the watch is over and the server stands still."""
+    """Wait for the answer. Raises StandsStill if the time limit of the watch is over and the server stands still."""
     import asyncio
 
     if watch is None:
@@ -349,7 +349,7 @@ class Askers:
         self._held: dict[tuple[Client, int], tuple[int, int]] = {}
 
     def task(self) -> int:
-        """The number of the running task. RuntimeError if no task runs."""
+        """The number of the running task. Raises RuntimeError if no task runs."""
         from sharedkit.aio import waiters
 
         name = waiters.name_of_task()

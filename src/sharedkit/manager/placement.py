@@ -35,8 +35,8 @@ def at(address: Any, authkey: bytes | None = None) -> Placement:
     """The placement of the server at `address`. A process has one for each address and `authkey`.
 
     So no caller uses a connection that was opened with another authkey. Without an authkey, the result is a placement
-    whose authkey a server has accepted, else the one that was requested last. TypeError, ValueError if an argument is
-    not an address or an authkey.
+    whose authkey a server has accepted, else the one that was requested last. Raises TypeError, ValueError if an
+    argument is not an address or an authkey.
     """
     address = _checked_address(address)
     if authkey is not None and not isinstance(authkey, bytes | bytearray | memoryview):

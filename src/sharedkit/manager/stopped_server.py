@@ -87,7 +87,7 @@ class Watch:
         return max(LOOK, self._until - monotonic() - STILL)
 
     def look(self, connection: Connection | None = None, end: socket.socket | None = None) -> float:
-        """Seconds until the next check. StandsStill if the time is over and the server is stopped.
+        """Seconds until the next check. Raises StandsStill if the time is over and the server is stopped.
 
         `connection` is the call's connection, and `end` its socket, if there is one; otherwise the session's are used.
         """

@@ -77,7 +77,7 @@ def inspect(name: str) -> Inspection:
 
 
 def inspect_all() -> list[Inspection | Trouble]:
-    """Look at every segment that has a name, in the order of the names. OSError if the folder cannot be read."""
+    """Look at every segment that has a name, in the order of the names. Raises OSError if the folder cannot be read."""
     found: list[Inspection | Trouble] = []
     for name in segments.names():
         try:

@@ -130,7 +130,8 @@ class WorkerPool:
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
-        """Refuse to start a worker from one that imports the main program. ExecutorBroken if the fork server did."""
+        """Refuse to start a worker from one that imports the main program. Raises ExecutorBroken if the fork server
+        did."""
         if self._method == "fork":
             yield
             return
