@@ -263,7 +263,7 @@ def check_same(
     seats: int,
     name_of: Callable[[int], str] = _name_of,
 ) -> None:
-    """ValueError that says how `there` differs from the requested segment; `name_of` returns the name of a kind."""
+    """Raise a ValueError that says how `there` differs from the requested segment, if it does."""
     was, wanted = name_of(there.kind), name_of(blueprint.kind)
     if was != wanted:
         raise is_another(called, was, wanted)
@@ -540,7 +540,7 @@ def sweep_now_and_then() -> None:
 
 
 def _sweep_if_possible() -> bool:
-    """Remove orphans; answers whether there were any. If the folder itself is faulty, creating a segment reports it."""
+    """Remove orphans; return whether there were any. Ignores errors of the folder, which creating a segment reports."""
     with contextlib.suppress(OSError):
         return bool(sweep())
     return False

@@ -26,7 +26,7 @@ typedef struct sk_waiter {
     uint32_t short_ns; /* after a park that was shorter than this, more spins would have been better */
 } sk_waiter;
 
-/* A wait put aside: the word on which the thread would have slept. A thread that may not sleep (an event loop) first
+/* A wait put aside: the word on which the thread would have slept. A thread that must not sleep (an event loop) first
  * calls sk_waits_aside and then the function that may have to wait. Where that function would sleep, it returns
  * SK_INTERRUPTED instead. The thread then registers the word with sk_watch.h, and calls again when the word has
  * changed. */
@@ -36,7 +36,7 @@ typedef struct sk_aside {
     uint64_t until;  /* the latest end of that sleep (monotonic ns) */
 } sk_aside;
 
-static _Thread_local sk_aside *sk_put_aside; /* of this thread, while it may not sleep */
+static _Thread_local sk_aside *sk_put_aside; /* of this thread, while it must not sleep */
 
 static inline void sk_waits_aside(sk_aside *aside) { sk_put_aside = aside; }
 

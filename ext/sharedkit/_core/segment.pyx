@@ -297,10 +297,10 @@ cdef class Segment:
 
     @staticmethod
     def copy(str path, str name, bytes contents not None):
-        """Copy the segment at `path` without its contents, to look at it: no seat, no lock, no mapping of its file.
+        """Copy the segment at `path` without its contents, for inspection: no seat, no lock, no mapping of its file.
 
         `contents`, of KINDS bytes: which of the six params says where the contents of a kind begin, or WHOLE. The file
-        may be another user's: no more of it is believed than is checked. Raises FileNotFoundError, LayoutError,
+        may be another user's: every value is checked before it is used. Raises FileNotFoundError, LayoutError,
         CorruptSegmentError, ValueError if too much would have to be copied, OutOfSharedMemory, OSError.
         """
         cdef Segment segment = Segment.__new__(Segment)
@@ -772,7 +772,7 @@ cpdef object ends_anywhere(object what):
 
 
 cdef void keep(Dropped *dropped, object what) noexcept:
-    """Keep an object that a handle releases alive until the fields are empty: its end may run foreign code."""
+    """Keep an object that a handle releases alive until the fields are empty: its finalizer may run any code."""
     Py_INCREF(what)
     dropped.kept[dropped.n] = <void *>what
     dropped.n += 1
@@ -845,7 +845,7 @@ cdef class Handle:
         count_for_all(self)
 
     cdef void drop(self, Dropped *dropped) noexcept:
-        """Empty the fields, after those of a subclass. No foreign code may run in here, so `keep` what a field held."""
+        """Empty the fields, after those of a subclass. No finalizer may run in here, so `keep` what a field held."""
         self.s = NULL
         keep(dropped, self.segment)
         self.segment = None

@@ -285,7 +285,7 @@ cdef class ClientConnection:
         for i in range(4, 12):
             wide = wide << 8 | at[i]
         if at[0] & at[1] & at[2] & at[3] != 0xFF or wide > 1 << 62:
-            raise EOFError("what listens there is no server of the kit")
+            raise EOFError("what listens there is not a sharedkit server")
         length[0] = <Py_ssize_t>wide
         return 12
 

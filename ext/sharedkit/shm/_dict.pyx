@@ -312,7 +312,7 @@ mode=None, group=None, **items)\n--\n
                 _first = beside(owner, key, &at)
             if self.write(&at, default, SK_IF_MISSING, NULL) == SK_OK:
                 return default
-            PyErr_CheckSignals()    # another process was faster; in a damaged dict it may look so for ever
+            PyErr_CheckSignals()    # another process was faster; in a damaged dict it may seem so for ever
 
     def _insert(self, key):
         """Set the key to None if it is missing, in one step; return whether it was missing."""

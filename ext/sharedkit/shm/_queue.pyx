@@ -740,8 +740,8 @@ cdef tuple take_large(Segment segment, char *start, uint64_t have, sk_found *fou
 
 
 cdef int take_batch(Segment segment, list items, uint64_t most, sk_call call) except -1:
-    """Append the items of one commit; return 0 if the queue is empty. If decoding one raises, the error is raised after
-    all items are decoded."""
+    """Append the items of one commit; return 0 if the queue is empty. If decoding an item raises, the error is raised
+    after all items are decoded."""
     cdef uint64_t units, at = 0, head, payload
     cdef uint32_t n = 0, _record
     cdef sk_found found
@@ -780,7 +780,7 @@ cdef int take_batch(Segment segment, list items, uint64_t most, sk_call call) ex
             memcpy(&head, to + at * SK_UNIT, SK_RECORD_HEAD)
             payload = sk_record_payload(head)
             if not sk_record_sound(head) or sk_record_units(payload) > units - at:
-                refuse(SK_CORRUPT, 0)    # the record was sound in the ring: some program writes there that must not
+                refuse(SK_CORRUPT, 0)    # the record was checked in the ring, so a program writes where it must not
             try:
                 items.append(decode(sk_record_kind(head), <char *>to + at * SK_UNIT + SK_RECORD_HEAD, payload))
             except BaseException as why:

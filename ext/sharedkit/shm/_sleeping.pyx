@@ -87,7 +87,7 @@ cdef class SleepWaiter(Waiter):
 
     cdef int reclaim(self) except -1:
         """Abandon the wait if its loop does not run: such a task must not keep a notification, whether it has not
-        looked yet or waits for the lock. If a loop is closed, nothing else cleans up after its task."""
+        polled yet or waits for the lock. If a loop is closed, nothing else cleans up after its task."""
         if not self.loop.is_running():
             self.abandon()
         return 0

@@ -100,9 +100,10 @@ STATES = ("open", "shutdown", "shutdown-immediate")
 @cython.final
 cdef class Items:
     """The common state of the handles of a queue. It changes only inside the GIL or a critical section on this object,
-    where no foreign code runs. A call that passes a wake-up on reads `head` and `tail` from outside, so each is stored
-    atomically. They are positions (how many items were taken and put); masked, they are indices of the ring. In a
-    LifoQueue the newest item leaves the ring first. A PriorityQueue has its items in `ranking`, not in the ring.
+    where no code of items (comparisons, finalizers) runs. A call that passes a wake-up on reads `head` and `tail` from
+    outside, so each is stored atomically. They are positions (how many items were taken and put); masked, they are
+    indices of the ring. In a LifoQueue the newest item leaves the ring first. A PriorityQueue has its items in
+    `ranking`, not in the ring.
 
     A call keeps a reference to this object. While the call enters a critical section, another thread may close the
     handle, and the segment may end with it; so the sides are here, not in the segment. A waiter also keeps a reference
@@ -135,7 +136,7 @@ cdef class Items:
         PyMem_RawFree(self.memory)
 
     cdef inline uint64_t length(self) noexcept:
-        """Return how many items there are; outside of the exclusion, the number may be a moment old."""
+        """Return how many items there are; outside of the exclusion, the number may be out of date."""
         return sk_load64_relaxed(&self.tail) - sk_load64_relaxed(&self.head)
 
     cdef inline uint64_t room(self) noexcept:
@@ -169,7 +170,7 @@ cdef class Items:
         return item
 
     cdef inline bint push_to(self, Place place, object item) except -1:
-        """Put an item into the ranking, by its Place; return whether it is in already."""
+        """Put an item into the ranking, by its Place; return False if its search must go on first."""
         if not place.begun:
             place.begin(item)
         if not self.ranking.put(place):
@@ -247,7 +248,7 @@ cdef object most_of(object max_items):
 
 
 cdef int say_how_many(error, Py_ssize_t put) except -1:
-    """Set the attribute `put` of the error, if possible: an exception from a comparison is foreign, and may refuse."""
+    """Set the attribute `put` of the error, if possible: an exception of an item's comparison may refuse it."""
     try:
         error.put = put
     except Exception:
@@ -682,7 +683,7 @@ cdef struct Wait:
     sk_side *side
     uint64_t until
     uint32_t raised
-    bint over                # whether its time is over; then it polls once more
+    bint over                # whether the time of the wait is over; then the wait polls once more
     sk_wait_state wait
 
 

@@ -50,8 +50,8 @@ def contents_of(array: ArrayLike) -> NDArray[Any]:
 
 
 def plain_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The same elements as a dtype whose pickle contains no object of the user's: metadata is dropped, and a record
-    class becomes `np.void`. Raises TypeError for a title that is no str, and for Python objects."""
+    """An equal dtype whose pickle contains no object of the user's: metadata is dropped, and a record class becomes
+    `np.void`. Raises TypeError for a title that is no str, and for Python objects."""
     if dtype.hasobject:
         raise TypeError(f"an array cannot hold Python objects: {dtype}")
     if dtype.subdtype is not None:

@@ -184,7 +184,7 @@ def _of_decimal(key: Any) -> Reduced:
 
 
 def _of_longdouble(key: Any) -> Reduced:
-    """Reduce a longdouble. If no double equals it, it equals nothing else: its hash is that of the nearest double."""
+    """Reduce a longdouble. If no double equals it, no other number does: its hash is that of the nearest double."""
     near = float(key)
     if near == key or near != near:
         return None, near
@@ -290,8 +290,11 @@ _EPOCH = 719_163 * 86_400 * 10**18  # 1970, counted from the day before the year
 
 
 def _of_datetime64(key: Any) -> Reduced:
-    """Reduce a datetime64. One that a datetime can represent is equal to that datetime. Exception: to NumPy a date in
-    whole days is not equal to the datetime, but it is equal to the same time in seconds, which is."""
+    """Reduce a datetime64. If a datetime can represent it, it is the same key as that datetime.
+
+    NumPy agrees, with one exception: a datetime64 in whole days is not equal to the datetime, although both are equal
+    to the datetime64 of that time in seconds.
+    """
     if np.isnat(key):
         return "NaT", None
     unit, count = np.datetime_data(key.dtype)
@@ -460,7 +463,7 @@ def _of_numpy(base: type) -> Form | None:
 
 
 def _form_for(cls: type) -> Form:
-    """The function that reduces instances of a class: that of the class from which it inherits its comparison."""
+    """The function that reduces instances of `cls`: the one for the class from which `cls` inherits its comparison."""
     for base in cls.__mro__:
         if cls.__eq__ is not base.__eq__ or cls.__hash__ is not base.__hash__:
             continue

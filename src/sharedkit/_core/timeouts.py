@@ -94,7 +94,7 @@ def check_wait(blocking: bool, timeout: Any) -> float:
 
 
 def refuse_too_long(timeout: float | None) -> None:
-    """Check the timeout of a call, of a structure other than a lock, that has to wait. Raises OverflowError."""
+    """Check the timeout of a call that has to wait, on a structure other than a lock. Raises OverflowError."""
     if timeout is not None and timeout > LONGEST:
         raise too_long()
 
@@ -107,7 +107,7 @@ def too_long() -> OverflowError:
 
 
 def without_waiting(call: Callable[[], T], refusal: type[Exception]) -> T:
-    """The result of `call()`, which must not wait. If it raises `refusal`, it would have to wait: OverflowError."""
+    """The result of `call()`. Raises OverflowError if the call raises `refusal`: then it would have to wait."""
     try:
         return call()
     except refusal:

@@ -120,12 +120,12 @@ class MemoryValue:
             raise CorruptSegmentError(f"no value has the shape {array.shape} and the dtype {array.dtype}")
         cell = kind.from_buffer(array.ndarray)
         ends_anywhere(cell)
-        ends_anywhere(cell._objects)  # a memoryview: the object that ctypes keeps, which leads to the array
+        ends_anywhere(cell._objects)  # the memoryview that ctypes keeps, which refers to the array
         self._hold(array, cell, segment)
 
     def statistics(self: Any) -> ArrayStatistics:
         """Return the type, the attached processes and the lock's holder at this moment: an ArrayStatistics."""
-        # kept in a local variable: if another thread closes this value meanwhile, the array is closed, and not None
+        # kept in a local variable: if another thread closes this value meanwhile, `array` is closed, but not None
         array = self._array
         self._segment()
         snapshot: ArrayStatistics = array.statistics()

@@ -51,7 +51,7 @@ def this_machine() -> Machine:
 
 
 def gil_enabled() -> bool:
-    """Whether one lock keeps Python threads from running at once in this interpreter."""
+    """Whether this interpreter has a GIL, which lets only one thread run Python code at a time."""
     ask = getattr(sys, "_is_gil_enabled", None)
     return True if ask is None else bool(ask())
 

@@ -29,8 +29,8 @@ class Future(futures.Future[T], Generic[T]):
 
 
 MOST_WORKERS = 500
-"""Each worker has a seat in the queues, which have 1,023. While a dead worker still occupies its seat, its replacement
-has another one."""
+"""The most workers of an executor. Each worker has a seat in the queues, which have 1,023 seats; while a dead worker
+still occupies its seat, its replacement has another one."""
 
 Enter = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Future[Any]]
 

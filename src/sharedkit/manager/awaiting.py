@@ -321,8 +321,8 @@ async def _with_lock(client: Client, lock: int, pending: Pending, answered: asyn
 
 async def outlive(error: BaseException | None) -> None:
     """Suspend a block that is ended by GeneratorExit; return for any other error. The block is being collected together
-    with its task, which nothing refers to any more. Others may have its lock by now, and any thread may run it. Python
-    reports that it has ignored GeneratorExit."""
+    with its task, which nothing refers to any more. Others may have its lock by now, and any thread may collect it.
+    Python reports that the block has ignored GeneratorExit."""
     if isinstance(error, GeneratorExit):
         import asyncio
 

@@ -192,7 +192,7 @@ class Client:
                 self._end_session()
 
     def _renew_if_ended(self, requests: Requests | None) -> None:
-        """Do as `_renew` does if the server has closed the session's connection: one thread's may have failed alone."""
+        """Do as `_renew` does if the server has closed the session's connection; that of one thread may fail alone."""
         if requests is not None and not requests.is_open():
             self._renew(requests)
 

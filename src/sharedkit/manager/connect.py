@@ -60,7 +60,7 @@ def connect(
         if kind == "#ENDED":
             raise SessionEnded
         if kind != "#RETURN":
-            raise ServerGoneError(f"what listens at {shown} is no server of the kit: {result}")
+            raise ServerGoneError(f"what listens at {shown} is not a sharedkit server: {result}")
         talk.limit(0)
         tune(end)
     except BaseException as error:
@@ -80,7 +80,7 @@ def connect(
                 raise ServerGoneError(f"no server answers at {shown}: {error}") from error
             raise ServerGoneError(f"what listens at {shown} hung up: {error or 'end of file'}") from error
         if isinstance(error, _Strange):
-            raise ServerGoneError(f"what listens at {shown} is no server of the kit: {error}") from error
+            raise ServerGoneError(f"what listens at {shown} is not a sharedkit server: {error}") from error
         raise
     return end, result
 

@@ -309,7 +309,7 @@ class PartLock(_Taken):
     def __init__(self, whole: _Whole, ident: int, owned: bool = False) -> None:
         self._whole = whole
         self._ident = ident
-        self._owned = owned  # it may be an RLock
+        self._owned = owned  # whether the lock may be an RLock, which has an owner
 
     def _key(self) -> tuple[Client, int]:
         return self._whole._ensure_open(), self._ident

@@ -165,7 +165,7 @@ class Placement:
             raise
 
     def end(self) -> None:
-        """End the server if this process has started it, otherwise this process's session. Again: does nothing."""
+        """End the server if this process has started it, otherwise its session. Calling this again does nothing."""
         if self._client is not None and not self.ended:
             owned = self._process if self._owner == os.getpid() else None
             self._client.ended = owned is not None

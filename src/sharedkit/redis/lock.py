@@ -72,7 +72,7 @@ class _Named(Structure):
             return False, False
         if died == b"1":
             text = f"the process that held the lock of {self._name!r} has died: check what the lock protects"
-            warnings.warn(text, OwnerDiedWarning, stacklevel=5)  # if it is raised as an error, `take` gives the lock back
+            warnings.warn(text, OwnerDiedWarning, stacklevel=5)  # if this raises, `take` gives the lock back
         session.fences[self._base] = int(fence)
         self._count(who, 1)
         if answer[0] == 0:

@@ -296,7 +296,7 @@ class Queue(Handle, Generic[T]):
         return _items_or_error(got)
 
     def _use_get(self, session: Session, answer: Any, payload: Any, number: int, left: int) -> list[T] | str:
-        """The items, "empty", or "shutdown". Items that cannot be unpickled do not go back: no later try would succeed."""
+        """The items, "empty", or "shutdown". Items that cannot be unpickled do not go back: they never could be."""
         if answer[0] == 2:
             packed = answer[1:]
         elif answer[0] != 0:

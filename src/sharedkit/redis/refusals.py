@@ -43,7 +43,7 @@ def refused(why: Refused, server: str, base: bytes) -> Exception:
         )
     if why.code == "SKFOREIGN":
         return ServerMismatchError(
-            f"the key {why.text!r} in the server at {server} is not one of the kit's; use another prefix"
+            f"the key {why.text!r} in the server at {server} was not made by sharedkit; use another prefix"
         )
     if why.code.startswith("SK"):
         return why

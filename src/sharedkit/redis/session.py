@@ -111,7 +111,7 @@ class Session:
         return connection
 
     def end(self, why: BaseException, in_order: bool = False) -> None:
-        """End the session and its waits, for the reason `why`. `in_order`: have the server release at once what it holds."""
+        """End the session and its waits, with the reason `why`. `in_order`: have the server release what it holds."""
         with self.lock:
             if self.over is not None:
                 return
@@ -519,7 +519,7 @@ class Session:
             self.close(base)
 
     def close(self, base: bytes) -> None:
-        """Count one handle less on a structure. After the last one, release what the session holds, and end its waits."""
+        """Count one handle less on a structure. After the last one, release what the session holds, end its waits."""
         with self.lock:
             if base not in self.opened or self.over is not None:
                 return

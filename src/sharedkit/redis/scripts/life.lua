@@ -68,9 +68,9 @@ function life.check(operation)
     return redis.call('HGET', granted, me .. ' ' .. operation) or ''
 end
 
--- End an operation whose caller has not used its answer. `keep`: if it was granted something by now, that is the answer.
--- `undo`: undo the operation; if it has not arrived yet, it will have no effect. Answers what was granted, and how many
--- parts of the operation were taken back from a wait.
+-- End an operation whose caller has not used its answer. `keep`: if it was granted something by now, that is the
+-- answer. `undo`: undo the operation; if it has not arrived yet, it will have no effect. Answers what was granted, and
+-- how many parts of the operation were taken back from a wait.
 function life.cancel(its_lane, operation, how, entry)
     local field = me .. ' ' .. operation
     local given = redis.call('HGET', granted, field)

@@ -1,6 +1,6 @@
 -- The first part of every script: which session asks and whether it lives, what its lane was answered last, and how a
--- thing is granted to a wait. The structure's own part comes next, then life.lua for the methods in it, and epilogue.lua
--- last; `scripts.py` joins them.
+-- thing is granted to a wait. The structure's own part comes next, then life.lua for the methods in it, and
+-- epilogue.lua last; `scripts.py` joins them.
 --
 --   KEYS[1]   the structure's hash, {prefix:name}:incarnation. Its other keys begin with this, so all are in one slot:
 --      :sessions  sorted set: each session that has the structure open, and when its lease ends (ms of the server);
@@ -30,7 +30,7 @@ local structure = {
     back = function(given, sid, died) end, -- take back what was granted and not acknowledged
     serve = function() end, -- grant what is free to the waits
     again = function(answer) return answer end, -- the answer to an operation that is sent again
-    withdraw = function(entry) return redis.call('LREM', line, 1, entry) end, -- end a wait; returns how many parts it had left
+    withdraw = function(entry) return redis.call('LREM', line, 1, entry) end, -- end a wait; returns its parts
 }
 
 -- The key that stands for the name.
@@ -70,7 +70,7 @@ local function grant(sid, operation, given)
     end
 end
 
--- Let the operation wait in a list. Its entry equals `Operation.entry` of operation.py: session, operation, further data.
+-- Let the operation wait in a list. The entry is that of `Operation.entry`: session, operation, further data.
 local function wait_in(list, more)
     local entry = me .. ' ' .. ARGV[3]
     if more and more ~= '' then entry = entry .. ' ' .. more end

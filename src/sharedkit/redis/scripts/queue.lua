@@ -118,7 +118,8 @@ end
 
 function structure.forget(sid) take_from_putters(sid .. ' ') end
 
--- If the entry says so, the wait is that of a put for room; otherwise it is one for an item, or for all tasks to be done.
+-- If the entry says so, the wait is that of a put for room; otherwise it is one for an item, or for all tasks to be
+-- done.
 function structure.withdraw(entry)
     if string.match(entry, '^%S+ %d+ p$') then return take_from_putters(string.sub(entry, 1, -2)) end
     return redis.call('LREM', line, 1, entry) + redis.call('LREM', joiners, 1, entry)
