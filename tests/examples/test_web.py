@@ -60,7 +60,7 @@ class Service:
         return [int(pid) for pid in started]
 
     def serves(self, workers: int) -> None:
-        """Wait until so many workers have been started, and the service answers."""
+        """Wait until this number of workers has been started, and the service answers."""
         until(lambda: len(self.started()) >= workers, what=f"{workers} workers: {self.log}")
         until(self.answers, what="an answer")
 

@@ -308,7 +308,7 @@ def test_a_file_that_claims_to_hold_very_much_is_refused_and_not_read(name: str)
 
 
 def test_a_segment_that_shrinks_under_the_looks_ends_nothing(name: str) -> None:
-    """Its users may well end by a bus error, so there are none."""
+    """No process uses the segment here, because its users may end by a bus error."""
 
     def look_on() -> int:
         looks = 0

@@ -236,7 +236,7 @@ def test_tasks_that_are_cancelled_anywhere_lose_nothing(server: Server) -> None:
 
 class Proxy:
     """Stands between clients and a server. If `armed` with a mark and a number: of the reply to the next command that
-    contains the mark, it passes on so many bytes, and then ends both connections."""
+    contains the mark, it passes on that number of bytes, and then ends both connections."""
 
     def __init__(self, server: Server) -> None:
         self.path = os.path.join(server.folder, f"proxy-{id(self)}")

@@ -72,8 +72,8 @@ def blueprint(lock):
 
 
 cdef tuple found_by(int whose, object lock):
-    """Return how other processes see the lock (OWN, GIVEN or FOREIGN), and what they find it by. To them, a lock in
-    memory of this process is FOREIGN."""
+    """Return how other processes see the lock (OWN, GIVEN or FOREIGN), and the bytes by which they find it. For them, a
+    lock in memory of this process is FOREIGN."""
     if whose != GIVEN:
         return whose, b""
     segment = lock._segment()

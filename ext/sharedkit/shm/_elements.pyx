@@ -39,9 +39,9 @@ cdef extern from "structures/sk_array.h" nogil:
     uint64_t sk_array_add_many_f64(void *, uint64_t, const int64_t *, uint64_t, const void *, uint64_t, void *) noexcept
 
 cdef enum:
-    QUICK = 256         # for up to so many additions, releasing the GIL does not pay
-    PLAIN = 16384       # up to so many additions are not atomic if the GIL excludes other threads: 20 us at most
-    DENSE = 4           # with at least so many additions per element, they are summed first: see sk_array.h
+    QUICK = 256         # for up to this many additions, releasing the GIL does not pay
+    PLAIN = 16384       # up to this many additions are not atomic if the GIL excludes other threads: 20 us at most
+    DENSE = 4           # with at least this many additions per element, they are summed first: see sk_array.h
     OWN = 4 << 20       # the most bytes of sums, so that they stay in the cache
 
 cdef dict NUMBERS = {

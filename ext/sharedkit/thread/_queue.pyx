@@ -87,7 +87,7 @@ KIND_LIFO = 15
 KIND_PRIORITY = 16
 cdef enum:
     FIRST = 16               # places of the first ring
-    ROOMY = 4096             # a ring of so many places or more is not kept when it becomes empty
+    ROOMY = 4096             # a ring of this many places or more is not kept when it becomes empty
     EVERYBODY = 2            # a notification for this number or more wakes all waiters
     GETTING = 0
     PUTTING = 1
