@@ -2,8 +2,9 @@
 
     python benchmarks/fairness.py [seconds]        rounds of this many seconds each, 1 by default
 
-A share is relative to the compared processes: two that are served equally have a half each. The table shows the smallest
-share in three rounds, and how often per second all together were served. docs/placements.md says what is promised.
+A share is relative to the compared processes: two that are served equally have a half each. The table shows the
+smallest share in three rounds, and how often per second all together were served. docs/placements.md says what is
+promised.
 """
 
 from __future__ import annotations

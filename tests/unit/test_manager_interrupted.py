@@ -1,5 +1,5 @@
-"""Signal handlers raise at any step of a take or a give: what was not taken is free, and what was given back is given
-back."""
+"""Signal handlers raise at any step of an acquire, get, release or put: a call that raises has taken nothing, and a
+release or put that has begun is completed."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 /* Waiting for a 32-bit word to change: spin a little, then park; every park is bounded.
  *
  * A thread that parked reads its condition again, whatever woke it. A wake-up is lost if the sender dies before sending
- * it, or if the sleeper that receives it dies. This costs a waiter the rest of one slice, and never a hang.
+ * it, or if the sleeper that receives it dies. This costs a waiter the rest of one slice (one bounded park), and never
+ * a hang.
  *
  * There are two back ends: futexes, and polling with growing naps. A process may force polling (tests do). Threads of
  * both kinds may wait on one word, because a poller needs no wake-up and a sleeper's slice is bounded. */

@@ -518,7 +518,7 @@ cdef class RLock(Mutex):
         waiter.set_mutex(self, until)
         waiter.name = name
         if name == 0:
-            raise RuntimeError("only a task can wait for an RLock, which it will hold in its own name")
+            raise RuntimeError("only a task can await an RLock, because the task itself will hold it")
         if sk_rlock_mine(self.s, self.mutex, waiter.name):
             waiter.key = None
         waiter.wanted.mutex = self.mutex

@@ -135,11 +135,11 @@ class ExecutorFace(futures.Executor):
 
     def kill_workers(self) -> None:
         """Shut down without waiting and kill the workers. Raises NotImplementedError if they are threads."""
-        raise NotImplementedError('a thread cannot be ended; get_context("shm") has processes')
+        raise NotImplementedError('a thread cannot be ended; use an Executor of get_context("shm")')
 
     def terminate_workers(self) -> None:
         """Do as `kill_workers` does, but let the workers clean up. Raises NotImplementedError if they are threads."""
-        raise NotImplementedError('a thread cannot be ended; get_context("shm") has processes')
+        raise NotImplementedError('a thread cannot be ended; use an Executor of get_context("shm")')
 
     async def ashutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Shut down as `shutdown` does, without blocking the event loop. A cancellation does not stop the shutdown."""

@@ -4,7 +4,7 @@ them.
 The server computes only with data from a client that has passed these checks. A value is *plain* if its type is exactly
 the named one: no subclass, because its methods would be the client's code, and no NumPy scalar. A value that fails a
 check causes an exception for the client that sent it. `Packed` items belong to the clients: the server never unpickles
-them, nor the pickle of a key, which it identifies by its form.
+them, nor the pickle of a key: it identifies a key by its canonical form.
 """
 
 from __future__ import annotations

@@ -354,7 +354,7 @@ class Askers:
 
         name = waiters.name_of_task()
         if not name:
-            raise RuntimeError("only a task can wait for an RLock, which it will hold in its own name")
+            raise RuntimeError("only a task can await an RLock, because the task itself will hold it")
         return -name
 
     def now(self, lock: tuple[Client, int]) -> int:

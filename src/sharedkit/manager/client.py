@@ -125,8 +125,8 @@ class Client:
             self._leave_if_ending()
             self._renew(requests)
             raise ServerGoneError(
-                f"the server at {self.shown} has no session of this process any more: it was started anew, or took us "
-                "for gone"
+                f"the server at {self.shown} has no session of this process any more: it was restarted, or it took "
+                "this process for dead"
             ) from None
         except ServerGoneError:
             self._leave_if_ending()

@@ -67,13 +67,13 @@ def connect(
         end.close()
         if isinstance(error, AuthenticationError) and not isinstance(error, AuthkeyError):
             raise AuthkeyError(
-                f"the server at {shown} has another authkey ({error}); give get_context('manager', address=..., "
-                "authkey=...) the one that it was started with, once in this process before the first handle comes"
+                f"the server at {shown} has another authkey ({error}); call get_context('manager', address=..., "
+                "authkey=...) with the key of the server, in this process and before the first handle arrives"
             ) from None
         if isinstance(error, BlockingIOError | TimeoutError):
             raise ServerGoneError(
-                f"what listens at {shown} says nothing of use for {talk.seconds} seconds: it is no server of the "
-                "kit, or one that is stopped"
+                f"what listens at {shown} gives no valid answer for {talk.seconds} seconds: it is not a sharedkit "
+                "server, or it is stopped"
             ) from error
         if isinstance(error, EOFError) or (isinstance(error, OSError) and error.errno is not None):
             if not talk.connected:

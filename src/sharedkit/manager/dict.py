@@ -147,7 +147,7 @@ class Dict(MappingFace, Handle):
 
 
 def _entries(mapping_or_pairs: Any, items: dict[str, Any]) -> list[tuple[Any, bytes | None, Any]]:
-    """Forms, pickled keys and packed values."""
+    """For each pair: the canonical form of the key, the pickled key or None, the packed value."""
     pairs = dict(mapping_or_pairs, **items)
     return [(*form_and_first(key), pack(value)) for key, value in pairs.items()]
 

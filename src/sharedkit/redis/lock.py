@@ -308,7 +308,7 @@ class RLock(_Named):
     def _task(self) -> bytes:
         name = _name_of_task()
         if name is None:
-            raise RuntimeError("only a task can wait for an RLock, which it will hold in its own name")
+            raise RuntimeError("only a task can await an RLock, because the task itself will hold it")
         return name
 
     def _count(self, who: bytes, times: int) -> None:

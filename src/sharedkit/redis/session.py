@@ -138,13 +138,13 @@ class Session:
         """Why the session is over: a new exception for each call, because each raise lengthens the traceback of one."""
         if isinstance(self.over, BaseException):
             return type(self.over)(*self.over.args)
-        return ServerGoneError("this session is that of the process which has forked this one")
+        return ServerGoneError("this session belongs to the process that forked this one")
 
     def lose(self, what: str) -> LeaseLostError:
         """End the session because others may have taken over what it held."""
         why = LeaseLostError(
             f"the lease of this process at {self.address.public} is over ({what}): what it held may belong to others "
-            "now. Its handles stay closed to it; make or attach them anew"
+            "now. Its handles cannot be used any more; make or attach new ones"
         )
         self.end(why)
         return why
@@ -278,7 +278,7 @@ class Session:
     def refusal(self, why: Refused, made: Operation) -> Exception:
         """The exception that a caller gets for a refusal. If the reason is that the lease is over, end the session."""
         if why.code == "SKFENCED":
-            return self.lose("it did not prolong it in time")
+            return self.lose("it was not prolonged in time")
         if why.code == "NOSCRIPT":
             return ServerGoneError(f"the server at {self.address.public} forgets scripts as soon as it has them")
         return refused(why, self.address.public, made.base)
@@ -472,7 +472,7 @@ class Session:
                     self._ask_as_keeper(opened.kind, base, b"beat", self.lease_ms)
                 except Refused as why:
                     if why.code == "SKFENCED":
-                        self.lose("it did not prolong it in time")
+                        self.lose("it was not prolonged in time")
                     elif why.code == "SKGONE":
                         self._structure_gone(base, refused(why, self.address.public, base))
             wakes = self._wakes
