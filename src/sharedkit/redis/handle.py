@@ -126,8 +126,8 @@ class Structure:
         return session
 
     def _open_again(self, session: Session) -> Session:
-        """Return the session of a forked child, after opening the parent's structure in it. In another process raise
-        the reason why the session is over, such as LeaseLostError."""
+        """Return the session of a forked child, after opening the parent's structure in it. If the session is over
+        for another reason, raise that reason, for example LeaseLostError."""
         if session.over is not INHERITED:
             raise session.reason()
         assert self.home is not None

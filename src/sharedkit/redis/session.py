@@ -60,7 +60,7 @@ class Lane:
 
 @dataclass
 class Opened:
-    """A structure that the session has open: its script, how many handles it has, and the value of `forks` then."""
+    """A structure that the session has open: its script, how many handles it has, how many forks came before it."""
 
     kind: str
     handles: int

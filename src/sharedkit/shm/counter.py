@@ -49,8 +49,9 @@ class Counters(Handle):
 
     Many named counters in one segment; each starts at 0. `c["ok"] += 1` and `c.add("ok")` are atomic.
 
-    Raises ValueError for no names, a name that occurs twice, or a different group under `name`; TypeError for names
-    that are not str; KeyError on lookup of a name that is not in the group.
+    Raises ValueError for no names, for a name that occurs twice, or if the existing group of that `name` differs;
+    TypeError for names that are not str; FileExistsError when `name` is taken and not `exist_ok`; KeyError on lookup of
+    a name that is not in the group.
     """
 
     __slots__ = ("_views",)
