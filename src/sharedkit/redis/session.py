@@ -79,7 +79,7 @@ class Session:
         self.numbers = count(1)
         self.waits: dict[int, Any] = {}
         self.opened: dict[bytes, Opened] = {}
-        self.forks: tuple[int, float] = (0, 0.0)  # how often this process has forked since, and when it did so last
+        self.forks: tuple[int, float] = (0, 0.0)  # how often this process has forked in this session, and when last
         self.fences: dict[bytes, int] = {}  # the fences of the locks that this session holds
         self.released: deque[bytes] = deque()  # structures, one for each handle that was dropped without `close`
         self.lock = threading.RLock()  # reentrant: a signal handler may make calls, too
