@@ -1,9 +1,10 @@
 """Fairness: processes compete for one structure for a while; the result is the share of the one that got least.
 
-    python benchmarks/fairness.py [seconds]        rounds of so many seconds each, 1 by default
+    python benchmarks/fairness.py [seconds]        rounds of this many seconds each, 1 by default
 
-A share is relative to the compared processes: two that are served alike have a half each. The table shows the smallest
-share in three rounds, and how often per second all together were served. docs/placements.md says what is promised.
+A share is relative to the compared processes: two that are served equally have a half each. The table shows the
+smallest share in three rounds, and how often per second all together were served. docs/placements.md says what is
+promised.
 """
 
 from __future__ import annotations

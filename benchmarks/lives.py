@@ -1,6 +1,6 @@
 """The cost of live segments for other operations: creation, fork, an array as a Dict value, as ratios in one run.
 
-    python benchmarks/lives.py [OTHER_PYTHON]        OTHER_PYTHON: of an environment with another build, run first
+    python benchmarks/lives.py [OTHER_PYTHON]        OTHER_PYTHON: the interpreter of another build; it runs first
 
 It compares creating and closing a Counter beside 10, 500 and 20,000 live ones; `os.fork()` with 300 used Queues and
 with none; `d["frame"] = array` of 6 MB and a `memmove` of the same size. Each result is a median of neighbouring runs.

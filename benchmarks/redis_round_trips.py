@@ -1,4 +1,4 @@
-"""What calls of the placement `redis` cost beside the bare round trips of redis-py, in one run.
+"""The cost of calls of the placement `redis`, beside that of bare round trips of redis-py, in one run.
 
     python benchmarks/redis_round_trips.py [URL]
 
@@ -27,7 +27,7 @@ ROUNDS = 5
 
 
 def best(call: Callable[[], object], times: int, per: int = 1) -> float:
-    """µs of one of the `per` steps in a call."""
+    """Microseconds of one step, if a call has `per` steps."""
     found = float("inf")
     for _ in range(ROUNDS):
         began = time.perf_counter()
@@ -38,7 +38,7 @@ def best(call: Callable[[], object], times: int, per: int = 1) -> float:
 
 
 def hand_over(lock: Any, times: int = 100) -> float:
-    """µs from a release to the return of another thread's acquire."""
+    """Microseconds from a release to the return of another thread's acquire, the median."""
     taken: list[float] = []
 
     def other() -> None:
@@ -68,7 +68,7 @@ def hand_over(lock: Any, times: int = 100) -> float:
 
 
 async def waits(queue: Any, count: int) -> float:
-    """Seconds in which so many tasks wait and are served, each by a put of its own."""
+    """Seconds until `count` tasks that wait have their items, which one `aput_many` brings."""
     began = time.perf_counter()
     tasks = [asyncio.create_task(queue.aget()) for _ in range(count)]
     await asyncio.sleep(0)

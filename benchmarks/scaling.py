@@ -93,7 +93,7 @@ ROWS = {"Counter, striped": counter, "own Queues": queues, "gets of one Dict": g
 
 
 def rate(mine: Callable[[], Work], count: int, seconds: float) -> float:
-    """Steps a second of so many threads together."""
+    """Steps a second of `count` threads together."""
     ready = threading.Barrier(count + 1)
     done, spans = [0] * count, [0.0] * count
 

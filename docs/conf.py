@@ -57,7 +57,7 @@ def errors_apart(app, what, name, obj, options, lines):
 
 
 def legible(app, what, name, obj, options, signature, result):
-    """No arguments for a class that takes none of its own, typing.Protocol makes them up; a ParamSpec by its name."""
+    """Omit the arguments that typing.Protocol adds to a class without its own; write a ParamSpec as its name."""
     if signature == "(*args, **kwargs)":
         return "", result
     return signature and re.sub(r"(~typing\.)?~P\b", "P", signature), result

@@ -1,4 +1,4 @@
-"""Open by name, from an unrelated program, what another one made."""
+"""Open a structure by its name, in a program that is unrelated to the one that made it."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""An event loop beside processes: they measure, it gathers, and one lock is theirs and its tasks' alike."""
+"""Processes measure, an event loop gathers; the processes and the tasks of the loop use one lock."""
 
 from __future__ import annotations
 

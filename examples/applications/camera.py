@@ -98,7 +98,7 @@ def look(pipeline: Pipeline) -> None:
 
 
 def run(frames: int, newest: bool, method: str | None = None) -> list[Seen]:
-    """What the workers saw, in the order of the frames. RuntimeError if a process died."""
+    """What the workers saw, in the order of the frames. Raises RuntimeError if a process died."""
     context = multiprocessing.get_context(method)
     pipeline = Pipeline()
     team = [context.Process(target=film, args=(pipeline, frames, newest))]

@@ -5,8 +5,8 @@
 
 Each worker reads a file and writes a digest of 16 bytes for each row into a shared array; the main program compares the
 digests, so no process has all the data. The result is that of `pandas.concat(parts).drop_duplicates()`: missing values
-are equal, and so are 0.0 and -0.0. A column must have one dtype in all files. Where somebody might make collisions on
-purpose, use "blake3", of 32 bytes.
+are equal, and so are 0.0 and -0.0. A column must have one dtype in all files. If somebody may construct collisions,
+use "blake3", whose digests have 32 bytes.
 """
 
 import multiprocessing

@@ -40,7 +40,7 @@ class WaitingListener(QueueListener):
 
 
 def configuration(handler: dict[str, Any]) -> dict[str, Any]:
-    """What `dictConfig` takes, with one handler for all loggers."""
+    """A configuration for `dictConfig`, with one handler for all loggers."""
     line = {"format": "%(asctime)s %(processName)s %(levelname)s %(name)s: %(message)s"}
     return {
         "version": 1,

@@ -35,7 +35,7 @@ def run(function: Callable[[Any], object], items: Sequence[Any], workers: int = 
         with tqdm(total=len(items)) as bar:
             while True:
                 running = [process.sentinel for process in team if process.is_alive()]
-                bar.update(done.value - bar.n)  # after the look at the workers: the last update shows all they did
+                bar.update(done.value - bar.n)  # after the check, so the last update shows all they did
                 if not running:
                     break
                 wait(running, timeout=bar.mininterval)

@@ -1,4 +1,4 @@
-/* CRC-32C by tables, batches and streams. The seed is the checksum of the preceding bytes. */
+/* CRC-32C with tables, and its functions for batches and streams. The seed is the checksum of the preceding bytes. */
 #include "sk_crc32c.h"
 
 uint32_t sk_crc32c_scalar(uint32_t crc, const uint8_t *data, size_t size) {

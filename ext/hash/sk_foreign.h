@@ -37,8 +37,8 @@ typedef struct sk_extent {
     size_t size;
 } sk_extent;
 
-/* Set *span to the bytes between two offsets, of which `from` and `to` are copies. False, and *span unchanged: they are
- * in the wrong order, or reach outside of `whole`. */
+/* Set *span to the bytes between two offsets, of which `from` and `to` are copies. Returns false, and leaves *span
+ * unchanged, if they are in the wrong order or reach outside of `whole`. */
 static inline bool sk_extent_cut(sk_extent whole, int64_t from, int64_t to, sk_span *span) {
     if (from < 0 || from > to || (uint64_t)to > whole.size) return false;
     *span = (sk_span){whole.data + from, (size_t)(to - from)};

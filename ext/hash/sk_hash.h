@@ -87,7 +87,7 @@ struct sk_hash_algorithm {
     void (*finish)(sk_hash_stream *stream, uint8_t *digest);
     /* Best path first; the last one runs everywhere. */
     const sk_hash_path *const *paths;
-    /* Digests one message with several threads. NULL: the algorithm must work from the first byte to the last. */
+    /* Digests one message with several threads; NULL if the algorithm must work from the first byte to the last. */
     void (*tree)(const sk_hash_algorithm *algorithm, const sk_hash_key *key, sk_span message, size_t threads, uint8_t *out);
 };
 
@@ -95,7 +95,8 @@ struct sk_hash_algorithm {
 const sk_hash_algorithm *sk_hash_find(const char *name);
 const sk_hash_algorithm *sk_hash_at(size_t index);
 
-/* The active path, and a way to choose it. A NULL name: the best path. False: unknown, or not for this CPU. */
+/* The active path, and a way to choose it: by name, or with NULL the best one. sk_hash_force returns false if there is
+ * no path of that name, or if this CPU cannot run it. */
 const sk_hash_path *sk_hash_active(const sk_hash_algorithm *algorithm);
 bool sk_hash_force(const sk_hash_algorithm *algorithm, const char *path);
 bool sk_hash_runs_here(const sk_hash_path *path);

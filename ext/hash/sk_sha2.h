@@ -12,7 +12,7 @@
 typedef void (*sk_sha256_blocks)(uint32_t state[8], const uint8_t *data, size_t blocks);
 typedef void (*sk_sha512_blocks)(uint64_t state[8], const uint8_t *data, size_t blocks);
 
-/* Prevents the compiler from adding in another order. The operand that depends on the last round must be added last;
+/* Keeps the compiler from adding in another order. The operand that depends on the last round must be added last;
  * then five operations, not seven, lie between one e and the next. */
 #define SK_IN_THIS_ORDER(x) __asm__("" : "+r"(x))
 

@@ -51,11 +51,11 @@ typedef struct sk_bad {
  * written; if fewer than `count`, *bad describes the next item, which is wrong. Spans of SK_CODES are empty. */
 size_t sk_source_read(const sk_source *source, size_t start, size_t count, sk_span *out, sk_bad *bad);
 
-/* Whether all items are right now. False: *bad describes the first wrong one. */
+/* Whether all items are right now; if not, *bad describes the first wrong one. */
 bool sk_source_check(const sk_source *source, sk_bad *bad);
 
 /* Writes the span of each code's value to `out`; `values` are one or more sources in order. For batches with fewer
- * codes than values, where not all values need to be hashed. False: it stopped at the wrong item *bad. */
+ * codes than values, where not all values need to be hashed. Returns false if it stopped at a wrong item: *bad. */
 bool sk_source_look_up(const sk_source *codes, const sk_source *values, sk_span *out, sk_bad *bad);
 
 /* The first index whose bit in an Arrow validity bitmap is 0; `count` when all are 1. */
@@ -64,8 +64,8 @@ size_t sk_first_null(const uint8_t *bitmap, size_t offset, size_t count);
 /* The number of bytes of items [start, start + count), up to the first wrong one. */
 size_t sk_source_bytes(const sk_source *source, size_t start, size_t count);
 
-/* Digests items [start, start + count) into rows; `out` is the row of item `start`. False: it stopped at the wrong item
- * *bad. */
+/* Digests items [start, start + count) into rows; `out` is the row of item `start`. Returns false if it stopped at a
+ * wrong item: *bad. */
 bool sk_source_hash(const sk_source *source, const sk_hash_algorithm *algorithm, const sk_hash_key *key,
                     size_t start, size_t count, uint8_t *out, sk_bad *bad);
 

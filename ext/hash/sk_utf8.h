@@ -111,8 +111,8 @@ typedef struct sk_ucs4_column {
     size_t room;             /* … and its size; 4 * width are enough for any item */
 } sk_ucs4_column;
 
-/* Writes items and their spans, until all are written or one does not fit. False: the next item has no UTF-8. Items are
- * not measured first: an item that does not fit is read again when the caller has provided new room. */
+/* Writes items and their spans, until all are written or one does not fit. Returns false if the next item has no UTF-8.
+ * Items are not measured first: an item that does not fit is read again when the caller has provided new room. */
 static inline bool sk_ucs4_write(sk_ucs4_column *column, sk_span *spans) {
     for (; column->next < column->count; column->next++) {
         const uint8_t *item = column->first + (ptrdiff_t)column->next * column->stride;

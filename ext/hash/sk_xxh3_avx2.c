@@ -9,7 +9,7 @@
 
 SK_TARGET static inline __m256i eat(__m256i acc, const uint8_t *data, const uint8_t *secret) {
     __m256i value = _mm256_loadu_si256((const __m256i *)data);
-    __asm__("" : "+x"(value));     /* load it once, and not as a memory operand of two instructions */
+    __asm__("" : "+x"(value));     /* load the value once, and not as a memory operand of two instructions */
     __m256i key = _mm256_xor_si256(value, _mm256_loadu_si256((const __m256i *)secret));
     __m256i product = _mm256_mul_epu32(key, _mm256_srli_epi64(key, 32));
     return _mm256_add_epi64(acc, _mm256_add_epi64(product, _mm256_shuffle_epi32(value, 0x4e)));

@@ -11,7 +11,7 @@
 
 SK_TARGET static inline __m512i eat(__m512i acc, const uint8_t *data, __m512i secret) {
     __m512i value = _mm512_loadu_si512(data);
-    /* load it once: compilers make two memory operands of it, each of which crosses a cache line */
+    /* load the value once: compilers make two memory operands of it, each of which crosses a cache line */
     __asm__("" : "+v"(value));
     __m512i key = _mm512_xor_si512(value, secret);
     __m512i product = _mm512_mul_epu32(key, _mm512_srli_epi64(key, 32));

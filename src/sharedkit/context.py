@@ -144,10 +144,10 @@ class ManagerContext(Context):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class RedisContext(Context):
-    """The classes of one Redis or Valkey server. A class that this placement does not have yet is an AttributeError.
+    """The classes of one Redis or Valkey server. A class that this placement does not have yet raises AttributeError.
 
-    Leaving it by `with`, or `close()`, ends the session of this process: whatever its handles held is released, and the
-    server keeps running.
+    `close()`, or the end of a `with` block, ends this process's session: whatever its handles held is released, and
+    the server keeps running.
     """
 
     server: redis.Placement = field(init=False)
@@ -163,7 +163,7 @@ class RedisContext(Context):
         def __getattr__(self, name: str) -> Any:
             if name == "server":
                 raise AttributeError(name)
-            return getattr(self.server, name)  # raises, and says why there is none
+            return getattr(self.server, name)  # raises AttributeError with the reason
 
     @property
     def url(self) -> str:
@@ -193,7 +193,7 @@ class RedisContext(Context):
         await waiters.in_thread(self.close)
 
     def close(self) -> None:
-        """End this process's session with the server. Closing again does nothing; the next use begins another."""
+        """End this process's session with the server. Closing again does nothing; the next use begins a new one."""
         self.server.end()
 
     def __reduce__(self) -> tuple[Callable[..., Context], tuple[Any, ...]]:

@@ -157,7 +157,7 @@ def flags_of(persist: bool) -> int:
 
 
 def checked_seats(seats: int) -> int:
-    """`seats`, if a segment can have that many. TypeError, ValueError."""
+    """`seats`, if a segment can have that many. Raises TypeError, ValueError."""
     seats = operator.index(seats)
     if not 1 <= seats <= core.MAX_SEATS:
         raise ValueError(f"seats must be 1 to {core.MAX_SEATS}: {seats}")
@@ -168,7 +168,7 @@ def checked_seats(seats: int) -> int:
 
 
 def admission(mode: int | None, group: int | str | None) -> tuple[int, int]:
-    """The permissions and the group of a segment's file. TypeError, ValueError, LookupError."""
+    """The permissions and the group of a segment's file. Raises TypeError, ValueError, LookupError."""
     if mode is None:
         mode = 0o600 if group is None else 0o660
     mode = operator.index(mode)
@@ -198,7 +198,8 @@ def create(
 ) -> Segment:
     """The new segment of the blueprint; with `exist_ok`, the existing one if it is equal.
 
-    FileExistsError if the name is taken, ValueError if the existing segment differs, OutOfSharedMemory.
+    Raises FileExistsError if the name is taken and not `exist_ok`, ValueError if the existing segment differs,
+    OutOfSharedMemory.
     """
     seats, flags = checked_seats(seats), flags_of(persist)
     _close_arrived()
@@ -232,7 +233,8 @@ def create(
 
 
 def _refuse_orphan_of_another(path: str, name: str) -> None:
-    """FileExistsError if the segment is an orphan of another user: this user can neither attach nor remove it."""
+    """Raise FileExistsError if the segment is an orphan of another user: this user can neither attach nor remove
+    it."""
     try:
         owner = os.lstat(path).st_uid
         if owner == os.geteuid():
@@ -261,7 +263,7 @@ def check_same(
     seats: int,
     name_of: Callable[[int], str] = _name_of,
 ) -> None:
-    """ValueError that says how `there` differs from the requested segment; `name_of` returns the name of a kind."""
+    """Raise a ValueError that says how `there` differs from the requested segment, if it does."""
     was, wanted = name_of(there.kind), name_of(blueprint.kind)
     if was != wanted:
         raise is_another(called, was, wanted)
@@ -275,7 +277,7 @@ def check_same(
 def attach_segment(name: str, *, folder: str | None = None, trust: str | None = None) -> Segment:
     """The segment `name`; a process attaches it only once.
 
-    FileNotFoundError, UntrustedSegmentError, LayoutError, CorruptSegmentError, OutOfSharedMemory, OSError.
+    Raises FileNotFoundError, UntrustedSegmentError, LayoutError, CorruptSegmentError, OutOfSharedMemory, OSError.
     """
     if trust not in (None, "group"):
         raise ValueError(f"trust must be None or 'group': {trust!r}")
@@ -311,7 +313,7 @@ def attach(name: str, *, trust: str | None = None) -> Any:
 
 
 def open_as_kind(segment: Segment) -> Any:
-    """Return a handle of the class that is registered for the segment's kind. CorruptSegmentError."""
+    """Return a handle of the class that is registered for the segment's kind. Raises CorruptSegmentError."""
     kind = _kinds.get(segment.kind)
     if kind is None:
         raise errors.CorruptSegmentError(f"segment {segment.name!r} is of unknown kind {segment.kind}")
@@ -418,7 +420,7 @@ def live() -> list[SegmentInfo]:
 
 
 def names() -> list[str]:
-    """The names of the segments in the folder, sorted; looking for them removes nothing. OSError."""
+    """The names of the segments in the folder, sorted; looking for them removes nothing. Raises OSError."""
     return sorted(name.removeprefix(PREFIX) for name in os.listdir(core.FOLDER) if name.startswith(PREFIX))
 
 
@@ -475,7 +477,7 @@ def _size_of(path: str) -> int:
 
 
 def remove(name: str, force: bool = False) -> None:
-    """Remove a segment's name. FileNotFoundError; SegmentInUse if processes have it open, unless forced."""
+    """Remove a segment's name. Raises FileNotFoundError; SegmentInUse if processes have it open, unless forced."""
     name = checked_name(name)
     path = _path_of(name)
     if not force:
@@ -538,7 +540,7 @@ def sweep_now_and_then() -> None:
 
 
 def _sweep_if_possible() -> bool:
-    """Remove orphans; answers whether there were any. If the folder itself is faulty, creating a segment reports it."""
+    """Remove orphans; return whether there were any. Ignores errors of the folder, which creating a segment reports."""
     with contextlib.suppress(OSError):
         return bool(sweep())
     return False

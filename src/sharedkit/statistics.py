@@ -208,7 +208,7 @@ class RWLockStatistics:
 
 @dataclass(frozen=True, slots=True)
 class ExecutorStatistics:
-    """One executor: `workers` are the process ids of its workers (if they are threads, that of their process).
+    """One executor: `workers` are the process ids of its workers (if they are threads, this process's id for each).
 
     `pending` tasks wait, `running` tasks are with a worker. `deaths` counts workers that ended before the executor did,
     including those that had reached `max_tasks_per_child`.

@@ -74,7 +74,7 @@ def count_under(lock: Any, number: Any, tasks: int, times: int) -> None:
 
 
 def take_and_stay(held: Any, ready: Any) -> None:
-    """Take it as a task, report that, and never release it."""
+    """Take the lock as a task, report that, and never release it."""
 
     async def main() -> None:
         await held.aacquire()

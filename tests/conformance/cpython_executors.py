@@ -97,11 +97,11 @@ class Remote:
         self.pid = pid
 
     def join(self) -> None:
-        """Wait until it has ended."""
+        """Wait until the process has ended."""
         until(lambda: ended(self.pid))
 
 
-SERVER: Any = sk.get_context("manager")  # which starts at the first use
+SERVER: Any = sk.get_context("manager")  # its server starts at the first use
 
 
 class Served(SERVER.Executor):  # type: ignore[misc]

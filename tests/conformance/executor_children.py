@@ -43,13 +43,13 @@ def leave(code: int) -> None:
 
 
 def begin_and_sleep(path: str) -> None:
-    """Report in a file that the call has begun, then last long."""
+    """Report in a file that the call has begun, then sleep for a long time."""
     Path(path).write_text(str(os.getpid()))
     time.sleep(LONG)
 
 
 def begin_and_sleep_through(path: str, ignored: int) -> None:
-    """The same, but ignore that signal."""
+    """Do as `begin_and_sleep` does, but ignore that signal."""
     signal.signal(ignored, signal.SIG_IGN)
     begin_and_sleep(path)
 
@@ -209,7 +209,7 @@ def come_back_twice() -> tuple[int, int]:
 
 
 def have_a_child(path: str) -> None:
-    """Last long, with a child process that lasts as long."""
+    """Sleep for a long time, with a child process that does the same."""
     child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(LONG,), daemon=True)
     child.start()
     Path(path).write_text(str(child.pid))

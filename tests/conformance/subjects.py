@@ -53,7 +53,7 @@ SHM = sk.get_context("shm")
 MANAGER = sk.get_context("manager")  # one server for all of its tests; it starts when the first test uses it
 
 NOT_OURS = dict.fromkeys(
-    ("batches", "names", "close", "statistics", "spellings", "refuses-pickling"), "the kit's own promise"
+    ("batches", "names", "close", "statistics", "spellings", "refuses-pickling"), "sharedkit's own promise"
 )
 ONE_PROCESS = {"processes": "its state lives in one process"}
 MANY_PROCESSES = {"refuses-pickling": "it can be pickled", "any-object": "its items are pickled"}
@@ -66,7 +66,7 @@ SERVED = MANY_PROCESSES | {
 
 
 class InRedis:
-    """The context of a Redis server that starts at the first use. A class that it lacks skips the test, with why."""
+    """The context of a Redis server that starts at the first use. A test that uses a class that it lacks is skipped."""
 
     method = "redis"
 
@@ -147,7 +147,7 @@ PRIORITY_QUEUES = (
     Subject(
         "queue",
         queue.PriorityQueue,
-        STDLIB_QUEUE | {"first-of-equals": "the kit's own promise", "whole-after-errors": "the kit's own promise"},
+        STDLIB_QUEUE | {"first-of-equals": "sharedkit's own promise", "whole-after-errors": "sharedkit's own promise"},
     ),
 )
 
@@ -170,7 +170,7 @@ COUNTERS = (
         | {
             "overflow": "ctypes wraps around in silence",
             "checks-types": "ctypes refuses floats, but takes no object with __index__",
-            "striped": "the kit's own promise",
+            "striped": "sharedkit's own promise",
         },
         lambda method: stdlib.value_counter_for(method),
     ),
@@ -250,7 +250,7 @@ VALUES = (
         NOT_OURS
         | {
             "lock-attribute": "it is called get_lock() alone",
-            "tasks": "the kit's own promise",
+            "tasks": "sharedkit's own promise",
             "numbers-alone": "it takes structures, too",
             "locks-are-locks": "its locks are of ctypes and semaphores",
         },
@@ -262,7 +262,7 @@ SETS = (
     Subject("thread", THREAD.Set, ONE_PROCESS),
     Subject("shm", SHM.Set, MANY_PROCESSES, lambda method: SHM.Set),
     Subject("manager", MANAGER.Set, SERVED, lambda method: MANAGER.Set),
-    Subject("set", set, NOT_OURS | ONE_PROCESS | {"insertion": "the kit's own promise"}),
+    Subject("set", set, NOT_OURS | ONE_PROCESS | {"insertion": "sharedkit's own promise"}),
 )
 
 BY_FIXTURE = {

@@ -31,7 +31,7 @@ def test_a_task_gets_a_lock_that_threads_take_again_as_soon_as_they_release_it(
         while not over:
             with lock:
                 taken += 1
-                time.sleep(0.001)  # so that another thread waits for it whenever it is released
+                time.sleep(0.001)  # so that another thread waits for the lock whenever it is released
 
     async def main() -> None:
         nonlocal lost

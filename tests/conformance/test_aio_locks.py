@@ -135,7 +135,7 @@ def test_a_thread_gets_the_lock_that_a_cancelled_task_was_notified_of(kit: Kit, 
             await settle()
             thread = Task(lambda: held.acquire() and held.release())
             await asyncio.sleep(0.001)
-            held.release()  # and the loop does not run before
+            held.release()  # the loop does not run between this and the next line
             task.cancel()
             await asyncio.to_thread(thread.result)
             await asyncio.wait([task])

@@ -313,7 +313,7 @@ def test_a_waiting_thread_gets_the_item_that_a_cancelled_task_was_notified_of(ki
             await settle()
             thread = Task(q.get)
             await asyncio.sleep(0.002)
-            q.put("it")  # and the loop does not run before
+            q.put("it")  # the loop does not run between this and the next line
             task.cancel()
             assert await asyncio.to_thread(thread.result) == "it"
             await asyncio.wait([task])

@@ -48,7 +48,7 @@ def _waits(c: Any) -> bool:
 def test_a_condition_wait_of_a_closed_loop_does_not_release_a_lock_that_another_holds(
     kit: Kit, lock: str, wait: Callable[[Any], Any], told: bool
 ) -> None:
-    """Its task is collected, notified or not, while another thread holds the lock that its block would release."""
+    """The waiting task is collected while another thread holds the lock that the task's block would release."""
     if wait is _in_two_blocks and lock == "Lock":
         pytest.skip("a Lock is not taken twice")
     c = CONDITIONS[lock](kit)

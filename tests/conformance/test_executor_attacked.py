@@ -77,7 +77,7 @@ def test_an_error_that_cannot_be_pickled_ends_no_worker(executor: Any, kind: Any
 
 
 def test_a_child_that_a_call_has_forked_is_no_worker(executor: Any) -> None:
-    """Otherwise both processes would return the result, and the child would serve on, neither watched nor ended."""
+    """If it were one, both processes would return the result, and the child would go on serving calls, unwatched."""
     for _ in range(10):
         worker, child = executor.submit(calls.come_back_twice).result(LIMIT)
         assert child != 0 and worker in executor.statistics().workers
@@ -85,7 +85,7 @@ def test_a_child_that_a_call_has_forked_is_no_worker(executor: Any) -> None:
 
 
 def test_a_worker_whose_descriptor_was_closed_serves_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another file may have the descriptor's number by now; here that file is readable at once."""
+    """Another file may have the descriptor's number by then; in this test that file is readable at once."""
     monkeypatch.setattr(worker, "end_of", lambda pid: os.open(os.devnull, os.O_RDONLY))
     with SHM.Executor(2, FORK) as executor:
         assert list(executor.map(calls.double, range(20))) == [2 * x for x in range(20)]

@@ -1,4 +1,4 @@
-"""CPython's own tests of executors, run on sharedkit's in every placement, and on CPython's own."""
+"""CPython's own tests of executors, run on the executors of every placement and on those of CPython itself."""
 
 from __future__ import annotations
 

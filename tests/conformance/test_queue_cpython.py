@@ -36,7 +36,8 @@ def _case(ours: Callable[..., Any], cls: str, name: str) -> unittest.TestCase:
     members: dict[str, Any] = {"queue": module, "type2test": staticmethod(ours)}
     suite = getattr(theirs, SUITES[cls])
     test = getattr(suite, name)
-    if hasattr(test, "memuse") and hasattr(test, "__wrapped__"):  # from 3.15 on each runs in a process of its own
+    # From 3.15 on, the decorator `bigmemtest` runs a test in a process of its own.
+    if hasattr(test, "memuse") and hasattr(test, "__wrapped__"):
         members[name] = lambda self: test.__wrapped__(self, test.size)
     case = type("OurQueueTest", (suite, unittest.TestCase), members)
     return case(name)  # type: ignore[no-any-return]

@@ -388,7 +388,7 @@ def test_an_item_that_is_given_back_comes_before_its_equals() -> None:
 
 
 def test_an_item_given_back_among_others_that_do_not_compare_is_not_lost() -> None:
-    """It was taken by a client when nothing else was in the queue; the client then gives it back."""
+    """A client took the item when nothing else was in the queue, and then gives it back."""
     state: Any = PriorityQueueState("q", {}, 0)
     state.do_put_many(None, [(1, b"number")], False, None)
     taken = _take_all(state)

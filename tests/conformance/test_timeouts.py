@@ -300,7 +300,7 @@ def test_a_refused_timeout_changes_nothing(kit: Kit) -> None:
 
 
 def test_none_means_for_ever_for_locks_too_and_may_come_with_block_false(kit: Kit) -> None:
-    """As in multiprocessing; threading's locks refuse None."""
+    """multiprocessing's locks accept None, too; those of threading refuse it."""
     for make in (kit.Lock, kit.RLock, kit.Condition):
         assert make().acquire(True, None)
         assert make().acquire(block=True, timeout=None)

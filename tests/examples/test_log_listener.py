@@ -25,7 +25,7 @@ def lines_of(folder: Path) -> list[str]:
 
 
 def check(folder: Path) -> None:
-    """Each process's records are there in order, those of the one that was killed as well."""
+    """The records of each process are there in order, including those of the killed one."""
     lines = lines_of(folder)
     (own,) = (line for line in lines if line.endswith("MainProcess INFO main: all processes have ended"))
     lines.remove(own)

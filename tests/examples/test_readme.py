@@ -1,4 +1,4 @@
-"""The list of examples has each of them."""
+"""The list of examples contains every example."""
 
 from __future__ import annotations
 

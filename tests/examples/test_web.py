@@ -60,7 +60,7 @@ class Service:
         return [int(pid) for pid in started]
 
     def serves(self, workers: int) -> None:
-        """Wait until so many workers have been started, and the service answers."""
+        """Wait until this number of workers has been started, and the service answers."""
         until(lambda: len(self.started()) >= workers, what=f"{workers} workers: {self.log}")
         until(self.answers, what="an answer")
 
@@ -70,9 +70,9 @@ class Service:
         return False
 
     def request(self, method: str = "GET", client: str | None = None, body: bytes | None = None) -> int:
-        """The status of the answer; a client of its own, unless one is named, has its whole allowance.
+        """The status of the answer. Without `client`, a new client sends the request, which has its whole allowance.
 
-        No body for a request that is refused: the server closes such a connection without reading it.
+        Give a request that will be refused no body: the server closes its connection without reading it.
         """
         connection = self.connect(client)
         with contextlib.closing(connection):
@@ -92,7 +92,7 @@ class Service:
         assert "Traceback" not in self.log
 
     def has_ended(self) -> bool:
-        """Whether no worker is left. A worker of gunicorn looks for its master after a request, or half its timeout."""
+        """Whether no worker is left. A worker of gunicorn checks its master after a request, or half its timeout."""
         self.answers()
         return all(is_gone(pid) for pid in self.started())
 

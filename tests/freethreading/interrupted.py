@@ -1,9 +1,9 @@
-"""Signal handlers raise while threads take and give: `interrupted.py KIND PLACEMENT SIGNALS`.
+"""Signal handlers raise while threads use one object: `interrupted.py WORK KIND PLACEMENT SIGNALS`.
 
-Another thread sends the signals at random microseconds, until so many handlers have raised while the main thread used
-the object that all threads use. Then nothing is left locked, lost or duplicated. Prints nothing, ends with status 0.
+A thread sends signals at random moments, until handlers have raised SIGNALS times while the main thread used the
+object. Then nothing is left locked, lost or duplicated. The program prints nothing and ends with status 0.
 
-Between the end of a call and the store of its result CPython 3.11 to 3.14 let handlers run, so `item = q.get()` may
+CPython 3.11 to 3.14 let handlers run between the end of a call and the store of its result, so `item = q.get()` may
 lose an item whatever `get` does. So here C code makes the call and C code stores the result: see `exactly`.
 """
 
@@ -41,7 +41,7 @@ class Storm:
 
     def __init__(self, wanted: int) -> None:
         self.wanted, self.raised = wanted, 0
-        self.over = False  # no Event: a handler inside `set` may be interrupted by a handler that calls it
+        self.over = False  # no Event: a handler that interrupts another one inside `Event.set` would deadlock
         self._code: Any = None
 
     def run(
@@ -91,12 +91,12 @@ class Storm:
 
 
 def exactly(answers: list[Any], function: Callable[..., Any], *args: Any) -> None:
-    """Call the function and store its result without a point between where a handler could run."""
+    """Call the function and store its result. No handler can run between the two."""
     deque(map(answers.append, starmap(function, (args,))), maxlen=0)
 
 
 def lockables(place: Any) -> dict[str, tuple[Any, Callable[[], Any]]]:
-    """For each kind: the handle to close at the end, and a function that returns an object with a Lock's interface."""
+    """For each kind: the handle with the statistics, and a function that returns an object with a Lock's interface."""
     lock, rlock, semaphore, bounded = place.Lock(), place.RLock(), place.Semaphore(1), place.BoundedSemaphore(1)
     rwlock, condition, array = place.RWLock(), place.Condition(), place.Array(4)
     return {
@@ -112,7 +112,7 @@ def lockables(place: Any) -> dict[str, tuple[Any, Callable[[], Any]]]:
 
 
 def free_again(kind: str, handle: Any, lock: Any) -> None:
-    """Check that it has no holder and no waiter."""
+    """Check that the lock has no holder and no waiter."""
     assert not lock.locked(), f"{kind} is left locked"
     assert lock.acquire(False), f"{kind} is left taken"
     lock.release()
@@ -149,7 +149,7 @@ def blocks(place: Any, storm: Storm, kind: str) -> None:
 
 
 def pairs(place: Any, storm: Storm, kind: str) -> None:
-    """acquire() and release(): one that raised has not taken the lock, or has not released it."""
+    """An acquire() that raised has not taken the lock; a release() that raised has not released it."""
     handle, get = lockables(place)[kind]
     lock = get()
     other = handle.writer if kind == "reader" else lock
@@ -220,7 +220,7 @@ def counted(place: Any, storm: Storm, kind: str) -> None:
 
 
 def mapped(place: Any, storm: Storm, kind: str) -> None:
-    """A key whose setting returned is set; if the setting raised, the key is as before; and sums are right."""
+    """If `d[k] = v` returns, k is set; if it raises, k is as before. Each `add` that returned is counted once."""
     table = place.Dict(n=0)
     added: list[Any] = []
     kept: list[None] = []
@@ -242,8 +242,8 @@ def mapped(place: Any, storm: Storm, kind: str) -> None:
 
 
 def members(place: Any, storm: Storm, kind: str) -> None:
-    """A member whose insertion returned is in the set. (A set is Python code over a dict: a handler may raise between
-    the insertion and the return, as it may after a call.)"""
+    """If `insert` returns, the member is in the set. (If it raises, the member may be in the set, too: a Set is Python
+    code over a Dict, so a handler may raise after the insertion and before the return.)"""
     group = place.Set()
     answers: list[bool] = []
     begun, others = [0], [0] * HELPERS
@@ -264,7 +264,8 @@ def members(place: Any, storm: Storm, kind: str) -> None:
 def notified(place: Any, storm: Storm, kind: str) -> None:
     """A notification that arrives together with a signal goes to the next waiter.
 
-    If a second signal raises while `wait` takes the lock again, the lock is not taken, and the block cannot release it.
+    If a second handler raises while `wait` takes the lock again, the lock is not taken, and the end of the `with` block
+    raises NotLockedError.
     """
     condition = place.Condition()
     told: list[bool] = []
@@ -284,7 +285,7 @@ def notified(place: Any, storm: Storm, kind: str) -> None:
                 exactly(told, condition.wait, LIMIT / 2)
             if tokens[0]:
                 tokens[0] -= 1
-            seen[0] = len(told)  # not earlier: if interrupted after a notification, it comes back for the token
+            seen[0] = len(told)  # the last step: if a handler raises before it, the next `act` takes the token first
 
     def produce() -> None:
         with condition:
@@ -328,7 +329,7 @@ WORKS: dict[str, Callable[[Any, Storm, str], None]] = {
 
 
 def subjects(placement: str) -> Iterator[tuple[str, str]]:
-    """The pairs of a work and a kind that can be interrupted in this placement."""
+    """The pairs of a work and a kind that this placement has."""
     for kind in ("Lock", "RLock", "Semaphore", "BoundedSemaphore", "writer", "reader", "Condition", "Array.lock"):
         yield "blocks", kind
         yield "pairs", kind

@@ -1,4 +1,4 @@
-"""Signal handlers raise while threads take and give: nothing is left locked, lost or duplicated.
+"""Signal handlers raise while threads use one object: nothing is left locked, lost or duplicated.
 
 `HAMMER_SECONDS=60` sends 9,000 signals to each subject. With a GIL, which serializes most of it, the default is lower.
 """

@@ -1,4 +1,4 @@
-"""Compiles the kernel programs, a minute of one core, beside the tests that run before theirs and mostly wait."""
+"""Compiles the kernel programs, which takes one core a minute, while earlier tests run; most of those wait."""
 
 from __future__ import annotations
 

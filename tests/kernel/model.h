@@ -200,7 +200,8 @@ static int decide(unsigned options, int first) {
     return model.chosen[i];
 }
 
-/* Run one schedule: the recorded decisions, and then each participant for as long as it can go on. True: all ended. */
+/* Run one schedule: the recorded decisions, and then each participant for as long as it can go on. Returns whether all
+ * ended. */
 static bool run_one(void) {
     model.now = 0;
     for (int i = 0; i < model.n; i++) {
@@ -233,7 +234,7 @@ static bool run_one(void) {
     return true;
 }
 
-/* Go on to the next schedule: change the last decision that has options to be tried. False: there is none. */
+/* Go on to the next schedule: change the last decision that has options to be tried. Returns false if there is none. */
 static bool another(void) {
     for (int i = (model.length < MOST_STEPS ? model.length : MOST_STEPS) - 1; i >= 0; i--)
         if (model.rest[i] != 0) {

@@ -132,14 +132,14 @@ static void copied(void) {
     CHECK(c.base[2 * SK_PAGE - 1] == 7 && c.base[2 * SK_PAGE] == 0 && c.base[c.base_len - 1] == 0);
     sk_segment_abandon(&c);
     int fd = open(other, O_RDWR);
-    CHECK(fd >= 0 && ftruncate(fd, SK_PAGE) == 0); /* a stranger did that: refused, and no bus error */
+    CHECK(fd >= 0 && ftruncate(fd, SK_PAGE) == 0); /* as another user could do: refused, and no bus error */
     close(fd);
     CHECK(sk_segment_copy(&c, other, whole) == SK_CORRUPT && c.maps == 0);
     CHECK(truncate(other, (off_t)(SK_COPY_MOST + 1)) == 0 && sk_segment_copy(&c, other, whole) == SK_TOO_LARGE);
     sk_segment_abandon(&t);
     CHECK(sk_segment_copy(&c, other, whole) == SK_GONE);
     CHECK(chmod(path, 0666) == 0 && sk_segment_attach(&t, path, SK_TRUST_GROUP, true) == SK_UNTRUSTED);
-    CHECK(sk_segment_copy(&c, path, whole) == SK_OK); /* nobody is trusted, and nothing is at stake */
+    CHECK(sk_segment_copy(&c, path, whole) == SK_OK); /* a copy may be made of any user's file */
     sk_segment_abandon(&c);
     sk_segment_abandon(&s);
     CHECK(access(path, F_OK) != 0);

@@ -1,4 +1,4 @@
-"""However processes end, and in whatever order: nothing on stderr, and the segment goes with its last user."""
+"""However processes end, and in whatever order, they print nothing on stderr, and the last user removes the segment."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ def test_a_program_removes_an_orphan_with_a_creation_a_second_later() -> None:
     run("""
         import os, time, sharedkit as sk
         from sharedkit import segments
-        sk.Counter().close()                     # has looked just now
+        sk.Counter().close()                     # this process has just searched for orphans
         name = f"orphan-{os.getpid()}"
         if os.fork() == 0:
             sk.Counter(name=name)

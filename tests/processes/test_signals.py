@@ -160,7 +160,7 @@ def test_a_fork_while_another_thread_waits_leaves_both_processes_fine() -> None:
 
 
 def test_a_fork_while_other_threads_are_inside_put_and_get_leaves_both_processes_fine() -> None:
-    """In the child those threads do not exist; the locks that they held belong to the parent, which goes on."""
+    """In the child the other threads do not exist; the locks that they held belong to the parent, which goes on."""
     source = """
         import faulthandler, os, threading, warnings
         from sharedkit import shm as sk

@@ -191,7 +191,7 @@ def test_a_ring_with_items_around_its_end_grows_by_little_and_keeps_all_items() 
 
 
 def test_all_processes_can_use_a_ring_that_grew_a_hundred_times_page_by_page() -> None:
-    """However often it grows, a process does not run out of mappings."""
+    """A process does not run out of mappings, however often the ring grows."""
     in_small_shm("""
         import multiprocessing
 

@@ -1,4 +1,4 @@
-"""Kill the victims of one operation: `python arena.py OPERATION [--every N] [--start K]`.
+"""Kill the victims of one operation: `python arena.py OPERATION [--every N] [--start K] [--only K]`.
 
 Prints a JSON line for the trace, then one for each death; sweep.py reads them and has the watchdog. The arena is the
 victim's parent, its tracer and the survivor in one process, and stays on one core, where stepping is fastest.

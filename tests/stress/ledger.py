@@ -12,7 +12,7 @@ import zlib
 import numpy as np
 import numpy.typing as npt
 
-LOG_ROOM = 1 << 17  # a consumer ends by itself after so many items
+LOG_ROOM = 1 << 17  # a consumer ends by itself after this many items
 SLOTS = 4
 _HEAD = 24  # bytes of producer, serial number and length; the body and the checksum follow
 TORN = -1

@@ -18,7 +18,7 @@ from stress.worker import LIKE
 def soak(script: str, *args: object, limit: float, place: str = "shm", like: str = "fork") -> dict[str, Any]:
     """The last JSON line of `script`; its structures are in the placement `place`, and `like` is as in worker.py.
 
-    AssertionError, with the output, if the script fails or takes more than `limit` s.
+    Raises AssertionError, with the output, if the script fails or takes more than `limit` s.
     """
     path = Path(__file__).with_name(script)
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""SIGKILL at random moments of clients of a server: the others go on, and the counts agree, as in shared memory."""
+"""Clients of a server are killed at random moments: the other clients go on, and the counts are right."""
 
 from __future__ import annotations
 

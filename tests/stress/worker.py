@@ -21,7 +21,7 @@ import sharedkit
 LIKE = "SHAREDKIT_KILLS_LIKE"
 DAEMONS = os.environ.get(LIKE) == "daemons"
 PAUSE = 0.002  # mean seconds between two odd acts
-ONE_IN = 8  # one odd act in so many is a child
+ONE_IN = 8  # one odd act in this many is a child
 CHILD_LIVES = 0.1  # seconds
 GONE_WITHIN = 10.0
 

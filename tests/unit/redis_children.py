@@ -1,4 +1,4 @@
-"""What the processes run that the tests of the placement `redis` kill, stop and interrupt."""
+"""The functions of child processes, which the tests of the placement `redis` kill, stop or interrupt."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def say(*words: object) -> None:
 
 
 def take_until_killed(url: str, name: str) -> None:
-    """Print each item as soon as it is here."""
+    """Print each item as soon as it has come."""
     queue = context(url).attach(name)
     say("ready")
     while True:
@@ -37,7 +37,7 @@ def lock_until_killed(url: str, name: str) -> None:
 
 
 def hold(url: str, name: str, lease: str) -> None:
-    """Take the lock and a permit, say so; when told to go on, say what the next calls come to."""
+    """Take the lock and print its fence; after a line on stdin, print what the next calls return or raise."""
     ctx = context(url, float(lease))
     lock, counter = ctx.attach(name), ctx.attach(name + " counter")
     lock.acquire()
@@ -52,7 +52,7 @@ def hold(url: str, name: str, lease: str) -> None:
 
 
 def interrupted(url: str, what: str) -> None:
-    """Wait, for a SIGINT; then say whether the wait has taken anything, and do the same with success."""
+    """Wait three times, until a SIGINT ends the wait; print how many waiters are counted; then wait with success."""
     ctx = context(url)
     queue, lock, semaphore, event, full = ctx.Queue(), ctx.Lock(), ctx.Semaphore(0), ctx.Event(), ctx.Queue(1)
     lock.acquire()
@@ -84,7 +84,7 @@ def interrupted(url: str, what: str) -> None:
 
 
 def cancelled(url: str) -> None:
-    """Cancel tasks at every await, and at random times; say what is left."""
+    """Cancel tasks, at any of their awaits and at random times; print what is left."""
     import random
 
     ctx = context(url)
@@ -122,7 +122,7 @@ def cancelled(url: str) -> None:
 
 
 def die_at_once(url: str, name: str) -> None:
-    """Hold everything, and die without a word."""
+    """Take the lock, a permit and an item; then kill this process."""
     ctx = context(url)
     lock, permits, items = (ctx.attach(name + each) for each in (" lock", " permits", " items"))
     lock.acquire()

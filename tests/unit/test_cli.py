@@ -110,7 +110,7 @@ def test_ls_prints_a_table(name, monkeypatch):
 
 
 def on_a_terminal(*command, columns=80):
-    """What the command prints on a terminal with so many columns."""
+    """What the command prints on a terminal of that width."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, columns))
     environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}

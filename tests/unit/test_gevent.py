@@ -167,7 +167,7 @@ def test_an_executor_runs_calls_and_lets_greenlets_run(start: str) -> None:
 
 
 def test_workers_end_with_a_patched_program_that_is_killed() -> None:
-    """Even a worker that is busy, so that none of its greenlets runs, ends."""
+    """A worker ends even if it is busy, so that none of its greenlets runs."""
     program = """if True:
         from gevent import monkey; monkey.patch_all()
         import multiprocessing, os, signal, sys

@@ -168,7 +168,7 @@ def test_spans_of_one_buffer(tmp_path: Path) -> None:
         ([-1, 2], "span 0 runs from -1 to 2"),
         ([[0, 1], [5, 4]], "span 1 runs from 5 to 4"),
         ([[0, 1, 2]], "shape"),
-        ([], "there is none"),
+        ([], "is empty"),
         ([2**64 - 1, 2], "past the end"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Looking at structures as a stranger: the whole state is there, and nothing in the folder changes."""
+"""Inspecting structures without using them: the whole state is shown, and nothing in the folder changes."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def told_by(call: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def looked(name: str) -> tuple[Any, bool]:
-    """What a look shows, and whether a mapping or a descriptor is left of it."""
+    """The result of an inspection, and whether it leaves a mapping or a descriptor."""
     found = inspection.inspect(name)
     opened = [os.readlink(each) for each in Path("/proc/self/fd").iterdir() if each.exists()]
     return found, name in Path("/proc/self/maps").read_text() or str(path_of(name)) in opened
@@ -232,7 +232,7 @@ def test_rates_count_over_the_wrap_and_only_for_the_same_queue() -> None:
 
 
 def mutate_and_look(kind: str, name: str) -> int:
-    """Look at many copies of a segment with changed words; how many were refused."""
+    """Inspect many copies of a segment with changed words; return how many were refused."""
     dice, refused = random.Random(kind), 0
     with closing(taken(KINDS[kind](f"{name}-sound"))) as it:
         raw = path_of(it.name).read_bytes()[: 1 << 16]
@@ -308,7 +308,7 @@ def test_a_file_that_claims_to_hold_very_much_is_refused_and_not_read(name: str)
 
 
 def test_a_segment_that_shrinks_under_the_looks_ends_nothing(name: str) -> None:
-    """Its users may well end by a bus error, so there are none."""
+    """No process uses the segment here, because its users may end by a bus error."""
 
     def look_on() -> int:
         looks = 0

@@ -323,7 +323,7 @@ def test_no_malformed_first_request_harms_the_server(ctx: Any) -> None:
 
 
 def test_a_request_number_in_use_is_refused_and_its_wait_goes_on(ctx: Any) -> None:
-    """Otherwise the first request would wait for ever, or be given something that would never be given back."""
+    """Were it accepted, the first request would wait for ever, or get something that would never be given back."""
     event = ctx.Event()
     raw = Raw(ctx.server.client())
     raw.send(0, "attach", (event.name,))

@@ -131,7 +131,7 @@ def test_nothing_is_left_of_an_owner_that_was_killed() -> None:
 
 @pytest.mark.parametrize("name", WAITS)
 def test_ctrl_c_ends_a_wait_and_others_get_what_it_waited_for(name: str) -> None:
-    """In a program of its own, to which the test sends Ctrl-C."""
+    """A program of its own waits, and the test sends it Ctrl-C."""
     code = "import sys; from unit.test_manager_deaths import interrupted; interrupted(sys.argv[1])"
     program = subprocess.Popen(
         [sys.executable, "-c", code, name],

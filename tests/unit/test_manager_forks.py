@@ -162,7 +162,7 @@ def _nothing() -> int:
 
 
 def test_a_fork_waits_for_no_stopped_server(ctx: Any) -> None:
-    """Nor does its child wait, which can use its handles as soon as the server continues."""
+    """The child does not wait either, and can use its handles as soon as the server continues."""
     counter = ctx.Counter()
     counter.add()
     with stopped(ctx):

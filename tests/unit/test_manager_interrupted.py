@@ -1,5 +1,5 @@
-"""Signal handlers raise at any step of a take or a give: what was not taken is free, and what was given back is given
-back."""
+"""Signal handlers raise at any step of an acquire, get, release or put: a call that raises has taken nothing, and a
+release or put that has begun is completed."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def alarms() -> Iterator[Callable[[], None]]:
 )
 @pytest.mark.parametrize("interval", [0.0, 1e-4], ids=["one", "many"])
 def test_signals_leave_nothing_taken(interface: Interface, interval: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a `with` of the standard library: whenever a handler raises, the lock is released after the block."""
+    """Whenever a handler raises, the lock is released after the block, as in a `with` of the standard library."""
     _, _, taken, whole = interface
     ignored: list[Any] = []  # exceptions in interrupted finalizers, which Python can only report as ignored
     monkeypatch.setattr(sys, "unraisablehook", ignored.append)

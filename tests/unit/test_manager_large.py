@@ -236,7 +236,7 @@ def test_an_array_is_read_whole_while_others_write(ctx: Any) -> None:
 
 
 def test_large_items_that_were_put_are_taken_back() -> None:
-    """As by a loop that has stopped. The server recognises the items of the second request by their bytes."""
+    """A loop that has stopped takes items back like this. The server recognises the items by their bytes."""
     state: Any = QueueState("q", {}, 0)
     items = [pack(array(100_000)) for _ in range(3)]
     marks = state.do_put_many(None, items, True, None, True)

@@ -169,7 +169,7 @@ def test_a_first_request_that_makes_no_sense_closes_the_connection(ctx: Any, met
 
 
 def test_undoing_a_call_may_raise(capfd: pytest.CaptureFixture[str]) -> None:
-    """For example because it compares a user's keys."""
+    """An undo can raise, for example, when it compares a user's keys."""
 
     class State:
         def undo_pop(self, call: Any, result: Any) -> None:

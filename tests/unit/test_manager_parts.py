@@ -126,7 +126,7 @@ def test_a_lock_ends_with_the_last_persistent_condition_over_it(ctx: Any) -> Non
 
 
 def test_a_warning_that_is_an_error_gives_the_lock_of_a_condition_back(ctx: Any) -> None:
-    """So does the warning of a lock, because no `with` block was entered."""
+    """The warning of a lock does so, too, because no `with` block was entered."""
     condition = ctx.Condition()
 
     async def enter() -> None:
@@ -149,7 +149,7 @@ def test_a_warning_that_is_an_error_gives_the_lock_of_a_condition_back(ctx: Any)
 
 
 def test_a_structure_whose_ticket_is_never_used_ends_after_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Although no client sends the server anything any more."""
+    """It ends although no client sends the server anything any more."""
     monkeypatch.setattr(object_registry, "TICKET_SECONDS", 0.05)
     here: Any = server.Manager(None, b"key").get_server()
     serving = Task(here.serve_forever)

@@ -120,7 +120,7 @@ def test_a_client_gets_one_error_about_the_new_server_and_goes_on(ctx: Any, path
 def test_a_new_thread_gets_the_error_about_the_new_server_too(ctx: Any, start: Start) -> None:
     old = ctx.Counter()
     start()
-    with pytest.raises(sk.ServerGoneError, match="started anew"):
+    with pytest.raises(sk.ServerGoneError, match="it was restarted"):
         Task(old.add).result()
     assert ctx.Counter(3).value == 3
 

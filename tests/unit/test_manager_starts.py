@@ -304,7 +304,7 @@ def test_sigterm_ends_a_server_although_its_owner_ignores_or_blocks_it(what: str
 
 
 def test_the_main_module_is_not_imported_again(tmp_path: Path) -> None:
-    """Also not for a worker of the server's executor before it has a call; the server gets only its arguments."""
+    """Nor does a worker of the server's executor import it before it has a call; the server gets only its arguments."""
     where = tmp_path / "where"
     where.mkdir()
     program = "print('once', flush=True)\nimport sharedkit as sk\nctx = sk.get_context('manager')\nctx.Queue().put(1)\n"
@@ -375,7 +375,7 @@ if __name__ == "__main__":
 
 
 def test_the_owner_is_identified_by_its_start_time() -> None:
-    """Its pid alone would not do: another process may get it later."""
+    """The pid of the owner alone would not do: another process may get it later."""
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
         assert begun(os.getpid()) != begun(child.pid)

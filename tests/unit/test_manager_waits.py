@@ -35,7 +35,7 @@ def run(main: Callable[[], Any]) -> Any:
 
 
 async def until_true(true: Callable[[], bool]) -> None:
-    """As `until`, but in a thread, so that the loop runs."""
+    """Do as `until` does, but in a thread, so that the loop runs."""
     await asyncio.to_thread(until, true)
 
 

@@ -1,5 +1,5 @@
-"""Processes that die, stop and are interrupted, replies that are lost, servers that forget and end: nothing is lost,
-nothing runs twice, and who comes too late is told."""
+"""Processes die, stop and are interrupted, replies are lost, servers lose their data and end: no item is lost, no call
+runs twice, and a process that was silent for too long gets an error."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def ctx(server: Server) -> Iterator[Any]:
-    """A context of which no key stays for ever. (For a minute they do after a fork, for the child.)"""
+    """A context whose keys all expire or are removed. (After a fork some stay for a minute, for the child.)"""
     with sk.get_context("redis", url=server.url, prefix="faults") as context:
         yield context
     assert [key for key in server.ask("KEYS", "*") if server.ask("PTTL", key) == -1] == []
@@ -85,7 +85,7 @@ def forked(work: Callable[[int], None]) -> tuple[int, int]:
 
 
 def ended(pid: int, reads: int) -> bytes:
-    """Kill a child; what it had written."""
+    """Kill a child; return what it had written."""
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     with os.fdopen(reads, "rb") as pipe:
@@ -235,8 +235,8 @@ def test_tasks_that_are_cancelled_anywhere_lose_nothing(server: Server) -> None:
 
 
 class Proxy:
-    """Between clients and a server: of the next command that contains `mark`, so many bytes of the reply pass, and both
-    connections end."""
+    """Stands between clients and a server. If `armed` with a mark and a number: of the reply to the next command that
+    contains the mark, it passes on that number of bytes, and then ends both connections."""
 
     def __init__(self, server: Server) -> None:
         self.path = os.path.join(server.folder, f"proxy-{id(self)}")

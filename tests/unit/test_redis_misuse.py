@@ -1,4 +1,4 @@
-"""What cannot be is said in a sentence that names it, and nothing is half written."""
+"""A wrong argument, name or server raises an error whose text names it, and nothing is half written."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_an_old_server_is_refused(server: Server, monkeypatch: pytest.MonkeyPatc
 def test_a_key_of_something_else_is_left_alone(ctx: Any, server: Server, value: tuple[str, str]) -> None:
     server.ask(value[0], "{mistakes:theirs}", value[1])
     try:
-        with pytest.raises(sk.ServerMismatchError, match=r"'\{mistakes:theirs\}'.* is not one of the kit's"):
+        with pytest.raises(sk.ServerMismatchError, match=r"'\{mistakes:theirs\}'.* was not made by sharedkit"):
             ctx.Counter(name="theirs", exist_ok=True)
         with pytest.raises(sk.ServerMismatchError, match=r"\{mistakes:theirs\}|'theirs'"):
             ctx.attach("theirs")

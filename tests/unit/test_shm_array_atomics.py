@@ -217,7 +217,7 @@ def test_numbers_are_taken_from_objects_with_an_index_and_from_floats() -> None:
 @pytest.mark.parametrize("dtype", NUMBERS)
 def test_threads_that_add_one_by_one_and_in_batches_lose_nothing(dtype: str) -> None:
     few = np.tile(np.arange(3), 100)
-    many = np.tile(np.arange(3), 2000)  # so many additions for each element that they are summed up first
+    many = np.tile(np.arange(3), 2000)  # enough additions for each element that they are summed up first
     rounds = 3 if dtype in ("i1", "u1", "i2", "u2") else 25
     with Array(3, dtype) as a:
 

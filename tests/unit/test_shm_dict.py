@@ -115,7 +115,7 @@ def test_a_large_value_stored_over_and_over_does_not_grow_the_dict() -> None:
 
 
 def test_a_reader_sees_one_of_many_large_values_whole() -> None:
-    """Whatever the kind, shape and length of each value."""
+    """The values have different kinds, shapes and lengths."""
     kinds: list[Callable[[int], Any]] = [
         lambda n: np.full((n, 100), n, "u2"),
         lambda n: np.full((100, n), n, "u2"),

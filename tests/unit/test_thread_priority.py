@@ -25,7 +25,7 @@ sys.setrecursionlimit(max(sys.getrecursionlimit(), 3000))
 
 
 class Item:
-    """Its comparison calls `meanwhile`."""
+    """An item whose comparison calls `meanwhile`."""
 
     meanwhile: Callable[[], object] | None = None
 
@@ -101,7 +101,7 @@ def test_a_comparison_that_takes_out_of_the_queue_leaves_it_in_order(count: int)
 
 @pytest.mark.parametrize("seed", range(30))
 def test_a_comparison_that_does_anything_leaves_it_in_order(seed: int) -> None:
-    """It may do more than a search can adapt to, and may empty the queue."""
+    """The comparison may do more than a search can adapt to, and may empty the queue."""
     chance = random.Random(seed)
     q: PriorityQueue[Item] = PriorityQueue()
     there = 0
@@ -386,7 +386,7 @@ def test_a_reference_cycle_through_the_queue_is_collected() -> None:
 
 @pytest.mark.parametrize("call", ["aget", "aput"])
 def test_a_task_that_waited_at_the_shutdown_is_not_counted_any_more(call: str) -> None:
-    """In any queue of this placement."""
+    """This holds for every kind of queue of this placement."""
 
     async def main(q: Any) -> None:
         waiting = asyncio.create_task(q.aget() if call == "aget" else q.aput(2))

@@ -288,7 +288,7 @@ class TestCollectorInTheMidst:
 
 
 def test_a_handler_that_raises_while_get_waits_for_the_gil_takes_no_item_with_it() -> None:
-    """Once, a signal was handled only after the woken getter had taken an item, and half of such signals lost it.
+    """Earlier, signals were handled only after the woken getter had taken an item; half of the handlers lost the item.
     Now only a handler that runs in the statement after `get` can lose an item."""
     armed = False
 

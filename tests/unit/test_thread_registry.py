@@ -57,7 +57,7 @@ def test_all_threads_that_open_one_name_at_once_share_it() -> None:
 
 
 def test_threads_that_ask_at_once_for_the_name_of_an_unnamed_structure_get_the_same_name() -> None:
-    """Otherwise each could choose one: `unlink` would remove the last, and the others would still lead to it."""
+    """If each thread chose a name, `unlink` would remove only the last; the others would still lead to it."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:

@@ -197,12 +197,12 @@ class Terminal:
             self.printed += os.read(self.ours, 65536)
 
     def press(self, keys: str) -> int:
-        """Type the keys; how much it had printed before."""
+        """Type the keys; return how much the program had printed before."""
         os.write(self.ours, keys.encode())
         return len(self.printed)
 
     def ended(self) -> int:
-        """Its exit code; the terminal is as it was."""
+        """Return the exit code of the program, after checking that it has restored the terminal."""
         deadline = time.monotonic() + WATCHDOG
         while self.child.poll() is None:
             assert time.monotonic() < deadline

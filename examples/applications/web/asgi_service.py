@@ -5,7 +5,7 @@
     python examples/applications/web/asgi_service.py --reload     # one worker, replaced when a file changes
 
 The main program is uvicorn's supervisor, and keeps the limits open. `uvicorn asgi_service:app --workers 2` works, too:
-then the limits last as long as any worker does, and `--reload`, which stops its one worker first, starts them anew.
+then the limits last as long as any worker does. `--reload` stops its one worker first, so they start anew.
 """
 
 import asyncio

@@ -49,6 +49,6 @@ def seconds_to_wait(client: str) -> float:
 
 
 def close() -> None:
-    """Close both, in a worker that ends by a signal, as uvicorn's do; else the next start has to remove them."""
+    """Close both structures, in a worker that ends by a signal, as uvicorn's do: else the next start removes them."""
     _whole_at.close()
     uploads.close()

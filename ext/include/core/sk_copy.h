@@ -1,4 +1,4 @@
-/* A private copy of a segment, for a process that only looks at it: nothing that is done to a copy reaches the segment.
+/* A private copy of a segment, for a process that only inspects it: nothing that is done to a copy reaches the segment.
  *
  *   bytes                        in the copy
  *   [0, where contents begin)    header, seats, description and control words, as they were at the moment of the copy
@@ -18,8 +18,8 @@
 /* Entry k of a table of kinds: which param of the header says where the contents of kind k begin, or SK_COPY_WHOLE. */
 #define SK_COPY_KINDS 256u
 #define SK_COPY_WHOLE 255u
-/* No more is copied: the largest barriers and groups of two million counters have less, and a stranger's file may claim
- * to hold anything. */
+/* The most that is copied, because another user's file may claim to hold anything: the largest barriers, and groups of
+ * two million counters, have less. */
 #define SK_COPY_MOST ((uint64_t)1 << 28)
 
 /* Where the part that is copied ends. */
@@ -52,7 +52,7 @@ static inline int sk_copy_fill(sk_segment *s, int fd, uint64_t size, const uint8
     return sk_copy_read(fd, at, end) ? SK_OK : SK_CORRUPT;
 }
 
-/* SK_BUSY: the file has grown meanwhile, and its words may speak of the new part; or another thread closed our
+/* SK_BUSY: the file has grown meanwhile, and its words may refer to the new part; or another thread closed our
  * descriptor. */
 static inline int sk_segment_copy_once(sk_segment *s, const uint8_t contents[SK_COPY_KINDS]) {
     sk_file file = {0}, after;
@@ -72,8 +72,8 @@ static inline int sk_segment_copy_once(sk_segment *s, const uint8_t contents[SK_
     return rc == SK_OK ? rc : sk_segment_undo(s, rc);
 }
 
-/* Copy the segment at `path`. The answers are those of sk_segment_attach, and SK_TOO_LARGE; SK_BUSY: it grew each time
- * that we looked. */
+/* Copy the segment at `path`. The answers are those of sk_segment_attach, and SK_TOO_LARGE; SK_BUSY: it grew during
+ * each attempt. */
 static inline int sk_segment_copy(sk_segment *s, const char *path, const uint8_t contents[SK_COPY_KINDS]) {
     int rc = SK_BUSY;
     for (int retries = 0; rc == SK_BUSY && retries < SK_CLOSED_RETRIES; retries++) {

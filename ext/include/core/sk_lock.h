@@ -1,4 +1,4 @@
-/* The robust lock word: 0, or the owner and a flag: a thread may be parked.
+/* The robust lock word: 0, or the owner and a flag that says whether a thread may be parked.
  *
  *   word                    meaning                      changed next by
  *   0                       free                         any thread, by compare-and-swap
@@ -6,15 +6,15 @@
  *   owner | SK_LOCK_WAITED  taken, sleepers to be woken  the owner, by a swap to 0 and a wake
  *   dead owner (| flag)     left behind                  any thread that finds the owner dead, by compare-and-swap
  *
- * Deaths. Before the compare-and-swap nothing has happened. After it the word names a dead owner: the next process
- * takes the word over and gets SK_OWNER_DIED. If that process dies while it repairs, the one after it gets
- * SK_OWNER_DIED too. Between the swap to 0 and the wake: sleepers read the word again after one slice. The sleeping
- * scheme is that of U. Drepper, "Futexes Are Tricky" (mutex 2).
+ * Deaths. If a process dies before its compare-and-swap, nothing has happened. If it dies later, the word names a dead
+ * owner: the next process takes the word over and gets SK_OWNER_DIED. If that process dies while it repairs, the one
+ * after it gets SK_OWNER_DIED too. If a process dies between its swap to 0 and the wake, sleepers read the word again
+ * after one slice. The sleeping scheme is that of U. Drepper, "Futexes Are Tricky" (mutex 2).
  *
  * A process takes a word by an atomic operation with acquire and release ordering (P1). A reader that sees the owner in
- * the word, and then reads the epoch of its seat behind an acquire (Q1), sees the epoch that this owner stored when it
- * took the seat. If P1 had acquire ordering alone, ARM64 could show the word before the epoch, and the reader would
- * take a living owner for dead. */
+ * the word, and reads the epoch of the owner's seat after an acquire fence (Q1), sees the epoch that this owner stored
+ * when it took the seat. If P1 had acquire ordering alone, ARM64 could show the word before the epoch, and the reader
+ * would take a living owner for dead. */
 #ifndef SK_LOCK_H
 #define SK_LOCK_H
 

@@ -11,7 +11,7 @@
 
 typedef struct sk_poller {
     uint32_t looks; /* how often to poll before sleeping; adapts, down to 0 */
-    uint32_t rest;  /* this many further waits sleep at once, because other programs want the core */
+    uint32_t rest;  /* this many further waits sleep without polling, because other programs want the core */
     uint32_t rests; /* the value of `rest` after the next offer that takes too long */
     uint64_t since; /* when the caller went to sleep after polling in vain; 0: it did not */
 } sk_poller;
@@ -20,7 +20,7 @@ typedef struct sk_poller {
 /* After a sleep shorter than this, more polls would have been better: polls take up to 45 us, a wake-up up to 80. */
 #define SK_SHORT_SLEEP_NS 150000u
 /* If a thread gets its core back later than this after an offer, other programs want the core, and each offer costs one
- * of their time slices (1 ms and more), while a sleeper would be woken in time. So the next waits sleep at once: 16 at
+ * of their time slices (1 ms and more), while a sleeper would be woken in time. So the next waits do not poll: 16 at
  * first, and twice as many each further time. */
 #define SK_LONG_OFFER_NS 300000u
 #define SK_RESTS_MIN 16u

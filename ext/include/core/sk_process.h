@@ -77,8 +77,8 @@ static inline bool sk_leads_to(int fd, const uint64_t id[2]) {
  * example). */
 #define SK_CLOSED_RETRIES 1000
 
-/* Close the descriptor if it still leads to this file. False: another thread has closed it, and its number may belong
- * to another file; operations through the descriptor may have reached that other file. */
+/* Close the descriptor if it still leads to this file. Returns false if another thread has closed it: its number may
+ * belong to another file by now, and operations through the descriptor may have reached that other file. */
 static inline bool sk_close_if_same_file(int fd, const uint64_t id[2]) {
     if (!sk_leads_to(fd, id)) return false;
     sk_file_close(fd);

@@ -27,8 +27,8 @@
  * numbers to other files. So before this code closes a descriptor, and before it relies on the result of an operation
  * through it, it checks that the descriptor still leads to the file. If it does not, the operation is repeated.
  *
- * Deaths. Before the epoch is stored nothing has happened. Between that store and the store of the owner word in the
- * identity, no other thread or process has seen the owner word. */
+ * Deaths. If a process dies before it has stored the epoch, nothing has happened. If it dies between that store and the
+ * store of the owner word in the identity, no other thread or process has seen the owner word. */
 #ifndef SK_SEAT_H
 #define SK_SEAT_H
 

@@ -3,8 +3,8 @@
  *   entry i, 64 bits   63 ... 32   31 ... 0
  *                      epoch       count       of the process on seat i; under another epoch it counts as 0
  *
- *   written by         threads of the process on that seat, by compare-and-swap; that commits. In sk_bounded.h, which
- *                      uses the entries as permits, the holder of its lock, by one store
+ *   written by         threads of the process on that seat, by compare-and-swap, which commits. In sk_bounded.h, where
+ *                      the entries are permits: the holder of its lock, by one store, which commits
  *
  * Deaths. The entry of a dead process stays as it was and counts as 0: the seat has another epoch, or is free. */
 #ifndef SK_SEAT_COUNTS_H

@@ -89,8 +89,8 @@ static inline void sk_segment_unlock_forks(const sk_segment *s) { sk_private_unl
 
 /* --- opening the file again ---------------------------------------------------------------------- */
 
-/* Open the segment's file by its name, and hold the fork lock until sk_segment_close. A negative errno: the fork lock
- * is not held. */
+/* Open the segment's file by its name, and hold the fork lock until sk_segment_close. Returns the descriptor; or a
+ * negative errno, and then the fork lock is not held. */
 static inline int sk_segment_open(const sk_segment *s) {
     char name[SK_PATH];
     sk_segment_lock_forks(s);
@@ -99,7 +99,8 @@ static inline int sk_segment_open(const sk_segment *s) {
     return fd;
 }
 
-/* False: another thread had closed the descriptor, so the caller must repeat its operations through it. */
+/* Close the file and release the fork lock. Returns false if another thread had closed the descriptor: then the caller
+ * must repeat its operations through it. */
 static inline bool sk_segment_close(const sk_segment *s, int fd) {
     int reason = errno;
     bool whole = sk_close_if_same_file(fd, s->seats.file);
@@ -279,9 +280,9 @@ static inline void sk_free_memory(void *kept) {
     if (kept != NULL) sk_unmap(kept, SK_PAGE);
 }
 
-/* Remove the segment at `path` if it belongs to our user, no process is present and it is not persistent. 1: removed;
- * 0: it must stay; or a status. Reads the file by pread alone. `hidden`: the segment was unlinked before, so it goes
- * even if it is persistent. */
+/* Remove the segment at `path` if it belongs to our user, no process is present and it is not persistent. Returns 1
+ * if it was removed, 0 if it must stay, or a status. Reads the file by pread alone. `hidden`: the segment was unlinked
+ * before, so it goes even if it is persistent. */
 static inline int sk_segment_sweep(sk_process *process, const char *path, bool hidden) {
     sk_file file;
     sk_header h;
@@ -356,7 +357,7 @@ typedef struct sk_leaving {
     bool over; /* replace the first mapping by one without the presence, and keep that */
     int opened;
     bool others;
-    uint64_t held; /* bytes of the file's memory, about */
+    uint64_t held; /* about how many bytes of memory the file has */
     void *kept;
 } sk_leaving;
 
@@ -383,8 +384,8 @@ static inline void sk_segment_close_asker(const sk_segment *s) {
     if (sk_same_file(s->seats.process->asker_file, s->seats.file)) sk_process_close_asker(s->seats.process);
 }
 
-/* End this process's presence; the last process to leave removes the name. True: other processes are present. `over`:
- * see sk_leaving. */
+/* End this process's presence; the last process to leave removes the name. Returns whether other processes are present.
+ * `over`: see sk_leaving. */
 static inline bool sk_segment_depart(sk_segment *s, bool over, uint64_t held) {
     sk_leaving leaving = {.s = s, .over = over, .held = held};
     sk_segment_lock_forks(s);
@@ -403,7 +404,7 @@ static inline void sk_segment_detach(sk_segment *s) {
     sk_segment_depart(s, true, 0); /* the mappings keep the memory */
 }
 
-/* Give up mappings, seat and presence. True: other processes are still present. */
+/* Give up mappings, seat and presence. Returns whether other processes are still present. */
 static inline bool sk_segment_abandon(sk_segment *s) {
     bool present = s->base != NULL && s->seats.id != NULL && !s->left;
     uint64_t held = s->view_len;

@@ -26,7 +26,7 @@ typedef struct sk_side {
 _Static_assert(sizeof(sk_side) == SK_LINE && offsetof(sk_side, token) == 8 && offsetof(sk_side, waiters) == 16,
                "diagram and struct agree");
 
-/* Inside the exclusion, after the waiter found its condition false: prepare. Returns the value to park on. */
+/* Called inside the exclusion, after the waiter found its condition false: prepare. Returns the value to park on. */
 static inline uint32_t sk_side_raise(sk_side *d) { return sk_eventcount_prepare(&d->event); }
 
 /* Sleep for one slice at most, unless a thread has notified since `raised` was returned. SK_OK: check the condition

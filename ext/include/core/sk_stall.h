@@ -1,4 +1,4 @@
-/* Detecting that the holder of a lock makes no progress, for calls that may not wait long for the lock.
+/* Detecting that the holder of a lock makes no progress, for calls that must not wait long for the lock.
  *
  * A call that does not wait for an item or for room does wait for the structure's own lock, because a holder normally
  * releases it soon. But a holder may be stopped inside (SIGSTOP, a debugger, a frozen container), and then the call
@@ -25,9 +25,9 @@
 
 #include "core/sk_lock.h"
 
-/* Together with the slice before the first judgement this is less than 100 ms. */
+/* With the slice before the first judgement this takes less than 100 ms. */
 #define SK_STALL_NS 80000000u
-/* The most for which one slice counts. */
+/* The most that one slice counts. */
 #define SK_STALL_LOOK_NS 20000000u
 /* The holder counts up `moves` after this many bytes of a copy, or of memory reserved. */
 #define SK_STALL_COPY ((uint64_t)4 << 20)

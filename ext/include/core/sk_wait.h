@@ -1,7 +1,8 @@
 /* Waiting for a 32-bit word to change: spin a little, then park; every park is bounded.
  *
  * A thread that parked reads its condition again, whatever woke it. A wake-up is lost if the sender dies before sending
- * it, or if the sleeper that receives it dies. This costs a waiter the rest of one slice, and never a hang.
+ * it, or if the sleeper that receives it dies. This costs a waiter the rest of one slice (one bounded park), and never
+ * a hang.
  *
  * There are two back ends: futexes, and polling with growing naps. A process may force polling (tests do). Threads of
  * both kinds may wait on one word, because a poller needs no wake-up and a sleeper's slice is bounded. */
@@ -26,7 +27,7 @@ typedef struct sk_waiter {
     uint32_t short_ns; /* after a park that was shorter than this, more spins would have been better */
 } sk_waiter;
 
-/* A wait put aside: the word on which the thread would have slept. A thread that may not sleep (an event loop) first
+/* A wait put aside: the word on which the thread would have slept. A thread that must not sleep (an event loop) first
  * calls sk_waits_aside and then the function that may have to wait. Where that function would sleep, it returns
  * SK_INTERRUPTED instead. The thread then registers the word with sk_watch.h, and calls again when the word has
  * changed. */
@@ -36,7 +37,7 @@ typedef struct sk_aside {
     uint64_t until;  /* the latest end of that sleep (monotonic ns) */
 } sk_aside;
 
-static _Thread_local sk_aside *sk_put_aside; /* of this thread, while it may not sleep */
+static _Thread_local sk_aside *sk_put_aside; /* of this thread, while it must not sleep */
 
 static inline void sk_waits_aside(sk_aside *aside) { sk_put_aside = aside; }
 

@@ -33,8 +33,8 @@ typedef struct sk_wait_state {
     bool enrolled;
     uint64_t began; /* monotonic: when it first had to wait */
     uint64_t yielding_since; /* when this wait began to yield, having seen the thing free; 0: it does not yield */
-    sk_aside *aside; /* of a wait that may not sleep; NULL: it may */
-    sk_stall stall; /* judges the holder of an inner lock */
+    sk_aside *aside; /* of a wait that must not sleep: receives the word to watch; otherwise NULL */
+    sk_stall stall; /* detects that the holder of an inner lock makes no progress */
     uint64_t *prior_token; /* another token that this wait honours before its own, or NULL */
     uint64_t seen; /* the head of a queue when this wait last found it full, if `waited` */
     bool waited;

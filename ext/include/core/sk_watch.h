@@ -10,8 +10,8 @@
  * sleeps on the words that were in the table when it fell asleep. It must not go on sleeping on the word of a wait that
  * has been removed: it would use up a wake-up that a thread still waits for.
  *
- * The system can sleep on 128 words at once. If there are more, or if the system lacks this call (before Linux 5.16),
- * the watching thread reads the words each millisecond. */
+ * One system call, futex_waitv, can sleep on 128 words. If there are more, or if the system lacks the call (before
+ * Linux 5.16) or forbids it, the watching thread reads the words each millisecond. */
 #ifndef SK_WATCH_H
 #define SK_WATCH_H
 
@@ -103,7 +103,7 @@ static inline void sk_watch_end(sk_watch *w) {
 
 /* --- by the watching thread ---------------------------------------------------------------------------- */
 
-/* Take one of the fired waits out of the table, and return its waiter; NULL: none is fired. */
+/* Take one of the fired waits out of the table, and return its waiter; NULL if no wait is fired. */
 static inline void *sk_watch_take(sk_watch *w) {
     sk_private_lock(&w->lock);
     sk_watched *x = w->fired.after;
@@ -146,7 +146,7 @@ static inline void sk_watch_look(sk_watch *w, sk_watch_parker *parker, uint64_t 
     }
 }
 
-/* Sleep, without the lock. Returns the index of the word that was woken; 0 (the bell) or below: of no wait. */
+/* Sleep, without the lock. Returns the index of the woken word; 0 (the bell) or less belongs to no wait. */
 static inline int sk_watch_sleep(sk_watch *w, sk_watch_parker *parker) {
     uint64_t now = sk_now_ns(), soon = now + SK_WATCH_NAP_NS;
     if (parker->until <= now) return -ETIMEDOUT;
@@ -166,8 +166,8 @@ static inline void sk_watch_woken(sk_watch *w, const sk_watch_parker *parker, in
         }
 }
 
-/* Sleep until a wait is fired: true. False: sk_watch_end was called, or no wait was watched at the monotonic time
- * `idle`. */
+/* Sleep until a wait is fired, and return true. Return false if sk_watch_end was called, or if no wait is watched at
+ * the monotonic time `idle`. */
 static inline bool sk_watch_wait(sk_watch *w, uint64_t idle) {
     sk_watch_parker parker;
     bool fired, over = false;

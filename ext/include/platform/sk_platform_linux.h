@@ -177,8 +177,8 @@ static inline int sk_before_fork(void (*before)(void), void (*parent)(void), voi
     return -pthread_atfork(before, parent, child);
 }
 
-/* Zeroed memory of this process; NULL: there is none. *wiped: whether the memory reads as zero in the child of any fork
- * (since Linux 4.14). */
+/* Zeroed memory of this process; NULL if there is none. *wiped: whether the memory reads as zero in the child of any
+ * fork (since Linux 4.14). */
 static inline void *sk_wiped(uint64_t len, bool *wiped) {
     void *at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (at == MAP_FAILED) return NULL;
@@ -211,7 +211,7 @@ static inline void *sk_errand_thread(void *at) {
 }
 
 /* Call run(with), which opens files, in a thread with its own table of descriptors, because this process has no
- * descriptor left. 0: it was called. */
+ * descriptor left. Returns 0 if it was called. */
 static inline int sk_with_descriptors(void (*run)(void *), void *with) {
     sk_errand errand = {run, with, 0};
     pthread_t thread;
@@ -293,7 +293,7 @@ static inline int sk_file_discard(int fd, uint64_t from, uint64_t to) {
     return fallocate(fd, mode, (off_t)from, (off_t)(to - from)) == 0 ? 0 : -errno;
 }
 
-/* Read `len` bytes at `from`. False: the file has fewer bytes there, or cannot be read. */
+/* Read `len` bytes at `from`. Returns false if the file has fewer bytes there, or cannot be read. */
 static inline bool sk_file_peek(int fd, void *to, uint64_t len, uint64_t from) {
     return pread(fd, to, len, (off_t)from) == (ssize_t)len;
 }
@@ -315,7 +315,7 @@ static inline bool sk_map_over(void *at, int fd, uint64_t len) {
     return mmap(at, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) != MAP_FAILED;
 }
 
-/* A mapping that keeps the open file and its locks; children do not inherit it. NULL: see sk_map. */
+/* A mapping that keeps the open file and its locks; children do not inherit it. Returns NULL as sk_map does. */
 static inline void *sk_map_pin(int fd, uint64_t len) {
     void *at = mmap(NULL, len, PROT_NONE, MAP_SHARED, fd, 0);
     if (at == MAP_FAILED) return NULL;

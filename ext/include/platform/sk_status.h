@@ -11,7 +11,7 @@ enum sk_status {
     SK_SHUTDOWN = -3,   /* the queue was shut down */
     SK_TIMEOUT = -4,    /* the time given is over; the caller decides whether to call again */
     SK_INTERRUPTED = -5, /* a signal arrived or a slice is over: let handlers run, then call again */
-    SK_BUSY = -6,       /* the operation would have to wait, and the caller may not wait */
+    SK_BUSY = -6,       /* the operation would have to wait, and the caller does not wait */
     SK_LARGER = -7,     /* the item needs a larger buffer than the caller provided */
     SK_TOO_LARGE = -8,  /* no structure of this kind can hold an item or a structure of that size */
     SK_NO_MEMORY = -9,  /* shared memory could not be reserved */
@@ -29,7 +29,7 @@ enum sk_status {
     SK_FOLDER = -21,    /* the folder cannot hold segments: errno says why */
     SK_FILE_LIMIT = -22, /* the process may not make files so large (RLIMIT_FSIZE) */
     SK_NO_MAPPING = -23, /* the process has no room for the mapping */
-    SK_STALLED = -24,   /* the holder of an inner lock makes no progress, and the caller may not wait for it */
+    SK_STALLED = -24,   /* the holder of an inner lock makes no progress, and the caller does not wait for it */
 };
 
 #endif

@@ -39,7 +39,7 @@ static inline uint64_t sk_array_data_at(uint64_t body, uint32_t seats, uint64_t 
     return sk_round_up(body + sk_mutex_len(seats), bytes >= SK_PAGE ? SK_PAGE : SK_LINE);
 }
 
-/* Whether the params agree with each other and with the file. */
+/* SK_OK if the params agree with each other and with the file, otherwise SK_CORRUPT. */
 static inline int sk_array_refuse(const sk_segment *s) {
     const sk_header *h = sk_header_of(s);
     uint64_t bytes, data = h->param[SK_ARRAY_DATA];

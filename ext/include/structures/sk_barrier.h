@@ -242,7 +242,7 @@ static inline int sk_barrier_acted(sk_barrier *b, bool well) {
 
 /* --- from outside ---------------------------------------------------------------------------------- */
 
-/* Make the barrier usable again; parties that wait inside leave it as broken. SK_OK, or the result of sk_lock_take. */
+/* Make the barrier usable again; parties that wait inside get SK_BROKEN. SK_OK, or the result of sk_lock_take. */
 static inline int sk_barrier_reset(sk_segment *s, sk_barrier *b, uint64_t until) {
     int rc = sk_lock_take(s, &b->lock, until);
     if (rc != SK_OK && rc != SK_OWNER_DIED) return rc;

@@ -110,7 +110,7 @@ static inline sk_sleeper *sk_condition_slot(const sk_segment *s, const sk_condit
 }
 
 /* Double the slots of a private segment. The caller holds the condition's lock. `memory` has as many zeroed slots as
- * there are now, and must live as long as the segment. False: the number cannot double any more. */
+ * there are now, and must live as long as the segment. Returns false if the number cannot double any more. */
 static inline bool sk_condition_grow(const sk_segment *s, sk_condition *c, void *memory) {
     if (!sk_segment_is_private(s) || c->grown == SK_SLEEPERS_DOUBLED) return false;
     c->more[c->grown] = memory;
@@ -297,7 +297,7 @@ static inline int sk_condition_wait(sk_segment *s, sk_condition *c, sk_sleeper *
     }
 }
 
-/* Stop waiting. False: the sleeper has already been notified. */
+/* Stop waiting. Returns false if the sleeper has already been notified. */
 static inline bool sk_condition_cancel(sk_sleeper *z, uint32_t me) { return sk_cas32_seq_cst(&z->word, &me, 0); }
 
 /* The sleeper was notified and has the lock again: free its slot. */

@@ -1,7 +1,7 @@
 /* Counters: one 64-bit signed word each, lock-free, every word on two cache lines of its own.
  *
  *   offset      what                                             written by
- *   i * 128     word i                                           any thread, by compare-and-swap; that commits
+ *   i * 128     word i                                           any thread, in one atomic step, which commits
  *   8           striped counters: the reader's lock (sk_lock.h)  readers of the sum
  *   12          and how often it was taken                       its holder
  *
@@ -12,11 +12,11 @@
  * thread can see it.
  *
  * The sum is linearizable. A reader takes the reader's lock; while it is taken, all processes add to the base. Then a
- * stripe can still be changed only by additions that began before, at most one for each thread. So soon two readings of
- * all stripes are equal, and the value of the base that was read between them is valid together with them: if one
- * addition began after another had ended, and the sum includes the later one, it also includes the earlier one. If
- * another reader keeps the lock for long (because it is stopped), a reader reads while that one holds the lock. The
- * lock of a dead reader costs speed until the next reader comes, and has no other effect. */
+ * stripe can still be changed only by additions that began before, at most one for each thread. After these, two
+ * readings of all stripes are equal, and the base is read between them. The sum of stripes and base is then valid: if
+ * it includes an addition, it also includes every addition that had ended before that one began. If another reader
+ * keeps the lock for long (because it is stopped), a reader reads while that one holds the lock. The lock of a dead
+ * reader costs speed until the next reader comes, and has no other effect. */
 #ifndef SK_COUNTER_H
 #define SK_COUNTER_H
 
@@ -68,7 +68,8 @@ static inline void sk_counter_collect(const sk_segment *s, uint64_t *base, int64
     for (uint32_t i = 0; i < s->seats.count; i++) stripe[i] = sk_counter_value(sk_counter_word(base, i + 1));
 }
 
-/* Read the sum once while a reader has the lock. Returns whether both readings are equal, so that the sum is valid. */
+/* Try once to read the sum while a reader has the lock. Returns whether it is valid: two readings of all stripes are
+ * equal, and one reader had the lock all the time. */
 static inline bool sk_counter_agree(const sk_segment *s, uint64_t *base, sk_counter_sum *sum) {
     int64_t first[SK_SEATS_MAX], second[SK_SEATS_MAX];
     uint32_t *lock = sk_counter_lock(base), holder = sk_load32_seq_cst(lock) & SK_OWNER_MASK, taken = sk_load32_seq_cst(lock + 1);
@@ -125,7 +126,7 @@ static inline int sk_counter_fill(sk_segment *s) {
     return SK_OK;
 }
 
-/* Whether the body holds that many words. */
+/* SK_OK if the body has room for that many words, otherwise SK_CORRUPT. */
 static inline int sk_counter_refuse(const sk_segment *s, uint64_t words) {
     uint64_t room = s->base_len - sk_header_of(s)->body;
     return words <= room / SK_LINE ? SK_OK : SK_CORRUPT;

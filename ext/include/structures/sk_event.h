@@ -1,7 +1,7 @@
 /* A flag to wait for, for Event: one word holds the whole state, and every change of it is one step.
  *
  *   offset  what                                                  written by
- *   0       word                                                  any thread, by compare-and-swap; that commits
+ *   0       word                                                  any thread, by compare-and-swap, which commits
  *   128     waiters: threads of each process that wait            the process on that seat; for people
  *           (sk_seat_counts.h)
  *
@@ -17,9 +17,10 @@
  * goes on when the flag is up or that number has changed, so a set releases it even if a clear follows before it gets
  * to run. (A waiter that is stopped for exactly a multiple of 2^30 sets, and finds the flag down, sleeps on.)
  *
- * Deaths. Before the compare-and-swap nothing has happened; after it the change is complete. If a process dies between
- * the compare-and-swap of a set and the wake, sleepers read the word again when their slice is over. If a waiter dies,
- * the parked bit stays set, which costs one needless wake; no other thread waits for a waiter. */
+ * Deaths. If a process dies before its compare-and-swap, nothing has happened; if it dies after that, the change is
+ * complete. If it dies between the compare-and-swap of a set and the wake, sleepers read the word again when their
+ * slice is over. If a waiter dies, the parked bit stays set, which costs one needless wake; no other thread waits for a
+ * waiter. */
 #ifndef SK_EVENT_H
 #define SK_EVENT_H
 

@@ -133,7 +133,8 @@ typedef struct sk_ring_copy {
 } sk_ring_copy;
 
 /* `wide` is the ring `old` with more units behind: set its origin, and set *copy to the bytes that must be copied to
- * the new part. Copying them changes no byte of `old`. False: the new part is too small; see sk_ring_stretch. */
+ * the new part. Copying them changes no byte of `old`. Returns false if the new part is too small; see
+ * sk_ring_stretch. */
 static inline bool sk_ring_lengthen(const sk_ring *old, sk_ring *wide, uint32_t head, uint32_t used, sk_ring_copy *copy) {
     uint32_t at = sk_ring_index(old, head), ending = old->units - at, added = wide->units - old->units;
     uint32_t starting = used > ending ? used - ending : 0;

@@ -12,7 +12,7 @@
  *             sk_wait_state.h                                        honoured it in vain
  *   wanting   counts (sk_seat_counts.h): how many want to write      the process on that seat
  *   waiting   counts: how many wait to read                          the process on that seat; for people
- *   reading   counts with a line each: how many read                 the process on that seat; that commits reading
+ *   reading   counts with a line each: how many read                 the process on that seat, which commits reading
  *
  * A reader adds to its own entry of `reading` and then reads the writer's word; a writer takes that word and then reads
  * all entries (W1 with W2: at least one of the two sees the other). A reader that sees a writer takes its entry back.

@@ -1,4 +1,4 @@
-"""The actions of a wait between two slices."""
+"""The actions of a wait between two slices (bounded sleeps)."""
 
 from libc.stdint cimport uint32_t
 from libcpp cimport bool as cbool

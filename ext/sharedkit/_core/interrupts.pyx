@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The actions of a wait between two slices: run signal handlers and, if gevent has patched threads, other greenlets."""
+"""The actions of a wait between two slices (bounded sleeps): run signal handlers and, under gevent, other greenlets."""
 
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport uint32_t

@@ -77,7 +77,7 @@ cdef bytes frame(KeyBytes key):
 
 
 cdef KeyBytes key_bytes(object key):
-    """Encode the key. TypeError for a key that is not hashable or has no canonical form."""
+    """Encode the key. Raises TypeError for a key that is not hashable or has no canonical form."""
     cdef int overflow = 0
     cdef long long word
     cdef object kind = type(key)
@@ -123,7 +123,7 @@ cdef KeyBytes of_other(object key):
 
 
 cdef object key_object(int kind, const char *at, size_t size):
-    """Return the key object of a form that is whole. CorruptSegmentError."""
+    """Return the key object of a form that is whole. Raises CorruptSegmentError."""
     cdef int64_t word
     cdef double real
     cdef uint64_t length
@@ -167,7 +167,7 @@ cdef object key_object(int kind, const char *at, size_t size):
 def form_of(key):
     """Return the form of the key for another process: a str, an int of 64 bits, or bytes. Equal keys have equal forms.
 
-    TypeError for a key that is not hashable or has no canonical form.
+    Raises TypeError for a key that is not hashable or has no canonical form.
     """
     cdef KeyBytes encoded
     if type(key) is str:

@@ -20,7 +20,7 @@ cdef extern from "core/sk_segment.h" nogil:
         uint32_t count
         sk_seat_entry *table
         const char *path
-        cbool reads          # whether the segment is a copy, to look at
+        cbool reads          # whether the segment is a copy, for inspection
 
     ctypedef struct sk_waiter:
         uint32_t polling     # 1: poll instead of sleeping on futexes
@@ -109,7 +109,7 @@ cdef inline bint is_too_long(uint64_t until) noexcept:
 cdef class Segment:
     cdef sk_hold *hold       # NULL: the segment has no file
     cdef sk_segment *s       # the segment of the hold
-    cdef str known           # its name; None: the name has not been read yet
+    cdef str known           # the segment's name; None: it has not been read yet
     cdef readonly str trust  # None, or "group"
     cdef object __weakref__
 
@@ -119,7 +119,7 @@ cdef class Segment:
 cdef class PrivateSegment(Segment):
     cdef void *memory
     cdef void *chunks        # further memory; each chunk begins with a pointer to the next
-    cdef object names        # the registry that knows it by name
+    cdef object names        # the registry that knows the segment by name
     cdef readonly uint32_t wanted_seats
     cdef uint32_t atomic     # how many threads now change an array's elements outside the GIL, by atomic steps
     cdef public object partner

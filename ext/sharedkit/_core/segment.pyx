@@ -228,7 +228,7 @@ cdef int refuse_attach(Segment segment, int status, str path) except -1:
 
 cdef uint64_t deadline_of(object timeout) except? 0:
     """Return the monotonic time in nanoseconds that is `timeout` seconds from now, by the rules of a queue; None: no
-    limit. See `is_too_long`. TypeError, ValueError."""
+    limit. See `is_too_long`. Raises TypeError, ValueError."""
     if timeout is None:
         return FOR_EVER
     cdef double seconds = timeout if type(timeout) is float or type(timeout) is int else timeouts.seconds(timeout)
@@ -277,8 +277,8 @@ cdef class Segment:
     def attach(str path, str name, trust=None, cbool present=True):
         """Attach to the segment at `path`, or only map it for reading its state (`present=False`).
 
-        `trust`: None, or "group" if a group of this process may write to it. FileNotFoundError, UntrustedSegmentError,
-        LayoutError, CorruptSegmentError, OutOfSharedMemory, OSError.
+        `trust`: None, or "group" if a group of this process may write to it. Raises FileNotFoundError,
+        UntrustedSegmentError, LayoutError, CorruptSegmentError, OutOfSharedMemory, OSError.
         """
         cdef Segment segment = Segment.__new__(Segment)
         segment.begin()
@@ -297,10 +297,10 @@ cdef class Segment:
 
     @staticmethod
     def copy(str path, str name, bytes contents not None):
-        """Copy the segment at `path` without its contents, to look at it: no seat, no lock, no mapping of its file.
+        """Copy the segment at `path` without its contents, for inspection: no seat, no lock, no mapping of its file.
 
         `contents`, of KINDS bytes: which of the six params says where the contents of a kind begin, or WHOLE. The file
-        may be another user's: no more of it is believed than is checked. FileNotFoundError, LayoutError,
+        may be another user's: every value is checked before it is used. Raises FileNotFoundError, LayoutError,
         CorruptSegmentError, ValueError if too much would have to be copied, OutOfSharedMemory, OSError.
         """
         cdef Segment segment = Segment.__new__(Segment)
@@ -426,7 +426,7 @@ cdef class Segment:
         return self.seated()
 
     def sit(self):
-        """Take a seat now instead of at the first use. SeatsExhausted, OSError."""
+        """Take a seat now instead of at the first use. Raises SeatsExhausted, OSError."""
         cdef int rc = SK_OK
         if sk_me(self.s) == 0:
             rc = sk_segment_sit(self.s)
@@ -440,14 +440,14 @@ cdef class Segment:
         return sk_load32_relaxed(&self.s.seats.table[sk_owner_seat(owner)].pid)
 
     def transit(self):
-        """Return a new descriptor that keeps the segment alive in transit to a child. OSError."""
+        """Return a new descriptor that keeps the segment alive in transit to a child. Raises OSError."""
         cdef int fd = sk_segment_transit(self.s)
         if fd < 0:
             raise OSError(-fd, os.strerror(-fd), self.path)
         return fd
 
     def unname(self):
-        """Remove the segment's name, if it still has one; processes that have it open keep using it. OSError."""
+        """Remove the segment's name, if it still has one; processes that have it open keep using it. Raises OSError."""
         cdef bytes where = os.fsencode(self.path)
         cdef const char *at = where
         cdef int rc
@@ -486,7 +486,7 @@ cdef class PrivateSegment(Segment):
         PyMem_RawFree(self.memory)
 
     cdef void *more(self, uint64_t size) except NULL:
-        """Return `size` zeroed bytes that live as long as the segment. MemoryError."""
+        """Return `size` zeroed bytes that live as long as the segment. Raises MemoryError."""
         cdef void *chunk = PyMem_RawCalloc(1, size + 16)
         if chunk is NULL:
             raise MemoryError
@@ -644,7 +644,7 @@ cdef cbool is_hidden(const char *path) noexcept nogil:
 
 def unname(str path):
     """Remove the name of the segment at this path, whatever segment it is; processes that have it open keep using it.
-    OSError."""
+    Raises OSError."""
     cdef bytes where = os.fsencode(path)
     cdef const char *at = where
     cdef int rc
@@ -772,7 +772,7 @@ cpdef object ends_anywhere(object what):
 
 
 cdef void keep(Dropped *dropped, object what) noexcept:
-    """Keep an object that a handle releases alive until the fields are empty: its end may run foreign code."""
+    """Keep an object that a handle releases alive until the fields are empty: its finalizer may run any code."""
     Py_INCREF(what)
     dropped.kept[dropped.n] = <void *>what
     dropped.n += 1
@@ -845,7 +845,7 @@ cdef class Handle:
         count_for_all(self)
 
     cdef void drop(self, Dropped *dropped) noexcept:
-        """Empty the fields, after those of a subclass. No foreign code may run in here, so `keep` what a field held."""
+        """Empty the fields, after those of a subclass. No finalizer may run in here, so `keep` what a field held."""
         self.s = NULL
         keep(dropped, self.segment)
         self.segment = None
@@ -854,7 +854,7 @@ cdef class Handle:
         self.bind(segment)
 
     def _segment(self):
-        """Return the segment, for use inside the package. ClosedError."""
+        """Return the segment, for use inside the package. Raises ClosedError."""
         if self.s is NULL:
             closed(self)
         return self.segment

@@ -30,7 +30,7 @@ cdef class Waiter:
     cdef readonly object key
     cdef readonly object wakes_next
     cdef readonly object deadline
-    cdef uint64_t until      # the same in nanoseconds; 0: do not wait
+    cdef uint64_t until      # the deadline in nanoseconds; 0: do not wait
     cdef uint32_t me         # the owner word of the waiting process; a wait does not continue in a forked child
     cdef sk_aside aside
     cdef sk_watched node

@@ -33,7 +33,7 @@ from sharedkit.hashing._kernels cimport (
 cdef extern from "stdlib.h" nogil:
     void *aligned_alloc(size_t alignment, size_t size) noexcept
 
-# The UTF-8 of a `U` column is written in pieces of so many bytes; an item that needs more is a piece of its own.
+# The UTF-8 of a `U` column is written in pieces of this many bytes; an item that needs more is a piece of its own.
 cdef size_t TEXT_PIECE = 1 << 20
 # For fewer messages and bytes than this, the GIL is kept: releasing it would cost more than the hashing.
 cdef size_t FEW_MESSAGES = 16

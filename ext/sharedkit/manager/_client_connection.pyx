@@ -158,7 +158,7 @@ cdef class ClientConnection:
             seconds = self.watch.look(self)
 
     def offer(self, message):
-        """Send the part of a message that the socket takes at once: `gone` of its `length` bytes. OSError if the
+        """Send the part of a message that the socket takes at once: `gone` of its `length` bytes. Raises OSError if the
         connection has ended.
         """
         cdef ssize_t n
@@ -285,7 +285,7 @@ cdef class ClientConnection:
         for i in range(4, 12):
             wide = wide << 8 | at[i]
         if at[0] & at[1] & at[2] & at[3] != 0xFF or wide > 1 << 62:
-            raise EOFError("what listens there is no server of the kit")
+            raise EOFError("what listens there is not a sharedkit server")
         length[0] = <Py_ssize_t>wide
         return 12
 

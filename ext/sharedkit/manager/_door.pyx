@@ -1,7 +1,7 @@
 # cython: language_level=3
 """The server's checks that every request passes first: they compare types, which runs no Python code of a client.
 
-`arguments.py` has the table. If these checks find something unusual, it finds out what is wrong.
+`arguments.py` has the table of permitted types. If these checks find something unusual, it finds out what is wrong.
 """
 
 import struct
@@ -31,7 +31,7 @@ cdef class Known:
     """Known()
     --
 
-    The results for requests with arguments of certain types; at most as many as the table has rows.
+    Answers for requests by the types of their arguments; at most one for each list of types that is permitted.
     """
 
     cdef dict kinds

@@ -188,7 +188,7 @@ cdef class Request:
             connection.send(message)
             answer = connection.receive()
             if len(answer) < 8:
-                raise EOFError("what listens there is no server of the kit")
+                raise EOFError("what listens there is not a sharedkit server")
             self.answer = answer
         except BaseException as end:
             connection.unlimit()

@@ -99,7 +99,7 @@ def make(
 
 def blueprint(tuple lengths, element, contents, kind=KIND_ARRAY):
     """Return the blueprint of an array, or of another structure with elements, of that shape and dtype: zeros or a copy
-    of `contents`. TypeError, OutOfSharedMemory."""
+    of `contents`. Raises TypeError, OutOfSharedMemory."""
     count = math.prod(lengths)
     if element.itemsize * count > LARGEST:
         raise errors.OutOfSharedMemory(
@@ -175,7 +175,7 @@ cdef class Array(Handle):
         PyMem_Free(self.lengths)
 
     def _open(self, Segment segment):
-        """Bind to the elements. CorruptSegmentError if their description is inconsistent."""
+        """Bind to the elements. Raises CorruptSegmentError if their description is inconsistent."""
         cdef tuple shape
         shape, dtype = description_of(segment)
         cdef Elements elements = elements_of(segment, dtype)
@@ -284,7 +284,7 @@ cdef class Array(Handle):
     # --- atomic steps ------------------------------------------------------------------------------
 
     cdef Py_ssize_t along(self, object index, uint32_t axis) except -1:
-        """Return the index on one axis, counted from its start. IndexError, TypeError."""
+        """Return the index on one axis, counted from its start. Raises IndexError, TypeError."""
         cdef Py_ssize_t length = self.lengths[axis]
         cdef Py_ssize_t place = PyNumber_AsSsize_t(index, IndexError)
         if place < 0:
@@ -294,7 +294,7 @@ cdef class Array(Handle):
         return place
 
     cdef Py_ssize_t place(self, object index) except -1:
-        """Return the flat position of the one element `index`. IndexError, TypeError."""
+        """Return the flat position of the one element `index`. Raises IndexError, TypeError."""
         cdef Py_ssize_t flat = 0
         cdef uint32_t axis
         if self.axes == 1 and not isinstance(index, tuple):
@@ -385,7 +385,7 @@ cdef class Array(Handle):
 
 
 cdef object description_of(Segment segment):
-    """Return the shape and the dtype. CorruptSegmentError."""
+    """Return the shape and the dtype. Raises CorruptSegmentError."""
     if isinstance(segment, PrivateSegment):
         return segment.partner
     return described.decode(segment.meta)

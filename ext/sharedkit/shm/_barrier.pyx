@@ -30,7 +30,7 @@ cdef int HAS_TIMEOUT = 1, TIMEOUT = 2      # indices in sk_plan.param, beside SK
 
 
 cdef object seconds_of(object timeout):
-    """Return the timeout as a float, or None. TypeError, ValueError."""
+    """Return the timeout as a float, or None. Raises TypeError, ValueError."""
     return timeouts.span(timeout)
 
 
@@ -61,7 +61,7 @@ cdef object timeout_of(Segment segment):
 
 
 def blueprint(parties, timeout):
-    """Return the blueprint of a barrier of `parties` parties. TypeError, ValueError."""
+    """Return the blueprint of a barrier of `parties` parties. Raises TypeError, ValueError."""
     parties = operator.index(parties)
     if parties < 1:
         raise ValueError(f"parties must be > 0: {parties}")

@@ -56,7 +56,7 @@ cdef bytes meta_of(Segment segment):
 
 
 def blueprint(lock):
-    """Return the blueprint of a condition over the lock, or over a lock of its own. TypeError."""
+    """Return the blueprint of a condition over the lock, or over a lock of its own. Raises TypeError."""
     whose = OWN if lock is None else GIVEN if isinstance(lock, Mutex) else FOREIGN
     if whose == FOREIGN and not (hasattr(lock, "acquire") and hasattr(lock, "release")):
         raise TypeError(f"lock must be a Lock, an RLock or None, not {type(lock).__name__}")
@@ -72,8 +72,8 @@ def blueprint(lock):
 
 
 cdef tuple found_by(int whose, object lock):
-    """Return how other processes see the lock (OWN, GIVEN or FOREIGN), and what they find it by. To them, a lock in
-    memory of this process is FOREIGN."""
+    """Return how other processes see the lock (OWN, GIVEN or FOREIGN), and the bytes by which they find it. For them, a
+    lock in memory of this process is FOREIGN."""
     if whose != GIVEN:
         return whose, b""
     segment = lock._segment()
@@ -105,7 +105,8 @@ cdef object differs_in_process(object was, object lock):
 
 
 cdef object lock_named(Segment segment):
-    """Return the lock that the condition was made with, if it is not the condition's own. GoneError, TypeError."""
+    """Return the lock that the condition was made with, if it is not the condition's own. Raises GoneError,
+    TypeError."""
     if isinstance(segment, PrivateSegment):
         return segment.partner
     if segment.params[0] == FOREIGN:
@@ -306,7 +307,7 @@ cdef class Condition(Handle):
         return self.awaitable().__aexit__(kind, error, trace)
 
     cdef object awaitable(self):
-        """Return the lock if a task can wait for it. TypeError."""
+        """Return the lock if a task can wait for it. Raises TypeError."""
         if self.table is NULL:
             closed(self)
         if not isinstance(self.lock, Mutex):
@@ -349,7 +350,7 @@ cdef class Condition(Handle):
     def notify(self, n=1):
         """Wake the `n` waiters that have waited longest, or all if there are fewer.
 
-        RuntimeError if the caller does not hold the lock.
+        Raises RuntimeError if the caller does not hold the lock.
         """
         cdef Segment segment = self.segment    # kept in a local variable: the lock or `n` may close the handle
         cdef sk_condition *table = self.table
@@ -360,7 +361,7 @@ cdef class Condition(Handle):
             sk_condition_notify(segment.s, table, most)
 
     def notify_all(self):
-        """Wake all waiters. RuntimeError if the caller does not hold the lock.
+        """Wake all waiters. Raises RuntimeError if the caller does not hold the lock.
         """
         cdef Segment segment = self.segment    # kept in a local variable: the lock may close the handle
         cdef sk_condition *table = self.table

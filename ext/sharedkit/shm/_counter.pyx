@@ -43,7 +43,7 @@ KIND_GROUP = 3
 
 
 cdef inline int64_t to_word(object n) except? -1:
-    """Return `n` as a signed 64-bit integer. TypeError, OverflowError."""
+    """Return `n` as a signed 64-bit integer. Raises TypeError, OverflowError."""
     return <int64_t>n if type(n) is int else index_to_word(n)
 
 
@@ -69,7 +69,7 @@ def make(place, str name, uint32_t seats, uint32_t flags, int kind, uint64_t wor
 
 
 def blueprint(value, striped):
-    """Return the blueprint of a counter that starts at `value`. TypeError, OverflowError."""
+    """Return the blueprint of a counter that starts at `value`. Raises TypeError, OverflowError."""
     cdef int64_t first = to_word(value)
     kind = KIND_STRIPED if striped else KIND_COUNTER
     return segments.Blueprint(
@@ -151,7 +151,7 @@ mode=None, group=None)\n--\n
         """add($self, n=1, /)\n--\n
         Add `n` in one step and return the new value (None when striped).
 
-        OverflowError past 64 bits; the value is unchanged then.
+        Raises OverflowError past 64 bits; the value is unchanged then.
         """
         cdef int64_t total
         cdef int64_t step = to_word(n)
@@ -207,7 +207,8 @@ mode=None, group=None)\n--\n
         return sum.base + (<object>sum.high << 64) + sum.low
 
     def compare_exchange(self, expected, desired):
-        """Set the value to `desired` if it is `expected`, in one step; return whether it was. TypeError when striped.
+        """Set the value to `desired` if it is `expected`, in one step; return whether it was. Raises TypeError when
+        striped.
         """
         cdef int64_t seen = to_word(expected), wanted = to_word(desired)
         if self.word is NULL:

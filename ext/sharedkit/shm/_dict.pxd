@@ -21,7 +21,7 @@ cdef extern from *:
         uint64_t len
         uint64_t hash
         uint32_t kind
-        sk_part first            # the object itself, pickled, if it cannot be restored from its form
+        sk_part first            # the key itself, pickled, if its encoded bytes cannot restore it
 
     ctypedef struct sk_hash_secrets:
         pass

@@ -71,7 +71,8 @@ cdef class Dict(Handle):
 mode=None, group=None, **items)\n--\n
     A `MutableMapping` in shared memory, in order of insertion, with picklable values. Keys are equal exactly when
     Python says so. They are numbers of any type, str, bytes, tuples, frozensets, enums, dates, frozen dataclasses and
-    so on; any other type needs `register_key` and raises TypeError without it (docs/placements.md).
+    the other types listed in docs/placements.md. A type that is not listed there needs `register_key`, and raises
+    TypeError without it.
 
     A read takes no lock and never sees half of a write. Each single operation is atomic, including `setdefault`, `pop`,
     `add` and `compare_exchange`; iteration goes over a snapshot. Values are copies: changing a value that was read does
@@ -142,7 +143,7 @@ mode=None, group=None, **items)\n--\n
         return owner
 
     cdef Segment held(self):
-        """Return the segment after foreign code has run; that may have closed the handle: ClosedError."""
+        """Return the segment. Raises ClosedError if code of the key or of a value has closed the handle meanwhile."""
         if self.s is NULL:
             closed(self)
         return self.segment
@@ -311,7 +312,7 @@ mode=None, group=None, **items)\n--\n
                 _first = beside(owner, key, &at)
             if self.write(&at, default, SK_IF_MISSING, NULL) == SK_OK:
                 return default
-            PyErr_CheckSignals()    # another process was faster; in a damaged dict it may look so for ever
+            PyErr_CheckSignals()    # another process was faster; in a damaged dict it may seem so for ever
 
     def _insert(self, key):
         """Set the key to None if it is missing, in one step; return whether it was missing."""
@@ -388,7 +389,7 @@ mode=None, group=None, **items)\n--\n
             PyErr_CheckSignals()
 
     def popitem(self):
-        """Remove and return the pair that was inserted last, in one step. KeyError if the dict is empty."""
+        """Remove and return the pair that was inserted last, in one step. Raises KeyError if the dict is empty."""
         cdef sk_key at
         cdef sk_hit hit
         cdef KeyBytes form
@@ -401,7 +402,7 @@ mode=None, group=None, **items)\n--\n
             if value is not MISSING and self.remove(&at, SK_IF_SAME, &hit) == SK_OK:
                 return key, value
             if value is MISSING:
-                if born == missed:    # a removed entry never returns: no bucket refers to it
+                if born == missed:    # in two snapshots, so it was not removed, yet no lookup finds it
                     refuse(SK_CORRUPT, 0)
                 missed = born
             PyErr_CheckSignals()
@@ -446,7 +447,8 @@ mode=None, group=None, **items)\n--\n
         return [each[1] for each in found]
 
     cdef tuple newest(self):
-        """Return form and object of the key inserted last, and the unique number of its entry. KeyError if none."""
+        """Return the newest key, encoded and as an object, and its entry's unique number. Raises KeyError if there is
+        no key."""
         cdef uint64_t at = 0, used = 0
         cdef bytes body = self.taken(False, &used)
         cdef const char *to = PyBytes_AS_STRING(body)
@@ -588,7 +590,7 @@ cdef int aim_at(KeyBytes key, sk_key *to) except -1:
 
 
 cdef object beside(object owner, object key, sk_key *to):
-    """Also store the key itself, if it cannot be restored from its form; the returned object owns the bytes."""
+    """Set `to.first` to the pickled key if its encoded bytes cannot restore it; the returned object owns the bytes."""
     if type(owner) is not KeyBytes:
         return owner
     cdef bytes first = (<KeyBytes>owner).first(key)
@@ -615,8 +617,8 @@ segments.register_kind(segments.Kind(KIND_DICT, "Dict", Dict._of, state, CONTENT
 
 
 cdef uint64_t behind(const sk_entry *entry, uint64_t at, uint64_t used, bint values) except 0:
-    """Return where the next entry begins. CorruptSegmentError: the entry was sound in the arena, so some program writes
-    there that must not."""
+    """Return where the next entry begins. Raises CorruptSegmentError if this entry has impossible lengths: they were
+    checked in the arena when the entry was copied, so a program writes where it must not."""
     cdef uint64_t left = used - at, size = sizeof(sk_entry)
     if left < size:
         refuse(SK_CORRUPT, 0)

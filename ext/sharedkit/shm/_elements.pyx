@@ -39,9 +39,9 @@ cdef extern from "structures/sk_array.h" nogil:
     uint64_t sk_array_add_many_f64(void *, uint64_t, const int64_t *, uint64_t, const void *, uint64_t, void *) noexcept
 
 cdef enum:
-    QUICK = 256         # for up to so many additions, releasing the GIL does not pay
-    PLAIN = 16384       # up to so many additions are not atomic if the GIL excludes other threads: 20 us at most
-    DENSE = 4           # with at least so many additions per element, they are summed first: see sk_array.h
+    QUICK = 256         # for up to this many additions, releasing the GIL does not pay
+    PLAIN = 16384       # up to this many additions are not atomic if the GIL excludes other threads: 20 us at most
+    DENSE = 4           # with at least this many additions per element, they are summed first: see sk_array.h
     OWN = 4 << 20       # the most bytes of sums, so that they stay in the cache
 
 cdef dict NUMBERS = {
@@ -52,7 +52,8 @@ cdef dict NUMBERS = {
 
 
 cdef Elements elements_of(Segment segment, object dtype):
-    """Return the elements of an array's segment. CorruptSegmentError if its numbers contradict each other or the dtype.
+    """Return the elements of an array's segment. Raises CorruptSegmentError if its numbers contradict each other or the
+    dtype.
     """
     if sk_array_refuse(segment.s) != SK_OK or dtype.itemsize != sk_header_of(segment.s).param[SK_ARRAY_ITEMSIZE]:
         refuse(SK_CORRUPT, 0)
@@ -80,7 +81,8 @@ cdef class Elements:
         return 0
 
     cdef int bits_of(self, object value, void *bits) except -1:
-        """Store the bytes of one element of that value in `bits`. OverflowError if it does not fit, TypeError."""
+        """Store the bytes of one element of that value in `bits`. Raises OverflowError if it does not fit,
+        TypeError."""
         cdef bytes raw
         if self.number == INT64:
             (<int64_t *>bits)[0] = to_signed(value, -<int64_t>0x7fffffffffffffff - 1, 0x7fffffffffffffff)
@@ -144,7 +146,7 @@ cdef class Elements:
 
     cdef int add_many(self, object positions, object values) except -1:
         """Add `values` to the elements at flat `positions` (int64, contiguous). `values` is an int or a float, or an
-        array of the dtype with one value or one for each position. OverflowError, TypeError."""
+        array of the dtype with one value or one for each position. Raises OverflowError, TypeError."""
         cdef Py_buffer where
         cdef uint64_t one = 0
         if type(values) is int or type(values) is float:
@@ -241,7 +243,7 @@ cdef class Elements:
 
 
 cdef int64_t to_signed(object value, int64_t lowest, int64_t highest) except? -1:
-    """Return the value as an integer within bounds. TypeError, OverflowError."""
+    """Return the value as an integer within bounds. Raises TypeError, OverflowError."""
     cdef int overflow = 0
     cdef int64_t word
     if type(value) is not int:
@@ -253,8 +255,8 @@ cdef int64_t to_signed(object value, int64_t lowest, int64_t highest) except? -1
 
 
 def fold(positions, indices, length, axis):
-    """Extend flat `positions` by the indices of one axis; both are int64 and contiguous. IndexError, after which only
-    some of the positions are extended."""
+    """Extend flat `positions` by the indices of one axis; both are int64 and contiguous. Raises IndexError, after which
+    only some of the positions are extended."""
     cdef Py_buffer there, here
     cdef uint64_t n, good, along = length
     PyObject_GetBuffer(positions, &there, PyBUF_SIMPLE)

@@ -78,7 +78,7 @@ cdef class Mutex(Handle):
     """The common part of a Lock and an RLock: its holder, since when it is held, and the report of a holder's death."""
 
     cdef _hold(self, Segment segment, uint64_t offset):
-        """Bind to the mutex `offset` bytes into the body. CorruptSegmentError."""
+        """Bind to the mutex `offset` bytes into the body. Raises CorruptSegmentError."""
         cdef uint64_t room = segment.s.base_len - sk_header_of(segment.s).body
         cdef uint64_t needed = sk_mutex_len(sk_header_of(segment.s).seats)
         if offset > room or room - offset < needed or offset % 128 != 0:
@@ -96,7 +96,8 @@ cdef class Mutex(Handle):
         Handle.drop(self, dropped)
 
     cdef bint wait(self, uint64_t until) except -1:
-        """Take the mutex, waiting no later than `until`; return whether it was taken. OwnerDiedWarning, OwnerDiedError.
+        """Take the mutex, waiting no later than `until`; return whether it was taken. Raises OwnerDiedWarning,
+        OwnerDiedError.
         """
         cdef Segment segment = self.segment
         cdef sk_mutex *mutex = self.mutex
@@ -181,7 +182,7 @@ cdef int warn(Segment segment, sk_mutex *mutex, bint strict) except -1:
 
 
 def checked_manner(on_owner_died):
-    """Return 1 for "raise", 0 for "warn". ValueError for another value."""
+    """Return 1 for "raise", 0 for "warn". Raises ValueError for another value."""
     if on_owner_died not in MANNERS:
         raise ValueError(f"on_owner_died must be 'warn' or 'raise': {on_owner_died!r}")
     return MANNERS.index(on_owner_died)
@@ -287,8 +288,8 @@ cdef class Lock(Mutex):
     @cython.binding(False)
     def release(self):
         """release($self)\n--\n
-        Release the lock, whichever thread or process took it. NotLockedError, which is a RuntimeError and a ValueError,
-        if the lock is free.
+        Release the lock, whichever thread or process took it. Raises NotLockedError, which is a RuntimeError and a
+        ValueError, if the lock is free.
         """
         if self.mutex is NULL:
             closed(self)
@@ -517,7 +518,7 @@ cdef class RLock(Mutex):
         waiter.set_mutex(self, until)
         waiter.name = name
         if name == 0:
-            raise RuntimeError("only a task can wait for an RLock, which it will hold in its own name")
+            raise RuntimeError("only a task can await an RLock, because the task itself will hold it")
         if sk_rlock_mine(self.s, self.mutex, waiter.name):
             waiter.key = None
         waiter.wanted.mutex = self.mutex
@@ -529,7 +530,7 @@ cdef class RLock(Mutex):
         """Take the lock once more as `acquire` does, without blocking the event loop; a coroutine.
 
         The calling task holds the lock; only that task may release it, or take it again by `aacquire` or `acquire`.
-        Tasks of one loop get the lock in the order of their arrival. RuntimeError if no task runs.
+        Tasks of one loop get the lock in the order of their arrival. Raises RuntimeError if no task runs.
         """
         until = until_of(blocking if block is None else block, timeout)
         return waiting(self.waiter(until, 1, coroutines().name_of_task()))
@@ -537,8 +538,8 @@ cdef class RLock(Mutex):
     @cython.binding(False)
     def release(self):
         """release($self)\n--\n
-        Undo one `acquire` of this thread. NotLockedError, which is a RuntimeError and a ValueError, if the thread does
-        not hold the lock.
+        Undo one `acquire` of this thread. Raises NotLockedError, which is a RuntimeError and a ValueError, if the
+        thread does not hold the lock.
         """
         if self.mutex is NULL:
             closed(self)

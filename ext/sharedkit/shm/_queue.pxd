@@ -27,7 +27,7 @@ cdef extern from *:
     ctypedef struct sk_call:
         uint64_t until
         cbool willing
-        sk_wait_state *wait        # the wait state of a call that heeds the token or detects stalled holders, or NULL
+        sk_wait_state *wait        # the wait state of a call that honours the token or detects stalled holders, or NULL
 
     ctypedef struct sk_found:
         uint64_t head

@@ -70,12 +70,12 @@ def make(place, str name, uint32_t seats, uint32_t flags, uint64_t maxsize, uint
 
 
 cdef bint never_over(cbool willing, object timeout) except -1:
-    """Return whether the call would wait and its timeout is too long. TypeError, ValueError."""
+    """Return whether the call would wait and its timeout is too long. Raises TypeError, ValueError."""
     return willing and timeout is not None and is_too_long(deadline_of(timeout))
 
 
 cdef object bound_of(object maxsize):
-    """Return the limit of items; 0 for no limit, also for a negative `maxsize`. TypeError, ValueError."""
+    """Return the limit of items; 0 for no limit, also for a negative `maxsize`. Raises TypeError, ValueError."""
     bound = max(operator.index(maxsize), 0)
     if bound >= 1 << 63:
         raise ValueError(f"maxsize must be less than 2**63: {maxsize}")
@@ -396,7 +396,7 @@ cdef class Queue(Handle):
     @cython.binding(False)
     def task_done(self):
         """task_done($self)\n--\n
-        Mark an item taken earlier as done. ValueError when called more often than items were put.
+        Mark an item taken earlier as done. Raises ValueError when called more often than items were put.
         """
         if self.s is NULL:
             closed(self)
@@ -740,8 +740,8 @@ cdef tuple take_large(Segment segment, char *start, uint64_t have, sk_found *fou
 
 
 cdef int take_batch(Segment segment, list items, uint64_t most, sk_call call) except -1:
-    """Append the items of one commit; return 0 if the queue is empty. If decoding one raises, the error is raised after
-    all items are decoded."""
+    """Append the items of one commit; return 0 if the queue is empty. If decoding an item raises, the error is raised
+    after all items are decoded."""
     cdef uint64_t units, at = 0, head, payload
     cdef uint32_t n = 0, _record
     cdef sk_found found
@@ -780,7 +780,7 @@ cdef int take_batch(Segment segment, list items, uint64_t most, sk_call call) ex
             memcpy(&head, to + at * SK_UNIT, SK_RECORD_HEAD)
             payload = sk_record_payload(head)
             if not sk_record_sound(head) or sk_record_units(payload) > units - at:
-                refuse(SK_CORRUPT, 0)    # the record was sound in the ring: some program writes there that must not
+                refuse(SK_CORRUPT, 0)    # the record was checked in the ring, so a program writes where it must not
             try:
                 items.append(decode(sk_record_kind(head), <char *>to + at * SK_UNIT + SK_RECORD_HEAD, payload))
             except BaseException as why:

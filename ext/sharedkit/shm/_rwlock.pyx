@@ -178,7 +178,8 @@ cdef class RWLock(Handle):
         return self.read(until_of(blocking if block is None else block, timeout))
 
     def release_read(self):
-        """End reading. NotLockedError, which is a RuntimeError and a ValueError, if this process holds no read lock.
+        """End reading. Raises NotLockedError, which is a RuntimeError and a ValueError, if this process holds no read
+        lock.
         """
         if self.s is NULL:
             closed(self)
@@ -191,7 +192,7 @@ cdef class RWLock(Handle):
         return self.write(until_of(blocking if block is None else block, timeout))
 
     def release_write(self):
-        """End writing. NotLockedError, which is a RuntimeError and a ValueError, if this process does not write.
+        """End writing. Raises NotLockedError, which is a RuntimeError and a ValueError, if this process does not write.
         """
         if self.s is NULL:
             closed(self)
@@ -284,7 +285,8 @@ cdef class Side:
     @cython.binding(False)
     def release(self):
         """release($self)\n--\n
-        Release this side. NotLockedError, which is a RuntimeError and a ValueError, if this process does not hold it.
+        Release this side. Raises NotLockedError, which is a RuntimeError and a ValueError, if this process does not
+        hold it.
         """
         if self.writes:
             self.whole.release_write()

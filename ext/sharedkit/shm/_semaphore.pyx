@@ -65,7 +65,7 @@ cdef object ONE = 1
 
 
 cdef uint64_t until_of_permit(object blocking, object timeout, object block) except? 1:
-    """Return the deadline, monotonic time in nanoseconds; 0: do not wait. TypeError, ValueError."""
+    """Return the deadline, monotonic time in nanoseconds; 0: do not wait. Raises TypeError, ValueError."""
     if blocking if block is None else block:
         return until_of_wait(timeout)
     if timeout is not None:
@@ -74,7 +74,8 @@ cdef uint64_t until_of_permit(object blocking, object timeout, object block) exc
 
 
 cdef object number_of_permits(object n):
-    """Return how many permits to release, at most `MOST` + 1, which every semaphore refuses. TypeError, ValueError."""
+    """Return how many permits to release, at most `MOST` + 1, which every semaphore refuses. Raises TypeError,
+    ValueError."""
     n = operator.index(n)
     if n < 1:
         raise ValueError("n must be one or more")
@@ -82,7 +83,7 @@ cdef object number_of_permits(object n):
 
 
 def checked_value(value):
-    """Return the initial number of permits. TypeError, ValueError, OverflowError."""
+    """Return the initial number of permits. Raises TypeError, ValueError, OverflowError."""
     value = operator.index(value)
     if value < 0:
         raise ValueError(f"semaphore initial value must be >= 0: {value}")
@@ -213,8 +214,8 @@ cdef class Semaphore(Handle):
     @cython.binding(False)
     def release(self, n=1):
         """release($self, n=1)\n--\n
-        Release `n` permits and wake as many waiters. ValueError if `n` is below 1; OverflowError if more than 2**31 - 1
-        permits would be free; for a BoundedSemaphore, ValueError if fewer than `n` are held.
+        Release `n` permits and wake as many waiters. Raises ValueError if `n` is below 1; OverflowError if more than
+        2**31 - 1 permits would be free; for a BoundedSemaphore, ValueError if fewer than `n` are held.
         """
         self.give(1 if n is ONE else number_of_permits(n))
 

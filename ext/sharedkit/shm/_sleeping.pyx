@@ -13,7 +13,7 @@ cdef uint64_t FOR_EVER = <uint64_t>-1
 
 
 cdef sk_sleeper *enter(Segment segment, sk_condition *table) except NULL:
-    """Return a slot to sleep in. RuntimeError if all are taken."""
+    """Return a slot to sleep in. Raises RuntimeError if all are taken."""
     cdef sk_sleeper *slot = NULL
     cdef uint64_t size
     cdef int rc = sk_condition_enter(segment.s, table, &slot)
@@ -87,7 +87,7 @@ cdef class SleepWaiter(Waiter):
 
     cdef int reclaim(self) except -1:
         """Abandon the wait if its loop does not run: such a task must not keep a notification, whether it has not
-        looked yet or waits for the lock. If a loop is closed, nothing else cleans up after its task."""
+        polled yet or waits for the lock. If a loop is closed, nothing else cleans up after its task."""
         if not self.loop.is_running():
             self.abandon()
         return 0

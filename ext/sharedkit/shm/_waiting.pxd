@@ -1,4 +1,4 @@
-"""Waiting in slices, for the synchronization primitives."""
+"""Waiting in slices for the synchronization primitives: bounded sleeps, between which signal handlers run."""
 
 from libc.stdint cimport uint32_t, uint64_t
 from libcpp cimport bool as cbool
@@ -11,7 +11,7 @@ from sharedkit.shm._stalls cimport sk_stall
 
 cdef extern from *:
     """
-    static const bool *sk_greenlets; /* points to the flag whether this program has any; fetched once for each module */
+    static const bool *sk_greenlets; /* points to a flag: greenlets may run; fetched once for each module */
     static inline uint32_t sk_thread_number(void) { return (uint32_t)PyThreadState_Get()->id; }
     """
     const cbool *sk_greenlets
@@ -21,8 +21,8 @@ cdef extern from "core/sk_wait_state.h" nogil:
     ctypedef struct sk_wait_state:
         uint32_t thread      # distinguishes the wait from other waits of its process
         cbool enrolled
-        sk_aside *aside      # stores a wait that may not sleep, or NULL
-        sk_stall stall       # the stall of an inner lock's holder
+        sk_aside *aside      # of a wait that must not sleep: receives the word to watch; otherwise NULL
+        sk_stall stall       # detects that the holder of an inner lock makes no progress
 
 
 # Wait one slice for the object at `what`; SK_INTERRUPTED: call again with the same wait state.

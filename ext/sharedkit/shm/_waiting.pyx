@@ -42,7 +42,7 @@ cdef uint64_t until_of(cbool willing, object timeout) except? 0:
 cdef uint64_t until_of_span(object timeout) except? 1:
     """Return the deadline by the rules of a Semaphore, a Condition or an Event: None: no limit; negative: do not wait.
 
-    TypeError, ValueError, OverflowError.
+    Raises TypeError, ValueError, OverflowError.
     """
     cdef uint64_t until = until_of_wait(timeout)
     if is_too_long(until):

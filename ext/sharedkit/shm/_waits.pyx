@@ -1,9 +1,9 @@
 # cython: language_level=3
 """What threads wait for at a structure: the processes that hold it, and those whose threads wait, as the words of its
-segment say. This only reads, so a copy of a segment will do.
+segment say. This module only reads, so it works on a copy of a segment, too.
 
 A segment names processes, not threads: an owner word is a seat and its epoch, and waiters are counted for each seat.
-Some waits are not counted at all (for a queue, or for a dict's lock); one bit says that somebody may sleep there.
+Some waits are not counted at all (for a queue, or for a dict's lock); one bit says that a thread may sleep there.
 """
 
 from typing import NamedTuple
@@ -65,7 +65,7 @@ cdef extern from "structures/sk_queue.h" nogil:
     ctypedef struct sk_queue_words "sk_queue":
         uint64_t head
         uint64_t tail
-        uint32_t items           # eventcounts: bit 0 says that somebody may sleep
+        uint32_t items           # eventcounts: bit 0 says that a thread may sleep
         uint32_t room
         uint32_t next
         uint32_t idle
@@ -82,7 +82,7 @@ class Process(NamedTuple):
 
 class Holder(NamedTuple):
     """A process that holds a structure. `process`: None if that process has died; `how`: "holds", "reads", "writes" or
-    the like; `times`: how often, or by how many threads; `since`: in seconds since 1970, None where nobody notes it."""
+    the like; `times`: how often, or by how many threads; `since`: in seconds since 1970, None if it is not recorded."""
 
     process: Process | None
     how: str
@@ -94,10 +94,10 @@ class Wait(NamedTuple):
     """One thing that threads wait for at a structure.
 
     `what`: "for the lock", "to read" or the like. `waiters` maps processes to their numbers of waiting threads.
-    `uncounted`: further threads may wait, of processes that are not known. `holders`: the processes that could end the
-    wait; it ends when all of them let go if `every`, else when one does. Nobody knows which process will set an event
-    or put an item: there are no holders then. `brief`: it is held for one operation alone, so a holder that stays is
-    stopped, or copies megabytes.
+    `uncounted`: threads of unknown processes may wait, too. `holders`: the processes that can end the wait: it ends
+    when all of them release what they hold if `every`, otherwise when one does. A wait for an event or an item has no
+    holders, because any process may end it. `brief`: holders hold it for one operation only; one that holds it for
+    long is stopped, or copies megabytes.
     """
 
     what: str
@@ -157,7 +157,7 @@ def _at_rlock(Segment segment):
 def _at_condition(Segment segment):
     cdef sk_condition *table = sk_condition_of(segment.s)
     cdef uint32_t i, word
-    cdef int rc = sk_condition_refuse(segment.s)    # its class cannot open it where its lock is out of reach
+    cdef int rc = sk_condition_refuse(segment.s)    # not by the class, which may have no access to the lock
     if rc != SK_OK:
         refuse(rc, 0)
     own = segment.params[0] == 0
@@ -233,7 +233,7 @@ def _at_dict(Segment segment):
 
 
 cdef cbool is_waited(uint32_t word) noexcept:
-    """Return whether somebody may sleep on the lock word."""
+    """Return whether a thread may sleep on the lock word."""
     return (word & SK_LOCK_WAITED) != 0
 
 
@@ -255,9 +255,9 @@ _AT = {
 
 
 def waits_at(Segment segment):
-    """Return what threads can wait for at the structure, a list of Wait; empty where nobody ever waits.
+    """Return what threads can wait for at the structure, a list of Wait; empty if no thread ever waits there.
 
-    The structure's class has opened the segment before, and so has checked it. CorruptSegmentError."""
+    The structure's class has opened the segment before, and so has checked it. Raises CorruptSegmentError."""
     at = _AT.get(segment.kind)
     return [] if at is None else at(segment)
 

@@ -87,7 +87,7 @@ KIND_LIFO = 15
 KIND_PRIORITY = 16
 cdef enum:
     FIRST = 16               # places of the first ring
-    ROOMY = 4096             # a ring of so many places or more is not kept when it becomes empty
+    ROOMY = 4096             # a ring of this many places or more is not kept when it becomes empty
     EVERYBODY = 2            # a notification for this number or more wakes all waiters
     GETTING = 0
     PUTTING = 1
@@ -100,9 +100,10 @@ STATES = ("open", "shutdown", "shutdown-immediate")
 @cython.final
 cdef class Items:
     """The common state of the handles of a queue. It changes only inside the GIL or a critical section on this object,
-    where no foreign code runs. A call that passes a wake-up on reads `head` and `tail` from outside, so each is stored
-    atomically. They are positions (how many items were taken and put); masked, they are indices of the ring. In a
-    LifoQueue the newest item leaves the ring first. A PriorityQueue has its items in `ranking`, not in the ring.
+    where no code of items (comparisons, finalizers) runs. A call that passes a wake-up on reads `head` and `tail` from
+    outside, so each is stored atomically. They are positions (how many items were taken and put); masked, they are
+    indices of the ring. In a LifoQueue the newest item leaves the ring first. A PriorityQueue has its items in
+    `ranking`, not in the ring.
 
     A call keeps a reference to this object. While the call enters a critical section, another thread may close the
     handle, and the segment may end with it; so the sides are here, not in the segment. A waiter also keeps a reference
@@ -135,7 +136,7 @@ cdef class Items:
         PyMem_RawFree(self.memory)
 
     cdef inline uint64_t length(self) noexcept:
-        """Return how many items there are; outside of the exclusion, the number may be a moment old."""
+        """Return how many items there are; outside of the exclusion, the number may be out of date."""
         return sk_load64_relaxed(&self.tail) - sk_load64_relaxed(&self.head)
 
     cdef inline uint64_t room(self) noexcept:
@@ -169,7 +170,7 @@ cdef class Items:
         return item
 
     cdef inline bint push_to(self, Place place, object item) except -1:
-        """Put an item into the ranking, by its Place; return whether it is in already."""
+        """Put an item into the ranking, by its Place; return False if its search must go on first."""
         if not place.begun:
             place.begin(item)
         if not self.ranking.put(place):
@@ -219,7 +220,7 @@ def make(place, str name, uint32_t seats, uint32_t flags, int64_t maxsize, uint3
 
 
 cdef int64_t bound_of(object maxsize) except? -1:
-    """Return the limit of items as an integer. TypeError, ValueError."""
+    """Return the limit of items as an integer. Raises TypeError, ValueError."""
     bound = operator.index(maxsize)
     if bound >= 1 << 63:
         raise ValueError(f"maxsize must be less than 2**63: {maxsize}")
@@ -237,7 +238,7 @@ def blueprint(maxsize, kind=KIND_QUEUE):
 
 
 cdef object most_of(object max_items):
-    """Return how many items to get, or None for all. TypeError, ValueError."""
+    """Return how many items to get, or None for all. Raises TypeError, ValueError."""
     if max_items is None:
         return None
     most = operator.index(max_items)
@@ -247,7 +248,7 @@ cdef object most_of(object max_items):
 
 
 cdef int say_how_many(error, Py_ssize_t put) except -1:
-    """Set the attribute `put` of the error, if possible: an exception from a comparison is foreign, and may refuse."""
+    """Set the attribute `put` of the error, if possible: an exception of an item's comparison may refuse it."""
     try:
         error.put = put
     except Exception:
@@ -262,7 +263,8 @@ cdef class Queue(Handle):
     waited for 1 ms gets the next chance to put or get. With `exist_ok=True` and the name of an existing queue, the
     result is a further handle on it.
 
-    Raises FileExistsError when the name is taken, ValueError when the existing structure is not an equal queue.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure is not a
+    queue with the same parameters.
     """
 
     __class_getitem__ = classmethod(types.GenericAlias)
@@ -300,7 +302,7 @@ cdef class Queue(Handle):
     cdef inline Segment held(self):
         """Return the segment after a critical section, in which another thread may have closed the handle.
 
-        ClosedError."""
+        Raises ClosedError."""
         if self.s is NULL:
             closed(self)
         return self.segment
@@ -503,7 +505,7 @@ cdef class Queue(Handle):
     @cython.binding(False)
     def task_done(self):
         """task_done($self)\n--\n
-        Mark an item taken earlier as done. ValueError when called more often than items were put.
+        Mark an item taken earlier as done. Raises ValueError when called more often than items were put.
         """
         cdef Items q = self.there()
         cdef bint excess = False, all_done = False
@@ -681,7 +683,7 @@ cdef struct Wait:
     sk_side *side
     uint64_t until
     uint32_t raised
-    bint over                # whether its time is over; then it polls once more
+    bint over                # whether the time of the wait is over; then the wait polls once more
     sk_wait_state wait
 
 
@@ -693,7 +695,7 @@ cdef void begin(Wait *wait, sk_side *side, uint64_t until) noexcept:
 cdef int sleep(Segment segment, Wait *wait) except -1:
     """Sleep one slice, after a poll that announced the waiter (`sk_side_raise`). Raises what signal handlers raise,
     whatever ended the sleep: after the check for signals, the call returns an item without waiting for the GIL again.
-    OverflowError."""
+    Raises OverflowError."""
     cdef int rc
     if is_too_long(wait.until):
         raise timeouts.too_long()

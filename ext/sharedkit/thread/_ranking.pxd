@@ -3,11 +3,11 @@ from libc.stdint cimport uint16_t, uint64_t
 
 cdef enum Wants:
     NOTHING = 0
-    ANSWER = 1               # the answer whether the item goes before `other`
+    ANSWER = 1               # an answer: whether the item goes before `other`
     SPACE = 2                # an empty run, for the second half of a full one
 
 cdef enum:
-    LOG = 32                 # a search can catch up with so many insertions into its run
+    LOG = 32                 # a search can catch up with this many insertions into its run
 
 
 @cython.final

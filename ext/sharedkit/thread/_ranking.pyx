@@ -66,7 +66,7 @@ cdef list first_runs():
 
 @cython.final
 cdef class Ranking:
-    """All items, as sorted runs. Every method is called inside the exclusion and runs no foreign code."""
+    """All items, as sorted runs. Every method is called inside the exclusion and runs no code of an item."""
 
     def __cinit__(self):
         self.runs = first_runs()

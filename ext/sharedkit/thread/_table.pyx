@@ -39,6 +39,8 @@ cdef object MISSING = object()
 cdef class Pairs:
     """The common state of the handles of a dict.
 
+    *Foreign code* is the code of a key's own `__hash__` and `__eq__`: it lets other threads run.
+
     One step is one call of the plain dict in which no foreign code runs. A change of more than one step is made under
     the lock and counted in `busy`; while `busy` is not 0, every other change waits for the lock, too. A change in which
     foreign code compares keys is also made under the lock, because that code lets other threads run: a change that
@@ -237,7 +239,7 @@ cdef class Table(Handle):
         return self.one_step(POP, key, default)
 
     def popitem(self):
-        """Remove and return the pair that was inserted last, in one step. KeyError if the dict is empty.
+        """Remove and return the pair that was inserted last, in one step. Raises KeyError if the dict is empty.
         """
         return self.one_step(POPITEM, None, None)
 

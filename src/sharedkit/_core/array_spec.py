@@ -41,7 +41,7 @@ def _lengths(shape: object) -> tuple[int, ...]:
 
 
 def contents_of(array: ArrayLike) -> NDArray[Any]:
-    """`array` as NumPy reads it, with its elements side by side in C order. TypeError for Python objects."""
+    """`array` as NumPy reads it, with its elements side by side in C order. Raises TypeError for Python objects."""
     found = np.asarray(array)
     if found.dtype.hasobject:
         raise TypeError(f"an array cannot hold Python objects: {found.dtype}")
@@ -50,8 +50,8 @@ def contents_of(array: ArrayLike) -> NDArray[Any]:
 
 
 def plain_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The same elements as a dtype whose pickle contains no object of the user's: metadata is dropped, and a record
-    class becomes `np.void`. TypeError for a title that is no str, and for Python objects."""
+    """An equal dtype whose pickle contains no object of the user's: metadata is dropped, and a record class becomes
+    `np.void`. Raises TypeError for a title that is no str, and for Python objects."""
     if dtype.hasobject:
         raise TypeError(f"an array cannot hold Python objects: {dtype}")
     if dtype.subdtype is not None:
@@ -83,7 +83,7 @@ def _plain_record(dtype: np.dtype[Any], fields: list[Any]) -> np.dtype[Any]:
 
 
 def require_number(dtype: np.dtype[Any]) -> None:
-    """TypeError if a server or a lock cannot add to elements of this type: `ml_dtypes` types have rounding rules of
-    their own."""
+    """Raise TypeError if a server or a lock cannot add to elements of this type: `ml_dtypes` types have rounding rules
+    of their own."""
     if dtype.kind not in "iuf" or dtype.isbuiltin == 2:
         raise TypeError(f"atomic operations need an integer or float dtype of NumPy's own, not {dtype}")

@@ -24,13 +24,14 @@ def integer(value: object) -> int:
 
 
 def how_many(n: Any) -> int:
-    """The integer `n`, limited to 63 bits and a sign. TypeError if it is no integer."""
+    """The integer `n`, limited to 63 bits and a sign. Raises TypeError if it is no integer."""
     number = index(n)
     return number if -MOST <= number <= MOST else MOST if number > 0 else -MOST
 
 
 def how_many_to_notify(n: Any) -> int:
-    """The number of waiters that `threading.Condition.notify(n)` wakes: any real number, below 0 as 0. TypeError."""
+    """The number of waiters that `threading.Condition.notify(n)` wakes: any real number, below 0 as 0. Raises
+    TypeError."""
     if hasattr(type(n), "__index__"):
         return max(how_many(n), 0)
     if not is_real(n):

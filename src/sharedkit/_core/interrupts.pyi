@@ -1,1 +1,1 @@
-"""The actions of a wait between two slices; for the compiled modules alone."""
+"""The actions of a wait between two slices (bounded sleeps); for the compiled modules alone."""

@@ -32,7 +32,7 @@ _forms: WeakKeyDictionary[type, Form] = WeakKeyDictionary()
 
 
 def reduced(key: Any) -> Reduced:
-    """The value that a hashable key is reduced to. TypeError if its equality is unknown."""
+    """The value that a hashable key is reduced to. Raises TypeError if its equality is unknown."""
     cls = type(key)
     form = _forms.get(cls)
     if form is None:
@@ -65,7 +65,7 @@ def name_of(thing: Any) -> str:
     """Module and name by which an object can be imported; the main module of a spawned process has the name of its
     parent's main module.
 
-    TypeError if the object cannot be imported: another process could not tell it from similar objects.
+    Raises TypeError if the object cannot be imported: another process could not tell it from similar objects.
     """
     module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
     if isinstance(module, str) and isinstance(name, str):
@@ -184,7 +184,7 @@ def _of_decimal(key: Any) -> Reduced:
 
 
 def _of_longdouble(key: Any) -> Reduced:
-    """Reduce a longdouble. If no double equals it, it equals nothing else: its hash is that of the nearest double."""
+    """Reduce a longdouble. If no double equals it, no other number does: its hash is that of the nearest double."""
     near = float(key)
     if near == key or near != near:
         return None, near
@@ -290,8 +290,11 @@ _EPOCH = 719_163 * 86_400 * 10**18  # 1970, counted from the day before the year
 
 
 def _of_datetime64(key: Any) -> Reduced:
-    """Reduce a datetime64. One that a datetime can represent is equal to that datetime. Exception: to NumPy a date in
-    whole days is not equal to the datetime, but it is equal to the same time in seconds, which is."""
+    """Reduce a datetime64. If a datetime can represent it, it is the same key as that datetime.
+
+    NumPy agrees, with one exception: a datetime64 in whole days is not equal to the datetime, although both are equal
+    to the datetime64 of that time in seconds.
+    """
     if np.isnat(key):
         return "NaT", None
     unit, count = np.datetime_data(key.dtype)
@@ -305,7 +308,7 @@ def _of_datetime64(key: Any) -> Reduced:
 
 
 def _of_timedelta64(key: Any) -> Reduced:
-    """Reduce a timedelta64. It equals a timedelta that can represent it. TypeError for months and years."""
+    """Reduce a timedelta64. It equals a timedelta that can represent it. Raises TypeError for months and years."""
     if np.isnat(key):
         return "NaT", None
     unit, count = np.datetime_data(key.dtype)
@@ -460,7 +463,7 @@ def _of_numpy(base: type) -> Form | None:
 
 
 def _form_for(cls: type) -> Form:
-    """The function that reduces instances of a class: that of the class from which it inherits its comparison."""
+    """The function that reduces instances of `cls`: the one for the class from which `cls` inherits its comparison."""
     for base in cls.__mro__:
         if cls.__eq__ is not base.__eq__ or cls.__hash__ is not base.__hash__:
             continue

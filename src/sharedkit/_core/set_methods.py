@@ -44,7 +44,7 @@ class SetFace:
 
     @abstractmethod
     def pop(self) -> Any:
-        """Remove and return the member that was added last, in one step. KeyError if the set is empty."""
+        """Remove and return the member that was added last, in one step. Raises KeyError if the set is empty."""
 
     @abstractmethod
     def clear(self) -> None:
@@ -68,7 +68,7 @@ class SetFace:
         self._take(_key(member))
 
     def remove(self, member: Any, /) -> None:
-        """Remove `member` in one step. KeyError if it is not in the set."""
+        """Remove `member` in one step. Raises KeyError if it is not in the set."""
         if not self._take(_key(member)):
             raise KeyError(member)
 
@@ -269,7 +269,7 @@ class DictMembers(SetFace):
         return self._dict.pop(member, _MISSING) is not _MISSING
 
     def pop(self) -> Any:
-        """Remove and return the member that was added last, in one step. KeyError if the set is empty."""
+        """Remove and return the member that was added last, in one step. Raises KeyError if the set is empty."""
         try:
             return self._dict.popitem()[0]
         except KeyError:

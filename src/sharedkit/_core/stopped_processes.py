@@ -1,9 +1,9 @@
 """Whether a process that holds an inner lock without progress is about to continue, as far as the system can tell.
 
 The decision in ext/include/core/sk_stall.h does not ask the system: the holder has not moved for 80 ms while the waiter
-polled. That cannot distinguish a stopped holder from one that is ready but gets no CPU, because of other processes or a
-quota, or from one whose memory is being read back from disk. This module asks the system, and trusts the answer for at
-most a second. A pid belongs to the holder's own namespace and may be another process in ours, so the answer can only
+polled. This does not distinguish a stopped holder from one that is ready but gets no CPU, because of other processes or
+a quota, or from one whose memory is being read back from disk. This module asks the system, and trusts the answer for
+at most a second. A pid belongs to the holder's own namespace and may be another process in ours, so the answer can only
 delay the decision.
 """
 
@@ -16,7 +16,7 @@ ENOUGH = 64  # the largest number of threads to check
 
 
 def _state(path: str) -> str:
-    """R, S, D, T, t, …; an empty text if the state cannot be read."""
+    """The state letter of a process or thread (R, S, D, T, t, …); an empty text if it cannot be read."""
     try:
         with open(path, "rb") as stat:
             return stat.read().rpartition(b")")[2].split()[0].decode("ascii")

@@ -34,7 +34,7 @@ _NO_NUMBERS = "cmMSUOT"  # kinds of NumPy's dtypes: complex, times, text, object
 def seconds(timeout: Any) -> float:
     """`timeout` as a float: any real number, also a Decimal, a Fraction or a NumPy number.
 
-    TypeError if it is no real number, ValueError for NaN.
+    Raises TypeError if it is no real number, ValueError for NaN.
     """
     kind = type(timeout)
     if kind is not float:
@@ -60,12 +60,12 @@ def is_real(value: object) -> bool:
 
 
 def span(timeout: Any) -> float | None:
-    """The timeout of a call that takes None for "no limit", as a float or None. TypeError, ValueError."""
+    """The timeout of a call that takes None for "no limit", as a float or None. Raises TypeError, ValueError."""
     return None if timeout is None else seconds(timeout)
 
 
 def not_negative(timeout: Any) -> float:
-    """The timeout of a queue, as a float. TypeError, ValueError."""
+    """The timeout of a queue, as a float. Raises TypeError, ValueError."""
     number = seconds(timeout)
     if number < 0:
         raise ValueError(
@@ -77,7 +77,7 @@ def not_negative(timeout: Any) -> float:
 def check_wait(blocking: bool, timeout: Any) -> float:
     """The timeout of a lock as a float, -1 for no limit. The errors are the same whether or not the call has to wait.
 
-    TypeError, ValueError, OverflowError.
+    Raises TypeError, ValueError, OverflowError.
     """
     if timeout is None:
         return -1.0
@@ -94,7 +94,7 @@ def check_wait(blocking: bool, timeout: Any) -> float:
 
 
 def refuse_too_long(timeout: float | None) -> None:
-    """Check the timeout of a call, of a structure other than a lock, that has to wait. OverflowError."""
+    """Check the timeout of a call that has to wait, on a structure other than a lock. Raises OverflowError."""
     if timeout is not None and timeout > LONGEST:
         raise too_long()
 
@@ -107,7 +107,7 @@ def too_long() -> OverflowError:
 
 
 def without_waiting(call: Callable[[], T], refusal: type[Exception]) -> T:
-    """The result of `call()`, which must not wait. If it raises `refusal`, it would have to wait: OverflowError."""
+    """The result of `call()`. Raises OverflowError if the call raises `refusal`: then it would have to wait."""
     try:
         return call()
     except refusal:

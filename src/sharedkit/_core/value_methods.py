@@ -30,7 +30,8 @@ _OTHER_DTYPES = {"c": "S1", "u": "U1"}
 
 
 def cell_of(typecode_or_type: Any, args: tuple[Any, ...]) -> Any:
-    """Return a `ctypes` object of that type and value. TypeError if the type is not a number, bool or character."""
+    """Return a `ctypes` object of that type and value. Raises TypeError if the type is not a number, bool or
+    character."""
     kind = typecode_or_type
     if isinstance(kind, str) and kind in _BY_CODE:
         kind = _BY_CODE[kind]
@@ -50,7 +51,8 @@ def dtype_of(cell: Any) -> np.dtype[Any]:
 
 
 def given_lock(lock: Any) -> Any:
-    """Return None if the value gets a lock of its own, else the lock to use. AttributeError if that is not a lock."""
+    """Return None if the value gets a lock of its own, else the lock to use. Raises AttributeError if that is not a
+    lock."""
     if lock is True or lock is None:
         return None
     if not hasattr(lock, "acquire") or not hasattr(lock, "release"):
@@ -118,12 +120,12 @@ class MemoryValue:
             raise CorruptSegmentError(f"no value has the shape {array.shape} and the dtype {array.dtype}")
         cell = kind.from_buffer(array.ndarray)
         ends_anywhere(cell)
-        ends_anywhere(cell._objects)  # a memoryview: the object that ctypes keeps, which leads to the array
+        ends_anywhere(cell._objects)  # the memoryview that ctypes keeps, which refers to the array
         self._hold(array, cell, segment)
 
     def statistics(self: Any) -> ArrayStatistics:
         """Return the type, the attached processes and the lock's holder at this moment: an ArrayStatistics."""
-        # kept in a local variable: if another thread closes this value meanwhile, the array is closed, and not None
+        # kept in a local variable: if another thread closes this value meanwhile, `array` is closed, but not None
         array = self._array
         self._segment()
         snapshot: ArrayStatistics = array.statistics()

@@ -1,4 +1,4 @@
-"""Notifications that tasks have not looked at yet. While there are any, one thread of the process watches them.
+"""Notifications that their tasks have not acted on yet. While there are any, one thread of the process watches them.
 
 A task is notified through its loop, which may be busy, or stop, or be closed before the task looks. Then the
 notification must go to another waiter, if there is one.

@@ -137,7 +137,8 @@ def _serve(program: Program, shared: Any, rank: int, meeting: _Meeting, orders: 
 
 
 class ProcessCrew:
-    """One process for each role, started by `context` and warm from the first lap on. WorkerFailed if a start fails."""
+    """One process for each role, started by `context` and warm from the first lap on. Raises WorkerFailed if a start
+    fails."""
 
     def __init__(self, roles: Sequence[Program], shared: Any, context: BaseContext, patience: float) -> None:
         self._patience = patience

@@ -51,13 +51,13 @@ def this_machine() -> Machine:
 
 
 def gil_enabled() -> bool:
-    """Whether one lock keeps Python threads from running at once in this interpreter."""
+    """Whether this interpreter has a GIL, which lets only one thread run Python code at a time."""
     ask = getattr(sys, "_is_gil_enabled", None)
     return True if ask is None else bool(ask())
 
 
 def versions() -> dict[str, str]:
-    """The versions of the interpreter, of sharedkit, and of the packages that affect the rows."""
+    """The versions of the interpreter, of sharedkit, and of the packages that affect the measurements."""
     build = "" if gil_enabled() else " free-threaded"
     found = {
         "python": f"{platform.python_implementation()} {platform.python_version()}{build}",

@@ -1,4 +1,4 @@
-"""Items of exactly so many bytes, cut from a corpus: they show how the length of a message affects each way to hash."""
+"""Items of one exact length, cut from a corpus: they show how the length of a message affects each way to hash."""
 
 from __future__ import annotations
 

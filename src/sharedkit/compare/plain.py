@@ -24,7 +24,7 @@ def package_of(algorithm: str) -> str:
 
 
 def digests(found: Iterable[bytes], algorithm: str) -> list[bytes]:
-    """The digest of every message. ImportError if the algorithm's package is not installed."""
+    """The digest of every message. Raises ImportError if the algorithm's package is not installed."""
     module = import_module(package_of(algorithm))
     if algorithm.startswith("xxh3_"):
         digest = getattr(module, f"{algorithm}_digest")
@@ -36,7 +36,7 @@ def digests(found: Iterable[bytes], algorithm: str) -> list[bytes]:
 
 
 def messages(path: str, item_bytes: int = 0) -> list[bytes]:
-    """Every line of the file, without its end, and then the whole file; or all items of so many bytes."""
+    """Every line of the file, without its end, and then the whole file; or all items of `item_bytes` bytes."""
     with open(path, "rb") as file:
         data = file.read()
     if item_bytes:

@@ -29,14 +29,14 @@ class Future(futures.Future[T], Generic[T]):
 
 
 MOST_WORKERS = 500
-"""Each worker has a seat in the queues, which have 1,023. While a dead worker still occupies its seat, its replacement
-has another one."""
+"""The most workers of an executor. Each worker has a seat in the queues, which have 1,023 seats; while a dead worker
+still occupies its seat, its replacement has another one."""
 
 Enter = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Future[Any]]
 
 
 def checked_timeout(timeout: float | None) -> float | None:
-    """The time limit of a task in seconds, as a float or None. ValueError, TypeError, OverflowError."""
+    """The time limit of a task in seconds, as a float or None. Raises ValueError, TypeError, OverflowError."""
     if timeout is None:
         return None
     limit = seconds(timeout)
@@ -115,8 +115,8 @@ class ExecutorFace(futures.Executor):
 
         The iterator raises TimeoutError if a result has not come `timeout` seconds after this call. If a call raised,
         it raises that exception in place of the result. Each task has `chunksize` calls. `buffersize` tasks are
-        submitted at once, and one more whenever a result is requested (None: all at once). ValueError for sizes below
-        1.
+        submitted at once, and one more whenever a result is requested (None: all at once). Raises ValueError for sizes
+        below 1.
         """
         return mapped(self._enter, fn, iterables, timeout, chunksize, buffersize)
 
@@ -134,12 +134,12 @@ class ExecutorFace(futures.Executor):
         return _aresults(*submitted(self._enter, fn, iterables, chunksize, buffersize), until, chunksize > 1)
 
     def kill_workers(self) -> None:
-        """Shut down without waiting and kill the workers. NotImplementedError if they are threads."""
-        raise NotImplementedError('a thread cannot be ended; get_context("shm") has processes')
+        """Shut down without waiting and kill the workers. Raises NotImplementedError if they are threads."""
+        raise NotImplementedError('a thread cannot be ended; use an Executor of get_context("shm")')
 
     def terminate_workers(self) -> None:
-        """Do as `kill_workers` does, but let the workers clean up. NotImplementedError if they are threads."""
-        raise NotImplementedError('a thread cannot be ended; get_context("shm") has processes')
+        """Do as `kill_workers` does, but let the workers clean up. Raises NotImplementedError if they are threads."""
+        raise NotImplementedError('a thread cannot be ended; use an Executor of get_context("shm")')
 
     async def ashutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Shut down as `shutdown` does, without blocking the event loop. A cancellation does not stop the shutdown."""

@@ -126,7 +126,7 @@ class Future(base.Future[T], Generic[T]):
         return super().exception(span(timeout))
 
     def set_result(self, result: T) -> None:
-        """For the executor. Raises InvalidStateError if the future is over."""
+        """Called by the executor. Raises InvalidStateError if the future is over."""
         with self._keeper.settling:
             if not self.finish(result, None):
                 raise futures.InvalidStateError(f"{self._state}: {self!r}")

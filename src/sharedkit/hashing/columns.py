@@ -65,7 +65,8 @@ def categorical_of(items: Any) -> Any:
 
 
 def array_of(items: Any) -> Any:
-    """The array of a pandas Series or Index of one of NumPy's own types; else None. TypeError for a missing value.
+    """The array of a pandas Series or Index of one of NumPy's own types; else None. Raises TypeError for a missing
+    value.
 
     This does not use Arrow, because the result would then depend on whether pyarrow is installed.
     """

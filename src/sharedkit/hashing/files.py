@@ -86,7 +86,7 @@ def hash_files(
 
 
 def _told(names: list[str], seed: int, key: Any) -> list[tuple[str, int, Any]]:
-    """Each algorithm with the seed and key that it gets. ValueError or TypeError for one that it cannot take."""
+    """Each algorithm with the seed and key that it gets. Raises ValueError or TypeError for one that it cannot take."""
     takes = {name: describe(name)[2:] for name in names}
     if seed != 0 and not any(bits for bits, _ in takes.values()):
         raise ValueError(f"none of {', '.join(names)} takes a seed: {seed!r}")

@@ -23,7 +23,7 @@ __all__ = ["gather", "gather_spans"]
 
 
 def gather(items: Any) -> Batch:
-    """The messages of any supported input, in order; TypeError or ValueError for an input without messages."""
+    """The messages of any supported input, in order. Raises TypeError or ValueError for any other input."""
     batch = Batch()
     if isinstance(items, list | tuple):
         batch.add_objects(items)
@@ -61,7 +61,7 @@ def gather_spans(buffer: Any, offsets: Any) -> Batch:
     if places.ndim not in (1, 2) or (pairs and places.shape[1] != 2):
         raise ValueError(f"offsets must have the shape (n + 1,) or (n, 2): {places.shape}")
     if places.ndim == 1 and not places.size:
-        raise ValueError("offsets of n spans are n + 1 numbers; there is none")
+        raise ValueError("offsets is empty: n spans need n + 1 offsets")
     batch = Batch()
     batch.add_spans(buffer, np.ascontiguousarray(places, dtype=np.int64), pairs=pairs)
     return batch
@@ -104,7 +104,7 @@ def _add_numpy(batch: Batch, array: np.ndarray[Any, Any]) -> None:
 
 
 def _unmasked(array: Any) -> np.ndarray[Any, Any]:
-    """The data of a masked array. TypeError if an item, or part of a row, is masked."""
+    """The data of a masked array. Raises TypeError if an item, or part of a row, is masked."""
     masked = np.ma.getmaskarray(array)
     if masked.any():
         raise TypeError(f"item {np.argwhere(masked).flat[0] if array.ndim else 0} is masked; it has no bytes to hash")

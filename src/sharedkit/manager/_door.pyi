@@ -4,7 +4,7 @@ from typing import Any, TypeGuard, final
 
 @final
 class Known:
-    """The findings about requests with arguments of certain types; at most as many as the table has rows."""
+    """Answers for requests by the types of their arguments; at most one for each list of types that is permitted."""
 
     def __new__(cls) -> Known: ...
     def look(self, kind: str, method: str, args: tuple[Any, ...]) -> Any: ...

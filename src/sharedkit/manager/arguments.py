@@ -4,7 +4,7 @@ them.
 The server computes only with data from a client that has passed these checks. A value is *plain* if its type is exactly
 the named one: no subclass, because its methods would be the client's code, and no NumPy scalar. A value that fails a
 check causes an exception for the client that sent it. `Packed` items belong to the clients: the server never unpickles
-them, nor the pickle of a key, which it identifies by its form.
+them, nor the pickle of a key: it identifies a key by its canonical form.
 """
 
 from __future__ import annotations
@@ -635,7 +635,7 @@ def _check_each(arguments: tuple[Argument, ...], values: tuple[Any, ...]) -> Non
 
 
 def check(kind: str, method: str, args: tuple[Any, ...]) -> None:
-    """Check the arguments of a request, in the server. TypeError, ValueError, OverflowError."""
+    """Check the arguments of a request, in the server. Raises TypeError, ValueError, OverflowError."""
     tests = _tests.look(kind, method, args)
     if tests is None:
         tests = _tests_of(kind, method, args)
@@ -679,7 +679,7 @@ def check_created(kind: str, spec: Any, extra: Any) -> None:
 
 
 def check_result(kind: str, method: str, args: Any, result: Any) -> bool:
-    """Whether `method` can be undone. TypeError if it can never have returned `result`."""
+    """Whether `method` can be undone. Raises TypeError if it can never have returned `result`."""
     known = _RESULTS.get(kind, {}).get(method)
     if known is None:
         return False
@@ -699,7 +699,8 @@ def check_envelope(content: Any) -> tuple[int, str, tuple[Any, ...], int, tuple[
 
 def check_first(method: str, args: tuple[Any, ...]) -> bool:
     """Check the first message of a connection, apart from the protocol number. The first connection of a session names
-    its process and what that process has inherited; any further connection names the session. TypeError, ValueError.
+    its process and what that process has inherited; any further connection names the session. Raises TypeError,
+    ValueError.
     """
     if method == "kit_calls":
         _check_all((TEXT,), args)

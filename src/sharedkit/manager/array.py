@@ -25,8 +25,8 @@ class Array(Handle):
     `np.asarray(array)`. The copies are read-only, because a write to a copy would not reach the server: this placement
     shares no memory.
 
-    Raises TypeError for a dtype with Python objects, ValueError for a negative length, and if the existing structure is
-    not an equal array; FileExistsError when the name is taken; MemoryError.
+    Raises TypeError for a dtype with Python objects, ValueError for a negative length or when the existing structure is
+    not an array with the same parameters, FileExistsError when `name` is taken and not `exist_ok`, MemoryError.
     """
 
     kind = "Array"

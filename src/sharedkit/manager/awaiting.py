@@ -66,7 +66,7 @@ def _begin(
 
 
 async def _answer(answered: asyncio.Future[None], watch: Watch | None) -> None:
-    """Wait for the answer. StandsStill if the time limit of the watch is over and the server stands still."""
+    """Wait for the answer. Raises StandsStill if the time limit of the watch is over and the server stands still."""
     import asyncio
 
     if watch is None:
@@ -321,8 +321,8 @@ async def _with_lock(client: Client, lock: int, pending: Pending, answered: asyn
 
 async def outlive(error: BaseException | None) -> None:
     """Suspend a block that is ended by GeneratorExit; return for any other error. The block is being collected together
-    with its task, which nothing refers to any more. Others may have its lock by now, and any thread may run it. Python
-    reports that it has ignored GeneratorExit."""
+    with its task, which nothing refers to any more. Others may have its lock by now, and any thread may collect it.
+    Python reports that the block has ignored GeneratorExit."""
     if isinstance(error, GeneratorExit):
         import asyncio
 
@@ -349,12 +349,12 @@ class Askers:
         self._held: dict[tuple[Client, int], tuple[int, int]] = {}
 
     def task(self) -> int:
-        """The number of the running task. RuntimeError if no task runs."""
+        """The number of the running task. Raises RuntimeError if no task runs."""
         from sharedkit.aio import waiters
 
         name = waiters.name_of_task()
         if not name:
-            raise RuntimeError("only a task can wait for an RLock, which it will hold in its own name")
+            raise RuntimeError("only a task can await an RLock, because the task itself will hold it")
         return -name
 
     def now(self, lock: tuple[Client, int]) -> int:

@@ -28,8 +28,8 @@ class Barrier(Handle):
     its handle's `action`, which is pickled with the handle. `timeout`, in seconds, applies to a `wait` whose own
     timeout is None. A process that dies inside breaks the barrier. `with` closes the handle.
 
-    Raises ValueError for `parties` below 1, FileExistsError when the name is taken, ValueError when the existing
-    structure is not a barrier of the same number of parties.
+    Raises ValueError for `parties` below 1, FileExistsError when `name` is taken and not `exist_ok`, ValueError when
+    the existing structure differs in more than its action.
     """
 
     kind = "Barrier"
@@ -100,7 +100,8 @@ class Barrier(Handle):
         return int(number)
 
     def _time(self, timeout: float | None) -> float | None:
-        """A timeout for the server. TypeError, ValueError; OverflowError if it is too long and the call has to wait."""
+        """A timeout for the server. Raises TypeError, ValueError; OverflowError if it is too long and the call has to
+        wait."""
         number = span(timeout)
         if number is None or number <= LONGEST:
             return number

@@ -125,8 +125,8 @@ class Client:
             self._leave_if_ending()
             self._renew(requests)
             raise ServerGoneError(
-                f"the server at {self.shown} has no session of this process any more: it was started anew, or took us "
-                "for gone"
+                f"the server at {self.shown} has no session of this process any more: it was restarted, or it took "
+                "this process for dead"
             ) from None
         except ServerGoneError:
             self._leave_if_ending()
@@ -192,7 +192,7 @@ class Client:
                 self._end_session()
 
     def _renew_if_ended(self, requests: Requests | None) -> None:
-        """Do as `_renew` does if the server has closed the session's connection: one thread's may have failed alone."""
+        """Do as `_renew` does if the server has closed the session's connection; that of one thread may fail alone."""
         if requests is not None and not requests.is_open():
             self._renew(requests)
 

@@ -30,8 +30,8 @@ class Condition(Structure):
     `threading.Condition` over `lock`, a Lock or RLock of the same server, or over an RLock of its own. A notification
     for a client that died goes to the next waiter. `with` takes the lock; it does not close the handle.
 
-    Raises TypeError for another lock, FileExistsError when the name is taken, ValueError when the existing structure is
-    not a condition over the same lock.
+    Raises TypeError for another lock, FileExistsError when `name` is taken and not `exist_ok`, ValueError when the
+    existing structure is not a condition over the same lock with the same `seats` and `persist`.
     """
 
     kind = "Condition"
@@ -200,12 +200,12 @@ class Condition(Structure):
     def notify(self, n: int = 1) -> None:
         """Wake the `n` waiters that have waited longest, or all if there are fewer.
 
-        RuntimeError if the caller does not hold the lock.
+        Raises RuntimeError if the caller does not hold the lock.
         """
         self._call("notify", how_many_to_notify(n), thread=self._who())
 
     def notify_all(self) -> None:
-        """Wake all waiters. RuntimeError if the caller does not hold the lock."""
+        """Wake all waiters. Raises RuntimeError if the caller does not hold the lock."""
         self._call("notify", None, thread=self._who())
 
     def notifyAll(self) -> None:

@@ -60,27 +60,27 @@ def connect(
         if kind == "#ENDED":
             raise SessionEnded
         if kind != "#RETURN":
-            raise ServerGoneError(f"what listens at {shown} is no server of the kit: {result}")
+            raise ServerGoneError(f"what listens at {shown} is not a sharedkit server: {result}")
         talk.limit(0)
         tune(end)
     except BaseException as error:
         end.close()
         if isinstance(error, AuthenticationError) and not isinstance(error, AuthkeyError):
             raise AuthkeyError(
-                f"the server at {shown} has another authkey ({error}); give get_context('manager', address=..., "
-                "authkey=...) the one that it was started with, once in this process before the first handle comes"
+                f"the server at {shown} has another authkey ({error}); call get_context('manager', address=..., "
+                "authkey=...) with the key of the server, in this process and before the first handle arrives"
             ) from None
         if isinstance(error, BlockingIOError | TimeoutError):
             raise ServerGoneError(
-                f"what listens at {shown} says nothing of use for {talk.seconds} seconds: it is no server of the "
-                "kit, or one that is stopped"
+                f"what listens at {shown} gives no valid answer for {talk.seconds} seconds: it is not a sharedkit "
+                "server, or it is stopped"
             ) from error
         if isinstance(error, EOFError) or (isinstance(error, OSError) and error.errno is not None):
             if not talk.connected:
                 raise ServerGoneError(f"no server answers at {shown}: {error}") from error
             raise ServerGoneError(f"what listens at {shown} hung up: {error or 'end of file'}") from error
         if isinstance(error, _Strange):
-            raise ServerGoneError(f"what listens at {shown} is no server of the kit: {error}") from error
+            raise ServerGoneError(f"what listens at {shown} is not a sharedkit server: {error}") from error
         raise
     return end, result
 

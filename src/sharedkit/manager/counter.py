@@ -45,7 +45,8 @@ class _Arithmetic:
         return old
 
     def compare_exchange(self, expected: int, desired: int) -> bool:
-        """Set the value to `desired` if it is `expected`, in one step; return whether it was. TypeError if striped."""
+        """Set the value to `desired` if it is `expected`, in one step; return whether it was. Raises TypeError if
+        striped."""
         done: bool = self._ask("compare_exchange", integer(expected), integer(desired))
         return done
 
@@ -75,8 +76,8 @@ class Counter(_Arithmetic, Handle):
     A signed 64-bit integer; threads and processes change it, each change in one atomic step. `striped=True` has the
     interface of the other placements: `add` returns None. It changes nothing else, since the server adds for all.
 
-    Raises FileExistsError when the name is taken, ValueError when the existing structure is not an equal counter,
-    OverflowError and TypeError for a `value` that is not a 64-bit integer.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure differs in
+    more than its value, OverflowError and TypeError for a `value` that is not a 64-bit integer.
     """
 
     kind = "Counter"
@@ -114,7 +115,8 @@ class Counter(_Arithmetic, Handle):
         return None if self._is_striped() else added
 
     def compare_exchange(self, expected: int, desired: int) -> bool:
-        """Set the value to `desired` if it is `expected`, in one step; return whether it was. TypeError if striped."""
+        """Set the value to `desired` if it is `expected`, in one step; return whether it was. Raises TypeError if
+        striped."""
         self._ensure_open()
         if self._is_striped():
             raise TypeError("a striped counter has no single value to compare with")
@@ -152,7 +154,7 @@ class Counters(Handle):
     names in their order, and `len` counts them.
 
     Raises ValueError for no names, for a name that occurs twice, or if the existing group of that `name` has other
-    names; TypeError for a name that is not a str; FileExistsError when `name` is taken.
+    names; TypeError for a name that is not a str; FileExistsError when `name` is taken and not `exist_ok`.
     """
 
     kind = "Counters"

@@ -22,7 +22,8 @@ class Dict(MappingFace, Handle):
     unpickles neither; it only reads values that are plain numbers, for `add`. Keys are equal exactly when Python says
     so. A type that sharedkit does not know needs `register_key` and otherwise raises TypeError.
 
-    Raises FileExistsError when the name is taken, ValueError when the existing structure is not a dict.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure is not a dict
+    with the same `seats` and `persist`.
     """
 
     kind = "Dict"
@@ -81,7 +82,7 @@ class Dict(MappingFace, Handle):
         raise KeyError(key)
 
     def popitem(self) -> tuple[Any, Any]:
-        """Remove and return the pair that was inserted last, in one step. KeyError if the dict is empty."""
+        """Remove and return the pair that was inserted last, in one step. Raises KeyError if the dict is empty."""
         form, (first, value) = self._call("popitem")
         return key_of(form, first), unpack(value)
 
@@ -146,7 +147,7 @@ class Dict(MappingFace, Handle):
 
 
 def _entries(mapping_or_pairs: Any, items: dict[str, Any]) -> list[tuple[Any, bytes | None, Any]]:
-    """Forms, pickled keys and packed values."""
+    """For each pair: the canonical form of the key, the pickled key or None, the packed value."""
     pairs = dict(mapping_or_pairs, **items)
     return [(*form_and_first(key), pack(value)) for key, value in pairs.items()]
 

@@ -160,7 +160,7 @@ class ExecutorClient:
             self._tell(future, pending)
         finally:
             with self._told:
-                self._futures.pop(number, None)  # if a signal handler ended a submit, the submit removes its own, too
+                self._futures.pop(number, None)  # a `submit` that a signal handler has ended removes its future, too
                 self._told.notify_all()
 
     def _tell(self, future: Future[Any], pending: Pending) -> None:

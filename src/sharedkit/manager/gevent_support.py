@@ -23,7 +23,7 @@ COOPERATIVE = _patched("socket") and _patched("threading")
 
 
 def check_patches() -> None:
-    """RuntimeError if gevent now patches modules that it did not patch when sharedkit was imported."""
+    """Raise RuntimeError if gevent now patches modules that it did not patch when sharedkit was imported."""
     if (_patched("socket"), _patched("threading")) != (COOPERATIVE, COOPERATIVE):
         raise RuntimeError(
             "gevent has patched this program after sharedkit was imported, or only in part: call "

@@ -118,9 +118,9 @@ class _Taken:
 
     @giving
     def release(self, request: Request) -> None:
-        """Release the lock. NotLockedError, which is a RuntimeError and a ValueError, if the lock is not held, or if it
-        is an RLock that this thread does not hold. A release that has begun is completed, whatever a signal handler
-        raises.
+        """Release the lock. Raises NotLockedError, which is a RuntimeError and a ValueError, if the lock is not held,
+        or if it is an RLock that this thread does not hold. A release that has begun is completed, whatever a signal
+        handler raises.
         """
         self._give(request)
 
@@ -227,7 +227,8 @@ class Lock(_Named):
     then raises OwnerDiedError instead of taking the lock, until `mark_consistent()`. `with` takes the lock; it does not
     close the handle.
 
-    Raises FileExistsError when the name is taken, ValueError when the existing structure is not an equal lock.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure is not a
+    Lock with the same parameters.
     """
 
     kind = "Lock"
@@ -247,7 +248,8 @@ class RLock(_Named):
     taken it. The holder is a thread of a process, or the task that runs in that thread; its death has the same effect
     as for a Lock. `with` takes the lock; it does not close the handle.
 
-    Raises FileExistsError when the name is taken, ValueError when the existing structure is not an equal lock.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure is not an
+    RLock with the same parameters.
     """
 
     kind = "RLock"
@@ -307,7 +309,7 @@ class PartLock(_Taken):
     def __init__(self, whole: _Whole, ident: int, owned: bool = False) -> None:
         self._whole = whole
         self._ident = ident
-        self._owned = owned  # it may be an RLock
+        self._owned = owned  # whether the lock may be an RLock, which has an owner
 
     def _key(self) -> tuple[Client, int]:
         return self._whole._ensure_open(), self._ident

@@ -38,7 +38,7 @@ def _attempt(action: Callable[[], None]) -> None:
 
 
 class Timer:
-    """An action for a given time, unless it is cancelled."""
+    """An action that runs at a given time, unless it is cancelled."""
 
     __slots__ = ("action", "timers")
 
@@ -130,8 +130,9 @@ class Loop:
         """Run until `stop`.
 
         Due timers come first: if a client's time limit ended while this process stood still, the client gets nothing
-        any more. Errands come after the ready descriptors: if a new descriptor has the number of a closed one, it has
-        no handler yet. An exception of a handler, an action or an errand has no effect on the others.
+        any more. Errands, which may watch new descriptors, come after the ready descriptors: so an event of a closed
+        descriptor never reaches the handler of a new one with the same number. An exception of a handler, an action or
+        an errand has no effect on the others.
         """
         while not self._stopped:
             self._looker.look(self._ready.fileno())

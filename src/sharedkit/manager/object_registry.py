@@ -44,8 +44,8 @@ class ObjectRegistry:
     def do_create(
         self, call: Call, kind: str, name: str, exist_ok: bool, persist: bool, spec: dict[str, Any], extra: Any
     ) -> int:
-        """The number of the new structure. If a structure of that name exists, is equal, and `exist_ok` is true: the
-        number of that one."""
+        """The number of the new structure; or of the existing one of that name, if `exist_ok` is true and it is
+        equal."""
         found = self._names.get(name)
         if found is not None:
             if not exist_ok:
@@ -126,8 +126,8 @@ class ObjectRegistry:
         """Do nothing: every request carries the handles released since the last one, and `release` has handled them."""
 
     def do_undone(self, call: Call) -> None:
-        """Do nothing but answer. A client sends this to see that the server runs; the answer to an `undo` is made in
-        the same way."""
+        """Do nothing but answer. A client sends this to see that the server runs; after an `undo`, the server answers
+        this request in its place."""
 
     def release(self, session: Session, released: Iterable[int | str]) -> None:
         """Handle what a request carries, in order: numbers of structures whose handles the session closed or forgot,
@@ -261,7 +261,7 @@ class ObjectRegistry:
 
 
 def _refuse_other(found: State, kind: str, spec: dict[str, Any], persist: bool) -> None:
-    """ValueError that says how the existing structure differs from the requested one."""
+    """Raise a ValueError that says how the existing structure differs from the requested one, if it does."""
     if found.kind != kind:
         raise is_another(repr(found.name), found.kind, kind)
     for key, value in spec.items():

@@ -35,8 +35,8 @@ def at(address: Any, authkey: bytes | None = None) -> Placement:
     """The placement of the server at `address`. A process has one for each address and `authkey`.
 
     So no caller uses a connection that was opened with another authkey. Without an authkey, the result is a placement
-    whose authkey a server has accepted, else the one that was requested last. TypeError, ValueError if an argument is
-    not an address or an authkey.
+    whose authkey a server has accepted, else the one that was requested last. Raises TypeError, ValueError if an
+    argument is not an address or an authkey.
     """
     address = _checked_address(address)
     if authkey is not None and not isinstance(authkey, bytes | bytearray | memoryview):
@@ -165,7 +165,7 @@ class Placement:
             raise
 
     def end(self) -> None:
-        """End the server if this process has started it, otherwise this process's session. Again: does nothing."""
+        """End the server if this process has started it, otherwise its session. Calling this again does nothing."""
         if self._client is not None and not self.ended:
             owned = self._process if self._owner == os.getpid() else None
             self._client.ended = owned is not None

@@ -33,7 +33,8 @@ class Queue(Handle, Generic[T]):
     it. If a client dies, an item that was taken for it but not sent goes back to the front; an item that was sent is
     lost with that client.
 
-    Raises FileExistsError when the name is taken, ValueError when the existing structure is not an equal queue.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure is not a
+    queue with the same parameters.
     """
 
     kind = "Queue"
@@ -118,7 +119,7 @@ class Queue(Handle, Generic[T]):
         await self._aput([self._pack(item)], block, timeout)
 
     def _time_of_put(self, timeout: float) -> float | None:
-        """The timeout of a put. An unbounded queue ignores it, as queue.Queue does. TypeError, ValueError."""
+        """The timeout of a put. An unbounded queue ignores it, as queue.Queue does. Raises TypeError, ValueError."""
         number = span(timeout)
         if number is not None and not 0 <= number <= LONGEST and self.maxsize <= 0:
             return None
@@ -268,7 +269,7 @@ class Queue(Handle, Generic[T]):
         return [] if most == 0 else await self._aget(most, block if blocking is None else blocking, timeout)
 
     def task_done(self) -> None:
-        """Mark an item taken earlier as done. ValueError when called more often than items were put."""
+        """Mark an item taken earlier as done. Raises ValueError when called more often than items were put."""
         self._call("task_done")
 
     def join(self) -> None:
@@ -362,7 +363,8 @@ def _checked_most(max_items: int | None) -> int | None:
 
 
 def _time_of_batch(block: bool, timeout: float | None) -> float | None:
-    """The timeout of a batch, which is checked before the first item goes in. TypeError, ValueError, OverflowError."""
+    """The timeout of a batch, which is checked before the first item goes in. Raises TypeError, ValueError,
+    OverflowError."""
     if timeout is None or not block:
         return None
     number = not_negative(timeout)

@@ -27,7 +27,7 @@ def rank_of(item: Any) -> Any:
     for the fields by which a dataclass compares (`order=True`), the rank is the parts before the first that is none of
     these.
 
-    TypeError if there are no such parts.
+    Raises TypeError if there are no such parts.
     """
     rank = _plain(item, DEPTH)
     if rank is not _MISSING:

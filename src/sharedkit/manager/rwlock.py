@@ -75,7 +75,8 @@ class RWLock(Handle):
     by a dead process is free. After a writer has died, every reader and writer gets an OwnerDiedWarning, and
     `owner_died` is true, until another writer has released the lock. `with` on the handle itself closes it.
 
-    Raises FileExistsError when the name is taken, ValueError when the existing structure is not an RWLock.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure is not an
+    RWLock with the same `seats` and `persist`.
     """
 
     kind = "RWLock"

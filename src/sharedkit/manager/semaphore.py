@@ -25,8 +25,8 @@ class Semaphore(Structure):
     even more than were taken. `acquire` also accepts `block=` for `blocking=`. `with` takes a permit; it does not close
     the handle.
 
-    Raises ValueError for a negative `value`, FileExistsError when the name is taken, ValueError when the existing
-    structure is not a semaphore that began with the same value.
+    Raises ValueError for a negative `value`, FileExistsError when `name` is taken and not `exist_ok`, ValueError when
+    the existing structure is not a semaphore with the same parameters.
     """
 
     kind = "Semaphore"
@@ -79,8 +79,8 @@ class Semaphore(Structure):
 
     @giving
     def release(self, request: Request, n: int = 1) -> None:
-        """Release `n` permits and wake as many waiters. ValueError if `n` is below 1, or, for a BoundedSemaphore, above
-        the number of permits taken; OverflowError past 2**31 - 1.
+        """Release `n` permits and wake as many waiters. Raises ValueError if `n` is below 1, or, for a
+        BoundedSemaphore, above the number of permits taken; OverflowError past 2**31 - 1.
         """
         self._call("release", how_many(n), request=request)
 
@@ -128,7 +128,7 @@ class Semaphore(Structure):
 
 
 def _checked(blocking: bool, timeout: float | None) -> tuple[bool, float | None]:
-    """Both arguments, in plain types. TypeError, ValueError."""
+    """Both arguments, in plain types. Raises TypeError, ValueError."""
     if timeout is not None and not blocking:
         raise ValueError("can't specify timeout for non-blocking acquire")
     return bool(blocking), span(timeout)

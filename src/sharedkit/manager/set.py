@@ -26,8 +26,8 @@ class Set(SetFace, Handle):
     Operators such as `|`, and methods such as `union`, return plain sets. Other methods that change many members take
     one atomic step for each member.
 
-    Raises FileExistsError when the name is taken, ValueError when the existing structure is not a set, TypeError for a
-    member that cannot be a key.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure is not a set
+    with the same `seats` and `persist`, TypeError for a member that cannot be a key.
     """
 
     kind = "Set"
@@ -62,7 +62,7 @@ class Set(SetFace, Handle):
         return bool(self._call("discard", form_of(member)))
 
     def pop(self) -> Any:
-        """Remove and return the member that was added last, in one step. KeyError if the set is empty."""
+        """Remove and return the member that was added last, in one step. Raises KeyError if the set is empty."""
         try:
             form, (first, _) = self._call("popitem")
         except KeyError:

@@ -22,7 +22,7 @@ from sharedkit._core.stopped_processes import is_stopped
 
 __all__ = ["StandsStill", "Watch", "pid_of_peer"]
 
-LOOK = 0.02  # seconds between two checks, and the most that one counts: a late check says little of the time before it
+LOOK = 0.02  # seconds between two checks, and the most that one check counts: a late one shows only the last moment
 STILL = 0.08  # seconds for which every check must find the server stopped; as in ext/include/core/sk_stall.h
 LOOK_FAR = 0.5  # as LOOK, over TCP
 SILENCE = 5.0
@@ -87,7 +87,7 @@ class Watch:
         return max(LOOK, self._until - monotonic() - STILL)
 
     def look(self, connection: Connection | None = None, end: socket.socket | None = None) -> float:
-        """Seconds until the next check. StandsStill if the time is over and the server is stopped.
+        """Seconds until the next check. Raises StandsStill if the time is over and the server is stopped.
 
         `connection` is the call's connection, and `end` its socket, if there is one; otherwise the session's are used.
         """
@@ -123,7 +123,7 @@ class Watch:
         self._moved = stopped
 
     def _ask(self, now: float, connection: Connection | None, session: Connection | None) -> None:
-        """Check over TCP: any traffic since the last check is a sign of life. After some, send a further request."""
+        """Check over TCP: any traffic since the last check is a sign of life. After traffic, send another request."""
         both = (each for each in (connection, session) if each is not None)
         moved = [(each.came, each.gone if each is connection else 0) for each in both]
         moved.append((self._client.sent_so_far(), 0))

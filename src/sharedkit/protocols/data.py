@@ -53,7 +53,7 @@ class CounterView(Protocol):
         """Set the value and return the old one."""
 
     def compare_exchange(self, expected: int, desired: int, /) -> bool:
-        """Set the value to `desired` if it is `expected`; return whether it was. TypeError when striped."""
+        """Set the value to `desired` if it is `expected`; return whether it was. Raises TypeError when striped."""
 
     def reset(self) -> int:
         """Set the value to 0 and return the old one."""
@@ -86,7 +86,7 @@ class Counter(CounterView, Handle, Protocol):
 
 
 class Counters(Handle, Protocol):
-    """A group of named counters. KeyError for an unknown name."""
+    """A group of named counters. Raises KeyError for an unknown name."""
 
     def __init__(
         self,
@@ -233,7 +233,7 @@ class Queue(Handle, Protocol[T]):
         """Yield items as `aget` takes them, until the queue is shut down and empty."""
 
     def task_done(self) -> None:
-        """Mark an item taken earlier as done. ValueError when called more often than items were put."""
+        """Mark an item taken earlier as done. Raises ValueError when called more often than items were put."""
 
     def join(self) -> None:
         """Wait until every item that was put is marked as done."""

@@ -62,8 +62,8 @@ class Executor(Protocol):
     def kill_workers(self) -> None:
         """Shut down without waiting and kill the workers.
 
-        The calls that they run fail with WorkerDied; the other calls are cancelled. NotImplementedError if workers are
-        threads.
+        The calls that they run fail with WorkerDied; the other calls are cancelled. Raises NotImplementedError if
+        workers are threads.
         """
 
     def terminate_workers(self) -> None:

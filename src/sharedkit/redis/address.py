@@ -1,6 +1,6 @@
 """Where a server is, and connections to it: no retries, a time limit on each step, one version of the protocol.
 
-redis-py makes the connection (TLS, users, Unix sockets); what is written is packed here, and hiredis reads the answers.
+redis-py makes the connection (TLS, users, Unix sockets). This module packs the commands, and hiredis reads the answers.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ __all__ = ["LOST", "Address", "Restarted", "pack", "send"]
 
 OLDEST = (7, 0)
 LOST = (exceptions.ConnectionError, exceptions.TimeoutError, OSError, EOFError)
-"""What is raised when a connection ends or does not answer in time."""
+"""The exceptions of a connection that has ended or does not answer in time."""
 
 
 def pack(*parts: bytes) -> bytes:
-    """A command in the protocol's form."""
+    """The bytes of a command in the protocol of Redis."""
     return _form_of(len(parts)) % tuple(chain.from_iterable(zip(map(len, parts), parts, strict=True)))
 
 
 @cache
 def _form_of(count: int) -> bytes:
-    """What is around so many parts, each after its length."""
+    """The format of a command with `count` parts: before each part, its length."""
     return b"*%d\r\n" % count + b"$%d\r\n%b\r\n" * count
 
 
 def _encoded(part: Any) -> bytes:
-    """A part of one of redis-py's own commands, which make the connection."""
+    """The bytes of a part of a command that redis-py itself sends while it connects, such as AUTH."""
     return part if isinstance(part, bytes) else str(part).encode()
 
 
 def send(connection: Any, command: bytes) -> None:
-    """Send a packed command. (redis-py's own method would first make an ended connection anew, without a word.)"""
+    """Send a packed command. (redis-py's own method would first reopen a connection that has ended, and not say so.)"""
     its_socket = connection._sock
     if its_socket is None:
         raise exceptions.ConnectionError("the connection was ended")
@@ -52,7 +52,7 @@ def send(connection: Any, command: bytes) -> None:
 
 
 class Address:
-    """One server: how to reach it, and what it said of itself when it was first reached."""
+    """One server: how to reach it, and the run id that it gave when it was first reached."""
 
     def __init__(self, url: str, timeout: float) -> None:
         self.url = url
@@ -71,7 +71,7 @@ class Address:
         self._first = threading.Lock()
 
     def connect(self, timeout: float | None = None) -> Any:
-        """A new connection. ServerGoneError, AuthkeyError, ServerMismatchError."""
+        """Return a new connection. Raises ServerGoneError, AuthkeyError, ServerMismatchError, or Restarted."""
         connection = self._kind(
             **self._options,
             protocol=2,
@@ -111,8 +111,8 @@ class Address:
 
     def _refused(self, why: Exception) -> AuthkeyError:
         return AuthkeyError(
-            f"the server at {self.public} refuses this user or password ({why}); a handle that arrived by pickle has "
-            'none: call get_context("redis", url=...) with it in this process first'
+            f"the server at {self.public} refuses this user or password ({why}); a pickled handle carries no password: "
+            'first call get_context("redis", url=...) in this process, with a url that has the password'
         )
 
     def _check(self, said: dict[bytes, bytes]) -> None:
@@ -138,7 +138,7 @@ class Address:
 
 
 class Restarted(Exception):
-    """Another server, or the same one restarted, is at the address; no user sees it."""
+    """The server at the address was restarted or replaced by another one. Internal: no user gets this exception."""
 
     def __init__(self, run_id: bytes) -> None:
         super().__init__(run_id)
@@ -146,7 +146,7 @@ class Restarted(Exception):
 
 
 def without_password(url: str) -> str:
-    """The url as it may be shown and pickled: with the user's name, and never a password."""
+    """The url in the form that is shown and pickled: with the user's name, but without a password."""
     try:
         parts = urlsplit(url)
         user = parts.username

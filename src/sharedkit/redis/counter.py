@@ -15,7 +15,7 @@ A = TypeVar("A", bound="_Arithmetic")
 
 
 class _Arithmetic:
-    """The common part of a counter and of a view of one in a group, over the field in which its value is."""
+    """The common part of a counter and of a view of one in a group; `_field` is the field that contains the value."""
 
     _field: bytes
 
@@ -47,7 +47,8 @@ class _Arithmetic:
         return int(self._change(b"exchange", integer(value)))
 
     def compare_exchange(self, expected: int, desired: int) -> bool:
-        """Set the value to `desired` if it is `expected`, in one step; return whether it was. TypeError if striped."""
+        """Set the value to `desired` if it is `expected`, in one step; return whether it was. Raises TypeError if
+        striped."""
         return bool(self._change(b"compare_exchange", integer(expected), integer(desired)))
 
     def reset(self) -> int:
@@ -72,11 +73,11 @@ class _Arithmetic:
 class Counter(_Arithmetic, Handle):
     """Counter(value=0, *, name=None, exist_ok=False, persist=False, striped=False, seats=192)
 
-    A signed 64-bit integer that threads, processes and machines change in one atomic step each. `striped=True` is for
-    drop-in use: the server adds for all clients, and `add` returns None as in other placements.
+    A signed 64-bit integer for threads, processes and machines; each change is one atomic step. `striped=True` has the
+    interface of the other placements: `add` returns None. It changes nothing else, since the server adds for all.
 
-    Raises FileExistsError when the name is taken, ValueError when the existing structure is not an equal counter,
-    OverflowError and TypeError for a `value` that is not a 64-bit integer.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure differs in
+    more than its value, OverflowError and TypeError for a `value` that is not a 64-bit integer.
     """
 
     kind = "Counter"
@@ -113,7 +114,8 @@ class Counter(_Arithmetic, Handle):
         return None if self._spec["striped"] else added
 
     def compare_exchange(self, expected: int, desired: int) -> bool:
-        """Set the value to `desired` if it is `expected`, in one step; return whether it was. TypeError if striped."""
+        """Set the value to `desired` if it is `expected`, in one step; return whether it was. Raises TypeError if
+        striped."""
         self._ensure_open()
         if self._spec["striped"]:
             raise TypeError("a striped counter has no single value to compare with")
@@ -127,7 +129,7 @@ class Counter(_Arithmetic, Handle):
 
 
 class CounterView(_Arithmetic):
-    """One counter of a group, with the methods of a Counter. It is as open as its group."""
+    """One counter of a group, with the methods of a Counter. It is closed when its group is."""
 
     def __init__(self, group: Counters, key: str) -> None:
         self._group = group
@@ -154,8 +156,8 @@ class Counters(Handle):
     A group of named counters; each starts at 0: `c.add("ok")`, `c["ok"] += 1`, `c.as_dict()`. Iteration yields the
     names in their order, and `len` counts them.
 
-    Raises ValueError for no names, a name that occurs twice, or a group of that `name` with other names in it;
-    TypeError for a name that is not a str; FileExistsError when `name` is taken.
+    Raises ValueError for no names, for a name that occurs twice, or if the existing group of that `name` has other
+    names; TypeError for a name that is not a str; FileExistsError when `name` is taken and not `exist_ok`.
     """
 
     kind = "Counters"

@@ -19,7 +19,8 @@ class Event(Handle):
 
     `threading.Event`: a flag, initially not set. `with` closes the handle.
 
-    Raises FileExistsError when the name is taken, ValueError when the existing structure is not an event.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure is not an
+    event with the same `seats` and `persist`.
     """
 
     kind = "Event"
@@ -35,7 +36,7 @@ class Event(Handle):
         return bool(self._read(b"is_set"))
 
     def isSet(self) -> bool:
-        """Return `is_set()`, whose old name this is; gives a DeprecationWarning."""
+        """Deprecated name of `is_set`; gives a DeprecationWarning."""
         warnings.warn("isSet() is deprecated, use is_set() instead", DeprecationWarning, stacklevel=2)
         return self.is_set()
 
@@ -44,7 +45,7 @@ class Event(Handle):
         self._call(b"set")
 
     def clear(self) -> None:
-        """Clear the flag; a waiter that was woken before still returns True."""
+        """Clear the flag; the `wait` of a thread that was woken before still returns True."""
         self._call(b"clear", shrinks=True)
 
     def wait(self, timeout: float | None = None) -> bool:

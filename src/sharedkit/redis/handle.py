@@ -27,18 +27,18 @@ def integer(value: object) -> bytes:
 
 
 def pids(sessions: list[bytes]) -> tuple[int, ...]:
-    """The processes of these sessions."""
+    """The process ids of these sessions, sorted."""
     return tuple(sorted({int(sid.partition(b"-")[0]) for sid in sessions}))
 
 
 class Structure:
-    """A handle on what a server keeps, made by a context, whose classes are bound to a server by `home`."""
+    """A handle on a structure in a server. Contexts make handles; `home` binds their classes to one server."""
 
     kind: ClassVar[str] = ""
-    lua: ClassVar[str] = ""  # the name of its script
+    lua: ClassVar[str] = ""  # the name of the structure's script
     home: ClassVar[placement.Placement | None] = None
 
-    _name: str = ""  # a handle whose constructor refused is closed and nameless
+    _name: str = ""  # so that a handle whose constructor raised is closed and nameless
     _base: bytes
     _session: Session | None = None
     _spec: dict[str, Any]
@@ -47,7 +47,7 @@ class Structure:
     def _create(
         self, name: str | None, exist_ok: bool, persist: bool, seats: int, spec: dict[str, Any], *begin: bytes
     ) -> None:
-        """Make the structure in the server, or open an equal one; `spec` must be equal for that."""
+        """Make the structure in the server, or open an existing one whose `spec` is equal."""
         if self.home is None:
             raise TypeError(f'{type(self).__name__} is made by a context: get_context("redis").{type(self).__name__}')
         spec["seats"] = checked_seats(seats)
@@ -74,7 +74,7 @@ class Structure:
             try:
                 self._open_existing(session, name, pointer + b":" + found, spec, bool(persist))
             except GoneError:
-                continue  # it ended meanwhile
+                continue  # the existing structure has ended meanwhile
             return
 
     def _open_existing(
@@ -110,7 +110,7 @@ class Structure:
 
     @classmethod
     def _of(cls: type[T], session: Session, name: str, base: bytes, ticket: bytes = b"") -> T:
-        """A handle on the structure with that key. GoneError."""
+        """A handle on the structure with the key `base`. Raises GoneError."""
         handle = cls.__new__(cls)
         handle._open_existing(session, name, base, ticket=ticket)
         return handle
@@ -118,7 +118,7 @@ class Structure:
     # --- asking
 
     def _ensure_open(self) -> Session:
-        session = self._session  # read once: another thread may close it
+        session = self._session  # read once, because another thread may close the handle
         if session is None:
             raise self._is_closed()
         if session.over is not None:
@@ -126,8 +126,8 @@ class Structure:
         return session
 
     def _open_again(self, session: Session) -> Session:
-        """The session of a forked child, in which its parent's structure is opened. LeaseLostError and other reasons
-        why a session is over."""
+        """Return the session of a forked child, after opening the parent's structure in it. If the session is over
+        for another reason, raise that reason, for example LeaseLostError."""
         if session.over is not INHERITED:
             raise session.reason()
         assert self.home is not None
@@ -151,7 +151,7 @@ class Structure:
             raise self._told(why) from None
 
     def _told(self, why: SharedkitError) -> SharedkitError:
-        """The error as this handle sees it: another thread may have closed it."""
+        """The error that names this handle: a ClosedError if another thread has closed the handle, otherwise `why`."""
         if isinstance(why, ClosedError):
             return self._is_closed(why)
         return self._is_closed() if self._session is None else why
@@ -172,13 +172,13 @@ class Structure:
         return self._session is None
 
     def close(self) -> None:
-        """Let go of the structure. Using the handle afterwards raises ClosedError; closing again does nothing."""
+        """Close this handle. Using the handle afterwards raises ClosedError; closing again does nothing."""
         session, self._session = self._session, None
         if session is not None and self._release.detach() is not None:
             session.close(self._base)
 
     def unlink(self) -> None:
-        """Remove the name: open handles keep working, and nobody can attach any more."""
+        """Remove the name: open handles keep working, but `attach` does not find the structure any more."""
         self._read(b"unlink", self._ensure_open().lease_ms)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -1,8 +1,8 @@
-"""The one connection on which all tasks of this process ask: requests go out at once, and answers come in their order.
+"""The one connection over which all tasks of this process send requests; answers come in the order of the requests.
 
-A request that is small goes out in the step that makes it. A thread writes the large ones, so that no event loop waits
-for a socket, and another reads. When the connection ends, what is not answered is asked again on a new one: scripts
-know the numbers of operations that they have seen.
+A task sends a small request itself, at once. A thread sends the large ones, so that no event loop waits for a socket,
+and another thread reads the answers. When the connection ends, the requests without an answer are sent again over a new
+one; no operation runs twice, because the scripts know the numbers of the operations that they have seen.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TRIES = 3
 
 
 class Asker(Protocol):
-    """The session, as far as its line needs it."""
+    """The part of the session that its Line needs."""
 
     address: Address
     over: Any
@@ -43,7 +43,7 @@ class Asker(Protocol):
 
 
 class Request:
-    """A command, and the call of `done(answer)` that follows; an answer may be an exception."""
+    """A command; `done(answer)` is called with its answer, which may be an exception."""
 
     __slots__ = ("command", "done", "made", "parts", "tries")
 
@@ -67,7 +67,7 @@ class Line:
         self._lanes: deque[int] = deque()
 
     def submit(self, made: Operation, parts: tuple[bytes, ...], done: Callable[[Any], object]) -> None:
-        """Ask; another thread calls `done`. An operation without a lane gets one until it is answered."""
+        """Send a request; another thread calls `done`. An operation without a lane gets one until it is answered."""
         request = Request(made, parts, done)
         with self._lock:
             if self._session.over is not None:
@@ -78,17 +78,17 @@ class Line:
             self._send(request)
 
     def free_lane(self, lane: int) -> None:
-        """The operation of this lane has its answer."""
+        """Make the lane free for another operation, because its operation has been answered."""
         self._lanes.append(lane)
 
     def _send(self, request: Request) -> None:
-        """Send now, or by the writer if it has something to send before, or this is long. Under the lock."""
+        """Send the request; let the writer send it if it is long or if others wait to be sent. Under the lock."""
         self._outstanding.append(request)
         connection = self._connection
         if connection is not None and not self._unsent and len(request.command) <= SMALL:
             try:
                 send(connection, request.command)
-            except LOST:  # the reader sees to the rest
+            except LOST:  # the reader notices that too, and has the request sent again
                 connection.disconnect()
             return
         self._unsent.append(request)
@@ -98,7 +98,7 @@ class Line:
         self._tokens.put(True)
 
     def _write(self) -> None:
-        """The thread that connects, and sends what is long."""
+        """Run the thread that connects and sends the long requests."""
         while self._tokens.get():
             while True:
                 with self._lock:
@@ -119,7 +119,7 @@ class Line:
                 except LOST:
                     self._broken(connection)
                     continue
-                with self._lock:  # if it was sent in vain, it is asked again; else others may send now
+                with self._lock:  # unless the connection was replaced, tasks may send again now
                     if self._connection is connection and self._unsent and self._unsent[0] is request:
                         self._unsent.popleft()
 
@@ -132,7 +132,7 @@ class Line:
             request.done(why)
 
     def _broken(self, connection: Any) -> None:
-        """Ask again, on a new connection, what is not answered; give up what was asked so before."""
+        """Send the unanswered requests again over a new connection; a request that was sent TRIES times fails."""
         failed: list[Request] = []
         with self._lock:
             if self._connection is not connection:
@@ -154,7 +154,7 @@ class Line:
             request.done(why)
 
     def _read(self, connection: Any) -> None:
-        """The thread that reads the answers of one connection."""
+        """Run the thread that reads the answers of one connection."""
         while True:
             try:
                 answer = connection.read_response(disable_decoding=True, disconnect_on_error=False)
@@ -184,7 +184,7 @@ class Line:
             request.done(answer)
 
     def close(self) -> None:
-        """End the connection; what is not answered is told why the session is over."""
+        """End the connection; unanswered requests fail with the reason why the session is over."""
         with self._lock:
             connection, self._connection = self._connection, None
             self._tokens.put(False)
@@ -194,7 +194,7 @@ class Line:
             self._fail(self._session.reason())
 
     def in_child(self) -> None:
-        """The child of a fork: what was asked, and the connection, are the parent's."""
+        """In the child of a fork, forget the requests and the connection, which are the parent's."""
         self._lock = threading.RLock()
         self._outstanding.clear()
         self._connection = None

@@ -1,4 +1,4 @@
-"""Locks in a Redis server. The lock of a process that died, or was silent for a lease, goes to the next waiter."""
+"""Locks in a Redis server. If a process dies, or is silent for its whole lease, the next waiters get its locks."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from sharedkit.statistics import LockStatistics
 __all__ = ["Lock", "RLock"]
 
 _Taken = tuple[bool, bool]
-"""Whether it was taken, and whether the last holder died."""
+"""Whether the lock was taken, and whether its last holder died."""
 
 
 class _Named(Structure):
-    """What a Lock and an RLock have in common."""
+    """The common part of a Lock and an RLock."""
 
     lua = "lock"
     _reentrant = b"0"
@@ -45,20 +45,20 @@ class _Named(Structure):
     # --- the caller
 
     def _who(self) -> bytes:
-        """The caller, where that matters: a thread, or the running task if it holds the lock."""
+        """The caller, for an RLock: the running task if it holds the lock, otherwise the thread. Empty for a Lock."""
         return b""
 
     def _task(self) -> bytes:
-        """The caller, if it is a task that wants to hold the lock."""
+        """The running task, which wants to hold an RLock. Empty for a Lock."""
         return b""
 
     def _count(self, who: bytes, times: int) -> None:
-        """Record that this caller holds the lock so many times more, or less."""
+        """Add `times`, which may be negative, to the count of how often this caller holds the lock."""
 
     # --- acquiring
 
     def _use(self, session: Session, who: bytes, answer: Any, payload: bytes | None, number: int, left: int) -> _Taken:
-        """What an acquisition came to. OwnerDiedError, and an OwnerDiedWarning that is raised."""
+        """Return the result of an acquisition. Raises OwnerDiedError, or OwnerDiedWarning if warnings are errors."""
         if answer[0] == 0:
             if payload is None:
                 return False, False
@@ -72,7 +72,7 @@ class _Named(Structure):
             return False, False
         if died == b"1":
             text = f"the process that held the lock of {self._name!r} has died: check what the lock protects"
-            warnings.warn(text, OwnerDiedWarning, stacklevel=5)  # if it is raised as an error, the lock goes back
+            warnings.warn(text, OwnerDiedWarning, stacklevel=5)  # if this raises, `take` gives the lock back
         session.fences[self._base] = int(fence)
         self._count(who, 1)
         if answer[0] == 0:
@@ -135,7 +135,7 @@ class _Named(Structure):
     def _use_in_task(
         self, session: Session, who: bytes, answer: Any, payload: bytes | None, number: int, left: int
     ) -> Any:
-        """The same; an OwnerDiedWarning that is raised is the first part of the answer, and the lock is held."""
+        """Do as `_use` does; but return an OwnerDiedWarning instead of raising it: then the lock is held."""
         try:
             return self._use(session, who, answer, payload, number, left)
         except OwnerDiedWarning as why:
@@ -149,15 +149,16 @@ class _Named(Structure):
     ) -> Coroutine[Any, Any, bool]:
         """Take the lock as `acquire` does, without blocking the event loop; a coroutine.
 
-        The calling task holds an RLock that it takes in this way.
+        The holder of an RLock is then the calling task.
         """
         return self._aacquire(blocking if block is None else block, timeout, self._task())
 
     # --- releasing
 
     def release(self) -> None:
-        """Release the lock; NotLockedError, which is a RuntimeError and a ValueError, if the lock is not held, or, for
-        an RLock, not held by this thread. Once begun, the release is completed, whatever a signal handler raises.
+        """Release the lock. Raises NotLockedError, which is a RuntimeError and a ValueError, if the lock is not held,
+        or if it is an RLock that this thread does not hold. A release that has begun is completed, whatever a signal
+        handler raises.
         """
         session, who = self._ensure_open(), self._who()
         try:
@@ -209,14 +210,15 @@ class _Named(Structure):
             await asyncio.sleep(0)
         await self._arelease(self._who())
 
-    # --- looking
+    # --- inspecting
 
     @property
     def fence(self) -> int | None:
-        """A number that is larger for each holder than for those before, while this process holds the lock; else None.
+        """A number that grows with each new holder; None if this process does not hold the lock.
 
-        Give it to a store outside of the server with each write, and have the store refuse a smaller one: a holder that
-        was taken for dead is kept out there, too. LeaseLostError if this process was.
+        Pass it to a store outside of the server with each write, and let the store refuse a write with a smaller number
+        than before: this also keeps out a holder that was silent for its lease while another process took the lock.
+        Raises LeaseLostError if this process was silent for longer than its lease.
         """
         return self._ensure_open().fences.get(self._base)
 
@@ -231,11 +233,11 @@ class _Named(Structure):
 
     @property
     def owner_died(self) -> bool:
-        """Whether a holder died while it held the lock and no later holder has released it in order since."""
+        """Whether a holder died while it held the lock, and no later holder has released it since."""
         return self.statistics().owner_died
 
     def mark_consistent(self) -> None:
-        """Declare the data that the lock protects consistent again: `owner_died` is false from now on."""
+        """Declare that the data that the lock protects is consistent again: `owner_died` is false from now on."""
         self._call(b"mark_consistent", shrinks=True)
 
     def statistics(self) -> LockStatistics:
@@ -263,13 +265,14 @@ class _Named(Structure):
 class Lock(_Named):
     """Lock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192)
 
-    `threading.Lock`: any thread of any process may release it. When the process that holds it dies, or is silent for a
-    lease, the next one takes the lock over, finds `owner_died` true and gets an OwnerDiedWarning. With
-    `on_owner_died="raise"` every `acquire` then raises OwnerDiedError instead of taking the lock, until
-    `mark_consistent()`. A process that was silent and comes back gets LeaseLostError; `fence` keeps it out of other
-    stores. `with` takes the lock; it does not close the handle.
+    `threading.Lock`: any thread of any process may release it. If the process that holds it dies, or is silent for its
+    whole lease, the next waiter takes the lock over, finds `owner_died` true and gets an OwnerDiedWarning. With
+    `on_owner_died="raise"`, every `acquire` then raises OwnerDiedError instead of taking the lock, until
+    `mark_consistent()`. A process that was silent and then goes on gets LeaseLostError; `fence` keeps it from writing
+    to other stores. `with` takes the lock; it does not close the handle.
 
-    Raises FileExistsError when the name is taken, ValueError when the existing structure is not an equal lock.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure is not a
+    Lock with the same parameters.
     """
 
     kind = "Lock"
@@ -285,11 +288,12 @@ class Lock(_Named):
 class RLock(_Named):
     """RLock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192)
 
-    `threading.RLock`: the thread that holds it may take it again, and only that thread may release it, as often as it
-    has taken it. The holder is a thread of a process, or the task that runs in it; its death has the same effect as for
-    a Lock. `with` takes the lock; it does not close the handle.
+    `threading.RLock`: the thread that holds it may take it again; only that thread may release it, as often as it has
+    taken it. The holder is a thread of a process, or the task that runs in that thread; its death has the same effect
+    as for a Lock. `with` takes the lock; it does not close the handle.
 
-    Raises FileExistsError when the name is taken, ValueError when the existing structure is not an equal lock.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure is not an
+    RLock with the same parameters.
     """
 
     kind = "RLock"
@@ -304,7 +308,7 @@ class RLock(_Named):
     def _task(self) -> bytes:
         name = _name_of_task()
         if name is None:
-            raise RuntimeError("only a task can wait for an RLock, which it will hold in its own name")
+            raise RuntimeError("only a task can await an RLock, because the task itself will hold it")
         return name
 
     def _count(self, who: bytes, times: int) -> None:
@@ -330,7 +334,7 @@ class RLock(_Named):
 
     def _release_save(self) -> int:
         count = self._recursion_count()
-        for _ in range(max(count, 1)):  # one that this caller does not hold refuses
+        for _ in range(max(count, 1)):  # if this caller does not hold the lock, `release` raises
             self.release()
         return count
 

@@ -1,4 +1,8 @@
-"""One call that changes something, and the wait of a thread for what it will be handed."""
+"""One call that changes something, and the wait of a thread for what the server grants to the call later.
+
+A call that has to wait is answered at once that it waits. Later the server *grants* it an item, a lock, a permit or a
+notification, and a message says so.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,8 @@ from sharedkit.redis.scripts import Script
 __all__ = ["Kept", "Operation", "Use", "Wait", "kept"]
 
 Use = Callable[[Any, "bytes | None", int, int], Any]
-"""Makes the result of an operation that may wait: of its answer; of what it was handed after a wait, None if there was
-no wait, or its time was over; of its number; of how many parts of it were taken back when its time was over."""
+"""Makes the result of an operation that may wait. The arguments: the answer; what it was granted after a wait (None if
+it did not wait, or if its time was over); its number; how many of its parts were taken back when its time was over."""
 
 
 class Operation:
@@ -24,12 +28,12 @@ class Operation:
     def __init__(self, kind: str, base: bytes, number: int, the_script: Script) -> None:
         self.kind, self.base, self.number, self.script = kind, base, number, the_script
         self.lane = 0
-        self.entry = b""  # how its wait stands in the structure's line
+        self.entry = b""  # the entry of its wait in the structure's wait queue
         self.acks: list[int] = []
 
 
 class Wait:
-    """A thread that waits for what an operation will be handed."""
+    """A thread that waits for what its operation will be granted."""
 
     __slots__ = ("base", "gate", "kind", "payload")
 
@@ -40,7 +44,7 @@ class Wait:
         self.gate.acquire()
 
     def resolve(self, payload: bytes | BaseException) -> None:
-        """Wake the thread. A second answer changes nothing."""
+        """Wake the thread with the payload or an exception. A second call has no effect."""
         if self.payload is None:
             self.payload = payload
             with suppress(RuntimeError):
@@ -48,12 +52,12 @@ class Wait:
 
 
 def kept(said: list[Any]) -> tuple[bytes | None, int]:
-    """What a wait whose time is over was handed in the end, and how many parts of it were taken back."""
+    """What was granted to a wait whose time is over (None: nothing), and how many parts of it were taken back."""
     return (bytes(said[1]), 0) if said[0] == 1 else (None, said[2] if len(said) > 2 else 0)
 
 
 class Kept(Exception):
-    """Carries an error of `use` for which what was taken does not go back; no user sees it."""
+    """Carries an error of `use` after which the taken thing does not go back. Internal: no user gets this exception."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__(error)

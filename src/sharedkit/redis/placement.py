@@ -21,8 +21,8 @@ from sharedkit.segments import checked_name
 __all__ = ["ALIASES", "KINDS", "MISSING", "Placement", "arrive", "at"]
 
 KINDS: dict[str, type[Any]] = {}
-ALIASES: dict[str, str] = {}  # further names of these
-MISSING: dict[str, str] = {}  # what this placement does not have, and why
+ALIASES: dict[str, str] = {}  # further names of these classes
+MISSING: dict[str, str] = {}  # the classes that this placement does not have: the text of the error
 SHORTEST_LEASE = 0.5
 LAYOUT = b"1"  # as in prelude.lua
 _known: dict[tuple[str, str], Placement] = {}
@@ -31,9 +31,9 @@ _lock = threading.RLock()
 
 
 def at(url: str, prefix: str, lease: float, timeout: float) -> Placement:
-    """The placement of that server and prefix: one in a process, however often it is asked for.
+    """The placement of that server and prefix. A process uses it until a call names another password or lease.
 
-    TypeError, ValueError for arguments that cannot be.
+    Raises TypeError or ValueError for invalid arguments.
     """
     if not isinstance(url, str):
         raise TypeError(f"the url of a server is a str, not {type(url).__name__}")
@@ -57,7 +57,7 @@ def at(url: str, prefix: str, lease: float, timeout: float) -> Placement:
 def arrive(
     url: str, prefix: str, lease: float, timeout: float, kind: str, name: str, base: bytes, ticket: bytes
 ) -> Any:
-    """The handle that was pickled, in this process. Raises GoneError, ServerGoneError, AuthkeyError."""
+    """The pickled handle, opened in this process. Raises GoneError, ServerGoneError, AuthkeyError."""
     with _lock:
         here = _known.get((url, prefix))
     if here is None:
@@ -88,19 +88,19 @@ class Placement:
             raise AttributeError(MISSING.get(name, name)) from None
 
     def differs(self, url: str, lease: float) -> bool:
-        """Whether a caller means another password or lease; one who names no password has none to object to."""
+        """Whether the lease, or the password in `url`, is another one; a url without a password fits any password."""
         return url not in (self.address.url, self.address.public) or self.lease != lease
 
     def travels(self) -> tuple[str, str, float, float]:
-        """What a pickled handle says of its server: never a password."""
+        """The arguments by which a pickled handle finds its server; without a password."""
         return self.address.public, self.prefix, self.lease, self.address.timeout
 
     def pointer(self, name: str) -> bytes:
-        """The key of a name."""
+        """The key that stands for a name in the server."""
         return f"{{{self.prefix}:{name}}}".encode("utf-8", "surrogateescape")
 
     def session(self) -> Session:
-        """This process's session, which begins now if there is none. ServerGoneError and others."""
+        """This process's session, which begins now if there is none. Raises as `Address.connect` does."""
         session = self._session
         if session is None or session.over is not None:
             with self._starting:
@@ -139,7 +139,7 @@ class Placement:
             raise missing from None
 
     def _get(self, session: Session, key: bytes) -> bytes | None:
-        """The value of the key of a name."""
+        """The value of that key; None if there is none."""
         try:
             value: bytes | None = session.ask_plain(b"GET", key)
         except Refused as why:
@@ -151,7 +151,7 @@ class Placement:
         return refused(Refused(code, text), self.address.public, pointer + b":")
 
     def end(self) -> None:
-        """End this process's session: what it holds is given back. Again does nothing."""
+        """End this process's session: what its handles hold is released. Calling this again does nothing."""
         session = self._session
         if session is not None and session.over is None:
             session.end(GoneError("this context was closed, and its handles with it; make or attach them anew"), True)

@@ -26,9 +26,9 @@ __all__ = ["Queue"]
 
 T = TypeVar("T")
 
-LARGEST = (512 << 20) - 1024  # bytes of an item: a server takes 512 MiB at most, with what is written around it
-BATCH_BYTES = 16 << 20  # of the items that go into one call
-BATCH_ITEMS = 1000  # in one call: a longer script would keep all others waiting
+LARGEST = (512 << 20) - 1024  # bytes of an item: a server takes 512 MiB at most, including what the protocol adds
+BATCH_BYTES = 16 << 20  # bytes of items in one call
+BATCH_ITEMS = 1000  # items in one call: a longer script would keep all other clients waiting
 
 _STATES: dict[bytes, QueueState] = {b"0": "open", b"1": "shutdown", b"2": "shutdown-immediate"}
 _Got = list[bytes] | Literal["empty", "shutdown"]
@@ -38,13 +38,14 @@ class Queue(Handle, Generic[T]):
     """Queue(maxsize=0, *, ack="auto", name=None, exist_ok=False, persist=False, seats=192)
 
     A first-in, first-out queue, with the interface of `queue.Queue` of Python 3.13; unbounded if `maxsize` is 0 or
-    less. The client that puts an item pickles it and the client that gets it unpickles it.
+    less. The client that puts an item pickles it, and the client that gets it unpickles it.
 
-    An item is the server's until the process that took it has acknowledged it: by its next call on the queue, or by its
-    heartbeat. What a dead process has not acknowledged goes back to the front, so items come *at least once* over a
-    death; with `ack="on-get"` it is dropped, and items come *at most once*. An item has at most 512 MiB.
+    The server keeps an item until the process that took it has acknowledged it, by its next call on the queue or by its
+    heartbeat. If a process dies, the items that it has not acknowledged go back to the front, so each item comes *at
+    least once*. With `ack="on-get"` they are dropped, so each item comes *at most once*. An item has at most 512 MiB.
 
-    Raises FileExistsError when the name is taken, ValueError when the existing structure is not an equal queue.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure is not a
+    queue with the same parameters.
     """
 
     kind = "Queue"
@@ -93,8 +94,8 @@ class Queue(Handle, Generic[T]):
     ) -> None:
         """Put as `put` does, without blocking the event loop.
 
-        A cancelled task has put nothing, unless the server had just put the item; the attribute `put` of the
-        CancelledError says which.
+        A cancelled task has usually put nothing; the attribute `put` of the CancelledError says whether the server had
+        put the item already.
         """
         self._ensure_open()
         if blocking is not None:
@@ -137,7 +138,7 @@ class Queue(Handle, Generic[T]):
         await self._aput([_packed(item) for item in items], bool(block), _time_of_batch(block, timeout))
 
     def _time_of_put(self, timeout: float) -> float | None:
-        """The timeout of a put. An unbounded queue ignores it, as queue.Queue does. TypeError, ValueError."""
+        """The timeout of a put. An unbounded queue ignores it, as queue.Queue does. Raises TypeError, ValueError."""
         number = span(timeout)
         if number is not None and not 0 <= number <= LONGEST and self.maxsize <= 0:
             return None
@@ -195,7 +196,7 @@ class Queue(Handle, Generic[T]):
     def _use_put(
         self, session: Session, count: int, answer: Any, payload: Any, number: int, left: int
     ) -> tuple[int, Literal["full", "shutdown"] | None]:
-        """How many items went in, and why not more."""
+        """How many items went in, and why not all of them: "full", "shutdown", or None if all went in."""
         code, fits = answer
         if code == 1:
             return fits, None
@@ -221,7 +222,7 @@ class Queue(Handle, Generic[T]):
 
     async def aget(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> T:
         """Take as `get` does, without blocking the event loop. A cancelled task has taken nothing: an item that the
-        server had already given it goes back to the front.
+        server had already granted to it goes back to the front.
         """
         (item,) = await self._aget(1, block if blocking is None else blocking, timeout)
         return item
@@ -295,7 +296,7 @@ class Queue(Handle, Generic[T]):
         return _items_or_error(got)
 
     def _use_get(self, session: Session, answer: Any, payload: Any, number: int, left: int) -> list[T] | str:
-        """The items, or why there are none. An item that cannot be unpickled does not go back: it never could be."""
+        """The items, "empty", or "shutdown". Items that cannot be unpickled do not go back: they never could be."""
         if answer[0] == 2:
             packed = answer[1:]
         elif answer[0] != 0:
@@ -335,7 +336,7 @@ class Queue(Handle, Generic[T]):
     # --- the rest
 
     def task_done(self) -> None:
-        """Mark an item taken earlier as done. ValueError when called more often than items were put."""
+        """Mark an item taken earlier as done. Raises ValueError when called more often than items were put."""
         try:
             self._call(b"task_done", shrinks=True)
         except Refused as why:
@@ -366,15 +367,15 @@ class Queue(Handle, Generic[T]):
             session.acknowledge(self._base, number)
 
     def shutdown(self, immediate: bool = False) -> None:
-        """Make every `put`, and every `get` that finds no item, raise ShutDown, including those that wait now.
+        """Make every `put` raise ShutDown, and every `get` that finds no item; calls that wait now are included.
 
-        With `immediate` the items that are left are thrown away and count as done.
+        With `immediate`, the remaining items are thrown away and count as done.
         """
         self._call(b"shutdown", b"%d" % bool(immediate), shrinks=True)
 
     @property
     def maxsize(self) -> int:
-        """How many items fit; no bound if 0 or less. May be assigned at any time."""
+        """How many items the queue can hold; no limit if 0 or less. May be assigned at any time."""
         return int(self._read(b"get_maxsize"))
 
     @maxsize.setter
@@ -405,10 +406,10 @@ class Queue(Handle, Generic[T]):
         return 0 < snapshot.maxsize <= snapshot.qsize
 
     def join_thread(self) -> None:
-        """Do nothing: there is no feeder thread, which `multiprocessing.Queue` has."""
+        """Do nothing: `multiprocessing.Queue` has a feeder thread, this queue has none."""
 
     def cancel_join_thread(self) -> None:
-        """Do nothing: there is no feeder thread, which `multiprocessing.Queue` has."""
+        """Do nothing: `multiprocessing.Queue` has a feeder thread, this queue has none."""
 
     def statistics(self) -> QueueStatistics:
         """Return sizes, counts of waiting threads, and state: a QueueStatistics."""
@@ -429,7 +430,7 @@ class Queue(Handle, Generic[T]):
 
 
 def _packed(item: object) -> bytes:
-    """An item in the form in which the server keeps it. ValueError if that is too long."""
+    """The item in the form in which the server keeps it. Raises ValueError if that is too long."""
     packed = pickle.dumps(item, 5)
     if len(packed) > LARGEST:
         raise ValueError(f"an item has {len(packed)} bytes, and a Redis server takes {LARGEST}: put it in parts")
@@ -437,7 +438,7 @@ def _packed(item: object) -> bytes:
 
 
 def _next_batch(packed: list[bytes], first: int) -> list[bytes]:
-    """The items that go into one call: as many as the server works off without keeping others waiting."""
+    """The items of the next call, from number `first` on: few enough not to keep other clients waiting for long."""
     if len(packed) == 1:
         return packed
     size, last = 0, first
@@ -450,7 +451,7 @@ def _next_batch(packed: list[bytes], first: int) -> list[bytes]:
 
 
 def _args_of_put(some: list[bytes], willing: bool) -> tuple[bytes, ...]:
-    """One item as it is; several as an array in MessagePack, which the server unpacks faster than arguments."""
+    """The arguments of a put: one item as it is; several as an array in MessagePack, which is faster than arguments."""
     flag = b"1" if willing else b"0"
     if len(some) == 1:
         return flag, b"", some[0]
@@ -462,7 +463,7 @@ def _args_of_put(some: list[bytes], willing: bool) -> tuple[bytes, ...]:
 
 
 def _put_before(said: list[Any], count: int) -> int:
-    """How many items of a cancelled put had gone in, by its answer and what the server says of taking it back."""
+    """How many items of a cancelled put had gone in. `said`: the answer to the put, then the answer to its undo."""
     answer, _, _, *parts = said
     if answer is not None and answer[0] != 0:
         return int(answer[1])
@@ -491,7 +492,8 @@ def _checked_most(max_items: int | None) -> int:
 
 
 def _time_of_batch(block: bool, timeout: float | None) -> float | None:
-    """The timeout of a batch; it is checked before the first item goes in. TypeError, ValueError, OverflowError."""
+    """The timeout of a batch; it is checked before the first item goes in. Raises TypeError, ValueError,
+    OverflowError."""
     if timeout is None or not block:
         return None
     number = not_negative(timeout)

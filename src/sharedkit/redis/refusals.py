@@ -1,4 +1,4 @@
-"""What a server refuses, in the exceptions of the kit."""
+"""The errors that a server answers, and the exceptions of sharedkit that they become."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ __all__ = ["Refused", "refused"]
 
 
 class Refused(Exception):
-    """A server's error, by its first word; no user sees it. Codes of our scripts begin with SK."""
+    """An error that the server answered. `code` is its first word; those of our scripts begin with SK.
+
+    Internal: no user gets this exception.
+    """
 
     def __init__(self, code: str, text: str) -> None:
         super().__init__(f"{code} {text}")
@@ -18,7 +21,7 @@ class Refused(Exception):
 
     @classmethod
     def of(cls, why: exceptions.ResponseError) -> Refused:
-        """The refusal in an error of redis-py, which takes the word off that it knows."""
+        """Make one from an error of redis-py, which removes the first word of the errors that it knows."""
         if isinstance(why, exceptions.OutOfMemoryError):
             return cls("OOM", str(why))
         code, _, text = str(why).partition(" ")
@@ -26,7 +29,7 @@ class Refused(Exception):
 
 
 def refused(why: Refused, server: str, base: bytes) -> Exception:
-    """The exception for what may happen to any call; a refusal that only one structure knows stays as it is."""
+    """The exception for an error that any call may get. Errors of one kind of structure are returned as they are."""
     name = name_of(base)
     if why.code == "SKGONE":
         return GoneError(
@@ -40,7 +43,7 @@ def refused(why: Refused, server: str, base: bytes) -> Exception:
         )
     if why.code == "SKFOREIGN":
         return ServerMismatchError(
-            f"the key {why.text!r} in the server at {server} is not one of the kit's; use another prefix"
+            f"the key {why.text!r} in the server at {server} was not made by sharedkit; use another prefix"
         )
     if why.code.startswith("SK"):
         return why

@@ -1,7 +1,7 @@
-"""The Lua that runs in the server: a file for each structure, between a common beginning and a common end.
+"""The Lua scripts that run in the server: a file for each structure, between a common beginning and a common end.
 
-Each is loaded in two forms. A server that is out of memory refuses the first before it begins, so nothing is half
-written; the second, for what reads or makes room, still runs.
+Each script is loaded in two forms. A server that is out of memory refuses the first form before it begins, so nothing
+is half written. It still runs the second form, which is for methods that only read, or that free memory.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ GROWS, SHRINKS = "#!lua\n", "#!lua flags=allow-oom\n"
 
 
 class Script:
-    """One text, and the digest under which the server knows it."""
+    """The text of a script, and the digest by which the server knows it."""
 
     def __init__(self, text: str) -> None:
         self.text = text.encode()
@@ -29,7 +29,7 @@ LIFE = frozenset({b"create", b"open", b"ticket", b"beat", b"look", b"check", b"c
 
 @cache
 def script(structure: str, shrinks: bool, life: bool = False) -> Script:
-    """The script of a structure: `shrinks` is whether it may run without free memory, `life` whether it has LIFE."""
+    """The script of a structure. `shrinks`: it may run when no memory is free; `life`: it has the methods in LIFE."""
     folder = files("sharedkit.redis") / "scripts"
     names = ("prelude", structure, *(["life"] if life else []), "epilogue")
     parts = [(folder / f"{name}.lua").read_text("utf-8") for name in names]

@@ -23,11 +23,11 @@ class Semaphore(Structure):
     """Semaphore(value=1, *, name=None, exist_ok=False, persist=False, seats=192)
 
     `threading.Semaphore`: `acquire` takes one of `value` permits and waits if none is free; `release` adds permits,
-    also more than were taken. `acquire` also accepts `block=` for `blocking=`. `with` takes a permit; it does not close
+    even more than were taken. `acquire` also accepts `block=` for `blocking=`. `with` takes a permit; it does not close
     the handle.
 
-    Raises ValueError for a negative `value`, FileExistsError when the name is taken, ValueError when the existing
-    structure is not a semaphore that began with the same value.
+    Raises ValueError for a negative `value`, FileExistsError when `name` is taken and not `exist_ok`, ValueError when
+    the existing structure is not a semaphore with the same parameters.
     """
 
     kind = "Semaphore"
@@ -53,7 +53,7 @@ class Semaphore(Structure):
     def acquire(self, blocking: bool = True, timeout: float | None = None, *, block: bool | None = None) -> bool:
         """Take one permit; with `blocking`, wait up to `timeout` seconds (None: for ever).
 
-        Returns whether it was taken. Raises ValueError for a timeout together with `blocking=False`.
+        Returns whether the permit was taken. Raises ValueError for a timeout together with `blocking=False`.
         """
         willing, timeout = _checked(blocking if block is None else block, timeout)
         session = self._ensure_open()
@@ -93,8 +93,8 @@ class Semaphore(Structure):
         return bool(answer[0] == 1 or payload is not None)
 
     def release(self, n: int = 1) -> None:
-        """Release `n` permits and wake as many waiters. ValueError if `n` is below 1, or, for a BoundedSemaphore, above
-        the number of permits taken; OverflowError past 2**31 - 1.
+        """Release `n` permits and wake as many waiters. Raises ValueError if `n` is below 1, or, for a
+        BoundedSemaphore, above the number of permits taken; OverflowError past 2**31 - 1.
         """
         count = self._checked_count(n)
         try:
@@ -119,7 +119,7 @@ class Semaphore(Structure):
         return self.statistics().value
 
     def locked(self) -> bool:
-        """Whether no permit is free now; `multiprocessing.Semaphore` has it under this name from Python 3.14 on."""
+        """Whether no permit is free now. `multiprocessing.Semaphore` has this method from Python 3.14 on."""
         return self.get_value() == 0
 
     def __enter__(self) -> bool:
@@ -163,14 +163,14 @@ class Semaphore(Structure):
 
 
 def _checked(blocking: bool, timeout: float | None) -> tuple[bool, float | None]:
-    """Both, in plain types. TypeError, ValueError."""
+    """Both arguments, in plain types. Raises TypeError, ValueError."""
     if timeout is not None and not blocking:
         raise ValueError("can't specify timeout for non-blocking acquire")
     return bool(blocking), span(timeout)
 
 
 def _willing(blocking: bool, timeout: float | None) -> bytes:
-    """Whether the server has a wait to note: not for a timeout that is over, nor for one that no thread can wait."""
+    """Whether the server lets the call wait: not for a timeout that is over or longer than any thread can wait."""
     return b"%d" % (blocking and (timeout is None or 0 < timeout <= LONGEST))
 
 

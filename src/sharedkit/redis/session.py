@@ -1,12 +1,12 @@
 """The session of this process with one server: its lease, its connections, its operations and its waits.
 
-    threads   a connection each while they ask, from a pool; each is a *lane*, whose operations come one after another
-    tasks     one connection for all, on which the answers come in order (`line.py`)
-    wakes     one connection that is told of what was handed over to a wait; as long as it lives, so does the session
-    keeper    a thread that prolongs the lease, takes back what callers have left, and looks after the waits
+    threads   each uses a connection of a pool for its call; the connection is a *lane*: one operation after another
+    tasks     one connection for all tasks, on which the answers come in the order of the requests (`line.py`)
+    wakes     one connection on which the server reports what waits were granted; the session lives while it is open
+    keeper    a thread that prolongs the lease, undoes calls that their callers have left, and checks the waits
 
-Each operation has a number. A script that sees a number again answers what it answered before, so a call whose answer
-was lost is asked for again, and is never executed twice.
+Each operation has a number. A script that gets the number of its lane's last operation again repeats that answer. So a
+call whose answer was lost is sent again, and never runs twice.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ from sharedkit.redis.scripts import LIFE, Script, script
 
 __all__ = ["INHERITED", "Session"]
 
-TRIES = 3  # of a call: an idle connection may have been closed long ago, and then a reply may be lost
-TICK = 1.0  # seconds between two looks after the waits
-UNDONE = 1.0  # seconds that a caller who leaves waits until what it did is taken back
+TRIES = 3  # tries of one call: its idle connection may have been closed long ago, and the next one may lose the reply
+TICK = 1.0  # seconds between two checks of the waits
+UNDONE = 1.0  # the most seconds that an interrupted call waits for the keeper to undo it
 TICKET = 60.0  # seconds after a fork in which a child may open what its parent has closed
 AGAIN = 0.2  # seconds between two attempts to reach a server
-MOST_ACKS = 200  # acknowledgements that ride on one call
+MOST_ACKS = 200  # acknowledgements that one call carries
 
 INHERITED: Any = object()
-"""Why a session is over in the child of a fork: the child has one of its own."""
+"""The reason why the parent's session is over in the child of a fork: the child has its own session."""
 
 
 class Lane:
-    """A connection of the pool, and its number, which it keeps when it is connected anew."""
+    """A connection of the pool, and its number, which stays the same when it is connected anew."""
 
     __slots__ = ("connection", "number")
 
@@ -60,7 +60,7 @@ class Lane:
 
 @dataclass
 class Opened:
-    """A structure that the session has open: its script, how many handles are on it, and what `forks` was then."""
+    """A structure that the session has open: its script, how many handles it has, how many forks came before it."""
 
     kind: str
     handles: int
@@ -68,7 +68,7 @@ class Opened:
 
 
 class Session:
-    """Begun by `begin`; `over` says why it has ended, None before."""
+    """A session, from `begin` to `end`; `over` is the reason why it has ended, None before."""
 
     def __init__(self, address: Address, lease: float) -> None:
         self.address = address
@@ -79,23 +79,23 @@ class Session:
         self.numbers = count(1)
         self.waits: dict[int, Any] = {}
         self.opened: dict[bytes, Opened] = {}
-        self.forks: tuple[int, float] = (0, 0.0)  # how many this process has made since, and when the last was
-        self.fences: dict[bytes, int] = {}  # of the locks that this session holds
-        self.released: deque[bytes] = deque()  # by handles that were forgotten
-        self.lock = threading.RLock()  # a signal handler may call, too
+        self.forks: tuple[int, float] = (0, 0.0)  # how often this process has forked in this session, and when last
+        self.fences: dict[bytes, int] = {}  # the fences of the locks that this session holds
+        self.released: deque[bytes] = deque()  # structures, one for each handle that was dropped without `close`
+        self.lock = threading.RLock()  # reentrant: a signal handler may make calls, too
         self.line = Line(self)
         self._lane_numbers = count(1)
         self._idle: deque[Lane] = deque()
         self._acks: dict[bytes, deque[int]] = {}
         self._jobs: SimpleQueue[Any] = SimpleQueue()
         self._wakes: Any = None
-        self._connections: weakref.WeakSet[Any] = weakref.WeakSet()  # all, for the child of a fork
+        self._connections: weakref.WeakSet[Any] = weakref.WeakSet()  # all of them, which the child of a fork closes
         self._kept = monotonic()
 
     # --- beginning and end
 
     def begin(self) -> None:
-        """Make the connection that shows that the session lives, then keep its lease."""
+        """Open the connection that shows that the session lives, and start the threads."""
         self._wakes = self._subscribe()
         background(self._hear, name="sharedkit redis wakes", args=(self._wakes,)).start()
         background(self._keep, name="sharedkit redis keeper").start()
@@ -111,7 +111,7 @@ class Session:
         return connection
 
     def end(self, why: BaseException, in_order: bool = False) -> None:
-        """End the session, and every wait of it with `why`; `in_order`: what it holds is given back at once."""
+        """End the session and its waits, with the reason `why`. `in_order`: have the server release what it holds."""
         with self.lock:
             if self.over is not None:
                 return
@@ -120,7 +120,7 @@ class Session:
                     try:
                         self.ask(opened.kind, base, b"leave", self._ticket_of(opened))
                     except ServerGoneError:
-                        break  # nor would it hear of the others
+                        break  # the server would not get the other messages either
                     except SharedkitError:
                         continue
             self.over = why
@@ -135,28 +135,28 @@ class Session:
         self._idle.clear()
 
     def reason(self) -> BaseException:
-        """Why the session is over, in an exception that is raised only once: each raise lengthens its traceback."""
+        """Why the session is over: a new exception for each call, because each raise lengthens the traceback of one."""
         if isinstance(self.over, BaseException):
             return type(self.over)(*self.over.args)
-        return ServerGoneError("this session is that of the process which has forked this one")
+        return ServerGoneError("this session belongs to the process that forked this one")
 
     def lose(self, what: str) -> LeaseLostError:
         """End the session because others may have taken over what it held."""
         why = LeaseLostError(
             f"the lease of this process at {self.address.public} is over ({what}): what it held may belong to others "
-            "now. Its handles stay closed to it; make or attach them anew"
+            "now. Its handles cannot be used any more; make or attach new ones"
         )
         self.end(why)
         return why
 
     def open(self, base: bytes, kind: str) -> None:
-        """One handle more on a structure, under the lock."""
+        """Count one more handle on a structure. Under the lock."""
         opened = self.opened.setdefault(base, Opened(kind, 0, self.forks[0]))
         opened.handles += 1
 
     @property
     def ticket(self) -> bytes:
-        """With it a child of a fork opens what its parent had open, and may have closed since."""
+        """The ticket by which a forked child opens what its parent had open, even if the parent has closed it since."""
         return b"ticket-fork-" + self.sid
 
     def _ticket_of(self, opened: Opened) -> bytes:
@@ -164,11 +164,11 @@ class Session:
         return self.ticket if times > opened.forks and monotonic() - when < TICKET else b""
 
     def in_parent(self) -> None:
-        """This process has forked: for a minute, what it had open stays so for the child."""
+        """Record a fork: the server keeps what this process has open for the child, for a minute."""
         self.forks = (self.forks[0] + 1, monotonic())
 
     def in_child(self) -> None:
-        """The child of a fork: the session, its connections and its waits are the parent's."""
+        """In the child of a fork, forget the session, its connections and its waits: they are the parent's."""
         self.over = INHERITED if self.over is None else self.over
         self.lock = threading.RLock()
         self.line.in_child()
@@ -180,7 +180,7 @@ class Session:
     # --- commands
 
     def bytes_of(self, of: Operation, method_and_args: tuple[bytes, ...]) -> bytes:
-        """The command of an operation in the lane that it has."""
+        """The packed command of an operation, which has its lane."""
         acks = b",".join(b"%d" % each for each in of.acks)
         return pack(
             b"EVALSHA",
@@ -204,7 +204,7 @@ class Session:
         return taken
 
     def acknowledge(self, base: bytes, number: int) -> None:
-        """What the operation was handed has arrived: the next call on the structure says so, or the next heartbeat."""
+        """Acknowledge what the operation was granted: with the next call on the structure, or the next heartbeat."""
         self._acks.setdefault(base, deque()).append(number)
 
     def _lane(self) -> Lane:
@@ -217,15 +217,15 @@ class Session:
         """The number of a lane for the tasks' connection."""
         return next(self._lane_numbers)
 
-    # --- asking, for a thread
+    # --- requests of threads
 
     def ask(self, kind: str, base: bytes, method: bytes, *args: bytes, shrinks: bool = True) -> Any:
-        """The answer of a method that may be run any number of times."""
+        """The answer of a method that may run any number of times."""
         made = Operation(kind, base, 0, script(kind, shrinks, method in LIFE))
         return self._ask(made, (method, *args))[0]
 
     def call(self, kind: str, base: bytes, method: bytes, *args: bytes, shrinks: bool = False) -> Any:
-        """The answer of a method that is run once. A call that a signal handler leaves is completed all the same."""
+        """The answer of a method that must run once. If a signal handler raises, the keeper completes the call."""
         made = Operation(kind, base, next(self.numbers), script(kind, shrinks))
         try:
             return self._ask(made, (method, *args))[0]
@@ -236,7 +236,7 @@ class Session:
             raise
 
     def ask_plain(self, *command: bytes) -> Any:
-        """The answer to a command of the server's own that changes nothing."""
+        """The answer to one of Redis's own commands, which changes nothing."""
         if self.over is not None:
             raise self.reason()
         lane = self._lane()
@@ -256,7 +256,7 @@ class Session:
         self._retire(lane)
 
     def _ask(self, made: Operation, method_and_args: tuple[bytes, ...], keep: bool = False) -> tuple[Any, Lane]:
-        """The answer, and the lane, which the caller gives back if it is to `keep` it."""
+        """The answer and the lane; with `keep`, the caller must put the lane back."""
         if self.over is not None:
             raise self.reason()
         made.acks = self._take_acks(made.base)
@@ -276,15 +276,15 @@ class Session:
         return answer, lane
 
     def refusal(self, why: Refused, made: Operation) -> Exception:
-        """What a caller is told of a refusal; a lease that is over ends the session first."""
+        """The exception that a caller gets for a refusal. If the reason is that the lease is over, end the session."""
         if why.code == "SKFENCED":
-            return self.lose("it did not prolong it in time")
+            return self.lose("it was not prolonged in time")
         if why.code == "NOSCRIPT":
             return ServerGoneError(f"the server at {self.address.public} forgets scripts as soon as it has them")
         return refused(why, self.address.public, made.base)
 
     def _exchange(self, lane: Lane, command: bytes, wanted: Script | None) -> Any:
-        """Send a command and read its answer; again if the connection ends, or the server does not know the script.
+        """Send a command and read its answer; try again if the connection ends or the server does not know the script.
 
         Raises Refused, ServerGoneError.
         """
@@ -339,7 +339,7 @@ class Session:
         if connection is not None:
             connection.disconnect()
 
-    # --- waiting, for a thread
+    # --- waits of threads
 
     def take(
         self,
@@ -352,9 +352,10 @@ class Session:
         use: Use,
         shrinks: bool = True,
     ) -> Any:
-        """What `use` makes of an operation that may wait.
+        """The result that `use` makes of an operation that may wait.
 
-        If anything but an error of ours is raised on the way, the operation has not happened: what it got goes back.
+        If any other exception than an error of sharedkit is raised meanwhile, by a signal handler for example, the
+        operation is undone: what it was granted goes back.
         """
         if self.over is not None:
             raise self.reason()
@@ -375,7 +376,7 @@ class Session:
                 self._idle.append(lane)
             return used
         except (Refused, SharedkitError) as why:
-            if isinstance(why, ServerGoneError) and self.over is None:  # nobody knows whether it has happened
+            if isinstance(why, ServerGoneError) and self.over is None:  # it may have happened
                 self._leave(lambda: self._undo(made), 0.0)
             raise
         except Kept as why:
@@ -383,7 +384,7 @@ class Session:
                 self._idle.append(lane)
             raise why.error from None
         except BaseException:
-            if lane is not None:  # what it did last must stay what the server knows of it
+            if lane is not None:  # the lane must run nothing else before the operation is undone
                 self._retire(lane)
             self._leave(lambda: self._undo(made))
             raise
@@ -410,7 +411,7 @@ class Session:
         return self._exchange(self._keepers_lane, self.bytes_of(made, method_and_args), made.script)
 
     def _leave(self, job: Callable[[], object], patience: float = UNDONE) -> None:
-        """Have the keeper do a job, and wait for it a while; a further signal ends only this wait."""
+        """Have the keeper do a job, and wait for it up to `patience` seconds; a further signal ends only this wait."""
         if self.over is not None:
             return
         done = threading.Lock()
@@ -420,13 +421,13 @@ class Session:
             done.acquire(True, patience)
 
     def later(self, job: Callable[[], object]) -> None:
-        """Have the keeper do a job; nobody waits for it."""
+        """Have the keeper do a job, without waiting for it."""
         self._jobs.put((job, None))
 
     # --- the keeper
 
     def _keep(self) -> None:
-        """The keeper's thread."""
+        """Run the keeper's thread."""
         self._keepers_lane = Lane(next(self._lane_numbers))
         beat_at, look_at = monotonic() + self.lease / 3, monotonic() + TICK
         while self.over is None:
@@ -464,14 +465,14 @@ class Session:
             done.release()
 
     def _beat(self) -> bool:
-        """Prolong the lease in every structure, say that the session lives, and acknowledge; whether that went well."""
+        """Prolong the lease in every structure, and send acknowledgements; return whether the server was reached."""
         try:
             for base, opened in list(self.opened.items()):
                 try:
                     self._ask_as_keeper(opened.kind, base, b"beat", self.lease_ms)
                 except Refused as why:
                     if why.code == "SKFENCED":
-                        self.lose("it did not prolong it in time")
+                        self.lose("it was not prolonged in time")
                     elif why.code == "SKGONE":
                         self._structure_gone(base, refused(why, self.address.public, base))
             wakes = self._wakes
@@ -492,14 +493,14 @@ class Session:
                 wait.resolve(why)
 
     def _look(self) -> None:
-        """One look a second after all waits of the process: it ends what others left behind, and serves who waits."""
+        """For each structure in which this process waits, end the sessions of dead processes and serve the waits."""
         waited = {wait.base: wait.kind for wait in list(self.waits.values())}
         for base, kind in waited.items():
             with suppress(Refused, SharedkitError):
                 self._ask_as_keeper(kind, base, b"look")
 
     def _check_waits(self) -> None:
-        """Ask after each wait: the word that it is over may have been lost with a connection."""
+        """Ask whether each wait is over: the message that said so may have been lost with a connection."""
         for number, wait in list(self.waits.items()):
             try:
                 given = self._ask_as_keeper(wait.kind, wait.base, b"check", b"%d" % number)
@@ -509,7 +510,7 @@ class Session:
                 wait.resolve(bytes(given))
 
     def flush(self) -> None:
-        """Leave the structures of which the last handle was forgotten."""
+        """Count the handles that were dropped without `close`."""
         while self.released and self.over is None:
             try:
                 base = self.released.popleft()
@@ -518,7 +519,7 @@ class Session:
             self.close(base)
 
     def close(self, base: bytes) -> None:
-        """One handle less on a structure. With the last one its waits end, and what it holds is given back."""
+        """Count one handle less on a structure. After the last one, release what the session holds, end its waits."""
         with self.lock:
             if base not in self.opened or self.over is not None:
                 return
@@ -536,7 +537,7 @@ class Session:
     # --- the wakes
 
     def _hear(self, connection: Any) -> None:
-        """The thread of the wakes: it wakes whatever waits in this process."""
+        """Run the thread that reads the server's messages and wakes the waits of this process."""
         while self.over is None:
             try:
                 while True:
@@ -552,13 +553,13 @@ class Session:
                 exceptions.ResponseError,
                 AttributeError,
                 TypeError,
-            ):  # the last two: it was disconnected meanwhile
+            ):  # the last two: another thread has disconnected it
                 connection = self._hear_again()
                 if connection is None:
                     return
 
     def _hear_again(self) -> Any:
-        """A new connection for the wakes, and a look at what was missed meanwhile. None: the session is over."""
+        """A new connection for the wakes; the keeper then checks all waits. None if the session is over."""
         while self.over is None:
             try:
                 connection = self._subscribe()

@@ -20,10 +20,10 @@ from sharedkit.redis.session import Session
 
 __all__ = ["acall", "atake", "finish"]
 
-LEAVE = 10.0  # seconds that a cancelled task gives the server to take back what it had done
+LEAVE = 10.0  # seconds that a cancelled task gives the server to undo its call
 
 _looking = threading.Lock()
-"""An answer is either seen by its task or given back; the task goes on after that decision."""
+"""Guards the decision whether an answer is seen or given back; its task goes on after that decision."""
 
 
 def _in_child() -> None:
@@ -35,7 +35,7 @@ os.register_at_fork(after_in_child=_in_child)
 
 
 class TaskWait:
-    """A task that waits for an answer, and then, if that says so, for what it will be handed."""
+    """A task that waits for an answer, and then, if the answer says so, for what its operation will be granted."""
 
     def __init__(self, session: Session, made: Operation, loop: asyncio.AbstractEventLoop) -> None:
         self.session, self.made, self.loop = session, made, loop
@@ -43,12 +43,12 @@ class TaskWait:
         self.answered: asyncio.Future[None] = loop.create_future()
         self.answer: Any = None
         self.payload: bytes | BaseException | None = None
-        self.over = False  # there is nothing more to come
-        self.seen = False  # the task has it, or has left
-        self.gone_back = False  # its loop did not run, so what came went to others
+        self.over = False  # everything that the task waits for has come
+        self.seen = False  # the task has read it, or waits no longer
+        self.gone_back = False  # the loop did not run, so what was granted went to others
 
     def answers(self, answer: Any) -> None:
-        """The answer of the server. Called by another thread."""
+        """Store the server's answer. Called by another thread."""
         self.answer = answer
         parked = isinstance(answer, list) and answer[0] == 0
         if parked:
@@ -57,7 +57,7 @@ class TaskWait:
             self._end()
 
     def resolve(self, payload: bytes | BaseException) -> None:
-        """What the wait was handed, which may come before the answer that says so. Called by another thread."""
+        """Store what was granted, which may come before the answer that the call waits. Called by another thread."""
         if self.payload is None:
             self.payload = payload
             if self.answer is not None or isinstance(payload, BaseException):
@@ -87,12 +87,12 @@ class TaskWait:
             cancel(self.session, self.made, b"undo", lambda _: self.free_lane())
 
     def free_lane(self) -> None:
-        """Others may use the lane: what its operation did need not be known any more."""
+        """Make the lane free for others: the server need not know any more what its operation has answered."""
         if not (isinstance(self.answer, list) and self.answer[0] == 0):
             self.session.line.free_lane(self.made.lane)
 
     def reclaim(self) -> bool:
-        """Whether to call this again; gives back what came for a task whose loop has stopped since."""
+        """Give back what was granted to the task if its loop has stopped since; returns whether to call this again."""
         with _looking:
             if self.seen:
                 return False
@@ -102,19 +102,19 @@ class TaskWait:
             return False
 
     def see(self) -> None:
-        """Record that the task has the answer now, or wants none."""
+        """Record that the task now reads the answer, or needs none."""
         with _looking:
             self.seen = True
 
 
 def cancel(session: Session, of: Operation, how: bytes, done: Callable[[Any], object]) -> None:
-    """Ask, behind the operation itself, that it ends."""
+    """Ask the server to end the operation, in a request that follows that of the operation."""
     made = Operation(of.kind, of.base, 0, script(of.kind, True, True))
     session.line.submit(made, (b"cancel", b"%d" % of.lane, b"%d" % of.number, how, of.entry), done)
 
 
 async def _asked(submit: Callable[[Callable[[Any], object]], None]) -> Any:
-    """The answer of a request that is not taken back. A cancellation is raised when the answer is there."""
+    """The answer of a request that is not undone. A cancellation is raised after the answer has come."""
     loop = asyncio.get_running_loop()
     answered: asyncio.Future[None] = loop.create_future()
     came: list[Any] = []
@@ -146,7 +146,7 @@ async def acall(session: Session, kind: str, base: bytes, method: bytes, *args: 
 
 
 def finish(session: Session, made: Operation, answer: Any) -> Any:
-    """The answer, or the exception that it is."""
+    """Return the answer; raise it if it is an exception."""
     if isinstance(answer, Refused):
         raise session.refusal(answer, made)
     if isinstance(answer, BaseException):
@@ -166,8 +166,8 @@ async def atake(
     shrinks: bool = True,
     taken_back: Callable[[list[Any]], object] | None = None,
 ) -> Any:
-    """Await `Session.take`. A cancelled task goes on when the server has taken back what it had done; `taken_back` is
-    told what the server says of that, and may be asked to say more of the CancelledError."""
+    """Await `Session.take`. A cancelled task goes on when the server has undone the operation. `taken_back` is called
+    with the answer to the operation and the answer to the undo."""
     loop = asyncio.get_running_loop()
     deadline = None if timeout is None else monotonic() + timeout
     while True:
@@ -197,7 +197,7 @@ AGAIN: Any = object()
 
 
 async def _outcome(session: Session, wait: TaskWait, deadline: float | None) -> Any:
-    """Answer, payload and parts, as for `Use`; AGAIN if they went to others while the loop did not run."""
+    """Answer, payload and parts, as for `Use`; AGAIN if the grant went to others while the loop did not run."""
     left = None if deadline is None else max(0.0, deadline - monotonic())
     if left is None:
         await asyncio.shield(wait.answered)
@@ -219,7 +219,7 @@ async def _outcome(session: Session, wait: TaskWait, deadline: float | None) -> 
 
 
 async def _leave(session: Session, wait: TaskWait, taken_back: Callable[[list[Any]], object] | None) -> None:
-    """Wait until the server has taken back what a cancelled task had asked for, up to LEAVE seconds."""
+    """Wait up to LEAVE seconds until the server has undone the operation of a cancelled task."""
     if wait.gone_back or isinstance(wait.answer, Exception) or session.over is not None:
         return
 

@@ -17,7 +17,7 @@ def blueprint(value: SupportsIndex, striped: bool) -> Blueprint: ...
 
 @disjoint_base
 class Counter(Handle):
-    """A signed 64-bit integer that threads and processes change in one atomic step each."""
+    """A signed 64-bit integer in shared memory; each change by a thread or process is one atomic step."""
 
     def __init__(
         self,

@@ -22,7 +22,7 @@ class Memory(Handle):
 
 @disjoint_base
 class LockedMemory(Memory):
-    """The same behind a lock: one in the segment, or the given one."""
+    """A Memory with a lock: one in the segment, or the given one."""
 
     @property
     def _given(self) -> Any: ...

@@ -1,4 +1,4 @@
-"""Waiting in slices."""
+"""Waiting in slices: bounded sleeps, between which signal handlers run."""
 
 from typing_extensions import disjoint_base
 

@@ -13,7 +13,7 @@ class Process(NamedTuple):
 
 class Holder(NamedTuple):
     """A process that holds a structure. `process`: None if that process has died; `how`: "holds", "reads", "writes" or
-    the like; `times`: how often, or by how many threads; `since`: in seconds since 1970, None where nobody notes it."""
+    the like; `times`: how often, or by how many threads; `since`: in seconds since 1970, None if it is not recorded."""
 
     process: Process | None
     how: str

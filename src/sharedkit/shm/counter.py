@@ -29,7 +29,7 @@ class _Closed(dict[str, Counter]):
 
 
 def blueprint(names: Iterable[str]) -> segments.Blueprint:
-    """Return the blueprint of a group of counters. TypeError, ValueError."""
+    """Return the blueprint of a group of counters. Raises TypeError, ValueError."""
     keys = [names] if isinstance(names, str) else list(names)
     for each in keys:
         if not isinstance(each, str):
@@ -49,8 +49,9 @@ class Counters(Handle):
 
     Many named counters in one segment; each starts at 0. `c["ok"] += 1` and `c.add("ok")` are atomic.
 
-    Raises ValueError for no names, a name that occurs twice, or a different group under `name`; TypeError for names
-    that are not str; KeyError on lookup of a name that is not in the group.
+    Raises ValueError for no names, for a name that occurs twice, or if the existing group of that `name` differs;
+    TypeError for names that are not str; FileExistsError when `name` is taken and not `exist_ok`; KeyError on lookup of
+    a name that is not in the group.
     """
 
     __slots__ = ("_views",)
@@ -91,7 +92,7 @@ class Counters(Handle):
 
     def _open_views(self) -> dict[str, Counter]:
         """Return the views by name. The views are read first: if another thread closes the group meanwhile, they are
-        closed, but not None. ClosedError."""
+        closed, but not None. Raises ClosedError."""
         views = self._views
         self._segment()
         return views
@@ -105,7 +106,7 @@ class Counters(Handle):
             view.exchange(value)
 
     def add(self, name: str, n: int = 1) -> int:
-        """Add `n` to the counter `name` in one step and return its new value. KeyError, OverflowError."""
+        """Add `n` to the counter `name` in one step and return its new value. Raises KeyError, OverflowError."""
         return self._views[name].add(n)  # type: ignore[return-value]
 
     def keys(self) -> list[str]:

@@ -20,7 +20,8 @@ __all__ = ["decode", "encode"]
 
 
 def encode(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
-    """Return the description. TypeError for a dtype with Python objects or one that no description can restore."""
+    """Return the description. Raises TypeError for a dtype with Python objects or one that no description can
+    restore."""
     if not dtype.hasobject:
         described = _describe(dtype)
         try:
@@ -34,7 +35,8 @@ def encode(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
 
 
 def decode(meta: bytes) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Return shape and dtype of a description. CorruptSegmentError; ImportError if a type's package is missing."""
+    """Return shape and dtype of a description. Raises CorruptSegmentError; ImportError if a type's package is
+    missing."""
     try:
         told = json.loads(meta)
         shape = tuple(told["shape"])
@@ -89,7 +91,7 @@ def _restore(told: Any) -> np.dtype[Any]:
 
 
 def _of_ml_dtypes(name: object) -> np.dtype[Any]:
-    """Return the type of `ml_dtypes` that has this name. ImportError, ValueError."""
+    """Return the type of `ml_dtypes` that has this name. Raises ImportError, ValueError."""
     if not isinstance(name, str) or not name.isidentifier():
         raise ValueError
     try:

@@ -13,7 +13,7 @@ Deaths. A worker that dies has left each task in one of these states:
 - in the queue: another worker takes it;
 - taken, its word still open: the task never started. The parent puts the tasks that were taken and are open into the
   queue again; if a living worker has such a task as well, only one of the two can claim the word. A task fails after
-  five deaths like this, or while it was the next to be taken (it may be too large for a worker's memory);
+  five such deaths; a death while the task was the next to be taken counts, too (it may be too large for the memory);
 - running, by the word: its future, and no other, fails with WorkerDied;
 - finished: the result is already in the queue of results, before the report of the death, because the thread that waits
   for the workers' ends puts the report into the same queue. If a word is `finishing` and no result has come, the task

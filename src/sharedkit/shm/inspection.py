@@ -1,6 +1,6 @@
-"""The structures of the folder as a stranger sees them, for the commands that look: `top`, `why` and `doctor`.
+"""The structures of the folder, inspected by a process that does not use them: for `top`, `why` and `doctor`.
 
-Each look works on a private copy of the segment (ext/include/core/sk_copy.h): it takes no seat and no lock, maps no
+Each inspection reads a private copy of the segment (ext/include/core/sk_copy.h): it takes no seat and no lock, maps no
 file of others, removes no orphan, and unpickles nothing. A segment that is damaged, of another layout or of another
 user is reported and harms nobody. Structures of threads and those behind a server have no segment in the folder: only
 their own programs can ask for their `statistics()`.
@@ -32,7 +32,7 @@ class Inspection:
     """One structure at one moment.
 
     `size`: bytes of memory held; `created`: seconds since 1970; `users`: the processes that have used it, as
-    `statistics().attached`; `length`: items, keys, members, elements or counters, None where that means nothing;
+    `statistics().attached`; `length`: items, keys, members, elements or counters, None for other kinds;
     `state` and `statistics`: as `sharedkit ls` and `statistics()` have them (None for a condition whose lock only its
     maker can use); `passed`: how many items a queue has taken in and given out, modulo 2^32; `at`: monotonic time.
     """
@@ -54,14 +54,14 @@ class Inspection:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A segment that cannot be looked at, and why."""
+    """A segment that cannot be inspected, and the reason."""
 
     name: str
     error: Exception
 
 
 def inspect(name: str) -> Inspection:
-    """Look at the structure `name`.
+    """Inspect the structure `name`.
 
     Raises ValueError for a name that no structure can have, or for a file that claims to hold too much; ImportError
     when the elements are of a type whose package is missing; FileNotFoundError, LayoutError when another release made
@@ -77,7 +77,7 @@ def inspect(name: str) -> Inspection:
 
 
 def inspect_all() -> list[Inspection | Trouble]:
-    """Look at every segment that has a name, in the order of the names. OSError if the folder cannot be read."""
+    """Inspect every segment that has a name, in the order of the names. Raises OSError if the folder cannot be read."""
     found: list[Inspection | Trouble] = []
     for name in segments.names():
         try:
@@ -134,9 +134,9 @@ def _length(statistics: Any) -> int | None:
 
 
 def rates(before: Inspection, now: Inspection) -> tuple[float, float] | None:
-    """Puts and gets a second between two looks at one queue; None for other kinds, or where the queue is another one.
+    """Puts and gets a second between two inspections of a queue; None for other kinds, or if it is another queue.
 
-    A queue that passes 2^32 items between the looks would count as one that passes few.
+    The counts are modulo 2^32: if more items pass between the two inspections, the result is too small.
     """
     if before.passed is None or now.passed is None or before.created != now.created or now.at <= before.at:
         return None

@@ -19,7 +19,8 @@ __all__ = ["positions_of", "summands_of"]
 def positions_of(shape: tuple[int, ...], indices: Any) -> NDArray[np.int64]:
     """Return flat positions, contiguous, in the shape of `array[indices]` for an array of that shape.
 
-    For a single axis the result is the given indices, not yet checked, and perhaps not copied. IndexError, TypeError.
+    For a single axis the result is the given indices, not yet checked, and perhaps not copied. Raises IndexError,
+    TypeError.
     """
     if type(indices) is np.ndarray and len(shape) == 1 and indices.dtype == np.int64:
         return _packed(indices, indices.dtype)
@@ -46,7 +47,7 @@ def positions_of(shape: tuple[int, ...], indices: Any) -> NDArray[np.int64]:
 
 
 def _integers(indices: NDArray[Any]) -> NDArray[np.int64]:
-    """Return the indices as contiguous int64. IndexError for indices that do not fit."""
+    """Return the indices as contiguous int64. Raises IndexError for indices that do not fit."""
     if indices.dtype == np.uint64 and indices.size and int(indices.max()) > np.iinfo(np.int64).max:
         raise IndexError(f"index {indices.max()} is out of bounds")
     return _packed(indices, np.dtype(np.int64))
@@ -77,7 +78,7 @@ def _any_positions(shape: tuple[int, ...], indices: Any) -> NDArray[np.int64]:
 def summands_of(dtype: np.dtype[Any], values: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any]:
     """Return the values as the dtype, contiguous, in the given shape, or as a single value.
 
-    TypeError, OverflowError, ValueError.
+    Raises TypeError, OverflowError, ValueError.
     """
     given = np.asarray(values)
     if given.dtype != dtype:

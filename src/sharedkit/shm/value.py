@@ -32,7 +32,8 @@ class RawValue(MemoryValue, _value.Memory):
     name of an existing RawValue, the result is a further handle on it, and its value stays.
 
     Raises TypeError for another type, including structures and arrays, or for a value that the type does not accept;
-    FileExistsError when the name is taken, ValueError when the existing structure differs, OutOfSharedMemory.
+    FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure differs in more
+    than its value, OutOfSharedMemory.
     """
 
     __slots__ = ()

@@ -29,7 +29,7 @@ class Array(_array.Array):
     `lock` around it.
 
     Raises TypeError for a dtype with Python objects, ValueError for a negative length or when the existing structure is
-    not an equal array, FileExistsError when the name is taken, MemoryError.
+    not an array with the same parameters, FileExistsError when `name` is taken and not `exist_ok`, MemoryError.
     """
 
     __slots__ = ()

@@ -21,8 +21,8 @@ class Barrier(_barrier.Barrier):
     `timeout` is the default of `wait`. `with` closes the handle. A handle from `attach` calls the action of the handle
     that made the barrier.
 
-    Raises ValueError for `parties` below 1, FileExistsError when the name is taken, ValueError when the existing
-    structure is not a barrier of the same number of parties.
+    Raises ValueError for `parties` below 1, FileExistsError when `name` is taken and not `exist_ok`, ValueError when
+    the existing structure differs in more than its action.
     """
 
     __slots__ = ()

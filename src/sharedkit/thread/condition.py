@@ -24,8 +24,8 @@ class Condition(_condition.Condition):
     with an exception (Ctrl-C, or cancelled), another waiter gets its notification. At most 65,536 threads and tasks
     wait at once.
 
-    Raises FileExistsError when the name is taken, ValueError when the existing structure is not a condition over the
-    same lock.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure is not a
+    condition over the same lock with the same `seats` and `persist`.
     """
 
     __slots__ = ()

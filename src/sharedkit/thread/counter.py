@@ -23,8 +23,8 @@ class Counter(_counter.Counter):
     the name of an existing counter, the result is a further handle on it, and its value stays. `striped=True` spreads
     the threads over several words: adding rarely contends, `add` returns None and `compare_exchange` raises TypeError.
 
-    Raises FileExistsError when the name is taken, ValueError when the existing structure is not an equal counter,
-    OverflowError and TypeError for a `value` that is not a 64-bit integer.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure differs in
+    more than its value, OverflowError and TypeError for a `value` that is not a 64-bit integer.
     """
 
     __slots__ = ()
@@ -51,7 +51,7 @@ class Counters(counter.Counters):
     names in their order, and `len` counts them.
 
     Raises ValueError for no names, for a name that occurs twice, or if the existing group of that `name` has other
-    names; TypeError for a name that is not a str; FileExistsError when `name` is taken.
+    names; TypeError for a name that is not a str; FileExistsError when `name` is taken and not `exist_ok`.
     """
 
     __slots__ = ()

@@ -23,7 +23,8 @@ class Dict(Table, MappingFace):
     including `setdefault`, `pop`, `add` and `compare_exchange`; iteration goes over a snapshot. The values themselves
     are returned, not copies.
 
-    Raises FileExistsError when the name is taken, ValueError when the existing structure is not a dict.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure is not a dict
+    with the same `seats` and `persist`.
     """
 
     __slots__ = ()

@@ -17,7 +17,8 @@ class Event(_event.Event):
 
     `threading.Event`: a flag, initially not set. `with` closes the handle.
 
-    Raises FileExistsError when the name is taken, ValueError when the existing structure is not an event.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure is not an
+    event with the same `seats` and `persist`.
     """
 
     __slots__ = ()

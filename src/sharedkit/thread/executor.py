@@ -80,11 +80,11 @@ class Executor(futures.ThreadPoolExecutor, ExecutorFace):
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], timeout: float | None = None
     ) -> Future[Any]:
         if timeout is not None:
-            raise NotImplementedError('a thread cannot be ended in time; get_context("shm") has processes')
+            raise NotImplementedError('a call in a thread has no time limit; use an Executor of get_context("shm")')
         return self.submit(fn, *args, **kwargs)
 
     def statistics(self) -> ExecutorStatistics:
-        """Return workers and tasks at this moment; all threads count as one process, this one."""
+        """Return workers and tasks at this moment; each worker thread is listed with the pid of this process."""
         pending = max(0, self._work_queue.qsize() - self._shutdown)  # after shutdown, an end mark is in the queue, too
         running = self._gauge.running
         return ExecutorStatistics(

@@ -23,7 +23,8 @@ class Lock(_lock.Lock):
     None for -1. `with` takes the lock; it does not close the handle. Only this process can hold the lock, so
     `owner_died` is never true here. A waiter that has waited for 1 ms gets the next chance to take the lock.
 
-    Raises FileExistsError when the name is taken, ValueError when the existing structure is not an equal lock.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure is not a
+    Lock with the same parameters.
     """
 
     __slots__ = ()
@@ -49,7 +50,8 @@ class RLock(_lock.RLock):
     `threading.RLock`: the thread that holds it (or the task, if `aacquire` took it) may take it again, and only that
     thread or task may release it. Otherwise it is like a Lock.
 
-    Raises FileExistsError when the name is taken, ValueError when the existing structure is not an equal lock.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure is not an
+    RLock with the same parameters.
     """
 
     __slots__ = ()

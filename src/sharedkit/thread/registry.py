@@ -88,9 +88,9 @@ def create(
 ) -> PrivateSegment:
     """Return the new segment of the blueprint in this process's memory; with `exist_ok`, the existing one if equal.
 
-    `seats` limits nothing, because there is one process; it only counts when structures are compared. FileExistsError
-    when the name is taken, ValueError when the existing structure differs, or for a number of seats that no segment
-    can have.
+    `seats` limits nothing, because there is one process; it only counts when structures are compared. Raises
+    FileExistsError when the name is taken and not `exist_ok`, ValueError when the existing structure differs, or for a
+    number of seats that no segment can have.
     """
     seats = checked_seats(seats)
     place = PrivatePlace(_names, seats)

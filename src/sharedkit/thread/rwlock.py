@@ -20,7 +20,8 @@ class RWLock(_rwlock.RWLock):
     and a reader must not acquire it a second time: if a writer waits for the first read to end, the second read waits
     for that writer. `with` on the handle itself closes it.
 
-    Raises FileExistsError when the name is taken, ValueError when the existing structure is not an RWLock.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure is not an
+    RWLock with the same `seats` and `persist`.
     """
 
     __slots__ = ()

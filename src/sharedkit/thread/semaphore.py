@@ -19,8 +19,8 @@ class Semaphore(_semaphore.Semaphore):
     even more than were taken. `acquire` also accepts `block=` for `blocking=`. `with` takes a permit; it does not close
     the handle.
 
-    Raises ValueError for a negative `value`, FileExistsError when the name is taken, ValueError when the existing
-    structure is not a semaphore that began with the same value.
+    Raises ValueError for a negative `value`, FileExistsError when `name` is taken and not `exist_ok`, ValueError when
+    the existing structure is not a semaphore with the same parameters.
     """
 
     __slots__ = ()

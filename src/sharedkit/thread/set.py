@@ -30,8 +30,8 @@ class Set(DictMembers, Handle):
     order in which members were added. `insert` adds a member and returns whether it was new. Operators such as `|`, and
     methods such as `union`, return plain sets. Methods that change many members take one atomic step for each member.
 
-    Raises FileExistsError when the name is taken, ValueError when the existing structure is not a set, TypeError for a
-    member that is not hashable.
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure is not a set
+    with the same `seats` and `persist`, TypeError for a member that is not hashable.
     """
 
     __slots__ = ("_dict",)

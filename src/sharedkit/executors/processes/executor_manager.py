@@ -286,7 +286,7 @@ class ExecutorManager:
     def end_workers(self, by: Callable[[BaseProcess], None]) -> None:
         """Cancel the calls that no worker has begun, and apply `by` to each worker; wait for nothing."""
         self.shutdown(wait=False, cancel_futures=True)
-        with self._lock:  # a closed worker pool has no pipe through which to wake it
+        with self._lock:  # a worker pool that is closed has no pipe any more that would wake its thread
             if not (self._foreign or self._closed):
                 self._worker_pool.end(by)
 

@@ -138,7 +138,7 @@ class PendingTasks:
         return False
 
     def _take_away(self, task: int) -> None:
-        """Take the task out of the queue, because no worker can. If another task is first by now, put that again."""
+        """Take the task out of the queue, because no worker can. If another task is first by now, put that back."""
         with suppress(Empty, ShutDown):
             message = self._queue.get_nowait()
             head = int.from_bytes(message[:8], "little") if type(message) is bytes else message[0]

@@ -11,8 +11,8 @@
 | running    | finishing  | the task's worker, before it puts the result                  |
 | running    | doomed     | the parent, before it kills the worker                        |
 
-So a task starts at most once, even if it is in the queue several times. A worker is killed only while it runs a task
-that must be ended: a worker that finds its finished task doomed ends itself.
+So a task starts at most once, even if it is in the queue several times. The parent kills a worker only because of a
+task that must be ended: a worker that has finished a task and finds it doomed takes no other task but ends itself.
 """
 
 from __future__ import annotations

@@ -144,7 +144,7 @@ class _Worker:
         return parent is not None and not parent.is_alive()
 
     def _leave_orphaned(self) -> None:
-        """Also remove the names, which only replacements of this worker would need. Then end the process."""
+        """Remove the names of the structures, which only a replacement of this worker would need; end the process."""
         for structure in (self._worker_context.tasks, self._worker_context.results, self._worker_context.words):
             with suppress(Exception):
                 structure.unlink()
@@ -165,7 +165,7 @@ class _Worker:
             return None
 
     def serve(self, message: Any) -> bool:
-        """Run the task and put its result. False: the task was not run, or another worker has claimed it."""
+        """Run the task and put its result. False if it was not run: it is cancelled, or another worker claimed it."""
         buffers: Any = ()
         if type(message) is bytes:
             head, body = int.from_bytes(message[:8], "little"), memoryview(message)[8:]

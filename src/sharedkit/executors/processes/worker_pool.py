@@ -130,7 +130,8 @@ class WorkerPool:
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
-        """Refuse to start a worker from one that imports the main program. ExecutorBroken if the fork server did."""
+        """Refuse to start a worker from one that imports the main program. Raises ExecutorBroken if the fork server
+        did."""
         if self._method == "fork":
             yield
             return
@@ -139,7 +140,7 @@ class WorkerPool:
             yield
         except (EOFError, ConnectionError):
             if self._method == "forkserver" and fork_server_is_unguarded():
-                raise ExecutorBroken(SENTENCE) from None  # the lost connection to it would explain nothing more
+                raise ExecutorBroken(SENTENCE) from None  # the lost connection to the fork server is not the cause
             raise
 
     def kill(self, number: int) -> None:
@@ -150,7 +151,7 @@ class WorkerPool:
                 process.kill()
 
     def remind(self, task: int, when: float) -> None:
-        """Report to the owner that the task expires, at time `when` of the monotonic clock."""
+        """At the monotonic time `when`, report to the owner that the time of the task is over."""
         with self._lock:
             if len(self._deadlines) >= self._most_deadlines:
                 self._deadlines = [each for each in self._deadlines if self._owner.is_wanted(each[1])]
@@ -162,7 +163,7 @@ class WorkerPool:
     def end(self, by: Callable[[BaseProcess], None] | None = None) -> None:
         """Stop replacing workers; the watching thread ends after the last worker. `by` is called with each worker.
 
-        No work is left; so a worker that a signal has stopped is continued, and can end.
+        A worker that a signal has stopped is continued, so that it can end.
         """
         self._ending = True
         with self._lock:
@@ -278,7 +279,7 @@ class WorkerPool:
         pid, exitcode = process.pid, process.exitcode
         if ends != process.sentinel:
             os.close(ends)
-        with suppress(ValueError):  # other code has waited for any child and got its exit code
+        with suppress(ValueError):  # other code, which waits for any child, has got the exit code
             process.close()
         assert pid is not None
         return pid, exitcode

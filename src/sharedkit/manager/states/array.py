@@ -82,8 +82,8 @@ class ArrayState(State):
 
 
 def _copy_of(array: NDArray[Any]) -> NDArray[Any]:
-    """A copy in which the bytes between the fields of a structured type are zero. A copy that NumPy makes would have
-    there whatever that memory held before, for example data of other clients."""
+    """A copy in which the bytes between the fields of a structured type are zero. In a copy that NumPy makes, they are
+    what the memory contained before, for example data of other clients."""
     copied: NDArray[Any] = array.copy("C")
     if array.dtype.names is not None and copied.nbytes:
         each = copied.reshape(-1).view("u1").reshape(-1, array.dtype.itemsize)

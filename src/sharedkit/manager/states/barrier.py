@@ -1,4 +1,4 @@
-"""A barrier in the server, in generations of parties. If a client dies in it, it breaks; if one leaves, it does not."""
+"""A barrier in the server, in generations of parties. It breaks if a client dies in it, but not if a client leaves."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """The server's state of one structure, and the calls that wait in it.
 
-Between two requests, no first call of a line can go on: after each step, `settle` lets every call go on that can, the
-longest waiting one of each line first. So a new call that need not wait overtakes no other call, no wake-up is wasted,
-and if a client has died or left, the next call gets what that client's call would have got.
+A call that must wait joins a *line*, a queue of waiting calls. After each step, `settle` continues every call that can
+go on, in each line the one that has waited longest first. So between two requests, the first call of a line never could
+go on. A new call that need not wait therefore overtakes no other call, no wake-up is wasted, and if a client has died
+or left, the next call gets what that client's call would have got.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ kinds: dict[str, type[State]] = {}
 
 class State:
     """One structure in the server. `refs` counts the open handles of each session. `keepers` are the persistent
-    structures that need this one; it may be one of them.
+    structures that need this one; a persistent structure is its own keeper.
 
     A client's request "x" is the method `do_x(call, ...)`. `undo_x(call, result, ...)` takes its result back if the
-    result did not reach the client. `spec` contains the values that must be equal in an equal structure.
+    result did not reach the client. `spec` contains the structure's parameters; a client that opens the structure with
+    `exist_ok` must give equal ones.
     """
 
     kind: ClassVar[str] = ""

@@ -1,4 +1,4 @@
-"""One request in the server: it is answered at once, or it waits in a line and continues later.
+"""One request in the server: it is answered at once, or it waits in a *line* (a queue of calls) and continues later.
 
 A method of a state that may wait is a generator: it yields a `Wait` that describes the wait, and `yield` returns
 whether the call may go on (False: its time is over). If the client leaves or dies meanwhile, `yield` raises

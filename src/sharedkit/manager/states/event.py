@@ -11,7 +11,7 @@ __all__ = ["EventState"]
 
 
 class EventState(State):
-    """A waiting client goes on when the flag is set, even if it is cleared at once, since that is a later request."""
+    """A waiting client goes on when the flag is set, even if the next request clears the flag at once."""
 
     kind = "Event"
 

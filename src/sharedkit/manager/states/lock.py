@@ -78,7 +78,7 @@ class LockState(State):
             self.owner = None
 
     def check_owned(self, call: Call) -> None:
-        """NotLockedError if this thread may not release the lock."""
+        """Raise NotLockedError if this thread may not release the lock."""
         if self.owner is None:
             raise NotLockedError("release unlocked lock")
 

@@ -108,7 +108,7 @@ class QueueState(State):
             raise Cancelled(put) from None
 
     def do_take_back(self, call: Call, items: list[Packed], marks: list[int]) -> int:
-        """Remove those of these items that no client has taken yet, from the last one on; returns how many those were.
+        """Remove the last ones of these items, down to the first that a client has taken; returns how many they were.
 
         If another item has got the same mark since, it is removed only if it is equal, which does no harm.
         """

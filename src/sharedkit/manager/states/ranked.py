@@ -31,7 +31,8 @@ class Ranked:
         return self._length
 
     def put(self, entry: Entry, before_equals: bool = False) -> None:
-        """Insert an entry. TypeError if its rank cannot be compared with another one; then nothing has changed."""
+        """Insert an entry. Raises TypeError if its rank cannot be compared with another one; then nothing has
+        changed."""
         rank = entry[0]
         place = bisect_left if before_equals else bisect_right
         at = min(place(self._ends, rank), max(len(self._runs) - 1, 0))

@@ -26,7 +26,7 @@ class RWLockState(State):
         self.writer: Session | None = None
         self.since = 0.0
         self.poisoned = False
-        self.owed = 0  # so many of the waiting readers go before the next writer
+        self.owed = 0  # how many of the waiting readers go before the next writer
         self.to_write = Line(lambda: self.writer is None and not self.readers and not self.owed_now())
         self.to_read = Line(lambda: self.writer is None and (not self.to_write.calls or self.owed_now() > 0))
         self.lines = (self.to_write, self.to_read)

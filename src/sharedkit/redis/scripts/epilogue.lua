@@ -1,4 +1,4 @@
--- The last part of every script: the one place from which its methods are run.
+-- The last part of every script: it runs the method.
 
 local ANYBODY = {create = true, open = true, leave = true}
 

@@ -1,7 +1,7 @@
--- The life of a structure: made, opened, kept, looked after, left. Only the scripts for these methods have this part: a
--- script makes all its functions anew each time it runs, which would cost the other calls a third of their time.
+-- The life of a structure: it is made, opened, kept, checked, left. Only the scripts for these methods have this part,
+-- because a script makes all its functions anew each time it runs: this would cost other calls a third of their time.
 
--- Make the structure under its name; answers the incarnation that has the name. Asked again, it answers the same.
+-- Make the structure under its name; the answer is the incarnation that has the name. A second call answers the same.
 function life.create(kind, spec, persist, lease)
     local pointer = pointer()
     local there = redis.pcall('GET', pointer)
@@ -27,7 +27,7 @@ function life.create(kind, spec, persist, lease)
     return redis.call('GET', pointer)
 end
 
--- Open it in one more session, by a ticket if its handle was on its way to a new process.
+-- Open the structure in one more session; by a ticket if its handle was on the way to a new process.
 function life.open(lease, ticket)
     if redis.call('EXISTS', base) == 0 then return redis.error_reply('SKGONE') end
     reap()
@@ -42,13 +42,13 @@ function life.open(lease, ticket)
     return {get('spec'), get('persist')}
 end
 
--- Keep it for a process that is being started, for a minute at most.
+-- Keep the structure for a process that is being started, for a minute at most.
 function life.ticket(ticket)
     redis.call('ZADD', sessions, now + 60000, ticket)
     return 1
 end
 
--- Once a second, as long as somebody of the session waits here.
+-- Called once a second as long as a thread or task of the session waits here.
 function life.look()
     shorten()
     reap()
@@ -56,21 +56,21 @@ function life.look()
     return 1
 end
 
--- A lease that has ended is not prolonged: others may have taken over what it was about.
+-- Prolong the lease, unless it has ended: others may have taken over what the session held.
 function life.beat(lease)
     redis.call('ZADD', sessions, 'XX', now + lease, me)
     keep(lease)
     return life.look()
 end
 
--- What the operation was handed, should the word of it have been lost; empty if nothing.
+-- What the operation was granted, if the message that said so was lost; empty if nothing.
 function life.check(operation)
     return redis.call('HGET', granted, me .. ' ' .. operation) or ''
 end
 
--- The operation ends without its answer having been used. `keep`: what was handed over by now is its answer. `undo`: it
--- has not happened; should it be on its way still, it will not happen. Answers what it was handed, and how many parts
--- of it were taken back from a line.
+-- End an operation whose caller has not used its answer. `keep`: if it was granted something by now, that is the
+-- answer. `undo`: undo the operation; if it has not arrived yet, it will have no effect. Answers what was granted, and
+-- how many parts of the operation were taken back from a wait.
 function life.cancel(its_lane, operation, how, entry)
     local field = me .. ' ' .. operation
     local given = redis.call('HGET', granted, field)
@@ -99,7 +99,7 @@ function life.cancel(its_lane, operation, how, entry)
     return {0, '', 0}
 end
 
--- The last handle of a session was closed; the ticket is for the children that it has forked meanwhile.
+-- Leave the structure, when the session's last handle was closed; the ticket is for children forked meanwhile.
 function life.leave(ticket)
     if ticket ~= '' then life.ticket(ticket) end
     if redis.call('ZSCORE', sessions, me) then
@@ -111,7 +111,7 @@ function life.leave(ticket)
     return 1
 end
 
--- Free the name. Whatever persisted lives on as others do.
+-- Free the name. A persistent structure then lives only as long as others do.
 function life.unlink(lease)
     local pointer = pointer()
     local there = redis.call('GET', pointer)

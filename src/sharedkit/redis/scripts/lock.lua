@@ -1,8 +1,8 @@
 -- Lock and RLock. Fields of the hash:
 --   h  the session that holds it; absent: free        w  which of its threads or tasks, for an RLock
---   d  how often that has taken it                    s  since when (ms)
---   f  the fence of the last holder                   x  a holder died, and none has released it in order since
---   raise  whether a death is an error until `mark_consistent`     re  whether its holder may take it again
+--   d  how often that thread or task has taken it     s  since when (ms)
+--   f  the fence of the last holder                   x  a holder died, and no later holder has released the lock since
+--   raise  whether a death is an error until `mark_consistent`     re  whether the holder may take the lock again
 
 local FREE = {'h', 'w', 'd', 's'}
 
@@ -35,8 +35,8 @@ end
 
 local function free() redis.call('HDEL', base, unpack(FREE)) end
 
--- A lock that was handed over and not taken, or taken and not wanted. That of a dead session is `forget`'s matter: it
--- may have been taken, and the word of that is only not here.
+-- Take back a lock whose grant was not acknowledged, or whose acquire was undone. For a dead session `forget` does it,
+-- because that session may have got the lock and died before it acknowledged it.
 function structure.back(given, sid, died)
     if died or #given == 0 or given[1] == 'refused' or get('h') ~= sid then return end
     if tonumber(get('d')) > 1 then redis.call('HINCRBY', base, 'd', -1) else free() end

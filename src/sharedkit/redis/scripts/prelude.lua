@@ -1,46 +1,46 @@
--- The first part of every script: who asks, whether its session lives, what it was answered before, and hand-over to
--- those that wait. A structure's own part comes next, then life.lua if it is about that, and epilogue.lua last;
--- `scripts.py` joins them.
+-- The first part of every script: which session asks and whether it lives, what its lane was answered last, and how a
+-- thing is granted to a wait. The structure's own part comes next, then life.lua for the methods in it, and
+-- epilogue.lua last; `scripts.py` joins them.
 --
---   KEYS[1]   the structure's hash, {prefix:name}:incarnation. Its other keys begin with that, so all are in one slot:
+--   KEYS[1]   the structure's hash, {prefix:name}:incarnation. Its other keys begin with this, so all are in one slot:
 --      :sessions  sorted set: each session that has the structure open, and when its lease ends (ms of the server);
---                 also tickets, which keep it for a process that is being started
---      :last      hash: session and lane -> the last operation of that lane, and what it was answered
---      :granted   hash: session and operation -> what was handed out and is not acknowledged
---      :line      list: session, operation and more of each wait, the first to be served in front
+--                 also tickets, which keep the structure for a process that is being started
+--      :last      hash: session and lane -> the last operation of that lane, and its answer
+--      :granted   hash: session and operation -> what the operation was granted and has not acknowledged
+--      :line      list: the waits (session, operation, further data), the next to be served in front
 --   ARGV      session, lane, operation, operations that are acknowledged, method, arguments of the method
 --
--- Numbers of Lua are doubles: what may pass 2^53 stays text.
+-- Numbers of Lua are doubles: a number that may pass 2^53 stays text.
 
 local base, me, lane, op, method = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[5]
 local sessions, last, granted, line = base .. ':sessions', base .. ':last', base .. ':granted', base .. ':line'
 local SUFFIXES = {'', ':sessions', ':last', ':granted', ':line', ':items', ':putters', ':pending', ':joiners'}
 local LAYOUT = '1'
-local GRACE = 1000 -- ms that a session without a connection has left
+local GRACE = 1000 -- ms that a session lives on without a connection
 
-local clock = redis.call('TIME') -- once: on 7.0 it goes on within a script
+local clock = redis.call('TIME') -- read once: on 7.0 the time goes on while a script runs
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local micros = clock[1] * 1000000 + clock[2]
 
--- What the other parts fill in. A reader changes nothing; a call does, and is never run twice; `life` may be run again.
+-- The other parts fill these in. A reader changes nothing; a call does, and never runs twice; `life` may run again.
 local reader, call, life = {}, {}, {}
 local structure = {
     begin = function() end, -- the first contents, from the arguments of `create`
-    forget = function(sid, died) end, -- the session `sid` is gone, and its waits with it
-    back = function(given, sid, died) end, -- what was handed out and did not arrive goes back
-    serve = function() end, -- give what is free to those that wait
-    again = function(answer) return answer end, -- what an operation is answered that was answered so before
-    withdraw = function(entry) return redis.call('LREM', line, 1, entry) end, -- end a wait; how many parts it had left
+    forget = function(sid, died) end, -- the session `sid` has ended, and its waits with it
+    back = function(given, sid, died) end, -- take back what was granted and not acknowledged
+    serve = function() end, -- grant what is free to the waits
+    again = function(answer) return answer end, -- the answer to an operation that is sent again
+    withdraw = function(entry) return redis.call('LREM', line, 1, entry) end, -- end a wait; returns its parts
 }
 
--- The key of the name.
+-- The key that stands for the name.
 local function pointer() return (string.match(base, '^(.*):')) end
 
 local function text(number) return string.format('%.0f', number) end
 
 local function get(field) return redis.call('HGET', base, field) end
 
--- A key that has just come about ends when the structure does, should nobody be left to remove it.
+-- Let a key that was just made expire with the structure, in case no process is left to remove it.
 local function born(key)
     local ends = redis.call('PEXPIRETIME', base)
     if ends > 0 then redis.call('PEXPIREAT', key, text(ends)) end
@@ -57,7 +57,7 @@ local function is_ticket(sid) return begins(sid, 'ticket-') end
 
 local function channel(sid) return 'sharedkit:session:' .. sid end
 
--- Tell a session that the operations (one, or several with commas between) have their answer. False: it hears nothing.
+-- Tell a session what its operations (numbers, with commas between) were granted. Returns false if it does not listen.
 local function tell(sid, ops, message)
     if redis.call('PUBLISH', channel(sid), ops .. ' ' .. message) > 0 then return true end
     redis.call('ZADD', sessions, 'XX', 'LT', now + GRACE, sid)
@@ -70,15 +70,15 @@ local function grant(sid, operation, given)
     end
 end
 
--- The asker waits. The entry is what `Operation.entry` of session.py says: session, operation and more, if there is more.
+-- Let the operation wait in a list. The entry is that of `Operation.entry`: session, operation, further data.
 local function wait_in(list, more)
     local entry = me .. ' ' .. ARGV[3]
     if more and more ~= '' then entry = entry .. ' ' .. more end
     if redis.call('RPUSH', list, entry) == 1 then born(list) end
 end
 
--- Hand `given` over to the first of a line whose session lives and hears of it, and return its session, operation and
--- the rest of its entry. Those that hear nothing keep their places until their lease ends.
+-- Grant `given` to the first wait in a list whose session lives and listens; return its session, its operation and the
+-- rest of its entry. Waits of sessions that do not listen keep their places until their leases end.
 local function hand(list, message, given)
     local aside, who, operation, rest = {}, nil, nil, nil
     while not who do
@@ -98,7 +98,7 @@ local function hand(list, message, given)
     return who, operation, rest
 end
 
--- The same for all of a line.
+-- The same for all waits in a list.
 local function hand_to_all(list, message, given)
     local ops = {}
     for _, entry in ipairs(redis.call('LRANGE', list, 0, -1)) do
@@ -120,7 +120,7 @@ local function fields_of(hash, sid)
     return found
 end
 
--- A session ends here: its waits, what it was handed and never acknowledged, what it holds.
+-- End a session: its waits, what it was granted and has not acknowledged, what it holds.
 local function drop(sid, died)
     redis.call('ZREM', sessions, sid)
     for _, list in ipairs({line, base .. ':joiners'}) do
@@ -138,12 +138,12 @@ local function drop(sid, died)
     structure.forget(sid, died)
 end
 
--- End the sessions whose leases are over. It ends nothing else, so every script may begin with it.
+-- End the sessions whose leases are over. This changes nothing else, so every script may begin with it.
 local function reap()
     for _, sid in ipairs(redis.call('ZRANGEBYSCORE', sessions, '-inf', '(' .. text(now))) do drop(sid, true) end
 end
 
--- How many hear on the channels of these sessions.
+-- For each of these sessions, the number of connections that listen on its channel.
 local function heard_by(sids)
     local heard = {}
     for first = 1, #sids, 1000 do
@@ -155,7 +155,7 @@ local function heard_by(sids)
     return heard
 end
 
--- Sessions without a connection have a grace left: a client that only lost its line is back by then.
+-- Shorten the leases of sessions without a connection to GRACE: a client that only lost its connection is back by then.
 local function shorten()
     local all = redis.call('ZRANGE', sessions, 0, -1)
     for i, heard in ipairs(heard_by(all)) do
@@ -185,7 +185,7 @@ local function is_unused(whose)
     return redis.call('ZCOUNT', whose .. ':sessions', text(now), '+inf') == 0
 end
 
--- How long the keys stay if nobody is left to remove them; what persists stays.
+-- Set when the keys expire if no process is left to remove them. The keys of a persistent structure do not expire.
 local function keep(lease)
     for _, suffix in ipairs(SUFFIXES) do redis.call('PEXPIRE', base .. suffix, 3 * lease + 60000, 'GT') end
     local name = pointer()

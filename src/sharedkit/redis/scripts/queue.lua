@@ -1,15 +1,15 @@
 -- Queue. Fields of the hash:
 --   m  how many items fit; no bound if 0 or less      u  items that were put and are not marked as done
---   st  0 open, 1 shut down, 2 shut down at once      once  what the dead held is dropped, not put back
+--   st  0 open, 1 shut down, 2 shut down at once      once  items taken by a dead process are dropped, not put back
 -- and keys:
---   :items    list of items                           :granted  what was taken and is not acknowledged, with the time
+--   :items    list of items                           :granted  items taken and not acknowledged, with the time
 --   :line     the waits for an item                   :joiners  the waits for `u` to be 0
 --   :putters  list of the items that wait for room: session, operation, place in its batch, 1 for the last of it
 --   :pending  hash of these items themselves
 
 local items, putters, pending, joiners = base .. ':items', base .. ':putters', base .. ':pending', base .. ':joiners'
-local LONG = 65536 -- bytes of an item that is fetched, not told
-local SLICE = 4000 -- arguments that one command takes from a table
+local LONG = 65536 -- a longer item (bytes) is not part of the message: the client fetches it
+local SLICE = 4000 -- the most arguments that one command gets from a table
 
 function structure.begin()
     redis.call('HSET', base, 'm', ARGV[10], 'u', 0, 'st', 0, 'once', ARGV[11])
@@ -28,7 +28,7 @@ local function push(some, first, final)
     if final >= first then redis.call('HINCRBY', base, 'u', final - first + 1) end
 end
 
--- Items that nobody will take count as done, as far as they are not marked so already.
+-- Count `count` items as done, because no process will take them; fewer if fewer are unfinished.
 local function forgo(count)
     redis.call('HSET', base, 'u', text(math.max(0, tonumber(get('u')) - count)))
 end
@@ -37,8 +37,8 @@ local function finished()
     if get('u') == '0' then hand_to_all(joiners, '1', 'j') end
 end
 
-local taken = 0 -- by this script
--- What is taken together, with a time that says in which order it was.
+local taken = 0 -- how often this script has packed items
+-- Items that are taken together, with a time, which shows the order of takings.
 local function packed(some)
     taken = taken + 1
     return cmsgpack.pack(micros + taken, some)
@@ -55,7 +55,7 @@ local function serve_getters()
     end
 end
 
--- Move the items of those that wait for room, in the order of the line. True: at least one.
+-- Move items of waiting puts into the queue while it has room, in their order. Returns whether any was moved.
 local function serve_putters()
     local moved = false
     while redis.call('LLEN', putters) > 0 and room() > 0 do
@@ -80,7 +80,7 @@ function structure.serve()
     repeat serve_getters() until not serve_putters()
 end
 
--- Items that were taken and did not arrive go to the front, in the order in which they had been there.
+-- Put items that were taken and not acknowledged back to the front, in their old order.
 function structure.back(given, sid, died)
     local batches = {}
     for _, each in ipairs(given) do
@@ -103,7 +103,7 @@ function structure.back(given, sid, died)
     end
 end
 
--- The items of a batch that wait for room.
+-- Remove the waiting items whose entries begin with `with`; returns how many they were.
 local function take_from_putters(with)
     local count = 0
     for _, entry in ipairs(redis.call('LRANGE', putters, 0, -1)) do
@@ -118,7 +118,8 @@ end
 
 function structure.forget(sid) take_from_putters(sid .. ' ') end
 
--- The wait is one of a batch's items for room, if the entry says so, else one for an item or for the end of all tasks.
+-- If the entry says so, the wait is that of a put for room; otherwise it is one for an item, or for all tasks to be
+-- done.
 function structure.withdraw(entry)
     if string.match(entry, '^%S+ %d+ p$') then return take_from_putters(string.sub(entry, 1, -2)) end
     return redis.call('LREM', line, 1, entry) + redis.call('LREM', joiners, 1, entry)
@@ -134,7 +135,7 @@ function call.put(willing, batch, single)
     if bounded then fits = redis.call('LLEN', putters) > 0 and 0 or math.min(#some, math.max(0, room(most))) end
     push(some, 1, fits)
     if redis.call('LLEN', line) > 0 then structure.serve() end
-    if fits < #some and redis.call('LLEN', putters) == 0 then -- what waiting consumers took has made room
+    if fits < #some and redis.call('LLEN', putters) == 0 then -- waiting consumers may have made room
         local more = math.min(#some, fits + math.max(0, room()))
         push(some, fits + 1, more)
         fits = more
@@ -203,7 +204,7 @@ function call.shutdown(immediate)
         redis.call('DEL', items)
     end
     hand_to_all(line, '!', '!')
-    local left = {} -- of each batch that waits for room
+    local left = {} -- for each put that waits for room, how many of its items wait
     for _, entry in ipairs(redis.call('LRANGE', putters, 0, -1)) do
         local who = string.match(entry, '^%S+ %d+')
         left[who] = (left[who] or 0) + 1

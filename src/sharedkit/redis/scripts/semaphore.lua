@@ -1,6 +1,6 @@
 -- Semaphore and BoundedSemaphore. Fields of the hash:
---   v  the permits that are free      bound  how many there are at most; absent: nobody owns a permit
---   p:session  how many that session holds, of a bounded one
+--   v  the permits that are free      bound  how many there are at most; absent: permits have no owner
+--   p:session  of a bounded one: how many permits that session holds
 
 local MOST = 2147483647
 
@@ -25,7 +25,7 @@ function structure.serve()
     end
 end
 
--- Permits that did not arrive. Those of a dead session are among its permits, if they are owned; `forget` has them then.
+-- Take back permits whose grant was not acknowledged. A dead session of a bounded one holds them: `forget` frees them.
 function structure.back(given, sid, died)
     if #given == 0 or (died and get('bound')) then return end
     redis.call('HINCRBY', base, 'v', #given)
@@ -55,7 +55,7 @@ function call.acquire(willing)
     return {0}
 end
 
--- Any session may release. Its own permits go first.
+-- Remove n permits from their holders: any session may release. Its own permits go first.
 local function disown(n)
     local mine = math.min(n, tonumber(get('p:' .. me) or '0'))
     if mine > 0 then owns(me, -mine) end
