@@ -57,20 +57,21 @@ def log_to(queue: sk.Queue) -> None:
 
 
 @contextmanager
-def listening(path: Path, maxsize: int = 10_000) -> Iterator[sk.Queue]:
+def listening(queue: sk.Queue, path: Path) -> Iterator[None]:
     """Write what comes through the queue, and what this process logs itself, to a file that is rotated.
 
-    At the end it writes all records that are in the queue by then: join the processes before.
+    At the end it writes all records that are in the queue by then: join the processes before. Fork them before it, too:
+    a file that its listener writes at that moment would stay locked in the child, whose first call of `dictConfig`
+    flushes all files.
     """
     rotating = {"class": "logging.handlers.RotatingFileHandler", "formatter": "line", "encoding": "utf-8"}
     logging.config.dictConfig(configuration({**rotating, "filename": path, "maxBytes": 100_000, "backupCount": 20}))
-    with sk.Queue(maxsize) as queue:
-        listener = WaitingListener(queue, *logging.getLogger().handlers)
-        listener.start()
-        try:
-            yield queue
-        finally:
-            listener.stop()
+    listener = WaitingListener(queue, *logging.getLogger().handlers)
+    listener.start()
+    try:
+        yield
+    finally:
+        listener.stop()
 
 
 def work(queue: sk.Queue, number: int, records: int) -> None:
@@ -84,13 +85,14 @@ def work(queue: sk.Queue, number: int, records: int) -> None:
 
 def run(path: Path, method: str | None = None, maxsize: int = 10_000) -> None:
     context = multiprocessing.get_context(method)
-    with listening(path, maxsize) as queue:
+    with sk.Queue(maxsize) as queue:
         team = [context.Process(target=work, args=(queue, number, RECORDS)) for number in range(PROCESSES)]
         for process in team:
             process.start()
-        for process in team:
-            process.join()
-        logging.getLogger("main").info("all processes have ended")
+        with listening(queue, path):
+            for process in team:
+                process.join()
+            logging.getLogger("main").info("all processes have ended")
 
 
 if __name__ == "__main__":

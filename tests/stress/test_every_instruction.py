@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from typing import Any
 
 import pytest
 from stress.arena import NAMES, commits_once
@@ -22,16 +23,9 @@ SLOW = {
 
 
 @pytest.fixture(scope="module")
-def sampled(tables: dict[str, str]) -> dict[str, Row]:
-    rows = sweep_all([name for name in NAMES if name not in SLOW], SAMPLE)
-    tables["deaths at sampled machine instructions"] = table(rows)
-    return {row.operation: row for row in rows}
-
-
-@pytest.fixture(scope="module")
-def complete(tables: dict[str, str]) -> dict[str, Row]:
+def complete(sweeps: Any) -> dict[str, Row]:
     rows = sweep_all(NAMES)
-    tables["deaths at every machine instruction"] = table(rows)
+    sweeps("deaths at every machine instruction", *rows)
     return {row.operation: row for row in rows}
 
 
@@ -45,8 +39,10 @@ def check(row: Row) -> None:
 
 
 @pytest.mark.parametrize("operation", [name for name in NAMES if name not in SLOW])
-def test_survivors_go_on_after_a_death_at_sampled_instructions(operation: str, sampled: dict[str, Row]) -> None:
-    check(sampled[operation])
+def test_survivors_go_on_after_a_death_at_sampled_instructions(operation: str, sweeps: Any) -> None:
+    (row,) = sweep_all([operation], SAMPLE)
+    sweeps("deaths at sampled machine instructions", row)
+    check(row)
 
 
 @pytest.mark.stress

@@ -8,7 +8,7 @@ import pytest
 from stress.kills_queue import MODES
 from stress.kills_words import SUBJECTS
 from stress.primitives import PRIMITIVES
-from stress.soak import books_table, soak
+from stress.soak import soak
 
 SEED = 20261123
 USES = [
@@ -17,24 +17,21 @@ USES = [
     *(("kills_words.py", subject) for subject in SUBJECTS),
     ("kills_dict.py", "Dict"),
 ]
-_books: dict[str, list[dict[str, Any]]] = {}
 
 
-def survives(script: str, use: str, kills: int, tables: dict[str, str]) -> None:
+def survives(script: str, use: str, kills: int, soaks: Any) -> None:
     books = soak(script, use, kills, SEED, limit=60 + kills, place="manager")
-    so_far = _books.setdefault(script, [])
-    so_far.append(books)
-    tables[f"random kills of clients of a server, {script}"] = books_table(so_far)
+    soaks(f"random kills of clients of a server, {script}", books)
     assert books["kills"] == kills
     assert books["clean"], books
 
 
 @pytest.mark.parametrize(("script", "use"), list({script: (script, use) for script, use in USES}.values()))
-def test_a_server_outlives_some_of_its_clients(script: str, use: str, tables: dict[str, str]) -> None:
-    survives(script, use, 5, tables)
+def test_a_server_outlives_some_of_its_clients(script: str, use: str, soaks: Any) -> None:
+    survives(script, use, 5, soaks)
 
 
 @pytest.mark.stress
 @pytest.mark.parametrize(("script", "use"), USES)
-def test_a_server_outlives_many_of_its_clients(script: str, use: str, tables: dict[str, str]) -> None:
-    survives(script, use, 500, tables)
+def test_a_server_outlives_many_of_its_clients(script: str, use: str, soaks: Any) -> None:
+    survives(script, use, 500, soaks)
