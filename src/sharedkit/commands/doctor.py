@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from dataclasses import asdict
 
 import click
@@ -14,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sharedkit.commands.findings import CHECKS, Finding
-from sharedkit.commands.text import plain_line, shown
+from sharedkit.commands.text import draws_tables, plain_line, shown
 
 __all__ = ["doctor"]
 
@@ -36,7 +35,7 @@ def doctor(context: click.Context, as_json: bool) -> None:
     problems = sum(finding.verdict == "problem" for finding in findings)
     if as_json:
         click.echo(json.dumps({"problems": problems, "findings": [asdict(each) for each in findings]}, indent=2))
-    elif sys.stdout.isatty():
+    elif draws_tables():
         Console().print(_table(findings))
     else:
         for each in findings:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import sys
+import shlex
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -17,11 +17,12 @@ from rich.text import Text
 
 from sharedkit import segments
 from sharedkit.commands.folder import the_folder
-from sharedkit.commands.text import plain_line, say, shown
+from sharedkit.commands.text import about, draws_tables, plain_line, say, shown
 from sharedkit.compare.numbers import quantity
-from sharedkit.errors import SharedkitError
+from sharedkit.errors import SegmentInUse, SharedkitError
 from sharedkit.segments import SegmentInfo
 from sharedkit.shm.executor import executor_of
+from sharedkit.shm.inspection import state_of
 
 __all__ = ["ls", "rm"]
 
@@ -38,10 +39,11 @@ def ls(as_json: bool) -> None:
     (with commas), time of creation, "persists" or nothing, state.
     """
     with the_folder():
-        found = segments.live()
+        segments.sweep()
+        found = list(segments.look_around(state_of))
     if as_json:
         click.echo(json.dumps([asdict(segment) for segment in found], indent=2))
-    elif not sys.stdout.isatty():
+    elif not draws_tables():
         for segment in found:
             click.echo(os.fsencode(_line(segment)))
     elif not found:
@@ -122,15 +124,21 @@ def rm(context: click.Context, names: tuple[str, ...], force: bool, orphans: boo
             segments.remove(name, force=force)
         except (SharedkitError, OSError, ValueError) as error:
             failed = True
-            click.echo(f"{name}: {say(error)}", err=True)
+            click.echo(shown(about(name, error) + _how_to_force(name, error)), err=True)
         else:
-            click.echo(f"removed {name}")
+            click.echo(shown(f"removed {name}"))
     if orphans:
         with the_folder():
             swept = segments.sweep()
         for name in swept:
-            click.echo(f"removed {name}")
+            click.echo(shown(f"removed {name}"))
         if not swept:
             click.echo("no orphans")
     if failed:
         context.exit(1)
+
+
+def _how_to_force(name: str, error: Exception) -> str:
+    if not isinstance(error, SegmentInUse):
+        return ""
+    return f": `sharedkit rm --force {shlex.quote(name)}` removes it all the same, and its processes can go on using it"

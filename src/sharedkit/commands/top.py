@@ -20,7 +20,7 @@ from sharedkit.commands.folder import look_around
 from sharedkit.commands.keyboard import Keyboard
 from sharedkit.commands.options import Seconds
 from sharedkit.commands.participants import facts_of, wait_documents
-from sharedkit.commands.text import CommandError, plain_line, say, shown
+from sharedkit.commands.text import CommandError, draws_tables, plain_line, say, shown
 from sharedkit.commands.top_table import HEADS, Row, table_of
 from sharedkit.shm.inspection import Inspection, Trouble, rates
 
@@ -103,7 +103,7 @@ def _print_once(interval: float) -> None:
     time.sleep(interval)
     looks.again()
     rows = looks.rows()
-    if sys.stdout.isatty():
+    if draws_tables():
         console = Console()
         console.print(table_of(rows, console.width, "name"))
         return
@@ -212,7 +212,7 @@ class View:
 def _show(interval: float) -> None:
     """The live table, until `q`."""
     console = Console()
-    if not (sys.stdin.isatty() and sys.stdout.isatty()) or console.is_dumb_terminal:
+    if not (sys.stdin.isatty() and draws_tables()):
         raise CommandError(
             "top needs a terminal that it can draw on; --once prints what there is now, --json also without end"
         )
