@@ -134,8 +134,8 @@ def test_a_holder_that_was_killed_is_told(name: str) -> None:
     assert state == f"Lock '{name}': locked by a process that died, 0 waiting"
     assert holder.startswith("  its owner took it at ")
     assert holder.endswith(
-        " ago) and died holding it: the next process that takes it gets an OwnerDiedWarning (an OwnerDiedError if it was "
-        'made with on_owner_died="raise")'
+        " ago) and died holding it: the next process that takes it gets an OwnerDiedWarning "
+        '(an OwnerDiedError if it was made with on_owner_died="raise")'
     )
     assert "unlocked" not in done.output
     assert done.exit_code == 0

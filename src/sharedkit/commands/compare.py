@@ -80,9 +80,9 @@ def compare(
     free_threaded: str | None,
     **options: Any,
 ) -> None:
-    """Run the same work over threads, processes and asyncio, beside the standard library, and compare.
+    """Run the same work on threads, processes and asyncio, and compare.
 
-    Without a workload: all of them, with a chart in compare.svg and the numbers in compare.json. Exits with 1 if a
+    The standard library does it, too. Without a workload: all of them, with a chart in compare.svg and the numbers in compare.json. Exits with 1 if a
     variant does not come to the right result.
     """
     if not workloads:

@@ -62,7 +62,7 @@ class Output(io.FileIO):
             if nowhere != number:
                 os.dup2(nowhere, number)
                 os.close(nowhere)
-            stream = open(number, "w", encoding="utf-8", closefd=False)  # noqa: SIM115: it stays open
+            stream = open(number, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  # it stays open
         output = cls(number, "w", closefd=False)
         output._like = stream
         return output

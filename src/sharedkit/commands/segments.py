@@ -9,16 +9,12 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 import click
-from rich import box
-from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from sharedkit import segments
 from sharedkit.commands.folder import the_folder
-from sharedkit.commands.text import about, draws_tables, plain_line, say, shown
-from sharedkit.compare.numbers import quantity
+from sharedkit.commands.ls_table import table_of
+from sharedkit.commands.text import about, draws_tables, plain_line, shown
 from sharedkit.errors import SegmentInUse, SharedkitError
 from sharedkit.segments import SegmentInfo
 from sharedkit.shm.executor import executor_of
@@ -26,17 +22,15 @@ from sharedkit.shm.inspection import state_of
 
 __all__ = ["ls", "rm"]
 
-NARROW_NAME = 8  # least width of the name column
-BESIDE_NAME = 56  # width left to the other columns if they need it: of 80 columns, 24 remain for the name
-
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="As a JSON list: sizes in bytes, created in seconds since 1970.")
 def ls(as_json: bool) -> None:
-    """List every live segment: name, kind, size, attached processes, state. An executor's segments are one entry.
+    """List the live segments, their processes and their state.
 
-    If the output is a pipe or a file, prints one line for each segment, separated by tabs: name, kind, bytes, pids
-    (with commas), time of creation, "persists" or nothing, state.
+    An executor's segments are one entry; a narrow terminal shows fewer columns. If the output is a pipe or a file,
+    prints one line for each segment, separated by tabs: name, kind, bytes, pids (with commas), time of creation,
+    "persists" or nothing, state.
     """
     with the_folder():
         segments.sweep()
@@ -50,7 +44,7 @@ def ls(as_json: bool) -> None:
         click.echo("no segments")
     else:
         console = Console()
-        console.print(_table(_by_executor(found), console.width))
+        console.print(table_of(_by_executor(found), console.width))
 
 
 def _line(segment: SegmentInfo) -> str:
@@ -81,32 +75,6 @@ def _by_executor(found: list[SegmentInfo]) -> list[SegmentInfo]:
             created=before.created if before else segment.created,
         )
     return list(entries.values())
-
-
-def _table(found: list[SegmentInfo], columns: int) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="dim")
-    names = [shown(segment.name) for segment in found]
-    # Fixed width: with only a minimum, a long name could make the table wider than the terminal, which cuts it off.
-    longest = max(map(cell_len, names))
-    table.add_column("name", overflow="fold", width=min(longest, max(NARROW_NAME, columns - BESIDE_NAME)))
-    table.add_column("kind", no_wrap=True)
-    table.add_column("size", justify="right", no_wrap=True)
-    table.add_column("attached", overflow="fold")
-    table.add_column("state", overflow="fold")
-    for name, segment in zip(names, found, strict=True):
-        attached = " ".join(map(str, segment.attached)) or "nobody"
-        state = f"{segment.state}, persists" if segment.persist else segment.state
-        if segment.created:
-            made = datetime.fromtimestamp(segment.created, UTC).strftime("%m-%d %H:%M")
-            state = f"{state} (since {made})"
-        table.add_row(
-            Text(name, style="bold"),
-            segment.kind,
-            quantity(segment.size, "B"),
-            Text(attached, style="" if segment.attached else "yellow"),
-            Text(state),
-        )
-    return table
 
 
 @click.command()

@@ -36,9 +36,9 @@ DEADLOCK = 1  # the exit code
 )
 @click.pass_context
 def why(context: click.Context, name: str | None, as_json: bool, span: float) -> None:
-    """Say who holds the structure NAME and who waits for it, and what the holders wait for in turn.
+    """Say who holds the structure NAME and who waits for it.
 
-    Without NAME: every wait that lasts, among all segments that this user may read. A deadlock is named, also across
+    Then says what the holders wait for in turn. Without NAME: every wait that lasts, among all segments that this user may read. A deadlock is named, also across
     processes and structures; then the exit code is 1. "perhaps a deadlock" leaves it at 0: a process waits for what it
     holds itself, and may have a thread that lets go. Looking disturbs no structure.
 
@@ -132,8 +132,8 @@ def _text(
         yield f"perhaps a deadlock: {_steps_text(circle)}"
         yield from _threads_text(circle)
         yield (
-            "  It is one only if the threads that hold are among those that wait. A segment names the process that holds, "
-            "not the thread."
+            "  It is one only if the threads that hold are among those that wait. A segment names the process that "
+            "holds, not the thread."
         )
 
 

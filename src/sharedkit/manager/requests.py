@@ -245,9 +245,7 @@ class Requests:
             finally:
                 self._sending = False
                 if self._connection.gone < self._connection.length:  # the socket is full: the server does not read now
-                    self._outgoing.appendleft(
-                        _Unsent(message[self._connection.gone :], number, begun=self._connection.gone > 0)
-                    )
+                    self._outgoing.appendleft(_Unsent(message[self._connection.gone :], number, begun=self._connection.gone > 0))
                 if self._outgoing:  # perhaps added by a signal handler
                     self._see_to_rest()
             return None
@@ -329,9 +327,7 @@ class Requests:
                 return
             pending._left = True
             under_way = pending.number in self._pending
-            unsent = [
-                each for each in self._outgoing if under_way and each.number == pending.number and not each.decided
-            ]
+            unsent = [each for each in self._outgoing if under_way and each.number == pending.number and not each.decided]
             for entry in unsent:  # one at most
                 entry.left = True
                 if not entry.begun:
