@@ -82,8 +82,8 @@ def compare(
 ) -> None:
     """Run the same work on threads, processes and asyncio, and compare.
 
-    The standard library does it, too. Without a workload: all of them, with a chart in compare.svg and the numbers in compare.json. Exits with 1 if a
-    variant does not come to the right result.
+    The standard library does it, too. Without a workload: all of them, with a chart in compare.svg and the numbers in
+    compare.json. Exits with 1 if a variant does not come to the right result.
     """
     if not workloads:
         workloads = tuple(WORKLOADS)

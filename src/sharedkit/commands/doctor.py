@@ -27,9 +27,10 @@ STYLES = {"ok": "green", "note": "yellow", "problem": "bold red"}
 def doctor(context: click.Context, as_json: bool) -> None:
     """Check this machine for what keeps structures from working.
 
-    Looks at the folder of segments, system calls, limits, container, /proc and what other programs left. Each finding is ok, a note or a problem, with what to do. Exits with 1 if there is a problem, else with 0. Changes
-    nothing: what is tried is tried with a file that has no name. Into a pipe or a file goes one line a finding, with
-    tabs between: verdict, subject, what was found, what to do.
+    Looks at the folder of segments, system calls, limits, container, /proc and what other programs left. Each finding
+    is ok, a note or a problem, with what to do. Exits with 1 if there is a problem, else with 0. Changes nothing: what
+    is tried is tried with a file that has no name. Into a pipe or a file goes one line a finding, with tabs between:
+    verdict, subject, what was found, what to do.
     """
     findings = [finding for check in CHECKS for finding in check()]
     problems = sum(finding.verdict == "problem" for finding in findings)

@@ -38,9 +38,10 @@ DEADLOCK = 1  # the exit code
 def why(context: click.Context, name: str | None, as_json: bool, span: float) -> None:
     """Say who holds the structure NAME and who waits for it.
 
-    Then says what the holders wait for in turn. Without NAME: every wait that lasts, among all segments that this user may read. A deadlock is named, also across
-    processes and structures; then the exit code is 1. "perhaps a deadlock" leaves it at 0: a process waits for what it
-    holds itself, and may have a thread that lets go. Looking disturbs no structure.
+    Then says what the holders wait for in turn. Without NAME: every wait that lasts, among all segments that this user
+    may read. A deadlock is named, also across processes and structures; then the exit code is 1. "perhaps a deadlock"
+    leaves it at 0: a process waits for what it holds itself, and another of its threads may let go. Looking disturbs
+    no structure.
 
     Structures of threads and structures behind a server have no segment; a queue and a dict do not count their waiters.
     """
