@@ -73,7 +73,7 @@ class Output(io.FileIO):
         lines = getattr(like, "line_buffering", True)
         return io.TextIOWrapper(io.BufferedWriter(self), like.encoding, like.errors, line_buffering=lines)
 
-    def write(self, data: Any, /) -> int | None:
+    def write(self, data: Any, /) -> int:
         """Write what the buffer has."""
         if self.refused is not None:
             return memoryview(data).nbytes
