@@ -357,6 +357,17 @@ def test_a_full_disk_is_a_sentence_and_exit_code_2(command, unbuffered, name):
     assert (done.returncode, done.stderr) == (2, "Error: the output cannot be written: No space left on device\n")
 
 
+def test_a_server_whose_output_cannot_be_written_ends_and_leaves_no_socket(tmp_path):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "sharedkit", "serve", "--address", str(tmp_path / "socket")],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=WATCHDOG,
+            env=os.environ | {"SHAREDKIT_AUTHKEY": "key"},
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (2, "Error: the output cannot be written: No space left on device\n")
+    assert not list(tmp_path.iterdir())
+
+
 def test_where_even_the_sentence_cannot_be_written_the_exit_code_is_2():
     with open("/dev/full", "w") as full:
         done = subprocess.run([sys.executable, "-m", "sharedkit", "--help"], stdout=full, stderr=full, timeout=WATCHDOG)

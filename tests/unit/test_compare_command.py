@@ -172,6 +172,15 @@ def test_bad_input_is_refused_before_anything_is_measured(tmp_path, monkeypatch,
     assert said in " ".join(done.output.split())
 
 
+def test_a_full_disk_is_a_sentence_and_exit_code_2(tmp_path):
+    done = run(
+        "compare", "counter", "--only", "int under", "--no-gil", "none", *QUICK, "--json", "/dev/full", cwd=tmp_path
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "Error: /dev/full cannot be written: No space left on device"
+    assert "Traceback" not in done.stderr
+
+
 def processes_of(session):
     found = []
     for entry in Path("/proc").iterdir():
