@@ -49,6 +49,10 @@ from sharedkit.shm import (
 )
 
 if _TYPE_CHECKING:
+    from sharedkit import hashing as hashing
+    from sharedkit import manager as manager
+    from sharedkit import protocols as protocols
+    from sharedkit import thread as thread
     from sharedkit.errors import ExecutorBroken, ExecutorGoneError, WorkerDied
     from sharedkit.shm import Executor
 
@@ -99,9 +103,16 @@ __all__ = [
 
 __version__ = "0.1.0"
 
+_MODULES = ("hashing", "manager", "protocols", "thread")  # public ones that nothing above imports
+
 
 def __getattr__(name: str) -> _Any:
-    """Import the names that belong to executors at their first use: they need modules that take long to import."""
+    """Import at their first use the names that belong to executors, which need modules that take long to import, and
+    the public modules that most programs do not use."""
+    if name in _MODULES:
+        from importlib import import_module
+
+        return import_module(f"{__name__}.{name}")
     from sharedkit import errors, shm
 
     if name not in ("Executor", "ExecutorBroken", "ExecutorGoneError", "WorkerDied"):
@@ -111,4 +122,4 @@ def __getattr__(name: str) -> _Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_MODULES})

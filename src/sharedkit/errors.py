@@ -48,7 +48,7 @@ class OutOfSharedMemory(SharedkitError, MemoryError):
 
 
 class CorruptSegmentError(SharedkitError, ValueError):
-    """Raised when a file is not a segment or a segment is inconsistent; remove it with `sharedkit rm --force`."""
+    """Raised when a file is not a segment or a segment is inconsistent; see `sharedkit rm --force NAME`."""
 
 
 class LayoutError(CorruptSegmentError):

@@ -295,7 +295,15 @@ def attach_segment(name: str, *, folder: str | None = None, trust: str | None = 
         except errors.LayoutError:
             raise
         except errors.CorruptSegmentError as why:
-            raise errors.CorruptSegmentError(f"{path}: {why}") from None
+            raise errors.CorruptSegmentError(f"{path}: {_with_name(why, name)}") from None
+
+
+def _with_name(why: errors.CorruptSegmentError, name: str) -> str:
+    """The error's text; the command in it that removes the segment gets the segment's name, which the kernels do not
+    know."""
+    import shlex
+
+    return str(why).replace("`sharedkit rm --force`", f"`sharedkit rm --force {shlex.quote(name)}`")
 
 
 def attach(name: str, *, trust: str | None = None) -> Any:
@@ -414,9 +422,9 @@ def _file_names() -> list[str]:
 
 
 def live() -> list[SegmentInfo]:
-    """Every segment that has a name now. Listing takes no seat, and removes only orphans."""
+    """Every segment that has a name now. Listing reads private copies, takes no seat, and removes only orphans."""
     sweep()
-    return list(_look_around())
+    return list(look_around(lambda kind, segment: kind.state(segment)))
 
 
 def names() -> list[str]:
@@ -440,22 +448,27 @@ def copy_segment(name: str) -> Segment:
         return Segment.copy(path, name, bytes(_contents))
     except FileNotFoundError:
         raise FileNotFoundError(errno.ENOENT, f"no segment named {name!r}", path) from None
+    except errors.LayoutError:
+        raise
+    except errors.CorruptSegmentError as why:
+        raise errors.CorruptSegmentError(_with_name(why, name)) from None
 
 
-def _look_around() -> Iterator[SegmentInfo]:
+def look_around(state_of: Callable[[Kind, Segment], str]) -> Iterator[SegmentInfo]:
+    """Every segment that has a name now, read from a private copy. `state_of` returns the state of a structure; it may
+    raise anything. Removes nothing. OSError."""
     users = _users_of_files(core.FOLDER)
-    for name in sorted(name[len(PREFIX) :] for name in _file_names() if name.startswith(PREFIX)):
-        path = _path_of(name)
+    for name in names():
         try:
-            segment = Segment.attach(path, name, "group", present=False)
+            segment = copy_segment(name)
         except FileNotFoundError:
             continue
-        except (errors.CorruptSegmentError, OSError) as why:
-            yield SegmentInfo(name, "?", _size_of(path), False, (), _without_path(why), 0.0)
+        except (errors.SharedkitError, OSError, ValueError) as why:
+            yield SegmentInfo(name, "?", size_of(name) or 0, False, (), _without_path(why), 0.0)
             continue
-        kind = _kinds.get(segment.kind)
+        kind = kind_of(segment)
         try:
-            state = "unknown kind" if kind is None else kind.state(segment)
+            state = "unknown kind" if kind is None else state_of(kind, segment)
         except Exception as why:  # one damaged segment must not hide the others
             state = str(why)
         attached = who_has_open(segment, users)
@@ -469,11 +482,12 @@ def _without_path(why: Exception) -> str:
     return str(why.strerror) if isinstance(why, OSError) and why.strerror else str(why)
 
 
-def _size_of(path: str) -> int:
+def size_of(name: str) -> int | None:
+    """How many bytes of memory the file of that name holds, whatever it contains; None if that cannot be found out."""
     try:
-        return os.stat(path).st_blocks * 512
-    except OSError:
-        return 0
+        return os.stat(_path_of(name)).st_blocks * 512
+    except (OSError, ValueError):  # a file in the folder may have a name that no structure can have
+        return None
 
 
 def remove(name: str, force: bool = False) -> None:
@@ -485,6 +499,10 @@ def remove(name: str, force: bool = False) -> None:
             segment = Segment.attach(path, name, "group", present=False)
         except FileNotFoundError:
             raise FileNotFoundError(errno.ENOENT, f"no segment named {name!r}", path) from None
+        except errors.LayoutError:
+            raise
+        except errors.CorruptSegmentError as why:
+            raise errors.CorruptSegmentError(_with_name(why, name)) from None
         if segment.in_use:
             pids = who_has_open(segment, _users_of_files(core.FOLDER))
             who = f"pid {', '.join(map(str, pids))}" if pids else "a process"

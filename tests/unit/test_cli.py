@@ -1,6 +1,7 @@
 """`sharedkit ls` and `sharedkit rm`, and the command line when its packages are missing."""
 
 import contextlib
+import io
 import json
 import multiprocessing
 import os
@@ -15,9 +16,11 @@ from datetime import datetime
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 import sharedkit as sk
 from sharedkit import segments
+from sharedkit.commands.ls_table import table_of
 from sharedkit.commands.root import root
 
 WATCHDOG = 60.0
@@ -109,11 +112,12 @@ def test_ls_prints_a_table(name, monkeypatch):
     assert str(os.getpid()) in line
 
 
-def on_a_terminal(*command, columns=80):
-    """What the command prints on a terminal of that width."""
+def on_a_terminal(*command, columns=80, term="xterm", raw=False):
+    """What the command prints on a terminal of that width; with `raw`, together with its escape sequences."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, columns))
     environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
+    environment["TERM"] = term
     child = subprocess.Popen(
         [sys.executable, "-m", "sharedkit", *command], stdout=theirs, stdin=theirs, stderr=theirs, env=environment
     )
@@ -124,7 +128,7 @@ def on_a_terminal(*command, columns=80):
             printed += part
     os.close(ours)
     assert child.wait(WATCHDOG) == 0, printed
-    return re.sub(r"\x1b\[[0-9;]*m", "", printed.decode())
+    return printed.decode() if raw else re.sub(r"\x1b\[[0-9;]*m", "", printed.decode())
 
 
 def test_ls_shows_all_that_an_executor_reports(name):
@@ -133,7 +137,7 @@ def test_ls_shows_all_that_an_executor_reports(name):
         printed = on_a_terminal("ls", columns=80)
     header, _, *lines = re.sub(r"\x1b\[[0-9;]*m", "", printed).splitlines()
     state = "".join(line[header.index("state") :].strip() for line in lines)
-    assert "value7(since" in state.replace(" ", ""), printed
+    assert state.replace(" ", "").endswith("value7"), printed
 
 
 @pytest.mark.parametrize("columns", [80, 60, 200])
@@ -148,6 +152,46 @@ def test_ls_fits_the_terminal_and_loses_nothing_of_a_name(name, columns):
     assert names.count(name) >= 2
     assert long in names
     assert "BoundedSemaphore" in printed
+
+
+def test_ls_at_40_columns_puts_the_kind_before_the_state(name):
+    with sk.BoundedSemaphore(1234567, name=name), sk.Dict(a=1):
+        printed = on_a_terminal("ls", columns=40)
+    lines = printed.splitlines()
+    assert max(map(len, lines)) <= 40, printed
+    assert lines[0].split() == ["name", "state"]
+    state = lines[0].index("state")
+    assert "".join(line[:state].strip() for line in lines).count(name) == 1
+    assert all(len(line[:state].strip()) <= 12 for line in lines[2:])
+    text = " ".join(line[state:].strip() for line in lines)
+    assert f"BoundedSemaphore: 1234566 of 1234567 free, 1 held by pid {os.getpid()}, 0 waiting" in text
+
+
+@pytest.mark.parametrize("width", range(1, 160, 3))
+def test_the_table_of_ls_fits_every_width_and_names_stay_readable(width):
+    found = [
+        segments.SegmentInfo("n" * 50, "BoundedSemaphore", 8192, False, (123456,) * 9, "locked by pid 123456", 1e9),
+        segments.SegmentInfo("short", "?", 0, True, (), "not a sharedkit segment", 0.0),
+    ]
+    console = Console(file=io.StringIO(), width=width, force_terminal=False)
+    console.print(table_of(found, width))
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    if width >= 36:
+        assert any(line.startswith("n" * 12) for line in lines)
+        assert "\N{HORIZONTAL ELLIPSIS}" not in console.file.getvalue()
+    if width >= 150:
+        assert lines[0].split() == ["name", "kind", "size", "attached", "state", "since"]
+
+
+@pytest.mark.parametrize("command", [["ls"], ["top", "--once", "--interval", "0.05"]], ids=" ".join)
+def test_a_dumb_terminal_gets_the_lines_of_a_pipe(command, name):
+    with sk.Counter(name=name) as it:
+        printed = on_a_terminal(*command, term="dumb", raw=True)
+        assert it.name
+    assert "\x1b" not in printed
+    (line,) = (line for line in printed.splitlines() if name in line)
+    assert line.split("\t")[:2] == [name, "Counter"]
 
 
 def piped(*command):
@@ -211,7 +255,10 @@ def test_rm_refuses_a_segment_in_use_and_removes_it_when_forced(name, holder):
     child = holder()
     refused = invoke("rm", name)
     assert refused.exit_code == 1
-    assert str(child.pid) in refused.output
+    assert refused.output == (
+        f"segment '{name}' is attached by pid {child.pid}: `sharedkit rm --force {name}` removes it all the same, and "
+        "its processes can go on using it\n"
+    )
     assert listed(name) is not None
     assert invoke("rm", "--force", name).exit_code == 0
     assert listed(name) is None
@@ -260,6 +307,93 @@ def test_an_impossible_name_is_refused():
     done = invoke("rm", "../etc/passwd")
     assert done.exit_code == 1
     assert "without '/'" in done.output
+
+
+@pytest.mark.parametrize("command", ["rm", "why"])
+@pytest.mark.parametrize("bad", ["a/b", "test-cli-unknown"])
+def test_an_error_says_the_name_once(command, bad):
+    assert invoke(command, bad).output.count(bad) == 1
+
+
+@pytest.mark.parametrize("command", [["rm"], ["why"], ["ls"], ["top", "--once", "--interval", "0.05"]], ids=" ".join)
+def test_the_command_that_removes_a_damaged_segment_is_said_with_its_name(command, name):
+    odd = f"{name} odd"
+    path = segments._path_of(odd)
+    with sk.Counter(name=name) as it, open(segments._path_of(it.name), "rb") as file:
+        damaged = bytearray(file.read())
+    damaged[20] = 99
+    with open(path, "wb") as file:
+        file.write(damaged)
+    try:
+        named = [odd] if command[0] in ("rm", "why") else []
+        done = invoke(*command, *named)
+        with pytest.raises(sk.CorruptSegmentError, match=f"`sharedkit rm --force '{odd}'`"):
+            sk.attach(odd)
+        assert invoke("rm", "--force", odd).exit_code == 0
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+    (line,) = (line for line in done.output.splitlines() if name in line)
+    assert f"remove it with `sharedkit rm --force '{odd}'`" in line
+
+
+# --- output that cannot be written --------------------------------------------------------------------------
+
+COMMANDS = [
+    ["ls"], ["ls", "--json"], ["top", "--once", "--interval", "0.05"], ["top", "--json", "--interval", "0.05"],
+    ["why", "--for", "0.05"], ["doctor"], ["doctor", "--json"], ["hash", __file__], ["--help"], ["rm", "--help"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("command", "unbuffered"), [*((each, "") for each in COMMANDS), (["ls"], "1")])
+def test_a_full_disk_is_a_sentence_and_exit_code_2(command, unbuffered, name):
+    with sk.Counter(name=name) as it, open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "sharedkit", *command],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=WATCHDOG,
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+        )  # fmt: skip
+        assert it.name
+    assert (done.returncode, done.stderr) == (2, "Error: the output cannot be written: No space left on device\n")
+
+
+def test_a_server_whose_output_cannot_be_written_ends_and_leaves_no_socket(tmp_path):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "sharedkit", "serve", "--address", str(tmp_path / "socket")],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=WATCHDOG,
+            env=os.environ | {"SHAREDKIT_AUTHKEY": "key"},
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (2, "Error: the output cannot be written: No space left on device\n")
+    assert not list(tmp_path.iterdir())
+
+
+def test_where_even_the_sentence_cannot_be_written_the_exit_code_is_2():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "sharedkit", "--help"], stdout=full, stderr=full, timeout=WATCHDOG)
+    assert done.returncode == 2
+
+
+def test_a_closed_standard_output_is_written_nowhere(name):
+    program = f"exec {sys.executable} -m sharedkit ls >&-"
+    with sk.Counter(name=name) as it:
+        done = subprocess.run(["sh", "-c", program], capture_output=True, text=True, timeout=WATCHDOG)
+        assert it.name
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+# --- help ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_the_help_cuts_no_summary_of_a_command(width):
+    done = CliRunner().invoke(root, ["--help"], terminal_width=width)
+    assert "..." not in done.output.partition("Commands:")[2]
+
+
+def test_the_summaries_fit_a_line_of_80_columns():
+    lines = CliRunner().invoke(root, ["--help"], terminal_width=80).output.partition("Commands:\n")[2].splitlines()
+    assert [line.split()[0] for line in lines] == sorted(root.commands)
 
 
 @pytest.mark.parametrize("missing", ["click", "rich", "matplotlib"])

@@ -9,6 +9,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -67,10 +68,15 @@ def test_algorithms_beyond_hashlib_agree_with_their_packages(tmp_path, corpus):
     assert {row["family"] for row in hashed["rows"] if row["state"] == "ok"} >= {"sharedkit"}
 
 
-def test_every_way_to_hash_gives_the_same_root_digest_for_each_size(tmp_path, monkeypatch, corpus):
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    monkeypatch.setenv("TMPDIR", str(scratch))
+@pytest.fixture
+def scratch(monkeypatch):
+    """A folder for temporary files, with a short path: those of sockets are limited to 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="t-") as path:
+        monkeypatch.setenv("TMPDIR", path)
+        yield Path(path)
+
+
+def test_every_way_to_hash_gives_the_same_root_digest_for_each_size(tmp_path, scratch, corpus):
     sizes = ["--size", "16", "--size", "1024", "--size", "16"]
     done = run("compare", "hash", "--corpus", corpus, *sizes, "--json", "out.json", *QUICK, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -170,6 +176,15 @@ def test_bad_input_is_refused_before_anything_is_measured(tmp_path, monkeypatch,
     assert not list(tmp_path.iterdir())
     assert done.exit_code == 2
     assert said in " ".join(done.output.split())
+
+
+def test_a_full_disk_is_a_sentence_and_exit_code_2(tmp_path):
+    done = run(
+        "compare", "counter", "--only", "int under", "--no-gil", "none", *QUICK, "--json", "/dev/full", cwd=tmp_path
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "Error: /dev/full cannot be written: No space left on device"
+    assert "Traceback" not in done.stderr
 
 
 def processes_of(session):

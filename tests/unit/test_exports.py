@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 import sharedkit as sk
 from sharedkit import errors
 
@@ -86,6 +88,30 @@ def test_nothing_public_is_left_out_of_all() -> None:
 def test_every_exception_is_exported() -> None:
     for name in errors.__all__:
         assert getattr(sk, name) is getattr(errors, name)
+
+
+MODULES = "hashing", "manager", "protocols", "thread", "segments", "errors", "statistics", "shm"
+SUBMODULE = """
+import sys, sharedkit as sk
+name = sys.argv[1]
+assert name in dir(sk)
+module = getattr(sk, name)
+assert module is sys.modules["sharedkit." + name] is vars(sk)[name]
+if name == "hashing":
+    import hashlib
+    assert bytes(sk.hashing.hash_many([b"a"], "sha384")[0]) == hashlib.sha384(b"a").digest()
+"""
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_public_module_needs_no_import_of_its_own(name: str) -> None:
+    done = subprocess.run([sys.executable, "-c", SUBMODULE, name], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'sharedkit' has no attribute 'hashin'"):
+        sk.hashin  # type: ignore[attr-defined]  # noqa: B018
 
 
 PROBE = """

@@ -125,7 +125,10 @@ def test_a_damaged_segment_is_a_line_of_its_own_and_the_others_are_there(name: s
     with closing(sk.Event(name=f"{name}-sound")):
         lines = [line.split("\t") for line in once().output.splitlines()]
         told = json.loads(once("--json").output)
-    assert [row[8] for row in lines if row[0] == name] == ["not a sharedkit segment"]
+    held = str(segments.size_of(name))  # a whole number of pages
+    assert [row for row in lines if row[0] == name] == [
+        [name, "?", held, "", "", "", "", "", "not a sharedkit segment"]
+    ]
     assert [row[1] for row in lines if row[0] == f"{name}-sound"] == ["Event"]
     assert told["unreadable"][name] == "not a sharedkit segment"
 
@@ -223,7 +226,7 @@ class Terminal:
 def test_the_keys_sort_and_filter_and_q_gives_the_terminal_back(name: str) -> None:
     with closing(sk.Lock(name=name)) as lock, closing(sk.Event(name=f"{name}-event")), closing(Terminal()) as top:
         lock.acquire()
-        top.until("structures in")
+        top.until("structures, every")
         assert termios.tcgetattr(top.theirs) != top.modes
         after = top.press("w")
         top.until("\x1b[2;4mwaiting", after)  # the column that gives the order is underlined
@@ -253,12 +256,34 @@ def test_an_error_gives_the_terminal_back_and_is_a_sentence(tmp_path: Path) -> N
     folder = tmp_path / "segments"
     folder.mkdir()
     with closing(Terminal(SHAREDKIT_DIR=str(folder))) as top:
-        top.until("structures in")
+        top.until("structures, every")
         folder.rmdir()
         assert top.ended() == 2
     after = top.printed.rindex(SCREEN_BACK)
     assert b"SHAREDKIT_DIR names another folder" in top.printed[after:].replace(b"\r\n", b" ")
     assert b"Traceback" not in top.printed
+
+
+def test_the_help_fits_a_narrow_terminal(name: str) -> None:
+    with closing(Terminal(columns=40)) as top:
+        top.until("q quit · n s r w sort · / filter")
+        after = top.press("/")
+        top.until("Enter, Escape", after)
+        after = top.press(f"{name[:20]}\r")
+        top.until(f"filter: {name[:20]}", after)
+        after = top.press("\x1b")
+        top.until("q quit · n s r w sort", after)
+        top.press("q")
+        assert top.ended() == 0
+
+
+def test_the_footer_fits_every_width() -> None:
+    views = View(), View(wanted="abc"), View(wanted="abc", typing=True)
+    for width in range(13, 120):
+        assert all(len(view.footer(width)) <= width for view in views)
+        assert all("abc" in view.footer(width) for view in views[1:])
+        assert "q quit" in views[0].footer(width)
+    assert views[0].footer(61) == "q quit · sort by n name, s size, r rate, w waiting · / filter"
 
 
 def test_a_terminal_that_cannot_be_drawn_on_is_refused() -> None:
@@ -272,7 +297,7 @@ def test_a_terminal_that_cannot_be_drawn_on_is_refused() -> None:
 ROWS = [
     Row("images", "Queue", 6_000_000, (12, 13, 14), 3, (1234.5, 1233.0), 0, True, ""),
     Row("a lock \u202e of a long name" + 30 * "e", "Lock", 8192, (12,), None, None, 2, False, "pid 12 for 3.2 s"),
-    Row("broken", "?", 0, (), None, None, 0, False, "the segment contradicts itself: remove it"),
+    Row.of_trouble("broken", None, "the segment contradicts itself: remove it"),
 ]
 
 
@@ -296,6 +321,40 @@ def test_a_wide_terminal_shows_all_and_a_narrow_one_what_matters_most() -> None:
     (queue,) = (line for line in wide if line.startswith("images"))
     assert queue.split() == ["images", "Queue", "6.00", "MB", "3", "3", "1.23", "k", "1.23", "k", "?"]
     assert "\u202e" not in "".join(wide)
+
+
+def heads(rows: list[Row], width: int) -> list[str]:
+    return lines_of(rows, width)[0].replace("held by", "held_by").split()
+
+
+def test_80_columns_show_what_moves_and_who_waits() -> None:
+    """Sizes and users, which change seldom, are left out first."""
+    shown = [head for head in heads(ROWS, 80) if head not in ("size", "users")]
+    assert shown == ["name", "kind", "length", "puts/s", "gets/s", "waiting", "held_by"]
+    assert "size" not in heads(ROWS, 80)
+    lines = lines_of(ROWS, 80)
+    (queue,) = (line for line in lines if line.startswith("images"))
+    assert queue.split()[-6:] == ["3", "1.23", "k", "1.23", "k", "?"]
+    assert any("pid 12 for 3.2" in line for line in lines)
+
+
+def test_a_column_that_is_empty_in_every_row_gives_its_place_to_others() -> None:
+    rows = [Row(f"counter {i}", "Counter", 4096, (12,), None, None, 0, False, "") for i in range(3)]
+    assert heads(rows, 50) == ["name", "kind", "size", "users", "waiting"]
+
+
+def test_a_narrow_terminal_shows_12_characters_of_a_name() -> None:
+    rows = [Row("n" * 40, "BoundedSemaphore", 4096, (12,), 10**9, (1e9, 1e9), 3, False, "pid 12 for 3.2 s")]
+    for width in range(12, 100):
+        (row,) = lines_of(rows, width)[2:]
+        assert row.startswith("n" * 11)
+
+
+def test_nothing_is_claimed_of_a_segment_that_cannot_be_looked_at() -> None:
+    (row,) = (line for line in lines_of(ROWS, 150) if line.startswith("broken"))
+    assert row.split(maxsplit=2)[2].startswith("the segment contradicts itself")
+    (row,) = (line for line in lines_of([Row.of_trouble("broken", 8192, "why")], 150) if line.startswith("broken"))
+    assert row.split() == ["broken", "?", "8.19", "kB", "why"]
 
 
 @pytest.mark.parametrize(

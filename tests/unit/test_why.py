@@ -6,10 +6,12 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from sharedkit import segments
 from sharedkit._core import segment as core
 from sharedkit._core.segment import FOLDER
 from sharedkit.commands.root import root
-from sharedkit.commands.waitgraph import Block, deadlocks
+from sharedkit.commands.waitgraph import Block, deadlocks, possible_deadlocks
 from sharedkit.shm.inspection import Holder, Process, inspect
 
 
@@ -128,9 +130,95 @@ def test_a_holder_that_was_killed_is_told(name: str) -> None:
             child.end()
         done = why(name)
         (wait,) = json.loads(why("--json", name).output)["structures"][0]["waits"]
-    assert "a process that has died holds it" in done.output
+    state, holder = done.output.splitlines()[:2]
+    assert state == f"Lock '{name}': locked by a process that died, 0 waiting"
+    assert holder.startswith("  its owner took it at ")
+    assert holder.endswith(
+        " ago) and died holding it: the next process that takes it gets an OwnerDiedWarning "
+        '(an OwnerDiedError if it was made with on_owner_died="raise")'
+    )
+    assert "unlocked" not in done.output
     assert done.exit_code == 0
     assert wait["holders"][0]["pid"] is None
+
+
+def lock_of(kind: str, name: str) -> Any:
+    """A structure with a lock, and the functions that take the lock and release it."""
+    match kind:
+        case "RWLock":
+            it = sk.RWLock(name=name)
+            return it, it.acquire_write, it.release_write
+        case "Array":
+            array = sk.Array(3, "f4", name=name)
+            return array, array.lock.acquire, array.lock.release
+        case "Value":
+            value: Any = sk.Value("i", 7, name=name)
+            return value, value.get_lock().acquire, value.get_lock().release
+    it = getattr(sk, kind)(name=name)
+    return it, it.acquire, it.release
+
+
+@pytest.mark.parametrize("kind", ["Lock", "RLock", "RWLock", "Array", "Value", "Condition"])
+def test_a_lock_whose_owner_died_is_nowhere_called_unlocked(kind: str, name: str) -> None:
+    it, acquire, release = lock_of(kind, name)
+    with closing(it):
+        child = Child("fork", lambda: acquire() and os.kill(os.getpid(), signal.SIGKILL))
+        with pytest.raises(AssertionError):
+            child.result()
+        told, listed = why(name).output, CliRunner().invoke(root, ["ls"]).output
+        assert ("locked by a process that died" in told, "died holding it" in told) == (True, True)
+        assert ("unlocked" in told, "OwnerDiedError" in told) == (False, kind in ("Lock", "RLock"))
+        (line,) = (each for each in listed.splitlines() if each.startswith(name))
+        assert ("locked by a process that died" in line, "unlocked" in line) == (True, False)
+        with pytest.warns(sk.OwnerDiedWarning):
+            acquire()
+        release()
+        assert "process that died" not in why(name).output
+
+
+def hold_twice(lock: Any) -> None:
+    threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+    lock.acquire()
+    lock.acquire()
+
+
+def test_a_lock_that_a_process_of_several_threads_holds_and_waits_for_is_perhaps_a_deadlock(name: str) -> None:
+    with closing(sk.Lock(name=name)) as lock:
+        child = Child("fork", hold_twice, lock)
+        try:
+            until(lambda: waiters_at(name) == 1)
+            until(lambda: is_still(name))
+            done, told = why(name), json.loads(why("--json").output)
+        finally:
+            child.end()
+    assert f"\nperhaps a deadlock: pid {child.pid} holds '{name}' and waits for '{name}'\n" in done.output
+    assert f"\n  pid {child.pid} has 2 threads; waiting in this circle: 1\n" in done.output
+    assert done.exit_code == 0
+    assert [each for each in told["deadlocks"] if name in each["text"]] == []
+    (found,) = (each for each in told["possible_deadlocks"] if name in each["text"])
+    assert not found["certain"]
+    assert found["steps"] == [
+        {"pid": child.pid, "how": "holds", "holds": name, "waits_for": name, "what": "for the lock"}
+    ]
+
+
+def hold_in_one_thread_and_wait_in_another(lock: Any) -> None:
+    lock.acquire()
+    threading.Thread(target=lock.acquire, daemon=True).start()
+    time.sleep(600)
+
+
+def test_a_re_entrant_lock_is_none_because_the_thread_that_holds_it_never_waits_for_it(name: str) -> None:
+    with closing(sk.RLock(name=name)) as lock:
+        child = Child("fork", hold_in_one_thread_and_wait_in_another, lock)
+        try:
+            until(lambda: waiters_at(name) == 1)
+            until(lambda: is_still(name))
+            done = why(name)
+        finally:
+            child.end()
+    assert f"1 thread of pid {child.pid} waits for the lock" in done.output
+    assert "deadlock" not in done.output
 
 
 def test_a_stopped_holder_is_told(name: str) -> None:
@@ -253,3 +341,36 @@ def test_a_semaphore_hangs_only_if_each_of_its_holders_does() -> None:
 
 def test_readers_hold_up_a_writer_if_one_of_them_hangs() -> None:
     assert circles(block(1, "R", 2, 3), block(2, "A", 1)) == [(["1 R", "2 A"], True)]
+
+
+def possible(*blocks: Block, threads: int | None = 5) -> list[list[str]]:
+    def threads_of(process: Process) -> int | None:
+        return threads
+
+    found = possible_deadlocks(blocks, threads_of, deadlocks(blocks, threads_of))
+    return [[f"{each.process.pid} {each.structure}" for each in one.waits] for one in found]
+
+
+def test_a_process_that_waits_for_itself_and_has_further_threads_is_a_possible_deadlock() -> None:
+    assert possible(block(1, "A", 1)) == [["1 A"]]
+    assert possible(block(1, "A", 1), threads=None) == [["1 A"]]
+    assert possible(block(1, "A", 1), threads=1) == []  # a certain one
+    assert possible(block(1, "A", 2)) == possible(block(1, "A", None)) == []
+
+
+def test_a_possible_deadlock_is_none_where_another_process_can_let_go_or_a_deadlock_is_found_already() -> None:
+    assert possible(block(1, "S", 1, 2, every=False)) == []
+    assert possible(block(1, "S", 1, every=False)) == [["1 S"]]
+    assert possible(block(1, "B", 2), block(2, "A", 1)) == []
+
+
+def test_a_re_entrant_lock_can_only_be_waited_for_by_a_further_thread() -> None:
+    a, b = (replace(block(1, each, 1), reentrant=True) for each in "AB")
+    assert possible(a) == []
+    assert possible(a, b) == [["1 A", "1 B"]]
+
+
+def test_a_reader_that_wants_to_write_is_named_once() -> None:
+    reads = (Holder(Process(1, 1), "reads", 1, None),)
+    waits = [Block(Process(1, 1), "R", what, 1, reads, True) for what in ("to write", "to read")]
+    assert possible(*waits) == [["1 R"]]

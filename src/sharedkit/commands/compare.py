@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 import sharedkit
+from sharedkit.commands.text import CommandError, say
 from sharedkit.compare import apart, chart
 from sharedkit.compare.catalogue import WORKLOADS
 from sharedkit.compare.machine import gil_enabled, this_machine, versions
@@ -79,10 +80,10 @@ def compare(
     free_threaded: str | None,
     **options: Any,
 ) -> None:
-    """Run the same work over threads, processes and asyncio, beside the standard library, and compare.
+    """Run the same work on threads, processes and asyncio, and compare.
 
-    Without a workload: all of them, with a chart in compare.svg and the numbers in compare.json. Exits with 1 if a
-    variant does not come to the right result.
+    The standard library does it, too. Without a workload: all of them, with a chart in compare.svg and the numbers in
+    compare.json. Exits with 1 if a variant does not come to the right result.
     """
     if not workloads:
         workloads = tuple(WORKLOADS)
@@ -108,10 +109,10 @@ def compare(
         click.echo("\nstopped; nothing of it is left running", err=True)
         context.exit(INTERRUPTED)
     if json_file is not None:
-        report.write(json_file)
+        _write(json_file, report.write)
         click.echo(f"numbers: {json_file}")
     if plot is not None:
-        chart.draw(report, plot)
+        _write(plot, partial(chart.draw, report))
         click.echo(f"chart:   {plot}")
     if report.bad:
         click.echo(f"not all variants came to the same: {'; '.join(report.bad)}", err=True)
@@ -144,6 +145,14 @@ def _check_files(json_file: Path | None, plot: Path | None) -> None:
             raise click.UsageError(f"{path}: {folder} is not a directory")
         if not os.access(path if path.exists() else folder, os.W_OK):
             raise click.UsageError(f"{path} cannot be written")
+
+
+def _write(path: Path, write: Callable[[Path], None]) -> None:
+    """Write the file. CommandError, because a disk may be full although the file could be opened."""
+    try:
+        write(path)
+    except OSError as error:
+        raise CommandError(f"{path} cannot be written: {say(error)}") from None
 
 
 def _without_gil(path: str | None) -> tuple[apart.Interpreter | None, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from dataclasses import asdict
 
 import click
@@ -14,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sharedkit.commands.findings import CHECKS, Finding
-from sharedkit.commands.text import plain_line, shown
+from sharedkit.commands.text import draws_tables, plain_line, shown
 
 __all__ = ["doctor"]
 
@@ -26,17 +25,18 @@ STYLES = {"ok": "green", "note": "yellow", "problem": "bold red"}
 @click.option("--json", "as_json", is_flag=True, help="As a JSON document.")
 @click.pass_context
 def doctor(context: click.Context, as_json: bool) -> None:
-    """Check this machine: the folder of segments, system calls, limits, container, /proc, what other programs left.
+    """Check this machine for what keeps structures from working.
 
-    Each finding is ok, a note or a problem, with what to do. Exits with 1 if there is a problem, else with 0. Changes
-    nothing: what is tried is tried with a file that has no name. Into a pipe or a file goes one line a finding, with
-    tabs between: verdict, subject, what was found, what to do.
+    Looks at the folder of segments, system calls, limits, container, /proc and what other programs left. Each finding
+    is ok, a note or a problem, with what to do. Exits with 1 if there is a problem, else with 0. Changes nothing: what
+    is tried is tried with a file that has no name. Into a pipe or a file goes one line a finding, with tabs between:
+    verdict, subject, what was found, what to do.
     """
     findings = [finding for check in CHECKS for finding in check()]
     problems = sum(finding.verdict == "problem" for finding in findings)
     if as_json:
         click.echo(json.dumps({"problems": problems, "findings": [asdict(each) for each in findings]}, indent=2))
-    elif sys.stdout.isatty():
+    elif draws_tables():
         Console().print(_table(findings))
     else:
         for each in findings:

@@ -1,8 +1,15 @@
-"""The entry point of the command line. If a package is missing, it says how to install it."""
+"""The entry point of the command line: it says in a sentence if a package is missing or the output cannot be written.
+
+No command handles errors of its standard output itself.
+"""
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 import sys
+from typing import Any, TextIO
 
 __all__ = ["main"]
 
@@ -10,7 +17,8 @@ EXTRA = ("click", "rich", "matplotlib")
 
 
 def main() -> None:
-    """Run the command line; exits with 2 on bad input, 130 after Ctrl-C, 1 for what the command itself found wrong."""
+    """Run the command line; exits with 2 on bad input or if the output cannot be written, 130 after Ctrl-C, 1 for what
+    the command itself found wrong."""
     try:
         from sharedkit.commands.root import root
     except ModuleNotFoundError as missing:
@@ -20,4 +28,58 @@ def main() -> None:
             f'the command line needs {missing.name}; install it with: pip install "sharedkit[compare]"', file=sys.stderr
         )
         sys.exit(2)
-    root(prog_name="sharedkit")
+    outputs = [Output.of(sys.stdout, 1), Output.of(sys.stderr, 2)]
+    sys.stdout, sys.stderr = (each.text() for each in outputs)
+    try:
+        try:
+            root(prog_name="sharedkit")
+        finally:
+            sys.stdout.flush()
+    except OSError:
+        refused = next((each.refused for each in outputs if each.refused is not None), None)
+        if refused is None:
+            raise
+        print(f"Error: the output cannot be written: {refused.strerror}", file=sys.stderr)
+        sys.exit(2)
+
+
+class Output(io.FileIO):
+    """Standard output or standard error. `refused` is the error of the write that failed; what is written after it is
+    dropped, because the interpreter writes what is left once more when it ends.
+
+    A reader that is gone (EPIPE) is no such error: click ends the program without a word then.
+    """
+
+    refused: OSError | None = None
+    _like: TextIO
+
+    @classmethod
+    def of(cls, stream: Any, number: int) -> Output:
+        """The output of this stream, or /dev/null for None, which Python has in the place of a stream that was closed
+        when the program started. /dev/null gets the stream's number, so that no segment's file can get it."""
+        if stream is None:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            stream = open(number, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  # it stays open
+        output = cls(number, "w", closefd=False)
+        output._like = stream
+        return output
+
+    def text(self) -> TextIO:
+        """A stream of text that writes here, of the same encoding as before."""
+        like = self._like
+        lines = getattr(like, "line_buffering", True)
+        return io.TextIOWrapper(io.BufferedWriter(self), like.encoding, like.errors, line_buffering=lines)
+
+    def write(self, data: Any, /) -> int:
+        """Write what the buffer has."""
+        if self.refused is not None:
+            return memoryview(data).nbytes
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno != errno.EPIPE:
+                self.refused = error
+            raise

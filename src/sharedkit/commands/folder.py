@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sharedkit._core.segment import FOLDER
-from sharedkit.commands.text import CommandError, say
+from sharedkit.commands.text import CommandError, about, say
 from sharedkit.errors import SharedkitError
 from sharedkit.shm.inspection import Inspection, Trouble, inspect, inspect_all
 
@@ -32,7 +32,7 @@ def look_at(name: str) -> Inspection:
             os.scandir(FOLDER).close()
         raise CommandError(f"no segment is named {name!r}: `sharedkit ls` lists those that there are") from None
     except (SharedkitError, OSError, ImportError, ValueError) as error:
-        raise CommandError(f"{name!r}: {say(error)}") from None
+        raise CommandError(about(name, error)) from None
 
 
 def look_around() -> list[Inspection | Trouble]:

@@ -27,9 +27,9 @@ UNESCAPES = {shown: plain for plain, shown in ESCAPES.items()}
 @click.option("-q", "--quiet", is_flag=True, help="With --check: print nothing for files that match.")
 @click.option("-j", "--threads", default=1, show_default=True, type=click.IntRange(1), help="Files at the same time.")
 def hash_command(files: tuple[str, ...], algorithm: str, check: bool, quiet: bool, threads: int) -> None:
-    """Print the digest of each of FILES (without any, or with -, of standard input), or verify a list of digests.
+    """Print the digests of FILES, or verify a list of digests.
 
-    Exits with 1 if a file cannot be read or does not match.
+    Reads standard input without any file, or for the file "-". Exits with 1 if a file cannot be read or does not match.
     """
     names = files or (STDIN,)
     fine = _verify(names, algorithm, quiet, threads) if check else _print(names, algorithm, threads)

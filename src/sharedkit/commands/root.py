@@ -23,4 +23,6 @@ def root() -> None:
 
 
 for command in (compare, doctor, hash_command, ls, rm, serve, top, why):
+    # click would cut this sentence at the terminal's width; given by itself, it goes on in the next line
+    command.short_help = command.get_short_help_str(limit=200)
     root.add_command(command)

@@ -4,51 +4,47 @@ from __future__ import annotations
 
 import json
 import os
-import sys
+import shlex
 from dataclasses import asdict
 from datetime import UTC, datetime
 
 import click
-from rich import box
-from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from sharedkit import segments
 from sharedkit.commands.folder import the_folder
-from sharedkit.commands.text import plain_line, say, shown
-from sharedkit.compare.numbers import quantity
-from sharedkit.errors import SharedkitError
+from sharedkit.commands.ls_table import table_of
+from sharedkit.commands.text import about, draws_tables, plain_line, shown
+from sharedkit.errors import SegmentInUse, SharedkitError
 from sharedkit.segments import SegmentInfo
 from sharedkit.shm.executor import executor_of
+from sharedkit.shm.inspection import state_of
 
 __all__ = ["ls", "rm"]
-
-NARROW_NAME = 8  # least width of the name column
-BESIDE_NAME = 56  # width left to the other columns if they need it: of 80 columns, 24 remain for the name
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="As a JSON list: sizes in bytes, created in seconds since 1970.")
 def ls(as_json: bool) -> None:
-    """List every live segment: name, kind, size, attached processes, state. An executor's segments are one entry.
+    """List the live segments, their processes and their state.
 
-    If the output is a pipe or a file, prints one line for each segment, separated by tabs: name, kind, bytes, pids
-    (with commas), time of creation, "persists" or nothing, state.
+    An executor's segments are one entry; a narrow terminal shows fewer columns. If the output is a pipe or a file,
+    prints one line for each segment, separated by tabs: name, kind, bytes, pids (with commas), time of creation,
+    "persists" or nothing, state.
     """
     with the_folder():
-        found = segments.live()
+        segments.sweep()
+        found = list(segments.look_around(state_of))
     if as_json:
         click.echo(json.dumps([asdict(segment) for segment in found], indent=2))
-    elif not sys.stdout.isatty():
+    elif not draws_tables():
         for segment in found:
             click.echo(os.fsencode(_line(segment)))
     elif not found:
         click.echo("no segments")
     else:
         console = Console()
-        console.print(_table(_by_executor(found), console.width))
+        console.print(table_of(_by_executor(found), console.width))
 
 
 def _line(segment: SegmentInfo) -> str:
@@ -81,32 +77,6 @@ def _by_executor(found: list[SegmentInfo]) -> list[SegmentInfo]:
     return list(entries.values())
 
 
-def _table(found: list[SegmentInfo], columns: int) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="dim")
-    names = [shown(segment.name) for segment in found]
-    # Fixed width: with only a minimum, a long name could make the table wider than the terminal, which cuts it off.
-    longest = max(map(cell_len, names))
-    table.add_column("name", overflow="fold", width=min(longest, max(NARROW_NAME, columns - BESIDE_NAME)))
-    table.add_column("kind", no_wrap=True)
-    table.add_column("size", justify="right", no_wrap=True)
-    table.add_column("attached", overflow="fold")
-    table.add_column("state", overflow="fold")
-    for name, segment in zip(names, found, strict=True):
-        attached = " ".join(map(str, segment.attached)) or "nobody"
-        state = f"{segment.state}, persists" if segment.persist else segment.state
-        if segment.created:
-            made = datetime.fromtimestamp(segment.created, UTC).strftime("%m-%d %H:%M")
-            state = f"{state} (since {made})"
-        table.add_row(
-            Text(name, style="bold"),
-            segment.kind,
-            quantity(segment.size, "B"),
-            Text(attached, style="" if segment.attached else "yellow"),
-            Text(state),
-        )
-    return table
-
-
 @click.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--force", is_flag=True, help="Remove it even while processes are attached; they can go on using it.")
@@ -122,15 +92,21 @@ def rm(context: click.Context, names: tuple[str, ...], force: bool, orphans: boo
             segments.remove(name, force=force)
         except (SharedkitError, OSError, ValueError) as error:
             failed = True
-            click.echo(f"{name}: {say(error)}", err=True)
+            click.echo(shown(about(name, error) + _how_to_force(name, error)), err=True)
         else:
-            click.echo(f"removed {name}")
+            click.echo(shown(f"removed {name}"))
     if orphans:
         with the_folder():
             swept = segments.sweep()
         for name in swept:
-            click.echo(f"removed {name}")
+            click.echo(shown(f"removed {name}"))
         if not swept:
             click.echo("no orphans")
     if failed:
         context.exit(1)
+
+
+def _how_to_force(name: str, error: Exception) -> str:
+    if not isinstance(error, SegmentInUse):
+        return ""
+    return f": `sharedkit rm --force {shlex.quote(name)}` removes it all the same, and its processes can go on using it"

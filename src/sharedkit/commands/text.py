@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from datetime import datetime
 
 import click
 
-__all__ = ["CommandError", "ago", "clock", "plain_line", "say", "shown"]
+__all__ = ["CommandError", "about", "ago", "clock", "draws_tables", "plain_line", "say", "shown"]
 
 # Characters that end a line in some programs, change the direction of text, or control a terminal.
 CONTROLS = (*range(32), *range(127, 160), 0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
@@ -34,6 +36,18 @@ def say(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error)
+
+
+def about(name: str, error: Exception) -> str:
+    """The error's text with the name in front, unless the text contains the name."""
+    text = say(error)
+    return text if repr(name) in text else f"{name!r}: {text}"
+
+
+def draws_tables() -> bool:
+    """Whether standard output is a terminal for tables. TERM=dumb stands for one that only prints lines: it gets the
+    lines of a pipe."""
+    return sys.stdout.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
 
 
 def clock(seconds: float, now: float) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 import click
+from rich.cells import cell_len
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
@@ -20,7 +21,7 @@ from sharedkit.commands.folder import look_around
 from sharedkit.commands.keyboard import Keyboard
 from sharedkit.commands.options import Seconds
 from sharedkit.commands.participants import facts_of, wait_documents
-from sharedkit.commands.text import CommandError, plain_line, say, shown
+from sharedkit.commands.text import CommandError, draws_tables, plain_line, say, shown
 from sharedkit.commands.top_table import HEADS, Row, table_of
 from sharedkit.shm.inspection import Inspection, Trouble, rates
 
@@ -29,7 +30,13 @@ __all__ = ["top"]
 INTERRUPTED = 130
 ESCAPE, ENTER, ERASE = "\x1b", "\r\n", "\x7f\b"
 ORDERS = {"n": "name", "s": "size", "r": "rate", "w": "waiting"}
-HELP = "q quit · sort by n name, s size, r rate, w waiting · / filter"
+# From the longest to the shortest: a terminal gets the first for which it has room.
+HELP = (
+    "q quit · sort by n name, s size, r rate, w waiting · / filter",
+    "q quit · n s r w sort · / filter",
+    "q quit · / filter",
+    "q quit",
+)
 
 
 @click.command()
@@ -45,7 +52,9 @@ HELP = "q quit · sort by n name, s size, r rate, w waiting · / filter"
 )
 @click.pass_context
 def top(context: click.Context, once: bool, as_json: bool, interval: float) -> None:
-    """Show every structure that has a segment: size, users, length, rates, waiting threads, holders.
+    """Show the structures as they work: rates, waiters, holders.
+
+    Each structure that has a segment is a row; a narrow terminal shows fewer columns.
 
     Keys: q quits; n, s, r and w sort by name, size, rate and waiting threads; / filters by name and kind (Enter keeps
     the filter, Escape drops it). Looking disturbs no structure.
@@ -90,7 +99,9 @@ class Looks:
     def rows(self) -> list[Row]:
         """A row for each structure."""
         return [
-            Row.of_trouble(each.name, say(each.error)) if isinstance(each, Trouble) else Row.of(each, self.rates(each))
+            Row.of_trouble(each.name, each.size, say(each.error))
+            if isinstance(each, Trouble)
+            else Row.of(each, self.rates(each))
             for each in self.now
         ]
 
@@ -103,7 +114,7 @@ def _print_once(interval: float) -> None:
     time.sleep(interval)
     looks.again()
     rows = looks.rows()
-    if sys.stdout.isatty():
+    if draws_tables():
         console = Console()
         console.print(table_of(rows, console.width, "name"))
         return
@@ -194,25 +205,35 @@ class View:
         wanted = self.wanted.casefold()
         keys: dict[str, Callable[[Row], Any]] = {
             "name": lambda row: row.name,
-            "size": lambda row: (-row.size, row.name),
+            "size": lambda row: (-(row.size or 0), row.name),
             "rate": lambda row: (-row.rate, row.name),
-            "waiting": lambda row: (-row.waiting, not row.uncounted, row.name),
+            "waiting": lambda row: (-(row.waiting or 0), not row.uncounted, row.name),
         }
         found = (row for row in rows if wanted in row.name.casefold() or wanted in row.kind.casefold())
         return sorted(found, key=keys[self.order])
 
-    @property
-    def footer(self) -> str:
+    def footer(self, width: int) -> str:
         """The last line."""
+        wanted = f"filter: {shown(self.wanted)}"
         if self.typing:
-            return f"filter: {shown(self.wanted)}▏ Enter keeps it, Escape drops it"
-        return f"filter: {shown(self.wanted)} (Escape drops it) · {HELP}" if self.wanted else HELP
+            return _fitting(
+                width, f"{wanted}▏ Enter keeps it, Escape drops it", f"{wanted}▏ Enter, Escape", f"{wanted}▏"
+            )
+        if not self.wanted:
+            return _fitting(width, *HELP)
+        dropped = f"{wanted} (Escape drops it)"
+        return _fitting(width, *(f"{dropped} · {text}" for text in HELP), dropped, wanted)
+
+
+def _fitting(width: int, *texts: str) -> str:
+    """The first text that fits, else the last."""
+    return next((text for text in texts if cell_len(text) <= width), texts[-1])
 
 
 def _show(interval: float) -> None:
     """The live table, until `q`."""
     console = Console()
-    if not (sys.stdin.isatty() and sys.stdout.isatty()) or console.is_dumb_terminal:
+    if not (sys.stdin.isatty() and draws_tables()):
         raise CommandError(
             "top needs a terminal that it can draw on; --once prints what there is now, --json also without end"
         )
@@ -231,8 +252,8 @@ def _show(interval: float) -> None:
 
 def _frame(console: Console, looks: Looks, view: View, interval: float) -> Group:
     rows = view.chosen(looks.rows())[: max(console.height - HEADS - 2, 1)]
-    title = Text(f"{len(rows)} of {len(looks.now)} structures in {FOLDER}, every {interval:g} s", style="bold")
-    footer = Text(view.footer, style="reverse")
+    title = Text(f"{len(rows)} of {len(looks.now)} structures, every {interval:g} s, in {FOLDER}", style="bold")
+    footer = Text(view.footer(console.width), style="reverse")
     for line in (title, footer):
         line.no_wrap, line.overflow = True, "ellipsis"
     return Group(title, table_of(rows, console.width, view.order), footer)

@@ -18,23 +18,24 @@ from sharedkit.shm.inspection import Holder, Inspection
 __all__ = ["HEADS", "Row", "table_of"]
 
 HEADS = 2  # lines above the first row
-GAP = 3  # blanks between two columns
-LEAST_NAME = 8  # characters of a name, even where that leaves no room for other columns
-LEAST_HOLDERS, MOST_HOLDERS = 12, 40  # characters
+GAP = 2  # blanks between two columns
+LEAST_NAME = 12  # characters of a name, even where that leaves no room for other columns
+LEAST_KIND = 10  # characters
+LEAST_HOLDERS, MOST_HOLDERS = 14, 40  # characters
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """One structure. `rates`: puts and gets a second, None without two looks or for other kinds; `uncounted`: further
-    threads may wait."""
+    threads may wait. None stands for what is not known of a segment that cannot be looked at."""
 
     name: str
     kind: str
-    size: int
-    users: tuple[int, ...]
+    size: int | None
+    users: tuple[int, ...] | None
     length: int | None
     rates: tuple[float, float] | None
-    waiting: int
+    waiting: int | None
     uncounted: bool
     held_by: str
 
@@ -54,9 +55,9 @@ class Row:
         )
 
     @classmethod
-    def of_trouble(cls, name: str, why: str) -> Self:
+    def of_trouble(cls, name: str, size: int | None, why: str) -> Self:
         """The row of a segment that cannot be looked at: the reason stands where the holders stand."""
-        return cls(name, "?", 0, (), None, None, 0, False, why)
+        return cls(name, "?", size, None, None, None, None, False, why)
 
     @property
     def rate(self) -> float:
@@ -65,7 +66,9 @@ class Row:
 
     @property
     def waiting_text(self) -> str:
-        """How many threads wait; "?" stands for others that nobody counts, a dash for none."""
+        """How many threads wait; "?" stands for others that nobody counts, a dash for none; empty if unknown."""
+        if self.waiting is None:
+            return ""
         if self.uncounted:
             return f"{self.waiting}+?" if self.waiting else "?"
         return str(self.waiting or "-")
@@ -75,9 +78,10 @@ class Row:
         """The cells of its line for scripts, with exact numbers; a cell is empty where nothing is known."""
         length = "" if self.length is None else str(self.length)
         puts, gets = ("", "") if self.rates is None else (f"{rate:.1f}" for rate in self.rates)
-        users = ",".join(map(str, self.users))
+        size = "" if self.size is None else str(self.size)
+        users = ",".join(map(str, self.users or ()))
         waiting = self.waiting_text.replace("-", "0")
-        return self.name, self.kind, str(self.size), users, length, puts, gets, waiting, self.held_by
+        return self.name, self.kind, size, users, length, puts, gets, waiting, self.held_by
 
 
 def _held_by(each: Inspection) -> str:
@@ -97,7 +101,9 @@ def _holder_text(holder: Holder) -> str:
 # --- columns ------------------------------------------------------------------------------------------------
 
 # Those that matter most come first here: where there is no room for all, the last ones are left out.
-COLUMNS = ("kind", "waiting", "held by", "puts/s", "gets/s", "length", "users", "size")
+# A column that is empty in every row comes after all others.
+COLUMNS = ("kind", "waiting", "held by", "length", "puts/s", "gets/s", "size", "users")
+GROWING = ("kind", "held by", "name")  # those that may be shortened, in the order in which they get what is left
 SHOWN = ("name", "kind", "size", "users", "length", "puts/s", "gets/s", "waiting", "held by")
 LEFT = ("name", "kind", "held by")
 OF_ORDER = {"name": ("name",), "size": ("size",), "rate": ("puts/s", "gets/s"), "waiting": ("waiting",)}
@@ -108,8 +114,8 @@ def _cells(row: Row) -> dict[str, str]:
     return {
         "name": shown(row.name),
         "kind": row.kind,
-        "size": quantity(row.size, "B"),
-        "users": str(len(row.users)),
+        "size": "" if row.size is None else quantity(row.size, "B"),
+        "users": "" if row.users is None else str(len(row.users)),
         "length": "" if row.length is None else str(row.length),
         "puts/s": puts,
         "gets/s": gets,
@@ -123,22 +129,28 @@ def table_of(rows: list[Row], width: int, order: str) -> Table:
     cells = [_cells(row) for row in rows]
     needed = {name: max(cell_len(text) for text in (name, *(each[name] for each in cells))) for name in SHOWN}
     needed["held by"] = min(needed["held by"], MOST_HOLDERS)
-    room = width - min(needed["name"], max(LEAST_NAME, width // 4))
+    given = dict(needed)
+    given["name"] = min(needed["name"], max(LEAST_NAME, width // 5), max(width, 1))
+    given["kind"] = min(needed["kind"], LEAST_KIND)
+    given["held by"] = min(needed["held by"], LEAST_HOLDERS)
+    room = width - given["name"]
     chosen = {"name"}
-    for name in COLUMNS:
-        if name == "held by" and room >= LEAST_HOLDERS + GAP:
-            needed[name] = min(needed[name], room - GAP)
-        if needed[name] + GAP <= room:
+    for name in sorted(COLUMNS, key=lambda name: all(not each[name] for each in cells)):
+        if given[name] + GAP <= room:
             chosen.add(name)
-            room -= needed[name] + GAP
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim", padding=(0, 1))
+            room -= given[name] + GAP
+    for name in GROWING:
+        if name in chosen:
+            more = max(min(needed[name] - given[name], room), 0)
+            given[name] += more
+            room -= more
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
     for name in SHOWN:
         if name in chosen:
-            share = width - sum(needed[each] + GAP for each in chosen if each != "name")
             table.add_column(
                 Text(name, style="underline" if name in OF_ORDER[order] else ""),
                 justify="left" if name in LEFT else "right",
-                width=min(needed[name], max(share, 1)) if name == "name" else needed[name],
+                width=given[name],
                 no_wrap=True,
                 overflow="ellipsis",
             )

@@ -14,7 +14,7 @@ from sharedkit.commands.folder import look_around, look_at
 from sharedkit.commands.options import Seconds
 from sharedkit.commands.participants import ProcessFacts, facts_of, wait_documents
 from sharedkit.commands.text import ago, clock, say, shown
-from sharedkit.commands.waitgraph import Block, Deadlock, deadlocks, lasting
+from sharedkit.commands.waitgraph import Block, Deadlock, deadlocks, lasting, possible_deadlocks
 from sharedkit.shm.inspection import Holder, Inspection, Process, Trouble, Wait
 
 __all__ = ["why"]
@@ -36,10 +36,12 @@ DEADLOCK = 1  # the exit code
 )
 @click.pass_context
 def why(context: click.Context, name: str | None, as_json: bool, span: float) -> None:
-    """Say who holds the structure NAME and who waits for it, and what the holders wait for in turn.
+    """Say who holds the structure NAME and who waits for it.
 
-    Without NAME: every wait that lasts, among all segments that this user may read. A deadlock is named, also across
-    processes and structures; then the exit code is 1. Looking disturbs no structure.
+    Then says what the holders wait for in turn. Without NAME: every wait that lasts, among all segments that this user
+    may read. A deadlock is named, also across processes and structures; then the exit code is 1. "perhaps a deadlock"
+    leaves it at 0: a process waits for what it holds itself, and another of its threads may let go. Looking disturbs
+    no structure.
 
     Structures of threads and structures behind a server have no segment; a queue and a dict do not count their waiters.
     """
@@ -53,18 +55,20 @@ def why(context: click.Context, name: str | None, as_json: bool, span: float) ->
     if name is not None and name not in now:
         now[name] = look_at(name)  # raises, if it has ended meanwhile
     blocks = lasting(before.values(), now.values())
-    circles = deadlocks(blocks, lambda process: _facts(process).threads)
+    circles = deadlocks(blocks, _threads_of)
+    possible = possible_deadlocks(blocks, _threads_of, circles)
     if name is None:
         chosen: dict[str, list[int]] = {each: [] for each in sorted({block.structure for block in blocks})}
     else:
         chosen = _followed(name, now, blocks)
         circles = [each for each in circles if any(block.structure in chosen for block in each.waits)]
+        possible = [each for each in possible if any(block.structure in chosen for block in each.waits)]
     structures = [now[each] for each in chosen]
     unreadable = {each.name: say(each.error) for each in found if isinstance(each, Trouble)}
     if as_json:
-        click.echo(json.dumps(_document(structures, circles, unreadable, span), indent=2))
+        click.echo(json.dumps(_document(structures, circles, possible, unreadable, span), indent=2))
     else:
-        for line in _text(structures, chosen, before, circles, span):
+        for line in _text(structures, chosen, before, circles, possible, span):
             click.echo(shown(line))
         if unreadable:
             click.echo(f"segments that cannot be looked at: {len(unreadable)}; `sharedkit top --once` says why")
@@ -100,6 +104,10 @@ def _facts(process: Process) -> ProcessFacts:
     return facts_of(process)
 
 
+def _threads_of(process: Process) -> int | None:
+    return _facts(process).threads
+
+
 # --- for people ---------------------------------------------------------------------------------------------
 
 
@@ -108,6 +116,7 @@ def _text(
     led_by: Mapping[str, list[int]],
     before: Mapping[str, Inspection],
     circles: list[Deadlock],
+    possible: list[Deadlock],
     span: float,
 ) -> Iterator[str]:
     if not structures:
@@ -120,6 +129,13 @@ def _text(
         yield from lines or ["  nobody holds it and nobody waits for it"]
     for circle in circles:
         yield from _circle_text(circle)
+    for circle in possible:
+        yield f"perhaps a deadlock: {_steps_text(circle)}"
+        yield from _threads_text(circle)
+        yield (
+            "  It is one only if the threads that hold are among those that wait. A segment names the process that "
+            "holds, not the thread."
+        )
 
 
 def _lines(each: Inspection, before: Inspection | None) -> Iterator[str]:
@@ -132,7 +148,7 @@ def _lines(each: Inspection, before: Inspection | None) -> Iterator[str]:
         for holder in wait.holders:
             if holder not in shown and (not wait.brief or holder in earlier):
                 shown.add(holder)
-                yield f"  {_holder_text(holder, wait)}"
+                yield f"  {_holder_text(holder, wait, each.kind)}"
         for process, threads in wait.waiters.items():
             some = "1 thread" if threads == 1 else f"{threads} threads"
             verb = "waits" if threads == 1 else "wait"
@@ -141,18 +157,26 @@ def _lines(each: Inspection, before: Inspection | None) -> Iterator[str]:
             yield f"  threads may wait {wait.what}: a {each.kind} does not count them"
 
 
-def _holder_text(holder: Holder, wait: Wait) -> str:
+def _holder_text(holder: Holder, wait: Wait, kind: str) -> str:
     if holder.process is None and wait.brief:
         return "a process has died in the middle of an operation: the next operation repairs what it left"
     if holder.process is None:
-        return "a process that has died holds it: the next one that takes it gets it, and is told of the death"
+        took = "" if holder.since is None else f" took it at {_since_text(holder.since, ' ago')} and"
+        told = "an OwnerDiedWarning"
+        if kind in ("Lock", "RLock"):
+            told += ' (an OwnerDiedError if it was made with on_owner_died="raise")'
+        return f"its owner{took} died holding it: the next process that takes it gets {told}"
     text = f"pid {holder.process.pid} {holder.how} it"
     if holder.times > 1:
         text += f" {holder.times} times"
     if holder.since is not None:
-        now = time.time()
-        text += f" since {clock(holder.since, now)} ({ago(now - holder.since)})"
+        text += f" since {_since_text(holder.since)}"
     return text + _command_text(holder.process)
+
+
+def _since_text(since: float, after: str = "") -> str:
+    now = time.time()
+    return f"{clock(since, now)} ({ago(now - since)}{after})"
 
 
 def _command_text(process: Process) -> str:
@@ -166,12 +190,16 @@ def _circle_text(circle: Deadlock) -> Iterator[str]:
     yield f"{'deadlock' if circle.certain else 'deadlock, it seems'}: {_steps_text(circle)}"
     if circle.certain:
         return
+    yield from _threads_text(circle)
+    yield "  A segment names the process that holds, not the thread: a thread that holds and does not wait can let go."
+
+
+def _threads_text(circle: Deadlock) -> Iterator[str]:
     for process in dict.fromkeys(each.process for each in circle.waits):
         threads = _facts(process).threads
-        has = "an unknown number of" if threads is None else str(threads)
+        has = "an unknown number of threads" if threads is None else f"{threads} thread{'s' * (threads != 1)}"
         waiting = sum(each.threads for each in circle.waits if each.process == process)
-        yield f"  pid {process.pid} has {has} threads; waiting in this circle: {waiting}"
-    yield "  A segment names the process that holds, not the thread: a thread that holds and does not wait can let go."
+        yield f"  pid {process.pid} has {has}; waiting in this circle: {waiting}"
 
 
 def _steps_text(circle: Deadlock) -> str:
@@ -199,16 +227,22 @@ def _steps(circle: Deadlock) -> list[dict[str, Any]]:
 
 
 def _document(
-    structures: list[Inspection], circles: list[Deadlock], unreadable: dict[str, str], span: float
+    structures: list[Inspection],
+    circles: list[Deadlock],
+    possible: list[Deadlock],
+    unreadable: dict[str, str],
+    span: float,
 ) -> dict[str, Any]:
+    def documents(found: list[Deadlock]) -> list[dict[str, Any]]:
+        return [{"certain": each.certain, "text": _steps_text(each), "steps": _steps(each)} for each in found]
+
     return {
         "seconds": span,
         "structures": [
             {"name": each.name, "kind": each.kind, "state": each.state, "waits": wait_documents(each, _facts)}
             for each in structures
         ],
-        "deadlocks": [
-            {"certain": circle.certain, "text": _steps_text(circle), "steps": _steps(circle)} for circle in circles
-        ],
+        "deadlocks": documents(circles),
+        "possible_deadlocks": documents(possible),
         "unreadable": unreadable,
     }

@@ -9,6 +9,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, TypeVar
 
+from sharedkit._core.coroutines import coroutine_function
 from sharedkit._core.counts import how_many_to_notify
 from sharedkit._core.timeouts import check_wait, refuse_too_long, span
 from sharedkit.manager._exchange import Request, giving, taking
@@ -81,6 +82,7 @@ class Condition(Structure):
             return False
         return self.lock._take(request, willing, timeout)
 
+    @coroutine_function
     def aacquire(
         self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
     ) -> Coroutine[Any, Any, bool]:
@@ -155,6 +157,7 @@ class Condition(Structure):
         warn_if(died, self._name)
         return bool(told)
 
+    @coroutine_function
     def await_(self, timeout: float | None = None) -> Coroutine[Any, Any, bool]:
         """Wait as `wait` does, without blocking the event loop; a coroutine. (`await` is a Python keyword.)
 
@@ -178,6 +181,7 @@ class Condition(Structure):
         warn_if(died, self._name)
         return bool(told)
 
+    @coroutine_function
     def await_for(self, predicate: Callable[[], T], timeout: float | None = None) -> Coroutine[Any, Any, T]:
         """Wait as `wait_for` does, without blocking the event loop; a coroutine."""
         from sharedkit.aio import waiters

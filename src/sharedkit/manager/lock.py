@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Literal, Protocol
 
+from sharedkit._core.coroutines import coroutine_function
 from sharedkit._core.timeouts import check_wait
 from sharedkit.errors import ClosedError, GoneError, OwnerDiedWarning
 from sharedkit.manager._exchange import Request, call, giving, taking
@@ -107,6 +108,7 @@ class _Taken:
             raise
         return bool(got)
 
+    @coroutine_function
     def aacquire(
         self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
     ) -> Coroutine[Any, Any, bool]:
@@ -232,6 +234,10 @@ class Lock(_Named):
     """
 
     kind = "Lock"
+
+    async def aacquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
+        """Take the lock as `acquire` does, without blocking the event loop."""
+        return await self._atake(blocking if block is None else block, timeout, 0)
 
     def __repr__(self) -> str:
         if self.closed:

@@ -9,6 +9,7 @@ from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Literal
 
+from sharedkit._core.coroutines import coroutine_function
 from sharedkit._core.timeouts import check_wait
 from sharedkit.errors import NotLockedError, OwnerDiedError, OwnerDiedWarning, SharedkitError
 from sharedkit.redis.handle import DEFAULT_SEATS, Structure, pids
@@ -144,6 +145,7 @@ class _Named(Structure):
                 session.acknowledge(self._base, number)
             return why, True
 
+    @coroutine_function
     def aacquire(
         self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
     ) -> Coroutine[Any, Any, bool]:
@@ -276,6 +278,10 @@ class Lock(_Named):
     """
 
     kind = "Lock"
+
+    async def aacquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
+        """Take the lock as `acquire` does, without blocking the event loop."""
+        return await self._aacquire(blocking if block is None else block, timeout, b"")
 
     def __repr__(self) -> str:
         if self.closed:

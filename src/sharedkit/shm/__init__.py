@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from sharedkit._core.coroutines import coroutine_function
 from sharedkit._core.unsupported import why_absent
 from sharedkit.segments import attach
 from sharedkit.shm._array import Array
@@ -11,7 +12,7 @@ from sharedkit.shm._dict import Dict
 from sharedkit.shm._event import Event
 from sharedkit.shm._lock import Lock, RLock
 from sharedkit.shm._queue import Queue
-from sharedkit.shm._rwlock import RWLock
+from sharedkit.shm._rwlock import RWLock, Side
 from sharedkit.shm._semaphore import BoundedSemaphore, Semaphore
 from sharedkit.shm.counter import Counter, Counters
 from sharedkit.shm.set import Set
@@ -45,6 +46,12 @@ __all__ = [
 
 
 JoinableQueue = SimpleQueue = Queue  # its interface includes those of both
+
+for _function in (
+    *(Queue.aput_many, Queue.aget_many, Queue.ajoin, RLock.aacquire, RWLock.aacquire_read, RWLock.aacquire_write),
+    *(Side.aacquire, Condition.aacquire, Condition.await_, Condition.await_for, Event.await_, Barrier.await_),
+):
+    coroutine_function(_function)
 
 
 def __getattr__(name: str) -> Any:

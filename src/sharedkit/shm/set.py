@@ -64,7 +64,8 @@ class Set(DictMembers, Handle):
 
 
 def _state(segment: Segment) -> str:
-    return f"{len(_dict.Dict._of(segment))} members"
+    count = len(_dict.Dict._of(segment))
+    return f"{count} member{'s' * (count != 1)}"
 
 
 MutableSet.register(Set)
