@@ -49,8 +49,9 @@ help:
 compare: $(VENV)/with-compare
 	@"$(PY)" -m sharedkit compare $(ARGS)
 
+# Most tests wait most of the time, so a second process halves the time of the whole.
 test: $(VENV)/with-test $(VENV)/with-compare $(VENV)/tools-types $(VENV)/tools-examples
-	@"$(PY)" -m pytest -q -m "not stress" $(or $(ARGS),tests)
+	@"$(PY)" -m pytest -q -m "not stress" $(or $(ARGS),-n auto --maxprocesses 4 --dist worksteal tests)
 
 test-all:
 	@python3 tools/test_all.py

@@ -203,8 +203,8 @@ HOLD_UP = """
         os.waitpid(child, 0)
         forks += 1
     thread.join()
-    # Held up: one before it began, and one that had to wait in fork(). A busy machine lets few children end, and a quick
-    # end of the work leaves no time for three forks.
+    # Held up: one before it began, and one that had to wait in fork(). A busy machine lets few children end, and
+    # a quick end of the work leaves no time for three forks.
     print(forks > 2 or longest < max(took[0] / 2, 0.01) or (forks, longest, took))
 """
 LONG = {

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from stress.arena import NAMES, commits_once
-from stress.sweep import Row, sweep_all, table
+from stress.sweep import Row, sweep_all
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="the stepper knows x86-64 only")
 

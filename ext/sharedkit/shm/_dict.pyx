@@ -609,7 +609,8 @@ cdef void *memory_of(object array) except NULL:
 
 def state(Segment segment):
     """Describe the state in one line, for listings."""
-    return f"{len(Dict._of(segment))} keys"
+    cdef object size = len(Dict._of(segment))
+    return f"{size} key{'s' * (size != 1)}"
 
 
 collections.abc.MutableMapping.register(Dict)

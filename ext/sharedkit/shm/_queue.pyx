@@ -513,7 +513,8 @@ cdef class Queue(Handle):
 def state(Segment segment):
     """Describe the state in one line, for listings."""
     there = Queue._of(segment)
-    return f"{there.qsize()} items, {STATES[min(sk_queue_of(segment.s).state, 2)]}"
+    cdef object size = there.qsize()
+    return f"{size} item{'s' * (size != 1)}, {STATES[min(sk_queue_of(segment.s).state, 2)]}"
 
 
 segments.register_kind(segments.Kind(KIND_QUEUE, "Queue", Queue._of, state, SK_QUEUE_FLOOR))
