@@ -32,7 +32,7 @@ KEYS: list[Any] = [
 VALUES: list[Any] = [None, True, 7, 2**80, 0.25, b"bytes" * 500, "text", [1, {"a": (2,)}], "x" * 200_000]
 
 
-@pytest.mark.parametrize("key", KEYS, ids=repr)
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: "frozenset" if isinstance(key, frozenset) else repr(key))
 def test_any_hashable_key_is_returned_unchanged(key: Any) -> None:
     with Dict() as d:
         d[key] = "value"
