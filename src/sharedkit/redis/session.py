@@ -33,7 +33,7 @@ from sharedkit.redis.address import LOST, Address, Restarted, pack, send
 from sharedkit.redis.line import Line
 from sharedkit.redis.operation import Kept, Operation, Use, Wait, kept
 from sharedkit.redis.refusals import Refused, refused
-from sharedkit.redis.scripts import LIFE, Script, script
+from sharedkit.redis.scripts import Script, script
 
 __all__ = ["INHERITED", "Session"]
 
@@ -221,12 +221,12 @@ class Session:
 
     def ask(self, kind: str, base: bytes, method: bytes, *args: bytes, shrinks: bool = True) -> Any:
         """The answer of a method that may run any number of times."""
-        made = Operation(kind, base, 0, script(kind, shrinks, method in LIFE))
+        made = Operation(kind, base, 0, script(kind, method, shrinks))
         return self._ask(made, (method, *args))[0]
 
     def call(self, kind: str, base: bytes, method: bytes, *args: bytes, shrinks: bool = False) -> Any:
         """The answer of a method that must run once. If a signal handler raises, the keeper completes the call."""
-        made = Operation(kind, base, next(self.numbers), script(kind, shrinks))
+        made = Operation(kind, base, next(self.numbers), script(kind, method, shrinks))
         try:
             return self._ask(made, (method, *args))[0]
         except (SharedkitError, Refused):
@@ -359,7 +359,7 @@ class Session:
         """
         if self.over is not None:
             raise self.reason()
-        made = Operation(kind, base, next(self.numbers), script(kind, shrinks))
+        made = Operation(kind, base, next(self.numbers), script(kind, method, shrinks))
         made.entry = b"%b %d" % (self.sid, made.number) + (b" " + entry if entry else b"")
         wait = Wait(kind, base)
         self.waits[made.number] = wait
@@ -406,7 +406,7 @@ class Session:
             self._ask_as_keeper(made.kind, made.base, b"cancel", lane, b"%d" % made.number, b"undo", made.entry)
 
     def _ask_as_keeper(self, kind: str, base: bytes, *method_and_args: bytes) -> Any:
-        made = Operation(kind, base, 0, script(kind, True, True))
+        made = Operation(kind, base, 0, script(kind, method_and_args[0], True))
         made.acks = self._take_acks(base)
         return self._exchange(self._keepers_lane, self.bytes_of(made, method_and_args), made.script)
 

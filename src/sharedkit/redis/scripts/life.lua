@@ -1,5 +1,4 @@
--- The life of a structure: it is made, opened, kept, checked, left. Only the scripts for these methods have this part,
--- because a script makes all its functions anew each time it runs: this would cost other calls a third of their time.
+-- The life of a structure: it is made, opened, kept, checked, left.
 
 -- Make the structure under its name; the answer is the incarnation that has the name. A second call answers the same.
 function life.create(kind, spec, persist, lease)

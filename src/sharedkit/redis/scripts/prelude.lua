@@ -1,19 +1,24 @@
 -- The first part of every script: which session asks and whether it lives, what its lane was answered last, and how a
--- thing is granted to a wait. The structure's own part comes next, then life.lua for the methods in it, and
--- epilogue.lua last; `scripts.py` joins them.
+-- thing is granted to a wait. The structure's own part comes next, then life.lua, and epilogue.lua last. `scripts.py`
+-- joins them, and leaves out what the method does not need: a script makes its functions anew each time it runs. So each
+-- statement begins at the margin, and all lines but its first and last are indented.
 --
 --   KEYS[1]   the structure's hash, {prefix:name}:incarnation. Its other keys begin with this, so all are in one slot:
 --      :sessions  sorted set: each session that has the structure open, and when its lease ends (ms of the server);
 --                 also tickets, which keep the structure for a process that is being started
 --      :last      hash: session and lane -> the last operation of that lane, and its answer
---      :granted   hash: session and operation -> what the operation was granted and has not acknowledged
+--      :granted   hash: session and operation -> what the operation was granted and has not acknowledged; and an
+--                 empty field, so that it does not end and begin again with each grant
 --      :line      list: the waits (session, operation, further data), the next to be served in front
 --   ARGV      session, lane, operation, operations that are acknowledged, method, arguments of the method
 --
 -- Numbers of Lua are doubles: a number that may pass 2^53 stays text.
 
 local base, me, lane, op, method = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[5]
-local sessions, last, granted, line = base .. ':sessions', base .. ':last', base .. ':granted', base .. ':line'
+local sessions = base .. ':sessions'
+local last = base .. ':last'
+local granted = base .. ':granted'
+local line = base .. ':line'
 local SUFFIXES = {'', ':sessions', ':last', ':granted', ':line', ':items', ':putters', ':pending', ':joiners'}
 local LAYOUT = '1'
 local GRACE = 1000 -- ms that a session lives on without a connection
@@ -24,14 +29,19 @@ local micros = clock[1] * 1000000 + clock[2]
 
 -- The other parts fill these in. A reader changes nothing; a call does, and never runs twice; `life` may run again.
 local reader, call, life = {}, {}, {}
-local structure = {
-    begin = function() end, -- the first contents, from the arguments of `create`
-    forget = function(sid, died) end, -- the session `sid` has ended, and its waits with it
-    back = function(given, sid, died) end, -- take back what was granted and not acknowledged
-    serve = function() end, -- grant what is free to the waits
-    again = function(answer) return answer end, -- the answer to an operation that is sent again
-    withdraw = function(entry) return redis.call('LREM', line, 1, entry) end, -- end a wait; returns its parts
-}
+local structure = {}
+-- The first contents, from the arguments of `create`.
+function structure.begin() end
+-- The session `sid` has ended, and its waits with it.
+function structure.forget(sid, died) end
+-- Take back what was granted and not acknowledged.
+function structure.back(given, sid, died) end
+-- Grant what is free to the waits.
+function structure.serve() end
+-- The answer to an operation that is sent again.
+function structure.again(answer) return answer end
+-- End a wait; returns its parts.
+function structure.withdraw(entry) return redis.call('LREM', line, 1, entry) end
 
 -- The key that stands for the name.
 local function pointer() return (string.match(base, '^(.*):')) end
@@ -65,9 +75,7 @@ local function tell(sid, ops, message)
 end
 
 local function grant(sid, operation, given)
-    if redis.call('HSET', granted, sid .. ' ' .. operation, given) == 1 and redis.call('HLEN', granted) == 1 then
-        born(granted)
-    end
+    if redis.call('HSET', granted, sid .. ' ' .. operation, given, '', '') == 2 then born(granted) end
 end
 
 -- Let the operation wait in a list. The entry is that of `Operation.entry`: session, operation, further data.

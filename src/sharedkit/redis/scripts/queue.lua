@@ -7,7 +7,10 @@
 --   :putters  list of the items that wait for room: session, operation, place in its batch, 1 for the last of it
 --   :pending  hash of these items themselves
 
-local items, putters, pending, joiners = base .. ':items', base .. ':putters', base .. ':pending', base .. ':joiners'
+local items = base .. ':items'
+local putters = base .. ':putters'
+local pending = base .. ':pending'
+local joiners = base .. ':joiners'
 local LONG = 65536 -- a longer item (bytes) is not part of the message: the client fetches it
 local SLICE = 4000 -- the most arguments that one command gets from a table
 
