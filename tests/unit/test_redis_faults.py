@@ -3,6 +3,7 @@ runs twice, and a process that was silent for too long gets an error."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import signal
@@ -15,7 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from queue import Empty
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import pytest
@@ -26,6 +27,11 @@ from conformance.watchdog import Task, until
 from redis_server import ABSENT, Server
 
 import sharedkit as sk
+
+if ABSENT is None:
+    from sharedkit.redis.operation import Operation
+    from sharedkit.redis.scripts import script
+    from sharedkit.redis.tasks import acall
 
 pytestmark = pytest.mark.skipif(ABSENT is not None, reason=str(ABSENT))
 CHILDREN = Path(__file__).with_name("redis_children.py")
@@ -344,6 +350,20 @@ def test_waits_outlive_the_connection_of_their_wakes(ctx: Any, server: Server) -
     lock.release()
     assert [wait.result() for wait in waits] == ["item", True]
     lock.release()
+
+
+def test_an_operation_that_another_has_overtaken_is_made_all_the_same(ctx: Any) -> None:
+    """Numbers are drawn before lanes are taken: two threads, or two event loops, may do so in any order."""
+    with ctx.Counter() as c:
+        c.add(1)
+        session = c._session
+        early = [Operation(c.lua, c._base, next(session.numbers), script(c.lua, b"add", False)) for _ in range(2)]
+        c.add(1)  # in the lane that the others will find free
+        asyncio.run(acall(session, c.lua, c._base, b"add", b"v", b"0"))  # in the tasks' lane
+        assert session._ask(early[0], (b"add", b"v", b"1"))[0] == b"3"
+        answer: SimpleQueue[Any] = SimpleQueue()
+        session.line.submit(early[1], (b"add", b"v", b"1"), answer.put)
+        assert answer.get(timeout=60) == b"4"
 
 
 def test_a_server_that_forgets_its_scripts_is_given_them_again(ctx: Any, server: Server) -> None:

@@ -64,7 +64,7 @@ class Line:
         self._unsent: deque[Request] = deque()
         self._tokens: SimpleQueue[bool] = SimpleQueue()
         self._writer: threading.Thread | None = None
-        self._lanes: deque[int] = deque()
+        self._lanes: deque[tuple[int, int]] = deque()  # the free lanes, and the number of the last operation in each
 
     def submit(self, made: Operation, parts: tuple[bytes, ...], done: Callable[[Any], object]) -> None:
         """Send a request; another thread calls `done`. An operation without a lane gets one until it is answered."""
@@ -73,13 +73,23 @@ class Line:
             if self._session.over is not None:
                 raise self._session.reason()
             if made.number and not made.lane:
-                made.lane = self._lanes.popleft() if self._lanes else self._session.new_lane()
+                made.lane = self._lane(made.number)
             request.command = self._session.bytes_of(made, parts)
             self._send(request)
 
-    def free_lane(self, lane: int) -> None:
-        """Make the lane free for another operation, because its operation has been answered."""
-        self._lanes.append(lane)
+    def _lane(self, number: int) -> int:
+        """A free lane for the operation of that number. A lane's numbers must rise, and another loop may have drawn a
+        later number and used the lane already."""
+        for _ in range(len(self._lanes)):
+            lane, last = self._lanes.popleft()
+            if last < number:
+                return lane
+            self._lanes.append((lane, last))
+        return self._session.new_lane()
+
+    def free_lane(self, made: Operation) -> None:
+        """Make its lane free for another operation, because the operation has been answered."""
+        self._lanes.append((made.lane, made.number))
 
     def _send(self, request: Request) -> None:
         """Send the request; let the writer send it if it is long or if others wait to be sent. Under the lock."""

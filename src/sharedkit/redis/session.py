@@ -49,12 +49,14 @@ INHERITED: Any = object()
 
 
 class Lane:
-    """A connection of the pool, and its number, which stays the same when it is connected anew."""
+    """A connection of the pool, its number, which stays the same when it is connected anew, and the number of the last
+    operation in it."""
 
-    __slots__ = ("connection", "number")
+    __slots__ = ("connection", "last", "number")
 
     def __init__(self, number: int) -> None:
         self.number = number
+        self.last = 0
         self.connection: Any = None
 
 
@@ -207,11 +209,18 @@ class Session:
         """Acknowledge what the operation was granted: with the next call on the structure, or the next heartbeat."""
         self._acks.setdefault(base, deque()).append(number)
 
-    def _lane(self) -> Lane:
+    def _lane(self, number: int = 0) -> Lane:
+        """A lane for the operation of that number. The numbers in a lane must rise, and another thread may have drawn a
+        later number and used the lane already."""
+        passed: list[Lane] = []
         try:
-            return self._idle.pop()
+            while (lane := self._idle.pop()).last > number > 0:
+                passed.append(lane)
         except IndexError:
-            return Lane(next(self._lane_numbers))
+            lane = Lane(next(self._lane_numbers))
+        self._idle.extend(passed)
+        lane.last = max(lane.last, number)
+        return lane
 
     def new_lane(self) -> int:
         """The number of a lane for the tasks' connection."""
@@ -260,7 +269,7 @@ class Session:
         if self.over is not None:
             raise self.reason()
         made.acks = self._take_acks(made.base)
-        lane = self._lane()
+        lane = self._lane(made.number)
         made.lane = lane.number
         try:
             answer = self._exchange(lane, self.bytes_of(made, method_and_args), made.script)

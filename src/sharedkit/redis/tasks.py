@@ -52,7 +52,7 @@ class TaskWait:
         self.answer = answer
         parked = isinstance(answer, list) and answer[0] == 0
         if parked:
-            self.session.line.free_lane(self.made.lane)
+            self.session.line.free_lane(self.made)
         if not parked or self.payload is not None:
             self._end()
 
@@ -89,7 +89,7 @@ class TaskWait:
     def free_lane(self) -> None:
         """Make the lane free for others: the server need not know any more what its operation has answered."""
         if not (isinstance(self.answer, list) and self.answer[0] == 0):
-            self.session.line.free_lane(self.made.lane)
+            self.session.line.free_lane(self.made)
 
     def reclaim(self) -> bool:
         """Give back what was granted to the task if its loop has stopped since; returns whether to call this again."""
@@ -138,7 +138,7 @@ async def acall(session: Session, kind: str, base: bytes, method: bytes, *args: 
     made = Operation(kind, base, next(session.numbers), script(kind, method, shrinks))
 
     def done(answer: Any, tell: Callable[[Any], object]) -> None:
-        session.line.free_lane(made.lane)
+        session.line.free_lane(made)
         tell(answer)
 
     answer = await _asked(lambda tell: session.line.submit(made, (method, *args), lambda got: done(got, tell)))
