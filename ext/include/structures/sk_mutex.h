@@ -143,7 +143,7 @@ static inline void sk_mutex_free(sk_mutex *m) {
 
 /* Free a mutex that another process took. If that process is dead, first take the mutex over and count the death in
  * `poisoned`. */
-static inline int sk_mutex_give_slow(const sk_segment *s, sk_mutex *m) {
+static SK_COLD int sk_mutex_give_slow(const sk_segment *s, sk_mutex *m) {
     SK_SEATED(s);
     uint32_t seen;
     while ((seen = sk_load32_acquire(&m->word)) != 0) {

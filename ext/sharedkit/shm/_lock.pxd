@@ -1,5 +1,6 @@
 """The locks, and the mutex for the structures that contain one."""
 
+cimport cython
 from libc.stdint cimport uint32_t, uint64_t
 from libcpp cimport bool as cbool
 
@@ -65,12 +66,15 @@ cdef class RLockWaiter(MutexWaiter):
 cdef class RLock(Mutex):
     cdef bint part               # whether it is part of another structure
 
+    @cython.final
     cdef uint32_t asker(self) except 0
     cdef bint held_by(self, uint32_t name) except -1
     cdef RLockWaiter waiter(self, uint64_t until, uint64_t count, uint32_t name)
     cdef uint64_t save_as(self, uint32_t name) except 0
+    @cython.final
     cdef bint take(self, uint64_t until) except -1
     cdef bint take_times(self, uint64_t until, uint64_t count) except -1
+    @cython.final
     cdef int free(self) except -1
 
 

@@ -254,7 +254,8 @@ cdef class Lock(Mutex):
         self._hold(segment, 0)
         self.strict = sk_header_of(segment.s).param[0] != 0
 
-    cdef bint take(self) except -1:
+    @cython.final
+    cdef inline bint take(self) except -1:
         """Take the lock; wait for ever."""
         if self.mutex is NULL:
             closed(self)
@@ -295,7 +296,8 @@ cdef class Lock(Mutex):
             closed(self)
         self.free()
 
-    cdef int free(self) except -1:
+    @cython.final
+    cdef inline int free(self) except -1:
         cdef int rc = sk_mutex_give(self.s, self.mutex)
         if rc == SK_EXCESS:
             raise errors.NotLockedError("release unlocked lock")
@@ -411,6 +413,19 @@ cdef class RLockWaiter(MutexWaiter):
         return True
 
 
+cdef inline uint32_t caller_of(RLock self) except 0:
+    """Return the number of the caller: of the running task if that task holds the lock, else of the thread."""
+    return task_or_thread(self) if sk_load64_relaxed(&self.mutex.thread) >> 31 & 1 else this_thread()
+
+
+cdef uint32_t task_or_thread(RLock self) except 0:
+    cdef uint32_t holder = <uint32_t>sk_load64_relaxed(&self.mutex.thread)
+    if holder >> 31 and sk_lock_owner(&self.mutex.word) == sk_me(self.s):
+        if holder == <uint32_t>coroutines().name_of_task():
+            return holder
+    return this_thread()
+
+
 cdef class RLock(Mutex):
     """RLock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192, mode=None, group=None)\n--\n
     A re-entrant lock between threads and processes, with the interface of `threading.RLock`.
@@ -451,19 +466,16 @@ cdef class RLock(Mutex):
         self._hold(segment, 0)
         self.strict = sk_header_of(segment.s).param[0] != 0
 
+    @cython.final
     cdef uint32_t asker(self) except 0:
-        """Return the number of the caller: of the running task if that task holds the lock, else of the thread."""
-        cdef uint32_t holder = <uint32_t>sk_load64_relaxed(&self.mutex.thread)
-        if holder >> 31 and sk_lock_owner(&self.mutex.word) == sk_me(self.s):
-            if holder == <uint32_t>coroutines().name_of_task():
-                return holder
-        return this_thread()
+        return caller_of(self)
 
+    @cython.final
     cdef bint take(self, uint64_t until) except -1:
         """Take the lock once more, waiting no later than `until`; return whether it was taken."""
         if self.mutex is NULL:
             closed(self)
-        cdef uint32_t name = self.asker()
+        cdef uint32_t name = caller_of(self)
         if self.mutex is NULL:    # while Python found the running task, another thread may have closed it
             closed(self)
         cdef int rc = sk_rlock_try(self.s, self.mutex, name)
@@ -545,8 +557,9 @@ cdef class RLock(Mutex):
             closed(self)
         self.free()
 
+    @cython.final
     cdef int free(self) except -1:
-        cdef uint32_t name = self.asker()
+        cdef uint32_t name = caller_of(self)
         if self.mutex is NULL:    # for the reason given in `take`
             closed(self)
         cdef int rc = sk_rlock_give(self.s, self.mutex, name)
@@ -585,7 +598,7 @@ cdef class RLock(Mutex):
     def _recursion_count(self):
         if self.mutex is NULL:
             closed(self)
-        cdef uint32_t name = self.asker()
+        cdef uint32_t name = caller_of(self)
         return self.mutex.count if self.held_by(name) else 0
 
     def _release_save(self):
