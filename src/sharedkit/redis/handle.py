@@ -148,6 +148,12 @@ class Structure(StructureMethods):
         except SharedkitError as why:
             raise self._told(why) from None
 
+    def _use_grant(self, session: Session, answer: Any, payload: bytes | None, number: int, left: int) -> bool:
+        """Whether a call has got what it asked for: at once, or by a grant that says nothing more than that."""
+        if answer[0] == 0 and payload is not None:
+            session.acknowledge(self._base, number)
+        return bool(answer[0] == 1 or payload is not None)
+
     def _told(self, why: SharedkitError) -> SharedkitError:
         """The error that names this handle: a ClosedError if another thread has closed the handle, otherwise `why`."""
         if isinstance(why, ClosedError):
