@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 from sharedkit._core.counts import integer
 from sharedkit._core.handle_methods import StructureMethods
 
-__all__ = ["Arithmetic", "CounterMethods", "CountersMethods", "ViewMethods", "checked_names"]
+__all__ = ["Arithmetic", "CounterMethods", "CounterView", "CountersMethods", "checked_names"]
 
 
 class Arithmetic:
@@ -89,8 +89,8 @@ class CounterMethods(Arithmetic, StructureMethods):
         return super().compare_exchange(expected, desired)
 
 
-class ViewMethods(Arithmetic):
-    """One counter of a group."""
+class CounterView(Arithmetic):
+    """One counter of a group; a placement's class says how to ask about it."""
 
     def __init__(self, group: Any, key: str) -> None:
         self._group = group
@@ -108,7 +108,7 @@ class ViewMethods(Arithmetic):
 class CountersMethods(StructureMethods):
     """A group of named counters."""
 
-    _view_class: ClassVar[type[ViewMethods]]
+    _view_class: ClassVar[type[CounterView]]
 
     @abstractmethod
     def _ask(self, method: str, key: str, /, *args: int) -> Any:
@@ -130,12 +130,12 @@ class CountersMethods(StructureMethods):
         """Add `n` to the counter `name` and return its new value; KeyError for an unknown name."""
         return int(self._ask("add", name, integer(n)))
 
-    def __getitem__(self, name: str) -> ViewMethods:
+    def __getitem__(self, name: str) -> CounterView:
         if name not in self._names():
             raise KeyError(name)
         return self._view_class(self, name)
 
-    def __setitem__(self, name: str, value: ViewMethods | int) -> None:
+    def __setitem__(self, name: str, value: CounterView | int) -> None:
         """Set the value of the counter `name`; does nothing as the last step of `c[name] += 1`."""
         if isinstance(value, self._view_class) and value._key == name and self._is_same(value._group):
             self._ensure_open()

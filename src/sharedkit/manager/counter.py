@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sharedkit._core.counter_methods import CounterMethods, CountersMethods, ViewMethods, checked_names
+from sharedkit._core import counter_methods
+from sharedkit._core.counter_methods import CounterMethods, CountersMethods, checked_names
 from sharedkit._core.counts import integer
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
 from sharedkit.statistics import CountersStatistics, CounterStatistics
@@ -54,7 +55,7 @@ class Counter(CounterMethods, Handle):
         return snapshot
 
 
-class CounterView(ViewMethods):
+class CounterView(counter_methods.CounterView):
     """One counter of a group, with the methods of a Counter. It is closed when its group is."""
 
     def _ask(self, method: str, *args: int) -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sharedkit._core.counter_methods import CounterMethods, CountersMethods, ViewMethods, checked_names
+from sharedkit._core import counter_methods
+from sharedkit._core.counter_methods import CounterMethods, CountersMethods, checked_names
 from sharedkit.redis.handle import DEFAULT_SEATS, Handle, integer, pids
 from sharedkit.redis.refusals import Refused
 from sharedkit.statistics import CountersStatistics, CounterStatistics
@@ -58,7 +59,7 @@ class Counter(CounterMethods, Handle):
         return CounterStatistics(self._name, self.kind, value, self._spec["striped"], pids(sessions))
 
 
-class CounterView(ViewMethods):
+class CounterView(counter_methods.CounterView):
     """One counter of a group, with the methods of a Counter. It is closed when its group is."""
 
     def _ask(self, method: str, *args: int) -> Any:
