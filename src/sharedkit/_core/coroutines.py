@@ -17,14 +17,13 @@ async def answer(call: Callable[[], T]) -> T:
     return call()
 
 
-async def outlive(error: BaseException | None) -> None:
-    """Suspend a block that is ended by GeneratorExit; return for any other error. The block is being collected together
-    with its task, which nothing refers to any more. Others may have its lock by now, and any thread may collect it.
-    Python reports that the block has ignored GeneratorExit."""
-    if isinstance(error, GeneratorExit):
-        import asyncio
+async def outlive() -> None:
+    """Suspend a block that is ended by GeneratorExit. The block is being collected together with its task, to which
+    nothing refers any more. Others may have its lock by now, and any thread may collect it. Python reports that the
+    block has ignored GeneratorExit."""
+    import asyncio
 
-        await asyncio.sleep(0)
+    await asyncio.sleep(0)
 
 
 def coroutine_function(function: F) -> F:

@@ -53,7 +53,8 @@ class LockMethods:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await outlive(error)
+        if isinstance(error, GeneratorExit):
+            await outlive()
         await self._arelease(self._who())
 
     def locked(self) -> bool:

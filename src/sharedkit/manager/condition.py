@@ -134,7 +134,8 @@ class Condition(Structure):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await outlive(error)
+        if isinstance(error, GeneratorExit):
+            await outlive()
         await self._arelease()
 
     async def _arelease(self) -> None:
