@@ -106,14 +106,10 @@ class Placement:
         except KeyError:
             raise AttributeError(name) from None
 
-    @property
-    def ended(self) -> bool:
-        """Whether this process has ended the server."""
-        return self._client is not None and self._client.ended
-
     def client(self) -> Client:
         """The client of the server, which is started if necessary."""
-        if self.ended:
+        if self._client is not None and self._client.ended:
+            self._client.leave_if_ending()
             raise ServerGoneError("this context has ended its server; get another by get_context('manager')")
         if self._client is None:
             with self._starting:
