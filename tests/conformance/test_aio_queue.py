@@ -31,6 +31,24 @@ def test_tasks_get_items_in_order_of_arrival(kit: Kit) -> None:
     assert run(main) == list(range(100))
 
 
+def test_a_closed_queue_refuses_an_item_before_it_packs_it(kit: Kit) -> None:
+    q = kit.Queue()
+    q.close()
+    nobody_can_pickle = iter(lambda: 0, 1)
+
+    async def main() -> None:
+        with pytest.raises(sk.ClosedError):
+            await q.aput(nobody_can_pickle)
+        with pytest.raises(sk.ClosedError):
+            await q.aput_many([nobody_can_pickle])
+
+    with pytest.raises(sk.ClosedError):
+        q.put(nobody_can_pickle)
+    with pytest.raises(sk.ClosedError):
+        q.put_many([nobody_can_pickle])
+    run(main)
+
+
 @pytest.mark.skipif(not hasattr(asyncio.TaskGroup, "cancel"), reason="asyncio has TaskGroup.cancel from Python 3.15 on")
 def test_a_cancelled_group_loses_nothing(kit: Kit) -> None:
     q = kit.Queue()

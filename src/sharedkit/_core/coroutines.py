@@ -1,5 +1,4 @@
-"""Coroutines that never wait, for `async with`, and functions that return coroutines; without asyncio, which takes long
-to import."""
+"""Coroutines for `async with`, and functions that return coroutines; without asyncio, which takes long to import."""
 
 from __future__ import annotations
 
@@ -7,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-__all__ = ["answer", "coroutine_function"]
+__all__ = ["answer", "coroutine_function", "outlive"]
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -16,6 +15,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 async def answer(call: Callable[[], T]) -> T:
     """Return the result of the call."""
     return call()
+
+
+async def outlive() -> None:
+    """Suspend a block that is ended by GeneratorExit. The block is being collected together with its task, to which
+    nothing refers any more. Others may have its lock by now, and any thread may collect it. Python reports that the
+    block has ignored GeneratorExit."""
+    import asyncio
+
+    await asyncio.sleep(0)
 
 
 def coroutine_function(function: F) -> F:

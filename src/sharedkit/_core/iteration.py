@@ -1,13 +1,13 @@
-"""`for item in queue`, in every placement."""
+"""`for item in queue` and `async for item in queue`, in every placement."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import NoReturn, TypeVar
 
 from sharedkit.errors import ShutDown
 
-__all__ = ["refuse_search", "until_shutdown"]
+__all__ = ["aiter_until_shutdown", "refuse_search", "until_shutdown"]
 
 T = TypeVar("T")
 
@@ -28,6 +28,16 @@ class until_shutdown(Iterator[T]):
             return self._get()
         except ShutDown:
             raise StopIteration from None
+
+
+async def aiter_until_shutdown(get: Callable[[], Awaitable[T]]) -> AsyncIterator[T]:
+    """Yields items as `get` takes them, until the queue is shut down and empty."""
+    while True:
+        try:
+            item = await get()
+        except ShutDown:
+            return
+        yield item
 
 
 def refuse_search() -> NoReturn:

@@ -7,7 +7,7 @@ have to wait (a Lock always raises it). This package does the same.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from math import inf, isnan
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ import numpy as np
 
 __all__ = [
     "LONGEST",
+    "await_without_waiting",
     "check_wait",
     "is_real",
     "not_negative",
@@ -112,3 +113,17 @@ def without_waiting(call: Callable[[], T], refusal: type[Exception]) -> T:
         return call()
     except refusal:
         raise too_long() from None
+
+
+async def await_without_waiting(answer: Awaitable[Any], refusal: type[Exception] | None = None) -> Any:
+    """Await `answer`, which has been asked not to wait, and return its result. If `answer` would have to wait, it
+    raises `refusal` (if no `refusal` is given, it returns a false value); then raise OverflowError."""
+    try:
+        got = await answer
+    except Exception as why:
+        if refusal is None or not isinstance(why, refusal):
+            raise
+        raise too_long() from None
+    if refusal is None and not got:
+        raise too_long()
+    return got

@@ -15,16 +15,17 @@ import threading
 import time
 from asyncio import CancelledError
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 from weakref import ReferenceType, WeakKeyDictionary
 
 from sharedkit._core.background import background
-from sharedkit._core.timeouts import span, too_long
+from sharedkit._core.iteration import aiter_until_shutdown as iterate
+from sharedkit._core.timeouts import await_without_waiting as without_waiting
+from sharedkit._core.timeouts import span
 from sharedkit._core.watcher import PENDING, count_queued_task
 from sharedkit.aio.tasks import hold, let_go, name_of_task, names_task
-from sharedkit.errors import ShutDown
 
 __all__ = [
     "PENDING",
@@ -372,27 +373,3 @@ async def wait_for(
         if end is not None and (left := end - time.monotonic()) <= 0:
             break
     return result
-
-
-async def without_waiting(answer: Awaitable[Any], refusal: type[Exception] | None = None) -> Any:
-    """Await `answer`, which has been asked not to wait, and return its result. If `answer` would have to wait, it
-    raises `refusal` (if no `refusal` is given, it returns a false value); then raise OverflowError."""
-    try:
-        got = await answer
-    except Exception as why:
-        if refusal is None or not isinstance(why, refusal):
-            raise
-        raise too_long() from None
-    if refusal is None and not got:
-        raise too_long()
-    return got
-
-
-async def iterate(get: Callable[[], Any]) -> AsyncIterator[Any]:
-    """Items until the queue is shut down and empty, for `async for`."""
-    while True:
-        try:
-            item = await get()
-        except ShutDown:
-            return
-        yield item

@@ -21,7 +21,7 @@ from sharedkit.manager.stopped_server import StandsStill, Watch
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["ASKERS", "Askers", "acall", "aend", "aput", "asleep", "keep", "outlive"]
+__all__ = ["ASKERS", "Askers", "acall", "aend", "aput", "asleep", "keep"]
 
 LEAVE = 10.0  # seconds that a cancelled task gives the server to take back the result of its call
 
@@ -317,16 +317,6 @@ async def _with_lock(client: Client, lock: int, pending: Pending, answered: asyn
     if cancelled is not None:
         raise cancelled
     return died
-
-
-async def outlive(error: BaseException | None) -> None:
-    """Suspend a block that is ended by GeneratorExit; return for any other error. The block is being collected together
-    with its task, which nothing refers to any more. Others may have its lock by now, and any thread may collect it.
-    Python reports that the block has ignored GeneratorExit."""
-    if isinstance(error, GeneratorExit):
-        import asyncio
-
-        await asyncio.sleep(0)
 
 
 async def aend(client: Client, ident: int, method: str, thread: int = 0) -> None:

@@ -117,19 +117,19 @@ class Client:
             with self._lock:
                 requests, epoch, ident = self.open(watch=watch), self.epoch, self._ident
         except ServerGoneError:
-            self._leave_if_ending()
+            self.leave_if_ending()
             raise
         try:
             connection, _ = self._connect("kit_calls", ident, watch=watch)
         except SessionEnded:
-            self._leave_if_ending()
+            self.leave_if_ending()
             self._renew(requests)
             raise ServerGoneError(
                 f"the server at {self.shown} has no session of this process any more: it was restarted, or it took "
                 "this process for dead"
             ) from None
         except ServerGoneError:
-            self._leave_if_ending()
+            self.leave_if_ending()
             self._renew_if_ended(requests)
             raise
         with self._lock:
@@ -196,14 +196,14 @@ class Client:
         if requests is not None and not requests.is_open():
             self._renew(requests)
 
-    def _leave_if_ending(self) -> None:
+    def leave_if_ending(self) -> None:
         """When the interpreter ends, end this thread silently; only daemon threads are left at that time."""
         if self.ending and threading.current_thread() is not threading.main_thread():
             raise SystemExit
 
     def _gone(self, connection: ClientConnection, error: BaseException) -> ServerGoneError:
         connection.socket.close()
-        self._leave_if_ending()
+        self.leave_if_ending()
         self._renew_if_ended(self._requests)
         return ServerGoneError(f"the server at {self.shown} is gone: {str(error or '') or 'it hung up'}")
 

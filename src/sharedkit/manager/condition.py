@@ -9,11 +9,11 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, TypeVar
 
-from sharedkit._core.coroutines import coroutine_function
+from sharedkit._core.coroutines import coroutine_function, outlive
 from sharedkit._core.counts import how_many_to_notify
 from sharedkit._core.timeouts import check_wait, refuse_too_long, span
 from sharedkit.manager._exchange import Request, giving, taking
-from sharedkit.manager.awaiting import ASKERS, acall, aend, asleep, outlive
+from sharedkit.manager.awaiting import ASKERS, acall, aend, asleep
 from sharedkit.manager.client import Client
 from sharedkit.manager.handle import DEFAULT_SEATS, Structure
 from sharedkit.manager.lock import Lock, PartLock, RLock, bound_of, warn_if
@@ -134,7 +134,8 @@ class Condition(Structure):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await outlive(error)
+        if isinstance(error, GeneratorExit):
+            await outlive()
         await self._arelease()
 
     async def _arelease(self) -> None:

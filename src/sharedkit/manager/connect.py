@@ -60,7 +60,7 @@ def connect(
         if kind == "#ENDED":
             raise SessionEnded
         if kind != "#RETURN":
-            raise ServerGoneError(f"what listens at {shown} is not a sharedkit server: {result}")
+            raise _Strange(result)
         talk.limit(0)
         tune(end)
     except BaseException as error:

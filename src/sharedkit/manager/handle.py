@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Callable
 from multiprocessing import context as mp_context
 from secrets import token_hex
-from types import TracebackType
 from typing import Any, ClassVar, TypeVar
 
+from sharedkit._core.handle_methods import HandleMethods, StructureMethods
 from sharedkit.errors import ClosedError, GoneError
 from sharedkit.manager import placement
 from sharedkit.manager._exchange import Request, call
@@ -24,13 +24,11 @@ __all__ = ["DEFAULT_SEATS", "Handle", "Structure"]
 T = TypeVar("T", bound="Structure")
 
 
-class Structure:
+class Structure(StructureMethods):
     """A handle on a structure in a server. Contexts make handles; `home` binds their classes to one server."""
 
-    kind: ClassVar[str] = ""
     home: ClassVar[placement.Placement | None] = None
 
-    _name: str = ""  # so that a handle whose constructor raised is closed and nameless
     _ident: int
     _client: Client | None = None
     _release: weakref.finalize[..., Structure]
@@ -109,22 +107,11 @@ class Structure:
                 raise self._is_closed() from None
             raise
 
-    def _is_closed(self, why: ClosedError | None = None) -> ClosedError:
-        """The error that names the handle; `why` is set if it was closed during a call."""
-        called = f"operation on a closed {type(self).__name__} {self._name!r}"
-        return ClosedError(called if why is None else f"{called}: {why}")
-
     def _ensure_open(self) -> Client:
         client = self._client  # read once, because another thread may close the handle
         if client is None:
             raise self._is_closed()
         return client
-
-    @property
-    def name(self) -> str:
-        """The name that `attach` takes; a random one if no `name=` was given."""
-        self._ensure_open()
-        return self._name
 
     @property
     def closed(self) -> bool:
@@ -150,30 +137,6 @@ class Structure:
             client.call(0, "ticket", ticket, self._ident)
         return placement.arrive, (client.address, self.kind, self._name, self._ident, ticket)
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} name={self._name!r}{' closed' if self.closed else ''}>"
 
-
-H = TypeVar("H", bound="Handle")
-
-
-class Handle(Structure):
+class Handle(HandleMethods, Structure):
     """A handle that a `with` statement closes."""
-
-    def __enter__(self: H) -> H:
-        self._ensure_open()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self: H) -> H:
-        self._ensure_open()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Literal, Protocol
 
-from sharedkit._core.coroutines import coroutine_function
+from sharedkit._core.lock_methods import LockMethods, NamedLockMethods
 from sharedkit._core.timeouts import check_wait
 from sharedkit.errors import ClosedError, GoneError, OwnerDiedWarning
 from sharedkit.manager._exchange import Request, call, giving, taking
 from sharedkit.manager.arguments import plain
-from sharedkit.manager.awaiting import ASKERS, acall, aend, outlive
+from sharedkit.manager.awaiting import ASKERS, acall, aend
 from sharedkit.manager.client import Client
 from sharedkit.manager.handle import DEFAULT_SEATS, Structure
 from sharedkit.manager.stopped_server import StandsStill
@@ -33,7 +32,7 @@ def warn_if(died: bool, name: str) -> None:
         warnings.warn(text, OwnerDiedWarning, stacklevel=4)
 
 
-class _Taken:
+class _Taken(LockMethods):
     """Acquiring and releasing; a subclass's `_ask` sends a request about the lock."""
 
     def _ask(
@@ -48,9 +47,6 @@ class _Taken:
         raise NotImplementedError
 
     async def _aask(self, method: str, *args: Any, thread: int = 0, bound: float | None = None) -> Any:
-        raise NotImplementedError
-
-    async def _arelease(self) -> None:
         raise NotImplementedError
 
     def _who(self) -> int:
@@ -92,31 +88,21 @@ class _Taken:
         """
         return self._take(request, blocking if block is None else block, timeout)
 
-    async def _atake(self, blocking: bool, timeout: float | None, thread: int) -> bool:
+    async def _atake(self, blocking: bool, timeout: float | None, who: int) -> bool:
         wait = check_wait(bool(blocking), timeout)
         try:
             got, died = await self._aask(
-                "acquire", bool(blocking), wait, thread=thread, bound=bound_of(bool(blocking), wait)
+                "acquire", bool(blocking), wait, thread=who, bound=bound_of(bool(blocking), wait)
             )
         except StandsStill:
             return False
-        self._count(thread, int(got))
+        self._count(who, int(got))
         try:
             warn_if(died, self._called())
         except BaseException:
-            await self._arelease()
+            await self._arelease(self._who())
             raise
         return bool(got)
-
-    @coroutine_function
-    def aacquire(
-        self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
-    ) -> Coroutine[Any, Any, bool]:
-        """Take the lock as `acquire` does, without blocking the event loop; a coroutine.
-
-        The holder of an RLock is then the calling task.
-        """
-        return self._atake(blocking if block is None else block, timeout, self._task())
 
     @giving
     def release(self, request: Request) -> None:
@@ -148,28 +134,10 @@ class _Taken:
     ) -> None:
         self._give(request)
 
-    def __aenter__(self) -> Coroutine[Any, Any, bool]:
-        return self.aacquire()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await outlive(error)
-        await self._arelease()
-
-    def locked(self) -> bool:
-        """Whether the lock is held now."""
-        return self.statistics().count > 0
-
     @property
     def owner(self) -> int | None:
         """The process id of the holder; None when the lock is free."""
         return self.statistics().owner
-
-    @property
-    def owner_died(self) -> bool:
-        """Whether a holder died while it held the lock, and no later holder has released it since."""
-        return self.statistics().owner_died
 
     def mark_consistent(self) -> None:
         """Declare that the data that the lock protects is consistent again: `owner_died` is false from now on."""
@@ -181,7 +149,7 @@ class _Taken:
         return snapshot
 
 
-class _Named(_Taken, Structure):
+class _Named(_Taken, NamedLockMethods, Structure):
     """A lock that is a structure of its own."""
 
     def __init__(
@@ -212,8 +180,7 @@ class _Named(_Taken, Structure):
     async def _aask(self, method: str, *args: Any, thread: int = 0, bound: float | None = None) -> Any:
         return await self._acall(method, *args, thread=thread, bound=bound)
 
-    async def _arelease(self) -> None:
-        who = self._who()
+    async def _arelease(self, who: int) -> None:
         self._count(who, -1)
         await aend(self._ensure_open(), self._ident, "release", who)
 
@@ -238,13 +205,6 @@ class Lock(_Named):
     async def aacquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
         """Take the lock as `acquire` does, without blocking the event loop."""
         return await self._atake(blocking if block is None else block, timeout, 0)
-
-    def __repr__(self) -> str:
-        if self.closed:
-            return super().__repr__()
-        owner = self.owner
-        held = "unlocked" if owner is None else "locked"
-        return f"<{held} sharedkit.Lock object owner={owner} name={self._name!r} at {id(self):#x}>"
 
 
 class RLock(_Named):
@@ -286,16 +246,6 @@ class RLock(_Named):
 
     def _acquire_restore(self, saved: int) -> None:
         warn_if(self._ask("acquire_restore", saved, patience=None), self._name)
-
-    def __repr__(self) -> str:
-        if self.closed:
-            return super().__repr__()
-        snapshot = self.statistics()
-        held = "locked" if snapshot.count else "unlocked"
-        return (
-            f"<{held} sharedkit.RLock object owner={snapshot.owner} count={snapshot.count} "
-            f"name={self._name!r} at {id(self):#x}>"
-        )
 
 
 class _Whole(Protocol):
@@ -353,8 +303,7 @@ class PartLock(_Taken):
     async def _aask(self, method: str, *args: Any, thread: int = 0, bound: float | None = None) -> Any:
         return await acall(*self._key(), method, *plain(Lock.kind, method, args), thread=thread, bound=bound)
 
-    async def _arelease(self) -> None:
-        who = self._who()
+    async def _arelease(self, who: int) -> None:
         self._count(who, -1)
         await aend(*self._key(), "release", who)
 

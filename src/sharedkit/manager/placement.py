@@ -94,7 +94,6 @@ class Placement:
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0
         self._starting = threading.RLock()  # reentrant: a signal handler may use the server, too
-        self.ended = False
         self.classes: dict[str, type[Any]] = {}
         for name, cls in KINDS.items():
             members = {"__doc__": cls.__doc__, "__module__": cls.__module__, "__qualname__": name, "home": self}
@@ -109,7 +108,8 @@ class Placement:
 
     def client(self) -> Client:
         """The client of the server, which is started if necessary."""
-        if self.ended:
+        if self._client is not None and self._client.ended:
+            self._client.leave_if_ending()
             raise ServerGoneError("this context has ended its server; get another by get_context('manager')")
         if self._client is None:
             with self._starting:
@@ -166,16 +166,18 @@ class Placement:
 
     def end(self) -> None:
         """End the server if this process has started it, otherwise its session. Calling this again does nothing."""
-        if self._client is not None and not self.ended:
-            owned = self._process if self._owner == os.getpid() else None
-            self._client.ended = owned is not None
-            self._client.close()
-            if owned is not None:
-                _end(owned)
-                with _lock:
-                    _known.pop(self._client.address, None)
-                atexit.unregister(self._end_at_exit)
-                self.ended = True
+        if self._client is None:
+            return
+        owned = self._process if self._owner == os.getpid() else None
+        if owned is not None:
+            self._client.ended = True
+        self._client.close()
+        if owned is not None:
+            _end(owned)
+            with _lock:
+                _known.pop(self._client.address, None)
+            atexit.unregister(self._end_at_exit)
+            self._process = None  # the last step: a call that a signal handler has interrupted can be made again
 
     def _end_at_exit(self) -> None:
         if self._client is not None:

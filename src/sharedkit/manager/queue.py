@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
 from functools import partial
 from operator import index
 from queue import Empty, Full
-from types import GenericAlias
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, TypeVar
 
-from sharedkit._core.counts import how_many
-from sharedkit._core.iteration import refuse_search, until_shutdown
-from sharedkit._core.timeouts import LONGEST, not_negative, span, too_long, without_waiting
+from sharedkit._core.queue_methods import QueueMethods, checked_most
+from sharedkit._core.timeouts import LONGEST, await_without_waiting, not_negative, without_waiting
 from sharedkit.manager._exchange import Request, taking
 from sharedkit.manager.awaiting import aput
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
@@ -25,7 +22,7 @@ __all__ = ["LifoQueue", "PriorityQueue", "Queue"]
 T = TypeVar("T")
 
 
-class Queue(Handle, Generic[T]):
+class Queue(QueueMethods[T], Handle):
     """Queue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192)
 
     A first-in, first-out queue, with the interface of `queue.Queue` of Python 3.13; unbounded if `maxsize` is 0 or
@@ -38,11 +35,6 @@ class Queue(Handle, Generic[T]):
     """
 
     kind = "Queue"
-
-    if not TYPE_CHECKING:  # a context's own class is a subclass without parameters
-
-        def __class_getitem__(cls, item: Any, /) -> GenericAlias:
-            return GenericAlias(cls, item)
 
     def __init__(
         self,
@@ -66,64 +58,12 @@ class Queue(Handle, Generic[T]):
     def maxsize(self, maxsize: int) -> None:
         self._call("set_maxsize", index(maxsize))
 
-    @property
-    def unfinished_tasks(self) -> int:
-        """How many items were put and are not yet marked as done."""
-        return self.statistics().unfinished_tasks
-
-    @property
-    def is_shutdown(self) -> bool:
-        """Whether `shutdown()` was called."""
-        return self.statistics().state != "open"
-
     def _pack(self, item: T) -> Any:
-        """The item in the form in which the server keeps it."""
         return pack(item)
 
     def _unpack(self, entry: Any) -> T:
         item: T = unpack(entry)
         return item
-
-    def put(self, item: T, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> None:
-        """Put `item`, waiting for room up to `timeout` seconds (None: for ever) if `block`.
-
-        Raises queue.Full if there is no room in time (at once if `block` is false), ShutDown after `shutdown()`,
-        ValueError for a negative timeout, and what pickling the item raises.
-        """
-        self._ensure_open()
-        if blocking is not None:
-            block = blocking
-        if timeout is not None and block:
-            timeout = self._time_of_put(timeout)
-            if timeout is not None and timeout > LONGEST:
-                return without_waiting(partial(self.put, item, False), Full)
-        self._put([self._pack(item)], block, timeout)
-
-    async def aput(
-        self, item: T, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
-    ) -> None:
-        """Put as `put` does, without blocking the event loop.
-
-        A cancelled task has usually put nothing; the attribute `put` of the CancelledError says whether the server had
-        put the item already.
-        """
-        if blocking is not None:
-            block = blocking
-        if timeout is not None and block:
-            timeout = self._time_of_put(timeout)
-            if timeout is not None and timeout > LONGEST:
-                from sharedkit.aio import waiters
-
-                await waiters.without_waiting(self.aput(item, False), Full)
-                return
-        await self._aput([self._pack(item)], block, timeout)
-
-    def _time_of_put(self, timeout: float) -> float | None:
-        """The timeout of a put. An unbounded queue ignores it, as queue.Queue does. Raises TypeError, ValueError."""
-        number = span(timeout)
-        if number is not None and not 0 <= number <= LONGEST and self.maxsize <= 0:
-            return None
-        return not_negative(timeout)
 
     def _put(self, packed: list[Any], block: bool, timeout: float | None) -> None:
         if block and timeout is None:
@@ -152,28 +92,6 @@ class Queue(Handle, Generic[T]):
         (item,) = self._get(request, 1, block if blocking is None else blocking, timeout)
         return item
 
-    async def aget(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> T:
-        """Take as `get` does, without blocking the event loop. A cancelled task has taken nothing: an item that the
-        server had already taken for it goes back to the front.
-        """
-        (item,) = await self._aget(1, block if blocking is None else blocking, timeout)
-        return item
-
-    def __iter__(self) -> Iterator[T]:
-        """Yield items as `get` takes them, waiting for each, until the queue is shut down and empty."""
-        self._ensure_open()
-        return until_shutdown(self.get)
-
-    def __contains__(self, item: object) -> bool:
-        """Raise TypeError: a search would have to take the items."""
-        refuse_search()
-
-    def __aiter__(self) -> AsyncIterator[T]:
-        """Yield items as `aget` takes them, until the queue is shut down and empty."""
-        from sharedkit.aio import waiters
-
-        return waiters.iterate(self.aget)
-
     def _get(self, request: Request, most: int | None, block: bool, timeout: float | None) -> list[T]:
         self._ensure_open()
         timeout = not_negative(timeout) if timeout is not None and block else None
@@ -195,47 +113,13 @@ class Queue(Handle, Generic[T]):
         self._ensure_open()
         timeout = not_negative(timeout) if timeout is not None and block else None
         if timeout is not None and timeout > LONGEST:
-            from sharedkit.aio import waiters
-
-            items: list[T] = await waiters.without_waiting(self._aget(most, False, None), Empty)
+            items: list[T] = await await_without_waiting(self._aget(most, False, None), Empty)
             return items
         try:
             packed = await self._acall("get_many", most, bool(block), timeout, bound=timeout if block else 0.0)
         except StandsStill as still:
             raise Empty(str(still)) from None
         return [self._unpack(item) for item in packed]
-
-    def put_nowait(self, item: T) -> None:
-        """Same as put(item, block=False)."""
-        self.put(item, False)
-
-    def get_nowait(self) -> T:
-        """Same as get(block=False)."""
-        return self.get(False)
-
-    def put_many(
-        self, items: Iterable[T], block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
-    ) -> None:
-        """Put the items in order, waiting for room as `put` does; `timeout` is for all of them together.
-
-        Raises as `put` does; the attribute `put` of Full and ShutDown is the number of items that went in.
-        """
-        self._ensure_open()
-        if blocking is not None:
-            block = blocking
-        self._put([self._pack(item) for item in items], block, _time_of_batch(block, timeout))
-
-    async def aput_many(
-        self, items: Iterable[T], block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
-    ) -> None:
-        """Put as `put_many` does, without blocking the event loop.
-
-        A cancelled task may have put the first items; the attribute `put` of the CancelledError is their number.
-        """
-        self._ensure_open()
-        if blocking is not None:
-            block = blocking
-        await self._aput([self._pack(item) for item in items], block, _time_of_batch(block, timeout))
 
     @taking
     def get_many(
@@ -252,21 +136,8 @@ class Queue(Handle, Generic[T]):
         The list is empty only if `max_items` is 0. Raises as `get` does, and ValueError for a negative `max_items`.
         """
         self._ensure_open()
-        most = _checked_most(max_items)
+        most = checked_most(max_items)
         return [] if most == 0 else self._get(request, most, block if blocking is None else blocking, timeout)
-
-    async def aget_many(
-        self,
-        max_items: int | None = None,
-        block: bool = True,
-        timeout: float | None = None,
-        *,
-        blocking: bool | None = None,
-    ) -> list[T]:
-        """Take as `get_many` does, without blocking the event loop. A cancelled task has taken nothing."""
-        self._ensure_open()
-        most = _checked_most(max_items)
-        return [] if most == 0 else await self._aget(most, block if blocking is None else blocking, timeout)
 
     def task_done(self) -> None:
         """Mark an item taken earlier as done. Raises ValueError when called more often than items were put."""
@@ -291,21 +162,6 @@ class Queue(Handle, Generic[T]):
         """Return how many items are in the queue now."""
         qsize: int = self._call("qsize")
         return qsize
-
-    def empty(self) -> bool:
-        """Whether the queue has no item now."""
-        return not self.qsize()
-
-    def full(self) -> bool:
-        """Whether the queue has no room now."""
-        snapshot = self.statistics()
-        return 0 < snapshot.maxsize <= snapshot.qsize
-
-    def join_thread(self) -> None:
-        """Do nothing: `multiprocessing.Queue` has a feeder thread, this queue has none."""
-
-    def cancel_join_thread(self) -> None:
-        """Do nothing: `multiprocessing.Queue` has a feeder thread, this queue has none."""
 
     def statistics(self) -> QueueStatistics:
         """Return sizes, counts of waiting threads, and state: a QueueStatistics."""
@@ -351,23 +207,3 @@ def _full(still: StandsStill) -> Full:
     error = Full(str(still))
     vars(error)["put"] = None
     return error
-
-
-def _checked_most(max_items: int | None) -> int | None:
-    if max_items is None:
-        return None
-    most = how_many(max_items)
-    if most < 0:
-        raise ValueError(f"max_items must not be negative: {most}")
-    return most
-
-
-def _time_of_batch(block: bool, timeout: float | None) -> float | None:
-    """The timeout of a batch, which is checked before the first item goes in. Raises TypeError, ValueError,
-    OverflowError."""
-    if timeout is None or not block:
-        return None
-    number = not_negative(timeout)
-    if number > LONGEST:
-        raise too_long()
-    return number

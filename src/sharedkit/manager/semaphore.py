@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from operator import index
 from types import TracebackType
 
 from sharedkit._core.counts import how_many
-from sharedkit._core.timeouts import LONGEST, span, too_long
+from sharedkit._core.semaphore_methods import SemaphoreMethods, checked_value, checked_wait
+from sharedkit._core.timeouts import LONGEST, too_long
 from sharedkit.manager._exchange import Request, giving, taking
 from sharedkit.manager.awaiting import aend
 from sharedkit.manager.handle import DEFAULT_SEATS, Structure
@@ -15,10 +15,8 @@ from sharedkit.statistics import SemaphoreStatistics
 
 __all__ = ["BoundedSemaphore", "Semaphore"]
 
-MOST = (1 << 31) - 1  # as in shared memory and in multiprocessing
 
-
-class Semaphore(Structure):
+class Semaphore(SemaphoreMethods, Structure):
     """Semaphore(value=1, *, name=None, exist_ok=False, persist=False, seats=192)
 
     `threading.Semaphore`: `acquire` takes one of `value` permits and waits if none is free; `release` adds permits,
@@ -40,11 +38,7 @@ class Semaphore(Structure):
         persist: bool = False,
         seats: int = DEFAULT_SEATS,
     ) -> None:
-        first = index(value)
-        if first < 0:
-            raise ValueError(f"semaphore initial value must be >= 0: {first}")
-        if first > MOST:
-            raise OverflowError(f"a semaphore counts to {MOST}: {first}")
+        first = checked_value(value)
         self._create(name, exist_ok, persist, seats, {"value": first})
 
     @taking
@@ -55,7 +49,7 @@ class Semaphore(Structure):
 
         Returns whether the permit was taken. Raises ValueError for a timeout together with `blocking=False`.
         """
-        willing, timeout = _checked(blocking if block is None else block, timeout)
+        willing, timeout = checked_wait(blocking if block is None else block, timeout)
         if timeout is None or timeout <= LONGEST:
             try:
                 got: bool = self._call("acquire", willing, timeout, request=request, bound=timeout if willing else 0.0)
@@ -67,7 +61,7 @@ class Semaphore(Structure):
 
     async def aacquire(self, blocking: bool = True, timeout: float | None = None, *, block: bool | None = None) -> bool:
         """Take one permit as `acquire` does, without blocking the event loop."""
-        willing, timeout = _checked(blocking if block is None else block, timeout)
+        willing, timeout = checked_wait(blocking if block is None else block, timeout)
         if timeout is None or timeout <= LONGEST:
             try:
                 got: bool = await self._acall("acquire", willing, timeout, bound=timeout if willing else 0.0)
@@ -84,14 +78,6 @@ class Semaphore(Structure):
         """
         self._call("release", how_many(n), request=request)
 
-    def get_value(self) -> int:
-        """Return how many permits are free now."""
-        return self.statistics().value
-
-    def locked(self) -> bool:
-        """Whether no permit is free now. `multiprocessing.Semaphore` has this method from Python 3.14 on."""
-        return self.get_value() == 0
-
     @taking
     def __enter__(self, request: Request) -> bool:
         return bool(self._call("acquire", True, None, request=request))
@@ -106,9 +92,6 @@ class Semaphore(Structure):
     ) -> None:
         self._call("release_one", request=request)
 
-    async def __aenter__(self) -> bool:
-        return await self.aacquire()
-
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -118,20 +101,6 @@ class Semaphore(Structure):
         """Return the free permits, how many each process holds, and how many threads wait: a SemaphoreStatistics."""
         snapshot: SemaphoreStatistics = self._call("statistics")
         return snapshot
-
-    def __repr__(self) -> str:
-        if self.closed:
-            return super().__repr__()
-        snapshot = self.statistics()
-        shown = f"value={snapshot.value}" + (f"/{snapshot.bound}" if snapshot.bound is not None else "")
-        return f"<sharedkit.{self.kind} at {id(self):#x} name={self._name!r}: {shown}>"
-
-
-def _checked(blocking: bool, timeout: float | None) -> tuple[bool, float | None]:
-    """Both arguments, in plain types. Raises TypeError, ValueError."""
-    if timeout is not None and not blocking:
-        raise ValueError("can't specify timeout for non-blocking acquire")
-    return bool(blocking), span(timeout)
 
 
 class BoundedSemaphore(Semaphore):

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 from sharedkit._core.timeouts import LONGEST, span, too_long
 from sharedkit.errors import SharedkitError
 from sharedkit.redis.handle import DEFAULT_SEATS, Handle, pids
-from sharedkit.redis.session import Session
 from sharedkit.statistics import EventStatistics
 
 __all__ = ["Event"]
@@ -63,7 +61,7 @@ class Event(Handle):
                     self._base,
                     b"wait",
                     timeout=timeout,
-                    use=lambda *came: self._use(session, *came),
+                    use=lambda *came: self._use_grant(session, *came),
                     shrinks=False,
                 )
             )
@@ -85,7 +83,7 @@ class Event(Handle):
                     self._base,
                     b"wait",
                     timeout=timeout,
-                    use=lambda *came: self._use(session, *came),
+                    use=lambda *came: self._use_grant(session, *came),
                     shrinks=False,
                 )
             )
@@ -97,11 +95,6 @@ class Event(Handle):
         if timeout > LONGEST and not is_set:
             raise too_long()
         return is_set
-
-    def _use(self, session: Session, answer: Any, payload: bytes | None, number: int, left: int) -> bool:
-        if answer[0] == 0 and payload is not None:
-            session.acknowledge(self._base, number)
-        return bool(answer[0] == 1 or payload is not None)
 
     def statistics(self) -> EventStatistics:
         """Return whether the flag is set and how many threads wait: an EventStatistics."""

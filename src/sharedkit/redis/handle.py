@@ -6,11 +6,11 @@ import json
 import secrets
 import weakref
 from multiprocessing import context as mp_context
-from types import TracebackType
 from typing import Any, ClassVar, TypeVar
 
 from sharedkit._core import counts
 from sharedkit._core.differences import is_another, unlike, with_another
+from sharedkit._core.handle_methods import HandleMethods, StructureMethods
 from sharedkit.errors import ClosedError, GoneError, SharedkitError
 from sharedkit.redis import placement
 from sharedkit.redis.session import INHERITED, Session
@@ -31,14 +31,12 @@ def pids(sessions: list[bytes]) -> tuple[int, ...]:
     return tuple(sorted({int(sid.partition(b"-")[0]) for sid in sessions}))
 
 
-class Structure:
+class Structure(StructureMethods):
     """A handle on a structure in a server. Contexts make handles; `home` binds their classes to one server."""
 
-    kind: ClassVar[str] = ""
     lua: ClassVar[str] = ""  # the name of the structure's script
     home: ClassVar[placement.Placement | None] = None
 
-    _name: str = ""  # so that a handle whose constructor raised is closed and nameless
     _base: bytes
     _session: Session | None = None
     _spec: dict[str, Any]
@@ -150,21 +148,17 @@ class Structure:
         except SharedkitError as why:
             raise self._told(why) from None
 
+    def _use_grant(self, session: Session, answer: Any, payload: bytes | None, number: int, left: int) -> bool:
+        """Whether a call has got what it asked for: at once, or by a grant that says nothing more than that."""
+        if answer[0] == 0 and payload is not None:
+            session.acknowledge(self._base, number)
+        return bool(answer[0] == 1 or payload is not None)
+
     def _told(self, why: SharedkitError) -> SharedkitError:
         """The error that names this handle: a ClosedError if another thread has closed the handle, otherwise `why`."""
         if isinstance(why, ClosedError):
             return self._is_closed(why)
         return self._is_closed() if self._session is None else why
-
-    def _is_closed(self, why: ClosedError | None = None) -> ClosedError:
-        called = f"operation on a closed {type(self).__name__} {self._name!r}"
-        return ClosedError(called if why is None else f"{called}: {why}")
-
-    @property
-    def name(self) -> str:
-        """The name that `attach` takes; a random one if no `name=` was given."""
-        self._ensure_open()
-        return self._name
 
     @property
     def closed(self) -> bool:
@@ -190,30 +184,6 @@ class Structure:
             self._read(b"ticket", ticket)
         return placement.arrive, (*self.home.travels(), self.kind, self._name, self._base, ticket)
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} name={self._name!r}{' closed' if self.closed else ''}>"
 
-
-H = TypeVar("H", bound="Handle")
-
-
-class Handle(Structure):
+class Handle(HandleMethods, Structure):
     """A handle that a `with` statement closes."""
-
-    def __enter__(self: H) -> H:
-        self._ensure_open()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self: H) -> H:
-        self._ensure_open()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -5,11 +5,10 @@ from __future__ import annotations
 import sys
 import threading
 import warnings
-from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Literal
 
-from sharedkit._core.coroutines import coroutine_function
+from sharedkit._core.lock_methods import NamedLockMethods
 from sharedkit._core.timeouts import check_wait
 from sharedkit.errors import NotLockedError, OwnerDiedError, OwnerDiedWarning, SharedkitError
 from sharedkit.redis.handle import DEFAULT_SEATS, Structure, pids
@@ -23,7 +22,7 @@ _Taken = tuple[bool, bool]
 """Whether the lock was taken, and whether its last holder died."""
 
 
-class _Named(Structure):
+class _Named(NamedLockMethods, Structure):
     """The common part of a Lock and an RLock."""
 
     lua = "lock"
@@ -112,7 +111,7 @@ class _Named(Structure):
         """
         return self._acquire(blocking if block is None else block, timeout)
 
-    async def _aacquire(self, blocking: bool, timeout: float | None, who: bytes) -> bool:
+    async def _atake(self, blocking: bool, timeout: float | None, who: bytes) -> bool:
         from sharedkit.redis.tasks import atake
 
         willing = bool(blocking)
@@ -144,16 +143,6 @@ class _Named(Structure):
             if answer[0] == 0:
                 session.acknowledge(self._base, number)
             return why, True
-
-    @coroutine_function
-    def aacquire(
-        self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
-    ) -> Coroutine[Any, Any, bool]:
-        """Take the lock as `acquire` does, without blocking the event loop; a coroutine.
-
-        The holder of an RLock is then the calling task.
-        """
-        return self._aacquire(blocking if block is None else block, timeout, self._task())
 
     # --- releasing
 
@@ -200,18 +189,6 @@ class _Named(Structure):
     ) -> None:
         self.release()
 
-    def __aenter__(self) -> Coroutine[Any, Any, bool]:
-        return self.aacquire()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, GeneratorExit):  # a forgotten task is collected: it may have lost its lock to others
-            import asyncio
-
-            await asyncio.sleep(0)
-        await self._arelease(self._who())
-
     # --- inspecting
 
     @property
@@ -224,19 +201,10 @@ class _Named(Structure):
         """
         return self._ensure_open().fences.get(self._base)
 
-    def locked(self) -> bool:
-        """Whether the lock is held now."""
-        return self.statistics().count > 0
-
     @property
     def owner(self) -> int | None:
         """The process id of the holder, on its machine; None when the lock is free."""
         return self.statistics().owner
-
-    @property
-    def owner_died(self) -> bool:
-        """Whether a holder died while it held the lock, and no later holder has released it since."""
-        return self.statistics().owner_died
 
     def mark_consistent(self) -> None:
         """Declare that the data that the lock protects is consistent again: `owner_died` is false from now on."""
@@ -281,14 +249,7 @@ class Lock(_Named):
 
     async def aacquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
         """Take the lock as `acquire` does, without blocking the event loop."""
-        return await self._aacquire(blocking if block is None else block, timeout, b"")
-
-    def __repr__(self) -> str:
-        if self.closed:
-            return super().__repr__()
-        owner = self.owner
-        held = "unlocked" if owner is None else "locked"
-        return f"<{held} sharedkit.Lock object owner={owner} name={self._name!r} at {id(self):#x}>"
+        return await self._atake(blocking if block is None else block, timeout, b"")
 
 
 class RLock(_Named):
@@ -347,16 +308,6 @@ class RLock(_Named):
     def _acquire_restore(self, saved: int) -> None:
         for _ in range(saved):
             self.acquire()
-
-    def __repr__(self) -> str:
-        if self.closed:
-            return super().__repr__()
-        snapshot = self.statistics()
-        held = "locked" if snapshot.count else "unlocked"
-        return (
-            f"<{held} sharedkit.RLock object owner={snapshot.owner} count={snapshot.count} "
-            f"name={self._name!r} at {id(self):#x}>"
-        )
 
 
 _held_by_tasks: dict[tuple[bytes, bytes], tuple[bytes, int]] = {}

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import pickle
 import struct
-from collections.abc import AsyncIterator, Iterable, Iterator
 from functools import partial
 from operator import index
 from queue import Empty, Full
 from time import monotonic
-from types import GenericAlias
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from sharedkit._core.counts import how_many
-from sharedkit._core.iteration import refuse_search, until_shutdown
-from sharedkit._core.timeouts import LONGEST, not_negative, span, too_long, without_waiting
+from sharedkit._core.queue_methods import QueueMethods, checked_most
+from sharedkit._core.timeouts import LONGEST, await_without_waiting, not_negative, without_waiting
 from sharedkit.errors import SharedkitError, ShutDown
 from sharedkit.redis.handle import DEFAULT_SEATS, Handle, pids
 from sharedkit.redis.operation import Kept
@@ -28,13 +26,14 @@ T = TypeVar("T")
 
 LARGEST = (512 << 20) - 1024  # bytes of an item: a server takes 512 MiB at most, including what the protocol adds
 BATCH_BYTES = 16 << 20  # bytes of items in one call
+ALL = 1 << 40  # more items than a server has
 BATCH_ITEMS = 1000  # items in one call: a longer script would keep all other clients waiting
 
 _STATES: dict[bytes, QueueState] = {b"0": "open", b"1": "shutdown", b"2": "shutdown-immediate"}
 _Got = list[bytes] | Literal["empty", "shutdown"]
 
 
-class Queue(Handle, Generic[T]):
+class Queue(QueueMethods[T], Handle):
     """Queue(maxsize=0, *, ack="auto", name=None, exist_ok=False, persist=False, seats=192)
 
     A first-in, first-out queue, with the interface of `queue.Queue` of Python 3.13; unbounded if `maxsize` is 0 or
@@ -42,7 +41,8 @@ class Queue(Handle, Generic[T]):
 
     The server keeps an item until the process that took it has acknowledged it, by its next call on the queue or by its
     heartbeat. If a process dies, the items that it has not acknowledged go back to the front, so each item comes *at
-    least once*. With `ack="on-get"` they are dropped, so each item comes *at most once*. An item has at most 512 MiB.
+    least once*. With `ack="on-get"` they are dropped, so each item comes *at most once*. An item has at most 512 MiB:
+    `put` raises ValueError for a larger one.
 
     Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure is not a
     queue with the same parameters.
@@ -50,11 +50,6 @@ class Queue(Handle, Generic[T]):
 
     kind = "Queue"
     lua = "queue"
-
-    if not TYPE_CHECKING:  # a context's own class is a subclass without parameters
-
-        def __class_getitem__(cls, item: Any, /) -> GenericAlias:
-            return GenericAlias(cls, item)
 
     def __init__(
         self,
@@ -74,79 +69,16 @@ class Queue(Handle, Generic[T]):
 
     # --- putting
 
-    def put(self, item: T, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> None:
-        """Put `item`, waiting for room up to `timeout` seconds (None: for ever) if `block`.
-
-        Raises queue.Full if there is no room in time (at once if `block` is false), ShutDown after `shutdown()`,
-        ValueError for a negative timeout or an item that is too large, and what pickling the item raises.
-        """
-        self._ensure_open()
-        if blocking is not None:
-            block = blocking
-        if timeout is not None and block:
-            timeout = self._time_of_put(timeout)
-            if timeout is not None and timeout > LONGEST:
-                return without_waiting(partial(self.put, item, False), Full)
-        self._put([_packed(item)], bool(block), timeout if block else None)
-
-    async def aput(
-        self, item: T, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
-    ) -> None:
-        """Put as `put` does, without blocking the event loop.
-
-        A cancelled task has usually put nothing; the attribute `put` of the CancelledError says whether the server had
-        put the item already.
-        """
-        self._ensure_open()
-        if blocking is not None:
-            block = blocking
-        if timeout is not None and block:
-            timeout = self._time_of_put(timeout)
-            if timeout is not None and timeout > LONGEST:
-                from sharedkit.aio import waiters
-
-                await waiters.without_waiting(self.aput(item, False), Full)
-                return
-        await self._aput([_packed(item)], bool(block), timeout if block else None)
-
-    def put_nowait(self, item: T) -> None:
-        """Same as put(item, block=False)."""
-        self.put(item, False)
-
-    def put_many(
-        self, items: Iterable[T], block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
-    ) -> None:
-        """Put the items in order, waiting for room as `put` does; `timeout` is for all of them together.
-
-        Raises as `put` does; the attribute `put` of Full and ShutDown is the number of items that went in.
-        """
-        self._ensure_open()
-        if blocking is not None:
-            block = blocking
-        self._put([_packed(item) for item in items], bool(block), _time_of_batch(block, timeout))
-
-    async def aput_many(
-        self, items: Iterable[T], block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
-    ) -> None:
-        """Put as `put_many` does, without blocking the event loop.
-
-        A cancelled task may have put the first items; the attribute `put` of the CancelledError is their number.
-        """
-        self._ensure_open()
-        if blocking is not None:
-            block = blocking
-        await self._aput([_packed(item) for item in items], bool(block), _time_of_batch(block, timeout))
-
-    def _time_of_put(self, timeout: float) -> float | None:
-        """The timeout of a put. An unbounded queue ignores it, as queue.Queue does. Raises TypeError, ValueError."""
-        number = span(timeout)
-        if number is not None and not 0 <= number <= LONGEST and self.maxsize <= 0:
-            return None
-        return not_negative(timeout)
+    def _pack(self, item: T) -> bytes:
+        """The item in the form in which the server keeps it. Raises ValueError if that is too long."""
+        packed = pickle.dumps(item, 5)
+        if len(packed) > LARGEST:
+            raise ValueError(f"an item has {len(packed)} bytes, and a Redis server takes {LARGEST}: put it in parts")
+        return packed
 
     def _put(self, packed: list[bytes], block: bool, timeout: float | None) -> None:
         session = self._ensure_open()
-        deadline = None if timeout is None else monotonic() + timeout
+        deadline = monotonic() + timeout if block and timeout is not None else None
         done = 0
         try:
             while done < len(packed):
@@ -169,7 +101,7 @@ class Queue(Handle, Generic[T]):
         from sharedkit.redis.tasks import atake
 
         session = self._ensure_open()
-        deadline = None if timeout is None else monotonic() + timeout
+        deadline = monotonic() + timeout if block and timeout is not None else None
         done = 0
         try:
             while done < len(packed):
@@ -220,17 +152,6 @@ class Queue(Handle, Generic[T]):
         (item,) = self._get(1, block if blocking is None else blocking, timeout)
         return item
 
-    async def aget(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> T:
-        """Take as `get` does, without blocking the event loop. A cancelled task has taken nothing: an item that the
-        server had already granted to it goes back to the front.
-        """
-        (item,) = await self._aget(1, block if blocking is None else blocking, timeout)
-        return item
-
-    def get_nowait(self) -> T:
-        """Same as get(block=False)."""
-        return self.get(False)
-
     def get_many(
         self,
         max_items: int | None = None,
@@ -244,23 +165,10 @@ class Queue(Handle, Generic[T]):
         The list is empty only if `max_items` is 0. Raises as `get` does, and ValueError for a negative `max_items`.
         """
         self._ensure_open()
-        most = _checked_most(max_items)
+        most = checked_most(max_items)
         return [] if most == 0 else self._get(most, block if blocking is None else blocking, timeout)
 
-    async def aget_many(
-        self,
-        max_items: int | None = None,
-        block: bool = True,
-        timeout: float | None = None,
-        *,
-        blocking: bool | None = None,
-    ) -> list[T]:
-        """Take as `get_many` does, without blocking the event loop. A cancelled task has taken nothing."""
-        self._ensure_open()
-        most = _checked_most(max_items)
-        return [] if most == 0 else await self._aget(most, block if blocking is None else blocking, timeout)
-
-    def _get(self, most: int, block: bool, timeout: float | None) -> list[T]:
+    def _get(self, most: int | None, block: bool, timeout: float | None) -> list[T]:
         session = self._ensure_open()
         timeout = not_negative(timeout) if timeout is not None and block else None
         if timeout is not None and timeout > LONGEST:
@@ -268,27 +176,25 @@ class Queue(Handle, Generic[T]):
         willing = b"%d" % (bool(block) and timeout != 0)
         try:
             got: list[T] | str = session.take(
-                self.lua, self._base, b"get", b"%d" % most, willing,
+                self.lua, self._base, b"get", b"%d" % (ALL if most is None else most), willing,
                 timeout=timeout, use=partial(self._use_get, session),
             )  # fmt: skip
         except SharedkitError as why:
             raise self._told(why) from None
         return _items_or_error(got)
 
-    async def _aget(self, most: int, block: bool, timeout: float | None) -> list[T]:
+    async def _aget(self, most: int | None, block: bool, timeout: float | None) -> list[T]:
         from sharedkit.redis.tasks import atake
 
         session = self._ensure_open()
         timeout = not_negative(timeout) if timeout is not None and block else None
         if timeout is not None and timeout > LONGEST:
-            from sharedkit.aio import waiters
-
-            items: list[T] = await waiters.without_waiting(self._aget(most, False, None), Empty)
+            items: list[T] = await await_without_waiting(self._aget(most, False, None), Empty)
             return items
         willing = b"%d" % (bool(block) and timeout != 0)
         try:
             got: list[T] | str = await atake(
-                session, self.lua, self._base, b"get", b"%d" % most, willing,
+                session, self.lua, self._base, b"get", b"%d" % (ALL if most is None else most), willing,
                 timeout=timeout, use=partial(self._use_get, session),
             )  # fmt: skip
         except SharedkitError as why:
@@ -317,21 +223,6 @@ class Queue(Handle, Generic[T]):
             raise Kept(why) from None
         session.acknowledge(self._base, number)
         return items
-
-    def __iter__(self) -> Iterator[T]:
-        """Yield items as `get` takes them, waiting for each, until the queue is shut down and empty."""
-        self._ensure_open()
-        return until_shutdown(self.get)
-
-    def __contains__(self, item: object) -> bool:
-        """Raise TypeError: a search would have to take the items."""
-        refuse_search()
-
-    def __aiter__(self) -> AsyncIterator[T]:
-        """Yield items as `aget` takes them, until the queue is shut down and empty."""
-        from sharedkit.aio import waiters
-
-        return waiters.iterate(self.aget)
 
     # --- the rest
 
@@ -382,34 +273,9 @@ class Queue(Handle, Generic[T]):
     def maxsize(self, maxsize: int) -> None:
         self._call(b"set_maxsize", b"%d" % how_many(maxsize))
 
-    @property
-    def unfinished_tasks(self) -> int:
-        """How many items were put and are not yet marked as done."""
-        return self.statistics().unfinished_tasks
-
-    @property
-    def is_shutdown(self) -> bool:
-        """Whether `shutdown()` was called."""
-        return self.statistics().state != "open"
-
     def qsize(self) -> int:
         """Return how many items are in the queue now."""
         return int(self._read(b"qsize"))
-
-    def empty(self) -> bool:
-        """Whether the queue has no item now."""
-        return not self.qsize()
-
-    def full(self) -> bool:
-        """Whether the queue has no room now."""
-        snapshot = self.statistics()
-        return 0 < snapshot.maxsize <= snapshot.qsize
-
-    def join_thread(self) -> None:
-        """Do nothing: `multiprocessing.Queue` has a feeder thread, this queue has none."""
-
-    def cancel_join_thread(self) -> None:
-        """Do nothing: `multiprocessing.Queue` has a feeder thread, this queue has none."""
 
     def statistics(self) -> QueueStatistics:
         """Return sizes, counts of waiting threads, and state: a QueueStatistics."""
@@ -427,14 +293,6 @@ class Queue(Handle, Generic[T]):
             getters,
             putters,
         )
-
-
-def _packed(item: object) -> bytes:
-    """The item in the form in which the server keeps it. Raises ValueError if that is too long."""
-    packed = pickle.dumps(item, 5)
-    if len(packed) > LARGEST:
-        raise ValueError(f"an item has {len(packed)} bytes, and a Redis server takes {LARGEST}: put it in parts")
-    return packed
 
 
 def _next_batch(packed: list[bytes], first: int) -> list[bytes]:
@@ -480,23 +338,3 @@ def _items_or_error(got: list[T] | str) -> list[T]:
     if isinstance(got, list):
         return got
     raise ShutDown if got == "shutdown" else Empty
-
-
-def _checked_most(max_items: int | None) -> int:
-    if max_items is None:
-        return 1 << 40
-    most = how_many(max_items)
-    if most < 0:
-        raise ValueError(f"max_items must not be negative: {most}")
-    return most
-
-
-def _time_of_batch(block: bool, timeout: float | None) -> float | None:
-    """The timeout of a batch; it is checked before the first item goes in. Raises TypeError, ValueError,
-    OverflowError."""
-    if timeout is None or not block:
-        return None
-    number = not_negative(timeout)
-    if number > LONGEST:
-        raise too_long()
-    return number

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from operator import index
 from types import TracebackType
-from typing import Any
 
 from sharedkit._core.counts import how_many
-from sharedkit._core.timeouts import LONGEST, span, too_long
+from sharedkit._core.semaphore_methods import MOST, SemaphoreMethods, checked_value, checked_wait
+from sharedkit._core.timeouts import LONGEST, too_long
 from sharedkit.errors import SharedkitError
 from sharedkit.redis.handle import DEFAULT_SEATS, Structure, pids
 from sharedkit.redis.refusals import Refused
-from sharedkit.redis.session import Session
 from sharedkit.statistics import SemaphoreStatistics
 
 __all__ = ["BoundedSemaphore", "Semaphore"]
 
-MOST = (1 << 31) - 1  # as in shared memory and in multiprocessing
 
-
-class Semaphore(Structure):
+class Semaphore(SemaphoreMethods, Structure):
     """Semaphore(value=1, *, name=None, exist_ok=False, persist=False, seats=192)
 
     `threading.Semaphore`: `acquire` takes one of `value` permits and waits if none is free; `release` adds permits,
@@ -43,11 +39,7 @@ class Semaphore(Structure):
         persist: bool = False,
         seats: int = DEFAULT_SEATS,
     ) -> None:
-        first = index(value)
-        if first < 0:
-            raise ValueError(f"semaphore initial value must be >= 0: {first}")
-        if first > MOST:
-            raise OverflowError(f"a semaphore counts to {MOST}: {first}")
+        first = checked_value(value)
         self._create(name, exist_ok, persist, seats, {"value": first}, b"%d" % first, self._bounded)
 
     def acquire(self, blocking: bool = True, timeout: float | None = None, *, block: bool | None = None) -> bool:
@@ -55,13 +47,13 @@ class Semaphore(Structure):
 
         Returns whether the permit was taken. Raises ValueError for a timeout together with `blocking=False`.
         """
-        willing, timeout = _checked(blocking if block is None else block, timeout)
+        willing, timeout = checked_wait(blocking if block is None else block, timeout)
         session = self._ensure_open()
         far = timeout is not None and timeout > LONGEST
         try:
             got = session.take(
                 self.lua, self._base, b"acquire", _willing(willing, timeout),
-                timeout=timeout, use=lambda *came: self._use(session, *came), shrinks=False,
+                timeout=timeout, use=lambda *came: self._use_grant(session, *came), shrinks=False,
             )  # fmt: skip
         except SharedkitError as why:
             raise self._told(why) from None
@@ -73,24 +65,19 @@ class Semaphore(Structure):
         """Take one permit as `acquire` does, without blocking the event loop."""
         from sharedkit.redis.tasks import atake
 
-        willing, timeout = _checked(blocking if block is None else block, timeout)
+        willing, timeout = checked_wait(blocking if block is None else block, timeout)
         session = self._ensure_open()
         far = timeout is not None and timeout > LONGEST
         try:
             got = await atake(
                 session, self.lua, self._base, b"acquire", _willing(willing, timeout),
-                timeout=timeout, use=lambda *came: self._use(session, *came), shrinks=False,
+                timeout=timeout, use=lambda *came: self._use_grant(session, *came), shrinks=False,
             )  # fmt: skip
         except SharedkitError as why:
             raise self._told(why) from None
         if far and not got:
             raise too_long()
         return bool(got)
-
-    def _use(self, session: Session, answer: Any, payload: bytes | None, number: int, left: int) -> bool:
-        if answer[0] == 0 and payload is not None:
-            session.acknowledge(self._base, number)
-        return bool(answer[0] == 1 or payload is not None)
 
     def release(self, n: int = 1) -> None:
         """Release `n` permits and wake as many waiters. Raises ValueError if `n` is below 1, or, for a
@@ -114,14 +101,6 @@ class Semaphore(Structure):
             return ValueError(f"Semaphore released too many times: {self._name!r} began with {self._spec['value']}")
         return OverflowError(f"a semaphore counts to {MOST}: {self._name!r}") if why.code == "SKOVERFLOW" else why
 
-    def get_value(self) -> int:
-        """Return how many permits are free now."""
-        return self.statistics().value
-
-    def locked(self) -> bool:
-        """Whether no permit is free now. `multiprocessing.Semaphore` has this method from Python 3.14 on."""
-        return self.get_value() == 0
-
     def __enter__(self) -> bool:
         return self.acquire()
 
@@ -129,9 +108,6 @@ class Semaphore(Structure):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
-
-    async def __aenter__(self) -> bool:
-        return await self.aacquire()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -153,20 +129,6 @@ class Semaphore(Structure):
                 holders[pid] = holders.get(pid, 0) + int(held)
         most = int(bound) if bound else None
         return SemaphoreStatistics(self._name, self.kind, int(value), most, waiting, holders, pids(sessions))
-
-    def __repr__(self) -> str:
-        if self.closed:
-            return super().__repr__()
-        snapshot = self.statistics()
-        shown = f"value={snapshot.value}" + (f"/{snapshot.bound}" if snapshot.bound is not None else "")
-        return f"<sharedkit.{self.kind} at {id(self):#x} name={self._name!r}: {shown}>"
-
-
-def _checked(blocking: bool, timeout: float | None) -> tuple[bool, float | None]:
-    """Both arguments, in plain types. Raises TypeError, ValueError."""
-    if timeout is not None and not blocking:
-        raise ValueError("can't specify timeout for non-blocking acquire")
-    return bool(blocking), span(timeout)
 
 
 def _willing(blocking: bool, timeout: float | None) -> bytes:
