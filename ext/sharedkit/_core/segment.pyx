@@ -110,8 +110,9 @@ cdef int closed(Handle handle) except -1:
     raise errors.ClosedError(f"operation on a closed {kind} {handle.called!r}")
 
 
-cdef int refuse(int status, uint64_t asked) except -1:
-    """Raise the exception for a status of the C code; no other function does. `asked` is a number of bytes, or 0."""
+cdef int refuse(int status, uint64_t asked, Segment segment) except -1:
+    """Raise the exception for a status of the C code; no other function does. `asked`: a number of bytes, or 0;
+    `segment`: the segment of the operation; None: there is none, or another thread has closed its handle."""
     cdef int reason = errno
     if status == SK_NO_MEMORY:
         raise refusals.no_memory(asked, FOLDER, reason)
@@ -124,11 +125,11 @@ cdef int refuse(int status, uint64_t asked) except -1:
     if status == SK_TOO_LARGE:
         raise refusals.too_large(asked)
     if status == SK_CORRUPT:
-        raise errors.CorruptSegmentError("the segment contradicts itself: remove it with `sharedkit rm --force`")
+        raise refusals.contradiction(name_of(segment))
     if status == SK_FOREIGN:
         raise errors.CorruptSegmentError("not a sharedkit segment")
     if status == SK_NO_SEAT:
-        raise errors.SeatsExhausted(_errno.EAGAIN, "no seat in the segment: create it with a larger seats=")
+        raise refusals.no_seat(name_of(segment), 0 if segment is None else segment.seats)
     if status == SK_GONE:
         raise FileNotFoundError(_errno.ENOENT, "no such segment")
     if status == SK_EXISTS:
@@ -144,6 +145,10 @@ cdef int refuse(int status, uint64_t asked) except -1:
     if status == SK_SYSTEM:
         raise refusals.no_file(path_of_trouble(reason), reason)
     raise AssertionError(f"kernel status {status}")
+
+
+cdef str name_of(Segment segment):
+    return None if segment is None else segment.name
 
 
 cdef str path_of_trouble(int reason):
@@ -163,7 +168,7 @@ cdef int refuse_attach(Segment segment, int status, str path) except -1:
         raise refusals.untrusted(path)
     if status == SK_SYSTEM:
         raise OSError(reason, os.strerror(reason), path)
-    return refuse(status, 0)
+    return refuse(status, 0, segment)
 
 
 cdef uint64_t deadline_of(object timeout) except? 0:
@@ -371,7 +376,7 @@ cdef class Segment:
         if sk_me(self.s) == 0:
             rc = sk_segment_sit(self.s)
         if rc != SK_OK:
-            refuse(rc, 0)
+            refuse(rc, 0, self)
 
     def pid_of(self, uint32_t owner):
         """Return the pid that an owner word names, or None if that process is not alive."""
@@ -628,7 +633,7 @@ cdef Segment create_segment(object place, str name, sk_plan *plan):
     with nogil:
         rc = sk_segment_create(segment.s, in_folder, at, plan)
     if rc != SK_OK:
-        refuse(rc, plan.body_len)
+        refuse(rc, plan.body_len, segment)
     count_for_all(segment)
     return segment
 
@@ -645,7 +650,7 @@ cdef PrivateSegment create_private(object place, str name, sk_plan *plan):
     segment.names, segment.wanted_seats = place
     rc = sk_private_create(segment.s, plan)
     if rc != SK_OK:
-        refuse(rc, 0)
+        refuse(rc, 0, segment)
     count_for_all(segment)
     return segment
 

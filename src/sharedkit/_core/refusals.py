@@ -9,12 +9,14 @@ import resource
 from sharedkit import errors
 
 __all__ = [
+    "contradiction",
     "file_limit",
     "no_file",
     "no_folder",
     "no_mapping",
     "no_memory",
     "no_proc",
+    "no_seat",
     "other_layout",
     "too_large",
     "untrusted",
@@ -92,6 +94,22 @@ def no_file(path: str, reason: int) -> OSError:
 def too_large(asked: int) -> ValueError:
     """For an item or a structure that no structure of the kind can hold."""
     return ValueError(f"too large for this structure: {asked:,} bytes")
+
+
+def contradiction(name: str | None) -> errors.CorruptSegmentError:
+    """For contents that contradict themselves, of the segment of this name; None: data that came by another way."""
+    import shlex
+
+    if name is None:
+        return errors.CorruptSegmentError("the data of this object contradict themselves")
+    advice = f"remove it with `sharedkit rm --force {shlex.quote(name)}`"
+    return errors.CorruptSegmentError(f"the segment contradicts itself: {advice}")
+
+
+def no_seat(name: str | None, seats: int) -> errors.SeatsExhausted:
+    """For a segment whose seats are all taken; None: its handle was closed meanwhile."""
+    where = "the segment" if name is None else f"segment {name!r}, which has {seats}"
+    return errors.SeatsExhausted(errno.EAGAIN, f"no seat is free in {where}: create it with a larger seats=")
 
 
 def other_layout(path: str, layout: int, own: int) -> errors.LayoutError:
