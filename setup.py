@@ -48,6 +48,8 @@ MODULES = [
     module("sharedkit.shm._value"),
     module("sharedkit.shm._dict"),
     module("sharedkit.shm._waits"),
+    module("sharedkit.thread._items"),
+    module("sharedkit.thread._waiters"),
     module("sharedkit.thread._queue"),
     module("sharedkit.thread._ranking"),
     module("sharedkit.thread._table"),

@@ -295,15 +295,7 @@ def attach_segment(name: str, *, folder: str | None = None, trust: str | None = 
         except errors.LayoutError:
             raise
         except errors.CorruptSegmentError as why:
-            raise errors.CorruptSegmentError(f"{path}: {_with_name(why, name)}") from None
-
-
-def _with_name(why: errors.CorruptSegmentError, name: str) -> str:
-    """The error's text; the command in it that removes the segment gets the segment's name, which the kernels do not
-    know."""
-    import shlex
-
-    return str(why).replace("`sharedkit rm --force`", f"`sharedkit rm --force {shlex.quote(name)}`")
+            raise errors.CorruptSegmentError(f"{path}: {why}") from None
 
 
 def attach(name: str, *, trust: str | None = None) -> Any:
@@ -448,10 +440,6 @@ def copy_segment(name: str) -> Segment:
         return Segment.copy(path, name, bytes(_contents))
     except FileNotFoundError:
         raise FileNotFoundError(errno.ENOENT, f"no segment named {name!r}", path) from None
-    except errors.LayoutError:
-        raise
-    except errors.CorruptSegmentError as why:
-        raise errors.CorruptSegmentError(_with_name(why, name)) from None
 
 
 def look_around(state_of: Callable[[Kind, Segment], str]) -> Iterator[SegmentInfo]:
@@ -499,10 +487,6 @@ def remove(name: str, force: bool = False) -> None:
             segment = Segment.attach(path, name, "group", present=False)
         except FileNotFoundError:
             raise FileNotFoundError(errno.ENOENT, f"no segment named {name!r}", path) from None
-        except errors.LayoutError:
-            raise
-        except errors.CorruptSegmentError as why:
-            raise errors.CorruptSegmentError(_with_name(why, name)) from None
         if segment.in_use:
             pids = who_has_open(segment, _users_of_files(core.FOLDER))
             who = f"pid {', '.join(map(str, pids))}" if pids else "a process"

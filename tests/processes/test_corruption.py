@@ -1,5 +1,6 @@
 """Segments with foreign bytes, and files that are no segments: an exception or work, never a fault or a hang."""
 
+import asyncio
 import json
 import os
 import random
@@ -192,3 +193,80 @@ def test_a_file_of_an_absurd_length_is_refused(name: str) -> None:
         file.truncate(1 << 42)
     with pytest.raises((errors.CorruptSegmentError, FileNotFoundError)):
         segments.attach(name)
+
+
+# --- the name in the errors ---------------------------------------------------------------------------------
+
+KEY, WORD = 0x2122334455667788, 0x1122334455667788
+
+
+def bytes_before(word: int, raw: bytes, back: int) -> int:
+    """The offset `back` bytes before the only place of the word."""
+    told = word.to_bytes(8, sys.byteorder)
+    assert raw.count(told) == 1
+    return raw.index(told) - back
+
+
+def damage_the_kind_of_an_item(name: str) -> None:
+    with path_of(name).open("r+b") as file:
+        at = bytes_before(WORD, file.read(), 8)  # the head of its record: payload, kind << 40, check << 48
+        head = 8 | 200 << 40
+        check = (head ^ 0xA5A5A5A5A5A5A5A5) * 0x9E3779B97F4A7C15 >> 48 & 0xFFFF
+        file.seek(at)
+        file.write((head | check << 48).to_bytes(8, sys.byteorder))
+
+
+def damage_a_kind_of_an_entry(name: str, byte: int) -> None:
+    with path_of(name).open("r+b") as file:
+        file.seek(bytes_before(KEY, file.read(), 16 - byte))  # the entry's word of the key: its kind, the value's kind
+        file.write(b"\xc8")
+
+
+def get_an_item(name: str, take: Callable[[shm.Queue[int]], object]) -> None:
+    with shm.Queue[int](name=name) as queue:
+        queue.put(WORD)
+        damage_the_kind_of_an_item(name)
+        take(queue)
+
+
+def read_an_entry(name: str, byte: int, read: Callable[[shm.Dict[int, int]], object]) -> None:
+    with shm.Dict[int, int](name=name) as table:
+        table[KEY] = WORD
+        damage_a_kind_of_an_entry(name, byte)
+        read(table)
+
+
+def attach_a_cut_one(name: str) -> None:
+    path_of(name).write_bytes(bytes(sound()[:4096]))
+    segments.attach(name)
+
+
+def attach_one_of_a_body_too_small(name: str) -> None:
+    with shm.Counter(name=name, persist=True):
+        small = bytearray(path_of(name).read_bytes())
+    path_of(name).unlink()
+    small[KIND : KIND + 4] = sound()[KIND : KIND + 4]
+    path_of(name).write_bytes(signed(small))
+    segments.attach(name)
+
+
+CONTRADICTIONS: dict[str, Callable[[str], None]] = {
+    "an item": lambda name: get_an_item(name, lambda queue: queue.get()),
+    "an item, from a loop": lambda name: get_an_item(name, lambda queue: asyncio.run(queue.aget())),
+    "items": lambda name: get_an_item(name, lambda queue: queue.get_many()),
+    "a value": lambda name: read_an_entry(name, 7, lambda table: table[KEY]),
+    "values": lambda name: read_an_entry(name, 7, lambda table: list(table.values())),
+    "keys": lambda name: read_an_entry(name, 6, lambda table: list(table)),
+    "a cut file": attach_a_cut_one,
+    "a body": attach_one_of_a_body_too_small,
+}
+
+
+@pytest.mark.parametrize("what", CONTRADICTIONS)
+def test_the_error_of_damaged_contents_says_the_command_that_removes_the_segment(what: str) -> None:
+    name = f"foreign odd {os.getpid()}"
+    try:
+        with pytest.raises(errors.CorruptSegmentError, match=f"remove it with `sharedkit rm --force '{name}'`$"):
+            CONTRADICTIONS[what](name)
+    finally:
+        path_of(name).unlink(missing_ok=True)

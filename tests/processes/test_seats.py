@@ -111,6 +111,36 @@ def test_a_forked_child_takes_a_seat_only_when_it_uses_something_and_retries_if_
     """)
 
 
+SEATED = {
+    "Queue": "thing.put(1)",
+    "Lock": "thing.acquire(); thing.release()",
+    "Dict": "thing['a'] = 1",
+    "Semaphore": "thing.release(); thing.acquire(timeout=9); thing.acquire(timeout=9); thing.acquire(timeout=0.01)",
+    "Barrier": "thing.wait()",
+    "RWLock": "thing.acquire_read(); thing.release_read()",
+}
+
+
+@pytest.mark.parametrize("kind", SEATED)
+def test_a_process_without_a_seat_is_told_the_segment_and_how_many_seats_it_has(kind: str) -> None:
+    name = f"seats-{os.getpid()}"
+    told = run(f"""
+        import os, sharedkit as sk
+        thing = sk.{kind}({"1, " * (kind == "Barrier")}name={name!r}, seats=1)
+        {SEATED[kind]}
+        r, w = os.pipe()
+        if os.fork() == 0:
+            try:
+                {SEATED[kind]}
+            except sk.SeatsExhausted as why:
+                os.write(w, str(why).encode())
+            os._exit(0)
+        os.wait()
+        print(os.read(r, 999).decode())
+    """)
+    assert told.endswith(f"no seat is free in segment {name!r}, which has 1: create it with a larger seats=")
+
+
 def test_a_child_without_a_free_descriptor_gets_that_error_and_not_one_about_seats() -> None:
     assert run("""
         import os, resource, sharedkit as sk

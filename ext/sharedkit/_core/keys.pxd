@@ -1,5 +1,7 @@
 """Keys of a dict as bytes: equal keys have equal bytes."""
 
+from sharedkit._core.segment cimport Segment
+
 
 cdef enum Key:
     KEY_NONE = 0
@@ -24,4 +26,4 @@ cdef class KeyBytes:
 
 
 cdef KeyBytes key_bytes(object key)
-cdef object key_object(int kind, const char *at, size_t size)
+cdef object key_object(int kind, const char *at, size_t size, Segment segment)

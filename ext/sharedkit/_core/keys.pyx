@@ -13,7 +13,7 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
 
 from sharedkit._core.key_forms import dumps_faithfully, is_unfaithful, reduced
-from sharedkit._core.segment cimport SK_CORRUPT, refuse
+from sharedkit._core.segment cimport SK_CORRUPT, Segment, refuse
 
 
 cdef extern from "Python.h":
@@ -122,8 +122,10 @@ cdef KeyBytes of_other(object key):
     return other
 
 
-cdef object key_object(int kind, const char *at, size_t size):
-    """Return the key object of a form that is whole. Raises CorruptSegmentError."""
+cdef object key_object(int kind, const char *at, size_t size, Segment segment):
+    """Return the key object of a form that is whole. `segment`: the one that has the form; None: it came another way.
+
+    Raises CorruptSegmentError."""
     cdef int64_t word
     cdef double real
     cdef uint64_t length
@@ -131,7 +133,7 @@ cdef object key_object(int kind, const char *at, size_t size):
         try:
             return at[:size].decode("utf-8", "strict" if kind == KEY_STR else "surrogatepass")
         except UnicodeDecodeError:
-            refuse(SK_CORRUPT, 0)
+            refuse(SK_CORRUPT, 0, segment)
     if kind == KEY_INT and size == 8:
         memcpy(&word, at, 8)
         return word
@@ -143,17 +145,17 @@ cdef object key_object(int kind, const char *at, size_t size):
     if kind == KEY_NONE and size == 0:
         return None
     if kind != KEY_TUPLE and kind != KEY_FROZENSET:
-        refuse(SK_CORRUPT, 0)
+        refuse(SK_CORRUPT, 0, segment)
     items = []
     Py_EnterRecursiveCall(" while a key was decoded")
     try:
         while size > 0:
             if size < 9:
-                refuse(SK_CORRUPT, 0)
+                refuse(SK_CORRUPT, 0, segment)
             memcpy(&length, at + 1, 8)
             if length > size - 9:
-                refuse(SK_CORRUPT, 0)
-            items.append(key_object(<unsigned char>at[0], at + 9, length))
+                refuse(SK_CORRUPT, 0, segment)
+            items.append(key_object(<unsigned char>at[0], at + 9, length, segment))
             at += 9 + length
             size -= 9 + length
     finally:
@@ -174,7 +176,7 @@ def form_of(key):
         return key
     encoded = key_bytes(key)
     if encoded.kind == KEY_STR or encoded.kind == KEY_SURROGATES or encoded.kind == KEY_INT:
-        return key_object(encoded.kind, encoded.body, len(encoded.body))
+        return key_object(encoded.kind, encoded.body, len(encoded.body), None)
     return bytes([encoded.kind]) + encoded.body
 
 
@@ -195,5 +197,5 @@ def key_of(form, first):
         return form
     cdef bytes body = form
     if not body:
-        refuse(SK_CORRUPT, 0)
-    return key_object(<unsigned char>body[0], <const char *>body + 1, len(body) - 1)
+        refuse(SK_CORRUPT, 0, None)
+    return key_object(<unsigned char>body[0], <const char *>body + 1, len(body) - 1, None)

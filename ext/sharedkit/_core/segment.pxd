@@ -152,7 +152,7 @@ cpdef object ends_anywhere(object what)
 
 
 cdef Segment create_segment(object place, str name, sk_plan *plan)
-cdef int refuse(int status, uint64_t asked) except -1
+cdef int refuse(int status, uint64_t asked, Segment segment) except -1
 cdef int closed(Handle handle) except -1
 cdef uint64_t deadline_of(object timeout) except? 0
 cdef str holder_text(Segment segment, uint32_t owner)

@@ -4,7 +4,6 @@
 import atexit
 import errno as _errno
 import os
-import resource
 import time
 from typing import NamedTuple
 
@@ -18,7 +17,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport strlen, strncmp, strrchr
 
 from sharedkit import errors
-from sharedkit._core import timeouts
+from sharedkit._core import refusals, timeouts
 from sharedkit._core.coroutines import answer
 
 
@@ -111,33 +110,26 @@ cdef int closed(Handle handle) except -1:
     raise errors.ClosedError(f"operation on a closed {kind} {handle.called!r}")
 
 
-cdef int refuse(int status, uint64_t asked) except -1:
-    """Raise the exception for a status of the C code; no other function does. `asked` is a number of bytes, or 0."""
+cdef int refuse(int status, uint64_t asked, Segment segment) except -1:
+    """Raise the exception for a status of the C code; no other function does. `asked`: a number of bytes, or 0;
+    `segment`: the segment of the operation; None: there is none, or another thread has closed its handle."""
     cdef int reason = errno
     if status == SK_NO_MEMORY:
-        room = os.statvfs(FOLDER)
-        left = room.f_bavail * room.f_frsize
-        wanted = f"{asked:,} bytes were asked for" if asked else "no more memory could be reserved"
-        if room.f_files and not room.f_favail:
-            wanted = f"{FOLDER} can hold no more files, it has {room.f_files:,}; {wanted}"
-        raise errors.OutOfSharedMemory(
-            f"{wanted}, {left:,} are free in {FOLDER} ({os.strerror(reason)}): free some, or enlarge it "
-            f"(docker run --shm-size=…, mount -o remount,size=… {FOLDER})"
-        )
+        raise refusals.no_memory(asked, FOLDER, reason)
     if status == SK_NO_MAPPING:
-        raise errors.OutOfSharedMemory(no_mapping(asked))
+        raise refusals.no_mapping(asked)
     if status == SK_FILE_LIMIT:
-        raise OSError(reason, file_limit(asked), FOLDER)
+        raise refusals.file_limit(asked, FOLDER, reason)
     if status == SK_FOLDER:
-        raise OSError(reason, no_folder(reason), FOLDER)
+        raise refusals.no_folder(FOLDER, reason)
     if status == SK_TOO_LARGE:
-        raise ValueError(f"too large for this structure: {asked:,} bytes")
+        raise refusals.too_large(asked)
     if status == SK_CORRUPT:
-        raise errors.CorruptSegmentError("the segment contradicts itself: remove it with `sharedkit rm --force`")
+        raise refusals.contradiction(name_of(segment))
     if status == SK_FOREIGN:
         raise errors.CorruptSegmentError("not a sharedkit segment")
     if status == SK_NO_SEAT:
-        raise errors.SeatsExhausted(_errno.EAGAIN, "no seat in the segment: create it with a larger seats=")
+        raise refusals.no_seat(name_of(segment), 0 if segment is None else segment.seats)
     if status == SK_GONE:
         raise FileNotFoundError(_errno.ENOENT, "no such segment")
     if status == SK_EXISTS:
@@ -148,82 +140,35 @@ cdef int refuse(int status, uint64_t asked) except -1:
         raise ValueError("task_done() called too many times")
     if status == SK_BUSY:
         raise BlockingIOError(_errno.EAGAIN, "the segment is just being removed")
+    if status == SK_SYSTEM and reason == _errno.ENOSYS:
+        raise refusals.no_proc(FOLDER, reason)
     if status == SK_SYSTEM:
-        if reason == _errno.ENOSYS:
-            raise OSError(reason, "a segment cannot get its name without /proc: mount it", FOLDER)
-        raise no_file(reason)
+        raise refusals.no_file(path_of_trouble(reason), reason)
     raise AssertionError(f"kernel status {status}")
 
 
-cdef str no_mapping(uint64_t asked):
-    """Return the advice for a process that cannot add a mapping."""
-    wanted = f" of {asked:,} bytes" if asked else ""
-    try:
-        with open("/proc/sys/vm/max_map_count") as limit, open("/proc/self/maps") as maps:
-            have = f"it has {sum(1 for _ in maps):,} of {int(limit.read()):,} mappings (vm.max_map_count)"
-    except OSError:
-        have = "see vm.max_map_count"
-    soft = resource.getrlimit(resource.RLIMIT_AS)[0]
-    limit_text = "" if soft == resource.RLIM_INFINITY else f", and its memory is limited to {soft:,} bytes (ulimit -v)"
-    what = f"this process cannot map one more segment{wanted}"
-    return f"{what}: {have}{limit_text}: close some handles, or raise the limit"
+cdef str name_of(Segment segment):
+    return None if segment is None else segment.name
 
 
-cdef object no_file(int reason):
-    """Return the exception for a segment's file that could not be opened or used; `reason` is the errno."""
+cdef str path_of_trouble(int reason):
+    """Return the path of the file that this thread could just not open, for this errno; FOLDER if it was no file."""
     cdef sk_trouble trouble = sk_process_trouble(&sk_this_process)
-    path = FOLDER
     if trouble.thread == sk_thread() and trouble.reason == reason:
-        path = os.fsdecode(trouble.path)
-    if reason == _errno.ENOENT:
-        return errors.GoneError(
-            reason,
-            "the segment's file is not there under its name: a program removed or renamed it while it was in use, or "
-            "this process sees other files since (chroot, a mount namespace)",
-            path,
-        )
-    if reason in (_errno.EACCES, _errno.EPERM):
-        return PermissionError(
-            reason,
-            f"this process, of user {os.geteuid()}, may not open the segment's file: make the segment after the change "
-            "of user, or with mode=0o660 and a group= that it is in",
-            path,
-        )
-    return OSError(reason, os.strerror(reason), path)
-
-
-cdef str file_limit(uint64_t asked):
-    soft = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
-    return f"{asked:,} bytes are more than this process may give a file ({soft:,}): raise RLIMIT_FSIZE (ulimit -f)"
-
-
-cdef str no_folder(int reason):
-    """Return the reason why segments cannot be made in FOLDER, and what to do."""
-    if reason in (_errno.EOPNOTSUPP, _errno.EISDIR, _errno.EINVAL):
-        why = "its file system cannot hold segments (tmpfs, ext4 and xfs can)"
-    else:
-        why = os.strerror(reason)
-    return f"segments cannot be made here: {why}; mount a tmpfs there, or name another folder by SHAREDKIT_DIR"
+        return os.fsdecode(trouble.path)
+    return FOLDER
 
 
 cdef int refuse_attach(Segment segment, int status, str path) except -1:
     """Raise the exception of `attach` when the file at `path` is not a segment that this process can use."""
     cdef int reason = errno
     if status == SK_OTHER_LAYOUT:
-        raise errors.LayoutError(
-            f"{path} was made by a sharedkit of layout {segment.s.header.layout}, this one has layout {SK_LAYOUT}: "
-            "let the other program end first, or use another name or SHAREDKIT_DIR"
-        )
+        raise refusals.other_layout(path, segment.s.header.layout, SK_LAYOUT)
     if status == SK_UNTRUSTED:
-        raise errors.UntrustedSegmentError(
-            _errno.EACCES,
-            "not a file that only this user or root may write, so it is not opened (a process that may write it can "
-            'run code in those that use it): create it with mode=0o660 and group=, attach it with trust="group"',
-            path,
-        )
+        raise refusals.untrusted(path)
     if status == SK_SYSTEM:
         raise OSError(reason, os.strerror(reason), path)
-    return refuse(status, 0)
+    return refuse(status, 0, segment)
 
 
 cdef uint64_t deadline_of(object timeout) except? 0:
@@ -431,7 +376,7 @@ cdef class Segment:
         if sk_me(self.s) == 0:
             rc = sk_segment_sit(self.s)
         if rc != SK_OK:
-            refuse(rc, 0)
+            refuse(rc, 0, self)
 
     def pid_of(self, uint32_t owner):
         """Return the pid that an owner word names, or None if that process is not alive."""
@@ -688,7 +633,7 @@ cdef Segment create_segment(object place, str name, sk_plan *plan):
     with nogil:
         rc = sk_segment_create(segment.s, in_folder, at, plan)
     if rc != SK_OK:
-        refuse(rc, plan.body_len)
+        refuse(rc, plan.body_len, segment)
     count_for_all(segment)
     return segment
 
@@ -705,7 +650,7 @@ cdef PrivateSegment create_private(object place, str name, sk_plan *plan):
     segment.names, segment.wanted_seats = place
     rc = sk_private_create(segment.s, plan)
     if rc != SK_OK:
-        refuse(rc, 0)
+        refuse(rc, 0, segment)
     count_for_all(segment)
     return segment
 

@@ -71,7 +71,7 @@ def make(
     cdef bint private = type(place) is PrivatePlace
     memset(&plan, 0, sizeof(plan))
     if not private and os.path.lexists(place.path):    # first, so that no memory is reserved in vain
-        refuse(SK_EXISTS, 0)
+        refuse(SK_EXISTS, 0, None)
     plan.kind = kind
     plan.flags = flags
     plan.seats = seats
@@ -83,7 +83,7 @@ def make(
     plan.meta_len = len(meta)
     if not private and plan.body_len > room_left():    # first, because the attempt would use up all free pages
         errno.errno = errno.ENOSPC
-        refuse(SK_NO_MEMORY, size)
+        refuse(SK_NO_MEMORY, size, None)
     if contents is None or size == 0:
         return create_segment(place, name, &plan)
     PyObject_GetBuffer(contents.reshape(-1).view("u1"), &source, PyBUF_SIMPLE)
@@ -180,7 +180,7 @@ cdef class Array(Handle):
         shape, dtype = description_of(segment)
         cdef Elements elements = elements_of(segment, dtype)
         if math.prod(shape) != elements.count:
-            refuse(SK_CORRUPT, 0)
+            refuse(SK_CORRUPT, 0, segment)
         array = ends_anywhere(np.ndarray(shape, dtype, buffer=elements))
         PyMem_Free(self.lengths)
         self.axes = 0

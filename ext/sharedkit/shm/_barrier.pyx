@@ -113,7 +113,7 @@ cdef class PartyWaiter(Waiter):
         cdef int rc = sk_barrier_enter(self.segment.s, self.barrier, acts, self.until or 1, &self.party)
         sk_waits_aside(NULL)
         if rc != SK_OK and rc != SK_INTERRUPTED:
-            judge(rc)
+            judge(self.segment, rc)
         return rc == SK_OK
 
     cdef object await_others(self):
@@ -124,7 +124,7 @@ cdef class PartyWaiter(Waiter):
             return pending()
         self.end()
         if rc != SK_OK:
-            judge(rc)
+            judge(self.segment, rc)
         return self.party.slot
 
     cdef int abandon(self) except -1:
@@ -188,7 +188,7 @@ mode=None, group=None)\n--\n
     def _open(self, Segment segment):
         cdef int rc = sk_barrier_refuse(segment.s)
         if rc != SK_OK:
-            refuse(rc, 0)
+            refuse(rc, 0, segment)
         self.bind(segment)
         self.barrier = sk_barrier_of(self.s)
         self.timeout = timeout_of(segment)
@@ -228,7 +228,7 @@ mode=None, group=None)\n--\n
             come_in(segment, barrier, acts, until if until != 0 else 1, &party)
             until = until_of_span(timeout)
         elif rc != SK_OK:
-            judge(rc)
+            judge(segment, rc)
         try:
             if not party.last:
                 if is_too_long(until):
@@ -278,7 +278,7 @@ mode=None, group=None)\n--\n
             with nogil:
                 rc = sk_barrier_reset(segment.s, barrier, FOR_EVER)
         if rc != SK_OK:
-            refuse(rc, 0)
+            refuse(rc, 0, segment)
 
     def abort(self):
         """Break the barrier until `reset()`: threads that wait or arrive get a BrokenBarrierError.
@@ -351,7 +351,7 @@ cdef int come_in(Segment segment, sk_barrier *barrier, cbool acts, uint64_t unti
     while unanswered(segment, rc):
         with nogil:
             rc = sk_barrier_enter(segment.s, barrier, acts, until, party)
-    return 0 if rc == SK_OK else judge(rc)
+    return 0 if rc == SK_OK else judge(segment, rc)
 
 
 cdef int wait_inside(Segment segment, sk_barrier *barrier, uint32_t slot, uint64_t until) except -1:
@@ -359,14 +359,14 @@ cdef int wait_inside(Segment segment, sk_barrier *barrier, uint32_t slot, uint64
     while unanswered(segment, rc):
         with nogil:
             rc = sk_barrier_wait(segment.s, barrier, slot, until)
-    return 0 if rc == SK_OK else judge(rc)
+    return 0 if rc == SK_OK else judge(segment, rc)
 
 
-cdef int judge(int rc) except -1:
+cdef int judge(Segment segment, int rc) except -1:
     """Raise the exception for a status of the C code."""
     if rc == SK_BROKEN or rc == SK_TIMEOUT:
         raise BrokenBarrierError
-    return refuse(rc, 0)
+    return refuse(rc, 0, segment)
 
 
 cdef object differs(Segment there, uint32_t parties, object timeout):

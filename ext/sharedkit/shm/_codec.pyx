@@ -17,7 +17,7 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
-from sharedkit._core.segment cimport SK_CORRUPT, refuse
+from sharedkit._core.segment cimport SK_CORRUPT, Handle, refuse
 
 
 cdef extern from "Python.h":
@@ -34,8 +34,9 @@ cdef object ARRAY_HEAD = struct.Struct("<HBB4x")    # bytes of head, ndim, Fortr
 cdef object OOB_COUNT = struct.Struct("<QQ")        # buffers, bytes of pickle; then bytes and read-only flag of each
 
 
-cdef int corrupt() except -1:
-    return refuse(SK_CORRUPT, 0)
+cdef int corrupt(object whose) except -1:
+    """Raise the CorruptSegmentError of a payload that contradicts itself. `whose`: its Segment or Handle."""
+    return refuse(SK_CORRUPT, 0, (<Handle>whose).segment if isinstance(whose, Handle) else whose)
 
 
 cdef Parcel encode(object item):
@@ -109,9 +110,10 @@ cdef class Parcel:
         return 0
 
 
-cdef object decode(uint32_t kind, const char *at, uint64_t size):
-    """Return the object of a payload. Raises CorruptSegmentError if kind and size disagree, and what unpickling raises.
-    """
+cdef object decode(uint32_t kind, const char *at, uint64_t size, object whose):
+    """Return the object of a payload. `whose`: the Segment or Handle that has it.
+
+    Raises CorruptSegmentError if kind and size disagree, and what unpickling raises."""
     cdef int64_t word
     cdef double real
     cdef uint64_t skip
@@ -130,22 +132,22 @@ cdef object decode(uint32_t kind, const char *at, uint64_t size):
     if kind == KIND_PICKLE:
         return loads(PyBytes_FromStringAndSize(at, size))
     if kind == KIND_ARRAY:
-        array = array_for(at, size, size, &skip)
-        fill(array, at + skip, size - skip)
+        array = array_for(at, size, size, &skip, whose)
+        fill(array, at + skip, size - skip, whose)
         return array
     if kind == KIND_PICKLE_OOB:
-        return unpickle_oob(bytearray(at[:size]))
-    corrupt()
+        return unpickle_oob(bytearray(at[:size]), whose)
+    corrupt(whose)
 
 
-cdef int fill(object array, const char *at, uint64_t size) except -1:
+cdef int fill(object array, const char *at, uint64_t size, object whose) except -1:
     if size:
         flat = array.reshape(-1, order="A").view("u1")
-        writable_copy(flat, at, size)
+        writable_copy(flat, at, size, whose)
     return 0
 
 
-cdef int writable_copy(object flat, const char *at, uint64_t size) except -1:
+cdef int writable_copy(object flat, const char *at, uint64_t size, object whose) except -1:
     cdef Py_buffer view
     PyObject_GetBuffer(flat, &view, PyBUF_SIMPLE)
     if <uint64_t>view.len == size:
@@ -153,49 +155,49 @@ cdef int writable_copy(object flat, const char *at, uint64_t size) except -1:
         PyBuffer_Release(&view)
         return 0
     PyBuffer_Release(&view)
-    return corrupt()
+    return corrupt(whose)
 
 
-cdef object array_for(const char *head, uint64_t have, uint64_t payload, uint64_t *skip):
+cdef object array_for(const char *head, uint64_t have, uint64_t payload, uint64_t *skip, object whose):
     """Return an empty array for the payload whose first `have` bytes are at `head`; its data begins at *skip."""
     cdef uint64_t size, ndim
     if have < <uint64_t>ARRAY_HEAD.size:
-        corrupt()
+        corrupt(whose)
     raw = head[:have]
     size, ndim, fortran = ARRAY_HEAD.unpack_from(raw)
     if size > have or ARRAY_HEAD.size + 8 * ndim > size:
-        corrupt()
+        corrupt(whose)
     shape = struct.unpack_from(f"<{ndim}Q", raw, ARRAY_HEAD.size)
     told = raw[ARRAY_HEAD.size + 8 * ndim:size].rstrip(b"\0")
     try:
         dtype = np.dtype(told.decode("ascii"))
     except (TypeError, ValueError):
-        corrupt()
+        corrupt(whose)
     wanted = dtype.itemsize
     for each in shape:
         wanted *= each
     if dtype.kind not in PLAIN or wanted != payload - size:
-        corrupt()
+        corrupt(whose)
     skip[0] = size
     return empty(shape, dtype, "F" if fortran else "C")
 
 
-cdef object unpickle_oob(object raw):
+cdef object unpickle_oob(object raw, object whose):
     """Unpickle from a payload in memory of this process; the buffers stay in that memory."""
     view = memoryview(raw)
     if len(raw) < OOB_COUNT.size:
-        corrupt()
+        corrupt(whose)
     count, body = OOB_COUNT.unpack_from(raw)
     table = OOB_COUNT.size * (1 + count)
     if table + body > len(raw):
-        corrupt()
+        corrupt(whose)
     at = table + body
     buffers = []
     for i in range(count):
         size, readonly = OOB_COUNT.unpack_from(raw, OOB_COUNT.size * (1 + i))
         at += -at % ALIGN
         if at + size > len(raw):
-            corrupt()
+            corrupt(whose)
         buffers.append(view[at:at + size].toreadonly() if readonly else view[at:at + size])
         at += size
     return loads(view[table:table + body], buffers=buffers)

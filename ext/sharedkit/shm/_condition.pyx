@@ -159,7 +159,7 @@ cdef class Condition(Handle):
     def _open(self, Segment segment, lock=None):
         cdef int rc = sk_condition_refuse(segment.s)
         if rc != SK_OK:
-            refuse(rc, 0)
+            refuse(rc, 0, segment)
         self.lock = self.lock_of(segment) if lock is None else lock
         self.saves = ends_anywhere(getattr(self.lock, "_release_save", None))
         self.restores = ends_anywhere(getattr(self.lock, "_acquire_restore", None))
@@ -479,7 +479,7 @@ def state(Segment segment):
     cdef uint32_t asleep, notified
     cdef int rc = sk_condition_refuse(segment.s)
     if rc != SK_OK:
-        refuse(rc, 0)
+        refuse(rc, 0, segment)
     sk_condition_count(segment.s, sk_condition_of(segment.s), &asleep, &notified)
     owner = RLock._in(segment, 0).owner if segment.params[0] == OWN else None
     held = "" if owner is None else f"locked by pid {owner}, "

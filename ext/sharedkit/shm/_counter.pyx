@@ -114,7 +114,7 @@ mode=None, group=None)\n--\n
         striped = segment.kind == KIND_STRIPED
         cdef int rc = sk_counter_refuse(segment.s, sk_header_of(segment.s).seats + 1 if striped else i + 1)
         if rc != SK_OK:
-            refuse(rc, 0)
+            refuse(rc, 0, segment)
         self.bind(segment)
         self.word = sk_counter_word(sk_body_of(self.s), i)
         self.striped = striped
@@ -159,10 +159,10 @@ mode=None, group=None)\n--\n
             closed(self)
         if self.striped:
             if sk_counter_add_striped(self.word, self.stripe(), step, &total) != SK_OK:
-                refuse(SK_OVERFLOW, 0)
+                refuse(SK_OVERFLOW, 0, self.segment)
             return None
         if sk_counter_add(self.word, step, &total) != SK_OK:
-            refuse(SK_OVERFLOW, 0)
+            refuse(SK_OVERFLOW, 0, self.segment)
         return total
 
     @property
@@ -203,7 +203,7 @@ mode=None, group=None)\n--\n
             with nogil:
                 rc = sk_counter_read(segment.s, word, &sum, value)
         if rc != SK_OK:
-            refuse(rc, 0)
+            refuse(rc, 0, segment)
         return sum.base + (<object>sum.high << 64) + sum.low
 
     def compare_exchange(self, expected, desired):

@@ -115,7 +115,7 @@ mode=None, group=None, **items)\n--\n
     cdef _open(self, Segment segment):
         cdef int rc = sk_dict_refuse(segment.s)
         if rc != SK_OK:
-            refuse(rc, 0)
+            refuse(rc, 0, segment)
         self.bind(segment)
         cdef uint64_t seed[2]
         seed[0] = sk_header_of(segment.s).param[SK_DICT_SEED]
@@ -155,11 +155,11 @@ mode=None, group=None, **items)\n--\n
             closed(self)
         cdef int rc = sk_dict_get(self.s, key, small, SMALL, hit)
         if rc == SK_OK:
-            return decode(hit.kind, small, hit.len)
+            return decode(hit.kind, small, hit.len, self)
         if rc == SK_LARGER:
             return self.look_large(key, small, hit)
         if rc != SK_EMPTY:
-            refuse(rc, 0)
+            refuse(rc, 0, self.segment)
         return MISSING
 
     cdef object look_large(self, const sk_key *key, char *head, sk_hit *hit):
@@ -179,7 +179,7 @@ mode=None, group=None, **items)\n--\n
             memcpy(told, head, SMALL)
             to.skip = 0
             if kind == KIND_ARRAY:
-                item = array_for(head, SMALL, size, &to.skip)
+                item = array_for(head, SMALL, size, &to.skip, segment)
                 to.body = memory_of(item.reshape(-1, order="A").view("u1"))
             elif kind == KIND_PICKLE_OOB:
                 item = empty(size, "u1")
@@ -191,18 +191,20 @@ mode=None, group=None, **items)\n--\n
             with nogil:
                 rc = sk_dict_get_to(segment.s, key, &to, hit)
             if rc == SK_OK and hit.len <= SMALL:
-                return decode(hit.kind, head, hit.len)
+                return decode(hit.kind, head, hit.len, segment)
             if rc == SK_OK and (hit.len != size or hit.kind != kind or memcmp(told, head, to.skip) != 0):
                 rc = SK_LARGER
         if rc == SK_EMPTY:
             return MISSING
         if rc != SK_OK:
-            refuse(rc, 0)
+            refuse(rc, 0, segment)
         if kind == KIND_ARRAY or kind == KIND_BYTES:
             return item
         if kind == KIND_PICKLE:
             return loads(item)
-        return unpickle_oob(item) if kind == KIND_PICKLE_OOB else decode(kind, PyBytes_AS_STRING(item), size)
+        if kind == KIND_PICKLE_OOB:
+            return unpickle_oob(item, segment)
+        return decode(kind, PyBytes_AS_STRING(item), size, segment)
 
     cdef int write(self, const sk_key *key, object item, int when, const sk_hit *same) except -100:
         """Write the value; return SK_OK, or SK_EXISTS or SK_GONE if `when` does not hold."""
@@ -231,7 +233,7 @@ mode=None, group=None, **items)\n--\n
             with nogil:
                 rc = sk_dict_set(segment.s, key, &value, when, same, FOR_EVER)
         if rc != SK_OK and rc != SK_EXISTS and rc != SK_GONE:
-            refuse(rc, value.len)
+            refuse(rc, value.len, segment)
         return rc
 
     cdef int remove(self, const sk_key *key, int when, const sk_hit *same) except -100:
@@ -242,7 +244,7 @@ mode=None, group=None, **items)\n--\n
             with nogil:
                 rc = sk_dict_delete(segment.s, key, when, same, FOR_EVER)
         if rc != SK_OK and rc != SK_EMPTY and rc != SK_GONE:
-            refuse(rc, 0)
+            refuse(rc, 0, segment)
         return rc
 
     def __getitem__(self, key):
@@ -277,7 +279,7 @@ mode=None, group=None, **items)\n--\n
             closed(self)
         cdef int rc = sk_dict_get(self.s, &at, &word, sizeof(word), &hit)
         if rc != SK_OK and rc != SK_EMPTY and rc != SK_LARGER:
-            refuse(rc, 0)
+            refuse(rc, 0, self.segment)
         return rc != SK_EMPTY
 
     def __setitem__(self, key, value):
@@ -363,7 +365,7 @@ mode=None, group=None, **items)\n--\n
             if rc == SK_OK:
                 return total
         if rc != SK_FOREIGN and rc != SK_OVERFLOW:
-            refuse(rc, 0)
+            refuse(rc, 0, segment)
         while True:    # results past 64 bits, floats, any objects with +
             value = self.look(&at, &hit)
             after = n if value is MISSING else value + n
@@ -403,7 +405,7 @@ mode=None, group=None, **items)\n--\n
                 return key, value
             if value is MISSING:
                 if born == missed:    # in two snapshots, so it was not removed, yet no lookup finds it
-                    refuse(SK_CORRUPT, 0)
+                    refuse(SK_CORRUPT, 0, self.segment)
                 missed = born
             PyErr_CheckSignals()
 
@@ -426,22 +428,23 @@ mode=None, group=None, **items)\n--\n
                     rc = sk_dict_snapshot(segment.s, values, <unsigned char *>to, size, used, FOR_EVER)
             size = used[0] + used[0] // 8
         if rc != SK_OK:
-            refuse(rc, 0)
+            refuse(rc, 0, segment)
         return body
 
     cdef list snapshot(self, bint keys, bint values):
         """Return the keys, values or pairs as they were at one moment, in order of insertion."""
         cdef uint64_t at = 0, used = 0
         cdef bytes body = self.taken(values, &used)
+        cdef Segment segment = self.segment
         cdef const char *to = PyBytes_AS_STRING(body)
         cdef sk_entry *entry
         found = []
         while at < used:
             entry = <sk_entry *>(to + at)
-            at = behind(entry, at, used, values)
-            key = key_of(entry) if keys else None
+            at = behind(entry, at, used, values, segment)
+            key = key_of(entry, segment) if keys else None
             value = decode(sk_entry_value_kind(entry), first_of(entry) + sk_entry_first_len(entry),
-                           sk_entry_value_len(entry)) if values else None
+                           sk_entry_value_len(entry), segment) if values else None
             found.append((entry.born, (key, value) if keys and values else key if keys else value))
         found.sort(key=by_birth)
         return [each[1] for each in found]
@@ -451,20 +454,21 @@ mode=None, group=None, **items)\n--\n
         no key."""
         cdef uint64_t at = 0, used = 0
         cdef bytes body = self.taken(False, &used)
+        cdef Segment segment = self.segment
         cdef const char *to = PyBytes_AS_STRING(body)
         cdef sk_entry *entry
         cdef sk_entry *last = NULL
         cdef KeyBytes form = KeyBytes.__new__(KeyBytes)
         while at < used:
             entry = <sk_entry *>(to + at)
-            at = behind(entry, at, used, False)
+            at = behind(entry, at, used, False, segment)
             if last is NULL or entry.born > last.born:
                 last = entry
         if last is NULL:
             raise KeyError("popitem(): dictionary is empty")
         form.kind = sk_entry_key_kind(last)
         form.body = (<char *>last)[sizeof(sk_entry):sizeof(sk_entry) + sk_entry_key_len(last)]
-        return form, key_of(last), last.born
+        return form, key_of(last, segment), last.born
 
     def __len__(self):
         if self.s is NULL:
@@ -475,10 +479,10 @@ mode=None, group=None, **items)\n--\n
             with nogil:
                 rc = sk_dict_repair(segment.s, FOR_EVER)
         if rc != SK_OK:
-            refuse(rc, 0)
+            refuse(rc, 0, segment)
         cdef uint64_t live = sk_dict_count(sk_dict_of(segment.s))
         if live >> 40:    # more entries than a table can have
-            refuse(SK_CORRUPT, 0)
+            refuse(SK_CORRUPT, 0, segment)
         return live
 
     def __iter__(self):
@@ -531,7 +535,7 @@ mode=None, group=None, **items)\n--\n
             with nogil:
                 rc = sk_dict_clear(segment.s, FOR_EVER)
         if rc != SK_OK:
-            refuse(rc, 0)
+            refuse(rc, 0, segment)
 
     def update(self, mapping_or_pairs=(), /, **items):
         """Set many keys, each in one step."""
@@ -565,7 +569,7 @@ mode=None, group=None, **items)\n--\n
         cdef uint64_t size = 0, used = 0, buckets = 0
         cdef int rc = sk_dict_memory(segment.s, &size, &used, &buckets)
         if rc != SK_OK:
-            refuse(rc, 0)
+            refuse(rc, 0, segment)
         return DictStatistics(
             name=segment.name,
             kind="Dict",
@@ -617,17 +621,17 @@ collections.abc.MutableMapping.register(Dict)
 segments.register_kind(segments.Kind(KIND_DICT, "Dict", Dict._of, state, CONTENTS))
 
 
-cdef uint64_t behind(const sk_entry *entry, uint64_t at, uint64_t used, bint values) except 0:
+cdef uint64_t behind(const sk_entry *entry, uint64_t at, uint64_t used, bint values, Segment segment) except 0:
     """Return where the next entry begins. Raises CorruptSegmentError if this entry has impossible lengths: they were
     checked in the arena when the entry was copied, so a program writes where it must not."""
     cdef uint64_t left = used - at, size = sizeof(sk_entry)
     if left < size:
-        refuse(SK_CORRUPT, 0)
+        refuse(SK_CORRUPT, 0, segment)
     size += sk_pad8(sk_entry_key_len(entry)) + sk_entry_first_len(entry)
     if values:
         size += sk_pad8(sk_entry_value_len(entry))
     if size > left:    # the sum cannot overflow: the lengths have 48 and 40 bits
-        refuse(SK_CORRUPT, 0)
+        refuse(SK_CORRUPT, 0, segment)
     return at + size
 
 
@@ -635,13 +639,14 @@ cdef const char *first_of(const sk_entry *entry) noexcept:
     return <const char *>entry + sizeof(sk_entry) + sk_pad8(sk_entry_key_len(entry))
 
 
-cdef object key_of(const sk_entry *entry):
+cdef object key_of(const sk_entry *entry, Segment segment):
     """Return the key object of the entry: among equal keys, the one that was stored first."""
     cdef const char *first = first_of(entry)
     cdef uint64_t size = sk_entry_first_len(entry)
     if size:
         return pickle.loads(first[:size])    # padding of the last word follows the pickle's end
-    return key_object(sk_entry_key_kind(entry), <const char *>entry + sizeof(sk_entry), sk_entry_key_len(entry))
+    return key_object(sk_entry_key_kind(entry), <const char *>entry + sizeof(sk_entry), sk_entry_key_len(entry),
+                      segment)
 
 
 class SnapshotValues(ValuesFace):

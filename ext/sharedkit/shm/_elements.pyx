@@ -56,7 +56,7 @@ cdef Elements elements_of(Segment segment, object dtype):
     dtype.
     """
     if sk_array_refuse(segment.s) != SK_OK or dtype.itemsize != sk_header_of(segment.s).param[SK_ARRAY_ITEMSIZE]:
-        refuse(SK_CORRUPT, 0)
+        refuse(SK_CORRUPT, 0, segment)
     cdef Elements self = Elements.__new__(Elements)
     self.segment = segment
     self.private = segment if isinstance(segment, PrivateSegment) else None

@@ -99,7 +99,7 @@ cdef class Event(Handle):
     def _open(self, Segment segment):
         cdef int rc = sk_event_refuse(segment.s)
         if rc != SK_OK:
-            refuse(rc, 0)
+            refuse(rc, 0, segment)
         self.bind(segment)
         self.flag = sk_event_of(self.s)
 
@@ -170,7 +170,7 @@ cdef class Event(Handle):
             with nogil:
                 rc = sk_event_wait(segment.s, flag, came, until)
         if rc != SK_OK and rc != SK_TIMEOUT:
-            refuse(rc, 0)
+            refuse(rc, 0, segment)
         return rc == SK_OK
 
     def await_(self, timeout=None):

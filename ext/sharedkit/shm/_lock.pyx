@@ -82,7 +82,7 @@ cdef class Mutex(Handle):
         cdef uint64_t room = segment.s.base_len - sk_header_of(segment.s).body
         cdef uint64_t needed = sk_mutex_len(sk_header_of(segment.s).seats)
         if offset > room or room - offset < needed or offset % 128 != 0:
-            refuse(SK_CORRUPT, 0)
+            refuse(SK_CORRUPT, 0, segment)
         self.bind(segment)
         self.mutex = <sk_mutex *>(<unsigned char *>sk_body_of(self.s) + offset)
 
@@ -105,7 +105,7 @@ cdef class Mutex(Handle):
         if until == 0:
             rc = sk_mutex_take(segment.s, mutex, 0, NULL)
             if rc != SK_OK and rc != SK_OWNER_DIED and rc != SK_BUSY:
-                refuse(rc, 0)
+                refuse(rc, 0, segment)
         else:
             rc = wait_in(segment, take_slice, cancel_wait, mutex, until)
         if rc == SK_OWNER_DIED:
@@ -138,7 +138,7 @@ cdef class Mutex(Handle):
             closed(self)
         cdef int rc = sk_mutex_mark_consistent(self.s, self.mutex)
         if rc != SK_OK:
-            refuse(rc, 0)
+            refuse(rc, 0, self.segment)
 
     cdef object snapshot(self, str kind, object count):
         """Return a LockStatistics. The holder is read before and after `since`, so that the two belong together."""
@@ -302,7 +302,7 @@ cdef class Lock(Mutex):
         if rc == SK_EXCESS:
             raise errors.NotLockedError("release unlocked lock")
         if rc != SK_OK:
-            refuse(rc, 0)
+            refuse(rc, 0, self.segment)
         return 0
 
     async def aacquire(self, blocking=True, timeout=MINUS_ONE, *, block=None):
@@ -499,7 +499,7 @@ cdef class RLock(Mutex):
             wait.thread = this_thread()
             rc = sk_rlock_take(segment.s, wanted.mutex, count, 0, &wait)
             if rc != SK_OK and rc != SK_OWNER_DIED and rc != SK_BUSY:
-                refuse(rc, 0)
+                refuse(rc, 0, segment)
         else:
             rc = wait_in(segment, take_times_slice, cancel_times_wait, &wanted, until)
         if rc == SK_OWNER_DIED:
@@ -566,7 +566,7 @@ cdef class RLock(Mutex):
         if rc == SK_EXCESS:
             raise errors.NotLockedError("cannot release un-acquired lock")
         if rc != SK_OK:
-            refuse(rc, 0)
+            refuse(rc, 0, self.segment)
         return 0
 
     def locked(self):
@@ -615,7 +615,7 @@ cdef class RLock(Mutex):
         cdef uint64_t count = self.mutex.count
         cdef int rc = sk_rlock_free(self.s, self.mutex)
         if rc != SK_OK:
-            refuse(rc, 0)
+            refuse(rc, 0, self.segment)
         return count
 
     def _acquire_restore(self, saved):

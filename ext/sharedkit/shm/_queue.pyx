@@ -133,7 +133,7 @@ cdef class Queue(Handle):
     cdef _open(self, Segment segment):
         cdef int rc = sk_queue_refuse(segment.s)
         if rc != SK_OK:
-            refuse(rc, 0)
+            refuse(rc, 0, segment)
         self.bind(segment)
 
     # --- putting -------------------------------------------------------------------------------
@@ -237,7 +237,7 @@ cdef class Queue(Handle):
         if rc == SK_EMPTY and willing and alone() and sk_queue_glance(segment.s):
             rc = sk_queue_get(segment.s, small, SMALL, &found, at_once)
         if rc == SK_OK:
-            return decode(found.kind, small, found.payload)
+            return decode(found.kind, small, found.payload, segment)
         memset(&wait, 0, sizeof(wait))
         call.until = until
         call.willing = willing
@@ -258,15 +258,15 @@ cdef class Queue(Handle):
                 # After the check for signals, the call returns an item without waiting for the GIL again.
                 rc = sk_queue_get(segment.s, small, SMALL, &found, at_once)
                 if rc == SK_OK:
-                    return decode(found.kind, small, found.payload)
+                    return decode(found.kind, small, found.payload, segment)
                 if rc != SK_EMPTY and rc != SK_BUSY:
                     continue
             elif rc != SK_BUSY and rc != SK_EMPTY:
-                refuse(rc, 0)
+                refuse(rc, 0, segment)
             with nogil:
                 rc = sk_queue_get(segment.s, small, SMALL, &found, call)
             if rc == SK_OK:
-                return decode(found.kind, small, found.payload)
+                return decode(found.kind, small, found.payload, segment)
 
     @cython.binding(False)
     def get_nowait(self):
@@ -314,7 +314,7 @@ cdef class Queue(Handle):
         at_once.wait = NULL
         if not no_task_queued() or sk_queue_get(self.s, small, SMALL, &found, at_once) != SK_OK:
             return NOT_YET
-        return decode(found.kind, small, found.payload)
+        return decode(found.kind, small, found.payload, self)
 
     cdef bint put_now(self, object item) noexcept:
         """Put the item if it is small and plain, there is room, and no task waits ahead; return whether it was put."""
@@ -402,7 +402,7 @@ cdef class Queue(Handle):
             closed(self)
         cdef int rc = sk_queue_task_done(sk_queue_of(self.s), 1)
         if rc != SK_OK:
-            refuse(rc, 0)
+            refuse(rc, 0, self.segment)
 
     def join(self):
         """Wait until every item that was put is marked as done.
@@ -415,7 +415,7 @@ cdef class Queue(Handle):
             with nogil:
                 rc = sk_queue_join(segment.s, FOR_EVER)
         if rc != SK_OK:
-            refuse(rc, 0)
+            refuse(rc, 0, segment)
 
     def shutdown(self, immediate=False):
         """Make every `put` raise ShutDown, and every `get` once the queue is empty, or at once if `immediate`.
@@ -429,7 +429,7 @@ cdef class Queue(Handle):
             with nogil:
                 rc = sk_queue_shutdown(segment.s, at_once, FOR_EVER)
         if rc != SK_OK:
-            refuse(rc, 0)
+            refuse(rc, 0, segment)
 
     def qsize(self):
         """Return how many items are in the queue; the number was exact at one moment, which may be past.
@@ -585,7 +585,7 @@ cdef int refuse_put(Segment segment, int rc, uint64_t payload) except -1:
     """Raise as `refuse` does for an item of `payload` bytes; if memory was too small, add the queue's own numbers."""
     cdef uint64_t holds, used, lacks
     try:
-        refuse(rc, payload)
+        refuse(rc, payload, segment)
     except errors.OutOfSharedMemory as why:
         holds = sk_queue_capacity(sk_queue_of(segment.s))
         used = sk_queue_bytes(sk_queue_of(segment.s))
@@ -709,7 +709,7 @@ cdef tuple take_large(Segment segment, char *start, uint64_t have, sk_found *fou
     cdef int rc = SK_INTERRUPTED
     cdef char *to
     if found.kind == KIND_ARRAY:
-        item = array_for(start, have, found.payload, &skip)
+        item = array_for(start, have, found.payload, &skip, segment)
         flat = item.reshape(-1, order="A").view("u1")
         to = <char *><size_t>flat.ctypes.data
     elif found.kind == KIND_PICKLE_OOB:
@@ -732,12 +732,12 @@ cdef tuple take_large(Segment segment, char *start, uint64_t have, sk_found *fou
         if rc == SK_INTERRUPTED or rc == SK_STALLED:
             attend(segment)
         elif rc != SK_OK:
-            refuse(rc, 0)
+            refuse(rc, 0, segment)
     if found.kind == KIND_ARRAY or found.kind == KIND_BYTES:
         return True, item
     if found.kind == KIND_PICKLE_OOB:
-        return True, unpickle_oob(item)
-    return True, decode(found.kind, PyBytes_AS_STRING(item), found.payload)
+        return True, unpickle_oob(item, segment)
+    return True, decode(found.kind, PyBytes_AS_STRING(item), found.payload, segment)
 
 
 cdef int take_batch(Segment segment, list items, uint64_t most, sk_call call) except -1:
@@ -776,14 +776,15 @@ cdef int take_batch(Segment segment, list items, uint64_t most, sk_call call) ex
         if rc == SK_SHUTDOWN:
             raise ShutDown
         if rc != SK_OK:
-            refuse(rc, 0)
+            refuse(rc, 0, segment)
         for _record in range(n):
             memcpy(&head, to + at * SK_UNIT, SK_RECORD_HEAD)
             payload = sk_record_payload(head)
             if not sk_record_sound(head) or sk_record_units(payload) > units - at:
-                refuse(SK_CORRUPT, 0)    # the record was checked in the ring, so a program writes where it must not
+                # The record was checked in the ring, so a program writes where it must not.
+                refuse(SK_CORRUPT, 0, segment)
             try:
-                items.append(decode(sk_record_kind(head), <char *>to + at * SK_UNIT + SK_RECORD_HEAD, payload))
+                items.append(decode(sk_record_kind(head), <char *>to + at * SK_UNIT + SK_RECORD_HEAD, payload, segment))
             except BaseException as why:
                 failed = why
             at += sk_record_units(payload)
@@ -829,7 +830,7 @@ cdef class QueueWaiter(Waiter):
             return self.unless_stalled(rc, Empty)
         if rc == SK_SHUTDOWN:
             raise ShutDown
-        return refuse(rc, 0)
+        return refuse(rc, 0, self.segment)
 
     cdef object full(self, int rc, uint64_t asked):
         """Do as `empty` does, for a put: return PENDING, or raise Full, ShutDown or another exception."""
@@ -855,7 +856,7 @@ cdef class GetWaiter(QueueWaiter):
             rc = sk_queue_get(self.segment.s, small, SMALL, &found, self.call)
             sk_waits_aside(NULL)
             if rc == SK_OK:
-                return decode(found.kind, small, found.payload)
+                return decode(found.kind, small, found.payload, self.segment)
             if rc == SK_LARGER:
                 now.until = sk_now_ns() + SHORT_NS
                 try:
@@ -1012,7 +1013,7 @@ cdef class JoinWaiter(QueueWaiter):
         sk_waits_aside(NULL)
         if rc == SK_INTERRUPTED:
             return pending()
-        return None if rc == SK_OK else refuse(rc, 0)
+        return None if rc == SK_OK else refuse(rc, 0, self.segment)
 
 
 cdef object join_all(Segment segment):

@@ -121,7 +121,7 @@ cdef class RWLock(Handle):
     def _open(self, Segment segment):
         cdef int rc = sk_rw_refuse(segment.s)
         if rc != SK_OK:
-            refuse(rc, 0)
+            refuse(rc, 0, segment)
         self.bind(segment)
 
     cdef bint read(self, uint64_t until) except -1:
@@ -200,7 +200,7 @@ cdef class RWLock(Handle):
         if rc == SK_EXCESS:
             raise errors.NotLockedError("release of a write lock that this process does not hold")
         if rc != SK_OK:
-            refuse(rc, 0)
+            refuse(rc, 0, self.segment)
 
     @property
     def reader(self):

@@ -153,7 +153,7 @@ cdef class Semaphore(Handle):
     def _open(self, Segment segment):
         cdef int rc = sk_semaphore_refuse(segment.s)
         if rc != SK_OK:
-            refuse(rc, 0)
+            refuse(rc, 0, segment)
         self.bind(segment)
 
     cdef bint look(self, uint64_t until) except -1:
@@ -224,7 +224,7 @@ cdef class Semaphore(Handle):
             closed(self)
         cdef int rc = sk_semaphore_give(sk_semaphore_of(self.s), n)
         if rc != SK_OK:
-            refuse(rc, 0)
+            refuse(rc, 0, self.segment)
         return 0
 
     def get_value(self):
@@ -350,7 +350,7 @@ cdef class BoundedSemaphore(Semaphore):
     def _open(self, Segment segment):
         cdef int rc = sk_bounded_refuse(segment.s)
         if rc != SK_OK:
-            refuse(rc, 0)
+            refuse(rc, 0, segment)
         self.bind(segment)
 
     cdef bint take_now(self) except -1:
@@ -388,7 +388,7 @@ cdef class BoundedSemaphore(Semaphore):
         if rc == SK_EXCESS:
             raise ValueError("Semaphore released too many times")
         if rc != SK_OK:
-            refuse(rc, 0)
+            refuse(rc, 0, self.segment)
         return 0
 
     def get_value(self):

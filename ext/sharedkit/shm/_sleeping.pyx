@@ -25,7 +25,7 @@ cdef sk_sleeper *enter(Segment segment, sk_condition *table) except NULL:
         most = sk_condition_slots(segment.s, table)
         raise RuntimeError(f"{most:,} threads wait for the condition {segment.name!r} already")
     if rc != SK_OK:
-        refuse(rc, 0)
+        refuse(rc, 0, segment)
     return slot
 
 

@@ -90,7 +90,7 @@ cdef int wait_in(Segment segment, slice_of step, end_of end, void *what, uint64_
         elif rc == SK_OK or rc == SK_OWNER_DIED or rc == SK_TIMEOUT or rc == SK_BUSY:
             return rc
         else:
-            refuse(rc, 0)
+            refuse(rc, 0, segment)
 
 
 cdef uint32_t turns = 0
@@ -123,7 +123,7 @@ cdef class SliceWaiter(Waiter):
             return True
         if rc == SK_TIMEOUT or rc == SK_BUSY:
             return False
-        return refuse(rc, 0)
+        return refuse(rc, 0, self.segment)
 
     cdef int end(self) except -1:
         self.quits(self.segment.s, self.what, &self.wait)

@@ -159,7 +159,7 @@ def _at_condition(Segment segment):
     cdef uint32_t i, word
     cdef int rc = sk_condition_refuse(segment.s)    # not by the class, which may have no access to the lock
     if rc != SK_OK:
-        refuse(rc, 0)
+        refuse(rc, 0, segment)
     own = segment.params[0] == 0
     asleep = {}
     for i in range(sk_condition_high(segment.s, table)):

@@ -1,6 +1,6 @@
 # cython: language_level=3
-"""The queues for the threads of this process: references in a ring, or in the order of their priorities. A call tries
-once inside the GIL or a critical section, then waits outside of it, in slices so that signals are handled."""
+"""The queues for the threads of this process. A call tries once inside the GIL or a critical section, then waits
+outside of it, in slices so that signals are handled."""
 
 import operator
 import queue
@@ -8,7 +8,6 @@ import types
 
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals
-from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 from libcpp cimport bool as cbool
@@ -20,202 +19,38 @@ from sharedkit._core.differences import unlike
 from sharedkit._core.iteration import refuse_search, until_shutdown
 from sharedkit._core.segment cimport (
     SK_INTERRUPTED, SK_TIMEOUT,
-    Dropped, Handle, Segment, closed, create_segment, deadline_of, is_too_long, keep, sk_plan, sk_segment,
+    Dropped, Handle, Segment, closed, create_segment, deadline_of, is_too_long, keep, sk_plan,
 )
-from sharedkit._core.watcher cimport Waiter, no_task_queued, pending, sk_waits_aside
+from sharedkit._core.watcher cimport no_task_queued
 from sharedkit.aio._lazy cimport coroutines, waiting
-from sharedkit.shm._waiting cimport next_thread, sk_wait_state, this_thread
+from sharedkit.shm._waiting cimport sk_wait_state, this_thread
 from sharedkit.statistics import QueueStatistics
 from sharedkit.thread import registry
-from sharedkit.thread._ranking cimport ANSWER, NOTHING, Place, Ranking, Run, first_runs, half_run
-
-
-cdef extern from "core/sk_side.h" nogil:
-    ctypedef struct sk_side:
-        uint32_t event
-
-    uint32_t sk_side_raise(sk_side *d) noexcept
-    int sk_side_park(sk_segment *s, sk_side *d, uint32_t raised, uint64_t until, sk_wait_state *wait) noexcept
-    void sk_side_end(const sk_segment *s, sk_side *d, sk_wait_state *wait) noexcept
-    cbool sk_side_must_yield(const sk_segment *s, sk_side *d, sk_wait_state *wait) noexcept
-    cbool sk_side_awaited(const sk_side *d) noexcept
-    void sk_side_notify(sk_side *d, uint32_t n) noexcept
-    uint64_t sk_side_waiting(const sk_segment *s, const sk_side *d) noexcept
-
-cdef extern from "platform/sk_atomic.h" nogil:
-    uint64_t sk_load64_relaxed(const uint64_t *word) noexcept
-    void sk_store64_relaxed(uint64_t *word, uint64_t value) noexcept
-
-cdef extern from *:
-    """
-    /* A list of n times None. Before Python 3.12 an allocation can run the garbage collector, and so finalizers, which
-     * may use this very queue or let other threads use it. */
-    static PyObject *nones(uint64_t n) {
-    #if PY_VERSION_HEX < 0x030C0000
-        int collects = PyGC_Disable();
-    #endif
-        PyObject *list = PyList_New((Py_ssize_t)n);
-    #if PY_VERSION_HEX < 0x030C0000
-        if (collects) PyGC_Enable();
-    #endif
-        for (Py_ssize_t i = 0; list != NULL && i < (Py_ssize_t)n; i++) {
-            Py_INCREF(Py_None);
-            PyList_SET_ITEM(list, i, Py_None);
-        }
-        return list;
-    }
-    /* A free place of a ring contains None, so that the garbage collector sees an ordinary list. */
-    static void ring_put(PyObject *ring, uint64_t i, PyObject *item) {
-        PyObject *none = PyList_GET_ITEM(ring, (Py_ssize_t)i);
-        Py_INCREF(item);
-        PyList_SET_ITEM(ring, (Py_ssize_t)i, item);
-        Py_DECREF(none);
-    }
-    static PyObject *ring_take(PyObject *ring, uint64_t i) {
-        PyObject *item = PyList_GET_ITEM(ring, (Py_ssize_t)i);
-        Py_INCREF(Py_None);
-        PyList_SET_ITEM(ring, (Py_ssize_t)i, Py_None);
-        return item;
-    }
-    """
-    list nones(uint64_t n)
-    void ring_put(list ring, uint64_t i, object item) noexcept
-    object ring_take(list ring, uint64_t i)    # returns a new reference
+from sharedkit.thread._items cimport (
+    EVERYBODY, FIRST, Items, ended, new_items, nones, place_in, put_some, sk_side, sk_side_awaited, sk_side_end,
+    sk_side_must_yield, sk_side_notify, sk_side_park, sk_side_raise, sk_side_waiting, sk_store64_relaxed, take,
+)
+from sharedkit.thread._ranking cimport NOTHING, Place, first_runs
+from sharedkit.thread._waiters cimport GETTING, PutWaiter, get_waiter, join_waiter, key_of, put_waiter
 
 KIND_QUEUE = 4
 KIND_LIFO = 15
 KIND_PRIORITY = 16
-cdef enum:
-    FIRST = 16               # places of the first ring
-    ROOMY = 4096             # a ring of this many places or more is not kept when it becomes empty
-    EVERYBODY = 2            # a notification for this number or more wakes all waiters
-    GETTING = 0
-    PUTTING = 1
-    JOINING = 2
 cdef uint64_t FOR_EVER = <uint64_t>-1
 cdef object Empty = queue.Empty, Full = queue.Full, ShutDown = errors.ShutDown
 STATES = ("open", "shutdown", "shutdown-immediate")
 
 
-@cython.final
-cdef class Items:
-    """The common state of the handles of a queue. It changes only inside the GIL or a critical section on this object,
-    where no code of items (comparisons, finalizers) runs. A call that passes a wake-up on reads `head` and `tail` from
-    outside, so each is stored atomically. They are positions (how many items were taken and put); masked, they are
-    indices of the ring. In a LifoQueue the newest item leaves the ring first. A PriorityQueue has its items in
-    `ranking`, not in the ring.
-
-    A call keeps a reference to this object. While the call enters a critical section, another thread may close the
-    handle, and the segment may end with it; so the sides are here, not in the segment. A waiter also keeps a reference
-    to the segment.
-    """
-
-    cdef list ring
-    cdef bint newest             # whether the newest item goes first
-    cdef Ranking ranking         # the items of a PriorityQueue
-    cdef uint64_t head, tail, mask
-    cdef int64_t maxsize
-    cdef bint bounded            # whether the queue is or was bounded, so that tasks may wait to put
-    cdef uint64_t unfinished
-    cdef int state               # an index of STATES; never goes back
-    cdef void *memory            # the memory of the sides
-    cdef sk_side *getters
-    cdef sk_side *putters
-    cdef sk_side *joiners
-
-    cdef int make_sides(self) except -1:
-        self.memory = PyMem_RawCalloc(4, sizeof(sk_side))
-        if self.memory is NULL:
-            raise MemoryError
-        self.getters = <sk_side *>((<size_t>self.memory + sizeof(sk_side) - 1) // sizeof(sk_side) * sizeof(sk_side))
-        self.putters = self.getters + 1
-        self.joiners = self.getters + 2
-        return 0
-
-    def __dealloc__(self):
-        PyMem_RawFree(self.memory)
-
-    cdef inline uint64_t length(self) noexcept:
-        """Return how many items there are; outside of the exclusion, the number may be out of date."""
-        return sk_load64_relaxed(&self.tail) - sk_load64_relaxed(&self.head)
-
-    cdef inline uint64_t room(self) noexcept:
-        """Return for how many more items there is room."""
-        cdef uint64_t there = self.length()
-        if self.maxsize <= 0:
-            return <uint64_t>-1
-        return <uint64_t>self.maxsize - there if there < <uint64_t>self.maxsize else 0
-
-    cdef inline int push(self, object item) except -1:
-        if self.tail - self.head > self.mask:
-            self.grow()
-        ring_put(self.ring, self.tail & self.mask, item)
-        sk_store64_relaxed(&self.tail, self.tail + 1)
-        self.unfinished += 1
-        return 0
-
-    cdef inline object pop(self):
-        if self.ranking is not None:
-            item = self.ranking.pop()
-            sk_store64_relaxed(&self.head, self.head + 1)
-            return item
-        if self.newest:
-            sk_store64_relaxed(&self.tail, self.tail - 1)
-            item = ring_take(self.ring, self.tail & self.mask)
-        else:
-            item = ring_take(self.ring, self.head & self.mask)
-            sk_store64_relaxed(&self.head, self.head + 1)
-        if self.mask >= ROOMY and self.head == self.tail:
-            self.ring, self.mask = nones(FIRST), FIRST - 1
-        return item
-
-    cdef inline bint push_to(self, Place place, object item) except -1:
-        """Put an item into the ranking, by its Place; return False if its search must go on first."""
-        if not place.begun:
-            place.begin(item)
-        if not self.ranking.put(place):
-            return False
-        sk_store64_relaxed(&self.tail, self.tail + 1)
-        self.unfinished += 1
-        return True
-
-    cdef int serve(self, Place place) except -1:
-        """Do what the place needs before its search can go on; call this outside of the exclusion.
-
-        Raises what comparing raises."""
-        cdef Run half
-        if place.wants == ANSWER:
-            place.compare()
-        else:
-            half = half_run()
-            with cython.critical_section(self):
-                self.ranking.split(place, half)
-        return 0
-
-    cdef int grow(self) except -1:
-        cdef uint64_t places = 2 * (self.mask + 1), i
-        cdef list ring = nones(places)
-        for i in range(self.head, self.tail):
-            ring_put(ring, i & (places - 1), self.ring[i & self.mask])
-        self.ring, self.mask = ring, places - 1
-        return 0
-
-
 def make(place, str name, uint32_t seats, uint32_t flags, int64_t maxsize, uint32_t kind=KIND_QUEUE):
     """Make the segment of a queue. Its partner is the Items object; nothing else is in it."""
     cdef sk_plan plan
-    cdef Items items = Items.__new__(Items)
     memset(&plan, 0, sizeof(plan))
     plan.kind = kind
     plan.flags = flags
     plan.seats = seats
     plan.body_len = sizeof(uint64_t)
     cdef Segment segment = create_segment(place, name, &plan)
-    items.ring, items.mask, items.maxsize, items.bounded = nones(FIRST), FIRST - 1, maxsize, maxsize > 0
-    items.newest = kind == KIND_LIFO
-    items.ranking = Ranking.__new__(Ranking) if kind == KIND_PRIORITY else None
-    items.make_sides()
-    segment.partner = items
+    segment.partner = new_items(maxsize, kind == KIND_LIFO, kind == KIND_PRIORITY)
     return segment
 
 
@@ -491,9 +326,7 @@ cdef class Queue(Handle):
 
     async def ajoin(self):
         """Wait as `join` does, without blocking the event loop; a coroutine."""
-        cdef JoinWaiter waiter = JoinWaiter.__new__(JoinWaiter)
-        waiter.begin(self.segment, self.there(), JOINING, True, None)
-        await waiting(waiter)
+        await waiting(join_waiter(self.segment, self.there()))
 
     def __aiter__(self):
         """Yield items as `aget` takes them, until the queue is shut down and empty."""
@@ -710,30 +543,6 @@ cdef int sleep(Segment segment, Wait *wait) except -1:
     return 0
 
 
-cdef bint ended(Items q):
-    """Return whether the queue is shut down and empty, both at one moment: the last item may come just before the
-    shutdown."""
-    cdef bint over
-    with cython.critical_section(q):
-        over = q.head == q.tail and q.state != 0
-    return over
-
-
-cdef object take(Items q, object most, bint single):
-    """Take one item, or a list of at most `most` items (None: all) of those that are there. Call this inside the
-    exclusion."""
-    cdef uint64_t n = q.tail - q.head, i
-    cdef list taken
-    if single:
-        return q.pop()
-    if most is not None and most < n:
-        n = most
-    taken = nones(n)
-    for i in range(n):
-        ring_put(taken, i, q.pop())
-    return taken
-
-
 cdef object get_waiting(Segment segment, Items q, object most, bint single, cbool willing, object timeout):
     cdef Wait wait
     cdef bint got = False, shut = False
@@ -766,25 +575,6 @@ cdef object get_waiting(Segment segment, Items q, object most, bint single, cboo
     if q.maxsize > 0:
         sk_side_notify(q.putters, 1 if single else EVERYBODY)
     return taken
-
-
-cdef Py_ssize_t put_some(Items q, list batch, Py_ssize_t done, Place place) except -1:
-    """Put as much of the batch, from `done` on, as there is room for; return how many items are in then. Call this
-    inside the exclusion. A place may need something before its search goes on."""
-    cdef uint64_t room = q.room()
-    while done < len(batch) and room > 0:
-        if place is None:
-            q.push(batch[done])
-        elif not q.push_to(place, batch[done]):
-            break
-        done += 1
-        room -= 1
-    return done
-
-
-cdef Place place_in(Items q):
-    """Return a Place if the queue has a ranking; else None."""
-    return None if q.ranking is None else Place.__new__(Place)
 
 
 cdef int put_bounded(Segment segment, Items q, object item, cbool willing, object timeout) except -1:
@@ -844,196 +634,3 @@ cdef int put_waiting(Segment segment, Items q, list batch, uint64_t until, Py_ss
         if not all_in and q.room() > 0:
             sk_side_notify(wait.side, 1)
     return 0
-
-
-# --- waiting as a task ------------------------------------------------------------------------------------
-
-
-cdef tuple key_of(Items q, int which):
-    return <size_t><void *>q, which
-
-
-cdef class SideWaiter(Waiter):
-    """A task's wait at a side of a queue."""
-
-    cdef Items q
-    cdef sk_side *side
-    cdef sk_wait_state wait
-    cdef bint over
-
-    cdef begin(self, Segment segment, Items q, int which, cbool willing, object timeout):
-        memset(&self.wait, 0, sizeof(self.wait))
-        self.q = q
-        self.side = q.getters if which == GETTING else q.putters if which == PUTTING else q.joiners
-        self.set(segment, key_of(q, which) if willing else None, deadline_of(timeout) if willing else 0)
-        self.wait.thread = next_thread()
-        self.wait.aside = &self.aside
-        if which != JOINING:
-            self.wakes_next = key_of(q, PUTTING if which == GETTING else GETTING)
-
-    cdef object glance(self):
-        """Return the result, NOT_YET, or AT_ONCE; called inside the exclusion. Raises what the method raises."""
-        raise NotImplementedError
-
-    cdef int serve(self) except -1:
-        """Prepare another glance, which follows at once; called outside of the exclusion."""
-        return 0
-
-    cdef bint must_yield(self) noexcept:
-        return self.until != 0 and not self.over and sk_side_must_yield(self.segment.s, self.side, &self.wait)
-
-    cdef int refuse(self) except -1:
-        """Raise the exception of a wait whose time is over."""
-        raise NotImplementedError
-
-    cdef int done(self) except -1:
-        """Finish the wait after its result is there."""
-        return 0
-
-    cdef object look(self):
-        try:
-            return self.glances()
-        except BaseException:
-            sk_side_end(self.segment.s, self.side, &self.wait)
-            raise
-
-    cdef object glances(self):
-        cdef Items q = self.q
-        cdef uint32_t raised = 0
-        cdef object answer
-        cdef int rc
-        while True:
-            with cython.critical_section(q):
-                answer = self.glance()
-                if answer is NOT_YET:
-                    raised = sk_side_raise(self.side)
-            if answer is AT_ONCE:
-                self.serve()
-                continue
-            if answer is not NOT_YET:
-                sk_side_end(self.segment.s, self.side, &self.wait)
-                self.done()
-                return answer
-            if self.until == 0 or self.over:
-                self.refuse()
-            if is_too_long(self.until):
-                raise timeouts.too_long()
-            sk_waits_aside(&self.aside)
-            rc = sk_side_park(self.segment.s, self.side, raised, self.until, &self.wait)
-            sk_waits_aside(NULL)
-            if rc == SK_INTERRUPTED:
-                return pending()
-            self.over = rc == SK_TIMEOUT
-
-    cdef bint may_go_on(self) noexcept:
-        """Return whether another waiter could go on."""
-        return False
-
-    cdef int end(self) except -1:
-        sk_side_end(self.segment.s, self.side, &self.wait)
-        if self.may_go_on():
-            sk_side_notify(self.side, 1)
-        return 0
-
-
-cdef object NOT_YET = object(), AT_ONCE = object()
-
-
-@cython.final
-cdef class GetWaiter(SideWaiter):
-
-    cdef object most
-    cdef bint single
-
-    cdef object glance(self):
-        cdef Items q = self.q
-        if q.head != q.tail:
-            return NOT_YET if self.must_yield() else take(q, self.most, self.single)
-        if q.state != 0:
-            raise ShutDown
-        return NOT_YET
-
-    cdef int refuse(self) except -1:
-        raise Empty
-
-    cdef int done(self) except -1:
-        if self.q.maxsize > 0:
-            sk_side_notify(self.q.putters, 1 if self.single else EVERYBODY)
-        return 0
-
-    cdef bint may_go_on(self) noexcept:
-        return self.q.length() != 0
-
-
-cdef GetWaiter get_waiter(Segment segment, Items q, object most, bint single, cbool willing, object timeout):
-    cdef GetWaiter waiter = GetWaiter.__new__(GetWaiter)
-    if ended(q):
-        raise ShutDown
-    waiter.most, waiter.single = most, single
-    waiter.begin(segment, q, GETTING, willing, timeout)
-    return waiter
-
-
-@cython.final
-cdef class PutWaiter(SideWaiter):
-
-    cdef list batch
-    cdef Place place             # None but in a PriorityQueue
-    cdef readonly Py_ssize_t put
-    cdef Py_ssize_t notified_of  # how many items the getters have been notified of
-
-    cdef object glance(self):
-        cdef Items q = self.q
-        if q.state != 0:
-            raise ShutDown
-        if self.place is not None:
-            self.place.wants = NOTHING
-        if not self.must_yield():
-            self.put = put_some(q, self.batch, self.put, self.place)
-        if self.put == len(self.batch):
-            return None
-        return AT_ONCE if self.place is not None and self.place.wants != NOTHING else NOT_YET
-
-    cdef int serve(self) except -1:
-        self.done()
-        try:
-            return self.q.serve(self.place)
-        except BaseException:
-            self.end()    # pass the wake-up on: this wait may have used up another waiter's
-            raise
-
-    cdef object look(self):
-        try:
-            return SideWaiter.look(self)
-        finally:
-            self.done()
-
-    cdef int refuse(self) except -1:
-        raise Full
-
-    cdef int done(self) except -1:
-        cdef Py_ssize_t came = self.put - self.notified_of
-        self.notified_of = self.put
-        if came > 0:
-            sk_side_notify(self.q.getters, 1 if came == 1 else EVERYBODY)
-        return 0
-
-    cdef bint may_go_on(self) noexcept:
-        return self.q.room() > 0
-
-
-cdef PutWaiter put_waiter(Segment segment, Items q, list batch, cbool willing, object timeout):
-    cdef PutWaiter waiter = PutWaiter.__new__(PutWaiter)
-    if q.state != 0:
-        raise ShutDown
-    waiter.batch = batch
-    waiter.place = place_in(q)
-    waiter.begin(segment, q, PUTTING, willing, None if q.maxsize <= 0 else timeout)
-    return waiter
-
-
-@cython.final
-cdef class JoinWaiter(SideWaiter):
-
-    cdef object glance(self):
-        return NOT_YET if self.q.unfinished else None

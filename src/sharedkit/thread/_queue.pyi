@@ -2,12 +2,11 @@
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from types import GenericAlias
-from typing import Any, Generic, Self, SupportsIndex, TypeVar, final
+from typing import Any, Generic, Self, SupportsIndex, TypeVar
 
 from typing_extensions import disjoint_base
 
 from sharedkit._core.segment import Handle, Place, PrivatePlace, Segment
-from sharedkit._core.watcher import Waiter
 from sharedkit.segments import Blueprint
 from sharedkit.statistics import QueueStatistics
 
@@ -17,24 +16,6 @@ KIND_PRIORITY: int
 STATES: tuple[str, str, str]
 
 _T = TypeVar("_T")
-
-@final
-class Items:
-    """The common state of the handles of a queue."""
-
-@disjoint_base
-class SideWaiter(Waiter): ...
-
-@final
-class GetWaiter(SideWaiter): ...
-
-@final
-class PutWaiter(SideWaiter):
-    @property
-    def put(self) -> int: ...
-
-@final
-class JoinWaiter(SideWaiter): ...
 
 @disjoint_base
 class Queue(Handle, Generic[_T]):
