@@ -71,9 +71,11 @@ cdef class RLock(Mutex):
     cdef bint held_by(self, uint32_t name) except -1
     cdef RLockWaiter waiter(self, uint64_t until, uint64_t count, uint32_t name)
     cdef uint64_t save_as(self, uint32_t name) except 0
+
     @cython.final
     cdef bint take(self, uint64_t until) except -1
     cdef bint take_times(self, uint64_t until, uint64_t count) except -1
+
     @cython.final
     cdef int free(self) except -1
 
