@@ -416,7 +416,7 @@ def _file_names() -> list[str]:
 def live() -> list[SegmentInfo]:
     """Every segment that has a name now. Listing reads private copies, takes no seat, and removes only orphans."""
     sweep()
-    return list(look_around(lambda kind, segment: kind.state(segment)))
+    return list(look_around())
 
 
 def names() -> list[str]:
@@ -442,9 +442,8 @@ def copy_segment(name: str) -> Segment:
         raise FileNotFoundError(errno.ENOENT, f"no segment named {name!r}", path) from None
 
 
-def look_around(state_of: Callable[[Kind, Segment], str]) -> Iterator[SegmentInfo]:
-    """Every segment that has a name now, read from a private copy. `state_of` returns the state of a structure; it may
-    raise anything. Removes nothing. OSError."""
+def look_around() -> Iterator[SegmentInfo]:
+    """Every segment that has a name now, read from a private copy. Removes nothing. OSError."""
     users = _users_of_files(core.FOLDER)
     for name in names():
         try:
@@ -456,7 +455,7 @@ def look_around(state_of: Callable[[Kind, Segment], str]) -> Iterator[SegmentInf
             continue
         kind = kind_of(segment)
         try:
-            state = "unknown kind" if kind is None else state_of(kind, segment)
+            state = "unknown kind" if kind is None else kind.state(segment)
         except Exception as why:  # one damaged segment must not hide the others
             state = str(why)
         attached = who_has_open(segment, users)

@@ -131,15 +131,63 @@ def test_a_holder_that_was_killed_is_told(name: str) -> None:
         done = why(name)
         (wait,) = json.loads(why("--json", name).output)["structures"][0]["waits"]
     state, holder = done.output.splitlines()[:2]
-    assert state == f"Lock '{name}': locked by a process that died, 0 waiting"
-    assert holder.startswith("  its owner took it at ")
+    assert state == f"Lock '{name}': locked by pid {child.pid}, which died, 0 waiting"
+    assert holder.startswith(f"  its owner, pid {child.pid}, took it at ")
     assert holder.endswith(
         " ago) and died holding it: the next process that takes it gets an OwnerDiedWarning "
         '(an OwnerDiedError if it was made with on_owner_died="raise")'
     )
     assert "unlocked" not in done.output
     assert done.exit_code == 0
-    assert wait["holders"][0]["pid"] is None
+    assert (wait["holders"][0]["pid"], wait["holders"][0]["gone"]) == (child.pid, True)
+
+
+def test_a_dead_holder_whose_seat_was_taken_again_has_no_pid(name: str) -> None:
+    """The table of the seats names the last process on each seat, and so another one by now."""
+    with closing(sk.Lock(name=name, seats=2)) as lock:
+        lock.acquire()
+        lock.release()  # so that this process has a seat, and the others have the other one in turn
+        child = Child("fork", lambda: lock.acquire() and os.kill(os.getpid(), signal.SIGKILL))
+        with pytest.raises(AssertionError):
+            child.result()
+        assert inspect(name).state == f"locked by pid {child.pid}, which died, 0 waiting"
+        assert Child("fork", lambda: lock.statistics().owner).result() is None
+        assert inspect(name).state == "locked by a process that died, 0 waiting"
+        (told,) = (each.state for each in segments.live() if each.name == name)
+        assert told == inspect(name).state
+        done, (wait,) = why(name), json.loads(why("--json", name).output)["structures"][0]["waits"]
+    assert "its owner took it at " in done.output
+    assert (wait["holders"][0]["pid"], wait["holders"][0]["gone"]) == (None, True)
+
+
+def leave_it_locked(name: str) -> None:
+    lock = sk.attach(name)
+    lock.acquire()
+    lock.close()
+    signal.pause()
+
+
+def test_a_holder_that_left_without_a_release_is_not_said_to_be_dead(name: str) -> None:
+    with closing(sk.Lock(name=name)):
+        child = Child("spawn", leave_it_locked, name)
+        try:
+            until(lambda: "which left" in inspect(name).state)
+            done = why(name)
+        finally:
+            child.end()
+        assert inspect(name).state == f"locked by pid {child.pid}, which died, 0 waiting"
+    assert f"'{name}': locked by pid {child.pid}, which left, 0 waiting\n" in done.output
+    assert " ago) and left without releasing it: the next process that takes it gets " in done.output
+
+
+def test_a_reader_that_died_holds_nothing(name: str) -> None:
+    with closing(sk.RWLock(name=name)) as lock:
+        child = Child("fork", lambda: lock.acquire_read() and os.kill(os.getpid(), signal.SIGKILL))
+        with pytest.raises(AssertionError):
+            child.result()
+        assert inspect(name).state == "unlocked, 0 waiting to read, 0 to write"
+        assert lock.acquire_write(timeout=60)
+        lock.release_write()
 
 
 def lock_of(kind: str, name: str) -> Any:
@@ -166,14 +214,16 @@ def test_a_lock_whose_owner_died_is_nowhere_called_unlocked(kind: str, name: str
         with pytest.raises(AssertionError):
             child.result()
         told, listed = why(name).output, CliRunner().invoke(root, ["ls"]).output
-        assert ("locked by a process that died" in told, "died holding it" in told) == (True, True)
+        held = f"{'written' if kind == 'RWLock' else 'locked'} by pid {child.pid}, which died"
+        assert (held in told, "died holding it" in told) == (True, True)
         assert ("unlocked" in told, "OwnerDiedError" in told) == (False, kind in ("Lock", "RLock"))
         (line,) = (each for each in listed.splitlines() if each.startswith(name))
-        assert ("locked by a process that died" in line, "unlocked" in line) == (True, False)
+        assert (held in line, "unlocked" in line) == (True, False)
+        assert [held in each.state for each in segments.live() if each.name == name] == [True]
         with pytest.warns(sk.OwnerDiedWarning):
             acquire()
         release()
-        assert "process that died" not in why(name).output
+        assert "which died" not in why(name).output
 
 
 def hold_twice(lock: Any) -> None:

@@ -114,8 +114,8 @@ static inline int sk_seat_sit(sk_seats *s, int fd, uint32_t seat, uint64_t start
     sk_seat_entry *entry = &s->table[seat];
     uint32_t epoch = sk_load32_relaxed(&entry->epoch) + 1;
     sk_store32_seq_cst(&entry->epoch, epoch); /* commits: the owner words of earlier owners of this seat are dead now */
-    sk_store32_relaxed(&entry->pid, sk_pid());
-    sk_store64_relaxed(&entry->started, started);
+    sk_store32_release(&entry->pid, sk_pid());    /* N1: after the epoch; pairs with M1 */
+    sk_store64_release(&entry->started, started); /* N1 */
     sk_fence_seq_cst(); /* a process that reads the new owner word anywhere also sees this epoch */
     void *pin = sk_map_pin(fd, SK_PAGE);
     if (!sk_leads_to(fd, s->file)) {
@@ -162,6 +162,18 @@ static inline int sk_seat_take(sk_seats *s) {
         rc = sk_seats_me(s) != 0 ? SK_OK : sk_seat_find(s, started); /* another thread may have taken one meanwhile */
     sk_private_unlock(&s->process->fork_lock);
     return rc;
+}
+
+/* Find the process that `owner` names, dead or alive: *pid and *started. Returns false if another process has taken the
+ * seat since, or is taking it now: then nobody knows any more. */
+static inline bool sk_seat_names(const sk_seats *s, uint32_t owner, uint32_t *pid, uint64_t *started) {
+    uint32_t seat = sk_owner_seat(owner);
+    if (seat >= s->count) return false;
+    const sk_seat_entry *entry = &s->table[seat];
+    sk_fence_acquire(); /* the fence in sk_seat_sit came before the owner word, which may have been read relaxed */
+    *pid = sk_load32_acquire(&entry->pid);         /* M1: if it is the next process's, so is the epoch */
+    *started = sk_load64_acquire(&entry->started); /* M1 */
+    return sk_load32_relaxed(&entry->epoch) == sk_owner_epoch(owner);
 }
 
 /* Give the seat up. */

@@ -17,7 +17,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport strlen, strncmp, strrchr
 
 from sharedkit import errors
-from sharedkit._core import refusals, timeouts
+from sharedkit._core import processes, refusals, timeouts
 from sharedkit._core.coroutines import answer
 
 
@@ -54,8 +54,6 @@ cdef extern from "core/sk_segment.h" nogil:
     sk_asker sk_ask(const sk_seats *s) noexcept
     cbool sk_asker_taken(sk_asker *asker, uint32_t seat) noexcept
     void sk_asker_end(sk_asker *asker) noexcept
-    cbool sk_lives(const sk_segment *s, uint32_t owner) noexcept
-    uint32_t sk_owner_seat(uint32_t owner) noexcept
     uint64_t sk_thread() noexcept
     cbool sk_leads_to(int fd, const uint64_t *id) noexcept
     const char *SK_HIDDEN
@@ -187,9 +185,16 @@ cdef uint64_t deadline_of(object timeout) except? 0:
 
 
 cdef str holder_text(Segment segment, uint32_t owner):
-    """Return a text for the process that an owner word names: "pid 123", or "a dead process"."""
-    pid = segment.pid_of(owner)
-    return "nobody" if owner == 0 else f"pid {pid}" if pid is not None else "a dead process"
+    """Return a text for the process that an owner word names: "pid 123", or that it is gone. The table of the seats
+    names a process that is gone until another process takes its seat."""
+    cdef uint32_t pid
+    cdef uint64_t started
+    living = segment.pid_of(owner)
+    if living is not None:
+        return f"pid {living}"
+    if not sk_seat_names(&segment.s.seats, owner, &pid, &started):
+        return "a process that died"
+    return f"pid {pid}, which {processes.how_it_went(pid, started)}"
 
 
 cdef class Segment:
@@ -380,9 +385,11 @@ cdef class Segment:
 
     def pid_of(self, uint32_t owner):
         """Return the pid that an owner word names, or None if that process is not alive."""
-        if owner == 0 or not sk_lives(self.s, owner):
+        cdef uint32_t pid
+        cdef uint64_t started
+        if owner == 0 or not sk_lives(self.s, owner) or not sk_seat_names(&self.s.seats, owner, &pid, &started):
             return None
-        return sk_load32_relaxed(&self.s.seats.table[sk_owner_seat(owner)].pid)
+        return pid
 
     def transit(self):
         """Return a new descriptor that keeps the segment alive in transit to a child. Raises OSError."""

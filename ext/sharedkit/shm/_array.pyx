@@ -408,8 +408,7 @@ cdef bint comes_back(array) except -1:
 def state(Segment segment):
     """Describe the state in one line, for listings."""
     array = Array._of(segment)
-    owner = array.lock.owner
-    return f"{array.dtype} {array.shape}, {'unlocked' if owner is None else f'locked by pid {owner}'}"
+    return f"{array.dtype} {array.shape}, {array.lock._held_text()}"
 
 
 segments.register_kind(segments.Kind(KIND_ARRAY, "Array", Array._of, state, SK_ARRAY_DATA))

@@ -481,9 +481,8 @@ def state(Segment segment):
     if rc != SK_OK:
         refuse(rc, 0, segment)
     sk_condition_count(segment.s, sk_condition_of(segment.s), &asleep, &notified)
-    owner = RLock._in(segment, 0).owner if segment.params[0] == OWN else None
-    held = "" if owner is None else f"locked by pid {owner}, "
-    return f"{held}{asleep} waiting, {notified} notified"
+    held = RLock._in(segment, 0)._held_text() if segment.params[0] == OWN else "unlocked"
+    return f"{'' if held == 'unlocked' else f'{held}, '}{asleep} waiting, {notified} notified"
 
 
 segments.register_kind(segments.Kind(KIND_CONDITION, "Condition", Condition._of, state))

@@ -36,6 +36,7 @@ cdef class Mutex(Handle):
     cdef _hold(self, Segment segment, uint64_t offset)
     cdef bint wait(self, uint64_t until) except -1
     cdef int tell(self) except -1
+    cpdef str _held_text(self)
     cdef object snapshot(self, str kind, object count)
 
 

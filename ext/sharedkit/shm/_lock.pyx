@@ -11,7 +11,8 @@ from sharedkit import errors, segments
 from sharedkit._core.differences import unlike
 from sharedkit._core.segment cimport (
     SK_BUSY, SK_CORRUPT, SK_EXCESS, SK_OK, SK_OWNER_DIED,
-    Dropped, Handle, Segment, closed, create_segment, refuse, sk_body_of, sk_header_of, sk_me, sk_plan, sk_segment,
+    Dropped, Handle, Segment, closed, create_segment, holder_text, refuse, sk_body_of, sk_header_of, sk_me, sk_plan,
+    sk_segment,
 )
 from sharedkit._core.watcher cimport no_task_queued, sk_waits_aside
 from sharedkit.aio._lazy cimport coroutines, leaving, waiting
@@ -139,6 +140,14 @@ cdef class Mutex(Handle):
         cdef int rc = sk_mutex_mark_consistent(self.s, self.mutex)
         if rc != SK_OK:
             refuse(rc, 0, self.segment)
+
+    cpdef str _held_text(self):
+        """Say who holds the lock, for listings. A lock that a process left behind is not called unlocked, though the
+        next process may take it over: that process gets the report of a death."""
+        if self.mutex is NULL:
+            closed(self)
+        cdef uint32_t owner = sk_lock_owner(&self.mutex.word)
+        return "unlocked" if owner == 0 else f"locked by {holder_text(self.segment, owner)}"
 
     cdef object snapshot(self, str kind, object count):
         """Return a LockStatistics. The holder is read before and after `since`, so that the two belong together."""
@@ -369,20 +378,19 @@ def lock_of(arrive, arguments):
     return arrive(*arguments).lock
 
 
-def description(snapshot):
-    """Describe a LockStatistics in one line, for listings."""
-    held = "unlocked"
-    if snapshot.owner is not None:
-        held = f"locked by pid {snapshot.owner}"
-        if snapshot.count > 1:
-            held += f" {snapshot.count} times"
+cdef str description(Mutex lock, snapshot):
+    """Describe a lock in one line, for listings."""
+    held = lock._held_text()
+    if snapshot.count > 1:
+        held += f" {snapshot.count} times"
     death = ", an owner died" if snapshot.owner_died else ""
     return f"{held}, {snapshot.waiting} waiting{death}"
 
 
 def state(Segment segment):
     """Describe the state in one line, for listings."""
-    return description(Lock._of(segment).statistics())
+    lock = Lock._of(segment)
+    return description(lock, lock.statistics())
 
 
 segments.register_kind(segments.Kind(KIND_LOCK, "Lock", Lock._of, state))
@@ -676,7 +684,8 @@ cdef uint32_t asker_of(object lock) except? 0:
 
 def state_of_rlock(Segment segment):
     """Describe the state in one line, for listings."""
-    return description(RLock._of(segment).statistics())
+    lock = RLock._of(segment)
+    return description(lock, lock.statistics())
 
 
 segments.register_kind(segments.Kind(KIND_RLOCK, "RLock", RLock._of, state_of_rlock))

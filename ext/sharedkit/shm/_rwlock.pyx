@@ -10,7 +10,7 @@ from libcpp cimport bool as cbool
 from sharedkit import errors, segments
 from sharedkit._core.segment cimport (
     SK_EXCESS, SK_OK, SK_OWNER_DIED,
-    Handle, Segment, closed, ends_anywhere, create_segment, refuse, sk_plan, sk_segment,
+    Handle, Segment, closed, ends_anywhere, create_segment, holder_text, refuse, sk_plan, sk_segment,
 )
 from sharedkit._core.watcher cimport sk_waits_aside
 from sharedkit.aio._lazy cimport leaving, waiting
@@ -349,10 +349,12 @@ cdef int warn(Segment segment, bint writes) except -1:
 def state(Segment segment):
     """Describe the state in one line, for listings."""
     there = RWLock._of(segment).statistics()
-    held = (
-        f"written by pid {there.writer}" if there.writer is not None
-        else f"read by {sum(there.readers.values())}" if there.readers else "unlocked"
-    )
+    cdef uint32_t writer = sk_lock_owner(&sk_rw_writer(segment.s).word)
+    held = "unlocked"
+    if there.readers:    # then the word names a writer that waits
+        held = f"read by {sum(there.readers.values())}"
+    elif writer != 0:
+        held = f"written by {holder_text(segment, writer)}"
     death = ", a writer died" if there.owner_died else ""
     return f"{held}, {there.waiting_readers} waiting to read, {there.waiting_writers} to write{death}"
 

@@ -11,7 +11,9 @@ from typing import NamedTuple
 from libc.stdint cimport uint32_t, uint64_t
 from libcpp cimport bool as cbool
 
-from sharedkit._core.segment cimport SK_OK, Segment, refuse, sk_body_of, sk_segment
+from sharedkit._core.segment cimport (
+    SK_OK, Segment, refuse, sk_body_of, sk_lives, sk_seat_names, sk_segment,
+)
 from sharedkit.shm._barrier cimport (
     SK_FILLING, sk_barrier_look, sk_barrier_of, sk_barrier_parties, sk_barrier_phase,
 )
@@ -26,8 +28,6 @@ from sharedkit.shm import (
 
 cdef extern from "core/sk_seat_counts.h" nogil:
     enum: SK_LOCK_WAITED
-    bint sk_lives(const sk_segment *s, uint32_t owner) noexcept
-    uint32_t sk_owner_seat(uint32_t owner) noexcept
     uint32_t sk_seat_counts_of(const sk_segment *s, const uint64_t *counts, uint32_t seat, uint32_t *owner) noexcept
 
 cdef extern from "platform/sk_atomic.h" nogil:
@@ -81,13 +81,15 @@ class Process(NamedTuple):
 
 
 class Holder(NamedTuple):
-    """A process that holds a structure. `process`: None if that process has died; `how`: "holds", "reads", "writes" or
+    """A process that holds a structure. `process`: None if it is gone, because it died, or left without a release; then
+    `gone` is that process until another one takes its seat, and None afterwards. `how`: "holds", "reads", "writes" or
     the like; `times`: how often, or by how many threads; `since`: in seconds since 1970, None if it is not recorded."""
 
     process: Process | None
     how: str
     times: int
     since: float | None
+    gone: Process | None = None
 
 
 class Wait(NamedTuple):
@@ -110,10 +112,14 @@ class Wait(NamedTuple):
 
 cdef object process_of(Segment segment, uint32_t owner):
     """Return the living process that the owner word names, or None."""
-    if owner == 0 or not sk_lives(segment.s, owner):
-        return None
-    cdef uint32_t seat = sk_owner_seat(owner)
-    return Process(segment.s.seats.table[seat].pid, segment.s.seats.table[seat].started)
+    return named(segment, owner) if owner != 0 and sk_lives(segment.s, owner) else None
+
+
+cdef object named(Segment segment, uint32_t owner):
+    """Return the process that the owner word names, dead or alive; None if another process has its seat now."""
+    cdef uint32_t pid
+    cdef uint64_t started
+    return Process(pid, started) if sk_seat_names(&segment.s.seats, owner, &pid, &started) else None
 
 
 cdef dict counted(Segment segment, const uint64_t *counts):
@@ -131,7 +137,10 @@ cdef dict counted(Segment segment, const uint64_t *counts):
 
 cdef tuple holder_of(Segment segment, uint32_t owner, str how, uint32_t count=1, object since=None):
     """Return the holder that an owner word names, in a tuple; an empty one if the word is 0."""
-    return () if owner == 0 else (Holder(process_of(segment, owner), how, count, since),)
+    if owner == 0:
+        return ()
+    process = process_of(segment, owner)
+    return (Holder(process, how, count, since, named(segment, owner) if process is None else None),)
 
 
 cdef object since_of(const sk_mutex *mutex):

@@ -61,7 +61,13 @@ def wait_documents(at: Inspection, facts: Callable[[Process], ProcessFacts]) -> 
             "waiters": [{"threads": threads, **document(process)} for process, threads in wait.waiters.items()],
             "uncounted": wait.uncounted,
             "holders": [
-                {"how": holder.how, "times": holder.times, "since": holder.since, **document(holder.process)}
+                {
+                    "how": holder.how,
+                    "times": holder.times,
+                    "since": holder.since,
+                    **document(holder.process or holder.gone),
+                    "gone": holder.process is None,
+                }
                 for holder in wait.holders
             ],
             "brief": wait.brief,

@@ -18,7 +18,6 @@ from sharedkit.commands.text import about, draws_tables, plain_line, shown
 from sharedkit.errors import SegmentInUse, SharedkitError
 from sharedkit.segments import SegmentInfo
 from sharedkit.shm.executor import executor_of
-from sharedkit.shm.inspection import state_of
 
 __all__ = ["ls", "rm"]
 
@@ -34,7 +33,7 @@ def ls(as_json: bool) -> None:
     """
     with the_folder():
         segments.sweep()
-        found = list(segments.look_around(state_of))
+        found = list(segments.look_around())
     if as_json:
         click.echo(json.dumps([asdict(segment) for segment in found], indent=2))
     elif not draws_tables():

@@ -11,6 +11,7 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
+from sharedkit._core.processes import how_it_went
 from sharedkit.commands.text import ago, shown
 from sharedkit.compare.numbers import quantity
 from sharedkit.shm.inspection import Holder, Inspection
@@ -90,7 +91,12 @@ def _held_by(each: Inspection) -> str:
 
 
 def _holder_text(holder: Holder) -> str:
-    text = "a dead process" if holder.process is None else f"pid {holder.process.pid}"
+    if holder.process is not None:
+        text = f"pid {holder.process.pid}"
+    elif holder.gone is not None:
+        text = f"pid {holder.gone.pid} ({how_it_went(*holder.gone)})"
+    else:
+        text = "a dead process"
     if holder.how != "holds":
         text += f" {holder.how}"
     if holder.times > 1:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from sharedkit._core.processes import lives
 from sharedkit.commands.folder import look_around, look_at
 from sharedkit.commands.options import Seconds
 from sharedkit.commands.participants import ProcessFacts, facts_of, wait_documents
@@ -161,11 +162,14 @@ def _holder_text(holder: Holder, wait: Wait, kind: str) -> str:
     if holder.process is None and wait.brief:
         return "a process has died in the middle of an operation: the next operation repairs what it left"
     if holder.process is None:
+        who = "its owner" if holder.gone is None else f"its owner, pid {holder.gone.pid},"
         took = "" if holder.since is None else f" took it at {_since_text(holder.since, ' ago')} and"
+        left = holder.gone is not None and lives(*holder.gone)
+        went = "left without releasing it" if left else "died holding it"
         told = "an OwnerDiedWarning"
         if kind in ("Lock", "RLock"):
             told += ' (an OwnerDiedError if it was made with on_owner_died="raise")'
-        return f"its owner{took} died holding it: the next process that takes it gets {told}"
+        return f"{who}{took} {went}: the next process that takes it gets {told}"
     text = f"pid {holder.process.pid} {holder.how} it"
     if holder.times > 1:
         text += f" {holder.times} times"

@@ -12,13 +12,15 @@ class Process(NamedTuple):
     started: int
 
 class Holder(NamedTuple):
-    """A process that holds a structure. `process`: None if that process has died; `how`: "holds", "reads", "writes" or
+    """A process that holds a structure. `process`: None if it is gone, because it died, or left without a release; then
+    `gone` is that process until another one takes its seat, and None afterwards. `how`: "holds", "reads", "writes" or
     the like; `times`: how often, or by how many threads; `since`: in seconds since 1970, None if it is not recorded."""
 
     process: Process | None
     how: str
     times: int
     since: float | None
+    gone: Process | None = None
 
 class Wait(NamedTuple):
     """One thing that threads wait for at a structure: see the fields' description in _waits.pyx."""

@@ -24,7 +24,7 @@ from sharedkit.statistics import (
     QueueStatistics,
 )
 
-__all__ = ["Holder", "Inspection", "Process", "Trouble", "Wait", "inspect", "inspect_all", "rates", "state_of"]
+__all__ = ["Holder", "Inspection", "Process", "Trouble", "Wait", "inspect", "inspect_all", "rates"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,24 +112,12 @@ def _inspection(segment: Segment) -> Inspection:
         orphan=not segment.persist and not segment.in_use,
         users=segment.seated(),
         length=_length(statistics),
-        state=state_of(kind, segment),
+        state=kind.state(segment),
         statistics=statistics,
         waits=waits,
         passed=passed(segment),
         at=at,
     )
-
-
-def state_of(kind: segments.Kind, segment: Segment) -> str:
-    """The state of the structure as its kind describes it; a lock that a dead process holds is described as such. The
-    kind itself counts living holders only, as `locked()` does, and calls that lock unlocked."""
-    state = kind.state(segment)
-    if all(holder.process is not None for wait in waits_at(segment) if not wait.brief for holder in wait.holders):
-        return state
-    held = "locked by a process that died"
-    if "unlocked" in state:
-        return state.replace("unlocked", held, 1)
-    return f"{held}, {state}"
 
 
 def _length(statistics: Any) -> int | None:

@@ -97,5 +97,10 @@ def _state(segment: Any) -> str:
     return repr(RawValue._of(segment)._cell)
 
 
-register_kind(Kind(KIND_VALUE, "Value", Value._of, _state))
+def _state_with_lock(segment: Any) -> str:
+    held: str = Value._of(segment).get_lock()._held_text()
+    return f"{_state(segment)}, {held}" if held != "unlocked" else _state(segment)
+
+
+register_kind(Kind(KIND_VALUE, "Value", Value._of, _state_with_lock))
 register_kind(Kind(KIND_RAW_VALUE, "RawValue", RawValue._of, _state))
