@@ -13,8 +13,13 @@ from sharedkit._core.main_interpreter import SENTENCE, is_main_interpreter
 # It runs in a new process, which ends by `_exit`: before Python 3.14 the end of an interpreter may hang.
 PROGRAM = """
 import os, sys
-from sharedkit.compare.interpreters import _make
-said = _make()(sys.argv[1], {"path": os.pathsep.join(sys.path), "out": sys.argv[2]})
+given = {"path": os.pathsep.join(sys.path), "out": sys.argv[2]}
+if sys.version_info < (3, 12):
+    import _xxsubinterpreters as interpreters
+    said = interpreters.run_string(interpreters.create(), sys.argv[1], shared=given) or ""
+else:
+    from sharedkit.compare.interpreters import _make
+    said = _make()(sys.argv[1], given)
 import sharedkit as sk
 with sk.Counter() as counter:
     print(said, counter.add())
@@ -38,7 +43,6 @@ def test_this_is_the_main_interpreter() -> None:
     assert is_main_interpreter()
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="before 3.12, interpreters share one GIL")
 @pytest.mark.parametrize("module", ["sharedkit", "sharedkit.hashing", "sharedkit.thread", "sharedkit.aio"])
 def test_a_subinterpreter_is_refused_with_the_reason_and_the_main_one_goes_on(module: str, tmp_path: Path) -> None:
     out = tmp_path / "said"

@@ -1,7 +1,8 @@
 """Imported first: raises a clear ImportError in a sub-interpreter, where other modules of sharedkit cannot work.
 
-NumPy refuses sub-interpreters with advice on how to install it, which does not help there. The compiled modules of
-sharedkit keep state of the process (seats, the watcher's thread, the holds that a death releases), so they refuse too.
+NumPy refuses sub-interpreters from Python 3.12 on, with advice on how to install it, which does not help there. The
+compiled modules of sharedkit keep state of the process (seats, the watcher's thread, the holds that a death releases),
+so they refuse too.
 """
 
 from __future__ import annotations
@@ -27,10 +28,5 @@ def is_main_interpreter() -> bool:
     return True
 
 
-try:
-    for _name in ("numpy", "sharedkit._core.segment"):
-        import_module(_name)
-except ImportError as _error:
-    if is_main_interpreter():
-        raise
-    raise ImportError(SENTENCE, name="sharedkit") from _error
+if not is_main_interpreter():  # before anything else is loaded, because that might succeed on Python 3.11
+    raise ImportError(SENTENCE, name="sharedkit")

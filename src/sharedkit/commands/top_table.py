@@ -106,9 +106,9 @@ def _holder_text(holder: Holder) -> str:
 
 # --- columns ------------------------------------------------------------------------------------------------
 
-# Those that matter most come first here: where there is no room for all, the last ones are left out.
+# Those that matter most come first here: where there is no room for one, it is left out, and all that follow.
 # A column that is empty in every row comes after all others.
-COLUMNS = ("kind", "waiting", "held by", "length", "puts/s", "gets/s", "size", "users")
+COLUMNS = ("kind", "held by", "waiting", "length", "puts/s", "gets/s", "size", "users")
 GROWING = ("kind", "held by", "name")  # those that may be shortened, in the order in which they get what is left
 SHOWN = ("name", "kind", "size", "users", "length", "puts/s", "gets/s", "waiting", "held by")
 LEFT = ("name", "kind", "held by")
@@ -142,9 +142,10 @@ def table_of(rows: list[Row], width: int, order: str) -> Table:
     room = width - given["name"]
     chosen = {"name"}
     for name in sorted(COLUMNS, key=lambda name: all(not each[name] for each in cells)):
-        if given[name] + GAP <= room:
-            chosen.add(name)
-            room -= given[name] + GAP
+        if given[name] + GAP > room:
+            break
+        chosen.add(name)
+        room -= given[name] + GAP
     for name in GROWING:
         if name in chosen:
             more = max(min(needed[name] - given[name], room), 0)
