@@ -13,10 +13,11 @@ import pytest
 from rich.console import Console
 
 from sharedkit.compare import chart, messages, plain
+from sharedkit.compare.catalogue import WORKLOADS
 from sharedkit.compare.corpus import JOB_BYTES, Corpus
 from sharedkit.compare.crew import ProcessCrew, ThreadCrew
 from sharedkit.compare.machine import this_machine, versions
-from sharedkit.compare.numbers import TIMES, duration, quantity, ratio
+from sharedkit.compare.numbers import TIMES, counted, duration, quantity, ratio
 from sharedkit.compare.pieces import Pieces
 from sharedkit.compare.report import Report, Result, Row
 from sharedkit.compare.runner import laps_of, measure
@@ -313,3 +314,15 @@ def test_numbers_keep_three_digits():
     ]
     assert [duration(n) for n in (3.14159, 1500, 2.5e6, 3e9)] == ["3.14 ns", "1.50 µs", "2.50 ms", "3.00 s"]
     assert [ratio(n)[:-1] for n in (0.01234, 0.5, 12.34, 1234)] == ["0.012", "0.50", "12.3", "1,234"]
+
+
+def test_things_are_counted_with_the_verb_that_the_number_wants():
+    assert [counted(n, "worker", "add") for n in (0, 1, 2)] == ["0 workers add", "1 worker adds", "2 workers add"]
+    assert [counted(n, "core") for n in (1, 64)] == ["1 core", "64 cores"]
+
+
+@pytest.mark.parametrize("name", sorted(set(WORKLOADS) - {"hash"}))
+def test_a_title_of_one_worker_speaks_of_one(name):
+    one, more = (WORKLOADS[name](Settings(workers=n)).title for n in (1, 6))
+    assert " workers" not in one
+    assert name == "queue" or ("1 worker" in one and "6 workers" in more)

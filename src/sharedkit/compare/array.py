@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sharedkit.compare.crew import Clock, Program
 from sharedkit.compare.entry import AWAITED, PLACEMENTS, VIEWED, Entry, Placement, SharedStateWorkload, local, managed
+from sharedkit.compare.numbers import counted
 from sharedkit.compare.workload import Lap, Mismatch
 
 __all__ = ["ArrayWorkload"]
@@ -138,7 +139,8 @@ class ArrayWorkload(SharedStateWorkload):
     @property
     def title(self) -> str:
         """One line on what every variant does."""
-        return f"{self.settings.workers} workers add {BATCH:,} numbers at a time to {BINS:,} shared int64"
+        workers = counted(self.settings.workers, "worker", "add")
+        return f"{workers} {BATCH:,} numbers at a time to {BINS:,} shared int64"
 
     def entries(self) -> list[Entry]:
         """The standard library's variants, then sharedkit's in every placement."""

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from sharedkit.compare.numbers import TIMES, quantity, ratio
+from sharedkit.compare.numbers import TIMES, counted, quantity, ratio
 from sharedkit.compare.page import page
 from sharedkit.compare.report import Report, Result, Row
 
@@ -51,7 +51,7 @@ def _figure(report: Report) -> Figure:
     machine = report.machine
     figure.suptitle(
         f"{report.versions['python']}, sharedkit {report.versions['sharedkit']}, {machine.processor}, "
-        f"{machine.cores} cores, {report.settings.workers} workers, {report.date}",
+        f"{counted(machine.cores, 'core')}, {counted(report.settings.workers, 'worker')}, {report.date}",
         fontsize=8,
         color="#5b6670",
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 from sharedkit.compare.crew import Clock, Program
 from sharedkit.compare.entry import AWAITED, PLACEMENTS, Entry, Placement, SharedStateWorkload, local, managed
+from sharedkit.compare.numbers import counted
 from sharedkit.compare.workload import Lap, Mismatch
 
 __all__ = ["CounterWorkload"]
@@ -84,7 +85,7 @@ class CounterWorkload(SharedStateWorkload):
     @property
     def title(self) -> str:
         """One line on what every variant does."""
-        return f"{self.settings.workers} workers add 1 to one counter"
+        return f"{counted(self.settings.workers, 'worker', 'add')} 1 to one counter"
 
     def entries(self) -> list[Entry]:
         """The standard library's variants, then sharedkit's in every placement."""

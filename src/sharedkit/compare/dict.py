@@ -6,6 +6,7 @@ from typing import Any
 
 from sharedkit.compare.crew import Clock
 from sharedkit.compare.entry import AWAITED, PLACEMENTS, Entry, SharedStateWorkload, local, managed
+from sharedkit.compare.numbers import counted
 from sharedkit.compare.workload import Lap, Mismatch
 
 __all__ = ["DictWorkload"]
@@ -57,7 +58,8 @@ class DictWorkload(SharedStateWorkload):
     @property
     def title(self) -> str:
         """One line on what every variant does."""
-        return f"{self.settings.workers} workers use one dict of {self.settings.workers * KEYS} keys, 1 set to 4 gets"
+        workers = self.settings.workers
+        return f"{counted(workers, 'worker', 'use')} one dict of {workers * KEYS} keys, 1 set to 4 gets"
 
     def entries(self) -> list[Entry]:
         """The standard library's dicts, then sharedkit's in every placement."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from sharedkit import get_context
 from sharedkit.compare.crew import interrupts_held
+from sharedkit.compare.numbers import counted
 from sharedkit.compare.workload import Course, Lap, Mismatch, Settings, Variant, Workload
 
 __all__ = ["ExecutorWorkload"]
@@ -137,7 +138,7 @@ class ExecutorWorkload(Workload):
     @property
     def title(self) -> str:
         """One line on what every variant does."""
-        return f"sha384 of a short text, one submitted call each, {self.settings.workers} workers"
+        return f"sha384 of a short text, one submitted call each, {counted(self.settings.workers, 'worker')}"
 
     def variants(self) -> list[Variant]:
         """The standard library's variants, then sharedkit's in every placement."""

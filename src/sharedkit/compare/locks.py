@@ -12,6 +12,7 @@ from typing import Any
 
 from sharedkit.compare.crew import Clock
 from sharedkit.compare.entry import AWAITED, PLACEMENTS, Entry, Placement, SharedStateWorkload, managed
+from sharedkit.compare.numbers import counted
 from sharedkit.compare.tasks import in_a_loop
 from sharedkit.compare.workload import Lap, Mismatch
 
@@ -77,7 +78,7 @@ class LocksWorkload(SharedStateWorkload):
     @property
     def title(self) -> str:
         """One line on what every variant does."""
-        return f"{self.settings.workers} workers take one lock and add 1 to a number"
+        return f"{counted(self.settings.workers, 'worker', 'add')} 1 to a number, under one lock"
 
     def entries(self) -> list[Entry]:
         """The standard library's locks, then sharedkit's in every placement."""

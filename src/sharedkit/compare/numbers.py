@@ -1,8 +1,8 @@
-"""Numbers for human readers: three digits and a unit."""
+"""Numbers for human readers: three digits and a unit; things counted, with the verb that the number wants."""
 
 from __future__ import annotations
 
-__all__ = ["TIMES", "duration", "quantity", "ratio"]
+__all__ = ["TIMES", "counted", "duration", "quantity", "ratio"]
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 
@@ -30,6 +30,12 @@ def ratio(number: float) -> str:
     if number < 9.95:
         return f"{number:.2f}{TIMES}"
     return f"{_three(number)}{TIMES}"
+
+
+def counted(number: int, noun: str, verb: str = "") -> str:
+    """4, "worker", "add" → '4 workers add', and of one: '1 worker adds'."""
+    one = number == 1
+    return f"{number} {noun}{'' if one else 's'} {verb}{'s' if one and verb else ''}".rstrip()
 
 
 def _three(number: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from sharedkit.compare.numbers import duration, quantity, ratio
+from sharedkit.compare.numbers import counted, duration, quantity, ratio
 from sharedkit.compare.report import Report, Result, Row
 
 __all__ = ["page"]
@@ -35,8 +35,9 @@ def page(report: Report, image: str) -> str:
             f"<title>sharedkit compare</title><style>{STYLE}</style></head><body>",
             "<h1>sharedkit compare</h1>",
             f'<p class="meta">{escape(report.date)} · {escape(report.versions["python"])}, {escape(versions)}<br>',
-            f"{escape(machine.processor)}, {machine.cores} cores · {escape(machine.system)}, load {machine.load:g}<br>",
-            f"{settings.workers} workers, processes by {escape(settings.start_method)}; "
+            f"{escape(machine.processor)}, {counted(machine.cores, 'core')} · {escape(machine.system)}, "
+            f"load {machine.load:g}<br>",
+            f"{counted(settings.workers, 'worker')}, processes by {escape(settings.start_method)}; "
             f"median of {settings.repeats} laps after a warm-up</p>",
             drawing,
             *[_table(result) for result in report.results],

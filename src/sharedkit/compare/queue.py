@@ -17,6 +17,7 @@ from sharedkit.compare import asyncio_queue
 from sharedkit.compare.crew import Clock
 from sharedkit.compare.entry import AWAITED, PLACEMENTS, Entry, Placement, SharedStateWorkload, local, managed
 from sharedkit.compare.messages import SMALLEST, Arrivals, Plan, arrivals, check, make
+from sharedkit.compare.numbers import counted
 from sharedkit.compare.tasks import in_a_loop
 from sharedkit.compare.workload import BadInput, Lap, Settings
 
@@ -144,8 +145,7 @@ class QueueWorkload(SharedStateWorkload):
         """One line on what every variant does."""
         plan = self.plan
         return (
-            f"{plan.size}-byte messages, {plan.producers} producer{'s' * (plan.producers > 1)} → "
-            f"{plan.consumers} consumer{'s' * (plan.consumers > 1)}"
+            f"{plan.size}-byte messages, {counted(plan.producers, 'producer')} → {counted(plan.consumers, 'consumer')}"
         )
 
     def entries(self) -> list[Entry]:

@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from sharedkit.compare.numbers import duration, quantity, ratio
+from sharedkit.compare.numbers import counted, duration, quantity, ratio
 from sharedkit.compare.report import Report, Result, Row
 
 __all__ = ["print_heading", "print_result", "short_reason"]
@@ -24,9 +24,9 @@ def print_heading(console: Console, report: Report) -> None:
     machine, settings = report.machine, report.settings
     found = [f"{name} {number}" for name, number in report.versions.items() if name != "python"]
     console.print(Text(" · ".join([report.versions["python"], *found, report.date]), style="bold"))
-    cores = f"{machine.cores} core{'s' * (machine.cores > 1)}"
+    cores = counted(machine.cores, "core")
     console.print(f"{machine.processor} · {cores} · {machine.memory / 2**30:.0f} GiB · {machine.system}")
-    workers = f"{settings.workers} worker{'s' * (settings.workers > 1)}"
+    workers = counted(settings.workers, "worker")
     console.print(
         f"{workers}, all ready before the clock starts; processes by {settings.start_method}; "
         f"median of {settings.repeats} after a warm-up",
