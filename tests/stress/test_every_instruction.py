@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from stress.arena import NAMES, commits_once
-from stress.sweep import Row, sweep_all
+from stress.sweep import Row, sweep, sweep_all
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="the stepper knows x86-64 only")
 
@@ -40,7 +40,7 @@ def check(row: Row) -> None:
 
 @pytest.mark.parametrize("operation", [name for name in NAMES if name not in SLOW])
 def test_survivors_go_on_after_a_death_at_sampled_instructions(operation: str, sweeps: Any) -> None:
-    (row,) = sweep_all([operation], SAMPLE)
+    row = sweep(operation, SAMPLE)
     sweeps("deaths at sampled machine instructions", row)
     check(row)
 

@@ -67,8 +67,6 @@ cdef class RLockWaiter(MutexWaiter):
 cdef class RLock(Mutex):
     cdef bint part               # whether it is part of another structure
 
-    @cython.final
-    cdef uint32_t asker(self) except 0
     cdef bint held_by(self, uint32_t name) except -1
     cdef RLockWaiter waiter(self, uint64_t until, uint64_t count, uint32_t name)
     cdef uint64_t save_as(self, uint32_t name) except 0

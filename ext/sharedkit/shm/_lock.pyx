@@ -475,10 +475,6 @@ cdef class RLock(Mutex):
         self.strict = sk_header_of(segment.s).param[0] != 0
 
     @cython.final
-    cdef uint32_t asker(self) except 0:
-        return caller_of(self)
-
-    @cython.final
     cdef bint take(self, uint64_t until) except -1:
         """Take the lock once more, waiting no later than `until`; return whether it was taken."""
         if self.mutex is NULL:
@@ -596,7 +592,7 @@ cdef class RLock(Mutex):
     def _is_owned(self):
         if self.mutex is NULL:
             closed(self)
-        return self.held_by(self.asker())
+        return self.held_by(caller_of(self))
 
     cdef bint held_by(self, uint32_t name) except -1:
         if self.mutex is NULL:
@@ -612,7 +608,7 @@ cdef class RLock(Mutex):
     def _release_save(self):
         if self.mutex is NULL:
             closed(self)
-        return self.save_as(self.asker())
+        return self.save_as(caller_of(self))
 
     cdef uint64_t save_as(self, uint32_t name) except 0:
         """Release the lock, which the thread or task of this number holds, in full; return how often it was taken."""
@@ -679,7 +675,7 @@ cdef uint32_t asker_of(object lock) except? 0:
         return 0
     if (<RLock>lock).mutex is NULL:
         closed(<RLock>lock)
-    return (<RLock>lock).asker()
+    return caller_of(<RLock>lock)
 
 
 def state_of_rlock(Segment segment):
