@@ -12,14 +12,16 @@ static uint64_t given, used, deaths;
 static bool bounded;
 
 static int take(sk_segment *s, bool willing, uint64_t until) {
-    sk_wait_state wait = {.thread = 1};
+    sk_wait_state wait = {.thread = 1, .look = willing && looks_first()};
+    bool looks = wait.look;
     sk_semaphore *p = sk_semaphore_of(s);
     int rc;
     do {
         if (bounded) rc = sk_bounded_take(s, willing, until, &wait);
         else if (willing) rc = sk_semaphore_take(s, p, until, &wait);
         else rc = sk_semaphore_grab(p);
-    } while (rc == SK_INTERRUPTED);
+        wait.look = looks && rc != SK_FREE;
+    } while (sk_wait_state_goes_on(rc));
     CHECK(!wait.enrolled);
     return rc;
 }

@@ -67,6 +67,12 @@ static inline void begin(int argc, char **argv, const char *name) {
     alarm(60 + (unsigned)(opt.millis / 100));
 }
 
+/* Every other wait first waits until the thing is free, as a thread of Python does without the GIL. */
+static inline bool looks_first(void) {
+    static uint32_t waits;
+    return sk_add32_relaxed(&waits, 1) % 2 == 0;
+}
+
 static inline uint64_t deadline_in(uint64_t millis) { return sk_now_ns() + millis * 1000000u; }
 
 /* If opt.shared: use the mapping that all share. The participant's own mapping only keeps its presence. */

@@ -107,19 +107,31 @@ static void exclude(int i) {
     }
 }
 
-/* At most `most` participants are inside. A wait that began at 1 has waited long: it takes the token when it parks. */
-static void go_in_and_out(int i, uint32_t most, uint64_t began, int (*in)(sk_segment *, sk_wait_state *),
-                          int (*out)(sk_segment *)) {
+/* At most `most` participants are inside. A wait that began at 1 has waited long: it takes the token when it parks. A
+ * wait that looks waits until the thing is free, as a thread of Python does without the GIL, and takes it afterwards. */
+static void wait_and_go(int i, uint32_t most, sk_wait_state first, int (*in)(sk_segment *, sk_wait_state *),
+                        int (*out)(sk_segment *)) {
     for (int k = 0; k < 2; k++) {
-        sk_wait_state wait = {.thread = 1, .began = began};
-        segment[i].waiter.patience = 0;
-        while ((answer[i] = in(&segment[i], &wait)) == SK_INTERRUPTED) segment[i].waiter.patience = 0;
+        sk_wait_state wait = first;
+        do {
+            segment[i].waiter.patience = 0;
+            answer[i] = in(&segment[i], &wait);
+            wait.look = first.look && answer[i] != SK_FREE;
+        } while (sk_wait_state_goes_on(answer[i]));
         if (inside++ == most || answer[i] != SK_OK) exit(1);
         sk_load32_relaxed(sk_body_of(&segment[i])); /* others may come here */
         if (most == 1) model_touch(guarded);
         inside--;
         if (out(&segment[i]) != SK_OK) exit(1);
     }
+}
+static void go_in_and_out(int i, uint32_t most, uint64_t began, int (*in)(sk_segment *, sk_wait_state *),
+                          int (*out)(sk_segment *)) {
+    wait_and_go(i, most, (sk_wait_state){.thread = 1, .began = began}, in, out);
+}
+static void look_and_go(int i, uint32_t most, uint64_t began, int (*in)(sk_segment *, sk_wait_state *),
+                        int (*out)(sk_segment *)) {
+    wait_and_go(i, most, (sk_wait_state){.thread = 1, .began = began, .look = true}, in, out);
 }
 static int in_mutex(sk_segment *s, sk_wait_state *wait) { return sk_mutex_take(s, sk_body_of(s), UINT64_MAX, wait); }
 static int out_of_mutex(sk_segment *s) { return sk_mutex_give(s, sk_body_of(s)); }
@@ -136,6 +148,11 @@ static void semaphore(int i) { go_in_and_out(i, (uint32_t)bound, 0, in_semaphore
 static void semaphore_late(int i) { go_in_and_out(i, (uint32_t)bound, 1, in_semaphore, out_of_semaphore); }
 static void permits(int i) { go_in_and_out(i, (uint32_t)bound, 0, in_permits, out_of_permits); }
 static void permits_late(int i) { go_in_and_out(i, (uint32_t)bound, 1, in_permits, out_of_permits); }
+static void mutex_look(int i) { look_and_go(i, 1, 0, in_mutex, out_of_mutex); }
+static void mutex_look_late(int i) { look_and_go(i, 1, 1, in_mutex, out_of_mutex); }
+static void semaphore_look(int i) { look_and_go(i, (uint32_t)bound, 0, in_semaphore, out_of_semaphore); }
+static void semaphore_look_late(int i) { look_and_go(i, (uint32_t)bound, 1, in_semaphore, out_of_semaphore); }
+static void permits_look(int i) { look_and_go(i, (uint32_t)bound, 0, in_permits, out_of_permits); }
 static void wait_once(int i) {
     sk_wait_state wait = {.thread = 1};
     segment[i].waiter.patience = 0;
@@ -156,18 +173,24 @@ static void read_side(int i, uint64_t began) {
     reading--;
     if (sk_rw_end_read(s) != SK_OK) exit(1);
 }
-static void write_side(int i) {
+static void write_with(int i, bool look) {
     sk_segment *s = &segment[i];
     sk_rw_wait w = {0};
     sk_wait_state wait = {.thread = 1};
-    do segment[i].waiter.patience = 0;
-    while ((answer[i] = sk_rw_write(s, &w, UINT64_MAX, &wait)) == SK_INTERRUPTED);
+    answer[i] = look ? sk_rw_try_write(s, &w) : SK_BUSY;
+    while (answer[i] == SK_BUSY || sk_wait_state_goes_on(answer[i])) {
+        segment[i].waiter.patience = 0;
+        wait.look = look && answer[i] != SK_FREE;
+        answer[i] = sk_rw_write(s, &w, UINT64_MAX, &wait);
+    }
     if (writing++ != 0 || reading != 0 || answer[i] != SK_OK) model.wrong = true;
     sk_load32_relaxed(sk_body_of(s)); /* others may come here */
     model_touch(guarded);
     writing--;
     if (sk_rw_end_write(s) != SK_OK) exit(1);
 }
+static void write_side(int i) { write_with(i, false); }
+static void write_look(int i) { write_with(i, true); }
 static void reader(int i) { read_side(i, 0); }
 static void reader_late(int i) { read_side(i, 1); }
 /* Begin with a stopped process that wants to write. */
@@ -332,14 +355,21 @@ static const scenario all[] = {
     {"the lock excludes and wakes", 0, {exclude, exclude, exclude}, always, false, sk_queue_fill},
     {"the mutex excludes and wakes", 0, {mutex, mutex, mutex}, nobody_waits, false, NULL},
     {"the mutex with a token", 0, {mutex_late, mutex_late, mutex}, nobody_waits, false, NULL},
+    {"the mutex, looking first", 0, {mutex_look, mutex_look, mutex}, nobody_waits, false, NULL},
+    {"looking first, with a token", 0, {mutex_look_late, mutex_look_late, mutex_look}, nobody_waits, false, NULL},
     {"the semaphore lets one in", 1, {semaphore, semaphore, semaphore}, all_free, false, sk_semaphore_fill},
     {"the semaphore lets two in", 2, {semaphore, semaphore, semaphore}, all_free, false, sk_semaphore_fill},
     {"the semaphore with a token", 1, {semaphore_late, semaphore_late, semaphore}, all_free, false, sk_semaphore_fill},
+    {"the semaphore, looking first", 1, {semaphore_look, semaphore_look, semaphore}, all_free, false, sk_semaphore_fill},
+    {"the semaphore, with a token", 1, {semaphore_look_late, semaphore_look}, all_free, false, sk_semaphore_fill},
     {"two permits wake two that wait", 0, {wait_once, wait_once, give_two}, all_free, false, sk_semaphore_fill},
     {"the bounded semaphore lets one in", 1, {permits, permits}, all_permitted, false, sk_bounded_fill},
     {"the bounded semaphore with a token", 1, {permits_late, permits_late}, all_permitted, false, sk_bounded_fill},
+    {"the bounded semaphore, looking first", 1, {permits_look, permits_look}, all_permitted, false, sk_bounded_fill},
     {"readers and a writer", 0, {reader, reader, write_side}, nobody_reads, false, NULL},
     {"a reader among writers", 0, {reader_late, write_side, write_side}, nobody_reads, false, NULL},
+    {"readers and a writer that looks", 0, {reader, reader, write_look}, nobody_reads, false, NULL},
+    {"a reader among writers that look", 0, {reader_late, write_look, write_look}, nobody_reads, false, NULL},
     {"a reader past a stopped writer", 0, {reader_late, write_side}, nobody_reads, false, fill_wanted},
     {"a notification wakes", 0, {notify_one, await_notification}, told, false, fill_asleep},
     {"two deaths lose no notification", 0, {notify_one, pass_it_on, perish}, the_living_is_told, false, fill_told},
@@ -358,6 +388,7 @@ static const struct {
     {"fences of eventcounts: semaphore", "the semaphore lets one in", FENCES},
     {"fences of eventcounts: join", "join ends with the last task", FENCES},
     {"fences of eventcounts: readers", "readers and a writer", FENCES},
+    {"fence of a writer that looks", "readers and a writer that looks", FENCES},
     {"fence of a notifier", "a notification wakes", FENCES},
     {"fence before the token: mutex", "the mutex with a token", FENCES},
     {"fence before the token: semaphore", "the semaphore with a token", FENCES},

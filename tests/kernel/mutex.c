@@ -16,11 +16,15 @@ static uint64_t taken, deaths, inherited, satisfied;
 
 static sk_mutex *mutex_of(sk_segment *s) { return sk_body_of(s); }
 
-/* Take the mutex over all slices. */
+/* Take the mutex over all slices; now and then wait first until it is free, as a thread of Python does. */
 static int take(sk_segment *s, uint64_t until) {
-    sk_wait_state wait = {.thread = 1};
+    sk_wait_state wait = {.thread = 1, .look = looks_first()};
+    bool looks = wait.look;
     int rc;
-    while ((rc = sk_mutex_take(s, mutex_of(s), until, &wait)) == SK_INTERRUPTED) {}
+    while (sk_wait_state_goes_on(rc = sk_mutex_take(s, mutex_of(s), until, &wait))) {
+        CHECK(rc == SK_INTERRUPTED || wait.look);
+        wait.look = looks && rc != SK_FREE;
+    }
     CHECK(!wait.enrolled);
     return rc;
 }

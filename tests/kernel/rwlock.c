@@ -22,8 +22,12 @@ static int begin_read(sk_segment *s, uint64_t until) {
 static int begin_write(sk_segment *s, uint64_t until) {
     sk_rw_wait w = {0};
     sk_wait_state wait = {.thread = (uint32_t)(uintptr_t)s | 1};
-    int rc;
-    while ((rc = sk_rw_write(s, &w, until, &wait)) == SK_INTERRUPTED) {}
+    bool looks = looks_first();
+    int rc = looks ? sk_rw_try_write(s, &w) : SK_BUSY;
+    if (rc == SK_BUSY) do {
+            wait.look = looks && rc != SK_FREE;
+            rc = sk_rw_write(s, &w, until, &wait);
+        } while (sk_wait_state_goes_on(rc));
     if (rc == SK_OWNER_DIED) {
         after_death(&a);
         sk_add64_relaxed(&told, 1);

@@ -13,6 +13,11 @@
  * warm: a handover each time would cost a switch of processes each time. (PyMutex and parking_lot decide alike, after
  * 1 and 0.5 ms.)
  *
+ * Looking. A thread of Python waits without the GIL. If it took the thing before it has the GIL again, no thread of its
+ * process could use the thing meanwhile, so threads that contend would hand over the thing and the GIL at each release:
+ * a convoy. Such a thread looks (`look`), gets the GIL, and then takes the thing if it is still free. In the meantime
+ * the running thread may have taken it many times.
+ *
  * Deaths. A waiter clears the token of a dead process, as above. The seat counts ignore the entry of a dead process
  * (sk_seat_counts.h). */
 #ifndef SK_WAIT_STATE_H
@@ -31,6 +36,7 @@
 typedef struct sk_wait_state {
     uint32_t thread;
     bool enrolled;
+    bool look; /* do not take what is free, but return SK_FREE: see above */
     uint64_t began; /* monotonic: when it first had to wait */
     uint64_t yielding_since; /* when this wait began to yield, having seen the thing free; 0: it does not yield */
     sk_aside *aside; /* of a wait that must not sleep: receives the word to watch; otherwise NULL */
@@ -43,6 +49,16 @@ typedef struct sk_wait_state {
 
 static inline uint64_t sk_wait_state_token_value(const sk_segment *s, const sk_wait_state *wait) {
     return (uint64_t)sk_me(s) << 32 | wait->thread;
+}
+
+/* Whether a wait that got `rc` is not over. */
+static inline bool sk_wait_state_goes_on(int rc) { return rc == SK_INTERRUPTED || rc == SK_FREE; }
+
+/* sk_check_deadline, which also notes when the thread first had to wait. */
+static inline int sk_wait_state_check_deadline(sk_wait_state *wait, uint64_t *began, uint64_t until) {
+    int rc = sk_check_deadline(began, until);
+    if (wait->began == 0) wait->began = *began;
+    return rc;
 }
 
 /* Before parking: count this thread among the waiters. */

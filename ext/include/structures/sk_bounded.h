@@ -187,6 +187,8 @@ static inline int sk_bounded_slow(sk_segment *s, sk_bounded *p, bool willing, ui
     uint64_t began = 0;
     for (bool asked = false;;) {
         uint32_t seen = 0;
+        if (wait->look && willing && sk_load32_relaxed(&p->free) != 0 && !sk_wait_state_must_yield(s, &p->token, wait))
+            return SK_FREE;
         int rc = sk_bounded_poll(s, p, !willing, until, wait, &seen);
         if (rc != SK_BUSY) return rc;
         if (seen == 0 && !asked) {
@@ -194,7 +196,7 @@ static inline int sk_bounded_slow(sk_segment *s, sk_bounded *p, bool willing, ui
             if (sk_bounded_reclaim(s, p, until)) continue;
         }
         if (!willing) return SK_BUSY;
-        rc = sk_check_deadline(&began, until);
+        rc = sk_wait_state_check_deadline(wait, &began, until);
         if (rc == SK_OK) {
             if (seen == 0 && sk_spin_while(&s->waiter, &p->free, 0)) continue;
             rc = sk_bounded_park(s, p, seen, until, wait);
@@ -207,11 +209,12 @@ static inline int sk_bounded_slow(sk_segment *s, sk_bounded *p, bool willing, ui
 
 /* Take a permit. A `willing` caller waits for a permit; another one waits only for the lock, and gets SK_BUSY if living
  * processes hold all permits. SK_OK, SK_BUSY, SK_TIMEOUT, SK_NO_SEAT; SK_STALLED: not willing, and the holder of the
- * lock makes no progress; SK_INTERRUPTED: call again with the same wait, or end the wait by sk_bounded_cancel. */
+ * lock makes no progress; SK_INTERRUPTED or SK_FREE: call again with the same wait, or end the wait by
+ * sk_bounded_cancel. */
 static inline int sk_bounded_take(sk_segment *s, bool willing, uint64_t until, sk_wait_state *wait) {
     sk_bounded *p = sk_bounded_of(s);
     int rc = sk_bounded_slow(s, p, willing, until, wait);
-    if (rc != SK_INTERRUPTED) sk_wait_state_end(s, &p->token, sk_bounded_waiting(s), wait);
+    if (!sk_wait_state_goes_on(rc)) sk_wait_state_end(s, &p->token, sk_bounded_waiting(s), wait);
     return rc;
 }
 

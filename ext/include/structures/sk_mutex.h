@@ -99,11 +99,12 @@ static inline int sk_mutex_slow(sk_segment *s, sk_mutex *m, uint64_t until, sk_w
     uint64_t began = 0;
     for (;;) {
         uint32_t seen = sk_load32_relaxed(&m->word);
-        if (seen == 0 && !sk_wait_state_must_yield(s, &m->token, wait) &&
-            sk_cas32_acq_rel(&m->word, &seen, sk_me(s) | flag)) /* A1: pairs with R1 in sk_mutex_free */
-            return SK_OK;
+        if (seen == 0 && !sk_wait_state_must_yield(s, &m->token, wait)) {
+            if (wait->look) return SK_FREE;
+            if (sk_cas32_acq_rel(&m->word, &seen, sk_me(s) | flag)) return SK_OK; /* A1: pairs with R1 in sk_mutex_free */
+        }
         if (seen != 0) wait->yielding_since = 0;
-        int rc = sk_check_deadline(&began, until);
+        int rc = sk_wait_state_check_deadline(wait, &began, until);
         if (rc == SK_OK) {
             if (sk_spin_while(&s->waiter, &m->word, seen)) continue;
             flag = SK_LOCK_WAITED;
@@ -119,13 +120,13 @@ static inline int sk_mutex_slow(sk_segment *s, sk_mutex *m, uint64_t until, sk_w
 
 /* Take the mutex, waiting until the monotonic time `until`. If `until` is 0, do not wait, but still take the mutex over
  * from a dead owner.
- * SK_OK, SK_OWNER_DIED (taken), SK_BUSY, SK_TIMEOUT, SK_NO_SEAT; SK_INTERRUPTED: call again with the same wait, or end
- * the wait by sk_mutex_cancel. */
+ * SK_OK, SK_OWNER_DIED (taken), SK_BUSY, SK_TIMEOUT, SK_NO_SEAT; SK_INTERRUPTED or SK_FREE: call again with the same
+ * wait, or end the wait by sk_mutex_cancel. */
 static inline int sk_mutex_take(sk_segment *s, sk_mutex *m, uint64_t until, sk_wait_state *wait) {
     if (until == 0) return sk_mutex_grab(s, m);
     SK_SEATED(s);
     int rc = sk_mutex_outcome(m, sk_mutex_slow(s, m, until, wait));
-    if (rc != SK_INTERRUPTED) sk_wait_state_end(s, &m->token, m->waiters, wait);
+    if (!sk_wait_state_goes_on(rc)) sk_wait_state_end(s, &m->token, m->waiters, wait);
     return rc;
 }
 

@@ -241,9 +241,22 @@ static inline void sk_rw_cancel_write(const sk_segment *s, sk_rw_wait *w, sk_wai
     sk_eventcount_notify(&sk_rw_of(s)->open, SK_EVERYBODY);
 }
 
+/* Begin to write if no thread reads, writes or has a token: SK_OK, SK_OWNER_DIED (writes), SK_NO_SEAT; SK_BUSY: call
+ * sk_rw_write with the same `w`, which may have the word already. */
+static inline int sk_rw_try_write(const sk_segment *s, sk_rw_wait *w) {
+    SK_SEATED(s);
+    if (sk_load64_relaxed(&sk_rw_of(s)->token) != 0) return SK_BUSY;
+    int rc = sk_mutex_try(s, sk_rw_writer(s));
+    w->writes = rc == SK_OK || rc == SK_OWNER_DIED;
+    w->me = sk_me(s);
+    if (!w->writes) return rc;
+    sk_fence_after_rmw(); /* W2: the word is visible before the entries are read; pairs with W1 */
+    return sk_rw_read_now(s) ? SK_BUSY : rc;
+}
+
 /* Begin to write, waiting until the monotonic time `until`; 0: do not wait.
- * SK_OK, SK_OWNER_DIED (writes), SK_BUSY, SK_TIMEOUT, SK_NO_SEAT; SK_INTERRUPTED: call again with the same wait, or end
- * the wait by sk_rw_cancel_write. */
+ * SK_OK, SK_OWNER_DIED (writes), SK_BUSY, SK_TIMEOUT, SK_NO_SEAT; SK_INTERRUPTED or SK_FREE: call again with the same
+ * wait, or end the wait by sk_rw_cancel_write. */
 static inline int sk_rw_write(sk_segment *s, sk_rw_wait *w, uint64_t until, sk_wait_state *wait) {
     sk_rwlock *l = sk_rw_of(s);
     uint64_t began = 0;

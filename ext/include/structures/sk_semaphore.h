@@ -78,8 +78,11 @@ static inline int sk_semaphore_slow(sk_segment *s, sk_semaphore *p, uint64_t unt
     for (;;) {
         uint32_t seen = sk_load32_relaxed(&p->value);
         if (seen == 0) wait->yielding_since = 0;
-        else if (!sk_wait_state_must_yield(s, &p->token, wait) && sk_semaphore_grab(p) == SK_OK) return SK_OK;
-        int rc = sk_check_deadline(&began, until);
+        else if (!sk_wait_state_must_yield(s, &p->token, wait)) {
+            if (wait->look) return SK_FREE;
+            if (sk_semaphore_grab(p) == SK_OK) return SK_OK;
+        }
+        int rc = sk_wait_state_check_deadline(wait, &began, until);
         if (rc == SK_OK) {
             if (seen == 0 && sk_spin_while(&s->waiter, &p->value, 0)) continue;
             rc = sk_semaphore_park(s, p, seen, until, wait);
@@ -90,12 +93,12 @@ static inline int sk_semaphore_slow(sk_segment *s, sk_semaphore *p, uint64_t unt
 }
 
 /* Take a permit, waiting until the monotonic time `until`, which is not 0.
- * SK_OK, SK_TIMEOUT, SK_NO_SEAT; SK_INTERRUPTED: call again with the same wait, or end the wait by
+ * SK_OK, SK_TIMEOUT, SK_NO_SEAT; SK_INTERRUPTED or SK_FREE: call again with the same wait, or end the wait by
  * sk_semaphore_cancel. */
 static inline int sk_semaphore_take(sk_segment *s, sk_semaphore *p, uint64_t until, sk_wait_state *wait) {
     SK_SEATED(s);
     int rc = sk_semaphore_slow(s, p, until, wait);
-    if (rc != SK_INTERRUPTED) sk_wait_state_end(s, &p->token, p->waiters, wait);
+    if (!sk_wait_state_goes_on(rc)) sk_wait_state_end(s, &p->token, p->waiters, wait);
     return rc;
 }
 

@@ -9,7 +9,7 @@ from libcpp cimport bool as cbool
 
 from sharedkit import errors, segments
 from sharedkit._core.segment cimport (
-    SK_EXCESS, SK_OK, SK_OWNER_DIED,
+    SK_BUSY, SK_EXCESS, SK_OK, SK_OWNER_DIED,
     Handle, Segment, closed, ends_anywhere, create_segment, holder_text, refuse, sk_plan, sk_segment,
 )
 from sharedkit._core.watcher cimport sk_waits_aside
@@ -34,6 +34,7 @@ cdef extern from "structures/sk_rwlock.h" nogil:
     int sk_rw_read(sk_segment *s, sk_rw_wait *w, uint64_t until, sk_wait_state *wait) noexcept
     int sk_rw_end_read(const sk_segment *s) noexcept
     void sk_rw_cancel_read(const sk_segment *s, sk_rw_wait *w, sk_wait_state *wait) noexcept
+    int sk_rw_try_write(const sk_segment *s, sk_rw_wait *w) noexcept
     int sk_rw_write(sk_segment *s, sk_rw_wait *w, uint64_t until, sk_wait_state *wait) noexcept
     int sk_rw_end_write(const sk_segment *s) noexcept
     void sk_rw_cancel_write(const sk_segment *s, sk_rw_wait *w, sk_wait_state *wait) noexcept
@@ -143,7 +144,9 @@ cdef class RWLock(Handle):
             closed(self)
         cdef Segment segment = self.segment
         memset(&wait, 0, sizeof(wait))
-        cdef int rc = wait_in(segment, write_slice, write_end, &wait, until)
+        cdef int rc = sk_rw_try_write(segment.s, &wait)
+        if rc == SK_BUSY:
+            rc = wait_in(segment, write_slice, write_end, &wait, until)
         if rc == SK_OWNER_DIED:
             warn(segment, True)
         return rc == SK_OK or rc == SK_OWNER_DIED

@@ -13,7 +13,13 @@ cdef extern from *:
     """
     static const bool *sk_greenlets; /* points to a flag: greenlets may run; fetched once for each module */
     static inline uint32_t sk_thread_number(void) { return (uint32_t)PyThreadState_Get()->id; }
+    #ifdef Py_GIL_DISABLED
+    #define SK_HAS_GIL false
+    #else
+    #define SK_HAS_GIL true
+    #endif
     """
+    const cbool SK_HAS_GIL
     const cbool *sk_greenlets
     uint32_t sk_thread_number() noexcept
 
@@ -21,6 +27,7 @@ cdef extern from "core/sk_wait_state.h" nogil:
     ctypedef struct sk_wait_state:
         uint32_t thread      # distinguishes the wait from other waits of its process
         cbool enrolled
+        cbool look           # do not take what is free, but return SK_FREE
         sk_aside *aside      # of a wait that must not sleep: receives the word to watch; otherwise NULL
         sk_stall stall       # detects that the holder of an inner lock makes no progress
 

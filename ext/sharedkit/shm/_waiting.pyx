@@ -8,7 +8,7 @@ from libcpp cimport bool as cbool
 from sharedkit._core import timeouts
 from sharedkit._core.interrupts cimport attend, greenlet_number
 from sharedkit._core.segment cimport (
-    SK_BUSY, SK_INTERRUPTED, SK_OK, SK_OWNER_DIED, SK_TIMEOUT, Segment, deadline_of, is_too_long, refuse,
+    SK_BUSY, SK_FREE, SK_INTERRUPTED, SK_OK, SK_OWNER_DIED, SK_TIMEOUT, Segment, deadline_of, is_too_long, refuse,
 )
 from sharedkit._core.watcher cimport pending
 from sharedkit.shm._stalls cimport SK_STALLED, goes_on
@@ -72,12 +72,19 @@ cdef int wait_in(Segment segment, slice_of step, end_of end, void *what, uint64_
     Raises what signal handlers raise, after a call of `end`, and what `refuse` raises for other statuses.
     """
     cdef sk_wait_state wait
+    cdef sk_aside aside
     cdef int rc
     memset(&wait, 0, sizeof(wait))
     wait.thread = this_thread()
     while True:
+        wait.look = SK_HAS_GIL
         with nogil:
             rc = step(segment.s, what, until, &wait)
+        if rc == SK_FREE:    # take it with the GIL, and do not sleep if another thread has been faster
+            wait.look = False
+            wait.aside = &aside
+            rc = step(segment.s, what, until, &wait)
+            wait.aside = NULL
         if rc == SK_STALLED and not goes_on(segment, &wait.stall):
             end(segment.s, what, &wait)
             return SK_BUSY
