@@ -99,6 +99,7 @@ def serve() -> None:
         "server": server
     }
     timers: dict[str, tuple[timeit.Timer, int]] = {}
+    print(json.dumps(sk.__file__), flush=True)
     for line in sys.stdin:
         name = line.rstrip("\n")
         try:
@@ -126,13 +127,17 @@ class Build:
         self.process = subprocess.Popen(
             [python, "-W", "ignore", __file__, "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
+        self.file = self.answer()
+
+    def answer(self) -> float | str:
+        assert self.process.stdout is not None
+        answer: float | str = json.loads(self.process.stdout.readline())
+        return answer
 
     def turn(self, row: str) -> float | str:
         assert self.process.stdin is not None
-        assert self.process.stdout is not None
         print(row, file=self.process.stdin, flush=True)
-        answer: float | str = json.loads(self.process.stdout.readline())
-        return answer
+        return self.answer()
 
     def end(self) -> None:
         assert self.process.stdin is not None
@@ -144,6 +149,8 @@ def main() -> None:
     other_python, *words = sys.argv[1:]
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     this, other = Build(sys.executable), Build(other_python)
+    if this.file == other.file:
+        sys.exit(f"both interpreters import {this.file}: unset PYTHONPATH, and give the interpreter of another build")
     print(f"{'ns a call':28} {'other':>12} {'this':>12}  this/other")
     for row in ROWS:
         if words and not any(word in row for word in words):

@@ -101,7 +101,7 @@ static inline int sk_mutex_slow(sk_segment *s, sk_mutex *m, uint64_t until, sk_w
         uint32_t seen = sk_load32_relaxed(&m->word);
         if (seen == 0 && !sk_wait_state_must_yield(s, &m->token, wait)) {
             if (wait->look) return SK_FREE;
-            if (sk_cas32_acq_rel(&m->word, &seen, sk_me(s) | flag)) return SK_OK; /* A1: pairs with R1 in sk_mutex_free */
+            if (sk_cas32_acq_rel(&m->word, &seen, sk_me(s) | flag)) return SK_OK; /* A1: pairs with R1 */
         }
         if (seen != 0) wait->yielding_since = 0;
         int rc = sk_wait_state_check_deadline(wait, &began, until);

@@ -88,7 +88,7 @@ static inline sk_queue *sk_queue_of(const sk_segment *s) { return sk_body_of(s);
 static inline uint64_t sk_queue_maxsize(const sk_queue *q) { return sk_load64_relaxed(&q->maxsize); }
 static inline uint64_t sk_queue_floor(const sk_segment *s) { return sk_header_of(s)->param[SK_QUEUE_FLOOR]; }
 
-static inline int sk_queue_ring(sk_segment *s, const sk_queue *q, sk_ring *r) {
+SK_HOT static inline int sk_queue_ring(sk_segment *s, const sk_queue *q, sk_ring *r) {
     return sk_ring_of(s, sk_load64_acquire(&q->geometry), sk_queue_floor(s), r); /* A3: pairs with R3 */
 }
 
@@ -130,7 +130,7 @@ static inline int sk_queue_judge(const uint32_t *word, const uint32_t *moves, en
     return call.willing ? rc : judged;
 }
 
-static inline int sk_queue_lock_put(sk_segment *s, sk_queue *q, sk_call call) {
+SK_HOT static inline int sk_queue_lock_put(sk_segment *s, sk_queue *q, sk_call call) {
     int rc = sk_lock_take(s, &q->put_lock, call.until);
     if (__builtin_expect(rc == SK_OK, 1)) return rc;
     if (rc != SK_OWNER_DIED) return sk_queue_judge(&q->put_lock, &q->put_moves, SK_QUEUE_PUT, call, rc);
@@ -139,7 +139,7 @@ static inline int sk_queue_lock_put(sk_segment *s, sk_queue *q, sk_call call) {
     return rc;
 }
 
-static inline int sk_queue_lock_get(sk_segment *s, sk_queue *q, sk_call call) {
+SK_HOT static inline int sk_queue_lock_get(sk_segment *s, sk_queue *q, sk_call call) {
     int rc = sk_lock_take(s, &q->get_lock, call.until);
     if (__builtin_expect(rc == SK_OK, 1)) return rc;
     if (rc != SK_OWNER_DIED) return sk_queue_judge(&q->get_lock, &q->get_moves, SK_QUEUE_GET, call, rc);

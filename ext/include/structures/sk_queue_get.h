@@ -27,8 +27,8 @@ static inline bool sk_queue_is_empty(const sk_queue *q, uint64_t *tail) {
  * get_lock.
  * SK_INTERRUPTED is also the result when an item has come. So the caller first handles the signals that arrived during
  * the wait, and only then takes the item. */
-static inline int sk_queue_begin_get(sk_segment *s, sk_queue *q, sk_call call, uint64_t *head, uint64_t *tail,
-                                     sk_ring *r) {
+SK_HOT static inline int sk_queue_begin_get(sk_segment *s, sk_queue *q, sk_call call, uint64_t *head,
+                                            uint64_t *tail, sk_ring *r) {
     uint64_t began = 0;
     for (;;) {
         uint64_t seen;
@@ -90,7 +90,7 @@ static inline int sk_queue_read_head(const sk_ring *r, uint64_t head, uint64_t t
     return sk_record_sound(head_word) && sk_record_units(found->payload) <= units_used ? SK_OK : SK_CORRUPT;
 }
 
-static inline void sk_queue_commit_get(sk_queue *q, uint64_t head, uint32_t items) {
+SK_HOT static inline void sk_queue_commit_get(sk_queue *q, uint64_t head, uint32_t items) {
     sk_store64_release(&q->head, head); /* commits the get. R4: pairs with A4 */
     sk_queue_free_get(q);
     if (sk_queue_maxsize(q) != 0) sk_queue_notify_producers(q, items);
@@ -98,9 +98,9 @@ static inline void sk_queue_commit_get(sk_queue *q, uint64_t head, uint32_t item
 
 /* Take the first record into `room` bytes at `to`. SK_LARGER: the record stays; *found describes it, and `to` holds its
  * first `room` bytes. Also SK_EMPTY, SK_SHUTDOWN, SK_CORRUPT, and the other results of sk_queue_begin_get. */
-static inline int sk_queue_get(sk_segment *s, void *to, uint64_t room, sk_found *found, sk_call call) {
+SK_HOT static inline int sk_queue_get(sk_segment *s, void *to, uint64_t room, sk_found *found, sk_call call) {
     sk_queue *q = sk_queue_of(s);
-    uint64_t head, tail;
+    uint64_t head = 0, tail = 0;
     sk_ring r;
     int rc = sk_queue_begin_get(s, q, call, &head, &tail, &r);
     if (rc != SK_OK) return rc;
@@ -123,7 +123,7 @@ static inline int sk_queue_get(sk_segment *s, void *to, uint64_t room, sk_found 
  * SK_LARGER: another consumer has taken the record; start again. Never waits for an item. */
 static inline int sk_queue_get_found(sk_segment *s, void *to, uint64_t skip, const sk_found *wanted, sk_call call) {
     sk_queue *q = sk_queue_of(s);
-    uint64_t head, tail;
+    uint64_t head = 0, tail = 0;
     sk_ring r;
     call.willing = false;
     int rc = sk_queue_begin_get(s, q, call, &head, &tail, &r);
@@ -148,9 +148,9 @@ static inline int sk_queue_get_found(sk_segment *s, void *to, uint64_t skip, con
 static inline int sk_queue_get_records(sk_segment *s, unsigned char *to, uint32_t *items, uint64_t *units,
                                        sk_found *found, sk_call call) {
     sk_queue *q = sk_queue_of(s);
-    uint64_t head, tail, end, room = *units;
+    uint64_t head = 0, tail = 0, end, room = *units;
     uint32_t most = *items, n = 0;
-    sk_ring r;
+    sk_ring r = {0};
     *items = 0;
     *units = 0;
     int rc = sk_queue_begin_get(s, q, call, &head, &tail, &r);

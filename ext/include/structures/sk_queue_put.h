@@ -34,7 +34,7 @@ static inline int sk_queue_keep_origin(sk_queue *q, uint64_t tail, uint64_t need
 }
 
 /* Under put_lock: read the ring, and make room for `need` units behind the tail. */
-static inline int sk_queue_unit_room(sk_segment *s, sk_queue *q, uint64_t tail, uint64_t need, sk_call call,
+SK_HOT static inline int sk_queue_unit_room(sk_segment *s, sk_queue *q, uint64_t tail, uint64_t need, sk_call call,
                                      sk_ring *r) {
     for (;;) {
         int rc = sk_queue_ring(s, q, r);
@@ -54,7 +54,7 @@ static inline int sk_queue_unit_room(sk_segment *s, sk_queue *q, uint64_t tail, 
 
 /* The first part of a put: take the lock, and wait until `maxsize` leaves room for one item or more, at most *items.
  * SK_OK: the caller holds put_lock, *items is that number, and the token of the call, if it had one, is released. */
-static inline int sk_queue_begin_put(sk_segment *s, sk_queue *q, uint32_t *items, sk_call call, uint64_t *tail) {
+SK_HOT static inline int sk_queue_begin_put(sk_segment *s, sk_queue *q, uint32_t *items, sk_call call, uint64_t *tail) {
     uint64_t began = 0;
     for (;;) {
         int rc = sk_queue_lock_put(s, q, call);
@@ -89,7 +89,7 @@ static inline int sk_queue_begin_put(sk_segment *s, sk_queue *q, uint32_t *items
     }
 }
 
-static inline void sk_queue_commit_put(sk_queue *q, uint64_t tail, uint32_t items) {
+SK_HOT static inline void sk_queue_commit_put(sk_queue *q, uint64_t tail, uint32_t items) {
     sk_store64_release(&q->tail, tail); /* commits the put. R5: pairs with A5 */
     sk_queue_free_put(q);
     sk_eventcount_notify(&q->items, (int)(items < 1024 ? items : 1024));
@@ -97,7 +97,7 @@ static inline void sk_queue_commit_put(sk_queue *q, uint64_t tail, uint32_t item
 
 /* Put one record, gathered from parts. SK_OK, SK_FULL, SK_SHUTDOWN, SK_TOO_LARGE, SK_NO_MEMORY, SK_CORRUPT; from
  * waiting: SK_BUSY, SK_TIMEOUT, SK_INTERRUPTED (call again), SK_STALLED (see sk_call). */
-static inline int sk_queue_put(sk_segment *s, const sk_part *parts, uint32_t n, uint32_t kind, sk_call call) {
+SK_HOT static inline int sk_queue_put(sk_segment *s, const sk_part *parts, uint32_t n, uint32_t kind, sk_call call) {
     sk_queue *q = sk_queue_of(s);
     uint64_t payload = 0, tail = 0;
     for (uint32_t i = 0; i < n; i++) payload += parts[i].len;
@@ -142,7 +142,7 @@ static inline uint64_t sk_queue_batch(const unsigned char *records, uint32_t *it
 static inline int sk_queue_put_records(sk_segment *s, const unsigned char *records, uint32_t *items, uint64_t *units,
                                        sk_call call) {
     sk_queue *q = sk_queue_of(s);
-    uint64_t tail, whole = 0;
+    uint64_t tail = 0, whole = 0;
     uint32_t room = *items;
     *units = 0;
     *items = 0;

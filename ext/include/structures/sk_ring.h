@@ -82,7 +82,7 @@ static inline uint64_t sk_geometry(uint32_t units, uint32_t origin) {
 static inline uint64_t sk_geometry_units(uint64_t geometry) { return (geometry >> 32) * SK_UNITS_PER_PAGE; }
 
 /* The ring that a geometry word describes, at offset `from` of the file, bounds-checked and mapped. */
-static inline int sk_ring_of(sk_segment *s, uint64_t geometry, uint64_t from, sk_ring *r) {
+SK_HOT static inline int sk_ring_of(sk_segment *s, uint64_t geometry, uint64_t from, sk_ring *r) {
     uint64_t units = sk_geometry_units(geometry);
     if (units == 0 || units > SK_RING_UNITS_MAX) return SK_CORRUPT;
     r->units = (uint32_t)units;
