@@ -52,6 +52,7 @@ if _TYPE_CHECKING:
     from sharedkit import hashing as hashing
     from sharedkit import manager as manager
     from sharedkit import protocols as protocols
+    from sharedkit import statistics as statistics
     from sharedkit import thread as thread
     from sharedkit.errors import ExecutorBroken, ExecutorGoneError, WorkerDied
     from sharedkit.shm import Executor
@@ -103,7 +104,7 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-_MODULES = ("hashing", "manager", "protocols", "thread")  # public ones that nothing above imports
+_MODULES = ("hashing", "manager", "protocols", "statistics", "thread")  # public ones that nothing above imports
 
 
 def __getattr__(name: str) -> _Any:

@@ -121,7 +121,7 @@ import sharedkit
 print(sharedkit.__version__)
 print(*sorted(name for name in set(sys.modules) - before if "." not in name))
 late = ["sharedkit.hashing", "sharedkit.commands.entry", "sharedkit.manager", "sharedkit.thread",
-        "sharedkit.shm.executor", "sharedkit.executors", "sharedkit.aio.waiters", "asyncio",
+        "sharedkit.shm.executor", "sharedkit.executors", "sharedkit.statistics", "sharedkit.aio.waiters", "asyncio",
         "concurrent.futures.process", "multiprocessing.managers", "multiprocessing.connection"]
 print(*(name for name in late if name in sys.modules))
 from sharedkit import hashing

@@ -29,7 +29,6 @@ from sharedkit._core.differences import unlike
 from sharedkit._core.array_spec import contents_of, geometry
 from sharedkit.shm import described, scatter
 from sharedkit.shm._lock import Lock
-from sharedkit.statistics import ArrayStatistics
 
 
 cdef extern from "structures/sk_array.h" nogil:
@@ -368,6 +367,7 @@ cdef class Array(Handle):
         if self.s is NULL:
             closed(self)
         segment, array, lock = self.segment, self.array, self.users_lock    # another thread may close the handle
+        from sharedkit.statistics import ArrayStatistics
         return ArrayStatistics(
             name=segment.name,
             kind="Array",

@@ -20,7 +20,6 @@ from sharedkit._core.segment cimport (
 from sharedkit._core.watcher cimport Waiter, pending, sk_aside, sk_waits_aside
 from sharedkit.aio._lazy cimport waiting
 from sharedkit.shm._waiting cimport until_of_span, until_of_wait
-from sharedkit.statistics import BarrierStatistics
 
 KIND_BARRIER = 13
 cdef uint64_t FOR_EVER = <uint64_t>-1
@@ -320,6 +319,7 @@ mode=None, group=None)\n--\n
         cdef sk_barrier *barrier = self.barrier
         cdef uint32_t inside = sk_barrier_inside(segment.s, barrier) if phase == SK_FILLING else 0
         state = STATES[min(phase, 5)]
+        from sharedkit.statistics import BarrierStatistics
         return BarrierStatistics(
             name=segment.name,
             kind="Barrier",

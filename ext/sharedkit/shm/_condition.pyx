@@ -26,7 +26,6 @@ from sharedkit.shm._sleeping cimport (
 )
 from sharedkit.shm._lock cimport Mutex, RLock, asker_of, sk_lock_owner
 from sharedkit.shm._waiting cimport until_of_span
-from sharedkit.statistics import ConditionStatistics, LockStatistics
 
 
 KIND_CONDITION = 12
@@ -388,6 +387,7 @@ cdef class Condition(Handle):
         cdef object lock = self.lock
         cdef uint32_t asleep, notified
         sk_condition_count(segment.s, self.table, &asleep, &notified)
+        from sharedkit.statistics import ConditionStatistics
         return ConditionStatistics(
             name=segment.name,
             kind="Condition",
@@ -445,6 +445,7 @@ cdef object lock_statistics(object lock):
         return lock.statistics()
     held = is_held(lock)
     here = (os.getpid(),)
+    from sharedkit.statistics import LockStatistics
     return LockStatistics(
         name="",
         kind=type(lock).__name__,

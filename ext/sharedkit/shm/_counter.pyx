@@ -15,7 +15,6 @@ import operator
 from sharedkit import segments
 from sharedkit.shm._waiting cimport this_thread
 from sharedkit._core.differences import unlike
-from sharedkit.statistics import CounterStatistics
 
 
 cdef extern from "structures/sk_counter.h" nogil:
@@ -240,6 +239,7 @@ mode=None, group=None)\n--\n
         """Return the value and the attached processes at this moment: a CounterStatistics.
         """
         segment = self._segment()
+        from sharedkit.statistics import CounterStatistics
         return CounterStatistics(segment.name, "Counter", self.value, self.striped, segment.attached())
 
     def __reduce__(self):

@@ -35,7 +35,6 @@ from sharedkit.shm._dict cimport (
     sk_entry_value_len, sk_hash_secrets, sk_hash_secrets_of, sk_hit, sk_key, sk_key_hash, sk_lock_owner, sk_pad8,
     sk_value,
 )
-from sharedkit.statistics import DictStatistics
 
 KIND_DICT = 7
 CONTENTS = SK_DICT_FLOOR
@@ -570,6 +569,7 @@ mode=None, group=None, **items)\n--\n
         cdef int rc = sk_dict_memory(segment.s, &size, &used, &buckets)
         if rc != SK_OK:
             refuse(rc, 0, segment)
+        from sharedkit.statistics import DictStatistics
         return DictStatistics(
             name=segment.name,
             kind="Dict",

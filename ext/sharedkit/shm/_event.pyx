@@ -17,7 +17,6 @@ from sharedkit._core.watcher cimport sk_waits_aside
 from sharedkit.aio._lazy cimport waiting
 from sharedkit.shm._lock cimport sk_seat_counts_sum
 from sharedkit.shm._waiting cimport SliceWaiter, next_thread, sk_wait_state, until_of_span, until_of_wait
-from sharedkit.statistics import EventStatistics
 
 
 cdef extern from "structures/sk_event.h" nogil:
@@ -195,6 +194,7 @@ cdef class Event(Handle):
             closed(self)
         cdef Segment segment = self.segment    # kept in a local variable: another thread may close the handle
         cdef sk_event *flag = self.flag
+        from sharedkit.statistics import EventStatistics
         return EventStatistics(
             name=segment.name,
             kind="Event",

@@ -17,7 +17,6 @@ from sharedkit._core.segment cimport (
 from sharedkit._core.watcher cimport no_task_queued, sk_waits_aside
 from sharedkit.aio._lazy cimport coroutines, leaving, waiting
 from sharedkit.shm._waiting cimport SliceWaiter, next_thread, sk_wait_state, this_thread, until_of, wait_in
-from sharedkit.statistics import LockStatistics
 
 
 cdef extern from "platform/sk_atomic.h" nogil:
@@ -163,6 +162,7 @@ cdef class Mutex(Handle):
             if sk_lock_owner(&mutex.word) == owner and (owner == 0 or since != 0):
                 break
         pid = segment.pid_of(owner)
+        from sharedkit.statistics import LockStatistics
         return LockStatistics(
             name=segment.name,
             kind=kind,

@@ -36,7 +36,6 @@ from sharedkit.shm._queue cimport (
 )
 from sharedkit.shm._stalls cimport SK_STALLED, goes_on, stalled
 from sharedkit.shm._waiting cimport next_thread, sk_wait_state, this_thread
-from sharedkit.statistics import QueueStatistics
 
 cdef extern from "structures/sk_queue_tasks.h" nogil:
     int sk_queue_look_for_item(sk_segment *s, sk_call call) noexcept
@@ -490,6 +489,7 @@ cdef class Queue(Handle):
         """
         cdef Segment segment = self._segment()
         cdef sk_queue *q = sk_queue_of(segment.s)
+        from sharedkit.statistics import QueueStatistics
         return QueueStatistics(
             name=segment.name,
             kind="Queue",

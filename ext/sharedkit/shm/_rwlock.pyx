@@ -16,7 +16,6 @@ from sharedkit._core.watcher cimport sk_waits_aside
 from sharedkit.aio._lazy cimport leaving, waiting
 from sharedkit.shm._lock cimport sk_lock_owner, sk_mutex, sk_mutex_pass_on, sk_mutex_taken, sk_seat_counts_sum
 from sharedkit.shm._waiting cimport SliceWaiter, next_thread, sk_wait_state, until_of, wait_in
-from sharedkit.statistics import RWLockStatistics
 
 
 cdef extern from "structures/sk_rwlock.h" nogil:
@@ -241,6 +240,7 @@ cdef class RWLock(Handle):
         readers.pop(None, None)
         writer = None if readers else segment.pid_of(sk_lock_owner(&mutex.word))
         since = mutex.since
+        from sharedkit.statistics import RWLockStatistics
         return RWLockStatistics(
             name=segment.name,
             kind="RWLock",

@@ -18,7 +18,6 @@ from sharedkit._core.watcher cimport no_task_queued, sk_waits_aside
 from sharedkit.aio._lazy cimport coroutines, waiting
 from sharedkit.shm._lock cimport sk_seat_counts_sum
 from sharedkit.shm._waiting cimport SliceWaiter, next_thread, sk_wait_state, until_of_wait, wait_in
-from sharedkit.statistics import SemaphoreStatistics
 
 
 cdef extern from "structures/sk_semaphore.h" nogil:
@@ -243,6 +242,7 @@ cdef class Semaphore(Handle):
         """Return how many permits are free, how many threads wait, and the attached processes: a SemaphoreStatistics.
         """
         cdef Segment segment = self._segment()
+        from sharedkit.statistics import SemaphoreStatistics
         return SemaphoreStatistics(
             name=segment.name,
             kind="Semaphore",
@@ -410,6 +410,7 @@ cdef class BoundedSemaphore(Semaphore):
             if count > 0:
                 pid = segment.pid_of(owner)
                 holders[pid] = holders.get(pid, 0) + count
+        from sharedkit.statistics import SemaphoreStatistics
         return SemaphoreStatistics(
             name=segment.name,
             kind="BoundedSemaphore",

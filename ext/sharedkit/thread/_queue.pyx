@@ -24,7 +24,6 @@ from sharedkit._core.segment cimport (
 from sharedkit._core.watcher cimport no_task_queued
 from sharedkit.aio._lazy cimport coroutines, waiting
 from sharedkit.shm._waiting cimport sk_wait_state, this_thread
-from sharedkit.statistics import QueueStatistics
 from sharedkit.thread import registry
 from sharedkit.thread._items cimport (
     EVERYBODY, FIRST, Items, ended, new_items, nones, place_in, put_some, sk_side, sk_side_awaited, sk_side_end,
@@ -463,6 +462,7 @@ cdef class Queue(Handle):
         cdef int state
         with cython.critical_section(q):
             size, unfinished, maxsize, state = q.tail - q.head, q.unfinished, q.maxsize, q.state
+        from sharedkit.statistics import QueueStatistics
         return QueueStatistics(
             name=segment.name,
             kind=type(self).__name__,

@@ -10,7 +10,6 @@ from libc.string cimport memset
 from sharedkit import segments
 from sharedkit._core.segment cimport HAS_GIL, Dropped, Handle, Segment, closed, create_segment, keep, sk_plan
 from sharedkit.shm._lock cimport RLock, sk_mutex_len
-from sharedkit.statistics import DictStatistics
 
 
 cdef extern from *:
@@ -308,4 +307,5 @@ cdef class Table(Handle):
         """Return the number of keys and the attached processes at this moment: a DictStatistics.
         """
         segment = self._segment()
+        from sharedkit.statistics import DictStatistics
         return DictStatistics(self.name, "Dict", len(self), None, None, None, segment.attached())

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from types import GenericAlias
-from typing import Any, ClassVar, NoReturn, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 from sharedkit._core.segment import Handle, Segment
-from sharedkit.statistics import DictStatistics
+
+if TYPE_CHECKING:
+    from sharedkit.statistics import DictStatistics
 
 __all__ = ["DictMembers", "SetFace"]
 

@@ -6,13 +6,15 @@ import ctypes
 from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from sharedkit._core.segment import ends_anywhere
 from sharedkit.errors import CorruptSegmentError
-from sharedkit.statistics import ArrayStatistics
+
+if TYPE_CHECKING:
+    from sharedkit.statistics import ArrayStatistics
 
 __all__ = ["CTYPES", "Locked", "MemoryValue", "MemoryValueWithLock", "cell_of", "dtype_of", "given_lock"]
 

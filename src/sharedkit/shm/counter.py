@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from sharedkit import segments
 from sharedkit._core.differences import unlike
 from sharedkit._core.segment import Handle, Segment, ends_anywhere
 from sharedkit.shm import _counter
 from sharedkit.shm._counter import Counter
-from sharedkit.statistics import CountersStatistics
+
+if TYPE_CHECKING:
+    from sharedkit.statistics import CountersStatistics
 
 __all__ = ["Counter", "Counters"]
 
@@ -137,6 +139,8 @@ class Counters(Handle):
     def statistics(self) -> CountersStatistics:
         """Return the values and the attached processes at this moment: a CountersStatistics."""
         segment = self._segment()
+        from sharedkit.statistics import CountersStatistics
+
         return CountersStatistics(segment.name, "Counters", self.as_dict(), segment.attached())
 
     def __repr__(self) -> str:
