@@ -30,7 +30,6 @@ import sharedkit as sk
 
 if ABSENT is None:
     from sharedkit.redis.operation import Operation
-    from sharedkit.redis.scripts import script
     from sharedkit.redis.tasks import acall
 
 pytestmark = pytest.mark.skipif(ABSENT is not None, reason=str(ABSENT))
@@ -357,7 +356,7 @@ def test_an_operation_that_another_has_overtaken_is_made_all_the_same(ctx: Any) 
     with ctx.Counter() as c:
         c.add(1)
         session = c._session
-        early = [Operation(c.lua, c._base, next(session.numbers), script(c.lua, b"add", False)) for _ in range(2)]
+        early = [Operation(c.lua, c._base, next(session.numbers), False) for _ in range(2)]
         c.add(1)  # in the lane that the others will find free
         asyncio.run(acall(session, c.lua, c._base, b"add", b"v", b"0"))  # in the tasks' lane
         assert session._ask(early[0], (b"add", b"v", b"1"))[0] == b"3"
@@ -366,24 +365,24 @@ def test_an_operation_that_another_has_overtaken_is_made_all_the_same(ctx: Any) 
         assert answer.get(timeout=60) == b"4"
 
 
-def test_a_server_that_forgets_its_scripts_is_given_them_again(ctx: Any, server: Server) -> None:
+def test_a_server_that_forgets_its_functions_is_given_them_again(ctx: Any, server: Server) -> None:
     import asyncio
 
     counter, queue = ctx.Counter(), ctx.Queue()
     waits = [Task(queue.get) for _ in range(3)]
     until(lambda: queue.statistics().waiting_getters == 3)
     for turn in range(3):
-        server.ask("SCRIPT", "FLUSH")
+        server.ask("FUNCTION", "FLUSH")
         assert counter.add() == turn + 1
-        server.ask("SCRIPT", "FLUSH")
+        server.ask("FUNCTION", "FLUSH")
         queue.put(turn)
     assert sorted(wait.result() for wait in waits) == [0, 1, 2]
 
     async def main() -> list[int]:
-        server.ask("SCRIPT", "FLUSH")
+        server.ask("FUNCTION", "FLUSH")
         tasks = [asyncio.create_task(queue.aget()) for _ in range(5)]
         await asyncio.sleep(0.01)
-        server.ask("SCRIPT", "FLUSH")
+        server.ask("FUNCTION", "FLUSH")
         for n in range(5):
             await queue.aput(n)
         return await asyncio.gather(*tasks)

@@ -1,4 +1,5 @@
-"""The scripts of the placement redis: each has what its method needs, in an order that Lua accepts, and no more."""
+"""The function libraries of the placement redis: what belongs to one call is set at its beginning, and nothing else is
+kept from call to call."""
 
 from __future__ import annotations
 
@@ -9,42 +10,28 @@ import pytest
 
 pytest.importorskip("redis")
 
-from sharedkit.redis.scripts import _all_statements, script
+from sharedkit.redis.scripts import function, library
 
 FOLDER = files("sharedkit.redis") / "scripts"
 STRUCTURES = sorted({path.name.removesuffix(".lua") for path in FOLDER.iterdir()} - {"prelude", "life", "epilogue"})
-METHODS = [
-    (structure, name.partition(".")[2])
-    for structure in STRUCTURES
-    for each in _all_statements(structure)
-    for name in sorted(each.names)
-    if name.startswith(("reader.", "call.", "life."))
-]
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.iterdir()))
-def test_each_file_is_of_the_form_by_which_statements_are_found(name: str) -> None:
-    text = (FOLDER / name).read_text("utf-8")
-    assert '"' not in text and "[[" not in text  # the parser knows strings in single quotes only
-    for line in text.splitlines():
-        assert re.match(r"$|--|local |function |return |end$|\}$| {4}", line), line
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_the_name_of_a_library_tells_releases_apart(structure: str) -> None:
+    text = library(structure).decode()
+    name = function(structure, False).decode()
+    assert re.fullmatch(rf"sharedkit_{structure}_[0-9a-f]{{12}}", name)
+    assert text.startswith(f"#!lua name={name}\n")
+    assert function(structure, True).decode() == name + "_shrinks"
+    assert len({function(each, False)[-12:] for each in STRUCTURES}) == len(STRUCTURES)
 
 
-@pytest.mark.parametrize(("structure", "method"), METHODS)
-def test_a_script_defines_each_local_before_its_first_use(structure: str, method: str) -> None:
-    every = _all_statements(structure)
-    names = frozenset[str]().union(*(each.names for each in every))
-    text = script(structure, method.encode(), False).text.decode()
-    chosen = [each for each in every if each.text in text]
-    defined: set[str] = set()
-    for each in chosen:
-        defined |= each.names
-        assert {word for word in each.words & names if "." not in word} <= defined, each.text
-    used = frozenset[str]().union(*(each.words for each in chosen))
-    assert used & names <= defined | {f"{table}.{method}" for table in ("reader", "call", "life")}
-    assert text.count(f".{method}(") >= 1
-
-
-def test_a_script_has_no_method_but_its_own() -> None:
-    text = script("queue", b"qsize", True).text.decode()
-    assert re.findall(r"^function (\S+)\(", text, re.MULTILINE) == ["structure.again", "reader.qsize"]
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_a_library_uses_the_server_only_within_functions(structure: str) -> None:
+    """At its margin, where it runs once, it defines functions, constants, tables, and variables without a value."""
+    for line in library(structure).decode().splitlines()[1:]:
+        if re.match(r"$|--|end$|\}$| {4}|function |local function ", line):
+            continue
+        if line.startswith("redis.register_function"):
+            continue
+        assert re.fullmatch(r"local [\w, ]+?( = ('[^']*'|\d+|\{.*\}?(, \{\})*))?( --.*)?", line), line

@@ -34,7 +34,7 @@ def pids(sessions: list[bytes]) -> tuple[int, ...]:
 class Structure(StructureMethods):
     """A handle on a structure in a server. Contexts make handles; `home` binds their classes to one server."""
 
-    lua: ClassVar[str] = ""  # the name of the structure's script
+    lua: ClassVar[str] = ""  # the name of the structure's function library, without its digest
     home: ClassVar[placement.Placement | None] = None
 
     _base: bytes

@@ -2,7 +2,7 @@
 
 A task sends a small request itself, at once. A thread sends the large ones, so that no event loop waits for a socket,
 and another thread reads the answers. When the connection ends, the requests without an answer are sent again over a new
-one; no operation runs twice, because the scripts know the numbers of the operations that they have seen.
+one; no operation runs twice, because the functions in the server know the numbers of the operations that they have seen.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from sharedkit.errors import ServerGoneError, SharedkitError
 from sharedkit.redis.address import LOST, Address, pack, send
 from sharedkit.redis.operation import Operation
 from sharedkit.redis.refusals import Refused
+from sharedkit.redis.scripts import MOST_LOADS, library
 
 __all__ = ["Line", "Request"]
 
@@ -45,12 +46,12 @@ class Asker(Protocol):
 class Request:
     """A command; `done(answer)` is called with its answer, which may be an exception."""
 
-    __slots__ = ("command", "done", "made", "parts", "tries")
+    __slots__ = ("command", "done", "loads", "made", "parts", "tries")
 
     def __init__(self, made: Operation | None, parts: tuple[bytes, ...], done: Callable[[Any], object]) -> None:
         self.made, self.parts, self.done = made, parts, done
         self.command = b""
-        self.tries = 0
+        self.tries = self.loads = 0
 
 
 class Line:
@@ -173,17 +174,10 @@ class Line:
                     self._broken(connection)
                     return
                 continue
-            except exceptions.NoScriptError:
-                with self._lock:
-                    request = self._outstanding.popleft()
-                    assert request.made is not None
-                    load = Request(None, (), lambda _: None)
-                    load.command = pack(b"SCRIPT", b"LOAD", request.made.script.text)
-                    self._send(load)
-                    self._send(request)
-                continue
             except exceptions.ResponseError as why:
                 answer = Refused.of(why)
+                if answer.forgotten and self._load():
+                    continue
             except (*LOST, AttributeError):
                 self._broken(connection)
                 return
@@ -192,6 +186,21 @@ class Line:
                     return
                 request = self._outstanding.popleft()
             request.done(answer)
+
+    def _load(self) -> bool:
+        """Load the functions of the request whose answer says that the server does not know them, and send it again.
+        Returns False if the server forgets them at once."""
+        with self._lock:
+            request = self._outstanding[0]
+            if request.made is None or request.loads == MOST_LOADS:
+                return False
+            self._outstanding.popleft()
+            request.loads += 1
+            load = Request(None, (), lambda _: None)
+            load.command = pack(b"FUNCTION", b"LOAD", library(request.made.kind))
+            self._send(load)
+            self._send(request)
+            return True
 
     def close(self) -> None:
         """End the connection; unanswered requests fail with the reason why the session is over."""

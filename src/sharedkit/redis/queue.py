@@ -27,7 +27,7 @@ T = TypeVar("T")
 LARGEST = (512 << 20) - 1024  # bytes of an item: a server takes 512 MiB at most, including what the protocol adds
 BATCH_BYTES = 16 << 20  # bytes of items in one call
 ALL = 1 << 40  # more items than a server has
-BATCH_ITEMS = 1000  # items in one call: a longer script would keep all other clients waiting
+BATCH_ITEMS = 1000  # items in one call: a longer call would keep all other clients waiting
 
 _STATES: dict[bytes, QueueState] = {b"0": "open", b"1": "shutdown", b"2": "shutdown-immediate"}
 _Got = list[bytes] | Literal["empty", "shutdown"]

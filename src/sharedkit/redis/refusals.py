@@ -10,7 +10,7 @@ __all__ = ["Refused", "refused"]
 
 
 class Refused(Exception):
-    """An error that the server answered. `code` is its first word; those of our scripts begin with SK.
+    """An error that the server answered. `code` is its first word; those of our functions begin with SK.
 
     Internal: no user gets this exception.
     """
@@ -18,6 +18,7 @@ class Refused(Exception):
     def __init__(self, code: str, text: str) -> None:
         super().__init__(f"{code} {text}")
         self.code, self.text = code, text
+        self.forgotten = (code, text) == ("Function", "not found")
 
     @classmethod
     def of(cls, why: exceptions.ResponseError) -> Refused:

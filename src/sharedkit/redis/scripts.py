@@ -1,83 +1,40 @@
-"""The Lua scripts that run in the server: one for each method of each structure.
+"""The function libraries that run in the server: one for each structure, in Lua.
 
-A script has a common beginning, the structure's part, the methods that all structures have, and a common end. A script
-makes its functions anew each time it runs, and that can take longer than its commands. So it contains only the
-statements that the method needs.
+A library has a common beginning, the structure's part, the methods that all structures have, and a common end. Its name
+has a digest of its text, so releases that differ have different libraries.
 
-Each script is loaded in two forms. A server that is out of memory refuses the first form before it begins, so nothing
-is half written. It still runs the second form, which is for methods that only read, or that free memory.
+Functions, not scripts: a script makes all its Lua functions anew each time it runs, and that takes longer than its
+commands.
 """
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from hashlib import sha1
 from importlib.resources import files
-from typing import NamedTuple
 
-__all__ = ["Script", "script"]
+__all__ = ["MOST_LOADS", "function", "library"]
 
-GROWS, SHRINKS = "#!lua\n", "#!lua flags=allow-oom\n"
-_WORD = re.compile(r"[A-Za-z_]\w*(?:\.\w+)?")
-_DEFINITION = re.compile(rf"local function ({_WORD.pattern})|function ({_WORD.pattern})|local ([\w, ]+)")
-_SILENT = re.compile(r"--[^\n]*|'[^'\n]*'")  # comments and strings
-
-
-class Script:
-    """The text of a script, and the digest by which the server knows it."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text.encode()
-        self.sha = sha1(self.text, usedforsecurity=False).hexdigest().encode()
-
-
-class _Statement(NamedTuple):
-    """A statement at the margin, the names that it defines, and the words that it uses."""
-
-    text: str
-    names: frozenset[str]
-    words: frozenset[str]
-
-
-def _statements(text: str) -> list[_Statement]:
-    found: list[list[str]] = []
-    for line in text.splitlines():
-        if line.startswith(("local ", "function ", "return ")):
-            found.append([line])
-        elif line and not line.startswith("--"):
-            found[-1].append(line)
-    return [_statement("\n".join(lines)) for lines in found]
-
-
-def _statement(text: str) -> _Statement:
-    silent = _SILENT.sub("''", text)
-    definition = _DEFINITION.match(silent)
-    names = re.findall(r"[\w.]+", next(filter(None, definition.groups()))) if definition else []
-    words = {word for each in _WORD.findall(silent) for word in (each, each.partition(".")[0])}
-    return _Statement(text, frozenset(names), frozenset(words))
+MOST_LOADS = 3  # for one call; a server that forgets functions at once is not usable
+PARTS = ("prelude", "", "life", "epilogue")
 
 
 @cache
-def _all_statements(structure: str) -> list[_Statement]:
-    """All statements for a structure, without defaults that it replaces."""
+def _named(structure: str) -> tuple[str, str]:
+    """The name of the structure's library, which is also that of its function, and the library's text."""
     folder = files("sharedkit.redis") / "scripts"
-    parts = [(folder / f"{name}.lua").read_text("utf-8") for name in ("prelude", structure, "life", "epilogue")]
-    statements = [each for part in parts for each in _statements(part)]
-    latest = {name: each for each in statements for name in each.names if "." in name}
-    return [each for each in statements if all(latest.get(name, each) is each for name in each.names)]
+    text = "\n".join((folder / f"{part or structure}.lua").read_text("utf-8") for part in PARTS)
+    name = f"sharedkit_{structure}_{sha1(text.encode(), usedforsecurity=False).hexdigest()[:12]}"
+    return name, f"#!lua name={name}\nlocal NAME = '{name}'\n{text}"
 
 
 @cache
-def script(structure: str, method: bytes, shrinks: bool) -> Script:
-    """The script for that method of a structure. `shrinks`: it may run when no memory is free."""
-    statements = _all_statements(structure)
-    own = {f"{table}.{method.decode()}" for table in ("reader", "call", "life")}
-    needed = {each for each in statements if not each.names or each.names & own}
-    while True:
-        words = frozenset[str]().union(*(each.words for each in needed))
-        more = {each for each in statements if each.names & words} - needed
-        if not more:
-            break
-        needed |= more
-    return Script((SHRINKS if shrinks else GROWS) + "\n".join(each.text for each in statements if each in needed))
+def function(structure: str, shrinks: bool) -> bytes:
+    """The name of the function for the structure's methods. `shrinks`: it may run when no memory is free."""
+    return (_named(structure)[0] + ("_shrinks" if shrinks else "")).encode()
+
+
+@cache
+def library(structure: str) -> bytes:
+    """The text of the structure's library."""
+    return _named(structure)[1].encode()

@@ -5,7 +5,7 @@
     wakes     one connection on which the server reports what waits were granted; the session lives while it is open
     keeper    a thread that prolongs the lease, undoes calls that their callers have left, and checks the waits
 
-Each operation has a number. A script that gets the number of its lane's last operation again repeats that answer. So a
+Each operation has a number. A function that gets the number of its lane's last operation again repeats that answer. So a
 call whose answer was lost is sent again, and never runs twice.
 """
 
@@ -33,7 +33,7 @@ from sharedkit.redis.address import LOST, Address, Restarted, pack, send
 from sharedkit.redis.line import Line
 from sharedkit.redis.operation import Kept, Operation, Use, Wait, kept
 from sharedkit.redis.refusals import Refused, refused
-from sharedkit.redis.scripts import Script, script
+from sharedkit.redis.scripts import MOST_LOADS, library
 
 __all__ = ["INHERITED", "Session"]
 
@@ -62,7 +62,7 @@ class Lane:
 
 @dataclass
 class Opened:
-    """A structure that the session has open: its script, how many handles it has, how many forks came before it."""
+    """A structure that the session has open: its kind, how many handles it has, how many forks came before it."""
 
     kind: str
     handles: int
@@ -185,8 +185,8 @@ class Session:
         """The packed command of an operation, which has its lane."""
         acks = b",".join(b"%d" % each for each in of.acks)
         return pack(
-            b"EVALSHA",
-            of.script.sha,
+            b"FCALL",
+            of.function,
             b"1",
             of.base,
             self.sid,
@@ -230,12 +230,12 @@ class Session:
 
     def ask(self, kind: str, base: bytes, method: bytes, *args: bytes, shrinks: bool = True) -> Any:
         """The answer of a method that may run any number of times."""
-        made = Operation(kind, base, 0, script(kind, method, shrinks))
+        made = Operation(kind, base, 0, shrinks)
         return self._ask(made, (method, *args))[0]
 
     def call(self, kind: str, base: bytes, method: bytes, *args: bytes, shrinks: bool = False) -> Any:
         """The answer of a method that must run once. If a signal handler raises, the keeper completes the call."""
-        made = Operation(kind, base, next(self.numbers), script(kind, method, shrinks))
+        made = Operation(kind, base, next(self.numbers), shrinks)
         try:
             return self._ask(made, (method, *args))[0]
         except (SharedkitError, Refused):
@@ -261,7 +261,7 @@ class Session:
         lane = Lane(made.lane or next(self._lane_numbers))
         made.lane = lane.number
         with suppress(Refused):
-            self._exchange(lane, self.bytes_of(made, method_and_args), made.script)
+            self._exchange(lane, self.bytes_of(made, method_and_args), made.kind)
         self._retire(lane)
 
     def _ask(self, made: Operation, method_and_args: tuple[bytes, ...], keep: bool = False) -> tuple[Any, Lane]:
@@ -272,7 +272,7 @@ class Session:
         lane = self._lane(made.number)
         made.lane = lane.number
         try:
-            answer = self._exchange(lane, self.bytes_of(made, method_and_args), made.script)
+            answer = self._exchange(lane, self.bytes_of(made, method_and_args), made.kind)
         except Refused as why:
             self._idle.append(lane)
             raise self.refusal(why, made) from None
@@ -288,12 +288,13 @@ class Session:
         """The exception that a caller gets for a refusal. If the reason is that the lease is over, end the session."""
         if why.code == "SKFENCED":
             return self.lose("it was not prolonged in time")
-        if why.code == "NOSCRIPT":
-            return ServerGoneError(f"the server at {self.address.public} forgets scripts as soon as it has them")
+        if why.forgotten:
+            return ServerGoneError(f"the server at {self.address.public} forgets functions as soon as it has them")
         return refused(why, self.address.public, made.base)
 
-    def _exchange(self, lane: Lane, command: bytes, wanted: Script | None) -> Any:
-        """Send a command and read its answer; try again if the connection ends or the server does not know the script.
+    def _exchange(self, lane: Lane, command: bytes, kind: str | None) -> Any:
+        """Send a command and read its answer; try again if the connection ends, or if the server does not know the
+        functions of a structure of that kind.
 
         Raises Refused, ServerGoneError.
         """
@@ -305,13 +306,12 @@ class Session:
                 connection = lane.connection
                 send(connection, command)
                 return connection.read_response(disable_decoding=True)
-            except exceptions.NoScriptError as why:
-                if loaded == 3 or wanted is None:
-                    raise Refused("NOSCRIPT", str(why)) from None
-                loaded += 1
-                self._load(lane.connection, wanted)
             except exceptions.ResponseError as why:
-                raise Refused.of(why) from None
+                refusal = Refused.of(why)
+                if not refusal.forgotten or loaded == MOST_LOADS or kind is None:
+                    raise refusal from None
+                loaded += 1
+                self._load(lane.connection, kind)
             except LOST as why:
                 self._retire(lane)
                 if isinstance(why, SharedkitError):
@@ -320,14 +320,13 @@ class Session:
                 if lost == TRIES or (lost == 2 and isinstance(why, exceptions.TimeoutError | TimeoutError)):
                     raise ServerGoneError(f"the server at {self.address.public} does not answer: {why}") from why
 
-    def _load(self, connection: Any, wanted: Script) -> None:
-        send(connection, pack(b"SCRIPT", b"LOAD", wanted.text))
+    def _load(self, connection: Any, kind: str) -> None:
+        send(connection, pack(b"FUNCTION", b"LOAD", library(kind)))
         try:
             connection.read_response(disable_decoding=True)
-        except exceptions.NoScriptError:
-            raise
         except exceptions.ResponseError as why:
-            raise Refused.of(why) from None
+            if "already exists" not in str(why):  # another client has loaded it meanwhile
+                raise Refused.of(why) from None
 
     def _connect(self) -> Any:
         try:
@@ -368,7 +367,7 @@ class Session:
         """
         if self.over is not None:
             raise self.reason()
-        made = Operation(kind, base, next(self.numbers), script(kind, method, shrinks))
+        made = Operation(kind, base, next(self.numbers), shrinks)
         made.entry = b"%b %d" % (self.sid, made.number) + (b" " + entry if entry else b"")
         wait = Wait(kind, base)
         self.waits[made.number] = wait
@@ -415,9 +414,9 @@ class Session:
             self._ask_as_keeper(made.kind, made.base, b"cancel", lane, b"%d" % made.number, b"undo", made.entry)
 
     def _ask_as_keeper(self, kind: str, base: bytes, *method_and_args: bytes) -> Any:
-        made = Operation(kind, base, 0, script(kind, method_and_args[0], True))
+        made = Operation(kind, base, 0, True)
         made.acks = self._take_acks(base)
-        return self._exchange(self._keepers_lane, self.bytes_of(made, method_and_args), made.script)
+        return self._exchange(self._keepers_lane, self.bytes_of(made, method_and_args), made.kind)
 
     def _leave(self, job: Callable[[], object], patience: float = UNDONE) -> None:
         """Have the keeper do a job, and wait for it up to `patience` seconds; a further signal ends only this wait."""

@@ -15,7 +15,6 @@ from sharedkit.aio.undelivered import add_undelivered
 from sharedkit.errors import SharedkitError
 from sharedkit.redis.operation import Kept, Operation, Use, kept
 from sharedkit.redis.refusals import Refused
-from sharedkit.redis.scripts import script
 from sharedkit.redis.session import Session
 
 __all__ = ["acall", "atake", "finish"]
@@ -109,7 +108,7 @@ class TaskWait:
 
 def cancel(session: Session, of: Operation, how: bytes, done: Callable[[Any], object]) -> None:
     """Ask the server to end the operation, in a request that follows that of the operation."""
-    made = Operation(of.kind, of.base, 0, script(of.kind, b"cancel", True))
+    made = Operation(of.kind, of.base, 0, True)
     session.line.submit(made, (b"cancel", b"%d" % of.lane, b"%d" % of.number, how, of.entry), done)
 
 
@@ -135,7 +134,7 @@ async def _asked(submit: Callable[[Callable[[Any], object]], None]) -> Any:
 
 async def acall(session: Session, kind: str, base: bytes, method: bytes, *args: bytes, shrinks: bool = False) -> Any:
     """Await `Session.call`: it completes even if the task is cancelled, which is raised afterwards."""
-    made = Operation(kind, base, next(session.numbers), script(kind, method, shrinks))
+    made = Operation(kind, base, next(session.numbers), shrinks)
 
     def done(answer: Any, tell: Callable[[Any], object]) -> None:
         session.line.free_lane(made)
@@ -171,7 +170,7 @@ async def atake(
     loop = asyncio.get_running_loop()
     deadline = None if timeout is None else monotonic() + timeout
     while True:
-        made = Operation(kind, base, next(session.numbers), script(kind, method, shrinks))
+        made = Operation(kind, base, next(session.numbers), shrinks)
         made.entry = b"%b %d" % (session.sid, made.number) + (b" " + entry if entry else b"")
         made.acks = session._take_acks(base)
         wait = TaskWait(session, made, loop)

@@ -1,8 +1,12 @@
--- The last part of every script: it runs the method.
+-- The last part of every function library: it runs the method. The library has it under two names. A server that is out
+-- of memory refuses the first before it begins, so nothing is half written. It still runs the second, which is for
+-- methods that only read, or that free memory.
 
 local ANYBODY = {create = true, open = true, leave = true}
 
-local function run()
+local function run(keys, args)
+    begin_call(keys, args)
+    structure.begin_call()
     local a, b, c, d = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
     if ANYBODY[method] then return life[method](a, b, c, d) end
     local ends = redis.call('ZSCORE', sessions, me)
@@ -27,4 +31,5 @@ local function run()
     return answer
 end
 
-return run()
+redis.register_function(NAME, run)
+redis.register_function{function_name = NAME .. '_shrinks', callback = run, flags = {'allow-oom'}}

@@ -1,7 +1,8 @@
--- The first part of every script: which session asks and whether it lives, what its lane was answered last, and how a
--- thing is granted to a wait. The structure's own part comes next, then life.lua, and epilogue.lua last. `scripts.py`
--- joins them, and leaves out what the method does not need: a script makes its functions anew each time it runs. So each
--- statement begins at the margin, and all lines but its first and last are indented.
+-- The first part of every function library: which session asks and whether it lives, what its lane was answered last,
+-- and how a thing is granted to a wait. The structure's own part comes next, then life.lua, and epilogue.lua last;
+-- `scripts.py` joins them. The server makes the functions and tables once, when it loads the library. So variables
+-- outside of functions keep their values from call to call: what belongs to one call is set by `begin_call`, or by the
+-- structure's `begin_call`.
 --
 --   KEYS[1]   the structure's hash, {prefix:name}:incarnation. Its other keys begin with this, so all are in one slot:
 --      :sessions  sorted set: each session that has the structure open, and when its lease ends (ms of the server);
@@ -14,22 +15,26 @@
 --
 -- Numbers of Lua are doubles: a number that may pass 2^53 stays text.
 
-local base, me, lane, op, method = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[5]
-local sessions = base .. ':sessions'
-local last = base .. ':last'
-local granted = base .. ':granted'
-local line = base .. ':line'
+local ARGV, base, me, lane, op, method
+local sessions, last, granted, line
+local now, micros -- the server's clock
 local SUFFIXES = {'', ':sessions', ':last', ':granted', ':line', ':items', ':putters', ':pending', ':joiners'}
 local LAYOUT = '1'
 local GRACE = 1000 -- ms that a session lives on without a connection
 
-local clock = redis.call('TIME') -- read once: on 7.0 the time goes on while a script runs
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local micros = clock[1] * 1000000 + clock[2]
+local function begin_call(keys, args)
+    ARGV, base, me, lane, op, method = args, keys[1], args[1], args[2], tonumber(args[3]), args[5]
+    sessions, last, granted, line = base .. ':sessions', base .. ':last', base .. ':granted', base .. ':line'
+    local clock = redis.call('TIME') -- read once: on 7.0 the time goes on while a function runs
+    now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+    micros = clock[1] * 1000000 + clock[2]
+end
 
 -- The other parts fill these in. A reader changes nothing; a call does, and never runs twice; `life` may run again.
 local reader, call, life = {}, {}, {}
 local structure = {}
+-- Set the structure's own variables at the beginning of a call.
+function structure.begin_call() end
 -- The first contents, from the arguments of `create`.
 function structure.begin() end
 -- The session `sid` has ended, and its waits with it.
@@ -146,7 +151,7 @@ local function drop(sid, died)
     structure.forget(sid, died)
 end
 
--- End the sessions whose leases are over. This changes nothing else, so every script may begin with it.
+-- End the sessions whose leases are over. This changes nothing else, so every method may begin with it.
 local function reap()
     for _, sid in ipairs(redis.call('ZRANGEBYSCORE', sessions, '-inf', '(' .. text(now))) do drop(sid, true) end
 end

@@ -7,12 +7,15 @@
 --   :putters  list of the items that wait for room: session, operation, place in its batch, 1 for the last of it
 --   :pending  hash of these items themselves
 
-local items = base .. ':items'
-local putters = base .. ':putters'
-local pending = base .. ':pending'
-local joiners = base .. ':joiners'
+local items, putters, pending, joiners
+local taken -- how often this call has packed items
 local LONG = 65536 -- a longer item (bytes) is not part of the message: the client fetches it
 local SLICE = 4000 -- the most arguments that one command gets from a table
+
+function structure.begin_call()
+    items, putters, pending, joiners = base .. ':items', base .. ':putters', base .. ':pending', base .. ':joiners'
+    taken = 0
+end
 
 function structure.begin()
     redis.call('HSET', base, 'm', ARGV[10], 'u', 0, 'st', 0, 'once', ARGV[11])
@@ -40,7 +43,6 @@ local function finished()
     if get('u') == '0' then hand_to_all(joiners, '1', 'j') end
 end
 
-local taken = 0 -- how often this script has packed items
 -- Items that are taken together, with a time, which shows the order of takings.
 local function packed(some)
     taken = taken + 1
