@@ -2,7 +2,7 @@
 
 A task sends a small request itself, at once. A thread sends the large ones, so that no event loop waits for a socket,
 and another thread reads the answers. When the connection ends, the requests without an answer are sent again over a new
-one; no operation runs twice, because the functions in the server know the numbers of the operations that they have seen.
+one; no operation runs twice, because the server's functions know the numbers of the operations that they have seen.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@
     wakes     one connection on which the server reports what waits were granted; the session lives while it is open
     keeper    a thread that prolongs the lease, undoes calls that their callers have left, and checks the waits
 
-Each operation has a number. A function that gets the number of its lane's last operation again repeats that answer. So a
-call whose answer was lost is sent again, and never runs twice.
+Each operation has a number. A function that gets the number of its lane's last operation again repeats that answer. So
+a call whose answer was lost is sent again, and never runs twice.
 """
 
 from __future__ import annotations
