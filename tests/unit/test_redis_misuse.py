@@ -126,9 +126,14 @@ def test_a_large_item_comes_whole_with_and_without_a_wait(ctx: Any) -> None:
 
 @pytest.mark.parametrize("name", ["Array", "Barrier", "Condition", "Dict", "Executor", "RWLock", "Set", "Value"])
 def test_a_class_that_is_not_there_is_refused_with_a_sentence(name: str) -> None:
-    with pytest.raises(AttributeError, match=f'there is no {name} in the placement "redis" yet'):
-        getattr(sk.get_context("redis", url="redis://nowhere"), name)
-    with pytest.raises(AttributeError):
+    from sharedkit import redis
+
+    for owner in (sk.get_context("redis", url="redis://nowhere"), redis):
+        with pytest.raises(AttributeError, match=f'there is no {name} in the placement "redis" yet'):
+            getattr(owner, name)
+    with pytest.raises(ImportError, match=f'there is no {name} in the placement "redis" yet'):
+        exec(f"from sharedkit.redis import {name}", {})
+    with pytest.raises(AttributeError, match="the placement \"redis\" has no attribute 'Counterr'"):
         _ = sk.get_context("redis", url="redis://nowhere").Counterr
 
 
