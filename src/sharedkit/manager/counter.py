@@ -89,7 +89,7 @@ class Counters(CountersMethods, Handle):
     _ask = Handle._call
 
     def _is_same(self, other: Counters) -> bool:
-        return other._ident == self._ident
+        return other._ident == self._ident and other._client is self._client
 
     def as_dict(self) -> dict[str, int]:
         """Return a dict of the values by name, all from one moment."""
