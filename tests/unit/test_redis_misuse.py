@@ -20,12 +20,6 @@ import sharedkit as sk
 pytestmark = pytest.mark.skipif(ABSENT is not None, reason=str(ABSENT))
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with Server() as running:
-        yield running
-
-
 @pytest.fixture
 def ctx(server: Server) -> Iterator[Any]:
     with sk.get_context("redis", url=server.url, prefix="mistakes") as context:
