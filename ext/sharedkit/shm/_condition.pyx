@@ -11,7 +11,7 @@ from libc.string cimport memset
 from sharedkit import errors, segments
 from sharedkit._core import timeouts
 from sharedkit._core.interrupts cimport attend
-from sharedkit._core.counts import how_many_to_notify
+from sharedkit._core.counts import how_many_to_notify, perhaps_a_name
 from sharedkit._core.segment cimport (
     SK_BUSY, SK_INTERRUPTED, SK_OK, SK_TIMEOUT,
     Dropped, Handle, PrivateSegment, Segment, closed, ends_anywhere, create_segment, keep, refuse, sk_me, sk_plan,
@@ -59,7 +59,7 @@ def blueprint(lock):
     """Return the blueprint of a condition over the lock, or over a lock of its own. Raises TypeError."""
     whose = OWN if lock is None else GIVEN if isinstance(lock, Mutex) else FOREIGN
     if whose == FOREIGN and not (hasattr(lock, "acquire") and hasattr(lock, "release")):
-        raise TypeError(f"lock must be a Lock, an RLock or None, not {type(lock).__name__}")
+        raise TypeError(f"lock must be a Lock, an RLock or None, not {type(lock).__name__}{perhaps_a_name(lock)}")
 
     def made(place, name, seats, flags):
         if type(place) is not PrivatePlace:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from sharedkit._core.coroutines import coroutine_function
-from sharedkit._core.counts import how_many_to_notify
+from sharedkit._core.counts import how_many_to_notify, perhaps_a_name
 from sharedkit._core.lock_methods import TaskLockMethods
 from sharedkit._core.timeouts import check_wait, refuse_too_long, span
 from sharedkit.manager._exchange import Request, giving, taking
@@ -48,7 +48,8 @@ class Condition(TaskLockMethods, Structure):
         seats: int = DEFAULT_SEATS,
     ) -> None:
         if lock is not None and (not isinstance(lock, Lock | RLock) or lock.home is not self.home):
-            raise TypeError(f"lock must be a Lock or RLock of the same server or None, not {type(lock).__name__}")
+            what = f"lock must be a Lock or RLock of the same server or None, not {type(lock).__name__}"
+            raise TypeError(what + perhaps_a_name(lock))
         if lock is not None:
             lock._ensure_open()
         self._create(name, exist_ok, persist, seats, {"lock": None if lock is None else lock._ident})
