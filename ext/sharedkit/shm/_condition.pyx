@@ -19,10 +19,10 @@ from sharedkit._core.segment cimport (
 from sharedkit._core.segment import PrivatePlace
 from sharedkit.aio._lazy cimport coroutines
 from sharedkit.shm._sleeping cimport (
-    SK_CONDITION_SLOTS, SK_SLEEPERS, SK_SLEEPERS_PRIVATE,
+    SK_CONDITION_SLOTS, SK_CONDITION_WAITERS, SK_CONDITION_WAITERS_PRIVATE,
     SleepWaiter, enter, sk_condition, sk_condition_abandon, sk_condition_body_len, sk_condition_cancel,
     sk_condition_count, sk_condition_detach, sk_condition_notify, sk_condition_of, sk_condition_refuse,
-    sk_condition_wait, sk_sleeper,
+    sk_condition_wait, sk_condition_waiter,
 )
 from sharedkit.shm._lock cimport Mutex, RLock, asker_of, sk_lock_owner
 from sharedkit.shm._waiting cimport until_of_span
@@ -41,7 +41,8 @@ def make(place, str name, uint32_t seats, uint32_t flags, int whose, bytes meta)
     plan.kind = KIND_CONDITION
     plan.flags = flags
     plan.seats = seats
-    plan.param[SK_CONDITION_SLOTS] = SK_SLEEPERS_PRIVATE if type(place) is PrivatePlace else SK_SLEEPERS
+    slots = SK_CONDITION_WAITERS_PRIVATE if type(place) is PrivatePlace else SK_CONDITION_WAITERS
+    plan.param[SK_CONDITION_SLOTS] = slots
     plan.body_len = sk_condition_body_len(seats, plan.param[SK_CONDITION_SLOTS])
     plan.param[0] = whose
     plan.meta = <const char *>meta
@@ -134,7 +135,7 @@ cdef class Condition(Handle):
     `with` takes the lock.
     `seats`: how many processes can attach at once.
     Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure differs,
-    OutOfSharedMemory. Method: a table of sleepers, each on a futex word of its own
+    OutOfSharedMemory. Method: a table of waiters, each on a futex word of its own
     (ext/include/structures/sk_condition.h).
     """
 
@@ -249,7 +250,7 @@ cdef class Condition(Handle):
         if not self.owned():
             raise errors.NotLockedError("cannot wait on un-acquired lock")
         cdef uint64_t until = until_of_span(timeout)
-        cdef sk_sleeper *slot = enter(segment, table)
+        cdef sk_condition_waiter *slot = enter(segment, table)
         cdef uint32_t me = sk_me(segment.s)    # `enter` has made sure that this process has a seat
         cdef bint notified = False
         try:
@@ -407,7 +408,7 @@ cdef class Condition(Handle):
         return f"<Condition({self.lock!r}, {self.statistics().waiting})>"
 
 
-cdef bint sleep(Segment segment, sk_condition *table, sk_sleeper *slot, uint32_t me, uint64_t until) except -1:
+cdef bint sleep(Segment segment, sk_condition *table, sk_condition_waiter *slot, uint32_t me, uint64_t until) except -1:
     """Return whether the thread was notified; if not, the slot is free again."""
     cdef int rc = SK_INTERRUPTED
     while True:
