@@ -402,9 +402,9 @@ def _untrusted(names: Iterable[str]) -> Iterator[Finding]:
     """The segments that `attach` refuses for their mode or owner, a finding for each reason."""
     refused: dict[Distrust, list[str]] = {}
     for name in names:
-        why = segments.distrust_of(name)
-        if why is not None:
-            refused.setdefault(why, []).append(name)
+        reason = segments.distrust_of(name)
+        if reason is not None:
+            refused.setdefault(reason, []).append(name)
     for (why, do), found in refused.items():
         yield note("untrusted", f"{_names(found)}: `attach` refuses it, because {why}", do)
 
