@@ -16,7 +16,12 @@ import subprocess
 import sys
 import time
 import timeit
+from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # `benchmarks` is no installed package
+
+from benchmarks.usage import arguments
 
 ROUNDS = 31
 TURN = 0.004  # seconds
@@ -146,7 +151,7 @@ class Build:
 
 
 def main() -> None:
-    other_python, *words = sys.argv[1:]
+    other_python, *words = arguments(__doc__, least=1)
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     this, other = Build(sys.executable), Build(other_python)
     if this.file == other.file:

@@ -14,9 +14,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # `benchmarks` is no installed package
+
 import sharedkit as sk
+from benchmarks.usage import arguments
 from sharedkit import segments
 from sharedkit.compare.machine import this_machine, versions
 
@@ -98,6 +102,7 @@ def import_milliseconds(module: str) -> float:
 
 
 def main() -> None:
+    arguments(__doc__, most=0)
     machine = this_machine()
     sk.Counter().close()  # the first one opens descriptors that stay open for all
     print(

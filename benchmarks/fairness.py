@@ -15,9 +15,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # `benchmarks` is no installed package
+
 import sharedkit as sk
+from benchmarks.usage import number_of_seconds
 
 ROUNDS = 3
 LIMIT = 60.0
@@ -91,7 +95,7 @@ CASES: list[tuple[str, Callable[[], Any], list[Callable[[Any], None]], int]] = [
 
 
 def main() -> None:
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 1.0
+    seconds = number_of_seconds(__doc__, 1.0)
     print(f"{'':32}{'smallest share':>16}{'even':>8}{'a second':>12}   of each")
     for name, make, crew, compared in CASES:
         rounds = []

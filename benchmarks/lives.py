@@ -15,10 +15,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # `benchmarks` is no installed package
 
 import numpy as np
 
 import sharedkit as sk
+from benchmarks.usage import arguments
 
 FRAME = 6_220_800  # bytes: 1920 x 1080 x 3
 PAIRS = 200
@@ -76,7 +80,7 @@ def frame() -> float:
 
 
 def main() -> None:
-    for other in sys.argv[1:]:
+    for other in arguments(__doc__, most=1):
         print(f"with {other}:", flush=True)
         subprocess.run([other, __file__], check=True)
         print("with this one:")

@@ -16,11 +16,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # `benchmarks` is no installed package
 
 import numpy as np
 
 import sharedkit as sk
+from benchmarks.usage import number_of_seconds
 from sharedkit.compare.machine import gil_enabled
 from sharedkit.hashing import hash_many
 
@@ -117,7 +121,7 @@ def rate(mine: Callable[[], Work], count: int, seconds: float) -> float:
 
 
 def main() -> None:
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 0.2
+    seconds = number_of_seconds(__doc__, 0.2)
     gil = gil_enabled()
     print(f"Python {sys.version.split()[0]}, {'with' if gil else 'without'} a GIL")
     print(f"{'':28} {'one, a second':>14} {'two':>14} {'ratio':>6} {'wanted':>6}")

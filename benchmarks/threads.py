@@ -18,11 +18,15 @@ import time
 import timeit
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # `benchmarks` is no installed package
 
 import numpy as np
 
 import sharedkit as sk
+from benchmarks.usage import arguments
 
 ROUNDS = 31
 TURN = 0.004  # seconds
@@ -316,7 +320,7 @@ def show(name: str, wanted: float | None, theirs: Callable[[], float], ours: Cal
 
 
 def main() -> None:
-    words = sys.argv[1:]
+    words = arguments(__doc__)
 
     def chosen(name: str) -> bool:
         return not words or any(word in name for word in words)

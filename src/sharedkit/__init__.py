@@ -5,7 +5,7 @@ from typing import Any as _Any
 
 from sharedkit._core import main_interpreter as _main_interpreter  # noqa: F401, first: it refuses sub-interpreters
 from sharedkit._core.key_forms import register_key
-from sharedkit._core.unsupported import why_absent as _why_absent
+from sharedkit._core.unsupported import absent as _absent
 from sharedkit.context import get_context
 from sharedkit.errors import (
     AuthkeyError,
@@ -117,7 +117,7 @@ def __getattr__(name: str) -> _Any:
     from sharedkit import errors, shm
 
     if name not in ("Executor", "ExecutorBroken", "ExecutorGoneError", "WorkerDied"):
-        raise AttributeError(_why_absent(__name__, name), name=name)
+        raise _absent(__name__, name)
     globals()[name] = found = getattr(shm if name == "Executor" else errors, name)
     return found
 

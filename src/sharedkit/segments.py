@@ -31,6 +31,7 @@ from typing import Any, NamedTuple
 from sharedkit import errors
 from sharedkit._core import segment as core
 from sharedkit._core.differences import is_another, unlike, with_another
+from sharedkit._core.distrust import Distrust, distrust
 from sharedkit._core.segment import OWN_GROUP, Place, Segment
 
 __all__ = ["Kind", "SegmentInfo", "attach", "live", "remove", "shared_memory_name", "sweep"]
@@ -472,8 +473,17 @@ def _without_path(why: Exception) -> str:
 def size_of(name: str) -> int | None:
     """How many bytes of memory the file of that name holds, whatever it contains; None if that cannot be found out."""
     try:
-        return os.stat(_path_of(name)).st_blocks * 512
+        return os.lstat(_path_of(name)).st_blocks * 512
     except (OSError, ValueError):  # a file in the folder may have a name that no structure can have
+        return None
+
+
+def distrust_of(name: str) -> Distrust | None:
+    """Why `attach(name)` refuses the file of that name for its kind, mode or owner; None if it does not, or if there is
+    no file."""
+    try:
+        return distrust(_path_of(name))
+    except (OSError, ValueError):
         return None
 
 

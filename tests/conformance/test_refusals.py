@@ -142,3 +142,50 @@ def test_a_closed_handle_is_named_in_a_task_as_well(context: Any) -> None:
     queue.close()
     with pytest.raises(sk.ClosedError, match=f"operation on a closed Queue '{name}'"):
         run(lambda: queue.aget())
+
+
+FIRST_ARGUMENTS = {
+    "Queue": "maxsize must be an integer, not 'jobs'",
+    "LifoQueue": "maxsize must be an integer, not 'jobs'",
+    "PriorityQueue": "maxsize must be an integer, not 'jobs'",
+    "Counter": "value must be an integer, not 'jobs'",
+    "Semaphore": "value must be an integer, not 'jobs'",
+    "BoundedSemaphore": "value must be an integer, not 'jobs'",
+    "Barrier": "parties must be an integer, not 'jobs'",
+    "Condition": "lock must be a Lock",
+    "Array": "the shape comes before the dtype",
+    "Value": "bad typecode 'jobs'",
+    "RawValue": "bad typecode 'jobs'",
+    "Dict": "a Dict is made from a mapping or from pairs, not from 'jobs'",
+}
+
+
+@pytest.mark.parametrize("cls", FIRST_ARGUMENTS)
+def test_a_name_where_the_first_argument_is_another_is_refused_with_the_way_to_write_it(context: Any, cls: str) -> None:
+    if not hasattr(context, cls):
+        pytest.skip(f"no {cls} there")
+    with pytest.raises(TypeError, match=FIRST_ARGUMENTS[cls]) as refused:
+        getattr(context, cls)("jobs")
+    assert str(refused.value).endswith("; if it is the structure's name, write name='jobs'")
+    with pytest.raises(TypeError) as other:
+        getattr(context, cls)(2.5)
+    assert "name=" not in str(other.value)
+    with pytest.raises(FileNotFoundError):
+        context.attach("jobs")
+
+
+def test_a_keyword_of_a_dict_is_an_item_unless_it_is_an_option_of_dicts(context: Any) -> None:
+    if not hasattr(context, "Dict"):
+        pytest.skip("no Dict there")
+    with context.Dict([("b", 2)], a=1, maxsize=3, exists_ok=4) as d:
+        assert d.as_dict() == {"b": 2, "a": 1, "maxsize": 3, "exists_ok": 4}
+    with context.Dict({"mode": 1, "group": 2, "seats": 3}) as d:
+        d.update(mode=4)
+        assert d.as_dict() == {"mode": 4, "group": 2, "seats": 3}
+    if context.method == "shm":
+        with context.Dict(mode=0o640) as d:
+            assert d.as_dict() == {}
+        return
+    for option in ("mode", "group"):
+        with pytest.raises(TypeError, match=f"{option} is an option of a Dict in shared memory only"):
+            context.Dict(**{option: 0o640})

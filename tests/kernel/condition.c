@@ -21,7 +21,7 @@ static void unlock(sk_segment *s) { CHECK(sk_mutex_give(s, sk_body_of(s)) == SK_
 /* Wait on the condition; the caller holds the lock. Returns whether it was notified. */
 static bool wait(sk_segment *s, uint64_t until) {
     sk_condition *c = sk_condition_of(s);
-    sk_sleeper *z;
+    sk_condition_waiter *z;
     uint32_t me = sk_me(s);
     int rc;
     CHECK(sk_condition_enter(s, c, &z) == SK_OK);
@@ -73,7 +73,7 @@ static void *perish(void *nothing) {
     sk_segment s;
     attach(&s);
     sk_condition *c = sk_condition_of(&s);
-    sk_sleeper *z;
+    sk_condition_waiter *z;
     lock(&s);
     CHECK(sk_condition_enter(&s, c, &z) == SK_OK);
     unlock(&s);
@@ -105,12 +105,12 @@ static void until_waiting(sk_segment *s, uint32_t n) {
     while (waiting != n);
 }
 
-/* A keeper and a notifier notify one sleeper at once. The keeper's compare-and-swap fails, and its smaller `before`
- * must not shut out a sleeper that came between the two notifications. The keeper passes on `from`'s notification. */
+/* A keeper and a notifier notify one waiter at once. The keeper's compare-and-swap fails, and its smaller `before`
+ * must not shut out a waiter that came between the two notifications. The keeper passes on `from`'s notification. */
 static void both_tell(sk_segment *s, sk_segment *from) {
     sk_condition *k = sk_condition_of(s);
     sk_segment z, y;
-    sk_sleeper *sx, *sz, *sy, *found;
+    sk_condition_waiter *sx, *sz, *sy, *found;
     uint32_t owner = 0;
     attach(from), attach(&z), attach(&y);
     CHECK(sk_condition_enter(from, sk_condition_of(from), &sx) == SK_OK);
@@ -122,22 +122,22 @@ static void both_tell(sk_segment *s, sk_segment *from) {
     found = sk_condition_oldest(s, k, before, &owner); /* the keeper has found Z, and is about to notify it */
     CHECK(owner == sk_me(&z));
     sk_condition_notify(s, k, 1); /* a notifier notifies Z; its `before` includes Y */
-    CHECK(!sk_sleeper_notify(found, owner, before));
+    CHECK(!sk_condition_waiter_notify(found, owner, before));
     die(&z);
     sk_condition_pass_on(s, k);
     sk_condition_pass_on(s, k);
     CHECK(sy->word == (sk_me(&y) | SK_NOTIFIED));
     sk_condition_detach(sy);
     leave(&y);
-    for (uint32_t i = 0; i < SK_SLEEPERS; i++) CHECK(k->slot[i].word == 0);
+    for (uint32_t i = 0; i < SK_CONDITION_WAITERS; i++) CHECK(k->slot[i].word == 0);
 }
 
-/* A stopped keeper holds no sleeper up for more than a slice: a sleeper that finds the same keeper again passes the
+/* A stopped keeper holds no waiter up for more than a slice: a waiter that finds the same keeper again passes the
  * notifications on without its lock. */
 static void keeper_stopped(sk_segment *s) {
     sk_condition *k = sk_condition_of(s);
     sk_segment x, y, still;
-    sk_sleeper *sx, *sy;
+    sk_condition_waiter *sx, *sy;
     attach(&x), attach(&y), attach(&still);
     CHECK(sk_condition_enter(&x, sk_condition_of(&x), &sx) == SK_OK);
     CHECK(sk_condition_enter(&y, sk_condition_of(&y), &sy) == SK_OK);
@@ -145,7 +145,7 @@ static void keeper_stopped(sk_segment *s) {
     die(&x);
     k->keeper = sk_me(&still);
     CHECK(sk_condition_pass_on_unless_busy(s, k, 0) == sk_me(&still) && sy->word == sk_me(&y));
-    /* After one slice the sleeper finds the keeper. */
+    /* After one slice the waiter finds the keeper. */
     CHECK(sk_condition_wait(&y, sk_condition_of(&y), sy, sk_me(&y), FOR_EVER) == SK_INTERRUPTED);
     CHECK(sy->word == sk_me(&y) && sy->stuck == sk_me(&still));
     int rc;
@@ -159,8 +159,8 @@ static void keeper_stopped(sk_segment *s) {
 
 int main(int argc, char **argv) {
     begin(argc, argv, "condition");
-    sk_plan plan = {.kind = 12, .seats = 32, .body_len = sk_condition_body_len(32, SK_SLEEPERS),
-                    .param = {[SK_CONDITION_SLOTS] = SK_SLEEPERS}};
+    sk_plan plan = {.kind = 12, .seats = 32, .body_len = sk_condition_body_len(32, SK_CONDITION_WAITERS),
+                    .param = {[SK_CONDITION_SLOTS] = SK_CONDITION_WAITERS}};
     sk_segment s;
     crew c = {.n = 0};
     create(&s, &plan);
@@ -174,7 +174,7 @@ int main(int argc, char **argv) {
     gather(&c);
     CHECK(taken == CREW * share && items == 0);
 
-    /* Sleepers are notified in the order in which they came. */
+    /* Waiters are notified in the order in which they came. */
     for (uint32_t i = 0; i < CREW; i++) {
         hire(&c, queue_up, (void *)(uintptr_t)i);
         until_waiting(&s, i + 1);
@@ -190,7 +190,7 @@ int main(int argc, char **argv) {
     gather(&c);
     for (uint32_t i = 0; i < CREW; i++) CHECK(order[i] == i);
 
-    /* The oldest sleepers are notified and die: the next ones get their notifications. */
+    /* The oldest waiters are notified and die: the next ones get their notifications. */
     for (int round = 0; round < 5; round++) {
         dead = gone = 0;
         for (int i = 0; i < 2; i++) hire(&c, perish, NULL);
@@ -203,23 +203,23 @@ int main(int argc, char **argv) {
         gather(&c);
         CHECK(dead == 2 && gone == 2);
     }
-    for (uint32_t i = 0; i < SK_SLEEPERS; i++) CHECK(k->slot[i].word == 0);
+    for (uint32_t i = 0; i < SK_CONDITION_WAITERS; i++) CHECK(k->slot[i].word == 0);
 
     sk_segment first;
     both_tell(&s, &first);
     keeper_stopped(&s);
 
-    /* Dead sleepers that were not notified are skipped, and their slots become free. */
-    for (uint32_t i = 0; i < SK_SLEEPERS; i++) k->slot[i].word = sk_me(&s) - (1u << SK_SEAT_BITS);
-    sk_sleeper *z;
+    /* Dead waiters that were not notified are skipped, and their slots become free. */
+    for (uint32_t i = 0; i < SK_CONDITION_WAITERS; i++) k->slot[i].word = sk_me(&s) - (1u << SK_SEAT_BITS);
+    sk_condition_waiter *z;
     CHECK(sk_condition_enter(&s, k, &z) == SK_OK);
     sk_condition_notify(&s, k, 1);
     CHECK(z->word == (sk_me(&s) | SK_NOTIFIED));
     sk_condition_abandon(&s, k, z, sk_me(&s));
     CHECK(z->word == 0);
 
-    /* If living sleepers have all slots: SK_FULL. */
-    for (uint32_t i = 0; i < SK_SLEEPERS; i++) k->slot[i].word = sk_me(&s);
+    /* If living waiters have all slots: SK_FULL. */
+    for (uint32_t i = 0; i < SK_CONDITION_WAITERS; i++) k->slot[i].word = sk_me(&s);
     CHECK(sk_condition_enter(&s, k, &z) == SK_FULL);
     k->high = UINT32_MAX;
     k->keeper = UINT32_MAX;

@@ -119,7 +119,7 @@ int main(int argc, char **argv) {
     CHECK(refused == 2 && sk_lock_owner(&g->word) == sk_me(&s));
     sk_lock_give(&g->word);
 
-    /* Words that no living process wrote: an impossible seat, an old epoch, a free seat, no owner but sleepers. */
+    /* Words that no living process wrote: an impossible seat, an old epoch, a free seat, no owner but waiters. */
     uint32_t stray[] = {SK_OWNER_MASK, sk_me(&s) - (1u << SK_SEAT_BITS), 1u << SK_SEAT_BITS | 15u, SK_LOCK_WAITED};
     for (unsigned i = 0; i < 4; i++) {
         g->word = stray[i];

@@ -201,20 +201,20 @@ static int fill_wanted(sk_segment *s) {
     return SK_OK;
 }
 
-/* Two notifications for two sleepers, one of which dies. The slots belong to X, Z and Y. X was notified before Y came,
+/* Two notifications for two waiters, one of which dies. The slots belong to X, Z and Y. X was notified before Y came,
  * and died. Participant 0 notifies; participant 1 is Y, which passes on the notification of X; participant 2 is Z,
  * which dies. */
-static sk_sleeper *sleeper(int slot) { return &sk_condition_of(&segment[0])->slot[slot]; }
+static sk_condition_waiter *waiter(int slot) { return &sk_condition_of(&segment[0])->slot[slot]; }
 static void have_slots(void) {
-    for (int i = 0; i < MOST_PARTICIPANTS; i++) segment[i].header.param[SK_CONDITION_SLOTS] = SK_SLEEPERS;
+    for (int i = 0; i < MOST_PARTICIPANTS; i++) segment[i].header.param[SK_CONDITION_SLOTS] = SK_CONDITION_WAITERS;
 }
 static int fill_told(sk_segment *s) {
     sk_condition *c = sk_condition_of(s);
     have_slots();
     c->next = c->high = 3;
-    *sleeper(0) = (sk_sleeper){.word = sk_me(&segment[3]) | SK_NOTIFIED, .ticket = 0, .before = 2};
-    *sleeper(1) = (sk_sleeper){.word = sk_me(&segment[2]), .ticket = 1};
-    *sleeper(2) = (sk_sleeper){.word = sk_me(&segment[1]), .ticket = 2};
+    *waiter(0) = (sk_condition_waiter){.word = sk_me(&segment[3]) | SK_NOTIFIED, .ticket = 0, .before = 2};
+    *waiter(1) = (sk_condition_waiter){.word = sk_me(&segment[2]), .ticket = 1};
+    *waiter(2) = (sk_condition_waiter){.word = sk_me(&segment[1]), .ticket = 2};
     s->seats.table[3].epoch = 2;
     return SK_OK;
 }
@@ -224,21 +224,21 @@ static void perish(int i) { sk_store32_release(&segment[i].seats.table[i].epoch,
 static bool the_living_is_told(void) {
     pass_it_on(1);
     pass_it_on(1);
-    return sleeper(2)->word == (sk_me(&segment[1]) | SK_NOTIFIED);
+    return waiter(2)->word == (sk_me(&segment[1]) | SK_NOTIFIED);
 }
 
-/* One sleeper, and a participant that notifies it. */
+/* One waiter, and a participant that notifies it. */
 static int fill_asleep(sk_segment *s) {
     sk_condition *c = sk_condition_of(s);
     have_slots();
     c->next = c->high = 1;
-    *sleeper(0) = (sk_sleeper){.word = sk_me(&segment[1]), .ticket = 0};
+    *waiter(0) = (sk_condition_waiter){.word = sk_me(&segment[1]), .ticket = 0};
     return SK_OK;
 }
 static void await_notification(int i) {
     sk_segment *s = &segment[i];
     s->waiter.patience = 0;
-    answer[i] = sk_condition_wait(s, sk_condition_of(s), sleeper(0), sk_me(s), UINT64_MAX);
+    answer[i] = sk_condition_wait(s, sk_condition_of(s), waiter(0), sk_me(s), UINT64_MAX);
 }
 static bool told(void) { return answer[1] == SK_OK; }
 
@@ -294,7 +294,7 @@ static bool nobody_reads(void) {
 static bool one_in(void) { return answer[0] == SK_SHUTDOWN && sk_queue_count(sk_queue_of(&segment[0])) <= 1; }
 
 /* The scheme before eventcounts, to show that this enumeration finds its error: the waker clears the flag although a
- * sleeper that has just set it is not asleep yet, or while another waker reads it. */
+ * waiter that has just set it is not asleep yet, or while another waker reads it. */
 static uint32_t *const condition = (uint32_t *)(void *)shared, *const flag = (uint32_t *)(void *)(shared + 64);
 
 static void old_wait(int i) {
@@ -315,12 +315,12 @@ static void old_wake(int i) {
     if (sk_wake(condition, 1) > 0) sk_store32_seq_cst(flag, 1);
 }
 
-/* A former way to pass on the notification of a dead sleeper: it stored `before` even if the swap failed. */
+/* A former way to pass on the notification of a dead waiter: it stored `before` even if the swap failed. */
 static void old_pass_on(int i) {
     sk_condition *c = sk_condition_of(&segment[i]);
-    uint64_t before = sk_load64_relaxed(&sleeper(0)->before);
+    uint64_t before = sk_load64_relaxed(&waiter(0)->before);
     uint32_t owner = 0;
-    sk_sleeper *z;
+    sk_condition_waiter *z;
     while ((z = sk_condition_oldest(&segment[i], c, before, &owner)) != NULL) {
         if (!sk_lives(&segment[i], owner)) sk_cas32_seq_cst(&z->word, &owner, 0);
         else {
@@ -328,7 +328,7 @@ static void old_pass_on(int i) {
             if (sk_cas32_seq_cst(&z->word, &owner, owner | SK_NOTIFIED)) break;
         }
     }
-    sk_store32_relaxed(&sleeper(0)->word, 0);
+    sk_store32_relaxed(&waiter(0)->word, 0);
 }
 
 typedef struct scenario {

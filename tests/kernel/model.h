@@ -2,7 +2,7 @@
  * platform that give control to a scheduler before each step. Included in place of sk_atomic.h and sk_platform.h.
  *
  * It enumerates the schedules with at most `preemptions` switches away from a participant that could go on (Musuvathi
- * and Qadeer, "Iterative Context Bounding", 2007). A wake-up always wakes the sleeper that has slept longest. Memory is
+ * and Qadeer, "Iterative Context Bounding", 2007). A wake-up always wakes the waiter that has slept longest. Memory is
  * sequentially consistent, or reorders within a bound: see memory.h. Time stands still, and only naps end by time; a
  * participant naps when it yields, and not to wait for a wake-up. So if a wake-up is lost, there is a schedule in which
  * no participant can go on. */
@@ -92,7 +92,7 @@ static inline int sk_sleep_on(uint32_t *word, uint32_t seen, uint64_t ns) {
 
 static inline int sk_wake(uint32_t *word, int n) {
     step(word);
-    model_barrier(); /* the system's barrier before it searches for sleepers */
+    model_barrier(); /* the system's barrier before it searches for waiters */
     int woken = 0;
     while (woken < n) {
         participant *longest = NULL;

@@ -112,7 +112,7 @@ class SetEventAwaited(SetEvent):
             self.handle.set()
         began = time.perf_counter()
         if self.end_of(self.children[0], STUCK_AFTER) != 0:
-            raise Stuck("wait of the sleeper")
+            raise Stuck("wait of the other process")
         recovery = (time.perf_counter() - began) * 1e3
         outcome = super().survive(k)
         outcome.committed = int(committed)

@@ -13,10 +13,16 @@ import sys
 import termios
 import uuid
 from datetime import datetime
+from pathlib import Path
 
+import click
 import pytest
+
+sys.path.append(str(Path(__file__).parent.parent / "conformance"))
+
 from click.testing import CliRunner
 from rich.console import Console
+from watchdog import until
 
 import sharedkit as sk
 from sharedkit import segments
@@ -60,6 +66,11 @@ def holder(name):
         child.communicate(timeout=WATCHDOG)
 
 
+def waits(pid):
+    """Whether the process sleeps in the system."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+
 def invoke(*arguments):
     return CliRunner().invoke(root, arguments)
 
@@ -92,7 +103,9 @@ def test_ls_names_every_process_that_is_attached(name, holder):
     assert listed(name)["attached"] == [child.pid]
 
 
-@pytest.mark.parametrize("arguments", [["ls"], ["ls", "--json"], ["rm", "--orphans"], ["why", "nothing"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [["ls"], ["ls", "--json"], ["rm", "--orphans"], ["rm", "nothing"], ["why", "nothing"]], ids=" ".join
+)
 def test_a_folder_that_does_not_exist_is_a_sentence(arguments, tmp_path):
     nowhere = str(tmp_path / "nowhere")
     done = subprocess.run(
@@ -100,7 +113,8 @@ def test_a_folder_that_does_not_exist_is_a_sentence(arguments, tmp_path):
         capture_output=True, text=True, timeout=WATCHDOG, env=os.environ | {"SHAREDKIT_DIR": nowhere},
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"Error: {nowhere}: No such file or directory; SHAREDKIT_DIR names another folder\n"
+    sentence = f"{nowhere}: No such file or directory; SHAREDKIT_DIR names another folder\n"
+    assert done.stderr.removeprefix("Error: ") == sentence
 
 
 def test_ls_prints_a_table(name, monkeypatch):
@@ -254,7 +268,7 @@ def test_ls_shows_an_executor_as_one_entry_and_its_segments_in_a_pipe(method):
 def test_rm_refuses_a_segment_in_use_and_removes_it_when_forced(name, holder):
     child = holder()
     refused = invoke("rm", name)
-    assert refused.exit_code == 1
+    assert refused.exit_code == 2
     assert refused.output == (
         f"segment '{name}' is attached by pid {child.pid}: `sharedkit rm --force {name}` removes it all the same, and "
         "its processes can go on using it\n"
@@ -293,8 +307,8 @@ def test_ls_removes_what_killed_processes_left(name, holder):
 def test_rm_of_an_unknown_name_fails_and_still_removes_the_others(name, holder):
     holder("persist").communicate("", timeout=WATCHDOG)
     done = invoke("rm", f"{name}-unknown", name)
-    assert done.exit_code == 1
-    assert "no segment named" in done.output
+    assert done.exit_code == 2
+    assert f"no segment is named '{name}-unknown': `sharedkit ls` lists those that there are\n" in done.output
     assert f"removed {name}\n" in done.output
 
 
@@ -305,7 +319,7 @@ def test_commands_that_make_no_sense_exit_with_2(arguments):
 
 def test_an_impossible_name_is_refused():
     done = invoke("rm", "../etc/passwd")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "without '/'" in done.output
 
 
@@ -335,6 +349,110 @@ def test_the_command_that_removes_a_damaged_segment_is_said_with_its_name(comman
             os.unlink(path)
     (line,) = (line for line in done.output.splitlines() if name in line)
     assert f"remove it with `sharedkit rm --force '{odd}'`" in line
+
+
+@pytest.mark.parametrize("what", ["foreign", "layout", "everybody's", "link", "folder"])
+def test_rm_says_that_force_removes_what_it_cannot_open(what, name):
+    with sk.Counter(name=name) as it, open(segments._path_of(name), "rb") as file:
+        sound = bytearray(file.read())
+        assert it.name == name
+    odd = f"{name} odd"
+    path = segments._path_of(odd)
+    if what == "link":
+        os.symlink("/nowhere", path)
+    elif what == "folder":
+        os.mkdir(path)
+    else:
+        with open(path, "wb") as file:
+            file.write(
+                bytes(8192) if what == "foreign" else sound[:8] + b"c" + sound[9:] if what == "layout" else sound
+            )
+        os.chmod(path, 0o666 if what == "everybody's" else 0o600)
+    try:
+        refused = invoke("rm", odd)
+        assert refused.exit_code == 2
+        assert refused.output.endswith(f"; `sharedkit rm --force '{odd}'` removes it all the same\n")
+        forced = invoke("rm", "--force", odd)
+        if what == "folder":  # it is no file: the error is the system's, and no advice is repeated
+            assert (forced.exit_code, forced.output) == (2, f"{odd!r}: Is a directory\n")
+        else:
+            assert (forced.exit_code, forced.output) == (0, f"removed {odd}\n")
+            assert not os.path.lexists(path)
+    finally:
+        if os.path.lexists(path):
+            os.rmdir(path) if what == "folder" else os.unlink(path)
+
+
+# --- options, exit codes ------------------------------------------------------------------------------------
+
+NUMBERS = [
+    (command.name, option)
+    for command in root.commands.values()
+    for option in command.params
+    if isinstance(
+        option.type, click.IntRange | click.FloatRange | click.types.IntParamType | click.types.FloatParamType
+    )
+]
+
+
+@pytest.mark.parametrize(("command", "option"), NUMBERS, ids=lambda each: getattr(each, "name", each))
+def test_what_is_no_number_is_said_in_words(command, option):
+    whole = isinstance(option.type, click.IntRange)
+    for bad in ("x", "1.5") if whole else ("x", "nan"):
+        done = invoke(command, option.opts[0], bad)
+        what = f"{bad!r} is not a {'valid integer' if whole else 'number of seconds'}."
+        assert (done.exit_code, done.output.splitlines()[-1].rpartition(": ")[2]) == (2, what)
+
+
+def test_every_command_with_a_number_is_tried():
+    assert {command for command, _ in NUMBERS} == {"compare", "hash", "top", "why"}
+
+
+@pytest.mark.parametrize(
+    "command", [["why", "--for", "60"], ["top", "--once", "--interval", "60"], ["hash"]], ids=lambda each: each[0]
+)
+def test_ctrl_c_ends_with_130_and_without_a_word(command):
+    child = subprocess.Popen(
+        [sys.executable, "-c", "from sharedkit.commands.root import root; print(1, flush=True); root()", *command],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert child.stdout.readline() == "1\n"
+        until(lambda: waits(child.pid), what="the command did not come to its wait")
+        child.send_signal(signal.SIGINT)
+        assert child.communicate(timeout=WATCHDOG) == ("", "\n")
+        assert child.returncode == 130
+    finally:
+        child.kill()
+
+
+@pytest.mark.parametrize("command", [["doctor"], ["--help"], ["hash", __file__]], ids=" ".join)
+def test_output_that_nobody_reads_ends_with_141_and_without_a_word(command):
+    reads, writes = os.pipe()
+    os.close(reads)
+    done = subprocess.run(
+        [sys.executable, "-m", "sharedkit", *command],
+        stdout=writes, stderr=subprocess.PIPE, text=True, timeout=WATCHDOG,
+    )  # fmt: skip
+    os.close(writes)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--address", "{0}/none/socket"], "cannot listen at {0}/none/socket: No such file or directory"),
+        (["--address", "{0}/socket", "--authkey-file", "{0}"], "--authkey-file {0}: Is a directory"),
+        (
+            ["--address", "{0}/s", "--authkey-file", "{0}/none/key"],
+            "--authkey-file {0}/none/key: No such file or directory",
+        ),
+    ],
+)
+def test_a_server_that_cannot_be_is_a_sentence_and_exit_code_2(arguments, sentence, tmp_path, monkeypatch):
+    monkeypatch.setenv("SHAREDKIT_AUTHKEY", "key")
+    done = invoke("serve", *(each.format(tmp_path) for each in arguments))
+    assert (done.exit_code, done.output) == (2, f"Error: {sentence.format(tmp_path)}\n")
 
 
 # --- output that cannot be written --------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import re
 import subprocess
 import sys
 
@@ -9,6 +11,7 @@ import pytest
 
 import sharedkit as sk
 from sharedkit import errors
+from sharedkit._core.unsupported import IN_SHARED_MEMORY
 
 EXPECTED = {
     "Array",
@@ -112,6 +115,24 @@ def test_a_public_module_needs_no_import_of_its_own(name: str) -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'sharedkit' has no attribute 'hashin'"):
         sk.hashin  # type: ignore[attr-defined]  # noqa: B018
+
+
+@pytest.mark.parametrize("name", IN_SHARED_MEMORY)
+@pytest.mark.parametrize("module", ["sharedkit", "sharedkit.shm"])
+def test_a_class_that_shared_memory_cannot_have_says_why_to_an_import_too(module: str, name: str) -> None:
+    owner = importlib.import_module(module)
+    for statement in (f"from {module} import {name}", f"from {module} import Queue, {name} as Other"):
+        with pytest.raises(ImportError, match=re.escape(IN_SHARED_MEMORY[name])) as failed:
+            exec(statement, {})
+        assert failed.value.name == module
+    with pytest.raises(AttributeError, match=re.escape(IN_SHARED_MEMORY[name])):
+        getattr(owner, name)
+    assert not hasattr(owner, name)
+
+
+def test_an_import_of_an_unknown_name_is_pythons_own_error() -> None:
+    with pytest.raises(ImportError, match=r"^cannot import name 'hashin' from 'sharedkit' \("):
+        exec("from sharedkit import hashin", {})
 
 
 PROBE = """

@@ -353,3 +353,20 @@ def test_a_deque_is_read_while_other_threads_change_it() -> None:
         over.set()
         for each in threads:
             each.join(LIMIT)
+
+
+@pytest.mark.parametrize("other", ["another server", "another handle"])
+def test_only_a_view_of_the_same_group_is_taken_for_the_counter_itself(
+    ctx: Any, other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two servers choose their numbers at random; a group of another server is another group although it has the same
+    number."""
+    with sk.get_context("manager") as elsewhere:
+        group = ctx.Counters(["hits"])
+        given = elsewhere.Counters(["hits"]) if other == "another server" else ctx.attach(group.name)
+        view = given["hits"]
+        with monkeypatch.context() as patch:
+            patch.setattr(given, "_ident", group._ident)
+            patch.setattr(given, "_call", lambda *_: 7)
+            group["hits"] = view
+        assert group["hits"].value == (7 if other == "another server" else 0)

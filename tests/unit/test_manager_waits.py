@@ -25,6 +25,8 @@ import sharedkit as sk
 from sharedkit.manager import queue
 from sharedkit.manager.protocol import unpack
 
+SOURCE = str(Path(sk.__file__).parent)
+
 
 def threads_of_server(ctx: Any) -> int:
     return len(os.listdir(f"/proc/{ctx.server._process.pid}/task"))
@@ -199,11 +201,34 @@ class Interrupted(BaseException):
 
 
 def _interrupt_calls(number: int, frame: FrameType | None) -> None:
-    """Raise only inside a method of the queue; after its return, the item could be lost without the method's fault."""
-    while frame is not None:
+    """Raise only inside a method of the queue; after its return, the item could be lost without the method's fault.
+
+    A finalizer that runs there, or the hook that reports its exception, cannot raise: its code is none of sharedkit's.
+    """
+    while frame is not None and frame.f_code.co_filename.startswith(SOURCE):
         if frame.f_code.co_filename == queue.__file__:
             raise Interrupted
         frame = frame.f_back
+
+
+def test_the_handler_of_the_next_test_raises_in_no_finalizer(ctx: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[bool] = []
+    ignored: list[Any] = []
+
+    class Finalized:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGUSR1)
+            ended.append(True)
+
+    q = ctx.Queue()
+    monkeypatch.setattr(sys, "unraisablehook", ignored.append)
+    monkeypatch.setattr(q, "_call", lambda *_: len([Finalized()]))
+    before = signal.signal(signal.SIGUSR1, _interrupt_calls)
+    try:
+        assert q.qsize() == 1
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert (ended, ignored) == ([True], [])
 
 
 @pytest.mark.parametrize("size", [1, 100_000])

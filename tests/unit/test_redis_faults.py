@@ -36,12 +36,6 @@ pytestmark = pytest.mark.skipif(ABSENT is not None, reason=str(ABSENT))
 CHILDREN = Path(__file__).with_name("redis_children.py")
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with Server() as running:
-        yield running
-
-
 @pytest.fixture
 def ctx(server: Server) -> Iterator[Any]:
     """A context whose keys all expire or are removed. (After a fork some stay for a minute, for the child.)"""

@@ -20,12 +20,6 @@ import sharedkit as sk
 pytestmark = pytest.mark.skipif(ABSENT is not None, reason=str(ABSENT))
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with Server() as running:
-        yield running
-
-
 @pytest.fixture
 def ctx(server: Server) -> Iterator[Any]:
     with sk.get_context("redis", url=server.url, prefix="mistakes") as context:
@@ -126,9 +120,14 @@ def test_a_large_item_comes_whole_with_and_without_a_wait(ctx: Any) -> None:
 
 @pytest.mark.parametrize("name", ["Array", "Barrier", "Condition", "Dict", "Executor", "RWLock", "Set", "Value"])
 def test_a_class_that_is_not_there_is_refused_with_a_sentence(name: str) -> None:
-    with pytest.raises(AttributeError, match=f'there is no {name} in the placement "redis" yet'):
-        getattr(sk.get_context("redis", url="redis://nowhere"), name)
-    with pytest.raises(AttributeError):
+    from sharedkit import redis
+
+    for owner in (sk.get_context("redis", url="redis://nowhere"), redis):
+        with pytest.raises(AttributeError, match=f'there is no {name} in the placement "redis" yet'):
+            getattr(owner, name)
+    with pytest.raises(ImportError, match=f'there is no {name} in the placement "redis" yet'):
+        exec(f"from sharedkit.redis import {name}", {})
+    with pytest.raises(AttributeError, match="the placement \"redis\" has no attribute 'Counterr'"):
         _ = sk.get_context("redis", url="redis://nowhere").Counterr
 
 

@@ -94,7 +94,7 @@ def test_a_set_in_one_process_releases_the_waiters_of_all(method: str) -> None:
         assert waiting(event) == 0
 
 
-def test_a_set_that_is_cleared_at_once_releases_all_sleepers(event: Event) -> None:
+def test_a_set_that_is_cleared_at_once_releases_all_waiters(event: Event) -> None:
     with Counter() as said:
         for _ in range(20):
             with children.crew(children.wait_and_say, event, said, n=2) as crew:

@@ -3,12 +3,12 @@
  *   word                    meaning                      changed next by
  *   0                       free                         any thread, by compare-and-swap
  *   owner                   taken                        the owner, by a swap to 0
- *   owner | SK_LOCK_WAITED  taken, sleepers to be woken  the owner, by a swap to 0 and a wake
+ *   owner | SK_LOCK_WAITED  taken, waiters to be woken   the owner, by a swap to 0 and a wake
  *   dead owner (| flag)     left behind                  any thread that finds the owner dead, by compare-and-swap
  *
  * Deaths. If a process dies before its compare-and-swap, nothing has happened. If it dies later, the word names a dead
  * owner: the next process takes the word over and gets SK_OWNER_DIED. If that process dies while it repairs, the one
- * after it gets SK_OWNER_DIED too. If a process dies between its swap to 0 and the wake, sleepers read the word again
+ * after it gets SK_OWNER_DIED too. If a process dies between its swap to 0 and the wake, waiters read the word again
  * after one slice. The sleeping scheme is that of U. Drepper, "Futexes Are Tricky" (mutex 2).
  *
  * A process takes a word by an atomic operation with acquire and release ordering (P1). A reader that sees the owner in

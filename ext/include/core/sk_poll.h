@@ -1,6 +1,6 @@
 /* Waiting until a descriptor has something to read: poll a few times, then let the caller sleep in the system.
  *
- * Waking a sleeper on another core takes 20 to 40 us, in each direction of a request; the request itself takes a few.
+ * Waking a waiter on another core takes 20 to 40 us, in each direction of a request; the request itself takes a few.
  * So client and server poll for a while first. Between polls they offer their core (sk_yield), because the other end
  * may need it. The number of polls adapts as in sk_wait.h: to the length of the sleep that follows. Private to one
  * thread. */
@@ -20,8 +20,8 @@ typedef struct sk_poller {
 /* After a sleep shorter than this, more polls would have been better: polls take up to 45 us, a wake-up up to 80. */
 #define SK_SHORT_SLEEP_NS 150000u
 /* If a thread gets its core back later than this after an offer, other programs want the core, and each offer costs one
- * of their time slices (1 ms and more), while a sleeper would be woken in time. So the next waits do not poll: 16 at
- * first, and twice as many each further time. */
+ * of their time slices (1 ms and more), while a parked waiter would be woken in time. So the next waits do not poll: 16
+ * at first, and twice as many each further time. */
 #define SK_LONG_OFFER_NS 300000u
 #define SK_RESTS_MIN 16u
 #define SK_RESTS_MAX 1024u

@@ -2,14 +2,14 @@
  * done.
  *
  *   offset  what                                                      written by
- *   0       eventcount of the waiters: see sk_wait.h                  sleepers and wakers
+ *   0       eventcount of the waiters: see sk_wait.h                  waiters and wakers
  *   8       token: see sk_wait_state.h                                waiters, by compare-and-swap
  *   16      waiters: how many wait (sk_seat_counts.h); one process,   waiters, by compare-and-swap
  *           one entry
  *
  * The condition of a wait changes under the structure's own exclusion (the GIL, or a critical section). If a waiter
  * finds the condition false, it prepares the eventcount before it leaves the exclusion; a thread that changes the
- * condition notifies afterwards. So no notification is lost. Nothing is handed over to a sleeper: it wakes, enters the
+ * condition notifies afterwards. So no notification is lost. Nothing is handed over to a waiter: it wakes, enters the
  * exclusion, and checks the condition again. A waiter that has waited for one millisecond gets the next chance. */
 #ifndef SK_SIDE_H
 #define SK_SIDE_H

@@ -1,11 +1,11 @@
 /* Waiting for a 32-bit word to change: spin a little, then park; every park is bounded.
  *
  * A thread that parked reads its condition again, whatever woke it. A wake-up is lost if the sender dies before sending
- * it, or if the sleeper that receives it dies. This costs a waiter the rest of one slice (one bounded park), and never
+ * it, or if the waiter that receives it dies. This costs a waiter the rest of one slice (one bounded park), and never
  * a hang.
  *
  * There are two back ends: futexes, and polling with growing naps. A process may force polling (tests do). Threads of
- * both kinds may wait on one word, because a poller needs no wake-up and a sleeper's slice is bounded. */
+ * both kinds may wait on one word, because a poller needs no wake-up and a parked waiter's slice is bounded. */
 #ifndef SK_WAIT_H
 #define SK_WAIT_H
 
@@ -152,17 +152,17 @@ static inline int sk_park_slice(sk_waiter *w, uint32_t *word, uint32_t seen, uin
  *   event   31 ....... 1   0
  *           count          a thread may be parked
  *
- * Sleeper: call prepare (it stores a new value, with a fence), read the condition again, then park on the event while
+ * Waiter: call prepare (it stores a new value, with a fence), read the condition again, then park on the event while
  *          it has that value.
  * Waker:   change the condition, do any atomic read-modify-write (releasing a lock is one), then call notify: it reads
  *          bit 0, and if the bit is set, it stores a new value and wakes.
- * Either the sleeper sees the new condition or the waker sees the bit (W1 with W2). If the waker notifies after the
- * sleeper has prepared and before it parks, the sleeper finds another value and does not park. A waker that finds no
- * sleeper to wake clears the bit, unless another thread has called prepare or notify since. A dead sleeper leaves the
+ * Either the waiter sees the new condition or the waker sees the bit (W1 with W2). If the waker notifies after the
+ * waiter has prepared and before it parks, the waiter finds another value and does not park. A waker that finds no
+ * waiter to wake clears the bit, unless another thread has called prepare or notify since. A dead waiter leaves the
  * bit set, which costs one needless wake.
  *
  * Both fences are needed, because a sequentially consistent read-modify-write is no fence: on ARM64 without LSE a load
- * that follows it may be done before its store. (tests/kernel/model.c removes each fence and finds a sleeper that is
+ * that follows it may be done before its store. (tests/kernel/model.c removes each fence and finds a waiter that is
  * never woken.) */
 
 static inline uint32_t sk_eventcount_prepare(uint32_t *event) {

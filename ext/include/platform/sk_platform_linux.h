@@ -81,7 +81,7 @@ static inline int sk_sleep_on(uint32_t *word, uint32_t seen, uint64_t ns) {
     return syscall(SYS_futex, word, FUTEX_WAIT, seen, &span, NULL, 0) == 0 ? 0 : -errno;
 }
 
-/* Wake at most n sleepers of *word; returns how many there were. */
+/* Wake at most n threads that wait on *word; returns how many there were. */
 static inline int sk_wake(uint32_t *word, int n) {
     long woken = syscall(SYS_futex, word, FUTEX_WAKE, n, NULL, NULL, 0);
     return woken < 0 ? 0 : (int)woken;

@@ -32,7 +32,7 @@
  * cleared.
  * A party dies while it leaves, in DRAINING or RESETTING: newcomers, which wait for its slot, clear it. If it has
  * cleared its slot and dies before it changes the phase, a newcomer finds all slots free and changes the phase.
- * A party dies between a change of phase and the wake: sleepers read the state again when their slice is over. */
+ * A party dies between a change of phase and the wake: waiters read the state again when their slice is over. */
 #ifndef SK_BARRIER_H
 #define SK_BARRIER_H
 

@@ -4,7 +4,7 @@
  *   0       lock: see sk_lock.h                                      any thread, by compare-and-swap
  *   4       free: permits that no process holds                      the holder of the lock; derived from `held`
  *   8       token: see sk_wait_state.h                               waiters, by compare-and-swap
- *   16      eventcount of the waiters: see sk_wait.h                 sleepers and wakers
+ *   16      eventcount of the waiters: see sk_wait.h                 waiters and wakers
  *   20      moves of the lock: see sk_stall.h                        the holder of the lock
  *   128     held: the permits of each process                        the holder of the lock; one store commits
  *   …       waiting: the threads of each process that wait           the process on that seat; for people
@@ -18,7 +18,7 @@
  * Deaths. If the holder of the lock dies, the next holder recounts. If the dead one was taking a permit: before the
  * store to its entry nothing has happened, and after it the permit is held. If it was giving permits: before the store
  * to an entry they are held, and after it they are free. (If they come from several entries, some may be free and
- * others not.) If it dies between that store and the notification, sleepers check again when their slice is over. Token
+ * others not.) If it dies between that store and the notification, waiters check again when their slice is over. Token
  * and waiting: see sk_wait_state.h. */
 #ifndef SK_BOUNDED_H
 #define SK_BOUNDED_H

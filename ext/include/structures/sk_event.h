@@ -18,7 +18,7 @@
  * to run. (A waiter that is stopped for exactly a multiple of 2^30 sets, and finds the flag down, sleeps on.)
  *
  * Deaths. If a process dies before its compare-and-swap, nothing has happened; if it dies after that, the change is
- * complete. If it dies between the compare-and-swap of a set and the wake, sleepers read the word again when their
+ * complete. If it dies between the compare-and-swap of a set and the wake, waiters read the word again when their
  * slice is over. If a waiter dies, the parked bit stays set, which costs one needless wake; no other thread waits for a
  * waiter. */
 #ifndef SK_EVENT_H

@@ -5,7 +5,7 @@
  *   128     tail: position behind the last record     under put_lock; its store commits a put
  *   256     get_lock, get_moves, tail_seen            consumers, tail_seen under get_lock
  *   384     head: position of the first record        under get_lock; its store commits a get
- *   512     items, room, idle, next: eventcounts      sleepers prepare, wakers notify (sk_wait.h)
+ *   512     items, room, idle, next: eventcounts      waiters prepare, wakers notify (sk_wait.h)
  *   528     token of a producer: see sk_wait_state.h  producers that wait for room, by compare-and-swap
  *   640     done: items declared done                 any thread, by compare-and-swap
  *   768     geometry                                  under put_lock; if the ring grows, under both locks

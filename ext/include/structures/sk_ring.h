@@ -35,7 +35,7 @@ static inline uint64_t sk_position_plus(uint64_t position, uint32_t items, uint3
 }
 
 /* The half of a position word that changes with every commit; spinning waiters poll it. */
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "sleepers watch the low half of a position");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "waiters watch the low half of a position");
 static inline uint32_t *sk_units_word(uint64_t *position) { return (uint32_t *)(void *)position; }
 
 static inline uint64_t sk_record_units(uint64_t payload) {

@@ -39,7 +39,7 @@
  * threads alone would not do: it is the same if one has left and another has come. So the high half counts the
  * changes.) If a writer dies, the next process, reader or writer, takes over its word and gets SK_OWNER_DIED, and so do
  * all later readers and writers until a writer has released the lock. A reader that takes the word over frees it at
- * once. If a process dies between a change and the wake-up, sleepers check again when their slice is over. */
+ * once. If a process dies between a change and the wake-up, waiters check again when their slice is over. */
 #ifndef SK_RWLOCK_H
 #define SK_RWLOCK_H
 

@@ -3,14 +3,14 @@
  *   offset  what                                                     written by
  *   0       value: free permits, 0 to SK_SEMAPHORE_MOST              any thread, by compare-and-swap, which commits
  *   8       token: see sk_wait_state.h                               waiters, by compare-and-swap
- *   16      eventcount of the waiters: see sk_wait.h                 sleepers and wakers
+ *   16      eventcount of the waiters: see sk_wait.h                 waiters and wakers
  *   128     waiters: threads of each process that wait               the process on that seat; for people
  *           (sk_seat_counts.h)
  *
  * Deaths. If a process dies before its compare-and-swap, nothing has happened; if it dies after that, the change is
  * complete. Permits that a dead process had taken stay taken, as with POSIX semaphores (sk_bounded.h gives them back).
- * If a process dies between the compare-and-swap of a give and the notification, or if the sleeper that was woken dies,
- * the other sleepers check again when their slice is over. Token and counts: see sk_wait_state.h. */
+ * If a process dies between the compare-and-swap of a give and the notification, or if the waiter that was woken dies,
+ * the other waiters check again when their slice is over. Token and counts: see sk_wait_state.h. */
 #ifndef SK_SEMAPHORE_H
 #define SK_SEMAPHORE_H
 

@@ -1,7 +1,6 @@
 # cython: language_level=3
 """The barrier: `wait` tries to enter with the GIL held, then waits without it in slices that let signals through."""
 
-import operator
 import threading
 
 cimport cython
@@ -11,6 +10,7 @@ from libcpp cimport bool as cbool
 
 from sharedkit import segments
 from sharedkit._core import timeouts
+from sharedkit._core.counts import number_of
 from sharedkit._core.differences import unlike
 from sharedkit._core.interrupts cimport unanswered
 from sharedkit._core.segment cimport (
@@ -61,7 +61,7 @@ cdef object timeout_of(Segment segment):
 
 def blueprint(parties, timeout):
     """Return the blueprint of a barrier of `parties` parties. Raises TypeError, ValueError."""
-    parties = operator.index(parties)
+    parties = number_of("parties", parties)
     if parties < 1:
         raise ValueError(f"parties must be > 0: {parties}")
     if parties > SK_PARTIES_MAX:

@@ -11,7 +11,7 @@ from libc.string cimport memset
 from sharedkit import errors, segments
 from sharedkit._core import timeouts
 from sharedkit._core.interrupts cimport attend
-from sharedkit._core.counts import how_many_to_notify
+from sharedkit._core.counts import how_many_to_notify, perhaps_a_name
 from sharedkit._core.segment cimport (
     SK_BUSY, SK_INTERRUPTED, SK_OK, SK_TIMEOUT,
     Dropped, Handle, PrivateSegment, Segment, closed, ends_anywhere, create_segment, keep, refuse, sk_me, sk_plan,
@@ -19,10 +19,10 @@ from sharedkit._core.segment cimport (
 from sharedkit._core.segment import PrivatePlace
 from sharedkit.aio._lazy cimport coroutines
 from sharedkit.shm._sleeping cimport (
-    SK_CONDITION_SLOTS, SK_SLEEPERS, SK_SLEEPERS_PRIVATE,
+    SK_CONDITION_SLOTS, SK_CONDITION_WAITERS, SK_CONDITION_WAITERS_PRIVATE,
     SleepWaiter, enter, sk_condition, sk_condition_abandon, sk_condition_body_len, sk_condition_cancel,
     sk_condition_count, sk_condition_detach, sk_condition_notify, sk_condition_of, sk_condition_refuse,
-    sk_condition_wait, sk_sleeper,
+    sk_condition_wait, sk_condition_waiter,
 )
 from sharedkit.shm._lock cimport Mutex, RLock, asker_of, sk_lock_owner
 from sharedkit.shm._waiting cimport until_of_span
@@ -40,7 +40,8 @@ def make(place, str name, uint32_t seats, uint32_t flags, int whose, bytes meta)
     plan.kind = KIND_CONDITION
     plan.flags = flags
     plan.seats = seats
-    plan.param[SK_CONDITION_SLOTS] = SK_SLEEPERS_PRIVATE if type(place) is PrivatePlace else SK_SLEEPERS
+    slots = SK_CONDITION_WAITERS_PRIVATE if type(place) is PrivatePlace else SK_CONDITION_WAITERS
+    plan.param[SK_CONDITION_SLOTS] = slots
     plan.body_len = sk_condition_body_len(seats, plan.param[SK_CONDITION_SLOTS])
     plan.param[0] = whose
     plan.meta = <const char *>meta
@@ -58,7 +59,7 @@ def blueprint(lock):
     """Return the blueprint of a condition over the lock, or over a lock of its own. Raises TypeError."""
     whose = OWN if lock is None else GIVEN if isinstance(lock, Mutex) else FOREIGN
     if whose == FOREIGN and not (hasattr(lock, "acquire") and hasattr(lock, "release")):
-        raise TypeError(f"lock must be a Lock, an RLock or None, not {type(lock).__name__}")
+        raise TypeError(f"lock must be a Lock, an RLock or None, not {type(lock).__name__}{perhaps_a_name(lock)}")
 
     def made(place, name, seats, flags):
         if type(place) is not PrivatePlace:
@@ -133,7 +134,7 @@ cdef class Condition(Handle):
     `with` takes the lock.
     `seats`: how many processes can attach at once.
     Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure differs,
-    OutOfSharedMemory. Method: a table of sleepers, each on a futex word of its own
+    OutOfSharedMemory. Method: a table of waiters, each on a futex word of its own
     (ext/include/structures/sk_condition.h).
     """
 
@@ -248,7 +249,7 @@ cdef class Condition(Handle):
         if not self.owned():
             raise errors.NotLockedError("cannot wait on un-acquired lock")
         cdef uint64_t until = until_of_span(timeout)
-        cdef sk_sleeper *slot = enter(segment, table)
+        cdef sk_condition_waiter *slot = enter(segment, table)
         cdef uint32_t me = sk_me(segment.s)    # `enter` has made sure that this process has a seat
         cdef bint notified = False
         try:
@@ -407,7 +408,7 @@ cdef class Condition(Handle):
         return f"<Condition({self.lock!r}, {self.statistics().waiting})>"
 
 
-cdef bint sleep(Segment segment, sk_condition *table, sk_sleeper *slot, uint32_t me, uint64_t until) except -1:
+cdef bint sleep(Segment segment, sk_condition *table, sk_condition_waiter *slot, uint32_t me, uint64_t until) except -1:
     """Return whether the thread was notified; if not, the slot is free again."""
     cdef int rc = SK_INTERRUPTED
     while True:

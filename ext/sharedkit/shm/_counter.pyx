@@ -14,6 +14,7 @@ import operator
 
 from sharedkit import segments
 from sharedkit.shm._waiting cimport this_thread
+from sharedkit._core.counts import number_of
 from sharedkit._core.differences import unlike
 
 
@@ -69,7 +70,7 @@ def make(place, str name, uint32_t seats, uint32_t flags, int kind, uint64_t wor
 
 def blueprint(value, striped):
     """Return the blueprint of a counter that starts at `value`. Raises TypeError, OverflowError."""
-    cdef int64_t first = to_word(value)
+    cdef int64_t first = to_word(number_of("value", value))
     kind = KIND_STRIPED if striped else KIND_COUNTER
     return segments.Blueprint(
         kind,

@@ -18,7 +18,7 @@ from libc.string cimport memcmp, memcpy, memset
 from sharedkit import segments
 from sharedkit._core.interrupts cimport unanswered
 from sharedkit._core.keys cimport KEY_BYTES, KEY_INT, KEY_STR, KeyBytes, key_bytes, key_object
-from sharedkit._core.mapping_methods import ItemsFace, KeysFace, ValuesFace
+from sharedkit._core.mapping_methods import ItemsFace, KeysFace, ValuesFace, first_items
 from sharedkit._core.segment cimport (
     SK_BUSY, SK_CORRUPT, SK_EMPTY, SK_EXISTS, SK_FOREIGN, SK_GONE, SK_LARGER, SK_OK, SK_OVERFLOW, Handle, Segment,
     closed, create_segment, refuse, sk_header_of, sk_plan,
@@ -76,6 +76,8 @@ mode=None, group=None, **items)\n--\n
     A read takes no lock and never sees half of a write. Each single operation is atomic, including `setdefault`, `pop`,
     `add` and `compare_exchange`; iteration goes over a snapshot. Values are copies: changing a value that was read does
     not change the dict. `update` and other operations on many keys are one atomic step for each key.
+    Further keywords are items, as in `dict`: `Dict(maxsize=3)` has the key "maxsize", and no bound.
+
     Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure differs,
     OutOfSharedMemory. Method: docs/decisions/0004.
     """
@@ -86,7 +88,7 @@ mode=None, group=None, **items)\n--\n
 
     def __init__(self, mapping_or_pairs=(), /, *, name=None, exist_ok=False, persist=False,
                  seats=segments.DEFAULT_SEATS, mode=None, group=None, **items):
-        pairs = dict(mapping_or_pairs, **items)
+        pairs = first_items(mapping_or_pairs, items)
         fresh = []
 
         def made(place, name, seats, flags):

@@ -15,7 +15,7 @@ from libcpp cimport bool as cbool
 
 from sharedkit import errors, segments
 from sharedkit._core import timeouts
-from sharedkit._core.counts import how_many
+from sharedkit._core.counts import how_many, number_of
 from sharedkit._core.differences import unlike
 from sharedkit._core.interrupts cimport attend, unanswered
 from sharedkit._core.iteration import refuse_search, until_shutdown
@@ -94,7 +94,7 @@ cdef uint64_t deadline_at_the_lock(object timeout) noexcept:
 
 def blueprint(maxsize):
     """Return the blueprint of a queue of at most `maxsize` items."""
-    bound = bound_of(maxsize)
+    bound = bound_of(number_of("maxsize", maxsize))
     return segments.Blueprint(
         KIND_QUEUE,
         lambda place, name, seats, flags: make(place, name, seats, flags, bound, FIRST_LOG2, 0),

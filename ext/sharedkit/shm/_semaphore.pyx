@@ -10,6 +10,7 @@ from libcpp cimport bool as cbool
 
 from sharedkit import segments
 from sharedkit._core import timeouts
+from sharedkit._core.counts import number_of
 from sharedkit._core.differences import unlike
 from sharedkit._core.segment cimport (
     SK_BUSY, SK_EXCESS, SK_OK, Handle, Segment, closed, create_segment, is_too_long, refuse, sk_plan, sk_segment,
@@ -83,7 +84,7 @@ cdef object number_of_permits(object n):
 
 def checked_value(value):
     """Return the initial number of permits. Raises TypeError, ValueError, OverflowError."""
-    value = operator.index(value)
+    value = number_of("value", value)
     if value < 0:
         raise ValueError(f"semaphore initial value must be >= 0: {value}")
     if value > MOST:

@@ -12,13 +12,13 @@ from sharedkit.shm._lock cimport RLock, waiter_of
 cdef uint64_t FOR_EVER = <uint64_t>-1
 
 
-cdef sk_sleeper *enter(Segment segment, sk_condition *table) except NULL:
+cdef sk_condition_waiter *enter(Segment segment, sk_condition *table) except NULL:
     """Return a slot to sleep in. Raises RuntimeError if all are taken."""
-    cdef sk_sleeper *slot = NULL
+    cdef sk_condition_waiter *slot = NULL
     cdef uint64_t size
     cdef int rc = sk_condition_enter(segment.s, table, &slot)
-    if rc == SK_FULL and isinstance(segment, PrivateSegment) and table.grown < SK_SLEEPERS_DOUBLED:
-        size = sk_condition_slots(segment.s, table) * sizeof(sk_sleeper)
+    if rc == SK_FULL and isinstance(segment, PrivateSegment) and table.grown < SK_CONDITION_WAITERS_DOUBLED:
+        size = sk_condition_slots(segment.s, table) * sizeof(sk_condition_waiter)
         sk_condition_grow(segment.s, table, (<PrivateSegment>segment).more(size))
         rc = sk_condition_enter(segment.s, table, &slot)
     if rc == SK_FULL:

@@ -19,7 +19,7 @@ from sharedkit.shm._barrier cimport (
 )
 from sharedkit.shm._dict cimport sk_dict_of
 from sharedkit.shm._queue cimport sk_queue, sk_queue_count, sk_queue_of, sk_queue_unfinished_now
-from sharedkit.shm._sleeping cimport sk_condition, sk_condition_of, sk_condition_refuse, sk_sleeper
+from sharedkit.shm._sleeping cimport sk_condition, sk_condition_of, sk_condition_refuse, sk_condition_waiter
 from sharedkit.shm._lock cimport sk_lock_owner, sk_mutex
 from sharedkit.shm import (
     _array, _barrier, _condition, _dict, _event, _lock, _queue, _rwlock, _semaphore, set, value,
@@ -58,8 +58,8 @@ cdef extern from "structures/sk_event.h" nogil:
 
 cdef extern from "structures/sk_condition.h" nogil:
     uint32_t sk_condition_high(const sk_segment *s, const sk_condition *c) noexcept
-    sk_sleeper *sk_condition_slot(const sk_segment *s, const sk_condition *c, uint32_t i) noexcept
-    bint sk_sleeper_waits(uint32_t word) noexcept
+    sk_condition_waiter *sk_condition_slot(const sk_segment *s, const sk_condition *c, uint32_t i) noexcept
+    bint sk_condition_waits(uint32_t word) noexcept
 
 cdef extern from "structures/sk_queue.h" nogil:
     ctypedef struct sk_queue_words "sk_queue":
@@ -173,7 +173,7 @@ def _at_condition(Segment segment):
     asleep = {}
     for i in range(sk_condition_high(segment.s, table)):
         word = sk_load32_acquire(&sk_condition_slot(segment.s, table, i).word)
-        process = process_of(segment, word) if sk_sleeper_waits(word) else None
+        process = process_of(segment, word) if sk_condition_waits(word) else None
         if process is not None:
             asleep[process] = asleep.get(process, 0) + 1
     return [*(_at_rlock(segment) if own else ()), Wait("for a notification", asleep)]

@@ -14,6 +14,7 @@ from libcpp cimport bool as cbool
 
 from sharedkit import errors, segments
 from sharedkit._core import timeouts
+from sharedkit._core.counts import number_of
 from sharedkit._core.interrupts cimport attend
 from sharedkit._core.differences import unlike
 from sharedkit._core.iteration import refuse_search, until_shutdown
@@ -63,7 +64,7 @@ cdef int64_t bound_of(object maxsize) except? -1:
 
 def blueprint(maxsize, kind=KIND_QUEUE):
     """Return the blueprint of a queue of at most `maxsize` items."""
-    cdef int64_t bound = bound_of(maxsize)
+    cdef int64_t bound = bound_of(number_of("maxsize", maxsize))
     return segments.Blueprint(
         kind,
         lambda place, name, seats, flags: make(place, name, seats, flags, bound, kind),

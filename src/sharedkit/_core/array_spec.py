@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sharedkit._core.counts import perhaps_a_name
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
@@ -30,7 +32,9 @@ def _lengths(shape: object) -> tuple[int, ...]:
     if isinstance(shape, tuple):
         return tuple(operator.index(n) for n in shape)
     if isinstance(shape, str):
-        raise TypeError(f'the shape comes before the dtype: Array(3, "i"), not Array({shape!r}, 3)')
+        raise TypeError(
+            f'the shape comes before the dtype: Array(3, "i"), not Array({shape!r}, 3){perhaps_a_name(shape)}'
+        )
     try:
         return (operator.index(shape),)  # type: ignore[arg-type]  # index() itself raises the TypeError
     except TypeError:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sharedkit._core.timeouts import is_real
 
-__all__ = ["HIGHEST", "LOWEST", "how_many", "how_many_to_notify", "integer"]
+__all__ = ["HIGHEST", "LOWEST", "how_many", "how_many_to_notify", "integer", "number_of", "perhaps_a_name"]
 
 LOWEST, HIGHEST = -(1 << 63), (1 << 63) - 1  # of the value of a counter
 
@@ -21,6 +21,18 @@ def integer(value: object) -> int:
     if not LOWEST <= number <= HIGHEST:
         raise OverflowError(f"{number} does not fit in a signed 64-bit integer")
     return number
+
+
+def perhaps_a_name(argument: object) -> str:
+    """What to add to the error for the first argument of a structure: where a name goes, if the argument is a str."""
+    return f"; if it is the structure's name, write name={str(argument)!r}" if isinstance(argument, str) else ""
+
+
+def number_of(what: str, argument: object) -> int:
+    """The first argument of a structure as an int. Raises TypeError."""
+    if isinstance(argument, str):
+        raise TypeError(f"{what} must be an integer, not {str(argument)!r}{perhaps_a_name(argument)}")
+    return index(argument)  # type: ignore[arg-type]  # index() itself raises the TypeError
 
 
 def how_many(n: Any) -> int:

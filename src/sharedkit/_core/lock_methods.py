@@ -11,11 +11,12 @@ from sharedkit._core.coroutines import coroutine_function, outlive
 from sharedkit._core.handle_methods import StructureMethods
 from sharedkit.statistics import LockStatistics
 
-__all__ = ["LockMethods", "NamedLockMethods"]
+__all__ = ["LockMethods", "NamedLockMethods", "TaskLockMethods"]
 
 
-class LockMethods:
-    """The rest of a lock, built on `_atake`, `_arelease` and `statistics`. A placement has its own names of callers."""
+class TaskLockMethods:
+    """What a task does with a lock or a condition, built on `_atake` and `_arelease`. A placement has its own names of
+    callers."""
 
     @abstractmethod
     def _who(self) -> Any:
@@ -32,10 +33,6 @@ class LockMethods:
     @abstractmethod
     async def _arelease(self, who: Any) -> None:
         """Release the lock that `who` holds, without blocking the event loop."""
-
-    @abstractmethod
-    def statistics(self) -> LockStatistics:
-        """Return the holder, how often and since when it holds, and how many threads wait: a LockStatistics."""
 
     @coroutine_function
     def aacquire(
@@ -56,6 +53,14 @@ class LockMethods:
         if isinstance(error, GeneratorExit):
             await outlive()
         await self._arelease(self._who())
+
+
+class LockMethods(TaskLockMethods):
+    """The rest of a lock, built on `statistics`, too."""
+
+    @abstractmethod
+    def statistics(self) -> LockStatistics:
+        """Return the holder, how often and since when it holds, and how many threads wait: a LockStatistics."""
 
     def locked(self) -> bool:
         """Whether the lock is held now."""

@@ -7,7 +7,29 @@ from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, Va
 from types import GenericAlias, MappingProxyType
 from typing import Any, ClassVar, Self
 
-__all__ = ["ItemsFace", "KeysFace", "MappingFace", "ValuesFace"]
+from sharedkit._core.counts import perhaps_a_name
+
+__all__ = ["FILE_OPTIONS", "ItemsFace", "KeysFace", "MappingFace", "ValuesFace", "first_items"]
+
+FILE_OPTIONS = ("mode", "group")  # options of a Dict in shared memory, which no other placement has
+
+
+def first_items(mapping_or_pairs: Any, items: dict[str, Any], options: tuple[str, ...] = ()) -> dict[Any, Any]:
+    """The items that a Dict begins with. `options` are keywords that are an option in another placement, not an item.
+
+    Every other keyword is an item, also one that is an option of another structure: it may be any program's key. Raises
+    TypeError, and as `dict` does.
+    """
+    if isinstance(mapping_or_pairs, str):
+        what = f"a Dict is made from a mapping or from pairs, not from {str(mapping_or_pairs)!r}"
+        raise TypeError(what + perhaps_a_name(mapping_or_pairs))
+    for option in options:
+        if option in items:
+            raise TypeError(
+                f"{option} is an option of a Dict in shared memory only; "
+                f"for an item with this key write Dict({{{option!r}: …}})"
+            )
+    return dict(mapping_or_pairs, **items)
 
 
 class _ViewFace:

@@ -7,6 +7,7 @@ import os
 import resource
 
 from sharedkit import errors
+from sharedkit._core.distrust import distrust
 
 __all__ = [
     "contradiction",
@@ -122,9 +123,10 @@ def other_layout(path: str, layout: int, own: int) -> errors.LayoutError:
 
 def untrusted(path: str) -> errors.UntrustedSegmentError:
     """For a file that users may write to whom this process does not trust."""
-    return errors.UntrustedSegmentError(
-        errno.EACCES,
-        "not a file that only this user or root may write, so it is not opened (a process that may write it can "
-        'run code in those that use it): create it with mode=0o660 and group=, attach it with trust="group"',
-        path,
-    )
+    try:
+        found = distrust(path)
+    except OSError:  # it is gone meanwhile
+        found = None
+    why, do = found or ("other users may write its file", "make it anew")
+    text = f"{why}, and what may write a segment can run code in the processes that use it: {do}"
+    return errors.UntrustedSegmentError(errno.EACCES, text, path)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from operator import index
 
+from sharedkit._core.counts import number_of
 from sharedkit._core.handle_methods import StructureMethods
 from sharedkit._core.timeouts import span
 from sharedkit.statistics import SemaphoreStatistics
@@ -46,7 +46,7 @@ class SemaphoreMethods(StructureMethods):
 
 def checked_value(value: object) -> int:
     """The number of permits that a semaphore begins with. Raises TypeError, ValueError, OverflowError."""
-    first = index(value)  # type: ignore[arg-type]  # index() itself raises the TypeError
+    first = number_of("value", value)
     if first < 0:
         raise ValueError(f"semaphore initial value must be >= 0: {first}")
     if first > MOST:

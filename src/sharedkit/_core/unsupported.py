@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["IN_SHARED_MEMORY", "why_absent"]
+import sys
+from collections.abc import Mapping
+
+__all__ = ["IN_SHARED_MEMORY", "absent"]
 
 _WHY = {
     "LifoQueue": "its ring gives out the oldest item, and no other order leaves it whole at a death at any instruction",
@@ -13,8 +16,19 @@ IN_SHARED_MEMORY = {
     f'get_context("thread").{name} for threads'
     for name, why in _WHY.items()
 }
+IMPORT = "importlib._bootstrap", "_handle_fromlist"  # what asks a package for the names after `import`
 
 
-def why_absent(module: str, name: str) -> str:
-    """The error text for a name that a module does not have."""
-    return IN_SHARED_MEMORY.get(name, f"module {module!r} has no attribute {name!r}")
+def absent(module: str, name: str, reasons: Mapping[str, str] = IN_SHARED_MEMORY) -> AttributeError | ImportError:
+    """The error of the `__getattr__` of a module for a name that it does not have. `reasons`: the text for some names.
+
+    `from module import name` replaces an AttributeError by "cannot import name", without the reason. So the answer to
+    an import is an ImportError with the reason. All others get an AttributeError: `hasattr` is false.
+    """
+    why = reasons.get(name)
+    if why is None:
+        return AttributeError(f"module {module!r} has no attribute {name!r}", name=name)
+    caller = sys._getframe(2)  # of `__getattr__`
+    if (caller.f_globals.get("__name__"), caller.f_code.co_name) == IMPORT:
+        return ImportError(why, name=module)
+    return AttributeError(why, name=name)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from sharedkit._core.counts import perhaps_a_name
 from sharedkit._core.segment import ends_anywhere
 from sharedkit.errors import CorruptSegmentError
 
@@ -42,6 +43,7 @@ def cell_of(typecode_or_type: Any, args: tuple[Any, ...]) -> Any:
         raise TypeError(
             f"{called}: a Value is one of the codes {', '.join(_BY_CODE)} or a ctypes type of a number of up to 8 "
             "bytes, a bool or a character; structures and arrays go into an Array, whose dtype can have fields"
+            f"{perhaps_a_name(kind)}"
         )
     return kind(*args)
 

@@ -18,6 +18,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 import sharedkit
+from sharedkit.commands.exit_codes import FOUND, INTERRUPTED, TERMINATED
+from sharedkit.commands.options import Seconds, Whole
 from sharedkit.commands.text import CommandError, say
 from sharedkit.compare import apart, chart
 from sharedkit.compare.catalogue import WORKLOADS
@@ -32,9 +34,6 @@ __all__ = ["compare"]
 
 CHART, JSON = Path("compare.svg"), Path("compare.json")
 OWN_OPTIONS = {"corpus": "hash", "pattern": "hash", "algorithm": "hash", "sizes": "hash", "item_bytes": "queue"}
-INTERRUPTED = 130
-TERMINATED = 143
-"""Exit codes as a shell reports them: 128 plus the number of the signal."""
 
 
 def _sizes(_context: click.Context, _parameter: click.Parameter, given: Sequence[str]) -> tuple[int, ...]:
@@ -49,11 +48,11 @@ def _sizes(_context: click.Context, _parameter: click.Parameter, given: Sequence
 
 @click.command()
 @click.argument("workloads", nargs=-1, metavar="[hash|counter|queue|array|dict|locks|executor]...")
-@click.option("--workers", type=click.IntRange(1), default=None, help="How many.  [default: cores, 2 at least]")
-@click.option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="Laps a variant.")
-@click.option("--seconds", type=click.FloatRange(0.0, min_open=True), default=0.3, show_default=True,
+@click.option("--workers", type=Whole(1), default=None, help="How many.  [default: cores, 2 at least]")
+@click.option("--repeats", type=Whole(1), default=3, show_default=True, help="Laps a variant.")
+@click.option("--seconds", type=Seconds(0.0, min_open=True), default=0.3, show_default=True,
               help="How long a lap aims at; one of `hash` is always the whole corpus.")  # fmt: skip
-@click.option("--patience", type=click.FloatRange(0.0, min_open=True), default=120.0, show_default=True,
+@click.option("--patience", type=Seconds(0.0, min_open=True), default=120.0, show_default=True,
               help="Seconds after which a lap has failed.")  # fmt: skip
 @click.option("--start-method", type=click.Choice(multiprocessing.get_all_start_methods()), default="forkserver",
               show_default=True, help="How processes are started.")  # fmt: skip
@@ -66,7 +65,7 @@ def _sizes(_context: click.Context, _parameter: click.Parameter, given: Sequence
 @click.option("--algorithm", default="sha384", show_default=True, help="hash: what to digest with.")
 @click.option("--size", "sizes", multiple=True, metavar="BYTES|all", callback=_sizes,
               help="hash: items of just so many bytes, for each a table.  [default: lines and files]")  # fmt: skip
-@click.option("--item-bytes", type=click.IntRange(1), default=100, show_default=True, help="queue: bytes a message.")
+@click.option("--item-bytes", type=Whole(1), default=100, show_default=True, help="queue: bytes a message.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write every number there.")
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw a chart: .svg, .png or .html.")
 @click.pass_context
@@ -116,7 +115,7 @@ def compare(
         click.echo(f"chart:   {plot}")
     if report.bad:
         click.echo(f"not all variants came to the same: {'; '.join(report.bad)}", err=True)
-        context.exit(1)
+        context.exit(FOUND)
 
 
 def _check_names(context: click.Context, workloads: Sequence[str]) -> None:

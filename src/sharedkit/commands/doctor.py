@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sharedkit.commands.exit_codes import FOUND
 from sharedkit.commands.findings import CHECKS, Finding
 from sharedkit.commands.text import draws_tables, plain_line, shown
 
 __all__ = ["doctor"]
 
-PROBLEM = 1  # the exit code
 STYLES = {"ok": "green", "note": "yellow", "problem": "bold red"}
 
 
@@ -42,7 +42,7 @@ def doctor(context: click.Context, as_json: bool) -> None:
         for each in findings:
             click.echo(os.fsencode(plain_line(each.verdict, each.what, each.says, each.do)))
     if problems:
-        context.exit(PROBLEM)
+        context.exit(FOUND)
 
 
 def _table(findings: list[Finding]) -> Table:

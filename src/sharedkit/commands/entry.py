@@ -11,14 +11,15 @@ import os
 import sys
 from typing import Any, TextIO
 
+from sharedkit.commands.exit_codes import NO_READER, REFUSED
+
 __all__ = ["main"]
 
 EXTRA = ("click", "rich", "matplotlib")
 
 
 def main() -> None:
-    """Run the command line; exits with 2 on bad input or if the output cannot be written, 130 after Ctrl-C, 1 for what
-    the command itself found wrong."""
+    """Run the command line; exits with one of the codes of exit_codes.py."""
     try:
         from sharedkit.commands.root import root
     except ModuleNotFoundError as missing:
@@ -27,7 +28,7 @@ def main() -> None:
         print(
             f'the command line needs {missing.name}; install it with: pip install "sharedkit[compare]"', file=sys.stderr
         )
-        sys.exit(2)
+        sys.exit(REFUSED)
     outputs = [Output.of(sys.stdout, 1), Output.of(sys.stderr, 2)]
     sys.stdout, sys.stderr = (each.text() for each in outputs)
     try:
@@ -40,17 +41,22 @@ def main() -> None:
         if refused is None:
             raise
         print(f"Error: the output cannot be written: {refused.strerror}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(REFUSED)
+    except SystemExit:
+        if any(each.left for each in outputs):
+            sys.exit(NO_READER)
+        raise
 
 
 class Output(io.FileIO):
     """Standard output or standard error. `refused` is the error of the write that failed; what is written after it is
     dropped, because the interpreter writes what is left once more when it ends.
 
-    A reader that is gone (EPIPE) is no such error: click ends the program without a word then.
+    A reader that is gone (EPIPE) is no such error: click ends the program without a word then. `left`: it is gone.
     """
 
     refused: OSError | None = None
+    left = False
     _like: TextIO
 
     @classmethod
@@ -80,6 +86,8 @@ class Output(io.FileIO):
         try:
             return super().write(data)
         except OSError as error:
-            if error.errno != errno.EPIPE:
+            if error.errno == errno.EPIPE:
+                self.left = True
+            else:
                 self.refused = error
             raise

@@ -12,7 +12,7 @@ import resource
 import shlex
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,8 @@ from typing import Literal
 import numpy as np
 
 import sharedkit
-from sharedkit import errors
+from sharedkit import errors, segments
+from sharedkit._core.distrust import Distrust
 from sharedkit._core.segment import FOLDER, LAYOUT
 from sharedkit.commands.text import say
 from sharedkit.compare.machine import gil_enabled
@@ -392,11 +393,23 @@ def leftovers() -> Iterator[Finding]:
     else:
         yield ok("orphans", "none")
     for each in found:
-        if isinstance(each, Trouble):
+        if isinstance(each, Trouble) and not isinstance(each.error, errors.UntrustedSegmentError):
             yield _of_trouble(each)
+    yield from _untrusted(each.name for each in found)
 
 
-def _names(names: Iterator[str], most: int = 5) -> str:
+def _untrusted(names: Iterable[str]) -> Iterator[Finding]:
+    """The segments that `attach` refuses for their mode or owner, a finding for each reason."""
+    refused: dict[Distrust, list[str]] = {}
+    for name in names:
+        reason = segments.distrust_of(name)
+        if reason is not None:
+            refused.setdefault(reason, []).append(name)
+    for (why, do), found in refused.items():
+        yield note("untrusted", f"{_names(found)}: `attach` refuses it, because {why}", do)
+
+
+def _names(names: Iterable[str], most: int = 5) -> str:
     every = [repr(name) for name in names]
     return ", ".join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")
 

@@ -11,7 +11,7 @@ from sharedkit.commands.text import CommandError, about, say
 from sharedkit.errors import SharedkitError
 from sharedkit.shm.inspection import Inspection, Trouble, inspect, inspect_all
 
-__all__ = ["look_around", "look_at", "the_folder"]
+__all__ = ["look_around", "look_at", "no_segment", "the_folder"]
 
 
 @contextmanager
@@ -28,11 +28,19 @@ def look_at(name: str) -> Inspection:
     try:
         return inspect(name)
     except FileNotFoundError:
-        with the_folder():
-            os.scandir(FOLDER).close()
-        raise CommandError(f"no segment is named {name!r}: `sharedkit ls` lists those that there are") from None
+        raise no_segment(name) from None
     except (SharedkitError, OSError, ImportError, ValueError) as error:
         raise CommandError(about(name, error)) from None
+
+
+def no_segment(name: str) -> CommandError:
+    """The error for a name that no segment has, or for a folder that cannot be read."""
+    try:
+        with the_folder():
+            os.scandir(FOLDER).close()
+    except CommandError as error:
+        return error
+    return CommandError(f"no segment is named {name!r}: `sharedkit ls` lists those that there are")
 
 
 def look_around() -> list[Inspection | Trouble]:

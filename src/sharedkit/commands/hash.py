@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 
 import click
 
+from sharedkit.commands.exit_codes import FOUND
+from sharedkit.commands.options import Whole
 from sharedkit.hashing import FileDigests, algorithms, hash_files
 from sharedkit.hashing._digests import Hasher, describe
 
@@ -25,15 +27,16 @@ UNESCAPES = {shown: plain for plain, shown in ESCAPES.items()}
 @click.option("-a", "--algorithm", default="sha384", show_default=True, type=click.Choice(algorithms()))
 @click.option("-c", "--check", is_flag=True, help="Read digests and names from FILES and verify them.")
 @click.option("-q", "--quiet", is_flag=True, help="With --check: print nothing for files that match.")
-@click.option("-j", "--threads", default=1, show_default=True, type=click.IntRange(1), help="Files at the same time.")
+@click.option("-j", "--threads", default=1, show_default=True, type=Whole(1), help="Files at the same time.")
 def hash_command(files: tuple[str, ...], algorithm: str, check: bool, quiet: bool, threads: int) -> None:
     """Print the digests of FILES, or verify a list of digests.
 
-    Reads standard input without any file, or for the file "-". Exits with 1 if a file cannot be read or does not match.
+    Reads standard input without any file, or for the file "-". Exits with 1, as sha384sum does, if
+    a file cannot be read or does not match.
     """
     names = files or (STDIN,)
     fine = _verify(names, algorithm, quiet, threads) if check else _print(names, algorithm, threads)
-    sys.exit(0 if fine else 1)
+    sys.exit(0 if fine else FOUND)
 
 
 def _print(names: Iterable[str], algorithm: str, threads: int) -> bool:

@@ -12,7 +12,8 @@ import click
 from rich.console import Console
 
 from sharedkit import segments
-from sharedkit.commands.folder import the_folder
+from sharedkit.commands.exit_codes import REFUSED
+from sharedkit.commands.folder import no_segment, the_folder
 from sharedkit.commands.ls_table import table_of
 from sharedkit.commands.text import about, draws_tables, plain_line, shown
 from sharedkit.errors import SegmentInUse, SharedkitError
@@ -82,16 +83,19 @@ def _by_executor(found: list[SegmentInfo]) -> list[SegmentInfo]:
 @click.option("--orphans", is_flag=True, help="Remove every segment whose processes have all died.")
 @click.pass_context
 def rm(context: click.Context, names: tuple[str, ...], force: bool, orphans: bool) -> None:
-    """Remove segments by name, or all orphans. Exits with 1 if one could not be removed."""
+    """Remove segments by name, or all orphans. Exits with 2 if one could not be removed."""
     if not names and not orphans:
         raise click.UsageError("give names, as `sharedkit ls` shows them, or --orphans")
     failed = False
     for name in names:
         try:
             segments.remove(name, force=force)
+        except FileNotFoundError:
+            failed = True
+            click.echo(shown(no_segment(name).message), err=True)
         except (SharedkitError, OSError, ValueError) as error:
             failed = True
-            click.echo(shown(about(name, error) + _how_to_force(name, error)), err=True)
+            click.echo(shown(about(name, error) + ("" if force else _how_to_force(name, error))), err=True)
         else:
             click.echo(shown(f"removed {name}"))
     if orphans:
@@ -102,10 +106,14 @@ def rm(context: click.Context, names: tuple[str, ...], force: bool, orphans: boo
         if not swept:
             click.echo("no orphans")
     if failed:
-        context.exit(1)
+        context.exit(REFUSED)
 
 
 def _how_to_force(name: str, error: Exception) -> str:
-    if not isinstance(error, SegmentInUse):
+    """What to add to the error of an `rm` without `--force`, if that would have helped."""
+    if "rm --force" in str(error) or segments.size_of(name) is None:
         return ""
-    return f": `sharedkit rm --force {shlex.quote(name)}` removes it all the same, and its processes can go on using it"
+    command = f"`sharedkit rm --force {shlex.quote(name)}`"
+    if isinstance(error, SegmentInUse):
+        return f": {command} removes it all the same, and its processes can go on using it"
+    return f"; {command} removes it all the same"

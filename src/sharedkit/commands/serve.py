@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from sharedkit.commands.text import CommandError, say
 from sharedkit.manager.server import Manager
 
 __all__ = ["serve"]
@@ -40,7 +41,7 @@ def serve(address: str, authkey_file: Path | None) -> None:
         _clear(where)
         server: Any = Manager(where, authkey).get_server()
     except OSError as error:
-        raise click.ClickException(f"cannot listen at {address}: {error.strerror or error}") from None
+        raise CommandError(f"cannot listen at {address}: {say(error)}") from None
     try:
         shown = server.address if isinstance(server.address, str) else ":".join(map(str, server.address))
         click.echo(f"serving at {shown}")
@@ -84,13 +85,20 @@ def _authkey(path: Path | None) -> bytes:
             raise click.UsageError("give an authkey: --authkey-file FILE, or the variable SHAREDKIT_AUTHKEY")
         return given.encode()
     try:
+        authkey = _read_or_made(path)
+    except OSError as error:
+        raise CommandError(f"--authkey-file {path}: {say(error)}") from None
+    if not authkey:
+        raise click.UsageError(f"{path} is empty")
+    return authkey
+
+
+def _read_or_made(path: Path) -> bytes:
+    try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         # every byte: clients read the file in the same way, and random bytes may look like blanks
-        authkey = path.read_bytes()
-        if not authkey:
-            raise click.UsageError(f"{path} is empty") from None
-        return authkey
+        return path.read_bytes()
     authkey = secrets.token_hex(32).encode()
     with os.fdopen(descriptor, "wb") as file:
         file.write(authkey)

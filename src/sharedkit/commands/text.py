@@ -8,6 +8,8 @@ from datetime import datetime
 
 import click
 
+from sharedkit.commands.exit_codes import REFUSED
+
 __all__ = ["CommandError", "about", "ago", "clock", "draws_tables", "plain_line", "say", "shown"]
 
 # Characters that end a line in some programs, change the direction of text, or control a terminal.
@@ -18,7 +20,7 @@ CONTROL = {code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" for code i
 class CommandError(click.ClickException):
     """Raised when a command cannot do what was asked: it ends with this sentence and the exit code 2."""
 
-    exit_code = 2
+    exit_code = REFUSED
 
 
 def shown(text: str) -> str:

@@ -27,7 +27,6 @@ from sharedkit.shm.inspection import Inspection, Trouble, rates
 
 __all__ = ["top"]
 
-INTERRUPTED = 130
 ESCAPE, ENTER, ERASE = "\x1b", "\r\n", "\x7f\b"
 ORDERS = {"n": "name", "s": "size", "r": "rate", "w": "waiting"}
 # From the longest to the shortest: a terminal gets the first for which it has room.
@@ -50,8 +49,7 @@ HELP = (
     metavar="SECONDS",
     help="The time between two looks; rates are averages over it.",
 )
-@click.pass_context
-def top(context: click.Context, once: bool, as_json: bool, interval: float) -> None:
+def top(once: bool, as_json: bool, interval: float) -> None:
     """Show the structures as they work: rates, waiters, holders.
 
     Each structure that has a segment is a row; a narrow terminal shows fewer columns.
@@ -63,18 +61,15 @@ def top(context: click.Context, once: bool, as_json: bool, interval: float) -> N
     length, puts and gets a second, waiting threads, holders. Structures of threads and those behind a server have no
     segment.
     """
-    try:
-        if as_json:
-            for document in _documents(interval):
-                click.echo(json.dumps(document, indent=2 if once else None))
-                if once:
-                    break
-        elif once:
-            _print_once(interval)
-        else:
-            _show(interval)
-    except KeyboardInterrupt:
-        context.exit(INTERRUPTED)
+    if as_json:
+        for document in _documents(interval):
+            click.echo(json.dumps(document, indent=2 if once else None))
+            if once:
+                break
+    elif once:
+        _print_once(interval)
+    else:
+        _show(interval)
 
 
 class Looks:

@@ -10,7 +10,10 @@ from typing import Any
 
 import click
 
+from sharedkit import segments
+from sharedkit._core.distrust import Distrust
 from sharedkit._core.processes import lives
+from sharedkit.commands.exit_codes import FOUND
 from sharedkit.commands.folder import look_around, look_at
 from sharedkit.commands.options import Seconds
 from sharedkit.commands.participants import ProcessFacts, facts_of, wait_documents
@@ -19,8 +22,6 @@ from sharedkit.commands.waitgraph import Block, Deadlock, deadlocks, lasting, po
 from sharedkit.shm.inspection import Holder, Inspection, Process, Trouble, Wait
 
 __all__ = ["why"]
-
-DEADLOCK = 1  # the exit code
 
 
 @click.command()
@@ -74,7 +75,7 @@ def why(context: click.Context, name: str | None, as_json: bool, span: float) ->
         if unreadable:
             click.echo(f"segments that cannot be looked at: {len(unreadable)}; `sharedkit top --once` says why")
     if circles:
-        context.exit(DEADLOCK)
+        context.exit(FOUND)
 
 
 def _readable(found: Iterable[Inspection | Trouble]) -> dict[str, Inspection]:
@@ -126,6 +127,9 @@ def _text(
         pids = " and ".join(map(str, led_by[each.name]))
         where = f", where pid {pids} wait{'s' * (len(led_by[each.name]) == 1)}" if pids else ""
         yield f"{each.kind} {each.name!r}{where}: {each.state}"
+        refused = segments.distrust_of(each.name)
+        if refused is not None:
+            yield f"  `attach` refuses it, because {refused.why}: {refused.do}"
         lines = list(_lines(each, before.get(each.name)))
         yield from lines or ["  nobody holds it and nobody waits for it"]
     for circle in circles:
@@ -230,6 +234,10 @@ def _steps(circle: Deadlock) -> list[dict[str, Any]]:
 # --- for programs -------------------------------------------------------------------------------------------
 
 
+def _document_of(refused: Distrust | None) -> dict[str, str] | None:
+    return None if refused is None else refused._asdict()
+
+
 def _document(
     structures: list[Inspection],
     circles: list[Deadlock],
@@ -243,7 +251,13 @@ def _document(
     return {
         "seconds": span,
         "structures": [
-            {"name": each.name, "kind": each.kind, "state": each.state, "waits": wait_documents(each, _facts)}
+            {
+                "name": each.name,
+                "kind": each.kind,
+                "state": each.state,
+                "waits": wait_documents(each, _facts),
+                "untrusted": _document_of(segments.distrust_of(each.name)),
+            }
             for each in structures
         ],
         "deadlocks": documents(circles),

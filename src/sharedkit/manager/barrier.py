@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from operator import index
 from threading import BrokenBarrierError
 from typing import Any
 
+from sharedkit._core.counts import number_of
 from sharedkit._core.timeouts import LONGEST, span, too_long
 from sharedkit.errors import ServerGoneError
 from sharedkit.manager.awaiting import ASKERS
@@ -47,7 +47,7 @@ class Barrier(Handle):
         persist: bool = False,
         seats: int = DEFAULT_SEATS,
     ) -> None:
-        wanted = index(parties)
+        wanted = number_of("parties", parties)
         if wanted < 1:
             raise ValueError(f"parties must be > 0: {wanted}")
         limit = span(timeout)

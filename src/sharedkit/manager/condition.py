@@ -9,11 +9,12 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, TypeVar
 
-from sharedkit._core.coroutines import coroutine_function, outlive
-from sharedkit._core.counts import how_many_to_notify
+from sharedkit._core.coroutines import coroutine_function
+from sharedkit._core.counts import how_many_to_notify, perhaps_a_name
+from sharedkit._core.lock_methods import TaskLockMethods
 from sharedkit._core.timeouts import check_wait, refuse_too_long, span
 from sharedkit.manager._exchange import Request, giving, taking
-from sharedkit.manager.awaiting import ASKERS, acall, aend, asleep
+from sharedkit.manager.awaiting import ASKERS, asleep
 from sharedkit.manager.client import Client
 from sharedkit.manager.handle import DEFAULT_SEATS, Structure
 from sharedkit.manager.lock import Lock, PartLock, RLock, bound_of, warn_if
@@ -25,7 +26,7 @@ __all__ = ["Condition"]
 T = TypeVar("T")
 
 
-class Condition(Structure):
+class Condition(TaskLockMethods, Structure):
     """Condition(lock=None, *, name=None, exist_ok=False, persist=False, seats=192)
 
     `threading.Condition` over `lock`, a Lock or RLock of the same server, or over an RLock of its own. A notification
@@ -47,7 +48,8 @@ class Condition(Structure):
         seats: int = DEFAULT_SEATS,
     ) -> None:
         if lock is not None and (not isinstance(lock, Lock | RLock) or lock.home is not self.home):
-            raise TypeError(f"lock must be a Lock or RLock of the same server or None, not {type(lock).__name__}")
+            what = f"lock must be a Lock or RLock of the same server or None, not {type(lock).__name__}"
+            raise TypeError(what + perhaps_a_name(lock))
         if lock is not None:
             lock._ensure_open()
         self._create(name, exist_ok, persist, seats, {"lock": None if lock is None else lock._ident})
@@ -64,6 +66,9 @@ class Condition(Structure):
     def _who(self) -> int:
         """The caller: a number below 0 for the task that holds the lock, else 0, which stands for the thread."""
         return ASKERS.now(self._key())
+
+    def _task(self) -> int:
+        return ASKERS.task()
 
     @property
     def lock(self) -> PartLock:
@@ -82,28 +87,12 @@ class Condition(Structure):
             return False
         return self.lock._take(request, willing, timeout)
 
-    @coroutine_function
-    def aacquire(
-        self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
-    ) -> Coroutine[Any, Any, bool]:
-        """Take the lock as `acquire` does, without blocking the event loop; a coroutine."""
-        willing = bool(blocking if block is None else block)
-        return self._atake(willing, check_wait(willing, timeout), ASKERS.task())
-
-    async def _atake(self, blocking: bool, timeout: float, thread: int) -> bool:
-        bound = bound_of(blocking, timeout)
+    async def _atake(self, blocking: bool, timeout: float | None, who: int) -> bool:
         try:
-            self._core(bound)
-            got, died = await acall(*self._key(), "acquire", blocking, timeout, thread=thread, bound=bound)
+            self._core(bound_of(bool(blocking), check_wait(bool(blocking), timeout)))
         except StandsStill:
             return False
-        ASKERS.count(self._key(), thread, int(got))
-        try:
-            warn_if(died, self._name)
-        except BaseException:
-            await self._arelease()
-            raise
-        return bool(got)
+        return await self.lock._atake(blocking, timeout, who)
 
     @giving
     def release(self, request: Request) -> None:
@@ -128,20 +117,8 @@ class Condition(Structure):
     ) -> None:
         self.lock._give(request)
 
-    def __aenter__(self) -> Coroutine[Any, Any, bool]:
-        return self.aacquire()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, GeneratorExit):
-            await outlive()
-        await self._arelease()
-
-    async def _arelease(self) -> None:
-        who = self._who()
-        ASKERS.count(self._key(), who, -1)
-        await aend(*self._key(), "release", who)
+    async def _arelease(self, who: int) -> None:
+        await self.lock._arelease(who)
 
     def _is_owned(self) -> bool:
         return bool(self.lock._ask("is_owned"))

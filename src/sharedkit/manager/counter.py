@@ -7,7 +7,7 @@ from typing import Any
 
 from sharedkit._core import counter_methods
 from sharedkit._core.counter_methods import CounterMethods, CountersMethods, checked_names
-from sharedkit._core.counts import integer
+from sharedkit._core.counts import integer, number_of
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
 from sharedkit.statistics import CountersStatistics, CounterStatistics
 
@@ -37,7 +37,7 @@ class Counter(CounterMethods, Handle):
         striped: bool = False,
         seats: int = DEFAULT_SEATS,
     ) -> None:
-        self._create(name, exist_ok, persist, seats, {"striped": bool(striped)}, integer(value))
+        self._create(name, exist_ok, persist, seats, {"striped": bool(striped)}, integer(number_of("value", value)))
         self._striped = bool(striped)
 
     def _ask(self, method: str, *args: int) -> Any:
@@ -89,7 +89,7 @@ class Counters(CountersMethods, Handle):
     _ask = Handle._call
 
     def _is_same(self, other: Counters) -> bool:
-        return other._ident == self._ident
+        return other._ident == self._ident and other._client is self._client
 
     def as_dict(self) -> dict[str, int]:
         """Return a dict of the values by name, all from one moment."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 from sharedkit._core.keys import form_and_first, form_of, key_of
-from sharedkit._core.mapping_methods import MappingFace
+from sharedkit._core.mapping_methods import FILE_OPTIONS, MappingFace, first_items
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
 from sharedkit.manager.protocol import pack, unpack
 from sharedkit.statistics import DictStatistics
@@ -20,10 +20,11 @@ class Dict(MappingFace, Handle):
     A `MutableMapping` in order of insertion. Each single operation is atomic, including `setdefault`, `pop`, `add` and
     `compare_exchange`; iteration goes over a snapshot. Keys and values are pickled, so reads return copies. The server
     unpickles neither; it only reads values that are plain numbers, for `add`. Keys are equal exactly when Python says
-    so. A type that sharedkit does not know needs `register_key` and otherwise raises TypeError.
+    so. A type that sharedkit does not know needs `register_key` and otherwise raises TypeError. Further keywords are
+    items, as in `dict`: `Dict(maxsize=3)` has the key "maxsize", and no bound.
 
-    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure is not a dict
-    with the same `seats` and `persist`.
+    Raises TypeError for `mode` and `group`, which are options in shared memory; FileExistsError when `name` is taken
+    and not `exist_ok`, ValueError when the existing structure is not a dict with the same `seats` and `persist`.
     """
 
     kind = "Dict"
@@ -39,7 +40,8 @@ class Dict(MappingFace, Handle):
         seats: int = DEFAULT_SEATS,
         **items: Any,
     ) -> None:
-        entries = _entries(mapping_or_pairs, items)  # first: an item that cannot be sent raises before anything is made
+        # first: an item that cannot be sent raises before anything is made
+        entries = _entries(first_items(mapping_or_pairs, items, FILE_OPTIONS), {})
         self._create(name, exist_ok, persist, seats, {})
         if entries:
             self._call("set", entries)

@@ -7,6 +7,7 @@ from operator import index
 from queue import Empty, Full
 from typing import Any, TypeVar
 
+from sharedkit._core.counts import number_of
 from sharedkit._core.queue_methods import QueueMethods, checked_most
 from sharedkit._core.timeouts import LONGEST, await_without_waiting, not_negative, without_waiting
 from sharedkit.manager._exchange import Request, taking
@@ -45,7 +46,7 @@ class Queue(QueueMethods[T], Handle):
         persist: bool = False,
         seats: int = DEFAULT_SEATS,
     ) -> None:
-        maxsize = index(maxsize)
+        maxsize = number_of("maxsize", maxsize)
         self._create(name, exist_ok, persist, seats, {"maxsize": max(0, maxsize)}, maxsize)
 
     @property

@@ -11,6 +11,9 @@ except ImportError as why:
         f'the placement "redis" needs redis-py and hiredis: pip install "sharedkit[redis]" ({why})'
     ) from why
 
+from typing import Any as _Any
+
+from sharedkit._core.unsupported import absent as _absent
 from sharedkit.redis.counter import Counter, Counters
 from sharedkit.redis.event import Event
 from sharedkit.redis.lock import Lock, RLock
@@ -50,3 +53,7 @@ MISSING.update(
         )
     }
 )  # fmt: skip
+
+
+def __getattr__(name: str) -> _Any:
+    raise _absent(__name__, name, MISSING)

@@ -7,6 +7,7 @@ from typing import Any
 
 from sharedkit._core import counter_methods
 from sharedkit._core.counter_methods import CounterMethods, CountersMethods, checked_names
+from sharedkit._core.counts import number_of
 from sharedkit.redis.handle import DEFAULT_SEATS, Handle, integer, pids
 from sharedkit.redis.refusals import Refused
 from sharedkit.statistics import CountersStatistics, CounterStatistics
@@ -39,7 +40,8 @@ class Counter(CounterMethods, Handle):
         striped: bool = False,
         seats: int = DEFAULT_SEATS,
     ) -> None:
-        self._create(name, exist_ok, persist, seats, {"striped": bool(striped)}, b"v", integer(value))
+        first = integer(number_of("value", value))
+        self._create(name, exist_ok, persist, seats, {"striped": bool(striped)}, b"v", first)
 
     def _ask(self, method: str, *args: int) -> Any:
         if method == "load":

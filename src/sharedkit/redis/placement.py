@@ -85,7 +85,8 @@ class Placement:
         try:
             return self.__dict__["classes"][ALIASES.get(name, name)]
         except KeyError:
-            raise AttributeError(MISSING.get(name, name)) from None
+            why = MISSING.get(name, f'the placement "redis" has no attribute {name!r}')
+            raise AttributeError(why, name=name, obj=self) from None
 
     def differs(self, url: str, lease: float) -> bool:
         """Whether the lease, or the password in `url`, is another one; a url without a password fits any password."""

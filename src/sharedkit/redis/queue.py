@@ -5,12 +5,11 @@ from __future__ import annotations
 import pickle
 import struct
 from functools import partial
-from operator import index
 from queue import Empty, Full
 from time import monotonic
 from typing import Any, Literal, TypeVar
 
-from sharedkit._core.counts import how_many
+from sharedkit._core.counts import how_many, number_of
 from sharedkit._core.queue_methods import QueueMethods, checked_most
 from sharedkit._core.timeouts import LONGEST, await_without_waiting, not_negative, without_waiting
 from sharedkit.errors import SharedkitError, ShutDown
@@ -61,7 +60,7 @@ class Queue(QueueMethods[T], Handle):
         persist: bool = False,
         seats: int = DEFAULT_SEATS,
     ) -> None:
-        maxsize = index(maxsize)
+        maxsize = number_of("maxsize", maxsize)
         if ack not in ("auto", "on-get"):
             raise ValueError(f"ack must be 'auto' or 'on-get': {ack!r}")
         spec = {"maxsize": max(0, maxsize), "ack": ack}

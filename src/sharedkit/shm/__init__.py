@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from sharedkit._core.coroutines import coroutine_function
-from sharedkit._core.unsupported import why_absent
+from sharedkit._core.unsupported import absent
 from sharedkit.segments import attach
 from sharedkit.shm._array import Array
 from sharedkit.shm._barrier import Barrier
@@ -57,7 +57,7 @@ for _function in (
 def __getattr__(name: str) -> Any:
     """Import the executor at its first use: its modules take longer to import than everything else here."""
     if name != "Executor":
-        raise AttributeError(why_absent(__name__, name), name=name)
+        raise absent(__name__, name)
     try:
         from sharedkit.shm.executor import Executor
     except RuntimeError as why:  # a module that it imports registers an exit function, but the exit has begun

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any, Self
 
-from sharedkit._core.mapping_methods import MappingFace
+from sharedkit._core.mapping_methods import FILE_OPTIONS, MappingFace, first_items
 from sharedkit._core.segment import Segment, with_own_methods
 from sharedkit.segments import DEFAULT_SEATS
 from sharedkit.thread import registry
@@ -21,10 +21,11 @@ class Dict(Table, MappingFace):
 
     A `MutableMapping` for the threads of this process, in order of insertion. Each single operation is atomic,
     including `setdefault`, `pop`, `add` and `compare_exchange`; iteration goes over a snapshot. The values themselves
-    are returned, not copies.
+    are returned, not copies. Further keywords are items, as in `dict`: `Dict(maxsize=3)` has the key "maxsize", and no
+    bound.
 
-    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure is not a dict
-    with the same `seats` and `persist`.
+    Raises TypeError for `mode` and `group`, which are options in shared memory; FileExistsError when `name` is taken
+    and not `exist_ok`, ValueError when the existing structure is not a dict with the same `seats` and `persist`.
     """
 
     __slots__ = ()
@@ -40,7 +41,7 @@ class Dict(Table, MappingFace):
         seats: int = DEFAULT_SEATS,
         **items: Any,
     ) -> None:
-        pairs = dict(mapping_or_pairs, **items)
+        pairs = first_items(mapping_or_pairs, items, FILE_OPTIONS)
         self._open(registry.create(BLUEPRINT, name, exist_ok, persist, seats))
         self.update(pairs)
 
