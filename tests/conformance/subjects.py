@@ -221,6 +221,7 @@ DICTS = (
     Subject("thread", THREAD.Dict, ONE_PROCESS),
     Subject("shm", SHM.Dict, MANY_PROCESSES, lambda method: SHM.Dict),
     Subject("manager", MANAGER.Dict, SERVED, lambda method: MANAGER.Dict),
+    in_redis("Dict"),
 )
 
 STANDARD = NOT_OURS | {"ends-calls": "it cannot end a call"}
@@ -262,6 +263,7 @@ SETS = (
     Subject("thread", THREAD.Set, ONE_PROCESS),
     Subject("shm", SHM.Set, MANY_PROCESSES, lambda method: SHM.Set),
     Subject("manager", MANAGER.Set, SERVED, lambda method: MANAGER.Set),
+    in_redis("Set"),
     Subject("set", set, NOT_OURS | ONE_PROCESS | {"insertion": "sharedkit's own promise"}),
 )
 

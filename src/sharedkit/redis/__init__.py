@@ -12,16 +12,19 @@ except ImportError as why:
     ) from why
 
 from sharedkit.redis.counter import Counter, Counters
+from sharedkit.redis.dict import Dict
 from sharedkit.redis.event import Event
 from sharedkit.redis.lock import Lock, RLock
 from sharedkit.redis.placement import ALIASES, KINDS, MISSING, Placement, at
 from sharedkit.redis.queue import Queue
 from sharedkit.redis.semaphore import BoundedSemaphore, Semaphore
+from sharedkit.redis.set import Set
 
 __all__ = [
     "BoundedSemaphore",
     "Counter",
     "Counters",
+    "Dict",
     "Event",
     "JoinableQueue",
     "Lock",
@@ -29,6 +32,7 @@ __all__ = [
     "Queue",
     "RLock",
     "Semaphore",
+    "Set",
     "SimpleQueue",
     "at",
 ]
@@ -39,14 +43,15 @@ del _hiredis, _redis
 
 JoinableQueue = SimpleQueue = Queue  # its interface includes those of both
 ALIASES.update(JoinableQueue="Queue", SimpleQueue="Queue")
-KINDS.update({cls.kind: cls for cls in (BoundedSemaphore, Counter, Counters, Event, Lock, Queue, RLock, Semaphore)})
+KINDS.update(
+    {cls.kind: cls for cls in (BoundedSemaphore, Counter, Counters, Dict, Event, Lock, Queue, RLock, Semaphore, Set)}
+)
 MISSING.update(
     {
         name: f'there is no {name} in the placement "redis" yet; get_context("manager").{name} is for processes '
         "of many machines, too"
         for name in (
-            "Array", "Barrier", "Condition", "Dict", "Executor", "LifoQueue", "PriorityQueue", "RWLock", "RawValue",
-            "Set", "Value",
+            "Array", "Barrier", "Condition", "Executor", "LifoQueue", "PriorityQueue", "RWLock", "RawValue", "Value",
         )
     }
 )  # fmt: skip

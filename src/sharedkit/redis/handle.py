@@ -44,8 +44,8 @@ class Structure(StructureMethods):
 
     def _create(
         self, name: str | None, exist_ok: bool, persist: bool, seats: int, spec: dict[str, Any], *begin: bytes
-    ) -> None:
-        """Make the structure in the server, or open an existing one whose `spec` is equal."""
+    ) -> bool:
+        """Make the structure in the server, or open an existing one whose `spec` is equal; return whether it is new."""
         if self.home is None:
             raise TypeError(f'{type(self).__name__} is made by a context: get_context("redis").{type(self).__name__}')
         spec["seats"] = checked_seats(seats)
@@ -64,7 +64,7 @@ class Structure(StructureMethods):
                 _, _, found, kind = bytes(there).split(b" ")
                 if found == incarnation:
                     self._open(session, name, base, spec)
-                    return
+                    return True
             if not exist_ok:
                 raise FileExistsError(f"{name!r} is taken in the server at {session.address.public}")
             if kind.decode() != self.kind:
@@ -73,7 +73,7 @@ class Structure(StructureMethods):
                 self._open_existing(session, name, pointer + b":" + found, spec, bool(persist))
             except GoneError:
                 continue  # the existing structure has ended meanwhile
-            return
+            return False
 
     def _open_existing(
         self,

@@ -412,9 +412,10 @@ class Session:
     def _undo(self, made: Operation) -> None:
         lane = b"%d" % made.lane
         with suppress(Refused):
-            self._ask_as_keeper(made.kind, made.base, b"cancel", lane, b"%d" % made.number, b"undo", made.entry)
+            self.ask_as_keeper(made.kind, made.base, b"cancel", lane, b"%d" % made.number, b"undo", made.entry)
 
-    def _ask_as_keeper(self, kind: str, base: bytes, *method_and_args: bytes) -> Any:
+    def ask_as_keeper(self, kind: str, base: bytes, *method_and_args: bytes) -> Any:
+        """The answer of a method that may run any number of times. The keeper's thread calls this. Raises Refused."""
         made = Operation(kind, base, 0, script(kind, method_and_args[0], True))
         made.acks = self._take_acks(base)
         return self._exchange(self._keepers_lane, self.bytes_of(made, method_and_args), made.script)
@@ -478,7 +479,7 @@ class Session:
         try:
             for base, opened in list(self.opened.items()):
                 try:
-                    self._ask_as_keeper(opened.kind, base, b"beat", self.lease_ms)
+                    self.ask_as_keeper(opened.kind, base, b"beat", self.lease_ms)
                 except Refused as why:
                     if why.code == "SKFENCED":
                         self.lose("it was not prolonged in time")
@@ -506,13 +507,13 @@ class Session:
         waited = {wait.base: wait.kind for wait in list(self.waits.values())}
         for base, kind in waited.items():
             with suppress(Refused, SharedkitError):
-                self._ask_as_keeper(kind, base, b"look")
+                self.ask_as_keeper(kind, base, b"look")
 
     def _check_waits(self) -> None:
         """Ask whether each wait is over: the message that said so may have been lost with a connection."""
         for number, wait in list(self.waits.items()):
             try:
-                given = self._ask_as_keeper(wait.kind, wait.base, b"check", b"%d" % number)
+                given = self.ask_as_keeper(wait.kind, wait.base, b"check", b"%d" % number)
             except Refused:
                 continue
             if given and self.waits.pop(number, None) is not None:

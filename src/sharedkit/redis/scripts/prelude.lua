@@ -19,7 +19,8 @@ local sessions = base .. ':sessions'
 local last = base .. ':last'
 local granted = base .. ':granted'
 local line = base .. ':line'
-local SUFFIXES = {'', ':sessions', ':last', ':granted', ':line', ':items', ':putters', ':pending', ':joiners'}
+local SUFFIXES = {'', ':sessions', ':last', ':granted', ':line', ':items', ':putters', ':pending', ':joiners', ':data',
+    ':order', ':values', ':firsts', ':readers', ':kept', ':old'}
 local LAYOUT = '1'
 local GRACE = 1000 -- ms that a session lives on without a connection
 
@@ -183,7 +184,7 @@ local function living_sessions()
 end
 
 local function remove(whose)
-    for _, suffix in ipairs(SUFFIXES) do redis.call('DEL', whose .. suffix) end
+    for _, suffix in ipairs(SUFFIXES) do redis.call('UNLINK', whose .. suffix) end
     local there = redis.call('GET', pointer())
     if there and pointer() .. ':' .. string.match(there, '(%S+) %S+$') == whose then redis.call('DEL', pointer()) end
 end
